@@ -1,0 +1,82 @@
+"""From a scan's grid to the model's and back: the only resize in the project.
+
+Training, evaluation and the portal call these two functions, so a model sees the same pixels everywhere and every
+result is in the scan's own grid. A 256 x 256 scan and a 256 x 256 model need no resize: both functions then leave every
+pixel where it is. This module never imports torch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from ml.cards import InputConvention
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """Where a scan lies on the model's grid, in pixels of that grid; all around it is black."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def letterbox(height: int, width: int, size: tuple[int, int]) -> Letterbox:
+    """The largest centred box of the scan's shape that fits `size` (height, width); each side has at least one pixel.
+
+    The scan's aspect is kept: stretching would change the shape of what the model looks for.
+    """
+    scale = min(size[0] / height, size[1] / width)
+    box_height = min(size[0], max(1, round(height * scale)))
+    box_width = min(size[1], max(1, round(width * scale)))
+    return Letterbox((size[0] - box_height) // 2, (size[1] - box_width) // 2, box_height, box_width)
+
+
+def to_model_grid(pixels: np.ndarray, convention: InputConvention) -> np.ndarray:
+    """Slices as the network takes them.
+
+    pixels: uint8 (N, H, W, 3). Returns float32 (N, 3, h, w), contiguous, x = (v / 255 - mean) / std. What lies outside
+    the scan is black (v = 0), as a scan's background is. Pillow's bilinear filter, which averages where it shrinks.
+    """
+    count, height, width, channels = pixels.shape
+    box = letterbox(height, width, convention.size)
+    if (height, width) == convention.size:
+        grid = pixels
+    else:
+        grid = np.zeros((count, *convention.size, channels), dtype=np.uint8)
+        for index in range(count):
+            small = Image.fromarray(pixels[index]).resize((box.width, box.height), Image.Resampling.BILINEAR)
+            grid[index, box.top : box.top + box.height, box.left : box.left + box.width] = np.asarray(small)
+    mean = np.asarray(convention.mean, dtype=np.float32)
+    std = np.asarray(convention.std, dtype=np.float32)
+    # A table of 256 values a channel: the same arithmetic once per grey level, not once per pixel.
+    levels = (np.arange(256, dtype=np.float32)[:, None] / np.float32(255) - mean) / std  # (256, 3)
+    inputs = np.empty((count, channels, *convention.size), dtype=np.float32)
+    for channel in range(channels):
+        np.take(levels[:, channel], grid[..., channel], out=inputs[:, channel])
+    return inputs
+
+
+def to_scan_grid(probabilities: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Probability maps on the scan's grid, 8 bit.
+
+    probabilities: float32 (N, h, w) in [0, 1], on the model's grid. Returns uint8 (N, height, width), q = round(255 p)
+    after the letterbox is cut away and p is brought to the scan's grid (bilinear).
+    """
+    count, *size = probabilities.shape
+    box = letterbox(height, width, (size[0], size[1]))
+    inside = probabilities[:, box.top : box.top + box.height, box.left : box.left + box.width]
+    if (box.height, box.width) == (height, width):
+        return quantize(inside)
+    q = np.empty((count, height, width), dtype=np.uint8)
+    for index in range(count):
+        small = Image.fromarray(np.ascontiguousarray(inside[index], dtype=np.float32))
+        q[index] = quantize(np.asarray(small.resize((width, height), Image.Resampling.BILINEAR)))
+    return q
+
+
+def quantize(probabilities: np.ndarray) -> np.ndarray:
+    """q = round(255 p) as uint8, p clipped to [0, 1]; any shape. Halves round to even, as NumPy does."""
+    return np.rint(np.clip(probabilities, 0, 1) * 255).astype(np.uint8)
