@@ -1,0 +1,42 @@
+"""Color conversions: whatever samples a file has become grey or RGB of the same type. Documented, not guessed.
+
+- Alpha is blended with black, the background of an MRI: integer samples become c * a / max; premultiplied (associated)
+  alpha is that already and is dropped, and so are samples that no one explains.
+- CMYK becomes RGB without a profile: R = (max - C)(max - K) / max.
+- A palette's 16-bit entries give their upper byte.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.scans.scan import ScanError
+
+
+def blend_with_black(colors: NDArray, alpha: NDArray) -> NDArray:
+    """Straight alpha (H, W) on colors (H, W, C), both uint8 or both uint16, to the same shape and type."""
+    top = np.iinfo(colors.dtype).max
+    product = colors.astype(np.uint32) * alpha[..., None]
+    return ((product + top // 2) // top).astype(colors.dtype)
+
+
+def convert_cmyk(inks: NDArray) -> NDArray:
+    """CMYK (H, W, 4), uint8 or uint16, 0 = no ink, to RGB (H, W, 3) of the same type."""
+    if inks.dtype not in (np.uint8, np.uint16):
+        raise ScanError("unreadable", f"CMYK samples of type {inks.dtype} are not read; export with 8 or 16 bits.")
+    top = np.iinfo(inks.dtype).max
+    paper = top - inks.astype(np.uint32)
+    return ((paper[..., :3] * paper[..., 3:] + top // 2) // top).astype(inks.dtype)
+
+
+def apply_palette(indices: NDArray, palette: NDArray) -> NDArray[np.uint8]:
+    """Indices (H, W) into a TIFF palette (3, colors), uint16, to RGB (H, W, 3)."""
+    if palette.ndim != 2 or palette.shape[0] != 3 or int(indices.max()) >= palette.shape[1]:
+        raise ScanError("unreadable", "The palette has fewer colors than the image uses; export the file again.")
+    # Some writers store 8-bit entries; libtiff (tif_getimage.c, checkcmap) tells them apart the same way.
+    table = palette if palette.max() < 256 else palette >> 8
+    return table.astype(np.uint8).T[indices]
+
+
+def has_straight_alpha(alpha: NDArray) -> bool:
+    """Whether any pixel is not opaque. alpha: uint8 or uint16."""
+    return bool((alpha != np.iinfo(alpha.dtype).max).any())

@@ -1,0 +1,74 @@
+"""Intensities of more than 8 bits to 8 bits, by one window for the whole scan.
+
+The window runs from percentile 0.5 to 99.5 over all slices and channels together: outliers do not darken the image, and
+slices and channels keep their relation. nnU-Net clips CT to the same percentiles (Isensee et al., Nature Methods 2021).
+Where these are equal (nearly all pixels are background) the window is the whole range; a constant scan becomes black.
+The percentiles are taken from at most `SAMPLE_SIZE` pixels at even steps, which is exact for a slice of 1024 x 1024.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.scans.scan import ScanError
+
+PERCENTILES = (0.5, 99.5)
+SAMPLE_SIZE = 2**22
+_CHUNK_ROWS = 256  # bounds the float copy of a large page
+
+
+@dataclass(frozen=True)
+class Window:
+    """The intensities that become 0 and 255, in the file's own unit. low = high: a constant scan."""
+
+    low: float
+    high: float
+
+    @property
+    def is_constant(self) -> bool:
+        return self.high <= self.low
+
+    def apply(self, page: NDArray) -> NDArray[np.uint8]:
+        """Scale a page (H, W) or (H, W, 3) of any real type to uint8, clipped and rounded."""
+        scaled = np.zeros(page.shape, np.uint8)
+        if self.is_constant:
+            return scaled
+        for top in range(0, len(page), _CHUNK_ROWS):
+            # Double precision: a float32 could not tell neighbouring 32-bit integers apart. The division comes first,
+            # since high - low overflows where a scan spans the whole range of float64.
+            rows = page[top : top + _CHUNK_ROWS].astype(np.float64)
+            span = self.high / 255 - self.low / 255
+            np.clip((rows / span) - (self.low / span), 0, 255, out=rows)
+            scaled[top : top + _CHUNK_ROWS] = np.rint(rows)
+        return scaled
+
+
+class WindowFinder:
+    """Collects what `window` needs while the pages pass by once."""
+
+    def __init__(self, page_count: int) -> None:
+        self._page_sample_size = max(SAMPLE_SIZE // page_count, 1)
+        self._samples: list[NDArray] = []
+        self._low = np.inf
+        self._high = -np.inf
+
+    def add(self, page: NDArray) -> None:
+        """Take a page in. Raises ScanError `unreadable` where it has NaN or infinite pixels."""
+        low, high = float(page.min()), float(page.max())
+        # NaN and infinities survive min and max: no second pass over the page.
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise ScanError(
+                "unreadable", "The image has NaN or infinite pixels; replace them by numbers and try again."
+            )
+        self._low, self._high = min(self._low, low), max(self._high, high)
+        flat = page.reshape(-1)
+        self._samples.append(flat[:: -(-flat.size // self._page_sample_size)].copy())
+
+    def window(self) -> Window:
+        """The window of all pages taken in."""
+        sample = np.concatenate(self._samples).astype(np.float64)
+        low, high = (float(edge) for edge in np.percentile(sample, PERCENTILES))
+        if high <= low:
+            low, high = self._low, self._high
+        return Window(low, high)

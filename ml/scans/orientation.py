@@ -1,0 +1,26 @@
+"""The orientation tag (TIFF and EXIF 274): turns pixels as the file wants them shown."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+# TIFF 6.0, page 36: which edge of the picture row 0 and column 0 are.
+TAG = 274
+_UPRIGHT = 1
+
+
+def orient(page: NDArray, orientation: int) -> NDArray:
+    """Turn or mirror (H, W) or (H, W, C); values outside 1 to 8 mean upright, as in every viewer."""
+    if not _UPRIGHT < orientation <= 8:
+        return page
+    if swaps_sides(orientation):
+        page = page.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        page = page[::-1]
+    if orientation in (2, 3, 6, 7):
+        page = page[:, ::-1]
+    return np.ascontiguousarray(page)
+
+
+def swaps_sides(orientation: int) -> bool:
+    """Whether rows become columns."""
+    return 5 <= orientation <= 8

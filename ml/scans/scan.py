@@ -1,0 +1,116 @@
+"""What a file becomes, how large it may be, and how a refusal is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+ErrorCode = Literal["unsupported", "unreadable", "limit", "too_small", "empty"]
+
+# What a reader had to change, as codes in `Scan.warnings`, and the sentence for each.
+WARNINGS: dict[str, str] = {
+    "intensity_scaled": "Intensities were scaled to 8 bits, from percentile 0.5 to 99.5 of the scan.",
+    "constant": "All pixels of the scan have the same intensity.",
+    "alpha_removed": "Transparent pixels were blended with black.",
+    "cmyk_converted": "CMYK colors were converted to RGB without a color profile.",
+    "first_frame_only": "Only the first picture of the file was read; stacks are read from TIFF.",
+}
+
+
+class ScanError(Exception):
+    """A file that is not taken: a code for programs and one safe sentence for people (no file name, no content).
+
+    `unsupported`: no known signature (HTTP 415). All others are 422. `unreadable`: damaged, or a variant that no reader
+    knows. `limit`: too large, by its header, its memory or its time. `too_small`, `empty`: as they say.
+    """
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(code, message)
+        self.code: ErrorCode = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A stack of slices on the file's own grid, after its orientation tag is applied.
+
+    pixels: uint8 (N, H, W, 3), 0 to 255. Grey is repeated in the three channels.
+    format: "png", "jpeg", "tiff" or "webp", by signature.
+    spacing_mm: distance of slices, rows and columns in mm, or None where the file does not truly state them. Where
+        N = 1 and the file says nothing of the distance of slices, the first number is 0.
+    warnings: keys of `WARNINGS`.
+    """
+
+    pixels: NDArray[np.uint8]
+    format: str
+    spacing_mm: tuple[float, float, float] | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest and smallest scan that is decoded; checked in headers, before pixels.
+
+    The defaults take any clinical series (1024 slices of 256 x 256, 256 of 512 x 512) and a photograph of a light box,
+    and keep the decoded stack at 192 MiB, so that a decode of 16-bit pixels stays inside 1 GiB.
+    """
+
+    max_bytes: int = 256 * 2**20
+    """Bytes of the file."""
+    max_side: int = 16_384
+    """Pixels of one side."""
+    max_pixels_per_slice: int = 2**25
+    """Height x width: 5792 x 5792. Pillow itself refuses more than 178 million."""
+    max_slices: int = 1024
+    """Slices (TIFF pages) of a scan."""
+    max_voxels: int = 2**26
+    """Slices x height x width."""
+    min_side: int = 16
+    """Pixels: nothing can be seen in less, and the network halves a side five times."""
+
+    def check_bytes(self, size: int) -> None:
+        """Refuse an empty or too large file. Raises ScanError `empty` or `limit`."""
+        if size == 0:
+            raise ScanError("empty", "The file is empty (0 bytes); choose a file with an image in it.")
+        if size > self.max_bytes:
+            raise ScanError(
+                "limit",
+                f"The file has {size:,} bytes and the limit is {self.max_bytes:,}; compress it, crop it or split it.",
+            )
+
+    def check_slice(self, width: int, height: int) -> None:
+        """Refuse a slice by its header's size in pixels. Raises ScanError `unreadable`, `too_small` or `limit`."""
+        if width <= 0 or height <= 0:
+            raise ScanError(
+                "unreadable", f"The header says {width} x {height} pixels, which is no image; export the file again."
+            )
+        if max(width, height) > self.max_side or width * height > self.max_pixels_per_slice:
+            raise ScanError(
+                "limit",
+                f"The image has {width} x {height} pixels and the limit is {self.max_pixels_per_slice:,} in all and "
+                f"{self.max_side:,} a side; crop it or make it smaller.",
+            )
+        if min(width, height) < self.min_side:
+            raise ScanError(
+                "too_small",
+                f"The image has {width} x {height} pixels and needs at least {self.min_side} a side; "
+                "choose one at its full size.",
+            )
+
+    def check_stack(self, slice_count: int, width: int, height: int) -> None:
+        """Refuse a stack by its number of slices and voxels. Raises ScanError `limit`."""
+        if slice_count > self.max_slices:
+            raise ScanError("limit", f"The file has more than {self.max_slices:,} pages, the limit; split it.")
+        if slice_count * width * height > self.max_voxels:
+            raise ScanError(
+                "limit",
+                f"The stack has {slice_count:,} x {width} x {height} voxels and the limit is {self.max_voxels:,}; "
+                "crop it or split it.",
+            )

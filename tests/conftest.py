@@ -1,0 +1,17 @@
+"""What all tests share. The real scans are not in the repository: GLIOSCOPE_TEST_DATA says where they are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_DEFAULT_DATA = Path(__file__).resolve().parents[1].parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with `lgg/` and `bootstrap/`; tests that use it carry the marker `data`."""
+    folder = Path(os.environ.get("GLIOSCOPE_TEST_DATA", _DEFAULT_DATA))
+    if not (folder / "lgg").is_dir():
+        pytest.skip(f"no real scans: {folder} has no folder lgg; set GLIOSCOPE_TEST_DATA")
+    return folder

@@ -1,0 +1,198 @@
+"""TIFF: samples, stacks, spacing."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from ml.scans import Limits, Scan, read_scan
+from tests.ml.scans import samples
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    def read(pixels: np.ndarray, **options: object) -> Scan:
+        path = tmp_path / "scan"
+        path.write_bytes(samples.tiff(pixels, **options))
+        return read_scan(path, Limits())
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"compression": "zlib"},
+        {"compression": "zlib", "predictor": True},
+        {"compression": "lzw"},
+        {"compression": "lzw", "predictor": True, "rowsperstrip": 7},
+        {"compression": "packbits"},
+        {"compression": "zstd"},
+        {"tile": (16, 32), "compression": "zlib"},
+        {"bigtiff": True},
+        {"byteorder": ">"},
+    ],
+    ids=str,
+)
+def test_8_bit_is_taken_as_it_is_whatever_the_layout(read, options):
+    colors = samples.noise(3)
+    assert np.array_equal(read(colors, photometric="rgb", **options).pixels[0], colors)
+    grey = samples.noise()
+    assert np.array_equal(read(grey, **options).pixels[0, ..., 1], grey)
+
+
+def test_separate_planes_are_the_same_as_interleaved(read):
+    colors = samples.noise(3)
+    planes = np.moveaxis(colors, -1, 0).copy()
+    assert np.array_equal(read(planes, photometric="rgb", planarconfig="separate").pixels[0], colors)
+
+
+def test_pages_are_slices_in_their_order(read):
+    stack = np.stack([np.roll(samples.noise(3), k, axis=0) for k in range(7)])
+    assert np.array_equal(read(stack, photometric="rgb").pixels, stack)
+
+
+def test_16_bit_is_scaled_by_one_window_for_the_whole_stack(read):
+    stack = np.stack([samples.noise(dtype="uint16") // 64 * (k + 1) // 4 for k in range(4)])
+    scan = read(stack, photometric="minisblack")
+    assert scan.warnings == ("intensity_scaled",)
+    low, high = np.percentile(stack, (0.5, 99.5))
+    expected = np.rint(np.clip((stack - low) / (high - low), 0, 1) * 255)
+    assert np.abs(scan.pixels[..., 0] - expected).max() <= 1
+    assert scan.pixels[0].max() < scan.pixels[3].max()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "int16", "uint32", "int32"])
+def test_other_types_are_scaled(read, dtype):
+    pixels = (samples.noise().astype(np.float64) / 2 - 20).clip(0).astype(dtype)
+    scan = read(pixels)
+    assert scan.pixels.min() == 0
+    assert scan.pixels.max() == 255
+    order = np.argsort(pixels, axis=None, kind="stable")
+    assert (np.diff(scan.pixels[0, ..., 0].reshape(-1)[order].astype(int)) >= 0).all()
+
+
+def test_a_window_that_spans_all_floats_does_not_overflow(read):
+    pixels = np.tile(np.array([[-1.7e308, 1.7e308]]), (20, 20))
+    assert set(np.unique(read(pixels).pixels)) == {0, 255}
+
+
+def test_nearly_empty_16_bit_slices_use_their_whole_range(read):
+    pixels = np.zeros((100, 100), np.uint16)
+    pixels[50, 50:60] = 500
+    scan = read(pixels)
+    assert (scan.pixels[0, 50, 50:60] == 255).all()
+    assert scan.pixels[0].sum() == 10 * 3 * 255
+
+
+def test_constant_16_bit_is_black_with_a_warning(read):
+    scan = read(np.full((20, 20), 777, np.uint16))
+    assert (scan.pixels == 0).all()
+    assert scan.warnings == ("constant", "intensity_scaled")
+
+
+def test_alpha_is_blended_with_black_unless_premultiplied(read):
+    pixels = np.full((20, 20, 4), 200, np.uint8)
+    pixels[..., 3] = 51
+    straight = read(pixels, photometric="rgb", extrasamples=["unassalpha"])
+    assert (straight.pixels == 40).all()
+    assert "alpha_removed" in straight.warnings
+    assert (read(pixels, photometric="rgb", extrasamples=["assocalpha"]).pixels == 200).all()
+    assert (read(pixels, photometric="rgb", extrasamples=["unspecified"]).pixels == 200).all()
+
+
+def test_cmyk_is_converted_without_a_profile(read):
+    inks = np.zeros((20, 20, 4), np.uint8)
+    inks[..., 0], inks[..., 3] = 255, 51
+    scan = read(inks, photometric="separated")
+    assert "cmyk_converted" in scan.warnings
+    assert scan.pixels[0, 0, 0].tolist() == [0, 204, 204]
+
+
+def test_a_palette_becomes_its_colors(read):
+    table = np.random.default_rng(3).integers(0, 2**16, (3, 256), np.uint16)
+    indices = samples.noise()
+    assert np.array_equal(
+        read(indices, photometric="palette", colormap=table).pixels[0], (table >> 8).T[indices].astype(np.uint8)
+    )
+
+
+def test_white_is_zero_is_turned_round(read):
+    grey = samples.noise()
+    assert np.array_equal(read(grey, photometric="miniswhite").pixels[0, ..., 0], 255 - grey)
+
+
+def test_two_levels_are_black_and_white(read):
+    pixels = samples.noise() > 100
+    assert np.array_equal(read(pixels, photometric="minisblack").pixels[0, ..., 0], pixels * np.uint8(255))
+
+
+def test_the_orientation_tag_turns_pixels(read):
+    grey = samples.noise()
+    pixels = read(grey, extratags=[(274, 3, 1, 6, True)]).pixels
+    assert np.array_equal(pixels[0, ..., 0], np.rot90(grey, -1))
+
+
+def test_a_tiff_of_pillow_is_read(tmp_path):
+    path = tmp_path / "scan"
+    pixels = samples.noise(3)
+    Image.fromarray(pixels).save(path, "tiff", compression="tiff_lzw")
+    assert np.array_equal(read_scan(path, Limits()).pixels[0], pixels)
+
+
+def test_imagej_states_millimeters(read):
+    stack = np.stack([samples.noise()] * 4)
+    scan = read(stack, imagej=True, resolution=(2.0, 4.0), metadata={"unit": "mm", "spacing": 5.0, "axes": "ZYX"})
+    assert scan.spacing_mm == (5.0, 0.25, 0.5)
+
+
+def test_imagej_micrometers_are_converted(read):
+    scan = read(samples.noise(), imagej=True, resolution=(1 / 900, 1 / 900), metadata={"unit": "micron"})
+    assert scan.spacing_mm == (0.0, 0.9, 0.9)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"resolution": (72, 72), "resolutionunit": "INCH"},
+        {"resolution": (10, 10), "resolutionunit": "CENTIMETER"},
+        {"imagej": True, "resolution": (1, 1)},
+        {"imagej": True, "resolution": (1, 1), "metadata": {"unit": "inch"}},
+        {"imagej": True, "resolution": (1000, 1000), "metadata": {"unit": "mm"}},
+    ],
+    ids=["dpi", "per centimeter", "no unit", "inch", "implausible"],
+)
+def test_no_millimeters_where_the_file_does_not_truly_state_them(read, options):
+    assert read(samples.noise(), **options).spacing_mm is None
+
+
+def test_an_imagej_stack_without_slice_distance_has_no_spacing(read):
+    stack = np.stack([samples.noise()] * 4)
+    assert read(stack, imagej=True, resolution=(1, 1), metadata={"unit": "mm", "axes": "ZYX"}).spacing_mm is None
+
+
+def test_an_imagej_hyperstack_of_three_channels_is_a_color_stack(read):
+    stack = np.stack([np.roll(samples.noise(3), k, axis=0) for k in range(4)])
+    pixels = read(np.moveaxis(stack, -1, 1).copy(), imagej=True, metadata={"axes": "ZCYX"}).pixels
+    assert np.array_equal(pixels, stack)
+
+
+def test_large_pages_of_64_bit_floats_fit_into_the_memory_of_a_child(decode):
+    pixels = np.tile(np.linspace(0, 1, 2048), (2048, 1))
+    assert decode(samples.tiff(pixels)).width == 2048
+
+
+def test_a_stack_with_one_damaged_page_is_refused_as_a_whole(refuse):
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        for _ in range(3):
+            writer.write(samples.noise(), compression="zlib", contiguous=False)
+    with tifffile.TiffFile(io.BytesIO(file.getvalue())) as written:
+        offset = written.pages[1].dataoffsets[0]
+    data = bytearray(file.getvalue())
+    data[offset + 20] ^= 0xFF
+    assert refuse(bytes(data)).code == "unreadable"
