@@ -1,0 +1,12 @@
+"""HTML pages: a view parses, calls one service, and answers."""
+
+from flask import Flask
+
+from webapp.views import frame, home, models, samples, scans, segmentations, system
+
+
+def register(app: Flask) -> None:
+    """Install every page."""
+    frame.register(app)
+    for module in (home, scans, segmentations, samples, models, system):
+        app.register_blueprint(module.bp)

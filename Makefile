@@ -1,0 +1,33 @@
+# make run    set up what a portal needs (no torch without an NVIDIA GPU) and run it on http://127.0.0.1:8000
+# make test   set up everything and run the whole test suite
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+GPU    := $(shell test -e /proc/driver/nvidia/version && echo yes)
+SERVE  := $(if $(GPU),requirements.txt,requirements-serve.txt)
+
+.PHONY: run test lint install install-test
+
+run: install
+	@exec $(BIN)/python -m webapp.launch
+
+test: install-test
+	$(BIN)/python -m pytest
+
+lint: install-test
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+install: $(VENV)/.installed-$(SERVE)
+
+install-test: $(VENV)/.installed-requirements-test.txt
+
+# The stamp is older than a requirements file that changed: then the environment is brought up to date.
+$(VENV)/.installed-%: requirements.txt requirements-serve.txt requirements-test.txt | $(BIN)/python
+	@echo "Installing $* ..."
+	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python -r $*; \
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -r $*; fi
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Glioscope needs Python 3.11 or newer." if sys.version_info < (3, 11) else 0)'
+	@if command -v uv >/dev/null; then uv venv --quiet --python "$$(command -v $(PYTHON))" $(VENV); else $(PYTHON) -m venv $(VENV); fi

@@ -1,0 +1,30 @@
+"""gunicorn's settings: `gunicorn wsgi:app` reads this file by itself."""
+
+from gunicorn.arbiter import Arbiter
+
+from webapp.domain.settings import Settings, check_bind
+
+settings = Settings.from_environment()
+
+bind = settings.bind
+# One process: its threads wait for jobs and render pictures; a second one would cost 100 MB and win nothing here.
+workers = 1
+worker_class = "gthread"
+# A client that waits for its result holds a thread for up to 30 s; threads are made as they are needed.
+threads = 128
+# Only the arbiter's watch over a hung process: requests have limits of their own.
+timeout = 60
+graceful_timeout = 35
+keepalive = 5
+# URLs carry search words, which may be names; the metrics count requests by route instead.
+accesslog = None
+errorlog = "-"
+loglevel = "warning"
+limit_request_line = 4094
+limit_request_fields = 50
+
+
+def on_starting(server: Arbiter) -> None:
+    """Check the address that will really be bound, whoever set it."""
+    for address in server.cfg.address:
+        check_bind(settings.auth, address)

@@ -1,0 +1,25 @@
+"""/api/v1/models: the cards."""
+
+from typing import Any
+
+from webapp.api.blueprints import blueprint
+from webapp.api.schemas import ErrorSchema, ModelListSchema, ModelSchema
+from webapp.context import portal
+from webapp.presentation import model_json
+
+blp = blueprint("models", "models", "The models that this portal offers.")
+
+
+@blp.get("")
+@blp.response(200, ModelListSchema)
+def models() -> dict[str, Any]:
+    """All model packages, with their cards."""
+    return {"models": [model_json(entry) for entry in portal().catalog.entries()]}
+
+
+@blp.get("/<string:name>")
+@blp.alt_response(200, schema=ModelSchema)
+@blp.alt_response(404, schema=ErrorSchema)
+def model(name: str) -> dict[str, Any]:
+    """One model's card: everything it says."""
+    return model_json(portal().catalog.entry(name))

@@ -1,0 +1,181 @@
+"""/api/v1/scans: upload, list, read, wait, pictures, run again, delete."""
+
+from typing import Any
+
+from flask import Response, request, send_file
+from flask.views import MethodView
+
+from webapp.api.blueprints import blueprint, png
+from webapp.api.schemas import (
+    AdmittedSchema,
+    ErrorSchema,
+    HistorySchema,
+    IdempotencyHeaderSchema,
+    PictureSchema,
+    RunSchema,
+    ScanPageSchema,
+    ScanSchema,
+    SegmentationListSchema,
+    SegmentationSchema,
+    UploadFilesSchema,
+    UploadFormSchema,
+    WaitSchema,
+)
+from webapp.context import portal
+from webapp.domain import history, pictures, scans, segmentations
+from webapp.domain.errors import NotFound
+from webapp.domain.history import HistoryFilter
+from webapp.domain.models import Segmentation
+from webapp.domain.storage import original_key
+from webapp.intake import take_files
+from webapp.presentation import scan_json, segmentation_json
+from webapp.runs import start_run
+
+blp = blueprint("scans", "scans", "Upload scans, read their results, find them again.")
+
+
+@blp.route("")
+class ScanCollection(MethodView):
+    """All scans."""
+
+    @blp.arguments(UploadFilesSchema, location="files", required=False)
+    @blp.arguments(UploadFormSchema, location="form")
+    @blp.arguments(IdempotencyHeaderSchema, location="headers")
+    @blp.response(202, AdmittedSchema)
+    @blp.alt_response(413, schema=ErrorSchema, description="too large, or too many files")
+    @blp.alt_response(415, schema=ErrorSchema, description="not an image that is read here")
+    @blp.alt_response(422, schema=ErrorSchema, description="unreadable, or over a limit")
+    @blp.alt_response(507, schema=ErrorSchema, description="no room left")
+    def post(self, _files: dict[str, Any], form: dict[str, Any], headers: dict[str, Any]) -> dict[str, Any]:
+        """Upload one or more scans; each is segmented as soon as a worker is free."""
+        intake = take_files(
+            portal(),
+            model=form.get("model"),
+            threshold=form.get("threshold"),
+            key=headers.get("idempotency_key"),
+        )
+        with portal().database.read() as session:
+            found = []
+            for scan_id in intake.scan_ids:
+                try:
+                    found.append(scan_json(session, scans.get(session, scan_id)))
+                except NotFound:
+                    # Deleted since; an Idempotency-Key gives its first answer again, less what is gone.
+                    continue
+        answer: dict[str, Any] = {"scans": found}
+        if intake.rejected:
+            answer["rejected"] = [vars(item) for item in intake.rejected]
+        return answer
+
+    @blp.arguments(HistorySchema, location="query")
+    @blp.response(200, ScanPageSchema)
+    @blp.alt_response(422, schema=ErrorSchema)
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """The history: filtered, sorted, page by page."""
+        with portal().database.read() as session:
+            page = history.page(session, HistoryFilter(**query))
+            return {"scans": [scan_json(session, scan) for scan in page.scans], "next_cursor": page.next_cursor}
+
+
+@blp.route("/<hex_id:scan_id>")
+class ScanItem(MethodView):
+    """One scan."""
+
+    @blp.arguments(WaitSchema, location="query")
+    @blp.response(200, ScanSchema)
+    @blp.alt_response(404, schema=ErrorSchema)
+    def get(self, query: dict[str, Any], scan_id: str) -> dict[str, Any]:
+        """A scan and its result; with `wait` as soon as there is one."""
+        if query["wait"] > 0:
+            scans.wait(portal(), scan_id, query["wait"])
+        with portal().database.read() as session:
+            return scan_json(session, scans.get(session, scan_id))
+
+    @blp.response(204)
+    @blp.alt_response(404, schema=ErrorSchema)
+    def delete(self, scan_id: str) -> None:
+        """Delete a scan with every trace of it. This is final."""
+        scans.delete(portal(), scan_id)
+
+
+@blp.route("/<hex_id:scan_id>/segmentations")
+class ScanSegmentations(MethodView):
+    """The runs of a scan."""
+
+    @blp.response(200, SegmentationListSchema)
+    @blp.alt_response(404, schema=ErrorSchema)
+    def get(self, scan_id: str) -> dict[str, Any]:
+        """All runs, newest first."""
+        with portal().database.read() as session:
+            scan = scans.get(session, scan_id)
+            rows = segmentations.runs(session, scan_id)
+            return {"segmentations": [segmentation_json(session, row, scan.warnings) for row in rows]}
+
+    @blp.arguments(RunSchema)
+    @blp.arguments(IdempotencyHeaderSchema, location="headers")
+    @blp.response(202, SegmentationSchema)
+    @blp.alt_response(404, schema=ErrorSchema)
+    @blp.alt_response(422, schema=ErrorSchema)
+    def post(self, body: dict[str, Any], headers: dict[str, Any], scan_id: str) -> dict[str, Any]:
+        """Run again with another model, or save another threshold of the stored map."""
+        segmentation_id = start_run(
+            portal(),
+            scan_id,
+            model=body.get("model"),
+            threshold=body.get("threshold"),
+            key=headers.get("idempotency_key"),
+        )
+        with portal().database.read() as session:
+            scan = scans.get(session, scan_id)
+            return segmentation_json(session, session.get_one(Segmentation, segmentation_id), scan.warnings)
+
+
+@blp.get(f"/<hex_id:scan_id>/<any({','.join(pictures.KINDS)}):kind>.png")
+@blp.arguments(PictureSchema, location="query")
+@blp.response(200, content_type="image/png")
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
+def picture(query: dict[str, Any], scan_id: str, kind: str) -> Response:
+    """One picture of one slice. scan, mask (0 or 255) and probability (round(255 p)) are in the scan's own grid."""
+    with portal().database.read() as session:
+        wanted = pictures.source(
+            session,
+            scans.get(session, scan_id),
+            kind=kind,
+            slice_index=query.get("slice"),
+            segmentation_id=query.get("segmentation"),
+        )
+    if wanted.etag in request.if_none_match:
+        return png(b"", wanted.etag).make_conditional(request)
+    return png(pictures.render(portal(), wanted, kind), wanted.etag)
+
+
+@blp.get("/<hex_id:scan_id>/download.zip")
+@blp.response(200, content_type="application/zip")
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema)
+def download(scan_id: str) -> Response:
+    """Every picture of every slice, mask and probability map, and the result as JSON."""
+    with portal().database.read() as session:
+        scan = scans.get(session, scan_id)
+        row = segmentations.finished(session, scan, None)
+        described = scan_json(session, scan)
+    response = Response(pictures.archive(portal(), scan, row, described), mimetype="application/zip")
+    response.headers["Content-Disposition"] = f'attachment; filename="glioscope-{scan_id[:8]}.zip"'
+    return response
+
+
+@blp.get("/<hex_id:scan_id>/original")
+@blp.response(200, content_type="application/octet-stream")
+@blp.alt_response(404, schema=ErrorSchema)
+def original(scan_id: str) -> Response:
+    """The uploaded bytes, always as an attachment."""
+    with portal().database.read() as session:
+        scan = scans.get(session, scan_id)
+    return send_file(
+        portal().storage.path(original_key(scan_id)),
+        mimetype="application/octet-stream",
+        as_attachment=True,
+        download_name=scan.filename,
+        max_age=None,
+    )

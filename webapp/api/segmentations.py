@@ -1,0 +1,37 @@
+"""/api/v1/segmentations: cancel and retry."""
+
+from typing import Any
+
+from webapp.api.blueprints import blueprint
+from webapp.api.schemas import ErrorSchema, SegmentationSchema
+from webapp.context import portal
+from webapp.domain import segmentations
+from webapp.domain.models import Segmentation
+from webapp.presentation import segmentation_json
+
+blp = blueprint("segmentations", "segmentations", "Cancel a run, or try it again.")
+
+
+@blp.post("/<hex_id:segmentation_id>/cancel")
+@blp.response(200, SegmentationSchema)
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="wrong_state: it has ended already")
+def cancel(segmentation_id: str) -> dict[str, Any]:
+    """End a queued or running segmentation."""
+    segmentations.cancel(portal(), segmentation_id)
+    return _described(segmentation_id)
+
+
+@blp.post("/<hex_id:segmentation_id>/retry")
+@blp.response(200, SegmentationSchema)
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="wrong_state: it has neither failed nor been cancelled")
+def retry(segmentation_id: str) -> dict[str, Any]:
+    """Queue a failed or cancelled segmentation again."""
+    segmentations.retry(portal(), segmentation_id)
+    return _described(segmentation_id)
+
+
+def _described(segmentation_id: str) -> dict[str, Any]:
+    with portal().database.read() as session:
+        return segmentation_json(session, session.get_one(Segmentation, segmentation_id))

@@ -1,0 +1,14 @@
+"""The portal's services of the application that answers now."""
+
+from typing import cast
+
+from flask import current_app
+
+from webapp.domain.portal import Portal
+
+EXTENSION = "portal"
+
+
+def portal() -> Portal:
+    """The services, opened by the factory."""
+    return cast(Portal, current_app.extensions[EXTENSION])

@@ -1,0 +1,111 @@
+"""The database: one engine a process, short transactions for reading and for writing."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+
+from webapp.domain.errors import DatabaseUnavailable
+
+# RELIABILITY: a lock is waited for this long; beyond it the answer is 503 with Retry-After.
+BUSY_TIMEOUT_S = 5.0
+
+
+class Database:
+    """Sessions over SQLite (WAL) or PostgreSQL. `read()` and `write()` are the only ways in.
+
+    A session is short: never open during inference, decoding or an HTTP wait.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._path = Path(parsed.database) if self.is_sqlite and parsed.database else None
+        if self._path is not None:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.engine = create_engine(
+            parsed,
+            pool_size=pool_size,
+            max_overflow=pool_size * 4,
+            pool_timeout=BUSY_TIMEOUT_S,
+            pool_pre_ping=not self.is_sqlite,
+            connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
+            if self.is_sqlite
+            else {"connect_timeout": int(BUSY_TIMEOUT_S)},
+        )
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        self._read = sessionmaker(self.engine, expire_on_commit=False)
+        self._write = sessionmaker(self.engine.execution_options(sqlite_begin="IMMEDIATE"), expire_on_commit=False)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session for reading; nothing is committed. Raises DatabaseUnavailable."""
+        with _translated(), self._read() as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction: committed at the end of the block, rolled back on an exception. Raises DatabaseUnavailable."""
+        with _translated(), self._write.begin() as session:
+            yield session
+
+    def forget_deleted(self) -> None:
+        """Empty SQLite's write-ahead log, where deleted rows would otherwise be readable for a while."""
+        if not self.is_sqlite:
+            return
+        try:
+            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        except OperationalError:
+            # Readers hold the log open; the next checkpoint, at the latest the sweeper's, empties it.
+            return
+
+    def ping(self) -> None:
+        """Ask the database for an answer. Raises DatabaseUnavailable."""
+        with self.read() as session:
+            session.execute(text("SELECT 1"))
+
+    def dispose(self) -> None:
+        """Close every connection; a forked child calls this before its first session."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, PoolTimeout) as error:
+        raise DatabaseUnavailable("The database does not answer right now; try again in a few seconds.") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseUnavailable("The database was restarted; try again in a few seconds.") from error
+        raise
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own transaction handling is off: SQLAlchemy's `begin` event says which BEGIN is sent.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        # FULL: a 202 is given for a committed row, which then survives a power cut too.
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        # Deleted patient data is overwritten, not left in free pages.
+        "secure_delete=ON",
+        "temp_store=MEMORY",
+        "cache_size=-8000",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A write transaction takes the write lock at once; a deferred one may fail with SQLITE_BUSY in its middle.
+    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {mode}")

@@ -1,0 +1,120 @@
+"""What can go wrong in the domain, each with the code and the HTTP status that the API documents.
+
+PortalError
+├── NotFound              404 not_found
+├── NotReady              409 not_ready
+├── WrongState            409 wrong_state
+├── InvalidInput          422 invalid
+├── UploadRejected        4xx the code of the reader that refused the file
+├── KeyReused             422 idempotency_key_reused
+├── KeyInUse              409 idempotency_key_in_use
+├── StorageFull           507 storage_full
+├── StorageUnavailable    503 storage_unavailable
+└── DatabaseUnavailable   503 database_unavailable
+"""
+
+from typing import ClassVar
+
+
+class PortalError(Exception):
+    """A failure whose message is safe to show: one sentence with what, the limit and the remedy."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class NotFound(PortalError):
+    """No such object, or none that this user may see."""
+
+    code = "not_found"
+    status = 404
+
+
+class NotReady(PortalError):
+    """The scan has no result yet."""
+
+    code = "not_ready"
+    status = 409
+
+
+class WrongState(PortalError):
+    """The job's state does not allow the wish."""
+
+    code = "wrong_state"
+    status = 409
+
+
+class InvalidInput(PortalError):
+    """A value is outside what is allowed."""
+
+    code = "invalid"
+    status = 422
+
+
+class KeyReused(PortalError):
+    """An Idempotency-Key came again with another body."""
+
+    code = "idempotency_key_reused"
+    status = 422
+
+
+class KeyInUse(PortalError):
+    """The first request under an Idempotency-Key has not been answered yet."""
+
+    code = "idempotency_key_in_use"
+    status = 409
+
+
+class StorageFull(PortalError):
+    """The disk has no room left."""
+
+    code = "storage_full"
+    status = 507
+
+
+class StorageUnavailable(PortalError):
+    """The storage cannot be read or written."""
+
+    code = "storage_unavailable"
+    status = 503
+
+
+class DecoderUnavailable(PortalError):
+    """The sandboxed reader cannot be started: the machine's fault, not the file's."""
+
+    code = "decoder_unavailable"
+    status = 503
+
+
+class DatabaseUnavailable(PortalError):
+    """The database is locked or away for longer than a request waits."""
+
+    code = "database_unavailable"
+    status = 503
+
+
+# The readers' codes (ml.scans.ScanError) and those of the upload itself.
+UPLOAD_STATUS = {
+    "unsupported": 415,
+    "unreadable": 422,
+    "limit": 422,
+    "too_small": 422,
+    "empty": 422,
+    "too_large": 413,
+    "too_many_files": 413,
+    "no_file": 400,
+    "no_name": 400,
+}
+
+
+class UploadRejected(PortalError):
+    """A file was not admitted. `code` and `status` are those of UPLOAD_STATUS."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code  # type: ignore[misc]
+        self.status = UPLOAD_STATUS[code]  # type: ignore[misc]

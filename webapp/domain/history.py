@@ -1,0 +1,145 @@
+"""The history: scans filtered, sorted and paged by keyset, the same for the page and the API.
+
+A keyset cursor names the last row seen; the next page is asked for by value and costs the same on page 1 and 1,000.
+"""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy.orm import Session, contains_eager
+
+from webapp.domain.errors import InvalidInput
+from webapp.domain.models import Scan, Segmentation, Status, Verdict
+
+DEFAULT_LIMIT = 50
+LARGEST_LIMIT = 200
+
+
+@dataclass(frozen=True)
+class Sort:
+    """One order of the history: the column, its direction, its words."""
+
+    value: str
+    label: str
+    column: Any
+    is_descending: bool
+
+    @property
+    def is_of_run(self) -> bool:
+        """Whether the column belongs to the shown run, and is empty while there is no result."""
+        return self.column.class_ is Segmentation
+
+
+SORTS = (
+    Sort("newest", "Newest first", Scan.created_at, True),
+    Sort("oldest", "Oldest first", Scan.created_at, False),
+    Sort("coverage", "Most tumor first", Segmentation.coverage_percent, True),
+    Sort("name", "Name, A to Z", Scan.filename, False),
+)
+
+
+@dataclass(frozen=True)
+class HistoryFilter:
+    """What is asked of the history; None and the empty text mean: any."""
+
+    q: str = ""
+    status: Status | None = None
+    verdict: Verdict | None = None
+    model: str = ""
+    from_date: date | None = None
+    to_date: date | None = None
+    sort: str = "newest"
+    limit: int = DEFAULT_LIMIT
+    cursor: str = ""
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    """One page, and the cursor of the next one, None on the last."""
+
+    scans: list[Scan]
+    next_cursor: str | None
+
+
+def page(session: Session, wanted: HistoryFilter) -> HistoryPage:
+    """One page of scans with their shown runs loaded. Raises InvalidInput for a cursor or an order that is not ours."""
+    sort = next((item for item in SORTS if item.value == wanted.sort), None)
+    if sort is None:
+        raise InvalidInput(f"There is no such order; the orders are: {', '.join(item.value for item in SORTS)}.")
+    limit = min(max(wanted.limit, 1), LARGEST_LIMIT)
+    # Sorted by a result, scans without one have no place: an inner join and a condition leave them out.
+    statement = select(Scan).join(Scan.shown, isouter=not sort.is_of_run).options(contains_eager(Scan.shown))
+    if sort.is_of_run:
+        statement = statement.where(sort.column.is_not(None))
+    statement = _filtered(statement, wanted)
+    if wanted.cursor:
+        statement = statement.where(_after(sort, _decode_cursor(wanted.cursor, sort)))
+    tie = _tie_column(sort)
+    order = (sort.column.desc(), tie.desc()) if sort.is_descending else (sort.column, tie)
+    scans = list(session.scalars(statement.order_by(*order).limit(limit + 1)))
+    has_more = len(scans) > limit
+    scans = scans[:limit]
+    return HistoryPage(scans, _encode_cursor(sort, scans[-1]) if has_more else None)
+
+
+def _filtered(statement: Select[tuple[Scan]], wanted: HistoryFilter) -> Select[tuple[Scan]]:
+    if wanted.q:
+        statement = statement.where(Scan.filename.icontains(wanted.q, autoescape=True))
+    if wanted.status is not None:
+        statement = statement.where(Segmentation.status == wanted.status)
+    if wanted.verdict is not None:
+        statement = statement.where(Segmentation.verdict == wanted.verdict)
+    if wanted.model:
+        statement = statement.where(Segmentation.model == wanted.model)
+    if wanted.from_date is not None:
+        statement = statement.where(Scan.created_at >= _midnight(wanted.from_date))
+    if wanted.to_date is not None:
+        # The last day counts whole.
+        statement = statement.where(Scan.created_at < _midnight(wanted.to_date + timedelta(days=1)))
+    return statement
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min, UTC)
+
+
+def _tie_column(sort: Sort) -> Any:
+    """Rows with equal values are told apart by an id of the table that the index is on."""
+    return Segmentation.id if sort.is_of_run else Scan.id
+
+
+def _after(sort: Sort, cursor: tuple[Any, str]) -> ColumnElement[bool]:
+    value, row_id = cursor
+    tie = _tie_column(sort)
+    if sort.is_descending:
+        return or_(sort.column < value, and_(sort.column == value, tie < row_id))
+    return or_(sort.column > value, and_(sort.column == value, tie > row_id))
+
+
+def _encode_cursor(sort: Sort, last: Scan) -> str:
+    row: Any = last.shown if sort.is_of_run else last
+    value = getattr(row, sort.column.key)
+    text = json.dumps([sort.value, value.isoformat() if isinstance(value, datetime) else value, row.id])
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _decode_cursor(cursor: str, sort: Sort) -> tuple[Any, str]:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        order, value, row_id = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
+        if order != sort.value or not isinstance(row_id, str):
+            raise ValueError("a cursor of another order")
+        if sort.column is Scan.created_at:
+            value = datetime.fromisoformat(value)
+            if value.tzinfo is None:
+                raise ValueError("a time without a zone")
+        elif not isinstance(value, str if sort.column is Scan.filename else int | float):
+            raise TypeError("a value of another kind")
+    except (ValueError, TypeError, binascii.Error, UnicodeError) as error:
+        raise InvalidInput("The cursor is not one of ours; start again at the first page.") from error
+    return value, row_id

@@ -1,0 +1,46 @@
+"""create_app: the portal as a WSGI application."""
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from flask import Flask
+
+from webapp import assets, cli, errors, metrics, security
+from webapp.api import blueprints as api
+from webapp.api.blueprints import HexId
+from webapp.context import EXTENSION
+from webapp.domain.portal import Portal
+from webapp.domain.settings import PROJECT_ROOT, Settings
+from webapp.views import register as register_views
+
+# One request may carry several files; more bytes than this at once are refused before they are read.
+FILES_WORTH_PER_REQUEST = 4
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The application over these settings (by default the environment's). Opens no connection yet."""
+    settings = settings or Settings.from_environment()
+    app = Flask("webapp", root_path=str(PROJECT_ROOT), static_url_path="/static")
+    app.extensions[EXTENSION] = Portal.open(settings)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_bytes * FILES_WORTH_PER_REQUEST
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.converters["hex_id"] = HexId
+    security.register(app, settings)
+    errors.register(app)
+    metrics.register(app)
+    assets.register(app, Path(app.static_folder or ""))
+    api.register(app)
+    register_views(app)
+    cli.register(app)
+    return app
+
+
+def app_version() -> str:
+    """The version of this checkout."""
+    try:
+        return version("glioscope")
+    except PackageNotFoundError:
+        return VERSION
+
+
+VERSION = "0.1.0"

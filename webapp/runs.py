@@ -1,0 +1,20 @@
+"""Starting a run on a stored scan, once for each Idempotency-Key. For the API and the form."""
+
+import hashlib
+import json
+
+from webapp.domain import idempotency, segmentations
+from webapp.domain.portal import Portal
+
+
+def start_run(portal: Portal, scan_id: str, *, model: str | None, threshold: float | None, key: str | None) -> str:
+    """The id of the run. Raises NotFound, InvalidInput, KeyReused, KeyInUse."""
+    body = json.dumps([model, threshold]).encode()
+    answer = idempotency.once(
+        portal,
+        scope=f"POST segmentations of {scan_id}",
+        key=key,
+        body_sha256=hashlib.sha256(body).hexdigest(),
+        work=lambda: {"segmentation": segmentations.request(portal, scan_id, model=model, threshold=threshold)},
+    )
+    return str(answer["segmentation"])

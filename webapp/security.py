@@ -1,0 +1,77 @@
+"""What guards every request: headers, hosts, foreign sites."""
+
+import secrets
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, g, request
+from flask_wtf.csrf import CSRFProtect
+
+from webapp.domain.settings import Settings
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "object-src 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "",
+}
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+csrf = CSRFProtect()
+
+
+def register(app: Flask, settings: Settings) -> None:
+    """Install the guards."""
+    app.config.update(
+        TRUSTED_HOSTS=list(settings.allowed_hosts),
+        SECRET_KEY=settings.secret_key,
+        SESSION_COOKIE_NAME="glioscope",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Strict",
+        # A form stays good as long as its page may stay open.
+        WTF_CSRF_TIME_LIMIT=None,
+    )
+    csrf.init_app(app)
+    app.before_request(_name_request)
+    app.before_request(refuse_foreign_sites)
+    app.after_request(_add_headers)
+
+
+def refuse_foreign_sites() -> None:
+    """A page of another site may not act here, though the browser would send it: 403.
+
+    Clients that are no browsers send neither header.
+    """
+    if request.method in SAFE_METHODS:
+        return
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    origin = request.headers.get("Origin")
+    if site not in ("same-origin", "none") or (origin is not None and urlsplit(origin).netloc != request.host):
+        abort(403)
+
+
+def _name_request() -> None:
+    g.request_id = secrets.token_hex(8)
+
+
+def _add_headers(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers[name] = value
+    response.headers["X-Request-Id"] = g.get("request_id", "")
+    # Scans, names and verdicts stay out of shared caches and of the disk; pictures and static files say otherwise.
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response

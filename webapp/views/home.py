@@ -1,0 +1,31 @@
+"""The portal's first page: the drop zone and the last scans."""
+
+from flask import Blueprint, render_template
+
+from ml.scans.phantoms import PHANTOMS
+from webapp.context import portal
+from webapp.domain import history
+from webapp.domain.history import HistoryFilter
+from webapp.presentation import scan_json
+
+bp = Blueprint("home", __name__)
+
+RECENT = 12
+ACCEPTS = ".png,.jpg,.jpeg,.tif,.tiff,.webp"
+FORMATS_SENTENCE = "PNG, JPEG, TIFF (also 16 bit and stacks) and WebP"
+
+
+@bp.get("/")
+def show() -> str:
+    """Drop a scan; see the last ones."""
+    with portal().database.read() as session:
+        page = history.page(session, HistoryFilter(limit=RECENT))
+        recent = [scan_json(session, scan) for scan in page.scans]
+    return render_template(
+        "portal.html",
+        recent=recent,
+        phantoms=PHANTOMS,
+        accepts=ACCEPTS,
+        formats_sentence=FORMATS_SENTENCE,
+        max_upload_mb=portal().settings.max_upload_bytes // 1_000_000,
+    )

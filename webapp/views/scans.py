@@ -1,0 +1,167 @@
+"""The history and the result page, and their forms."""
+
+from datetime import date
+from typing import TypeVar
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from webapp.context import portal
+from webapp.domain import history, scans, segmentations
+from webapp.domain.errors import NotFound, PortalError
+from webapp.domain.history import SORTS, HistoryFilter
+from webapp.domain.models import Status, Verdict
+from webapp.domain.pictures import default_slice
+from webapp.intake import take_files
+from webapp.presentation import model_json, scan_json, segmentation_json
+from webapp.runs import start_run
+
+bp = Blueprint("scans", __name__, url_prefix="/scans")
+
+FILTERS = ("q", "status", "verdict", "model", "from", "to", "sort")
+# More than a screen of selected rows, less than what a request may not do in its time.
+MOST_AT_ONCE = 200
+
+Word = TypeVar("Word", Status, Verdict)
+
+
+@bp.get("")
+def index() -> str:
+    """The history; the URL holds the filters."""
+    given = {name: request.args.get(name, "").strip() for name in FILTERS}
+    wanted = HistoryFilter(
+        q=given["q"][:255],
+        status=_word(Status, given["status"]),
+        verdict=_word(Verdict, given["verdict"]),
+        model=given["model"][:100],
+        from_date=_day(given["from"]),
+        to_date=_day(given["to"]),
+        sort=given["sort"] if given["sort"] in {sort.value for sort in SORTS} else SORTS[0].value,
+        cursor=request.args.get("cursor", ""),
+    )
+    with portal().database.read() as session:
+        page = history.page(session, wanted)
+        rows = [scan_json(session, scan) for scan in page.scans]
+    kept = {name: value for name, value in given.items() if value}
+    return render_template(
+        "history.html",
+        scans=rows,
+        filters={**given, "sort": wanted.sort},
+        models=portal().catalog.names(),
+        sorts=[(sort.value, sort.label) for sort in SORTS],
+        next_url=url_for("scans.index", **kept, cursor=page.next_cursor) if page.next_cursor else None,
+        first_url=url_for("scans.index", **kept) if wanted.cursor else None,
+    )
+
+
+@bp.post("")
+def upload() -> Response:
+    """The drop zone's form, for browsers without scripts."""
+    intake = take_files(portal(), model=None, threshold=None, key=None)
+    for item in intake.rejected:
+        flash(f"{item.filename}: {item.message}", "error")
+    if len(intake.scan_ids) == 1 and not intake.rejected:
+        return redirect(url_for("scans.show", scan_id=intake.scan_ids[0]), 303)
+    return redirect(url_for("home.show"), 303)
+
+
+@bp.get("/<hex_id:scan_id>")
+def show(scan_id: str) -> str:
+    """The result of a scan, or how far it is."""
+    chosen = request.args.get("segmentation")
+    with portal().database.read() as session:
+        scan = scans.get(session, scan_id)
+        runs = segmentations.runs(session, scan_id)
+        shown = next((run for run in runs if run.id == chosen), scan.shown)
+        described = scan_json(session, scan, shown)
+        described_runs = [segmentation_json(session, run, scan.warnings) for run in runs]
+        index = request.args.get("slice", default_slice(scan, shown), type=int)
+        model = shown.model if shown else portal().catalog.default_name
+    if not 0 <= index < scan.slice_count:
+        abort(404)
+    try:
+        card = model_json(portal().catalog.entry(model))
+    except NotFound:
+        card = None
+    return render_template(
+        "result.html",
+        scan=described,
+        runs=described_runs,
+        card=card,
+        models=portal().catalog.names(),
+        slice_index=index,
+    )
+
+
+@bp.post("/<hex_id:scan_id>/segmentations")
+def run_again(scan_id: str) -> Response:
+    """Another threshold or another model."""
+    text = request.form.get("threshold", "").strip()
+    threshold = request.form.get("threshold", type=float) if text else None
+    if text and threshold is None:
+        abort(422)
+    start_run(portal(), scan_id, model=request.form.get("model") or None, threshold=threshold, key=None)
+    return redirect(url_for("scans.show", scan_id=scan_id), 303)
+
+
+@bp.post("/<hex_id:scan_id>/delete")
+def delete(scan_id: str) -> Response | str:
+    """Delete one scan, once it was asked about."""
+    return _delete([scan_id], url_for("scans.delete", scan_id=scan_id), url_for("scans.show", scan_id=scan_id))
+
+
+@bp.post("/bulk")
+def bulk() -> Response | str:
+    """Delete the selected scans, or run them again."""
+    chosen = [value for value in request.form.getlist("scan") if len(value) == 32 and value.isalnum()]
+    action = request.form.get("action", "")
+    if not chosen or len(chosen) > MOST_AT_ONCE or action not in ("delete", "rerun"):
+        flash(f"Select 1 to {MOST_AT_ONCE} scans first.", "error")
+        return redirect(url_for("scans.index"), 303)
+    if action == "delete":
+        return _delete(chosen, url_for("scans.bulk"), url_for("scans.index"))
+    count = 0
+    for scan_id in chosen:
+        try:
+            segmentations.request(portal(), scan_id, model=portal().catalog.default_name, threshold=None)
+            count += 1
+        except PortalError as error:
+            flash(error.message, "error")
+    flash(f"{count} {'scan is' if count == 1 else 'scans are'} queued again.", "info")
+    return redirect(url_for("scans.index"), 303)
+
+
+def _delete(scan_ids: list[str], action_url: str, cancel_url: str) -> Response | str:
+    """Ask on a page of its own where nobody has confirmed yet; then delete."""
+    what = "this scan" if len(scan_ids) == 1 else f"these {len(scan_ids)} scans"
+    if request.form.get("confirmed") != "yes":
+        return render_template(
+            "confirm.html",
+            title=f"Delete {what}?",
+            message="Pictures, results and the original file are removed. This is final.",
+            action_url=action_url,
+            fields=[("confirmed", "yes"), ("action", "delete"), *(("scan", scan_id) for scan_id in scan_ids)],
+            cancel_url=cancel_url,
+            confirm_label="Delete",
+        )
+    count = 0
+    for scan_id in scan_ids:
+        try:
+            scans.delete(portal(), scan_id)
+            count += 1
+        except NotFound:
+            continue  # somebody was quicker
+    flash(f"{count} {'scan' if count == 1 else 'scans'} deleted.", "info")
+    return redirect(url_for("scans.index"), 303)
+
+
+def _word(words: type[Word], value: str) -> Word | None:
+    """A filter's word; one that is none filters nothing."""
+    return words(value) if value in {word.value for word in words} else None
+
+
+def _day(value: str) -> date | None:
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        return None

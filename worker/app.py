@@ -1,0 +1,56 @@
+"""The Celery application: `celery --app worker.app worker`. Celery's settings and signals, nothing else."""
+
+import logging
+import sys
+
+from celery import Celery, signals
+
+from webapp.domain.queue import celery_settings
+from webapp.domain.settings import Settings
+from worker import runtime
+
+# Beyond the job's own limit, after which its lease is not extended any more, the pool kills the child.
+HARD_LIMIT_GRACE_S = 10.0
+
+settings = Settings.from_environment()
+
+app = Celery("glioscope", include=["worker.tasks"])
+app.conf.update(
+    celery_settings(settings.redis_url),
+    worker_concurrency=1,
+    # Soft first: a hang in Python ends as `timeout` in words; one in native code is killed, and the sweeper says it.
+    task_soft_time_limit=settings.job_timeout_s,
+    task_time_limit=settings.job_timeout_s + HARD_LIMIT_GRACE_S,
+    # Loading and compiling a model takes seconds; the default of 4 s would kill the child in the middle of it.
+    worker_proc_alive_timeout=180,
+    worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
+    worker_send_task_events=False,
+    worker_enable_remote_control=False,
+)
+
+
+@signals.setup_logging.connect
+def set_up_logging(**_: object) -> None:
+    """Ids and codes to the standard output; Celery's own setting would print arguments."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stdout)
+    logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
+    logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
+
+
+@signals.worker_init.connect
+def check_model(**_: object) -> None:
+    """Refuse to start without the default model: jobs wait, and /readyz says why."""
+    runtime.check_default_model(settings)
+
+
+@signals.worker_process_init.connect
+def open_runtime(**_: object) -> None:
+    """Load and warm up the model in the very process that runs it; only then the worker says that it is there."""
+    runtime.open_in_this_process(settings)
+
+
+@signals.worker_process_shutdown.connect
+def close_runtime(**_: object) -> None:
+    """Say that this worker is gone."""
+    runtime.close_in_this_process()
