@@ -84,6 +84,7 @@ class Training:
     split: str | None = None
     patients: int | None = None
     validation_patients: tuple[str, ...] | None = None
+    test_patients: tuple[str, ...] | None = None
     recipe: Mapping[str, Any] | None = None
     seed: int | None = None
     epochs: int | None = None
