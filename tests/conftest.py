@@ -15,3 +15,13 @@ def real_data() -> Path:
     if not (folder / "lgg").is_dir():
         pytest.skip(f"no real scans: {folder} has no folder lgg; set GLIOSCOPE_TEST_DATA")
     return folder
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI nothing may be skipped: a test that cannot run there is a broken CI."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter is not None else []
+    if os.environ.get("CI") and skipped:
+        for report in skipped:
+            print(f"skipped in CI: {report.nodeid}: {report.longrepr}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -34,6 +34,7 @@ def server_arguments(socket_path: Path) -> list[str]:
         "--appendonly", "no",
         "--dir", str(socket_path.parent),
         "--loglevel", "warning",
+        "--logfile", str(socket_path.with_suffix(".log")),
     ]  # fmt: skip
 
 
