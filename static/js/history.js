@@ -1,0 +1,133 @@
+/* The history: filters that apply at once, selection by mouse and keyboard, rows that follow their jobs. */
+import { isTyping } from "./dialogs.js";
+import { stateOf } from "./format.js";
+import { isOver, watchScan } from "./jobs.js";
+import { setIcon } from "./icons.js";
+
+const SEARCH_PAUSE_MS = 500;
+const FOLLOWED = 6; // a browser holds six connections to one server: more long polls would block the page
+
+const byId = (id) => document.getElementById(id);
+const filters = byId("filters");
+const rows = [...document.querySelectorAll("#history tbody tr")];
+const boxes = rows.map((row) => row.querySelector('input[name="scan"]'));
+const links = rows.map((row) => row.querySelector(".cell-name a"));
+
+/* ---- filters: only what is set goes into the address ---- */
+function applyFilters() {
+  const address = new URL(filters.action);
+  for (const [name, value] of new FormData(filters)) if (value) address.searchParams.set(name, value);
+  filters.dataset.loading = "";
+  location.assign(address);
+}
+let timer = 0;
+filters.addEventListener("change", (event) => event.target.type !== "search" && event.target.type !== "date" && applyFilters());
+filters.addEventListener("submit", (event) => {
+  event.preventDefault();
+  applyFilters();
+});
+for (const date of filters.querySelectorAll('input[type="date"]')) {
+  // While a date is typed, each digit is a change; it is applied once the field is left.
+  const before = date.value;
+  date.addEventListener("blur", () => date.value !== before && applyFilters());
+}
+filters.elements.q.addEventListener("input", () => {
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    sessionStorage.setItem("search-focus", "yes");
+    applyFilters();
+  }, SEARCH_PAUSE_MS);
+});
+if (sessionStorage.getItem("search-focus")) {
+  sessionStorage.removeItem("search-focus");
+  const { q } = filters.elements;
+  q.focus();
+  q.setSelectionRange(q.value.length, q.value.length);
+}
+
+/* ---- selection ---- */
+let anchor = 0; // where a range with Shift begins
+
+function showSelection() {
+  const chosen = boxes.filter((box) => box.checked).length;
+  byId("bulk-bar").toggleAttribute("data-open", chosen > 0);
+  byId("bulk-count").textContent = `${chosen} selected`;
+  const all = byId("select-all");
+  all.checked = chosen === boxes.length;
+  all.indeterminate = chosen > 0 && chosen < boxes.length;
+  Object.assign(byId("bulk-delete").dataset, {
+    confirmTitle: chosen === 1 ? "Delete one scan?" : `Delete ${chosen} scans?`,
+    confirmMessage: "The files, their maps and all their segmentations are removed. This is final.",
+    confirmLabel: "Delete for good",
+  });
+}
+
+function select(index, isChecked, withRange) {
+  const [low, high] = withRange ? [Math.min(anchor, index), Math.max(anchor, index)] : [index, index];
+  for (let i = low; i <= high; i++) boxes[i].checked = isChecked;
+  anchor = index;
+  showSelection();
+}
+
+function selectAll(isChecked) {
+  for (const box of boxes) box.checked = isChecked;
+  showSelection();
+}
+
+/* ---- keys ---- */
+function rowWithFocus() {
+  return rows.findIndex((row) => row.contains(document.activeElement));
+}
+
+const keys = {
+  j: () => links[Math.min(links.length - 1, rowWithFocus() + 1)].focus(),
+  k: () => links[Math.max(0, rowWithFocus() - 1)].focus(),
+  x: (event) => rowWithFocus() >= 0 && select(rowWithFocus(), event.shiftKey || !boxes[rowWithFocus()].checked, event.shiftKey),
+  a: () => selectAll(boxes.some((box) => !box.checked)),
+  delete: () => boxes.some((box) => box.checked) && byId("bulk-delete").click(),
+  escape: () => selectAll(false),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (isTyping(event)) return;
+  if (event.key === "/") {
+    event.preventDefault();
+    filters.elements.q.focus();
+    return;
+  }
+  if (rows.length) keys[event.key.toLowerCase()]?.(event);
+});
+
+/* ---- rows whose job is not over ---- */
+async function follow(row) {
+  const last = await watchScan(row.dataset.scan, ({ segmentation: run }) => {
+    if (isOver(run.status)) return;
+    const { tone, icon, words } = stateOf(run.status);
+    const chip = row.querySelector('[data-slot="chip"]');
+    chip.dataset.tone = tone;
+    setIcon(chip.querySelector("svg"), icon);
+    chip.querySelector("span").textContent = words;
+  }, { status: row.dataset.status });
+  if (last) showOutcome(row, last);
+}
+
+/* The server knows how a finished row looks: the page is fetched again and this row taken from it. */
+async function showOutcome(row, scan) {
+  const page = await fetch(location.href).then((response) => response.text()).catch(() => "");
+  const fresh = new DOMParser().parseFromString(page, "text/html").querySelector(`tr[data-scan="${scan.id}"]`);
+  if (!fresh) return;
+  for (const name of ["cell-picture", "cell-finding", "cell-coverage"]) {
+    row.querySelector(`.${name}`).replaceChildren(...fresh.querySelector(`.${name}`).childNodes);
+  }
+}
+
+if (rows.length) {
+  byId("select-all").addEventListener("change", (event) => selectAll(event.target.checked));
+  byId("bulk-clear").addEventListener("click", () => selectAll(false));
+  for (const [index, box] of boxes.entries()) box.addEventListener("click", (event) => select(index, box.checked, event.shiftKey));
+  window.addEventListener("pageshow", showSelection); // a page from the browser's memory keeps its boxes
+  showSelection();
+  const open = rows.filter((row) => !isOver(row.dataset.status));
+  const lane = async () => { for (let row = open.shift(); row; row = open.shift()) await follow(row); };
+  for (let i = 0; i < FOLLOWED / 2; i++) lane();
+}

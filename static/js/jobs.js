@@ -1,0 +1,33 @@
+/* Watches a job until it ends, by long polling: the server answers as soon as the state is final. */
+import { getScan } from "./api.js";
+
+export const isOver = (status) => ["succeeded", "failed", "cancelled"].includes(status);
+
+/* While a job waits in line its place changes before the job ends, so the wait is short; once it runs, long. */
+const WAIT_S = { queued: 2, running: 25 };
+const PAUSE_MS = 400; // between two answers, should the server answer a long poll at once
+const RETRY_MS = 3000; // after a failed request
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/**
+ * Calls `onScan(scan)` at every answer until the job has ended; `onOffline(error)` at every request that failed.
+ * Returns the last scan, or null where the scan no longer exists or the signal aborted.
+ */
+export async function watchScan(id, onScan, { onOffline = () => {}, signal, status = "queued" } = {}) {
+  let state = status;
+  while (!signal?.aborted) {
+    try {
+      const scan = await getScan(id, WAIT_S[state] ?? 2, signal);
+      state = scan.segmentation.status;
+      onScan(scan);
+      if (isOver(state)) return scan;
+      await pause(PAUSE_MS);
+    } catch (error) {
+      if (error.name === "AbortError" || error.status === 404) return null;
+      onOffline(error);
+      await pause(RETRY_MS);
+    }
+  }
+  return null;
+}

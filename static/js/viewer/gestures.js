@@ -1,0 +1,59 @@
+/* Wheel, drag, pinch and double click on any panel move the one viewport. */
+import { STEP } from "./viewport.js";
+
+const WHEEL_SPEED = 0.0016; // zoom per unit of wheel delta: a mouse's notch of 100 makes 17 %
+
+function place(canvas, x, y) {
+  const box = canvas.getBoundingClientRect();
+  return {
+    panelWidth: box.width,
+    panelHeight: box.height,
+    offsetX: x - box.left - box.width / 2,
+    offsetY: y - box.top - box.height / 2,
+  };
+}
+
+export function followGestures(canvas, viewport) {
+  const pointers = new Map(); // id -> {x, y}
+  let span = 0;
+
+  canvas.addEventListener("wheel", (event) => {
+    if (!viewport.isZoomed && event.deltaY > 0) return; // fitted already: the page scrolls
+    event.preventDefault();
+    const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 33 : 1;
+    viewport.zoomBy(Math.exp(-event.deltaY * lines * WHEEL_SPEED), place(canvas, event.clientX, event.clientY));
+  }, { passive: false });
+
+  canvas.addEventListener("dblclick", (event) => {
+    if (viewport.isZoomed) viewport.reset();
+    else viewport.zoomBy(STEP ** 4, place(canvas, event.clientX, event.clientY));
+  });
+
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    canvas.setPointerCapture(event.pointerId);
+    pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    span = 0;
+  });
+
+  canvas.addEventListener("pointermove", (event) => {
+    const last = pointers.get(event.pointerId);
+    if (!last) return;
+    pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    if (pointers.size === 1) {
+      viewport.panBy(event.clientX - last.x, event.clientY - last.y, place(canvas, 0, 0));
+    } else if (pointers.size === 2) {
+      const [a, b] = pointers.values();
+      const now = Math.hypot(a.x - b.x, a.y - b.y);
+      if (span) viewport.zoomBy(now / span, place(canvas, (a.x + b.x) / 2, (a.y + b.y) / 2));
+      span = now;
+    }
+  });
+
+  for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
+    canvas.addEventListener(end, (event) => {
+      pointers.delete(event.pointerId);
+      span = 0;
+    });
+  }
+}

@@ -1,0 +1,44 @@
+/* The four panels: canvases over the server's pictures, drawn from the same layers through the same viewport. */
+
+/* Above this many device pixels per scan pixel the pixels themselves are shown, because then a smoothed border would
+   pretend to a precision that the mask does not have. */
+const SHOW_PIXELS_FROM = 3;
+
+export class Panels {
+  constructor(root, viewport) {
+    this.viewport = viewport;
+    this.canvases = new Map();
+    for (const panel of root.querySelectorAll(".panel")) this.canvases.set(panel.dataset.layer, panel.querySelector("canvas"));
+    this.sources = {}; // layer -> drawables, bottom first
+    this.frame = 0;
+    const resize = new ResizeObserver(() => this.draw());
+    for (const canvas of this.canvases.values()) resize.observe(canvas);
+  }
+
+  /** Draws at the next frame. */
+  draw() {
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0;
+      for (const [layer, canvas] of this.canvases) this.drawOne(canvas, this.sources[layer] ?? []);
+    });
+  }
+
+  drawOne(canvas, drawables) {
+    const { clientWidth, clientHeight } = canvas;
+    if (!clientWidth || !drawables.length) return;
+    const ratio = window.devicePixelRatio || 1;
+    const width = Math.round(clientWidth * ratio);
+    const height = Math.round(clientHeight * ratio);
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const context = canvas.getContext("2d");
+    const { viewport } = this;
+    const scale = viewport.scale(width, height);
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.fillStyle = "#000";
+    context.fillRect(0, 0, width, height);
+    context.imageSmoothingEnabled = scale < SHOW_PIXELS_FROM;
+    context.imageSmoothingQuality = "high";
+    context.setTransform(scale, 0, 0, scale, width / 2 - viewport.centerX * scale, height / 2 - viewport.centerY * scale);
+    for (const drawable of drawables) context.drawImage(drawable, 0, 0);
+  }
+}
