@@ -6,17 +6,23 @@
 - A palette's 16-bit entries give their upper byte.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.scans.scan import ScanError
 
+_BLOCK_ROWS = 256
+
 
 def blend_with_black(colors: NDArray, alpha: NDArray) -> NDArray:
     """Straight alpha (H, W) on colors (H, W, C), both uint8 or both uint16, to the same shape and type."""
     top = np.iinfo(colors.dtype).max
-    product = colors.astype(np.uint32) * alpha[..., None]
-    return ((product + top // 2) // top).astype(colors.dtype)
+    blended = np.empty_like(colors)
+    for rows in _row_blocks(len(colors)):
+        blended[rows] = (colors[rows].astype(np.uint32) * alpha[rows, :, None] + top // 2) // top
+    return blended
 
 
 def convert_cmyk(inks: NDArray) -> NDArray:
@@ -24,8 +30,17 @@ def convert_cmyk(inks: NDArray) -> NDArray:
     if inks.dtype not in (np.uint8, np.uint16):
         raise ScanError("unreadable", f"CMYK samples of type {inks.dtype} are not read; export with 8 or 16 bits.")
     top = np.iinfo(inks.dtype).max
-    paper = top - inks.astype(np.uint32)
-    return ((paper[..., :3] * paper[..., 3:] + top // 2) // top).astype(inks.dtype)
+    converted = np.empty((*inks.shape[:2], 3), inks.dtype)
+    for rows in _row_blocks(len(inks)):
+        paper = top - inks[rows].astype(np.uint32)
+        converted[rows] = (paper[..., :3] * paper[..., 3:] + top // 2) // top
+    return converted
+
+
+def _row_blocks(height: int) -> Iterator[slice]:
+    """Rows in blocks, so that the wide intermediate numbers of a large page fit into a child's memory."""
+    for first in range(0, height, _BLOCK_ROWS):
+        yield slice(first, first + _BLOCK_ROWS)
 
 
 def apply_palette(indices: NDArray, palette: NDArray) -> NDArray[np.uint8]:

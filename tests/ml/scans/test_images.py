@@ -129,3 +129,14 @@ def test_a_constant_image_is_read_with_a_warning(read):
     scan = read(samples.deep_png(np.full((20, 20), 900, np.uint16)))
     assert set(scan.warnings) == {"constant", "intensity_scaled"}
     assert (scan.pixels == 0).all()
+
+
+@pytest.mark.data
+def test_a_real_slice_keeps_every_pixel(read, real_data):
+    path = next(path for path in sorted((real_data / "lgg").glob("*/*.webp")))
+    with Image.open(path) as image:
+        expected = np.asarray(image.convert("RGB"))
+    scan = read(path.read_bytes())
+    assert scan.warnings == ()
+    assert np.array_equal(scan.pixels[0], expected)
+    assert np.array_equal(read(samples.tiff(expected, photometric="rgb")).pixels[0], expected)
