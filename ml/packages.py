@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from ml.cards import (
@@ -174,7 +174,8 @@ def _write_weights(network: nn.Module, path: Path) -> None:
     too_large = next((key for key, value in weights.items() if not torch.isfinite(value).all()), None)
     if too_large is not None:
         raise CheckpointError(f"{too_large} has weights beyond 65504, the largest number in half precision.")
-    save_file({key: value.contiguous() for key, value in weights.items()}, path)
+    # Not save_file: it leaves a file that only its owner may read, which a portal run by another account cannot.
+    path.write_bytes(save({key: value.contiguous() for key, value in weights.items()}))
 
 
 def _write_card(folder: Path, card: Card) -> Card:

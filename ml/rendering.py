@@ -21,6 +21,7 @@ __all__ = [
     "outline",
     "overlay_image",
     "panels_image",
+    "probability_image",
     "scan_image",
     "thumbnail_image",
 ]
@@ -62,6 +63,11 @@ def overlay_image(pixels: np.ndarray, mask: np.ndarray, opacity: float = DEFAULT
 def heatmap_image(q: np.ndarray) -> Image.Image:
     """The probability map in inferno's colours, 0 black to 1 pale yellow. q: uint8 (H, W)."""
     return Image.fromarray(INFERNO[q])
+
+
+def probability_image(q: np.ndarray) -> Image.Image:
+    """The probability map itself, 8-bit grey: the value is q. q: uint8 (H, W)."""
+    return Image.fromarray(np.ascontiguousarray(q))
 
 
 def outline(mask: np.ndarray) -> np.ndarray:

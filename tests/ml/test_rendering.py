@@ -15,6 +15,7 @@ from ml.rendering import (
     outline,
     overlay_image,
     panels_image,
+    probability_image,
     scan_image,
     thumbnail_image,
 )
@@ -39,6 +40,11 @@ def test_png_gives_the_pixels_back(pixels, mask):
         decoded = Image.open(io.BytesIO(encode_png(image)))
         assert decoded.mode == image.mode
         assert np.array_equal(np.asarray(decoded), expected)
+
+
+def test_probability_image_holds_q_itself():
+    q = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(encode_png(probability_image(q))))), q)
 
 
 def test_png_of_one_pixel_and_of_another_mode():
