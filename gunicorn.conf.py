@@ -1,6 +1,9 @@
 """gunicorn's settings: `gunicorn wsgi:app` reads this file by itself."""
 
+import threading
+
 from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
 
 from webapp.domain.settings import Settings, check_bind
 
@@ -28,3 +31,9 @@ def on_starting(server: Arbiter) -> None:
     """Check the address that will really be bound, whoever set it."""
     for address in server.cfg.address:
         check_bind(settings.auth, address)
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Start the decode server beside the first requests: the first upload need not wait for its imports."""
+    portal = worker.wsgi.extensions["portal"]
+    threading.Thread(target=portal.decoder.warm_up, name="decoder-warm-up", daemon=True).start()

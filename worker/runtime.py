@@ -8,8 +8,11 @@ import threading
 from collections import OrderedDict
 from uuid import uuid4
 
+import numpy as np
+
 from ml.cards import PackageError, find_package, load_card
 from ml.engines import Engine, EngineError, load_engine
+from ml.masks import tumor_mask
 from webapp.domain import presence
 from webapp.domain.errors import PortalError
 from webapp.domain.portal import Portal
@@ -53,6 +56,8 @@ class Runtime:
         """Load the default model, then say that this worker is ready, and go on saying it."""
         model = self.portal.settings.default_model
         engine = self.engine(model)
+        # SciPy is imported at the first labelling; the first patient should not wait for it.
+        tumor_mask(np.full((1, 8, 8), 255, dtype=np.uint8), threshold=0.5, min_tumor_pixels=2)
         self._beating = threading.Thread(target=self._beat, args=(engine.name, model), name="presence", daemon=True)
         self._beating.start()
         logger.info("ready: model %s, engine %s, worker %s", model, engine.name, self.worker_id)

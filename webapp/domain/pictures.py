@@ -32,6 +32,7 @@ class Source:
     threshold: float
     min_tumor_pixels: int
     etag: str
+    caption: str = ""
 
 
 def source(session: Any, scan: Scan, *, kind: str, slice_index: int | None, segmentation_id: str | None) -> Source:
@@ -50,6 +51,7 @@ def source(session: Any, scan: Scan, *, kind: str, slice_index: int | None, segm
         threshold=row.threshold if row else 1.0,
         min_tumor_pixels=(row.min_tumor_pixels or 0) if row else 0,
         etag=f"{scan.id}.{run}.{index}.{kind}",
+        caption=_caption(scan, row, index) if row else "",
     )
 
 
@@ -77,7 +79,7 @@ def _render(portal: Portal, wanted: Source, kind: str) -> bytes:
         q = np.asarray(read_array(portal.storage, wanted.map_key)[wanted.slice_index])  # (H, W)
     mask = tumor_mask(q[None], wanted.threshold, wanted.min_tumor_pixels)[0]
     images = {
-        "panels": lambda: rendering.panels_image(pixels, q, mask),
+        "panels": lambda: rendering.panels_image(pixels, q, mask, wanted.caption),
         "mask": lambda: rendering.mask_image(mask),
         "overlay": lambda: rendering.overlay_image(pixels, mask),
         "heatmap": lambda: rendering.heatmap_image(q),
@@ -104,9 +106,19 @@ def _pictures(portal: Portal, scan: Scan, row: Segmentation) -> Iterator[tuple[s
         for kind in KINDS:
             if kind == "thumbnail":
                 continue
-            wanted = Source(scan.id, index, row.map_key, row.threshold, row.min_tumor_pixels or 0, "")
+            wanted = Source(
+                scan.id, index, row.map_key, row.threshold, row.min_tumor_pixels or 0, "", _caption(scan, row, index)
+            )
             yield f"{kind}/slice_{index:04d}.png", _render(portal, wanted, kind)
 
 
 def _has_result(scan: Scan) -> bool:
     return scan.shown is not None and scan.shown.map_key is not None
+
+
+def _caption(scan: Scan, row: Segmentation, index: int) -> str:
+    """What the panels show, in one line; no file name, since a picture travels further than its page."""
+    pixels = row.slices[index]["tumor_pixels"] if row.slices else 0
+    finding = f"{pixels} tumor pixels ({100 * pixels / (scan.width * scan.height):.2f} %)" if pixels else "No tumor"
+    place = f"Slice {index + 1} of {scan.slice_count}: " if scan.slice_count > 1 else ""
+    return f"{place}{finding}, threshold {row.threshold:g}, {row.model} {row.model_version or ''}".rstrip()
