@@ -4,6 +4,7 @@ import { notify } from "./notices.js";
 import { keepTimesFresh } from "./times.js";
 
 const READY_EVERY_MS = 20_000;
+const UNREADY_EVERY_MS = 4000; // while something is missing: the reader waits for it
 
 /** True, false, or null where the answer of /readyz does not tell. */
 function workerIsReady(body) {
@@ -33,12 +34,21 @@ async function checkServer() {
   } catch {
     notify("offline", "The server cannot be reached. This page goes on by itself when it is back.", "error");
   }
+  checkLater();
+}
+
+let timer = 0;
+
+function checkLater() {
+  clearTimeout(timer);
+  const isFine = document.getElementById("worker-state").dataset.ready === "yes" && !document.getElementById("offline");
+  timer = setTimeout(checkServer, isFine ? READY_EVERY_MS : UNREADY_EVERY_MS);
 }
 
 keepTimesFresh();
 confirmForms();
 keysDialog();
-setInterval(checkServer, READY_EVERY_MS);
+checkLater();
 document.addEventListener("visibilitychange", checkServer);
 window.addEventListener("offline", checkServer);
 window.addEventListener("online", checkServer);

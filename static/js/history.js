@@ -5,7 +5,6 @@ import { isOver, watchScan } from "./jobs.js";
 import { setIcon } from "./icons.js";
 
 const SEARCH_PAUSE_MS = 500;
-const FOLLOWED = 6; // a browser holds six connections to one server: more long polls would block the page
 
 const byId = (id) => document.getElementById(id);
 const filters = byId("filters");
@@ -127,7 +126,5 @@ if (rows.length) {
   for (const [index, box] of boxes.entries()) box.addEventListener("click", (event) => select(index, box.checked, event.shiftKey));
   window.addEventListener("pageshow", showSelection); // a page from the browser's memory keeps its boxes
   showSelection();
-  const open = rows.filter((row) => !isOver(row.dataset.status));
-  const lane = async () => { for (let row = open.shift(); row; row = open.shift()) await follow(row); };
-  for (let i = 0; i < FOLLOWED / 2; i++) lane();
+  for (const row of rows) if (!isOver(row.dataset.status)) follow(row);
 }

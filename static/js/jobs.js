@@ -5,8 +5,26 @@ export const isOver = (status) => ["succeeded", "failed", "cancelled"].includes(
 
 /* While a job waits in line its place changes before the job ends, so the wait is short; once it runs, long. */
 const WAIT_S = { queued: 2, running: 25 };
+const CROWDED_WAIT_S = 1; // while other jobs want to ask as well
+/* A browser holds six connections to one server: more long polls would keep uploads and pictures waiting. */
+const AT_ONCE = 3;
 const PAUSE_MS = 400; // between two answers, should the server answer a long poll at once
 const RETRY_MS = 3000; // after a failed request
+
+let asking = 0;
+const line = []; // those that wait for their turn to ask
+
+async function inTurn(ask) {
+  if (asking >= AT_ONCE) await new Promise((resolve) => line.push(resolve));
+  else asking += 1;
+  try {
+    return await ask();
+  } finally {
+    const next = line.shift(); // hands its turn on
+    if (next) next();
+    else asking -= 1;
+  }
+}
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -18,7 +36,7 @@ export async function watchScan(id, onScan, { onOffline = () => {}, signal, stat
   let state = status;
   while (!signal?.aborted) {
     try {
-      const scan = await getScan(id, WAIT_S[state] ?? 2, signal);
+      const scan = await inTurn(() => getScan(id, line.length ? CROWDED_WAIT_S : WAIT_S[state] ?? 2, signal));
       state = scan.segmentation.status;
       onScan(scan);
       if (isOver(state)) return scan;
