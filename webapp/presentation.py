@@ -6,15 +6,13 @@ from typing import Any
 from flask import url_for
 from sqlalchemy.orm import Session
 
+from ml.scans import WARNINGS
 from webapp.domain import jobs
 from webapp.domain.catalog import CatalogEntry
 from webapp.domain.models import Scan, Segmentation
 
-# Warnings are kept as codes and shown with these sentences.
-WARNINGS = {
-    "synthetic": "This scan is a synthetic phantom, not a patient.",
-    "spacing_entered": "The spacing was entered by hand.",
-}
+# Warnings are kept as codes and shown with their sentences: the readers' own, and the portal's.
+SENTENCES = {**WARNINGS, "synthetic": "This scan is a synthetic phantom, not a patient."}
 
 
 def scan_json(session: Session, scan: Scan, shown: Segmentation | None = None) -> dict[str, Any]:
@@ -29,7 +27,8 @@ def scan_json(session: Session, scan: Scan, shown: Segmentation | None = None) -
         "width": scan.width,
         "height": scan.height,
         "slice_count": scan.slice_count,
-        "spacing_mm": scan.spacing_mm,
+        # A single slice states no distance between slices: the readers say 0, which is no distance.
+        "spacing_mm": [value or None for value in scan.spacing_mm] if scan.spacing_mm else None,
         "sha256": scan.sha256,
         "bytes": scan.bytes,
         "segmentation": None if run is None else segmentation_json(session, run, scan.warnings),
@@ -62,7 +61,7 @@ def segmentation_json(session: Session, run: Segmentation, scan_warnings: list[s
         "finished_at": timestamp(run.finished_at) if run.finished_at else None,
         "queue_position": jobs.queue_position(session, run),
         "warnings": [
-            {"code": code, "message": WARNINGS.get(code, code)} for code in [*(scan_warnings or []), *run.warnings]
+            {"code": code, "message": SENTENCES.get(code, code)} for code in [*(scan_warnings or []), *run.warnings]
         ],
         "error": {"code": run.error_code, "message": run.error_message} if run.error_code else None,
     }

@@ -81,7 +81,9 @@ class ScanSchema(ma.Schema):
     height = fields.Integer(required=True)
     slice_count = fields.Integer(required=True)
     spacing_mm = fields.List(
-        fields.Float(), allow_none=True, metadata={"description": "slice, row, column; null where the file has none"}
+        fields.Float(allow_none=True),
+        allow_none=True,
+        metadata={"description": "slice, row, column; null where the file has none"},
     )
     sha256 = fields.String(required=True)
     bytes = fields.Integer(required=True)

@@ -124,12 +124,13 @@ def too_large_message(limit_bytes: int) -> str:
 
 
 def _decode(portal: Portal, source: Path, stack: Path) -> Decoded:
-    try:
-        return portal.decoder.decode(source, stack)
-    except ScanError as error:
-        raise UploadRejected(error.code, error.message) from error
-    except DecoderError as error:
-        raise DecoderUnavailable("Files cannot be read right now; try again in a few seconds.") from error
+    with translated_errors():  # the stack may find no room
+        try:
+            return portal.decoder.decode(source, stack)
+        except ScanError as error:
+            raise UploadRejected(error.code, error.message) from error
+        except DecoderError as error:
+            raise DecoderUnavailable("Files cannot be read right now; try again in a few seconds.") from error
 
 
 def _scan_row(scan_id: str, upload: Received, decoded: Decoded, origin: str) -> Scan:
@@ -144,5 +145,5 @@ def _scan_row(scan_id: str, upload: Received, decoded: Decoded, origin: str) -> 
         spacing_mm=list(decoded.spacing_mm) if decoded.spacing_mm else None,
         sha256=upload.sha256,
         bytes=upload.bytes,
-        warnings=list(decoded.warnings),
+        warnings=[*decoded.warnings, *(["synthetic"] if origin == "phantom" else [])],
     )

@@ -1,0 +1,62 @@
+"""A worker's runtime whose model is a fake at the border: bright pixels are tumor."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml.cards import Card, load_card
+from tests.portals import make_settings
+from webapp.domain import migration
+from webapp.domain.portal import Portal
+from webapp.domain.settings import PROJECT_ROOT
+from worker.runtime import Runtime
+
+SHIPPED = PROJECT_ROOT / "ml" / "weights" / "unet-vgg16-lgg"
+
+
+class BrightnessEngine:
+    """An engine whose probability is the first channel's brightness; it can be told to fail."""
+
+    name = "brightness"
+
+    def __init__(self) -> None:
+        self.card: Card = load_card(SHIPPED)
+        self.failures: list[BaseException] = []
+        self.before = lambda: None
+        self.pieces: list[int] = []
+
+    def warm_up(self) -> None:
+        """Nothing to do."""
+
+    def probability_map(self, pixels: np.ndarray) -> np.ndarray:
+        self.pieces.append(len(pixels))
+        self.before()
+        if self.failures:
+            raise self.failures.pop(0)
+        return pixels[..., 0].copy()
+
+
+@pytest.fixture
+def portal(tmp_path: Path) -> Iterator[Portal]:
+    """A portal on SQLite whose broker is away; leases of a second."""
+    portal = Portal.open(
+        make_settings(tmp_path, GLIOSCOPE_LEASE_S="1", GLIOSCOPE_HEARTBEAT_S="0.2", GLIOSCOPE_SWEEP_S="0.1")
+    )
+    migration.upgrade(portal.settings.database_url)
+    yield portal
+    portal.close()
+
+
+@pytest.fixture
+def engine() -> BrightnessEngine:
+    return BrightnessEngine()
+
+
+@pytest.fixture
+def runtime(portal: Portal, engine: BrightnessEngine, monkeypatch: pytest.MonkeyPatch) -> Runtime:
+    """A runtime with the fake engine for every model."""
+    runtime = Runtime(portal)
+    monkeypatch.setattr(runtime, "engine", lambda _model: engine)
+    return runtime
