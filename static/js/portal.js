@@ -64,10 +64,10 @@ function start(card, file) {
   next();
 }
 
-/* The last file gets the last card, so that cards stand in the order in which the files were chosen. */
+/* Cards stand, and uploads start, in the order in which the files were chosen. */
 function accept(files) {
-  for (const file of [...files].reverse()) {
-    const card = newCard(file.name);
+  const chosen = [...files].reverse().map((file) => ({ file, card: newCard(file.name) })).reverse();
+  for (const { file, card } of chosen) {
     if (file.size > maxMegabytes * 1e6 * 1.05) {
       showState(card, "rejected", `The file has ${fileSize(file.size)}; the limit is ${maxMegabytes} MB.`);
     } else if (file.size === 0) {
