@@ -77,7 +77,7 @@ def outline(mask: np.ndarray) -> np.ndarray:
     return mask & ~core
 
 
-def thumbnail_image(pixels: np.ndarray, mask: np.ndarray, side: int = 96) -> Image.Image:
+def thumbnail_image(pixels: np.ndarray, mask: np.ndarray, side: int = 192) -> Image.Image:
     """The scan with the mask's outline, its longer side `side` pixels. pixels: uint8 (H, W, 3); mask: bool (H, W)."""
     size = _fit(*mask.shape, side, side)
     small = np.array(scan_image(pixels).resize(size, Image.Resampling.BOX))
@@ -102,11 +102,13 @@ def panels_image(
         _BACKGROUND,
     )
     draw = ImageDraw.Draw(canvas)
-    panels = (scan_image(pixels), mask_image(mask), overlay_image(pixels, mask, opacity), heatmap_image(q))
+    # Red is tumor in every picture that people look at; `mask_image`, for programs, is 0 and 255.
+    red_mask = Image.fromarray(mask[..., None] * np.array(TUMOR, dtype=np.uint8))
+    panels = (scan_image(pixels), red_mask, overlay_image(pixels, mask, opacity), heatmap_image(q))
     for index, (title, panel) in enumerate(zip(_TITLES, panels, strict=True)):
         left = _MARGIN + index * (width + _MARGIN)
-        # A mask has no values between 0 and 255, on the screen either.
-        smooth = Image.Resampling.NEAREST if panel.mode == "L" else Image.Resampling.BILINEAR
+        # A mask has no values between its two, on the screen either.
+        smooth = Image.Resampling.NEAREST if panel is red_mask else Image.Resampling.BILINEAR
         canvas.paste(
             panel if panel.size == (width, height) else panel.resize((width, height), smooth), (left, _TITLE_HEIGHT)
         )

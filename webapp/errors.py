@@ -8,7 +8,7 @@ from flask import Flask, Response, g, jsonify, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
-from webapp.domain.errors import PortalError
+from webapp.domain.errors import UPLOAD_ERRORS, PortalError
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ HTTP_ANSWERS = {
     429: ("too_many_requests", "Too many requests; wait a moment."),
 }
 INTERNAL = ("internal", "Something failed on the server; its log has this request's id.")
+CSRF_MESSAGE = "This form is too old or not ours; open the page again and send it once more."
+HOST_MESSAGE = "This portal does not answer under that host name; see GLIOSCOPE_ALLOWED_HOSTS."
 RETRY_AFTER_S = "5"
 
 
@@ -34,6 +36,19 @@ def register(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
+
+
+def error_table() -> list[dict[str, object]]:
+    """Every code that the API answers, for its documentation: sorted by status."""
+    rows = {code: (status, meaning) for status, (code, meaning) in HTTP_ANSWERS.items()}
+    rows |= {kind.code: (kind.status, (kind.__doc__ or "").split("\n")[0]) for kind in PortalError.__subclasses__()}
+    rows |= UPLOAD_ERRORS
+    rows |= {"csrf": (400, CSRF_MESSAGE), "bad_host": (400, HOST_MESSAGE), INTERNAL[0]: (500, INTERNAL[1])}
+    rows.pop(PortalError.code, None)
+    return [
+        {"code": code, "status": status, "meaning": meaning}
+        for code, (status, meaning) in sorted(rows.items(), key=lambda row: (row[1][0], row[0]))
+    ]
 
 
 def wants_json() -> bool:
@@ -62,7 +77,7 @@ def _portal_error(error: PortalError) -> Response:
 
 
 def _csrf_error(_error: CSRFError) -> Response:
-    return answer(400, "csrf", "This form is too old or not ours; open the page again and send it once more.")
+    return answer(400, "csrf", CSRF_MESSAGE)
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -71,7 +86,7 @@ def _http_error(error: HTTPException) -> Response:
         return error.response
     code, message = HTTP_ANSWERS.get(status, INTERNAL)
     if isinstance(error, SecurityError):
-        code, message = "bad_host", "This portal does not answer under that host name; see GLIOSCOPE_ALLOWED_HOSTS."
+        code, message = "bad_host", HOST_MESSAGE
     elif isinstance(error, RequestEntityTooLarge):
         message = "The request has more bytes, parts or text than this portal takes; send less at once."
     # webargs and flask-smorest hang what is wrong with which field on the exception.

@@ -44,6 +44,8 @@ def register(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_SAMESITE="Strict",
         # A form stays good as long as its page may stay open.
         WTF_CSRF_TIME_LIMIT=None,
+        # It looks for a Referer over TLS, which our policy keeps back; refuse_foreign_sites does its work.
+        WTF_CSRF_SSL_STRICT=False,
     )
     csrf.init_app(app)
     app.before_request(_name_request)
@@ -54,13 +56,15 @@ def register(app: Flask, settings: Settings) -> None:
 def refuse_foreign_sites() -> None:
     """A page of another site may not act here, though the browser would send it: 403.
 
-    Clients that are no browsers send neither header.
+    Clients that are no browsers send neither header. Under our own `Referrer-Policy: no-referrer` a browser sends
+    `Origin: null` with our own forms too: then Sec-Fetch-Site alone tells them from a foreign page's.
     """
     if request.method in SAFE_METHODS:
         return
-    site = request.headers.get("Sec-Fetch-Site", "none")
+    site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
-    if site not in ("same-origin", "none") or (origin is not None and urlsplit(origin).netloc != request.host):
+    is_ours = site == "same-origin" if origin == "null" else origin is None or urlsplit(origin).netloc == request.host
+    if not is_ours or site not in (None, "same-origin", "none"):
         abort(403)
 
 

@@ -8,6 +8,7 @@ from werkzeug.routing import BaseConverter
 
 from webapp import security
 from webapp.api.schemas import ErrorSchema
+from webapp.errors import error_table
 
 PREFIX = "/api/v1"
 DESCRIPTION = (
@@ -52,7 +53,7 @@ def register(app: Flask) -> None:
 
     @app.get(f"{PREFIX}/docs")
     def api_docs() -> str:
-        return render_template("api_docs.html", spec=api.spec.to_dict())
+        return render_template("api_docs.html", spec=api.spec.to_dict(), error_codes=error_table())
 
 
 def blueprint(name: str, path: str, description: str) -> Blueprint:

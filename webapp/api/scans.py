@@ -4,22 +4,24 @@ from typing import Any
 
 from flask import Response, request, send_file
 from flask.views import MethodView
+from webargs.flaskparser import parser
 
 from webapp.api.blueprints import blueprint, png
 from webapp.api.schemas import (
+    UPLOAD_BODY,
     AdmittedSchema,
     ErrorSchema,
     HistorySchema,
     IdempotencyHeaderSchema,
     PictureSchema,
+    RunChoiceSchema,
     RunSchema,
     ScanPageSchema,
+    ScanQuerySchema,
     ScanSchema,
     SegmentationListSchema,
     SegmentationSchema,
-    UploadFilesSchema,
     UploadFormSchema,
-    WaitSchema,
 )
 from webapp.context import portal
 from webapp.domain import history, pictures, scans, segmentations
@@ -38,16 +40,16 @@ blp = blueprint("scans", "scans", "Upload scans, read their results, find them a
 class ScanCollection(MethodView):
     """All scans."""
 
-    @blp.arguments(UploadFilesSchema, location="files", required=False)
-    @blp.arguments(UploadFormSchema, location="form")
+    @blp.doc(requestBody=UPLOAD_BODY)
     @blp.arguments(IdempotencyHeaderSchema, location="headers")
     @blp.response(202, AdmittedSchema)
     @blp.alt_response(413, schema=ErrorSchema, description="too large, or too many files")
     @blp.alt_response(415, schema=ErrorSchema, description="not an image that is read here")
     @blp.alt_response(422, schema=ErrorSchema, description="unreadable, or over a limit")
     @blp.alt_response(507, schema=ErrorSchema, description="no room left")
-    def post(self, _files: dict[str, Any], form: dict[str, Any], headers: dict[str, Any]) -> dict[str, Any]:
+    def post(self, headers: dict[str, Any]) -> dict[str, Any]:
         """Upload one or more scans; each is segmented as soon as a worker is free."""
+        form = parser.parse(UploadFormSchema(), request, location="form")
         intake = take_files(
             portal(),
             model=form.get("model"),
@@ -81,7 +83,7 @@ class ScanCollection(MethodView):
 class ScanItem(MethodView):
     """One scan."""
 
-    @blp.arguments(WaitSchema, location="query")
+    @blp.arguments(ScanQuerySchema, location="query")
     @blp.response(200, ScanSchema)
     @blp.alt_response(404, schema=ErrorSchema)
     def get(self, query: dict[str, Any], scan_id: str) -> dict[str, Any]:
@@ -89,7 +91,8 @@ class ScanItem(MethodView):
         if query["wait"] > 0:
             scans.wait(portal(), scan_id, query["wait"])
         with portal().database.read() as session:
-            return scan_json(session, scans.get(session, scan_id))
+            scan = scans.get(session, scan_id)
+            return scan_json(session, scan, scans.run(session, scan, query.get("segmentation")))
 
     @blp.response(204)
     @blp.alt_response(404, schema=ErrorSchema)
@@ -151,15 +154,16 @@ def picture(query: dict[str, Any], scan_id: str, kind: str) -> Response:
 
 
 @blp.get("/<hex_id:scan_id>/download.zip")
+@blp.arguments(RunChoiceSchema, location="query")
 @blp.response(200, content_type="application/zip")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema)
-def download(scan_id: str) -> Response:
+def download(query: dict[str, Any], scan_id: str) -> Response:
     """Every picture of every slice, mask and probability map, and the result as JSON."""
     with portal().database.read() as session:
         scan = scans.get(session, scan_id)
-        row = segmentations.finished(session, scan, None)
-        described = scan_json(session, scan)
+        row = segmentations.finished(session, scan, query.get("segmentation"))
+        described = scan_json(session, scan, row)
     response = Response(pictures.archive(portal(), scan, row, described), mimetype="application/zip")
     response.headers["Content-Disposition"] = f'attachment; filename="glioscope-{scan_id[:8]}.zip"'
     return response

@@ -118,10 +118,28 @@ class UploadFormSchema(ma.Schema):
     threshold = fields.Float(validate=THRESHOLD_RANGE)
 
 
-class UploadFilesSchema(ma.Schema):
-    """The files of an upload, for the documentation: they are read one by one, not by this schema."""
-
-    file = fields.List(fields.Raw(metadata={"type": "string", "format": "binary"}))
+# The body of an upload as OpenAPI 3 says it; flask-smorest would describe files and fields as two bodies.
+UPLOAD_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                    "model": {"type": "string", "description": "default: the portal's model"},
+                    "threshold": {
+                        "type": "number",
+                        "minimum": 0,
+                        "maximum": 1,
+                        "description": "default: the model card's",
+                    },
+                },
+            }
+        }
+    },
+}
 
 
 class RunSchema(ma.Schema):
@@ -131,8 +149,12 @@ class RunSchema(ma.Schema):
     threshold = fields.Float(validate=THRESHOLD_RANGE)
 
 
-class WaitSchema(ma.Schema):
-    """Long polling."""
+class ScanQuerySchema(ma.Schema):
+    """Which run to show, and whether to wait for its end."""
+
+    segmentation = fields.String(
+        validate=validate.Length(max=32), metadata={"description": "a run's id; default: the shown one"}
+    )
 
     wait = fields.Float(
         load_default=0.0,
@@ -147,6 +169,14 @@ class PictureSchema(ma.Schema):
     slice = fields.Integer(
         validate=validate.Range(0, 1_000_000), metadata={"description": "default: the slice with most tumor"}
     )
+    segmentation = fields.String(
+        validate=validate.Length(max=32), metadata={"description": "a run's id; default: the shown one"}
+    )
+
+
+class RunChoiceSchema(ma.Schema):
+    """Which run."""
+
     segmentation = fields.String(
         validate=validate.Length(max=32), metadata={"description": "a run's id; default: the shown one"}
     )

@@ -97,24 +97,24 @@ class DatabaseUnavailable(PortalError):
     status = 503
 
 
-# The readers' codes (ml.scans.ScanError) and those of the upload itself.
-UPLOAD_STATUS = {
-    "unsupported": 415,
-    "unreadable": 422,
-    "limit": 422,
-    "too_small": 422,
-    "empty": 422,
-    "too_large": 413,
-    "too_many_files": 413,
-    "no_file": 400,
-    "no_name": 400,
+# The readers' codes (ml.scans.ScanError) and those of the upload itself: status and meaning.
+UPLOAD_ERRORS = {
+    "no_file": (400, "The request has no file."),
+    "no_name": (400, "The file has no name."),
+    "too_large": (413, "The file, or the request, is larger than the portal takes."),
+    "too_many_files": (413, "More files than the portal takes at once."),
+    "unsupported": (415, "The bytes are not those of a format that is read here, whatever the name says."),
+    "empty": (422, "The file has no bytes."),
+    "unreadable": (422, "The file is damaged, or of a variant that is not read."),
+    "limit": (422, "The scan is larger than the portal takes: pixels, slices, memory or time."),
+    "too_small": (422, "The scan is smaller than a network can judge."),
 }
 
 
 class UploadRejected(PortalError):
-    """A file was not admitted. `code` and `status` are those of UPLOAD_STATUS."""
+    """A file was not admitted. `code` and `status` are those of UPLOAD_ERRORS."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code  # type: ignore[misc]
-        self.status = UPLOAD_STATUS[code]  # type: ignore[misc]
+        self.status = UPLOAD_ERRORS[code][0]  # type: ignore[misc]

@@ -4,10 +4,9 @@ import threading
 import time
 
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session, joinedload
 
-from webapp.domain import jobs
 from webapp.domain.errors import NotFound
 from webapp.domain.models import OPEN_STATUSES, Scan, Segmentation, Tombstone
 from webapp.domain.portal import Portal
@@ -31,9 +30,24 @@ def get(session: Session, scan_id: str) -> Scan:
     return scan
 
 
-def position(session: Session, scan: Scan) -> int | None:
-    """The place in the queue of the scan's shown run, or None."""
-    return None if scan.shown is None else jobs.queue_position(session, scan.shown)
+def run(session: Session, scan: Scan, segmentation_id: str | None) -> Segmentation | None:
+    """The run that is asked for, by default the shown one. Raises NotFound for a run of another scan."""
+    if segmentation_id is None:
+        return scan.shown
+    row = session.get(Segmentation, segmentation_id)
+    if row is None or row.scan_id != scan.id:
+        raise NotFound("There is no such segmentation of this scan.")
+    return row
+
+
+def neighbors(session: Session, scan: Scan) -> tuple[str | None, str | None]:
+    """The ids of the next newer and the next older scan, None at the ends of the history."""
+    here, there = (Scan.created_at, Scan.id), (scan.created_at, scan.id)
+    newer = session.scalar(select(Scan.id).where(tuple_(*here) > there).order_by(*here).limit(1))
+    older = session.scalar(
+        select(Scan.id).where(tuple_(*here) < there).order_by(*(column.desc() for column in here)).limit(1)
+    )
+    return newer, older
 
 
 def wait(portal: Portal, scan_id: str, seconds: float) -> None:

@@ -68,11 +68,12 @@ def upload() -> Response:
 @bp.get("/<hex_id:scan_id>")
 def show(scan_id: str) -> str:
     """The result of a scan, or how far it is."""
-    chosen = request.args.get("segmentation")
+    chosen = request.args.get("segmentation") or None
     with portal().database.read() as session:
         scan = scans.get(session, scan_id)
         runs = segmentations.runs(session, scan_id)
-        shown = next((run for run in runs if run.id == chosen), scan.shown)
+        shown = scans.run(session, scan, chosen)
+        newer, older = scans.neighbors(session, scan)
         described = scan_json(session, scan, shown)
         described_runs = [segmentation_json(session, run, scan.warnings) for run in runs]
         index = request.args.get("slice", default_slice(scan, shown), type=int)
@@ -90,6 +91,9 @@ def show(scan_id: str) -> str:
         card=card,
         models=portal().catalog.names(),
         slice_index=index,
+        pinned=chosen is not None,
+        newer_url=url_for("scans.show", scan_id=newer) if newer else None,
+        older_url=url_for("scans.show", scan_id=older) if older else None,
     )
 
 
