@@ -9,7 +9,14 @@ from typing import Any
 from flask import request
 
 from webapp.domain import idempotency, uploads
-from webapp.domain.errors import PortalError, UploadRejected
+from webapp.domain.errors import (
+    DatabaseUnavailable,
+    DecoderUnavailable,
+    PortalError,
+    StorageFull,
+    StorageUnavailable,
+    UploadRejected,
+)
 from webapp.domain.portal import Portal
 from webapp.domain.uploads import Received
 
@@ -88,6 +95,11 @@ def _admit_all(
                 raise upload
             scan_ids.append(uploads.admit(portal, upload, model=model, threshold=threshold).scan_id)
         except UploadRejected as error:
+            rejected.append((index, error.code, error.message))
+        except (StorageFull, StorageUnavailable, DecoderUnavailable, DatabaseUnavailable) as error:
+            # The machine's fault: an error where nothing is stored yet, else the files before it stay admitted.
+            if not scan_ids:
+                raise
             rejected.append((index, error.code, error.message))
     return {"scans": scan_ids, "rejected": rejected}
 

@@ -1,10 +1,13 @@
 """What guards every request: headers, hosts, foreign sites."""
 
 import secrets
+from collections.abc import Iterable
+from functools import partial
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, g, request
 from flask_wtf.csrf import CSRFProtect
+from werkzeug.exceptions import SecurityError
 
 from webapp.domain.settings import Settings
 
@@ -29,6 +32,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "",
 }
+# 200 ids of a bulk form take 8 kB, a JSON body less.
+MOST_TEXT_BYTES = 1_048_576
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 csrf = CSRFProtect()
@@ -37,7 +42,6 @@ csrf = CSRFProtect()
 def register(app: Flask, settings: Settings) -> None:
     """Install the guards."""
     app.config.update(
-        TRUSTED_HOSTS=list(settings.allowed_hosts),
         SECRET_KEY=settings.secret_key,
         SESSION_COOKIE_NAME="glioscope",
         SESSION_COOKIE_HTTPONLY=True,
@@ -47,10 +51,28 @@ def register(app: Flask, settings: Settings) -> None:
         # It looks for a Referer over TLS, which our policy keeps back; refuse_foreign_sites does its work.
         WTF_CSRF_SSL_STRICT=False,
     )
-    csrf.init_app(app)
+    # In this order: every refusal names its request, and a foreign site's body is not read for a token.
     app.before_request(_name_request)
+    app.before_request(partial(refuse_foreign_hosts, _host_names(settings.allowed_hosts)))
     app.before_request(refuse_foreign_sites)
+    app.before_request(limit_body)
+    csrf.init_app(app)
     app.after_request(_add_headers)
+
+
+def refuse_foreign_hosts(names: frozenset[str]) -> None:
+    """A foreign name that was made to point here (DNS rebinding) is not ours: 400.
+
+    Flask's TRUSTED_HOSTS is not used, because it knows no IPv6 address: it cuts `[::1]` at the first colon.
+    """
+    if _host_name(request.host) not in names:
+        raise SecurityError
+
+
+def limit_body() -> None:
+    """Only an upload is large: other bodies are read whole, so they have a small limit."""
+    if request.mimetype != "multipart/form-data":
+        request.max_content_length = MOST_TEXT_BYTES
 
 
 def refuse_foreign_sites() -> None:
@@ -63,9 +85,29 @@ def refuse_foreign_sites() -> None:
         return
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
-    is_ours = site == "same-origin" if origin == "null" else origin is None or urlsplit(origin).netloc == request.host
+    is_ours = site == "same-origin" if origin == "null" else origin is None or _netloc(origin) == request.host
     if not is_ours or site not in (None, "same-origin", "none"):
         abort(403)
+
+
+def _netloc(origin: str) -> str | None:
+    """Host and port of an Origin, None where it is no URL."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
+def _host_name(host: str) -> str | None:
+    """The name of a host header, without its port; None where it has none."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+
+
+def _host_names(hosts: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for host in hosts if (name := _host_name(host)) is not None)
 
 
 def _name_request() -> None:

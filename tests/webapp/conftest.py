@@ -1,15 +1,23 @@
 """A portal on a fresh database: SQLite in a temporary folder, and PostgreSQL for what differs between the two."""
 
 import itertools
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from flask import Flask
+from flask.testing import FlaskClient
 
+from ml.scans import Limits
+from ml.scans.sandbox import Decoder
 from tests.portals import make_settings
 from tests.servers import postgres_programs, postgres_server
+from webapp.context import EXTENSION
 from webapp.domain import migration
 from webapp.domain.portal import Portal
+from webapp.factory import create_app
 
 _numbers = itertools.count()
 
@@ -50,6 +58,61 @@ def portal(database_url: str, tmp_path: Path) -> Iterator[Portal]:
     portal = Portal.open(make_settings(tmp_path, DATABASE_URL=database_url))
     yield portal
     portal.close()
+
+
+@pytest.fixture(scope="session")
+def decoder() -> Iterator[Decoder]:
+    """One decode server for all applications, with the default limits: a start costs half a second."""
+    settings = make_settings(Path("unused"), GLIOSCOPE_SECRET_KEY="x" * 32)
+    decoder = Decoder(Limits(max_bytes=settings.max_upload_bytes, max_slices=settings.max_slices))
+    yield decoder
+    decoder.close()
+
+
+@pytest.fixture(scope="session")
+def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite database to copy from."""
+    path = tmp_path_factory.mktemp("empty") / "glioscope.sqlite3"
+    migration.upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, decoder: Decoder, empty_sqlite: Path) -> Iterator[Callable[..., Flask]]:
+    """Make an application over a database of its own (SQLite unless DATABASE_URL is given), without a broker."""
+    apps: list[Flask] = []
+
+    def make(**environ: str) -> Flask:
+        folder = tmp_path / f"app{len(apps)}"
+        (folder / "instance").mkdir(parents=True)
+        if "DATABASE_URL" not in environ:
+            shutil.copy(empty_sqlite, folder / "instance" / "glioscope.sqlite3")
+        app = create_app(make_settings(folder, **environ))
+        app.extensions[EXTENSION] = replace(app.extensions[EXTENSION], decoder=decoder)
+        apps.append(app)
+        return app
+
+    yield make
+    for app in apps:
+        app.extensions[EXTENSION].database.dispose()
+        app.extensions[EXTENSION].queue.close()
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask]) -> Flask:
+    """The application on SQLite: no broker, no worker."""
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def any_app(database_url: str, make_app: Callable[..., Flask]) -> Flask:
+    """The application on both databases in turn."""
+    return make_app(DATABASE_URL=database_url)
 
 
 def _create(where: str, name: str, *, template: str) -> None:

@@ -25,7 +25,7 @@ from webapp.api.schemas import (
 )
 from webapp.context import portal
 from webapp.domain import history, pictures, scans, segmentations
-from webapp.domain.errors import NotFound
+from webapp.domain.errors import NotFound, StorageUnavailable
 from webapp.domain.history import HistoryFilter
 from webapp.domain.models import Segmentation
 from webapp.domain.storage import original_key
@@ -176,10 +176,9 @@ def original(scan_id: str) -> Response:
     """The uploaded bytes, always as an attachment."""
     with portal().database.read() as session:
         scan = scans.get(session, scan_id)
-    return send_file(
-        portal().storage.path(original_key(scan_id)),
-        mimetype="application/octet-stream",
-        as_attachment=True,
-        download_name=scan.filename,
-        max_age=None,
-    )
+    path = portal().storage.path(original_key(scan_id))
+    if not path.is_file():
+        raise StorageUnavailable("The original file is missing; restore it, or delete the scan.")
+    response = send_file(path, mimetype="application/octet-stream", as_attachment=True, download_name=scan.filename)
+    response.headers["Cache-Control"] = "no-store"
+    return response

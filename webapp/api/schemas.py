@@ -114,6 +114,8 @@ class SegmentationListSchema(ma.Schema):
 class UploadFormSchema(ma.Schema):
     """The form fields beside the files."""
 
+    # A file sent as text has no name and is none: the answer is `no_file`, not that the field is unknown.
+    file = fields.Raw()
     model = fields.String(validate=validate.Length(max=100))
     threshold = fields.Float(validate=THRESHOLD_RANGE)
 

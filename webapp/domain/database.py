@@ -31,6 +31,8 @@ class Database:
         self.engine = create_engine(
             parsed,
             pool_size=pool_size,
+            # An error's text reaches the log: without the values, among which are file names.
+            hide_parameters=True,
             max_overflow=pool_size * 4,
             pool_timeout=BUSY_TIMEOUT_S,
             pool_pre_ping=not self.is_sqlite,

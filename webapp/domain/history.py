@@ -4,8 +4,8 @@ A keyset cursor names the last row seen; the next page is asked for by value and
 """
 
 import base64
-import binascii
 import json
+import math
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.orm import Session, contains_eager
 
 from webapp.domain.errors import InvalidInput
-from webapp.domain.models import Scan, Segmentation, Status, Verdict
+from webapp.domain.models import Scan, Segmentation, Status, Verdict, is_id
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 200
@@ -71,6 +71,8 @@ def page(session: Session, wanted: HistoryFilter) -> HistoryPage:
     sort = next((item for item in SORTS if item.value == wanted.sort), None)
     if sort is None:
         raise InvalidInput(f"There is no such order; the orders are: {', '.join(item.value for item in SORTS)}.")
+    if "\0" in wanted.q + wanted.model:
+        raise InvalidInput("A text to search for has no zero bytes; PostgreSQL stores none.")
     limit = min(max(wanted.limit, 1), LARGEST_LIMIT)
     # Sorted by a result, scans without one have no place: an inner join and a condition leave them out.
     statement = select(Scan).join(Scan.shown, isouter=not sort.is_of_run).options(contains_eager(Scan.shown))
@@ -98,7 +100,7 @@ def _filtered(statement: Select[tuple[Scan]], wanted: HistoryFilter) -> Select[t
         statement = statement.where(Segmentation.model == wanted.model)
     if wanted.from_date is not None:
         statement = statement.where(Scan.created_at >= _midnight(wanted.from_date))
-    if wanted.to_date is not None:
+    if wanted.to_date is not None and wanted.to_date < date.max:
         # The last day counts whole.
         statement = statement.where(Scan.created_at < _midnight(wanted.to_date + timedelta(days=1)))
     return statement
@@ -132,14 +134,26 @@ def _decode_cursor(cursor: str, sort: Sort) -> tuple[Any, str]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         order, value, row_id = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
-        if order != sort.value or not isinstance(row_id, str):
+        if order != sort.value or not is_id(row_id):
             raise ValueError("a cursor of another order")
-        if sort.column is Scan.created_at:
-            value = datetime.fromisoformat(value)
-            if value.tzinfo is None:
-                raise ValueError("a time without a zone")
-        elif not isinstance(value, str if sort.column is Scan.filename else int | float):
-            raise TypeError("a value of another kind")
-    except (ValueError, TypeError, binascii.Error, UnicodeError) as error:
+        return _cursor_value(sort, value), row_id
+    # Deep nesting ends as RecursionError; a date at the end of the calendar, in another zone, as OverflowError.
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
         raise InvalidInput("The cursor is not one of ours; start again at the first page.") from error
-    return value, row_id
+
+
+def _cursor_value(sort: Sort, value: Any) -> Any:
+    """A value that the database can compare with the sort's column. Raises ValueError, TypeError, OverflowError."""
+    if sort.column is Scan.created_at:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return moment.astimezone(UTC)
+    if sort.column is Scan.filename:
+        value.encode()  # a lone surrogate has no bytes
+        if "\0" in value:
+            raise ValueError("a name with a zero byte")
+        return str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError("not a number")
+    return float(value)

@@ -1,5 +1,6 @@
 """The tables. A job's state columns are written by `webapp.domain.jobs` alone."""
 
+import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -49,6 +50,11 @@ class Base(DeclarativeBase):
 def new_id() -> str:
     """32 hexadecimal digits, 122 of their bits random: not to be guessed."""
     return uuid4().hex
+
+
+def is_id(text: object) -> bool:
+    """Whether the text can be one of our ids; PostgreSQL refuses some others (a zero byte) with an error."""
+    return isinstance(text, str) and re.fullmatch("[0-9a-f]{32}", text) is not None
 
 
 def _by_value(enum: type[StrEnum], name: str) -> Enum:

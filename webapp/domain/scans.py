@@ -8,7 +8,7 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session, joinedload
 
 from webapp.domain.errors import NotFound
-from webapp.domain.models import OPEN_STATUSES, Scan, Segmentation, Tombstone
+from webapp.domain.models import OPEN_STATUSES, Scan, Segmentation, Tombstone, is_id
 from webapp.domain.portal import Portal
 from webapp.domain.storage import scan_prefix
 
@@ -34,7 +34,7 @@ def run(session: Session, scan: Scan, segmentation_id: str | None) -> Segmentati
     """The run that is asked for, by default the shown one. Raises NotFound for a run of another scan."""
     if segmentation_id is None:
         return scan.shown
-    row = session.get(Segmentation, segmentation_id)
+    row = session.get(Segmentation, segmentation_id) if is_id(segmentation_id) else None
     if row is None or row.scan_id != scan.id:
         raise NotFound("There is no such segmentation of this scan.")
     return row
@@ -77,9 +77,11 @@ def delete(portal: Portal, scan_id: str) -> None:
             raise NotFound("There is no such scan.")
         session.add(Tombstone(id=scan_id, kind="scan"))
     # Rows first: where the files cannot be removed now, the sweeper finds them without a row and removes them.
-    portal.storage.delete(scan_prefix(scan_id))
-    portal.pictures.forget(scan_id)
-    portal.database.forget_deleted()
+    try:
+        portal.storage.delete(scan_prefix(scan_id))
+    finally:
+        portal.pictures.forget(scan_id)
+        portal.database.forget_deleted()
 
 
 def _is_open(portal: Portal, scan_id: str) -> bool:

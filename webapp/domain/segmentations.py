@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from ml.masks import Measures
 from webapp.domain import jobs
 from webapp.domain.errors import InvalidInput, NotFound, NotReady
-from webapp.domain.models import OPEN_STATUSES, Scan, Segmentation, Status, Verdict
+from webapp.domain.models import OPEN_STATUSES, Scan, Segmentation, Status, Verdict, is_id
 from webapp.domain.portal import Portal
 from webapp.domain.queue import RUN_SEGMENTATION
 
@@ -149,7 +149,8 @@ def runs(session: Session, scan_id: str) -> list[Segmentation]:
 
 def finished(session: Session, scan: Scan, segmentation_id: str | None) -> Segmentation:
     """The succeeded run whose pictures are asked for; the shown one by default. Raises NotFound, NotReady."""
-    row = session.get(Segmentation, segmentation_id or scan.shown_id or "")
+    wanted = segmentation_id or scan.shown_id
+    row = session.get(Segmentation, wanted) if is_id(wanted) else None
     if segmentation_id is not None and (row is None or row.scan_id != scan.id):
         raise NotFound("There is no such segmentation of this scan.")
     if row is None or row.status is not Status.SUCCEEDED:

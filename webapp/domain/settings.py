@@ -18,6 +18,8 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 # sun_path holds 108 bytes, the closing zero included (man 7 unix).
 LONGEST_SOCKET_PATH = 107
 
+SHORTEST_SECRET = 32
+
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -72,7 +74,7 @@ class Settings:
             redis_url=redis_url or f"unix://{_embedded_socket(instance_dir)}",
             has_embedded_redis=not redis_url,
             storage=_storage(read.text("GLIOSCOPE_STORAGE", str(instance_dir / "storage"))),
-            secret_key=read.text("GLIOSCOPE_SECRET_KEY", "") or _stored_secret(instance_dir),
+            secret_key=read.secret("GLIOSCOPE_SECRET_KEY") or _stored_secret(instance_dir),
             auth=read.choice("GLIOSCOPE_AUTH", "local", ("local",)),
             bind=read.text("GLIOSCOPE_BIND", "127.0.0.1:8000"),
             allowed_hosts=LOCAL_HOSTS + read.words("GLIOSCOPE_ALLOWED_HOSTS", ()),
@@ -101,6 +103,12 @@ class _Reader:
 
     def text(self, name: str, default: str) -> str:
         return self.environ.get(name, "").strip() or default
+
+    def secret(self, name: str) -> str:
+        value = self.text(name, "")
+        if 0 < len(value) < SHORTEST_SECRET:
+            raise SettingsError(f"{name} has {len(value)} characters; it must have at least {SHORTEST_SECRET}.")
+        return value
 
     def words(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(self.text(name, "").replace(",", " ").split()) or default
@@ -170,8 +178,8 @@ def _stored_secret(instance_dir: Path) -> str:
         finally:
             own.unlink()
     secret = path.read_text(encoding="ascii").strip()
-    if len(secret) < 32:
-        raise SettingsError("The stored secret key is shorter than 32 characters; delete instance/secret_key.")
+    if len(secret) < SHORTEST_SECRET:
+        raise SettingsError(f"The stored secret key is shorter than {SHORTEST_SECRET} characters; delete its file.")
     return secret
 
 

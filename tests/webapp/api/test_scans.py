@@ -1,0 +1,222 @@
+"""/api/v1/scans: list, read, wait, pictures, downloads, delete."""
+
+import io
+import json
+import threading
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+
+from tests.ml.scans import samples
+from tests.portals import add_scan, png_bytes
+from tests.webapp.clients import NOTHING, SCANS, finish, finished, portal_of, sent, traces
+from webapp.domain.pictures import KINDS, OF_RESULT
+
+NO_IDS = ("-1", "1 OR 1=1", "0" * 31, "0" * 33, "Z" * 32, "A" * 32, "%00" * 32, "../" * 10, "0" * 32)
+
+
+@pytest.mark.parametrize("scan_id", NO_IDS)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", ""),
+        ("DELETE", ""),
+        ("GET", "/segmentations"),
+        ("POST", "/segmentations"),
+        ("GET", "/mask.png"),
+        ("GET", "/download.zip"),
+        ("GET", "/original"),
+    ],
+)
+def test_an_unknown_or_malformed_id_is_404(client: FlaskClient, scan_id: str, method: str, path: str) -> None:
+    response = client.open(f"{SCANS}/{scan_id}{path}", method=method)
+    assert response.status_code == 404
+    assert response.json["code"] == "not_found" and response.json["request_id"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=1e9",
+        "limit=1000000000",
+        "limit=0",
+        "limit=-1",
+        f"limit={'9' * 5000}",
+        "sort=size",
+        "status=done",
+        "verdict=maybe",
+        "from=yesterday",
+        "to=2026-02-30",
+        "cursor=x",
+        f"q={'x' * 256}",
+    ],
+)
+def test_a_query_that_is_not_allowed_is_422(client: FlaskClient, query: str) -> None:
+    response = client.get(f"{SCANS}?{query}")
+    assert (response.status_code, response.json["code"]) == (422, "invalid")
+
+
+@pytest.mark.parametrize(
+    "query", ["q=%00", "model=%00", "q=%ED%A0%80", "to=9999-12-31", "from=0001-01-01", "q=%25_%5C", "unknown=1"]
+)
+@pytest.mark.parametrize("path", [SCANS, "/scans"])
+def test_an_odd_query_lists_nothing_and_harms_nothing(any_app: Flask, path: str, query: str) -> None:
+    response = any_app.test_client().get(f"{path}?{query}")
+    assert response.status_code in (200, 422)
+
+
+def test_the_history_is_paged_by_cursor(app: Flask, client: FlaskClient) -> None:
+    ids = [add_scan(portal_of(app), filename=f"{index}.png")[0] for index in range(5)]
+    first = client.get(f"{SCANS}?limit=3").json
+    second = client.get(f"{SCANS}?limit=3&cursor={first['next_cursor']}").json
+    assert {scan["id"] for scan in first["scans"] + second["scans"]} == set(ids)
+    assert second["next_cursor"] is None
+
+
+def test_a_scan_has_the_documented_fields(app: Flask) -> None:
+    scan = finished(app)
+    assert list(scan) == [
+        "id", "filename", "origin", "format", "created_at", "width", "height", "slice_count", "spacing_mm", "sha256",
+        "bytes", "segmentation", "links",
+    ]  # fmt: skip
+    run = scan["segmentation"]
+    assert (run["status"], run["verdict"], run["threshold"]) == ("succeeded", "tumor_detected", 0.5)
+    assert (run["tumor_pixels"], run["total_pixels"]) == (64 * 12, 64 * 48)
+    assert run["coverage_percent"] == 25.0 and run["max_probability"] == round(200 / 255, 4)
+    assert (run["area_mm2"], run["volume_mm3"], run["queue_position"], run["error"]) == (None, None, None, None)
+    assert run["slices"] == [{"index": 0, "tumor_pixels": 768, "max_probability": 0.7843}]
+    assert run["timings_ms"] == {"queued": 1.0, "infer": 2.0, "total": 3.0}
+    assert run["finished_at"].endswith("Z")
+
+
+def test_every_link_of_a_scan_answers(app: Flask, client: FlaskClient) -> None:
+    for name, path in finished(app)["links"].items():
+        assert client.get(path, buffered=True).status_code == 200, name
+
+
+@pytest.mark.parametrize("wait", ["NaN", "inf", "-1", "31", "x"])
+def test_a_wait_that_is_not_allowed_is_422(app: Flask, client: FlaskClient, wait: str) -> None:
+    scan_id, _ = add_scan(portal_of(app))
+    assert client.get(f"{SCANS}/{scan_id}?wait={wait}").status_code == 422
+
+
+def test_a_wait_ends_as_soon_as_the_job_has_ended(app: Flask, client: FlaskClient) -> None:
+    scan = sent(client)
+    timer = threading.Timer(0.5, finish, (portal_of(app), scan["segmentation"]["id"]))
+    timer.start()
+    started = time.monotonic()
+    answer = client.get(f"{SCANS}/{scan['id']}?wait=20").json
+    timer.join()
+    assert answer["segmentation"]["status"] == "succeeded"
+    assert 0.4 < time.monotonic() - started < 3
+    started = time.monotonic()
+    client.get(f"{SCANS}/{scan['id']}?wait=20")
+    assert time.monotonic() - started < 1
+
+
+def test_a_wait_answers_with_the_state_when_its_time_is_over(client: FlaskClient) -> None:
+    scan = sent(client)
+    answer = client.get(f"{SCANS}/{scan['id']}?wait=0.2")
+    assert (answer.status_code, answer.json["segmentation"]["status"]) == (200, "queued")
+
+
+def test_before_there_is_a_result_only_the_scan_and_its_thumbnail_can_be_seen(client: FlaskClient) -> None:
+    scan = sent(client)
+    for kind in KINDS:
+        response = client.get(f"{SCANS}/{scan['id']}/{kind}.png")
+        if kind in OF_RESULT and kind != "thumbnail":
+            assert (response.status_code, response.json["code"]) == (409, "not_ready")
+        else:
+            assert response.status_code == 200
+    assert client.get(f"{SCANS}/{scan['id']}/download.zip").status_code == 409
+
+
+def test_mask_and_probability_are_in_the_scans_own_grid(app: Flask, client: FlaskClient) -> None:
+    scan = finished(app)
+
+    def pixels(kind: str) -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(client.get(f"{SCANS}/{scan['id']}/{kind}.png").data)))
+
+    assert pixels("mask").shape == pixels("probability").shape == (48, 64)
+    assert set(np.unique(pixels("mask"))) == {0, 255}
+    assert np.array_equal(pixels("mask") == 255, pixels("probability") >= 128)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("slice=0", 200),
+        ("slice=4", 200),
+        ("slice=5", 404),
+        ("slice=-1", 422),
+        ("slice=1e9", 422),
+        ("slice=x", 422),
+        ("segmentation=" + "0" * 32, 404),
+        ("segmentation=1%20OR%201=1", 404),
+        ("segmentation=%00", 404),
+    ],
+)
+def test_a_picture_is_of_a_slice_and_a_run_of_this_scan(any_app: Flask, query: str, status: int) -> None:
+    scan = finished(any_app, "stack.tif", samples.every_format()["tiff stack"])
+    assert any_app.test_client().get(f"{SCANS}/{scan['id']}/mask.png?{query}").status_code == status
+
+
+def test_a_run_of_another_scan_is_404(app: Flask, client: FlaskClient) -> None:
+    one, other = finished(app), finished(app, "other.png")
+    response = client.get(f"{SCANS}/{one['id']}/mask.png?segmentation={other['segmentation']['id']}")
+    assert response.status_code == 404
+
+
+def test_a_known_picture_is_answered_304(app: Flask, client: FlaskClient) -> None:
+    path = f"{SCANS}/{finished(app)['id']}/overlay.png"
+    first = client.get(path)
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    second = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+    assert (second.status_code, second.data) == (304, b"")
+
+
+def test_the_zip_has_every_picture_of_the_run_asked_for(app: Flask, client: FlaskClient) -> None:
+    scan = finished(app)
+    path = f"{SCANS}/{scan['id']}"
+    again = client.post(f"{path}/segmentations", json={"threshold": 0.99}).json
+    finish(portal_of(app), again["id"])
+    for run, verdict in ((again["id"], "no_tumor"), (scan["segmentation"]["id"], "tumor_detected")):
+        response = client.get(f"{path}/download.zip?segmentation={run}")
+        with zipfile.ZipFile(io.BytesIO(response.data)) as file:
+            names = {name.split("/")[0] for name in file.namelist()}
+            described = json.loads(file.read("result.json"))
+            mask = np.asarray(Image.open(io.BytesIO(file.read("mask/slice_0000.png"))))
+        assert names == {"result.json", "README.txt", *KINDS} - {"thumbnail"}
+        assert (described["segmentation"]["id"], described["segmentation"]["verdict"]) == (run, verdict)
+        assert mask.any() == (verdict == "tumor_detected")
+
+
+def test_the_original_comes_back_byte_by_byte_and_is_not_cached(app: Flask, client: FlaskClient) -> None:
+    data = png_bytes(70, 70)
+    response = client.get(f"{SCANS}/{finished(app, data=data)['id']}/original", buffered=True)
+    assert response.data == data
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_a_missing_file_is_503_and_not_a_fault(app: Flask, client: FlaskClient) -> None:
+    scan = finished(app)
+    portal_of(app).storage.delete(f"scans/{scan['id'][:2]}/{scan['id']}")
+    for part in ("original", "download.zip", "scan.png", "mask.png"):
+        response = client.get(f"{SCANS}/{scan['id']}/{part}")
+        assert (response.status_code, response.json["code"]) == (503, "storage_unavailable"), part
+
+
+def test_a_deleted_scan_is_gone_with_everything(any_app: Flask) -> None:
+    client, scan = any_app.test_client(), finished(any_app)
+    path = f"{SCANS}/{scan['id']}"
+    client.post(f"{path}/segmentations", json={"threshold": 0.7})
+    response = client.delete(path)
+    assert (response.status_code, response.data) == (204, b"")
+    assert traces(any_app) == NOTHING
+    assert client.get(path).status_code == client.delete(path).status_code == 404
+    assert client.get(SCANS).json["scans"] == []

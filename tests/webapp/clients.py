@@ -1,0 +1,97 @@
+"""Calls on a portal over Flask's test client, a job done without a worker, and what is left behind."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import TestResponse, encode_multipart
+
+from ml.masks import measure, tumor_mask
+from tests.portals import png_bytes
+from webapp.context import EXTENSION
+from webapp.domain import segmentations
+from webapp.domain.models import IdempotencyKey, Scan, Segmentation
+from webapp.domain.portal import Portal
+from webapp.domain.storage import map_key, read_array, stack_key, write_array
+
+SCANS = "/api/v1/scans"
+# Of the test's own model: areas smaller than this are dropped.
+MIN_TUMOR_PIXELS = 4
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Rows and stored files of a portal."""
+
+    scans: int
+    segmentations: int
+    keys: int
+    files: tuple[str, ...]
+
+
+NOTHING = Traces(0, 0, 0, ())
+
+
+def portal_of(app: Flask) -> Portal:
+    """The services under an application."""
+    return app.extensions[EXTENSION]
+
+
+def send(client: FlaskClient, *files: tuple[str, bytes], path: str = SCANS, **options: Any) -> TestResponse:
+    """POST files (name, bytes) as the field `file`; `form` and `headers` as options."""
+    form = options.pop("form", {})
+    boundary, body = encode_multipart({**form, "file": [FileStorage(io.BytesIO(data), name) for name, data in files]})
+    return client.post(path, data=body, content_type=f"multipart/form-data; boundary={boundary}", **options)
+
+
+def sent(client: FlaskClient, name: str = "scan.png", data: bytes | None = None, **options: Any) -> dict[str, Any]:
+    """Upload one good file; the Scan of the answer."""
+    response = send(client, (name, data or png_bytes()), **options)
+    assert response.status_code == 202, response.json
+    return response.json["scans"][0]
+
+
+def finish(portal: Portal, segmentation_id: str) -> None:
+    """Do a queued job as a worker would: its probability map is the scan's brightness."""
+    claimed = segmentations.claim(portal, segmentation_id, "test")
+    assert claimed is not None
+    held, work = claimed
+    key = work.map_key or map_key(work.scan_id, held.id, held.attempt)
+    if work.map_key is None:
+        write_array(portal.storage, key, np.asarray(read_array(portal.storage, stack_key(work.scan_id)))[..., 0])
+    q = np.asarray(read_array(portal.storage, key))  # (N, H, W)
+    measures = measure(q, tumor_mask(q, work.threshold, MIN_TUMOR_PIXELS), work.spacing_mm)
+    timings = {"queued": 1.0, "infer": 2.0, "total": 3.0}
+    facts = {"engine": "test", "map_key": key, "min_tumor_pixels": MIN_TUMOR_PIXELS, "timings_ms": timings}
+    assert segmentations.complete(portal, held, measures, **facts)
+
+
+def finished(app: Flask, name: str = "scan.png", data: bytes | None = None) -> dict[str, Any]:
+    """Upload one good file and do its job; the Scan with its result."""
+    client = app.test_client()
+    scan = sent(client, name, data)
+    finish(portal_of(app), scan["segmentation"]["id"])
+    return client.get(f"{SCANS}/{scan['id']}").json
+
+
+def token(client: FlaskClient) -> str:
+    """A form's CSRF token, read from a page as a browser has it."""
+    page = client.get("/").text
+    return page.split('name="csrf-token" content="', 1)[1].split('"', 1)[0]
+
+
+def traces(app: Flask) -> Traces:
+    """What the portal holds now: rows, and every file below its storage."""
+    portal = portal_of(app)
+    with portal.database.read() as session:
+        counts = [session.scalar(select(func.count()).select_from(table)) for table in (Scan, Segmentation)]
+        keys = session.scalar(select(func.count()).select_from(IdempotencyKey))
+    root = Path(portal.settings.storage)
+    files = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    return Traces(counts[0], counts[1], keys, tuple(files))

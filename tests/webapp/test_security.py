@@ -1,0 +1,166 @@
+"""What guards every route: headers, hosts, foreign sites, CSRF tokens. A new route must be listed here."""
+
+import re
+from dataclasses import dataclass
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.webapp.clients import token
+
+ID = "0" * 32
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "",
+}
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a route answers on an empty portal: to a client without headers, and to a form with its token."""
+
+    plain: int
+    with_token: int | None = None
+
+
+READ, MISSING, FORM = Access(200), Access(404), 400
+# Every route of the portal with its method. `with_token` marks the forms: without a token they answer 400.
+ROUTES = {
+    ("GET", "/"): READ,
+    ("GET", "/scans"): READ,
+    ("POST", "/scans"): Access(FORM, 400),
+    ("GET", "/scans/<hex_id:scan_id>"): MISSING,
+    ("POST", "/scans/<hex_id:scan_id>/segmentations"): Access(FORM, 404),
+    ("POST", "/scans/<hex_id:scan_id>/delete"): Access(FORM, 200),
+    ("POST", "/scans/bulk"): Access(FORM, 303),
+    ("POST", "/segmentations/<hex_id:segmentation_id>/cancel"): Access(FORM, 404),
+    ("POST", "/segmentations/<hex_id:segmentation_id>/retry"): Access(FORM, 404),
+    ("POST", "/samples/<name>"): Access(FORM, 404),
+    ("GET", "/models"): READ,
+    ("GET", "/models/<name>"): MISSING,
+    ("GET", "/api/v1/docs"): READ,
+    ("GET", "/api/v1/openapi.json"): READ,
+    ("GET", "/api/v1/scans"): READ,
+    ("POST", "/api/v1/scans"): Access(400),
+    ("GET", "/api/v1/scans/<hex_id:scan_id>"): MISSING,
+    ("DELETE", "/api/v1/scans/<hex_id:scan_id>"): MISSING,
+    ("GET", "/api/v1/scans/<hex_id:scan_id>/segmentations"): MISSING,
+    ("POST", "/api/v1/scans/<hex_id:scan_id>/segmentations"): MISSING,
+    ("GET", "/api/v1/scans/<hex_id:scan_id>/<kind>.png"): MISSING,
+    ("GET", "/api/v1/scans/<hex_id:scan_id>/download.zip"): MISSING,
+    ("GET", "/api/v1/scans/<hex_id:scan_id>/original"): MISSING,
+    ("POST", "/api/v1/segmentations/<hex_id:segmentation_id>/cancel"): MISSING,
+    ("POST", "/api/v1/segmentations/<hex_id:segmentation_id>/retry"): MISSING,
+    ("GET", "/api/v1/models"): READ,
+    ("GET", "/api/v1/models/<string:name>"): MISSING,
+    ("GET", "/healthz"): READ,
+    ("GET", "/readyz"): Access(503),
+    ("GET", "/metrics"): READ,
+    ("GET", "/static/<path:filename>"): MISSING,
+}
+CHANGES = [key for key in ROUTES if key[0] not in ("GET", "HEAD", "OPTIONS")]
+
+
+def path_of(rule: str) -> str:
+    path = re.sub(r"<hex_id:\w+>", ID, rule).replace("<kind>", "mask")
+    return re.sub(r"<[^>]+>", "none-such", path)
+
+
+def test_every_route_is_listed(app: Flask) -> None:
+    found = {
+        (method, re.sub(r"<any\(.*\):kind>", "<kind>", rule.rule))
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    assert found == set(ROUTES)
+
+
+@pytest.mark.parametrize(("method", "rule"), ROUTES)
+def test_a_route_answers_as_listed_and_with_all_headers(client: FlaskClient, method: str, rule: str) -> None:
+    response = client.open(path_of(rule), method=method)
+    assert response.status_code == ROUTES[method, rule].plain
+    assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
+    assert response.headers["Cache-Control"] == "no-store"
+    assert re.fullmatch(r"[0-9a-f]{16}", response.headers["X-Request-Id"])
+
+
+@pytest.mark.parametrize(("method", "rule"), CHANGES)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://localhost.evil.example"},
+        {"Origin": "http://localhost:9999"},
+        {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "null"},
+    ],
+    ids=lambda headers: " ".join(headers.values()),
+)
+def test_another_site_may_change_nothing(client: FlaskClient, method: str, rule: str, headers: dict[str, str]) -> None:
+    response = client.open(path_of(rule), method=method, headers=headers)
+    assert response.status_code == 403
+    if rule.startswith("/api/"):
+        assert response.json["code"] == "forbidden" and response.json["request_id"]
+
+
+@pytest.mark.parametrize(("method", "rule"), [key for key in CHANGES if ROUTES[key].with_token is not None])
+@pytest.mark.parametrize("site", ["http://localhost", "https://localhost"])
+def test_a_form_needs_its_token(client: FlaskClient, method: str, rule: str, site: str) -> None:
+    form_token = token(client)
+    own = {"base_url": site, "headers": {"Origin": site, "Sec-Fetch-Site": "same-origin"}}
+    for data in ({}, {"csrf_token": "x"}, {"csrf_token": f"{form_token}x"}):
+        response = client.open(path_of(rule), method=method, data=data, **own)
+        assert response.status_code == 400
+        assert "This form is too old or not ours" in response.text
+    response = client.open(path_of(rule), method=method, data={"csrf_token": form_token}, **own)
+    assert response.status_code == ROUTES[method, rule].with_token
+    assert "This form is too old" not in response.text
+
+
+def test_an_answer_to_a_form_without_a_token_names_its_request(client: FlaskClient) -> None:
+    response = client.post("/scans")
+    assert response.headers["X-Request-Id"] in response.text
+    assert re.fullmatch(r"[0-9a-f]{16}", response.headers["X-Request-Id"])
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost@evil.example", "", "a b", "[::"])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/api/v1/scans"), ("POST", "/api/v1/scans")])
+def test_another_host_name_is_400(client: FlaskClient, host: str, method: str, path: str) -> None:
+    response = client.open(path, method=method, headers={"Host": host})
+    assert response.status_code == 400
+    assert response.headers["Content-Security-Policy"] == CSP
+    if path.startswith("/api/"):
+        assert response.json["code"] == "bad_host"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "[::1]:8000"])
+def test_our_own_names_are_answered(client: FlaskClient, host: str) -> None:
+    assert client.get("/healthz", headers={"Host": host}).status_code == 200
+
+
+def test_more_names_are_a_setting(make_app) -> None:
+    client = make_app(GLIOSCOPE_ALLOWED_HOSTS="mri.example, other.example").test_client()
+    assert client.get("/healthz", headers={"Host": "mri.example"}).status_code == 200
+    assert client.get("/healthz", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_the_cookie_is_kept_from_scripts_and_other_sites(client: FlaskClient) -> None:
+    cookie = client.get("/").headers["Set-Cookie"]
+    assert cookie.startswith("glioscope=") and "HttpOnly" in cookie and "SameSite=Strict" in cookie
+
+
+def test_the_api_sets_no_cookie(client: FlaskClient) -> None:
+    for path in ("/api/v1/scans", "/api/v1/openapi.json", "/healthz", "/metrics"):
+        assert "Set-Cookie" not in client.get(path).headers
