@@ -21,6 +21,9 @@ bp = Blueprint("scans", __name__, url_prefix="/scans")
 FILTERS = ("q", "status", "verdict", "model", "from", "to", "sort")
 # More than a screen of selected rows, less than what a request may not do in its time.
 MOST_AT_ONCE = 200
+# Notices travel in the session's cookie, of which browsers keep 4 kB.
+MOST_NOTICES = 8
+LONGEST_NOTICE_NAME = 60
 
 Word = TypeVar("Word", Status, Verdict)
 
@@ -58,8 +61,10 @@ def index() -> str:
 def upload() -> Response:
     """The drop zone's form, for browsers without scripts."""
     intake = take_files(portal(), model=None, threshold=None, key=None)
-    for item in intake.rejected:
-        flash(f"{item.filename}: {item.message}", "error")
+    for item in intake.rejected[:MOST_NOTICES]:
+        flash(f"{_shortened(item.filename)}: {item.message}", "error")
+    if len(intake.rejected) > MOST_NOTICES:
+        flash(f"{len(intake.rejected) - MOST_NOTICES} more files were not taken.", "error")
     if len(intake.scan_ids) == 1 and not intake.rejected:
         return redirect(url_for("scans.show", scan_id=intake.scan_ids[0]), 303)
     return redirect(url_for("home.show"), 303)
@@ -124,13 +129,15 @@ def bulk() -> Response | str:
         return redirect(url_for("scans.index"), 303)
     if action == "delete":
         return _delete(chosen, url_for("scans.bulk"), url_for("scans.index"))
-    count = 0
+    count, problems = 0, set()
     for scan_id in chosen:
         try:
             segmentations.request(portal(), scan_id, model=portal().catalog.default_name, threshold=None)
             count += 1
         except PortalError as error:
-            flash(error.message, "error")
+            problems.add(error.message)
+    for problem in sorted(problems)[:MOST_NOTICES]:
+        flash(problem, "error")
     flash(f"{count} {'scan is' if count == 1 else 'scans are'} queued again.", "info")
     return redirect(url_for("scans.index"), 303)
 
@@ -157,6 +164,11 @@ def _delete(scan_ids: list[str], action_url: str, cancel_url: str) -> Response |
             continue  # somebody was quicker
     flash(f"{count} {'scan' if count == 1 else 'scans'} deleted.", "info")
     return redirect(url_for("scans.index"), 303)
+
+
+def _shortened(filename: str) -> str:
+    """A file name as a notice shows it."""
+    return filename if len(filename) <= LONGEST_NOTICE_NAME else f"{filename[: LONGEST_NOTICE_NAME - 1]}…"
 
 
 def _word(words: type[Word], value: str) -> Word | None:

@@ -1,0 +1,125 @@
+"""Every page serves in every state of a scan, without a broker and without a worker."""
+
+import re
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import update
+
+from tests.ml.scans import samples
+from tests.webapp.clients import SCANS, finished, portal_of, sent
+from webapp.domain import jobs, presence, segmentations
+from webapp.domain.models import Scan, Segmentation
+from webapp.domain.settings import PROJECT_ROOT
+
+PAGES = ("/", "/scans", "/models", "/models/unet-vgg16-lgg", "/api/v1/docs")
+
+
+def failed(app: Flask, name: str) -> str:
+    """A scan whose job has failed; its id."""
+    portal, scan = portal_of(app), sent(app.test_client(), name)
+    held, _ = segmentations.claim(portal, scan["segmentation"]["id"], "test")
+    with portal.database.write() as session:
+        jobs.fail(session, held, code="timeout", message="Processing took longer than 300 seconds.")
+    return scan["id"]
+
+
+@pytest.fixture
+def states(app: Flask) -> dict[str, str]:
+    """A scan in each state: queued, running, succeeded with and without tumor, failed, cancelled, a stack."""
+    portal, client = portal_of(app), app.test_client()
+    running, cancelled = sent(client, "running.png"), sent(client, "cancelled.png")
+    segmentations.claim(portal, running["segmentation"]["id"], "test")
+    segmentations.cancel(portal, cancelled["segmentation"]["id"])
+    return {
+        "queued": sent(client, "queued.png")["id"],
+        "running": running["id"],
+        "cancelled": cancelled["id"],
+        "failed": failed(app, "failed.png"),
+        "tumor": finished(app, "tumor.png")["id"],
+        "clear": finished(app, "clear.png", samples.picture(samples.noise() // 4, "png"))["id"],
+        "stack": finished(app, "stack.tif", samples.every_format()["tiff stack"])["id"],
+    }
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_of_an_empty_portal_serves(client: FlaskClient, path: str) -> None:
+    response = client.get(path)
+    assert (response.status_code, response.mimetype) == (200, "text/html")
+    assert "Not for diagnosis." in response.text
+    assert "No worker is running" in response.text
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_serves_with_scans_in_every_state(client: FlaskClient, states: dict[str, str], path: str) -> None:
+    response = client.get(path)
+    assert response.status_code == 200
+    if path in ("/", "/scans"):
+        assert all(scan_id in response.text for scan_id in states.values())
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "cancelled", "failed", "tumor", "clear", "stack"])
+def test_a_result_page_serves_in_every_state(client: FlaskClient, states: dict[str, str], state: str) -> None:
+    response = client.get(f"/scans/{states[state]}")
+    assert response.status_code == 200
+    said = {"failed": "Processing took longer", "tumor": "Tumor detected", "clear": "No tumor found"}
+    assert said.get(state, "") in response.text
+    assert client.get(f"/scans/{states[state]}?slice=99").status_code == 404
+
+
+def test_a_worker_that_lives_is_said(app: Flask, client: FlaskClient) -> None:
+    presence.announce(portal_of(app), "w", engine="test", model="m")
+    assert "Worker ready" in client.get("/").text
+
+
+def test_a_model_that_is_gone_does_not_break_the_pages_of_its_results(app: Flask, client: FlaskClient) -> None:
+    scan = finished(app)
+    with portal_of(app).database.write() as session:
+        session.execute(update(Segmentation).values(model="gone-model"))
+    for path in ("/", "/scans", f"/scans/{scan['id']}"):
+        assert "gone-model" in client.get(path).text or path == "/"
+
+
+def test_pages_load_nothing_from_elsewhere_and_have_no_inline_code(client: FlaskClient, states: dict[str, str]) -> None:
+    for path in (*PAGES, f"/scans/{states['tumor']}", f"/scans/{states['failed']}", "/nothing-here"):
+        text = client.get(path).text
+        loaded = re.findall(r'<(?:script|link|img|iframe|use|form)\b[^>]*?\b(?:src|href|action)="([^"]*)"', text)
+        assert loaded and all(address.startswith(("/", "#", "?")) for address in loaded), path
+        assert not re.search(r"<script(?![^>]*\bsrc=)", text), path
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=", text), path
+        assert "javascript:" not in text
+
+
+def test_every_asset_that_a_page_names_is_there(client: FlaskClient, states: dict[str, str]) -> None:
+    named = set()
+    for path in (*PAGES, f"/scans/{states['stack']}", f"/scans/{states['queued']}", "/nothing-here"):
+        named |= set(re.findall(r'"(/static/[^"#]+)', client.get(path).text))
+    assert len(named) > 10
+    for address in named:
+        response = client.get(address, buffered=True)
+        assert response.status_code == 200, address
+        assert "immutable" in response.headers["Cache-Control"]
+
+
+def test_no_static_file_loads_from_elsewhere() -> None:
+    for path in (PROJECT_ROOT / "static").rglob("*"):
+        if path.suffix in (".css", ".js"):
+            text = re.sub(r'"http://www\.w3\.org/[^"]*"', "", Path(path).read_text())
+            assert not re.search(r"""(?:url\(|import|fetch\()\s*["']?(?:https?:)?//""", text), path
+
+
+def test_a_scan_without_a_row_is_404_as_a_page(client: FlaskClient) -> None:
+    response = client.get(f"/scans/{'0' * 32}")
+    assert (response.status_code, response.mimetype) == (404, "text/html")
+    assert response.headers["X-Request-Id"] in response.text
+    assert client.get("/models/none-such").status_code == 404
+
+
+def test_rows_of_an_older_version_still_show(app: Flask, client: FlaskClient, states: dict[str, str]) -> None:
+    with portal_of(app).database.write() as session:
+        session.execute(update(Segmentation).values(timings_ms={}, engine=None, model_version=None))
+        session.execute(update(Scan).values(warnings=["a_code_of_a_later_version"], spacing_mm=[2.0, 0.5, 0.5]))
+    for path in ("/", "/scans", SCANS, *(f"/scans/{scan_id}" for scan_id in states.values())):
+        assert client.get(path).status_code == 200, path
