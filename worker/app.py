@@ -1,10 +1,8 @@
 """The Celery application: `celery --app worker.app worker`. Celery's settings and signals, nothing else."""
 
-import logging
-import sys
-
 from celery import Celery, signals
 
+from webapp.domain import logs
 from webapp.domain.queue import celery_settings
 from webapp.domain.settings import Settings
 from worker import runtime
@@ -32,10 +30,8 @@ app.conf.update(
 
 @signals.setup_logging.connect
 def set_up_logging(**_: object) -> None:
-    """Ids and codes to the standard output; Celery's own setting would print arguments."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stdout)
-    logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
-    logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
+    """Ours instead of Celery's, which would print arguments."""
+    logs.configure()
 
 
 @signals.worker_init.connect

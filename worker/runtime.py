@@ -2,10 +2,13 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import uuid4
 
 import numpy as np
@@ -17,6 +20,7 @@ from webapp.domain import presence
 from webapp.domain.errors import PortalError
 from webapp.domain.portal import Portal
 from webapp.domain.settings import Settings
+from worker.deafness import DeafnessWatch, Look
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +37,8 @@ class Runtime:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._stopped = threading.Event()
         self._beating: threading.Thread | None = None
+        self._messages_taken = 0
+        self._is_busy = False
 
     def engine(self, model: str) -> Engine:
         """The loaded model, loading it where it is not. Raises PackageError, EngineError."""
@@ -51,6 +57,16 @@ class Runtime:
         while len(self._engines) > MOST_MODELS:
             self._engines.popitem(last=False)
         return engine
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Around everything that a message makes this process do."""
+        self._messages_taken += 1
+        self._is_busy = True
+        try:
+            yield
+        finally:
+            self._is_busy = False
 
     def start(self) -> None:
         """Load the default model, then say that this worker is ready, and go on saying it."""
@@ -74,6 +90,7 @@ class Runtime:
         self.portal.close()
 
     def _beat(self, engine: str, model: str) -> None:
+        watch, signals = DeafnessWatch(), iter((signal.SIGTERM,))
         while True:
             try:
                 presence.announce(self.portal, self.worker_id, engine=engine, model=model)
@@ -81,6 +98,11 @@ class Runtime:
                 logger.warning("the sign of life was not written: %s", error.code)
             if self._stopped.wait(self.portal.settings.heartbeat_s):
                 return
+            look = Look(self.portal.queue.length(), self._messages_taken, self._is_busy)
+            if watch.is_deaf(look):
+                logger.error("this worker does not hear its broker any more and is ended, to be started anew")
+                # Asked first, then made to; leases and the sweeper are there for just this.
+                os.kill(os.getppid(), next(signals, signal.SIGKILL))
 
 
 _runtime: Runtime | None = None

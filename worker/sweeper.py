@@ -6,14 +6,13 @@ Two sweepers at once do no harm.
 
 import logging
 import signal
-import sys
 import threading
 import time
 from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from webapp.domain import idempotency, jobs, segmentations
+from webapp.domain import idempotency, jobs, logs, segmentations
 from webapp.domain.errors import PortalError
 from webapp.domain.jobs import ExpiredLease
 from webapp.domain.models import Scan, Segmentation, Status
@@ -117,7 +116,7 @@ def tidy(portal: Portal, *, older_than_s: float) -> int:
 
 def main() -> None:
     """Sweep until SIGTERM or SIGINT."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stdout)
+    logs.configure()
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
