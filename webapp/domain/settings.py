@@ -68,6 +68,11 @@ class Settings:
         read = _Reader(environ)
         instance_dir = Path(read.text("GLIOSCOPE_INSTANCE", str(PROJECT_ROOT / "instance"))).absolute()
         redis_url = read.text("REDIS_URL", "")
+        lease_s, heartbeat_s = read.number("GLIOSCOPE_LEASE_S", 15), read.number("GLIOSCOPE_HEARTBEAT_S", 5)
+        if heartbeat_s > lease_s / 2:
+            raise SettingsError(
+                f"GLIOSCOPE_HEARTBEAT_S is {heartbeat_s:g}; it must be at most half of GLIOSCOPE_LEASE_S, {lease_s:g}."
+            )
         return cls(
             instance_dir=instance_dir,
             database_url=_database_url(read.text("DATABASE_URL", f"sqlite:///{instance_dir / 'glioscope.sqlite3'}")),
@@ -87,8 +92,8 @@ class Settings:
             max_slices=read.whole("GLIOSCOPE_MAX_SLICES", 512),
             decode_timeout_s=read.number("GLIOSCOPE_DECODE_TIMEOUT_S", 10),
             decode_memory_bytes=read.whole("GLIOSCOPE_DECODE_MEMORY_MB", 1024) * 1_048_576,
-            lease_s=read.number("GLIOSCOPE_LEASE_S", 15),
-            heartbeat_s=read.number("GLIOSCOPE_HEARTBEAT_S", 5),
+            lease_s=lease_s,
+            heartbeat_s=heartbeat_s,
             sweep_s=read.number("GLIOSCOPE_SWEEP_S", 5),
             max_attempts=read.whole("GLIOSCOPE_MAX_ATTEMPTS", 3),
             job_timeout_s=read.number("GLIOSCOPE_JOB_TIMEOUT_S", 300),
@@ -134,7 +139,7 @@ class _Reader:
 
     def whole(self, name: str, default: int, *, least: int = 1) -> int:
         value = self.text(name, str(default))
-        if not value.isdecimal() or not least <= int(value) <= 10**9:
+        if not value.isdecimal() or len(value) > 10 or not least <= int(value) <= 10**9:
             raise SettingsError(f"{name} is {value!r}; it must be a whole number of at least {least}.")
         return int(value)
 

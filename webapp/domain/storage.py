@@ -24,6 +24,10 @@ KEY = re.compile(r"[a-z0-9]+(?:[/._-][a-z0-9]+)*")
 RESERVE_BYTES = 64 * 1_048_576
 
 
+# Each loses its folder to a delete that prunes at the same instant; five times in a row is no accident.
+PUT_TRIES = 5
+
+
 class Storage(Protocol):
     """One small interface over a folder, and later over an object store."""
 
@@ -67,9 +71,16 @@ class LocalStorage:
     def put(self, source: Path, key: str) -> None:
         target = self.path(key)
         with translated_errors():
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _fsync(source)
-            source.rename(target)
+            for tries_left in reversed(range(PUT_TRIES)):
+                try:
+                    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    source.rename(target)
+                    break
+                except FileNotFoundError:
+                    # A delete beside this one has just removed the folder, which was empty.
+                    if not tries_left:
+                        raise
             _fsync(target.parent)
 
     def path(self, key: str) -> Path:
@@ -157,7 +168,7 @@ def read_array(storage: Storage, key: str) -> np.ndarray:
     """
     try:
         return np.load(storage.path(key), mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise StorageUnavailable("A stored array is missing or damaged; restore it, or delete the scan.") from error
 
 

@@ -55,14 +55,14 @@ def received(portal: Portal, stream: BinaryIO, filename: str) -> Iterator[Receiv
     path = portal.storage.temporary_file()
     try:
         digest, size = hashlib.sha256(), 0
-        with path.open("wb") as file:
+        # The stream is a file of ours by now, and closing writes what is buffered: every fault here is the disk's.
+        with translated_errors(), path.open("wb") as file:
             while chunk := stream.read(CHUNK_BYTES):
                 size += len(chunk)
                 if size > portal.settings.max_upload_bytes:
                     raise UploadRejected("too_large", too_large_message(portal.settings.max_upload_bytes))
                 digest.update(chunk)
-                with translated_errors():
-                    file.write(chunk)
+                file.write(chunk)
         if size == 0:
             raise UploadRejected("empty", "The file is empty; choose the scan's own file.")
         yield Received(path, name, digest.hexdigest(), size)

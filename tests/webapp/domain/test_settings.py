@@ -1,0 +1,112 @@
+"""The settings: defaults that run, values that cannot work refused by name, a secret of this instance."""
+
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.portals import make_settings
+from webapp.domain.settings import LONGEST_SOCKET_PATH, Settings, SettingsError, check_bind
+
+
+def test_the_defaults_run_on_one_machine(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
+    instance = tmp_path / "instance"
+    assert settings.database_url == f"sqlite:///{instance / 'glioscope.sqlite3'}"
+    assert settings.redis_url == f"unix://{settings.socket_path}" and settings.has_embedded_redis
+    assert settings.storage == str(instance / "storage")
+    assert (settings.auth, settings.bind) == ("local", "127.0.0.1:8000")
+    assert settings.max_upload_bytes == 100_000_000
+    assert settings.lease_s >= 3 * settings.heartbeat_s
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GLIOSCOPE_MAX_UPLOAD_MB", "0"),
+        ("GLIOSCOPE_MAX_UPLOAD_MB", "-1"),
+        ("GLIOSCOPE_MAX_UPLOAD_MB", "1e3"),
+        ("GLIOSCOPE_MAX_UPLOAD_MB", "9" * 5000),
+        ("GLIOSCOPE_MAX_FILES", "many"),
+        ("GLIOSCOPE_LEASE_S", "nan"),
+        ("GLIOSCOPE_LEASE_S", "inf"),
+        ("GLIOSCOPE_JOB_TIMEOUT_S", "0"),
+        ("GLIOSCOPE_AUTH", "none"),
+        ("GLIOSCOPE_ENGINE", "tensorflow"),
+        ("GLIOSCOPE_STORAGE", "s3://bucket/prefix"),
+        ("GLIOSCOPE_SECRET_KEY", "short"),
+        ("DATABASE_URL", "glioscope.sqlite3"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name) as caught:
+        make_settings(tmp_path, **{name: value})
+    assert "short" not in str(caught.value) or name != "GLIOSCOPE_SECRET_KEY"
+
+
+def test_a_heartbeat_that_a_lease_cannot_outlive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="GLIOSCOPE_HEARTBEAT_S"):
+        make_settings(tmp_path, GLIOSCOPE_LEASE_S="10", GLIOSCOPE_HEARTBEAT_S="10")
+
+
+def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:
+    assert make_settings(tmp_path, GLIOSCOPE_MAX_FILES=" ", REDIS_URL="") == make_settings(tmp_path)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_a_postgresql_url_names_the_driver_that_is_installed(tmp_path: Path, scheme: str) -> None:
+    assert make_settings(tmp_path, DATABASE_URL=f"{scheme}://u@h/d").database_url == "postgresql+psycopg://u@h/d"
+
+
+def test_no_secret_is_the_same_in_two_instances_or_seen_in_a_log(tmp_path: Path) -> None:
+    one, other = make_settings(tmp_path / "one"), make_settings(tmp_path / "other")
+    assert len(one.secret_key) == 64 and one.secret_key != other.secret_key
+    assert make_settings(tmp_path / "one").secret_key == one.secret_key
+    assert one.secret_key not in repr(one)
+
+
+def test_the_secret_is_this_accounts_alone(tmp_path: Path) -> None:
+    make_settings(tmp_path)
+    assert stat.S_IMODE((tmp_path / "instance" / "secret_key").stat().st_mode) == 0o600
+
+
+def test_two_first_starts_at_once_read_one_secret(tmp_path: Path) -> None:
+    barrier, found = threading.Barrier(8), []
+
+    def start() -> None:
+        barrier.wait()
+        found.append(make_settings(tmp_path).secret_key)
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8 and len(set(found)) == 1
+    assert [path.name for path in (tmp_path / "instance").iterdir()] == ["secret_key"]
+
+
+def test_a_cut_secret_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "instance").mkdir()
+    (tmp_path / "instance" / "secret_key").write_text("abc")
+    with pytest.raises(SettingsError, match="shorter than 32"):
+        make_settings(tmp_path)
+
+
+def test_a_long_instance_path_gets_a_socket_that_can_be_opened(tmp_path: Path) -> None:
+    settings = Settings.from_environment(
+        {"GLIOSCOPE_INSTANCE": str(tmp_path / ("d" * 100)), "GLIOSCOPE_SECRET_KEY": "k" * 32}
+    )
+    assert len(bytes(settings.socket_path)) <= LONGEST_SOCKET_PATH
+
+
+@pytest.mark.parametrize("address", [("127.0.0.1", 80), ("::1", 80), ("[::1]", 80), ("localhost", 80), "/run/g.sock"])
+def test_local_mode_listens_on_this_machine(address: tuple[str, int] | str) -> None:
+    check_bind("local", address)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.5", "example.org", "127.0.0.1.example.org"])
+def test_local_mode_refuses_an_address_that_others_reach(host: str) -> None:
+    with pytest.raises(SettingsError, match="will not listen"):
+        check_bind("local", (host, 8000))
