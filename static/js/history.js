@@ -19,6 +19,9 @@ function applyFilters() {
   filters.dataset.loading = "";
   location.assign(address);
 }
+byId("filter-fold").addEventListener("click", (event) => {
+  event.currentTarget.setAttribute("aria-expanded", filters.toggleAttribute("data-open"));
+});
 let timer = 0;
 filters.addEventListener("change", (event) => event.target.type !== "search" && event.target.type !== "date" && applyFilters());
 filters.addEventListener("submit", (event) => {

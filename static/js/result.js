@@ -1,5 +1,5 @@
 /* The result page: the viewer where there is a result, else the state of the job until there is one. */
-import { getRuns, saveThreshold } from "./api.js";
+import { getRuns, getScan, saveThreshold } from "./api.js";
 import { isTyping } from "./dialogs.js";
 import { placeInLine } from "./format.js";
 import { isOver, watchScan } from "./jobs.js";
@@ -8,6 +8,7 @@ import { followKeys } from "./viewer/keys.js";
 import { Viewer } from "./viewer/viewer.js";
 
 const RUNS_EVERY_MS = 1000;
+const SAVE_WAIT_S = 3;
 const byId = (id) => document.getElementById(id);
 const { scan, status, latest, latestStatus, segmentation } = byId("result").dataset;
 
@@ -35,7 +36,9 @@ async function save(viewer) {
   button.disabled = true;
   problem.hidden = true;
   try {
+    // The model is named only beside an older run: without a name the stored map is used, and the network does not run.
     await saveThreshold(scan, viewer.threshold, viewer.root.dataset.model);
+    await getScan(scan, SAVE_WAIT_S); // mostly done at once; else the page says that it is in line
     location.assign(`/scans/${scan}?slice=${viewer.index}`);
   } catch (error) {
     problem.textContent = error.message;

@@ -3,6 +3,7 @@ import { maskArea, tumorMask } from "../mask.js";
 import { count } from "../format.js";
 import { Finding } from "./finding.js";
 import { followGestures } from "./gestures.js";
+import { Histogram } from "./histogram.js";
 import { Layer, paintHeatmap, paintMask, paintOverlay } from "./layers.js";
 import { Panels } from "./panels.js";
 import { Stack } from "./stack.js";
@@ -37,6 +38,8 @@ export class Viewer {
     this.storedAreas = this.stack.count > 1
       ? [...root.querySelectorAll(".strip-bars a")].map((link) => Number(link.dataset.area))
       : [null];
+    this.histogram = new Histogram(byId("histogram"));
+    this.histogram.showThreshold(this.threshold);
     this.strip = byId("strip") && new Strip(byId("strip"), (index) => this.showSlice(index));
     this.totals = new Totals(this.stack, {
       width: this.width, height: this.height, minPixels: this.minPixels, threshold: this.stored,
@@ -69,6 +72,7 @@ export class Viewer {
       this.q = q;
       byId("viewer-problem").hidden = true;
       paintHeatmap(this.layers.heatmap, q);
+      this.histogram.showMap(q);
       this.paintTumor();
       this.root.dataset.drawn = "";
       this.root.dataset.slice = wanted;
@@ -126,6 +130,7 @@ export class Viewer {
     byId("threshold").value = this.threshold;
     byId("threshold-value").textContent = this.threshold.toFixed(2);
     byId("colorbar-mark").setAttribute("x", this.threshold * 256 - 1.5);
+    this.histogram.showThreshold(this.threshold);
     if (!this.q) return;
     this.totals.threshold = this.threshold;
     this.totals.areas = this.isPreview ? new Array(this.stack.count).fill(null) : [...this.storedAreas];
