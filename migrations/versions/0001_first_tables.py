@@ -75,6 +75,7 @@ def upgrade() -> None:
     op.create_table(
         "segmentations",
         sa.Column("scan_id", sa.String(length=32), nullable=False),
+        sa.Column("scan_created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("model", sa.String(length=100), nullable=False),
         sa.Column("model_version", sa.String(length=40), nullable=True),
         sa.Column("engine", sa.String(length=40), nullable=True),
@@ -137,10 +138,14 @@ def upgrade() -> None:
     with op.batch_alter_table("segmentations", schema=None) as batch_op:
         batch_op.create_index("ix_segmentations_coverage_percent_id", ["coverage_percent", "id"], unique=False)
         batch_op.create_index("ix_segmentations_finished_at", ["finished_at"], unique=False)
-        batch_op.create_index("ix_segmentations_model", ["model"], unique=False)
+        batch_op.create_index("ix_segmentations_model_scan", ["model", "scan_created_at", "scan_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_segmentations_scan_id"), ["scan_id"], unique=False)
         batch_op.create_index("ix_segmentations_status_created_at", ["status", "created_at"], unique=False)
-        batch_op.create_index("ix_segmentations_verdict", ["verdict"], unique=False)
+        batch_op.create_index("ix_segmentations_status_scan", ["status", "scan_created_at", "scan_id"], unique=False)
+        batch_op.create_index(
+            "ix_segmentations_verdict_coverage_percent_id", ["verdict", "coverage_percent", "id"], unique=False
+        )
+        batch_op.create_index("ix_segmentations_verdict_scan", ["verdict", "scan_created_at", "scan_id"], unique=False)
     if op.get_bind().dialect.supports_alter:
         # The two tables name each other; SQLite takes the constraint in CREATE TABLE, before its target is there.
         op.create_foreign_key(
@@ -152,10 +157,12 @@ def downgrade() -> None:
     if op.get_bind().dialect.supports_alter:
         op.drop_constraint("fk_scans_shown_id_segmentations", "scans", type_="foreignkey")
     with op.batch_alter_table("segmentations", schema=None) as batch_op:
-        batch_op.drop_index("ix_segmentations_verdict")
+        batch_op.drop_index("ix_segmentations_verdict_scan")
+        batch_op.drop_index("ix_segmentations_verdict_coverage_percent_id")
+        batch_op.drop_index("ix_segmentations_status_scan")
         batch_op.drop_index("ix_segmentations_status_created_at")
         batch_op.drop_index(batch_op.f("ix_segmentations_scan_id"))
-        batch_op.drop_index("ix_segmentations_model")
+        batch_op.drop_index("ix_segmentations_model_scan")
         batch_op.drop_index("ix_segmentations_finished_at")
         batch_op.drop_index("ix_segmentations_coverage_percent_id")
 

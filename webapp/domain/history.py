@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, select, tuple_
 from sqlalchemy.orm import Session, contains_eager
 
 from webapp.domain.errors import InvalidInput
@@ -57,6 +57,11 @@ class HistoryFilter:
     limit: int = DEFAULT_LIMIT
     cursor: str = ""
 
+    @property
+    def is_of_run(self) -> bool:
+        """Whether a condition of the shown run is among them: a scan without a run then has no place."""
+        return bool(self.status or self.verdict or self.model)
+
 
 @dataclass(frozen=True)
 class HistoryPage:
@@ -75,14 +80,15 @@ def page(session: Session, wanted: HistoryFilter) -> HistoryPage:
         raise InvalidInput("A text to search for has no zero bytes; PostgreSQL stores none.")
     limit = min(max(wanted.limit, 1), LARGEST_LIMIT)
     # Sorted by a result, scans without one have no place: an inner join and a condition leave them out.
-    statement = select(Scan).join(Scan.shown, isouter=not sort.is_of_run).options(contains_eager(Scan.shown))
+    is_outer = not (sort.is_of_run or wanted.is_of_run)
+    statement = select(Scan).join(Scan.shown, isouter=is_outer).options(contains_eager(Scan.shown))
     if sort.is_of_run:
         statement = statement.where(sort.column.is_not(None))
     statement = _filtered(statement, wanted)
+    keys = _keys(sort, wanted)
     if wanted.cursor:
-        statement = statement.where(_after(sort, _decode_cursor(wanted.cursor, sort)))
-    tie = _tie_column(sort)
-    order = (sort.column.desc(), tie.desc()) if sort.is_descending else (sort.column, tie)
+        statement = statement.where(_after(sort, keys, _decode_cursor(wanted.cursor, sort)))
+    order = [key.desc() for key in keys] if sort.is_descending else keys
     scans = list(session.scalars(statement.order_by(*order).limit(limit + 1)))
     has_more = len(scans) > limit
     scans = scans[:limit]
@@ -98,11 +104,12 @@ def _filtered(statement: Select[tuple[Scan]], wanted: HistoryFilter) -> Select[t
         statement = statement.where(Segmentation.verdict == wanted.verdict)
     if wanted.model:
         statement = statement.where(Segmentation.model == wanted.model)
+    created_at = _created_at(wanted)
     if wanted.from_date is not None:
-        statement = statement.where(Scan.created_at >= _midnight(wanted.from_date))
+        statement = statement.where(created_at >= _midnight(wanted.from_date))
     if wanted.to_date is not None and wanted.to_date < date.max:
         # The last day counts whole.
-        statement = statement.where(Scan.created_at < _midnight(wanted.to_date + timedelta(days=1)))
+        statement = statement.where(created_at < _midnight(wanted.to_date + timedelta(days=1)))
     return statement
 
 
@@ -110,17 +117,21 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
 
-def _tie_column(sort: Sort) -> Any:
-    """Rows with equal values are told apart by an id of the table that the index is on."""
-    return Segmentation.id if sort.is_of_run else Scan.id
+def _created_at(wanted: HistoryFilter) -> Any:
+    """The scan's time, from the table that the conditions are on: its indexes hold both, in this order."""
+    return Segmentation.scan_created_at if wanted.is_of_run else Scan.created_at
 
 
-def _after(sort: Sort, cursor: tuple[Any, str]) -> ColumnElement[bool]:
-    value, row_id = cursor
-    tie = _tie_column(sort)
-    if sort.is_descending:
-        return or_(sort.column < value, and_(sort.column == value, tie < row_id))
-    return or_(sort.column > value, and_(sort.column == value, tie > row_id))
+def _keys(sort: Sort, wanted: HistoryFilter) -> tuple[Any, Any]:
+    """The column to sort by, and an id of the same table that tells rows with equal values apart."""
+    if sort.column is Scan.created_at and wanted.is_of_run:
+        return _created_at(wanted), Segmentation.scan_id
+    return sort.column, Segmentation.id if sort.is_of_run else Scan.id
+
+
+def _after(sort: Sort, keys: tuple[Any, Any], cursor: tuple[Any, str]) -> ColumnElement[bool]:
+    # Compared as a pair: with OR between two conditions a database walks the index from its start.
+    return tuple_(*keys) < cursor if sort.is_descending else tuple_(*keys) > cursor
 
 
 def _encode_cursor(sort: Sort, last: Scan) -> str:

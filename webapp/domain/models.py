@@ -126,6 +126,8 @@ class Segmentation(JobColumns, Base):
     __tablename__ = "segmentations"
 
     scan_id: Mapped[str] = mapped_column(ForeignKey("scans.id", ondelete="CASCADE"), index=True)
+    # The scan's own, which never changes: one index then filters runs and has them in the history's order.
+    scan_created_at: Mapped[datetime]
     model: Mapped[str] = mapped_column(String(100))
     model_version: Mapped[str | None] = mapped_column(String(40))
     engine: Mapped[str | None] = mapped_column(String(40))
@@ -150,9 +152,11 @@ class Segmentation(JobColumns, Base):
 
     __table_args__ = (
         Index("ix_segmentations_status_created_at", "status", "created_at"),
-        Index("ix_segmentations_verdict", "verdict"),
-        Index("ix_segmentations_model", "model"),
+        Index("ix_segmentations_status_scan", "status", "scan_created_at", "scan_id"),
+        Index("ix_segmentations_verdict_scan", "verdict", "scan_created_at", "scan_id"),
+        Index("ix_segmentations_model_scan", "model", "scan_created_at", "scan_id"),
         Index("ix_segmentations_coverage_percent_id", "coverage_percent", "id"),
+        Index("ix_segmentations_verdict_coverage_percent_id", "verdict", "coverage_percent", "id"),
         Index("ix_segmentations_finished_at", "finished_at"),
         CheckConstraint("threshold >= 0 AND threshold <= 1", name="threshold"),
         CheckConstraint("(status = 'running') = (lease_until IS NOT NULL)", name="lease"),

@@ -32,7 +32,12 @@ class Work:
 def add(session: Session, scan_id: str, *, model: str, version: str | None, threshold: float) -> Segmentation:
     """Write a queued segmentation; the caller's transaction also sees to the scan. Say `announce` after the commit."""
     segmentation = Segmentation(
-        scan_id=scan_id, model=model, model_version=version, threshold=threshold, status=Status.QUEUED
+        scan_id=scan_id,
+        scan_created_at=select(Scan.created_at).where(Scan.id == scan_id).scalar_subquery(),
+        model=model,
+        model_version=version,
+        threshold=threshold,
+        status=Status.QUEUED,
     )
     session.add(segmentation)
     session.flush()

@@ -22,8 +22,10 @@ def scans(portal: Portal) -> Portal:
         scan_id, segmentation_id = add_scan(portal, filename=f"scan_{number % 7}%.png", model=f"model-{number % 2}")
         is_done = number % 3 != 0
         with portal.database.write() as session:
+            moment = DAY + timedelta(hours=6 * (number // 2))
+            session.execute(update(Scan).where(Scan.id == scan_id).values(created_at=moment))
             session.execute(
-                update(Scan).where(Scan.id == scan_id).values(created_at=DAY + timedelta(hours=6 * (number // 2)))
+                update(Segmentation).where(Segmentation.id == segmentation_id).values(scan_created_at=moment)
             )
             if is_done:
                 session.execute(
@@ -55,6 +57,20 @@ def test_pages_hold_every_scan_once_in_order(scans: Portal, sort: str, limit: in
         paged += [scan.id for scan in page.scans]
         cursor = page.next_cursor
     assert paged == whole
+
+
+@pytest.mark.parametrize("sort", [sort.value for sort in SORTS])
+@pytest.mark.parametrize("wanted", [{"verdict": Verdict.NO_TUMOR}, {"model": "model-1"}, {"status": Status.QUEUED}])
+def test_filtered_pages_hold_what_the_unfiltered_order_holds(scans: Portal, sort: str, wanted: dict) -> None:
+    name, value = next(iter(wanted.items()))
+    expected = [scan.id for scan in listed(scans, sort=sort) if getattr(scan.shown, name) == value]
+    paged, cursor = [], ""
+    while cursor is not None:
+        with scans.database.read() as session:
+            page = history.page(session, HistoryFilter(sort=sort, limit=3, cursor=cursor, **wanted))
+        paged += [scan.id for scan in page.scans]
+        cursor = page.next_cursor
+    assert paged == expected
 
 
 def test_filters_narrow_what_is_listed(scans: Portal) -> None:
