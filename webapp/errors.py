@@ -6,9 +6,11 @@ from typing import Any
 
 from flask import Flask, Response, g, jsonify, render_template, request
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
+from gunicorn.http.errors import NoMoreData, ParseException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge, SecurityError
 
-from webapp.domain.errors import UPLOAD_ERRORS, PortalError
+from webapp.domain.errors import UPLOAD_ERRORS, PortalError, StorageFull
+from webapp.domain.storage import FULL
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +26,8 @@ HTTP_ANSWERS = {
     422: ("invalid", "A value is not allowed."),
     429: ("too_many_requests", "Too many requests; wait a moment."),
 }
+# What reading a body raises where the client went away, or sends chunks that are none.
+BODY_FAULTS = (ConnectionError, NoMoreData, ParseException)
 INTERNAL = ("internal", "Something failed on the server; its log has this request's id.")
 CSRF_MESSAGE = "This form is too old or not ours; open the page again and send it once more."
 HOST_MESSAGE = "This portal does not answer under that host name; see GLIOSCOPE_ALLOWED_HOSTS."
@@ -35,6 +39,9 @@ def register(app: Flask) -> None:
     app.register_error_handler(PortalError, _portal_error)
     app.register_error_handler(CSRFError, _csrf_error)
     app.register_error_handler(HTTPException, _http_error)
+    for fault in BODY_FAULTS:
+        app.register_error_handler(fault, _broken_body)
+    app.register_error_handler(OSError, _system_error)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -84,7 +91,7 @@ def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
     if error.response is not None:
         return error.response
-    code, message = HTTP_ANSWERS.get(status, INTERNAL)
+    code, message = HTTP_ANSWERS.get(status, INTERNAL if status >= 500 else HTTP_ANSWERS[400])
     if isinstance(error, SecurityError):
         code, message = "bad_host", HOST_MESSAGE
     elif isinstance(error, RequestEntityTooLarge):
@@ -93,7 +100,21 @@ def _http_error(error: HTTPException) -> Response:
     details = getattr(error, "data", None) or {}
     if details.get("messages"):
         message = _sentence(details["messages"])
-    return answer(status, code, message)
+    response = answer(status, code, message)
+    if isinstance(error, MethodNotAllowed):
+        response.allow.update(error.valid_methods or ())
+    return response
+
+
+def _broken_body(_error: Exception) -> Response:
+    return answer(400, *HTTP_ANSWERS[400])
+
+
+def _system_error(error: OSError) -> Response:
+    """A request is read into temporary files, whose disk may be full too."""
+    if error.errno in FULL:
+        return answer(StorageFull.status, StorageFull.code, "The disk has no room left for this request.")
+    return _unexpected(error)
 
 
 def _unexpected(error: Exception) -> Response:

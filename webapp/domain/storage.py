@@ -20,6 +20,9 @@ from webapp.domain.errors import StorageFull, StorageUnavailable
 
 KEY = re.compile(r"[a-z0-9]+(?:[/._-][a-z0-9]+)*")
 
+# The operating system's words for a disk without room.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 # Room that must be free besides an upload itself: the database, its log and a few maps need some.
 RESERVE_BYTES = 64 * 1_048_576
 
@@ -189,7 +192,7 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in FULL:
             raise StorageFull("The storage has no room left; delete scans or free disk space.") from error
         raise StorageUnavailable("The storage cannot be used right now; try again later.") from error
 

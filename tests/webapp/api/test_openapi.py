@@ -1,0 +1,64 @@
+"""The description of the API: complete, of one form, and answers that keep to it."""
+
+import re
+
+import marshmallow as ma
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.webapp.clients import SCANS, finished
+from webapp.api import schemas
+
+SPEC = "/api/v1/openapi.json"
+DOCUMENTS = {SPEC, "/api/v1/docs"}
+
+
+def test_every_call_is_described_with_its_answers(app: Flask, client: FlaskClient) -> None:
+    paths = client.get(SPEC).json["paths"]
+    for rule in app.url_map.iter_rules():
+        if not rule.rule.startswith("/api/") or rule.rule in DOCUMENTS:
+            continue
+        described = paths[re.sub(r"<(?:[^:>]*:)?(\w+)>", r"{\1}", re.sub(r"any\([^)]*\)", "any", rule.rule))]
+        for method in rule.methods - {"HEAD", "OPTIONS"}:
+            operation = described[method.lower()]
+            assert operation["summary"].endswith(".")
+            assert {"default"} < set(operation["responses"])
+
+
+def test_every_reference_leads_somewhere(client: FlaskClient) -> None:
+    response = client.get(SPEC)
+    for reference in set(re.findall(r'"\$ref": ?"#/components/(\w+)/(\w+)"', response.text)):
+        kind, name = reference
+        assert name in response.json["components"][kind]
+
+
+def test_no_parameter_has_a_place_that_openapi_3_does_not_know(client: FlaskClient) -> None:
+    spec = client.get(SPEC).json
+    assert spec["openapi"].startswith("3.")
+    for item in spec["paths"].values():
+        for operation in item.values():
+            parameters = operation.get("parameters", []) if isinstance(operation, dict) else []
+            assert {parameter["in"] for parameter in parameters} <= {"query", "header", "path", "cookie"}
+    upload = spec["paths"][SCANS]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
+    assert set(upload) == {"file", "model", "threshold"}
+
+
+def test_an_error_has_the_described_form(client: FlaskClient) -> None:
+    spec = client.get(SPEC).json
+    assert set(spec["components"]["schemas"]["Error"]["properties"]) == {"code", "message", "request_id"}
+    assert set(client.get("/api/v1/scans?limit=0").json) == {"code", "message", "request_id"}
+
+
+def test_a_scans_answer_has_the_described_fields_and_no_others(app: Flask, client: FlaskClient) -> None:
+    scan = finished(app)
+    assert set(scan) == set(schemas.ScanSchema().fields)
+    assert set(scan["segmentation"]) == set(schemas.SegmentationSchema().fields)
+    assert schemas.ScanSchema(unknown=ma.RAISE).validate(scan) == {}
+    assert client.get(f"{SCANS}/{scan['id']}").json == scan
+
+
+def test_the_page_describes_every_call(client: FlaskClient) -> None:
+    page = client.get("/api/v1/docs").text
+    for path in client.get(SPEC).json["paths"]:
+        assert f"<code>{path}</code>" in page
+    assert "unreadable" in page and "idempotency_key_reused" in page

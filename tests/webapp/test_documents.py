@@ -1,0 +1,53 @@
+"""The documents name what the code has: every setting, every error code, every route of the API."""
+
+import re
+from pathlib import Path
+
+from flask import Flask
+
+from webapp.domain.settings import PROJECT_ROOT
+from webapp.errors import error_table
+
+DOCS = PROJECT_ROOT / "docs"
+SETTING = re.compile(r'"((?:GLIOSCOPE_[A-Z_]+)|DATABASE_URL|REDIS_URL)"')
+
+
+def table_rows(path: Path) -> list[list[str]]:
+    """The cells of every table row."""
+    lines = [line for line in path.read_text().splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_every_setting_that_is_read_is_documented_and_no_other() -> None:
+    read = set(SETTING.findall((PROJECT_ROOT / "webapp" / "domain" / "settings.py").read_text()))
+    documented = {row[0].strip("`") for row in table_rows(DOCS / "settings.md") if row[0].startswith("`")}
+    assert documented == read and len(read) > 15
+
+
+def test_every_default_in_the_document_is_the_codes() -> None:
+    source = (PROJECT_ROOT / "webapp" / "domain" / "settings.py").read_text()
+    defaults = dict(re.findall(r'read\.(?:whole|number)\("(\w+)", ([\d.]+)', source))
+    documented = {row[0].strip("`"): row[1].strip("`") for row in table_rows(DOCS / "settings.md")}
+    assert len(defaults) > 8
+    assert {name: documented[name] for name in defaults} == defaults
+
+
+def test_every_error_code_is_documented_with_its_status() -> None:
+    answered = {(row["code"], str(row["status"])) for row in error_table()}
+    documented = {(row[0].strip("`"), row[1]) for row in table_rows(DOCS / "api.md") if row[1:] and row[1].isdecimal()}
+    assert documented == answered
+
+
+def test_every_call_of_the_api_is_documented(app: Flask) -> None:
+    text = (DOCS / "api.md").read_text()
+    for rule in app.url_map.iter_rules():
+        if not rule.rule.startswith("/api/v1/"):
+            continue
+        path = re.sub(r"<any\([^>]*>", "{kind}", rule.rule.removeprefix("/api/v1"))
+        path = re.sub(r"<[^>]*:scan_id>|<[^>]*:segmentation_id>", "{id}", path).replace("<string:name>", "{name}")
+        assert f"{path}`" in text or f"{path}?" in text, path
+
+
+def test_documents_name_no_path_of_a_machine() -> None:
+    for path in (DOCS / "api.md", DOCS / "settings.md"):
+        assert not re.search(r"/(?:home|root|tmp|work|Users)/", path.read_text())
