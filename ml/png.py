@@ -1,13 +1,15 @@
 """A PNG writer for pictures that somebody is waiting for: 8-bit grey and RGB.
 
 Pillow tries five filters on every row, without an option to choose one; that alone takes 9 ms for the four panels. One
-filter for all rows ("up": each row less the one above, which suits smooth scans) and zlib's fastest level write the
-same pixels in less than half the time, 5 % larger.
+filter for all rows ("up": each row less the one above, which suits smooth scans) and the fastest level of libdeflate
+write the same pixels in less than a quarter of the time. zlib's fastest level takes twice as long as libdeflate's and
+is 9 % larger; it stands in where imagecodecs was built without libdeflate.
 """
 
 import struct
 import zlib
 
+import imagecodecs
 import numpy as np
 from PIL import Image
 
@@ -27,8 +29,15 @@ def encode_png(image: Image.Image) -> bytes:
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])  # modulo 256, as the filter is defined
     header = struct.pack(">IIBBBBB", image.width, image.height, 8, _COLOUR_TYPES[image.mode], 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered, level=1)), (b"IEND", b""))
+    chunks = ((b"IHDR", header), (b"IDAT", _compress(filtered)), (b"IEND", b""))
     return _SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def _compress(data: np.ndarray) -> bytes:
+    """A zlib stream (RFC 1950), as IDAT holds it."""
+    if imagecodecs.DEFLATE.available:
+        return bytes(imagecodecs.deflate_encode(data, level=1, raw=False))
+    return zlib.compress(data, level=1)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -31,6 +31,7 @@ NOTICE = "Research use only. Not for diagnosis."
 DEFAULT_OPACITY = 0.45
 
 _BACKGROUND, _LINE, _TEXT, _MUTED = (0x0B, 0x0D, 0x10), (0x28, 0x30, 0x3A), (0xE8, 0xEC, 0xF1), (0x9A, 0xA6, 0xB2)
+_RED = np.array([(0, 0, 0), TUMOR], dtype=np.uint8)
 _TITLES = ("MRI scan", "Tumor mask", "Overlay", "Probability")
 # A panel's longer side, in pixels: small scans are enlarged to be seen, large ones shrunk to fit a screen.
 _MIN_PANEL, _MAX_PANEL = 256, 512
@@ -62,7 +63,7 @@ def overlay_image(pixels: np.ndarray, mask: np.ndarray, opacity: float = DEFAULT
 
 def heatmap_image(q: np.ndarray) -> Image.Image:
     """The probability map in inferno's colours, 0 black to 1 pale yellow. q: uint8 (H, W)."""
-    return Image.fromarray(INFERNO[q])
+    return _coloured(q, INFERNO)
 
 
 def probability_image(q: np.ndarray) -> Image.Image:
@@ -96,27 +97,53 @@ def panels_image(
     pixels: uint8 (H, W, 3); q: uint8 (H, W); mask: bool (H, W). All four panels have one size.
     """
     width, height = _fit(*mask.shape, _MIN_PANEL, _MAX_PANEL)
+    canvas = _empty_panels(width, height).copy()
+    # Red is tumor in every picture that people look at; `mask_image`, for programs, is 0 and 255.
+    red_mask = _coloured(mask.view(np.uint8), _RED)
+    panels = (scan_image(pixels), red_mask, overlay_image(pixels, mask, opacity), heatmap_image(q))
+    for index, panel in enumerate(panels):
+        # A mask has no values between its two, on the screen either.
+        smooth = Image.Resampling.NEAREST if panel is red_mask else Image.Resampling.BILINEAR
+        canvas.paste(
+            panel if panel.size == (width, height) else panel.resize((width, height), smooth),
+            (_panel_left(index, width), _TITLE_HEIGHT),
+        )
+    _draw_caption(canvas, caption, middle=_caption_middle(height))
+    return canvas
+
+
+# Two sizes: a history mostly has scans of one. A frame of the largest panels takes 4 MB.
+@lru_cache(maxsize=2)
+def _empty_panels(width: int, height: int) -> Image.Image:
+    """What all panels of one size share: ground, titles, frames, colour bar, notice. Drawing it takes 4 ms."""
     canvas = Image.new(
         "RGB",
         (5 * _MARGIN + 4 * width + _BAR_ROOM, _TITLE_HEIGHT + height + _CAPTION_HEIGHT + _MARGIN // 2),
         _BACKGROUND,
     )
     draw = ImageDraw.Draw(canvas)
-    # Red is tumor in every picture that people look at; `mask_image`, for programs, is 0 and 255.
-    red_mask = Image.fromarray(mask[..., None] * np.array(TUMOR, dtype=np.uint8))
-    panels = (scan_image(pixels), red_mask, overlay_image(pixels, mask, opacity), heatmap_image(q))
-    for index, (title, panel) in enumerate(zip(_TITLES, panels, strict=True)):
-        left = _MARGIN + index * (width + _MARGIN)
-        # A mask has no values between its two, on the screen either.
-        smooth = Image.Resampling.NEAREST if panel is red_mask else Image.Resampling.BILINEAR
-        canvas.paste(
-            panel if panel.size == (width, height) else panel.resize((width, height), smooth), (left, _TITLE_HEIGHT)
-        )
+    for index, title in enumerate(_TITLES):
+        left = _panel_left(index, width)
         draw.rectangle((left - 1, _TITLE_HEIGHT - 1, left + width, _TITLE_HEIGHT + height), outline=_LINE)
         draw.text((left, _TITLE_HEIGHT // 2), title, fill=_TEXT, font=_font(14), anchor="lm")
     _draw_colour_bar(canvas, draw, left=5 * _MARGIN + 4 * width - 2, height=height)
-    _draw_caption(canvas, draw, caption, middle=_TITLE_HEIGHT + height + _CAPTION_HEIGHT // 2 + 2)
+    draw.text((canvas.width - _MARGIN, _caption_middle(height)), NOTICE, fill=_MUTED, font=_font(12), anchor="rm")
     return canvas
+
+
+def _panel_left(index: int, width: int) -> int:
+    return _MARGIN + index * (width + _MARGIN)
+
+
+def _caption_middle(height: int) -> int:
+    return _TITLE_HEIGHT + height + _CAPTION_HEIGHT // 2 + 2
+
+
+def _coloured(values: np.ndarray, table: np.ndarray) -> Image.Image:
+    """table[values] as RGB, by a palette. values: uint8 (H, W); table: uint8 (n, 3), n above every value."""
+    image = Image.fromarray(np.ascontiguousarray(values))
+    image.putpalette(table.tobytes())
+    return image.convert("RGB")
 
 
 def _fit(height: int, width: int, shortest: int, longest: int) -> tuple[int, int]:
@@ -138,15 +165,19 @@ def _draw_colour_bar(canvas: Image.Image, draw: ImageDraw.ImageDraw, left: int, 
         draw.text((left + _BAR_WIDTH + 7, y), f"{tick:g}", fill=_MUTED, font=_font(11), anchor="lm")
 
 
-def _draw_caption(canvas: Image.Image, draw: ImageDraw.ImageDraw, caption: str, middle: int) -> None:
+def _draw_caption(canvas: Image.Image, caption: str, middle: int) -> None:
     """The caption on the left, shortened where it would meet the notice on the right; the notice is never shortened."""
-    notice_width = draw.textlength(NOTICE, font=_font(12))
-    draw.text((canvas.width - _MARGIN, middle), NOTICE, fill=_MUTED, font=_font(12), anchor="rm")
-    room = canvas.width - 3 * _MARGIN - notice_width
+    draw = ImageDraw.Draw(canvas)
+    room = canvas.width - 3 * _MARGIN - _notice_width()
     shown = caption[:400]
     while shown and draw.textlength(shown, font=_font(13)) > room:
         shown = shown[:-5].rstrip(" .") + "..." if len(shown) > 5 else ""
     draw.text((_MARGIN, middle), shown, fill=_TEXT, font=_font(13), anchor="lm")
+
+
+@lru_cache(maxsize=1)
+def _notice_width() -> float:
+    return _font(12).getlength(NOTICE)
 
 
 @lru_cache(maxsize=4)
