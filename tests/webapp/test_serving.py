@@ -1,6 +1,7 @@
 """A real gunicorn: bodies without a length, clients that go away, and sockets that stall."""
 
 import http.client
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -94,6 +95,17 @@ def test_words_in_an_address_reach_no_log(server: WebServer) -> None:
     for line in ("GET /scans?q=Canary^Patient", "GET /Canary", "GET /scans?q=Canary%ZZ", "CANARY /x?Canary"):
         server.exchange(f"{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     assert no_fault_is_logged(server), server.log()
+
+
+def test_an_upload_and_a_refusal_name_nobody_in_the_log(server: WebServer) -> None:
+    for data in (png_bytes()[:-200], b"%PDF-1.7 Canary", png_bytes() + b"Canary"):
+        body = PART + data + END
+        answer = server.exchange(HEAD.format(f"Content-Length: {len(body)}").encode() + body)
+        scan_ids = re.findall(rb'"id": ?"([0-9a-f]{32})", ?"filename"', answer)
+        assert bool(scan_ids) == data.startswith(png_bytes())
+    delete = f"DELETE /api/v1/scans/{scan_ids[0].decode()} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    assert b" 204 " in server.exchange(delete.encode())
+    assert nothing_is_stored(server) and no_fault_is_logged(server), server.log()
 
 
 @pytest.mark.long

@@ -161,10 +161,10 @@ def _cursor_value(sort: Sort, value: Any) -> Any:
             raise ValueError("a time without a zone")
         return moment.astimezone(UTC)
     if sort.column is Scan.filename:
-        value.encode()  # a lone surrogate has no bytes
-        if "\0" in value:
-            raise ValueError("a name with a zero byte")
-        return str(value)
+        if not isinstance(value, str) or "\0" in value:
+            raise TypeError("not a name")
+        value.encode()  # a lone surrogate has no bytes: UnicodeEncodeError
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise TypeError("not a number")
     return float(value)

@@ -1,5 +1,6 @@
 """/api/v1/scans: list, read, wait, pictures, downloads, delete."""
 
+import base64
 import io
 import json
 import threading
@@ -68,6 +69,31 @@ def test_a_query_that_is_not_allowed_is_422(client: FlaskClient, query: str) -> 
 def test_an_odd_query_lists_nothing_and_harms_nothing(any_app: Flask, path: str, query: str) -> None:
     response = any_app.test_client().get(f"{path}?{query}")
     assert response.status_code in (200, 422)
+
+
+CURSORS = {
+    "nested": "[" * 700,
+    "nan": '["coverage", NaN, "ID"]',
+    "infinite": '["coverage", 1e999, "ID"]',
+    "boolean": '["coverage", true, "ID"]',
+    "enormous": f'["coverage", {"9" * 400}, "ID"]',
+    "end of the calendar": '["newest", "0001-01-01T00:00:00+23:59", "ID"]',
+    "zero byte": '["name", "a\\u0000", "ID"]',
+    "surrogate": '["name", "\\ud800", "ID"]',
+    "other id": '["name", "a", "a\\u0000b"]',
+    "object": '["name", {"a": 1}, "ID"]',
+}
+
+
+@pytest.mark.parametrize("name", CURSORS)
+@pytest.mark.parametrize("path", [SCANS, "/scans"])
+def test_a_forged_cursor_is_422(any_app: Flask, path: str, name: str) -> None:
+    text = CURSORS[name].replace("ID", "0" * 32)
+    cursor = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    sort = text.split('"')[1] if '"' in text else "newest"
+    response = any_app.test_client().get(f"{path}?sort={sort}&cursor={cursor}")
+    assert response.status_code == 422
+    assert "The cursor is not one of ours" in response.text
 
 
 def test_the_history_is_paged_by_cursor(app: Flask, client: FlaskClient) -> None:

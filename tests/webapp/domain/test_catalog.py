@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.portals import make_settings
 from webapp.domain.catalog import Catalog
 from webapp.domain.errors import InvalidInput, NotFound
-from webapp.domain.settings import Settings
 
 NAME = "unet-vgg16-lgg"
 
@@ -16,7 +16,7 @@ NAME = "unet-vgg16-lgg"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the shipped package, so that it can be damaged."""
-    shipped = next(path for path in Settings.from_environment().model_directories if (path / NAME).is_dir())
+    shipped = make_settings(tmp_path).model_directories[0]
     shutil.copytree(shipped / NAME, tmp_path / "models" / NAME)
     return tmp_path / "models"
 

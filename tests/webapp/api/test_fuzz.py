@@ -1,0 +1,49 @@
+"""1,000 mutated files of every format over HTTP: each is taken or refused with a sentence, and the portal lives."""
+
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+from flask import Flask
+
+from tests.ml.scans import samples
+from tests.ml.scans.test_fuzz import _mutate as mutate
+from tests.webapp.clients import SCANS, portal_of, send, traces
+
+FILES, AT_ONCE = 1000, 10
+SEED = 20261122
+
+
+@pytest.mark.long
+def test_a_thousand_mutated_files_over_http(app: Flask) -> None:
+    generator = np.random.default_rng(SEED)
+    originals = list(samples.every_format().values())
+    portal, client = portal_of(app), app.test_client()
+    portal.decoder.warm_up()
+    server = portal.decoder.server_pid
+    outcomes: Counter[str] = Counter()
+    seconds = []
+    for start in range(0, FILES, AT_ONCE):
+        names = [f"{index}.img" for index in range(start, start + AT_ONCE)]
+        files = [(name, mutate(originals[int(name[:-4]) % len(originals)], originals, generator)) for name in names]
+        began = time.monotonic()
+        response = send(client, *files)
+        seconds.append(time.monotonic() - began)
+        assert response.status_code in (202, 413, 415, 422), response.json
+        for scan in response.json.get("scans", []):
+            outcomes[scan["format"]] += 1
+            assert client.get(f"{SCANS}/{scan['id']}/scan.png").status_code == 200
+        for item in response.json.get("rejected", []):
+            outcomes[item["code"]] += 1
+            assert item["filename"] in names and item["message"].endswith(".")
+    print(
+        f"\n{FILES} mutated files over HTTP: {dict(outcomes)}; "
+        f"{sum(seconds):.0f} s in all, slowest request of {AT_ONCE} files {max(seconds):.2f} s"
+    )
+    assert sum(outcomes.values()) == FILES
+    assert portal.decoder.server_pid == server, "the decode server lived through all of them"
+    left = traces(app)
+    accepted = sum(outcomes[kind] for kind in ("png", "jpeg", "tiff", "webp"))
+    assert left.scans == left.segmentations == accepted
+    assert len(left.files) == 2 * accepted, "nothing of the refused ones, nothing temporary"

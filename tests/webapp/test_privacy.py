@@ -1,0 +1,178 @@
+"""A canary patient: after a delete 0 traces of the name anywhere, and none in a log at any time."""
+
+import io
+import logging
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import redis
+import tifffile
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image, PngImagePlugin
+
+from tests.ml.scans import samples
+from tests.portals import add_scan
+from tests.servers import redis_server
+from tests.webapp.clients import SCANS, finish, portal_of, send, sent, token
+from webapp.domain import jobs, scans, segmentations
+from webapp.domain.database import Database
+from webapp.domain.portal import Portal
+from worker import pipelines
+from worker.runtime import Runtime
+from worker.sweeper import Sweeper, tidy
+
+NAME, INSIDE = "Canary^Jane_1931", "CanaryInsideTheFile"
+
+
+def png() -> bytes:
+    """A picture whose metadata names the patient."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text("PatientName", INSIDE)
+    file = io.BytesIO()
+    Image.fromarray(samples.noise()).save(file, "PNG", pnginfo=text)
+    return file.getvalue()
+
+
+def tiff() -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, samples.noise(), description=INSIDE)
+    return file.getvalue()
+
+
+@pytest.fixture
+def broker() -> Iterator[str]:
+    with redis_server() as url:
+        yield url
+
+
+def hits(portal: Portal, log: str = "") -> dict[str, int]:
+    """How often the canaries stand in each place; places without a hit are left out."""
+    found: dict[str, int] = {"log": sum(log.count(word) for word in (NAME, INSIDE))}
+    for path in Path(portal.settings.instance_dir).rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            found[path.name] = sum(data.count(word.encode()) for word in (NAME, INSIDE)) + (NAME in path.name)
+    client = redis.Redis.from_url(portal.settings.redis_url)
+    for key in client.scan_iter():
+        kind = client.type(key)
+        data = client.dump(key) if kind != b"list" else b"".join(client.lrange(key, 0, -1))
+        found[f"redis {key!r}"] = sum((key + data).count(word.encode()) for word in (NAME, INSIDE))
+    client.close()
+    return {place: count for place, count in found.items() if count}
+
+
+def use_everything(client: FlaskClient, scan_id: str) -> None:
+    """Read, run again, search, fail: whatever may write the name somewhere."""
+    path = f"{SCANS}/{scan_id}"
+    for address in (path, f"{path}/panels.png", f"{path}/original", f"{path}/download.zip", f"/scans/{scan_id}"):
+        assert client.get(address, buffered=True).status_code == 200
+    for address in ("/", f"/scans?q={NAME}", f"{SCANS}?q={NAME}", f"{SCANS}?cursor={NAME}", f"/{NAME}", "/metrics"):
+        client.get(address)
+    client.post(f"{path}/segmentations", json={"threshold": 0.7, "model": NAME})
+    client.post(f"{path}/segmentations", json={"threshold": 0.7}, headers={"Idempotency-Key": NAME})
+    send(client, (f"{NAME}.pdf", b"%PDF-1.7 " + INSIDE.encode()), headers={"Idempotency-Key": "refused"})
+    send(client, (f"{NAME}.png", png()[:-300]))
+    files = (f"{NAME}.png", png()), (f"{NAME}.txt", b"no picture, but " + INSIDE.encode())
+    send(client, *files, path="/scans", form={"csrf_token": token(client)})
+
+
+@pytest.mark.parametrize("data", [png(), tiff()], ids=["png", "tiff"])
+def test_after_a_delete_the_canary_is_nowhere(
+    make_app: Callable[..., Flask], broker: str, caplog: pytest.LogCaptureFixture, data: bytes
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    app = make_app(REDIS_URL=broker)
+    portal, client = portal_of(app), app.test_client()
+    scan = sent(client, f"{NAME}.png", data, headers={"Idempotency-Key": NAME})
+    finish(portal, scan["segmentation"]["id"])
+    assert {"original"} <= set(hits(portal)), "the search finds what is there"
+    use_everything(client, scan["id"])
+    Sweeper(portal).sweep()
+    for item in client.get(f"{SCANS}?limit=200").json["scans"]:
+        assert client.delete(f"{SCANS}/{item['id']}").status_code == 204
+    tidy(portal, older_than_s=0)
+    assert hits(portal, caplog.text) == {}
+    portal.queue.close()
+
+
+def test_a_delete_alone_empties_the_write_ahead_log(
+    make_app: Callable[..., Flask], broker: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(REDIS_URL=broker)
+    portal, client = portal_of(app), app.test_client()
+    scan = sent(client, f"{NAME}.png", png())
+    assert client.delete(f"{SCANS}/{scan['id']}").status_code == 204
+    assert hits(portal, caplog.text) == {}
+    portal.queue.close()
+
+
+def test_deletes_among_many_leave_no_copy_in_free_pages(make_app: Callable[..., Flask], broker: str) -> None:
+    """Pages of the tables and of their indexes are split and merged; no cell may stay behind in their free parts."""
+    portal = portal_of(make_app(REDIS_URL=broker))
+    ids = [add_scan(portal, filename=f"{NAME if index % 3 else 'other'}_{index:04}.png")[0] for index in range(300)]
+    canaries = [scan_id for index, scan_id in enumerate(ids) if index % 3]
+    random.Random(7).shuffle(canaries)
+    assert hits(portal)
+    for scan_id in canaries:
+        scans.delete(portal, scan_id)
+    assert hits(portal) == {}
+
+
+@pytest.mark.parametrize("failure", [None, RuntimeError("inner"), MemoryError()], ids=["success", "fault", "memory"])
+def test_a_workers_log_holds_no_name(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failure: Exception | None
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    scan = sent(app.test_client(), f"{NAME}.png", png())
+    runtime = Runtime(portal_of(app))
+    engine = SimpleNamespace(name="test", card=portal_of(app).catalog.card(None))
+
+    def probability_map(pixels: np.ndarray) -> np.ndarray:
+        if failure is not None:
+            raise failure
+        return pixels[..., 0].copy()
+
+    engine.probability_map = probability_map
+    monkeypatch.setattr(runtime, "engine", lambda _name: engine)
+    pipelines.run_segmentation(runtime, scan["segmentation"]["id"])
+    assert scan["segmentation"]["id"] in caplog.text
+    assert NAME not in caplog.text and INSIDE not in caplog.text
+
+
+def test_a_run_of_a_deleted_scan_brings_nothing_back(make_app: Callable[..., Flask], broker: str) -> None:
+    app = make_app(REDIS_URL=broker)
+    portal, client = portal_of(app), app.test_client()
+    scan = sent(client, f"{NAME}.png", png())
+    held, _ = segmentations.claim(portal, scan["segmentation"]["id"], "w")
+    client.delete(f"{SCANS}/{scan['id']}")
+    with portal.database.write() as session:
+        assert not jobs.fail(session, held, code="internal", message="x")
+    assert hits(portal) == {}
+    portal.queue.close()
+
+
+def test_on_postgresql_no_row_of_any_table_holds_the_canary(
+    postgres_url: str, make_app: Callable[..., Flask], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    app = make_app(DATABASE_URL=postgres_url)
+    portal, client = portal_of(app), app.test_client()
+    scan = sent(client, f"{NAME}.png", png(), headers={"Idempotency-Key": NAME})
+    finish(portal, scan["segmentation"]["id"])
+    use_everything(client, scan["id"])
+    for item in client.get(f"{SCANS}?limit=200").json["scans"]:
+        client.delete(f"{SCANS}/{item['id']}")
+    assert rows_with_canary(portal.database) == [] and NAME not in caplog.text and INSIDE not in caplog.text
+
+
+def rows_with_canary(database: Database) -> list[str]:
+    from webapp.domain.models import Base
+
+    with database.engine.connect() as connection:
+        rows = [str(row) for table in Base.metadata.sorted_tables for row in connection.execute(table.select())]
+    return [row for row in rows if NAME in row or INSIDE in row]
