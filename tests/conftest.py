@@ -1,9 +1,14 @@
 """What all tests share. The real scans are not in the repository: GLIOSCOPE_TEST_DATA says where they are."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 _DEFAULT_DATA = Path(__file__).resolve().parents[1].parent / "shared"
 
@@ -15,6 +20,18 @@ def real_data() -> Path:
     if not (folder / "lgg").is_dir():
         pytest.skip(f"no real scans: {folder} has no folder lgg; set GLIOSCOPE_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> "Iterator[Browser]":
+    """One Chromium for all tests with the marker `browser`; each opens a context of its own."""
+    from tests.browsers import NoBrowser, chromium_browser  # Playwright is imported by those alone
+
+    try:
+        with chromium_browser() as browser:
+            yield browser
+    except NoBrowser as error:
+        pytest.skip(str(error))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

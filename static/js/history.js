@@ -15,7 +15,8 @@ const links = rows.map((row) => row.querySelector(".cell-name a"));
 /* ---- filters: only what is set goes into the address ---- */
 function applyFilters() {
   const address = new URL(filters.action);
-  for (const [name, value] of new FormData(filters)) if (value) address.searchParams.set(name, value);
+  const usual = filters.elements.sort.options[0].value; // the first order is the one without a word for it
+  for (const [name, value] of new FormData(filters)) if (value && !(name === "sort" && value === usual)) address.searchParams.set(name, value);
   filters.dataset.loading = "";
   location.assign(address);
 }

@@ -1,25 +1,14 @@
-"""A real Chromium, and a page that loads the project's ES modules from a made-up address: no server is needed."""
+"""A page of the real Chromium that loads the project's ES modules from a made-up address: no server is needed."""
 
 import mimetypes
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route
 
 STATIC = Path(__file__).resolve().parents[2] / "static"
 ORIGIN = "http://static.test"
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # The system's browser where there is one, else Playwright's own.
-        path = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

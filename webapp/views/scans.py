@@ -4,13 +4,14 @@ from datetime import date
 from typing import TypeVar
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from webapp.context import portal
 from webapp.domain import history, scans, segmentations
 from webapp.domain.errors import NotFound, PortalError
 from webapp.domain.history import SORTS, HistoryFilter
-from webapp.domain.models import Status, Verdict
+from webapp.domain.models import Scan, Status, Verdict
 from webapp.domain.pictures import default_slice
 from webapp.intake import take_files
 from webapp.presentation import model_json, scan_json, segmentation_json
@@ -21,6 +22,8 @@ bp = Blueprint("scans", __name__, url_prefix="/scans")
 FILTERS = ("q", "status", "verdict", "model", "from", "to", "sort")
 # More than a screen of selected rows, less than what a request may not do in its time.
 MOST_AT_ONCE = 200
+# So many names tell a reader what is about to go; the rest is counted.
+NAMES_SHOWN = 10
 # Notices travel in the session's cookie, of which browsers keep 4 kB.
 MOST_NOTICES = 8
 LONGEST_NOTICE_NAME = 60
@@ -146,9 +149,13 @@ def _delete(scan_ids: list[str], action_url: str, cancel_url: str) -> Response |
     """Ask on a page of its own where nobody has confirmed yet; then delete."""
     what = "this scan" if len(scan_ids) == 1 else f"these {len(scan_ids)} scans"
     if request.form.get("confirmed") != "yes":
+        with portal().database.read() as session:
+            names = list(session.scalars(select(Scan.filename).where(Scan.id.in_(scan_ids)).order_by(Scan.filename)))
         return render_template(
             "confirm.html",
             title=f"Delete {what}?",
+            names=names[:NAMES_SHOWN],
+            more_names=max(0, len(names) - NAMES_SHOWN),
             message="Pictures, results and the original file are removed. This is final.",
             action_url=action_url,
             fields=[("confirmed", "yes"), ("action", "delete"), *(("scan", scan_id) for scan_id in scan_ids)],

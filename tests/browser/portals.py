@@ -1,0 +1,116 @@
+"""The running portal as these tests need it: scans with a known result, and a worker that is away for a while."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import numpy as np
+
+from ml.masks import measure, min_pixels_on_grid, tumor_mask
+from ml.scans import phantoms
+from tests.running import RunningPortal
+from webapp.domain import jobs, segmentations
+from webapp.domain.portal import Portal
+from webapp.domain.settings import Settings
+from webapp.domain.storage import map_key, write_array
+
+# Short, so that a test need not wait long for a worker to count as gone.
+FAST = {"GLIOSCOPE_LEASE_S": "3", "GLIOSCOPE_HEARTBEAT_S": "1", "GLIOSCOPE_SWEEP_S": "1"}
+PEAK = 240 / 255
+REASON = "The scan is too large for this machine's memory; send fewer slices, or use a larger machine."
+
+
+def hill() -> np.ndarray:
+    """A probability map, uint8 (256, 256): a round hill of PEAK, so that each threshold has its own area."""
+    rows, columns = np.mgrid[:256, :256]
+    distance = np.hypot(rows - 110, columns - 150)
+    return np.round(255 * PEAK * np.clip(1 - distance / 60, 0, 1)).astype(np.uint8)
+
+
+@contextmanager
+def services(portal: RunningPortal) -> Iterator[Portal]:
+    """The portal's own services, in this process."""
+    opened = Portal.open(Settings.from_environment({"GLIOSCOPE_INSTANCE": str(portal.folder / "instance")}))
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def is_writable(portal: RunningPortal) -> bool:
+    """Whether nobody holds the database's lock for longer than a transaction takes."""
+    with closing(sqlite3.connect(portal.folder / "instance" / "glioscope.sqlite3", timeout=0.5)) as database:
+        try:
+            database.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        database.rollback()
+        return True
+
+
+@contextmanager
+def worker_stopped(portal: RunningPortal) -> Iterator[None]:
+    """The worker's processes stand still, as on a machine that sleeps; the supervisor does not start others."""
+    processes = portal.processes("celery", "worker.app")
+    for process in processes:
+        process.suspend()
+    while not is_writable(portal):  # stopped in the middle of a heartbeat's transaction
+        for process in processes:
+            process.resume()
+        time.sleep(0.05)
+        for process in processes:
+            process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
+@contextmanager
+def worker_away(portal: RunningPortal) -> Iterator[None]:
+    """The worker stands still, and the portal has noticed."""
+    with worker_stopped(portal):
+        deadline = time.monotonic() + 20
+        while portal.call("GET", "/readyz")[0] == 200:
+            assert time.monotonic() < deadline, "the worker still counts as live"
+            time.sleep(0.2)
+        time.sleep(2.1)  # the pages' dot may be as old as this
+        yield
+    portal.wait_until_ready()
+
+
+def add_known_result(portal: RunningPortal, filename: str, q: np.ndarray) -> str:
+    """A scan whose map is q, uint8 (256, 256), whatever the model would say; gives the scan's id."""
+    with worker_stopped(portal), services(portal) as opened:
+        scan = portal.upload(phantoms.render("lesion"), filename)
+        claimed = segmentations.claim(opened, scan["segmentation"]["id"], "browser-tests")
+        assert claimed is not None
+        held, work = claimed
+        card = opened.catalog.card(work.model)
+        least = min_pixels_on_grid(card.min_tumor_pixels, card.input.size, *q.shape)
+        key = map_key(work.scan_id, held.id, held.attempt)
+        write_array(opened.storage, key, q[None])
+        segmentations.complete(
+            opened,
+            held,
+            measure(q[None], tumor_mask(q[None], work.threshold, least), work.spacing_mm),
+            engine="openvino-int8",
+            model_version=card.version,
+            map_key=key,
+            min_tumor_pixels=least,
+            timings_ms={"queued": 1.0, "infer": 1.0, "total": 2.0},
+        )
+    return str(scan["id"])
+
+
+def add_failed(portal: RunningPortal, filename: str) -> str:
+    """A scan whose job has failed with REASON; gives the scan's id."""
+    with worker_stopped(portal), services(portal) as opened:
+        scan = portal.upload(phantoms.render("lesion"), filename)
+        claimed = segmentations.claim(opened, scan["segmentation"]["id"], "browser-tests")
+        assert claimed is not None
+        with opened.database.write() as session:
+            jobs.fail(session, claimed[0], code="out_of_memory", message=REASON)
+    return str(scan["id"])

@@ -1,0 +1,116 @@
+"""axe-core on every page and state: wide and narrow, dark and light. No finding is left, of whatever impact."""
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from ml.scans import phantoms
+from tests.browser.actions import drop_files, open_result
+from tests.browser.conftest import Console
+from tests.browser.portals import add_failed, worker_away
+from tests.running import RunningPortal
+
+pytestmark = pytest.mark.browser
+
+SIZES = ({"width": 1440, "height": 900}, {"width": 390, "height": 844})
+RUN = "axe.run(document, { resultTypes: ['violations'] })"
+SCRIPT = Axe().axe_script
+
+
+def findings(page: Page) -> list[str]:
+    """What axe finds on the page as it stands, in both themes and widths."""
+    page.evaluate(SCRIPT)
+    found = []
+    for size in SIZES:
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        for theme in ("dark", "light"):
+            page.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
+            for violation in page.evaluate(RUN)["violations"]:
+                targets = "; ".join(str(node["target"]) for node in violation["nodes"][:5])
+                found.append(f"{size['width']} {theme}: {violation['impact']} {violation['id']}: {targets}")
+    return found
+
+
+def press(*keys: str) -> Callable[[Page], None]:
+    def act(page: Page) -> None:
+        for key in keys:
+            page.keyboard.press(key)
+
+    return act
+
+
+def ask_before_delete(page: Page) -> None:
+    page.get_by_role("button", name="Delete this scan").click()
+
+
+def unfold(page: Page) -> None:
+    page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
+
+
+def preview(page: Page) -> None:
+    page.locator("#threshold").fill("0.9")
+
+
+PAGES = {
+    "portal": ("/", None),
+    "portal, keys": ("/", press("?")),
+    "history": ("/scans", None),
+    "history, selection": ("/scans", press("a")),
+    "history, nothing found": ("/scans?q=no-such-scan", None),
+    "models": ("/models", None),
+    "model card": ("/models/unet-vgg16-lgg", None),
+    "API": ("/api/v1/docs", None),
+    "not found": ("/scans/none", None),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_has_a_finding(page: Page, lesion_id: str, stack_id: str, name: str, console: Console) -> None:
+    path, act = PAGES[name]
+    console.expected = ["status of 404"] if name == "not found" else []
+    page.goto(path)
+    if act:
+        act(page)
+    assert findings(page) == []
+
+
+@pytest.mark.parametrize("act", [None, preview, unfold, ask_before_delete, press("h", "+")])
+def test_no_state_of_a_result_has_a_finding(page: Page, lesion_id: str, act: Callable[[Page], None] | None) -> None:
+    open_result(page, lesion_id)
+    if act:
+        act(page)
+    assert findings(page) == []
+
+
+def test_a_stacks_result_has_no_finding(page: Page, stack_id: str) -> None:
+    open_result(page, stack_id)
+    preview(page)
+    assert findings(page) == []
+
+
+def test_failed_and_rejected_and_waiting_have_no_finding(page: Page, portal: RunningPortal, console: Console) -> None:
+    console.expected = ["/readyz: Failed to load resource", "status of 415"]
+    scan_id = add_failed(portal, "axe-failed.png")
+    page.goto(f"/scans/{scan_id}")
+    assert findings(page) == []
+    with worker_away(portal):
+        page.goto("/")
+        drop_files(page, {"axe-bad.png": b"not a picture", "axe-waits.png": phantoms.render("lesion")})
+        page.wait_for_selector(".card[data-state=rejected]")
+        page.wait_for_selector(".card[data-state=queued]")
+        assert findings(page) == []
+        page.goto("/scans?q=axe-")
+        assert findings(page) == []
+        page.get_by_role("link", name="axe-waits.png").click()
+        page.wait_for_selector("#pending")
+        assert findings(page) == []
+
+
+def test_the_confirmation_page_has_no_finding(page: Page, lesion_id: str) -> None:
+    # As a browser without scripts reaches it: the form, sent without the answer that the dialog adds.
+    page.goto(f"/scans/{lesion_id}")
+    page.evaluate("(path) => document.querySelector(`form[action='${path}']`).submit()", f"/scans/{lesion_id}/delete")
+    page.get_by_role("heading", name="Delete this scan?").wait_for()
+    assert findings(page) == []

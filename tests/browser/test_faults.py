@@ -1,0 +1,87 @@
+"""The worker away, a failed job, the server out of reach: the pages say so, and go on."""
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from ml.scans import phantoms
+from tests.browser.actions import card, drop_files, open_result
+from tests.browser.conftest import Console
+from tests.browser.portals import REASON, add_failed, worker_away
+from tests.running import RunningPortal
+
+pytestmark = pytest.mark.browser
+
+SOON_MS = 20_000
+
+
+def test_without_a_worker_uploads_wait_in_line_and_go_on_when_it_is_back(
+    page: Page, context: BrowserContext, portal: RunningPortal, console: Console
+) -> None:
+    console.expected = ["/readyz: Failed to load resource"]
+    with worker_away(portal):
+        page.goto("/")
+        expect(page.locator("#worker-state")).to_have_text("No worker")
+        expect(page.locator("#no-worker")).to_contain_text("No worker is running.")
+
+        drop_files(page, {"wait-1.png": phantoms.render("lesion")})
+        expect(card(page, "wait-1.png", "queued")).to_contain_text("First in line")
+        drop_files(page, {"wait-2.png": phantoms.render("clear")})
+        expect(card(page, "wait-2.png", "queued")).to_contain_text("Second in line")
+        result = context.new_page()
+        result.goto(f"/scans/{card(page, 'wait-2.png').get_attribute('data-scan')}")
+        expect(result.locator("#pending")).to_contain_text("Second in line")
+        expect(result.locator("#pending")).to_contain_text("It waits for a worker; none is running now.")
+
+    expect(card(page, "wait-1.png", "succeeded")).to_contain_text("Tumor detected")
+    expect(card(page, "wait-2.png", "succeeded")).to_contain_text("No tumor found")
+    expect(page.locator("#worker-state")).to_have_text("Worker ready", timeout=SOON_MS)
+    expect(page.locator("#no-worker")).to_have_count(0)
+    expect(result.locator("#verdict")).to_have_text("No tumor found", timeout=SOON_MS)
+
+
+def test_a_waiting_job_is_cancelled_and_tried_again(page: Page, portal: RunningPortal, console: Console) -> None:
+    console.expected = ["/readyz: Failed to load resource"]
+    with worker_away(portal):
+        page.goto("/")
+        drop_files(page, {"stopped.png": phantoms.render("lesion")})
+        card(page, "stopped.png", "queued").get_by_role("button", name="Cancel").click()
+        stopped = card(page, "stopped.png", "cancelled")
+        expect(stopped).to_contain_text("Stopped before it finished")
+
+    stopped = card(page, "stopped.png", "cancelled")
+    stopped.get_by_role("button", name="Try again").click()
+    expect(card(page, "stopped.png", "succeeded")).to_contain_text("Tumor detected")
+
+
+def test_a_failed_job_says_why_and_its_retry_works(page: Page, portal: RunningPortal) -> None:
+    on_portal, on_page = add_failed(portal, "failed-1.png"), add_failed(portal, "failed-2.png")
+    page.goto("/")
+    failed = card(page, "failed-1.png", "failed")
+    expect(failed).to_contain_text(REASON)
+
+    failed.get_by_role("button", name="Try again").click()
+
+    expect(card(page, "failed-1.png", "succeeded")).to_contain_text("Tumor detected")
+    open_result(page, on_portal)
+
+    page.goto(f"/scans/{on_page}")
+    expect(page.locator("#pending")).to_contain_text(REASON)
+    expect(page.locator("#pending")).to_contain_text("out_of_memory")
+    page.get_by_role("button", name="Try again").click()
+    page.wait_for_selector("#viewer[data-drawn]")
+
+
+def test_out_of_reach_the_page_says_so_and_goes_on(page: Page, context: BrowserContext, console: Console) -> None:
+    console.expected = ["ERR_INTERNET_DISCONNECTED"]
+    page.goto("/")
+
+    context.set_offline(True)
+    expect(page.locator("#offline")).to_contain_text("The server cannot be reached.", timeout=SOON_MS)
+    drop_files(page, {"offline.png": phantoms.render("lesion")})
+    failed = page.locator('.card[data-state="failed"]').filter(has_text="offline.png")
+    expect(failed).to_contain_text("The file was not stored.")
+
+    context.set_offline(False)
+    expect(page.locator("#offline")).to_have_count(0, timeout=SOON_MS)
+    failed.get_by_role("button", name="Try again").click()
+    expect(card(page, "offline.png", "succeeded")).to_contain_text("Tumor detected")

@@ -1,0 +1,97 @@
+"""The history: found again, sorted, selected, run again, deleted."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from ml.scans import phantoms
+from tests.browser.actions import eventually
+from tests.browser.portals import worker_stopped
+from tests.running import RunningPortal
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def scan_ids(portal: RunningPortal) -> dict[str, str]:
+    """Three scans by their names; two with a lesion."""
+    files = {"ledger-b.png": "lesion", "ledger-a.png": "clear", "ledger-c.tif": "stack"}
+    return {name: portal.wait(portal.upload(phantoms.render(kind), name)["id"])["id"] for name, kind in files.items()}
+
+
+def names(page: Page) -> list[str]:
+    return page.locator("#history tbody .cell-name a").all_inner_texts()
+
+
+def test_scans_are_found_by_name_filtered_and_sorted(page: Page, scan_ids: dict[str, str]) -> None:
+    page.goto("/scans")
+
+    page.get_by_label("File name").press_sequentially("LEDGER-")
+    page.wait_for_url(re.compile(r"q=LEDGER-"))
+    assert names(page) == ["ledger-c.tif", "ledger-a.png", "ledger-b.png"]
+    expect(page.get_by_label("File name")).to_be_focused()
+
+    page.get_by_label("Sort").select_option("name")
+    page.wait_for_url(re.compile(r"sort=name"))
+    assert names(page) == ["ledger-a.png", "ledger-b.png", "ledger-c.tif"]
+
+    page.get_by_label("Verdict").select_option("no_tumor")
+    page.wait_for_url(re.compile(r"verdict=no_tumor"))
+    assert names(page) == ["ledger-a.png"]
+
+    page.get_by_label("Status").select_option("failed")
+    page.wait_for_url(re.compile(r"status=failed"))
+    expect(page.get_by_role("heading", name="No scan matches")).to_be_visible()
+    page.get_by_role("link", name="Clear filters").click()
+    page.wait_for_url(re.compile(r"/scans$"))
+    assert len(names(page)) >= 3
+
+
+def test_selected_scans_run_again(page: Page, portal: RunningPortal, scan_ids: dict[str, str]) -> None:
+    page.goto("/scans?q=ledger-&sort=name")
+    expect(page.locator("#bulk-bar")).to_be_hidden()
+    for name in ("ledger-a.png", "ledger-b.png"):
+        page.get_by_label(f"Select {name}").check()
+    expect(page.locator("#bulk-count")).to_have_text("2 selected")
+
+    page.get_by_role("button", name="Run again").click()
+
+    expect(page.locator("#notices")).to_contain_text("2 scans are queued again.")
+
+    def runs(name: str) -> list[str]:
+        found = portal.json("GET", f"/api/v1/scans/{scan_ids[name]}/segmentations")[1]["segmentations"]
+        return [run["status"] for run in found]
+
+    for name, count in (("ledger-a.png", 2), ("ledger-b.png", 2), ("ledger-c.tif", 1)):
+        eventually(lambda name=name, count=count: runs(name) == ["succeeded"] * count)
+
+
+def test_selected_scans_are_deleted_by_keys_once_asked(page: Page, portal: RunningPortal) -> None:
+    ids = [portal.wait(portal.upload(phantoms.render("clear"), f"gone-{n}.png")["id"])["id"] for n in range(3)]
+    page.goto("/scans?q=gone-&sort=name")
+
+    page.keyboard.press("j")
+    expect(page.get_by_role("link", name="gone-0.png")).to_be_focused()
+    page.keyboard.press("x")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("Shift+X")  # all from the last selected one to here
+    expect(page.locator("#bulk-count")).to_have_text("3 selected")
+    page.keyboard.press("Delete")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Delete 3 scans?")
+    dialog.get_by_role("button", name="Delete for good").click()
+
+    expect(page.locator("#notices")).to_contain_text("3 scans deleted.")
+    assert [portal.json("GET", f"/api/v1/scans/{scan_id}")[0] for scan_id in ids] == [404] * 3
+
+
+def test_a_row_turns_to_its_verdict_without_a_reload(page: Page, portal: RunningPortal) -> None:
+    with worker_stopped(portal):
+        portal.upload(phantoms.render("lesion"), "turning.png")
+        page.goto("/scans?q=turning")
+        row = page.locator("#history tbody tr")
+        expect(row).to_contain_text("Queued")
+    expect(row).to_contain_text("Tumor detected", timeout=20_000)
+    expect(row.locator("img")).to_be_visible()

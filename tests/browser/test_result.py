@@ -1,0 +1,156 @@
+"""The result page: previews at once, what is saved, zoom, slices, paper."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from ml.masks import tumor_mask
+from tests.browser.actions import eventually, fact, open_result, picture
+from tests.browser.portals import PEAK, add_known_result, hill
+from tests.running import RunningPortal
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def hill_id(portal: RunningPortal) -> str:
+    return add_known_result(portal, "hill.png", hill())
+
+
+def pixels_at(page: Page, threshold: float) -> int:
+    least = int(page.locator("#viewer").get_attribute("data-min-pixels") or 0)
+    return int(tumor_mask(hill()[None], threshold, least).sum())
+
+
+def test_the_threshold_changes_mask_coverage_and_verdict_at_once_and_says_preview(page: Page, hill_id: str) -> None:
+    open_result(page, hill_id)
+    before = picture(page, "mask")
+    stored = fact(page, "coverage")
+
+    page.locator("#threshold").fill("0.2")
+
+    # At once: the words change with the event, without a request or a wait.
+    pixels = pixels_at(page, 0.2)
+    assert fact(page, "pixels") == f"{pixels:,}"
+    assert fact(page, "coverage") == f"{100 * pixels / 65536:.2f} %"
+    assert page.locator("#preview-tag").inner_text() == "Preview at 0.20. Stored: 0.50."
+    assert page.locator("#finding").inner_text().count("stored") == 2
+    assert stored in page.locator("#preview-words").inner_text().replace("\u00a0", " ")
+    eventually(lambda: picture(page, "mask") != before)
+
+    page.locator("#threshold").fill(f"{PEAK + 0.02:.2f}")
+    assert page.locator("#verdict").inner_text() == "No tumor found"
+    assert fact(page, "coverage") == "0.00 %"
+
+    page.get_by_role("button", name="Back to 0.50").click()
+    assert page.locator("#verdict").inner_text() == "Tumor detected"
+    assert fact(page, "coverage") == stored
+    expect(page.locator("#preview-tag")).to_be_hidden()
+    eventually(lambda: picture(page, "mask") == before)
+
+
+def test_the_opacity_changes_the_overlay_alone(page: Page, hill_id: str) -> None:
+    open_result(page, hill_id)
+    overlay, mask = picture(page, "overlay"), picture(page, "mask")
+
+    page.locator("#opacity").fill("90")
+
+    eventually(lambda: picture(page, "overlay") != overlay)
+    assert picture(page, "mask") == mask
+    expect(page.locator("#opacity-value")).to_have_text("90\u00a0%")
+
+
+def test_a_saved_threshold_is_stored_as_it_was_previewed(page: Page, portal: RunningPortal) -> None:
+    scan_id = add_known_result(portal, "saved-hill.png", hill())
+    open_result(page, scan_id)
+    page.locator("#threshold").fill("0.7")
+    previewed = {name: fact(page, name) for name in ("coverage", "pixels")}
+
+    page.get_by_role("button", name="Save as a new segmentation").click()
+
+    page.wait_for_selector('#viewer[data-drawn][data-threshold="0.7"]')
+    assert {name: fact(page, name) for name in previewed} == previewed
+    expect(page.locator("#preview-tag")).to_be_hidden()
+    newest, older = portal.json("GET", f"/api/v1/scans/{scan_id}/segmentations")[1]["segmentations"]
+    assert newest["tumor_pixels"] == pixels_at(page, 0.7) != older["tumor_pixels"]
+    # From the stored map: had the network run again, the phantom's own lesion would be found.
+    assert newest["timings_ms"]["infer"] == 0
+
+    # The older one stays within reach, and keeps its own figures and downloads.
+    page.get_by_role("link", name=re.compile(r"unet.*0\.50")).click()
+    page.wait_for_selector('#viewer[data-drawn][data-threshold="0.5"]')
+    assert fact(page, "pixels") == f"{older['tumor_pixels']:,}"
+    assert older["id"] in (page.get_by_role("link", name="Figures").get_attribute("href") or "")
+
+
+def test_all_panels_zoom_together_by_keys(page: Page, lesion_id: str) -> None:
+    open_result(page, lesion_id)
+    layers = ("scan", "mask", "overlay", "heatmap")
+    before = {layer: picture(page, layer) for layer in layers}
+    expect(page.locator("#zoom-value")).to_have_text("100\u00a0%")
+
+    page.keyboard.press("+")
+    page.keyboard.press("+")
+
+    expect(page.locator("#zoom-value")).to_have_text("156\u00a0%")
+    eventually(lambda: all(picture(page, layer) != before[layer] for layer in layers))
+    page.keyboard.press("0")
+    expect(page.locator("#zoom-value")).to_have_text("100\u00a0%")
+    eventually(lambda: all(picture(page, layer) == before[layer] for layer in layers))
+    page.keyboard.press("h")
+    expect(page.locator('[data-layer="heatmap"]')).to_be_hidden()
+    page.keyboard.press("]")
+    expect(page.locator("#preview-tag")).to_have_text("Preview at 0.51. Stored: 0.50.")
+
+
+def test_a_stack_opens_at_most_tumor_and_steps_by_keys(page: Page, portal: RunningPortal, stack_id: str) -> None:
+    slices = portal.json("GET", f"/api/v1/scans/{stack_id}")[1]["segmentation"]["slices"]
+    most = max(slices, key=lambda item: item["tumor_pixels"])
+    open_result(page, stack_id)
+    expect(page.locator("#slice-value")).to_have_text(str(most["index"] + 1))
+    expect(page.locator('[data-slot="slice-area"]')).to_have_text(f"{most['tumor_pixels']:,} px")
+
+    page.keyboard.press("ArrowRight")
+
+    after = slices[most["index"] + 1]
+    page.wait_for_selector(f'#viewer[data-slice="{after["index"]}"]')
+    expect(page.locator("#slice-value")).to_have_text(str(after["index"] + 1))
+    expect(page.locator('[data-slot="slice-area"]')).to_have_text(f"{after['tumor_pixels']:,} px")
+    assert f"slice={after['index']}" in page.url
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#slice-value")).to_have_text(str(most["index"]))
+    page.locator("#slice").fill("0")
+    expect(page.locator("#slice-value")).to_have_text("1")
+    page.locator("#threshold").fill("0.9")
+    expect(page.locator("#finding")).to_contain_text(re.compile(r"Slices with tumor\s*\d+ of 12"))
+
+
+def test_a_result_prints_on_one_page_that_says_what_it_is(page: Page, stack_id: str) -> None:
+    open_result(page, stack_id)
+
+    paper = page.pdf(format="A4")
+
+    assert len(re.findall(rb"/Type\s*/Page\b", paper)) == 1
+    page.emulate_media(media="print")
+    expect(page.locator(".print-only")).to_contain_text("Research use only. Not for diagnosis.")
+    for left_out in ("#threshold", ".downloads", ".topnav", ".result-side form"):
+        expect(page.locator(left_out).first).to_be_hidden()
+
+
+def test_a_scan_is_deleted_from_its_page_once_asked(page: Page, portal: RunningPortal) -> None:
+    scan_id = add_known_result(portal, "to-delete.png", hill())
+    open_result(page, scan_id)
+
+    page.get_by_role("button", name="Delete this scan").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("This is final.")
+    dialog.get_by_role("button", name="Keep").click()
+    assert portal.json("GET", f"/api/v1/scans/{scan_id}")[0] == 200
+
+    page.get_by_role("button", name="Delete this scan").click()
+    dialog.get_by_role("button", name="Delete for good").click()
+    page.wait_for_url("**/scans")
+    expect(page.locator("#notices")).to_contain_text("1 scan deleted.")
+    assert portal.json("GET", f"/api/v1/scans/{scan_id}")[0] == 404

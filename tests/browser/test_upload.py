@@ -1,0 +1,72 @@
+"""Files become cards, and cards become results."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from ml.scans import phantoms
+from tests.browser.actions import card, drop_files
+from tests.browser.conftest import Console
+from tests.running import RunningPortal
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("slice_file", ["phantom", pytest.param("real", marks=pytest.mark.data)], indirect=True)
+def test_a_dropped_slice_becomes_its_verdict(
+    page: Page, portal: RunningPortal, slice_file: bytes, request: pytest.FixtureRequest
+) -> None:
+    name = f"dropped-{request.node.callspec.id}.png"
+    page.goto("/")
+
+    drop_files(page, {name: slice_file})
+
+    done = card(page, name, "succeeded")
+    scan = portal.json("GET", f"/api/v1/scans/{done.get_attribute('data-scan')}")[1]
+    run = scan["segmentation"]
+    assert run["verdict"] == "tumor_detected"
+    expect(done).to_contain_text("Tumor detected")
+    expect(done).to_contain_text(f"{run['coverage_percent']:.2f}\u00a0% of the image")
+    expect(done.locator("img")).to_be_visible()
+    done.get_by_role("link", name=name).click()
+    page.wait_for_selector("#viewer[data-drawn]")
+    expect(page.locator("#verdict")).to_have_text("Tumor detected")
+    expect(page.locator('[data-fact="pixels"]')).to_have_text(f"{run['tumor_pixels']:,}")
+
+
+def test_chosen_files_each_get_a_card_and_a_bad_one_says_why(page: Page, console: Console) -> None:
+    console.expected = ["status of 415", "status of 422"]
+    page.goto("/")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#choose").click()
+
+    chooser.value.set_files(
+        [
+            {"name": "several-1.png", "mimeType": "image/png", "buffer": phantoms.render("lesion")},
+            {"name": "several-notes.png", "mimeType": "image/png", "buffer": b"no picture at all"},
+            {"name": "several-cut.png", "mimeType": "image/png", "buffer": phantoms.render("clear")[:3000]},
+            {"name": "several-2.tif", "mimeType": "image/tiff", "buffer": phantoms.render("stack")},
+        ]
+    )
+
+    expect(card(page, "several-1.png", "succeeded")).to_contain_text("Tumor detected")
+    expect(card(page, "several-2.tif", "succeeded")).to_contain_text("of the stack")
+    # A rejected file has no page, so its name is no link.
+    rejected = page.locator('.card[data-state="rejected"]')
+    expect(rejected).to_have_count(2)
+    for name, words in (("several-notes.png", "PNG"), ("several-cut.png", "several-cut.png")):
+        said = rejected.filter(has_text=name)
+        expect(said).to_contain_text("Not accepted")
+        expect(said).to_contain_text(words)
+        assert len(said.locator(".card-detail").inner_text()) > 20
+    rejected.first.get_by_role("button", name="Dismiss").click()
+    expect(rejected).to_have_count(1)
+
+
+def test_a_phantom_is_tried_with_one_click_and_says_that_it_is_one(page: Page) -> None:
+    page.goto("/")
+
+    page.get_by_role("button", name="Synthetic: no lesion").click()
+
+    page.wait_for_selector("#viewer[data-drawn]")
+    expect(page.locator("#verdict")).to_have_text("No tumor found")
+    expect(page.locator(".result-head")).to_contain_text("Synthetic phantom")
