@@ -1,7 +1,7 @@
 """What all tests share. The real scans are not in the repository: GLIOSCOPE_TEST_DATA says where they are."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,22 @@ def chromium() -> "Iterator[Browser]":
             yield browser
     except NoBrowser as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Report a measured figure: it is printed at the end of the run, also of a run on several processes."""
+    return lambda text: record_property("figure", text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print every measured figure."""
+    reports = [report for name in ("passed", "failed") for report in terminalreporter.stats.get(name, [])]
+    figures = [value for report in reports for name, value in report.user_properties if name == "figure"]
+    if figures:
+        terminalreporter.section("figures")
+        for text in sorted(figures):
+            terminalreporter.write_line(str(text))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -5,7 +5,7 @@ import random
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import psutil
@@ -51,7 +51,9 @@ def wait_for(portal: RunningPortal, scan_id: str, status: str) -> None:
 
 
 @pytest.mark.parametrize("victim", ["child", "parent"])
-def test_a_killed_worker_loses_and_doubles_no_job(portal: RunningPortal, victim: str) -> None:
+def test_a_killed_worker_loses_and_doubles_no_job(
+    portal: RunningPortal, victim: str, figure: Callable[[str], None]
+) -> None:
     data, seconds, attempts, random_pause = stack(), [], [], random.Random(3)
     for _ in range(KILLS):
         portal.wait_until_ready()
@@ -70,7 +72,7 @@ def test_a_killed_worker_loses_and_doubles_no_job(portal: RunningPortal, victim:
         rows = portal.json("GET", f"/api/v1/scans/{scan_id}/segmentations")[1]["segmentations"]
         assert len(rows) == 1
         assert (folder / f"{segmentation['id']}.{segmentation['attempt']}.npy").is_file()
-    print(
+    figure(
         f"kill -9 of the {victim}, {KILLS} times: {len(seconds)} results, none doubled; "
         f"seconds to the result {min(seconds):.1f} to {max(seconds):.1f}; attempts {attempts}"
     )
@@ -80,7 +82,9 @@ def test_a_killed_worker_loses_and_doubles_no_job(portal: RunningPortal, victim:
     database.close()
 
 
-def test_an_input_that_kills_its_worker_stops_after_three_attempts(portal: RunningPortal) -> None:
+def test_an_input_that_kills_its_worker_stops_after_three_attempts(
+    portal: RunningPortal, figure: Callable[[str], None]
+) -> None:
     portal.wait_until_ready()
     scan_id = portal.upload(stack(), "stack.tif")["id"]
     deadline, killed = time.monotonic() + 120, set()
@@ -94,10 +98,10 @@ def test_an_input_that_kills_its_worker_stops_after_three_attempts(portal: Runni
     next_scan = portal.upload(stack(), "stack.tif")["id"]
     began = time.monotonic()
     assert portal.wait(next_scan)["segmentation"]["status"] == "succeeded"
-    print(f"poison: failed after 3 attempts; the next job was done in {time.monotonic() - began:.1f} s")
+    figure(f"poison: failed after 3 attempts; the next job was done in {time.monotonic() - began:.1f} s")
 
 
-def test_the_broker_may_die_without_losing_a_job(portal: RunningPortal) -> None:
+def test_the_broker_may_die_without_losing_a_job(portal: RunningPortal, figure: Callable[[str], None]) -> None:
     portal.wait_until_ready()
     one_slice = stack_of_one()
     ids = []
@@ -106,7 +110,7 @@ def test_the_broker_may_die_without_losing_a_job(portal: RunningPortal) -> None:
             redis_process(portal).send_signal(signal.SIGKILL)
         ids.append(portal.upload(one_slice)["id"])
     statuses = [portal.wait(scan_id, 60)["segmentation"]["status"] for scan_id in ids]
-    print(f"broker killed 4 times during {len(ids)} submissions: {statuses.count('succeeded')} reached their result")
+    figure(f"broker killed 4 times during {len(ids)} submissions: {statuses.count('succeeded')} reached their result")
     assert statuses == ["succeeded"] * len(ids)
 
 

@@ -4,7 +4,7 @@ import http.client
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -114,7 +114,9 @@ def test_an_upload_and_a_refusal_name_nobody_in_the_log(server: WebServer) -> No
     [b"", b"GET / HTTP/1.1\r\nHost: local", CHUNKED + b"7d0\r\n" + PART, CHUNKED + PART, ANSWERED],
     ids=["nothing sent", "half a header", "half a body", "a broken body", "an answer that is not read"],
 )
-def test_a_hundred_stalled_sockets_do_not_hold_up_healthz(server: WebServer, stall: bytes) -> None:
+def test_a_hundred_stalled_sockets_do_not_hold_up_healthz(
+    server: WebServer, stall: bytes, figure: Callable[[str], None]
+) -> None:
     sockets = [server.connect() for _ in range(STALLED)]
     try:
         for client in sockets:
@@ -132,5 +134,5 @@ def test_a_hundred_stalled_sockets_do_not_hold_up_healthz(server: WebServer, sta
         for client in sockets:
             client.close()
     p95 = float(np.quantile(seconds, 0.95))
-    print(f"\n{STALLED} stalled sockets ({len(stall)} bytes sent): /healthz p95 {1000 * p95:.1f} ms of {ASKED}")
+    figure(f"{STALLED} stalled sockets ({len(stall)} bytes sent): /healthz p95 {1000 * p95:.1f} ms of {ASKED}")
     assert p95 < 1

@@ -47,7 +47,7 @@ def _mutate(data: bytes, others: list[bytes], generator: np.random.Generator) ->
 
 
 @pytest.mark.long
-def test_a_thousand_mutated_files_are_scans_or_scan_errors(tmp_path):
+def test_a_thousand_mutated_files_are_scans_or_scan_errors(tmp_path, figure):
     generator = np.random.default_rng(SEED)
     originals = list(samples.every_format().values())
     decoder = Decoder(reader="tests.ml.scans.gauge:read", children=2)
@@ -76,9 +76,7 @@ def test_a_thousand_mutated_files_are_scans_or_scan_errors(tmp_path):
     peaks = [int(path.read_text()) for path in gauges.glob("*.peak")]
     outcomes = Counter(outcome for outcome, _ in results)
     slowest = max(seconds for _, seconds in results)
-    print(
-        f"\n{FILES} mutated files: {dict(outcomes)}; slowest {slowest:.2f} s; largest child {max(peaks) / 1e6:.0f} MB"
-    )
+    figure(f"{FILES} mutated files: {dict(outcomes)}; slowest {slowest:.2f} s; largest child {max(peaks) / 1e6:.0f} MB")
     assert decoder.server_pid == server, "the server lived through all of them"
     assert slowest < MAX_SECONDS
     assert max(peaks) < MAX_MEMORY_BYTES

@@ -31,10 +31,10 @@ def _make(name: str) -> bytes:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["png rgba", "tiff cmyk", "tiff 16 bit rgb", "tiff float stack"])
-def test_the_largest_admitted_image_is_decoded(decode, name):
+def test_the_largest_admitted_image_is_decoded(decode, name, figure):
     data = _make(name)
     started = time.monotonic()
     decoded = decode(data)
     seconds = time.monotonic() - started
-    print(f"\n{name}: {decoded.slice_count} x {decoded.width} x {decoded.height} in {seconds:.1f} s")
+    figure(f"{name}: {decoded.slice_count} x {decoded.width} x {decoded.height} in {seconds:.1f} s")
     assert decoded.width in (SIDE, 512)

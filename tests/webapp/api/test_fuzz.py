@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ SEED = 20261122
 
 
 @pytest.mark.long
-def test_a_thousand_mutated_files_over_http(app: Flask) -> None:
+def test_a_thousand_mutated_files_over_http(app: Flask, figure: Callable[[str], None]) -> None:
     generator = np.random.default_rng(SEED)
     originals = list(samples.every_format().values())
     portal, client = portal_of(app), app.test_client()
@@ -37,8 +38,8 @@ def test_a_thousand_mutated_files_over_http(app: Flask) -> None:
         for item in response.json.get("rejected", []):
             outcomes[item["code"]] += 1
             assert item["filename"] in names and item["message"].endswith(".")
-    print(
-        f"\n{FILES} mutated files over HTTP: {dict(outcomes)}; "
+    figure(
+        f"{FILES} mutated files over HTTP: {dict(outcomes)}; "
         f"{sum(seconds):.0f} s in all, slowest request of {AT_ONCE} files {max(seconds):.2f} s"
     )
     assert sum(outcomes.values()) == FILES

@@ -1,6 +1,7 @@
 """The life of a job, on both databases."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import update
@@ -49,7 +50,9 @@ def test_a_job_is_claimed_once(portal: Portal) -> None:
 
 
 @pytest.mark.long
-def test_two_workers_forced_on_one_job_a_hundred_times_give_one_result_each(portal: Portal) -> None:
+def test_two_workers_forced_on_one_job_a_hundred_times_give_one_result_each(
+    portal: Portal, figure: Callable[[str], None]
+) -> None:
     results = []
     for _ in range(100):
         _, segmentation_id = add_scan(portal)
@@ -66,7 +69,7 @@ def test_two_workers_forced_on_one_job_a_hundred_times_give_one_result_each(port
         for thread in threads:
             thread.join()
         results.append(sorted(written))
-    print(f"two workers on one job: {sum(r == [False, True] for r in results)} of 100 gave exactly one result")
+    figure(f"two workers on one job: {sum(r == [False, True] for r in results)} of 100 gave exactly one result")
     assert results == [[False, True]] * 100
 
 
