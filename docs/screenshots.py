@@ -1,0 +1,79 @@
+"""Draws the README's pictures from a running portal: `python docs/screenshots.py` writes docs/images/*.png.
+
+It starts a portal of its own over a temporary folder and shows phantoms alone: no patient's data gets into the
+repository. It needs Chromium and requirements-test.txt.
+"""
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from ml.scans import phantoms  # noqa: E402
+from tests.browsers import chromium_browser  # noqa: E402
+from tests.running import RunningPortal, running_portal  # noqa: E402
+
+IMAGES = ROOT / "docs" / "images"
+LARGEST_BYTES = 300_000
+DESK = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+def main() -> None:
+    """Write every picture. Raises ValueError where one is larger than a repository should carry."""
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, running_portal(Path(folder)) as portal, chromium_browser() as browser:
+        page = new_page(browser, portal, DESK, 1)
+        for _ in range(2):
+            ids = {phantom.name: add_phantom(page, phantom.title) for phantom in reversed(phantoms.PHANTOMS)}
+        page.goto("/")
+        page.locator(".card img").first.wait_for()
+        save(page, "portal")
+        open_result(page, ids["lesion"])
+        save(page, "result")
+        open_result(page, ids["stack"])
+        save(page, "stack")
+        page.goto("/scans")
+        save(page, "history")
+        phone = new_page(browser, portal, PHONE, 2)
+        open_result(phone, ids["lesion"])
+        save(phone, "phone")
+
+
+def new_page(browser: Browser, portal: RunningPortal, size: dict[str, int], scale: int) -> Page:
+    """A page of that many CSS pixels, `scale` device pixels each."""
+    context = browser.new_context(base_url=portal.url, viewport=size, device_scale_factor=scale)  # type: ignore[arg-type]
+    return context.new_page()
+
+
+def add_phantom(page: Page, title: str) -> str:
+    """Click a sample, wait for its result; gives the scan's id."""
+    page.goto("/")
+    page.get_by_role("button", name=title).click()
+    page.wait_for_selector("#viewer[data-drawn]")
+    return page.locator("#viewer").get_attribute("data-scan") or ""
+
+
+def open_result(page: Page, scan_id: str) -> None:
+    """The result page, drawn."""
+    page.goto(f"/scans/{scan_id}")
+    page.wait_for_selector("#viewer[data-drawn]")
+
+
+def save(page: Page, name: str) -> None:
+    """The page as it is seen, as a small PNG. Raises ValueError over LARGEST_BYTES."""
+    page.wait_for_load_state("networkidle")
+    path = IMAGES / f"{name}.png"
+    Image.open(io.BytesIO(page.screenshot())).convert("RGB").save(path, optimize=True)
+    if path.stat().st_size > LARGEST_BYTES:
+        raise ValueError(f"{path.name} has {path.stat().st_size} bytes, more than {LARGEST_BYTES}; show less on it.")
+
+
+if __name__ == "__main__":
+    main()
