@@ -80,7 +80,12 @@ class OpenVinoEngine:
 
     def _compile(self, hint: str) -> ov.CompiledModel:
         """The model for one slice as soon as possible ("LATENCY"), or for as many as possible ("THROUGHPUT")."""
-        properties: dict[str, str | int] = {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": "f32"}
+        properties: dict[str, str | int | bool] = {
+            "PERFORMANCE_HINT": hint,
+            "INFERENCE_PRECISION_HINT": "f32",
+            # A thread that is pinned to a core waits there while the web server uses it, and all others wait for it.
+            "ENABLE_CPU_PINNING": False,
+        }
         if self._threads is not None:
             properties["INFERENCE_NUM_THREADS"] = self._threads
         return self._core.compile_model(self._model, "CPU", properties)
