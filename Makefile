@@ -1,18 +1,22 @@
 # make run    set up what a portal needs (no torch without an NVIDIA GPU) and run it on http://127.0.0.1:8000
 # make test   set up everything and run the whole test suite
+# make bench  measure this machine; BENCH="--scans 100000 --write docs/performance.md" for more
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 GPU    := $(shell test -e /proc/driver/nvidia/version && echo yes)
 SERVE  := $(if $(GPU),requirements.txt,requirements-serve.txt)
 
-.PHONY: run test lint install install-test
+.PHONY: run test bench lint install install-test
 
 run: install
 	@exec $(BIN)/python -m webapp.launch
 
 test: install-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+bench: install-test
+	$(BIN)/python -m bench $(BENCH)
 
 lint: install-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
