@@ -17,6 +17,7 @@ WITH_TORCH = (
     "ml.parity",
     "ml.quantization",
     "ml.engines.torch",
+    "ml.commands",
     "ml.__main__",
 )
 ALLOWED = {
