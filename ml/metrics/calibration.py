@@ -1,0 +1,63 @@
+"""Whether a probability of 0.8 is right eight times in ten: reliability bins and the expected calibration error.
+
+Both are taken from counts per 8-bit level (q = round(255 p)), so they are exact and do not depend on any order.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+LEVELS = 256
+BINS = 15  # as in Guo et al., ICML 2017
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Pixels whose probability lies in [low, high), the last one up to 1: their mean, and the share that is tumour."""
+
+    low: float
+    high: float
+    pixels: int
+    mean_probability: float | None
+    tumor_share: float | None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """`ece`: sum over bins of share of pixels x |mean probability - tumour share|. None without pixels."""
+
+    bins: tuple[ReliabilityBin, ...]
+    ece: float | None
+    pixels: int
+
+
+def count_levels(q: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Pixels, and pixels of the truth, at each level. q: uint8, truth: bool, one shape. Returns int64 (2, 256)."""
+    everything = np.bincount(q.ravel(), minlength=LEVELS)
+    return np.stack([everything, np.bincount(q[truth], minlength=LEVELS)]).astype(np.int64)
+
+
+def calibrate(levels: np.ndarray, lowest_level: int = 0, bins: int = BINS) -> Calibration:
+    """Bins of equal width and their ECE (Naeini et al., AAAI 2015; Guo et al., ICML 2017).
+
+    levels: int (2, 256) of `count_levels`, added over slices. Levels below `lowest_level` are left out: nearly all
+    pixels of a brain are certainly no tumour, and their number hides how the model errs where it is in doubt.
+    """
+    probabilities = np.arange(LEVELS) / (LEVELS - 1)
+    chosen = levels.astype(np.float64) * (np.arange(LEVELS) >= lowest_level)  # (2, 256)
+    index = np.minimum((probabilities * bins).astype(int), bins - 1)
+    pixels, tumor = (np.bincount(index, weights=row, minlength=bins) for row in chosen)
+    sums = np.bincount(index, weights=chosen[0] * probabilities, minlength=bins)
+    found = tuple(
+        ReliabilityBin(
+            low=number / bins,
+            high=(number + 1) / bins,
+            pixels=int(pixels[number]),
+            mean_probability=float(sums[number] / pixels[number]) if pixels[number] else None,
+            tumor_share=float(tumor[number] / pixels[number]) if pixels[number] else None,
+        )
+        for number in range(bins)
+    )
+    total = pixels.sum()
+    ece = float(np.abs(sums - tumor).sum() / total) if total else None
+    return Calibration(found, ece, int(total))

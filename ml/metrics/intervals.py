@@ -1,0 +1,54 @@
+"""95 % intervals by the bootstrap over patients: slices of one patient are alike, so a patient is drawn whole.
+
+Percentile method (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). Seeded.
+"""
+
+import numpy as np
+
+RESAMPLES = 2000
+DEFAULT_SEED = 20190606  # any fixed number; --seed changes it
+Interval = tuple[float, float]
+
+
+def draw_patients(patients: int, seed: int = DEFAULT_SEED, resamples: int = RESAMPLES) -> np.ndarray:
+    """How often each patient is in each resample. Returns float64 (resamples, patients); every row adds to patients."""
+    random = np.random.default_rng(seed)
+    return random.multinomial(patients, np.full(patients, 1 / patients), size=resamples).astype(np.float64)
+
+
+def interval_of(values: np.ndarray) -> Interval | None:
+    """The 2.5th and 97.5th percentile of a figure's resamples, float (resamples,); NaN ones are left out."""
+    defined = values[np.isfinite(values)]
+    if not len(defined):
+        return None
+    low, high = np.percentile(defined, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def mean_interval(sums: np.ndarray, counts: np.ndarray, draws: np.ndarray) -> Interval | None:
+    """Of a mean over things that patients have several of (or one, or none).
+
+    sums, counts: float (patients,), a patient's sum of the figure and number of things. draws: of `draw_patients`.
+    None where fewer than two patients have any: one patient says nothing about the next.
+    """
+    if np.count_nonzero(counts) < 2:
+        return None
+    totals = draws @ counts
+    return interval_of(np.divide(draws @ sums, totals, out=np.full(len(draws), np.nan), where=totals > 0))
+
+
+def median_interval(groups: list[np.ndarray], draws: np.ndarray) -> Interval | None:
+    """Of a median over things of all patients. groups: per patient float (things,), possibly empty."""
+    if sum(len(group) > 0 for group in groups) < 2:
+        return None
+    values = np.concatenate(groups)
+    order = np.argsort(values, kind="stable")
+    owners = np.repeat(np.arange(len(groups)), [len(group) for group in groups])[order]
+    values = values[order]
+    medians = np.full(len(draws), np.nan)
+    for row, weights in enumerate(draws):
+        reached = np.cumsum(weights[owners])  # how many things of this resample lie at or before each value
+        if reached[-1]:
+            middle = np.array([(reached[-1] - 1) // 2, reached[-1] // 2])
+            medians[row] = values[np.searchsorted(reached, middle, side="right")].mean()
+    return interval_of(medians)
