@@ -5,6 +5,7 @@ import threading
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
+from webapp.domain import migration
 from webapp.domain.settings import Settings, check_bind
 
 settings = Settings.from_environment()
@@ -28,9 +29,10 @@ limit_request_fields = 50
 
 
 def on_starting(server: Arbiter) -> None:
-    """Check the address that will really be bound, whoever set it."""
+    """Check the address that will really be bound, whoever set it, and bring the database to the newest schema."""
     for address in server.cfg.address:
         check_bind(settings.auth, address)
+    migration.upgrade(settings.database_url)
 
 
 def post_worker_init(worker: Worker) -> None:

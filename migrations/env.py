@@ -1,9 +1,13 @@
 """Alembic's environment: migrations run over the URL that `webapp.domain.migration` hands in."""
 
 from alembic import context
+from sqlalchemy import text
 
 from webapp.domain.database import Database
 from webapp.domain.models import Base
+
+# Any number that nothing else in the database locks.
+MIGRATION_LOCK = 0x_61_6C_69_6F
 
 
 def run() -> None:
@@ -11,6 +15,10 @@ def run() -> None:
     database = Database(context.config.attributes["database_url"])
     try:
         with database.engine.connect() as connection:
+            if not database.is_sqlite:
+                # Several machines may start at once: the second waits, and finds nothing left to do.
+                connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
+                connection.commit()
             context.configure(
                 connection=connection,
                 target_metadata=Base.metadata,

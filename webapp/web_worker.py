@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 import time
 from typing import Any
 
@@ -9,7 +10,9 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 # What an answered client has to read its answer and close; then what it still sends is not read any more.
 LINGER_S = 1.0
-MOST_DRAINED_BYTES = 65_536
+DRAINED_AT_ONCE_BYTES = 65_536
+# SO_LINGER with a time of zero: closing resets the connection.
+RESET = struct.pack("ii", 1, 0)
 
 
 class PatientWorker(ThreadWorker):
@@ -28,15 +31,26 @@ class PatientWorker(ThreadWorker):
 
 
 def _linger(client: socket.socket) -> None:
-    """Half-close, read what still comes for a moment (RFC 9112, section 9.6), then close the other half."""
+    """Half-close, read what still comes for a moment (RFC 9112, section 9.6), then close the other half.
+
+    A client that is still sending then is reset: with its window shut it would wait for ever to send the rest.
+    """
     with contextlib.suppress(OSError):
         client.shutdown(socket.SHUT_WR)
-        deadline, drained = time.monotonic() + LINGER_S, 0
-        while drained < MOST_DRAINED_BYTES and (left := deadline - time.monotonic()) > 0:
-            client.settimeout(left)
-            data = client.recv(4096)
-            if not data:
-                break
-            drained += len(data)
+        if _is_still_sending(client):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     with contextlib.suppress(OSError):
         client.shutdown(socket.SHUT_RD)
+
+
+def _is_still_sending(client: socket.socket) -> bool:
+    """Read and forget for LINGER_S at most; False where the client closed, or has been quiet."""
+    deadline = time.monotonic() + LINGER_S
+    while (left := deadline - time.monotonic()) > 0:
+        client.settimeout(left)
+        try:
+            if not client.recv(DRAINED_AT_ONCE_BYTES):
+                return False
+        except TimeoutError:
+            return False
+    return True

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from webapp.domain import migration
 from webapp.domain.portal import Portal
 from webapp.domain.settings import PROJECT_ROOT, Settings
 
@@ -62,7 +61,6 @@ def web_server(folder: Path, **environ: str) -> Iterator[WebServer]:
         port = probe.getsockname()[1]
     own = {"GLIOSCOPE_INSTANCE": str(folder / "instance"), "GLIOSCOPE_BIND": f"127.0.0.1:{port}", **environ}
     settings = Settings.from_environment(own)
-    migration.upgrade(settings.database_url)
     log_path = folder / "web.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(

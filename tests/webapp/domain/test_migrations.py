@@ -1,6 +1,10 @@
 """The migrations build the very schema that the models describe, on both databases."""
 
+import subprocess
+import sys
+
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -8,6 +12,7 @@ from alembic.script import ScriptDirectory
 from webapp.domain.database import Database
 from webapp.domain.migration import alembic_config
 from webapp.domain.models import Base
+from webapp.domain.settings import PROJECT_ROOT
 
 
 def test_the_migrated_schema_is_that_of_the_models(database_url: str) -> None:
@@ -16,6 +21,15 @@ def test_the_migrated_schema_is_that_of_the_models(database_url: str) -> None:
         differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
     database.dispose()
     assert differences == []
+
+
+@pytest.mark.postgres
+def test_two_processes_may_migrate_at_once(postgres_url: str) -> None:
+    command.downgrade(alembic_config(postgres_url), "base")
+    code = "import sys; from webapp.domain import migration; migration.upgrade(sys.argv[1])"
+    started = [subprocess.Popen([sys.executable, "-c", code, postgres_url], cwd=PROJECT_ROOT) for _ in range(2)]
+    assert [process.wait() for process in started] == [0, 0]
+    test_the_migrated_schema_is_that_of_the_models(postgres_url)
 
 
 def test_there_is_one_head() -> None:
