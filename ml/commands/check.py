@@ -1,0 +1,81 @@
+"""`python -m ml check`: is a data set sound, and what is in it? Loads no torch."""
+
+import argparse
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ml.datasets import Analysis, Report
+
+_EPILOG = "Exit status: 0 where the data set is sound, 1 where it is not or cannot be listed."
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The arguments of `check`."""
+    parser = subparsers.add_parser("check", help="check images and masks of a data set", epilog=_EPILOG)
+    parser.add_argument("folder", type=Path, help="the data set (layouts: docs/datasets.md)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the report; 1 where there are problems."""
+    from tqdm import tqdm
+
+    from ml.datasets import check
+
+    # None: no bar where standard error is not a terminal.
+    progress = partial(tqdm, desc="Checking", unit=" slices", disable=None, leave=False)
+    report = check(arguments.folder, progress=lambda items, total: progress(items, total=total))
+    if arguments.json:
+        sys.stdout.write(json.dumps(report.to_json(), indent=1) + "\n")
+    else:
+        sys.stdout.write("\n".join(_describe(report)) + "\n")
+    return 0 if report.is_sound else 1
+
+
+def _describe(report: "Report") -> list[str]:
+    """The report in lines: the problems first, then what is in the data set, then the verdict."""
+    lines = []
+    for problem in report.problems:
+        lines.append(f"{problem.code}: {', '.join(map(_printable, problem.files))}")
+        lines.append(f"    {problem.message}")
+    if lines:
+        lines.append("")
+    lines.extend(_describe_analysis(report.layout, report.analysis))
+    if report.is_sound:
+        lines.append(f"Digest     {report.data_sha256}")
+        lines.append("The data set is sound.")
+    else:
+        count = len(report.problems)
+        lines.append(f"The data set has {count} problem{'s' if count > 1 else ''}; the figures leave bad slices out.")
+    return lines
+
+
+def _describe_analysis(layout: str, analysis: "Analysis") -> list[str]:
+    sizes = ", ".join(f"{count:,} of {size} pixels" for size, count in analysis.image_sizes.items())
+    lines = [
+        f"Layout     {layout}",
+        f"Patients   {analysis.patients:,}, {analysis.tumor_patients:,} with tumor",
+        f"Slices     {analysis.slices:,}: {analysis.tumor_slices:,} with tumor ({analysis.tumor_slice_share:.1%}),"
+        f" {analysis.empty_masks:,} with an empty mask",
+        f"Sizes      {sizes or 'none'}",
+        f"Tumor      {analysis.tumor_pixel_share:.2%} of all pixels",
+    ]
+    if analysis.areas:
+        quantiles = ", ".join(f"{area.quantile:.0%} {area.pixels:,.0f}" for area in analysis.areas)
+        small, large = analysis.size_bounds
+        lines += [
+            f"Areas      of tumor slices, quantiles in pixels: {quantiles}",
+            f"By size    {analysis.sizes['small']:,} small (below {small:.1%} of the slice),"
+            f" {analysis.sizes['medium']:,} medium, {analysis.sizes['large']:,} large (from {large:.1%})",
+        ]
+    return lines
+
+
+def _printable(name: str) -> str:
+    """A file name that cannot move a terminal's cursor, nor break its encoding."""
+    return name if name.isprintable() else ascii(name)

@@ -1,0 +1,104 @@
+"""What is in a data set: how much tumour, how large, in how many slices and patients."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ml.datasets.case import Case
+from ml.datasets.examination import Observation
+
+Size = Literal["small", "medium", "large"]
+# Tumour pixels as a share of the slice's pixels, so that they mean the same at every resolution: below the first a
+# tumour is small, from the second on large. Ours, and the evaluation's by tumour size; of the LGG data (Buda et al.,
+# Computers in Biology and Medicine 109, 2019) a fifth of the tumour slices are small and two fifths large.
+SIZE_BOUNDS = (0.01, 0.03)
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+@dataclass(frozen=True)
+class PatientCounts:
+    """One patient's slices and pixels."""
+
+    patient: str
+    slices: int
+    tumor_slices: int
+    pixels: int
+    tumor_pixels: int
+
+
+@dataclass(frozen=True)
+class AreaQuantile:
+    """Of the tumour slices, the share `quantile` (0 to 1) has at most this area."""
+
+    quantile: float
+    pixels: float
+    percent_of_slice: float
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Counts over all slices with a good image and mask. Shares are 0 to 1; `areas` and `sizes`: of tumour slices."""
+
+    patients: int
+    slices: int
+    tumor_slices: int
+    empty_masks: int
+    tumor_patients: int
+    tumor_slice_share: float
+    tumor_pixel_share: float
+    image_sizes: dict[str, int]
+    areas: tuple[AreaQuantile, ...]
+    sizes: dict[Size, int]
+    size_bounds: tuple[float, float]
+
+
+def size_of(tumor_pixels: int, total_pixels: int) -> Size | None:
+    """Small, medium or large by `SIZE_BOUNDS`; None without tumour."""
+    if tumor_pixels == 0:
+        return None
+    share = tumor_pixels / total_pixels
+    return "small" if share < SIZE_BOUNDS[0] else "medium" if share < SIZE_BOUNDS[1] else "large"
+
+
+def count_by_patient(observed: Sequence[tuple[Case, Observation]]) -> tuple[PatientCounts, ...]:
+    """Counts of each patient, by name; every observation has a tumour count and an image size."""
+    totals: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(4, dtype=np.int64))
+    for case, observation in observed:
+        tumor = observation.tumor_pixels or 0
+        totals[case.patient] += (1, tumor > 0, _pixel_count(observation), tumor)
+    return tuple(PatientCounts(patient, *totals[patient].tolist()) for patient in sorted(totals))
+
+
+def analyze(observed: Sequence[tuple[Case, Observation]]) -> Analysis:
+    """The analysis of good cases; of none, all counts and shares are 0."""
+    patients = count_by_patient(observed)
+    pixels = np.array([_pixel_count(observation) for _, observation in observed], dtype=np.int64)  # (slices,)
+    tumor = np.array([observation.tumor_pixels or 0 for _, observation in observed], dtype=np.int64)
+    areas, shares = tumor[tumor > 0], (tumor / np.maximum(pixels, 1))[tumor > 0]
+    sizes = [size_of(*pair) for pair in zip(tumor.tolist(), pixels.tolist(), strict=True)]
+    grids = [observation.image_size or (0, 0) for _, observation in observed]
+    names = [f"{width} x {height}" for height, width in grids]
+    return Analysis(
+        patients=len(patients),
+        slices=len(observed),
+        tumor_slices=int(areas.size),
+        empty_masks=len(observed) - int(areas.size),
+        tumor_patients=sum(counts.tumor_slices > 0 for counts in patients),
+        tumor_slice_share=round(areas.size / max(len(observed), 1), 6),
+        tumor_pixel_share=round(int(tumor.sum()) / max(int(pixels.sum()), 1), 6),
+        image_sizes={name: names.count(name) for name in sorted(set(names))},
+        areas=tuple(
+            AreaQuantile(q, float(np.quantile(areas, q)), round(100 * float(np.quantile(shares, q)), 4))
+            for q in (QUANTILES if areas.size else ())
+        ),
+        sizes={size: sizes.count(size) for size in ("small", "medium", "large")},
+        size_bounds=SIZE_BOUNDS,
+    )
+
+
+def _pixel_count(observation: Observation) -> int:
+    height, width = observation.image_size or (0, 0)
+    return height * width

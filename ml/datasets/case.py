@@ -1,0 +1,130 @@
+"""One slice of a data set with its expert mask, and how both are read.
+
+Slices go through `ml.scans`, so that training and evaluation see the pixels that the portal sees. They are read in this
+process: a data set is the operator's own. `ml.datasets.check` reads every file in sandboxed processes first.
+"""
+
+import struct
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ml.scans import Limits, ScanError, read_scan
+
+IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".webp")
+MASK_SUFFIXES = (".tif", ".tiff", ".png")
+LIMITS = Limits()
+# Of one process that examines files, and of one case in it: as for an upload (ml.scans.sandbox), for two files.
+MEMORY_BYTES = 2**30
+TIMEOUT_S = 20.0
+DAMAGED = "The file is damaged or of a variant that is not read; export it again or remove it."
+
+# A polygon of COCO: x0, y0, x1, y1, ... in pixels of the image.
+Outline = tuple[float, ...]
+
+# What Pillow, tifffile and the codecs raise on damaged files: more than one base class, hence the list.
+READ_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    RuntimeError,
+    MemoryError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+
+
+class DatasetError(Exception):
+    """A folder is not a data set that can be used, or a file of it cannot be read."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One slice, with its expert mask where there is one.
+
+    patient: the group that is never divided: the patient, or the image itself where no patient is named.
+    mask: the mask's file; None where there is none, and where `outlines` are the mask.
+    outlines: the tumour's polygons (COCO), () for an image without tumour; None where the mask is a file or missing.
+    grid: (height, width) that `outlines` are drawn on.
+    """
+
+    patient: str
+    image: Path
+    mask: Path | None
+    outlines: tuple[Outline, ...] | None = None
+    grid: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """The image's file name without suffix; one of its kind within the patient."""
+        return self.image.stem
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether an expert's mask is there, empty or not."""
+        return self.mask is not None or self.outlines is not None
+
+    def pixels(self) -> np.ndarray:
+        """The slice, uint8 (H, W, 3). Raises DatasetError."""
+        try:
+            return read_slice(self.image)
+        except (ScanError, *READ_ERRORS) as error:
+            raise self._unreadable(self.image, error) from error
+
+    def truth(self) -> np.ndarray | None:
+        """The expert's mask, bool (H, W): every pixel that is not 0; None where there is none. Raises DatasetError."""
+        if self.outlines is not None and self.grid is not None:
+            return draw_outlines(self.outlines, self.grid)
+        if self.mask is None:
+            return None
+        try:
+            return read_mask_values(self.mask) != 0
+        except (ScanError, *READ_ERRORS) as error:
+            raise self._unreadable(self.mask, error) from error
+
+    def _unreadable(self, path: Path, error: Exception) -> DatasetError:
+        reason = error.message if isinstance(error, ScanError) else f"{type(error).__name__}: {error}"
+        return DatasetError(f"{self.patient}/{path.name} cannot be read ({reason}); replace or remove it.")
+
+
+def read_slice(path: Path) -> np.ndarray:
+    """Pixels of an image file with one slice, uint8 (H, W, 3). Raises ScanError and any of READ_ERRORS."""
+    stack = read_scan(path, LIMITS).pixels  # (N, H, W, 3)
+    if len(stack) != 1:
+        raise ScanError(
+            "unreadable", f"The file has {len(stack)} slices and a case is one; store them in single files."
+        )
+    return stack[0]
+
+
+def read_mask_values(path: Path) -> np.ndarray:
+    """Values of a mask file as they are stored (colour: the largest channel), (H, W) of any dtype.
+
+    Not through `ml.scans`: scaling intensities by percentiles would lose a small tumour of a 16-bit mask. Raises
+    ScanError and any of READ_ERRORS.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # our own limits decide, and a mask has no metadata that matters
+        with Image.open(path, formats=["PNG", "TIFF"]) as image:
+            LIMITS.check_slice(*image.size)
+            if getattr(image, "n_frames", 1) != 1:
+                raise ScanError("unreadable", "The mask has several pages; store one mask in each file.")
+            is_plain = image.mode in ("1", "L", "I", "F") or image.mode.startswith("I;16")
+            values = np.array(image) if is_plain else np.array(image.convert("RGB")).max(axis=2)
+    return values
+
+
+def draw_outlines(outlines: tuple[Outline, ...], grid: tuple[int, int]) -> np.ndarray:
+    """Polygons filled, their edge included, on a grid of (height, width): bool (H, W)."""
+    image = Image.new("1", (grid[1], grid[0]))
+    draw = ImageDraw.Draw(image)
+    for outline in outlines:
+        draw.polygon(list(zip(outline[::2], outline[1::2], strict=True)), fill=1)
+    return np.array(image)

@@ -1,0 +1,39 @@
+"""One number for a whole data set: SHA-256 over the names and the contents of its files.
+
+For each case, by image path: the path below the folder, the SHA-256 of the image's bytes, then path and SHA-256 of the
+mask, or the polygons as JSON. Each of them ends with a line break. Other files (a README) do not count.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from ml.datasets.case import Case, DatasetError
+from ml.datasets.examination import Observation
+
+
+def digest_of(folder: Path, cases: Sequence[Case], observations: Sequence[Observation] | None = None) -> str:
+    """Hexadecimal digest of the cases. observations: of the same cases, to spare reading the files again.
+
+    Raises DatasetError where a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    known = observations or [Observation()] * len(cases)
+    for case, observation in sorted(zip(cases, known, strict=True), key=lambda pair: pair[0].image):
+        _add(digest, folder, case.image, observation.image_sha256)
+        if case.mask is not None:
+            _add(digest, folder, case.mask, observation.mask_sha256)
+        elif case.outlines is not None:
+            digest.update(json.dumps(case.outlines).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _add(digest: "hashlib._Hash", folder: Path, path: Path, sha256: str | None) -> None:
+    try:
+        if sha256 is None:
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read ({error.strerror}); replace or remove it.") from error
+    digest.update(f"{path.relative_to(folder).as_posix()}\n{sha256}\n".encode(errors="surrogateescape"))

@@ -1,0 +1,106 @@
+"""Is a data set sound? Names, readability, sizes, masks and doubles of every file, and an analysis of what is there."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ml.datasets.analysis import Analysis, PatientCounts, analyze, count_by_patient
+from ml.datasets.case import Case, DatasetError
+from ml.datasets.digest import digest_of
+from ml.datasets.examination import Observation, examine_cases
+from ml.datasets.layouts import find_layout
+from ml.datasets.problems import Problem
+
+# Wraps the observations while they are made, with their number: a progress bar.
+Progress = Callable[[Iterable[Observation], int], Iterable[Observation]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of `check`.
+
+    analysis: of the slices whose image and mask are good. data_sha256: the data's digest (`ml.datasets.digest`), None
+    where there are problems. patients: counts of each patient, of good slices.
+    """
+
+    layout: str
+    problems: tuple[Problem, ...]
+    analysis: Analysis
+    data_sha256: str | None
+    patients: tuple[PatientCounts, ...]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there are no problems."""
+        return not self.problems
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, keys as the fields."""
+        return {"is_sound": self.is_sound, **asdict(self)}
+
+
+def check(folder: Path, progress: Progress = lambda observations, _: observations) -> Report:
+    """Read every file of a data set. Never raises for what a file holds.
+
+    Raises DatasetError where the folder has no images or no masks at all.
+    """
+    layout = find_layout(folder)
+    cases = layout.cases
+    if not any(case.has_truth for case in cases):
+        raise DatasetError(f"{folder} has {len(cases)} images and not one mask; add the masks (docs/datasets.md).")
+    observations = list(progress(examine_cases(cases), len(cases)))
+    problems = list(layout.problems)
+    good: list[tuple[Case, Observation]] = []
+    for case, observation in zip(cases, observations, strict=True):
+        faults = list(_judge(folder, case, observation))
+        problems.extend(faults)
+        if not faults and observation.tumor_pixels is not None:
+            good.append((case, observation))
+    problems.extend(_find_duplicates(folder, cases, observations))
+    counts = count_by_patient(good)
+    return Report(
+        layout=layout.name,
+        problems=tuple(sorted(problems, key=lambda problem: (problem.files, problem.code))),
+        analysis=analyze(good),
+        data_sha256=None if problems else digest_of(folder, cases, observations),
+        patients=counts,
+    )
+
+
+def _judge(folder: Path, case: Case, observation: Observation) -> Iterable[Problem]:
+    """What is wrong with one case's files."""
+    image = case.image.relative_to(folder).as_posix()
+    mask = image if case.mask is None else case.mask.relative_to(folder).as_posix()
+    if observation.image_error is not None:
+        yield Problem("unreadable_image", (image,), observation.image_error)
+    if observation.mask_error is not None:
+        yield Problem("unreadable_mask", (mask,), observation.mask_error)
+    sizes = observation.image_size, observation.mask_size
+    if None not in sizes and tuple(sizes[0]) != tuple(sizes[1]):
+        (height, width), (mask_height, mask_width) = sizes
+        text = (
+            f"The image has {width} x {height} pixels and its mask {mask_width} x {mask_height}:"
+            " export both from one series, on one grid."
+        )
+        yield Problem("unequal_size", (image,) if mask == image else (image, mask), text)
+    if observation.is_binary is False:
+        text = (
+            f"The mask has {observation.value_count} different values; it must have 0 for background and one other for"
+            " tumor: set a threshold and export it again, without interpolation."
+        )
+        yield Problem("non_binary_mask", (mask,), text)
+
+
+def _find_duplicates(folder: Path, cases: Sequence[Case], observations: Sequence[Observation]) -> Iterable[Problem]:
+    """Images with equal pixels in different patients: a split by patient would not keep them apart."""
+    same: dict[str, list[Case]] = defaultdict(list)
+    for case, observation in zip(cases, observations, strict=True):
+        if observation.pixels_sha256 is not None:
+            same[observation.pixels_sha256].append(case)
+    for twins in same.values():
+        if len({case.patient for case in twins}) > 1:
+            files = tuple(case.image.relative_to(folder).as_posix() for case in twins)
+            text = "The images are equal and belong to different patients: keep one, or put them into one patient."
+            yield Problem("duplicate_image", files, text)

@@ -1,0 +1,154 @@
+"""Patients divided into training, validation and test, or into folds: seeded, and alike in tumour.
+
+Patients are ranked by their tumour pixels and dealt out along the ranking (systematic sampling), in an order shuffled
+inside blocks; of `DRAWS` such draws the one is taken whose sides differ least in tumour. Nothing of a patient is ever
+on two sides.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ml.datasets.analysis import PatientCounts
+from ml.datasets.case import DatasetError
+
+SIDES = ("train", "validation", "test")
+DEFAULT_SHARES = (80.0, 10.0, 10.0)
+DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Split:
+    """Patients by side, each side sorted.
+
+    folds: () unless the split is k-fold; then `train`, `validation` and `test` are empty, and fold k is validated on
+    `folds[k]` and trained on the others. excluded: patients who are on no side. shares in percent.
+    """
+
+    data_sha256: str
+    seed: int
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    folds: tuple[tuple[str, ...], ...] = ()
+    excluded: tuple[str, ...] = ()
+    shares: tuple[float, ...] | None = None
+    counts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def fold(self, index: int) -> "Split":
+        """Fold `index` as a split of its own: train on the other folds. Raises DatasetError."""
+        if not 0 <= index < len(self.folds):
+            raise DatasetError(f"There is no fold {index}; the split has folds 0 to {len(self.folds) - 1}.")
+        train = sorted(patient for k, side in enumerate(self.folds) if k != index for patient in side)
+        return Split(self.data_sha256, self.seed, tuple(train), self.folds[index], excluded=self.excluded)
+
+
+def make_split(
+    patients: Sequence[PatientCounts],
+    data_sha256: str,
+    seed: int = 1,
+    shares: Sequence[float] = DEFAULT_SHARES,
+    excluded: Iterable[str] = (),
+) -> Split:
+    """Train, validation and test by `shares` in percent (validation or test may be 0).
+
+    Raises DatasetError for shares that are none, unknown excluded patients, and fewer patients than sides.
+    """
+    if len(shares) != len(SIDES) or min(shares) < 0 or shares[0] <= 0 or not np.isclose(sum(shares), 100):
+        text = ",".join(f"{share:g}" for share in shares)
+        raise DatasetError(f"The shares {text} are not three percentages with the sum 100, as 80,10,10; correct them.")
+    kept, left_out = _exclude(patients, excluded)
+    sides = _divide(kept, np.array(shares, dtype=float) / 100, seed)
+    counts = {name: _count(kept, side) for name, side in zip(SIDES, sides, strict=True)}
+    return Split(data_sha256, seed, *sides, excluded=left_out, shares=tuple(map(float, shares)), counts=counts)
+
+
+def make_folds(
+    patients: Sequence[PatientCounts], data_sha256: str, folds: int, seed: int = 1, excluded: Iterable[str] = ()
+) -> Split:
+    """`folds` sides of equal size. Raises DatasetError for fewer than two or more than there are patients."""
+    if folds < 2:
+        raise DatasetError(f"{folds} folds cannot be validated on each other; ask for 2 or more.")
+    kept, left_out = _exclude(patients, excluded)
+    sides = _divide(kept, np.full(folds, 1 / folds), seed)
+    counts = {f"fold {index}": _count(kept, side) for index, side in enumerate(sides)}
+    return Split(data_sha256, seed, folds=sides, excluded=left_out, counts=counts)
+
+
+def _exclude(patients: Sequence[PatientCounts], excluded: Iterable[str]) -> tuple[list[PatientCounts], tuple[str, ...]]:
+    names = set(excluded)
+    unknown = sorted(names - {counts.patient for counts in patients})
+    if unknown:
+        raise DatasetError(f"{unknown[0]!r} is to be excluded and is no patient of the data set; correct the name.")
+    kept = sorted((counts for counts in patients if counts.patient not in names), key=lambda counts: counts.patient)
+    return kept, tuple(sorted(names))
+
+
+def _divide(patients: Sequence[PatientCounts], shares: np.ndarray, seed: int) -> tuple[tuple[str, ...], ...]:
+    """The best of `DRAWS` draws: names of each side."""
+    wanted = shares > 0
+    if len(patients) < wanted.sum():
+        raise DatasetError(
+            f"{len(patients)} patients cannot be divided into {wanted.sum()} sides; ask for fewer sides."
+        )
+    table = np.array([(c.slices, c.tumor_slices, c.pixels, c.tumor_pixels) for c in patients], dtype=float)
+    ranking = np.argsort(table[:, 3] / np.maximum(table[:, 2], 1), kind="stable")
+    sizes = _sizes(len(patients), shares)
+    random = np.random.default_rng(seed)
+    draws = [_deal(ranking, sizes, random) for _ in range(DRAWS)]
+    best = min(draws, key=lambda sides: _unlikeness(table, sides, sizes))
+    return tuple(
+        tuple(counts.patient for counts, side in zip(patients, best, strict=True) if side == index)
+        for index in range(len(shares))
+    )
+
+
+def _sizes(count: int, shares: np.ndarray) -> np.ndarray:
+    """Patients of each side: by largest remainder, and at least one where the share is not 0. (sides,)"""
+    sizes = np.floor(count * shares).astype(int)
+    for index in np.argsort(sizes - count * shares, kind="stable")[: count - sizes.sum()]:
+        sizes[index] += 1
+    for index in np.flatnonzero((sizes == 0) & (shares > 0)):
+        sizes[np.argmax(sizes)] -= 1
+        sizes[index] += 1
+    return sizes
+
+
+def _deal(ranking: np.ndarray, sizes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Side of each patient: along the ranking the side that is furthest behind its share gets the next. (patients,)"""
+    count = len(ranking)
+    block = max(2, round(count / max(1, sizes[sizes > 0].min())))
+    order = np.concatenate([random.permutation(ranking[start : start + block]) for start in range(0, count, block)])
+    sides = np.empty(count, dtype=int)
+    given = np.zeros(len(sizes))
+    for position, patient in enumerate(order, start=1):
+        behind = np.where(given < sizes, sizes * position / count - given, -np.inf)
+        side = int(np.argmax(behind))
+        sides[patient] = side
+        given[side] += 1
+    return sides
+
+
+def _unlikeness(table: np.ndarray, sides: np.ndarray, sizes: np.ndarray) -> float:
+    """Largest deviation of a side from the whole, in its share of tumour slices or of tumour pixels, relative to it."""
+    totals = np.array([table[sides == index].sum(axis=0) for index in np.flatnonzero(sizes)])  # (sides, 4)
+    shares = totals[:, [1, 3]] / np.maximum(totals[:, [0, 2]], 1)
+    whole = table.sum(axis=0)
+    overall = whole[[1, 3]] / np.maximum(whole[[0, 2]], 1)
+    return float(np.abs(shares / np.where(overall > 0, overall, 1) - 1).max()) if overall.any() else 0.0
+
+
+def _count(patients: Sequence[PatientCounts], side: Sequence[str]) -> dict[str, Any]:
+    chosen = [counts for counts in patients if counts.patient in set(side)]
+    slices, tumor_slices, pixels, tumor_pixels = (
+        sum(getattr(counts, name) for counts in chosen) for name in ("slices", "tumor_slices", "pixels", "tumor_pixels")
+    )
+    return {
+        "patients": len(chosen),
+        "slices": slices,
+        "tumor_slices": tumor_slices,
+        "tumor_slice_share": round(tumor_slices / max(slices, 1), 4),
+        "tumor_pixel_share": round(tumor_pixels / max(pixels, 1), 6),
+    }

@@ -1,0 +1,95 @@
+"""Which slices, masks and patients are found in a folder."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml.datasets import DatasetError, find_layout, list_cases
+
+
+def test_a_patient_folder_is_a_patient(patient_folders):
+    cases = list_cases(patient_folders)
+    assert [case.name for case in cases][:3] == ["anna_0", "anna_1", "anna_2"]
+    assert sorted({case.patient for case in cases}) == ["anna", "ben", "cleo"]
+    assert cases[0].pixels().shape == (32, 32, 3) and cases[0].pixels().dtype == np.uint8
+    assert cases[0].truth().dtype == bool and cases[0].truth().sum() == 100
+
+
+def test_only_the_patients_asked_for(patient_folders):
+    assert {case.patient for case in list_cases(patient_folders, ["ben", "nobody"])} == {"ben"}
+    with pytest.raises(DatasetError, match="nobody"):
+        list_cases(patient_folders, ["nobody"])
+
+
+def test_images_and_masks_take_the_patient_from_a_barcode_else_each_is_its_own_group(image_and_mask_folders):
+    cases = list_cases(image_and_mask_folders)
+    assert find_layout(image_and_mask_folders).name == "images and masks"
+    assert [case.patient for case in cases] == ["TCGA_DU_6404_19850629"] * 2 + ["x1", "x2"]
+    assert all(case.truth().sum() == 50 for case in cases)
+
+
+def test_coco_polygons_become_masks_and_an_image_without_one_has_an_empty_mask(coco_folder):
+    with_tumor, without = list_cases(coco_folder)
+    assert (with_tumor.patient, without.patient) == ("train/a", "train/b")
+    assert with_tumor.truth()[4:14, 4:14].all() and with_tumor.truth().sum() == 100
+    assert not without.truth().any() and without.has_truth
+
+
+def test_the_folder_with_the_annotations_itself_is_a_data_set(coco_folder):
+    assert [case.patient for case in list_cases(coco_folder / "train")] == ["a", "b"]
+
+
+def test_equal_names_in_train_and_valid_are_different_groups(coco_folder):
+    shutil.copytree(coco_folder / "train", coco_folder / "valid")
+    assert len({case.patient for case in list_cases(coco_folder)}) == 4
+
+
+def test_images_without_masks_are_listed_only_when_no_truth_is_needed(patient_folders):
+    for mask in patient_folders.rglob("*_mask.tif"):
+        mask.unlink()
+    cases = list_cases(patient_folders, is_truth_needed=False)
+    assert len(cases) == 12 and all(case.truth() is None and not case.has_truth for case in cases)
+    with pytest.raises(DatasetError, match="no patient folders"):
+        list_cases(patient_folders)
+
+
+def test_a_flat_folder_of_images_is_listed_for_prediction(patient_folders):
+    cases = list_cases(patient_folders / "anna", is_truth_needed=False)
+    assert [case.name for case in cases] == ["anna_0", "anna_1", "anna_2", "anna_3"]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+def test_other_image_formats_with_png_masks(tmp_path, suffix):
+    (tmp_path / "p").mkdir()
+    Image.new("RGB", (32, 32), "grey").save(tmp_path / "p" / f"s.{suffix}")
+    Image.new("1", (32, 32), 1).save(tmp_path / "p" / "s_mask.png")
+    (case,) = list_cases(tmp_path)
+    assert case.pixels().shape == (32, 32, 3) and case.truth().all()
+
+
+def test_a_small_tumor_of_a_16_bit_mask_is_not_lost(patient_folders):
+    mask = patient_folders / "anna" / "anna_0_mask.tif"
+    values = np.zeros((32, 32), dtype=np.uint16)
+    values[5, 5] = 1
+    Image.fromarray(values).save(mask)
+    assert list_cases(patient_folders)[0].truth().sum() == 1
+
+
+def test_hidden_files_do_not_count(patient_folders):
+    (patient_folders / "anna" / "._anna_0.tif").write_bytes(b"resource fork")
+    assert len(list_cases(patient_folders)) == 12
+
+
+@pytest.mark.parametrize("name", ["absent", "empty"])
+def test_no_folder_and_an_empty_one_are_said(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match=name):
+        list_cases(tmp_path / name)
+
+
+def test_a_damaged_image_is_named(patient_folders):
+    (patient_folders / "anna" / "anna_0.tif").write_bytes(b"II*\0" + bytes(50))
+    with pytest.raises(DatasetError, match=r"anna/anna_0\.tif cannot be read"):
+        list_cases(patient_folders)[0].pixels()

@@ -1,0 +1,168 @@
+"""Splits: by patient, seeded, alike in tumour, and tied to their data."""
+
+import json
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from ml.datasets import DatasetError, check, make_folds, make_split, read_patients, read_split, write_split
+from ml.datasets.analysis import PatientCounts
+
+from .conftest import draw_mask
+
+DIGEST = "0" * 64
+
+
+def patients(count=60):
+    """Patients as unequal as real ones: 20 to 80 slices, half to a twentieth of them with tumour."""
+    random = np.random.default_rng(7)
+    drawn = []
+    for index in range(count):
+        slices = int(random.integers(20, 80))
+        tumor_slices = int(slices * random.uniform(0.05, 0.5))
+        drawn.append(
+            PatientCounts(
+                f"p{index:02}", slices, tumor_slices, slices * 65536, tumor_slices * int(random.integers(200, 5000))
+            )
+        )
+    return drawn
+
+
+def sides_of(split):
+    return split.folds or (split.train, split.validation, split.test)
+
+
+@pytest.mark.parametrize(
+    "split", [make_split(patients(), DIGEST), make_folds(patients(), DIGEST, 5)], ids=["shares", "folds"]
+)
+def test_every_patient_is_on_exactly_one_side(split):
+    sides = sides_of(split)
+    assert sorted(name for side in sides for name in side) == [f"p{index:02}" for index in range(60)]
+    assert all(not set(a) & set(b) for a, b in combinations(sides, 2))
+
+
+def test_the_shares_are_kept():
+    assert [len(side) for side in sides_of(make_split(patients(), DIGEST))] == [48, 6, 6]
+    assert [len(side) for side in sides_of(make_split(patients(), DIGEST, shares=(90, 10, 0)))] == [54, 6, 0]
+    assert [len(side) for side in sides_of(make_split(patients(3), DIGEST, shares=(98, 1, 1)))] == [1, 1, 1]
+    assert [len(side) for side in make_folds(patients(17), DIGEST, 5).folds] == [4, 4, 3, 3, 3]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_sides_are_alike_in_tumor(seed):
+    everybody = patients()
+    tumor_share = sum(p.tumor_slices for p in everybody) / sum(p.slices for p in everybody)
+    for split in (make_split(everybody, DIGEST, seed), make_folds(everybody, DIGEST, 5, seed)):
+        for counts in split.counts.values():
+            assert counts["tumor_slice_share"] == pytest.approx(tumor_share, rel=0.15)
+
+
+def test_the_seed_alone_decides():
+    shuffled = np.random.default_rng(1).permutation(np.array(patients(), dtype=object)).tolist()
+    shuffled = [PatientCounts(*row) for row in shuffled] if isinstance(shuffled[0], list) else shuffled
+    assert make_split(patients(), DIGEST, 3) == make_split(shuffled, DIGEST, 3)
+    assert make_split(patients(), DIGEST, 3) != make_split(patients(), DIGEST, 4)
+
+
+def test_excluded_patients_are_on_no_side():
+    split = make_split(patients(), DIGEST, excluded=["p05", "p10"])
+    assert split.excluded == ("p05", "p10")
+    assert not {"p05", "p10"} & {name for side in sides_of(split) for name in side}
+    with pytest.raises(DatasetError, match="'p99'"):
+        make_split(patients(), DIGEST, excluded=["p99"])
+
+
+def test_a_fold_trains_on_the_others():
+    split = make_folds(patients(), DIGEST, 5)
+    fold = split.fold(2)
+    assert fold.validation == split.folds[2]
+    assert set(fold.train) == {name for k, side in enumerate(split.folds) if k != 2 for name in side}
+    with pytest.raises(DatasetError, match="0 to 4"):
+        split.fold(5)
+
+
+@pytest.mark.parametrize("shares", [(80, 10), (80, 10, 5), (0, 50, 50), (110, -5, -5), (float("nan"), 10, 10)])
+def test_shares_that_are_none(shares):
+    with pytest.raises(DatasetError, match="sum 100"):
+        make_split(patients(), DIGEST, shares=shares)
+
+
+@pytest.mark.parametrize("folds", [-1, 1, 61])
+def test_folds_that_cannot_be(folds):
+    with pytest.raises(DatasetError, match=r"folds|sides"):
+        make_folds(patients(), DIGEST, folds)
+
+
+def test_two_patients_cannot_be_on_three_sides():
+    with pytest.raises(DatasetError, match="2 patients cannot be divided into 3 sides"):
+        make_split(patients(2), DIGEST)
+
+
+def test_a_data_set_without_tumor_can_be_divided():
+    healthy = [PatientCounts(f"h{index}", 10, 0, 100, 0) for index in range(10)]
+    assert len(make_split(healthy, DIGEST).train) == 8
+
+
+def test_a_split_is_read_back_and_belongs_to_its_data(patient_folders, tmp_path):
+    report = check(patient_folders)
+    for split in (make_split(report.patients, report.data_sha256), make_folds(report.patients, report.data_sha256, 3)):
+        write_split(split, tmp_path / "splits" / "split.json")
+        assert read_split(tmp_path / "splits" / "split.json", patient_folders) == split
+    assert [path.name for path in (tmp_path / "splits").iterdir()] == ["split.json"]
+
+
+def change_content(folder):
+    draw_mask(77).save(folder / "anna" / "anna_0_mask.tif")
+
+
+def change_name(folder):
+    (folder / "anna").rename(folder / "anton")
+
+
+def add_slice(folder):
+    for ending in ("", "_mask"):
+        (folder / "ben" / f"ben_9{ending}.tif").write_bytes((folder / "ben" / f"ben_0{ending}.tif").read_bytes())
+
+
+@pytest.mark.parametrize("change", [change_content, change_name, add_slice])
+def test_other_data_are_refused(patient_folders, tmp_path, change):
+    report = check(patient_folders)
+    write_split(make_split(report.patients, report.data_sha256), tmp_path / "split.json")
+    change(patient_folders)
+    with pytest.raises(DatasetError, match="made of other data"):
+        read_split(tmp_path / "split.json", patient_folders)
+
+
+def test_polygons_are_a_part_of_the_digest(coco_folder, annotations):
+    before = check(coco_folder).data_sha256
+    annotations(lambda document: document["annotations"].clear())
+    assert check(coco_folder).data_sha256 != before
+
+
+def test_what_else_lies_in_the_folder_does_not_count(patient_folders):
+    before = check(patient_folders).data_sha256
+    (patient_folders / "README.md").write_text("read me")
+    assert check(patient_folders).data_sha256 == before
+
+
+@pytest.mark.parametrize(
+    "edit", ["not JSON", {"format": "other"}, {"train": "p01"}, {"seed": None}, {"test": ["p01", "p01"]}]
+)
+def test_a_damaged_split_is_refused(tmp_path, edit):
+    path = tmp_path / "split.json"
+    write_split(make_split(patients(), DIGEST), path)
+    path.write_text(edit if isinstance(edit, str) else json.dumps(json.loads(path.read_text()) | edit))
+    with pytest.raises(DatasetError, match=r"split\.json.*make it"):
+        read_split(path)
+
+
+def test_lists_of_patients(tmp_path):
+    path = tmp_path / "test.txt"
+    path.write_text("# opened once\nanna\n\n ben \nanna\n")
+    assert read_patients(path) == ("anna", "ben")
+    path.write_text("\n")
+    with pytest.raises(DatasetError, match="names no patient"):
+        read_patients(path)
+    with pytest.raises(DatasetError, match="absent"):
+        read_patients(tmp_path / "absent.txt")
