@@ -15,6 +15,7 @@ from ml.png import encode_png
 __all__ = [
     "DEFAULT_OPACITY",
     "NOTICE",
+    "cutout_image",
     "encode_png",
     "heatmap_image",
     "mask_image",
@@ -59,6 +60,14 @@ def overlay_image(pixels: np.ndarray, mask: np.ndarray, opacity: float = DEFAULT
         blended[mask] = np.rint(inside + opacity * (np.array(TUMOR) - inside)).astype(np.uint8)
         blended[outline(mask)] = TUMOR
     return Image.fromarray(blended)
+
+
+def cutout_image(pixels: np.ndarray, mask: np.ndarray) -> Image.Image:
+    """What the mask holds and nothing else: RGBA in the scan's grid, transparent outside the mask.
+
+    pixels: uint8 (H, W, 3); mask: bool (H, W). Pixels outside are black as well, for programs that ignore alpha.
+    """
+    return Image.fromarray(np.dstack([pixels, np.full(mask.shape, 255, dtype=np.uint8)]) * mask[..., None])
 
 
 def heatmap_image(q: np.ndarray) -> Image.Image:

@@ -7,7 +7,7 @@ the command line starts quickly and `check` loads no torch. A new command is one
 import argparse
 from typing import Protocol
 
-from ml.commands import check, package, split
+from ml.commands import check, evaluate, package, predict, split
 
 
 class Command(Protocol):
@@ -20,4 +20,4 @@ class Command(Protocol):
         """Do it; the exit status. Errors that have a sentence are raised and told by `ml.__main__`."""
 
 
-COMMANDS: tuple[Command, ...] = (check, split, package)
+COMMANDS: tuple[Command, ...] = (check, split, evaluate, predict, package)

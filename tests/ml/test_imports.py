@@ -13,7 +13,11 @@ WITHOUT_TORCH = (
     "ml.rendering",
     "ml.engines",
     "ml.engines.openvino",
+    "ml.engines.flips",
     "ml.parity",
+    "ml.evaluation.results",
+    "ml.evaluation.cases",
+    "ml.prediction",
     "ml.__main__",
 )
 # SciPy and OpenVINO are heavy too: a web process that only measures and renders has no need of them.

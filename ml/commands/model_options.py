@@ -1,0 +1,41 @@
+"""Which model a command runs, with which threshold, on which engine: the same options for all of them."""
+
+import argparse
+import math
+import os
+from pathlib import Path
+
+from ml.cards import CARD_FILE, find_package
+
+_SHIPPED = Path(__file__).resolve().parents[1] / "weights"
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """`--model`, `--threshold`, `--engine`."""
+    parser.add_argument("--model", required=True, metavar="NAME_OR_DIR", help="a model package")
+    parser.add_argument("--threshold", type=_threshold, metavar="T", help="0 to 1; default: the card's")
+    parser.add_argument("--engine", choices=("auto", "openvino", "torch"), default="auto")
+
+
+def find_model(name: str) -> Path:
+    """A package's folder, given as such or by its name in the directories of GLIOSCOPE_MODELS.
+
+    Raises PackageNotFoundError.
+    """
+    folder = Path(name)
+    if (folder / CARD_FILE).is_file():
+        return folder
+    words = os.environ.get("GLIOSCOPE_MODELS", "").split(os.pathsep)
+    directories = [Path(word) for word in words if word] or [_SHIPPED]
+    return find_package(name, directories)
+
+
+def _threshold(text: str) -> float:
+    """A probability; argparse turns the error into a sentence and status 2."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no probability; give a number from 0 to 1")
+    return value

@@ -1,0 +1,43 @@
+"""`python -m ml predict`: a model on images and folders without expert masks."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ml.commands.model_options import add_model_options, find_model
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The arguments of `predict`."""
+    parser = subparsers.add_parser("predict", help="write masks, cut-outs, overlays and a table")
+    parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="an image, or a folder with images")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder that does not exist yet")
+    add_model_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict; 1 where a file could not be read, with its sentence, once all the others are done."""
+    from tqdm import tqdm
+
+    from ml.engines import load_engine
+    from ml.fresh_folder import check_is_free, fresh_folder
+    from ml.prediction import find_sources, predict_sources
+    from ml.rendering import NOTICE
+    from ml.scans.sandbox import Decoder
+
+    check_is_free(arguments.out)
+    sources = find_sources(arguments.paths)
+    engine = load_engine(find_model(arguments.model), arguments.engine)
+    engine.warm_up()
+    threshold = engine.card.threshold if arguments.threshold is None else arguments.threshold
+    decoder = Decoder()
+    try:
+        with fresh_folder(arguments.out) as folder, tqdm(total=len(sources), unit=" files") as bar:
+            errors = predict_sources(engine, sources, folder, threshold, decoder, lambda done: bar.update(done - bar.n))
+    finally:
+        decoder.close()
+    sys.stdout.write(f"{len(sources) - len(errors)} of {len(sources)} files in {arguments.out}. {NOTICE}\n")
+    for error in errors:
+        sys.stderr.write(f"{error}\n")
+    return 1 if errors else 0

@@ -1,0 +1,187 @@
+"""`python -m ml evaluate` and `predict`, from the command line to the files, with an engine that needs no model."""
+
+import csv
+import errno
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ml.engines
+from ml import fresh_folder
+from ml.__main__ import main
+from tests.ml.evaluation.conftest import CARD, FakeEngine, square, write_case
+
+
+@pytest.fixture(autouse=True)
+def fake_model(tmp_path, monkeypatch):
+    """A package called `fake` in GLIOSCOPE_MODELS, answered by FakeEngine."""
+    folder = tmp_path / "models" / "fake"
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text(json.dumps(CARD.to_json()))
+    monkeypatch.setenv("GLIOSCOPE_MODELS", str(folder.parent))
+    monkeypatch.setattr(ml.engines, "load_engine", lambda package, kind: FakeEngine())
+    return folder
+
+
+@pytest.fixture
+def command(tmp_path, capsys):
+    """Run a command into `out`; gives its exit status and what it said on standard error and standard output."""
+
+    def run(name, *words, model="fake", out=tmp_path / "out"):
+        status = main([name, *map(str, words), "--model", str(model), "--out", str(out)])
+        said = capsys.readouterr()
+        return status, said.err, said.out
+
+    return run
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_evaluate_says_the_headline(command, data, tmp_path):
+    status, _, said = command("evaluate", data)
+    assert status == 0
+    assert said.startswith("Patient Dice 0.353, 95 % CI")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["summary"]["model"] == "fake"
+    assert report["summary"]["threshold"] == CARD.threshold
+
+
+def test_model_may_be_a_folder_and_threshold_and_patients_are_obeyed(command, data, fake_model, tmp_path):
+    (tmp_path / "list.txt").write_text("# the second\ntwo\n\n")
+    status, _, _ = command(
+        "evaluate", data, "--threshold", "0.3", "--patients", tmp_path / "list.txt", "--tta", model=fake_model
+    )
+    summary = json.loads((tmp_path / "out" / "report.json").read_text())["summary"]
+    assert status == 0
+    assert (summary["patients"], summary["slices"], summary["threshold"], summary["tta"]) == (1, 2, 0.3, True)
+    assert summary["patient_dice_mean"] == 1  # q = 100 lies above a threshold of 0.3
+    assert summary["patient_dice_ci95"] is None
+
+
+def test_evaluate_reports_a_broken_file_and_ends_with_1(command, data, tmp_path):
+    (data / "one" / "b.png").write_bytes(b"nothing")
+    status, said, _ = command("evaluate", data)
+    assert status == 1
+    assert "one/b.png cannot be read" in said
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("name", ["evaluate", "predict"])
+def test_unknown_model_is_one_sentence(command, data, name, tmp_path):
+    status, said, _ = command(name, data, model="unet")
+    assert status == 1
+    assert "no model package called 'unet'; packages found: fake" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["evaluate", "predict"])
+def test_empty_or_missing_folder_is_one_sentence(command, name, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", tmp_path / "missing"):
+        status, said, _ = command(name, folder)
+        assert status == 1
+        assert str(folder) in said
+        assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["evaluate", "predict"])
+def test_older_results_are_refused_before_any_work(command, data, name, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").write_text("kept")
+    status, said, _ = command(name, data)
+    assert status == 1
+    assert "exists already; give --out a folder" in said
+    assert (tmp_path / "out" / "old").read_text() == "kept"
+
+
+def test_evaluate_without_masks_names_predict(command, tmp_path):
+    write_case(tmp_path / "bare", "one", "a", square(4, 4, 8), None)
+    status, said, _ = command("evaluate", tmp_path / "bare")
+    assert status == 1
+    assert "python -m ml predict" in said
+
+
+def test_evaluate_with_nothing_readable_leaves_nothing(command, tmp_path):
+    write_case(tmp_path / "bad", "one", "a", square(4, 4, 8), square(4, 4, 8))
+    (tmp_path / "bad" / "one" / "a.png").write_bytes(b"nothing")
+    status, said, _ = command("evaluate", tmp_path / "bad")
+    assert status == 1
+    assert "None of 1 slices could be evaluated" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"), [("nobody\n", "nobody"), ("\n# none\n", "names no patient"), (None, "cannot be read")]
+)
+def test_bad_list_of_patients_is_one_sentence(command, data, tmp_path, words, sentence):
+    if words is not None:
+        (tmp_path / "list.txt").write_text(words)
+    status, said, _ = command("evaluate", data, "--patients", tmp_path / "list.txt")
+    assert status == 1
+    assert sentence in said
+
+
+@pytest.mark.parametrize("threshold", ["1.5", "nan", "half"])
+def test_threshold_outside_0_to_1_is_refused(command, data, threshold, capsys):
+    with pytest.raises(SystemExit) as exit_status:
+        command("evaluate", data, "--threshold", threshold)
+    assert exit_status.value.code == 2
+    assert "give a number from 0 to 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["evaluate", "predict"])
+def test_full_disk_is_one_sentence_and_leaves_nothing(command, data, name, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fresh_folder.tempfile, "TemporaryDirectory", fail)
+    status, said, _ = command(name, data)
+    assert status == 1
+    assert "No space left on device" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_predict_writes_three_pictures_and_a_row_a_slice(command, data, tmp_path):
+    status, _, said = command("predict", data)
+    out = tmp_path / "out"
+    rows = rows_of(out / "predictions.csv")
+    assert status == 0
+    assert "5 of 5 files" in said
+    assert "Research use only. Not for diagnosis." in said
+    assert [row["verdict"] for row in rows] == ["tumor_detected"] * 3 + ["no_tumor"] * 2
+    assert (rows[0]["tumor_pixels"], rows[0]["mask"], rows[0]["area_mm2"]) == ("64", "masks/one/a.png", "")
+    found = square(4, 4, 8) > 0
+    assert np.array_equal(np.asarray(Image.open(out / rows[0]["mask"])) == 255, found)
+    cutout = np.asarray(Image.open(out / rows[0]["cutout"]))
+    assert cutout.shape == (32, 32, 4)
+    assert np.array_equal(cutout[..., 3] == 255, found)
+    assert not cutout[~found].any()
+    assert np.asarray(Image.open(out / rows[0]["overlay"])).shape == (32, 32, 3)
+
+
+def test_predict_takes_stacks_and_files_of_one_name(command, tmp_path):
+    pages = [Image.fromarray(square(4, 4, 8)), Image.fromarray(square(0, 0, 0))]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    pages[0].convert("RGB").save(tmp_path / "scan.png")
+    status, _, _ = command("predict", tmp_path / "scan.tif", tmp_path / "scan.png")
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    assert status == 0
+    assert [row["mask"] for row in rows] == ["masks/scan_0000.png", "masks/scan_0001.png", "masks/scan_2.png"]
+    assert [row["verdict"] for row in rows] == ["tumor_detected", "no_tumor", "tumor_detected"]
+
+
+def test_predict_goes_on_after_a_bad_file(command, data, tmp_path):
+    (data / "one" / "b.png").write_bytes(b"nothing")
+    status, said, _ = command("predict", data)
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    assert status == 1
+    assert "b.png" in said
+    assert [bool(row["error"]) for row in rows] == [False, True, False, False, False]
+    assert rows[1]["verdict"] == ""

@@ -1,0 +1,126 @@
+"""An evaluation of five slices whose figures were worked out by hand."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ml.datasets import list_cases
+from ml.evaluation.report import Settings, headline, make_report, report_json, summary_of
+from ml.evaluation.results import write_results
+from ml.evaluation.run import evaluate_cases
+from ml.evaluation.tables import SLICE_COLUMNS
+from tests.ml.evaluation.conftest import SIDE, square, write_case
+
+SETTINGS = Settings(threshold=0.5, has_tta=False, seed=1)
+
+
+def evaluate(engine, folder, chunk=16):
+    outcome = evaluate_cases(engine, list_cases(folder), SETTINGS.threshold, chunk=chunk)
+    return make_report(engine, outcome, SETTINGS)
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_summary_of_five_slices(engine, data):
+    summary = summary_of(evaluate(engine, data))
+    # Patient one: 64 + 32 pixels right, 64 + 64 + 16 marked, 128 true; patient two: 16 missed.
+    assert summary["patient_dice_mean"] == pytest.approx(2 * 96 / (144 + 128) / 2, abs=1e-6)
+    assert summary["patient_dice_median"] == summary["patient_dice_mean"]
+    assert summary["slice_dice_mean"] == 0.5  # 1, 0.5, 0; tumor-free slices do not enter
+    assert summary["slice_iou_mean"] == pytest.approx((1 + 1 / 3 + 0) / 3, abs=1e-6)
+    assert summary["precision"] == summary["recall"] == 0.5
+    assert summary["pixel_accuracy"] == pytest.approx(1 - (32 + 32 + 16 + 16) / (5 * SIDE * SIDE), abs=1e-6)
+    assert summary["slice_sensitivity"] == pytest.approx(2 / 3, abs=1e-6)
+    assert summary["slice_specificity"] == 0.5
+    assert summary["slice_auc"] == pytest.approx(5 / 6, abs=1e-6)  # 255, 200, 100 against 180, 0
+    assert summary["hd95_median"] == 4
+    assert (summary["patients"], summary["slices"], summary["tumor_slices"]) == (2, 5, 3)
+    assert summary["patient_dice_ci95"] == [0, pytest.approx(2 * 96 / (144 + 128), abs=1e-6)]
+
+
+def test_every_key_of_the_design_is_there(engine, data):
+    wanted = """patients slices tumor_slices patient_dice_mean patient_dice_median patient_dice_ci95 slice_dice_mean
+        slice_iou_mean precision recall pixel_accuracy slice_sensitivity slice_specificity slice_auc hd95_median
+        threshold min_tumor_pixels model engine slices_per_second"""
+    assert set(wanted.split()) <= summary_of(evaluate(engine, data)).keys()
+
+
+def test_headline_names_what_a_reader_takes_home(engine, data):
+    assert headline(evaluate(engine, data)) == (
+        "Patient Dice 0.353, 95 % CI 0.000 to 0.706, over 2 patients; 66.7 % of tumor slices found, 50.0 % false alarms"
+    )
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 4])
+def test_chunks_change_no_number(engine, data, chunk):
+    whole, parts = evaluate(engine, data), evaluate(engine, data, chunk)
+    assert parts.figures == whole.figures
+    assert parts.patients == whole.patients
+    assert max(engine.chunks[1:]) == chunk
+
+
+def test_tables_leave_undefined_figures_empty(engine, data, tmp_path):
+    write_results(tmp_path / "out", engine, evaluate(engine, data))
+    rows = rows_of(tmp_path / "out" / "metrics.csv")
+    assert tuple(rows[0]) == SLICE_COLUMNS
+    assert [row["image"] for row in rows] == ["a.png", "b.png", "c.png", "a.png", "b.png"]
+    false_alarm, missed, blank = rows[2:]
+    assert [false_alarm[name] for name in ("dice", "iou", "precision", "recall", "hd95")] == ["", "", "0", "", ""]
+    assert [missed[name] for name in ("dice", "iou", "precision", "recall")] == ["0", "0", "0", "0"]
+    assert float(missed["hd95"]) == pytest.approx(SIDE * 2**0.5, abs=1e-4)
+    assert [blank[name] for name in ("dice", "iou", "precision", "recall", "hd95")] == [""] * 5
+    patients = rows_of(tmp_path / "out" / "patients.csv")
+    assert [row["patient"] for row in patients] == ["one", "two"]
+    assert float(patients[0]["dice"]) == pytest.approx(2 * 96 / (144 + 128), abs=1e-5)
+
+
+def test_a_broken_image_and_a_mask_of_another_size_are_failed_rows(engine, data, tmp_path):
+    (data / "one" / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    write_case(data, "two", "c", square(0, 0, 4), np.ones((16, 16), dtype=np.uint8))
+    report = evaluate(engine, data)
+    assert summary_of(report)["failed_slices"] == 2
+    assert summary_of(report)["slices"] == 4
+    assert "2 of 6 slices could not be read" in headline(report)
+    messages = [failure.message for failure in report.outcome.failures]
+    assert "one/b.png" in messages[0]
+    assert "two/c.png is 32 x 32 pixels and its mask 16 x 16" in messages[1]
+    write_results(tmp_path / "out", engine, report)
+    broken = rows_of(tmp_path / "out" / "metrics.csv")[1]
+    assert (broken["patient"], broken["image"]) == ("one", "b.png")
+    assert not any(broken[name] for name in SLICE_COLUMNS[2:])
+    assert messages[0].split("(")[0] in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_slices_of_two_sizes_are_evaluated_in_order(engine, data):
+    write_case(data, "one", "aa", np.full((16, 48), 255, dtype=np.uint8), np.ones((16, 48)))
+    report = evaluate(engine, data)
+    assert [score.case.image.name for score in report.outcome.scores][:3] == ["a.png", "aa.png", "b.png"]
+    assert report.outcome.scores[1].counts.true_positive == 16 * 48
+
+
+def test_without_tumor_there_is_no_dice_and_no_nan(engine, tmp_path):
+    write_case(tmp_path / "data", "one", "a", square(0, 0, 0), square(0, 0, 0))
+    report = evaluate(engine, tmp_path / "data")
+    summary = summary_of(report)
+    assert [summary[name] for name in ("patient_dice_mean", "patient_dice_ci95", "slice_auc", "precision")] == [
+        None
+    ] * 4
+    assert headline(report) == "No patient with tumor, so no Dice; 0.0 % false alarms"
+    assert json.loads(report_json(report, ()))["roc"] is None
+    write_results(tmp_path / "out", engine, report)
+
+
+def test_figures_depend_on_the_seed_in_their_intervals_alone(engine, data):
+    for patient in range(4):
+        write_case(data, f"more_{patient}", "a", square(4, 4, 8), square(4, 4 + patient, 8))
+    outcome = evaluate_cases(engine, list_cases(data), 0.5)
+    one, same, other = (make_report(engine, outcome, replace(SETTINGS, seed=seed)).figures for seed in (1, 1, 2))
+    assert one == same
+    assert [figure.value for figure in one] == [figure.value for figure in other]
+    assert one != other
