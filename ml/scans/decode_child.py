@@ -5,6 +5,7 @@ The only place of the project that catches every exception: readers raise more t
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -114,7 +115,8 @@ def _store(scan: Scan, stack: Path) -> dict[str, object]:
     except OSError as error:
         with contextlib.suppress(OSError):
             stack.unlink(missing_ok=True)
-        return {"errno": error.errno}
+        # NumPy's own "N requested and M written" has no errno: that is a write which a full disk cut short.
+        return {"errno": error.errno or errno.ENOSPC}
     return {
         "format": scan.format,
         "width": width,
