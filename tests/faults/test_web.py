@@ -1,0 +1,86 @@
+"""`kill -9` of the web process during uploads: the database is whole, and no row is without its file."""
+
+import random
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.portals import png_bytes
+from tests.running import RunningPortal
+from webapp.domain.portal import Portal
+from webapp.domain.settings import Settings
+from worker.sweeper import tidy
+
+pytestmark = pytest.mark.long
+
+KILLS = 25
+CLIENTS = 3
+
+
+def web_worker(portal: RunningPortal) -> psutil.Process | None:
+    """The process that serves, a child of gunicorn's own."""
+    found = portal.processes("gunicorn", "wsgi:app")
+    parents = {process.pid for process in found}
+    return next((process for process in found if process.ppid() in parents), None)
+
+
+def test_uploads_survive_kills_of_the_web_process(portal: RunningPortal, figure: Callable[[str], None]) -> None:
+    stopped, accepted = threading.Event(), []
+
+    def upload_until_stopped() -> None:
+        while not stopped.is_set():
+            try:
+                accepted.append(portal.upload(png_bytes(64, 64))["id"])
+            except (OSError, HTTPException):
+                time.sleep(0.02)  # the process was killed, or is just starting
+
+    clients = [threading.Thread(target=upload_until_stopped) for _ in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    killed, pauses, deadline = 0, random.Random(7), time.monotonic() + 150
+    try:
+        while killed < KILLS and time.monotonic() < deadline:
+            seen = len(accepted)
+            while len(accepted) == seen and time.monotonic() < deadline:
+                time.sleep(0.01)  # it serves again
+            time.sleep(pauses.uniform(0, 0.2))
+            process = web_worker(portal)
+            if process is not None:
+                process.send_signal(signal.SIGKILL)
+                killed += 1
+    finally:
+        stopped.set()
+        for client in clients:
+            client.join()
+    assert killed == KILLS
+    portal.wait_until_ready()
+    statuses = {portal.wait(scan_id)["segmentation"]["status"] for scan_id in accepted}
+    assert statuses == {"succeeded"}
+
+    rows, orphans = check_files(portal.folder / "instance")
+    figure(
+        f"web killed {killed} times during uploads: all {len(accepted)} answered ones have their result; {rows} rows, "
+        f"none without its files; {orphans} files without a row were swept"
+    )
+
+
+def check_files(instance: Path) -> tuple[int, int]:
+    """The rows, all with their files, and how many files had none and are gone after a sweep."""
+    database = sqlite3.connect(instance / "glioscope.sqlite3")
+    assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    ids = {row[0] for row in database.execute("SELECT id FROM scans")}
+    database.close()
+    own = Portal.open(Settings.from_environment({"GLIOSCOPE_INSTANCE": str(instance)}))
+    orphans = tidy(own, older_than_s=0)
+    keys = list(own.storage.keys(older_than_s=0))
+    own.close()
+    for name in ("original", "stack.npy"):
+        assert {key.split("/")[-2] for key in keys if key.endswith(f"/{name}")} == ids
+    return len(ids), orphans
