@@ -1,9 +1,11 @@
 """`make run`: migrate the database, then run Redis, worker, sweeper and web under supervisord, in the foreground."""
 
+import fcntl
 import getpass
 import os
 import socket
 import sys
+from pathlib import Path
 
 from webapp.domain import migration
 from webapp.domain.settings import PROJECT_ROOT, Settings, SettingsError, check_bind
@@ -16,9 +18,10 @@ def main() -> None:
         host, port = _address(settings.bind)
         check_bind(settings.auth, (host, port))
         _check_port(host, port)
+        settings.instance_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _lock_instance(settings.instance_dir)
     except SettingsError as error:
         sys.exit(str(error))
-    settings.instance_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     migration.upgrade(settings.database_url)
     os.environ.update(
         GLIOSCOPE_ROOT=str(PROJECT_ROOT),
@@ -39,6 +42,18 @@ def _address(bind: str) -> tuple[str, int]:
     if not host or not port.isdecimal():
         raise SettingsError(f"GLIOSCOPE_BIND is {bind!r}; it must be a host and a port, such as 127.0.0.1:8000.")
     return host.strip("[]"), int(port)
+
+
+def _lock_instance(instance_dir: Path) -> None:
+    """One portal an instance: a second one would take over its broker's socket. The lock goes with supervisord."""
+    handle = os.open(instance_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise SettingsError(
+            "A portal runs on this instance already; stop it, or give this one a folder of its own: GLIOSCOPE_INSTANCE."
+        ) from error
+    os.set_inheritable(handle, True)
 
 
 def _check_port(host: str, port: int) -> None:

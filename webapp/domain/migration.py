@@ -1,5 +1,7 @@
 """Bringing a database to the newest schema."""
 
+import logging
+
 from alembic import command
 from alembic.config import Config
 
@@ -16,4 +18,6 @@ def alembic_config(database_url: str) -> Config:
 
 def upgrade(database_url: str) -> None:
     """Run every migration that the database has not seen."""
+    # Alembic names each of its plug-ins at every start.
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     command.upgrade(alembic_config(database_url), "head")
