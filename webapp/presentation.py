@@ -81,8 +81,10 @@ def scan_links(scan_id: str) -> dict[str, str]:
 
 
 def model_json(entry: CatalogEntry) -> dict[str, Any]:
-    """A card as its file has it, and whether the model can be used."""
+    """A card as its file has it, which of its files are there, and whether the model can be used."""
     card = entry.card.to_json() if entry.card is not None else {"name": entry.name}
+    for name, file in card.get("files", {}).items():
+        file["present"] = name in entry.files_present
     return {**card, "usable": entry.problem is None, "problem": entry.problem}
 
 

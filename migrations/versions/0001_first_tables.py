@@ -31,6 +31,8 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("filename", sa.Text(), nullable=False),
+        sa.Column("search_name", sa.Text(), nullable=False),
+        sa.Column("sort_name", sa.Text(), nullable=False),
         sa.Column("origin", sa.String(length=20), nullable=False),
         sa.Column("format", sa.String(length=20), nullable=False),
         sa.Column("width", sa.Integer(), nullable=False),
@@ -54,7 +56,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("scans", schema=None) as batch_op:
         batch_op.create_index("ix_scans_created_at_id", ["created_at", "id"], unique=False)
-        batch_op.create_index("ix_scans_filename_id", ["filename", "id"], unique=False)
+        batch_op.create_index("ix_scans_sort_name_id", ["sort_name", "id"], unique=False)
 
     op.create_table(
         "tombstones",
@@ -170,7 +172,7 @@ def downgrade() -> None:
     op.drop_table("workers")
     op.drop_table("tombstones")
     with op.batch_alter_table("scans", schema=None) as batch_op:
-        batch_op.drop_index("ix_scans_filename_id")
+        batch_op.drop_index("ix_scans_sort_name_id")
         batch_op.drop_index("ix_scans_created_at_id")
 
     op.drop_table("scans")

@@ -16,8 +16,13 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from math import ceil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ml.scans.scan import Limits, Scan, ScanError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _MAX_REQUEST_BYTES = 64 * 1024
 _MAX_OPEN_FILES = 32
@@ -123,8 +128,13 @@ def _store(scan: Scan, stack: Path) -> dict[str, object]:
         "height": height,
         "slice_count": slice_count,
         "spacing_mm": scan.spacing_mm,
-        "warnings": scan.warnings,
+        "warnings": (*scan.warnings, *(("gray_repeated",) if _is_gray(scan.pixels) else ())),
     }
+
+
+def _is_gray(pixels: "NDArray[np.uint8]") -> bool:
+    """Whether the three channels are one: pixels are uint8 (N, H, W, 3). Slice by slice, so that memory stays small."""
+    return all((page[..., :1] == page[..., 1:]).all() for page in pixels)
 
 
 def make_options(limits: Limits, memory_bytes: int, timeout_s: float, reader: str) -> ChildOptions:

@@ -14,6 +14,7 @@ ErrorCode = Literal["unsupported", "unreadable", "limit", "too_small", "empty"]
 # What a reader had to change, as codes in `Scan.warnings`, and the sentence for each.
 WARNINGS: dict[str, str] = {
     "intensity_scaled": "Intensities were scaled to 8 bits, from percentile 0.5 to 99.5 of the scan.",
+    "gray_repeated": "The scan has one channel, which stands in for all three that the model was trained on.",
     "constant": "All pixels of the scan have the same intensity.",
     "alpha_removed": "Transparent pixels were blended with black.",
     "cmyk_converted": "CMYK colors were converted to RGB without a color profile.",

@@ -197,7 +197,7 @@ class HistorySchema(ma.Schema):
     to_date = fields.Date(data_key="to", metadata={"description": "last day, UTC"})
     sort = fields.String(load_default="newest", validate=validate.OneOf([sort.value for sort in SORTS]))
     limit = fields.Integer(load_default=DEFAULT_LIMIT, validate=validate.Range(1, LARGEST_LIMIT))
-    cursor = fields.String(load_default="", validate=validate.Length(max=1000))
+    cursor = fields.String(load_default="", validate=validate.Length(max=3000))
 
 
 class ModelSchema(ma.Schema):

@@ -16,6 +16,7 @@ class CatalogEntry:
     name: str
     card: Card | None
     problem: str | None
+    files_present: frozenset[str] = frozenset()
 
 
 class Catalog:
@@ -81,10 +82,10 @@ def _read(folder: Path) -> CatalogEntry:
     try:
         # A repository carries the int8 files alone: only what is there is held against the card here. The worker
         # checks the files of its engine, missing ones too.
-        present = [name for name in card.files if (folder / name).is_file()]
-        verify_files(folder, card, present)
+        present = frozenset(name for name in card.files if (folder / name).is_file())
+        verify_files(folder, card, sorted(present))
         if not present:
             return CatalogEntry(folder.name, card, "None of its weights are there.")
     except PackageError as error:
         return CatalogEntry(folder.name, card, str(error))
-    return CatalogEntry(folder.name, card, None)
+    return CatalogEntry(folder.name, card, None, present)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, contains_eager
 
 from webapp.domain.errors import InvalidInput
 from webapp.domain.models import Scan, Segmentation, Status, Verdict, is_id
+from webapp.domain.names import search_key
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 200
@@ -39,7 +40,7 @@ SORTS = (
     Sort("newest", "Newest first", Scan.created_at, True),
     Sort("oldest", "Oldest first", Scan.created_at, False),
     Sort("coverage", "Most tumor first", Segmentation.coverage_percent, True),
-    Sort("name", "Name, A to Z", Scan.filename, False),
+    Sort("name", "Name, A to Z", Scan.sort_name, False),
 )
 
 
@@ -97,7 +98,7 @@ def page(session: Session, wanted: HistoryFilter) -> HistoryPage:
 
 def _filtered(statement: Select[tuple[Scan]], wanted: HistoryFilter) -> Select[tuple[Scan]]:
     if wanted.q:
-        statement = statement.where(Scan.filename.icontains(wanted.q, autoescape=True))
+        statement = statement.where(Scan.search_name.contains(search_key(wanted.q), autoescape=True))
     if wanted.status is not None:
         statement = statement.where(Segmentation.status == wanted.status)
     if wanted.verdict is not None:
@@ -137,7 +138,9 @@ def _after(sort: Sort, keys: tuple[Any, Any], cursor: tuple[Any, str]) -> Column
 def _encode_cursor(sort: Sort, last: Scan) -> str:
     row: Any = last.shown if sort.is_of_run else last
     value = getattr(row, sort.column.key)
-    text = json.dumps([sort.value, value.isoformat() if isinstance(value, datetime) else value, row.id])
+    text = json.dumps(
+        [sort.value, value.isoformat() if isinstance(value, datetime) else value, row.id], ensure_ascii=False
+    )
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -160,7 +163,7 @@ def _cursor_value(sort: Sort, value: Any) -> Any:
         if moment.tzinfo is None:
             raise ValueError("a time without a zone")
         return moment.astimezone(UTC)
-    if sort.column is Scan.filename:
+    if sort.column is Scan.sort_name:
         if not isinstance(value, str) or "\0" in value:
             raise TypeError("not a name")
         value.encode()  # a lone surrogate has no bytes: UnicodeEncodeError

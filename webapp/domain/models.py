@@ -1,6 +1,7 @@
 """The tables. A job's state columns are written by `webapp.domain.jobs` alone."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Enum, ForeignKey, Index, Met
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, relationship
 from sqlalchemy.types import JSON
 
+from webapp.domain import names
 from webapp.domain.clock import UtcDateTime, database_now
 
 
@@ -68,6 +70,11 @@ def _by_value(enum: type[StrEnum], name: str) -> Enum:
     )
 
 
+def _of_filename(key: Callable[[str], str]) -> Callable[[Any], str]:
+    """A default that is made from the row's file name."""
+    return lambda context: key(context.get_current_parameters()["filename"])
+
+
 class JobColumns:
     """The columns that make a row a job; `webapp.domain.jobs` says how they change."""
 
@@ -97,6 +104,9 @@ class Scan(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     created_at: Mapped[datetime] = mapped_column(default=database_now())
     filename: Mapped[str] = mapped_column(Text)
+    # The name as it is searched and sorted by (webapp.domain.names).
+    search_name: Mapped[str] = mapped_column(Text, default=_of_filename(names.search_key))
+    sort_name: Mapped[str] = mapped_column(Text, default=_of_filename(names.sort_key))
     origin: Mapped[str] = mapped_column(String(20), default="upload")
     format: Mapped[str] = mapped_column(String(20))
     width: Mapped[int]
@@ -115,7 +125,7 @@ class Scan(Base):
 
     __table_args__ = (
         Index("ix_scans_created_at_id", "created_at", "id"),
-        Index("ix_scans_filename_id", "filename", "id"),
+        Index("ix_scans_sort_name_id", "sort_name", "id"),
         CheckConstraint("slice_count >= 1 AND width >= 1 AND height >= 1", name="size"),
     )
 

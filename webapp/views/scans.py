@@ -2,6 +2,7 @@
 
 from datetime import date
 from typing import TypeVar
+from urllib.parse import parse_qsl
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from sqlalchemy import select
@@ -35,13 +36,14 @@ Word = TypeVar("Word", Status, Verdict)
 def index() -> str:
     """The history; the URL holds the filters."""
     given = {name: request.args.get(name, "").strip() for name in FILTERS}
+    from_date, to_date = _day(given["from"]), _day(given["to"])
     wanted = HistoryFilter(
         q=given["q"][:255],
         status=_word(Status, given["status"]),
         verdict=_word(Verdict, given["verdict"]),
         model=given["model"][:100],
-        from_date=_day(given["from"]),
-        to_date=_day(given["to"]),
+        from_date=from_date,
+        to_date=to_date,
         sort=given["sort"] if given["sort"] in {sort.value for sort in SORTS} else SORTS[0].value,
         cursor=request.args.get("cursor", ""),
     )
@@ -57,6 +59,7 @@ def index() -> str:
         sorts=[(sort.value, sort.label) for sort in SORTS],
         next_url=url_for("scans.index", **kept, cursor=page.next_cursor) if page.next_cursor else None,
         first_url=url_for("scans.index", **kept) if wanted.cursor else None,
+        filter_problem=_problem(given, from_date, to_date),
     )
 
 
@@ -126,12 +129,12 @@ def delete(scan_id: str) -> Response | str:
 def bulk() -> Response | str:
     """Delete the selected scans, or run them again."""
     chosen = [value for value in request.form.getlist("scan") if len(value) == 32 and value.isalnum()]
-    action = request.form.get("action", "")
+    action, back_url = request.form.get("action", ""), _list_url(request.form.get("query", ""))
     if not chosen or len(chosen) > MOST_AT_ONCE or action not in ("delete", "rerun"):
         flash(f"Select 1 to {MOST_AT_ONCE} scans first.", "error")
-        return redirect(url_for("scans.index"), 303)
+        return redirect(back_url, 303)
     if action == "delete":
-        return _delete(chosen, url_for("scans.bulk"), url_for("scans.index"))
+        return _delete(chosen, url_for("scans.bulk"), back_url)
     count, problems = 0, set()
     for scan_id in chosen:
         try:
@@ -142,7 +145,7 @@ def bulk() -> Response | str:
     for problem in sorted(problems)[:MOST_NOTICES]:
         flash(problem, "error")
     flash(f"{count} {'scan is' if count == 1 else 'scans are'} queued again.", "info")
-    return redirect(url_for("scans.index"), 303)
+    return redirect(back_url, 303)
 
 
 def _delete(scan_ids: list[str], action_url: str, cancel_url: str) -> Response | str:
@@ -158,7 +161,12 @@ def _delete(scan_ids: list[str], action_url: str, cancel_url: str) -> Response |
             more_names=max(0, len(names) - NAMES_SHOWN),
             message="Pictures, results and the original file are removed. This is final.",
             action_url=action_url,
-            fields=[("confirmed", "yes"), ("action", "delete"), *(("scan", scan_id) for scan_id in scan_ids)],
+            fields=[
+                ("confirmed", "yes"),
+                ("action", "delete"),
+                ("query", request.form.get("query", "")),
+                *(("scan", scan_id) for scan_id in scan_ids),
+            ],
             cancel_url=cancel_url,
             confirm_label="Delete",
         )
@@ -170,7 +178,22 @@ def _delete(scan_ids: list[str], action_url: str, cancel_url: str) -> Response |
         except NotFound:
             continue  # somebody was quicker
     flash(f"{count} {'scan' if count == 1 else 'scans'} deleted.", "info")
-    return redirect(url_for("scans.index"), 303)
+    return redirect(_list_url(request.form.get("query", "")), 303)
+
+
+def _list_url(query: str) -> str:
+    """The history under the filters of a query string; whatever else stands in there is dropped."""
+    return url_for("scans.index", **{name: value for name, value in parse_qsl(query[:2000]) if name in FILTERS})
+
+
+def _problem(given: dict[str, str], from_date: date | None, to_date: date | None) -> str | None:
+    """What is wrong with the days that were given, in a sentence; a day that is none filters nothing."""
+    for name, day in (("from", from_date), ("to", to_date)):
+        if given[name] and day is None:
+            return f"“{given[name][:40]}” is not a day; write it as 2026-11-30."
+    if from_date is not None and to_date is not None and from_date > to_date:
+        return "The first day is later than the last one, so no scan can match."
+    return None
 
 
 def _shortened(filename: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ml.scans import ScanError
 from ml.scans.sandbox import Decoder
@@ -62,7 +63,7 @@ def test_spacing_and_warnings_come_through(decoder, tmp_path):
     source.write_bytes(samples.tiff(stack, imagej=True, resolution=(2.0, 2.0), metadata=metadata))
     decoded = decoder.decode(source, tmp_path / "stack.npy")
     assert decoded.spacing_mm == (3.0, 0.5, 0.5)
-    assert decoded.warnings == ("intensity_scaled",)
+    assert decoded.warnings == ("intensity_scaled", "gray_repeated")
 
 
 @pytest.mark.parametrize(
@@ -236,3 +237,13 @@ def _assert_gone(pid: int) -> None:
     while Path(f"/proc/{pid}").exists():
         assert time.monotonic() < deadline, "the server lives on"
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("is_gray", [True, False])
+def test_a_gray_scan_says_that_one_channel_stands_for_three(decoder, tmp_path, is_gray):
+    source = tmp_path / "scan"
+    pixels = np.repeat(samples.noise()[..., None], 3, axis=2)
+    if not is_gray:
+        pixels[5, 5, 1] ^= 1
+    Image.fromarray(pixels).save(source, "PNG")
+    assert decoder.decode(source, tmp_path / "stack.npy").warnings == (("gray_repeated",) if is_gray else ())
