@@ -27,7 +27,13 @@ function startViewer() {
     if (zoom) viewer.zoom(zoom.dataset.zoom);
     if (enlarge) viewer.enlarge(enlarge.dataset.enlarge);
   });
+  window.addEventListener("beforeprint", () => viewer.beforePrint());
+  window.addEventListener("afterprint", () => viewer.afterPrint());
   return viewer.start();
+}
+
+function historyLink() {
+  return Object.assign(document.createElement("a"), { href: "/scans", textContent: "Go to the history" });
 }
 
 async function save(viewer) {
@@ -42,6 +48,7 @@ async function save(viewer) {
     location.assign(`/scans/${scan}?slice=${viewer.index}`);
   } catch (error) {
     problem.textContent = error.message;
+    if (error.status === 404) problem.replaceChildren("This scan was deleted elsewhere. ", historyLink());
     problem.hidden = false;
     button.disabled = false;
   }

@@ -50,5 +50,5 @@ def test_in_a_stack_the_links_follow_the_slice_in_view(page: Page, stack_id: str
 
     with page.expect_download() as download:
         page.get_by_role("link", name="Scan", exact=True).click()
-    assert download.value.suggested_filename == "scan-2.png"
+    assert download.value.suggested_filename == "kept-stack-scan-2.png"
     assert download.value.path().read_bytes() != first

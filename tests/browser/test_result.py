@@ -35,7 +35,7 @@ def test_the_threshold_changes_mask_coverage_and_verdict_at_once_and_says_previe
     assert fact(page, "pixels") == f"{pixels:,}"
     assert fact(page, "coverage") == f"{100 * pixels / 65536:.2f} %"
     assert page.locator("#preview-tag").inner_text() == "Preview at 0.20. Stored: 0.50."
-    assert page.locator("#finding").inner_text().count("stored") == 2
+    assert page.locator("#finding").inner_text().count("stored") == 3  # coverage, pixels, threshold
     assert stored in page.locator("#preview-words").inner_text().replace("\u00a0", " ")
     eventually(lambda: picture(page, "mask") != before)
 

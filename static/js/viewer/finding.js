@@ -23,7 +23,7 @@ export class Finding {
     note.hidden = !isPartial;
     if (isPartial) note.textContent = `Counted so far: ${sum.counted} of ${this.slices} slices.`;
     this.showVerdict(sum.pixels > 0 ? "tumor" : isPartial ? null : "clear");
-    const words = this.words(sum);
+    const words = this.words(threshold, sum);
     for (const fact of this.facts) {
       fact.element.textContent = words[fact.name] ?? fact.stored;
       fact.beside.hidden = false;
@@ -35,14 +35,15 @@ export class Finding {
   showBar(threshold, coverage, isPartial) {
     const verdict = this.verdict.querySelector("strong").textContent;
     const stored = this.facts.find(({ name }) => name === "coverage").stored;
-    document.getElementById("preview-bar").hidden = false;
+    for (const id of ["preview-bar", "downloads-note"]) document.getElementById(id).hidden = false;
     document.getElementById("preview-words").textContent = isPartial
       ? `Preview at ${threshold.toFixed(2)}: counting the other slices.`
       : `Preview at ${threshold.toFixed(2)}: ${verdict.toLowerCase()}, ${coverage} (stored ${stored}).`;
   }
 
-  words({ pixels, slicesWithTumor }) {
+  words(threshold, { pixels, slicesWithTumor }) {
     return {
+      threshold: `${threshold.toFixed(2)} (preview)`,
       coverage: percent((100 * pixels) / this.totalPixels),
       pixels: count(pixels),
       slices: `${slicesWithTumor} of ${this.slices}`,
@@ -53,7 +54,7 @@ export class Finding {
 
   stored() {
     delete this.root.dataset.preview;
-    document.getElementById("preview-bar").hidden = true;
+    for (const id of ["preview-bar", "downloads-note"]) document.getElementById(id).hidden = true;
     for (const id of ["preview-tag", "totals-note"]) this.part(id).hidden = true;
     this.showVerdict(this.storedTone);
     for (const fact of this.facts) {

@@ -12,6 +12,7 @@ export function followKeys(viewer) {
     0: () => viewer.zoom("fit"),
     m: () => viewer.toggleMask(),
     h: () => viewer.toggleHeatmap(),
+    Escape: () => viewer.closeEnlarged(),
     "[": () => viewer.nudgeThreshold(-0.01),
     "]": () => viewer.nudgeThreshold(0.01),
   };

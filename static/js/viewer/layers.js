@@ -37,17 +37,36 @@ export function paintHeatmap(layer, q) {
   layer.show();
 }
 
-/** Transparent but for the tumor: red at `opacity` (0..1) inside, full red on the outline, so its border always shows. */
-export function paintOverlay(layer, mask, width, height, opacity) {
+/** Transparent but for the tumor: red at `opacity` (0..1). */
+export function paintOverlay(layer, mask, opacity) {
   const inside = rgba(...TUMOR, Math.round(255 * opacity));
-  layer.pixels.fill(0);
-  for (let y = 0, i = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, i++) {
-      if (!mask[i]) continue;
-      const isCore = x > 0 && y > 0 && x < width - 1 && y < height - 1
-        && mask[i - 1] && mask[i + 1] && mask[i - width] && mask[i + width];
-      layer.pixels[i] = isCore ? inside : RED;
+  for (let i = 0; i < mask.length; i++) layer.pixels[i] = mask[i] ? inside : 0;
+  layer.show();
+}
+
+/** The border of a mask along its pixels' edges, in scan pixels: Path2D. Edges in one line are one segment. */
+export function outlineOf(mask, width, height) {
+  const path = new Path2D();
+  const at = (x, y) => (x >= 0 && y >= 0 && x < width && y < height ? mask[y * width + x] : 0);
+  for (let y = 0; y <= height; y++) {
+    for (let x = 0, start = -1; x <= width; x++) {
+      const isEdge = x < width && at(x, y - 1) !== at(x, y);
+      if (isEdge && start < 0) start = x;
+      if (isEdge || start < 0) continue;
+      path.moveTo(start, y);
+      path.lineTo(x, y);
+      start = -1;
     }
   }
-  layer.show();
+  for (let x = 0; x <= width; x++) {
+    for (let y = 0, start = -1; y <= height; y++) {
+      const isEdge = y < height && at(x - 1, y) !== at(x, y);
+      if (isEdge && start < 0) start = y;
+      if (isEdge || start < 0) continue;
+      path.moveTo(x, start);
+      path.lineTo(x, y);
+      start = -1;
+    }
+  }
+  return path;
 }

@@ -3,6 +3,8 @@
 /* Above this many device pixels per scan pixel the pixels themselves are shown, because then a smoothed border would
    pretend to a precision that the mask does not have. */
 const SHOW_PIXELS_FROM = 3;
+const OUTLINE_CSS_PX = 1.5;
+const OUTLINE_COLOR = "#ff4d6a"; // ml/rendering.py's
 
 export class Panels {
   constructor(root, viewport) {
@@ -17,10 +19,13 @@ export class Panels {
 
   /** Draws at the next frame. */
   draw() {
-    this.frame ||= requestAnimationFrame(() => {
-      this.frame = 0;
-      for (const [layer, canvas] of this.canvases) this.drawOne(canvas, this.sources[layer] ?? []);
-    });
+    this.frame ||= requestAnimationFrame(() => this.drawNow());
+  }
+
+  drawNow() {
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
+    for (const [layer, canvas] of this.canvases) this.drawOne(canvas, this.sources[layer] ?? []);
   }
 
   drawOne(canvas, drawables) {
@@ -39,6 +44,16 @@ export class Panels {
     context.imageSmoothingEnabled = scale < SHOW_PIXELS_FROM;
     context.imageSmoothingQuality = "high";
     context.setTransform(scale, 0, 0, scale, width / 2 - viewport.centerX * scale, height / 2 - viewport.centerY * scale);
-    for (const drawable of drawables) context.drawImage(drawable, 0, 0);
+    for (const drawable of drawables) {
+      if (!(drawable instanceof Path2D)) {
+        context.drawImage(drawable, 0, 0);
+        continue;
+      }
+      // An outline is as wide on a large scan, which is shrunk, as on a small one.
+      context.lineWidth = (OUTLINE_CSS_PX * ratio) / scale;
+      context.lineCap = "square";
+      context.strokeStyle = OUTLINE_COLOR;
+      context.stroke(drawable);
+    }
   }
 }

@@ -5,10 +5,11 @@ export class Strip {
   constructor(root, onSlice) {
     this.bars = [...root.querySelectorAll(".strip-bars a")];
     this.cursor = root.querySelector("#strip-cursor");
-    this.slider = root.querySelector("#slice");
+    this.sliders = ["slice", "slice-here"].map((id) => document.getElementById(id)); // the second is a phone's, beside the pictures
+    this.valueHere = document.getElementById("slice-here-value");
     this.value = root.querySelector("#slice-value");
     this.note = root.querySelector("#strip-note");
-    this.slider.addEventListener("input", () => onSlice(Number(this.slider.value)));
+    for (const slider of this.sliders) slider.addEventListener("input", () => onSlice(Number(slider.value)));
     const svg = root.querySelector(".strip-bars");
     const under = (event) => {
       const box = svg.getBoundingClientRect();
@@ -24,9 +25,12 @@ export class Strip {
   }
 
   showSlice(index) {
-    this.slider.value = index;
-    this.slider.setAttribute("aria-valuetext", `Slice ${index + 1} of ${this.bars.length}`);
+    for (const slider of this.sliders) {
+      slider.value = index;
+      slider.setAttribute("aria-valuetext", `Slice ${index + 1} of ${this.bars.length}`);
+    }
     this.value.textContent = index + 1;
+    this.valueHere.textContent = `${index + 1} of ${this.bars.length}`;
     this.cursor.setAttribute("x", index * 10);
   }
 

@@ -4,7 +4,7 @@ import { count } from "../format.js";
 import { Finding } from "./finding.js";
 import { followGestures } from "./gestures.js";
 import { Histogram } from "./histogram.js";
-import { Layer, paintHeatmap, paintMask, paintOverlay } from "./layers.js";
+import { Layer, outlineOf, paintHeatmap, paintMask, paintOverlay } from "./layers.js";
 import { Panels } from "./panels.js";
 import { Stack } from "./stack.js";
 import { Strip } from "./strip.js";
@@ -91,7 +91,7 @@ export class Viewer {
     for (const [layer, canvas] of this.panels.canvases) canvas.setAttribute("aria-label", `${layer[0].toUpperCase()}${layer.slice(1)}${at}`);
     for (const link of document.querySelectorAll("[data-picture]")) {
       link.href = this.stack.address(link.dataset.picture, this.index);
-      link.download = `${link.dataset.picture}-${this.index + 1}.png`;
+      link.download = `${link.dataset.stem}-${link.dataset.picture}-${this.index + 1}.png`;
     }
     if (this.stack.count > 1) {
       const address = new URL(location.href);
@@ -106,6 +106,7 @@ export class Viewer {
     const pixels = maskArea(mask);
     this.totals.put(this.index, pixels);
     this.mask = mask;
+    this.outline = outlineOf(mask, this.width, this.height);
     paintMask(this.layers.mask, mask);
     this.root.querySelector('[data-slot="slice-area"]').textContent = `${count(pixels)} px`;
     this.paintOverlay();
@@ -113,12 +114,12 @@ export class Viewer {
   }
 
   paintOverlay() {
-    paintOverlay(this.layers.overlay, this.mask, this.width, this.height, this.opacity);
+    paintOverlay(this.layers.overlay, this.mask, this.opacity);
     const { mask, overlay, heatmap } = this.layers;
     this.panels.sources = {
       scan: [this.picture],
       mask: [mask.canvas],
-      overlay: this.hasMask ? [this.picture, overlay.canvas] : [this.picture],
+      overlay: this.hasMask ? [this.picture, overlay.canvas, this.outline] : [this.picture],
       heatmap: [heatmap.canvas],
     };
     this.panels.draw();
@@ -181,6 +182,27 @@ export class Viewer {
       button.closest(".panel").classList.toggle("enlarged", isThis);
     }
     this.panels.draw();
+  }
+
+  closeEnlarged() {
+    const { enlarged } = byId("panels").dataset;
+    if (enlarged) this.enlarge(enlarged);
+  }
+
+  /** Paper shows what is stored, in four equal panels: a preview or an enlarged panel waits until it is printed. */
+  beforePrint() {
+    const { enlarged } = byId("panels").dataset;
+    this.onScreen = { threshold: this.threshold, enlarged };
+    this.closeEnlarged();
+    if (this.isPreview) this.setThreshold(this.stored);
+    this.panels.drawNow();
+  }
+
+  afterPrint() {
+    const { threshold, enlarged } = this.onScreen ?? {};
+    delete this.onScreen;
+    if (enlarged) this.enlarge(enlarged);
+    if (threshold !== undefined && threshold !== this.threshold) this.setThreshold(threshold);
   }
 
   panelSize() {
