@@ -1,12 +1,10 @@
 """create_app: the portal as a WSGI application."""
 
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from flask import Flask
 
-from webapp import assets, cli, errors, metrics, security
-from webapp.api import blueprints as api
+from webapp import api, assets, cli, errors, metrics, security
 from webapp.api.blueprints import HexId
 from webapp.context import EXTENSION
 from webapp.domain.portal import Portal
@@ -33,14 +31,3 @@ def create_app(settings: Settings | None = None) -> Flask:
     register_views(app)
     cli.register(app)
     return app
-
-
-def app_version() -> str:
-    """The version of this checkout."""
-    try:
-        return version("glioscope")
-    except PackageNotFoundError:
-        return VERSION
-
-
-VERSION = "0.1.0"

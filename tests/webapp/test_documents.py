@@ -1,12 +1,14 @@
 """The documents name what the code has: every setting, every error code, every route of the API."""
 
 import re
+import tomllib
 from pathlib import Path
 
 from flask import Flask
 
 from webapp.domain.settings import PROJECT_ROOT
 from webapp.errors import error_table
+from webapp.version import VERSION
 
 DOCS = PROJECT_ROOT / "docs"
 SETTING = re.compile(r'"((?:GLIOSCOPE_[A-Z_]+)|DATABASE_URL|REDIS_URL)"')
@@ -51,3 +53,9 @@ def test_every_call_of_the_api_is_documented(app: Flask) -> None:
 def test_documents_name_no_path_of_a_machine() -> None:
     for path in (DOCS / "api.md", DOCS / "settings.md"):
         assert not re.search(r"/(?:home|root|tmp|work|Users)/", path.read_text())
+
+
+def test_the_version_is_one() -> None:
+    project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())
+    assert project["project"]["version"] == VERSION
+    assert f"## {VERSION}" in (PROJECT_ROOT / "docs" / "CHANGELOG.md").read_text()

@@ -6,6 +6,7 @@ from flask import Flask, request
 
 from webapp.context import portal
 from webapp.domain import health
+from webapp.version import VERSION
 
 SECTIONS = {"home": "portal", "scans": "history", "models": "models"}
 # The dot may be as old as this; asking at every page would be a query more for nothing.
@@ -14,8 +15,6 @@ WORKER_SEEN_FOR_S = 2.0
 
 def register(app: Flask) -> None:
     """Give the templates their globals."""
-    from webapp.factory import app_version
-
     seen: dict[str, tuple[float, bool]] = {}
 
     def worker_ready() -> bool:
@@ -30,5 +29,5 @@ def register(app: Flask) -> None:
         return {
             "nav": SECTIONS.get(request.blueprint or "", ""),
             "worker_ready": worker_ready(),
-            "version": app_version(),
+            "version": VERSION,
         }
