@@ -1,11 +1,12 @@
 """gunicorn's settings: `gunicorn wsgi:app` reads this file by itself."""
 
+import multiprocessing
+import sys
 import threading
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from webapp.domain import migration
 from webapp.domain.settings import Settings, check_bind
 
 settings = Settings.from_environment()
@@ -32,6 +33,17 @@ def on_starting(server: Arbiter) -> None:
     """Check the address that will really be bound, whoever set it, and bring the database to the newest schema."""
     for address in server.cfg.address:
         check_bind(settings.auth, address)
+    # In a process of its own: this one lives on, and need not hold Alembic and SQLAlchemy for it.
+    upgrade = multiprocessing.get_context("fork").Process(target=_migrate)
+    upgrade.start()
+    upgrade.join()
+    if upgrade.exitcode != 0:
+        sys.exit("The database could not be brought to the newest schema; the lines above say why.")
+
+
+def _migrate() -> None:
+    from webapp.domain import migration
+
     migration.upgrade(settings.database_url)
 
 
