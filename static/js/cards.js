@@ -3,6 +3,7 @@ import { cancelRun, retryRun } from "./api.js";
 import { detailOf, stateOf } from "./format.js";
 import { setIcon } from "./icons.js";
 import { isOver, watchScan } from "./jobs.js";
+import { showName } from "./names.js";
 import { refreshTimes } from "./times.js";
 
 const slot = (card, name) => card.querySelector(`[data-slot="${name}"]`);
@@ -34,13 +35,15 @@ export function fillCard(card, scan) {
   card.dataset.scan = scan.id;
   card.dataset.segmentation = run.id;
   slot(card, "link").href = address;
-  Object.assign(slot(card, "name"), { href: address, textContent: scan.filename, title: scan.filename });
+  slot(card, "name").href = address;
+  showName(slot(card, "name"), scan.filename);
   slot(card, "phantom").hidden = scan.origin !== "phantom";
   showState(card, run.status, detailOf(scan), run.status === "succeeded" ? run.verdict : null);
   const picture = slot(card, "picture");
-  picture.hidden = run.status !== "succeeded";
-  const source = `/api/v1/scans/${scan.id}/thumbnail.png?segmentation=${run.id}`;
-  if (!picture.hidden && picture.getAttribute("src") !== source) picture.src = source;
+  picture.hidden = false;
+  // Before there is a result the thumbnail is the scan alone.
+  const source = `/api/v1/scans/${scan.id}/thumbnail.png${run.status === "succeeded" ? `?segmentation=${run.id}` : ""}`;
+  if (picture.getAttribute("src") !== source) picture.src = source;
   const time = document.createElement("time");
   time.dateTime = scan.created_at;
   slot(card, "time").replaceChildren(time);
@@ -50,8 +53,10 @@ export function fillCard(card, scan) {
 /** Keeps a card up to date until its job has ended. */
 export async function followCard(card) {
   const detail = slot(card, "detail");
-  const last = await watchScan(card.dataset.scan, (scan) => fillCard(card, scan), {
+  const following = new AbortController(); // a card that left the page is followed no longer
+  const last = await watchScan(card.dataset.scan, (scan) => (card.isConnected ? fillCard(card, scan) : following.abort()), {
     status: card.dataset.state,
+    signal: following.signal,
     onOffline: () => { detail.textContent = "The server cannot be reached; trying again."; },
   });
   if (last) announce(`${last.filename}: ${stateOf(last.segmentation.verdict ?? last.segmentation.status).words}`);

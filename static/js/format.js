@@ -49,7 +49,7 @@ export function detailOf(scan) {
     case "succeeded":
       return run.verdict === "tumor_detected"
         ? `${percent(run.coverage_percent)} of the ${scan.slice_count > 1 ? "stack" : "image"}`
-        : "Nothing above the threshold";
+        : "No tumor area above the threshold";
     case "queued": return placeInLine(run.queue_position);
     case "running": return "The model is reading it";
     case "failed": return run.error?.message ?? "The model could not finish.";

@@ -5,6 +5,7 @@ import { isOver, watchScan } from "./jobs.js";
 import { setIcon } from "./icons.js";
 
 const SEARCH_PAUSE_MS = 500;
+const NAMES_SHOWN = 5; // of those that a deletion takes
 
 const byId = (id) => document.getElementById(id);
 const filters = byId("filters");
@@ -22,6 +23,13 @@ function applyFilters() {
 }
 byId("filter-fold").addEventListener("click", (event) => {
   event.currentTarget.setAttribute("aria-expanded", filters.toggleAttribute("data-open"));
+});
+/* After Back the fields say what the address says, not what was typed into them. */
+window.addEventListener("pageshow", ({ persisted }) => {
+  if (!persisted && performance.getEntriesByType("navigation")[0]?.type !== "back_forward") return;
+  clearTimeout(timer);
+  delete filters.dataset.loading;
+  filters.reset();
 });
 let timer = 0;
 filters.addEventListener("change", (event) => event.target.type !== "search" && event.target.type !== "date" && applyFilters());
@@ -51,6 +59,23 @@ if (sessionStorage.getItem("search-focus")) {
 /* ---- selection ---- */
 let anchor = 0; // where a range with Shift begins
 
+/* The filters of the list in view, in words; empty without any. */
+function filterWords() {
+  const given = new URLSearchParams(location.search);
+  return [...filters.elements].filter(({ name }) => name && name !== "sort" && given.get(name)).map((field) => {
+    const value = field.options ? field.options[field.selectedIndex].text : given.get(field.name);
+    return `${field.labels[0].textContent.toLowerCase()} “${value}”`;
+  }).join(", ");
+}
+
+/* What a deletion takes: the first names, how many more, and the filters under which they were chosen. */
+function deletionWords() {
+  const names = rows.filter((_, index) => boxes[index].checked).map((row) => row.querySelector(".cell-name a").title);
+  const more = names.length > NAMES_SHOWN ? `\nand ${names.length - NAMES_SHOWN} more` : "";
+  const filtered = filterWords() ? `\nChosen from the list filtered by ${filterWords()}.` : "";
+  return `${names.slice(0, NAMES_SHOWN).join("\n")}${more}${filtered}\n\nThe files, their maps and all their segmentations are removed. This is final.`;
+}
+
 function showSelection() {
   const chosen = boxes.filter((box) => box.checked).length;
   byId("bulk-bar").toggleAttribute("data-open", chosen > 0);
@@ -60,7 +85,7 @@ function showSelection() {
   all.indeterminate = chosen > 0 && chosen < boxes.length;
   Object.assign(byId("bulk-delete").dataset, {
     confirmTitle: chosen === 1 ? "Delete one scan?" : `Delete ${chosen} scans?`,
-    confirmMessage: "The files, their maps and all their segmentations are removed. This is final.",
+    confirmMessage: deletionWords(),
     confirmLabel: "Delete for good",
   });
 }

@@ -5,7 +5,8 @@ export const isOver = (status) => ["succeeded", "failed", "cancelled"].includes(
 
 /* While a job waits in line its place changes before the job ends, so the wait is short; once it runs, long. */
 const WAIT_S = { queued: 2, running: 25 };
-const CROWDED_WAIT_S = 1; // while other jobs want to ask as well
+const CROWDED_WAIT_S = { queued: 0, running: 1 }; // while other jobs want to ask as well
+const CROWDED_PAUSE_MS = 1500; // so that a place in line is at most two seconds old, however many wait
 /* A browser holds six connections to one server: more long polls would keep uploads and pictures waiting. */
 const AT_ONCE = 3;
 const PAUSE_MS = 400; // between two answers, should the server answer a long poll at once
@@ -36,11 +37,15 @@ export async function watchScan(id, onScan, { onOffline = () => {}, signal, stat
   let state = status;
   while (!signal?.aborted) {
     try {
-      const scan = await inTurn(() => getScan(id, line.length ? CROWDED_WAIT_S : WAIT_S[state] ?? 2, signal));
+      let isCrowded = false;
+      const scan = await inTurn(() => {
+        isCrowded = line.length > 0;
+        return getScan(id, (isCrowded ? CROWDED_WAIT_S : WAIT_S)[state] ?? 2, signal);
+      });
       state = scan.segmentation.status;
       onScan(scan);
       if (isOver(state)) return scan;
-      await pause(PAUSE_MS);
+      await pause(isCrowded ? CROWDED_PAUSE_MS : PAUSE_MS);
     } catch (error) {
       if (error.name === "AbortError" || error.status === 404) return null;
       onOffline(error);

@@ -3,9 +3,11 @@ import { actOnRun, adoptCard, fillCard, followCard, showState } from "./cards.js
 import { isTyping } from "./dialogs.js";
 import { fileSize } from "./format.js";
 import { isOver } from "./jobs.js";
+import { showName } from "./names.js";
+import { refreshTimes } from "./times.js";
 import { uploadFile } from "./uploads.js";
 
-const AT_ONCE = 3; // uploads side by side; more only share the same line
+const AT_ONCE = 1; // one after the other: scans are stored, and stand in line, in the order in which they were chosen
 
 const form = document.getElementById("drop");
 const input = document.getElementById("files");
@@ -18,7 +20,7 @@ let active = 0;
 
 function newCard(name) {
   const card = document.getElementById("card-template").content.firstElementChild.cloneNode(true);
-  card.querySelector('[data-slot="name"]').textContent = name;
+  showName(card.querySelector('[data-slot="name"]'), name);
   list.prepend(card);
   document.getElementById("recent-empty").hidden = true;
   document.getElementById("all-scans").hidden = false;
@@ -138,5 +140,26 @@ for (const sample of document.querySelectorAll(".sample")) {
 window.addEventListener("pageshow", () => {
   for (const sample of document.querySelectorAll(".sample")) sample.disabled = false;
 });
+
+/* ---- a tab that is looked at again shows what others did meanwhile ---- */
+const isBusy = () => document.hidden || uploads.size > 0 || waiting.length > 0
+  || list.querySelector('[data-state="uploading"], [data-state="rejected"]') !== null || document.querySelector("dialog[open]") !== null;
+const keyOf = ({ dataset }) => `${dataset.scan} ${dataset.segmentation}`;
+
+async function refreshList() {
+  if (isBusy()) return;
+  const page = await fetch("/").then((response) => (response.ok ? response.text() : "")).catch(() => "");
+  const fresh = new DOMParser().parseFromString(page, "text/html").getElementById("cards");
+  if (!fresh || isBusy()) return; // the server is away, or the reader has begun something
+  const cards = [...fresh.children];
+  const known = new Map([...list.children].map((card) => [keyOf(card), card]));
+  if (cards.map(keyOf).join() === [...known.keys()].slice(0, cards.length).join() && cards.length > 0) return;
+  list.replaceChildren(...cards.map((card) => known.get(keyOf(card)) ?? card));
+  document.getElementById("recent-empty").hidden = cards.length > 0;
+  document.getElementById("all-scans").hidden = cards.length === 0;
+  refreshTimes(list);
+  for (const card of cards) if (card.isConnected) adoptCard(card);
+}
+document.addEventListener("visibilitychange", refreshList);
 
 for (const card of list.children) adoptCard(card);

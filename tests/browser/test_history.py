@@ -21,7 +21,7 @@ def scan_ids(portal: RunningPortal) -> dict[str, str]:
 
 
 def names(page: Page) -> list[str]:
-    return page.locator("#history tbody .cell-name a").all_inner_texts()
+    return [link.get_attribute("title") or "" for link in page.locator("#history tbody .cell-name a").all()]
 
 
 def test_scans_are_found_by_name_filtered_and_sorted(page: Page, scan_ids: dict[str, str]) -> None:
@@ -85,6 +85,38 @@ def test_selected_scans_are_deleted_by_keys_once_asked(page: Page, portal: Runni
 
     expect(page.locator("#notices")).to_contain_text("3 scans deleted.")
     assert [portal.json("GET", f"/api/v1/scans/{scan_id}")[0] for scan_id in ids] == [404] * 3
+
+
+def test_a_selection_comes_back_to_its_list_and_says_what_goes(page: Page, portal: RunningPortal) -> None:
+    for n in range(2):
+        portal.wait(portal.upload(phantoms.render("clear"), f"some-{n}.png")["id"])
+    page.goto("/scans?q=some-&sort=name")
+    page.get_by_label("Select some-1.png").check()
+    page.locator("#bulk-delete").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("some-1.png")
+    expect(dialog).to_contain_text("file name “some-”")
+
+    dialog.get_by_role("button", name="Delete for good").click()
+
+    expect(page.locator("#notices")).to_contain_text("1 scan deleted.")
+    assert "q=some-" in page.url
+    assert names(page) == ["some-0.png"]
+
+
+def test_after_back_the_filters_say_what_the_address_says(page: Page, lesion_id: str) -> None:
+    page.goto("/scans?q=kept-")
+    page.get_by_label("Verdict").select_option("no_tumor")
+    page.wait_for_url(re.compile(r"verdict=no_tumor"))
+    page.go_back()
+    page.wait_for_url(re.compile(r"q=kept-$"))
+    expect(page.get_by_label("Verdict")).to_have_value("")
+    expect(page.locator("#filters")).not_to_have_attribute("data-loading", "")
+
+
+def test_days_in_the_wrong_order_are_said(page: Page) -> None:
+    page.goto("/scans?from=2026-02-02&to=2026-01-01")
+    expect(page.locator("#filter-problem")).to_contain_text("later")
 
 
 def test_a_row_turns_to_its_verdict_without_a_reload(page: Page, portal: RunningPortal) -> None:

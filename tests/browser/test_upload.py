@@ -70,3 +70,28 @@ def test_a_phantom_is_tried_with_one_click_and_says_that_it_is_one(page: Page) -
     page.wait_for_selector("#viewer[data-drawn]")
     expect(page.locator("#verdict")).to_have_text("No tumor found")
     expect(page.locator(".result-head")).to_contain_text("Synthetic phantom")
+
+
+def test_files_are_stored_in_the_order_in_which_they_were_chosen(page: Page, portal: RunningPortal) -> None:
+    names = [f"ordered-case-of-a-long-name-{n:02d}.png" for n in range(5)]
+    page.goto("/")
+    drop_files(page, dict.fromkeys(names, phantoms.render("clear")))
+    for name in names:
+        card(page, name, "succeeded")
+
+    listed = portal.json("GET", "/api/v1/scans?q=ordered-case")[1]["scans"]
+    assert [scan["filename"] for scan in reversed(listed)] == names
+    # The end of a long name, which tells the slices apart, stays in sight.
+    tail = card(page, names[3]).locator('[data-slot="name-tail"]')
+    expect(tail).to_have_text("-name-03.png")
+    assert tail.evaluate("(tail) => tail.scrollWidth <= tail.clientWidth")
+
+
+def test_a_tab_that_is_looked_at_again_shows_what_others_did(page: Page, portal: RunningPortal) -> None:
+    page.goto("/")
+    scan = portal.wait(portal.upload(phantoms.render("clear"), "elsewhere.png")["id"])
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(card(page, "elsewhere.png", "succeeded")).to_contain_text("No tumor found")
+    portal.call("DELETE", f"/api/v1/scans/{scan['id']}")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator(f'[data-scan="{scan["id"]}"]')).to_have_count(0)
