@@ -1,5 +1,7 @@
 """/api/v1/scans: upload, list, read, wait, pictures, run again, delete."""
 
+from io import BytesIO
+from pathlib import PurePosixPath
 from typing import Any
 
 from flask import Response, request, send_file
@@ -164,8 +166,13 @@ def download(query: dict[str, Any], scan_id: str) -> Response:
         scan = scans.get(session, scan_id)
         row = segmentations.finished(session, scan, query.get("segmentation"))
         described = scan_json(session, scan, row)
-    response = Response(pictures.archive(portal(), scan, row, described), mimetype="application/zip")
-    response.headers["Content-Disposition"] = f'attachment; filename="glioscope-{scan_id[:8]}.zip"'
+    response = send_file(
+        BytesIO(pictures.archive(portal(), scan, row, described)),
+        mimetype="application/zip",
+        as_attachment=True,
+        download_name=f"{PurePosixPath(scan.filename).stem}.zip",
+    )
+    response.headers["Cache-Control"] = "no-store"
     return response
 
 

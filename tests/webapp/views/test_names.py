@@ -67,6 +67,13 @@ def test_the_originals_header_is_one_safe_line(app: Flask, client: FlaskClient, 
     assert response.data == png_bytes()
 
 
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_the_archives_header_is_one_safe_line(app: Flask, client: FlaskClient, name: str) -> None:
+    header = client.get(f"{SCANS}/{finished(app, name)['id']}/download.zip").headers["Content-Disposition"]
+    assert header.startswith("attachment; filename") and header.rstrip('"').endswith(".zip")
+    assert header.isascii() and header.isprintable()
+
+
 def test_names_of_refused_files_are_escaped_too(client: FlaskClient) -> None:
     files = [("good.png", png_bytes()), ("<img src=x onerror=alert(1)>.png", b"%PDF-1.7 no picture")]
     send(client, *files, path="/scans", form={"csrf_token": token(client)})
