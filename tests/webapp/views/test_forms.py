@@ -130,3 +130,23 @@ def test_cancel_and_retry_lead_back_to_the_scan(client: FlaskClient) -> None:
         assert (response.status_code, response.headers["Location"]) == (303, f"/scans/{scan['id']}")
         assert heading in client.get(f"/scans/{scan['id']}").text
     assert post(client, f"/segmentations/{scan['segmentation']['id']}/retry").status_code == 409
+
+
+def test_bulk_actions_come_back_to_the_same_list(client: FlaskClient, app: Flask) -> None:
+    ids = [finished(app, name="a.png")["id"] for _ in range(2)]
+    query = "q=a&sort=name&cursor=x&next=//evil.example"
+    again = post(client, "/scans/bulk", action="rerun", scan=ids, query=query)
+    assert again.headers["Location"] == "/scans?q=a&sort=name"
+    asked = post(client, "/scans/bulk", action="delete", scan=ids, query=query)
+    assert 'name="query" value="q=a&amp;sort=name' in asked.text
+    done = post(client, "/scans/bulk", action="delete", scan=ids, query=query, confirmed="yes")
+    assert done.headers["Location"] == "/scans?q=a&sort=name"
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [("from=2026-02-02&to=2026-02-01", "later than the last"), ("from=yesterday", "is not a day"), ("q=a", None)],
+)
+def test_days_that_cannot_be_meant_are_said(client: FlaskClient, query: str, sentence: str | None) -> None:
+    page = client.get(f"/scans?{query}").text
+    assert sentence is None or sentence in page
