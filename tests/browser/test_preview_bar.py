@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.actions import eventually, fact, open_result, picture
+from tests.browser.actions import fact, open_result, picture
 
 pytestmark = pytest.mark.browser
 
@@ -68,7 +68,15 @@ def test_paper_shows_what_is_stored_and_the_preview_comes_back(page: Page, lesio
 def test_the_outline_shows_without_any_fill(page: Page, lesion_id: str) -> None:
     open_result(page, lesion_id)
     page.locator("#opacity").fill("0")
+    with_outline = drawn(page)
     page.keyboard.press("m")
-    without = picture(page, "overlay")
+    without = drawn(page)
     page.keyboard.press("m")
-    eventually(lambda: picture(page, "overlay") != without)
+    assert without != with_outline
+    assert drawn(page) == with_outline
+
+
+def drawn(page: Page) -> object:
+    """The overlay as the last change left it: what was asked for is drawn in the next frame."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
+    return picture(page, "overlay")
