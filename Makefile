@@ -13,7 +13,7 @@ run: install
 	@exec $(BIN)/python -m webapp.launch
 
 test: install-test
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 bench: install-test
 	$(BIN)/python -m bench $(BENCH)

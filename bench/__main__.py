@@ -1,6 +1,6 @@
 """`make bench`, or `python -m bench [PART ...]`: measure this machine and print the figures.
 
-Parts: uploads, history, engines; all of them by default.
+Parts: engines, evaluations, uploads, history and pages by default; recipes, which trains each one for some minutes.
 """
 
 import argparse
@@ -10,37 +10,56 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from bench import engines, history, uploads
+from bench import evaluation_pages, evaluations, history, uploads
 from bench.figures import Table
 from bench.machine import measure_noise, processor
 
+BY_DEFAULT = ("engines", "evaluations", "uploads", "history", "pages")
 START, END = "<!-- figures: written by `python -m bench --write` -->", "<!-- end of figures -->"
 
 
 def main(arguments: list[str]) -> None:
     """Measure what is asked for, print it as it comes, and write it where that is asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure a portal on this machine.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help="uploads, history, engines (default: all)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(BY_DEFAULT)} (default), recipes")
+    parser.add_argument("--slices", type=int, default=200, help="of the evaluated folder (default: 200; try 1000)")
     parser.add_argument("--scans", type=int, default=10_000, help="rows in the history (default: 10000; try 100000)")
+    parser.add_argument("--cases", type=int, default=10_000, help="of the evaluation whose pages are opened (as above)")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables into this Markdown file")
     options = parser.parse_args(arguments)
     parts: dict[str, Callable[[], Iterator[Table]]] = {
+        "engines": _measure_engines,
+        "evaluations": partial(evaluations.measure, options.slices),
         "uploads": uploads.measure,
         "history": partial(history.measure, options.scans),
-        "engines": engines.measure,
+        "pages": partial(evaluation_pages.measure, options.cases),
+        "recipes": _measure_recipes,
     }
     if unknown := set(options.parts) - parts.keys():
         parser.error(f"There is no part {', '.join(sorted(unknown))}; the parts are {', '.join(parts)}.")
-    command = " ".join(["python -m bench", *options.parts, f"--scans {options.scans}"])
+    sizes = f"--slices {options.slices} --scans {options.scans} --cases {options.cases}"
+    command = " ".join(["python -m bench", *options.parts, sizes])
     head = f"{processor()}. {datetime.now(UTC):%Y-%m-%d}, `{command}`."
     tables = [measure_noise()]
     print(f"{head}\n\n{tables[0].to_markdown()}\n", flush=True)
-    for name in options.parts or parts:
+    for name in options.parts or BY_DEFAULT:
         for table in parts[name]():
             tables.append(table)
             print(f"{table.to_markdown()}\n", flush=True)
     if options.write is not None:
         write(options.write, "\n\n".join([head, *(table.to_markdown() for table in tables)]))
+
+
+def _measure_engines() -> Iterator[Table]:
+    from bench import engines  # OpenVINO, and torch
+
+    return engines.measure()
+
+
+def _measure_recipes() -> Iterator[Table]:
+    from bench import recipes  # torch and Lightning: the other parts measure a process without them
+
+    return recipes.measure()
 
 
 def write(path: Path, figures: str) -> None:

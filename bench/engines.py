@@ -1,78 +1,141 @@
-"""One 256 x 256 slice through each engine, and a stack, with the threads that a worker has by default."""
+"""The engines on real slices, against each other and against what this machine's arithmetic can do.
 
+The limit is measured in the same run: one large product in each precision, on all cores that the engine uses.
+"""
+
+import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+import torch
+from PIL import Image
 
+from bench.arithmetic import CONVOLUTION, int8_limit, torch_limits
 from bench.figures import Table, median, ms, p95
-from bench.slices import CHECKPOINT
-from ml.cards import find_package, load_card
-from ml.engines import load_engine
+from bench.scripts import BATCH, load_network
+from bench.slices import slices
+from ml.cards import Card, find_package, load_card
+from ml.engines import Engine, load_engine
+from ml.engines.crops import find_crop
+from ml.engines.torch import TorchEngine
+from ml.preprocessing import place_on_grid, to_model_grid
 from webapp.domain.settings import PROJECT_ROOT
 
-ROUNDS = 30
-STACK_SLICES = 32
-STACK_ROUNDS = 7
+ROUNDS = 5
+SLICES = 24
 MODEL = "unet-vgg16-lgg"
+# Multiply-adds of one pixel of the U-Net with VGG16's encoder count twice: 49.5 GFLOP for 256 x 256, as
+# torch.utils.flop_counter counts them.
+GFLOP_A_SLICE = 49.5
+# Of it the coarse levels, which are computed for the whole slice always (ml.engines.cropped_graph).
+COARSE_GFLOP = 5.7
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to segment all slices: what to run, the work for its network, and in which precision."""
+
+    run: Callable[[], object]
+    gflop: float
+    precision: str
 
 
 def measure() -> Iterator[Table]:
-    """A table of one slice, and one of a stack."""
+    """One table of engines, one of single slices."""
     package = find_package(MODEL, [PROJECT_ROOT / "ml" / "weights"])
-    int8 = load_engine(package, "openvino")
-    pixels = np.random.default_rng(0).integers(0, 255, (STACK_SLICES, 256, 256, 3), dtype=np.uint8)
-    runs: dict[str, Callable[[], object]] = {"OpenVINO int8": lambda: int8.probability_map(pixels[:1])}
-    if CHECKPOINT.is_file():
-        runs |= _torch_runs(pixels[:1])
-    note = "" if len(runs) > 1 else "torch was left out: GLIOSCOPE_TEST_DATA has no bootstrap checkpoint."
-    yield _table("One slice of 256 x 256 through the engines", _interleaved(runs, ROUNDS), note)
-    yield _table(
-        f"A stack of {STACK_SLICES} slices, OpenVINO int8",
-        _interleaved(
-            {
-                "side by side, as served": lambda: int8.probability_map(pixels),
-                "slice by slice": lambda: [int8.probability_map(pixels[i : i + 1]) for i in range(STACK_SLICES)],
-            },
-            STACK_ROUNDS,
-        ),
-    )
-
-
-def _torch_runs(pixels: np.ndarray) -> dict[str, Callable[[], object]]:
-    import torch
-
-    from ml.engines.torch import TorchEngine
-    from ml.networks import build_network, load_weights, read_checkpoint
-    from ml.preprocessing import to_model_grid
-
-    card = load_card(find_package(MODEL, [PROJECT_ROOT / "ml" / "weights"]))
-    single = TorchEngine.from_checkpoint(CHECKPOINT, card, device="cpu")
-    network = load_weights(build_network(card.architecture), read_checkpoint(CHECKPOINT).weights).to(torch.bfloat16)
-
-    def half() -> object:
-        with torch.inference_mode():
-            inputs = torch.from_numpy(to_model_grid(pixels, card.input)).to(torch.bfloat16)
-            return torch.sigmoid(network(inputs)[:, 0].float()).numpy()
-
-    return {"torch float32": lambda: single.probability_map(pixels), "torch bfloat16": half}
-
-
-def _interleaved(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(rounds + 1):
-        for name, run in runs.items():
-            started = time.perf_counter()
-            run()
-            if number > 0:  # the first one compiles and allocates
-                seconds[name].append(time.perf_counter() - started)
-    return seconds
-
-
-def _table(title: str, seconds: dict[str, list[float]], note: str = "") -> Table:
+    card = load_card(package)
+    stack = _real_slices()
+    limits = {"int8": int8_limit(), **torch_limits()}
+    served = load_engine(package, "openvino")
+    candidates = {
+        "OpenVINO int8, as served": Candidate(lambda: served.infer(stack), _gflop(stack, card), "int8"),
+        **_torch_candidates(package, stack, has_bfloat16=limits["bfloat16"] > limits["float32"]),
+    }
+    seconds = _interleaved(candidates)
     first = median(next(iter(seconds.values())))
-    rows = tuple(
-        (name, ms(min(taken)), ms(median(taken)), ms(p95(taken)), f"{median(taken) / first:.2f}")
-        for name, taken in seconds.items()
+    rows = []
+    for name, candidate in candidates.items():
+        taken, limit = median(seconds[name]), limits[candidate.precision]
+        reached = candidate.gflop / taken
+        rows.append(
+            (
+                name,
+                ms(taken / len(stack)),
+                f"{taken / first:.2f}",
+                f"{candidate.gflop / len(stack) / GFLOP_A_SLICE:.2f}",
+                f"{reached:.0f}",
+                f"{limit:.0f}",
+                f"{reached / limit:.0%}",
+            )
+        )
+    note = (
+        f"{len(stack)} real slices of 256 x 256 in one call, both resizes and the sigmoid included; medians of {ROUNDS}"
+        " rounds, interleaved. Computed: the share of a whole slice's operations that is left by crops. Limit: a"
+        f" {CONVOLUTION[2]} x {CONVOLUTION[2]} convolution of {CONVOLUTION[0]} channels in OpenVINO for int8, a large"
+        " matrix product in torch for the others; a convolution by Winograd's method can pass it."
     )
-    return Table(title, ("engine", "least ms", "median ms", "p95 ms", "median / first's"), rows, note)
+    if limits["bfloat16"] <= limits["float32"]:
+        note += (
+            f" bfloat16 was left out: this processor multiplies it more slowly ({limits['bfloat16']:.0f} GFLOP/s) than"
+            f" float32 ({limits['float32']:.0f})."
+        )
+    head = ("engine", "ms a slice", "times first's", "computed", "GFLOP/s", "limit", "share of the limit")
+    yield Table("Engines and the limit of the arithmetic", head, tuple(rows), note)
+    yield _single(served, stack)
+
+
+def _single(engine: Engine, stack: np.ndarray) -> Table:
+    """Slices one by one, as uploads come."""
+    seconds = []
+    for pixels in stack:
+        began = time.perf_counter()
+        engine.infer(pixels[None])
+        seconds.append(time.perf_counter() - began)
+    row = (engine.name, ms(min(seconds)), ms(median(seconds)), ms(p95(seconds)))
+    return Table(f"{len(stack)} slices one by one", ("engine", "least ms", "median ms", "p95 ms"), (row,))
+
+
+def _real_slices() -> np.ndarray:
+    """uint8 (N, 256, 256, 3); synthetic ones where there are no real ones."""
+    found = [np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for _, data in slices(SLICES)]
+    return np.stack([pixels for pixels in found if pixels.shape == (256, 256, 3)])
+
+
+def _gflop(stack: np.ndarray, card: Card) -> float:
+    """What the network computes for all slices, each cropped as the card says."""
+    crops = [find_crop(grid, card.crops) for grid in place_on_grid(stack, card.input)]
+    shares = [crop.height * crop.width / (card.input.size[0] * card.input.size[1]) for crop in crops]
+    return sum(COARSE_GFLOP + (GFLOP_A_SLICE - COARSE_GFLOP) * share for share in shares)
+
+
+def _torch_candidates(package: Path, stack: np.ndarray, has_bfloat16: bool) -> dict[str, Candidate]:
+    card = replace(load_card(package), crops=())
+    single = TorchEngine(load_network(package), card, device="cpu")
+    gflop = _gflop(stack, card)
+    candidates = {"torch float32": Candidate(lambda: single.infer(stack), gflop, "float32")}
+    if not has_bfloat16:
+        return candidates
+    half = load_network(package).to(memory_format=torch.channels_last, dtype=torch.bfloat16)
+
+    def run_half() -> None:
+        for start in range(0, len(stack), BATCH):
+            inputs = torch.from_numpy(to_model_grid(stack[start : start + BATCH], card.input))
+            with torch.inference_mode():
+                half(inputs.to(torch.bfloat16).contiguous(memory_format=torch.channels_last))
+
+    candidates[f"torch bfloat16, batches of {BATCH}"] = Candidate(run_half, gflop, "bfloat16")
+    return candidates
+
+
+def _interleaved(candidates: Mapping[str, Candidate]) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for number in range(ROUNDS + 1):
+        for name, candidate in candidates.items():
+            began = time.perf_counter()
+            candidate.run()
+            if number > 0:  # the first one compiles and allocates
+                seconds[name].append(time.perf_counter() - began)
+    return seconds

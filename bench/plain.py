@@ -9,16 +9,12 @@ import os
 import uuid
 from pathlib import Path
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from flask import Flask, Response, jsonify, request
 from PIL import Image
 
+from bench.panels import save_panels
 from ml.networks import UNET_VGG16, build_network, load_weights, read_checkpoint
 
 MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
@@ -52,19 +48,3 @@ def predict() -> Response:
         coverage_percent=float(100 * mask.mean()),
         max_probability=float(probability.max()),
     )
-
-
-def save_panels(path: Path, pixels: np.ndarray, probability: np.ndarray, mask: np.ndarray) -> None:
-    """Scan, mask, overlay and heatmap with a colour bar. pixels: uint8 (H, W, 3); the others (H, W)."""
-    overlay = pixels.copy()
-    overlay[mask] = (255, 77, 106)
-    figure, axes = plt.subplots(1, 4, figsize=(12, 3.4))
-    for axis, title, panel in zip(
-        axes, ("Scan", "Mask", "Overlay", "Probability"), (pixels, mask, overlay, probability), strict=True
-    ):
-        shown = axis.imshow(panel, cmap="inferno" if title == "Probability" else "gray", vmin=0, vmax=1)
-        axis.set_title(title)
-        axis.axis("off")
-    figure.colorbar(shown, ax=axes[3])
-    figure.savefig(path, dpi=100)
-    plt.close(figure)

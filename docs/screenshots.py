@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
@@ -16,12 +17,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from ml.scans import phantoms  # noqa: E402
+from ml.scans.phantom_anatomy import Lesion, draw_slice  # noqa: E402
 from tests.browsers import chromium_browser  # noqa: E402
 from tests.running import RunningPortal, running_portal  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 LARGEST_BYTES = 300_000
 DESK = {"width": 1440, "height": 900}
+PATIENTS = 8
 PHONE = {"width": 390, "height": 844}
 
 
@@ -41,6 +44,9 @@ def main() -> None:
         save(page, "stack")
         page.goto("/scans")
         save(page, "history")
+        evaluation_id = evaluate_phantoms(portal)
+        page.goto(f"/evaluations/{evaluation_id}")
+        save(page, "evaluation")
         phone = new_page(browser, portal, PHONE, 2)
         open_result(phone, ids["lesion"])
         save(phone, "phone")
@@ -58,6 +64,23 @@ def add_phantom(page: Page, title: str) -> str:
     page.get_by_role("button", name=title).click()
     page.wait_for_selector("#viewer[data-drawn]")
     return page.locator("#viewer").get_attribute("data-scan") or ""
+
+
+def evaluate_phantoms(portal: RunningPortal) -> str:
+    """Evaluate drawn patients with known lesions below the default root; gives the evaluation's id."""
+    data = portal.folder / "instance" / "datasets" / "phantoms"
+    for seed in range(PATIENTS):
+        folder = data / f"phantom_{seed + 1}"
+        folder.mkdir(parents=True)
+        lesion = Lesion(0.3 * (-1) ** seed, 0.03 * seed - 0.1, 0.08 + 0.02 * seed, 0.1 + 0.015 * seed, 3.0, 2.6)
+        for index, level in enumerate(np.linspace(-0.4, 0.5, 7)):
+            pixels, truth = draw_slice(100 + seed, index, float(level), lesion)
+            Image.fromarray(pixels).save(folder / f"slice_{index + 1}.png")
+            Image.fromarray(truth).save(folder / f"slice_{index + 1}_mask.png")
+    _, evaluation = portal.json("POST", "/api/v1/evaluations", {"path": str(data), "name": "Synthetic phantoms"})
+    while evaluation["status"] in ("queued", "running"):
+        _, evaluation = portal.json("GET", f"/api/v1/evaluations/{evaluation['id']}?wait=10")
+    return str(evaluation["id"])
 
 
 def open_result(page: Page, scan_id: str) -> None:

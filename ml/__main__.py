@@ -10,6 +10,7 @@ from ml.cards import PackageError
 from ml.commands import COMMANDS
 from ml.datasets import DatasetError
 from ml.engines import EngineError
+from ml.training.errors import TrainingError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         return options.run(options)
-    except (PackageError, DatasetError, EngineError) as error:
+    except (PackageError, DatasetError, EngineError, TrainingError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
     except OSError as error:  # a full disk, a folder without permission: the operator's to mend, no traceback
         sys.stderr.write(f"{type(error).__name__}: {error}\n")

@@ -1,7 +1,7 @@
 """Model cards: what a model package says about itself, read from `card.json` and checked.
 
 A model package is a folder: `card.json`, and the files that the card lists with their sha256 (`model.safetensors`,
-`int8.xml`, `int8.bin`). The folder's name is the package's name. This module never imports torch.
+`int8.xml`, `int8.bin`, `familiarity.npz`). The folder's name is the package's name. This module never imports torch.
 
 PackageError
 ├── PackageNotFoundError   no package of that name in the directories searched
@@ -24,10 +24,15 @@ CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
 INT8_GRAPH_FILE = "int8.xml"
 INT8_WEIGHTS_FILE = "int8.bin"
+FAMILIARITY_FILE = "familiarity.npz"
 
 # The name is a folder's name and a part of a URL: nothing in it needs escaping or can leave the directory.
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MAX_CARD_BYTES = 1_000_000
+# The parity gate: how far the mean patient Dice of a served form may lie from torch fp32's, and the share (0 to 1) of
+# slices with its verdict.
+MOST_DICE_DELTA = 0.002
+LEAST_VERDICTS_EQUAL = 0.995
 
 
 class PackageError(Exception):
@@ -48,23 +53,29 @@ class PackageFileError(PackageError):
 
 @dataclass(frozen=True)
 class Architecture:
-    """The network's shape, enough to build it again."""
+    """The network's shape, enough to build it again. options: of the network, such as decoder_attention_type."""
 
     network: str
     encoder: str
     in_channels: int
     classes: int
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class InputConvention:
-    """What the network takes: x = (v / 255 - mean) / std per channel, on a grid of `size` (height, width)."""
+    """What the network takes: x = (v / 255 - mean) / std per channel, on a grid of `size` (height, width).
+
+    planes: which of a scan's three planes (0, 1, 2) becomes each channel; None: all three in order.
+    """
 
     size: tuple[int, int]
     channels: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     grey: str | None = None  # in words: how a scan with one channel becomes three; the scan's reader does it
+    planes: tuple[int, ...] | None = None
+    is_equalized: bool = False  # each channel's histogram is equalised on the model's grid
 
 
 @dataclass(frozen=True)
@@ -103,8 +114,46 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class TemperatureScaling:
+    """Logits divided by one number, which is in the weights (Guo et al., ICML 2017), and what it did for confidence.
+
+    ECE: expected calibration error, 15 bins; in doubt: over pixels with p >= 0.05 alone, before and after each its own.
+    """
+
+    temperature: float
+    ece_before: float | None
+    ece_after: float | None
+    ece_in_doubt_before: float | None
+    ece_in_doubt_after: float | None
+    patients: int
+    set: str | None = None
+
+
+@dataclass(frozen=True)
+class FamiliarityFacts:
+    """The input check (ml.familiarity): its limit, the shares (0 to 1) that it warns about, and how well it separates.
+
+    auroc, warned_others: validation slices against images that are no brains, drawn by ml.non_brains.
+    """
+
+    method: str
+    limit: float
+    training_slices: int
+    validation_slices: int
+    warned_share: float
+    warned_share_grey: float
+    other_images: int
+    auroc: float
+    warned_others: float
+    warned_by_kind: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Parity:
-    """A served form beside torch fp32: the change of mean Dice, the share (0 to 1) of slices with equal verdicts."""
+    """A served form beside torch fp32: the change of mean Dice, the shares (0 to 1) of slices with equal verdicts.
+
+    warnings_equal: of slices on which the input check agrees; None without one.
+    """
 
     patient_dice_delta: float | None
     verdicts_equal: float
@@ -112,6 +161,12 @@ class Parity:
     patients: int
     against: str = "torch fp32"
     slice_dice_delta: float | None = None
+    warnings_equal: float | None = None
+
+    @property
+    def is_close(self) -> bool:
+        """Whether the form may stand in for its reference unasked: Dice within 0.002, verdicts equal on 99.5 %."""
+        return abs(self.patient_dice_delta or 0.0) <= MOST_DICE_DELTA and self.verdicts_equal >= LEAST_VERDICTS_EQUAL
 
 
 @dataclass(frozen=True)
@@ -127,8 +182,12 @@ class Card:
     files: Mapping[str, PackageFile]
     title: str | None = None
     chosen_on: str | None = None
+    # Height and width of the crops to the brain that the package was measured with (ml.engines.crops).
+    crops: tuple[tuple[int, int], ...] = ()
     training: Training = field(default_factory=Training)
     metrics: tuple[Metric, ...] = ()
+    temperature: TemperatureScaling | None = None
+    familiarity: FamiliarityFacts | None = None
     parity: Mapping[str, Parity] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     licence: str | None = None
@@ -235,10 +294,17 @@ def _check(card: Card) -> None:
         "architecture.classes": card.architecture.classes >= 1,
         "input.size": all(16 <= side <= 4096 for side in card.input.size),
         "input.channels": len(card.input.channels) == channels,
+        "input.planes": card.input.planes is None
+        or (len(card.input.planes) == channels and set(card.input.planes) <= {0, 1, 2}),
         "input.mean": len(card.input.mean) == channels and all(map(isfinite, card.input.mean)),
         "input.std": len(card.input.std) == channels and all(isfinite(s) and s > 0 for s in card.input.std),
         "threshold": 0 <= card.threshold <= 1,
         "min_tumor_pixels": 0 <= card.min_tumor_pixels <= card.input.size[0] * card.input.size[1],
+        "crops": all(
+            side % 16 == 0 and 0 < side <= most  # ml.engines.crops.STRIDE
+            for size in card.crops
+            for side, most in zip(size, card.input.size, strict=True)
+        ),
         "files": all(
             Path(name).name == name and re.fullmatch("[0-9a-f]{64}", f.sha256) for name, f in card.files.items()
         ),

@@ -12,6 +12,7 @@ import numpy as np
 
 from ml.datasets.case import IMAGE_SUFFIXES, DatasetError
 from ml.engines import Engine
+from ml.familiarity import warnings_of
 from ml.masks import Measures, measure, min_pixels_on_grid, tumor_mask
 from ml.rendering import cutout_image, encode_png, mask_image, overlay_image
 from ml.scans import ScanError
@@ -30,6 +31,7 @@ COLUMNS = (
     "mask",
     "cutout",
     "overlay",
+    "warnings",
     "error",
 )
 _FOLDERS = ("masks", "cutouts", "overlays")
@@ -107,7 +109,8 @@ def _predict(engine: Engine, source: Source, folder: Path, threshold: float, dec
         pixels = np.load(stack)  # uint8 (N, H, W, 3)
     finally:
         stack.unlink(missing_ok=True)
-    q = engine.probability_map(pixels)
+    found = engine.infer(pixels)
+    q, warnings = found.q, " ".join(warnings_of(found.is_unlike))
     smallest = min_pixels_on_grid(engine.card.min_tumor_pixels, engine.card.input.size, *q.shape[1:])
     masks = tumor_mask(q, threshold, smallest)
     rows = []
@@ -128,7 +131,7 @@ def _predict(engine: Engine, source: Source, folder: Path, threshold: float, dec
                 path.write_bytes(encode_png(picture))
         one = slice(index, index + 1)
         measures = measure(q[one], masks[one], decoded.spacing_mm)
-        rows.append(_row(source, index, measures, files))
+        rows.append({**_row(source, index, measures, files), "warnings": warnings})
     return rows
 
 

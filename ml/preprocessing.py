@@ -1,6 +1,6 @@
 """From a scan's grid to the model's and back: the only resize in the project.
 
-Training, evaluation and the portal call these two functions, so a model sees the same pixels everywhere and every
+Training, evaluation and the portal call these functions, so a model sees the same pixels everywhere and every
 result is in the scan's own grid. A 256 x 256 scan and a 256 x 256 model need no resize: both functions then leave every
 pixel where it is. This module never imports torch.
 """
@@ -8,7 +8,7 @@ pixel where it is. This module never imports torch.
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ml.cards import InputConvention
 
@@ -37,23 +37,53 @@ def letterbox(height: int, width: int, size: tuple[int, int]) -> Letterbox:
 def to_model_grid(pixels: np.ndarray, convention: InputConvention) -> np.ndarray:
     """Slices as the network takes them.
 
-    pixels: uint8 (N, H, W, 3). Returns float32 (N, 3, h, w), contiguous, x = (v / 255 - mean) / std. What lies outside
-    the scan is black (v = 0), as a scan's background is. Pillow's bilinear filter, which averages where it shrinks.
+    pixels: uint8 (N, H, W, 3). Returns float32 (N, C, h, w), contiguous, x = (v / 255 - mean) / std.
     """
+    return normalize(place_on_grid(pixels, convention), convention)
+
+
+def place_on_grid(pixels: np.ndarray, convention: InputConvention) -> np.ndarray:
+    """The convention's planes on the model's grid, before they are normalised (training augments in between).
+
+    pixels: uint8 (N, H, W, 3). Returns uint8 (N, h, w, C); what lies outside the scan is black (v = 0), as a scan's
+    background is. Pillow's bilinear filter, which averages where it shrinks.
+    """
+    if convention.planes is not None and convention.planes != tuple(range(pixels.shape[3])):
+        pixels = pixels[..., list(convention.planes)]
     count, height, width, channels = pixels.shape
-    box = letterbox(height, width, convention.size)
     if (height, width) == convention.size:
         grid = pixels
     else:
+        box = letterbox(height, width, convention.size)
         grid = np.zeros((count, *convention.size, channels), dtype=np.uint8)
         for index in range(count):
-            small = Image.fromarray(pixels[index]).resize((box.width, box.height), Image.Resampling.BILINEAR)
-            grid[index, box.top : box.top + box.height, box.left : box.left + box.width] = np.asarray(small)
+            small = _resize(pixels[index], box, Image.Resampling.BILINEAR)
+            grid[index, box.top : box.top + box.height, box.left : box.left + box.width] = small
+    return _equalize(grid) if convention.is_equalized else grid
+
+
+def place_labels_on_grid(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An expert's labels where `place_on_grid` puts their slice. labels: uint8 (H, W). Returns uint8 (h, w).
+
+    Nearest neighbour: no label is invented between two others.
+    """
+    if labels.shape == size:
+        return labels
+    box = letterbox(*labels.shape, size)
+    grid = np.zeros(size, dtype=np.uint8)
+    small = _resize(labels[..., None], box, Image.Resampling.NEAREST)[..., 0]
+    grid[box.top : box.top + box.height, box.left : box.left + box.width] = small
+    return grid
+
+
+def normalize(grid: np.ndarray, convention: InputConvention) -> np.ndarray:
+    """uint8 (N, h, w, C) of any size -> float32 (N, C, h, w), contiguous, x = (v / 255 - mean) / std."""
+    count, height, width, channels = grid.shape
     mean = np.asarray(convention.mean, dtype=np.float32)
     std = np.asarray(convention.std, dtype=np.float32)
     # A table of 256 values a channel: the same arithmetic once per grey level, not once per pixel.
-    levels = (np.arange(256, dtype=np.float32)[:, None] / np.float32(255) - mean) / std  # (256, 3)
-    inputs = np.empty((count, channels, *convention.size), dtype=np.float32)
+    levels = (np.arange(256, dtype=np.float32)[:, None] / np.float32(255) - mean) / std  # (256, C)
+    inputs = np.empty((count, channels, height, width), dtype=np.float32)
     for channel in range(channels):
         np.take(levels[:, channel], grid[..., channel], out=inputs[:, channel])
     return inputs
@@ -80,3 +110,20 @@ def to_scan_grid(probabilities: np.ndarray, height: int, width: int) -> np.ndarr
 def quantize(probabilities: np.ndarray) -> np.ndarray:
     """q = round(255 p) as uint8, p clipped to [0, 1]; any shape. Halves round to even, as NumPy does."""
     return np.rint(np.clip(probabilities, 0, 1) * 255).astype(np.uint8)
+
+
+def _resize(pixels: np.ndarray, box: Letterbox, method: Image.Resampling) -> np.ndarray:
+    """uint8 (H, W, C), C of 1 or 3 -> uint8 (box.height, box.width, C)."""
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
+    small = np.asarray(image.resize((box.width, box.height), method))
+    return small.reshape(box.height, box.width, pixels.shape[2])
+
+
+def _equalize(grid: np.ndarray) -> np.ndarray:
+    """Each channel of each slice with a flat histogram (Pillow's global equalisation). uint8 (N, h, w, C), a copy."""
+    equal = np.empty_like(grid)
+    for index in range(len(grid)):
+        for channel in range(grid.shape[3]):
+            plane = Image.fromarray(np.ascontiguousarray(grid[index, ..., channel]))
+            equal[index, ..., channel] = np.asarray(ImageOps.equalize(plane))
+    return equal

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.dealing import FileScheduling, slow_files_first
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+    from xdist.remote import Producer
 
 _DEFAULT_DATA = Path(__file__).resolve().parents[1].parent / "shared"
 
@@ -38,6 +41,23 @@ def chromium() -> "Iterator[Browser]":
 def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Report a measured figure: it is printed at the end of the run, also of a run on several processes."""
     return lambda text: record_property("figure", text)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--no-loadscope-reorder`, files are dealt out in this order."""
+    slow_files_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> FileScheduling:
+    """On several processes: a file at a time."""
+    return FileScheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str) -> None:
+    """Name the test at once: a run that is ended before its summary would not say."""
+    print(f"\na process died in {crashitem}", flush=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

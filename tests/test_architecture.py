@@ -13,9 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # For each part, what of ours it may import. `ml` is split by what needs torch.
 WITH_TORCH = (
     "ml.networks",
-    "ml.packages",
-    "ml.parity",
-    "ml.quantization",
+    "ml.packaging",
+    "ml.training",
     "ml.engines.torch",
     "ml.commands",
     "ml.__main__",

@@ -4,10 +4,12 @@ import click
 from flask import Flask
 
 from webapp.context import portal
+from webapp.evaluation_cli import group as evaluation_commands
 
 
 def register(app: Flask) -> None:
     """Install the commands."""
+    app.cli.add_command(evaluation_commands)
 
     @app.cli.command("migrate")
     def migrate() -> None:

@@ -32,6 +32,10 @@ class PortalCollector(Collector):
         for status, count in figures.jobs_by_status.items():
             jobs.add_metric([status], count)
         yield jobs
+        chunks = GaugeMetricFamily("glioscope_evaluation_chunks", "Chunks of evaluations by state", labels=["status"])
+        for status, count in figures.chunks_by_status.items():
+            chunks.add_metric([status], count)
+        yield chunks
         yield GaugeMetricFamily(
             "glioscope_queue_age_seconds", "How long the oldest queued job has waited", figures.queue_age_s
         )

@@ -6,13 +6,21 @@ from typing import Any
 from flask import url_for
 from sqlalchemy.orm import Session
 
+from ml.familiarity import UNLIKE
 from ml.scans import WARNINGS
 from webapp.domain import jobs
 from webapp.domain.catalog import CatalogEntry
 from webapp.domain.models import Scan, Segmentation
 
-# Warnings are kept as codes and shown with their sentences: the readers' own, and the portal's.
-SENTENCES = {**WARNINGS, "synthetic": "This scan is a synthetic phantom, not a patient."}
+# Warnings are kept as codes and shown with their sentences: the readers' own, the model's, and the portal's.
+SENTENCES = {
+    **WARNINGS,
+    UNLIKE: (
+        "The model finds this scan unlike the brain MRI slices that it was trained on; its verdict and confidence may"
+        " mean nothing here."
+    ),
+    "synthetic": "This scan is a synthetic phantom, not a patient.",
+}
 
 
 def scan_json(session: Session, scan: Scan, shown: Segmentation | None = None) -> dict[str, Any]:

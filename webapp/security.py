@@ -34,6 +34,7 @@ HEADERS = {
 }
 # 200 ids of a bulk form take 8 kB, a JSON body less.
 MOST_TEXT_BYTES = 1_048_576
+TAKE_ARCHIVES = frozenset({"api-evaluations.EvaluationCollection", "evaluations.create"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 csrf = CSRFProtect()
@@ -55,7 +56,7 @@ def register(app: Flask, settings: Settings) -> None:
     app.before_request(_name_request)
     app.before_request(partial(refuse_foreign_hosts, _host_names(settings.allowed_hosts)))
     app.before_request(refuse_foreign_sites)
-    app.before_request(limit_body)
+    app.before_request(partial(limit_body, settings.max_archive_bytes))
     csrf.init_app(app)
     app.after_request(_add_headers)
 
@@ -69,10 +70,12 @@ def refuse_foreign_hosts(names: frozenset[str]) -> None:
         raise SecurityError
 
 
-def limit_body() -> None:
-    """Only an upload is large: other bodies are read whole, so they have a small limit."""
+def limit_body(max_archive_bytes: int) -> None:
+    """Only an upload is large: other bodies are read whole, so they have a small limit. An archive has its own."""
     if request.mimetype != "multipart/form-data":
         request.max_content_length = MOST_TEXT_BYTES
+    elif request.endpoint in TAKE_ARCHIVES:
+        request.max_content_length = max_archive_bytes + MOST_TEXT_BYTES
 
 
 def refuse_foreign_sites() -> None:

@@ -17,11 +17,15 @@ class LeaseLost(Exception):
 
 
 class Heartbeat:
-    """Renews a claim's lease in a thread of its own for the length of a `with` block."""
+    """Renews a claim's lease in a thread of its own for the length of a `with` block.
 
-    def __init__(self, portal: Portal, held: jobs.Claim) -> None:
+    timeout_s: after which it is not renewed any more; by default a segmentation's.
+    """
+
+    def __init__(self, portal: Portal, held: jobs.Claim, timeout_s: float | None = None) -> None:
         self._portal = portal
         self._held = held
+        self._timeout_s = timeout_s or portal.settings.job_timeout_s
         self._stopped = threading.Event()
         self._is_lost = False
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -46,9 +50,7 @@ class Heartbeat:
         while not self._stopped.wait(settings.heartbeat_s):
             try:
                 with self._portal.database.write() as session:
-                    is_held = jobs.extend(
-                        session, self._held, lease_s=settings.lease_s, timeout_s=settings.job_timeout_s
-                    )
+                    is_held = jobs.extend(session, self._held, lease_s=settings.lease_s, timeout_s=self._timeout_s)
             except DatabaseUnavailable:
                 # The lease may outlast the database's absence; if not, another attempt runs and this one is fenced.
                 logger.warning("job %s: the lease could not be renewed", self._held.id)

@@ -8,7 +8,8 @@ import numpy as np
 from celery.exceptions import SoftTimeLimitExceeded
 
 from ml.cards import Card, PackageError
-from ml.engines import Engine, EngineError
+from ml.engines import Engine, EngineError, Inference
+from ml.familiarity import warnings_of
 from ml.masks import measure, min_pixels_on_grid, tumor_mask
 from webapp.domain import jobs, segmentations
 from webapp.domain.errors import DatabaseUnavailable, StorageFull, StorageUnavailable
@@ -35,13 +36,14 @@ MESSAGES = {
 
 @dataclass(frozen=True)
 class Prediction:
-    """A probability map, uint8 (N, H, W), where it is stored, and what made it."""
+    """A probability map, uint8 (N, H, W), where it is stored, what made it, and codes of what a reader must know."""
 
     q: np.ndarray
     key: str
     engine: str
     card: Card
     infer_ms: float
+    warnings: tuple[str, ...]
 
 
 def run_segmentation(runtime: Runtime, segmentation_id: str) -> None:
@@ -81,29 +83,33 @@ def _predict(runtime: Runtime, held: jobs.Claim, work: Work, heartbeat: Heartbea
     engine = runtime.engine(work.model)
     if work.map_key is not None:
         q = np.asarray(read_array(portal.storage, work.map_key))
-        return Prediction(q, work.map_key, work.map_engine or engine.name, engine.card, 0.0)
+        return Prediction(q, work.map_key, work.map_engine or engine.name, engine.card, 0.0, work.map_warnings)
     pixels = read_array(portal.storage, stack_key(work.scan_id))  # (N, H, W, 3)
     began = time.monotonic()
     try:
-        q = _map_of_stack(engine, pixels, heartbeat, SLICES_AT_ONCE)
+        found = _infer_stack(engine, pixels, heartbeat, SLICES_AT_ONCE)
     except MemoryError:
         logger.warning("segmentation %s: out of memory, tried again slice by slice", held.id)
-        q = _map_of_stack(engine, pixels, heartbeat, 1)
+        found = _infer_stack(engine, pixels, heartbeat, 1)
     infer_ms = (time.monotonic() - began) * 1000
     key = map_key(work.scan_id, held.id, held.attempt)
     heartbeat.check()
-    write_array(portal.storage, key, q)
-    return Prediction(q, key, engine.name, engine.card, infer_ms)
+    write_array(portal.storage, key, found.q)
+    return Prediction(found.q, key, engine.name, engine.card, infer_ms, warnings_of(found.is_unlike))
 
 
-def _map_of_stack(engine: Engine, pixels: np.ndarray, heartbeat: Heartbeat, at_once: int) -> np.ndarray:
-    """q: uint8 (N, H, W), with a look at the lease between pieces. Raises LeaseLost."""
+def _infer_stack(engine: Engine, pixels: np.ndarray, heartbeat: Heartbeat, at_once: int) -> Inference:
+    """What the model says of pixels, uint8 (N, H, W, 3), with a look at the lease between pieces. Raises LeaseLost."""
     q = np.empty(pixels.shape[:3], dtype=np.uint8)
+    checked: list[np.ndarray] = []
     for start in range(0, len(pixels), at_once):
         heartbeat.check()
         part = slice(start, start + at_once)
-        q[part] = engine.probability_map(np.ascontiguousarray(pixels[part]))
-    return q
+        found = engine.infer(np.ascontiguousarray(pixels[part]))
+        q[part] = found.q
+        if found.is_unlike is not None:
+            checked.append(found.is_unlike)
+    return Inference(q, is_unlike=np.concatenate(checked) if checked else None)
 
 
 def _complete(portal: Portal, held: jobs.Claim, work: Work, prediction: Prediction, started: float) -> None:
@@ -126,6 +132,7 @@ def _complete(portal: Portal, held: jobs.Claim, work: Work, prediction: Predicti
                 map_key=prediction.key,
                 min_tumor_pixels=min_pixels,
                 timings_ms={name: round(value, 1) for name, value in timings.items()},
+                warnings=list(prediction.warnings),
             )
             break
         except DatabaseUnavailable:

@@ -14,6 +14,7 @@ from uuid import uuid4
 import numpy as np
 
 from ml.cards import PackageError, find_package, load_card
+from ml.datasets.case_reader import CaseReader
 from ml.engines import Engine, EngineError, load_engine
 from ml.masks import tumor_mask
 from webapp.domain import presence
@@ -34,6 +35,8 @@ class Runtime:
     def __init__(self, portal: Portal) -> None:
         self.portal = portal
         self.worker_id = f"{socket.gethostname()[:30]}-{os.getpid()}-{uuid4().hex[:8]}"
+        # Starts its process at the first chunk of an evaluation.
+        self.case_reader = CaseReader(portal.settings.job_timeout_s)
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._stopped = threading.Event()
         self._beating: threading.Thread | None = None
@@ -87,10 +90,11 @@ class Runtime:
             presence.withdraw(self.portal, self.worker_id)
         except PortalError as error:
             logger.warning("this worker could not withdraw: %s", error.code)
+        self.case_reader.close()
         self.portal.close()
 
     def _beat(self, engine: str, model: str) -> None:
-        watch, signals = DeafnessWatch(), iter((signal.SIGTERM,))
+        watch, signals, parent = DeafnessWatch(), iter((signal.SIGTERM,)), os.getppid()
         while True:
             try:
                 presence.announce(self.portal, self.worker_id, engine=engine, model=model)
@@ -102,7 +106,9 @@ class Runtime:
             if watch.is_deaf(look):
                 logger.error("this worker does not hear its broker any more and is ended, to be started anew")
                 # Asked first, then made to; leases and the sweeper are there for just this.
-                os.kill(os.getppid(), next(signals, signal.SIGKILL))
+                if os.getppid() != parent:  # it is gone, and what has its place is a stranger
+                    os._exit(1)
+                os.kill(parent, next(signals, signal.SIGKILL))
 
 
 _runtime: Runtime | None = None

@@ -8,15 +8,26 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from webapp.domain import idempotency, jobs, logs, segmentations
+from webapp.domain import evaluation_states, evaluation_work, evaluations, idempotency, jobs, logs, segmentations
 from webapp.domain.errors import PortalError
 from webapp.domain.jobs import ExpiredLease
-from webapp.domain.models import Scan, Segmentation, Status
+from webapp.domain.models import (
+    Evaluation,
+    EvaluationCase,
+    EvaluationChunk,
+    JobColumns,
+    Scan,
+    Segmentation,
+    Status,
+)
 from webapp.domain.portal import Portal
+from webapp.domain.queue import EVALUATION_QUEUE_NAME, QUEUE_NAME
 from webapp.domain.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -36,17 +47,47 @@ class SweepReport:
     hinted: int
 
 
+@dataclass(frozen=True)
+class JobKind:
+    """One table of jobs: its queue, how to hint at one, its time limit, and what follows from a failure."""
+
+    table: type[JobColumns]
+    queue: str
+    announce: Callable[[Portal, str], bool]
+    timeout_s: Callable[[Portal, Session, str], float]
+    after_failure: Callable[[Session, str], str | None]
+
+
+def _chunk_timeout_s(portal: Portal, session: Session, chunk_id: str) -> float:
+    kind = session.scalar(select(EvaluationChunk.kind).where(EvaluationChunk.id == chunk_id))
+    return portal.settings.job_timeout_s if kind is None else evaluation_work.timeout_s(portal, kind)
+
+
+JOB_KINDS = (
+    JobKind(
+        Segmentation,
+        QUEUE_NAME,
+        segmentations.announce,
+        lambda portal, _session, _id: portal.settings.job_timeout_s,
+        lambda _session, _id: None,
+    ),
+    JobKind(
+        EvaluationChunk, EVALUATION_QUEUE_NAME, evaluations.announce, _chunk_timeout_s, evaluation_work.after_failure
+    ),
+)
+
+
 class Sweeper:
     """Requeues what lost its lease, and hints again at what lost its hint."""
 
     def __init__(self, portal: Portal) -> None:
         self._portal = portal
-        self._suspects: dict[ExpiredLease, float] = {}
+        self._suspects: dict[tuple[type[JobColumns], ExpiredLease], float] = {}
         self._tidied_at = -TIDY_EVERY_S
 
     def sweep(self) -> SweepReport:
         """One round. Raises DatabaseUnavailable."""
-        report = SweepReport(recovered=self._recover(), hinted=self._hint_again())
+        report = SweepReport(recovered=self._recover(), hinted=sum(self._hint_again(kind) for kind in JOB_KINDS))
         if report.recovered or report.hinted:
             logger.info("recovered %d, hinted %d", report.recovered, report.hinted)
         return report
@@ -60,58 +101,89 @@ class Sweeper:
     def _recover(self) -> int:
         """A lease counts as lost when it stayed expired for a whole heartbeat: a clock that jumps ahead expires every
         lease at once, and a live job renews its own within a heartbeat."""
-        settings, now = self._portal.settings, time.monotonic()
+        now = time.monotonic()
         with self._portal.database.read() as session:
-            expired = jobs.expired_leases(session, Segmentation)
-        self._suspects = {lease: self._suspects.get(lease, now) for lease in expired}
-        count = 0
-        for lease, seen_at in self._suspects.items():
-            if now - seen_at < settings.heartbeat_s:
-                continue
-            with self._portal.database.write() as session:
-                is_changed = jobs.recover(
-                    session,
-                    Segmentation,
-                    lease,
-                    max_attempts=settings.max_attempts,
-                    timeout_s=settings.job_timeout_s,
-                )
-                status = session.scalar(select(Segmentation.status).where(Segmentation.id == lease.id))
-            if is_changed:
-                count += 1
-                logger.warning("segmentation %s attempt %d: lease lost, now %s", lease.id, lease.attempt, status)
-                if status is Status.QUEUED:
-                    segmentations.announce(self._portal, lease.id)
-        return count
+            expired = [(kind, lease) for kind in JOB_KINDS for lease in jobs.expired_leases(session, kind.table)]
+        self._suspects = {(kind.table, lease): self._suspects.get((kind.table, lease), now) for kind, lease in expired}
+        return sum(
+            self._recover_one(kind, lease)
+            for kind, lease in expired
+            if now - self._suspects[kind.table, lease] >= self._portal.settings.heartbeat_s
+        )
 
-    def _hint_again(self) -> int:
+    def _recover_one(self, kind: JobKind, lease: ExpiredLease) -> bool:
+        with self._portal.database.write() as session:
+            is_changed = jobs.recover(
+                session,
+                kind.table,
+                lease,
+                max_attempts=self._portal.settings.max_attempts,
+                timeout_s=kind.timeout_s(self._portal, session, lease.id),
+            )
+            status = session.scalar(select(kind.table.status).where(kind.table.id == lease.id))
+            follower = kind.after_failure(session, lease.id) if is_changed and status is Status.FAILED else None
+        if is_changed:
+            logger.warning("%s %s attempt %d: lease lost, now %s", kind.table.__name__, lease.id, lease.attempt, status)
+            for job_id in (lease.id if status is Status.QUEUED else None, follower):
+                if job_id is not None:
+                    kind.announce(self._portal, job_id)
+        return is_changed
+
+    def _hint_again(self, kind: JobKind) -> int:
         """Queued rows that no hint stands for: the broker holds none, and they have waited for a whole sweep."""
-        if self._portal.queue.length() != 0:
+        if self._portal.queue.length(kind.queue) != 0:
             return 0
         with self._portal.database.read() as session:
-            waiting = jobs.waiting(session, Segmentation, since_s=self._portal.settings.sweep_s, limit=MOST_HINTS)
-        return sum(segmentations.announce(self._portal, segmentation_id) for segmentation_id in waiting)
+            waiting = jobs.waiting(session, kind.table, since_s=self._portal.settings.sweep_s, limit=MOST_HINTS)
+        return sum(kind.announce(self._portal, job_id) for job_id in waiting)
 
 
 def tidy(portal: Portal, *, older_than_s: float) -> int:
     """Remove stored files that no row names, older than that, and what else is past its time; says how many files."""
     count = portal.storage.delete_temporary(older_than_s)
+    named: dict[str, frozenset[str]] = {}
     for key in list(portal.storage.keys(older_than_s)):
-        scan_id, name = key.split("/")[-2:]
-        with portal.database.read() as session:
-            has_scan = session.scalar(select(Scan.id).where(Scan.id == scan_id)) is not None
-            is_map = name not in ("original", "stack.npy")
-            is_named = has_scan and (
-                not is_map or session.scalar(select(Segmentation.id).where(Segmentation.map_key == key).limit(1))
-            )
-        if not is_named:
+        if not (
+            _is_named_by_scan(portal, key) if key.startswith("scans/") else _is_named_by_evaluation(portal, key, named)
+        ):
             portal.storage.delete(key)
+            count += 1
+    for folder in portal.storage.folders(older_than_s):
+        # `ID`: an unpacked archive; `ID.report.ATTEMPT`: what a crashed report left.
+        evaluation_id, _, is_scratch = folder.partition(".")
+        with portal.database.read() as session:
+            is_known = session.scalar(select(Evaluation.id).where(Evaluation.id == evaluation_id)) is not None
+        if is_scratch or not is_known:
+            portal.storage.delete_folder(folder)
             count += 1
     idempotency.forget_old(portal)
     portal.database.forget_deleted()
     if count:
         logger.info("removed %d files that no row named", count)
     return count
+
+
+def _is_named_by_scan(portal: Portal, key: str) -> bool:
+    scan_id, name = key.split("/")[-2:]
+    with portal.database.read() as session:
+        if session.scalar(select(Scan.id).where(Scan.id == scan_id)) is None:
+            return False
+        is_map = name not in ("original", "stack.npy")
+        return not is_map or bool(session.scalar(select(Segmentation.id).where(Segmentation.map_key == key).limit(1)))
+
+
+def _is_named_by_evaluation(portal: Portal, key: str, named: dict[str, frozenset[str]]) -> bool:
+    """Groups of cases, the findings and the report that the rows of an evaluation name. named: those seen already."""
+    evaluation_id = key.split("/")[2]
+    if evaluation_id not in named:
+        with portal.database.read() as session:
+            keys = session.scalars(
+                select(EvaluationCase.map_key).where(EvaluationCase.evaluation_id == evaluation_id).distinct()
+            ).all()
+            row = session.get(Evaluation, evaluation_id)
+            prefixes = () if row is None else evaluation_states.kept_prefixes(row)
+        named[evaluation_id] = frozenset(item for item in (*keys, *prefixes) if item)
+    return key in named[evaluation_id] or any(key.startswith(f"{item}/") for item in named[evaluation_id])
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """The Celery tasks: a few lines each over the pipelines. A message carries an id; the row says what is to be done."""
 
-from webapp.domain.queue import RUN_SEGMENTATION
-from worker import pipelines, runtime
-from worker.app import app
+from webapp.domain.queue import RUN_EVALUATION_CHUNK, RUN_SEGMENTATION
+from worker import evaluations, pipelines, runtime
+from worker.app import HARD_LIMIT_GRACE_S, app, settings
 
 
 @app.task(name=RUN_SEGMENTATION)
@@ -11,3 +11,16 @@ def run_segmentation(segmentation_id: str) -> None:
     own = runtime.current()
     with own.working():
         pipelines.run_segmentation(own, segmentation_id)
+
+
+# One task does all kinds of chunks; their own limits, which may be shorter, are the lease's (`evaluation_work`).
+@app.task(
+    name=RUN_EVALUATION_CHUNK,
+    soft_time_limit=max(settings.evaluation_timeout_s, settings.job_timeout_s),
+    time_limit=max(settings.evaluation_timeout_s, settings.job_timeout_s) + HARD_LIMIT_GRACE_S,
+)
+def run_evaluation_chunk(chunk_id: str) -> None:
+    """Do one chunk of an evaluation, if it is still to be done."""
+    own = runtime.current()
+    with own.working():
+        evaluations.run_chunk(own, chunk_id)

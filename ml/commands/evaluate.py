@@ -14,6 +14,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder that does not exist yet")
     add_model_options(parser)
     parser.add_argument("--tta", action="store_true", help="average the probability over four flips")
+    parser.add_argument("--grey", action="store_true", help="show FLAIR alone, as a grey scan does")
     parser.add_argument("--patients", type=Path, metavar="FILE", help="only these: one id a line")
     parser.add_argument("--seed", type=int, default=None, metavar="N", help="of the intervals' resampling")
     parser.set_defaults(run=run)
@@ -25,6 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from ml.engines import load_engine
     from ml.engines.flips import FlippedEngine
+    from ml.engines.grey import GreyEngine
     from ml.evaluation.cases import check_outcome, choose_cases
     from ml.evaluation.report import Settings, headline, make_report
     from ml.evaluation.results import write_results
@@ -36,12 +38,15 @@ def run(arguments: argparse.Namespace) -> int:
     package = find_model(arguments.model)
     cases = choose_cases(arguments.folder, arguments.patients)
     engine = load_engine(package, arguments.engine)
+    if arguments.grey:
+        engine = GreyEngine(engine)
     if arguments.tta:
         engine = FlippedEngine(engine)
     engine.warm_up()
     settings = Settings(
         threshold=engine.card.threshold if arguments.threshold is None else arguments.threshold,
         has_tta=arguments.tta,
+        is_grey=arguments.grey,
         seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
     )
     with tqdm(total=len(cases), unit=" slices") as bar:

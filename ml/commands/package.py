@@ -1,25 +1,34 @@
-"""`python -m ml package`: from a published checkpoint to a model package."""
+"""`python -m ml package`: from a checkpoint to a model package."""
 
 import argparse
 import sys
 from pathlib import Path
 
+from ml.cards import PackageError
+
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """The arguments of `package`."""
-    parser = subparsers.add_parser("package", help="make a model package of a published checkpoint")
-    parser.add_argument("checkpoint", type=Path, help="the .pth file")
+    parser = subparsers.add_parser("package", help="make a model package of a checkpoint")
+    parser.add_argument("checkpoint", type=Path, help="the .pth file; or a package, to measure it again")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the package; its name is the folder's")
     parser.add_argument("--calibrate", type=Path, metavar="FOLDER", help="data set to make int8 with; without it, none")
     parser.add_argument("--card", type=Path, metavar="FACTS.yaml", help="fields of the card; what is not given is null")
+    parser.add_argument("--test", action="store_true", help="also measure the test patients: once, at the very end")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the package and say what is in it."""
-    from ml.packages import make_package
+    from ml.packaging.packages import make_package, measure_again
 
-    card = make_package(arguments.checkpoint, arguments.out, calibrate=arguments.calibrate, facts=arguments.card)
+    checkpoint, out, data = arguments.checkpoint, arguments.out, arguments.calibrate
+    if checkpoint.is_dir():
+        if data is None:
+            raise PackageError("A package is measured again on a data set; give it with --calibrate.")
+        card = measure_again(checkpoint, out, data, facts=arguments.card, is_tested=arguments.test)
+    else:
+        card = make_package(checkpoint, out, data, facts=arguments.card, is_tested=arguments.test)
     sys.stdout.write(f"{arguments.out}: {', '.join(('card.json', *card.files))}\n")
     for form, parity in card.parity.items():
         sys.stdout.write(

@@ -6,6 +6,7 @@ process: a data set is the operator's own. `ml.datasets.check` reads every file 
 
 import struct
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +89,30 @@ class Case:
             return read_mask_values(self.mask) != 0
         except (ScanError, *READ_ERRORS) as error:
             raise self._unreadable(self.mask, error) from error
+
+    def labels(self, class_values: Sequence[int] | None = None) -> np.ndarray:
+        """The class of each pixel, uint8 (H, W): 0 and 1, or with `class_values` the place of its value among them.
+
+        Without a mask there is no tumour. Raises DatasetError, also where a mask has a value that is no class.
+        """
+        if class_values is None or self.mask is None:
+            truth = self.truth()
+            return np.zeros(self.pixels().shape[:2], np.uint8) if truth is None else truth.astype(np.uint8)
+        try:
+            values = read_mask_values(self.mask)
+        except (ScanError, *READ_ERRORS) as error:
+            raise self._unreadable(self.mask, error) from error
+        values = values * 255 if values.dtype == bool else values
+        labels = np.full(values.shape, len(class_values), dtype=np.uint8)
+        for label, value in enumerate(class_values):
+            labels[values == value] = label
+        if (labels == len(class_values)).any():
+            found = values[labels == len(class_values)][0]
+            raise DatasetError(
+                f"{self.patient}/{self.mask.name} has the value {found}, which is none of the classes"
+                f" {', '.join(map(str, class_values))}; correct sampling.class_values or the mask."
+            )
+        return labels
 
     def _unreadable(self, path: Path, error: Exception) -> DatasetError:
         reason = error.message if isinstance(error, ScanError) else f"{type(error).__name__}: {error}"

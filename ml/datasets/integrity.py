@@ -10,7 +10,7 @@ from ml.datasets.analysis import Analysis, PatientCounts, analyze, count_by_pati
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.digest import digest_of
 from ml.datasets.examination import Observation, examine_cases
-from ml.datasets.layouts import find_layout
+from ml.datasets.layouts import Layout, find_layout
 from ml.datasets.problems import Problem
 
 # Wraps the observations while they are made, with their number: a progress bar.
@@ -41,35 +41,56 @@ class Report:
         return {"is_sound": self.is_sound, **asdict(self)}
 
 
-def check(folder: Path, progress: Progress = lambda observations, _: observations) -> Report:
+@dataclass(frozen=True)
+class Inspection:
+    """A report, and what was seen of each case, in the order of the layout's cases."""
+
+    report: Report
+    observations: tuple[Observation, ...]
+
+
+def check(
+    folder: Path, progress: Progress = lambda observations, _: observations, *, is_binary_needed: bool = True
+) -> Report:
     """Read every file of a data set. Never raises for what a file holds.
 
-    Raises DatasetError where the folder has no images or no masks at all.
+    is_binary_needed: False lets masks have the values of several classes. Raises DatasetError where the folder has no
+    images or no masks at all.
     """
     layout = find_layout(folder)
-    cases = layout.cases
-    if not any(case.has_truth for case in cases):
-        raise DatasetError(f"{folder} has {len(cases)} images and not one mask; add the masks (docs/datasets.md).")
+    if not any(case.has_truth for case in layout.cases):
+        count = len(layout.cases)
+        raise DatasetError(f"{folder} has {count} images and not one mask; add the masks (docs/datasets.md).")
+    return inspect(layout, progress, is_binary_needed=is_binary_needed).report
+
+
+def inspect(
+    layout: Layout, progress: Progress = lambda observations, _: observations, *, is_binary_needed: bool = True
+) -> Inspection:
+    """Read every file of a layout; one without any mask is looked at for the rest."""
+    folder, cases = layout.folder, layout.cases
     observations = list(progress(examine_cases(cases), len(cases)))
-    problems = list(layout.problems)
+    has_masks = any(case.has_truth for case in cases)
+    problems = [problem for problem in layout.problems if has_masks or problem.code != "missing_mask"]
     good: list[tuple[Case, Observation]] = []
     for case, observation in zip(cases, observations, strict=True):
-        faults = list(_judge(folder, case, observation))
+        faults = list(_judge(folder, case, observation, is_binary_needed))
         problems.extend(faults)
-        if not faults and observation.tumor_pixels is not None:
+        if not faults and (observation.tumor_pixels is not None or not has_masks):
             good.append((case, observation))
     problems.extend(_find_duplicates(folder, cases, observations))
     counts = count_by_patient(good)
-    return Report(
+    report = Report(
         layout=layout.name,
         problems=tuple(sorted(problems, key=lambda problem: (problem.files, problem.code))),
         analysis=analyze(good),
         data_sha256=None if problems else digest_of(folder, cases, observations),
         patients=counts,
     )
+    return Inspection(report, tuple(observations))
 
 
-def _judge(folder: Path, case: Case, observation: Observation) -> Iterable[Problem]:
+def _judge(folder: Path, case: Case, observation: Observation, is_binary_needed: bool) -> Iterable[Problem]:
     """What is wrong with one case's files."""
     image = case.image.relative_to(folder).as_posix()
     mask = image if case.mask is None else case.mask.relative_to(folder).as_posix()
@@ -85,7 +106,7 @@ def _judge(folder: Path, case: Case, observation: Observation) -> Iterable[Probl
             " export both from one series, on one grid."
         )
         yield Problem("unequal_size", (image,) if mask == image else (image, mask), text)
-    if observation.is_binary is False:
+    if observation.is_binary is False and is_binary_needed:
         text = (
             f"The mask has {observation.value_count} different values; it must have 0 for background and one other for"
             " tumor: set a threshold and export it again, without interpolation."

@@ -5,14 +5,13 @@ one that is asked for is imported by `load_engine`, so a portal with the OpenVIN
 """
 
 import importlib.util
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 
 from ml.cards import INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, WEIGHTS_FILE, Card, load_card
-from ml.preprocessing import to_model_grid, to_scan_grid
 
 Kind = Literal["auto", "torch", "openvino"]
 KINDS: tuple[Kind, ...] = ("auto", "torch", "openvino")
@@ -22,36 +21,33 @@ class EngineError(Exception):
     """An engine cannot be loaded or cannot answer; the message says what to do about it."""
 
 
+@dataclass(frozen=True)
+class Inference:
+    """What a model says of N slices.
+
+    q: round(255 p), uint8 (N, H, W), in the slices' grid. features: float32 (N, D), what the input check looks at; None
+    where the package was made without. is_unlike: bool (N,), slices unlike the training data; None without the check.
+    """
+
+    q: np.ndarray
+    features: np.ndarray | None = None
+    is_unlike: np.ndarray | None = None
+
+
 class Engine(Protocol):
     """A loaded model. Not thread-safe: one engine serves one thread at a time."""
 
-    name: str  # "openvino-int8", "torch-cpu" or "torch-cuda"
+    name: str  # "openvino-int8", "torch-cpu", "torch-cuda" or "torch-cuda-half"
     card: Card
 
     def warm_up(self) -> None:
-        """Run once on a black slice, so that the first real one is not the slow one."""
+        """Run each size of input once, so that the first real slice is not the slow one."""
 
     def probability_map(self, pixels: np.ndarray) -> np.ndarray:
         """pixels: uint8 (N, H, W, 3). Returns q = round(255 p), uint8 (N, H, W), in the same grid."""
 
-
-def map_in_chunks(
-    pixels: np.ndarray, card: Card, chunk: int, predict: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """Both resizes around a network, `chunk` slices at a time: a long stack never lies in memory as floats.
-
-    pixels: uint8 (N, H, W, 3). predict: float32 (n, 3, h, w) -> probabilities float32 (n, h, w), n <= chunk.
-    Returns uint8 (N, H, W). Raises EngineError where the network answers with NaN.
-    """
-    count, height, width, _ = pixels.shape
-    q = np.empty((count, height, width), dtype=np.uint8)
-    for start in range(0, count, chunk):
-        part = slice(start, start + chunk)
-        probabilities = predict(to_model_grid(pixels[part], card.input))
-        if not np.isfinite(probabilities).all():
-            raise EngineError(f"The model {card.name} answered with NaN; its package or this processor is at fault.")
-        q[part] = to_scan_grid(probabilities, height, width)
-    return q
+    def infer(self, pixels: np.ndarray) -> Inference:
+        """pixels: uint8 (N, H, W, 3). Returns the same q, and what the input check says where the package has one."""
 
 
 def load_engine(
@@ -78,12 +74,23 @@ def load_engine(
 
 
 def _choose(package: Path, card: Card) -> Kind:
-    """torch where there are a GPU, torch and the weights, or no int8 files; else OpenVINO."""
+    """torch where there is a GPU; OpenVINO where its int8 form passed the parity gate; else torch, the reference.
+
+    Raises EngineError where the int8 form did not pass and there is no reference to take instead.
+    """
     has_weights = (package / WEIGHTS_FILE).is_file()
     has_int8 = {INT8_GRAPH_FILE, INT8_WEIGHTS_FILE} <= card.files.keys()
-    if has_weights and (not has_int8 or _has_cuda()):
+    if has_weights and _has_cuda():
         return "torch"
-    return "openvino"
+    parity = card.parity.get("int8")
+    if has_int8 and parity is not None and parity.is_close:
+        return "openvino"
+    if not has_int8 or (has_weights and importlib.util.find_spec("torch") is not None):
+        return "torch"
+    raise EngineError(
+        f"The int8 form of {card.name} was not shown to agree with torch (see parity on its card), so it is not taken"
+        " unasked; install requirements.txt for torch, or choose the engine openvino."
+    )
 
 
 def _has_cuda() -> bool:

@@ -1,12 +1,14 @@
 """Test-time augmentation: an engine asked four times, on the slice and its mirror images. Never imports torch."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ml.cards import Card
-from ml.engines import Engine
+from ml.engines import Engine, Inference
 
-# Axes of (N, H, W) to mirror: nothing, left and right, top and bottom, both.
-_FLIPS: tuple[tuple[int, ...], ...] = ((), (2,), (1,), (1, 2))
+# Axes of (N, H, W) to mirror beside the slice as it is: left and right, top and bottom, both.
+_FLIPS: tuple[tuple[int, ...], ...] = ((2,), (1,), (1, 2))
 
 
 class FlippedEngine:
@@ -23,8 +25,13 @@ class FlippedEngine:
 
     def probability_map(self, pixels: np.ndarray) -> np.ndarray:
         """pixels: uint8 (N, H, W, 3). Returns q = round(mean of the four q), uint8 (N, H, W), in the same grid."""
-        total = np.zeros(pixels.shape[:3], dtype=np.uint16)
+        return self.infer(pixels).q
+
+    def infer(self, pixels: np.ndarray) -> Inference:
+        """pixels: uint8 (N, H, W, 3). The mean of the four q; features are those of the slice as it is."""
+        plain = self._engine.infer(pixels)
+        total = plain.q.astype(np.uint16)
         for axes in _FLIPS:
             flipped = np.ascontiguousarray(np.flip(pixels, axes))
             total += np.flip(self._engine.probability_map(flipped), axes)
-        return np.rint(total / len(_FLIPS)).astype(np.uint8)
+        return replace(plain, q=np.rint(total / (1 + len(_FLIPS))).astype(np.uint8))

@@ -1,22 +1,49 @@
 """The int8 model on the CPU through OpenVINO. Never imports torch.
 
-`int8.xml` takes float32 (1, 3, h, w) as `ml.preprocessing.to_model_grid` makes it and answers with logits (1, 1, h, w).
-Its shapes are static and are checked to be: with dynamic shapes OpenVINO 2026.4's CPU plugin gave wrong int8 masks
-without a word.
+`int8.xml` takes float32 (1, C, h, w) as `ml.preprocessing` makes it and answers with logits (1, 1, h, w), and where the
+package has an input check with features (1, D) as well. It is compiled once for the model's grid and once for each size
+of the card's crops (ml.engines.cropped_graph), each with a static shape: with dynamic shapes OpenVINO 2026.4's CPU
+plugin gave wrong int8 masks without a word.
 """
 
+import functools
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import openvino as ov
 
-from ml.cards import INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, Card, CardError, load_card, verify_files
-from ml.engines import map_in_chunks
+from ml.cards import FAMILIARITY_FILE, INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, Card, CardError, load_card, verify_files
+from ml.engines import Inference
+from ml.engines.cropped_graph import crop_graph, find_border, outputs_at, places
+from ml.engines.crops import Crop
+from ml.engines.inference import Answer, SliceInference
+from ml.familiarity import Familiarity, load_familiarity
+from ml.preprocessing import normalize
 
-# Slices that lie in memory as floats at once: 16 x 0.8 MB, and the queue of requests never runs dry.
-_CHUNK = 16
-# From so many slices on, slices are run side by side. One slice alone is done sooner by all threads together.
-_STACK = 4
+# Requests under way at once: while one is computed, the one before it is read and the one after it made ready.
+_UNDER_WAY = 2
+
+
+def openvino_core() -> ov.Core:
+    """The one core of this process, which is never freed.
+
+    A core of OpenVINO 2026.4 gives its thread a stack for signals. Freed in another thread, or in another order than
+    they were made, cores take that stack away and leave the thread pointing at it: its next signal ends the process.
+    """
+    with _making_core:
+        return _core_of(os.getpid())
+
+
+@functools.cache
+def _core_of(_process: int) -> ov.Core:
+    return ov.Core()
+
+
+_making_core = threading.Lock()
 
 
 class OpenVinoEngine:
@@ -25,74 +52,112 @@ class OpenVinoEngine:
     name = "openvino-int8"
 
     def __init__(self, package: Path, threads: int | None = None, cache_directory: Path | None = None) -> None:
-        """Check the package's files and compile the model for this CPU.
+        """Check the package's files; what is needed is compiled for this CPU when it is needed first.
 
         Raises PackageError: CardError for a model that does not fit its card, PackageFileError for changed files.
         """
         self.card: Card = load_card(package)
         verify_files(package, self.card, (INT8_GRAPH_FILE, INT8_WEIGHTS_FILE))
-        self._core = ov.Core()
-        if cache_directory is not None:
-            self._core.set_property({"CACHE_DIR": str(cache_directory)})
-        self._model = self._core.read_model(package / INT8_GRAPH_FILE, package / INT8_WEIGHTS_FILE)
-        _check_shapes(self._model, self.card)
+        self._cache_directory = cache_directory
+        self._model = openvino_core().read_model(package / INT8_GRAPH_FILE, package / INT8_WEIGHTS_FILE)
+        familiarity = load_familiarity(package, self.card)
+        _check_shapes(self._model, self.card, familiarity)
+        self._has_features = len(self._model.outputs) > 1
+        # Crops need a black slice's coarse maps: then the graph for the whole grid has them as outputs as well.
+        self._border = find_border(self._model, self.card.input.size) if self.card.crops else None
+        self._compiled: dict[tuple[int, int], ov.CompiledModel] = {}
         self._threads = threads
-        self._request = self._compile("LATENCY").create_infer_request()
-        self._queue: ov.AsyncInferQueue | None = None
+        self._requests: dict[tuple[int, int], tuple[ov.InferRequest, ...]] = {}
+        self._inference = SliceInference(self.card, self._run, familiarity)
 
     def warm_up(self) -> None:
-        """Run once on a black slice."""
-        height, width = self.card.input.size
-        self.probability_map(np.zeros((1, height, width, 3), dtype=np.uint8))
+        """Compile each size of input, or read it from the cache, and run it once."""
+        self._inference.warm_up()
 
     def probability_map(self, pixels: np.ndarray) -> np.ndarray:
         """pixels: uint8 (N, H, W, 3). Returns q = round(255 p), uint8 (N, H, W), in the same grid."""
-        return map_in_chunks(pixels, self.card, _CHUNK, self._predict)
+        return self.infer(pixels).q
 
-    def _predict(self, inputs: np.ndarray) -> np.ndarray:
-        """inputs: float32 (n, 3, h, w). Returns probabilities, float32 (n, h, w)."""
-        logits = np.empty((len(inputs), *inputs.shape[2:]), dtype=np.float32)
-        if len(inputs) >= _STACK:
-            self._run_side_by_side(inputs, logits)
-        else:
-            for index in range(len(inputs)):
-                self._request.infer({0: inputs[index : index + 1]}, share_inputs=True)
-                logits[index] = self._request.get_output_tensor(0).data[0, 0]
-        # exp of more than 88 overflows float32; beyond 30 the sigmoid is 0 or 1 to the last bit of q anyway.
-        return 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    def infer(self, pixels: np.ndarray) -> Inference:
+        """pixels: uint8 (N, H, W, 3). Returns the same q, and what the input check says where the package has one."""
+        return self._inference.infer(pixels)
 
-    def _run_side_by_side(self, inputs: np.ndarray, logits: np.ndarray) -> None:
-        """Fill `logits`, float32 (n, h, w), with the same values as slice by slice, several slices at a time."""
-        if self._queue is None:
-            # A second compiled model with memory of its own: only a worker that meets a stack pays for it.
-            self._queue = ov.AsyncInferQueue(self._compile("THROUGHPUT"))
-
-        def keep(request: ov.InferRequest, index: int) -> None:
-            logits[index] = request.get_output_tensor(0).data[0, 0]
-
-        self._queue.set_callback(keep)
+    def _run(self, inputs: Iterator[tuple[Crop, np.ndarray]]) -> Iterator[Answer]:
+        """Crops, float32 (C, h, w), each made ready and read while another one is computed."""
+        under_way: deque[ov.InferRequest] = deque()
         try:
-            for index in range(len(inputs)):
-                self._queue.start_async({0: inputs[index : index + 1]}, index, share_inputs=True)
+            for crop, pixels in inputs:
+                if len(under_way) == _UNDER_WAY:
+                    yield self._answer(under_way.popleft())
+                request = next(each for each in self._requests_for(crop.size) if each not in under_way)
+                values = [pixels[None]]
+                if crop.size != self.card.input.size:
+                    values += places(crop, self.card.input.size)
+                request.start_async(dict(enumerate(values)))
+                under_way.append(request)
+            while under_way:
+                yield self._answer(under_way.popleft())
         finally:
-            # Also where a time limit strikes in between: what still runs reads `inputs`.
-            self._queue.wait_all()
+            # Also where a time limit strikes in between: a request that is still under way cannot be started again.
+            for request in under_way:
+                request.wait()
 
-    def _compile(self, hint: str) -> ov.CompiledModel:
-        """The model for one slice as soon as possible ("LATENCY"), or for as many as possible ("THROUGHPUT")."""
+    def _answer(self, request: ov.InferRequest) -> Answer:
+        """Wait for a request and read its outputs."""
+        request.wait()
+        logits = request.get_output_tensor(0).data[0, 0]
+        # exp of more than 88 overflows float32; beyond 30 the sigmoid is 0 or 1 to the last bit of q anyway.
+        probabilities = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+        return probabilities, request.get_output_tensor(1).data[0].copy() if self._has_features else None
+
+    def _requests_for(self, size: tuple[int, int]) -> tuple[ov.InferRequest, ...]:
+        """Requests of the model for inputs of this height and width."""
+        if size not in self._requests:
+            compiled = self._compile(size)
+            self._requests[size] = tuple(compiled.create_infer_request() for _ in range(_UNDER_WAY))
+        return self._requests[size]
+
+    def _compile(self, size: tuple[int, int]) -> ov.CompiledModel:
+        if size not in self._compiled:
+            if size != self.card.input.size:
+                model = crop_graph(self._model, self._border, size, self._black_maps())
+            elif self._border is None:
+                model = self._model
+            else:
+                model = self._model.clone()
+                model.add_outputs(outputs_at(model, self._border))
+            self._compiled[size] = openvino_core().compile_model(model, "CPU", self._properties())
+        return self._compiled[size]
+
+    def _black_maps(self) -> list[np.ndarray]:
+        """What a black slice gives where the graph passes from fine to coarse levels."""
+        request = self._compile(self.card.input.size).create_infer_request()
+        channels = self.card.architecture.in_channels
+        black = np.zeros((1, *self.card.input.size, channels), dtype=np.uint8)
+        request.infer({0: normalize(black, self.card.input)})
+        return [tensor.data.copy() for tensor in request.output_tensors[1 + self._has_features :]]
+
+    def _properties(self) -> dict[str, str | int | bool]:
         properties: dict[str, str | int | bool] = {
-            "PERFORMANCE_HINT": hint,
+            "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",
             # A thread that is pinned to a core waits there while the web server uses it, and all others wait for it.
             "ENABLE_CPU_PINNING": False,
         }
         if self._threads is not None:
             properties["INFERENCE_NUM_THREADS"] = self._threads
-        return self._core.compile_model(self._model, "CPU", properties)
+        if self._cache_directory is not None:
+            properties["CACHE_DIR"] = str(self._cache_directory)
+        return properties
 
 
-def _check_shapes(model: ov.Model, card: Card) -> None:
-    """Raises CardError unless the model has the card's one static input shape and one map of logits."""
+def _feature_count(model: ov.Model) -> int | None:
+    """D of the second output (1, D); None where there is none."""
+    return int(model.output(1).shape[1]) if len(model.outputs) > 1 else None
+
+
+def _check_shapes(model: ov.Model, card: Card, familiarity: Familiarity | None) -> None:
+    """Raises CardError unless the model has the card's one static input shape, one map of logits, its features."""
     expected_input = [1, card.architecture.in_channels, *card.input.size]
     expected_output = [1, 1, *card.input.size]
     input_shape, output_shape = model.input(0).partial_shape, model.output(0).partial_shape
@@ -100,4 +165,9 @@ def _check_shapes(model: ov.Model, card: Card) -> None:
         raise CardError(
             f"{INT8_GRAPH_FILE} of {card.name} maps {input_shape} to {output_shape}; static {expected_input} to"
             f" {expected_output} is needed: make the package again with `python -m ml package --calibrate`."
+        )
+    if familiarity is not None and _feature_count(model) != familiarity.feature_count:
+        raise CardError(
+            f"{INT8_GRAPH_FILE} of {card.name} has {_feature_count(model) or 'no'} features and {FAMILIARITY_FILE}"
+            f" {familiarity.feature_count}; make the package again with `python -m ml package --calibrate`."
         )

@@ -48,4 +48,4 @@ def read_patients(path: Path) -> set[str]:
 def check_outcome(outcome: Outcome) -> None:
     """Raises DatasetError where not one slice could be evaluated: such a report would be empty."""
     if not outcome.scores:
-        raise DatasetError(f"None of {len(outcome.failures)} slices could be evaluated: {outcome.failures[0].message}")
+        raise DatasetError(f"No slice could be evaluated: {outcome.failures[0].message}")

@@ -19,7 +19,8 @@ def patients_figure(patients: Sequence[PatientFigures]) -> str:
     worst = f"from {ranked[0][0]:.3f} to {ranked[-1][0]:.3f}" if ranked else "none has tumor"
     figure = Figure("Dice per patient", f"Pooled Dice of {len(ranked)} patients with tumor, worst first: {worst}.")
     count = max(len(ranked), 1)
-    axes = Axes(figure, "patients, worst first", "Dice", [(0, "1"), (count, str(count))], x_range=(0, count))
+    ticks = [(place + 0.5, str(place + 1)) for place in sorted({0, count - 1})]  # under the first bar and the last
+    axes = Axes(figure, "patients, worst first", "Dice", ticks, x_range=(0, count))
     for index, (value, name) in enumerate(ranked):
         left, top = axes.place(index + 0.15, value)
         right, bottom = axes.place(index + 0.85, 0)
@@ -69,14 +70,14 @@ def reliability_figure(calibration: Calibration) -> str:
     figure = Figure(
         "Reliability", f"Pixels with p of at least 0.05: share that is tumor against probability. ECE {ece}."
     )
-    axes = Axes(figure, "probability", "share that is tumor", _UNIT_TICKS)
+    # Beside the axis: in the plot a curve may run through the words, wherever they stand.
+    axes = Axes(figure, f"probability; ECE {ece} over p of at least 0.05", "share that is tumor", _UNIT_TICKS)
     figure.line([axes.place(0, 0), axes.place(1, 1)], "muted", dashes="4 4")
     filled = [item for item in calibration.bins if item.pixels]
     figure.line([axes.place(item.mean_probability or 0, item.tumor_share or 0) for item in filled], "accent", width=2)
     for item in filled:
         tip = f"p {item.mean_probability:.2f}: {100 * (item.tumor_share or 0):.1f} % of {item.pixels:,} pixels"
         figure.point(*axes.place(item.mean_probability or 0, item.tumor_share or 0), "accent", tip, radius=4)
-    figure.text(*axes.place(0.97, 0.04), f"ECE {ece} (p of at least 0.05)", anchor="end", size=14)
     return figure.render()
 
 

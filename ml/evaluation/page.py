@@ -7,6 +7,7 @@ from xml.sax.saxutils import unescape
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ml.error_overlay import LEGEND
+from ml.evaluation.figure_names import FIGURES
 from ml.evaluation.gallery import Picture
 from ml.evaluation.report import Report, headline, summary_of
 from ml.rendering import NOTICE
@@ -29,6 +30,7 @@ def render_page(report: Report, drawings: tuple[str, ...], pictures: tuple[Pictu
         headline=headline(report),
         summary=summary_of(report),
         notice=NOTICE,
+        names=FIGURES,
         drawings=[_data_uri("image/svg+xml", svg.encode()) for svg in drawings],
         descriptions=[_description(svg) for svg in drawings],
         galleries=[

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from ml.engines import Engine
+from ml.cards import Card
 from ml.evaluation.gallery import Picture
 from ml.evaluation.run import Outcome
 from ml.evaluation.sizes import SizeFigures, sizes_of
@@ -19,7 +19,7 @@ from ml.evaluation.summary import (
     patients_of,
     verdicts_of,
 )
-from ml.metrics.calibration import Calibration, calibrate
+from ml.metrics.calibration import Calibration, add_levels, calibrate
 from ml.metrics.intervals import RESAMPLES
 from ml.metrics.overlap import Counts
 from ml.metrics.surfaces import TOLERANCE_PIXELS
@@ -34,6 +34,7 @@ class Settings:
     threshold: float
     has_tta: bool
     seed: int
+    is_grey: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,17 @@ class Report:
         return {figure.name: figure for figure in self.figures}[name]
 
 
-def make_report(engine: Engine, outcome: Outcome, settings: Settings) -> Report:
+class Subject(Protocol):
+    """What was evaluated: an engine, or what was written down of one."""
+
+    name: str
+    card: Card
+
+
+def make_report(engine: Subject, outcome: Outcome, settings: Settings) -> Report:
     """Aggregate an outcome with at least one score."""
     scores = outcome.scores
-    levels = np.sum([score.levels for score in scores], axis=0)
+    levels = add_levels(score.levels for score in scores)
     return Report(
         model=engine.card.name,
         model_version=engine.card.version,
@@ -121,6 +129,7 @@ def summary_of(report: Report) -> dict[str, Any]:
         "model_version": report.model_version,
         "engine": report.engine,
         "tta": report.settings.has_tta,
+        "grey": report.settings.is_grey,
         "seed": report.settings.seed,
         "slices_per_second": round(len(outcome.results) / outcome.seconds, 2),
     }

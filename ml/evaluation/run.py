@@ -9,11 +9,15 @@ from itertools import islice
 import numpy as np
 
 from ml.datasets import Case, DatasetError
-from ml.engines import Engine
-from ml.evaluation.scoring import Failure, Score, mask_of, score_slice
+from ml.datasets.loading import LoadedCase, load_case
+from ml.engines import Engine, Inference
+from ml.evaluation.scoring import Failure, Prediction, Score, mask_of, predict_slice, score_slice
 
 # Slices that go to the engine together: enough for it to run some side by side, few enough to lie in memory.
 CHUNK = 16
+
+# Reads one case; what cannot be read becomes a Failure.
+Read = Callable[[Case], LoadedCase | Failure]
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,16 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Loaded:
-    """One case in memory. pixels: uint8 (H, W, 3); truth: bool (H, W)."""
+class Judged:
+    """One case's result and the arrays behind it, None where there are none. q: uint8 (H, W); truth: bool (H, W).
 
-    case: Case
-    pixels: np.ndarray
-    truth: np.ndarray
+    is_unlike: what the input check says of the slice, None without a check.
+    """
+
+    result: Score | Prediction | Failure
+    q: np.ndarray | None = None
+    truth: np.ndarray | None = None
+    is_unlike: bool | None = None
 
 
 def evaluate_cases(
@@ -56,64 +64,75 @@ def evaluate_cases(
     `report_progress` is called with the number of cases done. Raises EngineError, which ends everything.
     """
     started = time.perf_counter()
-    results: list[Future[list[Score]] | list[Failure]] = []
-    done = 0
-    # One thread reads, one compares, this one runs the engine, which lets the others go on meanwhile.
+    results: list[Score | Failure] = []
+    for judged in judge_cases(engine, cases, threshold, chunk=chunk):
+        results.extend(item.result for item in judged if not isinstance(item.result, Prediction))
+        report_progress(len(results))
+    return Outcome(tuple(results), time.perf_counter() - started)
+
+
+def read_case(case: Case) -> LoadedCase | Failure:
+    """Read a case in this process: for data sets of the operator's own."""
+    try:
+        return load_case(case)
+    except DatasetError as error:
+        return Failure(case, str(error))
+
+
+def judge_cases(
+    engine: Engine, cases: Sequence[Case], threshold: float, *, chunk: int = CHUNK, read: Read = read_case
+) -> Iterator[list[Judged]]:
+    """The cases in order, `chunk` at a time, as soon as each chunk is compared. Raises EngineError.
+
+    One thread reads, one compares, the caller's runs the engine, which lets the others go on meanwhile. A slice's
+    numbers do not depend on its neighbours, so no number depends on `chunk`.
+    """
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as scorer:
         chunks = [cases[start : start + chunk] for start in range(0, len(cases), chunk)]
-        for loaded in _read_ahead(reader, chunks):
+        before: list[Future[list[Judged]]] = []
+        for loaded in _read_ahead(reader, chunks, read):
+            scored = []
             for group in _groups_of_one_size(loaded):
                 if isinstance(group[0], Failure):
-                    results.append(group)
+                    scored.append(scorer.submit(_keep_failures, group))
                     continue
-                before = time.perf_counter()
-                q = engine.probability_map(np.stack([item.pixels for item in group]))
-                seconds = (time.perf_counter() - before) / len(group)
-                results.append(scorer.submit(_score_group, engine, group, q, threshold, seconds))
-            done += len(loaded)
-            report_progress(done)
-        found = [item for group in results for item in (group.result() if isinstance(group, Future) else group)]
-    return Outcome(tuple(found), time.perf_counter() - started)
+                began = time.perf_counter()
+                found = engine.infer(np.stack([item.pixels for item in group]))
+                seconds = (time.perf_counter() - began) / len(group)
+                scored.append(scorer.submit(_judge_group, engine, group, found, threshold, seconds))
+            if before:
+                yield _gathered(before)
+            before = scored
+        if before:
+            yield _gathered(before)
 
 
-def _read_ahead(reader: ThreadPoolExecutor, chunks: Sequence[Sequence[Case]]) -> Iterator[list[_Loaded | Failure]]:
+def _gathered(groups: list[Future[list[Judged]]]) -> list[Judged]:
+    return [item for group in groups for item in group.result()]
+
+
+def _read_ahead(
+    reader: ThreadPoolExecutor, chunks: Sequence[Sequence[Case]], read: Read
+) -> Iterator[list[LoadedCase | Failure]]:
     """The chunks in order, each read while the one before it is worked on."""
+
+    def read_chunk(chunk: Sequence[Case]) -> list[LoadedCase | Failure]:
+        return [read(case) for case in chunk]
+
     pending = iter(chunks)
-    queue = [reader.submit(_read_chunk, chunk) for chunk in islice(pending, 2)]
+    queue = [reader.submit(read_chunk, chunk) for chunk in islice(pending, 2)]
     while queue:
         loaded = queue.pop(0).result()
-        queue.extend(reader.submit(_read_chunk, chunk) for chunk in islice(pending, 1))
+        queue.extend(reader.submit(read_chunk, chunk) for chunk in islice(pending, 1))
         yield loaded
 
 
-def _read_chunk(chunk: Sequence[Case]) -> list[_Loaded | Failure]:
-    return [_read_case(case) for case in chunk]
-
-
-def _read_case(case: Case) -> _Loaded | Failure:
-    try:
-        pixels, truth = case.pixels(), case.truth()
-    except DatasetError as error:
-        return Failure(case, str(error))
-    if truth.shape != pixels.shape[:2]:
-        return Failure(
-            case,
-            f"{case.patient}/{case.image.name} is {_size(pixels)} pixels and its mask {_size(truth)};"
-            " give the mask of this image.",
-        )
-    return _Loaded(case, pixels, truth)
-
-
-def _size(array: np.ndarray) -> str:
-    return f"{array.shape[1]} x {array.shape[0]}"
-
-
-def _groups_of_one_size(loaded: list[_Loaded | Failure]) -> list[list]:
+def _groups_of_one_size(loaded: list[LoadedCase | Failure]) -> list[list]:
     """Neighbours that can be stacked, in order: slices of one size, or failures."""
     groups: list[list] = []
     previous: object = None
     for item in loaded:
-        kind = "failure" if isinstance(item, Failure) else item.truth.shape
+        kind = "failure" if isinstance(item, Failure) else item.pixels.shape
         if kind != previous:
             groups.append([])
         groups[-1].append(item)
@@ -121,6 +140,19 @@ def _groups_of_one_size(loaded: list[_Loaded | Failure]) -> list[list]:
     return groups
 
 
-def _score_group(engine: Engine, group: list[_Loaded], q: np.ndarray, threshold: float, seconds: float) -> list[Score]:
-    masks = mask_of(q, engine.card, threshold)
-    return [score_slice(item.case, item.truth, q[index], masks[index], seconds) for index, item in enumerate(group)]
+def _keep_failures(group: list[Failure]) -> list[Judged]:
+    return [Judged(failure) for failure in group]
+
+
+def _judge_group(
+    engine: Engine, group: list[LoadedCase], found: Inference, threshold: float, seconds: float
+) -> list[Judged]:
+    masks = mask_of(found.q, engine.card, threshold)
+    unlike = [None] * len(group) if found.is_unlike is None else found.is_unlike.tolist()
+    return [_judge(item, *rest, seconds) for item, *rest in zip(group, found.q, masks, unlike, strict=True)]
+
+
+def _judge(item: LoadedCase, q: np.ndarray, mask: np.ndarray, is_unlike: bool | None, seconds: float) -> Judged:
+    if item.truth is None:
+        return Judged(predict_slice(item.case, q, mask, seconds), q, is_unlike=is_unlike)
+    return Judged(score_slice(item.case, item.truth, q, mask, seconds), q, item.truth, is_unlike)

@@ -1,5 +1,6 @@
 """What the slices add up to: per patient, over all, by tumour size. Each figure has its aggregation in words."""
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from ml.evaluation.run import Outcome
 from ml.evaluation.scoring import Score
-from ml.metrics.calibration import calibrate
+from ml.metrics.calibration import add_levels, calibrate
 from ml.metrics.intervals import Interval, draw_patients, interval_of, mean_interval, median_interval
 from ml.metrics.overlap import Counts, dice, iou, pixel_accuracy, precision, recall, specificity
 from ml.metrics.surfaces import TOLERANCE_PIXELS
@@ -50,12 +51,11 @@ class Figure:
 
 def patients_of(outcome: Outcome) -> tuple[PatientFigures, ...]:
     """Every patient of the outcome, by name."""
-    names = sorted({result.case.patient for result in outcome.results})
-    failed = [failure.case.patient for failure in outcome.failures]
-    return tuple(
-        _patient(name, [score for score in outcome.scores if score.case.patient == name], failed.count(name))
-        for name in names
-    )
+    failed = Counter(failure.case.patient for failure in outcome.failures)
+    scores: dict[str, list[Score]] = defaultdict(list)
+    for score in outcome.scores:
+        scores[score.case.patient].append(score)
+    return tuple(_patient(name, scores[name], failed[name]) for name in sorted(scores.keys() | failed.keys()))
 
 
 def figures_of(scores: Sequence[Score], seed: int) -> tuple[Figure, ...]:
@@ -107,6 +107,7 @@ class _Aggregation:
         for owner, score in zip(self._owners, scores, strict=True):
             self._pooled[owner] += score.counts
         self._draws = draw_patients(len(names), seed)
+        self._levels = add_levels(score.levels for score in scores)
 
     def figures(self) -> tuple[Figure, ...]:
         def of_slice(figure: Callable[[Counts], float | None]) -> list[float | None]:
@@ -185,5 +186,4 @@ class _Aggregation:
 
     def _ece(self, name: str, lowest_level: int, aggregation: str) -> Figure:
         # No interval: the error of a resample is biased upwards, as every bin's noise counts as error.
-        levels = np.sum([score.levels for score in self._scores], axis=0)
-        return Figure(name, calibrate(levels, lowest_level).ece, None, aggregation)
+        return Figure(name, calibrate(self._levels, lowest_level).ece, None, aggregation)

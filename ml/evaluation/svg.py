@@ -47,6 +47,8 @@ class Figure:
 
     def line(self, points: Sequence[tuple[float, float]], colour: str, width: float = 1, dashes: str = "") -> None:
         """A line through points, in pixels of the figure."""
+        if len(points) < 2:
+            return  # a reader of SVG may stumble over a line without an end, as the PDF's does
         places = " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
         dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
         self._parts.append(

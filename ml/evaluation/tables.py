@@ -3,11 +3,14 @@
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ml.evaluation.run import Outcome
-from ml.evaluation.scoring import Failure, Score
+from ml.evaluation.scoring import Failure, Prediction, Score
 from ml.evaluation.summary import PatientFigures
 from ml.metrics.overlap import dice, iou, precision, recall
+
+if TYPE_CHECKING:
+    from ml.evaluation.predictions import PredictedPatient
 
 SLICE_COLUMNS = (
     "patient",
@@ -40,9 +43,9 @@ PATIENT_COLUMNS = (
 )
 
 
-def write_slices(path: Path, outcome: Outcome) -> None:
+def write_slices(path: Path, results: Iterable[Score | Prediction | Failure]) -> None:
     """`metrics.csv`. A failed slice has its patient and image, and nothing else."""
-    _write(path, SLICE_COLUMNS, (_slice_row(result) for result in outcome.results))
+    _write(path, SLICE_COLUMNS, (_slice_row(result) for result in results))
 
 
 def write_patients(path: Path, patients: Sequence[PatientFigures]) -> None:
@@ -50,10 +53,18 @@ def write_patients(path: Path, patients: Sequence[PatientFigures]) -> None:
     _write(path, PATIENT_COLUMNS, ([getattr(patient, name) for name in PATIENT_COLUMNS] for patient in patients))
 
 
-def _slice_row(result: Score | Failure) -> list[object]:
+def write_predicted_patients(path: Path, patients: Sequence["PredictedPatient"]) -> None:
+    """`patients.csv` of slices without truth: what the model says of each patient."""
+    names = ("patient", "slices", "failed_slices", "detected_slices", "predicted_pixels")
+    _write(path, names, ([getattr(patient, name) for name in names] for patient in patients))
+
+
+def _slice_row(result: Score | Prediction | Failure) -> list[object]:
     named = [result.case.patient, result.case.image.name]
     if isinstance(result, Failure):
         return named + [None] * (len(SLICE_COLUMNS) - len(named))
+    if isinstance(result, Prediction):
+        return [*named, None, result.predicted_pixels, *[None] * 5, result.max_probability, result.seconds]
     counts = result.counts
     figures = [dice(counts), iou(counts), precision(counts), recall(counts), result.surface.hd95]
     return [*named, counts.truth, counts.predicted, *figures, result.max_probability, result.seconds]

@@ -3,6 +3,8 @@
 Both are taken from counts per 8-bit level (q = round(255 p)), so they are exact and do not depend on any order.
 """
 
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +37,19 @@ def count_levels(q: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Pixels, and pixels of the truth, at each level. q: uint8, truth: bool, one shape. Returns int64 (2, 256)."""
     everything = np.bincount(q.ravel(), minlength=LEVELS)
     return np.stack([everything, np.bincount(q[truth], minlength=LEVELS)]).astype(np.int64)
+
+
+def pack_levels(levels: np.ndarray) -> bytes:
+    """The counts of one slice in some hundred bytes: most of its levels have no pixel. levels: int (2, 256)."""
+    return zlib.compress(levels.astype("<u4").tobytes(), level=1)
+
+
+def add_levels(packed: Iterable[bytes]) -> np.ndarray:
+    """What the slices' packed counts add up to, int64 (2, 256); never more than two of them in memory unpacked."""
+    total = np.zeros((2, LEVELS), dtype=np.int64)
+    for data in packed:
+        total += np.frombuffer(zlib.decompress(data), dtype="<u4").reshape(2, LEVELS)
+    return total
 
 
 def calibrate(levels: np.ndarray, lowest_level: int = 0, bins: int = BINS) -> Calibration:

@@ -36,12 +36,14 @@ class ChildOptions:
     """What the server is started with; JSON on its command line.
 
     reader: "module:function" of `(path, limits) -> Scan`; not `ml.scans:read_scan` only in tests of faults.
+    entry: "module:function" of `(connection, options, server_pid)`: what a child does.
     """
 
     limits: dict[str, int]
     memory_bytes: int
     timeout_s: float
     reader: str
+    entry: str = "ml.scans.decode_child:run_child"
 
 
 def run_child(connection: socket.socket, options: ChildOptions, server_pid: int) -> None:
@@ -50,14 +52,14 @@ def run_child(connection: socket.socket, options: ChildOptions, server_pid: int)
     The answer: the fields of `Decoded`, or {"code", "message", "cause"}, or {"errno"} where the stack cannot be stored.
     """
     limits = Limits(**options.limits)
-    _restrict(limits, options, server_pid)
+    restrict(limits, options, server_pid)
     with connection.makefile("rb") as stream:
         request = json.loads(stream.readline(_MAX_REQUEST_BYTES))
     answer = _decode(Path(request["source"]), Path(request["stack"]), limits, options)
     connection.sendall(json.dumps(answer).encode() + b"\n")
 
 
-def _restrict(limits: Limits, options: ChildOptions, server_pid: int) -> None:
+def restrict(limits: Limits, options: ChildOptions, server_pid: int) -> None:
     """Memory, time, file size and files of this process; the kernel enforces them."""
     _die_with(server_pid)
     quiet = os.open(os.devnull, os.O_WRONLY)

@@ -1,6 +1,7 @@
 """The decode server: a small process that has loaded the readers and forks one child for each decode.
 
-`python -m ml.scans.server CONTROL_FD OPTIONS_JSON`, started by `ml.scans.sandbox.Decoder`. It never looks at a file or
+`python -m ml.scans.server CONTROL_FD OPTIONS_JSON`, started by `ml.scans.sandbox.Decoder` for single files and by
+`ml.datasets.case_reader` for the cases of a data set. It never looks at a file or
 a request itself: it gets one byte and one socket a decode, and hands the socket to the child. It reaps the child,
 writes how it ended as the last line of that socket, and ends with its children when the other side of CONTROL_FD goes.
 
@@ -16,10 +17,11 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from importlib import import_module
 from types import FrameType
 
-from ml.scans.decode_child import ChildOptions, run_child
+from ml.scans.decode_child import ChildOptions
 
 # What the formats of `ml.scans.signatures` need, and the codecs that imagecodecs would load one by one in each child.
 _PRELOADED = ("numpy", "PIL.Image", "tifffile", "imagecodecs", "ml.scans.images", "ml.scans.tiff")
@@ -33,7 +35,8 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with socket.socket(fileno=int(arguments[0])) as control:
         _preload()
-        DecodeServer(control, options).serve()
+        module, _, function = options.entry.partition(":")
+        DecodeServer(control, options, getattr(import_module(module), function)).serve()
 
 
 def _preload() -> None:
@@ -54,9 +57,15 @@ def _preload() -> None:
 class DecodeServer:
     """Forks, watches the clock, reaps. At most one thread ever runs in here."""
 
-    def __init__(self, control: socket.socket, options: ChildOptions) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        options: ChildOptions,
+        entry: Callable[[socket.socket, ChildOptions, int], None],
+    ) -> None:
         self._control = control
         self._options = options
+        self._entry = entry
         # By process id: the socket to answer on, when to kill (monotonic seconds), and whether that was done.
         self._children: dict[int, tuple[socket.socket, float]] = {}
         self._expired: set[int] = set()
@@ -113,7 +122,7 @@ class DecodeServer:
             self._control.close()
             os.close(self._wake_read)
             os.close(self._wake_write)
-            run_child(connection, self._options, server_pid)
+            self._entry(connection, self._options, server_pid)
             status = 0
         finally:
             os._exit(status)

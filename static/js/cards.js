@@ -1,6 +1,6 @@
 /* A scan's card: the slots of templates/macros/cards.html, filled from the API's JSON. */
 import { cancelRun, retryRun } from "./api.js";
-import { detailOf, stateOf } from "./format.js";
+import { detailOf, stateOf, unlikeOf } from "./format.js";
 import { setIcon } from "./icons.js";
 import { isOver, watchScan } from "./jobs.js";
 import { showName } from "./names.js";
@@ -38,6 +38,9 @@ export function fillCard(card, scan) {
   slot(card, "name").href = address;
   showName(slot(card, "name"), scan.filename);
   slot(card, "phantom").hidden = scan.origin !== "phantom";
+  const unlike = unlikeOf(run);
+  slot(card, "unlike").hidden = unlike === "";
+  slot(card, "unlike").title = unlike;
   showState(card, run.status, detailOf(scan), run.status === "succeeded" ? run.verdict : null);
   const picture = slot(card, "picture");
   picture.hidden = false;

@@ -35,6 +35,9 @@ const STATES = {
 /** Tone, icon and words of a state or a verdict. */
 export const stateOf = (name) => STATES[name] ?? { tone: "plain", icon: "info", words: name };
 
+/** The sentence of a run's warning that its verdict may mean nothing, or "". */
+export const unlikeOf = (run) => run.warnings.find(({ code }) => code === "unlike_training_data")?.message ?? "";
+
 const ORDINALS = ["", "First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth"];
 
 export function placeInLine(position) {

@@ -1,11 +1,14 @@
 """axe-core on every page and state: wide and narrow, dark and light. No finding is left, of whatever impact."""
 
+import io
 from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from PIL import Image
+from playwright.sync_api import Page, expect
 
+from ml.non_brains import draw_non_brains
 from ml.scans import phantoms
 from tests.browser.actions import drop_files, open_result
 from tests.browser.conftest import Console
@@ -61,6 +64,7 @@ PAGES = {
     "history, nothing found": ("/scans?q=no-such-scan", None),
     "models": ("/models", None),
     "model card": ("/models/unet-vgg16-lgg", None),
+    "model card, unfolded": ("/models/unet-vgg16-lgg", unfold),
     "API": ("/api/v1/docs", None),
     "not found": ("/scans/none", None),
 }
@@ -82,6 +86,20 @@ def test_no_state_of_a_result_has_a_finding(page: Page, lesion_id: str, act: Cal
     if act:
         act(page)
     assert findings(page) == []
+
+
+def test_a_scan_unlike_the_training_data_has_no_finding(page: Page, portal: RunningPortal) -> None:
+    drawn = next(image for image in draw_non_brains(12) if image.kind == "chart")
+    file = io.BytesIO()
+    Image.fromarray(drawn.pixels).save(file, "png")
+    scan_id = portal.wait(portal.upload(file.getvalue(), "axe-unlike.png")["id"])["id"]
+    open_result(page, scan_id)
+    expect(page.locator("#unlike")).to_contain_text("may mean nothing here")
+    assert findings(page) == []
+    for path in ("/", "/scans?q=axe-unlike"):
+        page.goto(path)
+        expect(page.get_by_text("Unlike the training data").first).to_be_visible()
+        assert findings(page) == []
 
 
 def test_a_stacks_result_has_no_finding(page: Page, stack_id: str) -> None:

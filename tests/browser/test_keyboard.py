@@ -41,7 +41,7 @@ def test_a_scan_is_uploaded_and_opened_by_keys_alone(page: Page) -> None:
     page.wait_for_selector("#viewer[data-drawn]")
     tab_to(page, "#threshold")
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#preview-tag")).to_have_text("Preview at 0.51. Stored: 0.50.")
+    expect(page.locator("#preview-tag")).to_have_text("Preview at 0.66. Stored: 0.65.")
 
 
 @pytest.mark.parametrize("path", ["/", "/scans", "/models"])

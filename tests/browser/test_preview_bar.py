@@ -26,7 +26,7 @@ def test_a_preview_covers_no_control(page: Page, stack_id: str, size: tuple[int,
 
     expect(page.locator("#preview-words")).to_contain_text("Preview at 0.62")
     assert fact(page, "threshold") == "0.62 (preview)"
-    expect(page.locator("#downloads-note")).to_contain_text("Of the stored run, at 0.50")
+    expect(page.locator("#downloads-note")).to_contain_text("Of the stored run, at 0.65")
     slices = "#slice-here" if size[0] < 600 else "#slice"
     for control in (*CONTROLS, slices):
         assert page.evaluate(ON_TOP, control), control

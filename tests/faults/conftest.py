@@ -1,9 +1,10 @@
-"""A whole portal whose leases are short, so that many crashes fit into a test run."""
+"""A whole portal whose leases are short and whose model is small, so that many crashes fit into a test run."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from tests.models import write_small_model
 from tests.running import RunningPortal, running_portal
 
 # The promise is a minute with the default lease of 15 s.
@@ -12,5 +13,6 @@ FAST = {"GLIOSCOPE_LEASE_S": "3", "GLIOSCOPE_HEARTBEAT_S": "1", "GLIOSCOPE_SWEEP
 
 @pytest.fixture(scope="module")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPortal]:
-    with running_portal(tmp_path_factory.mktemp("faults"), **FAST) as portal:
+    models = write_small_model(tmp_path_factory.mktemp("models"))
+    with running_portal(tmp_path_factory.mktemp("faults"), GLIOSCOPE_MODELS=str(models), **FAST) as portal:
         yield portal

@@ -17,12 +17,12 @@ from tests.running import RunningPortal
 pytestmark = pytest.mark.long
 
 KILLS = 10
-SLICES = 60
+SLICES = 200
 
 
 def stack() -> bytes:
     """A stack that takes seconds to segment."""
-    pixels = np.random.default_rng(1).integers(0, 90, (SLICES, 256, 256), dtype=np.uint8)
+    pixels = np.random.default_rng(1).integers(0, 90, (SLICES, 64, 64), dtype=np.uint8)
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, pixels, photometric="minisblack", compression="zlib")
     return buffer.getvalue()

@@ -72,12 +72,14 @@ def small_checkpoint(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def small_model(tmp_path_factory, small_data, small_checkpoint) -> SmallModel:
     """The package with all its files. Copy it before changing anything."""
-    from ml.packages import make_package
-    from ml.quantization import Calibration
+    from ml.packaging.packages import make_package
+    from ml.packaging.quantization import Calibration
 
     directory = tmp_path_factory.mktemp("models")
     facts = directory / "facts.yaml"
     facts.write_text(FACTS)
     folder = directory / "small"
-    card = make_package(small_checkpoint, folder, calibrate=small_data, facts=facts, calibration=Calibration(slices=6))
+    card = make_package(
+        small_checkpoint, folder, calibrate=small_data, facts=facts, calibration=Calibration(slices=6, other_images=24)
+    )
     return SmallModel(folder, card, small_checkpoint, small_data, facts)

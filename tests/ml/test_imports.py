@@ -14,7 +14,7 @@ WITHOUT_TORCH = (
     "ml.engines",
     "ml.engines.openvino",
     "ml.engines.flips",
-    "ml.parity",
+    "ml.packaging.parity",
     "ml.evaluation.results",
     "ml.evaluation.cases",
     "ml.prediction",

@@ -1,10 +1,20 @@
 """The one resize: identity on the model's own grid, aspect kept elsewhere, and back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ml.cards import InputConvention
-from ml.preprocessing import Letterbox, letterbox, quantize, to_model_grid, to_scan_grid
+from ml.preprocessing import (
+    Letterbox,
+    letterbox,
+    place_labels_on_grid,
+    place_on_grid,
+    quantize,
+    to_model_grid,
+    to_scan_grid,
+)
 
 IMAGENET = InputConvention((256, 256), ("a", "b", "c"), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 PLAIN = InputConvention((64, 64), ("a", "b", "c"), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -59,3 +69,47 @@ def test_a_square_comes_back_where_it_was_whatever_the_scans_shape(shape):
 def test_quantize_rounds_and_clips():
     values = np.array([-0.1, 0, 0.5 / 255 + 1e-6, 0.998, 1, 1.2], dtype=np.float32)
     assert quantize(values).tolist() == [0, 0, 1, 254, 255, 255]
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (256, 256), (200, 120), (40, 64), (100, 300)])
+def test_labels_lie_where_their_slice_lies(shape):
+    height, width = shape
+    labels = np.zeros(shape, dtype=np.uint8)
+    labels[height // 4 : height // 2, width // 4 : width // 2] = 3
+    pixels = np.repeat((labels > 0)[None, ..., None] * np.uint8(255), 3, axis=3)
+    placed = place_labels_on_grid(labels, PLAIN.size)
+    image = place_on_grid(pixels, PLAIN)[0, ..., 0]
+    assert (placed.shape, placed.dtype) == (PLAIN.size, np.uint8)
+    assert set(np.unique(placed)) == {0, 3}
+    assert (image[placed == 3] >= 100).all()
+    assert (image[placed == 0] <= 155).all()
+
+
+def test_labels_on_the_models_grid_stay_as_they_are():
+    labels = np.random.default_rng(3).integers(0, 4, (64, 64), dtype=np.uint8)
+    assert np.array_equal(place_labels_on_grid(labels, (64, 64)), labels)
+
+
+def test_planes_choose_channels_before_they_are_normalised():
+    pixels = np.random.default_rng(4).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    flair = InputConvention((64, 64), ("FLAIR",), mean=(0.25,), std=(0.5,), planes=(1,))
+    inputs = to_model_grid(pixels, flair)
+    assert inputs.shape == (2, 1, 64, 64)
+    np.testing.assert_allclose(inputs[:, 0], (pixels[..., 1] / 255 - 0.25) / 0.5, atol=1e-6)
+    swapped = InputConvention((64, 64), ("a", "b"), mean=(0.0,) * 2, std=(1.0,) * 2, planes=(2, 0))
+    np.testing.assert_allclose(to_model_grid(pixels, swapped), pixels[..., [2, 0]].transpose(0, 3, 1, 2) / 255)
+
+
+def test_equalised_slices_use_all_grey_levels_and_keep_their_order():
+    dark = np.linspace(10, 60, 64 * 64).astype(np.uint8).reshape(1, 64, 64, 1).repeat(3, axis=3)
+    equalised = place_on_grid(dark, replace(PLAIN, is_equalized=True))
+    assert (equalised.min(), equalised.max()) == (0, 255)
+    for channel in range(3):
+        values = equalised[0, ..., channel].ravel()
+        assert (np.diff(values.astype(int)) >= 0).all()
+    assert equalised.shape == (1, 64, 64, 3)
+
+
+def test_equalised_black_slice_stays_black():
+    black = np.zeros((1, 64, 64, 3), dtype=np.uint8)
+    assert not place_on_grid(black, replace(PLAIN, is_equalized=True)).any()

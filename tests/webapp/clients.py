@@ -43,11 +43,12 @@ def portal_of(app: Flask) -> Portal:
 
 
 def send(client: FlaskClient, *files: tuple[str, bytes], path: str = SCANS, **options: Any) -> TestResponse:
-    """POST files (name, bytes) as the field `file`; `form` and `headers` as options."""
+    """POST files (name, bytes) as the field `file`, or `field`; `form` and `headers` as options."""
     body = b"".join(_part(f'name="{name}"', value.encode()) for name, value in options.pop("form", {}).items())
+    field = options.pop("field", "file")
     for name, data in files:
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-        body += _part(f'name="file"; filename="{escaped}"', data)
+        body += _part(f'name="{field}"; filename="{escaped}"', data)
     content_type = f"multipart/form-data; boundary={BOUNDARY}"
     return client.post(path, data=body + f"--{BOUNDARY}--\r\n".encode(), content_type=content_type, **options)
 

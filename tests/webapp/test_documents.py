@@ -45,8 +45,8 @@ def test_every_call_of_the_api_is_documented(app: Flask) -> None:
     for rule in app.url_map.iter_rules():
         if not rule.rule.startswith("/api/v1/"):
             continue
-        path = re.sub(r"<any\([^>]*>", "{kind}", rule.rule.removeprefix("/api/v1"))
-        path = re.sub(r"<[^>]*:scan_id>|<[^>]*:segmentation_id>", "{id}", path).replace("<string:name>", "{name}")
+        path = re.sub(r"<hex_id:\w+>", "{id}", rule.rule.removeprefix("/api/v1"))
+        path = re.sub(r"<(?:any\([^>]*|string|int):(\w+)>", r"{\1}", path)
         assert f"{path}`" in text or f"{path}?" in text, path
 
 

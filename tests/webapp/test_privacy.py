@@ -15,10 +15,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image, PngImagePlugin
 
+from ml.engines import Inference
+from tests.evaluations import run_all, write_data_set, zip_of
 from tests.ml.scans import samples
 from tests.portals import add_scan
 from tests.servers import redis_server
 from tests.webapp.clients import SCANS, finish, portal_of, send, sent, token
+from tests.worker.conftest import BrightnessEngine
 from webapp.domain import jobs, scans, segmentations
 from webapp.domain.database import Database
 from webapp.domain.portal import Portal
@@ -123,6 +126,35 @@ def test_deletes_among_many_leave_no_copy_in_free_pages(make_app: Callable[..., 
     assert hits(portal) == {}
 
 
+def test_after_a_delete_an_evaluations_canary_is_nowhere(
+    make_app: Callable[..., Flask], broker: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    caplog.set_level(logging.DEBUG)
+    app = make_app(REDIS_URL=broker)
+    portal, client = portal_of(app), app.test_client()
+    runtime = Runtime(portal)
+    monkeypatch.setattr(runtime, "engine", lambda _model: BrightnessEngine())
+    data = write_data_set(tmp_path / "set", patients=1)
+    (data / "patient_0").rename(data / NAME)
+    (data / NAME / f"{NAME}.png").write_bytes(png())
+    (data / NAME / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + INSIDE.encode())
+    (data / NAME / "broken_mask.png").write_bytes((data / NAME / "p0_000_mask.png").read_bytes())
+    started = send(client, (f"{NAME}.zip", zip_of(data)), path="/api/v1/evaluations", field="archive")
+    evaluation_id = started.json["id"]
+    run_all(runtime, evaluation_id)
+    runtime.case_reader.close()
+    assert len(hits(portal)) > 3, "the search finds what is there"
+    page = client.get(f"/evaluations/{evaluation_id}").text
+    assert NAME in page and "cannot be read" in page
+    client.get(f"/api/v1/evaluations/{evaluation_id}/cases?q={NAME}&patient={NAME}")
+    client.get(f"/api/v1/evaluations/{evaluation_id}/cases/0/errors.png")
+    client.post("/api/v1/evaluations", json={"path": f"/{NAME}"})
+    assert client.delete(f"/api/v1/evaluations/{evaluation_id}").status_code == 204
+    assert hits(portal, caplog.text) == {}
+    portal.queue.close()
+
+
 @pytest.mark.parametrize("failure", [None, RuntimeError("inner"), MemoryError()], ids=["success", "fault", "memory"])
 def test_a_workers_log_holds_no_name(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failure: Exception | None
@@ -132,12 +164,12 @@ def test_a_workers_log_holds_no_name(
     runtime = Runtime(portal_of(app))
     engine = SimpleNamespace(name="test", card=portal_of(app).catalog.card(None))
 
-    def probability_map(pixels: np.ndarray) -> np.ndarray:
+    def infer(pixels: np.ndarray) -> Inference:
         if failure is not None:
             raise failure
-        return pixels[..., 0].copy()
+        return Inference(pixels[..., 0].copy())
 
-    engine.probability_map = probability_map
+    engine.infer = infer
     monkeypatch.setattr(runtime, "engine", lambda _name: engine)
     pipelines.run_segmentation(runtime, scan["segmentation"]["id"])
     assert scan["segmentation"]["id"] in caplog.text

@@ -32,6 +32,7 @@ class Access:
     with_token: int | None = None
 
 
+EVALUATION = "/api/v1/evaluations/<hex_id:evaluation_id>"
 READ, MISSING, FORM = Access(200), Access(404), 400
 # Every route of the portal with its method. `with_token` marks the forms: without a token they answer 400.
 ROUTES = {
@@ -60,6 +61,28 @@ ROUTES = {
     ("GET", "/api/v1/scans/<hex_id:scan_id>/original"): MISSING,
     ("POST", "/api/v1/segmentations/<hex_id:segmentation_id>/cancel"): MISSING,
     ("POST", "/api/v1/segmentations/<hex_id:segmentation_id>/retry"): MISSING,
+    ("GET", "/api/v1/evaluations"): READ,
+    ("POST", "/api/v1/evaluations"): Access(422),
+    ("GET", "/api/v1/evaluations/folders"): READ,
+    ("GET", f"{EVALUATION}"): MISSING,
+    ("DELETE", f"{EVALUATION}"): MISSING,
+    ("POST", f"{EVALUATION}/cancel"): MISSING,
+    ("GET", f"{EVALUATION}/cases"): MISSING,
+    ("GET", f"{EVALUATION}/cases/<int:position>"): MISSING,
+    ("GET", f"{EVALUATION}/cases/<int:position>/<kind>.png"): MISSING,
+    ("GET", f"{EVALUATION}/patients"): MISSING,
+    ("GET", f"{EVALUATION}/findings.json"): MISSING,
+    ("GET", f"{EVALUATION}/comparison"): Access(422),
+    ("GET", "/evaluations"): READ,
+    ("GET", "/evaluations/new"): READ,
+    ("POST", "/evaluations"): Access(FORM, 303),
+    ("GET", "/evaluations/<hex_id:evaluation_id>"): MISSING,
+    ("GET", "/evaluations/<hex_id:evaluation_id>/cases/<int:position>"): MISSING,
+    ("GET", "/evaluations/<hex_id:evaluation_id>/compare"): MISSING,
+    ("POST", "/evaluations/<hex_id:evaluation_id>/cancel"): Access(FORM, 404),
+    ("POST", "/evaluations/<hex_id:evaluation_id>/delete"): Access(FORM, 404),
+    ("GET", f"{EVALUATION}/<name>"): MISSING,
+    ("GET", f"{EVALUATION}/figures/<figure>.svg"): MISSING,
     ("GET", "/api/v1/models"): READ,
     ("GET", "/api/v1/models/<string:name>"): MISSING,
     ("GET", "/healthz"): READ,
@@ -77,7 +100,7 @@ def path_of(rule: str) -> str:
 
 def test_every_route_is_listed(app: Flask) -> None:
     found = {
-        (method, re.sub(r"<any\(.*\):kind>", "<kind>", rule.rule))
+        (method, re.sub(r"<any\([^)]*\):(\w+)>", r"<\1>", rule.rule))
         for rule in app.url_map.iter_rules()
         for method in rule.methods - {"HEAD", "OPTIONS"}
     }

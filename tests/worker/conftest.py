@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from ml.cards import Card, load_card
+from ml.engines import Inference
+from tests.models import SHIPPED
 from tests.portals import make_settings
 from webapp.domain import migration
 from webapp.domain.portal import Portal
-from webapp.domain.settings import PROJECT_ROOT
 from worker.runtime import Runtime
-
-SHIPPED = PROJECT_ROOT / "ml" / "weights" / "unet-vgg16-lgg"
 
 
 class BrightnessEngine:
@@ -26,16 +25,22 @@ class BrightnessEngine:
         self.failures: list[BaseException] = []
         self.before = lambda: None
         self.pieces: list[int] = []
+        # What the input check will say of the next slices; None: the model has no such check.
+        self.is_unlike: list[bool] | None = None
 
     def warm_up(self) -> None:
         """Nothing to do."""
 
     def probability_map(self, pixels: np.ndarray) -> np.ndarray:
+        return self.infer(pixels).q
+
+    def infer(self, pixels: np.ndarray) -> Inference:
         self.pieces.append(len(pixels))
         self.before()
         if self.failures:
             raise self.failures.pop(0)
-        return pixels[..., 0].copy()
+        is_unlike = None if self.is_unlike is None else np.array([self.is_unlike.pop(0) for _ in pixels])
+        return Inference(pixels[..., 0].copy(), is_unlike=is_unlike)
 
 
 @pytest.fixture
@@ -55,8 +60,9 @@ def engine() -> BrightnessEngine:
 
 
 @pytest.fixture
-def runtime(portal: Portal, engine: BrightnessEngine, monkeypatch: pytest.MonkeyPatch) -> Runtime:
+def runtime(portal: Portal, engine: BrightnessEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
     """A runtime with the fake engine for every model."""
     runtime = Runtime(portal)
     monkeypatch.setattr(runtime, "engine", lambda _model: engine)
-    return runtime
+    yield runtime
+    runtime.case_reader.close()

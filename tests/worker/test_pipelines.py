@@ -59,6 +59,42 @@ def test_another_threshold_uses_the_stored_map_and_no_network(runtime, portal, e
     assert row(portal, second).map_key == row(portal, third).map_key == row(portal, accepted.segmentation_id).map_key
 
 
+def tiff_bytes(slices: int) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.full((slices, 32, 32), 128, np.uint8), photometric="minisblack")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("is_unlike", "warnings"),
+    [
+        (None, []),
+        ([False] * 10, []),
+        ([True] * 5 + [False] * 5, []),
+        ([True] * 4 + [False] * 4 + [True] * 2, ["unlike_training_data"]),
+    ],
+    ids=["no check", "none", "half", "more than half"],
+)
+def test_a_scan_unlike_the_training_data_is_warned_about_beside_its_verdict(
+    runtime, portal, engine, is_unlike, warnings
+) -> None:
+    accepted = upload(portal, tiff_bytes(10), "stack.tif")
+    engine.is_unlike = is_unlike
+    run_segmentation(runtime, accepted.segmentation_id)
+    done = row(portal, accepted.segmentation_id)
+    assert (done.status, done.warnings) == (Status.SUCCEEDED, warnings)
+    assert done.verdict is not None
+
+
+def test_another_threshold_keeps_the_warning_of_its_map(runtime, portal, engine) -> None:
+    accepted = upload(portal)
+    engine.is_unlike = [True]
+    run_segmentation(runtime, accepted.segmentation_id)
+    second = segmentations.request(portal, accepted.scan_id, model=None, threshold=0.9)
+    run_segmentation(runtime, second)
+    assert row(portal, second).warnings == ["unlike_training_data"]
+
+
 def test_a_named_model_runs_the_network_again(runtime, portal, engine) -> None:
     accepted = upload(portal)
     run_segmentation(runtime, accepted.segmentation_id)
@@ -86,9 +122,7 @@ def test_a_failure_is_named_and_never_looks_complete(runtime, portal, engine, fa
 
 
 def test_memory_that_runs_out_is_tried_once_more_in_smaller_pieces(runtime, portal, engine) -> None:
-    buffer = io.BytesIO()
-    tifffile.imwrite(buffer, np.full((10, 32, 32), 128, np.uint8), photometric="minisblack")
-    accepted = upload(portal, buffer.getvalue(), "stack.tif")
+    accepted = upload(portal, tiff_bytes(10), "stack.tif")
     engine.failures = [MemoryError()]
     run_segmentation(runtime, accepted.segmentation_id)
     assert row(portal, accepted.segmentation_id).status is Status.SUCCEEDED

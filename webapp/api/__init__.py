@@ -7,7 +7,7 @@ from flask_smorest import Api
 from werkzeug.routing import BaseConverter
 
 from webapp import security
-from webapp.api import models, scans, segmentations
+from webapp.api import evaluations, models, scans, segmentations
 from webapp.api.blueprints import PREFIX, HexId
 from webapp.api.schemas import ErrorSchema
 from webapp.errors import error_table
@@ -39,7 +39,7 @@ def register(app: Flask) -> None:
     )
     api = PortalApi(app)
     api.register_converter(HexId, _describe_id)
-    for blueprint in (scans.blp, segmentations.blp, models.blp):
+    for blueprint in (scans.blp, segmentations.blp, evaluations.blp, models.blp):
         # JSON clients send no token; foreign sites are refused by their headers (webapp.security).
         security.csrf.exempt(blueprint)
         api.register_blueprint(blueprint)

@@ -5,6 +5,7 @@ PortalError
 ├── NotReady              409 not_ready
 ├── WrongState            409 wrong_state
 ├── InvalidInput          422 invalid
+├── FolderRefused         422 folder_refused
 ├── UploadRejected        4xx the code of the reader that refused the file
 ├── KeyReused             422 idempotency_key_reused
 ├── KeyInUse              409 idempotency_key_in_use
@@ -52,6 +53,13 @@ class InvalidInput(PortalError):
     """A value is outside what is allowed."""
 
     code = "invalid"
+    status = 422
+
+
+class FolderRefused(PortalError):
+    """The folder does not exist below an allowed root."""
+
+    code = "folder_refused"
     status = 422
 
 
@@ -105,6 +113,7 @@ UPLOAD_ERRORS = {
     "too_many_files": (413, "More files than the portal takes at once."),
     "unsupported": (415, "The bytes are not those of a format that is read here, whatever the name says."),
     "empty": (422, "The file has no bytes."),
+    "unsafe": (422, "The archive has a member that would leave its folder, or a link."),
     "unreadable": (422, "The file is damaged, or of a variant that is not read."),
     "limit": (422, "The scan is larger than the portal takes: pixels, slices, memory or time."),
     "too_small": (422, "The scan is smaller than a network can judge."),

@@ -91,11 +91,16 @@ def fail(session: Session, held: Claim, *, code: str, message: str) -> bool:
     return _end(session, held, Status.FAILED, error_code=code, error_message=message)
 
 
-def release(session: Session, held: Claim) -> bool:
-    """Put the job back into the queue, for a fault that is not the job's own (a full disk): it costs no attempt."""
+def release(session: Session, held: Claim, *, code: str | None = None, message: str | None = None) -> bool:
+    """Put the job back into the queue, for a fault that is not the job's own (a full disk): it costs no attempt.
+
+    code, message: why it waits; the next run's end writes over them.
+    """
     return _changed(
         session,
-        update(held.table).where(held.holds()).values(**_QUEUED, attempts_before=held.table.attempts_before + 1),
+        update(held.table)
+        .where(held.holds())
+        .values(**_QUEUED, attempts_before=held.table.attempts_before + 1, error_code=code, error_message=message),
     )
 
 
@@ -110,6 +115,13 @@ def cancel(session: Session, table: type[Job], job_id: str) -> None:
         .values(status=Status.CANCELLED, finished_at=database_now(), lease_until=None),
         "Only a queued or running job can be cancelled",
     )
+
+
+def cancel_all(session: Session, table: type[Job], *conditions: ColumnElement[bool]) -> int:
+    """End every open job that meets the conditions; says how many."""
+    statement = update(table).where(table.status.in_(OPEN_STATUSES), *conditions)
+    ended = statement.values(status=Status.CANCELLED, finished_at=database_now(), lease_until=None)
+    return session.execute(ended.execution_options(synchronize_session=False)).rowcount
 
 
 def retry(session: Session, table: type[Job], job_id: str) -> None:

@@ -1,32 +1,38 @@
 """The tables. A job's state columns are written by `webapp.domain.jobs` alone."""
 
-import re
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
-from uuid import uuid4
 
-from sqlalchemy import BigInteger, CheckConstraint, Enum, ForeignKey, Index, MetaData, String, Text
-from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column, relationship
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
 from webapp.domain import names
-from webapp.domain.clock import UtcDateTime, database_now
+from webapp.domain.base import OPEN_STATUSES, Base, JobColumns, StateColumns, Status, by_value, is_id, new_id
+from webapp.domain.clock import database_now
+from webapp.domain.evaluation_models import Evaluation, EvaluationCase, EvaluationChunk, EvaluationPatient
 
-
-class Status(StrEnum):
-    """A job's state. `queued` and `running` are open, the other three are ends."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    # Its own state and not a failure: somebody wanted it so.
-    CANCELLED = "cancelled"
-
-
-OPEN_STATUSES = (Status.QUEUED, Status.RUNNING)
+__all__ = [
+    "OPEN_STATUSES",
+    "Base",
+    "Evaluation",
+    "EvaluationCase",
+    "EvaluationChunk",
+    "EvaluationPatient",
+    "IdempotencyKey",
+    "JobColumns",
+    "Scan",
+    "Segmentation",
+    "StateColumns",
+    "Status",
+    "Tombstone",
+    "Verdict",
+    "WorkerPresence",
+    "is_id",
+    "new_id",
+]
 
 
 class Verdict(StrEnum):
@@ -36,64 +42,9 @@ class Verdict(StrEnum):
     NO_TUMOR = "no_tumor"
 
 
-class Base(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {datetime: UtcDateTime()}  # noqa: RUF012 - SQLAlchemy's own form
-
-
-def new_id() -> str:
-    """32 hexadecimal digits, 122 of their bits random: not to be guessed."""
-    return uuid4().hex
-
-
-def is_id(text: object) -> bool:
-    """Whether the text can be one of our ids; PostgreSQL refuses some others (a zero byte) with an error."""
-    return isinstance(text, str) and re.fullmatch("[0-9a-f]{32}", text) is not None
-
-
-def _by_value(enum: type[StrEnum], name: str) -> Enum:
-    return Enum(
-        enum,
-        name=name,
-        native_enum=False,
-        length=20,
-        create_constraint=True,
-        values_callable=lambda e: [m.value for m in e],
-    )
-
-
 def _of_filename(key: Callable[[str], str]) -> Callable[[Any], str]:
     """A default that is made from the row's file name."""
     return lambda context: key(context.get_current_parameters()["filename"])
-
-
-class JobColumns:
-    """The columns that make a row a job; `webapp.domain.jobs` says how they change."""
-
-    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
-    created_at: Mapped[datetime] = mapped_column(default=database_now())
-    started_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
-    # Grows with every claim and never shrinks: the fencing token under which results are written.
-    attempt: Mapped[int] = mapped_column(default=0)
-    # The attempts that were spent before a person asked for a retry.
-    attempts_before: Mapped[int] = mapped_column(default=0)
-    lease_until: Mapped[datetime | None]
-    worker_id: Mapped[str | None] = mapped_column(String(64))
-    error_code: Mapped[str | None] = mapped_column(String(40))
-    error_message: Mapped[str | None] = mapped_column(Text)
-
-    @declared_attr
-    def status(cls) -> Mapped[Status]:  # noqa: N805 - SQLAlchemy hands in the class
-        return mapped_column(_by_value(Status, "status"), default=Status.QUEUED)
 
 
 class Scan(Base):
@@ -147,7 +98,7 @@ class Segmentation(JobColumns, Base):
     # Set where a threshold was changed: the stored map of that run is used and no network runs.
     map_of_id: Mapped[str | None] = mapped_column(ForeignKey("segmentations.id", ondelete="CASCADE"))
     map_key: Mapped[str | None] = mapped_column(String(200))
-    verdict: Mapped[Verdict | None] = mapped_column(_by_value(Verdict, "verdict"))
+    verdict: Mapped[Verdict | None] = mapped_column(by_value(Verdict, "verdict"))
     tumor_pixels: Mapped[int | None] = mapped_column(BigInteger)
     total_pixels: Mapped[int | None] = mapped_column(BigInteger)
     coverage_percent: Mapped[float | None]

@@ -15,6 +15,11 @@ def search_key(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
+def path_search_key(path: str) -> str:
+    """The search key of a path's end, short enough for an index: a study's folders and the file's name."""
+    return search_key(path)[-_LONGEST_KEY:]
+
+
 def sort_key(name: str) -> str:
     """The search key with its numbers padded, so that texts compare as people count."""
     return _DIGITS.sub(lambda match: match[0].zfill(_PADDED_DIGITS), search_key(name))[:_LONGEST_KEY]

@@ -10,12 +10,19 @@ from typing import Any
 
 import redis
 from celery import Celery
+from kombu import Exchange
+from kombu import Queue as BrokerQueue
 from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
 
 RUN_SEGMENTATION = "glioscope.run_segmentation"
+RUN_EVALUATION_CHUNK = "glioscope.run_evaluation_chunk"
 QUEUE_NAME = "glioscope"
+# Behind the other one in the alphabet: a worker looks into its queues in that order (`queue_order_strategy` below), so
+# a person's upload goes before an evaluation's chunks.
+EVALUATION_QUEUE_NAME = "glioscope-evaluations"
+QUEUE_OF = {RUN_SEGMENTATION: QUEUE_NAME, RUN_EVALUATION_CHUNK: EVALUATION_QUEUE_NAME}
 
 # A submission waits for the broker at most this long; then the sweeper publishes what was not.
 PUBLISH_TIMEOUT_S = 1.0
@@ -29,6 +36,8 @@ def celery_settings(redis_url: str) -> dict[str, Any]:
         # Celery names a Unix socket otherwise than redis-py does.
         "broker_url": redis_url.replace("unix://", "redis+socket://", 1),
         "task_default_queue": QUEUE_NAME,
+        "task_queues": [BrokerQueue(name, Exchange(name), routing_key=name) for name in QUEUE_OF.values()],
+        "broker_transport_options": {"queue_order_strategy": "sorted"},
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_ignore_result": True,
@@ -69,7 +78,7 @@ class Queue:
         if time.monotonic() < self._paused_until:
             return False
         try:
-            self._celery.send_task(task, args=[job_id], retry=False, ignore_result=True)
+            self._celery.send_task(task, args=[job_id], queue=QUEUE_OF[task], retry=False, ignore_result=True)
         except (OperationalError, redis.RedisError, OSError) as error:
             logger.warning("the broker did not take a hint: %s", type(error).__name__)
             with self._lock:
@@ -77,10 +86,10 @@ class Queue:
             return False
         return True
 
-    def length(self) -> int | None:
-        """Hints that no worker has taken yet; None where the broker does not answer."""
+    def length(self, *names: str) -> int | None:
+        """Hints that no worker has taken yet, of all queues or the named ones; None where the broker is away."""
         try:
-            return int(self._redis.llen(QUEUE_NAME))
+            return sum(int(self._redis.llen(name)) for name in names or QUEUE_OF.values())
         except (redis.RedisError, OSError):
             return None
 

@@ -24,9 +24,10 @@ class Work:
     threshold: float
     spacing_mm: tuple[float, float, float] | None
     waited_ms: float
-    # The stored map to use instead of the network, and what ran to make it.
+    # The stored map to use instead of the network, what ran to make it, and what that run warned of.
     map_key: str | None
     map_engine: str | None
+    map_warnings: tuple[str, ...]
 
 
 def add(session: Session, scan_id: str, *, model: str, version: str | None, threshold: float) -> Segmentation:
@@ -110,6 +111,7 @@ def claim(portal: Portal, segmentation_id: str, worker_id: str) -> tuple[jobs.Cl
             waited_ms=max(0.0, (row.started_at - row.created_at).total_seconds() * 1000),
             map_key=source.map_key if source else None,
             map_engine=source.engine if source else None,
+            map_warnings=tuple(source.warnings) if source else (),
         )
 
 

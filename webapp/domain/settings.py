@@ -56,6 +56,14 @@ class Settings:
     max_attempts: int
     # 512 slices at 60 ms are 31 s; ten times that is a hang and not a long job.
     job_timeout_s: float
+    evaluation_roots: tuple[Path, ...]
+    # Cases of one task: seconds of work, so that workers share even a small evaluation and a crash costs little.
+    evaluation_chunk: int
+    # Checking or adding up 100,000 files takes minutes.
+    evaluation_timeout_s: float
+    max_archive_bytes: int
+    max_archive_files: int
+    max_unpacked_bytes: int
 
     @property
     def socket_path(self) -> Path | None:
@@ -97,6 +105,12 @@ class Settings:
             sweep_s=read.number("GLIOSCOPE_SWEEP_S", 5),
             max_attempts=read.whole("GLIOSCOPE_MAX_ATTEMPTS", 3),
             job_timeout_s=read.number("GLIOSCOPE_JOB_TIMEOUT_S", 300),
+            evaluation_roots=read.folders("GLIOSCOPE_EVALUATION_ROOTS", instance_dir / "datasets"),
+            evaluation_chunk=read.whole("GLIOSCOPE_EVALUATION_CHUNK", 64),
+            evaluation_timeout_s=read.number("GLIOSCOPE_EVALUATION_TIMEOUT_S", 3600),
+            max_archive_bytes=read.whole("GLIOSCOPE_MAX_ARCHIVE_MB", 2000) * 1_000_000,
+            max_archive_files=read.whole("GLIOSCOPE_MAX_ARCHIVE_FILES", 50000),
+            max_unpacked_bytes=read.whole("GLIOSCOPE_MAX_UNPACKED_MB", 8000) * 1_000_000,
         )
 
 

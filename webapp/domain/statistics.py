@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from webapp.domain import presence, segmentations
 from webapp.domain.clock import database_now
-from webapp.domain.models import Segmentation, Status
+from webapp.domain.models import EvaluationChunk, Segmentation, Status
 from webapp.domain.portal import Portal
 
 STAGE_SAMPLE = 500
@@ -22,6 +22,7 @@ class Statistics:
     """`stage_seconds` by (stage, quantile)."""
 
     jobs_by_status: dict[str, int]
+    chunks_by_status: dict[str, int]
     queue_age_s: float
     stuck_jobs: int
     live_workers: int
@@ -34,10 +35,17 @@ def read(portal: Portal) -> Statistics:
         oldest, now = session.execute(
             select(func.min(Segmentation.created_at), database_now()).where(Segmentation.status == Status.QUEUED)
         ).one()
-        stuck = session.scalar(
-            select(func.count())
-            .select_from(Segmentation)
-            .where(Segmentation.status == Status.RUNNING, Segmentation.lease_until < database_now(-STUCK_AFTER_S))
+        stuck = sum(
+            session.scalar(
+                select(func.count())
+                .select_from(table)
+                .where(table.status == Status.RUNNING, table.lease_until < database_now(-STUCK_AFTER_S))
+            )
+            or 0
+            for table in (Segmentation, EvaluationChunk)
+        )
+        chunks = dict(
+            session.execute(select(EvaluationChunk.status, func.count()).group_by(EvaluationChunk.status)).all()
         )
         timings = session.scalars(
             select(Segmentation.timings_ms)
@@ -47,8 +55,9 @@ def read(portal: Portal) -> Statistics:
         ).all()
         return Statistics(
             jobs_by_status=segmentations.counts_by_status(session),
+            chunks_by_status={status.value: chunks.get(status, 0) for status in Status},
             queue_age_s=max(0.0, (now - oldest).total_seconds()) if oldest is not None else 0.0,
-            stuck_jobs=stuck or 0,
+            stuck_jobs=stuck,
             live_workers=presence.live_workers(session, portal.settings.lease_s),
             stage_seconds=_quantiles(timings),
         )

@@ -9,7 +9,9 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -52,6 +54,18 @@ class Storage(Protocol):
     def delete_temporary(self, older_than_s: float) -> int:
         """Remove what crashed writers left; says how many files that were."""
 
+    def make_folder(self, name: str) -> Path:
+        """A new private folder on the stored files' disk, for what must keep its names: an unpacked data set."""
+
+    def folder(self, name: str) -> Path:
+        """Where that folder is."""
+
+    def delete_folder(self, name: str) -> None:
+        """Remove it with all that is in it. A missing one is no error."""
+
+    def folders(self, older_than_s: float) -> list[str]:
+        """The private folders that are at least that old."""
+
     def check(self, needed_bytes: int = 0) -> None:
         """Raises StorageUnavailable or StorageFull where a write of that size would fail."""
 
@@ -63,6 +77,7 @@ class LocalStorage:
         self.root = root
         self._objects = root / "objects"
         self._temporary = root / "temporary"
+        self._folders = root / "folders"
 
     def temporary_file(self) -> Path:
         with translated_errors():
@@ -80,8 +95,9 @@ class LocalStorage:
                     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                     source.rename(target)
                     break
-                except FileNotFoundError:
-                    # A delete beside this one has just removed the folder, which was empty.
+                except (FileNotFoundError, FileExistsError):
+                    # A delete beside this one has just removed the folder, which was empty: after `mkdir` had looked,
+                    # or while it did.
                     if not tries_left:
                         raise
             _fsync(target.parent)
@@ -125,6 +141,34 @@ class LocalStorage:
                     continue
         return count
 
+    def make_folder(self, name: str) -> Path:
+        path = self.folder(name)
+        with translated_errors():
+            path.mkdir(mode=0o700, parents=True)
+        return path
+
+    def folder(self, name: str) -> Path:
+        if not KEY.fullmatch(name) or "/" in name:
+            raise ValueError(f"not a folder's name: {name!r}")
+        return self._folders / name
+
+    def delete_folder(self, name: str) -> None:
+        path = self.folder(name)
+        with translated_errors():
+            if path.is_dir():
+                shutil.rmtree(path)
+
+    def folders(self, older_than_s: float) -> list[str]:
+        latest = time.time() - older_than_s
+        found = []
+        for path in self._folders.glob("*"):
+            try:
+                if path.stat().st_mtime <= latest:
+                    found.append(path.name)
+            except FileNotFoundError:
+                continue
+        return found
+
     def check(self, needed_bytes: int = 0) -> None:
         with translated_errors():
             self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -164,6 +208,26 @@ def map_key(scan_id: str, segmentation_id: str, attempt: int) -> str:
     return f"{scan_prefix(scan_id)}/{segmentation_id}.{attempt}.npy"
 
 
+def evaluation_prefix(evaluation_id: str) -> str:
+    """The prefix of everything that is kept of one evaluation but an unpacked archive."""
+    return f"evaluations/{evaluation_id[:2]}/{evaluation_id}"
+
+
+def group_key(evaluation_id: str, position: int, attempt: int) -> str:
+    """Maps and truths of the cases that were written together, from the case at that position on: `.npz`."""
+    return f"{evaluation_prefix(evaluation_id)}/cases/{position:07d}.{attempt}.npz"
+
+
+def report_key(evaluation_id: str, attempt: int, name: str) -> str:
+    """One file of the report that an attempt wrote."""
+    return f"{evaluation_prefix(evaluation_id)}/report.{attempt}/{name}"
+
+
+def findings_key(evaluation_id: str, attempt: int) -> str:
+    """All that an attempt's check found, as JSON."""
+    return f"{evaluation_prefix(evaluation_id)}/findings.{attempt}.json"
+
+
 def read_array(storage: Storage, key: str) -> np.ndarray:
     """A stored `.npy`, mapped and not read, so that one slice of a large stack costs one slice.
 
@@ -181,6 +245,37 @@ def write_array(storage: Storage, key: str, array: np.ndarray) -> None:
     try:
         with translated_errors(), temporary.open("wb") as file:
             np.save(file, array, allow_pickle=False)
+        storage.put(temporary, key)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_group(storage: Storage, key: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Store arrays by name under one key, compressed; each can be read without the others. Raises as `write_array`."""
+    temporary = storage.temporary_file()
+    try:
+        with translated_errors(), temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        storage.put(temporary, key)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_group(storage: Storage, key: str, names: Sequence[str]) -> list[np.ndarray | None]:
+    """The named arrays of a group, None for one that is not in it. Raises StorageUnavailable where it is damaged."""
+    try:
+        with np.load(storage.path(key), allow_pickle=False) as group:
+            return [group.get(name) for name in names]
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise StorageUnavailable("A stored map is missing or damaged; restore it, or evaluate again.") from error
+
+
+def write_bytes(storage: Storage, key: str, data: bytes) -> None:
+    """Store bytes under a key. Raises StorageFull or StorageUnavailable; nothing half-written stays."""
+    temporary = storage.temporary_file()
+    try:
+        with translated_errors():
+            temporary.write_bytes(data)
         storage.put(temporary, key)
     finally:
         temporary.unlink(missing_ok=True)

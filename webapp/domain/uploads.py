@@ -45,13 +45,21 @@ class Accepted:
 
 
 @contextmanager
-def received(portal: Portal, stream: BinaryIO, filename: str) -> Iterator[Received]:
+def received(portal: Portal, stream: BinaryIO, filename: str, *, is_archive: bool = False) -> Iterator[Received]:
     """Copy a client's stream to a temporary file, which is gone after the block unless it was stored.
 
-    Raises UploadRejected (no name, empty, over the limit), StorageFull, StorageUnavailable.
+    is_archive: an evaluation's zip, which has a limit of its own. Raises UploadRejected (no name, empty, over the
+    limit), StorageFull, StorageUnavailable.
     """
+    settings = portal.settings
+    most, setting = (
+        (settings.max_archive_bytes, "GLIOSCOPE_MAX_ARCHIVE_MB")
+        if is_archive
+        else (settings.max_upload_bytes, "GLIOSCOPE_MAX_UPLOAD_MB")
+    )
     name = display_name(filename)
-    portal.storage.check(portal.settings.max_upload_bytes)
+    # The request has been spooled already, so an archive's true size is known: mostly far below its large limit.
+    portal.storage.check(_size_of(stream) if is_archive else most)
     path = portal.storage.temporary_file()
     try:
         digest, size = hashlib.sha256(), 0
@@ -59,8 +67,8 @@ def received(portal: Portal, stream: BinaryIO, filename: str) -> Iterator[Receiv
         with translated_errors(), path.open("wb") as file:
             while chunk := stream.read(CHUNK_BYTES):
                 size += len(chunk)
-                if size > portal.settings.max_upload_bytes:
-                    raise UploadRejected("too_large", too_large_message(portal.settings.max_upload_bytes))
+                if size > most:
+                    raise UploadRejected("too_large", too_large_message(most, setting))
                 digest.update(chunk)
                 file.write(chunk)
         if size == 0:
@@ -118,9 +126,16 @@ def display_name(filename: str) -> str:
     return shown
 
 
-def too_large_message(limit_bytes: int) -> str:
+def too_large_message(limit_bytes: int, setting: str) -> str:
     """The sentence for an upload over the limit."""
-    return f"The file is larger than {limit_bytes / 1e6:g} MB; send a smaller one, or raise GLIOSCOPE_MAX_UPLOAD_MB."
+    return f"The file is larger than {limit_bytes / 1e6:g} MB; send a smaller one, or raise {setting}."
+
+
+def _size_of(stream: BinaryIO) -> int:
+    position = stream.tell()
+    size = stream.seek(0, 2)
+    stream.seek(position)
+    return size
 
 
 def _decode(portal: Portal, source: Path, stack: Path) -> Decoded:

@@ -8,7 +8,7 @@ from webapp.context import portal
 from webapp.domain import health
 from webapp.version import VERSION
 
-SECTIONS = {"home": "portal", "scans": "history", "models": "models"}
+SECTIONS = {"home": "portal", "scans": "history", "evaluations": "evaluations", "models": "models"}
 # The dot may be as old as this; asking at every page would be a query more for nothing.
 WORKER_SEEN_FOR_S = 2.0
 

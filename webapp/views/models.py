@@ -3,6 +3,7 @@
 from flask import Blueprint, render_template
 
 from webapp.context import portal
+from webapp.model_presentation import group_figures
 from webapp.presentation import model_json
 
 bp = Blueprint("models", __name__, url_prefix="/models")
@@ -17,4 +18,5 @@ def index() -> str:
 @bp.get("/<name>")
 def show(name: str) -> str:
     """One card."""
-    return render_template("model.html", card=model_json(portal().catalog.entry(name)))
+    card = model_json(portal().catalog.entry(name))
+    return render_template("model.html", card=card, groups=group_figures(card.get("metrics", ())))

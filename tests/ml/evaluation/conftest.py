@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from ml.cards import Architecture, Card, InputConvention
+from ml.engines import Inference
 
 SIDE = 32
 CARD = Card(
@@ -33,8 +34,11 @@ class FakeEngine:
         pass
 
     def probability_map(self, pixels):
+        return self.infer(pixels).q
+
+    def infer(self, pixels):
         self.chunks.append(len(pixels))
-        return pixels[..., 0].copy()
+        return Inference(pixels[..., 0].copy())
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_evaluate_with_nothing_readable_leaves_nothing(command, tmp_path):
     (tmp_path / "bad" / "one" / "a.png").write_bytes(b"nothing")
     status, said, _ = command("evaluate", tmp_path / "bad")
     assert status == 1
-    assert "None of 1 slices could be evaluated" in said
+    assert "No slice could be evaluated" in said
     assert not (tmp_path / "out").exists()
 
 

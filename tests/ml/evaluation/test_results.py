@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from ml.datasets import list_cases
+from ml.engines import Inference
 from ml.engines.flips import FlippedEngine
 from ml.error_overlay import CORRECT, EXTRA, MISSED, error_overlay_image
 from ml.evaluation import results
@@ -108,9 +109,12 @@ def test_flips_average_what_was_turned_back(engine):
         name, card = "corner", engine.card
 
         def probability_map(self, pixels):
+            return self.infer(pixels).q
+
+        def infer(self, pixels):
             q = np.zeros(pixels.shape[:3], dtype=np.uint8)
             q[:, 0, 0] = 200
-            return q
+            return Inference(q)
 
     q = FlippedEngine(Corner()).probability_map(pixels)
     assert [q[0, row, column] for row in (0, -1) for column in (0, -1)] == [50] * 4

@@ -111,7 +111,7 @@ def test_a_scan_has_the_documented_fields(app: Flask) -> None:
         "bytes", "segmentation", "links",
     ]  # fmt: skip
     run = scan["segmentation"]
-    assert (run["status"], run["verdict"], run["threshold"]) == ("succeeded", "tumor_detected", 0.5)
+    assert (run["status"], run["verdict"], run["threshold"]) == ("succeeded", "tumor_detected", 0.65)
     assert (run["tumor_pixels"], run["total_pixels"]) == (64 * 12, 64 * 48)
     assert run["coverage_percent"] == 25.0 and run["max_probability"] == round(200 / 255, 4)
     assert (run["area_mm2"], run["volume_mm3"], run["queue_position"], run["error"]) == (None, None, None, None)

@@ -79,6 +79,22 @@ def test_storing_beside_a_delete_that_prunes_the_same_folder(storage: LocalStora
     assert errors == []
 
 
+def test_a_folder_that_is_pruned_while_it_is_made_is_made_again(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_gone_by_now(path: Path) -> bool:
+        monkeypatch.undo()
+        path.rmdir()
+        return False
+
+    source = storage.temporary_file()
+    storage.path("scans/ab").mkdir(parents=True)
+    # `mkdir` found it, and looks whether it is a folder: just then a delete prunes it.
+    monkeypatch.setattr(Path, "is_dir", is_gone_by_now)
+    storage.put(source, "scans/ab/original")
+    assert storage.path("scans/ab/original").is_file()
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_storage_full(number: int) -> None:
     with pytest.raises(StorageFull), translated_errors():

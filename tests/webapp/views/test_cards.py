@@ -6,8 +6,8 @@ from flask.testing import FlaskClient
 def test_figures_have_labels_and_no_raw_keys(client: FlaskClient) -> None:
     page = client.get("/models/unet-vgg16-lgg").text
     assert "U-Net with VGG16 encoder" in page
-    assert "Dice difference per patient</dt><dd>+0.00" in page
-    assert "Equal verdicts</dt><dd>100&nbsp;% of 300 slices" in page
+    assert "<dt>Patient Dice</dt><dd>−0.00" in page
+    assert "Equal verdicts</dt><dd>99.64&nbsp;% of the slices" in page
     assert "verdicts equal</dt>" not in page and "patient_dice" not in page and "patient dice delta" not in page
 
 

@@ -1,6 +1,8 @@
 """Every page serves in every state of a scan, without a broker and without a worker."""
 
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from tests.webapp.clients import SCANS, finished, portal_of, sent
 from webapp.domain import jobs, presence, segmentations
 from webapp.domain.models import Scan, Segmentation
 from webapp.domain.settings import PROJECT_ROOT
+from webapp.model_presentation import group_figures
 
 PAGES = ("/", "/scans", "/models", "/models/unet-vgg16-lgg", "/api/v1/docs")
 
@@ -80,6 +83,63 @@ def test_a_model_that_is_gone_does_not_break_the_pages_of_its_results(app: Flask
         session.execute(update(Segmentation).values(model="gone-model"))
     for path in ("/", "/scans", f"/scans/{scan['id']}"):
         assert "gone-model" in client.get(path).text or path == "/"
+
+
+def test_a_scan_unlike_the_training_data_says_so_beside_its_verdict_on_every_page(
+    app: Flask, client: FlaskClient, states: dict[str, str]
+) -> None:
+    shown = {path: client.get(path).text.count("Unlike the training data") for path in ("/", "/scans")}
+    with portal_of(app).database.write() as session:
+        wanted = Segmentation.scan_id == states["tumor"]
+        session.execute(update(Segmentation).where(wanted).values(warnings=["unlike_training_data"]))
+    finding = client.get(f"/scans/{states['tumor']}").text.split('id="finding"')[1].split("</section>")[0]
+    assert finding.index("Tumor detected") < finding.index("may mean nothing here") < finding.index("Coverage")
+    assert "may mean nothing here" not in client.get(f"/scans/{states['clear']}").text
+    row = client.get("/scans").text.split(f'data-scan="{states["tumor"]}"')[1].split("</tr>")[0]
+    assert row.index("Tumor detected") < row.index("Unlike the training data")
+    assert client.get("/scans").text.count("Unlike the training data") == shown["/scans"] + 1
+    card = client.get("/").text.split(f'data-scan="{states["tumor"]}"')[1].split("</li>")[0]
+    assert "may mean nothing here" in card and 'data-slot="unlike" title="" hidden' not in card
+
+
+def test_a_models_page_shows_what_its_card_says_of_confidence_input_check_and_served_files(
+    client: FlaskClient,
+) -> None:
+    card = client.get("/api/v1/models/unet-vgg16-lgg").json
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>|&nbsp;", " ", client.get("/models/unet-vgg16-lgg").text))
+    check, scaling = card["familiarity"], card["temperature"]
+    shares = [check["warned_share"], check["warned_others"], *check["warned_by_kind"].values()]
+    said = [f"{100 * share:.4g} %" for share in [*shares, card["parity"]["int8"]["warnings_equal"]]]
+    said += [
+        f"{check['auroc']:.3f}",
+        f"{check['limit']:.3f}",
+        f"{check['other_images']} images",
+        *check["warned_by_kind"],
+    ]
+    said += [f"{scaling['temperature']:.3f}", f"{scaling['ece_in_doubt_before']:.3f} before"]
+    assert [words for words in said if words not in text] == []
+
+
+def test_a_models_figures_stand_by_set_and_rule_and_none_is_lost(client: FlaskClient) -> None:
+    metrics = client.get("/api/v1/models/unet-vgg16-lgg").json["metrics"]
+    groups = group_figures(metrics)
+    assert sum(len(group.figures) for group in groups) == len(metrics)
+    assert all(len({figure["name"] for figure in group.figures}) == len(group.figures) for group in groups)
+    whole = [f"{figure['aggregation']}; {group.rule}" for group in groups for figure in group.figures]
+    assert sorted(whole) == sorted(metric["aggregation"] for metric in metrics)
+
+
+def test_a_card_that_states_little_still_has_a_page(make_app: Callable[..., Flask], tmp_path: Path) -> None:
+    shipped = json.loads((PROJECT_ROOT / "ml/weights/unet-vgg16-lgg/card.json").read_text())
+    metric = {"name": "patient_dice_mean", "value": 0.5}
+    card = {key: shipped[key] for key in ("architecture", "input", "threshold", "min_tumor_pixels", "files")}
+    folder = tmp_path / "models" / "bare"
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text(json.dumps({"name": "bare", "version": None, **card, "metrics": [metric]}))
+    page = make_app(GLIOSCOPE_MODELS=str(folder.parent)).test_client().get("/models/bare")
+    assert page.status_code == 200
+    assert "states no input check" in page.text and "states no calibration" in page.text
+    assert "Set not stated" in page.text
 
 
 def test_pages_load_nothing_from_elsewhere_and_have_no_inline_code(client: FlaskClient, states: dict[str, str]) -> None:

@@ -1,0 +1,173 @@
+"""Evaluations in a portal's database as workers write them; a finished one's report is made by the workers' code."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from sqlalchemy import insert
+
+from bench.evaluation_rows import SIDE, SLICES_OF_A_PATIENT, synthetic_cases
+from ml.cards import Card
+from ml.datasets.analysis import analyze
+from ml.datasets.examination import Observation
+from ml.evaluation.gallery import choose_gallery
+from ml.evaluation.run import Judged
+from ml.evaluation.scoring import Score
+from webapp.domain import evaluation_states
+from webapp.domain.base import Status, new_id
+from webapp.domain.evaluation_listing import ListedCase, encode
+from webapp.domain.evaluation_models import ChunkKind, Evaluation, EvaluationCase, EvaluationChunk, SourceKind
+from webapp.domain.portal import Portal
+from webapp.domain.storage import group_key, write_group
+from worker.evaluation_cases import GROUP
+from worker.evaluation_rows import case_row, map_name, truth_name
+from worker.evaluations import run_chunk
+from worker.runtime import Runtime
+
+# A multiple of a chunk's cases.
+CASES_AT_ONCE = 2048
+SLICES_A_SECOND = 25.0
+# Nobody's lease ends while pages are measured.
+LEASE = timedelta(days=1)
+
+_Cases = list[tuple[ListedCase, Judged]]
+
+
+def add_finished(portal: Portal, cases: int, seed: int = 1) -> str:
+    """An evaluation of so many cases, its report made by a worker's code; its id."""
+    card = portal.catalog.card(None)
+    evaluation_id = _add_evaluation(portal, card, cases, seed)
+    found: list[tuple[ListedCase, Score]] = []
+    for part in _parts(cases, seed):
+        _add_cases(portal, card, evaluation_id, part, last=None)
+        found += [(listed, judged.result) for listed, judged in part if isinstance(judged.result, Score)]
+    _store_gallery(portal, evaluation_id, found)
+    with portal.database.write() as session:
+        chunk_id = evaluation_states.settle(session, evaluation_id)
+    assert chunk_id is not None, "every chunk of cases has ended"
+    runtime = Runtime(portal)
+    try:
+        run_chunk(runtime, chunk_id)
+    finally:
+        runtime.case_reader.close()
+    with portal.database.read() as session:
+        row = session.get_one(Evaluation, evaluation_id)
+    if row.status is not Status.SUCCEEDED:
+        raise RuntimeError(f"the report was not made: {row.error_message}")
+    return evaluation_id
+
+
+def add_running(portal: Portal, cases: int, seed: int = 2) -> str:
+    """An evaluation in its last chunk, which a worker holds and never ends; its id."""
+    card = portal.catalog.card(None)
+    evaluation_id = _add_evaluation(portal, card, cases, seed)
+    size = portal.settings.evaluation_chunk
+    last = (cases - 1) // size * size
+    for part in _parts(cases, seed):
+        _add_cases(portal, card, evaluation_id, part, last=last)
+    return evaluation_id
+
+
+def _parts(cases: int, seed: int) -> Iterator[_Cases]:
+    stream = synthetic_cases(cases, seed)
+    while part := list(islice(stream, CASES_AT_ONCE)):
+        yield part
+
+
+def _add_evaluation(portal: Portal, card: Card, cases: int, seed: int) -> str:
+    """The evaluation after its check, being run."""
+    evaluation_id, began = new_id(), datetime.now(UTC) - timedelta(seconds=cases / SLICES_A_SECOND)
+    row = Evaluation(
+        id=evaluation_id,
+        name=f"synthetic {seed}",
+        source=SourceKind.FOLDER,
+        # Not below a root: the report's pictures are black, as where a data set was removed.
+        location=f"/nowhere/synthetic_{seed}",
+        model=card.name,
+        model_version=card.version,
+        threshold=card.threshold,
+        min_tumor_pixels=card.min_tumor_pixels,
+        created_at=began,
+        started_at=began,
+        status=Status.RUNNING,
+        data_folder=".",
+        has_truth=True,
+        case_count=cases,
+        checked_count=cases,
+        findings=_findings(cases, seed),
+    )
+    check = {"id": new_id(), "kind": ChunkKind.CHECK, "position": 0, "status": Status.SUCCEEDED, "attempt": 1}
+    with portal.database.write() as session:
+        session.add(row)
+        session.flush()
+        times = {"created_at": began, "started_at": began, "finished_at": began}
+        session.execute(insert(EvaluationChunk), [{"evaluation_id": evaluation_id, **check, **times}])
+    return evaluation_id
+
+
+def _add_cases(portal: Portal, card: Card, evaluation_id: str, part: _Cases, last: int | None) -> None:
+    """Rows of cases and of their chunks; of the chunk at `last`, which is running, the cases are not finished."""
+    began = datetime.now(UTC) - timedelta(seconds=portal.settings.lease_s)
+    rows, size = [], portal.settings.evaluation_chunk
+    columns = [column.key for column in EvaluationCase.__table__.columns]
+    for listed, judged in part:
+        if last is not None and listed.position >= last:
+            continue
+        key = group_key(evaluation_id, listed.position - listed.position % GROUP, 1)
+        row = case_row(listed, judged, key, card)
+        rows.append({**dict.fromkeys(columns), **row, "evaluation_id": evaluation_id, "finished_at": began})
+    starts = [listed.position for listed, _ in part if listed.position % size == 0]
+    first = part[0][0].position
+    chunks = [
+        {
+            "id": new_id(),
+            "evaluation_id": evaluation_id,
+            "kind": ChunkKind.CASES,
+            "position": start,
+            "cases": encode([listed for listed, _ in part[start - first : start - first + size]]),
+            "engine": "openvino-int8",
+            "status": Status.RUNNING if start == last else Status.SUCCEEDED,
+            "lease_until": datetime.now(UTC) + LEASE if start == last else None,
+            "attempt": 1,
+            "created_at": began,
+            "started_at": began,
+            "finished_at": None if start == last else began,
+        }
+        for start in starts
+    ]
+    with portal.database.write() as session:
+        session.execute(insert(EvaluationChunk), chunks)
+        if rows:
+            session.execute(insert(EvaluationCase), rows)
+
+
+def _store_gallery(portal: Portal, evaluation_id: str, found: list[tuple[ListedCase, Score]]) -> None:
+    """Maps and truths of the slices that the report draws, and of no others."""
+    position_of = {id(score): listed.position for listed, score in found}
+    shown = [score for _, members in choose_gallery([score for _, score in found]) for score in members]
+    groups: dict[str, dict[str, np.ndarray]] = {}
+    for score in shown:
+        position = position_of[id(score)]
+        arrays = groups.setdefault(group_key(evaluation_id, position - position % GROUP, 1), {})
+        q, truth = np.zeros((2, SIDE * SIDE), dtype=np.uint8)
+        q[: score.counts.predicted] = 255
+        truth[: score.counts.truth] = 1
+        arrays |= {map_name(position): q.reshape(SIDE, SIDE), truth_name(position): np.packbits(truth)}
+    for key, arrays in groups.items():
+        write_group(portal.storage, key, arrays)
+
+
+def _findings(cases: int, seed: int) -> dict[str, Any]:
+    """What a check writes of a sound data set; areas and sizes are of its first slices."""
+    scores = [judged.result for _, judged in islice(synthetic_cases(cases, seed), CASES_AT_ONCE)]
+    observed = [
+        (score.case, Observation(image_size=(SIDE, SIDE), tumor_pixels=score.counts.truth))
+        for score in scores
+        if isinstance(score, Score)
+    ]
+    analysis = {**asdict(analyze(observed)), "slices": cases, "patients": -(-cases // SLICES_OF_A_PATIENT)}
+    facts = {"layout": "patient folders", "is_sound": True, "data_sha256": "0" * 64, "counts": {}, "problem_count": 0}
+    return {**facts, "analysis": analysis, "problems": [], "attempt": 1}

@@ -1,0 +1,80 @@
+"""Cases of an evaluation that nobody ran: figures as a good model has them, without images and without an engine."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ml.datasets.case import Case
+from ml.evaluation.run import Judged
+from ml.evaluation.scoring import Failure, Score
+from ml.metrics.calibration import LEVELS, pack_levels
+from ml.metrics.overlap import Counts
+from ml.metrics.surfaces import SurfaceFigures
+from webapp.domain.evaluation_listing import ListedCase
+
+SIDE = 256
+SLICES_OF_A_PATIENT = 35
+# Shares as the LGG data set has them, and errors as the shipped model makes them, in about the same numbers.
+TUMOR_SHARE, MISSED_SHARE, FALSE_ALARM_SHARE = 0.35, 0.04, 0.05
+FAILED_EVERY = 5000
+# Every map's shape without its bytes: rows need no more of it.
+_GRID = np.broadcast_to(np.uint8(0), (SIDE, SIDE))
+
+
+def synthetic_cases(count: int, seed: int = 1) -> Iterator[tuple[ListedCase, Judged]]:
+    """So many cases in the order of a data set of patient folders, each with what an evaluation found of it."""
+    chance = random.Random(seed)
+    for position in range(count):
+        patient, number = divmod(position, SLICES_OF_A_PATIENT)
+        name = f"TCGA_{patient:05d}"
+        image = f"{name}/{name}_{number + 1}.tif"
+        digest = f"{chance.getrandbits(256):064x}"
+        listed = ListedCase(position, name, image, image.replace(".tif", "_mask.tif"), image_sha256=digest)
+        case = Case(name, Path(image), None)
+        if position % FAILED_EVERY == FAILED_EVERY // 2:
+            yield listed, Judged(Failure(case, f"{image} is damaged; export it again."))
+        else:
+            yield listed, Judged(_score(case, chance), _GRID)
+
+
+def _score(case: Case, chance: random.Random) -> Score:
+    counts = _counts(chance)
+    surface = SurfaceFigures(None, None)
+    if counts.truth:
+        is_found = counts.predicted > 0
+        hd95 = chance.lognormvariate(0.9, 0.8) if is_found else SIDE * 2**0.5
+        surface = SurfaceFigures(hd95, chance.betavariate(8, 1.5) if is_found else 0.0)
+    highest = chance.uniform(0.6, 1.0) if counts.predicted else chance.uniform(0.0, 0.6)
+    return Score(
+        case=case,
+        counts=counts,
+        surface=surface,
+        max_probability=round(255 * highest) / 255,
+        levels=pack_levels(_levels(counts, round(255 * highest), chance)),
+        seconds=chance.gauss(0.03, 0.002),
+    )
+
+
+def _counts(chance: random.Random) -> Counts:
+    if chance.random() >= TUMOR_SHARE:
+        alarm = chance.randrange(30, 600) if chance.random() < FALSE_ALARM_SHARE else 0
+        return Counts(false_positive=alarm, true_negative=SIDE * SIDE - alarm)
+    truth = min(12_000, max(20, round(chance.lognormvariate(7.2, 1.0))))
+    if chance.random() < MISSED_SHARE:
+        return Counts(false_negative=truth, true_negative=SIDE * SIDE - truth)
+    found = max(1, round(truth * chance.betavariate(9, 1)))
+    extra = round(truth * chance.betavariate(1, 9))
+    return Counts(found, extra, truth - found, SIDE * SIDE - truth - extra)
+
+
+def _levels(counts: Counts, highest: int, chance: random.Random) -> np.ndarray:
+    """Pixels at each level, nearly all of them at 0 and at the highest, some in between. int64 (2, 256)."""
+    levels = np.zeros((2, LEVELS), dtype=np.int64)
+    levels[0, highest], levels[1, highest] = counts.predicted, counts.true_positive
+    in_doubt = [chance.randrange(1, max(2, highest)) for _ in range(min(40, counts.true_negative))]
+    np.add.at(levels[0], in_doubt, 1)
+    levels[0, 0] += SIDE * SIDE - levels[0].sum()
+    levels[1, 0] += counts.truth - levels[1].sum()
+    return levels

@@ -1,0 +1,55 @@
+"""`python -m ml train`: a recipe on a data set."""
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The arguments of `train`."""
+    parser = subparsers.add_parser("train", help="train a recipe on a data set with expert masks")
+    parser.add_argument("recipe", metavar="RECIPE", help="a name (docs/training.md lists them) or a YAML file")
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the data set")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder, new or to resume")
+    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--split", type=Path, metavar="FILE", help="of `python -m ml split`; default: divide anew")
+    parser.add_argument("--exclude", type=Path, metavar="FILE", help="patients kept out of everything, one a line")
+    parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch of --out")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, evaluate the best checkpoint on its validation patients, and say where everything is."""
+    from tqdm import tqdm
+
+    from ml.datasets import read_patients, read_split
+    from ml.training.errors import TrainingError
+    from ml.training.recipes import load_recipe
+    from ml.training.records import write_records
+    from ml.training.run import Plan, resume_plan, train
+
+    if arguments.resume:
+        if arguments.changes or arguments.split or arguments.exclude:
+            raise TrainingError("--resume goes on as the run began; leave out --set, --split and --exclude.")
+        plan = resume_plan(arguments.data, arguments.out)
+        begun, asked = plan.configuration.name, load_recipe(arguments.recipe).name
+        if begun != asked:
+            raise TrainingError(
+                f"{arguments.out} is a run of {begun!r}; resume it with that recipe instead of {asked!r}."
+            )
+    else:
+        if arguments.split and arguments.exclude:
+            raise TrainingError("--split says who is excluded; leave out --exclude, or make a split with it.")
+        plan = Plan(
+            configuration=load_recipe(arguments.recipe, arguments.changes),
+            data=arguments.data,
+            out=arguments.out,
+            split=read_split(arguments.split, arguments.data) if arguments.split else None,
+            excluded=read_patients(arguments.exclude) if arguments.exclude else (),
+        )
+    progress = partial(tqdm, desc="Checking", unit=" slices", disable=None, leave=False)
+    trained = train(plan, report_check=lambda items, total: progress(items, total=total))
+    headline = write_records(plan, trained)
+    sys.stdout.write(f"{headline}\n{trained.best}\n")
+    return 0

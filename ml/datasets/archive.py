@@ -1,0 +1,159 @@
+"""The zip of a data set, looked at and unpacked. Runs in a limited process of its own (`ml.datasets.unpacking`).
+
+What is taken: images, masks and COCO annotations, under their own names below one folder. What is refused as a whole:
+members that would leave the folder, links, encryption, archives within the archive, and more than the limits, counted
+in the bytes that really come out.
+"""
+
+import re
+import stat
+import struct
+import unicodedata
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".webp")
+ANNOTATIONS_FILE = "_annotations.coco.json"
+NESTED_SUFFIXES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
+# PKWARE's APPNOTE 4.4.4: bit 0 of a member's flags.
+_ENCRYPTED = 0x1
+_DEEPEST = 12
+_PIECE_BYTES = 1_048_576
+_LONGEST_NAME_BYTES = 255  # of one part, as file systems have it
+# A data set of masks and images shrinks to a tenth; a bomb to a thousandth. Small archives may shrink more.
+_MOST_RATIO = 100
+_RATIO_FREE_BYTES = 100_000_000
+
+
+class ArchiveError(Exception):
+    """An archive that is refused: `unsupported`, `unreadable`, `unsafe`, `limit` or `empty`, and one sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True)
+class ArchiveLimits:
+    """members: files and folders. member_bytes: of one file, unpacked. bytes: of all of them."""
+
+    members: int
+    member_bytes: int
+    bytes: int
+
+
+def unpack(archive: Path, folder: Path, limits: ArchiveLimits) -> int:
+    """Unpack what belongs to a data set into an existing empty folder; says how many files. Raises ArchiveError."""
+    _check_directory(archive, limits)
+    try:
+        with zipfile.ZipFile(archive) as file:
+            chosen = _choose(file, limits)
+            if not chosen:
+                raise ArchiveError(
+                    "empty", f"The archive has no images ({', '.join(IMAGE_SUFFIXES)}); zip the data set's own folder."
+                )
+            most = min(limits.bytes, _MOST_RATIO * archive.stat().st_size + _RATIO_FREE_BYTES)
+            written = 0
+            for member, parts in chosen:
+                target = folder.joinpath(*parts)
+                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with file.open(member) as source, target.open("xb") as sink:
+                    written += _copy(source, sink, min(limits.member_bytes, most - written))
+            return len(chosen)
+    except FileExistsError as error:
+        raise ArchiveError("unsafe", "Two members of the archive have one name; zip the data set again.") from error
+    except NotADirectoryError as error:
+        raise ArchiveError("unsafe", "A member is both a file and a folder; zip the data set again.") from error
+    except NotImplementedError as error:  # zipfile's word for a compression or an encryption that it does not know
+        text = "The archive uses a compression or an encryption that is not read here; zip the data set again without."
+        raise ArchiveError("unsupported", text) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError) as error:
+        raise ArchiveError("unreadable", "The archive is damaged or cut off; make it again.") from error
+
+
+def _check_directory(archive: Path, limits: ArchiveLimits) -> None:
+    """The number of members, before Python's reader makes an object of each. Raises ArchiveError."""
+    size = archive.stat().st_size
+    if size == 0:
+        raise ArchiveError("empty", "The archive has no bytes; choose the zip itself.")
+    with archive.open("rb") as file:
+        if file.read(4) not in (b"PK\x03\x04", b"PK\x05\x06"):
+            raise ArchiveError("unsupported", "The file is not a zip by its bytes; zip the data set's folder.")
+    try:
+        with archive.open("rb") as file:
+            end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+    except (zipfile.BadZipFile, OSError, struct.error) as error:
+        raise ArchiveError("unreadable", "The archive is damaged or cut off; make it again.") from error
+    if end is None:
+        raise ArchiveError("unreadable", "The archive is cut off: its list of members is missing; make it again.")
+    # 46 bytes is the shortest entry of the central directory (APPNOTE 4.3.12): its size tells more than its count.
+    if end[zipfile._ECD_ENTRIES_TOTAL] > limits.members or end[zipfile._ECD_SIZE] > limits.members * 512:  # type: ignore[attr-defined]
+        raise _too_many(limits)
+
+
+def _choose(file: zipfile.ZipFile, limits: ArchiveLimits) -> list[tuple[zipfile.ZipInfo, tuple[str, ...]]]:
+    """The members to unpack and their safe paths. Raises ArchiveError for what makes the whole archive unsafe."""
+    members = file.infolist()
+    if len(members) > limits.members:
+        raise _too_many(limits)
+    chosen = []
+    for member in members:
+        parts = _safe_parts(member.filename)
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise ArchiveError("unsafe", "The archive has a link or a special file in it; zip the files themselves.")
+        if member.flag_bits & _ENCRYPTED:
+            raise ArchiveError("unreadable", "The archive is encrypted; make it again without a password.")
+        if member.is_dir() or parts[0] == "__MACOSX" or any(part.startswith(".") for part in parts):
+            continue
+        name = parts[-1].lower()
+        if name.endswith(NESTED_SUFFIXES):
+            raise ArchiveError("unreadable", "The archive has archives in it; unpack them and zip one folder.")
+        if member.file_size > limits.member_bytes:
+            raise _too_large(limits.member_bytes)
+        if name.endswith(IMAGE_SUFFIXES) or name == ANNOTATIONS_FILE:
+            chosen.append((member, parts))
+    return chosen
+
+
+def _safe_parts(name: str) -> tuple[str, ...]:
+    """A member's path in parts. Raises ArchiveError where it could lead anywhere but below the folder."""
+    parts = tuple(name.rstrip("/").split("/"))
+    is_safe = (
+        "\\" not in name
+        and not name.startswith("/")
+        and not re.match("[A-Za-z]:", name)
+        and len(parts) <= _DEEPEST
+        and all(part not in ("", ".", "..") and len(part.encode()) <= _LONGEST_NAME_BYTES for part in parts)
+        and not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
+    )
+    if not is_safe:
+        raise ArchiveError(
+            "unsafe", "The archive has a member whose name leads out of it, or is none; zip the data set's own folder."
+        )
+    return parts
+
+
+def _copy(source: BinaryIO, sink: BinaryIO, most: int) -> int:
+    """Copy and count the bytes that really come, whatever a header says. Raises ArchiveError over the limit."""
+    written = 0
+    while piece := source.read(_PIECE_BYTES):
+        written += len(piece)
+        if written > most:
+            raise _too_large(most)
+        sink.write(piece)
+    return written
+
+
+def _too_many(limits: ArchiveLimits) -> ArchiveError:
+    return ArchiveError("limit", f"The archive has more than {limits.members:,} members; split it.")
+
+
+def _too_large(most: int) -> ArchiveError:
+    return ArchiveError(
+        "limit", f"The archive unpacks to more than it may ({max(most, 0) / 1e6:,.0f} MB here); split it."
+    )

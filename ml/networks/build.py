@@ -1,0 +1,77 @@
+"""From an architecture to a network with random (or ImageNet's) weights."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import segmentation_models_pytorch as smp
+from torch import nn
+
+from ml.cards import Architecture
+from ml.networks.checkpoints import CheckpointError
+from ml.networks.scratch import ScratchUnet
+
+# The published checkpoints are smp.Unet("vgg16", classes=1): U-Net (Ronneberger et al., 2015, arXiv:1505.04597) on a
+# VGG16 encoder (Simonyan and Zisserman, 2015, arXiv:1409.1556).
+UNET_VGG16 = Architecture(network="unet", encoder="vgg16", in_channels=3, classes=1)
+
+# U-Net++: Zhou et al., 2018, arXiv:1807.10165.
+_PRETRAINED: Mapping[str, Callable[..., nn.Module]] = {"unet": smp.Unet, "unetplusplus": smp.UnetPlusPlus}
+NETWORKS = (*_PRETRAINED, "scratch")
+ENCODERS: tuple[str, ...] = tuple(sorted(smp.encoders.encoders))
+# What `Architecture.options` may hold, by network.
+_OPTIONS = {
+    "unet": {"decoder_attention_type", "decoder_channels"},
+    "unetplusplus": {"decoder_attention_type", "decoder_channels"},
+    "scratch": {"width"},
+}
+
+
+def build_network(architecture: Architecture, encoder_weights: str | None = None) -> nn.Module:
+    """The network in evaluation mode; `encoder_weights`: "imagenet" where training starts from published ones.
+
+    Raises CheckpointError for an architecture that this version does not know, and where weights that are to be fetched
+    cannot be.
+    """
+    _check(architecture)
+    options = dict(architecture.options)
+    if architecture.network == "scratch":
+        return ScratchUnet(architecture.in_channels, architecture.classes, **options).eval()
+    build = _PRETRAINED[architecture.network]
+    arguments: dict[str, Any] = {
+        "in_channels": architecture.in_channels,
+        "classes": architecture.classes,
+        **options,
+    }
+    if encoder_weights is None:
+        return build(architecture.encoder, encoder_weights=None, **arguments).eval()
+    return _with_published_encoder(build, architecture.encoder, encoder_weights, arguments).eval()
+
+
+def _check(architecture: Architecture) -> None:
+    if architecture.network not in NETWORKS:
+        raise CheckpointError(f"The network {architecture.network!r} is unknown; choose of {', '.join(NETWORKS)}.")
+    if architecture.network in _PRETRAINED and architecture.encoder not in ENCODERS:
+        raise CheckpointError(
+            f"The encoder {architecture.encoder!r} is unknown; choose one of segmentation-models-pytorch's, such as"
+            " 'vgg16' or 'resnet34'."
+        )
+    unknown = sorted(architecture.options.keys() - _OPTIONS[architecture.network])
+    if unknown:
+        raise CheckpointError(f"The network {architecture.network!r} has no option {unknown[0]!r}; leave it out.")
+
+
+def _with_published_encoder(
+    build: Callable[..., nn.Module], encoder: str, weights: str, arguments: dict[str, Any]
+) -> nn.Module:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the download's own words on tokens and links
+            return build(encoder, encoder_weights=weights, **arguments)
+    except KeyError as error:
+        raise CheckpointError(f"{error.args[0]}; set network.encoder_weights=null to start at random.") from error
+    except Exception as error:  # hub, HTTP, socket and proxy libraries each raise their own
+        raise CheckpointError(
+            f"The weights {weights!r} of the encoder {encoder!r} could not be fetched ({type(error).__name__}): they"
+            " are downloaded from the internet once. Connect, or set network.encoder_weights=null to start at random."
+        ) from error

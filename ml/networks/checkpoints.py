@@ -1,0 +1,109 @@
+"""Checkpoints as they are published, and weights that fit a network or are refused."""
+
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ml.cards import PackageError
+
+
+class CheckpointError(PackageError):
+    """A checkpoint cannot be read, or its weights are another network's."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A published checkpoint: the weights in single precision, and what it says about its training.
+
+    architecture: as on a card; configuration: the whole training's; data: digest, patients and seed. All three only
+    where `python -m ml train` wrote it.
+    """
+
+    weights: Mapping[str, torch.Tensor]
+    epoch: int | None
+    val_iou: float | None
+    val_dice: float | None
+    architecture: Mapping[str, Any] | None = None
+    configuration: Mapping[str, Any] | None = None
+    data: Mapping[str, Any] | None = None
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> nn.Module:
+    """Put `weights` into `network`, every one of them and no other. Raises CheckpointError, which names the first."""
+    expected = network.state_dict()
+    missing = [key for key in expected if key not in weights]
+    unknown = [key for key in weights if key not in expected]
+    reshaped = [key for key in expected if key in weights and expected[key].shape != weights[key].shape]
+    if missing or unknown or reshaped:
+        raise CheckpointError(
+            "The checkpoint's weights are another network's: of this architecture"
+            f" {len(missing)} weights are missing, {len(reshaped)} have another shape and {len(unknown)} are unknown"
+            f" (first: {(missing or reshaped or unknown)[0]}); give a checkpoint of the architecture on the card."
+        )
+    network.load_state_dict(dict(weights), strict=True)
+    return network.eval()
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read `{"model_state_dict", "epoch", "val_iou", "val_dice"}` without running any code that the file carries.
+
+    Half precision becomes single. Raises CheckpointError.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"{path.name} cannot be read as a checkpoint of plain tensors ({type(error).__name__}); give the .pth file"
+            " as it was published."
+        ) from error
+    state = content.get("model_state_dict") if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise CheckpointError(f'{path.name} has no "model_state_dict" of tensors; give a checkpoint that has one.')
+    weights = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    broken = next((key for key, value in weights.items() if not torch.isfinite(value).all()), None)
+    if broken is not None:
+        raise CheckpointError(f"{path.name} has infinite or NaN weights in {broken}; give a sound checkpoint.")
+    figures = (_number(content.get(key)) for key in ("epoch", "val_iou", "val_dice"))
+    facts = (_mapping(content.get(key)) for key in ("architecture", "configuration", "data"))
+    return Checkpoint(weights, *figures, *facts)
+
+
+def write_checkpoint(
+    path: Path,
+    weights: Mapping[str, torch.Tensor],
+    figures: Mapping[str, float | None],
+    facts: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Write the published form in half precision, whole or not at all. figures: epoch, val_iou, val_dice.
+
+    facts: `architecture`, `configuration` and `data` of Checkpoint, plain values alone. Raises OSError, and
+    CheckpointError where a weight is no number of half precision: such a file could not be read again.
+    """
+    state = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
+    broken = next((key for key, value in state.items() if not torch.isfinite(value).all()), None)
+    if broken is not None:
+        raise CheckpointError(f"{broken} has weights that are NaN or beyond 65504, the largest half-precision number.")
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save({"model_state_dict": state, **figures, **facts}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _number(value: object) -> float | int | None:
+    return value if isinstance(value, int | float) else None
+
+
+def _mapping(value: object) -> Mapping[str, Any] | None:
+    return value if isinstance(value, dict) else None

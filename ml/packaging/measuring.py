@@ -1,0 +1,144 @@
+"""What a package reaches, measured through the engines that serve it: crops, input check, parity, figures.
+
+Imports torch.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from ml.cards import Card, PackageError
+from ml.datasets import Case
+from ml.engines.crops import sizes_of_crops
+from ml.engines.flips import FlippedEngine
+from ml.engines.grey import GreyEngine
+from ml.engines.openvino import OpenVinoEngine
+from ml.engines.torch import HALF, TorchEngine, default_device
+from ml.familiarity import load_familiarity, save_familiarity
+from ml.packaging.familiarity_fit import fit
+from ml.packaging.figures import HEADLINE_NAMES, VARIANT_NAMES, measure_model
+from ml.packaging.parity import compare_engines
+from ml.packaging.quantization import Calibration
+from ml.packaging.writing import write_card
+
+logger = logging.getLogger(__name__)
+
+PARITY_SLICES = 300
+# Where no validation patients are stated, this share of the patients is kept from calibration and compared on.
+_HELD_OUT_SHARE = 0.15
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which cases calibrate and which are compared on; no patient is in both."""
+
+    calibration: tuple[Case, ...]
+    parity: tuple[Case, ...]
+
+
+def split_cases(cases: Sequence[Case], held_out: Iterable[str], validation: Iterable[str], seed: int) -> Split:
+    """Keep the patients of `held_out` (validation patients among them) away from calibration.
+
+    Parity takes the validation patients where the folder has some, else patients drawn with the seed. Raises
+    PackageError where one of the two parts would be empty.
+    """
+    patients = sorted({case.patient for case in cases})
+    compared = set(validation) & set(patients)
+    if not compared:
+        free = [patient for patient in patients if patient not in set(held_out)]
+        count = max(1, round(_HELD_OUT_SHARE * len(free)))
+        compared = set(np.random.default_rng(seed).permutation(free)[:count].tolist())
+    withheld = compared | set(held_out)
+    split = Split(
+        calibration=tuple(case for case in cases if case.patient not in withheld),
+        parity=tuple(case for case in cases if case.patient in compared),
+    )
+    if not split.calibration or not split.parity:
+        raise PackageError(
+            f"The data set has {len(patients)} patients; at least one to calibrate on and another one to compare on are"
+            " needed: give a folder with training patients in it."
+        )
+    return split
+
+
+def split_of(card: Card, cases: Sequence[Case], seed: int) -> Split:
+    """`split_cases` by the patients that the card names."""
+    validation = card.training.validation_patients or ()
+    return split_cases(cases, {*validation, *(card.training.test_patients or ())}, validation, seed)
+
+
+def cases_of(cases: Sequence[Case], patients: Iterable[str]) -> tuple[Case, ...]:
+    """The cases of these patients."""
+    wanted = set(patients)
+    return tuple(case for case in cases if case.patient in wanted)
+
+
+def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, calibration: Calibration) -> Card:
+    """Choose crops for the int8 form in `folder`, fit its input check, and compare it with whole slices in torch fp32.
+
+    Crops to the brain stay on the card where the form passes the parity gate with them: a network may need to see
+    how far a brain is from the border of the image.
+    """
+    order = np.random.default_rng(calibration.seed).permutation(len(split.parity))[:PARITY_SLICES]
+    compared = [split.parity[index] for index in sorted(order)]
+    reference = TorchEngine(network, card, device="cpu")
+    cropped = replace(card, crops=sizes_of_crops(card.input.size))
+    if cropped.crops:
+        logger.info("Comparing crops with whole slices on %d slices", len(compared))
+        write_card(folder, cropped)
+        parity = compare_engines(OpenVinoEngine(folder), reference, compared)
+        logger.info("%s: %s", parity, "they are served" if parity.is_close else "whole slices are served")
+        card = cropped if parity.is_close else replace(card, crops=())
+    card = _add_familiarity(folder, write_card(folder, card), split, calibration)
+    logger.info("Comparing int8 with torch fp32 on %d slices", len(compared))
+    statistics = load_familiarity(folder, card)
+    reference = TorchEngine(network, card, device="cpu", familiarity=statistics)
+    parity = {"int8": compare_engines(OpenVinoEngine(folder), reference, compared)}
+    if default_device() == "cuda":
+        logger.info("Comparing half precision on the GPU with torch fp32 on %d slices", len(compared))
+        half = TorchEngine(network, card, device="cuda", familiarity=statistics, is_half=True)
+        parity[HALF] = compare_engines(half, reference, compared)
+    return write_card(folder, replace(card, parity=parity))
+
+
+def add_figures(folder: Path, card: Card, network: nn.Module, cases: Sequence[Case], is_tested: bool) -> Card:
+    """What the model reaches: on the patients that chose it, and where it is asked for on those kept for the end."""
+    served = OpenVinoEngine(folder)
+    metrics = list(card.metrics)
+    if is_tested:
+        test = cases_of(cases, card.training.test_patients or ())
+        words = "test (used for no choice)"
+        reference = TorchEngine(network, card, device="cpu")
+        metrics += measure_model(served, test, words)
+        metrics += measure_model(reference, test, words, HEADLINE_NAMES)
+        metrics += measure_model(FlippedEngine(served), test, words, VARIANT_NAMES, "mean of four flips")
+        metrics += measure_model(GreyEngine(served), test, words, VARIANT_NAMES, "grey: FLAIR alone")
+    validation = cases_of(cases, card.training.validation_patients or ())
+    if card.temperature is not None:  # else it is not known what they were used for
+        metrics += measure_model(served, validation, "validation (it chose epoch, temperature and mask rule)")
+    return write_card(folder, replace(card, metrics=tuple(metrics)))
+
+
+def check_is_whole(cases: Sequence[Case], patients: Sequence[str]) -> None:
+    """Raises PackageError where the data set lacks one of the patients: a test of a part is another test."""
+    missing = sorted(set(patients) - {case.patient for case in cases})
+    if missing:
+        raise PackageError(
+            f"The data set lacks {len(missing)} of {len(patients)} test patients (the first: {missing[0]!r}); give the"
+            " folder that has them all."
+        )
+
+
+def _add_familiarity(folder: Path, card: Card, split: Split, calibration: Calibration) -> Card:
+    """The statistics of the input check; the package goes without where there are too few slices for any."""
+    logger.info("Fitting the input check")
+    fitted = fit(OpenVinoEngine(folder), split.calibration, split.parity, calibration.seed, calibration.other_images)
+    if fitted is None:
+        return card
+    familiarity, facts = fitted
+    save_familiarity(familiarity, folder)
+    return write_card(folder, replace(card, familiarity=facts))

@@ -1,0 +1,149 @@
+"""From a checkpoint to a model package: card, safetensors, int8, and the proof that int8 is the same model.
+
+Imports torch.
+"""
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import nn
+
+from ml.cards import (
+    INT8_GRAPH_FILE,
+    INT8_WEIGHTS_FILE,
+    WEIGHTS_FILE,
+    Card,
+    PackageError,
+    card_from_json,
+    load_card,
+    verify_files,
+)
+from ml.datasets import Case, list_cases
+from ml.engines.torch import TorchEngine
+from ml.networks import build_network, load_weights, read_checkpoint
+from ml.packaging.facts import MASK_RULE, card_of_facts, read_facts
+from ml.packaging.mask_rule import choose_mask_rule
+from ml.packaging.measuring import add_figures, cases_of, check_is_whole, measure_int8, split_of
+from ml.packaging.quantization import Calibration, choose_slices, write_int8
+from ml.packaging.temperature import count_logits, describe_scaling, fit_temperature, scale_head
+from ml.packaging.writing import staged, write_card, write_weights
+
+logger = logging.getLogger(__name__)
+
+
+def make_package(
+    checkpoint: Path,
+    out: Path,
+    calibrate: Path | None = None,
+    facts: Path | None = None,
+    calibration: Calibration | None = None,
+    is_tested: bool = False,
+) -> Card:
+    """Write the package `out` (its folder's name is the package's) and return its card.
+
+    `calibrate`: a data set folder; without one there is no int8, nothing is chosen and nothing measured. `facts`: YAML
+    with fields of the card. `is_tested`: measure the checkpoint's test patients, the last thing to do with a model.
+    An older package called `out` is replaced. Raises PackageError and DatasetError, and leaves nothing behind then.
+    """
+    published = read_checkpoint(checkpoint)
+    given = read_facts(facts)
+    card = card_of_facts(out.resolve().name, given, published)
+    if is_tested and (calibrate is None or not card.training.test_patients):
+        raise PackageError(
+            "There is nothing to test on: give --calibrate, and a checkpoint or facts with test patients."
+        )
+    cases = () if calibrate is None else list_cases(calibrate)
+    if is_tested:
+        check_is_whole(cases, card.training.test_patients or ())
+    network = load_weights(build_network(card.architecture), published.weights)
+    with staged(out) as folder:
+        # A published checkpoint is packaged as it is; one of our own is made calibrated first.
+        if cases and published.data is not None:
+            network, card = _choose_on_validation(network, card, given, cases)
+        write_weights(network, folder / WEIGHTS_FILE)
+        card = write_card(folder, card)
+        if cases:
+            card = _add_int8(folder, card, network, cases, calibration or Calibration())
+        if cases and (is_tested or published.data is not None):
+            card = add_figures(folder, card, network, cases, is_tested)
+    return card
+
+
+def measure_again(
+    package: Path,
+    out: Path,
+    data: Path,
+    facts: Path | None = None,
+    calibration: Calibration | None = None,
+    is_tested: bool = False,
+) -> Card:
+    """Measure a package's input check, parity and figures anew: what serves it has changed, or what it says of itself.
+
+    Weights, int8 files, temperature and mask rule stay. `facts`: fields that replace the card's. `out` may be
+    `package`. Raises PackageError and DatasetError, and leaves nothing behind then.
+    """
+    card = load_card(package)
+    kept = (WEIGHTS_FILE, INT8_GRAPH_FILE, INT8_WEIGHTS_FILE)
+    verify_files(package, card, kept)
+    card = _with_facts(replace(card, name=out.resolve().name), read_facts(facts))
+    calibration = calibration or Calibration()
+    cases = list_cases(data)
+    if is_tested:
+        check_is_whole(cases, card.training.test_patients or ())
+    network = load_weights(build_network(card.architecture), load_file(package / WEIGHTS_FILE))
+    with staged(out) as folder:
+        for name in kept:
+            shutil.copy(package / name, folder / name)
+        card = replace(card, metrics=(), parity={}, familiarity=None)
+        card = measure_int8(folder, card, network, split_of(card, cases, calibration.seed), calibration)
+        return add_figures(folder, card, network, cases, is_tested)
+
+
+def _with_facts(card: Card, given: Mapping[str, Any]) -> Card:
+    """The card with some of its fields replaced. Raises CardError."""
+    value = card.to_json()
+    training = {**value["training"], **given.get("training", {})}
+    return card_from_json({**value, **given, "training": training})
+
+
+def _choose_on_validation(
+    network: nn.Module, card: Card, given: Mapping[str, Any], cases: Sequence[Case]
+) -> tuple[nn.Module, Card]:
+    """Temperature first, then the mask rule, unless the facts give one; validation patients alone see either."""
+    chosen_on = cases_of(cases, card.training.validation_patients or ())
+    if not chosen_on:
+        raise PackageError(
+            "The data set has none of the checkpoint's validation patients; give the folder that it was trained on."
+        )
+    logger.info("Temperature and mask rule on %d slices of the validation patients", len(chosen_on))
+    found = count_logits(network, card.input, chosen_on)
+    temperature = fit_temperature(found)
+    network = scale_head(network, temperature)
+    if card.architecture.classes > 2:  # then the logit of tumour is no linear function of those of the classes
+        scaled = count_logits(network, card.input, chosen_on)
+    else:
+        scaled = replace(found, centers=found.centers / temperature)
+    card = replace(card, temperature=describe_scaling(found, scaled, temperature, chosen_on, "validation"))
+    if given.keys() & MASK_RULE:
+        return network, card
+    rule = choose_mask_rule(TorchEngine(network, card, device="cpu"), chosen_on)
+    if rule is None:
+        return network, card
+    card = replace(
+        card, threshold=rule.threshold, min_tumor_pixels=rule.min_tumor_pixels, chosen_on=card.chosen_on or rule.words
+    )
+    return network, card
+
+
+def _add_int8(folder: Path, card: Card, network: nn.Module, cases: Sequence[Case], calibration: Calibration) -> Card:
+    """Quantise on training patients, then measure on the others."""
+    split = split_of(card, cases, calibration.seed)
+    chosen = choose_slices(split.calibration, calibration)
+    logger.info("Calibrating on %d slices of %d patients", len(chosen), len({case.patient for case in chosen}))
+    write_int8(network, card.input, chosen, folder)
+    return measure_int8(folder, card, network, split, calibration)

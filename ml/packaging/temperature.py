@@ -1,0 +1,97 @@
+"""Temperature scaling: one number that makes a network's confidence mean what it says, folded into its last layer.
+
+Guo et al., On Calibration of Modern Neural Networks, ICML 2017. The ranking of pixels does not change, so neither do
+ROC curves; thresholds do, and are chosen afterwards.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from torch import nn
+
+from ml.cards import InputConvention, TemperatureScaling
+from ml.datasets import Case
+from ml.evaluation.summary import DOUBT_LEVEL
+from ml.metrics.calibration import LEVELS, calibrate
+from ml.networks.logits import tumor_logit
+from ml.preprocessing import place_labels_on_grid, quantize, to_model_grid
+
+# Logits are counted in bins of 1/64, from -32 to 32: beyond, p is 0 or 1 to the last bit of q.
+_LIMIT, _STEP = 32.0, 1 / 64
+_BOUNDS = (0.2, 5.0)
+
+
+@dataclass(frozen=True)
+class LogitCounts:
+    """Pixels by their logit: all, and those of the truth. int64 (2, bins); `centers`: float (bins,)."""
+
+    counts: np.ndarray
+    centers: np.ndarray
+
+
+def scale_head(network: nn.Module, temperature: float) -> nn.Module:
+    """A copy whose logits are those of `network` divided by `temperature`."""
+    scaled = copy.deepcopy(network)
+    last = [layer for layer in scaled.segmentation_head.modules() if isinstance(layer, nn.Conv2d)][-1]
+    with torch.no_grad():
+        last.weight /= temperature
+        if last.bias is not None:
+            last.bias /= temperature
+    return scaled
+
+
+@torch.inference_mode()
+def count_logits(network: nn.Module, convention: InputConvention, cases: Sequence[Case]) -> LogitCounts:
+    """Run the network on every case, on the model's grid. Raises DatasetError."""
+    bins = round(2 * _LIMIT / _STEP)
+    counts = np.zeros((2, bins), dtype=np.int64)
+    for case in cases:
+        inputs = torch.from_numpy(to_model_grid(case.pixels()[None], convention))
+        logits = tumor_logit(network(inputs))[0, 0].numpy()  # (h, w)
+        place = np.clip((logits + _LIMIT) / _STEP, 0, bins - 1).astype(np.int64)
+        truth = place_labels_on_grid(case.labels(), convention.size) > 0
+        counts[0] += np.bincount(place.ravel(), minlength=bins)
+        counts[1] += np.bincount(place[truth], minlength=bins)
+    return LogitCounts(counts, -_LIMIT + (np.arange(bins) + 0.5) * _STEP)
+
+
+def fit_temperature(found: LogitCounts) -> float:
+    """The temperature with the least negative log likelihood of the pixels; 1 where one class alone is there."""
+    everything, tumor = found.counts
+    if not tumor.sum() or tumor.sum() == everything.sum():
+        return 1.0
+
+    def negative_log_likelihood(log_temperature: float) -> float:
+        scaled = found.centers / np.exp(log_temperature)
+        # -log p = softplus(-z), -log (1 - p) = softplus(z)
+        return float((tumor * np.logaddexp(0, -scaled) + (everything - tumor) * np.logaddexp(0, scaled)).sum())
+
+    return float(np.exp(minimize_scalar(negative_log_likelihood, bounds=np.log(_BOUNDS), method="bounded").x))
+
+
+def describe_scaling(
+    before: LogitCounts, after: LogitCounts, temperature: float, cases: Sequence[Case], words: str
+) -> TemperatureScaling:
+    """What the card says: the error of calibration before and after, on the cases it was fitted on."""
+
+    def ece(found: LogitCounts, lowest_level: int) -> float | None:
+        levels = np.zeros((2, LEVELS), dtype=np.int64)
+        q = quantize(1 / (1 + np.exp(-found.centers)))
+        for row in range(2):
+            np.add.at(levels[row], q, found.counts[row])
+        error = calibrate(levels, lowest_level).ece
+        return None if error is None else round(error, 5)
+
+    return TemperatureScaling(
+        temperature=round(temperature, 4),
+        ece_before=ece(before, 0),
+        ece_after=ece(after, 0),
+        ece_in_doubt_before=ece(before, DOUBT_LEVEL),
+        ece_in_doubt_after=ece(after, DOUBT_LEVEL),
+        patients=len({case.patient for case in cases}),
+        set=words,
+    )

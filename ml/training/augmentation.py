@@ -1,0 +1,95 @@
+"""What training does to a slice and its labels before the network sees them; every draw from the seed that is given."""
+
+import os
+
+import cv2
+import numpy as np
+
+from ml.training.configuration import Augmentation
+
+# Before it is imported: albumentations else asks PyPI for a newer version of itself, and warns where it cannot.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations as A
+
+_FLAIR = 1
+
+
+class Augmenter:
+    """Geometry by albumentations on image and labels together, then grey levels, channel by channel.
+
+    Not thread-safe: one augmenter a loading process.
+    """
+
+    def __init__(self, configuration: Augmentation, crop: int | None) -> None:
+        """`crop`: side of the square that is cut out at random; None keeps all."""
+        self._configuration = configuration
+        self._geometry = A.Compose(_geometry(configuration, crop), seed=0)
+
+    def __call__(self, image: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """image: uint8 (h, w, C), labels: uint8 (h, w). Returns both, augmented; of `crop` pixels a side."""
+        self._geometry.set_random_seed(seed)
+        moved = self._geometry(image=image, mask=labels)
+        random = np.random.default_rng(seed)
+        return self._change_channels(self._change_grey(moved["image"], random), random), moved["mask"]
+
+    def _change_grey(self, image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Contrast, brightness and gamma of each channel of its own: sequences come from scanners one by one.
+
+        Black stays black: it is the air around the head, and what a crop or a shift brings in.
+        """
+        chosen = self._configuration
+        channels = [_curve(image[..., k], chosen, random) for k in range(image.shape[2])]
+        changed = np.stack(channels, axis=2)
+        if random.random() < chosen.blur:
+            changed = cv2.GaussianBlur(changed, (0, 0), random.uniform(0.5, 1.2)).reshape(image.shape)
+        if random.random() < chosen.noise:
+            noise = random.normal(0, random.uniform(2, 10), image.shape)
+            changed = np.where(changed > 0, np.clip(changed + noise, 0, 255), 0).astype(np.uint8)
+        return changed
+
+    def _change_channels(self, image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        if image.shape[2] == 1:
+            return image
+        if random.random() < self._configuration.flair_only:
+            return np.repeat(image[..., _FLAIR, None], image.shape[2], axis=2)
+        if random.random() < self._configuration.channel_dropout:
+            # Never FLAIR, which is what the experts outlined: where another sequence is missing, it stands in.
+            image = image.copy()
+            image[..., random.choice((0, 2))] = image[..., _FLAIR]
+        return image
+
+
+def _geometry(chosen: Augmentation, crop: int | None) -> list[A.BasicTransform]:
+    steps: list[A.BasicTransform] = [
+        A.HorizontalFlip(p=chosen.horizontal_flip),
+        A.VerticalFlip(p=chosen.vertical_flip),
+        A.RandomRotate90(p=chosen.quarter_turns),
+        A.Affine(
+            scale=(1 - chosen.scale, 1 + chosen.scale),
+            translate_percent=(-chosen.shift, chosen.shift),
+            rotate=(-chosen.rotate_degrees, chosen.rotate_degrees),
+            interpolation=cv2.INTER_LINEAR,
+            mask_interpolation=cv2.INTER_NEAREST,
+            p=chosen.affine,
+        ),
+        A.ElasticTransform(alpha=60, sigma=8, mask_interpolation=cv2.INTER_NEAREST, p=chosen.elastic),
+    ]
+    return steps if crop is None else [*steps, A.RandomCrop(crop, crop)]
+
+
+def _curve(plane: np.ndarray, chosen: Augmentation, random: np.random.Generator) -> np.ndarray:
+    """One channel, uint8 (h, w), through a table of 256 grey levels; unchanged with probability 1 - intensity."""
+    is_changed = random.random() < chosen.intensity
+    gain, contrast, gamma = (random.uniform(-1, 1) for _ in range(3))
+    if not is_changed:
+        return plane
+    levels = np.arange(256) / 255
+    inside = plane[plane > 0]
+    middle = float(inside.mean()) / 255 if inside.size else 0.5
+    levels = middle + (levels - middle) * (1 + chosen.contrast * contrast)
+    levels = np.clip(levels * (1 + chosen.brightness * gain), 0, 1)
+    levels **= 2 ** (chosen.gamma * gamma)
+    table = np.rint(255 * levels).astype(np.uint8)
+    table[0] = 0
+    return table[plane]

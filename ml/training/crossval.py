@@ -1,0 +1,96 @@
+"""K-fold cross-validation by patient: every patient is judged once, by a network that never saw that patient."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml.datasets import Split, list_cases, make_folds, read_split, write_split
+from ml.datasets.integrity import Progress
+from ml.evaluation.report import Report, Settings, make_report, report_json
+from ml.evaluation.run import Outcome
+from ml.evaluation.tables import write_patients, write_slices
+from ml.metrics.intervals import DEFAULT_SEED
+from ml.training.callbacks import LAST_FILE
+from ml.training.configuration import Configuration
+from ml.training.errors import TrainingError
+from ml.training.records import RESULT_FILE, THRESHOLD, evaluate_best, write_records
+from ml.training.run import SPLIT_FILE, Plan, check_data, resume_plan, train
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Folds:
+    """What is to be cross-validated. only: the folds to train in this call (from 0), None for all of them."""
+
+    configuration: Configuration
+    data: Path
+    out: Path
+    count: int
+    excluded: tuple[str, ...] = ()
+    only: int | None = None
+
+
+def cross_validate(folds: Folds, report_check: Progress | None = None) -> Report | None:
+    """Train the folds that are not trained yet, then pool them; None while some are missing.
+
+    A fold that was interrupted goes on after its last epoch. Writes a run's folder a fold, and when all are there
+    `metrics.csv`, `patients.csv` and `report.json` over all patients. Raises as `train` does.
+    """
+    split = _find_split(folds, report_check)
+    numbers = range(folds.count) if folds.only is None else (folds.only,)
+    for number in numbers:
+        _train_fold(folds, split.fold(number), _folder(folds, number))
+    if not all((_folder(folds, number) / RESULT_FILE).is_file() for number in range(folds.count)):
+        return None
+    return _pool(folds, split)
+
+
+def _find_split(folds: Folds, report_check: Progress | None) -> Split:
+    """The split of an earlier call, or a new one. Raises TrainingError where it was made with other folds."""
+    path = folds.out / SPLIT_FILE
+    if path.is_file():
+        split = read_split(path, folds.data)
+        if len(split.folds) != folds.count or set(split.excluded) != set(folds.excluded):
+            raise TrainingError(
+                f"{path} has {len(split.folds)} folds and {len(split.excluded)} excluded patients; go on with the same"
+                " --folds and --exclude, or give --out a new folder."
+            )
+        return split
+    report = check_data(folds.data, folds.configuration, report_check)
+    seed = folds.configuration.loop.seed
+    split = make_folds(report.patients, report.data_sha256 or "", folds.count, seed, folds.excluded)
+    write_split(split, path)
+    return split
+
+
+def _train_fold(folds: Folds, split: Split, folder: Path) -> None:
+    if (folder / RESULT_FILE).is_file():
+        logger.info("%s is trained already", folder.name)
+        return
+    logger.info("%s: %d patients to train on, %d to validate on", folder.name, len(split.train), len(split.validation))
+    if (folder / LAST_FILE).is_file():
+        plan = resume_plan(folds.data, folder)
+    else:
+        plan = Plan(folds.configuration, folds.data, folder, split)
+    write_records(plan, train(plan))
+
+
+def _pool(folds: Folds, split: Split) -> Report:
+    results = []
+    seconds = 0.0
+    for number in range(folds.count):
+        cases = list_cases(folds.data, split.folds[number])
+        engine, outcome = evaluate_best(_folder(folds, number), folds.configuration, cases)
+        results.extend(outcome.results)
+        seconds += outcome.seconds
+    pooled = Outcome(tuple(results), seconds)
+    report = make_report(engine, pooled, Settings(threshold=THRESHOLD, has_tta=False, seed=DEFAULT_SEED))
+    write_slices(folds.out / "metrics.csv", pooled.results)
+    write_patients(folds.out / "patients.csv", report.patients)
+    (folds.out / "report.json").write_text(report_json(report, ()), encoding="utf-8")
+    return report
+
+
+def _folder(folds: Folds, number: int) -> Path:
+    return folds.out / f"fold-{number}"

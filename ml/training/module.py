@@ -1,0 +1,133 @@
+"""One step of training and of validation, and the learning rates."""
+
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ml.networks import build_network
+from ml.networks.logits import tumor_logit
+from ml.training.agreement import Agreement, PatientAgreement
+from ml.training.configuration import Configuration
+from ml.training.losses import SegmentationLoss
+from ml.training.schedules import learning_rate_share
+
+# What callbacks watch: mean patient Dice on the validation patients.
+MONITOR = "val_dice"
+
+
+class SegmentationModule(L.LightningModule):
+    """A network under training. Batches: float32 (N, C, h, w), uint8 (N, h, w), for validation int (N,) patients."""
+
+    def __init__(self, configuration: Configuration, patients: int) -> None:
+        """`patients`: number of validation patients. Raises CheckpointError where ImageNet's weights cannot be had."""
+        super().__init__()
+        self.configuration = configuration
+        chosen = configuration.network
+        network = build_network(configuration.architecture, chosen.encoder_weights)
+        self.network = network.to(memory_format=torch.channels_last)
+        _add_dropout(network, chosen.decoder_dropout, chosen.head_dropout)
+        if chosen.is_encoder_frozen:
+            network.encoder.requires_grad_(False)
+        self.loss = SegmentationLoss(configuration.loss)
+        self.agreement = PatientAgreement(patients)
+        self.last_agreement: Agreement | None = None
+        self.train()
+
+    def on_fit_start(self) -> None:
+        if self.configuration.loop.is_compiled:
+            self.network.compile()
+
+    def on_train_epoch_start(self) -> None:
+        self.network.train()
+        if self.configuration.network.is_encoder_frozen:
+            self.network.encoder.eval()  # its batch statistics are frozen with its weights
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 0:
+            # Dropout follows from the seed and the epoch alone, as the samples do: a resumed run is the same run. Not
+            # at the epoch's start: loaders draw after that, and after a resume one time less.
+            seeds = np.random.SeedSequence((self.configuration.loop.seed, self.current_epoch, self.global_rank))
+            torch.manual_seed(int(seeds.generate_state(1)[0]))
+        schedule, batches = self.configuration.schedule, self.trainer.num_training_batches
+        share = learning_rate_share(schedule, self.current_epoch + batch_idx / batches, self.configuration.epochs)
+        was_warming = self.current_epoch + (batch_idx - 1) / batches < schedule.warmup_epochs
+        if share is None and was_warming:
+            share = 1.0
+        if share is not None:
+            for group in self.trainer.optimizers[0].param_groups:
+                group["lr"] = group["full_lr"] * share
+
+    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        inputs, labels = batch
+        loss = self.loss(self.network(inputs.to(memory_format=torch.channels_last)), labels)
+        self.log("train_loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(inputs))
+        return loss
+
+    def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor], batch_idx: int) -> None:
+        inputs, labels, patients = batch
+        # Not through __call__: the compiled network would be compiled again for each size of a batch.
+        logits = self.network.forward(inputs.to(memory_format=torch.channels_last)).float()
+        self.log("val_loss", self.loss(logits, labels), on_epoch=True, batch_size=len(inputs), sync_dist=True)
+        self.agreement.update(tumor_logit(logits)[:, 0], labels, patients)
+
+    def on_validation_epoch_end(self) -> None:
+        found = self.agreement.agreement()
+        self.agreement.reset()
+        self.last_agreement = found
+        named = {
+            MONITOR: found.patient_dice,
+            "val_iou": found.patient_iou,
+            "val_slice_dice": found.slice_dice,
+            "val_false_alarms": found.false_alarms,
+        }
+        # Without tumour in any validation patient there is no Dice; 0 then lets the first checkpoint stand.
+        self.log_dict({name: value or 0.0 for name, value in named.items()}, prog_bar=False)
+        plateau = self.lr_schedulers()
+        if plateau is not None:
+            plateau.step(found.patient_dice or 0.0)
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Not by Lightning: it steps after `last.ckpt` is written, so a resumed run would lack a step."""
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        chosen, schedule = self.configuration.optimizer, self.configuration.schedule
+        encoder = [weight for weight in self.network.encoder.parameters() if weight.requires_grad]
+        of_encoder = {id(weight) for weight in encoder}
+        rest = [weight for weight in self.network.parameters() if weight.requires_grad and id(weight) not in of_encoder]
+        groups = [
+            {"params": params, "lr": rate, "full_lr": rate}
+            for params, rate in ((encoder, chosen.encoder_lr), (rest, chosen.decoder_lr))
+            if params
+        ]
+        build = torch.optim.AdamW if chosen.name == "adamw" else torch.optim.Adam
+        optimizer = build(groups, weight_decay=chosen.weight_decay)
+        if schedule.name != "plateau":
+            return {"optimizer": optimizer}
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, mode="max", factor=schedule.factor, patience=schedule.patience
+        )
+        scheduler = {"scheduler": plateau, "monitor": MONITOR, "frequency": self.configuration.loop.validate_every}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+
+def _add_dropout(network: nn.Module, decoder: float, head: float) -> None:
+    """Dropout of channels before each block of the decoder and before the head; no keys of the weights change."""
+
+    def drop(share: float) -> Any:
+        def hook(module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
+            if not module.training:
+                return None
+            return (functional.dropout2d(arguments[0], share), *arguments[1:])
+
+        return hook
+
+    if decoder:
+        blocks = network.decoder.blocks
+        for block in blocks.values() if isinstance(blocks, nn.ModuleDict) else blocks:
+            block.register_forward_pre_hook(drop(decoder))
+    if head:
+        network.segmentation_head.register_forward_pre_hook(drop(head))

@@ -1,0 +1,192 @@
+"""A whole training: check the data, divide the patients, train, keep the best, show what it can do.
+
+The run's folder: `configuration.yaml`, `split.json`, `summary.txt` (layers), `best.pth`, `last.ckpt`, `logs/` (CSV and
+TensorBoard), `curves.svg`, `validation/` (the evaluation of the best checkpoint), `result.json`.
+"""
+
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+import torchinfo
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from ml.datasets import Split, check, list_cases, make_split, read_split, write_split
+from ml.datasets.integrity import Progress, Report
+from ml.training.callbacks import BEST_FILE, LAST_FILE, EpochReport, Keeper, PatientStopping, StepLimit, averaging
+from ml.training.configuration import Configuration
+from ml.training.data import SliceData
+from ml.training.errors import TrainingError
+from ml.training.module import SegmentationModule
+from ml.training.noise import without_noise
+from ml.training.recipes import dump, load_recipe
+
+CONFIGURATION_FILE = "configuration.yaml"
+SPLIT_FILE = "split.json"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be trained on what. split: None to divide the patients anew, without those of `excluded`."""
+
+    configuration: Configuration
+    data: Path
+    out: Path
+    split: Split | None = None
+    excluded: tuple[str, ...] = ()
+    is_resumed: bool = False
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run. best: the checkpoint; dice: its mean patient Dice on the validation patients as it was chosen."""
+
+    folder: Path
+    best: Path
+    dice: float
+    epoch: int
+    seconds_per_epoch: tuple[float, ...]
+
+
+def train(plan: Plan, report_check: Progress | None = None) -> Trained:
+    """Train to the end. Raises TrainingError, DatasetError, CheckpointError and OSError, each with a sentence."""
+    _check_folder(plan)
+    split = plan.split or _divide(plan, report_check)
+    configuration = plan.configuration
+    L.seed_everything(configuration.loop.seed, workers=True, verbose=False)
+    sides = {side: list_cases(plan.data, patients) for side, patients in _sides(split).items()}
+    data = SliceData(sides["train"], sides["validation"], configuration)
+    module = SegmentationModule(configuration, patients=len(split.validation))
+    # Only now: what was refused until here can be asked for again with the same --out.
+    plan.out.mkdir(parents=True, exist_ok=True)
+    (plan.out / CONFIGURATION_FILE).write_text(dump(configuration), encoding="utf-8")
+    write_split(split, plan.out / SPLIT_FILE)
+    _write_summary(module, plan.out)
+    keeper = Keeper(plan.out, configuration, _facts(split, sides))
+    pace = EpochReport(configuration)
+    with without_noise():
+        trainer = _make_trainer(configuration, plan.out, [pace, keeper])
+    resumed = plan.out / LAST_FILE if plan.is_resumed else None
+    # Our own file; Lightning's callbacks and loops store more than tensors in it.
+    try:
+        with without_noise():
+            trainer.fit(module, data, ckpt_path=resumed, weights_only=False)
+    except SystemExit as error:  # Lightning's answer to Ctrl-C, after the callbacks
+        raise KeyboardInterrupt from error
+    if keeper.best is None:
+        raise TrainingError(
+            f"The training ended after epoch {trainer.current_epoch}, before any validation of its last stage, so there"
+            " is no best checkpoint; allow more loop.max_steps or a smaller loop.validate_every."
+        )
+    return Trained(plan.out, plan.out / BEST_FILE, keeper.best, keeper.best_epoch or 0, tuple(pace.seconds))
+
+
+def resume_plan(data: Path, out: Path) -> Plan:
+    """The plan of a run that was interrupted, from its own folder. Raises TrainingError and DatasetError."""
+    if not (out / LAST_FILE).is_file():
+        raise TrainingError(f"{out} has no {LAST_FILE}, so no epoch was finished; start it without --resume.")
+    configuration = load_recipe(str(out / CONFIGURATION_FILE))
+    return Plan(configuration, data, out, read_split(out / SPLIT_FILE, data), is_resumed=True)
+
+
+def _check_folder(plan: Plan) -> None:
+    if not plan.is_resumed and plan.out.exists() and any(plan.out.iterdir()):
+        raise TrainingError(f"{plan.out} exists and is not empty; give --out a new folder, or --resume to go on.")
+
+
+def _divide(plan: Plan, report_check: Progress | None) -> Split:
+    """Check every file, then split by patient."""
+    report = check_data(plan.data, plan.configuration, report_check)
+    shares = plan.configuration.shares
+    return make_split(report.patients, report.data_sha256 or "", plan.configuration.loop.seed, shares, plan.excluded)
+
+
+def check_data(folder: Path, configuration: Configuration, report_check: Progress | None = None) -> Report:
+    """The report of a sound data set. Raises TrainingError that names the first problem."""
+    progress = report_check or (lambda items, _: items)
+    report = check(folder, progress, is_binary_needed=configuration.network.classes == 1)
+    if report.problems:
+        first = report.problems[0]
+        raise TrainingError(
+            f"{folder} has {len(report.problems)} problems; the first: {', '.join(first.files[:3])}: {first.message}"
+            " `python -m ml check` lists all of them; mend them before training."
+        )
+    return report
+
+
+def _sides(split: Split) -> dict[str, tuple[str, ...]]:
+    for side in ("train", "validation"):
+        if not getattr(split, side):
+            raise TrainingError(f"The split has no {side} patients; give one with both, as `python -m ml split` does.")
+    return {"train": split.train, "validation": split.validation}
+
+
+def _facts(split: Split, sides: dict[str, tuple]) -> dict[str, Any]:
+    """What the checkpoint says of its data."""
+    return {
+        "data_sha256": split.data_sha256,
+        "split_seed": split.seed,
+        "train_patients": list(split.train),
+        "validation_patients": list(split.validation),
+        "test_patients": list(split.test),
+        "excluded_patients": list(split.excluded),
+        "train_slices": len(sides["train"]),
+        "validation_slices": len(sides["validation"]),
+    }
+
+
+def _write_summary(module: SegmentationModule, folder: Path) -> None:
+    """Layers with shapes and parameters, of one slice on the last stage's grid."""
+    convention = module.configuration.convention
+    text = torchinfo.summary(
+        module.network,
+        input_size=(1, module.configuration.network.channels, *convention.size),
+        col_names=("output_size", "num_params", "mult_adds"),
+        verbose=0,
+    )
+    (folder / "summary.txt").write_text(f"{text}\n", encoding="utf-8")
+
+
+def _make_trainer(configuration: Configuration, out: Path, kept: list[Callback]) -> L.Trainer:
+    loop = configuration.loop
+    callbacks = list(kept)
+    # As every bar of the command line: none in a log file, which has a line an epoch.
+    has_bar = sys.stdout.isatty()
+    if has_bar:
+        callbacks.append(TQDMProgressBar())
+    if loop.patience is not None:
+        callbacks.append(PatientStopping(configuration, loop.patience))
+    if loop.max_steps is not None:
+        callbacks.append(StepLimit(loop.max_steps))
+    if loop.ema_decay is not None:
+        callbacks.append(averaging(loop.ema_decay))  # after the keeper, which writes the averaged weights
+    logs = out / "logs"
+    return L.Trainer(
+        default_root_dir=out,
+        accelerator="auto",
+        devices=loop.devices if torch.cuda.is_available() else 1,
+        num_nodes=loop.nodes,
+        precision=loop.precision,
+        max_epochs=configuration.epochs,
+        check_val_every_n_epoch=loop.validate_every,
+        reload_dataloaders_every_n_epochs=1,
+        gradient_clip_val=loop.gradient_clip,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,  # nothing is logged by the step; more than an epoch has would be warned about
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=has_bar,
+        callbacks=callbacks,
+        logger=[
+            # A file a start (version_0, ...), for a resumed one would delete the file before it; written at once.
+            CSVLogger(logs, name="csv", flush_logs_every_n_steps=1),
+            TensorBoardLogger(logs, name="tensorboard", version=""),
+        ],
+    )

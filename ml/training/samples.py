@@ -1,0 +1,139 @@
+"""Slices for training and validation: decoded once, on the model's grid, drawn and augmented by the seed."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from ml.datasets import Case
+from ml.preprocessing import normalize, place_labels_on_grid, place_on_grid
+from ml.training.augmentation import Augmenter
+from ml.training.configuration import Configuration, Stage
+
+_READERS = 4
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A slice on the grid. image: uint8 (h, w, C); labels: uint8 (h, w), the class of each pixel."""
+
+    image: np.ndarray
+    labels: np.ndarray
+
+
+class Slices:
+    """All slices of some cases on one grid, in memory where they fit in `sampling.cache_gb`, else read each time."""
+
+    def __init__(self, cases: Sequence[Case], configuration: Configuration, size: int) -> None:
+        """Read every case once. Raises DatasetError."""
+        self.cases = tuple(cases)
+        self._values = configuration.sampling.class_values
+        self.convention = configuration.convention_at(size)
+        needed = len(cases) * size * size * (configuration.network.channels + 1)
+        self._is_cached = needed <= configuration.sampling.cache_gb * 1e9
+        with ThreadPoolExecutor(_READERS) as readers:
+            found = readers.map(self._read_first, self.cases)
+            pairs = list(found)
+        self._samples = [sample for sample, _ in pairs]
+        self.has_tumor = np.array([has_tumor for _, has_tumor in pairs], dtype=bool)  # (slices,)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self._samples[index] or self._read(self.cases[index])
+
+    def _read_first(self, case: Case) -> tuple[Sample | None, bool]:
+        sample = self._read(case)
+        return (sample if self._is_cached else None), bool(sample.labels.any())
+
+    def _read(self, case: Case) -> Sample:
+        size = self.convention.size
+        labels = case.labels(self._values)
+        return Sample(place_on_grid(case.pixels()[None], self.convention)[0], place_labels_on_grid(labels, size))
+
+
+class TrainingSamples(Dataset):
+    """One epoch: which slices, in which order, augmented how, follows from the seed and the epoch's number alone."""
+
+    def __init__(self, slices: Slices, configuration: Configuration, stage: Stage, epoch: int) -> None:
+        self._slices = slices
+        self._augment = Augmenter(configuration.augmentation, stage.crop)
+        self._seeds = np.random.SeedSequence((configuration.loop.seed, epoch))
+        sampling = configuration.sampling
+        random = np.random.default_rng(self._seeds)
+        self._order = draw_epoch(slices.has_tumor, sampling.tumor_share, sampling.slices, random)
+        self._draws = random.integers(0, 2**31, size=len(self._order))
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, position: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """float32 (C, h, w) and uint8 (h, w)."""
+        sample = self._slices[int(self._order[position])]
+        image, labels = self._augment(sample.image, sample.labels, int(self._draws[position]))
+        inputs = normalize(image[None], self._slices.convention)[0]
+        return torch.from_numpy(inputs), torch.from_numpy(np.ascontiguousarray(labels))
+
+
+class ValidationSamples(Dataset):
+    """Every slice as it is, with its patient's number."""
+
+    def __init__(self, slices: Slices) -> None:
+        self._slices = slices
+        self.patients = tuple(sorted({case.patient for case in slices.cases}))
+        number = {patient: index for index, patient in enumerate(self.patients)}
+        self._owners = [number[case.patient] for case in slices.cases]
+
+    def __len__(self) -> int:
+        return len(self._slices)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """float32 (C, h, w), uint8 (h, w), and the patient."""
+        sample = self._slices[index]
+        inputs = normalize(sample.image[None], self._slices.convention)[0]
+        return torch.from_numpy(inputs), torch.from_numpy(sample.labels), self._owners[index]
+
+
+def draw_epoch(
+    has_tumor: np.ndarray, tumor_share: float | None, slices: int | None, random: np.random.Generator
+) -> np.ndarray:
+    """Numbers of an epoch's slices, shuffled. has_tumor: bool (slices,).
+
+    Without a share: all of them, or the first `slices` of their shuffle. With one: that share of slices with tumour, as
+    many slices as hold every one of these once unless `slices` says how many. A slice comes again only when every one
+    of its kind has come as often.
+    """
+    if tumor_share is None:
+        return _deal(np.arange(len(has_tumor)), slices or len(has_tumor), random)
+    with_tumor, without = np.flatnonzero(has_tumor), np.flatnonzero(~has_tumor)
+    if not len(with_tumor) or not len(without):
+        return _deal(np.arange(len(has_tumor)), slices or len(has_tumor), random)
+    count = slices or round(len(with_tumor) / max(tumor_share, 1 / len(has_tumor)))
+    wanted = round(count * tumor_share)
+    drawn = [_deal(with_tumor, wanted, random), _deal(without, count - wanted, random)]
+    return random.permutation(np.concatenate(drawn))
+
+
+def make_loader(samples: Dataset, batch_size: int, workers: int, is_training: bool) -> DataLoader:
+    """Batches in the samples' own order.
+
+    Training leaves out a last batch that is not full: the order is another one next epoch, statistics of one slice are
+    none, and a compiled network would be compiled again for it.
+    """
+    return DataLoader(
+        samples,
+        batch_size=batch_size,
+        num_workers=workers,
+        drop_last=is_training and len(samples) >= batch_size,  # type: ignore[arg-type]
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _deal(numbers: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """`count` of the numbers, through one shuffle after the other."""
+    rounds = -(-count // len(numbers))
+    return np.concatenate([random.permutation(numbers) for _ in range(rounds)] or [numbers[:0]])[:count]

@@ -1,0 +1,192 @@
+"""An evaluation from the browser: choose or send data, watch it, read the report, open a case, compare, delete."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.actions import eventually
+from tests.browser.portals import worker_stopped
+from tests.browser.test_accessibility import findings
+from tests.evaluations import write_data_set, zip_of
+from tests.running import RunningPortal
+
+pytestmark = pytest.mark.browser
+
+PATH = "/api/v1/evaluations"
+FINISH_MS = 60_000
+LONG_NAME = "p2_004_AX_T2_FLAIR_FATSAT_19960909_123456"
+
+
+@pytest.fixture(scope="module")
+def data(portal: RunningPortal) -> Path:
+    """A data set below the default root, with one image that cannot be read."""
+    folder = write_data_set(portal.folder / "instance" / "datasets" / "brains", patients=3)
+    # A name as scanners write it: longer than a phone is wide.
+    for name in ("p2_004.png", "p2_004_mask.png"):
+        (folder / "patient_2" / name).rename(folder / "patient_2" / name.replace("p2_004", LONG_NAME))
+    (folder / "patient_2" / f"{LONG_NAME}.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(portal: RunningPortal, data: Path) -> list[str]:
+    """Two finished evaluations of it, at two thresholds."""
+    bodies = [{"path": str(data), "threshold": value, "name": f"kept {value}"} for value in (0.3, 0.9)]
+    ids = [portal.json("POST", PATH, body)[1]["id"] for body in bodies]
+    for evaluation_id in ids:
+        eventually(lambda i=evaluation_id: state(portal, i) not in ("queued", "running"), seconds=60)
+        assert state(portal, evaluation_id) == "succeeded"
+    return ids
+
+
+def state(portal: RunningPortal, evaluation_id: str) -> str:
+    return str(portal.json("GET", f"{PATH}/{evaluation_id}")[1]["status"])
+
+
+def heading(page: Page, name: str) -> Locator:
+    return page.get_by_role("heading", name=name, exact=True)
+
+
+def test_a_folder_is_browsed_evaluated_and_watched_to_its_report(page: Page, portal: RunningPortal, data: Path) -> None:
+    page.goto("/evaluations")
+    page.get_by_role("link", name="New evaluation").first.click()
+    page.get_by_role("link", name=str(data.parent.resolve())).click()
+    page.get_by_role("link", name="brains", exact=True).click()
+    expect(page.locator(".folder-path")).to_have_text(str(data.resolve()))
+    with worker_stopped(portal):
+        page.get_by_role("textbox", name="Name").first.fill("Watched")
+        page.get_by_role("button", name="Evaluate this folder").click()
+        expect(heading(page, "Waiting for a worker")).to_be_visible()
+        top = page.locator("#findings").bounding_box()
+    expect(heading(page, "Evaluating")).to_be_visible(timeout=FINISH_MS)
+    assert page.locator("#findings").bounding_box()["y"] == top["y"], "nothing moved while figures filled in"
+    expect(page.locator("#findings")).to_contain_text("1 problem; slices that cannot be used")
+    expect(page.locator(".headline")).to_contain_text("over 3 patients", timeout=FINISH_MS)
+    expect(page.locator(".headline")).to_contain_text("1 of 15 slices could not be read")
+    expect(page.locator(".plots img")).to_have_count(5)
+    page.get_by_text("Verdicts of the slices: the numbers").click()
+    expect(page.get_by_role("row", name="no tumor").last).to_be_visible()
+    expect(page.locator("#patients tbody tr")).to_have_count(3)
+    assert page.evaluate("[...document.images].filter((i) => i.loading !== 'lazy').every((i) => i.naturalWidth > 0)")
+
+
+def test_slices_are_sorted_filtered_and_opened(page: Page, finished: list[str]) -> None:
+    page.goto(f"/evaluations/{finished[0]}")
+    page.get_by_label("Sort").last.select_option("worst")
+    page.wait_for_url("**order=worst**")
+    expect(page.locator("#cases tbody tr")).to_have_count(9)
+    page.get_by_label("Outcome").select_option("failed")
+    page.wait_for_url("**outcome=failed**")
+    expect(page.locator("#cases .reason")).to_have_count(0)  # a slice without Dice has no place in that order
+    page.get_by_label("Sort").last.select_option("position")
+    expect(page.locator("#cases .reason")).to_contain_text("cannot be read")
+    page.get_by_role("link", name="Clear").click()
+    page.locator("#gallery img").first.scroll_into_view_if_needed()
+    page.locator("#gallery a").first.click()
+    for title in ("Scan", "Expert's mask", "Model's mask", "Errors"):
+        expect(page.get_by_role("img", name=title, exact=True)).to_be_visible()
+    expect(page.locator(".panel[data-drawn]")).to_have_count(4)
+    page.keyboard.press("+")
+    expect(page.locator("#zoom-value")).to_have_text("125\u00a0%")
+    here = page.url
+    page.keyboard.press("j" if page.locator("#after").count() else "k")
+    page.wait_for_url(lambda url: url != here)
+
+
+def test_two_evaluations_are_compared(page: Page, finished: list[str]) -> None:
+    page.goto(f"/evaluations/{finished[0]}")
+    page.get_by_label("Compare with").select_option(finished[1])
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator(".headline")).to_contain_text("over 3 patients")
+    expect(page.locator("main")).to_contain_text("15 images are in both")
+    expect(heading(page, "Verdicts that changed")).to_be_visible()
+    assert findings(page) == []
+
+
+def test_a_chosen_folder_is_packed_and_sent(page: Page, tmp_path: Path) -> None:
+    folder = write_data_set(tmp_path / "from the browser", patients=2)
+    (folder / "notes.txt").write_text("left out")
+    page.goto("/evaluations/new")
+    page.locator("#directory").set_input_files(folder)
+    page.wait_for_url("**/evaluations/*", timeout=FINISH_MS)
+    expect(heading(page, "from the browser")).to_be_visible()
+    expect(page.locator(".headline")).to_contain_text("over 2 patients", timeout=FINISH_MS)
+    expect(page.locator("#findings")).to_contain_text("10 from 2 patients")
+
+
+def test_a_bad_zip_says_why_where_it_was_chosen(page: Page, console) -> None:
+    console.expected = ["status of 415"]
+    page.goto("/evaluations/new")
+    page.locator("#archive").set_input_files({"name": "x.zip", "mimeType": "application/zip", "buffer": b"no zip"})
+    expect(page.locator("#archive-problem")).to_contain_text("not a zip by its bytes")
+    expect(page.get_by_role("button", name="Send and evaluate")).to_be_enabled()
+
+
+def test_the_pages_have_no_accessibility_finding(page: Page, portal: RunningPortal, finished: list[str], data) -> None:
+    for address in (
+        "/evaluations",
+        "/evaluations/new",
+        f"/evaluations/new?path={data}",
+        f"/evaluations/{finished[0]}",
+        f"/evaluations/{finished[0]}/cases/0",
+        f"/evaluations/{finished[0]}/cases/14",
+    ):
+        page.goto(address)
+        page.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
+        assert findings(page) == [], address
+    with worker_stopped(portal):
+        waiting = portal.json("POST", PATH, {"path": str(data)})[1]["id"]
+        page.goto(f"/evaluations/{waiting}")
+        assert findings(page) == []
+        portal.json("POST", f"{PATH}/{waiting}/cancel")
+        page.goto(f"/evaluations/{waiting}")
+        expect(page.locator("main")).to_contain_text("It was cancelled, so there is no report.")
+        assert findings(page) == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/evaluations",
+        "/evaluations/new",
+        "/evaluations/{id}",
+        "/evaluations/{id}/cases/0",
+        "/evaluations/{id}/cases/14",
+    ],
+)
+def test_a_page_fits_a_phone(page: Page, finished: list[str], address: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(address.format(id=finished[0]))
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_everything_but_the_folder_drop_works_without_scripts(
+    plain_page: Page, portal: RunningPortal, data: Path
+) -> None:
+    page = plain_page
+    page.goto(f"/evaluations/new?path={data}")
+    with worker_stopped(portal):
+        page.get_by_role("button", name="Evaluate this folder").click()
+        page.wait_for_url("**/evaluations/*")
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.locator("main")).to_contain_text("It was cancelled")
+    page.get_by_role("button", name="Delete this evaluation").click()
+    expect(heading(page, "Delete this evaluation?")).to_be_visible()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.locator("#notices")).to_contain_text("The evaluation is deleted.")
+
+    page.goto("/evaluations/new")
+    archive = {"name": "plain.zip", "mimeType": "application/zip", "buffer": zip_of(data)}
+    page.locator("#archive").set_input_files(archive)
+    page.get_by_role("button", name="Send and evaluate").click()
+    page.wait_for_url("**/evaluations/*")
+    page.wait_for_selector(".headline", timeout=FINISH_MS)  # the page loads itself again
+    page.locator("#gallery a").first.click()
+    for kind in ("scan", "truth", "mask", "errors"):
+        expect(page.locator(f'[data-kind="{kind}"] img')).to_be_visible()
+
+
+def test_a_path_outside_the_roots_says_so(plain_page: Page) -> None:
+    plain_page.goto("/evaluations/new?path=/etc")
+    expect(plain_page.locator(".field-error").first).to_contain_text("There is no such folder below the allowed roots")

@@ -1,0 +1,41 @@
+"""Paired differences of two models."""
+
+import numpy as np
+import pytest
+
+from ml.metrics.comparison import compare_pairs
+
+
+def test_differences_are_second_less_first():
+    found = compare_pairs([0.5, 0.6, 0.7, 0.8], [0.6, 0.6, 0.9, 0.7])
+    assert (found.pairs, found.better, found.worse, found.equal) == (4, 2, 1, 1)
+    assert found.mean_difference == pytest.approx(0.05)
+    assert found.median_difference == pytest.approx(0.05)
+    assert found.ci95[0] < 0.05 < found.ci95[1]
+
+
+def test_p_value_of_ranks_worked_out_by_hand():
+    # Five pairs, all better: of 2^5 signs one has a rank sum as small, on either side (Wilcoxon, 1945).
+    found = compare_pairs([0.1, 0.2, 0.3, 0.4, 0.5], [0.2, 0.4, 0.6, 0.8, 1.0])
+    assert found.p_value == pytest.approx(2 / 2**5)
+
+
+def test_pairs_without_a_difference_are_no_evidence():
+    assert compare_pairs([0.5, 0.6], [0.5, 0.6]).p_value is None
+    assert compare_pairs([], []).mean_difference is None
+
+
+def test_one_pair_has_no_interval():
+    assert compare_pairs([0.5], [0.75]).ci95 is None
+
+
+def test_unpaired_values_are_refused():
+    with pytest.raises(ValueError, match="zip"):
+        compare_pairs([0.5], [])
+
+
+def test_a_large_difference_is_told_from_noise():
+    random = np.random.default_rng(2)
+    first = random.uniform(0.5, 0.8, 60)
+    assert compare_pairs(first, first + 0.05 + random.normal(0, 0.02, 60)).p_value < 1e-6
+    assert compare_pairs(first, first + random.normal(0, 0.02, 60)).p_value > 0.01

@@ -1,0 +1,226 @@
+"""/api/v1/evaluations: start, list, watch, cases, report, pictures, cancel, delete."""
+
+from dataclasses import asdict
+from typing import Any
+
+from flask import Response, request, send_file
+from flask.views import MethodView
+from webargs.flaskparser import parser
+
+from webapp.api.blueprints import blueprint, png
+from webapp.api.evaluation_schemas import (
+    EVALUATION_BODY,
+    CasePageSchema,
+    CaseQuerySchema,
+    CaseSchema,
+    ComparisonQuerySchema,
+    ComparisonSchema,
+    EvaluationListQuerySchema,
+    EvaluationPageSchema,
+    EvaluationQuerySchema,
+    EvaluationSchema,
+    FolderListSchema,
+    FolderQuerySchema,
+    FolderWishSchema,
+    PatientPageSchema,
+    PatientQuerySchema,
+    WishSchema,
+)
+from webapp.api.schemas import ErrorSchema, IdempotencyHeaderSchema
+from webapp.context import portal
+from webapp.domain import (
+    evaluation_cases,
+    evaluation_comparison,
+    evaluation_files,
+    evaluation_pictures,
+    evaluation_sources,
+    evaluations,
+)
+from webapp.domain.evaluation_cases import CaseFilter
+from webapp.domain.evaluations import Wish
+from webapp.evaluation_intake import take_archive, take_folder
+from webapp.evaluation_presentation import case_json, comparison_json, evaluation_json, patient_json
+
+blp = blueprint("evaluations", "evaluations", "A model over whole data sets, with or without expert masks.")
+
+
+@blp.route("")
+class EvaluationCollection(MethodView):
+    """All evaluations."""
+
+    @blp.doc(requestBody=EVALUATION_BODY)
+    @blp.arguments(IdempotencyHeaderSchema, location="headers")
+    @blp.response(202, EvaluationSchema)
+    @blp.alt_response(413, schema=ErrorSchema, description="the archive is too large")
+    @blp.alt_response(415, schema=ErrorSchema, description="not a zip")
+    @blp.alt_response(422, schema=ErrorSchema, description="folder_refused, unsafe, limit, unreadable, invalid")
+    @blp.alt_response(507, schema=ErrorSchema, description="no room left")
+    def post(self, headers: dict[str, Any]) -> dict[str, Any]:
+        """Evaluate a folder below an allowed root (JSON), or a zip (multipart)."""
+        key = headers.get("idempotency_key")
+        if request.mimetype == "multipart/form-data":
+            form = parser.parse(WishSchema(), request, location="form")
+            form.pop("archive", None)
+            evaluation_id = take_archive(portal(), Wish(**form), key)
+        else:
+            body = blp.ARGUMENTS_PARSER.parse(FolderWishSchema(), request, location="json")
+            evaluation_id = take_folder(portal(), body.pop("path"), Wish(**body), key)
+        return _described(evaluation_id)
+
+    @blp.arguments(EvaluationListQuerySchema, location="query")
+    @blp.response(200, EvaluationPageSchema)
+    @blp.alt_response(422, schema=ErrorSchema)
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """All evaluations, newest first."""
+        with portal().database.read() as session:
+            page = evaluations.page(session, **query)
+            rows = [evaluation_json(session, row) for row in page.evaluations]
+        return {"evaluations": rows, "next_cursor": page.next_cursor}
+
+
+@blp.get("/folders")
+@blp.arguments(FolderQuerySchema, location="query")
+@blp.response(200, FolderListSchema)
+@blp.alt_response(422, schema=ErrorSchema, description="folder_refused: no such folder below an allowed root")
+def folders(query: dict[str, Any]) -> dict[str, Any]:
+    """The folders that may be evaluated: the roots, or the sub-folders of one below them."""
+    return asdict(evaluation_sources.browse(portal().settings, query["path"]))
+
+
+@blp.route("/<hex_id:evaluation_id>")
+class EvaluationItem(MethodView):
+    """One evaluation."""
+
+    @blp.arguments(EvaluationQuerySchema, location="query")
+    @blp.response(200, EvaluationSchema)
+    @blp.alt_response(404, schema=ErrorSchema)
+    def get(self, query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
+        """An evaluation and its progress; with `wait` as soon as it has ended."""
+        if query["wait"] > 0:
+            evaluations.wait(portal(), evaluation_id, query["wait"])
+        return _described(evaluation_id)
+
+    @blp.response(204)
+    @blp.alt_response(404, schema=ErrorSchema)
+    def delete(self, evaluation_id: str) -> None:
+        """Delete an evaluation with all its cases, maps and files. This is final."""
+        evaluations.delete(portal(), evaluation_id)
+
+
+@blp.post("/<hex_id:evaluation_id>/cancel")
+@blp.response(200, EvaluationSchema)
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="wrong_state: it has ended already")
+def cancel(evaluation_id: str) -> dict[str, Any]:
+    """End a queued or running evaluation; its finished cases stay."""
+    evaluations.cancel(portal(), evaluation_id)
+    return _described(evaluation_id)
+
+
+@blp.get("/<hex_id:evaluation_id>/cases")
+@blp.arguments(CaseQuerySchema, location="query")
+@blp.response(200, CasePageSchema)
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(422, schema=ErrorSchema)
+def cases(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
+    """Finished cases, also while the evaluation runs."""
+    with portal().database.read() as session:
+        evaluations.get(session, evaluation_id)
+        page = evaluation_cases.cases(session, evaluation_id, CaseFilter(**query))
+    return {"cases": [case_json(row) for row in page.cases], "next_cursor": page.next_cursor}
+
+
+@blp.get("/<hex_id:evaluation_id>/cases/<int:position>")
+@blp.response(200, CaseSchema)
+@blp.alt_response(404, schema=ErrorSchema)
+def case(evaluation_id: str, position: int) -> dict[str, Any]:
+    """One finished case."""
+    with portal().database.read() as session:
+        return case_json(evaluation_cases.case(session, evaluation_id, position))
+
+
+@blp.get(f"/<hex_id:evaluation_id>/cases/<int:position>/<any({','.join(evaluation_pictures.KINDS)}):kind>.png")
+@blp.response(200, content_type="image/png")
+@blp.alt_response(404, schema=ErrorSchema, description="no such case, no mask, or its image is gone")
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready: the case has no result")
+def picture(evaluation_id: str, position: int, kind: str) -> Response:
+    """One picture of one case in the slice's own grid; errors: red missed, green extra, yellow correct."""
+    with portal().database.read() as session:
+        wanted = evaluation_pictures.source(portal(), session, evaluation_id, position, kind)
+    if wanted.etag in request.if_none_match:
+        return png(b"", wanted.etag).make_conditional(request)
+    return png(evaluation_pictures.render(portal(), wanted, kind), wanted.etag)
+
+
+@blp.get("/<hex_id:evaluation_id>/patients")
+@blp.arguments(PatientQuerySchema, location="query")
+@blp.response(200, PatientPageSchema)
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(422, schema=ErrorSchema)
+def patients(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
+    """Patients with their pooled figures; none before the evaluation has ended."""
+    with portal().database.read() as session:
+        evaluations.get(session, evaluation_id)
+        page = evaluation_cases.patients(session, evaluation_id, CaseFilter(**query))
+    return {"patients": [patient_json(row) for row in page.patients], "next_cursor": page.next_cursor}
+
+
+@blp.get("/<hex_id:evaluation_id>/findings.json")
+@blp.response(200, content_type="application/json")
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready: the data set has not been checked yet")
+def findings(evaluation_id: str) -> Response:
+    """Everything that the check of the data set found."""
+    with portal().database.read() as session:
+        row = evaluations.get(session, evaluation_id)
+    return _sent(evaluation_files.findings_file(portal(), row), "application/json", "findings.json", row.name)
+
+
+@blp.get(f"/<hex_id:evaluation_id>/<any({','.join(map(repr, evaluation_files.DOWNLOADS))}):name>")
+@blp.response(200, content_type="application/octet-stream")
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no report yet")
+def report(evaluation_id: str, name: str) -> Response:
+    """A file of the report: metrics.csv, patients.csv, report.json, report.html (self-contained) or report.pdf."""
+    with portal().database.read() as session:
+        row = evaluations.get(session, evaluation_id)
+    path = evaluation_files.report_file(portal(), row, name)
+    return _sent(path, evaluation_files.DOWNLOADS[name], name, row.name)
+
+
+@blp.get(f"/<hex_id:evaluation_id>/figures/<any({','.join(evaluation_files.FIGURES)}):figure>.svg")
+@blp.response(200, content_type="image/svg+xml")
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no report yet")
+def figure(evaluation_id: str, figure: str) -> Response:
+    """A plot of the report."""
+    with portal().database.read() as session:
+        row = evaluations.get(session, evaluation_id)
+    path = evaluation_files.report_file(portal(), row, f"figures/{figure}.svg")
+    response = send_file(path, mimetype="image/svg+xml", conditional=True)
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
+
+
+@blp.get("/<hex_id:evaluation_id>/comparison")
+@blp.arguments(ComparisonQuerySchema, location="query")
+@blp.response(200, ComparisonSchema)
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready: one of the two has not ended well")
+@blp.alt_response(422, schema=ErrorSchema, description="no masks, or no image in common")
+def comparison(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
+    """This evaluation and another one on the same cases: second less first."""
+    with portal().database.read() as session:
+        return comparison_json(evaluation_comparison.compare(session, evaluation_id, query["other"]))
+
+
+def _sent(path: Any, mimetype: str, name: str, evaluation_name: str) -> Response:
+    """An attachment: a report's page has styles of its own, which ours would not allow inline."""
+    response = send_file(path, mimetype=mimetype, as_attachment=True, download_name=f"{evaluation_name} {name}")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _described(evaluation_id: str) -> dict[str, Any]:
+    with portal().database.read() as session:
+        return evaluation_json(session, evaluations.get(session, evaluation_id))

@@ -1,0 +1,77 @@
+"""A data set's cases as they were when they were listed: written into the chunks' rows, read by whoever runs them.
+
+The list is frozen at the check: files that come later are not evaluated, and files that change are noticed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from ml.datasets.case import Case
+
+
+@dataclass(frozen=True)
+class ListedCase:
+    """One case. Paths are below the data set's folder; sums are None where the file could not be read.
+
+    refusal: why the case is not even looked at, with its code; None for nearly all.
+    """
+
+    position: int
+    patient: str
+    image: str
+    mask: str | None = None
+    outlines: list[list[float]] | None = None
+    grid: list[int] | None = None
+    image_sha256: str | None = None
+    mask_sha256: str | None = None
+    refusal: str | None = None
+    refusal_code: str | None = None
+
+    def case(self, folder: Path) -> Case:
+        """The case to read."""
+        return Case(
+            patient=self.patient,
+            image=folder / self.image,
+            mask=None if self.mask is None else folder / self.mask,
+            outlines=None if self.outlines is None else tuple(tuple(outline) for outline in self.outlines),
+            grid=None if self.grid is None else (self.grid[0], self.grid[1]),
+        )
+
+
+def listed(position: int, case: Case, folder: Path, **facts: str | None) -> ListedCase:
+    """A case of a folder as it is written down. facts: the sums, or the refusal."""
+    return ListedCase(
+        position=position,
+        patient=case.patient,
+        image=case.image.relative_to(folder).as_posix(),
+        mask=None if case.mask is None else case.mask.relative_to(folder).as_posix(),
+        outlines=None if case.outlines is None else [list(outline) for outline in case.outlines],
+        grid=None if case.grid is None else list(case.grid),
+        **facts,
+    )
+
+
+def encode(cases: Sequence[ListedCase]) -> list[Any]:
+    """Plain JSON values."""
+    return [list(astuple(case)) for case in cases]
+
+
+def decode(values: Sequence[Sequence[Any]]) -> tuple[ListedCase, ...]:
+    """The cases of `encode`."""
+    return tuple(ListedCase(*value) for value in values)
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name can be stored and shown: one that is not UTF-8 cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(name: str) -> str:
+    """A name that can be stored; bytes that are no UTF-8 are escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,224 @@
+"""The evaluations' pages and their forms."""
+
+import contextlib
+from typing import Any
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from webapp import evaluation_words as words
+from webapp.context import portal
+from webapp.domain import (
+    evaluation_cases,
+    evaluation_comparison,
+    evaluation_files,
+    evaluation_sources,
+    evaluations,
+)
+from webapp.domain.errors import FolderRefused, NotFound, PortalError
+from webapp.domain.evaluation_cases import CASE_ORDERS, PATIENT_ORDERS, CaseFilter
+from webapp.domain.evaluation_models import CaseOutcome
+from webapp.domain.evaluations import Wish
+from webapp.evaluation_intake import ARCHIVE_FIELD, take_archive, take_folder
+from webapp.evaluation_presentation import case_json, evaluation_json, patient_json
+
+bp = Blueprint("evaluations", __name__, url_prefix="/evaluations")
+
+ROWS = 50
+EVALUATIONS = 50
+# As in report.html.
+GALLERY_SIZE = 6
+
+
+@bp.get("")
+def index() -> str:
+    """All evaluations, newest first."""
+    with portal().database.read() as session:
+        page = evaluations.page(session, limit=EVALUATIONS, cursor=request.args.get("cursor", ""))
+        rows = [evaluation_json(session, row) for row in page.evaluations]
+    return render_template(
+        "evaluations/list.html",
+        evaluations=rows,
+        words=words,
+        next_url=url_for("evaluations.index", cursor=page.next_cursor) if page.next_cursor else None,
+    )
+
+
+@bp.get("/new")
+def new() -> str:
+    """Choose a folder below a root, or send a zip."""
+    settings, problem = portal().settings, None
+    try:
+        listing = evaluation_sources.browse(settings, request.args.get("path", ""))
+    except FolderRefused as error:
+        listing, problem = evaluation_sources.browse(settings, None), error.message
+    return render_template(
+        "evaluations/new.html",
+        listing=listing,
+        problem=problem,
+        models=portal().catalog.names(),
+        max_archive_mb=settings.max_archive_bytes // 1_000_000,
+        max_archive_files=settings.max_archive_files,
+        roots=[str(root) for root in settings.evaluation_roots],
+    )
+
+
+@bp.post("")
+def create() -> Response:
+    """Start one: a folder's path, or a zip."""
+    text = request.form.get("threshold", "").strip()
+    threshold = request.form.get("threshold", type=float) if text else None
+    if text and threshold is None:
+        abort(422)
+    wish = Wish(request.form.get("model") or None, threshold, request.form.get("name") or None)
+    try:
+        if ARCHIVE_FIELD in request.files:
+            evaluation_id = take_archive(portal(), wish, None)
+        else:
+            evaluation_id = take_folder(portal(), request.form.get("path", ""), wish, None)
+    except PortalError as error:
+        if error.status >= 500:
+            raise
+        flash(error.message, "error")
+        return redirect(url_for("evaluations.new", path=request.form.get("path") or None), 303)
+    return redirect(url_for("evaluations.show", evaluation_id=evaluation_id), 303)
+
+
+@bp.get("/<hex_id:evaluation_id>")
+def show(evaluation_id: str) -> str:
+    """Progress while it runs, then the report; tables and gallery as far as there are cases."""
+    with portal().database.read() as session:
+        row = evaluations.get(session, evaluation_id)
+        described = evaluation_json(session, row)
+        cases, patients = _case_filter(), _patient_filter()
+        case_page = evaluation_cases.cases(session, evaluation_id, cases)
+        patient_page = evaluation_cases.patients(session, evaluation_id, patients)
+        gallery = _gallery(session, evaluation_id, described)
+        others = evaluation_comparison.candidates(session, row) if row.has_truth else []
+    return render_template(
+        "evaluations/show.html",
+        evaluation=described,
+        report=evaluation_files.page_document(portal(), row),
+        words=words,
+        cases=[case_json(item) for item in case_page.cases],
+        patients=[patient_json(item) for item in patient_page.patients],
+        case_filter=cases,
+        patient_filter=patients,
+        case_orders=[(order.value, order.label) for order in CASE_ORDERS],
+        patient_orders=[(order.value, order.label) for order in PATIENT_ORDERS],
+        next_cases=_next_url(evaluation_id, "cursor", case_page.next_cursor, "cases"),
+        next_patients=_next_url(evaluation_id, "patient_cursor", patient_page.next_cursor, "patients"),
+        gallery=gallery,
+        others=[(other.id, other.name, other.model, other.threshold) for other in others],
+        downloads=list(evaluation_files.DOWNLOADS),
+    )
+
+
+@bp.get("/<hex_id:evaluation_id>/cases/<int:position>")
+def case(evaluation_id: str, position: int) -> str:
+    """One case: scan, expert's mask, model's mask, errors, map."""
+    with portal().database.read() as session:
+        row = evaluations.get(session, evaluation_id)
+        described = case_json(evaluation_cases.case(session, evaluation_id, position))
+        before, after = evaluation_cases.neighbors(session, evaluation_id, position)
+        evaluation = {"id": row.id, "name": row.name, "model": row.model, "threshold": row.threshold}
+    return render_template(
+        "evaluations/case.html",
+        evaluation=evaluation,
+        case=described,
+        words=words,
+        before_url=None if before is None else url_for("evaluations.case", evaluation_id=row.id, position=before),
+        after_url=None if after is None else url_for("evaluations.case", evaluation_id=row.id, position=after),
+    )
+
+
+@bp.get("/<hex_id:evaluation_id>/compare")
+def compare(evaluation_id: str) -> str:
+    """Two evaluations on the same cases."""
+    with portal().database.read() as session:
+        found = evaluation_comparison.compare(session, evaluation_id, request.args.get("other", ""))
+    return render_template("evaluations/compare.html", comparison=found, words=words)
+
+
+@bp.post("/<hex_id:evaluation_id>/cancel")
+def cancel(evaluation_id: str) -> Response:
+    """End it, then show what is there."""
+    evaluations.cancel(portal(), evaluation_id)
+    return redirect(url_for("evaluations.show", evaluation_id=evaluation_id), 303)
+
+
+@bp.post("/<hex_id:evaluation_id>/delete")
+def delete(evaluation_id: str) -> Response | str:
+    """Delete it, once it was asked about."""
+    with portal().database.read() as session:
+        name = evaluations.get(session, evaluation_id).name
+    if request.form.get("confirmed") != "yes":
+        return render_template(
+            "confirm.html",
+            title="Delete this evaluation?",
+            names=[name],
+            more_names=0,
+            message="All its cases, maps and its report are removed; a folder of yours stays as it is. This is final.",
+            action_url=url_for("evaluations.delete", evaluation_id=evaluation_id),
+            fields=[("confirmed", "yes")],
+            cancel_url=url_for("evaluations.show", evaluation_id=evaluation_id),
+            confirm_label="Delete",
+        )
+    with contextlib.suppress(NotFound):  # somebody was quicker
+        evaluations.delete(portal(), evaluation_id)
+    flash("The evaluation is deleted.", "info")
+    return redirect(url_for("evaluations.index"), 303)
+
+
+def _case_filter() -> CaseFilter:
+    """What the address asks of the table of cases; a word that is none filters nothing."""
+    given = request.args
+    outcome = given.get("outcome", "")
+    return CaseFilter(
+        outcome=CaseOutcome(outcome) if outcome in {item.value for item in CaseOutcome} else None,
+        patient=given.get("patient", "")[:500],
+        q=given.get("q", "").strip()[:255],
+        order=_word(given.get("order", ""), CASE_ORDERS),
+        limit=ROWS,
+        cursor=given.get("cursor", ""),
+    )
+
+
+def _patient_filter() -> CaseFilter:
+    given = request.args
+    return CaseFilter(
+        q=given.get("patient_q", "").strip()[:255],
+        order=_word(given.get("patient_order", ""), PATIENT_ORDERS),
+        limit=ROWS,
+        cursor=given.get("patient_cursor", ""),
+    )
+
+
+def _word(value: str, orders: tuple[evaluation_cases.Order, ...]) -> str:
+    return value if value in {order.value for order in orders} else orders[0].value
+
+
+def _next_url(evaluation_id: str, name: str, cursor: str | None, anchor: str) -> str | None:
+    """The same page with the next rows of one of its tables."""
+    if cursor is None:
+        return None
+    kept = {key: value for key, value in request.args.items() if key != name}
+    return url_for("evaluations.show", evaluation_id=evaluation_id, _anchor=anchor, **{**kept, name: cursor})
+
+
+def _gallery(session: Any, evaluation_id: str, described: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Worst and best slices with tumor, and the largest false alarms; of few slices none is both worst and best."""
+    if not described["has_truth"]:
+        return []
+
+    def few(**wanted: Any) -> list[dict[str, Any]]:
+        page = evaluation_cases.cases(session, evaluation_id, CaseFilter(limit=GALLERY_SIZE, **wanted))
+        return [case_json(row) for row in page.cases]
+
+    worst = few(order="worst")
+    among_worst = {item["position"] for item in worst}
+    return [
+        ("Worst slices with tumor", worst),
+        ("Largest false alarms", few(order="largest", outcome=CaseOutcome.FALSE_ALARM)),
+        ("Best slices with tumor", [item for item in few(order="best") if item["position"] not in among_worst]),
+    ]
