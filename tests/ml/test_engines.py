@@ -149,7 +149,18 @@ def test_torch_from_a_checkpoint_and_from_its_package_agree(small_model, engines
     assert np.abs(direct.probability_map(slices).astype(int) - engines["torch"].probability_map(slices)).max() <= 1
 
 
+# What the gate says of a network of random weights depends on the processor.
+PASSED = {"patient_dice_delta": -0.001, "verdicts_equal": 1.0}
+
+
+def state_parity(package, **figures):
+    card = json.loads((package / "card.json").read_text())
+    card["parity"]["int8"] |= figures
+    (package / "card.json").write_text(json.dumps(card))
+
+
 def test_package_without_safetensors_serves_int8_and_names_the_file_for_torch(copy):
+    state_parity(copy, **PASSED)
     (copy / "model.safetensors").unlink()
     assert load_engine(copy, "auto").name == "openvino-int8"
     with pytest.raises(PackageFileError, match=r"model\.safetensors"):
@@ -163,12 +174,6 @@ def test_package_without_int8_is_served_by_torch_and_names_the_file_for_openvino
     assert load_engine(copy, "auto").name.startswith("torch")
     with pytest.raises(PackageFileError, match=r"int8\.xml"):
         load_engine(copy, "openvino")
-
-
-def state_parity(package, **figures):
-    card = json.loads((package / "card.json").read_text())
-    card["parity"]["int8"] |= figures
-    (package / "card.json").write_text(json.dumps(card))
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,8 @@ def test_crops_are_served_only_where_they_pass_the_parity_gate(small_model, tmp_
 
     def compare(served, reference, cases):
         seen.append(served.card.crops)
-        return replace(small_model.card.parity["int8"], verdicts_equal=1.0 if agrees or not served.card.crops else 0.9)
+        verdicts_equal = 1.0 if agrees or not served.card.crops else 0.9
+        return replace(small_model.card.parity["int8"], patient_dice_delta=0.0, verdicts_equal=verdicts_equal)
 
     monkeypatch.setattr(measuring, "compare_engines", compare)
     calibration = Calibration(slices=6, other_images=12)
