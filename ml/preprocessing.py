@@ -85,7 +85,7 @@ def normalize(grid: np.ndarray, convention: InputConvention) -> np.ndarray:
     levels = (np.arange(256, dtype=np.float32)[:, None] / np.float32(255) - mean) / std  # (256, C)
     inputs = np.empty((count, channels, height, width), dtype=np.float32)
     for channel in range(channels):
-        np.take(levels[:, channel], grid[..., channel], out=inputs[:, channel])
+        np.take(levels[:, channel], grid[..., channel], out=inputs[:, channel], mode="clip")  # no copy of `out`
     return inputs
 
 

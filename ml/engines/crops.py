@@ -61,8 +61,8 @@ def find_crop(grid: np.ndarray, sizes: Sequence[tuple[int, int]]) -> Crop:
     whole = Crop(0, 0, height, width)
     if not sizes:
         return whole
-    is_bright = (grid > DARK).any(axis=2)
-    rows, columns = np.flatnonzero(is_bright.any(axis=1)), np.flatnonzero(is_bright.any(axis=0))
+    rows = np.flatnonzero(grid.reshape(height, -1).max(axis=1) > DARK)
+    columns = np.flatnonzero((grid.max(axis=0) > DARK).any(axis=1))
     if not len(rows):
         return whole
     top, bottom = max(0, rows[0] - MARGIN), min(height, rows[-1] + 1 + MARGIN)

@@ -4,6 +4,9 @@
 package has an input check with features (1, D) as well. It is compiled once for the model's grid and once for each size
 of the card's crops (ml.engines.cropped_graph), each with a static shape: with dynamic shapes OpenVINO 2026.4's CPU
 plugin gave wrong int8 masks without a word.
+
+One slice alone has all threads, for the shortest wait. Of several, each has a thread of its own: threads that share a
+slice wait for each other at each layer, the longer the more a core is in use for something else.
 """
 
 import functools
@@ -11,6 +14,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +28,8 @@ from ml.engines.inference import Answer, SliceInference
 from ml.familiarity import Familiarity, load_familiarity
 from ml.preprocessing import normalize
 
-# Requests under way at once: while one is computed, the one before it is read and the one after it made ready.
-_UNDER_WAY = 2
+# Slices side by side at most: each takes some 50 MB.
+_MOST_STREAMS = 8
 
 
 def openvino_core() -> ov.Core:
@@ -65,9 +69,10 @@ class OpenVinoEngine:
         self._has_features = len(self._model.outputs) > 1
         # Crops need a black slice's coarse maps: then the graph for the whole grid has them as outputs as well.
         self._border = find_border(self._model, self.card.input.size) if self.card.crops else None
-        self._compiled: dict[tuple[int, int], ov.CompiledModel] = {}
         self._threads = threads
-        self._requests: dict[tuple[int, int], tuple[ov.InferRequest, ...]] = {}
+        self._streams = min(threads or len(os.sched_getaffinity(0)), _MOST_STREAMS)
+        self._compiled: dict[tuple[tuple[int, int], int], ov.CompiledModel] = {}
+        self._requests: dict[tuple[tuple[int, int], int], tuple[ov.InferRequest, ...]] = {}
         self._inference = SliceInference(self.card, self._run, familiarity)
 
     def warm_up(self) -> None:
@@ -83,13 +88,15 @@ class OpenVinoEngine:
         return self._inference.infer(pixels)
 
     def _run(self, inputs: Iterator[tuple[Crop, np.ndarray]]) -> Iterator[Answer]:
-        """Crops, float32 (C, h, w), each made ready and read while another one is computed."""
+        """Crops, float32 (C, h, w), some side by side, and one more that is made ready or read meanwhile."""
+        first = list(islice(inputs, 2))
+        streams = self._streams if len(first) > 1 else 1
         under_way: deque[ov.InferRequest] = deque()
         try:
-            for crop, pixels in inputs:
-                if len(under_way) == _UNDER_WAY:
+            for crop, pixels in chain(first, inputs):
+                if len(under_way) == streams + 1:
                     yield self._answer(under_way.popleft())
-                request = next(each for each in self._requests_for(crop.size) if each not in under_way)
+                request = next(each for each in self._requests_for(crop.size, streams) if each not in under_way)
                 values = [pixels[None]]
                 if crop.size != self.card.input.size:
                     values += places(crop, self.card.input.size)
@@ -110,15 +117,15 @@ class OpenVinoEngine:
         probabilities = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
         return probabilities, request.get_output_tensor(1).data[0].copy() if self._has_features else None
 
-    def _requests_for(self, size: tuple[int, int]) -> tuple[ov.InferRequest, ...]:
-        """Requests of the model for inputs of this height and width."""
-        if size not in self._requests:
-            compiled = self._compile(size)
-            self._requests[size] = tuple(compiled.create_infer_request() for _ in range(_UNDER_WAY))
-        return self._requests[size]
+    def _requests_for(self, size: tuple[int, int], streams: int) -> tuple[ov.InferRequest, ...]:
+        """Requests of the model for inputs of this height and width, one more than run side by side."""
+        if (size, streams) not in self._requests:
+            compiled = self._compile(size, streams)
+            self._requests[size, streams] = tuple(compiled.create_infer_request() for _ in range(streams + 1))
+        return self._requests[size, streams]
 
-    def _compile(self, size: tuple[int, int]) -> ov.CompiledModel:
-        if size not in self._compiled:
+    def _compile(self, size: tuple[int, int], streams: int) -> ov.CompiledModel:
+        if (size, streams) not in self._compiled:
             if size != self.card.input.size:
                 model = crop_graph(self._model, self._border, size, self._black_maps())
             elif self._border is None:
@@ -126,20 +133,21 @@ class OpenVinoEngine:
             else:
                 model = self._model.clone()
                 model.add_outputs(outputs_at(model, self._border))
-            self._compiled[size] = openvino_core().compile_model(model, "CPU", self._properties())
-        return self._compiled[size]
+            self._compiled[size, streams] = openvino_core().compile_model(model, "CPU", self._properties(streams))
+        return self._compiled[size, streams]
 
     def _black_maps(self) -> list[np.ndarray]:
         """What a black slice gives where the graph passes from fine to coarse levels."""
-        request = self._compile(self.card.input.size).create_infer_request()
+        request = self._compile(self.card.input.size, 1).create_infer_request()
         channels = self.card.architecture.in_channels
         black = np.zeros((1, *self.card.input.size, channels), dtype=np.uint8)
         request.infer({0: normalize(black, self.card.input)})
         return [tensor.data.copy() for tensor in request.output_tensors[1 + self._has_features :]]
 
-    def _properties(self) -> dict[str, str | int | bool]:
+    def _properties(self, streams: int) -> dict[str, str | int | bool]:
         properties: dict[str, str | int | bool] = {
-            "PERFORMANCE_HINT": "LATENCY",
+            "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
+            "NUM_STREAMS": streams,
             "INFERENCE_PRECISION_HINT": "f32",
             # A thread that is pinned to a core waits there while the web server uses it, and all others wait for it.
             "ENABLE_CPU_PINNING": False,

@@ -137,6 +137,16 @@ def test_statistics_of_another_network_are_refused(copy):
         load_engine(copy, "torch").warm_up()
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_slice_gets_the_same_answer_alone_and_side_by_side(small_model, slices, threads):
+    engine = load_engine(small_model.folder, "openvino", threads)
+    together = engine.infer(np.concatenate([slices, slices[::-1]]))
+    alone = [engine.infer(item[None]) for item in slices]
+    for index, item in enumerate([*alone, *alone[::-1]]):
+        assert np.array_equal(together.q[index], item.q[0])
+        assert np.array_equal(together.features[index], item.features[0])
+
+
 def test_warm_up_runs(engines):
     for engine in engines.values():
         engine.warm_up()
