@@ -77,7 +77,8 @@ def _examine_mask(path: Path) -> dict[str, Any]:
 
 def _measure(values: np.ndarray) -> dict[str, Any]:
     """Size, tumour pixels, and whether there are only background (0) and one other value in the mask (H, W)."""
-    kinds = np.unique(values)
+    # Counting is ten times as fast as sorting, and most masks have 8 bits.
+    kinds = np.flatnonzero(np.bincount(values.ravel())) if values.dtype == np.uint8 else np.unique(values)
     is_binary = kinds.size == 1 or (kinds.size == 2 and kinds[0] == 0)
     return {
         "mask_size": values.shape,
