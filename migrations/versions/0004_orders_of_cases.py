@@ -1,4 +1,4 @@
-"""Index the orders of cases within an outcome and within a patient, and their names
+"""Index the orders of cases within an outcome and within a patient, and the names of cases and scans
 
 Revision: 0004
 Revises: 0003
@@ -28,9 +28,11 @@ def upgrade() -> None:
     op.execute(f"UPDATE evaluation_cases SET search_name = lower({end})")  # noqa: S608 - one of the two above
     for name, columns in _INDEXES.items():
         op.create_index(name, "evaluation_cases", columns)
+    op.create_index("ix_scans_search_name_id", "scans", ["search_name", "id"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_scans_search_name_id", table_name="scans")
     for name in _INDEXES:
         op.drop_index(name, table_name="evaluation_cases")
     op.drop_column("evaluation_cases", "search_name")

@@ -19,6 +19,8 @@ from webapp.domain.names import search_key
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 200
+# Scans that are looked up one by one faster than the history is walked to them.
+_FEW = 1000
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ def page(session: Session, wanted: HistoryFilter) -> HistoryPage:
     statement = select(Scan).join(Scan.shown, isouter=is_outer).options(contains_eager(Scan.shown))
     if sort.is_of_run:
         statement = statement.where(sort.column.is_not(None))
+    if wanted.q:
+        statement = _named(session, statement, wanted.q)
     statement = _filtered(statement, wanted)
     keys = _keys(sort, wanted)
     if wanted.cursor:
@@ -96,9 +100,14 @@ def page(session: Session, wanted: HistoryFilter) -> HistoryPage:
     return HistoryPage(scans, _encode_cursor(sort, scans[-1]) if has_more else None)
 
 
+def _named(session: Session, statement: Select[tuple[Scan]], q: str) -> Select[tuple[Scan]]:
+    """The scans with q in their name: by their ids where they are few, else by a look at each on the way."""
+    has_name = Scan.search_name.contains(search_key(q), autoescape=True)
+    ids = session.scalars(select(Scan.id).where(has_name).limit(_FEW + 1)).all()
+    return statement.where(Scan.id.in_(ids) if len(ids) <= _FEW else has_name)
+
+
 def _filtered(statement: Select[tuple[Scan]], wanted: HistoryFilter) -> Select[tuple[Scan]]:
-    if wanted.q:
-        statement = statement.where(Scan.search_name.contains(search_key(wanted.q), autoescape=True))
     if wanted.status is not None:
         statement = statement.where(Segmentation.status == wanted.status)
     if wanted.verdict is not None:

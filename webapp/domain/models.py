@@ -77,6 +77,8 @@ class Scan(Base):
     __table_args__ = (
         Index("ix_scans_created_at_id", "created_at", "id"),
         Index("ix_scans_sort_name_id", "sort_name", "id"),
+        # A search for a name reads this alone.
+        Index("ix_scans_search_name_id", "search_name", "id"),
         CheckConstraint("slice_count >= 1 AND width >= 1 AND height >= 1", name="size"),
     )
 

@@ -90,3 +90,15 @@ def test_a_search_takes_its_words_literally(scans: Portal) -> None:
 def test_a_cursor_that_is_not_ours_is_refused(portal: Portal, cursor: str) -> None:
     with portal.database.read() as session, pytest.raises(InvalidInput, match="cursor"):
         history.page(session, HistoryFilter(cursor=cursor))
+
+
+@pytest.mark.parametrize("few", [0, 3, 4, 1000])
+@pytest.mark.parametrize("wanted", [{}, {"sort": "coverage"}, {"status": Status.SUCCEEDED, "sort": "name"}])
+def test_a_name_finds_the_same_scans_however_many_have_it(
+    scans: Portal, monkeypatch: pytest.MonkeyPatch, few: int, wanted: dict[str, object]
+) -> None:
+    monkeypatch.setattr(history, "_FEW", few)
+    expected = [scan.id for scan in listed(scans, **wanted) if scan.filename == "scan_3%.png"]
+    assert expected
+    assert [scan.id for scan in listed(scans, q="SCAN_3%", **wanted)] == expected
+    assert listed(scans, q="scan_3_", **wanted) == []
