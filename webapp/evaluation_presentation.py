@@ -100,11 +100,16 @@ def case_json(row: EvaluationCase) -> dict[str, Any]:
         "seconds": _rounded(row.seconds, 6),
         "warnings": [{"code": UNLIKE, "message": SENTENCES[UNLIKE]}] if row.is_unlike else [],
         "error": {"code": row.error_code, "message": row.error_message} if row.error_code else None,
-        "links": {
-            "page": url_for("evaluations.case", **own),
-            **{kind: url_for("api-evaluations.picture", kind=kind, **own) for kind in kinds},
-        },
+        "links": {"page": url_for("evaluations.case", **own), **_picture_links(own, kinds)},
     }
+
+
+def _picture_links(own: dict[str, Any], kinds: list[str]) -> dict[str, str]:
+    """The pictures of a case by their kind, from one address: building each took a fifth of a page's time."""
+    if not kinds:
+        return {}
+    folder = url_for("api-evaluations.picture", kind=kinds[0], **own).removesuffix(f"{kinds[0]}.png")
+    return {kind: f"{folder}{kind}.png" for kind in kinds}
 
 
 def patient_json(row: EvaluationPatient) -> dict[str, Any]:
