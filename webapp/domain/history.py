@@ -20,7 +20,7 @@ from webapp.domain.names import search_key
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 200
 # Scans that are looked up one by one faster than the history is walked to them.
-_FEW = 1000
+_FEW = 200
 
 
 @dataclass(frozen=True)
