@@ -1,7 +1,8 @@
-"""`report.html`: the report as one file that needs nothing else, to be mailed, printed or kept."""
+"""Reports as one HTML file that needs nothing else, to be mailed, printed or kept."""
 
 import base64
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import unescape
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -20,16 +21,12 @@ _ORDERS = (
 
 
 def render_page(report: Report, drawings: tuple[str, ...], pictures: tuple[Picture, ...], gallery: Path) -> str:
-    """The whole page. drawings: SVG documents; gallery: the folder with the pictures' files."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters["number"] = _number
-    return environment.get_template("report.html").render(
+    """`report.html`. drawings: SVG documents; gallery: the folder with the pictures' files."""
+    return fill_template(
+        "report.html",
         report=report,
         headline=headline(report),
         summary=summary_of(report),
-        notice=NOTICE,
         names=FIGURES,
         drawings=[_data_uri("image/svg+xml", svg.encode()) for svg in drawings],
         descriptions=[_description(svg) for svg in drawings],
@@ -40,6 +37,15 @@ def render_page(report: Report, drawings: tuple[str, ...], pictures: tuple[Pictu
         ],
         legend=[(name, "#{:02x}{:02x}{:02x}".format(*colour)) for name, colour in LEGEND],
     )
+
+
+def fill_template(name: str, **values: Any) -> str:
+    """A template of this folder, with the notice that every page has."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["number"] = _number
+    return environment.get_template(name).render(notice=NOTICE, **values)
 
 
 def _number(value: float | None, digits: int = 3) -> str:

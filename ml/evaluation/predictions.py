@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from ml.evaluation.page import fill_template
 from ml.evaluation.report import Subject
 from ml.evaluation.scoring import Failure, Prediction, Score
 from ml.evaluation.tables import write_predicted_patients, write_slices
@@ -90,12 +89,9 @@ def fill_predictions_folder(folder: Path, predictions: Predictions) -> None:
 
 
 def _page(predictions: Predictions) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("predictions.html").render(
+    return fill_template(
+        "predictions.html",
         headline=predictions.headline,
-        notice=NOTICE,
         summary=predictions.summary,
         patients=predictions.patients,
         failures=[item.message for item in predictions.results if isinstance(item, Failure)],

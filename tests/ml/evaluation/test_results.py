@@ -49,6 +49,12 @@ def test_figures_are_svg_with_title_and_description(out):
         assert root[1].text
 
 
+def test_style_of_the_page_is_whole(out):
+    style = (out / "report.html").read_text().partition("<style>")[2].partition("</style>")[0]
+    depth = [style[:end].count("{") - style[:end].count("}") for end in range(len(style) + 1)]
+    assert (min(depth), depth[-1], style.count("@media print {")) == (0, 0, 1)
+
+
 def test_page_is_self_contained_and_begins_with_the_headline(out):
     page = (out / "report.html").read_text()
     body = page.split("<body>")[1]
