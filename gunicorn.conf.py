@@ -14,7 +14,7 @@ settings = Settings.from_environment()
 bind = settings.bind
 # One process: its threads wait for jobs and render pictures; a second one would cost 100 MB and win nothing here.
 workers = 1
-worker_class = "webapp.web_worker.PatientWorker"
+worker_class = "webapp.process.gunicorn_worker.PatientWorker"
 # A client that waits for its result holds a thread for up to 30 s; threads are made as they are needed.
 threads = 128
 # Only the arbiter's watch over a hung process: requests have limits of their own.
@@ -42,7 +42,7 @@ def on_starting(server: Arbiter) -> None:
 
 
 def _migrate() -> None:
-    from webapp.domain import migration
+    from webapp.domain.database import migration
 
     migration.upgrade(settings.database_url)
 

@@ -10,22 +10,24 @@ import numpy as np
 from sqlalchemy import insert
 
 from bench.evaluation_rows import SIDE, SLICES_OF_A_PATIENT, synthetic_cases
-from ml.cards import Card
+from ml.cards.card import Card
 from ml.datasets.analysis import analyze
-from ml.datasets.examination import Observation
-from ml.evaluation.gallery import choose_gallery
+from ml.datasets.checking.file_checks import Observation
 from ml.evaluation.run import Judged
 from ml.evaluation.scoring import Score
-from webapp.domain import evaluation_states
-from webapp.domain.base import Status, new_id
-from webapp.domain.evaluation_listing import ListedCase, encode
-from webapp.domain.evaluation_models import ChunkKind, Evaluation, EvaluationCase, EvaluationChunk, SourceKind
-from webapp.domain.portal import Portal
-from webapp.domain.storage import group_key, write_group
-from worker.evaluation_cases import GROUP
-from worker.evaluation_rows import case_row, map_name, truth_name
-from worker.evaluations import run_chunk
-from worker.runtime import Runtime
+from ml.reports.gallery import choose_gallery
+from webapp.domain.database.orm import new_id
+from webapp.domain.evaluations import states
+from webapp.domain.evaluations.manifest import ListedCase, encode
+from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationCase, EvaluationChunk, SourceKind
+from webapp.domain.jobs.models import Status
+from webapp.domain.resources import Portal
+from webapp.domain.storage.arrays import write_group
+from webapp.domain.storage.keys import group_key
+from worker.evaluation.cases import GROUP
+from worker.evaluation.chunks import run_chunk
+from worker.evaluation.rows import case_row, map_name, truth_name
+from worker.process.engines import Runtime
 
 # A multiple of a chunk's cases.
 CASES_AT_ONCE = 2048
@@ -46,7 +48,7 @@ def add_finished(portal: Portal, cases: int, seed: int = 1) -> str:
         found += [(listed, judged.result) for listed, judged in part if isinstance(judged.result, Score)]
     _store_gallery(portal, evaluation_id, found)
     with portal.database.write() as session:
-        chunk_id = evaluation_states.settle(session, evaluation_id)
+        chunk_id = states.settle(session, evaluation_id)
     assert chunk_id is not None, "every chunk of cases has ended"
     runtime = Runtime(portal)
     try:

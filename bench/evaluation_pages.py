@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 
 from bench.evaluation_database import add_finished, add_running
 from bench.figures import Table, median, ms, p95
-from tests.running import RunningPortal, running_portal
-from tests.servers import postgres_programs, postgres_server
-from webapp.domain import migration
-from webapp.domain.portal import Portal
+from tests.support.portal_process import RunningPortal, running_portal
+from tests.support.servers import postgres_programs, postgres_server
+from webapp.domain.database import migration
+from webapp.domain.resources import Portal
 from webapp.domain.settings import Settings
 
 REQUESTS = 40

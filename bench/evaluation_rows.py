@@ -12,7 +12,7 @@ from ml.evaluation.scoring import Failure, Score
 from ml.metrics.calibration import LEVELS, pack_levels
 from ml.metrics.overlap import Counts
 from ml.metrics.surfaces import SurfaceFigures
-from webapp.domain.evaluation_listing import ListedCase
+from webapp.domain.evaluations.manifest import ListedCase
 
 SIDE = 256
 SLICES_OF_A_PATIENT = 35

@@ -4,7 +4,7 @@ from typing import cast
 
 from flask import current_app
 
-from webapp.domain.portal import Portal
+from webapp.domain.resources import Portal
 
 EXTENSION = "portal"
 

@@ -6,17 +6,18 @@ from collections.abc import Callable
 
 from flask import request
 
-from webapp.domain import evaluations, idempotency, uploads
 from webapp.domain.errors import UploadRejected
-from webapp.domain.evaluations import Wish
-from webapp.domain.portal import Portal
+from webapp.domain.evaluations import submission
+from webapp.domain.evaluations.submission import Wish
+from webapp.domain.resources import Portal
+from webapp.domain.uploads import idempotency, receiving
 
 ARCHIVE_FIELD = "archive"
 
 
 def take_folder(portal: Portal, path: str, wish: Wish, key: str | None) -> str:
     """Queue an evaluation of a folder; its id. Raises FolderRefused, InvalidInput, KeyReused, KeyInUse."""
-    return _once(portal, key, ["folder", path], wish, lambda: evaluations.from_folder(portal, path, wish))
+    return _once(portal, key, ["folder", path], wish, lambda: submission.from_folder(portal, path, wish))
 
 
 def take_archive(portal: Portal, wish: Wish, key: str | None) -> str:
@@ -29,13 +30,13 @@ def take_archive(portal: Portal, wish: Wish, key: str | None) -> str:
         raise UploadRejected(
             "no_file", f"The request has no archive; send a zip in the form field `{ARCHIVE_FIELD}`, or a path as JSON."
         )
-    with uploads.received(portal, file.stream, file.filename or "", is_archive=True) as upload:
+    with receiving.received(portal, file.stream, file.filename or "", is_archive=True) as upload:
         return _once(
             portal,
             key,
             ["archive", upload.filename, upload.sha256],
             wish,
-            lambda: evaluations.from_archive(portal, upload, wish),
+            lambda: submission.from_archive(portal, upload, wish),
         )
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from flask import Flask
 
-from webapp import api, assets, cli, errors, metrics, security
+from webapp import api, assets, error_handlers, prometheus, security
 from webapp.api.blueprints import HexId
+from webapp.commands import database
 from webapp.context import EXTENSION
-from webapp.domain.portal import Portal
+from webapp.domain.resources import Portal
 from webapp.domain.settings import PROJECT_ROOT, Settings
 from webapp.views import register as register_views
 
@@ -24,10 +25,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.converters["hex_id"] = HexId
     security.register(app, settings)
-    errors.register(app)
-    metrics.register(app)
+    error_handlers.register(app)
+    prometheus.register(app)
     assets.register(app, Path(app.static_folder or ""))
     api.register(app)
     register_views(app)
-    cli.register(app)
+    database.register(app)
     return app

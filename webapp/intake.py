@@ -8,7 +8,6 @@ from typing import Any
 
 from flask import request
 
-from webapp.domain import idempotency, uploads
 from webapp.domain.errors import (
     DatabaseUnavailable,
     DecoderUnavailable,
@@ -17,8 +16,10 @@ from webapp.domain.errors import (
     StorageUnavailable,
     UploadRejected,
 )
-from webapp.domain.portal import Portal
-from webapp.domain.uploads import Received
+from webapp.domain.resources import Portal
+from webapp.domain.scans import admission
+from webapp.domain.uploads import idempotency, receiving
+from webapp.domain.uploads.receiving import Received
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def take_files(portal: Portal, *, model: str | None, threshold: float | None, ke
         received: list[Received | UploadRejected] = []
         for file in files:
             try:
-                received.append(stack.enter_context(uploads.received(portal, file.stream, file.filename or "")))
+                received.append(stack.enter_context(receiving.received(portal, file.stream, file.filename or "")))
             except UploadRejected as error:
                 received.append(error)
         answer = idempotency.once(
@@ -93,7 +94,7 @@ def _admit_all(
         try:
             if isinstance(upload, UploadRejected):
                 raise upload
-            scan_ids.append(uploads.admit(portal, upload, model=model, threshold=threshold).scan_id)
+            scan_ids.append(admission.admit(portal, upload, model=model, threshold=threshold).scan_id)
         except UploadRejected as error:
             rejected.append((index, error.code, error.message))
         except (StorageFull, StorageUnavailable, DecoderUnavailable, DatabaseUnavailable) as error:

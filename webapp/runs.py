@@ -3,8 +3,9 @@
 import hashlib
 import json
 
-from webapp.domain import idempotency, segmentations
-from webapp.domain.portal import Portal
+from webapp.domain.resources import Portal
+from webapp.domain.scans import segmentations
+from webapp.domain.uploads import idempotency
 
 
 def start_run(portal: Portal, scan_id: str, *, model: str | None, threshold: float | None, key: str | None) -> str:

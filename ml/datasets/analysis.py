@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ml.datasets.case import Case
-from ml.datasets.examination import Observation
+from ml.datasets.checking.file_checks import Observation
 
 Size = Literal["small", "medium", "large"]
 # Tumour pixels as a share of the slice's pixels, so that they mean the same at every resolution: below the first a

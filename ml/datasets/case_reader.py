@@ -18,12 +18,12 @@ import numpy as np
 
 from ml.datasets.case import DAMAGED, LIMITS, MEMORY_BYTES, TIMEOUT_S, Case
 from ml.datasets.loading import LoadedCase
-from ml.scans.decode_child import ChildOptions, make_options
-from ml.scans.server_process import ServerProcess
+from ml.sandbox.entries.decode import ChildOptions, make_options
+from ml.sandbox.launcher import ServerProcess
 
 logger = logging.getLogger(__name__)
 
-ENTRY = "ml.datasets.case_reader_child:run_chunk"
+ENTRY = "ml.sandbox.entries.read_cases:run_chunk"
 _MAX_HEADER_BYTES = 64 * 1024
 # Beyond the child's own alarm, after which the socket is given up.
 _GRACE_S = 10.0

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ml.datasets.case import Case, DatasetError
-from ml.datasets.examination import Observation
+from ml.datasets.checking.file_checks import Observation
 
 
 def digest_of(folder: Path, cases: Sequence[Case], observations: Sequence[Observation] | None = None) -> str:

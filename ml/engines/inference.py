@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from ml.cards import FAMILIARITY_FILE, Card
+from ml.cards.card import FAMILIARITY_FILE, Card
 from ml.engines import EngineError, Inference
 from ml.engines.crops import Crop, find_crop
-from ml.familiarity import Familiarity, is_plain
+from ml.ood.detector import Familiarity, is_plain
 from ml.preprocessing import normalize, place_on_grid, to_scan_grid
 
 # Slices of a long stack that are brought to the model's grid together, and sorted by the sizes of their crops.

@@ -20,12 +20,20 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
-from ml.cards import FAMILIARITY_FILE, INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, Card, CardError, load_card, verify_files
+from ml.cards.card import (
+    FAMILIARITY_FILE,
+    INT8_GRAPH_FILE,
+    INT8_WEIGHTS_FILE,
+    Card,
+    CardError,
+    load_card,
+    verify_files,
+)
 from ml.engines import Inference
 from ml.engines.cropped_graph import crop_graph, find_border, outputs_at, places
 from ml.engines.crops import Crop
 from ml.engines.inference import Answer, SliceInference
-from ml.familiarity import Familiarity, load_familiarity
+from ml.ood.detector import Familiarity, load_familiarity
 from ml.preprocessing import normalize
 
 # Slices side by side at most: the maps of two of them, for five sizes, took 400 MB.

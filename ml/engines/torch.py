@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from ml.cards import WEIGHTS_FILE, Card, load_card, verify_files
+from ml.cards.card import WEIGHTS_FILE, Card, load_card, verify_files
 from ml.engines import Inference
 from ml.engines.crops import Crop
 from ml.engines.inference import Answer, SliceInference
-from ml.familiarity import Familiarity, load_familiarity
 from ml.networks import build_network, load_weights, read_checkpoint
 from ml.networks.serving import ServedNetwork
+from ml.ood.detector import Familiarity, load_familiarity
 
 # Slices in one pass. A GPU wants many; on a CPU one at a time is as fast and needs less memory.
 _BATCH = {"cpu": 1, "cuda": 16}

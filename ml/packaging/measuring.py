@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from ml.cards import Card, PackageError
+from ml.cards.card import Card, PackageError
 from ml.datasets import Case
 from ml.engines.crops import sizes_of_crops
-from ml.engines.flips import FlippedEngine
-from ml.engines.grey import GreyEngine
+from ml.engines.flair_only import GreyEngine
+from ml.engines.flip_tta import FlippedEngine
 from ml.engines.openvino import OpenVinoEngine
 from ml.engines.torch import HALF, TorchEngine, default_device
-from ml.familiarity import load_familiarity, save_familiarity
-from ml.packaging.familiarity_fit import fit
-from ml.packaging.figures import HEADLINE_NAMES, VARIANT_NAMES, measure_model
+from ml.ood.detector import load_familiarity, save_familiarity
+from ml.packaging.card_metrics import HEADLINE_NAMES, VARIANT_NAMES, measure_model
+from ml.packaging.ood_fit import fit
+from ml.packaging.package_writer import write_card
 from ml.packaging.parity import compare_engines
 from ml.packaging.quantization import Calibration
-from ml.packaging.writing import write_card
 
 logger = logging.getLogger(__name__)
 

@@ -10,21 +10,21 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ml.cards import Card
+from ml.cards.card import Card
 from ml.datasets import Case, list_cases, read_split
 from ml.engines import Engine
 from ml.engines.torch import TorchEngine
-from ml.error_overlay import error_overlay_image
 from ml.evaluation.cases import check_outcome
-from ml.evaluation.report import Report, Settings, headline, make_report, summary_of
-from ml.evaluation.results import write_results
 from ml.evaluation.run import Outcome, evaluate_cases
 from ml.evaluation.scoring import mask_of
-from ml.evaluation.svg import Axes, Figure
 from ml.metrics.intervals import DEFAULT_SEED
 from ml.networks import build_network, load_weights, read_checkpoint
 from ml.networks.folding import folded_architecture
-from ml.rendering import encode_png, mask_image
+from ml.plots.svg import Axes, Figure
+from ml.rendering.error_overlay import error_overlay_image
+from ml.rendering.panels import encode_png, mask_image
+from ml.reports.folder import write_results
+from ml.reports.json import Report, Settings, headline, make_report, summary_of
 from ml.training.callbacks import BEST_FILE
 from ml.training.configuration import Configuration
 from ml.training.run import SPLIT_FILE, Plan, Trained

@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from ml.datasets import Split, check, list_cases, make_split, read_split, write_split
-from ml.datasets.integrity import Progress, Report
+from ml.datasets.checking.check import Progress, Report
 from ml.training.callbacks import BEST_FILE, LAST_FILE, EpochReport, Keeper, PatientStopping, StepLimit, averaging
 from ml.training.configuration import Configuration
 from ml.training.data import SliceData

@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.portals import png_bytes
-from tests.running import RunningPortal
-from webapp.domain.portal import Portal
+from tests.support.portal_process import RunningPortal
+from tests.support.resources import png_bytes
+from webapp.domain.resources import Portal
 from webapp.domain.settings import Settings
-from worker.sweeper import tidy
+from worker.recovery.sweeper import tidy
 
 pytestmark = pytest.mark.long
 

@@ -11,12 +11,14 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from ml.masks import measure, tumor_mask
-from tests.portals import png_bytes
+from tests.support.resources import png_bytes
 from webapp.context import EXTENSION
-from webapp.domain import segmentations
-from webapp.domain.models import IdempotencyKey, Scan, Segmentation
-from webapp.domain.portal import Portal
-from webapp.domain.storage import map_key, read_array, stack_key, write_array
+from webapp.domain.resources import Portal
+from webapp.domain.scans import segmentations
+from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.storage.arrays import read_array, write_array
+from webapp.domain.storage.keys import map_key, stack_key
+from webapp.domain.uploads.models import IdempotencyKey
 
 SCANS = "/api/v1/scans"
 BOUNDARY = "0f3f9d5c1f"

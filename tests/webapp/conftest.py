@@ -10,13 +10,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from ml.sandbox.decoder import Decoder
 from ml.scans import Limits
-from ml.scans.sandbox import Decoder
-from tests.portals import make_settings
-from tests.servers import postgres_programs, postgres_server
+from tests.support.resources import make_settings
+from tests.support.servers import postgres_programs, postgres_server
 from webapp.context import EXTENSION
-from webapp.domain import migration
-from webapp.domain.portal import Portal
+from webapp.domain.database import migration
+from webapp.domain.resources import Portal
 from webapp.factory import create_app
 
 _numbers = itertools.count()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from webapp.domain.portal import Portal
+from webapp.domain.resources import Portal
 from webapp.domain.settings import PROJECT_ROOT, Settings
 
 START_S = 60.0

@@ -16,18 +16,19 @@ from flask.testing import FlaskClient
 from PIL import Image, PngImagePlugin
 
 from ml.engines import Inference
-from tests.evaluations import run_all, write_data_set, zip_of
 from tests.ml.scans import samples
-from tests.portals import add_scan
-from tests.servers import redis_server
+from tests.support.evaluations import run_all, write_data_set, zip_of
+from tests.support.resources import add_scan
+from tests.support.servers import redis_server
 from tests.webapp.clients import SCANS, finish, portal_of, send, sent, token
 from tests.worker.conftest import BrightnessEngine
-from webapp.domain import jobs, scans, segmentations
-from webapp.domain.database import Database
-from webapp.domain.portal import Portal
-from worker import pipelines
-from worker.runtime import Runtime
-from worker.sweeper import Sweeper, tidy
+from webapp.domain.database.engine import Database
+from webapp.domain.jobs import lifecycle
+from webapp.domain.resources import Portal
+from webapp.domain.scans import lookup, segmentations
+from worker import segmentation
+from worker.process.engines import Runtime
+from worker.recovery.sweeper import Sweeper, tidy
 
 NAME, INSIDE = "Canary^Jane_1931", "CanaryInsideTheFile"
 
@@ -122,7 +123,7 @@ def test_deletes_among_many_leave_no_copy_in_free_pages(make_app: Callable[..., 
     random.Random(7).shuffle(canaries)
     assert hits(portal)
     for scan_id in canaries:
-        scans.delete(portal, scan_id)
+        lookup.delete(portal, scan_id)
     assert hits(portal) == {}
 
 
@@ -171,7 +172,7 @@ def test_a_workers_log_holds_no_name(
 
     engine.infer = infer
     monkeypatch.setattr(runtime, "engine", lambda _name: engine)
-    pipelines.run_segmentation(runtime, scan["segmentation"]["id"])
+    segmentation.run_segmentation(runtime, scan["segmentation"]["id"])
     assert scan["segmentation"]["id"] in caplog.text
     assert NAME not in caplog.text and INSIDE not in caplog.text
 
@@ -183,7 +184,7 @@ def test_a_run_of_a_deleted_scan_brings_nothing_back(make_app: Callable[..., Fla
     held, _ = segmentations.claim(portal, scan["segmentation"]["id"], "w")
     client.delete(f"{SCANS}/{scan['id']}")
     with portal.database.write() as session:
-        assert not jobs.fail(session, held, code="internal", message="x")
+        assert not lifecycle.fail(session, held, code="internal", message="x")
     assert hits(portal) == {}
     portal.queue.close()
 
@@ -203,7 +204,7 @@ def test_on_postgresql_no_row_of_any_table_holds_the_canary(
 
 
 def rows_with_canary(database: Database) -> list[str]:
-    from webapp.domain.models import Base
+    from webapp.domain.database.orm import Base
 
     with database.engine.connect() as connection:
         rows = [str(row) for table in Base.metadata.sorted_tables for row in connection.execute(table.select())]

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.cards import Card, load_card
+from ml.cards.card import Card, load_card
 from ml.engines import Inference
-from tests.models import SHIPPED
-from tests.portals import make_settings
-from webapp.domain import migration
-from webapp.domain.portal import Portal
-from worker.runtime import Runtime
+from tests.support.resources import make_settings
+from tests.support.small_model import SHIPPED
+from webapp.domain.database import migration
+from webapp.domain.resources import Portal
+from worker.process.engines import Runtime
 
 
 class BrightnessEngine:

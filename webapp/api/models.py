@@ -3,9 +3,9 @@
 from typing import Any
 
 from webapp.api.blueprints import blueprint
-from webapp.api.schemas import ErrorSchema, ModelListSchema, ModelSchema
 from webapp.context import portal
-from webapp.presentation import model_json
+from webapp.schemas.scan_forms import ErrorSchema, ModelListSchema, ModelSchema
+from webapp.schemas.scans import model_json
 
 blp = blueprint("models", "models", "The models that this portal offers.")
 

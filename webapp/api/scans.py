@@ -9,7 +9,15 @@ from flask.views import MethodView
 from webargs.flaskparser import parser
 
 from webapp.api.blueprints import blueprint, png
-from webapp.api.schemas import (
+from webapp.context import portal
+from webapp.domain.errors import NotFound, StorageUnavailable
+from webapp.domain.scans import history, images, lookup, segmentations
+from webapp.domain.scans.history import HistoryFilter
+from webapp.domain.scans.models import Segmentation
+from webapp.domain.storage.keys import original_key
+from webapp.intake import take_files
+from webapp.runs import start_run
+from webapp.schemas.scan_forms import (
     UPLOAD_BODY,
     AdmittedSchema,
     ErrorSchema,
@@ -25,15 +33,7 @@ from webapp.api.schemas import (
     SegmentationSchema,
     UploadFormSchema,
 )
-from webapp.context import portal
-from webapp.domain import history, pictures, scans, segmentations
-from webapp.domain.errors import NotFound, StorageUnavailable
-from webapp.domain.history import HistoryFilter
-from webapp.domain.models import Segmentation
-from webapp.domain.storage import original_key
-from webapp.intake import take_files
-from webapp.presentation import scan_json, segmentation_json
-from webapp.runs import start_run
+from webapp.schemas.scans import scan_json, segmentation_json
 
 blp = blueprint("scans", "scans", "Upload scans, read their results, find them again.")
 
@@ -62,7 +62,7 @@ class ScanCollection(MethodView):
             found = []
             for scan_id in intake.scan_ids:
                 try:
-                    found.append(scan_json(session, scans.get(session, scan_id)))
+                    found.append(scan_json(session, lookup.get(session, scan_id)))
                 except NotFound:
                     # Deleted since; an Idempotency-Key gives its first answer again, less what is gone.
                     continue
@@ -91,16 +91,16 @@ class ScanItem(MethodView):
     def get(self, query: dict[str, Any], scan_id: str) -> dict[str, Any]:
         """A scan and its result; with `wait` as soon as there is one."""
         if query["wait"] > 0:
-            scans.wait(portal(), scan_id, query["wait"])
+            lookup.wait(portal(), scan_id, query["wait"])
         with portal().database.read() as session:
-            scan = scans.get(session, scan_id)
-            return scan_json(session, scan, scans.run(session, scan, query.get("segmentation")))
+            scan = lookup.get(session, scan_id)
+            return scan_json(session, scan, lookup.run(session, scan, query.get("segmentation")))
 
     @blp.response(204)
     @blp.alt_response(404, schema=ErrorSchema)
     def delete(self, scan_id: str) -> None:
         """Delete a scan with every trace of it. This is final."""
-        scans.delete(portal(), scan_id)
+        lookup.delete(portal(), scan_id)
 
 
 @blp.route("/<hex_id:scan_id>/segmentations")
@@ -112,7 +112,7 @@ class ScanSegmentations(MethodView):
     def get(self, scan_id: str) -> dict[str, Any]:
         """All runs, newest first."""
         with portal().database.read() as session:
-            scan = scans.get(session, scan_id)
+            scan = lookup.get(session, scan_id)
             rows = segmentations.runs(session, scan_id)
             return {"segmentations": [segmentation_json(session, row, scan.warnings) for row in rows]}
 
@@ -131,11 +131,11 @@ class ScanSegmentations(MethodView):
             key=headers.get("idempotency_key"),
         )
         with portal().database.read() as session:
-            scan = scans.get(session, scan_id)
+            scan = lookup.get(session, scan_id)
             return segmentation_json(session, session.get_one(Segmentation, segmentation_id), scan.warnings)
 
 
-@blp.get(f"/<hex_id:scan_id>/<any({','.join(pictures.KINDS)}):kind>.png")
+@blp.get(f"/<hex_id:scan_id>/<any({','.join(images.KINDS)}):kind>.png")
 @blp.arguments(PictureSchema, location="query")
 @blp.response(200, content_type="image/png")
 @blp.alt_response(404, schema=ErrorSchema)
@@ -143,16 +143,16 @@ class ScanSegmentations(MethodView):
 def picture(query: dict[str, Any], scan_id: str, kind: str) -> Response:
     """One picture of one slice. scan, mask (0 or 255) and probability (round(255 p)) are in the scan's own grid."""
     with portal().database.read() as session:
-        wanted = pictures.source(
+        wanted = images.source(
             session,
-            scans.get(session, scan_id),
+            lookup.get(session, scan_id),
             kind=kind,
             slice_index=query.get("slice"),
             segmentation_id=query.get("segmentation"),
         )
     if wanted.etag in request.if_none_match:
         return png(b"", wanted.etag).make_conditional(request)
-    return png(pictures.render(portal(), wanted, kind), wanted.etag)
+    return png(images.render(portal(), wanted, kind), wanted.etag)
 
 
 @blp.get("/<hex_id:scan_id>/download.zip")
@@ -163,11 +163,11 @@ def picture(query: dict[str, Any], scan_id: str, kind: str) -> Response:
 def download(query: dict[str, Any], scan_id: str) -> Response:
     """Every picture of every slice, mask and probability map, and the result as JSON."""
     with portal().database.read() as session:
-        scan = scans.get(session, scan_id)
+        scan = lookup.get(session, scan_id)
         row = segmentations.finished(session, scan, query.get("segmentation"))
         described = scan_json(session, scan, row)
     response = send_file(
-        BytesIO(pictures.archive(portal(), scan, row, described)),
+        BytesIO(images.archive(portal(), scan, row, described)),
         mimetype="application/zip",
         as_attachment=True,
         download_name=f"{PurePosixPath(scan.filename).stem}.zip",
@@ -182,7 +182,7 @@ def download(query: dict[str, Any], scan_id: str) -> Response:
 def original(scan_id: str) -> Response:
     """The uploaded bytes, always as an attachment."""
     with portal().database.read() as session:
-        scan = scans.get(session, scan_id)
+        scan = lookup.get(session, scan_id)
     path = portal().storage.path(original_key(scan_id))
     if not path.is_file():
         raise StorageUnavailable("The original file is missing; restore it, or delete the scan.")

@@ -3,11 +3,11 @@
 from typing import Any
 
 from webapp.api.blueprints import blueprint
-from webapp.api.schemas import ErrorSchema, SegmentationSchema
 from webapp.context import portal
-from webapp.domain import segmentations
-from webapp.domain.models import Segmentation
-from webapp.presentation import segmentation_json
+from webapp.domain.scans import segmentations
+from webapp.domain.scans.models import Segmentation
+from webapp.schemas.scan_forms import ErrorSchema, SegmentationSchema
+from webapp.schemas.scans import segmentation_json
 
 blp = blueprint("segmentations", "segmentations", "Cancel a run, or try it again.")
 

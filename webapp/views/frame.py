@@ -5,7 +5,7 @@ import time
 from flask import Flask, request
 
 from webapp.context import portal
-from webapp.domain import health
+from webapp.domain.monitoring import health
 from webapp.version import VERSION
 
 SECTIONS = {"home": "portal", "scans": "history", "evaluations": "evaluations", "models": "models"}

@@ -2,11 +2,11 @@
 
 from flask import Blueprint, render_template
 
-from ml.scans.phantoms import PHANTOMS
+from ml.synthetic.phantoms import PHANTOMS
 from webapp.context import portal
-from webapp.domain import history
-from webapp.domain.history import HistoryFilter
-from webapp.presentation import scan_json
+from webapp.domain.scans import history
+from webapp.domain.scans.history import HistoryFilter
+from webapp.schemas.scans import scan_json
 
 bp = Blueprint("home", __name__)
 
@@ -22,7 +22,7 @@ def show() -> str:
         page = history.page(session, HistoryFilter(limit=RECENT))
         recent = [scan_json(session, scan) for scan in page.scans]
     return render_template(
-        "portal.html",
+        "portal/index.html",
         recent=recent,
         phantoms=PHANTOMS,
         accepts=ACCEPTS,

@@ -9,14 +9,15 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from webapp.context import portal
-from webapp.domain import history, scans, segmentations
 from webapp.domain.errors import NotFound, PortalError
-from webapp.domain.history import SORTS, HistoryFilter
-from webapp.domain.models import Scan, Status, Verdict
-from webapp.domain.pictures import default_slice
+from webapp.domain.jobs.models import Status
+from webapp.domain.scans import history, lookup, segmentations
+from webapp.domain.scans.history import SORTS, HistoryFilter
+from webapp.domain.scans.images import default_slice
+from webapp.domain.scans.models import Scan, Verdict
 from webapp.intake import take_files
-from webapp.presentation import model_json, scan_json, segmentation_json
 from webapp.runs import start_run
+from webapp.schemas.scans import model_json, scan_json, segmentation_json
 
 bp = Blueprint("scans", __name__, url_prefix="/scans")
 
@@ -52,7 +53,7 @@ def index() -> str:
         rows = [scan_json(session, scan) for scan in page.scans]
     kept = {name: value for name, value in given.items() if value}
     return render_template(
-        "history.html",
+        "scans/history.html",
         scans=rows,
         filters={**given, "sort": wanted.sort},
         models=portal().catalog.names(),
@@ -81,10 +82,10 @@ def show(scan_id: str) -> str:
     """The result of a scan, or how far it is."""
     chosen = request.args.get("segmentation") or None
     with portal().database.read() as session:
-        scan = scans.get(session, scan_id)
+        scan = lookup.get(session, scan_id)
         runs = segmentations.runs(session, scan_id)
-        shown = scans.run(session, scan, chosen)
-        newer, older = scans.neighbors(session, scan)
+        shown = lookup.run(session, scan, chosen)
+        newer, older = lookup.neighbors(session, scan)
         described = scan_json(session, scan, shown)
         described_runs = [segmentation_json(session, run, scan.warnings) for run in runs]
         index = request.args.get("slice", default_slice(scan, shown), type=int)
@@ -96,7 +97,7 @@ def show(scan_id: str) -> str:
     except NotFound:
         card = None
     return render_template(
-        "result.html",
+        "scans/result.html",
         scan=described,
         runs=described_runs,
         card=card,
@@ -173,7 +174,7 @@ def _delete(scan_ids: list[str], action_url: str, cancel_url: str) -> Response |
     count = 0
     for scan_id in scan_ids:
         try:
-            scans.delete(portal(), scan_id)
+            lookup.delete(portal(), scan_id)
             count += 1
         except NotFound:
             continue  # somebody was quicker

@@ -5,8 +5,8 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from webapp.context import portal
-from webapp.domain import segmentations
-from webapp.domain.models import Segmentation
+from webapp.domain.scans import segmentations
+from webapp.domain.scans.models import Segmentation
 
 bp = Blueprint("segmentations", __name__, url_prefix="/segmentations")
 

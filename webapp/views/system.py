@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, jsonify
 
 from webapp.context import portal
-from webapp.domain import health
+from webapp.domain.monitoring import health
 
 bp = Blueprint("system", __name__)
 

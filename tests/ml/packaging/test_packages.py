@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from ml.__main__ import main
-from ml.cards import CardError, PackageError, load_card, verify_files
+from ml.cards.card import CardError, PackageError, load_card, verify_files
 from ml.datasets import list_cases
 from ml.engines.crops import sizes_of_crops
-from ml.familiarity import load_familiarity
 from ml.networks import CheckpointError, read_checkpoint
-from ml.non_brains import KINDS
+from ml.ood.detector import load_familiarity
 from ml.packaging import measuring
 from ml.packaging.measuring import split_cases
 from ml.packaging.packages import make_package, measure_again
 from ml.packaging.quantization import Calibration, choose_slices
+from ml.synthetic.negatives import KINDS
 from tests.ml.conftest import FACTS
 
 

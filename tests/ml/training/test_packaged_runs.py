@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from ml.__main__ import main
-from ml.cards import PackageError, load_card
+from ml.cards.card import PackageError, load_card
 from ml.datasets import list_cases, read_split
 from ml.engines import load_engine
 from ml.networks import read_checkpoint
 from ml.packaging import measuring, packages
-from ml.packaging.figures import HEADLINE_NAMES, NAMES
+from ml.packaging.card_metrics import HEADLINE_NAMES, NAMES
 from ml.packaging.packages import make_package
 from ml.packaging.quantization import Calibration
 from tests.ml.training.conftest import draw_patient, one_thread

@@ -15,13 +15,13 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from tests.evaluations import SIDE, queued_chunks, run_all, square, write_data_set, zip_of
+from tests.support.evaluations import SIDE, queued_chunks, run_all, square, write_data_set, zip_of
 from tests.webapp.clients import portal_of, send
 from tests.worker.conftest import BrightnessEngine
-from webapp.api import evaluation_schemas as schemas
-from webapp.domain.portal import Portal
-from worker.evaluations import run_chunk
-from worker.runtime import Runtime
+from webapp.domain.resources import Portal
+from webapp.schemas import evaluation_forms as schemas
+from worker.evaluation.chunks import run_chunk
+from worker.process.engines import Runtime
 
 PATH = "/api/v1/evaluations"
 
@@ -381,7 +381,7 @@ def test_the_command_line_shows_and_ends_evaluations(app: Flask, runtime: Runtim
 def test_the_command_line_waits_for_the_report(
     app: Flask, runtime: Runtime, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import webapp.evaluation_cli as commands
+    import webapp.commands.evaluations as commands
 
     portal = runtime.portal
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flask import Flask
 
+from tests.ml.sandbox.test_fuzz import _mutate as mutate
 from tests.ml.scans import samples
-from tests.ml.scans.test_fuzz import _mutate as mutate
 from tests.webapp.clients import SCANS, portal_of, send, traces
 
 FILES, AT_ONCE = 1000, 10

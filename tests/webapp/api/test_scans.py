@@ -14,9 +14,9 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from tests.ml.scans import samples
-from tests.portals import add_scan, png_bytes
+from tests.support.resources import add_scan, png_bytes
 from tests.webapp.clients import NOTHING, SCANS, finish, finished, portal_of, sent, traces
-from webapp.domain.pictures import KINDS, OF_RESULT
+from webapp.domain.scans.images import KINDS, OF_RESULT
 
 NO_IDS = ("-1", "1 OR 1=1", "0" * 31, "0" * 33, "Z" * 32, "A" * 32, "%00" * 32, "../" * 10, "0" * 32)
 

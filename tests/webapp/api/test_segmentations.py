@@ -5,7 +5,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.webapp.clients import SCANS, finish, finished, portal_of, sent
-from webapp.domain import segmentations
+from webapp.domain.scans import segmentations
 
 RUNS = "/api/v1/segmentations"
 

@@ -9,10 +9,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.portals import png_bytes
+from tests.support.resources import png_bytes
 from tests.webapp.clients import NOTHING, SCANS, portal_of, send, sent, traces
 from webapp.domain.errors import StorageFull
-from webapp.domain.storage import LocalStorage
+from webapp.domain.storage.local import LocalStorage
 
 
 def raw(client: FlaskClient, body: bytes, content_type: str = "multipart/form-data; boundary=b", **headers: str):

@@ -8,11 +8,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.evaluations import begin, evaluation_row, run_all, slice_pixels, write_data_set, write_slice
+from tests.support.evaluations import begin, evaluation_row, run_all, slice_pixels, write_data_set, write_slice
 from tests.webapp.clients import portal_of, token
 from tests.worker.conftest import BrightnessEngine
-from webapp.domain.portal import Portal
-from worker.runtime import Runtime
+from webapp.domain.resources import Portal
+from worker.process.engines import Runtime
 
 API = "/api/v1/evaluations"
 

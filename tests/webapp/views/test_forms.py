@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from ml.scans.phantoms import PHANTOMS
-from tests.portals import add_scan, png_bytes
+from ml.synthetic.phantoms import PHANTOMS
+from tests.support.resources import add_scan, png_bytes
 from tests.webapp.clients import NOTHING, finished, portal_of, send, sent, token, traces
 
 # Browsers drop a larger cookie, and with it the session.

@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.portals import png_bytes
+from tests.support.resources import png_bytes
 from tests.webapp.clients import SCANS, finished, portal_of, send, token
-from webapp.domain.uploads import LONGEST_NAME
+from webapp.domain.uploads.receiving import LONGEST_NAME
 
 # What the client calls its file, and the name that is kept.
 NAMES = {

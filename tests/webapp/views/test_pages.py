@@ -12,10 +12,11 @@ from sqlalchemy import update
 
 from tests.ml.scans import samples
 from tests.webapp.clients import SCANS, finished, portal_of, sent
-from webapp.domain import jobs, presence, segmentations
-from webapp.domain.models import Scan, Segmentation
+from webapp.domain.jobs import lifecycle, workers
+from webapp.domain.scans import segmentations
+from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.settings import PROJECT_ROOT
-from webapp.model_presentation import group_figures
+from webapp.schemas.models import group_figures
 
 PAGES = ("/", "/scans", "/models", "/models/unet-vgg16-lgg", "/api/v1/docs")
 
@@ -25,7 +26,7 @@ def failed(app: Flask, name: str) -> str:
     portal, scan = portal_of(app), sent(app.test_client(), name)
     held, _ = segmentations.claim(portal, scan["segmentation"]["id"], "test")
     with portal.database.write() as session:
-        jobs.fail(session, held, code="timeout", message="Processing took longer than 300 seconds.")
+        lifecycle.fail(session, held, code="timeout", message="Processing took longer than 300 seconds.")
     return scan["id"]
 
 
@@ -73,7 +74,7 @@ def test_a_result_page_serves_in_every_state(client: FlaskClient, states: dict[s
 
 
 def test_a_worker_that_lives_is_said(app: Flask, client: FlaskClient) -> None:
-    presence.announce(portal_of(app), "w", engine="test", model="m")
+    workers.announce(portal_of(app), "w", engine="test", model="m")
     assert "Worker ready" in client.get("/").text
 
 
