@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from webapp.context import portal
+from webapp.context import resources
 from webapp.domain.errors import PortalError
 from webapp.domain.monitoring import statistics
 
@@ -23,7 +23,7 @@ class PortalCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """One family a figure; where the database is away, only that it is."""
         try:
-            figures = statistics.read(portal())
+            figures = statistics.read(resources())
         except PortalError:
             yield GaugeMetricFamily("glioscope_database_up", "Whether the database answers", 0)
             return

@@ -13,7 +13,7 @@ from ml.masks import measure, min_pixels_on_grid, tumor_mask
 from ml.ood.detector import warnings_of
 from webapp.domain.errors import DatabaseUnavailable, StorageFull, StorageUnavailable
 from webapp.domain.jobs import lifecycle
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.segmentations import Work
 from webapp.domain.storage.arrays import read_array, write_array
@@ -51,42 +51,42 @@ class Prediction:
 def run_segmentation(runtime: Runtime, segmentation_id: str) -> None:
     """Claim a segmentation and run it to an end; where it cannot be claimed there is nothing to do."""
     started = time.monotonic()
-    portal = runtime.portal
-    claimed = segmentations.claim(portal, segmentation_id, runtime.worker_id)
+    resources = runtime.resources
+    claimed = segmentations.claim(resources, segmentation_id, runtime.worker_id)
     if claimed is None:
         return
     held, work = claimed
     try:
-        with Heartbeat(portal, held) as heartbeat:
+        with Heartbeat(resources, held) as heartbeat:
             prediction = _predict(runtime, held, work, heartbeat)
-            _complete(portal, held, work, prediction, started)
+            _complete(resources, held, work, prediction, started)
     except LeaseLost:
         logger.info("segmentation %s attempt %d: lease lost, result discarded", held.id, held.attempt)
-        _discard(portal, held, work)
+        _discard(resources, held, work)
     except (StorageFull, StorageUnavailable, DatabaseUnavailable) as error:
         # The machine's fault, not the scan's: it goes back into the queue and is tried again when the sweeper says so.
         logger.warning("segmentation %s attempt %d: %s, released", held.id, held.attempt, error.code)
-        _release(portal, held)
+        _release(resources, held)
     except MemoryError:
-        _fail(portal, held, "out_of_memory")
+        _fail(resources, held, "out_of_memory")
     except SoftTimeLimitExceeded:
-        _fail(portal, held, "timeout")
+        _fail(resources, held, "timeout")
     except (PackageError, EngineError):
         logger.exception("segmentation %s attempt %d", held.id, held.attempt)
-        _fail(portal, held, "model_unavailable")
+        _fail(resources, held, "model_unavailable")
     except Exception:
         logger.exception("segmentation %s attempt %d", held.id, held.attempt)
-        _fail(portal, held, "internal")
+        _fail(resources, held, "internal")
 
 
 def _predict(runtime: Runtime, held: lifecycle.Claim, work: Work, heartbeat: Heartbeat) -> Prediction:
     """The network's map, stored; or the stored map of the run whose threshold was changed."""
-    portal = runtime.portal
+    resources = runtime.resources
     engine = runtime.engine(work.model)
     if work.map_key is not None:
-        q = np.asarray(read_array(portal.storage, work.map_key))
+        q = np.asarray(read_array(resources.storage, work.map_key))
         return Prediction(q, work.map_key, work.map_engine or engine.name, engine.card, 0.0, work.map_warnings)
-    pixels = read_array(portal.storage, stack_key(work.scan_id))  # (N, H, W, 3)
+    pixels = read_array(resources.storage, stack_key(work.scan_id))  # (N, H, W, 3)
     began = time.monotonic()
     try:
         found = _infer_stack(engine, pixels, heartbeat, SLICES_AT_ONCE)
@@ -96,7 +96,7 @@ def _predict(runtime: Runtime, held: lifecycle.Claim, work: Work, heartbeat: Hea
     infer_ms = (time.monotonic() - began) * 1000
     key = map_key(work.scan_id, held.id, held.attempt)
     heartbeat.check()
-    write_array(portal.storage, key, found.q)
+    write_array(resources.storage, key, found.q)
     return Prediction(found.q, key, engine.name, engine.card, infer_ms, warnings_of(found.is_unlike))
 
 
@@ -114,7 +114,7 @@ def _infer_stack(engine: Engine, pixels: np.ndarray, heartbeat: Heartbeat, at_on
     return Inference(q, is_unlike=np.concatenate(checked) if checked else None)
 
 
-def _complete(portal: Portal, held: lifecycle.Claim, work: Work, prediction: Prediction, started: float) -> None:
+def _complete(resources: Resources, held: lifecycle.Claim, work: Work, prediction: Prediction, started: float) -> None:
     """Measure and write the result. Raises LeaseLost where the row is not this attempt's any more."""
     card = prediction.card
     _, height, width = prediction.q.shape
@@ -122,11 +122,11 @@ def _complete(portal: Portal, held: lifecycle.Claim, work: Work, prediction: Pre
     measures = measure(prediction.q, tumor_mask(prediction.q, work.threshold, min_pixels), work.spacing_mm)
     total_ms = work.waited_ms + (time.monotonic() - started) * 1000
     timings = {"queued": work.waited_ms, "infer": prediction.infer_ms, "total": total_ms}
-    deadline = time.monotonic() + portal.settings.lease_s
+    deadline = time.monotonic() + resources.settings.lease_s
     while True:
         try:
             is_written = segmentations.complete(
-                portal,
+                resources,
                 held,
                 measures,
                 engine=prediction.engine,
@@ -147,25 +147,25 @@ def _complete(portal: Portal, held: lifecycle.Claim, work: Work, prediction: Pre
     logger.info("segmentation %s attempt %d: succeeded in %.0f ms", held.id, held.attempt, total_ms)
 
 
-def _discard(portal: Portal, held: lifecycle.Claim, work: Work) -> None:
+def _discard(resources: Resources, held: lifecycle.Claim, work: Work) -> None:
     """Remove the map that nobody will read; where that fails, the sweeper removes it."""
     try:
-        portal.storage.delete(map_key(work.scan_id, held.id, held.attempt))
+        resources.storage.delete(map_key(work.scan_id, held.id, held.attempt))
     except (StorageFull, StorageUnavailable) as error:
         logger.warning("segmentation %s: its discarded map stays for the sweeper: %s", held.id, error.code)
 
 
-def _release(portal: Portal, held: lifecycle.Claim) -> None:
+def _release(resources: Resources, held: lifecycle.Claim) -> None:
     try:
-        with portal.database.write() as session:
+        with resources.database.write() as session:
             lifecycle.release(session, held)
     except DatabaseUnavailable:
         logger.warning("segmentation %s: not released, its lease will end", held.id)
 
 
-def _fail(portal: Portal, held: lifecycle.Claim, code: str) -> None:
+def _fail(resources: Resources, held: lifecycle.Claim, code: str) -> None:
     try:
-        with portal.database.write() as session:
+        with resources.database.write() as session:
             lifecycle.fail(session, held, code=code, message=MESSAGES[code])
     except DatabaseUnavailable:
         logger.warning("segmentation %s: its failure was not written, its lease will end", held.id)

@@ -26,8 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from ml.atomic_files import check_is_free
     from ml.engines import load_engine
-    from ml.engines.flair_only import GreyEngine
-    from ml.engines.flip_tta import FlippedEngine
+    from ml.engines.flair_only import FlairOnlyEngine
+    from ml.engines.flip_tta import FlipTtaEngine
     from ml.evaluation.cases import check_outcome, choose_cases
     from ml.evaluation.run import evaluate_cases
     from ml.metrics.intervals import DEFAULT_SEED
@@ -39,9 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     cases = choose_cases(arguments.folder, arguments.patients)
     engine = load_engine(package, arguments.engine)
     if arguments.grey:
-        engine = GreyEngine(engine)
+        engine = FlairOnlyEngine(engine)
     if arguments.tta:
-        engine = FlippedEngine(engine)
+        engine = FlipTtaEngine(engine)
     engine.warm_up()
     settings = Settings(
         threshold=engine.card.threshold if arguments.threshold is None else arguments.threshold,

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ml.datasets.case import Case, DatasetError
-from ml.datasets.checking.file_checks import Observation
+from ml.datasets.checking.file_checks import FileCheck
 
 
-def digest_of(folder: Path, cases: Sequence[Case], observations: Sequence[Observation] | None = None) -> str:
+def digest_of(folder: Path, cases: Sequence[Case], observations: Sequence[FileCheck] | None = None) -> str:
     """Hexadecimal digest of the cases. observations: of the same cases, to spare reading the files again.
 
     Raises DatasetError where a file cannot be read.
     """
     digest = hashlib.sha256()
-    known = observations or [Observation()] * len(cases)
+    known = observations or [FileCheck()] * len(cases)
     for case, observation in sorted(zip(cases, known, strict=True), key=lambda pair: pair[0].image):
         _add(digest, folder, case.image, observation.image_sha256)
         if case.mask is not None:

@@ -8,7 +8,7 @@ from ml.engines.wrapper import EngineWrapper
 _FLAIR = 1  # of pre-contrast, FLAIR, post-contrast
 
 
-class GreyEngine(EngineWrapper):
+class FlairOnlyEngine(EngineWrapper):
     """Wraps an engine: it sees FLAIR in all three planes, as a grey scan is read. How much a model needs the others."""
 
     def infer(self, pixels: np.ndarray) -> Inference:

@@ -11,7 +11,7 @@ from ml.engines.wrapper import EngineWrapper
 _FLIPS: tuple[tuple[int, ...], ...] = ((2,), (1,), (1, 2))
 
 
-class FlippedEngine(EngineWrapper):
+class FlipTtaEngine(EngineWrapper):
     """Wraps an engine; its probability is the mean over the four flips, each turned back. Four times as slow."""
 
     def infer(self, pixels: np.ndarray) -> Inference:

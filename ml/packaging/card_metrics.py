@@ -7,7 +7,7 @@ from ml.datasets import Case, DatasetError
 from ml.engines import Engine
 from ml.evaluation.cases import check_outcome
 from ml.evaluation.run import evaluate_cases
-from ml.evaluation.summary import Figure, figures_of
+from ml.evaluation.summary import MetricEstimate, figures_of
 from ml.metrics.intervals import DEFAULT_SEED
 
 # In the order of the card.
@@ -49,7 +49,7 @@ def measure_model(
     return tuple(_metric(found[name], patients, words, aggregated) for name in names if found[name].value is not None)
 
 
-def _metric(figure: Figure, patients: int, words: str, rule: str) -> Metric:
+def _metric(figure: MetricEstimate, patients: int, words: str, rule: str) -> Metric:
     return Metric(
         name=figure.name,
         value=round(figure.value or 0.0, 5),

@@ -14,8 +14,8 @@ from torch import nn
 from ml.cards.card import Card, PackageError
 from ml.datasets import Case
 from ml.engines.crops import sizes_of_crops
-from ml.engines.flair_only import GreyEngine
-from ml.engines.flip_tta import FlippedEngine
+from ml.engines.flair_only import FlairOnlyEngine
+from ml.engines.flip_tta import FlipTtaEngine
 from ml.engines.openvino import OpenVinoEngine
 from ml.engines.torch import HALF, TorchEngine, default_device
 from ml.ood.detector import load_familiarity, save_familiarity
@@ -115,8 +115,8 @@ def add_figures(folder: Path, card: Card, network: nn.Module, cases: Sequence[Ca
         reference = TorchEngine(network, card, device="cpu")
         metrics += measure_model(served, test, words)
         metrics += measure_model(reference, test, words, HEADLINE_NAMES)
-        metrics += measure_model(FlippedEngine(served), test, words, VARIANT_NAMES, "mean of four flips")
-        metrics += measure_model(GreyEngine(served), test, words, VARIANT_NAMES, "grey: FLAIR alone")
+        metrics += measure_model(FlipTtaEngine(served), test, words, VARIANT_NAMES, "mean of four flips")
+        metrics += measure_model(FlairOnlyEngine(served), test, words, VARIANT_NAMES, "grey: FLAIR alone")
     validation = cases_of(cases, card.training.validation_patients or ())
     if card.temperature is not None:  # else it is not known what they were used for
         metrics += measure_model(served, validation, "validation (it chose epoch, temperature and mask rule)")

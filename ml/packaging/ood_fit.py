@@ -10,7 +10,7 @@ import numpy as np
 from ml.cards.card import FamiliarityFacts, PackageError
 from ml.datasets import Case
 from ml.engines import Engine
-from ml.engines.flair_only import GreyEngine
+from ml.engines.flair_only import FlairOnlyEngine
 from ml.metrics.verdicts import roc
 from ml.ood.detector import Familiarity, choose_limit, fit_familiarity, is_plain
 from ml.synthetic.negatives import COUNT, draw_non_brains
@@ -36,7 +36,7 @@ def fit(
     """
     order = np.random.default_rng(seed).permutation(len(training))[:TRAINING_SLICES]
     drawn = [training[index] for index in sorted(order)]
-    grey = GreyEngine(engine)
+    grey = FlairOnlyEngine(engine)
     features = [_features(engine, drawn), _features(grey, drawn[::_GREY_SHARE])]
     axes = min(AXES, (sum(map(len, features)) - 2) // 4)
     if axes < 1:

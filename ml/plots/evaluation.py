@@ -8,7 +8,7 @@ from ml.evaluation.summary import PatientFigures
 from ml.metrics.calibration import Calibration
 from ml.metrics.overlap import Counts, dice
 from ml.metrics.verdicts import Roc
-from ml.plots.svg import Axes, Figure
+from ml.plots.svg import Axes, Plot
 
 _UNIT_TICKS = tuple((tick / 4, f"{tick / 4:g}") for tick in range(5))
 
@@ -17,7 +17,7 @@ def patients_figure(patients: Sequence[PatientFigures]) -> str:
     """A bar a patient, worst first; patients without tumour have no Dice and no bar."""
     ranked = sorted((patient.dice, patient.patient) for patient in patients if patient.dice is not None)
     worst = f"from {ranked[0][0]:.3f} to {ranked[-1][0]:.3f}" if ranked else "none has tumor"
-    figure = Figure("Dice per patient", f"Pooled Dice of {len(ranked)} patients with tumor, worst first: {worst}.")
+    figure = Plot("Dice per patient", f"Pooled Dice of {len(ranked)} patients with tumor, worst first: {worst}.")
     count = max(len(ranked), 1)
     ticks = [(place + 0.5, str(place + 1)) for place in sorted({0, count - 1})]  # under the first bar and the last
     axes = Axes(figure, "patients, worst first", "Dice", ticks, x_range=(0, count))
@@ -32,7 +32,7 @@ def patients_figure(patients: Sequence[PatientFigures]) -> str:
 def size_figure(scores: Sequence[Score]) -> str:
     """A dot a slice with tumour; the horizontal axis is logarithmic."""
     points = [(log10(score.counts.truth), score) for score in scores if score.counts.truth]
-    figure = Figure(
+    figure = Plot(
         "Dice against tumor size", f"Dice of {len(points)} slices with tumor against the expert's tumor pixels."
     )
     decades = max((int(x) + 1 for x, _ in points), default=1)
@@ -48,7 +48,7 @@ def size_figure(scores: Sequence[Score]) -> str:
 def roc_figure(curve: Roc | None, verdicts: Counts) -> str:
     """The curve of the slice verdict by max_probability, and where the threshold in use lies."""
     words = "It needs slices with and without tumor." if curve is None else f"Area under the curve {curve.auc:.3f}."
-    figure = Figure("ROC of the slice verdict", words)
+    figure = Plot("ROC of the slice verdict", words)
     axes = Axes(figure, "false alarms (share of tumor-free slices)", "sensitivity", _UNIT_TICKS)
     figure.line([axes.place(0, 0), axes.place(1, 1)], "muted", dashes="4 4")
     if curve is None:
@@ -67,9 +67,7 @@ def roc_figure(curve: Roc | None, verdicts: Counts) -> str:
 def reliability_figure(calibration: Calibration) -> str:
     """Share of tumour against probability; on the diagonal a probability means what it says."""
     ece = "not defined" if calibration.ece is None else f"{calibration.ece:.4f}"
-    figure = Figure(
-        "Reliability", f"Pixels with p of at least 0.05: share that is tumor against probability. ECE {ece}."
-    )
+    figure = Plot("Reliability", f"Pixels with p of at least 0.05: share that is tumor against probability. ECE {ece}.")
     # Beside the axis: in the plot a curve may run through the words, wherever they stand.
     axes = Axes(figure, f"probability; ECE {ece} over p of at least 0.05", "share that is tumor", _UNIT_TICKS)
     figure.line([axes.place(0, 0), axes.place(1, 1)], "muted", dashes="4 4")
@@ -90,7 +88,7 @@ def verdicts_figure(verdicts: Counts) -> str:
         ("no tumor", "no tumor", verdicts.true_negative, verdicts.total - verdicts.truth, "accent"),
     )
     words = "; ".join(f"expert {truth}, model {found}: {number}" for truth, found, number, _, _ in cells)
-    figure = Figure("Verdicts of the slices", f"{words}.")
+    figure = Plot("Verdicts of the slices", f"{words}.")
     left, top, width, height = 124, 78, 166, 116
     for index, (truth, found, number, row_total, colour) in enumerate(cells):
         x, y = left + index % 2 * (width + 6), top + index // 2 * (height + 6)

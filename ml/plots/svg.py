@@ -28,7 +28,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 30, 40, 52
 _FONT = "system-ui, sans-serif"
 
 
-class Figure:
+class Plot:
     """One figure under way: `title` and `description` are its words for those who do not see it."""
 
     def __init__(self, title: str, description: str, width: int = WIDTH, height: int = HEIGHT) -> None:
@@ -86,7 +86,7 @@ class Axes:
 
     def __init__(
         self,
-        figure: Figure,
+        figure: Plot,
         x_label: str,
         y_label: str,
         x_ticks: Sequence[tuple[float, str]],

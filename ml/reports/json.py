@@ -12,7 +12,7 @@ from ml.evaluation.run import Outcome
 from ml.evaluation.sizes import SizeFigures, sizes_of
 from ml.evaluation.summary import (
     DOUBT_LEVEL,
-    Figure,
+    MetricEstimate,
     PatientFigures,
     figures_of,
     patients_of,
@@ -48,14 +48,14 @@ class Report:
     settings: Settings
     outcome: Outcome
     patients: tuple[PatientFigures, ...]
-    figures: tuple[Figure, ...]
+    figures: tuple[MetricEstimate, ...]
     sizes: tuple[SizeFigures, ...]
     verdicts: Counts
     roc: Roc | None
     calibration: Calibration  # of all pixels
     calibration_in_doubt: Calibration  # of pixels with p >= 0.05
 
-    def figure(self, name: str) -> Figure:
+    def figure(self, name: str) -> MetricEstimate:
         """One figure by its name. Raises KeyError."""
         return {figure.name: figure for figure in self.figures}[name]
 

@@ -11,7 +11,7 @@ from ml.masks import measure, min_pixels_on_grid, tumor_mask
 from ml.synthetic import phantoms
 from tests.support.portal_process import RunningPortal
 from webapp.domain.jobs import lifecycle
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.settings import Settings
 from webapp.domain.storage.arrays import write_array
@@ -31,9 +31,9 @@ def hill() -> np.ndarray:
 
 
 @contextmanager
-def services(portal: RunningPortal) -> Iterator[Portal]:
+def services(portal: RunningPortal) -> Iterator[Resources]:
     """The portal's own services, in this process."""
-    opened = Portal.open(Settings.from_environment({"GLIOSCOPE_INSTANCE": str(portal.folder / "instance")}))
+    opened = Resources.open(Settings.from_environment({"GLIOSCOPE_INSTANCE": str(portal.folder / "instance")}))
     try:
         yield opened
     finally:

@@ -16,7 +16,7 @@ from tests.support.evaluations import begin, case_rows, run_all
 from tests.support.resources import make_settings
 from webapp.domain.database import migration
 from webapp.domain.jobs.models import Status
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.storage.keys import report_key
 from worker.process.engines import Runtime
 
@@ -25,21 +25,21 @@ PATIENTS = ("TCGA_CS_4941_19960909", "TCGA_HT_7602_19951103")
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> Iterator[Runtime]:
-    portal = Portal.open(make_settings(tmp_path, GLIOSCOPE_EVALUATION_CHUNK="13", GLIOSCOPE_ENGINE="openvino"))
-    migration.upgrade(portal.settings.database_url)
-    runtime = Runtime(portal)
+    resources = Resources.open(make_settings(tmp_path, GLIOSCOPE_EVALUATION_CHUNK="13", GLIOSCOPE_ENGINE="openvino"))
+    migration.upgrade(resources.settings.database_url)
+    runtime = Runtime(resources)
     yield runtime
     runtime.case_reader.close()
-    portal.close()
+    resources.close()
 
 
 @pytest.mark.data
 def test_two_patients_have_the_command_lines_numbers(runtime: Runtime, real_data: Path) -> None:
-    portal = runtime.portal
-    folder = portal.settings.evaluation_roots[0] / "two patients"
+    resources = runtime.resources
+    folder = resources.settings.evaluation_roots[0] / "two patients"
     for patient in PATIENTS:
         shutil.copytree(real_data / "lgg" / patient, folder / patient)
-    evaluation_id = begin(portal, folder)
+    evaluation_id = begin(resources, folder)
     done = run_all(runtime, evaluation_id)
     assert done.status is Status.SUCCEEDED, done.error_message
     assert done.findings["is_sound"] and done.findings["data_sha256"]
@@ -47,10 +47,12 @@ def test_two_patients_have_the_command_lines_numbers(runtime: Runtime, real_data
     outcome = evaluate_cases(engine, list_cases(folder), engine.card.threshold)
     report = make_report(engine, outcome, ReportSettings(engine.card.threshold, False, DEFAULT_SEED))
     expected = json.loads(report_json(report, ()))
-    found = json.loads(portal.storage.path(report_key(evaluation_id, done.report_attempt, "report.json")).read_text())
+    found = json.loads(
+        resources.storage.path(report_key(evaluation_id, done.report_attempt, "report.json")).read_text()
+    )
     for document in (expected, found):
         document["summary"].pop("slices_per_second")
         document.pop("gallery")
     assert found == expected
-    assert len(case_rows(portal, evaluation_id)) == len(outcome.results) > 40
+    assert len(case_rows(resources, evaluation_id)) == len(outcome.results) > 40
     assert found["summary"]["patient_dice_mean"] > 0.5

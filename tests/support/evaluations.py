@@ -11,9 +11,9 @@ from sqlalchemy import select
 
 from webapp.domain.evaluations import submission
 from webapp.domain.evaluations.models import Evaluation, EvaluationCase, EvaluationChunk
-from webapp.domain.evaluations.submission import Wish
+from webapp.domain.evaluations.submission import EvaluationOptions
 from webapp.domain.jobs.models import Status
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from worker.evaluation.chunks import run_chunk
 from worker.process.engines import Runtime
 
@@ -71,13 +71,13 @@ def zip_of(folder: Path, prefix: str = "") -> bytes:
     return buffer.getvalue()
 
 
-def begin(portal: Portal, folder: Path, **wish: object) -> str:
+def begin(resources: Resources, folder: Path, **options: object) -> str:
     """Queue an evaluation of a folder below a root."""
-    return submission.from_folder(portal, str(folder), Wish(**wish))
+    return submission.from_folder(resources, str(folder), EvaluationOptions(**options))
 
 
-def queued_chunks(portal: Portal, evaluation_id: str) -> list[str]:
-    with portal.database.read() as session:
+def queued_chunks(resources: Resources, evaluation_id: str) -> list[str]:
+    with resources.database.read() as session:
         return list(
             session.scalars(
                 select(EvaluationChunk.id)
@@ -89,19 +89,19 @@ def queued_chunks(portal: Portal, evaluation_id: str) -> list[str]:
 
 def run_all(runtime: Runtime, evaluation_id: str, each: Callable[[str], None] | None = None) -> Evaluation:
     """Run queued chunks until none is left; the evaluation as it stands then."""
-    while chunks := queued_chunks(runtime.portal, evaluation_id):
+    while chunks := queued_chunks(runtime.resources, evaluation_id):
         for chunk_id in chunks:
             (each or (lambda chunk: run_chunk(runtime, chunk)))(chunk_id)
-    return evaluation_row(runtime.portal, evaluation_id)
+    return evaluation_row(runtime.resources, evaluation_id)
 
 
-def evaluation_row(portal: Portal, evaluation_id: str) -> Evaluation:
-    with portal.database.read() as session:
+def evaluation_row(resources: Resources, evaluation_id: str) -> Evaluation:
+    with resources.database.read() as session:
         return session.get_one(Evaluation, evaluation_id)
 
 
-def case_rows(portal: Portal, evaluation_id: str) -> list[EvaluationCase]:
-    with portal.database.read() as session:
+def case_rows(resources: Resources, evaluation_id: str) -> list[EvaluationCase]:
+    with resources.database.read() as session:
         return list(
             session.scalars(
                 select(EvaluationCase)

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from webapp.domain.database.orm import new_id
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.scans import admission, segmentations
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.settings import Settings
@@ -28,9 +28,9 @@ def png_bytes(width: int = 64, height: int = 48, value: int = 90) -> bytes:
     return buffer.getvalue()
 
 
-def add_scan(portal: Portal, filename: str = "scan.png", model: str = "unet-vgg16-lgg") -> tuple[str, str]:
+def add_scan(resources: Resources, filename: str = "scan.png", model: str = "unet-vgg16-lgg") -> tuple[str, str]:
     """A scan's row and its queued segmentation's, without files: for what only touches rows."""
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         scan = Scan(
             id=new_id(), filename=filename, format="png", width=64, height=48, slice_count=1, spacing_mm=None,
             sha256="0" * 64, bytes=1, warnings=[],
@@ -41,13 +41,13 @@ def add_scan(portal: Portal, filename: str = "scan.png", model: str = "unet-vgg1
         return scan.id, segmentation.id
 
 
-def upload(portal: Portal, data: bytes | None = None, filename: str = "scan.png") -> admission.Accepted:
+def upload(resources: Resources, data: bytes | None = None, filename: str = "scan.png") -> admission.Accepted:
     """A whole upload, decoded and stored."""
-    with receiving.received(portal, io.BytesIO(data or png_bytes()), filename) as received:
-        return admission.admit(portal, received, model=None, threshold=None)
+    with receiving.received(resources, io.BytesIO(data or png_bytes()), filename) as received:
+        return admission.admit(resources, received, model=None, threshold=None)
 
 
-def row(portal: Portal, segmentation_id: str) -> Segmentation:
+def row(resources: Resources, segmentation_id: str) -> Segmentation:
     """A segmentation as it stands."""
-    with portal.database.read() as session:
+    with resources.database.read() as session:
         return session.get_one(Segmentation, segmentation_id)

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from werkzeug.exceptions import abort
 
 from tests.support.resources import png_bytes
-from tests.webapp.clients import NOTHING, SCANS, finished, portal_of, send, sent, traces
+from tests.webapp.clients import NOTHING, SCANS, finished, resources_of, send, sent, traces
 from webapp.domain.database import engine
 from webapp.domain.errors import PortalError, StorageUnavailable
 from webapp.domain.scans import lookup
@@ -77,7 +77,7 @@ def test_an_unexpected_fault_tells_the_user_its_number_and_the_log_the_rest(
 def test_a_database_error_in_the_log_holds_no_values(
     any_app: Flask, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with portal_of(any_app).database.engine.begin() as connection:
+    with resources_of(any_app).database.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE scans RENAME COLUMN filename TO gone")
     response = send(any_app.test_client(), (f"{CANARY}.png", png_bytes()))
     assert response.status_code in (500, 503)
@@ -93,7 +93,7 @@ def test_a_locked_database_is_503_with_retry_after(
     client = app.test_client()
     scan = sent(client)
     before = traces(app)
-    lock = sqlite3.connect(Path(portal_of(app).settings.instance_dir) / "glioscope.sqlite3", isolation_level=None)
+    lock = sqlite3.connect(Path(resources_of(app).settings.instance_dir) / "glioscope.sqlite3", isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
     try:
         for response in (send(client, ("x.png", png_bytes())), client.delete(f"{SCANS}/{scan['id']}")):
@@ -161,7 +161,7 @@ def test_a_delete_whose_files_stay_forgets_row_and_pictures(
     monkeypatch.setattr(LocalStorage, "delete", away)
     assert client.delete(path).status_code == 503
     assert client.get(path).status_code == client.get(f"{path}/mask.png").status_code == 404
-    assert not portal_of(app).pictures._pictures
+    assert not resources_of(app).pictures._pictures
 
 
 def test_waiting_clients_never_take_all_threads(app: Flask, client: FlaskClient) -> None:

@@ -11,7 +11,7 @@ from ml.engines import Inference
 from tests.support.resources import make_settings
 from tests.support.small_model import SHIPPED
 from webapp.domain.database import migration
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from worker.process.engines import Runtime
 
 
@@ -44,14 +44,14 @@ class BrightnessEngine:
 
 
 @pytest.fixture
-def portal(tmp_path: Path) -> Iterator[Portal]:
+def resources(tmp_path: Path) -> Iterator[Resources]:
     """A portal on SQLite whose broker is away; leases of a second."""
-    portal = Portal.open(
+    resources = Resources.open(
         make_settings(tmp_path, GLIOSCOPE_LEASE_S="1", GLIOSCOPE_HEARTBEAT_S="0.2", GLIOSCOPE_SWEEP_S="0.1")
     )
-    migration.upgrade(portal.settings.database_url)
-    yield portal
-    portal.close()
+    migration.upgrade(resources.settings.database_url)
+    yield resources
+    resources.close()
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def engine() -> BrightnessEngine:
 
 
 @pytest.fixture
-def runtime(portal: Portal, engine: BrightnessEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+def runtime(resources: Resources, engine: BrightnessEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
     """A runtime with the fake engine for every model."""
-    runtime = Runtime(portal)
+    runtime = Runtime(resources)
     monkeypatch.setattr(runtime, "engine", lambda _model: engine)
     yield runtime
     runtime.case_reader.close()

@@ -5,7 +5,7 @@ import time
 
 from tests.support.evaluations import queued_chunks
 from tests.worker.conftest import BrightnessEngine
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.settings import Settings
 from worker.evaluation import cases
 from worker.evaluation.chunks import run_chunk
@@ -17,11 +17,11 @@ SLICE_S = 0.02
 def main(evaluation_id: str) -> None:
     """Run chunks until none is queued."""
     cases.GROUP = 4
-    portal = Portal.open(Settings.from_environment())
-    runtime, engine = Runtime(portal), BrightnessEngine()
+    resources = Resources.open(Settings.from_environment())
+    runtime, engine = Runtime(resources), BrightnessEngine()
     engine.before = lambda: time.sleep(SLICE_S * engine.pieces[-1])
     runtime.engine = lambda _model: engine
-    while chunks := queued_chunks(portal, evaluation_id):
+    while chunks := queued_chunks(resources, evaluation_id):
         # Not always the first: several workers then share the chunks.
         run_chunk(runtime, chunks[time.monotonic_ns() % len(chunks)])
     runtime.case_reader.close()

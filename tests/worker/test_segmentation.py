@@ -20,45 +20,49 @@ from worker import segmentation
 from worker.segmentation import run_segmentation
 
 
-def stored_files(portal, scan_id):
-    return sorted(path.name for path in portal.storage.path(scan_prefix(scan_id)).glob("*"))
+def stored_files(resources, scan_id):
+    return sorted(path.name for path in resources.storage.path(scan_prefix(scan_id)).glob("*"))
 
 
-def test_a_queued_segmentation_runs_to_its_result(runtime, portal) -> None:
-    accepted = upload(portal, png_bytes(64, 48))
+def test_a_queued_segmentation_runs_to_its_result(runtime, resources) -> None:
+    accepted = upload(resources, png_bytes(64, 48))
     run_segmentation(runtime, accepted.segmentation_id)
-    done = row(portal, accepted.segmentation_id)
+    done = row(resources, accepted.segmentation_id)
     assert (done.status, done.verdict, done.attempt) == (Status.SUCCEEDED, Verdict.TUMOR_DETECTED, 1)
     # A quarter of the rows is bright: 12 of 48 rows of 64 pixels.
     assert (done.tumor_pixels, done.total_pixels, done.coverage_percent) == (12 * 64, 64 * 48, 25.0)
     assert done.max_probability == pytest.approx(200 / 255)
     assert set(done.timings_ms) == {"queued", "infer", "total"}
-    np.testing.assert_array_equal(np.unique(read_array(portal.storage, done.map_key)), [90, 200])
+    np.testing.assert_array_equal(np.unique(read_array(resources.storage, done.map_key)), [90, 200])
 
 
-def test_a_second_hint_for_a_finished_job_changes_nothing(runtime, portal, engine) -> None:
-    accepted = upload(portal)
+def test_a_second_hint_for_a_finished_job_changes_nothing(runtime, resources, engine) -> None:
+    accepted = upload(resources)
     run_segmentation(runtime, accepted.segmentation_id)
     run_segmentation(runtime, accepted.segmentation_id)
     assert len(engine.pieces) == 1
-    assert row(portal, accepted.segmentation_id).attempt == 1
+    assert row(resources, accepted.segmentation_id).attempt == 1
 
 
 def test_a_hint_at_nothing_is_no_error(runtime) -> None:
     run_segmentation(runtime, "0" * 32)
 
 
-def test_another_threshold_uses_the_stored_map_and_no_network(runtime, portal, engine) -> None:
-    accepted = upload(portal)
+def test_another_threshold_uses_the_stored_map_and_no_network(runtime, resources, engine) -> None:
+    accepted = upload(resources)
     run_segmentation(runtime, accepted.segmentation_id)
-    second = segmentations.request(portal, accepted.scan_id, model=None, threshold=0.9)
+    second = segmentations.request(resources, accepted.scan_id, model=None, threshold=0.9)
     run_segmentation(runtime, second)
-    third = segmentations.request(portal, accepted.scan_id, model=None, threshold=0.2)
+    third = segmentations.request(resources, accepted.scan_id, model=None, threshold=0.2)
     run_segmentation(runtime, third)
     assert len(engine.pieces) == 1
-    assert [row(portal, i).verdict for i in (second, third)] == [Verdict.NO_TUMOR, Verdict.TUMOR_DETECTED]
-    assert row(portal, third).coverage_percent == 100.0
-    assert row(portal, second).map_key == row(portal, third).map_key == row(portal, accepted.segmentation_id).map_key
+    assert [row(resources, i).verdict for i in (second, third)] == [Verdict.NO_TUMOR, Verdict.TUMOR_DETECTED]
+    assert row(resources, third).coverage_percent == 100.0
+    assert (
+        row(resources, second).map_key
+        == row(resources, third).map_key
+        == row(resources, accepted.segmentation_id).map_key
+    )
 
 
 def tiff_bytes(slices: int) -> bytes:
@@ -78,29 +82,29 @@ def tiff_bytes(slices: int) -> bytes:
     ids=["no check", "none", "half", "more than half"],
 )
 def test_a_scan_unlike_the_training_data_is_warned_about_beside_its_verdict(
-    runtime, portal, engine, is_unlike, warnings
+    runtime, resources, engine, is_unlike, warnings
 ) -> None:
-    accepted = upload(portal, tiff_bytes(10), "stack.tif")
+    accepted = upload(resources, tiff_bytes(10), "stack.tif")
     engine.is_unlike = is_unlike
     run_segmentation(runtime, accepted.segmentation_id)
-    done = row(portal, accepted.segmentation_id)
+    done = row(resources, accepted.segmentation_id)
     assert (done.status, done.warnings) == (Status.SUCCEEDED, warnings)
     assert done.verdict is not None
 
 
-def test_another_threshold_keeps_the_warning_of_its_map(runtime, portal, engine) -> None:
-    accepted = upload(portal)
+def test_another_threshold_keeps_the_warning_of_its_map(runtime, resources, engine) -> None:
+    accepted = upload(resources)
     engine.is_unlike = [True]
     run_segmentation(runtime, accepted.segmentation_id)
-    second = segmentations.request(portal, accepted.scan_id, model=None, threshold=0.9)
+    second = segmentations.request(resources, accepted.scan_id, model=None, threshold=0.9)
     run_segmentation(runtime, second)
-    assert row(portal, second).warnings == ["unlike_training_data"]
+    assert row(resources, second).warnings == ["unlike_training_data"]
 
 
-def test_a_named_model_runs_the_network_again(runtime, portal, engine) -> None:
-    accepted = upload(portal)
+def test_a_named_model_runs_the_network_again(runtime, resources, engine) -> None:
+    accepted = upload(resources)
     run_segmentation(runtime, accepted.segmentation_id)
-    again = segmentations.request(portal, accepted.scan_id, model="unet-vgg16-lgg", threshold=None)
+    again = segmentations.request(resources, accepted.scan_id, model="unet-vgg16-lgg", threshold=None)
     run_segmentation(runtime, again)
     assert len(engine.pieces) == 2
 
@@ -113,30 +117,30 @@ def test_a_named_model_runs_the_network_again(runtime, portal, engine) -> None:
         (ZeroDivisionError("secret"), "internal"),
     ],
 )
-def test_a_failure_is_named_and_never_looks_complete(runtime, portal, engine, failure, code) -> None:
-    accepted = upload(portal)
+def test_a_failure_is_named_and_never_looks_complete(runtime, resources, engine, failure, code) -> None:
+    accepted = upload(resources)
     engine.failures = [failure]
     run_segmentation(runtime, accepted.segmentation_id)
-    failed = row(portal, accepted.segmentation_id)
+    failed = row(resources, accepted.segmentation_id)
     assert (failed.status, failed.error_code, failed.verdict) == (Status.FAILED, code, None)
     assert "secret" not in failed.error_message
-    assert stored_files(portal, accepted.scan_id) == ["original", "stack.npy"]
+    assert stored_files(resources, accepted.scan_id) == ["original", "stack.npy"]
 
 
-def test_memory_that_runs_out_is_tried_once_more_in_smaller_pieces(runtime, portal, engine) -> None:
-    accepted = upload(portal, tiff_bytes(10), "stack.tif")
+def test_memory_that_runs_out_is_tried_once_more_in_smaller_pieces(runtime, resources, engine) -> None:
+    accepted = upload(resources, tiff_bytes(10), "stack.tif")
     engine.failures = [MemoryError()]
     run_segmentation(runtime, accepted.segmentation_id)
-    assert row(portal, accepted.segmentation_id).status is Status.SUCCEEDED
+    assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
     assert engine.pieces == [8] + [1] * 10
-    again = segmentations.request(portal, accepted.scan_id, model="unet-vgg16-lgg", threshold=None)
+    again = segmentations.request(resources, accepted.scan_id, model="unet-vgg16-lgg", threshold=None)
     engine.failures = [MemoryError(), MemoryError()]
     run_segmentation(runtime, again)
-    assert row(portal, again).error_code == "out_of_memory"
+    assert row(resources, again).error_code == "out_of_memory"
 
 
-def test_a_full_disk_puts_the_job_back(runtime, portal, monkeypatch) -> None:
-    accepted = upload(portal)
+def test_a_full_disk_puts_the_job_back(runtime, resources, monkeypatch) -> None:
+    accepted = upload(resources)
 
     def full(*_: object) -> None:
         raise StorageFull("full")
@@ -144,13 +148,13 @@ def test_a_full_disk_puts_the_job_back(runtime, portal, monkeypatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(segmentation, "write_array", full)
         run_segmentation(runtime, accepted.segmentation_id)
-    assert row(portal, accepted.segmentation_id).status is Status.QUEUED
+    assert row(resources, accepted.segmentation_id).status is Status.QUEUED
     run_segmentation(runtime, accepted.segmentation_id)
-    assert row(portal, accepted.segmentation_id).status is Status.SUCCEEDED
+    assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
 
 
-def test_a_result_waits_for_a_database_that_is_away(runtime, portal, monkeypatch) -> None:
-    accepted = upload(portal)
+def test_a_result_waits_for_a_database_that_is_away(runtime, resources, monkeypatch) -> None:
+    accepted = upload(resources)
     real, failures = segmentations.complete, [DatabaseUnavailable("away")]
 
     def flaky(*args: object, **values: object) -> bool:
@@ -160,29 +164,29 @@ def test_a_result_waits_for_a_database_that_is_away(runtime, portal, monkeypatch
 
     monkeypatch.setattr(segmentations, "complete", flaky)
     run_segmentation(runtime, accepted.segmentation_id)
-    assert row(portal, accepted.segmentation_id).status is Status.SUCCEEDED
+    assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
 
 
-def test_a_scan_deleted_while_it_runs_leaves_nothing(runtime, portal, engine) -> None:
-    accepted = upload(portal)
-    engine.before = lambda: lookup.delete(portal, accepted.scan_id)
+def test_a_scan_deleted_while_it_runs_leaves_nothing(runtime, resources, engine) -> None:
+    accepted = upload(resources)
+    engine.before = lambda: lookup.delete(resources, accepted.scan_id)
     run_segmentation(runtime, accepted.segmentation_id)
-    with portal.database.read() as session, pytest.raises(NotFound):
+    with resources.database.read() as session, pytest.raises(NotFound):
         lookup.get(session, accepted.scan_id)
-    assert list(portal.storage.keys(older_than_s=0)) == []
+    assert list(resources.storage.keys(older_than_s=0)) == []
 
 
-def test_a_run_cancelled_in_its_middle_is_discarded(runtime, portal, engine) -> None:
-    accepted = upload(portal)
-    engine.before = lambda: segmentations.cancel(portal, accepted.segmentation_id)
+def test_a_run_cancelled_in_its_middle_is_discarded(runtime, resources, engine) -> None:
+    accepted = upload(resources)
+    engine.before = lambda: segmentations.cancel(resources, accepted.segmentation_id)
     run_segmentation(runtime, accepted.segmentation_id)
-    assert row(portal, accepted.segmentation_id).status is Status.CANCELLED
-    assert stored_files(portal, accepted.scan_id) == ["original", "stack.npy"]
+    assert row(resources, accepted.segmentation_id).status is Status.CANCELLED
+    assert stored_files(resources, accepted.scan_id) == ["original", "stack.npy"]
 
 
-def test_the_lease_is_renewed_while_a_long_job_runs(runtime, portal, engine) -> None:
-    accepted = upload(portal)
-    engine.before = lambda: time.sleep(portal.settings.lease_s + 0.3)
+def test_the_lease_is_renewed_while_a_long_job_runs(runtime, resources, engine) -> None:
+    accepted = upload(resources)
+    engine.before = lambda: time.sleep(resources.settings.lease_s + 0.3)
     run_segmentation(runtime, accepted.segmentation_id)
-    done = row(portal, accepted.segmentation_id)
+    done = row(resources, accepted.segmentation_id)
     assert (done.status, done.attempt) == (Status.SUCCEEDED, 1)

@@ -4,7 +4,7 @@ import click
 from flask import Flask
 
 from webapp.commands.evaluations import group as evaluation_commands
-from webapp.context import portal
+from webapp.context import resources
 
 
 def register(app: Flask) -> None:
@@ -18,5 +18,5 @@ def register(app: Flask) -> None:
             migration,  # Alembic costs 0.1 s and 10 MB that a serving process need not pay
         )
 
-        migration.upgrade(portal().settings.database_url)
+        migration.upgrade(resources().settings.database_url)
         click.echo("The database is up to date.")

@@ -6,18 +6,18 @@ import time
 import click
 from flask.cli import AppGroup
 
-from webapp.context import portal
+from webapp.context import resources
 from webapp.domain.errors import PortalError
 from webapp.domain.evaluations import progress, submission
 from webapp.domain.evaluations.models import Evaluation
 from webapp.domain.evaluations.progress import Progress
-from webapp.domain.evaluations.submission import Wish
+from webapp.domain.evaluations.submission import EvaluationOptions
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.monitoring import health
 
 group = AppGroup("evaluations", help="Evaluations of whole data sets.")
 
-LOOK_S = 0.5
+POLL_S = 0.5
 STAGES = {"waiting": "Waiting", "checking": "Checking", "running": "Evaluating", "reporting": "Adding up", "ended": ""}
 
 
@@ -29,18 +29,18 @@ STAGES = {"waiting": "Waiting", "checking": "Checking", "running": "Evaluating",
 def run(folder: str, model: str | None, threshold: float | None, name: str | None) -> None:
     """Evaluate FOLDER with the running workers, and wait for the end. Ctrl-C stops waiting, not the evaluation."""
     try:
-        evaluation_id = submission.from_folder(portal(), folder, Wish(model, threshold, name))
+        evaluation_id = submission.from_folder(resources(), folder, EvaluationOptions(model, threshold, name))
     except PortalError as error:
         raise click.ClickException(error.message) from error
     click.echo(evaluation_id)
-    if not health.has_worker(portal()):
+    if not health.has_worker(resources()):
         click.echo("No worker is running; the evaluation waits for one.", err=True)
     try:
         _watch(evaluation_id)
     except KeyboardInterrupt:
         click.echo("It goes on; `evaluations list` shows how far it is.", err=True)
         sys.exit(130)
-    with portal().database.read() as session:
+    with resources().database.read() as session:
         row = submission.get(session, evaluation_id)
     if row.status is not Status.SUCCEEDED:
         raise click.ClickException(row.error_message or f"The evaluation was {row.status.value}.")
@@ -53,7 +53,7 @@ def run(folder: str, model: str | None, threshold: float | None, name: str | Non
 @click.option("--limit", type=click.IntRange(1, submission.LARGEST_LIMIT), default=20, show_default=True)
 def show_list(limit: int) -> None:
     """The newest evaluations."""
-    with portal().database.read() as session:
+    with resources().database.read() as session:
         for row in submission.page(session, limit=limit).evaluations:
             seen = progress.progress(session, row)
             total = "?" if seen.total is None else str(seen.total)
@@ -67,7 +67,7 @@ def show_list(limit: int) -> None:
 def cancel(evaluation_id: str) -> None:
     """End a queued or running evaluation; finished cases stay."""
     try:
-        submission.cancel(portal(), evaluation_id)
+        submission.cancel(resources(), evaluation_id)
     except PortalError as error:
         raise click.ClickException(error.message) from error
 
@@ -78,7 +78,7 @@ def cancel(evaluation_id: str) -> None:
 def delete(evaluation_id: str) -> None:
     """Delete an evaluation with all its cases."""
     try:
-        submission.delete(portal(), evaluation_id)
+        submission.delete(resources(), evaluation_id)
     except PortalError as error:
         raise click.ClickException(error.message) from error
 
@@ -96,10 +96,10 @@ def _watch(evaluation_id: str) -> None:
             bar.set_postfix_str(seen.waits_for or "", refresh=True)
             if row.status not in OPEN_STATUSES:
                 return
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
 
 
 def _look(evaluation_id: str) -> tuple[Evaluation, Progress]:
-    with portal().database.read() as session:
+    with resources().database.read() as session:
         row = submission.get(session, evaluation_id)
         return row, progress.progress(session, row)

@@ -18,7 +18,7 @@ PICTURE_CACHE_BYTES = 16 * 1_048_576
 
 
 @dataclass(frozen=True)
-class Portal:
+class Resources:
     """The services' context. Nothing here is connected until it is used, so that a process may fork after `open`."""
 
     settings: Settings
@@ -30,7 +30,7 @@ class Portal:
     pictures: PictureCache
 
     @classmethod
-    def open(cls, settings: Settings) -> "Portal":
+    def open(cls, settings: Settings) -> "Resources":
         """A portal over these settings."""
         return cls(
             settings=settings,

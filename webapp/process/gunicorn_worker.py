@@ -15,7 +15,7 @@ DRAINED_AT_ONCE_BYTES = 65_536
 RESET = struct.pack("ii", 1, 0)
 
 
-class PatientWorker(ThreadWorker):
+class LingeringWorker(ThreadWorker):
     """Waits for a client to close in that request's own thread.
 
     gunicorn 27 waits in its main loop, up to 2 s a connection: a hundred clients that keep an answered connection

@@ -14,7 +14,7 @@ from webapp.domain.evaluations.images import KINDS, OF_TRUTH
 from webapp.domain.evaluations.models import Evaluation, EvaluationCase, EvaluationPatient, SourceKind
 from webapp.domain.evaluations.report_files import DOWNLOADS
 from webapp.domain.jobs.models import Status
-from webapp.schemas.scans import SENTENCES, timestamp
+from webapp.schemas.scans import WARNING_MESSAGES, timestamp
 
 # Findings in an answer; the whole list is `findings.json`.
 PROBLEMS_SHOWN = 100
@@ -98,7 +98,7 @@ def case_json(row: EvaluationCase) -> dict[str, Any]:
         "surface_dice": _rounded(row.surface_dice, 6),
         "max_probability": _rounded(row.max_probability, 6),
         "seconds": _rounded(row.seconds, 6),
-        "warnings": [{"code": UNLIKE, "message": SENTENCES[UNLIKE]}] if row.is_unlike else [],
+        "warnings": [{"code": UNLIKE, "message": WARNING_MESSAGES[UNLIKE]}] if row.is_unlike else [],
         "error": {"code": row.error_code, "message": row.error_message} if row.error_code else None,
         "links": {"page": url_for("evaluations.case", **own), **_picture_links(own, kinds)},
     }

@@ -13,7 +13,7 @@ from webapp.domain.jobs import lifecycle
 from webapp.domain.scans.models import Scan, Segmentation
 
 # Warnings are kept as codes and shown with their sentences: the readers' own, the model's, and the portal's.
-SENTENCES = {
+WARNING_MESSAGES = {
     **WARNINGS,
     UNLIKE: (
         "The model finds this scan unlike the brain MRI slices that it was trained on; its verdict and confidence may"
@@ -69,7 +69,8 @@ def segmentation_json(session: Session, run: Segmentation, scan_warnings: list[s
         "finished_at": timestamp(run.finished_at) if run.finished_at else None,
         "queue_position": lifecycle.queue_position(session, run),
         "warnings": [
-            {"code": code, "message": SENTENCES.get(code, code)} for code in [*(scan_warnings or []), *run.warnings]
+            {"code": code, "message": WARNING_MESSAGES.get(code, code)}
+            for code in [*(scan_warnings or []), *run.warnings]
         ],
         "error": {"code": run.error_code, "message": run.error_message} if run.error_code else None,
     }

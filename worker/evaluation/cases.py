@@ -11,7 +11,7 @@ from ml.datasets.case import Case
 from ml.datasets.case_reader import ChunkReader, Digests, UnreadCase
 from ml.datasets.loading import LoadedCase
 from ml.engines import Engine, EngineError
-from ml.evaluation.run import CHUNK, Judged, judge_cases
+from ml.evaluation.run import CHUNK, CaseResult, score_cases
 from ml.evaluation.scoring import Failure
 from webapp.domain.errors import DatabaseUnavailable
 from webapp.domain.evaluations import chunks
@@ -19,7 +19,7 @@ from webapp.domain.evaluations.chunks import Work
 from webapp.domain.evaluations.manifest import ListedCase
 from webapp.domain.evaluations.sources import is_inside
 from webapp.domain.jobs import lifecycle
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.storage.arrays import write_group
 from webapp.domain.storage.keys import group_key
 from worker.evaluation.rows import case_row, map_name, truth_name
@@ -50,7 +50,7 @@ def run_cases(
             if at_once == 1:
                 raise
             logger.warning("chunk %s: out of memory, tried again slice by slice", held.id)
-    if not chunks.complete_cases(runtime.portal, held, work, engine=engine.name):
+    if not chunks.complete_cases(runtime.resources, held, work, engine=engine.name):
         raise LeaseLost
 
 
@@ -74,13 +74,13 @@ def _run(
 
         if folder is None:
             rows = [chunks.failed_row(listed, "folder_refused", work.refusal) for listed in left]
-            _write(runtime.portal, held, work, rows)
+            _write(runtime.resources, held, work, rows)
             return
-        for judged in judge_cases(
+        for judged in score_cases(
             engine, [listed.case(folder) for listed in left], work.threshold, chunk=at_once, read=read
         ):
             heartbeat.check()
-            _keep(runtime.portal, held, work, engine.card, left[: len(judged)], judged)
+            _keep(runtime.resources, held, work, engine.card, left[: len(judged)], judged)
             del left[: len(judged)]
             step_aside()
 
@@ -97,12 +97,12 @@ def _read(reader: ChunkReader, case: Case, listed: ListedCase, work: Work) -> Lo
 
 
 def _keep(
-    portal: Portal,
+    resources: Resources,
     held: lifecycle.Claim,
     work: Work,
     card: Card,
     listed: Sequence[ListedCase],
-    judged: Sequence[Judged],
+    judged: Sequence[CaseResult],
 ) -> None:
     """Store maps and truths, then write the rows that name them. Raises LeaseLost, and leaves no file then."""
     arrays: dict[str, np.ndarray] = {}
@@ -113,22 +113,22 @@ def _keep(
             arrays[truth_name(case.position)] = np.packbits(item.truth)
     key = group_key(work.evaluation_id, listed[0].position, held.attempt) if arrays else None
     if key is not None:
-        write_group(portal.storage, key, arrays)
+        write_group(resources.storage, key, arrays)
     rows = [case_row(case, item, key, card) for case, item in zip(listed, judged, strict=True)]
     try:
-        _write(portal, held, work, rows)
+        _write(resources, held, work, rows)
     except LeaseLost:
         if key is not None:
-            portal.storage.delete(key)
+            resources.storage.delete(key)
         raise
 
 
-def _write(portal: Portal, held: lifecycle.Claim, work: Work, rows: list[dict[str, object]]) -> None:
+def _write(resources: Resources, held: lifecycle.Claim, work: Work, rows: list[dict[str, object]]) -> None:
     """Write rows under the lease, waiting for a database that is away as long as the lease may last."""
-    deadline = time.monotonic() + portal.settings.lease_s
+    deadline = time.monotonic() + resources.settings.lease_s
     while True:
         try:
-            if not chunks.write_cases(portal, held, work, rows):
+            if not chunks.write_cases(resources, held, work, rows):
                 raise LeaseLost
             return
         except DatabaseUnavailable:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ml.datasets.case import Case, DatasetError
-from ml.datasets.checking.check import Inspection, inspect
-from ml.datasets.checking.file_checks import Observation
+from ml.datasets.checking.check import CheckResult, inspect
+from ml.datasets.checking.file_checks import FileCheck
 from ml.datasets.checking.problems import Problem
 from ml.datasets.layouts.coco import ANNOTATIONS_FILE
 from ml.datasets.layouts.layout import Layout, find_layout
@@ -53,19 +53,19 @@ def run_check(
     runtime: Runtime, held: lifecycle.Claim, work: Work, heartbeat: Heartbeat, step_aside: Callable[[], None]
 ) -> None:
     """Check the data set and make its chunks. Raises CheckRefused, LeaseLost, StorageFull."""
-    portal = runtime.portal
+    resources = runtime.resources
     if work.folder is None:
         raise CheckRefused("folder_refused", work.refusal)
     layout = _find(work.folder, work.boundaries)
     refusals = {case.image: refusal for case in layout.cases if (refusal := _refusal(case, work.boundaries))}
     readable = tuple(case for case in layout.cases if case.image not in refusals)
 
-    def follow(observations: Iterable[Observation], total: int) -> Iterator[Observation]:
+    def follow(observations: Iterable[FileCheck], total: int) -> Iterator[FileCheck]:
         said_at = time.monotonic()
         for index, observation in enumerate(observations):
             if time.monotonic() - said_at > REPORT_EVERY_S:
                 heartbeat.check()
-                chunks.count_checked(portal, held, work, checked=index, total=total)
+                chunks.count_checked(resources, held, work, checked=index, total=total)
                 step_aside()
                 said_at = time.monotonic()
             yield observation
@@ -75,10 +75,10 @@ def run_check(
     heartbeat.check()
     findings = _describe(inspection, layout, refusals)
     key = findings_key(work.evaluation_id, held.attempt)
-    write_bytes(portal.storage, key, json.dumps(findings, indent=1).encode())
+    write_bytes(resources.storage, key, json.dumps(findings, indent=1).encode())
     shown_findings = {**findings, "problems": findings["problems"][:PROBLEMS_SHOWN], "attempt": held.attempt}
     is_written = chunks.complete_check(
-        portal,
+        resources,
         held,
         work,
         cases,
@@ -87,7 +87,7 @@ def run_check(
         findings=shown_findings,
     )
     if not is_written:
-        portal.storage.delete(key)
+        resources.storage.delete(key)
         raise LeaseLost
 
 
@@ -136,7 +136,7 @@ def _refusal(case: Case, boundaries: tuple[Path, ...]) -> tuple[str, str] | None
 
 
 def _list(
-    layout: Layout, refusals: dict[Path, tuple[str, str]], observed: dict[Case, Observation]
+    layout: Layout, refusals: dict[Path, tuple[str, str]], observed: dict[Case, FileCheck]
 ) -> tuple[list[ListedCase], bool]:
     """The cases to evaluate, in the order of `python -m ml evaluate`, and whether they have masks."""
     has_truth = any(case.has_truth for case in layout.cases)
@@ -153,7 +153,7 @@ def _list(
     return cases, has_truth
 
 
-def _describe(inspection: Inspection, layout: Layout, refusals: dict[Path, tuple[str, str]]) -> dict[str, Any]:
+def _describe(inspection: CheckResult, layout: Layout, refusals: dict[Path, tuple[str, str]]) -> dict[str, Any]:
     """Plain JSON values: everything that the check found."""
     report = inspection.report
     refused = [

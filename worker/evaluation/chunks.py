@@ -13,7 +13,7 @@ from webapp.domain.evaluations import chunks
 from webapp.domain.evaluations.chunks import Work
 from webapp.domain.evaluations.models import ChunkKind
 from webapp.domain.jobs import lifecycle
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.scans.models import Segmentation
 from worker import segmentation
 from worker.evaluation.cases import run_cases
@@ -38,66 +38,66 @@ SHARE_FOR_OTHERS = 1 / 3
 
 def run_chunk(runtime: Runtime, chunk_id: str) -> None:
     """Claim a chunk and do it; where it cannot be claimed there is nothing to do."""
-    portal = runtime.portal
-    claimed = chunks.claim(portal, chunk_id, runtime.worker_id)
+    resources = runtime.resources
+    claimed = chunks.claim(resources, chunk_id, runtime.worker_id)
     if claimed is None:
         return
     held, work = claimed
     name = f"evaluation {work.evaluation_id} {work.kind.value} chunk {held.id} attempt {held.attempt}"
-    began, timeout_s = time.monotonic(), chunks.timeout_s(portal, work.kind)
+    began, timeout_s = time.monotonic(), chunks.timeout_s(resources, work.kind)
 
     def step_aside() -> None:
         if time.monotonic() - began < timeout_s * SHARE_FOR_OTHERS:
             run_waiting_segmentation(runtime)
 
     try:
-        with Heartbeat(portal, held, timeout_s) as heartbeat:
+        with Heartbeat(resources, held, timeout_s) as heartbeat:
             STEPS[work.kind](runtime, held, work, heartbeat, step_aside)
         logger.info("%s: done in %.1f s", name, time.monotonic() - began)
     except LeaseLost:
         logger.info("%s: lease lost, the rest is nobody's", name)
     except (StorageFull, StorageUnavailable, DatabaseUnavailable) as error:
         logger.warning("%s: %s, released", name, error.code)
-        _release(portal, held, error)
+        _release(resources, held, error)
     except (CheckRefused, NothingEvaluated) as error:
-        _fail(portal, held, work, error.code, error.message)
+        _fail(resources, held, work, error.code, error.message)
     except MemoryError:
-        _fail(portal, held, work, "out_of_memory")
+        _fail(resources, held, work, "out_of_memory")
     except SoftTimeLimitExceeded:
-        _fail(portal, held, work, "timeout")
+        _fail(resources, held, work, "timeout")
     except (PackageError, EngineError, InvalidInput):
         logger.exception(name)
-        _fail(portal, held, work, "model_unavailable", is_final=True)
+        _fail(resources, held, work, "model_unavailable", is_final=True)
     except DatasetError:
         logger.exception(name)
-        _fail(portal, held, work, "internal")
+        _fail(resources, held, work, "internal")
     except Exception:
         logger.exception(name)
-        _fail(portal, held, work, "internal")
+        _fail(resources, held, work, "internal")
 
 
 def run_waiting_segmentation(runtime: Runtime) -> None:
     """Do the segmentation that has waited longest, if any: a person's upload need not wait for a chunk to end."""
-    with runtime.portal.database.read() as session:
+    with runtime.resources.database.read() as session:
         waiting = lifecycle.waiting(session, Segmentation, since_s=0, limit=1)
     for segmentation_id in waiting:
         segmentation.run_segmentation(runtime, segmentation_id)
 
 
 def _release(
-    portal: Portal, held: lifecycle.Claim, error: StorageFull | StorageUnavailable | DatabaseUnavailable
+    resources: Resources, held: lifecycle.Claim, error: StorageFull | StorageUnavailable | DatabaseUnavailable
 ) -> None:
     try:
-        with portal.database.write() as session:
+        with resources.database.write() as session:
             lifecycle.release(session, held, code=error.code, message=error.message)
     except DatabaseUnavailable:
         logger.warning("chunk %s: not released, its lease will end", held.id)
 
 
 def _fail(
-    portal: Portal, held: lifecycle.Claim, work: Work, code: str, message: str = "", *, is_final: bool = False
+    resources: Resources, held: lifecycle.Claim, work: Work, code: str, message: str = "", *, is_final: bool = False
 ) -> None:
     try:
-        chunks.fail(portal, held, code=code, message=message or MESSAGES[code], is_final=is_final)
+        chunks.fail(resources, held, code=code, message=message or MESSAGES[code], is_final=is_final)
     except DatabaseUnavailable:
         logger.warning("chunk %s of %s: its failure was not written, its lease will end", held.id, work.evaluation_id)

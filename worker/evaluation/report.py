@@ -29,7 +29,7 @@ from webapp.domain.evaluations.models import ChunkKind, EvaluationChunk
 from webapp.domain.evaluations.report_files import FIGURES
 from webapp.domain.evaluations.sources import is_inside
 from webapp.domain.jobs import lifecycle
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.storage.arrays import read_group
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import report_key
@@ -75,24 +75,24 @@ def run_report(
     runtime: Runtime, held: lifecycle.Claim, work: Work, heartbeat: Heartbeat, step_aside: Callable[[], None]
 ) -> None:
     """Make and store the report. Raises NothingEvaluated, LeaseLost, StorageFull, InvalidInput (the model is gone)."""
-    portal = runtime.portal
-    stored = list(read_results(portal, work.evaluation_id))
+    resources = runtime.resources
+    stored = list(read_results(resources, work.evaluation_id))
     step_aside()
     results = tuple(item.result for item in stored)
     scored = [item for item in stored if hasattr(item.result, "seconds")]
     if not scored:
         first = getattr(results[0], "message", "") if results else "There are no slices."
         raise NothingEvaluated(f"No slice could be evaluated: {first}")
-    with portal.database.read() as session:
+    with resources.database.read() as session:
         seconds = progress.case_seconds(session, work.evaluation_id)
-    subject = _subject(portal, work)
-    folder = portal.storage.make_folder(f"{work.evaluation_id}.report.{held.attempt}")
+    subject = _subject(resources, work)
+    folder = resources.storage.make_folder(f"{work.evaluation_id}.report.{held.attempt}")
     try:
         with translated_errors(), runtime.case_reader.chunk() as reader:
             if work.has_truth:
                 outcome = Outcome(results, seconds)
                 report = make_report(subject, outcome, Settings(work.threshold, False, DEFAULT_SEED))
-                pictures = fill_folder(folder, report, _look(portal, work, subject.card, reader, stored))
+                pictures = fill_folder(folder, report, _look(resources, work, subject.card, reader, stored))
                 drawings = [drawing.svg for drawing in draw_figures(report)]
                 pdf = report_pdf(report, drawings, pictures, folder / "gallery")
                 said, summary, patients = headline(report), summary_of(report), report.patients
@@ -104,23 +104,23 @@ def run_report(
             (folder / "report.pdf").write_bytes(pdf)
             _write_extract(folder)
         heartbeat.check()
-        _store(portal, work, held, folder)
+        _store(resources, work, held, folder)
     finally:
-        portal.storage.delete_folder(folder.name)
+        resources.storage.delete_folder(folder.name)
     rows = [
         {"position": position, **{name: asdict(patient).get(name) for name in PATIENT_COLUMNS}}
         for position, patient in enumerate(patients)
     ]
     is_written = chunks.complete_report(
-        portal, held, work, patients=rows, headline=said, summary=summary, engine=subject.name
+        resources, held, work, patients=rows, headline=said, summary=summary, engine=subject.name
     )
     if not is_written:
-        portal.storage.delete(report_key(work.evaluation_id, held.attempt, "report.json").rsplit("/", 1)[0])
+        resources.storage.delete(report_key(work.evaluation_id, held.attempt, "report.json").rsplit("/", 1)[0])
         raise LeaseLost
 
 
-def _subject(portal: Portal, work: Work) -> Subject:
-    with portal.database.read() as session:
+def _subject(resources: Resources, work: Work) -> Subject:
+    with resources.database.read() as session:
         engines = session.scalars(
             select(EvaluationChunk.engine)
             .where(
@@ -130,20 +130,22 @@ def _subject(portal: Portal, work: Work) -> Subject:
             )
             .distinct()
         ).all()
-    card = portal.catalog.card(work.model)
+    card = resources.catalog.card(work.model)
     card = replace(card, version=work.model_version, min_tumor_pixels=work.min_tumor_pixels)
     return Subject(", ".join(sorted(engines)), card)
 
 
 def _look(
-    portal: Portal, work: Work, card: Card, reader: ChunkReader, stored: list[StoredResult]
+    resources: Resources, work: Work, card: Card, reader: ChunkReader, stored: list[StoredResult]
 ) -> Callable[[Score], Look]:
     """The gallery's arrays: map and truth as they are stored, the slice read once more; black where it is gone."""
     by_score = {id(item.result): item for item in stored}
 
     def look(score: Score) -> Look:
         item = by_score[id(score)]
-        q, bits = read_group(portal.storage, item.map_key or "", [map_name(item.position), truth_name(item.position)])
+        q, bits = read_group(
+            resources.storage, item.map_key or "", [map_name(item.position), truth_name(item.position)]
+        )
         height, width = q.shape
         truth = np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)
         mask = mask_of(q[None], card, work.threshold)[0]
@@ -181,16 +183,16 @@ def _element(svg: str, name: str) -> str:
     return unescape(svg.split(f"<{name}>", 1)[1].split(f"</{name}>", 1)[0])
 
 
-def _store(portal: Portal, work: Work, held: lifecycle.Claim, folder: Path) -> None:
+def _store(resources: Resources, work: Work, held: lifecycle.Claim, folder: Path) -> None:
     """Every file under its key of this attempt."""
     for path in sorted(folder.rglob("*")):
         if not path.is_file():
             continue
-        temporary = portal.storage.temporary_file()
+        temporary = resources.storage.temporary_file()
         try:
             with translated_errors():
                 shutil.copyfile(path, temporary)
             name = path.relative_to(folder).as_posix()
-            portal.storage.put(temporary, report_key(work.evaluation_id, held.attempt, name))
+            resources.storage.put(temporary, report_key(work.evaluation_id, held.attempt, name))
         finally:
             temporary.unlink(missing_ok=True)

@@ -10,14 +10,14 @@ from sqlalchemy.orm import undefer
 
 from ml.cards.card import Card
 from ml.datasets.case import Case
-from ml.evaluation.run import Judged
+from ml.evaluation.run import CaseResult
 from ml.evaluation.scoring import Failure, Prediction, Score
 from ml.masks import min_pixels_on_grid
 from ml.metrics.overlap import Counts, dice
 from ml.metrics.surfaces import SurfaceFigures
 from webapp.domain.evaluations.manifest import ListedCase
 from webapp.domain.evaluations.models import CaseOutcome, EvaluationCase
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 
 # Rows that are in memory as database objects at once.
 ROWS_AT_ONCE = 2000
@@ -43,7 +43,7 @@ def truth_name(position: int) -> str:
     return f"t{position}"
 
 
-def case_row(listed: ListedCase, judged: Judged, map_key: str | None, card: Card) -> dict[str, Any]:
+def case_row(listed: ListedCase, judged: CaseResult, map_key: str | None, card: Card) -> dict[str, Any]:
     """The columns of EvaluationCase but the evaluation's id."""
     row: dict[str, Any] = {
         "position": listed.position,
@@ -81,11 +81,11 @@ def case_row(listed: ListedCase, judged: Judged, map_key: str | None, card: Card
     }
 
 
-def read_results(portal: Portal, evaluation_id: str) -> Iterator[StoredResult]:
+def read_results(resources: Resources, evaluation_id: str) -> Iterator[StoredResult]:
     """All results in the order of the cases."""
     after = -1
     while True:
-        with portal.database.read() as session:
+        with resources.database.read() as session:
             rows = session.scalars(
                 select(EvaluationCase)
                 .where(EvaluationCase.evaluation_id == evaluation_id, EvaluationCase.position > after)

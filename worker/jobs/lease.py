@@ -7,7 +7,7 @@ from typing import Self
 
 from webapp.domain.errors import DatabaseUnavailable
 from webapp.domain.jobs import lifecycle
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +22,10 @@ class Heartbeat:
     timeout_s: after which it is not renewed any more; by default a segmentation's.
     """
 
-    def __init__(self, portal: Portal, held: lifecycle.Claim, timeout_s: float | None = None) -> None:
-        self._portal = portal
+    def __init__(self, resources: Resources, held: lifecycle.Claim, timeout_s: float | None = None) -> None:
+        self._resources = resources
         self._held = held
-        self._timeout_s = timeout_s or portal.settings.job_timeout_s
+        self._timeout_s = timeout_s or resources.settings.job_timeout_s
         self._stopped = threading.Event()
         self._is_lost = False
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -38,7 +38,7 @@ class Heartbeat:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopped.set()
-        self._thread.join(timeout=self._portal.settings.heartbeat_s)
+        self._thread.join(timeout=self._resources.settings.heartbeat_s)
 
     def check(self) -> None:
         """Raises LeaseLost where going on would be for nothing."""
@@ -46,10 +46,10 @@ class Heartbeat:
             raise LeaseLost
 
     def _beat(self) -> None:
-        settings = self._portal.settings
+        settings = self._resources.settings
         while not self._stopped.wait(settings.heartbeat_s):
             try:
-                with self._portal.database.write() as session:
+                with self._resources.database.write() as session:
                     is_held = lifecycle.extend(session, self._held, lease_s=settings.lease_s, timeout_s=self._timeout_s)
             except DatabaseUnavailable:
                 # The lease may outlast the database's absence; if not, another attempt runs and this one is fenced.

@@ -19,7 +19,7 @@ from ml.engines import Engine, EngineError, load_engine
 from ml.masks import tumor_mask
 from webapp.domain.errors import PortalError
 from webapp.domain.jobs import workers
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.settings import Settings
 from worker.process.broker_watchdog import DeafnessWatch, Look
 
@@ -32,11 +32,11 @@ MOST_MODELS = 2
 class Runtime:
     """One worker process's services and models."""
 
-    def __init__(self, portal: Portal) -> None:
-        self.portal = portal
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
         self.worker_id = f"{socket.gethostname()[:30]}-{os.getpid()}-{uuid4().hex[:8]}"
         # Starts its process at the first chunk of an evaluation.
-        self.case_reader = CaseReader(portal.settings.job_timeout_s)
+        self.case_reader = CaseReader(resources.settings.job_timeout_s)
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._stopped = threading.Event()
         self._beating: threading.Thread | None = None
@@ -48,7 +48,7 @@ class Runtime:
         if model in self._engines:
             self._engines.move_to_end(model)
             return self._engines[model]
-        settings = self.portal.settings
+        settings = self.resources.settings
         engine = load_engine(
             find_package(model, settings.model_directories),
             settings.engine,
@@ -73,7 +73,7 @@ class Runtime:
 
     def start(self) -> None:
         """Load the default model, then say that this worker is ready, and go on saying it."""
-        model = self.portal.settings.default_model
+        model = self.resources.settings.default_model
         engine = self.engine(model)
         # SciPy is imported at the first labelling; the first patient should not wait for it.
         tumor_mask(np.full((1, 8, 8), 255, dtype=np.uint8), threshold=0.5, min_tumor_pixels=2)
@@ -87,22 +87,22 @@ class Runtime:
         if self._beating is not None:
             self._beating.join(timeout=5)
         try:
-            workers.withdraw(self.portal, self.worker_id)
+            workers.withdraw(self.resources, self.worker_id)
         except PortalError as error:
             logger.warning("this worker could not withdraw: %s", error.code)
         self.case_reader.close()
-        self.portal.close()
+        self.resources.close()
 
     def _beat(self, engine: str, model: str) -> None:
         watch, signals, parent = DeafnessWatch(), iter((signal.SIGTERM,)), os.getppid()
         while True:
             try:
-                workers.announce(self.portal, self.worker_id, engine=engine, model=model)
+                workers.announce(self.resources, self.worker_id, engine=engine, model=model)
             except PortalError as error:
                 logger.warning("the sign of life was not written: %s", error.code)
-            if self._stopped.wait(self.portal.settings.heartbeat_s):
+            if self._stopped.wait(self.resources.settings.heartbeat_s):
                 return
-            look = Look(self.portal.queue.length(), self._messages_taken, self._is_busy)
+            look = Look(self.resources.queue.length(), self._messages_taken, self._is_busy)
             if watch.is_deaf(look):
                 logger.error("this worker does not hear its broker any more and is ended, to be started anew")
                 # Asked first, then made to; leases and the sweeper are there for just this.
@@ -124,7 +124,7 @@ def current() -> Runtime:
 def open_in_this_process(settings: Settings) -> None:
     """Open the runtime; it ends the process where the model cannot be loaded."""
     global _runtime
-    runtime = Runtime(Portal.open(settings))
+    runtime = Runtime(Resources.open(settings))
     try:
         runtime.start()
     except (PackageError, EngineError) as error:

@@ -22,7 +22,7 @@ from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.broker import EVALUATION_QUEUE_NAME, QUEUE_NAME
 from webapp.domain.jobs.lifecycle import ExpiredLease
 from webapp.domain.jobs.models import JobColumns, Status
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.settings import Settings
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 # Hints sent in one sweep at most; the next sweep sends the rest.
 MOST_HINTS = 1000
 # Tidying reads every stored file's time: once an hour, and only what is older than any upload or job can be.
-TIDY_EVERY_S = 3600.0
+DELETE_ORPHANS_EVERY_S = 3600.0
 ORPHAN_AGE_S = 3600.0
 
 
@@ -51,14 +51,14 @@ class JobKind:
 
     table: type[JobColumns]
     queue: str
-    announce: Callable[[Portal, str], bool]
-    timeout_s: Callable[[Portal, Session, str], float]
+    announce: Callable[[Resources, str], bool]
+    timeout_s: Callable[[Resources, Session, str], float]
     after_failure: Callable[[Session, str], str | None]
 
 
-def _chunk_timeout_s(portal: Portal, session: Session, chunk_id: str) -> float:
+def _chunk_timeout_s(resources: Resources, session: Session, chunk_id: str) -> float:
     kind = session.scalar(select(EvaluationChunk.kind).where(EvaluationChunk.id == chunk_id))
-    return portal.settings.job_timeout_s if kind is None else chunks.timeout_s(portal, kind)
+    return resources.settings.job_timeout_s if kind is None else chunks.timeout_s(resources, kind)
 
 
 JOB_KINDS = (
@@ -66,7 +66,7 @@ JOB_KINDS = (
         Segmentation,
         QUEUE_NAME,
         segmentations.announce,
-        lambda portal, _session, _id: portal.settings.job_timeout_s,
+        lambda resources, _session, _id: resources.settings.job_timeout_s,
         lambda _session, _id: None,
     ),
     JobKind(EvaluationChunk, EVALUATION_QUEUE_NAME, submission.announce, _chunk_timeout_s, chunks.after_failure),
@@ -76,10 +76,10 @@ JOB_KINDS = (
 class Sweeper:
     """Requeues what lost its lease, and hints again at what lost its hint."""
 
-    def __init__(self, portal: Portal) -> None:
-        self._portal = portal
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
         self._suspects: dict[tuple[type[JobColumns], ExpiredLease], float] = {}
-        self._tidied_at = -TIDY_EVERY_S
+        self._tidied_at = -DELETE_ORPHANS_EVERY_S
 
     def sweep(self) -> SweepReport:
         """One round. Raises DatabaseUnavailable."""
@@ -88,33 +88,33 @@ class Sweeper:
             logger.info("recovered %d, hinted %d", report.recovered, report.hinted)
         return report
 
-    def tidy_when_due(self) -> None:
+    def delete_orphans_when_due(self) -> None:
         """Remove files without a row and keys past their time, at most once an hour."""
-        if time.monotonic() - self._tidied_at >= TIDY_EVERY_S:
+        if time.monotonic() - self._tidied_at >= DELETE_ORPHANS_EVERY_S:
             self._tidied_at = time.monotonic()
-            tidy(self._portal, older_than_s=ORPHAN_AGE_S)
+            delete_orphans(self._resources, older_than_s=ORPHAN_AGE_S)
 
     def _recover(self) -> int:
         """A lease counts as lost when it stayed expired for a whole heartbeat: a clock that jumps ahead expires every
         lease at once, and a live job renews its own within a heartbeat."""
         now = time.monotonic()
-        with self._portal.database.read() as session:
+        with self._resources.database.read() as session:
             expired = [(kind, lease) for kind in JOB_KINDS for lease in lifecycle.expired_leases(session, kind.table)]
         self._suspects = {(kind.table, lease): self._suspects.get((kind.table, lease), now) for kind, lease in expired}
         return sum(
             self._recover_one(kind, lease)
             for kind, lease in expired
-            if now - self._suspects[kind.table, lease] >= self._portal.settings.heartbeat_s
+            if now - self._suspects[kind.table, lease] >= self._resources.settings.heartbeat_s
         )
 
     def _recover_one(self, kind: JobKind, lease: ExpiredLease) -> bool:
-        with self._portal.database.write() as session:
+        with self._resources.database.write() as session:
             is_changed = lifecycle.recover(
                 session,
                 kind.table,
                 lease,
-                max_attempts=self._portal.settings.max_attempts,
-                timeout_s=kind.timeout_s(self._portal, session, lease.id),
+                max_attempts=self._resources.settings.max_attempts,
+                timeout_s=kind.timeout_s(self._resources, session, lease.id),
             )
             status = session.scalar(select(kind.table.status).where(kind.table.id == lease.id))
             follower = kind.after_failure(session, lease.id) if is_changed and status is Status.FAILED else None
@@ -122,57 +122,59 @@ class Sweeper:
             logger.warning("%s %s attempt %d: lease lost, now %s", kind.table.__name__, lease.id, lease.attempt, status)
             for job_id in (lease.id if status is Status.QUEUED else None, follower):
                 if job_id is not None:
-                    kind.announce(self._portal, job_id)
+                    kind.announce(self._resources, job_id)
         return is_changed
 
     def _hint_again(self, kind: JobKind) -> int:
         """Queued rows that no hint stands for: the broker holds none, and they have waited for a whole sweep."""
-        if self._portal.queue.length(kind.queue) != 0:
+        if self._resources.queue.length(kind.queue) != 0:
             return 0
-        with self._portal.database.read() as session:
-            waiting = lifecycle.waiting(session, kind.table, since_s=self._portal.settings.sweep_s, limit=MOST_HINTS)
-        return sum(kind.announce(self._portal, job_id) for job_id in waiting)
+        with self._resources.database.read() as session:
+            waiting = lifecycle.waiting(session, kind.table, since_s=self._resources.settings.sweep_s, limit=MOST_HINTS)
+        return sum(kind.announce(self._resources, job_id) for job_id in waiting)
 
 
-def tidy(portal: Portal, *, older_than_s: float) -> int:
+def delete_orphans(resources: Resources, *, older_than_s: float) -> int:
     """Remove stored files that no row names, older than that, and what else is past its time; says how many files."""
-    count = portal.storage.delete_temporary(older_than_s)
+    count = resources.storage.delete_temporary(older_than_s)
     named: dict[str, frozenset[str]] = {}
-    for key in list(portal.storage.keys(older_than_s)):
+    for key in list(resources.storage.keys(older_than_s)):
         if not (
-            _is_named_by_scan(portal, key) if key.startswith("scans/") else _is_named_by_evaluation(portal, key, named)
+            _is_named_by_scan(resources, key)
+            if key.startswith("scans/")
+            else _is_named_by_evaluation(resources, key, named)
         ):
-            portal.storage.delete(key)
+            resources.storage.delete(key)
             count += 1
-    for folder in portal.storage.folders(older_than_s):
+    for folder in resources.storage.folders(older_than_s):
         # `ID`: an unpacked archive; `ID.report.ATTEMPT`: what a crashed report left.
         evaluation_id, _, is_scratch = folder.partition(".")
-        with portal.database.read() as session:
+        with resources.database.read() as session:
             is_known = session.scalar(select(Evaluation.id).where(Evaluation.id == evaluation_id)) is not None
         if is_scratch or not is_known:
-            portal.storage.delete_folder(folder)
+            resources.storage.delete_folder(folder)
             count += 1
-    idempotency.forget_old(portal)
-    portal.database.forget_deleted()
+    idempotency.forget_old(resources)
+    resources.database.forget_deleted()
     if count:
         logger.info("removed %d files that no row named", count)
     return count
 
 
-def _is_named_by_scan(portal: Portal, key: str) -> bool:
+def _is_named_by_scan(resources: Resources, key: str) -> bool:
     scan_id, name = key.split("/")[-2:]
-    with portal.database.read() as session:
+    with resources.database.read() as session:
         if session.scalar(select(Scan.id).where(Scan.id == scan_id)) is None:
             return False
         is_map = name not in ("original", "stack.npy")
         return not is_map or bool(session.scalar(select(Segmentation.id).where(Segmentation.map_key == key).limit(1)))
 
 
-def _is_named_by_evaluation(portal: Portal, key: str, named: dict[str, frozenset[str]]) -> bool:
+def _is_named_by_evaluation(resources: Resources, key: str, named: dict[str, frozenset[str]]) -> bool:
     """Groups of cases, the findings and the report that the rows of an evaluation name. named: those seen already."""
     evaluation_id = key.split("/")[2]
     if evaluation_id not in named:
-        with portal.database.read() as session:
+        with resources.database.read() as session:
             keys = session.scalars(
                 select(EvaluationCase.map_key).where(EvaluationCase.evaluation_id == evaluation_id).distinct()
             ).all()
@@ -188,16 +190,16 @@ def main() -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    portal = Portal.open(Settings.from_environment())
-    sweeper = Sweeper(portal)
+    resources = Resources.open(Settings.from_environment())
+    sweeper = Sweeper(resources)
     while not stopped.is_set():
         try:
             sweeper.sweep()
-            sweeper.tidy_when_due()
+            sweeper.delete_orphans_when_due()
         except PortalError as error:
             logger.warning("this sweep ended early: %s", error.code)
-        stopped.wait(portal.settings.sweep_s)
-    portal.close()
+        stopped.wait(resources.settings.sweep_s)
+    resources.close()
 
 
 if __name__ == "__main__":

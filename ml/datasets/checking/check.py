@@ -8,13 +8,13 @@ from typing import Any
 
 from ml.datasets.analysis import Analysis, PatientCounts, analyze, count_by_patient
 from ml.datasets.case import Case, DatasetError
-from ml.datasets.checking.file_checks import Observation, examine_cases
+from ml.datasets.checking.file_checks import FileCheck, examine_cases
 from ml.datasets.checking.problems import Problem
 from ml.datasets.digest import digest_of
 from ml.datasets.layouts.layout import Layout, find_layout
 
 # Wraps the observations while they are made, with their number: a progress bar.
-Progress = Callable[[Iterable[Observation], int], Iterable[Observation]]
+Progress = Callable[[Iterable[FileCheck], int], Iterable[FileCheck]]
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Inspection:
+class CheckResult:
     """A report, and what was seen of each case, in the order of the layout's cases."""
 
     report: Report
-    observations: tuple[Observation, ...]
+    observations: tuple[FileCheck, ...]
 
 
 def check(
@@ -66,13 +66,13 @@ def check(
 
 def inspect(
     layout: Layout, progress: Progress = lambda observations, _: observations, *, is_binary_needed: bool = True
-) -> Inspection:
+) -> CheckResult:
     """Read every file of a layout; one without any mask is looked at for the rest."""
     folder, cases = layout.folder, layout.cases
     observations = list(progress(examine_cases(cases), len(cases)))
     has_masks = any(case.has_truth for case in cases)
     problems = [problem for problem in layout.problems if has_masks or problem.code != "missing_mask"]
-    good: list[tuple[Case, Observation]] = []
+    good: list[tuple[Case, FileCheck]] = []
     for case, observation in zip(cases, observations, strict=True):
         faults = list(_judge(folder, case, observation, is_binary_needed))
         problems.extend(faults)
@@ -87,10 +87,10 @@ def inspect(
         data_sha256=None if problems else digest_of(folder, cases, observations),
         patients=counts,
     )
-    return Inspection(report, tuple(observations))
+    return CheckResult(report, tuple(observations))
 
 
-def _judge(folder: Path, case: Case, observation: Observation, is_binary_needed: bool) -> Iterable[Problem]:
+def _judge(folder: Path, case: Case, observation: FileCheck, is_binary_needed: bool) -> Iterable[Problem]:
     """What is wrong with one case's files."""
     image = case.image.relative_to(folder).as_posix()
     mask = image if case.mask is None else case.mask.relative_to(folder).as_posix()
@@ -114,7 +114,7 @@ def _judge(folder: Path, case: Case, observation: Observation, is_binary_needed:
         yield Problem("non_binary_mask", (mask,), text)
 
 
-def _find_duplicates(folder: Path, cases: Sequence[Case], observations: Sequence[Observation]) -> Iterable[Problem]:
+def _find_duplicates(folder: Path, cases: Sequence[Case], observations: Sequence[FileCheck]) -> Iterable[Problem]:
     """Images with equal pixels in different patients: a split by patient would not keep them apart."""
     same: dict[str, list[Case]] = defaultdict(list)
     for case, observation in zip(cases, observations, strict=True):

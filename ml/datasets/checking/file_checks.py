@@ -24,7 +24,7 @@ _STOP_S = 2.0
 
 
 @dataclass(frozen=True)
-class Observation:
+class FileCheck:
     """What one case's files hold; None where the file is missing or cannot be read.
 
     pixels_sha256: of the decoded slice, None where all its pixels are equal. Sizes are (height, width). is_binary:
@@ -43,7 +43,7 @@ class Observation:
     mask_error: str | None = None
 
 
-def examine_cases(cases: Sequence[Case], processes: int | None = None) -> Iterator[Observation]:
+def examine_cases(cases: Sequence[Case], processes: int | None = None) -> Iterator[FileCheck]:
     """An observation for each case, in their order, as they come. processes: by default one for each core."""
     count = min(processes or len(os.sched_getaffinity(0)), max(len(cases), 1))
     idle: queue.SimpleQueue[_Examiner] = queue.SimpleQueue()
@@ -51,7 +51,7 @@ def examine_cases(cases: Sequence[Case], processes: int | None = None) -> Iterat
     for examiner in examiners:
         idle.put(examiner)
 
-    def examine(case: Case) -> Observation:
+    def examine(case: Case) -> FileCheck:
         with _borrow(idle) as examiner:
             return examiner.examine(case)
 
@@ -82,7 +82,7 @@ class _Examiner:
         self._process: subprocess.Popen[bytes] | None = None
         self._is_stopped = False
 
-    def examine(self, case: Case) -> Observation:
+    def examine(self, case: Case) -> FileCheck:
         """Read both files. Where that ends the process, each alone, to learn which one did."""
         request = {
             "image": str(case.image.resolve()),
@@ -96,9 +96,9 @@ class _Examiner:
             mask, mask_death = self._ask(request | {"image": None})
             answer = (image or {"image_error": death}) | (mask or {"mask_error": mask_death})
         try:
-            return Observation(**answer)
+            return FileCheck(**answer)
         except TypeError:  # a process that was taken over by its file may say anything
-            return Observation(image_error=DAMAGED)
+            return FileCheck(image_error=DAMAGED)
 
     def stop(self) -> None:
         """End the process, from any thread: who waits for its answer gets none."""

@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def examine(case: dict[str, Any]) -> dict[str, Any]:
-    """The fields of `ml.datasets.checking.file_checks.Observation` for {"image", "mask", "outlines", "grid"}."""
+    """The fields of `ml.datasets.checking.file_checks.FileCheck` for {"image", "mask", "outlines", "grid"}."""
     answer: dict[str, Any] = {}
     if case["image"] is not None:
         answer |= _attempt(lambda: _examine_image(Path(case["image"])), "image_error")

@@ -12,8 +12,8 @@ import pytest
 
 from ml.cards.card import CardError, PackageFileError, Parity, load_card, sha256_of
 from ml.engines import EngineError, load_engine
-from ml.engines.flair_only import GreyEngine
-from ml.engines.flip_tta import FlippedEngine
+from ml.engines.flair_only import FlairOnlyEngine
+from ml.engines.flip_tta import FlipTtaEngine
 from ml.engines.openvino import openvino_core
 from ml.ood.detector import load_familiarity, save_familiarity
 
@@ -88,11 +88,13 @@ def test_empty_slices_are_unlike_whatever_their_features(engines, kind):
 
 def test_flips_and_grey_are_checked_by_the_features_of_what_the_network_sees(engines, slices):
     plain = engines["torch"].infer(slices)
-    flipped = FlippedEngine(engines["torch"]).infer(slices)
+    flipped = FlipTtaEngine(engines["torch"]).infer(slices)
     assert np.array_equal(flipped.features, plain.features)
     assert not np.array_equal(flipped.q, plain.q)
     grey = np.repeat(slices[..., 1:2], 3, axis=3)
-    assert np.array_equal(GreyEngine(engines["torch"]).infer(slices).features, engines["torch"].infer(grey).features)
+    assert np.array_equal(
+        FlairOnlyEngine(engines["torch"]).infer(slices).features, engines["torch"].infer(grey).features
+    )
 
 
 @pytest.mark.parametrize("kind", ["openvino", "torch"])

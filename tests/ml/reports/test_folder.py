@@ -12,7 +12,7 @@ from PIL import Image
 from ml.atomic_files import check_is_free
 from ml.datasets import list_cases
 from ml.engines import Inference
-from ml.engines.flip_tta import FlippedEngine
+from ml.engines.flip_tta import FlipTtaEngine
 from ml.evaluation.run import evaluate_cases
 from ml.rendering.error_overlay import CORRECT, EXTRA, MISSED, error_overlay_image
 from ml.reports import folder
@@ -108,7 +108,7 @@ def test_error_overlay_has_three_colours():
 
 def test_flips_average_what_was_turned_back(engine):
     pixels = np.random.default_rng(1).integers(0, 256, (2, 6, 8, 3), dtype=np.uint8)
-    flipped = FlippedEngine(engine)
+    flipped = FlipTtaEngine(engine)
     assert np.array_equal(flipped.probability_map(pixels), pixels[..., 0])
 
     class Corner:
@@ -122,5 +122,5 @@ def test_flips_average_what_was_turned_back(engine):
             q[:, 0, 0] = 200
             return Inference(q)
 
-    q = FlippedEngine(Corner()).probability_map(pixels)
+    q = FlipTtaEngine(Corner()).probability_map(pixels)
     assert [q[0, row, column] for row in (0, -1) for column in (0, -1)] == [50] * 4

@@ -8,7 +8,7 @@ import pytest
 
 from ml.datasets import list_cases
 from ml.evaluation.predictions import fill_predictions_folder, summarize_predictions
-from ml.evaluation.run import evaluate_cases, judge_cases
+from ml.evaluation.run import evaluate_cases, score_cases
 from ml.reports.folder import draw_figures
 from ml.reports.gallery import draw_gallery, look_again
 from ml.reports.json import Settings, make_report
@@ -53,7 +53,7 @@ def test_document_of_predictions(engine, tmp_path):
     write_case(tmp_path / "data", "one", "a", square(4, 4, 8), None)
     write_case(tmp_path / "data", "one", "b", square(0, 0, 0), None)
     cases = list_cases(tmp_path / "data", is_truth_needed=False)
-    results = [item.result for group in judge_cases(engine, cases, 0.5) for item in group]
+    results = [item.result for group in score_cases(engine, cases, 0.5) for item in group]
     predictions = summarize_predictions(engine, results, 0.5, seconds=2.0)
     assert predictions.headline == (
         "Tumor detected in 1 of 2 slices, in 1 of 1 patient; there are no expert masks to compare with"

@@ -41,7 +41,7 @@ def nothing_is_stored(server: WebServer) -> bool:
     deadline = time.monotonic() + 5
     while server.stored() and time.monotonic() < deadline:
         time.sleep(0.05)
-    with server.portal.database.read() as session:
+    with server.resources.database.read() as session:
         return session.scalar(select(func.count()).select_from(Scan)) == 0 and server.stored() == []
 
 

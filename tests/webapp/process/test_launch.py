@@ -39,13 +39,13 @@ def test_an_address_that_others_reach_is_refused(tmp_path: Path, bind: str, sent
 
 
 def test_one_instance_runs_once(tmp_path: Path) -> None:
-    with running_portal(tmp_path) as portal:
+    with running_portal(tmp_path) as resources:
         second = launch(tmp_path, GLIOSCOPE_BIND="127.0.0.1:0")
         assert second.returncode == 1
         assert "runs on this instance already" in second.stderr
-        busy = launch(tmp_path / "other", GLIOSCOPE_BIND=f"127.0.0.1:{portal.port}")
+        busy = launch(tmp_path / "other", GLIOSCOPE_BIND=f"127.0.0.1:{resources.port}")
         assert busy.returncode == 1
         assert "is not free" in busy.stderr
-        portal.wait_until_ready(10)
+        resources.wait_until_ready(10)
     with running_portal(tmp_path):
         pass  # the lock went with the first one

@@ -23,20 +23,20 @@ from tests.support.resources import make_settings
 from tests.webapp.conftest import database_url, postgres, postgres_url  # noqa: F401 - fixtures
 from tests.worker.conftest import BrightnessEngine
 from webapp.domain.jobs.models import Status
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.settings import PROJECT_ROOT
 from webapp.domain.storage.keys import report_key
-from worker.recovery.sweeper import Sweeper, tidy
+from worker.recovery.sweeper import Sweeper, delete_orphans
 
 KILLS = 6
 WORKERS = 2
 
 
 @pytest.fixture
-def portal(database_url: str, tmp_path: Path) -> Iterator[Portal]:  # noqa: F811
-    portal = Portal.open(make_settings(tmp_path, **environment(database_url)))
-    yield portal
-    portal.close()
+def resources(database_url: str, tmp_path: Path) -> Iterator[Resources]:  # noqa: F811
+    resources = Resources.open(make_settings(tmp_path, **environment(database_url)))
+    yield resources
+    resources.close()
 
 
 def environment(url: str) -> dict[str, str]:
@@ -50,8 +50,8 @@ def environment(url: str) -> dict[str, str]:
     }
 
 
-def start(portal: Portal, evaluation_id: str) -> subprocess.Popen[bytes]:
-    settings = portal.settings
+def start(resources: Resources, evaluation_id: str) -> subprocess.Popen[bytes]:
+    settings = resources.settings
     variables = {
         "PATH": os.environ["PATH"],
         "GLIOSCOPE_INSTANCE": str(settings.instance_dir),
@@ -61,20 +61,20 @@ def start(portal: Portal, evaluation_id: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=PROJECT_ROOT, env=variables)
 
 
-def test_killed_workers_lose_and_double_no_case(portal: Portal, figure: Callable[[str], None]) -> None:
-    data = write_data_set(portal.settings.evaluation_roots[0] / "set", patients=8, slices=15)
-    evaluation_id = begin(portal, data)
-    sweeper, pauses, killed = Sweeper(portal), random.Random(4), 0
+def test_killed_workers_lose_and_double_no_case(resources: Resources, figure: Callable[[str], None]) -> None:
+    data = write_data_set(resources.settings.evaluation_roots[0] / "set", patients=8, slices=15)
+    evaluation_id = begin(resources, data)
+    sweeper, pauses, killed = Sweeper(resources), random.Random(4), 0
     workers: list[subprocess.Popen[bytes]] = []
     deadline, kill_at, done_at_kill = time.monotonic() + 120, time.monotonic() + 2.5, []
     try:
-        while evaluation_row(portal, evaluation_id).status in (Status.QUEUED, Status.RUNNING):
+        while evaluation_row(resources, evaluation_id).status in (Status.QUEUED, Status.RUNNING):
             assert time.monotonic() < deadline
             workers = [worker for worker in workers if worker.poll() is None]
             while len(workers) < WORKERS:
-                workers.append(start(portal, evaluation_id))
+                workers.append(start(resources, evaluation_id))
             if killed < KILLS and time.monotonic() > kill_at:
-                done_at_kill.append(len(case_rows(portal, evaluation_id)))
+                done_at_kill.append(len(case_rows(resources, evaluation_id)))
                 workers[killed % WORKERS].send_signal(signal.SIGKILL)
                 killed, kill_at = killed + 1, time.monotonic() + pauses.uniform(1.5, 3)
             sweeper.sweep()
@@ -83,7 +83,7 @@ def test_killed_workers_lose_and_double_no_case(portal: Portal, figure: Callable
         for worker in workers:
             worker.kill()
             worker.wait()
-    done, cases = evaluation_row(portal, evaluation_id), case_rows(portal, evaluation_id)
+    done, cases = evaluation_row(resources, evaluation_id), case_rows(resources, evaluation_id)
     assert done.status is Status.SUCCEEDED, done.error_message
     assert [case.position for case in cases] == list(range(120))
     assert Counter(case.image for case in cases).most_common(1)[0][1] == 1
@@ -91,12 +91,14 @@ def test_killed_workers_lose_and_double_no_case(portal: Portal, figure: Callable
     engine = BrightnessEngine()
     outcome = evaluate_cases(engine, list_cases(data), engine.card.threshold)
     expected = summary_of(make_report(engine, outcome, ReportSettings(engine.card.threshold, False, DEFAULT_SEED)))
-    report = portal.storage.path(report_key(evaluation_id, done.report_attempt, "report.json"))
+    report = resources.storage.path(report_key(evaluation_id, done.report_attempt, "report.json"))
     found = json.loads(report.read_text())["summary"]
     assert found | {"slices_per_second": 0} == json.loads(json.dumps(expected)) | {"slices_per_second": 0}
-    tidy(portal, older_than_s=0)
-    assert {case.map_key for case in cases} == {key for key in portal.storage.keys(older_than_s=0) if "/cases/" in key}
-    backend = "SQLite" if portal.database.is_sqlite else "PostgreSQL"
+    delete_orphans(resources, older_than_s=0)
+    assert {case.map_key for case in cases} == {
+        key for key in resources.storage.keys(older_than_s=0) if "/cases/" in key
+    }
+    backend = "SQLite" if resources.database.is_sqlite else "PostgreSQL"
     figure(
         f"evaluation on {backend}: {killed} kills of one of {WORKERS} workers after {done_at_kill} of 120 cases; each"
         " case once, figures equal to the command line's"

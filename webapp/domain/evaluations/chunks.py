@@ -21,7 +21,7 @@ from webapp.domain.evaluations.models import (
 )
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import Status
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 
 # Rows of one statement; SQLite takes 32,766 values.
 ROWS_AT_ONCE = 500
@@ -52,16 +52,18 @@ class Work:
     cases: tuple[ListedCase, ...]
 
 
-def timeout_s(portal: Portal, kind: ChunkKind) -> float:
+def timeout_s(resources: Resources, kind: ChunkKind) -> float:
     """How long a chunk of that kind may run."""
-    settings = portal.settings
+    settings = resources.settings
     return settings.job_timeout_s if kind is ChunkKind.CASES else settings.evaluation_timeout_s
 
 
-def claim(portal: Portal, chunk_id: str, worker_id: str) -> tuple[lifecycle.Claim, Work] | None:
+def claim(resources: Resources, chunk_id: str, worker_id: str) -> tuple[lifecycle.Claim, Work] | None:
     """Take a queued chunk and read what is needed for it; None where there is nothing to take."""
-    with portal.database.write() as session:
-        held = lifecycle.claim(session, EvaluationChunk, chunk_id, worker_id=worker_id, lease_s=portal.settings.lease_s)
+    with resources.database.write() as session:
+        held = lifecycle.claim(
+            session, EvaluationChunk, chunk_id, worker_id=worker_id, lease_s=resources.settings.lease_s
+        )
         if held is None:
             return None
         chunk = session.get_one(EvaluationChunk, chunk_id, options=[undefer(EvaluationChunk.cases)])
@@ -70,7 +72,7 @@ def claim(portal: Portal, chunk_id: str, worker_id: str) -> tuple[lifecycle.Clai
         cases = manifest.decode(chunk.cases or ())
         done = set(_finished(session, chunk.evaluation_id, [case.position for case in cases]))
         try:
-            folder, refusal = sources.source_folder(portal, evaluation), ""
+            folder, refusal = sources.source_folder(resources, evaluation), ""
         except FolderRefused as error:
             folder, refusal = None, error.message
         return held, Work(
@@ -85,16 +87,16 @@ def claim(portal: Portal, chunk_id: str, worker_id: str) -> tuple[lifecycle.Clai
             folder=folder,
             refusal=refusal,
             data_folder=folder / evaluation.data_folder if folder and evaluation.data_folder is not None else None,
-            boundaries=sources.boundaries(portal, evaluation),
+            boundaries=sources.boundaries(resources, evaluation),
             has_truth=bool(evaluation.has_truth),
             cases=tuple(case for case in cases if case.position not in done),
         )
 
 
-def count_checked(portal: Portal, held: lifecycle.Claim, work: Work, *, checked: int, total: int) -> None:
+def count_checked(resources: Resources, held: lifecycle.Claim, work: Work, *, checked: int, total: int) -> None:
     """Say how far the check is."""
-    with portal.database.write() as session:
-        if _renew(session, portal, held, work.kind):
+    with resources.database.write() as session:
+        if _renew(session, resources, held, work.kind):
             session.execute(
                 update(Evaluation)
                 .where(Evaluation.id == work.evaluation_id)
@@ -104,14 +106,14 @@ def count_checked(portal: Portal, held: lifecycle.Claim, work: Work, *, checked:
 
 
 def complete_check(
-    portal: Portal, held: lifecycle.Claim, work: Work, cases: Sequence[ListedCase], **facts: Any
+    resources: Resources, held: lifecycle.Claim, work: Work, cases: Sequence[ListedCase], **facts: Any
 ) -> bool:
     """Write the list of cases as chunks and what the check found; False where the lease is lost.
 
     facts: data_folder, has_truth, findings.
     """
-    size = portal.settings.evaluation_chunk
-    with portal.database.write() as session:
+    size = resources.settings.evaluation_chunk
+    with resources.database.write() as session:
         if not lifecycle.complete(session, held) or states.lock(session, work.evaluation_id) is None:
             return False
         values = {"case_count": len(cases), "checked_count": len(cases), **facts}
@@ -135,35 +137,35 @@ def complete_check(
         session.flush()
         ids = [chunk.id for chunk in chunks]
     for chunk_id in ids:
-        if not submission.announce(portal, chunk_id):
+        if not submission.announce(resources, chunk_id):
             break  # the sweeper says the rest
     return True
 
 
-def write_cases(portal: Portal, held: lifecycle.Claim, work: Work, rows: Sequence[dict[str, Any]]) -> bool:
+def write_cases(resources: Resources, held: lifecycle.Claim, work: Work, rows: Sequence[dict[str, Any]]) -> bool:
     """Write finished cases, each once; the lease is renewed with them. False where it is lost and nothing is written.
 
     rows: the columns of EvaluationCase but the evaluation's id.
     """
-    with portal.database.write() as session:
-        if not _renew(session, portal, held, work.kind):
+    with resources.database.write() as session:
+        if not _renew(session, resources, held, work.kind):
             return False
         _insert_cases(session, work.evaluation_id, rows)
         return True
 
 
-def complete_cases(portal: Portal, held: lifecycle.Claim, work: Work, *, engine: str) -> bool:
+def complete_cases(resources: Resources, held: lifecycle.Claim, work: Work, *, engine: str) -> bool:
     """End a chunk of cases; the last one queues the report. False where the lease is lost."""
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         if not lifecycle.complete(session, held, engine=engine):
             return False
         report_id = states.settle(session, work.evaluation_id)
-    _announce_report(portal, report_id)
+    _announce_report(resources, report_id)
     return True
 
 
 def complete_report(
-    portal: Portal,
+    resources: Resources,
     held: lifecycle.Claim,
     work: Work,
     *,
@@ -173,7 +175,7 @@ def complete_report(
     engine: str,
 ) -> bool:
     """End the evaluation with its report; False where the lease is lost. patients: rows of EvaluationPatient."""
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         if not lifecycle.complete(session, held):
             return False
         session.execute(delete(EvaluationPatient).where(EvaluationPatient.evaluation_id == work.evaluation_id))
@@ -191,16 +193,16 @@ def complete_report(
         )
 
 
-def fail(portal: Portal, held: lifecycle.Claim, *, code: str, message: str, is_final: bool = False) -> bool:
+def fail(resources: Resources, held: lifecycle.Claim, *, code: str, message: str, is_final: bool = False) -> bool:
     """End a chunk as failed, with what that means for its evaluation; False where the lease is lost.
 
     is_final: nothing can be evaluated, so the evaluation ends with it whatever the chunk is.
     """
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         if not lifecycle.fail(session, held, code=code, message=message):
             return False
         report_id = after_failure(session, held.id, is_final=is_final)
-    _announce_report(portal, report_id)
+    _announce_report(resources, report_id)
     return True
 
 
@@ -264,11 +266,11 @@ def _insert_cases(session: Session, evaluation_id: str, rows: Sequence[dict[str,
         session.execute(insert(EvaluationCase), values)
 
 
-def _renew(session: Session, portal: Portal, held: lifecycle.Claim, kind: ChunkKind) -> bool:
+def _renew(session: Session, resources: Resources, held: lifecycle.Claim, kind: ChunkKind) -> bool:
     """The fence before a write: it locks the chunk's row, and changes none where the lease is lost."""
-    return lifecycle.extend(session, held, lease_s=portal.settings.lease_s, timeout_s=timeout_s(portal, kind))
+    return lifecycle.extend(session, held, lease_s=resources.settings.lease_s, timeout_s=timeout_s(resources, kind))
 
 
-def _announce_report(portal: Portal, report_id: str | None) -> None:
+def _announce_report(resources: Resources, report_id: str | None) -> None:
     if report_id is not None:
-        submission.announce(portal, report_id)
+        submission.announce(resources, report_id)

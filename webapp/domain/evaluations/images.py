@@ -16,7 +16,7 @@ from ml.sandbox.decoder import DecoderError
 from ml.scans import ScanError
 from webapp.domain.errors import DecoderUnavailable, FolderRefused, NotFound, NotReady
 from webapp.domain.evaluations import cases, sources, submission
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.storage.arrays import read_group
 from webapp.domain.storage.interface import translated_errors
 
@@ -43,7 +43,7 @@ class Source:
     etag: str
 
 
-def source(portal: Portal, session: Session, evaluation_id: str, position: int, kind: str) -> Source:
+def source(resources: Resources, session: Session, evaluation_id: str, position: int, kind: str) -> Source:
     """Find a picture's arrays. Raises NotFound, NotReady (a case that failed has none)."""
     evaluation = submission.get(session, evaluation_id)
     row = cases.case(session, evaluation_id, position)
@@ -54,13 +54,13 @@ def source(portal: Portal, session: Session, evaluation_id: str, position: int, 
     image = None
     if kind in OF_SLICE and evaluation.data_folder is not None:
         with contextlib.suppress(FolderRefused):  # gone, or not allowed any more: the picture says so
-            image = sources.source_folder(portal, evaluation) / evaluation.data_folder / row.image
+            image = sources.source_folder(resources, evaluation) / evaluation.data_folder / row.image
     return Source(
         position=position,
         map_key=row.map_key,
         image=image,
         image_sha256=row.image_sha256,
-        boundaries=sources.boundaries(portal, evaluation),
+        boundaries=sources.boundaries(resources, evaluation),
         size=(row.height, row.width),
         threshold=evaluation.threshold,
         min_tumor_pixels=row.min_tumor_pixels or 0,
@@ -68,16 +68,16 @@ def source(portal: Portal, session: Session, evaluation_id: str, position: int, 
     )
 
 
-def render(portal: Portal, wanted: Source, kind: str) -> bytes:
+def render(resources: Resources, wanted: Source, kind: str) -> bytes:
     """One picture as PNG, from the cache where it is there. Raises NotFound, StorageUnavailable."""
-    return portal.pictures.get(wanted.etag, lambda: panels.encode_png(_draw(portal, wanted, kind)))
+    return resources.pictures.get(wanted.etag, lambda: panels.encode_png(_draw(resources, wanted, kind)))
 
 
-def _draw(portal: Portal, wanted: Source, kind: str) -> Image.Image:
+def _draw(resources: Resources, wanted: Source, kind: str) -> Image.Image:
     if kind == "scan":
-        return panels.scan_image(_pixels(portal, wanted))
+        return panels.scan_image(_pixels(resources, wanted))
     # The names are worker.evaluation.rows', which the web does not import.
-    q, bits = read_group(portal.storage, wanted.map_key, [f"q{wanted.position}", f"t{wanted.position}"])
+    q, bits = read_group(resources.storage, wanted.map_key, [f"q{wanted.position}", f"t{wanted.position}"])
     if q is None:
         raise NotFound("The map of this case is not there any more.")
     if kind == "heatmap":
@@ -88,26 +88,26 @@ def _draw(portal: Portal, wanted: Source, kind: str) -> Image.Image:
     if kind == "mask":
         return panels.mask_image(mask)
     if kind == "overlay":
-        return panels.overlay_image(_pixels(portal, wanted), mask)
+        return panels.overlay_image(_pixels(resources, wanted), mask)
     height, width = wanted.size
     truth = np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)
     if kind == "truth":
         return panels.mask_image(truth)
-    return error_overlay_image(_pixels(portal, wanted), truth, mask)
+    return error_overlay_image(_pixels(resources, wanted), truth, mask)
 
 
-def _pixels(portal: Portal, wanted: Source) -> np.ndarray:
+def _pixels(resources: Resources, wanted: Source) -> np.ndarray:
     """The slice, uint8 (H, W, 3), if it is still the one that was evaluated. Raises NotFound."""
     if wanted.image is None or not sources.is_inside(wanted.image, wanted.boundaries):
         raise NotFound(GONE)
-    stack = portal.storage.temporary_file()
+    stack = resources.storage.temporary_file()
     try:
         with wanted.image.open("rb") as file:
             is_same = hashlib.file_digest(file, "sha256").hexdigest() == wanted.image_sha256
         if not is_same:
             raise NotFound(GONE)
         with translated_errors():
-            portal.decoder.decode(wanted.image, stack)
+            resources.decoder.decode(wanted.image, stack)
             pixels = np.load(stack, allow_pickle=False)[0]
     except (ScanError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
         raise NotFound(GONE) from error

@@ -11,7 +11,7 @@ from pathlib import Path
 from webapp.domain.errors import FolderRefused
 from webapp.domain.evaluations.manifest import is_text
 from webapp.domain.evaluations.models import Evaluation, SourceKind
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.settings import Settings
 
 # Sub-folders that a browse shows; a data set has a folder a patient, and nobody reads thousands of lines.
@@ -96,21 +96,21 @@ def is_inside(path: Path, allowed: tuple[Path, ...]) -> bool:
     return any(real.is_relative_to(folder) for folder in allowed)
 
 
-def source_folder(portal: Portal, evaluation: Evaluation) -> Path:
+def source_folder(resources: Resources, evaluation: Evaluation) -> Path:
     """The folder that an evaluation reads now. Raises FolderRefused where it is gone or not allowed any more."""
     if evaluation.source is SourceKind.ARCHIVE:
-        folder = portal.storage.folder(evaluation.id)
+        folder = resources.storage.folder(evaluation.id)
         if not folder.is_dir():
             raise FolderRefused("The unpacked archive is gone; send it again.")
         return folder.resolve()
-    folder = resolve(portal.settings, evaluation.location)
+    folder = resolve(resources.settings, evaluation.location)
     if str(folder) != evaluation.location:
         raise FolderRefused("The folder has become a link to another one; evaluate that one.")
     return folder
 
 
-def boundaries(portal: Portal, evaluation: Evaluation) -> tuple[Path, ...]:
+def boundaries(resources: Resources, evaluation: Evaluation) -> tuple[Path, ...]:
     """The real folders that no file of an evaluation may lie outside of."""
     if evaluation.source is SourceKind.ARCHIVE:
-        return (portal.storage.folder(evaluation.id).resolve(),)
-    return roots(portal.settings)
+        return (resources.storage.folder(evaluation.id).resolve(),)
+    return roots(resources.settings)

@@ -19,7 +19,7 @@ from webapp.domain.evaluations.manifest import is_text
 from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationChunk, SourceKind
 from webapp.domain.jobs.broker import RUN_EVALUATION_CHUNK
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.scans.segmentations import checked_threshold
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import evaluation_prefix
@@ -27,7 +27,7 @@ from webapp.domain.uploads.receiving import Received
 
 LONGEST_NAME = 200
 LONGEST_WAIT_S = 30.0
-LOOK_S = 0.25
+POLL_S = 0.25
 # Threads of the web server that may stand waiting for evaluations at once, as for scans.
 MOST_WAITERS = 16
 UNPACK_TIMEOUT_S = 600.0
@@ -37,7 +37,7 @@ _waiters = threading.BoundedSemaphore(MOST_WAITERS)
 
 
 @dataclass(frozen=True)
-class Wish:
+class EvaluationOptions:
     """What a person chose for an evaluation; None: the default."""
 
     model: str | None = None
@@ -53,38 +53,40 @@ class Page:
     next_cursor: str | None
 
 
-def from_folder(portal: Portal, path: str, wish: Wish) -> str:
+def from_folder(resources: Resources, path: str, options: EvaluationOptions) -> str:
     """Queue an evaluation of a folder; its id. Raises FolderRefused, InvalidInput, StorageFull."""
-    folder = sources.resolve(portal.settings, path)
-    portal.storage.check()
-    return _queue(portal, new_id(), wish, SourceKind.FOLDER, str(folder), folder.name)
+    folder = sources.resolve(resources.settings, path)
+    resources.storage.check()
+    return _queue(resources, new_id(), options, SourceKind.FOLDER, str(folder), folder.name)
 
 
-def from_archive(portal: Portal, upload: Received, wish: Wish) -> str:
+def from_archive(resources: Resources, upload: Received, options: EvaluationOptions) -> str:
     """Unpack an uploaded zip and queue its evaluation; its id. The zip itself is not kept.
 
     Raises UploadRejected, InvalidInput, StorageFull, StorageUnavailable; nothing is left behind then.
     """
-    _checked(portal, wish)
-    settings, evaluation_id = portal.settings, new_id()
-    folder = portal.storage.make_folder(evaluation_id)
+    _checked(resources, options)
+    settings, evaluation_id = resources.settings, new_id()
+    folder = resources.storage.make_folder(evaluation_id)
     try:
         limits = ArchiveLimits(settings.max_archive_files, settings.max_upload_bytes, settings.max_unpacked_bytes)
         with translated_errors():
             unpack_archive(upload.path, folder, limits, UNPACK_TIMEOUT_S)
         # Folders first, then the row, as with uploads.
-        return _queue(portal, evaluation_id, wish, SourceKind.ARCHIVE, upload.filename, PurePath(upload.filename).stem)
+        return _queue(
+            resources, evaluation_id, options, SourceKind.ARCHIVE, upload.filename, PurePath(upload.filename).stem
+        )
     except ArchiveError as error:
-        portal.storage.delete_folder(evaluation_id)
+        resources.storage.delete_folder(evaluation_id)
         raise UploadRejected(error.code, error.message) from error
     except BaseException:
-        portal.storage.delete_folder(evaluation_id)
+        resources.storage.delete_folder(evaluation_id)
         raise
 
 
-def announce(portal: Portal, chunk_id: str) -> bool:
+def announce(resources: Resources, chunk_id: str) -> bool:
     """Hint a worker at a committed chunk; False where the broker is away."""
-    return portal.queue.hint(RUN_EVALUATION_CHUNK, chunk_id)
+    return resources.queue.hint(RUN_EVALUATION_CHUNK, chunk_id)
 
 
 def get(session: Session, evaluation_id: str) -> Evaluation:
@@ -109,30 +111,30 @@ def page(session: Session, *, limit: int, cursor: str = "") -> Page:
     return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
 
 
-def wait(portal: Portal, evaluation_id: str, seconds: float) -> None:
+def wait(resources: Resources, evaluation_id: str, seconds: float) -> None:
     """Come back when the evaluation has ended, at the latest after `seconds`. Raises NotFound."""
     if not _waiters.acquire(blocking=False):
         return
     try:
         deadline = time.monotonic() + min(seconds, LONGEST_WAIT_S)
-        while _is_open(portal, evaluation_id) and (left := deadline - time.monotonic()) > 0:
-            time.sleep(min(LOOK_S, left))
+        while _is_open(resources, evaluation_id) and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(POLL_S, left))
     finally:
         _waiters.release()
 
 
-def cancel(portal: Portal, evaluation_id: str) -> None:
+def cancel(resources: Resources, evaluation_id: str) -> None:
     """End an open evaluation; finished cases stay. Raises NotFound, WrongState."""
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         states.cancel(session, evaluation_id)
 
 
-def delete(portal: Portal, evaluation_id: str) -> None:
+def delete(resources: Resources, evaluation_id: str) -> None:
     """Delete an evaluation with its cases, maps, report and unpacked files; a tombstone stays. Raises NotFound.
 
     A worker in the middle of a chunk finds its row gone, and what it has is discarded.
     """
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         session.execute(delete_rows(EvaluationChunk).where(EvaluationChunk.evaluation_id == evaluation_id))
         gone = session.scalar(delete_rows(Evaluation).where(Evaluation.id == evaluation_id).returning(Evaluation.id))
         if gone is None:
@@ -140,29 +142,36 @@ def delete(portal: Portal, evaluation_id: str) -> None:
         session.add(Tombstone(id=evaluation_id, kind="evaluation"))
     # Rows first: the sweeper removes what cannot be removed now.
     try:
-        remove_files(portal, evaluation_id)
+        remove_files(resources, evaluation_id)
     finally:
-        portal.pictures.forget(evaluation_id)
-        portal.database.forget_deleted()
+        resources.pictures.forget(evaluation_id)
+        resources.database.forget_deleted()
 
 
-def remove_files(portal: Portal, evaluation_id: str) -> None:
+def remove_files(resources: Resources, evaluation_id: str) -> None:
     """Everything that storage has of an evaluation. Raises StorageUnavailable."""
-    portal.storage.delete(evaluation_prefix(evaluation_id))
-    portal.storage.delete_folder(evaluation_id)
+    resources.storage.delete(evaluation_prefix(evaluation_id))
+    resources.storage.delete_folder(evaluation_id)
 
 
-def _checked(portal: Portal, wish: Wish) -> None:
+def _checked(resources: Resources, options: EvaluationOptions) -> None:
     """Raises InvalidInput before an archive is unpacked for nothing."""
-    checked_threshold(wish.threshold, portal.catalog.card(wish.model).threshold)
+    checked_threshold(options.threshold, resources.catalog.card(options.model).threshold)
 
 
-def _queue(portal: Portal, evaluation_id: str, wish: Wish, source: SourceKind, location: str, default_name: str) -> str:
-    card = portal.catalog.card(wish.model)
-    name = " ".join((wish.name or "").split())[:LONGEST_NAME] or default_name[:LONGEST_NAME] or "data set"
+def _queue(
+    resources: Resources,
+    evaluation_id: str,
+    options: EvaluationOptions,
+    source: SourceKind,
+    location: str,
+    default_name: str,
+) -> str:
+    card = resources.catalog.card(options.model)
+    name = " ".join((options.name or "").split())[:LONGEST_NAME] or default_name[:LONGEST_NAME] or "data set"
     if "\0" in name or not is_text(name):
         raise InvalidInput("A name is plain text; leave out what is none.")
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         session.add(
             Evaluation(
                 id=evaluation_id,
@@ -171,7 +180,7 @@ def _queue(portal: Portal, evaluation_id: str, wish: Wish, source: SourceKind, l
                 location=location,
                 model=card.name,
                 model_version=card.version,
-                threshold=checked_threshold(wish.threshold, card.threshold),
+                threshold=checked_threshold(options.threshold, card.threshold),
                 min_tumor_pixels=card.min_tumor_pixels,
                 status=Status.QUEUED,
             )
@@ -181,12 +190,12 @@ def _queue(portal: Portal, evaluation_id: str, wish: Wish, source: SourceKind, l
         session.add(chunk)
         session.flush()
         chunk_id = chunk.id
-    announce(portal, chunk_id)
+    announce(resources, chunk_id)
     return evaluation_id
 
 
-def _is_open(portal: Portal, evaluation_id: str) -> bool:
-    with portal.database.read() as session:
+def _is_open(resources: Resources, evaluation_id: str) -> bool:
+    with resources.database.read() as session:
         status = session.scalar(select(Evaluation.status).where(Evaluation.id == evaluation_id))
     if status is None:
         raise NotFound("There is no such evaluation.")

@@ -5,15 +5,15 @@ from sqlalchemy.orm import Session
 
 from webapp.domain.database.clock import database_now
 from webapp.domain.jobs.models import WorkerPresence
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 
 # A row this old belongs to no process that could come back.
 FORGOTTEN_S = 3600.0
 
 
-def announce(portal: Portal, worker_id: str, *, engine: str, model: str) -> None:
+def announce(resources: Resources, worker_id: str, *, engine: str, model: str) -> None:
     """Say that a worker is there and ready: its model is loaded and has run once."""
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         row = session.get(WorkerPresence, worker_id)
         if row is None:
             session.add(WorkerPresence(id=worker_id, engine=engine, model=model))
@@ -22,9 +22,9 @@ def announce(portal: Portal, worker_id: str, *, engine: str, model: str) -> None
         session.execute(delete(WorkerPresence).where(WorkerPresence.seen_at < database_now(-FORGOTTEN_S)))
 
 
-def withdraw(portal: Portal, worker_id: str) -> None:
+def withdraw(resources: Resources, worker_id: str) -> None:
     """Say that a worker is gone."""
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         session.execute(delete(WorkerPresence).where(WorkerPresence.id == worker_id))
 
 

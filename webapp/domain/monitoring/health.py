@@ -4,54 +4,54 @@ from collections.abc import Callable
 
 from webapp.domain.errors import PortalError
 from webapp.domain.jobs import workers
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 
 OK = "ok"
 
 
-def readiness(portal: Portal) -> dict[str, str]:
+def readiness(resources: Resources) -> dict[str, str]:
     """For each part `ok`, or one sentence that says what is wrong."""
-    checks: dict[str, Callable[[Portal], str]] = {
+    checks: dict[str, Callable[[Resources], str]] = {
         "database": _database,
         "broker": _broker,
         "storage": _storage,
         "model": _model,
         "worker": _worker,
     }
-    return {name: _said(check, portal) for name, check in checks.items()}
+    return {name: _said(check, resources) for name, check in checks.items()}
 
 
-def has_worker(portal: Portal) -> bool:
+def has_worker(resources: Resources) -> bool:
     """Whether a worker lives; False where the database cannot say."""
-    return _said(_worker, portal) == OK
+    return _said(_worker, resources) == OK
 
 
-def _said(check: Callable[[Portal], str], portal: Portal) -> str:
+def _said(check: Callable[[Resources], str], resources: Resources) -> str:
     try:
-        return check(portal)
+        return check(resources)
     except PortalError as error:
         return error.message
 
 
-def _database(portal: Portal) -> str:
-    portal.database.ping()
+def _database(resources: Resources) -> str:
+    resources.database.ping()
     return OK
 
 
-def _broker(portal: Portal) -> str:
-    return OK if portal.queue.is_reachable() else "The broker does not answer; queued jobs wait."
+def _broker(resources: Resources) -> str:
+    return OK if resources.queue.is_reachable() else "The broker does not answer; queued jobs wait."
 
 
-def _storage(portal: Portal) -> str:
-    portal.storage.check()
+def _storage(resources: Resources) -> str:
+    resources.storage.check()
     return OK
 
 
-def _model(portal: Portal) -> str:
-    return portal.catalog.default_problem() or OK
+def _model(resources: Resources) -> str:
+    return resources.catalog.default_problem() or OK
 
 
-def _worker(portal: Portal) -> str:
-    with portal.database.read() as session:
-        count = workers.live_workers(session, portal.settings.lease_s)
+def _worker(resources: Resources) -> str:
+    with resources.database.read() as session:
+        count = workers.live_workers(session, resources.settings.lease_s)
     return OK if count else "No worker is running; queued jobs wait."

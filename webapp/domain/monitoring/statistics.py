@@ -10,7 +10,7 @@ from webapp.domain.database.clock import database_now
 from webapp.domain.evaluations.models import EvaluationChunk
 from webapp.domain.jobs import workers
 from webapp.domain.jobs.models import Status
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Segmentation
 
@@ -32,9 +32,9 @@ class Statistics:
     stage_seconds: dict[tuple[str, str], float]
 
 
-def read(portal: Portal) -> Statistics:
+def read(resources: Resources) -> Statistics:
     """Ask the database. Raises DatabaseUnavailable."""
-    with portal.database.read() as session:
+    with resources.database.read() as session:
         oldest, now = session.execute(
             select(func.min(Segmentation.created_at), database_now()).where(Segmentation.status == Status.QUEUED)
         ).one()
@@ -61,7 +61,7 @@ def read(portal: Portal) -> Statistics:
             chunks_by_status={status.value: chunks.get(status, 0) for status in Status},
             queue_age_s=max(0.0, (now - oldest).total_seconds()) if oldest is not None else 0.0,
             stuck_jobs=stuck,
-            live_workers=workers.live_workers(session, portal.settings.lease_s),
+            live_workers=workers.live_workers(session, resources.settings.lease_s),
             stage_seconds=_quantiles(timings),
         )
 

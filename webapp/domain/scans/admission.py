@@ -10,7 +10,7 @@ from ml.sandbox.decoder import Decoded, DecoderError
 from ml.scans import ScanError
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import DecoderUnavailable, UploadRejected
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Scan
 from webapp.domain.storage.interface import translated_errors
@@ -27,40 +27,40 @@ class Accepted:
 
 
 def admit(
-    portal: Portal, upload: Received, *, model: str | None, threshold: float | None, origin: str = "upload"
+    resources: Resources, upload: Received, *, model: str | None, threshold: float | None, origin: str = "upload"
 ) -> Accepted:
     """Decode, store, and queue. Raises UploadRejected, InvalidInput, StorageFull, StorageUnavailable.
 
     Nothing is left behind where it raises.
     """
-    card = portal.catalog.card(model)
+    card = resources.catalog.card(model)
     wanted = segmentations.checked_threshold(threshold, card.threshold)
-    stack = portal.storage.temporary_file()
+    stack = resources.storage.temporary_file()
     scan_id = new_id()
     try:
-        decoded = _decode(portal, upload.path, stack)
+        decoded = _decode(resources, upload.path, stack)
         # Files first, then the row: a crash between the two leaves a file that the sweeper removes, never a row
         # without its file.
-        portal.storage.put(upload.path, original_key(scan_id))
-        portal.storage.put(stack, stack_key(scan_id))
-        with portal.database.write() as session:
+        resources.storage.put(upload.path, original_key(scan_id))
+        resources.storage.put(stack, stack_key(scan_id))
+        with resources.database.write() as session:
             session.add(_scan_row(scan_id, upload, decoded, origin))
             session.flush()
             segmentation = segmentations.add(session, scan_id, model=card.name, version=card.version, threshold=wanted)
             accepted = Accepted(scan_id, segmentation.id)
     except BaseException:
-        portal.storage.delete(scan_prefix(scan_id))
+        resources.storage.delete(scan_prefix(scan_id))
         raise
     finally:
         stack.unlink(missing_ok=True)
-    segmentations.announce(portal, accepted.segmentation_id)
+    segmentations.announce(resources, accepted.segmentation_id)
     return accepted
 
 
-def _decode(portal: Portal, source: Path, stack: Path) -> Decoded:
+def _decode(resources: Resources, source: Path, stack: Path) -> Decoded:
     with translated_errors():  # the stack may find no room
         try:
-            return portal.decoder.decode(source, stack)
+            return resources.decoder.decode(source, stack)
         except ScanError as error:
             raise UploadRejected(error.code, error.message) from error
         except DecoderError as error:

@@ -12,7 +12,7 @@ import numpy as np
 from ml.masks import tumor_mask
 from ml.rendering import panels
 from webapp.domain.errors import NotFound
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.storage.arrays import read_array
@@ -64,20 +64,20 @@ def default_slice(scan: Scan, row: Segmentation | None) -> int:
     return int(best["index"])
 
 
-def render(portal: Portal, wanted: Source, kind: str) -> bytes:
+def render(resources: Resources, wanted: Source, kind: str) -> bytes:
     """One picture as PNG, from the cache where it is there. Raises StorageUnavailable."""
-    return portal.pictures.get(wanted.etag, lambda: _render(portal, wanted, kind))
+    return resources.pictures.get(wanted.etag, lambda: _render(resources, wanted, kind))
 
 
-def _render(portal: Portal, wanted: Source, kind: str) -> bytes:
-    pixels = np.asarray(read_array(portal.storage, stack_key(wanted.scan_id))[wanted.slice_index])  # (H, W, 3)
+def _render(resources: Resources, wanted: Source, kind: str) -> bytes:
+    pixels = np.asarray(read_array(resources.storage, stack_key(wanted.scan_id))[wanted.slice_index])  # (H, W, 3)
     if kind == "scan":
         return panels.encode_png(panels.scan_image(pixels))
     height, width, _ = pixels.shape
     if wanted.map_key is None:
         q = np.zeros((height, width), dtype=np.uint8)
     else:
-        q = np.asarray(read_array(portal.storage, wanted.map_key)[wanted.slice_index])  # (H, W)
+        q = np.asarray(read_array(resources.storage, wanted.map_key)[wanted.slice_index])  # (H, W)
     mask = tumor_mask(q[None], wanted.threshold, wanted.min_tumor_pixels)[0]
     images = {
         "panels": lambda: panels.panels_image(pixels, q, mask, wanted.caption),
@@ -90,19 +90,19 @@ def _render(portal: Portal, wanted: Source, kind: str) -> bytes:
     return panels.encode_png(images[kind]())
 
 
-def archive(portal: Portal, scan: Scan, row: Segmentation, described: dict[str, Any]) -> bytes:
+def archive(resources: Resources, scan: Scan, row: Segmentation, described: dict[str, Any]) -> bytes:
     """A zip with every slice's pictures, mask and map, and the result as JSON."""
     buffer = io.BytesIO()
     # PNG is compressed already; storing keeps the archive quick to make.
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file:
         file.writestr("result.json", json.dumps(described, indent=2))
         file.writestr("README.txt", "Research use only. Not for diagnosis.\n")
-        for name, data in _pictures(portal, scan, row):
+        for name, data in _pictures(resources, scan, row):
             file.writestr(name, data)
     return buffer.getvalue()
 
 
-def _pictures(portal: Portal, scan: Scan, row: Segmentation) -> Iterator[tuple[str, bytes]]:
+def _pictures(resources: Resources, scan: Scan, row: Segmentation) -> Iterator[tuple[str, bytes]]:
     for index in range(scan.slice_count):
         for kind in KINDS:
             if kind == "thumbnail":
@@ -110,7 +110,7 @@ def _pictures(portal: Portal, scan: Scan, row: Segmentation) -> Iterator[tuple[s
             wanted = Source(
                 scan.id, index, row.map_key, row.threshold, row.min_tumor_pixels or 0, "", _caption(scan, row, index)
             )
-            yield f"{kind}/slice_{index:04d}.png", _render(portal, wanted, kind)
+            yield f"{kind}/slice_{index:04d}.png", _render(resources, wanted, kind)
 
 
 def _has_result(scan: Scan) -> bool:

@@ -11,14 +11,14 @@ from webapp.domain.database.orm import is_id
 from webapp.domain.database.tombstones import Tombstone
 from webapp.domain.errors import NotFound
 from webapp.domain.jobs.models import OPEN_STATUSES
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.storage.keys import scan_prefix
 
 LONGEST_WAIT_S = 30.0
 # A result takes some 50 ms on a CPU: looked for often at first, ever less often later. One look is one indexed row.
-FIRST_LOOK_S = 0.005
-LONGEST_LOOK_S = 0.25
+FIRST_POLL_S = 0.005
+LONGEST_POLL_S = 0.25
 # Threads of the web server that may stand waiting at once; a wait beyond that is answered at once with the state.
 MOST_WAITERS = 48
 
@@ -53,7 +53,7 @@ def neighbors(session: Session, scan: Scan) -> tuple[str | None, str | None]:
     return newer, older
 
 
-def wait(portal: Portal, scan_id: str, seconds: float) -> None:
+def wait(resources: Resources, scan_id: str, seconds: float) -> None:
     """Come back when no run of the scan is open any more, at the latest after `seconds`. Raises NotFound.
 
     The row is asked, and not the broker: a wait ends rightly whatever happened to a message.
@@ -62,33 +62,33 @@ def wait(portal: Portal, scan_id: str, seconds: float) -> None:
         return
     try:
         deadline = time.monotonic() + min(seconds, LONGEST_WAIT_S)
-        pause = FIRST_LOOK_S
-        while _is_open(portal, scan_id) and (left := deadline - time.monotonic()) > 0:
+        pause = FIRST_POLL_S
+        while _is_open(resources, scan_id) and (left := deadline - time.monotonic()) > 0:
             time.sleep(min(pause, left))
-            pause = min(pause * 1.2, LONGEST_LOOK_S)
+            pause = min(pause * 1.2, LONGEST_POLL_S)
     finally:
         _waiters.release()
 
 
-def delete(portal: Portal, scan_id: str) -> None:
+def delete(resources: Resources, scan_id: str) -> None:
     """Delete a scan with its runs, maps, pictures and original; a tombstone without content stays. Raises NotFound.
 
     A run in progress finds its row gone, and its result is discarded.
     """
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         if session.scalar(delete_rows(Scan).where(Scan.id == scan_id).returning(Scan.id)) is None:
             raise NotFound("There is no such scan.")
         session.add(Tombstone(id=scan_id, kind="scan"))
     # Rows first: where the files cannot be removed now, the sweeper finds them without a row and removes them.
     try:
-        portal.storage.delete(scan_prefix(scan_id))
+        resources.storage.delete(scan_prefix(scan_id))
     finally:
-        portal.pictures.forget(scan_id)
-        portal.database.forget_deleted()
+        resources.pictures.forget(scan_id)
+        resources.database.forget_deleted()
 
 
-def _is_open(portal: Portal, scan_id: str) -> bool:
-    with portal.database.read() as session:
+def _is_open(resources: Resources, scan_id: str) -> bool:
+    with resources.database.read() as session:
         row = session.execute(
             select(Scan.id, Segmentation.status)
             .outerjoin(Segmentation, (Segmentation.scan_id == Scan.id) & Segmentation.status.in_(OPEN_STATUSES))

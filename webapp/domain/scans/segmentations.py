@@ -12,7 +12,7 @@ from webapp.domain.errors import InvalidInput, NotFound, NotReady
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.broker import RUN_SEGMENTATION
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.scans.models import Scan, Segmentation, Verdict
 
 
@@ -48,25 +48,25 @@ def add(session: Session, scan_id: str, *, model: str, version: str | None, thre
     return segmentation
 
 
-def announce(portal: Portal, segmentation_id: str) -> bool:
+def announce(resources: Resources, segmentation_id: str) -> bool:
     """Hint a worker at a committed row; False where the broker is away."""
-    return portal.queue.hint(RUN_SEGMENTATION, segmentation_id)
+    return resources.queue.hint(RUN_SEGMENTATION, segmentation_id)
 
 
-def request(portal: Portal, scan_id: str, *, model: str | None, threshold: float | None) -> str:
+def request(resources: Resources, scan_id: str, *, model: str | None, threshold: float | None) -> str:
     """Run a scan again with another model, or save another threshold of a stored map. Returns the new run's id.
 
     Where the same run is open already, that one is returned: a double click makes one job. Raises NotFound,
     InvalidInput.
     """
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         scan = session.get(Scan, scan_id)
         if scan is None:
             raise NotFound("There is no such scan.")
         shown = session.get(Segmentation, scan.shown_id) if scan.shown_id else None
-        card = portal.catalog.card(model or (shown.model if shown else None))
+        card = resources.catalog.card(model or (shown.model if shown else None))
         wanted = checked_threshold(threshold, card.threshold)
-        twin = session.scalar(
+        duplicate = session.scalar(
             select(Segmentation.id).where(
                 Segmentation.scan_id == scan_id,
                 Segmentation.model == card.name,
@@ -74,14 +74,14 @@ def request(portal: Portal, scan_id: str, *, model: str | None, threshold: float
                 Segmentation.status.in_(OPEN_STATUSES),
             )
         )
-        if twin is not None:
-            return twin
+        if duplicate is not None:
+            return duplicate
         segmentation = add(session, scan_id, model=card.name, version=card.version, threshold=wanted)
         # Only a change of the threshold asks for the stored map; an explicit model means: run it.
         if model is None and shown is not None and shown.map_key is not None and shown.model_version == card.version:
             segmentation.map_of_id = shown.map_of_id or shown.id
         segmentation_id = segmentation.id
-    announce(portal, segmentation_id)
+    announce(resources, segmentation_id)
     return segmentation_id
 
 
@@ -94,11 +94,11 @@ def checked_threshold(threshold: float | None, default: float) -> float:
     return float(threshold)
 
 
-def claim(portal: Portal, segmentation_id: str, worker_id: str) -> tuple[lifecycle.Claim, Work] | None:
+def claim(resources: Resources, segmentation_id: str, worker_id: str) -> tuple[lifecycle.Claim, Work] | None:
     """Take a queued segmentation and read what is needed to run it; None where there is nothing to take."""
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         held = lifecycle.claim(
-            session, Segmentation, segmentation_id, worker_id=worker_id, lease_s=portal.settings.lease_s
+            session, Segmentation, segmentation_id, worker_id=worker_id, lease_s=resources.settings.lease_s
         )
         if held is None:
             return None
@@ -119,14 +119,14 @@ def claim(portal: Portal, segmentation_id: str, worker_id: str) -> tuple[lifecyc
         )
 
 
-def complete(portal: Portal, held: lifecycle.Claim, measures: Measures, **facts: Any) -> bool:
+def complete(resources: Resources, held: lifecycle.Claim, measures: Measures, **facts: Any) -> bool:
     """Write a run's result under its lease; False where the lease was lost and nothing was written.
 
     `facts`: engine, map_key, min_tumor_pixels, timings_ms, warnings.
     """
     slices = [asdict(item) for item in measures.slices]
     values = {name: getattr(measures, name) for name in _MEASURED}
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         is_written = lifecycle.complete(
             session, held, verdict=Verdict(measures.verdict), slices=slices, **values, **facts
         )
@@ -136,17 +136,17 @@ def complete(portal: Portal, held: lifecycle.Claim, measures: Measures, **facts:
         return is_written
 
 
-def cancel(portal: Portal, segmentation_id: str) -> None:
+def cancel(resources: Resources, segmentation_id: str) -> None:
     """End an open segmentation. Raises NotFound, WrongState."""
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         lifecycle.cancel(session, Segmentation, segmentation_id)
 
 
-def retry(portal: Portal, segmentation_id: str) -> None:
+def retry(resources: Resources, segmentation_id: str) -> None:
     """Queue a failed or cancelled segmentation again. Raises NotFound, WrongState."""
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         lifecycle.retry(session, Segmentation, segmentation_id)
-    announce(portal, segmentation_id)
+    announce(resources, segmentation_id)
 
 
 def runs(session: Session, scan_id: str) -> list[Segmentation]:

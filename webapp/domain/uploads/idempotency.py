@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from webapp.domain.database.clock import database_now
 from webapp.domain.errors import KeyInUse, KeyReused
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.uploads.models import IdempotencyKey
 
 # Long enough for every retry of a client; the published habit of payment APIs.
@@ -22,7 +22,7 @@ ABANDONED_S = 120.0
 
 
 def once(
-    portal: Portal, *, scope: str, key: str | None, body_sha256: str, work: Callable[[], dict[str, Any]]
+    resources: Resources, *, scope: str, key: str | None, body_sha256: str, work: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
     """Do `work` and keep its answer under the key, or give the first answer again. Without a key it is just done.
 
@@ -32,30 +32,30 @@ def once(
     if key is None:
         return work()
     row_id = hashlib.sha256(f"{scope}\n{key}".encode()).hexdigest()
-    known = _reserve(portal, row_id, body_sha256)
+    known = _reserve(resources, row_id, body_sha256)
     if known is not None:
         return known
     try:
         answer = work()
     except BaseException:
-        with portal.database.write() as session:
+        with resources.database.write() as session:
             session.execute(delete(IdempotencyKey).where(IdempotencyKey.id == row_id))
         raise
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         session.execute(update(IdempotencyKey).where(IdempotencyKey.id == row_id).values(answer=answer))
     return answer
 
 
-def forget_old(portal: Portal) -> None:
+def forget_old(resources: Resources) -> None:
     """Delete keys past their time; the sweeper's work."""
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < database_now(-KEPT_S)))
 
 
-def _reserve(portal: Portal, row_id: str, body_sha256: str) -> dict[str, Any] | None:
+def _reserve(resources: Resources, row_id: str, body_sha256: str) -> dict[str, Any] | None:
     """Take the key: None where it is ours now, else the answer it had."""
     try:
-        with portal.database.write() as session:
+        with resources.database.write() as session:
             is_over = (IdempotencyKey.created_at < database_now(-KEPT_S)) | (
                 IdempotencyKey.answer.is_(None) & (IdempotencyKey.created_at < database_now(-ABANDONED_S))
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from webapp.domain.errors import UploadRejected
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.storage.interface import translated_errors
 
 CHUNK_BYTES = 1_048_576
@@ -30,13 +30,13 @@ class Received:
 
 
 @contextmanager
-def received(portal: Portal, stream: BinaryIO, filename: str, *, is_archive: bool = False) -> Iterator[Received]:
+def received(resources: Resources, stream: BinaryIO, filename: str, *, is_archive: bool = False) -> Iterator[Received]:
     """Copy a client's stream to a temporary file, which is gone after the block unless it was stored.
 
     is_archive: an evaluation's zip, which has a limit of its own. Raises UploadRejected (no name, empty, over the
     limit), StorageFull, StorageUnavailable.
     """
-    settings = portal.settings
+    settings = resources.settings
     most, setting = (
         (settings.max_archive_bytes, "GLIOSCOPE_MAX_ARCHIVE_MB")
         if is_archive
@@ -44,8 +44,8 @@ def received(portal: Portal, stream: BinaryIO, filename: str, *, is_archive: boo
     )
     name = display_name(filename)
     # The request has been spooled already, so an archive's true size is known: mostly far below its large limit.
-    portal.storage.check(_size_of(stream) if is_archive else most)
-    path = portal.storage.temporary_file()
+    resources.storage.check(_size_of(stream) if is_archive else most)
+    path = resources.storage.temporary_file()
     try:
         digest, size = hashlib.sha256(), 0
         # The stream is a file of ours by now, and closing writes what is buffered: every fault here is the disk's.

@@ -18,17 +18,17 @@ from webapp.domain.errors import (
     StorageUnavailable,
     UploadRejected,
 )
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.storage.local import LocalStorage
 from webapp.domain.uploads import receiving
 
 
-def nothing_is_left(portal: Portal) -> bool:
-    with portal.database.read() as session:
+def nothing_is_left(resources: Resources) -> bool:
+    with resources.database.read() as session:
         rows = sum(session.scalar(select(func.count()).select_from(table)) for table in (Scan, Segmentation))
-    return rows == 0 and not [path for path in Path(portal.settings.storage).rglob("*") if path.is_file()]
+    return rows == 0 and not [path for path in Path(resources.settings.storage).rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_name_of_nothing_is_refused(given: str) -> None:
     assert (caught.value.code, caught.value.status) == ("no_name", 400)
 
 
-def _disk_full_at_put(portal: Portal, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def _disk_full_at_put(resources: Resources, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     put, calls = LocalStorage.put, []
 
     def fail(self, source, key):
@@ -94,12 +94,12 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_at_any_step_leaves_nothing(portal: Portal, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_fault_at_any_step_leaves_nothing(resources: Resources, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     set_up, expected = FAULTS[name]
-    set_up(portal, monkeypatch)
+    set_up(resources, monkeypatch)
     with pytest.raises(expected):
-        upload(portal)
-    assert nothing_is_left(portal)
+        upload(resources)
+    assert nothing_is_left(resources)
 
 
 class FullDisk(io.FileIO):
@@ -111,37 +111,37 @@ class FullDisk(io.FileIO):
 
 @pytest.mark.parametrize("size", [100, 3_000_000])
 def test_a_disk_that_is_full_while_the_upload_is_copied(
-    portal: Portal, monkeypatch: pytest.MonkeyPatch, size: int
+    resources: Resources, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr(Path, "open", lambda self, mode: io.BufferedWriter(FullDisk(str(self), "w")))
-    with pytest.raises(StorageFull), receiving.received(portal, io.BytesIO(bytes(size)), "x.png"):
+    with pytest.raises(StorageFull), receiving.received(resources, io.BytesIO(bytes(size)), "x.png"):
         pass
     monkeypatch.undo()
-    assert nothing_is_left(portal)
+    assert nothing_is_left(resources)
 
 
 @pytest.mark.parametrize("error", [StorageFull("full."), StorageUnavailable("away.")])
 def test_no_room_is_said_before_the_upload_is_copied(
-    portal: Portal, monkeypatch: pytest.MonkeyPatch, error: PortalError
+    resources: Resources, monkeypatch: pytest.MonkeyPatch, error: PortalError
 ) -> None:
     def check(self, needed_bytes=0):
-        assert needed_bytes == portal.settings.max_upload_bytes
+        assert needed_bytes == resources.settings.max_upload_bytes
         raise error
 
     monkeypatch.setattr(LocalStorage, "check", check)
     with pytest.raises(type(error)):
-        upload(portal)
-    assert nothing_is_left(portal)
+        upload(resources)
+    assert nothing_is_left(resources)
 
 
-def test_the_hint_is_sent_after_the_commit(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hint_is_sent_after_the_commit(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
     def hint(_task: str, segmentation_id: str) -> bool:
-        with portal.database.read() as session:
+        with resources.database.read() as session:
             seen.append(session.get(Segmentation, segmentation_id) is not None)
         return True
 
-    monkeypatch.setattr(portal.queue, "hint", hint)
-    upload(portal, png_bytes())
+    monkeypatch.setattr(resources.queue, "hint", hint)
+    upload(resources, png_bytes())
     assert seen == [True]

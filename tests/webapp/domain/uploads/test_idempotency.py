@@ -7,10 +7,10 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from tests.support.resources import png_bytes
-from tests.webapp.clients import NOTHING, SCANS, finished, portal_of, send, traces
+from tests.webapp.clients import NOTHING, SCANS, finished, resources_of, send, traces
 from webapp.domain.database.clock import database_now
 from webapp.domain.errors import KeyInUse
-from webapp.domain.resources import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.uploads import idempotency
 from webapp.domain.uploads.models import IdempotencyKey
 
@@ -39,16 +39,16 @@ def test_another_request_under_the_key_is_422(any_app: Flask, name: str, data: b
 
 
 def test_a_key_whose_request_still_runs_is_409(any_app: Flask) -> None:
-    client, portal = any_app.test_client(), portal_of(any_app)
+    client, resources = any_app.test_client(), resources_of(any_app)
     entered, release, first = threading.Event(), threading.Event(), []
-    decode = portal.decoder.decode
+    decode = resources.decoder.decode
 
     def slow(source, stack):
         entered.set()
         release.wait(20)
         return decode(source, stack)
 
-    portal.decoder.decode = slow
+    resources.decoder.decode = slow
     try:
         thread = threading.Thread(target=lambda: first.append(send(client, ("a.png", png_bytes()), headers=KEY)))
         thread.start()
@@ -57,7 +57,7 @@ def test_a_key_whose_request_still_runs_is_409(any_app: Flask) -> None:
     finally:
         release.set()
         thread.join()
-        del portal.decoder.decode
+        del resources.decoder.decode
     assert (response.status_code, response.json["code"]) == (409, "idempotency_key_in_use")
     assert first[0].status_code == 202
     assert traces(any_app).scans == 1
@@ -99,12 +99,12 @@ def test_the_answer_of_a_key_whose_scan_was_deleted_is_empty(any_app: Flask) -> 
 
 def test_kept_rows_hold_no_name_and_no_key(any_app: Flask) -> None:
     send(any_app.test_client(), ("Canary^Patient.png", png_bytes()), ("Canary.pdf", b"%PDF-1.7 none"), headers=KEY)
-    with portal_of(any_app).database.read() as session:
+    with resources_of(any_app).database.read() as session:
         kept = repr(session.execute(select(IdempotencyKey.__table__)).all())
     assert "Canary" not in kept and KEY["Idempotency-Key"] not in kept
 
 
-def test_two_at_once_do_the_work_once(portal: Portal) -> None:
+def test_two_at_once_do_the_work_once(resources: Resources) -> None:
     barrier, done, refused = threading.Barrier(8), [], []
 
     def work() -> dict[str, int]:
@@ -114,7 +114,7 @@ def test_two_at_once_do_the_work_once(portal: Portal) -> None:
     def call() -> None:
         barrier.wait()
         try:
-            idempotency.once(portal, scope="s", key="k", body_sha256="0" * 64, work=work)
+            idempotency.once(resources, scope="s", key="k", body_sha256="0" * 64, work=work)
         except KeyInUse:
             refused.append(1)
 
@@ -127,17 +127,17 @@ def test_two_at_once_do_the_work_once(portal: Portal) -> None:
 
 
 @pytest.mark.parametrize(("age_s", "has_answer"), [(idempotency.ABANDONED_S, False), (idempotency.KEPT_S, True)])
-def test_an_abandoned_or_old_key_is_free_again(portal: Portal, age_s: float, has_answer: bool) -> None:
+def test_an_abandoned_or_old_key_is_free_again(resources: Resources, age_s: float, has_answer: bool) -> None:
     def once() -> dict[str, int]:
-        return idempotency.once(portal, scope="s", key="k", body_sha256="0" * 64, work=lambda: {"n": 1})
+        return idempotency.once(resources, scope="s", key="k", body_sha256="0" * 64, work=lambda: {"n": 1})
 
     once()
     answer = {"n": 0} if has_answer else None
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         session.execute(update(IdempotencyKey).values(answer=answer, created_at=database_now(-age_s - 1)))
     assert once() == {"n": 1}
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         session.execute(update(IdempotencyKey).values(created_at=database_now(-idempotency.KEPT_S - 1)))
-    idempotency.forget_old(portal)
-    with portal.database.read() as session:
+    idempotency.forget_old(resources)
+    with resources.database.read() as session:
         assert session.execute(select(IdempotencyKey.id)).all() == []
