@@ -62,7 +62,7 @@ def add_scans(database: Database, scans: int, seed: int = 1) -> None:
         with database.write() as session:
             session.execute(insert(Scan), rows)
             session.execute(insert(Segmentation), runs + repeated)
-            shown = [{"id": row["id"], "shown_id": run["id"]} for row, run in zip(rows, runs, strict=True)]
+            shown = [{"id": row["id"], "displayed_id": run["id"]} for row, run in zip(rows, runs, strict=True)]
             session.execute(update(Scan), shown)
 
 

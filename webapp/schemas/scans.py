@@ -25,7 +25,7 @@ WARNING_MESSAGES = {
 
 def scan_json(session: Session, scan: Scan, shown: Segmentation | None = None) -> dict[str, Any]:
     """A scan with the run to show (by default its own)."""
-    run = shown if shown is not None else scan.shown
+    run = shown if shown is not None else scan.displayed
     return {
         "id": scan.id,
         "filename": scan.filename,

@@ -46,6 +46,9 @@ class JobColumns(StateColumns):
     attempt: Mapped[int] = mapped_column(default=0)
     # The attempts that were spent before a person asked for a retry.
     attempts_before: Mapped[int] = mapped_column(default=0)
+    # How often a fault of the machine (a full disk) has put the job back into the queue, and until when it waits there.
+    releases: Mapped[int] = mapped_column(default=0, server_default="0")
+    not_before: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
     worker_id: Mapped[str | None] = mapped_column(String(64))
 

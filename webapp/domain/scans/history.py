@@ -86,7 +86,7 @@ def page(session: Session, wanted: HistoryFilter) -> HistoryPage:
     limit = min(max(wanted.limit, 1), LARGEST_LIMIT)
     # Sorted by a result, scans without one have no place: an inner join and a condition leave them out.
     is_outer = not (sort.is_of_run or wanted.is_of_run)
-    statement = select(Scan).join(Scan.shown, isouter=is_outer).options(contains_eager(Scan.shown))
+    statement = select(Scan).join(Scan.displayed, isouter=is_outer).options(contains_eager(Scan.displayed))
     if sort.is_of_run:
         statement = statement.where(sort.column.is_not(None))
     if wanted.q:
@@ -147,7 +147,7 @@ def _after(sort: Sort, keys: tuple[Any, Any], cursor: tuple[Any, str]) -> Column
 
 
 def _encode_cursor(sort: Sort, last: Scan) -> str:
-    row: Any = last.shown if sort.is_of_run else last
+    row: Any = last.displayed if sort.is_of_run else last
     value = getattr(row, sort.column.key)
     text = json.dumps(
         [sort.value, value.isoformat() if isinstance(value, datetime) else value, row.id], ensure_ascii=False

@@ -114,7 +114,7 @@ def _pictures(resources: Resources, scan: Scan, row: Segmentation) -> Iterator[t
 
 
 def _has_result(scan: Scan) -> bool:
-    return scan.shown is not None and scan.shown.map_key is not None
+    return scan.displayed is not None and scan.displayed.map_key is not None
 
 
 def _caption(scan: Scan, row: Segmentation, index: int) -> str:

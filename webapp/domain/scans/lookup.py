@@ -27,7 +27,7 @@ _waiters = threading.BoundedSemaphore(MOST_WAITERS)
 
 def get(session: Session, scan_id: str) -> Scan:
     """A scan with its shown run loaded. Raises NotFound."""
-    scan = session.scalar(select(Scan).where(Scan.id == scan_id).options(joinedload(Scan.shown)))
+    scan = session.scalar(select(Scan).where(Scan.id == scan_id).options(joinedload(Scan.displayed)))
     if scan is None:
         raise NotFound("There is no such scan.")
     return scan
@@ -36,7 +36,7 @@ def get(session: Session, scan_id: str) -> Scan:
 def run(session: Session, scan: Scan, segmentation_id: str | None) -> Segmentation | None:
     """The run that is asked for, by default the shown one. Raises NotFound for a run of another scan."""
     if segmentation_id is None:
-        return scan.shown
+        return scan.displayed
     row = session.get(Segmentation, segmentation_id) if is_id(segmentation_id) else None
     if row is None or row.scan_id != scan.id:
         raise NotFound("There is no such segmentation of this scan.")

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
@@ -48,13 +48,16 @@ class Scan(Base):
     bytes: Mapped[int] = mapped_column(BigInteger)
     warnings: Mapped[list[str]] = mapped_column(JSON)
     # The run that the history and the result page show: the newest that succeeded, else the newest.
-    shown_id: Mapped[str | None] = mapped_column(
-        ForeignKey("segmentations.id", use_alter=True, ondelete="SET NULL"), unique=True
+    displayed_id: Mapped[str | None] = mapped_column(
+        ForeignKey("segmentations.id", name="fk_scans_shown_id_segmentations", use_alter=True, ondelete="SET NULL")
     )
 
-    shown: Mapped["Segmentation | None"] = relationship(foreign_keys=[shown_id], lazy="raise", post_update=True)
+    displayed: Mapped["Segmentation | None"] = relationship(foreign_keys=[displayed_id], lazy="raise", post_update=True)
 
     __table_args__ = (
+        # This one and the foreign key keep the names under which they were made, before the column was renamed: SQLite
+        # renames a constraint only by copying the table.
+        UniqueConstraint("displayed_id", name="uq_scans_shown_id"),
         Index("ix_scans_created_at_id", "created_at", "id"),
         Index("ix_scans_sort_name_id", "sort_name", "id"),
         # A search for a name reads this alone.

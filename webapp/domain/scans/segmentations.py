@@ -44,7 +44,7 @@ def add(session: Session, scan_id: str, *, model: str, version: str | None, thre
     )
     session.add(segmentation)
     session.flush()
-    refresh_shown(session, scan_id)
+    refresh_displayed(session, scan_id)
     return segmentation
 
 
@@ -63,7 +63,7 @@ def request(resources: Resources, scan_id: str, *, model: str | None, threshold:
         scan = session.get(Scan, scan_id)
         if scan is None:
             raise NotFound("There is no such scan.")
-        shown = session.get(Segmentation, scan.shown_id) if scan.shown_id else None
+        shown = session.get(Segmentation, scan.displayed_id) if scan.displayed_id else None
         card = resources.catalog.card(model or (shown.model if shown else None))
         wanted = checked_threshold(threshold, card.threshold)
         duplicate = session.scalar(
@@ -132,7 +132,7 @@ def complete(resources: Resources, held: lifecycle.Claim, measures: Measures, **
         )
         if is_written:
             scan_id = session.scalar(select(Segmentation.scan_id).where(Segmentation.id == held.id))
-            refresh_shown(session, str(scan_id))
+            refresh_displayed(session, str(scan_id))
         return is_written
 
 
@@ -162,7 +162,7 @@ def runs(session: Session, scan_id: str) -> list[Segmentation]:
 
 def finished(session: Session, scan: Scan, segmentation_id: str | None) -> Segmentation:
     """The succeeded run whose pictures are asked for; the shown one by default. Raises NotFound, NotReady."""
-    wanted = segmentation_id or scan.shown_id
+    wanted = segmentation_id or scan.displayed_id
     row = session.get(Segmentation, wanted) if is_id(wanted) else None
     if segmentation_id is not None and (row is None or row.scan_id != scan.id):
         raise NotFound("There is no such segmentation of this scan.")
@@ -172,7 +172,7 @@ def finished(session: Session, scan: Scan, segmentation_id: str | None) -> Segme
     return row
 
 
-def refresh_shown(session: Session, scan_id: str) -> None:
+def refresh_displayed(session: Session, scan_id: str) -> None:
     """Point the scan at the run to show: the newest that succeeded, else the newest."""
     newest = (
         select(Segmentation.id)
@@ -185,7 +185,7 @@ def refresh_shown(session: Session, scan_id: str) -> None:
     session.execute(
         update(Scan)
         .where(Scan.id == scan_id)
-        .values(shown_id=newest.scalar_subquery())
+        .values(displayed_id=newest.scalar_subquery())
         .execution_options(synchronize_session=False)
     )
 

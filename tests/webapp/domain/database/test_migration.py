@@ -8,10 +8,13 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
 from webapp.domain.database.engine import Database
 from webapp.domain.database.migration import alembic_config
 from webapp.domain.database.orm import Base
+from webapp.domain.scans import segmentations
+from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.settings import PROJECT_ROOT
 
 
@@ -43,3 +46,22 @@ def test_another_database_is_refused_by_name(url: str, tmp_path) -> None:
 
     with pytest.raises(SettingsError, match="DATABASE_URL"):
         make_settings(tmp_path, DATABASE_URL=url)
+
+
+def test_the_displayed_run_keeps_its_scan_through_a_downgrade(database_url: str) -> None:
+    database = Database(database_url)
+    with database.write() as session:
+        scan = Scan(
+            filename="a.png", format="png", width=1, height=1, slice_count=1, sha256="0" * 64, bytes=1, warnings=[]
+        )
+        session.add(scan)
+        session.flush()
+        run_id = segmentations.add(session, scan.id, model="m", version=None, threshold=0.5).id
+    command.downgrade(alembic_config(database_url), "0004")
+    with database.engine.connect() as connection:
+        assert connection.execute(text("SELECT shown_id FROM scans")).scalar() == run_id
+    command.upgrade(alembic_config(database_url), "head")
+    with database.read() as session:
+        assert session.get_one(Scan, scan.id).displayed_id == run_id
+        assert session.get_one(Segmentation, run_id).releases == 0
+    database.dispose()

@@ -196,7 +196,7 @@ def test_a_scan_shows_the_newest_success_else_the_newest_run(resources: Resource
 
     def shown() -> str | None:
         with resources.database.read() as session:
-            return session.get_one(Scan, scan_id).shown_id
+            return session.get_one(Scan, scan_id).displayed_id
 
     assert shown() == first
     complete(resources, take(resources, first))

@@ -64,7 +64,7 @@ def test_pages_hold_every_scan_once_in_order(scans: Resources, sort: str, limit:
 @pytest.mark.parametrize("wanted", [{"verdict": Verdict.NO_TUMOR}, {"model": "model-1"}, {"status": Status.QUEUED}])
 def test_filtered_pages_hold_what_the_unfiltered_order_holds(scans: Resources, sort: str, wanted: dict) -> None:
     name, value = next(iter(wanted.items()))
-    expected = [scan.id for scan in listed(scans, sort=sort) if getattr(scan.shown, name) == value]
+    expected = [scan.id for scan in listed(scans, sort=sort) if getattr(scan.displayed, name) == value]
     paged, cursor = [], ""
     while cursor is not None:
         with scans.database.read() as session:
@@ -75,9 +75,9 @@ def test_filtered_pages_hold_what_the_unfiltered_order_holds(scans: Resources, s
 
 
 def test_filters_narrow_what_is_listed(scans: Resources) -> None:
-    assert {scan.shown.verdict for scan in listed(scans, verdict=Verdict.NO_TUMOR)} == {Verdict.NO_TUMOR}
+    assert {scan.displayed.verdict for scan in listed(scans, verdict=Verdict.NO_TUMOR)} == {Verdict.NO_TUMOR}
     assert len(listed(scans, status=Status.QUEUED)) == 8
-    assert {scan.shown.model for scan in listed(scans, model="model-1")} == {"model-1"}
+    assert {scan.displayed.model for scan in listed(scans, model="model-1")} == {"model-1"}
     assert len(listed(scans, from_date=DAY.date(), to_date=DAY.date())) == 8
     assert listed(scans, to_date=(DAY - timedelta(days=1)).date()) == []
 
