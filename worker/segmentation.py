@@ -97,7 +97,7 @@ def _predict(runtime: Runtime, held: lifecycle.Claim, work: Work, heartbeat: Hea
     key = map_key(work.scan_id, held.id, held.attempt)
     heartbeat.check()
     write_array(resources.storage, key, found.q)
-    return Prediction(found.q, key, engine.name, engine.card, infer_ms, warnings_of(found.is_unlike))
+    return Prediction(found.q, key, engine.name, engine.card, infer_ms, warnings_of(found.is_out_of_distribution))
 
 
 def _infer_stack(engine: Engine, pixels: np.ndarray, heartbeat: Heartbeat, at_once: int) -> Inference:
@@ -109,9 +109,9 @@ def _infer_stack(engine: Engine, pixels: np.ndarray, heartbeat: Heartbeat, at_on
         part = slice(start, start + at_once)
         found = engine.infer(np.ascontiguousarray(pixels[part]))
         q[part] = found.q
-        if found.is_unlike is not None:
-            checked.append(found.is_unlike)
-    return Inference(q, is_unlike=np.concatenate(checked) if checked else None)
+        if found.is_out_of_distribution is not None:
+            checked.append(found.is_out_of_distribution)
+    return Inference(q, is_out_of_distribution=np.concatenate(checked) if checked else None)
 
 
 def _complete(resources: Resources, held: lifecycle.Claim, work: Work, prediction: Prediction, started: float) -> None:

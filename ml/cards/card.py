@@ -24,7 +24,7 @@ CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
 INT8_GRAPH_FILE = "int8.xml"
 INT8_WEIGHTS_FILE = "int8.bin"
-FAMILIARITY_FILE = "familiarity.npz"
+OOD_FILE = "familiarity.npz"
 
 # The name is a folder's name and a part of a URL: nothing in it needs escaping or can leave the directory.
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -130,7 +130,7 @@ class TemperatureScaling:
 
 
 @dataclass(frozen=True)
-class FamiliarityFacts:
+class OodFacts:
     """The input check (ml.ood.detector): its limit, the shares (0 to 1) that it warns about, and how well it separates.
 
     auroc, warned_others: validation slices against images that are no brains, drawn by ml.synthetic.negatives.
@@ -187,7 +187,7 @@ class Card:
     training: Training = field(default_factory=Training)
     metrics: tuple[Metric, ...] = ()
     temperature: TemperatureScaling | None = None
-    familiarity: FamiliarityFacts | None = None
+    familiarity: OodFacts | None = None
     parity: Mapping[str, Parity] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     licence: str | None = None

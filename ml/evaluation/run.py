@@ -42,13 +42,13 @@ class Outcome:
 class CaseResult:
     """One case's result and the arrays behind it, None where there are none. q: uint8 (H, W); truth: bool (H, W).
 
-    is_unlike: what the input check says of the slice, None without a check.
+    is_out_of_distribution: what the input check says of the slice, None without a check.
     """
 
     result: Score | Prediction | Failure
     q: np.ndarray | None = None
     truth: np.ndarray | None = None
-    is_unlike: bool | None = None
+    is_out_of_distribution: bool | None = None
 
 
 def evaluate_cases(
@@ -148,11 +148,14 @@ def _judge_group(
     engine: Engine, group: list[LoadedCase], found: Inference, threshold: float, seconds: float
 ) -> list[CaseResult]:
     masks = mask_of(found.q, engine.card, threshold)
-    unlike = [None] * len(group) if found.is_unlike is None else found.is_unlike.tolist()
+    flags = found.is_out_of_distribution
+    unlike = [None] * len(group) if flags is None else flags.tolist()
     return [_judge(item, *rest, seconds) for item, *rest in zip(group, found.q, masks, unlike, strict=True)]
 
 
-def _judge(item: LoadedCase, q: np.ndarray, mask: np.ndarray, is_unlike: bool | None, seconds: float) -> CaseResult:
+def _judge(
+    item: LoadedCase, q: np.ndarray, mask: np.ndarray, is_out_of_distribution: bool | None, seconds: float
+) -> CaseResult:
     if item.truth is None:
-        return CaseResult(predict_slice(item.case, q, mask, seconds), q, is_unlike=is_unlike)
-    return CaseResult(score_slice(item.case, item.truth, q, mask, seconds), q, item.truth, is_unlike)
+        return CaseResult(predict_slice(item.case, q, mask, seconds), q, is_out_of_distribution=is_out_of_distribution)
+    return CaseResult(score_slice(item.case, item.truth, q, mask, seconds), q, item.truth, is_out_of_distribution)

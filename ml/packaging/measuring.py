@@ -18,7 +18,7 @@ from ml.engines.flair_only import FlairOnlyEngine
 from ml.engines.flip_tta import FlipTtaEngine
 from ml.engines.openvino import OpenVinoEngine
 from ml.engines.torch import HALF, TorchEngine, default_device
-from ml.ood.detector import load_familiarity, save_familiarity
+from ml.ood.detector import load_detector, save_detector
 from ml.packaging.card_metrics import HEADLINE_NAMES, VARIANT_NAMES, measure_model
 from ml.packaging.ood_fit import fit
 from ml.packaging.package_writer import write_card
@@ -93,14 +93,14 @@ def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, cal
         parity = compare_engines(OpenVinoEngine(folder), reference, compared)
         logger.info("%s: %s", parity, "they are served" if parity.is_close else "whole slices are served")
         card = cropped if parity.is_close else replace(card, crops=())
-    card = _add_familiarity(folder, write_card(folder, card), split, calibration)
+    card = _add_detector(folder, write_card(folder, card), split, calibration)
     logger.info("Comparing int8 with torch fp32 on %d slices", len(compared))
-    statistics = load_familiarity(folder, card)
-    reference = TorchEngine(network, card, device="cpu", familiarity=statistics)
+    detector = load_detector(folder, card)
+    reference = TorchEngine(network, card, device="cpu", detector=detector)
     parity = {"int8": compare_engines(OpenVinoEngine(folder), reference, compared)}
     if default_device() == "cuda":
         logger.info("Comparing half precision on the GPU with torch fp32 on %d slices", len(compared))
-        half = TorchEngine(network, card, device="cuda", familiarity=statistics, is_half=True)
+        half = TorchEngine(network, card, device="cuda", detector=detector, is_half=True)
         parity[HALF] = compare_engines(half, reference, compared)
     return write_card(folder, replace(card, parity=parity))
 
@@ -133,12 +133,12 @@ def check_is_whole(cases: Sequence[Case], patients: Sequence[str]) -> None:
         )
 
 
-def _add_familiarity(folder: Path, card: Card, split: Split, calibration: Calibration) -> Card:
+def _add_detector(folder: Path, card: Card, split: Split, calibration: Calibration) -> Card:
     """The statistics of the input check; the package goes without where there are too few slices for any."""
     logger.info("Fitting the input check")
     fitted = fit(OpenVinoEngine(folder), split.calibration, split.parity, calibration.seed, calibration.other_images)
     if fitted is None:
         return card
-    familiarity, facts = fitted
-    save_familiarity(familiarity, folder)
+    detector, facts = fitted
+    save_detector(detector, folder)
     return write_card(folder, replace(card, familiarity=facts))

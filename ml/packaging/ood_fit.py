@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ml.cards.card import FamiliarityFacts, PackageError
+from ml.cards.card import OodFacts, PackageError
 from ml.datasets import Case
 from ml.engines import Engine
 from ml.engines.flair_only import FlairOnlyEngine
 from ml.metrics.verdicts import roc
-from ml.ood.detector import Familiarity, choose_limit, fit_familiarity, is_plain
+from ml.ood.detector import OodDetector, choose_limit, fit_detector, is_plain
 from ml.synthetic.negatives import COUNT, draw_non_brains
 
 # Of the training patients, drawn with the seed; each third one is shown as a grey scan, too.
@@ -29,7 +29,7 @@ METHOD = (
 
 def fit(
     engine: Engine, training: Sequence[Case], validation: Sequence[Case], seed: int, other_images: int = COUNT
-) -> tuple[Familiarity, FamiliarityFacts] | None:
+) -> tuple[OodDetector, OodFacts] | None:
     """Statistics and what the card says of them; None where there are too few slices to fit any.
 
     `engine`: of a package with features. Raises DatasetError and EngineError.
@@ -42,7 +42,7 @@ def fit(
     if axes < 1:
         return None
     judged, judged_grey = _features(engine, validation), _features(grey, validation)
-    found = fit_familiarity(np.concatenate(features), axes)
+    found = fit_detector(np.concatenate(features), axes)
     found = choose_limit(found, np.concatenate([judged, judged_grey]), WARNED_SHARE)
     strange = list(draw_non_brains(other_images))
     others = np.concatenate([engine.infer(image.pixels[None]).features for image in strange])
@@ -50,13 +50,13 @@ def fit(
     distances, far = found.distances(judged), found.distances(others)
     warned = (far > found.limit) | is_empty
     kinds = sorted({image.kind for image in strange})
-    facts = FamiliarityFacts(
+    facts = OodFacts(
         method=METHOD.format(axes=axes),
         limit=round(found.limit, 4),
         training_slices=sum(map(len, features)),
         validation_slices=len(judged),
         warned_share=_share(distances > found.limit),
-        warned_share_grey=_share(found.is_unlike(judged_grey)),
+        warned_share_grey=_share(found.is_out_of_distribution(judged_grey)),
         other_images=len(strange),
         auroc=round(_auroc(distances, np.where(is_empty, np.inf, far)), 4),
         warned_others=_share(warned),

@@ -17,9 +17,9 @@ from torch import nn
 
 from ml.cards.card import (
     CARD_FILE,
-    FAMILIARITY_FILE,
     INT8_GRAPH_FILE,
     INT8_WEIGHTS_FILE,
+    OOD_FILE,
     WEIGHTS_FILE,
     Card,
     PackageError,
@@ -62,11 +62,7 @@ def write_weights(network: nn.Module, path: Path) -> None:
 
 def write_card(folder: Path, card: Card) -> Card:
     """Write the card with the files that are there now, and return it."""
-    names = (
-        name
-        for name in (WEIGHTS_FILE, INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, FAMILIARITY_FILE)
-        if (folder / name).is_file()
-    )
+    names = (name for name in (WEIGHTS_FILE, INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, OOD_FILE) if (folder / name).is_file())
     files = {name: PackageFile(sha256_of(folder / name), (folder / name).stat().st_size) for name in names}
     card = replace(card, files=files)
     (folder / CARD_FILE).write_text(json.dumps(card.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

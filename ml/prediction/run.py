@@ -110,7 +110,7 @@ def _predict(engine: Engine, source: Source, folder: Path, threshold: float, dec
     finally:
         stack.unlink(missing_ok=True)
     found = engine.infer(pixels)
-    q, warnings = found.q, " ".join(warnings_of(found.is_unlike))
+    q, warnings = found.q, " ".join(warnings_of(found.is_out_of_distribution))
     smallest = min_pixels_on_grid(engine.card.min_tumor_pixels, engine.card.input.size, *q.shape[1:])
     masks = tumor_mask(q, threshold, smallest)
     rows = []

@@ -40,7 +40,7 @@ class BrightnessEngine:
         if self.failures:
             raise self.failures.pop(0)
         is_unlike = None if self.is_unlike is None else np.array([self.is_unlike.pop(0) for _ in pixels])
-        return Inference(pixels[..., 0].copy(), is_unlike=is_unlike)
+        return Inference(pixels[..., 0].copy(), is_out_of_distribution=is_unlike)
 
 
 @pytest.fixture

@@ -59,7 +59,11 @@ def case_row(listed: ListedCase, judged: CaseResult, map_key: str | None, card: 
         height, width = judged.q.shape
         smallest = min_pixels_on_grid(card.min_tumor_pixels, card.input.size, height, width)
         row |= {"height": height, "width": width, "min_tumor_pixels": smallest, "map_key": map_key}
-    row |= {"max_probability": result.max_probability, "seconds": result.seconds, "is_unlike": judged.is_unlike}
+    row |= {
+        "max_probability": result.max_probability,
+        "seconds": result.seconds,
+        "is_unlike": judged.is_out_of_distribution,
+    }
     if isinstance(result, Prediction):
         found = result.predicted_pixels > 0
         outcome = CaseOutcome.TUMOR_DETECTED if found else CaseOutcome.NO_TUMOR

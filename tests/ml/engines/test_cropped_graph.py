@@ -48,7 +48,7 @@ def test_a_crop_is_answered_as_the_whole_slice_is(engines, brain, top, left):
     assert abs(int((cropped.q > 127).sum()) - int((whole.q > 127).sum())) < 10
     # The input check sees the same means.
     np.testing.assert_allclose(cropped.features, whole.features, atol=0.1 * whole.features.std())
-    assert np.array_equal(cropped.is_unlike, whole.is_unlike)
+    assert np.array_equal(cropped.is_out_of_distribution, whole.is_out_of_distribution)
 
 
 def test_places_put_a_crop_among_the_black_and_take_it_out_again():

@@ -15,7 +15,7 @@ from ml.engines import EngineError, load_engine
 from ml.engines.flair_only import FlairOnlyEngine
 from ml.engines.flip_tta import FlipTtaEngine
 from ml.engines.openvino import openvino_core
-from ml.ood.detector import load_familiarity, save_familiarity
+from ml.ood.detector import load_detector, save_detector
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -67,7 +67,7 @@ def test_inference_has_the_same_map_and_the_features_of_each_slice(engines, kind
     stack = np.concatenate([slices] * 12)
     found = engines[kind].infer(stack)
     assert np.array_equal(found.q, engines[kind].probability_map(stack))
-    assert (found.features.shape[0], found.features.dtype, found.is_unlike.dtype) == (36, np.float32, bool)
+    assert (found.features.shape[0], found.features.dtype, found.is_out_of_distribution.dtype) == (36, np.float32, bool)
     for index in range(3):
         alone = engines[kind].infer(slices[index : index + 1]).features[0]
         np.testing.assert_allclose(found.features[index::3], np.repeat(alone[None], 12, axis=0), rtol=1e-3, atol=1e-4)
@@ -83,7 +83,7 @@ def test_empty_slices_are_unlike_whatever_their_features(engines, kind):
     pixels = np.zeros((3, 64, 64, 3), dtype=np.uint8)
     pixels[1] = 255
     pixels[2] = 10, 90, 30
-    assert engines[kind].infer(pixels).is_unlike.all()
+    assert engines[kind].infer(pixels).is_out_of_distribution.all()
 
 
 def test_flips_and_grey_are_checked_by_the_features_of_what_the_network_sees(engines, slices):
@@ -104,7 +104,7 @@ def test_package_without_statistics_serves_without_the_check(copy, kind, slices,
     (copy / "card.json").write_text(json.dumps(card))
     (copy / "familiarity.npz").unlink()
     found = load_engine(copy, kind).infer(slices)
-    assert found.is_unlike is None
+    assert found.is_out_of_distribution is None
     assert np.array_equal(found.q, engines[kind].probability_map(slices))
 
 
@@ -122,13 +122,13 @@ def test_package_of_an_older_version_without_features_serves(copy, slices, engin
         card["files"][name] = {"sha256": sha256_of(copy / name), "bytes": (copy / name).stat().st_size}
     (copy / "card.json").write_text(json.dumps(card))
     found = load_engine(copy, "openvino").infer(slices)
-    assert (found.features, found.is_unlike) == (None, None)
+    assert (found.features, found.is_out_of_distribution) == (None, None)
     assert np.abs(found.q.astype(int) - engines["openvino"].probability_map(slices)).max() <= 1
 
 
 def test_statistics_of_another_network_are_refused(copy):
-    found = load_familiarity(copy, load_card(copy))
-    save_familiarity(replace(found, center=found.center[:-1], scale=found.scale[:-1], axes=found.axes[:, :-1]), copy)
+    found = load_detector(copy, load_card(copy))
+    save_detector(replace(found, center=found.center[:-1], scale=found.scale[:-1], axes=found.axes[:, :-1]), copy)
     card = json.loads((copy / "card.json").read_text())
     path = copy / "familiarity.npz"
     card["files"]["familiarity.npz"] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}

@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ml.cards.card import FAMILIARITY_FILE, PackageFile, PackageFileError, sha256_of
+from ml.cards.card import OOD_FILE, PackageFile, PackageFileError, sha256_of
 from ml.ood.detector import (
     UNLIKE,
     choose_limit,
-    fit_familiarity,
+    fit_detector,
     is_plain,
-    load_familiarity,
-    save_familiarity,
+    load_detector,
+    save_detector,
     warnings_of,
 )
 from tests.ml.evaluation.conftest import CARD
@@ -33,7 +33,7 @@ def draw_features(count, seed, off=0.0):
 
 @pytest.fixture(scope="module")
 def fitted():
-    return choose_limit(fit_familiarity(draw_features(500, 1), AXES), draw_features(400, 2), 0.01)
+    return choose_limit(fit_detector(draw_features(500, 1), AXES), draw_features(400, 2), 0.01)
 
 
 def test_distance_is_two_on_average_over_what_was_fitted_and_about_so_over_its_like(fitted):
@@ -48,20 +48,20 @@ def test_distance_grows_along_the_axes_with_the_square_of_the_deviation(fitted):
 
 def test_at_most_the_share_of_the_slices_it_was_chosen_on_is_beyond_the_limit(fitted):
     chosen_on = draw_features(400, 2)
-    assert fitted.is_unlike(chosen_on).sum() == 4
+    assert fitted.is_out_of_distribution(chosen_on).sum() == 4
     few = choose_limit(fitted, chosen_on[:50], 0.01)
-    assert not few.is_unlike(chosen_on[:50]).any()
+    assert not few.is_out_of_distribution(chosen_on[:50]).any()
 
 
 def test_what_lies_off_the_axes_is_unlike_though_each_feature_is_in_its_range(fitted):
-    assert fitted.is_unlike(draw_features(100, 4, off=1.0)).all()
-    assert fitted.is_unlike(draw_features(100, 5)).mean() < 0.05
+    assert fitted.is_out_of_distribution(draw_features(100, 4, off=1.0)).all()
+    assert fitted.is_out_of_distribution(draw_features(100, 5)).mean() < 0.05
 
 
 def test_feature_that_never_varied_counts_when_it_does():
     still = draw_features(200, 6)
     still[:, 7] = 4.0
-    found = fit_familiarity(still, AXES)
+    found = fit_detector(still, AXES)
     moved = still[:1].copy()
     moved[:, 7] = 400.0
     assert found.distances(moved)[0] > 10 * found.distances(still[:1])[0]
@@ -70,12 +70,12 @@ def test_feature_that_never_varied_counts_when_it_does():
 @pytest.mark.parametrize("features", [np.ones((50, 8), np.float32), draw_features(5, 7)], ids=["constant", "too few"])
 def test_slices_that_give_no_statistics_are_an_error(features):
     with pytest.raises(ValueError, match="axes of variation"):
-        fit_familiarity(features, AXES)
+        fit_detector(features, AXES)
 
 
 def test_negative_features_are_taken(fitted):
     features = np.random.default_rng(8).standard_normal((100, 12)).astype(np.float32)
-    assert np.isfinite(fit_familiarity(features, 3).distances(-features)).all()
+    assert np.isfinite(fit_detector(features, 3).distances(-features)).all()
 
 
 def test_empty_slices_are_plain_and_a_dim_brain_is_not():
@@ -87,23 +87,23 @@ def test_empty_slices_are_plain_and_a_dim_brain_is_not():
 
 
 @pytest.mark.parametrize(
-    ("is_unlike", "codes"),
+    ("is_out_of_distribution", "codes"),
     [(None, ()), ([True], (UNLIKE,)), ([False], ()), ([True, False], ()), ([True, True, False], (UNLIKE,))],
 )
-def test_scan_is_warned_about_when_more_than_half_of_its_slices_are_unlike(is_unlike, codes):
-    assert warnings_of(None if is_unlike is None else np.array(is_unlike)) == codes
+def test_scan_is_warned_about_when_more_than_half_of_its_slices_are_unlike(is_out_of_distribution, codes):
+    assert warnings_of(None if is_out_of_distribution is None else np.array(is_out_of_distribution)) == codes
 
 
 def card_with(folder, content):
     """A card that pins `content` as the file that is written into the folder."""
-    (folder / FAMILIARITY_FILE).write_bytes(content)
-    pinned = PackageFile(sha256_of(folder / FAMILIARITY_FILE), len(content))
-    return replace(CARD, files={FAMILIARITY_FILE: pinned})
+    (folder / OOD_FILE).write_bytes(content)
+    pinned = PackageFile(sha256_of(folder / OOD_FILE), len(content))
+    return replace(CARD, files={OOD_FILE: pinned})
 
 
 def test_statistics_come_back_from_their_file(fitted, tmp_path):
-    save_familiarity(fitted, tmp_path)
-    found = load_familiarity(tmp_path, card_with(tmp_path, (tmp_path / FAMILIARITY_FILE).read_bytes()))
+    save_detector(fitted, tmp_path)
+    found = load_detector(tmp_path, card_with(tmp_path, (tmp_path / OOD_FILE).read_bytes()))
     assert found is not None
     features = draw_features(50, 10)
     np.testing.assert_allclose(found.distances(features), fitted.distances(features), rtol=1e-3)
@@ -133,13 +133,13 @@ SOUND = {"center": np.zeros(3), "scale": np.ones(3), "axes": np.eye(3)[:2], "spr
 )
 def test_file_without_sound_statistics_is_refused_by_name(tmp_path, content):
     with pytest.raises(PackageFileError, match=r"familiarity\.npz"):
-        load_familiarity(tmp_path, card_with(tmp_path, content))
+        load_detector(tmp_path, card_with(tmp_path, content))
 
 
 def test_changed_file_is_refused_and_one_that_the_card_does_not_list_is_not_read(tmp_path):
     card = card_with(tmp_path, npz(**SOUND, limit=1.0))
-    assert load_familiarity(tmp_path, card).feature_count == 3
-    (tmp_path / FAMILIARITY_FILE).write_bytes(npz(**SOUND, limit=9.0))
+    assert load_detector(tmp_path, card).feature_count == 3
+    (tmp_path / OOD_FILE).write_bytes(npz(**SOUND, limit=9.0))
     with pytest.raises(PackageFileError, match=r"familiarity\.npz"):
-        load_familiarity(tmp_path, card)
-    assert load_familiarity(tmp_path, CARD) is None
+        load_detector(tmp_path, card)
+    assert load_detector(tmp_path, CARD) is None
