@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.file_checks import FileCheck
+from ml.digests import sha256_of
 
 
 def digest_of(folder: Path, cases: Sequence[Case], observations: Sequence[FileCheck] | None = None) -> str:
@@ -32,8 +33,7 @@ def digest_of(folder: Path, cases: Sequence[Case], observations: Sequence[FileCh
 def _add(digest: "hashlib._Hash", folder: Path, path: Path, sha256: str | None) -> None:
     try:
         if sha256 is None:
-            with path.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = sha256_of(path)
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error.strerror}); replace or remove it.") from error
     digest.update(f"{path.relative_to(folder).as_posix()}\n{sha256}\n".encode(errors="surrogateescape"))

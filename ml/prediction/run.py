@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ml.datasets.case import IMAGE_SUFFIXES, DatasetError
+from ml.datasets.case import DatasetError
+from ml.datasets.file_names import IMAGE_SUFFIXES
 from ml.engines import Engine
 from ml.masks import Measures, measure, min_pixels_on_grid, tumor_mask
 from ml.ood.detector import warnings_of

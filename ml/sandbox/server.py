@@ -1,9 +1,9 @@
-"""The decode server: a small process that has loaded the readers and forks one child for each decode.
+"""The fork server: a small process that has loaded an entry and forks one child for each connection.
 
-`python -m ml.sandbox.server CONTROL_FD OPTIONS_JSON`, started by `ml.sandbox.decoder.Decoder` for single files and by
-`ml.datasets.case_reader` for the cases of a data set. It never looks at a file or
-a request itself: it gets one byte and one socket a decode, and hands the socket to the child. It reaps the child,
-writes how it ended as the last line of that socket, and ends with its children when the other side of CONTROL_FD goes.
+`python -m ml.sandbox.server CONTROL_FD ENTRY LIMITS_JSON`, started by `ml.sandbox.launcher`. ENTRY is a module with
+`answer(request) -> (line, bytes)`; importing it loads all that its children need. The server never looks at a file or
+a request itself: it gets one byte and one socket a child, and hands the socket to the child. It reaps the child, writes
+how it ended as the last line of that socket, and ends with its children when the other side of CONTROL_FD closes.
 
 One thread, no multiprocessing: multiprocessing's forkserver imports the parent's __main__ again, which may be gunicorn.
 """
@@ -17,63 +17,33 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 from importlib import import_module
 from types import FrameType
 
-from ml.sandbox.entries.decode import ChildOptions
-
-# What the formats of `ml.scans.formats` need, and the codecs that imagecodecs would load one by one in each child.
-_PRELOADED = (
-    "numpy",
-    "PIL.Image",
-    "tifffile",
-    "imagecodecs",
-    "ml.scans.readers.pillow",
-    "ml.scans.readers.tiff.reader",
-)
-_PRELOADED_CODECS = ("imcd", "shared", "png", "zlib", "deflate", "lzw", "jpeg8")
+from ml.sandbox.child import Answer, ChildLimits, run_child
 
 
 def main(arguments: list[str]) -> None:
     """Serve until the control socket is closed."""
-    options = ChildOptions(**json.loads(arguments[1]))
-    # A terminal's Ctrl-C is for the process that owns us; it closes the socket when it is ready.
+    descriptor, entry, limits = arguments
+    # A terminal's Ctrl-C is for the owner, which closes the control socket when it is ready.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with socket.socket(fileno=int(arguments[0])) as control:
-        _preload()
-        module, _, function = options.entry.partition(":")
-        DecodeServer(control, options, getattr(import_module(module), function)).serve()
+    with socket.socket(fileno=int(descriptor)) as control:
+        answer: Answer = import_module(entry).answer
+        # Keeps the pages of all that was imported shared between server and children.
+        gc.collect()
+        gc.freeze()
+        ForkServer(control, answer, ChildLimits(**json.loads(limits))).serve()
 
 
-def _preload() -> None:
-    for name in _PRELOADED:
-        import_module(name)
-    for name in _PRELOADED_CODECS:
-        with contextlib.suppress(ImportError):  # not in every build of imagecodecs; then the child finds out
-            import_module(f"imagecodecs._{name}")
-    import PIL.Image
-
-    PIL.Image.preinit()
-    import_module("PIL.WebPImagePlugin")
-    # Keeps the pages of all that was imported shared between server and children.
-    gc.collect()
-    gc.freeze()
-
-
-class DecodeServer:
+class ForkServer:
     """Forks, watches the clock, reaps. At most one thread ever runs in here."""
 
-    def __init__(
-        self,
-        control: socket.socket,
-        options: ChildOptions,
-        entry: Callable[[socket.socket, ChildOptions, int], None],
-    ) -> None:
+    def __init__(self, control: socket.socket, answer: Answer, limits: ChildLimits) -> None:
         self._control = control
-        self._options = options
-        self._entry = entry
-        # By process id: the socket to answer on, when to kill (monotonic seconds), and whether that was done.
+        self._answer = answer
+        self._limits = limits
+        # By process id: the socket to say the end on, and when to kill (monotonic seconds).
         self._children: dict[int, tuple[socket.socket, float]] = {}
         self._expired: set[int] = set()
         self._wake_read, self._wake_write = os.pipe()
@@ -85,7 +55,8 @@ class DecodeServer:
     def serve(self) -> None:
         """Loop until the control socket ends; then kill and reap what still runs."""
         while True:
-            ready, _, _ = select.select([self._control, self._wake_read], [], [], self._seconds_to_next_deadline())
+            sources: list[socket.socket | int] = [self._control, self._wake_read]
+            ready, _, _ = select.select(sources, [], [], self._seconds_to_next_deadline())
             if self._wake_read in ready:
                 os.read(self._wake_read, 4096)
             self._reap()
@@ -98,7 +69,7 @@ class DecodeServer:
             os.waitpid(pid, 0)
 
     def _accept(self) -> bool:
-        """Take one request and fork for it; False where the other side is gone."""
+        """Take one connection and fork for it; False where the owner is gone."""
         data, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
         if not data:
             return False
@@ -114,11 +85,12 @@ class DecodeServer:
             return True
         if pid == 0:
             self._become_child(connection, server_pid)
-        self._children[pid] = (connection, time.monotonic() + self._options.timeout_s)
+        life_s = float("inf") if self._limits.life_s is None else self._limits.life_s
+        self._children[pid] = (connection, time.monotonic() + life_s)
         return True
 
     def _become_child(self, connection: socket.socket, server_pid: int) -> None:
-        """In the child: let go of everything of the server's, decode, leave without its clean-up."""
+        """In the child: let go of everything of the server's, answer, leave without its clean-up."""
         status = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -129,7 +101,7 @@ class DecodeServer:
             self._control.close()
             os.close(self._wake_read)
             os.close(self._wake_write)
-            self._entry(connection, self._options, server_pid)
+            run_child(connection, self._answer, self._limits, server_pid)
             status = 0
         finally:
             os._exit(status)
@@ -152,16 +124,17 @@ class DecodeServer:
                 os.kill(pid, signal.SIGKILL)
 
     def _seconds_to_next_deadline(self) -> float | None:
-        waiting = [deadline for pid, (_, deadline) in self._children.items() if pid not in self._expired]
-        return max(min(waiting) - time.monotonic(), 0) if waiting else None
+        deadlines = [deadline for pid, (_, deadline) in self._children.items() if pid not in self._expired]
+        nearest = min(deadlines, default=float("inf"))
+        return None if nearest == float("inf") else max(nearest - time.monotonic(), 0)
 
 
 def _ignore(_signal: int, _frame: FrameType | None) -> None:
-    """Being a handler at all makes the wake-up pipe work."""
+    """SIGCHLD needs a handler, or the wake-up pipe is not written to."""
 
 
 def _say(connection: socket.socket, message: dict[str, object]) -> None:
-    # Never wait for a reader: a full or closed socket is its loss.
+    # Never waits: where the owner does not read, it loses this line.
     with contextlib.suppress(OSError):
         connection.sendall(json.dumps(message).encode() + b"\n", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 

@@ -12,7 +12,7 @@ from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.check import CheckResult, inspect
 from ml.datasets.checking.file_checks import FileCheck
 from ml.datasets.checking.problems import Problem
-from ml.datasets.layouts.coco import ANNOTATIONS_FILE
+from ml.datasets.file_names import ANNOTATIONS_FILE
 from ml.datasets.layouts.layout import Layout, find_layout
 from webapp.domain.evaluations import chunks
 from webapp.domain.evaluations.chunks import Work

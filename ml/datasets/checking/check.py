@@ -8,7 +8,7 @@ from typing import Any
 
 from ml.datasets.analysis import Analysis, PatientCounts, analyze, count_by_patient
 from ml.datasets.case import Case, DatasetError
-from ml.datasets.checking.file_checks import FileCheck, examine_cases
+from ml.datasets.checking.file_checks import FileCheck, check_files
 from ml.datasets.checking.problems import Problem
 from ml.datasets.digest import digest_of
 from ml.datasets.layouts.layout import Layout, find_layout
@@ -69,7 +69,7 @@ def inspect(
 ) -> CheckResult:
     """Read every file of a layout; one without any mask is looked at for the rest."""
     folder, cases = layout.folder, layout.cases
-    observations = list(progress(examine_cases(cases), len(cases)))
+    observations = list(progress(check_files(cases), len(cases)))
     has_masks = any(case.has_truth for case in cases)
     problems = [problem for problem in layout.problems if has_masks or problem.code != "missing_mask"]
     good: list[tuple[Case, FileCheck]] = []
@@ -98,9 +98,9 @@ def _judge(folder: Path, case: Case, observation: FileCheck, is_binary_needed: b
         yield Problem("unreadable_image", (image,), observation.image_error)
     if observation.mask_error is not None:
         yield Problem("unreadable_mask", (mask,), observation.mask_error)
-    sizes = observation.image_size, observation.mask_size
-    if None not in sizes and tuple(sizes[0]) != tuple(sizes[1]):
-        (height, width), (mask_height, mask_width) = sizes
+    size, mask_size = observation.image_size, observation.mask_size
+    if size is not None and mask_size is not None and tuple(size) != tuple(mask_size):
+        (height, width), (mask_height, mask_width) = size, mask_size
         text = (
             f"The image has {width} x {height} pixels and its mask {mask_width} x {mask_height}:"
             " export both from one series, on one grid."

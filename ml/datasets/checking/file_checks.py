@@ -1,26 +1,16 @@
 """Every file of a data set, read once in sandboxed processes, one for each processor core."""
 
-import json
 import os
-import queue
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ml.datasets.case import DAMAGED, TIMEOUT_S, Case
+from ml.datasets.case import DAMAGED, MEMORY_BYTES, TIMEOUT_S, Case
+from ml.sandbox.child import ChildLimits
+from ml.sandbox.launcher import ChildDied, Conversation, Sandbox
 
-_PROJECT = Path(__file__).resolve().parents[3]
-# Nothing of the owner's environment, which may hold secrets; one BLAS thread, which costs less address space.
-_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
-_COMMAND = (sys.executable, "-m", "ml.sandbox.entries.check_file")
-_MAX_ANSWER_BYTES = 4096
-_STOP_S = 2.0
+ENTRY = "ml.sandbox.entries.check_file"
 
 
 @dataclass(frozen=True)
@@ -43,115 +33,55 @@ class FileCheck:
     mask_error: str | None = None
 
 
-def examine_cases(cases: Sequence[Case], processes: int | None = None) -> Iterator[FileCheck]:
-    """An observation for each case, in their order, as they come. processes: by default one for each core."""
+def check_files(cases: Sequence[Case], processes: int | None = None) -> Iterator[FileCheck]:
+    """A check for each case, in their order, as they come. processes: by default one for each core."""
     count = min(processes or len(os.sched_getaffinity(0)), max(len(cases), 1))
-    idle: queue.SimpleQueue[_Examiner] = queue.SimpleQueue()
-    examiners = [_Examiner() for _ in range(count)]
-    for examiner in examiners:
-        idle.put(examiner)
+    sandbox = Sandbox(ENTRY, ChildLimits(MEMORY_BYTES, file_bytes=0, request_s=TIMEOUT_S))
+    conversations = [Conversation(sandbox) for _ in range(count)]
+    idle = list(conversations)
 
-    def examine(case: Case) -> FileCheck:
-        with _borrow(idle) as examiner:
-            return examiner.examine(case)
+    def check(case: Case) -> FileCheck:
+        conversation = idle.pop()  # there are as many as threads
+        try:
+            return _check_case(conversation, case)
+        finally:
+            idle.append(conversation)
 
     pool = ThreadPoolExecutor(count)
     try:
-        yield from pool.map(examine, cases)
+        yield from pool.map(check, cases)
     finally:
-        for examiner in examiners:
-            examiner.stop()
+        sandbox.close(is_final=True)  # ends the children, so that no thread waits for one
         pool.shutdown(cancel_futures=True)
-        for examiner in examiners:
-            examiner.close()
+        for conversation in conversations:
+            conversation.close()
 
 
-@contextmanager
-def _borrow(idle: "queue.SimpleQueue[_Examiner]") -> "Iterator[_Examiner]":
-    examiner = idle.get()
+def _check_case(conversation: Conversation, case: Case) -> FileCheck:
+    """Read both files. Where that ends the child, each alone, to learn which one did. Raises OSError."""
+    request = {
+        "image": str(case.image.resolve()),
+        "mask": None if case.mask is None else str(case.mask.resolve()),
+        "outlines": case.outlines,
+        "grid": case.grid,
+    }
     try:
-        yield examiner
-    finally:
-        idle.put(examiner)
+        answer = conversation.ask(request)
+    except ChildDied:
+        image = _ask(conversation, request | {"mask": None, "outlines": None}, "image_error")
+        answer = image | _ask(conversation, request | {"image": None}, "mask_error")
+    try:
+        return FileCheck(**answer)
+    except TypeError:  # a child that was taken over by its file may say anything
+        return FileCheck(image_error=DAMAGED)
 
 
-class _Examiner:
-    """One process of `ml.sandbox.entries.check_file`, started again where a file has ended it."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._is_stopped = False
-
-    def examine(self, case: Case) -> FileCheck:
-        """Read both files. Where that ends the process, each alone, to learn which one did."""
-        request = {
-            "image": str(case.image.resolve()),
-            "mask": None if case.mask is None else str(case.mask.resolve()),
-            "outlines": case.outlines,
-            "grid": case.grid,
-        }
-        answer, _ = self._ask(request)
-        if answer is None:
-            image, death = self._ask(request | {"mask": None, "outlines": None})
-            mask, mask_death = self._ask(request | {"image": None})
-            answer = (image or {"image_error": death}) | (mask or {"mask_error": mask_death})
-        try:
-            return FileCheck(**answer)
-        except TypeError:  # a process that was taken over by its file may say anything
-            return FileCheck(image_error=DAMAGED)
-
-    def stop(self) -> None:
-        """End the process, from any thread: who waits for its answer gets none."""
-        self._is_stopped = True
-        process = self._process
-        if process is not None:
-            process.kill()
-
-    def close(self) -> None:
-        """Reap the process and close its pipes, once nobody asks any more."""
-        if self._process is not None:
-            self._process.kill()
-            self._bury(self._process)
-
-    def _ask(self, request: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
-        """The answer, or None and a sentence on how the process ended."""
-        process = self._process = self._process or self._start()
-        line = b""
-        try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.flush()
-            line = process.stdout.readline(_MAX_ANSWER_BYTES)
-            answer = json.loads(line)
-            if isinstance(answer, dict):
-                return answer, ""
-        except (BrokenPipeError, ValueError):
-            pass
-        return None, self._bury(process)
-
-    def _start(self) -> "subprocess.Popen[bytes]":
-        if self._is_stopped:
-            raise RuntimeError("The examination was stopped.")
-        return subprocess.Popen(
-            _COMMAND,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=_PROJECT,
-            env=_ENVIRONMENT,
-            start_new_session=True,
-        )
-
-    def _bury(self, process: "subprocess.Popen[bytes]") -> str:
-        """Reap a process that gave no answer, and say why in a sentence about its file."""
-        self._process = None
-        try:
-            code = process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            code = process.wait()
-        process.stdout.close()
-        with suppress(BrokenPipeError):  # of the request that nobody read
-            process.stdin.close()
-        if code == -signal.SIGALRM:
-            return f"Reading the file takes longer than the limit of {TIMEOUT_S:g} s; make it smaller or remove it."
-        return DAMAGED
+def _ask(conversation: Conversation, request: dict[str, Any], error_field: str) -> dict[str, Any]:
+    """The answer, or how the child ended in a sentence about the file."""
+    try:
+        return conversation.ask(request)
+    except ChildDied as death:
+        if death.is_timeout:
+            text = f"Reading the file takes longer than the limit of {TIMEOUT_S:g} s; make it smaller or remove it."
+            return {error_field: text}
+        return {error_field: DAMAGED}

@@ -13,8 +13,8 @@ from typing import Any
 
 from ml.datasets.case import LIMITS, Case, DatasetError, Outline
 from ml.datasets.checking.problems import Problem
+from ml.datasets.file_names import ANNOTATIONS_FILE
 
-ANNOTATIONS_FILE = "_annotations.coco.json"
 MAX_ANNOTATIONS_BYTES = 2**28
 
 

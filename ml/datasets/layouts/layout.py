@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from ml.datasets.case import IMAGE_SUFFIXES, MASK_SUFFIXES, Case, DatasetError
+from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.problems import Problem
-from ml.datasets.layouts.coco import ANNOTATIONS_FILE, read_coco_folder
+from ml.datasets.file_names import ANNOTATIONS_FILE, IMAGE_SUFFIXES, MASK_SUFFIXES
+from ml.datasets.layouts.coco import read_coco_folder
 from ml.datasets.layouts.pairing import images_and_masks, images_beside_masks, pair, patient_of
 
 LayoutName = Literal["patient folders", "images and masks", "COCO", "images only"]

@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ml.datasets.case import IMAGE_SUFFIXES, MASK_SUFFIXES, Case
+from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
+from ml.datasets.file_names import IMAGE_SUFFIXES, MASK_SUFFIXES
 
 MASK_ENDING = "_mask"
 # A barcode of The Cancer Genome Atlas (project, site, participant), and the date of the study behind it.

@@ -1,40 +1,24 @@
-"""The sandboxed process that reads one chunk's cases, a child of `ml.sandbox.server`: requests in, arrays out.
+"""Read a case of a data set into arrays (`ml.datasets.case_reader`)."""
 
-A request is a JSON line; the answer is a JSON line and, where the case could be read, its bytes: the slice, uint8
-(H, W, 3), then the mask's bits, packed. Whatever a damaged or hostile file does in here ends this process at worst.
-"""
-
-import hashlib
-import json
-import signal
-import socket
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ml.datasets.case import DAMAGED, TIMEOUT_S, Case, DatasetError
+from ml.datasets.case import DAMAGED, Case, DatasetError
 from ml.datasets.loading import load_case
-from ml.sandbox.entries.decode import ChildOptions, restrict
-from ml.scans.scan import Limits
+from ml.digests import sha256_of
+from ml.sandbox.entries.preload import preload_readers
 
-MAX_REQUEST_BYTES = 64 * 2**20  # polygons of a COCO image
-
-
-def run_chunk(connection: socket.socket, options: ChildOptions, server_pid: int) -> None:
-    """Answer requests until the owner closes its side."""
-    restrict(Limits(**options.limits), options, server_pid)
-    signal.setitimer(signal.ITIMER_REAL, 0)  # each case has its own, from here on
-    with connection.makefile("rb") as stream:
-        while line := stream.readline(MAX_REQUEST_BYTES):
-            signal.setitimer(signal.ITIMER_REAL, TIMEOUT_S)
-            header, payload = answer(json.loads(line))
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            connection.sendall(json.dumps(header).encode() + b"\n" + payload)
+preload_readers()
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Header and bytes for {"patient", "image", "mask", "outlines", "grid", "image_sha256", "mask_sha256"}."""
+    """Answer {"patient", "image", "mask", "outlines", "grid", "image_sha256", "mask_sha256"}.
+
+    {"height", "width", "has_truth"} and the slice's bytes, uint8 (H, W, 3), then the mask's bits, packed, of (H, W);
+    or {"code", "message"} and no bytes.
+    """
     case = Case(
         patient=request["patient"],
         image=Path(request["image"]),
@@ -44,28 +28,22 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     )
     try:
         for path, expected in ((case.image, request["image_sha256"]), (case.mask, request["mask_sha256"])):
-            if path is not None and expected is not None and _sha256_of(path) != expected:
+            if path is not None and expected is not None and sha256_of(path) != expected:
                 text = f"{case.patient}/{path.name} changed after it was checked; evaluate the folder again."
-                return _failure("changed", text), b""
+                return {"code": "changed", "message": text}, b""
         loaded = load_case(case)
     except DatasetError as error:
-        return _failure("unreadable", str(error)), b""
+        return {"code": "unreadable", "message": str(error)}, b""
     except OSError as error:
-        text = f"{case.patient}/{case.image.name} cannot be read ({error.strerror}); replace or remove it."
-        return _failure("unreadable", text), b""
-    except Exception:  # noqa: BLE001 - readers raise anything on bad bytes, and this process is their sandbox
-        text = f"{case.patient}/{case.image.name} cannot be read ({DAMAGED}); replace or remove it."
-        return _failure("unreadable", text), b""
+        return _refuse(case, str(error.strerror)), b""
+    except Exception:  # noqa: BLE001 - see the package's docstring
+        return _refuse(case, DAMAGED), b""
     height, width, _ = loaded.pixels.shape
     header = {"height": height, "width": width, "has_truth": loaded.truth is not None}
     bits = b"" if loaded.truth is None else np.packbits(loaded.truth).tobytes()
     return header, np.ascontiguousarray(loaded.pixels).tobytes() + bits
 
 
-def _failure(code: str, message: str) -> dict[str, Any]:
-    return {"code": code, "message": message}
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _refuse(case: Case, reason: str) -> dict[str, Any]:
+    text = f"{case.patient}/{case.image.name} cannot be read ({reason}); replace or remove it."
+    return {"code": "unreadable", "message": text}

@@ -4,7 +4,7 @@ import errno
 
 import numpy as np
 
-from ml.sandbox.entries.decode import _store
+from ml.sandbox.entries.decode import store
 from ml.scans.scan import Scan
 
 
@@ -15,5 +15,5 @@ def test_a_write_cut_short_is_a_full_disk(tmp_path, monkeypatch):
 
     monkeypatch.setattr(np, "save", write_half)
     scan = Scan(np.zeros((1, 16, 16, 3), dtype=np.uint8), "png", None, ())
-    assert _store(scan, tmp_path / "stack.npy") == {"errno": errno.ENOSPC}
+    assert store(scan, tmp_path / "stack.npy") == {"errno": errno.ENOSPC}
     assert not (tmp_path / "stack.npy").exists()

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from ml.masks import tumor_mask
 from ml.rendering import panels
 from ml.rendering.error_overlay import error_overlay_image
-from ml.sandbox.decoder import DecoderError
+from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
 from webapp.domain.errors import DecoderUnavailable, FolderRefused, NotFound, NotReady
 from webapp.domain.evaluations import cases, sources, submission
@@ -111,7 +111,7 @@ def _pixels(resources: Resources, wanted: Source) -> np.ndarray:
             pixels = np.load(stack, allow_pickle=False)[0]
     except (ScanError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
         raise NotFound(GONE) from error
-    except DecoderError as error:
+    except SandboxError as error:
         raise DecoderUnavailable("Files cannot be read right now; try again in a few seconds.") from error
     finally:
         stack.unlink(missing_ok=True)

@@ -6,7 +6,8 @@ Hostile bytes are parsed once, here, in the sandbox; after it everything works o
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.sandbox.decoder import Decoded, DecoderError
+from ml.sandbox.decoder import Decoded
+from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import DecoderUnavailable, UploadRejected
@@ -63,7 +64,7 @@ def _decode(resources: Resources, source: Path, stack: Path) -> Decoded:
             return resources.decoder.decode(source, stack)
         except ScanError as error:
             raise UploadRejected(error.code, error.message) from error
-        except DecoderError as error:
+        except SandboxError as error:
             raise DecoderUnavailable("Files cannot be read right now; try again in a few seconds.") from error
 
 

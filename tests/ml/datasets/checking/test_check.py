@@ -2,7 +2,6 @@
 
 import json
 import struct
-import sys
 import zlib
 
 import numpy as np
@@ -101,20 +100,8 @@ def test_unreadable_files_are_listed_and_the_others_still_read(patient_folders, 
 
 
 def test_a_file_that_kills_or_hangs_its_reader_is_named(patient_folders, monkeypatch):
-    hostile = """if True:
-        import os, time
-        from ml.sandbox.entries import check_file as examiner
-        original = examiner.read_slice
-        def read_slice(path):
-            if path.stem == "ben_1":
-                os.abort()
-            while path.stem == "ben_2":
-                time.sleep(1)
-            return original(path)
-        examiner.read_slice, examiner.TIMEOUT_S = read_slice, 0.5
-        examiner.main()
-    """
-    monkeypatch.setattr(file_checks, "_COMMAND", (sys.executable, "-c", hostile))
+    monkeypatch.setattr(file_checks, "ENTRY", "tests.ml.datasets.checking.hostile_entry")
+    monkeypatch.setattr(file_checks, "TIMEOUT_S", 0.5)
     report = check(patient_folders)
     assert codes(report) == [("unreadable_image", ("ben/ben_1.tif",)), ("unreadable_image", ("ben/ben_2.tif",))]
     assert "damaged" in report.problems[0].message and "limit of" in report.problems[1].message

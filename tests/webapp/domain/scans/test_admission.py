@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
-from ml.sandbox.decoder import DecoderError
+from ml.sandbox.launcher import SandboxError
 from tests.support.resources import png_bytes, upload
 from webapp.domain.errors import (
     DatabaseUnavailable,
@@ -74,7 +74,7 @@ def _database_locked(*_args: object, **_more: object) -> None:
 
 
 def _decoder_gone(*_: object) -> None:
-    raise DecoderError("the decode server does not stay alive")
+    raise SandboxError("the decode server does not stay alive")
 
 
 def _stack_without_room(*_: object) -> None:
