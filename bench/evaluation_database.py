@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import insert
 
 from bench.evaluation_rows import SIDE, SLICES_OF_A_PATIENT, synthetic_cases
-from ml.cards.card import Card
+from ml.cards import Card
 from ml.datasets.analysis import analyze
 from ml.datasets.checking.file_checks import FileCheck
 from ml.evaluation.run import CaseResult

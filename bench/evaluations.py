@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.figures import Table
 from bench.slices import DATA
-from ml.cards.card import find_package
+from ml.cards import find_package
 from ml.datasets import Case, list_cases
 from tests.support.portal_process import RunningPortal, running_portal
 from webapp.domain.settings import PROJECT_ROOT

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from celery.exceptions import SoftTimeLimitExceeded
 
-from ml.cards.card import Card, PackageError
+from ml.cards import Card, PackageError
 from ml.engines import Engine, EngineError, Inference
 from ml.masks import measure, min_pixels_on_grid, tumor_mask
 from ml.ood.detector import warnings_of

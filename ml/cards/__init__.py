@@ -1,0 +1,59 @@
+"""Model packages and their cards. Never imports torch.
+
+A package is a folder, whose name is the package's: `card.json`, and the files that the card lists with their SHA-256
+(`model.safetensors`, `int8.xml`, `int8.bin`, `familiarity.npz`). docs/models.md describes every field.
+
+card: what a card says, as dataclasses. reading: JSON to a checked card. packages: folders, files and their digests.
+"""
+
+from ml.cards.card import (
+    Architecture,
+    Card,
+    InputConvention,
+    Metric,
+    OodFacts,
+    PackageFile,
+    Parity,
+    TemperatureScaling,
+    Training,
+)
+from ml.cards.errors import CardError, PackageError, PackageFileError, PackageNotFoundError
+from ml.cards.packages import (
+    INT8_GRAPH_FILE,
+    INT8_WEIGHTS_FILE,
+    OOD_FILE,
+    WEIGHTS_FILE,
+    find_package,
+    list_packages,
+    sha256_of,
+    verify_files,
+)
+from ml.cards.reading import CARD_FILE, NAME_PATTERN, card_from_json, load_card
+
+__all__ = [
+    "CARD_FILE",
+    "INT8_GRAPH_FILE",
+    "INT8_WEIGHTS_FILE",
+    "NAME_PATTERN",
+    "OOD_FILE",
+    "WEIGHTS_FILE",
+    "Architecture",
+    "Card",
+    "CardError",
+    "InputConvention",
+    "Metric",
+    "OodFacts",
+    "PackageError",
+    "PackageFile",
+    "PackageFileError",
+    "PackageNotFoundError",
+    "Parity",
+    "TemperatureScaling",
+    "Training",
+    "card_from_json",
+    "find_package",
+    "list_packages",
+    "load_card",
+    "sha256_of",
+    "verify_files",
+]

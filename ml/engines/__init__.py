@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from ml.cards.card import INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, WEIGHTS_FILE, Card, load_card
+from ml.cards import INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, WEIGHTS_FILE, Card, load_card
 
 Kind = Literal["auto", "torch", "openvino"]
 KINDS: tuple[Kind, ...] = ("auto", "torch", "openvino")

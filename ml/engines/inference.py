@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from ml.cards.card import OOD_FILE, Card
+from ml.cards import OOD_FILE, Card
 from ml.engines import EngineError, Inference
 from ml.engines.crops import Crop, find_crop
 from ml.ood.detector import OodDetector, is_plain

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
-from ml.cards.card import (
+from ml.cards import (
     INT8_GRAPH_FILE,
     INT8_WEIGHTS_FILE,
     OOD_FILE,

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from ml.cards.card import WEIGHTS_FILE, Card, load_card, verify_files
+from ml.cards import WEIGHTS_FILE, Card, load_card, verify_files
 from ml.engines import Inference
 from ml.engines.crops import Crop
 from ml.engines.inference import Answer, SliceInference

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ml.atomic_files import fresh_file
-from ml.cards.card import PackageError
+from ml.cards import PackageError
 
 
 class CheckpointError(PackageError):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.cards.card import OOD_FILE, Card, PackageFileError, verify_files
+from ml.cards import OOD_FILE, Card, PackageFileError, verify_files
 
 # The warning's code in the API, in a segmentation's `warnings` and in predictions.csv.
 UNLIKE = "unlike_training_data"

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from ml.cards.card import NAME_PATTERN, Card, CardError, card_from_json
+from ml.cards import NAME_PATTERN, Card, CardError, card_from_json
 from ml.cards.fields import encode
 from ml.networks import Checkpoint
 from ml.training.recipes import make_configuration

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ml.cards.card import Metric
+from ml.cards import Metric
 from ml.datasets import Case, DatasetError
 from ml.engines import Engine
 from ml.evaluation.cases import check_outcome

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from ml.cards.card import Card, PackageError
+from ml.cards import Card, PackageError
 from ml.datasets import Case
 from ml.engines.crops import sizes_of_crops
 from ml.engines.flair_only import FlairOnlyEngine

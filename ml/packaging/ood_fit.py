@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ml.cards.card import OodFacts, PackageError
+from ml.cards import OodFacts, PackageError
 from ml.datasets import Case
 from ml.engines import Engine
 from ml.engines.flair_only import FlairOnlyEngine

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import nn
 
 from ml.atomic_files import fresh_folder
-from ml.cards.card import (
+from ml.cards import (
     CARD_FILE,
     INT8_GRAPH_FILE,
     INT8_WEIGHTS_FILE,

@@ -13,7 +13,7 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import nn
 
-from ml.cards.card import (
+from ml.cards import (
     INT8_GRAPH_FILE,
     INT8_WEIGHTS_FILE,
     WEIGHTS_FILE,

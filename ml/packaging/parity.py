@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ml.cards.card import Parity
+from ml.cards import Parity
 from ml.datasets import Case
 from ml.engines import Engine
 from ml.masks import min_pixels_on_grid, tumor_mask

@@ -11,7 +11,7 @@ import torch
 from openvino import opset13 as operations
 from torch import nn
 
-from ml.cards.card import INT8_GRAPH_FILE, InputConvention
+from ml.cards import INT8_GRAPH_FILE, InputConvention
 from ml.datasets import Case
 from ml.networks.serving import ServedNetwork
 from ml.preprocessing import to_model_grid

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ml.cards.card import Card
+from ml.cards import Card
 from ml.evaluation.run import Outcome
 from ml.evaluation.sizes import SizeFigures, sizes_of
 from ml.evaluation.summary import (

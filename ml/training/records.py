@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ml.cards.card import Card
+from ml.cards import Card
 from ml.datasets import Case, list_cases, read_split
 from ml.engines import Engine
 from ml.engines.torch import TorchEngine

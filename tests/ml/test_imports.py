@@ -6,7 +6,7 @@ import sys
 import pytest
 
 WITHOUT_TORCH = (
-    "ml.cards.card",
+    "ml.cards",
     "ml.datasets",
     "ml.masks",
     "ml.preprocessing",
@@ -21,7 +21,7 @@ WITHOUT_TORCH = (
     "ml.__main__",
 )
 # SciPy and OpenVINO are heavy too: a web process that only measures and renders has no need of them.
-LIGHT = ("ml.cards.card", "ml.masks", "ml.preprocessing", "ml.rendering.panels", "ml.engines")
+LIGHT = ("ml.cards", "ml.masks", "ml.preprocessing", "ml.rendering.panels", "ml.engines")
 
 
 def modules_after_import(names):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.cards.card import load_card
+from ml.cards import load_card
 from ml.datasets import list_cases
 from ml.masks import tumor_mask
 from tests.support.portal_process import RunningPortal, running_portal

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.cards.card import Card, load_card
+from ml.cards import Card, load_card
 from ml.engines import Inference
 from tests.support.resources import make_settings
 from tests.support.small_model import SHIPPED

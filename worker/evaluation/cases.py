@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ml.cards.card import Card
+from ml.cards import Card
 from ml.datasets.case import Case
 from ml.datasets.case_reader import ChunkReader, Digests, UnreadCase
 from ml.datasets.loading import LoadedCase

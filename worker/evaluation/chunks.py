@@ -5,7 +5,7 @@ import time
 
 from celery.exceptions import SoftTimeLimitExceeded
 
-from ml.cards.card import PackageError
+from ml.cards import PackageError
 from ml.datasets import DatasetError
 from ml.engines import EngineError
 from webapp.domain.errors import DatabaseUnavailable, InvalidInput, StorageFull, StorageUnavailable

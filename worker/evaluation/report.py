@@ -11,7 +11,7 @@ from xml.sax.saxutils import unescape
 import numpy as np
 from sqlalchemy import select
 
-from ml.cards.card import Card
+from ml.cards import Card
 from ml.datasets.case import Case
 from ml.datasets.case_reader import ChunkReader, Digests
 from ml.datasets.loading import LoadedCase

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import undefer
 
-from ml.cards.card import Card
+from ml.cards import Card
 from ml.datasets.case import Case
 from ml.evaluation.run import CaseResult
 from ml.evaluation.scoring import Failure, Prediction, Score

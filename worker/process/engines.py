@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from ml.cards.card import PackageError, find_package, load_card
+from ml.cards import PackageError, find_package, load_card
 from ml.datasets.case_reader import CaseReader
 from ml.engines import Engine, EngineError, load_engine
 from ml.masks import tumor_mask

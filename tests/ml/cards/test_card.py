@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ml.cards.card import (
+from ml.cards import (
     CardError,
     PackageFileError,
     PackageNotFoundError,
@@ -15,6 +15,7 @@ from ml.cards.card import (
     sha256_of,
     verify_files,
 )
+from tests.support.small_model import SHIPPED
 
 CARD = {
     "name": "small",
@@ -89,6 +90,35 @@ def test_not_a_number_is_not_a_threshold(tmp_path):
     (folder / "card.json").write_text(json.dumps(CARD | {"threshold": float("nan")}))
     with pytest.raises(CardError, match="finite"):
         load_card(folder)
+
+
+def test_deep_nesting_is_refused(tmp_path):
+    (tmp_path / "card.json").write_text("[" * 100_000)
+    with pytest.raises(CardError, match="not JSON"):
+        load_card(tmp_path)
+
+
+def test_number_beyond_floating_point_is_refused_by_name():
+    with pytest.raises(CardError, match="threshold is not a finite number"):
+        card_from_json(CARD | {"threshold": 10**400})
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"threshold": 1.5}, "threshold is 1.5; it must be 0 to 1; docs/models.md"),
+        ({"min_tumor_pixels": -1}, "min_tumor_pixels is -1; it must be 0 to 65536"),
+        ({"crops": [[100, 128]]}, r"crops is \(\(100, 128\),\); it must be multiples of 16 within 256 x 256"),
+    ],
+)
+def test_refusal_names_the_value_its_bounds_and_where_they_are_described(changes, sentence):
+    with pytest.raises(CardError, match=sentence):
+        card_from_json(CARD | changes)
+
+
+def test_shipped_card_is_written_back_byte_for_byte():
+    text = (SHIPPED / "card.json").read_text(encoding="utf-8")
+    assert json.dumps(load_card(SHIPPED).to_json(), indent=2, ensure_ascii=False) + "\n" == text
 
 
 def test_folder_without_a_card_or_with_half_a_card_is_refused(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.cards.card import Architecture, Card, InputConvention
+from ml.cards import Architecture, Card, InputConvention
 from ml.engines import EngineError
 from ml.engines.crops import DARK, STRIDE, Crop, find_crop, sizes_of_crops
 from ml.engines.inference import SliceInference

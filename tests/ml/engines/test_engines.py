@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.cards.card import CardError, PackageFileError, Parity, load_card, sha256_of
+from ml.cards import CardError, PackageFileError, Parity, load_card, sha256_of
 from ml.engines import EngineError, load_engine
 from ml.engines.flair_only import FlairOnlyEngine
 from ml.engines.flip_tta import FlipTtaEngine

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ml.cards.card import OOD_FILE, PackageFile, PackageFileError, sha256_of
+from ml.cards import OOD_FILE, PackageFile, PackageFileError, sha256_of
 from ml.ood.detector import (
     UNLIKE,
     choose_limit,

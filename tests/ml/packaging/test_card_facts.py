@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from ml.cards.card import CardError
+from ml.cards import CardError
 from ml.networks import Checkpoint
 from ml.packaging.card_facts import card_of_facts
 from ml.training.errors import ConfigurationError

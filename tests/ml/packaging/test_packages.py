@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ml.__main__ import main
-from ml.cards.card import CardError, PackageError, load_card, verify_files
+from ml.cards import CardError, PackageError, load_card, verify_files
 from ml.datasets import list_cases
 from ml.engines.crops import sizes_of_crops
 from ml.networks import CheckpointError, read_checkpoint

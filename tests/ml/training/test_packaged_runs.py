@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ml.__main__ import main
-from ml.cards.card import PackageError, load_card
+from ml.cards import PackageError, load_card
 from ml.datasets import list_cases, read_split
 from ml.engines import load_engine
 from ml.networks import read_checkpoint

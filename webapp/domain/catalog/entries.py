@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.cards.card import Card, PackageError, find_package, list_packages, load_card, verify_files
+from ml.cards import Card, PackageError, find_package, list_packages, load_card, verify_files
 from webapp.domain.errors import InvalidInput, NotFound
 
 

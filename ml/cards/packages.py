@@ -1,0 +1,66 @@
+"""Folders of model packages: how they are found, and whether their files are those that their cards describe."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ml.cards.card import Card
+from ml.cards.errors import PackageFileError, PackageNotFoundError
+from ml.cards.reading import CARD_FILE, NAME_PATTERN
+
+WEIGHTS_FILE = "model.safetensors"
+INT8_GRAPH_FILE = "int8.xml"
+INT8_WEIGHTS_FILE = "int8.bin"
+OOD_FILE = "familiarity.npz"
+
+
+def list_packages(directories: Iterable[Path]) -> tuple[Path, ...]:
+    """The folders that hold a card, by name; of two with one name the first directory's is listed."""
+    packages: dict[str, Path] = {}
+    for directory in directories:
+        if not directory.is_dir():
+            continue
+        for folder in sorted(directory.iterdir()):
+            if NAME_PATTERN.fullmatch(folder.name) and (folder / CARD_FILE).is_file():
+                packages.setdefault(folder.name, folder)
+    return tuple(packages[name] for name in sorted(packages))
+
+
+def find_package(name: str, directories: Sequence[Path]) -> Path:
+    """The first folder called `name` with a card in it. Raises PackageNotFoundError."""
+    if NAME_PATTERN.fullmatch(name):
+        for directory in directories:
+            if (directory / name / CARD_FILE).is_file():
+                return directory / name
+    known = ", ".join(folder.name for folder in list_packages(directories)) or "none"
+    raise PackageNotFoundError(f"There is no model package called {name[:80]!r}; packages found: {known}.")
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify_files(folder: Path, card: Card, names: Iterable[str] | None = None) -> None:
+    """Check that the named files (default: all on the card) are there and have the card's length and sha256.
+
+    Raises PackageFileError, which names the file.
+    """
+    for name in card.files if names is None else names:
+        path, expected = folder / name, card.files.get(name)
+        if expected is None:
+            raise PackageFileError(
+                f"The package {card.name} was made without {name}; make it again with `python -m ml package`"
+                f"{' --calibrate FOLDER' if name.startswith('int8') else ''}."
+            )
+        if not path.is_file():
+            raise PackageFileError(
+                f"{name} of the package {card.name} is not in its folder; restore it, or make the package again from"
+                " its checkpoint with `python -m ml package`."
+            )
+        if path.stat().st_size != expected.bytes or sha256_of(path) != expected.sha256:
+            raise PackageFileError(
+                f"{name} of the package {card.name} is not the file that its card describes (its length or sha256"
+                " differs); restore the package."
+            )
