@@ -18,8 +18,9 @@ test: install-test
 bench: install-test
 	$(BIN)/python -m bench $(BENCH)
 
-lint: install-test
+lint: install-test node_modules/.installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	node_modules/.bin/tsc -p .
 
 install: $(VENV)/.installed-$(SERVE)
 
@@ -30,6 +31,12 @@ $(VENV)/.installed-%: requirements.txt requirements-serve.txt requirements-test.
 	@echo "Installing $* ..."
 	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python -r $*; \
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -r $*; fi
+	@touch $@
+
+# For `make lint` alone: the portal serves static/js as it is.
+node_modules/.installed: package.json package-lock.json
+	@command -v node >/dev/null && command -v npm >/dev/null || { echo "make lint checks static/js with TypeScript: it needs node and npm (Debian: apt-get install nodejs npm)."; exit 1; }
+	@npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(BIN)/python:

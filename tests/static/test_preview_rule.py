@@ -60,7 +60,7 @@ def test_every_threshold_of_the_slider_has_the_servers_level(module_page: Page) 
     thresholds = [step / 1000 for step in range(1001)] + [level / 255 for level in range(256)]
 
     levels = module_page.evaluate(
-        "async (all) => { const { smallestQ } = await import('/js/viewer/mask.js'); return all.map(smallestQ); }",
+        "async (all) => (({ thresholdLevel }) => all.map(thresholdLevel))(await import('/js/viewer/mask.js'))",
         thresholds,
     )
 

@@ -1,4 +1,4 @@
-"""Figures, outcomes and stages of evaluations as people write them; static/js/evaluation.js has the stages, too."""
+"""Figures, outcomes and stages of evaluations as people write them."""
 
 from ml.metrics.labels import FIGURES
 

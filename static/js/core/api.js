@@ -1,9 +1,15 @@
 /* Calls to /api/v1. One error class, whose message is a sentence for the reader. */
+/** @import { ErrorBody, Scan, SegmentationList } from "./types.js" */
+import { findElement } from "./elements.js";
 
 export const ROOT = "/api/v1";
 
 export class ApiError extends Error {
-  /** status 0: the server was not reached. */
+  /**
+   * @param {number} status of HTTP; 0: the server was not reached
+   * @param {string} code
+   * @param {string} message
+   */
   constructor(status, code, message) {
     super(message);
     this.status = status;
@@ -15,11 +21,34 @@ export class ApiError extends Error {
   }
 }
 
+/**
+ * True where a request was stopped by whoever sent it.
+ * @param {unknown} error
+ */
+export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
+
+/**
+ * True where the server answered with this status.
+ * @param {unknown} error
+ * @param {number} status
+ */
+export const hasStatus = (error, status) => error instanceof ApiError && error.status === status;
+
+/**
+ * The sentence of whatever was thrown.
+ * @param {unknown} error
+ */
+export const messageOf = (error) => (error instanceof Error ? error.message : String(error));
+
 export function csrfToken() {
-  return document.querySelector('meta[name="csrf-token"]')?.content ?? "";
+  return findElement('meta[name="csrf-token"]', HTMLMetaElement)?.content ?? "";
 }
 
-/** The error that a JSON answer of the API describes, or a plain one where something in between answered. */
+/**
+ * The error that a JSON answer of the API describes, or a plain one where a proxy answered in its place.
+ * @param {number} status
+ * @param {ErrorBody | null} [body]
+ */
 export function errorFrom(status, body) {
   if (status === 0) return new ApiError(0, "offline", "The server cannot be reached.");
   if (body?.message) return new ApiError(status, body.code ?? "error", body.message);
@@ -27,16 +56,23 @@ export function errorFrom(status, body) {
   return new ApiError(status, "error", `The server answered with status ${status}.`);
 }
 
-/** Sends one request and returns the JSON of its answer (null where it has none). Throws ApiError; AbortError passes through. */
+/**
+ * Sends one request and returns the JSON of its answer (null where it has none). Throws ApiError; AbortError passes through.
+ * @template T
+ * @param {string} method
+ * @param {string} path below ROOT
+ * @param {{ json?: object, signal?: AbortSignal }} [options]
+ * @returns {Promise<T>}
+ */
 export async function request(method, path, { json, signal } = {}) {
-  const headers = { Accept: "application/json" };
-  if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
-  if (json !== undefined) headers["Content-Type"] = "application/json";
+  const headers = new Headers({ Accept: "application/json" });
+  if (method !== "GET") headers.set("X-CSRFToken", csrfToken());
+  if (json !== undefined) headers.set("Content-Type", "application/json");
   let response;
   try {
     response = await fetch(ROOT + path, { method, headers, signal, body: json === undefined ? undefined : JSON.stringify(json) });
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (isAbort(error)) throw error;
     throw errorFrom(0);
   }
   const body = await response.json().catch(() => null);
@@ -44,9 +80,32 @@ export async function request(method, path, { json, signal } = {}) {
   return body;
 }
 
+/**
+ * A scan; with `wait`, its answer comes when its job has ended, or after that many seconds.
+ * @param {string} id
+ * @param {number} [wait]
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Scan>}
+ */
 export const getScan = (id, wait = 0, signal) => request("GET", `/scans/${id}${wait ? `?wait=${wait}` : ""}`, { signal });
+
+/**
+ * @param {string} id of the scan
+ * @returns {Promise<SegmentationList>}
+ */
 export const getRuns = (id) => request("GET", `/scans/${id}/segmentations`);
+
+/** @param {string} id of the segmentation */
 export const cancelRun = (id) => request("POST", `/segmentations/${id}/cancel`);
+
+/** @param {string} id of the segmentation */
 export const retryRun = (id) => request("POST", `/segmentations/${id}/retry`);
+
+/**
+ * Saves another threshold as a new run. Without a model the stored map is used, and the network does not run.
+ * @param {string} scanId
+ * @param {number} threshold
+ * @param {string} [model]
+ */
 export const saveThreshold = (scanId, threshold, model) =>
   request("POST", `/scans/${scanId}/segmentations`, { json: { threshold, ...(model && { model }) } });

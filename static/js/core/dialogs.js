@@ -1,13 +1,16 @@
 /* The two dialogs of every page: the question before what is final, and the list of keys. */
+import { element, findElement, targetOf } from "./elements.js";
 
-const byId = (id) => document.getElementById(id);
-
-/** Asks once; resolves to true where the reader agreed. */
+/**
+ * Asks once; resolves to true where the reader agreed.
+ * @param {{ title: string, message: string, label: string }} words label: of the button that agrees
+ * @returns {Promise<boolean>}
+ */
 export function confirmOnce({ title, message, label }) {
-  const dialog = byId("confirm");
-  byId("confirm-title").textContent = title;
-  byId("confirm-message").textContent = message;
-  byId("confirm-yes").textContent = label;
+  const dialog = element("#confirm", HTMLDialogElement);
+  element("#confirm-title", HTMLElement).textContent = title;
+  element("#confirm-message", HTMLElement).textContent = message;
+  element("#confirm-yes", HTMLElement).textContent = label;
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
@@ -15,14 +18,14 @@ export function confirmOnce({ title, message, label }) {
   });
 }
 
-/** Forms with data-confirm-title ask before they are sent, and say that they asked. */
+/** Forms with data-confirm-title ask before they are sent, and tell the server so by the field `confirmed`. */
 export function confirmForms() {
   document.addEventListener("submit", async (event) => {
-    const { form, submitter } = { form: event.target, submitter: event.submitter };
-    const asks = submitter?.dataset.confirmTitle ? submitter : form;
-    if (!asks.dataset.confirmTitle || form.elements.confirmed) return;
+    const { target: form, submitter } = event;
+    if (!(form instanceof HTMLFormElement)) return;
+    const { confirmTitle: title, confirmMessage: message = "", confirmLabel: label = "" } = submitter?.dataset.confirmTitle ? submitter.dataset : form.dataset;
+    if (!title || form.elements.namedItem("confirmed")) return;
     event.preventDefault();
-    const { confirmTitle: title, confirmMessage: message, confirmLabel: label } = asks.dataset;
     if (!(await confirmOnce({ title, message, label }))) return;
     const answer = document.createElement("input");
     Object.assign(answer, { type: "hidden", name: "confirmed", value: "yes" });
@@ -31,17 +34,21 @@ export function confirmForms() {
   });
 }
 
-/** True where a key press belongs to a field or an open dialog, and not to the page. */
+/**
+ * True where a key press belongs to a field or an open dialog, and not to the page.
+ * @param {KeyboardEvent} event
+ */
 export function isTyping(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return true;
-  const target = event.target;
-  if (target.isContentEditable || ["TEXTAREA", "SELECT"].includes(target.tagName)) return true;
-  return target.tagName === "INPUT" && !["checkbox", "range", "button", "submit", "file"].includes(target.type);
+  const target = targetOf(event);
+  if (target instanceof HTMLInputElement) return !["checkbox", "range", "button", "submit", "file"].includes(target.type);
+  return target instanceof HTMLElement && (target.isContentEditable || ["TEXTAREA", "SELECT"].includes(target.tagName));
 }
 
+/** Opens the list of keys by its button and by `?`. */
 export function keysDialog() {
-  const dialog = byId("keys");
-  byId("keys-open")?.addEventListener("click", () => dialog.showModal());
+  const dialog = element("#keys", HTMLDialogElement);
+  findElement("#keys-open", HTMLElement)?.addEventListener("click", () => dialog.showModal());
   document.addEventListener("keydown", (event) => {
     if (event.key !== "?" || isTyping(event)) return;
     event.preventDefault();

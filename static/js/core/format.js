@@ -1,57 +1,67 @@
-/* Figures and states as words. templates/macros/chips.html says the same on the server's side. */
+/* Figures and places in line as words, as templates/macros/chips.html writes them. */
+/** @import { Scan } from "./types.js" */
 
 const NBSP = "\u00a0";
 
+/** @param {number} value */
 export const count = (value) => value.toLocaleString("en-US");
 
+/**
+ * @param {number} value in percent
+ * @param {number} [digits] after the point
+ */
 export function percent(value, digits = 2) {
   if (value > 0 && value < 0.005) return `<${NBSP}0.01${NBSP}%`;
   return `${value.toFixed(digits)}${NBSP}%`;
 }
 
+/** @param {number} bytes */
 export function fileSize(bytes) {
   if (bytes < 1000) return `${bytes}${NBSP}B`;
   if (bytes < 1e6) return `${(bytes / 1e3).toFixed(1)}${NBSP}kB`;
   return `${(bytes / 1e6).toFixed(1)}${NBSP}MB`;
 }
 
-/** Area in mm², from 100 mm² on in cm². */
+/**
+ * Area in mm², from 100 mm² on in cm².
+ * @param {number} mm2
+ */
 export const area = (mm2) => (mm2 < 100 ? `${mm2.toFixed(1)}${NBSP}mm²` : `${(mm2 / 100).toFixed(2)}${NBSP}cm²`);
 
-/** Volume in mm³, from 100 mm³ on in mL (1 mL = 1000 mm³). */
+/**
+ * Volume in mm³, from 100 mm³ on in mL (1 mL = 1000 mm³).
+ * @param {number} mm3
+ */
 export const volume = (mm3) => (mm3 < 100 ? `${mm3.toFixed(1)}${NBSP}mm³` : `${(mm3 / 1000).toFixed(2)}${NBSP}mL`);
 
-const STATES = {
-  tumor_detected: { tone: "tumor", icon: "tumor", words: "Tumor detected" },
-  no_tumor: { tone: "clear", icon: "clear", words: "No tumor found" },
-  queued: { tone: "busy", icon: "queued", words: "Queued" },
-  running: { tone: "busy", icon: "running", words: "Running" },
-  failed: { tone: "warn", icon: "failed", words: "Failed" },
-  cancelled: { tone: "plain", icon: "cancelled", words: "Cancelled" },
-  uploading: { tone: "busy", icon: "upload", words: "Uploading" },
-  rejected: { tone: "warn", icon: "failed", words: "Not accepted" },
-};
-
-/** Tone, icon and words of a state or a verdict. */
-export const stateOf = (name) => STATES[name] ?? { tone: "plain", icon: "info", words: name };
-
-/** The sentence of a run's warning that its verdict may mean nothing, or "". */
-export const unlikeOf = (run) => run.warnings.find(({ code }) => code === "unlike_training_data")?.message ?? "";
+/**
+ * A time that is left, no more exact than it is known, as webapp/schemas/labels.py writes it.
+ * @param {number} seconds
+ */
+export function timeLeft(seconds) {
+  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
+  if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
 
 const ORDINALS = ["", "First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth"];
 
+/** @param {number | null} position from 1 */
 export function placeInLine(position) {
   if (!position) return "In line";
   return position < ORDINALS.length ? `${ORDINALS[position]} in line` : `Number ${position} in line`;
 }
 
-/** One short line under a scan's chip. */
+/**
+ * One short line under a scan's chip.
+ * @param {Scan} scan
+ */
 export function detailOf(scan) {
   const run = scan.segmentation;
   switch (run.status) {
     case "succeeded":
       return run.verdict === "tumor_detected"
-        ? `${percent(run.coverage_percent)} of the ${scan.slice_count > 1 ? "stack" : "image"}`
+        ? `${percent(run.coverage_percent ?? 0)} of the ${scan.slice_count > 1 ? "stack" : "image"}`
         : "No tumor area above the threshold";
     case "queued": return placeInLine(run.queue_position);
     case "running": return "The model is reading it";

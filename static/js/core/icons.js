@@ -1,13 +1,18 @@
 /* Icons from the page's one SVG file, whose address (with its hash) the page already holds. */
+import { element } from "./elements.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const file = document.querySelector("use")?.getAttribute("href").split("#")[0] ?? "/static/icons/icons.svg";
+const file = document.querySelector("use")?.getAttribute("href")?.split("#")[0] ?? "/static/icons/icons.svg";
 
+/**
+ * @param {string} name
+ * @param {number} [size] in CSS pixels
+ */
 export function iconOf(name, size = 18) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", "icon-svg");
-  svg.setAttribute("width", size);
-  svg.setAttribute("height", size);
+  svg.setAttribute("width", `${size}`);
+  svg.setAttribute("height", `${size}`);
   svg.setAttribute("aria-hidden", "true");
   const use = document.createElementNS(SVG, "use");
   use.setAttribute("href", `${file}#${name}`);
@@ -15,6 +20,11 @@ export function iconOf(name, size = 18) {
   return svg;
 }
 
-export function setIcon(svg, name) {
-  svg.querySelector("use").setAttribute("href", `${file}#${name}`);
+/**
+ * Turns the first icon inside an element into another.
+ * @param {Element} parent
+ * @param {string} name
+ */
+export function setIcon(parent, name) {
+  element("svg use", SVGUseElement, parent).setAttribute("href", `${file}#${name}`);
 }

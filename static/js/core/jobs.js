@@ -1,11 +1,13 @@
 /* Watches a job until it ends, by long polling: the server answers as soon as the state is final. */
-import { getScan } from "./api.js";
+/** @import { Scan } from "./types.js" */
+import { getScan, hasStatus, isAbort } from "./api.js";
 
-export const isOver = (status) => ["succeeded", "failed", "cancelled"].includes(status);
+/** @param {string | undefined} status */
+export const isOver = (status) => ["succeeded", "failed", "cancelled"].includes(status ?? "");
 
 /* While a job waits in line its place changes before the job ends, so the wait is short; once it runs, long. */
-const WAIT_S = { queued: 2, running: 25 };
-const CROWDED_WAIT_S = { queued: 0, running: 1 }; // while other jobs want to ask as well
+const WAIT_S = new Map([["queued", 2], ["running", 25]]);
+const CROWDED_WAIT_S = new Map([["queued", 0], ["running", 1]]); // while other jobs want to ask as well
 const CROWDED_PAUSE_MS = 1500; // so that a place in line is at most two seconds old, however many wait
 /* A browser holds six connections to one server: more long polls would keep uploads and pictures waiting. */
 const AT_ONCE = 3;
@@ -13,25 +15,36 @@ const PAUSE_MS = 400; // between two answers, should the server answer a long po
 const RETRY_MS = 3000; // after a failed request
 
 let asking = 0;
-const line = []; // those that wait for their turn to ask
+/** @type {(() => void)[]} those that wait for their turn to ask */
+const line = [];
 
+/**
+ * Runs `ask` as one of at most AT_ONCE.
+ * @template T
+ * @param {() => Promise<T>} ask
+ */
 async function inTurn(ask) {
-  if (asking >= AT_ONCE) await new Promise((resolve) => line.push(resolve));
+  if (asking >= AT_ONCE) await new Promise((resolve) => line.push(() => resolve(null)));
   else asking += 1;
   try {
     return await ask();
   } finally {
-    const next = line.shift(); // hands its turn on
-    if (next) next();
+    const next = line.shift();
+    if (next) next(); // takes this turn over: the number of those that ask stays as it is
     else asking -= 1;
   }
 }
 
+/** @param {number} ms */
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
  * Calls `onScan(scan)` at every answer until the job has ended; `onOffline(error)` at every request that failed.
  * Returns the last scan, or null where the scan no longer exists or the signal aborted.
+ * @param {string} id
+ * @param {(scan: Scan) => void} onScan
+ * @param {{ onOffline?: (error: unknown) => void, signal?: AbortSignal, status?: string }} [options] status: as last known
+ * @returns {Promise<Scan | null>}
  */
 export async function watchScan(id, onScan, { onOffline = () => {}, signal, status = "queued" } = {}) {
   let state = status;
@@ -40,14 +53,14 @@ export async function watchScan(id, onScan, { onOffline = () => {}, signal, stat
       let isCrowded = false;
       const scan = await inTurn(() => {
         isCrowded = line.length > 0;
-        return getScan(id, (isCrowded ? CROWDED_WAIT_S : WAIT_S)[state] ?? 2, signal);
+        return getScan(id, (isCrowded ? CROWDED_WAIT_S : WAIT_S).get(state) ?? 2, signal);
       });
       state = scan.segmentation.status;
       onScan(scan);
       if (isOver(state)) return scan;
       await pause(isCrowded ? CROWDED_PAUSE_MS : PAUSE_MS);
     } catch (error) {
-      if (error.name === "AbortError" || error.status === 404) return null;
+      if (isAbort(error) || hasStatus(error, 404)) return null;
       onOffline(error);
       await pause(RETRY_MS);
     }

@@ -1,7 +1,13 @@
 /* Sentences above the content, one for each cause. */
+import { element } from "./elements.js";
 import { iconOf } from "./icons.js";
 
-/** Shows, replaces or (message null) removes the notice of one cause. */
+/**
+ * Shows, replaces or (message null) removes the notice of one cause.
+ * @param {string} id of the cause
+ * @param {string | null} message
+ * @param {"info" | "warn" | "error"} [tone]
+ */
 export function notify(id, message, tone = "info") {
   const old = document.getElementById(id);
   if (message === null) {
@@ -17,5 +23,6 @@ export function notify(id, message, tone = "info") {
   const words = document.createElement("div");
   words.textContent = message;
   notice.append(iconOf("info"), words);
-  old ? old.replaceWith(notice) : document.getElementById("notices").append(notice);
+  if (old) old.replaceWith(notice);
+  else element("#notices", HTMLElement).append(notice);
 }

@@ -9,7 +9,7 @@
   function stored() {
     try {
       const choice = localStorage.getItem("theme");
-      return choices.includes(choice) ? choice : "dark";
+      return choice && choices.includes(choice) ? choice : "dark";
     } catch {
       return "dark"; // storage may be forbidden
     }

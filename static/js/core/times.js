@@ -1,13 +1,19 @@
 /* Turns <time datetime> into relative words, with the exact local time on hover; keeps them fresh. */
+import { elements } from "./elements.js";
 
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 const day = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium" });
+/** @type {[Intl.RelativeTimeFormatUnit, number][]} unit, seconds */
 const STEPS = [["minute", 60], ["hour", 3600], ["day", 86400]];
 const REFRESH_MS = 30_000;
 
+/**
+ * @param {Date} date
+ * @param {Date} [now]
+ */
 export function relativeWords(date, now = new Date()) {
-  const seconds = (date - now) / 1000;
+  const seconds = (date.getTime() - now.getTime()) / 1000;
   const age = Math.abs(seconds);
   if (age < 45) return "just now";
   if (age > 14 * 86400) return day.format(date);
@@ -16,16 +22,17 @@ export function relativeWords(date, now = new Date()) {
   return words;
 }
 
+/** @param {ParentNode} [scope] */
 export function refreshTimes(scope = document) {
-  for (const element of scope.querySelectorAll("time[datetime]")) {
-    const date = new Date(element.dateTime);
+  for (const time of elements("time[datetime]", HTMLTimeElement, scope)) {
+    const date = new Date(time.dateTime);
     if (Number.isNaN(date.getTime())) continue;
-    element.textContent = relativeWords(date);
-    element.title = exact.format(date);
+    time.textContent = relativeWords(date);
+    time.title = exact.format(date);
   }
 }
 
 export function keepTimesFresh() {
   refreshTimes();
-  setInterval(refreshTimes, REFRESH_MS);
+  setInterval(() => refreshTimes(), REFRESH_MS);
 }

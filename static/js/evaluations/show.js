@@ -1,37 +1,46 @@
 /* The page of one evaluation: progress while it runs, by asking once a second; every slot keeps its room. */
-import { request } from "../core/api.js";
-import { count } from "../core/format.js";
+/** @import { Evaluation } from "../core/types.js" */
+import { hasStatus, request } from "../core/api.js";
+import { element, elements, findElement } from "../core/elements.js";
+import { count, timeLeft } from "../core/format.js";
+import { isOver } from "../core/jobs.js";
 import { notify } from "../core/notices.js";
-import { STAGES, duration } from "./labels.js";
 
 const EVERY_MS = 1000;
 const OFFLINE_EVERY_MS = 3000;
 const NONE = "–";
 
-const box = document.getElementById("progress");
-const slot = (name) => box.querySelector(`[data-slot="${name}"]`);
-
-function set(name, text) {
-  const element = slot(name);
-  if (element && element.textContent !== text) element.textContent = text;
+/**
+ * Changed text alone is written: a screen reader would read the same again.
+ * @param {HTMLElement | null} slot
+ * @param {string} text
+ */
+function write(slot, text) {
+  if (slot && slot.textContent !== text) slot.textContent = text;
 }
 
-function show({ progress }) {
+/**
+ * @param {HTMLElement} box
+ * @param {Evaluation} evaluation
+ */
+function show(box, { progress }) {
+  /** @param {string} name @param {string} text */
+  const set = (name, text) => write(findElement(`[data-slot="${name}"]`, HTMLElement, box), text);
   const isChecking = progress.stage === "checking";
   const done = isChecking ? progress.checked : progress.done;
-  set("stage", STAGES[progress.stage]);
-  const bar = slot("bar");
+  const stage = element('[data-slot="stage"]', HTMLElement, box);
+  write(stage, JSON.parse(stage.dataset.stages ?? "{}")[progress.stage]);
+  const bar = element('[data-slot="bar"]', HTMLProgressElement, box);
   bar.max = progress.total || 1;
   bar.value = done;
   set("done", count(done));
   set("total", progress.total === null ? "?" : count(progress.total));
   set("rate", !isChecking && progress.rate_per_s ? `${progress.rate_per_s.toFixed(1)} a second` : NONE);
-  set("left", !isChecking && progress.seconds_left !== null ? `about ${duration(progress.seconds_left)}` : NONE);
+  set("left", !isChecking && progress.seconds_left !== null ? `about ${timeLeft(progress.seconds_left)}` : NONE);
   set("dice", progress.mean_dice === null ? NONE : progress.mean_dice.toFixed(3));
   set("waits", progress.waits_for ?? "");
-  for (const element of box.querySelectorAll("[data-outcome]")) {
-    const text = count(progress.outcomes[element.dataset.outcome] ?? 0);
-    if (element.textContent !== text) element.textContent = text;
+  for (const outcome of elements("[data-outcome]", HTMLElement, box)) {
+    write(outcome, count(progress.outcomes[outcome.dataset.outcome ?? ""] ?? 0));
   }
 }
 
@@ -39,34 +48,37 @@ function show({ progress }) {
 async function fetchFindings() {
   const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
   const fresh = page.getElementById("findings");
-  if (fresh) document.getElementById("findings").replaceWith(fresh);
+  if (fresh) element("#findings", HTMLElement).replaceWith(fresh);
 }
 
-async function watch() {
+/** @param {HTMLElement} box */
+async function watch(box) {
   let stage = box.dataset.stage;
   let pause = EVERY_MS;
   try {
+    /** @type {Evaluation} */
     const evaluation = await request("GET", `/evaluations/${box.dataset.evaluation}`);
     notify("evaluation-offline", null);
-    if (!["queued", "running"].includes(evaluation.status)) {
+    if (isOver(evaluation.status)) {
       location.reload();
       return;
     }
-    show(evaluation);
+    show(box, evaluation);
     if (stage !== evaluation.progress.stage && evaluation.findings) await fetchFindings();
     stage = evaluation.progress.stage;
   } catch (error) {
-    if (error.status === 404) {
+    if (hasStatus(error, 404)) {
       location.assign("/evaluations");
       return;
     }
     pause = OFFLINE_EVERY_MS;
   }
   box.dataset.stage = stage;
-  setTimeout(watch, pause);
+  setTimeout(() => watch(box), pause);
 }
 
-for (const form of document.querySelectorAll("form[data-submits]")) {
-  form.addEventListener("change", (event) => event.target.tagName === "SELECT" && form.requestSubmit());
+for (const form of elements("form[data-submits]", HTMLFormElement)) {
+  form.addEventListener("change", (event) => event.target instanceof HTMLSelectElement && form.requestSubmit());
 }
-if (box) watch();
+const box = findElement("#progress", HTMLElement);
+if (box) watch(box);

@@ -1,5 +1,6 @@
 /* Packs files into a stored zip (PKWARE's APPNOTE 6.3.10, without compression: images are compressed already).
-   The files' bytes are read once for their sums and stay where they are: the archive is a Blob of references. */
+   The files' bytes are read once for their sums and not copied: the archive is a Blob of references. */
+/** @import { PathFile } from "./folders.js" */
 
 const LOCAL = 0x04034b50;
 const CENTRAL = 0x02014b50;
@@ -15,19 +16,32 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return value >>> 0;
 });
 
-/** CRC-32 of ISO 3309, as zip uses it. */
+/**
+ * CRC-32 of ISO 3309, as zip uses it.
+ * @param {Uint8Array} bytes
+ */
 export function crc32(bytes) {
   let value = 0xffffffff;
   for (const byte of bytes) value = TABLE[(value ^ byte) & 0xff] ^ (value >>> 8);
   return (value ^ 0xffffffff) >>> 0;
 }
 
+/**
+ * @param {number} size in bytes
+ * @param {(view: DataView) => void} fill
+ */
 function header(size, fill) {
-  const view = new DataView(new ArrayBuffer(size));
-  fill(view);
-  return new Uint8Array(view.buffer);
+  const buffer = new ArrayBuffer(size);
+  fill(new DataView(buffer));
+  return new Uint8Array(buffer);
 }
 
+/**
+ * A file's own header (APPNOTE 4.3.7).
+ * @param {Uint8Array} name
+ * @param {number} sum
+ * @param {number} size
+ */
 function local(name, sum, size) {
   return header(30, (view) => {
     view.setUint32(0, LOCAL, true);
@@ -41,6 +55,13 @@ function local(name, sum, size) {
   });
 }
 
+/**
+ * A file's entry in the central directory (APPNOTE 4.3.12).
+ * @param {Uint8Array} name
+ * @param {number} sum
+ * @param {number} size
+ * @param {number} offset of its own header
+ */
 function central(name, sum, size, offset) {
   return header(46, (view) => {
     view.setUint32(0, CENTRAL, true);
@@ -57,12 +78,17 @@ function central(name, sum, size, offset) {
 }
 
 /**
- * files: [{path, file}], in the order of the archive. `onProgress(fraction)` runs from 0 to 1.
- * Returns a Blob. Throws RangeError where the archive would need ZIP64; an aborted signal's reason where it stops.
+ * Packs files in their order. `onProgress(fraction)` runs from 0 to 1.
+ * Throws RangeError where the archive would need ZIP64, and an aborted signal's reason.
+ * @param {PathFile[]} files
+ * @param {{ onProgress?: (fraction: number) => void, signal?: AbortSignal }} [options]
+ * @returns {Promise<Blob>}
  */
 export async function zip(files, { onProgress = () => {}, signal } = {}) {
   if (files.length > MOST) throw new RangeError(`A folder of ${files.length} files is too large; choose a smaller one.`);
+  /** @type {BlobPart[]} */
   const parts = [];
+  /** @type {Uint8Array<ArrayBuffer>[]} */
   const directory = [];
   let offset = 0;
   for (const [index, { path, file }] of files.entries()) {

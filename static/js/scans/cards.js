@@ -1,63 +1,89 @@
 /* A scan's card: the slots of templates/macros/cards.html, filled from the API's JSON. */
-import { cancelRun, retryRun } from "../core/api.js";
-import { detailOf, stateOf, unlikeOf } from "../core/format.js";
+/** @import { Scan } from "../core/types.js" */
+import { cancelRun, messageOf, retryRun } from "../core/api.js";
+import { showState, stateOf, unlikeOf } from "../core/chips.js";
+import { element } from "../core/elements.js";
+import { detailOf } from "../core/format.js";
 import { setIcon } from "../core/icons.js";
 import { isOver, watchScan } from "../core/jobs.js";
 import { showName } from "../core/names.js";
 import { refreshTimes } from "../core/times.js";
 
-const slot = (card, name) => card.querySelector(`[data-slot="${name}"]`);
-const action = (card, name) => card.querySelector(`[data-action="${name}"]`);
+/**
+ * @template {Element} T
+ * @param {HTMLElement} card
+ * @param {string} name
+ * @param {new () => T} type
+ */
+const slot = (card, name, type) => element(`[data-slot="${name}"]`, type, card);
 
+/**
+ * @param {HTMLElement} card
+ * @param {string} name
+ */
+const action = (card, name) => element(`[data-action="${name}"]`, HTMLButtonElement, card);
+
+/** @param {string} words read out by a screen reader */
 function announce(words) {
-  document.getElementById("announcer").textContent = words;
+  element("#announcer", HTMLElement).textContent = words;
 }
 
-/** Sets state, chip and detail; `verdict` replaces the state in the chip. */
-export function showState(card, status, detail, verdict = null) {
-  const { tone, icon, words } = stateOf(verdict ?? status);
+/**
+ * Shows how far a card is: its chip (of the verdict where there is one), its detail and its buttons.
+ * @param {HTMLElement} card
+ * @param {string} status
+ * @param {string} detail
+ * @param {string | null} [verdict]
+ */
+export function showProgress(card, status, detail, verdict = null) {
   card.dataset.state = status;
-  const chip = slot(card, "chip");
-  chip.dataset.tone = tone;
-  setIcon(chip.querySelector("svg"), icon);
-  chip.querySelector("span").textContent = words;
-  setIcon(card.querySelector(".card-glyph svg"), icon);
-  slot(card, "detail").textContent = detail;
-  slot(card, "progress").hidden = status !== "uploading";
+  showState(card, verdict ?? status);
+  setIcon(element(".card-glyph", HTMLElement, card), stateOf(verdict ?? status).icon);
+  slot(card, "detail", HTMLElement).textContent = detail;
+  slot(card, "progress", HTMLElement).hidden = status !== "uploading";
   action(card, "cancel").hidden = !["uploading", "queued", "running"].includes(status);
   action(card, "retry").hidden = !["failed", "cancelled"].includes(status);
   action(card, "dismiss").hidden = status !== "rejected";
 }
 
+/**
+ * Shows a scan that is on the server.
+ * @param {HTMLElement} card
+ * @param {Scan} scan
+ */
 export function fillCard(card, scan) {
   const run = scan.segmentation;
   const address = `/scans/${scan.id}`;
   card.dataset.scan = scan.id;
   card.dataset.segmentation = run.id;
-  slot(card, "link").href = address;
-  slot(card, "name").href = address;
-  showName(slot(card, "name"), scan.filename);
-  slot(card, "phantom").hidden = scan.origin !== "phantom";
-  const unlike = unlikeOf(run);
-  slot(card, "unlike").hidden = unlike === "";
-  slot(card, "unlike").title = unlike;
-  showState(card, run.status, detailOf(scan), run.status === "succeeded" ? run.verdict : null);
-  const picture = slot(card, "picture");
+  const name = slot(card, "name", HTMLAnchorElement);
+  slot(card, "link", HTMLAnchorElement).href = address;
+  name.href = address;
+  showName(name, scan.filename);
+  slot(card, "phantom", HTMLElement).hidden = scan.origin !== "phantom";
+  const unlike = slot(card, "unlike", HTMLElement);
+  unlike.title = unlikeOf(run);
+  unlike.hidden = unlike.title === "";
+  showProgress(card, run.status, detailOf(scan), run.status === "succeeded" ? run.verdict : null);
+  const picture = slot(card, "picture", HTMLImageElement);
   picture.hidden = false;
   // Before there is a result the thumbnail is the scan alone.
   const source = `/api/v1/scans/${scan.id}/thumbnail.png${run.status === "succeeded" ? `?segmentation=${run.id}` : ""}`;
   if (picture.getAttribute("src") !== source) picture.src = source;
   const time = document.createElement("time");
   time.dateTime = scan.created_at;
-  slot(card, "time").replaceChildren(time);
+  slot(card, "time", HTMLElement).replaceChildren(time);
   refreshTimes(card);
 }
 
-/** Keeps a card up to date until its job has ended. */
+/**
+ * Keeps a card up to date until its job has ended.
+ * @param {HTMLElement} card
+ */
 export async function followCard(card) {
-  const detail = slot(card, "detail");
+  const detail = slot(card, "detail", HTMLElement);
   const following = new AbortController(); // a card that left the page is followed no longer
-  const last = await watchScan(card.dataset.scan, (scan) => (card.isConnected ? fillCard(card, scan) : following.abort()), {
+  const last = await watchScan(card.dataset.scan ?? "", (scan) => (card.isConnected ? fillCard(card, scan) : following.abort()), {
     status: card.dataset.state,
     signal: following.signal,
     onOffline: () => { detail.textContent = "The server cannot be reached; trying again."; },
@@ -66,28 +92,36 @@ export async function followCard(card) {
   else card.remove(); // deleted elsewhere
 }
 
-/** Cancel and retry of a card whose scan is on the server. */
+/**
+ * Cancel and retry of a card whose scan is on the server.
+ * @param {HTMLElement} card
+ * @param {"cancel" | "retry"} name
+ */
 export async function actOnRun(card, name) {
   const button = action(card, name);
+  const run = card.dataset.segmentation ?? "";
   button.disabled = true;
   try {
-    await (name === "cancel" ? cancelRun : retryRun)(card.dataset.segmentation);
+    await (name === "cancel" ? cancelRun(run) : retryRun(run));
     if (name === "retry") {
-      showState(card, "queued", "In line");
+      showProgress(card, "queued", "In line");
       followCard(card);
     } else {
-      showState(card, "cancelled", "Stopped before it finished");
+      showProgress(card, "cancelled", "Stopped before it finished");
     }
   } catch (error) {
-    slot(card, "detail").textContent = error.message;
+    slot(card, "detail", HTMLElement).textContent = messageOf(error);
   } finally {
     button.disabled = false;
   }
 }
 
-/** Shows the right buttons on a card that the server rendered, and follows it where its job is not over. */
+/**
+ * Shows the right buttons on a card that the server rendered, and follows it where its job is not over.
+ * @param {HTMLElement} card
+ */
 export function adoptCard(card) {
-  const { state } = card.dataset;
+  const { state = "" } = card.dataset;
   action(card, "cancel").hidden = !["queued", "running"].includes(state);
   action(card, "retry").hidden = !["failed", "cancelled"].includes(state);
   if (!isOver(state)) followCard(card);

@@ -1,5 +1,5 @@
 /* Inferno, by Nathaniel Smith and Stefan van der Walt (matplotlib, CC0): perceptually uniform, readable for the color-blind,
-   and in gray print. 256 colors from p = 0 to p = 1; ml/rendering.py has the same table, and a test compares them. */
+   and in gray print. 256 colors from p = 0 to p = 1; ml/rendering/colormap.py has the same table, and a test compares them. */
 const INFERNO =
   "00000401000501010601010802010a02020c02020e03021004031204031405041706041907051b08051d09061f0a07220b07240c0826" +
   "0d08290e092b10092d110a30120a32140b34150b37160b39180c3c190c3e1b0c411c0c431e0c451f0c48210c4a230c4c240c4f260c51" +

@@ -1,18 +1,38 @@
-/* The finding beside the viewer: while a threshold is tried, its figures stand in front and the stored ones beside them. */
-import { area, count, percent, stateOf, volume } from "../core/format.js";
+/* The finding beside the viewer: while a threshold is tried, its figures are shown, and the stored ones beside them. */
+/** @import { Sum } from "./totals.js" */
+import { stateOf } from "../core/chips.js";
+import { element, elements } from "../core/elements.js";
+import { area, count, percent, volume } from "../core/format.js";
 import { setIcon } from "../core/icons.js";
 
 export class Finding {
+  /**
+   * @param {HTMLElement} root
+   * @param {{ slices: number, totalPixels: number, pixelSize: number | null, threshold: number }} scan
+   *   pixelSize: mm² of a pixel of one slice, mm³ of a stack's voxel, null without spacing; threshold: the stored one
+   */
   constructor(root, { slices, totalPixels, pixelSize, threshold }) {
-    Object.assign(this, { root, slices, totalPixels, pixelSize, threshold });
-    this.verdict = root.querySelector("#verdict");
-    this.storedTone = this.verdict.dataset.tone;
-    this.facts = [...root.querySelectorAll("[data-fact]")].map((element) => ({
-      element, name: element.dataset.fact, stored: element.textContent, beside: element.nextElementSibling,
+    this.root = root;
+    this.slices = slices;
+    this.totalPixels = totalPixels;
+    this.pixelSize = pixelSize;
+    this.threshold = threshold;
+    this.verdict = this.part("verdict");
+    this.verdictWords = element("strong", HTMLElement, this.verdict);
+    this.storedTone = this.verdict.dataset.tone ?? "clear";
+    this.facts = elements("[data-fact]", HTMLElement, root).map((fact) => ({
+      element: fact,
+      name: fact.dataset.fact ?? "",
+      stored: fact.textContent,
+      beside: element(".stored", HTMLElement, fact.parentElement ?? root),
     }));
   }
 
-  /** Figures of a threshold that is not stored. sum: Totals.sum(). */
+  /**
+   * Figures of a threshold that is not stored.
+   * @param {number} threshold
+   * @param {Sum} sum
+   */
   preview(threshold, sum) {
     const tag = this.part("preview-tag");
     tag.hidden = false;
@@ -23,38 +43,49 @@ export class Finding {
     note.hidden = !isPartial;
     if (isPartial) note.textContent = `Counted so far: ${sum.counted} of ${this.slices} slices.`;
     this.showVerdict(sum.pixels > 0 ? "tumor" : isPartial ? null : "clear");
-    const words = this.words(threshold, sum);
+    const figures = this.figures(threshold, sum);
     for (const fact of this.facts) {
-      fact.element.textContent = words[fact.name] ?? fact.stored;
+      fact.element.textContent = figures.get(fact.name) ?? fact.stored;
       fact.beside.hidden = false;
     }
-    this.showBar(threshold, words.coverage, isPartial);
+    this.showBar(threshold, figures.get("coverage") ?? "", isPartial);
   }
 
-  /* The same in one line under the sliders, where the buttons are. */
+  /**
+   * The same in one line under the sliders, where the buttons are.
+   * @param {number} threshold
+   * @param {string} coverage
+   * @param {boolean} isPartial
+   */
   showBar(threshold, coverage, isPartial) {
-    const verdict = this.verdict.querySelector("strong").textContent;
-    const stored = this.facts.find(({ name }) => name === "coverage").stored;
-    for (const id of ["preview-bar", "downloads-note"]) document.getElementById(id).hidden = false;
-    document.getElementById("preview-words").textContent = isPartial
+    const stored = this.facts.find(({ name }) => name === "coverage")?.stored ?? "";
+    for (const id of ["preview-bar", "downloads-note"]) element(`#${id}`, HTMLElement).hidden = false;
+    element("#preview-words", HTMLElement).textContent = isPartial
       ? `Preview at ${threshold.toFixed(2)}: counting the other slices.`
-      : `Preview at ${threshold.toFixed(2)}: ${verdict.toLowerCase()}, ${coverage} (stored ${stored}).`;
+      : `Preview at ${threshold.toFixed(2)}: ${this.verdictWords.textContent.toLowerCase()}, ${coverage} (stored ${stored}).`;
   }
 
-  words(threshold, { pixels, slicesWithTumor }) {
-    return {
-      threshold: `${threshold.toFixed(2)} (preview)`,
-      coverage: percent((100 * pixels) / this.totalPixels),
-      pixels: count(pixels),
-      slices: `${slicesWithTumor} of ${this.slices}`,
-      area: this.pixelSize && area(pixels * this.pixelSize),
-      volume: this.pixelSize && volume(pixels * this.pixelSize),
-    };
+  /**
+   * The figures of a threshold as text, by the name of their data-fact.
+   * @param {number} threshold
+   * @param {Sum} sum
+   * @returns {Map<string, string>}
+   */
+  figures(threshold, { pixels, slicesWithTumor }) {
+    const figures = new Map([
+      ["threshold", `${threshold.toFixed(2)} (preview)`],
+      ["coverage", percent((100 * pixels) / this.totalPixels)],
+      ["pixels", count(pixels)],
+      ["slices", `${slicesWithTumor} of ${this.slices}`],
+    ]);
+    if (this.pixelSize) figures.set("area", area(pixels * this.pixelSize)).set("volume", volume(pixels * this.pixelSize));
+    return figures;
   }
 
+  /** The figures of the stored threshold, as the server wrote them. */
   stored() {
     delete this.root.dataset.preview;
-    for (const id of ["preview-bar", "downloads-note"]) document.getElementById(id).hidden = true;
+    for (const id of ["preview-bar", "downloads-note"]) element(`#${id}`, HTMLElement).hidden = true;
     for (const id of ["preview-tag", "totals-note"]) this.part(id).hidden = true;
     this.showVerdict(this.storedTone);
     for (const fact of this.facts) {
@@ -63,15 +94,16 @@ export class Finding {
     }
   }
 
-  /* tone null: not all slices are counted, and none of those that are has tumor */
+  /** @param {string | null} tone null: not all slices are counted, and none of those that are has tumor */
   showVerdict(tone) {
     const { icon, words } = tone ? stateOf(tone === "tumor" ? "tumor_detected" : "no_tumor") : { icon: "running", words: "Counting" };
     this.verdict.dataset.tone = tone ?? "plain";
-    this.verdict.querySelector("strong").textContent = words;
-    setIcon(this.verdict.querySelector("svg"), icon);
+    this.verdictWords.textContent = words;
+    setIcon(this.verdict, icon);
   }
 
+  /** @param {string} id */
   part(id) {
-    return this.root.querySelector(`#${id}`);
+    return element(`#${id}`, HTMLElement, this.root);
   }
 }

@@ -1,8 +1,15 @@
 /* Wheel, drag, pinch and double click on any panel move the one viewport. */
+/** @import { Place, Viewport } from "./viewport.js" */
 import { STEP } from "./viewport.js";
 
 const WHEEL_SPEED = 0.0016; // zoom per unit of wheel delta: a mouse's notch of 100 makes 17 %
 
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {number} x in the window, CSS pixels
+ * @param {number} y
+ * @returns {Place}
+ */
 function place(canvas, x, y) {
   const box = canvas.getBoundingClientRect();
   return {
@@ -13,9 +20,14 @@ function place(canvas, x, y) {
   };
 }
 
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {Viewport} viewport
+ */
 export function followGestures(canvas, viewport) {
-  const pointers = new Map(); // id -> {x, y}
-  let span = 0;
+  /** @type {Map<number, { x: number, y: number }>} by the pointer's id */
+  const pointers = new Map();
+  let span = 0; // between two fingers; 0: not measured yet
 
   canvas.addEventListener("wheel", (event) => {
     if (!viewport.isZoomed && event.deltaY > 0) return; // fitted already: the page scrolls
@@ -50,10 +62,11 @@ export function followGestures(canvas, viewport) {
     }
   });
 
-  for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
-    canvas.addEventListener(end, (event) => {
-      pointers.delete(event.pointerId);
-      span = 0;
-    });
-  }
+  const forget = (/** @type {PointerEvent} */ event) => {
+    pointers.delete(event.pointerId);
+    span = 0;
+  };
+  canvas.addEventListener("pointerup", forget);
+  canvas.addEventListener("pointercancel", forget);
+  canvas.addEventListener("lostpointercapture", forget);
 }

@@ -1,47 +1,50 @@
 /* How sure the model is: the pixels of the slice in view by their probability, on a logarithmic scale, with the threshold
    on the same axis. Red is what the threshold takes in; components that are too small still count here. */
+import { element } from "../core/elements.js";
 import { count } from "../core/format.js";
-import { smallestQ } from "./mask.js";
+import { thresholdLevel } from "./mask.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 5; // values of q in a bar: 255 = 51 * 5, so that no bar holds more values than its neighbors
+const WIDTH = 5; // values of the map in a bar: 255 = 51 * 5, so that no bar holds more values than its neighbors
 const BARS = 51;
 const SURE = 0.9; // above it, and below 1 - SURE, the model has decided
 
 export class Histogram {
+  /** @param {HTMLElement} root */
   constructor(root) {
-    this.chart = root.querySelector("svg");
-    this.note = root.querySelector("#histogram-note");
-    this.line = root.querySelector("#histogram-threshold");
+    this.chart = element("svg", SVGSVGElement, root);
+    this.note = element("#histogram-note", HTMLElement, root);
+    this.line = element("#histogram-threshold", SVGLineElement, root);
     this.bars = Array.from({ length: BARS }, (_, index) => {
       const bar = document.createElementNS(SVG, "rect");
-      bar.setAttribute("x", index * WIDTH + 0.5);
-      bar.setAttribute("width", WIDTH - 1);
+      bar.setAttribute("x", `${index * WIDTH + 0.5}`);
+      bar.setAttribute("width", `${WIDTH - 1}`);
       this.chart.insertBefore(bar, this.line);
       return bar;
     });
   }
 
-  /** q: Uint8Array, the probability map of a slice, round(255 p). */
-  showMap(q) {
+  /** @param {Uint8Array} probabilityU8 the map of a slice, round(255 p) */
+  showMap(probabilityU8) {
     const pixels = new Array(BARS).fill(0);
     let undecided = 0;
-    for (let i = 0; i < q.length; i++) {
-      pixels[Math.min(BARS - 1, Math.floor(q[i] / WIDTH))] += 1;
-      if (q[i] > 255 * (1 - SURE) && q[i] < 255 * SURE) undecided += 1;
+    for (const value of probabilityU8) {
+      pixels[Math.min(BARS - 1, Math.floor(value / WIDTH))] += 1;
+      if (value > 255 * (1 - SURE) && value < 255 * SURE) undecided += 1;
     }
     for (const [index, bar] of this.bars.entries()) {
-      const tall = (100 * Math.log1p(pixels[index])) / Math.log1p(q.length);
-      bar.setAttribute("y", 100 - tall);
-      bar.setAttribute("height", tall);
+      const tall = (100 * Math.log1p(pixels[index])) / Math.log1p(probabilityU8.length);
+      bar.setAttribute("y", `${100 - tall}`);
+      bar.setAttribute("height", `${tall}`);
     }
     this.note.textContent = `between ${(1 - SURE).toFixed(1)} and ${SURE}: ${count(undecided)} px`;
-    this.chart.setAttribute("aria-label", `Pixels of the slice by confidence; ${this.note.textContent} of ${count(q.length)}`);
+    this.chart.setAttribute("aria-label", `Pixels of the slice by confidence; ${this.note.textContent} of ${count(probabilityU8.length)}`);
   }
 
+  /** @param {number} threshold */
   showThreshold(threshold) {
-    const least = smallestQ(threshold);
-    for (const [index, bar] of this.bars.entries()) bar.toggleAttribute("data-is-tumor", index * WIDTH >= least);
-    for (const end of ["x1", "x2"]) this.line.setAttribute(end, 255 * threshold);
+    const level = thresholdLevel(threshold);
+    for (const [index, bar] of this.bars.entries()) bar.toggleAttribute("data-is-tumor", index * WIDTH >= level);
+    for (const end of ["x1", "x2"]) this.line.setAttribute(end, `${255 * threshold}`);
   }
 }

@@ -1,31 +1,35 @@
 /* The result page's keys, as the `?` dialog lists them. */
+/** @import { Viewer } from "./viewer.js" */
 import { isTyping } from "../core/dialogs.js";
 
 const PAN_PX = 48;
-const ARROWS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+/** @type {Map<string, [number, number]>} steps to the right and down that the picture moves */
+const ARROWS = new Map([["ArrowLeft", [1, 0]], ["ArrowRight", [-1, 0]], ["ArrowUp", [0, 1]], ["ArrowDown", [0, -1]]]);
 
+/** @param {Viewer} viewer */
 export function followKeys(viewer) {
-  const keys = {
-    "+": () => viewer.zoom("in"),
-    "=": () => viewer.zoom("in"),
-    "-": () => viewer.zoom("out"),
-    0: () => viewer.zoom("fit"),
-    m: () => viewer.toggleMask(),
-    h: () => viewer.toggleHeatmap(),
-    Escape: () => viewer.closeEnlarged(),
-    "[": () => viewer.nudgeThreshold(-0.01),
-    "]": () => viewer.nudgeThreshold(0.01),
-  };
+  const keys = new Map([
+    ["+", () => viewer.zoom("in")],
+    ["=", () => viewer.zoom("in")],
+    ["-", () => viewer.zoom("out")],
+    ["0", () => viewer.zoom("fit")],
+    ["m", () => viewer.toggleMask()],
+    ["h", () => viewer.toggleHeatmap()],
+    ["Escape", () => viewer.closeEnlarged()],
+    ["[", () => viewer.nudgeThreshold(-0.01)],
+    ["]", () => viewer.nudgeThreshold(0.01)],
+  ]);
   document.addEventListener("keydown", (event) => {
     if (isTyping(event)) return;
-    const arrow = ARROWS[event.key];
+    const arrow = ARROWS.get(event.key);
+    const act = keys.get(event.key);
     if (arrow) {
-      if (event.target.type === "range") return; // the slider's own step
+      if (event.target instanceof HTMLInputElement && event.target.type === "range") return; // the slider's own step
       if (event.shiftKey && viewer.viewport.isZoomed) viewer.panBy(arrow[0] * PAN_PX, arrow[1] * PAN_PX);
       else if (viewer.stack.count > 1 && arrow[0]) viewer.showSlice(viewer.index - arrow[0]);
       else return;
-    } else if (keys[event.key]) {
-      keys[event.key]();
+    } else if (act) {
+      act();
     } else {
       return;
     }

@@ -1,21 +1,28 @@
-/* The pictures of one slice, made in the scan's own grid: mask, overlay, heatmap. The colors are ml/rendering.py's. */
+/* The pictures of one slice, made in the scan's own grid: mask, overlay, heatmap. The colors are those of ml/rendering. */
+import { context2d } from "./canvas.js";
 import { inferno } from "./colormap.js";
 
+/** @type {[number, number, number]} */
 const TUMOR = [0xff, 0x4d, 0x6a];
 
 /* Canvas stores RGBA as bytes in memory order; one 32-bit write per pixel is four times faster than four writes. */
 const isLittleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
+/** @type {(r: number, g: number, b: number, a: number) => number} */
 const rgba = (r, g, b, a) => (isLittleEndian ? (a << 24) | (b << 16) | (g << 8) | r : (r << 24) | (g << 16) | (b << 8) | a) >>> 0;
-const infernoColors = Uint32Array.from({ length: 256 }, (_, q) => rgba(inferno[3 * q], inferno[3 * q + 1], inferno[3 * q + 2], 255));
+const infernoColors = Uint32Array.from({ length: 256 }, (_, i) => rgba(inferno[3 * i], inferno[3 * i + 1], inferno[3 * i + 2], 255));
 const BLACK = rgba(0, 0, 0, 255);
 const RED = rgba(...TUMOR, 255);
 
 export class Layer {
-  /** A picture of width x height whose pixels `paint` writes, as 32-bit colors. */
+  /**
+   * A picture whose `pixels` the functions below write, as 32-bit colors.
+   * @param {number} width
+   * @param {number} height
+   */
   constructor(width, height) {
     this.canvas = document.createElement("canvas");
     Object.assign(this.canvas, { width, height });
-    this.context = this.canvas.getContext("2d");
+    this.context = context2d(this.canvas);
     this.image = this.context.createImageData(width, height);
     this.pixels = new Uint32Array(this.image.data.buffer);
   }
@@ -25,28 +32,47 @@ export class Layer {
   }
 }
 
-/** Red on black. mask: 1 where tumor. */
+/**
+ * Red on black.
+ * @param {Layer} layer
+ * @param {Uint8Array} mask 1 where tumor
+ */
 export function paintMask(layer, mask) {
   for (let i = 0; i < mask.length; i++) layer.pixels[i] = mask[i] ? RED : BLACK;
   layer.show();
 }
 
-/** Inferno. q: round(255 p). */
-export function paintHeatmap(layer, q) {
-  for (let i = 0; i < q.length; i++) layer.pixels[i] = infernoColors[q[i]];
+/**
+ * Inferno.
+ * @param {Layer} layer
+ * @param {Uint8Array} probabilityU8 round(255 p)
+ */
+export function paintHeatmap(layer, probabilityU8) {
+  for (let i = 0; i < probabilityU8.length; i++) layer.pixels[i] = infernoColors[probabilityU8[i]];
   layer.show();
 }
 
-/** Transparent but for the tumor: red at `opacity` (0..1). */
+/**
+ * Transparent but for the tumor, which is red.
+ * @param {Layer} layer
+ * @param {Uint8Array} mask 1 where tumor
+ * @param {number} opacity 0 to 1
+ */
 export function paintOverlay(layer, mask, opacity) {
   const inside = rgba(...TUMOR, Math.round(255 * opacity));
   for (let i = 0; i < mask.length; i++) layer.pixels[i] = mask[i] ? inside : 0;
   layer.show();
 }
 
-/** The border of a mask along its pixels' edges, in scan pixels: Path2D. Edges in one line are one segment. */
+/**
+ * The border of a mask along its pixels' edges, in scan pixels. Edges in one line are one segment.
+ * @param {Uint8Array} mask 1 where tumor, row by row
+ * @param {number} width
+ * @param {number} height
+ */
 export function outlineOf(mask, width, height) {
   const path = new Path2D();
+  /** @type {(x: number, y: number) => number} */
   const at = (x, y) => (x >= 0 && y >= 0 && x < width && y < height ? mask[y * width + x] : 0);
   for (let y = 0; y <= height; y++) {
     for (let x = 0, start = -1; x <= width; x++) {

@@ -1,17 +1,29 @@
 /* The four panels: canvases over the server's pictures, drawn from the same layers through the same viewport. */
+/** @import { Viewport } from "./viewport.js" */
+import { element, elements } from "../core/elements.js";
+import { context2d, TUMOR_COLOR } from "./canvas.js";
 
 /* Above this many device pixels per scan pixel the pixels themselves are shown, because then a smoothed border would
    pretend to a precision that the mask does not have. */
 const SHOW_PIXELS_FROM = 3;
 const OUTLINE_CSS_PX = 1.5;
-const OUTLINE_COLOR = "#ff4d6a"; // ml/rendering.py's
+
+/** @typedef {ImageBitmap | HTMLCanvasElement | Path2D} Drawable a Path2D is drawn as an outline */
 
 export class Panels {
+  /**
+   * @param {HTMLElement} root
+   * @param {Viewport} viewport
+   */
   constructor(root, viewport) {
     this.viewport = viewport;
+    /** @type {Map<string, HTMLCanvasElement>} by layer */
     this.canvases = new Map();
-    for (const panel of root.querySelectorAll(".panel")) this.canvases.set(panel.dataset.layer, panel.querySelector("canvas"));
-    this.sources = {}; // layer -> drawables, bottom first
+    for (const panel of elements(".panel", HTMLElement, root)) {
+      this.canvases.set(panel.dataset.layer ?? "", element("canvas", HTMLCanvasElement, panel));
+    }
+    /** @type {Record<string, Drawable[]>} by layer, bottom first */
+    this.sources = {};
     this.frame = 0;
     const resize = new ResizeObserver(() => this.draw());
     for (const canvas of this.canvases.values()) resize.observe(canvas);
@@ -28,6 +40,10 @@ export class Panels {
     for (const [layer, canvas] of this.canvases) this.drawOne(canvas, this.sources[layer] ?? []);
   }
 
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {Drawable[]} drawables
+   */
   drawOne(canvas, drawables) {
     const { clientWidth, clientHeight } = canvas;
     if (!clientWidth || !drawables.length) return;
@@ -35,7 +51,7 @@ export class Panels {
     const width = Math.round(clientWidth * ratio);
     const height = Math.round(clientHeight * ratio);
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    const context = canvas.getContext("2d");
+    const context = context2d(canvas);
     const { viewport } = this;
     const scale = viewport.scale(width, height);
     context.setTransform(1, 0, 0, 1, 0, 0);
@@ -52,7 +68,7 @@ export class Panels {
       // An outline is as wide on a large scan, which is shrunk, as on a small one.
       context.lineWidth = (OUTLINE_CSS_PX * ratio) / scale;
       context.lineCap = "square";
-      context.strokeStyle = OUTLINE_COLOR;
+      context.strokeStyle = TUMOR_COLOR;
       context.stroke(drawable);
     }
   }

@@ -1,30 +1,40 @@
 /* The viewer as a whole: slice, threshold and opacity in; panels, strip and finding out. */
-import { maskArea, tumorMask } from "./mask.js";
+import { messageOf } from "../core/api.js";
+import { element, elements, findElement } from "../core/elements.js";
 import { count } from "../core/format.js";
 import { Finding } from "./finding.js";
 import { followGestures } from "./gestures.js";
 import { Histogram } from "./histogram.js";
 import { Layer, outlineOf, paintHeatmap, paintMask, paintOverlay } from "./layers.js";
+import { maskArea, tumorMask } from "./mask.js";
 import { Panels } from "./panels.js";
 import { Stack } from "./stack.js";
 import { Strip } from "./strip.js";
 import { Totals } from "./totals.js";
 import { STEP, Viewport } from "./viewport.js";
 
-const byId = (id) => document.getElementById(id);
+const byId = (/** @type {string} */ id) => element(`#${id}`, HTMLElement);
+
+/** @typedef {{ picture: ImageBitmap, probabilityU8: Uint8Array, mask: Uint8Array, outline: Path2D }} Shown the slice in view */
 
 export class Viewer {
+  /** @param {HTMLElement} root */
   constructor(root) {
-    const { scan, segmentation, width, height, slices, slice, threshold, minPixels, spacing } = root.dataset;
+    const { scan = "", segmentation = "", width, height, slices, slice, threshold, minPixels, spacing } = root.dataset;
     this.root = root;
     this.width = Number(width);
     this.height = Number(height);
     this.index = Number(slice);
     this.stored = Number(threshold);
     this.threshold = this.stored;
-    this.opacity = Number(byId("opacity").value) / 100;
+    this.thresholdSlider = element("#threshold", HTMLInputElement);
+    this.opacity = Number(element("#opacity", HTMLInputElement).value) / 100;
     this.minPixels = Number(minPixels) || 0;
     this.hasMask = true;
+    /** @type {Shown | null} null until its pictures are here */
+    this.shown = null;
+    /** @type {{ threshold: number, enlarged?: string } | null} what the screen showed before paper was printed */
+    this.onScreen = null;
     this.stack = new Stack({ scanId: scan, segmentationId: segmentation, count: Number(slices) });
     this.layers = { mask: this.newLayer(), overlay: this.newLayer(), heatmap: this.newLayer() };
     this.viewport = new Viewport(this.width, this.height, () => this.showZoom());
@@ -35,12 +45,12 @@ export class Viewer {
       slices: this.stack.count, totalPixels: this.width * this.height * this.stack.count, threshold: this.stored,
       pixelSize: spacing ? tall * wide * (this.stack.count > 1 ? deep : 1) : null,
     });
-    this.storedAreas = this.stack.count > 1
-      ? [...root.querySelectorAll(".strip-bars a")].map((link) => Number(link.dataset.area))
-      : [null];
     this.histogram = new Histogram(byId("histogram"));
     this.histogram.showThreshold(this.threshold);
-    this.strip = byId("strip") && new Strip(byId("strip"), (index) => this.showSlice(index));
+    const strip = findElement("#strip", HTMLElement);
+    this.strip = strip && new Strip(strip, (index) => this.showSlice(index));
+    /** @type {(number | null)[]} by slice; null: to be counted */
+    this.storedAreas = this.strip ? this.strip.bars.map(({ area }) => area) : [null];
     this.totals = new Totals(this.stack, {
       width: this.width, height: this.height, minPixels: this.minPixels, threshold: this.stored,
       onChange: () => this.showTotals(),
@@ -61,27 +71,26 @@ export class Viewer {
   }
 
   /* ---- slice ---- */
+  /** @param {number} index brought into the stack's range */
   async showSlice(index) {
     this.index = Math.min(this.stack.count - 1, Math.max(0, index));
     this.strip?.showSlice(this.index);
     const wanted = this.index;
     try {
-      const [scan, q] = await Promise.all([this.stack.scan(wanted), this.stack.map(wanted)]);
+      const [picture, probabilityU8] = await Promise.all([this.stack.scan(wanted), this.stack.map(wanted)]);
       if (wanted !== this.index) return; // the reader has stepped on
-      this.picture = scan;
-      this.q = q;
       byId("viewer-problem").hidden = true;
-      paintHeatmap(this.layers.heatmap, q);
-      this.histogram.showMap(q);
-      this.paintTumor();
+      paintHeatmap(this.layers.heatmap, probabilityU8);
+      this.histogram.showMap(probabilityU8);
+      this.paintTumor(picture, probabilityU8);
       this.root.dataset.drawn = "";
-      this.root.dataset.slice = wanted;
+      this.root.dataset.slice = `${wanted}`;
       this.nameSlice();
       this.stack.prefetchScans(wanted);
     } catch (error) {
       const problem = byId("viewer-problem");
       problem.hidden = false;
-      problem.textContent = error instanceof TypeError ? "The server cannot be reached; the pictures of this slice are missing." : error.message;
+      problem.textContent = error instanceof TypeError ? "The server cannot be reached; the pictures of this slice are missing." : messageOf(error);
     }
   }
 
@@ -89,64 +98,73 @@ export class Viewer {
   nameSlice() {
     const at = this.stack.count > 1 ? ` of slice ${this.index + 1}` : "";
     for (const [layer, canvas] of this.panels.canvases) canvas.setAttribute("aria-label", `${layer[0].toUpperCase()}${layer.slice(1)}${at}`);
-    for (const link of document.querySelectorAll("[data-picture]")) {
-      link.href = this.stack.address(link.dataset.picture, this.index);
-      link.download = `${link.dataset.stem}-${link.dataset.picture}-${this.index + 1}.png`;
+    for (const link of elements("[data-picture]", HTMLAnchorElement)) {
+      const { picture = "", stem } = link.dataset;
+      link.href = this.stack.address(picture, this.index);
+      link.download = `${stem}-${picture}-${this.index + 1}.png`;
     }
     if (this.stack.count > 1) {
       const address = new URL(location.href);
-      address.searchParams.set("slice", this.index);
+      address.searchParams.set("slice", `${this.index}`);
       history.replaceState(null, "", address);
     }
   }
 
   /* ---- threshold and opacity ---- */
-  paintTumor() {
-    const mask = tumorMask(this.q, this.width, this.height, this.threshold, this.minPixels);
+  /**
+   * Shows a slice with the mask of the threshold that is set.
+   * @param {ImageBitmap} picture
+   * @param {Uint8Array} probabilityU8
+   */
+  paintTumor(picture, probabilityU8) {
+    const mask = tumorMask(probabilityU8, this.width, this.height, this.threshold, this.minPixels);
     const pixels = maskArea(mask);
     this.totals.put(this.index, pixels);
-    this.mask = mask;
-    this.outline = outlineOf(mask, this.width, this.height);
+    this.shown = { picture, probabilityU8, mask, outline: outlineOf(mask, this.width, this.height) };
     paintMask(this.layers.mask, mask);
-    this.root.querySelector('[data-slot="slice-area"]').textContent = `${count(pixels)} px`;
+    element('[data-slot="slice-area"]', HTMLElement, this.root).textContent = `${count(pixels)} px`;
     this.paintOverlay();
-    return pixels;
   }
 
   paintOverlay() {
-    paintOverlay(this.layers.overlay, this.mask, this.opacity);
-    const { mask, overlay, heatmap } = this.layers;
+    if (!this.shown) return;
+    const { picture, mask, outline } = this.shown;
+    const { layers } = this;
+    paintOverlay(layers.overlay, mask, this.opacity);
     this.panels.sources = {
-      scan: [this.picture],
-      mask: [mask.canvas],
-      overlay: this.hasMask ? [this.picture, overlay.canvas, this.outline] : [this.picture],
-      heatmap: [heatmap.canvas],
+      scan: [picture],
+      mask: [layers.mask.canvas],
+      overlay: this.hasMask ? [picture, layers.overlay.canvas, outline] : [picture],
+      heatmap: [layers.heatmap.canvas],
     };
     this.panels.draw();
   }
 
+  /** @param {number} value rounded to a hundredth, 0.01 to 0.99; beside the stored threshold it is the stored one */
   setThreshold(value) {
     this.threshold = Math.min(0.99, Math.max(0.01, Math.round(value * 100) / 100));
     if (Math.abs(this.threshold - this.stored) < 0.005) this.threshold = this.stored;
-    byId("threshold").value = this.threshold;
+    this.thresholdSlider.value = `${this.threshold}`;
     byId("threshold-value").textContent = this.threshold.toFixed(2);
-    byId("colorbar-mark").setAttribute("x", this.threshold * 256 - 1.5);
+    element("#colorbar-mark", SVGRectElement).setAttribute("x", `${this.threshold * 256 - 1.5}`);
     this.histogram.showThreshold(this.threshold);
-    if (!this.q) return;
+    if (!this.shown) return;
     this.totals.threshold = this.threshold;
     this.totals.areas = this.isPreview ? new Array(this.stack.count).fill(null) : [...this.storedAreas];
-    this.paintTumor();
+    this.paintTumor(this.shown.picture, this.shown.probabilityU8);
     this.totals.count();
   }
 
+  /** @param {number} step */
   nudgeThreshold(step) {
     this.setThreshold(this.threshold + step);
   }
 
+  /** @param {number} fraction 0 to 1 */
   setOpacity(fraction) {
     this.opacity = fraction;
     byId("opacity-value").textContent = `${Math.round(100 * fraction)}\u00a0%`;
-    if (this.mask) this.paintOverlay();
+    this.paintOverlay();
   }
 
   showTotals() {
@@ -158,28 +176,31 @@ export class Viewer {
   /* ---- layers and zoom ---- */
   toggleMask() {
     this.hasMask = !this.hasMask;
-    byId("toggle-mask").setAttribute("aria-pressed", this.hasMask);
-    if (this.mask) this.paintOverlay();
+    byId("toggle-mask").setAttribute("aria-pressed", `${this.hasMask}`);
+    this.paintOverlay();
   }
 
   toggleHeatmap() {
     const panels = byId("panels");
     const isShown = panels.dataset.heatmap === "off";
     panels.dataset.heatmap = isShown ? "on" : "off";
-    byId("toggle-heatmap").setAttribute("aria-pressed", isShown);
+    byId("toggle-heatmap").setAttribute("aria-pressed", `${isShown}`);
     this.panels.draw();
   }
 
-  /** Gives one panel the whole width, or, asked again, none. */
+  /**
+   * Gives one panel the whole width, or, asked again, none.
+   * @param {string} layer
+   */
   enlarge(layer) {
     const panels = byId("panels");
     const isOn = panels.dataset.enlarged !== layer;
     if (isOn) panels.dataset.enlarged = layer;
     else delete panels.dataset.enlarged;
-    for (const button of panels.querySelectorAll("[data-enlarge]")) {
+    for (const button of elements("[data-enlarge]", HTMLElement, panels)) {
       const isThis = isOn && button.dataset.enlarge === layer;
-      button.setAttribute("aria-pressed", isThis);
-      button.closest(".panel").classList.toggle("enlarged", isThis);
+      button.setAttribute("aria-pressed", `${isThis}`);
+      button.closest(".panel")?.classList.toggle("enlarged", isThis);
     }
     this.panels.draw();
   }
@@ -199,22 +220,28 @@ export class Viewer {
   }
 
   afterPrint() {
-    const { threshold, enlarged } = this.onScreen ?? {};
-    delete this.onScreen;
+    if (!this.onScreen) return;
+    const { threshold, enlarged } = this.onScreen;
+    this.onScreen = null;
     if (enlarged) this.enlarge(enlarged);
-    if (threshold !== undefined && threshold !== this.threshold) this.setThreshold(threshold);
+    if (threshold !== this.threshold) this.setThreshold(threshold);
   }
 
   panelSize() {
-    const { clientWidth: panelWidth, clientHeight: panelHeight } = this.panels.canvases.get("scan");
+    const { clientWidth: panelWidth, clientHeight: panelHeight } = element('[data-layer="scan"] canvas', HTMLElement, this.root);
     return { panelWidth, panelHeight };
   }
 
+  /** @param {string} way in, out or fit */
   zoom(way) {
     if (way === "fit") this.viewport.reset();
     else this.viewport.zoomBy(way === "in" ? STEP : 1 / STEP, this.panelSize());
   }
 
+  /**
+   * @param {number} dx CSS pixels
+   * @param {number} dy
+   */
   panBy(dx, dy) {
     this.viewport.panBy(dx, dy, this.panelSize());
   }

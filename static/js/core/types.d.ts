@@ -1,0 +1,91 @@
+/* The JSON of /api/v1, as far as the scripts read it; OpenAPI has all of it. Types only: no page loads this file. */
+
+export type JobStatus = "queued" | "running" | "succeeded" | "failed" | "cancelled";
+export type Verdict = "tumor_detected" | "no_tumor";
+
+/** A code for programs and a sentence for the reader. */
+export interface Message {
+  code: string;
+  message: string;
+}
+
+/** What a reader must know of a scan. A warning with a `chip` is shown by that label beside the verdict, too. */
+export interface Warning extends Message {
+  tone?: string;
+  chip?: string | null;
+}
+
+/** One run of one model on one scan. */
+export interface Segmentation {
+  id: string;
+  status: JobStatus;
+  /** null before the run has succeeded, as is its coverage */
+  verdict: Verdict | null;
+  coverage_percent: number | null;
+  /** from 1; null unless queued */
+  queue_position: number | null;
+  warnings: Warning[];
+  error: Message | null;
+}
+
+export interface Scan {
+  id: string;
+  filename: string;
+  /** "upload", or "phantom" for a synthetic sample */
+  origin: string;
+  /** ISO 8601, UTC */
+  created_at: string;
+  slice_count: number;
+  /** the run that the pages show */
+  segmentation: Segmentation;
+}
+
+/** All runs of a scan, newest first. */
+export interface SegmentationList {
+  segmentations: Segmentation[];
+}
+
+/** The answer to an upload. */
+export interface UploadAnswer {
+  scans?: Scan[];
+  rejected?: Message[];
+}
+
+/** The body of a failure; what stands between browser and server may answer in another form. */
+export interface ErrorBody {
+  code?: string;
+  message?: string;
+}
+
+export type Stage = "waiting" | "checking" | "running" | "reporting" | "ended";
+
+/** How far an evaluation is, in cases; a case is one slice. */
+export interface Progress {
+  stage: Stage;
+  /** null until the cases are listed */
+  total: number | null;
+  checked: number;
+  done: number;
+  rate_per_s: number | null;
+  seconds_left: number | null;
+  /** cases by outcome */
+  outcomes: Record<string, number>;
+  /** over the finished slices with tumor */
+  mean_dice: number | null;
+  /** why work was put back into the queue (a full disk); null mostly */
+  waits_for: string | null;
+}
+
+export interface Evaluation {
+  id: string;
+  status: JobStatus;
+  progress: Progress;
+  /** what the check of the files found; null until it has ended */
+  findings: object | null;
+  links: { page: string };
+}
+
+/** The answer of /readyz: "ok", or what is wrong, by part. */
+export interface Readiness {
+  worker?: string;
+}
