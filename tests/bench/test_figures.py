@@ -44,6 +44,6 @@ def test_the_filled_history_is_what_it_says(tmp_path) -> None:
     database = Database(url)
     add_scans(database, 120)
     with database.read() as session:
-        assert len(history.page(session, HistoryFilter(limit=200)).scans) == 120
-        assert len(history.page(session, HistoryFilter(limit=200, status=Status.FAILED)).scans) == FAILED
+        assert len(history.page(session, HistoryFilter(limit=200)).rows) == 120
+        assert len(history.page(session, HistoryFilter(limit=200, status=Status.FAILED)).rows) == FAILED
     database.dispose()

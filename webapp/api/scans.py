@@ -78,7 +78,7 @@ class ScanCollection(MethodView):
         """The history: filtered, sorted, page by page."""
         with resources().database.read() as session:
             page = history.page(session, HistoryFilter(**query))
-            return {"scans": [scan_json(session, scan) for scan in page.scans], "next_cursor": page.next_cursor}
+            return {"scans": [scan_json(session, scan) for scan in page.rows], "next_cursor": page.next_cursor}
 
 
 @blp.route("/<hex_id:scan_id>")

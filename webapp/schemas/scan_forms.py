@@ -188,8 +188,11 @@ class RunChoiceSchema(ma.Schema):
 class HistorySchema(ma.Schema):
     """What to list."""
 
-    q = fields.String(
-        load_default="", validate=validate.Length(max=255), metadata={"description": "part of the file name"}
+    query = fields.String(
+        data_key="q",
+        load_default="",
+        validate=validate.Length(max=255),
+        metadata={"description": "part of the file name"},
     )
     status = fields.Enum(Status, by_value=True)
     verdict = fields.Enum(Verdict, by_value=True)

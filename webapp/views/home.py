@@ -20,7 +20,7 @@ def show() -> str:
     """Drop a scan; see the last ones."""
     with resources().database.read() as session:
         page = history.page(session, HistoryFilter(limit=RECENT))
-        recent = [scan_json(session, scan) for scan in page.scans]
+        recent = [scan_json(session, scan) for scan in page.rows]
     return render_template(
         "portal/index.html",
         recent=recent,

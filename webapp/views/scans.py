@@ -39,7 +39,7 @@ def index() -> str:
     given = {name: request.args.get(name, "").strip() for name in FILTERS}
     from_date, to_date = _day(given["from"]), _day(given["to"])
     wanted = HistoryFilter(
-        q=given["q"][:255],
+        query=given["q"][:255],
         status=_word(Status, given["status"]),
         verdict=_word(Verdict, given["verdict"]),
         model=given["model"][:100],
@@ -50,7 +50,7 @@ def index() -> str:
     )
     with resources().database.read() as session:
         page = history.page(session, wanted)
-        rows = [scan_json(session, scan) for scan in page.scans]
+        rows = [scan_json(session, scan) for scan in page.rows]
     kept = {name: value for name, value in given.items() if value}
     return render_template(
         "scans/history.html",

@@ -127,7 +127,7 @@ def test_maps_and_truths_are_kept_beside_the_history(runtime, resources, data):
     assert np.array_equal(q, slice_pixels(1, 8, 8, 14)[..., 0])
     assert np.array_equal(np.unpackbits(bits, count=SIDE * SIDE).reshape(SIDE, SIDE), square(8, 8, 14))
     with resources.database.read() as session:
-        assert history.page(session, HistoryFilter()).scans == []
+        assert history.page(session, HistoryFilter()).rows == []
 
 
 def test_files_that_change_or_vanish_after_the_check_are_named(runtime, resources, data):

@@ -13,14 +13,14 @@ DECOMPOSED = "Mu\u0308ller.png"  # as macOS stores it
 
 def found(resources: Resources, **wanted: str) -> list[str]:
     with resources.database.read() as session:
-        return [scan.filename for scan in history.page(session, HistoryFilter(**wanted)).scans]
+        return [scan.filename for scan in history.page(session, HistoryFilter(**wanted)).rows]
 
 
 @pytest.mark.parametrize("words", ["Müller", "MÜLLER", "mu\u0308LL", "üller.P"])
 def test_a_search_knows_no_case_and_no_form_of_an_umlaut(resources: Resources, words: str) -> None:
     add_scan(resources, DECOMPOSED)
     add_scan(resources, "Muller.png")
-    assert found(resources, q=words) == [DECOMPOSED]
+    assert found(resources, query=words) == [DECOMPOSED]
 
 
 def test_names_are_sorted_as_people_count(resources: Resources) -> None:
@@ -38,7 +38,7 @@ def test_the_longest_names_page_through_the_api_cursor(resources: Resources) -> 
         assert len(cursor) <= 3000
         with resources.database.read() as session:
             page = history.page(session, HistoryFilter(sort="name", limit=1, cursor=cursor))
-        seen += [scan.id for scan in page.scans]
+        seen += [scan.id for scan in page.rows]
         cursor = page.next_cursor
     assert len(set(seen)) == len(seen) == 3
 

@@ -43,7 +43,7 @@ def scans(resources: Resources) -> Resources:
 
 def listed(resources: Resources, **wanted: object) -> list[Scan]:
     with resources.database.read() as session:
-        return history.page(session, HistoryFilter(limit=200, **wanted)).scans
+        return history.page(session, HistoryFilter(limit=200, **wanted)).rows
 
 
 @pytest.mark.parametrize("sort", [sort.value for sort in SORTS])
@@ -55,7 +55,7 @@ def test_pages_hold_every_scan_once_in_order(scans: Resources, sort: str, limit:
     while cursor is not None:
         with scans.database.read() as session:
             page = history.page(session, HistoryFilter(sort=sort, limit=limit, cursor=cursor))
-        paged += [scan.id for scan in page.scans]
+        paged += [scan.id for scan in page.rows]
         cursor = page.next_cursor
     assert paged == whole
 
@@ -69,7 +69,7 @@ def test_filtered_pages_hold_what_the_unfiltered_order_holds(scans: Resources, s
     while cursor is not None:
         with scans.database.read() as session:
             page = history.page(session, HistoryFilter(sort=sort, limit=3, cursor=cursor, **wanted))
-        paged += [scan.id for scan in page.scans]
+        paged += [scan.id for scan in page.rows]
         cursor = page.next_cursor
     assert paged == expected
 
@@ -83,8 +83,8 @@ def test_filters_narrow_what_is_listed(scans: Resources) -> None:
 
 
 def test_a_search_takes_its_words_literally(scans: Resources) -> None:
-    assert {scan.filename for scan in listed(scans, q="SCAN_3%")} == {"scan_3%.png"}
-    assert listed(scans, q="%_%x") == []
+    assert {scan.filename for scan in listed(scans, query="SCAN_3%")} == {"scan_3%.png"}
+    assert listed(scans, query="%_%x") == []
 
 
 @pytest.mark.parametrize("cursor", ["x", "e30", "W10", "WyJuZXdlc3QiLCAxLCAyXQ", "é", "WyJuYW1lIiwgImEiLCAiYiJd"])
@@ -98,8 +98,8 @@ def test_a_cursor_that_is_not_ours_is_refused(resources: Resources, cursor: str)
 def test_a_name_finds_the_same_scans_however_many_have_it(
     scans: Resources, monkeypatch: pytest.MonkeyPatch, few: int, wanted: dict[str, object]
 ) -> None:
-    monkeypatch.setattr(history, "_FEW", few)
+    monkeypatch.setattr(history, "FEW", few)
     expected = [scan.id for scan in listed(scans, **wanted) if scan.filename == "scan_3%.png"]
     assert expected
-    assert [scan.id for scan in listed(scans, q="SCAN_3%", **wanted)] == expected
-    assert listed(scans, q="scan_3_", **wanted) == []
+    assert [scan.id for scan in listed(scans, query="SCAN_3%", **wanted)] == expected
+    assert listed(scans, query="scan_3_", **wanted) == []
