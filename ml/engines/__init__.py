@@ -1,7 +1,7 @@
-"""Engines: one model package, loaded and ready to answer with probability maps.
+"""Engines: a loaded model package that turns slices into probability maps.
 
-Every engine takes slices in the scan's own grid and answers in that grid. Importing this module imports no engine: the
-one that is asked for is imported by `load_engine`, so a portal with the OpenVINO engine never loads torch.
+Every engine takes slices in the scan's own grid and answers in that grid. `load_engine` imports the one that is asked
+for, so a portal with the OpenVINO engine never loads torch.
 """
 
 import importlib.util
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.cards import INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, WEIGHTS_FILE, Card, load_card
 
@@ -31,9 +32,9 @@ class Inference:
     is_out_of_distribution: bool (N,), slices unlike the training data; None where the package has no check.
     """
 
-    q: np.ndarray
-    features: np.ndarray | None = None
-    is_out_of_distribution: np.ndarray | None = None
+    q: NDArray[np.uint8]
+    features: NDArray[np.float32] | None = None
+    is_out_of_distribution: NDArray[np.bool] | None = None
 
 
 class Engine(Protocol):
@@ -43,21 +44,21 @@ class Engine(Protocol):
     card: Card
 
     def warm_up(self) -> None:
-        """Run each size of input once, so that the first real slice is not the slow one."""
+        """Run each size of input once, so that compiling does not delay the first slice."""
 
-    def probability_map(self, pixels: np.ndarray) -> np.ndarray:
+    def probability_map(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """pixels: uint8 (N, H, W, 3). Returns q = round(255 p), uint8 (N, H, W), in the same grid."""
 
-    def infer(self, pixels: np.ndarray) -> Inference:
-        """pixels: uint8 (N, H, W, 3). Returns the same q, and what the input check says where the package has one."""
+    def infer(self, pixels: NDArray[np.uint8]) -> Inference:
+        """pixels: uint8 (N, H, W, 3). Returns the same q, with features and the out-of-distribution check."""
 
 
 def load_engine(
     package: Path, kind: Kind = "auto", threads: int | None = None, cache_directory: Path | None = None
 ) -> Engine:
-    """Load the package in the folder `package`, after its files are checked against the card.
+    """Load the package in the folder `package`; the files that the engine needs are checked against the card first.
 
-    `threads`: of the CPU, None for all. `cache_directory`: where OpenVINO keeps compiled models, None for nowhere.
+    threads: of the CPU, None for all. cache_directory: where OpenVINO keeps compiled models, None for no cache.
     Raises PackageError (card or files) and EngineError (kind unknown, library missing).
     """
     if kind not in KINDS:
@@ -78,7 +79,7 @@ def load_engine(
 def _choose(package: Path, card: Card) -> Kind:
     """torch where there is a GPU; OpenVINO where its int8 form passed the parity gate; else torch, the reference.
 
-    Raises EngineError where the int8 form did not pass and there is no reference to take instead.
+    Raises EngineError where the int8 form did not pass the gate and torch or its weights are missing.
     """
     has_weights = (package / WEIGHTS_FILE).is_file()
     has_int8 = {INT8_GRAPH_FILE, INT8_WEIGHTS_FILE} <= card.files.keys()
@@ -96,7 +97,7 @@ def _choose(package: Path, card: Card) -> Kind:
 
 
 def _has_cuda() -> bool:
-    """Whether torch could use an NVIDIA GPU. Without a driver torch is not even imported: that takes seconds."""
+    """Whether torch can use an NVIDIA GPU. Importing torch takes seconds, so the driver is looked for first."""
     if not Path("/proc/driver/nvidia/version").exists() or importlib.util.find_spec("torch") is None:
         return False
     import torch

@@ -1,8 +1,8 @@
 """The graph of a U-Net for a crop of the slice: its fine levels see the crop, its coarse levels the whole slice.
 
-A network tells how far something is from the border of what it sees, by the zeros that convolutions put around it,
-most of all on its coarse levels, where a pixel stands for a wide region. Those cost little. So the maps of a crop are
-pasted, at 1/16 of the grid, into those of a black slice, and cut out of the answer again. Never imports torch.
+Zero padding encodes the distance to the border, mostly at coarse levels; these are cheap, so they see the whole slice.
+At 1/16 of the grid the crop's feature maps are pasted into those of a black slice, and cut out again before the decoder
+returns to finer levels. Never imports torch.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import openvino as ov
+from numpy.typing import NDArray
 from openvino import opset13 as operations
 
 from ml.engines.crops import STRIDE, Crop
@@ -17,10 +18,10 @@ from ml.engines.crops import STRIDE, Crop
 
 @dataclass(frozen=True)
 class Border:
-    """Where a graph for the whole grid passes from fine to coarse levels and back, by friendly names.
+    """Where a graph for the whole grid passes from fine to coarse levels and back, by OpenVINO's friendly names.
 
-    entries: nodes whose output is the first coarse map. exits: pairs of the node that makes a coarse map and the node
-    that makes a fine one of it.
+    entries: nodes whose output is the first coarse map (1/16 of the grid).
+    exits: pairs of a node with a coarse output and the node that upsamples it.
     """
 
     entries: tuple[str, ...]
@@ -36,7 +37,7 @@ def find_border(model: ov.Model, grid: tuple[int, int]) -> Border:
         size = _size_of(node)
         if size is None:
             continue
-        # Of a convolution's inputs the second are its weights.
+        # Only a concatenation has several maps as inputs; the second input of a convolution is its weights.
         for value in node.input_values() if node.get_type_name() == "Concat" else node.input_values()[:1]:
             before = _size_of(value.get_node())
             if before is None or before == size:
@@ -49,16 +50,18 @@ def find_border(model: ov.Model, grid: tuple[int, int]) -> Border:
 
 
 def outputs_at(model: ov.Model, border: Border) -> list[ov.Output]:
-    """The outputs of the border's entries, in their order."""
+    """The outputs of the border's entries, in the order of `border.entries`."""
     nodes = {node.get_friendly_name(): node for node in model.get_ordered_ops()}
     return [nodes[name].output(0) for name in border.entries]
 
 
-def crop_graph(model: ov.Model, border: Border, size: tuple[int, int], black: Sequence[np.ndarray]) -> ov.Model:
-    """`model` for crops of `size` (height, width), both by STRIDE.
+def crop_graph(
+    model: ov.Model, border: Border, size: tuple[int, int], black: Sequence[NDArray[np.float32]]
+) -> ov.Model:
+    """A copy of `model` for crops of `size` (height, width), both multiples of STRIDE.
 
-    black: the maps of the border's entries for a black slice, float32 (1, C, h / 16, w / 16). The graph has two inputs
-    more, which `places` gives.
+    black: the maps of the border's entries for a black slice, float32 (1, C, h / 16, w / 16). The graph has two more
+    inputs, the indices that `places` computes.
     """
     model = model.clone()
     coarse = black[0].shape[2:]
@@ -70,9 +73,10 @@ def crop_graph(model: ov.Model, border: Border, size: tuple[int, int], black: Se
         made = nodes[name].output(0)
         readers = list(made.get_target_inputs())
         channels = surroundings.shape[1]
-        flat = operations.reshape(made, np.array([1, channels, -1]), special_zero=False)
+        flat = operations.reshape(made, np.array([1, channels, -1]), special_zero=False)  # (1, C, rows * columns)
         around = operations.constant(surroundings.reshape(1, channels, -1).astype(np.float32))
-        whole = operations.gather(operations.concat([flat, around], axis=2), paste, operations.constant(np.int64(2)))
+        both = operations.concat([flat, around], axis=2)  # (1, C, rows * columns + h / 16 * w / 16)
+        whole = operations.gather(both, paste, operations.constant(np.int64(2)))  # (1, C, h / 16 * w / 16)
         pasted = operations.reshape(whole, np.array([1, channels, *coarse]), special_zero=False)
         replacement = _quantized_as(nodes[name], pasted)
         for reader in readers:
@@ -81,7 +85,7 @@ def crop_graph(model: ov.Model, border: Border, size: tuple[int, int], black: Se
         made = nodes[maker].output(0)
         channels = made.get_shape()[1]
         flat = operations.reshape(made, np.array([1, channels, -1]), special_zero=False)
-        part = operations.gather(flat, cut, operations.constant(np.int64(2)))
+        part = operations.gather(flat, cut, operations.constant(np.int64(2)))  # (1, C, rows * columns)
         parted = operations.reshape(part, np.array([1, channels, rows, columns]), special_zero=False)
         for target in made.get_target_inputs():
             if target.get_node().get_friendly_name() == reader:
@@ -93,11 +97,11 @@ def crop_graph(model: ov.Model, border: Border, size: tuple[int, int], black: Se
     return model
 
 
-def places(crop: Crop, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Two inputs of `crop_graph`, int32 (n,), for the coarse places of the grid and for those of the crop, row by row.
+def places(crop: Crop, grid: tuple[int, int]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The two index inputs of `crop_graph`, int32, both in row-major order of the coarse grid.
 
-    The first: where a place's value is found in the crop's values with the black slice's behind them. The second: where
-    a place of the crop lies on the grid.
+    paste, (h / 16 * w / 16,): for each place of the grid its index in the crop's values followed by the black slice's.
+    cut, (rows * columns,): for each place of the crop its index on the grid.
     """
     height, width = grid[0] // STRIDE, grid[1] // STRIDE
     top, left, rows, columns = (value // STRIDE for value in (crop.top, crop.left, crop.height, crop.width))
@@ -110,7 +114,7 @@ def places(crop: Crop, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _size_of(node: ov.Node) -> tuple[int, int] | None:
-    """Height and width of a node's map (1, C, h, w); None for anything else."""
+    """Height and width of a node's output (1, C, h, w); None for outputs of another or of an unknown shape."""
     if node.get_output_size() == 0:
         return None
     shape = node.output(0).get_partial_shape()
@@ -120,7 +124,7 @@ def _size_of(node: ov.Node) -> tuple[int, int] | None:
 
 
 def _quantized_as(made: ov.Node, pasted: ov.Node) -> ov.Node:
-    """`pasted` through the quantisation that `made` went through, if any: what reads it then still computes in int8."""
+    """`pasted` behind the quantization of `made`, if any: without it the next layers would compute in float32."""
     source = made
     while source.get_type_name() == "MaxPool":
         source = source.input_value(0).get_node()

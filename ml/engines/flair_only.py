@@ -1,6 +1,7 @@
-"""A scan as if FLAIR alone had been taken, in front of any engine. Never imports torch."""
+"""Inference from FLAIR alone: how much a model depends on the other two sequences. Never imports torch."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.engines import Inference
 from ml.engines.wrapper import EngineWrapper
@@ -9,8 +10,8 @@ _FLAIR = 1  # of pre-contrast, FLAIR, post-contrast
 
 
 class FlairOnlyEngine(EngineWrapper):
-    """Wraps an engine: it sees FLAIR in all three planes, as a grey scan is read. How much a model needs the others."""
+    """Wraps an engine that then sees FLAIR in all three channels, as for a gray scan."""
 
-    def infer(self, pixels: np.ndarray) -> Inference:
-        """pixels: uint8 (N, H, W, 3). Returns q, and what the input check says of FLAIR alone."""
-        return self._engine.infer(np.repeat(pixels[..., _FLAIR, None], pixels.shape[3], axis=3))
+    def infer(self, pixels: NDArray[np.uint8]) -> Inference:
+        """pixels: uint8 (N, H, W, 3). Returns the engine's answer for FLAIR alone."""
+        return self._engine.infer(np.repeat(pixels[..., _FLAIR, None], pixels.shape[3], axis=3))  # (N, H, W, 3)

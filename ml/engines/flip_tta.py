@@ -1,21 +1,22 @@
-"""Test-time augmentation: an engine asked four times, on the slice and its mirror images. Never imports torch."""
+"""Test-time augmentation by flips: the mean over the slice and its mirror images. Never imports torch."""
 
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.engines import Inference
 from ml.engines.wrapper import EngineWrapper
 
-# Axes of (N, H, W) to mirror beside the slice as it is: left and right, top and bottom, both.
+# Axes of (N, H, W) that are mirrored: left and right, top and bottom, both.
 _FLIPS: tuple[tuple[int, ...], ...] = ((2,), (1,), (1, 2))
 
 
 class FlipTtaEngine(EngineWrapper):
-    """Wraps an engine; its probability is the mean over the four flips, each turned back. Four times as slow."""
+    """Wraps an engine; the probability is the mean over four passes, each flipped back. Takes four times as long."""
 
-    def infer(self, pixels: np.ndarray) -> Inference:
-        """pixels: uint8 (N, H, W, 3). The mean of the four q; features are those of the slice as it is."""
+    def infer(self, pixels: NDArray[np.uint8]) -> Inference:
+        """pixels: uint8 (N, H, W, 3). Returns the mean of the four q; features are those of the unflipped slice."""
         plain = self._engine.infer(pixels)
         total = plain.q.astype(np.uint16)
         for axes in _FLIPS:

@@ -1,12 +1,12 @@
 """The int8 model on the CPU through OpenVINO. Never imports torch.
 
-`int8.xml` takes float32 (1, C, h, w) as `ml.preprocessing` makes it and answers with logits (1, 1, h, w), and where the
-package has an input check with features (1, D) as well. It is compiled once for the model's grid and once for each size
-of the card's crops (ml.engines.cropped_graph), each with a static shape: with dynamic shapes OpenVINO 2026.4's CPU
-plugin gave wrong int8 masks without a word.
+`int8.xml` takes float32 (1, C, h, w) as `ml.preprocessing` makes it and returns logits (1, 1, h, w) and, where the
+package has an out-of-distribution check, features (1, D). It is compiled once for the model's grid and once for each
+size of the card's crops (ml.engines.cropped_graph), always with a static shape: with dynamic shapes OpenVINO 2026.4's
+CPU plugin returned wrong int8 masks without an error.
 
-One slice alone has all threads, for the shortest wait. Of several, each has a thread of its own: threads that share a
-slice wait for each other at each layer, the longer the more a core is in use for something else.
+A single slice gets all threads, for the lowest latency. Several slices get one thread each: threads that share a slice
+wait for each other at every layer, the more so while a core is busy with something else.
 """
 
 import functools
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import openvino as ov
+from numpy.typing import NDArray
 
 from ml.cards import (
     INT8_GRAPH_FILE,
@@ -36,15 +37,15 @@ from ml.engines.inference import Answer, SliceInference
 from ml.ood.detector import OodDetector, load_detector
 from ml.preprocessing import normalize
 
-# Slices side by side at most: the maps of two of them, for five sizes, took 400 MB.
+# Slices computed at the same time, at most: the feature maps of two of them, for five sizes, took 400 MB.
 _MOST_STREAMS = 8
 
 
 def openvino_core() -> ov.Core:
-    """The one core of this process, which is never freed.
+    """The only OpenVINO core of this process; it is never freed.
 
-    A core of OpenVINO 2026.4 gives its thread a stack for signals. Freed in another thread, or in another order than
-    they were made, cores take that stack away and leave the thread pointing at it: its next signal ends the process.
+    A core of OpenVINO 2026.4 installs an alternate signal stack in its thread. Cores freed in another thread or out of
+    order release that stack while it is still installed, and the next signal crashes the process.
     """
     with _making_core:
         return _core_of(os.getpid())
@@ -64,9 +65,9 @@ class OpenVinoEngine:
     name = "openvino-int8"
 
     def __init__(self, package: Path, threads: int | None = None, cache_directory: Path | None = None) -> None:
-        """Check the package's files; what is needed is compiled for this CPU when it is needed first.
+        """Check the package's files and read the model; each size is compiled when it is first used.
 
-        Raises PackageError: CardError for a model that does not fit its card, PackageFileError for changed files.
+        Raises CardError for a model that does not fit its card, PackageFileError for missing or changed files.
         """
         self.card: Card = load_card(package)
         verify_files(package, self.card, (INT8_GRAPH_FILE, INT8_WEIGHTS_FILE))
@@ -75,7 +76,7 @@ class OpenVinoEngine:
         detector = load_detector(package, self.card)
         _check_shapes(self._model, self.card, detector)
         self._has_features = len(self._model.outputs) > 1
-        # Crops need a black slice's coarse maps: then the graph for the whole grid has them as outputs as well.
+        # Crops need the coarse maps of a black slice, so the graph for the whole grid then returns these as well.
         self._border = find_border(self._model, self.card.input.size) if self.card.crops else None
         self._threads = threads
         self._streams = min(threads or len(os.sched_getaffinity(0)), _MOST_STREAMS)
@@ -87,16 +88,16 @@ class OpenVinoEngine:
         """Compile each size of input, or read it from the cache, and run it once."""
         self._inference.warm_up()
 
-    def probability_map(self, pixels: np.ndarray) -> np.ndarray:
+    def probability_map(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """pixels: uint8 (N, H, W, 3). Returns q = round(255 p), uint8 (N, H, W), in the same grid."""
         return self.infer(pixels).q
 
-    def infer(self, pixels: np.ndarray) -> Inference:
-        """pixels: uint8 (N, H, W, 3). Returns the same q, and what the input check says where the package has one."""
+    def infer(self, pixels: NDArray[np.uint8]) -> Inference:
+        """pixels: uint8 (N, H, W, 3). Returns the same q, with features and the out-of-distribution check."""
         return self._inference.infer(pixels)
 
-    def _run(self, inputs: Iterator[tuple[Crop, np.ndarray]]) -> Iterator[Answer]:
-        """Crops, float32 (C, h, w), some side by side, and one more that is made ready or read meanwhile."""
+    def _run(self, inputs: Iterator[tuple[Crop, NDArray[np.float32]]]) -> Iterator[Answer]:
+        """Crops, float32 (C, h, w), up to `streams` in parallel, and one more that is prepared or read meanwhile."""
         first = list(islice(inputs, 2))
         streams = self._streams if len(first) > 1 else 1
         under_way: deque[ov.InferRequest] = deque()
@@ -105,7 +106,7 @@ class OpenVinoEngine:
                 if len(under_way) == streams + 1:
                     yield self._answer(under_way.popleft())
                 request = next(each for each in self._requests_for(crop.size, streams) if each not in under_way)
-                values = [pixels[None]]
+                values: list[NDArray[np.float32] | NDArray[np.int32]] = [pixels[None]]  # (1, C, h, w)
                 if crop.size != self.card.input.size:
                     values += places(crop, self.card.input.size)
                 request.start_async(dict(enumerate(values)))
@@ -113,20 +114,20 @@ class OpenVinoEngine:
             while under_way:
                 yield self._answer(under_way.popleft())
         finally:
-            # Also where a time limit strikes in between: a request that is still under way cannot be started again.
+            # Also after a time limit's exception: a request that is still running cannot be started again.
             for request in under_way:
                 request.wait()
 
     def _answer(self, request: ov.InferRequest) -> Answer:
-        """Wait for a request and read its outputs."""
+        """Wait for a request. Returns probabilities, float32 (h, w), and features, float32 (D,), if there are any."""
         request.wait()
         logits = request.get_output_tensor(0).data[0, 0]
-        # exp of more than 88 overflows float32; beyond 30 the sigmoid is 0 or 1 to the last bit of q anyway.
+        # exp(88) is float32's limit; beyond 30 the sigmoid rounds to q = 0 or 255 anyway.
         probabilities = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
         return probabilities, request.get_output_tensor(1).data[0].copy() if self._has_features else None
 
     def _requests_for(self, size: tuple[int, int], streams: int) -> tuple[ov.InferRequest, ...]:
-        """Requests of the model for inputs of this height and width, one more than run side by side."""
+        """The requests for inputs of this (height, width): one more than run in parallel."""
         if (size, streams) not in self._requests:
             compiled = self._compile(size, streams)
             self._requests[size, streams] = tuple(compiled.create_infer_request() for _ in range(streams + 1))
@@ -134,10 +135,10 @@ class OpenVinoEngine:
 
     def _compile(self, size: tuple[int, int], streams: int) -> ov.CompiledModel:
         if (size, streams) not in self._compiled:
-            if size != self.card.input.size:
-                model = crop_graph(self._model, self._border, size, self._black_maps)
-            elif self._border is None:
+            if self._border is None:
                 model = self._model
+            elif size != self.card.input.size:
+                model = crop_graph(self._model, self._border, size, self._black_maps)
             else:
                 model = self._model.clone()
                 model.add_outputs(outputs_at(model, self._border))
@@ -145,8 +146,8 @@ class OpenVinoEngine:
         return self._compiled[size, streams]
 
     @functools.cached_property
-    def _black_maps(self) -> list[np.ndarray]:
-        """What a black slice gives where the graph passes from fine to coarse levels."""
+    def _black_maps(self) -> list[NDArray[np.float32]]:
+        """The feature maps of a black slice at the border's entries, float32 (1, C, h / 16, w / 16) each."""
         request = self._compile(self.card.input.size, 1).create_infer_request()
         channels = self.card.architecture.in_channels
         black = np.zeros((1, *self.card.input.size, channels), dtype=np.uint8)
@@ -158,7 +159,7 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": "LATENCY" if streams == 1 else "THROUGHPUT",
             "NUM_STREAMS": streams,
             "INFERENCE_PRECISION_HINT": "f32",
-            # A thread that is pinned to a core waits there while the web server uses it, and all others wait for it.
+            # A pinned thread waits while the web server uses its core, and all other threads of the slice wait for it.
             "ENABLE_CPU_PINNING": False,
         }
         if self._threads is not None:
@@ -169,12 +170,12 @@ class OpenVinoEngine:
 
 
 def _feature_count(model: ov.Model) -> int | None:
-    """D of the second output (1, D); None where there is none."""
+    """D of the second output (1, D); None for a model without features."""
     return int(model.output(1).shape[1]) if len(model.outputs) > 1 else None
 
 
 def _check_shapes(model: ov.Model, card: Card, detector: OodDetector | None) -> None:
-    """Raises CardError unless the model has the card's one static input shape, one map of logits, its features."""
+    """Raises CardError unless shapes are static and the card's, and the detector was fitted on these features."""
     expected_input = [1, card.architecture.in_channels, *card.input.size]
     expected_output = [1, 1, *card.input.size]
     input_shape, output_shape = model.input(0).partial_shape, model.output(0).partial_shape

@@ -1,13 +1,14 @@
-"""What engines that stand in front of another engine have in common. Never imports torch."""
+"""Base class of engines that wrap another engine. Never imports torch."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.cards import Card
 from ml.engines import Engine, Inference
 
 
 class EngineWrapper:
-    """An engine with the name and the card of the one behind it, which `infer` asks."""
+    """Has the name and the card of the engine that it wraps; a subclass says in `infer` what that engine is given."""
 
     def __init__(self, engine: Engine) -> None:
         self.name = engine.name
@@ -15,13 +16,13 @@ class EngineWrapper:
         self._engine = engine
 
     def warm_up(self) -> None:
-        """Run once on a black slice."""
+        """Run each size of input once."""
         self._engine.warm_up()
 
-    def probability_map(self, pixels: np.ndarray) -> np.ndarray:
+    def probability_map(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """pixels: uint8 (N, H, W, 3). Returns q of `infer`, uint8 (N, H, W), in the same grid."""
         return self.infer(pixels).q
 
-    def infer(self, pixels: np.ndarray) -> Inference:
-        """pixels: uint8 (N, H, W, 3). What the wrapped engine says of something made of them."""
+    def infer(self, pixels: NDArray[np.uint8]) -> Inference:
+        """pixels: uint8 (N, H, W, 3)."""
         raise NotImplementedError

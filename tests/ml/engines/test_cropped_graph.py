@@ -51,6 +51,15 @@ def test_a_crop_is_answered_as_the_whole_slice_is(engines, brain, top, left):
     assert np.array_equal(cropped.is_out_of_distribution, whole.is_out_of_distribution)
 
 
+def test_a_crop_before_a_whole_slice_is_answered_without_a_warm_up(engines, brain):
+    engine = OpenVinoEngine(SHIPPED, threads=1)
+    assert engine.card.crops
+    stack = np.zeros((2, SIDE, SIDE, 3), dtype=np.uint8)
+    stack[0, 40:168, 40:168] = brain[0]
+    stack[1] = np.random.default_rng(1).integers(50, 200, (SIDE, SIDE, 3), dtype=np.uint8)
+    np.testing.assert_allclose(engine.infer(stack).q.astype(int), engines[0].infer(stack).q, atol=1)
+
+
 def test_places_put_a_crop_among_the_black_and_take_it_out_again():
     crop = Crop(16, 32, 48, 32)  # 3 x 2 places of a grid of 5 x 6
     paste, cut = places(crop, (80, 96))
