@@ -1,5 +1,7 @@
 """From a checkpoint to a model package. Imports torch.
 
-`temperature` makes the confidence mean something, `mask_rule` chooses threshold and smallest area, both on validation
-patients; `quantization` makes the int8 form and `parity` proves it; `figures` measures what goes on the card.
+card_facts: the card before anything is measured. temperature: calibrates the confidence; mask_rule: chooses threshold
+and smallest area; both on validation patients. quantization: makes the int8 form; parity: compares it with torch fp32.
+ood_fit: fits the out-of-distribution check. measuring, card_metrics: measure what the card states.
+package_writer: writes the folder. packages: the order of all this.
 """

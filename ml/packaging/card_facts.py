@@ -1,4 +1,4 @@
-"""What a card says before anything is measured: from the checkpoint itself, and from a file of facts."""
+"""A card's facts: what it says before anything is measured, from a YAML file and from the checkpoint itself."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +11,8 @@ from ml.cards.fields import encode
 from ml.networks import Checkpoint
 from ml.training.recipes import make_configuration
 
-# What a published checkpoint is used with unless the facts say otherwise: the input of the LGG MRI Segmentation data
-# (Buda et al., Computers in Biology and Medicine 109, 2019) with ImageNet's mean and standard deviation.
+# Defaults for a published checkpoint: the input of the LGG MRI Segmentation data (Buda et al., Computers in Biology and
+# Medicine 109, 2019), normalized with ImageNet's mean and standard deviation.
 _DEFAULTS: dict[str, Any] = {
     "version": None,
     "architecture": {"network": "unet", "encoder": "vgg16", "in_channels": 3, "classes": 1},
@@ -28,7 +28,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 FACTS = frozenset(_DEFAULTS) | {"title", "chosen_on", "training", "metrics", "limits", "licence"}
 MASK_RULE = frozenset({"threshold", "min_tumor_pixels"})
-# What a checkpoint says of its data.
+# Keys of a checkpoint's `data` that a card needs.
 _DATA = frozenset(
     {"data_sha256", "split_seed", "train_patients", "validation_patients", "test_patients", "excluded_patients"}
 )
@@ -51,9 +51,9 @@ def read_facts(path: Path | None) -> Mapping[str, Any]:
 
 
 def card_of_facts(name: str, facts: Mapping[str, Any], checkpoint: Checkpoint) -> Card:
-    """The card before there are files; facts go before what the checkpoint says, that before the defaults.
+    """The card before there are files. Facts override the checkpoint's fields, and these the defaults.
 
-    A published checkpoint's own figures have no stated patients and stay off the card. Raises CardError.
+    The figures inside a published checkpoint name no patients and stay off the card. Raises CardError.
     """
     if NAME_PATTERN.fullmatch(name) is None:
         raise CardError(f"A package cannot be called {name!r}; give --out a folder named with a-z, 0-9, '.', '_', '-'.")
@@ -66,7 +66,7 @@ def card_of_facts(name: str, facts: Mapping[str, Any], checkpoint: Checkpoint) -
 
 
 def _of_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Fields that a checkpoint of `python -m ml train` carries."""
+    """Fields of the card from a checkpoint of `python -m ml train`; none from another. Raises CardError."""
     if checkpoint.architecture is None or checkpoint.configuration is None or checkpoint.data is None:
         return {}
     configuration = make_configuration(dict(checkpoint.configuration), "the checkpoint")

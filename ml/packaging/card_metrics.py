@@ -1,4 +1,4 @@
-"""The figures of a card: a model on a set of patients, as `python -m ml evaluate` measures it."""
+"""A card's metrics: a model on a set of patients, measured as `python -m ml evaluate` does."""
 
 from collections.abc import Sequence
 
@@ -32,11 +32,10 @@ VARIANT_NAMES = (*HEADLINE_NAMES, "slice_sensitivity", "slice_specificity", "sli
 def measure_model(
     engine: Engine, cases: Sequence[Case], words: str, names: Sequence[str] = NAMES, note: str = ""
 ) -> tuple[Metric, ...]:
-    """Figures with their intervals over patients; one that the set does not define is left out.
+    """The named metrics with their intervals over patients; one that is undefined on the set is left out.
 
-    words: which set this is; note: what was different this time.
-
-    Raises DatasetError where a slice cannot be read: a card states figures of whole sets alone.
+    words: the name of the set, for the card. note: what differs from the served form, for the card.
+    Raises DatasetError where a slice cannot be read: a card states metrics of whole sets only.
     """
     outcome = evaluate_cases(engine, cases, engine.card.threshold)
     check_outcome(outcome)

@@ -1,4 +1,4 @@
-"""Threshold and smallest area, chosen on validation patients and on no others."""
+"""Chooses the mask's threshold and smallest area, on validation patients only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +12,13 @@ from ml.metrics.overlap import Counts, count, dice
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(4, 17))  # 0.2 to 0.8
 AREAS = (0, 10, 20, 30, 50, 75, 100, 150)
-# An area may cost this much mean patient Dice, if it spares more false alarms than it loses tumours.
+# An area may lower the mean patient Dice by this much where it raises sensitivity + specificity.
 DICE_ALLOWANCE = 0.002
 
 
 @dataclass(frozen=True)
 class MaskRule:
-    """The choice, and what it reaches on the patients it was chosen on. words: for the card."""
+    """The choice and its figures on the patients that it was chosen on. words: the card's `chosen_on`."""
 
     threshold: float
     min_tumor_pixels: int
@@ -29,13 +29,14 @@ class MaskRule:
 
 
 def choose_mask_rule(engine: Engine, cases: Sequence[Case]) -> MaskRule | None:
-    """The threshold with the highest mean patient Dice, then the area with the best verdicts that costs next to none.
+    """The threshold with the highest mean patient Dice, then the area with the best slice verdicts at that threshold.
 
-    Best verdicts: highest sum of sensitivity and specificity over slices (Youden, Cancer 3, 1950). None where no slice,
-    or every one, has tumour. Raises DatasetError and EngineError.
+    Best verdicts: the highest sum of sensitivity and specificity (Youden, Cancer 3, 1950), among the areas that cost at
+    most DICE_ALLOWANCE. None where no slice, or every slice, has tumor. Raises DatasetError and EngineError.
     """
-    slices = [(case.patient, engine.probability_map(case.pixels()[None]), case.truth()) for case in cases]
-    has_tumor = [bool(truth.any()) for _, _, truth in slices if truth is not None]
+    # Patient, q (1, H, W) and truth (H, W) of each slice.
+    slices = [(case.patient, engine.probability_map(case.pixels()[None]), case.labels() > 0) for case in cases]
+    has_tumor = [bool(truth.any()) for _, _, truth in slices]
     if not any(has_tumor) or all(has_tumor):
         return None
 
@@ -53,7 +54,7 @@ def choose_mask_rule(engine: Engine, cases: Sequence[Case]) -> MaskRule | None:
         sensitivity, specificity = float(right[tumor].mean()), float(right[~tumor].mean())
         return MaskRule(threshold, area, float(np.mean(values)), sensitivity, specificity, "")
 
-    # max takes the first of equals, so the middle threshold wins a tie.
+    # max takes the first of equal values: of tied thresholds the one closest to 0.5.
     by_distance = sorted(THRESHOLDS, key=lambda threshold: abs(threshold - 0.5))
     threshold = max((try_rule(threshold, 0) for threshold in by_distance), key=lambda rule: rule.patient_dice).threshold
     tried = [try_rule(threshold, area) for area in AREAS]

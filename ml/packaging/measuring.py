@@ -1,4 +1,4 @@
-"""What a package reaches, measured through the engines that serve it: crops, input check, parity, figures.
+"""Measures a package through the engines that serve it: crops, out-of-distribution check, parity, metrics.
 
 Imports torch.
 """
@@ -28,22 +28,22 @@ from ml.packaging.quantization import Calibration
 logger = logging.getLogger(__name__)
 
 PARITY_SLICES = 300
-# Where no validation patients are stated, this share of the patients is kept from calibration and compared on.
+# Where no validation patients are stated, this share of the patients is held out of calibration for the comparison.
 _HELD_OUT_SHARE = 0.15
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which cases calibrate and which are compared on; no patient is in both."""
+    """The cases that calibrate int8 and those that it is compared on; no patient is in both."""
 
     calibration: tuple[Case, ...]
     parity: tuple[Case, ...]
 
 
 def split_cases(cases: Sequence[Case], held_out: Iterable[str], validation: Iterable[str], seed: int) -> Split:
-    """Keep the patients of `held_out` (validation patients among them) away from calibration.
+    """Split by patient; nobody in `held_out`, which includes the validation patients, calibrates.
 
-    Parity takes the validation patients where the folder has some, else patients drawn with the seed. Raises
+    Parity takes the validation patients where the folder has any, else patients drawn with the seed. Raises
     PackageError where one of the two parts would be empty.
     """
     patients = sorted({case.patient for case in cases})
@@ -78,10 +78,10 @@ def cases_of(cases: Sequence[Case], patients: Iterable[str]) -> tuple[Case, ...]
 
 
 def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, calibration: Calibration) -> Card:
-    """Choose crops for the int8 form in `folder`, fit its input check, and compare it with whole slices in torch fp32.
+    """Choose crops for the int8 form in `folder`, fit its out-of-distribution check, compare it with torch fp32.
 
-    Crops to the brain stay on the card where the form passes the parity gate with them: a network may need to see
-    how far a brain is from the border of the image.
+    Crops to the brain stay on the card only where int8 on crops passes the parity gate against torch on whole slices: a
+    network may rely on the distance to the image's border.
     """
     order = np.random.default_rng(calibration.seed).permutation(len(split.parity))[:PARITY_SLICES]
     compared = [split.parity[index] for index in sorted(order)]
@@ -90,10 +90,10 @@ def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, cal
     if cropped.crops:
         logger.info("Comparing crops with whole slices on %d slices", len(compared))
         write_card(folder, cropped)
-        parity = compare_engines(OpenVinoEngine(folder), reference, compared)
-        logger.info("%s: %s", parity, "they are served" if parity.is_close else "whole slices are served")
-        card = cropped if parity.is_close else replace(card, crops=())
-    card = _add_detector(folder, write_card(folder, card), split, calibration)
+        on_crops = compare_engines(OpenVinoEngine(folder), reference, compared)
+        logger.info("%s: %s", on_crops, "they are served" if on_crops.is_close else "whole slices are served")
+        card = cropped if on_crops.is_close else replace(card, crops=())
+    card = add_detector(folder, write_card(folder, card), split, calibration)
     logger.info("Comparing int8 with torch fp32 on %d slices", len(compared))
     detector = load_detector(folder, card)
     reference = TorchEngine(network, card, device="cpu", detector=detector)
@@ -106,7 +106,7 @@ def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, cal
 
 
 def add_figures(folder: Path, card: Card, network: nn.Module, cases: Sequence[Case], is_tested: bool) -> Card:
-    """What the model reaches: on the patients that chose it, and where it is asked for on those kept for the end."""
+    """Measure the model on its validation patients and, where is_tested, on its test patients; write the card."""
     served = OpenVinoEngine(folder)
     metrics = list(card.metrics)
     if is_tested:
@@ -118,13 +118,13 @@ def add_figures(folder: Path, card: Card, network: nn.Module, cases: Sequence[Ca
         metrics += measure_model(FlipTtaEngine(served), test, words, VARIANT_NAMES, "mean of four flips")
         metrics += measure_model(FlairOnlyEngine(served), test, words, VARIANT_NAMES, "grey: FLAIR alone")
     validation = cases_of(cases, card.training.validation_patients or ())
-    if card.temperature is not None:  # else it is not known what they were used for
+    if card.temperature is not None:  # a published checkpoint does not say what its validation patients chose
         metrics += measure_model(served, validation, "validation (it chose epoch, temperature and mask rule)")
     return write_card(folder, replace(card, metrics=tuple(metrics)))
 
 
 def check_is_whole(cases: Sequence[Case], patients: Sequence[str]) -> None:
-    """Raises PackageError where the data set lacks one of the patients: a test of a part is another test."""
+    """Raises PackageError where the data set lacks one of the patients: a test on fewer is another test."""
     missing = sorted(set(patients) - {case.patient for case in cases})
     if missing:
         raise PackageError(
@@ -133,9 +133,9 @@ def check_is_whole(cases: Sequence[Case], patients: Sequence[str]) -> None:
         )
 
 
-def _add_detector(folder: Path, card: Card, split: Split, calibration: Calibration) -> Card:
-    """The statistics of the input check; the package goes without where there are too few slices for any."""
-    logger.info("Fitting the input check")
+def add_detector(folder: Path, card: Card, split: Split, calibration: Calibration) -> Card:
+    """Fit and write the out-of-distribution check; a package has none where there are too few slices to fit it."""
+    logger.info("Fitting the out-of-distribution check")
     fitted = fit(OpenVinoEngine(folder), split.calibration, split.parity, calibration.seed, calibration.other_images)
     if fitted is None:
         return card

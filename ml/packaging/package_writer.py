@@ -1,6 +1,6 @@
-"""Writing a package: everything into a hidden folder beside the target, renamed into place at the end.
+"""Writes a package: into a hidden folder beside the target that is renamed into place at the end.
 
-What has the package's name is whole. Imports torch.
+So a folder with the package's name is always complete. Imports torch.
 """
 
 import json
@@ -30,7 +30,7 @@ from ml.networks import CheckpointError
 
 @contextmanager
 def staged(out: Path) -> Iterator[Path]:
-    """A folder of the package's name to write into; it becomes `out` at the end, or is gone after an error.
+    """A folder of the package's name to write into; it becomes `out` at the end and is removed after an error.
 
     An older package called `out` is replaced. Raises PackageError where `out` is something else.
     """
@@ -41,17 +41,17 @@ def staged(out: Path) -> Iterator[Path]:
 
 
 def write_weights(network: nn.Module, path: Path) -> None:
-    """safetensors in half precision. Raises CheckpointError where a weight does not fit in it."""
+    """Write safetensors in half precision. Raises CheckpointError where a weight is too large for it."""
     weights = {key: value.half() if value.is_floating_point() else value for key, value in network.state_dict().items()}
     too_large = next((key for key, value in weights.items() if not torch.isfinite(value).all()), None)
     if too_large is not None:
         raise CheckpointError(f"{too_large} has weights beyond 65504, the largest number in half precision.")
-    # Not save_file: it leaves a file that only its owner may read, which a portal run by another account cannot.
+    # Not save_file: its file is readable by the owner only, and a portal may run under another account.
     path.write_bytes(save({key: value.contiguous() for key, value in weights.items()}))
 
 
 def write_card(folder: Path, card: Card) -> Card:
-    """Write the card with the files that are there now, and return it."""
+    """Write the card with the digests of the files that the folder holds now, and return it."""
     names = (name for name in (WEIGHTS_FILE, INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, OOD_FILE) if (folder / name).is_file())
     files = {name: PackageFile(sha256_of(folder / name), (folder / name).stat().st_size) for name in names}
     card = replace(card, files=files)

@@ -1,4 +1,4 @@
-"""From a checkpoint to a model package: card, safetensors, int8, and the proof that int8 is the same model.
+"""From a checkpoint to a model package: card, safetensors, int8, and the measured agreement of int8 with torch.
 
 Imports torch.
 """
@@ -46,9 +46,9 @@ def make_package(
 ) -> Card:
     """Write the package `out` (its folder's name is the package's) and return its card.
 
-    `calibrate`: a data set folder; without one there is no int8, nothing is chosen and nothing measured. `facts`: YAML
-    with fields of the card. `is_tested`: measure the checkpoint's test patients, the last thing to do with a model.
-    An older package called `out` is replaced. Raises PackageError and DatasetError, and leaves nothing behind then.
+    calibrate: a data set folder; without one there is no int8, and nothing is chosen or measured. facts: YAML with
+    fields of the card. is_tested: also measure on the test patients, which is done once, at the very end.
+    An older package called `out` is replaced. Raises PackageError and DatasetError; nothing is left behind then.
     """
     published = read_checkpoint(checkpoint)
     given = read_facts(facts)
@@ -62,7 +62,7 @@ def make_package(
         check_is_whole(cases, card.training.test_patients or ())
     network = load_weights(build_network(card.architecture), published.weights)
     with staged(out) as folder:
-        # A published checkpoint is packaged as it is; one of our own is made calibrated first.
+        # A published checkpoint is packaged unchanged; one of our own gets temperature and mask rule first.
         if cases and published.data is not None:
             network, card = _choose_on_validation(network, card, given, cases)
         write_weights(network, folder / WEIGHTS_FILE)
@@ -82,10 +82,10 @@ def measure_again(
     calibration: Calibration | None = None,
     is_tested: bool = False,
 ) -> Card:
-    """Measure a package's input check, parity and figures anew: what serves it has changed, or what it says of itself.
+    """Measure a package's out-of-distribution check, parity and metrics again, after a change of engines or facts.
 
-    Weights, int8 files, temperature and mask rule stay. `facts`: fields that replace the card's. `out` may be
-    `package`. Raises PackageError and DatasetError, and leaves nothing behind then.
+    Weights, int8 files, temperature and mask rule stay. facts: fields that replace the card's. `out` may be `package`.
+    Raises PackageError and DatasetError; nothing is left behind then.
     """
     card = load_card(package)
     kept = (WEIGHTS_FILE, INT8_GRAPH_FILE, INT8_WEIGHTS_FILE)
@@ -114,7 +114,7 @@ def _with_facts(card: Card, given: Mapping[str, Any]) -> Card:
 def _choose_on_validation(
     network: nn.Module, card: Card, given: Mapping[str, Any], cases: Sequence[Case]
 ) -> tuple[nn.Module, Card]:
-    """Temperature first, then the mask rule, unless the facts give one; validation patients alone see either."""
+    """Fit the temperature, then choose the mask rule unless the facts give one; both on validation patients."""
     chosen_on = cases_of(cases, card.training.validation_patients or ())
     if not chosen_on:
         raise PackageError(
@@ -124,7 +124,7 @@ def _choose_on_validation(
     found = count_logits(network, card.input, chosen_on)
     temperature = fit_temperature(found)
     network = scale_head(network, temperature)
-    if card.architecture.classes > 2:  # then the logit of tumour is no linear function of those of the classes
+    if card.architecture.classes > 2:  # the logit of tumor is then not linear in the class logits
         scaled = count_logits(network, card.input, chosen_on)
     else:
         scaled = replace(found, centers=found.centers / temperature)
@@ -141,7 +141,7 @@ def _choose_on_validation(
 
 
 def _add_int8(folder: Path, card: Card, network: nn.Module, cases: Sequence[Case], calibration: Calibration) -> Card:
-    """Quantise on training patients, then measure on the others."""
+    """Quantize on training patients, then measure on the others."""
     split = split_of(card, cases, calibration.seed)
     chosen = choose_slices(split.calibration, calibration)
     logger.info("Calibrating on %d slices of %d patients", len(chosen), len({case.patient for case in chosen}))

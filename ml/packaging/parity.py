@@ -1,8 +1,9 @@
-"""A served engine beside the reference, on slices that it was not calibrated on."""
+"""Compares a served engine with the reference, on slices that it was not calibrated on."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.cards import Parity
 from ml.datasets import Case
@@ -13,19 +14,19 @@ from ml.masks import min_pixels_on_grid, tumor_mask
 def compare_engines(served: Engine, reference: Engine, cases: Sequence[Case]) -> Parity:
     """Run both engines on every slice, with the served card's threshold and smallest component.
 
-    Patient Dice pools a patient's slices; a patient whose pooled truth and masks are both empty has none. Slice Dice is
-    the mean over slices with tumour in the truth. A delta is served less reference. Several slices at once may go
-    through another form of the network: where that answers otherwise than for one alone, by more than one level of 255,
-    the slice's verdict counts as unequal.
+    Patient Dice pools a patient's slices; it is undefined where the pooled truth and masks are empty. Slice Dice is the
+    mean over slices with tumor in the truth. A delta is served less reference. A stack of slices may be computed by
+    another compiled form than a single slice: where the two differ by more than 1 of 255, the slice's verdict counts as
+    unequal.
     """
     card = served.card
     # Per engine and patient: [intersection, predicted pixels, truth pixels].
-    counts: dict[str, np.ndarray] = {case.patient: np.zeros((2, 3), dtype=np.int64) for case in cases}
-    slice_dice: list[np.ndarray] = []
+    counts: dict[str, NDArray[np.int64]] = {case.patient: np.zeros((2, 3), dtype=np.int64) for case in cases}
+    slice_dice: list[NDArray[np.float64]] = []
     equal_warnings: list[bool] = []
     equal = 0
     for case in cases:
-        pixels, truth = case.pixels(), case.truth()
+        pixels, truth = case.pixels(), case.labels() > 0  # (H, W, 3), (H, W)
         smallest = min_pixels_on_grid(card.min_tumor_pixels, card.input.size, *truth.shape)
         found = [engine.infer(pixels[None]) for engine in (served, reference)]
         masks = [tumor_mask(item.q, card.threshold, smallest)[0] for item in found]
@@ -47,17 +48,18 @@ def compare_engines(served: Engine, reference: Engine, cases: Sequence[Case]) ->
     )
 
 
-def _is_same_among_others(engine: Engine, pixels: np.ndarray, alone: np.ndarray) -> bool:
-    """pixels: uint8 (H, W, 3); alone: uint8 (1, H, W), the engine's answer for this slice by itself."""
+def _is_same_among_others(engine: Engine, pixels: NDArray[np.uint8], alone: NDArray[np.uint8]) -> bool:
+    """Whether a slice gets the same q in a stack. pixels: uint8 (H, W, 3); alone: uint8 (1, H, W), its q by itself."""
     among_others = engine.infer(np.stack([pixels, pixels])).q
     return int(np.abs(among_others.astype(int) - alone).max()) <= 1
 
 
-def _dice(sums: np.ndarray) -> np.ndarray:
+def _dice(sums: NDArray[np.int64]) -> NDArray[np.float64]:
     """Dice of each row [intersection, predicted, truth]: 2 |A and B| / (|A| + |B|) (Dice, 1945). (2, 3) -> (2,)."""
-    return 2 * sums[:, 0] / sums[:, 1:].sum(axis=1)
+    dice: NDArray[np.float64] = 2 * sums[:, 0] / sums[:, 1:].sum(axis=1)
+    return dice
 
 
-def _mean_delta(pairs: list[np.ndarray]) -> float | None:
-    """Mean of (served - reference), None where there is nothing to take it from."""
+def _mean_delta(pairs: list[NDArray[np.float64]]) -> float | None:
+    """Mean of served less reference over pairs, float64 (2,) each; None where there are none."""
     return round(float(np.mean([pair[0] - pair[1] for pair in pairs])), 5) if pairs else None

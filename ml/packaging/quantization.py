@@ -1,4 +1,4 @@
-"""Post-training quantisation of a network to OpenVINO int8, and the choice of the slices that calibrate it."""
+"""Post-training quantization of a network to OpenVINO int8, and the choice of the slices that calibrate it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,10 +22,9 @@ OUTPUTS = ("logits", "features")
 
 @dataclass(frozen=True)
 class Calibration:
-    """How a package is quantised. Half of the slices have tumour, half have none, where the data allow it.
+    """How a package is quantized: on half slices with tumor, half without, where the data allow it.
 
-    other_images: drawn ones that are no brains, for the figures of the input check.
-
+    other_images: negatives drawn for the figures of the out-of-distribution check.
     100 slices keep the slow bias correction at a minute or two; 300 with the fast one did worse (see `write_int8`).
     """
 
@@ -35,16 +34,16 @@ class Calibration:
 
 
 def choose_slices(cases: Sequence[Case], calibration: Calibration) -> tuple[Case, ...]:
-    """Tumour and tumour-free slices in equal numbers, drawn with the seed; of the rarer kind all, if there are too few.
+    """Slices with and without tumor in equal numbers, drawn with the seed; all of a kind that has too few.
 
-    The ranges of activations are taken from these: without tumour slices the tumour's would be cut off.
+    They set the ranges of the activations: without tumor slices a tumor's activations would be clipped.
     """
     order = np.random.default_rng(calibration.seed).permutation(len(cases))
     with_tumor: list[Case] = []
     without: list[Case] = []
     half = -(-calibration.slices // 2)
     for index in order:
-        kind = with_tumor if cases[index].truth().any() else without
+        kind = with_tumor if cases[index].labels().any() else without
         if len(kind) < half:
             kind.append(cases[index])
         if len(with_tumor) == len(without) == half:
@@ -53,12 +52,12 @@ def choose_slices(cases: Sequence[Case], calibration: Calibration) -> tuple[Case
 
 
 def write_int8(network: nn.Module, convention: InputConvention, cases: Sequence[Case], folder: Path) -> None:
-    """Quantise `network` on the slices of `cases` and write `int8.xml` and `int8.bin` into `folder`.
+    """Quantize `network` on the slices of `cases` and write `int8.xml` and `int8.bin` into `folder`.
 
-    Biases are corrected layer by layer, each on the outputs of the quantised layers before it (NNCF's slow way): of the
-    settings tried on the first shipped model only that kept the verdicts on slices close to the threshold (figures in
-    docs/models.md). The input shape is fixed at (1, 3, h, w): with dynamic shapes OpenVINO 2026.4 gave wrong int8 masks
-    without a word. Outputs: the logit of tumour, and the features of the input check.
+    Biases are corrected layer by layer, each on the outputs of the quantized layers before it (NNCF's slow way): of the
+    settings tried on the first shipped model only this one kept the verdicts of slices close to the threshold (figures
+    in docs/models.md). The input shape is fixed at (1, 3, h, w): with dynamic shapes OpenVINO 2026.4 returned wrong
+    int8 masks without an error. Outputs: the logit of tumor, and the pooled features of the out-of-distribution check.
     """
     shape = [1, len(convention.channels), *convention.size]
     # Two outputs: logits (1, 1, h, w) and features (1, D).
@@ -80,10 +79,10 @@ def write_int8(network: nn.Module, convention: InputConvention, cases: Sequence[
 
 
 def upsample_by_scale(model: ov.Model) -> None:
-    """Let upsampling say "twice" instead of "to 64 x 64", in place.
+    """Replace the fixed output sizes of upsampling ("to 64 x 64") by scales ("twice"), in place.
 
-    Traced for one size, the graph else holds that size in its upsampling; so it can be reshaped to other static sizes
-    (a crop to the brain), with the same values.
+    The traced graph holds the sizes that it was traced with. With scales it computes the same values and can be
+    reshaped to other static sizes, those of the crops to the brain.
     """
     for node in model.get_ordered_ops():
         if node.get_type_name() != "Interpolate":

@@ -1,7 +1,7 @@
-"""Temperature scaling: one number that makes a network's confidence mean what it says, folded into its last layer.
+"""Temperature scaling: one number that calibrates a network's probabilities, folded into its last layer.
 
-Guo et al., On Calibration of Modern Neural Networks, ICML 2017. The ranking of pixels does not change, so neither do
-ROC curves; thresholds do, and are chosen afterwards.
+Guo et al., On Calibration of Modern Neural Networks, ICML 2017. It keeps the ranking of pixels and so the ROC curves; a
+threshold changes its meaning and is chosen afterwards.
 """
 
 import copy
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torch import nn
 
@@ -20,23 +21,23 @@ from ml.metrics.calibration import LEVELS, calibrate
 from ml.networks.logits import tumor_logit
 from ml.preprocessing import place_labels_on_grid, quantize, to_model_grid
 
-# Logits are counted in bins of 1/64, from -32 to 32: beyond, p is 0 or 1 to the last bit of q.
+# Logits are counted in bins of 1/64 from -32 to 32; beyond that q is 0 or 255.
 _LIMIT, _STEP = 32.0, 1 / 64
 _BOUNDS = (0.2, 5.0)
 
 
 @dataclass(frozen=True)
 class LogitCounts:
-    """Pixels by their logit: all, and those of the truth. int64 (2, bins); `centers`: float (bins,)."""
+    """Histograms of pixels by logit. counts: int64 (2, bins), all pixels and those of the truth; centers: (bins,)."""
 
-    counts: np.ndarray
-    centers: np.ndarray
+    counts: NDArray[np.int64]
+    centers: NDArray[np.float64]
 
 
 def scale_head(network: nn.Module, temperature: float) -> nn.Module:
-    """A copy whose logits are those of `network` divided by `temperature`."""
+    """A copy whose logits are those of `network` divided by `temperature`, by its last convolution."""
     scaled = copy.deepcopy(network)
-    last = [layer for layer in scaled.segmentation_head.modules() if isinstance(layer, nn.Conv2d)][-1]
+    last = [layer for layer in scaled.get_submodule("segmentation_head").modules() if isinstance(layer, nn.Conv2d)][-1]
     with torch.no_grad():
         last.weight /= temperature
         if last.bias is not None:
@@ -56,11 +57,11 @@ def count_logits(network: nn.Module, convention: InputConvention, cases: Sequenc
         truth = place_labels_on_grid(case.labels(), convention.size) > 0
         counts[0] += np.bincount(place.ravel(), minlength=bins)
         counts[1] += np.bincount(place[truth], minlength=bins)
-    return LogitCounts(counts, -_LIMIT + (np.arange(bins) + 0.5) * _STEP)
+    return LogitCounts(counts, -_LIMIT + (np.arange(bins, dtype=np.float64) + 0.5) * _STEP)
 
 
 def fit_temperature(found: LogitCounts) -> float:
-    """The temperature with the least negative log likelihood of the pixels; 1 where one class alone is there."""
+    """The temperature with the smallest negative log likelihood over pixels; 1 where they are all of one class."""
     everything, tumor = found.counts
     if not tumor.sum() or tumor.sum() == everything.sum():
         return 1.0
@@ -76,7 +77,7 @@ def fit_temperature(found: LogitCounts) -> float:
 def describe_scaling(
     before: LogitCounts, after: LogitCounts, temperature: float, cases: Sequence[Case], words: str
 ) -> TemperatureScaling:
-    """What the card says: the error of calibration before and after, on the cases it was fitted on."""
+    """What the card says: the calibration error before and after, on the cases that the temperature was fitted on."""
 
     def ece(found: LogitCounts, lowest_level: int) -> float | None:
         levels = np.zeros((2, LEVELS), dtype=np.int64)

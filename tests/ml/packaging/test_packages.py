@@ -19,7 +19,6 @@ from ml.packaging.measuring import split_cases
 from ml.packaging.packages import make_package, measure_again
 from ml.packaging.quantization import Calibration, choose_slices
 from ml.synthetic.negatives import KINDS
-from tests.ml.conftest import FACTS
 
 
 def test_package_has_all_files_and_they_are_those_on_the_card(small_model):
@@ -59,9 +58,8 @@ def test_input_check_is_fitted_on_training_patients_and_measured_on_the_others(s
 
 def test_test_patients_shape_no_statistics(small_model, tmp_path):
     facts = tmp_path / "facts.yaml"
-    facts.write_text(f"{FACTS}  test_patients: [patient_0]\n")
-    calibration = Calibration(slices=6, other_images=12)
-    card = make_package(small_model.checkpoint, tmp_path / "small", small_model.data, facts, calibration)
+    facts.write_text("training: {test_patients: [patient_0]}\n")
+    card = measure_again(small_model.folder, tmp_path / "small", small_model.data, facts, Calibration(other_images=12))
     assert (card.familiarity.training_slices, card.familiarity.validation_slices) == (11, 4)
 
 
