@@ -8,13 +8,13 @@ from flask.views import MethodView
 from webargs.flaskparser import parser
 
 from webapp.api.blueprints import blueprint, png
-from webapp.context import resources
+from webapp.context import resources, uploaded_files
 from webapp.domain.evaluations import cases as evaluation_cases
 from webapp.domain.evaluations import comparison as evaluation_comparison
 from webapp.domain.evaluations import images, report_files, sources, submission
 from webapp.domain.evaluations.cases import CaseFilter
-from webapp.domain.evaluations.submission import EvaluationOptions
-from webapp.evaluation_intake import take_archive, take_folder
+from webapp.domain.evaluations.submission import ARCHIVE_FIELD, EvaluationOptions
+from webapp.domain.uploads.receiving import UploadedFile
 from webapp.schemas.evaluation_forms import (
     EVALUATION_BODY,
     CasePageSchema,
@@ -54,13 +54,13 @@ class EvaluationCollection(MethodView):
         """Evaluate a folder below an allowed root (JSON), or a zip (multipart)."""
         key = headers.get("idempotency_key")
         if request.mimetype == "multipart/form-data":
-            form = parser.parse(WishSchema(), request, location="form")
-            form.pop("archive", None)
-            evaluation_id = take_archive(resources(), EvaluationOptions(**form), key)
+            chosen = parser.parse(WishSchema(), request, location="form")
+            chosen.pop(ARCHIVE_FIELD, None)
+            source: str | UploadedFile | None = next(iter(uploaded_files(ARCHIVE_FIELD)), None)
         else:
-            body = blp.ARGUMENTS_PARSER.parse(FolderWishSchema(), request, location="json")
-            evaluation_id = take_folder(resources(), body.pop("path"), EvaluationOptions(**body), key)
-        return _described(evaluation_id)
+            chosen = blp.ARGUMENTS_PARSER.parse(FolderWishSchema(), request, location="json")
+            source = chosen.pop("path")
+        return _described(submission.submit(resources(), source, EvaluationOptions(**chosen), key))
 
     @blp.arguments(EvaluationListQuerySchema, location="query")
     @blp.response(200, EvaluationPageSchema)

@@ -9,14 +9,13 @@ from flask.views import MethodView
 from webargs.flaskparser import parser
 
 from webapp.api.blueprints import blueprint, png
-from webapp.context import resources
+from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound, StorageUnavailable
-from webapp.domain.scans import history, images, lookup, segmentations
+from webapp.domain.scans import history, images, lookup, segmentations, submission
 from webapp.domain.scans.history import HistoryFilter
 from webapp.domain.scans.models import Segmentation
+from webapp.domain.scans.submission import RunOptions
 from webapp.domain.storage.keys import original_key
-from webapp.intake import take_files
-from webapp.runs import start_run
 from webapp.schemas.scan_forms import (
     UPLOAD_BODY,
     AdmittedSchema,
@@ -52,23 +51,19 @@ class ScanCollection(MethodView):
     def post(self, headers: dict[str, Any]) -> dict[str, Any]:
         """Upload one or more scans; each is segmented as soon as a worker is free."""
         form = parser.parse(UploadFormSchema(), request, location="form")
-        intake = take_files(
-            resources(),
-            model=form.get("model"),
-            threshold=form.get("threshold"),
-            key=headers.get("idempotency_key"),
-        )
+        options = RunOptions(form.get("model"), form.get("threshold"))
+        submitted = submission.submit(resources(), uploaded_files("file"), options, headers.get("idempotency_key"))
         with resources().database.read() as session:
             found = []
-            for scan_id in intake.scan_ids:
+            for scan_id in submitted.scan_ids:
                 try:
                     found.append(scan_json(session, lookup.get(session, scan_id)))
                 except NotFound:
                     # Deleted since; an Idempotency-Key gives its first answer again, less what is gone.
                     continue
         answer: dict[str, Any] = {"scans": found}
-        if intake.rejected:
-            answer["rejected"] = [vars(item) for item in intake.rejected]
+        if submitted.rejected:
+            answer["rejected"] = [vars(item) for item in submitted.rejected]
         return answer
 
     @blp.arguments(HistorySchema, location="query")
@@ -123,13 +118,8 @@ class ScanSegmentations(MethodView):
     @blp.alt_response(422, schema=ErrorSchema)
     def post(self, body: dict[str, Any], headers: dict[str, Any], scan_id: str) -> dict[str, Any]:
         """Run again with another model, or save another threshold of the stored map."""
-        segmentation_id = start_run(
-            resources(),
-            scan_id,
-            model=body.get("model"),
-            threshold=body.get("threshold"),
-            key=headers.get("idempotency_key"),
-        )
+        key = headers.get("idempotency_key")
+        segmentation_id = submission.submit_run(resources(), scan_id, RunOptions(**body), key)
         with resources().database.read() as session:
             scan = lookup.get(session, scan_id)
             return segmentation_json(session, session.get_one(Segmentation, segmentation_id), scan.warnings)

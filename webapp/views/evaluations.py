@@ -6,15 +6,14 @@ from typing import Any
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from webapp.context import resources
+from webapp.context import resources, uploaded_files
 from webapp.domain.errors import FolderRefused, NotFound, PortalError
 from webapp.domain.evaluations import cases as evaluation_cases
 from webapp.domain.evaluations import comparison as evaluation_comparison
 from webapp.domain.evaluations import report_files, sources, submission
 from webapp.domain.evaluations.cases import CASE_ORDERS, PATIENT_ORDERS, CaseFilter
 from webapp.domain.evaluations.models import CaseOutcome
-from webapp.domain.evaluations.submission import EvaluationOptions
-from webapp.evaluation_intake import ARCHIVE_FIELD, take_archive, take_folder
+from webapp.domain.evaluations.submission import ARCHIVE_FIELD, EvaluationOptions
 from webapp.schemas import labels as words
 from webapp.schemas.evaluations import case_json, evaluation_json, patient_json
 
@@ -68,10 +67,8 @@ def create() -> Response:
         abort(422)
     options = EvaluationOptions(request.form.get("model") or None, threshold, request.form.get("name") or None)
     try:
-        if ARCHIVE_FIELD in request.files:
-            evaluation_id = take_archive(resources(), options, None)
-        else:
-            evaluation_id = take_folder(resources(), request.form.get("path", ""), options, None)
+        source = next(iter(uploaded_files(ARCHIVE_FIELD)), request.form.get("path", ""))
+        evaluation_id = submission.submit(resources(), source, options)
     except PortalError as error:
         if error.status >= 500:
             raise

@@ -5,18 +5,16 @@ from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
-from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from webapp.context import resources
+from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound, PortalError
 from webapp.domain.jobs.models import Status
-from webapp.domain.scans import history, lookup, segmentations
+from webapp.domain.scans import history, lookup, segmentations, submission
 from webapp.domain.scans.history import SORTS, HistoryFilter
 from webapp.domain.scans.images import default_slice
-from webapp.domain.scans.models import Scan, Verdict
-from webapp.intake import take_files
-from webapp.runs import start_run
+from webapp.domain.scans.models import Verdict
+from webapp.domain.scans.submission import RunOptions
 from webapp.schemas.scans import model_json, scan_json, segmentation_json
 
 bp = Blueprint("scans", __name__, url_prefix="/scans")
@@ -67,13 +65,13 @@ def index() -> str:
 @bp.post("")
 def upload() -> Response:
     """The drop zone's form, for browsers without scripts."""
-    intake = take_files(resources(), model=None, threshold=None, key=None)
-    for item in intake.rejected[:MOST_NOTICES]:
+    submitted = submission.submit(resources(), uploaded_files("file"), RunOptions())
+    for item in submitted.rejected[:MOST_NOTICES]:
         flash(f"{_shortened(item.filename)}: {item.message}", "error")
-    if len(intake.rejected) > MOST_NOTICES:
-        flash(f"{len(intake.rejected) - MOST_NOTICES} more files were not taken.", "error")
-    if len(intake.scan_ids) == 1 and not intake.rejected:
-        return redirect(url_for("scans.show", scan_id=intake.scan_ids[0]), 303)
+    if len(submitted.rejected) > MOST_NOTICES:
+        flash(f"{len(submitted.rejected) - MOST_NOTICES} more files were not taken.", "error")
+    if len(submitted.scan_ids) == 1 and not submitted.rejected:
+        return redirect(url_for("scans.show", scan_id=submitted.scan_ids[0]), 303)
     return redirect(url_for("home.show"), 303)
 
 
@@ -116,7 +114,7 @@ def run_again(scan_id: str) -> Response:
     threshold = request.form.get("threshold", type=float) if text else None
     if text and threshold is None:
         abort(422)
-    start_run(resources(), scan_id, model=request.form.get("model") or None, threshold=threshold, key=None)
+    submission.submit_run(resources(), scan_id, RunOptions(request.form.get("model") or None, threshold))
     return redirect(url_for("scans.show", scan_id=scan_id), 303)
 
 
@@ -154,7 +152,7 @@ def _delete(scan_ids: list[str], action_url: str, cancel_url: str) -> Response |
     what = "this scan" if len(scan_ids) == 1 else f"these {len(scan_ids)} scans"
     if request.form.get("confirmed") != "yes":
         with resources().database.read() as session:
-            names = list(session.scalars(select(Scan.filename).where(Scan.id.in_(scan_ids)).order_by(Scan.filename)))
+            names = lookup.filenames(session, scan_ids)
         return render_template(
             "confirm.html",
             title=f"Delete {what}?",

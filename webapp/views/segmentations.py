@@ -1,12 +1,10 @@
 """Cancel and retry, as forms."""
 
 from flask import Blueprint, redirect, url_for
-from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from webapp.context import resources
-from webapp.domain.scans import segmentations
-from webapp.domain.scans.models import Segmentation
+from webapp.domain.scans import lookup, segmentations
 
 bp = Blueprint("segmentations", __name__, url_prefix="/segmentations")
 
@@ -27,5 +25,5 @@ def retry(segmentation_id: str) -> Response:
 
 def _to_scan(segmentation_id: str) -> Response:
     with resources().database.read() as session:
-        scan_id = session.scalar(select(Segmentation.scan_id).where(Segmentation.id == segmentation_id))
+        scan_id = lookup.scan_of_run(session, segmentation_id)
     return redirect(url_for("scans.show", scan_id=scan_id), 303)

@@ -1,7 +1,10 @@
 """Evaluations: making one, reading, waiting, cancelling, deleting. What workers do is in `evaluation_work`."""
 
+import hashlib
+import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -23,8 +26,10 @@ from webapp.domain.resources import Resources
 from webapp.domain.scans.segmentations import checked_threshold
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import evaluation_prefix
-from webapp.domain.uploads.receiving import Received
+from webapp.domain.uploads import idempotency, receiving
+from webapp.domain.uploads.receiving import Received, UploadedFile
 
+ARCHIVE_FIELD = "archive"
 LONGEST_NAME = 200
 LONGEST_WAIT_S = 30.0
 POLL_S = 0.25
@@ -51,6 +56,24 @@ class Page:
 
     evaluations: list[Evaluation]
     next_cursor: str | None
+
+
+def submit(
+    resources: Resources, source: str | UploadedFile | None, options: EvaluationOptions, key: str | None = None
+) -> str:
+    """Queue an evaluation, once for each Idempotency-Key; its id. source: a folder's path, or a zip.
+
+    Raises FolderRefused, UploadRejected, InvalidInput, StorageFull, StorageUnavailable, KeyReused, KeyInUse.
+    """
+    if source is None:
+        raise UploadRejected(
+            "no_file", f"The request has no archive; send a zip in the form field `{ARCHIVE_FIELD}`, or a path as JSON."
+        )
+    if isinstance(source, str):
+        return _once(resources, key, ["folder", source], options, lambda: from_folder(resources, source, options))
+    with receiving.received(resources, source.stream, source.filename, is_archive=True) as upload:
+        identity = ["archive", upload.filename, upload.sha256]
+        return _once(resources, key, identity, options, lambda: from_archive(resources, upload, options))
 
 
 def from_folder(resources: Resources, path: str, options: EvaluationOptions) -> str:
@@ -152,6 +175,20 @@ def remove_files(resources: Resources, evaluation_id: str) -> None:
     """Everything that storage has of an evaluation. Raises StorageUnavailable."""
     resources.storage.delete(evaluation_prefix(evaluation_id))
     resources.storage.delete_folder(evaluation_id)
+
+
+def _once(
+    resources: Resources, key: str | None, source: list[str], options: EvaluationOptions, work: Callable[[], str]
+) -> str:
+    body = json.dumps([*source, options.model, options.threshold, options.name]).encode()
+    answer = idempotency.once(
+        resources,
+        scope="POST evaluations",
+        key=key,
+        body_sha256=hashlib.sha256(body).hexdigest(),
+        work=lambda: {"evaluation": work()},
+    )
+    return str(answer["evaluation"])
 
 
 def _checked(resources: Resources, options: EvaluationOptions) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Sequence
 
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import select, tuple_
@@ -41,6 +42,19 @@ def run(session: Session, scan: Scan, segmentation_id: str | None) -> Segmentati
     if row is None or row.scan_id != scan.id:
         raise NotFound("There is no such segmentation of this scan.")
     return row
+
+
+def filenames(session: Session, scan_ids: Sequence[str]) -> list[str]:
+    """The names of those of these scans that are still there, sorted."""
+    return list(session.scalars(select(Scan.filename).where(Scan.id.in_(scan_ids)).order_by(Scan.filename)))
+
+
+def scan_of_run(session: Session, segmentation_id: str) -> str:
+    """The id of a run's scan. Raises NotFound."""
+    scan_id = session.scalar(select(Segmentation.scan_id).where(Segmentation.id == segmentation_id))
+    if scan_id is None:
+        raise NotFound("There is no such segmentation.")
+    return scan_id
 
 
 def neighbors(session: Session, scan: Scan) -> tuple[str | None, str | None]:

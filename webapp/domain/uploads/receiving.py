@@ -20,6 +20,14 @@ LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
+class UploadedFile:
+    """A file of a request, as the client named and sent it."""
+
+    filename: str
+    stream: BinaryIO
+
+
+@dataclass(frozen=True)
 class Received:
     """An upload in a temporary file, not looked at yet."""
 

@@ -1,12 +1,11 @@
-"""The files of one POST, for the API and the form: each is admitted, or refused with a sentence."""
+"""An upload: each file of one POST is admitted, or refused with a sentence; done once for each Idempotency-Key."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
-
-from flask import request
 
 from webapp.domain.errors import (
     DatabaseUnavailable,
@@ -17,9 +16,17 @@ from webapp.domain.errors import (
     UploadRejected,
 )
 from webapp.domain.resources import Resources
-from webapp.domain.scans import admission
+from webapp.domain.scans import admission, segmentations
 from webapp.domain.uploads import idempotency, receiving
-from webapp.domain.uploads.receiving import Received
+from webapp.domain.uploads.receiving import Received, UploadedFile
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a person chose for a run; None: the default."""
+
+    model: str | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Rejected:
 
 
 @dataclass(frozen=True)
-class Intake:
+class Submission:
     """What became of the files of one POST."""
 
     scan_ids: tuple[str, ...]
@@ -49,44 +56,58 @@ class AllRejected(PortalError):
         self.rejected = rejected
 
 
-def take_files(resources: Resources, *, model: str | None, threshold: float | None, key: str | None) -> Intake:
-    """Admit every file of the request's field `file`.
+def submit(
+    resources: Resources, files: Sequence[UploadedFile], options: RunOptions, key: str | None = None
+) -> Submission:
+    """Admit every file and queue its segmentation. A bad file does not stop the others.
 
-    A bad file does not stop the others. Raises AllRejected, UploadRejected (no file, too many), InvalidInput,
-    StorageFull, StorageUnavailable, KeyReused, KeyInUse.
+    Raises AllRejected, UploadRejected (no file, too many), InvalidInput, StorageFull, StorageUnavailable, KeyReused,
+    KeyInUse.
     """
-    files = request.files.getlist("file")
     if not files:
         raise UploadRejected("no_file", "The request has no file; send one or more in the form field `file`.")
     if len(files) > resources.settings.max_files_per_upload:
         raise UploadRejected(
             "too_many_files", f"At most {resources.settings.max_files_per_upload} files are taken at once; send fewer."
         )
-    names = [file.filename or "" for file in files]
+    names = [file.filename for file in files]
     with ExitStack() as stack:
         received: list[Received | UploadRejected] = []
         for file in files:
             try:
-                received.append(stack.enter_context(receiving.received(resources, file.stream, file.filename or "")))
+                received.append(stack.enter_context(receiving.received(resources, file.stream, file.filename)))
             except UploadRejected as error:
                 received.append(error)
         answer = idempotency.once(
             resources,
-            scope=f"POST {request.path}",
+            scope="POST /api/v1/scans",
             key=key,
-            body_sha256=_digest(names, received, model, threshold),
-            work=lambda: _admit_all(resources, received, model, threshold),
+            body_sha256=_digest(names, received, options),
+            work=lambda: _admit_all(resources, received, options),
         )
     rejected = tuple(Rejected(names[index], code, message) for index, code, message in answer["rejected"])
     if not answer["scans"]:
         first = rejected[0]
         raise AllRejected(UploadRejected(first.code, first.message), [vars(item) for item in rejected])
-    return Intake(tuple(answer["scans"]), rejected)
+    return Submission(tuple(answer["scans"]), rejected)
 
 
-def _admit_all(
-    resources: Resources, received: list[Received | UploadRejected], model: str | None, threshold: float | None
-) -> dict[str, Any]:
+def submit_run(resources: Resources, scan_id: str, options: RunOptions, key: str | None = None) -> str:
+    """Queue another run of a stored scan; its id. Raises NotFound, InvalidInput, KeyReused, KeyInUse."""
+    body = json.dumps([options.model, options.threshold]).encode()
+    answer = idempotency.once(
+        resources,
+        scope=f"POST segmentations of {scan_id}",
+        key=key,
+        body_sha256=hashlib.sha256(body).hexdigest(),
+        work=lambda: {
+            "segmentation": segmentations.request(resources, scan_id, model=options.model, threshold=options.threshold)
+        },
+    )
+    return str(answer["segmentation"])
+
+
+def _admit_all(resources: Resources, received: list[Received | UploadRejected], options: RunOptions) -> dict[str, Any]:
     """Ids and codes only: this is what an Idempotency-Key keeps."""
     scan_ids: list[str] = []
     rejected: list[tuple[int, str, str]] = []
@@ -94,7 +115,8 @@ def _admit_all(
         try:
             if isinstance(upload, UploadRejected):
                 raise upload
-            scan_ids.append(admission.admit(resources, upload, model=model, threshold=threshold).scan_id)
+            accepted = admission.admit(resources, upload, model=options.model, threshold=options.threshold)
+            scan_ids.append(accepted.scan_id)
         except UploadRejected as error:
             rejected.append((index, error.code, error.message))
         except (StorageFull, StorageUnavailable, DecoderUnavailable, DatabaseUnavailable) as error:
@@ -105,9 +127,7 @@ def _admit_all(
     return {"scans": scan_ids, "rejected": rejected}
 
 
-def _digest(
-    names: list[str], received: list[Received | UploadRejected], model: str | None, threshold: float | None
-) -> str:
+def _digest(names: list[str], received: list[Received | UploadRejected], options: RunOptions) -> str:
     """What the client sent, apart from the multipart boundary, which differs at every try."""
     contents = [item.sha256 if isinstance(item, Received) else item.code for item in received]
-    return hashlib.sha256(json.dumps([names, contents, model, threshold]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([names, contents, options.model, options.threshold]).encode()).hexdigest()
