@@ -17,6 +17,7 @@ from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.settings import PROJECT_ROOT
 from webapp.schemas.models import group_figures
+from webapp.views import scans
 
 PAGES = ("/", "/scans", "/models", "/models/unet-vgg16-lgg", "/api/v1/docs")
 
@@ -64,13 +65,33 @@ def test_a_page_serves_with_scans_in_every_state(client: FlaskClient, states: di
         assert all(scan_id in response.text for scan_id in states.values())
 
 
-@pytest.mark.parametrize("state", ["queued", "running", "cancelled", "failed", "tumor", "clear", "stack"])
-def test_a_result_page_serves_in_every_state(client: FlaskClient, states: dict[str, str], state: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ("queued", "in line</h2>"),
+        ("running", "The model is reading the scan"),
+        ("cancelled", "This segmentation was stopped before it finished."),
+        ("failed", "Processing took longer"),
+        ("tumor", "Tumor detected"),
+        ("clear", "No tumor found"),
+        ("stack", "Slices with tumor"),
+    ],
+)
+def test_a_result_page_says_its_state(client: FlaskClient, states: dict[str, str], state: str, sentence: str) -> None:
     response = client.get(f"/scans/{states[state]}")
     assert response.status_code == 200
-    said = {"failed": "Processing took longer", "tumor": "Tumor detected", "clear": "No tumor found"}
-    assert said.get(state, "") in response.text
+    assert sentence in response.text
     assert client.get(f"/scans/{states[state]}?slice=99").status_code == 404
+
+
+def test_only_a_model_whose_card_has_no_temperature_is_called_not_calibrated(
+    client: FlaskClient, states: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.get("/api/v1/models/unet-vgg16-lgg").json["temperature"]
+    assert "not calibrated" not in client.get(f"/scans/{states['tumor']}").text
+    described = scans.model_json
+    monkeypatch.setattr(scans, "model_json", lambda entry: {**described(entry), "temperature": None})
+    assert client.get(f"/scans/{states['tumor']}").text.count("not calibrated") == 2
 
 
 def test_a_worker_that_lives_is_said(app: Flask, client: FlaskClient) -> None:
