@@ -1,19 +1,24 @@
 # make run    set up what a portal needs (no torch without an NVIDIA GPU) and run it on http://127.0.0.1:8000
-# make test   set up everything and run the whole test suite
+# make test   set up everything and run the whole test suite; make test-quick leaves out what takes minutes
 # make bench  measure this machine; BENCH="--scans 100000 --write docs/performance.md" for more
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 GPU    := $(shell test -e /proc/driver/nvidia/version && echo yes)
 SERVE  := $(if $(GPU),requirements.txt,requirements-serve.txt)
+# A file of tests at a time to each process.
+SHARED_OUT := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test bench lint install install-test
+.PHONY: run test test-quick bench lint install install-test
 
 run: install
 	@exec $(BIN)/python -m webapp.process.launch
 
 test: install-test
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest $(SHARED_OUT)
+
+test-quick: install-test
+	$(BIN)/python -m pytest $(SHARED_OUT) -m "not (browser or data or long)"
 
 bench: install-test
 	$(BIN)/python -m bench $(BENCH)

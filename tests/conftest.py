@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
     from xdist.remote import Producer
 
+    from ml.datasets.case_reader import CaseReader
+
 _DEFAULT_DATA = Path(__file__).resolve().parents[1].parent / "shared"
 
 
@@ -35,6 +37,27 @@ def chromium() -> "Iterator[Browser]":
             yield browser
     except NoBrowser as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite database to copy from."""
+    from webapp.domain.database import migration
+
+    path = tmp_path_factory.mktemp("empty") / "glioscope.sqlite3"
+    migration.upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def case_reader() -> "Iterator[CaseReader]":
+    """One server that reads cases for all runtimes in this process: a start costs most of a second."""
+    from ml.datasets.case_reader import CaseReader
+    from webapp.domain.settings import Settings
+
+    reader = CaseReader(Settings.from_environment({}).job_timeout_s)
+    yield reader
+    reader.close()
 
 
 @pytest.fixture

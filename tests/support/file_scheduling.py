@@ -30,8 +30,9 @@ def _file_of(nodeid: str) -> str:
 class FileScheduling(LoadFileScheduling):
     """`--dist loadfile`, but a process that dies costs the test it died in, and nothing else.
 
-    pytest-xdist 3.8 deals out a dead process's finished files once more; one of them is no work, the process that gets
-    it never answers, and the run hangs. It also runs the deadly test again and again.
+    Needed until pytest-xdist mends its issues 1323 and 1378: it deals out a dead process's finished files once more;
+    one of them is no work, the process that gets it never answers, and the run hangs. It also runs the deadly test
+    again and again. Without new processes (`--max-worker-restart=0`) the first death would end the whole run.
     """
 
     def remove_node(self, node: WorkerController) -> str | None:

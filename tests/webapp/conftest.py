@@ -47,9 +47,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Both databases in turn."""
     if request.param == "postgresql":
         return str(request.getfixturevalue("postgres_url"))
-    url = f"sqlite:///{tmp_path / 'instance' / 'glioscope.sqlite3'}"
-    migration.upgrade(url)
-    return url
+    path = tmp_path / "instance" / "glioscope.sqlite3"
+    path.parent.mkdir()
+    shutil.copy(request.getfixturevalue("empty_sqlite"), path)
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture
@@ -67,14 +68,6 @@ def decoder() -> Iterator[Decoder]:
     decoder = Decoder(Limits(max_bytes=settings.max_upload_bytes, max_slices=settings.max_slices))
     yield decoder
     decoder.close()
-
-
-@pytest.fixture(scope="session")
-def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite database to copy from."""
-    path = tmp_path_factory.mktemp("empty") / "glioscope.sqlite3"
-    migration.upgrade(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from PIL import Image, PngImagePlugin
 
 from ml.engines import Inference
-from tests.ml.scans import samples
+from tests.support import scan_files
 from tests.support.evaluations import run_all, write_data_set, zip_of
 from tests.support.resources import add_scan
 from tests.support.servers import redis_server
@@ -38,13 +38,13 @@ def png() -> bytes:
     text = PngImagePlugin.PngInfo()
     text.add_text("PatientName", INSIDE)
     file = io.BytesIO()
-    Image.fromarray(samples.noise()).save(file, "PNG", pnginfo=text)
+    Image.fromarray(scan_files.noise()).save(file, "PNG", pnginfo=text)
     return file.getvalue()
 
 
 def tiff() -> bytes:
     file = io.BytesIO()
-    tifffile.imwrite(file, samples.noise(), description=INSIDE)
+    tifffile.imwrite(file, scan_files.noise(), description=INSIDE)
     return file.getvalue()
 
 

@@ -1,5 +1,6 @@
 """A worker's runtime whose model is a fake at the border: bright pixels are tumor."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,10 +8,10 @@ import numpy as np
 import pytest
 
 from ml.cards import Card, load_card
+from ml.datasets.case_reader import CaseReader
 from ml.engines import Inference
 from tests.support.resources import make_settings
 from tests.support.small_model import SHIPPED
-from webapp.domain.database import migration
 from webapp.domain.resources import Resources
 from worker.process.engines import Runtime
 
@@ -44,12 +45,13 @@ class BrightnessEngine:
 
 
 @pytest.fixture
-def resources(tmp_path: Path) -> Iterator[Resources]:
+def resources(tmp_path: Path, empty_sqlite: Path) -> Iterator[Resources]:
     """A portal on SQLite whose broker is away; leases of a second."""
+    (tmp_path / "instance").mkdir()
+    shutil.copy(empty_sqlite, tmp_path / "instance" / "glioscope.sqlite3")
     resources = Resources.open(
         make_settings(tmp_path, GLIOSCOPE_LEASE_S="1", GLIOSCOPE_HEARTBEAT_S="0.2", GLIOSCOPE_SWEEP_S="0.1")
     )
-    migration.upgrade(resources.settings.database_url)
     yield resources
     resources.close()
 
@@ -60,9 +62,11 @@ def engine() -> BrightnessEngine:
 
 
 @pytest.fixture
-def runtime(resources: Resources, engine: BrightnessEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+def runtime(
+    resources: Resources, engine: BrightnessEngine, case_reader: CaseReader, monkeypatch: pytest.MonkeyPatch
+) -> Runtime:
     """A runtime with the fake engine for every model."""
     runtime = Runtime(resources)
     monkeypatch.setattr(runtime, "engine", lambda _model: engine)
-    yield runtime
-    runtime.case_reader.close()
+    monkeypatch.setattr(runtime, "case_reader", case_reader)
+    return runtime

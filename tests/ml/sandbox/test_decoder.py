@@ -18,7 +18,7 @@ from PIL import Image
 from ml.sandbox.decoder import Decoder
 from ml.scans import ScanError
 from tests.ml.sandbox.faults import SIGNALS
-from tests.ml.scans import samples
+from tests.support import scan_files
 
 FAULTS = "tests.ml.sandbox.faults:read"
 PROJECT = Path(__file__).resolve().parents[3]
@@ -34,7 +34,7 @@ def faulty() -> Iterator[Decoder]:
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     path = tmp_path / "image"
-    path.write_bytes(samples.picture(samples.noise(3), "png"))
+    path.write_bytes(scan_files.picture(scan_files.noise(3), "png"))
     return path
 
 
@@ -51,16 +51,16 @@ def _children_of(pid: int) -> list[int]:
 def test_the_stack_file_holds_the_pixels(decoder, image, tmp_path):
     decoded = decoder.decode(image, tmp_path / "stack.npy")
     stack = np.load(tmp_path / "stack.npy", allow_pickle=False)
-    assert np.array_equal(stack[0], samples.noise(3))
-    assert (decoded.format, decoded.width, decoded.height) == ("png", samples.WIDTH, samples.HEIGHT)
+    assert np.array_equal(stack[0], scan_files.noise(3))
+    assert (decoded.format, decoded.width, decoded.height) == ("png", scan_files.WIDTH, scan_files.HEIGHT)
     assert (decoded.slice_count, decoded.spacing_mm, decoded.warnings) == (1, None, ())
 
 
 def test_spacing_and_warnings_come_through(decoder, tmp_path):
     source = tmp_path / "scan"
-    stack = np.stack([samples.noise(dtype="uint16")] * 3)
+    stack = np.stack([scan_files.noise(dtype="uint16")] * 3)
     metadata = {"unit": "mm", "spacing": 3.0, "axes": "ZYX"}
-    source.write_bytes(samples.tiff(stack, imagej=True, resolution=(2.0, 2.0), metadata=metadata))
+    source.write_bytes(scan_files.tiff(stack, imagej=True, resolution=(2.0, 2.0), metadata=metadata))
     decoded = decoder.decode(source, tmp_path / "stack.npy")
     assert decoded.spacing_mm == (3.0, 0.5, 0.5)
     assert decoded.warnings == ("intensity_scaled", "gray_repeated")
@@ -144,7 +144,7 @@ def test_many_threads_at_once_get_their_own_pixels(tmp_path):
         source = tmp_path / f"{index}"
         pixels = np.full((20, 20 + index % 5, 3), index, np.uint8)
         pixels[0] = 255 - index
-        source.write_bytes(samples.tiff(pixels, photometric="rgb"))
+        source.write_bytes(scan_files.tiff(pixels, photometric="rgb"))
         decoder.decode(source, tmp_path / f"{index}.npy")
         return np.array_equal(np.load(tmp_path / f"{index}.npy")[0], pixels)
 
@@ -242,7 +242,7 @@ def _assert_gone(pid: int) -> None:
 @pytest.mark.parametrize("is_gray", [True, False])
 def test_a_gray_scan_says_that_one_channel_stands_for_three(decoder, tmp_path, is_gray):
     source = tmp_path / "scan"
-    pixels = np.repeat(samples.noise()[..., None], 3, axis=2)
+    pixels = np.repeat(scan_files.noise()[..., None], 3, axis=2)
     if not is_gray:
         pixels[5, 5, 1] ^= 1
     Image.fromarray(pixels).save(source, "PNG")

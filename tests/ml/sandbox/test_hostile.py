@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import tifffile
 
-from tests.ml.scans import samples
+from tests.support import scan_files
 
 
-@pytest.mark.parametrize("name", list(samples.every_format()))
+@pytest.mark.parametrize("name", list(scan_files.every_format()))
 def test_a_cut_file_is_unreadable(refuse, name):
-    data = samples.every_format()[name]
+    data = scan_files.every_format()[name]
     for part in (0.3, 0.6, 0.9):
         assert refuse(data[: int(len(data) * part)]).code == "unreadable"
 
 
 @pytest.mark.parametrize("name", ["png rgb", "png 16 bit", "tiff tiled deflate"])
 def test_a_flipped_bit_is_unreadable_where_the_format_has_a_checksum(refuse, name):
-    data = bytearray(samples.every_format()[name])
+    data = bytearray(scan_files.every_format()[name])
     offset = data.find(b"IDAT") + 30 if name.startswith("png") else len(data) - 40
     data[offset] ^= 4
     assert refuse(bytes(data)).code == "unreadable"
@@ -56,21 +56,21 @@ def test_another_kind_of_file_is_unsupported(refuse, data):
 
 @pytest.mark.parametrize("tail", [b"<script>alert(1)</script>", b"PK\x03\x04" + bytes(64)], ids=["script", "zip"])
 def test_a_jpeg_with_something_behind_it_is_accepted(decode, tail):
-    assert decode(samples.picture(samples.noise(3), "jpeg") + tail).format == "jpeg"
+    assert decode(scan_files.picture(scan_files.noise(3), "jpeg") + tail).format == "jpeg"
 
 
 @pytest.mark.parametrize("side", [50_000, 2**31 - 1])
 def test_an_enormous_header_is_a_limit(refuse, side):
-    assert refuse(samples.png(side, side)).code == "limit"
-    assert refuse(samples.tiff_with({256: (4, 1, side), 257: (4, 1, side)})).code == "limit"
+    assert refuse(scan_files.png(side, side)).code == "limit"
+    assert refuse(scan_files.tiff_with({256: (4, 1, side), 257: (4, 1, side)})).code == "limit"
 
 
 def test_an_enormous_jpeg_or_webp_header_is_a_limit(refuse):
-    jpeg = bytearray(samples.picture(samples.noise(3), "jpeg"))
+    jpeg = bytearray(scan_files.picture(scan_files.noise(3), "jpeg"))
     frame = jpeg.find(b"\xff\xc0")
     jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 50_000, 50_000)
     assert refuse(bytes(jpeg)).code == "limit"
-    webp = bytearray(samples.picture(samples.noise(3), "webp"))
+    webp = bytearray(scan_files.picture(scan_files.noise(3), "webp"))
     frame = webp.find(b"\x9d\x01\x2a")
     webp[frame + 3 : frame + 7] = struct.pack("<HH", 16_383, 16_383)
     assert refuse(bytes(webp)).code == "limit"
@@ -79,20 +79,20 @@ def test_an_enormous_jpeg_or_webp_header_is_a_limit(refuse):
 def test_an_honest_image_of_zeros_beyond_the_limit_is_a_limit(refuse):
     packer = zlib.compressobj(1)
     rows = b"".join(packer.compress(bytes(13_001)) for _ in range(13_000)) + packer.flush()
-    assert refuse(samples.png(13_000, 13_000, rows=rows)).code == "limit"
-    assert refuse(samples.tiff(np.zeros((13_000, 13_000), np.uint8), compression="zlib")).code == "limit"
+    assert refuse(scan_files.png(13_000, 13_000, rows=rows)).code == "limit"
+    assert refuse(scan_files.tiff(np.zeros((13_000, 13_000), np.uint8), compression="zlib")).code == "limit"
 
 
 @pytest.mark.parametrize(("width", "height"), [(0, 16), (16, 0), (0, 0)])
 def test_zero_width_is_unreadable(refuse, width, height):
-    assert refuse(samples.png(width, height)).code == "unreadable"
-    assert refuse(samples.tiff_with({256: (3, 1, width), 257: (3, 1, height)})).code == "unreadable"
+    assert refuse(scan_files.png(width, height)).code == "unreadable"
+    assert refuse(scan_files.tiff_with({256: (3, 1, width), 257: (3, 1, height)})).code == "unreadable"
 
 
 @pytest.mark.parametrize("side", [1, 15])
 def test_a_tiny_image_is_too_small(refuse, side):
     pixels = np.full((side, 20), 7, np.uint8)
-    for data in (samples.picture(pixels, "png"), samples.picture(pixels, "webp"), samples.tiff(pixels)):
+    for data in (scan_files.picture(pixels, "png"), scan_files.picture(pixels, "webp"), scan_files.tiff(pixels)):
         assert refuse(data).code == "too_small"
 
 
@@ -101,8 +101,8 @@ def test_a_tiny_image_is_too_small(refuse, side):
 def test_a_text_chunk_that_inflates_to_80_mb_is_unreadable(refuse, kind, place):
     packed = zlib.compress(bytes(80 * 2**20), 9)
     head = b"Comment\0\0" if kind == b"zTXt" else b"Comment\0\x01\0\0\0"
-    bomb = samples.png_chunk(kind, head + packed)
-    data = samples.png(16, 16, extra=bomb if place == "before" else b"")
+    bomb = scan_files.png_chunk(kind, head + packed)
+    data = scan_files.png(16, 16, extra=bomb if place == "before" else b"")
     if place == "after":
         data = data[:-12] + bomb + data[-12:]
     assert refuse(data).code == "unreadable"
@@ -110,9 +110,9 @@ def test_a_text_chunk_that_inflates_to_80_mb_is_unreadable(refuse, kind, place):
 
 @pytest.mark.parametrize("back_to", [8 + 256, 8 + 256 + 2 + 9 * 12 + 4])
 def test_a_tiff_directory_loop_ends_within_a_second(refuse, back_to):
-    data = samples.tiff_with({}, next_offset=back_to)
+    data = scan_files.tiff_with({}, next_offset=back_to)
     if back_to >= len(data):  # a loop that does not come back to the first page
-        second = samples.tiff_with({})[8 + 256 : -4]
+        second = scan_files.tiff_with({})[8 + 256 : -4]
         data += second + struct.pack("<I", back_to)
     started = time.monotonic()
     assert refuse(data).code == "unreadable"
@@ -146,16 +146,16 @@ def test_a_tiff_directory_loop_ends_within_a_second(refuse, back_to):
     ids=str,
 )
 def test_absurd_samples_or_offsets_are_refused(refuse, tags):
-    assert refuse(samples.tiff_with(tags)).code in ("unreadable", "limit")
+    assert refuse(scan_files.tiff_with(tags)).code in ("unreadable", "limit")
 
 
 def test_three_thousand_pages_are_a_limit(refuse):
-    assert refuse(samples.tiff(np.zeros((3000, 16, 16), np.uint8), photometric="minisblack")).code == "limit"
+    assert refuse(scan_files.tiff(np.zeros((3000, 16, 16), np.uint8), photometric="minisblack")).code == "limit"
 
 
 def test_more_voxels_than_the_limit_are_a_limit(refuse):
     stack = np.zeros((70, 1024, 1024), np.uint8)
-    assert refuse(samples.tiff(stack, photometric="minisblack", compression="zlib")).code == "limit"
+    assert refuse(scan_files.tiff(stack, photometric="minisblack", compression="zlib")).code == "limit"
 
 
 def test_pages_of_different_sizes_are_unreadable(refuse):
@@ -171,7 +171,7 @@ def test_pages_of_different_sizes_are_unreadable(refuse):
 def test_nan_or_infinite_pixels_are_unreadable(refuse, value, dtype):
     stack = np.ones((3, 20, 20), dtype)
     stack[1, 5, 5] = value
-    error = refuse(samples.tiff(stack, photometric="minisblack"))
+    error = refuse(scan_files.tiff(stack, photometric="minisblack"))
     assert error.code == "unreadable"
     assert "NaN" in error.message
 
@@ -179,11 +179,11 @@ def test_nan_or_infinite_pixels_are_unreadable(refuse, value, dtype):
 def test_a_deflated_strip_that_inflates_to_a_gigabyte_is_refused(refuse):
     packer = zlib.compressobj(9)
     bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(1024)) + packer.flush()
-    data = samples.tiff_with({259: (3, 1, 8), 279: (4, 1, len(bomb)), 273: (4, 1, 8)}, pixels=bomb)
+    data = scan_files.tiff_with({259: (3, 1, 8), 279: (4, 1, len(bomb)), 273: (4, 1, 8)}, pixels=bomb)
     assert refuse(data).code in ("unreadable", "limit")
 
 
 @pytest.mark.parametrize("name", ["png 16 bit", "tiff cmyk", "png rgba", "tiff 16 bit rgb"])
 def test_unusual_but_honest_images_are_accepted(decode, name):
-    decoded = decode(samples.every_format()[name])
-    assert (decoded.width, decoded.height, decoded.slice_count) == (samples.WIDTH, samples.HEIGHT, 1)
+    decoded = decode(scan_files.every_format()[name])
+    assert (decoded.width, decoded.height, decoded.slice_count) == (scan_files.WIDTH, scan_files.HEIGHT, 1)

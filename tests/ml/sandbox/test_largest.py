@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml.scans import Limits
-from tests.ml.scans import samples
+from tests.support import scan_files
 
 SIDE = int(Limits().max_pixels_per_slice ** 0.5)
 
@@ -19,14 +19,14 @@ def _ramp(dtype: str, *channels: int) -> np.ndarray:
 def _make(name: str) -> bytes:
     match name:
         case "png rgba":
-            return samples.picture(_ramp("uint8", 4), "png", compress_level=1)
+            return scan_files.picture(_ramp("uint8", 4), "png", compress_level=1)
         case "tiff cmyk":
-            return samples.tiff(_ramp("uint8", 4), photometric="separated")
+            return scan_files.tiff(_ramp("uint8", 4), photometric="separated")
         case "tiff 16 bit rgb":
-            return samples.tiff(_ramp("uint16", 3), photometric="rgb")
+            return scan_files.tiff(_ramp("uint16", 3), photometric="rgb")
         case _:
             stack = np.repeat(_ramp("float32")[None, :512, :512], 256, axis=0)
-            return samples.tiff(stack, photometric="minisblack", compression="zlib")
+            return scan_files.tiff(stack, photometric="minisblack", compression="zlib")
 
 
 @pytest.mark.long

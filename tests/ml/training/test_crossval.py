@@ -12,6 +12,8 @@ from ml.training.comparison import compare_runs, read_run
 from ml.training.errors import TrainingError
 from tests.ml.training.conftest import one_thread
 
+pytestmark = pytest.mark.long
+
 SHORT = ("--set", "stages.0.epochs=1")
 
 

@@ -14,6 +14,8 @@ from ml.packaging.packages import make_package
 from ml.packaging.quantization import Calibration
 from tests.ml.training.conftest import draw_patient, one_thread
 
+pytestmark = pytest.mark.long
+
 EXCLUDED = ("patient_1", "patient_4")
 
 

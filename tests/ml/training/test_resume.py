@@ -10,6 +10,8 @@ import torch
 from ml.training.module import SegmentationModule
 from ml.training.records import read_curves
 
+pytestmark = pytest.mark.long
+
 # Whatever has a memory: averages, dropout, the plateau's patience right after a warm-up, early stopping, a limit.
 WORDS = (
     "stages.0.epochs=4",

@@ -24,6 +24,8 @@ from ml.training.module import SegmentationModule
 from ml.training.recipes import load_recipe
 from tests.ml.training.conftest import draw_patient
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -5,7 +5,7 @@ import json
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
+from ml.datasets.case_reader import CaseReader
 from tests.support.evaluations import SIDE, queued_chunks, run_all, square, write_data_set, zip_of
 from tests.webapp.clients import resources_of, send
 from tests.worker.conftest import BrightnessEngine
@@ -32,12 +33,12 @@ def resources(app: Flask) -> Resources:
 
 
 @pytest.fixture
-def runtime(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+def runtime(resources: Resources, case_reader: CaseReader, monkeypatch: pytest.MonkeyPatch) -> Runtime:
     """A worker in this process with a fake engine."""
     runtime, engine = Runtime(resources), BrightnessEngine()
     monkeypatch.setattr(runtime, "engine", lambda _model: engine)
-    yield runtime
-    runtime.case_reader.close()
+    monkeypatch.setattr(runtime, "case_reader", case_reader)
+    return runtime
 
 
 @pytest.fixture
@@ -352,13 +353,15 @@ def test_cancel_and_delete(
     assert (data / "patient_0" / "p0_000.png").is_file(), "the folder is the operator's own"
 
 
-def test_an_evaluation_on_both_databases(any_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_evaluation_on_both_databases(
+    any_app: Flask, case_reader: CaseReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     resources, client = resources_of(any_app), any_app.test_client()
     runtime, engine = Runtime(resources), BrightnessEngine()
     monkeypatch.setattr(runtime, "engine", lambda _model: engine)
+    monkeypatch.setattr(runtime, "case_reader", case_reader)
     evaluation_id = started(client, write_data_set(resources.settings.evaluation_roots[0] / "set"))
     run_all(runtime, evaluation_id)
-    runtime.case_reader.close()
     done = client.get(f"{PATH}/{evaluation_id}").json
     assert done["status"] == "succeeded" and done["summary"]["slice_sensitivity"] == pytest.approx(2 / 3, abs=1e-6)
     for order in ("position", "worst", "best", "largest"):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flask import Flask
 
-from tests.ml.sandbox.test_fuzz import _mutate as mutate
-from tests.ml.scans import samples
+from tests.support import scan_files
+from tests.support.mutated_files import mutated
 from tests.webapp.clients import SCANS, resources_of, send, traces
 
 FILES, AT_ONCE = 1000, 10
@@ -19,7 +19,7 @@ SEED = 20261122
 @pytest.mark.long
 def test_a_thousand_mutated_files_over_http(app: Flask, figure: Callable[[str], None]) -> None:
     generator = np.random.default_rng(SEED)
-    originals = list(samples.every_format().values())
+    originals = list(scan_files.every_format().values())
     resources, client = resources_of(app), app.test_client()
     resources.decoder.warm_up()
     server = resources.decoder.server_pid
@@ -27,7 +27,7 @@ def test_a_thousand_mutated_files_over_http(app: Flask, figure: Callable[[str], 
     seconds = []
     for start in range(0, FILES, AT_ONCE):
         names = [f"{index}.img" for index in range(start, start + AT_ONCE)]
-        files = [(name, mutate(originals[int(name[:-4]) % len(originals)], originals, generator)) for name in names]
+        files = [(name, mutated(originals[int(name[:-4]) % len(originals)], originals, generator)) for name in names]
         began = time.monotonic()
         response = send(client, *files)
         seconds.append(time.monotonic() - began)

@@ -11,14 +11,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 
-from tests.ml.scans import samples
+from tests.support import scan_files
 from tests.webapp.clients import NOTHING, SCANS, send, traces
 
 
 def _zeros_png(side: int) -> bytes:
     packer = zlib.compressobj(1)
     rows = b"".join(packer.compress(bytes(side + 1)) for _ in range(side)) + packer.flush()
-    return samples.png(side, side, rows=rows)
+    return scan_files.png(side, side, rows=rows)
 
 
 def _pages_of_two_sizes() -> bytes:
@@ -32,12 +32,12 @@ def _pages_of_two_sizes() -> bytes:
 def _with_value(value: float) -> bytes:
     pixels = np.ones((20, 20), np.float32)
     pixels[3, 3] = value
-    return samples.tiff(pixels)
+    return scan_files.tiff(pixels)
 
 
 def _text_bomb() -> bytes:
     packed = zlib.compress(bytes(80 * 2**20), 9)
-    return samples.png(16, 16, extra=samples.png_chunk(b"zTXt", b"Comment\0\0" + packed))
+    return scan_files.png(16, 16, extra=scan_files.png_chunk(b"zTXt", b"Comment\0\0" + packed))
 
 
 def _flipped(data: bytes) -> bytes:
@@ -45,8 +45,8 @@ def _flipped(data: bytes) -> bytes:
     return data[:offset] + bytes([data[offset] ^ 4]) + data[offset + 1 :]
 
 
-GOOD = samples.every_format()
-LOOP = samples.tiff_with({}, next_offset=8 + 256)
+GOOD = scan_files.every_format()
+LOOP = scan_files.tiff_with({}, next_offset=8 + 256)
 
 # name of the file: its bytes, the status, the code
 REFUSED = {
@@ -63,17 +63,17 @@ REFUSED = {
     "cut.tif": (GOOD["tiff rgb"][:-200], 422, "unreadable"),
     "cut.webp": (GOOD["webp"][:100], 422, "unreadable"),
     "flipped.png": (_flipped(GOOD["png rgb"]), 422, "unreadable"),
-    "header_50000.png": (samples.png(50_000, 50_000), 422, "limit"),
-    "header_2_31.png": (samples.png(2**31 - 1, 2**31 - 1), 422, "limit"),
+    "header_50000.png": (scan_files.png(50_000, 50_000), 422, "limit"),
+    "header_2_31.png": (scan_files.png(2**31 - 1, 2**31 - 1), 422, "limit"),
     "honest_13000.png": (_zeros_png(13_000), 422, "limit"),
-    "zero_width.png": (samples.png(0, 16), 422, "unreadable"),
-    "zero_width.tif": (samples.tiff_with({256: (3, 1, 0)}), 422, "unreadable"),
+    "zero_width.png": (scan_files.png(0, 16), 422, "unreadable"),
+    "zero_width.tif": (scan_files.tiff_with({256: (3, 1, 0)}), 422, "unreadable"),
     "text_of_80_mb.png": (_text_bomb(), 422, "unreadable"),
-    "one_pixel.png": (samples.picture(np.zeros((1, 1), np.uint8), "png"), 422, "too_small"),
+    "one_pixel.png": (scan_files.picture(np.zeros((1, 1), np.uint8), "png"), 422, "too_small"),
     "loop.tif": (LOOP, 422, "unreadable"),
-    "samples_60000.tif": (samples.tiff_with({277: (3, 1, 60_000)}), 422, ("unreadable", "limit")),
-    "offset_4g.tif": (samples.tiff_with({273: (4, 1, 2**32 - 1)}), 422, "unreadable"),
-    "pages_3000.tif": (samples.tiff(np.zeros((3000, 16, 16), np.uint8), photometric="minisblack"), 422, "limit"),
+    "samples_60000.tif": (scan_files.tiff_with({277: (3, 1, 60_000)}), 422, ("unreadable", "limit")),
+    "offset_4g.tif": (scan_files.tiff_with({273: (4, 1, 2**32 - 1)}), 422, "unreadable"),
+    "pages_3000.tif": (scan_files.tiff(np.zeros((3000, 16, 16), np.uint8), photometric="minisblack"), 422, "limit"),
     "two_sizes.tif": (_pages_of_two_sizes(), 422, "unreadable"),
     "nan.tif": (_with_value(np.nan), 422, "unreadable"),
     "infinite.tif": (_with_value(np.inf), 422, "unreadable"),
@@ -94,7 +94,7 @@ def test_a_hostile_file_is_refused_and_leaves_nothing(app: Flask, client: FlaskC
 def _rotated_jpeg() -> bytes:
     file, exif = io.BytesIO(), Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(samples.noise(3)).save(file, "JPEG", exif=exif)
+    Image.fromarray(scan_files.noise(3)).save(file, "JPEG", exif=exif)
     return file.getvalue()
 
 

@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 
-from tests.ml.scans import samples
+from tests.support import scan_files
 from tests.support.resources import add_scan, png_bytes
 from tests.webapp.clients import NOTHING, SCANS, finish, finished, resources_of, sent, traces
 from webapp.domain.scans.images import KINDS, OF_RESULT
@@ -199,7 +199,7 @@ def test_mask_and_probability_are_in_the_scans_own_grid(app: Flask, client: Flas
     ],
 )
 def test_a_picture_is_of_a_slice_and_a_run_of_this_scan(any_app: Flask, query: str, status: int) -> None:
-    scan = finished(any_app, "stack.tif", samples.every_format()["tiff stack"])
+    scan = finished(any_app, "stack.tif", scan_files.every_format()["tiff stack"])
     assert any_app.test_client().get(f"{SCANS}/{scan['id']}/mask.png?{query}").status_code == status
 
 

@@ -1,13 +1,13 @@
 """The evaluations' pages as a browser without scripts gets them, and the comparison behind one of them."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from ml.datasets.case_reader import CaseReader
 from tests.support.evaluations import begin, evaluation_row, run_all, slice_pixels, write_data_set, write_slice
 from tests.webapp.clients import resources_of, token
 from tests.worker.conftest import BrightnessEngine
@@ -23,11 +23,11 @@ def resources(app: Flask) -> Resources:
 
 
 @pytest.fixture
-def runtime(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+def runtime(resources: Resources, case_reader: CaseReader, monkeypatch: pytest.MonkeyPatch) -> Runtime:
     runtime, engine = Runtime(resources), BrightnessEngine()
     monkeypatch.setattr(runtime, "engine", lambda _model: engine)
-    yield runtime
-    runtime.case_reader.close()
+    monkeypatch.setattr(runtime, "case_reader", case_reader)
+    return runtime
 
 
 @pytest.fixture

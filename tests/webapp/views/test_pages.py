@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
-from tests.ml.scans import samples
+from tests.support import scan_files
 from tests.webapp.clients import SCANS, finished, resources_of, sent
 from webapp.domain.jobs import lifecycle, workers
 from webapp.domain.scans import segmentations
@@ -44,8 +44,8 @@ def states(app: Flask) -> dict[str, str]:
         "cancelled": cancelled["id"],
         "failed": failed(app, "failed.png"),
         "tumor": finished(app, "tumor.png")["id"],
-        "clear": finished(app, "clear.png", samples.picture(samples.noise() // 4, "png"))["id"],
-        "stack": finished(app, "stack.tif", samples.every_format()["tiff stack"])["id"],
+        "clear": finished(app, "clear.png", scan_files.picture(scan_files.noise() // 4, "png"))["id"],
+        "stack": finished(app, "stack.tif", scan_files.every_format()["tiff stack"])["id"],
     }
 
 

@@ -1,6 +1,7 @@
 """The sweeper brings back what a crash left, and nothing else."""
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 
@@ -9,7 +10,6 @@ from sqlalchemy import update
 
 from tests.support.resources import add_scan, make_settings, row, upload
 from tests.support.servers import redis_server
-from webapp.domain.database import migration
 from webapp.domain.database.clock import database_now
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import Status
@@ -21,14 +21,15 @@ from worker.recovery.sweeper import Sweeper, delete_orphans
 
 
 @pytest.fixture
-def resources(tmp_path) -> Iterator[Resources]:
+def resources(tmp_path, empty_sqlite) -> Iterator[Resources]:
+    (tmp_path / "instance").mkdir()
+    shutil.copy(empty_sqlite, tmp_path / "instance" / "glioscope.sqlite3")
     with redis_server() as url:
         resources = Resources.open(
             make_settings(
                 tmp_path, REDIS_URL=url, GLIOSCOPE_LEASE_S="1", GLIOSCOPE_HEARTBEAT_S="0.2", GLIOSCOPE_SWEEP_S="0.1"
             )
         )
-        migration.upgrade(resources.settings.database_url)
         yield resources
         resources.close()
 

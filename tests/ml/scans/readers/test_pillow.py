@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from ml.scans import Limits, Scan, read_scan
-from tests.ml.scans import samples
+from tests.support import scan_files
 
 
 @pytest.fixture
@@ -21,12 +21,12 @@ def read(tmp_path: Path):
     return read
 
 
-@pytest.mark.parametrize("name", list(samples.every_format()))
+@pytest.mark.parametrize("name", list(scan_files.every_format()))
 def test_every_format_becomes_a_stack_of_three_channels(read, name):
-    scan = read(samples.every_format()[name])
+    scan = read(scan_files.every_format()[name])
     assert scan.format == name.split()[0]
     assert scan.pixels.dtype == np.uint8
-    assert scan.pixels.shape == (5 if name == "tiff stack" else 1, samples.HEIGHT, samples.WIDTH, 3)
+    assert scan.pixels.shape == (5 if name == "tiff stack" else 1, scan_files.HEIGHT, scan_files.WIDTH, 3)
     assert scan.pixels.flags.c_contiguous
     assert scan.pixels.max() > 200
     assert scan.spacing_mm is None
@@ -34,25 +34,25 @@ def test_every_format_becomes_a_stack_of_three_channels(read, name):
 
 @pytest.mark.parametrize("name", ["png", "webp"])
 def test_lossless_8_bit_color_is_taken_as_it_is(read, name):
-    pixels = samples.noise(3)
+    pixels = scan_files.noise(3)
     options = {"lossless": True, "exact": True} if name == "webp" else {}
-    assert np.array_equal(read(samples.picture(pixels, name, **options)).pixels[0], pixels)
+    assert np.array_equal(read(scan_files.picture(pixels, name, **options)).pixels[0], pixels)
 
 
 def test_grey_is_repeated_in_three_channels(read):
-    grey = samples.noise()
-    assert np.array_equal(read(samples.picture(grey, "png")).pixels[0], np.repeat(grey[..., None], 3, axis=2))
+    grey = scan_files.noise()
+    assert np.array_equal(read(scan_files.picture(grey, "png")).pixels[0], np.repeat(grey[..., None], 3, axis=2))
 
 
 def test_jpeg_is_near(read):
-    pixels = samples.noise(3)
-    difference = read(samples.picture(pixels, "jpeg", quality=98, subsampling=0)).pixels[0].astype(int) - pixels
+    pixels = scan_files.noise(3)
+    difference = read(scan_files.picture(pixels, "jpeg", quality=98, subsampling=0)).pixels[0].astype(int) - pixels
     assert np.abs(difference).mean() < 4
 
 
 def test_a_16_bit_png_is_scaled_by_percentiles_and_keeps_its_order(read):
-    pixels = samples.noise(dtype="uint16") // 16 + 1000
-    scan = read(samples.deep_png(pixels))
+    pixels = scan_files.noise(dtype="uint16") // 16 + 1000
+    scan = read(scan_files.deep_png(pixels))
     assert scan.warnings == ("intensity_scaled",)
     low, high = np.percentile(pixels, (0.5, 99.5))
     expected = np.rint(np.clip((pixels - low) / (high - low), 0, 1) * 255)
@@ -60,28 +60,28 @@ def test_a_16_bit_png_is_scaled_by_percentiles_and_keeps_its_order(read):
 
 
 def test_16_bit_color_keeps_more_than_its_upper_byte(read):
-    pixels = samples.noise(3, dtype="uint16") // 256  # all upper bytes are 0
-    assert len(np.unique(read(samples.deep_png(pixels)).pixels)) > 100
+    pixels = scan_files.noise(3, dtype="uint16") // 256  # all upper bytes are 0
+    assert len(np.unique(read(scan_files.deep_png(pixels)).pixels)) > 100
 
 
 def test_transparency_is_blended_with_black(read):
     pixels = np.full((20, 20, 4), 200, np.uint8)
     pixels[:10, :, 3], pixels[10:, :, 3] = 0, 255
-    scan = read(samples.picture(pixels, "png"))
+    scan = read(scan_files.picture(pixels, "png"))
     assert scan.warnings == ("alpha_removed",)
     assert (scan.pixels[0, :10] == 0).all()
     assert (scan.pixels[0, 10:] == 200).all()
 
 
 def test_opaque_alpha_is_no_warning(read):
-    pixels = np.dstack([samples.noise(3), np.full((samples.HEIGHT, samples.WIDTH), 255, np.uint8)])
-    scan = read(samples.picture(pixels, "png"))
+    pixels = np.dstack([scan_files.noise(3), np.full((scan_files.HEIGHT, scan_files.WIDTH), 255, np.uint8)])
+    scan = read(scan_files.picture(pixels, "png"))
     assert scan.warnings == ()
     assert np.array_equal(scan.pixels[0], pixels[..., :3])
 
 
 def test_a_palette_becomes_its_colors(read):
-    image = Image.fromarray(samples.noise(3)).quantize(16)
+    image = Image.fromarray(scan_files.noise(3)).quantize(16)
     expected = np.asarray(image.convert("RGB"))
     indices = np.asarray(image)
     file_image = Image.fromarray(indices, "L").convert("P")
@@ -92,12 +92,12 @@ def test_a_palette_becomes_its_colors(read):
 
 
 def test_a_cmyk_jpeg_becomes_rgb(read):
-    image = Image.fromarray(samples.noise(3)).convert("CMYK")
+    image = Image.fromarray(scan_files.noise(3)).convert("CMYK")
     file = io.BytesIO()
     image.save(file, "jpeg", quality=95)
     scan = read(file.getvalue())
     assert scan.warnings == ("cmyk_converted",)
-    assert np.abs(scan.pixels[0].astype(int) - samples.noise(3)).mean() < 8
+    assert np.abs(scan.pixels[0].astype(int) - scan_files.noise(3)).mean() < 8
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -105,18 +105,18 @@ def test_a_cmyk_jpeg_becomes_rgb(read):
 def test_exif_rotation_is_applied_as_pillow_does(read, name, orientation):
     exif = Image.Exif()
     exif[274] = orientation
-    data = samples.picture(samples.noise(3), name, exif=exif.tobytes())
+    data = scan_files.picture(scan_files.noise(3), name, exif=exif.tobytes())
     expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
     assert np.array_equal(read(data).pixels[0], expected)
 
 
 def test_dots_per_inch_are_no_spacing(read):
-    assert read(samples.picture(samples.noise(), "png", dpi=(72, 72))).spacing_mm is None
-    assert read(samples.picture(samples.noise(), "jpeg", dpi=(72, 72))).spacing_mm is None
+    assert read(scan_files.picture(scan_files.noise(), "png", dpi=(72, 72))).spacing_mm is None
+    assert read(scan_files.picture(scan_files.noise(), "jpeg", dpi=(72, 72))).spacing_mm is None
 
 
 def test_of_an_animation_the_first_picture_is_read(read):
-    frames = [Image.fromarray(np.roll(samples.noise(3), 5 * k, axis=0)) for k in range(3)]
+    frames = [Image.fromarray(np.roll(scan_files.noise(3), 5 * k, axis=0)) for k in range(3)]
     file = io.BytesIO()
     frames[0].save(file, "webp", save_all=True, append_images=frames[1:], lossless=True)
     scan = read(file.getvalue())
@@ -125,8 +125,8 @@ def test_of_an_animation_the_first_picture_is_read(read):
 
 
 def test_a_constant_image_is_read_with_a_warning(read):
-    assert read(samples.picture(np.full((20, 20), 9, np.uint8), "png")).warnings == ("constant",)
-    scan = read(samples.deep_png(np.full((20, 20), 900, np.uint16)))
+    assert read(scan_files.picture(np.full((20, 20), 9, np.uint8), "png")).warnings == ("constant",)
+    scan = read(scan_files.deep_png(np.full((20, 20), 900, np.uint16)))
     assert set(scan.warnings) == {"constant", "intensity_scaled"}
     assert (scan.pixels == 0).all()
 
@@ -139,4 +139,4 @@ def test_a_real_slice_keeps_every_pixel(read, real_data):
     scan = read(path.read_bytes())
     assert scan.warnings == ()
     assert np.array_equal(scan.pixels[0], expected)
-    assert np.array_equal(read(samples.tiff(expected, photometric="rgb")).pixels[0], expected)
+    assert np.array_equal(read(scan_files.tiff(expected, photometric="rgb")).pixels[0], expected)

@@ -9,14 +9,14 @@ import tifffile
 from PIL import Image
 
 from ml.scans import Limits, Scan, read_scan
-from tests.ml.scans import samples
+from tests.support import scan_files
 
 
 @pytest.fixture
 def read(tmp_path: Path):
     def read(pixels: np.ndarray, **options: object) -> Scan:
         path = tmp_path / "scan"
-        path.write_bytes(samples.tiff(pixels, **options))
+        path.write_bytes(scan_files.tiff(pixels, **options))
         return read_scan(path, Limits())
 
     return read
@@ -39,25 +39,25 @@ def read(tmp_path: Path):
     ids=str,
 )
 def test_8_bit_is_taken_as_it_is_whatever_the_layout(read, options):
-    colors = samples.noise(3)
+    colors = scan_files.noise(3)
     assert np.array_equal(read(colors, photometric="rgb", **options).pixels[0], colors)
-    grey = samples.noise()
+    grey = scan_files.noise()
     assert np.array_equal(read(grey, **options).pixels[0, ..., 1], grey)
 
 
 def test_separate_planes_are_the_same_as_interleaved(read):
-    colors = samples.noise(3)
+    colors = scan_files.noise(3)
     planes = np.moveaxis(colors, -1, 0).copy()
     assert np.array_equal(read(planes, photometric="rgb", planarconfig="separate").pixels[0], colors)
 
 
 def test_pages_are_slices_in_their_order(read):
-    stack = np.stack([np.roll(samples.noise(3), k, axis=0) for k in range(7)])
+    stack = np.stack([np.roll(scan_files.noise(3), k, axis=0) for k in range(7)])
     assert np.array_equal(read(stack, photometric="rgb").pixels, stack)
 
 
 def test_16_bit_is_scaled_by_one_window_for_the_whole_stack(read):
-    stack = np.stack([samples.noise(dtype="uint16") // 64 * (k + 1) // 4 for k in range(4)])
+    stack = np.stack([scan_files.noise(dtype="uint16") // 64 * (k + 1) // 4 for k in range(4)])
     scan = read(stack, photometric="minisblack")
     assert scan.warnings == ("intensity_scaled",)
     low, high = np.percentile(stack, (0.5, 99.5))
@@ -68,7 +68,7 @@ def test_16_bit_is_scaled_by_one_window_for_the_whole_stack(read):
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "int16", "uint32", "int32"])
 def test_other_types_are_scaled(read, dtype):
-    pixels = (samples.noise().astype(np.float64) / 2 - 20).clip(0).astype(dtype)
+    pixels = (scan_files.noise().astype(np.float64) / 2 - 20).clip(0).astype(dtype)
     scan = read(pixels)
     assert scan.pixels.min() == 0
     assert scan.pixels.max() == 255
@@ -115,43 +115,43 @@ def test_cmyk_is_converted_without_a_profile(read):
 
 def test_a_palette_becomes_its_colors(read):
     table = np.random.default_rng(3).integers(0, 2**16, (3, 256), np.uint16)
-    indices = samples.noise()
+    indices = scan_files.noise()
     assert np.array_equal(
         read(indices, photometric="palette", colormap=table).pixels[0], (table >> 8).T[indices].astype(np.uint8)
     )
 
 
 def test_white_is_zero_is_turned_round(read):
-    grey = samples.noise()
+    grey = scan_files.noise()
     assert np.array_equal(read(grey, photometric="miniswhite").pixels[0, ..., 0], 255 - grey)
 
 
 def test_two_levels_are_black_and_white(read):
-    pixels = samples.noise() > 100
+    pixels = scan_files.noise() > 100
     assert np.array_equal(read(pixels, photometric="minisblack").pixels[0, ..., 0], pixels * np.uint8(255))
 
 
 def test_the_orientation_tag_turns_pixels(read):
-    grey = samples.noise()
+    grey = scan_files.noise()
     pixels = read(grey, extratags=[(274, 3, 1, 6, True)]).pixels
     assert np.array_equal(pixels[0, ..., 0], np.rot90(grey, -1))
 
 
 def test_a_tiff_of_pillow_is_read(tmp_path):
     path = tmp_path / "scan"
-    pixels = samples.noise(3)
+    pixels = scan_files.noise(3)
     Image.fromarray(pixels).save(path, "tiff", compression="tiff_lzw")
     assert np.array_equal(read_scan(path, Limits()).pixels[0], pixels)
 
 
 def test_imagej_states_millimeters(read):
-    stack = np.stack([samples.noise()] * 4)
+    stack = np.stack([scan_files.noise()] * 4)
     scan = read(stack, imagej=True, resolution=(2.0, 4.0), metadata={"unit": "mm", "spacing": 5.0, "axes": "ZYX"})
     assert scan.spacing_mm == (5.0, 0.25, 0.5)
 
 
 def test_imagej_micrometers_are_converted(read):
-    scan = read(samples.noise(), imagej=True, resolution=(1 / 900, 1 / 900), metadata={"unit": "micron"})
+    scan = read(scan_files.noise(), imagej=True, resolution=(1 / 900, 1 / 900), metadata={"unit": "micron"})
     assert scan.spacing_mm == (0.0, 0.9, 0.9)
 
 
@@ -167,30 +167,30 @@ def test_imagej_micrometers_are_converted(read):
     ids=["dpi", "per centimeter", "no unit", "inch", "implausible"],
 )
 def test_no_millimeters_where_the_file_does_not_truly_state_them(read, options):
-    assert read(samples.noise(), **options).spacing_mm is None
+    assert read(scan_files.noise(), **options).spacing_mm is None
 
 
 def test_an_imagej_stack_without_slice_distance_has_no_spacing(read):
-    stack = np.stack([samples.noise()] * 4)
+    stack = np.stack([scan_files.noise()] * 4)
     assert read(stack, imagej=True, resolution=(1, 1), metadata={"unit": "mm", "axes": "ZYX"}).spacing_mm is None
 
 
 def test_an_imagej_hyperstack_of_three_channels_is_a_color_stack(read):
-    stack = np.stack([np.roll(samples.noise(3), k, axis=0) for k in range(4)])
+    stack = np.stack([np.roll(scan_files.noise(3), k, axis=0) for k in range(4)])
     pixels = read(np.moveaxis(stack, -1, 1).copy(), imagej=True, metadata={"axes": "ZCYX"}).pixels
     assert np.array_equal(pixels, stack)
 
 
 def test_large_pages_of_64_bit_floats_fit_into_the_memory_of_a_child(decode):
     pixels = np.tile(np.linspace(0, 1, 2048), (2048, 1))
-    assert decode(samples.tiff(pixels)).width == 2048
+    assert decode(scan_files.tiff(pixels)).width == 2048
 
 
 def test_a_stack_with_one_damaged_page_is_refused_as_a_whole(refuse):
     file = io.BytesIO()
     with tifffile.TiffWriter(file) as writer:
         for _ in range(3):
-            writer.write(samples.noise(), compression="zlib", contiguous=False)
+            writer.write(scan_files.noise(), compression="zlib", contiguous=False)
     with tifffile.TiffFile(io.BytesIO(file.getvalue())) as written:
         offset = written.pages[1].dataoffsets[0]
     data = bytearray(file.getvalue())
