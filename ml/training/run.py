@@ -81,7 +81,10 @@ def train(plan: Plan, report_check: Progress | None = None) -> Trained:
     split = plan.split or _divide(plan, report_check)
     configuration = plan.configuration
     L.seed_everything(configuration.loop.seed, workers=True, verbose=False)
-    sides = {side: list_cases(plan.data, patients) for side, patients in _sides(split, configuration).items()}
+    sides = {
+        side: list_cases(plan.data, patients) if patients else ()
+        for side, patients in _sides(split, configuration).items()
+    }
     data = SliceData(sides["train"], sides["validation"], configuration)
     module = SegmentationModule(configuration, len(split.validation), plan.is_resumed)
     # Only now: what was refused until here can be asked for again with the same --out.
