@@ -10,7 +10,7 @@ SERVE  := $(if $(GPU),requirements.txt,requirements-serve.txt)
 .PHONY: run test bench lint install install-test
 
 run: install
-	@exec $(BIN)/python -m webapp.launch
+	@exec $(BIN)/python -m webapp.process.launch
 
 test: install-test
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder

@@ -14,7 +14,7 @@ settings = Settings.from_environment()
 bind = settings.bind
 # One process: its threads wait for jobs and render pictures; a second one would cost 100 MB and win nothing here.
 workers = 1
-worker_class = "webapp.web_worker.PatientWorker"
+worker_class = "webapp.process.gunicorn_worker.LingeringWorker"
 # A client that waits for its result holds a thread for up to 30 s; threads are made as they are needed.
 threads = 128
 # Only the arbiter's watch over a hung process: requests have limits of their own.
@@ -42,12 +42,12 @@ def on_starting(server: Arbiter) -> None:
 
 
 def _migrate() -> None:
-    from webapp.domain import migration
+    from webapp.domain.database import migration
 
     migration.upgrade(settings.database_url)
 
 
 def post_worker_init(worker: Worker) -> None:
     """Start the decode server beside the first requests: the first upload need not wait for its imports."""
-    portal = worker.wsgi.extensions["portal"]
-    threading.Thread(target=portal.decoder.warm_up, name="decoder-warm-up", daemon=True).start()
+    resources = worker.wsgi.extensions["resources"]
+    threading.Thread(target=resources.decoder.warm_up, name="decoder-warm-up", daemon=True).start()

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.running import RunningPortal
+from tests.support.portal_process import RunningPortal
 from webapp.domain.settings import PROJECT_ROOT
 
 START_S = 120.0

@@ -17,7 +17,7 @@ from bench.arithmetic import CONVOLUTION, int8_limit, torch_limits
 from bench.figures import Table, median, ms, p95
 from bench.scripts import BATCH, load_network
 from bench.slices import slices
-from ml.cards import Card, find_package, load_card
+from ml.cards.card import Card, find_package, load_card
 from ml.engines import Engine, load_engine
 from ml.engines.crops import find_crop
 from ml.engines.torch import TorchEngine

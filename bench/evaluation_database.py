@@ -10,22 +10,24 @@ import numpy as np
 from sqlalchemy import insert
 
 from bench.evaluation_rows import SIDE, SLICES_OF_A_PATIENT, synthetic_cases
-from ml.cards import Card
+from ml.cards.card import Card
 from ml.datasets.analysis import analyze
-from ml.datasets.examination import Observation
-from ml.evaluation.gallery import choose_gallery
-from ml.evaluation.run import Judged
+from ml.datasets.checking.file_checks import FileCheck
+from ml.evaluation.run import CaseResult
 from ml.evaluation.scoring import Score
-from webapp.domain import evaluation_states
-from webapp.domain.base import Status, new_id
-from webapp.domain.evaluation_listing import ListedCase, encode
-from webapp.domain.evaluation_models import ChunkKind, Evaluation, EvaluationCase, EvaluationChunk, SourceKind
-from webapp.domain.portal import Portal
-from webapp.domain.storage import group_key, write_group
-from worker.evaluation_cases import GROUP
-from worker.evaluation_rows import case_row, map_name, truth_name
-from worker.evaluations import run_chunk
-from worker.runtime import Runtime
+from ml.reports.gallery import choose_gallery
+from webapp.domain.database.orm import new_id
+from webapp.domain.evaluations import states
+from webapp.domain.evaluations.manifest import ListedCase, encode
+from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationCase, EvaluationChunk, SourceKind
+from webapp.domain.jobs.models import Status
+from webapp.domain.resources import Resources
+from webapp.domain.storage.arrays import write_group
+from webapp.domain.storage.keys import group_key
+from worker.evaluation.cases import GROUP
+from worker.evaluation.chunks import run_chunk
+from worker.evaluation.rows import case_row, map_name, truth_name
+from worker.process.engines import Runtime
 
 # A multiple of a chunk's cases.
 CASES_AT_ONCE = 2048
@@ -33,41 +35,41 @@ SLICES_A_SECOND = 25.0
 # Nobody's lease ends while pages are measured.
 LEASE = timedelta(days=1)
 
-_Cases = list[tuple[ListedCase, Judged]]
+_Cases = list[tuple[ListedCase, CaseResult]]
 
 
-def add_finished(portal: Portal, cases: int, seed: int = 1) -> str:
+def add_finished(resources: Resources, cases: int, seed: int = 1) -> str:
     """An evaluation of so many cases, its report made by a worker's code; its id."""
-    card = portal.catalog.card(None)
-    evaluation_id = _add_evaluation(portal, card, cases, seed)
+    card = resources.catalog.card(None)
+    evaluation_id = _add_evaluation(resources, card, cases, seed)
     found: list[tuple[ListedCase, Score]] = []
     for part in _parts(cases, seed):
-        _add_cases(portal, card, evaluation_id, part, last=None)
+        _add_cases(resources, card, evaluation_id, part, last=None)
         found += [(listed, judged.result) for listed, judged in part if isinstance(judged.result, Score)]
-    _store_gallery(portal, evaluation_id, found)
-    with portal.database.write() as session:
-        chunk_id = evaluation_states.settle(session, evaluation_id)
+    _store_gallery(resources, evaluation_id, found)
+    with resources.database.write() as session:
+        chunk_id = states.settle(session, evaluation_id)
     assert chunk_id is not None, "every chunk of cases has ended"
-    runtime = Runtime(portal)
+    runtime = Runtime(resources)
     try:
         run_chunk(runtime, chunk_id)
     finally:
         runtime.case_reader.close()
-    with portal.database.read() as session:
+    with resources.database.read() as session:
         row = session.get_one(Evaluation, evaluation_id)
     if row.status is not Status.SUCCEEDED:
         raise RuntimeError(f"the report was not made: {row.error_message}")
     return evaluation_id
 
 
-def add_running(portal: Portal, cases: int, seed: int = 2) -> str:
+def add_running(resources: Resources, cases: int, seed: int = 2) -> str:
     """An evaluation in its last chunk, which a worker holds and never ends; its id."""
-    card = portal.catalog.card(None)
-    evaluation_id = _add_evaluation(portal, card, cases, seed)
-    size = portal.settings.evaluation_chunk
+    card = resources.catalog.card(None)
+    evaluation_id = _add_evaluation(resources, card, cases, seed)
+    size = resources.settings.evaluation_chunk
     last = (cases - 1) // size * size
     for part in _parts(cases, seed):
-        _add_cases(portal, card, evaluation_id, part, last=last)
+        _add_cases(resources, card, evaluation_id, part, last=last)
     return evaluation_id
 
 
@@ -77,7 +79,7 @@ def _parts(cases: int, seed: int) -> Iterator[_Cases]:
         yield part
 
 
-def _add_evaluation(portal: Portal, card: Card, cases: int, seed: int) -> str:
+def _add_evaluation(resources: Resources, card: Card, cases: int, seed: int) -> str:
     """The evaluation after its check, being run."""
     evaluation_id, began = new_id(), datetime.now(UTC) - timedelta(seconds=cases / SLICES_A_SECOND)
     row = Evaluation(
@@ -100,7 +102,7 @@ def _add_evaluation(portal: Portal, card: Card, cases: int, seed: int) -> str:
         findings=_findings(cases, seed),
     )
     check = {"id": new_id(), "kind": ChunkKind.CHECK, "position": 0, "status": Status.SUCCEEDED, "attempt": 1}
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         session.add(row)
         session.flush()
         times = {"created_at": began, "started_at": began, "finished_at": began}
@@ -108,10 +110,10 @@ def _add_evaluation(portal: Portal, card: Card, cases: int, seed: int) -> str:
     return evaluation_id
 
 
-def _add_cases(portal: Portal, card: Card, evaluation_id: str, part: _Cases, last: int | None) -> None:
+def _add_cases(resources: Resources, card: Card, evaluation_id: str, part: _Cases, last: int | None) -> None:
     """Rows of cases and of their chunks; of the chunk at `last`, which is running, the cases are not finished."""
-    began = datetime.now(UTC) - timedelta(seconds=portal.settings.lease_s)
-    rows, size = [], portal.settings.evaluation_chunk
+    began = datetime.now(UTC) - timedelta(seconds=resources.settings.lease_s)
+    rows, size = [], resources.settings.evaluation_chunk
     columns = [column.key for column in EvaluationCase.__table__.columns]
     for listed, judged in part:
         if last is not None and listed.position >= last:
@@ -138,13 +140,13 @@ def _add_cases(portal: Portal, card: Card, evaluation_id: str, part: _Cases, las
         }
         for start in starts
     ]
-    with portal.database.write() as session:
+    with resources.database.write() as session:
         session.execute(insert(EvaluationChunk), chunks)
         if rows:
             session.execute(insert(EvaluationCase), rows)
 
 
-def _store_gallery(portal: Portal, evaluation_id: str, found: list[tuple[ListedCase, Score]]) -> None:
+def _store_gallery(resources: Resources, evaluation_id: str, found: list[tuple[ListedCase, Score]]) -> None:
     """Maps and truths of the slices that the report draws, and of no others."""
     position_of = {id(score): listed.position for listed, score in found}
     shown = [score for _, members in choose_gallery([score for _, score in found]) for score in members]
@@ -157,14 +159,14 @@ def _store_gallery(portal: Portal, evaluation_id: str, found: list[tuple[ListedC
         truth[: score.counts.truth] = 1
         arrays |= {map_name(position): q.reshape(SIDE, SIDE), truth_name(position): np.packbits(truth)}
     for key, arrays in groups.items():
-        write_group(portal.storage, key, arrays)
+        write_group(resources.storage, key, arrays)
 
 
 def _findings(cases: int, seed: int) -> dict[str, Any]:
     """What a check writes of a sound data set; areas and sizes are of its first slices."""
     scores = [judged.result for _, judged in islice(synthetic_cases(cases, seed), CASES_AT_ONCE)]
     observed = [
-        (score.case, Observation(image_size=(SIDE, SIDE), tumor_pixels=score.counts.truth))
+        (score.case, FileCheck(image_size=(SIDE, SIDE), tumor_pixels=score.counts.truth))
         for score in scores
         if isinstance(score, Score)
     ]

@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 
 from bench.evaluation_database import add_finished, add_running
 from bench.figures import Table, median, ms, p95
-from tests.running import RunningPortal, running_portal
-from tests.servers import postgres_programs, postgres_server
-from webapp.domain import migration
-from webapp.domain.portal import Portal
+from tests.support.portal_process import RunningPortal, running_portal
+from tests.support.servers import postgres_programs, postgres_server
+from webapp.domain.database import migration
+from webapp.domain.resources import Resources
 from webapp.domain.settings import Settings
 
 REQUESTS = 40
@@ -51,7 +51,7 @@ def measure(cases: int) -> Iterator[Table]:
 def _measure_database(cases: int, name: str, environ: dict[str, str]) -> Iterator[Table]:
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder = Path(scratch)
-        portal = Portal.open(Settings.from_environment({"GLIOSCOPE_INSTANCE": str(folder / "instance"), **environ}))
+        portal = Resources.open(Settings.from_environment({"GLIOSCOPE_INSTANCE": str(folder / "instance"), **environ}))
         try:
             migration.upgrade(portal.settings.database_url)
             running = add_running(portal, cases)

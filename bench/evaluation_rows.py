@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from ml.datasets.case import Case
-from ml.evaluation.run import Judged
+from ml.evaluation.run import CaseResult
 from ml.evaluation.scoring import Failure, Score
 from ml.metrics.calibration import LEVELS, pack_levels
 from ml.metrics.overlap import Counts
 from ml.metrics.surfaces import SurfaceFigures
-from webapp.domain.evaluation_listing import ListedCase
+from webapp.domain.evaluations.manifest import ListedCase
 
 SIDE = 256
 SLICES_OF_A_PATIENT = 35
@@ -23,7 +23,7 @@ FAILED_EVERY = 5000
 _GRID = np.broadcast_to(np.uint8(0), (SIDE, SIDE))
 
 
-def synthetic_cases(count: int, seed: int = 1) -> Iterator[tuple[ListedCase, Judged]]:
+def synthetic_cases(count: int, seed: int = 1) -> Iterator[tuple[ListedCase, CaseResult]]:
     """So many cases in the order of a data set of patient folders, each with what an evaluation found of it."""
     chance = random.Random(seed)
     for position in range(count):
@@ -34,9 +34,9 @@ def synthetic_cases(count: int, seed: int = 1) -> Iterator[tuple[ListedCase, Jud
         listed = ListedCase(position, name, image, image.replace(".tif", "_mask.tif"), image_sha256=digest)
         case = Case(name, Path(image), None)
         if position % FAILED_EVERY == FAILED_EVERY // 2:
-            yield listed, Judged(Failure(case, f"{image} is damaged; export it again."))
+            yield listed, CaseResult(Failure(case, f"{image} is damaged; export it again."))
         else:
-            yield listed, Judged(_score(case, chance), _GRID)
+            yield listed, CaseResult(_score(case, chance), _GRID)
 
 
 def _score(case: Case, chance: random.Random) -> Score:

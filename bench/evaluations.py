@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bench.figures import Table
 from bench.slices import DATA
-from ml.cards import find_package
+from ml.cards.card import find_package
 from ml.datasets import Case, list_cases
-from tests.running import RunningPortal, running_portal
+from tests.support.portal_process import RunningPortal, running_portal
 from webapp.domain.settings import PROJECT_ROOT
 
 MODEL = "unet-vgg16-lgg"

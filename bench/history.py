@@ -12,11 +12,13 @@ from urllib.parse import urlencode
 from sqlalchemy import insert, update
 
 from bench.figures import Table, median, ms, p95
-from tests.running import RunningPortal, running_portal
-from tests.servers import postgres_programs, postgres_server
-from webapp.domain import migration
-from webapp.domain.database import Database
-from webapp.domain.models import Scan, Segmentation, Status, Verdict, new_id
+from tests.support.portal_process import RunningPortal, running_portal
+from tests.support.servers import postgres_programs, postgres_server
+from webapp.domain.database import migration
+from webapp.domain.database.engine import Database
+from webapp.domain.database.orm import new_id
+from webapp.domain.jobs.models import Status
+from webapp.domain.scans.models import Scan, Segmentation, Verdict
 
 REQUESTS = 40
 ROWS_AT_ONCE = 2000
@@ -60,7 +62,7 @@ def add_scans(database: Database, scans: int, seed: int = 1) -> None:
         with database.write() as session:
             session.execute(insert(Scan), rows)
             session.execute(insert(Segmentation), runs + repeated)
-            shown = [{"id": row["id"], "shown_id": run["id"]} for row, run in zip(rows, runs, strict=True)]
+            shown = [{"id": row["id"], "displayed_id": run["id"]} for row, run in zip(rows, runs, strict=True)]
             session.execute(update(Scan), shown)
 
 

@@ -18,7 +18,7 @@ from torch import nn
 
 from bench.arithmetic import torch_limits
 from bench.panels import save_panels
-from ml.cards import WEIGHTS_FILE, load_card
+from ml.cards.card import WEIGHTS_FILE, load_card
 from ml.datasets import Case
 from ml.networks import build_network, load_weights
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ml.scans.phantoms import PHANTOMS, render
+from ml.synthetic.phantoms import PHANTOMS, render
 from tests.conftest import _DEFAULT_DATA
 
 DATA = Path(os.environ.get("GLIOSCOPE_TEST_DATA", _DEFAULT_DATA))

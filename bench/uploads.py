@@ -14,7 +14,7 @@ import psutil
 from bench.clients import ask_plain, finish_scan, plain_server, timed
 from bench.figures import Table, median, megabytes, ms, p95
 from bench.slices import CHECKPOINT, slices
-from tests.running import RunningPortal, running_portal
+from tests.support.portal_process import RunningPortal, running_portal
 from webapp.domain.settings import PROJECT_ROOT
 
 SLICES = 60
@@ -26,8 +26,8 @@ IMPORTS = 5
 PROCESSES = (
     ("redis-server", "Redis"),
     ("worker.app", "worker"),
-    ("worker.sweeper", "sweeper"),
-    ("ml.scans.server", "decode server"),
+    ("worker.recovery.sweeper", "sweeper"),
+    ("ml.sandbox.server", "decode server"),
     ("wsgi:app", "web"),
 )
 

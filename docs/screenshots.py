@@ -16,10 +16,10 @@ from playwright.sync_api import Browser, Page
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ml.scans import phantoms  # noqa: E402
-from ml.scans.phantom_anatomy import Lesion, draw_slice  # noqa: E402
-from tests.browsers import chromium_browser  # noqa: E402
-from tests.running import RunningPortal, running_portal  # noqa: E402
+from ml.synthetic import phantoms  # noqa: E402
+from ml.synthetic.phantom_anatomy import Lesion, draw_slice  # noqa: E402
+from tests.support.browsers import chromium_browser  # noqa: E402
+from tests.support.portal_process import RunningPortal, running_portal  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 LARGEST_BYTES = 300_000

@@ -1,10 +1,10 @@
-"""Alembic's environment: migrations run over the URL that `webapp.domain.migration` hands in."""
+"""Alembic's environment: migrations run over the URL that `webapp.domain.database.migration` hands in."""
 
 from alembic import context
 from sqlalchemy import text
 
-from webapp.domain.database import Database
-from webapp.domain.models import Base
+from webapp.domain.database.engine import Database
+from webapp.domain.tables import Base
 
 # Any number that nothing else in the database locks.
 MIGRATION_LOCK = 0x_61_6C_69_6F

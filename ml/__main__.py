@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from ml.cards import PackageError
+from ml.cards.card import PackageError
 from ml.commands import COMMANDS
 from ml.datasets import DatasetError
 from ml.engines import EngineError

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps
 
-from ml.cards import InputConvention
+from ml.cards.card import InputConvention
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.dealing import FileScheduling, slow_files_first
+from tests.support.file_scheduling import FileScheduling, slow_files_first
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -28,7 +28,7 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def chromium() -> "Iterator[Browser]":
     """One Chromium for all tests with the marker `browser`; each opens a context of its own."""
-    from tests.browsers import NoBrowser, chromium_browser  # Playwright is imported by those alone
+    from tests.support.browsers import NoBrowser, chromium_browser  # Playwright is imported by those alone
 
     try:
         with chromium_browser() as browser:

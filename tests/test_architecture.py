@@ -88,7 +88,10 @@ def test_only_the_settings_and_the_launcher_read_the_environment() -> None:
     readers = {
         module for module, path in modules() if "os.environ" in path.read_text() or "os.getenv" in path.read_text()
     }
-    assert {name for name in readers if not is_within(name, "ml")} <= {"webapp.domain.settings", "webapp.launch"}
+    assert {name for name in readers if not is_within(name, "ml")} <= {
+        "webapp.domain.settings",
+        "webapp.process.launch",
+    }
 
 
 @pytest.mark.parametrize("statement", ["import wsgi", "import worker.tasks, ml.engines.openvino"])

@@ -4,11 +4,11 @@ from typing import cast
 
 from flask import current_app
 
-from webapp.domain.portal import Portal
+from webapp.domain.resources import Resources
 
-EXTENSION = "portal"
+EXTENSION = "resources"
 
 
-def portal() -> Portal:
+def resources() -> Resources:
     """The services, opened by the factory."""
-    return cast(Portal, current_app.extensions[EXTENSION])
+    return cast(Resources, current_app.extensions[EXTENSION])

@@ -6,20 +6,21 @@ from collections.abc import Callable
 
 from flask import request
 
-from webapp.domain import evaluations, idempotency, uploads
 from webapp.domain.errors import UploadRejected
-from webapp.domain.evaluations import Wish
-from webapp.domain.portal import Portal
+from webapp.domain.evaluations import submission
+from webapp.domain.evaluations.submission import EvaluationOptions
+from webapp.domain.resources import Resources
+from webapp.domain.uploads import idempotency, receiving
 
 ARCHIVE_FIELD = "archive"
 
 
-def take_folder(portal: Portal, path: str, wish: Wish, key: str | None) -> str:
+def take_folder(resources: Resources, path: str, options: EvaluationOptions, key: str | None) -> str:
     """Queue an evaluation of a folder; its id. Raises FolderRefused, InvalidInput, KeyReused, KeyInUse."""
-    return _once(portal, key, ["folder", path], wish, lambda: evaluations.from_folder(portal, path, wish))
+    return _once(resources, key, ["folder", path], options, lambda: submission.from_folder(resources, path, options))
 
 
-def take_archive(portal: Portal, wish: Wish, key: str | None) -> str:
+def take_archive(resources: Resources, options: EvaluationOptions, key: str | None) -> str:
     """Queue an evaluation of the request's zip; its id.
 
     Raises UploadRejected, InvalidInput, StorageFull, StorageUnavailable, KeyReused, KeyInUse.
@@ -29,20 +30,22 @@ def take_archive(portal: Portal, wish: Wish, key: str | None) -> str:
         raise UploadRejected(
             "no_file", f"The request has no archive; send a zip in the form field `{ARCHIVE_FIELD}`, or a path as JSON."
         )
-    with uploads.received(portal, file.stream, file.filename or "", is_archive=True) as upload:
+    with receiving.received(resources, file.stream, file.filename or "", is_archive=True) as upload:
         return _once(
-            portal,
+            resources,
             key,
             ["archive", upload.filename, upload.sha256],
-            wish,
-            lambda: evaluations.from_archive(portal, upload, wish),
+            options,
+            lambda: submission.from_archive(resources, upload, options),
         )
 
 
-def _once(portal: Portal, key: str | None, source: list[str], wish: Wish, work: Callable[[], str]) -> str:
-    body = json.dumps([*source, wish.model, wish.threshold, wish.name]).encode()
+def _once(
+    resources: Resources, key: str | None, source: list[str], options: EvaluationOptions, work: Callable[[], str]
+) -> str:
+    body = json.dumps([*source, options.model, options.threshold, options.name]).encode()
     answer = idempotency.once(
-        portal,
+        resources,
         scope="POST evaluations",
         key=key,
         body_sha256=hashlib.sha256(body).hexdigest(),

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from flask import Flask
 
-from webapp import api, assets, cli, errors, metrics, security
+from webapp import api, assets, error_handlers, prometheus, security
 from webapp.api.blueprints import HexId
+from webapp.commands import database
 from webapp.context import EXTENSION
-from webapp.domain.portal import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.settings import PROJECT_ROOT, Settings
 from webapp.views import register as register_views
 
@@ -19,15 +20,15 @@ def create_app(settings: Settings | None = None) -> Flask:
     """The application over these settings (by default the environment's). Opens no connection yet."""
     settings = settings or Settings.from_environment()
     app = Flask("webapp", root_path=str(PROJECT_ROOT), static_url_path="/static")
-    app.extensions[EXTENSION] = Portal.open(settings)
+    app.extensions[EXTENSION] = Resources.open(settings)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_bytes * FILES_WORTH_PER_REQUEST
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.converters["hex_id"] = HexId
     security.register(app, settings)
-    errors.register(app)
-    metrics.register(app)
+    error_handlers.register(app)
+    prometheus.register(app)
     assets.register(app, Path(app.static_folder or ""))
     api.register(app)
     register_views(app)
-    cli.register(app)
+    database.register(app)
     return app

@@ -8,7 +8,6 @@ from typing import Any
 
 from flask import request
 
-from webapp.domain import idempotency, uploads
 from webapp.domain.errors import (
     DatabaseUnavailable,
     DecoderUnavailable,
@@ -17,8 +16,10 @@ from webapp.domain.errors import (
     StorageUnavailable,
     UploadRejected,
 )
-from webapp.domain.portal import Portal
-from webapp.domain.uploads import Received
+from webapp.domain.resources import Resources
+from webapp.domain.scans import admission
+from webapp.domain.uploads import idempotency, receiving
+from webapp.domain.uploads.receiving import Received
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class AllRejected(PortalError):
         self.rejected = rejected
 
 
-def take_files(portal: Portal, *, model: str | None, threshold: float | None, key: str | None) -> Intake:
+def take_files(resources: Resources, *, model: str | None, threshold: float | None, key: str | None) -> Intake:
     """Admit every file of the request's field `file`.
 
     A bad file does not stop the others. Raises AllRejected, UploadRejected (no file, too many), InvalidInput,
@@ -57,24 +58,24 @@ def take_files(portal: Portal, *, model: str | None, threshold: float | None, ke
     files = request.files.getlist("file")
     if not files:
         raise UploadRejected("no_file", "The request has no file; send one or more in the form field `file`.")
-    if len(files) > portal.settings.max_files_per_upload:
+    if len(files) > resources.settings.max_files_per_upload:
         raise UploadRejected(
-            "too_many_files", f"At most {portal.settings.max_files_per_upload} files are taken at once; send fewer."
+            "too_many_files", f"At most {resources.settings.max_files_per_upload} files are taken at once; send fewer."
         )
     names = [file.filename or "" for file in files]
     with ExitStack() as stack:
         received: list[Received | UploadRejected] = []
         for file in files:
             try:
-                received.append(stack.enter_context(uploads.received(portal, file.stream, file.filename or "")))
+                received.append(stack.enter_context(receiving.received(resources, file.stream, file.filename or "")))
             except UploadRejected as error:
                 received.append(error)
         answer = idempotency.once(
-            portal,
+            resources,
             scope=f"POST {request.path}",
             key=key,
             body_sha256=_digest(names, received, model, threshold),
-            work=lambda: _admit_all(portal, received, model, threshold),
+            work=lambda: _admit_all(resources, received, model, threshold),
         )
     rejected = tuple(Rejected(names[index], code, message) for index, code, message in answer["rejected"])
     if not answer["scans"]:
@@ -84,7 +85,7 @@ def take_files(portal: Portal, *, model: str | None, threshold: float | None, ke
 
 
 def _admit_all(
-    portal: Portal, received: list[Received | UploadRejected], model: str | None, threshold: float | None
+    resources: Resources, received: list[Received | UploadRejected], model: str | None, threshold: float | None
 ) -> dict[str, Any]:
     """Ids and codes only: this is what an Idempotency-Key keeps."""
     scan_ids: list[str] = []
@@ -93,7 +94,7 @@ def _admit_all(
         try:
             if isinstance(upload, UploadRejected):
                 raise upload
-            scan_ids.append(uploads.admit(portal, upload, model=model, threshold=threshold).scan_id)
+            scan_ids.append(admission.admit(resources, upload, model=model, threshold=threshold).scan_id)
         except UploadRejected as error:
             rejected.append((index, error.code, error.message))
         except (StorageFull, StorageUnavailable, DecoderUnavailable, DatabaseUnavailable) as error:

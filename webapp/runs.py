@@ -3,18 +3,21 @@
 import hashlib
 import json
 
-from webapp.domain import idempotency, segmentations
-from webapp.domain.portal import Portal
+from webapp.domain.resources import Resources
+from webapp.domain.scans import segmentations
+from webapp.domain.uploads import idempotency
 
 
-def start_run(portal: Portal, scan_id: str, *, model: str | None, threshold: float | None, key: str | None) -> str:
+def start_run(
+    resources: Resources, scan_id: str, *, model: str | None, threshold: float | None, key: str | None
+) -> str:
     """The id of the run. Raises NotFound, InvalidInput, KeyReused, KeyInUse."""
     body = json.dumps([model, threshold]).encode()
     answer = idempotency.once(
-        portal,
+        resources,
         scope=f"POST segmentations of {scan_id}",
         key=key,
         body_sha256=hashlib.sha256(body).hexdigest(),
-        work=lambda: {"segmentation": segmentations.request(portal, scan_id, model=model, threshold=threshold)},
+        work=lambda: {"segmentation": segmentations.request(resources, scan_id, model=model, threshold=threshold)},
     )
     return str(answer["segmentation"])

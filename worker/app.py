@@ -3,9 +3,9 @@
 from celery import Celery, signals
 
 from webapp.domain import logs
-from webapp.domain.queue import celery_settings
+from webapp.domain.jobs.broker import celery_settings
 from webapp.domain.settings import Settings
-from worker import runtime
+from worker.process import engines
 
 # Beyond the job's own limit, after which its lease is not extended any more, the pool kills the child.
 HARD_LIMIT_GRACE_S = 10.0
@@ -37,16 +37,16 @@ def set_up_logging(**_: object) -> None:
 @signals.worker_init.connect
 def check_model(**_: object) -> None:
     """Refuse to start without the default model: jobs wait, and /readyz says why."""
-    runtime.check_default_model(settings)
+    engines.check_default_model(settings)
 
 
 @signals.worker_process_init.connect
 def open_runtime(**_: object) -> None:
     """Load and warm up the model in the very process that runs it; only then the worker says that it is there."""
-    runtime.open_in_this_process(settings)
+    engines.open_in_this_process(settings)
 
 
 @signals.worker_process_shutdown.connect
 def close_runtime(**_: object) -> None:
     """Say that this worker is gone."""
-    runtime.close_in_this_process()
+    engines.close_in_this_process()

@@ -1,16 +1,18 @@
 """The Celery tasks: a few lines each over the pipelines. A message carries an id; the row says what is to be done."""
 
-from webapp.domain.queue import RUN_EVALUATION_CHUNK, RUN_SEGMENTATION
-from worker import evaluations, pipelines, runtime
+from webapp.domain.jobs.broker import RUN_EVALUATION_CHUNK, RUN_SEGMENTATION
+from worker import segmentation
 from worker.app import HARD_LIMIT_GRACE_S, app, settings
+from worker.evaluation import chunks
+from worker.process import engines
 
 
 @app.task(name=RUN_SEGMENTATION)
 def run_segmentation(segmentation_id: str) -> None:
     """Run one segmentation, if it is still to be run."""
-    own = runtime.current()
+    own = engines.current()
     with own.working():
-        pipelines.run_segmentation(own, segmentation_id)
+        segmentation.run_segmentation(own, segmentation_id)
 
 
 # One task does all kinds of chunks; their own limits, which may be shorter, are the lease's (`evaluation_work`).
@@ -21,6 +23,6 @@ def run_segmentation(segmentation_id: str) -> None:
 )
 def run_evaluation_chunk(chunk_id: str) -> None:
     """Do one chunk of an evaluation, if it is still to be done."""
-    own = runtime.current()
+    own = engines.current()
     with own.working():
-        evaluations.run_chunk(own, chunk_id)
+        chunks.run_chunk(own, chunk_id)

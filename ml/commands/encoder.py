@@ -18,7 +18,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert, check, write, and say what was changed."""
-    from ml.fresh_folder import check_is_free
+    from ml.atomic_files import check_is_free
     from ml.networks.pretrained import convert_encoder, write_encoder
 
     check_is_free(arguments.out)

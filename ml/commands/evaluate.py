@@ -24,24 +24,24 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate and say the headline; 1 where a slice could not be evaluated, with its sentence."""
     from tqdm import tqdm
 
+    from ml.atomic_files import check_is_free
     from ml.engines import load_engine
-    from ml.engines.flips import FlippedEngine
-    from ml.engines.grey import GreyEngine
+    from ml.engines.flair_only import FlairOnlyEngine
+    from ml.engines.flip_tta import FlipTtaEngine
     from ml.evaluation.cases import check_outcome, choose_cases
-    from ml.evaluation.report import Settings, headline, make_report
-    from ml.evaluation.results import write_results
     from ml.evaluation.run import evaluate_cases
-    from ml.fresh_folder import check_is_free
     from ml.metrics.intervals import DEFAULT_SEED
+    from ml.reports.folder import write_results
+    from ml.reports.json import Settings, headline, make_report
 
     check_is_free(arguments.out)
     package = find_model(arguments.model)
     cases = choose_cases(arguments.folder, arguments.patients)
     engine = load_engine(package, arguments.engine)
     if arguments.grey:
-        engine = GreyEngine(engine)
+        engine = FlairOnlyEngine(engine)
     if arguments.tta:
-        engine = FlippedEngine(engine)
+        engine = FlipTtaEngine(engine)
     engine.warm_up()
     settings = Settings(
         threshold=engine.card.threshold if arguments.threshold is None else arguments.threshold,

@@ -5,7 +5,7 @@ import math
 import os
 from pathlib import Path
 
-from ml.cards import CARD_FILE, find_package
+from ml.cards.card import CARD_FILE, find_package
 
 _SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.cards import PackageError
+from ml.cards.card import PackageError
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -20,11 +20,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict; 1 where a file could not be read, with its sentence, once all the others are done."""
     from tqdm import tqdm
 
+    from ml.atomic_files import check_is_free, fresh_folder
     from ml.engines import load_engine
-    from ml.fresh_folder import check_is_free, fresh_folder
-    from ml.prediction import find_sources, predict_sources
-    from ml.rendering import NOTICE
-    from ml.scans.sandbox import Decoder
+    from ml.prediction.run import find_sources, predict_sources
+    from ml.rendering.panels import NOTICE
+    from ml.sandbox.decoder import Decoder
 
     check_is_free(arguments.out)
     sources = find_sources(arguments.paths)

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ml.datasets.case import Case
-from ml.datasets.examination import Observation
+from ml.datasets.checking.file_checks import FileCheck
 
 Size = Literal["small", "medium", "large"]
 # Tumour pixels as a share of the slice's pixels, so that they mean the same at every resolution: below the first a
@@ -63,7 +63,7 @@ def size_of(tumor_pixels: int, total_pixels: int) -> Size | None:
     return "small" if share < SIZE_BOUNDS[0] else "medium" if share < SIZE_BOUNDS[1] else "large"
 
 
-def count_by_patient(observed: Sequence[tuple[Case, Observation]]) -> tuple[PatientCounts, ...]:
+def count_by_patient(observed: Sequence[tuple[Case, FileCheck]]) -> tuple[PatientCounts, ...]:
     """Counts of each patient, by name; every observation has a tumour count and an image size."""
     totals: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(4, dtype=np.int64))
     for case, observation in observed:
@@ -72,7 +72,7 @@ def count_by_patient(observed: Sequence[tuple[Case, Observation]]) -> tuple[Pati
     return tuple(PatientCounts(patient, *totals[patient].tolist()) for patient in sorted(totals))
 
 
-def analyze(observed: Sequence[tuple[Case, Observation]]) -> Analysis:
+def analyze(observed: Sequence[tuple[Case, FileCheck]]) -> Analysis:
     """The analysis of good cases; of none, all counts and shares are 0."""
     patients = count_by_patient(observed)
     pixels = np.array([_pixel_count(observation) for _, observation in observed], dtype=np.int64)  # (slices,)
@@ -99,6 +99,6 @@ def analyze(observed: Sequence[tuple[Case, Observation]]) -> Analysis:
     )
 
 
-def _pixel_count(observation: Observation) -> int:
+def _pixel_count(observation: FileCheck) -> int:
     height, width = observation.image_size or (0, 0)
     return height * width

@@ -1,4 +1,4 @@
-"""The zip of a data set, looked at and unpacked. Runs in a limited process of its own (`ml.datasets.unpacking`).
+"""The zip of a data set, checked and unpacked. Runs in a sandboxed process (`ml.sandbox.entries.unpack`).
 
 What is taken: images, masks and COCO annotations, under their own names below one folder. What is refused as a whole:
 members that would leave the folder, links, encryption, archives within the archive, and more than the limits, counted
@@ -13,10 +13,11 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
-IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".webp")
-ANNOTATIONS_FILE = "_annotations.coco.json"
+from ml.datasets.file_names import ANNOTATIONS_FILE, IMAGE_SUFFIXES
+
+ERROR_CODES = ("unsupported", "unreadable", "unsafe", "limit", "empty")
 NESTED_SUFFIXES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 # PKWARE's APPNOTE 4.4.4: bit 0 of a member's flags.
 _ENCRYPTED = 0x1
@@ -29,7 +30,7 @@ _RATIO_FREE_BYTES = 100_000_000
 
 
 class ArchiveError(Exception):
-    """An archive that is refused: `unsupported`, `unreadable`, `unsafe`, `limit` or `empty`, and one sentence."""
+    """An archive that is refused: one of ERROR_CODES, and one sentence."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message)
@@ -138,7 +139,7 @@ def _safe_parts(name: str) -> tuple[str, ...]:
     return parts
 
 
-def _copy(source: BinaryIO, sink: BinaryIO, most: int) -> int:
+def _copy(source: IO[bytes], sink: IO[bytes], most: int) -> int:
     """Copy and count the bytes that really come, whatever a header says. Raises ArchiveError over the limit."""
     written = 0
     while piece := source.read(_PIECE_BYTES):

@@ -15,10 +15,8 @@ from PIL import Image, ImageDraw
 
 from ml.scans import Limits, ScanError, read_scan
 
-IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".webp")
-MASK_SUFFIXES = (".tif", ".tiff", ".png")
 LIMITS = Limits()
-# Of one process that examines files, and of one case in it: as for an upload (ml.scans.sandbox), for two files.
+# Of a sandboxed process that reads cases, and of one case in it: as for an upload (ml.sandbox.decoder), but two files.
 MEMORY_BYTES = 2**30
 TIMEOUT_S = 20.0
 DAMAGED = "The file is damaged or of a variant that is not read; export it again or remove it."

@@ -4,29 +4,22 @@
 same sentences.
 """
 
-import contextlib
-import json
 import logging
-import signal
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from ml.datasets.case import DAMAGED, LIMITS, MEMORY_BYTES, TIMEOUT_S, Case
 from ml.datasets.loading import LoadedCase
-from ml.scans.decode_child import ChildOptions, make_options
-from ml.scans.server_process import ServerProcess
+from ml.sandbox.child import ChildLimits
+from ml.sandbox.launcher import ChildDied, Conversation, Sandbox
 
 logger = logging.getLogger(__name__)
 
-ENTRY = "ml.datasets.case_reader_child:run_chunk"
-_MAX_HEADER_BYTES = 64 * 1024
-# Beyond the child's own alarm, after which the socket is given up.
-_GRACE_S = 10.0
+_ENTRY = "ml.sandbox.entries.read_cases"
 
 
 @dataclass(frozen=True)
@@ -47,53 +40,34 @@ class Digests:
 
 
 class CaseReader:
-    """Owns the server that forks the children; one for each process that evaluates. Not thread-safe.
+    """Owns the server that forks the children; one for each process that evaluates.
 
     chunk_timeout_s: how long one child may live, the work between its cases included.
     """
 
     def __init__(self, chunk_timeout_s: float) -> None:
-        options = make_options(LIMITS, MEMORY_BYTES, chunk_timeout_s, reader="")
-        self._options = ChildOptions(options.limits, options.memory_bytes, options.timeout_s, options.reader, ENTRY)
-        self._process: ServerProcess | None = None
+        limits = ChildLimits(MEMORY_BYTES, file_bytes=0, request_s=TIMEOUT_S, life_s=chunk_timeout_s)
+        self._sandbox = Sandbox(_ENTRY, limits)
 
     @contextmanager
     def chunk(self) -> Iterator["ChunkReader"]:
-        """A reader whose child sees the cases of this block alone."""
-        reader = ChunkReader(self)
-        try:
-            yield reader
-        finally:
-            reader.close()
-
-    def connect(self) -> socket.socket:
-        """A socket to a new child. Raises OSError where no process is to be had."""
-        if self._process is None or self._process.has_ended():
-            if self._process is not None:
-                self._process.stop()
-            self._process = ServerProcess(self._options)
-        return self._process.open_connection(TIMEOUT_S + _GRACE_S)
+        """A reader whose child sees the cases of this block alone. Not thread-safe."""
+        with closing(Conversation(self._sandbox)) as conversation:
+            yield ChunkReader(conversation)
 
     def close(self) -> None:
         """End the server and its children."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
+        self._sandbox.close()
 
 
 class ChunkReader:
     """Reads the cases of one chunk; a case that ends the child is named, and a new child reads the rest."""
 
-    def __init__(self, owner: CaseReader) -> None:
-        self._owner = owner
-        self._socket: socket.socket | None = None
-        self._stream: BinaryIO | None = None
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
 
     def read(self, case: Case, digests: Digests) -> LoadedCase | UnreadCase:
         """One case's arrays, or why there are none. Raises OSError where no child can be started."""
-        if self._socket is None:
-            self._socket = self._owner.connect()
-            self._stream = self._socket.makefile("rb")
         request = {
             "patient": case.patient,
             "image": str(case.image),
@@ -103,56 +77,32 @@ class ChunkReader:
             "image_sha256": digests.image_sha256,
             "mask_sha256": digests.mask_sha256,
         }
-        header: dict[str, Any] = {}
         try:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                self._socket.sendall(json.dumps(request).encode() + b"\n")
-            header = self._receive_header()
-            if isinstance(header.get("code"), str) and isinstance(header.get("message"), str):
-                return UnreadCase(case, header["code"][:40], header["message"][:2000])
-            return self._receive_arrays(case, header)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            # A child that died, hangs, or was taken over by its file and says anything.
-            logger.warning("a child that read a case gave no answer: %s, %s", type(error).__name__, header.get("exit"))
-            self.close()
-            return self._explain_death(case, header)
-
-    def close(self) -> None:
-        """Let the child end."""
-        for item in (self._stream, self._socket):
-            if item is not None:
-                with contextlib.suppress(OSError):
-                    item.close()
-        self._socket = self._stream = None
-
-    def _receive_header(self) -> dict[str, Any]:
-        header = json.loads(self._stream.readline(_MAX_HEADER_BYTES))
-        if not isinstance(header, dict):
-            raise ValueError("no header")
-        return header
-
-    def _receive_arrays(self, case: Case, header: dict[str, Any]) -> LoadedCase:
-        """The arrays that a header announces. Raises ValueError, KeyError or TypeError where it makes no sense."""
-        height, width, has_truth = int(header["height"]), int(header["width"]), bool(header["has_truth"])
-        if min(height, width) < 1 or height * width > LIMITS.max_pixels_per_slice or has_truth != case.has_truth:
-            raise ValueError("not the size of a slice")
-        pixels = np.frombuffer(self._receive(height * width * 3), dtype=np.uint8).reshape(height, width, 3)
-        if not has_truth:
-            return LoadedCase(case, pixels, None)
-        bits = np.frombuffer(self._receive((height * width + 7) // 8), dtype=np.uint8)
-        return LoadedCase(case, pixels, np.unpackbits(bits, count=height * width).reshape(height, width).view(bool))
-
-    def _receive(self, size: int) -> bytes:
-        data = self._stream.read(size)
-        if len(data) != size:
-            raise ValueError("cut off")
-        return data
-
-    def _explain_death(self, case: Case, header: dict[str, Any]) -> UnreadCase:
-        if header.get("exit") == -signal.SIGALRM:
-            reason = f"Reading takes longer than the limit of {TIMEOUT_S:g} s."
-        else:
-            reason = DAMAGED
+            answer = self._conversation.ask(request)
+            if isinstance(answer.get("code"), str) and isinstance(answer.get("message"), str):
+                return UnreadCase(case, answer["code"][:40], answer["message"][:2000])
+            return self._receive_arrays(case, answer)
+        except ChildDied as death:
+            logger.warning("a child that read a case gave no answer: %s", death)
+            is_timeout = death.is_timeout
+        except (ValueError, KeyError, TypeError):  # a child that was taken over by its file may say anything
+            logger.warning("a child that read a case gave a wrong answer")
+            is_timeout = False
+        self._conversation.close()
+        reason = f"Reading takes longer than the limit of {TIMEOUT_S:g} s." if is_timeout else DAMAGED
         return UnreadCase(
             case, "unreadable", f"{case.patient}/{case.image.name} cannot be read ({reason}); replace or remove it."
         )
+
+    def _receive_arrays(self, case: Case, answer: dict[str, Any]) -> LoadedCase:
+        """The arrays that an answer announces. Raises ValueError, KeyError or TypeError where it makes no sense."""
+        height, width, has_truth = int(answer["height"]), int(answer["width"]), bool(answer["has_truth"])
+        if min(height, width) < 1 or height * width > LIMITS.max_pixels_per_slice or has_truth != case.has_truth:
+            raise ValueError("not the size of a slice")
+        pixels = np.frombuffer(self._conversation.receive(height * width * 3), dtype=np.uint8)
+        pixels = pixels.reshape(height, width, 3)  # (H * W * 3,) -> (H, W, 3)
+        if not has_truth:
+            return LoadedCase(case, pixels, None)
+        bits = np.frombuffer(self._conversation.receive((height * width + 7) // 8), dtype=np.uint8)
+        truth = np.unpackbits(bits, count=height * width).reshape(height, width).view(bool)  # (bytes,) -> (H, W)
+        return LoadedCase(case, pixels, truth)

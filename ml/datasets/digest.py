@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ml.datasets.case import Case, DatasetError
-from ml.datasets.examination import Observation
+from ml.datasets.checking.file_checks import FileCheck
+from ml.digests import sha256_of
 
 
-def digest_of(folder: Path, cases: Sequence[Case], observations: Sequence[Observation] | None = None) -> str:
+def digest_of(folder: Path, cases: Sequence[Case], observations: Sequence[FileCheck] | None = None) -> str:
     """Hexadecimal digest of the cases. observations: of the same cases, to spare reading the files again.
 
     Raises DatasetError where a file cannot be read.
     """
     digest = hashlib.sha256()
-    known = observations or [Observation()] * len(cases)
+    known = observations or [FileCheck()] * len(cases)
     for case, observation in sorted(zip(cases, known, strict=True), key=lambda pair: pair[0].image):
         _add(digest, folder, case.image, observation.image_sha256)
         if case.mask is not None:
@@ -32,8 +33,7 @@ def digest_of(folder: Path, cases: Sequence[Case], observations: Sequence[Observ
 def _add(digest: "hashlib._Hash", folder: Path, path: Path, sha256: str | None) -> None:
     try:
         if sha256 is None:
-            with path.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = sha256_of(path)
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error.strerror}); replace or remove it.") from error
     digest.update(f"{path.relative_to(folder).as_posix()}\n{sha256}\n".encode(errors="surrogateescape"))

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from ml.cards import INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, WEIGHTS_FILE, Card, load_card
+from ml.cards.card import INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, WEIGHTS_FILE, Card, load_card
 
 Kind = Literal["auto", "torch", "openvino"]
 KINDS: tuple[Kind, ...] = ("auto", "torch", "openvino")
@@ -23,15 +23,17 @@ class EngineError(Exception):
 
 @dataclass(frozen=True)
 class Inference:
-    """What a model says of N slices.
+    """A model's answer for N slices.
 
-    q: round(255 p), uint8 (N, H, W), in the slices' grid. features: float32 (N, D), what the input check looks at; None
-    where the package was made without. is_unlike: bool (N,), slices unlike the training data; None without the check.
+    q: round(255 p), uint8 (N, H, W), in the slices' own grid.
+    features: float32 (N, D), the encoder's pooled features that the out-of-distribution check compares; None where the
+    package was made without them.
+    is_out_of_distribution: bool (N,), slices unlike the training data; None where the package has no check.
     """
 
     q: np.ndarray
     features: np.ndarray | None = None
-    is_unlike: np.ndarray | None = None
+    is_out_of_distribution: np.ndarray | None = None
 
 
 class Engine(Protocol):

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from ml.cards import FAMILIARITY_FILE, Card
+from ml.cards.card import OOD_FILE, Card
 from ml.engines import EngineError, Inference
 from ml.engines.crops import Crop, find_crop
-from ml.familiarity import Familiarity, is_plain
+from ml.ood.detector import OodDetector, is_plain
 from ml.preprocessing import normalize, place_on_grid, to_scan_grid
 
 # Slices of a long stack that are brought to the model's grid together, and sorted by the sizes of their crops.
@@ -26,10 +26,10 @@ Run = Callable[[Iterator[tuple[Crop, np.ndarray]]], Iterable[Answer]]
 class SliceInference:
     """A network between the two grids of a card, and the package's input check."""
 
-    def __init__(self, card: Card, run: Run, familiarity: Familiarity | None) -> None:
+    def __init__(self, card: Card, run: Run, detector: OodDetector | None) -> None:
         self._card = card
         self._run = run
-        self._familiarity = familiarity
+        self._detector = detector
         # Features of black crops by their size, computed once for each.
         self._black: dict[tuple[int, int], np.ndarray | None] = {}
 
@@ -38,7 +38,7 @@ class SliceInference:
         for size in (self._card.input.size, *self._card.crops):
             features = self._features_of_black(size)
             if features is not None:
-                self._is_unlike(features[None], np.array([True]))
+                self._is_out_of_distribution(features[None], np.array([True]))
 
     def infer(self, pixels: np.ndarray) -> Inference:
         """pixels: uint8 (N, H, W, 3). A slice of one colour is answered without the network: it shows nothing.
@@ -59,7 +59,7 @@ class SliceInference:
                 if found is not None:
                     features = np.empty((count, len(found)), np.float32) if features is None else features
                     features[index] = found
-        return Inference(q, features, self._is_unlike(features, is_blank))
+        return Inference(q, features, self._is_out_of_distribution(features, is_blank))
 
     def _answers(self, pixels: np.ndarray, indices: np.ndarray) -> tuple[list[int], Iterator[Answer]]:
         """The slices in the order in which they are answered, and answers for the whole grid."""
@@ -103,13 +103,13 @@ class SliceInference:
             ((_, self._black[size]),) = self._run(iter([(Crop(0, 0, *size), black)]))
         return self._black[size]
 
-    def _is_unlike(self, features: np.ndarray | None, is_blank: np.ndarray) -> np.ndarray | None:
+    def _is_out_of_distribution(self, features: np.ndarray | None, is_blank: np.ndarray) -> np.ndarray | None:
         """bool (N,): what the input check says; None where the package has none."""
-        if self._familiarity is None or features is None:
+        if self._detector is None or features is None:
             return None
-        if features.shape[1] != self._familiarity.feature_count:
+        if features.shape[1] != self._detector.feature_count:
             raise EngineError(
-                f"The model {self._card.name} has {features.shape[1]} features and {FAMILIARITY_FILE}"
-                f" {self._familiarity.feature_count}; make the package again with `python -m ml package --calibrate`."
+                f"The model {self._card.name} has {features.shape[1]} features and {OOD_FILE}"
+                f" {self._detector.feature_count}; make the package again with `python -m ml package --calibrate`."
             )
-        return self._familiarity.is_unlike(features) | is_blank
+        return self._detector.is_out_of_distribution(features) | is_blank

@@ -20,12 +20,20 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
-from ml.cards import FAMILIARITY_FILE, INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, Card, CardError, load_card, verify_files
+from ml.cards.card import (
+    INT8_GRAPH_FILE,
+    INT8_WEIGHTS_FILE,
+    OOD_FILE,
+    Card,
+    CardError,
+    load_card,
+    verify_files,
+)
 from ml.engines import Inference
 from ml.engines.cropped_graph import crop_graph, find_border, outputs_at, places
 from ml.engines.crops import Crop
 from ml.engines.inference import Answer, SliceInference
-from ml.familiarity import Familiarity, load_familiarity
+from ml.ood.detector import OodDetector, load_detector
 from ml.preprocessing import normalize
 
 # Slices side by side at most: the maps of two of them, for five sizes, took 400 MB.
@@ -64,8 +72,8 @@ class OpenVinoEngine:
         verify_files(package, self.card, (INT8_GRAPH_FILE, INT8_WEIGHTS_FILE))
         self._cache_directory = cache_directory
         self._model = openvino_core().read_model(package / INT8_GRAPH_FILE, package / INT8_WEIGHTS_FILE)
-        familiarity = load_familiarity(package, self.card)
-        _check_shapes(self._model, self.card, familiarity)
+        detector = load_detector(package, self.card)
+        _check_shapes(self._model, self.card, detector)
         self._has_features = len(self._model.outputs) > 1
         # Crops need a black slice's coarse maps: then the graph for the whole grid has them as outputs as well.
         self._border = find_border(self._model, self.card.input.size) if self.card.crops else None
@@ -73,7 +81,7 @@ class OpenVinoEngine:
         self._streams = min(threads or len(os.sched_getaffinity(0)), _MOST_STREAMS)
         self._compiled: dict[tuple[tuple[int, int], int], ov.CompiledModel] = {}
         self._requests: dict[tuple[tuple[int, int], int], tuple[ov.InferRequest, ...]] = {}
-        self._inference = SliceInference(self.card, self._run, familiarity)
+        self._inference = SliceInference(self.card, self._run, detector)
 
     def warm_up(self) -> None:
         """Compile each size of input, or read it from the cache, and run it once."""
@@ -165,7 +173,7 @@ def _feature_count(model: ov.Model) -> int | None:
     return int(model.output(1).shape[1]) if len(model.outputs) > 1 else None
 
 
-def _check_shapes(model: ov.Model, card: Card, familiarity: Familiarity | None) -> None:
+def _check_shapes(model: ov.Model, card: Card, detector: OodDetector | None) -> None:
     """Raises CardError unless the model has the card's one static input shape, one map of logits, its features."""
     expected_input = [1, card.architecture.in_channels, *card.input.size]
     expected_output = [1, 1, *card.input.size]
@@ -175,8 +183,8 @@ def _check_shapes(model: ov.Model, card: Card, familiarity: Familiarity | None) 
             f"{INT8_GRAPH_FILE} of {card.name} maps {input_shape} to {output_shape}; static {expected_input} to"
             f" {expected_output} is needed: make the package again with `python -m ml package --calibrate`."
         )
-    if familiarity is not None and _feature_count(model) != familiarity.feature_count:
+    if detector is not None and _feature_count(model) != detector.feature_count:
         raise CardError(
-            f"{INT8_GRAPH_FILE} of {card.name} has {_feature_count(model) or 'no'} features and {FAMILIARITY_FILE}"
-            f" {familiarity.feature_count}; make the package again with `python -m ml package --calibrate`."
+            f"{INT8_GRAPH_FILE} of {card.name} has {_feature_count(model) or 'no'} features and {OOD_FILE}"
+            f" {detector.feature_count}; make the package again with `python -m ml package --calibrate`."
         )

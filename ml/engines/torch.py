@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from ml.cards import WEIGHTS_FILE, Card, load_card, verify_files
+from ml.cards.card import WEIGHTS_FILE, Card, load_card, verify_files
 from ml.engines import Inference
 from ml.engines.crops import Crop
 from ml.engines.inference import Answer, SliceInference
-from ml.familiarity import Familiarity, load_familiarity
 from ml.networks import build_network, load_weights, read_checkpoint
 from ml.networks.serving import ServedNetwork
+from ml.ood.detector import OodDetector, load_detector
 
 # Slices in one pass. A GPU wants many; on a CPU one at a time is as fast and needs less memory.
 _BATCH = {"cpu": 1, "cuda": 16}
@@ -37,7 +37,7 @@ class TorchEngine:
         card: Card,
         device: str | None = None,
         threads: int | None = None,
-        familiarity: Familiarity | None = None,
+        detector: OodDetector | None = None,
         is_half: bool = False,
     ) -> None:
         """`device`: "cpu" or "cuda", None for CUDA where there is one. `threads` holds for the whole process.
@@ -57,7 +57,7 @@ class TorchEngine:
         network = network.to(device=self._device, dtype=self._precision, memory_format=self._layout)
         self._network = ServedNetwork(network).eval()
         # Whole slices: the reference knows of no crops.
-        self._inference = SliceInference(replace(card, crops=()), self._run, familiarity)
+        self._inference = SliceInference(replace(card, crops=()), self._run, detector)
 
     @classmethod
     def from_package(cls, package: Path, device: str | None = None, threads: int | None = None) -> "TorchEngine":
@@ -69,7 +69,7 @@ class TorchEngine:
         verify_files(package, card, (WEIGHTS_FILE,))
         network = load_weights(build_network(card.architecture), load_file(package / WEIGHTS_FILE))
         device = device or default_device()
-        return cls(network, card, device, threads, load_familiarity(package, card), may_be_half(card, device))
+        return cls(network, card, device, threads, load_detector(package, card), may_be_half(card, device))
 
     @classmethod
     def from_checkpoint(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ml.cards import Card
+from ml.cards.card import Card
 from ml.engines import Engine, Inference
 
 

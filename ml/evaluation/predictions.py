@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ml.evaluation.page import fill_template
-from ml.evaluation.report import Subject
 from ml.evaluation.scoring import Failure, Prediction, Score
-from ml.evaluation.tables import write_predicted_patients, write_slices
-from ml.rendering import NOTICE
+from ml.rendering.panels import NOTICE
+from ml.reports.csv import write_predicted_patients, write_slices
+from ml.reports.html import fill_template
+from ml.reports.json import Subject
 
 
 @dataclass(frozen=True)

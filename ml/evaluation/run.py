@@ -39,16 +39,16 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Judged:
+class CaseResult:
     """One case's result and the arrays behind it, None where there are none. q: uint8 (H, W); truth: bool (H, W).
 
-    is_unlike: what the input check says of the slice, None without a check.
+    is_out_of_distribution: what the input check says of the slice, None without a check.
     """
 
     result: Score | Prediction | Failure
     q: np.ndarray | None = None
     truth: np.ndarray | None = None
-    is_unlike: bool | None = None
+    is_out_of_distribution: bool | None = None
 
 
 def evaluate_cases(
@@ -65,7 +65,7 @@ def evaluate_cases(
     """
     started = time.perf_counter()
     results: list[Score | Failure] = []
-    for judged in judge_cases(engine, cases, threshold, chunk=chunk):
+    for judged in score_cases(engine, cases, threshold, chunk=chunk):
         results.extend(item.result for item in judged if not isinstance(item.result, Prediction))
         report_progress(len(results))
     return Outcome(tuple(results), time.perf_counter() - started)
@@ -79,9 +79,9 @@ def read_case(case: Case) -> LoadedCase | Failure:
         return Failure(case, str(error))
 
 
-def judge_cases(
+def score_cases(
     engine: Engine, cases: Sequence[Case], threshold: float, *, chunk: int = CHUNK, read: Read = read_case
-) -> Iterator[list[Judged]]:
+) -> Iterator[list[CaseResult]]:
     """The cases in order, `chunk` at a time, as soon as each chunk is compared. Raises EngineError.
 
     One thread reads, one compares, the caller's runs the engine, which lets the others go on meanwhile. A slice's
@@ -89,7 +89,7 @@ def judge_cases(
     """
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as scorer:
         chunks = [cases[start : start + chunk] for start in range(0, len(cases), chunk)]
-        before: list[Future[list[Judged]]] = []
+        before: list[Future[list[CaseResult]]] = []
         for loaded in _read_ahead(reader, chunks, read):
             scored = []
             for group in _groups_of_one_size(loaded):
@@ -107,7 +107,7 @@ def judge_cases(
             yield _gathered(before)
 
 
-def _gathered(groups: list[Future[list[Judged]]]) -> list[Judged]:
+def _gathered(groups: list[Future[list[CaseResult]]]) -> list[CaseResult]:
     return [item for group in groups for item in group.result()]
 
 
@@ -140,19 +140,22 @@ def _groups_of_one_size(loaded: list[LoadedCase | Failure]) -> list[list]:
     return groups
 
 
-def _keep_failures(group: list[Failure]) -> list[Judged]:
-    return [Judged(failure) for failure in group]
+def _keep_failures(group: list[Failure]) -> list[CaseResult]:
+    return [CaseResult(failure) for failure in group]
 
 
 def _judge_group(
     engine: Engine, group: list[LoadedCase], found: Inference, threshold: float, seconds: float
-) -> list[Judged]:
+) -> list[CaseResult]:
     masks = mask_of(found.q, engine.card, threshold)
-    unlike = [None] * len(group) if found.is_unlike is None else found.is_unlike.tolist()
+    flags = found.is_out_of_distribution
+    unlike = [None] * len(group) if flags is None else flags.tolist()
     return [_judge(item, *rest, seconds) for item, *rest in zip(group, found.q, masks, unlike, strict=True)]
 
 
-def _judge(item: LoadedCase, q: np.ndarray, mask: np.ndarray, is_unlike: bool | None, seconds: float) -> Judged:
+def _judge(
+    item: LoadedCase, q: np.ndarray, mask: np.ndarray, is_out_of_distribution: bool | None, seconds: float
+) -> CaseResult:
     if item.truth is None:
-        return Judged(predict_slice(item.case, q, mask, seconds), q, is_unlike=is_unlike)
-    return Judged(score_slice(item.case, item.truth, q, mask, seconds), q, item.truth, is_unlike)
+        return CaseResult(predict_slice(item.case, q, mask, seconds), q, is_out_of_distribution=is_out_of_distribution)
+    return CaseResult(score_slice(item.case, item.truth, q, mask, seconds), q, item.truth, is_out_of_distribution)

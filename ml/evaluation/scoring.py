@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ml.cards import Card
+from ml.cards.card import Card
 from ml.datasets import Case
 from ml.masks import min_pixels_on_grid, tumor_mask
 from ml.metrics.calibration import count_levels, pack_levels

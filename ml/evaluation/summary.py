@@ -40,7 +40,7 @@ class PatientFigures:
 
 
 @dataclass(frozen=True)
-class Figure:
+class MetricEstimate:
     """One number of the summary. value: None where nothing defines it; ci95: over patients, None under two of them."""
 
     name: str
@@ -58,7 +58,7 @@ def patients_of(outcome: Outcome) -> tuple[PatientFigures, ...]:
     return tuple(_patient(name, scores[name], failed[name]) for name in sorted(scores.keys() | failed.keys()))
 
 
-def figures_of(scores: Sequence[Score], seed: int) -> tuple[Figure, ...]:
+def figures_of(scores: Sequence[Score], seed: int) -> tuple[MetricEstimate, ...]:
     """All figures with their intervals. scores: at least one."""
     return _Aggregation(scores, seed).figures()
 
@@ -109,7 +109,7 @@ class _Aggregation:
         self._draws = draw_patients(len(names), seed)
         self._levels = add_levels(score.levels for score in scores)
 
-    def figures(self) -> tuple[Figure, ...]:
+    def figures(self) -> tuple[MetricEstimate, ...]:
         def of_slice(figure: Callable[[Counts], float | None]) -> list[float | None]:
             return [figure(score.counts) if score.counts.truth else None for score in self._scores]
 
@@ -145,36 +145,36 @@ class _Aggregation:
         size = len(self._pooled)
         return tuple(np.bincount(self._owners, weights=row, minlength=size) for row in (numbers, defined))
 
-    def _mean(self, name: str, values: list[float | None], aggregation: str) -> Figure:
+    def _mean(self, name: str, values: list[float | None], aggregation: str) -> MetricEstimate:
         return self._ratio(name, *self._sum(values), aggregation)
 
-    def _patient_mean(self, name: str, values: list[float | None], aggregation: str) -> Figure:
+    def _patient_mean(self, name: str, values: list[float | None], aggregation: str) -> MetricEstimate:
         defined = np.array([value is not None for value in values], dtype=np.float64)
         return self._ratio(name, np.array([value or 0.0 for value in values]), defined, aggregation)
 
-    def _pixels(self, name: str, parts: Callable[[Counts], tuple[int, int]]) -> Figure:
+    def _pixels(self, name: str, parts: Callable[[Counts], tuple[int, int]]) -> MetricEstimate:
         sums, counts = np.array([parts(pooled) for pooled in self._pooled], dtype=np.float64).T
         return self._ratio(name, sums, counts, f"pixels pooled over {_ALL}")
 
-    def _ratio(self, name: str, sums: np.ndarray, counts: np.ndarray, aggregation: str) -> Figure:
+    def _ratio(self, name: str, sums: np.ndarray, counts: np.ndarray, aggregation: str) -> MetricEstimate:
         value = float(sums.sum() / counts.sum()) if counts.sum() else None
-        return Figure(name, value, mean_interval(sums, counts, self._draws), aggregation)
+        return MetricEstimate(name, value, mean_interval(sums, counts, self._draws), aggregation)
 
-    def _median(self, name: str, values: list[float | None], aggregation: str) -> Figure:
+    def _median(self, name: str, values: list[float | None], aggregation: str) -> MetricEstimate:
         groups: list[list[float]] = [[] for _ in self._pooled]
         for owner, value in zip(self._owners, values, strict=True):
             groups[owner].extend([] if value is None else [value])
         return self._median_of(name, groups, aggregation)
 
-    def _patient_median(self, name: str, values: list[float | None], aggregation: str) -> Figure:
+    def _patient_median(self, name: str, values: list[float | None], aggregation: str) -> MetricEstimate:
         return self._median_of(name, [[] if value is None else [value] for value in values], aggregation)
 
-    def _median_of(self, name: str, groups: list[list[float]], aggregation: str) -> Figure:
+    def _median_of(self, name: str, groups: list[list[float]], aggregation: str) -> MetricEstimate:
         everything = [value for group in groups for value in group]
         interval = median_interval([np.array(group) for group in groups], self._draws)
-        return Figure(name, float(np.median(everything)) if everything else None, interval, aggregation)
+        return MetricEstimate(name, float(np.median(everything)) if everything else None, interval, aggregation)
 
-    def _auc(self) -> Figure:
+    def _auc(self) -> MetricEstimate:
         levels = np.zeros((2, len(self._pooled), 256))  # tumour-free and tumour; patient; 8-bit level of the maximum
         for owner, score in zip(self._owners, self._scores, strict=True):
             levels[int(score.counts.truth > 0), owner, round(score.max_probability * 255)] += 1
@@ -182,8 +182,8 @@ class _Aggregation:
         several = len(self._pooled) > 1
         interval = interval_of(auc_of_levels(self._draws @ levels[1], self._draws @ levels[0])) if several else None
         aggregation = f"slice verdict by max_probability; {_ALL}"
-        return Figure("slice_auc", None if np.isnan(area) else area, interval, aggregation)
+        return MetricEstimate("slice_auc", None if np.isnan(area) else area, interval, aggregation)
 
-    def _ece(self, name: str, lowest_level: int, aggregation: str) -> Figure:
+    def _ece(self, name: str, lowest_level: int, aggregation: str) -> MetricEstimate:
         # No interval: the error of a resample is biased upwards, as every bin's noise counts as error.
-        return Figure(name, calibrate(self._levels, lowest_level).ece, None, aggregation)
+        return MetricEstimate(name, calibrate(self._levels, lowest_level).ece, None, aggregation)

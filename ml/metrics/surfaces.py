@@ -9,7 +9,7 @@ from math import hypot
 import numpy as np
 from scipy.spatial import KDTree
 
-from ml.rendering import outline
+from ml.rendering.panels import outline
 
 # About the distance at which two experts' outlines of this data set differ; stated beside every surface Dice.
 TOLERANCE_PIXELS = 2.0

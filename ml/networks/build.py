@@ -8,7 +8,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 from torch import nn
 
-from ml.cards import Architecture
+from ml.cards.card import Architecture
 from ml.networks.checkpoints import CheckpointError
 from ml.networks.pretrained import load_encoder
 from ml.networks.scratch import ScratchUnet

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ml.cards import PackageError
+from ml.cards.card import PackageError
 
 
 class CheckpointError(PackageError):

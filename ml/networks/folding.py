@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ml.cards import Architecture
+from ml.cards.card import Architecture
 from ml.networks.build import build_network
 from ml.networks.checkpoints import load_weights
 

@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from ml.cards import Card, PackageError
+from ml.cards.card import Card, PackageError
 from ml.datasets import Case
 from ml.engines.crops import sizes_of_crops
-from ml.engines.flips import FlippedEngine
-from ml.engines.grey import GreyEngine
+from ml.engines.flair_only import FlairOnlyEngine
+from ml.engines.flip_tta import FlipTtaEngine
 from ml.engines.openvino import OpenVinoEngine
 from ml.engines.torch import HALF, TorchEngine, default_device
-from ml.familiarity import load_familiarity, save_familiarity
-from ml.packaging.familiarity_fit import fit
-from ml.packaging.figures import HEADLINE_NAMES, VARIANT_NAMES, measure_model
+from ml.ood.detector import load_detector, save_detector
+from ml.packaging.card_metrics import HEADLINE_NAMES, VARIANT_NAMES, measure_model
+from ml.packaging.ood_fit import fit
+from ml.packaging.package_writer import write_card
 from ml.packaging.parity import compare_engines
 from ml.packaging.quantization import Calibration
-from ml.packaging.writing import write_card
 
 logger = logging.getLogger(__name__)
 
@@ -93,14 +93,14 @@ def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, cal
         parity = compare_engines(OpenVinoEngine(folder), reference, compared)
         logger.info("%s: %s", parity, "they are served" if parity.is_close else "whole slices are served")
         card = cropped if parity.is_close else replace(card, crops=())
-    card = _add_familiarity(folder, write_card(folder, card), split, calibration)
+    card = _add_detector(folder, write_card(folder, card), split, calibration)
     logger.info("Comparing int8 with torch fp32 on %d slices", len(compared))
-    statistics = load_familiarity(folder, card)
-    reference = TorchEngine(network, card, device="cpu", familiarity=statistics)
+    detector = load_detector(folder, card)
+    reference = TorchEngine(network, card, device="cpu", detector=detector)
     parity = {"int8": compare_engines(OpenVinoEngine(folder), reference, compared)}
     if default_device() == "cuda":
         logger.info("Comparing half precision on the GPU with torch fp32 on %d slices", len(compared))
-        half = TorchEngine(network, card, device="cuda", familiarity=statistics, is_half=True)
+        half = TorchEngine(network, card, device="cuda", detector=detector, is_half=True)
         parity[HALF] = compare_engines(half, reference, compared)
     return write_card(folder, replace(card, parity=parity))
 
@@ -115,8 +115,8 @@ def add_figures(folder: Path, card: Card, network: nn.Module, cases: Sequence[Ca
         reference = TorchEngine(network, card, device="cpu")
         metrics += measure_model(served, test, words)
         metrics += measure_model(reference, test, words, HEADLINE_NAMES)
-        metrics += measure_model(FlippedEngine(served), test, words, VARIANT_NAMES, "mean of four flips")
-        metrics += measure_model(GreyEngine(served), test, words, VARIANT_NAMES, "grey: FLAIR alone")
+        metrics += measure_model(FlipTtaEngine(served), test, words, VARIANT_NAMES, "mean of four flips")
+        metrics += measure_model(FlairOnlyEngine(served), test, words, VARIANT_NAMES, "grey: FLAIR alone")
     validation = cases_of(cases, card.training.validation_patients or ())
     if card.temperature is not None:  # else it is not known what they were used for
         metrics += measure_model(served, validation, "validation (it chose epoch, temperature and mask rule)")
@@ -133,12 +133,12 @@ def check_is_whole(cases: Sequence[Case], patients: Sequence[str]) -> None:
         )
 
 
-def _add_familiarity(folder: Path, card: Card, split: Split, calibration: Calibration) -> Card:
+def _add_detector(folder: Path, card: Card, split: Split, calibration: Calibration) -> Card:
     """The statistics of the input check; the package goes without where there are too few slices for any."""
     logger.info("Fitting the input check")
     fitted = fit(OpenVinoEngine(folder), split.calibration, split.parity, calibration.seed, calibration.other_images)
     if fitted is None:
         return card
-    familiarity, facts = fitted
-    save_familiarity(familiarity, folder)
+    detector, facts = fitted
+    save_detector(detector, folder)
     return write_card(folder, replace(card, familiarity=facts))

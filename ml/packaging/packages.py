@@ -13,7 +13,7 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import nn
 
-from ml.cards import (
+from ml.cards.card import (
     INT8_GRAPH_FILE,
     INT8_WEIGHTS_FILE,
     WEIGHTS_FILE,
@@ -26,12 +26,12 @@ from ml.cards import (
 from ml.datasets import Case, list_cases
 from ml.engines.torch import TorchEngine
 from ml.networks import build_network, load_weights, read_checkpoint
-from ml.packaging.facts import MASK_RULE, card_of_facts, read_facts
+from ml.packaging.card_facts import MASK_RULE, card_of_facts, read_facts
 from ml.packaging.mask_rule import choose_mask_rule
 from ml.packaging.measuring import add_figures, cases_of, check_is_whole, measure_int8, split_of
+from ml.packaging.package_writer import staged, write_card, write_weights
 from ml.packaging.quantization import Calibration, choose_slices, write_int8
 from ml.packaging.temperature import count_logits, describe_scaling, fit_temperature, scale_head
-from ml.packaging.writing import staged, write_card, write_weights
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ml.cards import Parity
+from ml.cards.card import Parity
 from ml.datasets import Case
 from ml.engines import Engine
 from ml.masks import min_pixels_on_grid, tumor_mask
@@ -29,8 +29,8 @@ def compare_engines(served: Engine, reference: Engine, cases: Sequence[Case]) ->
         smallest = min_pixels_on_grid(card.min_tumor_pixels, card.input.size, *truth.shape)
         found = [engine.infer(pixels[None]) for engine in (served, reference)]
         masks = [tumor_mask(item.q, card.threshold, smallest)[0] for item in found]
-        if found[0].is_unlike is not None and found[1].is_unlike is not None:
-            equal_warnings.append(bool(found[0].is_unlike[0] == found[1].is_unlike[0]))
+        if found[0].is_out_of_distribution is not None and found[1].is_out_of_distribution is not None:
+            equal_warnings.append(bool(found[0].is_out_of_distribution[0] == found[1].is_out_of_distribution[0]))
         equal += _is_same_among_others(served, pixels, found[0].q) and masks[0].any() == masks[1].any()
         sums = np.array([[(mask & truth).sum(), mask.sum(), truth.sum()] for mask in masks])  # (2, 3)
         counts[case.patient] += sums

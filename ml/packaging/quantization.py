@@ -11,11 +11,11 @@ import torch
 from openvino import opset13 as operations
 from torch import nn
 
-from ml.cards import INT8_GRAPH_FILE, InputConvention
+from ml.cards.card import INT8_GRAPH_FILE, InputConvention
 from ml.datasets import Case
 from ml.networks.serving import ServedNetwork
-from ml.non_brains import COUNT
 from ml.preprocessing import to_model_grid
+from ml.synthetic.negatives import COUNT
 
 OUTPUTS = ("logits", "features")
 

@@ -13,7 +13,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import nn
 
-from ml.cards import InputConvention, TemperatureScaling
+from ml.cards.card import InputConvention, TemperatureScaling
 from ml.datasets import Case
 from ml.evaluation.summary import DOUBT_LEVEL
 from ml.metrics.calibration import LEVELS, calibrate

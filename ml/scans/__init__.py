@@ -1,15 +1,15 @@
 """Files to scans: the only place where bytes of strangers are parsed.
 
-`read_scan` belongs inside the sandbox (`ml.scans.sandbox.Decoder`); nothing else may call it. Importing this package
+`read_scan` belongs inside the sandbox (`ml.sandbox.decoder.Decoder`); nothing else may call it. Importing this package
 loads neither numpy nor a reader, so that a web process stays small. No torch and no SciPy in here.
 
-A new format is one file with a `read(path, limits) -> Scan` and one line in `ml.scans.signatures.FORMATS`.
+A new format is one file with a `read(path, limits) -> Scan` and one line in `ml.scans.formats.FORMATS`.
 """
 
 from pathlib import Path
 
+from ml.scans.formats import find_reader
 from ml.scans.scan import WARNINGS, Limits, Scan, ScanError
-from ml.scans.signatures import find_reader
 
 __all__ = ["WARNINGS", "Limits", "Scan", "ScanError", "read_scan"]
 

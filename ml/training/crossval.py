@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ml.datasets import Split, list_cases, make_folds, read_split, write_split
-from ml.datasets.integrity import Progress
-from ml.evaluation.report import Report, Settings, make_report, report_json
+from ml.datasets.checking.check import Progress
 from ml.evaluation.run import Outcome
-from ml.evaluation.tables import write_patients, write_slices
 from ml.metrics.intervals import DEFAULT_SEED
+from ml.reports.csv import write_patients, write_slices
+from ml.reports.json import Report, Settings, make_report, report_json
 from ml.training.callbacks import LAST_FILE
 from ml.training.configuration import Configuration
 from ml.training.errors import TrainingError

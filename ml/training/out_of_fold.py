@@ -10,10 +10,10 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from ml.cards import Card
+from ml.cards.card import Card
 from ml.datasets import Case, DatasetError
 from ml.engines import Engine
-from ml.evaluation.run import Outcome, judge_cases
+from ml.evaluation.run import Outcome, score_cases
 from ml.evaluation.scoring import Failure, Score, mask_of, score_slice
 
 MAPS_FILE = "maps.npz"
@@ -25,13 +25,13 @@ def evaluate_and_keep(engine: Engine, cases: Sequence[Case], threshold: float, f
     results: list[Score | Failure] = []
     maps: dict[str, np.ndarray] = {}
     seconds = []
-    for chunk in judge_cases(engine, cases, threshold):
-        for judged in chunk:
-            if isinstance(judged.result, Score) and judged.q is not None:
-                maps[key_of(judged.result.case)] = judged.q
-                seconds.append(judged.result.seconds)
-            if isinstance(judged.result, Score | Failure):
-                results.append(judged.result)
+    for chunk in score_cases(engine, cases, threshold):
+        for found in chunk:
+            if isinstance(found.result, Score) and found.q is not None:
+                maps[key_of(found.result.case)] = found.q
+                seconds.append(found.result.seconds)
+            if isinstance(found.result, Score | Failure):
+                results.append(found.result)
     partial = folder / f".{MAPS_FILE}.partial"
     try:
         with partial.open("wb") as file:

@@ -10,21 +10,21 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ml.cards import Card
+from ml.cards.card import Card
 from ml.datasets import Case, list_cases, read_split
 from ml.engines import Engine
 from ml.engines.torch import TorchEngine
-from ml.error_overlay import error_overlay_image
 from ml.evaluation.cases import check_outcome
-from ml.evaluation.report import Report, Settings, headline, make_report, summary_of
-from ml.evaluation.results import write_results
 from ml.evaluation.run import evaluate_cases
 from ml.evaluation.scoring import mask_of
-from ml.evaluation.svg import Axes, Figure
 from ml.metrics.intervals import DEFAULT_SEED
 from ml.networks import build_network, load_weights, read_checkpoint
 from ml.networks.folding import folded_architecture
-from ml.rendering import encode_png, mask_image
+from ml.plots.svg import Axes, Plot
+from ml.rendering.error_overlay import error_overlay_image
+from ml.rendering.panels import encode_png, mask_image
+from ml.reports.folder import write_results
+from ml.reports.json import Report, Settings, headline, make_report, summary_of
 from ml.training.configuration import Configuration
 from ml.training.out_of_fold import evaluate_and_keep
 from ml.training.run import SPLIT_FILE, Plan, Trained
@@ -90,7 +90,7 @@ def draw_curves(curves: Sequence[Curve]) -> str:
     losses = [value for curve in curves if curve.name != "val_dice" for _, value in curve.points]
     highest = max([*losses, 1e-9])
     words = f"Training and validation loss (1 is {highest:.3f}) and validation patient Dice by epoch."
-    figure = Figure("Training", words)
+    figure = Plot("Training", words)
     ticks = [(1, "1"), (epochs, str(epochs))] if epochs > 1 else [(1, "1")]
     axes = Axes(figure, "epoch", "Dice; loss as a share of its highest", ticks, x_range=(0, epochs))
     styles = {"train_loss": ("muted", "4 4"), "val_loss": ("accent", "4 4"), "val_dice": ("accent", "")}

@@ -20,7 +20,7 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from ml.datasets import Split, check, list_cases, make_split, read_split, write_split
-from ml.datasets.integrity import Progress, Report
+from ml.datasets.checking.check import Progress, Report
 from ml.networks.build import IMAGENET
 from ml.networks.checkpoints import CheckpointError
 from ml.networks.pretrained import load_encoder

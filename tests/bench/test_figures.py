@@ -5,10 +5,11 @@ import pytest
 from bench.__main__ import END, START, write
 from bench.figures import Table, median, p95, quantile
 from bench.history import FAILED, add_scans
-from webapp.domain import history, migration
-from webapp.domain.database import Database
-from webapp.domain.history import HistoryFilter
-from webapp.domain.models import Status
+from webapp.domain.database import migration
+from webapp.domain.database.engine import Database
+from webapp.domain.jobs.models import Status
+from webapp.domain.scans import history
+from webapp.domain.scans.history import HistoryFilter
 
 
 def test_quantiles_are_linear_between_two_values() -> None:

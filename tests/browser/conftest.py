@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
-from ml.scans import phantoms
+from ml.synthetic import phantoms
 from tests.browser.portals import FAST
-from tests.running import RunningPortal, running_portal
+from tests.support.portal_process import RunningPortal, running_portal
 
 # Reported to the console too, but with the directive: which one was it.
 REPORT_VIOLATIONS = """document.addEventListener("securitypolicyviolation", (event) =>

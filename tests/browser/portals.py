@@ -8,12 +8,14 @@ from contextlib import closing, contextmanager
 import numpy as np
 
 from ml.masks import measure, min_pixels_on_grid, tumor_mask
-from ml.scans import phantoms
-from tests.running import RunningPortal
-from webapp.domain import jobs, segmentations
-from webapp.domain.portal import Portal
+from ml.synthetic import phantoms
+from tests.support.portal_process import RunningPortal
+from webapp.domain.jobs import lifecycle
+from webapp.domain.resources import Resources
+from webapp.domain.scans import segmentations
 from webapp.domain.settings import Settings
-from webapp.domain.storage import map_key, write_array
+from webapp.domain.storage.arrays import write_array
+from webapp.domain.storage.keys import map_key
 
 # Short, so that a test need not wait long for a worker to count as gone.
 FAST = {"GLIOSCOPE_LEASE_S": "3", "GLIOSCOPE_HEARTBEAT_S": "1", "GLIOSCOPE_SWEEP_S": "1"}
@@ -29,9 +31,9 @@ def hill() -> np.ndarray:
 
 
 @contextmanager
-def services(portal: RunningPortal) -> Iterator[Portal]:
+def services(portal: RunningPortal) -> Iterator[Resources]:
     """The portal's own services, in this process."""
-    opened = Portal.open(Settings.from_environment({"GLIOSCOPE_INSTANCE": str(portal.folder / "instance")}))
+    opened = Resources.open(Settings.from_environment({"GLIOSCOPE_INSTANCE": str(portal.folder / "instance")}))
     try:
         yield opened
     finally:
@@ -112,5 +114,5 @@ def add_failed(portal: RunningPortal, filename: str) -> str:
         claimed = segmentations.claim(opened, scan["segmentation"]["id"], "browser-tests")
         assert claimed is not None
         with opened.database.write() as session:
-            jobs.fail(session, claimed[0], code="out_of_memory", message=REASON)
+            lifecycle.fail(session, claimed[0], code="out_of_memory", message=REASON)
     return str(scan["id"])

@@ -8,12 +8,12 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from ml.non_brains import draw_non_brains
-from ml.scans import phantoms
+from ml.synthetic import phantoms
+from ml.synthetic.negatives import draw_non_brains
 from tests.browser.actions import drop_files, open_result
 from tests.browser.conftest import Console
 from tests.browser.portals import add_failed, worker_away
-from tests.running import RunningPortal
+from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from ml.scans import phantoms
+from ml.synthetic import phantoms
 from tests.browser.actions import open_result
-from tests.running import RunningPortal
+from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
 

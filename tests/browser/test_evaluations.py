@@ -8,8 +8,8 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.actions import eventually
 from tests.browser.portals import worker_stopped
 from tests.browser.test_accessibility import findings
-from tests.evaluations import write_data_set, zip_of
-from tests.running import RunningPortal
+from tests.support.evaluations import write_data_set, zip_of
+from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
 

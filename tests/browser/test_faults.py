@@ -3,11 +3,11 @@
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from ml.scans import phantoms
+from ml.synthetic import phantoms
 from tests.browser.actions import card, drop_files, open_result
 from tests.browser.conftest import Console
 from tests.browser.portals import REASON, add_failed, worker_away
-from tests.running import RunningPortal
+from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from ml.scans import phantoms
+from ml.synthetic import phantoms
 from tests.browser.actions import card
 
 pytestmark = pytest.mark.browser

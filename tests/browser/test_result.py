@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from ml.masks import tumor_mask
 from tests.browser.actions import eventually, fact, open_result, picture
 from tests.browser.portals import PEAK, add_known_result, hill
-from tests.running import RunningPortal
+from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
 

@@ -3,10 +3,10 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from ml.scans import phantoms
+from ml.synthetic import phantoms
 from tests.browser.actions import card, drop_files
 from tests.browser.conftest import Console
-from tests.running import RunningPortal
+from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.models import write_small_model
-from tests.running import RunningPortal, running_portal
+from tests.support.portal_process import RunningPortal, running_portal
+from tests.support.small_model import write_small_model
 
 # The promise is a minute with the default lease of 15 s.
 FAST = {"GLIOSCOPE_LEASE_S": "3", "GLIOSCOPE_HEARTBEAT_S": "1", "GLIOSCOPE_SWEEP_S": "1", "GLIOSCOPE_MAX_ATTEMPTS": "3"}

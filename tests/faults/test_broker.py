@@ -9,8 +9,8 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from tests.portals import png_bytes
-from tests.running import RunningPortal
+from tests.support.portal_process import RunningPortal
+from tests.support.resources import png_bytes
 
 pytestmark = pytest.mark.long
 

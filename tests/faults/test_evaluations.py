@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluations import MODEL, write_data_set
 from tests.faults.test_kills import worker_processes
-from tests.models import write_small_model
-from tests.running import RunningPortal
+from tests.support.evaluations import MODEL, write_data_set
+from tests.support.portal_process import RunningPortal
+from tests.support.small_model import write_small_model
 from webapp.domain.settings import PROJECT_ROOT
 
 pytestmark = pytest.mark.long

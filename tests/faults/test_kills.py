@@ -12,7 +12,7 @@ import psutil
 import pytest
 import tifffile
 
-from tests.running import RunningPortal
+from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.long
 

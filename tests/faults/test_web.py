@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.portals import png_bytes
-from tests.running import RunningPortal
-from webapp.domain.portal import Portal
+from tests.support.portal_process import RunningPortal
+from tests.support.resources import png_bytes
+from webapp.domain.resources import Resources
 from webapp.domain.settings import Settings
-from worker.sweeper import tidy
+from worker.recovery.sweeper import delete_orphans
 
 pytestmark = pytest.mark.long
 
@@ -77,8 +77,8 @@ def check_files(instance: Path) -> tuple[int, int]:
     assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     ids = {row[0] for row in database.execute("SELECT id FROM scans")}
     database.close()
-    own = Portal.open(Settings.from_environment({"GLIOSCOPE_INSTANCE": str(instance)}))
-    orphans = tidy(own, older_than_s=0)
+    own = Resources.open(Settings.from_environment({"GLIOSCOPE_INSTANCE": str(instance)}))
+    orphans = delete_orphans(own, older_than_s=0)
     keys = list(own.storage.keys(older_than_s=0))
     own.close()
     for name in ("original", "stack.npy"):

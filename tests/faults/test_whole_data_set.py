@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.evaluations import MODEL
 from tests.faults.conftest import FAST
 from tests.faults.test_evaluations import of_command_line, without_times
 from tests.faults.test_kills import worker_processes
-from tests.models import SHIPPED
-from tests.running import running_portal
+from tests.support.evaluations import MODEL
+from tests.support.portal_process import running_portal
+from tests.support.small_model import SHIPPED
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

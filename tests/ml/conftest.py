@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.cards import Card
+from ml.cards.card import Card
 
 # Small enough to be quantised in a test, large enough for VGG16's five halvings.
 SIDE = 64

@@ -6,22 +6,22 @@ import sys
 import pytest
 
 WITHOUT_TORCH = (
-    "ml.cards",
+    "ml.cards.card",
     "ml.datasets",
     "ml.masks",
     "ml.preprocessing",
-    "ml.rendering",
+    "ml.rendering.panels",
     "ml.engines",
     "ml.engines.openvino",
-    "ml.engines.flips",
+    "ml.engines.flip_tta",
     "ml.packaging.parity",
-    "ml.evaluation.results",
+    "ml.reports.folder",
     "ml.evaluation.cases",
-    "ml.prediction",
+    "ml.prediction.run",
     "ml.__main__",
 )
 # SciPy and OpenVINO are heavy too: a web process that only measures and renders has no need of them.
-LIGHT = ("ml.cards", "ml.masks", "ml.preprocessing", "ml.rendering", "ml.engines")
+LIGHT = ("ml.cards.card", "ml.masks", "ml.preprocessing", "ml.rendering.panels", "ml.engines")
 
 
 def modules_after_import(names):

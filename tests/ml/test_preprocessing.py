@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ml.cards import InputConvention
+from ml.cards.card import InputConvention
 from ml.preprocessing import (
     Letterbox,
     letterbox,

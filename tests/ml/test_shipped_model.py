@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.cards import load_card, verify_files
+from ml.cards.card import load_card, verify_files
 from ml.datasets import list_cases
 from ml.engines import load_engine
 from ml.masks import tumor_mask

@@ -7,13 +7,13 @@ import pytest
 from playwright.sync_api import Page
 from scipy import ndimage
 
-from ml.colormap import INFERNO
 from ml.masks import threshold_level, tumor_mask
+from ml.rendering.colormap import INFERNO
 
 pytestmark = pytest.mark.browser
 
 PREVIEW = """async ({ q, width, height, threshold, minPixels }) => {
-  const { tumorMask } = await import("/js/mask.js");
+  const { tumorMask } = await import("/js/viewer/mask.js");
   const bytes = Uint8Array.from(atob(q), (letter) => letter.charCodeAt(0));
   return Array.from(tumorMask(bytes, width, height, threshold, minPixels));
 }"""
@@ -60,7 +60,8 @@ def test_every_threshold_of_the_slider_has_the_servers_level(module_page: Page) 
     thresholds = [step / 1000 for step in range(1001)] + [level / 255 for level in range(256)]
 
     levels = module_page.evaluate(
-        "async (all) => { const { smallestQ } = await import('/js/mask.js'); return all.map(smallestQ); }", thresholds
+        "async (all) => { const { smallestQ } = await import('/js/viewer/mask.js'); return all.map(smallestQ); }",
+        thresholds,
     )
 
     assert levels == [threshold_level(threshold) for threshold in thresholds]

@@ -11,12 +11,14 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from ml.masks import measure, tumor_mask
-from tests.portals import png_bytes
+from tests.support.resources import png_bytes
 from webapp.context import EXTENSION
-from webapp.domain import segmentations
-from webapp.domain.models import IdempotencyKey, Scan, Segmentation
-from webapp.domain.portal import Portal
-from webapp.domain.storage import map_key, read_array, stack_key, write_array
+from webapp.domain.resources import Resources
+from webapp.domain.scans import segmentations
+from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.storage.arrays import read_array, write_array
+from webapp.domain.storage.keys import map_key, stack_key
+from webapp.domain.uploads.models import IdempotencyKey
 
 SCANS = "/api/v1/scans"
 BOUNDARY = "0f3f9d5c1f"
@@ -37,7 +39,7 @@ class Traces:
 NOTHING = Traces(0, 0, 0, ())
 
 
-def portal_of(app: Flask) -> Portal:
+def resources_of(app: Flask) -> Resources:
     """The services under an application."""
     return app.extensions[EXTENSION]
 
@@ -65,26 +67,26 @@ def sent(client: FlaskClient, name: str = "scan.png", data: bytes | None = None,
     return response.json["scans"][0]
 
 
-def finish(portal: Portal, segmentation_id: str) -> None:
+def finish(resources: Resources, segmentation_id: str) -> None:
     """Do a queued job as a worker would: its probability map is the scan's brightness."""
-    claimed = segmentations.claim(portal, segmentation_id, "test")
+    claimed = segmentations.claim(resources, segmentation_id, "test")
     assert claimed is not None
     held, work = claimed
     key = work.map_key or map_key(work.scan_id, held.id, held.attempt)
     if work.map_key is None:
-        write_array(portal.storage, key, np.asarray(read_array(portal.storage, stack_key(work.scan_id)))[..., 0])
-    q = np.asarray(read_array(portal.storage, key))  # (N, H, W)
+        write_array(resources.storage, key, np.asarray(read_array(resources.storage, stack_key(work.scan_id)))[..., 0])
+    q = np.asarray(read_array(resources.storage, key))  # (N, H, W)
     measures = measure(q, tumor_mask(q, work.threshold, MIN_TUMOR_PIXELS), work.spacing_mm)
     timings = {"queued": 1.0, "infer": 2.0, "total": 3.0}
     facts = {"engine": "test", "map_key": key, "min_tumor_pixels": MIN_TUMOR_PIXELS, "timings_ms": timings}
-    assert segmentations.complete(portal, held, measures, **facts)
+    assert segmentations.complete(resources, held, measures, **facts)
 
 
 def finished(app: Flask, name: str = "scan.png", data: bytes | None = None) -> dict[str, Any]:
     """Upload one good file and do its job; the Scan with its result."""
     client = app.test_client()
     scan = sent(client, name, data)
-    finish(portal_of(app), scan["segmentation"]["id"])
+    finish(resources_of(app), scan["segmentation"]["id"])
     return client.get(f"{SCANS}/{scan['id']}").json
 
 
@@ -96,10 +98,10 @@ def token(client: FlaskClient) -> str:
 
 def traces(app: Flask) -> Traces:
     """What the portal holds now: rows, and every file below its storage."""
-    portal = portal_of(app)
-    with portal.database.read() as session:
+    resources = resources_of(app)
+    with resources.database.read() as session:
         counts = [session.scalar(select(func.count()).select_from(table)) for table in (Scan, Segmentation)]
         keys = session.scalar(select(func.count()).select_from(IdempotencyKey))
-    root = Path(portal.settings.storage)
+    root = Path(resources.settings.storage)
     files = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
     return Traces(counts[0], counts[1], keys, tuple(files))

@@ -10,13 +10,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from ml.sandbox.decoder import Decoder
 from ml.scans import Limits
-from ml.scans.sandbox import Decoder
-from tests.portals import make_settings
-from tests.servers import postgres_programs, postgres_server
+from tests.support.resources import make_settings
+from tests.support.servers import postgres_programs, postgres_server
 from webapp.context import EXTENSION
-from webapp.domain import migration
-from webapp.domain.portal import Portal
+from webapp.domain.database import migration
+from webapp.domain.resources import Resources
 from webapp.factory import create_app
 
 _numbers = itertools.count()
@@ -53,11 +53,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def portal(database_url: str, tmp_path: Path) -> Iterator[Portal]:
+def resources(database_url: str, tmp_path: Path) -> Iterator[Resources]:
     """A portal whose broker is away."""
-    portal = Portal.open(make_settings(tmp_path, DATABASE_URL=database_url))
-    yield portal
-    portal.close()
+    resources = Resources.open(make_settings(tmp_path, DATABASE_URL=database_url))
+    yield resources
+    resources.close()
 
 
 @pytest.fixture(scope="session")

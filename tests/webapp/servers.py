@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from webapp.domain.portal import Portal
+from webapp.domain.resources import Resources
 from webapp.domain.settings import PROJECT_ROOT, Settings
 
 START_S = 60.0
@@ -22,7 +22,7 @@ class WebServer:
     """A running `gunicorn wsgi:app`, its services seen from beside it, and what it logged."""
 
     port: int
-    portal: Portal
+    resources: Resources
     process: subprocess.Popen[bytes]
     log_path: Path
 
@@ -39,7 +39,7 @@ class WebServer:
         return self.log_path.read_text(errors="replace")
 
     def stored(self) -> list[str]:
-        return [path.name for path in Path(self.portal.settings.storage).rglob("*") if path.is_file()]
+        return [path.name for path in Path(self.resources.settings.storage).rglob("*") if path.is_file()]
 
 
 def received(client: socket.socket) -> bytes:
@@ -70,12 +70,12 @@ def web_server(folder: Path, **environ: str) -> Iterator[WebServer]:
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    server = WebServer(port, Portal.open(settings), process, log_path)
+    server = WebServer(port, Resources.open(settings), process, log_path)
     try:
         _wait(server)
         yield server
     finally:
-        server.portal.close()
+        server.resources.close()
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(10)

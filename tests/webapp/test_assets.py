@@ -17,10 +17,10 @@ def test_a_file_under_its_hash_is_kept_for_a_year(client: FlaskClient) -> None:
 
 
 def test_a_file_without_its_hash_is_asked_about(client: FlaskClient) -> None:
-    first = client.get("/static/js/frame.js", buffered=True)
+    first = client.get("/static/js/core/frame.js", buffered=True)
     assert first.headers["Cache-Control"] == "no-cache"
     assert first.mimetype == "text/javascript"
-    again = client.get("/static/js/frame.js", headers={"If-None-Match": first.headers["ETag"]}, buffered=True)
+    again = client.get("/static/js/core/frame.js", headers={"If-None-Match": first.headers["ETag"]}, buffered=True)
     assert again.status_code == 304
 
 

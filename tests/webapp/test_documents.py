@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Flask
 
 from webapp.domain.settings import PROJECT_ROOT
-from webapp.errors import error_table
+from webapp.error_handlers import error_table
 from webapp.version import VERSION
 
 DOCS = PROJECT_ROOT / "docs"

@@ -8,11 +8,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
-from tests.servers import redis_server
-from tests.webapp.clients import portal_of
-from webapp.domain import presence
-from webapp.domain.clock import database_now
-from webapp.domain.models import WorkerPresence
+from tests.support.servers import redis_server
+from tests.webapp.clients import resources_of
+from webapp.domain.database.clock import database_now
+from webapp.domain.jobs import workers
+from webapp.domain.jobs.models import WorkerPresence
 
 
 def test_healthz_answers_whatever_is_missing(make_app: Callable[..., Flask]) -> None:
@@ -24,11 +24,11 @@ def test_healthz_answers_whatever_is_missing(make_app: Callable[..., Flask]) -> 
 def test_readyz_is_200_where_all_is_there(make_app: Callable[..., Flask]) -> None:
     with redis_server() as url:
         app = make_app(REDIS_URL=url)
-        presence.announce(portal_of(app), "w", engine="test", model="m")
+        workers.announce(resources_of(app), "w", engine="test", model="m")
         response = app.test_client().get("/readyz")
         assert (response.status_code, set(response.json.values())) == (200, {"ok"})
         assert set(response.json) == {"status", "database", "broker", "storage", "model", "worker"}
-        portal_of(app).queue.close()
+        resources_of(app).queue.close()
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_a_damaged_model_is_named(make_app: Callable[..., Flask], tmp_path: Path
 
 
 def test_a_worker_that_was_not_seen_for_a_lease_is_gone(app: Flask, client: FlaskClient) -> None:
-    presence.announce(portal_of(app), "w", engine="test", model="m")
+    workers.announce(resources_of(app), "w", engine="test", model="m")
     assert client.get("/readyz").json["worker"] == "ok"
-    with portal_of(app).database.write() as session:
-        session.execute(update(WorkerPresence).values(seen_at=database_now(-portal_of(app).settings.lease_s - 1)))
+    with resources_of(app).database.write() as session:
+        session.execute(update(WorkerPresence).values(seen_at=database_now(-resources_of(app).settings.lease_s - 1)))
     assert client.get("/readyz").json["worker"] == "No worker is running; queued jobs wait."

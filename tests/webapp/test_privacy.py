@@ -16,18 +16,19 @@ from flask.testing import FlaskClient
 from PIL import Image, PngImagePlugin
 
 from ml.engines import Inference
-from tests.evaluations import run_all, write_data_set, zip_of
 from tests.ml.scans import samples
-from tests.portals import add_scan
-from tests.servers import redis_server
-from tests.webapp.clients import SCANS, finish, portal_of, send, sent, token
+from tests.support.evaluations import run_all, write_data_set, zip_of
+from tests.support.resources import add_scan
+from tests.support.servers import redis_server
+from tests.webapp.clients import SCANS, finish, resources_of, send, sent, token
 from tests.worker.conftest import BrightnessEngine
-from webapp.domain import jobs, scans, segmentations
-from webapp.domain.database import Database
-from webapp.domain.portal import Portal
-from worker import pipelines
-from worker.runtime import Runtime
-from worker.sweeper import Sweeper, tidy
+from webapp.domain.database.engine import Database
+from webapp.domain.jobs import lifecycle
+from webapp.domain.resources import Resources
+from webapp.domain.scans import lookup, segmentations
+from worker import segmentation
+from worker.process.engines import Runtime
+from worker.recovery.sweeper import Sweeper, delete_orphans
 
 NAME, INSIDE = "Canary^Jane_1931", "CanaryInsideTheFile"
 
@@ -53,14 +54,14 @@ def broker() -> Iterator[str]:
         yield url
 
 
-def hits(portal: Portal, log: str = "") -> dict[str, int]:
+def hits(resources: Resources, log: str = "") -> dict[str, int]:
     """How often the canaries stand in each place; places without a hit are left out."""
     found: dict[str, int] = {"log": sum(log.count(word) for word in (NAME, INSIDE))}
-    for path in Path(portal.settings.instance_dir).rglob("*"):
+    for path in Path(resources.settings.instance_dir).rglob("*"):
         if path.is_file():
             data = path.read_bytes()
             found[path.name] = sum(data.count(word.encode()) for word in (NAME, INSIDE)) + (NAME in path.name)
-    client = redis.Redis.from_url(portal.settings.redis_url)
+    client = redis.Redis.from_url(resources.settings.redis_url)
     for key in client.scan_iter():
         kind = client.type(key)
         data = client.dump(key) if kind != b"list" else b"".join(client.lrange(key, 0, -1))
@@ -90,40 +91,40 @@ def test_after_a_delete_the_canary_is_nowhere(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     app = make_app(REDIS_URL=broker)
-    portal, client = portal_of(app), app.test_client()
+    resources, client = resources_of(app), app.test_client()
     scan = sent(client, f"{NAME}.png", data, headers={"Idempotency-Key": NAME})
-    finish(portal, scan["segmentation"]["id"])
-    assert {"original"} <= set(hits(portal)), "the search finds what is there"
+    finish(resources, scan["segmentation"]["id"])
+    assert {"original"} <= set(hits(resources)), "the search finds what is there"
     use_everything(client, scan["id"])
-    Sweeper(portal).sweep()
+    Sweeper(resources).sweep()
     for item in client.get(f"{SCANS}?limit=200").json["scans"]:
         assert client.delete(f"{SCANS}/{item['id']}").status_code == 204
-    tidy(portal, older_than_s=0)
-    assert hits(portal, caplog.text) == {}
-    portal.queue.close()
+    delete_orphans(resources, older_than_s=0)
+    assert hits(resources, caplog.text) == {}
+    resources.queue.close()
 
 
 def test_a_delete_alone_empties_the_write_ahead_log(
     make_app: Callable[..., Flask], broker: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = make_app(REDIS_URL=broker)
-    portal, client = portal_of(app), app.test_client()
+    resources, client = resources_of(app), app.test_client()
     scan = sent(client, f"{NAME}.png", png())
     assert client.delete(f"{SCANS}/{scan['id']}").status_code == 204
-    assert hits(portal, caplog.text) == {}
-    portal.queue.close()
+    assert hits(resources, caplog.text) == {}
+    resources.queue.close()
 
 
 def test_deletes_among_many_leave_no_copy_in_free_pages(make_app: Callable[..., Flask], broker: str) -> None:
     """Pages of the tables and of their indexes are split and merged; no cell may stay behind in their free parts."""
-    portal = portal_of(make_app(REDIS_URL=broker))
-    ids = [add_scan(portal, filename=f"{NAME if index % 3 else 'other'}_{index:04}.png")[0] for index in range(300)]
+    resources = resources_of(make_app(REDIS_URL=broker))
+    ids = [add_scan(resources, filename=f"{NAME if index % 3 else 'other'}_{index:04}.png")[0] for index in range(300)]
     canaries = [scan_id for index, scan_id in enumerate(ids) if index % 3]
     random.Random(7).shuffle(canaries)
-    assert hits(portal)
+    assert hits(resources)
     for scan_id in canaries:
-        scans.delete(portal, scan_id)
-    assert hits(portal) == {}
+        lookup.delete(resources, scan_id)
+    assert hits(resources) == {}
 
 
 def test_after_a_delete_an_evaluations_canary_is_nowhere(
@@ -132,8 +133,8 @@ def test_after_a_delete_an_evaluations_canary_is_nowhere(
 ) -> None:  # fmt: skip
     caplog.set_level(logging.DEBUG)
     app = make_app(REDIS_URL=broker)
-    portal, client = portal_of(app), app.test_client()
-    runtime = Runtime(portal)
+    resources, client = resources_of(app), app.test_client()
+    runtime = Runtime(resources)
     monkeypatch.setattr(runtime, "engine", lambda _model: BrightnessEngine())
     data = write_data_set(tmp_path / "set", patients=1)
     (data / "patient_0").rename(data / NAME)
@@ -144,15 +145,15 @@ def test_after_a_delete_an_evaluations_canary_is_nowhere(
     evaluation_id = started.json["id"]
     run_all(runtime, evaluation_id)
     runtime.case_reader.close()
-    assert len(hits(portal)) > 3, "the search finds what is there"
+    assert len(hits(resources)) > 3, "the search finds what is there"
     page = client.get(f"/evaluations/{evaluation_id}").text
     assert NAME in page and "cannot be read" in page
     client.get(f"/api/v1/evaluations/{evaluation_id}/cases?q={NAME}&patient={NAME}")
     client.get(f"/api/v1/evaluations/{evaluation_id}/cases/0/errors.png")
     client.post("/api/v1/evaluations", json={"path": f"/{NAME}"})
     assert client.delete(f"/api/v1/evaluations/{evaluation_id}").status_code == 204
-    assert hits(portal, caplog.text) == {}
-    portal.queue.close()
+    assert hits(resources, caplog.text) == {}
+    resources.queue.close()
 
 
 @pytest.mark.parametrize("failure", [None, RuntimeError("inner"), MemoryError()], ids=["success", "fault", "memory"])
@@ -161,8 +162,8 @@ def test_a_workers_log_holds_no_name(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     scan = sent(app.test_client(), f"{NAME}.png", png())
-    runtime = Runtime(portal_of(app))
-    engine = SimpleNamespace(name="test", card=portal_of(app).catalog.card(None))
+    runtime = Runtime(resources_of(app))
+    engine = SimpleNamespace(name="test", card=resources_of(app).catalog.card(None))
 
     def infer(pixels: np.ndarray) -> Inference:
         if failure is not None:
@@ -171,21 +172,21 @@ def test_a_workers_log_holds_no_name(
 
     engine.infer = infer
     monkeypatch.setattr(runtime, "engine", lambda _name: engine)
-    pipelines.run_segmentation(runtime, scan["segmentation"]["id"])
+    segmentation.run_segmentation(runtime, scan["segmentation"]["id"])
     assert scan["segmentation"]["id"] in caplog.text
     assert NAME not in caplog.text and INSIDE not in caplog.text
 
 
 def test_a_run_of_a_deleted_scan_brings_nothing_back(make_app: Callable[..., Flask], broker: str) -> None:
     app = make_app(REDIS_URL=broker)
-    portal, client = portal_of(app), app.test_client()
+    resources, client = resources_of(app), app.test_client()
     scan = sent(client, f"{NAME}.png", png())
-    held, _ = segmentations.claim(portal, scan["segmentation"]["id"], "w")
+    held, _ = segmentations.claim(resources, scan["segmentation"]["id"], "w")
     client.delete(f"{SCANS}/{scan['id']}")
-    with portal.database.write() as session:
-        assert not jobs.fail(session, held, code="internal", message="x")
-    assert hits(portal) == {}
-    portal.queue.close()
+    with resources.database.write() as session:
+        assert not lifecycle.fail(session, held, code="internal", message="x")
+    assert hits(resources) == {}
+    resources.queue.close()
 
 
 def test_on_postgresql_no_row_of_any_table_holds_the_canary(
@@ -193,17 +194,17 @@ def test_on_postgresql_no_row_of_any_table_holds_the_canary(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     app = make_app(DATABASE_URL=postgres_url)
-    portal, client = portal_of(app), app.test_client()
+    resources, client = resources_of(app), app.test_client()
     scan = sent(client, f"{NAME}.png", png(), headers={"Idempotency-Key": NAME})
-    finish(portal, scan["segmentation"]["id"])
+    finish(resources, scan["segmentation"]["id"])
     use_everything(client, scan["id"])
     for item in client.get(f"{SCANS}?limit=200").json["scans"]:
         client.delete(f"{SCANS}/{item['id']}")
-    assert rows_with_canary(portal.database) == [] and NAME not in caplog.text and INSIDE not in caplog.text
+    assert rows_with_canary(resources.database) == [] and NAME not in caplog.text and INSIDE not in caplog.text
 
 
 def rows_with_canary(database: Database) -> list[str]:
-    from webapp.domain.models import Base
+    from webapp.domain.database.orm import Base
 
     with database.engine.connect() as connection:
         rows = [str(row) for table in Base.metadata.sorted_tables for row in connection.execute(table.select())]

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.cards import Card, load_card
+from ml.cards.card import Card, load_card
 from ml.engines import Inference
-from tests.models import SHIPPED
-from tests.portals import make_settings
-from webapp.domain import migration
-from webapp.domain.portal import Portal
-from worker.runtime import Runtime
+from tests.support.resources import make_settings
+from tests.support.small_model import SHIPPED
+from webapp.domain.database import migration
+from webapp.domain.resources import Resources
+from worker.process.engines import Runtime
 
 
 class BrightnessEngine:
@@ -40,18 +40,18 @@ class BrightnessEngine:
         if self.failures:
             raise self.failures.pop(0)
         is_unlike = None if self.is_unlike is None else np.array([self.is_unlike.pop(0) for _ in pixels])
-        return Inference(pixels[..., 0].copy(), is_unlike=is_unlike)
+        return Inference(pixels[..., 0].copy(), is_out_of_distribution=is_unlike)
 
 
 @pytest.fixture
-def portal(tmp_path: Path) -> Iterator[Portal]:
+def resources(tmp_path: Path) -> Iterator[Resources]:
     """A portal on SQLite whose broker is away; leases of a second."""
-    portal = Portal.open(
+    resources = Resources.open(
         make_settings(tmp_path, GLIOSCOPE_LEASE_S="1", GLIOSCOPE_HEARTBEAT_S="0.2", GLIOSCOPE_SWEEP_S="0.1")
     )
-    migration.upgrade(portal.settings.database_url)
-    yield portal
-    portal.close()
+    migration.upgrade(resources.settings.database_url)
+    yield resources
+    resources.close()
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def engine() -> BrightnessEngine:
 
 
 @pytest.fixture
-def runtime(portal: Portal, engine: BrightnessEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+def runtime(resources: Resources, engine: BrightnessEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
     """A runtime with the fake engine for every model."""
-    runtime = Runtime(portal)
+    runtime = Runtime(resources)
     monkeypatch.setattr(runtime, "engine", lambda _model: engine)
     yield runtime
     runtime.case_reader.close()

@@ -9,8 +9,8 @@ from werkzeug.routing import BaseConverter
 from webapp import security
 from webapp.api import evaluations, models, scans, segmentations
 from webapp.api.blueprints import PREFIX, HexId
-from webapp.api.schemas import ErrorSchema
-from webapp.errors import error_table
+from webapp.error_handlers import error_table
+from webapp.schemas.scan_forms import ErrorSchema
 
 DESCRIPTION = (
     "Drop a scan, get the segmentation. Every failure has the form "
@@ -19,7 +19,7 @@ DESCRIPTION = (
 
 
 class PortalApi(Api):
-    """flask-smorest's Api with our handlers for errors (webapp.errors) and our form of them instead of its own."""
+    """flask-smorest's Api with the error handlers of webapp.error_handlers and our form of an error."""
 
     ERROR_SCHEMA = ErrorSchema
 
@@ -46,7 +46,7 @@ def register(app: Flask) -> None:
 
     @app.get(f"{PREFIX}/docs")
     def api_docs() -> str:
-        return render_template("api_docs.html", spec=api.spec.to_dict(), error_codes=error_table())
+        return render_template("api/docs.html", spec=api.spec.to_dict(), error_codes=error_table())
 
 
 def _describe_id(_converter: BaseConverter) -> dict[str, Any]:

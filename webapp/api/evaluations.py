@@ -8,7 +8,14 @@ from flask.views import MethodView
 from webargs.flaskparser import parser
 
 from webapp.api.blueprints import blueprint, png
-from webapp.api.evaluation_schemas import (
+from webapp.context import resources
+from webapp.domain.evaluations import cases as evaluation_cases
+from webapp.domain.evaluations import comparison as evaluation_comparison
+from webapp.domain.evaluations import images, report_files, sources, submission
+from webapp.domain.evaluations.cases import CaseFilter
+from webapp.domain.evaluations.submission import EvaluationOptions
+from webapp.evaluation_intake import take_archive, take_folder
+from webapp.schemas.evaluation_forms import (
     EVALUATION_BODY,
     CasePageSchema,
     CaseQuerySchema,
@@ -26,20 +33,8 @@ from webapp.api.evaluation_schemas import (
     PatientQuerySchema,
     WishSchema,
 )
-from webapp.api.schemas import ErrorSchema, IdempotencyHeaderSchema
-from webapp.context import portal
-from webapp.domain import (
-    evaluation_cases,
-    evaluation_comparison,
-    evaluation_files,
-    evaluation_pictures,
-    evaluation_sources,
-    evaluations,
-)
-from webapp.domain.evaluation_cases import CaseFilter
-from webapp.domain.evaluations import Wish
-from webapp.evaluation_intake import take_archive, take_folder
-from webapp.evaluation_presentation import case_json, comparison_json, evaluation_json, patient_json
+from webapp.schemas.evaluations import case_json, comparison_json, evaluation_json, patient_json
+from webapp.schemas.scan_forms import ErrorSchema, IdempotencyHeaderSchema
 
 blp = blueprint("evaluations", "evaluations", "A model over whole data sets, with or without expert masks.")
 
@@ -61,10 +56,10 @@ class EvaluationCollection(MethodView):
         if request.mimetype == "multipart/form-data":
             form = parser.parse(WishSchema(), request, location="form")
             form.pop("archive", None)
-            evaluation_id = take_archive(portal(), Wish(**form), key)
+            evaluation_id = take_archive(resources(), EvaluationOptions(**form), key)
         else:
             body = blp.ARGUMENTS_PARSER.parse(FolderWishSchema(), request, location="json")
-            evaluation_id = take_folder(portal(), body.pop("path"), Wish(**body), key)
+            evaluation_id = take_folder(resources(), body.pop("path"), EvaluationOptions(**body), key)
         return _described(evaluation_id)
 
     @blp.arguments(EvaluationListQuerySchema, location="query")
@@ -72,8 +67,8 @@ class EvaluationCollection(MethodView):
     @blp.alt_response(422, schema=ErrorSchema)
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """All evaluations, newest first."""
-        with portal().database.read() as session:
-            page = evaluations.page(session, **query)
+        with resources().database.read() as session:
+            page = submission.page(session, **query)
             rows = [evaluation_json(session, row) for row in page.evaluations]
         return {"evaluations": rows, "next_cursor": page.next_cursor}
 
@@ -84,7 +79,7 @@ class EvaluationCollection(MethodView):
 @blp.alt_response(422, schema=ErrorSchema, description="folder_refused: no such folder below an allowed root")
 def folders(query: dict[str, Any]) -> dict[str, Any]:
     """The folders that may be evaluated: the roots, or the sub-folders of one below them."""
-    return asdict(evaluation_sources.browse(portal().settings, query["path"]))
+    return asdict(sources.browse(resources().settings, query["path"]))
 
 
 @blp.route("/<hex_id:evaluation_id>")
@@ -97,14 +92,14 @@ class EvaluationItem(MethodView):
     def get(self, query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
         """An evaluation and its progress; with `wait` as soon as it has ended."""
         if query["wait"] > 0:
-            evaluations.wait(portal(), evaluation_id, query["wait"])
+            submission.wait(resources(), evaluation_id, query["wait"])
         return _described(evaluation_id)
 
     @blp.response(204)
     @blp.alt_response(404, schema=ErrorSchema)
     def delete(self, evaluation_id: str) -> None:
         """Delete an evaluation with all its cases, maps and files. This is final."""
-        evaluations.delete(portal(), evaluation_id)
+        submission.delete(resources(), evaluation_id)
 
 
 @blp.post("/<hex_id:evaluation_id>/cancel")
@@ -113,7 +108,7 @@ class EvaluationItem(MethodView):
 @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: it has ended already")
 def cancel(evaluation_id: str) -> dict[str, Any]:
     """End a queued or running evaluation; its finished cases stay."""
-    evaluations.cancel(portal(), evaluation_id)
+    submission.cancel(resources(), evaluation_id)
     return _described(evaluation_id)
 
 
@@ -124,8 +119,8 @@ def cancel(evaluation_id: str) -> dict[str, Any]:
 @blp.alt_response(422, schema=ErrorSchema)
 def cases(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
     """Finished cases, also while the evaluation runs."""
-    with portal().database.read() as session:
-        evaluations.get(session, evaluation_id)
+    with resources().database.read() as session:
+        submission.get(session, evaluation_id)
         page = evaluation_cases.cases(session, evaluation_id, CaseFilter(**query))
     return {"cases": [case_json(row) for row in page.cases], "next_cursor": page.next_cursor}
 
@@ -135,21 +130,21 @@ def cases(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
 @blp.alt_response(404, schema=ErrorSchema)
 def case(evaluation_id: str, position: int) -> dict[str, Any]:
     """One finished case."""
-    with portal().database.read() as session:
+    with resources().database.read() as session:
         return case_json(evaluation_cases.case(session, evaluation_id, position))
 
 
-@blp.get(f"/<hex_id:evaluation_id>/cases/<int:position>/<any({','.join(evaluation_pictures.KINDS)}):kind>.png")
+@blp.get(f"/<hex_id:evaluation_id>/cases/<int:position>/<any({','.join(images.KINDS)}):kind>.png")
 @blp.response(200, content_type="image/png")
 @blp.alt_response(404, schema=ErrorSchema, description="no such case, no mask, or its image is gone")
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: the case has no result")
 def picture(evaluation_id: str, position: int, kind: str) -> Response:
     """One picture of one case in the slice's own grid; errors: red missed, green extra, yellow correct."""
-    with portal().database.read() as session:
-        wanted = evaluation_pictures.source(portal(), session, evaluation_id, position, kind)
+    with resources().database.read() as session:
+        wanted = images.source(resources(), session, evaluation_id, position, kind)
     if wanted.etag in request.if_none_match:
         return png(b"", wanted.etag).make_conditional(request)
-    return png(evaluation_pictures.render(portal(), wanted, kind), wanted.etag)
+    return png(images.render(resources(), wanted, kind), wanted.etag)
 
 
 @blp.get("/<hex_id:evaluation_id>/patients")
@@ -159,8 +154,8 @@ def picture(evaluation_id: str, position: int, kind: str) -> Response:
 @blp.alt_response(422, schema=ErrorSchema)
 def patients(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
     """Patients with their pooled figures; none before the evaluation has ended."""
-    with portal().database.read() as session:
-        evaluations.get(session, evaluation_id)
+    with resources().database.read() as session:
+        submission.get(session, evaluation_id)
         page = evaluation_cases.patients(session, evaluation_id, CaseFilter(**query))
     return {"patients": [patient_json(row) for row in page.patients], "next_cursor": page.next_cursor}
 
@@ -171,32 +166,32 @@ def patients(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: the data set has not been checked yet")
 def findings(evaluation_id: str) -> Response:
     """Everything that the check of the data set found."""
-    with portal().database.read() as session:
-        row = evaluations.get(session, evaluation_id)
-    return _sent(evaluation_files.findings_file(portal(), row), "application/json", "findings.json", row.name)
+    with resources().database.read() as session:
+        row = submission.get(session, evaluation_id)
+    return _sent(report_files.findings_file(resources(), row), "application/json", "findings.json", row.name)
 
 
-@blp.get(f"/<hex_id:evaluation_id>/<any({','.join(map(repr, evaluation_files.DOWNLOADS))}):name>")
+@blp.get(f"/<hex_id:evaluation_id>/<any({','.join(map(repr, report_files.DOWNLOADS))}):name>")
 @blp.response(200, content_type="application/octet-stream")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no report yet")
 def report(evaluation_id: str, name: str) -> Response:
     """A file of the report: metrics.csv, patients.csv, report.json, report.html (self-contained) or report.pdf."""
-    with portal().database.read() as session:
-        row = evaluations.get(session, evaluation_id)
-    path = evaluation_files.report_file(portal(), row, name)
-    return _sent(path, evaluation_files.DOWNLOADS[name], name, row.name)
+    with resources().database.read() as session:
+        row = submission.get(session, evaluation_id)
+    path = report_files.report_file(resources(), row, name)
+    return _sent(path, report_files.DOWNLOADS[name], name, row.name)
 
 
-@blp.get(f"/<hex_id:evaluation_id>/figures/<any({','.join(evaluation_files.FIGURES)}):figure>.svg")
+@blp.get(f"/<hex_id:evaluation_id>/figures/<any({','.join(report_files.FIGURES)}):figure>.svg")
 @blp.response(200, content_type="image/svg+xml")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no report yet")
 def figure(evaluation_id: str, figure: str) -> Response:
     """A plot of the report."""
-    with portal().database.read() as session:
-        row = evaluations.get(session, evaluation_id)
-    path = evaluation_files.report_file(portal(), row, f"figures/{figure}.svg")
+    with resources().database.read() as session:
+        row = submission.get(session, evaluation_id)
+    path = report_files.report_file(resources(), row, f"figures/{figure}.svg")
     response = send_file(path, mimetype="image/svg+xml", conditional=True)
     response.headers["Cache-Control"] = "private, no-cache"
     return response
@@ -210,7 +205,7 @@ def figure(evaluation_id: str, figure: str) -> Response:
 @blp.alt_response(422, schema=ErrorSchema, description="no masks, or no image in common")
 def comparison(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
     """This evaluation and another one on the same cases: second less first."""
-    with portal().database.read() as session:
+    with resources().database.read() as session:
         return comparison_json(evaluation_comparison.compare(session, evaluation_id, query["other"]))
 
 
@@ -222,5 +217,5 @@ def _sent(path: Any, mimetype: str, name: str, evaluation_name: str) -> Response
 
 
 def _described(evaluation_id: str) -> dict[str, Any]:
-    with portal().database.read() as session:
-        return evaluation_json(session, evaluations.get(session, evaluation_id))
+    with resources().database.read() as session:
+        return evaluation_json(session, submission.get(session, evaluation_id))

@@ -3,9 +3,9 @@
 from typing import Any
 
 from webapp.api.blueprints import blueprint
-from webapp.api.schemas import ErrorSchema, ModelListSchema, ModelSchema
-from webapp.context import portal
-from webapp.presentation import model_json
+from webapp.context import resources
+from webapp.schemas.scan_forms import ErrorSchema, ModelListSchema, ModelSchema
+from webapp.schemas.scans import model_json
 
 blp = blueprint("models", "models", "The models that this portal offers.")
 
@@ -14,7 +14,7 @@ blp = blueprint("models", "models", "The models that this portal offers.")
 @blp.response(200, ModelListSchema)
 def models() -> dict[str, Any]:
     """All model packages, with their cards."""
-    return {"models": [model_json(entry) for entry in portal().catalog.entries()]}
+    return {"models": [model_json(entry) for entry in resources().catalog.entries()]}
 
 
 @blp.get("/<string:name>")
@@ -22,4 +22,4 @@ def models() -> dict[str, Any]:
 @blp.alt_response(404, schema=ErrorSchema)
 def model(name: str) -> dict[str, Any]:
     """One model's card: everything it says."""
-    return model_json(portal().catalog.entry(name))
+    return model_json(resources().catalog.entry(name))

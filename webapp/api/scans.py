@@ -9,7 +9,15 @@ from flask.views import MethodView
 from webargs.flaskparser import parser
 
 from webapp.api.blueprints import blueprint, png
-from webapp.api.schemas import (
+from webapp.context import resources
+from webapp.domain.errors import NotFound, StorageUnavailable
+from webapp.domain.scans import history, images, lookup, segmentations
+from webapp.domain.scans.history import HistoryFilter
+from webapp.domain.scans.models import Segmentation
+from webapp.domain.storage.keys import original_key
+from webapp.intake import take_files
+from webapp.runs import start_run
+from webapp.schemas.scan_forms import (
     UPLOAD_BODY,
     AdmittedSchema,
     ErrorSchema,
@@ -25,15 +33,7 @@ from webapp.api.schemas import (
     SegmentationSchema,
     UploadFormSchema,
 )
-from webapp.context import portal
-from webapp.domain import history, pictures, scans, segmentations
-from webapp.domain.errors import NotFound, StorageUnavailable
-from webapp.domain.history import HistoryFilter
-from webapp.domain.models import Segmentation
-from webapp.domain.storage import original_key
-from webapp.intake import take_files
-from webapp.presentation import scan_json, segmentation_json
-from webapp.runs import start_run
+from webapp.schemas.scans import scan_json, segmentation_json
 
 blp = blueprint("scans", "scans", "Upload scans, read their results, find them again.")
 
@@ -53,16 +53,16 @@ class ScanCollection(MethodView):
         """Upload one or more scans; each is segmented as soon as a worker is free."""
         form = parser.parse(UploadFormSchema(), request, location="form")
         intake = take_files(
-            portal(),
+            resources(),
             model=form.get("model"),
             threshold=form.get("threshold"),
             key=headers.get("idempotency_key"),
         )
-        with portal().database.read() as session:
+        with resources().database.read() as session:
             found = []
             for scan_id in intake.scan_ids:
                 try:
-                    found.append(scan_json(session, scans.get(session, scan_id)))
+                    found.append(scan_json(session, lookup.get(session, scan_id)))
                 except NotFound:
                     # Deleted since; an Idempotency-Key gives its first answer again, less what is gone.
                     continue
@@ -76,7 +76,7 @@ class ScanCollection(MethodView):
     @blp.alt_response(422, schema=ErrorSchema)
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """The history: filtered, sorted, page by page."""
-        with portal().database.read() as session:
+        with resources().database.read() as session:
             page = history.page(session, HistoryFilter(**query))
             return {"scans": [scan_json(session, scan) for scan in page.scans], "next_cursor": page.next_cursor}
 
@@ -91,16 +91,16 @@ class ScanItem(MethodView):
     def get(self, query: dict[str, Any], scan_id: str) -> dict[str, Any]:
         """A scan and its result; with `wait` as soon as there is one."""
         if query["wait"] > 0:
-            scans.wait(portal(), scan_id, query["wait"])
-        with portal().database.read() as session:
-            scan = scans.get(session, scan_id)
-            return scan_json(session, scan, scans.run(session, scan, query.get("segmentation")))
+            lookup.wait(resources(), scan_id, query["wait"])
+        with resources().database.read() as session:
+            scan = lookup.get(session, scan_id)
+            return scan_json(session, scan, lookup.run(session, scan, query.get("segmentation")))
 
     @blp.response(204)
     @blp.alt_response(404, schema=ErrorSchema)
     def delete(self, scan_id: str) -> None:
         """Delete a scan with every trace of it. This is final."""
-        scans.delete(portal(), scan_id)
+        lookup.delete(resources(), scan_id)
 
 
 @blp.route("/<hex_id:scan_id>/segmentations")
@@ -111,8 +111,8 @@ class ScanSegmentations(MethodView):
     @blp.alt_response(404, schema=ErrorSchema)
     def get(self, scan_id: str) -> dict[str, Any]:
         """All runs, newest first."""
-        with portal().database.read() as session:
-            scan = scans.get(session, scan_id)
+        with resources().database.read() as session:
+            scan = lookup.get(session, scan_id)
             rows = segmentations.runs(session, scan_id)
             return {"segmentations": [segmentation_json(session, row, scan.warnings) for row in rows]}
 
@@ -124,35 +124,35 @@ class ScanSegmentations(MethodView):
     def post(self, body: dict[str, Any], headers: dict[str, Any], scan_id: str) -> dict[str, Any]:
         """Run again with another model, or save another threshold of the stored map."""
         segmentation_id = start_run(
-            portal(),
+            resources(),
             scan_id,
             model=body.get("model"),
             threshold=body.get("threshold"),
             key=headers.get("idempotency_key"),
         )
-        with portal().database.read() as session:
-            scan = scans.get(session, scan_id)
+        with resources().database.read() as session:
+            scan = lookup.get(session, scan_id)
             return segmentation_json(session, session.get_one(Segmentation, segmentation_id), scan.warnings)
 
 
-@blp.get(f"/<hex_id:scan_id>/<any({','.join(pictures.KINDS)}):kind>.png")
+@blp.get(f"/<hex_id:scan_id>/<any({','.join(images.KINDS)}):kind>.png")
 @blp.arguments(PictureSchema, location="query")
 @blp.response(200, content_type="image/png")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
 def picture(query: dict[str, Any], scan_id: str, kind: str) -> Response:
     """One picture of one slice. scan, mask (0 or 255) and probability (round(255 p)) are in the scan's own grid."""
-    with portal().database.read() as session:
-        wanted = pictures.source(
+    with resources().database.read() as session:
+        wanted = images.source(
             session,
-            scans.get(session, scan_id),
+            lookup.get(session, scan_id),
             kind=kind,
             slice_index=query.get("slice"),
             segmentation_id=query.get("segmentation"),
         )
     if wanted.etag in request.if_none_match:
         return png(b"", wanted.etag).make_conditional(request)
-    return png(pictures.render(portal(), wanted, kind), wanted.etag)
+    return png(images.render(resources(), wanted, kind), wanted.etag)
 
 
 @blp.get("/<hex_id:scan_id>/download.zip")
@@ -162,12 +162,12 @@ def picture(query: dict[str, Any], scan_id: str, kind: str) -> Response:
 @blp.alt_response(409, schema=ErrorSchema)
 def download(query: dict[str, Any], scan_id: str) -> Response:
     """Every picture of every slice, mask and probability map, and the result as JSON."""
-    with portal().database.read() as session:
-        scan = scans.get(session, scan_id)
+    with resources().database.read() as session:
+        scan = lookup.get(session, scan_id)
         row = segmentations.finished(session, scan, query.get("segmentation"))
         described = scan_json(session, scan, row)
     response = send_file(
-        BytesIO(pictures.archive(portal(), scan, row, described)),
+        BytesIO(images.archive(resources(), scan, row, described)),
         mimetype="application/zip",
         as_attachment=True,
         download_name=f"{PurePosixPath(scan.filename).stem}.zip",
@@ -181,9 +181,9 @@ def download(query: dict[str, Any], scan_id: str) -> Response:
 @blp.alt_response(404, schema=ErrorSchema)
 def original(scan_id: str) -> Response:
     """The uploaded bytes, always as an attachment."""
-    with portal().database.read() as session:
-        scan = scans.get(session, scan_id)
-    path = portal().storage.path(original_key(scan_id))
+    with resources().database.read() as session:
+        scan = lookup.get(session, scan_id)
+    path = resources().storage.path(original_key(scan_id))
     if not path.is_file():
         raise StorageUnavailable("The original file is missing; restore it, or delete the scan.")
     response = send_file(path, mimetype="application/octet-stream", as_attachment=True, download_name=scan.filename)

@@ -3,11 +3,11 @@
 from typing import Any
 
 from webapp.api.blueprints import blueprint
-from webapp.api.schemas import ErrorSchema, SegmentationSchema
-from webapp.context import portal
-from webapp.domain import segmentations
-from webapp.domain.models import Segmentation
-from webapp.presentation import segmentation_json
+from webapp.context import resources
+from webapp.domain.scans import segmentations
+from webapp.domain.scans.models import Segmentation
+from webapp.schemas.scan_forms import ErrorSchema, SegmentationSchema
+from webapp.schemas.scans import segmentation_json
 
 blp = blueprint("segmentations", "segmentations", "Cancel a run, or try it again.")
 
@@ -18,7 +18,7 @@ blp = blueprint("segmentations", "segmentations", "Cancel a run, or try it again
 @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: it has ended already")
 def cancel(segmentation_id: str) -> dict[str, Any]:
     """End a queued or running segmentation."""
-    segmentations.cancel(portal(), segmentation_id)
+    segmentations.cancel(resources(), segmentation_id)
     return _described(segmentation_id)
 
 
@@ -28,10 +28,10 @@ def cancel(segmentation_id: str) -> dict[str, Any]:
 @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: it has neither failed nor been cancelled")
 def retry(segmentation_id: str) -> dict[str, Any]:
     """Queue a failed or cancelled segmentation again."""
-    segmentations.retry(portal(), segmentation_id)
+    segmentations.retry(resources(), segmentation_id)
     return _described(segmentation_id)
 
 
 def _described(segmentation_id: str) -> dict[str, Any]:
-    with portal().database.read() as session:
+    with resources().database.read() as session:
         return segmentation_json(session, session.get_one(Segmentation, segmentation_id))

@@ -6,21 +6,17 @@ from typing import Any
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from webapp import evaluation_words as words
-from webapp.context import portal
-from webapp.domain import (
-    evaluation_cases,
-    evaluation_comparison,
-    evaluation_files,
-    evaluation_sources,
-    evaluations,
-)
+from webapp.context import resources
 from webapp.domain.errors import FolderRefused, NotFound, PortalError
-from webapp.domain.evaluation_cases import CASE_ORDERS, PATIENT_ORDERS, CaseFilter
-from webapp.domain.evaluation_models import CaseOutcome
-from webapp.domain.evaluations import Wish
+from webapp.domain.evaluations import cases as evaluation_cases
+from webapp.domain.evaluations import comparison as evaluation_comparison
+from webapp.domain.evaluations import report_files, sources, submission
+from webapp.domain.evaluations.cases import CASE_ORDERS, PATIENT_ORDERS, CaseFilter
+from webapp.domain.evaluations.models import CaseOutcome
+from webapp.domain.evaluations.submission import EvaluationOptions
 from webapp.evaluation_intake import ARCHIVE_FIELD, take_archive, take_folder
-from webapp.evaluation_presentation import case_json, evaluation_json, patient_json
+from webapp.schemas import labels as words
+from webapp.schemas.evaluations import case_json, evaluation_json, patient_json
 
 bp = Blueprint("evaluations", __name__, url_prefix="/evaluations")
 
@@ -33,8 +29,8 @@ GALLERY_SIZE = 6
 @bp.get("")
 def index() -> str:
     """All evaluations, newest first."""
-    with portal().database.read() as session:
-        page = evaluations.page(session, limit=EVALUATIONS, cursor=request.args.get("cursor", ""))
+    with resources().database.read() as session:
+        page = submission.page(session, limit=EVALUATIONS, cursor=request.args.get("cursor", ""))
         rows = [evaluation_json(session, row) for row in page.evaluations]
     return render_template(
         "evaluations/list.html",
@@ -47,16 +43,16 @@ def index() -> str:
 @bp.get("/new")
 def new() -> str:
     """Choose a folder below a root, or send a zip."""
-    settings, problem = portal().settings, None
+    settings, problem = resources().settings, None
     try:
-        listing = evaluation_sources.browse(settings, request.args.get("path", ""))
+        listing = sources.browse(settings, request.args.get("path", ""))
     except FolderRefused as error:
-        listing, problem = evaluation_sources.browse(settings, None), error.message
+        listing, problem = sources.browse(settings, None), error.message
     return render_template(
         "evaluations/new.html",
         listing=listing,
         problem=problem,
-        models=portal().catalog.names(),
+        models=resources().catalog.names(),
         max_archive_mb=settings.max_archive_bytes // 1_000_000,
         max_archive_files=settings.max_archive_files,
         roots=[str(root) for root in settings.evaluation_roots],
@@ -70,12 +66,12 @@ def create() -> Response:
     threshold = request.form.get("threshold", type=float) if text else None
     if text and threshold is None:
         abort(422)
-    wish = Wish(request.form.get("model") or None, threshold, request.form.get("name") or None)
+    options = EvaluationOptions(request.form.get("model") or None, threshold, request.form.get("name") or None)
     try:
         if ARCHIVE_FIELD in request.files:
-            evaluation_id = take_archive(portal(), wish, None)
+            evaluation_id = take_archive(resources(), options, None)
         else:
-            evaluation_id = take_folder(portal(), request.form.get("path", ""), wish, None)
+            evaluation_id = take_folder(resources(), request.form.get("path", ""), options, None)
     except PortalError as error:
         if error.status >= 500:
             raise
@@ -87,8 +83,8 @@ def create() -> Response:
 @bp.get("/<hex_id:evaluation_id>")
 def show(evaluation_id: str) -> str:
     """Progress while it runs, then the report; tables and gallery as far as there are cases."""
-    with portal().database.read() as session:
-        row = evaluations.get(session, evaluation_id)
+    with resources().database.read() as session:
+        row = submission.get(session, evaluation_id)
         described = evaluation_json(session, row)
         cases, patients = _case_filter(), _patient_filter()
         case_page = evaluation_cases.cases(session, evaluation_id, cases)
@@ -98,7 +94,7 @@ def show(evaluation_id: str) -> str:
     return render_template(
         "evaluations/show.html",
         evaluation=described,
-        report=evaluation_files.page_document(portal(), row),
+        report=report_files.page_document(resources(), row),
         words=words,
         cases=[case_json(item) for item in case_page.cases],
         patients=[patient_json(item) for item in patient_page.patients],
@@ -110,15 +106,15 @@ def show(evaluation_id: str) -> str:
         next_patients=_next_url(evaluation_id, "patient_cursor", patient_page.next_cursor, "patients"),
         gallery=gallery,
         others=[(other.id, other.name, other.model, other.threshold) for other in others],
-        downloads=list(evaluation_files.DOWNLOADS),
+        downloads=list(report_files.DOWNLOADS),
     )
 
 
 @bp.get("/<hex_id:evaluation_id>/cases/<int:position>")
 def case(evaluation_id: str, position: int) -> str:
     """One case: scan, expert's mask, model's mask, errors, map."""
-    with portal().database.read() as session:
-        row = evaluations.get(session, evaluation_id)
+    with resources().database.read() as session:
+        row = submission.get(session, evaluation_id)
         described = case_json(evaluation_cases.case(session, evaluation_id, position))
         before, after = evaluation_cases.neighbors(session, evaluation_id, position)
         evaluation = {"id": row.id, "name": row.name, "model": row.model, "threshold": row.threshold}
@@ -135,7 +131,7 @@ def case(evaluation_id: str, position: int) -> str:
 @bp.get("/<hex_id:evaluation_id>/compare")
 def compare(evaluation_id: str) -> str:
     """Two evaluations on the same cases."""
-    with portal().database.read() as session:
+    with resources().database.read() as session:
         found = evaluation_comparison.compare(session, evaluation_id, request.args.get("other", ""))
     return render_template("evaluations/compare.html", comparison=found, words=words)
 
@@ -143,15 +139,15 @@ def compare(evaluation_id: str) -> str:
 @bp.post("/<hex_id:evaluation_id>/cancel")
 def cancel(evaluation_id: str) -> Response:
     """End it, then show what is there."""
-    evaluations.cancel(portal(), evaluation_id)
+    submission.cancel(resources(), evaluation_id)
     return redirect(url_for("evaluations.show", evaluation_id=evaluation_id), 303)
 
 
 @bp.post("/<hex_id:evaluation_id>/delete")
 def delete(evaluation_id: str) -> Response | str:
     """Delete it, once it was asked about."""
-    with portal().database.read() as session:
-        name = evaluations.get(session, evaluation_id).name
+    with resources().database.read() as session:
+        name = submission.get(session, evaluation_id).name
     if request.form.get("confirmed") != "yes":
         return render_template(
             "confirm.html",
@@ -165,7 +161,7 @@ def delete(evaluation_id: str) -> Response | str:
             confirm_label="Delete",
         )
     with contextlib.suppress(NotFound):  # somebody was quicker
-        evaluations.delete(portal(), evaluation_id)
+        submission.delete(resources(), evaluation_id)
     flash("The evaluation is deleted.", "info")
     return redirect(url_for("evaluations.index"), 303)
 

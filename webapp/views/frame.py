@@ -4,8 +4,8 @@ import time
 
 from flask import Flask, request
 
-from webapp.context import portal
-from webapp.domain import health
+from webapp.context import resources
+from webapp.domain.monitoring import health
 from webapp.version import VERSION
 
 SECTIONS = {"home": "portal", "scans": "history", "evaluations": "evaluations", "models": "models"}
@@ -20,7 +20,7 @@ def register(app: Flask) -> None:
     def worker_ready() -> bool:
         asked_at, is_ready = seen.get("worker", (float("-inf"), False))
         if time.monotonic() - asked_at > WORKER_SEEN_FOR_S:
-            is_ready = health.has_worker(portal())
+            is_ready = health.has_worker(resources())
             seen["worker"] = (time.monotonic(), is_ready)
         return is_ready
 

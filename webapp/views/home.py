@@ -2,11 +2,11 @@
 
 from flask import Blueprint, render_template
 
-from ml.scans.phantoms import PHANTOMS
-from webapp.context import portal
-from webapp.domain import history
-from webapp.domain.history import HistoryFilter
-from webapp.presentation import scan_json
+from ml.synthetic.phantoms import PHANTOMS
+from webapp.context import resources
+from webapp.domain.scans import history
+from webapp.domain.scans.history import HistoryFilter
+from webapp.schemas.scans import scan_json
 
 bp = Blueprint("home", __name__)
 
@@ -18,14 +18,14 @@ FORMATS_SENTENCE = "PNG, JPEG, TIFF (also 16 bit and stacks) and WebP"
 @bp.get("/")
 def show() -> str:
     """Drop a scan; see the last ones."""
-    with portal().database.read() as session:
+    with resources().database.read() as session:
         page = history.page(session, HistoryFilter(limit=RECENT))
         recent = [scan_json(session, scan) for scan in page.scans]
     return render_template(
-        "portal.html",
+        "portal/index.html",
         recent=recent,
         phantoms=PHANTOMS,
         accepts=ACCEPTS,
         formats_sentence=FORMATS_SENTENCE,
-        max_upload_mb=portal().settings.max_upload_bytes // 1_000_000,
+        max_upload_mb=resources().settings.max_upload_bytes // 1_000_000,
     )

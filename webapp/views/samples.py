@@ -5,9 +5,10 @@ import io
 from flask import Blueprint, abort, redirect, url_for
 from werkzeug.wrappers import Response
 
-from ml.scans import phantoms
-from webapp.context import portal
-from webapp.domain import uploads
+from ml.synthetic import phantoms
+from webapp.context import resources
+from webapp.domain.scans import admission
+from webapp.domain.uploads import receiving
 
 bp = Blueprint("samples", __name__)
 
@@ -20,6 +21,6 @@ def segment(name: str) -> Response:
     data = phantoms.render(name)
     # Little-endian and big-endian TIFF; every other phantom is a PNG.
     ending = "tif" if data[:2] in (b"II", b"MM") else "png"
-    with uploads.received(portal(), io.BytesIO(data), f"phantom-{name}.{ending}") as upload:
-        accepted = uploads.admit(portal(), upload, model=None, threshold=None, origin="phantom")
+    with receiving.received(resources(), io.BytesIO(data), f"phantom-{name}.{ending}") as upload:
+        accepted = admission.admit(resources(), upload, model=None, threshold=None, origin="phantom")
     return redirect(url_for("scans.show", scan_id=accepted.scan_id), 303)

@@ -8,15 +8,16 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from webapp.context import portal
-from webapp.domain import history, scans, segmentations
+from webapp.context import resources
 from webapp.domain.errors import NotFound, PortalError
-from webapp.domain.history import SORTS, HistoryFilter
-from webapp.domain.models import Scan, Status, Verdict
-from webapp.domain.pictures import default_slice
+from webapp.domain.jobs.models import Status
+from webapp.domain.scans import history, lookup, segmentations
+from webapp.domain.scans.history import SORTS, HistoryFilter
+from webapp.domain.scans.images import default_slice
+from webapp.domain.scans.models import Scan, Verdict
 from webapp.intake import take_files
-from webapp.presentation import model_json, scan_json, segmentation_json
 from webapp.runs import start_run
+from webapp.schemas.scans import model_json, scan_json, segmentation_json
 
 bp = Blueprint("scans", __name__, url_prefix="/scans")
 
@@ -47,15 +48,15 @@ def index() -> str:
         sort=given["sort"] if given["sort"] in {sort.value for sort in SORTS} else SORTS[0].value,
         cursor=request.args.get("cursor", ""),
     )
-    with portal().database.read() as session:
+    with resources().database.read() as session:
         page = history.page(session, wanted)
         rows = [scan_json(session, scan) for scan in page.scans]
     kept = {name: value for name, value in given.items() if value}
     return render_template(
-        "history.html",
+        "scans/history.html",
         scans=rows,
         filters={**given, "sort": wanted.sort},
-        models=portal().catalog.names(),
+        models=resources().catalog.names(),
         sorts=[(sort.value, sort.label) for sort in SORTS],
         next_url=url_for("scans.index", **kept, cursor=page.next_cursor) if page.next_cursor else None,
         first_url=url_for("scans.index", **kept) if wanted.cursor else None,
@@ -66,7 +67,7 @@ def index() -> str:
 @bp.post("")
 def upload() -> Response:
     """The drop zone's form, for browsers without scripts."""
-    intake = take_files(portal(), model=None, threshold=None, key=None)
+    intake = take_files(resources(), model=None, threshold=None, key=None)
     for item in intake.rejected[:MOST_NOTICES]:
         flash(f"{_shortened(item.filename)}: {item.message}", "error")
     if len(intake.rejected) > MOST_NOTICES:
@@ -80,27 +81,27 @@ def upload() -> Response:
 def show(scan_id: str) -> str:
     """The result of a scan, or how far it is."""
     chosen = request.args.get("segmentation") or None
-    with portal().database.read() as session:
-        scan = scans.get(session, scan_id)
+    with resources().database.read() as session:
+        scan = lookup.get(session, scan_id)
         runs = segmentations.runs(session, scan_id)
-        shown = scans.run(session, scan, chosen)
-        newer, older = scans.neighbors(session, scan)
+        shown = lookup.run(session, scan, chosen)
+        newer, older = lookup.neighbors(session, scan)
         described = scan_json(session, scan, shown)
         described_runs = [segmentation_json(session, run, scan.warnings) for run in runs]
         index = request.args.get("slice", default_slice(scan, shown), type=int)
-        model = shown.model if shown else portal().catalog.default_name
+        model = shown.model if shown else resources().catalog.default_name
     if not 0 <= index < scan.slice_count:
         abort(404)
     try:
-        card = model_json(portal().catalog.entry(model))
+        card = model_json(resources().catalog.entry(model))
     except NotFound:
         card = None
     return render_template(
-        "result.html",
+        "scans/result.html",
         scan=described,
         runs=described_runs,
         card=card,
-        models=portal().catalog.names(),
+        models=resources().catalog.names(),
         slice_index=index,
         pinned=chosen is not None,
         newer_url=url_for("scans.show", scan_id=newer) if newer else None,
@@ -115,7 +116,7 @@ def run_again(scan_id: str) -> Response:
     threshold = request.form.get("threshold", type=float) if text else None
     if text and threshold is None:
         abort(422)
-    start_run(portal(), scan_id, model=request.form.get("model") or None, threshold=threshold, key=None)
+    start_run(resources(), scan_id, model=request.form.get("model") or None, threshold=threshold, key=None)
     return redirect(url_for("scans.show", scan_id=scan_id), 303)
 
 
@@ -138,7 +139,7 @@ def bulk() -> Response | str:
     count, problems = 0, set()
     for scan_id in chosen:
         try:
-            segmentations.request(portal(), scan_id, model=portal().catalog.default_name, threshold=None)
+            segmentations.request(resources(), scan_id, model=resources().catalog.default_name, threshold=None)
             count += 1
         except PortalError as error:
             problems.add(error.message)
@@ -152,7 +153,7 @@ def _delete(scan_ids: list[str], action_url: str, cancel_url: str) -> Response |
     """Ask on a page of its own where nobody has confirmed yet; then delete."""
     what = "this scan" if len(scan_ids) == 1 else f"these {len(scan_ids)} scans"
     if request.form.get("confirmed") != "yes":
-        with portal().database.read() as session:
+        with resources().database.read() as session:
             names = list(session.scalars(select(Scan.filename).where(Scan.id.in_(scan_ids)).order_by(Scan.filename)))
         return render_template(
             "confirm.html",
@@ -173,7 +174,7 @@ def _delete(scan_ids: list[str], action_url: str, cancel_url: str) -> Response |
     count = 0
     for scan_id in scan_ids:
         try:
-            scans.delete(portal(), scan_id)
+            lookup.delete(resources(), scan_id)
             count += 1
         except NotFound:
             continue  # somebody was quicker

@@ -4,9 +4,9 @@ from flask import Blueprint, redirect, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from webapp.context import portal
-from webapp.domain import segmentations
-from webapp.domain.models import Segmentation
+from webapp.context import resources
+from webapp.domain.scans import segmentations
+from webapp.domain.scans.models import Segmentation
 
 bp = Blueprint("segmentations", __name__, url_prefix="/segmentations")
 
@@ -14,18 +14,18 @@ bp = Blueprint("segmentations", __name__, url_prefix="/segmentations")
 @bp.post("/<hex_id:segmentation_id>/cancel")
 def cancel(segmentation_id: str) -> Response:
     """End an open segmentation, then show its scan."""
-    segmentations.cancel(portal(), segmentation_id)
+    segmentations.cancel(resources(), segmentation_id)
     return _to_scan(segmentation_id)
 
 
 @bp.post("/<hex_id:segmentation_id>/retry")
 def retry(segmentation_id: str) -> Response:
     """Queue it again, then show its scan."""
-    segmentations.retry(portal(), segmentation_id)
+    segmentations.retry(resources(), segmentation_id)
     return _to_scan(segmentation_id)
 
 
 def _to_scan(segmentation_id: str) -> Response:
-    with portal().database.read() as session:
+    with resources().database.read() as session:
         scan_id = session.scalar(select(Segmentation.scan_id).where(Segmentation.id == segmentation_id))
     return redirect(url_for("scans.show", scan_id=scan_id), 303)

@@ -2,8 +2,8 @@
 
 from flask import Blueprint, Response, jsonify
 
-from webapp.context import portal
-from webapp.domain import health
+from webapp.context import resources
+from webapp.domain.monitoring import health
 
 bp = Blueprint("system", __name__)
 
@@ -17,6 +17,6 @@ def healthz() -> Response:
 @bp.get("/readyz")
 def readyz() -> tuple[Response, int]:
     """Each part by name: 200 where all are there, else 503."""
-    parts = health.readiness(portal())
+    parts = health.readiness(resources())
     is_ready = all(said == health.OK for said in parts.values())
     return jsonify({"status": "ok" if is_ready else "unavailable", **parts}), 200 if is_ready else 503

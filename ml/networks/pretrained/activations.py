@@ -10,7 +10,7 @@ from torch import nn
 
 from ml.networks.checkpoints import CheckpointError
 from ml.networks.pretrained.conventions import MEAN, STD
-from ml.scans.phantom_anatomy import Lesion, draw_slice
+from ml.synthetic.phantom_anatomy import Lesion, draw_slice
 
 # Kept below half precision's largest number by this factor: other scans are brighter.
 _LARGEST = 65504 / 4

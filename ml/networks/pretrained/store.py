@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from ml.fresh_folder import fresh_folder
+from ml.atomic_files import fresh_folder
 from ml.networks.checkpoints import CheckpointError
 
 FORMAT = "glioscope-encoder-1"

@@ -1,5 +1,5 @@
 /* One case: its pictures are drawn onto canvases that zoom and pan together; masks are red, as everywhere. */
-import { isTyping } from "../dialogs.js";
+import { isTyping } from "../core/dialogs.js";
 import { followGestures } from "../viewer/gestures.js";
 import { STEP, Viewport } from "../viewer/viewport.js";
 

@@ -1,6 +1,6 @@
 /* Starting an evaluation: a zip is sent as it is, a folder is packed first; progress in both. */
-import { ROOT, csrfToken, errorFrom } from "../api.js";
-import { count } from "../format.js";
+import { ROOT, csrfToken, errorFrom } from "../core/api.js";
+import { count } from "../core/format.js";
 import { chosenFiles, droppedFiles } from "./folders.js";
 import { zip } from "./zip.js";
 

@@ -1,8 +1,8 @@
 /* The page of one evaluation: progress while it runs, by asking once a second; every slot keeps its room. */
-import { request } from "../api.js";
-import { count } from "../format.js";
-import { notify } from "../notices.js";
-import { STAGES, duration } from "./words.js";
+import { request } from "../core/api.js";
+import { count } from "../core/format.js";
+import { notify } from "../core/notices.js";
+import { STAGES, duration } from "./labels.js";
 
 const EVERY_MS = 1000;
 const OFFLINE_EVERY_MS = 3000;

@@ -1,6 +1,6 @@
 /* The finding beside the viewer: while a threshold is tried, its figures stand in front and the stored ones beside them. */
-import { area, count, percent, stateOf, volume } from "../format.js";
-import { setIcon } from "../icons.js";
+import { area, count, percent, stateOf, volume } from "../core/format.js";
+import { setIcon } from "../core/icons.js";
 
 export class Finding {
   constructor(root, { slices, totalPixels, pixelSize, threshold }) {

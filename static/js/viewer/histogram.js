@@ -1,7 +1,7 @@
 /* How sure the model is: the pixels of the slice in view by their probability, on a logarithmic scale, with the threshold
    on the same axis. Red is what the threshold takes in; components that are too small still count here. */
-import { count } from "../format.js";
-import { smallestQ } from "../mask.js";
+import { count } from "../core/format.js";
+import { smallestQ } from "./mask.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 5; // values of q in a bar: 255 = 51 * 5, so that no bar holds more values than its neighbors

@@ -1,5 +1,5 @@
 /* The result page's keys, as the `?` dialog lists them. */
-import { isTyping } from "../dialogs.js";
+import { isTyping } from "../core/dialogs.js";
 
 const PAN_PX = 48;
 const ARROWS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };

@@ -1,5 +1,5 @@
 /* The strip under the panels: a bar a slice, as high as its tumor area, and the slider that steps through them. */
-import { count } from "../format.js";
+import { count } from "../core/format.js";
 
 export class Strip {
   constructor(root, onSlice) {

@@ -1,5 +1,5 @@
 /* Tumor pixels per slice at a threshold, over all maps that are here; long stacks are counted in short turns. */
-import { maskArea, tumorMask } from "../mask.js";
+import { maskArea, tumorMask } from "./mask.js";
 
 const TURN_MS = 8;
 

@@ -1,6 +1,6 @@
 /* The viewer as a whole: slice, threshold and opacity in; panels, strip and finding out. */
-import { maskArea, tumorMask } from "../mask.js";
-import { count } from "../format.js";
+import { maskArea, tumorMask } from "./mask.js";
+import { count } from "../core/format.js";
 import { Finding } from "./finding.js";
 import { followGestures } from "./gestures.js";
 import { Histogram } from "./histogram.js";

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.cards import Architecture, Card, InputConvention
+from ml.cards.card import Architecture, Card, InputConvention
 from ml.engines import Inference
 
 SIDE = 32

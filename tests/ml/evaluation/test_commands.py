@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import ml.engines
-from ml import fresh_folder
+from ml import atomic_files
 from ml.__main__ import main
 from tests.ml.evaluation.conftest import CARD, FakeEngine, square, write_case
 
@@ -141,7 +141,7 @@ def test_full_disk_is_one_sentence_and_leaves_nothing(command, data, name, tmp_p
     def fail(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(fresh_folder.tempfile, "TemporaryDirectory", fail)
+    monkeypatch.setattr(atomic_files.tempfile, "TemporaryDirectory", fail)
     status, said, _ = command(name, data)
     assert status == 1
     assert "No space left on device" in said

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from ml.datasets import list_cases
-from ml.evaluation.report import Settings, headline, make_report, report_json, summary_of
-from ml.evaluation.results import write_results
 from ml.evaluation.run import evaluate_cases
-from ml.evaluation.tables import SLICE_COLUMNS
+from ml.reports.csv import SLICE_COLUMNS
+from ml.reports.folder import write_results
+from ml.reports.json import Settings, headline, make_report, report_json, summary_of
 from tests.ml.evaluation.conftest import SIDE, square, write_case
 
 SETTINGS = Settings(threshold=0.5, has_tta=False, seed=1)

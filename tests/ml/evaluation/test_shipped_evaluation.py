@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ml.cards import load_card
+from ml.cards.card import load_card
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "ml" / "weights" / "unet-vgg16-lgg"

@@ -4,7 +4,7 @@ import pytest
 import segmentation_models_pytorch.encoders as encoders
 import torch
 
-from ml.cards import Architecture
+from ml.cards.card import Architecture
 from ml.networks import CheckpointError, build_network
 from ml.networks.logits import tumor_logit
 from ml.networks.scratch import ScratchUnet

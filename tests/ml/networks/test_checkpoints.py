@@ -5,7 +5,7 @@ import errno
 import pytest
 import torch
 
-from ml.cards import Architecture
+from ml.cards.card import Architecture
 from ml.networks import CheckpointError, build_network, load_weights, read_checkpoint
 from ml.networks.checkpoints import write_checkpoint
 

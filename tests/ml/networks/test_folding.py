@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ml.cards import Architecture
+from ml.cards.card import Architecture
 from ml.networks import UNET_VGG16, build_network, load_weights
 from ml.networks.folding import fold, folded_architecture
 

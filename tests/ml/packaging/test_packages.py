@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from ml.__main__ import main
-from ml.cards import CardError, PackageError, load_card, verify_files
+from ml.cards.card import CardError, PackageError, load_card, verify_files
 from ml.datasets import list_cases
 from ml.engines.crops import sizes_of_crops
-from ml.familiarity import load_familiarity
 from ml.networks import CheckpointError, read_checkpoint
-from ml.non_brains import KINDS
+from ml.ood.detector import load_detector
 from ml.packaging import measuring
 from ml.packaging.measuring import split_cases
 from ml.packaging.packages import make_package, measure_again
 from ml.packaging.quantization import Calibration, choose_slices
+from ml.synthetic.negatives import KINDS
 from tests.ml.conftest import FACTS
 
 
@@ -52,7 +52,7 @@ def test_input_check_is_fitted_on_training_patients_and_measured_on_the_others(s
     assert 0 <= facts.auroc <= 1
     assert facts.warned_others == pytest.approx(np.mean(list(facts.warned_by_kind.values())), abs=1e-3)
     assert small_model.card.parity["int8"].warnings_equal is not None
-    found = load_familiarity(small_model.folder, small_model.card)
+    found = load_detector(small_model.folder, small_model.card)
     assert found.limit == pytest.approx(facts.limit, rel=1e-3)
     assert load_card(small_model.folder) == small_model.card
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ml.cards import Architecture, InputConvention
+from ml.cards.card import Architecture, InputConvention
 from ml.datasets import list_cases
 from ml.networks import build_network
 from ml.packaging.temperature import LogitCounts, count_logits, describe_scaling, fit_temperature, scale_head

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.scans.phantom_anatomy import Lesion, draw_slice
+from ml.synthetic.phantom_anatomy import Lesion, draw_slice
 
 SIDE = 64
 PATIENTS = 6

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from ml.scans.phantom_anatomy import Lesion, draw_slice
+from ml.synthetic.phantom_anatomy import Lesion, draw_slice
 from ml.training.augmentation import Augmenter
 from ml.training.configuration import Augmentation
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from ml.__main__ import main
-from ml.cards import PackageError, load_card
+from ml.cards.card import PackageError, load_card
 from ml.datasets import list_cases, read_split
 from ml.engines import load_engine
 from ml.networks import read_checkpoint
 from ml.packaging import measuring, packages
-from ml.packaging.figures import HEADLINE_NAMES, NAMES
+from ml.packaging.card_metrics import HEADLINE_NAMES, NAMES
 from ml.packaging.packages import make_package
 from ml.packaging.quantization import Calibration
 from tests.ml.training.conftest import draw_patient, one_thread
@@ -41,7 +41,7 @@ def tested(run, brains, tmp_path_factory):
 
             patch.setattr(packages, name, spy)
         # The input check draws 500 pictures; it is tested with the package of tests/ml/conftest.py.
-        patch.setattr(measuring, "_add_familiarity", lambda folder, card, *given: card)
+        patch.setattr(measuring, "_add_detector", lambda folder, card, *given: card)
         make_package(run / "best.pth", out, calibrate=brains, calibration=Calibration(slices=4), is_tested=True)
     return out, seen
 
@@ -138,7 +138,7 @@ def test_several_classes_and_one_channel_are_served_by_both_engines(train, tmp_p
     for patient in range(4):
         draw_patient(tmp_path / "data" / f"patient_{patient}", seed=40 + patient, values=values)
     assert train(tmp_path / "run", *words, data=tmp_path / "data") == 0
-    monkeypatch.setattr(measuring, "_add_familiarity", lambda folder, card, *given: card)
+    monkeypatch.setattr(measuring, "_add_detector", lambda folder, card, *given: card)
     calibration = Calibration(slices=4)
     with one_thread():
         card = make_package(

@@ -15,48 +15,48 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from tests.evaluations import SIDE, queued_chunks, run_all, square, write_data_set, zip_of
-from tests.webapp.clients import portal_of, send
+from tests.support.evaluations import SIDE, queued_chunks, run_all, square, write_data_set, zip_of
+from tests.webapp.clients import resources_of, send
 from tests.worker.conftest import BrightnessEngine
-from webapp.api import evaluation_schemas as schemas
-from webapp.domain.portal import Portal
-from worker.evaluations import run_chunk
-from worker.runtime import Runtime
+from webapp.domain.resources import Resources
+from webapp.schemas import evaluation_forms as schemas
+from worker.evaluation.chunks import run_chunk
+from worker.process.engines import Runtime
 
 PATH = "/api/v1/evaluations"
 
 
 @pytest.fixture
-def portal(app: Flask) -> Portal:
-    return portal_of(app)
+def resources(app: Flask) -> Resources:
+    return resources_of(app)
 
 
 @pytest.fixture
-def runtime(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+def runtime(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
     """A worker in this process with a fake engine."""
-    runtime, engine = Runtime(portal), BrightnessEngine()
+    runtime, engine = Runtime(resources), BrightnessEngine()
     monkeypatch.setattr(runtime, "engine", lambda _model: engine)
     yield runtime
     runtime.case_reader.close()
 
 
 @pytest.fixture
-def data(portal: Portal) -> Path:
-    return write_data_set(portal.settings.evaluation_roots[0] / "set")
+def data(resources: Resources) -> Path:
+    return write_data_set(resources.settings.evaluation_roots[0] / "set")
 
 
 def send_zip(client: FlaskClient, data: bytes, name: str = "set.zip", **form: str) -> TestResponse:
     return send(client, (name, data), path=PATH, field="archive", form=form)
 
 
-def started(client: FlaskClient, data: Path, **wish: object) -> str:
-    response = client.post(PATH, json={"path": str(data), **wish})
+def started(client: FlaskClient, data: Path, **options: object) -> str:
+    response = client.post(PATH, json={"path": str(data), **options})
     assert response.status_code == 202, response.json
     return response.json["id"]
 
 
-def left_over(portal: Portal) -> list[str]:
-    root = Path(portal.settings.storage)
+def left_over(resources: Resources) -> list[str]:
+    root = Path(resources.settings.storage)
     return [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
 
 
@@ -64,7 +64,7 @@ def test_a_folder_from_the_post_to_its_report(client: FlaskClient, runtime: Runt
     evaluation = client.post(PATH, json={"path": str(data), "threshold": 0.4, "name": "A  first\nlook"}).json
     assert (evaluation["status"], evaluation["name"], evaluation["threshold"]) == ("queued", "A first look", 0.4)
     assert evaluation["progress"]["stage"] == "waiting"
-    run_chunk(runtime, queued_chunks(runtime.portal, evaluation["id"])[0])
+    run_chunk(runtime, queued_chunks(runtime.resources, evaluation["id"])[0])
     middle = client.get(f"{PATH}/{evaluation['id']}").json
     assert (middle["status"], middle["progress"]["stage"], middle["progress"]["total"]) == ("running", "running", 15)
     assert middle["findings"]["is_sound"] and middle["findings"]["analysis"]["tumor_slices"] == 9
@@ -144,7 +144,7 @@ def test_pictures_of_a_case(client: FlaskClient, runtime: Runtime, data: Path) -
     assert tuple(errors[8, 8]) == (0x3F, 0xD6, 0x9B) and tuple(errors[24, 8]) == (0xFF, 0x4D, 0x6A)
     assert picture("heatmap").shape == (SIDE, SIDE, 3) and picture("probability").max() == 230
     (data / case["image"]).write_bytes((data / "patient_0" / "p0_004.png").read_bytes())
-    runtime.portal.pictures.forget(evaluation_id)
+    runtime.resources.pictures.forget(evaluation_id)
     assert client.get(case["links"]["errors"]).status_code == 404
     assert client.get(case["links"]["mask"]).status_code == 200
 
@@ -169,7 +169,7 @@ def test_other_members_of_a_zip_are_left_out(client: FlaskClient, runtime: Runti
     evaluation = send_zip(client, zip_of(data)).json
     done = run_all(runtime, evaluation["id"])
     assert done.status == "succeeded" and done.findings["counts"] == {"missing_mask": 1, "unreadable_image": 1}
-    folder = runtime.portal.storage.folder(evaluation["id"])
+    folder = runtime.resources.storage.folder(evaluation["id"])
     assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".png"}
 
 
@@ -242,7 +242,7 @@ HOSTILE = {
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_zip_is_refused_and_leaves_nothing(client: FlaskClient, portal: Portal, name: str) -> None:
+def test_a_hostile_zip_is_refused_and_leaves_nothing(client: FlaskClient, resources: Resources, name: str) -> None:
     make, status, code = HOSTILE[name]
     response = send_zip(client, make())
     assert response.status_code == status, response.json
@@ -250,14 +250,14 @@ def test_a_hostile_zip_is_refused_and_leaves_nothing(client: FlaskClient, portal
         return
     assert code is None or response.json["code"] == code
     assert response.json["code"] in ("unsafe", "limit", "unreadable", "unsupported", "empty")
-    assert left_over(portal) == [] and client.get(PATH).json["evaluations"] == []
-    assert not list(portal.settings.instance_dir.parent.rglob("x.png"))
+    assert left_over(resources) == [] and client.get(PATH).json["evaluations"] == []
+    assert not list(resources.settings.instance_dir.parent.rglob("x.png"))
 
 
-def test_bytes_are_counted_and_not_believed(client: FlaskClient, portal: Portal) -> None:
+def test_bytes_are_counted_and_not_believed(client: FlaskClient, resources: Resources) -> None:
     assert zlib.crc32(b"") == 0
     response = send_zip(client, forged_size())
-    assert response.status_code == 422 and left_over(portal) == []
+    assert response.status_code == 422 and left_over(resources) == []
 
 
 def test_an_archive_has_a_size_limit_of_its_own(make_app: Callable[..., Flask]) -> None:
@@ -299,9 +299,9 @@ def test_links_out_of_the_roots_are_neither_listed_nor_taken(client: FlaskClient
     "body",
     [{"threshold": "NaN"}, {"threshold": 2}, {"model": "nothing"}, {"name": "x" * 201}, {"name": "\0"}, {"tta": 1}],
 )
-def test_a_bad_wish_is_422_and_makes_nothing(client: FlaskClient, portal: Portal, data: Path, body: dict) -> None:
+def test_a_bad_wish_is_422_and_makes_nothing(client: FlaskClient, resources: Resources, data: Path, body: dict) -> None:
     assert client.post(PATH, json={"path": str(data), **body}).status_code == 422
-    assert client.get(PATH).json["evaluations"] == [] and left_over(portal) == []
+    assert client.get(PATH).json["evaluations"] == [] and left_over(resources) == []
 
 
 def test_a_post_without_a_body_a_file_or_with_another_kind_of_body(client: FlaskClient) -> None:
@@ -330,31 +330,33 @@ def test_the_list_is_paged(client: FlaskClient, data: Path) -> None:
     assert second["next_cursor"] is None and client.get(f"{PATH}?cursor=x").status_code == 422
 
 
-def test_cancel_and_delete(client: FlaskClient, runtime: Runtime, portal: Portal, data: Path, tmp_path: Path) -> None:
+def test_cancel_and_delete(
+    client: FlaskClient, runtime: Runtime, resources: Resources, data: Path, tmp_path: Path
+) -> None:
     evaluation_id = started(client, data)
-    run_chunk(runtime, queued_chunks(portal, evaluation_id)[0])
+    run_chunk(runtime, queued_chunks(resources, evaluation_id)[0])
     cancelled = client.post(f"{PATH}/{evaluation_id}/cancel")
     assert (cancelled.status_code, cancelled.json["status"]) == (200, "cancelled")
     assert client.post(f"{PATH}/{evaluation_id}/cancel").status_code == 409
-    assert queued_chunks(portal, evaluation_id) == []
+    assert queued_chunks(resources, evaluation_id) == []
     assert client.delete(f"{PATH}/{evaluation_id}").status_code == 204
     zipped = send_zip(client, zip_of(data)).json["id"]
     run_all(runtime, zipped)
-    assert len(left_over(portal)) > 30
+    assert len(left_over(resources)) > 30
     assert client.delete(f"{PATH}/{zipped}").status_code == 204
-    assert left_over(portal) == []
+    assert left_over(resources) == []
     assert client.get(f"{PATH}/{zipped}").status_code == client.delete(f"{PATH}/{zipped}").status_code == 404
-    with portal.database.engine.connect() as connection:
+    with resources.database.engine.connect() as connection:
         for table in ("evaluations", "evaluation_chunks", "evaluation_cases", "evaluation_patients"):
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
     assert (data / "patient_0" / "p0_000.png").is_file(), "the folder is the operator's own"
 
 
 def test_an_evaluation_on_both_databases(any_app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    portal, client = portal_of(any_app), any_app.test_client()
-    runtime, engine = Runtime(portal), BrightnessEngine()
+    resources, client = resources_of(any_app), any_app.test_client()
+    runtime, engine = Runtime(resources), BrightnessEngine()
     monkeypatch.setattr(runtime, "engine", lambda _model: engine)
-    evaluation_id = started(client, write_data_set(portal.settings.evaluation_roots[0] / "set"))
+    evaluation_id = started(client, write_data_set(resources.settings.evaluation_roots[0] / "set"))
     run_all(runtime, evaluation_id)
     runtime.case_reader.close()
     done = client.get(f"{PATH}/{evaluation_id}").json
@@ -381,13 +383,13 @@ def test_the_command_line_shows_and_ends_evaluations(app: Flask, runtime: Runtim
 def test_the_command_line_waits_for_the_report(
     app: Flask, runtime: Runtime, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import webapp.evaluation_cli as commands
+    import webapp.commands.evaluations as commands
 
-    portal = runtime.portal
+    resources = runtime.resources
 
     def work_instead_of_sleeping(_seconds: float) -> None:
         (newest,) = (row["id"] for row in app.test_client().get(PATH).json["evaluations"])
-        for chunk_id in queued_chunks(portal, newest)[:1]:
+        for chunk_id in queued_chunks(resources, newest)[:1]:
             run_chunk(runtime, chunk_id)
 
     monkeypatch.setattr(commands.time, "sleep", work_instead_of_sleeping)

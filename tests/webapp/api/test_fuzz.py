@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from flask import Flask
 
+from tests.ml.sandbox.test_fuzz import _mutate as mutate
 from tests.ml.scans import samples
-from tests.ml.scans.test_fuzz import _mutate as mutate
-from tests.webapp.clients import SCANS, portal_of, send, traces
+from tests.webapp.clients import SCANS, resources_of, send, traces
 
 FILES, AT_ONCE = 1000, 10
 SEED = 20261122
@@ -20,9 +20,9 @@ SEED = 20261122
 def test_a_thousand_mutated_files_over_http(app: Flask, figure: Callable[[str], None]) -> None:
     generator = np.random.default_rng(SEED)
     originals = list(samples.every_format().values())
-    portal, client = portal_of(app), app.test_client()
-    portal.decoder.warm_up()
-    server = portal.decoder.server_pid
+    resources, client = resources_of(app), app.test_client()
+    resources.decoder.warm_up()
+    server = resources.decoder.server_pid
     outcomes: Counter[str] = Counter()
     seconds = []
     for start in range(0, FILES, AT_ONCE):
@@ -43,7 +43,7 @@ def test_a_thousand_mutated_files_over_http(app: Flask, figure: Callable[[str], 
         f"{sum(seconds):.0f} s in all, slowest request of {AT_ONCE} files {max(seconds):.2f} s"
     )
     assert sum(outcomes.values()) == FILES
-    assert portal.decoder.server_pid == server, "the decode server lived through all of them"
+    assert resources.decoder.server_pid == server, "the decode server lived through all of them"
     left = traces(app)
     accepted = sum(outcomes[kind] for kind in ("png", "jpeg", "tiff", "webp"))
     assert left.scans == left.segmentations == accepted

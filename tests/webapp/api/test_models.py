@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.portals import png_bytes
+from tests.support.resources import png_bytes
 from tests.webapp.clients import NOTHING, send, traces
 
 MODELS = "/api/v1/models"

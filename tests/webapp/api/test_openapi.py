@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.webapp.clients import SCANS, finished
-from webapp.api import schemas
+from webapp.schemas import scan_forms
 
 SPEC = "/api/v1/openapi.json"
 DOCUMENTS = {SPEC, "/api/v1/docs"}
@@ -51,9 +51,9 @@ def test_an_error_has_the_described_form(client: FlaskClient) -> None:
 
 def test_a_scans_answer_has_the_described_fields_and_no_others(app: Flask, client: FlaskClient) -> None:
     scan = finished(app)
-    assert set(scan) == set(schemas.ScanSchema().fields)
-    assert set(scan["segmentation"]) == set(schemas.SegmentationSchema().fields)
-    assert schemas.ScanSchema(unknown=ma.RAISE).validate(scan) == {}
+    assert set(scan) == set(scan_forms.ScanSchema().fields)
+    assert set(scan["segmentation"]) == set(scan_forms.SegmentationSchema().fields)
+    assert scan_forms.ScanSchema(unknown=ma.RAISE).validate(scan) == {}
     assert client.get(f"{SCANS}/{scan['id']}").json == scan
 
 

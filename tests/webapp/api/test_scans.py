@@ -14,9 +14,9 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from tests.ml.scans import samples
-from tests.portals import add_scan, png_bytes
-from tests.webapp.clients import NOTHING, SCANS, finish, finished, portal_of, sent, traces
-from webapp.domain.pictures import KINDS, OF_RESULT
+from tests.support.resources import add_scan, png_bytes
+from tests.webapp.clients import NOTHING, SCANS, finish, finished, resources_of, sent, traces
+from webapp.domain.scans.images import KINDS, OF_RESULT
 
 NO_IDS = ("-1", "1 OR 1=1", "0" * 31, "0" * 33, "Z" * 32, "A" * 32, "%00" * 32, "../" * 10, "0" * 32)
 
@@ -97,7 +97,7 @@ def test_a_forged_cursor_is_422(any_app: Flask, path: str, name: str) -> None:
 
 
 def test_the_history_is_paged_by_cursor(app: Flask, client: FlaskClient) -> None:
-    ids = [add_scan(portal_of(app), filename=f"{index}.png")[0] for index in range(5)]
+    ids = [add_scan(resources_of(app), filename=f"{index}.png")[0] for index in range(5)]
     first = client.get(f"{SCANS}?limit=3").json
     second = client.get(f"{SCANS}?limit=3&cursor={first['next_cursor']}").json
     assert {scan["id"] for scan in first["scans"] + second["scans"]} == set(ids)
@@ -127,13 +127,13 @@ def test_every_link_of_a_scan_answers(app: Flask, client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("wait", ["NaN", "inf", "-1", "31", "x"])
 def test_a_wait_that_is_not_allowed_is_422(app: Flask, client: FlaskClient, wait: str) -> None:
-    scan_id, _ = add_scan(portal_of(app))
+    scan_id, _ = add_scan(resources_of(app))
     assert client.get(f"{SCANS}/{scan_id}?wait={wait}").status_code == 422
 
 
 def test_a_wait_ends_as_soon_as_the_job_has_ended(app: Flask, client: FlaskClient) -> None:
     scan = sent(client)
-    timer = threading.Timer(0.5, finish, (portal_of(app), scan["segmentation"]["id"]))
+    timer = threading.Timer(0.5, finish, (resources_of(app), scan["segmentation"]["id"]))
     timer.start()
     started = time.monotonic()
     answer = client.get(f"{SCANS}/{scan['id']}?wait=20").json
@@ -210,7 +210,7 @@ def test_the_zip_has_every_picture_of_the_run_asked_for(app: Flask, client: Flas
     scan = finished(app)
     path = f"{SCANS}/{scan['id']}"
     again = client.post(f"{path}/segmentations", json={"threshold": 0.99}).json
-    finish(portal_of(app), again["id"])
+    finish(resources_of(app), again["id"])
     for run, verdict in ((again["id"], "no_tumor"), (scan["segmentation"]["id"], "tumor_detected")):
         response = client.get(f"{path}/download.zip?segmentation={run}")
         with zipfile.ZipFile(io.BytesIO(response.data)) as file:
@@ -231,7 +231,7 @@ def test_the_original_comes_back_byte_by_byte_and_is_not_cached(app: Flask, clie
 
 def test_a_missing_file_is_503_and_not_a_fault(app: Flask, client: FlaskClient) -> None:
     scan = finished(app)
-    portal_of(app).storage.delete(f"scans/{scan['id'][:2]}/{scan['id']}")
+    resources_of(app).storage.delete(f"scans/{scan['id'][:2]}/{scan['id']}")
     for part in ("original", "download.zip", "scan.png", "mask.png"):
         response = client.get(f"{SCANS}/{scan['id']}/{part}")
         assert (response.status_code, response.json["code"]) == (503, "storage_unavailable"), part

@@ -4,8 +4,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.webapp.clients import SCANS, finish, finished, portal_of, sent
-from webapp.domain import segmentations
+from tests.webapp.clients import SCANS, finish, finished, resources_of, sent
+from webapp.domain.scans import segmentations
 
 RUNS = "/api/v1/segmentations"
 
@@ -74,7 +74,7 @@ def test_another_threshold_uses_the_stored_map(app: Flask, client: FlaskClient) 
     scan = finished(app)
     response = client.post(f"{SCANS}/{scan['id']}/segmentations", json={"threshold": 0.99})
     assert (response.status_code, response.json["status"], response.json["threshold"]) == (202, "queued", 0.99)
-    claimed = segmentations.claim(portal_of(app), response.json["id"], "test")
+    claimed = segmentations.claim(resources_of(app), response.json["id"], "test")
     assert claimed is not None and claimed[1].map_key is not None
 
 
@@ -89,7 +89,7 @@ def test_the_newest_success_is_shown_and_all_runs_are_listed_newest_first(app: F
     path = f"{SCANS}/{scan['id']}"
     second = client.post(f"{path}/segmentations", json={"threshold": 0.99}).json["id"]
     assert client.get(path).json["segmentation"]["id"] == scan["segmentation"]["id"]
-    finish(portal_of(app), second)
+    finish(resources_of(app), second)
     assert client.get(path).json["segmentation"]["verdict"] == "no_tumor"
     runs = client.get(f"{path}/segmentations").json["segmentations"]
     assert [run["id"] for run in runs] == [second, scan["segmentation"]["id"]]

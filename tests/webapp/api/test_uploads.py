@@ -9,10 +9,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.portals import png_bytes
-from tests.webapp.clients import NOTHING, SCANS, portal_of, send, sent, traces
+from tests.support.resources import png_bytes
+from tests.webapp.clients import NOTHING, SCANS, resources_of, send, sent, traces
 from webapp.domain.errors import StorageFull
-from webapp.domain.storage import LocalStorage
+from webapp.domain.storage.local import LocalStorage
 
 
 def raw(client: FlaskClient, body: bytes, content_type: str = "multipart/form-data; boundary=b", **headers: str):
@@ -183,7 +183,7 @@ def test_a_disk_that_fills_up_between_two_files_is_said_of_the_second(
 
 
 def test_without_a_broker_an_upload_is_taken_within_two_seconds(app: Flask, client: FlaskClient) -> None:
-    portal_of(app).decoder.warm_up()
+    resources_of(app).decoder.warm_up()
     started = time.monotonic()
     assert sent(client)["segmentation"]["status"] == "queued"
     assert time.monotonic() - started < 2
@@ -194,7 +194,7 @@ def test_a_broker_that_takes_connections_and_never_answers_delays_an_upload_by_t
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         app = make_app(REDIS_URL=f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
-        portal_of(app).decoder.warm_up()
+        resources_of(app).decoder.warm_up()
         started = time.monotonic()
         response = send(app.test_client(), *[(f"{index}.png", png_bytes()) for index in range(5)])
         seconds = time.monotonic() - started

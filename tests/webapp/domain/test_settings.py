@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.portals import make_settings
+from tests.support.resources import make_settings
 from webapp.domain.settings import LONGEST_SOCKET_PATH, SettingsError, check_bind
 
 

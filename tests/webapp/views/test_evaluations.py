@@ -8,40 +8,40 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.evaluations import begin, evaluation_row, run_all, slice_pixels, write_data_set, write_slice
-from tests.webapp.clients import portal_of, token
+from tests.support.evaluations import begin, evaluation_row, run_all, slice_pixels, write_data_set, write_slice
+from tests.webapp.clients import resources_of, token
 from tests.worker.conftest import BrightnessEngine
-from webapp.domain.portal import Portal
-from worker.runtime import Runtime
+from webapp.domain.resources import Resources
+from worker.process.engines import Runtime
 
 API = "/api/v1/evaluations"
 
 
 @pytest.fixture
-def portal(app: Flask) -> Portal:
-    return portal_of(app)
+def resources(app: Flask) -> Resources:
+    return resources_of(app)
 
 
 @pytest.fixture
-def runtime(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
-    runtime, engine = Runtime(portal), BrightnessEngine()
+def runtime(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+    runtime, engine = Runtime(resources), BrightnessEngine()
     monkeypatch.setattr(runtime, "engine", lambda _model: engine)
     yield runtime
     runtime.case_reader.close()
 
 
 @pytest.fixture
-def data(portal: Portal) -> Path:
-    return write_data_set(portal.settings.evaluation_roots[0] / "set")
+def data(resources: Resources) -> Path:
+    return write_data_set(resources.settings.evaluation_roots[0] / "set")
 
 
-def test_names_are_escaped_wherever_they_are_shown(client: FlaskClient, portal: Portal, runtime: Runtime) -> None:
+def test_names_are_escaped_wherever_they_are_shown(client: FlaskClient, resources: Resources, runtime: Runtime) -> None:
     name = "<img src=x onerror=alert(1)>"
-    folder = write_data_set(portal.settings.evaluation_roots[0] / "set", patients=1)
+    folder = write_data_set(resources.settings.evaluation_roots[0] / "set", patients=1)
     (folder / "patient_0").rename(folder / name)
-    evaluation_id = begin(portal, folder, name=name)
+    evaluation_id = begin(resources, folder, name=name)
     run_all(runtime, evaluation_id)
-    other = begin(portal, folder, threshold=0.95)
+    other = begin(resources, folder, threshold=0.95)
     run_all(runtime, other)
     for path in ("", f"/new?path={folder}", f"/{evaluation_id}", f"/{evaluation_id}/cases/0",
                  f"/{evaluation_id}/compare?other={other}"):  # fmt: skip
@@ -50,9 +50,9 @@ def test_names_are_escaped_wherever_they_are_shown(client: FlaskClient, portal: 
 
 
 def test_no_landmark_says_again_what_a_heading_says_and_no_column_is_without_a_name(
-    client: FlaskClient, portal: Portal, runtime: Runtime, data: Path
+    client: FlaskClient, resources: Resources, runtime: Runtime, data: Path
 ) -> None:
-    ids = [begin(portal, data, threshold=threshold) for threshold in (0.3, 0.9)]
+    ids = [begin(resources, data, threshold=threshold) for threshold in (0.3, 0.9)]
     for evaluation_id in ids:
         run_all(runtime, evaluation_id)
     for path in ("", f"/{ids[0]}", f"/{ids[0]}/compare?other={ids[1]}"):
@@ -63,10 +63,10 @@ def test_no_landmark_says_again_what_a_heading_says_and_no_column_is_without_a_n
 
 
 def test_a_slice_unlike_the_training_data_says_so_beside_its_outcome(
-    client: FlaskClient, portal: Portal, runtime: Runtime, data: Path
+    client: FlaskClient, resources: Resources, runtime: Runtime, data: Path
 ) -> None:
     runtime.engine("any").is_unlike = [True] + [False] * 14
-    evaluation_id = begin(portal, data)
+    evaluation_id = begin(resources, data)
     run_all(runtime, evaluation_id)
     first, second = (client.get(f"/evaluations/{evaluation_id}/cases/{position}").text for position in (0, 1))
     assert first.index("Tumor found") < first.index("Unlike the training data") < first.rindex("may mean nothing here")
@@ -77,11 +77,11 @@ def test_a_slice_unlike_the_training_data_says_so_beside_its_outcome(
 
 
 def test_the_tables_are_filtered_sorted_and_paged(
-    client: FlaskClient, portal: Portal, runtime: Runtime, monkeypatch: pytest.MonkeyPatch, data: Path
+    client: FlaskClient, resources: Resources, runtime: Runtime, monkeypatch: pytest.MonkeyPatch, data: Path
 ) -> None:
     from webapp.views import evaluations
 
-    evaluation_id = begin(portal, data)
+    evaluation_id = begin(resources, data)
     run_all(runtime, evaluation_id)
     monkeypatch.setattr(evaluations, "ROWS", 2)
     first = client.get(f"/evaluations/{evaluation_id}?order=worst&patient_order=best").text
@@ -109,13 +109,15 @@ def test_a_form_that_is_refused_says_why_on_its_page(client: FlaskClient, data: 
     assert client.get(API).json["evaluations"] == []
 
 
-def test_the_comparison_counts_what_changed(client: FlaskClient, portal: Portal, runtime: Runtime, data: Path) -> None:
-    first = begin(portal, data)
+def test_the_comparison_counts_what_changed(
+    client: FlaskClient, resources: Resources, runtime: Runtime, data: Path
+) -> None:
+    first = begin(resources, data)
     run_all(runtime, first)
     truth = data / "patient_0" / "p0_000.png"
     before = truth.read_bytes()
     write_slice(data, "patient_0", "p0_000", slice_pixels(1, 0, 0, 0), None)
-    second = begin(portal, data)
+    second = begin(resources, data)
     run_all(runtime, second)
     truth.write_bytes(before)
     found = client.get(f"{API}/{first}/comparison?other={second}").json
@@ -124,20 +126,22 @@ def test_the_comparison_counts_what_changed(client: FlaskClient, portal: Portal,
     assert found["changes"][0]["image"] == "patient_0/p0_000.png"
     pairs = found["patient_dice"]
     assert (pairs["pairs"], pairs["better"], pairs["worse"], pairs["equal"]) == (3, 0, 1, 2)
-    one, two = (evaluation_row(portal, item).summary["patient_dice_mean"] for item in (first, second))
+    one, two = (evaluation_row(resources, item).summary["patient_dice_mean"] for item in (first, second))
     assert pairs["mean_difference"] == pytest.approx(two - one, abs=1e-6) and pairs["wilcoxon_p"] == 1.0
     page = client.get(f"/evaluations/{first}/compare?other={second}").text
     assert "1 slice: tumor found → tumor missed" in page and "other files under the same name" in page
 
 
-def test_what_cannot_be_compared_is_said(client: FlaskClient, portal: Portal, runtime: Runtime, data: Path) -> None:
-    first, waiting = begin(portal, data), begin(portal, data)
+def test_what_cannot_be_compared_is_said(
+    client: FlaskClient, resources: Resources, runtime: Runtime, data: Path
+) -> None:
+    first, waiting = begin(resources, data), begin(resources, data)
     run_all(runtime, first)
-    bare = begin(portal, write_data_set(portal.settings.evaluation_roots[0] / "bare", has_masks=False))
+    bare = begin(resources, write_data_set(resources.settings.evaluation_roots[0] / "bare", has_masks=False))
     run_all(runtime, bare)
-    other = write_data_set(portal.settings.evaluation_roots[0] / "other", patients=1)
+    other = write_data_set(resources.settings.evaluation_roots[0] / "other", patients=1)
     (other / "patient_0").rename(other / "somebody")
-    elsewhere = begin(portal, other)
+    elsewhere = begin(resources, other)
     run_all(runtime, elsewhere)
     for other_id, status in ((first, 422), (waiting, 409), (bare, 422), (elsewhere, 422), ("0" * 32, 404), ("x", 404)):
         assert client.get(f"{API}/{first}/comparison?other={other_id}").status_code == status, other_id

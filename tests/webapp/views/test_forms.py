@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from ml.scans.phantoms import PHANTOMS
-from tests.portals import add_scan, png_bytes
-from tests.webapp.clients import NOTHING, finished, portal_of, send, sent, token, traces
+from ml.synthetic.phantoms import PHANTOMS
+from tests.support.resources import add_scan, png_bytes
+from tests.webapp.clients import NOTHING, finished, resources_of, send, sent, token, traces
 
 # Browsers drop a larger cookie, and with it the session.
 LARGEST_COOKIE = 4093
@@ -109,14 +109,14 @@ def test_several_scans_are_deleted_or_run_again(app: Flask, client: FlaskClient)
 )
 def test_a_selection_that_makes_no_sense_changes_nothing(any_app: Flask, data: dict[str, object]) -> None:
     client = any_app.test_client()
-    add_scan(portal_of(any_app))
+    add_scan(resources_of(any_app))
     assert post(client, "/scans/bulk", **data).status_code == 303
     assert traces(any_app).scans == 1
 
 
 def test_a_model_that_cannot_be_used_is_said_once_for_all_selected(make_app: Callable[..., Flask]) -> None:
     app = make_app(GLIOSCOPE_MODEL="none-such")
-    ids = [add_scan(portal_of(app))[0] for _ in range(50)]
+    ids = [add_scan(resources_of(app))[0] for _ in range(50)]
     client = app.test_client()
     response = post(client, "/scans/bulk", action="rerun", scan=ids)
     assert len(response.headers["Set-Cookie"]) < LARGEST_COOKIE

@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.portals import png_bytes
-from tests.webapp.clients import SCANS, finished, portal_of, send, token
-from webapp.domain.uploads import LONGEST_NAME
+from tests.support.resources import png_bytes
+from tests.webapp.clients import SCANS, finished, resources_of, send, token
+from webapp.domain.uploads.receiving import LONGEST_NAME
 
 # What the client calls its file, and the name that is kept.
 NAMES = {
@@ -51,7 +51,7 @@ def test_a_hostile_name_is_kept_harmless_and_shown_escaped(app: Flask, client: F
         assert kept not in page or html.escape(kept) == kept, path
         assert not re.search(r"""<img src=x|<script>alert|['"]\s*onmouseover=""", page), path
         assert "49" not in re.findall(r"<h1>(.*?)</h1>", page)
-    root = Path(portal_of(app).settings.storage) / "objects"
+    root = Path(resources_of(app).settings.storage) / "objects"
     for path in root.rglob("*"):
         assert re.fullmatch(r"[a-z0-9/._-]+", path.relative_to(root).as_posix())
     assert not (root.parent.parent / "x.png").exists()

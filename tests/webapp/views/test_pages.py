@@ -11,31 +11,32 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from tests.ml.scans import samples
-from tests.webapp.clients import SCANS, finished, portal_of, sent
-from webapp.domain import jobs, presence, segmentations
-from webapp.domain.models import Scan, Segmentation
+from tests.webapp.clients import SCANS, finished, resources_of, sent
+from webapp.domain.jobs import lifecycle, workers
+from webapp.domain.scans import segmentations
+from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.settings import PROJECT_ROOT
-from webapp.model_presentation import group_figures
+from webapp.schemas.models import group_figures
 
 PAGES = ("/", "/scans", "/models", "/models/unet-vgg16-lgg", "/api/v1/docs")
 
 
 def failed(app: Flask, name: str) -> str:
     """A scan whose job has failed; its id."""
-    portal, scan = portal_of(app), sent(app.test_client(), name)
-    held, _ = segmentations.claim(portal, scan["segmentation"]["id"], "test")
-    with portal.database.write() as session:
-        jobs.fail(session, held, code="timeout", message="Processing took longer than 300 seconds.")
+    resources, scan = resources_of(app), sent(app.test_client(), name)
+    held, _ = segmentations.claim(resources, scan["segmentation"]["id"], "test")
+    with resources.database.write() as session:
+        lifecycle.fail(session, held, code="timeout", message="Processing took longer than 300 seconds.")
     return scan["id"]
 
 
 @pytest.fixture
 def states(app: Flask) -> dict[str, str]:
     """A scan in each state: queued, running, succeeded with and without tumor, failed, cancelled, a stack."""
-    portal, client = portal_of(app), app.test_client()
+    resources, client = resources_of(app), app.test_client()
     running, cancelled = sent(client, "running.png"), sent(client, "cancelled.png")
-    segmentations.claim(portal, running["segmentation"]["id"], "test")
-    segmentations.cancel(portal, cancelled["segmentation"]["id"])
+    segmentations.claim(resources, running["segmentation"]["id"], "test")
+    segmentations.cancel(resources, cancelled["segmentation"]["id"])
     return {
         "queued": sent(client, "queued.png")["id"],
         "running": running["id"],
@@ -73,13 +74,13 @@ def test_a_result_page_serves_in_every_state(client: FlaskClient, states: dict[s
 
 
 def test_a_worker_that_lives_is_said(app: Flask, client: FlaskClient) -> None:
-    presence.announce(portal_of(app), "w", engine="test", model="m")
+    workers.announce(resources_of(app), "w", engine="test", model="m")
     assert "Worker ready" in client.get("/").text
 
 
 def test_a_model_that_is_gone_does_not_break_the_pages_of_its_results(app: Flask, client: FlaskClient) -> None:
     scan = finished(app)
-    with portal_of(app).database.write() as session:
+    with resources_of(app).database.write() as session:
         session.execute(update(Segmentation).values(model="gone-model"))
     for path in ("/", "/scans", f"/scans/{scan['id']}"):
         assert "gone-model" in client.get(path).text or path == "/"
@@ -89,7 +90,7 @@ def test_a_scan_unlike_the_training_data_says_so_beside_its_verdict_on_every_pag
     app: Flask, client: FlaskClient, states: dict[str, str]
 ) -> None:
     shown = {path: client.get(path).text.count("Unlike the training data") for path in ("/", "/scans")}
-    with portal_of(app).database.write() as session:
+    with resources_of(app).database.write() as session:
         wanted = Segmentation.scan_id == states["tumor"]
         session.execute(update(Segmentation).where(wanted).values(warnings=["unlike_training_data"]))
     finding = client.get(f"/scans/{states['tumor']}").text.split('id="finding"')[1].split("</section>")[0]
@@ -178,7 +179,7 @@ def test_a_scan_without_a_row_is_404_as_a_page(client: FlaskClient) -> None:
 
 
 def test_rows_of_an_older_version_still_show(app: Flask, client: FlaskClient, states: dict[str, str]) -> None:
-    with portal_of(app).database.write() as session:
+    with resources_of(app).database.write() as session:
         session.execute(update(Segmentation).values(timings_ms={}, engine=None, model_version=None))
         session.execute(update(Scan).values(warnings=["a_code_of_a_later_version"], spacing_mm=[2.0, 0.5, 0.5]))
     for path in ("/", "/scans", SCANS, *(f"/scans/{scan_id}" for scan_id in states.values())):

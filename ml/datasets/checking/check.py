@@ -1,0 +1,127 @@
+"""Is a data set sound? Names, readability, sizes, masks and doubles of every file, and an analysis of what is there."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ml.datasets.analysis import Analysis, PatientCounts, analyze, count_by_patient
+from ml.datasets.case import Case, DatasetError
+from ml.datasets.checking.file_checks import FileCheck, check_files
+from ml.datasets.checking.problems import Problem
+from ml.datasets.digest import digest_of
+from ml.datasets.layouts.layout import Layout, find_layout
+
+# Wraps the observations while they are made, with their number: a progress bar.
+Progress = Callable[[Iterable[FileCheck], int], Iterable[FileCheck]]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of `check`.
+
+    analysis: of the slices whose image and mask are good. data_sha256: the data's digest (`ml.datasets.digest`), None
+    where there are problems. patients: counts of each patient, of good slices.
+    """
+
+    layout: str
+    problems: tuple[Problem, ...]
+    analysis: Analysis
+    data_sha256: str | None
+    patients: tuple[PatientCounts, ...]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there are no problems."""
+        return not self.problems
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, keys as the fields."""
+        return {"is_sound": self.is_sound, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """A report, and what was seen of each case, in the order of the layout's cases."""
+
+    report: Report
+    observations: tuple[FileCheck, ...]
+
+
+def check(
+    folder: Path, progress: Progress = lambda observations, _: observations, *, is_binary_needed: bool = True
+) -> Report:
+    """Read every file of a data set. Never raises for what a file holds.
+
+    is_binary_needed: False lets masks have the values of several classes. Raises DatasetError where the folder has no
+    images or no masks at all.
+    """
+    layout = find_layout(folder)
+    if not any(case.has_truth for case in layout.cases):
+        count = len(layout.cases)
+        raise DatasetError(f"{folder} has {count} images and not one mask; add the masks (docs/datasets.md).")
+    return inspect(layout, progress, is_binary_needed=is_binary_needed).report
+
+
+def inspect(
+    layout: Layout, progress: Progress = lambda observations, _: observations, *, is_binary_needed: bool = True
+) -> CheckResult:
+    """Read every file of a layout; one without any mask is looked at for the rest."""
+    folder, cases = layout.folder, layout.cases
+    observations = list(progress(check_files(cases), len(cases)))
+    has_masks = any(case.has_truth for case in cases)
+    problems = [problem for problem in layout.problems if has_masks or problem.code != "missing_mask"]
+    good: list[tuple[Case, FileCheck]] = []
+    for case, observation in zip(cases, observations, strict=True):
+        faults = list(_judge(folder, case, observation, is_binary_needed))
+        problems.extend(faults)
+        if not faults and (observation.tumor_pixels is not None or not has_masks):
+            good.append((case, observation))
+    problems.extend(_find_duplicates(folder, cases, observations))
+    counts = count_by_patient(good)
+    report = Report(
+        layout=layout.name,
+        problems=tuple(sorted(problems, key=lambda problem: (problem.files, problem.code))),
+        analysis=analyze(good),
+        data_sha256=None if problems else digest_of(folder, cases, observations),
+        patients=counts,
+    )
+    return CheckResult(report, tuple(observations))
+
+
+def _judge(folder: Path, case: Case, observation: FileCheck, is_binary_needed: bool) -> Iterable[Problem]:
+    """What is wrong with one case's files."""
+    image = case.image.relative_to(folder).as_posix()
+    mask = image if case.mask is None else case.mask.relative_to(folder).as_posix()
+    if observation.image_error is not None:
+        yield Problem("unreadable_image", (image,), observation.image_error)
+    if observation.mask_error is not None:
+        yield Problem("unreadable_mask", (mask,), observation.mask_error)
+    size, mask_size = observation.image_size, observation.mask_size
+    if size is not None and mask_size is not None and tuple(size) != tuple(mask_size):
+        (height, width), (mask_height, mask_width) = size, mask_size
+        text = (
+            f"The image has {width} x {height} pixels and its mask {mask_width} x {mask_height}:"
+            " export both from one series, on one grid."
+        )
+        yield Problem("unequal_size", (image,) if mask == image else (image, mask), text)
+    if observation.is_binary is False and is_binary_needed:
+        text = (
+            f"The mask has {observation.value_count} different values; it must have 0 for background and one other for"
+            " tumor: set a threshold and export it again, without interpolation."
+        )
+        yield Problem("non_binary_mask", (mask,), text)
+
+
+def _find_duplicates(folder: Path, cases: Sequence[Case], observations: Sequence[FileCheck]) -> Iterable[Problem]:
+    """Images with equal pixels in different patients: a split by patient would not keep them apart."""
+    same: dict[str, list[Case]] = defaultdict(list)
+    for case, observation in zip(cases, observations, strict=True):
+        if observation.pixels_sha256 is not None:
+            same[observation.pixels_sha256].append(case)
+    for twins in same.values():
+        if len({case.patient for case in twins}) > 1:
+            files = tuple(case.image.relative_to(folder).as_posix() for case in twins)
+            text = "The images are equal and belong to different patients: keep one, or put them into one patient."
+            yield Problem("duplicate_image", files, text)

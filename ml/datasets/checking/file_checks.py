@@ -1,0 +1,87 @@
+"""Every file of a data set, read once in sandboxed processes, one for each processor core."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from ml.datasets.case import DAMAGED, MEMORY_BYTES, TIMEOUT_S, Case
+from ml.sandbox.child import ChildLimits
+from ml.sandbox.launcher import ChildDied, Conversation, Sandbox
+
+ENTRY = "ml.sandbox.entries.check_file"
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """What one case's files hold; None where the file is missing or cannot be read.
+
+    pixels_sha256: of the decoded slice, None where all its pixels are equal. Sizes are (height, width). is_binary:
+    background 0 and one other value, or one value. value_count: different values in the mask.
+    """
+
+    image_sha256: str | None = None
+    pixels_sha256: str | None = None
+    image_size: tuple[int, int] | None = None
+    image_error: str | None = None
+    mask_sha256: str | None = None
+    mask_size: tuple[int, int] | None = None
+    tumor_pixels: int | None = None
+    is_binary: bool | None = None
+    value_count: int | None = None
+    mask_error: str | None = None
+
+
+def check_files(cases: Sequence[Case], processes: int | None = None) -> Iterator[FileCheck]:
+    """A check for each case, in their order, as they come. processes: by default one for each core."""
+    count = min(processes or len(os.sched_getaffinity(0)), max(len(cases), 1))
+    sandbox = Sandbox(ENTRY, ChildLimits(MEMORY_BYTES, file_bytes=0, request_s=TIMEOUT_S))
+    conversations = [Conversation(sandbox) for _ in range(count)]
+    idle = list(conversations)
+
+    def check(case: Case) -> FileCheck:
+        conversation = idle.pop()  # there are as many as threads
+        try:
+            return _check_case(conversation, case)
+        finally:
+            idle.append(conversation)
+
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield from pool.map(check, cases)
+    finally:
+        sandbox.close(is_final=True)  # ends the children, so that no thread waits for one
+        pool.shutdown(cancel_futures=True)
+        for conversation in conversations:
+            conversation.close()
+
+
+def _check_case(conversation: Conversation, case: Case) -> FileCheck:
+    """Read both files. Where that ends the child, each alone, to learn which one did. Raises OSError."""
+    request = {
+        "image": str(case.image.resolve()),
+        "mask": None if case.mask is None else str(case.mask.resolve()),
+        "outlines": case.outlines,
+        "grid": case.grid,
+    }
+    try:
+        answer = conversation.ask(request)
+    except ChildDied:
+        image = _ask(conversation, request | {"mask": None, "outlines": None}, "image_error")
+        answer = image | _ask(conversation, request | {"image": None}, "mask_error")
+    try:
+        return FileCheck(**answer)
+    except TypeError:  # a child that was taken over by its file may say anything
+        return FileCheck(image_error=DAMAGED)
+
+
+def _ask(conversation: Conversation, request: dict[str, Any], error_field: str) -> dict[str, Any]:
+    """The answer, or how the child ended in a sentence about the file."""
+    try:
+        return conversation.ask(request)
+    except ChildDied as death:
+        if death.is_timeout:
+            text = f"Reading the file takes longer than the limit of {TIMEOUT_S:g} s; make it smaller or remove it."
+            return {error_field: text}
+        return {error_field: DAMAGED}

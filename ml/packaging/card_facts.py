@@ -1,0 +1,94 @@
+"""What a card says before anything is measured: from the checkpoint itself, and from a file of facts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ml.cards.card import NAME_PATTERN, Card, CardError, card_from_json
+from ml.cards.fields import encode
+from ml.networks import Checkpoint
+from ml.training.recipes import make_configuration
+
+# What a published checkpoint is used with unless the facts say otherwise: the input of the LGG MRI Segmentation data
+# (Buda et al., Computers in Biology and Medicine 109, 2019) with ImageNet's mean and standard deviation.
+_DEFAULTS: dict[str, Any] = {
+    "version": None,
+    "architecture": {"network": "unet", "encoder": "vgg16", "in_channels": 3, "classes": 1},
+    "input": {
+        "size": [256, 256],
+        "channels": ["pre-contrast", "FLAIR", "post-contrast"],
+        "grey": "FLAIR repeated",
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+    },
+    "threshold": 0.5,
+    "min_tumor_pixels": 30,
+}
+FACTS = frozenset(_DEFAULTS) | {"title", "chosen_on", "training", "metrics", "limits", "licence"}
+MASK_RULE = frozenset({"threshold", "min_tumor_pixels"})
+# What a checkpoint says of its data.
+_DATA = frozenset(
+    {"data_sha256", "split_seed", "train_patients", "validation_patients", "test_patients", "excluded_patients"}
+)
+
+
+def read_facts(path: Path | None) -> Mapping[str, Any]:
+    """The facts file's fields. Raises CardError where it is no YAML object or has a field that is not a fact."""
+    if path is None:
+        return {}
+    try:
+        facts = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise CardError(f"{path.name} cannot be read as YAML ({error}).") from error
+    if not isinstance(facts, dict):
+        raise CardError(f"{path.name} is not a YAML object with fields of a card; see docs/models.md.")
+    unknown = sorted(str(key) for key in facts.keys() - FACTS)
+    if unknown:
+        raise CardError(f"{path.name} has the unknown field {unknown[0]!r}; known are {', '.join(sorted(FACTS))}.")
+    return facts
+
+
+def card_of_facts(name: str, facts: Mapping[str, Any], checkpoint: Checkpoint) -> Card:
+    """The card before there are files; facts go before what the checkpoint says, that before the defaults.
+
+    A published checkpoint's own figures have no stated patients and stay off the card. Raises CardError.
+    """
+    if NAME_PATTERN.fullmatch(name) is None:
+        raise CardError(f"A package cannot be called {name!r}; give --out a folder named with a-z, 0-9, '.', '_', '-'.")
+    known = _of_checkpoint(checkpoint)
+    stated = facts.get("training", {})
+    if not isinstance(stated, dict):
+        raise CardError(f"The facts' training is {type(stated).__name__} instead of an object; see docs/models.md.")
+    training = {**known.pop("training", {}), **stated}
+    return card_from_json({**_DEFAULTS, **known, **facts, "training": training, "name": name, "files": {}})
+
+
+def _of_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Fields that a checkpoint of `python -m ml train` carries."""
+    if checkpoint.architecture is None or checkpoint.configuration is None or checkpoint.data is None:
+        return {}
+    configuration = make_configuration(dict(checkpoint.configuration), "the checkpoint")
+    data = checkpoint.data
+    missing = sorted(_DATA - data.keys())
+    if missing:
+        raise CardError(f"The checkpoint's data have no {missing[0]}; give one as `python -m ml train` writes it.")
+    kept = sorted({*data["test_patients"], *data["excluded_patients"]})
+    return {
+        "architecture": dict(checkpoint.architecture),
+        "input": encode(configuration.convention),
+        "training": {
+            "data_sha256": data["data_sha256"],
+            "split": (
+                f"by patient, seed {data['split_seed']}: {len(data['train_patients'])} trained on, "
+                f"{len(data['validation_patients'])} to choose on, {len(kept)} kept for the final test"
+            ),
+            "patients": len(data["train_patients"]),
+            "validation_patients": data["validation_patients"],
+            "test_patients": kept or None,
+            "recipe": dict(checkpoint.configuration),
+            "seed": configuration.loop.seed,
+            "epochs": checkpoint.epoch,
+        },
+    }

@@ -1,0 +1,60 @@
+"""The figures of a card: a model on a set of patients, as `python -m ml evaluate` measures it."""
+
+from collections.abc import Sequence
+
+from ml.cards.card import Metric
+from ml.datasets import Case, DatasetError
+from ml.engines import Engine
+from ml.evaluation.cases import check_outcome
+from ml.evaluation.run import evaluate_cases
+from ml.evaluation.summary import MetricEstimate, figures_of
+from ml.metrics.intervals import DEFAULT_SEED
+
+# In the order of the card.
+NAMES = (
+    "patient_dice_mean",
+    "patient_dice_median",
+    "patient_iou_mean",
+    "slice_dice_mean",
+    "slice_iou_mean",
+    "slice_sensitivity",
+    "slice_specificity",
+    "slice_auc",
+    "hd95_median",
+    "surface_dice_mean",
+    "ece",
+    "ece_in_doubt",
+)
+HEADLINE_NAMES = ("patient_dice_mean", "patient_dice_median")
+VARIANT_NAMES = (*HEADLINE_NAMES, "slice_sensitivity", "slice_specificity", "slice_auc")
+
+
+def measure_model(
+    engine: Engine, cases: Sequence[Case], words: str, names: Sequence[str] = NAMES, note: str = ""
+) -> tuple[Metric, ...]:
+    """Figures with their intervals over patients; one that the set does not define is left out.
+
+    words: which set this is; note: what was different this time.
+
+    Raises DatasetError where a slice cannot be read: a card states figures of whole sets alone.
+    """
+    outcome = evaluate_cases(engine, cases, engine.card.threshold)
+    check_outcome(outcome)
+    if outcome.failures:
+        raise DatasetError(f"{outcome.failures[0].message} A card states figures of whole sets alone.")
+    found = {figure.name: figure for figure in figures_of(outcome.scores, DEFAULT_SEED)}
+    patients = len({case.patient for case in cases})
+    rule = f"threshold {engine.card.threshold:g}, {engine.card.min_tumor_pixels} pixels, {engine.name}"
+    aggregated = "; ".join(filter(None, (rule, note)))
+    return tuple(_metric(found[name], patients, words, aggregated) for name in names if found[name].value is not None)
+
+
+def _metric(figure: MetricEstimate, patients: int, words: str, rule: str) -> Metric:
+    return Metric(
+        name=figure.name,
+        value=round(figure.value or 0.0, 5),
+        ci95=None if figure.ci95 is None else (round(figure.ci95[0], 5), round(figure.ci95[1], 5)),
+        patients=patients,
+        set=words,
+        aggregation=f"{figure.aggregation}; {rule}",
+    )

@@ -1,0 +1,239 @@
+"""`report.pdf`: the report on paper, with the same figures, tables and pictures as `report.html`.
+
+fpdf2 writes it: pure Python, and it draws the figures' own SVG. Its built-in fonts know Latin-1 alone; other letters
+of a name become question marks here, and stand whole in every other file.
+"""
+
+import io
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from fpdf import FPDF, FontFace
+from fpdf.enums import TableBordersLayout, XPos, YPos
+
+from ml.evaluation.predictions import Predictions
+from ml.metrics.labels import FIGURES
+from ml.rendering.error_overlay import LEGEND
+from ml.rendering.panels import NOTICE
+from ml.reports.gallery import Picture
+from ml.reports.json import Report, headline, summary_of
+
+# Longer lists are files of their own; nobody leafs through a hundred pages.
+MOST_PATIENTS = 400
+MOST_FAILURES = 100
+_MARGIN_MM, _GAP_MM = 15, 4
+# So much must fit below a heading, or it begins a new page.
+_UNDER_A_HEADING_MM = 35
+_INK, _MUTED = (0x14, 0x18, 0x1D), (0x4A, 0x55, 0x60)
+_ORDERS = (("worst", "Worst slices with tumor"), ("false_alarm", "Largest false alarms"), ("best", "Best slices"))
+_PICTURES_A_ROW = 6
+
+# It names each tag of an SVG that it does not draw; title and desc are words for screen readers.
+logging.getLogger("fpdf.svg").setLevel(logging.ERROR)
+
+
+class _Document(FPDF):
+    """A4 upright, the notice and the page's number on every page."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(format="A4")
+        self.set_margin(_MARGIN_MM)
+        self.set_auto_page_break(True, margin=20)
+        self.set_title(_latin(title))
+        self.set_creator("Glioscope")
+        self.set_lang("en")
+        self.add_page()
+
+    def footer(self) -> None:
+        self.set_y(-14)
+        self.set_font("helvetica", size=8)
+        self.set_text_color(*_MUTED)
+        self.cell(0, 5, f"{NOTICE}   Page {self.page_no()}", align="C")
+
+    def words(self, text: str, *, size: float = 10, style: str = "", muted: bool = False, gap: float = 1.5) -> None:
+        self.set_font("helvetica", style=style, size=size)
+        self.set_text_color(*(_MUTED if muted else _INK))
+        self.multi_cell(0, size * 0.48, _latin(text), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.ln(gap)
+
+    def heading(self, text: str) -> None:
+        if self.will_page_break(_UNDER_A_HEADING_MM):
+            self.add_page()
+        self.ln(2)
+        self.words(text, size=13, style="B", gap=1)
+
+    def rows(self, heads: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[float]) -> None:
+        """A table; its first column is words, the others are numbers, but for a last one named "aggregation"."""
+        self.set_font("helvetica", size=8)
+        self.set_text_color(*_INK)
+        align = ["LEFT", *["RIGHT"] * (len(heads) - 1)]
+        if heads[-1] == "aggregation":
+            align[-1] = "LEFT"
+        with self.table(
+            col_widths=tuple(widths),
+            text_align=tuple(align),
+            borders_layout=TableBordersLayout.HORIZONTAL_LINES,
+            line_height=4.2,
+            headings_style=FontFace(emphasis="BOLD"),
+        ) as table:
+            table.row([_latin(head) for head in heads])
+            for row in rows:
+                table.row([_latin(cell) for cell in row])
+        self.ln(2)
+
+
+def report_pdf(report: Report, drawings: Sequence[str], pictures: Sequence[Picture], gallery: Path) -> bytes:
+    """The whole document. drawings: SVG; gallery: the folder with the pictures' files."""
+    summary, said = summary_of(report), headline(report)
+    document = _Document(f"Evaluation of {report.model}")
+    document.words(said, size=15, style="B")
+    document.words(NOTICE, style="B")
+    document.words(
+        f"Model {report.model} {report.model_version or ''}, engine {report.engine}, threshold"
+        f" {summary['threshold']}, smallest component {report.min_tumor_pixels} pixels on the model's grid."
+        f" {summary['slices']:,} slices of {summary['patients']:,} patients, {summary['tumor_slices']:,} with tumor.",
+        muted=True,
+    )
+    _draw_figures(document, drawings)
+    document.heading("Figures")
+    document.words(f"95 % intervals: bootstrap over patients, seed {summary['seed']}.", size=8, muted=True)
+    document.rows(
+        ("figure", "value", "95 % interval", "aggregation"),
+        (
+            (
+                FIGURES.get(figure.name, figure.name),
+                _number(figure.value, 4),
+                _interval(figure.ci95),
+                figure.aggregation,
+            )
+            for figure in report.figures
+        ),
+        (42, 16, 32, 90),
+    )
+    document.heading("By tumor size")
+    document.rows(
+        ("share of the slice", "slices", "found", "Dice", "precision", "recall", "HD95"),
+        (
+            (
+                f"{size.size}, {size.from_percent:g} to {size.to_percent:g} %",
+                f"{size.slices:,}",
+                *(_number(value) for value in (size.sensitivity, size.dice, size.precision, size.recall)),
+                _number(size.hd95_median, 2),
+            )
+            for size in report.sizes
+        ),
+        (50, 20, 22, 22, 22, 22, 22),
+    )
+    _draw_gallery(document, pictures, gallery)
+    document.heading("Patients")
+    _say_if_cut(document, len(report.patients), MOST_PATIENTS, "patients.csv")
+    document.rows(
+        ("patient", "slices", "with tumor", "Dice", "precision", "recall", "HD95"),
+        (
+            (
+                patient.patient,
+                f"{patient.slices:,}",
+                f"{patient.tumor_slices:,}",
+                *(_number(value) for value in (patient.dice, patient.precision, patient.recall)),
+                _number(patient.hd95_median, 2),
+            )
+            for patient in report.patients[:MOST_PATIENTS]
+        ),
+        (62, 18, 20, 20, 20, 20, 20),
+    )
+    _list_failures(document, [failure.message for failure in report.outcome.failures])
+    return bytes(document.output())
+
+
+def predictions_pdf(predictions: Predictions) -> bytes:
+    """The document of slices without expert masks."""
+    summary = predictions.summary
+    document = _Document(f"Predictions of {summary['model']}")
+    document.words(predictions.headline, size=15, style="B")
+    document.words(NOTICE, style="B")
+    document.words(
+        f"Model {summary['model']} {summary['model_version'] or ''}, engine {summary['engine']}, threshold"
+        f" {summary['threshold']}. {summary['slices']:,} slices of {summary['patients']:,} patients.",
+        muted=True,
+    )
+    document.heading("Patients")
+    _say_if_cut(document, len(predictions.patients), MOST_PATIENTS, "patients.csv")
+    document.rows(
+        ("patient", "slices", "tumor detected", "marked pixels"),
+        (
+            (item.patient, f"{item.slices:,}", f"{item.detected_slices:,}", f"{item.predicted_pixels:,}")
+            for item in predictions.patients[:MOST_PATIENTS]
+        ),
+        (90, 25, 30, 35),
+    )
+    _list_failures(document, [item.message for item in predictions.results if hasattr(item, "message")])
+    return bytes(document.output())
+
+
+def _draw_figures(document: _Document, drawings: Sequence[str]) -> None:
+    """Two a row."""
+    document.heading("Plots")
+    width = (document.epw - _GAP_MM) / 2
+    height = width * 3 / 4
+    for index, drawing in enumerate(drawings):
+        if index % 2 == 0:
+            if document.will_page_break(height):
+                document.add_page()
+            top = document.get_y()
+        left = document.l_margin + index % 2 * (width + _GAP_MM)
+        # Without its styles, which fpdf2 takes for a screen's: paper has the light colours of the attributes.
+        plain = re.sub(r"<style>.*?</style>", "", drawing, flags=re.DOTALL)
+        document.image(io.BytesIO(plain.encode()), x=left, y=top, w=width)
+        document.set_y(top + height + _GAP_MM if index % 2 or index == len(drawings) - 1 else top)
+
+
+def _draw_gallery(document: _Document, pictures: Sequence[Picture], gallery: Path) -> None:
+    """Six a row, an order each; the legend in words, since a print may be grey."""
+    side = (document.epw - _GAP_MM * (_PICTURES_A_ROW - 1)) / _PICTURES_A_ROW
+    names = {"missed": "red", "extra": "green", "correct": "yellow"}
+    legend = ", ".join(f"{names[name]}: {name}" for name, _ in LEGEND)
+    for order, title in _ORDERS:
+        members = [picture for picture in pictures if picture.order == order]
+        if not members:
+            continue
+        if document.will_page_break(side + 24):
+            document.add_page()
+        document.heading(title)
+        document.words(legend, size=8, muted=True)
+        top = document.get_y()
+        for index, picture in enumerate(members):
+            left = document.l_margin + index * (side + _GAP_MM)
+            document.image(gallery / picture.file, x=left, y=top, w=side, h=side, keep_aspect_ratio=True)
+            document.set_xy(left, top + side + 1)
+            document.set_font("helvetica", size=6)
+            said = f"Dice {picture.dice:.3f}" if picture.dice is not None else f"{picture.predicted_pixels:,} pixels"
+            document.multi_cell(side, 2.6, _latin(f"{picture.image}\n{said}"), align="L")
+        document.set_y(top + side + 12)
+
+
+def _list_failures(document: _Document, messages: Sequence[str]) -> None:
+    if not messages:
+        return
+    document.heading(f"Not evaluated: {len(messages):,} {'slice' if len(messages) == 1 else 'slices'}")
+    _say_if_cut(document, len(messages), MOST_FAILURES, "report.json")
+    for message in messages[:MOST_FAILURES]:
+        document.words(message, size=8, gap=0.5)
+
+
+def _say_if_cut(document: _Document, count: int, most: int, file: str) -> None:
+    if count > most:
+        document.words(f"The first {most:,} of {count:,}; all of them are in {file}.", size=8, muted=True)
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "none" if value is None else f"{value:.{digits}f}"
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    return "none" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}"
+
+
+def _latin(text: str) -> str:
+    return text.encode("latin-1", "replace").decode("latin-1")

@@ -1,0 +1,90 @@
+"""What a forked child of the sandbox does: limits on, answer requests, end.
+
+A request is a JSON line. The answer is a JSON line and, where the entry says so, bytes behind it.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+# What an entry (`ml.sandbox.entries`) does with a request: the answer's line, and the bytes that follow it.
+Answer = Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]
+
+_MAX_REQUEST_BYTES = 64 * 2**20  # the polygons of a COCO image
+_MAX_OPEN_FILES = 32
+_ALARM_GRACE_S = 1.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+@dataclass(frozen=True)
+class ChildLimits:
+    """What a child is held to.
+
+    memory_bytes: address space, all its libraries (190 MB) included. file_bytes: the largest file it may write.
+    request_s: wall time of one request, by the child's own alarm. life_s: wall and processor time of all its requests,
+    by the server's clock and the kernel; None where only each request is limited.
+    """
+
+    memory_bytes: int
+    file_bytes: int
+    request_s: float
+    life_s: float | None = None
+
+    @classmethod
+    def of_one_request(cls, memory_bytes: int, file_bytes: int, timeout_s: float) -> "ChildLimits":
+        """Of a child that answers once: the server's kill comes first; the alarm is for a server that was stopped."""
+        return cls(memory_bytes, file_bytes, request_s=timeout_s + _ALARM_GRACE_S, life_s=timeout_s)
+
+
+def run_child(connection: socket.socket, answer: Answer, limits: ChildLimits, server_pid: int) -> None:
+    """Answer requests until the owner closes its side."""
+    _restrict(limits, server_pid)
+    with connection.makefile("rb") as stream:
+        while line := stream.readline(_MAX_REQUEST_BYTES):
+            signal.setitimer(signal.ITIMER_REAL, limits.request_s)
+            header, payload = answer(json.loads(line))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            connection.sendall(json.dumps(header).encode() + b"\n" + payload)
+
+
+def memory_limit_mib() -> int:
+    """The address space that this process may use."""
+    return resource.getrlimit(resource.RLIMIT_AS)[0] // 2**20
+
+
+def _restrict(limits: ChildLimits, server_pid: int) -> None:
+    """Memory, time, file size and files of this process; the kernel enforces them."""
+    _die_with(server_pid)
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 2)  # libraries print pieces of files
+    os.close(quiet)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # no handler: a codec that hangs in C never returns to one
+    wanted = [
+        (resource.RLIMIT_AS, limits.memory_bytes, limits.memory_bytes),
+        (resource.RLIMIT_FSIZE, limits.file_bytes, limits.file_bytes),
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_NOFILE, _MAX_OPEN_FILES, _MAX_OPEN_FILES),
+    ]
+    if limits.life_s is not None:
+        wanted.append((resource.RLIMIT_CPU, ceil(limits.life_s), ceil(limits.life_s) + 1))
+    for kind, soft, hard in wanted:
+        _, ceiling = resource.getrlimit(kind)
+        if ceiling != resource.RLIM_INFINITY:
+            soft, hard = min(soft, ceiling), min(hard, ceiling)
+        resource.setrlimit(kind, (soft, hard))
+
+
+def _die_with(server_pid: int) -> None:
+    """Let the kernel kill this process when the server dies, so that its owner hears of it at once (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != server_pid:  # it died before that
+        os._exit(1)

@@ -1,0 +1,128 @@
+"""Decodes untrusted files in child processes and validates the arrays.
+
+Whatever a file does to its child, the caller sees a ScanError. Importing this module loads neither numpy nor a reader.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from ml.sandbox.child import ChildLimits
+from ml.sandbox.launcher import ChildDied, Sandbox
+from ml.scans.scan import ErrorCode, Limits, ScanError
+from ml.scans.stack import check_stack_file
+
+logger = logging.getLogger(__name__)
+
+_ENTRY = "ml.sandbox.entries.decode"
+_NPY_HEADER_BYTES = 4096  # more than NumPy writes
+_ERROR_CODES: tuple[ErrorCode, ...] = get_args(ErrorCode)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What is known of a scan whose pixels lie in the stack file: the fields of `Scan`, and its size in pixels."""
+
+    format: str
+    width: int
+    height: int
+    slice_count: int
+    spacing_mm: tuple[float, float, float] | None
+    warnings: tuple[str, ...]
+
+
+class Decoder:
+    """Decodes files in sandboxed child processes. Thread-safe; follows its owner through forks.
+
+    limits: of headers and sizes. memory_bytes: address space of one child, all its libraries (190 MB) included.
+    timeout_s: wall and processor time of one decode. children: decodes at the same time; the others wait their turn.
+    reader: "module:function" of `(path, limits) -> Scan`; another one only in tests of faults.
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        memory_bytes: int = 2**30,
+        timeout_s: float = 10.0,
+        children: int = 4,
+        *,
+        reader: str = "ml.scans:read_scan",
+    ) -> None:
+        self.limits = limits or Limits()
+        self._timeout_s = timeout_s
+        self._reader = reader
+        stack_bytes = 3 * self.limits.max_voxels + _NPY_HEADER_BYTES
+        self._sandbox = Sandbox(_ENTRY, ChildLimits.of_one_request(memory_bytes, stack_bytes, timeout_s), children)
+
+    def decode(self, source: Path, stack: Path) -> Decoded:
+        """Decode `source` and write its pixels to `stack`: .npy, uint8 (N, H, W, 3).
+
+        Where it raises, `stack` does not exist. Raises ScanError for anything that is the file's fault or kills its
+        child, and OSError (SandboxError) for our own faults: no room for the stack, no process to be had.
+        """
+        request = {
+            "source": str(source.resolve()),
+            "stack": str(stack.resolve()),
+            "limits": asdict(self.limits),
+            "reader": self._reader,
+        }
+        try:
+            self.limits.check_bytes(source.stat().st_size)
+            try:
+                answer = self._sandbox.run(request)
+            except ChildDied as death:
+                raise self._explain(death) from None
+            return self._read_answer(answer, stack)
+        except BaseException:
+            stack.unlink(missing_ok=True)
+            raise
+
+    def warm_up(self) -> None:
+        """Start the server now, so that the first decode does not wait for it (call after a fork, not before)."""
+        self._sandbox.warm_up()
+
+    def close(self) -> None:
+        """End the server and its children. A later decode starts it again."""
+        self._sandbox.close()
+
+    @property
+    def server_pid(self) -> int | None:
+        """Process id of the server, None where none runs."""
+        return self._sandbox.server_pid
+
+    def _read_answer(self, answer: dict[str, Any], stack: Path) -> Decoded:
+        """What a child said, checked against what it wrote. Raises ScanError."""
+        for code in _ERROR_CODES:
+            if answer.get("code") == code:
+                logger.info("scan refused: %s (%s)", code, answer.get("cause"))
+                raise ScanError(code, str(answer.get("message")))
+        try:
+            decoded = Decoded(**answer)
+            if decoded.spacing_mm is not None:
+                slice_mm, row_mm, column_mm = decoded.spacing_mm
+                decoded = replace(decoded, spacing_mm=(slice_mm, row_mm, column_mm))
+            decoded = replace(decoded, warnings=tuple(decoded.warnings))
+        except (TypeError, ValueError):  # a child that was taken over by its file may say anything
+            raise _damaged() from None
+        check_stack_file(stack, (decoded.slice_count, decoded.height, decoded.width, 3))
+        return decoded
+
+    def _explain(self, death: ChildDied) -> ScanError:
+        """The error of a child that gave no answer, by how it ended."""
+        logger.warning("a decode child ended without an answer: %s", death)
+        if death.is_timeout:
+            return ScanError(
+                "limit",
+                f"Decoding the file takes longer than the limit of {self._timeout_s:g} s; make it smaller or split it.",
+            )
+        if death.exit_code == -signal.SIGKILL:  # not ours: the kernel's, where the machine is out of memory
+            return ScanError("limit", "Decoding the file needs more memory than there is; make it smaller or split it.")
+        return _damaged()
+
+
+def _damaged() -> ScanError:
+    return ScanError("unreadable", "The file breaks its decoder, so it is damaged; export it again as PNG or TIFF.")

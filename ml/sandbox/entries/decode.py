@@ -1,0 +1,68 @@
+"""Decode one file and write its pixels to a stack file (`ml.sandbox.decoder`)."""
+
+import contextlib
+import errno
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.sandbox.child import memory_limit_mib
+from ml.sandbox.entries.preload import preload_readers
+from ml.scans.scan import Limits, Scan, ScanError
+
+preload_readers()
+
+
+def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Answer {"source", "stack", "limits", "reader"}; reader: "module:function" of `(path, limits) -> Scan`.
+
+    The fields of `Decoded`; or {"code", "message", "cause"}; or {"errno"} where the stack cannot be stored.
+    """
+    module, _, function = request["reader"].partition(":")
+    try:
+        scan = getattr(import_module(module), function)(Path(request["source"]), Limits(**request["limits"]))
+    except ScanError as error:
+        return _refuse(error.code, error.message, error), b""
+    except MemoryError as error:
+        text = (
+            f"Decoding the file needs more memory than the limit of {memory_limit_mib()} MiB; "
+            "crop the image, make it smaller or split it."
+        )
+        return _refuse("limit", text, error), b""
+    except Exception as error:  # noqa: BLE001 - see the package's docstring
+        text = "The file is damaged or of a variant that is not read; export it again as PNG or TIFF."
+        return _refuse("unreadable", text, error), b""
+    return store(scan, Path(request["stack"])), b""
+
+
+def store(scan: Scan, stack: Path) -> dict[str, Any]:
+    """Write the pixels, and say what is known of them."""
+    slice_count, height, width, _ = scan.pixels.shape
+    try:
+        with stack.open("wb") as file:
+            np.save(file, scan.pixels, allow_pickle=False)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            stack.unlink(missing_ok=True)
+        # NumPy's own "N requested and M written" has no errno: that is a write which a full disk cut short.
+        return {"errno": error.errno or errno.ENOSPC}
+    return {
+        "format": scan.format,
+        "width": width,
+        "height": height,
+        "slice_count": slice_count,
+        "spacing_mm": scan.spacing_mm,
+        "warnings": (*scan.warnings, *(("gray_repeated",) if _is_gray(scan.pixels) else ())),
+    }
+
+
+def _refuse(code: str, message: str, cause: Exception) -> dict[str, Any]:
+    return {"code": code, "message": message, "cause": type(cause).__name__}
+
+
+def _is_gray(pixels: NDArray[np.uint8]) -> bool:
+    """Whether the three channels are equal. uint8 (N, H, W, 3); slice by slice, so that memory stays small."""
+    return all(bool((page[..., :1] == page[..., 1:]).all()) for page in pixels)

@@ -1,0 +1,200 @@
+"""The sandbox seen from its owner: start the fork server, open children in it, ask them, end them.
+
+Whatever a hostile file does to its child, the owner gets an answer, `ChildDied` or OSError, and soon. Importing this
+module loads neither numpy nor a reader.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import threading
+import weakref
+from dataclasses import asdict
+from typing import Any, BinaryIO
+
+from ml.sandbox.child import ChildLimits
+from ml.sandbox.server_process import ServerProcess
+
+logger = logging.getLogger(__name__)
+
+_MAX_ANSWER_BYTES = 64 * 1024
+# Children end at their limits; a server that is silent for so much longer is itself broken.
+_GRACE_S = 5.0
+_START_S = 30.0  # the first request waits for the imports of the server, on a busy disk too
+_ATTEMPTS = 2
+_DYING_S = 0.5  # between the end of its sockets and the end of a server
+
+
+class SandboxError(OSError):
+    """The fork server cannot be started or kept: a fault of the machine or the installation, not of a file."""
+
+
+class ChildDied(Exception):
+    """A child gave no answer. exit_code: negative for a signal, None where it is not known."""
+
+    def __init__(self, exit_code: int | None, *, is_expired: bool = False) -> None:
+        super().__init__(f"exit {exit_code}, expired {is_expired}")
+        self.exit_code = exit_code
+        self.is_timeout = is_expired or exit_code in (-signal.SIGALRM, -signal.SIGXCPU)
+
+
+class Sandbox:
+    """Runs one entry (`ml.sandbox.entries`) in child processes. Thread-safe; follows its owner through forks.
+
+    The server starts with the first request, and again where it is gone. children: of `run` at the same time; others
+    wait their turn.
+    """
+
+    def __init__(self, entry: str, limits: ChildLimits, children: int = 4) -> None:
+        self.silence_s = limits.request_s + _GRACE_S + _START_S
+        self._arguments = (entry, json.dumps(asdict(limits)))
+        self._children = children
+        self._server: ServerProcess | None = None
+        self._is_closed = False
+        self._renew()
+        _SANDBOXES.add(self)
+
+    def run(self, request: dict[str, Any]) -> dict[str, Any]:
+        """One request to a child of its own, which has ended when this returns. Raises ChildDied and OSError."""
+        with self._turns, contextlib.closing(Conversation(self)) as conversation:
+            answer = conversation.ask(request)
+            conversation.finish()
+            return answer
+
+    def ensure_server(self) -> ServerProcess:
+        """The running server. Raises SandboxError after the final `close`."""
+        with self._lock:
+            if self._is_closed:
+                raise SandboxError("The sandbox is closed; make a new one.")
+            if self._server is None or self._server.has_ended():
+                if self._server is not None:
+                    self._server.stop()
+                self._server = ServerProcess(*self._arguments)
+            return self._server
+
+    def warm_up(self) -> None:
+        """Start the server now, so that the first request does not wait for it (call after a fork, not before)."""
+        self.ensure_server().open_connection(self.silence_s).close()
+
+    def close(self, *, is_final: bool = False) -> None:
+        """End the server and its children. Unless it is final, a later request starts the server again."""
+        with self._lock:
+            self._is_closed |= is_final
+            server, self._server = self._server, None
+        if server is not None:
+            server.stop()
+
+    @property
+    def server_pid(self) -> int | None:
+        """Process id of the server, None where none runs."""
+        server = self._server
+        return server.pid if server is not None and not server.has_ended() else None
+
+    def _renew(self) -> None:
+        """Start without a server: at first, and in a forked process, which must not talk to its parent's."""
+        if self._server is not None:
+            self._server.abandon()
+            self._server = None
+        self._lock = threading.Lock()
+        self._turns = threading.BoundedSemaphore(self._children)
+
+
+class Conversation:
+    """Requests to one child, one after the other; after its death the next one goes to a new child. Not thread-safe."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self._server: ServerProcess | None = None
+        self._socket: socket.socket | None = None
+        self._stream: BinaryIO | None = None
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The line that the child answers; asked once more where the server went away.
+
+        Raises ChildDied where the child ended instead; OSError where it says so, or no process can be had.
+        """
+        data = json.dumps(request).encode() + b"\n"
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._exchange(data)
+            except ChildDied as death:
+                server = self._server
+                self.close()
+                if death.exit_code is not None or server is None or not server.has_ended(_DYING_S):
+                    raise  # without an exit code, from a child that closed the server's side of its socket as well
+            except BaseException:
+                self.close()
+                raise
+            logger.warning("the sandbox server ended during a request; it is started again")
+        raise SandboxError("The sandbox server does not stay alive; see its messages in the log and start again.")
+
+    def receive(self, size: int) -> bytes:
+        """The bytes behind the answer. Raises ChildDied where there are fewer."""
+        data = b""
+        with contextlib.suppress(OSError):
+            data = self._stream.read(size) if self._stream is not None else b""
+        if len(data) != size:
+            self.close()
+            raise ChildDied(None)
+        return data
+
+    def finish(self) -> None:
+        """No further request: wait until the child has ended. The server closes its side only then."""
+        if self._socket is not None and self._stream is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_WR)
+                while self._stream.read(_MAX_ANSWER_BYTES):
+                    pass
+        self.close()
+
+    def close(self) -> None:
+        """Let the child end."""
+        for item in (self._stream, self._socket):
+            if item is not None:
+                with contextlib.suppress(OSError):
+                    item.close()
+        self._stream = self._socket = self._server = None
+
+    def _exchange(self, data: bytes) -> dict[str, Any]:
+        try:
+            answer = self._send_and_read(data)
+        except TimeoutError as error:
+            logger.warning("the sandbox server is silent; it is killed")
+            self._sandbox.close()
+            raise ChildDied(None) from error
+        except (BrokenPipeError, ConnectionResetError, ValueError) as error:  # ValueError: no JSON, or a line cut short
+            raise ChildDied(None) from error
+        if "exit" in answer:
+            code = answer["exit"]
+            raise ChildDied(code if isinstance(code, int) else None, is_expired=bool(answer.get("expired")))
+        if isinstance(number := answer.get("errno"), int):
+            raise OSError(number, os.strerror(number))
+        return answer
+
+    def _send_and_read(self, data: bytes) -> dict[str, Any]:
+        if self._socket is None or self._stream is None:
+            self._server = self._sandbox.ensure_server()
+            self._socket = self._server.open_connection(self._sandbox.silence_s)
+            self._stream = self._socket.makefile("rb")
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the last line says how the child ended
+            self._socket.sendall(data)
+        answer = json.loads(self._stream.readline(_MAX_ANSWER_BYTES))
+        if not isinstance(answer, dict):
+            raise ValueError("the answer is no object")
+        return answer
+
+
+_SANDBOXES: weakref.WeakSet[Sandbox] = weakref.WeakSet()
+
+
+def _renew_sandboxes() -> None:
+    for sandbox in list(_SANDBOXES):
+        sandbox._renew()
+
+
+os.register_at_fork(after_in_child=_renew_sandboxes)

@@ -1,0 +1,143 @@
+"""The fork server: a small process that has loaded an entry and forks one child for each connection.
+
+`python -m ml.sandbox.server CONTROL_FD ENTRY LIMITS_JSON`, started by `ml.sandbox.launcher`. ENTRY is a module with
+`answer(request) -> (line, bytes)`; importing it loads all that its children need. The server never looks at a file or
+a request itself: it gets one byte and one socket a child, and hands the socket to the child. It reaps the child, writes
+how it ended as the last line of that socket, and ends with its children when the other side of CONTROL_FD closes.
+
+One thread, no multiprocessing: multiprocessing's forkserver imports the parent's __main__ again, which may be gunicorn.
+"""
+
+import contextlib
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from importlib import import_module
+from types import FrameType
+
+from ml.sandbox.child import Answer, ChildLimits, run_child
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until the control socket is closed."""
+    descriptor, entry, limits = arguments
+    # A terminal's Ctrl-C is for the owner, which closes the control socket when it is ready.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with socket.socket(fileno=int(descriptor)) as control:
+        answer: Answer = import_module(entry).answer
+        # Keeps the pages of all that was imported shared between server and children.
+        gc.collect()
+        gc.freeze()
+        ForkServer(control, answer, ChildLimits(**json.loads(limits))).serve()
+
+
+class ForkServer:
+    """Forks, watches the clock, reaps. At most one thread ever runs in here."""
+
+    def __init__(self, control: socket.socket, answer: Answer, limits: ChildLimits) -> None:
+        self._control = control
+        self._answer = answer
+        self._limits = limits
+        # By process id: the socket to say the end on, and when to kill (monotonic seconds).
+        self._children: dict[int, tuple[socket.socket, float]] = {}
+        self._expired: set[int] = set()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, _ignore)
+
+    def serve(self) -> None:
+        """Loop until the control socket ends; then kill and reap what still runs."""
+        while True:
+            sources: list[socket.socket | int] = [self._control, self._wake_read]
+            ready, _, _ = select.select(sources, [], [], self._seconds_to_next_deadline())
+            if self._wake_read in ready:
+                os.read(self._wake_read, 4096)
+            self._reap()
+            self._kill_expired()
+            if self._control in ready and not self._accept():
+                break
+        for pid in self._children:
+            os.kill(pid, signal.SIGKILL)
+        for pid in self._children:
+            os.waitpid(pid, 0)
+
+    def _accept(self) -> bool:
+        """Take one connection and fork for it; False where the owner is gone."""
+        data, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
+        if not data:
+            return False
+        if not descriptors:
+            return True
+        connection = socket.socket(fileno=descriptors[0])
+        server_pid = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            _say(connection, {"errno": error.errno})
+            connection.close()
+            return True
+        if pid == 0:
+            self._become_child(connection, server_pid)
+        life_s = float("inf") if self._limits.life_s is None else self._limits.life_s
+        self._children[pid] = (connection, time.monotonic() + life_s)
+        return True
+
+    def _become_child(self, connection: socket.socket, server_pid: int) -> None:
+        """In the child: let go of everything of the server's, answer, leave without its clean-up."""
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            # A child that held another's socket would keep that one's reader waiting.
+            for other, _ in self._children.values():
+                other.close()
+            self._control.close()
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+            run_child(connection, self._answer, self._limits, server_pid)
+            status = 0
+        finally:
+            os._exit(status)
+
+    def _reap(self) -> None:
+        for pid in list(self._children):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if not done:
+                continue
+            connection, _ = self._children.pop(pid)
+            _say(connection, {"exit": os.waitstatus_to_exitcode(status), "expired": pid in self._expired})
+            self._expired.discard(pid)
+            connection.close()
+
+    def _kill_expired(self) -> None:
+        now = time.monotonic()
+        for pid, (_, deadline) in self._children.items():
+            if now >= deadline and pid not in self._expired:
+                self._expired.add(pid)
+                os.kill(pid, signal.SIGKILL)
+
+    def _seconds_to_next_deadline(self) -> float | None:
+        deadlines = [deadline for pid, (_, deadline) in self._children.items() if pid not in self._expired]
+        nearest = min(deadlines, default=float("inf"))
+        return None if nearest == float("inf") else max(nearest - time.monotonic(), 0)
+
+
+def _ignore(_signal: int, _frame: FrameType | None) -> None:
+    """SIGCHLD needs a handler, or the wake-up pipe is not written to."""
+
+
+def _say(connection: socket.socket, message: dict[str, object]) -> None:
+    # Never waits: where the owner does not read, it loses this line.
+    with contextlib.suppress(OSError):
+        connection.sendall(json.dumps(message).encode() + b"\n", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,52 @@
+"""Admission by signature: the first bytes decide which reader is used, never the name of the file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from ml.scans.scan import Limits, Scan, ScanError
+
+# NIfTI's magic is the farthest one that a format of this field has (bytes 344 to 347).
+HEAD_BYTES = 348
+# RIFF's is the longest signature here: fewer bytes are a cut file of a kind that nobody can tell.
+SHORTEST_FILE_BYTES = 12
+
+Reader = Callable[[Path, Limits], Scan]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format: how its first bytes look, and the module whose `read` decodes it (imported when needed)."""
+
+    name: str
+    is_match: Callable[[bytes], bool]
+    module: str
+
+
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0")
+
+FORMATS: tuple[Format, ...] = (
+    Format("png", lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"), "ml.scans.readers.pillow"),
+    Format("jpeg", lambda head: head.startswith(b"\xff\xd8\xff"), "ml.scans.readers.pillow"),
+    Format("webp", lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP", "ml.scans.readers.pillow"),
+    Format("tiff", lambda head: head.startswith(_TIFF_MAGIC), "ml.scans.readers.tiff.reader"),
+)
+
+
+def find_format(head: bytes) -> Format | None:
+    """The format of a file by its first `HEAD_BYTES` bytes, or None."""
+    return next((entry for entry in FORMATS if entry.is_match(head)), None)
+
+
+def find_reader(path: Path, limits: Limits) -> Reader:
+    """The reader for a file. Raises ScanError `empty`, `limit`, `unreadable` (a stub) or `unsupported`."""
+    limits.check_bytes(path.stat().st_size)
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if len(head) < SHORTEST_FILE_BYTES:
+        raise ScanError("unreadable", f"The file has only {len(head)} bytes, too few for an image; export it again.")
+    entry = find_format(head)
+    if entry is None:
+        raise ScanError("unsupported", "The file is not a PNG, JPEG, TIFF or WebP image; convert it to one of these.")
+    return import_module(entry.module).read

@@ -1,0 +1,84 @@
+"""PNG, JPEG and WebP, read with Pillow; PNG of 16 bits with imagecodecs, since Pillow cuts 16-bit color to 8 bits.
+
+These files hold one slice and no spacing: their resolution is dots per inch of paper, not millimetres of a head.
+"""
+
+import warnings
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ml.scans.readers import colors
+from ml.scans.readers.intensity import WindowFinder
+from ml.scans.readers.orientation import TAG, orient
+from ml.scans.readers.png_chunks import read_bit_depth
+from ml.scans.scan import Limits, Scan, ScanError
+
+_NAMES = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg", "WEBP": "webp"}
+
+
+def read(path: Path, limits: Limits) -> Scan:
+    """Decode the (first) picture. Raises ScanError, and Pillow's and libpng's own errors on damaged data."""
+    with _open(path) as image:
+        limits.check_slice(*image.size)
+        limits.check_stack(1, *image.size)
+        notes = ["first_frame_only"] if getattr(image, "n_frames", 1) > 1 and image.format != "MPO" else []
+        orientation = image.getexif().get(TAG, 1)
+        name = _NAMES[image.format or ""]
+        is_deep = name == "png" and read_bit_depth(path) == 16
+        page = _read_deep_png(path, notes) if is_deep else _read_page(image, notes)
+    if not isinstance(orientation, int):
+        orientation = 1
+    page = orient(page, orientation)
+    if page.ndim == 2:
+        page = np.repeat(page[..., None], 3, axis=2)  # (H, W) -> (H, W, 3)
+    if page.min() == page.max():
+        notes.append("constant")
+    return Scan(page[None], name, None, tuple(notes))
+
+
+def _open(path: Path) -> Image.Image:
+    """Open without decoding pixels; text chunks that inflate past Pillow's limit are refused here or on load."""
+    with warnings.catch_warnings():
+        # Between one and two times Pillow's limit it only warns; our own limit decides.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            return Image.open(path, formats=["PNG", "JPEG", "WEBP"])
+        except Image.DecompressionBombError as error:
+            raise ScanError(
+                "limit", "The header says more pixels than any limit allows; crop the image or make it smaller."
+            ) from error
+
+
+def _read_page(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
+    """8-bit pixels (H, W) or (H, W, 3) of any Pillow mode."""
+    if image.mode in ("1", "L") and "transparency" not in image.info:
+        return np.array(image.convert("L"))
+    if image.mode == "CMYK":
+        notes.append("cmyk_converted")
+        # Pillow has already undone Adobe's inversion.
+        return colors.convert_cmyk(np.array(image))
+    if image.has_transparency_data:
+        samples = np.array(image.convert("RGBA"))
+        if not colors.has_straight_alpha(samples[..., 3]):
+            return np.ascontiguousarray(samples[..., :3])
+        notes.append("alpha_removed")
+        return colors.blend_with_black(samples[..., :3], samples[..., 3])
+    return np.array(image.convert("RGB"))
+
+
+def _read_deep_png(path: Path, notes: list[str]) -> NDArray[np.uint8]:
+    """16-bit pixels, scaled by percentiles: (H, W) or (H, W, 3)."""
+    samples = imagecodecs.png_decode(path.read_bytes())
+    page = samples if samples.ndim == 2 else samples[..., : samples.shape[2] - (samples.shape[2] % 2 == 0)]
+    if samples.ndim == 3 and samples.shape[2] in (2, 4) and colors.has_straight_alpha(samples[..., -1]):
+        notes.append("alpha_removed")
+        page = colors.blend_with_black(page, samples[..., -1])
+    finder = WindowFinder(1)
+    finder.add(page)
+    notes.append("intensity_scaled")
+    scaled = finder.window().apply(page)
+    return scaled[..., 0] if scaled.ndim == 3 and scaled.shape[2] == 1 else scaled

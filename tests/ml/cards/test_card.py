@@ -1,0 +1,142 @@
+"""Cards: what is read back, what is refused, and that changed files are noticed."""
+
+import json
+
+import pytest
+
+from ml.cards.card import (
+    CardError,
+    PackageFileError,
+    PackageNotFoundError,
+    card_from_json,
+    find_package,
+    list_packages,
+    load_card,
+    sha256_of,
+    verify_files,
+)
+
+CARD = {
+    "name": "small",
+    "version": "0.1.0",
+    "architecture": {"network": "unet", "encoder": "vgg16", "in_channels": 3, "classes": 1},
+    "input": {
+        "size": [256, 256],
+        "channels": ["pre-contrast", "FLAIR", "post-contrast"],
+        "grey": "FLAIR repeated",
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+    },
+    "threshold": 0.5,
+    "min_tumor_pixels": 30,
+    "files": {},
+    "metrics": [{"name": "patient_dice_mean", "value": 0.8, "ci95": [0.7, 0.9], "patients": 9}],
+    "parity": {"int8": {"patient_dice_delta": None, "verdicts_equal": 1, "slices": 300, "patients": 9}},
+    "limits": ["one data set"],
+}
+
+
+def write_package(directory, name="small", **changes):
+    folder = directory / name
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text(json.dumps(CARD | {"name": name} | changes))
+    return folder
+
+
+def test_card_round_trips_and_states_missing_facts_as_null(tmp_path):
+    card = load_card(write_package(tmp_path))
+    assert card.input.size == (256, 256)
+    assert card.metrics[0].ci95 == (0.7, 0.9)
+    assert card.training.data is None
+    assert card.to_json()["licence"] is None
+    assert card_from_json(json.loads(json.dumps(card.to_json()))) == card
+
+
+def test_card_of_a_later_version_still_reads():
+    assert card_from_json(CARD | {"something_new": {"a": 1}}).name == "small"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"threshold": 1.5}, "threshold"),
+        ({"threshold": True}, "threshold"),
+        ({"threshold": None}, "threshold"),
+        ({"min_tumor_pixels": 2.5}, "min_tumor_pixels"),
+        ({"name": "../elsewhere"}, "name"),
+        ({"files": {"../../x": {"sha256": "0" * 64, "bytes": 1}}}, "files"),
+        ({"files": {"x": {"sha256": "short", "bytes": 1}}}, "files"),
+        ({"input": CARD["input"] | {"std": [0.2, 0.2, 0]}}, "input.std"),
+        ({"input": CARD["input"] | {"size": [256]}}, "input.size"),
+        ({"architecture": {"network": "unet"}}, "architecture.encoder"),
+        ({"metrics": [{"name": "x", "value": "high"}]}, r"metrics\[0\].value"),
+        ({"limits": "none"}, "limits"),
+    ],
+)
+def test_wrong_field_is_refused_by_name(changes, named):
+    with pytest.raises(CardError, match=named):
+        card_from_json(CARD | changes)
+
+
+@pytest.mark.parametrize("value", [[], "card", None, 3])
+def test_what_is_no_object_is_no_card(value):
+    with pytest.raises(CardError, match="the card"):
+        card_from_json(value)
+
+
+def test_not_a_number_is_not_a_threshold(tmp_path):
+    folder = write_package(tmp_path)
+    (folder / "card.json").write_text(json.dumps(CARD | {"threshold": float("nan")}))
+    with pytest.raises(CardError, match="finite"):
+        load_card(folder)
+
+
+def test_folder_without_a_card_or_with_half_a_card_is_refused(tmp_path):
+    with pytest.raises(CardError, match=r"no readable card\.json"):
+        load_card(tmp_path)
+    (tmp_path / "card.json").write_text('{"name": "sm')
+    with pytest.raises(CardError, match="not JSON"):
+        load_card(tmp_path)
+
+
+def test_card_and_folder_must_have_one_name(tmp_path):
+    folder = write_package(tmp_path).rename(tmp_path / "renamed")
+    with pytest.raises(CardError, match="give both one name"):
+        load_card(folder)
+
+
+def test_first_directory_wins_and_what_has_no_card_is_not_listed(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    write_package(first, "b")
+    write_package(second, "a")
+    write_package(second, "b")
+    write_package(second, ".partial")
+    (second / "empty").mkdir()
+    directories = (tmp_path / "absent", first, second)
+    assert list_packages(directories) == (second / "a", first / "b")
+    assert find_package("b", directories) == first / "b"
+
+
+@pytest.mark.parametrize("name", ["absent", "", "../first", "a/b", "x" * 5000])
+def test_unknown_package_is_refused_with_the_known_ones(tmp_path, name):
+    write_package(tmp_path, "known")
+    with pytest.raises(PackageNotFoundError, match="known"):
+        find_package(name, [tmp_path])
+
+
+def test_changed_missing_and_unlisted_files_are_named(tmp_path):
+    folder = write_package(tmp_path)
+    file = folder / "int8.bin"
+    file.write_bytes(b"12345678")
+    entry = {"sha256": sha256_of(file), "bytes": 8}
+    (folder / "card.json").write_text(json.dumps(CARD | {"files": {"int8.bin": entry}}))
+    card = load_card(folder)
+    verify_files(folder, card)
+    with pytest.raises(PackageFileError, match=r"made without model\.safetensors"):
+        verify_files(folder, card, ["model.safetensors"])
+    file.write_bytes(b"12345679")
+    with pytest.raises(PackageFileError, match=r"int8\.bin"):
+        verify_files(folder, card)
+    file.unlink()
+    with pytest.raises(PackageFileError, match=r"int8\.bin .* not in its folder"):
+        verify_files(folder, card)

@@ -1,0 +1,25 @@
+"""The entry that checks files, with two files that a reader does not survive: `ben_1` aborts it, `ben_2` hangs it."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ml.sandbox.entries import check_file
+from ml.sandbox.entries.check_file import answer
+
+__all__ = ["answer"]
+
+_original = check_file.read_slice
+
+
+def _read_slice(path: Path) -> np.ndarray:
+    if path.stem == "ben_1":
+        os.abort()
+    while path.stem == "ben_2":
+        time.sleep(1)
+    return _original(path)
+
+
+check_file.read_slice = _read_slice

@@ -1,0 +1,72 @@
+"""What stands on a card: facts before the checkpoint, the checkpoint before the defaults."""
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from ml.cards.card import CardError
+from ml.networks import Checkpoint
+from ml.packaging.card_facts import card_of_facts
+from ml.training.errors import ConfigurationError
+from ml.training.recipes import load_recipe
+
+RECIPE = load_recipe("unet-resnet34", ["network.encoder_weights=null", "stages.0.size=64"])
+PUBLISHED = Checkpoint({}, 25, 0.7, 0.8)
+OWN = Checkpoint(
+    {},
+    7,
+    0.7,
+    0.8,
+    architecture=asdict(RECIPE.architecture),
+    configuration=RECIPE.model_dump(mode="json"),
+    data={
+        "data_sha256": "a" * 64,
+        "split_seed": 4,
+        "train_patients": ["a", "b"],
+        "validation_patients": ["c"],
+        "test_patients": ["e"],
+        "excluded_patients": ["d"],
+    },
+)
+
+
+def test_published_checkpoint_has_the_defaults_and_none_of_its_own_figures():
+    card = card_of_facts("plain", {}, PUBLISHED)
+    assert (card.architecture.encoder, card.input.size) == ("vgg16", (256, 256))
+    assert (card.threshold, card.min_tumor_pixels, card.metrics) == (0.5, 30, ())
+    assert card.training.epochs is None
+
+
+def test_own_checkpoint_says_how_it_was_made():
+    card = card_of_facts("own", {}, OWN)
+    assert (card.architecture.encoder, card.input.size) == ("resnet34", (64, 64))
+    training = card.training
+    assert (training.validation_patients, training.test_patients) == (("c",), ("d", "e"))
+    assert (training.patients, training.seed, training.epochs) == (2, 1, 7)
+    assert training.split == "by patient, seed 4: 2 trained on, 1 to choose on, 2 kept for the final test"
+    assert training.recipe["name"] == "unet-resnet34"
+
+
+def test_facts_go_first_and_add_to_the_training():
+    facts = {"version": "2.0.0", "threshold": 0.4, "training": {"data": "drawn", "seed": 9}}
+    card = card_of_facts("own", facts, OWN)
+    assert (card.version, card.threshold, card.min_tumor_pixels) == ("2.0.0", 0.4, 30)
+    assert (card.training.data, card.training.seed, card.training.epochs) == ("drawn", 9, 7)
+
+
+@pytest.mark.parametrize("training", [None, ["a"], "text"])
+def test_training_that_is_no_object_is_refused(training):
+    with pytest.raises(CardError, match="training is"):
+        card_of_facts("own", {"training": training}, OWN)
+
+
+def test_checkpoint_with_half_of_its_data_is_refused():
+    data = {key: value for key, value in OWN.data.items() if key != "excluded_patients"}
+    with pytest.raises(CardError, match="data have no excluded_patients"):
+        card_of_facts("own", {}, replace(OWN, data=data))
+
+
+def test_checkpoint_of_a_foreign_configuration_is_refused():
+    configuration = {**OWN.configuration, "wings": 2}
+    with pytest.raises(ConfigurationError, match="the checkpoint: the key 'wings' is unknown"):
+        card_of_facts("own", {}, replace(OWN, configuration=configuration))

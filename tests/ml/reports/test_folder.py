@@ -1,0 +1,126 @@
+"""What an evaluation leaves on the disk: pictures, a page that needs nothing else, and never half of it."""
+
+import errno
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml.atomic_files import check_is_free
+from ml.datasets import list_cases
+from ml.engines import Inference
+from ml.engines.flip_tta import FlipTtaEngine
+from ml.evaluation.run import evaluate_cases
+from ml.rendering.error_overlay import CORRECT, EXTRA, MISSED, error_overlay_image
+from ml.reports import folder
+from ml.reports.folder import write_results
+from ml.reports.json import Settings, make_report
+from tests.ml.evaluation.conftest import SIDE, square, write_case
+
+
+@pytest.fixture
+def report(engine, data):
+    write_case(data, "<b>three&", "a", square(2, 2, 6), square(2, 2, 7))
+    return make_report(engine, evaluate_cases(engine, list_cases(data), 0.5), Settings(0.5, False, 1))
+
+
+@pytest.fixture
+def out(engine, report, tmp_path) -> Path:
+    write_results(tmp_path / "out", engine, report)
+    return tmp_path / "out"
+
+
+def test_everything_is_there(out):
+    names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    figures = {f"figures/{name}.svg" for name in ("patient_dice", "dice_by_size", "roc", "reliability", "verdicts")}
+    assert {"metrics.csv", "patients.csv", "report.json", "report.html", "gallery/worst_1.png"} | figures <= names
+    assert not list(out.parent.glob(".*"))
+
+
+def test_figures_are_svg_with_title_and_description(out):
+    for path in (out / "figures").iterdir():
+        root = ElementTree.parse(path).getroot()
+        assert root.tag.endswith("svg")
+        assert root.get("role") == "img"
+        assert [child.tag.rpartition("}")[2] for child in root[:2]] == ["title", "desc"]
+        assert root[1].text
+
+
+def test_style_of_the_page_is_whole(out):
+    style = (out / "report.html").read_text().partition("<style>")[2].partition("</style>")[0]
+    depth = [style[:end].count("{") - style[:end].count("}") for end in range(len(style) + 1)]
+    assert (min(depth), depth[-1], style.count("@media print {")) == (0, 0, 1)
+
+
+def test_page_is_self_contained_and_begins_with_the_headline(out):
+    page = (out / "report.html").read_text()
+    body = page.split("<body>")[1]
+    assert re.match(r"\s*<main>\s*<h1>Patient Dice 0\.\d{3}, 95 % CI", body)
+    assert "Research use only. Not for diagnosis." in body
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    assert not re.findall(r"https?://", page)
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+    assert "<script" not in page
+
+
+def test_names_of_folders_are_escaped(out):
+    assert "<b>three&" not in (out / "report.html").read_text()
+    assert "&lt;b&gt;three&amp;" in (out / "report.html").read_text()
+    assert "&lt;b&gt;three&amp;" in (out / "figures" / "patient_dice.svg").read_text()
+
+
+def test_worst_slice_comes_first(out):
+    worst = np.asarray(Image.open(out / "gallery" / "worst_1.png"))
+    assert tuple(worst[4, 4]) == MISSED  # patient two's tumour, not found
+    assert (out / "gallery" / "false_alarm_1.png").is_file()
+
+
+def test_full_disk_leaves_nothing(engine, report, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(folder, "render_page", fail)
+    (tmp_path / "there").mkdir()
+    with pytest.raises(OSError, match="No space left"):
+        write_results(tmp_path / "there" / "out", engine, report)
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_older_results_are_never_overwritten(engine, report, out):
+    before = (out / "report.json").read_bytes()
+    with pytest.raises(FileExistsError, match="exists already"):
+        write_results(out, engine, report)
+    assert (out / "report.json").read_bytes() == before
+    with pytest.raises(FileExistsError):
+        check_is_free(out / "report.json")
+
+
+def test_error_overlay_has_three_colours():
+    truth, mask = square(0, 0, 8) > 0, square(0, 4, 8) > 0
+    image = np.asarray(error_overlay_image(np.zeros((SIDE, SIDE, 3), dtype=np.uint8), truth, mask))
+    assert (tuple(image[0, 0]), tuple(image[0, 4]), tuple(image[0, 11])) == (MISSED, CORRECT, EXTRA)
+    assert tuple(image[20, 20]) == (0, 0, 0)
+
+
+def test_flips_average_what_was_turned_back(engine):
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 6, 8, 3), dtype=np.uint8)
+    flipped = FlipTtaEngine(engine)
+    assert np.array_equal(flipped.probability_map(pixels), pixels[..., 0])
+
+    class Corner:
+        name, card = "corner", engine.card
+
+        def probability_map(self, pixels):
+            return self.infer(pixels).q
+
+        def infer(self, pixels):
+            q = np.zeros(pixels.shape[:3], dtype=np.uint8)
+            q[:, 0, 0] = 200
+            return Inference(q)
+
+    q = FlipTtaEngine(Corner()).probability_map(pixels)
+    assert [q[0, row, column] for row in (0, -1) for column in (0, -1)] == [50] * 4

@@ -1,0 +1,72 @@
+"""The report on paper, and the report of slices without masks."""
+
+import io
+import re
+import zlib
+
+import pytest
+
+from ml.datasets import list_cases
+from ml.evaluation.predictions import fill_predictions_folder, summarize_predictions
+from ml.evaluation.run import evaluate_cases, score_cases
+from ml.reports.folder import draw_figures
+from ml.reports.gallery import draw_gallery, look_again
+from ml.reports.json import Settings, make_report
+from ml.reports.pdf import predictions_pdf, report_pdf
+from tests.ml.evaluation.conftest import square, write_case
+
+
+def words_of(pdf: bytes) -> str:
+    """The text that a PDF shows, as its own operators have it."""
+    streams = [match[1] for match in re.finditer(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)]
+    text = []
+    for stream in streams:
+        try:
+            content = zlib.decompress(stream)
+        except zlib.error:
+            continue
+        text += re.findall(rb"\((.*?)(?<!\\)\) Tj", content)
+    return b" ".join(text).decode("latin-1").replace("\\(", "(").replace("\\)", ")")
+
+
+@pytest.fixture
+def report(engine, data):
+    write_case(data, "Größe 頭", "a", square(2, 2, 6), square(2, 2, 7))
+    (data / "two" / "b.png").write_bytes(b"nothing")
+    return make_report(engine, evaluate_cases(engine, list_cases(data), 0.5), Settings(0.5, False, 1))
+
+
+def test_document_has_headline_figures_patients_and_failures(engine, report, tmp_path):
+    pictures = draw_gallery(tmp_path / "gallery", report.outcome.scores, look_again(engine, 0.5))
+    drawings = [drawing.svg for drawing in draw_figures(report)]
+    pdf = report_pdf(report, drawings, pictures, tmp_path / "gallery")
+    assert pdf.startswith(b"%PDF-")
+    said = words_of(pdf)
+    for words in ("Patient Dice", "Research use only. Not for diagnosis.", "Patient Dice, mean", "Worst slices", "one"):
+        assert words in said
+    assert "Größe ?" in said, "letters that the fonts do not have are question marks, and nothing fails"
+    assert "Not evaluated: 1 slice" in said and "b.png cannot be read" in said
+    assert pdf.count(b"/Subtype /Image") == len(pictures)
+
+
+def test_document_of_predictions(engine, tmp_path):
+    write_case(tmp_path / "data", "one", "a", square(4, 4, 8), None)
+    write_case(tmp_path / "data", "one", "b", square(0, 0, 0), None)
+    cases = list_cases(tmp_path / "data", is_truth_needed=False)
+    results = [item.result for group in score_cases(engine, cases, 0.5) for item in group]
+    predictions = summarize_predictions(engine, results, 0.5, seconds=2.0)
+    assert predictions.headline == (
+        "Tumor detected in 1 of 2 slices, in 1 of 1 patient; there are no expert masks to compare with"
+    )
+    assert predictions.summary["slices_per_second"] == 1.0
+    assert "Tumor detected in 1 of 2 slices" in words_of(predictions_pdf(predictions))
+    (tmp_path / "out").mkdir()
+    fill_predictions_folder(tmp_path / "out", predictions)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "metrics.csv",
+        "patients.csv",
+        "report.json",
+        "report.html",
+    }
+    assert io.StringIO((tmp_path / "out" / "patients.csv").read_text()).readlines()[1] == "one,2,0,1,64\n"
+    assert "nothing here says whether the model is right" in (tmp_path / "out" / "report.html").read_text()

@@ -1,0 +1,249 @@
+"""The sandbox: whatever happens to a child or to the server, the caller gets a scan or a ScanError, and soon."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml.sandbox.decoder import Decoder
+from ml.scans import ScanError
+from tests.ml.sandbox.faults import SIGNALS
+from tests.ml.scans import samples
+
+FAULTS = "tests.ml.sandbox.faults:read"
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def faulty() -> Iterator[Decoder]:
+    decoder = Decoder(timeout_s=2, reader=FAULTS)
+    yield decoder
+    decoder.close()
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "image"
+    path.write_bytes(samples.picture(samples.noise(3), "png"))
+    return path
+
+
+def _write(folder: Path, words: str) -> Path:
+    path = folder / "fault"
+    path.write_bytes(words.encode())
+    return path
+
+
+def _children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_the_stack_file_holds_the_pixels(decoder, image, tmp_path):
+    decoded = decoder.decode(image, tmp_path / "stack.npy")
+    stack = np.load(tmp_path / "stack.npy", allow_pickle=False)
+    assert np.array_equal(stack[0], samples.noise(3))
+    assert (decoded.format, decoded.width, decoded.height) == ("png", samples.WIDTH, samples.HEIGHT)
+    assert (decoded.slice_count, decoded.spacing_mm, decoded.warnings) == (1, None, ())
+
+
+def test_spacing_and_warnings_come_through(decoder, tmp_path):
+    source = tmp_path / "scan"
+    stack = np.stack([samples.noise(dtype="uint16")] * 3)
+    metadata = {"unit": "mm", "spacing": 3.0, "axes": "ZYX"}
+    source.write_bytes(samples.tiff(stack, imagej=True, resolution=(2.0, 2.0), metadata=metadata))
+    decoded = decoder.decode(source, tmp_path / "stack.npy")
+    assert decoded.spacing_mm == (3.0, 0.5, 0.5)
+    assert decoded.warnings == ("intensity_scaled", "gray_repeated")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("eat", "limit"),
+        ("huge", "limit"),
+        ("sleep", "limit"),
+        ("spin", "limit"),
+        ("recurse", "unreadable"),
+        ("leave", "unreadable"),
+        ("raise", "unreadable"),
+        ("exit", "unreadable"),
+        ("files", "unreadable"),
+        *((f"signal {number:d}", "limit" if number == signal.SIGKILL else "unreadable") for number in SIGNALS),
+    ],
+)
+def test_a_fault_of_the_child_is_a_scan_error(faulty, image, tmp_path, words, code):
+    stack = tmp_path / "stack.npy"
+    started = time.monotonic()
+    with pytest.raises(ScanError) as caught:
+        faulty.decode(_write(tmp_path, words), stack)
+    assert caught.value.code == code
+    assert time.monotonic() - started < 6
+    assert not stack.exists()
+    server = faulty.server_pid
+    assert faulty.decode(image, stack).format == "png"
+    assert faulty.server_pid == server, "the server outlives its children"
+    assert _children_of(server) == [], "no zombies"
+
+
+def test_the_child_sees_no_secrets(faulty, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLIOSCOPE_SECRET_KEY", "canary")
+    faulty.close()
+    faulty.decode(_write(tmp_path, "environment"), tmp_path / "stack.npy")
+    names = bytes(np.load(tmp_path / "stack.npy")[0, 0, :, 0]).decode().split(",")
+    assert "GLIOSCOPE_SECRET_KEY" not in names
+    assert not [name for name in names if name.startswith(("GLIOSCOPE", "DATABASE", "REDIS", "AWS"))]
+
+
+def test_one_slow_file_does_not_hold_up_the_others(faulty, image, tmp_path):
+    def sleep() -> None:
+        with pytest.raises(ScanError):
+            faulty.decode(_write(tmp_path, "sleep"), tmp_path / "slow.npy")
+
+    faulty.decode(image, tmp_path / "stack.npy")
+    slow = threading.Thread(target=sleep)
+    slow.start()
+    time.sleep(0.2)
+    started = time.monotonic()
+    faulty.decode(image, tmp_path / "stack.npy")
+    assert time.monotonic() - started < 1
+    slow.join()
+
+
+def test_a_killed_server_is_started_again(decoder, image, tmp_path):
+    decoder.decode(image, tmp_path / "stack.npy")
+    first = decoder.server_pid
+    os.kill(first, signal.SIGKILL)
+    assert decoder.decode(image, tmp_path / "stack.npy").format == "png"
+    assert decoder.server_pid not in (None, first)
+
+
+def test_a_server_killed_during_a_decode_costs_one_more_try(faulty, tmp_path):
+    faulty.warm_up()
+    killer = threading.Timer(0.5, lambda: os.kill(faulty.server_pid, signal.SIGKILL))
+    killer.start()
+    with pytest.raises(ScanError) as caught:
+        faulty.decode(_write(tmp_path, "sleep"), tmp_path / "stack.npy")
+    killer.join()
+    assert caught.value.code == "limit"
+
+
+def test_many_threads_at_once_get_their_own_pixels(tmp_path):
+    decoder = Decoder(children=8)
+
+    def decode(index: int) -> bool:
+        source = tmp_path / f"{index}"
+        pixels = np.full((20, 20 + index % 5, 3), index, np.uint8)
+        pixels[0] = 255 - index
+        source.write_bytes(samples.tiff(pixels, photometric="rgb"))
+        decoder.decode(source, tmp_path / f"{index}.npy")
+        return np.array_equal(np.load(tmp_path / f"{index}.npy")[0], pixels)
+
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(decode, range(100)))
+    assert _children_of(decoder.server_pid) == []
+    decoder.close()
+
+
+def test_a_forked_process_gets_a_server_of_its_own(image, tmp_path):
+    script = """
+import os, sys
+from pathlib import Path
+from ml.sandbox.decoder import Decoder
+image, folder = Path(sys.argv[1]), Path(sys.argv[2])
+decoder = Decoder()
+if "early" in sys.argv:
+    decoder.decode(image, folder / "parent.npy")
+parent_server = decoder.server_pid
+children = []
+for index in range(3):
+    pid = os.fork()
+    if pid == 0:
+        ok = decoder.server_pid is None and decoder.decode(image, folder / f"{index}.npy").format == "png"
+        ok = ok and decoder.server_pid != parent_server
+        decoder.close()
+        os._exit(0 if ok else 1)
+    children.append(pid)
+codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+assert codes == [0, 0, 0], codes
+assert decoder.server_pid == parent_server
+assert decoder.decode(image, folder / "parent.npy").format == "png"
+"""
+    for word in ("early", "late"):
+        command = [sys.executable, "-W", "error", "-c", script, str(image), str(tmp_path), word]
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_server_ends_when_its_owner_is_killed(image, tmp_path):
+    script = """
+import os, signal, sys
+from pathlib import Path
+from ml.sandbox.decoder import Decoder
+decoder = Decoder()
+decoder.decode(Path(sys.argv[1]), Path(sys.argv[2]))
+print(decoder.server_pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    command = [sys.executable, "-c", script, str(image), str(tmp_path / "stack.npy")]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    _assert_gone(int(done.stdout))
+
+
+def test_close_ends_the_server_and_a_later_decode_starts_one(image, tmp_path):
+    decoder = Decoder()
+    decoder.decode(image, tmp_path / "stack.npy")
+    first = decoder.server_pid
+    decoder.close()
+    _assert_gone(first)
+    assert decoder.server_pid is None
+    decoder.decode(image, tmp_path / "stack.npy")
+    decoder.close()
+    decoder.close()
+
+
+def test_a_place_that_cannot_be_written_is_not_the_files_fault(decoder, image, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        decoder.decode(image, tmp_path / "missing" / "stack.npy")
+
+
+def test_logs_hold_neither_names_nor_messages(faulty, tmp_path, caplog):
+    source = tmp_path / "canary-name.png"
+    source.write_bytes(b"\x89PNG\r\n\x1a\n" + b"canary" * 10)
+    with caplog.at_level(logging.DEBUG), pytest.raises(ScanError):
+        faulty.decode(source, tmp_path / "stack.npy")
+    assert caplog.text
+    assert "canary" not in caplog.text
+
+
+def test_importing_the_sandbox_loads_no_reader():
+    script = (
+        "import sys, ml.sandbox.decoder; assert not {'numpy', 'PIL', 'tifffile', 'torch', 'scipy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=PROJECT, check=True, timeout=60)
+
+
+def _assert_gone(pid: int) -> None:
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline, "the server lives on"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("is_gray", [True, False])
+def test_a_gray_scan_says_that_one_channel_stands_for_three(decoder, tmp_path, is_gray):
+    source = tmp_path / "scan"
+    pixels = np.repeat(samples.noise()[..., None], 3, axis=2)
+    if not is_gray:
+        pixels[5, 5, 1] ^= 1
+    Image.fromarray(pixels).save(source, "PNG")
+    assert decoder.decode(source, tmp_path / "stack.npy").warnings == (("gray_repeated",) if is_gray else ())

@@ -1,0 +1,132 @@
+"""A whole portal as `make run` starts it: Redis, worker, sweeper and web under their supervisor."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from webapp.domain.settings import PROJECT_ROOT
+
+START_S = 120.0
+STOP_S = 60.0
+
+
+@dataclass
+class RunningPortal:
+    """A started portal: its address, its processes, and a small client."""
+
+    port: int
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def json(self, method: str, path: str, value: Any = None) -> tuple[int, Any]:
+        body = None if value is None else json.dumps(value).encode()
+        status, data = self.call(method, path, body, **{"Content-Type": "application/json"})
+        return status, json.loads(data) if data else None
+
+    def upload(self, data: bytes, filename: str = "scan.png") -> dict[str, Any]:
+        """Send one file; gives the Scan."""
+        boundary = uuid.uuid4().hex
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{filename}"\r\n\r\n'
+        body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
+        status, answer = self.call(
+            "POST", "/api/v1/scans", body, **{"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        )
+        assert status == 202, answer
+        return json.loads(answer)["scans"][0]
+
+    def wait(self, scan_id: str, seconds: float = 60) -> dict[str, Any]:
+        """Wait for the scan's job to end; gives the Scan."""
+        deadline = time.monotonic() + seconds
+        while True:
+            _, scan = self.json("GET", f"/api/v1/scans/{scan_id}?wait=10")
+            if scan["segmentation"]["status"] not in ("queued", "running") or time.monotonic() > deadline:
+                return scan
+
+    def wait_until_ready(self, seconds: float = START_S) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                status, answer = self.call("GET", "/readyz")
+                if status == 200:
+                    return
+            except OSError as error:
+                answer = repr(error).encode()
+            assert self.process.poll() is None, self.log()
+            assert time.monotonic() < deadline, f"{answer!r}\n{self.log()}"
+            time.sleep(0.1)
+
+    def processes(self, *words: str) -> list[psutil.Process]:
+        """The supervisor's descendants whose command line has every word."""
+        found = []
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                line = " ".join(process.cmdline())
+            except psutil.Error:
+                continue
+            if all(word in line for word in words):
+                found.append(process)
+        return found
+
+    def log(self) -> str:
+        return (self.folder / "portal.log").read_text(errors="replace")
+
+
+@contextmanager
+def running_portal(folder: Path, **environ: str) -> Iterator[RunningPortal]:
+    """Start a portal over a fresh instance, wait until it is ready, stop it as Ctrl-C does."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GLIOSCOPE_")}
+    environment |= {"GLIOSCOPE_INSTANCE": str(folder / "instance"), "GLIOSCOPE_BIND": f"127.0.0.1:{port}", **environ}
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "portal.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "webapp.process.launch"],
+            cwd=PROJECT_ROOT,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    portal = RunningPortal(port, folder, process)
+    try:
+        portal.wait_until_ready()
+        yield portal
+    finally:
+        left = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        _, alive = psutil.wait_procs(left, timeout=10)
+        for orphan in alive:
+            orphan.kill()
+        assert not alive, f"left behind: {alive}"

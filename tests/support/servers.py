@@ -1,0 +1,103 @@
+"""Real PostgreSQL and Redis servers for tests: on Unix sockets in temporary folders, stopped by their starter."""
+
+import getpass
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+
+from webapp.process.redis_server import server_arguments, server_program
+
+START_S = 30.0
+
+
+@contextmanager
+def redis_server() -> Iterator[str]:
+    """A Redis; gives its URL."""
+    with tempfile.TemporaryDirectory(prefix="redis-") as folder:
+        path = Path(folder) / "redis.sock"
+        with running_redis(path):
+            yield f"unix://{path}"
+
+
+@contextmanager
+def running_redis(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A Redis on that socket; gives its process, so that a test may kill it."""
+    process = subprocess.Popen([server_program(), *server_arguments(path)], stdout=subprocess.DEVNULL)
+    try:
+        client = redis.Redis.from_url(f"unix://{path}")
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                client.ping()
+                break
+            except redis.ConnectionError:
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise
+                time.sleep(0.02)
+        client.close()
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def postgres_programs() -> Path | None:
+    """The folder with initdb and postgres, or None."""
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).resolve().parent
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return versions[-1].parent if versions else None
+
+
+@contextmanager
+def postgres_server(programs: Path) -> Iterator[str]:
+    """A PostgreSQL; gives the URL prefix to which `/NAME` of a database, and the socket's folder, are added."""
+    # PostgreSQL refuses to run as root: then the system's own user of its package runs it.
+    user = "postgres" if os.getuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
+        if user is not None:
+            shutil.chown(folder, user)
+        data = Path(folder) / "data"
+        subprocess.run(
+            [programs / "initdb", "-D", data, "-U", "glioscope", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            user=user,
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "USER": user or getpass.getuser()},
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        process = subprocess.Popen(
+            [programs / "postgres", "-D", data, "-k", folder, "-h", "", "-c", "fsync=off"],
+            user=user,
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            _wait_for_postgres(Path(folder), process)
+            yield f"host={folder}&user=glioscope"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _wait_for_postgres(folder: Path, process: subprocess.Popen[bytes]) -> None:
+    import psycopg
+
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            psycopg.connect(f"host={folder} user=glioscope dbname=postgres").close()
+            return
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline or process.poll() is not None:
+                raise
+            time.sleep(0.05)

@@ -1,0 +1,82 @@
+"""The catalog: what is offered, and what a damaged or missing package does."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.resources import make_settings
+from webapp.domain.catalog.entries import Catalog
+from webapp.domain.errors import InvalidInput, NotFound
+
+NAME = "unet-vgg16-lgg"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the shipped package, so that it can be damaged."""
+    shipped = make_settings(tmp_path).model_directories[0]
+    shutil.copytree(shipped / NAME, tmp_path / "models" / NAME)
+    return tmp_path / "models"
+
+
+def test_the_shipped_model_is_offered(folder: Path) -> None:
+    catalog = Catalog([folder], NAME)
+    assert catalog.names() == [NAME]
+    assert catalog.card(None).name == catalog.card(NAME).name == NAME
+    assert catalog.default_problem() is None
+
+
+@pytest.mark.parametrize("name", ["none-such", "..", "../models/" + NAME, "/etc", "a\0b", "", ".", "x" * 5000, "Ü"])
+def test_another_name_is_not_found(folder: Path, name: str) -> None:
+    catalog = Catalog([folder], NAME)
+    with pytest.raises(NotFound):
+        catalog.entry(name)
+    if name:
+        with pytest.raises(InvalidInput, match=NAME):
+            catalog.card(name)
+
+
+def test_a_flipped_byte_in_the_weights_takes_the_model_away(folder: Path) -> None:
+    catalog = Catalog([folder], NAME)
+    assert catalog.default_problem() is None
+    path = folder / NAME / "int8.bin"
+    data = bytearray(path.read_bytes())
+    data[1000] ^= 1
+    path.write_bytes(bytes(data))
+    assert "int8.bin" in catalog.default_problem()
+    assert catalog.names() == []
+    with pytest.raises(InvalidInput, match="cannot be used"):
+        catalog.card(NAME)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"name": 7}'])
+def test_a_card_that_cannot_be_read_is_an_entry_with_its_problem(folder: Path, text: str) -> None:
+    (folder / NAME / "card.json").write_text(text)
+    entry = Catalog([folder], NAME).entry(NAME)
+    assert entry.card is None and entry.problem
+
+
+def test_a_package_without_weights_says_so(folder: Path) -> None:
+    for path in (folder / NAME).iterdir():
+        if path.name != "card.json":
+            path.unlink()
+    assert Catalog([folder], NAME).default_problem() == "None of its weights are there."
+
+
+def test_no_package_at_all_is_said_by_name(tmp_path: Path) -> None:
+    catalog = Catalog([tmp_path / "none"], NAME)
+    assert catalog.names() == []
+    assert NAME in catalog.default_problem()
+    with pytest.raises(InvalidInput, match="the models are: none"):
+        catalog.card(None)
+
+
+def test_a_changed_card_is_read_again(folder: Path) -> None:
+    catalog = Catalog([folder], NAME)
+    path = folder / NAME / "card.json"
+    card = json.loads(path.read_text())
+    assert catalog.card(NAME).version == card["version"]
+    path.write_text(json.dumps({**card, "version": "9.9.9"}))
+    assert catalog.card(NAME).version == "9.9.9"

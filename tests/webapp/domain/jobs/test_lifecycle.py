@@ -1,0 +1,212 @@
+"""The life of a job, on both databases."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import update
+
+from ml.masks import Measures, SliceMeasure
+from tests.support.resources import add_scan, row
+from webapp.domain.database.clock import database_now
+from webapp.domain.errors import NotFound, WrongState
+from webapp.domain.jobs import lifecycle
+from webapp.domain.jobs.models import Status
+from webapp.domain.resources import Resources
+from webapp.domain.scans import segmentations
+from webapp.domain.scans.models import Scan, Segmentation
+
+MEASURES = Measures("tumor_detected", 5, 100, 5.0, 0.9, None, None, (SliceMeasure(0, 5, 0.9),))
+LIMITS = {"max_attempts": 3, "timeout_s": 300.0}
+
+
+def take(resources: Resources, segmentation_id: str, lease_s: float = 15.0) -> lifecycle.Claim | None:
+    with resources.database.write() as session:
+        return lifecycle.claim(session, Segmentation, segmentation_id, worker_id="w", lease_s=lease_s)
+
+
+def complete(resources: Resources, held: lifecycle.Claim) -> bool:
+    return segmentations.complete(resources, held, MEASURES, engine="test", map_key=f"scans/m{held.attempt}")
+
+
+def expire(resources: Resources, segmentation_id: str) -> None:
+    """Let the lease be over, as if its worker had died."""
+    with resources.database.write() as session:
+        session.execute(
+            update(Segmentation).where(Segmentation.id == segmentation_id).values(lease_until=database_now(-1))
+        )
+
+
+def recover_all(resources: Resources, **limits: float) -> int:
+    with resources.database.read() as session:
+        expired = lifecycle.expired_leases(session, Segmentation)
+    with resources.database.write() as session:
+        return sum(lifecycle.recover(session, Segmentation, lease, **(LIMITS | limits)) for lease in expired)
+
+
+def test_a_job_is_claimed_once(resources: Resources) -> None:
+    _, segmentation_id = add_scan(resources)
+    first, second = take(resources, segmentation_id), take(resources, segmentation_id)
+    assert first is not None and first.attempt == 1
+    assert second is None
+
+
+@pytest.mark.long
+def test_two_workers_forced_on_one_job_a_hundred_times_give_one_result_each(
+    resources: Resources, figure: Callable[[str], None]
+) -> None:
+    results = []
+    for _ in range(100):
+        _, segmentation_id = add_scan(resources)
+        barrier, written = threading.Barrier(2), []
+
+        def work(segmentation_id: str = segmentation_id, barrier=barrier, written=written) -> None:
+            barrier.wait()
+            held = take(resources, segmentation_id)
+            written.append(held is not None and complete(resources, held))
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        results.append(sorted(written))
+    figure(f"two workers on one job: {sum(r == [False, True] for r in results)} of 100 gave exactly one result")
+    assert results == [[False, True]] * 100
+
+
+def test_a_result_under_a_lost_lease_changes_no_row(resources: Resources) -> None:
+    _, segmentation_id = add_scan(resources)
+    stale = take(resources, segmentation_id)
+    expire(resources, segmentation_id)
+    assert recover_all(resources) == 1
+    newer = take(resources, segmentation_id)
+    assert newer.attempt == 2
+    assert not complete(resources, stale)
+    assert row(resources, segmentation_id).status is Status.RUNNING
+    assert complete(resources, newer)
+    assert row(resources, segmentation_id).map_key == "scans/m2"
+    assert not complete(resources, newer)
+
+
+def test_a_heartbeat_renews_the_lease_until_the_job_has_run_too_long(resources: Resources) -> None:
+    _, segmentation_id = add_scan(resources)
+    held = take(resources, segmentation_id, lease_s=1)
+    before = row(resources, segmentation_id).lease_until
+    with resources.database.write() as session:
+        assert lifecycle.extend(session, held, lease_s=60, timeout_s=300)
+    assert row(resources, segmentation_id).lease_until > before
+    with resources.database.write() as session:
+        session.execute(update(Segmentation).values(started_at=database_now(-301)))
+        assert not lifecycle.extend(session, held, lease_s=60, timeout_s=300)
+
+
+def test_a_live_lease_is_not_recovered(resources: Resources) -> None:
+    _, segmentation_id = add_scan(resources)
+    take(resources, segmentation_id)
+    assert recover_all(resources) == 0
+
+
+def test_a_lease_renewed_after_it_was_seen_expired_is_left_alone(resources: Resources) -> None:
+    _, segmentation_id = add_scan(resources)
+    held = take(resources, segmentation_id)
+    expire(resources, segmentation_id)
+    with resources.database.read() as session:
+        (seen,) = lifecycle.expired_leases(session, Segmentation)
+    with resources.database.write() as session:
+        lifecycle.extend(session, held, lease_s=15, timeout_s=300)
+    with resources.database.write() as session:
+        assert not lifecycle.recover(session, Segmentation, seen, **LIMITS)
+    assert complete(resources, held)
+
+
+def test_the_third_lost_attempt_ends_as_poison_and_a_retry_starts_anew(resources: Resources) -> None:
+    _, segmentation_id = add_scan(resources)
+    for attempt in (1, 2, 3):
+        assert take(resources, segmentation_id).attempt == attempt
+        expire(resources, segmentation_id)
+        assert recover_all(resources) == 1
+    ended = row(resources, segmentation_id)
+    assert (ended.status, ended.error_code) == (Status.FAILED, "poison")
+    assert ended.finished_at is not None
+    segmentations.retry(resources, segmentation_id)
+    again = row(resources, segmentation_id)
+    assert (again.status, again.error_code, again.finished_at) == (Status.QUEUED, None, None)
+    assert take(resources, segmentation_id).attempt == 4
+    expire(resources, segmentation_id)
+    recover_all(resources)
+    assert row(resources, segmentation_id).status is Status.QUEUED
+
+
+def test_a_job_over_its_time_ends_as_timeout(resources: Resources) -> None:
+    _, segmentation_id = add_scan(resources)
+    take(resources, segmentation_id)
+    expire(resources, segmentation_id)
+    assert recover_all(resources, timeout_s=0.0) == 1
+    ended = row(resources, segmentation_id)
+    assert (ended.status, ended.error_code) == (Status.FAILED, "timeout")
+
+
+def test_a_released_job_costs_no_attempt(resources: Resources) -> None:
+    _, segmentation_id = add_scan(resources)
+    for _ in range(5):
+        with resources.database.write() as session:
+            held = lifecycle.claim(session, Segmentation, segmentation_id, worker_id="w", lease_s=15)
+            assert lifecycle.release(session, held)
+    take(resources, segmentation_id)
+    expire(resources, segmentation_id)
+    recover_all(resources)
+    assert row(resources, segmentation_id).status is Status.QUEUED
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_cancelled_job_takes_no_result(resources: Resources, is_running: bool) -> None:
+    _, segmentation_id = add_scan(resources)
+    held = take(resources, segmentation_id) if is_running else None
+    segmentations.cancel(resources, segmentation_id)
+    assert row(resources, segmentation_id).status is Status.CANCELLED
+    assert held is None or not complete(resources, held)
+    with pytest.raises(WrongState, match="cancelled"):
+        segmentations.cancel(resources, segmentation_id)
+
+
+def test_a_finished_job_is_neither_cancelled_nor_tried_again(resources: Resources) -> None:
+    _, segmentation_id = add_scan(resources)
+    complete(resources, take(resources, segmentation_id))
+    with pytest.raises(WrongState, match="succeeded"):
+        segmentations.retry(resources, segmentation_id)
+    with pytest.raises(WrongState, match="succeeded"):
+        segmentations.cancel(resources, segmentation_id)
+    with pytest.raises(NotFound):
+        segmentations.retry(resources, "0" * 32)
+
+
+def test_the_place_in_the_queue_counts_what_is_ahead(resources: Resources) -> None:
+    ids = [add_scan(resources)[1] for _ in range(3)]
+    with resources.database.read() as session:
+        rows = [session.get_one(Segmentation, segmentation_id) for segmentation_id in ids]
+        assert sorted(lifecycle.queue_position(session, item) for item in rows) == [1, 2, 3]
+    take(resources, ids[0])
+    with resources.database.read() as session:
+        assert lifecycle.queue_position(session, session.get_one(Segmentation, ids[0])) is None
+
+
+def test_a_scan_shows_the_newest_success_else_the_newest_run(resources: Resources) -> None:
+    scan_id, first = add_scan(resources)
+
+    def shown() -> str | None:
+        with resources.database.read() as session:
+            return session.get_one(Scan, scan_id).displayed_id
+
+    assert shown() == first
+    complete(resources, take(resources, first))
+    second = segmentations.request(resources, scan_id, model=None, threshold=0.7)
+    assert shown() == first
+    complete(resources, take(resources, second))
+    assert shown() == second
+
+
+def test_a_double_click_makes_one_run(resources: Resources) -> None:
+    scan_id, _ = add_scan(resources)
+    first = segmentations.request(resources, scan_id, model=None, threshold=0.7)
+    assert segmentations.request(resources, scan_id, model=None, threshold=0.7) == first

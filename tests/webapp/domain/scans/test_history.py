@@ -1,0 +1,105 @@
+"""The history: filters, orders, and pages that neither lose nor repeat a scan."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import update
+
+from tests.support.resources import add_scan
+from webapp.domain.errors import InvalidInput
+from webapp.domain.jobs.models import Status
+from webapp.domain.resources import Resources
+from webapp.domain.scans import history
+from webapp.domain.scans.history import SORTS, HistoryFilter
+from webapp.domain.scans.models import Scan, Segmentation, Verdict
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def scans(resources: Resources) -> Resources:
+    """23 scans over some days, in pairs of one instant; every third without a result yet."""
+    for number in range(23):
+        scan_id, segmentation_id = add_scan(resources, filename=f"scan_{number % 7}%.png", model=f"model-{number % 2}")
+        is_done = number % 3 != 0
+        with resources.database.write() as session:
+            moment = DAY + timedelta(hours=6 * (number // 2))
+            session.execute(update(Scan).where(Scan.id == scan_id).values(created_at=moment))
+            session.execute(
+                update(Segmentation).where(Segmentation.id == segmentation_id).values(scan_created_at=moment)
+            )
+            if is_done:
+                session.execute(
+                    update(Segmentation)
+                    .where(Segmentation.id == segmentation_id)
+                    .values(
+                        status=Status.SUCCEEDED,
+                        verdict=Verdict.NO_TUMOR if number % 2 else Verdict.TUMOR_DETECTED,
+                        coverage_percent=float(number % 5),
+                    )
+                )
+    return resources
+
+
+def listed(resources: Resources, **wanted: object) -> list[Scan]:
+    with resources.database.read() as session:
+        return history.page(session, HistoryFilter(limit=200, **wanted)).scans
+
+
+@pytest.mark.parametrize("sort", [sort.value for sort in SORTS])
+@pytest.mark.parametrize("limit", [1, 4, 23])
+def test_pages_hold_every_scan_once_in_order(scans: Resources, sort: str, limit: int) -> None:
+    whole = [scan.id for scan in listed(scans, sort=sort)]
+    assert len(set(whole)) == len(whole) == (15 if sort == "coverage" else 23)
+    paged, cursor = [], ""
+    while cursor is not None:
+        with scans.database.read() as session:
+            page = history.page(session, HistoryFilter(sort=sort, limit=limit, cursor=cursor))
+        paged += [scan.id for scan in page.scans]
+        cursor = page.next_cursor
+    assert paged == whole
+
+
+@pytest.mark.parametrize("sort", [sort.value for sort in SORTS])
+@pytest.mark.parametrize("wanted", [{"verdict": Verdict.NO_TUMOR}, {"model": "model-1"}, {"status": Status.QUEUED}])
+def test_filtered_pages_hold_what_the_unfiltered_order_holds(scans: Resources, sort: str, wanted: dict) -> None:
+    name, value = next(iter(wanted.items()))
+    expected = [scan.id for scan in listed(scans, sort=sort) if getattr(scan.displayed, name) == value]
+    paged, cursor = [], ""
+    while cursor is not None:
+        with scans.database.read() as session:
+            page = history.page(session, HistoryFilter(sort=sort, limit=3, cursor=cursor, **wanted))
+        paged += [scan.id for scan in page.scans]
+        cursor = page.next_cursor
+    assert paged == expected
+
+
+def test_filters_narrow_what_is_listed(scans: Resources) -> None:
+    assert {scan.displayed.verdict for scan in listed(scans, verdict=Verdict.NO_TUMOR)} == {Verdict.NO_TUMOR}
+    assert len(listed(scans, status=Status.QUEUED)) == 8
+    assert {scan.displayed.model for scan in listed(scans, model="model-1")} == {"model-1"}
+    assert len(listed(scans, from_date=DAY.date(), to_date=DAY.date())) == 8
+    assert listed(scans, to_date=(DAY - timedelta(days=1)).date()) == []
+
+
+def test_a_search_takes_its_words_literally(scans: Resources) -> None:
+    assert {scan.filename for scan in listed(scans, q="SCAN_3%")} == {"scan_3%.png"}
+    assert listed(scans, q="%_%x") == []
+
+
+@pytest.mark.parametrize("cursor", ["x", "e30", "W10", "WyJuZXdlc3QiLCAxLCAyXQ", "é", "WyJuYW1lIiwgImEiLCAiYiJd"])
+def test_a_cursor_that_is_not_ours_is_refused(resources: Resources, cursor: str) -> None:
+    with resources.database.read() as session, pytest.raises(InvalidInput, match="cursor"):
+        history.page(session, HistoryFilter(cursor=cursor))
+
+
+@pytest.mark.parametrize("few", [0, 3, 4, 1000])
+@pytest.mark.parametrize("wanted", [{}, {"sort": "coverage"}, {"status": Status.SUCCEEDED, "sort": "name"}])
+def test_a_name_finds_the_same_scans_however_many_have_it(
+    scans: Resources, monkeypatch: pytest.MonkeyPatch, few: int, wanted: dict[str, object]
+) -> None:
+    monkeypatch.setattr(history, "_FEW", few)
+    expected = [scan.id for scan in listed(scans, **wanted) if scan.filename == "scan_3%.png"]
+    assert expected
+    assert [scan.id for scan in listed(scans, q="SCAN_3%", **wanted)] == expected
+    assert listed(scans, q="scan_3_", **wanted) == []

@@ -1,0 +1,361 @@
+"""An evaluation by workers gives the numbers of the command line, each case once, and a name to every fault."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import update
+
+from ml.datasets import list_cases
+from ml.engines import EngineError
+from ml.evaluation.run import evaluate_cases
+from ml.metrics.intervals import DEFAULT_SEED
+from ml.reports.folder import write_results
+from ml.reports.json import Settings, make_report
+from tests.support.evaluations import (
+    SIDE,
+    begin,
+    case_rows,
+    evaluation_row,
+    queued_chunks,
+    run_all,
+    slice_pixels,
+    square,
+    write_data_set,
+    write_slice,
+)
+from tests.support.resources import row, upload
+from webapp.domain.database.clock import database_now
+from webapp.domain.errors import DatabaseUnavailable, StorageFull
+from webapp.domain.evaluations import submission
+from webapp.domain.evaluations.models import EvaluationChunk
+from webapp.domain.jobs import lifecycle
+from webapp.domain.jobs.models import Status
+from webapp.domain.storage.keys import report_key
+from worker.evaluation import cases as evaluation_cases
+from worker.evaluation.chunks import run_chunk
+from worker.recovery.sweeper import Sweeper, delete_orphans
+
+
+@pytest.fixture
+def data(resources) -> Path:
+    return write_data_set(resources.settings.evaluation_roots[0] / "set")
+
+
+def read_report(resources, evaluation_id, name="report.json"):
+    done = evaluation_row(resources, evaluation_id)
+    return resources.storage.path(report_key(evaluation_id, done.report_attempt, name)).read_text()
+
+
+def without_times(report: dict) -> dict:
+    report["summary"].pop("slices_per_second")
+    return report
+
+
+def rows_without_times(text: str) -> list[dict]:
+    return [{**row, "seconds": bool(row["seconds"])} for row in csv.DictReader(io.StringIO(text, newline=""))]
+
+
+@pytest.mark.parametrize("size", [1, 4, 7, 64])
+def test_numbers_are_those_of_the_command_line_whatever_the_chunks(runtime, resources, engine, data, size, tmp_path):
+    runtime.resources = replace(resources, settings=replace(resources.settings, evaluation_chunk=size))
+    evaluation_id = begin(resources, data)
+    done = run_all(runtime, evaluation_id)
+    assert (done.status, done.case_count, done.has_truth) == (Status.SUCCEEDED, 15, True), done.error_message
+    outcome = evaluate_cases(engine, list_cases(data), engine.card.threshold)
+    report = make_report(engine, outcome, Settings(engine.card.threshold, False, DEFAULT_SEED))
+    write_results(tmp_path / "out", engine, report)
+    ours, theirs = (
+        json.loads(read_report(resources, evaluation_id)),
+        json.loads((tmp_path / "out/report.json").read_text()),
+    )
+    assert without_times(ours) == without_times(theirs)
+    assert read_report(resources, evaluation_id, "patients.csv") == (tmp_path / "out/patients.csv").read_text()
+    metrics = rows_without_times(read_report(resources, evaluation_id, "metrics.csv"))
+    assert metrics == rows_without_times((tmp_path / "out/metrics.csv").read_text())
+    for path in (tmp_path / "out").rglob("*"):
+        if path.suffix in (".svg", ".png"):
+            name = path.relative_to(tmp_path / "out").as_posix()
+            stored = resources.storage.path(report_key(evaluation_id, done.report_attempt, name))
+            assert stored.read_bytes() == path.read_bytes(), name
+    assert done.headline == ours["headline"]
+
+
+def test_findings_of_the_check_are_kept_and_a_bad_file_is_one_failed_row(runtime, resources, data):
+    (data / "patient_0" / "p0_001.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    Image.fromarray(np.ones((16, 16), dtype=bool)).save(data / "patient_1" / "p1_000_mask.png")
+    (data / "patient_2" / "p2_000_mask.png").unlink()
+    evaluation_id = begin(resources, data)
+    done = run_all(runtime, evaluation_id)
+    assert (done.status, done.case_count) == (Status.SUCCEEDED, 14)
+    assert done.findings["counts"] == {"missing_mask": 1, "unequal_size": 1, "unreadable_image": 1}
+    failed = [item for item in case_rows(resources, evaluation_id) if item.outcome == "failed"]
+    assert [item.image for item in failed] == ["patient_0/p0_001.png", "patient_1/p1_000.png"]
+    assert "cannot be read" in failed[0].error_message and "its mask 16 x 16" in failed[1].error_message
+    assert "2 of 14 slices could not be read" in done.headline
+
+
+def test_slices_without_masks_get_verdicts_alone(runtime, resources, tmp_path):
+    folder = write_data_set(resources.settings.evaluation_roots[0] / "bare", has_masks=False)
+    evaluation_id = begin(resources, folder, threshold=0.5)
+    done = run_all(runtime, evaluation_id)
+    assert (done.status, done.has_truth) == (Status.SUCCEEDED, False)
+    assert done.findings["counts"] == {}
+    cases = case_rows(resources, evaluation_id)
+    assert {item.outcome.value for item in cases} == {"tumor_detected", "no_tumor"}
+    assert all(item.dice is None and item.truth_pixels is None for item in cases)
+    assert done.headline.startswith("Tumor detected in 9 of 15 slices, in 3 of 3 patients; there are no expert masks")
+    metrics = list(csv.DictReader(io.StringIO(read_report(resources, evaluation_id, "metrics.csv"))))
+    assert metrics[0]["dice"] == "" and metrics[0]["predicted_pixels"] == "196"
+
+
+def test_maps_and_truths_are_kept_beside_the_history(runtime, resources, data):
+    from webapp.domain.scans import history
+    from webapp.domain.scans.history import HistoryFilter
+    from webapp.domain.storage.arrays import read_group
+    from worker.evaluation.rows import map_name, truth_name
+
+    evaluation_id = begin(resources, data)
+    run_all(runtime, evaluation_id)
+    first = case_rows(resources, evaluation_id)[0]
+    q, bits = read_group(resources.storage, first.map_key, [map_name(0), truth_name(0)])
+    assert np.array_equal(q, slice_pixels(1, 8, 8, 14)[..., 0])
+    assert np.array_equal(np.unpackbits(bits, count=SIDE * SIDE).reshape(SIDE, SIDE), square(8, 8, 14))
+    with resources.database.read() as session:
+        assert history.page(session, HistoryFilter()).scans == []
+
+
+def test_files_that_change_or_vanish_after_the_check_are_named(runtime, resources, data):
+    evaluation_id = begin(resources, data)
+    run_chunk(runtime, queued_chunks(resources, evaluation_id)[0])
+    write_slice(data, "patient_0", "p0_000", slice_pixels(99, 0, 0, 9), None)
+    (data / "patient_1" / "p1_000.png").unlink()
+    write_slice(data, "patient_9", "new", slice_pixels(98, 0, 0, 9), square(0, 0, 9))
+    done = run_all(runtime, evaluation_id)
+    failed = {item.image: item.error_code for item in case_rows(resources, evaluation_id) if item.outcome == "failed"}
+    assert failed == {"patient_0/p0_000.png": "changed", "patient_1/p1_000.png": "unreadable"}
+    assert (done.status, done.case_count) == (Status.SUCCEEDED, 15)
+
+
+def test_links_that_lead_out_are_not_followed(runtime, resources, data, tmp_path):
+    secret = write_slice(tmp_path / "elsewhere", "x", "secret", slice_pixels(1, 0, 0, 9), square(0, 0, 9))
+    (data / "patient_0" / "linked.png").symlink_to(secret)
+    (data / "patient_0" / "linked_mask.png").symlink_to(secret.with_name("secret_mask.png"))
+    evaluation_id = begin(resources, data)
+    check, *_ = queued_chunks(resources, evaluation_id)
+    run_chunk(runtime, check)
+    later = data / "patient_1" / "p1_002.png"
+    later.unlink()
+    later.symlink_to(secret)
+    run_all(runtime, evaluation_id)
+    failed = {
+        item.image: item.error_message for item in case_rows(resources, evaluation_id) if item.outcome == "failed"
+    }
+    assert set(failed) == {"patient_0/linked.png", "patient_1/p1_002.png"}
+    codes = {item.error_code for item in case_rows(resources, evaluation_id) if item.outcome == "failed"}
+    assert codes == {"outside_roots"}
+    assert all("leads out of the allowed roots" in message for message in failed.values())
+    assert evaluation_row(resources, evaluation_id).findings["counts"] == {"outside_roots": 1}
+
+
+def test_a_folder_that_is_a_link_out_ends_the_evaluation(runtime, resources, data, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (data / "patient_x").symlink_to(tmp_path / "elsewhere")
+    done = run_all(runtime, begin(resources, data))
+    assert (done.status, done.error_code) == (Status.FAILED, "outside_roots")
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda folder: folder.mkdir(), "no_images"),
+        (lambda folder: (folder / "a" / "b").mkdir(parents=True), "no_images"),
+        (lambda folder: write_slice(folder, "p", "x_mask", slice_pixels(1, 0, 0, 9), None), "no_images"),
+        (lambda folder: (folder.mkdir(), (folder / "_annotations.coco.json").write_text("[")), "bad_annotations"),
+    ],
+)
+def test_a_folder_without_a_data_set_is_a_named_end(runtime, resources, make, code):
+    resources.settings.evaluation_roots[0].mkdir(parents=True)
+    folder = resources.settings.evaluation_roots[0] / "empty"
+    make(folder)
+    done = run_all(runtime, begin(resources, folder))
+    assert (done.status, done.error_code) == (Status.FAILED, code)
+
+
+def test_nothing_readable_is_a_named_end(runtime, resources):
+    folder = resources.settings.evaluation_roots[0] / "bad"
+    write_slice(folder, "p", "a", slice_pixels(1, 0, 0, 9), square(0, 0, 9)).write_bytes(b"nothing")
+    done = run_all(runtime, begin(resources, folder))
+    assert (done.status, done.error_code) == (Status.FAILED, "nothing_evaluated")
+
+
+def test_a_full_disk_puts_a_chunk_back_and_nothing_done_is_lost(runtime, resources, engine, data, monkeypatch):
+    monkeypatch.setattr(evaluation_cases, "GROUP", 4)
+    evaluation_id = begin(resources, data)
+    run_chunk(runtime, queued_chunks(resources, evaluation_id)[0])
+    (chunk_id,) = queued_chunks(resources, evaluation_id)
+    real, calls = evaluation_cases.write_group, []
+
+    def full_at_the_third(*arguments: object) -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise StorageFull("The storage has no room left.")
+        real(*arguments)
+
+    monkeypatch.setattr(evaluation_cases, "write_group", full_at_the_third)
+    run_chunk(runtime, chunk_id)
+    assert len(case_rows(resources, evaluation_id)) == 8
+    assert queued_chunks(resources, evaluation_id) == [chunk_id]
+    seen = sum(engine.pieces)
+    done = run_all(runtime, evaluation_id)
+    assert done.status is Status.SUCCEEDED
+    assert sum(engine.pieces) - seen == 7, "finished cases are not done again"
+
+
+def test_memory_that_runs_out_is_tried_once_more_slice_by_slice(runtime, resources, engine, data):
+    evaluation_id = begin(resources, data)
+    run_chunk(runtime, queued_chunks(resources, evaluation_id)[0])
+    engine.failures = [MemoryError()]
+    done = run_all(runtime, evaluation_id)
+    assert done.status is Status.SUCCEEDED
+    assert engine.pieces[1:] == [1] * 15
+
+
+def test_an_engine_that_cannot_answer_ends_the_evaluation(runtime, resources, engine, data):
+    evaluation_id = begin(resources, data)
+    run_chunk(runtime, queued_chunks(resources, evaluation_id)[0])
+    engine.failures = [EngineError("no")]
+    done = run_all(runtime, evaluation_id)
+    assert (done.status, done.error_code) == (Status.FAILED, "model_unavailable")
+
+
+def test_a_lost_lease_writes_nothing_and_leaves_no_file(runtime, resources, engine, data):
+    evaluation_id = begin(resources, data)
+    run_chunk(runtime, queued_chunks(resources, evaluation_id)[0])
+    (chunk_id,) = queued_chunks(resources, evaluation_id)
+
+    def lose() -> None:
+        with resources.database.write() as session:
+            session.execute(
+                update(EvaluationChunk).where(EvaluationChunk.id == chunk_id).values(lease_until=database_now(-1))
+            )
+            (lease,) = lifecycle.expired_leases(session, EvaluationChunk)
+            lifecycle.recover(session, EvaluationChunk, lease, max_attempts=3, timeout_s=300)
+
+    engine.before = lose
+    run_chunk(runtime, chunk_id)
+    engine.before = lambda: None
+    assert case_rows(resources, evaluation_id) == []
+    assert [key for key in resources.storage.keys(older_than_s=0) if "/cases/" in key] == []
+    assert run_all(runtime, evaluation_id).status is Status.SUCCEEDED
+    assert delete_orphans(resources, older_than_s=0) == 0, "every file has its row"
+
+
+def test_a_chunk_that_stops_its_workers_costs_its_own_cases_alone(runtime, resources, data):
+    runtime.resources = replace(resources, settings=replace(resources.settings, evaluation_chunk=5))
+    evaluation_id = begin(resources, data)
+    run_chunk(runtime, queued_chunks(resources, evaluation_id)[0])
+    first, *others = queued_chunks(resources, evaluation_id)
+    sweeper = Sweeper(replace(resources, settings=replace(resources.settings, heartbeat_s=1e-6)))
+    for _ in range(3):
+        with resources.database.write() as session:
+            assert lifecycle.claim(session, EvaluationChunk, first, worker_id="dead", lease_s=15)
+        with resources.database.write() as session:
+            session.execute(
+                update(EvaluationChunk).where(EvaluationChunk.id == first).values(lease_until=database_now(-1))
+            )
+        sweeper.sweep()
+        sweeper.sweep()
+    done = run_all(runtime, evaluation_id)
+    assert done.status is Status.SUCCEEDED
+    failed = [item for item in case_rows(resources, evaluation_id) if item.outcome == "failed"]
+    assert [(item.position, item.error_code) for item in failed] == [(position, "poison") for position in range(5)]
+    assert len(case_rows(resources, evaluation_id)) == 15 and others
+
+
+def test_the_last_chunk_may_be_a_poisoned_one(runtime, resources, data):
+    evaluation_id = begin(resources, data)
+    run_chunk(runtime, queued_chunks(resources, evaluation_id)[0])
+    (chunk_id,) = queued_chunks(resources, evaluation_id)
+    sweeper = Sweeper(replace(resources, settings=replace(resources.settings, heartbeat_s=1e-6, max_attempts=1)))
+    with resources.database.write() as session:
+        lifecycle.claim(session, EvaluationChunk, chunk_id, worker_id="dead", lease_s=15)
+        session.execute(
+            update(EvaluationChunk).values(lease_until=database_now(-1)).where(EvaluationChunk.id == chunk_id)
+        )
+    sweeper.sweep()
+    sweeper.sweep()
+    done = run_all(runtime, evaluation_id)
+    assert (done.status, done.error_code) == (Status.FAILED, "nothing_evaluated")
+    assert "stopped the worker" in done.error_message
+
+
+def test_a_cancelled_evaluation_keeps_what_is_done_and_does_no_more(runtime, resources, engine, data, monkeypatch):
+    monkeypatch.setattr(evaluation_cases, "GROUP", 4)
+    evaluation_id = begin(resources, data)
+    run_chunk(runtime, queued_chunks(resources, evaluation_id)[0])
+    (chunk_id,) = queued_chunks(resources, evaluation_id)
+    calls = []
+
+    def cancel_at_the_third() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            submission.cancel(resources, evaluation_id)
+
+    engine.before = cancel_at_the_third
+    run_chunk(runtime, chunk_id)
+    assert evaluation_row(resources, evaluation_id).status is Status.CANCELLED
+    assert len(case_rows(resources, evaluation_id)) in (4, 8)
+    assert queued_chunks(resources, evaluation_id) == []
+    run_chunk(runtime, chunk_id)
+    assert delete_orphans(resources, older_than_s=0) == 0
+
+
+def test_deleting_while_it_runs_leaves_nothing(runtime, resources, engine, data):
+    evaluation_id = begin(resources, data)
+    run_chunk(runtime, queued_chunks(resources, evaluation_id)[0])
+    engine.before = lambda: submission.delete(resources, evaluation_id)
+    (chunk_id,) = queued_chunks(resources, evaluation_id)
+    run_chunk(runtime, chunk_id)
+    assert case_rows(resources, evaluation_id) == []
+    assert list(resources.storage.keys(older_than_s=0)) == [] and resources.storage.folders(0) == []
+
+
+def test_a_database_that_is_away_for_a_moment_costs_nothing(runtime, resources, data, monkeypatch):
+    from webapp.domain.evaluations import chunks
+
+    real, failures = chunks.write_cases, [DatabaseUnavailable("away")]
+
+    def flaky(*arguments: object) -> bool:
+        if failures:
+            raise failures.pop()
+        return real(*arguments)
+
+    monkeypatch.setattr(chunks, "write_cases", flaky)
+    assert run_all(runtime, begin(resources, data)).status is Status.SUCCEEDED
+
+
+def test_an_upload_need_not_wait_for_a_chunk_to_end(runtime, resources, engine, data, monkeypatch):
+    monkeypatch.setattr(evaluation_cases, "GROUP", 4)
+    evaluation_id = begin(resources, data)
+    run_chunk(runtime, queued_chunks(resources, evaluation_id)[0])
+    accepted = upload(resources)
+    (chunk_id,) = queued_chunks(resources, evaluation_id)
+    states = []
+    engine.before = lambda: states.append(row(resources, accepted.segmentation_id).status)
+    run_chunk(runtime, chunk_id)
+    assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
+    assert states.count(Status.SUCCEEDED) >= 2, "it was done between two groups of cases"
+
+
+def test_another_version_of_the_model_is_not_mixed_in(runtime, resources, engine, data):
+    evaluation_id = begin(resources, data)
+    run_chunk(runtime, queued_chunks(resources, evaluation_id)[0])
+    engine.card = replace(engine.card, version="9.9.9")
+    done = run_all(runtime, evaluation_id)
+    assert (done.status, done.error_code) == (Status.FAILED, "model_unavailable")

@@ -1,0 +1,106 @@
+"""The sweeper brings back what a crash left, and nothing else."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import update
+
+from tests.support.resources import add_scan, make_settings, row, upload
+from tests.support.servers import redis_server
+from webapp.domain.database import migration
+from webapp.domain.database.clock import database_now
+from webapp.domain.jobs import lifecycle
+from webapp.domain.jobs.models import Status
+from webapp.domain.resources import Resources
+from webapp.domain.scans.models import Segmentation
+from webapp.domain.storage.keys import scan_prefix
+from webapp.domain.uploads import idempotency
+from worker.recovery.sweeper import Sweeper, delete_orphans
+
+
+@pytest.fixture
+def resources(tmp_path) -> Iterator[Resources]:
+    with redis_server() as url:
+        resources = Resources.open(
+            make_settings(
+                tmp_path, REDIS_URL=url, GLIOSCOPE_LEASE_S="1", GLIOSCOPE_HEARTBEAT_S="0.2", GLIOSCOPE_SWEEP_S="0.1"
+            )
+        )
+        migration.upgrade(resources.settings.database_url)
+        yield resources
+        resources.close()
+
+
+def lose(resources: Resources) -> str:
+    """A job whose worker took it and died."""
+    _, segmentation_id = add_scan(resources)
+    with resources.database.write() as session:
+        lifecycle.claim(session, Segmentation, segmentation_id, worker_id="dead", lease_s=15)
+    with resources.database.write() as session:
+        session.execute(update(Segmentation).values(lease_until=database_now(-1)))
+    return segmentation_id
+
+
+def test_a_lost_job_is_queued_again_after_a_heartbeat_and_hinted(resources) -> None:
+    segmentation_id = lose(resources)
+    sweeper = Sweeper(resources)
+    assert sweeper.sweep().recovered == 0
+    assert row(resources, segmentation_id).status is Status.RUNNING
+    time.sleep(resources.settings.heartbeat_s)
+    assert sweeper.sweep().recovered == 1
+    assert row(resources, segmentation_id).status is Status.QUEUED
+    assert resources.queue.length() == 1
+
+
+def test_a_live_job_survives_a_clock_that_jumps_ahead(resources) -> None:
+    """All leases are over at once; the live worker renews its own within a heartbeat, and keeps its job."""
+    _, segmentation_id = add_scan(resources)
+    with resources.database.write() as session:
+        held = lifecycle.claim(session, Segmentation, segmentation_id, worker_id="live", lease_s=15)
+        session.execute(update(Segmentation).values(lease_until=database_now(-3600)))
+    sweeper = Sweeper(resources)
+    sweeper.sweep()
+    with resources.database.write() as session:
+        assert lifecycle.extend(session, held, lease_s=15, timeout_s=300)
+    time.sleep(resources.settings.heartbeat_s)
+    assert sweeper.sweep().recovered == 0
+    assert row(resources, segmentation_id).status is Status.RUNNING
+
+
+def test_a_lost_hint_is_sent_again_once(resources) -> None:
+    add_scan(resources)
+    sweeper = Sweeper(resources)
+    assert sweeper.sweep().hinted == 0, "a fresh row's own hint may still be on its way"
+    time.sleep(resources.settings.sweep_s + 0.05)
+    assert sweeper.sweep().hinted == 1
+    assert sweeper.sweep().hinted == 0, "the broker holds a hint now"
+
+
+def test_files_without_a_row_go_and_files_with_one_stay(resources) -> None:
+    accepted = upload(resources)
+    kept = set(resources.storage.keys(older_than_s=0))
+    orphan = resources.storage.temporary_file()
+    resources.storage.put(orphan, f"{scan_prefix('f' * 32)}/original")
+    stale_map = resources.storage.temporary_file()
+    resources.storage.put(stale_map, f"{scan_prefix(accepted.scan_id)}/{accepted.segmentation_id}.1.npy")
+    left_by_a_crash = resources.storage.temporary_file()
+    assert delete_orphans(resources, older_than_s=60) == 0
+    assert delete_orphans(resources, older_than_s=0) == 3
+    assert set(resources.storage.keys(older_than_s=0)) == kept
+    assert not left_by_a_crash.exists()
+
+
+def test_keys_past_their_day_are_forgotten(resources) -> None:
+    def use() -> dict[str, object]:
+        return idempotency.once(
+            resources, scope="s", key="k", body_sha256="b", work=lambda: {"made": os.urandom(4).hex()}
+        )
+
+    first = use()
+    assert use() == first
+    with resources.database.write() as session:
+        session.execute(update(idempotency.IdempotencyKey).values(created_at=database_now(-idempotency.KEPT_S - 1)))
+    delete_orphans(resources, older_than_s=3600)
+    assert use() != first

@@ -1,0 +1,192 @@
+"""What a worker does with a job, and with every way in which it can go wrong."""
+
+import io
+import time
+
+import numpy as np
+import pytest
+import tifffile
+from celery.exceptions import SoftTimeLimitExceeded
+
+from ml.engines import EngineError
+from tests.support.resources import png_bytes, row, upload
+from webapp.domain.errors import DatabaseUnavailable, NotFound, StorageFull
+from webapp.domain.jobs.models import Status
+from webapp.domain.scans import lookup, segmentations
+from webapp.domain.scans.models import Verdict
+from webapp.domain.storage.arrays import read_array
+from webapp.domain.storage.keys import scan_prefix
+from worker import segmentation
+from worker.segmentation import run_segmentation
+
+
+def stored_files(resources, scan_id):
+    return sorted(path.name for path in resources.storage.path(scan_prefix(scan_id)).glob("*"))
+
+
+def test_a_queued_segmentation_runs_to_its_result(runtime, resources) -> None:
+    accepted = upload(resources, png_bytes(64, 48))
+    run_segmentation(runtime, accepted.segmentation_id)
+    done = row(resources, accepted.segmentation_id)
+    assert (done.status, done.verdict, done.attempt) == (Status.SUCCEEDED, Verdict.TUMOR_DETECTED, 1)
+    # A quarter of the rows is bright: 12 of 48 rows of 64 pixels.
+    assert (done.tumor_pixels, done.total_pixels, done.coverage_percent) == (12 * 64, 64 * 48, 25.0)
+    assert done.max_probability == pytest.approx(200 / 255)
+    assert set(done.timings_ms) == {"queued", "infer", "total"}
+    np.testing.assert_array_equal(np.unique(read_array(resources.storage, done.map_key)), [90, 200])
+
+
+def test_a_second_hint_for_a_finished_job_changes_nothing(runtime, resources, engine) -> None:
+    accepted = upload(resources)
+    run_segmentation(runtime, accepted.segmentation_id)
+    run_segmentation(runtime, accepted.segmentation_id)
+    assert len(engine.pieces) == 1
+    assert row(resources, accepted.segmentation_id).attempt == 1
+
+
+def test_a_hint_at_nothing_is_no_error(runtime) -> None:
+    run_segmentation(runtime, "0" * 32)
+
+
+def test_another_threshold_uses_the_stored_map_and_no_network(runtime, resources, engine) -> None:
+    accepted = upload(resources)
+    run_segmentation(runtime, accepted.segmentation_id)
+    second = segmentations.request(resources, accepted.scan_id, model=None, threshold=0.9)
+    run_segmentation(runtime, second)
+    third = segmentations.request(resources, accepted.scan_id, model=None, threshold=0.2)
+    run_segmentation(runtime, third)
+    assert len(engine.pieces) == 1
+    assert [row(resources, i).verdict for i in (second, third)] == [Verdict.NO_TUMOR, Verdict.TUMOR_DETECTED]
+    assert row(resources, third).coverage_percent == 100.0
+    assert (
+        row(resources, second).map_key
+        == row(resources, third).map_key
+        == row(resources, accepted.segmentation_id).map_key
+    )
+
+
+def tiff_bytes(slices: int) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.full((slices, 32, 32), 128, np.uint8), photometric="minisblack")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("is_unlike", "warnings"),
+    [
+        (None, []),
+        ([False] * 10, []),
+        ([True] * 5 + [False] * 5, []),
+        ([True] * 4 + [False] * 4 + [True] * 2, ["unlike_training_data"]),
+    ],
+    ids=["no check", "none", "half", "more than half"],
+)
+def test_a_scan_unlike_the_training_data_is_warned_about_beside_its_verdict(
+    runtime, resources, engine, is_unlike, warnings
+) -> None:
+    accepted = upload(resources, tiff_bytes(10), "stack.tif")
+    engine.is_unlike = is_unlike
+    run_segmentation(runtime, accepted.segmentation_id)
+    done = row(resources, accepted.segmentation_id)
+    assert (done.status, done.warnings) == (Status.SUCCEEDED, warnings)
+    assert done.verdict is not None
+
+
+def test_another_threshold_keeps_the_warning_of_its_map(runtime, resources, engine) -> None:
+    accepted = upload(resources)
+    engine.is_unlike = [True]
+    run_segmentation(runtime, accepted.segmentation_id)
+    second = segmentations.request(resources, accepted.scan_id, model=None, threshold=0.9)
+    run_segmentation(runtime, second)
+    assert row(resources, second).warnings == ["unlike_training_data"]
+
+
+def test_a_named_model_runs_the_network_again(runtime, resources, engine) -> None:
+    accepted = upload(resources)
+    run_segmentation(runtime, accepted.segmentation_id)
+    again = segmentations.request(resources, accepted.scan_id, model="unet-vgg16-lgg", threshold=None)
+    run_segmentation(runtime, again)
+    assert len(engine.pieces) == 2
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (EngineError("no"), "model_unavailable"),
+        (SoftTimeLimitExceeded(), "timeout"),
+        (ZeroDivisionError("secret"), "internal"),
+    ],
+)
+def test_a_failure_is_named_and_never_looks_complete(runtime, resources, engine, failure, code) -> None:
+    accepted = upload(resources)
+    engine.failures = [failure]
+    run_segmentation(runtime, accepted.segmentation_id)
+    failed = row(resources, accepted.segmentation_id)
+    assert (failed.status, failed.error_code, failed.verdict) == (Status.FAILED, code, None)
+    assert "secret" not in failed.error_message
+    assert stored_files(resources, accepted.scan_id) == ["original", "stack.npy"]
+
+
+def test_memory_that_runs_out_is_tried_once_more_in_smaller_pieces(runtime, resources, engine) -> None:
+    accepted = upload(resources, tiff_bytes(10), "stack.tif")
+    engine.failures = [MemoryError()]
+    run_segmentation(runtime, accepted.segmentation_id)
+    assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
+    assert engine.pieces == [8] + [1] * 10
+    again = segmentations.request(resources, accepted.scan_id, model="unet-vgg16-lgg", threshold=None)
+    engine.failures = [MemoryError(), MemoryError()]
+    run_segmentation(runtime, again)
+    assert row(resources, again).error_code == "out_of_memory"
+
+
+def test_a_full_disk_puts_the_job_back(runtime, resources, monkeypatch) -> None:
+    accepted = upload(resources)
+
+    def full(*_: object) -> None:
+        raise StorageFull("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segmentation, "write_array", full)
+        run_segmentation(runtime, accepted.segmentation_id)
+    assert row(resources, accepted.segmentation_id).status is Status.QUEUED
+    run_segmentation(runtime, accepted.segmentation_id)
+    assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
+
+
+def test_a_result_waits_for_a_database_that_is_away(runtime, resources, monkeypatch) -> None:
+    accepted = upload(resources)
+    real, failures = segmentations.complete, [DatabaseUnavailable("away")]
+
+    def flaky(*args: object, **values: object) -> bool:
+        if failures:
+            raise failures.pop()
+        return real(*args, **values)
+
+    monkeypatch.setattr(segmentations, "complete", flaky)
+    run_segmentation(runtime, accepted.segmentation_id)
+    assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
+
+
+def test_a_scan_deleted_while_it_runs_leaves_nothing(runtime, resources, engine) -> None:
+    accepted = upload(resources)
+    engine.before = lambda: lookup.delete(resources, accepted.scan_id)
+    run_segmentation(runtime, accepted.segmentation_id)
+    with resources.database.read() as session, pytest.raises(NotFound):
+        lookup.get(session, accepted.scan_id)
+    assert list(resources.storage.keys(older_than_s=0)) == []
+
+
+def test_a_run_cancelled_in_its_middle_is_discarded(runtime, resources, engine) -> None:
+    accepted = upload(resources)
+    engine.before = lambda: segmentations.cancel(resources, accepted.segmentation_id)
+    run_segmentation(runtime, accepted.segmentation_id)
+    assert row(resources, accepted.segmentation_id).status is Status.CANCELLED
+    assert stored_files(resources, accepted.scan_id) == ["original", "stack.npy"]
+
+
+def test_the_lease_is_renewed_while_a_long_job_runs(runtime, resources, engine) -> None:
+    accepted = upload(resources)
+    engine.before = lambda: time.sleep(resources.settings.lease_s + 0.3)
+    run_segmentation(runtime, accepted.segmentation_id)
+    done = row(resources, accepted.segmentation_id)
+    assert (done.status, done.attempt) == (Status.SUCCEEDED, 1)

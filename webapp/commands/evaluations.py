@@ -1,0 +1,105 @@
+"""`flask --app wsgi evaluations ...`: start one and watch it, list, cancel, delete."""
+
+import sys
+import time
+
+import click
+from flask.cli import AppGroup
+
+from webapp.context import resources
+from webapp.domain.errors import PortalError
+from webapp.domain.evaluations import progress, submission
+from webapp.domain.evaluations.models import Evaluation
+from webapp.domain.evaluations.progress import Progress
+from webapp.domain.evaluations.submission import EvaluationOptions
+from webapp.domain.jobs.models import OPEN_STATUSES, Status
+from webapp.domain.monitoring import health
+
+group = AppGroup("evaluations", help="Evaluations of whole data sets.")
+
+POLL_S = 0.5
+STAGES = {"waiting": "Waiting", "checking": "Checking", "running": "Evaluating", "reporting": "Adding up", "ended": ""}
+
+
+@group.command("run")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, resolve_path=True))
+@click.option("--model", default=None, help="A model's name; default: the portal's.")
+@click.option("--threshold", type=click.FloatRange(0, 1), default=None, help="Default: the model card's.")
+@click.option("--name", default=None, help="Default: the folder's name.")
+def run(folder: str, model: str | None, threshold: float | None, name: str | None) -> None:
+    """Evaluate FOLDER with the running workers, and wait for the end. Ctrl-C stops waiting, not the evaluation."""
+    try:
+        evaluation_id = submission.from_folder(resources(), folder, EvaluationOptions(model, threshold, name))
+    except PortalError as error:
+        raise click.ClickException(error.message) from error
+    click.echo(evaluation_id)
+    if not health.has_worker(resources()):
+        click.echo("No worker is running; the evaluation waits for one.", err=True)
+    try:
+        _watch(evaluation_id)
+    except KeyboardInterrupt:
+        click.echo("It goes on; `evaluations list` shows how far it is.", err=True)
+        sys.exit(130)
+    with resources().database.read() as session:
+        row = submission.get(session, evaluation_id)
+    if row.status is not Status.SUCCEEDED:
+        raise click.ClickException(row.error_message or f"The evaluation was {row.status.value}.")
+    click.echo(row.headline)
+    if row.summary is not None and row.summary["failed_slices"]:
+        sys.exit(1)
+
+
+@group.command("list")
+@click.option("--limit", type=click.IntRange(1, submission.LARGEST_LIMIT), default=20, show_default=True)
+def show_list(limit: int) -> None:
+    """The newest evaluations."""
+    with resources().database.read() as session:
+        for row in submission.page(session, limit=limit).evaluations:
+            seen = progress.progress(session, row)
+            total = "?" if seen.total is None else str(seen.total)
+            click.echo(
+                f"{row.id}  {row.status.value:<9}  {seen.done}/{total}  {row.name}  {row.headline or ''}".rstrip()
+            )
+
+
+@group.command("cancel")
+@click.argument("evaluation_id")
+def cancel(evaluation_id: str) -> None:
+    """End a queued or running evaluation; finished cases stay."""
+    try:
+        submission.cancel(resources(), evaluation_id)
+    except PortalError as error:
+        raise click.ClickException(error.message) from error
+
+
+@group.command("delete")
+@click.argument("evaluation_id")
+@click.confirmation_option(prompt="Delete the evaluation with all its cases? This is final")
+def delete(evaluation_id: str) -> None:
+    """Delete an evaluation with all its cases."""
+    try:
+        submission.delete(resources(), evaluation_id)
+    except PortalError as error:
+        raise click.ClickException(error.message) from error
+
+
+def _watch(evaluation_id: str) -> None:
+    """A bar of finished cases until the evaluation has ended."""
+    from tqdm import tqdm  # not needed to serve
+
+    with tqdm(unit=" slices", total=None) as bar:
+        while True:
+            row, seen = _look(evaluation_id)
+            bar.total = seen.total
+            bar.set_description_str(STAGES[seen.stage], refresh=False)
+            bar.update((seen.checked if seen.stage == "checking" else seen.done) - bar.n)
+            bar.set_postfix_str(seen.waits_for or "", refresh=True)
+            if row.status not in OPEN_STATUSES:
+                return
+            time.sleep(POLL_S)
+
+
+def _look(evaluation_id: str) -> tuple[Evaluation, Progress]:
+    with resources().database.read() as session:
+        row = submission.get(session, evaluation_id)
+        return row, progress.progress(session, row)

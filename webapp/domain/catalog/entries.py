@@ -1,0 +1,91 @@
+"""The models that this portal offers, read from their cards. The weights themselves are the worker's business."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml.cards.card import Card, PackageError, find_package, list_packages, load_card, verify_files
+from webapp.domain.errors import InvalidInput, NotFound
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """One package. `problem` says, for people, why it cannot be used; `card` is None where the card cannot be read."""
+
+    name: str
+    card: Card | None
+    problem: str | None
+    files_present: frozenset[str] = frozenset()
+
+
+class Catalog:
+    """Cards by name, in the order of the directories; read again when a card's file changes."""
+
+    def __init__(self, directories: Sequence[Path], default_name: str) -> None:
+        self.directories = tuple(directories)
+        self.default_name = default_name
+        self._lock = threading.Lock()
+        self._entries: dict[Path, tuple[tuple[tuple[int, int, int], ...], CatalogEntry]] = {}
+
+    def entries(self) -> list[CatalogEntry]:
+        """Every package found, usable or not."""
+        return [self._entry(folder) for folder in list_packages(self.directories)]
+
+    def names(self) -> list[str]:
+        """The usable models, the default one first."""
+        names = [entry.name for entry in self.entries() if entry.problem is None]
+        return sorted(names, key=lambda name: (name != self.default_name, name))
+
+    def entry(self, name: str) -> CatalogEntry:
+        """One package. Raises NotFound."""
+        try:
+            return self._entry(find_package(name, self.directories))
+        except PackageError as error:
+            raise NotFound("There is no such model.") from error
+
+    def card(self, name: str | None) -> Card:
+        """The card of a usable model, of the default one where no name is given. Raises InvalidInput."""
+        try:
+            entry = self.entry(name or self.default_name)
+        except NotFound as error:
+            known = ", ".join(self.names()) or "none"
+            raise InvalidInput(f"There is no such model; the models are: {known}.") from error
+        if entry.card is None or entry.problem is not None:
+            raise InvalidInput(f"The model {entry.name} cannot be used: {entry.problem}")
+        return entry.card
+
+    def default_problem(self) -> str | None:
+        """Why the default model cannot be used, or None."""
+        try:
+            return self.entry(self.default_name).problem
+        except NotFound:
+            return f"The model {self.default_name} is missing."
+
+    def _entry(self, folder: Path) -> CatalogEntry:
+        # Hashing the weights takes 20 ms: once for each state of the folder's files.
+        stats = (path.stat() for path in sorted(folder.iterdir()))
+        state = tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)
+        with self._lock:
+            known = self._entries.get(folder)
+            if known is None or known[0] != state:
+                known = (state, _read(folder))
+                self._entries[folder] = known
+            return known[1]
+
+
+def _read(folder: Path) -> CatalogEntry:
+    try:
+        card = load_card(folder)
+    except PackageError as error:
+        return CatalogEntry(folder.name, None, str(error))
+    try:
+        # A repository carries the int8 files alone: only what is there is held against the card here. The worker
+        # checks the files of its engine, missing ones too.
+        present = frozenset(name for name in card.files if (folder / name).is_file())
+        verify_files(folder, card, sorted(present))
+        if not present:
+            return CatalogEntry(folder.name, card, "None of its weights are there.")
+    except PackageError as error:
+        return CatalogEntry(folder.name, card, str(error))
+    return CatalogEntry(folder.name, card, None, present)

@@ -1,0 +1,276 @@
+"""What a worker reads and writes of an evaluation, each write under the lease of its chunk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session, undefer
+
+from webapp.domain.errors import FolderRefused
+from webapp.domain.evaluations import manifest, sources, states, submission
+from webapp.domain.evaluations.manifest import ListedCase
+from webapp.domain.evaluations.models import (
+    CaseOutcome,
+    ChunkKind,
+    Evaluation,
+    EvaluationCase,
+    EvaluationChunk,
+    EvaluationPatient,
+)
+from webapp.domain.jobs import lifecycle
+from webapp.domain.jobs.models import Status
+from webapp.domain.resources import Resources
+
+# Rows of one statement; SQLite takes 32,766 values.
+ROWS_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker must know to do a claimed chunk; plain values, so that no session stays open.
+
+    folder: the source's real folder, None where it may not be read any more; refusal says why. data_folder: the data
+    set's own folder, once it was checked. boundaries: what no file may lie outside of. cases: of a chunk of cases,
+    those that are not finished yet.
+    """
+
+    evaluation_id: str
+    chunk_id: str
+    kind: ChunkKind
+    model: str
+    model_version: str | None
+    threshold: float
+    min_tumor_pixels: int
+    engine: str | None
+    folder: Path | None
+    refusal: str
+    data_folder: Path | None
+    boundaries: tuple[Path, ...]
+    has_truth: bool
+    cases: tuple[ListedCase, ...]
+
+
+def timeout_s(resources: Resources, kind: ChunkKind) -> float:
+    """How long a chunk of that kind may run."""
+    settings = resources.settings
+    return settings.job_timeout_s if kind is ChunkKind.CASES else settings.evaluation_timeout_s
+
+
+def claim(resources: Resources, chunk_id: str, worker_id: str) -> tuple[lifecycle.Claim, Work] | None:
+    """Take a queued chunk and read what is needed for it; None where there is nothing to take."""
+    with resources.database.write() as session:
+        held = lifecycle.claim(
+            session, EvaluationChunk, chunk_id, worker_id=worker_id, lease_s=resources.settings.lease_s
+        )
+        if held is None:
+            return None
+        chunk = session.get_one(EvaluationChunk, chunk_id, options=[undefer(EvaluationChunk.cases)])
+        states.begin(session, chunk.evaluation_id)
+        evaluation = session.get_one(Evaluation, chunk.evaluation_id)
+        cases = manifest.decode(chunk.cases or ())
+        done = set(_finished(session, chunk.evaluation_id, [case.position for case in cases]))
+        try:
+            folder, refusal = sources.source_folder(resources, evaluation), ""
+        except FolderRefused as error:
+            folder, refusal = None, error.message
+        return held, Work(
+            evaluation_id=evaluation.id,
+            chunk_id=chunk.id,
+            kind=chunk.kind,
+            model=evaluation.model,
+            model_version=evaluation.model_version,
+            threshold=evaluation.threshold,
+            min_tumor_pixels=evaluation.min_tumor_pixels,
+            engine=evaluation.engine,
+            folder=folder,
+            refusal=refusal,
+            data_folder=folder / evaluation.data_folder if folder and evaluation.data_folder is not None else None,
+            boundaries=sources.boundaries(resources, evaluation),
+            has_truth=bool(evaluation.has_truth),
+            cases=tuple(case for case in cases if case.position not in done),
+        )
+
+
+def count_checked(resources: Resources, held: lifecycle.Claim, work: Work, *, checked: int, total: int) -> None:
+    """Say how far the check is."""
+    with resources.database.write() as session:
+        if _renew(session, resources, held, work.kind):
+            session.execute(
+                update(Evaluation)
+                .where(Evaluation.id == work.evaluation_id)
+                .values(checked_count=checked, case_count=total)
+                .execution_options(synchronize_session=False)
+            )
+
+
+def complete_check(
+    resources: Resources, held: lifecycle.Claim, work: Work, cases: Sequence[ListedCase], **facts: Any
+) -> bool:
+    """Write the list of cases as chunks and what the check found; False where the lease is lost.
+
+    facts: data_folder, has_truth, findings.
+    """
+    size = resources.settings.evaluation_chunk
+    with resources.database.write() as session:
+        if not lifecycle.complete(session, held) or states.lock(session, work.evaluation_id) is None:
+            return False
+        values = {"case_count": len(cases), "checked_count": len(cases), **facts}
+        session.execute(
+            update(Evaluation)
+            .where(Evaluation.id == work.evaluation_id)
+            .values(**values)
+            .execution_options(synchronize_session=False)
+        )
+        chunks = [
+            EvaluationChunk(
+                evaluation_id=work.evaluation_id,
+                kind=ChunkKind.CASES,
+                position=start,
+                cases=manifest.encode(cases[start : start + size]),
+                status=Status.QUEUED,
+            )
+            for start in range(0, len(cases), size)
+        ]
+        session.add_all(chunks)
+        session.flush()
+        ids = [chunk.id for chunk in chunks]
+    for chunk_id in ids:
+        if not submission.announce(resources, chunk_id):
+            break  # the sweeper says the rest
+    return True
+
+
+def write_cases(resources: Resources, held: lifecycle.Claim, work: Work, rows: Sequence[dict[str, Any]]) -> bool:
+    """Write finished cases, each once; the lease is renewed with them. False where it is lost and nothing is written.
+
+    rows: the columns of EvaluationCase but the evaluation's id.
+    """
+    with resources.database.write() as session:
+        if not _renew(session, resources, held, work.kind):
+            return False
+        _insert_cases(session, work.evaluation_id, rows)
+        return True
+
+
+def complete_cases(resources: Resources, held: lifecycle.Claim, work: Work, *, engine: str) -> bool:
+    """End a chunk of cases; the last one queues the report. False where the lease is lost."""
+    with resources.database.write() as session:
+        if not lifecycle.complete(session, held, engine=engine):
+            return False
+        report_id = states.settle(session, work.evaluation_id)
+    _announce_report(resources, report_id)
+    return True
+
+
+def complete_report(
+    resources: Resources,
+    held: lifecycle.Claim,
+    work: Work,
+    *,
+    patients: Sequence[dict[str, Any]],
+    headline: str,
+    summary: dict[str, Any],
+    engine: str,
+) -> bool:
+    """End the evaluation with its report; False where the lease is lost. patients: rows of EvaluationPatient."""
+    with resources.database.write() as session:
+        if not lifecycle.complete(session, held):
+            return False
+        session.execute(delete(EvaluationPatient).where(EvaluationPatient.evaluation_id == work.evaluation_id))
+        for start in range(0, len(patients), ROWS_AT_ONCE):
+            rows = [{"evaluation_id": work.evaluation_id, **row} for row in patients[start : start + ROWS_AT_ONCE]]
+            session.execute(insert(EvaluationPatient), rows)
+        return states.end(
+            session,
+            work.evaluation_id,
+            Status.SUCCEEDED,
+            headline=headline,
+            summary=summary,
+            engine=engine,
+            report_attempt=held.attempt,
+        )
+
+
+def fail(resources: Resources, held: lifecycle.Claim, *, code: str, message: str, is_final: bool = False) -> bool:
+    """End a chunk as failed, with what that means for its evaluation; False where the lease is lost.
+
+    is_final: nothing can be evaluated, so the evaluation ends with it whatever the chunk is.
+    """
+    with resources.database.write() as session:
+        if not lifecycle.fail(session, held, code=code, message=message):
+            return False
+        report_id = after_failure(session, held.id, is_final=is_final)
+    _announce_report(resources, report_id)
+    return True
+
+
+def after_failure(session: Session, chunk_id: str, *, is_final: bool = False) -> str | None:
+    """What follows from a chunk that has just failed, by a worker's hand or the sweeper's; the id of a queued report.
+
+    Without its check or its report an evaluation has failed. A chunk of cases costs its unfinished cases alone.
+    """
+    chunk = session.get_one(EvaluationChunk, chunk_id, options=[undefer(EvaluationChunk.cases)], populate_existing=True)
+    if is_final or chunk.kind is not ChunkKind.CASES:
+        states.end(
+            session,
+            chunk.evaluation_id,
+            Status.FAILED,
+            error_code=chunk.error_code,
+            error_message=chunk.error_message,
+        )
+        return None
+    cases = manifest.decode(chunk.cases or ())
+    done = set(_finished(session, chunk.evaluation_id, [case.position for case in cases]))
+    rows = [
+        failed_row(case, chunk.error_code or "internal", chunk.error_message or "")
+        for case in cases
+        if case.position not in done
+    ]
+    _insert_cases(session, chunk.evaluation_id, rows)
+    return states.settle(session, chunk.evaluation_id)
+
+
+def failed_row(case: ListedCase, code: str, message: str) -> dict[str, Any]:
+    """The row of a case that has no result."""
+    return {
+        "position": case.position,
+        "patient": case.patient,
+        "image": case.image,
+        "outcome": CaseOutcome.FAILED,
+        "error_code": code,
+        "error_message": message,
+    }
+
+
+def _finished(session: Session, evaluation_id: str, positions: Sequence[int]) -> Sequence[int]:
+    if not positions:
+        return ()
+    return session.scalars(
+        select(EvaluationCase.position).where(
+            EvaluationCase.evaluation_id == evaluation_id,
+            EvaluationCase.position.between(min(positions), max(positions)),
+        )
+    ).all()
+
+
+def _insert_cases(session: Session, evaluation_id: str, rows: Sequence[dict[str, Any]]) -> None:
+    # All keys in every row: one statement, whatever a row leaves out.
+    columns = {column.key for column in EvaluationCase.__table__.columns} - {"finished_at"}
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        values = [
+            {**dict.fromkeys(columns), **row, "evaluation_id": evaluation_id}
+            for row in rows[start : start + ROWS_AT_ONCE]
+        ]
+        session.execute(insert(EvaluationCase), values)
+
+
+def _renew(session: Session, resources: Resources, held: lifecycle.Claim, kind: ChunkKind) -> bool:
+    """The fence before a write: it locks the chunk's row, and changes none where the lease is lost."""
+    return lifecycle.extend(session, held, lease_s=resources.settings.lease_s, timeout_s=timeout_s(resources, kind))
+
+
+def _announce_report(resources: Resources, report_id: str | None) -> None:
+    if report_id is not None:
+        submission.announce(resources, report_id)

@@ -1,0 +1,120 @@
+"""Pictures of a case: its map and truth from storage, its slice read again from the data set, in the sandbox."""
+
+import contextlib
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sqlalchemy.orm import Session
+
+from ml.masks import tumor_mask
+from ml.rendering import panels
+from ml.rendering.error_overlay import error_overlay_image
+from ml.sandbox.launcher import SandboxError
+from ml.scans import ScanError
+from webapp.domain.errors import DecoderUnavailable, FolderRefused, NotFound, NotReady
+from webapp.domain.evaluations import cases, sources, submission
+from webapp.domain.resources import Resources
+from webapp.domain.storage.arrays import read_group
+from webapp.domain.storage.interface import translated_errors
+
+# Kinds that need the expert's mask, and those that need the slice itself.
+OF_TRUTH = ("truth", "errors")
+OF_SLICE = ("scan", "overlay", "errors")
+KINDS = ("scan", "truth", "mask", "overlay", "errors", "heatmap", "probability")
+
+GONE = "The image is not there any more, or is another one than was evaluated; its map and mask are still kept."
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one case's arrays are: read in a session, rendered outside of it."""
+
+    position: int
+    map_key: str
+    image: Path | None
+    image_sha256: str | None
+    boundaries: tuple[Path, ...]
+    size: tuple[int, int]
+    threshold: float
+    min_tumor_pixels: int
+    etag: str
+
+
+def source(resources: Resources, session: Session, evaluation_id: str, position: int, kind: str) -> Source:
+    """Find a picture's arrays. Raises NotFound, NotReady (a case that failed has none)."""
+    evaluation = submission.get(session, evaluation_id)
+    row = cases.case(session, evaluation_id, position)
+    if row.map_key is None or row.height is None or row.width is None:
+        raise NotReady("This case has no result, so there are no pictures of it.")
+    if kind in OF_TRUTH and row.truth_pixels is None:
+        raise NotFound("This case has no expert mask.")
+    image = None
+    if kind in OF_SLICE and evaluation.data_folder is not None:
+        with contextlib.suppress(FolderRefused):  # gone, or not allowed any more: the picture says so
+            image = sources.source_folder(resources, evaluation) / evaluation.data_folder / row.image
+    return Source(
+        position=position,
+        map_key=row.map_key,
+        image=image,
+        image_sha256=row.image_sha256,
+        boundaries=sources.boundaries(resources, evaluation),
+        size=(row.height, row.width),
+        threshold=evaluation.threshold,
+        min_tumor_pixels=row.min_tumor_pixels or 0,
+        etag=f"{evaluation_id}.{position}.{row.map_key.rsplit('/', 1)[1]}.{kind}",
+    )
+
+
+def render(resources: Resources, wanted: Source, kind: str) -> bytes:
+    """One picture as PNG, from the cache where it is there. Raises NotFound, StorageUnavailable."""
+    return resources.pictures.get(wanted.etag, lambda: panels.encode_png(_draw(resources, wanted, kind)))
+
+
+def _draw(resources: Resources, wanted: Source, kind: str) -> Image.Image:
+    if kind == "scan":
+        return panels.scan_image(_pixels(resources, wanted))
+    # The names are worker.evaluation.rows', which the web does not import.
+    q, bits = read_group(resources.storage, wanted.map_key, [f"q{wanted.position}", f"t{wanted.position}"])
+    if q is None:
+        raise NotFound("The map of this case is not there any more.")
+    if kind == "heatmap":
+        return panels.heatmap_image(q)
+    if kind == "probability":
+        return panels.probability_image(q)
+    mask = tumor_mask(q[None], wanted.threshold, wanted.min_tumor_pixels)[0]
+    if kind == "mask":
+        return panels.mask_image(mask)
+    if kind == "overlay":
+        return panels.overlay_image(_pixels(resources, wanted), mask)
+    height, width = wanted.size
+    truth = np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)
+    if kind == "truth":
+        return panels.mask_image(truth)
+    return error_overlay_image(_pixels(resources, wanted), truth, mask)
+
+
+def _pixels(resources: Resources, wanted: Source) -> np.ndarray:
+    """The slice, uint8 (H, W, 3), if it is still the one that was evaluated. Raises NotFound."""
+    if wanted.image is None or not sources.is_inside(wanted.image, wanted.boundaries):
+        raise NotFound(GONE)
+    stack = resources.storage.temporary_file()
+    try:
+        with wanted.image.open("rb") as file:
+            is_same = hashlib.file_digest(file, "sha256").hexdigest() == wanted.image_sha256
+        if not is_same:
+            raise NotFound(GONE)
+        with translated_errors():
+            resources.decoder.decode(wanted.image, stack)
+            pixels = np.load(stack, allow_pickle=False)[0]
+    except (ScanError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        raise NotFound(GONE) from error
+    except SandboxError as error:
+        raise DecoderUnavailable("Files cannot be read right now; try again in a few seconds.") from error
+    finally:
+        stack.unlink(missing_ok=True)
+    if pixels.shape[:2] != wanted.size:
+        raise NotFound(GONE)
+    return pixels

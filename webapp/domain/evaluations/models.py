@@ -1,0 +1,184 @@
+"""The tables of evaluations. States are written by `jobs.lifecycle` and `evaluations.states` alone."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import JSON
+
+from webapp.domain.database.clock import database_now
+from webapp.domain.database.orm import Base, by_value
+from webapp.domain.database.search_keys import path_search_key
+from webapp.domain.jobs.models import JobColumns, StateColumns
+
+
+class SourceKind(StrEnum):
+    """Where an evaluation's files are."""
+
+    FOLDER = "folder"
+    ARCHIVE = "archive"
+
+
+class ChunkKind(StrEnum):
+    """What a claimed row of an evaluation does."""
+
+    # Lists the cases, checks every file, makes the chunks.
+    CHECK = "check"
+    CASES = "cases"
+    # Adds everything up, when no chunk of cases is open any more.
+    REPORT = "report"
+
+
+class CaseOutcome(StrEnum):
+    """What became of a case: truth and verdict of the slice, or the verdict alone where there is no truth."""
+
+    FOUND = "found"
+    MISSED = "missed"
+    FALSE_ALARM = "false_alarm"
+    CLEAR = "clear"
+    TUMOR_DETECTED = "tumor_detected"
+    NO_TUMOR = "no_tumor"
+    FAILED = "failed"
+
+
+class Evaluation(StateColumns, Base):
+    """A model over a folder of slices; its state follows its chunks."""
+
+    __tablename__ = "evaluations"
+
+    name: Mapped[str] = mapped_column(Text)
+    source: Mapped[SourceKind] = mapped_column(by_value(SourceKind, "source"))
+    # The folder's real path, or the uploaded archive's name.
+    location: Mapped[str] = mapped_column(Text)
+    model: Mapped[str] = mapped_column(String(100))
+    model_version: Mapped[str | None] = mapped_column(String(40))
+    engine: Mapped[str | None] = mapped_column(String(200))
+    threshold: Mapped[float]
+    min_tumor_pixels: Mapped[int]
+    # The data set's own folder below the source, and its layout; set by the check.
+    data_folder: Mapped[str | None] = mapped_column(Text)
+    has_truth: Mapped[bool | None]
+    case_count: Mapped[int | None]
+    checked_count: Mapped[int] = mapped_column(default=0)
+    # What the check found: counts, analysis, and the first problems. All of them are in storage.
+    findings: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # What webapp.domain.evaluations.progress counted at its end: 50 evaluations are listed without asking their cases.
+    tally: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    headline: Mapped[str | None] = mapped_column(Text)
+    summary: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # The attempt under whose key the report's files are.
+    report_attempt: Mapped[int | None]
+
+    __table_args__ = (
+        Index("ix_evaluations_created_at_id", "created_at", "id"),
+        Index("ix_evaluations_status", "status"),
+        CheckConstraint("threshold >= 0 AND threshold <= 1", name="threshold"),
+    )
+
+
+class EvaluationChunk(JobColumns, Base):
+    """A piece of an evaluation that one worker does: a job."""
+
+    __tablename__ = "evaluation_chunks"
+
+    evaluation_id: Mapped[str] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"))
+    kind: Mapped[ChunkKind] = mapped_column(by_value(ChunkKind, "kind"))
+    # The first case's position; of the others 0.
+    position: Mapped[int] = mapped_column(default=0)
+    # The cases, as webapp.domain.evaluations.manifest writes them.
+    cases: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
+    engine: Mapped[str | None] = mapped_column(String(40))
+
+    __table_args__ = (
+        # A second check or report of one evaluation cannot come to be.
+        UniqueConstraint("evaluation_id", "kind", "position"),
+        Index("ix_evaluation_chunks_status_created_at", "status", "created_at"),
+        CheckConstraint("(status = 'running') = (lease_until IS NOT NULL)", name="lease"),
+    )
+
+
+def _search_name(context: DefaultExecutionContext) -> str:
+    return path_search_key(context.get_current_parameters()["image"])
+
+
+class EvaluationCase(Base):
+    """One finished case: written once, under its chunk's attempt."""
+
+    __tablename__ = "evaluation_cases"
+
+    evaluation_id: Mapped[str] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    finished_at: Mapped[datetime] = mapped_column(default=database_now())
+    patient: Mapped[str] = mapped_column(Text)
+    # Below the data set's folder. It has the patient's folder, or its name begins with the patient's, in every layout.
+    image: Mapped[str] = mapped_column(Text)
+    search_name: Mapped[str] = mapped_column(Text, default=_search_name, server_default="")
+    image_sha256: Mapped[str | None] = mapped_column(String(64))
+    outcome: Mapped[CaseOutcome] = mapped_column(by_value(CaseOutcome, "outcome"))
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    # The smallest component of the mask, in pixels of the slice's own grid.
+    min_tumor_pixels: Mapped[int | None]
+    # Pixels, on the slice's own grid.
+    true_positive: Mapped[int | None]
+    false_positive: Mapped[int | None]
+    false_negative: Mapped[int | None]
+    true_negative: Mapped[int | None]
+    truth_pixels: Mapped[int | None]
+    predicted_pixels: Mapped[int | None]
+    dice: Mapped[float | None]
+    hd95: Mapped[float | None]
+    surface_dice: Mapped[float | None]
+    max_probability: Mapped[float | None]
+    # What the input check says of the slice; None where its model has no check.
+    is_unlike: Mapped[bool | None]
+    levels: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    seconds: Mapped[float | None]
+    # The stored group in which its map and truth are.
+    map_key: Mapped[str | None] = mapped_column(String(200))
+    error_code: Mapped[str | None] = mapped_column(String(40))
+    error_message: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        Index("ix_evaluation_cases_dice", "evaluation_id", "dice", "position"),
+        Index("ix_evaluation_cases_outcome", "evaluation_id", "outcome", "predicted_pixels", "position"),
+        Index("ix_evaluation_cases_outcome_dice", "evaluation_id", "outcome", "dice", "position"),
+        Index("ix_evaluation_cases_outcome_position", "evaluation_id", "outcome", "position"),
+        Index("ix_evaluation_cases_predicted", "evaluation_id", "predicted_pixels", "position"),
+        Index("ix_evaluation_cases_patient", "evaluation_id", "patient", "position"),
+        Index("ix_evaluation_cases_patient_dice", "evaluation_id", "patient", "dice", "position"),
+        # A search for a name reads this alone.
+        Index("ix_evaluation_cases_search_name", "evaluation_id", "position", "search_name"),
+        Index("ix_evaluation_cases_finished_at", "evaluation_id", "finished_at"),
+    )
+
+
+class EvaluationPatient(Base):
+    """One patient of a finished evaluation: the figures of ml.evaluation.summary, or of its predictions."""
+
+    __tablename__ = "evaluation_patients"
+
+    evaluation_id: Mapped[str] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"), primary_key=True)
+    # The place by name, from 0.
+    position: Mapped[int] = mapped_column(primary_key=True)
+    patient: Mapped[str] = mapped_column(Text)
+    slices: Mapped[int]
+    failed_slices: Mapped[int]
+    # Slices with tumor by the expert, None without masks, and by the model's word, None with them.
+    tumor_slices: Mapped[int | None]
+    detected_slices: Mapped[int | None]
+    truth_pixels: Mapped[int | None] = mapped_column(BigInteger)
+    predicted_pixels: Mapped[int] = mapped_column(BigInteger)
+    dice: Mapped[float | None]
+    iou: Mapped[float | None]
+    precision: Mapped[float | None]
+    recall: Mapped[float | None]
+    hd95_median: Mapped[float | None]
+
+    __table_args__ = (
+        Index("ix_evaluation_patients_dice", "evaluation_id", "dice", "position"),
+        Index("ix_evaluation_patients_patient", "evaluation_id", "patient"),
+    )

@@ -1,0 +1,202 @@
+"""Evaluations: making one, reading, waiting, cancelling, deleting. What workers do is in `evaluation_work`."""
+
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from sqlalchemy import delete as delete_rows
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session
+
+from ml.datasets.archive import ArchiveError, ArchiveLimits
+from ml.datasets.unpacking import unpack_archive
+from webapp.domain.database.orm import is_id, new_id
+from webapp.domain.database.tombstones import Tombstone
+from webapp.domain.errors import InvalidInput, NotFound, UploadRejected
+from webapp.domain.evaluations import sources, states
+from webapp.domain.evaluations.manifest import is_text
+from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationChunk, SourceKind
+from webapp.domain.jobs.broker import RUN_EVALUATION_CHUNK
+from webapp.domain.jobs.models import OPEN_STATUSES, Status
+from webapp.domain.resources import Resources
+from webapp.domain.scans.segmentations import checked_threshold
+from webapp.domain.storage.interface import translated_errors
+from webapp.domain.storage.keys import evaluation_prefix
+from webapp.domain.uploads.receiving import Received
+
+LONGEST_NAME = 200
+LONGEST_WAIT_S = 30.0
+POLL_S = 0.25
+# Threads of the web server that may stand waiting for evaluations at once, as for scans.
+MOST_WAITERS = 16
+UNPACK_TIMEOUT_S = 600.0
+LARGEST_LIMIT = 200
+
+_waiters = threading.BoundedSemaphore(MOST_WAITERS)
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What a person chose for an evaluation; None: the default."""
+
+    model: str | None = None
+    threshold: float | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of evaluations, newest first, and the cursor of the next one."""
+
+    evaluations: list[Evaluation]
+    next_cursor: str | None
+
+
+def from_folder(resources: Resources, path: str, options: EvaluationOptions) -> str:
+    """Queue an evaluation of a folder; its id. Raises FolderRefused, InvalidInput, StorageFull."""
+    folder = sources.resolve(resources.settings, path)
+    resources.storage.check()
+    return _queue(resources, new_id(), options, SourceKind.FOLDER, str(folder), folder.name)
+
+
+def from_archive(resources: Resources, upload: Received, options: EvaluationOptions) -> str:
+    """Unpack an uploaded zip and queue its evaluation; its id. The zip itself is not kept.
+
+    Raises UploadRejected, InvalidInput, StorageFull, StorageUnavailable; nothing is left behind then.
+    """
+    _checked(resources, options)
+    settings, evaluation_id = resources.settings, new_id()
+    folder = resources.storage.make_folder(evaluation_id)
+    try:
+        limits = ArchiveLimits(settings.max_archive_files, settings.max_upload_bytes, settings.max_unpacked_bytes)
+        with translated_errors():
+            unpack_archive(upload.path, folder, limits, UNPACK_TIMEOUT_S)
+        # Folders first, then the row, as with uploads.
+        return _queue(
+            resources, evaluation_id, options, SourceKind.ARCHIVE, upload.filename, PurePath(upload.filename).stem
+        )
+    except ArchiveError as error:
+        resources.storage.delete_folder(evaluation_id)
+        raise UploadRejected(error.code, error.message) from error
+    except BaseException:
+        resources.storage.delete_folder(evaluation_id)
+        raise
+
+
+def announce(resources: Resources, chunk_id: str) -> bool:
+    """Hint a worker at a committed chunk; False where the broker is away."""
+    return resources.queue.hint(RUN_EVALUATION_CHUNK, chunk_id)
+
+
+def get(session: Session, evaluation_id: str) -> Evaluation:
+    """One evaluation. Raises NotFound."""
+    row = session.get(Evaluation, evaluation_id) if is_id(evaluation_id) else None
+    if row is None:
+        raise NotFound("There is no such evaluation.")
+    return row
+
+
+def page(session: Session, *, limit: int, cursor: str = "") -> Page:
+    """One page, newest first; a cursor is the last row's id. Raises InvalidInput for one that is not ours."""
+    limit = min(max(limit, 1), LARGEST_LIMIT)
+    keys = (Evaluation.created_at, Evaluation.id)
+    statement = select(Evaluation).order_by(*(key.desc() for key in keys)).limit(limit + 1)
+    if cursor:
+        last = session.get(Evaluation, cursor) if is_id(cursor) else None
+        if last is None:
+            raise InvalidInput("The cursor is not one of ours; start again at the first page.")
+        statement = statement.where(tuple_(*keys) < (last.created_at, last.id))
+    rows = list(session.scalars(statement))
+    return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
+
+
+def wait(resources: Resources, evaluation_id: str, seconds: float) -> None:
+    """Come back when the evaluation has ended, at the latest after `seconds`. Raises NotFound."""
+    if not _waiters.acquire(blocking=False):
+        return
+    try:
+        deadline = time.monotonic() + min(seconds, LONGEST_WAIT_S)
+        while _is_open(resources, evaluation_id) and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(POLL_S, left))
+    finally:
+        _waiters.release()
+
+
+def cancel(resources: Resources, evaluation_id: str) -> None:
+    """End an open evaluation; finished cases stay. Raises NotFound, WrongState."""
+    with resources.database.write() as session:
+        states.cancel(session, evaluation_id)
+
+
+def delete(resources: Resources, evaluation_id: str) -> None:
+    """Delete an evaluation with its cases, maps, report and unpacked files; a tombstone stays. Raises NotFound.
+
+    A worker in the middle of a chunk finds its row gone, and what it has is discarded.
+    """
+    with resources.database.write() as session:
+        session.execute(delete_rows(EvaluationChunk).where(EvaluationChunk.evaluation_id == evaluation_id))
+        gone = session.scalar(delete_rows(Evaluation).where(Evaluation.id == evaluation_id).returning(Evaluation.id))
+        if gone is None:
+            raise NotFound("There is no such evaluation.")
+        session.add(Tombstone(id=evaluation_id, kind="evaluation"))
+    # Rows first: the sweeper removes what cannot be removed now.
+    try:
+        remove_files(resources, evaluation_id)
+    finally:
+        resources.pictures.forget(evaluation_id)
+        resources.database.forget_deleted()
+
+
+def remove_files(resources: Resources, evaluation_id: str) -> None:
+    """Everything that storage has of an evaluation. Raises StorageUnavailable."""
+    resources.storage.delete(evaluation_prefix(evaluation_id))
+    resources.storage.delete_folder(evaluation_id)
+
+
+def _checked(resources: Resources, options: EvaluationOptions) -> None:
+    """Raises InvalidInput before an archive is unpacked for nothing."""
+    checked_threshold(options.threshold, resources.catalog.card(options.model).threshold)
+
+
+def _queue(
+    resources: Resources,
+    evaluation_id: str,
+    options: EvaluationOptions,
+    source: SourceKind,
+    location: str,
+    default_name: str,
+) -> str:
+    card = resources.catalog.card(options.model)
+    name = " ".join((options.name or "").split())[:LONGEST_NAME] or default_name[:LONGEST_NAME] or "data set"
+    if "\0" in name or not is_text(name):
+        raise InvalidInput("A name is plain text; leave out what is none.")
+    with resources.database.write() as session:
+        session.add(
+            Evaluation(
+                id=evaluation_id,
+                name=name,
+                source=source,
+                location=location,
+                model=card.name,
+                model_version=card.version,
+                threshold=checked_threshold(options.threshold, card.threshold),
+                min_tumor_pixels=card.min_tumor_pixels,
+                status=Status.QUEUED,
+            )
+        )
+        session.flush()
+        chunk = EvaluationChunk(evaluation_id=evaluation_id, kind=ChunkKind.CHECK, status=Status.QUEUED)
+        session.add(chunk)
+        session.flush()
+        chunk_id = chunk.id
+    announce(resources, chunk_id)
+    return evaluation_id
+
+
+def _is_open(resources: Resources, evaluation_id: str) -> bool:
+    with resources.database.read() as session:
+        status = session.scalar(select(Evaluation.status).where(Evaluation.id == evaluation_id))
+    if status is None:
+        raise NotFound("There is no such evaluation.")
+    return status in OPEN_STATUSES

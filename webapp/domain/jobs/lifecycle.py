@@ -1,0 +1,217 @@
+"""The life of a job: the only writer of a job row's state.
+
+    queued --claim--> running --complete--> succeeded
+      ^                  |---- fail ------> failed
+      |--- requeue ------|---- cancel ----> cancelled   (also from queued)
+      '--- retry --- failed, cancelled
+
+The row is the truth; a broker's message is a hint to look at it. A claim takes a lease and an attempt number; every
+later write of that run names both the attempt and the state `running`, so a run that lost its lease changes 0 rows.
+Times come from the database's clock.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy.orm import Session
+
+from webapp.domain.database.clock import database_now
+from webapp.domain.errors import NotFound, WrongState
+from webapp.domain.jobs.models import OPEN_STATUSES, JobColumns, Status
+
+Job = TypeVar("Job", bound=JobColumns)
+
+# What a person sees where the sweeper ends a job; docs/api.md lists the codes.
+POISON_MESSAGE = "Processing stopped the worker {attempts} times; this file is not tried again."
+TIMEOUT_MESSAGE = "Processing took longer than {timeout_s:g} seconds and was stopped."
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to run a job: valid while the row is `running` under this attempt."""
+
+    table: type[JobColumns]
+    id: str
+    attempt: int
+
+    def holds(self) -> ColumnElement[bool]:
+        """The condition under which this run may still write."""
+        return and_(self.table.id == self.id, self.table.attempt == self.attempt, self.table.status == Status.RUNNING)
+
+
+@dataclass(frozen=True)
+class ExpiredLease:
+    """A running row whose lease is over, as one sweep saw it."""
+
+    id: str
+    attempt: int
+    lease_until: datetime
+
+
+def claim(session: Session, table: type[Job], job_id: str, *, worker_id: str, lease_s: float) -> Claim | None:
+    """Take a queued job; None where it is not queued any more (or never was)."""
+    attempt = session.scalar(
+        update(table)
+        .where(table.id == job_id, table.status == Status.QUEUED)
+        .values(
+            status=Status.RUNNING,
+            attempt=table.attempt + 1,
+            started_at=database_now(),
+            lease_until=database_now(lease_s),
+            worker_id=worker_id,
+        )
+        .returning(table.attempt)
+        .execution_options(synchronize_session=False)
+    )
+    return None if attempt is None else Claim(table, job_id, attempt)
+
+
+def extend(session: Session, held: Claim, *, lease_s: float, timeout_s: float) -> bool:
+    """Renew the lease; False where it is lost, or where the job has run for longer than it may.
+
+    A hung run keeps its heartbeat thread: without the time limit here its lease would never end.
+    """
+    return _changed(
+        session,
+        update(held.table)
+        .where(held.holds(), held.table.started_at > database_now(-timeout_s))
+        .values(lease_until=database_now(lease_s)),
+    )
+
+
+def complete(session: Session, held: Claim, **result: Any) -> bool:
+    """Write the result and end the job, in one statement; False where the lease is lost and nothing was written."""
+    return _end(session, held, Status.SUCCEEDED, error_code=None, error_message=None, **result)
+
+
+def fail(session: Session, held: Claim, *, code: str, message: str) -> bool:
+    """End the job as failed; False where the lease is lost."""
+    return _end(session, held, Status.FAILED, error_code=code, error_message=message)
+
+
+def release(session: Session, held: Claim, *, code: str | None = None, message: str | None = None) -> bool:
+    """Put the job back into the queue, for a fault that is not the job's own (a full disk): it costs no attempt.
+
+    code, message: why it waits; the next run's end writes over them.
+    """
+    return _changed(
+        session,
+        update(held.table)
+        .where(held.holds())
+        .values(**_QUEUED, attempts_before=held.table.attempts_before + 1, error_code=code, error_message=message),
+    )
+
+
+def cancel(session: Session, table: type[Job], job_id: str) -> None:
+    """End an open job at a person's wish. A running one's result will change 0 rows. Raises NotFound, WrongState."""
+    _change_or_explain(
+        session,
+        table,
+        job_id,
+        update(table)
+        .where(table.id == job_id, table.status.in_(OPEN_STATUSES))
+        .values(status=Status.CANCELLED, finished_at=database_now(), lease_until=None),
+        "Only a queued or running job can be cancelled",
+    )
+
+
+def cancel_all(session: Session, table: type[Job], *conditions: ColumnElement[bool]) -> int:
+    """End every open job that meets the conditions; says how many."""
+    statement = update(table).where(table.status.in_(OPEN_STATUSES), *conditions)
+    ended = statement.values(status=Status.CANCELLED, finished_at=database_now(), lease_until=None)
+    return session.execute(ended.execution_options(synchronize_session=False)).rowcount
+
+
+def retry(session: Session, table: type[Job], job_id: str) -> None:
+    """Queue a failed or cancelled job again, with all its attempts anew. Raises NotFound, WrongState."""
+    _change_or_explain(
+        session,
+        table,
+        job_id,
+        update(table)
+        .where(table.id == job_id, table.status.in_((Status.FAILED, Status.CANCELLED)))
+        .values(**_QUEUED, attempts_before=table.attempt, finished_at=None, error_code=None, error_message=None),
+        "Only a failed or cancelled job can be tried again",
+    )
+
+
+def expired_leases(session: Session, table: type[Job]) -> frozenset[ExpiredLease]:
+    """Every running job whose lease is over."""
+    rows = session.execute(
+        select(table.id, table.attempt, table.lease_until).where(
+            table.status == Status.RUNNING, table.lease_until < database_now()
+        )
+    )
+    return frozenset(ExpiredLease(*row) for row in rows)
+
+
+def recover(session: Session, table: type[Job], lost: ExpiredLease, *, max_attempts: int, timeout_s: float) -> bool:
+    """End or requeue a job whose worker is gone: over its time, over its attempts, or back into the queue.
+
+    False where the lease was renewed, or the job ended, since it was seen expired.
+    """
+    is_lost = and_(
+        table.id == lost.id,
+        table.attempt == lost.attempt,
+        table.status == Status.RUNNING,
+        table.lease_until == lost.lease_until,
+    )
+    ended = {"status": Status.FAILED, "finished_at": database_now(), "lease_until": None}
+    timed_out = update(table).where(is_lost, table.started_at <= database_now(-timeout_s))
+    if _changed(
+        session,
+        timed_out.values(**ended, error_code="timeout", error_message=TIMEOUT_MESSAGE.format(timeout_s=timeout_s)),
+    ):
+        return True
+    poisoned = update(table).where(is_lost, table.attempt - table.attempts_before >= max_attempts)
+    if _changed(
+        session,
+        poisoned.values(**ended, error_code="poison", error_message=POISON_MESSAGE.format(attempts=max_attempts)),
+    ):
+        return True
+    return _changed(session, update(table).where(is_lost).values(**_QUEUED))
+
+
+def waiting(session: Session, table: type[Job], *, since_s: float, limit: int) -> list[str]:
+    """The ids of jobs that have been queued for at least `since_s` seconds, oldest first."""
+    return list(
+        session.scalars(
+            select(table.id)
+            .where(table.status == Status.QUEUED, table.created_at <= database_now(-since_s))
+            .order_by(table.created_at, table.id)
+            .limit(limit)
+        )
+    )
+
+
+def queue_position(session: Session, job: JobColumns) -> int | None:
+    """The job's place in line, from 1; None unless it is queued."""
+    if job.status is not Status.QUEUED:
+        return None
+    table = type(job)
+    is_before = (table.created_at < job.created_at) | ((table.created_at == job.created_at) & (table.id < job.id))
+    ahead = session.scalar(select(func.count()).select_from(table).where(table.status == Status.QUEUED, is_before))
+    return 1 + (ahead or 0)
+
+
+_QUEUED: dict[str, Any] = {"status": Status.QUEUED, "lease_until": None, "started_at": None, "worker_id": None}
+
+
+def _end(session: Session, held: Claim, status: Status, **values: Any) -> bool:
+    statement = update(held.table).where(held.holds())
+    return _changed(session, statement.values(status=status, finished_at=database_now(), lease_until=None, **values))
+
+
+def _changed(session: Session, statement: Any) -> bool:
+    return session.execute(statement.execution_options(synchronize_session=False)).rowcount == 1
+
+
+def _change_or_explain(session: Session, table: type[Job], job_id: str, statement: Any, rule: str) -> None:
+    if _changed(session, statement):
+        return
+    status = session.scalar(select(table.status).where(table.id == job_id))
+    if status is None:
+        raise NotFound("There is no such job.")
+    raise WrongState(f"{rule}; this one is {status.value}.")

@@ -1,0 +1,34 @@
+"""Which workers live: a row each, written anew with every heartbeat. The pages' dot and /readyz read it."""
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from webapp.domain.database.clock import database_now
+from webapp.domain.jobs.models import WorkerPresence
+from webapp.domain.resources import Resources
+
+# A row this old belongs to no process that could come back.
+FORGOTTEN_S = 3600.0
+
+
+def announce(resources: Resources, worker_id: str, *, engine: str, model: str) -> None:
+    """Say that a worker is there and ready: its model is loaded and has run once."""
+    with resources.database.write() as session:
+        row = session.get(WorkerPresence, worker_id)
+        if row is None:
+            session.add(WorkerPresence(id=worker_id, engine=engine, model=model))
+        else:
+            row.engine, row.model, row.seen_at = engine, model, database_now()
+        session.execute(delete(WorkerPresence).where(WorkerPresence.seen_at < database_now(-FORGOTTEN_S)))
+
+
+def withdraw(resources: Resources, worker_id: str) -> None:
+    """Say that a worker is gone."""
+    with resources.database.write() as session:
+        session.execute(delete(WorkerPresence).where(WorkerPresence.id == worker_id))
+
+
+def live_workers(session: Session, within_s: float) -> int:
+    """Workers seen within the time, which is a lease."""
+    statement = select(func.count()).select_from(WorkerPresence)
+    return session.scalar(statement.where(WorkerPresence.seen_at > database_now(-within_s))) or 0

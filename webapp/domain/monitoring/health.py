@@ -1,0 +1,57 @@
+"""Readiness by name: what the portal needs, and whether it is there."""
+
+from collections.abc import Callable
+
+from webapp.domain.errors import PortalError
+from webapp.domain.jobs import workers
+from webapp.domain.resources import Resources
+
+OK = "ok"
+
+
+def readiness(resources: Resources) -> dict[str, str]:
+    """For each part `ok`, or one sentence that says what is wrong."""
+    checks: dict[str, Callable[[Resources], str]] = {
+        "database": _database,
+        "broker": _broker,
+        "storage": _storage,
+        "model": _model,
+        "worker": _worker,
+    }
+    return {name: _said(check, resources) for name, check in checks.items()}
+
+
+def has_worker(resources: Resources) -> bool:
+    """Whether a worker lives; False where the database cannot say."""
+    return _said(_worker, resources) == OK
+
+
+def _said(check: Callable[[Resources], str], resources: Resources) -> str:
+    try:
+        return check(resources)
+    except PortalError as error:
+        return error.message
+
+
+def _database(resources: Resources) -> str:
+    resources.database.ping()
+    return OK
+
+
+def _broker(resources: Resources) -> str:
+    return OK if resources.queue.is_reachable() else "The broker does not answer; queued jobs wait."
+
+
+def _storage(resources: Resources) -> str:
+    resources.storage.check()
+    return OK
+
+
+def _model(resources: Resources) -> str:
+    return resources.catalog.default_problem() or OK
+
+
+def _worker(resources: Resources) -> str:
+    with resources.database.read() as session:
+        count = workers.live_workers(session, resources.settings.lease_s)
+    return OK if count else "No worker is running; queued jobs wait."

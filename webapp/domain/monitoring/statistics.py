@@ -1,0 +1,75 @@
+"""Figures of the portal as a whole, for its metrics."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import func, select
+
+from webapp.domain.database.clock import database_now
+from webapp.domain.evaluations.models import EvaluationChunk
+from webapp.domain.jobs import workers
+from webapp.domain.jobs.models import Status
+from webapp.domain.resources import Resources
+from webapp.domain.scans import segmentations
+from webapp.domain.scans.models import Segmentation
+
+STAGE_SAMPLE = 500
+QUANTILES = (0.5, 0.95)
+# RELIABILITY: nothing may stay `running` longer than this past its lease.
+STUCK_AFTER_S = 60.0
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """`stage_seconds` by (stage, quantile)."""
+
+    jobs_by_status: dict[str, int]
+    chunks_by_status: dict[str, int]
+    queue_age_s: float
+    stuck_jobs: int
+    live_workers: int
+    stage_seconds: dict[tuple[str, str], float]
+
+
+def read(resources: Resources) -> Statistics:
+    """Ask the database. Raises DatabaseUnavailable."""
+    with resources.database.read() as session:
+        oldest, now = session.execute(
+            select(func.min(Segmentation.created_at), database_now()).where(Segmentation.status == Status.QUEUED)
+        ).one()
+        stuck = sum(
+            session.scalar(
+                select(func.count())
+                .select_from(table)
+                .where(table.status == Status.RUNNING, table.lease_until < database_now(-STUCK_AFTER_S))
+            )
+            or 0
+            for table in (Segmentation, EvaluationChunk)
+        )
+        chunks = dict(
+            session.execute(select(EvaluationChunk.status, func.count()).group_by(EvaluationChunk.status)).all()
+        )
+        timings = session.scalars(
+            select(Segmentation.timings_ms)
+            .where(Segmentation.finished_at.is_not(None), Segmentation.status == Status.SUCCEEDED)
+            .order_by(Segmentation.finished_at.desc())
+            .limit(STAGE_SAMPLE)
+        ).all()
+        return Statistics(
+            jobs_by_status=segmentations.counts_by_status(session),
+            chunks_by_status={status.value: chunks.get(status, 0) for status in Status},
+            queue_age_s=max(0.0, (now - oldest).total_seconds()) if oldest is not None else 0.0,
+            stuck_jobs=stuck,
+            live_workers=workers.live_workers(session, resources.settings.lease_s),
+            stage_seconds=_quantiles(timings),
+        )
+
+
+def _quantiles(timings: Sequence[dict[str, float]]) -> dict[tuple[str, str], float]:
+    stages = sorted({stage for row in timings for stage in row})
+    return {
+        (stage, str(quantile)): float(np.quantile([row[stage] for row in timings if stage in row], quantile)) / 1000
+        for stage in stages
+        for quantile in QUANTILES
+    }

@@ -1,0 +1,53 @@
+"""What every service needs, opened once a process: settings, database, storage, queue, models, decoder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml.sandbox.decoder import Decoder
+from ml.scans import Limits
+from webapp.domain.catalog.entries import Catalog
+from webapp.domain.database.engine import Database
+from webapp.domain.jobs.broker import Queue
+from webapp.domain.scans.image_cache import PictureCache
+from webapp.domain.settings import Settings
+from webapp.domain.storage.interface import Storage
+from webapp.domain.storage.local import LocalStorage
+
+# Some 600 thumbnails, or the pictures of a day's reading.
+PICTURE_CACHE_BYTES = 16 * 1_048_576
+
+
+@dataclass(frozen=True)
+class Resources:
+    """The services' context. Nothing here is connected until it is used, so that a process may fork after `open`."""
+
+    settings: Settings
+    database: Database
+    storage: Storage
+    queue: Queue
+    catalog: Catalog
+    decoder: Decoder
+    pictures: PictureCache
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Resources":
+        """A portal over these settings."""
+        return cls(
+            settings=settings,
+            database=Database(settings.database_url),
+            storage=LocalStorage(Path(settings.storage)),
+            queue=Queue(settings.redis_url),
+            catalog=Catalog(settings.model_directories, settings.default_model),
+            decoder=Decoder(
+                Limits(max_bytes=settings.max_upload_bytes, max_slices=settings.max_slices),
+                memory_bytes=settings.decode_memory_bytes,
+                timeout_s=settings.decode_timeout_s,
+            ),
+            pictures=PictureCache(PICTURE_CACHE_BYTES),
+        )
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.database.dispose()
+        self.queue.close()
+        self.decoder.close()

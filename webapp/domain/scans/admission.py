@@ -1,0 +1,84 @@
+"""Admission: from a received file to a stored scan with a queued segmentation.
+
+Hostile bytes are parsed once, here, in the sandbox; after it everything works on plain arrays.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml.sandbox.decoder import Decoded
+from ml.sandbox.launcher import SandboxError
+from ml.scans import ScanError
+from webapp.domain.database.orm import new_id
+from webapp.domain.errors import DecoderUnavailable, UploadRejected
+from webapp.domain.resources import Resources
+from webapp.domain.scans import segmentations
+from webapp.domain.scans.models import Scan
+from webapp.domain.storage.interface import translated_errors
+from webapp.domain.storage.keys import original_key, scan_prefix, stack_key
+from webapp.domain.uploads.receiving import Received
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A stored scan and its queued segmentation."""
+
+    scan_id: str
+    segmentation_id: str
+
+
+def admit(
+    resources: Resources, upload: Received, *, model: str | None, threshold: float | None, origin: str = "upload"
+) -> Accepted:
+    """Decode, store, and queue. Raises UploadRejected, InvalidInput, StorageFull, StorageUnavailable.
+
+    Nothing is left behind where it raises.
+    """
+    card = resources.catalog.card(model)
+    wanted = segmentations.checked_threshold(threshold, card.threshold)
+    stack = resources.storage.temporary_file()
+    scan_id = new_id()
+    try:
+        decoded = _decode(resources, upload.path, stack)
+        # Files first, then the row: a crash between the two leaves a file that the sweeper removes, never a row
+        # without its file.
+        resources.storage.put(upload.path, original_key(scan_id))
+        resources.storage.put(stack, stack_key(scan_id))
+        with resources.database.write() as session:
+            session.add(_scan_row(scan_id, upload, decoded, origin))
+            session.flush()
+            segmentation = segmentations.add(session, scan_id, model=card.name, version=card.version, threshold=wanted)
+            accepted = Accepted(scan_id, segmentation.id)
+    except BaseException:
+        resources.storage.delete(scan_prefix(scan_id))
+        raise
+    finally:
+        stack.unlink(missing_ok=True)
+    segmentations.announce(resources, accepted.segmentation_id)
+    return accepted
+
+
+def _decode(resources: Resources, source: Path, stack: Path) -> Decoded:
+    with translated_errors():  # the stack may find no room
+        try:
+            return resources.decoder.decode(source, stack)
+        except ScanError as error:
+            raise UploadRejected(error.code, error.message) from error
+        except SandboxError as error:
+            raise DecoderUnavailable("Files cannot be read right now; try again in a few seconds.") from error
+
+
+def _scan_row(scan_id: str, upload: Received, decoded: Decoded, origin: str) -> Scan:
+    return Scan(
+        id=scan_id,
+        filename=upload.filename,
+        origin=origin,
+        format=decoded.format,
+        width=decoded.width,
+        height=decoded.height,
+        slice_count=decoded.slice_count,
+        spacing_mm=list(decoded.spacing_mm) if decoded.spacing_mm else None,
+        sha256=upload.sha256,
+        bytes=upload.bytes,
+        warnings=[*decoded.warnings, *(["synthetic"] if origin == "phantom" else [])],
+    )

@@ -1,0 +1,125 @@
+"""Pictures of a scan and its result, rendered from the stored arrays when asked for."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ml.masks import tumor_mask
+from ml.rendering import panels
+from webapp.domain.errors import NotFound
+from webapp.domain.resources import Resources
+from webapp.domain.scans import segmentations
+from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.storage.arrays import read_array
+from webapp.domain.storage.keys import stack_key
+
+# In the order of the download.
+OF_RESULT = ("panels", "mask", "overlay", "heatmap", "probability", "thumbnail")
+KINDS = ("scan", *OF_RESULT)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one picture's arrays are, and what identifies it: read in a session, rendered outside of it."""
+
+    scan_id: str
+    slice_index: int
+    map_key: str | None
+    threshold: float
+    min_tumor_pixels: int
+    etag: str
+    caption: str = ""
+
+
+def source(session: Any, scan: Scan, *, kind: str, slice_index: int | None, segmentation_id: str | None) -> Source:
+    """Find a picture's arrays. Raises NotFound (no such slice or run), NotReady (no result yet)."""
+    row: Segmentation | None = None
+    if kind in OF_RESULT and not (kind == "thumbnail" and segmentation_id is None and not _has_result(scan)):
+        row = segmentations.finished(session, scan, segmentation_id)
+    index = slice_index if slice_index is not None else default_slice(scan, row)
+    if not 0 <= index < scan.slice_count:
+        raise NotFound(f"There is no such slice; this scan's slices are 0 to {scan.slice_count - 1}.")
+    run = f"{row.id}.{row.attempt}" if row is not None else "none"
+    return Source(
+        scan_id=scan.id,
+        slice_index=index,
+        map_key=row.map_key if row else None,
+        threshold=row.threshold if row else 1.0,
+        min_tumor_pixels=(row.min_tumor_pixels or 0) if row else 0,
+        etag=f"{scan.id}.{run}.{index}.{kind}",
+        caption=_caption(scan, row, index) if row else "",
+    )
+
+
+def default_slice(scan: Scan, row: Segmentation | None) -> int:
+    """The slice with most tumor, then of the highest probability; the middle one without a result."""
+    if row is None or not row.slices:
+        return scan.slice_count // 2
+    best = max(row.slices, key=lambda item: (item["tumor_pixels"], item["max_probability"], -item["index"]))
+    return int(best["index"])
+
+
+def render(resources: Resources, wanted: Source, kind: str) -> bytes:
+    """One picture as PNG, from the cache where it is there. Raises StorageUnavailable."""
+    return resources.pictures.get(wanted.etag, lambda: _render(resources, wanted, kind))
+
+
+def _render(resources: Resources, wanted: Source, kind: str) -> bytes:
+    pixels = np.asarray(read_array(resources.storage, stack_key(wanted.scan_id))[wanted.slice_index])  # (H, W, 3)
+    if kind == "scan":
+        return panels.encode_png(panels.scan_image(pixels))
+    height, width, _ = pixels.shape
+    if wanted.map_key is None:
+        q = np.zeros((height, width), dtype=np.uint8)
+    else:
+        q = np.asarray(read_array(resources.storage, wanted.map_key)[wanted.slice_index])  # (H, W)
+    mask = tumor_mask(q[None], wanted.threshold, wanted.min_tumor_pixels)[0]
+    images = {
+        "panels": lambda: panels.panels_image(pixels, q, mask, wanted.caption),
+        "mask": lambda: panels.mask_image(mask),
+        "overlay": lambda: panels.overlay_image(pixels, mask),
+        "heatmap": lambda: panels.heatmap_image(q),
+        "probability": lambda: panels.probability_image(q),
+        "thumbnail": lambda: panels.thumbnail_image(pixels, mask),
+    }
+    return panels.encode_png(images[kind]())
+
+
+def archive(resources: Resources, scan: Scan, row: Segmentation, described: dict[str, Any]) -> bytes:
+    """A zip with every slice's pictures, mask and map, and the result as JSON."""
+    buffer = io.BytesIO()
+    # PNG is compressed already; storing keeps the archive quick to make.
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file:
+        file.writestr("result.json", json.dumps(described, indent=2))
+        file.writestr("README.txt", "Research use only. Not for diagnosis.\n")
+        for name, data in _pictures(resources, scan, row):
+            file.writestr(name, data)
+    return buffer.getvalue()
+
+
+def _pictures(resources: Resources, scan: Scan, row: Segmentation) -> Iterator[tuple[str, bytes]]:
+    for index in range(scan.slice_count):
+        for kind in KINDS:
+            if kind == "thumbnail":
+                continue
+            wanted = Source(
+                scan.id, index, row.map_key, row.threshold, row.min_tumor_pixels or 0, "", _caption(scan, row, index)
+            )
+            yield f"{kind}/slice_{index:04d}.png", _render(resources, wanted, kind)
+
+
+def _has_result(scan: Scan) -> bool:
+    return scan.displayed is not None and scan.displayed.map_key is not None
+
+
+def _caption(scan: Scan, row: Segmentation, index: int) -> str:
+    """What the panels show, in one line; no file name, since a picture travels further than its page."""
+    pixels = row.slices[index]["tumor_pixels"] if row.slices else 0
+    finding = f"{pixels} tumor pixels ({100 * pixels / (scan.width * scan.height):.2f} %)" if pixels else "No tumor"
+    place = f"Slice {index + 1} of {scan.slice_count}: " if scan.slice_count > 1 else ""
+    return f"{place}{finding}, threshold {row.threshold:g}, {row.model} {row.model_version or ''}".rstrip()

@@ -1,0 +1,109 @@
+"""The tables of scans and segmentations. A job's state columns are written by `webapp.domain.jobs.lifecycle` alone."""
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.types import JSON
+
+from webapp.domain.database import search_keys
+from webapp.domain.database.clock import database_now
+from webapp.domain.database.orm import Base, by_value, new_id
+from webapp.domain.jobs.models import JobColumns
+
+
+class Verdict(StrEnum):
+    """What a segmentation says of the whole scan."""
+
+    TUMOR_DETECTED = "tumor_detected"
+    NO_TUMOR = "no_tumor"
+
+
+def _of_filename(key: Callable[[str], str]) -> Callable[[Any], str]:
+    """A default that is made from the row's file name."""
+    return lambda context: key(context.get_current_parameters()["filename"])
+
+
+class Scan(Base):
+    """What was uploaded, decoded once."""
+
+    __tablename__ = "scans"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    created_at: Mapped[datetime] = mapped_column(default=database_now())
+    filename: Mapped[str] = mapped_column(Text)
+    # The name as it is searched and sorted by (webapp.domain.database.search_keys).
+    search_name: Mapped[str] = mapped_column(Text, default=_of_filename(search_keys.search_key))
+    sort_name: Mapped[str] = mapped_column(Text, default=_of_filename(search_keys.sort_key))
+    origin: Mapped[str] = mapped_column(String(20), default="upload")
+    format: Mapped[str] = mapped_column(String(20))
+    width: Mapped[int]
+    height: Mapped[int]
+    slice_count: Mapped[int]
+    spacing_mm: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
+    sha256: Mapped[str] = mapped_column(String(64))
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    warnings: Mapped[list[str]] = mapped_column(JSON)
+    # The run that the history and the result page show: the newest that succeeded, else the newest.
+    displayed_id: Mapped[str | None] = mapped_column(
+        ForeignKey("segmentations.id", name="fk_scans_shown_id_segmentations", use_alter=True, ondelete="SET NULL")
+    )
+
+    displayed: Mapped["Segmentation | None"] = relationship(foreign_keys=[displayed_id], lazy="raise", post_update=True)
+
+    __table_args__ = (
+        # This one and the foreign key keep the names under which they were made, before the column was renamed: SQLite
+        # renames a constraint only by copying the table.
+        UniqueConstraint("displayed_id", name="uq_scans_shown_id"),
+        Index("ix_scans_created_at_id", "created_at", "id"),
+        Index("ix_scans_sort_name_id", "sort_name", "id"),
+        # A search for a name reads this alone.
+        Index("ix_scans_search_name_id", "search_name", "id"),
+        CheckConstraint("slice_count >= 1 AND width >= 1 AND height >= 1", name="size"),
+    )
+
+
+class Segmentation(JobColumns, Base):
+    """One run of one model on one scan: a job, and its result."""
+
+    __tablename__ = "segmentations"
+
+    scan_id: Mapped[str] = mapped_column(ForeignKey("scans.id", ondelete="CASCADE"), index=True)
+    # The scan's own, which never changes: one index then filters runs and has them in the history's order.
+    scan_created_at: Mapped[datetime]
+    model: Mapped[str] = mapped_column(String(100))
+    model_version: Mapped[str | None] = mapped_column(String(40))
+    engine: Mapped[str | None] = mapped_column(String(40))
+    threshold: Mapped[float]
+    # On the scan's own grid, scaled from the card's.
+    min_tumor_pixels: Mapped[int | None]
+    # Set where a threshold was changed: the stored map of that run is used and no network runs.
+    map_of_id: Mapped[str | None] = mapped_column(ForeignKey("segmentations.id", ondelete="CASCADE"))
+    map_key: Mapped[str | None] = mapped_column(String(200))
+    verdict: Mapped[Verdict | None] = mapped_column(by_value(Verdict, "verdict"))
+    tumor_pixels: Mapped[int | None] = mapped_column(BigInteger)
+    total_pixels: Mapped[int | None] = mapped_column(BigInteger)
+    coverage_percent: Mapped[float | None]
+    max_probability: Mapped[float | None]
+    area_mm2: Mapped[float | None]
+    volume_mm3: Mapped[float | None]
+    slices: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    timings_ms: Mapped[dict[str, float]] = mapped_column(JSON, default=dict)
+    warnings: Mapped[list[str]] = mapped_column(JSON, default=list)
+
+    scan: Mapped[Scan] = relationship(foreign_keys=[scan_id], lazy="raise")
+
+    __table_args__ = (
+        Index("ix_segmentations_status_created_at", "status", "created_at"),
+        Index("ix_segmentations_status_scan", "status", "scan_created_at", "scan_id"),
+        Index("ix_segmentations_verdict_scan", "verdict", "scan_created_at", "scan_id"),
+        Index("ix_segmentations_model_scan", "model", "scan_created_at", "scan_id"),
+        Index("ix_segmentations_coverage_percent_id", "coverage_percent", "id"),
+        Index("ix_segmentations_verdict_coverage_percent_id", "verdict", "coverage_percent", "id"),
+        Index("ix_segmentations_finished_at", "finished_at"),
+        CheckConstraint("threshold >= 0 AND threshold <= 1", name="threshold"),
+        CheckConstraint("(status = 'running') = (lease_until IS NOT NULL)", name="lease"),
+    )

@@ -1,0 +1,199 @@
+"""Segmentations: asking for one, what a worker reads and writes, cancelling, trying again."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from ml.masks import Measures
+from webapp.domain.database.orm import is_id
+from webapp.domain.errors import InvalidInput, NotFound, NotReady
+from webapp.domain.jobs import lifecycle
+from webapp.domain.jobs.broker import RUN_SEGMENTATION
+from webapp.domain.jobs.models import OPEN_STATUSES, Status
+from webapp.domain.resources import Resources
+from webapp.domain.scans.models import Scan, Segmentation, Verdict
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker must know to run a claimed segmentation; plain values, so that no session stays open."""
+
+    scan_id: str
+    segmentation_id: str
+    model: str
+    threshold: float
+    spacing_mm: tuple[float, float, float] | None
+    waited_ms: float
+    # The stored map to use instead of the network, what ran to make it, and what that run warned of.
+    map_key: str | None
+    map_engine: str | None
+    map_warnings: tuple[str, ...]
+
+
+def add(session: Session, scan_id: str, *, model: str, version: str | None, threshold: float) -> Segmentation:
+    """Write a queued segmentation; the caller's transaction also sees to the scan. Say `announce` after the commit."""
+    segmentation = Segmentation(
+        scan_id=scan_id,
+        scan_created_at=select(Scan.created_at).where(Scan.id == scan_id).scalar_subquery(),
+        model=model,
+        model_version=version,
+        threshold=threshold,
+        status=Status.QUEUED,
+    )
+    session.add(segmentation)
+    session.flush()
+    refresh_displayed(session, scan_id)
+    return segmentation
+
+
+def announce(resources: Resources, segmentation_id: str) -> bool:
+    """Hint a worker at a committed row; False where the broker is away."""
+    return resources.queue.hint(RUN_SEGMENTATION, segmentation_id)
+
+
+def request(resources: Resources, scan_id: str, *, model: str | None, threshold: float | None) -> str:
+    """Run a scan again with another model, or save another threshold of a stored map. Returns the new run's id.
+
+    Where the same run is open already, that one is returned: a double click makes one job. Raises NotFound,
+    InvalidInput.
+    """
+    with resources.database.write() as session:
+        scan = session.get(Scan, scan_id)
+        if scan is None:
+            raise NotFound("There is no such scan.")
+        shown = session.get(Segmentation, scan.displayed_id) if scan.displayed_id else None
+        card = resources.catalog.card(model or (shown.model if shown else None))
+        wanted = checked_threshold(threshold, card.threshold)
+        duplicate = session.scalar(
+            select(Segmentation.id).where(
+                Segmentation.scan_id == scan_id,
+                Segmentation.model == card.name,
+                Segmentation.threshold == wanted,
+                Segmentation.status.in_(OPEN_STATUSES),
+            )
+        )
+        if duplicate is not None:
+            return duplicate
+        segmentation = add(session, scan_id, model=card.name, version=card.version, threshold=wanted)
+        # Only a change of the threshold asks for the stored map; an explicit model means: run it.
+        if model is None and shown is not None and shown.map_key is not None and shown.model_version == card.version:
+            segmentation.map_of_id = shown.map_of_id or shown.id
+        segmentation_id = segmentation.id
+    announce(resources, segmentation_id)
+    return segmentation_id
+
+
+def checked_threshold(threshold: float | None, default: float) -> float:
+    """The threshold to use. Raises InvalidInput outside [0, 1] and for NaN."""
+    if threshold is None:
+        return default
+    if not 0 <= threshold <= 1:
+        raise InvalidInput("The threshold must be a number from 0 to 1.")
+    return float(threshold)
+
+
+def claim(resources: Resources, segmentation_id: str, worker_id: str) -> tuple[lifecycle.Claim, Work] | None:
+    """Take a queued segmentation and read what is needed to run it; None where there is nothing to take."""
+    with resources.database.write() as session:
+        held = lifecycle.claim(
+            session, Segmentation, segmentation_id, worker_id=worker_id, lease_s=resources.settings.lease_s
+        )
+        if held is None:
+            return None
+        row = session.get_one(Segmentation, segmentation_id)
+        source = session.get(Segmentation, row.map_of_id) if row.map_of_id else None
+        scan = session.get_one(Scan, row.scan_id)
+        assert row.started_at is not None  # noqa: S101 - the claim has just set it
+        return held, Work(
+            scan_id=scan.id,
+            segmentation_id=row.id,
+            model=row.model,
+            threshold=row.threshold,
+            spacing_mm=(scan.spacing_mm[0], scan.spacing_mm[1], scan.spacing_mm[2]) if scan.spacing_mm else None,
+            waited_ms=max(0.0, (row.started_at - row.created_at).total_seconds() * 1000),
+            map_key=source.map_key if source else None,
+            map_engine=source.engine if source else None,
+            map_warnings=tuple(source.warnings) if source else (),
+        )
+
+
+def complete(resources: Resources, held: lifecycle.Claim, measures: Measures, **facts: Any) -> bool:
+    """Write a run's result under its lease; False where the lease was lost and nothing was written.
+
+    `facts`: engine, map_key, min_tumor_pixels, timings_ms, warnings.
+    """
+    slices = [asdict(item) for item in measures.slices]
+    values = {name: getattr(measures, name) for name in _MEASURED}
+    with resources.database.write() as session:
+        is_written = lifecycle.complete(
+            session, held, verdict=Verdict(measures.verdict), slices=slices, **values, **facts
+        )
+        if is_written:
+            scan_id = session.scalar(select(Segmentation.scan_id).where(Segmentation.id == held.id))
+            refresh_displayed(session, str(scan_id))
+        return is_written
+
+
+def cancel(resources: Resources, segmentation_id: str) -> None:
+    """End an open segmentation. Raises NotFound, WrongState."""
+    with resources.database.write() as session:
+        lifecycle.cancel(session, Segmentation, segmentation_id)
+
+
+def retry(resources: Resources, segmentation_id: str) -> None:
+    """Queue a failed or cancelled segmentation again. Raises NotFound, WrongState."""
+    with resources.database.write() as session:
+        lifecycle.retry(session, Segmentation, segmentation_id)
+    announce(resources, segmentation_id)
+
+
+def runs(session: Session, scan_id: str) -> list[Segmentation]:
+    """All runs of a scan, newest first."""
+    return list(
+        session.scalars(
+            select(Segmentation)
+            .where(Segmentation.scan_id == scan_id)
+            .order_by(Segmentation.created_at.desc(), Segmentation.id.desc())
+        )
+    )
+
+
+def finished(session: Session, scan: Scan, segmentation_id: str | None) -> Segmentation:
+    """The succeeded run whose pictures are asked for; the shown one by default. Raises NotFound, NotReady."""
+    wanted = segmentation_id or scan.displayed_id
+    row = session.get(Segmentation, wanted) if is_id(wanted) else None
+    if segmentation_id is not None and (row is None or row.scan_id != scan.id):
+        raise NotFound("There is no such segmentation of this scan.")
+    if row is None or row.status is not Status.SUCCEEDED:
+        state = row.status.value if row else "missing"
+        raise NotReady(f"There is no result yet: the segmentation is {state}.")
+    return row
+
+
+def refresh_displayed(session: Session, scan_id: str) -> None:
+    """Point the scan at the run to show: the newest that succeeded, else the newest."""
+    newest = (
+        select(Segmentation.id)
+        .where(Segmentation.scan_id == scan_id)
+        .order_by(
+            (Segmentation.status == Status.SUCCEEDED).desc(), Segmentation.created_at.desc(), Segmentation.id.desc()
+        )
+        .limit(1)
+    )
+    session.execute(
+        update(Scan)
+        .where(Scan.id == scan_id)
+        .values(displayed_id=newest.scalar_subquery())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def counts_by_status(session: Session) -> dict[str, int]:
+    """Rows in each state, zero included."""
+    counted = dict(session.execute(select(Segmentation.status, func.count()).group_by(Segmentation.status)).all())
+    return {status.value: counted.get(status, 0) for status in Status}
+
+
+_MEASURED = ("tumor_pixels", "total_pixels", "coverage_percent", "max_probability", "area_mm2", "volume_mm3")

@@ -1,0 +1,60 @@
+"""What every store of bytes can do, and how the operating system's errors are said."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from webapp.domain.errors import StorageFull, StorageUnavailable
+
+# The operating system's words for a disk without room.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Storage(Protocol):
+    """One small interface over a folder, and later over an object store."""
+
+    def temporary_file(self) -> Path:
+        """A new empty file beside the stored ones, for writing before `put`; the caller removes or puts it."""
+
+    def put(self, source: Path, key: str) -> None:
+        """Move a finished temporary file under a key, durably and in one step."""
+
+    def path(self, key: str) -> Path:
+        """A local file to read the key's bytes from; it may be mapped into memory."""
+
+    def delete(self, key: str) -> None:
+        """Remove one key, or every key below it where it is a prefix. A missing key is no error."""
+
+    def keys(self, older_than_s: float) -> Iterator[str]:
+        """Every stored key whose file is at least that old."""
+
+    def delete_temporary(self, older_than_s: float) -> int:
+        """Remove what crashed writers left; says how many files that were."""
+
+    def make_folder(self, name: str) -> Path:
+        """A new private folder on the stored files' disk, for what must keep its names: an unpacked data set."""
+
+    def folder(self, name: str) -> Path:
+        """Where that folder is."""
+
+    def delete_folder(self, name: str) -> None:
+        """Remove it with all that is in it. A missing one is no error."""
+
+    def folders(self, older_than_s: float) -> list[str]:
+        """The private folders that are at least that old."""
+
+    def check(self, needed_bytes: int = 0) -> None:
+        """Raises StorageUnavailable or StorageFull where a write of that size would fail."""
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn the operating system's errors into StorageFull and StorageUnavailable."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise StorageFull("The storage has no room left; delete scans or free disk space.") from error
+        raise StorageUnavailable("The storage cannot be used right now; try again later.") from error

@@ -1,0 +1,45 @@
+"""Storage keys: relative paths of safe characters, made by us. Nothing of a client's names ever stands in one."""
+
+import re
+
+KEY = re.compile(r"[a-z0-9]+(?:[/._-][a-z0-9]+)*")
+
+
+def scan_prefix(scan_id: str) -> str:
+    """The prefix of everything that is kept of one scan; two digits spread the scans over 256 folders."""
+    return f"scans/{scan_id[:2]}/{scan_id}"
+
+
+def original_key(scan_id: str) -> str:
+    """The uploaded bytes."""
+    return f"{scan_prefix(scan_id)}/original"
+
+
+def stack_key(scan_id: str) -> str:
+    """The decoded stack: `.npy`, uint8 (N, H, W, 3)."""
+    return f"{scan_prefix(scan_id)}/stack.npy"
+
+
+def map_key(scan_id: str, segmentation_id: str, attempt: int) -> str:
+    """One attempt's probability map: `.npy`, uint8 (N, H, W). A stale attempt can never write over a newer one's."""
+    return f"{scan_prefix(scan_id)}/{segmentation_id}.{attempt}.npy"
+
+
+def evaluation_prefix(evaluation_id: str) -> str:
+    """The prefix of everything that is kept of one evaluation but an unpacked archive."""
+    return f"evaluations/{evaluation_id[:2]}/{evaluation_id}"
+
+
+def group_key(evaluation_id: str, position: int, attempt: int) -> str:
+    """Maps and truths of the cases that were written together, from the case at that position on: `.npz`."""
+    return f"{evaluation_prefix(evaluation_id)}/cases/{position:07d}.{attempt}.npz"
+
+
+def report_key(evaluation_id: str, attempt: int, name: str) -> str:
+    """One file of the report that an attempt wrote."""
+    return f"{evaluation_prefix(evaluation_id)}/report.{attempt}/{name}"
+
+
+def findings_key(evaluation_id: str, attempt: int) -> str:
+    """All that an attempt's check found, as JSON."""
+    return f"{evaluation_prefix(evaluation_id)}/findings.{attempt}.json"

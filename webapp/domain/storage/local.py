@@ -1,0 +1,149 @@
+"""A folder as the store of bytes. Writes are atomic: temporary file, fsync, rename, fsync of the folder."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from webapp.domain.errors import StorageFull, StorageUnavailable
+from webapp.domain.storage.interface import (
+    translated_errors,
+)
+from webapp.domain.storage.keys import (
+    KEY,
+)
+
+# Room that must be free besides an upload itself: the database, its log and a few maps need some.
+RESERVE_BYTES = 64 * 1_048_576
+
+
+# Each loses its folder to a delete that prunes at the same instant; five times in a row is no accident.
+PUT_TRIES = 5
+
+
+class LocalStorage:
+    """A folder. Writes are atomic: temporary file, fsync, rename, fsync of the folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._objects = root / "objects"
+        self._temporary = root / "temporary"
+        self._folders = root / "folders"
+
+    def temporary_file(self) -> Path:
+        with translated_errors():
+            self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self._temporary)
+            os.close(handle)
+        return Path(name)
+
+    def put(self, source: Path, key: str) -> None:
+        target = self.path(key)
+        with translated_errors():
+            _fsync(source)
+            for tries_left in reversed(range(PUT_TRIES)):
+                try:
+                    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    source.rename(target)
+                    break
+                except (FileNotFoundError, FileExistsError):
+                    # A delete beside this one has just removed the folder, which was empty: after `mkdir` had looked,
+                    # or while it did.
+                    if not tries_left:
+                        raise
+            _fsync(target.parent)
+
+    def path(self, key: str) -> Path:
+        if not KEY.fullmatch(key):
+            raise ValueError(f"not a storage key: {key!r}")
+        return self._objects / key
+
+    def delete(self, key: str) -> None:
+        target = self.path(key)
+        with translated_errors():
+            if target.is_dir():
+                shutil.rmtree(target, ignore_errors=False)
+            else:
+                target.unlink(missing_ok=True)
+            self._prune(target.parent)
+
+    def keys(self, older_than_s: float) -> Iterator[str]:
+        latest = time.time() - older_than_s
+        for folder, _, names in os.walk(self._objects):
+            for name in names:
+                path = Path(folder, name)
+                try:
+                    is_old = path.stat().st_mtime <= latest
+                except FileNotFoundError:
+                    continue
+                if is_old:
+                    yield path.relative_to(self._objects).as_posix()
+
+    def delete_temporary(self, older_than_s: float) -> int:
+        latest = time.time() - older_than_s
+        count = 0
+        for path in self._temporary.glob("*"):
+            with translated_errors():
+                try:
+                    if path.stat().st_mtime <= latest:
+                        path.unlink()
+                        count += 1
+                except FileNotFoundError:
+                    continue
+        return count
+
+    def make_folder(self, name: str) -> Path:
+        path = self.folder(name)
+        with translated_errors():
+            path.mkdir(mode=0o700, parents=True)
+        return path
+
+    def folder(self, name: str) -> Path:
+        if not KEY.fullmatch(name) or "/" in name:
+            raise ValueError(f"not a folder's name: {name!r}")
+        return self._folders / name
+
+    def delete_folder(self, name: str) -> None:
+        path = self.folder(name)
+        with translated_errors():
+            if path.is_dir():
+                shutil.rmtree(path)
+
+    def folders(self, older_than_s: float) -> list[str]:
+        latest = time.time() - older_than_s
+        found = []
+        for path in self._folders.glob("*"):
+            try:
+                if path.stat().st_mtime <= latest:
+                    found.append(path.name)
+            except FileNotFoundError:
+                continue
+        return found
+
+    def check(self, needed_bytes: int = 0) -> None:
+        with translated_errors():
+            self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+            free = shutil.disk_usage(self._temporary).free
+        if not os.access(self._temporary, os.W_OK):
+            raise StorageUnavailable("The storage cannot be written right now; try again later.")
+        if free < needed_bytes + RESERVE_BYTES:
+            raise StorageFull("The storage has no room left for this file; delete scans or free disk space.")
+
+    def _prune(self, folder: Path) -> None:
+        """Remove folders that became empty, up to the root of the objects."""
+        while folder != self._objects:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

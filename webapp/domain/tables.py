@@ -1,0 +1,10 @@
+"""Every table, imported once, so that `Base.metadata` is whole and relationships find their classes."""
+
+from webapp.domain.database import tombstones
+from webapp.domain.database.orm import Base
+from webapp.domain.evaluations import models as evaluations
+from webapp.domain.jobs import models as jobs
+from webapp.domain.scans import models as scans
+from webapp.domain.uploads import models as uploads
+
+__all__ = ["Base", "evaluations", "jobs", "scans", "tombstones", "uploads"]

@@ -1,0 +1,132 @@
+"""Every failure as one form: JSON for the API, a page for people. The table of codes is in docs/api.md."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, g, jsonify, render_template, request
+from flask_wtf.csrf import CSRFError
+from gunicorn.http.errors import NoMoreData, ParseException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge, SecurityError
+
+from webapp.domain.errors import UPLOAD_ERRORS, PortalError, StorageFull
+from webapp.domain.storage.interface import FULL
+
+logger = logging.getLogger(__name__)
+
+# Codes and sentences for what Flask itself refuses.
+HTTP_ANSWERS = {
+    400: ("bad_request", "The request cannot be read; send it as the documentation says."),
+    403: ("forbidden", "This request comes from another site; open the portal itself."),
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not take that method."),
+    409: ("conflict", "The state does not allow this."),
+    413: ("too_large", "The request is larger than this portal takes; send less at once."),
+    415: ("unsupported", "This kind of content is not taken here."),
+    422: ("invalid", "A value is not allowed."),
+    429: ("too_many_requests", "Too many requests; wait a moment."),
+}
+# What reading a body raises where the client went away, or sends chunks that are none.
+BODY_FAULTS = (ConnectionError, NoMoreData, ParseException)
+INTERNAL = ("internal", "Something failed on the server; its log has this request's id.")
+CSRF_MESSAGE = "This form is too old or not ours; open the page again and send it once more."
+HOST_MESSAGE = "This portal does not answer under that host name; see GLIOSCOPE_ALLOWED_HOSTS."
+RETRY_AFTER_S = "5"
+
+
+def register(app: Flask) -> None:
+    """Install the handlers."""
+    app.register_error_handler(PortalError, _portal_error)
+    app.register_error_handler(CSRFError, _csrf_error)
+    app.register_error_handler(HTTPException, _http_error)
+    for fault in BODY_FAULTS:
+        app.register_error_handler(fault, _broken_body)
+    app.register_error_handler(OSError, _system_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def error_table() -> list[dict[str, object]]:
+    """Every code that the API answers, for its documentation: sorted by status."""
+    rows = {code: (status, meaning) for status, (code, meaning) in HTTP_ANSWERS.items()}
+    rows |= {kind.code: (kind.status, (kind.__doc__ or "").split("\n")[0]) for kind in PortalError.__subclasses__()}
+    rows |= UPLOAD_ERRORS
+    rows |= {"csrf": (400, CSRF_MESSAGE), "bad_host": (400, HOST_MESSAGE), INTERNAL[0]: (500, INTERNAL[1])}
+    rows.pop(PortalError.code, None)
+    return [
+        {"code": code, "status": status, "meaning": meaning}
+        for code, (status, meaning) in sorted(rows.items(), key=lambda row: (row[1][0], row[0]))
+    ]
+
+
+def wants_json() -> bool:
+    """Whether this request is the API's."""
+    return request.path.startswith("/api/")
+
+
+def answer(status: int, code: str, message: str, **more: Any) -> Response:
+    """The failure as JSON or as a page."""
+    request_id = g.get("request_id", "")
+    if wants_json():
+        response = jsonify({"code": code, "message": message, "request_id": request_id, **more})
+    else:
+        title = HTTPStatus(status).phrase
+        page = render_template("error.html", status=status, title=title, message=message, request_id=request_id)
+        response = Response(page, mimetype="text/html")
+    response.status_code = status
+    if status in (429, 503):
+        response.headers["Retry-After"] = RETRY_AFTER_S
+    return response
+
+
+def _portal_error(error: PortalError) -> Response:
+    more = {"rejected": error.rejected} if hasattr(error, "rejected") else {}
+    return answer(error.status, error.code, error.message, **more)
+
+
+def _csrf_error(_error: CSRFError) -> Response:
+    return answer(400, "csrf", CSRF_MESSAGE)
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    if error.response is not None:
+        return error.response
+    code, message = HTTP_ANSWERS.get(status, INTERNAL if status >= 500 else HTTP_ANSWERS[400])
+    if isinstance(error, SecurityError):
+        code, message = "bad_host", HOST_MESSAGE
+    elif isinstance(error, RequestEntityTooLarge):
+        message = "The request has more bytes, parts or text than this portal takes; send less at once."
+    # webargs and flask-smorest hang what is wrong with which field on the exception.
+    details = getattr(error, "data", None) or {}
+    if details.get("messages"):
+        message = _sentence(details["messages"])
+    response = answer(status, code, message)
+    if isinstance(error, MethodNotAllowed):
+        response.allow.update(error.valid_methods or ())
+    return response
+
+
+def _broken_body(_error: Exception) -> Response:
+    return answer(400, *HTTP_ANSWERS[400])
+
+
+def _system_error(error: OSError) -> Response:
+    """A request is read into temporary files, whose disk may be full too."""
+    if error.errno in FULL:
+        return answer(StorageFull.status, StorageFull.code, "The disk has no room left for this request.")
+    return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> Response:
+    logger.exception("request %s failed", g.get("request_id", ""), exc_info=error)
+    return answer(500, *INTERNAL)
+
+
+def _sentence(messages: Any, field: str = "") -> str:
+    """webargs' nested messages as one sentence: `threshold: Not a valid number.`"""
+    if isinstance(messages, dict):
+        return " ".join(_sentence(value, str(key)) for key, value in messages.items())
+    if isinstance(messages, list):
+        text = " ".join(_sentence(value) for value in messages)
+        return f"{field}: {text}" if field and field not in ("json", "query", "form", "files") else text
+    return str(messages)

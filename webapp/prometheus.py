@@ -1,0 +1,85 @@
+"""Prometheus metrics: request latency by route, jobs by state, the queue's age, the stages' times, stuck jobs."""
+
+import time
+from collections.abc import Iterator
+
+from flask import Flask, Response, g, request
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from webapp.context import resources
+from webapp.domain.errors import PortalError
+from webapp.domain.monitoring import statistics
+
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class PortalCollector(Collector):
+    """Figures that live in the database, read when they are asked for."""
+
+    def collect(self) -> Iterator[Metric]:
+        """One family a figure; where the database is away, only that it is."""
+        try:
+            figures = statistics.read(resources())
+        except PortalError:
+            yield GaugeMetricFamily("glioscope_database_up", "Whether the database answers", 0)
+            return
+        yield GaugeMetricFamily("glioscope_database_up", "Whether the database answers", 1)
+        jobs = GaugeMetricFamily("glioscope_jobs", "Segmentations by state", labels=["status"])
+        for status, count in figures.jobs_by_status.items():
+            jobs.add_metric([status], count)
+        yield jobs
+        chunks = GaugeMetricFamily("glioscope_evaluation_chunks", "Chunks of evaluations by state", labels=["status"])
+        for status, count in figures.chunks_by_status.items():
+            chunks.add_metric([status], count)
+        yield chunks
+        yield GaugeMetricFamily(
+            "glioscope_queue_age_seconds", "How long the oldest queued job has waited", figures.queue_age_s
+        )
+        yield GaugeMetricFamily(
+            "glioscope_stuck_jobs", "Jobs running more than a minute past their lease", figures.stuck_jobs
+        )
+        yield GaugeMetricFamily("glioscope_live_workers", "Workers that are ready", figures.live_workers)
+        stages = GaugeMetricFamily(
+            "glioscope_stage_seconds",
+            f"Time of each stage over the last {statistics.STAGE_SAMPLE} finished segmentations",
+            labels=["stage", "quantile"],
+        )
+        for (stage, quantile), seconds in figures.stage_seconds.items():
+            stages.add_metric([stage, quantile], seconds)
+        yield stages
+
+
+def register(app: Flask) -> None:
+    """Time every request, and serve /metrics."""
+    registry = CollectorRegistry(auto_describe=False)
+    latency = Histogram(
+        "glioscope_request_seconds",
+        "Request latency by route",
+        ["method", "route", "status"],
+        buckets=BUCKETS_S,
+        registry=registry,
+    )
+    registry.register(PortalCollector())
+
+    def start() -> None:
+        g.started_s = time.perf_counter()
+
+    def observe(response: Response) -> Response:
+        # The rule and not the path: no id or name becomes a label.
+        route = request.url_rule.rule if request.url_rule is not None else "none"
+        seconds = time.perf_counter() - g.get("started_s", time.perf_counter())
+        # A client may send any word as its method: it would be a new series each time.
+        method = request.method if request.method in METHODS else "other"
+        latency.labels(method, route, str(response.status_code)).observe(seconds)
+        return response
+
+    app.before_request(start)
+    app.after_request(observe)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

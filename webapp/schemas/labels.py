@@ -1,0 +1,49 @@
+"""Figures, outcomes and stages of evaluations as people write them; static/js/evaluation.js has the stages, too."""
+
+from ml.metrics.labels import FIGURES
+
+__all__ = ["FIGURES", "OUTCOMES", "PROBLEMS", "STAGES", "WITHOUT_TRUTH", "WITH_TRUTH", "duration"]
+
+# Tone, icon and words, as templates/macros/chips.html has them for states.
+OUTCOMES = {
+    "found": ("clear", "clear", "Tumor found"),
+    "missed": ("warn", "failed", "Tumor missed"),
+    "false_alarm": ("tumor", "tumor", "False alarm"),
+    "clear": ("plain", "clear", "No tumor, none marked"),
+    "tumor_detected": ("tumor", "tumor", "Tumor detected"),
+    "no_tumor": ("clear", "clear", "No tumor found"),
+    "failed": ("warn", "failed", "Not evaluated"),
+}
+WITH_TRUTH = ("found", "missed", "false_alarm", "clear", "failed")
+WITHOUT_TRUTH = ("tumor_detected", "no_tumor", "failed")
+PROBLEMS = {
+    "missing_mask": "Images without a mask",
+    "doubled_mask": "Images with several masks",
+    "doubled_image": "Names with several images",
+    "mask_without_image": "Masks without an image",
+    "missing_image": "Annotated images that are not there",
+    "bad_annotation": "Damaged annotations",
+    "unreadable_image": "Images that cannot be read",
+    "unreadable_mask": "Masks that cannot be read",
+    "unequal_size": "Masks of another size than their image",
+    "non_binary_mask": "Masks with more than two values",
+    "duplicate_image": "Images that two patients share",
+    "outside_roots": "Links that lead out of the allowed roots",
+    "bad_name": "Names that are not UTF-8",
+}
+STAGES = {
+    "waiting": "Waiting for a worker",
+    "checking": "Checking every file",
+    "running": "Evaluating",
+    "reporting": "Adding up the report",
+    "ended": "Ended",
+}
+
+
+def duration(seconds: float) -> str:
+    """A time that is left, no more exact than it is known."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 3600:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"

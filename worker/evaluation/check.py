@@ -1,0 +1,175 @@
+"""The first chunk of an evaluation: list its cases, read every file once in a sandbox, write down what was found."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from ml.datasets.case import Case, DatasetError
+from ml.datasets.checking.check import CheckResult, inspect
+from ml.datasets.checking.file_checks import FileCheck
+from ml.datasets.checking.problems import Problem
+from ml.datasets.file_names import ANNOTATIONS_FILE
+from ml.datasets.layouts.layout import Layout, find_layout
+from webapp.domain.evaluations import chunks
+from webapp.domain.evaluations.chunks import Work
+from webapp.domain.evaluations.manifest import ListedCase, is_text, listed, shown
+from webapp.domain.evaluations.sources import is_inside
+from webapp.domain.jobs import lifecycle
+from webapp.domain.storage.arrays import write_bytes
+from webapp.domain.storage.keys import findings_key
+from worker.jobs.lease import Heartbeat, LeaseLost
+from worker.process.engines import Runtime
+
+# Problems in the row, for the page; all of them are in storage.
+PROBLEMS_SHOWN = 100
+# Folders around the data set's own that a person zips with it.
+MOST_WRAPPERS = 3
+REPORT_EVERY_S = 1.0
+
+NO_IMAGES = (
+    "There is no data set: neither patient folders with NAME.tif and NAME_mask.tif, nor `images` and `masks`, nor"
+    f" {ANNOTATIONS_FILE}; choose the folder above the images."
+)
+BAD_ANNOTATIONS = f"{ANNOTATIONS_FILE} cannot be read as COCO, or names no image that is there; export it again."
+LINK_OUT = "A folder or the annotations are a link that leads out of the allowed roots; copy what it leads to."
+OUTSIDE = "{name} is a link that leads out of the allowed roots; copy the file itself."
+NOT_TEXT = "{name} has a name that is not UTF-8; rename it."
+
+
+class CheckRefused(Exception):
+    """There is nothing that can be evaluated: a code and a sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+
+def run_check(
+    runtime: Runtime, held: lifecycle.Claim, work: Work, heartbeat: Heartbeat, step_aside: Callable[[], None]
+) -> None:
+    """Check the data set and make its chunks. Raises CheckRefused, LeaseLost, StorageFull."""
+    resources = runtime.resources
+    if work.folder is None:
+        raise CheckRefused("folder_refused", work.refusal)
+    layout = _find(work.folder, work.boundaries)
+    refusals = {case.image: refusal for case in layout.cases if (refusal := _refusal(case, work.boundaries))}
+    readable = tuple(case for case in layout.cases if case.image not in refusals)
+
+    def follow(observations: Iterable[FileCheck], total: int) -> Iterator[FileCheck]:
+        said_at = time.monotonic()
+        for index, observation in enumerate(observations):
+            if time.monotonic() - said_at > REPORT_EVERY_S:
+                heartbeat.check()
+                chunks.count_checked(resources, held, work, checked=index, total=total)
+                step_aside()
+                said_at = time.monotonic()
+            yield observation
+
+    inspection = inspect(replace(layout, cases=readable), follow)
+    cases, has_truth = _list(layout, refusals, dict(zip(readable, inspection.observations, strict=True)))
+    heartbeat.check()
+    findings = _describe(inspection, layout, refusals)
+    key = findings_key(work.evaluation_id, held.attempt)
+    write_bytes(resources.storage, key, json.dumps(findings, indent=1).encode())
+    shown_findings = {**findings, "problems": findings["problems"][:PROBLEMS_SHOWN], "attempt": held.attempt}
+    is_written = chunks.complete_check(
+        resources,
+        held,
+        work,
+        cases,
+        data_folder=layout.folder.relative_to(work.folder).as_posix(),
+        has_truth=has_truth,
+        findings=shown_findings,
+    )
+    if not is_written:
+        resources.storage.delete(key)
+        raise LeaseLost
+
+
+def _find(folder: Path, boundaries: tuple[Path, ...]) -> Layout:
+    """The layout of the folder, or of the one folder in it, as archives have it. Raises CheckRefused."""
+    for _ in range(MOST_WRAPPERS):
+        _check_links(folder, boundaries)
+        try:
+            return find_layout(folder)
+        except OSError as error:
+            raise CheckRefused("unreadable", "The folder cannot be read; change its permissions.") from error
+        except (DatasetError, MemoryError) as error:
+            if any((root / ANNOTATIONS_FILE).exists() for root in (folder, *_folders(folder))):
+                raise CheckRefused("bad_annotations", BAD_ANNOTATIONS) from error
+        inner = _folders(folder)
+        if len(inner) != 1:
+            break
+        folder = inner[0]
+    raise CheckRefused("no_images", NO_IMAGES)
+
+
+def _check_links(folder: Path, boundaries: tuple[Path, ...]) -> None:
+    """Whatever a layout's search looks into, before it does. Raises CheckRefused for a link out."""
+    try:
+        looked_into = [path for path in folder.iterdir() if path.is_dir() or path.name == ANNOTATIONS_FILE]
+        for subset in [path for path in looked_into if path.is_dir() and is_inside(path, boundaries)]:
+            looked_into += [subset / name for name in (ANNOTATIONS_FILE, "images", "masks") if (subset / name).exists()]
+    except OSError as error:
+        raise CheckRefused("unreadable", "The folder cannot be read; change its permissions.") from error
+    if not all(is_inside(path, boundaries) for path in looked_into):
+        raise CheckRefused("outside_roots", LINK_OUT)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _refusal(case: Case, boundaries: tuple[Path, ...]) -> tuple[str, str] | None:
+    """Code and sentence for a case whose files are not even opened; None for nearly all."""
+    for path in (case.image, case.mask):
+        if path is not None and not is_inside(path, boundaries):
+            return "outside_roots", OUTSIDE.format(name=shown(f"{case.patient}/{path.name}"))
+        if path is not None and not is_text(str(path)):
+            return "bad_name", NOT_TEXT.format(name=shown(f"{case.patient}/{path.name}"))
+    return None
+
+
+def _list(
+    layout: Layout, refusals: dict[Path, tuple[str, str]], observed: dict[Case, FileCheck]
+) -> tuple[list[ListedCase], bool]:
+    """The cases to evaluate, in the order of `python -m ml evaluate`, and whether they have masks."""
+    has_truth = any(case.has_truth for case in layout.cases)
+    cases = []
+    for position, case in enumerate(case for case in layout.cases if case.has_truth or not has_truth):
+        if case.image in refusals:
+            name = shown(case.image.relative_to(layout.folder).as_posix())
+            code, message = refusals[case.image]
+            cases.append(ListedCase(position, shown(case.patient), name, refusal=message, refusal_code=code))
+            continue
+        seen = observed[case]
+        sums = {"image_sha256": seen.image_sha256, "mask_sha256": seen.mask_sha256}
+        cases.append(listed(position, case, layout.folder, **sums))
+    return cases, has_truth
+
+
+def _describe(inspection: CheckResult, layout: Layout, refusals: dict[Path, tuple[str, str]]) -> dict[str, Any]:
+    """Plain JSON values: everything that the check found."""
+    report = inspection.report
+    refused = [
+        Problem(code, (shown(image.relative_to(layout.folder).as_posix()),), message)
+        for image, (code, message) in refusals.items()
+    ]
+    problems = [*report.problems, *refused]
+    return {
+        "layout": report.layout,
+        "is_sound": not problems,
+        "data_sha256": None if problems else report.data_sha256,
+        "counts": dict(sorted(Counter(problem.code for problem in problems).items())),
+        "problem_count": len(problems),
+        "analysis": asdict(report.analysis),
+        "problems": [
+            {"code": problem.code, "files": [shown(name) for name in problem.files], "message": shown(problem.message)}
+            for problem in problems
+        ],
+    }
