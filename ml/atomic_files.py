@@ -1,5 +1,6 @@
-"""Folders of results that are whole or not there: written under a hidden name, renamed when the last file is."""
+"""Files and folders that are whole or not there: written under a hidden name, synced to disk, renamed when complete."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,22 +8,53 @@ from pathlib import Path
 
 
 @contextmanager
-def fresh_folder(out: Path) -> Iterator[Path]:
-    """Yield a new folder beside `out` that becomes `out` where the block ends well; else it is removed.
+def fresh_file(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write a file to; it replaces `path` where the block ends well, else it is removed.
 
-    Raises FileExistsError where `out` exists and is not an empty folder: older results are never overwritten or mixed
-    with new ones.
+    Raises OSError, and FileNotFoundError where the block wrote no file.
     """
-    check_is_free(out)
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        yield partial
+        sync(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+@contextmanager
+def fresh_folder(out: Path, *, may_replace: bool = False) -> Iterator[Path]:
+    """Yield a new folder of the name of `out` that becomes `out` where the block ends well; else it is removed.
+
+    Raises FileExistsError where `out` exists and is not an empty folder, unless `may_replace`: older results are never
+    overwritten unasked, nor mixed with new ones.
+    """
+    if not may_replace:
+        check_is_free(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.partial-", dir=out.parent) as staging:
-        folder = Path(staging) / "results"
+        folder = Path(staging) / out.resolve().name
         folder.mkdir()
         yield folder
+        for path in folder.rglob("*"):
+            sync(path)
+        if may_replace and out.exists():
+            out.rename(Path(staging) / ".replaced")  # removed with the staging folder
         folder.rename(out)  # onto an empty folder, too (rename(2))
+    sync(out.parent)
 
 
 def check_is_free(out: Path) -> None:
     """Raises FileExistsError where `out` exists and is not an empty folder: asked before an hour of work, not after."""
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise FileExistsError(f"{out} exists already; give --out a folder that does not exist yet, or remove it.")
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,35 +1,27 @@
 """A split as a JSON file, tied to its data by their digest; and lists of patients as text."""
 
 import json
-import os
-import tempfile
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ml.atomic_files import fresh_file
 from ml.datasets.case import DatasetError
 from ml.datasets.digest import digest_of
 from ml.datasets.layouts.layout import find_layout
 from ml.datasets.splits import SIDES, Split
 
 FORMAT = "glioscope-split-1"
+_MAX_LIST_BYTES = 1_000_000
 
 
 def write_split(split: Split, path: Path) -> None:
     """Write the file whole or not at all; an older one is replaced. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"format": FORMAT, **asdict(split)}, indent=1) + "\n"
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.partial-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)  # mkstemp's file is its owner's alone
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with fresh_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def read_split(path: Path, folder: Path | None = None) -> Split:
@@ -61,12 +53,18 @@ def read_split(path: Path, folder: Path | None = None) -> Split:
 
 
 def read_patients(path: Path) -> tuple[str, ...]:
-    """Names of patients, one a line; empty lines and lines that start with `#` do not count. Raises DatasetError."""
+    """Names of patients, one a line, each once. Raises DatasetError.
+
+    Empty lines do not count, nor does a comment: `#` at the start of a line or after a space, and all that follows.
+    """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        if path.stat().st_size > _MAX_LIST_BYTES:
+            raise DatasetError(f"{path} has more than {_MAX_LIST_BYTES:,} bytes; give a list with one patient a line.")
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # Windows programs write a byte order mark
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read ({error}); give a text file with one patient a line.") from error
-    names = tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
+    found = (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines)
+    names = tuple(dict.fromkeys(name for name in found if name))
     if not names:
         raise DatasetError(f"{path} names no patient; give a text file with one patient a line.")
     return names

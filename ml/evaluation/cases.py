@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from ml.datasets import Case, DatasetError, find_layout, list_cases
+from ml.datasets import Case, DatasetError, find_layout, list_cases, read_patients
 from ml.evaluation.run import Outcome
-
-_MAX_LIST_BYTES = 1_000_000
 
 
 def choose_cases(folder: Path, patients_file: Path | None) -> tuple[Case, ...]:
@@ -21,7 +19,7 @@ def choose_cases(folder: Path, patients_file: Path | None) -> tuple[Case, ...]:
     cases = list_cases(folder)
     if patients_file is None:
         return cases
-    wanted = read_patients(patients_file)
+    wanted = set(read_patients(patients_file))
     unknown = sorted(wanted - {case.patient for case in cases})
     if unknown:
         raise DatasetError(
@@ -29,20 +27,6 @@ def choose_cases(folder: Path, patients_file: Path | None) -> tuple[Case, ...]:
             " correct the list."
         )
     return tuple(case for case in cases if case.patient in wanted)
-
-
-def read_patients(path: Path) -> set[str]:
-    """One id a line; empty lines and what follows `#` are left out. Raises DatasetError."""
-    try:
-        if path.stat().st_size > _MAX_LIST_BYTES:
-            raise DatasetError(f"{path} has more than {_MAX_LIST_BYTES} bytes; give a list with one patient a line.")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} cannot be read as a list of patients ({error}); give a text file.") from error
-    patients = {line.partition("#")[0].strip() for line in lines} - {""}
-    if not patients:
-        raise DatasetError(f"{path} names no patient; give one id a line.")
-    return patients
 
 
 def check_outcome(outcome: Outcome) -> None:

@@ -1,6 +1,5 @@
 """Checkpoints as they are published, and weights that fit a network or are refused."""
 
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ml.atomic_files import fresh_file
 from ml.cards.card import PackageError
 
 
@@ -89,16 +89,9 @@ def write_checkpoint(
     broken = next((key for key, value in state.items() if not torch.isfinite(value).all()), None)
     if broken is not None:
         raise CheckpointError(f"{broken} has weights that are NaN or beyond 65504, the largest half-precision number.")
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            torch.save({"model_state_dict": state, **figures, **facts}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    # A file, not a path: torch writes the path's name into the archive.
+    with fresh_file(path) as partial, partial.open("wb") as file:
+        torch.save({"model_state_dict": state, **figures, **facts}, file)
 
 
 def _number(value: object) -> float | int | None:

@@ -4,8 +4,6 @@ What has the package's name is whole. Imports torch.
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +13,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from ml.atomic_files import fresh_folder
 from ml.cards.card import (
     CARD_FILE,
     INT8_GRAPH_FILE,
@@ -37,17 +36,8 @@ def staged(out: Path) -> Iterator[Path]:
     """
     if out.exists() and not (out / CARD_FILE).is_file():
         raise PackageError(f"{out.name} exists and is no model package; give --out a folder that does not exist yet.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.partial-", dir=out.parent) as staging:
-        folder = Path(staging) / out.resolve().name
-        folder.mkdir()
+    with fresh_folder(out, may_replace=True) as folder:
         yield folder
-        for path in folder.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        if out.exists():
-            out.rename(folder.parent / "replaced")  # into the staging folder, and with it away
-        folder.rename(out)
 
 
 def write_weights(network: nn.Module, path: Path) -> None:

@@ -166,3 +166,17 @@ def test_lists_of_patients(tmp_path):
         read_patients(path)
     with pytest.raises(DatasetError, match="absent"):
         read_patients(tmp_path / "absent.txt")
+
+
+def test_lists_of_patients_may_have_a_byte_order_mark_and_comments(tmp_path):
+    path = tmp_path / "test.txt"
+    path.write_bytes("\ufeffanna\r\nben  # opened once\r\n  # cleo\r\nno#comment\r\n".encode())
+    assert read_patients(path) == ("anna", "ben", "no#comment")
+
+
+def test_a_list_of_patients_that_is_too_long_or_no_text_is_refused(tmp_path):
+    path = tmp_path / "test.txt"
+    for content, sentence in ((b"a\n" * 600_000, "more than 1,000,000 bytes"), (b"\xff\xfe\x00", "cannot be read")):
+        path.write_bytes(content)
+        with pytest.raises(DatasetError, match=sentence):
+            read_patients(path)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.resources import make_settings
-from webapp.domain.settings import LONGEST_SOCKET_PATH, SettingsError, check_bind
+from webapp.domain.settings import SettingsError, check_bind
+from webapp.domain.settings.instance import LONGEST_SOCKET_PATH
 
 
 def test_the_defaults_run_on_one_machine(tmp_path: Path) -> None:
@@ -43,6 +44,20 @@ def test_a_value_that_cannot_work_is_refused_by_name(tmp_path: Path, name: str, 
     with pytest.raises(SettingsError, match=name) as caught:
         make_settings(tmp_path, **{name: value})
     assert "short" not in str(caught.value) or name != "GLIOSCOPE_SECRET_KEY"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "limit"),
+    [
+        ("GLIOSCOPE_MAX_FILES", "many", "a whole number from 1 to 1000000000"),
+        ("GLIOSCOPE_SWEEP_S", "-1", "a number above 0 and below 1000000000"),
+        ("GLIOSCOPE_ENGINE", "tensorflow", "one of: auto, torch, openvino"),
+        ("GLIOSCOPE_STORAGE", "s3://bucket", "a folder"),
+    ],
+)
+def test_a_refusal_names_the_value_and_the_limit(tmp_path: Path, name: str, value: str, limit: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} is '{value}'; it must be {limit}"):
+        make_settings(tmp_path, **{name: value})
 
 
 def test_a_heartbeat_that_a_lease_cannot_outlive_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ml.atomic_files import sync
 from webapp.domain.errors import StorageFull, StorageUnavailable
 from webapp.domain.storage.interface import (
     translated_errors,
@@ -42,7 +43,7 @@ class LocalStorage:
     def put(self, source: Path, key: str) -> None:
         target = self.path(key)
         with translated_errors():
-            _fsync(source)
+            sync(source)
             for tries_left in reversed(range(PUT_TRIES)):
                 try:
                     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -53,7 +54,7 @@ class LocalStorage:
                     # or while it did.
                     if not tries_left:
                         raise
-            _fsync(target.parent)
+            sync(target.parent)
 
     def path(self, key: str) -> Path:
         if not KEY.fullmatch(key):
@@ -139,11 +140,3 @@ class LocalStorage:
             except OSError:
                 return
             folder = folder.parent
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

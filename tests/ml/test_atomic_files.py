@@ -1,0 +1,56 @@
+"""A file or folder of results is whole or not there, whatever ends its writer."""
+
+from pathlib import Path
+
+import pytest
+
+from ml.atomic_files import fresh_file, fresh_folder
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_replaces_the_older_one_at_the_end(tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    target.write_text("old")
+    with fresh_file(target) as partial:
+        partial.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new" and _names(tmp_path) == ["result.json"]
+
+
+def test_an_error_leaves_the_older_file(tmp_path: Path) -> None:
+    target = tmp_path / "result.json"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), fresh_file(target) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old" and _names(tmp_path) == ["result.json"]
+
+
+def test_a_folder_is_there_when_its_last_file_is(tmp_path: Path) -> None:
+    target = tmp_path / "results"
+    with fresh_folder(target) as folder:
+        (folder / "figures").mkdir()
+        (folder / "figures" / "one.svg").write_text("x")
+        assert not target.exists() and folder.name == "results"
+    assert (target / "figures" / "one.svg").read_text() == "x" and _names(tmp_path) == ["results"]
+
+
+def test_an_error_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), fresh_folder(tmp_path / "results") as folder:
+        (folder / "half").write_text("x")
+        raise RuntimeError
+    assert _names(tmp_path) == []
+
+
+def test_older_results_are_kept_unless_they_may_be_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "results"
+    target.mkdir()
+    (target / "old").write_text("x")
+    with pytest.raises(FileExistsError, match="exists already"), fresh_folder(target):
+        pass
+    with fresh_folder(target, may_replace=True) as folder:
+        (folder / "new").write_text("y")
+    assert _names(target) == ["new"] and _names(tmp_path) == ["results"]

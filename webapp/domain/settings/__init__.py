@@ -1,0 +1,239 @@
+"""The settings of a portal: one list of environment variables, read here and nowhere else.
+
+A setting is one field of `Settings`: its variable, its default, its type and its sentence for docs/settings.md, which a
+test holds against this list. The defaults run the whole product on one machine.
+
+Read without pydantic-settings, which cost the web process 280 ms of CPU time at its start and 14 MB.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from webapp.domain.settings.instance import embedded_socket, stored_secret
+from webapp.domain.settings.parsing import (
+    Setting,
+    SettingsError,
+    choice,
+    database_url,
+    folder,
+    folders,
+    hosts,
+    seconds,
+    secret,
+    setting,
+    storage_folder,
+    text,
+    threads,
+    whole,
+)
+
+__all__ = ["PROJECT_ROOT", "SETTINGS", "Setting", "Settings", "SettingsError", "check_bind"]
+
+PROJECT_ROOT = Path(__file__).resolve().parents[3]
+
+_MB = 1_000_000
+_MIB = 1_048_576
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One portal's settings. Sizes are in bytes where a name ends in `_bytes`, times in seconds where in `_s`."""
+
+    # Where things are
+    instance_dir: Path = setting(  # noqa: RUF009  it is a dataclass field
+        "GLIOSCOPE_INSTANCE",
+        "{project}/instance",
+        folder,
+        "the folder of this instance: database, storage, secret, Redis socket; made with mode 0700",
+        "`instance` in the checkout",
+    )
+    database_url: str = setting(
+        "DATABASE_URL",
+        "sqlite:///{instance}/glioscope.sqlite3",
+        database_url,
+        "`sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`; several machines need PostgreSQL",
+        "SQLite in the instance folder",
+    )
+    redis_url: str = setting(
+        "REDIS_URL",
+        "",
+        text,
+        "`redis://HOST:PORT/0`, `rediss://...` or `unix://FILE`; set, no Redis of our own is started. `make run` alone"
+        " starts the embedded one; started by hand, worker and web need this variable",
+        "an embedded Redis on a Unix socket",
+    )
+    storage: str = setting(
+        "GLIOSCOPE_STORAGE",
+        "{instance}/storage",
+        storage_folder,
+        "the folder of originals, decoded stacks and probability maps; shared by web and workers",
+        "`storage` in the instance folder",
+    )
+    model_directories: tuple[Path, ...] = setting(
+        "GLIOSCOPE_MODELS",
+        "{project}/ml/weights",
+        folders,
+        "folders with model packages, separated by `:`; the first package of a name is used",
+        "`ml/weights` in the checkout",
+    )
+
+    # Who may come in
+    auth: str = setting(
+        "GLIOSCOPE_AUTH",
+        "local",
+        choice("local"),
+        "`local`: one implicit user; the portal then refuses to listen on an address that others reach",
+    )
+    bind: str = setting("GLIOSCOPE_BIND", "127.0.0.1:8000", text, "host and port of the web server")
+    allowed_hosts: tuple[str, ...] = setting(
+        "GLIOSCOPE_ALLOWED_HOSTS",
+        "",
+        hosts,
+        "further host names, beside `127.0.0.1`, `localhost` and `[::1]`, that are answered; separated by commas or"
+        " spaces",
+        "none",
+    )
+    secret_key: str = setting(
+        "GLIOSCOPE_SECRET_KEY",
+        "",
+        secret,
+        "signs sessions and form tokens; at least 32 characters, the same for all web processes",
+        "random, kept in the instance folder with mode 0600",
+        is_secret=True,
+    )
+
+    # Models and workers
+    default_model: str = setting(
+        "GLIOSCOPE_MODEL", "unet-vgg16-lgg", text, "the model that is used where none is chosen"
+    )
+    engine: str = setting(
+        "GLIOSCOPE_ENGINE",
+        "auto",
+        choice("auto", "torch", "openvino"),
+        "`auto`, `openvino` or `torch`; `auto` is torch where there is a GPU and torch, else OpenVINO",
+    )
+    worker_threads: int | None = setting(
+        "GLIOSCOPE_WORKER_THREADS", "0", threads, "threads of one prediction; 0 lets the engine choose"
+    )
+    # A lease of three heartbeats survives two lost ones; a dead worker's job is back in the queue within 30 s.
+    lease_s: float = setting(
+        "GLIOSCOPE_LEASE_S", "15", seconds, "seconds for which a worker holds a job without a sign of life"
+    )
+    heartbeat_s: float = setting(
+        "GLIOSCOPE_HEARTBEAT_S", "5", seconds, "seconds between two signs of life; at most half a lease"
+    )
+    sweep_s: float = setting(
+        "GLIOSCOPE_SWEEP_S", "5", seconds, "seconds between two looks for jobs whose worker or message was lost"
+    )
+    max_attempts: int = setting(
+        "GLIOSCOPE_MAX_ATTEMPTS",
+        "3",
+        whole(),
+        "workers that a job may stop before it fails with the code `poison`",
+    )
+    # 512 slices at 60 ms are 31 s; ten times that is a hang and not a long job.
+    job_timeout_s: float = setting(
+        "GLIOSCOPE_JOB_TIMEOUT_S",
+        "300",
+        seconds,
+        "seconds that a job may run before it fails with the code `timeout`",
+    )
+
+    # Limits of an upload
+    max_upload_bytes: int = setting(
+        "GLIOSCOPE_MAX_UPLOAD_MB",
+        "100",
+        whole(times=_MB),
+        "megabytes (10^6 bytes) of one file; one request takes four times as much in all its files",
+    )
+    max_files_per_upload: int = setting("GLIOSCOPE_MAX_FILES", "100", whole(), "files in one request")
+    max_slices: int = setting("GLIOSCOPE_MAX_SLICES", "512", whole(), "slices (pages) of one scan")
+    decode_timeout_s: float = setting("GLIOSCOPE_DECODE_TIMEOUT_S", "10", seconds, "seconds for decoding one file")
+    decode_memory_bytes: int = setting(
+        "GLIOSCOPE_DECODE_MEMORY_MB",
+        "1024",
+        whole(times=_MIB),
+        "address space, in MiB, of the process that decodes one file",
+    )
+
+    # Evaluations
+    evaluation_roots: tuple[Path, ...] = setting(
+        "GLIOSCOPE_EVALUATION_ROOTS",
+        "{instance}/datasets",
+        folders,
+        "folders, separated by `:`, below which a data set may be chosen for an evaluation; nothing outside of them is"
+        " listed or read, links included. Web and workers must see them under the same paths",
+        "`datasets` in the instance folder",
+    )
+    # Seconds of work, so that workers share even a small evaluation and a crash costs little.
+    evaluation_chunk: int = setting(
+        "GLIOSCOPE_EVALUATION_CHUNK", "64", whole(), "cases of one task; workers share an evaluation chunk by chunk"
+    )
+    # Checking or adding up 100,000 files takes minutes.
+    evaluation_timeout_s: float = setting(
+        "GLIOSCOPE_EVALUATION_TIMEOUT_S",
+        "3600",
+        seconds,
+        "seconds that the check of a data set, or adding up its results, may take; a chunk of cases has"
+        " `GLIOSCOPE_JOB_TIMEOUT_S`",
+    )
+    max_archive_bytes: int = setting(
+        "GLIOSCOPE_MAX_ARCHIVE_MB", "2000", whole(times=_MB), "megabytes (10^6 bytes) of an uploaded zip"
+    )
+    max_archive_files: int = setting("GLIOSCOPE_MAX_ARCHIVE_FILES", "50000", whole(), "members of a zip")
+    max_unpacked_bytes: int = setting(
+        "GLIOSCOPE_MAX_UNPACKED_MB",
+        "8000",
+        whole(times=_MB),
+        "megabytes that a zip may unpack to; in no case more than 100 times its own size and 100 MB",
+    )
+
+    # Whether the broker is ours to start: no REDIS_URL was given.
+    has_embedded_redis: bool = False
+
+    @property
+    def socket_path(self) -> Path | None:
+        """Where the embedded Redis listens, or None where the broker is somebody else's."""
+        return Path(self.redis_url.removeprefix("unix://")) if self.has_embedded_redis else None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings; an empty variable counts as not set. Raises SettingsError."""
+        values: dict[str, Any] = {}
+        for name, entry in SETTINGS.items():
+            default = entry.default.format(project=PROJECT_ROOT, instance=values.get("instance_dir"))
+            values[name] = entry.parse(entry.name, environ.get(entry.name, "").strip() or default)
+        values["has_embedded_redis"] = not values["redis_url"]
+        values["redis_url"] = values["redis_url"] or f"unix://{embedded_socket(values['instance_dir'])}"
+        values["secret_key"] = values["secret_key"] or stored_secret(values["instance_dir"])
+        settings = cls(**values)
+        if settings.heartbeat_s > settings.lease_s / 2:
+            raise SettingsError(
+                f"GLIOSCOPE_HEARTBEAT_S is {settings.heartbeat_s:g}; it must be at most half of GLIOSCOPE_LEASE_S,"
+                f" {settings.lease_s:g}."
+            )
+        return settings
+
+
+# By the field of Settings, in the order of docs/settings.md.
+SETTINGS: Mapping[str, Setting] = {
+    field.name: field.metadata["setting"] for field in fields(Settings) if "setting" in field.metadata
+}
+
+
+def check_bind(auth: str, address: tuple[str, int] | str) -> None:
+    """Refuse an address that others can reach while there are no users. Raises SettingsError.
+
+    address: host and port, or the path of a Unix socket, which only this machine reaches.
+    """
+    if isinstance(address, str):
+        return
+    host = address[0].strip("[]")
+    if auth == "local" and host not in ("127.0.0.1", "::1", "localhost"):
+        raise SettingsError(
+            f"The portal will not listen on {host}: without users, anybody there could read and delete scans. "
+            "Bind 127.0.0.1, and put a proxy with a login in front of it where others need it."
+        )

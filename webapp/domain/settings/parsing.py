@@ -1,0 +1,132 @@
+"""Types of settings: how the text of an environment variable becomes a value, or a sentence about what is wrong."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar, cast
+
+T = TypeVar("T")
+# Reads the text of the variable that is named first. Raises SettingsError.
+Parser = Callable[[str, str], T]
+
+SHORTEST_SECRET = 32
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+# Above every sensible size, and far below where sizes in bytes would leave 64 bits.
+_MOST = 10**9
+
+
+class SettingsError(Exception):
+    """A setting has a value that cannot work; the message names the variable, the value and the remedy."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One environment variable, as read and as documented.
+
+    default: the text that stands for a variable not set; `{project}` is the checkout, `{instance}` the instance folder.
+    meaning, default_words: its row in docs/settings.md; without words the default itself is shown.
+    """
+
+    name: str
+    default: str
+    parse: Parser[object]
+    meaning: str
+    default_words: str
+
+    @property
+    def documented_default(self) -> str:
+        """The default in Markdown."""
+        return self.default_words or f"`{self.default}`"
+
+
+def setting(
+    name: str, default: str, parse: Parser[T], meaning: str, default_words: str = "", *, is_secret: bool = False
+) -> T:
+    """A field of Settings that is read from the variable `name`; a secret one stays out of its repr."""
+    entry = Setting(name, default, parse, meaning, default_words)
+    # A dataclass field stands in the class body where its value will be, as with dataclasses.field itself.
+    return cast(T, field(repr=not is_secret, metadata={"setting": entry}))
+
+
+def text(_name: str, value: str) -> str:
+    """Any text."""
+    return value
+
+
+def secret(name: str, value: str) -> str:
+    """Empty, or long enough that nobody guesses it. The message does not repeat it."""
+    if 0 < len(value) < SHORTEST_SECRET:
+        raise SettingsError(f"{name} has {len(value)} characters; it must have at least {SHORTEST_SECRET}.")
+    return value
+
+
+def hosts(_name: str, value: str) -> tuple[str, ...]:
+    """Host names separated by commas or spaces, behind those of this machine."""
+    return LOCAL_HOSTS + tuple(value.replace(",", " ").split())
+
+
+def folder(_name: str, value: str) -> Path:
+    """One absolute path."""
+    return Path(value).absolute()
+
+
+def folders(_name: str, value: str) -> tuple[Path, ...]:
+    """Absolute paths, separated as in PATH."""
+    return tuple(Path(word).absolute() for word in value.split(os.pathsep) if word)
+
+
+def choice(*allowed: str) -> Parser[str]:
+    """One of these words."""
+
+    def parse(name: str, value: str) -> str:
+        if value not in allowed:
+            raise SettingsError(f"{name} is {value!r}; it must be one of: {', '.join(allowed)}.")
+        return value
+
+    return parse
+
+
+def seconds(name: str, value: str) -> float:
+    """A finite number above 0."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if not 0 < number < _MOST:
+        raise SettingsError(f"{name} is {value[:40]!r}; it must be a number above 0 and below {_MOST}.")
+    return number
+
+
+def whole(*, least: int = 1, times: int = 1) -> Parser[int]:
+    """A whole number of at least `least`, multiplied by `times`: megabytes become bytes."""
+
+    def parse(name: str, value: str) -> int:
+        if not value.isdecimal() or len(value) > 10 or not least <= int(value) <= _MOST:
+            raise SettingsError(f"{name} is {value[:40]!r}; it must be a whole number from {least} to {_MOST}.")
+        return int(value) * times
+
+    return parse
+
+
+def database_url(name: str, value: str) -> str:
+    """The URL with the driver that is installed: `postgres://` and `postgresql://` mean psycopg 3.
+
+    The message does not repeat the value, which may hold a password.
+    """
+    scheme, separator, rest = value.partition("://")
+    if not separator or scheme.split("+")[0] not in ("sqlite", "postgres", "postgresql"):
+        raise SettingsError(f"{name} must begin with sqlite:///, or with postgresql://.")
+    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else value
+
+
+def storage_folder(name: str, value: str) -> str:
+    """The absolute path of a folder."""
+    if "://" in value:
+        raise SettingsError(f"{name} is {value[:40]!r}; it must be a folder: object stores are not supported yet.")
+    return str(Path(value).absolute())
+
+
+def threads(name: str, value: str) -> int | None:
+    """A number of threads; 0 is None, for as many as the engine likes."""
+    return whole(least=0)(name, value) or None
