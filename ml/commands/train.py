@@ -51,5 +51,5 @@ def run(arguments: argparse.Namespace) -> int:
     progress = partial(tqdm, desc="Checking", unit=" slices", disable=None, leave=False)
     trained = train(plan, report_check=lambda items, total: progress(items, total=total))
     headline = write_records(plan, trained)
-    sys.stdout.write(f"{headline}\n{trained.best}\n")
+    sys.stdout.write(f"{headline}\n{trained.checkpoint}\n")
     return 0

@@ -5,6 +5,7 @@ inside blocks; of `DRAWS` such draws the one is taken whose sides differ least i
 on two sides.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,13 +69,26 @@ def make_split(
 def make_folds(
     patients: Sequence[PatientCounts], data_sha256: str, folds: int, seed: int = 1, excluded: Iterable[str] = ()
 ) -> Split:
-    """`folds` sides of equal size. Raises DatasetError for fewer than two or more than there are patients."""
+    """`folds` sides of equal size, stratified by institution where the patients' names tell it.
+
+    Raises DatasetError for fewer than two or more than there are patients.
+    """
     if folds < 2:
         raise DatasetError(f"{folds} folds cannot be validated on each other; ask for 2 or more.")
     kept, left_out = _exclude(patients, excluded)
-    sides = _divide(kept, np.full(folds, 1 / folds), seed)
+    institutions = [institution_of(counts.patient) or "" for counts in kept]
+    sides = _divide(kept, np.full(folds, 1 / folds), seed, institutions)
     counts = {f"fold {index}": _count(kept, side) for index, side in enumerate(sides)}
     return Split(data_sha256, seed, folds=sides, excluded=left_out, counts=counts)
+
+
+def institution_of(patient: str) -> str | None:
+    """The tissue source site of a TCGA barcode (`TCGA-DU-6404`, also with underscores); None for other names.
+
+    https://docs.gdc.cancer.gov/Encyclopedia/pages/TCGA_Barcode/
+    """
+    found = re.match(r"TCGA[-_]([A-Z0-9]{2})[-_]", patient)
+    return found[1] if found else None
 
 
 def _exclude(patients: Sequence[PatientCounts], excluded: Iterable[str]) -> tuple[list[PatientCounts], tuple[str, ...]]:
@@ -86,15 +100,19 @@ def _exclude(patients: Sequence[PatientCounts], excluded: Iterable[str]) -> tupl
     return kept, tuple(sorted(names))
 
 
-def _divide(patients: Sequence[PatientCounts], shares: np.ndarray, seed: int) -> tuple[tuple[str, ...], ...]:
-    """The best of `DRAWS` draws: names of each side."""
+def _divide(
+    patients: Sequence[PatientCounts], shares: np.ndarray, seed: int, strata: Sequence[str] = ()
+) -> tuple[tuple[str, ...], ...]:
+    """The best of `DRAWS` draws: names of each side. strata: a group of each patient that is dealt out on its own."""
     wanted = shares > 0
     if len(patients) < wanted.sum():
         raise DatasetError(
             f"{len(patients)} patients cannot be divided into {wanted.sum()} sides; ask for fewer sides."
         )
     table = np.array([(c.slices, c.tumor_slices, c.pixels, c.tumor_pixels) for c in patients], dtype=float)
-    ranking = np.argsort(table[:, 3] / np.maximum(table[:, 2], 1), kind="stable")
+    tumor_share = table[:, 3] / np.maximum(table[:, 2], 1)
+    # By stratum, then by tumor: neighbours in the ranking are dealt to different sides.
+    ranking = np.lexsort((tumor_share, np.array(strata))) if len(strata) else np.argsort(tumor_share, kind="stable")
     sizes = _sizes(len(patients), shares)
     random = np.random.default_rng(seed)
     draws = [_deal(ranking, sizes, random) for _ in range(DRAWS)]

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import segmentation_models_pytorch as smp
@@ -9,6 +10,7 @@ from torch import nn
 
 from ml.cards import Architecture
 from ml.networks.checkpoints import CheckpointError
+from ml.networks.pretrained import load_encoder
 from ml.networks.scratch import ScratchUnet
 
 # The published checkpoints are smp.Unet("vgg16", classes=1): U-Net (Ronneberger et al., 2015, arXiv:1505.04597) on a
@@ -17,6 +19,8 @@ UNET_VGG16 = Architecture(network="unet", encoder="vgg16", in_channels=3, classe
 
 # U-Net++: Zhou et al., 2018, arXiv:1807.10165.
 _PRETRAINED: Mapping[str, Callable[..., nn.Module]] = {"unet": smp.Unet, "unetplusplus": smp.UnetPlusPlus}
+# Published weights that segmentation-models-pytorch downloads.
+IMAGENET = "imagenet"
 NETWORKS = (*_PRETRAINED, "scratch")
 ENCODERS: tuple[str, ...] = tuple(sorted(smp.encoders.encoders))
 # What `Architecture.options` may hold, by network.
@@ -28,7 +32,7 @@ _OPTIONS = {
 
 
 def build_network(architecture: Architecture, encoder_weights: str | None = None) -> nn.Module:
-    """The network in evaluation mode; `encoder_weights`: "imagenet" where training starts from published ones.
+    """The network in evaluation mode; `encoder_weights`: "imagenet", or a path, where training starts from such ones.
 
     Raises CheckpointError for an architecture that this version does not know, and where weights that are to be fetched
     cannot be.
@@ -44,7 +48,9 @@ def build_network(architecture: Architecture, encoder_weights: str | None = None
         **options,
     }
     if encoder_weights is None:
-        return build(architecture.encoder, encoder_weights=None, **arguments).eval()
+        return _with_random_weights(build, architecture.encoder, arguments).eval()
+    if encoder_weights != IMAGENET:
+        return _with_encoder_of_file(build, architecture, Path(encoder_weights), arguments).eval()
     return _with_published_encoder(build, architecture.encoder, encoder_weights, arguments).eval()
 
 
@@ -61,6 +67,27 @@ def _check(architecture: Architecture) -> None:
         raise CheckpointError(f"The network {architecture.network!r} has no option {unknown[0]!r}; leave it out.")
 
 
+def _with_random_weights(build: Callable[..., nn.Module], encoder: str, arguments: dict[str, Any]) -> nn.Module:
+    with warnings.catch_warnings():
+        # The library's names that begin with `timm-` are old; cards and checkpoints have them, and it is pinned.
+        warnings.filterwarnings("ignore", message="`timm-` encoders are deprecated", category=DeprecationWarning)
+        return build(encoder, encoder_weights=None, **arguments)
+
+
+def _with_encoder_of_file(
+    build: Callable[..., nn.Module], architecture: Architecture, path: Path, arguments: dict[str, Any]
+) -> nn.Module:
+    network = _with_random_weights(build, architecture.encoder, arguments)
+    weights = dict(load_encoder(path, architecture.encoder).weights)
+    expected = network.encoder.state_dict()
+    for name, value in weights.items():
+        if value.ndim == 4 and value.shape[1] == 3 and expected[name].shape[1] == 1:
+            # One channel stands in all three: the kernels are added, as segmentation-models-pytorch does.
+            weights[name] = value.sum(1, keepdim=True)
+    network.encoder.load_state_dict(weights)
+    return network
+
+
 def _with_published_encoder(
     build: Callable[..., nn.Module], encoder: str, weights: str, arguments: dict[str, Any]
 ) -> nn.Module:
@@ -73,5 +100,6 @@ def _with_published_encoder(
     except Exception as error:  # hub, HTTP, socket and proxy libraries each raise their own
         raise CheckpointError(
             f"The weights {weights!r} of the encoder {encoder!r} could not be fetched ({type(error).__name__}): they"
-            " are downloaded from the internet once. Connect, or set network.encoder_weights=null to start at random."
+            " are downloaded from the internet once. Connect, or set network.encoder_weights to a folder that"
+            " `python -m ml encoder` made of a file of weights, or to null to start at random."
         ) from error

@@ -13,6 +13,9 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as A
 
 _FLAIR = 1
+# As shares of the grid's side, so that a stage at 128 pixels sees the deformations of one at 256.
+_ELASTIC_ALPHA, _ELASTIC_SIGMA = 60 / 128, 8 / 128
+_BLUR_SIGMA = (0.5 / 160, 1.2 / 160)
 
 
 class Augmenter:
@@ -24,10 +27,15 @@ class Augmenter:
     def __init__(self, configuration: Augmentation, crop: int | None) -> None:
         """`crop`: side of the square that is cut out at random; None keeps all."""
         self._configuration = configuration
-        self._geometry = A.Compose(_geometry(configuration, crop), seed=0)
+        self._crop = crop
+        self._side: int | None = None
+        self._geometry = A.Compose([], seed=0)
 
     def __call__(self, image: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """image: uint8 (h, w, C), labels: uint8 (h, w). Returns both, augmented; of `crop` pixels a side."""
+        if image.shape[0] != self._side:  # one size a stage
+            self._side = image.shape[0]
+            self._geometry = A.Compose(_geometry(self._configuration, self._crop, self._side), seed=0)
         self._geometry.set_random_seed(seed)
         moved = self._geometry(image=image, mask=labels)
         random = np.random.default_rng(seed)
@@ -42,7 +50,9 @@ class Augmenter:
         channels = [_curve(image[..., k], chosen, random) for k in range(image.shape[2])]
         changed = np.stack(channels, axis=2)
         if random.random() < chosen.blur:
-            changed = cv2.GaussianBlur(changed, (0, 0), random.uniform(0.5, 1.2)).reshape(image.shape)
+            changed = cv2.GaussianBlur(changed, (0, 0), random.uniform(*_BLUR_SIGMA) * image.shape[0]).reshape(
+                image.shape
+            )
         if random.random() < chosen.noise:
             noise = random.normal(0, random.uniform(2, 10), image.shape)
             changed = np.where(changed > 0, np.clip(changed + noise, 0, 255), 0).astype(np.uint8)
@@ -60,7 +70,7 @@ class Augmenter:
         return image
 
 
-def _geometry(chosen: Augmentation, crop: int | None) -> list[A.BasicTransform]:
+def _geometry(chosen: Augmentation, crop: int | None, side: int) -> list[A.BasicTransform]:
     steps: list[A.BasicTransform] = [
         A.HorizontalFlip(p=chosen.horizontal_flip),
         A.VerticalFlip(p=chosen.vertical_flip),
@@ -73,7 +83,12 @@ def _geometry(chosen: Augmentation, crop: int | None) -> list[A.BasicTransform]:
             mask_interpolation=cv2.INTER_NEAREST,
             p=chosen.affine,
         ),
-        A.ElasticTransform(alpha=60, sigma=8, mask_interpolation=cv2.INTER_NEAREST, p=chosen.elastic),
+        A.ElasticTransform(
+            alpha=_ELASTIC_ALPHA * side,
+            sigma=_ELASTIC_SIGMA * side,
+            mask_interpolation=cv2.INTER_NEAREST,
+            p=chosen.elastic,
+        ),
     ]
     return steps if crop is None else [*steps, A.RandomCrop(crop, crop)]
 

@@ -13,6 +13,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
+from torch import nn
 
 from ml.networks.checkpoints import CheckpointError, write_checkpoint
 from ml.networks.folding import fold, folded_architecture
@@ -21,6 +22,7 @@ from ml.training.errors import TrainingError
 from ml.training.module import MONITOR, SegmentationModule
 
 BEST_FILE = "best.pth"
+FINAL_FILE = "final.pth"
 INTERRUPTED_FILE = "interrupted.pth"
 LAST_FILE = "last.ckpt"
 # At most this share of the average is the newest weights, from the first steps on: the average would else remember the
@@ -64,7 +66,9 @@ class Keeper(Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: SegmentationModule) -> None:
         """Write `best.pth` where the patient Dice is the highest of the last stage so far."""
-        if trainer.sanity_checking or not _is_last_stage(self._configuration, trainer.current_epoch):
+        if trainer.sanity_checking or self._configuration.loop.checkpoint == "last":
+            return
+        if not _is_last_stage(self._configuration, trainer.current_epoch):
             return
         found = pl_module.agreement.agreement()
         value = found.patient_dice or 0.0
@@ -74,7 +78,7 @@ class Keeper(Callback):
             try:
                 self._write(trainer, pl_module, BEST_FILE, figures)
             except CheckpointError as error:
-                raise TrainingError(f"After epoch {self.best_epoch} {error} {_DIVERGED}") from error
+                raise diverged(self.best_epoch, error) from error
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: SegmentationModule) -> None:
         """Replace `last.ckpt` as a whole, or leave the one before it. Raises OSError."""
@@ -98,16 +102,34 @@ class Keeper(Callback):
     def _write(
         self, trainer: L.Trainer, pl_module: SegmentationModule, name: str, figures: Mapping[str, float | None]
     ) -> None:
-        if not trainer.is_global_zero:
-            return
-        architecture = self._configuration.architecture
-        facts = {
-            "architecture": asdict(folded_architecture(architecture)),
-            "configuration": self._configuration.model_dump(mode="json"),
-            "data": self._data,
-        }
-        weights = fold(pl_module.network, architecture)
-        write_checkpoint(self._folder / name, weights, {"epoch": trainer.current_epoch + 1, **figures}, facts)
+        if trainer.is_global_zero:
+            figures = {"epoch": trainer.current_epoch + 1, **figures}
+            write_published(self._folder / name, pl_module.network, self._configuration, self._data, figures)
+
+
+def write_published(
+    path: Path,
+    network: nn.Module,
+    configuration: Configuration,
+    data: Mapping[str, Any],
+    figures: Mapping[str, float | None],
+) -> None:
+    """The published form of a network under training. figures: epoch, val_iou, val_dice. Raises as write_checkpoint."""
+    values = configuration.model_dump(mode="json")
+    started_from = values["network"]["encoder_weights"]
+    if started_from is not None:
+        values["network"]["encoder_weights"] = Path(started_from).name  # no paths of this machine in a model
+    facts = {
+        "architecture": asdict(folded_architecture(configuration.architecture)),
+        "configuration": values,
+        "data": data,
+    }
+    write_checkpoint(path, fold(network, configuration.architecture), figures, facts)
+
+
+def diverged(epoch: int, error: Exception) -> TrainingError:
+    """What to raise where weights could not be written."""
+    return TrainingError(f"After epoch {epoch} {error} {_DIVERGED}")
 
 
 class PatientStopping(EarlyStopping):

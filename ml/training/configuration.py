@@ -28,12 +28,15 @@ class Section(BaseModel):
 class Network(Section):
     """The network. channels: 1 takes FLAIR alone. classes: 1 is tumour or not; more: class 0 is background.
 
+    encoder_weights: "imagenet" (downloaded), or a path: a folder of `python -m ml encoder`, or a published file.
+    freeze_epochs: the encoder keeps its weights for so many epochs from the start; is_encoder_frozen: for all of them.
     width: of scratch's first level. Dropout is of whole channels, while training alone.
     """
 
     name: Literal["unet", "unetplusplus", "scratch"] = "unet"
     encoder: str = "vgg16"
-    encoder_weights: Literal["imagenet"] | None = None
+    encoder_weights: Annotated[str, Field(min_length=1)] | None = None
+    freeze_epochs: Annotated[int, Field(ge=0)] = 0
     channels: Literal[1, 3] = 3
     classes: Count = 1
     attention: Literal["scse"] | None = None
@@ -71,21 +74,28 @@ class Augmentation(Section):
 class Sampling(Section):
     """tumor_share: of slices with tumour in an epoch, None as in the data. slices: of an epoch, None as many as exist.
 
+    is_patient_balanced: patients are drawn evenly, then one of their slices; else slices, so that patients with many
+    slices are seen more often. With `slices` an epoch is a fixed number of steps, whatever the size of the data.
     class_values: grey levels of the mask files that are the classes 0, 1, ..., where there are several.
     """
 
     tumor_share: Annotated[float, Field(gt=0, le=1)] | None = None
     slices: Count | None = None
+    is_patient_balanced: bool = False
     class_values: tuple[Annotated[int, Field(ge=0, le=255)], ...] | None = None
     cache_gb: Weight = 4.0
 
 
 class Loss(Section):
-    """Weights of the parts; pos_weight and focal_gamma are theirs. boundary_pixels: half width of its band."""
+    """Weights of the parts; pos_weight and focal_gamma are theirs. boundary_pixels: half width of its band.
+
+    dice_per_image: the share of the Dice part that is taken image by image, so that small lesions count as large ones.
+    """
 
     bce: Weight = 0.0
     pos_weight: Positive = 1.0
     dice: Weight = 0.0
+    dice_per_image: Share = 0.0
     focal: Weight = 0.0
     focal_gamma: Weight = 2.0
     boundary: Weight = 0.0
@@ -108,22 +118,30 @@ class Optimizer(Section):
 
 
 class Schedule(Section):
-    """How the learning rates change. warmup_epochs: linear, from nothing. plateau: times `factor` after `patience`."""
+    """How the learning rates change. warmup_epochs: linear, from nothing. plateau: times `factor` after `patience`.
+
+    is_per_stage: the cosine falls in each stage anew, from the stage's `rate_share`.
+    """
 
     name: Literal["constant", "cosine", "plateau"] = "cosine"
     warmup_epochs: Weight = 0.0
     minimum_share: Share = 0.0
+    is_per_stage: bool = False
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
     patience: Count = 3
 
 
 class Stage(Section):
-    """Epochs at one resolution. size: the model's grid, crop: of it, drawn at random for each training slice."""
+    """Epochs at one resolution. size: the model's grid, crop: of it, drawn at random for each training slice.
+
+    rate_share: of the optimizer's learning rates, in this stage.
+    """
 
     epochs: Count
     size: Side = 256
     crop: Side | None = None
     batch_size: Count = 16
+    rate_share: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @model_validator(mode="after")
     def _crop_fits(self) -> "Stage":
@@ -135,12 +153,17 @@ class Stage(Section):
 class Loop(Section):
     """Everything else of the run. patience: validations without a better Dice before it stops; None: never.
 
-    ema_decay: weights averaged over steps (Polyak and Juditsky, 1992) are validated and kept. Only the last stage
-    competes for the best checkpoint.
+    ema_decay: weights averaged over steps (Polyak and Juditsky, 1992) are validated and kept. checkpoint: "best" keeps
+    the epoch of the last stage with the best validation Dice, "last" the weights at the end of a fixed schedule, so
+    that no validation patient chooses anything. statistics_slices: the statistics of batch normalization are taken
+    again, at the end, over so many slices without augmentation; for "last" alone.
+    precision: "auto" takes bfloat16 where the processor multiplies it and it is measured to be faster.
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
-    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
+    precision: Literal["auto", "bf16-mixed", "32-true"] = "auto"
+    checkpoint: Literal["best", "last"] = "best"
+    statistics_slices: Annotated[int, Field(ge=0)] = 0
     patience: Count | None = None
     validate_every: Count = 1
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -179,6 +202,10 @@ class Configuration(Section):
             raise ValueError(f"sampling.class_values {values} has a value twice; give each class its own")
         if self.network.classes == 1 and values is not None:
             raise ValueError("sampling.class_values are for several classes; leave them out or set network.classes")
+        if self.loop.checkpoint == "last" and (self.loop.patience is not None or self.schedule.name == "plateau"):
+            raise ValueError("loop.checkpoint=last is a fixed schedule; leave out loop.patience and the plateau")
+        if self.loop.checkpoint == "best" and self.loop.statistics_slices:
+            raise ValueError("loop.statistics_slices are for loop.checkpoint=last; set both or neither")
         if len({len(self.convention.mean), len(self.convention.std), self.network.channels}) != 1:
             raise ValueError(f"mean and std need {self.network.channels} numbers each, one a channel")
         return self
@@ -195,6 +222,14 @@ class Configuration(Section):
                 return stage
             epoch -= stage.epochs
         return self.stages[-1]
+
+    def stage_position(self, done: float) -> tuple[Stage, float]:
+        """The stage after `done` epochs of the run, and how many epochs of that stage are done."""
+        for stage in self.stages[:-1]:
+            if done < stage.epochs:
+                return stage, done
+            done -= stage.epochs
+        return self.stages[-1], done
 
     @property
     def architecture(self) -> Architecture:

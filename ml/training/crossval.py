@@ -1,5 +1,6 @@
 """K-fold cross-validation by patient: every patient is judged once, by a network that never saw that patient."""
 
+import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,10 @@ from ml.reports.json import Report, Settings, make_report, report_json
 from ml.training.callbacks import LAST_FILE
 from ml.training.configuration import Configuration
 from ml.training.errors import TrainingError
-from ml.training.records import RESULT_FILE, THRESHOLD, evaluate_best, write_records
-from ml.training.run import SPLIT_FILE, Plan, check_data, resume_plan, train
+from ml.training.out_of_fold import score_maps
+from ml.training.recipes import load_recipe
+from ml.training.records import RESULT_FILE, THRESHOLD, engine_of, write_records
+from ml.training.run import CONFIGURATION_FILE, SPLIT_FILE, Plan, check_data, resume_plan, train
 
 logger = logging.getLogger(__name__)
 
@@ -73,23 +76,30 @@ def _train_fold(folds: Folds, split: Split, folder: Path) -> None:
         plan = resume_plan(folds.data, folder)
     else:
         plan = Plan(folds.configuration, folds.data, folder, split)
-    write_records(plan, train(plan))
+    write_records(plan, train(plan), has_maps=True)
 
 
 def _pool(folds: Folds, split: Split) -> Report:
+    """From the maps that each fold kept: no network runs again."""
     results = []
     seconds = 0.0
     for number in range(folds.count):
+        folder = _folder(folds, number)
+        engine = engine_of(_checkpoint_of(folder), load_recipe(str(folder / CONFIGURATION_FILE)))
         cases = list_cases(folds.data, split.folds[number])
-        engine, outcome = evaluate_best(_folder(folds, number), folds.configuration, cases)
-        results.extend(outcome.results)
-        seconds += outcome.seconds
+        scores = score_maps(folder, cases, engine.card, THRESHOLD)
+        results.extend(scores)
+        seconds += sum(score.seconds for score in scores)
     pooled = Outcome(tuple(results), seconds)
     report = make_report(engine, pooled, Settings(threshold=THRESHOLD, has_tta=False, seed=DEFAULT_SEED))
     write_slices(folds.out / "metrics.csv", pooled.results)
     write_patients(folds.out / "patients.csv", report.patients)
     (folds.out / "report.json").write_text(report_json(report, ()), encoding="utf-8")
     return report
+
+
+def _checkpoint_of(folder: Path) -> Path:
+    return folder / json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))["checkpoint"]
 
 
 def _folder(folds: Folds, number: int) -> Path:

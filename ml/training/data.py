@@ -1,11 +1,17 @@
 """The data of a run: the patients on each side, and a loader an epoch and stage."""
 
+from collections.abc import Iterator
+
 import lightning as L
+import numpy as np
+import torch
 from torch.utils.data import DataLoader
 
 from ml.datasets import Case
+from ml.preprocessing import normalize
 from ml.training.configuration import Configuration
-from ml.training.samples import Slices, TrainingSamples, ValidationSamples, make_loader
+from ml.training.samples import Slices, TrainingSamples, ValidationSamples, draw_balanced, make_loader
+from ml.training.statistics import SEED_OFFSET
 
 
 class SliceData(L.LightningDataModule):
@@ -28,6 +34,20 @@ class SliceData(L.LightningDataModule):
         stage = self._configuration.stage_at(self.trainer.current_epoch)
         samples = ValidationSamples(self._on_grid("validation", stage.size))
         return make_loader(samples, stage.batch_size, self._configuration.loop.workers, is_training=False)
+
+    def plain_batches(self, count: int) -> Iterator[torch.Tensor]:
+        """About `count` training slices without augmentation, patients evenly, on the last stage's grid.
+
+        float32 (N, C, h, w), in full batches.
+        """
+        stage = self._configuration.stages[-1]
+        slices = self._on_grid("train", stage.size)
+        random = np.random.default_rng(np.random.SeedSequence((self._configuration.loop.seed, SEED_OFFSET)))
+        order = draw_balanced(slices.has_tumor, slices.owners, None, count, random)
+        size = min(stage.batch_size, len(order))
+        for start in range(0, len(order) - size + 1, size):
+            images = np.stack([slices[int(index)].image for index in order[start : start + size]])
+            yield torch.from_numpy(normalize(images, slices.convention))
 
     def _on_grid(self, side: str, size: int) -> Slices:
         """The side's slices on the grid of `size`; those of an earlier stage are let go first."""

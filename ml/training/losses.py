@@ -6,7 +6,8 @@ softmax, class 0 is background. All parts are computed in single precision.
 | part | without tumour in labels |
 |---|---|
 | bce | the mean over all pixels, tumour or not, as ever |
-| dice | 0 where nothing is predicted; grows to 1 with every pixel that is |
+| dice, pooled over the batch | 0 where nothing is predicted; grows to 1 with every pixel that is |
+| dice, image by image | 0: an image without tumour has no Dice |
 | focal | as bce |
 | boundary | 0: there is no outline to be near to |
 """
@@ -37,7 +38,9 @@ class SegmentationLoss(nn.Module):
         if chosen.bce:
             total = total + chosen.bce * pixels.mean()
         if chosen.dice:
-            total = total + chosen.dice * dice_loss(logits, labels)
+            share = chosen.dice_per_image
+            pooled, each = dice_loss(logits, labels), image_dice_loss(logits, labels) if share else 0.0
+            total = total + chosen.dice * ((1 - share) * pooled + share * each)
         if chosen.focal:
             total = total + chosen.focal * focal_loss(logits, labels, chosen.focal_gamma)
         if chosen.boundary:
@@ -61,14 +64,33 @@ def dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
     Pooled: slice by slice, one without tumour would have no Dice to be judged by.
     """
-    if logits.shape[1] == 1:
-        found, wanted = torch.sigmoid(logits), (labels > 0)[:, None].to(logits.dtype)
-    else:
-        found = torch.softmax(logits, dim=1)[:, 1:]
-        wanted = functional.one_hot(labels.long(), logits.shape[1]).movedim(-1, 1)[:, 1:].to(logits.dtype)
+    found, wanted = _foreground(logits, labels)
     pooled = (0, 2, 3)
     overlap, sizes = (found * wanted).sum(pooled), found.sum(pooled) + wanted.sum(pooled)  # (classes,) each
     return (1 - (2 * overlap + _SMOOTHING) / (sizes + _SMOOTHING)).mean()
+
+
+def image_dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """1 - soft Dice of each image and class that has tumour, mean over these; 0 where none has.
+
+    A lesion of 50 pixels weighs as much as one of 5,000, which pooled Dice would hardly notice beside it.
+    """
+    found, wanted = _foreground(logits, labels)
+    overlap = (found * wanted).sum((2, 3))  # (N, classes)
+    sizes = found.sum((2, 3)) + wanted.sum((2, 3))
+    losses = 1 - (2 * overlap + _SMOOTHING) / (sizes + _SMOOTHING)
+    has_tumor = (wanted.sum((2, 3)) > 0).to(losses.dtype)
+    return (losses * has_tumor).sum() / has_tumor.sum().clamp(min=1)
+
+
+def _foreground(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Probabilities and truth of every class but the background, (N, classes, h, w) each."""
+    if logits.shape[1] == 1:
+        return torch.sigmoid(logits), (labels > 0)[:, None].to(logits.dtype)
+    wanted = functional.one_hot(labels.long(), logits.shape[1]).movedim(-1, 1)[
+        :, 1:
+    ]  # (N, h, w, K) to (N, K - 1, h, w)
+    return torch.softmax(logits, dim=1)[:, 1:], wanted.to(logits.dtype)
 
 
 def focal_loss(logits: torch.Tensor, labels: torch.Tensor, gamma: float) -> torch.Tensor:

@@ -13,7 +13,7 @@ from ml.networks.logits import tumor_logit
 from ml.training.agreement import Agreement, PatientAgreement
 from ml.training.configuration import Configuration
 from ml.training.losses import SegmentationLoss
-from ml.training.schedules import learning_rate_share
+from ml.training.schedules import stage_rate_share
 
 # What callbacks watch: mean patient Dice on the validation patients.
 MONITOR = "val_dice"
@@ -22,12 +22,15 @@ MONITOR = "val_dice"
 class SegmentationModule(L.LightningModule):
     """A network under training. Batches: float32 (N, C, h, w), uint8 (N, h, w), for validation int (N,) patients."""
 
-    def __init__(self, configuration: Configuration, patients: int) -> None:
-        """`patients`: number of validation patients. Raises CheckpointError where ImageNet's weights cannot be had."""
+    def __init__(self, configuration: Configuration, patients: int, is_resumed: bool = False) -> None:
+        """`patients`: number of validation patients. is_resumed: weights are loaded from a checkpoint afterwards.
+
+        Raises CheckpointError where the encoder's weights cannot be had.
+        """
         super().__init__()
         self.configuration = configuration
         chosen = configuration.network
-        network = build_network(configuration.architecture, chosen.encoder_weights)
+        network = build_network(configuration.architecture, None if is_resumed else chosen.encoder_weights)
         self.network = network.to(memory_format=torch.channels_last)
         _add_dropout(network, chosen.decoder_dropout, chosen.head_dropout)
         if chosen.is_encoder_frozen:
@@ -43,7 +46,10 @@ class SegmentationModule(L.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self.network.train()
-        if self.configuration.network.is_encoder_frozen:
+        chosen = self.configuration.network
+        is_frozen = chosen.is_encoder_frozen or self.current_epoch < chosen.freeze_epochs
+        self.network.encoder.requires_grad_(not is_frozen)
+        if is_frozen:
             self.network.encoder.eval()  # its batch statistics are frozen with its weights
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -53,10 +59,10 @@ class SegmentationModule(L.LightningModule):
             seeds = np.random.SeedSequence((self.configuration.loop.seed, self.current_epoch, self.global_rank))
             torch.manual_seed(int(seeds.generate_state(1)[0]))
         schedule, batches = self.configuration.schedule, self.trainer.num_training_batches
-        share = learning_rate_share(schedule, self.current_epoch + batch_idx / batches, self.configuration.epochs)
+        share = stage_rate_share(self.configuration, self.current_epoch + batch_idx / batches)
         was_warming = self.current_epoch + (batch_idx - 1) / batches < schedule.warmup_epochs
         if share is None and was_warming:
-            share = 1.0
+            share = self.configuration.stage_at(self.current_epoch).rate_share
         if share is not None:
             for group in self.trainer.optimizers[0].param_groups:
                 group["lr"] = group["full_lr"] * share
@@ -98,13 +104,16 @@ class SegmentationModule(L.LightningModule):
         encoder = [weight for weight in self.network.encoder.parameters() if weight.requires_grad]
         of_encoder = {id(weight) for weight in encoder}
         rest = [weight for weight in self.network.parameters() if weight.requires_grad and id(weight) not in of_encoder]
-        groups = [
-            {"params": params, "lr": rate, "full_lr": rate}
-            for params, rate in ((encoder, chosen.encoder_lr), (rest, chosen.decoder_lr))
-            if params
-        ]
+        groups = []
+        for weights, rate in ((encoder, chosen.encoder_lr), (rest, chosen.decoder_lr)):
+            # No decay of norms and biases: it would only pull their output towards 0 (He et al., 2019,
+            # arXiv:1812.01187, section 3.1).
+            for is_vector, decay in ((False, chosen.weight_decay), (True, 0.0)):
+                params = [weight for weight in weights if (weight.ndim <= 1) == is_vector]
+                if params:
+                    groups.append({"params": params, "lr": rate, "full_lr": rate, "weight_decay": decay})
         build = torch.optim.AdamW if chosen.name == "adamw" else torch.optim.Adam
-        optimizer = build(groups, weight_decay=chosen.weight_decay)
+        optimizer = build(groups)
         if schedule.name != "plateau":
             return {"optimizer": optimizer}
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(

@@ -15,7 +15,7 @@ from ml.datasets import Case, list_cases, read_split
 from ml.engines import Engine
 from ml.engines.torch import TorchEngine
 from ml.evaluation.cases import check_outcome
-from ml.evaluation.run import Outcome, evaluate_cases
+from ml.evaluation.run import evaluate_cases
 from ml.evaluation.scoring import mask_of
 from ml.metrics.intervals import DEFAULT_SEED
 from ml.networks import build_network, load_weights, read_checkpoint
@@ -25,8 +25,8 @@ from ml.rendering.error_overlay import error_overlay_image
 from ml.rendering.panels import encode_png, mask_image
 from ml.reports.folder import write_results
 from ml.reports.json import Report, Settings, headline, make_report, summary_of
-from ml.training.callbacks import BEST_FILE
 from ml.training.configuration import Configuration
+from ml.training.out_of_fold import evaluate_and_keep
 from ml.training.run import SPLIT_FILE, Plan, Trained
 
 RESULT_FILE = "result.json"
@@ -44,28 +44,31 @@ class Curve:
     points: tuple[tuple[int, float], ...]
 
 
-def write_records(plan: Plan, trained: Trained) -> str:
-    """Write `curves.svg`, `examples.png`, `validation/` and `result.json` into the run's folder; returns a headline."""
+def write_records(plan: Plan, trained: Trained, has_maps: bool = False) -> str:
+    """Write `curves.svg`, `examples.png`, `validation/` and `result.json` into the run's folder; returns a headline.
+
+    has_maps: the probability maps of the validation slices too. A run without validation patients has curves alone.
+    """
     split = read_split(trained.folder / SPLIT_FILE)
+    curves = read_curves(trained.folder / "logs" / "csv")
+    (trained.folder / "curves.svg").write_text(draw_curves(curves), encoding="utf-8")
+    if not split.validation:
+        _write_result(plan, trained, None)
+        return f"Trained on {len(split.train)} patients; none was kept for validation."
     cases = list_cases(plan.data, split.validation)
-    engine, outcome = evaluate_best(trained.folder, plan.configuration, cases)
+    engine = engine_of(trained.checkpoint, plan.configuration)
+    if has_maps:
+        outcome = evaluate_and_keep(engine, cases, THRESHOLD, trained.folder)
+    else:
+        outcome = evaluate_cases(engine, cases, THRESHOLD)
+    check_outcome(outcome)
     report = make_report(engine, outcome, Settings(threshold=THRESHOLD, has_tta=False, seed=DEFAULT_SEED))
     # Of a call that was interrupted here: what is complete has a result.json.
     shutil.rmtree(trained.folder / VALIDATION_FOLDER, ignore_errors=True)
     write_results(trained.folder / VALIDATION_FOLDER, engine, report)
-    curves = read_curves(trained.folder / "logs" / "csv")
-    (trained.folder / "curves.svg").write_text(draw_curves(curves), encoding="utf-8")
     (trained.folder / "examples.png").write_bytes(encode_png(draw_examples(engine, _choose_examples(report))))
     _write_result(plan, trained, report)
     return headline(report)
-
-
-def evaluate_best(folder: Path, configuration: Configuration, cases: Sequence[Case]) -> tuple[TorchEngine, Outcome]:
-    """The best checkpoint of a run over cases, in single precision, threshold 0.5. Raises DatasetError."""
-    engine = _engine_of(folder / BEST_FILE, configuration)
-    outcome = evaluate_cases(engine, cases, THRESHOLD)
-    check_outcome(outcome)
-    return engine, outcome
 
 
 def read_curves(folder: Path) -> tuple[Curve, ...]:
@@ -126,7 +129,7 @@ def _choose_examples(report: Report) -> tuple[Case, ...]:
     return tuple(ranked[step].case for step in steps)
 
 
-def _engine_of(checkpoint: Path, configuration: Configuration) -> TorchEngine:
+def engine_of(checkpoint: Path, configuration: Configuration) -> TorchEngine:
     """The checkpoint as a model in single precision, by the conventions of its recipe."""
     published = read_checkpoint(checkpoint)
     architecture = folded_architecture(configuration.architecture)
@@ -142,7 +145,15 @@ def _engine_of(checkpoint: Path, configuration: Configuration) -> TorchEngine:
     return TorchEngine(load_weights(build_network(architecture), published.weights), card)
 
 
-def _write_result(plan: Plan, trained: Trained, report: Report) -> None:
+def _words_of_set(trained: Trained, report: Report | None) -> str:
+    if report is None:
+        return "no validation patients"
+    return (
+        "validation patients, which chose the epoch" if trained.is_chosen else "validation patients, used for no choice"
+    )
+
+
+def _write_result(plan: Plan, trained: Trained, report: Report | None) -> None:
     """`result.json`: what `python -m ml compare` reads."""
     result = {
         "format": "glioscope-run-1",
@@ -151,10 +162,11 @@ def _write_result(plan: Plan, trained: Trained, report: Report) -> None:
         "loss": plan.configuration.loss.model_dump(mode="json"),
         "epochs": plan.configuration.epochs,
         "best_epoch": trained.epoch,
+        "checkpoint": trained.checkpoint.name,
         "seed": plan.configuration.loop.seed,
         "seconds_per_epoch": [round(seconds, 2) for seconds in trained.seconds_per_epoch],
-        "set": "validation patients, which chose the epoch",
-        "summary": summary_of(report),
+        "set": _words_of_set(trained, report),
+        "summary": None if report is None else summary_of(report),
     }
     text = json.dumps(result, indent=1, allow_nan=False) + "\n"
     partial = trained.folder / f".{RESULT_FILE}.partial"

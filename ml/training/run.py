@@ -1,12 +1,15 @@
 """A whole training: check the data, divide the patients, train, keep the best, show what it can do.
 
 The run's folder: `configuration.yaml`, `split.json`, `summary.txt` (layers), `best.pth`, `last.ckpt`, `logs/` (CSV and
-TensorBoard), `curves.svg`, `validation/` (the evaluation of the best checkpoint), `result.json`.
+TensorBoard), `curves.svg`, `validation/` (the evaluation of the best checkpoint), `result.json`. A fixed schedule
+leaves `final.pth` in place of `best.pth`.
 """
 
+import json
 import logging
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +21,33 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from ml.datasets import Split, check, list_cases, make_split, read_split, write_split
 from ml.datasets.checking.check import Progress, Report
-from ml.training.callbacks import BEST_FILE, LAST_FILE, EpochReport, Keeper, PatientStopping, StepLimit, averaging
+from ml.networks.build import IMAGENET
+from ml.networks.checkpoints import CheckpointError
+from ml.networks.pretrained import load_encoder
+from ml.training.callbacks import (
+    BEST_FILE,
+    FINAL_FILE,
+    LAST_FILE,
+    EpochReport,
+    Keeper,
+    PatientStopping,
+    StepLimit,
+    averaging,
+    diverged,
+    write_published,
+)
 from ml.training.configuration import Configuration
 from ml.training.data import SliceData
 from ml.training.errors import TrainingError
 from ml.training.module import SegmentationModule
 from ml.training.noise import without_noise
+from ml.training.precision import Precision, choose_precision
 from ml.training.recipes import dump, load_recipe
+from ml.training.statistics import refresh_statistics
 
 CONFIGURATION_FILE = "configuration.yaml"
 SPLIT_FILE = "split.json"
+ENCODER_FILE = "encoder.json"
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +66,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run. best: the checkpoint; dice: its mean patient Dice on the validation patients as it was chosen."""
+    """A finished run. checkpoint: what it keeps; epoch: the one it is of; is_chosen: whether validation chose it."""
 
     folder: Path
-    best: Path
-    dice: float
+    checkpoint: Path
     epoch: int
+    is_chosen: bool
     seconds_per_epoch: tuple[float, ...]
 
 
@@ -61,18 +81,23 @@ def train(plan: Plan, report_check: Progress | None = None) -> Trained:
     split = plan.split or _divide(plan, report_check)
     configuration = plan.configuration
     L.seed_everything(configuration.loop.seed, workers=True, verbose=False)
-    sides = {side: list_cases(plan.data, patients) for side, patients in _sides(split).items()}
+    sides = {
+        side: list_cases(plan.data, patients) if patients else ()
+        for side, patients in _sides(split, configuration).items()
+    }
     data = SliceData(sides["train"], sides["validation"], configuration)
-    module = SegmentationModule(configuration, patients=len(split.validation))
+    module = SegmentationModule(configuration, len(split.validation), plan.is_resumed)
     # Only now: what was refused until here can be asked for again with the same --out.
     plan.out.mkdir(parents=True, exist_ok=True)
     (plan.out / CONFIGURATION_FILE).write_text(dump(configuration), encoding="utf-8")
     write_split(split, plan.out / SPLIT_FILE)
     _write_summary(module, plan.out)
-    keeper = Keeper(plan.out, configuration, _facts(split, sides))
+    facts = _facts(split, sides, _keep_encoder_card(configuration, plan))
+    keeper = Keeper(plan.out, configuration, facts)
     pace = EpochReport(configuration)
     with without_noise():
-        trainer = _make_trainer(configuration, plan.out, [pace, keeper])
+        precision = choose_precision(module.network, configuration)
+        trainer = _make_trainer(configuration, plan.out, precision, bool(split.validation), [pace, keeper])
     resumed = plan.out / LAST_FILE if plan.is_resumed else None
     # Our own file; Lightning's callbacks and loops store more than tensors in it.
     try:
@@ -80,12 +105,18 @@ def train(plan: Plan, report_check: Progress | None = None) -> Trained:
             trainer.fit(module, data, ckpt_path=resumed, weights_only=False)
     except SystemExit as error:  # Lightning's answer to Ctrl-C, after the callbacks
         raise KeyboardInterrupt from error
+    seconds = tuple(pace.seconds)
+    if configuration.loop.checkpoint == "last":
+        epoch = trainer.current_epoch
+        if trainer.is_global_zero:
+            _write_final(plan, module, data, facts, epoch)
+        return Trained(plan.out, plan.out / FINAL_FILE, epoch, False, seconds)
     if keeper.best is None:
         raise TrainingError(
             f"The training ended after epoch {trainer.current_epoch}, before any validation of its last stage, so there"
             " is no best checkpoint; allow more loop.max_steps or a smaller loop.validate_every."
         )
-    return Trained(plan.out, plan.out / BEST_FILE, keeper.best, keeper.best_epoch or 0, tuple(pace.seconds))
+    return Trained(plan.out, plan.out / BEST_FILE, keeper.best_epoch or 0, True, seconds)
 
 
 def resume_plan(data: Path, out: Path) -> Plan:
@@ -121,16 +152,55 @@ def check_data(folder: Path, configuration: Configuration, report_check: Progres
     return report
 
 
-def _sides(split: Split) -> dict[str, tuple[str, ...]]:
-    for side in ("train", "validation"):
+def _write_final(plan: Plan, module: SegmentationModule, data: SliceData, facts: Mapping[str, Any], epoch: int) -> None:
+    """The weights of `last.ckpt`, the averaged ones where there is an average, with fresh statistics, as FINAL_FILE.
+
+    From the file, not from memory: a run that was killed in between writes the same.
+    """
+    configuration = plan.configuration
+    # Our own file, see above.
+    content = torch.load(plan.out / LAST_FILE, map_location="cpu", weights_only=False)
+    module.cpu().load_state_dict(content["state_dict"])
+    network = module.network
+    if torch.cuda.is_available():
+        network.cuda()
+    count = configuration.loop.statistics_slices
+    if count:
+        batches = (inputs.to(next(network.parameters()).device) for inputs in data.plain_batches(count))
+        frozen = network.encoder if configuration.network.is_encoder_frozen else None
+        refresh_statistics(network, batches, frozen)
+    figures = {"epoch": epoch, "val_iou": None, "val_dice": None}
+    try:
+        write_published(plan.out / FINAL_FILE, network.eval(), configuration, facts, figures)
+    except CheckpointError as error:
+        raise diverged(epoch, error) from error
+
+
+def _keep_encoder_card(configuration: Configuration, plan: Plan) -> dict[str, Any] | None:
+    """What the run's encoder started from, from its card; kept in the run's folder, for a resumed run has it too."""
+    path = plan.out / ENCODER_FILE
+    if plan.is_resumed:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    weights = configuration.network.encoder_weights
+    if weights is None or weights == IMAGENET:
+        return None
+    card = asdict(load_encoder(Path(weights), configuration.network.encoder).card)
+    path.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    return card
+
+
+def _sides(split: Split, configuration: Configuration) -> dict[str, tuple[str, ...]]:
+    needed = ("train", "validation") if configuration.loop.checkpoint == "best" else ("train",)
+    for side in needed:
         if not getattr(split, side):
             raise TrainingError(f"The split has no {side} patients; give one with both, as `python -m ml split` does.")
     return {"train": split.train, "validation": split.validation}
 
 
-def _facts(split: Split, sides: dict[str, tuple]) -> dict[str, Any]:
-    """What the checkpoint says of its data."""
+def _facts(split: Split, sides: dict[str, tuple], encoder: dict[str, Any] | None) -> dict[str, Any]:
+    """What the checkpoint says of its data, and of the weights that its encoder started from."""
     return {
+        "encoder": encoder,
         "data_sha256": split.data_sha256,
         "split_seed": split.seed,
         "train_patients": list(split.train),
@@ -154,7 +224,9 @@ def _write_summary(module: SegmentationModule, folder: Path) -> None:
     (folder / "summary.txt").write_text(f"{text}\n", encoding="utf-8")
 
 
-def _make_trainer(configuration: Configuration, out: Path, kept: list[Callback]) -> L.Trainer:
+def _make_trainer(
+    configuration: Configuration, out: Path, precision: Precision, is_validated: bool, kept: list[Callback]
+) -> L.Trainer:
     loop = configuration.loop
     callbacks = list(kept)
     # As every bar of the command line: none in a log file, which has a line an epoch.
@@ -173,7 +245,8 @@ def _make_trainer(configuration: Configuration, out: Path, kept: list[Callback])
         accelerator="auto",
         devices=loop.devices if torch.cuda.is_available() else 1,
         num_nodes=loop.nodes,
-        precision=loop.precision,
+        precision=precision,
+        limit_val_batches=None if is_validated else 0,
         max_epochs=configuration.epochs,
         check_val_every_n_epoch=loop.validate_every,
         reload_dataloaders_every_n_epochs=1,

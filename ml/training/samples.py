@@ -39,6 +39,9 @@ class Slices:
             pairs = list(found)
         self._samples = [sample for sample, _ in pairs]
         self.has_tumor = np.array([has_tumor for _, has_tumor in pairs], dtype=bool)  # (slices,)
+        self.patients = tuple(sorted({case.patient for case in self.cases}))
+        number = {patient: index for index, patient in enumerate(self.patients)}
+        self.owners = np.array([number[case.patient] for case in self.cases], dtype=int)  # (slices,)
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -65,7 +68,11 @@ class TrainingSamples(Dataset):
         self._seeds = np.random.SeedSequence((configuration.loop.seed, epoch))
         sampling = configuration.sampling
         random = np.random.default_rng(self._seeds)
-        self._order = draw_epoch(slices.has_tumor, sampling.tumor_share, sampling.slices, random)
+        if sampling.is_patient_balanced:
+            owners = slices.owners
+            self._order = draw_balanced(slices.has_tumor, owners, sampling.tumor_share, sampling.slices, random)
+        else:
+            self._order = draw_epoch(slices.has_tumor, sampling.tumor_share, sampling.slices, random)
         self._draws = random.integers(0, 2**31, size=len(self._order))
 
     def __len__(self) -> int:
@@ -84,9 +91,7 @@ class ValidationSamples(Dataset):
 
     def __init__(self, slices: Slices) -> None:
         self._slices = slices
-        self.patients = tuple(sorted({case.patient for case in slices.cases}))
-        number = {patient: index for index, patient in enumerate(self.patients)}
-        self._owners = [number[case.patient] for case in slices.cases]
+        self.patients = slices.patients
 
     def __len__(self) -> int:
         return len(self._slices)
@@ -95,7 +100,7 @@ class ValidationSamples(Dataset):
         """float32 (C, h, w), uint8 (h, w), and the patient."""
         sample = self._slices[index]
         inputs = normalize(sample.image[None], self._slices.convention)[0]
-        return torch.from_numpy(inputs), torch.from_numpy(sample.labels), self._owners[index]
+        return torch.from_numpy(inputs), torch.from_numpy(sample.labels), int(self._slices.owners[index])
 
 
 def draw_epoch(
@@ -116,6 +121,39 @@ def draw_epoch(
     wanted = round(count * tumor_share)
     drawn = [_deal(with_tumor, wanted, random), _deal(without, count - wanted, random)]
     return random.permutation(np.concatenate(drawn))
+
+
+def draw_balanced(
+    has_tumor: np.ndarray,
+    owners: np.ndarray,
+    tumor_share: float | None,
+    slices: int | None,
+    random: np.random.Generator,
+) -> np.ndarray:
+    """As `draw_epoch`, but patients come evenly, and of each patient the slices in turn. owners: int (slices,).
+
+    Patients without tumor are left out of that share's draw. Without a share: all slices of a patient alike.
+    """
+    numbers = np.arange(len(has_tumor))
+    if tumor_share is None or not has_tumor.any() or has_tumor.all():
+        return _deal_by_owner(numbers, owners, slices or len(numbers), random)
+    with_tumor, without = np.flatnonzero(has_tumor), np.flatnonzero(~has_tumor)
+    count = slices or round(len(with_tumor) / max(tumor_share, 1 / len(has_tumor)))
+    wanted = round(count * tumor_share)
+    drawn = [
+        _deal_by_owner(with_tumor, owners, wanted, random),
+        _deal_by_owner(without, owners, count - wanted, random),
+    ]
+    return random.permutation(np.concatenate(drawn))
+
+
+def _deal_by_owner(numbers: np.ndarray, owners: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """`count` of the numbers: owners through one shuffle after the other, each owner's numbers likewise."""
+    turns = _deal(np.unique(owners[numbers]), count, random)
+    dealt = {}
+    for owner in np.unique(turns):
+        dealt[owner] = iter(_deal(numbers[owners[numbers] == owner], int((turns == owner).sum()), random))
+    return np.array([next(dealt[owner]) for owner in turns], dtype=int)
 
 
 def make_loader(samples: Dataset, batch_size: int, workers: int, is_training: bool) -> DataLoader:

@@ -2,7 +2,7 @@
 
 import math
 
-from ml.training.configuration import Schedule
+from ml.training.configuration import Configuration, Schedule
 
 
 def learning_rate_share(schedule: Schedule, done: float, epochs: int) -> float | None:
@@ -18,6 +18,25 @@ def learning_rate_share(schedule: Schedule, done: float, epochs: int) -> float |
         return None
     if schedule.name == "constant":
         return 1.0
-    position = (done - schedule.warmup_epochs) / max(epochs - schedule.warmup_epochs, 1e-9)
+    return _cosine(schedule, done - schedule.warmup_epochs, epochs - schedule.warmup_epochs)
+
+
+def stage_rate_share(configuration: Configuration, done: float) -> float | None:
+    """The same for a run with stages: times the stage's `rate_share`, and with a cosine a stage where asked for.
+
+    A warm-up shortens the first stage's cosine.
+    """
+    schedule = configuration.schedule
+    stage, within = configuration.stage_position(done)
+    if not schedule.is_per_stage or done < schedule.warmup_epochs or schedule.name != "cosine":
+        share = learning_rate_share(schedule, done, configuration.epochs)
+    else:
+        warmup = max(schedule.warmup_epochs - (done - within), 0.0)
+        share = _cosine(schedule, within - warmup, stage.epochs - warmup)
+    return None if share is None else share * stage.rate_share
+
+
+def _cosine(schedule: Schedule, done: float, epochs: float) -> float:
+    position = done / max(epochs, 1e-9)
     cosine = (1 + math.cos(math.pi * min(position, 1.0))) / 2
     return schedule.minimum_share + (1 - schedule.minimum_share) * cosine

@@ -79,14 +79,15 @@ def test_encoder_that_cannot_be_fetched_is_a_sentence_with_the_way_out(monkeypat
         build_network(Architecture("unet", "resnet18", 3, 1), "imagenet")
     assert str(raised.value) == (
         f"The weights 'imagenet' of the encoder 'resnet18' could not be fetched ({type(error).__name__}): they are"
-        " downloaded from the internet once. Connect, or set network.encoder_weights=null to start at random."
+        " downloaded from the internet once. Connect, or set network.encoder_weights to a folder that `python -m ml"
+        " encoder` made of a file of weights, or to null to start at random."
     )
 
 
-def test_weights_that_an_encoder_never_had_are_named(monkeypatch):
+def test_encoder_that_was_never_published_is_named(monkeypatch):
     monkeypatch.setattr(encoders, "hf_hub_download", lambda *a, **o: pytest.fail("nothing is to be fetched"))
-    with pytest.raises(CheckpointError, match=r"Wrong pretrained weights `moon`.*network\.encoder_weights=null"):
-        build_network(Architecture("unet", "vgg16", 3, 1), "moon")
+    with pytest.raises(CheckpointError, match=r"Wrong pretrained weights `imagenet`.*network\.encoder_weights=null"):
+        build_network(Architecture("unet", "dpn92", 3, 1), "imagenet")
 
 
 def test_encoder_that_can_be_fetched_is_used(monkeypatch, tmp_path):

@@ -1,0 +1,67 @@
+"""Probability maps of validation slices, kept with the run: what is chosen later is chosen from them.
+
+`maps.npz`: for each slice `PATIENT/NAME`, uint8 (H, W), q = round(255 p) on the slice's own grid, compressed; and
+`seconds`, float64 (slices,), of the network, in the order of the slices.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ml.cards.card import Card
+from ml.datasets import Case, DatasetError
+from ml.engines import Engine
+from ml.evaluation.run import Outcome, score_cases
+from ml.evaluation.scoring import Failure, Score, mask_of, score_slice
+
+MAPS_FILE = "maps.npz"
+_SECONDS = "seconds"
+
+
+def evaluate_and_keep(engine: Engine, cases: Sequence[Case], threshold: float, folder: Path) -> Outcome:
+    """As `evaluate_cases`, and writes MAPS_FILE into `folder`, whole or not at all. Raises EngineError and OSError."""
+    results: list[Score | Failure] = []
+    maps: dict[str, np.ndarray] = {}
+    seconds = []
+    for chunk in score_cases(engine, cases, threshold):
+        for found in chunk:
+            if isinstance(found.result, Score) and found.q is not None:
+                maps[key_of(found.result.case)] = found.q
+                seconds.append(found.result.seconds)
+            if isinstance(found.result, Score | Failure):
+                results.append(found.result)
+    partial = folder / f".{MAPS_FILE}.partial"
+    try:
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **{_SECONDS: np.array(seconds), **maps})
+        partial.replace(folder / MAPS_FILE)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Outcome(tuple(results), sum(seconds))
+
+
+def score_maps(folder: Path, cases: Sequence[Case], card: Card, threshold: float) -> list[Score]:
+    """Figures of the kept maps of `cases`, in that order. Raises DatasetError where a map is missing or damaged."""
+    path = folder / MAPS_FILE
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            names = [name for name in content.files if name != _SECONDS]
+            seconds = dict(zip(names, content[_SECONDS].tolist(), strict=True))
+            return [_score(case, content[key_of(case)], card, threshold, seconds[key_of(case)]) for case in cases]
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise DatasetError(f"{path} has not the maps of this fold ({error}); train the fold again.") from error
+
+
+def key_of(case: Case) -> str:
+    """The name of a slice's map in the file."""
+    return f"{case.patient}/{case.name}"
+
+
+def _score(case: Case, q: np.ndarray, card: Card, threshold: float, seconds: float) -> Score:
+    """q: uint8 (H, W)."""
+    truth = case.truth()
+    if truth is None or truth.shape != q.shape:
+        raise ValueError(f"{key_of(case)} has no mask of its map's size")
+    return score_slice(case, truth, q, mask_of(q[None], card, threshold)[0], seconds)
