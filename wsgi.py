@@ -1,4 +1,4 @@
-"""gunicorn's door: `gunicorn wsgi:app`."""
+"""WSGI entry point."""
 
 from webapp.domain import logs
 from webapp.factory import create_app

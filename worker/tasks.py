@@ -15,7 +15,7 @@ def run_segmentation(segmentation_id: str) -> None:
         segmentation.run_segmentation(own, segmentation_id)
 
 
-# One task does all kinds of chunks; their own limits, which may be shorter, are the lease's (`evaluation_work`).
+# One task does all kinds of chunks; their own limits, which may be shorter, are the lease's (`evaluations.chunks`).
 @app.task(
     name=RUN_EVALUATION_CHUNK,
     soft_time_limit=max(settings.evaluation_timeout_s, settings.job_timeout_s),

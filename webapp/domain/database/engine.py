@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from webapp.domain.errors import DatabaseUnavailable
 
-# RELIABILITY: a lock is waited for this long; beyond it the answer is 503 with Retry-After.
+# How long a lock is waited for; beyond it the answer is 503 with Retry-After.
 BUSY_TIMEOUT_S = 5.0
 
 

@@ -1,4 +1,4 @@
-"""Evaluations: making one, reading, waiting, cancelling, deleting. What workers do is in `evaluation_work`."""
+"""Evaluations: making one, reading, waiting, cancelling, deleting. What workers do is in `chunks`."""
 
 import hashlib
 import json

@@ -16,7 +16,7 @@ from webapp.domain.scans.models import Segmentation
 
 STAGE_SAMPLE = 500
 QUANTILES = (0.5, 0.95)
-# RELIABILITY: nothing may stay `running` longer than this past its lease.
+# Nothing may stay `running` longer than this past its lease.
 STUCK_AFTER_S = 60.0
 
 
