@@ -47,9 +47,8 @@ def test_two_patients_have_the_command_lines_numbers(runtime: Runtime, real_data
     outcome = evaluate_cases(engine, list_cases(folder), engine.card.threshold)
     report = make_report(engine, outcome, ReportSettings(engine.card.threshold, False, DEFAULT_SEED))
     expected = json.loads(report_json(report, ()))
-    found = json.loads(
-        resources.storage.path(report_key(evaluation_id, done.report_attempt, "report.json")).read_text()
-    )
+    with resources.storage.open(report_key(evaluation_id, done.report_attempt, "report.json")) as file:
+        found = json.load(file)
     for document in (expected, found):
         document["summary"].pop("slices_per_second")
         document.pop("gallery")

@@ -21,7 +21,8 @@ from worker.segmentation import run_segmentation
 
 
 def stored_files(resources, scan_id):
-    return sorted(path.name for path in resources.storage.path(scan_prefix(scan_id)).glob("*"))
+    prefix = f"{scan_prefix(scan_id)}/"
+    return sorted(key.removeprefix(prefix) for key in resources.storage.keys(0) if key.startswith(prefix))
 
 
 def test_a_queued_segmentation_runs_to_its_result(runtime, resources) -> None:

@@ -168,7 +168,7 @@ def findings(evaluation_id: str) -> Response:
     """Everything that the check of the data set found."""
     with resources().database.read() as session:
         row = submission.get(session, evaluation_id)
-    return _sent(report_files.findings_file(resources(), row), "application/json", "findings.json", row.name)
+    return _sent(report_files.findings_file(row), "application/json", "findings.json", row.name)
 
 
 @blp.get(f"/<hex_id:evaluation_id>/<any({','.join(map(repr, report_files.DOWNLOADS))}):name>")
@@ -179,8 +179,8 @@ def report(evaluation_id: str, name: str) -> Response:
     """A file of the report: metrics.csv, patients.csv, report.json, report.html (self-contained) or report.pdf."""
     with resources().database.read() as session:
         row = submission.get(session, evaluation_id)
-    path = report_files.report_file(resources(), row, name)
-    return _sent(path, report_files.DOWNLOADS[name], name, row.name)
+    key = report_files.report_file(resources(), row, name)
+    return _sent(key, report_files.DOWNLOADS[name], name, row.name)
 
 
 @blp.get(f"/<hex_id:evaluation_id>/figures/<any({','.join(report_files.FIGURES)}):figure>.svg")
@@ -191,8 +191,9 @@ def figure(evaluation_id: str, figure: str) -> Response:
     """A plot of the report."""
     with resources().database.read() as session:
         row = submission.get(session, evaluation_id)
-    path = report_files.report_file(resources(), row, f"figures/{figure}.svg")
-    response = send_file(path, mimetype="image/svg+xml", conditional=True)
+    key = report_files.report_file(resources(), row, f"figures/{figure}.svg")
+    with resources().storage.local_copy(key) as path:
+        response = send_file(path, mimetype="image/svg+xml", conditional=True)
     response.headers["Cache-Control"] = "private, no-cache"
     return response
 
@@ -209,9 +210,10 @@ def comparison(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
         return comparison_json(evaluation_comparison.compare(session, evaluation_id, query["other"]))
 
 
-def _sent(path: Any, mimetype: str, name: str, evaluation_name: str) -> Response:
+def _sent(key: str, mimetype: str, name: str, evaluation_name: str) -> Response:
     """An attachment: a report's page has styles of its own, which ours would not allow inline."""
-    response = send_file(path, mimetype=mimetype, as_attachment=True, download_name=f"{evaluation_name} {name}")
+    with resources().storage.local_copy(key) as path:
+        response = send_file(path, mimetype=mimetype, as_attachment=True, download_name=f"{evaluation_name} {name}")
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -173,9 +173,12 @@ def original(scan_id: str) -> Response:
     """The uploaded bytes, always as an attachment."""
     with resources().database.read() as session:
         scan = lookup.get(session, scan_id)
-    path = resources().storage.path(original_key(scan_id))
-    if not path.is_file():
-        raise StorageUnavailable("The original file is missing; restore it, or delete the scan.")
-    response = send_file(path, mimetype="application/octet-stream", as_attachment=True, download_name=scan.filename)
+    try:
+        with resources().storage.local_copy(original_key(scan_id)) as path:
+            response = send_file(
+                path, mimetype="application/octet-stream", as_attachment=True, download_name=scan.filename
+            )
+    except FileNotFoundError as error:
+        raise StorageUnavailable("The original file is missing; restore it, or delete the scan.") from error
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -30,7 +30,7 @@ from webapp.domain.evaluations.report_files import FIGURES
 from webapp.domain.evaluations.sources import is_inside
 from webapp.domain.jobs import lifecycle
 from webapp.domain.resources import Resources
-from webapp.domain.storage.arrays import read_group
+from webapp.domain.storage.arrays import fresh_object, read_group
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import report_key
 from worker.evaluation.rows import StoredResult, map_name, read_results, truth_name
@@ -188,11 +188,6 @@ def _store(resources: Resources, work: Work, held: lifecycle.Claim, folder: Path
     for path in sorted(folder.rglob("*")):
         if not path.is_file():
             continue
-        temporary = resources.storage.temporary_file()
-        try:
-            with translated_errors():
-                shutil.copyfile(path, temporary)
-            name = path.relative_to(folder).as_posix()
-            resources.storage.put(temporary, report_key(work.evaluation_id, held.attempt, name))
-        finally:
-            temporary.unlink(missing_ok=True)
+        name = path.relative_to(folder).as_posix()
+        with fresh_object(resources.storage, report_key(work.evaluation_id, held.attempt, name)) as stored:
+            shutil.copyfile(path, stored)

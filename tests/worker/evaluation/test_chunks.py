@@ -49,7 +49,8 @@ def data(resources) -> Path:
 
 def read_report(resources, evaluation_id, name="report.json"):
     done = evaluation_row(resources, evaluation_id)
-    return resources.storage.path(report_key(evaluation_id, done.report_attempt, name)).read_text()
+    with resources.storage.open(report_key(evaluation_id, done.report_attempt, name)) as file:
+        return file.read().decode()
 
 
 def without_times(report: dict) -> dict:
@@ -81,8 +82,8 @@ def test_numbers_are_those_of_the_command_line_whatever_the_chunks(runtime, reso
     for path in (tmp_path / "out").rglob("*"):
         if path.suffix in (".svg", ".png"):
             name = path.relative_to(tmp_path / "out").as_posix()
-            stored = resources.storage.path(report_key(evaluation_id, done.report_attempt, name))
-            assert stored.read_bytes() == path.read_bytes(), name
+            with resources.storage.open(report_key(evaluation_id, done.report_attempt, name)) as stored:
+                assert stored.read() == path.read_bytes(), name
     assert done.headline == ours["headline"]
 
 

@@ -91,8 +91,8 @@ def test_killed_workers_lose_and_double_no_case(resources: Resources, figure: Ca
     engine = BrightnessEngine()
     outcome = evaluate_cases(engine, list_cases(data), engine.card.threshold)
     expected = summary_of(make_report(engine, outcome, ReportSettings(engine.card.threshold, False, DEFAULT_SEED)))
-    report = resources.storage.path(report_key(evaluation_id, done.report_attempt, "report.json"))
-    found = json.loads(report.read_text())["summary"]
+    with resources.storage.open(report_key(evaluation_id, done.report_attempt, "report.json")) as file:
+        found = json.load(file)["summary"]
     assert found | {"slices_per_second": 0} == json.loads(json.dumps(expected)) | {"slices_per_second": 0}
     delete_orphans(resources, older_than_s=0)
     assert {case.map_key for case in cases} == {

@@ -2,65 +2,68 @@
 
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from webapp.domain.errors import StorageUnavailable
-from webapp.domain.storage.interface import (
-    Storage,
-    translated_errors,
-)
+from webapp.domain.storage.interface import Storage, translated_errors
 
 
-def read_array(storage: Storage, key: str) -> np.ndarray:
+def read_array(storage: Storage, key: str) -> NDArray[Any]:
     """A stored `.npy`, mapped and not read, so that one slice of a large stack costs one slice.
 
     Raises StorageUnavailable where it is missing or damaged.
     """
     try:
-        return np.load(storage.path(key), mmap_mode="r", allow_pickle=False)
+        with storage.local_copy(key) as path:  # the mapping outlives the file's name
+            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+            return array
     except (OSError, ValueError, EOFError) as error:
         raise StorageUnavailable("A stored array is missing or damaged; restore it, or delete the scan.") from error
 
 
-def write_array(storage: Storage, key: str, array: np.ndarray) -> None:
-    """Store an array under a key, as `.npy`. Raises StorageFull or StorageUnavailable; nothing half-written stays."""
-    temporary = storage.temporary_file()
-    try:
-        with translated_errors(), temporary.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
-        storage.put(temporary, key)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_group(storage: Storage, key: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Store arrays by name under one key, compressed; each can be read without the others. Raises as `write_array`."""
-    temporary = storage.temporary_file()
-    try:
-        with translated_errors(), temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        storage.put(temporary, key)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def read_group(storage: Storage, key: str, names: Sequence[str]) -> list[np.ndarray | None]:
+def read_group(storage: Storage, key: str, names: Sequence[str]) -> list[NDArray[Any] | None]:
     """The named arrays of a group, None for one that is not in it. Raises StorageUnavailable where it is damaged."""
     try:
-        with np.load(storage.path(key), allow_pickle=False) as group:
+        with storage.open(key) as file, np.load(file, allow_pickle=False) as group:
             return [group.get(name) for name in names]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise StorageUnavailable("A stored map is missing or damaged; restore it, or evaluate again.") from error
 
 
+def write_array(storage: Storage, key: str, array: NDArray[Any]) -> None:
+    """Store an array under a key, as `.npy`. Raises StorageFull or StorageUnavailable; nothing half-written stays."""
+    with fresh_object(storage, key) as path, path.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def write_group(storage: Storage, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Store arrays by name under one key, compressed; each can be read without the others. Raises as `write_array`."""
+    with fresh_object(storage, key) as path, path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
 def write_bytes(storage: Storage, key: str, data: bytes) -> None:
     """Store bytes under a key. Raises StorageFull or StorageUnavailable; nothing half-written stays."""
+    with fresh_object(storage, key) as path:
+        path.write_bytes(data)
+
+
+@contextmanager
+def fresh_object(storage: Storage, key: str) -> Iterator[Path]:
+    """Yield a file to write to; it is stored under `key` where the block ends well, else it is removed.
+
+    Raises StorageFull or StorageUnavailable for the operating system's errors in the block, too.
+    """
     temporary = storage.temporary_file()
     try:
         with translated_errors():
-            temporary.write_bytes(data)
+            yield temporary
         storage.put(temporary, key)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,28 +1,40 @@
-"""What every store of bytes can do, and how the operating system's errors are said."""
+"""What every store of bytes can do, and the operating system's errors as StorageFull and StorageUnavailable."""
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from webapp.domain.errors import StorageFull, StorageUnavailable
 
-# The operating system's words for a disk without room.
+# Error numbers of a disk without room.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Storage(Protocol):
-    """One small interface over a folder, and later over an object store."""
+    """Bytes under keys (`storage.keys`), in a folder or an object store, and private folders beside them."""
 
     def temporary_file(self) -> Path:
-        """A new empty file beside the stored ones, for writing before `put`; the caller removes or puts it."""
+        """A new empty local file, for writing before `put`; the caller puts or removes it."""
 
     def put(self, source: Path, key: str) -> None:
         """Move a finished temporary file under a key, durably and in one step."""
 
-    def path(self, key: str) -> Path:
-        """A local file to read the key's bytes from; it may be mapped into memory."""
+    def __hash__(self) -> int:
+        """A store is told apart by its identity: what was read from it may be cached."""
+
+    def open(self, key: str) -> BinaryIO:
+        """The key's bytes to read and seek in. Raises FileNotFoundError where there are none."""
+
+    def exists(self, key: str) -> bool:
+        """Whether something is stored under the key."""
+
+    def local_copy(self, key: str) -> AbstractContextManager[Path]:
+        """A local file with the key's bytes while the block runs, to read or to map into memory; never to change.
+
+        Raises FileNotFoundError where there are none.
+        """
 
     def delete(self, key: str) -> None:
         """Remove one key, or every key below it where it is a prefix. A missing key is no error."""

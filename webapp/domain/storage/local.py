@@ -1,31 +1,31 @@
-"""A folder as the store of bytes. Writes are atomic: temporary file, fsync, rename, fsync of the folder."""
+"""A folder as the store of bytes."""
 
+import errno
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from ml.atomic_files import sync
 from webapp.domain.errors import StorageFull, StorageUnavailable
-from webapp.domain.storage.interface import (
-    translated_errors,
-)
-from webapp.domain.storage.keys import (
-    KEY,
-)
+from webapp.domain.storage.interface import translated_errors
+from webapp.domain.storage.keys import KEY
 
 # Room that must be free besides an upload itself: the database, its log and a few maps need some.
 RESERVE_BYTES = 64 * 1_048_576
-
-
-# Each loses its folder to a delete that prunes at the same instant; five times in a row is no accident.
+# A delete may remove the empty folder between `mkdir` and `rename`; five times in a row is another fault.
 PUT_TRIES = 5
 
 
 class LocalStorage:
-    """A folder. Writes are atomic: temporary file, fsync, rename, fsync of the folder."""
+    """A folder: `objects`, `temporary` and `folders` below a root.
+
+    Writes are atomic: temporary file, fsync, rename, fsync of the folder.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -41,7 +41,7 @@ class LocalStorage:
         return Path(name)
 
     def put(self, source: Path, key: str) -> None:
-        target = self.path(key)
+        target = self._path(key)
         with translated_errors():
             sync(source)
             for tries_left in reversed(range(PUT_TRIES)):
@@ -56,13 +56,26 @@ class LocalStorage:
                         raise
             sync(target.parent)
 
-    def path(self, key: str) -> Path:
+    def open(self, key: str) -> BinaryIO:
+        return self._path(key).open("rb")
+
+    def exists(self, key: str) -> bool:
+        return self._path(key).is_file()
+
+    @contextmanager
+    def local_copy(self, key: str) -> Iterator[Path]:
+        path = self._path(key)
+        if not path.is_file():
+            raise FileNotFoundError(errno.ENOENT, "nothing is stored under the key", key)
+        yield path  # the stored file itself
+
+    def _path(self, key: str) -> Path:
         if not KEY.fullmatch(key):
             raise ValueError(f"not a storage key: {key!r}")
         return self._objects / key
 
     def delete(self, key: str) -> None:
-        target = self.path(key)
+        target = self._path(key)
         with translated_errors():
             if target.is_dir():
                 shutil.rmtree(target, ignore_errors=False)

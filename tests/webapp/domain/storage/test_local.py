@@ -34,16 +34,25 @@ def put(storage: LocalStorage, key: str, data: bytes = b"x") -> None:
 
 @pytest.mark.parametrize("key", ["../x", "/x", "a/../b", "a//b", "", "A", "a b", ".x", "a/", "a\0", "ü", "a/.", "a\n"])
 def test_a_key_that_is_not_ours_is_refused(storage: LocalStorage, key: str) -> None:
-    for call in (storage.path, storage.delete):
+    for call in (storage.open, storage.exists, storage.delete):
         with pytest.raises(ValueError, match="not a storage key"):
             call(key)
 
 
 def test_a_put_file_is_there_whole_and_its_temporary_one_is_gone(storage: LocalStorage) -> None:
     put(storage, "scans/ab/one", b"data")
-    assert storage.path("scans/ab/one").read_bytes() == b"data"
+    with storage.open("scans/ab/one") as file, storage.local_copy("scans/ab/one") as path:
+        assert file.read() == path.read_bytes() == b"data"
+    assert storage.exists("scans/ab/one") and not storage.exists("scans/ab") and not storage.exists("scans/ab/two")
     assert files(storage) == ["objects/scans/ab/one"]
     assert list(storage.keys(0)) == ["scans/ab/one"] and list(storage.keys(3600)) == []
+
+
+def test_what_is_not_stored_is_not_found(storage: LocalStorage) -> None:
+    with pytest.raises(FileNotFoundError):
+        storage.open("scans/ab/one")
+    with pytest.raises(FileNotFoundError), storage.local_copy("scans/ab/one"):
+        pass
 
 
 def test_deleting_removes_a_key_or_all_below_it_and_the_empty_folders(storage: LocalStorage) -> None:
@@ -57,9 +66,9 @@ def test_deleting_removes_a_key_or_all_below_it_and_the_empty_folders(storage: L
 
 def test_folders_are_closed_to_other_accounts(storage: LocalStorage) -> None:
     put(storage, "scans/ab/one")
-    for path in (storage.root / "temporary", storage.path("scans/ab")):
+    for path in (storage.root / "temporary", (storage.root / "objects" / "scans/ab")):
         assert path.stat().st_mode & 0o077 == 0
-    assert storage.path("scans/ab/one").stat().st_mode & 0o077 == 0
+    assert (storage.root / "objects" / "scans/ab/one").stat().st_mode & 0o077 == 0
 
 
 def test_storing_beside_a_delete_that_prunes_the_same_folder(storage: LocalStorage) -> None:
@@ -90,11 +99,11 @@ def test_a_folder_that_is_pruned_while_it_is_made_is_made_again(
         return False
 
     source = storage.temporary_file()
-    storage.path("scans/ab").mkdir(parents=True)
+    (storage.root / "objects" / "scans/ab").mkdir(parents=True)
     # `mkdir` found it, and looks whether it is a folder: just then a delete prunes it.
     monkeypatch.setattr(Path, "is_dir", is_gone_by_now)
     storage.put(source, "scans/ab/original")
-    assert storage.path("scans/ab/original").is_file()
+    assert (storage.root / "objects" / "scans/ab/original").is_file()
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
