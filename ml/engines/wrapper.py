@@ -1,5 +1,7 @@
 """Base class of engines that wrap another engine. Never imports torch."""
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,7 +9,7 @@ from ml.cards import Card
 from ml.engines import Engine, Inference
 
 
-class EngineWrapper:
+class EngineWrapper(ABC):
     """Has the name and the card of the engine that it wraps; a subclass says in `infer` what that engine is given."""
 
     def __init__(self, engine: Engine) -> None:
@@ -23,6 +25,6 @@ class EngineWrapper:
         """pixels: uint8 (N, H, W, 3). Returns q of `infer`, uint8 (N, H, W), in the same grid."""
         return self.infer(pixels).q
 
+    @abstractmethod
     def infer(self, pixels: NDArray[np.uint8]) -> Inference:
         """pixels: uint8 (N, H, W, 3)."""
-        raise NotImplementedError
