@@ -140,7 +140,6 @@ def test_the_pages_have_no_accessibility_finding(page: Page, portal: RunningPort
         page.goto(f"/evaluations/{waiting}")
         assert findings(page) == []
         portal.json("POST", f"{PATH}/{waiting}/cancel")
-        page.goto(f"/evaluations/{waiting}")
         expect(page.locator("main")).to_contain_text("It was cancelled, so there is no report.")
         assert findings(page) == []
 
