@@ -15,18 +15,18 @@ from ml.datasets.analysis import analyze
 from ml.datasets.checking.file_checks import FileCheck
 from ml.evaluation.run import CaseResult
 from ml.evaluation.scoring import Score
-from ml.reports.gallery import choose_gallery
+from ml.reports.gallery import choose_scores
 from webapp.domain.database.orm import new_id
 from webapp.domain.evaluations import states
+from webapp.domain.evaluations.case_rows import case_row
 from webapp.domain.evaluations.manifest import ListedCase, encode
-from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationCase, EvaluationChunk, SourceKind
+from webapp.domain.evaluations.maps import write_maps
+from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationChunk, SourceKind
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
-from webapp.domain.storage.arrays import write_group
 from webapp.domain.storage.keys import group_key
 from worker.evaluation.cases import GROUP
 from worker.evaluation.chunks import run_chunk
-from worker.evaluation.rows import case_row, map_name, truth_name
 from worker.process.engines import Runtime
 
 # A multiple of a chunk's cases.
@@ -114,13 +114,13 @@ def _add_cases(resources: Resources, card: Card, evaluation_id: str, part: _Case
     """Rows of cases and of their chunks; of the chunk at `last`, which is running, the cases are not finished."""
     began = datetime.now(UTC) - timedelta(seconds=resources.settings.lease_s)
     rows, size = [], resources.settings.evaluation_chunk
-    columns = [column.key for column in EvaluationCase.__table__.columns]
     for listed, judged in part:
         if last is not None and listed.position >= last:
             continue
         key = group_key(evaluation_id, listed.position - listed.position % GROUP, 1)
-        row = case_row(listed, judged, key, card)
-        rows.append({**dict.fromkeys(columns), **row, "evaluation_id": evaluation_id, "finished_at": began})
+        row = case_row(evaluation_id, listed, judged, key, card)
+        row.finished_at = began
+        rows.append(row)
     starts = [listed.position for listed, _ in part if listed.position % size == 0]
     first = part[0][0].position
     chunks = [
@@ -142,24 +142,22 @@ def _add_cases(resources: Resources, card: Card, evaluation_id: str, part: _Case
     ]
     with resources.database.write() as session:
         session.execute(insert(EvaluationChunk), chunks)
-        if rows:
-            session.execute(insert(EvaluationCase), rows)
+        session.add_all(rows)
 
 
 def _store_gallery(resources: Resources, evaluation_id: str, found: list[tuple[ListedCase, Score]]) -> None:
     """Maps and truths of the slices that the report draws, and of no others."""
     position_of = {id(score): listed.position for listed, score in found}
-    shown = [score for _, members in choose_gallery([score for _, score in found]) for score in members]
-    groups: dict[str, dict[str, np.ndarray]] = {}
+    shown = [score for members in choose_scores([score for _, score in found]).values() for score in members]
+    groups: dict[str, list[tuple[int, np.ndarray, np.ndarray]]] = {}
     for score in shown:
         position = position_of[id(score)]
-        arrays = groups.setdefault(group_key(evaluation_id, position - position % GROUP, 1), {})
-        q, truth = np.zeros((2, SIDE * SIDE), dtype=np.uint8)
-        q[: score.counts.predicted] = 255
-        truth[: score.counts.truth] = 1
-        arrays |= {map_name(position): q.reshape(SIDE, SIDE), truth_name(position): np.packbits(truth)}
-    for key, arrays in groups.items():
-        write_group(resources.storage, key, arrays)
+        probability_u8 = np.where(np.arange(SIDE * SIDE) < score.counts.predicted, 255, 0).astype(np.uint8)
+        truth = np.arange(SIDE * SIDE) < score.counts.truth
+        arrays = (position, probability_u8.reshape(SIDE, SIDE), truth.reshape(SIDE, SIDE))
+        groups.setdefault(group_key(evaluation_id, position - position % GROUP, 1), []).append(arrays)
+    for key, members in groups.items():
+        write_maps(resources, key, members)
 
 
 def _findings(cases: int, seed: int) -> dict[str, Any]:

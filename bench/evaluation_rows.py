@@ -9,9 +9,8 @@ import numpy as np
 from ml.datasets.case import Case
 from ml.evaluation.run import CaseResult
 from ml.evaluation.scoring import Failure, Score
-from ml.metrics.calibration import LEVELS, pack_levels
-from ml.metrics.overlap import Counts
-from ml.metrics.surfaces import SurfaceFigures
+from ml.metrics.calibration import LEVELS, pack_histogram
+from ml.metrics.overlap import Counts, dice, iou, precision, recall
 from webapp.domain.evaluations.manifest import ListedCase
 
 SIDE = 256
@@ -41,20 +40,26 @@ def synthetic_cases(count: int, seed: int = 1) -> Iterator[tuple[ListedCase, Cas
 
 def _score(case: Case, chance: random.Random) -> Score:
     counts = _counts(chance)
-    surface = SurfaceFigures(None, None)
+    hd95 = surface_dice = None
     if counts.truth:
         is_found = counts.predicted > 0
         hd95 = chance.lognormvariate(0.9, 0.8) if is_found else SIDE * 2**0.5
-        surface = SurfaceFigures(hd95, chance.betavariate(8, 1.5) if is_found else 0.0)
+        surface_dice = chance.betavariate(8, 1.5) if is_found else 0.0
     highest = chance.uniform(0.6, 1.0) if counts.predicted else chance.uniform(0.0, 0.6)
-    return Score(
-        case=case,
-        counts=counts,
-        surface=surface,
-        max_probability=round(255 * highest) / 255,
-        levels=pack_levels(_levels(counts, round(255 * highest), chance)),
-        seconds=chance.gauss(0.03, 0.002),
-    )
+    histogram = pack_histogram(_histogram(counts, round(255 * highest), chance))
+    metrics = {
+        "truth_pixels": counts.truth,
+        "predicted_pixels": counts.predicted,
+        "dice": dice(counts),
+        "iou": iou(counts),
+        "precision": precision(counts),
+        "recall": recall(counts),
+        "hd95": hd95,
+        "surface_dice": surface_dice,
+        "max_probability": round(255 * highest) / 255,
+        "seconds": chance.gauss(0.03, 0.002),
+    }
+    return Score(case, counts, metrics, histogram)
 
 
 def _counts(chance: random.Random) -> Counts:
@@ -69,12 +74,12 @@ def _counts(chance: random.Random) -> Counts:
     return Counts(found, extra, truth - found, SIDE * SIDE - truth - extra)
 
 
-def _levels(counts: Counts, highest: int, chance: random.Random) -> np.ndarray:
+def _histogram(counts: Counts, highest: int, chance: random.Random) -> np.ndarray:
     """Pixels at each level, nearly all of them at 0 and at the highest, some in between. int64 (2, 256)."""
-    levels = np.zeros((2, LEVELS), dtype=np.int64)
-    levels[0, highest], levels[1, highest] = counts.predicted, counts.true_positive
-    in_doubt = [chance.randrange(1, max(2, highest)) for _ in range(min(40, counts.true_negative))]
-    np.add.at(levels[0], in_doubt, 1)
-    levels[0, 0] += SIDE * SIDE - levels[0].sum()
-    levels[1, 0] += counts.truth - levels[1].sum()
-    return levels
+    histogram = np.zeros((2, LEVELS), dtype=np.int64)
+    histogram[0, highest], histogram[1, highest] = counts.predicted, counts.true_positive
+    between = [chance.randrange(1, max(2, highest)) for _ in range(min(40, counts.true_negative))]
+    np.add.at(histogram[0], between, 1)
+    histogram[0, 0] += SIDE * SIDE - histogram[0].sum()
+    histogram[1, 0] += counts.truth - histogram[1].sum()
+    return histogram

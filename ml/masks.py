@@ -80,6 +80,13 @@ def tumor_mask(q: np.ndarray, threshold: float, min_tumor_pixels: int) -> np.nda
     return mask
 
 
+def outline(mask: np.ndarray) -> np.ndarray:
+    """The mask's pixels that have a 4-neighbor outside it; the image's edge counts as outside. bool (H, W), both."""
+    core = np.zeros_like(mask)
+    core[1:-1, 1:-1] = mask[1:-1, 1:-1] & mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
+    return mask & ~core
+
+
 def measure(q: np.ndarray, mask: np.ndarray, spacing_mm: tuple[float, float, float] | None) -> Measures:
     """Pixels, coverage and, where the spacing (slice, row, column) is known, area or volume.
 

@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ml.datasets import read_patients
-    from ml.reports.json import headline
+    from ml.evaluation.report import headline
     from ml.training.crossval import Folds, cross_validate
     from ml.training.recipes import load_recipe
 

@@ -29,10 +29,10 @@ def run(arguments: argparse.Namespace) -> int:
     from ml.engines.flair_only import FlairOnlyEngine
     from ml.engines.flip_tta import FlipTtaEngine
     from ml.evaluation.cases import check_outcome, choose_cases
+    from ml.evaluation.report import Settings, headline, make_report
     from ml.evaluation.run import evaluate_cases
     from ml.metrics.intervals import DEFAULT_SEED
     from ml.reports.folder import write_results
-    from ml.reports.json import Settings, headline, make_report
 
     check_is_free(arguments.out)
     package = find_model(arguments.model)

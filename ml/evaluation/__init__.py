@@ -1,5 +1,6 @@
-"""An engine over a data set with expert masks: figures, tables, pictures and a report. Never imports torch.
+"""A model over a data set: every slice compared with its expert mask, and what the slices add up to.
 
-`scoring` one slice, `run` all of them, `summary` what they add up to, `figures` and `report` what people look at. Every
-figure's rule stands in docs/evaluation.md; the same run gives the same numbers, but for the times.
+`scoring` has one slice, `run` all of them, `summary` and `report` what they add up to, `predictions` the same without
+masks; `ml.reports` writes it. How each metric is computed stands in docs/evaluation.md. The same run gives the same
+numbers, but for the times.
 """

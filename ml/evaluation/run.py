@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 
 import numpy as np
 
 from ml.datasets import Case, DatasetError
 from ml.datasets.loading import LoadedCase, load_case
 from ml.engines import Engine, Inference
-from ml.evaluation.scoring import Failure, Prediction, Score, mask_of, predict_slice, score_slice
+from ml.evaluation.scoring import Failure, Prediction, Score, SliceResult, mask_of, predict_slice, score_slice
 
 # Slices that go to the engine together: enough for it to run some side by side, few enough to lie in memory.
 CHUNK = 16
@@ -24,29 +24,30 @@ Read = Callable[[Case], LoadedCase | Failure]
 class Outcome:
     """Results in the order of the cases, and the seconds that everything took, reading and comparing included."""
 
-    results: tuple[Score | Failure, ...]
+    results: tuple[SliceResult, ...]
     seconds: float
 
     @property
     def scores(self) -> tuple[Score, ...]:
-        """The slices that were evaluated."""
+        """The slices that were compared with their masks."""
         return tuple(item for item in self.results if isinstance(item, Score))
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """The slices that could not be."""
+        """The slices that could not be evaluated."""
         return tuple(item for item in self.results if isinstance(item, Failure))
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """One case's result and the arrays behind it, None where there are none. q: uint8 (H, W); truth: bool (H, W).
+    """One case's result, and the arrays behind it, None where there are none: they are too large to be kept for all.
 
+    probability_u8: uint8 (H, W), round(255 p); truth: bool (H, W).
     is_out_of_distribution: what the input check says of the slice, None without a check.
     """
 
-    result: Score | Prediction | Failure
-    q: np.ndarray | None = None
+    result: SliceResult
+    probability_u8: np.ndarray | None = None
     truth: np.ndarray | None = None
     is_out_of_distribution: bool | None = None
 
@@ -64,9 +65,9 @@ def evaluate_cases(
     `report_progress` is called with the number of cases done. Raises EngineError, which ends everything.
     """
     started = time.perf_counter()
-    results: list[Score | Failure] = []
-    for judged in score_cases(engine, cases, threshold, chunk=chunk):
-        results.extend(item.result for item in judged if not isinstance(item.result, Prediction))
+    results: list[SliceResult] = []
+    for scored in score_cases(engine, cases, threshold, chunk=chunk):
+        results.extend(item.result for item in scored if not isinstance(item.result, Prediction))
         report_progress(len(results))
     return Outcome(tuple(results), time.perf_counter() - started)
 
@@ -85,26 +86,31 @@ def score_cases(
     """The cases in order, `chunk` at a time, as soon as each chunk is compared. Raises EngineError.
 
     One thread reads, one compares, the caller's runs the engine, which lets the others go on meanwhile. A slice's
-    numbers do not depend on its neighbours, so no number depends on `chunk`.
+    numbers do not depend on its neighbors, so no number depends on `chunk`.
     """
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as scorer:
         chunks = [cases[start : start + chunk] for start in range(0, len(cases), chunk)]
         before: list[Future[list[CaseResult]]] = []
         for loaded in _read_ahead(reader, chunks, read):
-            scored = []
-            for group in _groups_of_one_size(loaded):
-                if isinstance(group[0], Failure):
-                    scored.append(scorer.submit(_keep_failures, group))
-                    continue
-                began = time.perf_counter()
-                found = engine.infer(np.stack([item.pixels for item in group]))
-                seconds = (time.perf_counter() - began) / len(group)
-                scored.append(scorer.submit(_judge_group, engine, group, found, threshold, seconds))
+            pending = [_submit(scorer, engine, group, threshold) for group in _groups_of_one_size(loaded)]
             if before:
                 yield _gathered(before)
-            before = scored
+            before = pending
         if before:
             yield _gathered(before)
+
+
+def _submit(
+    scorer: ThreadPoolExecutor, engine: Engine, group: list[LoadedCase | Failure], threshold: float
+) -> Future[list[CaseResult]]:
+    """Run the engine on a group, and let the other thread compare."""
+    loaded = [item for item in group if isinstance(item, LoadedCase)]
+    if not loaded:
+        return scorer.submit(lambda: [CaseResult(item) for item in group if isinstance(item, Failure)])
+    began = time.perf_counter()
+    found = engine.infer(np.stack([item.pixels for item in loaded]))  # (N, H, W, 3)
+    seconds = (time.perf_counter() - began) / len(loaded)
+    return scorer.submit(_score_group, engine, loaded, found, threshold, seconds)
 
 
 def _gathered(groups: list[Future[list[CaseResult]]]) -> list[CaseResult]:
@@ -127,35 +133,25 @@ def _read_ahead(
         yield loaded
 
 
-def _groups_of_one_size(loaded: list[LoadedCase | Failure]) -> list[list]:
-    """Neighbours that can be stacked, in order: slices of one size, or failures."""
-    groups: list[list] = []
-    previous: object = None
-    for item in loaded:
-        kind = "failure" if isinstance(item, Failure) else item.pixels.shape
-        if kind != previous:
-            groups.append([])
-        groups[-1].append(item)
-        previous = kind
-    return groups
+def _groups_of_one_size(loaded: list[LoadedCase | Failure]) -> list[list[LoadedCase | Failure]]:
+    """Neighbors that can be stacked, in order: slices of one size, or failures."""
+    by_size = groupby(loaded, key=lambda item: None if isinstance(item, Failure) else item.pixels.shape)
+    return [list(group) for _, group in by_size]
 
 
-def _keep_failures(group: list[Failure]) -> list[CaseResult]:
-    return [CaseResult(failure) for failure in group]
-
-
-def _judge_group(
+def _score_group(
     engine: Engine, group: list[LoadedCase], found: Inference, threshold: float, seconds: float
 ) -> list[CaseResult]:
     masks = mask_of(found.q, engine.card, threshold)
     flags = found.is_out_of_distribution
-    unlike = [None] * len(group) if flags is None else flags.tolist()
-    return [_judge(item, *rest, seconds) for item, *rest in zip(group, found.q, masks, unlike, strict=True)]
+    are_out = [None] * len(group) if flags is None else flags.tolist()
+    return [
+        CaseResult(_result(item, probability_u8, mask, seconds), probability_u8, item.truth, is_out)
+        for item, probability_u8, mask, is_out in zip(group, found.q, masks, are_out, strict=True)
+    ]
 
 
-def _judge(
-    item: LoadedCase, q: np.ndarray, mask: np.ndarray, is_out_of_distribution: bool | None, seconds: float
-) -> CaseResult:
+def _result(item: LoadedCase, probability_u8: np.ndarray, mask: np.ndarray, seconds: float) -> Score | Prediction:
     if item.truth is None:
-        return CaseResult(predict_slice(item.case, q, mask, seconds), q, is_out_of_distribution=is_out_of_distribution)
-    return CaseResult(score_slice(item.case, item.truth, q, mask, seconds), q, item.truth, is_out_of_distribution)
+        return predict_slice(item.case, probability_u8, mask, seconds)
+    return score_slice(item.case, item.truth, probability_u8, mask, seconds)

@@ -1,5 +1,6 @@
 """One case of an evaluation: what is known of one slice after the engine and the mask rule."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,31 +8,52 @@ import numpy as np
 from ml.cards import Card
 from ml.datasets import Case
 from ml.masks import min_pixels_on_grid, tumor_mask
-from ml.metrics.calibration import count_levels, pack_levels
-from ml.metrics.overlap import Counts, count
-from ml.metrics.surfaces import SurfaceFigures, compare_surfaces
+from ml.metrics.calibration import pack_histogram, probability_histogram
+from ml.metrics.overlap import Counts
+from ml.metrics.registry import SLICE_METRICS
+from ml.metrics.slices import SliceComparison, Value
 
 
 @dataclass(frozen=True)
 class Score:
-    """A slice that was evaluated. seconds: of the engine, its share of the chunk it ran in."""
+    """A slice that was compared with its expert mask.
+
+    metrics: by the names of `ml.metrics.registry.SLICE_METRICS`; probability_histogram: of
+    `ml.metrics.calibration.pack_histogram`.
+    """
 
     case: Case
     counts: Counts
-    surface: SurfaceFigures
-    max_probability: float
-    levels: bytes  # of ml.metrics.calibration.pack_levels
-    seconds: float
+    metrics: Mapping[str, Value]
+    probability_histogram: bytes
+
+    @property
+    def patient(self) -> str:
+        """The case's patient."""
+        return self.case.patient
+
+    @property
+    def dice(self) -> float | None:
+        """None where the truth is empty."""
+        return self.metrics["dice"]
+
+    @property
+    def max_probability(self) -> float:
+        """The highest probability of the slice, inside the mask or not."""
+        return self.metrics["max_probability"] or 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Of the engine."""
+        return self.metrics["seconds"] or 0.0
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A slice without an expert's mask: what the model says of it, and nothing to compare that with."""
+    """A slice without an expert's mask: the metrics that need none, and nothing to compare them with."""
 
     case: Case
-    predicted_pixels: int
-    max_probability: float
-    seconds: float
+    metrics: Mapping[str, Value]
 
 
 @dataclass(frozen=True)
@@ -43,24 +65,28 @@ class Failure:
     code: str = "unreadable"
 
 
-def mask_of(q: np.ndarray, card: Card, threshold: float) -> np.ndarray:
-    """The mask rule of ml.masks for slices of one size. q: uint8 (N, H, W). Returns bool (N, H, W)."""
-    smallest = min_pixels_on_grid(card.min_tumor_pixels, card.input.size, *q.shape[1:])
-    return tumor_mask(q, threshold, smallest)
+# What became of a case.
+SliceResult = Score | Prediction | Failure
 
 
-def score_slice(case: Case, truth: np.ndarray, q: np.ndarray, mask: np.ndarray, seconds: float) -> Score:
-    """All figures of one slice. truth, mask: bool (H, W); q: uint8 (H, W)."""
+def mask_of(probability_u8: np.ndarray, card: Card, threshold: float) -> np.ndarray:
+    """The mask rule of ml.masks for slices of one size. probability_u8: uint8 (N, H, W). Returns bool (N, H, W)."""
+    smallest = min_pixels_on_grid(card.min_tumor_pixels, card.input.size, *probability_u8.shape[1:])
+    return tumor_mask(probability_u8, threshold, smallest)
+
+
+def score_slice(case: Case, truth: np.ndarray, probability_u8: np.ndarray, mask: np.ndarray, seconds: float) -> Score:
+    """All metrics of one slice. truth, mask: bool (H, W); probability_u8: uint8 (H, W)."""
+    compared = SliceComparison(probability_u8, mask, truth, seconds)
     return Score(
         case=case,
-        counts=count(truth, mask),
-        surface=compare_surfaces(truth, mask),
-        max_probability=int(q.max()) / 255,
-        levels=pack_levels(count_levels(q, truth)),
-        seconds=seconds,
+        counts=compared.counts,
+        metrics={metric.name: metric.compute(compared) for metric in SLICE_METRICS},
+        probability_histogram=pack_histogram(probability_histogram(probability_u8, truth)),
     )
 
 
-def predict_slice(case: Case, q: np.ndarray, mask: np.ndarray, seconds: float) -> Prediction:
-    """What is known of a slice without truth. q: uint8 (H, W); mask: bool (H, W)."""
-    return Prediction(case, int(np.count_nonzero(mask)), int(q.max()) / 255, seconds)
+def predict_slice(case: Case, probability_u8: np.ndarray, mask: np.ndarray, seconds: float) -> Prediction:
+    """What is known of a slice without truth. probability_u8: uint8 (H, W); mask: bool (H, W)."""
+    seen = SliceComparison(probability_u8, mask, None, seconds)
+    return Prediction(case, {metric.name: metric.compute(seen) for metric in SLICE_METRICS if not metric.needs_truth})

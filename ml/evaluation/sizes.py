@@ -1,36 +1,35 @@
-"""Figures by tumour size: a small tumour is harder to find and a pixel more or less weighs more in its Dice."""
+"""Metrics by tumor size: a small tumor is harder to find and a pixel more or less weighs more in its Dice."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from ml.datasets.analysis import SIZE_BOUNDS, size_of
 from ml.evaluation.scoring import Score
-from ml.metrics.overlap import dice, iou, precision, recall
+from ml.metrics.overlap import Counts
+from ml.metrics.registry import SIZE_METRICS
+from ml.metrics.slices import SliceGroup, Value
 
 
 @dataclass(frozen=True)
-class SizeFigures:
-    """Means over the slices whose tumour covers from `from_percent` up to below `to_percent` of the slice."""
+class SizeResult:
+    """Over the slices whose tumor covers from `from_percent` up to below `to_percent` of the slice.
+
+    metrics: by the names of `ml.metrics.registry.SIZE_METRICS`.
+    """
 
     size: str
     from_percent: float
     to_percent: float
-    slices: int
-    sensitivity: float | None
-    dice: float | None
-    iou: float | None
-    precision: float | None
-    recall: float | None
-    hd95_median: float | None
+    metrics: Mapping[str, Value]
 
 
-def sizes_of(scores: Sequence[Score]) -> tuple[SizeFigures, ...]:
-    """Small, medium and large; only slices whose truth has tumour."""
+def sizes_of(scores: Sequence[Score]) -> tuple[SizeResult, ...]:
+    """Small, medium and large; only slices whose truth has tumor."""
     bounds = (0.0, *(100 * bound for bound in SIZE_BOUNDS), 100.0)
     return tuple(
-        _figures(size, bounds[index], bounds[index + 1], [score for score in scores if _size(score) == size])
+        SizeResult(
+            size, bounds[index], bounds[index + 1], _metrics([score for score in scores if _size(score) == size])
+        )
         for index, size in enumerate(("small", "medium", "large"))
     )
 
@@ -39,11 +38,8 @@ def _size(score: Score) -> str | None:
     return size_of(score.counts.truth, score.counts.total)
 
 
-def _figures(size: str, low: float, high: float, scores: list[Score]) -> SizeFigures:
-    if not scores:
-        return SizeFigures(size, low, high, 0, None, None, None, None, None, None)
-    means = [float(np.mean([figure(score.counts) for score in scores])) for figure in (dice, iou, precision, recall)]
-    found = float(np.mean([score.counts.predicted > 0 for score in scores]))
-    return SizeFigures(
-        size, low, high, len(scores), found, *means, float(np.median([score.surface.hd95 for score in scores]))
+def _metrics(scores: Sequence[Score]) -> dict[str, Value]:
+    group = SliceGroup(
+        [score.metrics for score in scores], failed=0, pooled=sum((score.counts for score in scores), Counts())
     )
+    return {metric.name: metric.compute(group) for metric in SIZE_METRICS}

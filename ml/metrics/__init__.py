@@ -1,6 +1,4 @@
-"""Figures of a segmentation, each with its formula's source: overlap, surfaces, verdicts, calibration, intervals.
+"""Metrics of segmentations. `registry` lists every one that is shown anywhere; the other modules compute them.
 
-Truth and prediction are bool arrays of one shape. A figure that is not defined is None, never 0 and never NaN: a
-tumour-free slice has no Dice (Maier-Hein et al., "Metrics reloaded", Nature Methods 21, 2024, section on empty
-references; nnU-Net does the same). NumPy and SciPy only, never torch; docs/evaluation.md has every rule in one place.
+Plain arrays and counts in, numbers out: nothing here knows files, models or reports.
 """

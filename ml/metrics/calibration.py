@@ -1,6 +1,6 @@
 """Whether a probability of 0.8 is right eight times in ten: reliability bins and the expected calibration error.
 
-Both are taken from counts per 8-bit level (q = round(255 p)), so they are exact and do not depend on any order.
+Both are taken from counts per 8-bit level, round(255 p), so they are exact and do not depend on any order.
 """
 
 import zlib
@@ -15,7 +15,7 @@ BINS = 15  # as in Guo et al., ICML 2017
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Pixels whose probability lies in [low, high), the last one up to 1: their mean, and the share that is tumour."""
+    """Pixels whose probability lies in [low, high), the last one up to 1: their mean, and the share that is tumor."""
 
     low: float
     high: float
@@ -26,40 +26,43 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """`ece`: sum over bins of share of pixels x |mean probability - tumour share|. None without pixels."""
+    """`ece`: sum over bins of share of pixels x |mean probability - tumor share|. None without pixels."""
 
     bins: tuple[ReliabilityBin, ...]
     ece: float | None
     pixels: int
 
 
-def count_levels(q: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Pixels, and pixels of the truth, at each level. q: uint8, truth: bool, one shape. Returns int64 (2, 256)."""
-    everything = np.bincount(q.ravel(), minlength=LEVELS)
-    return np.stack([everything, np.bincount(q[truth], minlength=LEVELS)]).astype(np.int64)
+def probability_histogram(probability_u8: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Pixels, and pixels of the truth, at each 8-bit level of probability.
+
+    probability_u8: uint8, truth: bool, one shape. Returns int64 (2, 256).
+    """
+    everything = np.bincount(probability_u8.ravel(), minlength=LEVELS)
+    return np.stack([everything, np.bincount(probability_u8[truth], minlength=LEVELS)]).astype(np.int64)
 
 
-def pack_levels(levels: np.ndarray) -> bytes:
-    """The counts of one slice in some hundred bytes: most of its levels have no pixel. levels: int (2, 256)."""
-    return zlib.compress(levels.astype("<u4").tobytes(), level=1)
+def pack_histogram(histogram: np.ndarray) -> bytes:
+    """A slice's histogram, int (2, 256), in some hundred bytes: most of its levels have no pixel."""
+    return zlib.compress(histogram.astype("<u4").tobytes(), level=1)
 
 
-def add_levels(packed: Iterable[bytes]) -> np.ndarray:
-    """What the slices' packed counts add up to, int64 (2, 256); never more than two of them in memory unpacked."""
+def add_histograms(packed: Iterable[bytes]) -> np.ndarray:
+    """The sum of packed histograms, int64 (2, 256); never more than two of them in memory unpacked."""
     total = np.zeros((2, LEVELS), dtype=np.int64)
     for data in packed:
         total += np.frombuffer(zlib.decompress(data), dtype="<u4").reshape(2, LEVELS)
     return total
 
 
-def calibrate(levels: np.ndarray, lowest_level: int = 0, bins: int = BINS) -> Calibration:
+def calibrate(histogram: np.ndarray, lowest_level: int = 0, bins: int = BINS) -> Calibration:
     """Bins of equal width and their ECE (Naeini et al., AAAI 2015; Guo et al., ICML 2017).
 
-    levels: int (2, 256) of `count_levels`, added over slices. Levels below `lowest_level` are left out: nearly all
-    pixels of a brain are certainly no tumour, and their number hides how the model errs where it is in doubt.
+    histogram: int (2, 256), of one slice or added over several. Levels below `lowest_level` are left out: nearly all
+    pixels of a brain are certainly no tumor, and their number hides how wrong the other probabilities are.
     """
     probabilities = np.arange(LEVELS) / (LEVELS - 1)
-    chosen = levels.astype(np.float64) * (np.arange(LEVELS) >= lowest_level)  # (2, 256)
+    chosen = histogram.astype(np.float64) * (np.arange(LEVELS) >= lowest_level)  # (2, 256)
     index = np.minimum((probabilities * bins).astype(int), bins - 1)
     pixels, tumor = (np.bincount(index, weights=row, minlength=bins) for row in chosen)
     sums = np.bincount(index, weights=chosen[0] * probabilities, minlength=bins)

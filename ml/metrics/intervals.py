@@ -3,6 +3,8 @@
 Percentile method (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). Seeded.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 RESAMPLES = 2000
@@ -17,7 +19,7 @@ def draw_patients(patients: int, seed: int = DEFAULT_SEED, resamples: int = RESA
 
 
 def interval_of(values: np.ndarray) -> Interval | None:
-    """The 2.5th and 97.5th percentile of a figure's resamples, float (resamples,); NaN ones are left out."""
+    """The 2.5th and 97.5th percentile of a metric's resamples, float (resamples,); NaN ones are left out."""
     defined = values[np.isfinite(values)]
     if not len(defined):
         return None
@@ -28,7 +30,7 @@ def interval_of(values: np.ndarray) -> Interval | None:
 def mean_interval(sums: np.ndarray, counts: np.ndarray, draws: np.ndarray) -> Interval | None:
     """Of a mean over things that patients have several of (or one, or none).
 
-    sums, counts: float (patients,), a patient's sum of the figure and number of things. draws: of `draw_patients`.
+    sums, counts: float (patients,), a patient's sum of the metric and number of things. draws: of `draw_patients`.
     None where fewer than two patients have any: one patient says nothing about the next.
     """
     if np.count_nonzero(counts) < 2:
@@ -37,7 +39,7 @@ def mean_interval(sums: np.ndarray, counts: np.ndarray, draws: np.ndarray) -> In
     return interval_of(np.divide(draws @ sums, totals, out=np.full(len(draws), np.nan), where=totals > 0))
 
 
-def median_interval(groups: list[np.ndarray], draws: np.ndarray) -> Interval | None:
+def median_interval(groups: Sequence[np.ndarray], draws: np.ndarray) -> Interval | None:
     """Of a median over things of all patients. groups: per patient float (things,), possibly empty."""
     if sum(len(group) > 0 for group in groups) < 2:
         return None

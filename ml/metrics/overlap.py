@@ -4,9 +4,9 @@ The rules for empty masks, of a slice and of a patient's pooled slices alike:
 
 | truth | prediction | Dice, IoU, recall | precision | specificity, accuracy |
 |---|---|---|---|---|
-| tumour | tumour | defined | defined | defined |
-| tumour | empty | 0 | 0 | defined |
-| empty | tumour | none | 0 | defined |
+| tumor | tumor | defined | defined | defined |
+| tumor | empty | 0 | 0 | defined |
+| empty | tumor | none | 0 | defined |
 | empty | empty | none | none | defined |
 """
 
@@ -86,5 +86,5 @@ def specificity(counts: Counts) -> float | None:
 
 
 def pixel_accuracy(counts: Counts) -> float | None:
-    """(TP + TN) / all. None where there is nothing. High for any model: most of a brain is no tumour."""
+    """(TP + TN) / all. None where there is nothing. High for any model: most of a brain is no tumor."""
     return (counts.true_positive + counts.true_negative) / counts.total if counts.total else None

@@ -1,15 +1,15 @@
 """How far two outlines lie apart, in pixels: HD95 and surface Dice. SciPy; monai.metrics is the oracle in the tests.
 
-A surface is the mask's pixels with a 4-neighbour outside it, the image's edge counting as outside, as in monai.
+A surface is the mask's pixels with a 4-neighbor outside it, the image's edge counting as outside, as in monai. SciPy is
+imported when the first slice is compared: the web process reads the registry of metrics and need not carry it.
 """
 
 from dataclasses import dataclass
 from math import hypot
 
 import numpy as np
-from scipy.spatial import KDTree
 
-from ml.rendering.panels import outline
+from ml.masks import outline
 
 # About the distance at which two experts' outlines of this data set differ; stated beside every surface Dice.
 TOLERANCE_PIXELS = 2.0
@@ -17,15 +17,15 @@ _PERCENTILE = 95
 
 
 @dataclass(frozen=True)
-class SurfaceFigures:
+class SurfaceMetrics:
     """hd95: pixels; surface_dice: 0 to 1 at `TOLERANCE_PIXELS` or the tolerance given. None where there is no truth."""
 
     hd95: float | None
     surface_dice: float | None
 
 
-def compare_surfaces(truth: np.ndarray, prediction: np.ndarray, tolerance: float = TOLERANCE_PIXELS) -> SurfaceFigures:
-    """Both figures of one slice, bool (H, W) each.
+def compare_surfaces(truth: np.ndarray, prediction: np.ndarray, tolerance: float = TOLERANCE_PIXELS) -> SurfaceMetrics:
+    """Both metrics of one slice, bool (H, W) each.
 
     HD95: the larger of the two directed 95th percentiles of the distances between the outlines (Huttenlocher et al.,
     IEEE TPAMI 15, 1993; the percentile as in the BraTS challenge, Menze et al., IEEE TMI 34, 2015).
@@ -34,12 +34,14 @@ def compare_surfaces(truth: np.ndarray, prediction: np.ndarray, tolerance: float
     diagonal and surface Dice 0.
     """
     if not truth.any():
-        return SurfaceFigures(None, None)
+        return SurfaceMetrics(None, None)
     if not prediction.any():
-        return SurfaceFigures(hypot(*truth.shape), 0.0)
+        return SurfaceMetrics(hypot(*truth.shape), 0.0)
+    from scipy.spatial import KDTree
+
     edges = [np.argwhere(outline(mask)) for mask in (truth, prediction)]  # (points, 2) each
     trees = [KDTree(points) for points in edges]
     to_prediction, to_truth = trees[1].query(edges[0])[0], trees[0].query(edges[1])[0]
     hd95 = max(float(np.percentile(distances, _PERCENTILE)) for distances in (to_prediction, to_truth))
     near = np.count_nonzero(to_prediction <= tolerance) + np.count_nonzero(to_truth <= tolerance)
-    return SurfaceFigures(hd95, float(near / (len(to_prediction) + len(to_truth))))
+    return SurfaceMetrics(hd95, float(near / (len(to_prediction) + len(to_truth))))

@@ -1,4 +1,4 @@
-"""How well a score tells slices with tumour from slices without: ROC and the area under it."""
+"""How well a score tells slices with tumor from slices without: ROC and the area under it."""
 
 from dataclasses import dataclass
 
@@ -33,12 +33,13 @@ def roc(scores: np.ndarray, has_tumor: np.ndarray) -> Roc | None:
 
 
 def auc_of_levels(with_tumor: np.ndarray, without: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve from counts per score level, rising: the chance that a slice with tumour scores higher
+    """Area under the ROC curve from counts per score level, rising: the chance that a slice with tumor scores higher
     than one without, ties counting a half (Hanley and McNeil, Radiology 143, 1982).
 
     with_tumor, without: float (..., L). Returns float (...), NaN where one kind is missing.
     """
-    below = np.cumsum(without, axis=-1) - without  # tumour-free slices with a lower score
+    below = np.cumsum(without, axis=-1) - without  # tumor-free slices with a lower score
     wins = np.sum(with_tumor * (below + without / 2), axis=-1)
     pairs = with_tumor.sum(axis=-1) * without.sum(axis=-1)
-    return np.divide(wins, pairs, out=np.full(np.shape(wins), np.nan), where=pairs > 0)
+    area: np.ndarray = np.divide(wins, pairs, out=np.full(np.shape(wins), np.nan), where=pairs > 0)
+    return area

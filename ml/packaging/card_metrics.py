@@ -7,7 +7,7 @@ from ml.datasets import Case, DatasetError
 from ml.engines import Engine
 from ml.evaluation.cases import check_outcome
 from ml.evaluation.run import evaluate_cases
-from ml.evaluation.summary import MetricEstimate, figures_of
+from ml.evaluation.summary import MetricEstimate, estimate_metrics
 from ml.metrics.intervals import DEFAULT_SEED
 
 # In the order of the card.
@@ -23,7 +23,7 @@ NAMES = (
     "hd95_median",
     "surface_dice_mean",
     "ece",
-    "ece_in_doubt",
+    "ece_foreground",
 )
 HEADLINE_NAMES = ("patient_dice_mean", "patient_dice_median")
 VARIANT_NAMES = (*HEADLINE_NAMES, "slice_sensitivity", "slice_specificity", "slice_auc")
@@ -41,7 +41,7 @@ def measure_model(
     check_outcome(outcome)
     if outcome.failures:
         raise DatasetError(f"{outcome.failures[0].message} A card states figures of whole sets alone.")
-    found = {figure.name: figure for figure in figures_of(outcome.scores, DEFAULT_SEED)}
+    found = {figure.name: figure for figure in estimate_metrics(outcome.scores, DEFAULT_SEED)}
     patients = len({case.patient for case in cases})
     rule = f"threshold {engine.card.threshold:g}, {engine.card.min_tumor_pixels} pixels, {engine.name}"
     aggregated = "; ".join(filter(None, (rule, note)))

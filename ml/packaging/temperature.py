@@ -16,8 +16,8 @@ from torch import nn
 
 from ml.cards import InputConvention, TemperatureScaling
 from ml.datasets import Case
-from ml.evaluation.summary import DOUBT_LEVEL
 from ml.metrics.calibration import LEVELS, calibrate
+from ml.metrics.data_set import FOREGROUND_LEVEL
 from ml.networks.logits import tumor_logit
 from ml.preprocessing import place_labels_on_grid, quantize, to_model_grid
 
@@ -91,8 +91,8 @@ def describe_scaling(
         temperature=round(temperature, 4),
         ece_before=ece(before, 0),
         ece_after=ece(after, 0),
-        ece_in_doubt_before=ece(before, DOUBT_LEVEL),
-        ece_in_doubt_after=ece(after, DOUBT_LEVEL),
+        ece_in_doubt_before=ece(before, FOREGROUND_LEVEL),
+        ece_in_doubt_after=ece(after, FOREGROUND_LEVEL),
         patients=len({case.patient for case in cases}),
         set=words,
     )

@@ -1,85 +1,93 @@
-"""The five figures of an evaluation, as SVG. Each draws what report.json holds and computes nothing new."""
+"""The five plots of an evaluation. Each draws what report.json holds and computes nothing new."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import log10
 
-from ml.evaluation.scoring import Score
-from ml.evaluation.summary import PatientFigures
 from ml.metrics.calibration import Calibration
-from ml.metrics.overlap import Counts, dice
+from ml.metrics.overlap import Counts
 from ml.metrics.verdicts import Roc
-from ml.plots.svg import Axes, Plot
+from ml.plots.svg import UNIT_TICKS, Axes, Plot
 
-_UNIT_TICKS = tuple((tick / 4, f"{tick / 4:g}") for tick in range(5))
+# In the order of the reports; the names of the files.
+NAMES = ("patient_dice", "dice_by_size", "roc", "reliability", "verdicts")
 
 
-def patients_figure(patients: Sequence[PatientFigures]) -> str:
-    """A bar a patient, worst first; patients without tumour have no Dice and no bar."""
-    ranked = sorted((patient.dice, patient.patient) for patient in patients if patient.dice is not None)
+@dataclass(frozen=True)
+class SlicePoint:
+    """A slice with tumor: its image's name, the expert's pixels, its Dice."""
+
+    image: str
+    truth_pixels: int
+    dice: float
+
+
+def plot_patients(dice_of_patients: Mapping[str, float | None]) -> Plot:
+    """A bar a patient, worst first; patients without tumor have no Dice and no bar."""
+    ranked = sorted((dice, patient) for patient, dice in dice_of_patients.items() if dice is not None)
     worst = f"from {ranked[0][0]:.3f} to {ranked[-1][0]:.3f}" if ranked else "none has tumor"
-    figure = Plot("Dice per patient", f"Pooled Dice of {len(ranked)} patients with tumor, worst first: {worst}.")
+    plot = Plot("Dice per patient", f"Pooled Dice of {len(ranked)} patients with tumor, worst first: {worst}.")
     count = max(len(ranked), 1)
     ticks = [(place + 0.5, str(place + 1)) for place in sorted({0, count - 1})]  # under the first bar and the last
-    axes = Axes(figure, "patients, worst first", "Dice", ticks, x_range=(0, count))
+    axes = Axes(plot, "patients, worst first", "Dice", ticks, x_range=(0, count))
     for index, (value, name) in enumerate(ranked):
         left, top = axes.place(index + 0.15, value)
         right, bottom = axes.place(index + 0.85, 0)
-        figure.rectangle(left, top, right - left, bottom - top, "accent", opacity=0.35)
-        figure.point((left + right) / 2, top, "accent", f"{name}: {value:.3f}")
-    return figure.render()
+        plot.rectangle(left, top, right - left, bottom - top, "accent", opacity=0.35)
+        plot.point((left + right) / 2, top, "accent", f"{name}: {value:.3f}")
+    return plot
 
 
-def size_figure(scores: Sequence[Score]) -> str:
-    """A dot a slice with tumour; the horizontal axis is logarithmic."""
-    points = [(log10(score.counts.truth), score) for score in scores if score.counts.truth]
-    figure = Plot(
+def plot_sizes(slices: Sequence[SlicePoint]) -> Plot:
+    """A dot a slice with tumor; the horizontal axis is logarithmic."""
+    points = [(log10(item.truth_pixels), item) for item in slices]
+    plot = Plot(
         "Dice against tumor size", f"Dice of {len(points)} slices with tumor against the expert's tumor pixels."
     )
     decades = max((int(x) + 1 for x, _ in points), default=1)
     ticks = [(decade, f"{10**decade:,}") for decade in range(decades + 1)]
-    axes = Axes(figure, "tumor pixels of the slice (expert)", "Dice", ticks, x_range=(0, decades))
-    for x, score in points:
-        value = dice(score.counts) or 0.0
-        tip = f"{score.case.image.name}: {score.counts.truth} pixels, Dice {value:.3f}"
-        figure.point(*axes.place(x, value), "accent", tip, radius=2.5)
-    return figure.render()
+    axes = Axes(plot, "tumor pixels of the slice (expert)", "Dice", ticks, x_range=(0, decades))
+    for x, item in points:
+        tip = f"{item.image}: {item.truth_pixels} pixels, Dice {item.dice:.3f}"
+        plot.point(*axes.place(x, item.dice), "accent", tip, radius=2.5)
+    return plot
 
 
-def roc_figure(curve: Roc | None, verdicts: Counts) -> str:
+def plot_roc(curve: Roc | None, verdicts: Counts) -> Plot:
     """The curve of the slice verdict by max_probability, and where the threshold in use lies."""
     words = "It needs slices with and without tumor." if curve is None else f"Area under the curve {curve.auc:.3f}."
-    figure = Plot("ROC of the slice verdict", words)
-    axes = Axes(figure, "false alarms (share of tumor-free slices)", "sensitivity", _UNIT_TICKS)
-    figure.line([axes.place(0, 0), axes.place(1, 1)], "muted", dashes="4 4")
+    plot = Plot("ROC of the slice verdict", words)
+    axes = Axes(plot, "false alarms (share of tumor-free slices)", "sensitivity", UNIT_TICKS)
+    plot.line([axes.place(0, 0), axes.place(1, 1)], "muted", dashes="4 4")
     if curve is None:
-        figure.text(*axes.place(0.5, 0.4), words, "muted", anchor="middle")
-        return figure.render()
+        plot.text(*axes.place(0.5, 0.4), words, "muted", anchor="middle")
+        return plot
     rates = zip(curve.false_alarm_rates, curve.sensitivities, strict=True)
-    figure.line([axes.place(*rate) for rate in rates], "accent", width=2)
+    plot.line([axes.place(*rate) for rate in rates], "accent", width=2)
     false_alarms = verdicts.false_positive / (verdicts.false_positive + verdicts.true_negative)
     place = axes.place(false_alarms, verdicts.true_positive / verdicts.truth)
-    figure.point(*place, "tumor", "the mask rule in use", radius=5)
-    figure.text(*axes.place(0.97, 0.12), f"AUC {curve.auc:.3f}", anchor="end", size=14)
-    figure.text(*axes.place(0.97, 0.04), "dot: the verdicts given", "muted", anchor="end")
-    return figure.render()
+    plot.point(*place, "tumor", "the mask rule in use", radius=5)
+    plot.text(*axes.place(0.97, 0.12), f"AUC {curve.auc:.3f}", anchor="end", size=14)
+    plot.text(*axes.place(0.97, 0.04), "dot: the verdicts given", "muted", anchor="end")
+    return plot
 
 
-def reliability_figure(calibration: Calibration) -> str:
-    """Share of tumour against probability; on the diagonal a probability means what it says."""
+def plot_reliability(calibration: Calibration) -> Plot:
+    """Share of tumor against probability; on the diagonal a probability means what it says."""
     ece = "not defined" if calibration.ece is None else f"{calibration.ece:.4f}"
-    figure = Plot("Reliability", f"Pixels with p of at least 0.05: share that is tumor against probability. ECE {ece}.")
+    plot = Plot("Reliability", f"Pixels with p of at least 0.05: share that is tumor against probability. ECE {ece}.")
     # Beside the axis: in the plot a curve may run through the words, wherever they stand.
-    axes = Axes(figure, f"probability; ECE {ece} over p of at least 0.05", "share that is tumor", _UNIT_TICKS)
-    figure.line([axes.place(0, 0), axes.place(1, 1)], "muted", dashes="4 4")
+    axes = Axes(plot, f"probability; ECE {ece} over p of at least 0.05", "share that is tumor", UNIT_TICKS)
+    plot.line([axes.place(0, 0), axes.place(1, 1)], "muted", dashes="4 4")
     filled = [item for item in calibration.bins if item.pixels]
-    figure.line([axes.place(item.mean_probability or 0, item.tumor_share or 0) for item in filled], "accent", width=2)
+    plot.line([axes.place(item.mean_probability or 0, item.tumor_share or 0) for item in filled], "accent", width=2)
     for item in filled:
         tip = f"p {item.mean_probability:.2f}: {100 * (item.tumor_share or 0):.1f} % of {item.pixels:,} pixels"
-        figure.point(*axes.place(item.mean_probability or 0, item.tumor_share or 0), "accent", tip, radius=4)
-    return figure.render()
+        plot.point(*axes.place(item.mean_probability or 0, item.tumor_share or 0), "accent", tip, radius=4)
+    return plot
 
 
-def verdicts_figure(verdicts: Counts) -> str:
+def plot_verdicts(verdicts: Counts) -> Plot:
     """Two by two: rows are the expert's, columns the model's; each cell with its count and its share of the row."""
     cells = (
         ("tumor", "tumor", verdicts.true_positive, verdicts.truth, "accent"),
@@ -88,16 +96,16 @@ def verdicts_figure(verdicts: Counts) -> str:
         ("no tumor", "no tumor", verdicts.true_negative, verdicts.total - verdicts.truth, "accent"),
     )
     words = "; ".join(f"expert {truth}, model {found}: {number}" for truth, found, number, _, _ in cells)
-    figure = Plot("Verdicts of the slices", f"{words}.")
+    plot = Plot("Verdicts of the slices", f"{words}.")
     left, top, width, height = 124, 78, 166, 116
-    for index, (truth, found, number, row_total, colour) in enumerate(cells):
+    for index, (truth, found, number, row_total, color) in enumerate(cells):
         x, y = left + index % 2 * (width + 6), top + index // 2 * (height + 6)
         share = number / row_total if row_total else 0
-        figure.rectangle(x, y, width, height, colour, opacity=round(0.08 + 0.4 * share, 3))
-        figure.text(x + width / 2, y + height / 2, f"{number:,}", size=24, anchor="middle")
-        figure.text(x + width / 2, y + height / 2 + 24, f"{100 * share:.1f} %", anchor="middle")
+        plot.rectangle(x, y, width, height, color, opacity=round(0.08 + 0.4 * share, 3))
+        plot.text(x + width / 2, y + height / 2, f"{number:,}", size=24, anchor="middle")
+        plot.text(x + width / 2, y + height / 2 + 24, f"{100 * share:.1f} %", anchor="middle")
         if index < 2:
-            figure.text(x + width / 2, top - 10, f"model: {found}", anchor="middle")
+            plot.text(x + width / 2, top - 10, f"model: {found}", anchor="middle")
         if index % 2 == 0:
-            figure.text(left - 10, y + height / 2 + 4, f"expert: {truth}", anchor="end")
-    return figure.render()
+            plot.text(left - 10, y + height / 2 + 4, f"expert: {truth}", anchor="end")
+    return plot

@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from ml.rendering.panels import DEFAULT_OPACITY, outline
+from ml.masks import outline
+from ml.rendering.panels import DEFAULT_OPACITY
 
 MISSED, EXTRA, CORRECT = (0xFF, 0x4D, 0x6A), (0x3F, 0xD6, 0x9B), (0xFF, 0xD2, 0x4D)
 # In words, for a legend: colour alone tells nothing to many readers.

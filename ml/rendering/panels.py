@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ml.masks import outline
 from ml.rendering.colormap import INFERNO
 from ml.rendering.png import encode_png
 
@@ -19,7 +20,6 @@ __all__ = [
     "encode_png",
     "heatmap_image",
     "mask_image",
-    "outline",
     "overlay_image",
     "panels_image",
     "probability_image",
@@ -78,13 +78,6 @@ def heatmap_image(q: np.ndarray) -> Image.Image:
 def probability_image(q: np.ndarray) -> Image.Image:
     """The probability map itself, 8-bit grey: the value is q. q: uint8 (H, W)."""
     return Image.fromarray(np.ascontiguousarray(q))
-
-
-def outline(mask: np.ndarray) -> np.ndarray:
-    """The mask's pixels that have a 4-neighbour outside it; the image's edge counts as outside. bool (H, W), both."""
-    core = np.zeros_like(mask)
-    core[1:-1, 1:-1] = mask[1:-1, 1:-1] & mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
-    return mask & ~core
 
 
 def thumbnail_image(pixels: np.ndarray, mask: np.ndarray, side: int = 192) -> Image.Image:

@@ -1,0 +1,1 @@
+"""Writers: what `ml.evaluation` found, as CSV, JSON, HTML, PDF and pictures."""

@@ -1,84 +1,58 @@
-"""`metrics.csv`, one row a slice, and `patients.csv`, one row a patient. Columns as docs/evaluation.md lists them."""
+"""Tables as CSV: `metrics.csv`, one row a slice, `patients.csv`, one row a patient, and the writer of every table."""
 
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TextIO
 
-from ml.evaluation.scoring import Failure, Prediction, Score
-from ml.evaluation.summary import PatientFigures
-from ml.metrics.overlap import dice, iou, precision, recall
+from ml.evaluation.scoring import Failure, SliceResult
+from ml.evaluation.summary import PatientResult
+from ml.metrics.registry import PATIENT_METRICS, SLICE_METRICS, GroupMetric, Output, shown_in
 
-if TYPE_CHECKING:
-    from ml.evaluation.predictions import PredictedPatient
-
-SLICE_COLUMNS = (
-    "patient",
-    "image",
-    "truth_pixels",
-    "predicted_pixels",
-    "dice",
-    "iou",
-    "precision",
-    "recall",
-    "hd95",
-    "max_probability",
-    "seconds",
-)
-PATIENT_COLUMNS = (
-    "patient",
-    "slices",
-    "tumor_slices",
-    "failed_slices",
-    "truth_pixels",
-    "predicted_pixels",
-    "dice",
-    "iou",
-    "precision",
-    "recall",
-    "specificity",
-    "pixel_accuracy",
-    "hd95_median",
-    "surface_dice_mean",
-)
+SLICE_COLUMNS = ("patient", "image", *(metric.name for metric in shown_in(SLICE_METRICS, Output.CSV)))
 
 
-def write_slices(path: Path, results: Iterable[Score | Prediction | Failure]) -> None:
-    """`metrics.csv`. A failed slice has its patient and image, and nothing else."""
-    _write(path, SLICE_COLUMNS, (_slice_row(result) for result in results))
+class TableWriter:
+    """A CSV file being written: its head at once, then row by row."""
+
+    def __init__(self, file: TextIO, columns: Sequence[str]) -> None:
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._writer.writerow(columns)
+
+    def write(self, row: Iterable[object]) -> None:
+        """One row; None is an empty field."""
+        self._writer.writerow([_cell(value) for value in row])
 
 
-def write_patients(path: Path, patients: Sequence[PatientFigures]) -> None:
-    """`patients.csv`: pixels pooled over a patient's slices."""
-    _write(path, PATIENT_COLUMNS, ([getattr(patient, name) for name in PATIENT_COLUMNS] for patient in patients))
-
-
-def write_predicted_patients(path: Path, patients: Sequence["PredictedPatient"]) -> None:
-    """`patients.csv` of slices without truth: what the model says of each patient."""
-    names = ("patient", "slices", "failed_slices", "detected_slices", "predicted_pixels")
-    _write(path, names, ([getattr(patient, name) for name in names] for patient in patients))
-
-
-def _slice_row(result: Score | Prediction | Failure) -> list[object]:
-    named = [result.case.patient, result.case.image.name]
-    if isinstance(result, Failure):
-        return named + [None] * (len(SLICE_COLUMNS) - len(named))
-    if isinstance(result, Prediction):
-        return [*named, None, result.predicted_pixels, *[None] * 5, result.max_probability, result.seconds]
-    counts = result.counts
-    figures = [dice(counts), iou(counts), precision(counts), recall(counts), result.surface.hd95]
-    return [*named, counts.truth, counts.predicted, *figures, result.max_probability, result.seconds]
-
-
-def _write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """A whole table. Raises OSError."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_cell(value) for value in row] for row in rows)
+        writer = TableWriter(file, columns)
+        for row in rows:
+            writer.write(row)
+
+
+def write_slices(path: Path, results: Iterable[SliceResult]) -> None:
+    """`metrics.csv`. A failed slice has its patient and image, and nothing else."""
+    write_table(path, SLICE_COLUMNS, (_slice_row(result) for result in results))
+
+
+def write_patients(
+    path: Path, patients: Sequence[PatientResult], metrics: Sequence[GroupMetric] = PATIENT_METRICS
+) -> None:
+    """`patients.csv`: pixels pooled over a patient's slices."""
+    names = [metric.name for metric in shown_in(metrics, Output.CSV)]
+    rows = ([patient.patient, *(patient.metrics[name] for name in names)] for patient in patients)
+    write_table(path, ("patient", *names), rows)
+
+
+def _slice_row(result: SliceResult) -> list[object]:
+    values = {} if isinstance(result, Failure) else result.metrics
+    return [result.case.patient, result.case.image.name, *(values.get(name) for name in SLICE_COLUMNS[2:])]
 
 
 def _cell(value: object) -> object:
-    """Six digits are more than any figure is good for; what is not defined is an empty field."""
+    """Six digits are more than any metric is good for; what is not defined is an empty field."""
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):

@@ -1,57 +1,59 @@
-"""The folder that an evaluation leaves: tables, figures, gallery, report.json and report.html, all of them or none."""
+"""The folder that an evaluation leaves: tables, plots, gallery, report.json and report.html, all of them or none."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ml.atomic_files import fresh_folder
 from ml.engines import Engine
+from ml.evaluation.predictions import Predictions
+from ml.evaluation.report import Report
 from ml.evaluation.scoring import Score
-from ml.plots import evaluation
+from ml.metrics.registry import PREDICTED_PATIENT_METRICS
 from ml.reports.csv import write_patients, write_slices
-from ml.reports.gallery import Look, Picture, draw_gallery, look_again
-from ml.reports.html import render_page
-from ml.reports.json import Report, report_json
+from ml.reports.gallery import Picture, SliceArrays, arrays_of, draw_gallery
+from ml.reports.html import render_page, render_predictions
+from ml.reports.json import json_text, predictions_document, report_document
+from ml.reports.plots import Drawing, draw_plots
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """One figure: its file's name, and the SVG document."""
+class Written:
+    """What was written, for further files of the same report. document: the values of report.json."""
 
-    name: str
-    svg: str
+    document: dict[str, Any]
+    drawings: tuple[Drawing, ...]
+    pictures: tuple[Picture, ...]
 
 
 def write_results(out: Path, engine: Engine, report: Report) -> None:
     """Write everything and rename it to `out`. Raises OSError (a full disk), and leaves nothing behind then."""
     with fresh_folder(out) as folder:
-        fill_folder(folder, report, look_again(engine, report.settings.threshold))
+        fill_folder(folder, report, arrays_of(engine, report.settings.threshold))
 
 
-def fill_folder(folder: Path, report: Report, look: Callable[[Score], Look]) -> tuple[Picture, ...]:
-    """Write everything into an empty folder; `look` gives the arrays of the gallery's slices. Raises OSError.
-
-    Returns the gallery's pictures.
-    """
+def fill_folder(folder: Path, report: Report, read: Callable[[Score], SliceArrays]) -> Written:
+    """Write everything into an empty folder; `read` gives the arrays of the gallery's slices. Raises OSError."""
     write_slices(folder / "metrics.csv", report.outcome.results)
     write_patients(folder / "patients.csv", report.patients)
-    drawings = draw_figures(report)
+    drawings = draw_plots(report)
     (folder / "figures").mkdir()
     for drawing in drawings:
         (folder / "figures" / f"{drawing.name}.svg").write_text(drawing.svg, encoding="utf-8")
-    pictures = draw_gallery(folder / "gallery", report.outcome.scores, look)
-    (folder / "report.json").write_text(report_json(report, pictures), encoding="utf-8")
-    page = render_page(report, tuple(drawing.svg for drawing in drawings), pictures, folder / "gallery")
+    pictures = draw_gallery(folder / "gallery", report.outcome.scores, read)
+    document = report_document(report, pictures)
+    (folder / "report.json").write_text(json_text(document), encoding="utf-8")
+    page = render_page(report, drawings, pictures, folder / "gallery")
     (folder / "report.html").write_text(page, encoding="utf-8")
-    return pictures
+    return Written(document, drawings, pictures)
 
 
-def draw_figures(report: Report) -> tuple[Drawing, ...]:
-    """The five figures, in the order of the page."""
-    return (
-        Drawing("patient_dice", evaluation.patients_figure(report.patients)),
-        Drawing("dice_by_size", evaluation.size_figure(report.outcome.scores)),
-        Drawing("roc", evaluation.roc_figure(report.roc, report.verdicts)),
-        Drawing("reliability", evaluation.reliability_figure(report.calibration_in_doubt)),
-        Drawing("verdicts", evaluation.verdicts_figure(report.verdicts)),
-    )
+def fill_predictions_folder(folder: Path, predictions: Predictions) -> Written:
+    """Write the tables, report.json and report.html of slices without masks into an empty folder. Raises OSError."""
+    write_slices(folder / "metrics.csv", predictions.results)
+    write_patients(folder / "patients.csv", predictions.patients, PREDICTED_PATIENT_METRICS)
+    document = predictions_document(predictions)
+    (folder / "report.json").write_text(json_text(document), encoding="utf-8")
+    (folder / "report.html").write_text(render_predictions(predictions), encoding="utf-8")
+    return Written(document, (), ())

@@ -6,20 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
+from ml.datasets import DatasetError
 from ml.engines import Engine
+from ml.evaluation.gallery import Rank, choose_gallery
 from ml.evaluation.scoring import Score, mask_of
-from ml.metrics.overlap import dice
 from ml.rendering.error_overlay import error_overlay_image
 from ml.rendering.panels import encode_png
-
-GALLERY_SIZE = 6
 
 
 @dataclass(frozen=True)
 class Picture:
     """One slice of the gallery. rank: 1 is the best of the best, or the worst of the worst; file: in `gallery/`."""
 
-    order: str  # "worst", "best" or "false_alarm"
+    order: str  # of ml.evaluation.gallery.ORDERS
     rank: int
     patient: str
     image: str
@@ -31,7 +30,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Look:
+class SliceArrays:
     """The arrays of one slice. pixels: uint8 (H, W, 3); truth, mask: bool (H, W)."""
 
     pixels: np.ndarray
@@ -39,52 +38,46 @@ class Look:
     mask: np.ndarray
 
 
-def look_again(engine: Engine, threshold: float) -> Callable[[Score], Look]:
-    """Looks that run the engine once more on these few slices: keeping every mask costs more."""
+def arrays_of(engine: Engine, threshold: float) -> Callable[[Score], SliceArrays]:
+    """Reads a slice again and runs the engine on it once more: for these few slices, keeping every mask costs more."""
 
-    def look(score: Score) -> Look:
+    def read(score: Score) -> SliceArrays:
         pixels, truth = score.case.pixels(), score.case.truth()
-        return Look(pixels, truth, mask_of(engine.probability_map(pixels[None]), engine.card, threshold)[0])
+        if truth is None:
+            raise DatasetError(f"{score.case.image} has no mask any more; evaluate again.")
+        return SliceArrays(pixels, truth, mask_of(engine.probability_map(pixels[None]), engine.card, threshold)[0])
 
-    return look
+    return read
 
 
-def draw_gallery(folder: Path, scores: Sequence[Score], look: Callable[[Score], Look]) -> tuple[Picture, ...]:
-    """Write the pictures into `folder`."""
+def choose_scores(scores: Sequence[Score]) -> dict[str, list[Score]]:
+    """The slices of each order, the first one foremost."""
+    return choose_gallery(scores, _rank)
+
+
+def draw_gallery(folder: Path, scores: Sequence[Score], read: Callable[[Score], SliceArrays]) -> tuple[Picture, ...]:
+    """Write the pictures into `folder`; `read` gives a slice's arrays."""
     folder.mkdir()
     return tuple(
-        _draw(folder, score, look, order, rank)
-        for order, members in choose_gallery(scores)
+        _draw(folder, score, read(score), order, rank)
+        for order, members in choose_scores(scores).items()
         for rank, score in enumerate(members, start=1)
     )
 
 
-def choose_gallery(scores: Sequence[Score]) -> tuple[tuple[str, list[Score]], ...]:
-    """The slices of each order, the first one foremost."""
-    with_tumor = sorted(
-        (score for score in scores if score.counts.truth),
-        key=lambda score: (dice(score.counts), score.case.patient, score.case.image.name),
-    )
-    alarms = sorted(
-        (score for score in scores if score.counts.predicted and not score.counts.truth),
-        key=lambda score: (-score.counts.predicted, score.case.patient, score.case.image.name),
-    )
-    worst = with_tumor[:GALLERY_SIZE]
-    # Of few slices none is both: the best are those that are not already among the worst.
-    best = with_tumor[len(worst) :][::-1][:GALLERY_SIZE]
-    return ("worst", worst), ("false_alarm", alarms[:GALLERY_SIZE]), ("best", best)
+def _rank(score: Score) -> Rank:
+    return Rank(score.dice, score.counts.predicted, (score.patient, score.case.image.name))
 
 
-def _draw(folder: Path, score: Score, look: Callable[[Score], Look], order: str, rank: int) -> Picture:
-    seen = look(score)
+def _draw(folder: Path, score: Score, arrays: SliceArrays, order: str, rank: int) -> Picture:
     file = f"{order}_{rank}.png"
-    (folder / file).write_bytes(encode_png(error_overlay_image(seen.pixels, seen.truth, seen.mask)))
+    (folder / file).write_bytes(encode_png(error_overlay_image(arrays.pixels, arrays.truth, arrays.mask)))
     return Picture(
         order=order,
         rank=rank,
-        patient=score.case.patient,
+        patient=score.patient,
         image=score.case.image.name,
-        dice=dice(score.counts),
+        dice=score.dice,
         truth_pixels=score.counts.truth,
         predicted_pixels=score.counts.predicted,
         max_probability=score.max_probability,

@@ -1,24 +1,39 @@
-"""`report.pdf`: the report on paper, with the same figures, tables and pictures as `report.html`.
+"""`report.pdf`: the report on paper, with the same plots, tables and pictures as `report.html`.
 
-fpdf2 writes it: pure Python, and it draws the figures' own SVG. Its built-in fonts know Latin-1 alone; other letters
+fpdf2 writes it: pure Python, and it draws the plots' own SVG. Its built-in fonts know Latin-1 alone; other letters
 of a name become question marks here, and stand whole in every other file.
 """
 
 import io
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from fpdf import FPDF, FontFace
 from fpdf.enums import TableBordersLayout, XPos, YPos
 
+from ml.evaluation.gallery import ORDERS
 from ml.evaluation.predictions import Predictions
-from ml.metrics.labels import FIGURES
+from ml.evaluation.report import Report, headline, summary_of
+from ml.evaluation.scoring import Failure
+from ml.evaluation.summary import PatientResult
+from ml.metrics.registry import (
+    DATA_SET_METRICS,
+    PATIENT_METRICS,
+    PREDICTED_PATIENT_METRICS,
+    SIZE_METRICS,
+    GroupMetric,
+    Metric,
+    Output,
+    shown_in,
+)
+from ml.metrics.slices import Value
 from ml.rendering.error_overlay import LEGEND
 from ml.rendering.panels import NOTICE
 from ml.reports.gallery import Picture
-from ml.reports.json import Report, headline, summary_of
+from ml.reports.plots import Drawing
 
 # Longer lists are files of their own; nobody leafs through a hundred pages.
 MOST_PATIENTS = 400
@@ -27,7 +42,6 @@ _MARGIN_MM, _GAP_MM = 15, 4
 # So much must fit below a heading, or it begins a new page.
 _UNDER_A_HEADING_MM = 35
 _INK, _MUTED = (0x14, 0x18, 0x1D), (0x4A, 0x55, 0x60)
-_ORDERS = (("worst", "Worst slices with tumor"), ("false_alarm", "Largest false alarms"), ("best", "Best slices"))
 _PICTURES_A_ROW = 6
 
 # It names each tag of an SVG that it does not draw; title and desc are words for screen readers.
@@ -84,11 +98,11 @@ class _Document(FPDF):
         self.ln(2)
 
 
-def report_pdf(report: Report, drawings: Sequence[str], pictures: Sequence[Picture], gallery: Path) -> bytes:
-    """The whole document. drawings: SVG; gallery: the folder with the pictures' files."""
-    summary, said = summary_of(report), headline(report)
+def report_pdf(report: Report, drawings: Sequence[Drawing], pictures: Sequence[Picture], gallery: Path) -> bytes:
+    """The whole document. gallery: the folder with the pictures' files."""
+    summary = summary_of(report)
     document = _Document(f"Evaluation of {report.model}")
-    document.words(said, size=15, style="B")
+    document.words(headline(report), size=15, style="B")
     document.words(NOTICE, style="B")
     document.words(
         f"Model {report.model} {report.model_version or ''}, engine {report.engine}, threshold"
@@ -96,54 +110,36 @@ def report_pdf(report: Report, drawings: Sequence[str], pictures: Sequence[Pictu
         f" {summary['slices']:,} slices of {summary['patients']:,} patients, {summary['tumor_slices']:,} with tumor.",
         muted=True,
     )
-    _draw_figures(document, drawings)
+    _draw_plots(document, drawings)
     document.heading("Figures")
     document.words(f"95 % intervals: bootstrap over patients, seed {summary['seed']}.", size=8, muted=True)
+    figures = {figure.name: figure for figure in report.figures}
     document.rows(
         ("figure", "value", "95 % interval", "aggregation"),
         (
             (
-                FIGURES.get(figure.name, figure.name),
-                _number(figure.value, 4),
-                _interval(figure.ci95),
-                figure.aggregation,
+                metric.label,
+                _value(figures[metric.name].value, metric),
+                _interval(figures[metric.name].ci95, metric),
+                metric.aggregation,
             )
-            for figure in report.figures
+            for metric in shown_in(DATA_SET_METRICS, Output.PDF)
         ),
         (42, 16, 32, 90),
     )
     document.heading("By tumor size")
+    sizes = shown_in(SIZE_METRICS, Output.PDF)
     document.rows(
-        ("share of the slice", "slices", "found", "Dice", "precision", "recall", "HD95"),
+        ("share of the slice", *(metric.label for metric in sizes)),
         (
-            (
-                f"{size.size}, {size.from_percent:g} to {size.to_percent:g} %",
-                f"{size.slices:,}",
-                *(_number(value) for value in (size.sensitivity, size.dice, size.precision, size.recall)),
-                _number(size.hd95_median, 2),
-            )
+            (f"{size.size}, {size.from_percent:g} to {size.to_percent:g} %", *_values(size.metrics, sizes))
             for size in report.sizes
         ),
-        (50, 20, 22, 22, 22, 22, 22),
+        _widths(50, sizes, 130),
     )
     _draw_gallery(document, pictures, gallery)
-    document.heading("Patients")
-    _say_if_cut(document, len(report.patients), MOST_PATIENTS, "patients.csv")
-    document.rows(
-        ("patient", "slices", "with tumor", "Dice", "precision", "recall", "HD95"),
-        (
-            (
-                patient.patient,
-                f"{patient.slices:,}",
-                f"{patient.tumor_slices:,}",
-                *(_number(value) for value in (patient.dice, patient.precision, patient.recall)),
-                _number(patient.hd95_median, 2),
-            )
-            for patient in report.patients[:MOST_PATIENTS]
-        ),
-        (62, 18, 20, 20, 20, 20, 20),
-    )
-    _list_failures(document, [failure.message for failure in report.outcome.failures])
+    _list_patients(document, report.patients, shown_in(PATIENT_METRICS, Output.PDF))
+    _list_failures(document, report.outcome.failures)
     return bytes(document.output())
 
 
@@ -158,21 +154,27 @@ def predictions_pdf(predictions: Predictions) -> bytes:
         f" {summary['threshold']}. {summary['slices']:,} slices of {summary['patients']:,} patients.",
         muted=True,
     )
-    document.heading("Patients")
-    _say_if_cut(document, len(predictions.patients), MOST_PATIENTS, "patients.csv")
-    document.rows(
-        ("patient", "slices", "tumor detected", "marked pixels"),
-        (
-            (item.patient, f"{item.slices:,}", f"{item.detected_slices:,}", f"{item.predicted_pixels:,}")
-            for item in predictions.patients[:MOST_PATIENTS]
-        ),
-        (90, 25, 30, 35),
-    )
-    _list_failures(document, [item.message for item in predictions.results if hasattr(item, "message")])
+    _list_patients(document, predictions.patients, shown_in(PREDICTED_PATIENT_METRICS, Output.PDF))
+    _list_failures(document, predictions.failures)
     return bytes(document.output())
 
 
-def _draw_figures(document: _Document, drawings: Sequence[str]) -> None:
+def _list_patients(document: _Document, patients: Sequence[PatientResult], metrics: Sequence[GroupMetric]) -> None:
+    document.heading("Patients")
+    _say_if_cut(document, len(patients), MOST_PATIENTS, "patients.csv")
+    document.rows(
+        ("patient", *(metric.label for metric in metrics)),
+        ((patient.patient, *_values(patient.metrics, metrics)) for patient in patients[:MOST_PATIENTS]),
+        _widths(62, metrics, 118),
+    )
+
+
+def _widths(first: float, metrics: Sequence[GroupMetric], others: float) -> list[float]:
+    """Of a table's columns, as shares: the first one is words, the others share what is left."""
+    return [first, *[others / len(metrics)] * len(metrics)]
+
+
+def _draw_plots(document: _Document, drawings: Sequence[Drawing]) -> None:
     """Two a row."""
     document.heading("Plots")
     width = (document.epw - _GAP_MM) / 2
@@ -183,18 +185,18 @@ def _draw_figures(document: _Document, drawings: Sequence[str]) -> None:
                 document.add_page()
             top = document.get_y()
         left = document.l_margin + index % 2 * (width + _GAP_MM)
-        # Without its styles, which fpdf2 takes for a screen's: paper has the light colours of the attributes.
-        plain = re.sub(r"<style>.*?</style>", "", drawing, flags=re.DOTALL)
+        # Without its styles, which fpdf2 takes for a screen's: paper has the light colors of the attributes.
+        plain = re.sub(r"<style>.*?</style>", "", drawing.svg, flags=re.DOTALL)
         document.image(io.BytesIO(plain.encode()), x=left, y=top, w=width)
         document.set_y(top + height + _GAP_MM if index % 2 or index == len(drawings) - 1 else top)
 
 
 def _draw_gallery(document: _Document, pictures: Sequence[Picture], gallery: Path) -> None:
-    """Six a row, an order each; the legend in words, since a print may be grey."""
+    """Six a row, an order each; the legend in words, since a print may be gray."""
     side = (document.epw - _GAP_MM * (_PICTURES_A_ROW - 1)) / _PICTURES_A_ROW
     names = {"missed": "red", "extra": "green", "correct": "yellow"}
     legend = ", ".join(f"{names[name]}: {name}" for name, _ in LEGEND)
-    for order, title in _ORDERS:
+    for order, title in ORDERS.items():
         members = [picture for picture in pictures if picture.order == order]
         if not members:
             continue
@@ -208,18 +210,18 @@ def _draw_gallery(document: _Document, pictures: Sequence[Picture], gallery: Pat
             document.image(gallery / picture.file, x=left, y=top, w=side, h=side, keep_aspect_ratio=True)
             document.set_xy(left, top + side + 1)
             document.set_font("helvetica", size=6)
-            said = f"Dice {picture.dice:.3f}" if picture.dice is not None else f"{picture.predicted_pixels:,} pixels"
-            document.multi_cell(side, 2.6, _latin(f"{picture.image}\n{said}"), align="L")
+            size = f"Dice {picture.dice:.3f}" if picture.dice is not None else f"{picture.predicted_pixels:,} pixels"
+            document.multi_cell(side, 2.6, _latin(f"{picture.image}\n{size}"), align="L")
         document.set_y(top + side + 12)
 
 
-def _list_failures(document: _Document, messages: Sequence[str]) -> None:
-    if not messages:
+def _list_failures(document: _Document, failures: Sequence[Failure]) -> None:
+    if not failures:
         return
-    document.heading(f"Not evaluated: {len(messages):,} {'slice' if len(messages) == 1 else 'slices'}")
-    _say_if_cut(document, len(messages), MOST_FAILURES, "report.json")
-    for message in messages[:MOST_FAILURES]:
-        document.words(message, size=8, gap=0.5)
+    document.heading(f"Not evaluated: {len(failures):,} {'slice' if len(failures) == 1 else 'slices'}")
+    _say_if_cut(document, len(failures), MOST_FAILURES, "report.json")
+    for failure in failures[:MOST_FAILURES]:
+        document.words(failure.message, size=8, gap=0.5)
 
 
 def _say_if_cut(document: _Document, count: int, most: int, file: str) -> None:
@@ -227,12 +229,18 @@ def _say_if_cut(document: _Document, count: int, most: int, file: str) -> None:
         document.words(f"The first {most:,} of {count:,}; all of them are in {file}.", size=8, muted=True)
 
 
-def _number(value: float | None, digits: int = 3) -> str:
-    return "none" if value is None else f"{value:.{digits}f}"
+def _values(values: Mapping[str, Value], metrics: Sequence[GroupMetric]) -> list[str]:
+    return [_value(values[metric.name], metric) for metric in metrics]
 
 
-def _interval(interval: tuple[float, float] | None) -> str:
-    return "none" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}"
+def _value(value: float | None, metric: Metric[Any, Any]) -> str:
+    if value is None:
+        return "none"
+    return f"{value:.{metric.digits}f}" if metric.digits else f"{value:,.0f}"
+
+
+def _interval(interval: tuple[float, float] | None, metric: Metric[Any, Any]) -> str:
+    return "none" if interval is None else " to ".join(_value(end, metric) for end in interval)
 
 
 def _latin(text: str) -> str:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from ml.datasets import Split, list_cases, make_folds, read_split, write_split
 from ml.datasets.checking.check import Progress
+from ml.evaluation.report import Report, Settings, make_report
 from ml.evaluation.run import Outcome
 from ml.metrics.intervals import DEFAULT_SEED
 from ml.reports.csv import write_patients, write_slices
-from ml.reports.json import Report, Settings, make_report, report_json
+from ml.reports.json import json_text, report_document
 from ml.training.callbacks import LAST_FILE
 from ml.training.configuration import Configuration
 from ml.training.errors import TrainingError
@@ -94,7 +95,7 @@ def _pool(folds: Folds, split: Split) -> Report:
     report = make_report(engine, pooled, Settings(threshold=THRESHOLD, has_tta=False, seed=DEFAULT_SEED))
     write_slices(folds.out / "metrics.csv", pooled.results)
     write_patients(folds.out / "patients.csv", report.patients)
-    (folds.out / "report.json").write_text(report_json(report, ()), encoding="utf-8")
+    (folds.out / "report.json").write_text(json_text(report_document(report, ())), encoding="utf-8")
     return report
 
 

@@ -27,8 +27,8 @@ def evaluate_and_keep(engine: Engine, cases: Sequence[Case], threshold: float, f
     seconds = []
     for chunk in score_cases(engine, cases, threshold):
         for found in chunk:
-            if isinstance(found.result, Score) and found.q is not None:
-                maps[key_of(found.result.case)] = found.q
+            if isinstance(found.result, Score) and found.probability_u8 is not None:
+                maps[key_of(found.result.case)] = found.probability_u8
                 seconds.append(found.result.seconds)
             if isinstance(found.result, Score | Failure):
                 results.append(found.result)

@@ -15,6 +15,7 @@ from ml.datasets import Case, list_cases, read_split
 from ml.engines import Engine
 from ml.engines.torch import TorchEngine
 from ml.evaluation.cases import check_outcome
+from ml.evaluation.report import Report, Settings, headline, make_report, summary_of
 from ml.evaluation.run import evaluate_cases
 from ml.evaluation.scoring import mask_of
 from ml.metrics.intervals import DEFAULT_SEED
@@ -24,7 +25,6 @@ from ml.plots.svg import Axes, Plot
 from ml.rendering.error_overlay import error_overlay_image
 from ml.rendering.panels import encode_png, mask_image
 from ml.reports.folder import write_results
-from ml.reports.json import Report, Settings, headline, make_report, summary_of
 from ml.training.configuration import Configuration
 from ml.training.out_of_fold import evaluate_and_keep
 from ml.training.run import SPLIT_FILE, Plan, Trained

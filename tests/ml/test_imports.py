@@ -21,7 +21,7 @@ WITHOUT_TORCH = (
     "ml.__main__",
 )
 # SciPy and OpenVINO are heavy too: a web process that only measures and renders has no need of them.
-LIGHT = ("ml.cards", "ml.masks", "ml.preprocessing", "ml.rendering.panels", "ml.engines")
+LIGHT = ("ml.cards", "ml.masks", "ml.metrics.registry", "ml.preprocessing", "ml.rendering.panels", "ml.engines")
 
 
 def modules_after_import(names):

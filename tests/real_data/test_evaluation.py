@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from ml.datasets import list_cases
+from ml.evaluation.report import Settings as ReportSettings
+from ml.evaluation.report import make_report
 from ml.evaluation.run import evaluate_cases
 from ml.metrics.intervals import DEFAULT_SEED
-from ml.reports.json import Settings as ReportSettings
-from ml.reports.json import make_report, report_json
+from ml.reports.json import json_text, report_document
 from tests.support.evaluations import begin, case_rows, run_all
 from tests.support.resources import make_settings
 from webapp.domain.database import migration
@@ -46,7 +47,7 @@ def test_two_patients_have_the_command_lines_numbers(runtime: Runtime, real_data
     engine = runtime.engine(done.model)
     outcome = evaluate_cases(engine, list_cases(folder), engine.card.threshold)
     report = make_report(engine, outcome, ReportSettings(engine.card.threshold, False, DEFAULT_SEED))
-    expected = json.loads(report_json(report, ()))
+    expected = json.loads(json_text(report_document(report, ())))
     with resources.storage.open(report_key(evaluation_id, done.report_attempt, "report.json")) as file:
         found = json.load(file)
     for document in (expected, found):

@@ -11,7 +11,7 @@ from webapp.api.blueprints import blueprint, png
 from webapp.context import resources, uploaded_files
 from webapp.domain.evaluations import cases as evaluation_cases
 from webapp.domain.evaluations import comparison as evaluation_comparison
-from webapp.domain.evaluations import images, report_files, sources, submission
+from webapp.domain.evaluations import deletion, images, lookup, report_files, sources, submission
 from webapp.domain.evaluations.cases import CaseFilter
 from webapp.domain.evaluations.submission import ARCHIVE_FIELD, EvaluationOptions
 from webapp.domain.uploads.receiving import UploadedFile
@@ -68,8 +68,8 @@ class EvaluationCollection(MethodView):
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """All evaluations, newest first."""
         with resources().database.read() as session:
-            page = submission.page(session, **query)
-            rows = [evaluation_json(session, row) for row in page.evaluations]
+            page = lookup.page(session, **query)
+            rows = [evaluation_json(session, row) for row in page.rows]
         return {"evaluations": rows, "next_cursor": page.next_cursor}
 
 
@@ -99,7 +99,7 @@ class EvaluationItem(MethodView):
     @blp.alt_response(404, schema=ErrorSchema)
     def delete(self, evaluation_id: str) -> None:
         """Delete an evaluation with all its cases, maps and files. This is final."""
-        submission.delete(resources(), evaluation_id)
+        deletion.delete(resources(), evaluation_id)
 
 
 @blp.post("/<hex_id:evaluation_id>/cancel")
@@ -120,9 +120,9 @@ def cancel(evaluation_id: str) -> dict[str, Any]:
 def cases(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
     """Finished cases, also while the evaluation runs."""
     with resources().database.read() as session:
-        submission.get(session, evaluation_id)
+        lookup.get(session, evaluation_id)
         page = evaluation_cases.cases(session, evaluation_id, CaseFilter(**query))
-    return {"cases": [case_json(row) for row in page.cases], "next_cursor": page.next_cursor}
+    return {"cases": [case_json(row) for row in page.rows], "next_cursor": page.next_cursor}
 
 
 @blp.get("/<hex_id:evaluation_id>/cases/<int:position>")
@@ -155,9 +155,9 @@ def picture(evaluation_id: str, position: int, kind: str) -> Response:
 def patients(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
     """Patients with their pooled figures; none before the evaluation has ended."""
     with resources().database.read() as session:
-        submission.get(session, evaluation_id)
+        lookup.get(session, evaluation_id)
         page = evaluation_cases.patients(session, evaluation_id, CaseFilter(**query))
-    return {"patients": [patient_json(row) for row in page.patients], "next_cursor": page.next_cursor}
+    return {"patients": [patient_json(row) for row in page.rows], "next_cursor": page.next_cursor}
 
 
 @blp.get("/<hex_id:evaluation_id>/findings.json")
@@ -167,7 +167,7 @@ def patients(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
 def findings(evaluation_id: str) -> Response:
     """Everything that the check of the data set found."""
     with resources().database.read() as session:
-        row = submission.get(session, evaluation_id)
+        row = lookup.get(session, evaluation_id)
     return _sent(report_files.findings_file(row), "application/json", "findings.json", row.name)
 
 
@@ -178,7 +178,7 @@ def findings(evaluation_id: str) -> Response:
 def report(evaluation_id: str, name: str) -> Response:
     """A file of the report: metrics.csv, patients.csv, report.json, report.html (self-contained) or report.pdf."""
     with resources().database.read() as session:
-        row = submission.get(session, evaluation_id)
+        row = lookup.get(session, evaluation_id)
     key = report_files.report_file(resources(), row, name)
     return _sent(key, report_files.DOWNLOADS[name], name, row.name)
 
@@ -190,7 +190,7 @@ def report(evaluation_id: str, name: str) -> Response:
 def figure(evaluation_id: str, figure: str) -> Response:
     """A plot of the report."""
     with resources().database.read() as session:
-        row = submission.get(session, evaluation_id)
+        row = lookup.get(session, evaluation_id)
     key = report_files.report_file(resources(), row, f"figures/{figure}.svg")
     with resources().storage.local_copy(key) as path:
         response = send_file(path, mimetype="image/svg+xml", conditional=True)
@@ -220,4 +220,4 @@ def _sent(key: str, mimetype: str, name: str, evaluation_name: str) -> Response:
 
 def _described(evaluation_id: str) -> dict[str, Any]:
     with resources().database.read() as session:
-        return evaluation_json(session, submission.get(session, evaluation_id))
+        return evaluation_json(session, lookup.get(session, evaluation_id))

@@ -8,7 +8,7 @@ from flask.cli import AppGroup
 
 from webapp.context import resources
 from webapp.domain.errors import PortalError
-from webapp.domain.evaluations import progress, submission
+from webapp.domain.evaluations import deletion, lookup, progress, submission
 from webapp.domain.evaluations.models import Evaluation
 from webapp.domain.evaluations.progress import Progress
 from webapp.domain.evaluations.submission import EvaluationOptions
@@ -41,7 +41,7 @@ def run(folder: str, model: str | None, threshold: float | None, name: str | Non
         click.echo("It goes on; `evaluations list` shows how far it is.", err=True)
         sys.exit(130)
     with resources().database.read() as session:
-        row = submission.get(session, evaluation_id)
+        row = lookup.get(session, evaluation_id)
     if row.status is not Status.SUCCEEDED:
         raise click.ClickException(row.error_message or f"The evaluation was {row.status.value}.")
     click.echo(row.headline)
@@ -50,11 +50,11 @@ def run(folder: str, model: str | None, threshold: float | None, name: str | Non
 
 
 @group.command("list")
-@click.option("--limit", type=click.IntRange(1, submission.LARGEST_LIMIT), default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(1, lookup.LARGEST_LIMIT), default=20, show_default=True)
 def show_list(limit: int) -> None:
     """The newest evaluations."""
     with resources().database.read() as session:
-        for row in submission.page(session, limit=limit).evaluations:
+        for row in lookup.page(session, limit=limit).rows:
             seen = progress.progress(session, row)
             total = "?" if seen.total is None else str(seen.total)
             click.echo(
@@ -78,7 +78,7 @@ def cancel(evaluation_id: str) -> None:
 def delete(evaluation_id: str) -> None:
     """Delete an evaluation with all its cases."""
     try:
-        submission.delete(resources(), evaluation_id)
+        deletion.delete(resources(), evaluation_id)
     except PortalError as error:
         raise click.ClickException(error.message) from error
 
@@ -101,5 +101,5 @@ def _watch(evaluation_id: str) -> None:
 
 def _look(evaluation_id: str) -> tuple[Evaluation, Progress]:
     with resources().database.read() as session:
-        row = submission.get(session, evaluation_id)
+        row = lookup.get(session, evaluation_id)
         return row, progress.progress(session, row)

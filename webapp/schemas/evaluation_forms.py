@@ -1,14 +1,17 @@
 """The forms of /api/v1/evaluations, as marshmallow schemas."""
 
+from typing import ClassVar
+
 import marshmallow as ma
 from marshmallow import fields, validate
 
 from webapp.domain.evaluations.cases import CASE_ORDERS, DEFAULT_LIMIT, LARGEST_LIMIT, PATIENT_ORDERS
+from webapp.domain.evaluations.lookup import LARGEST_LIMIT as MOST_EVALUATIONS
 from webapp.domain.evaluations.models import CaseOutcome, SourceKind
 from webapp.domain.evaluations.sources import LONGEST_PATH
-from webapp.domain.evaluations.submission import LARGEST_LIMIT as MOST_EVALUATIONS
 from webapp.domain.evaluations.submission import LONGEST_NAME, LONGEST_WAIT_S
 from webapp.domain.jobs.models import Status
+from webapp.schemas.metrics import MetricsSchema, case_fields, patient_fields
 from webapp.schemas.scan_forms import THRESHOLD_RANGE, MessageSchema
 
 
@@ -64,7 +67,7 @@ class EvaluationListQuerySchema(ma.Schema):
     """What to list."""
 
     limit = fields.Integer(load_default=20, validate=validate.Range(1, MOST_EVALUATIONS))
-    cursor = fields.String(load_default="", validate=validate.Length(max=100))
+    cursor = fields.String(load_default="", validate=validate.Length(max=1000))
 
 
 class EvaluationQuerySchema(ma.Schema):
@@ -123,7 +126,7 @@ EVALUATION_BODY = {
 }
 
 
-class CaseSchema(ma.Schema):
+class CaseSchema(MetricsSchema):
     """One finished slice."""
 
     position = fields.Integer(required=True, metadata={"description": "its place in the data set, from 0"})
@@ -132,19 +135,14 @@ class CaseSchema(ma.Schema):
     outcome = fields.String(required=True, metadata={"enum": [outcome.value for outcome in CaseOutcome]})
     width = fields.Integer(allow_none=True)
     height = fields.Integer(allow_none=True)
-    truth_pixels = fields.Integer(allow_none=True)
-    predicted_pixels = fields.Integer(allow_none=True)
-    dice = fields.Float(allow_none=True, metadata={"description": "null where the truth is empty"})
-    iou = fields.Float(allow_none=True)
-    precision = fields.Float(allow_none=True)
-    recall = fields.Float(allow_none=True)
-    hd95 = fields.Float(allow_none=True, metadata={"description": "pixels"})
-    surface_dice = fields.Float(allow_none=True)
-    max_probability = fields.Float(allow_none=True)
-    seconds = fields.Float(allow_none=True, metadata={"description": "of the engine"})
     warnings = fields.List(fields.Nested(MessageSchema), metadata={"description": "`unlike_training_data`, or none"})
     error = fields.Nested(MessageSchema, allow_none=True)
     links = fields.Dict(keys=fields.String(), values=fields.String())
+
+    class Meta:
+        """The metrics, from their registry."""
+
+        include: ClassVar = case_fields()
 
 
 class CasePageSchema(ma.Schema):
@@ -167,21 +165,15 @@ class CaseQuerySchema(ma.Schema):
     cursor = fields.String(load_default="", validate=validate.Length(max=1000))
 
 
-class PatientSchema(ma.Schema):
+class PatientSchema(MetricsSchema):
     """One patient of a finished evaluation."""
 
     patient = fields.String(required=True)
-    slices = fields.Integer(required=True)
-    failed_slices = fields.Integer(required=True)
-    tumor_slices = fields.Integer(allow_none=True, metadata={"description": "by the expert"})
-    detected_slices = fields.Integer(allow_none=True, metadata={"description": "by the model, without masks alone"})
-    truth_pixels = fields.Integer(allow_none=True)
-    predicted_pixels = fields.Integer()
-    dice = fields.Float(allow_none=True)
-    iou = fields.Float(allow_none=True)
-    precision = fields.Float(allow_none=True)
-    recall = fields.Float(allow_none=True)
-    hd95_median = fields.Float(allow_none=True)
+
+    class Meta:
+        """The metrics, from their registry."""
+
+        include: ClassVar = patient_fields()
 
 
 class PatientPageSchema(ma.Schema):

@@ -6,7 +6,6 @@ from typing import Any
 from flask import url_for
 from sqlalchemy.orm import Session
 
-from ml.metrics.overlap import Counts, iou, precision, recall
 from ml.ood.detector import UNLIKE
 from webapp.domain.evaluations import progress as evaluation_progress
 from webapp.domain.evaluations.comparison import Comparison
@@ -14,6 +13,7 @@ from webapp.domain.evaluations.images import KINDS, OF_TRUTH
 from webapp.domain.evaluations.models import Evaluation, EvaluationCase, EvaluationPatient, SourceKind
 from webapp.domain.evaluations.report_files import DOWNLOADS
 from webapp.domain.jobs.models import Status
+from webapp.schemas.metrics import case_metrics, patient_metrics
 from webapp.schemas.scans import WARNING_MESSAGES, timestamp
 
 # Findings in an answer; the whole list is `findings.json`.
@@ -73,14 +73,9 @@ def evaluation_links(evaluation: Evaluation) -> dict[str, str]:
 
 
 def case_json(row: EvaluationCase) -> dict[str, Any]:
-    """One finished case; figures are null where nothing defines them."""
-    counts = None
-    if row.truth_pixels is not None:
-        counts = Counts(
-            row.true_positive or 0, row.false_positive or 0, row.false_negative or 0, row.true_negative or 0
-        )
+    """One finished case; metrics are null where nothing defines them."""
     own = {"evaluation_id": row.evaluation_id, "position": row.position}
-    kinds = [kind for kind in KINDS if row.truth_pixels is not None or kind not in OF_TRUTH] if row.map_key else []
+    kinds = [kind for kind in KINDS if row.has_truth or kind not in OF_TRUTH] if row.map_key else []
     return {
         "position": row.position,
         "patient": row.patient,
@@ -88,16 +83,7 @@ def case_json(row: EvaluationCase) -> dict[str, Any]:
         "outcome": row.outcome.value,
         "width": row.width,
         "height": row.height,
-        "truth_pixels": row.truth_pixels,
-        "predicted_pixels": row.predicted_pixels,
-        "dice": _rounded(row.dice, 6),
-        "iou": None if counts is None else _rounded(iou(counts), 6),
-        "precision": None if counts is None else _rounded(precision(counts), 6),
-        "recall": None if counts is None else _rounded(recall(counts), 6),
-        "hd95": _rounded(row.hd95, 6),
-        "surface_dice": _rounded(row.surface_dice, 6),
-        "max_probability": _rounded(row.max_probability, 6),
-        "seconds": _rounded(row.seconds, 6),
+        **case_metrics(row),
         "warnings": [{"code": UNLIKE, "message": WARNING_MESSAGES[UNLIKE]}] if row.is_unlike else [],
         "error": {"code": row.error_code, "message": row.error_message} if row.error_code else None,
         "links": {"page": url_for("evaluations.case", **own), **_picture_links(own, kinds)},
@@ -114,20 +100,7 @@ def _picture_links(own: dict[str, Any], kinds: list[str]) -> dict[str, str]:
 
 def patient_json(row: EvaluationPatient) -> dict[str, Any]:
     """One patient; pixels are pooled over all slices."""
-    return {
-        "patient": row.patient,
-        "slices": row.slices,
-        "failed_slices": row.failed_slices,
-        "tumor_slices": row.tumor_slices,
-        "detected_slices": row.detected_slices,
-        "truth_pixels": row.truth_pixels,
-        "predicted_pixels": row.predicted_pixels,
-        "dice": _rounded(row.dice, 6),
-        "iou": _rounded(row.iou, 6),
-        "precision": _rounded(row.precision, 6),
-        "recall": _rounded(row.recall, 6),
-        "hd95_median": _rounded(row.hd95_median, 6),
-    }
+    return {"patient": row.patient, **patient_metrics(row)}
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:

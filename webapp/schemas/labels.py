@@ -1,8 +1,4 @@
-"""Figures, outcomes and stages of evaluations as people write them."""
-
-from ml.metrics.labels import FIGURES
-
-__all__ = ["FIGURES", "OUTCOMES", "PROBLEMS", "STAGES", "WITHOUT_TRUTH", "WITH_TRUTH", "duration"]
+"""Outcomes and stages of evaluations as people write them."""
 
 # Tone, icon and words, as templates/macros/chips.html has them for states.
 OUTCOMES = {

@@ -1,7 +1,6 @@
 """The evaluations' pages and their forms."""
 
 import contextlib
-from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -10,27 +9,26 @@ from webapp.context import resources, uploaded_files
 from webapp.domain.errors import FolderRefused, NotFound, PortalError
 from webapp.domain.evaluations import cases as evaluation_cases
 from webapp.domain.evaluations import comparison as evaluation_comparison
-from webapp.domain.evaluations import report_files, sources, submission
+from webapp.domain.evaluations import deletion, lookup, report_files, sources, submission
 from webapp.domain.evaluations.cases import CASE_ORDERS, PATIENT_ORDERS, CaseFilter
 from webapp.domain.evaluations.models import CaseOutcome
 from webapp.domain.evaluations.submission import ARCHIVE_FIELD, EvaluationOptions
 from webapp.schemas import labels as words
+from webapp.schemas import metrics
 from webapp.schemas.evaluations import case_json, evaluation_json, patient_json
 
 bp = Blueprint("evaluations", __name__, url_prefix="/evaluations")
 
 ROWS = 50
 EVALUATIONS = 50
-# As in report.html.
-GALLERY_SIZE = 6
 
 
 @bp.get("")
 def index() -> str:
     """All evaluations, newest first."""
     with resources().database.read() as session:
-        page = submission.page(session, limit=EVALUATIONS, cursor=request.args.get("cursor", ""))
-        rows = [evaluation_json(session, row) for row in page.evaluations]
+        page = lookup.page(session, limit=EVALUATIONS, cursor=request.args.get("cursor", ""))
+        rows = [evaluation_json(session, row) for row in page.rows]
     return render_template(
         "evaluations/list.html",
         evaluations=rows,
@@ -81,27 +79,28 @@ def create() -> Response:
 def show(evaluation_id: str) -> str:
     """Progress while it runs, then the report; tables and gallery as far as there are cases."""
     with resources().database.read() as session:
-        row = submission.get(session, evaluation_id)
+        row = lookup.get(session, evaluation_id)
         described = evaluation_json(session, row)
         cases, patients = _case_filter(), _patient_filter()
         case_page = evaluation_cases.cases(session, evaluation_id, cases)
         patient_page = evaluation_cases.patients(session, evaluation_id, patients)
-        gallery = _gallery(session, evaluation_id, described)
+        gallery = evaluation_cases.gallery_cases(session, evaluation_id) if row.has_truth else []
         others = evaluation_comparison.candidates(session, row) if row.has_truth else []
     return render_template(
         "evaluations/show.html",
         evaluation=described,
         report=report_files.page_document(resources(), row),
         words=words,
-        cases=[case_json(item) for item in case_page.cases],
-        patients=[patient_json(item) for item in patient_page.patients],
+        metrics=metrics,
+        cases=[case_json(item) for item in case_page.rows],
+        patients=[patient_json(item) for item in patient_page.rows],
         case_filter=cases,
         patient_filter=patients,
         case_orders=[(order.value, order.label) for order in CASE_ORDERS],
         patient_orders=[(order.value, order.label) for order in PATIENT_ORDERS],
         next_cases=_next_url(evaluation_id, "cursor", case_page.next_cursor, "cases"),
         next_patients=_next_url(evaluation_id, "patient_cursor", patient_page.next_cursor, "patients"),
-        gallery=gallery,
+        gallery=[(title, [case_json(item) for item in members]) for title, members in gallery],
         others=[(other.id, other.name, other.model, other.threshold) for other in others],
         downloads=list(report_files.DOWNLOADS),
     )
@@ -111,7 +110,7 @@ def show(evaluation_id: str) -> str:
 def case(evaluation_id: str, position: int) -> str:
     """One case: scan, expert's mask, model's mask, errors, map."""
     with resources().database.read() as session:
-        row = submission.get(session, evaluation_id)
+        row = lookup.get(session, evaluation_id)
         described = case_json(evaluation_cases.case(session, evaluation_id, position))
         before, after = evaluation_cases.neighbors(session, evaluation_id, position)
         evaluation = {"id": row.id, "name": row.name, "model": row.model, "threshold": row.threshold}
@@ -120,6 +119,7 @@ def case(evaluation_id: str, position: int) -> str:
         evaluation=evaluation,
         case=described,
         words=words,
+        metrics=metrics,
         before_url=None if before is None else url_for("evaluations.case", evaluation_id=row.id, position=before),
         after_url=None if after is None else url_for("evaluations.case", evaluation_id=row.id, position=after),
     )
@@ -130,7 +130,7 @@ def compare(evaluation_id: str) -> str:
     """Two evaluations on the same cases."""
     with resources().database.read() as session:
         found = evaluation_comparison.compare(session, evaluation_id, request.args.get("other", ""))
-    return render_template("evaluations/compare.html", comparison=found, words=words)
+    return render_template("evaluations/compare.html", comparison=found, words=words, metrics=metrics)
 
 
 @bp.post("/<hex_id:evaluation_id>/cancel")
@@ -144,7 +144,7 @@ def cancel(evaluation_id: str) -> Response:
 def delete(evaluation_id: str) -> Response | str:
     """Delete it, once it was asked about."""
     with resources().database.read() as session:
-        name = submission.get(session, evaluation_id).name
+        name = lookup.get(session, evaluation_id).name
     if request.form.get("confirmed") != "yes":
         return render_template(
             "confirm.html",
@@ -158,7 +158,7 @@ def delete(evaluation_id: str) -> Response | str:
             confirm_label="Delete",
         )
     with contextlib.suppress(NotFound):  # somebody was quicker
-        submission.delete(resources(), evaluation_id)
+        deletion.delete(resources(), evaluation_id)
     flash("The evaluation is deleted.", "info")
     return redirect(url_for("evaluations.index"), 303)
 
@@ -197,21 +197,3 @@ def _next_url(evaluation_id: str, name: str, cursor: str | None, anchor: str) ->
         return None
     kept = {key: value for key, value in request.args.items() if key != name}
     return url_for("evaluations.show", evaluation_id=evaluation_id, _anchor=anchor, **{**kept, name: cursor})
-
-
-def _gallery(session: Any, evaluation_id: str, described: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Worst and best slices with tumor, and the largest false alarms; of few slices none is both worst and best."""
-    if not described["has_truth"]:
-        return []
-
-    def few(**wanted: Any) -> list[dict[str, Any]]:
-        page = evaluation_cases.cases(session, evaluation_id, CaseFilter(limit=GALLERY_SIZE, **wanted))
-        return [case_json(row) for row in page.cases]
-
-    worst = few(order="worst")
-    among_worst = {item["position"] for item in worst}
-    return [
-        ("Worst slices with tumor", worst),
-        ("Largest false alarms", few(order="largest", outcome=CaseOutcome.FALSE_ALARM)),
-        ("Best slices with tumor", [item for item in few(order="best") if item["position"] not in among_worst]),
-    ]

@@ -4,8 +4,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from ml.cards import Card
 from ml.datasets.case import Case
 from ml.datasets.case_reader import ChunkReader, Digests, UnreadCase
@@ -15,14 +13,15 @@ from ml.evaluation.run import CHUNK, CaseResult, score_cases
 from ml.evaluation.scoring import Failure
 from webapp.domain.errors import DatabaseUnavailable
 from webapp.domain.evaluations import chunks
+from webapp.domain.evaluations.case_rows import case_row, failed_row
 from webapp.domain.evaluations.chunks import Work
 from webapp.domain.evaluations.manifest import ListedCase
+from webapp.domain.evaluations.maps import write_maps
+from webapp.domain.evaluations.models import EvaluationCase
 from webapp.domain.evaluations.sources import is_inside
 from webapp.domain.jobs import lifecycle
 from webapp.domain.resources import Resources
-from webapp.domain.storage.arrays import write_group
 from webapp.domain.storage.keys import group_key
-from worker.evaluation.rows import case_row, map_name, truth_name
 from worker.jobs.lease import Heartbeat, LeaseLost
 from worker.process.engines import Runtime
 from worker.segmentation import COMMIT_PAUSE_S
@@ -73,15 +72,15 @@ def _run(
             return _read(reader, case, by_image[case.image], work)
 
         if folder is None:
-            rows = [chunks.failed_row(listed, "folder_refused", work.refusal) for listed in left]
+            rows = [failed_row(work.evaluation_id, listed, "folder_refused", work.refusal) for listed in left]
             _write(runtime.resources, held, work, rows)
             return
-        for judged in score_cases(
+        for results in score_cases(
             engine, [listed.case(folder) for listed in left], work.threshold, chunk=at_once, read=read
         ):
             heartbeat.check()
-            _keep(runtime.resources, held, work, engine.card, left[: len(judged)], judged)
-            del left[: len(judged)]
+            _keep(runtime.resources, held, work, engine.card, left[: len(results)], results)
+            del left[: len(results)]
             step_aside()
 
 
@@ -102,28 +101,28 @@ def _keep(
     work: Work,
     card: Card,
     listed: Sequence[ListedCase],
-    judged: Sequence[CaseResult],
+    results: Sequence[CaseResult],
 ) -> None:
     """Store maps and truths, then write the rows that name them. Raises LeaseLost, and leaves no file then."""
-    arrays: dict[str, np.ndarray] = {}
-    for case, item in zip(listed, judged, strict=True):
-        if item.q is not None:
-            arrays[map_name(case.position)] = item.q
-        if item.truth is not None:
-            arrays[truth_name(case.position)] = np.packbits(item.truth)
-    key = group_key(work.evaluation_id, listed[0].position, held.attempt) if arrays else None
-    if key is not None:
-        write_group(resources.storage, key, arrays)
-    rows = [case_row(case, item, key, card) for case, item in zip(listed, judged, strict=True)]
+    key = group_key(work.evaluation_id, listed[0].position, held.attempt)
+    is_stored = write_maps(
+        resources,
+        key,
+        ((case.position, item.probability_u8, item.truth) for case, item in zip(listed, results, strict=True)),
+    )
+    rows = [
+        case_row(work.evaluation_id, case, found, key if is_stored else None, card)
+        for case, found in zip(listed, results, strict=True)
+    ]
     try:
         _write(resources, held, work, rows)
     except LeaseLost:
-        if key is not None:
+        if is_stored:
             resources.storage.delete(key)
         raise
 
 
-def _write(resources: Resources, held: lifecycle.Claim, work: Work, rows: list[dict[str, object]]) -> None:
+def _write(resources: Resources, held: lifecycle.Claim, work: Work, rows: list[EvaluationCase]) -> None:
     """Write rows under the lease, waiting for a database that is away as long as the lease may last."""
     deadline = time.monotonic() + resources.settings.lease_s
     while True:

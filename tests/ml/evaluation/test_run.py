@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from ml.datasets import list_cases
+from ml.evaluation.report import Settings, headline, make_report, summary_of
 from ml.evaluation.run import evaluate_cases
 from ml.reports.csv import SLICE_COLUMNS
 from ml.reports.folder import write_results
-from ml.reports.json import Settings, headline, make_report, report_json, summary_of
+from ml.reports.json import json_text, report_document
 from tests.ml.evaluation.conftest import SIDE, square, write_case
 
 SETTINGS = Settings(threshold=0.5, has_tta=False, seed=1)
@@ -112,7 +113,7 @@ def test_without_tumor_there_is_no_dice_and_no_nan(engine, tmp_path):
         None
     ] * 4
     assert headline(report) == "No patient with tumor, so no Dice; 0.0 % false alarms"
-    assert json.loads(report_json(report, ()))["roc"] is None
+    assert json.loads(json_text(report_document(report, ())))["roc"] is None
     write_results(tmp_path / "out", engine, report)
 
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from ml.metrics.calibration import calibrate, count_levels
+from ml.metrics.calibration import calibrate, probability_histogram
 
 
 def test_levels_count_pixels_and_tumor():
     q = np.array([[0, 0], [255, 51]], dtype=np.uint8)
-    levels = count_levels(q, np.array([[False, True], [True, False]]))
+    levels = probability_histogram(q, np.array([[False, True], [True, False]]))
     assert levels.shape == (2, 256)
     assert (levels[:, 0].tolist(), levels[:, 51].tolist(), levels[:, 255].tolist()) == ([2, 1], [1, 0], [1, 1])
 

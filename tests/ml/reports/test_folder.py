@@ -13,11 +13,11 @@ from ml.atomic_files import check_is_free
 from ml.datasets import list_cases
 from ml.engines import Inference
 from ml.engines.flip_tta import FlipTtaEngine
+from ml.evaluation.report import Settings, make_report
 from ml.evaluation.run import evaluate_cases
 from ml.rendering.error_overlay import CORRECT, EXTRA, MISSED, error_overlay_image
 from ml.reports import folder
 from ml.reports.folder import write_results
-from ml.reports.json import Settings, make_report
 from tests.ml.evaluation.conftest import SIDE, square, write_case
 
 

@@ -7,12 +7,13 @@ import zlib
 import pytest
 
 from ml.datasets import list_cases
-from ml.evaluation.predictions import fill_predictions_folder, summarize_predictions
+from ml.evaluation.predictions import summarize_predictions
+from ml.evaluation.report import Settings, make_report
 from ml.evaluation.run import evaluate_cases, score_cases
-from ml.reports.folder import draw_figures
-from ml.reports.gallery import draw_gallery, look_again
-from ml.reports.json import Settings, make_report
+from ml.reports.folder import fill_predictions_folder
+from ml.reports.gallery import arrays_of, draw_gallery
 from ml.reports.pdf import predictions_pdf, report_pdf
+from ml.reports.plots import draw_plots
 from tests.ml.evaluation.conftest import square, write_case
 
 
@@ -37,9 +38,8 @@ def report(engine, data):
 
 
 def test_document_has_headline_figures_patients_and_failures(engine, report, tmp_path):
-    pictures = draw_gallery(tmp_path / "gallery", report.outcome.scores, look_again(engine, 0.5))
-    drawings = [drawing.svg for drawing in draw_figures(report)]
-    pdf = report_pdf(report, drawings, pictures, tmp_path / "gallery")
+    pictures = draw_gallery(tmp_path / "gallery", report.outcome.scores, arrays_of(engine, 0.5))
+    pdf = report_pdf(report, draw_plots(report), pictures, tmp_path / "gallery")
     assert pdf.startswith(b"%PDF-")
     said = words_of(pdf)
     for words in ("Patient Dice", "Research use only. Not for diagnosis.", "Patient Dice, mean", "Worst slices", "one"):

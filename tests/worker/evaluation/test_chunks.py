@@ -13,12 +13,11 @@ from sqlalchemy import update
 
 from ml.datasets import list_cases
 from ml.engines import EngineError
+from ml.evaluation.report import Settings, make_report
 from ml.evaluation.run import evaluate_cases
 from ml.metrics.intervals import DEFAULT_SEED
 from ml.reports.folder import write_results
-from ml.reports.json import Settings, make_report
 from tests.support.evaluations import (
-    SIDE,
     begin,
     case_rows,
     evaluation_row,
@@ -32,7 +31,8 @@ from tests.support.evaluations import (
 from tests.support.resources import row, upload
 from webapp.domain.database.clock import database_now
 from webapp.domain.errors import DatabaseUnavailable, StorageFull
-from webapp.domain.evaluations import submission
+from webapp.domain.evaluations import deletion, submission
+from webapp.domain.evaluations.maps import read_maps
 from webapp.domain.evaluations.models import EvaluationChunk
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import Status
@@ -109,7 +109,7 @@ def test_slices_without_masks_get_verdicts_alone(runtime, resources, tmp_path):
     assert done.findings["counts"] == {}
     cases = case_rows(resources, evaluation_id)
     assert {item.outcome.value for item in cases} == {"tumor_detected", "no_tumor"}
-    assert all(item.dice is None and item.truth_pixels is None for item in cases)
+    assert all(item.dice is None and not item.has_truth for item in cases)
     assert done.headline.startswith("Tumor detected in 9 of 15 slices, in 3 of 3 patients; there are no expert masks")
     metrics = list(csv.DictReader(io.StringIO(read_report(resources, evaluation_id, "metrics.csv"))))
     assert metrics[0]["dice"] == "" and metrics[0]["predicted_pixels"] == "196"
@@ -118,15 +118,13 @@ def test_slices_without_masks_get_verdicts_alone(runtime, resources, tmp_path):
 def test_maps_and_truths_are_kept_beside_the_history(runtime, resources, data):
     from webapp.domain.scans import history
     from webapp.domain.scans.history import HistoryFilter
-    from webapp.domain.storage.arrays import read_group
-    from worker.evaluation.rows import map_name, truth_name
 
     evaluation_id = begin(resources, data)
     run_all(runtime, evaluation_id)
     first = case_rows(resources, evaluation_id)[0]
-    q, bits = read_group(resources.storage, first.map_key, [map_name(0), truth_name(0)])
-    assert np.array_equal(q, slice_pixels(1, 8, 8, 14)[..., 0])
-    assert np.array_equal(np.unpackbits(bits, count=SIDE * SIDE).reshape(SIDE, SIDE), square(8, 8, 14))
+    probability_u8, truth = read_maps(resources, first.map_key, 0)
+    assert np.array_equal(probability_u8, slice_pixels(1, 8, 8, 14)[..., 0])
+    assert np.array_equal(truth, square(8, 8, 14))
     with resources.database.read() as session:
         assert history.page(session, HistoryFilter()).rows == []
 
@@ -200,15 +198,15 @@ def test_a_full_disk_puts_a_chunk_back_and_nothing_done_is_lost(runtime, resourc
     evaluation_id = begin(resources, data)
     run_chunk(runtime, queued_chunks(resources, evaluation_id)[0])
     (chunk_id,) = queued_chunks(resources, evaluation_id)
-    real, calls = evaluation_cases.write_group, []
+    real, calls = evaluation_cases.write_maps, []
 
-    def full_at_the_third(*arguments: object) -> None:
+    def full_at_the_third(*arguments: object) -> bool:
         calls.append(1)
         if len(calls) == 3:
             raise StorageFull("The storage has no room left.")
-        real(*arguments)
+        return real(*arguments)
 
-    monkeypatch.setattr(evaluation_cases, "write_group", full_at_the_third)
+    monkeypatch.setattr(evaluation_cases, "write_maps", full_at_the_third)
     run_chunk(runtime, chunk_id)
     assert len(case_rows(resources, evaluation_id)) == 8
     assert queued_chunks(resources, evaluation_id) == [chunk_id]
@@ -320,7 +318,7 @@ def test_a_cancelled_evaluation_keeps_what_is_done_and_does_no_more(runtime, res
 def test_deleting_while_it_runs_leaves_nothing(runtime, resources, engine, data):
     evaluation_id = begin(resources, data)
     run_chunk(runtime, queued_chunks(resources, evaluation_id)[0])
-    engine.before = lambda: submission.delete(resources, evaluation_id)
+    engine.before = lambda: deletion.delete(resources, evaluation_id)
     (chunk_id,) = queued_chunks(resources, evaluation_id)
     run_chunk(runtime, chunk_id)
     assert case_rows(resources, evaluation_id) == []

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from ml.datasets import list_cases
+from ml.evaluation.report import Settings as ReportSettings
+from ml.evaluation.report import make_report, summary_of
 from ml.evaluation.run import evaluate_cases
 from ml.metrics.intervals import DEFAULT_SEED
-from ml.reports.json import Settings as ReportSettings
-from ml.reports.json import make_report, summary_of
 from tests.support.evaluations import begin, case_rows, evaluation_row, write_data_set
 from tests.support.resources import make_settings
 from tests.webapp.conftest import database_url, postgres, postgres_url  # noqa: F401 - fixtures

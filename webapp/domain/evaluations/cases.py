@@ -1,20 +1,22 @@
 """Cases and patients of an evaluation, filtered, ordered and paged by keyset; the same for the pages and the API."""
 
-import base64
-import json
-import math
 from dataclasses import dataclass
-from typing import Any
+from pathlib import PurePath
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
+from ml.evaluation.gallery import GALLERY_SIZE, ORDERS, Rank, choose_gallery
+from webapp.domain.database.paging import Keyset, Page, page
 from webapp.domain.database.search_keys import search_key
 from webapp.domain.errors import InvalidInput, NotFound
 from webapp.domain.evaluations.models import CaseOutcome, EvaluationCase, EvaluationPatient
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 500
+Row = TypeVar("Row", EvaluationCase, EvaluationPatient)
+
 # So many cases with a name are looked up by their places; more are met soon enough on a walk through an order's index.
 _FEW = 200
 
@@ -54,23 +56,7 @@ class CaseFilter:
     cursor: str = ""
 
 
-@dataclass(frozen=True)
-class CasePage:
-    """One page, and the cursor of the next one, None on the last."""
-
-    cases: list[EvaluationCase]
-    next_cursor: str | None
-
-
-@dataclass(frozen=True)
-class PatientPage:
-    """One page, and the cursor of the next one, None on the last."""
-
-    patients: list[EvaluationPatient]
-    next_cursor: str | None
-
-
-def cases(session: Session, evaluation_id: str, wanted: CaseFilter) -> CasePage:
+def cases(session: Session, evaluation_id: str, wanted: CaseFilter) -> Page[EvaluationCase]:
     """One page of finished cases. Raises InvalidInput for an order or a cursor that is not ours."""
     statement = select(EvaluationCase).where(EvaluationCase.evaluation_id == evaluation_id)
     if wanted.outcome is not None:
@@ -79,26 +65,40 @@ def cases(session: Session, evaluation_id: str, wanted: CaseFilter) -> CasePage:
         statement = statement.where(EvaluationCase.patient == _plain(wanted.patient))
     if wanted.q:
         statement = _named(session, evaluation_id, statement, wanted.q)
-    rows, cursor = _page(session, statement, CASE_ORDERS, EvaluationCase.position, wanted)
-    return CasePage(rows, cursor)
+    return _page(session, statement, CASE_ORDERS, EvaluationCase.position, wanted)
 
 
-def _named(session: Session, evaluation_id: str, statement: Select[Any], q: str) -> Select[Any]:
-    """The cases with q in their name: by their places where they are few, else by a look at each on the way."""
-    has_name = EvaluationCase.search_name.contains(search_key(_plain(q)), autoescape=True)
+def _named(session: Session, evaluation_id: str, statement: Select[Row], text: str) -> Select[Row]:
+    """The cases with the text in their name: by their places where they are few, else by a look at each on the way."""
+    has_name = EvaluationCase.search_name.contains(search_key(_plain(text)), autoescape=True)
     places = session.scalars(
         select(EvaluationCase.position).where(EvaluationCase.evaluation_id == evaluation_id, has_name).limit(_FEW + 1)
     ).all()
     return statement.where(EvaluationCase.position.in_(places) if len(places) <= _FEW else has_name)
 
 
-def patients(session: Session, evaluation_id: str, wanted: CaseFilter) -> PatientPage:
+def patients(session: Session, evaluation_id: str, wanted: CaseFilter) -> Page[EvaluationPatient]:
     """One page of patients of a finished evaluation. Raises InvalidInput."""
     statement = select(EvaluationPatient).where(EvaluationPatient.evaluation_id == evaluation_id)
     if wanted.q:
         statement = statement.where(_contains(wanted.q, EvaluationPatient.patient))
-    rows, cursor = _page(session, statement, PATIENT_ORDERS, EvaluationPatient.position, wanted)
-    return PatientPage(rows, cursor)
+    return _page(session, statement, PATIENT_ORDERS, EvaluationPatient.position, wanted)
+
+
+def gallery_cases(session: Session, evaluation_id: str) -> list[tuple[str, list[EvaluationCase]]]:
+    """The slices that a report shows first, of the cases finished so far, each order with its title."""
+
+    def first(count: int, **wanted: Any) -> list[EvaluationCase]:
+        return cases(session, evaluation_id, CaseFilter(limit=count, **wanted)).rows
+
+    # Twice as many of the best: some may be among the worst.
+    found = first(GALLERY_SIZE, order="worst") + first(2 * GALLERY_SIZE, order="best")
+    found += first(GALLERY_SIZE, order="largest", outcome=CaseOutcome.FALSE_ALARM)
+    chosen = choose_gallery(
+        list({row.position: row for row in found}.values()),
+        lambda row: Rank(row.dice, row.predicted_pixels or 0, (row.patient, PurePath(row.image).name)),
+    )
+    return [(title, chosen[order]) for order, title in ORDERS.items()]
 
 
 def case(session: Session, evaluation_id: str, position: int) -> EvaluationCase:
@@ -118,25 +118,18 @@ def neighbors(session: Session, evaluation_id: str, position: int) -> tuple[int 
 
 
 def _page(
-    session: Session, statement: Select[Any], orders: tuple[Order, ...], position: Any, wanted: CaseFilter
-) -> tuple[list[Any], str | None]:
+    session: Session, statement: Select[Row], orders: tuple[Order, ...], position: Any, wanted: CaseFilter
+) -> Page[Row]:
     order = next((item for item in orders if item.value == wanted.order), None)
     if order is None:
         raise InvalidInput(f"There is no such order; the orders are: {', '.join(item.value for item in orders)}.")
-    limit = min(max(wanted.limit, 1), LARGEST_LIMIT)
-    keys = [position] if order.column is position else [order.column, position]
-    if len(keys) > 1:
+    columns = (position,) if order.column is position else (order.column, position)
+    if len(columns) > 1:
         statement = statement.where(order.column.is_not(None))
-    if wanted.cursor:
-        last = _decode(wanted.cursor, order, len(keys))
-        here = tuple_(*keys)
-        statement = statement.where(here < last if order.is_descending else here > last)
-    ordered = statement.order_by(*(key.desc() for key in keys) if order.is_descending else keys)
-    rows = list(session.scalars(ordered.limit(limit + 1)))
-    if len(rows) <= limit:
-        return rows, None
-    last_row = rows[limit - 1]
-    return rows[:limit], _encode(order, [getattr(last_row, key.key) for key in keys])
+    limit = min(max(wanted.limit, 1), LARGEST_LIMIT)
+    return page(
+        session, statement, Keyset(order.value, columns, order.is_descending), limit=limit, cursor=wanted.cursor
+    )
 
 
 def _contains(text: str, column: Any) -> ColumnElement[bool]:
@@ -152,22 +145,3 @@ def _plain(text: str) -> str:
     if "\0" in text:
         raise InvalidInput("A text to search for has no zero bytes.")
     return text
-
-
-def _encode(order: Order, values: list[Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps([order.value, *values]).encode()).decode().rstrip("=")
-
-
-def _decode(cursor: str, order: Order, count: int) -> tuple[Any, ...]:
-    try:
-        name, *values = json.loads(base64.urlsafe_b64decode((cursor + "=" * (-len(cursor) % 4)).encode("ascii")))
-        is_ours = name == order.value and len(values) == count and all(_is_number(value) for value in values)
-        if not is_ours or not isinstance(values[-1], int) or not 0 <= values[-1] < 2**31:
-            raise ValueError("a cursor of another order")
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidInput("The cursor is not one of ours; start again at the first page.") from error
-    return tuple(values)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and abs(value) < 1e15

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session, undefer
 
+from ml.evaluation.summary import PatientResult
 from webapp.domain.errors import FolderRefused
 from webapp.domain.evaluations import manifest, sources, states, submission
+from webapp.domain.evaluations.case_rows import failed_row, patient_rows
 from webapp.domain.evaluations.manifest import ListedCase
 from webapp.domain.evaluations.models import (
-    CaseOutcome,
     ChunkKind,
     Evaluation,
     EvaluationCase,
@@ -22,9 +23,6 @@ from webapp.domain.evaluations.models import (
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
-
-# Rows of one statement; SQLite takes 32,766 values.
-ROWS_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -142,15 +140,12 @@ def complete_check(
     return True
 
 
-def write_cases(resources: Resources, held: lifecycle.Claim, work: Work, rows: Sequence[dict[str, Any]]) -> bool:
-    """Write finished cases, each once; the lease is renewed with them. False where it is lost and nothing is written.
-
-    rows: the columns of EvaluationCase but the evaluation's id.
-    """
+def write_cases(resources: Resources, held: lifecycle.Claim, work: Work, rows: Sequence[EvaluationCase]) -> bool:
+    """Write finished cases, each once, and renew the lease; False where it is lost, and nothing is written."""
     with resources.database.write() as session:
         if not _renew(session, resources, held, work.kind):
             return False
-        _insert_cases(session, work.evaluation_id, rows)
+        session.add_all(rows)
         return True
 
 
@@ -169,19 +164,18 @@ def complete_report(
     held: lifecycle.Claim,
     work: Work,
     *,
-    patients: Sequence[dict[str, Any]],
+    patients: Sequence[PatientResult],
     headline: str,
     summary: dict[str, Any],
     engine: str,
 ) -> bool:
-    """End the evaluation with its report; False where the lease is lost. patients: rows of EvaluationPatient."""
+    """End the evaluation with its report; False where the lease is lost."""
     with resources.database.write() as session:
         if not lifecycle.complete(session, held):
             return False
         session.execute(delete(EvaluationPatient).where(EvaluationPatient.evaluation_id == work.evaluation_id))
-        for start in range(0, len(patients), ROWS_AT_ONCE):
-            rows = [{"evaluation_id": work.evaluation_id, **row} for row in patients[start : start + ROWS_AT_ONCE]]
-            session.execute(insert(EvaluationPatient), rows)
+        session.add_all(patient_rows(work.evaluation_id, patients))
+        session.flush()
         return states.end(
             session,
             work.evaluation_id,
@@ -223,25 +217,13 @@ def after_failure(session: Session, chunk_id: str, *, is_final: bool = False) ->
         return None
     cases = manifest.decode(chunk.cases or ())
     done = set(_finished(session, chunk.evaluation_id, [case.position for case in cases]))
-    rows = [
-        failed_row(case, chunk.error_code or "internal", chunk.error_message or "")
+    session.add_all(
+        failed_row(chunk.evaluation_id, case, chunk.error_code or "internal", chunk.error_message or "")
         for case in cases
         if case.position not in done
-    ]
-    _insert_cases(session, chunk.evaluation_id, rows)
+    )
+    session.flush()
     return states.settle(session, chunk.evaluation_id)
-
-
-def failed_row(case: ListedCase, code: str, message: str) -> dict[str, Any]:
-    """The row of a case that has no result."""
-    return {
-        "position": case.position,
-        "patient": case.patient,
-        "image": case.image,
-        "outcome": CaseOutcome.FAILED,
-        "error_code": code,
-        "error_message": message,
-    }
 
 
 def _finished(session: Session, evaluation_id: str, positions: Sequence[int]) -> Sequence[int]:
@@ -253,17 +235,6 @@ def _finished(session: Session, evaluation_id: str, positions: Sequence[int]) ->
             EvaluationCase.position.between(min(positions), max(positions)),
         )
     ).all()
-
-
-def _insert_cases(session: Session, evaluation_id: str, rows: Sequence[dict[str, Any]]) -> None:
-    # All keys in every row: one statement, whatever a row leaves out.
-    columns = {column.key for column in EvaluationCase.__table__.columns} - {"finished_at"}
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        values = [
-            {**dict.fromkeys(columns), **row, "evaluation_id": evaluation_id}
-            for row in rows[start : start + ROWS_AT_ONCE]
-        ]
-        session.execute(insert(EvaluationCase), values)
 
 
 def _renew(session: Session, resources: Resources, held: lifecycle.Claim, kind: ChunkKind) -> bool:

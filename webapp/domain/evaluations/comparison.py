@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session, aliased
 
 from ml.metrics.comparison import PairedComparison, compare_pairs
 from webapp.domain.errors import InvalidInput, NotReady
-from webapp.domain.evaluations import submission
+from webapp.domain.evaluations import lookup
 from webapp.domain.evaluations.models import Evaluation, EvaluationCase, EvaluationPatient
 from webapp.domain.jobs.models import Status
 
@@ -73,7 +73,7 @@ def candidates(session: Session, evaluation: Evaluation) -> list[Evaluation]:
 
 def compare(session: Session, first_id: str, second_id: str) -> Comparison:
     """Raises NotFound, NotReady (one has not ended well), InvalidInput (no masks, or not one case in common)."""
-    first, second = (submission.get(session, evaluation_id) for evaluation_id in (first_id, second_id))
+    first, second = (lookup.get(session, evaluation_id) for evaluation_id in (first_id, second_id))
     if first.id == second.id:
         raise InvalidInput("An evaluation is not compared with itself; choose another one.")
     for row in (first, second):
@@ -127,4 +127,4 @@ def _patients(session: Session, first_id: str, second_id: str) -> list[PatientPa
         )
         .order_by(left.position)
     )
-    return [PatientPair(*row) for row in rows]
+    return [PatientPair(patient, first or 0.0, second or 0.0) for patient, first, second in rows]

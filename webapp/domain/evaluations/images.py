@@ -15,9 +15,9 @@ from ml.rendering.error_overlay import error_overlay_image
 from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
 from webapp.domain.errors import DecoderUnavailable, FolderRefused, NotFound, NotReady
-from webapp.domain.evaluations import cases, sources, submission
+from webapp.domain.evaluations import cases, lookup, sources
+from webapp.domain.evaluations.maps import read_maps
 from webapp.domain.resources import Resources
-from webapp.domain.storage.arrays import read_group
 from webapp.domain.storage.interface import translated_errors
 
 # Kinds that need the expert's mask, and those that need the slice itself.
@@ -45,11 +45,11 @@ class Source:
 
 def source(resources: Resources, session: Session, evaluation_id: str, position: int, kind: str) -> Source:
     """Find a picture's arrays. Raises NotFound, NotReady (a case that failed has none)."""
-    evaluation = submission.get(session, evaluation_id)
+    evaluation = lookup.get(session, evaluation_id)
     row = cases.case(session, evaluation_id, position)
     if row.map_key is None or row.height is None or row.width is None:
         raise NotReady("This case has no result, so there are no pictures of it.")
-    if kind in OF_TRUTH and row.truth_pixels is None:
+    if kind in OF_TRUTH and not row.has_truth:
         raise NotFound("This case has no expert mask.")
     image = None
     if kind in OF_SLICE and evaluation.data_folder is not None:
@@ -76,21 +76,21 @@ def render(resources: Resources, wanted: Source, kind: str) -> bytes:
 def _draw(resources: Resources, wanted: Source, kind: str) -> Image.Image:
     if kind == "scan":
         return panels.scan_image(_pixels(resources, wanted))
-    # The names are worker.evaluation.rows', which the web does not import.
-    q, bits = read_group(resources.storage, wanted.map_key, [f"q{wanted.position}", f"t{wanted.position}"])
-    if q is None:
+    found = read_maps(resources, wanted.map_key, wanted.position)
+    if found is None:
         raise NotFound("The map of this case is not there any more.")
+    probability_u8, truth = found
     if kind == "heatmap":
-        return panels.heatmap_image(q)
+        return panels.heatmap_image(probability_u8)
     if kind == "probability":
-        return panels.probability_image(q)
-    mask = tumor_mask(q[None], wanted.threshold, wanted.min_tumor_pixels)[0]
+        return panels.probability_image(probability_u8)
+    mask = tumor_mask(probability_u8[None], wanted.threshold, wanted.min_tumor_pixels)[0]
     if kind == "mask":
         return panels.mask_image(mask)
     if kind == "overlay":
         return panels.overlay_image(_pixels(resources, wanted), mask)
-    height, width = wanted.size
-    truth = np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)
+    if truth is None:
+        raise NotFound("This case has no expert mask.")
     if kind == "truth":
         return panels.mask_image(truth)
     return error_overlay_image(_pixels(resources, wanted), truth, mask)
@@ -108,7 +108,7 @@ def _pixels(resources: Resources, wanted: Source) -> np.ndarray:
             raise NotFound(GONE)
         with translated_errors():
             resources.decoder.decode(wanted.image, stack)
-            pixels = np.load(stack, allow_pickle=False)[0]
+            pixels: np.ndarray = np.load(stack, allow_pickle=False)[0]
     except (ScanError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
         raise NotFound(GONE) from error
     except SandboxError as error:

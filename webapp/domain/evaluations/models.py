@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import JSON
@@ -44,6 +44,10 @@ class CaseOutcome(StrEnum):
     FAILED = "failed"
 
 
+# Outcomes of slices that have an expert's mask and were compared with it.
+COMPARED = (CaseOutcome.FOUND, CaseOutcome.MISSED, CaseOutcome.FALSE_ALARM, CaseOutcome.CLEAR)
+
+
 class Evaluation(StateColumns, Base):
     """A model over a folder of slices; its state follows its chunks."""
 
@@ -66,7 +70,7 @@ class Evaluation(StateColumns, Base):
     # What the check found: counts, analysis, and the first problems. All of them are in storage.
     findings: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # What webapp.domain.evaluations.progress counted at its end: 50 evaluations are listed without asking their cases.
-    tally: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    counts: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     headline: Mapped[str | None] = mapped_column(Text)
     summary: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # The attempt under whose key the report's files are.
@@ -101,11 +105,17 @@ class EvaluationChunk(JobColumns, Base):
 
 
 def _search_name(context: DefaultExecutionContext) -> str:
-    return path_search_key(context.get_current_parameters()["image"])
+    parameters: dict[str, Any] = context.get_current_parameters()  # type: ignore[no-untyped-call]  # SQLAlchemy has no type
+    return path_search_key(parameters["image"])
+
+
+# Metrics with a column of their own: what tables are sorted by, filtered by or counted by. The others are in `metrics`.
+CASE_COLUMNS = ("dice", "predicted_pixels")
+PATIENT_COLUMNS = ("dice",)
 
 
 class EvaluationCase(Base):
-    """One finished case: written once, under its chunk's attempt."""
+    """One finished case: written once, under its chunk's attempt. `case_rows` alone maps it to and from its result."""
 
     __tablename__ = "evaluation_cases"
 
@@ -122,25 +132,28 @@ class EvaluationCase(Base):
     height: Mapped[int | None]
     # The smallest component of the mask, in pixels of the slice's own grid.
     min_tumor_pixels: Mapped[int | None]
-    # Pixels, on the slice's own grid.
-    true_positive: Mapped[int | None]
-    false_positive: Mapped[int | None]
-    false_negative: Mapped[int | None]
-    true_negative: Mapped[int | None]
-    truth_pixels: Mapped[int | None]
     predicted_pixels: Mapped[int | None]
     dice: Mapped[float | None]
-    hd95: Mapped[float | None]
-    surface_dice: Mapped[float | None]
-    max_probability: Mapped[float | None]
+    # By the names of ml.metrics.registry.SLICE_METRICS, and the four counts of pixels that the report adds up.
+    metrics: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # What the input check says of the slice; None where its model has no check.
     is_unlike: Mapped[bool | None]
-    levels: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
-    seconds: Mapped[float | None]
+    # Of ml.metrics.calibration.pack_histogram; None without an expert mask.
+    probability_histogram: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     # The stored group in which its map and truth are.
     map_key: Mapped[str | None] = mapped_column(String(200))
     error_code: Mapped[str | None] = mapped_column(String(40))
     error_message: Mapped[str | None] = mapped_column(Text)
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether it was compared with an expert's mask."""
+        return self.outcome in COMPARED
+
+    @property
+    def all_metrics(self) -> dict[str, int | float | None]:
+        """By the names of the registry, those with a column of their own included."""
+        return {**(self.metrics or {}), **{name: getattr(self, name) for name in CASE_COLUMNS}}
 
     __table_args__ = (
         Index("ix_evaluation_cases_dice", "evaluation_id", "dice", "position"),
@@ -157,7 +170,7 @@ class EvaluationCase(Base):
 
 
 class EvaluationPatient(Base):
-    """One patient of a finished evaluation: the figures of ml.evaluation.summary, or of its predictions."""
+    """One patient of a finished evaluation."""
 
     __tablename__ = "evaluation_patients"
 
@@ -165,18 +178,14 @@ class EvaluationPatient(Base):
     # The place by name, from 0.
     position: Mapped[int] = mapped_column(primary_key=True)
     patient: Mapped[str] = mapped_column(Text)
-    slices: Mapped[int]
-    failed_slices: Mapped[int]
-    # Slices with tumor by the expert, None without masks, and by the model's word, None with them.
-    tumor_slices: Mapped[int | None]
-    detected_slices: Mapped[int | None]
-    truth_pixels: Mapped[int | None] = mapped_column(BigInteger)
-    predicted_pixels: Mapped[int] = mapped_column(BigInteger)
     dice: Mapped[float | None]
-    iou: Mapped[float | None]
-    precision: Mapped[float | None]
-    recall: Mapped[float | None]
-    hd95_median: Mapped[float | None]
+    # By the names of ml.metrics.registry.PATIENT_METRICS, or of PREDICTED_PATIENT_METRICS without expert masks.
+    metrics: Mapped[dict[str, Any]] = mapped_column(JSON(none_as_null=True))
+
+    @property
+    def all_metrics(self) -> dict[str, int | float | None]:
+        """By the names of the registry, those with a column of their own included."""
+        return {**self.metrics, **{name: getattr(self, name) for name in PATIENT_COLUMNS}}
 
     __table_args__ = (
         Index("ix_evaluation_patients_dice", "evaluation_id", "dice", "position"),

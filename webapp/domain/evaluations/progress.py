@@ -35,7 +35,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Tally:
+class CaseCounts:
     """Finished cases: by outcome, their mean Dice (of slices with tumor), and cases a second from first to last."""
 
     outcomes: dict[str, int]
@@ -46,9 +46,9 @@ class Tally:
 def progress(session: Session, evaluation: Evaluation) -> Progress:
     """Ask the rows; of an ended evaluation, what was counted at its end."""
     is_open = evaluation.status in OPEN_STATUSES
-    tally = Tally(**evaluation.tally) if evaluation.tally is not None else count(session, evaluation.id)
-    done = sum(tally.outcomes.values())
-    rate = _rate_now(session, evaluation.id, done) if is_open else tally.rate_per_s
+    counts = CaseCounts(**evaluation.counts) if evaluation.counts is not None else count(session, evaluation.id)
+    done = sum(counts.outcomes.values())
+    rate = _rate_now(session, evaluation.id, done) if is_open else counts.rate_per_s
     left = None
     if is_open and rate and evaluation.case_count is not None:
         left = max(evaluation.case_count - done, 0) / rate
@@ -57,16 +57,16 @@ def progress(session: Session, evaluation: Evaluation) -> Progress:
         total=evaluation.case_count,
         checked=evaluation.checked_count,
         done=done,
-        failed=tally.outcomes.get(CaseOutcome.FAILED.value, 0),
+        failed=counts.outcomes.get(CaseOutcome.FAILED.value, 0),
         rate_per_s=rate,
         seconds_left=left,
-        outcomes=tally.outcomes,
-        mean_dice=tally.mean_dice,
+        outcomes=counts.outcomes,
+        mean_dice=counts.mean_dice,
         waits_for=_waits_for(session, evaluation) if is_open else None,
     )
 
 
-def count(session: Session, evaluation_id: str) -> Tally:
+def count(session: Session, evaluation_id: str) -> CaseCounts:
     """Count the finished cases, in one query that an index answers alone."""
     dice = EvaluationCase.dice
     rows = session.execute(
@@ -78,7 +78,7 @@ def count(session: Session, evaluation_id: str) -> Tally:
     measured = sum(number for _, _, number, _ in rows)
     mean_dice = sum(total or 0.0 for _, _, _, total in rows) / measured if measured else None
     rate = done / case_seconds(session, evaluation_id) if done else None
-    return Tally({outcome.value: number for outcome, number, _, _ in rows}, mean_dice, rate)
+    return CaseCounts({outcome.value: number for outcome, number, _, _ in rows}, mean_dice, rate)
 
 
 def case_seconds(session: Session, evaluation_id: str) -> float:

@@ -4,6 +4,7 @@ import json
 from functools import lru_cache
 from typing import Any
 
+from ml.plots.evaluation import NAMES as FIGURES
 from webapp.domain.errors import NotFound, NotReady
 from webapp.domain.evaluations.models import Evaluation
 from webapp.domain.jobs.models import Status
@@ -11,7 +12,8 @@ from webapp.domain.resources import Resources
 from webapp.domain.storage.interface import Storage
 from webapp.domain.storage.keys import findings_key, report_key
 
-FIGURES = ("patient_dice", "dice_by_size", "roc", "reliability", "verdicts")
+__all__ = ["DOWNLOADS", "FIGURES", "findings_file", "page_document", "report_file"]
+
 DOWNLOADS = {
     "metrics.csv": "text/csv; charset=utf-8",
     "patients.csv": "text/csv; charset=utf-8",
@@ -51,4 +53,13 @@ def _read(storage: Storage, key: str) -> dict[str, Any]:
     """A stored document; what an attempt has stored never changes."""
     with storage.open(key) as file:
         document: dict[str, Any] = json.load(file)
+    if "in_doubt" in document.get("calibration", {}):
+        _rename_foreground(document)
     return document
+
+
+def _rename_foreground(document: dict[str, Any]) -> None:
+    """Reports of earlier versions call the pixels with p of at least 0.05 "in doubt"."""
+    document["calibration"]["foreground"] = document["calibration"].pop("in_doubt")
+    for part in ("summary", "intervals", "aggregation"):
+        document[part]["ece_foreground"] = document[part].pop("ece_in_doubt")

@@ -47,11 +47,11 @@ def end(session: Session, evaluation_id: str, status: Status, **values: Any) -> 
     """End an open evaluation; its open chunks end with it. False where it has ended already."""
     cancel_chunks(session, evaluation_id)
     # No chunk is open any more, so no case is written any more.
-    tally = asdict(progress.count(session, evaluation_id))
+    counts = asdict(progress.count(session, evaluation_id))
     changed = session.execute(
         update(Evaluation)
         .where(Evaluation.id == evaluation_id, Evaluation.status.in_(OPEN_STATUSES))
-        .values(status=status, finished_at=database_now(), tally=tally, **values)
+        .values(status=status, finished_at=database_now(), counts=counts, **values)
         .execution_options(synchronize_session=False)
     ).rowcount
     # Chunks that were being written while the first call waited for their rows.

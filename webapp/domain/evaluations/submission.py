@@ -1,4 +1,4 @@
-"""Evaluations: making one, reading, waiting, cancelling, deleting. What workers do is in `chunks`."""
+"""Starting an evaluation, waiting for it, canceling it. What workers do is in `chunks`."""
 
 import hashlib
 import json
@@ -8,14 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from sqlalchemy import delete as delete_rows
-from sqlalchemy import select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
 from ml.datasets.archive import ArchiveError, ArchiveLimits
 from ml.datasets.unpacking import unpack_archive
-from webapp.domain.database.orm import is_id, new_id
-from webapp.domain.database.tombstones import Tombstone
+from webapp.domain.database.orm import new_id
 from webapp.domain.errors import InvalidInput, NotFound, UploadRejected
 from webapp.domain.evaluations import sources, states
 from webapp.domain.evaluations.manifest import is_text
@@ -25,7 +22,6 @@ from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans.segmentations import checked_threshold
 from webapp.domain.storage.interface import translated_errors
-from webapp.domain.storage.keys import evaluation_prefix
 from webapp.domain.uploads import idempotency, receiving
 from webapp.domain.uploads.receiving import Received, UploadedFile
 
@@ -36,7 +32,6 @@ POLL_S = 0.25
 # Threads of the web server that may stand waiting for evaluations at once, as for scans.
 MOST_WAITERS = 16
 UNPACK_TIMEOUT_S = 600.0
-LARGEST_LIMIT = 200
 
 _waiters = threading.BoundedSemaphore(MOST_WAITERS)
 
@@ -48,14 +43,6 @@ class EvaluationOptions:
     model: str | None = None
     threshold: float | None = None
     name: str | None = None
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of evaluations, newest first, and the cursor of the next one."""
-
-    evaluations: list[Evaluation]
-    next_cursor: str | None
 
 
 def submit(
@@ -112,28 +99,6 @@ def announce(resources: Resources, chunk_id: str) -> bool:
     return resources.queue.hint(RUN_EVALUATION_CHUNK, chunk_id)
 
 
-def get(session: Session, evaluation_id: str) -> Evaluation:
-    """One evaluation. Raises NotFound."""
-    row = session.get(Evaluation, evaluation_id) if is_id(evaluation_id) else None
-    if row is None:
-        raise NotFound("There is no such evaluation.")
-    return row
-
-
-def page(session: Session, *, limit: int, cursor: str = "") -> Page:
-    """One page, newest first; a cursor is the last row's id. Raises InvalidInput for one that is not ours."""
-    limit = min(max(limit, 1), LARGEST_LIMIT)
-    keys = (Evaluation.created_at, Evaluation.id)
-    statement = select(Evaluation).order_by(*(key.desc() for key in keys)).limit(limit + 1)
-    if cursor:
-        last = session.get(Evaluation, cursor) if is_id(cursor) else None
-        if last is None:
-            raise InvalidInput("The cursor is not one of ours; start again at the first page.")
-        statement = statement.where(tuple_(*keys) < (last.created_at, last.id))
-    rows = list(session.scalars(statement))
-    return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
-
-
 def wait(resources: Resources, evaluation_id: str, seconds: float) -> None:
     """Come back when the evaluation has ended, at the latest after `seconds`. Raises NotFound."""
     if not _waiters.acquire(blocking=False):
@@ -150,31 +115,6 @@ def cancel(resources: Resources, evaluation_id: str) -> None:
     """End an open evaluation; finished cases stay. Raises NotFound, WrongState."""
     with resources.database.write() as session:
         states.cancel(session, evaluation_id)
-
-
-def delete(resources: Resources, evaluation_id: str) -> None:
-    """Delete an evaluation with its cases, maps, report and unpacked files; a tombstone stays. Raises NotFound.
-
-    A worker in the middle of a chunk finds its row gone, and what it has is discarded.
-    """
-    with resources.database.write() as session:
-        session.execute(delete_rows(EvaluationChunk).where(EvaluationChunk.evaluation_id == evaluation_id))
-        gone = session.scalar(delete_rows(Evaluation).where(Evaluation.id == evaluation_id).returning(Evaluation.id))
-        if gone is None:
-            raise NotFound("There is no such evaluation.")
-        session.add(Tombstone(id=evaluation_id, kind="evaluation"))
-    # Rows first: the sweeper removes what cannot be removed now.
-    try:
-        remove_files(resources, evaluation_id)
-    finally:
-        resources.pictures.forget(evaluation_id)
-        resources.database.forget_deleted()
-
-
-def remove_files(resources: Resources, evaluation_id: str) -> None:
-    """Everything that storage has of an evaluation. Raises StorageUnavailable."""
-    resources.storage.delete(evaluation_prefix(evaluation_id))
-    resources.storage.delete_folder(evaluation_id)
 
 
 def _once(

@@ -13,6 +13,14 @@ from sqlalchemy import text
 from webapp.domain.database.engine import Database
 from webapp.domain.database.migration import alembic_config
 from webapp.domain.database.orm import Base
+from webapp.domain.evaluations.models import (
+    CaseOutcome,
+    Evaluation,
+    EvaluationCase,
+    EvaluationPatient,
+    SourceKind,
+)
+from webapp.domain.jobs.models import Status
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.settings import PROJECT_ROOT
@@ -64,4 +72,61 @@ def test_the_displayed_run_keeps_its_scan_through_a_downgrade(database_url: str)
     with database.read() as session:
         assert session.get_one(Scan, scan.id).displayed_id == run_id
         assert session.get_one(Segmentation, run_id).releases == 0
+    database.dispose()
+
+
+def test_the_metrics_of_cases_and_patients_keep_every_digit_through_a_downgrade(database_url: str) -> None:
+    third, name = 1 / 3, "a" * 32
+    database = Database(database_url)
+    with database.write() as session:
+        session.add(
+            Evaluation(
+                id=name, name="n", source=SourceKind.FOLDER, location="/x", model="m", threshold=0.5,
+                min_tumor_pixels=0, status=Status.SUCCEEDED, counts={"outcomes": {}},
+                summary={"ece_foreground": third, "slices": 3},
+            )
+        )  # fmt: skip
+        session.flush()
+        found = {
+            "true_positive": 1, "false_positive": 2, "false_negative": 1, "true_negative": 5, "truth_pixels": 2,
+            "hd95": third, "surface_dice": 0.1 + 0.2, "max_probability": 200 / 255, "seconds": 0.1,
+            "iou": 0.25, "precision": third, "recall": 0.5,
+        }  # fmt: skip
+        alone = {"max_probability": 0.7, "seconds": third}
+        for position, (outcome, metrics, pixels) in enumerate(
+            [(CaseOutcome.FOUND, found, 3), (CaseOutcome.TUMOR_DETECTED, alone, 4), (CaseOutcome.FAILED, None, None)]
+        ):
+            session.add(
+                EvaluationCase(
+                    evaluation_id=name, position=position, patient="p", image=f"p/{position}.png", outcome=outcome,
+                    metrics=metrics, predicted_pixels=pixels, dice=0.4 if position == 0 else None,
+                    probability_histogram=b"x" if position == 0 else None,
+                )
+            )  # fmt: skip
+        of_patient = {
+            "slices": 3, "failed_slices": 1, "tumor_slices": 1, "truth_pixels": 2, "predicted_pixels": 3,
+            "iou": third, "precision": None, "recall": 0.5, "hd95_median": 2.5,
+        }  # fmt: skip
+        predicted = {"slices": 3, "failed_slices": 1, "detected_slices": 2, "predicted_pixels": 2**40}
+        for position, metrics in enumerate((of_patient, predicted)):
+            session.add(
+                EvaluationPatient(evaluation_id=name, position=position, patient=f"p{position}", metrics=metrics)
+            )
+    command.downgrade(alembic_config(database_url), "0005")
+    with database.engine.connect() as connection:
+        assert connection.execute(
+            text("SELECT true_positive, hd95, surface_dice, seconds, levels FROM evaluation_cases ORDER BY position")
+        ).all() == [(1, third, 0.1 + 0.2, 0.1, b"x"), (None, None, None, third, None), (None,) * 5]
+        assert connection.execute(
+            text("SELECT slices, tumor_slices, detected_slices, predicted_pixels FROM evaluation_patients ORDER BY 4")
+        ).all() == [(3, 1, None, 3), (3, None, 2, 2**40)]
+    command.upgrade(alembic_config(database_url), "head")
+    with database.read() as session:
+        cases = [session.get_one(EvaluationCase, (name, position)) for position in range(3)]
+        assert [case.metrics for case in cases] == [found, alone, None]
+        patients = [session.get_one(EvaluationPatient, (name, position)).metrics for position in range(2)]
+        assert patients == [of_patient, predicted]
+        assert session.get_one(Evaluation, name).summary == {"ece_foreground": third, "slices": 3}
+    with database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
     database.dispose()

@@ -1,0 +1,138 @@
+"""Everything that an evaluation found, before anything is written: `ml.reports` makes files of it."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from ml.cards import Card
+from ml.evaluation.run import Outcome
+from ml.evaluation.sizes import SizeResult, sizes_of
+from ml.evaluation.summary import MetricEstimate, PatientResult, estimate_metrics, patients_of, verdicts_of
+from ml.metrics.calibration import Calibration, add_histograms, calibrate
+from ml.metrics.data_set import FOREGROUND_LEVEL
+from ml.metrics.overlap import Counts
+from ml.metrics.surfaces import TOLERANCE_PIXELS
+from ml.metrics.verdicts import Roc, roc
+
+
+class Subject(Protocol):
+    """What was evaluated: an engine, or what was written down of one."""
+
+    @property
+    def name(self) -> str:
+        """The engine's."""
+
+    @property
+    def card(self) -> Card:
+        """The model's."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a person chose for an evaluation."""
+
+    threshold: float
+    has_tta: bool
+    seed: int
+    is_grey: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """All results of one evaluation. figures: the metrics of the whole data set, in the order of the registry."""
+
+    model: str
+    model_version: str | None
+    engine: str
+    min_tumor_pixels: int
+    settings: Settings
+    outcome: Outcome
+    patients: tuple[PatientResult, ...]
+    figures: tuple[MetricEstimate, ...]
+    sizes: tuple[SizeResult, ...]
+    verdicts: Counts
+    roc: Roc | None
+    calibration: Calibration  # of all pixels
+    calibration_foreground: Calibration  # of pixels with p >= 0.05
+
+    def figure(self, name: str) -> MetricEstimate:
+        """One metric by its name. Raises KeyError."""
+        return {figure.name: figure for figure in self.figures}[name]
+
+
+def make_report(engine: Subject, outcome: Outcome, settings: Settings) -> Report:
+    """Aggregate an outcome with at least one score."""
+    scores = outcome.scores
+    histogram = add_histograms(score.probability_histogram for score in scores)
+    return Report(
+        model=engine.card.name,
+        model_version=engine.card.version,
+        engine=engine.name,
+        min_tumor_pixels=engine.card.min_tumor_pixels,
+        settings=settings,
+        outcome=outcome,
+        patients=patients_of((*scores, *outcome.failures)),
+        figures=estimate_metrics(scores, settings.seed),
+        sizes=sizes_of(scores),
+        verdicts=verdicts_of(scores),
+        roc=roc(
+            np.array([score.max_probability for score in scores]),
+            np.array([score.counts.truth > 0 for score in scores]),
+        ),
+        calibration=calibrate(histogram),
+        calibration_foreground=calibrate(histogram, FOREGROUND_LEVEL),
+    )
+
+
+def headline(report: Report) -> str:
+    """The one sentence that a reader takes home."""
+    dice, sensitivity, specificity = (
+        report.figure(name) for name in ("patient_dice_mean", "slice_sensitivity", "slice_specificity")
+    )
+    patients = sum(patient.dice is not None for patient in report.patients)
+    if dice.value is None:
+        sentence = "No patient with tumor, so no Dice"
+    else:
+        interval = f", 95 % CI {dice.ci95[0]:.3f} to {dice.ci95[1]:.3f}" if dice.ci95 else ""
+        sentence = f"Patient Dice {dice.value:.3f}{interval}, over {patients} patient{'s' if patients != 1 else ''}"
+    parts = []
+    if sensitivity.value is not None:
+        parts.append(f"{100 * sensitivity.value:.1f} % of tumor slices found")
+    if specificity.value is not None:
+        parts.append(f"{100 * (1 - specificity.value):.1f} % false alarms")
+    if report.outcome.failures:
+        parts.append(f"{len(report.outcome.failures)} of {len(report.outcome.results)} slices could not be read")
+    return "; ".join([sentence, ", ".join(parts)] if parts else [sentence])
+
+
+def summary_of(report: Report) -> dict[str, Any]:
+    """The `summary` of report.json: flat, one value a key."""
+    outcome, dice = report.outcome, report.figure("patient_dice_mean")
+    return {
+        "patients": len({score.patient for score in outcome.scores}),
+        "slices": len(outcome.scores),
+        "tumor_slices": report.verdicts.truth,
+        "failed_slices": len(outcome.failures),
+        **{figure.name: rounded(figure.value) for figure in report.figures},
+        "patient_dice_ci95": rounded(dice.ci95),
+        "surface_tolerance_pixels": TOLERANCE_PIXELS,
+        "threshold": report.settings.threshold,
+        "min_tumor_pixels": report.min_tumor_pixels,
+        "model": report.model,
+        "model_version": report.model_version,
+        "engine": report.engine,
+        "tta": report.settings.has_tta,
+        "grey": report.settings.is_grey,
+        "seed": report.settings.seed,
+        "slices_per_second": round(len(outcome.results) / outcome.seconds, 2),
+    }
+
+
+def rounded(value: Any) -> Any:
+    """Floats to six decimals, in any nesting of what JSON knows; tuples become lists."""
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, tuple | list) else value

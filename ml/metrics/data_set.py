@@ -1,0 +1,123 @@
+"""Slices of many patients, added up: means, medians and ratios with their intervals over patients."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ml.metrics.calibration import LEVELS, add_histograms, calibrate
+from ml.metrics.intervals import Interval, draw_patients, interval_of, mean_interval, median_interval
+from ml.metrics.overlap import Counts
+from ml.metrics.slices import ScoredSlice
+from ml.metrics.verdicts import auc_of_levels
+
+# round(255 p) of p = 0.05: below it a pixel is certainly background, as nearly all of a brain is.
+FOREGROUND_LEVEL = 13
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """value: None where nothing defines it; ci95: over patients, None under two of them, or where none is sound."""
+
+    value: float | None
+    ci95: Interval | None
+
+
+class DataSetSlices:
+    """All evaluated slices, as sums per patient, so that one matrix of draws resamples every metric.
+
+    scores: at least one; seed: of the draws.
+    """
+
+    def __init__(self, scores: Sequence[ScoredSlice], seed: int) -> None:
+        self._scores = scores
+        names = sorted({score.patient for score in scores})
+        row = {name: index for index, name in enumerate(names)}
+        self._owners = np.array([row[score.patient] for score in scores])  # (slices,): the patient's row
+        self._pooled = [Counts() for _ in names]
+        for owner, score in zip(self._owners, scores, strict=True):
+            self._pooled[owner] += score.counts
+        self._draws = draw_patients(len(names), seed)  # (resamples, patients)
+
+    def patient_mean(self, metric: Callable[[Counts], float | None]) -> Estimate:
+        """Of each patient's pooled pixels, then the mean over the patients that have a value."""
+        values = [metric(pooled) for pooled in self._pooled]
+        defined = np.array([value is not None for value in values], dtype=np.float64)
+        return self._ratio(np.array([value or 0.0 for value in values]), defined)
+
+    def patient_median(self, metric: Callable[[Counts], float | None]) -> Estimate:
+        """Of each patient's pooled pixels, then the median over the patients that have a value."""
+        values = [metric(pooled) for pooled in self._pooled]
+        return self._median([[] if value is None else [value] for value in values])
+
+    def slice_mean(self, name: str) -> Estimate:
+        """Mean of a slice's metric over the slices whose truth has tumor."""
+        return self._ratio(*self._sums(self._of_tumor_slices(name)))
+
+    def slice_median(self, name: str) -> Estimate:
+        """Median of a slice's metric over the slices whose truth has tumor."""
+        groups: list[list[float]] = [[] for _ in self._pooled]
+        for owner, value in zip(self._owners, self._of_tumor_slices(name), strict=True):
+            groups[owner].extend([] if value is None else [value])
+        return self._median(groups)
+
+    def share_of_slices(self, *, has_tumor: bool) -> Estimate:
+        """Share of right verdicts of the slices with tumor (a pixel marked), or of those without (none marked)."""
+        return self._ratio(
+            *self._sums(
+                [
+                    float((score.counts.predicted > 0) == has_tumor) if (score.counts.truth > 0) == has_tumor else None
+                    for score in self._scores
+                ]
+            )
+        )
+
+    def pixel_ratio(self, parts: Callable[[Counts], tuple[int, int]]) -> Estimate:
+        """A numerator and a denominator in pixels, each pooled over all slices."""
+        sums, counts = np.array([parts(pooled) for pooled in self._pooled], dtype=np.float64).T
+        return self._ratio(sums, counts)
+
+    def slice_auc(self) -> Estimate:
+        """Area under the ROC curve of the slice verdict by the highest probability."""
+        # Without and with tumor; patient; 8-bit level of the slice's highest probability.
+        counts = np.zeros((2, len(self._pooled), LEVELS))
+        for owner, score in zip(self._owners, self._scores, strict=True):
+            counts[int(score.counts.truth > 0), owner, round((score.metrics["max_probability"] or 0.0) * 255)] += 1
+        area = float(auc_of_levels(counts[1].sum(axis=0), counts[0].sum(axis=0)))
+        several = len(self._pooled) > 1
+        interval = interval_of(auc_of_levels(self._draws @ counts[1], self._draws @ counts[0])) if several else None
+        return Estimate(None if np.isnan(area) else area, interval)
+
+    def ece(self, lowest_level: int = 0) -> Estimate:
+        """Expected calibration error of the pixels from a level of probability on.
+
+        No interval: the error of a resample is biased upwards, as every bin's noise counts as error.
+        """
+        return Estimate(calibrate(self._histogram, lowest_level).ece, None)
+
+    @cached_property
+    def _histogram(self) -> np.ndarray:
+        return add_histograms(score.probability_histogram for score in self._scores)
+
+    def _of_tumor_slices(self, name: str) -> list[float | None]:
+        return [score.metrics[name] if score.counts.truth else None for score in self._scores]
+
+    def _sums(self, values: list[float | None]) -> tuple[np.ndarray, np.ndarray]:
+        """Per patient: sum and number of the slices' values that are defined, float (patients,) each."""
+        numbers = np.array([value or 0.0 for value in values])
+        defined = np.array([value is not None for value in values], dtype=np.float64)
+        size = len(self._pooled)
+        return (
+            np.bincount(self._owners, weights=numbers, minlength=size),
+            np.bincount(self._owners, weights=defined, minlength=size),
+        )
+
+    def _ratio(self, sums: np.ndarray, counts: np.ndarray) -> Estimate:
+        value = float(sums.sum() / counts.sum()) if counts.sum() else None
+        return Estimate(value, mean_interval(sums, counts, self._draws))
+
+    def _median(self, groups: list[list[float]]) -> Estimate:
+        everything = [value for group in groups for value in group]
+        interval = median_interval([np.array(group) for group in groups], self._draws)
+        return Estimate(float(np.median(everything)) if everything else None, interval)

@@ -1,0 +1,283 @@
+"""Every metric that is shown anywhere, once: CSV, JSON, HTML, PDF, API, pages and the database take it from here.
+
+A new metric is one entry in one of the lists, in the order in which tables have it, and one test. Each list is of one
+level of aggregation: a slice, a patient, the slices of one tumor size, the whole data set. A number of a slice or a
+patient that is no quality, a count of pixels or the engine's seconds, is an entry as well.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import Generic, TypeVar
+
+from ml.metrics.data_set import FOREGROUND_LEVEL, DataSetSlices, Estimate
+from ml.metrics.overlap import dice, iou, pixel_accuracy, precision, recall, specificity
+from ml.metrics.slices import SliceComparison, SliceGroup, Value
+from ml.metrics.surfaces import TOLERANCE_PIXELS
+
+Source = TypeVar("Source")
+Result = TypeVar("Result")
+
+
+class Output(Flag):
+    """Where a metric may be shown. `report.json` and the database have every one."""
+
+    CSV = auto()  # metrics.csv, patients.csv
+    API = auto()
+    TABLE = auto()  # the tables of an evaluation's page
+    CASE_PAGE = auto()
+    HTML = auto()  # report.html
+    PDF = auto()
+
+
+EVERYWHERE = Output.CSV | Output.API | Output.TABLE | Output.CASE_PAGE | Output.HTML | Output.PDF
+
+
+@dataclass(frozen=True)
+class Metric(Generic[Source, Result]):
+    """One metric at one level of aggregation.
+
+    name: the key in CSV, JSON and the database; label: a table's head, in lower case but for names.
+    unit: empty for shares from 0 to 1 and counts; digits: after the point, for people; 0 where it is a count.
+    needs_truth: whether it is defined only beside an expert's mask. description: what a reader of the API must know.
+    aggregation: of a data set's metric, how it was added up, in words.
+    """
+
+    name: str
+    label: str
+    compute: Callable[[Source], Result]
+    unit: str = ""
+    digits: int = 3
+    needs_truth: bool = True
+    shown: Output = EVERYWHERE
+    description: str = ""
+    aggregation: str = ""
+
+
+SliceMetric = Metric[SliceComparison, Value]
+GroupMetric = Metric[SliceGroup, Value]
+DataSetMetric = Metric[DataSetSlices, Estimate]
+
+SLICE_METRICS: tuple[SliceMetric, ...] = (
+    Metric("truth_pixels", "expert", lambda one: one.counts.truth, unit="px", digits=0),
+    Metric("predicted_pixels", "model", lambda one: int(one.mask.sum()), unit="px", digits=0, needs_truth=False),
+    Metric("dice", "Dice", lambda one: dice(one.counts), description="null where the truth is empty"),
+    Metric("iou", "IoU", lambda one: iou(one.counts), shown=EVERYWHERE & ~Output.TABLE),
+    Metric("precision", "precision", lambda one: precision(one.counts), shown=EVERYWHERE & ~Output.TABLE),
+    Metric("recall", "recall", lambda one: recall(one.counts), shown=EVERYWHERE & ~Output.TABLE),
+    Metric("hd95", "HD95", lambda one: one.surface.hd95, unit="px", digits=2, description="pixels"),
+    Metric("surface_dice", "surface Dice", lambda one: one.surface.surface_dice, shown=Output.API),
+    Metric(
+        "max_probability",
+        "highest p",
+        lambda one: int(one.probability_u8.max()) / 255,
+        needs_truth=False,
+    ),
+    Metric(
+        "seconds",
+        "seconds",
+        lambda one: one.seconds,
+        unit="s",
+        needs_truth=False,
+        shown=Output.CSV | Output.API,
+        description="of the engine",
+    ),
+)
+
+_SLICES: GroupMetric = Metric("slices", "slices", lambda group: len(group.slices), digits=0, needs_truth=False)
+_FAILED_SLICES: GroupMetric = Metric(
+    "failed_slices",
+    "not evaluated",
+    lambda group: group.failed,
+    digits=0,
+    needs_truth=False,
+    shown=Output.CSV | Output.API,
+)
+
+PATIENT_METRICS: tuple[GroupMetric, ...] = (
+    _SLICES,
+    Metric("tumor_slices", "with tumor", lambda group: len(group.with_tumor), digits=0, description="by the expert"),
+    _FAILED_SLICES,
+    Metric(
+        "truth_pixels",
+        "expert",
+        lambda group: group.pooled.truth,
+        unit="px",
+        digits=0,
+        shown=Output.CSV | Output.API,
+    ),
+    Metric(
+        "predicted_pixels",
+        "model",
+        lambda group: group.pooled.predicted,
+        unit="px",
+        digits=0,
+        needs_truth=False,
+        shown=Output.CSV | Output.API,
+    ),
+    Metric("dice", "Dice", lambda group: dice(group.pooled)),
+    Metric("iou", "IoU", lambda group: iou(group.pooled), shown=EVERYWHERE & ~Output.PDF),
+    Metric("precision", "precision", lambda group: precision(group.pooled)),
+    Metric("recall", "recall", lambda group: recall(group.pooled)),
+    Metric("specificity", "specificity", lambda group: specificity(group.pooled), shown=Output.CSV),
+    Metric("pixel_accuracy", "pixel accuracy", lambda group: pixel_accuracy(group.pooled), shown=Output.CSV),
+    Metric("hd95_median", "HD95", lambda group: group.median("hd95"), unit="px", digits=2),
+    Metric("surface_dice_mean", "surface Dice", lambda group: group.mean("surface_dice"), shown=Output.CSV),
+)
+
+# Of slices without expert masks: what the model says of a patient, and nothing to compare that with.
+PREDICTED_PATIENT_METRICS: tuple[GroupMetric, ...] = (
+    _SLICES,
+    _FAILED_SLICES,
+    Metric(
+        "detected_slices",
+        "tumor detected",
+        lambda group: group.detected(group.slices),
+        digits=0,
+        needs_truth=False,
+        description="by the model, without masks alone",
+    ),
+    Metric(
+        "predicted_pixels", "marked pixels", lambda group: group.total("predicted_pixels"), digits=0, needs_truth=False
+    ),
+)
+
+SIZE_METRICS: tuple[GroupMetric, ...] = (
+    _SLICES,
+    Metric(
+        "sensitivity",
+        "found",
+        lambda group: group.detected(group.with_tumor) / len(group.with_tumor) if group.with_tumor else None,
+    ),
+    Metric("dice", "Dice", lambda group: group.mean("dice")),
+    Metric("iou", "IoU", lambda group: group.mean("iou"), shown=Output.HTML),
+    Metric("precision", "precision", lambda group: group.mean("precision"), shown=Output.HTML | Output.PDF),
+    Metric("recall", "recall", lambda group: group.mean("recall"), shown=Output.HTML | Output.PDF),
+    Metric("hd95_median", "HD95", lambda group: group.median("hd95"), unit="px", digits=2),
+)
+
+_TUMOR, _ALL, _PATIENTS = "slices whose truth has tumor", "all slices", "patients whose truth has tumor"
+_POOLED = "pixels pooled over a patient's slices, then the {} over " + _PATIENTS
+
+DATA_SET_METRICS: tuple[DataSetMetric, ...] = (
+    Metric(
+        "patient_dice_mean",
+        "Patient Dice, mean",
+        lambda slices: slices.patient_mean(dice),
+        digits=4,
+        aggregation=_POOLED.format("mean"),
+    ),
+    Metric(
+        "patient_dice_median",
+        "Patient Dice, median",
+        lambda slices: slices.patient_median(dice),
+        digits=4,
+        aggregation=_POOLED.format("median"),
+    ),
+    Metric(
+        "patient_iou_mean",
+        "Patient IoU, mean",
+        lambda slices: slices.patient_mean(iou),
+        digits=4,
+        aggregation=_POOLED.format("mean"),
+    ),
+    Metric(
+        "slice_dice_mean",
+        "Slice Dice",
+        lambda slices: slices.slice_mean("dice"),
+        digits=4,
+        aggregation=f"mean over {_TUMOR}",
+    ),
+    Metric(
+        "slice_iou_mean",
+        "Slice IoU",
+        lambda slices: slices.slice_mean("iou"),
+        digits=4,
+        aggregation=f"mean over {_TUMOR}",
+    ),
+    Metric(
+        "precision",
+        "Precision",
+        lambda slices: slices.slice_mean("precision"),
+        digits=4,
+        aggregation=f"of pixels; mean over {_TUMOR}",
+    ),
+    Metric(
+        "recall",
+        "Recall",
+        lambda slices: slices.slice_mean("recall"),
+        digits=4,
+        aggregation=f"of pixels; mean over {_TUMOR}",
+    ),
+    Metric(
+        "pixel_specificity",
+        "Pixel specificity",
+        lambda slices: slices.pixel_ratio(lambda c: (c.true_negative, c.true_negative + c.false_positive)),
+        digits=4,
+        aggregation=f"pixels pooled over {_ALL}",
+    ),
+    Metric(
+        "pixel_accuracy",
+        "Pixel accuracy",
+        lambda slices: slices.pixel_ratio(lambda c: (c.true_positive + c.true_negative, c.total)),
+        digits=4,
+        aggregation=f"pixels pooled over {_ALL}",
+    ),
+    Metric(
+        "hd95_median",
+        "HD95, median",
+        lambda slices: slices.slice_median("hd95"),
+        unit="px",
+        digits=4,
+        aggregation=f"pixels; median over {_TUMOR}",
+    ),
+    Metric(
+        "surface_dice_mean",
+        "Surface Dice",
+        lambda slices: slices.slice_mean("surface_dice"),
+        digits=4,
+        aggregation=f"within {TOLERANCE_PIXELS:g} pixels; mean over {_TUMOR}",
+    ),
+    Metric(
+        "slice_sensitivity",
+        "Tumor slices found",
+        lambda slices: slices.share_of_slices(has_tumor=True),
+        digits=4,
+        aggregation=f"share of {_TUMOR} whose mask has a pixel",
+    ),
+    Metric(
+        "slice_specificity",
+        "Slice specificity",
+        lambda slices: slices.share_of_slices(has_tumor=False),
+        digits=4,
+        aggregation="share of tumor-free slices whose mask is empty",
+    ),
+    Metric(
+        "slice_auc",
+        "AUC of the slice verdict",
+        lambda slices: slices.slice_auc(),
+        digits=4,
+        aggregation=f"slice verdict by max_probability; {_ALL}",
+    ),
+    Metric(
+        "ece",
+        "Calibration error",
+        lambda slices: slices.ece(),
+        digits=4,
+        aggregation=f"15 bins, all pixels of {_ALL}",
+    ),
+    Metric(
+        "ece_foreground",
+        "Calibration error, foreground",
+        lambda slices: slices.ece(FOREGROUND_LEVEL),
+        digits=4,
+        aggregation=f"15 bins, pixels with p >= 0.05 of {_ALL}",
+    ),
+)
+
+
+def shown_in(
+    metrics: Sequence[Metric[Source, Result]], output: Output, *, has_truth: bool = True
+) -> tuple[Metric[Source, Result], ...]:
+    """The metrics of a list that an output has; without expert masks, those that need none."""
+    return tuple(metric for metric in metrics if output in metric.shown and (has_truth or not metric.needs_truth))

@@ -1,0 +1,34 @@
+"""Deleting an evaluation with everything that was kept for it."""
+
+from sqlalchemy import delete as delete_rows
+
+from webapp.domain.database.tombstones import Tombstone
+from webapp.domain.errors import NotFound
+from webapp.domain.evaluations.models import Evaluation, EvaluationChunk
+from webapp.domain.resources import Resources
+from webapp.domain.storage.keys import evaluation_prefix
+
+
+def delete(resources: Resources, evaluation_id: str) -> None:
+    """Delete an evaluation with its cases, maps, report and unpacked files; a tombstone stays. Raises NotFound.
+
+    A worker in the middle of a chunk finds its row gone, and what it has is discarded.
+    """
+    with resources.database.write() as session:
+        session.execute(delete_rows(EvaluationChunk).where(EvaluationChunk.evaluation_id == evaluation_id))
+        gone = session.scalar(delete_rows(Evaluation).where(Evaluation.id == evaluation_id).returning(Evaluation.id))
+        if gone is None:
+            raise NotFound("There is no such evaluation.")
+        session.add(Tombstone(id=evaluation_id, kind="evaluation"))
+    # Rows first: the sweeper removes what cannot be removed now.
+    try:
+        remove_files(resources, evaluation_id)
+    finally:
+        resources.pictures.forget(evaluation_id)
+        resources.database.forget_deleted()
+
+
+def remove_files(resources: Resources, evaluation_id: str) -> None:
+    """Everything that storage has of an evaluation. Raises StorageUnavailable."""
+    resources.storage.delete(evaluation_prefix(evaluation_id))
+    resources.storage.delete_folder(evaluation_id)

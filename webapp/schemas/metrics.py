@@ -1,0 +1,122 @@
+"""The metrics of cases and patients in JSON and on pages, all of them from the registry."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import marshmallow as ma
+from markupsafe import Markup, escape
+from marshmallow import fields
+
+from ml.metrics import registry
+from ml.metrics.registry import PREDICTED_PATIENT_METRICS, SIZE_METRICS, SLICE_METRICS, Metric, Output, shown_in
+from ml.metrics.slices import Value
+from webapp.domain.evaluations.models import EvaluationCase, EvaluationPatient
+
+_UNDEFINED = Markup('<span class="muted" aria-label="not defined">–</span>')
+# As in report.json: more digits are noise.
+_DIGITS = 6
+
+
+class _RoundedFloat(fields.Float):
+    """A number that is rounded already: of a page with thousands, checking each again took a tenth of its time."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> Any:
+        return value
+
+
+class _Count(fields.Integer):
+    """As above."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> Any:
+        return value
+
+
+CASE_METRICS = shown_in(SLICE_METRICS, Output.API)
+# One list for both kinds of evaluation: what one of them does not have is null.
+PATIENT_METRICS = tuple(
+    {
+        metric.name: metric for metric in shown_in((*PREDICTED_PATIENT_METRICS, *registry.PATIENT_METRICS), Output.API)
+    }.values()
+)
+_CASE_NAMES = tuple(metric.name for metric in CASE_METRICS)
+_PATIENT_NAMES = tuple(metric.name for metric in PATIENT_METRICS)
+
+
+class MetricsSchema(ma.Schema):
+    """A schema of dicts, whose keys alone are looked up: a page of 500 cases has ten thousand values."""
+
+    def get_attribute(self, obj: dict[str, Any], attr: str, default: Any) -> Any:
+        """The value of a key."""
+        return obj.get(attr, default)
+
+
+def case_fields() -> dict[str, fields.Field[Any]]:
+    """How a case's metrics stand in OpenAPI; a case that failed has none."""
+    return {metric.name: _field(metric, is_nullable=True) for metric in CASE_METRICS}
+
+
+def patient_fields() -> dict[str, fields.Field[Any]]:
+    """How a patient's metrics stand in OpenAPI; counts that need no expert mask are always there."""
+    every = {metric.name for metric in registry.PATIENT_METRICS} & {item.name for item in PREDICTED_PATIENT_METRICS}
+    return {metric.name: _field(metric, is_nullable=metric.name not in every) for metric in PATIENT_METRICS}
+
+
+def case_metrics(row: EvaluationCase) -> dict[str, Value]:
+    """The API's metrics of a case; null where nothing defines them."""
+    return _rounded(row.all_metrics, _CASE_NAMES)
+
+
+def patient_metrics(row: EvaluationPatient) -> dict[str, Value]:
+    """The API's metrics of a patient; null where nothing defines them."""
+    return _rounded(row.all_metrics, _PATIENT_NAMES)
+
+
+def case_columns(*, has_truth: bool) -> list[Metric[Any, Any]]:
+    """The metrics of the pages' table of cases: Dice first, since the table is sorted by it."""
+    shown = shown_in(SLICE_METRICS, Output.TABLE, has_truth=has_truth)
+    return sorted(shown, key=lambda metric: metric.name != "dice")
+
+
+def case_facts(*, has_truth: bool) -> list[Metric[Any, Any]]:
+    """The metrics of a case's own page: those of its quality first, counts and probabilities after them."""
+    shown = shown_in(SLICE_METRICS, Output.CASE_PAGE, has_truth=has_truth)
+    return sorted(shown, key=lambda metric: not metric.needs_truth or not metric.digits)
+
+
+def patient_columns(*, has_truth: bool) -> tuple[Metric[Any, Any], ...]:
+    """The metrics of the pages' table of patients."""
+    return shown_in(registry.PATIENT_METRICS if has_truth else PREDICTED_PATIENT_METRICS, Output.TABLE)
+
+
+def size_columns() -> tuple[Metric[Any, Any], ...]:
+    """The metrics of the pages' table by tumor size."""
+    return shown_in(SIZE_METRICS, Output.TABLE)
+
+
+def data_set_metrics() -> dict[str, Metric[Any, Any]]:
+    """The metrics of a whole data set, by name."""
+    return {metric.name: metric for metric in shown_in(registry.DATA_SET_METRICS, Output.TABLE)}
+
+
+def shown(value: Value, metric: Metric[Any, Any]) -> Markup:
+    """A metric's value in a cell: a call for each of thousands, so not a macro."""
+    if value is None:
+        return _UNDEFINED
+    return escape(f"{value:.{metric.digits}f}" if metric.digits else f"{value:,}")
+
+
+def head(metric: Metric[Any, Any]) -> str:
+    """A metric's name above a column, with its unit."""
+    label = metric.label[:1].upper() + metric.label[1:]
+    return f"{label}, {metric.unit}" if metric.unit else label
+
+
+def _field(metric: Metric[Any, Any], *, is_nullable: bool) -> fields.Field[Any]:
+    kind = _RoundedFloat if metric.digits else _Count
+    words = {"description": metric.description} if metric.description else {}
+    return kind(required=not is_nullable, allow_none=is_nullable, metadata=words)
+
+
+def _rounded(metrics: dict[str, Value], names: Sequence[str]) -> dict[str, Value]:
+    get = metrics.get
+    return {name: round(value, _DIGITS) if isinstance(value := get(name), float) else value for name in names}
