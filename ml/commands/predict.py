@@ -22,7 +22,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     from ml.atomic_files import check_is_free, fresh_folder
     from ml.engines import load_engine
-    from ml.prediction.run import find_sources, predict_sources
+    from ml.prediction.run import predict_sources
+    from ml.prediction.sources import find_sources
     from ml.rendering.panels import NOTICE
     from ml.sandbox.decoder import Decoder
 

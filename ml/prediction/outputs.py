@@ -1,0 +1,74 @@
+"""What a prediction leaves: masks, cut-outs and overlays as PNG, and `predictions.csv`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ml.masks import Measures
+from ml.prediction.sources import Source
+from ml.rendering.panels import cutout_image, encode_png, mask_image, overlay_image
+from ml.reports.csv import TableWriter
+
+COLUMNS = (
+    "file",
+    "slice",
+    "verdict",
+    "tumor_pixels",
+    "total_pixels",
+    "coverage_percent",
+    "max_probability",
+    "area_mm2",
+    "mask",
+    "cutout",
+    "overlay",
+    "warnings",
+    "error",
+)
+FOLDERS = ("masks", "cutouts", "overlays")
+
+
+@dataclass(frozen=True)
+class PredictedSlice:
+    """One slice of a file. pixels: uint8 (H, W, 3); mask: bool (H, W); name: of its pictures, without suffix."""
+
+    source: Source
+    index: int
+    name: str
+    pixels: np.ndarray
+    mask: np.ndarray
+    measures: Measures
+
+
+def write_slice(folder: Path, table: TableWriter, one: PredictedSlice, warnings: str) -> None:
+    """Its three pictures, then its row. Raises OSError."""
+    pictures = (mask_image(one.mask), cutout_image(one.pixels, one.mask), overlay_image(one.pixels, one.mask))
+    files = [f"{kind}/{one.name}.png" for kind in FOLDERS]
+    for file, picture in zip(files, pictures, strict=True):
+        path = folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if picture.mode == "RGBA":
+            picture.save(path, compress_level=1)
+        else:
+            path.write_bytes(encode_png(picture))
+    measures = one.measures
+    table.write(
+        [
+            str(one.source.path),
+            one.index,
+            measures.verdict,
+            measures.tumor_pixels,
+            measures.total_pixels,
+            f"{measures.coverage_percent:.4f}",
+            f"{measures.max_probability:.4f}",
+            None if measures.area_mm2 is None else f"{measures.area_mm2:.3f}",
+            *files,
+            warnings,
+            None,
+        ]
+    )
+
+
+def write_error(table: TableWriter, source: Source, message: str) -> None:
+    """The row of a file that cannot be decoded: its name and why."""
+    table.write([str(source.path), *[None] * (len(COLUMNS) - 2), message])
