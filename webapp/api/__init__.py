@@ -10,7 +10,7 @@ from webapp import security
 from webapp.api import evaluations, models, scans, segmentations
 from webapp.api.blueprints import PREFIX, HexId
 from webapp.error_handlers import error_table
-from webapp.schemas.scan_forms import ErrorSchema
+from webapp.schemas.errors import ErrorSchema
 
 DESCRIPTION = (
     "Drop a scan, get the segmentation. Every failure has the form "
@@ -18,7 +18,7 @@ DESCRIPTION = (
 )
 
 
-class PortalApi(Api):
+class PortalApi(Api):  # type: ignore[misc]  # flask-smorest ships no types
     """flask-smorest's Api with the error handlers of webapp.error_handlers and our form of an error."""
 
     ERROR_SCHEMA = ErrorSchema

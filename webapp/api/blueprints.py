@@ -1,8 +1,10 @@
 """What every blueprint of the API is made of: its prefix, its parser, its ids, its pictures."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
 
-from flask import Request, Response
+from flask import Request, Response, jsonify
 from flask_smorest import Blueprint
 from marshmallow import Schema
 from webargs.flaskparser import FlaskParser
@@ -10,6 +12,9 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from werkzeug.routing import BaseConverter
 
 PREFIX = "/api/v1"
+
+View = TypeVar("View", bound=Callable[..., Any])
+Decorator = Callable[[View], View]
 
 
 class HexId(BaseConverter):
@@ -32,20 +37,70 @@ class JsonParser(FlaskParser):
             raise BadRequest from error
 
 
-class PortalBlueprint(Blueprint):
-    """A blueprint of the API."""
+class PortalBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no types
+    """A blueprint of the API. flask-smorest's decorators with types, and `answers`."""
 
     ARGUMENTS_PARSER = JsonParser()
 
+    def route(self, rule: str, **options: Any) -> Decorator[Any]:
+        """A view function's or a MethodView's address."""
+        return cast(Decorator[Any], super().route(rule, **options))
 
-def blueprint(name: str, path: str, description: str) -> Blueprint:
+    def get(self, rule: str, **options: Any) -> Decorator[Any]:
+        """The address of a GET."""
+        return self.route(rule, methods=["GET"], **options)
+
+    def post(self, rule: str, **options: Any) -> Decorator[Any]:
+        """The address of a POST."""
+        return self.route(rule, methods=["POST"], **options)
+
+    def doc(self, **options: Any) -> Decorator[Any]:
+        """OpenAPI's words, as they are."""
+        return cast(Decorator[Any], super().doc(**options))
+
+    def arguments(self, schema: type[Schema], *, location: str = "json") -> Decorator[Any]:
+        """What the request says, read by the schema."""
+        return cast(Decorator[Any], super().arguments(schema, location=location))
+
+    def response(self, status: int, schema: type[Schema] | None = None, **options: Any) -> Decorator[Any]:
+        """A view that returns a Response, or nothing."""
+        return cast(Decorator[Any], super().response(status, schema, **options))
+
+    def alt_response(self, status: int, *, schema: type[Schema], description: str | None = None) -> Decorator[Any]:
+        """Another answer that OpenAPI names."""
+        return cast(Decorator[Any], super().alt_response(status, schema=schema, description=description))
+
+    def answers(self, status: int, schema: type[Schema]) -> Decorator[Any]:
+        """A view that returns JSON values which the schema has dumped already, inside its database session."""
+
+        def decorate(view: Callable[..., Any]) -> Any:
+            @wraps(view)
+            def answer(*args: Any, **values: Any) -> Response:
+                response = jsonify(view(*args, **values))
+                response.status_code = status
+                return response
+
+            return self.response(status, schema)(answer)
+
+        return decorate
+
+
+def blueprint(name: str, path: str, description: str) -> PortalBlueprint:
     """A blueprint below the API's prefix."""
     return PortalBlueprint(f"api-{name}", __name__, url_prefix=f"{PREFIX}/{path}", description=description)
 
 
 def png(data: bytes, etag: str) -> Response:
     """A picture that a browser may keep but asks about before it shows it again."""
-    response = Response(data, mimetype="image/png")
+    return _kept(Response(data, mimetype="image/png"), etag)
+
+
+def not_modified(etag: str) -> Response:
+    """The answer where the browser has the picture already."""
+    return _kept(Response(status=304, mimetype="image/png"), etag)
+
+
+def _kept(response: Response, etag: str) -> Response:
     response.set_etag(etag)
     response.headers["Cache-Control"] = "private, no-cache"
     return response

@@ -7,7 +7,7 @@ from flask import Response, request, send_file
 from flask.views import MethodView
 from webargs.flaskparser import parser
 
-from webapp.api.blueprints import blueprint, png
+from webapp.api.blueprints import blueprint, not_modified, png
 from webapp.context import resources, uploaded_files
 from webapp.domain.evaluations import cases as evaluation_cases
 from webapp.domain.evaluations import comparison as evaluation_comparison
@@ -15,26 +15,22 @@ from webapp.domain.evaluations import deletion, images, lookup, report_files, so
 from webapp.domain.evaluations.cases import CaseFilter
 from webapp.domain.evaluations.submission import ARCHIVE_FIELD, EvaluationOptions
 from webapp.domain.uploads.receiving import UploadedFile
-from webapp.schemas.evaluation_forms import (
+from webapp.schemas.cases import CasePageSchema, CaseQuerySchema, CaseSchema, PatientPageSchema, PatientQuerySchema
+from webapp.schemas.comparisons import ComparisonQuerySchema, ComparisonSchema
+from webapp.schemas.errors import ErrorSchema
+from webapp.schemas.evaluations import (
     EVALUATION_BODY,
-    CasePageSchema,
-    CaseQuerySchema,
-    CaseSchema,
-    ComparisonQuerySchema,
-    ComparisonSchema,
+    ArchiveFormSchema,
     EvaluationListQuerySchema,
     EvaluationPageSchema,
     EvaluationQuerySchema,
     EvaluationSchema,
+    FolderBodySchema,
     FolderListSchema,
     FolderQuerySchema,
-    FolderWishSchema,
-    PatientPageSchema,
-    PatientQuerySchema,
-    WishSchema,
 )
-from webapp.schemas.evaluations import case_json, comparison_json, evaluation_json, patient_json
-from webapp.schemas.scan_forms import ErrorSchema, IdempotencyHeaderSchema
+from webapp.schemas.fields import dump
+from webapp.schemas.scans import IdempotencyHeaderSchema
 
 blp = blueprint("evaluations", "evaluations", "A model over whole data sets, with or without expert masks.")
 
@@ -45,7 +41,7 @@ class EvaluationCollection(MethodView):
 
     @blp.doc(requestBody=EVALUATION_BODY)
     @blp.arguments(IdempotencyHeaderSchema, location="headers")
-    @blp.response(202, EvaluationSchema)
+    @blp.answers(202, EvaluationSchema)
     @blp.alt_response(413, schema=ErrorSchema, description="the archive is too large")
     @blp.alt_response(415, schema=ErrorSchema, description="not a zip")
     @blp.alt_response(422, schema=ErrorSchema, description="folder_refused, unsafe, limit, unreadable, invalid")
@@ -54,28 +50,26 @@ class EvaluationCollection(MethodView):
         """Evaluate a folder below an allowed root (JSON), or a zip (multipart)."""
         key = headers.get("idempotency_key")
         if request.mimetype == "multipart/form-data":
-            chosen = parser.parse(WishSchema(), request, location="form")
-            chosen.pop(ARCHIVE_FIELD, None)
+            options = parser.parse(ArchiveFormSchema(), request, location="form")
+            options.pop(ARCHIVE_FIELD, None)
             source: str | UploadedFile | None = next(iter(uploaded_files(ARCHIVE_FIELD)), None)
         else:
-            chosen = blp.ARGUMENTS_PARSER.parse(FolderWishSchema(), request, location="json")
-            source = chosen.pop("path")
-        return _described(submission.submit(resources(), source, EvaluationOptions(**chosen), key))
+            options = blp.ARGUMENTS_PARSER.parse(FolderBodySchema(), request, location="json")
+            source = options.pop("path")
+        return _described(submission.submit(resources(), source, EvaluationOptions(**options), key))
 
     @blp.arguments(EvaluationListQuerySchema, location="query")
-    @blp.response(200, EvaluationPageSchema)
+    @blp.answers(200, EvaluationPageSchema)
     @blp.alt_response(422, schema=ErrorSchema)
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """All evaluations, newest first."""
         with resources().database.read() as session:
-            page = lookup.page(session, **query)
-            rows = [evaluation_json(session, row) for row in page.rows]
-        return {"evaluations": rows, "next_cursor": page.next_cursor}
+            return dump(EvaluationPageSchema, lookup.page(session, **query))
 
 
 @blp.get("/folders")
 @blp.arguments(FolderQuerySchema, location="query")
-@blp.response(200, FolderListSchema)
+@blp.answers(200, FolderListSchema)
 @blp.alt_response(422, schema=ErrorSchema, description="folder_refused: no such folder below an allowed root")
 def folders(query: dict[str, Any]) -> dict[str, Any]:
     """The folders that may be evaluated: the roots, or the sub-folders of one below them."""
@@ -87,7 +81,7 @@ class EvaluationItem(MethodView):
     """One evaluation."""
 
     @blp.arguments(EvaluationQuerySchema, location="query")
-    @blp.response(200, EvaluationSchema)
+    @blp.answers(200, EvaluationSchema)
     @blp.alt_response(404, schema=ErrorSchema)
     def get(self, query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
         """An evaluation and its progress; with `wait` as soon as it has ended."""
@@ -103,7 +97,7 @@ class EvaluationItem(MethodView):
 
 
 @blp.post("/<hex_id:evaluation_id>/cancel")
-@blp.response(200, EvaluationSchema)
+@blp.answers(200, EvaluationSchema)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: it has ended already")
 def cancel(evaluation_id: str) -> dict[str, Any]:
@@ -114,24 +108,23 @@ def cancel(evaluation_id: str) -> dict[str, Any]:
 
 @blp.get("/<hex_id:evaluation_id>/cases")
 @blp.arguments(CaseQuerySchema, location="query")
-@blp.response(200, CasePageSchema)
+@blp.answers(200, CasePageSchema)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(422, schema=ErrorSchema)
 def cases(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
     """Finished cases, also while the evaluation runs."""
     with resources().database.read() as session:
         lookup.get(session, evaluation_id)
-        page = evaluation_cases.cases(session, evaluation_id, CaseFilter(**query))
-    return {"cases": [case_json(row) for row in page.rows], "next_cursor": page.next_cursor}
+        return dump(CasePageSchema, evaluation_cases.cases(session, evaluation_id, CaseFilter(**query)))
 
 
 @blp.get("/<hex_id:evaluation_id>/cases/<int:position>")
-@blp.response(200, CaseSchema)
+@blp.answers(200, CaseSchema)
 @blp.alt_response(404, schema=ErrorSchema)
 def case(evaluation_id: str, position: int) -> dict[str, Any]:
     """One finished case."""
     with resources().database.read() as session:
-        return case_json(evaluation_cases.case(session, evaluation_id, position))
+        return dump(CaseSchema, evaluation_cases.case(session, evaluation_id, position))
 
 
 @blp.get(f"/<hex_id:evaluation_id>/cases/<int:position>/<any({','.join(images.KINDS)}):kind>.png")
@@ -143,21 +136,20 @@ def picture(evaluation_id: str, position: int, kind: str) -> Response:
     with resources().database.read() as session:
         wanted = images.source(resources(), session, evaluation_id, position, kind)
     if wanted.etag in request.if_none_match:
-        return png(b"", wanted.etag).make_conditional(request)
+        return not_modified(wanted.etag)
     return png(images.render(resources(), wanted, kind), wanted.etag)
 
 
 @blp.get("/<hex_id:evaluation_id>/patients")
 @blp.arguments(PatientQuerySchema, location="query")
-@blp.response(200, PatientPageSchema)
+@blp.answers(200, PatientPageSchema)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(422, schema=ErrorSchema)
 def patients(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
     """Patients with their pooled figures; none before the evaluation has ended."""
     with resources().database.read() as session:
         lookup.get(session, evaluation_id)
-        page = evaluation_cases.patients(session, evaluation_id, CaseFilter(**query))
-    return {"patients": [patient_json(row) for row in page.rows], "next_cursor": page.next_cursor}
+        return dump(PatientPageSchema, evaluation_cases.patients(session, evaluation_id, CaseFilter(**query)))
 
 
 @blp.get("/<hex_id:evaluation_id>/findings.json")
@@ -200,14 +192,14 @@ def figure(evaluation_id: str, figure: str) -> Response:
 
 @blp.get("/<hex_id:evaluation_id>/comparison")
 @blp.arguments(ComparisonQuerySchema, location="query")
-@blp.response(200, ComparisonSchema)
+@blp.answers(200, ComparisonSchema)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: one of the two has not ended well")
 @blp.alt_response(422, schema=ErrorSchema, description="no masks, or no image in common")
 def comparison(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
     """This evaluation and another one on the same cases: second less first."""
     with resources().database.read() as session:
-        return comparison_json(evaluation_comparison.compare(session, evaluation_id, query["other"]))
+        return dump(ComparisonSchema, evaluation_comparison.compare(session, evaluation_id, query["other"]))
 
 
 def _sent(key: str, mimetype: str, name: str, evaluation_name: str) -> Response:
@@ -220,4 +212,4 @@ def _sent(key: str, mimetype: str, name: str, evaluation_name: str) -> Response:
 
 def _described(evaluation_id: str) -> dict[str, Any]:
     with resources().database.read() as session:
-        return evaluation_json(session, lookup.get(session, evaluation_id))
+        return dump(EvaluationSchema, lookup.get(session, evaluation_id))

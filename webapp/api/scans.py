@@ -8,31 +8,28 @@ from flask import Response, request, send_file
 from flask.views import MethodView
 from webargs.flaskparser import parser
 
-from webapp.api.blueprints import blueprint, png
+from webapp.api.blueprints import blueprint, not_modified, png
 from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound, StorageUnavailable
-from webapp.domain.scans import history, images, lookup, segmentations, submission
+from webapp.domain.scans import history, images, lookup, segmentations
 from webapp.domain.scans.history import HistoryFilter
-from webapp.domain.scans.models import Segmentation
-from webapp.domain.scans.submission import RunOptions
+from webapp.domain.scans.submission import RunOptions, submit, submit_run
 from webapp.domain.storage.keys import original_key
-from webapp.schemas.scan_forms import (
+from webapp.schemas.errors import ErrorSchema
+from webapp.schemas.fields import dump
+from webapp.schemas.scans import (
     UPLOAD_BODY,
     AdmittedSchema,
-    ErrorSchema,
-    HistorySchema,
+    HistoryQuerySchema,
     IdempotencyHeaderSchema,
-    PictureSchema,
-    RunChoiceSchema,
-    RunSchema,
+    ImageQuerySchema,
     ScanPageSchema,
     ScanQuerySchema,
     ScanSchema,
-    SegmentationListSchema,
-    SegmentationSchema,
     UploadFormSchema,
+    dump_scan,
 )
-from webapp.schemas.scans import scan_json, segmentation_json
+from webapp.schemas.segmentations import RunChoiceSchema, RunSchema, SegmentationListSchema, SegmentationSchema
 
 blp = blueprint("scans", "scans", "Upload scans, read their results, find them again.")
 
@@ -43,7 +40,7 @@ class ScanCollection(MethodView):
 
     @blp.doc(requestBody=UPLOAD_BODY)
     @blp.arguments(IdempotencyHeaderSchema, location="headers")
-    @blp.response(202, AdmittedSchema)
+    @blp.answers(202, AdmittedSchema)
     @blp.alt_response(413, schema=ErrorSchema, description="too large, or too many files")
     @blp.alt_response(415, schema=ErrorSchema, description="not an image that is read here")
     @blp.alt_response(422, schema=ErrorSchema, description="unreadable, or over a limit")
@@ -52,12 +49,12 @@ class ScanCollection(MethodView):
         """Upload one or more scans; each is segmented as soon as a worker is free."""
         form = parser.parse(UploadFormSchema(), request, location="form")
         options = RunOptions(form.get("model"), form.get("threshold"))
-        submitted = submission.submit(resources(), uploaded_files("file"), options, headers.get("idempotency_key"))
+        submitted = submit(resources(), uploaded_files("file"), options, headers.get("idempotency_key"))
         with resources().database.read() as session:
             found = []
             for scan_id in submitted.scan_ids:
                 try:
-                    found.append(scan_json(session, lookup.get(session, scan_id)))
+                    found.append(dump_scan(lookup.get(session, scan_id)))
                 except NotFound:
                     # Deleted since; an Idempotency-Key gives its first answer again, less what is gone.
                     continue
@@ -66,14 +63,13 @@ class ScanCollection(MethodView):
             answer["rejected"] = [vars(item) for item in submitted.rejected]
         return answer
 
-    @blp.arguments(HistorySchema, location="query")
-    @blp.response(200, ScanPageSchema)
+    @blp.arguments(HistoryQuerySchema, location="query")
+    @blp.answers(200, ScanPageSchema)
     @blp.alt_response(422, schema=ErrorSchema)
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """The history: filtered, sorted, page by page."""
         with resources().database.read() as session:
-            page = history.page(session, HistoryFilter(**query))
-            return {"scans": [scan_json(session, scan) for scan in page.rows], "next_cursor": page.next_cursor}
+            return dump(ScanPageSchema, history.page(session, HistoryFilter(**query)))
 
 
 @blp.route("/<hex_id:scan_id>")
@@ -81,7 +77,7 @@ class ScanItem(MethodView):
     """One scan."""
 
     @blp.arguments(ScanQuerySchema, location="query")
-    @blp.response(200, ScanSchema)
+    @blp.answers(200, ScanSchema)
     @blp.alt_response(404, schema=ErrorSchema)
     def get(self, query: dict[str, Any], scan_id: str) -> dict[str, Any]:
         """A scan and its result; with `wait` as soon as there is one."""
@@ -89,7 +85,7 @@ class ScanItem(MethodView):
             lookup.wait(resources(), scan_id, query["wait"])
         with resources().database.read() as session:
             scan = lookup.get(session, scan_id)
-            return scan_json(session, scan, lookup.run(session, scan, query.get("segmentation")))
+            return dump_scan(scan, lookup.run(session, scan, query.get("segmentation")))
 
     @blp.response(204)
     @blp.alt_response(404, schema=ErrorSchema)
@@ -102,31 +98,29 @@ class ScanItem(MethodView):
 class ScanSegmentations(MethodView):
     """The runs of a scan."""
 
-    @blp.response(200, SegmentationListSchema)
+    @blp.answers(200, SegmentationListSchema)
     @blp.alt_response(404, schema=ErrorSchema)
     def get(self, scan_id: str) -> dict[str, Any]:
         """All runs, newest first."""
         with resources().database.read() as session:
-            scan = lookup.get(session, scan_id)
-            rows = segmentations.runs(session, scan_id)
-            return {"segmentations": [segmentation_json(session, row, scan.warnings) for row in rows]}
+            lookup.get(session, scan_id)
+            return dump(SegmentationListSchema, {"segmentations": segmentations.runs(session, scan_id)})
 
     @blp.arguments(RunSchema)
     @blp.arguments(IdempotencyHeaderSchema, location="headers")
-    @blp.response(202, SegmentationSchema)
+    @blp.answers(202, SegmentationSchema)
     @blp.alt_response(404, schema=ErrorSchema)
     @blp.alt_response(422, schema=ErrorSchema)
     def post(self, body: dict[str, Any], headers: dict[str, Any], scan_id: str) -> dict[str, Any]:
         """Run again with another model, or save another threshold of the stored map."""
-        key = headers.get("idempotency_key")
-        segmentation_id = submission.submit_run(resources(), scan_id, RunOptions(**body), key)
+        options = RunOptions(**body)
+        segmentation_id = submit_run(resources(), scan_id, options, headers.get("idempotency_key"))
         with resources().database.read() as session:
-            scan = lookup.get(session, scan_id)
-            return segmentation_json(session, session.get_one(Segmentation, segmentation_id), scan.warnings)
+            return dump(SegmentationSchema, lookup.segmentation(session, segmentation_id))
 
 
 @blp.get(f"/<hex_id:scan_id>/<any({','.join(images.KINDS)}):kind>.png")
-@blp.arguments(PictureSchema, location="query")
+@blp.arguments(ImageQuerySchema, location="query")
 @blp.response(200, content_type="image/png")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
@@ -141,7 +135,7 @@ def picture(query: dict[str, Any], scan_id: str, kind: str) -> Response:
             segmentation_id=query.get("segmentation"),
         )
     if wanted.etag in request.if_none_match:
-        return png(b"", wanted.etag).make_conditional(request)
+        return not_modified(wanted.etag)
     return png(images.render(resources(), wanted, kind), wanted.etag)
 
 
@@ -155,7 +149,7 @@ def download(query: dict[str, Any], scan_id: str) -> Response:
     with resources().database.read() as session:
         scan = lookup.get(session, scan_id)
         row = segmentations.finished(session, scan, query.get("segmentation"))
-        described = scan_json(session, scan, row)
+        described = dump_scan(scan, row)
     response = send_file(
         BytesIO(images.archive(resources(), scan, row, described)),
         mimetype="application/zip",

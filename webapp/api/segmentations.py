@@ -4,16 +4,16 @@ from typing import Any
 
 from webapp.api.blueprints import blueprint
 from webapp.context import resources
-from webapp.domain.scans import segmentations
-from webapp.domain.scans.models import Segmentation
-from webapp.schemas.scan_forms import ErrorSchema, SegmentationSchema
-from webapp.schemas.scans import segmentation_json
+from webapp.domain.scans import lookup, segmentations
+from webapp.schemas.errors import ErrorSchema
+from webapp.schemas.fields import dump
+from webapp.schemas.segmentations import SegmentationSchema
 
 blp = blueprint("segmentations", "segmentations", "Cancel a run, or try it again.")
 
 
 @blp.post("/<hex_id:segmentation_id>/cancel")
-@blp.response(200, SegmentationSchema)
+@blp.answers(200, SegmentationSchema)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: it has ended already")
 def cancel(segmentation_id: str) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def cancel(segmentation_id: str) -> dict[str, Any]:
 
 
 @blp.post("/<hex_id:segmentation_id>/retry")
-@blp.response(200, SegmentationSchema)
+@blp.answers(200, SegmentationSchema)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: it has neither failed nor been cancelled")
 def retry(segmentation_id: str) -> dict[str, Any]:
@@ -34,4 +34,4 @@ def retry(segmentation_id: str) -> dict[str, Any]:
 
 def _described(segmentation_id: str) -> dict[str, Any]:
     with resources().database.read() as session:
-        return segmentation_json(session, session.get_one(Segmentation, segmentation_id))
+        return dump(SegmentationSchema, lookup.segmentation(session, segmentation_id))

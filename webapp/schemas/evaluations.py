@@ -1,65 +1,71 @@
-"""The JSON of an evaluation, a case and a patient: the same for the API and the pages."""
+"""The JSON of an evaluation, and what one may be started with."""
 
-from dataclasses import asdict
 from typing import Any
 
+import marshmallow as ma
 from flask import url_for
-from sqlalchemy.orm import Session
+from marshmallow import fields, validate
 
-from ml.ood.detector import UNLIKE
-from webapp.domain.evaluations import progress as evaluation_progress
-from webapp.domain.evaluations.comparison import Comparison
-from webapp.domain.evaluations.images import KINDS, OF_TRUTH
-from webapp.domain.evaluations.models import Evaluation, EvaluationCase, EvaluationPatient, SourceKind
+from webapp.domain.evaluations import progress
+from webapp.domain.evaluations.lookup import LARGEST_LIMIT as MOST_EVALUATIONS
+from webapp.domain.evaluations.models import Evaluation, SourceKind
 from webapp.domain.evaluations.report_files import DOWNLOADS
+from webapp.domain.evaluations.sources import LONGEST_PATH
+from webapp.domain.evaluations.submission import LONGEST_NAME, LONGEST_WAIT_S
 from webapp.domain.jobs.models import Status
-from webapp.schemas.metrics import case_metrics, patient_metrics
-from webapp.schemas.scans import WARNING_MESSAGES, timestamp
+from webapp.schemas.fields import Code, FailureField, Links, Rounded, Timestamp, session_of
+from webapp.schemas.segmentations import LONGEST_MODEL_NAME, THRESHOLD_RANGE
 
 # Findings in an answer; the whole list is `findings.json`.
 PROBLEMS_SHOWN = 100
 
 
-def evaluation_json(session: Session, evaluation: Evaluation) -> dict[str, Any]:
-    """An evaluation with its progress."""
-    progress = evaluation_progress.progress(session, evaluation)
-    findings = evaluation.findings
-    return {
-        "id": evaluation.id,
-        "name": evaluation.name,
-        "source": evaluation.source.value,
-        # A folder's path is the operator's own; of an archive the name that it came under.
-        "path": evaluation.location if evaluation.source is SourceKind.FOLDER else None,
-        "filename": evaluation.location if evaluation.source is SourceKind.ARCHIVE else None,
-        "status": evaluation.status.value,
-        "model": evaluation.model,
-        "model_version": evaluation.model_version,
-        "engine": evaluation.engine,
-        "threshold": evaluation.threshold,
-        "min_tumor_pixels": evaluation.min_tumor_pixels,
-        "has_truth": evaluation.has_truth,
-        "created_at": timestamp(evaluation.created_at),
-        "started_at": timestamp(evaluation.started_at) if evaluation.started_at else None,
-        "finished_at": timestamp(evaluation.finished_at) if evaluation.finished_at else None,
-        "progress": {
-            **asdict(progress),
-            "rate_per_s": _rounded(progress.rate_per_s, 2),
-            "seconds_left": _rounded(progress.seconds_left, 0),
-            "mean_dice": _rounded(progress.mean_dice, 4),
-        },
-        "findings": None if findings is None else {**findings, "problems": findings["problems"][:PROBLEMS_SHOWN]},
-        "headline": evaluation.headline,
-        "summary": evaluation.summary,
-        "error": {"code": evaluation.error_code, "message": evaluation.error_message}
-        if evaluation.error_code
-        else None,
-        "links": evaluation_links(evaluation),
-    }
+class ProgressSchema(ma.Schema):
+    """How far an evaluation is."""
+
+    stage = fields.String(metadata={"enum": ["waiting", "checking", "running", "reporting", "ended"]})
+    total = fields.Integer(allow_none=True, metadata={"description": "cases; null until the data set is listed"})
+    checked = fields.Integer(metadata={"description": "cases whose files the check has read"})
+    done = fields.Integer(metadata={"description": "finished cases, failed ones included"})
+    failed = fields.Integer()
+    rate_per_s = Rounded(2, allow_none=True, metadata={"description": "cases a second over the last half minute"})
+    seconds_left = Rounded(0, allow_none=True)
+    outcomes = fields.Dict(keys=fields.String(), values=fields.Integer(), metadata={"description": "cases by outcome"})
+    mean_dice = Rounded(4, allow_none=True, metadata={"description": "of the slices with tumor finished so far"})
+    waits_for = fields.String(allow_none=True, metadata={"description": "why it stands still: a full disk"})
 
 
-def evaluation_links(evaluation: Evaluation) -> dict[str, str]:
+class ProgressField(fields.Nested):
+    """How far it is: asked of the database, by indexes alone."""
+
+    def get_value(self, obj: Any, attr: str, accessor: Any = None, default: Any = None) -> Any:
+        """What is nested."""
+        return progress.progress(session_of(obj), obj)
+
+
+class Location(fields.String):
+    """Where an evaluation's files came from, where that is of one kind; null for the other."""
+
+    _CHECK_ATTRIBUTE = False
+
+    def __init__(self, kind: SourceKind, **options: Any) -> None:
+        super().__init__(allow_none=True, **options)
+        self.kind = kind
+
+    def _serialize(self, value: Any, attr: str | None, obj: Evaluation, **options: Any) -> str | None:
+        return obj.location if obj.source is self.kind else None
+
+
+class Findings(fields.Dict):
+    """What the check found, with its first problems."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> dict[str, Any] | None:
+        return None if value is None else {**value, "problems": value["problems"][:PROBLEMS_SHOWN]}
+
+
+def _links(evaluation: Evaluation) -> dict[str, str]:
     """Where an evaluation's parts are; the report's once there is one."""
-    own = {"evaluation_id": evaluation.id}
+    own: dict[str, Any] = {"evaluation_id": evaluation.id}
     links = {
         "self": url_for("api-evaluations.EvaluationItem", **own),
         "page": url_for("evaluations.show", **own),
@@ -72,64 +78,123 @@ def evaluation_links(evaluation: Evaluation) -> dict[str, str]:
     return links
 
 
-def case_json(row: EvaluationCase) -> dict[str, Any]:
-    """One finished case; metrics are null where nothing defines them."""
-    own = {"evaluation_id": row.evaluation_id, "position": row.position}
-    kinds = [kind for kind in KINDS if row.has_truth or kind not in OF_TRUTH] if row.map_key else []
-    return {
-        "position": row.position,
-        "patient": row.patient,
-        "image": row.image,
-        "outcome": row.outcome.value,
-        "width": row.width,
-        "height": row.height,
-        **case_metrics(row),
-        "warnings": [{"code": UNLIKE, "message": WARNING_MESSAGES[UNLIKE]}] if row.is_unlike else [],
-        "error": {"code": row.error_code, "message": row.error_message} if row.error_code else None,
-        "links": {"page": url_for("evaluations.case", **own), **_picture_links(own, kinds)},
-    }
+class EvaluationSchema(ma.Schema):
+    """A model over a data set: a job, and its result."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    source = Code(SourceKind)
+    # A folder's path is the operator's own; of an archive there is the name that it came under.
+    path = Location(SourceKind.FOLDER, metadata={"description": "of a folder"})
+    filename = Location(SourceKind.ARCHIVE, metadata={"description": "of an archive"})
+    status = Code(Status, required=True)
+    model = fields.String(required=True)
+    model_version = fields.String(allow_none=True)
+    engine = fields.String(allow_none=True)
+    threshold = fields.Float(required=True)
+    min_tumor_pixels = fields.Integer(metadata={"description": "on the model's grid"})
+    has_truth = fields.Boolean(allow_none=True, metadata={"description": "null until the data set is listed"})
+    created_at = Timestamp()
+    started_at = Timestamp(allow_none=True)
+    finished_at = Timestamp(allow_none=True)
+    progress = ProgressField(ProgressSchema)
+    findings = Findings(allow_none=True, metadata={"description": "what the check found; its first problems"})
+    headline = fields.String(allow_none=True)
+    summary = fields.Dict(allow_none=True, metadata={"description": "as in report.json"})
+    error = FailureField()
+    links = Links(_links)
 
 
-def _picture_links(own: dict[str, Any], kinds: list[str]) -> dict[str, str]:
-    """The pictures of a case by their kind, from one address: building each took a fifth of a page's time."""
-    if not kinds:
-        return {}
-    folder = url_for("api-evaluations.picture", kind=kinds[0], **own).removesuffix(f"{kinds[0]}.png")
-    return {kind: f"{folder}{kind}.png" for kind in kinds}
+class EvaluationPageSchema(ma.Schema):
+    """One page of evaluations, newest first."""
+
+    evaluations = fields.List(fields.Nested(EvaluationSchema), attribute="rows", required=True)
+    next_cursor = fields.String(allow_none=True)
 
 
-def patient_json(row: EvaluationPatient) -> dict[str, Any]:
-    """One patient; pixels are pooled over all slices."""
-    return {"patient": row.patient, **patient_metrics(row)}
+class EvaluationListQuerySchema(ma.Schema):
+    """What to list."""
+
+    limit = fields.Integer(load_default=20, validate=validate.Range(1, MOST_EVALUATIONS))
+    cursor = fields.String(load_default="", validate=validate.Length(max=1000))
 
 
-def comparison_json(comparison: Comparison) -> dict[str, Any]:
-    """Two evaluations on the same cases."""
-    paired = comparison.paired
-    return {
-        "first": comparison.first.id,
-        "second": comparison.second.id,
-        "shared": comparison.shared,
-        "altered": comparison.altered,
-        "only_first": comparison.only_first,
-        "only_second": comparison.only_second,
-        "patient_dice": {
-            "pairs": paired.pairs,
-            "mean_difference": _rounded(paired.mean_difference, 6),
-            "median_difference": _rounded(paired.median_difference, 6),
-            "ci95": None if paired.ci95 is None else [round(value, 6) for value in paired.ci95],
-            "better": paired.better,
-            "worse": paired.worse,
-            "equal": paired.equal,
-            "wilcoxon_p": paired.p_value,
+class EvaluationQuerySchema(ma.Schema):
+    """Whether to wait."""
+
+    wait = fields.Float(
+        load_default=0.0,
+        validate=validate.Range(0, LONGEST_WAIT_S),
+        metadata={"description": "seconds; answers as soon as the evaluation has ended"},
+    )
+
+
+class EvaluationOptionsSchema(ma.Schema):
+    """What a person chooses for an evaluation, beside its data."""
+
+    model = fields.String(validate=validate.Length(max=LONGEST_MODEL_NAME))
+    threshold = fields.Float(validate=THRESHOLD_RANGE)
+    name = fields.String(validate=validate.Length(max=LONGEST_NAME))
+
+
+class ArchiveFormSchema(EvaluationOptionsSchema):
+    """The form fields beside an archive."""
+
+    # A file sent as text has no name and is none: the answer is `no_file`, not that the field is unknown.
+    archive = fields.Raw(load_only=True)
+
+
+class FolderBodySchema(EvaluationOptionsSchema):
+    """A folder below an allowed root, and what to do with it."""
+
+    path = fields.String(required=True, validate=validate.Length(max=LONGEST_PATH))
+
+
+_OPTIONS = {
+    "model": {"type": "string", "description": "default: the portal's model"},
+    "threshold": {"type": "number", "minimum": 0, "maximum": 1, "description": "default: the model card's"},
+    "name": {"type": "string", "description": "default: the folder's or the archive's name"},
+}
+# The two bodies of a POST as OpenAPI 3 says them; flask-smorest would describe one.
+EVALUATION_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["path"],
+                "properties": {"path": {"type": "string", "description": "a folder below an allowed root"}, **_OPTIONS},
+            }
         },
-        "changed": [
-            {"first": first, "second": second, "slices": count}
-            for (first, second), count in sorted(comparison.changed.items())
-        ],
-        "changes": [asdict(change) for change in comparison.changes],
-    }
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["archive"],
+                "properties": {"archive": {"type": "string", "format": "binary", "description": "a zip"}, **_OPTIONS},
+            }
+        },
+    },
+}
 
 
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
+class FolderSchema(ma.Schema):
+    """One sub-folder."""
+
+    name = fields.String(required=True)
+    path = fields.String(required=True)
+
+
+class FolderListSchema(ma.Schema):
+    """The sub-folders of a folder below an allowed root, or the roots."""
+
+    path = fields.String(allow_none=True, metadata={"description": "null: the list of the roots"})
+    parent = fields.String(allow_none=True, metadata={"description": "empty: the list of the roots"})
+    folders = fields.List(fields.Nested(FolderSchema), required=True)
+    files = fields.Integer()
+    has_more = fields.Boolean(metadata={"description": "more sub-folders than are listed"})
+
+
+class FolderQuerySchema(ma.Schema):
+    """Which folder to look into."""
+
+    path = fields.String(load_default="", validate=validate.Length(max=LONGEST_PATH))

@@ -1,7 +1,6 @@
 """The metrics of cases and patients in JSON and on pages, all of them from the registry."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 from markupsafe import Markup, escape
@@ -13,19 +12,18 @@ from ml.metrics.slices import Value
 from webapp.domain.evaluations.models import EvaluationCase, EvaluationPatient
 
 _UNDEFINED = Markup('<span class="muted" aria-label="not defined">–</span>')
-# As in report.json: more digits are noise.
 _DIGITS = 6
 
 
-class _RoundedFloat(fields.Float):
-    """A number that is rounded already: of a page with thousands, checking each again took a tenth of its time."""
+class _Rounded(fields.Float):
+    """A number to six digits, as in report.json: more are noise."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> Any:
-        return value
+        return None if value is None else round(value, _DIGITS)
 
 
 class _Count(fields.Integer):
-    """As above."""
+    """A whole number, as it is: of a page with thousands, checking each again took a tenth of its time."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> Any:
         return value
@@ -38,16 +36,16 @@ PATIENT_METRICS = tuple(
         metric.name: metric for metric in shown_in((*PREDICTED_PATIENT_METRICS, *registry.PATIENT_METRICS), Output.API)
     }.values()
 )
-_CASE_NAMES = tuple(metric.name for metric in CASE_METRICS)
-_PATIENT_NAMES = tuple(metric.name for metric in PATIENT_METRICS)
 
 
 class MetricsSchema(ma.Schema):
-    """A schema of dicts, whose keys alone are looked up: a page of 500 cases has ten thousand values."""
+    """A schema of rows with metrics: a page of 500 cases has ten thousand values, so they are looked up directly."""
 
-    def get_attribute(self, obj: dict[str, Any], attr: str, default: Any) -> Any:
-        """The value of a key."""
-        return obj.get(attr, default)
+    metric_names: ClassVar[frozenset[str]]
+
+    def get_attribute(self, obj: EvaluationCase | EvaluationPatient, attr: str, default: Any) -> Any:
+        """A metric by its name in the registry, anything else from the row."""
+        return obj.metric(attr) if attr in self.metric_names else getattr(obj, attr, default)
 
 
 def case_fields() -> dict[str, fields.Field[Any]]:
@@ -59,16 +57,6 @@ def patient_fields() -> dict[str, fields.Field[Any]]:
     """How a patient's metrics stand in OpenAPI; counts that need no expert mask are always there."""
     every = {metric.name for metric in registry.PATIENT_METRICS} & {item.name for item in PREDICTED_PATIENT_METRICS}
     return {metric.name: _field(metric, is_nullable=metric.name not in every) for metric in PATIENT_METRICS}
-
-
-def case_metrics(row: EvaluationCase) -> dict[str, Value]:
-    """The API's metrics of a case; null where nothing defines them."""
-    return _rounded(row.all_metrics, _CASE_NAMES)
-
-
-def patient_metrics(row: EvaluationPatient) -> dict[str, Value]:
-    """The API's metrics of a patient; null where nothing defines them."""
-    return _rounded(row.all_metrics, _PATIENT_NAMES)
 
 
 def case_columns(*, has_truth: bool) -> list[Metric[Any, Any]]:
@@ -112,11 +100,6 @@ def head(metric: Metric[Any, Any]) -> str:
 
 
 def _field(metric: Metric[Any, Any], *, is_nullable: bool) -> fields.Field[Any]:
-    kind = _RoundedFloat if metric.digits else _Count
+    kind = _Rounded if metric.digits else _Count
     words = {"description": metric.description} if metric.description else {}
     return kind(required=not is_nullable, allow_none=is_nullable, metadata=words)
-
-
-def _rounded(metrics: dict[str, Value], names: Sequence[str]) -> dict[str, Value]:
-    get = metrics.get
-    return {name: round(value, _DIGITS) if isinstance(value := get(name), float) else value for name in names}

@@ -1,28 +1,58 @@
-"""A card's figures as its page groups them: by the patients that they were taken on and by what was different."""
+"""The JSON of a model, and its card's metrics as its page groups them: by patients and by the mask rule."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import marshmallow as ma
+from marshmallow import fields
+
+from webapp.domain.catalog.entries import CatalogEntry
+
 # A card's aggregation ends with the rule that was in use: `ml.packaging.card_metrics` writes it so.
 RULE = "; threshold "
 
 
+class ModelSchema(ma.Schema):
+    """A model card, as its file has it."""
+
+    class Meta:
+        unknown = ma.INCLUDE
+
+    name = fields.String(required=True)
+    usable = fields.Boolean(required=True)
+    problem = fields.String(allow_none=True)
+
+
+class ModelListSchema(ma.Schema):
+    """All model packages."""
+
+    models = fields.List(fields.Dict(), required=True)
+
+
+def dump_model(entry: CatalogEntry) -> dict[str, Any]:
+    """A card as its file has it, which of its files are there, and whether the model can be used."""
+    card: dict[str, Any] = entry.card.to_json() if entry.card is not None else {"name": entry.name}
+    for name, file in card.get("files", {}).items():
+        file["present"] = name in entry.files_present
+    return {**card, "usable": entry.problem is None, "problem": entry.problem}
+
+
 @dataclass(frozen=True)
-class FigureGroup:
-    """Figures of one set under one rule. figures: the card's entries; `aggregation` without the rule."""
+class MetricGroup:
+    """Metrics of one set under one rule. metrics: the card's entries; `aggregation` without the rule."""
 
     set: str | None
     patients: int | None
     rule: str | None
-    figures: tuple[Mapping[str, Any], ...]
+    metrics: tuple[Mapping[str, Any], ...]
 
 
-def group_figures(metrics: Iterable[Mapping[str, Any]]) -> tuple[FigureGroup, ...]:
-    """In the card's order; a figure whose aggregation names no rule stands in a group without one."""
+def group_metrics(metrics: Iterable[Mapping[str, Any]]) -> tuple[MetricGroup, ...]:
+    """In the card's order; a metric whose aggregation names no rule stands in a group without one."""
     groups: dict[tuple[str | None, int | None, str | None], list[Mapping[str, Any]]] = {}
     for metric in metrics:
         aggregation, found, rule = (metric["aggregation"] or "").partition(RULE)
         key = (metric["set"], metric["patients"], f"threshold {rule}" if found else None)
         groups.setdefault(key, []).append({**metric, "aggregation": aggregation or None})
-    return tuple(FigureGroup(*key, tuple(figures)) for key, figures in groups.items())
+    return tuple(MetricGroup(*key, tuple(group)) for key, group in groups.items())

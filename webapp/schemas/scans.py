@@ -1,106 +1,161 @@
-"""The JSON of a scan, a segmentation and a model: the same for the API and the pages."""
+"""The JSON of a scan, and what an upload and the history may be asked for."""
 
-from datetime import UTC, datetime
 from typing import Any
 
+import marshmallow as ma
 from flask import url_for
-from sqlalchemy.orm import Session
+from marshmallow import fields, validate
 
-from ml.ood.detector import UNLIKE
-from ml.scans import WARNINGS
-from webapp.domain.catalog.entries import CatalogEntry
-from webapp.domain.jobs import lifecycle
-from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.jobs.models import Status
+from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT, SORTS
+from webapp.domain.scans.lookup import LONGEST_WAIT_S
+from webapp.domain.scans.models import Scan, Segmentation, Verdict
+from webapp.schemas.errors import RejectedSchema
+from webapp.schemas.fields import Links, Timestamp, dump
+from webapp.schemas.segmentations import (
+    LONGEST_MODEL_NAME,
+    THRESHOLD_RANGE,
+    RunChoiceSchema,
+    SegmentationSchema,
+)
 
-# Warnings are kept as codes and shown with their sentences: the readers' own, the model's, and the portal's.
-WARNING_MESSAGES = {
-    **WARNINGS,
-    UNLIKE: (
-        "The model finds this scan unlike the brain MRI slices that it was trained on; its verdict and confidence may"
-        " mean nothing here."
-    ),
-    "synthetic": "This scan is a synthetic phantom, not a patient.",
+
+class Spacing(fields.List[Any]):
+    """Distances in mm. A single slice states no distance between slices: the readers say 0, which is no distance."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> list[float | None] | None:
+        return [distance or None for distance in value] if value else None
+
+
+def _links(scan: Scan) -> dict[str, str]:
+    images = ("panels", "mask", "overlay", "heatmap", "probability", "scan", "thumbnail")
+    return {
+        "self": url_for("api-scans.ScanItem", scan_id=scan.id),
+        "page": url_for("scans.show", scan_id=scan.id),
+        **{kind: url_for("api-scans.picture", scan_id=scan.id, kind=kind) for kind in images},
+        "download": url_for("api-scans.download", scan_id=scan.id),
+        "original": url_for("api-scans.original", scan_id=scan.id),
+        "segmentations": url_for("api-scans.ScanSegmentations", scan_id=scan.id),
+    }
+
+
+class ScanSchema(ma.Schema):
+    """What was uploaded, with the run that the pages show."""
+
+    id = fields.String(required=True)
+    filename = fields.String(required=True)
+    origin = fields.String(metadata={"description": "upload, or phantom for a synthetic sample"})
+    format = fields.String(required=True)
+    created_at = Timestamp(required=True)
+    width = fields.Integer(required=True)
+    height = fields.Integer(required=True)
+    slice_count = fields.Integer(required=True)
+    spacing_mm = Spacing(
+        fields.Float(allow_none=True),
+        allow_none=True,
+        metadata={"description": "slice, row, column; null where the file has none"},
+    )
+    sha256 = fields.String(required=True)
+    bytes = fields.Integer(required=True)
+    segmentation = fields.Nested(SegmentationSchema, attribute="displayed", allow_none=True)
+    links = Links(_links)
+
+
+def dump_scan(scan: Scan, run: Segmentation | None = None) -> dict[str, Any]:
+    """A scan's JSON with another of its runs than the displayed one; inside the session."""
+    if run is None or run is scan.displayed:
+        return dump(ScanSchema, scan)
+    return {**dump(ScanSchema, scan), "segmentation": dump(SegmentationSchema, run)}
+
+
+class AdmittedSchema(ma.Schema):
+    """The answer to an upload."""
+
+    scans = fields.List(fields.Nested(ScanSchema), required=True)
+    rejected = fields.List(fields.Nested(RejectedSchema))
+
+
+class ScanPageSchema(ma.Schema):
+    """One page of the history."""
+
+    scans = fields.List(fields.Nested(ScanSchema), attribute="rows", required=True)
+    next_cursor = fields.String(allow_none=True)
+
+
+class UploadFormSchema(ma.Schema):
+    """The form fields beside the files."""
+
+    # A file sent as text has no name and is none: the answer is `no_file`, not that the field is unknown.
+    file = fields.Raw()
+    model = fields.String(validate=validate.Length(max=LONGEST_MODEL_NAME))
+    threshold = fields.Float(validate=THRESHOLD_RANGE)
+
+
+# The body of an upload as OpenAPI 3 says it; flask-smorest would describe files and fields as two bodies.
+UPLOAD_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                    "model": {"type": "string", "description": "default: the portal's model"},
+                    "threshold": {
+                        "type": "number",
+                        "minimum": 0,
+                        "maximum": 1,
+                        "description": "default: the model card's",
+                    },
+                },
+            }
+        }
+    },
 }
 
 
-def scan_json(session: Session, scan: Scan, shown: Segmentation | None = None) -> dict[str, Any]:
-    """A scan with the run to show (by default its own)."""
-    run = shown if shown is not None else scan.displayed
-    return {
-        "id": scan.id,
-        "filename": scan.filename,
-        "origin": scan.origin,
-        "format": scan.format,
-        "created_at": timestamp(scan.created_at),
-        "width": scan.width,
-        "height": scan.height,
-        "slice_count": scan.slice_count,
-        # A single slice states no distance between slices: the readers say 0, which is no distance.
-        "spacing_mm": [value or None for value in scan.spacing_mm] if scan.spacing_mm else None,
-        "sha256": scan.sha256,
-        "bytes": scan.bytes,
-        "segmentation": None if run is None else segmentation_json(session, run, scan.warnings),
-        "links": scan_links(scan.id),
-    }
+class ScanQuerySchema(RunChoiceSchema):
+    """Which run to show, and whether to wait for its end."""
+
+    wait = fields.Float(
+        load_default=0.0,
+        validate=validate.Range(0, LONGEST_WAIT_S),
+        metadata={"description": "seconds; answers as soon as no run of the scan is open"},
+    )
 
 
-def segmentation_json(session: Session, run: Segmentation, scan_warnings: list[str] | None = None) -> dict[str, Any]:
-    """One run; figures are null before it has succeeded."""
-    return {
-        "id": run.id,
-        "scan_id": run.scan_id,
-        "status": run.status.value,
-        "model": run.model,
-        "model_version": run.model_version,
-        "engine": run.engine,
-        "threshold": run.threshold,
-        "min_tumor_pixels": run.min_tumor_pixels,
-        "verdict": run.verdict.value if run.verdict else None,
-        "tumor_pixels": run.tumor_pixels,
-        "total_pixels": run.total_pixels,
-        "coverage_percent": _rounded(run.coverage_percent, 4),
-        "max_probability": _rounded(run.max_probability, 4),
-        "area_mm2": _rounded(run.area_mm2, 2),
-        "volume_mm3": _rounded(run.volume_mm3, 1),
-        "slices": [{**item, "max_probability": _rounded(item["max_probability"], 4)} for item in run.slices or []],
-        "timings_ms": run.timings_ms,
-        "attempt": run.attempt,
-        "created_at": timestamp(run.created_at),
-        "finished_at": timestamp(run.finished_at) if run.finished_at else None,
-        "queue_position": lifecycle.queue_position(session, run),
-        "warnings": [
-            {"code": code, "message": WARNING_MESSAGES.get(code, code)}
-            for code in [*(scan_warnings or []), *run.warnings]
-        ],
-        "error": {"code": run.error_code, "message": run.error_message} if run.error_code else None,
-    }
+class ImageQuerySchema(RunChoiceSchema):
+    """Which image."""
+
+    slice = fields.Integer(
+        validate=validate.Range(0, 1_000_000), metadata={"description": "default: the slice with most tumor"}
+    )
 
 
-def scan_links(scan_id: str) -> dict[str, str]:
-    """Where a scan's parts are."""
-    pictures = ("panels", "mask", "overlay", "heatmap", "probability", "scan", "thumbnail")
-    return {
-        "self": url_for("api-scans.ScanItem", scan_id=scan_id),
-        "page": url_for("scans.show", scan_id=scan_id),
-        **{kind: url_for("api-scans.picture", scan_id=scan_id, kind=kind) for kind in pictures},
-        "download": url_for("api-scans.download", scan_id=scan_id),
-        "original": url_for("api-scans.original", scan_id=scan_id),
-        "segmentations": url_for("api-scans.ScanSegmentations", scan_id=scan_id),
-    }
+class HistoryQuerySchema(ma.Schema):
+    """What to list."""
+
+    query = fields.String(
+        data_key="q",
+        load_default="",
+        validate=validate.Length(max=255),
+        metadata={"description": "part of the file name"},
+    )
+    status = fields.Enum(Status, by_value=True)
+    verdict = fields.Enum(Verdict, by_value=True)
+    model = fields.String(load_default="", validate=validate.Length(max=LONGEST_MODEL_NAME))
+    from_date = fields.Date(data_key="from", metadata={"description": "first day, UTC"})
+    to_date = fields.Date(data_key="to", metadata={"description": "last day, UTC"})
+    sort = fields.String(load_default="newest", validate=validate.OneOf([sort.value for sort in SORTS]))
+    limit = fields.Integer(load_default=DEFAULT_LIMIT, validate=validate.Range(1, LARGEST_LIMIT))
+    cursor = fields.String(load_default="", validate=validate.Length(max=3000))
 
 
-def model_json(entry: CatalogEntry) -> dict[str, Any]:
-    """A card as its file has it, which of its files are there, and whether the model can be used."""
-    card = entry.card.to_json() if entry.card is not None else {"name": entry.name}
-    for name, file in card.get("files", {}).items():
-        file["present"] = name in entry.files_present
-    return {**card, "usable": entry.problem is None, "problem": entry.problem}
+class IdempotencyHeaderSchema(ma.Schema):
+    """The header under which the same POST does its work once."""
 
+    class Meta:
+        unknown = ma.EXCLUDE
 
-def timestamp(moment: datetime) -> str:
-    """ISO 8601 in UTC, to the millisecond."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
+    idempotency_key = fields.String(data_key="Idempotency-Key", validate=validate.Length(min=1, max=255))

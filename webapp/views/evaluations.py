@@ -1,6 +1,7 @@
 """The evaluations' pages and their forms."""
 
 import contextlib
+from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -13,9 +14,10 @@ from webapp.domain.evaluations import deletion, lookup, report_files, sources, s
 from webapp.domain.evaluations.cases import CASE_ORDERS, PATIENT_ORDERS, CaseFilter
 from webapp.domain.evaluations.models import CaseOutcome
 from webapp.domain.evaluations.submission import ARCHIVE_FIELD, EvaluationOptions
-from webapp.schemas import labels as words
-from webapp.schemas import metrics
-from webapp.schemas.evaluations import case_json, evaluation_json, patient_json
+from webapp.schemas import labels, metrics
+from webapp.schemas.cases import CaseSchema, PatientSchema
+from webapp.schemas.evaluations import EvaluationSchema
+from webapp.schemas.fields import dump, dump_all
 
 bp = Blueprint("evaluations", __name__, url_prefix="/evaluations")
 
@@ -28,11 +30,11 @@ def index() -> str:
     """All evaluations, newest first."""
     with resources().database.read() as session:
         page = lookup.page(session, limit=EVALUATIONS, cursor=request.args.get("cursor", ""))
-        rows = [evaluation_json(session, row) for row in page.rows]
+        rows = dump_all(EvaluationSchema, page.rows)
     return render_template(
         "evaluations/list.html",
         evaluations=rows,
-        words=words,
+        labels=labels,
         next_url=url_for("evaluations.index", cursor=page.next_cursor) if page.next_cursor else None,
     )
 
@@ -80,7 +82,7 @@ def show(evaluation_id: str) -> str:
     """Progress while it runs, then the report; tables and gallery as far as there are cases."""
     with resources().database.read() as session:
         row = lookup.get(session, evaluation_id)
-        described = evaluation_json(session, row)
+        described = dump(EvaluationSchema, row)
         cases, patients = _case_filter(), _patient_filter()
         case_page = evaluation_cases.cases(session, evaluation_id, cases)
         patient_page = evaluation_cases.patients(session, evaluation_id, patients)
@@ -90,17 +92,17 @@ def show(evaluation_id: str) -> str:
         "evaluations/show.html",
         evaluation=described,
         report=report_files.page_document(resources(), row),
-        words=words,
+        labels=labels,
         metrics=metrics,
-        cases=[case_json(item) for item in case_page.rows],
-        patients=[patient_json(item) for item in patient_page.rows],
+        cases=dump_all(CaseSchema, case_page.rows),
+        patients=dump_all(PatientSchema, patient_page.rows),
         case_filter=cases,
         patient_filter=patients,
         case_orders=[(order.value, order.label) for order in CASE_ORDERS],
         patient_orders=[(order.value, order.label) for order in PATIENT_ORDERS],
         next_cases=_next_url(evaluation_id, "cursor", case_page.next_cursor, "cases"),
         next_patients=_next_url(evaluation_id, "patient_cursor", patient_page.next_cursor, "patients"),
-        gallery=[(title, [case_json(item) for item in members]) for title, members in gallery],
+        gallery=[(title, dump_all(CaseSchema, members)) for title, members in gallery],
         others=[(other.id, other.name, other.model, other.threshold) for other in others],
         downloads=list(report_files.DOWNLOADS),
     )
@@ -111,14 +113,14 @@ def case(evaluation_id: str, position: int) -> str:
     """One case: scan, expert's mask, model's mask, errors, map."""
     with resources().database.read() as session:
         row = lookup.get(session, evaluation_id)
-        described = case_json(evaluation_cases.case(session, evaluation_id, position))
+        described = dump(CaseSchema, evaluation_cases.case(session, evaluation_id, position))
         before, after = evaluation_cases.neighbors(session, evaluation_id, position)
         evaluation = {"id": row.id, "name": row.name, "model": row.model, "threshold": row.threshold}
     return render_template(
         "evaluations/case.html",
         evaluation=evaluation,
         case=described,
-        words=words,
+        labels=labels,
         metrics=metrics,
         before_url=None if before is None else url_for("evaluations.case", evaluation_id=row.id, position=before),
         after_url=None if after is None else url_for("evaluations.case", evaluation_id=row.id, position=after),
@@ -130,7 +132,7 @@ def compare(evaluation_id: str) -> str:
     """Two evaluations on the same cases."""
     with resources().database.read() as session:
         found = evaluation_comparison.compare(session, evaluation_id, request.args.get("other", ""))
-    return render_template("evaluations/compare.html", comparison=found, words=words, metrics=metrics)
+    return render_template("evaluations/compare.html", comparison=found, labels=labels, metrics=metrics)
 
 
 @bp.post("/<hex_id:evaluation_id>/cancel")
@@ -165,25 +167,25 @@ def delete(evaluation_id: str) -> Response | str:
 
 def _case_filter() -> CaseFilter:
     """What the address asks of the table of cases; a word that is none filters nothing."""
-    given = request.args
-    outcome = given.get("outcome", "")
+    args = request.args
+    outcome = args.get("outcome", "")
     return CaseFilter(
         outcome=CaseOutcome(outcome) if outcome in {item.value for item in CaseOutcome} else None,
-        patient=given.get("patient", "")[:500],
-        q=given.get("q", "").strip()[:255],
-        order=_word(given.get("order", ""), CASE_ORDERS),
+        patient=args.get("patient", "")[:500],
+        q=args.get("q", "").strip()[:255],
+        order=_word(args.get("order", ""), CASE_ORDERS),
         limit=ROWS,
-        cursor=given.get("cursor", ""),
+        cursor=args.get("cursor", ""),
     )
 
 
 def _patient_filter() -> CaseFilter:
-    given = request.args
+    args = request.args
     return CaseFilter(
-        q=given.get("patient_q", "").strip()[:255],
-        order=_word(given.get("patient_order", ""), PATIENT_ORDERS),
+        q=args.get("patient_q", "").strip()[:255],
+        order=_word(args.get("patient_order", ""), PATIENT_ORDERS),
         limit=ROWS,
-        cursor=given.get("patient_cursor", ""),
+        cursor=args.get("patient_cursor", ""),
     )
 
 
@@ -195,5 +197,5 @@ def _next_url(evaluation_id: str, name: str, cursor: str | None, anchor: str) ->
     """The same page with the next rows of one of its tables."""
     if cursor is None:
         return None
-    kept = {key: value for key, value in request.args.items() if key != name}
-    return url_for("evaluations.show", evaluation_id=evaluation_id, _anchor=anchor, **{**kept, name: cursor})
+    kept: dict[str, Any] = {key: value for key, value in request.args.items() if key != name}
+    return url_for("evaluations.show", evaluation_id=evaluation_id, _anchor=anchor, **(kept | {name: cursor}))

@@ -6,7 +6,7 @@ from ml.synthetic.phantoms import PHANTOMS
 from webapp.context import resources
 from webapp.domain.scans import history
 from webapp.domain.scans.history import HistoryFilter
-from webapp.schemas.scans import scan_json
+from webapp.schemas.scans import dump_scan
 
 bp = Blueprint("home", __name__)
 
@@ -20,7 +20,7 @@ def show() -> str:
     """Drop a scan; see the last ones."""
     with resources().database.read() as session:
         page = history.page(session, HistoryFilter(limit=RECENT))
-        recent = [scan_json(session, scan) for scan in page.rows]
+        recent = [dump_scan(scan) for scan in page.rows]
     return render_template(
         "portal/index.html",
         recent=recent,

@@ -1,7 +1,7 @@
 """The history and the result page, and their forms."""
 
 from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -10,12 +10,15 @@ from werkzeug.wrappers import Response
 from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound, PortalError
 from webapp.domain.jobs.models import Status
-from webapp.domain.scans import history, lookup, segmentations, submission
+from webapp.domain.scans import history, lookup, segmentations
 from webapp.domain.scans.history import SORTS, HistoryFilter
 from webapp.domain.scans.images import default_slice
 from webapp.domain.scans.models import Verdict
-from webapp.domain.scans.submission import RunOptions
-from webapp.schemas.scans import model_json, scan_json, segmentation_json
+from webapp.domain.scans.submission import RunOptions, submit, submit_run
+from webapp.schemas.fields import dump_all
+from webapp.schemas.models import dump_model
+from webapp.schemas.scans import dump_scan
+from webapp.schemas.segmentations import SegmentationSchema
 
 bp = Blueprint("scans", __name__, url_prefix="/scans")
 
@@ -28,44 +31,44 @@ NAMES_SHOWN = 10
 MOST_NOTICES = 8
 LONGEST_NOTICE_NAME = 60
 
-Word = TypeVar("Word", Status, Verdict)
+Choice = TypeVar("Choice", Status, Verdict)
 
 
 @bp.get("")
 def index() -> str:
     """The history; the URL holds the filters."""
-    given = {name: request.args.get(name, "").strip() for name in FILTERS}
-    from_date, to_date = _day(given["from"]), _day(given["to"])
+    args = {name: request.args.get(name, "").strip() for name in FILTERS}
+    from_date, to_date = _day(args["from"]), _day(args["to"])
     wanted = HistoryFilter(
-        query=given["q"][:255],
-        status=_word(Status, given["status"]),
-        verdict=_word(Verdict, given["verdict"]),
-        model=given["model"][:100],
+        query=args["q"][:255],
+        status=_choice(Status, args["status"]),
+        verdict=_choice(Verdict, args["verdict"]),
+        model=args["model"][:100],
         from_date=from_date,
         to_date=to_date,
-        sort=given["sort"] if given["sort"] in {sort.value for sort in SORTS} else SORTS[0].value,
+        sort=args["sort"] if args["sort"] in {sort.value for sort in SORTS} else SORTS[0].value,
         cursor=request.args.get("cursor", ""),
     )
     with resources().database.read() as session:
         page = history.page(session, wanted)
-        rows = [scan_json(session, scan) for scan in page.rows]
-    kept = {name: value for name, value in given.items() if value}
+        rows = [dump_scan(scan) for scan in page.rows]
+    kept: dict[str, Any] = {name: value for name, value in args.items() if value}
     return render_template(
         "scans/history.html",
         scans=rows,
-        filters={**given, "sort": wanted.sort},
+        filters={**args, "sort": wanted.sort},
         models=resources().catalog.names(),
         sorts=[(sort.value, sort.label) for sort in SORTS],
         next_url=url_for("scans.index", **kept, cursor=page.next_cursor) if page.next_cursor else None,
         first_url=url_for("scans.index", **kept) if wanted.cursor else None,
-        filter_problem=_problem(given, from_date, to_date),
+        filter_problem=_problem(args, from_date, to_date),
     )
 
 
 @bp.post("")
 def upload() -> Response:
     """The drop zone's form, for browsers without scripts."""
-    submitted = submission.submit(resources(), uploaded_files("file"), RunOptions())
+    submitted = submit(resources(), uploaded_files("file"), RunOptions())
     for item in submitted.rejected[:MOST_NOTICES]:
         flash(f"{_shortened(item.filename)}: {item.message}", "error")
     if len(submitted.rejected) > MOST_NOTICES:
@@ -84,14 +87,14 @@ def show(scan_id: str) -> str:
         runs = segmentations.runs(session, scan_id)
         shown = lookup.run(session, scan, chosen)
         newer, older = lookup.neighbors(session, scan)
-        described = scan_json(session, scan, shown)
-        described_runs = [segmentation_json(session, run, scan.warnings) for run in runs]
+        described = dump_scan(scan, shown)
+        described_runs = dump_all(SegmentationSchema, runs)
         index = request.args.get("slice", default_slice(scan, shown), type=int)
         model = shown.model if shown else resources().catalog.default_name
     if not 0 <= index < scan.slice_count:
         abort(404)
     try:
-        card = model_json(resources().catalog.entry(model))
+        card = dump_model(resources().catalog.entry(model))
     except NotFound:
         card = None
     return render_template(
@@ -114,7 +117,7 @@ def run_again(scan_id: str) -> Response:
     threshold = request.form.get("threshold", type=float) if text else None
     if text and threshold is None:
         abort(422)
-    submission.submit_run(resources(), scan_id, RunOptions(request.form.get("model") or None, threshold))
+    submit_run(resources(), scan_id, RunOptions(request.form.get("model") or None, threshold))
     return redirect(url_for("scans.show", scan_id=scan_id), 303)
 
 
@@ -182,14 +185,15 @@ def _delete(scan_ids: list[str], action_url: str, cancel_url: str) -> Response |
 
 def _list_url(query: str) -> str:
     """The history under the filters of a query string; whatever else stands in there is dropped."""
-    return url_for("scans.index", **{name: value for name, value in parse_qsl(query[:2000]) if name in FILTERS})
+    kept: dict[str, Any] = {name: value for name, value in parse_qsl(query[:2000]) if name in FILTERS}
+    return url_for("scans.index", **kept)
 
 
-def _problem(given: dict[str, str], from_date: date | None, to_date: date | None) -> str | None:
+def _problem(args: dict[str, str], from_date: date | None, to_date: date | None) -> str | None:
     """What is wrong with the days that were given, in a sentence; a day that is none filters nothing."""
     for name, day in (("from", from_date), ("to", to_date)):
-        if given[name] and day is None:
-            return f"“{given[name][:40]}” is not a day; write it as 2026-11-30."
+        if args[name] and day is None:
+            return f"“{args[name][:40]}” is not a day; write it as 2026-11-30."
     if from_date is not None and to_date is not None and from_date > to_date:
         return "The first day is later than the last one, so no scan can match."
     return None
@@ -200,9 +204,9 @@ def _shortened(filename: str) -> str:
     return filename if len(filename) <= LONGEST_NOTICE_NAME else f"{filename[: LONGEST_NOTICE_NAME - 1]}…"
 
 
-def _word(words: type[Word], value: str) -> Word | None:
-    """A filter's word; one that is none filters nothing."""
-    return words(value) if value in {word.value for word in words} else None
+def _choice(choices: type[Choice], value: str) -> Choice | None:
+    """A filter's value; one that is not among the choices filters nothing."""
+    return choices(value) if value in {choice.value for choice in choices} else None
 
 
 def _day(value: str) -> date | None:

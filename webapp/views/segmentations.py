@@ -25,5 +25,5 @@ def retry(segmentation_id: str) -> Response:
 
 def _to_scan(segmentation_id: str) -> Response:
     with resources().database.read() as session:
-        scan_id = lookup.scan_of_run(session, segmentation_id)
+        scan_id = lookup.segmentation(session, segmentation_id).scan_id
     return redirect(url_for("scans.show", scan_id=scan_id), 303)

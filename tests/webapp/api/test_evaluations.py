@@ -20,7 +20,8 @@ from tests.support.evaluations import SIDE, queued_chunks, run_all, square, writ
 from tests.webapp.clients import resources_of, send
 from tests.worker.conftest import BrightnessEngine
 from webapp.domain.resources import Resources
-from webapp.schemas import evaluation_forms as schemas
+from webapp.schemas.cases import CaseSchema
+from webapp.schemas.evaluations import EvaluationSchema
 from worker.evaluation.chunks import run_chunk
 from worker.process.engines import Runtime
 
@@ -72,7 +73,7 @@ def test_a_folder_from_the_post_to_its_report(client: FlaskClient, runtime: Runt
     assert client.get(f"{PATH}/{evaluation['id']}/report.json").status_code == 409
     run_all(runtime, evaluation["id"])
     done = client.get(f"{PATH}/{evaluation['id']}?wait=5").json
-    assert schemas.EvaluationSchema().validate(done) == {} and set(done) == set(schemas.EvaluationSchema().fields)
+    assert EvaluationSchema().validate(done) == {} and set(done) == set(EvaluationSchema().fields)
     assert (done["status"], done["progress"]["done"], done["progress"]["failed"]) == ("succeeded", 15, 0)
     assert done["progress"]["outcomes"] == {"clear": 3, "false_alarm": 3, "found": 6, "missed": 3}
     assert done["headline"].startswith("Patient Dice 0.") and done["summary"]["patients"] == 3
@@ -102,7 +103,7 @@ def test_cases_are_ordered_filtered_and_paged(client: FlaskClient, runtime: Runt
 
     everything = walk("")
     assert [case["position"] for case in everything] == list(range(15))
-    assert schemas.CaseSchema().validate(everything[0]) == {}
+    assert CaseSchema().validate(everything[0]) == {}
     worst, best = walk("order=worst"), walk("order=best")
     assert [case["position"] for case in worst] == [case["position"] for case in best][::-1]
     assert [case["dice"] for case in worst] == sorted(case["dice"] for case in everything if case["dice"] is not None)

@@ -7,7 +7,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.webapp.clients import SCANS, finished
-from webapp.schemas import scan_forms
+from webapp.schemas.scans import ScanSchema
+from webapp.schemas.segmentations import SegmentationSchema
 
 SPEC = "/api/v1/openapi.json"
 DOCUMENTS = {SPEC, "/api/v1/docs"}
@@ -51,9 +52,9 @@ def test_an_error_has_the_described_form(client: FlaskClient) -> None:
 
 def test_a_scans_answer_has_the_described_fields_and_no_others(app: Flask, client: FlaskClient) -> None:
     scan = finished(app)
-    assert set(scan) == set(scan_forms.ScanSchema().fields)
-    assert set(scan["segmentation"]) == set(scan_forms.SegmentationSchema().fields)
-    assert scan_forms.ScanSchema(unknown=ma.RAISE).validate(scan) == {}
+    assert set(scan) == set(ScanSchema().fields)
+    assert set(scan["segmentation"]) == set(SegmentationSchema().fields)
+    assert ScanSchema(unknown=ma.RAISE).validate(scan) == {}
     assert client.get(f"{SCANS}/{scan['id']}").json == scan
 
 

@@ -16,7 +16,7 @@ from webapp.domain.jobs import lifecycle, workers
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.settings import PROJECT_ROOT
-from webapp.schemas.models import group_figures
+from webapp.schemas.models import group_metrics
 from webapp.views import scans
 
 PAGES = ("/", "/scans", "/models", "/models/unet-vgg16-lgg", "/api/v1/docs")
@@ -89,8 +89,8 @@ def test_only_a_model_whose_card_has_no_temperature_is_called_not_calibrated(
 ) -> None:
     assert client.get("/api/v1/models/unet-vgg16-lgg").json["temperature"]
     assert "not calibrated" not in client.get(f"/scans/{states['tumor']}").text
-    described = scans.model_json
-    monkeypatch.setattr(scans, "model_json", lambda entry: {**described(entry), "temperature": None})
+    described = scans.dump_model
+    monkeypatch.setattr(scans, "dump_model", lambda entry: {**described(entry), "temperature": None})
     assert client.get(f"/scans/{states['tumor']}").text.count("not calibrated") == 2
 
 
@@ -144,10 +144,10 @@ def test_a_models_page_shows_what_its_card_says_of_confidence_input_check_and_se
 
 def test_a_models_figures_stand_by_set_and_rule_and_none_is_lost(client: FlaskClient) -> None:
     metrics = client.get("/api/v1/models/unet-vgg16-lgg").json["metrics"]
-    groups = group_figures(metrics)
-    assert sum(len(group.figures) for group in groups) == len(metrics)
-    assert all(len({figure["name"] for figure in group.figures}) == len(group.figures) for group in groups)
-    whole = [f"{figure['aggregation']}; {group.rule}" for group in groups for figure in group.figures]
+    groups = group_metrics(metrics)
+    assert sum(len(group.metrics) for group in groups) == len(metrics)
+    assert all(len({figure["name"] for figure in group.metrics}) == len(group.metrics) for group in groups)
+    whole = [f"{figure['aggregation']}; {group.rule}" for group in groups for figure in group.metrics]
     assert sorted(whole) == sorted(metric["aggregation"] for metric in metrics)
 
 

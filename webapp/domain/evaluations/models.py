@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.engine.default import DefaultExecutionContext
@@ -155,6 +155,10 @@ class EvaluationCase(Base):
         """By the names of the registry, those with a column of their own included."""
         return {**(self.metrics or {}), **{name: getattr(self, name) for name in CASE_COLUMNS}}
 
+    def metric(self, name: str) -> int | float | None:
+        """One of them; None where nothing defines it."""
+        return cast(int | float | None, getattr(self, name) if name in CASE_COLUMNS else (self.metrics or {}).get(name))
+
     __table_args__ = (
         Index("ix_evaluation_cases_dice", "evaluation_id", "dice", "position"),
         Index("ix_evaluation_cases_outcome", "evaluation_id", "outcome", "predicted_pixels", "position"),
@@ -186,6 +190,10 @@ class EvaluationPatient(Base):
     def all_metrics(self) -> dict[str, int | float | None]:
         """By the names of the registry, those with a column of their own included."""
         return {**self.metrics, **{name: getattr(self, name) for name in PATIENT_COLUMNS}}
+
+    def metric(self, name: str) -> int | float | None:
+        """One of them; None where nothing defines it."""
+        return cast(int | float | None, getattr(self, name) if name in PATIENT_COLUMNS else self.metrics.get(name))
 
     __table_args__ = (
         Index("ix_evaluation_patients_dice", "evaluation_id", "dice", "position"),

@@ -49,12 +49,12 @@ def filenames(session: Session, scan_ids: Sequence[str]) -> list[str]:
     return list(session.scalars(select(Scan.filename).where(Scan.id.in_(scan_ids)).order_by(Scan.filename)))
 
 
-def scan_of_run(session: Session, segmentation_id: str) -> str:
-    """The id of a run's scan. Raises NotFound."""
-    scan_id = session.scalar(select(Segmentation.scan_id).where(Segmentation.id == segmentation_id))
-    if scan_id is None:
+def segmentation(session: Session, segmentation_id: str) -> Segmentation:
+    """One run by its id. Raises NotFound."""
+    row = session.get(Segmentation, segmentation_id)
+    if row is None:
         raise NotFound("There is no such segmentation.")
-    return scan_id
+    return row
 
 
 def neighbors(session: Session, scan: Scan) -> tuple[str | None, str | None]:

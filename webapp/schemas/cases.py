@@ -1,0 +1,95 @@
+"""The JSON of an evaluation's cases and patients, and how they may be listed."""
+
+from typing import Any, ClassVar
+
+import marshmallow as ma
+from flask import url_for
+from marshmallow import fields, validate
+
+from ml.ood.detector import UNLIKE
+from webapp.domain.evaluations.cases import CASE_ORDERS, DEFAULT_LIMIT, LARGEST_LIMIT, PATIENT_ORDERS
+from webapp.domain.evaluations.images import KINDS, OF_TRUTH
+from webapp.domain.evaluations.models import CaseOutcome, EvaluationCase
+from webapp.schemas.fields import Code, FailureField, Links, Warnings
+from webapp.schemas.metrics import CASE_METRICS, PATIENT_METRICS, MetricsSchema, case_fields, patient_fields
+
+
+def _case_links(case: EvaluationCase) -> dict[str, str]:
+    """A case's page, and its images from one address by kind: building each took a fifth of a page's time."""
+    own: dict[str, Any] = {"evaluation_id": case.evaluation_id, "position": case.position}
+    page = {"page": url_for("evaluations.case", **own)}
+    if not case.map_key:
+        return page
+    kinds = [kind for kind in KINDS if case.has_truth or kind not in OF_TRUTH]
+    folder = url_for("api-evaluations.picture", kind=kinds[0], **own).removesuffix(f"{kinds[0]}.png")
+    return page | {kind: f"{folder}{kind}.png" for kind in kinds}
+
+
+class CaseSchema(MetricsSchema):
+    """One finished slice."""
+
+    position = fields.Integer(required=True, metadata={"description": "its place in the data set, from 0"})
+    patient = fields.String(required=True)
+    image = fields.String(required=True)
+    outcome = Code(CaseOutcome, required=True)
+    width = fields.Integer(allow_none=True)
+    height = fields.Integer(allow_none=True)
+    warnings = Warnings(lambda row: (UNLIKE,) if row.is_unlike else ())
+    error = FailureField()
+    links = Links(_case_links)
+
+    metric_names = frozenset(metric.name for metric in CASE_METRICS)
+
+    class Meta:
+        """The metrics, from their registry."""
+
+        include: ClassVar = case_fields()
+
+
+class CasePageSchema(ma.Schema):
+    """One page of cases."""
+
+    cases = fields.List(fields.Nested(CaseSchema), attribute="rows", required=True)
+    next_cursor = fields.String(allow_none=True)
+
+
+class CaseQuerySchema(ma.Schema):
+    """Which cases, and in which order."""
+
+    outcome = fields.Enum(CaseOutcome, by_value=True)
+    patient = fields.String(load_default="", validate=validate.Length(max=500))
+    q = fields.String(
+        load_default="", validate=validate.Length(max=255), metadata={"description": "part of patient or image"}
+    )
+    order = fields.String(load_default="position", validate=validate.OneOf([order.value for order in CASE_ORDERS]))
+    limit = fields.Integer(load_default=DEFAULT_LIMIT, validate=validate.Range(1, LARGEST_LIMIT))
+    cursor = fields.String(load_default="", validate=validate.Length(max=1000))
+
+
+class PatientSchema(MetricsSchema):
+    """One patient of a finished evaluation."""
+
+    patient = fields.String(required=True)
+
+    metric_names = frozenset(metric.name for metric in PATIENT_METRICS)
+
+    class Meta:
+        """The metrics, from their registry."""
+
+        include: ClassVar = patient_fields()
+
+
+class PatientPageSchema(ma.Schema):
+    """One page of patients."""
+
+    patients = fields.List(fields.Nested(PatientSchema), attribute="rows", required=True)
+    next_cursor = fields.String(allow_none=True)
+
+
+class PatientQuerySchema(ma.Schema):
+    """Which patients, and in which order."""
+
+    q = fields.String(load_default="", validate=validate.Length(max=255))
+    order = fields.String(load_default="position", validate=validate.OneOf([order.value for order in PATIENT_ORDERS]))
+    limit = fields.Integer(load_default=DEFAULT_LIMIT, validate=validate.Range(1, LARGEST_LIMIT))
+    cursor = fields.String(load_default="", validate=validate.Length(max=1000))

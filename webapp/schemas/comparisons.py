@@ -1,0 +1,71 @@
+"""The JSON of a comparison of two evaluations."""
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from webapp.domain.evaluations.comparison import Comparison
+from webapp.schemas.fields import Rounded
+
+
+class ComparisonQuerySchema(ma.Schema):
+    """The other evaluation."""
+
+    other = fields.String(required=True, validate=validate.Length(max=32))
+
+
+class PairedSchema(ma.Schema):
+    """Pooled Dice of the patients that both have: second less first."""
+
+    pairs = fields.Integer()
+    mean_difference = Rounded(6, allow_none=True)
+    median_difference = Rounded(6, allow_none=True)
+    ci95 = fields.List(Rounded(6), allow_none=True, metadata={"description": "of the mean, bootstrap over patients"})
+    better = fields.Integer(metadata={"description": "patients with a higher Dice in the second"})
+    worse = fields.Integer()
+    equal = fields.Integer()
+    wilcoxon_p = fields.Float(
+        attribute="p_value", allow_none=True, metadata={"description": "two-sided signed-rank test"}
+    )
+
+
+class ChangedSchema(ma.Schema):
+    """How many slices went from one outcome to another."""
+
+    first = fields.String()
+    second = fields.String()
+    slices = fields.Integer()
+
+
+class ChangeSchema(ma.Schema):
+    """One slice whose outcome differs."""
+
+    patient = fields.String()
+    image = fields.String()
+    first_position = fields.Integer()
+    second_position = fields.Integer()
+    first = fields.String()
+    second = fields.String()
+
+
+class Transitions(fields.List[Any]):
+    """Outcomes before and after, with how many slices went that way, sorted."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Comparison, **options: Any) -> Any:
+        rows = [{"first": first, "second": second, "slices": count} for (first, second), count in sorted(value.items())]
+        return super()._serialize(rows, attr, obj, **options)
+
+
+class ComparisonSchema(ma.Schema):
+    """Two evaluations on the same cases."""
+
+    first = fields.String(required=True, attribute="first.id")
+    second = fields.String(required=True, attribute="second.id")
+    shared = fields.Integer(metadata={"description": "images in both, by name"})
+    altered = fields.Integer(metadata={"description": "of those, images whose bytes differ"})
+    only_first = fields.Integer()
+    only_second = fields.Integer()
+    patient_dice = fields.Nested(PairedSchema, attribute="paired")
+    changed = Transitions(fields.Nested(ChangedSchema))
+    changes = fields.List(fields.Nested(ChangeSchema), metadata={"description": "the first of them"})

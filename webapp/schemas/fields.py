@@ -1,0 +1,127 @@
+"""Fields of the JSON: how a row's value looks, for the API and the pages alike.
+
+Rows are dumped inside their database session: some fields ask the domain for what the row itself does not hold.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cache
+from typing import Any, cast
+
+import marshmallow as ma
+from marshmallow import fields
+from sqlalchemy.orm import Session, object_session
+
+from webapp.schemas.warnings import described
+
+
+class Rounded(fields.Float):
+    """A number to so many digits; null stays null."""
+
+    def __init__(self, digits: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.digits = digits
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> float | None:
+        return None if value is None else round(float(value), self.digits)
+
+
+class Timestamp(fields.String):
+    """ISO 8601 in UTC, to the millisecond."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(metadata={"format": "date-time"}, **options)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> str | None:
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Code(fields.String):
+    """A member of an enum, by its value."""
+
+    def __init__(self, enum: type[StrEnum], **options: Any) -> None:
+        super().__init__(metadata={"enum": [member.value for member in enum]}, **options)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> str | None:
+        return None if value is None else str(value.value)
+
+
+class Links(fields.Dict):
+    """Addresses by their names, built from the row."""
+
+    _CHECK_ATTRIBUTE = False
+
+    def __init__(self, build: Callable[[Any], dict[str, str]], **options: Any) -> None:
+        super().__init__(keys=fields.String(), values=fields.String(), **options)
+        self.build = build
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> dict[str, str]:
+        return self.build(obj)
+
+
+class WarningSchema(ma.Schema):
+    """An entry of the registry of warnings."""
+
+    code = fields.String(required=True, metadata={"description": "stable, for programs"})
+    message = fields.String(required=True, metadata={"description": "one sentence"})
+    tone = fields.String(required=True, metadata={"enum": ["info", "warn"]})
+    chip = fields.String(required=True, allow_none=True, metadata={"description": "a few words beside the verdict"})
+
+
+class Warnings(fields.List[Any]):
+    """Warnings, whole, from the codes that the row keeps."""
+
+    _CHECK_ATTRIBUTE = False
+
+    def __init__(self, codes: Callable[[Any], Iterable[str]], **options: Any) -> None:
+        super().__init__(fields.Nested(WarningSchema), **options)
+        self.codes = codes
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> Any:
+        return super()._serialize(described(self.codes(obj)), attr, obj, **options)
+
+
+class MessageSchema(ma.Schema):
+    """A code and its sentence."""
+
+    code = fields.String(required=True)
+    message = fields.String(required=True)
+
+
+class FailureField(fields.Nested):
+    """Why a row failed, from its columns `error_code` and `error_message`; null where it did not."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(MessageSchema, allow_none=True, **options)
+
+    def get_value(self, obj: Any, attr: str, accessor: Any = None, default: Any = None) -> Any:
+        """What is nested."""
+        return {"code": obj.error_code, "message": obj.error_message} if obj.error_code else None
+
+
+def dump(schema: type[ma.Schema], row: object) -> dict[str, Any]:
+    """A row's JSON."""
+    return cast(dict[str, Any], _instance(schema).dump(row))
+
+
+def dump_all(schema: type[ma.Schema], rows: Iterable[object]) -> list[dict[str, Any]]:
+    """The JSON of every row."""
+    return cast(list[dict[str, Any]], _instance(schema).dump(rows, many=True))
+
+
+@cache
+def _instance(schema: type[ma.Schema]) -> ma.Schema:
+    """One for all requests: making one copies every field."""
+    return schema()
+
+
+def session_of(row: object) -> Session:
+    """The open session of a row that is dumped. Raises RuntimeError where it was closed before."""
+    session = object_session(row)
+    if session is None:
+        raise RuntimeError(f"a {type(row).__name__} was dumped after its session; dump it inside")
+    return session

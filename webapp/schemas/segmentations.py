@@ -1,0 +1,95 @@
+"""The JSON of a segmentation, and what a request for one may say."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from webapp.domain.jobs import lifecycle
+from webapp.domain.jobs.models import Status
+from webapp.domain.scans.models import Scan, Segmentation, Verdict
+from webapp.schemas.fields import Code, FailureField, Rounded, Timestamp, Warnings, session_of
+
+THRESHOLD_RANGE = validate.Range(0, 1)
+LONGEST_MODEL_NAME = 100
+LONGEST_ID = 32
+
+
+class SliceSchema(ma.Schema):
+    """One slice's figures."""
+
+    index = fields.Integer(required=True)
+    tumor_pixels = fields.Integer(required=True)
+    max_probability = Rounded(4, required=True, metadata={"description": "0 to 1"})
+
+
+class Slices(fields.List[Any]):
+    """The figures of every slice; none before the run has succeeded."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> Any:
+        return super()._serialize(value or [], attr, obj, **options)
+
+
+class QueuePosition(fields.Integer):
+    """The place in line; one query a queued run."""
+
+    _CHECK_ATTRIBUTE = False
+
+    def _serialize(self, value: Any, attr: str | None, obj: Segmentation, **options: Any) -> int | None:
+        return lifecycle.queue_position(session_of(obj), obj) if obj.status is Status.QUEUED else None
+
+
+def _warning_codes(run: Segmentation) -> Iterator[str]:
+    """The scan's own warnings and the run's."""
+    yield from session_of(run).get_one(Scan, run.scan_id).warnings
+    yield from run.warnings
+
+
+class SegmentationSchema(ma.Schema):
+    """One run of one model on one scan; figures are null before it has succeeded."""
+
+    id = fields.String(required=True)
+    scan_id = fields.String(required=True)
+    status = Code(Status, required=True)
+    model = fields.String(required=True)
+    model_version = fields.String(allow_none=True)
+    engine = fields.String(allow_none=True)
+    threshold = fields.Float(required=True)
+    min_tumor_pixels = fields.Integer(allow_none=True, metadata={"description": "on the scan's own grid"})
+    verdict = Code(Verdict, allow_none=True)
+    tumor_pixels = fields.Integer(allow_none=True)
+    total_pixels = fields.Integer(allow_none=True)
+    coverage_percent = Rounded(4, allow_none=True, metadata={"description": "tumor pixels / all pixels, in percent"})
+    max_probability = Rounded(4, allow_none=True, metadata={"description": "0 to 1"})
+    area_mm2 = Rounded(2, allow_none=True, metadata={"description": "null where the file has no spacing"})
+    volume_mm3 = Rounded(1, allow_none=True, metadata={"description": "null where the file has no spacing"})
+    slices = Slices(fields.Nested(SliceSchema))
+    timings_ms = fields.Dict(keys=fields.String(), values=fields.Float(), metadata={"description": "milliseconds"})
+    attempt = fields.Integer(required=True)
+    created_at = Timestamp()
+    finished_at = Timestamp(allow_none=True)
+    queue_position = QueuePosition(allow_none=True, metadata={"description": "from 1; null unless queued"})
+    warnings = Warnings(_warning_codes)
+    error = FailureField()
+
+
+class SegmentationListSchema(ma.Schema):
+    """All runs of a scan, newest first."""
+
+    segmentations = fields.List(fields.Nested(SegmentationSchema), required=True)
+
+
+class RunSchema(ma.Schema):
+    """What to run: another model, another threshold, or both. A threshold alone uses the stored map."""
+
+    model = fields.String(validate=validate.Length(max=LONGEST_MODEL_NAME))
+    threshold = fields.Float(validate=THRESHOLD_RANGE)
+
+
+class RunChoiceSchema(ma.Schema):
+    """Which run."""
+
+    segmentation = fields.String(
+        validate=validate.Length(max=LONGEST_ID), metadata={"description": "a run's id; default: the displayed one"}
+    )

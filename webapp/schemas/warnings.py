@@ -1,0 +1,46 @@
+"""The registry of warnings: what a reader must know beside a result. Rows keep codes; everything else is said here.
+
+A new warning is one entry: the API serializes it whole, pages and scripts loop over what they get.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from ml.ood.detector import UNLIKE
+from ml.scans import WARNINGS as READER_WARNINGS
+
+
+@dataclass(frozen=True)
+class Warning:
+    """One warning. tone: `warn` where the verdict itself is in question, else `info`.
+
+    chip: the few words that stand beside the verdict wherever a scan is listed; None where the sentence on the result
+    page is enough.
+    """
+
+    code: str
+    message: str
+    tone: Literal["info", "warn"] = "info"
+    chip: str | None = None
+
+
+WARNINGS: dict[str, Warning] = {
+    warning.code: warning
+    for warning in (
+        *(Warning(code, message) for code, message in READER_WARNINGS.items()),
+        Warning(
+            UNLIKE,
+            "The model finds this scan unlike the brain MRI slices that it was trained on; its verdict and confidence"
+            " may mean nothing here.",
+            tone="warn",
+            chip="Unlike the training data",
+        ),
+        Warning("synthetic", "This scan is a synthetic phantom, not a patient.", chip="Synthetic phantom"),
+    )
+}
+
+
+def described(codes: Iterable[str]) -> list[Warning]:
+    """The warnings of these codes; one that an older version wrote and nobody knows any more is shown by its code."""
+    return [WARNINGS.get(code, Warning(code, code)) for code in codes]
