@@ -1,9 +1,14 @@
 """Files become cards, and cards become results."""
 
+import io
+import re
+
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from ml.synthetic import phantoms
+from ml.synthetic.negatives import draw_non_brains
 from tests.browser.actions import card, drop_files
 from tests.browser.conftest import Console
 from tests.support.portal_process import RunningPortal
@@ -31,6 +36,20 @@ def test_a_dropped_slice_becomes_its_verdict(
     page.wait_for_selector("#viewer[data-drawn]")
     expect(page.locator("#verdict")).to_have_text("Tumor detected")
     expect(page.locator('[data-fact="pixels"]')).to_have_text(f"{run['tumor_pixels']:,}")
+
+
+def test_a_dropped_picture_that_is_no_brain_carries_the_chip_of_its_warning(page: Page) -> None:
+    drawn = next(image for image in draw_non_brains(12) if image.kind == "chart")
+    file = io.BytesIO()
+    Image.fromarray(drawn.pixels).save(file, "png")
+    page.goto("/")
+
+    drop_files(page, {"chart.png": file.getvalue()})
+
+    chip = card(page, "chart.png", "succeeded").locator('[data-slot="warnings"] .chip')
+    expect(chip).to_have_text("Unlike the training data")
+    expect(chip).to_have_attribute("title", re.compile("may mean nothing here"))
+    expect(chip).to_have_attribute("data-tone", "warn")
 
 
 def test_chosen_files_each_get_a_card_and_a_bad_one_says_why(page: Page, console: Console) -> None:

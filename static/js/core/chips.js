@@ -1,8 +1,8 @@
 /* The chip of a state or a verdict: icon, words and color say the same. Every page hands over the table of
    templates/macros/chips.html, so that a state is described in one place. */
-/** @import { Segmentation } from "./types.js" */
+/** @import { Warning } from "./types.js" */
 import { element } from "./elements.js";
-import { setIcon } from "./icons.js";
+import { iconOf, setIcon } from "./icons.js";
 
 /** @type {Record<string, [tone: string, icon: string, words: string]>} by state or verdict */
 const STATES = JSON.parse(document.body.dataset.states ?? "{}");
@@ -30,7 +30,21 @@ export function showState(parent, name) {
 }
 
 /**
- * The sentence of a run's warning that its verdict may mean nothing, or "".
- * @param {Segmentation} run
+ * Shows the chips of the warnings that have one, as the macro warning_chips does.
+ * @param {HTMLElement} parent
+ * @param {Warning[]} warnings
  */
-export const unlikeOf = (run) => run.warnings.find(({ code }) => code === "unlike_training_data")?.message ?? "";
+export function showWarnings(parent, warnings) {
+  const chips = warnings.filter(({ chip }) => chip).map(({ chip, message, tone }) => {
+    const label = document.createElement("span");
+    label.className = "chip";
+    label.dataset.tone = tone === "warn" ? "warn" : "label";
+    label.title = message;
+    if (tone === "warn") label.append(iconOf("info", 14));
+    const words = document.createElement("span");
+    words.textContent = chip ?? "";
+    label.append(words);
+    return label;
+  });
+  element('[data-slot="warnings"]', HTMLElement, parent).replaceChildren(...chips);
+}

@@ -31,8 +31,6 @@ export interface Segmentation {
 export interface Scan {
   id: string;
   filename: string;
-  /** "upload", or "phantom" for a synthetic sample */
-  origin: string;
   /** ISO 8601, UTC */
   created_at: string;
   slice_count: number;

@@ -1,7 +1,7 @@
 /* A scan's card: the slots of templates/macros/cards.html, filled from the API's JSON. */
 /** @import { Scan } from "../core/types.js" */
 import { cancelRun, messageOf, retryRun } from "../core/api.js";
-import { showState, stateOf, unlikeOf } from "../core/chips.js";
+import { showState, showWarnings, stateOf } from "../core/chips.js";
 import { element } from "../core/elements.js";
 import { detailOf } from "../core/format.js";
 import { setIcon } from "../core/icons.js";
@@ -60,10 +60,7 @@ export function fillCard(card, scan) {
   slot(card, "link", HTMLAnchorElement).href = address;
   name.href = address;
   showName(name, scan.filename);
-  slot(card, "phantom", HTMLElement).hidden = scan.origin !== "phantom";
-  const unlike = slot(card, "unlike", HTMLElement);
-  unlike.title = unlikeOf(run);
-  unlike.hidden = unlike.title === "";
+  showWarnings(card, run.warnings);
   showProgress(card, run.status, detailOf(scan), run.status === "succeeded" ? run.verdict : null);
   const picture = slot(card, "picture", HTMLImageElement);
   picture.hidden = false;
