@@ -35,10 +35,11 @@ export function showState(parent, name) {
  * @param {Warning[]} warnings
  */
 export function showWarnings(parent, warnings) {
-  const chips = warnings.filter(({ chip }) => chip).map(({ chip, message, tone }) => {
+  const chips = warnings.filter(({ chip }) => chip).map(({ code, chip, message, tone }) => {
     const label = document.createElement("span");
     label.className = "chip";
     label.dataset.tone = tone === "warn" ? "warn" : "label";
+    label.dataset.warning = code;
     label.title = message;
     if (tone === "warn") label.append(iconOf("info", 14));
     const words = document.createElement("span");

@@ -11,8 +11,8 @@ export interface Message {
 
 /** What a reader must know of a scan. A warning with a `chip` is shown by that label beside the verdict, too. */
 export interface Warning extends Message {
-  tone?: string;
-  chip?: string | null;
+  tone: "info" | "warn";
+  chip: string | null;
 }
 
 /** One run of one model on one scan. */
