@@ -21,7 +21,7 @@ from ml.engines import Inference
 from ml.engines.crops import Crop
 from ml.engines.inference import Answer, SliceInference
 from ml.networks import build_network, load_weights, read_checkpoint
-from ml.networks.serving import ServedNetwork
+from ml.networks.exported_network import ExportedNetwork
 from ml.ood.detector import OodDetector, load_detector
 
 # Slices in one batch. On a CPU one at a time is as fast and needs less memory.
@@ -57,7 +57,7 @@ class TorchEngine:
         torch.backends.cudnn.allow_tf32 = False
         network = copy.deepcopy(network) if is_half else network
         network = network.to(self._device, self._precision).to(memory_format=self._layout)
-        self._network = ServedNetwork(network).eval()
+        self._network = ExportedNetwork(network).eval()
         # The reference computes whole slices, never crops.
         self._inference = SliceInference(replace(card, crops=()), self._run, detector)
 

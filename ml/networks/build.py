@@ -10,8 +10,8 @@ from torch import nn
 
 from ml.cards import Architecture
 from ml.networks.checkpoints import CheckpointError
+from ml.networks.plain_unet import PlainUnet
 from ml.networks.pretrained import load_encoder
-from ml.networks.scratch import ScratchUnet
 
 # The published checkpoints are smp.Unet("vgg16", classes=1): U-Net (Ronneberger et al., 2015, arXiv:1505.04597) on a
 # VGG16 encoder (Simonyan and Zisserman, 2015, arXiv:1409.1556).
@@ -40,7 +40,7 @@ def build_network(architecture: Architecture, encoder_weights: str | None = None
     _check(architecture)
     options = dict(architecture.options)
     if architecture.network == "scratch":
-        return ScratchUnet(architecture.in_channels, architecture.classes, **options).eval()
+        return PlainUnet(architecture.in_channels, architecture.classes, **options).eval()
     build = _PRETRAINED[architecture.network]
     arguments: dict[str, Any] = {
         "in_channels": architecture.in_channels,
@@ -79,12 +79,13 @@ def _with_encoder_of_file(
 ) -> nn.Module:
     network = _with_random_weights(build, architecture.encoder, arguments)
     weights = dict(load_encoder(path, architecture.encoder).weights)
-    expected = network.encoder.state_dict()
+    encoder = network.get_submodule("encoder")
+    expected = encoder.state_dict()
     for name, value in weights.items():
         if value.ndim == 4 and value.shape[1] == 3 and expected[name].shape[1] == 1:
             # One channel stands in all three: the kernels are added, as segmentation-models-pytorch does.
             weights[name] = value.sum(1, keepdim=True)
-    network.encoder.load_state_dict(weights)
+    encoder.load_state_dict(weights)
     return network
 
 

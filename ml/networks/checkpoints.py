@@ -69,9 +69,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
     broken = next((key for key, value in weights.items() if not torch.isfinite(value).all()), None)
     if broken is not None:
         raise CheckpointError(f"{path.name} has infinite or NaN weights in {broken}; give a sound checkpoint.")
-    figures = (_number(content.get(key)) for key in ("epoch", "val_iou", "val_dice"))
-    facts = (_mapping(content.get(key)) for key in ("architecture", "configuration", "data"))
-    return Checkpoint(weights, *figures, *facts)
+    epoch = _number(content.get("epoch"))
+    return Checkpoint(
+        weights,
+        epoch=None if epoch is None else int(epoch),
+        val_iou=_number(content.get("val_iou")),
+        val_dice=_number(content.get("val_dice")),
+        architecture=_mapping(content.get("architecture")),
+        configuration=_mapping(content.get("configuration")),
+        data=_mapping(content.get("data")),
+    )
 
 
 def write_checkpoint(

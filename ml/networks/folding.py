@@ -1,6 +1,6 @@
-"""Batch normalisation folded into the convolution before it: the same function with fewer operations.
+"""Batch normalization folded into the convolution before it: the same function with fewer operations.
 
-A VGG16 from random weights needs batch normalisation to train; published checkpoints and packages hold the plain one.
+A VGG16 from random weights needs batch normalization to train; published checkpoints and packages hold the plain one.
 At inference y = gamma (conv(x) - mean) / sqrt(var + eps) + beta is itself a convolution, so nothing is lost.
 """
 
@@ -32,20 +32,23 @@ def fold(network: nn.Module, architecture: Architecture) -> dict[str, torch.Tens
     if plain == architecture:
         return weights
     trained = load_weights(build_network(architecture), weights)
-    return load_weights(build_network(plain), _without_normalisation(trained.encoder.features, weights)).state_dict()
+    return load_weights(
+        build_network(plain), _without_normalization(trained.get_submodule("encoder.features"), weights)
+    ).state_dict()
 
 
-def _without_normalisation(layers: nn.Sequential, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights with the encoder's layers renumbered: one without normalisation has fewer of them."""
+def _without_normalization(layers: nn.Module, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights with the encoder's layers renumbered: one without normalization has fewer of them."""
     kept = {key: value for key, value in weights.items() if not key.startswith("encoder.features.")}
     position = 0
-    members = list(layers)
+    members = list(layers.children())
     for layer, following in zip(members, [*members[1:], None], strict=True):
         if isinstance(layer, nn.BatchNorm2d):
             continue
         if isinstance(layer, nn.Conv2d):
             fused = fuse_conv_bn_eval(layer, following) if isinstance(following, nn.BatchNorm2d) else layer
             kept[f"encoder.features.{position}.weight"] = fused.weight.detach()
-            kept[f"encoder.features.{position}.bias"] = fused.bias.detach()
+            if fused.bias is not None:
+                kept[f"encoder.features.{position}.bias"] = fused.bias.detach()
         position += 1
     return kept

@@ -1,4 +1,4 @@
-"""From the logits of a network's classes to the one logit of tumour that masks are made of."""
+"""From the logits of a network's classes to the one logit of tumor that masks are made of."""
 
 import torch
 

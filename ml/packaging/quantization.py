@@ -13,7 +13,7 @@ from torch import nn
 
 from ml.cards import INT8_GRAPH_FILE, InputConvention
 from ml.datasets import Case
-from ml.networks.serving import ServedNetwork
+from ml.networks.exported_network import ExportedNetwork
 from ml.preprocessing import to_model_grid
 from ml.synthetic.negatives import COUNT
 
@@ -61,7 +61,7 @@ def write_int8(network: nn.Module, convention: InputConvention, cases: Sequence[
     """
     shape = [1, len(convention.channels), *convention.size]
     # Two outputs: logits (1, 1, h, w) and features (1, D).
-    model = ov.convert_model(torch.export.export(ServedNetwork(network).eval(), (torch.zeros(shape),)))
+    model = ov.convert_model(torch.export.export(ExportedNetwork(network).eval(), (torch.zeros(shape),)))
     model.reshape(shape)
     for output, name in zip(model.outputs, OUTPUTS, strict=True):
         output.get_tensor().set_names({name})

@@ -9,10 +9,10 @@ from torchmetrics import Metric
 
 @dataclass(frozen=True)
 class Agreement:
-    """Threshold 0.5, every component kept, on the model's grid. None where no slice has tumour.
+    """Threshold 0.5, every component kept, on the model's grid. None where no slice has tumor.
 
-    patient_dice, patient_iou: pixels pooled over a patient's slices, mean over patients whose truth has tumour.
-    slice_dice: mean over slices whose truth has tumour. false_alarms: share of the others with a pixel found.
+    patient_dice, patient_iou: pixels pooled over a patient's slices, mean over patients whose truth has tumor.
+    slice_dice: mean over slices whose truth has tumor. false_alarms: share of the others with a pixel found.
     """
 
     patient_dice: float | None
@@ -25,6 +25,8 @@ class PatientAgreement(Metric):
     """Collects counts; `agreement` says what they amount to."""
 
     full_state_update = False
+    pooled: torch.Tensor  # (patients * 3,): overlap, found, truth of each patient
+    slices: torch.Tensor  # (4,): Dice and number of slices with tumor, false alarms and number of the others
 
     def __init__(self, patients: int) -> None:
         super().__init__()
@@ -32,7 +34,7 @@ class PatientAgreement(Metric):
             self.add_state(name, torch.zeros(width, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, tumor_logit: torch.Tensor, labels: torch.Tensor, patients: torch.Tensor) -> None:
-        """tumor_logit: (N, h, w), above 0 is tumour; labels: uint8 (N, h, w); patients: int (N,)."""
+        """tumor_logit: (N, h, w), above 0 is tumor; labels: uint8 (N, h, w); patients: int (N,)."""
         found, truth = tumor_logit > 0, labels > 0
         rows = torch.stack([(part).sum((1, 2)) for part in (found & truth, found, truth)], dim=1).double()  # (N, 3)
         self.pooled.view(-1, 3).index_add_(0, patients, rows)

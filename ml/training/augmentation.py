@@ -19,7 +19,7 @@ _BLUR_SIGMA = (0.5 / 160, 1.2 / 160)
 
 
 class Augmenter:
-    """Geometry by albumentations on image and labels together, then grey levels, channel by channel.
+    """Geometry by albumentations on image and labels together, then gray levels, channel by channel.
 
     Not thread-safe: one augmenter a loading process.
     """
@@ -39,9 +39,9 @@ class Augmenter:
         self._geometry.set_random_seed(seed)
         moved = self._geometry(image=image, mask=labels)
         random = np.random.default_rng(seed)
-        return self._change_channels(self._change_grey(moved["image"], random), random), moved["mask"]
+        return self._change_channels(self._change_gray(moved["image"], random), random), moved["mask"]
 
-    def _change_grey(self, image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    def _change_gray(self, image: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Contrast, brightness and gamma of each channel of its own: sequences come from scanners one by one.
 
         Black stays black: it is the air around the head, and what a crop or a shift brings in.
@@ -94,7 +94,7 @@ def _geometry(chosen: Augmentation, crop: int | None, side: int) -> list[A.Basic
 
 
 def _curve(plane: np.ndarray, chosen: Augmentation, random: np.random.Generator) -> np.ndarray:
-    """One channel, uint8 (h, w), through a table of 256 grey levels; unchanged with probability 1 - intensity."""
+    """One channel, uint8 (h, w), through a table of 256 gray levels; unchanged with probability 1 - intensity."""
     is_changed = random.random() < chosen.intensity
     gain, contrast, gamma = (random.uniform(-1, 1) for _ in range(3))
     if not is_changed:
@@ -107,4 +107,5 @@ def _curve(plane: np.ndarray, chosen: Augmentation, random: np.random.Generator)
     levels **= 2 ** (chosen.gamma * gamma)
     table = np.rint(255 * levels).astype(np.uint8)
     table[0] = 0
-    return table[plane]
+    changed: np.ndarray = table[plane]
+    return changed

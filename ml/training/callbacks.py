@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -45,7 +45,7 @@ def averaging(decay: float) -> WeightAveraging:
     return WeightAveraging(use_buffers=True, avg_fn=average)
 
 
-class Keeper(Callback):
+class CheckpointCallback(Callback):
     """Keeps `last.ckpt` to go on from, `best.pth` in the published form, and after an interruption `interrupted.pth`.
 
     It must stand before the averaging of weights among the callbacks: in validation it sees the averaged ones.
@@ -64,13 +64,13 @@ class Keeper(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
 
-    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: SegmentationModule) -> None:
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write `best.pth` where the patient Dice is the highest of the last stage so far."""
         if trainer.sanity_checking or self._configuration.loop.checkpoint == "last":
             return
         if not _is_last_stage(self._configuration, trainer.current_epoch):
             return
-        found = pl_module.agreement.agreement()
+        found = cast(SegmentationModule, pl_module).agreement.agreement()
         value = found.patient_dice or 0.0
         if self.best is None or value > self.best:
             self.best, self.best_epoch = value, trainer.current_epoch + 1
@@ -80,7 +80,7 @@ class Keeper(Callback):
             except CheckpointError as error:
                 raise diverged(self.best_epoch, error) from error
 
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: SegmentationModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Replace `last.ckpt` as a whole, or leave the one before it. Raises OSError."""
         partial = self._folder / f".{LAST_FILE}.partial"
         try:
@@ -93,18 +93,19 @@ class Keeper(Callback):
             if trainer.is_global_zero:  # another machine's process could be faster than the replacement
                 partial.unlink(missing_ok=True)
 
-    def on_exception(self, trainer: L.Trainer, pl_module: SegmentationModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Whatever ended the run, what it has learned can be packaged; a full disk or diverged weights cannot."""
         if trainer.global_step and not isinstance(exception, OSError):
             with suppress(CheckpointError):
                 self._write(trainer, pl_module, INTERRUPTED_FILE, {"val_iou": None, "val_dice": None})
 
     def _write(
-        self, trainer: L.Trainer, pl_module: SegmentationModule, name: str, figures: Mapping[str, float | None]
+        self, trainer: L.Trainer, pl_module: L.LightningModule, name: str, figures: Mapping[str, float | None]
     ) -> None:
         if trainer.is_global_zero:
             figures = {"epoch": trainer.current_epoch + 1, **figures}
-            write_published(self._folder / name, pl_module.network, self._configuration, self._data, figures)
+            network = cast(SegmentationModule, pl_module).network
+            write_published(self._folder / name, network, self._configuration, self._data, figures)
 
 
 def write_published(
@@ -132,7 +133,7 @@ def diverged(epoch: int, error: Exception) -> TrainingError:
     return TrainingError(f"After epoch {epoch} {error} {_DIVERGED}")
 
 
-class PatientStopping(EarlyStopping):
+class DiceEarlyStopping(EarlyStopping):
     """Stops when the validation Dice has not risen for some validations of the last stage."""
 
     def __init__(self, configuration: Configuration, patience: int) -> None:
@@ -179,7 +180,7 @@ class StepLimit(Callback):
 class EpochReport(Callback):
     """A line an epoch: losses, agreement, seconds, and how long the rest will take at the pace of the stages so far.
 
-    It ends a run whose loss is no number, and must stand before the keeper, who would keep it.
+    It ends a run whose loss is no number, and must stand before CheckpointCallback, which would keep it.
     """
 
     def __init__(self, configuration: Configuration) -> None:
@@ -193,10 +194,10 @@ class EpochReport(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds = list(state_dict["seconds"])
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: SegmentationModule) -> None:
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._started = time.monotonic()
 
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: SegmentationModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         loss = trainer.callback_metrics.get("train_loss")
         if loss is not None and not torch.isfinite(loss):
             raise TrainingError(f"After epoch {trainer.current_epoch + 1} the loss is {float(loss)}. {_DIVERGED}")
@@ -204,12 +205,13 @@ class EpochReport(Callback):
         parts = [f"epoch {trainer.current_epoch + 1}/{self._configuration.epochs}"]
         if loss is not None:
             parts.append(f"train loss {float(loss):.4f}")
-        found = pl_module.last_agreement
+        module = cast(SegmentationModule, pl_module)
+        found = module.last_agreement
         if found is not None and found.patient_dice is not None:
             parts.append(f"validation patient Dice {found.patient_dice:.4f}, slice Dice {found.slice_dice:.4f}")
             if found.false_alarms is not None:
                 parts.append(f"false alarms {found.false_alarms:.1%}")
-        pl_module.last_agreement = None
+        module.last_agreement = None
         remaining = self._remaining(trainer.current_epoch)
         parts.append(f"{self.seconds[-1]:.0f} s, {timedelta(seconds=round(remaining))} to go")
         if trainer.is_global_zero:

@@ -24,7 +24,7 @@ _LOSSES = ("bce", "dice", "focal", "boundary")
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run. dice: of each validation patient with tumour; patients: which they are, by the data's digest."""
+    """A finished run. dice: of each validation patient with tumor; patients: which they are, by the data's digest."""
 
     name: str
     result: Mapping[str, Any]

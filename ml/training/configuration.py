@@ -12,9 +12,9 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=32, le=2048, multiple_of=32)]
 
-# Of ImageNet (Deng et al., 2009), which published encoders were trained with; for one channel, of its grey.
+# Of ImageNet (Deng et al., 2009), which published encoders were trained with; for one channel, of its gray.
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_GREY_MEAN, _GREY_STD = (0.449,), (0.226,)
+_GRAY_MEAN, _GRAY_STD = (0.449,), (0.226,)
 _SCAN_CHANNELS = ("pre-contrast", "FLAIR", "post-contrast")
 _FLAIR = 1
 
@@ -26,7 +26,7 @@ class Section(BaseModel):
 
 
 class Network(Section):
-    """The network. channels: 1 takes FLAIR alone. classes: 1 is tumour or not; more: class 0 is background.
+    """The network. channels: 1 takes FLAIR alone. classes: 1 is tumor or not; more: class 0 is background.
 
     encoder_weights: "imagenet" (downloaded), or a path: a folder of `python -m ml encoder`, or a published file.
     freeze_epochs: the encoder keeps its weights for so many epochs from the start; is_encoder_frozen: for all of them.
@@ -50,7 +50,7 @@ class Network(Section):
 class Augmentation(Section):
     """Probabilities, and the largest change of each kind. Geometry moves image and mask together.
 
-    flair_only: the share of slices of which FLAIR alone is shown, in all channels, as a grey scan is.
+    flair_only: the share of slices of which FLAIR alone is shown, in all channels, as a gray scan is.
     """
 
     horizontal_flip: Share = 0.0
@@ -72,11 +72,11 @@ class Augmentation(Section):
 
 
 class Sampling(Section):
-    """tumor_share: of slices with tumour in an epoch, None as in the data. slices: of an epoch, None as many as exist.
+    """tumor_share: of slices with tumor in an epoch, None as in the data. slices: of an epoch, None as many as exist.
 
     is_patient_balanced: patients are drawn evenly, then one of their slices; else slices, so that patients with many
     slices are seen more often. With `slices` an epoch is a fixed number of steps, whatever the size of the data.
-    class_values: grey levels of the mask files that are the classes 0, 1, ..., where there are several.
+    class_values: gray levels of the mask files that are the classes 0, 1, ..., where there are several.
     """
 
     tumor_share: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -255,13 +255,13 @@ class Configuration(Section):
 
     def convention_at(self, size: int) -> InputConvention:
         """The same on a square grid of `size` pixels."""
-        is_grey = self.network.channels == 1
+        is_gray = self.network.channels == 1
         return InputConvention(
             size=(size, size),
-            channels=("FLAIR",) if is_grey else _SCAN_CHANNELS,
-            mean=self.mean or (_GREY_MEAN if is_grey else _IMAGENET_MEAN),
-            std=self.std or (_GREY_STD if is_grey else _IMAGENET_STD),
-            grey="taken as FLAIR" if is_grey else "FLAIR repeated",
-            planes=(_FLAIR,) if is_grey else None,
+            channels=("FLAIR",) if is_gray else _SCAN_CHANNELS,
+            mean=self.mean or (_GRAY_MEAN if is_gray else _IMAGENET_MEAN),
+            std=self.std or (_GRAY_STD if is_gray else _IMAGENET_STD),
+            grey="taken as FLAIR" if is_gray else "FLAIR repeated",
+            planes=(_FLAIR,) if is_gray else None,
             is_equalized=self.is_equalized,
         )

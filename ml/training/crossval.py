@@ -100,7 +100,8 @@ def _pool(folds: Folds, split: Split) -> Report:
 
 
 def _checkpoint_of(folder: Path) -> Path:
-    return folder / json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))["checkpoint"]
+    result = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+    return folder / str(result["checkpoint"])
 
 
 def _folder(folds: Folds, number: int) -> Path:

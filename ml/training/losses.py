@@ -1,13 +1,13 @@
-"""Losses of segmentation. Each says what a batch without tumour costs: most slices of a brain have none.
+"""Losses of segmentation. Each says what a batch without tumor costs: most slices of a brain have none.
 
-logits: float (N, K, h, w); labels: uint8 (N, h, w). K = 1: tumour (label > 0) or not, by a sigmoid. K > 1: classes by a
+logits: float (N, K, h, w); labels: uint8 (N, h, w). K = 1: tumor (label > 0) or not, by a sigmoid. K > 1: classes by a
 softmax, class 0 is background. All parts are computed in single precision.
 
-| part | without tumour in labels |
+| part | without tumor in labels |
 |---|---|
-| bce | the mean over all pixels, tumour or not, as ever |
+| bce | the mean over all pixels, tumor or not, as ever |
 | dice, pooled over the batch | 0 where nothing is predicted; grows to 1 with every pixel that is |
-| dice, image by image | 0: an image without tumour has no Dice |
+| dice, image by image | 0: an image without tumor has no Dice |
 | focal | as bce |
 | boundary | 0: there is no outline to be near to |
 """
@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from ml.training.configuration import Loss
 
-# Pixels added above and below in Dice: a batch without tumour and without prediction scores 1, so costs nothing.
+# Pixels added above and below in Dice: a batch without tumor and without prediction scores 1, so costs nothing.
 _SMOOTHING = 1.0
 
 
@@ -49,7 +49,7 @@ class SegmentationLoss(nn.Module):
 
 
 def pixel_loss(logits: torch.Tensor, labels: torch.Tensor, pos_weight: float = 1.0) -> torch.Tensor:
-    """Cross entropy of each pixel, (N, h, w); that of tumour pixels times `pos_weight`."""
+    """Cross entropy of each pixel, (N, h, w); that of tumor pixels times `pos_weight`."""
     if logits.shape[1] == 1:
         targets = (labels > 0).to(logits.dtype)
         weight = logits.new_tensor(pos_weight)
@@ -62,7 +62,7 @@ def pixel_loss(logits: torch.Tensor, labels: torch.Tensor, pos_weight: float = 1
 def dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """1 - soft Dice (Milletari et al., 2016, arXiv:1606.04797), pixels pooled over the batch, mean over the classes.
 
-    Pooled: slice by slice, one without tumour would have no Dice to be judged by.
+    Pooled: slice by slice, one without tumor would have no Dice to be judged by.
     """
     found, wanted = _foreground(logits, labels)
     pooled = (0, 2, 3)
@@ -71,7 +71,7 @@ def dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def image_dice_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """1 - soft Dice of each image and class that has tumour, mean over these; 0 where none has.
+    """1 - soft Dice of each image and class that has tumor, mean over these; 0 where none has.
 
     A lesion of 50 pixels weighs as much as one of 5,000, which pooled Dice would hardly notice beside it.
     """

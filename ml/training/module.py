@@ -34,7 +34,7 @@ class SegmentationModule(L.LightningModule):
         self.network = network.to(memory_format=torch.channels_last)
         _add_dropout(network, chosen.decoder_dropout, chosen.head_dropout)
         if chosen.is_encoder_frozen:
-            network.encoder.requires_grad_(False)
+            network.get_submodule("encoder").requires_grad_(False)
         self.loss = SegmentationLoss(configuration.loss)
         self.agreement = PatientAgreement(patients)
         self.last_agreement: Agreement | None = None
@@ -48,9 +48,10 @@ class SegmentationModule(L.LightningModule):
         self.network.train()
         chosen = self.configuration.network
         is_frozen = chosen.is_encoder_frozen or self.current_epoch < chosen.freeze_epochs
-        self.network.encoder.requires_grad_(not is_frozen)
+        encoder = self.network.get_submodule("encoder")
+        encoder.requires_grad_(not is_frozen)
         if is_frozen:
-            self.network.encoder.eval()  # its batch statistics are frozen with its weights
+            encoder.eval()  # its batch statistics are frozen with its weights
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if batch_idx == 0:
@@ -69,7 +70,7 @@ class SegmentationModule(L.LightningModule):
 
     def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
         inputs, labels = batch
-        loss = self.loss(self.network(inputs.to(memory_format=torch.channels_last)), labels)
+        loss: torch.Tensor = self.loss(self.network(inputs.to(memory_format=torch.channels_last)), labels)
         self.log("train_loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(inputs))
         return loss
 
@@ -90,18 +91,19 @@ class SegmentationModule(L.LightningModule):
             "val_slice_dice": found.slice_dice,
             "val_false_alarms": found.false_alarms,
         }
-        # Without tumour in any validation patient there is no Dice; 0 then lets the first checkpoint stand.
+        # Without tumor in any validation patient there is no Dice; 0 then lets the first checkpoint stand.
         self.log_dict({name: value or 0.0 for name, value in named.items()}, prog_bar=False)
         plateau = self.lr_schedulers()
-        if plateau is not None:
+        if isinstance(plateau, torch.optim.lr_scheduler.ReduceLROnPlateau):
             plateau.step(found.patient_dice or 0.0)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Not by Lightning: it steps after `last.ckpt` is written, so a resumed run would lack a step."""
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
+        """The optimizer, and the plateau's scheduler where there is one, as Lightning takes them."""
         chosen, schedule = self.configuration.optimizer, self.configuration.schedule
-        encoder = [weight for weight in self.network.encoder.parameters() if weight.requires_grad]
+        encoder = [weight for weight in self.network.get_submodule("encoder").parameters() if weight.requires_grad]
         of_encoder = {id(weight) for weight in encoder}
         rest = [weight for weight in self.network.parameters() if weight.requires_grad and id(weight) not in of_encoder]
         groups = []
@@ -135,8 +137,7 @@ def _add_dropout(network: nn.Module, decoder: float, head: float) -> None:
         return hook
 
     if decoder:
-        blocks = network.decoder.blocks
-        for block in blocks.values() if isinstance(blocks, nn.ModuleDict) else blocks:
+        for block in network.get_submodule("decoder.blocks").children():
             block.register_forward_pre_hook(drop(decoder))
     if head:
-        network.segmentation_head.register_forward_pre_hook(drop(head))
+        network.get_submodule("segmentation_head").register_forward_pre_hook(drop(head))

@@ -35,7 +35,7 @@ def evaluate_and_keep(engine: Engine, cases: Sequence[Case], threshold: float, f
     partial = folder / f".{MAPS_FILE}.partial"
     try:
         with partial.open("wb") as file:
-            np.savez_compressed(file, **{_SECONDS: np.array(seconds), **maps})
+            np.savez_compressed(file, allow_pickle=False, **{_SECONDS: np.array(seconds), **maps})
         partial.replace(folder / MAPS_FILE)
     finally:
         partial.unlink(missing_ok=True)

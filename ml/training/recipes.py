@@ -97,7 +97,8 @@ def _section_of(annotation: Any) -> type[BaseModel]:
     """The section in `Section`, `tuple[Section, ...]` or a union with None."""
     if get_origin(annotation) in (tuple, Union, types.UnionType):
         return next(_section_of(part) for part in get_args(annotation) if part not in (Ellipsis, type(None)))
-    return annotation
+    section: type[BaseModel] = annotation
+    return section
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

@@ -95,15 +95,15 @@ def draw_curves(curves: Sequence[Curve]) -> str:
     axes = Axes(figure, "epoch", "Dice; loss as a share of its highest", ticks, x_range=(0, epochs))
     styles = {"train_loss": ("muted", "4 4"), "val_loss": ("accent", "4 4"), "val_dice": ("accent", "")}
     for index, curve in enumerate(curves):
-        colour, dashes = styles[curve.name]
+        color, dashes = styles[curve.name]
         scale = 1.0 if curve.name == "val_dice" else highest
         places = [axes.place(epoch, min(value / scale, 1.0)) for epoch, value in curve.points]
         if len(places) > 1:
-            figure.line(places, colour, width=2, dashes=dashes)
+            figure.line(places, color, width=2, dashes=dashes)
         for place, (epoch, value) in zip(places, curve.points, strict=True):
-            figure.point(*place, colour, f"{curve.name}, epoch {epoch}: {value:.4f}", radius=2.5)
+            figure.point(*place, color, f"{curve.name}, epoch {epoch}: {value:.4f}", radius=2.5)
         left, top = axes.place(epochs * 0.62, 0.30 - 0.07 * index)
-        figure.line([(left, top), (left + 24, top)], colour, width=2, dashes=dashes)
+        figure.line([(left, top), (left + 24, top)], color, width=2, dashes=dashes)
         figure.text(left + 32, top + 4, curve.name.replace("_", " "))
     return figure.render()
 
@@ -122,7 +122,7 @@ def draw_examples(engine: Engine, cases: Sequence[Case]) -> Image.Image:
 
 
 def _choose_examples(report: Report) -> tuple[Case, ...]:
-    """Slices with tumour at even steps from the worst to the best; without any, the first ones."""
+    """Slices with tumor at even steps from the worst to the best; without any, the first ones."""
     scores = [score for score in report.outcome.scores if score.counts.truth] or list(report.outcome.scores)
     ranked = sorted(scores, key=lambda s: s.counts.true_positive / max(s.counts.truth + s.counts.predicted, 1))
     steps = np.linspace(0, len(ranked) - 1, min(_EXAMPLES, len(ranked))).round().astype(int)

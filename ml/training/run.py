@@ -19,7 +19,7 @@ import torchinfo
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from ml.datasets import Split, check, list_cases, make_split, read_split, write_split
+from ml.datasets import Case, Split, check, list_cases, make_split, read_split, write_split
 from ml.datasets.checking.check import Progress, Report
 from ml.networks.build import IMAGENET
 from ml.networks.checkpoints import CheckpointError
@@ -28,16 +28,16 @@ from ml.training.callbacks import (
     BEST_FILE,
     FINAL_FILE,
     LAST_FILE,
+    CheckpointCallback,
+    DiceEarlyStopping,
     EpochReport,
-    Keeper,
-    PatientStopping,
     StepLimit,
     averaging,
     diverged,
     write_published,
 )
 from ml.training.configuration import Configuration
-from ml.training.data import SliceData
+from ml.training.data_module import SliceDataModule
 from ml.training.errors import TrainingError
 from ml.training.module import SegmentationModule
 from ml.training.noise import without_noise
@@ -85,7 +85,7 @@ def train(plan: Plan, report_check: Progress | None = None) -> Trained:
         side: list_cases(plan.data, patients) if patients else ()
         for side, patients in _sides(split, configuration).items()
     }
-    data = SliceData(sides["train"], sides["validation"], configuration)
+    data = SliceDataModule(sides["train"], sides["validation"], configuration)
     module = SegmentationModule(configuration, len(split.validation), plan.is_resumed)
     # Only now: what was refused until here can be asked for again with the same --out.
     plan.out.mkdir(parents=True, exist_ok=True)
@@ -93,11 +93,11 @@ def train(plan: Plan, report_check: Progress | None = None) -> Trained:
     write_split(split, plan.out / SPLIT_FILE)
     _write_summary(module, plan.out)
     facts = _facts(split, sides, _keep_encoder_card(configuration, plan))
-    keeper = Keeper(plan.out, configuration, facts)
+    checkpoints = CheckpointCallback(plan.out, configuration, facts)
     pace = EpochReport(configuration)
     with without_noise():
         precision = choose_precision(module.network, configuration)
-        trainer = _make_trainer(configuration, plan.out, precision, bool(split.validation), [pace, keeper])
+        trainer = _make_trainer(configuration, plan.out, precision, bool(split.validation), [pace, checkpoints])
     resumed = plan.out / LAST_FILE if plan.is_resumed else None
     # Our own file; Lightning's callbacks and loops store more than tensors in it.
     try:
@@ -111,12 +111,12 @@ def train(plan: Plan, report_check: Progress | None = None) -> Trained:
         if trainer.is_global_zero:
             _write_final(plan, module, data, facts, epoch)
         return Trained(plan.out, plan.out / FINAL_FILE, epoch, False, seconds)
-    if keeper.best is None:
+    if checkpoints.best is None:
         raise TrainingError(
             f"The training ended after epoch {trainer.current_epoch}, before any validation of its last stage, so there"
             " is no best checkpoint; allow more loop.max_steps or a smaller loop.validate_every."
         )
-    return Trained(plan.out, plan.out / BEST_FILE, keeper.best_epoch or 0, True, seconds)
+    return Trained(plan.out, plan.out / BEST_FILE, checkpoints.best_epoch or 0, True, seconds)
 
 
 def resume_plan(data: Path, out: Path) -> Plan:
@@ -152,7 +152,9 @@ def check_data(folder: Path, configuration: Configuration, report_check: Progres
     return report
 
 
-def _write_final(plan: Plan, module: SegmentationModule, data: SliceData, facts: Mapping[str, Any], epoch: int) -> None:
+def _write_final(
+    plan: Plan, module: SegmentationModule, data: SliceDataModule, facts: Mapping[str, Any], epoch: int
+) -> None:
     """The weights of `last.ckpt`, the averaged ones where there is an average, with fresh statistics, as FINAL_FILE.
 
     From the file, not from memory: a run that was killed in between writes the same.
@@ -167,7 +169,7 @@ def _write_final(plan: Plan, module: SegmentationModule, data: SliceData, facts:
     count = configuration.loop.statistics_slices
     if count:
         batches = (inputs.to(next(network.parameters()).device) for inputs in data.plain_batches(count))
-        frozen = network.encoder if configuration.network.is_encoder_frozen else None
+        frozen = network.get_submodule("encoder") if configuration.network.is_encoder_frozen else None
         refresh_statistics(network, batches, frozen)
     figures = {"epoch": epoch, "val_iou": None, "val_dice": None}
     try:
@@ -197,7 +199,7 @@ def _sides(split: Split, configuration: Configuration) -> dict[str, tuple[str, .
     return {"train": split.train, "validation": split.validation}
 
 
-def _facts(split: Split, sides: dict[str, tuple], encoder: dict[str, Any] | None) -> dict[str, Any]:
+def _facts(split: Split, sides: Mapping[str, tuple[Case, ...]], encoder: dict[str, Any] | None) -> dict[str, Any]:
     """What the checkpoint says of its data, and of the weights that its encoder started from."""
     return {
         "encoder": encoder,
@@ -234,11 +236,13 @@ def _make_trainer(
     if has_bar:
         callbacks.append(TQDMProgressBar())
     if loop.patience is not None:
-        callbacks.append(PatientStopping(configuration, loop.patience))
+        callbacks.append(DiceEarlyStopping(configuration, loop.patience))
     if loop.max_steps is not None:
         callbacks.append(StepLimit(loop.max_steps))
     if loop.ema_decay is not None:
-        callbacks.append(averaging(loop.ema_decay))  # after the keeper, which writes the averaged weights
+        callbacks.append(
+            averaging(loop.ema_decay)
+        )  # after CheckpointCallback, which then sees the averaged weights in validation
     logs = out / "logs"
     return L.Trainer(
         default_root_dir=out,

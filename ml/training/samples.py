@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ class Sample:
     labels: np.ndarray
 
 
-class Slices:
+class SliceCache:
     """All slices of some cases on one grid, in memory where they fit in `sampling.cache_gb`, else read each time."""
 
     def __init__(self, cases: Sequence[Case], configuration: Configuration, size: int) -> None:
@@ -59,10 +60,10 @@ class Slices:
         return Sample(place_on_grid(case.pixels()[None], self.convention)[0], place_labels_on_grid(labels, size))
 
 
-class TrainingSamples(Dataset):
+class TrainingDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """One epoch: which slices, in which order, augmented how, follows from the seed and the epoch's number alone."""
 
-    def __init__(self, slices: Slices, configuration: Configuration, stage: Stage, epoch: int) -> None:
+    def __init__(self, slices: SliceCache, configuration: Configuration, stage: Stage, epoch: int) -> None:
         self._slices = slices
         self._augment = Augmenter(configuration.augmentation, stage.crop)
         self._seeds = np.random.SeedSequence((configuration.loop.seed, epoch))
@@ -86,10 +87,10 @@ class TrainingSamples(Dataset):
         return torch.from_numpy(inputs), torch.from_numpy(np.ascontiguousarray(labels))
 
 
-class ValidationSamples(Dataset):
+class ValidationDataset(Dataset[tuple[torch.Tensor, torch.Tensor, int]]):
     """Every slice as it is, with its patient's number."""
 
-    def __init__(self, slices: Slices) -> None:
+    def __init__(self, slices: SliceCache) -> None:
         self._slices = slices
         self.patients = slices.patients
 
@@ -108,7 +109,7 @@ def draw_epoch(
 ) -> np.ndarray:
     """Numbers of an epoch's slices, shuffled. has_tumor: bool (slices,).
 
-    Without a share: all of them, or the first `slices` of their shuffle. With one: that share of slices with tumour, as
+    Without a share: all of them, or the first `slices` of their shuffle. With one: that share of slices with tumor, as
     many slices as hold every one of these once unless `slices` says how many. A slice comes again only when every one
     of its kind has come as often.
     """
@@ -156,7 +157,7 @@ def _deal_by_owner(numbers: np.ndarray, owners: np.ndarray, count: int, random: 
     return np.array([next(dealt[owner]) for owner in turns], dtype=int)
 
 
-def make_loader(samples: Dataset, batch_size: int, workers: int, is_training: bool) -> DataLoader:
+def make_loader(samples: Dataset[Any], batch_size: int, workers: int, is_training: bool) -> DataLoader[Any]:
     """Batches in the samples' own order.
 
     Training leaves out a last batch that is not full: the order is another one next epoch, statistics of one slice are

@@ -26,7 +26,8 @@ def draw_inputs() -> torch.Tensor:
 
 def prepare_inputs(pixels: np.ndarray) -> torch.Tensor:
     """uint8 (N, h, w, 3) -> float32 (N, 3, h, w), x = (v / 255 - mean) / std of ImageNet."""
-    inputs = (pixels.astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(STD)
+    mean, std = (np.array(values, dtype=np.float32) for values in (MEAN, STD))
+    inputs = (pixels.astype(np.float32) / 255 - mean) / std
     return torch.from_numpy(np.ascontiguousarray(inputs.transpose(0, 3, 1, 2)))
 
 

@@ -28,7 +28,7 @@ class Convention:
 
 CONVENTIONS: Mapping[str, Convention] = {
     "imagenet": Convention(
-        "RGB, (v / 255 - mean) / std of ImageNet", tuple(255 * m for m in MEAN), tuple(255 * s for s in STD)
+        "RGB, (v / 255 - mean) / std of ImageNet", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
     ),
     "inception": Convention("RGB, v / 127.5 - 1", (127.5,) * 3, (127.5,) * 3),
     # TPU's EfficientNet-Lite (Google, 2020): efficientnet_lite_builder.py, MEAN_RGB 127, STDDEV_RGB 128.

@@ -65,12 +65,13 @@ def build_encoder(name: str) -> nn.Module:
         with warnings.catch_warnings():
             # As in ml.networks.build, which cannot be imported from here.
             warnings.filterwarnings("ignore", message="`timm-` encoders are deprecated", category=DeprecationWarning)
-            return smp.encoders.get_encoder(name, weights=None).eval()
+            encoder: nn.Module = smp.encoders.get_encoder(name, weights=None)
     except KeyError as error:
         raise CheckpointError(
             f"The encoder {name!r} is unknown; choose one of segmentation-models-pytorch's, such as 'vgg16' or"
             " 'timm-tf_efficientnet_lite0'."
         ) from error
+    return encoder.eval()
 
 
 def _first_layer(encoder: nn.Module) -> tuple[str, str]:

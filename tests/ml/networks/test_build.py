@@ -7,7 +7,7 @@ import torch
 from ml.cards import Architecture
 from ml.networks import CheckpointError, build_network
 from ml.networks.logits import tumor_logit
-from ml.networks.scratch import ScratchUnet
+from ml.networks.plain_unet import PlainUnet
 from ml.training.recipes import list_recipes, load_recipe
 
 
@@ -45,7 +45,7 @@ def test_options_make_networks_that_run(changes):
 
 @pytest.mark.parametrize(("channels", "classes", "width"), [(3, 1, 4), (1, 4, 6)])
 def test_scratch_network_answers_in_the_inputs_size(channels, classes, width):
-    network = ScratchUnet(channels, classes, width).eval()
+    network = PlainUnet(channels, classes, width).eval()
     with torch.inference_mode():
         maps = network.encoder(torch.randn(2, channels, 64, 96))
         assert network(torch.randn(2, channels, 64, 96)).shape == (2, classes, 64, 96)

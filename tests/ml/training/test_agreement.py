@@ -9,7 +9,7 @@ from ml.training.agreement import Agreement, PatientAgreement
 
 
 def draw(patients=5, slices=24, without=(1,)):
-    """Masks bool (slices, 16, 16), and each slice's patient; those of `without` have no tumour."""
+    """Masks bool (slices, 16, 16), and each slice's patient; those of `without` have no tumor."""
     random = np.random.default_rng(3)
     owners = np.arange(slices) % patients
     truth = (random.random((slices, 16, 16)) < 0.2) & (random.random((slices, 1, 1)) < 0.5)

@@ -22,7 +22,7 @@ def brain():
 
 
 def shown_as_labels(labels):
-    """An image that is its own labels: 200 where there is tumour."""
+    """An image that is its own labels: 200 where there is tumor."""
     return np.repeat(labels[..., None] * np.uint8(200), 3, axis=2)
 
 
@@ -60,7 +60,7 @@ def test_a_crop_cuts_the_same_square_of_both(brain):
     assert len(places) > 4
 
 
-def test_grey_levels_change_the_image_alone_and_black_stays_black(brain):
+def test_gray_levels_change_the_image_alone_and_black_stays_black(brain):
     image, labels = brain
     image = image.copy()
     image[:20] = 0

@@ -1,4 +1,4 @@
-"""Losses: closed forms, the references where they agree, slices without tumour, gradients at the ends."""
+"""Losses: closed forms, the references where they agree, slices without tumor, gradients at the ends."""
 
 import math
 
@@ -14,7 +14,7 @@ PARTS = {"bce": 1.0, "dice": 1.0, "focal": 1.0, "boundary": 1.0}
 
 
 def draw(classes=1, size=16):
-    """Logits (3, classes, size, size) and labels, of which the last slice has no tumour."""
+    """Logits (3, classes, size, size) and labels, of which the last slice has no tumor."""
     generator = torch.Generator().manual_seed(2)
     logits = 2 * torch.randn(3, classes, size, size, generator=generator)
     labels = torch.randint(0, max(classes, 2), (3, size, size), generator=generator, dtype=torch.uint8)

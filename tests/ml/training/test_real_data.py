@@ -28,7 +28,7 @@ def train(recipe, data, out, *more):
 
 @pytest.fixture(scope="module")
 def few(real_data, tmp_path_factory):
-    """Three real patients: of each two slices with tumour and one without."""
+    """Three real patients: of each two slices with tumor and one without."""
     folder = tmp_path_factory.mktemp("few")
     patients = sorted(path for path in (real_data / "lgg").iterdir() if path.is_dir())[:3]
     for patient in patients:

@@ -116,7 +116,7 @@ def test_class_values_must_fit_the_classes(classes, values, message):
         with_keys(network={"classes": classes}, sampling={"class_values": values})
 
 
-def test_one_channel_is_flair_with_the_mean_of_grey():
+def test_one_channel_is_flair_with_the_mean_of_gray():
     convention = with_keys(network={"channels": 1}, is_equalized=True).convention
     assert (convention.channels, convention.planes, convention.is_equalized) == (("FLAIR",), (1,), True)
     assert (len(convention.mean), len(convention.std)) == (1, 1)

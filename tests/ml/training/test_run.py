@@ -237,7 +237,7 @@ def test_split_of_a_file_is_obeyed_and_says_alone_who_is_excluded(train, finishe
 
 @pytest.fixture
 def classes(tmp_path):
-    """Five drawn patients whose masks have two classes of tumour, 128 and 255."""
+    """Five drawn patients whose masks have two classes of tumor, 128 and 255."""
     for patient in range(5):
         draw_patient(tmp_path / "classes" / f"patient_{patient}", seed=20 + patient, values=(128, 255))
     return tmp_path / "classes"
@@ -263,7 +263,7 @@ def test_mask_with_a_value_that_is_no_class_is_named(train, classes, tmp_path, c
     assert "which is none of the classes 0, 1, 2" in capsys.readouterr().err
 
 
-def test_grey_recipe_trains_on_one_channel(train, tmp_path):
+def test_gray_recipe_trains_on_one_channel(train, tmp_path):
     words = ("network={name: scratch, width: 4, channels: 1}", "is_equalized=true", "stages.0.epochs=1")
     assert train(tmp_path / "run", *words) == 0
     assert read_checkpoint(tmp_path / "run" / "best.pth").architecture["in_channels"] == 1

@@ -7,7 +7,7 @@ import torch
 from ml.datasets import list_cases
 from ml.preprocessing import place_labels_on_grid, to_model_grid
 from ml.training.recipes import load_recipe
-from ml.training.samples import Slices, TrainingSamples, ValidationSamples, draw_epoch, make_loader
+from ml.training.samples import SliceCache, TrainingDataset, ValidationDataset, draw_epoch, make_loader
 
 
 @pytest.fixture(scope="module")
@@ -17,12 +17,12 @@ def configuration(recipe):
 
 @pytest.fixture(scope="module")
 def slices(brains, configuration):
-    return Slices(list_cases(brains), configuration, 32)
+    return SliceCache(list_cases(brains), configuration, 32)
 
 
 def epoch_of(slices, configuration, epoch, workers=0):
     """All batches of an epoch."""
-    samples = TrainingSamples(slices, configuration, configuration.stages[0], epoch)
+    samples = TrainingDataset(slices, configuration, configuration.stages[0], epoch)
     return list(make_loader(samples, 4, workers, is_training=True))
 
 
@@ -37,7 +37,7 @@ def test_epoch_is_the_same_with_any_number_of_workers_and_after_a_new_start(brai
     torch.manual_seed(77)
     assert is_equal(epoch_of(slices, configuration, 3), expected)
     assert is_equal(epoch_of(slices, configuration, 3, workers=2), expected)
-    assert is_equal(epoch_of(Slices(list_cases(brains), configuration, 32), configuration, 3), expected)
+    assert is_equal(epoch_of(SliceCache(list_cases(brains), configuration, 32), configuration, 3), expected)
 
 
 def test_another_epoch_and_another_seed_are_others(slices, configuration):
@@ -57,13 +57,13 @@ def test_batches_are_full_floats_with_their_labels(slices, configuration):
 
 def test_fewer_slices_than_a_batch_are_still_trained_on(slices, configuration):
     few = configuration.model_copy(update={"sampling": configuration.sampling.model_copy(update={"slices": 3})})
-    samples = TrainingSamples(slices, few, few.stages[0], 0)
+    samples = TrainingDataset(slices, few, few.stages[0], 0)
     assert [len(labels) for _, labels in make_loader(samples, 4, 0, is_training=True)] == [3]
 
 
 def test_slices_that_do_not_fit_in_memory_are_the_same(brains, slices, configuration):
     sampling = configuration.sampling.model_copy(update={"cache_gb": 0.0})
-    reread = Slices(list_cases(brains), configuration.model_copy(update={"sampling": sampling}), 32)
+    reread = SliceCache(list_cases(brains), configuration.model_copy(update={"sampling": sampling}), 32)
     assert np.array_equal(reread.has_tumor, slices.has_tumor)
     for index in (0, 7, 17):
         assert np.array_equal(reread[index].image, slices[index].image)
@@ -71,7 +71,7 @@ def test_slices_that_do_not_fit_in_memory_are_the_same(brains, slices, configura
 
 
 def test_validation_shows_every_slice_as_the_portal_sees_it(brains, slices):
-    samples = ValidationSamples(slices)
+    samples = ValidationDataset(slices)
     cases = list_cases(brains)
     assert samples.patients == tuple(f"patient_{k}" for k in range(6))
     assert len(samples) == len(cases) == 18

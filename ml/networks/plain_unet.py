@@ -1,7 +1,7 @@
-"""A plain 2-D U-Net of our own: convolution, batch normalisation, ReLU, twice a level; no pretrained parts.
+"""A plain 2-D U-Net of our own: convolution, batch normalization, ReLU, twice a level; no pretrained parts.
 
 Ronneberger et al., 2015 (arXiv:1505.04597), with padding, so that the answer has the input's size, and with batch
-normalisation (Ioffe and Szegedy, 2015, arXiv:1502.03167), as in the network of the LGG data's authors (Buda et al.,
+normalization (Ioffe and Szegedy, 2015, arXiv:1502.03167), as in the network of the LGG data's authors (Buda et al.,
 Computers in Biology and Medicine 109, 2019).
 """
 
@@ -16,7 +16,7 @@ _LEVELS = 5  # five feature maps, each half the size of the one before: sides ar
 
 def _double_convolution(in_channels: int, out_channels: int) -> nn.Sequential:
     def convolution(source: int) -> tuple[nn.Module, ...]:
-        # The normalisation has the bias.
+        # The normalization has the bias.
         return (
             nn.Conv2d(source, out_channels, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),
@@ -61,7 +61,7 @@ class Decoder(nn.Module):
         return x
 
 
-class ScratchUnet(nn.Module):
+class PlainUnet(nn.Module):
     """float32 (N, in_channels, h, w) -> logits (N, classes, h, w)."""
 
     def __init__(self, in_channels: int = 3, classes: int = 1, width: int = DEFAULT_WIDTH) -> None:
@@ -73,4 +73,5 @@ class ScratchUnet(nn.Module):
         self.segmentation_head = nn.Conv2d(width, classes, kernel_size=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.segmentation_head(self.decoder(self.encoder(x)))
+        logits: torch.Tensor = self.segmentation_head(self.decoder(self.encoder(x)))
+        return logits

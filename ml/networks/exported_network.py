@@ -1,4 +1,4 @@
-"""A network as it is served: the logit of tumour, and beside it the features that the input check looks at."""
+"""A network as it is served: the logit of tumor, and beside it the features that the input check looks at."""
 
 import torch
 from torch import nn
@@ -8,9 +8,10 @@ from ml.networks.logits import tumor_logit
 # Of the encoder's maps, from the finest: on the first model these separated brains from drawn images as well as all
 # of its maps did, or better, with a fifth of the features (docs/models.md).
 _MAPS = 3
+_PARTS = ("encoder", "decoder", "segmentation_head")
 
 
-class ServedNetwork(nn.Module):
+class ExportedNetwork(nn.Module):
     """Wraps a network of `build_network`; the encoder runs once for both answers."""
 
     def __init__(self, network: nn.Module) -> None:
@@ -18,12 +19,13 @@ class ServedNetwork(nn.Module):
         self.network = network
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """float32 (N, C, h, w) -> logit of tumour (N, 1, h, w), and features (N, D).
+        """float32 (N, C, h, w) -> logit of tumor (N, 1, h, w), and features (N, D).
 
         Features: the mean over height and width of every channel of the encoder's three finest maps.
         """
-        maps = self.network.encoder(x)
-        logits = self.network.segmentation_head(self.network.decoder(maps))
+        encoder, decoder, head = (self.network.get_submodule(part) for part in _PARTS)
+        maps = encoder(x)
+        logits = head(decoder(maps))
         return tumor_logit(logits), pool_features(maps, x)
 
 

@@ -1,6 +1,7 @@
 """The data of a run: the patients on each side, and a loader an epoch and stage."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -10,30 +11,34 @@ from torch.utils.data import DataLoader
 from ml.datasets import Case
 from ml.preprocessing import normalize
 from ml.training.configuration import Configuration
-from ml.training.samples import Slices, TrainingSamples, ValidationSamples, draw_balanced, make_loader
+from ml.training.samples import SliceCache, TrainingDataset, ValidationDataset, draw_balanced, make_loader
 from ml.training.statistics import SEED_OFFSET
 
 
-class SliceData(L.LightningDataModule):
+class SliceDataModule(L.LightningDataModule):
     """Training and validation slices at the resolution of the epoch's stage."""
 
     def __init__(self, training: tuple[Case, ...], validation: tuple[Case, ...], configuration: Configuration) -> None:
         super().__init__()
         self._sides = {"train": training, "validation": validation}
         self._configuration = configuration
-        self._slices: dict[str, Slices] = {}
+        self._slices: dict[str, SliceCache] = {}
         self._size: int | None = None
 
-    def train_dataloader(self) -> DataLoader:
-        epoch = self.trainer.current_epoch
+    def train_dataloader(self) -> DataLoader[Any]:
+        epoch = self._epoch
         stage = self._configuration.stage_at(epoch)
-        samples = TrainingSamples(self._on_grid("train", stage.size), self._configuration, stage, epoch)
+        samples = TrainingDataset(self._on_grid("train", stage.size), self._configuration, stage, epoch)
         return make_loader(samples, stage.batch_size, self._configuration.loop.workers, is_training=True)
 
-    def val_dataloader(self) -> DataLoader:
-        stage = self._configuration.stage_at(self.trainer.current_epoch)
-        samples = ValidationSamples(self._on_grid("validation", stage.size))
+    def val_dataloader(self) -> DataLoader[Any]:
+        stage = self._configuration.stage_at(self._epoch)
+        samples = ValidationDataset(self._on_grid("validation", stage.size))
         return make_loader(samples, stage.batch_size, self._configuration.loop.workers, is_training=False)
+
+    @property
+    def _epoch(self) -> int:
+        return 0 if self.trainer is None else self.trainer.current_epoch
 
     def plain_batches(self, count: int) -> Iterator[torch.Tensor]:
         """About `count` training slices without augmentation, patients evenly, on the last stage's grid.
@@ -49,10 +54,10 @@ class SliceData(L.LightningDataModule):
             images = np.stack([slices[int(index)].image for index in order[start : start + size]])
             yield torch.from_numpy(normalize(images, slices.convention))
 
-    def _on_grid(self, side: str, size: int) -> Slices:
+    def _on_grid(self, side: str, size: int) -> SliceCache:
         """The side's slices on the grid of `size`; those of an earlier stage are let go first."""
         if size != self._size:
             self._slices, self._size = {}, size
         if side not in self._slices:
-            self._slices[side] = Slices(self._sides[side], self._configuration, size)
+            self._slices[side] = SliceCache(self._sides[side], self._configuration, size)
         return self._slices[side]
