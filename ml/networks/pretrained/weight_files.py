@@ -1,6 +1,7 @@
 """Tensors from a file of weights: safetensors, PyTorch's .pth, ONNX. No code that a file carries is run."""
 
 import pickle
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,10 @@ def _read_safetensors(path: Path) -> Tensors:
 
 def _read_torch(path: Path) -> Tensors:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # torch warns of an old pickle protocol before it refuses the file; the error below says more.
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise CheckpointError(
             f"{path.name} cannot be read as plain tensors ({type(error).__name__}): it is damaged, or holds code, which"
