@@ -25,6 +25,7 @@ bench: install-test
 
 lint: install-test node_modules/.installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/mypy ml
 	node_modules/.bin/tsc -p .
 
 install: $(VENV)/.installed-$(SERVE)

@@ -18,7 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        return options.run(options)
+        status: int = options.run(options)
+        return status
     except (PackageError, DatasetError, EngineError, TrainingError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
     except OSError as error:  # a full disk, a folder without permission: the operator's to mend, no traceback

@@ -2,16 +2,17 @@
 
 The portal, the evaluation and (in JavaScript, by the same arithmetic) the browser's preview use this one rule:
 
-1. pixels with q >= `threshold_level(threshold)` are candidates;
+1. pixels whose 8-bit probability, round(255 p), is at least `threshold_level(threshold)` are candidates;
 2. per slice, 8-connected components of candidates with fewer than `min_tumor_pixels` pixels are dropped.
 
-This module never imports torch; SciPy is imported when the first component is labelled.
+This module never imports torch; SciPy is imported when the first component is labeled.
 """
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.preprocessing import letterbox
 
@@ -47,10 +48,10 @@ class Measures:
 
 
 def threshold_level(threshold: float) -> int:
-    """The smallest q that counts as tumour: ceil(255 * threshold), clamped to 1..255.
+    """The smallest 8-bit probability that counts as tumor: ceil(255 * threshold), clamped to 1..255.
 
     The clamp to 1 gives a threshold of 0 a meaning: every pixel with any probability at all, and never the whole image.
-    A threshold of 1 asks for q = 255. Raises ValueError outside [0, 1] and for NaN.
+    A threshold of 1 asks for 255. Raises ValueError outside [0, 1] and for NaN.
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold is {threshold}; it is a probability: give a number from 0 to 1.")
@@ -68,32 +69,36 @@ def min_pixels_on_grid(min_tumor_pixels: int, model_size: tuple[int, int], heigh
     return max(1, round(min_tumor_pixels * (height * width) / (box.height * box.width)))
 
 
-def tumor_mask(q: np.ndarray, threshold: float, min_tumor_pixels: int) -> np.ndarray:
-    """Apply the rule. q: uint8 (N, H, W); `min_tumor_pixels` in pixels of this grid. Returns bool (N, H, W)."""
-    mask = q >= threshold_level(threshold)
+def tumor_mask(probability_u8: NDArray[np.uint8], threshold: float, min_tumor_pixels: int) -> NDArray[np.bool]:
+    """Apply the rule to round(255 p), uint8 (N, H, W). `min_tumor_pixels`: of this grid. Returns bool (N, H, W)."""
+    mask: NDArray[np.bool] = probability_u8 >= threshold_level(threshold)
     if min_tumor_pixels <= 1:
         return mask
     for index in range(len(mask)):
-        candidates = np.count_nonzero(mask[index])
+        candidates = int(np.count_nonzero(mask[index]))
         if candidates:
             _drop_small_components(mask[index], candidates, min_tumor_pixels)
     return mask
 
 
-def outline(mask: np.ndarray) -> np.ndarray:
+def outline(mask: NDArray[np.bool]) -> NDArray[np.bool]:
     """The mask's pixels that have a 4-neighbor outside it; the image's edge counts as outside. bool (H, W), both."""
-    core = np.zeros_like(mask)
+    core = np.zeros_like(mask)  # pixels whose four neighbors are in the mask
     core[1:-1, 1:-1] = mask[1:-1, 1:-1] & mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
-    return mask & ~core
+    edge: NDArray[np.bool] = mask & ~core
+    return edge
 
 
-def measure(q: np.ndarray, mask: np.ndarray, spacing_mm: tuple[float, float, float] | None) -> Measures:
+def measure(
+    probability_u8: NDArray[np.uint8], mask: NDArray[np.bool], spacing_mm: tuple[float, float, float] | None
+) -> Measures:
     """Pixels, coverage and, where the spacing (slice, row, column) is known, area or volume.
 
-    q: uint8 (N, H, W); mask: bool (N, H, W), N >= 1.
+    probability_u8: round(255 p), uint8 (N, H, W); mask: bool (N, H, W), N >= 1.
     """
     slices = tuple(
-        SliceMeasure(index, int(np.count_nonzero(mask[index])), int(q[index].max()) / 255) for index in range(len(q))
+        SliceMeasure(index, int(np.count_nonzero(mask[index])), int(probability_u8[index].max()) / 255)
+        for index in range(len(mask))
     )
     tumor_pixels = sum(item.tumor_pixels for item in slices)
     area_mm2 = volume_mm3 = None
@@ -114,7 +119,7 @@ def measure(q: np.ndarray, mask: np.ndarray, spacing_mm: tuple[float, float, flo
     )
 
 
-def _drop_small_components(mask: np.ndarray, candidates: int, min_tumor_pixels: int) -> None:
+def _drop_small_components(mask: NDArray[np.bool], candidates: int, min_tumor_pixels: int) -> None:
     """Clear, in place, the 8-connected components of one slice, bool (H, W), with too few pixels."""
     if candidates < min_tumor_pixels:
         mask[:] = False

@@ -8,6 +8,7 @@ pixel where it is. This module never imports torch.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ml.cards import InputConvention
@@ -24,7 +25,7 @@ class Letterbox:
 
 
 def letterbox(height: int, width: int, size: tuple[int, int]) -> Letterbox:
-    """The largest centred box of the scan's shape that fits `size` (height, width); each side has at least one pixel.
+    """The largest centered box of the scan's shape that fits `size` (height, width); each side has at least one pixel.
 
     The scan's aspect is kept: stretching would change the shape of what the model looks for.
     """
@@ -34,7 +35,7 @@ def letterbox(height: int, width: int, size: tuple[int, int]) -> Letterbox:
     return Letterbox((size[0] - box_height) // 2, (size[1] - box_width) // 2, box_height, box_width)
 
 
-def to_model_grid(pixels: np.ndarray, convention: InputConvention) -> np.ndarray:
+def to_model_grid(pixels: NDArray[np.uint8], convention: InputConvention) -> NDArray[np.float32]:
     """Slices as the network takes them.
 
     pixels: uint8 (N, H, W, 3). Returns float32 (N, C, h, w), contiguous, x = (v / 255 - mean) / std.
@@ -42,8 +43,8 @@ def to_model_grid(pixels: np.ndarray, convention: InputConvention) -> np.ndarray
     return normalize(place_on_grid(pixels, convention), convention)
 
 
-def place_on_grid(pixels: np.ndarray, convention: InputConvention) -> np.ndarray:
-    """The convention's planes on the model's grid, before they are normalised (training augments in between).
+def place_on_grid(pixels: NDArray[np.uint8], convention: InputConvention) -> NDArray[np.uint8]:
+    """The convention's planes on the model's grid, before they are normalized (training augments in between).
 
     pixels: uint8 (N, H, W, 3). Returns uint8 (N, h, w, C); what lies outside the scan is black (v = 0), as a scan's
     background is. Pillow's bilinear filter, which averages where it shrinks.
@@ -62,26 +63,27 @@ def place_on_grid(pixels: np.ndarray, convention: InputConvention) -> np.ndarray
     return _equalize(grid) if convention.is_equalized else grid
 
 
-def place_labels_on_grid(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def place_labels_on_grid(labels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """An expert's labels where `place_on_grid` puts their slice. labels: uint8 (H, W). Returns uint8 (h, w).
 
-    Nearest neighbour: no label is invented between two others.
+    Nearest neighbor: no label is invented between two others.
     """
     if labels.shape == size:
         return labels
-    box = letterbox(*labels.shape, size)
+    height, width = labels.shape
+    box = letterbox(height, width, size)
     grid = np.zeros(size, dtype=np.uint8)
     small = _resize(labels[..., None], box, Image.Resampling.NEAREST)[..., 0]
     grid[box.top : box.top + box.height, box.left : box.left + box.width] = small
     return grid
 
 
-def normalize(grid: np.ndarray, convention: InputConvention) -> np.ndarray:
+def normalize(grid: NDArray[np.uint8], convention: InputConvention) -> NDArray[np.float32]:
     """uint8 (N, h, w, C) of any size -> float32 (N, C, h, w), contiguous, x = (v / 255 - mean) / std."""
     count, height, width, channels = grid.shape
     mean = np.asarray(convention.mean, dtype=np.float32)
     std = np.asarray(convention.std, dtype=np.float32)
-    # A table of 256 values a channel: the same arithmetic once per grey level, not once per pixel.
+    # A table of 256 values a channel: the same arithmetic once per gray level, not once per pixel.
     levels = (np.arange(256, dtype=np.float32)[:, None] / np.float32(255) - mean) / std  # (256, C)
     inputs = np.empty((count, channels, height, width), dtype=np.float32)
     for channel in range(channels):
@@ -89,7 +91,7 @@ def normalize(grid: np.ndarray, convention: InputConvention) -> np.ndarray:
     return inputs
 
 
-def to_scan_grid(probabilities: np.ndarray, height: int, width: int) -> np.ndarray:
+def to_scan_grid(probabilities: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
     """Probability maps on the scan's grid, 8 bit.
 
     probabilities: float32 (N, h, w) in [0, 1], on the model's grid. Returns uint8 (N, height, width), q = round(255 p)
@@ -107,20 +109,21 @@ def to_scan_grid(probabilities: np.ndarray, height: int, width: int) -> np.ndarr
     return q
 
 
-def quantize(probabilities: np.ndarray) -> np.ndarray:
+def quantize(probabilities: NDArray[np.floating]) -> NDArray[np.uint8]:
     """q = round(255 p) as uint8, p clipped to [0, 1]; any shape. Halves round to even, as NumPy does."""
-    return np.rint(np.clip(probabilities, 0, 1) * 255).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.rint(np.clip(probabilities, 0, 1) * 255).astype(np.uint8)
+    return rounded
 
 
-def _resize(pixels: np.ndarray, box: Letterbox, method: Image.Resampling) -> np.ndarray:
+def _resize(pixels: NDArray[np.uint8], box: Letterbox, method: Image.Resampling) -> NDArray[np.uint8]:
     """uint8 (H, W, C), C of 1 or 3 -> uint8 (box.height, box.width, C)."""
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
     small = np.asarray(image.resize((box.width, box.height), method))
     return small.reshape(box.height, box.width, pixels.shape[2])
 
 
-def _equalize(grid: np.ndarray) -> np.ndarray:
-    """Each channel of each slice with a flat histogram (Pillow's global equalisation). uint8 (N, h, w, C), a copy."""
+def _equalize(grid: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Each channel of each slice with a flat histogram (Pillow's global equalization). uint8 (N, h, w, C), a copy."""
     equal = np.empty_like(grid)
     for index in range(len(grid)):
         for channel in range(grid.shape[3]):

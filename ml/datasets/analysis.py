@@ -1,4 +1,4 @@
-"""What is in a data set: how much tumour, how large, in how many slices and patients."""
+"""What is in a data set: how much tumor, how large, in how many slices and patients."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.datasets.case import Case
 from ml.datasets.checking.file_checks import FileCheck
 
 Size = Literal["small", "medium", "large"]
-# Tumour pixels as a share of the slice's pixels, so that they mean the same at every resolution: below the first a
-# tumour is small, from the second on large. Ours, and the evaluation's by tumour size; of the LGG data (Buda et al.,
-# Computers in Biology and Medicine 109, 2019) a fifth of the tumour slices are small and two fifths large.
+# Tumor pixels as a share of the slice's pixels, so that they mean the same at every resolution: below the first a
+# tumor is small, from the second on large. Ours, and the evaluation's by tumor size; of the LGG data (Buda et al.,
+# Computers in Biology and Medicine 109, 2019) a fifth of the tumor slices are small and two fifths large.
 SIZE_BOUNDS = (0.01, 0.03)
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
@@ -31,7 +32,7 @@ class PatientCounts:
 
 @dataclass(frozen=True)
 class AreaQuantile:
-    """Of the tumour slices, the share `quantile` (0 to 1) has at most this area."""
+    """Of the tumor slices, the share `quantile` (0 to 1) has at most this area."""
 
     quantile: float
     pixels: float
@@ -40,7 +41,7 @@ class AreaQuantile:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Counts over all slices with a good image and mask. Shares are 0 to 1; `areas` and `sizes`: of tumour slices."""
+    """Counts over all slices with a good image and mask. Shares are 0 to 1; `areas` and `sizes`: of tumor slices."""
 
     patients: int
     slices: int
@@ -56,7 +57,7 @@ class Analysis:
 
 
 def size_of(tumor_pixels: int, total_pixels: int) -> Size | None:
-    """Small, medium or large by `SIZE_BOUNDS`; None without tumour."""
+    """Small, medium or large by `SIZE_BOUNDS`; None without tumor."""
     if tumor_pixels == 0:
         return None
     share = tumor_pixels / total_pixels
@@ -64,8 +65,8 @@ def size_of(tumor_pixels: int, total_pixels: int) -> Size | None:
 
 
 def count_by_patient(observed: Sequence[tuple[Case, FileCheck]]) -> tuple[PatientCounts, ...]:
-    """Counts of each patient, by name; every observation has a tumour count and an image size."""
-    totals: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(4, dtype=np.int64))
+    """Counts of each patient, by name; every observation has a tumor count and an image size."""
+    totals: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(4, dtype=np.int64))
     for case, observation in observed:
         tumor = observation.tumor_pixels or 0
         totals[case.patient] += (1, tumor > 0, _pixel_count(observation), tumor)

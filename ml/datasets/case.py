@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ml.scans import Limits, ScanError, read_scan
@@ -50,7 +51,7 @@ class Case:
 
     patient: the group that is never divided: the patient, or the image itself where no patient is named.
     mask: the mask's file; None where there is none, and where `outlines` are the mask.
-    outlines: the tumour's polygons (COCO), () for an image without tumour; None where the mask is a file or missing.
+    outlines: the tumor's polygons (COCO), () for an image without tumor; None where the mask is a file or missing.
     grid: (height, width) that `outlines` are drawn on.
     """
 
@@ -70,28 +71,29 @@ class Case:
         """Whether an expert's mask is there, empty or not."""
         return self.mask is not None or self.outlines is not None
 
-    def pixels(self) -> np.ndarray:
+    def pixels(self) -> NDArray[np.uint8]:
         """The slice, uint8 (H, W, 3). Raises DatasetError."""
         try:
             return read_slice(self.image)
         except (ScanError, *READ_ERRORS) as error:
             raise self._unreadable(self.image, error) from error
 
-    def truth(self) -> np.ndarray | None:
+    def truth(self) -> NDArray[np.bool] | None:
         """The expert's mask, bool (H, W): every pixel that is not 0; None where there is none. Raises DatasetError."""
         if self.outlines is not None and self.grid is not None:
             return draw_outlines(self.outlines, self.grid)
         if self.mask is None:
             return None
         try:
-            return read_mask_values(self.mask) != 0
+            truth: NDArray[np.bool] = read_mask_values(self.mask) != 0
         except (ScanError, *READ_ERRORS) as error:
             raise self._unreadable(self.mask, error) from error
+        return truth
 
-    def labels(self, class_values: Sequence[int] | None = None) -> np.ndarray:
+    def labels(self, class_values: Sequence[int] | None = None) -> NDArray[np.uint8]:
         """The class of each pixel, uint8 (H, W): 0 and 1, or with `class_values` the place of its value among them.
 
-        Without a mask there is no tumour. Raises DatasetError, also where a mask has a value that is no class.
+        Without a mask there is no tumor. Raises DatasetError, also where a mask has a value that is no class.
         """
         if class_values is None or self.mask is None:
             truth = self.truth()
@@ -117,20 +119,21 @@ class Case:
         return DatasetError(f"{self.patient}/{path.name} cannot be read ({reason}); replace or remove it.")
 
 
-def read_slice(path: Path) -> np.ndarray:
+def read_slice(path: Path) -> NDArray[np.uint8]:
     """Pixels of an image file with one slice, uint8 (H, W, 3). Raises ScanError and any of READ_ERRORS."""
     stack = read_scan(path, LIMITS).pixels  # (N, H, W, 3)
     if len(stack) != 1:
         raise ScanError(
             "unreadable", f"The file has {len(stack)} slices and a case is one; store them in single files."
         )
-    return stack[0]
+    pixels: NDArray[np.uint8] = stack[0]
+    return pixels
 
 
-def read_mask_values(path: Path) -> np.ndarray:
-    """Values of a mask file as they are stored (colour: the largest channel), (H, W) of any dtype.
+def read_mask_values(path: Path) -> NDArray[np.generic]:
+    """Values of a mask file as they are stored (color: the largest channel), (H, W) of any dtype.
 
-    Not through `ml.scans`: scaling intensities by percentiles would lose a small tumour of a 16-bit mask. Raises
+    Not through `ml.scans`: scaling intensities by percentiles would lose a small tumor of a 16-bit mask. Raises
     ScanError and any of READ_ERRORS.
     """
     with warnings.catch_warnings():
@@ -140,11 +143,11 @@ def read_mask_values(path: Path) -> np.ndarray:
             if getattr(image, "n_frames", 1) != 1:
                 raise ScanError("unreadable", "The mask has several pages; store one mask in each file.")
             is_plain = image.mode in ("1", "L", "I", "F") or image.mode.startswith("I;16")
-            values = np.array(image) if is_plain else np.array(image.convert("RGB")).max(axis=2)
+            values: NDArray[np.generic] = np.array(image) if is_plain else np.array(image.convert("RGB")).max(axis=2)
     return values
 
 
-def draw_outlines(outlines: tuple[Outline, ...], grid: tuple[int, int]) -> np.ndarray:
+def draw_outlines(outlines: tuple[Outline, ...], grid: tuple[int, int]) -> NDArray[np.bool]:
     """Polygons filled, their edge included, on a grid of (height, width): bool (H, W)."""
     image = Image.new("1", (grid[1], grid[0]))
     draw = ImageDraw.Draw(image)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.datasets.case import Case, DatasetError
 
@@ -12,8 +13,8 @@ class LoadedCase:
     """pixels: uint8 (H, W, 3); truth: bool (H, W), None where there is no mask."""
 
     case: Case
-    pixels: np.ndarray
-    truth: np.ndarray | None
+    pixels: NDArray[np.uint8]
+    truth: NDArray[np.bool] | None
 
 
 def load_case(case: Case) -> LoadedCase:
@@ -27,5 +28,5 @@ def load_case(case: Case) -> LoadedCase:
     return LoadedCase(case, pixels, truth)
 
 
-def _size(array: np.ndarray) -> str:
+def _size(array: NDArray[np.generic]) -> str:
     return f"{array.shape[1]} x {array.shape[0]}"

@@ -1,16 +1,16 @@
-"""Patients divided into training, validation and test, or into folds: seeded, and alike in tumour.
+"""Patients divided into training, validation and test, or into folds: seeded, and alike in tumor.
 
-Patients are ranked by their tumour pixels and dealt out along the ranking (systematic sampling), in an order shuffled
-inside blocks; of `DRAWS` such draws the one is taken whose sides differ least in tumour. Nothing of a patient is ever
+Patients are ranked by their tumor pixels and dealt out along the ranking (systematic sampling), in an order shuffled
+inside blocks; of `DRAWS` such draws the one is taken whose sides differ least in tumor. Nothing of a patient is ever
 on two sides.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.datasets.analysis import PatientCounts
 from ml.datasets.case import DatasetError
@@ -36,7 +36,7 @@ class Split:
     folds: tuple[tuple[str, ...], ...] = ()
     excluded: tuple[str, ...] = ()
     shares: tuple[float, ...] | None = None
-    counts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    counts: dict[str, dict[str, int | float]] = field(default_factory=dict)
 
     def fold(self, index: int) -> "Split":
         """Fold `index` as a split of its own: train on the other folds. Raises DatasetError."""
@@ -61,9 +61,17 @@ def make_split(
         text = ",".join(f"{share:g}" for share in shares)
         raise DatasetError(f"The shares {text} are not three percentages with the sum 100, as 80,10,10; correct them.")
     kept, left_out = _exclude(patients, excluded)
-    sides = _divide(kept, np.array(shares, dtype=float) / 100, seed)
-    counts = {name: _count(kept, side) for name, side in zip(SIDES, sides, strict=True)}
-    return Split(data_sha256, seed, *sides, excluded=left_out, shares=tuple(map(float, shares)), counts=counts)
+    train, validation, test = _divide(kept, np.array(shares, dtype=float) / 100, seed)
+    return Split(
+        data_sha256,
+        seed,
+        train,
+        validation,
+        test,
+        excluded=left_out,
+        shares=tuple(map(float, shares)),
+        counts={name: _count(kept, side) for name, side in zip(SIDES, (train, validation, test), strict=True)},
+    )
 
 
 def make_folds(
@@ -101,7 +109,7 @@ def _exclude(patients: Sequence[PatientCounts], excluded: Iterable[str]) -> tupl
 
 
 def _divide(
-    patients: Sequence[PatientCounts], shares: np.ndarray, seed: int, strata: Sequence[str] = ()
+    patients: Sequence[PatientCounts], shares: NDArray[np.float64], seed: int, strata: Sequence[str] = ()
 ) -> tuple[tuple[str, ...], ...]:
     """The best of `DRAWS` draws: names of each side. strata: a group of each patient that is dealt out on its own."""
     wanted = shares > 0
@@ -111,7 +119,7 @@ def _divide(
         )
     table = np.array([(c.slices, c.tumor_slices, c.pixels, c.tumor_pixels) for c in patients], dtype=float)
     tumor_share = table[:, 3] / np.maximum(table[:, 2], 1)
-    # By stratum, then by tumor: neighbours in the ranking are dealt to different sides.
+    # By stratum, then by tumor: neighbors in the ranking are dealt to different sides.
     ranking = np.lexsort((tumor_share, np.array(strata))) if len(strata) else np.argsort(tumor_share, kind="stable")
     sizes = _sizes(len(patients), shares)
     random = np.random.default_rng(seed)
@@ -123,9 +131,9 @@ def _divide(
     )
 
 
-def _sizes(count: int, shares: np.ndarray) -> np.ndarray:
+def _sizes(count: int, shares: NDArray[np.float64]) -> NDArray[np.int_]:
     """Patients of each side: by largest remainder, and at least one where the share is not 0. (sides,)"""
-    sizes = np.floor(count * shares).astype(int)
+    sizes: NDArray[np.int_] = np.floor(count * shares).astype(int)
     for index in np.argsort(sizes - count * shares, kind="stable")[: count - sizes.sum()]:
         sizes[index] += 1
     for index in np.flatnonzero((sizes == 0) & (shares > 0)):
@@ -134,23 +142,23 @@ def _sizes(count: int, shares: np.ndarray) -> np.ndarray:
     return sizes
 
 
-def _deal(ranking: np.ndarray, sizes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _deal(ranking: NDArray[np.intp], sizes: NDArray[np.int_], random: np.random.Generator) -> NDArray[np.int_]:
     """Side of each patient: along the ranking the side that is furthest behind its share gets the next. (patients,)"""
     count = len(ranking)
     block = max(2, round(count / max(1, sizes[sizes > 0].min())))
     order = np.concatenate([random.permutation(ranking[start : start + block]) for start in range(0, count, block)])
     sides = np.empty(count, dtype=int)
-    given = np.zeros(len(sizes))
+    dealt = np.zeros(len(sizes))
     for position, patient in enumerate(order, start=1):
-        behind = np.where(given < sizes, sizes * position / count - given, -np.inf)
+        behind = np.where(dealt < sizes, sizes * position / count - dealt, -np.inf)
         side = int(np.argmax(behind))
         sides[patient] = side
-        given[side] += 1
+        dealt[side] += 1
     return sides
 
 
-def _unlikeness(table: np.ndarray, sides: np.ndarray, sizes: np.ndarray) -> float:
-    """Largest deviation of a side from the whole, in its share of tumour slices or of tumour pixels, relative to it."""
+def _unlikeness(table: NDArray[np.float64], sides: NDArray[np.int_], sizes: NDArray[np.int_]) -> float:
+    """Largest deviation of a side from the whole, in its share of tumor slices or of tumor pixels, relative to it."""
     totals = np.array([table[sides == index].sum(axis=0) for index in np.flatnonzero(sizes)])  # (sides, 4)
     shares = totals[:, [1, 3]] / np.maximum(totals[:, [0, 2]], 1)
     whole = table.sum(axis=0)
@@ -158,7 +166,7 @@ def _unlikeness(table: np.ndarray, sides: np.ndarray, sizes: np.ndarray) -> floa
     return float(np.abs(shares / np.where(overall > 0, overall, 1) - 1).max()) if overall.any() else 0.0
 
 
-def _count(patients: Sequence[PatientCounts], side: Sequence[str]) -> dict[str, Any]:
+def _count(patients: Sequence[PatientCounts], side: Sequence[str]) -> dict[str, int | float]:
     chosen = [counts for counts in patients if counts.patient in set(side)]
     slices, tumor_slices, pixels, tumor_pixels = (
         sum(getattr(counts, name) for counts in chosen) for name in ("slices", "tumor_slices", "pixels", "tumor_pixels")

@@ -58,7 +58,7 @@ def evaluate_cases(
     threshold: float,
     *,
     chunk: int = CHUNK,
-    report_progress: Callable[[int], None] = lambda done: None,
+    report_progress: Callable[[int], object] = lambda done: None,
 ) -> Outcome:
     """Run the engine and score every case; a file that cannot be used becomes a Failure and the rest goes on.
 

@@ -24,7 +24,7 @@ def predict_sources(
     folder: Path,
     threshold: float,
     decoder: Decoder,
-    report_progress: Callable[[int], None] = lambda done: None,
+    report_progress: Callable[[int], object] = lambda done: None,
 ) -> tuple[str, ...]:
     """Write all results into `folder`; a file that cannot be decoded is a row with its error, and the rest goes on.
 

@@ -1,6 +1,6 @@
-"""The heatmap's colours: inferno, 256 levels.
+"""The heatmap's colors: inferno, 256 levels.
 
-Perceptually uniform, and its lightness rises all the way, so it reads without colour vision and on a grey print.
+Perceptually uniform, and its lightness rises all the way, so it reads without color vision and on a gray print.
 """
 
 import base64

@@ -1,12 +1,13 @@
 """Pictures of a slice: scan, mask, overlay, heatmap, and all four side by side. Pillow and NumPy only, never torch.
 
-Colours are the tokens of the pages (dark theme); red is tumour in every picture. A picture that leaves the portal
+Colors are the tokens of the pages (dark theme); red is tumor in every picture. A picture that leaves the portal
 carries its words with it: the panels say what they show and that they are no diagnosis.
 """
 
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ml.masks import outline
@@ -39,17 +40,17 @@ _MIN_PANEL, _MAX_PANEL = 256, 512
 _MARGIN, _TITLE_HEIGHT, _CAPTION_HEIGHT, _BAR_WIDTH, _BAR_ROOM = 12, 26, 28, 12, 52
 
 
-def scan_image(pixels: np.ndarray) -> Image.Image:
+def scan_image(pixels: NDArray[np.uint8]) -> Image.Image:
     """One slice as it is. pixels: uint8 (H, W, 3)."""
     return Image.fromarray(np.ascontiguousarray(pixels))
 
 
-def mask_image(mask: np.ndarray) -> Image.Image:
-    """8-bit grey, 0 and 255. mask: bool (H, W)."""
+def mask_image(mask: NDArray[np.bool]) -> Image.Image:
+    """8-bit gray, 0 and 255. mask: bool (H, W)."""
     return Image.fromarray(mask.astype(np.uint8) * np.uint8(255))
 
 
-def overlay_image(pixels: np.ndarray, mask: np.ndarray, opacity: float = DEFAULT_OPACITY) -> Image.Image:
+def overlay_image(pixels: NDArray[np.uint8], mask: NDArray[np.bool], opacity: float = DEFAULT_OPACITY) -> Image.Image:
     """The scan with the mask in red and its outline in full red, so that the border stays visible at any opacity.
 
     pixels: uint8 (H, W, 3); mask: bool (H, W); opacity: 0 (outline only) to 1.
@@ -62,7 +63,7 @@ def overlay_image(pixels: np.ndarray, mask: np.ndarray, opacity: float = DEFAULT
     return Image.fromarray(blended)
 
 
-def cutout_image(pixels: np.ndarray, mask: np.ndarray) -> Image.Image:
+def cutout_image(pixels: NDArray[np.uint8], mask: NDArray[np.bool]) -> Image.Image:
     """What the mask holds and nothing else: RGBA in the scan's grid, transparent outside the mask.
 
     pixels: uint8 (H, W, 3); mask: bool (H, W). Pixels outside are black as well, for programs that ignore alpha.
@@ -70,19 +71,20 @@ def cutout_image(pixels: np.ndarray, mask: np.ndarray) -> Image.Image:
     return Image.fromarray(np.dstack([pixels, np.full(mask.shape, 255, dtype=np.uint8)]) * mask[..., None])
 
 
-def heatmap_image(q: np.ndarray) -> Image.Image:
-    """The probability map in inferno's colours, 0 black to 1 pale yellow. q: uint8 (H, W)."""
-    return _coloured(q, INFERNO)
+def heatmap_image(probability_u8: NDArray[np.uint8]) -> Image.Image:
+    """The probability map in inferno's colors, 0 black to 1 pale yellow. probability_u8: uint8 (H, W)."""
+    return _colored(probability_u8, INFERNO)
 
 
-def probability_image(q: np.ndarray) -> Image.Image:
-    """The probability map itself, 8-bit grey: the value is q. q: uint8 (H, W)."""
-    return Image.fromarray(np.ascontiguousarray(q))
+def probability_image(probability_u8: NDArray[np.uint8]) -> Image.Image:
+    """The probability map itself, 8-bit gray: round(255 p). probability_u8: uint8 (H, W)."""
+    return Image.fromarray(np.ascontiguousarray(probability_u8))
 
 
-def thumbnail_image(pixels: np.ndarray, mask: np.ndarray, side: int = 192) -> Image.Image:
+def thumbnail_image(pixels: NDArray[np.uint8], mask: NDArray[np.bool], side: int = 192) -> Image.Image:
     """The scan with the mask's outline, its longer side `side` pixels. pixels: uint8 (H, W, 3); mask: bool (H, W)."""
-    size = _fit(*mask.shape, side, side)
+    height, width = mask.shape
+    size = _fit(height, width, side, side)
     small = np.array(scan_image(pixels).resize(size, Image.Resampling.BOX))
     if mask.any():
         # A quarter of a pixel's area is enough to be drawn: a small finding must not vanish from the history.
@@ -92,17 +94,21 @@ def thumbnail_image(pixels: np.ndarray, mask: np.ndarray, side: int = 192) -> Im
 
 
 def panels_image(
-    pixels: np.ndarray, q: np.ndarray, mask: np.ndarray, caption: str = "", opacity: float = DEFAULT_OPACITY
+    pixels: NDArray[np.uint8],
+    probability_u8: NDArray[np.uint8],
+    mask: NDArray[np.bool],
+    caption: str = "",
+    opacity: float = DEFAULT_OPACITY,
 ) -> Image.Image:
-    """Scan, mask, overlay and heatmap with its colour bar, side by side on a dark ground, and a caption below.
+    """Scan, mask, overlay and heatmap with its color bar, side by side on a dark ground, and a caption below.
 
-    pixels: uint8 (H, W, 3); q: uint8 (H, W); mask: bool (H, W). All four panels have one size.
+    pixels: uint8 (H, W, 3); probability_u8: uint8 (H, W); mask: bool (H, W). All four panels have one size.
     """
-    width, height = _fit(*mask.shape, _MIN_PANEL, _MAX_PANEL)
+    width, height = _fit(mask.shape[0], mask.shape[1], _MIN_PANEL, _MAX_PANEL)
     canvas = _empty_panels(width, height).copy()
     # Red is tumor in every picture that people look at; `mask_image`, for programs, is 0 and 255.
-    red_mask = _coloured(mask.view(np.uint8), _RED)
-    panels = (scan_image(pixels), red_mask, overlay_image(pixels, mask, opacity), heatmap_image(q))
+    red_mask = _colored(mask.view(np.uint8), _RED)
+    panels = (scan_image(pixels), red_mask, overlay_image(pixels, mask, opacity), heatmap_image(probability_u8))
     for index, panel in enumerate(panels):
         # A mask has no values between its two, on the screen either.
         smooth = Image.Resampling.NEAREST if panel is red_mask else Image.Resampling.BILINEAR
@@ -117,7 +123,7 @@ def panels_image(
 # Two sizes: a history mostly has scans of one. A frame of the largest panels takes 4 MB.
 @lru_cache(maxsize=2)
 def _empty_panels(width: int, height: int) -> Image.Image:
-    """What all panels of one size share: ground, titles, frames, colour bar, notice. Drawing it takes 4 ms."""
+    """What all panels of one size share: ground, titles, frames, color bar, notice. Drawing it takes 4 ms."""
     canvas = Image.new(
         "RGB",
         (5 * _MARGIN + 4 * width + _BAR_ROOM, _TITLE_HEIGHT + height + _CAPTION_HEIGHT + _MARGIN // 2),
@@ -128,7 +134,7 @@ def _empty_panels(width: int, height: int) -> Image.Image:
         left = _panel_left(index, width)
         draw.rectangle((left - 1, _TITLE_HEIGHT - 1, left + width, _TITLE_HEIGHT + height), outline=_LINE)
         draw.text((left, _TITLE_HEIGHT // 2), title, fill=_TEXT, font=_font(14), anchor="lm")
-    _draw_colour_bar(canvas, draw, left=5 * _MARGIN + 4 * width - 2, height=height)
+    _draw_color_bar(canvas, draw, left=5 * _MARGIN + 4 * width - 2, height=height)
     draw.text((canvas.width - _MARGIN, _caption_middle(height)), NOTICE, fill=_MUTED, font=_font(12), anchor="rm")
     return canvas
 
@@ -141,7 +147,7 @@ def _caption_middle(height: int) -> int:
     return _TITLE_HEIGHT + height + _CAPTION_HEIGHT // 2 + 2
 
 
-def _coloured(values: np.ndarray, table: np.ndarray) -> Image.Image:
+def _colored(values: NDArray[np.uint8], table: NDArray[np.uint8]) -> Image.Image:
     """table[values] as RGB, by a palette. values: uint8 (H, W); table: uint8 (n, 3), n above every value."""
     image = Image.fromarray(np.ascontiguousarray(values))
     image.putpalette(table.tobytes())
@@ -154,7 +160,7 @@ def _fit(height: int, width: int, shortest: int, longest: int) -> tuple[int, int
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _draw_colour_bar(canvas: Image.Image, draw: ImageDraw.ImageDraw, left: int, height: int) -> None:
+def _draw_color_bar(canvas: Image.Image, draw: ImageDraw.ImageDraw, left: int, height: int) -> None:
     """The heatmap's scale, 1 at the top, with ticks at quarters."""
     levels = np.linspace(255, 0, height).round().astype(np.uint8)
     bar = np.repeat(INFERNO[levels][:, None], _BAR_WIDTH, axis=1)  # (height, bar width, 3)

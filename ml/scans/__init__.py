@@ -17,7 +17,7 @@ __all__ = ["WARNINGS", "Limits", "Scan", "ScanError", "read_scan"]
 def read_scan(path: Path, limits: Limits) -> Scan:
     """Decode a file of any known format, whatever its name says.
 
-    Raises ScanError for what a reader recognises as bad, and whatever else its libraries raise: the sandbox turns
+    Raises ScanError for what a reader recognizes as bad, and whatever else its libraries raise: the sandbox turns
     those into ScanError as well.
     """
     return find_reader(path, limits)(path, limits)

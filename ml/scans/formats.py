@@ -49,4 +49,5 @@ def find_reader(path: Path, limits: Limits) -> Reader:
     entry = find_format(head)
     if entry is None:
         raise ScanError("unsupported", "The file is not a PNG, JPEG, TIFF or WebP image; convert it to one of these.")
-    return import_module(entry.module).read
+    reader: Reader = import_module(entry.module).read
+    return reader

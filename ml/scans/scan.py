@@ -42,7 +42,7 @@ class ScanError(Exception):
 class Scan:
     """A stack of slices on the file's own grid, after its orientation tag is applied.
 
-    pixels: uint8 (N, H, W, 3), 0 to 255. Grey is repeated in the three channels.
+    pixels: uint8 (N, H, W, 3), 0 to 255. Gray is repeated in the three channels.
     format: "png", "jpeg", "tiff" or "webp", by signature.
     spacing_mm: distance of slices, rows and columns in mm, or None where the file does not truly state them. Where
         N = 1 and the file says nothing of the distance of slices, the first number is 0.

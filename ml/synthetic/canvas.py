@@ -1,10 +1,11 @@
 """What every drawn image is made with: coordinates, soft shapes, smooth noise, and planes joined to pixels."""
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 Size = tuple[int, int]  # height, width
-Plane = np.ndarray  # float64 (H, W)
+Plane = NDArray[np.float64]  # (H, W)
 
 
 def coordinates(size: Size) -> tuple[Plane, Plane]:
@@ -20,19 +21,22 @@ def ellipse(
     """Distance from the center in half axes: 1 on the edge. turn: radians."""
     x, y = grid[0] - center[0], grid[1] - center[1]
     along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
-    return np.hypot(along / half_axes[0], across / half_axes[1])
+    distance: Plane = np.hypot(along / half_axes[0], across / half_axes[1])
+    return distance
 
 
 def inside(radius: Plane, edge: float = 1.0, softness: float = 0.04) -> Plane:
     """1 well inside the edge, 0 well outside."""
-    return 0.5 - 0.5 * np.tanh((radius - edge) / softness)
+    amount: Plane = 0.5 - 0.5 * np.tanh((radius - edge) / softness)
+    return amount
 
 
 def smooth_noise(random: np.random.Generator, size: Size, knots: int) -> Plane:
     """Noise of mean 0 and deviation 1 with about `knots` bumps along each side (bicubic between them)."""
     coarse = Image.fromarray(random.standard_normal((knots + 2, knots + 2)).astype(np.float32))
     plane = np.asarray(coarse.resize((size[1], size[0]), Image.Resampling.BICUBIC), np.float64)
-    return (plane - plane.mean()) / max(float(plane.std()), 1e-9)
+    standard: Plane = (plane - plane.mean()) / max(float(plane.std()), 1e-9)
+    return standard
 
 
 def fractal_noise(random: np.random.Generator, size: Size, octaves: int = 5, persistence: float = 0.55) -> Plane:
@@ -41,10 +45,11 @@ def fractal_noise(random: np.random.Generator, size: Size, octaves: int = 5, per
     for octave in range(octaves):
         plane += persistence**octave * smooth_noise(random, size, 2 ** (octave + 1))
     low, high = plane.min(), plane.max()
-    return (plane - low) / max(high - low, 1e-9)
+    spread: Plane = (plane - low) / max(high - low, 1e-9)
+    return spread
 
 
-def to_pixels(planes: Plane | list[Plane]) -> np.ndarray:
-    """One plane (grey) or three, values 0 to 255 (cut there) -> uint8 (H, W, 3)."""
+def to_pixels(planes: Plane | list[Plane]) -> NDArray[np.uint8]:
+    """One plane (gray) or three, values 0 to 255 (cut there) -> uint8 (H, W, 3)."""
     stacked = np.stack(planes if isinstance(planes, list) else [planes] * 3, axis=-1)
     return np.clip(np.rint(stacked), 0, 255).astype(np.uint8)

@@ -40,7 +40,7 @@ class _Levels:
 
     scalp: float
     skull: float
-    grey: float
+    gray: float
     white: float
     fluid: float
     falx: float
@@ -49,9 +49,9 @@ class _Levels:
 
 # In the order of the channels: pre-contrast, FLAIR, post-contrast.
 _CHANNELS = (
-    _Levels(scalp=170, skull=14, grey=56, white=74, fluid=18, falx=34, lesion=46),
-    _Levels(scalp=135, skull=16, grey=78, white=62, fluid=14, falx=40, lesion=150),
-    _Levels(scalp=160, skull=16, grey=62, white=76, fluid=20, falx=135, lesion=50),
+    _Levels(scalp=170, skull=14, gray=56, white=74, fluid=18, falx=34, lesion=46),
+    _Levels(scalp=135, skull=16, gray=78, white=62, fluid=14, falx=40, lesion=150),
+    _Levels(scalp=160, skull=16, gray=62, white=76, fluid=20, falx=135, lesion=50),
 )
 
 
@@ -71,7 +71,7 @@ def draw_slice(
 
     brain = _inside(radius, 0.87)
     near_surface = _band(radius, 0.60, 0.90, 0.06)
-    grey = np.clip(np.exp(-((folds / 0.55) ** 2)) * near_surface + _band(radius, 0.82, 0.9), 0, 1)
+    gray = np.clip(np.exp(-((folds / 0.55) ** 2)) * near_surface + _band(radius, 0.82, 0.9), 0, 1)
     ventricles = _draw_ventricles(x, y, level, 0.006 * _noise(anatomy, 14)) * brain
     sulci = 0.8 * np.exp(-((folds / 0.16) ** 2)) * _band(radius, 0.70, 0.90, 0.04)
     fluid = np.clip(ventricles + sulci, 0, 1)
@@ -86,7 +86,7 @@ def draw_slice(
     for levels in _CHANNELS:
         head = _band(radius, 0.94, 1.0) * levels.scalp * (1 + 0.12 * _noise(anatomy, 8))
         head += _band(radius, 0.87, 0.94) * levels.skull
-        head += brain * _mix(levels.white, levels.grey, grey) * shading * (1 + 0.03 * _noise(grain, 2))
+        head += brain * _mix(levels.white, levels.gray, gray) * shading * (1 + 0.03 * _noise(grain, 2))
         head = _mix(head, levels.fluid, fluid * brain)
         head = _mix(head, levels.falx, falx)
         head = _mix(head, levels.lesion * (1 + 0.09 * _noise(anatomy, 9)), amount)
@@ -134,4 +134,5 @@ def _noise(generator: np.random.Generator, step: int) -> Plane:
     side = SIZE // step + 3
     knots = Image.fromarray(generator.standard_normal((side, side)).astype(np.float32))
     plane = np.asarray(knots.resize((SIZE, SIZE), Image.Resampling.BICUBIC), np.float64)
-    return (plane - plane.mean()) / plane.std()
+    standard: Plane = (plane - plane.mean()) / plane.std()
+    return standard

@@ -1,4 +1,4 @@
-"""Synthetic brains to try the portal with: drawn by seeded code, no patient in them, and labelled so.
+"""Synthetic brains to try the portal with: drawn by seeded code, no patient in them, and labeled so.
 
 256 x 256 slices with the channels of the LGG data: pre-contrast, FLAIR, post-contrast. They show what the portal does;
 they are no anatomy, and no model is trained or tested on them.

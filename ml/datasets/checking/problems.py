@@ -12,7 +12,7 @@ CODES = {
     "unreadable_image": "an image cannot be read",
     "unreadable_mask": "a mask cannot be read",
     "unequal_size": "mask and image differ in size",
-    "non_binary_mask": "a mask has more than background and tumour",
+    "non_binary_mask": "a mask has more than background and tumor",
     "duplicate_image": "two patients have an image with the same pixels",
 }
 

@@ -95,11 +95,16 @@ def _list_patients(folder: Path) -> Layout:
     """Patient folders; the folder's own images too, for a person who gives one patient's folder."""
     cases, problems = pair(*images_and_masks(folder), patient_of, folder)
     for directory in sorted(item for item in folder.iterdir() if item.is_dir() and not item.name.startswith(".")):
-        found, faults = pair(*images_and_masks(directory), lambda _, patient=directory.name: patient, folder)
+        found, faults = pair(*images_and_masks(directory), partial(_named, directory.name), folder)
         cases.extend(found)
         problems.extend(faults)
     has_masks = any(case.mask for case in cases)
     return Layout("patient folders" if has_masks else "images only", folder, tuple(cases), tuple(problems))
+
+
+def _named(patient: str, _stem: str) -> str:
+    """All images of a patient folder are this patient's."""
+    return patient
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Color conversions: whatever samples a file has become grey or RGB of the same type. Documented, not guessed.
+"""Color conversions: whatever samples a file has become gray or RGB of the same type. Documented, not guessed.
 
 - Alpha is blended with black, the background of an MRI: integer samples become c * a / max; premultiplied (associated)
   alpha is that already and is dropped, and so are samples that no one explains.
@@ -7,16 +7,26 @@
 """
 
 from collections.abc import Iterator
+from typing import TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.scans.scan import ScanError
 
+# 8 or 16 bits, unsigned.
+Integer = TypeVar("Integer", bound=np.uint8 | np.uint16)
+Integers = NDArray[np.uint8 | np.uint16]
+
 _BLOCK_ROWS = 256
 
 
-def blend_with_black(colors: NDArray, alpha: NDArray) -> NDArray:
+def are_8_or_16_bit(samples: NDArray[np.generic]) -> TypeGuard[Integers]:
+    """Whether the samples are uint8 or uint16."""
+    return samples.dtype in (np.uint8, np.uint16)
+
+
+def blend_with_black(colors: NDArray[Integer], alpha: NDArray[Integer]) -> NDArray[Integer]:
     """Straight alpha (H, W) on colors (H, W, C), both uint8 or both uint16, to the same shape and type."""
     top = np.iinfo(colors.dtype).max
     blended = np.empty_like(colors)
@@ -25,9 +35,9 @@ def blend_with_black(colors: NDArray, alpha: NDArray) -> NDArray:
     return blended
 
 
-def convert_cmyk(inks: NDArray) -> NDArray:
+def convert_cmyk(inks: NDArray[np.generic]) -> Integers:
     """CMYK (H, W, 4), uint8 or uint16, 0 = no ink, to RGB (H, W, 3) of the same type."""
-    if inks.dtype not in (np.uint8, np.uint16):
+    if not are_8_or_16_bit(inks):
         raise ScanError("unreadable", f"CMYK samples of type {inks.dtype} are not read; export with 8 or 16 bits.")
     top = np.iinfo(inks.dtype).max
     converted = np.empty((*inks.shape[:2], 3), inks.dtype)
@@ -43,15 +53,16 @@ def _row_blocks(height: int) -> Iterator[slice]:
         yield slice(first, first + _BLOCK_ROWS)
 
 
-def apply_palette(indices: NDArray, palette: NDArray) -> NDArray[np.uint8]:
+def apply_palette(indices: NDArray[np.generic], palette: NDArray[np.uint16] | None) -> NDArray[np.uint8]:
     """Indices (H, W) into a TIFF palette (3, colors), uint16, to RGB (H, W, 3)."""
-    if palette.ndim != 2 or palette.shape[0] != 3 or int(indices.max()) >= palette.shape[1]:
+    if palette is None or palette.ndim != 2 or palette.shape[0] != 3 or int(indices.max()) >= palette.shape[1]:
         raise ScanError("unreadable", "The palette has fewer colors than the image uses; export the file again.")
     # Some writers store 8-bit entries; libtiff (tif_getimage.c, checkcmap) tells them apart the same way.
     table = palette if palette.max() < 256 else palette >> 8
-    return table.astype(np.uint8).T[indices]
+    rgb: NDArray[np.uint8] = table.astype(np.uint8).T[indices]  # (colors, 3)[(H, W)] -> (H, W, 3)
+    return rgb
 
 
-def has_straight_alpha(alpha: NDArray) -> bool:
+def has_straight_alpha(alpha: Integers) -> bool:
     """Whether any pixel is not opaque. alpha: uint8 or uint16."""
     return bool((alpha != np.iinfo(alpha.dtype).max).any())

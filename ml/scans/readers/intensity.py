@@ -29,13 +29,13 @@ class Window:
     def is_constant(self) -> bool:
         return self.high <= self.low
 
-    def apply(self, page: NDArray) -> NDArray[np.uint8]:
+    def apply(self, page: NDArray[np.generic]) -> NDArray[np.uint8]:
         """Scale a page (H, W) or (H, W, 3) of any real type to uint8, clipped and rounded."""
         scaled = np.zeros(page.shape, np.uint8)
         if self.is_constant:
             return scaled
         for top in range(0, len(page), _CHUNK_ROWS):
-            # Double precision: a float32 could not tell neighbouring 32-bit integers apart. The division comes first,
+            # Double precision: a float32 could not tell neighboring 32-bit integers apart. The division comes first,
             # since high - low overflows where a scan spans the whole range of float64.
             rows = page[top : top + _CHUNK_ROWS].astype(np.float64)
             span = self.high / 255 - self.low / 255
@@ -49,11 +49,11 @@ class WindowFinder:
 
     def __init__(self, page_count: int) -> None:
         self._page_sample_size = max(SAMPLE_SIZE // page_count, 1)
-        self._samples: list[NDArray] = []
+        self._samples: list[NDArray[np.generic]] = []
         self._low = np.inf
         self._high = -np.inf
 
-    def add(self, page: NDArray) -> None:
+    def add(self, page: NDArray[np.generic]) -> None:
         """Take a page in. Raises ScanError `unreadable` where it has NaN or infinite pixels."""
         low, high = float(page.min()), float(page.max())
         # NaN and infinities survive min and max: no second pass over the page.

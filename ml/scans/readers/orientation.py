@@ -1,14 +1,18 @@
 """The orientation tag (TIFF and EXIF 274): turns pixels as the file wants them shown."""
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
+
+Sample = TypeVar("Sample", bound=np.generic)
 
 # TIFF 6.0, page 36: which edge of the picture row 0 and column 0 are.
 TAG = 274
 _UPRIGHT = 1
 
 
-def orient(page: NDArray, orientation: int) -> NDArray:
+def orient(page: NDArray[Sample], orientation: int) -> NDArray[Sample]:
     """Turn or mirror (H, W) or (H, W, C); values outside 1 to 8 mean upright, as in every viewer."""
     if not _UPRIGHT < orientation <= 8:
         return page

@@ -1,6 +1,6 @@
 """PNG, JPEG and WebP, read with Pillow; PNG of 16 bits with imagecodecs, since Pillow cuts 16-bit color to 8 bits.
 
-These files hold one slice and no spacing: their resolution is dots per inch of paper, not millimetres of a head.
+These files hold one slice and no spacing: their resolution is dots per inch of paper, not millimeters of a head.
 """
 
 import warnings
@@ -60,7 +60,7 @@ def _read_page(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
     if image.mode == "CMYK":
         notes.append("cmyk_converted")
         # Pillow has already undone Adobe's inversion.
-        return colors.convert_cmyk(np.array(image))
+        return colors.convert_cmyk(np.array(image)).astype(np.uint8, copy=False)
     if image.has_transparency_data:
         samples = np.array(image.convert("RGBA"))
         if not colors.has_straight_alpha(samples[..., 3]):

@@ -1,13 +1,14 @@
 """Images that are no brain slices, drawn by seeded code: what the input check is measured on, and never fitted to.
 
-Organs and joints as MRI would show them, textures, pages, charts, pictures, plain fields; any size and aspect, grey or
-colour. Everything is drawn here, so nobody's photograph or scan is in it. Never imports torch.
+Organs and joints as MRI would show them, textures, pages, charts, pictures, plain fields; any size and aspect, gray or
+color. Everything is drawn here, so nobody's photograph or scan is in it. Never imports torch.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.synthetic.canvas import Size
 from ml.synthetic.negatives.organs import draw_abdomen, draw_chest, draw_limb
@@ -19,7 +20,7 @@ COUNT = 500
 SEED = 2026
 _SIDES = (64, 640)  # pixels
 
-KINDS: Mapping[str, Callable[[np.random.Generator, Size], np.ndarray]] = {
+KINDS: Mapping[str, Callable[[np.random.Generator, Size], NDArray[np.uint8]]] = {
     "abdomen": draw_abdomen,
     "chest": draw_chest,
     "limb": draw_limb,
@@ -40,7 +41,7 @@ class NonBrain:
     """One drawn image. kind: a key of KINDS. pixels: uint8 (H, W, 3)."""
 
     kind: str
-    pixels: np.ndarray
+    pixels: NDArray[np.uint8]
 
 
 def draw_non_brains(count: int = COUNT, seed: int = SEED) -> Iterator[NonBrain]:

@@ -1,12 +1,13 @@
 """Other parts of the body as an MRI slice shows them: black around, fat, muscle, organs, bones, grain.
 
-Half of them are grey, half have another contrast in each plane, as three sequences would. They are no anatomy; they
+Half of them are gray, half have another contrast in each plane, as three sequences would. They are no anatomy; they
 have what makes a check of the input hard: a bright outline on black, smooth tissues, the noise of a scanner.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.synthetic.canvas import Plane, Size, coordinates, ellipse, inside, smooth_noise, to_pixels
 
@@ -15,7 +16,7 @@ _Layer = tuple[Plane, str]
 _TISSUES = ("fat", "muscle", "organ", "vessel", "bone", "fluid", "air", "gut")
 
 
-def draw_abdomen(random: np.random.Generator, size: Size) -> np.ndarray:
+def draw_abdomen(random: np.random.Generator, size: Size) -> NDArray[np.uint8]:
     """Liver, spleen, kidneys, spine, vessels and gut in a wide body."""
     grid, body = _draw_body(random, size, (0.93, 0.72))
     side = random.choice([-1, 1])
@@ -31,7 +32,7 @@ def draw_abdomen(random: np.random.Generator, size: Size) -> np.ndarray:
     return _paint(random, size, layers)
 
 
-def draw_chest(random: np.random.Generator, size: Size) -> np.ndarray:
+def draw_chest(random: np.random.Generator, size: Size) -> NDArray[np.uint8]:
     """Two dark lungs with vessels, a heart with its chambers, ribs and spine."""
     grid, body = _draw_body(random, size, (0.92, 0.68))
     side = random.choice([-1, 1])
@@ -51,7 +52,7 @@ def draw_chest(random: np.random.Generator, size: Size) -> np.ndarray:
     return _paint(random, size, layers + _draw_spine(grid, 0.38))
 
 
-def draw_limb(random: np.random.Generator, size: Size) -> np.ndarray:
+def draw_limb(random: np.random.Generator, size: Size) -> NDArray[np.uint8]:
     """A knee or a thigh across: fat, muscles with their septa, one or two bones with marrow."""
     grid, body = _draw_body(random, size, (random.uniform(0.6, 0.85), random.uniform(0.6, 0.85)))
     layers = [(inside(body), "fat"), (inside(body, random.uniform(0.75, 0.93)), "muscle")]
@@ -86,13 +87,13 @@ def _draw_spine(grid: tuple[Plane, Plane], y: float) -> list[_Layer]:
     ]
 
 
-def _paint(random: np.random.Generator, size: Size, layers: Sequence[_Layer]) -> np.ndarray:
+def _paint(random: np.random.Generator, size: Size, layers: Sequence[_Layer]) -> NDArray[np.uint8]:
     """Each tissue with its own level and texture in every plane; a shading over all, and the scanner's noise."""
-    uneven = {tissue: smooth_noise(random, size, random.integers(10, 40)) for tissue in _TISSUES}
+    uneven = {tissue: smooth_noise(random, size, int(random.integers(10, 40))) for tissue in _TISSUES}
     shading = 1 + 0.12 * smooth_noise(random, size, 2)
-    is_grey = random.random() < 0.5
+    is_gray = random.random() < 0.5
     planes = []
-    for _ in range(1 if is_grey else 3):
+    for _ in range(1 if is_gray else 3):
         levels = {
             "fat": random.uniform(90, 230), "muscle": random.uniform(35, 100), "organ": random.uniform(50, 150),
             "vessel": random.uniform(60, 210), "bone": random.uniform(5, 35), "fluid": random.uniform(10, 230),
@@ -102,4 +103,4 @@ def _paint(random: np.random.Generator, size: Size, layers: Sequence[_Layer]) ->
         for amount, tissue in layers:
             plane = plane * (1 - amount) + amount * levels[tissue] * (1 + 0.08 * uneven[tissue])
         planes.append(plane * shading + random.uniform(0.5, 4) * np.abs(random.standard_normal(size)))
-    return to_pixels(planes[0] if is_grey else planes)
+    return to_pixels(planes[0] if is_gray else planes)

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ml.synthetic.canvas import Size
@@ -11,7 +12,7 @@ _Color = tuple[int, int, int]
 _CONSONANTS, _VOWELS = tuple("bcdfglmnprstvw"), tuple("aeiou")
 
 
-def draw_text(random: np.random.Generator, size: Size) -> np.ndarray:
+def draw_text(random: np.random.Generator, size: Size) -> NDArray[np.uint8]:
     """Lines of made-up words in one or two columns, dark on light or light on dark, sometimes with a heading."""
     image, ink = _draw_paper(random, size)
     draw = ImageDraw.Draw(image)
@@ -36,7 +37,7 @@ def draw_text(random: np.random.Generator, size: Size) -> np.ndarray:
     return np.asarray(image)
 
 
-def draw_chart(random: np.random.Generator, size: Size) -> np.ndarray:
+def draw_chart(random: np.random.Generator, size: Size) -> NDArray[np.uint8]:
     """Bars, lines, points or a pie, with axes, a grid, ticks and a title."""
     image, ink = _draw_paper(random, size)
     draw = ImageDraw.Draw(image)
@@ -75,7 +76,7 @@ def draw_chart(random: np.random.Generator, size: Size) -> np.ndarray:
 
 
 def _draw_paper(random: np.random.Generator, size: Size) -> tuple[Image.Image, _Color]:
-    """An empty page, and the colour of its ink; one in four is dark, as a screen may be."""
+    """An empty page, and the color of its ink; one in four is dark, as a screen may be."""
     light = int(random.integers(215, 256))
     dark = int(random.integers(0, 60))
     paper, ink = (dark, light) if random.random() < 0.25 else (light, dark)

@@ -1,12 +1,13 @@
-"""Pictures in colour: landscapes, shapes, gradients, and fields of one colour."""
+"""Pictures in color: landscapes, shapes, gradients, and fields of one color."""
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ml.synthetic.canvas import Size, coordinates, fractal_noise, smooth_noise, to_pixels
 
 
-def draw_landscape(random: np.random.Generator, size: Size) -> np.ndarray:
+def draw_landscape(random: np.random.Generator, size: Size) -> NDArray[np.uint8]:
     """A sky with clouds and sometimes a sun, two or more ranges of hills, a field with texture."""
     x, y = coordinates(size)
     zenith, horizon = random.uniform(0, 180, 3), random.uniform(120, 255, 3)
@@ -19,15 +20,15 @@ def draw_landscape(random: np.random.Generator, size: Size) -> np.ndarray:
         is_sun = np.hypot(x - center[0], (y - center[1]) * size[0] / size[1]) < random.uniform(0.05, 0.2)
         picture[is_sun] = random.uniform(200, 255, 3)
     for edge in np.sort(random.uniform(-0.2, 0.7, random.integers(2, 5))):
-        ridge = edge + 0.12 * smooth_noise(random, (1, size[1]), random.integers(3, 12))[0]
+        ridge = edge + 0.12 * smooth_noise(random, (1, size[1]), int(random.integers(3, 12)))[0]
         grain = 1 + 0.25 * (fractal_noise(random, size, 7, 0.8) - 0.5)
         is_ground = y > ridge[None]
         picture[is_ground] = (random.uniform(10, 170, 3) * grain[..., None])[is_ground]
     return to_pixels(list(np.moveaxis(picture, 2, 0)))
 
 
-def draw_shapes(random: np.random.Generator, size: Size) -> np.ndarray:
-    """Discs, boxes, triangles and lines of any colour over one another; one in three is grey."""
+def draw_shapes(random: np.random.Generator, size: Size) -> NDArray[np.uint8]:
+    """Discs, boxes, triangles and lines of any color over one another; one in three is gray."""
     height, width = size
     image = Image.new("RGB", (width, height), tuple(int(value) for value in random.integers(0, 256, 3)))
     draw = ImageDraw.Draw(image)
@@ -49,8 +50,8 @@ def draw_shapes(random: np.random.Generator, size: Size) -> np.ndarray:
     return np.asarray(image)
 
 
-def draw_gradient(random: np.random.Generator, size: Size) -> np.ndarray:
-    """From one colour (or grey) to another: along a line, outwards from a point, or around it."""
+def draw_gradient(random: np.random.Generator, size: Size) -> NDArray[np.uint8]:
+    """From one color (or gray) to another: along a line, outwards from a point, or around it."""
     x, y = coordinates(size)
     turn = random.uniform(0, 2 * np.pi)
     kind = random.integers(3)
@@ -67,8 +68,8 @@ def draw_gradient(random: np.random.Generator, size: Size) -> np.ndarray:
     return to_pixels([low[i] + (high[i] - low[i]) * amount for i in range(3)])
 
 
-def draw_uniform(random: np.random.Generator, size: Size) -> np.ndarray:
-    """One colour, grey, black or white all over; sometimes with the faint noise of a camera in the dark."""
+def draw_uniform(random: np.random.Generator, size: Size) -> NDArray[np.uint8]:
+    """One color, gray, black or white all over; sometimes with the faint noise of a camera in the dark."""
     kind = random.integers(4)
     if kind == 0:
         color = np.zeros(3)

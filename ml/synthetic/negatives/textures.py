@@ -1,22 +1,23 @@
 """Textures without any object: noise of several spectra, stripes and boards, clouds."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.synthetic.canvas import Plane, Size, coordinates, fractal_noise, smooth_noise, to_pixels
 
 
-def draw_noise(random: np.random.Generator, size: Size) -> np.ndarray:
-    """Noise whose amplitude falls as frequency^-a, a from 0 (white) to 2; grey, colour, or salt and pepper."""
+def draw_noise(random: np.random.Generator, size: Size) -> NDArray[np.uint8]:
+    """Noise whose amplitude falls as frequency^-a, a from 0 (white) to 2; gray, color, or salt and pepper."""
     if random.random() < 0.2:
         share = random.uniform(0.05, 0.5)
-        return to_pixels(255.0 * (random.random(size) < share))
+        return to_pixels(np.where(random.random(size) < share, 255.0, 0.0))
     exponent = random.choice([0.0, 0.5, 1.0, 1.5, 2.0])
     middle, contrast = random.uniform(40, 200), random.uniform(10, 60)
     planes = [middle + contrast * _draw_spectrum(random, size, exponent) for _ in range(random.choice([1, 3]))]
     return to_pixels(planes[0] if len(planes) == 1 else planes)
 
 
-def draw_pattern(random: np.random.Generator, size: Size) -> np.ndarray:
+def draw_pattern(random: np.random.Generator, size: Size) -> NDArray[np.uint8]:
     """Stripes, waves, boards, rings or dots of one period, turned by any angle."""
     x, y = coordinates(size)
     x, y = x * size[1] / max(size), y * size[0] / max(size)
@@ -40,8 +41,8 @@ def draw_pattern(random: np.random.Generator, size: Size) -> np.ndarray:
     return to_pixels([low[i] + (high[i] - low[i]) * amount for i in range(3)])
 
 
-def draw_clouds(random: np.random.Generator, size: Size) -> np.ndarray:
-    """Fractal noise, plain, folded like marble, or ringed like wood; grey or between two colours."""
+def draw_clouds(random: np.random.Generator, size: Size) -> NDArray[np.uint8]:
+    """Fractal noise, plain, folded like marble, or ringed like wood; gray or between two colors."""
     plane = fractal_noise(random, size, persistence=random.uniform(0.4, 0.75))
     kind = random.integers(3)
     if kind == 1:

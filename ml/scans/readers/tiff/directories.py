@@ -47,9 +47,10 @@ def _next_offset(file: BinaryIO, offset: int, order: str, is_big: bool) -> int:
 
 def _unpack(layout: str, data: bytes) -> int:
     try:
-        return struct.unpack(layout, data)[0]
+        (value,) = struct.unpack(layout, data)
     except struct.error as error:
         raise _damaged("it is cut") from error
+    return int(value)
 
 
 def _damaged(what: str) -> ScanError:

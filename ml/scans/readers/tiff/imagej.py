@@ -1,7 +1,7 @@
 """What ImageJ writes into a TIFF's description: the only TIFF whose spacing is believed.
 
 Resolution tags of other writers are dots per inch of a screen or a printer (72 dpi would make a head of 9 cm), and TIFF
-has no millimetre. ImageJ names the unit; its resolution tags are then pixels per that unit.
+has no millimeter. ImageJ names the unit; its resolution tags are then pixels per that unit.
 https://imagej.net/ij/source/ij/io/FileInfo.java, TiffEncoder.java (getDescription in FileSaver.java).
 """
 

@@ -83,8 +83,8 @@ def _check_page(page: TiffPage, file_bytes: int, limits: Limits) -> None:
     if page.imagedepth != 1 or not is_read(page):
         raise ScanError(
             "unreadable",
-            "This kind of TIFF is not read (1 to 4 samples a pixel; grey, RGB, palette, CMYK); "
-            "export as grey or RGB with 8 or 16 bits.",
+            "This kind of TIFF is not read (1 to 4 samples a pixel; gray, RGB, palette, CMYK); "
+            "export as gray or RGB with 8 or 16 bits.",
         )
     offsets, counts = page.dataoffsets, page.databytecounts
     is_whole = len(offsets) == len(counts) >= prod(page.chunked) and all(
@@ -114,7 +114,7 @@ def _find_window(pages: list[TiffPage], notes: set[str]) -> Window | None:
 def _iterate_pages(pages: list[TiffPage], window: Window | None, notes: set[str]) -> Iterator[NDArray[np.uint8]]:
     for page in pages:
         samples = convert_samples(page, notes)
-        yield samples if window is None else window.apply(samples)
+        yield samples.astype(np.uint8, copy=False) if window is None else window.apply(samples)
 
 
 def _is_color_hyperstack(info: ImageJInfo | None, first: TiffPage, page_count: int) -> bool:
@@ -129,7 +129,7 @@ def _read_orientation(page: TiffPage) -> int:
 def _read_spacing(
     page: TiffPage, info: ImageJInfo | None, slice_count: int, orientation: int
 ) -> tuple[float, float, float] | None:
-    densities = tuple(_read_ratio(page, tag) for tag in (_Y_RESOLUTION, _X_RESOLUTION))
+    densities = (_read_ratio(page, _Y_RESOLUTION), _read_ratio(page, _X_RESOLUTION))
     spacing_mm = find_spacing_mm(info, densities, slice_count)
     if spacing_mm is None or not swaps_sides(orientation):
         return spacing_mm

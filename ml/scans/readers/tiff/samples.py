@@ -1,4 +1,4 @@
-"""The samples of a TIFF page as grey or RGB, by its photometric interpretation (TIFF 6.0, tag 262)."""
+"""The samples of a TIFF page as gray or RGB, by its photometric interpretation (TIFF 6.0, tag 262)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ def is_read(page: TiffPage) -> bool:
     return page.samplesperpixel in _SAMPLE_COUNTS.get(page.photometric, ())
 
 
-def convert_samples(page: TiffPage, notes: set[str]) -> NDArray:
+def convert_samples(page: TiffPage, notes: set[str]) -> NDArray[np.generic]:
     """Decode a page that `is_read` to (H, W) or (H, W, 3): uint8 up to 8 bits, else the file's own type.
 
     Adds the codes of lossy conversions to `notes`.
@@ -50,14 +50,14 @@ def convert_samples(page: TiffPage, notes: set[str]) -> NDArray:
     return page_colors[..., 0] if color_count == 1 else page_colors
 
 
-def _decode(page: TiffPage) -> NDArray:
+def _decode(page: TiffPage) -> NDArray[np.generic]:
     """Samples (H, W, C) in their own type."""
     # (planes, 1, H, W, C): separate planes come first, interleaved samples last.
     samples = page.asarray(maxworkers=1).reshape(page.shaped)
     return np.moveaxis(samples[:, 0, :, :, 0], 0, -1) if samples.shape[0] > 1 else samples[0, 0]
 
 
-def _spread(samples: NDArray, page: TiffPage) -> NDArray:
+def _spread(samples: NDArray[np.generic], page: TiffPage) -> NDArray[np.generic]:
     """Fewer than 8 bits over 0 to 255; white-is-zero turned round."""
     bits = page.bitspersample
     if bits < 8:
@@ -65,12 +65,17 @@ def _spread(samples: NDArray, page: TiffPage) -> NDArray:
         bits = 8
     if page.photometric != PHOTOMETRIC.MINISWHITE:
         return samples
-    return samples.dtype.type(2**bits - 1) - samples
+    inverted: NDArray[np.generic] = np.subtract(samples.dtype.type(2**bits - 1), samples)
+    return inverted
 
 
-def _remove_alpha(page_colors: NDArray, alpha: NDArray, page: TiffPage, notes: set[str]) -> NDArray:
+def _remove_alpha(
+    page_colors: NDArray[np.generic], alpha: NDArray[np.generic], page: TiffPage, notes: set[str]
+) -> NDArray[np.generic]:
     is_alpha = bool(page.extrasamples) and page.extrasamples[0] != EXTRASAMPLE.UNSPECIFIED
-    if not is_alpha or alpha.dtype not in (np.uint8, np.uint16) or not colors.has_straight_alpha(alpha):
+    if not (is_alpha and colors.are_8_or_16_bit(alpha) and colors.are_8_or_16_bit(page_colors)):
+        return page_colors
+    if not colors.has_straight_alpha(alpha):
         return page_colors
     notes.add("alpha_removed")
     if page.extrasamples[0] == EXTRASAMPLE.ASSOCALPHA:
