@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.file_scheduling import FileScheduling, slow_files_first
+from tests.support.temporary_files import keep_temporary_files_in_memory
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -64,6 +65,11 @@ def case_reader() -> "Iterator[CaseReader]":
 def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Report a measured figure: it is printed at the end of the run, also of a run on several processes."""
     return lambda text: record_property("figure", text)
+
+
+def pytest_configure() -> None:
+    """Before the first temporary folder is made."""
+    keep_temporary_files_in_memory()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
