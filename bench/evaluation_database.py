@@ -16,6 +16,7 @@ from ml.datasets.checking.file_checks import FileCheck
 from ml.evaluation.run import CaseResult
 from ml.evaluation.scoring import Score
 from ml.reports.gallery import choose_scores
+from tests.support.jobs import run_chunk
 from webapp.domain.database.orm import new_id
 from webapp.domain.evaluations import states
 from webapp.domain.evaluations.case_rows import case_row
@@ -26,8 +27,7 @@ from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.storage.keys import group_key
 from worker.evaluation.cases import GROUP
-from worker.evaluation.chunks import run_chunk
-from worker.process.engines import Runtime
+from worker.process.runtime import Runtime
 
 # A multiple of a chunk's cases.
 CASES_AT_ONCE = 2048

@@ -51,6 +51,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "webapp.domain.storage": ("webapp.domain.errors", "ml.atomic_files"),
     "webapp.domain.catalog": ("webapp.domain.errors", "ml.cards"),
     "webapp.domain.jobs": ("webapp.domain.database", "webapp.domain.errors", "webapp.domain.resources"),
+    # The registry of what workers do: it names the features' jobs, and no feature imports it.
+    "webapp.domain.jobs.kinds": (*_FLOORS, "webapp.domain.scans", "webapp.domain.evaluations"),
     "webapp.domain.uploads": (
         "webapp.domain.database",
         "webapp.domain.errors",

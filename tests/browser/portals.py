@@ -9,6 +9,7 @@ import numpy as np
 
 from ml.masks import measure, min_pixels_on_grid, tumor_mask
 from ml.synthetic import phantoms
+from tests.support.jobs import claim_segmentation
 from tests.support.portal_process import RunningPortal
 from webapp.domain.jobs import lifecycle
 from webapp.domain.resources import Resources
@@ -87,7 +88,7 @@ def add_known_result(portal: RunningPortal, filename: str, q: np.ndarray) -> str
     """A scan whose map is q, uint8 (256, 256), whatever the model would say; gives the scan's id."""
     with worker_stopped(portal), services(portal) as opened:
         scan = portal.upload(phantoms.render("lesion"), filename)
-        claimed = segmentations.claim(opened, scan["segmentation"]["id"], "browser-tests")
+        claimed = claim_segmentation(opened, scan["segmentation"]["id"])
         assert claimed is not None
         held, work = claimed
         card = opened.catalog.card(work.model)
@@ -111,7 +112,7 @@ def add_failed(portal: RunningPortal, filename: str) -> str:
     """A scan whose job has failed with REASON; gives the scan's id."""
     with worker_stopped(portal), services(portal) as opened:
         scan = portal.upload(phantoms.render("lesion"), filename)
-        claimed = segmentations.claim(opened, scan["segmentation"]["id"], "browser-tests")
+        claimed = claim_segmentation(opened, scan["segmentation"]["id"])
         assert claimed is not None
         with opened.database.write() as session:
             lifecycle.fail(session, claimed[0], code="out_of_memory", message=REASON)

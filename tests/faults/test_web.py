@@ -16,7 +16,7 @@ from tests.support.portal_process import RunningPortal
 from tests.support.resources import png_bytes
 from webapp.domain.resources import Resources
 from webapp.domain.settings import Settings
-from worker.recovery.sweeper import delete_orphans
+from worker.recovery.orphans import delete_orphans
 
 pytestmark = pytest.mark.long
 

@@ -19,7 +19,7 @@ from webapp.domain.database import migration
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.storage.keys import report_key
-from worker.process.engines import Runtime
+from worker.process.runtime import Runtime
 
 PATIENTS = ("TCGA_CS_4941_19960909", "TCGA_HT_7602_19951103")
 

@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image
 from sqlalchemy import select
 
+from tests.support.jobs import run_chunk
 from webapp.domain.evaluations import submission
 from webapp.domain.evaluations.models import Evaluation, EvaluationCase, EvaluationChunk
 from webapp.domain.evaluations.submission import EvaluationOptions
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
-from worker.evaluation.chunks import run_chunk
-from worker.process.engines import Runtime
+from worker.process.runtime import Runtime
 
 SIDE = 48
 # A model of the catalogue; tests put a fake engine in its place.

@@ -35,7 +35,7 @@ def main(folder: Path) -> None:
     from webapp.context import EXTENSION
     from webapp.domain.database import migration
     from webapp.factory import create_app
-    from worker.process.engines import Runtime
+    from worker.process.runtime import Runtime
 
     settings = make_settings(folder)
     migration.upgrade(settings.database_url)

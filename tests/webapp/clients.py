@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from ml.masks import measure, tumor_mask
+from tests.support.jobs import claim_segmentation
 from tests.support.resources import png_bytes
 from webapp.context import EXTENSION
 from webapp.domain.resources import Resources
@@ -69,7 +70,7 @@ def sent(client: FlaskClient, name: str = "scan.png", data: bytes | None = None,
 
 def finish(resources: Resources, segmentation_id: str) -> None:
     """Do a queued job as a worker would: its probability map is the scan's brightness."""
-    claimed = segmentations.claim(resources, segmentation_id, "test")
+    claimed = claim_segmentation(resources, segmentation_id)
     assert claimed is not None
     held, work = claimed
     key = work.map_key or map_key(work.scan_id, held.id, held.attempt)

@@ -18,6 +18,7 @@ from tests.support.resources import png_bytes
 from tests.webapp.clients import NOTHING, SCANS, finished, resources_of, send, sent, traces
 from webapp.domain.database import engine
 from webapp.domain.errors import PortalError, StorageUnavailable
+from webapp.domain.jobs.wait import Waiters
 from webapp.domain.scans import lookup
 from webapp.domain.storage.local import LocalStorage
 from webapp.error_handlers import error_table
@@ -164,15 +165,10 @@ def test_a_delete_whose_files_stay_forgets_row_and_pictures(
     assert not resources_of(app).pictures._pictures
 
 
-def test_waiting_clients_never_take_all_threads(app: Flask, client: FlaskClient) -> None:
-    scan = sent(client)
-    for _ in range(lookup.MOST_WAITERS):
-        assert lookup._waiters.acquire(blocking=False)
-    try:
-        response = client.get(f"{SCANS}/{scan['id']}?wait=20")
-        assert response.json["segmentation"]["status"] == "queued"
-    finally:
-        lookup._waiters.release(lookup.MOST_WAITERS)
+def test_waiting_clients_never_take_all_threads(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "waiters", Waiters(most=0))
+    response = client.get(f"{SCANS}/{sent(client)['id']}?wait=20")
+    assert response.json["segmentation"]["status"] == "queued"
 
 
 def test_every_code_of_the_domain_is_in_the_table() -> None:

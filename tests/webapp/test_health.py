@@ -24,7 +24,7 @@ def test_healthz_answers_whatever_is_missing(make_app: Callable[..., Flask]) -> 
 def test_readyz_is_200_where_all_is_there(make_app: Callable[..., Flask]) -> None:
     with redis_server() as url:
         app = make_app(REDIS_URL=url)
-        workers.announce(resources_of(app), "w", engine="test", model="m")
+        workers.register_worker(resources_of(app), "w", engine="test", model="m")
         response = app.test_client().get("/readyz")
         assert (response.status_code, set(response.json.values())) == (200, {"ok"})
         assert set(response.json) == {"status", "database", "broker", "storage", "model", "worker"}
@@ -60,7 +60,7 @@ def test_a_damaged_model_is_named(make_app: Callable[..., Flask], tmp_path: Path
 
 
 def test_a_worker_that_was_not_seen_for_a_lease_is_gone(app: Flask, client: FlaskClient) -> None:
-    workers.announce(resources_of(app), "w", engine="test", model="m")
+    workers.register_worker(resources_of(app), "w", engine="test", model="m")
     assert client.get("/readyz").json["worker"] == "ok"
     with resources_of(app).database.write() as session:
         session.execute(update(WorkerPresence).values(seen_at=database_now(-resources_of(app).settings.lease_s - 1)))

@@ -18,6 +18,7 @@ from PIL import Image, PngImagePlugin
 from ml.engines import Inference
 from tests.support import scan_files
 from tests.support.evaluations import run_all, write_data_set, zip_of
+from tests.support.jobs import claim_segmentation, run_segmentation
 from tests.support.resources import add_scan
 from tests.support.servers import redis_server
 from tests.webapp.clients import SCANS, finish, resources_of, send, sent, token
@@ -25,10 +26,10 @@ from tests.worker.conftest import BrightnessEngine
 from webapp.domain.database.engine import Database
 from webapp.domain.jobs import lifecycle
 from webapp.domain.resources import Resources
-from webapp.domain.scans import lookup, segmentations
-from worker import segmentation
-from worker.process.engines import Runtime
-from worker.recovery.sweeper import Sweeper, delete_orphans
+from webapp.domain.scans import lookup
+from worker.process.runtime import Runtime
+from worker.recovery.orphans import delete_orphans
+from worker.recovery.sweeper import Sweeper
 
 NAME, INSIDE = "Canary^Jane_1931", "CanaryInsideTheFile"
 
@@ -172,7 +173,7 @@ def test_a_workers_log_holds_no_name(
 
     engine.infer = infer
     monkeypatch.setattr(runtime, "engine", lambda _name: engine)
-    segmentation.run_segmentation(runtime, scan["segmentation"]["id"])
+    run_segmentation(runtime, scan["segmentation"]["id"])
     assert scan["segmentation"]["id"] in caplog.text
     assert NAME not in caplog.text and INSIDE not in caplog.text
 
@@ -181,7 +182,7 @@ def test_a_run_of_a_deleted_scan_brings_nothing_back(make_app: Callable[..., Fla
     app = make_app(REDIS_URL=broker)
     resources, client = resources_of(app), app.test_client()
     scan = sent(client, f"{NAME}.png", png())
-    held, _ = segmentations.claim(resources, scan["segmentation"]["id"], "w")
+    held, _ = claim_segmentation(resources, scan["segmentation"]["id"])
     client.delete(f"{SCANS}/{scan['id']}")
     with resources.database.write() as session:
         assert not lifecycle.fail(session, held, code="internal", message="x")

@@ -8,9 +8,9 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
 
+from tests.support.jobs import claim_segmentation
 from tests.webapp.clients import SCANS, finished, resources_of, sent
 from webapp.domain.database.clock import database_now
-from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Segmentation
 
 
@@ -35,7 +35,7 @@ def test_jobs_are_counted_by_state(any_app: Flask) -> None:
 
 def test_a_job_far_past_its_lease_is_seen(any_app: Flask) -> None:
     resources, client = resources_of(any_app), any_app.test_client()
-    segmentations.claim(resources, sent(client)["segmentation"]["id"], "w")
+    claim_segmentation(resources, sent(client)["segmentation"]["id"])
     assert samples(client)["glioscope_stuck_jobs",] == 0
     with resources.database.write() as session:
         session.execute(update(Segmentation).values(lease_until=database_now(-61)))

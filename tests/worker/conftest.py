@@ -13,7 +13,7 @@ from ml.engines import Inference
 from tests.support.resources import make_settings
 from tests.support.small_model import SHIPPED
 from webapp.domain.resources import Resources
-from worker.process.engines import Runtime
+from worker.process.runtime import Runtime
 
 
 class BrightnessEngine:

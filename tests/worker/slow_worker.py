@@ -4,12 +4,12 @@ import sys
 import time
 
 from tests.support.evaluations import queued_chunks
+from tests.support.jobs import run_chunk
 from tests.worker.conftest import BrightnessEngine
 from webapp.domain.resources import Resources
 from webapp.domain.settings import Settings
 from worker.evaluation import cases
-from worker.evaluation.chunks import run_chunk
-from worker.process.engines import Runtime
+from worker.process.runtime import Runtime
 
 SLICE_S = 0.02
 

@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 import tifffile
-from celery.exceptions import SoftTimeLimitExceeded
 
 from ml.engines import EngineError
+from tests.support.jobs import end_delays, run_segmentation
 from tests.support.resources import png_bytes, row, upload
 from webapp.domain.errors import DatabaseUnavailable, NotFound, StorageFull
 from webapp.domain.jobs.models import Status
@@ -17,7 +17,7 @@ from webapp.domain.scans.models import Verdict
 from webapp.domain.storage.arrays import read_array
 from webapp.domain.storage.keys import scan_prefix
 from worker import segmentation
-from worker.segmentation import run_segmentation
+from worker.jobs.time_limit import JobTimeout
 
 
 def stored_files(resources, scan_id):
@@ -37,7 +37,7 @@ def test_a_queued_segmentation_runs_to_its_result(runtime, resources) -> None:
     np.testing.assert_array_equal(np.unique(read_array(resources.storage, done.map_key)), [90, 200])
 
 
-def test_a_second_hint_for_a_finished_job_changes_nothing(runtime, resources, engine) -> None:
+def test_a_second_message_for_a_finished_job_changes_nothing(runtime, resources, engine) -> None:
     accepted = upload(resources)
     run_segmentation(runtime, accepted.segmentation_id)
     run_segmentation(runtime, accepted.segmentation_id)
@@ -45,7 +45,7 @@ def test_a_second_hint_for_a_finished_job_changes_nothing(runtime, resources, en
     assert row(resources, accepted.segmentation_id).attempt == 1
 
 
-def test_a_hint_at_nothing_is_no_error(runtime) -> None:
+def test_a_message_for_nothing_is_no_error(runtime) -> None:
     run_segmentation(runtime, "0" * 32)
 
 
@@ -93,6 +93,21 @@ def test_a_scan_unlike_the_training_data_is_warned_about_beside_its_verdict(
     assert done.verdict is not None
 
 
+def test_another_threshold_loads_no_engine(runtime, resources, monkeypatch) -> None:
+    accepted = upload(resources)
+    run_segmentation(runtime, accepted.segmentation_id)
+
+    def load(model: str) -> None:
+        raise AssertionError(f"{model} was loaded")
+
+    monkeypatch.setattr(runtime, "engine", load)
+    second = segmentations.request(resources, accepted.scan_id, model=None, threshold=0.9)
+    run_segmentation(runtime, second)
+    done, first = row(resources, second), row(resources, accepted.segmentation_id)
+    assert (done.status, done.engine) == (Status.SUCCEEDED, "brightness")
+    assert (done.model_version, done.min_tumor_pixels) == (first.model_version, first.min_tumor_pixels)
+
+
 def test_another_threshold_keeps_the_warning_of_its_map(runtime, resources, engine) -> None:
     accepted = upload(resources)
     engine.is_unlike = [True]
@@ -114,7 +129,7 @@ def test_a_named_model_runs_the_network_again(runtime, resources, engine) -> Non
     ("failure", "code"),
     [
         (EngineError("no"), "model_unavailable"),
-        (SoftTimeLimitExceeded(), "timeout"),
+        (JobTimeout(), "timeout"),
         (ZeroDivisionError("secret"), "internal"),
     ],
 )
@@ -149,7 +164,11 @@ def test_a_full_disk_puts_the_job_back(runtime, resources, monkeypatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(segmentation, "write_array", full)
         run_segmentation(runtime, accepted.segmentation_id)
-    assert row(resources, accepted.segmentation_id).status is Status.QUEUED
+    run_segmentation(runtime, accepted.segmentation_id)
+    waiting = row(resources, accepted.segmentation_id)
+    assert (waiting.status, waiting.attempt, waiting.releases) == (Status.QUEUED, 1, 1), "it waits, and is counted"
+    assert waiting.error_code is None
+    end_delays(resources)
     run_segmentation(runtime, accepted.segmentation_id)
     assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
 

@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker, with one change: it lets go of slow clients without holding up the others."""
+"""gunicorn's threaded worker, with one change: closing a slow client's connection holds up no other client."""
 
 import contextlib
 import socket
@@ -8,14 +8,14 @@ from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-# What an answered client has to read its answer and close; then what it still sends is not read any more.
+# How long an answered client may take to read its answer and close; what it sends after that is not read.
 LINGER_S = 1.0
 DRAINED_AT_ONCE_BYTES = 65_536
 # SO_LINGER with a time of zero: closing resets the connection.
 RESET = struct.pack("ii", 1, 0)
 
 
-class LingeringWorker(ThreadWorker):
+class LingeringWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no annotations
     """Waits for a client to close in that request's own thread.
 
     gunicorn 27 waits in its main loop, up to 2 s a connection: a hundred clients that keep an answered connection

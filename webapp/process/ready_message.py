@@ -27,7 +27,7 @@ def main() -> None:
         except OSError:
             answer = {"web": "not answering yet"}
         time.sleep(0.2)
-    missing = "; ".join(f"{name}: {said}" for name, said in answer.items() if said not in ("ok", "unavailable"))
+    missing = "; ".join(f"{name}: {state}" for name, state in answer.items() if state not in ("ok", "unavailable"))
     sys.stdout.write(f"Glioscope is not ready after {LONGEST_START_S:g} s. {missing}\n")
 
 

@@ -25,7 +25,7 @@ def server_program() -> Path:
 
 
 def server_arguments(socket_path: Path) -> list[str]:
-    """No TCP port, no files: what the broker holds are hints, and the sweeper says a lost one again."""
+    """No TCP port, no files. Messages are wake-ups; the sweeper republishes lost ones."""
     return [
         "--port", "0",
         "--unixsocket", str(socket_path),

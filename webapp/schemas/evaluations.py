@@ -11,8 +11,9 @@ from webapp.domain.evaluations.lookup import LARGEST_LIMIT as MOST_EVALUATIONS
 from webapp.domain.evaluations.models import Evaluation, SourceKind
 from webapp.domain.evaluations.report_files import DOWNLOADS
 from webapp.domain.evaluations.sources import LONGEST_PATH
-from webapp.domain.evaluations.submission import LONGEST_NAME, LONGEST_WAIT_S
+from webapp.domain.evaluations.submission import LONGEST_NAME
 from webapp.domain.jobs.models import Status
+from webapp.domain.jobs.wait import LONGEST_WAIT_S
 from webapp.schemas.fields import Code, FailureField, Links, Rounded, Timestamp, session_of
 from webapp.schemas.segmentations import LONGEST_MODEL_NAME, THRESHOLD_RANGE
 

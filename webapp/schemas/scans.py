@@ -7,8 +7,8 @@ from flask import url_for
 from marshmallow import fields, validate
 
 from webapp.domain.jobs.models import Status
+from webapp.domain.jobs.wait import LONGEST_WAIT_S
 from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT, SORTS
-from webapp.domain.scans.lookup import LONGEST_WAIT_S
 from webapp.domain.scans.models import Scan, Segmentation, Verdict
 from webapp.schemas.errors import RejectedSchema
 from webapp.schemas.fields import Links, Timestamp, dump

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,15 @@ from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import ANNOTATIONS_FILE
 from ml.datasets.layouts.layout import Layout, find_layout
 from webapp.domain.evaluations import chunks
-from webapp.domain.evaluations.chunks import Work
+from webapp.domain.evaluations.chunks import ChunkInput
 from webapp.domain.evaluations.manifest import ListedCase, is_text, listed, shown
 from webapp.domain.evaluations.sources import is_inside
-from webapp.domain.jobs import lifecycle
+from webapp.domain.jobs.kinds import ClaimedJob
 from webapp.domain.storage.arrays import write_bytes
 from webapp.domain.storage.keys import findings_key
-from worker.jobs.lease import Heartbeat, LeaseLost
-from worker.process.engines import Runtime
+from worker.jobs.lease import Lease, LeaseLost
+from worker.jobs.step import JobFailed, StepAside
+from worker.process.runtime import Runtime
 
 # Problems in the row, for the page; all of them are in storage.
 PROBLEMS_SHOWN = 100
@@ -40,85 +41,78 @@ OUTSIDE = "{name} is a link that leads out of the allowed roots; copy the file i
 NOT_TEXT = "{name} has a name that is not UTF-8; rename it."
 
 
-class CheckRefused(Exception):
-    """There is nothing that can be evaluated: a code and a sentence."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(code, message)
-        self.code = code
-        self.message = message
-
-
-def run_check(
-    runtime: Runtime, held: lifecycle.Claim, work: Work, heartbeat: Heartbeat, step_aside: Callable[[], None]
-) -> None:
-    """Check the data set and make its chunks. Raises CheckRefused, LeaseLost, StorageFull."""
-    resources = runtime.resources
-    if work.folder is None:
-        raise CheckRefused("folder_refused", work.refusal)
-    layout = _find(work.folder, work.boundaries)
+def run_check(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_aside: StepAside) -> None:
+    """Check the data set and make its chunks. Raises JobFailed where there is none, LeaseLost, StorageFull."""
+    resources, claim, work = runtime.resources, job.claim, job.input
+    folder = work.folder
+    if folder is None:
+        raise JobFailed("folder_refused", work.refusal)
+    layout = _find(folder, work.boundaries)
     refusals = {case.image: refusal for case in layout.cases if (refusal := _refusal(case, work.boundaries))}
     readable = tuple(case for case in layout.cases if case.image not in refusals)
 
     def follow(observations: Iterable[FileCheck], total: int) -> Iterator[FileCheck]:
-        said_at = time.monotonic()
+        written_at = time.monotonic()
         for index, observation in enumerate(observations):
-            if time.monotonic() - said_at > REPORT_EVERY_S:
-                heartbeat.check()
-                chunks.count_checked(resources, held, work, checked=index, total=total)
+            if time.monotonic() - written_at > REPORT_EVERY_S:
+                lease.check()
+                chunks.count_checked(resources, claim, work, checked=index, total=total)
                 step_aside()
-                said_at = time.monotonic()
+                written_at = time.monotonic()
             yield observation
 
     inspection = inspect(replace(layout, cases=readable), follow)
     cases, has_truth = _list(layout, refusals, dict(zip(readable, inspection.observations, strict=True)))
-    heartbeat.check()
+    lease.check()
     findings = _describe(inspection, layout, refusals)
-    key = findings_key(work.evaluation_id, held.attempt)
+    key = findings_key(work.evaluation_id, claim.attempt)
     write_bytes(resources.storage, key, json.dumps(findings, indent=1).encode())
-    shown_findings = {**findings, "problems": findings["problems"][:PROBLEMS_SHOWN], "attempt": held.attempt}
-    is_written = chunks.complete_check(
-        resources,
-        held,
-        work,
-        cases,
-        data_folder=layout.folder.relative_to(work.folder).as_posix(),
-        has_truth=has_truth,
-        findings=shown_findings,
-    )
-    if not is_written:
+    shown_findings = {**findings, "problems": findings["problems"][:PROBLEMS_SHOWN], "attempt": claim.attempt}
+    try:
+        lease.commit(
+            lambda: chunks.complete_check(
+                resources,
+                claim,
+                work,
+                cases,
+                data_folder=layout.folder.relative_to(folder).as_posix(),
+                has_truth=has_truth,
+                findings=shown_findings,
+            )
+        )
+    except LeaseLost:
         resources.storage.delete(key)
-        raise LeaseLost
+        raise
 
 
 def _find(folder: Path, boundaries: tuple[Path, ...]) -> Layout:
-    """The layout of the folder, or of the one folder in it, as archives have it. Raises CheckRefused."""
+    """The layout of the folder, or of the one folder in it, as archives have it. Raises JobFailed."""
     for _ in range(MOST_WRAPPERS):
         _check_links(folder, boundaries)
         try:
             return find_layout(folder)
         except OSError as error:
-            raise CheckRefused("unreadable", "The folder cannot be read; change its permissions.") from error
+            raise JobFailed("unreadable", "The folder cannot be read; change its permissions.") from error
         except (DatasetError, MemoryError) as error:
             if any((root / ANNOTATIONS_FILE).exists() for root in (folder, *_folders(folder))):
-                raise CheckRefused("bad_annotations", BAD_ANNOTATIONS) from error
+                raise JobFailed("bad_annotations", BAD_ANNOTATIONS) from error
         inner = _folders(folder)
         if len(inner) != 1:
             break
         folder = inner[0]
-    raise CheckRefused("no_images", NO_IMAGES)
+    raise JobFailed("no_images", NO_IMAGES)
 
 
 def _check_links(folder: Path, boundaries: tuple[Path, ...]) -> None:
-    """Whatever a layout's search looks into, before it does. Raises CheckRefused for a link out."""
+    """Whatever a layout's search looks into, before it does. Raises JobFailed for a link out."""
     try:
         looked_into = [path for path in folder.iterdir() if path.is_dir() or path.name == ANNOTATIONS_FILE]
         for subset in [path for path in looked_into if path.is_dir() and is_inside(path, boundaries)]:
             looked_into += [subset / name for name in (ANNOTATIONS_FILE, "images", "masks") if (subset / name).exists()]
     except OSError as error:
-        raise CheckRefused("unreadable", "The folder cannot be read; change its permissions.") from error
+        raise JobFailed("unreadable", "The folder cannot be read; change its permissions.") from error
     if not all(is_inside(path, boundaries) for path in looked_into):
-        raise CheckRefused("outside_roots", LINK_OUT)
+        raise JobFailed("outside_roots", LINK_OUT)
 
 
 def _folders(folder: Path) -> list[Path]:

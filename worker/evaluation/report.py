@@ -24,27 +24,19 @@ from ml.reports.pdf import predictions_pdf, report_pdf
 from webapp.domain.errors import StorageUnavailable
 from webapp.domain.evaluations import chunks, progress
 from webapp.domain.evaluations.case_rows import find_case, read_results
-from webapp.domain.evaluations.chunks import Work
+from webapp.domain.evaluations.chunks import ChunkInput
 from webapp.domain.evaluations.maps import read_maps
 from webapp.domain.evaluations.models import ChunkKind, EvaluationCase, EvaluationChunk
 from webapp.domain.evaluations.sources import is_inside
-from webapp.domain.jobs import lifecycle
+from webapp.domain.jobs.kinds import ClaimedJob
+from webapp.domain.jobs.lifecycle import Claim
 from webapp.domain.resources import Resources
 from webapp.domain.storage.arrays import fresh_object
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import report_key
-from worker.jobs.lease import Heartbeat, LeaseLost
-from worker.process.engines import Runtime
-
-
-class NothingEvaluated(Exception):
-    """Not one slice could be evaluated: a report would be empty."""
-
-    code = "nothing_evaluated"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+from worker.jobs.lease import Lease, LeaseLost
+from worker.jobs.step import JobFailed, StepAside
+from worker.process.runtime import Runtime
 
 
 @dataclass(frozen=True)
@@ -55,20 +47,18 @@ class Subject:
     card: Card
 
 
-def run_report(
-    runtime: Runtime, held: lifecycle.Claim, work: Work, heartbeat: Heartbeat, step_aside: Callable[[], None]
-) -> None:
-    """Make and store the report. Raises NothingEvaluated, LeaseLost, StorageFull, InvalidInput (the model is gone)."""
-    resources = runtime.resources
+def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_aside: StepAside) -> None:
+    """Make and store the report. Raises JobFailed, LeaseLost, StorageFull, InvalidInput (the model is gone)."""
+    resources, claim, work = runtime.resources, job.claim, job.input
     results = tuple(read_results(resources, work.evaluation_id))
     step_aside()
     if all(isinstance(item, Failure) for item in results):
         first = next((item.message for item in results if isinstance(item, Failure)), "There are no slices.")
-        raise NothingEvaluated(f"No slice could be evaluated: {first}")
+        raise JobFailed("nothing_evaluated", f"No slice could be evaluated: {first}")
     with resources.database.read() as session:
         seconds = progress.case_seconds(session, work.evaluation_id)
     subject = _subject(resources, work)
-    folder = resources.storage.make_folder(f"{work.evaluation_id}.report.{held.attempt}")
+    folder = resources.storage.make_folder(f"{work.evaluation_id}.report.{claim.attempt}")
     try:
         with translated_errors(), runtime.case_reader.chunk() as reader:
             if work.has_truth:
@@ -83,19 +73,22 @@ def run_report(
                 sentence, summary, patients = predictions.headline, predictions.summary, predictions.patients
             (folder / "report.pdf").write_bytes(pdf)
             _write_page_document(folder, written)
-        heartbeat.check()
-        _store(resources, work, held, folder)
+        lease.check()
+        _store(resources, work, claim, folder)
     finally:
         resources.storage.delete_folder(folder.name)
-    is_written = chunks.complete_report(
-        resources, held, work, patients=patients, headline=sentence, summary=summary, engine=subject.name
-    )
-    if not is_written:
-        resources.storage.delete(report_key(work.evaluation_id, held.attempt, "report.json").rsplit("/", 1)[0])
-        raise LeaseLost
+    try:
+        lease.commit(
+            lambda: chunks.complete_report(
+                resources, claim, work, patients=patients, headline=sentence, summary=summary, engine=subject.name
+            )
+        )
+    except LeaseLost:
+        resources.storage.delete(report_key(work.evaluation_id, claim.attempt, "report.json").rsplit("/", 1)[0])
+        raise
 
 
-def _subject(resources: Resources, work: Work) -> Subject:
+def _subject(resources: Resources, work: ChunkInput) -> Subject:
     with resources.database.read() as session:
         engines = session.scalars(
             select(EvaluationChunk.engine)
@@ -111,7 +104,9 @@ def _subject(resources: Resources, work: Work) -> Subject:
     return Subject(", ".join(sorted(engine for engine in engines if engine)), card)
 
 
-def _arrays_of(resources: Resources, work: Work, card: Card, reader: ChunkReader) -> Callable[[Score], SliceArrays]:
+def _arrays_of(
+    resources: Resources, work: ChunkInput, card: Card, reader: ChunkReader
+) -> Callable[[Score], SliceArrays]:
     """The gallery's arrays: map and truth as they are stored, the slice read once more; black where it is gone."""
 
     def read(score: Score) -> SliceArrays:
@@ -125,7 +120,7 @@ def _arrays_of(resources: Resources, work: Work, card: Card, reader: ChunkReader
     return read
 
 
-def _pixels(work: Work, reader: ChunkReader, row: EvaluationCase, size: tuple[int, ...]) -> np.ndarray:
+def _pixels(work: ChunkInput, reader: ChunkReader, row: EvaluationCase, size: tuple[int, ...]) -> np.ndarray:
     """The slice, uint8 (H, W, 3), if it is still the one that was evaluated; black if not."""
     if work.data_folder is not None:
         case = Case(row.patient, work.data_folder / row.image, None)
@@ -146,11 +141,11 @@ def _write_page_document(folder: Path, written: Written) -> None:
     (folder / "page.json").write_text(json.dumps(document), encoding="utf-8")
 
 
-def _store(resources: Resources, work: Work, held: lifecycle.Claim, folder: Path) -> None:
+def _store(resources: Resources, work: ChunkInput, claim: Claim, folder: Path) -> None:
     """Every file under its key of this attempt."""
     for path in sorted(folder.rglob("*")):
         if not path.is_file():
             continue
         name = path.relative_to(folder).as_posix()
-        with fresh_object(resources.storage, report_key(work.evaluation_id, held.attempt, name)) as stored:
+        with fresh_object(resources.storage, report_key(work.evaluation_id, claim.attempt, name)) as stored:
             shutil.copyfile(path, stored)

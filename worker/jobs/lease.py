@@ -1,7 +1,9 @@
-"""Keeping a lease alive while its job runs."""
+"""Keeping a lease alive while its job runs, and writing results under it."""
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -11,24 +13,24 @@ from webapp.domain.resources import Resources
 
 logger = logging.getLogger(__name__)
 
+# Between two tries to write into a database that is away.
+COMMIT_PAUSE_S = 0.5
+
 
 class LeaseLost(Exception):
-    """The job was cancelled, deleted, taken by another attempt, or ran over its time: its result is nobody's."""
+    """The job was cancelled, deleted, claimed by another attempt, or ran over its time: its result is discarded."""
 
 
-class Heartbeat:
-    """Renews a claim's lease in a thread of its own for the length of a `with` block.
+class Lease:
+    """A claim's lease, renewed by a thread of its own for the length of a `with` block, for timeout_s at most."""
 
-    timeout_s: after which it is not renewed any more; by default a segmentation's.
-    """
-
-    def __init__(self, resources: Resources, held: lifecycle.Claim, timeout_s: float | None = None) -> None:
+    def __init__(self, resources: Resources, claim: lifecycle.Claim, timeout_s: float) -> None:
         self._resources = resources
-        self._held = held
-        self._timeout_s = timeout_s or resources.settings.job_timeout_s
+        self._claim = claim
+        self._timeout_s = timeout_s
         self._stopped = threading.Event()
         self._is_lost = False
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -41,20 +43,43 @@ class Heartbeat:
         self._thread.join(timeout=self._resources.settings.heartbeat_s)
 
     def check(self) -> None:
-        """Raises LeaseLost where going on would be for nothing."""
+        """Raises LeaseLost where going on would be in vain."""
         if self._is_lost:
             raise LeaseLost
 
-    def _beat(self) -> None:
+    def commit(self, write: Callable[[], bool]) -> None:
+        """Write under the claim, and wait for a database that is away for as long as a lease lasts.
+
+        write: says False where the claim is not valid any more; a second call must do no harm, since a database may go
+        away after it has committed and before it says so. Raises LeaseLost, DatabaseUnavailable.
+        """
+        database, deadline = self._resources.database, time.monotonic() + self._resources.settings.lease_s
+        while True:
+            try:
+                if write():
+                    return
+                with database.read() as session:
+                    if lifecycle.has_succeeded(session, self._claim):  # by the try before, unseen
+                        return
+                raise LeaseLost
+            except DatabaseUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(COMMIT_PAUSE_S)
+
+    def _renew(self) -> None:
         settings = self._resources.settings
         while not self._stopped.wait(settings.heartbeat_s):
             try:
                 with self._resources.database.write() as session:
-                    is_held = lifecycle.extend(session, self._held, lease_s=settings.lease_s, timeout_s=self._timeout_s)
+                    is_valid = lifecycle.extend(
+                        session, self._claim, lease_s=settings.lease_s, timeout_s=self._timeout_s
+                    )
             except DatabaseUnavailable:
-                # The lease may outlast the database's absence; if not, another attempt runs and this one is fenced.
-                logger.warning("job %s: the lease could not be renewed", self._held.id)
+                # The lease may outlast the database's absence; if not, another attempt runs, and this one's writes
+                # change no row.
+                logger.warning("job %s: the lease could not be renewed", self._claim.id)
                 continue
-            if not is_held:
+            if not is_valid:
                 self._is_lost = True
                 return

@@ -1,35 +1,38 @@
-"""Noticing a worker that has stopped hearing its broker.
+"""Detects a Celery consumer that no longer receives messages.
 
-After a broker's restart Celery's consumer may stay connected to nothing, without an error (celery issues 8030, 8091):
-the process lives, and takes no message ever again. What shows it: hints lie in the queue while this worker has nothing
-to do. Then its parent is ended, and the supervisor starts it anew.
+After a broker's restart the consumer may stay connected to nothing, without an error (celery issues 8030, 8091): the
+process lives and never takes a message again. The sign: messages lie in the queue while this worker is idle. Then its
+parent process is ended, and the supervisor starts it anew.
 """
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Look:
-    """What was seen at one heartbeat. `hints` is None where the broker does not answer."""
+class ConsumerSample:
+    """The consumer at one heartbeat. queue_length: messages that lie there, None where the broker does not answer."""
 
-    hints: int | None
+    queue_length: int | None
     messages_taken: int
     is_busy: bool
 
-    def looks_deaf(self) -> bool:
-        """An idle worker takes a hint within milliseconds, so none may lie there."""
-        return bool(self.hints) and not self.is_busy
+    def is_suspicious(self) -> bool:
+        """Whether messages lie before an idle worker, which takes one within milliseconds."""
+        return bool(self.queue_length) and not self.is_busy
 
 
-class DeafnessWatch:
-    """Says, look by look, whether the worker is deaf: two looks in a row with hints waiting and none taken between."""
+class BrokerWatchdog:
+    """Compares each sample with the one before."""
 
     def __init__(self) -> None:
-        self._last: Look | None = None
+        self._last: ConsumerSample | None = None
 
-    def is_deaf(self, look: Look) -> bool:
-        """Take one more look into account."""
-        last, self._last = self._last, look
+    def is_disconnected(self, sample: ConsumerSample) -> bool:
+        """Whether this and the last sample are both suspicious, and no message was taken between them."""
+        last, self._last = self._last, sample
         return (
-            last is not None and last.looks_deaf() and look.looks_deaf() and last.messages_taken == look.messages_taken
+            last is not None
+            and last.is_suspicious()
+            and sample.is_suspicious()
+            and last.messages_taken == sample.messages_taken
         )

@@ -17,13 +17,13 @@ from werkzeug.test import TestResponse
 
 from ml.datasets.case_reader import CaseReader
 from tests.support.evaluations import SIDE, queued_chunks, run_all, square, write_data_set, zip_of
+from tests.support.jobs import run_chunk
 from tests.webapp.clients import resources_of, send
 from tests.worker.conftest import BrightnessEngine
 from webapp.domain.resources import Resources
 from webapp.schemas.cases import CaseSchema
 from webapp.schemas.evaluations import EvaluationSchema
-from worker.evaluation.chunks import run_chunk
-from worker.process.engines import Runtime
+from worker.process.runtime import Runtime
 
 PATH = "/api/v1/evaluations"
 

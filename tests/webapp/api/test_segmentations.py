@@ -4,8 +4,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from tests.support.jobs import claim_segmentation
 from tests.webapp.clients import SCANS, finish, finished, resources_of, sent
-from webapp.domain.scans import segmentations
 
 RUNS = "/api/v1/segmentations"
 
@@ -74,7 +74,7 @@ def test_another_threshold_uses_the_stored_map(app: Flask, client: FlaskClient) 
     scan = finished(app)
     response = client.post(f"{SCANS}/{scan['id']}/segmentations", json={"threshold": 0.99})
     assert (response.status_code, response.json["status"], response.json["threshold"]) == (202, "queued", 0.99)
-    claimed = segmentations.claim(resources_of(app), response.json["id"], "test")
+    claimed = claim_segmentation(resources_of(app), response.json["id"])
     assert claimed is not None and claimed[1].map_key is not None
 
 

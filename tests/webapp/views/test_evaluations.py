@@ -12,7 +12,7 @@ from tests.support.evaluations import begin, evaluation_row, run_all, slice_pixe
 from tests.webapp.clients import resources_of, token
 from tests.worker.conftest import BrightnessEngine
 from webapp.domain.resources import Resources
-from worker.process.engines import Runtime
+from worker.process.runtime import Runtime
 
 API = "/api/v1/evaluations"
 

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from tests.support import scan_files
+from tests.support.jobs import claim_segmentation
 from tests.webapp.clients import SCANS, finished, resources_of, sent
 from webapp.domain.jobs import lifecycle, workers
 from webapp.domain.scans import segmentations
@@ -25,7 +26,7 @@ PAGES = ("/", "/scans", "/models", "/models/unet-vgg16-lgg", "/api/v1/docs")
 def failed(app: Flask, name: str) -> str:
     """A scan whose job has failed; its id."""
     resources, scan = resources_of(app), sent(app.test_client(), name)
-    held, _ = segmentations.claim(resources, scan["segmentation"]["id"], "test")
+    held, _ = claim_segmentation(resources, scan["segmentation"]["id"])
     with resources.database.write() as session:
         lifecycle.fail(session, held, code="timeout", message="Processing took longer than 300 seconds.")
     return scan["id"]
@@ -36,7 +37,7 @@ def states(app: Flask) -> dict[str, str]:
     """A scan in each state: queued, running, succeeded with and without tumor, failed, cancelled, a stack."""
     resources, client = resources_of(app), app.test_client()
     running, cancelled = sent(client, "running.png"), sent(client, "cancelled.png")
-    segmentations.claim(resources, running["segmentation"]["id"], "test")
+    claim_segmentation(resources, running["segmentation"]["id"])
     segmentations.cancel(resources, cancelled["segmentation"]["id"])
     return {
         "queued": sent(client, "queued.png")["id"],
@@ -95,7 +96,7 @@ def test_only_a_model_whose_card_has_no_temperature_is_called_not_calibrated(
 
 
 def test_a_worker_that_lives_is_said(app: Flask, client: FlaskClient) -> None:
-    workers.announce(resources_of(app), "w", engine="test", model="m")
+    workers.register_worker(resources_of(app), "w", engine="test", model="m")
     assert "Worker ready" in client.get("/").text
 
 

@@ -28,18 +28,19 @@ from tests.support.evaluations import (
     write_data_set,
     write_slice,
 )
+from tests.support.jobs import claim, end_delays, run_chunk
 from tests.support.resources import row, upload
 from webapp.domain.database.clock import database_now
 from webapp.domain.errors import DatabaseUnavailable, StorageFull
-from webapp.domain.evaluations import deletion, submission
+from webapp.domain.evaluations import deletion, progress, submission
 from webapp.domain.evaluations.maps import read_maps
 from webapp.domain.evaluations.models import EvaluationChunk
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import Status
 from webapp.domain.storage.keys import report_key
 from worker.evaluation import cases as evaluation_cases
-from worker.evaluation.chunks import run_chunk
-from worker.recovery.sweeper import Sweeper, delete_orphans
+from worker.recovery.orphans import delete_orphans
+from worker.recovery.sweeper import Sweeper
 
 
 @pytest.fixture
@@ -210,6 +211,11 @@ def test_a_full_disk_puts_a_chunk_back_and_nothing_done_is_lost(runtime, resourc
     run_chunk(runtime, chunk_id)
     assert len(case_rows(resources, evaluation_id)) == 8
     assert queued_chunks(resources, evaluation_id) == [chunk_id]
+    with resources.database.read() as session:
+        waiting = session.get_one(EvaluationChunk, chunk_id)
+        assert (waiting.releases, waiting.error_code) == (1, "storage_full"), "it waits, and the page says for what"
+        assert progress.progress(session, evaluation_row(resources, evaluation_id)).waits_for
+    end_delays(resources)
     seen = sum(engine.pieces)
     done = run_all(runtime, evaluation_id)
     assert done.status is Status.SUCCEEDED
@@ -263,7 +269,7 @@ def test_a_chunk_that_stops_its_workers_costs_its_own_cases_alone(runtime, resou
     sweeper = Sweeper(replace(resources, settings=replace(resources.settings, heartbeat_s=1e-6)))
     for _ in range(3):
         with resources.database.write() as session:
-            assert lifecycle.claim(session, EvaluationChunk, first, worker_id="dead", lease_s=15)
+            assert claim(session, EvaluationChunk, first, worker_id="dead", lease_s=15)
         with resources.database.write() as session:
             session.execute(
                 update(EvaluationChunk).where(EvaluationChunk.id == first).values(lease_until=database_now(-1))
@@ -283,7 +289,7 @@ def test_the_last_chunk_may_be_a_poisoned_one(runtime, resources, data):
     (chunk_id,) = queued_chunks(resources, evaluation_id)
     sweeper = Sweeper(replace(resources, settings=replace(resources.settings, heartbeat_s=1e-6, max_attempts=1)))
     with resources.database.write() as session:
-        lifecycle.claim(session, EvaluationChunk, chunk_id, worker_id="dead", lease_s=15)
+        claim(session, EvaluationChunk, chunk_id, worker_id="dead", lease_s=15)
         session.execute(
             update(EvaluationChunk).values(lease_until=database_now(-1)).where(EvaluationChunk.id == chunk_id)
         )
@@ -325,18 +331,26 @@ def test_deleting_while_it_runs_leaves_nothing(runtime, resources, engine, data)
     assert list(resources.storage.keys(older_than_s=0)) == [] and resources.storage.folders(0) == []
 
 
-def test_a_database_that_is_away_for_a_moment_costs_nothing(runtime, resources, data, monkeypatch):
+@pytest.mark.parametrize("write", ["complete_check", "write_cases", "complete_cases", "complete_report"])
+@pytest.mark.parametrize("is_committed", [False, True], ids=["before", "after"])
+def test_a_database_that_is_away_for_a_moment_costs_nothing(runtime, resources, data, monkeypatch, write, is_committed):
+    """It goes away before it has committed, or after that and before it has said so."""
     from webapp.domain.evaluations import chunks
 
-    real, failures = chunks.write_cases, [DatabaseUnavailable("away")]
+    real, failures = getattr(chunks, write), [DatabaseUnavailable("away")]
 
-    def flaky(*arguments: object) -> bool:
+    def flaky(*arguments: object, **facts: object) -> bool:
+        is_written = (is_committed or not failures) and real(*arguments, **facts)
         if failures:
             raise failures.pop()
-        return real(*arguments)
+        return is_written
 
-    monkeypatch.setattr(chunks, "write_cases", flaky)
-    assert run_all(runtime, begin(resources, data)).status is Status.SUCCEEDED
+    monkeypatch.setattr(chunks, write, flaky)
+    evaluation_id = begin(resources, data)
+    assert run_all(runtime, evaluation_id).status is Status.SUCCEEDED
+    assert [case.position for case in case_rows(resources, evaluation_id)] == list(range(15))
+    assert delete_orphans(resources, older_than_s=0) == 0, "every file has its row"
+    assert read_report(resources, evaluation_id)
 
 
 def test_an_upload_need_not_wait_for_a_chunk_to_end(runtime, resources, engine, data, monkeypatch):

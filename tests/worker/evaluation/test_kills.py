@@ -26,7 +26,8 @@ from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.settings import PROJECT_ROOT
 from webapp.domain.storage.keys import report_key
-from worker.recovery.sweeper import Sweeper, delete_orphans
+from worker.recovery.orphans import delete_orphans
+from worker.recovery.sweeper import Sweeper
 
 KILLS = 6
 WORKERS = 2

@@ -1,29 +1,36 @@
-"""A worker is called deaf only where hints lie before an idle one."""
+"""A consumer counts as disconnected only where messages lie before an idle worker that takes none."""
 
 import pytest
 
-from worker.process.broker_watchdog import DeafnessWatch, Look
+from worker.process.broker_watchdog import BrokerWatchdog, ConsumerSample
 
-IDLE_BEFORE_HINTS = Look(hints=3, messages_taken=7, is_busy=False)
+SUSPICIOUS = ConsumerSample(queue_length=3, messages_taken=7, is_busy=False)
 
 
-def test_hints_that_lie_before_an_idle_worker_twice_show_deafness() -> None:
-    watch = DeafnessWatch()
-    assert [watch.is_deaf(IDLE_BEFORE_HINTS) for _ in range(3)] == [False, True, True]
+def test_messages_that_lie_before_an_idle_worker_twice_show_it() -> None:
+    watchdog = BrokerWatchdog()
+    assert [watchdog.is_disconnected(SUSPICIOUS) for _ in range(3)] == [False, True, True]
 
 
 @pytest.mark.parametrize(
     "second",
     [
-        Look(hints=3, messages_taken=8, is_busy=False),
-        Look(hints=3, messages_taken=7, is_busy=True),
-        Look(hints=0, messages_taken=7, is_busy=False),
-        Look(hints=None, messages_taken=7, is_busy=False),
+        ConsumerSample(queue_length=3, messages_taken=7, is_busy=True),
+        ConsumerSample(queue_length=0, messages_taken=7, is_busy=False),
+        ConsumerSample(queue_length=None, messages_taken=7, is_busy=False),
     ],
-    ids=["took a message", "is busy", "no hints", "no broker"],
+    ids=["is busy", "no messages", "no broker"],
 )
-def test_a_worker_that_hears_is_left_alone(second: Look) -> None:
-    watch = DeafnessWatch()
-    watch.is_deaf(IDLE_BEFORE_HINTS)
-    assert not watch.is_deaf(second)
-    assert not watch.is_deaf(IDLE_BEFORE_HINTS) or second.looks_deaf()
+def test_a_worker_that_receives_is_left_alone(second: ConsumerSample) -> None:
+    watchdog = BrokerWatchdog()
+    watchdog.is_disconnected(SUSPICIOUS)
+    assert not watchdog.is_disconnected(second)
+    assert not watchdog.is_disconnected(SUSPICIOUS), "it starts anew after a good sample"
+
+
+def test_a_worker_that_took_a_message_in_between_is_left_alone() -> None:
+    watchdog = BrokerWatchdog()
+    watchdog.is_disconnected(SUSPICIOUS)
+    later = ConsumerSample(queue_length=3, messages_taken=8, is_busy=False)
+    assert not watchdog.is_disconnected(later)
+    assert watchdog.is_disconnected(later), "it has taken none since"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import update
 
+from tests.support.jobs import claim, end_delays
 from tests.support.resources import add_scan, make_settings, row, upload
 from tests.support.servers import redis_server
 from webapp.domain.database.clock import database_now
@@ -17,7 +18,8 @@ from webapp.domain.resources import Resources
 from webapp.domain.scans.models import Segmentation
 from webapp.domain.storage.keys import scan_prefix
 from webapp.domain.uploads import idempotency
-from worker.recovery.sweeper import Sweeper, delete_orphans
+from worker.recovery.orphans import delete_orphans
+from worker.recovery.sweeper import Sweeper
 
 
 @pytest.fixture
@@ -38,13 +40,13 @@ def lose(resources: Resources) -> str:
     """A job whose worker took it and died."""
     _, segmentation_id = add_scan(resources)
     with resources.database.write() as session:
-        lifecycle.claim(session, Segmentation, segmentation_id, worker_id="dead", lease_s=15)
+        claim(session, Segmentation, segmentation_id, worker_id="dead", lease_s=15)
     with resources.database.write() as session:
         session.execute(update(Segmentation).values(lease_until=database_now(-1)))
     return segmentation_id
 
 
-def test_a_lost_job_is_queued_again_after_a_heartbeat_and_hinted(resources) -> None:
+def test_a_lost_job_is_queued_again_after_a_heartbeat_and_a_worker_woken(resources) -> None:
     segmentation_id = lose(resources)
     sweeper = Sweeper(resources)
     assert sweeper.sweep().recovered == 0
@@ -59,7 +61,7 @@ def test_a_live_job_survives_a_clock_that_jumps_ahead(resources) -> None:
     """All leases are over at once; the live worker renews its own within a heartbeat, and keeps its job."""
     _, segmentation_id = add_scan(resources)
     with resources.database.write() as session:
-        held = lifecycle.claim(session, Segmentation, segmentation_id, worker_id="live", lease_s=15)
+        held = claim(session, Segmentation, segmentation_id, worker_id="live", lease_s=15)
         session.execute(update(Segmentation).values(lease_until=database_now(-3600)))
     sweeper = Sweeper(resources)
     sweeper.sweep()
@@ -70,13 +72,25 @@ def test_a_live_job_survives_a_clock_that_jumps_ahead(resources) -> None:
     assert row(resources, segmentation_id).status is Status.RUNNING
 
 
-def test_a_lost_hint_is_sent_again_once(resources) -> None:
+def test_a_lost_message_is_published_again_once(resources) -> None:
     add_scan(resources)
     sweeper = Sweeper(resources)
-    assert sweeper.sweep().hinted == 0, "a fresh row's own hint may still be on its way"
-    time.sleep(resources.settings.sweep_s + 0.05)
-    assert sweeper.sweep().hinted == 1
-    assert sweeper.sweep().hinted == 0, "the broker holds a hint now"
+    assert sweeper.sweep().has_published
+    assert not sweeper.sweep().has_published, "the queue holds a message now"
+    assert resources.queue.length() == 1
+
+
+def test_nothing_is_published_for_jobs_that_run_or_wait(resources) -> None:
+    sweeper = Sweeper(resources)
+    _, segmentation_id = add_scan(resources)
+    with resources.database.write() as session:
+        claimed = claim(session, Segmentation, segmentation_id)
+    assert not sweeper.sweep().has_published
+    with resources.database.write() as session:
+        lifecycle.release(session, claimed)
+    assert not sweeper.sweep().has_published, "it waits after its release"
+    end_delays(resources)
+    assert sweeper.sweep().has_published
 
 
 def test_files_without_a_row_go_and_files_with_one_stay(resources) -> None:

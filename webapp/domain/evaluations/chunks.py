@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, undefer
 
 from ml.evaluation.summary import PatientResult
 from webapp.domain.errors import FolderRefused
-from webapp.domain.evaluations import manifest, sources, states, submission
+from webapp.domain.evaluations import manifest, sources, states
 from webapp.domain.evaluations.case_rows import failed_row, patient_rows
 from webapp.domain.evaluations.manifest import ListedCase
 from webapp.domain.evaluations.models import (
@@ -23,10 +23,14 @@ from webapp.domain.evaluations.models import (
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
+from webapp.domain.settings import Settings
+
+# The code of a chunk whose model is gone or has changed: no other chunk of its evaluation could be done either.
+MODEL_UNAVAILABLE = "model_unavailable"
 
 
 @dataclass(frozen=True)
-class Work:
+class ChunkInput:
     """What a worker must know to do a claimed chunk; plain values, so that no session stays open.
 
     folder: the source's real folder, None where it may not be read any more; refusal says why. data_folder: the data
@@ -50,51 +54,43 @@ class Work:
     cases: tuple[ListedCase, ...]
 
 
-def timeout_s(resources: Resources, kind: ChunkKind) -> float:
+def timeout_s(settings: Settings, kind: ChunkKind) -> float:
     """How long a chunk of that kind may run."""
-    settings = resources.settings
     return settings.job_timeout_s if kind is ChunkKind.CASES else settings.evaluation_timeout_s
 
 
-def claim(resources: Resources, chunk_id: str, worker_id: str) -> tuple[lifecycle.Claim, Work] | None:
-    """Take a queued chunk and read what is needed for it; None where there is nothing to take."""
-    with resources.database.write() as session:
-        held = lifecycle.claim(
-            session, EvaluationChunk, chunk_id, worker_id=worker_id, lease_s=resources.settings.lease_s
-        )
-        if held is None:
-            return None
-        chunk = session.get_one(EvaluationChunk, chunk_id, options=[undefer(EvaluationChunk.cases)])
-        states.begin(session, chunk.evaluation_id)
-        evaluation = session.get_one(Evaluation, chunk.evaluation_id)
-        cases = manifest.decode(chunk.cases or ())
-        done = set(_finished(session, chunk.evaluation_id, [case.position for case in cases]))
-        try:
-            folder, refusal = sources.source_folder(resources, evaluation), ""
-        except FolderRefused as error:
-            folder, refusal = None, error.message
-        return held, Work(
-            evaluation_id=evaluation.id,
-            chunk_id=chunk.id,
-            kind=chunk.kind,
-            model=evaluation.model,
-            model_version=evaluation.model_version,
-            threshold=evaluation.threshold,
-            min_tumor_pixels=evaluation.min_tumor_pixels,
-            engine=evaluation.engine,
-            folder=folder,
-            refusal=refusal,
-            data_folder=folder / evaluation.data_folder if folder and evaluation.data_folder is not None else None,
-            boundaries=sources.boundaries(resources, evaluation),
-            has_truth=bool(evaluation.has_truth),
-            cases=tuple(case for case in cases if case.position not in done),
-        )
+def begin(resources: Resources, session: Session, chunk: EvaluationChunk) -> ChunkInput:
+    """Mark the evaluation of a chunk that was claimed in this transaction as running; gives what the chunk needs."""
+    states.begin(session, chunk.evaluation_id)
+    evaluation = session.get_one(Evaluation, chunk.evaluation_id)
+    cases = manifest.decode(chunk.cases or ())
+    done = set(_finished(session, chunk.evaluation_id, [case.position for case in cases]))
+    try:
+        folder, refusal = sources.source_folder(resources, evaluation), ""
+    except FolderRefused as error:
+        folder, refusal = None, error.message
+    return ChunkInput(
+        evaluation_id=evaluation.id,
+        chunk_id=chunk.id,
+        kind=chunk.kind,
+        model=evaluation.model,
+        model_version=evaluation.model_version,
+        threshold=evaluation.threshold,
+        min_tumor_pixels=evaluation.min_tumor_pixels,
+        engine=evaluation.engine,
+        folder=folder,
+        refusal=refusal,
+        data_folder=folder / evaluation.data_folder if folder and evaluation.data_folder is not None else None,
+        boundaries=sources.boundaries(resources, evaluation),
+        has_truth=bool(evaluation.has_truth),
+        cases=tuple(case for case in cases if case.position not in done),
+    )
 
 
-def count_checked(resources: Resources, held: lifecycle.Claim, work: Work, *, checked: int, total: int) -> None:
-    """Say how far the check is."""
+def count_checked(resources: Resources, claim: lifecycle.Claim, work: ChunkInput, *, checked: int, total: int) -> None:
+    """Write down how far the check is."""
     with resources.database.write() as session:
-        if _renew(session, resources, held, work.kind):
+        if _renew(session, resources, claim, work.kind):
             session.execute(
                 update(Evaluation)
                 .where(Evaluation.id == work.evaluation_id)
@@ -104,7 +100,7 @@ def count_checked(resources: Resources, held: lifecycle.Claim, work: Work, *, ch
 
 
 def complete_check(
-    resources: Resources, held: lifecycle.Claim, work: Work, cases: Sequence[ListedCase], **facts: Any
+    resources: Resources, claim: lifecycle.Claim, work: ChunkInput, cases: Sequence[ListedCase], **facts: object
 ) -> bool:
     """Write the list of cases as chunks and what the check found; False where the lease is lost.
 
@@ -112,7 +108,7 @@ def complete_check(
     """
     size = resources.settings.evaluation_chunk
     with resources.database.write() as session:
-        if not lifecycle.complete(session, held) or states.lock(session, work.evaluation_id) is None:
+        if not lifecycle.complete(session, claim) or states.lock(session, work.evaluation_id) is None:
             return False
         values = {"case_count": len(cases), "checked_count": len(cases), **facts}
         session.execute(
@@ -121,7 +117,7 @@ def complete_check(
             .values(**values)
             .execution_options(synchronize_session=False)
         )
-        chunks = [
+        session.add_all(
             EvaluationChunk(
                 evaluation_id=work.evaluation_id,
                 kind=ChunkKind.CASES,
@@ -130,39 +126,36 @@ def complete_check(
                 status=Status.QUEUED,
             )
             for start in range(0, len(cases), size)
-        ]
-        session.add_all(chunks)
-        session.flush()
-        ids = [chunk.id for chunk in chunks]
-    for chunk_id in ids:
-        if not submission.announce(resources, chunk_id):
-            break  # the sweeper says the rest
-    return True
-
-
-def write_cases(resources: Resources, held: lifecycle.Claim, work: Work, rows: Sequence[EvaluationCase]) -> bool:
-    """Write finished cases, each once, and renew the lease; False where it is lost, and nothing is written."""
-    with resources.database.write() as session:
-        if not _renew(session, resources, held, work.kind):
-            return False
-        session.add_all(rows)
+        )
         return True
 
 
-def complete_cases(resources: Resources, held: lifecycle.Claim, work: Work, *, engine: str) -> bool:
+def write_cases(resources: Resources, claim: lifecycle.Claim, work: ChunkInput, rows: Sequence[EvaluationCase]) -> bool:
+    """Write finished cases, each once, and renew the lease; False where it is lost, and nothing is written.
+
+    Cases that are there already are left out.
+    """
+    with resources.database.write() as session:
+        if not _renew(session, resources, claim, work.kind):
+            return False
+        done = set(_finished(session, work.evaluation_id, [row.position for row in rows]))
+        session.add_all(row for row in rows if row.position not in done)
+        return True
+
+
+def complete_cases(resources: Resources, claim: lifecycle.Claim, work: ChunkInput, *, engine: str) -> bool:
     """End a chunk of cases; the last one queues the report. False where the lease is lost."""
     with resources.database.write() as session:
-        if not lifecycle.complete(session, held, engine=engine):
+        if not lifecycle.complete(session, claim, engine=engine):
             return False
-        report_id = states.settle(session, work.evaluation_id)
-    _announce_report(resources, report_id)
-    return True
+        states.settle(session, work.evaluation_id)
+        return True
 
 
 def complete_report(
     resources: Resources,
-    held: lifecycle.Claim,
-    work: Work,
+    claim: lifecycle.Claim,
+    work: ChunkInput,
     *,
     patients: Sequence[PatientResult],
     headline: str,
@@ -171,7 +164,7 @@ def complete_report(
 ) -> bool:
     """End the evaluation with its report; False where the lease is lost."""
     with resources.database.write() as session:
-        if not lifecycle.complete(session, held):
+        if not lifecycle.complete(session, claim):
             return False
         session.execute(delete(EvaluationPatient).where(EvaluationPatient.evaluation_id == work.evaluation_id))
         session.add_all(patient_rows(work.evaluation_id, patients))
@@ -183,30 +176,18 @@ def complete_report(
             headline=headline,
             summary=summary,
             engine=engine,
-            report_attempt=held.attempt,
+            report_attempt=claim.attempt,
         )
 
 
-def fail(resources: Resources, held: lifecycle.Claim, *, code: str, message: str, is_final: bool = False) -> bool:
-    """End a chunk as failed, with what that means for its evaluation; False where the lease is lost.
+def after_failure(session: Session, chunk_id: str) -> None:
+    """What follows from a chunk that has just failed, whether a worker or the sweeper ended it.
 
-    is_final: nothing can be evaluated, so the evaluation ends with it whatever the chunk is.
-    """
-    with resources.database.write() as session:
-        if not lifecycle.fail(session, held, code=code, message=message):
-            return False
-        report_id = after_failure(session, held.id, is_final=is_final)
-    _announce_report(resources, report_id)
-    return True
-
-
-def after_failure(session: Session, chunk_id: str, *, is_final: bool = False) -> str | None:
-    """What follows from a chunk that has just failed, by a worker's hand or the sweeper's; the id of a queued report.
-
-    Without its check or its report an evaluation has failed. A chunk of cases costs its unfinished cases alone.
+    Without its check, its report or its model an evaluation has failed. Otherwise a chunk of cases costs its unfinished
+    cases alone.
     """
     chunk = session.get_one(EvaluationChunk, chunk_id, options=[undefer(EvaluationChunk.cases)], populate_existing=True)
-    if is_final or chunk.kind is not ChunkKind.CASES:
+    if chunk.kind is not ChunkKind.CASES or chunk.error_code == MODEL_UNAVAILABLE:
         states.end(
             session,
             chunk.evaluation_id,
@@ -214,7 +195,7 @@ def after_failure(session: Session, chunk_id: str, *, is_final: bool = False) ->
             error_code=chunk.error_code,
             error_message=chunk.error_message,
         )
-        return None
+        return
     cases = manifest.decode(chunk.cases or ())
     done = set(_finished(session, chunk.evaluation_id, [case.position for case in cases]))
     session.add_all(
@@ -223,7 +204,7 @@ def after_failure(session: Session, chunk_id: str, *, is_final: bool = False) ->
         if case.position not in done
     )
     session.flush()
-    return states.settle(session, chunk.evaluation_id)
+    states.settle(session, chunk.evaluation_id)
 
 
 def _finished(session: Session, evaluation_id: str, positions: Sequence[int]) -> Sequence[int]:
@@ -237,11 +218,7 @@ def _finished(session: Session, evaluation_id: str, positions: Sequence[int]) ->
     ).all()
 
 
-def _renew(session: Session, resources: Resources, held: lifecycle.Claim, kind: ChunkKind) -> bool:
+def _renew(session: Session, resources: Resources, claim: lifecycle.Claim, kind: ChunkKind) -> bool:
     """The fence before a write: it locks the chunk's row, and changes none where the lease is lost."""
-    return lifecycle.extend(session, held, lease_s=resources.settings.lease_s, timeout_s=timeout_s(resources, kind))
-
-
-def _announce_report(resources: Resources, report_id: str | None) -> None:
-    if report_id is not None:
-        submission.announce(resources, report_id)
+    settings = resources.settings
+    return lifecycle.extend(session, claim, lease_s=settings.lease_s, timeout_s=timeout_s(settings, kind))

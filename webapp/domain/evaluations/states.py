@@ -8,7 +8,6 @@ Whoever changes both, locks chunks before their evaluation: PostgreSQL would fin
 """
 
 from dataclasses import asdict
-from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -33,7 +32,7 @@ def begin(session: Session, evaluation_id: str) -> None:
 
 
 def lock(session: Session, evaluation_id: str) -> Evaluation | None:
-    """The evaluation, held against other writers until the transaction ends; None where it is gone or has ended."""
+    """The evaluation, locked against other writers until the transaction ends; None where it is gone or has ended."""
     row = session.scalar(
         select(Evaluation)
         .where(Evaluation.id == evaluation_id)
@@ -43,24 +42,24 @@ def lock(session: Session, evaluation_id: str) -> Evaluation | None:
     return row if row is not None and row.status in OPEN_STATUSES else None
 
 
-def end(session: Session, evaluation_id: str, status: Status, **values: Any) -> bool:
+def end(session: Session, evaluation_id: str, status: Status, **values: object) -> bool:
     """End an open evaluation; its open chunks end with it. False where it has ended already."""
     cancel_chunks(session, evaluation_id)
     # No chunk is open any more, so no case is written any more.
     counts = asdict(progress.count(session, evaluation_id))
-    changed = session.execute(
+    changed = lifecycle.rows_changed(
+        session,
         update(Evaluation)
         .where(Evaluation.id == evaluation_id, Evaluation.status.in_(OPEN_STATUSES))
-        .values(status=status, finished_at=database_now(), counts=counts, **values)
-        .execution_options(synchronize_session=False)
-    ).rowcount
+        .values(status=status, finished_at=database_now(), counts=counts, **values),
+    )
     # Chunks that were being written while the first call waited for their rows.
     cancel_chunks(session, evaluation_id)
     return changed == 1
 
 
 def cancel(session: Session, evaluation_id: str) -> None:
-    """End an evaluation at a person's wish; what is finished stays. Raises NotFound, WrongState."""
+    """End an evaluation because a person asked for it; what is finished stays. Raises NotFound, WrongState."""
     if end(session, evaluation_id, Status.CANCELLED):
         return
     status = session.scalar(select(Evaluation.status).where(Evaluation.id == evaluation_id))
@@ -84,22 +83,18 @@ def kept_prefixes(evaluation: Evaluation) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def settle(session: Session, evaluation_id: str) -> str | None:
-    """Queue the report when no chunk of cases is open any more; gives the report's id, None where it is not due.
+def settle(session: Session, evaluation_id: str) -> None:
+    """Queue the report when no chunk of cases is open any more.
 
     Under the evaluation's lock, so that of two workers that finish the last two chunks one sees both as finished.
     """
     if lock(session, evaluation_id) is None:
-        return None
+        return
     kinds = session.execute(
         select(EvaluationChunk.kind, EvaluationChunk.status).where(EvaluationChunk.evaluation_id == evaluation_id)
     ).all()
     is_checked = any(kind is ChunkKind.CHECK and status is Status.SUCCEEDED for kind, status in kinds)
     is_busy = any(kind is not ChunkKind.CHECK and status in OPEN_STATUSES for kind, status in kinds)
     has_report = any(kind is ChunkKind.REPORT for kind, _ in kinds)
-    if not is_checked or is_busy or has_report:
-        return None
-    report = EvaluationChunk(evaluation_id=evaluation_id, kind=ChunkKind.REPORT, status=Status.QUEUED)
-    session.add(report)
-    session.flush()
-    return report.id
+    if is_checked and not is_busy and not has_report:
+        session.add(EvaluationChunk(evaluation_id=evaluation_id, kind=ChunkKind.REPORT, status=Status.QUEUED))

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -17,8 +15,8 @@ from webapp.domain.errors import InvalidInput, NotFound, UploadRejected
 from webapp.domain.evaluations import sources, states
 from webapp.domain.evaluations.manifest import is_text
 from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationChunk, SourceKind
-from webapp.domain.jobs.broker import RUN_EVALUATION_CHUNK
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
+from webapp.domain.jobs.wait import Waiters
 from webapp.domain.resources import Resources
 from webapp.domain.scans.segmentations import checked_threshold
 from webapp.domain.storage.interface import translated_errors
@@ -27,13 +25,9 @@ from webapp.domain.uploads.receiving import Received, UploadedFile
 
 ARCHIVE_FIELD = "archive"
 LONGEST_NAME = 200
-LONGEST_WAIT_S = 30.0
-POLL_S = 0.25
-# Threads of the web server that may stand waiting for evaluations at once, as for scans.
-MOST_WAITERS = 16
 UNPACK_TIMEOUT_S = 600.0
 
-_waiters = threading.BoundedSemaphore(MOST_WAITERS)
+waiters = Waiters(most=16)
 
 
 @dataclass(frozen=True)
@@ -94,21 +88,9 @@ def from_archive(resources: Resources, upload: Received, options: EvaluationOpti
         raise
 
 
-def announce(resources: Resources, chunk_id: str) -> bool:
-    """Hint a worker at a committed chunk; False where the broker is away."""
-    return resources.queue.hint(RUN_EVALUATION_CHUNK, chunk_id)
-
-
 def wait(resources: Resources, evaluation_id: str, seconds: float) -> None:
     """Come back when the evaluation has ended, at the latest after `seconds`. Raises NotFound."""
-    if not _waiters.acquire(blocking=False):
-        return
-    try:
-        deadline = time.monotonic() + min(seconds, LONGEST_WAIT_S)
-        while _is_open(resources, evaluation_id) and (left := deadline - time.monotonic()) > 0:
-            time.sleep(min(POLL_S, left))
-    finally:
-        _waiters.release()
+    waiters.wait(lambda: _is_open(resources, evaluation_id), seconds)
 
 
 def cancel(resources: Resources, evaluation_id: str) -> None:
@@ -163,11 +145,8 @@ def _queue(
             )
         )
         session.flush()
-        chunk = EvaluationChunk(evaluation_id=evaluation_id, kind=ChunkKind.CHECK, status=Status.QUEUED)
-        session.add(chunk)
-        session.flush()
-        chunk_id = chunk.id
-    announce(resources, chunk_id)
+        session.add(EvaluationChunk(evaluation_id=evaluation_id, kind=ChunkKind.CHECK, status=Status.QUEUED))
+    resources.queue.publish()
     return evaluation_id
 
 

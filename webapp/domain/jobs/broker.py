@@ -1,6 +1,7 @@
-"""The queue: task names, the broker's settings, and the hints that the web sends. It knows no Flask and no worker.
+"""The broker: Celery's settings, and the messages that wake a worker. It knows no Flask and no worker.
 
-A hint carries an id and nothing else. It may be lost, doubled or late: the row is the truth.
+A message is a wake-up and carries nothing: a worker that gets one claims the next row. It may be lost, doubled or late;
+the row is the truth.
 """
 
 import logging
@@ -10,21 +11,20 @@ from typing import Any
 
 import redis
 from celery import Celery
-from kombu import Exchange
-from kombu import Queue as BrokerQueue
+from kombu.entity import Exchange
+from kombu.entity import Queue as BrokerQueue
 from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
 
-RUN_SEGMENTATION = "glioscope.run_segmentation"
-RUN_EVALUATION_CHUNK = "glioscope.run_evaluation_chunk"
+WAKE_UP = "glioscope.wake_up"
 QUEUE_NAME = "glioscope"
-# Behind the other one in the alphabet: a worker looks into its queues in that order (`queue_order_strategy` below), so
-# a person's upload goes before an evaluation's chunks.
-EVALUATION_QUEUE_NAME = "glioscope-evaluations"
-QUEUE_OF = {RUN_SEGMENTATION: QUEUE_NAME, RUN_EVALUATION_CHUNK: EVALUATION_QUEUE_NAME}
+# Messages from before an update name these tasks and carry a job's id; the evaluations' ones had a queue of their own.
+# They are taken as wake-ups, too.
+OLD_TASK_NAMES = ("glioscope.run_segmentation", "glioscope.run_evaluation_chunk")
+OLD_QUEUE_NAME = "glioscope-evaluations"
 
-# A submission waits for the broker at most this long; then the sweeper publishes what was not.
+# A submission waits for the broker at most this long; what was not published then is published by the sweeper.
 PUBLISH_TIMEOUT_S = 1.0
 # After a failed publish the broker is left alone for as long, so that an upload of many files waits once.
 PAUSE_AFTER_FAILURE_S = 2.0
@@ -36,8 +36,7 @@ def celery_settings(redis_url: str) -> dict[str, Any]:
         # Celery names a Unix socket otherwise than redis-py does.
         "broker_url": redis_url.replace("unix://", "redis+socket://", 1),
         "task_default_queue": QUEUE_NAME,
-        "task_queues": [BrokerQueue(name, Exchange(name), routing_key=name) for name in QUEUE_OF.values()],
-        "broker_transport_options": {"queue_order_strategy": "sorted"},
+        "task_queues": [_broker_queue(QUEUE_NAME), _broker_queue(OLD_QUEUE_NAME)],
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_ignore_result": True,
@@ -47,12 +46,18 @@ def celery_settings(redis_url: str) -> dict[str, Any]:
         # of a job that the sweeper has requeued long before (measured: 91 s against 15 s of lease).
         "task_acks_late": False,
         "worker_prefetch_multiplier": 1,
+        # A busy worker takes no message: it would keep one from a worker that is idle.
+        "worker_disable_prefetch": True,
         "enable_utc": True,
     }
 
 
+def _broker_queue(name: str) -> BrokerQueue:
+    return BrokerQueue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call] # kombu's
+
+
 class Queue:
-    """The web's and the sweeper's end of the broker."""
+    """The publishing end of the broker: of the web, the sweeper, and a worker that wakes the next one."""
 
     def __init__(self, redis_url: str) -> None:
         self._celery = Celery("glioscope-producer", set_as_current=False)
@@ -73,23 +78,23 @@ class Queue:
         self._lock = threading.Lock()
         self._paused_until = 0.0
 
-    def hint(self, task: str, job_id: str) -> bool:
-        """Tell a worker to look at a job. False where the broker did not take it; the sweeper will say it again."""
+    def publish(self) -> bool:
+        """Wake a worker. False where the broker did not take the message; the sweeper will publish one."""
         if time.monotonic() < self._paused_until:
             return False
         try:
-            self._celery.send_task(task, args=[job_id], queue=QUEUE_OF[task], retry=False, ignore_result=True)
+            self._celery.send_task(WAKE_UP, queue=QUEUE_NAME, retry=False, ignore_result=True)
         except (OperationalError, redis.RedisError, OSError) as error:
-            logger.warning("the broker did not take a hint: %s", type(error).__name__)
+            logger.warning("the broker did not take a message: %s", type(error).__name__)
             with self._lock:
                 self._paused_until = time.monotonic() + PAUSE_AFTER_FAILURE_S
             return False
         return True
 
-    def length(self, *names: str) -> int | None:
-        """Hints that no worker has taken yet, of all queues or the named ones; None where the broker is away."""
+    def length(self) -> int | None:
+        """Messages that no worker has taken yet; None where the broker is away."""
         try:
-            return sum(int(self._redis.llen(name)) for name in names or QUEUE_OF.values())
+            return int(self._redis.llen(QUEUE_NAME))
         except (redis.RedisError, OSError):
             return None
 
@@ -101,6 +106,6 @@ class Queue:
             return False
 
     def close(self) -> None:
-        """Close the connections; a forked child calls this before its first hint."""
+        """Close the connections; a forked child calls this before its first message."""
         self._celery.close()
         self._redis.close()

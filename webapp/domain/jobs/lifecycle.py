@@ -3,19 +3,21 @@
     queued --claim--> running --complete--> succeeded
       ^                  |---- fail ------> failed
       |--- requeue ------|---- cancel ----> cancelled   (also from queued)
+      |--- release ------'
       '--- retry --- failed, cancelled
 
-The row is the truth; a broker's message is a hint to look at it. A claim takes a lease and an attempt number; every
-later write of that run names both the attempt and the state `running`, so a run that lost its lease changes 0 rows.
+The row is the truth; a broker's message only wakes a worker. A claim takes a lease and an attempt number; every later
+write of that run names both the attempt and the state `running`, so a run that lost its lease changes 0 rows.
 Times come from the database's clock.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, and_, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, CursorResult, Update, and_, func, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from webapp.domain.database.clock import database_now
 from webapp.domain.errors import NotFound, WrongState
@@ -26,6 +28,10 @@ Job = TypeVar("Job", bound=JobColumns)
 # What a person sees where the sweeper ends a job; docs/api.md lists the codes.
 POISON_MESSAGE = "Processing stopped the worker {attempts} times; this file is not tried again."
 TIMEOUT_MESSAGE = "Processing took longer than {timeout_s:g} seconds and was stopped."
+# A released job waits 5, 10, 20, ... seconds: a full disk is noticed to be free within seconds, and one that stays full
+# costs its jobs one try every five minutes.
+FIRST_DELAY_S = 5.0
+LONGEST_DELAY_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -35,8 +41,10 @@ class Claim:
     table: type[JobColumns]
     id: str
     attempt: int
+    # How often the job was released before.
+    releases: int = 0
 
-    def holds(self) -> ColumnElement[bool]:
+    def is_valid(self) -> ColumnElement[bool]:
         """The condition under which this run may still write."""
         return and_(self.table.id == self.id, self.table.attempt == self.attempt, self.table.status == Status.RUNNING)
 
@@ -50,11 +58,36 @@ class ExpiredLease:
     lease_until: datetime
 
 
-def claim(session: Session, table: type[Job], job_id: str, *, worker_id: str, lease_s: float) -> Claim | None:
-    """Take a queued job; None where it is not queued any more (or never was)."""
-    attempt = session.scalar(
+def is_ready(table: type[JobColumns]) -> ColumnElement[bool]:
+    """The condition under which a row may be claimed: queued, and not waiting after a release."""
+    return and_(table.status == Status.QUEUED, or_(table.not_before.is_(None), table.not_before <= database_now()))
+
+
+def claim_next(
+    session: Session,
+    table: type[Job],
+    *conditions: ColumnElement[bool],
+    order: Sequence[InstrumentedAttribute[Any]] = (),
+    worker_id: str,
+    lease_s: float,
+) -> Claim | None:
+    """Take the ready job that was queued first and meets the conditions; None where there is none.
+
+    One statement: SQLite runs one writer at a time, and PostgreSQL skips the rows that other workers are taking, so
+    that no two workers get one job and none waits for another. order: what tells rows of one moment apart.
+    """
+    first = (
+        select(table.id)
+        .where(is_ready(table), *conditions)
+        .order_by(table.created_at, *order, table.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)  # left out on SQLite
+        .correlate(None)
+        .scalar_subquery()
+    )
+    row = session.execute(
         update(table)
-        .where(table.id == job_id, table.status == Status.QUEUED)
+        .where(table.id == first)
         .values(
             status=Status.RUNNING,
             attempt=table.attempt + 1,
@@ -62,46 +95,61 @@ def claim(session: Session, table: type[Job], job_id: str, *, worker_id: str, le
             lease_until=database_now(lease_s),
             worker_id=worker_id,
         )
-        .returning(table.attempt)
+        .returning(table.id, table.attempt, table.releases)
         .execution_options(synchronize_session=False)
-    )
-    return None if attempt is None else Claim(table, job_id, attempt)
+    ).first()
+    return None if row is None else Claim(table, row.id, row.attempt, row.releases)
 
 
-def extend(session: Session, held: Claim, *, lease_s: float, timeout_s: float) -> bool:
+def extend(session: Session, claim: Claim, *, lease_s: float, timeout_s: float) -> bool:
     """Renew the lease; False where it is lost, or where the job has run for longer than it may.
 
     A hung run keeps its heartbeat thread: without the time limit here its lease would never end.
     """
-    return _changed(
-        session,
-        update(held.table)
-        .where(held.holds(), held.table.started_at > database_now(-timeout_s))
-        .values(lease_until=database_now(lease_s)),
-    )
+    statement = update(claim.table).where(claim.is_valid(), claim.table.started_at > database_now(-timeout_s))
+    return _changed(session, statement.values(lease_until=database_now(lease_s)))
 
 
-def complete(session: Session, held: Claim, **result: Any) -> bool:
+def complete(session: Session, claim: Claim, **result: object) -> bool:
     """Write the result and end the job, in one statement; False where the lease is lost and nothing was written."""
-    return _end(session, held, Status.SUCCEEDED, error_code=None, error_message=None, **result)
+    return _end(session, claim, Status.SUCCEEDED, error_code=None, error_message=None, **result)
 
 
-def fail(session: Session, held: Claim, *, code: str, message: str) -> bool:
+def has_succeeded(session: Session, claim: Claim) -> bool:
+    """Whether this very run has ended its job with a result."""
+    is_own = and_(claim.table.id == claim.id, claim.table.attempt == claim.attempt)
+    return session.scalar(select(claim.table.status).where(is_own)) is Status.SUCCEEDED
+
+
+def fail(session: Session, claim: Claim, *, code: str, message: str) -> bool:
     """End the job as failed; False where the lease is lost."""
-    return _end(session, held, Status.FAILED, error_code=code, error_message=message)
+    return _end(session, claim, Status.FAILED, error_code=code, error_message=message)
 
 
-def release(session: Session, held: Claim, *, code: str | None = None, message: str | None = None) -> bool:
+def release(session: Session, claim: Claim, *, code: str | None = None, message: str | None = None) -> bool:
     """Put the job back into the queue, for a fault that is not the job's own (a full disk): it costs no attempt.
 
-    code, message: why it waits; the next run's end writes over them.
+    It is claimed again after a delay that doubles with every release. code, message: why it waits; the next run's end
+    writes over them.
     """
     return _changed(
         session,
-        update(held.table)
-        .where(held.holds())
-        .values(**_QUEUED, attempts_before=held.table.attempts_before + 1, error_code=code, error_message=message),
+        update(claim.table)
+        .where(claim.is_valid())
+        .values(
+            **_QUEUED,
+            attempts_before=claim.table.attempts_before + 1,
+            releases=claim.table.releases + 1,
+            not_before=database_now(release_delay_s(claim.releases)),
+            error_code=code,
+            error_message=message,
+        ),
     )
+
+
+def release_delay_s(releases: int) -> float:
+    """How long a job waits that was released so many times before."""
+    return min(FIRST_DELAY_S * 2.0 ** min(releases, 10), LONGEST_DELAY_S)
 
 
 def cancel(session: Session, table: type[Job], job_id: str) -> None:
@@ -120,8 +168,9 @@ def cancel(session: Session, table: type[Job], job_id: str) -> None:
 def cancel_all(session: Session, table: type[Job], *conditions: ColumnElement[bool]) -> int:
     """End every open job that meets the conditions; says how many."""
     statement = update(table).where(table.status.in_(OPEN_STATUSES), *conditions)
-    ended = statement.values(status=Status.CANCELLED, finished_at=database_now(), lease_until=None)
-    return session.execute(ended.execution_options(synchronize_session=False)).rowcount
+    return rows_changed(
+        session, statement.values(status=Status.CANCELLED, finished_at=database_now(), lease_until=None)
+    )
 
 
 def retry(session: Session, table: type[Job], job_id: str) -> None:
@@ -132,7 +181,15 @@ def retry(session: Session, table: type[Job], job_id: str) -> None:
         job_id,
         update(table)
         .where(table.id == job_id, table.status.in_((Status.FAILED, Status.CANCELLED)))
-        .values(**_QUEUED, attempts_before=table.attempt, finished_at=None, error_code=None, error_message=None),
+        .values(
+            **_QUEUED,
+            attempts_before=table.attempt,
+            releases=0,
+            not_before=None,
+            finished_at=None,
+            error_code=None,
+            error_message=None,
+        ),
         "Only a failed or cancelled job can be tried again",
     )
 
@@ -144,7 +201,7 @@ def expired_leases(session: Session, table: type[Job]) -> frozenset[ExpiredLease
             table.status == Status.RUNNING, table.lease_until < database_now()
         )
     )
-    return frozenset(ExpiredLease(*row) for row in rows)
+    return frozenset(ExpiredLease(job_id, attempt, until) for job_id, attempt, until in rows if until is not None)
 
 
 def recover(session: Session, table: type[Job], lost: ExpiredLease, *, max_attempts: int, timeout_s: float) -> bool:
@@ -174,18 +231,6 @@ def recover(session: Session, table: type[Job], lost: ExpiredLease, *, max_attem
     return _changed(session, update(table).where(is_lost).values(**_QUEUED))
 
 
-def waiting(session: Session, table: type[Job], *, since_s: float, limit: int) -> list[str]:
-    """The ids of jobs that have been queued for at least `since_s` seconds, oldest first."""
-    return list(
-        session.scalars(
-            select(table.id)
-            .where(table.status == Status.QUEUED, table.created_at <= database_now(-since_s))
-            .order_by(table.created_at, table.id)
-            .limit(limit)
-        )
-    )
-
-
 def queue_position(session: Session, job: JobColumns) -> int | None:
     """The job's place in line, from 1; None unless it is queued."""
     if job.status is not Status.QUEUED:
@@ -196,19 +241,25 @@ def queue_position(session: Session, job: JobColumns) -> int | None:
     return 1 + (ahead or 0)
 
 
-_QUEUED: dict[str, Any] = {"status": Status.QUEUED, "lease_until": None, "started_at": None, "worker_id": None}
+_QUEUED: Mapping[str, object] = {"status": Status.QUEUED, "lease_until": None, "started_at": None, "worker_id": None}
 
 
-def _end(session: Session, held: Claim, status: Status, **values: Any) -> bool:
-    statement = update(held.table).where(held.holds())
+def rows_changed(session: Session, statement: Update) -> int:
+    """Run an UPDATE past the session's own objects; says how many rows it changed."""
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    return cast("CursorResult[Any]", result).rowcount
+
+
+def _end(session: Session, claim: Claim, status: Status, **values: object) -> bool:
+    statement = update(claim.table).where(claim.is_valid())
     return _changed(session, statement.values(status=status, finished_at=database_now(), lease_until=None, **values))
 
 
-def _changed(session: Session, statement: Any) -> bool:
-    return session.execute(statement.execution_options(synchronize_session=False)).rowcount == 1
+def _changed(session: Session, statement: Update) -> bool:
+    return rows_changed(session, statement) == 1
 
 
-def _change_or_explain(session: Session, table: type[Job], job_id: str, statement: Any, rule: str) -> None:
+def _change_or_explain(session: Session, table: type[Job], job_id: str, statement: Update, rule: str) -> None:
     if _changed(session, statement):
         return
     status = session.scalar(select(table.status).where(table.id == job_id))

@@ -11,8 +11,8 @@ from webapp.domain.resources import Resources
 FORGOTTEN_S = 3600.0
 
 
-def announce(resources: Resources, worker_id: str, *, engine: str, model: str) -> None:
-    """Say that a worker is there and ready: its model is loaded and has run once."""
+def register_worker(resources: Resources, worker_id: str, *, engine: str, model: str) -> None:
+    """Write down that a worker lives and is ready: its model is loaded and has run once."""
     with resources.database.write() as session:
         row = session.get(WorkerPresence, worker_id)
         if row is None:
@@ -22,8 +22,8 @@ def announce(resources: Resources, worker_id: str, *, engine: str, model: str) -
         session.execute(delete(WorkerPresence).where(WorkerPresence.seen_at < database_now(-FORGOTTEN_S)))
 
 
-def withdraw(resources: Resources, worker_id: str) -> None:
-    """Say that a worker is gone."""
+def unregister_worker(resources: Resources, worker_id: str) -> None:
+    """Remove a worker that ends."""
     with resources.database.write() as session:
         session.execute(delete(WorkerPresence).where(WorkerPresence.id == worker_id))
 

@@ -18,15 +18,15 @@ def readiness(resources: Resources) -> dict[str, str]:
         "model": _model,
         "worker": _worker,
     }
-    return {name: _said(check, resources) for name, check in checks.items()}
+    return {name: _answer(check, resources) for name, check in checks.items()}
 
 
 def has_worker(resources: Resources) -> bool:
     """Whether a worker lives; False where the database cannot say."""
-    return _said(_worker, resources) == OK
+    return _answer(_worker, resources) == OK
 
 
-def _said(check: Callable[[Resources], str], resources: Resources) -> str:
+def _answer(check: Callable[[Resources], str], resources: Resources) -> str:
     try:
         return check(resources)
     except PortalError as error:

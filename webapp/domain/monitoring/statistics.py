@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from webapp.domain.database.clock import database_now
 from webapp.domain.evaluations.models import EvaluationChunk
 from webapp.domain.jobs import workers
+from webapp.domain.jobs.kinds import KINDS
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
@@ -41,11 +42,11 @@ def read(resources: Resources) -> Statistics:
         stuck = sum(
             session.scalar(
                 select(func.count())
-                .select_from(table)
-                .where(table.status == Status.RUNNING, table.lease_until < database_now(-STUCK_AFTER_S))
+                .select_from(kind.table)
+                .where(kind.table.status == Status.RUNNING, kind.table.lease_until < database_now(-STUCK_AFTER_S))
             )
             or 0
-            for table in (Segmentation, EvaluationChunk)
+            for kind in KINDS
         )
         chunks = dict(
             session.execute(select(EvaluationChunk.status, func.count()).group_by(EvaluationChunk.status)).all()

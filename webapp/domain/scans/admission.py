@@ -54,7 +54,7 @@ def admit(
         raise
     finally:
         stack.unlink(missing_ok=True)
-    segmentations.announce(resources, accepted.segmentation_id)
+    resources.queue.publish()
     return accepted
 
 

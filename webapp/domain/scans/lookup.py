@@ -1,7 +1,5 @@
 """Scans: reading one, waiting for its result, deleting it with every trace."""
 
-import threading
-import time
 from collections.abc import Sequence
 
 from sqlalchemy import delete as delete_rows
@@ -12,18 +10,12 @@ from webapp.domain.database.orm import is_id
 from webapp.domain.database.tombstones import Tombstone
 from webapp.domain.errors import NotFound
 from webapp.domain.jobs.models import OPEN_STATUSES
+from webapp.domain.jobs.wait import Waiters
 from webapp.domain.resources import Resources
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.storage.keys import scan_prefix
 
-LONGEST_WAIT_S = 30.0
-# A result takes some 50 ms on a CPU: looked for often at first, ever less often later. One look is one indexed row.
-FIRST_POLL_S = 0.005
-LONGEST_POLL_S = 0.25
-# Threads of the web server that may stand waiting at once; a wait beyond that is answered at once with the state.
-MOST_WAITERS = 48
-
-_waiters = threading.BoundedSemaphore(MOST_WAITERS)
+waiters = Waiters(most=48)
 
 
 def get(session: Session, scan_id: str) -> Scan:
@@ -68,20 +60,8 @@ def neighbors(session: Session, scan: Scan) -> tuple[str | None, str | None]:
 
 
 def wait(resources: Resources, scan_id: str, seconds: float) -> None:
-    """Come back when no run of the scan is open any more, at the latest after `seconds`. Raises NotFound.
-
-    The row is asked, and not the broker: a wait ends rightly whatever happened to a message.
-    """
-    if not _waiters.acquire(blocking=False):
-        return
-    try:
-        deadline = time.monotonic() + min(seconds, LONGEST_WAIT_S)
-        pause = FIRST_POLL_S
-        while _is_open(resources, scan_id) and (left := deadline - time.monotonic()) > 0:
-            time.sleep(min(pause, left))
-            pause = min(pause * 1.2, LONGEST_POLL_S)
-    finally:
-        _waiters.release()
+    """Come back when no run of the scan is open any more, at the latest after `seconds`. Raises NotFound."""
+    waiters.wait(lambda: _is_open(resources, scan_id), seconds)
 
 
 def delete(resources: Resources, scan_id: str) -> None:

@@ -1,7 +1,6 @@
 """Segmentations: asking for one, what a worker reads and writes, cancelling, trying again."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -10,14 +9,13 @@ from ml.masks import Measures
 from webapp.domain.database.orm import is_id
 from webapp.domain.errors import InvalidInput, NotFound, NotReady
 from webapp.domain.jobs import lifecycle
-from webapp.domain.jobs.broker import RUN_SEGMENTATION
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans.models import Scan, Segmentation, Verdict
 
 
 @dataclass(frozen=True)
-class Work:
+class SegmentationInput:
     """What a worker must know to run a claimed segmentation; plain values, so that no session stays open."""
 
     scan_id: str
@@ -33,7 +31,7 @@ class Work:
 
 
 def add(session: Session, scan_id: str, *, model: str, version: str | None, threshold: float) -> Segmentation:
-    """Write a queued segmentation; the caller's transaction also sees to the scan. Say `announce` after the commit."""
+    """Write a queued segmentation; the caller's transaction also sees to the scan. Publish after the commit."""
     segmentation = Segmentation(
         scan_id=scan_id,
         scan_created_at=select(Scan.created_at).where(Scan.id == scan_id).scalar_subquery(),
@@ -46,11 +44,6 @@ def add(session: Session, scan_id: str, *, model: str, version: str | None, thre
     session.flush()
     refresh_displayed(session, scan_id)
     return segmentation
-
-
-def announce(resources: Resources, segmentation_id: str) -> bool:
-    """Hint a worker at a committed row; False where the broker is away."""
-    return resources.queue.hint(RUN_SEGMENTATION, segmentation_id)
 
 
 def request(resources: Resources, scan_id: str, *, model: str | None, threshold: float | None) -> str:
@@ -81,7 +74,7 @@ def request(resources: Resources, scan_id: str, *, model: str | None, threshold:
         if model is None and shown is not None and shown.map_key is not None and shown.model_version == card.version:
             segmentation.map_of_id = shown.map_of_id or shown.id
         segmentation_id = segmentation.id
-    announce(resources, segmentation_id)
+    resources.queue.publish()
     return segmentation_id
 
 
@@ -94,44 +87,37 @@ def checked_threshold(threshold: float | None, default: float) -> float:
     return float(threshold)
 
 
-def claim(resources: Resources, segmentation_id: str, worker_id: str) -> tuple[lifecycle.Claim, Work] | None:
-    """Take a queued segmentation and read what is needed to run it; None where there is nothing to take."""
-    with resources.database.write() as session:
-        held = lifecycle.claim(
-            session, Segmentation, segmentation_id, worker_id=worker_id, lease_s=resources.settings.lease_s
-        )
-        if held is None:
-            return None
-        row = session.get_one(Segmentation, segmentation_id)
-        source = session.get(Segmentation, row.map_of_id) if row.map_of_id else None
-        scan = session.get_one(Scan, row.scan_id)
-        assert row.started_at is not None  # noqa: S101 - the claim has just set it
-        return held, Work(
-            scan_id=scan.id,
-            segmentation_id=row.id,
-            model=row.model,
-            threshold=row.threshold,
-            spacing_mm=(scan.spacing_mm[0], scan.spacing_mm[1], scan.spacing_mm[2]) if scan.spacing_mm else None,
-            waited_ms=max(0.0, (row.started_at - row.created_at).total_seconds() * 1000),
-            map_key=source.map_key if source else None,
-            map_engine=source.engine if source else None,
-            map_warnings=tuple(source.warnings) if source else (),
-        )
+def read_input(_resources: Resources, session: Session, row: Segmentation) -> SegmentationInput:
+    """What is needed to run a segmentation that was claimed in this transaction."""
+    source = session.get(Segmentation, row.map_of_id) if row.map_of_id else None
+    scan = session.get_one(Scan, row.scan_id)
+    waited_s = 0.0 if row.started_at is None else (row.started_at - row.created_at).total_seconds()
+    return SegmentationInput(
+        scan_id=scan.id,
+        segmentation_id=row.id,
+        model=row.model,
+        threshold=row.threshold,
+        spacing_mm=(scan.spacing_mm[0], scan.spacing_mm[1], scan.spacing_mm[2]) if scan.spacing_mm else None,
+        waited_ms=max(0.0, waited_s * 1000),
+        map_key=source.map_key if source else None,
+        map_engine=source.engine if source else None,
+        map_warnings=tuple(source.warnings) if source else (),
+    )
 
 
-def complete(resources: Resources, held: lifecycle.Claim, measures: Measures, **facts: Any) -> bool:
+def complete(resources: Resources, claim: lifecycle.Claim, measures: Measures, **facts: object) -> bool:
     """Write a run's result under its lease; False where the lease was lost and nothing was written.
 
-    `facts`: engine, map_key, min_tumor_pixels, timings_ms, warnings.
+    facts: engine, model_version, map_key, min_tumor_pixels, timings_ms, warnings.
     """
     slices = [asdict(item) for item in measures.slices]
     values = {name: getattr(measures, name) for name in _MEASURED}
     with resources.database.write() as session:
         is_written = lifecycle.complete(
-            session, held, verdict=Verdict(measures.verdict), slices=slices, **values, **facts
+            session, claim, verdict=Verdict(measures.verdict), slices=slices, **values, **facts
         )
         if is_written:
-            scan_id = session.scalar(select(Segmentation.scan_id).where(Segmentation.id == held.id))
+            scan_id = session.scalar(select(Segmentation.scan_id).where(Segmentation.id == claim.id))
             refresh_displayed(session, str(scan_id))
         return is_written
 
@@ -146,7 +132,7 @@ def retry(resources: Resources, segmentation_id: str) -> None:
     """Queue a failed or cancelled segmentation again. Raises NotFound, WrongState."""
     with resources.database.write() as session:
         lifecycle.retry(session, Segmentation, segmentation_id)
-    announce(resources, segmentation_id)
+    resources.queue.publish()
 
 
 def runs(session: Session, scan_id: str) -> list[Segmentation]:

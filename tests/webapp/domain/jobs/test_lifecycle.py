@@ -4,9 +4,10 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from ml.masks import Measures, SliceMeasure
+from tests.support.jobs import claim, end_delays
 from tests.support.resources import add_scan, row
 from webapp.domain.database.clock import database_now
 from webapp.domain.errors import NotFound, WrongState
@@ -22,7 +23,7 @@ LIMITS = {"max_attempts": 3, "timeout_s": 300.0}
 
 def take(resources: Resources, segmentation_id: str, lease_s: float = 15.0) -> lifecycle.Claim | None:
     with resources.database.write() as session:
-        return lifecycle.claim(session, Segmentation, segmentation_id, worker_id="w", lease_s=lease_s)
+        return claim(session, Segmentation, segmentation_id, worker_id="w", lease_s=lease_s)
 
 
 def complete(resources: Resources, held: lifecycle.Claim) -> bool:
@@ -151,12 +152,34 @@ def test_a_released_job_costs_no_attempt(resources: Resources) -> None:
     _, segmentation_id = add_scan(resources)
     for _ in range(5):
         with resources.database.write() as session:
-            held = lifecycle.claim(session, Segmentation, segmentation_id, worker_id="w", lease_s=15)
+            held = claim(session, Segmentation, segmentation_id, worker_id="w", lease_s=15)
             assert lifecycle.release(session, held)
+        assert take(resources, segmentation_id) is None, "it waits"
+        end_delays(resources)
+    assert row(resources, segmentation_id).releases == 5
     take(resources, segmentation_id)
     expire(resources, segmentation_id)
     recover_all(resources)
     assert row(resources, segmentation_id).status is Status.QUEUED
+
+
+def test_the_delay_of_a_release_doubles_up_to_five_minutes() -> None:
+    assert [lifecycle.release_delay_s(count) for count in (0, 1, 2, 5, 6, 1000)] == [5, 10, 20, 160, 300, 300]
+
+
+def test_a_released_job_waits_by_the_databases_clock_and_a_retry_forgets_it(resources: Resources) -> None:
+    _, segmentation_id = add_scan(resources)
+    with resources.database.write() as session:
+        assert lifecycle.release(session, claim(session, Segmentation, segmentation_id), code="storage_full")
+        left = session.scalar(select(Segmentation.not_before > database_now(4)))
+        assert left and not session.scalar(select(Segmentation.not_before > database_now(5)))
+    with resources.database.write() as session:
+        session.execute(update(Segmentation).values(not_before=database_now(-0.01)))
+    assert take(resources, segmentation_id) is not None
+    segmentations.cancel(resources, segmentation_id)
+    segmentations.retry(resources, segmentation_id)
+    again = row(resources, segmentation_id)
+    assert (again.releases, again.not_before) == (0, None)
 
 
 @pytest.mark.parametrize("is_running", [False, True])

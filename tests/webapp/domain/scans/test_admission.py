@@ -18,6 +18,7 @@ from webapp.domain.errors import (
     StorageUnavailable,
     UploadRejected,
 )
+from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Scan, Segmentation
@@ -134,14 +135,14 @@ def test_no_room_is_said_before_the_upload_is_copied(
     assert nothing_is_left(resources)
 
 
-def test_the_hint_is_sent_after_the_commit(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_is_woken_after_the_commit(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def hint(_task: str, segmentation_id: str) -> bool:
+    def publish() -> bool:
         with resources.database.read() as session:
-            seen.append(session.get(Segmentation, segmentation_id) is not None)
+            seen.append(session.scalar(select(Segmentation.status)) is Status.QUEUED)
         return True
 
-    monkeypatch.setattr(resources.queue, "hint", hint)
+    monkeypatch.setattr(resources.queue, "publish", publish)
     upload(resources, png_bytes())
     assert seen == [True]

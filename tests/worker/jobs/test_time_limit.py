@@ -1,0 +1,52 @@
+"""A job that runs for too long is interrupted; one that cannot be interrupted takes its process with it."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from webapp.domain.settings import PROJECT_ROOT
+from worker.jobs.time_limit import JobTimeout, time_limit
+
+
+def test_a_job_over_its_limit_is_interrupted() -> None:
+    began = time.monotonic()
+    with pytest.raises(JobTimeout), time_limit(0.1):
+        time.sleep(20)
+    assert time.monotonic() - began < 5
+
+
+def test_a_job_within_its_limit_is_left_alone_also_afterwards() -> None:
+    with time_limit(0.2):
+        pass
+    time.sleep(0.3)
+
+
+def test_an_outer_limit_counts_on_through_an_inner_one() -> None:
+    began = time.monotonic()
+    with pytest.raises(JobTimeout), time_limit(0.3):
+        with time_limit(20):
+            time.sleep(0.1)
+        time.sleep(20)
+    assert 0.25 < time.monotonic() - began < 5
+
+
+def test_the_inner_limit_does_not_end_the_outer_job() -> None:
+    with time_limit(20):
+        with pytest.raises(JobTimeout), time_limit(0.1):
+            time.sleep(20)
+        time.sleep(0.2)
+
+
+def test_native_code_that_hangs_ends_its_process_and_names_the_place() -> None:
+    hang = (
+        "import re\n"
+        "from worker.jobs import time_limit\n"
+        "time_limit.GRACE_S = 0.5\n"
+        "def hang():\n    re.match('(a*)*b', 'a' * 60)\n"  # in C, holding the lock, for ever
+        "with time_limit.time_limit(0.5):\n    hang()\n"
+    )
+    found = subprocess.run([sys.executable, "-c", hang], cwd=PROJECT_ROOT, capture_output=True, timeout=60)
+    assert found.returncode == 1
+    assert b"in hang" in found.stderr

@@ -1,0 +1,154 @@
+"""The kinds of jobs, most urgent first: a new kind is one entry in KINDS, and its step in worker.jobs.runner.
+
+This is the one module of `jobs` that knows the features; no feature imports it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from webapp.domain.errors import PortalError
+from webapp.domain.evaluations import chunks
+from webapp.domain.evaluations.chunks import MODEL_UNAVAILABLE, ChunkInput
+from webapp.domain.evaluations.models import EvaluationChunk
+from webapp.domain.jobs import lifecycle
+from webapp.domain.jobs.lifecycle import Claim
+from webapp.domain.jobs.models import JobColumns
+from webapp.domain.resources import Resources
+from webapp.domain.scans import segmentations
+from webapp.domain.scans.models import Segmentation
+from webapp.domain.scans.segmentations import SegmentationInput
+from webapp.domain.settings import Settings
+
+Row = TypeVar("Row", bound=JobColumns)
+Input = TypeVar("Input")
+
+
+@dataclass(frozen=True)
+class JobKind(Generic[Row, Input]):
+    """One table of jobs.
+
+    describe: names a row in the log. timeout_s: how long a row's job may run. begin: reads what a claimed row needs, in
+    the claim's transaction. after_failure: what follows for other rows, in the transaction that ended the row as
+    failed. messages: for each code with which the runner may end a job, what people read. says_why_it_waits: whether a
+    released row shows the reason. order: what tells rows apart that were queued at one moment.
+    """
+
+    name: str
+    table: type[Row]
+    describe: Callable[[Row], str]
+    timeout_s: Callable[[Settings, Row], float]
+    begin: Callable[[Resources, Session, Row], Input]
+    after_failure: Callable[[Session, str], None]
+    messages: Mapping[str, str]
+    says_why_it_waits: bool
+    order: Sequence[InstrumentedAttribute[Any]] = ()
+
+
+@dataclass(frozen=True)
+class ClaimedJob(Generic[Input]):
+    """A claimed row as plain values, so that no session stays open while it runs. name: for the log."""
+
+    kind: JobKind[Any, Input]
+    claim: Claim
+    input: Input
+    name: str
+    timeout_s: float
+
+
+SEGMENTATION = JobKind[Segmentation, SegmentationInput](
+    name="segmentation",
+    table=Segmentation,
+    describe=lambda row: f"segmentation {row.id}",
+    timeout_s=lambda settings, _row: settings.job_timeout_s,
+    begin=segmentations.read_input,
+    after_failure=lambda _session, _id: None,
+    messages={
+        "out_of_memory": "The scan is too large for this machine's memory; send fewer slices, or use a larger machine.",
+        "timeout": "Processing took longer than it may; send fewer slices, or raise GLIOSCOPE_JOB_TIMEOUT_S.",
+        MODEL_UNAVAILABLE: "The model cannot be loaded; its package must be restored on the server.",
+        "internal": "Processing failed by a fault of this software; the server's log has it under this segmentation's"
+        " id.",
+    },
+    says_why_it_waits=False,
+)
+EVALUATION_CHUNK = JobKind[EvaluationChunk, ChunkInput](
+    name="evaluation_chunk",
+    table=EvaluationChunk,
+    describe=lambda row: f"evaluation {row.evaluation_id} {row.kind.value} chunk {row.id}",
+    timeout_s=lambda settings, row: chunks.timeout_s(settings, row.kind),
+    begin=chunks.begin,
+    after_failure=chunks.after_failure,
+    messages={
+        "out_of_memory": "This needs more memory than there is; use smaller images, or a larger machine.",
+        "timeout": "This took longer than it may; use fewer or smaller files, or raise the time limits of the"
+        " settings.",
+        MODEL_UNAVAILABLE: "The model cannot be loaded, or is not the one that the evaluation began with; restore its"
+        " package and evaluate again.",
+        "internal": "This failed by a fault of this software; the server's log has it under the evaluation's id.",
+    },
+    says_why_it_waits=True,
+    order=(EvaluationChunk.position,),
+)
+
+# A person waits for a segmentation and not for a chunk. (`Any`: each entry's own types fit together, and differ.)
+KINDS: tuple[JobKind[Any, Any], ...] = (SEGMENTATION, EVALUATION_CHUNK)
+
+
+def claim_next(
+    resources: Resources, worker_id: str, kinds: Sequence[JobKind[Any, Any]] = KINDS
+) -> ClaimedJob[Any] | None:
+    """Take the oldest ready job of the first of these kinds that has one. Raises DatabaseUnavailable."""
+    return next((job for kind in kinds if (job := claim(resources, kind, worker_id)) is not None), None)
+
+
+def claim(
+    resources: Resources, kind: JobKind[Row, Input], worker_id: str, *conditions: ColumnElement[bool]
+) -> ClaimedJob[Input] | None:
+    """Take the oldest ready job of this kind that meets the conditions, and read what it needs."""
+    settings = resources.settings
+    with resources.database.write() as session:
+        found = lifecycle.claim_next(
+            session, kind.table, *conditions, order=kind.order, worker_id=worker_id, lease_s=settings.lease_s
+        )
+        if found is None:
+            return None
+        row = session.get_one(kind.table, found.id)
+        name = f"{kind.describe(row)} attempt {found.attempt}"
+        return ClaimedJob(kind, found, kind.begin(resources, session, row), name, kind.timeout_s(settings, row))
+
+
+def fail(resources: Resources, job: ClaimedJob[Any], code: str, message: str = "") -> bool:
+    """End a job as failed, with what follows from it; False where the lease is lost. Raises DatabaseUnavailable."""
+    with resources.database.write() as session:
+        if not lifecycle.fail(session, job.claim, code=code, message=message or job.kind.messages[code]):
+            return False
+        job.kind.after_failure(session, job.claim.id)
+        return True
+
+
+def release(resources: Resources, job: ClaimedJob[Any], error: PortalError) -> bool:
+    """Put a job back into the queue, for a fault of the machine; False where the lease is lost.
+
+    error: what the machine has not got right now. Raises DatabaseUnavailable.
+    """
+    reason = {"code": error.code, "message": error.message} if job.kind.says_why_it_waits else {}
+    with resources.database.write() as session:
+        return lifecycle.release(session, job.claim, **reason)
+
+
+def publish_if_ready(resources: Resources) -> bool:
+    """Wake a worker where a job is ready and no message lies in the queue. Raises DatabaseUnavailable.
+
+    One message is enough: the worker that claims a job calls this before it runs it, so that all idle workers wake one
+    after the other, and there are never more messages than workers to read them.
+    """
+    if resources.queue.length() != 0:
+        return False
+    is_any_ready = or_(*(exists().where(lifecycle.is_ready(kind.table)) for kind in KINDS))
+    with resources.database.read() as session:
+        is_needed = session.scalar(select(is_any_ready))
+    return bool(is_needed) and resources.queue.publish()

@@ -1,0 +1,119 @@
+"""Running jobs of every kind: claim one, let its step do it, and end it rightly whatever happens."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ml.cards import PackageError
+from ml.engines import EngineError
+from webapp.domain.errors import DatabaseUnavailable, InvalidInput, PortalError, StorageFull, StorageUnavailable
+from webapp.domain.evaluations.chunks import MODEL_UNAVAILABLE, ChunkInput
+from webapp.domain.evaluations.models import ChunkKind
+from webapp.domain.jobs import kinds
+from webapp.domain.jobs.kinds import EVALUATION_CHUNK, KINDS, SEGMENTATION, ClaimedJob, JobKind
+from worker import segmentation
+from worker.evaluation.cases import run_cases
+from worker.evaluation.check import run_check
+from worker.evaluation.report import run_report
+from worker.jobs.lease import Lease, LeaseLost
+from worker.jobs.step import JobFailed, Step, StepAside
+from worker.jobs.time_limit import JobTimeout, time_limit
+from worker.process.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+# A worker steps aside for others only so far into a job: its time limit counts what it does for them, too.
+SHARE_FOR_OTHERS = 1 / 3
+
+CHUNK_STEPS: Mapping[ChunkKind, Step[ChunkInput]] = {
+    ChunkKind.CHECK: run_check,
+    ChunkKind.CASES: run_cases,
+    ChunkKind.REPORT: run_report,
+}
+
+
+def _run_chunk(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_aside: StepAside) -> None:
+    CHUNK_STEPS[job.input.kind](runtime, job, lease, step_aside)
+
+
+# By the names of webapp.domain.jobs.kinds; `Any`, since each step takes the input of its own kind.
+STEPS: Mapping[str, Step[Any]] = {SEGMENTATION.name: segmentation.run, EVALUATION_CHUNK.name: _run_chunk}
+
+
+def run_next(runtime: Runtime) -> None:
+    """Run the next job, if one is ready. Raises DatabaseUnavailable where it cannot be claimed.
+
+    One job a message, and a message of one's own for the next one: between two messages Celery can drain the worker
+    for a shutdown. Published before the job is run, it wakes an idle worker beside this one; published after it, it
+    covers what was queued meanwhile by this job or under a lost message.
+    """
+    job = kinds.claim_next(runtime.resources, runtime.worker_id)
+    if job is not None:
+        _wake_next(runtime)
+        run(runtime, job)
+        _wake_next(runtime)
+
+
+def run(runtime: Runtime, job: ClaimedJob[Any]) -> None:
+    """Run a claimed job to an end: succeeded, failed with a code, back in the queue, or left to another attempt."""
+    resources, began = runtime.resources, time.monotonic()
+
+    def step_aside() -> None:
+        if time.monotonic() - began < job.timeout_s * SHARE_FOR_OTHERS:
+            _run_one_of(runtime, KINDS[: KINDS.index(job.kind)])
+
+    try:
+        with time_limit(job.timeout_s), Lease(resources, job.claim, job.timeout_s) as lease:
+            STEPS[job.kind.name](runtime, job, lease, step_aside)
+        logger.info("%s: succeeded in %.0f ms", job.name, (time.monotonic() - began) * 1000)
+    except LeaseLost:
+        logger.info("%s: lease lost, what it had is discarded", job.name)
+    except (StorageFull, StorageUnavailable, DatabaseUnavailable) as error:
+        # The machine's fault, not the job's: it goes back into the queue, to be tried again after a while.
+        logger.warning("%s: %s, released", job.name, error.code)
+        _release(runtime, job, error)
+    except JobFailed as error:
+        _fail(runtime, job, error.code, error.message)
+    except MemoryError:
+        _fail(runtime, job, "out_of_memory")
+    except JobTimeout:
+        _fail(runtime, job, "timeout")
+    except (PackageError, EngineError, InvalidInput):
+        logger.exception(job.name)
+        _fail(runtime, job, MODEL_UNAVAILABLE)
+    except Exception:
+        logger.exception(job.name)
+        _fail(runtime, job, "internal")
+
+
+def _wake_next(runtime: Runtime) -> None:
+    try:
+        kinds.publish_if_ready(runtime.resources)
+    except DatabaseUnavailable as error:  # the claimed job is run all the same
+        logger.warning("no worker was woken: %s; the sweeper will do it", error.code)
+
+
+def _run_one_of(runtime: Runtime, urgent: Sequence[JobKind[Any, Any]]) -> None:
+    """Run the next job of the kinds that go before the one that is running."""
+    try:
+        job = kinds.claim_next(runtime.resources, runtime.worker_id, urgent)
+    except DatabaseUnavailable as error:
+        logger.warning("no job was claimed: %s", error.code)
+        return
+    if job is not None:
+        run(runtime, job)
+
+
+def _release(runtime: Runtime, job: ClaimedJob[Any], error: PortalError) -> None:
+    try:
+        kinds.release(runtime.resources, job, error)
+    except DatabaseUnavailable:
+        logger.warning("%s: not released; its lease will end", job.name)
+
+
+def _fail(runtime: Runtime, job: ClaimedJob[Any], code: str, message: str = "") -> None:
+    try:
+        kinds.fail(runtime.resources, job, code, message)
+    except DatabaseUnavailable:
+        logger.warning("%s: its failure was not written; its lease will end", job.name)

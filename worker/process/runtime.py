@@ -1,0 +1,100 @@
+"""What one worker process has: the portal's services, its loaded models, its reader of cases, its row."""
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import numpy as np
+
+from ml.cards import PackageError
+from ml.datasets.case_reader import CaseReader
+from ml.engines import Engine, EngineError
+from ml.masks import tumor_mask
+from webapp.domain.resources import Resources
+from webapp.domain.settings import Settings
+from worker.process.broker_watchdog import ConsumerSample
+from worker.process.engines import LoadedEngines
+from worker.process.presence import Presence
+
+logger = logging.getLogger(__name__)
+
+
+class Runtime:
+    """One worker process's services and models."""
+
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
+        self.worker_id = f"{socket.gethostname()[:30]}-{os.getpid()}-{uuid4().hex[:8]}"
+        # Starts its process at the first chunk of an evaluation.
+        self.case_reader = CaseReader(resources.settings.job_timeout_s)
+        self._engines = LoadedEngines(resources.settings)
+        self._presence: Presence | None = None
+        self._messages_taken = 0
+        self._is_busy = False
+
+    def engine(self, model: str) -> Engine:
+        """The model, loaded where it is not. Raises PackageError, EngineError."""
+        return self._engines.get(model)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Around everything that a message makes this process do."""
+        self._messages_taken += 1
+        self._is_busy = True
+        try:
+            yield
+        finally:
+            self._is_busy = False
+
+    def start(self) -> None:
+        """Load the default model, then register this worker as ready. Raises PackageError, EngineError."""
+        model = self.resources.settings.default_model
+        engine = self.engine(model)
+        # SciPy is imported at the first labelling; the first patient should not wait for it.
+        tumor_mask(np.full((1, 8, 8), 255, dtype=np.uint8), threshold=0.5, min_tumor_pixels=2)
+        self._presence = Presence(
+            self.resources, self.worker_id, engine=engine.name, model=model, sample=self._consumer_sample
+        )
+        self._presence.start()
+        logger.info("ready: model %s, engine %s, worker %s", model, engine.name, self.worker_id)
+
+    def stop(self) -> None:
+        """Unregister and close."""
+        if self._presence is not None:
+            self._presence.stop()
+        self.case_reader.close()
+        self.resources.close()
+
+    def _consumer_sample(self) -> ConsumerSample:
+        return ConsumerSample(self.resources.queue.length(), self._messages_taken, self._is_busy)
+
+
+_runtime: Runtime | None = None
+
+
+def current() -> Runtime:
+    """This process's runtime. Raises RuntimeError where none was opened."""
+    if _runtime is None:
+        raise RuntimeError("no runtime was opened in this process; the pool's start signal opens one")
+    return _runtime
+
+
+def open_in_this_process(settings: Settings) -> None:
+    """Open the runtime; it ends the process where the model cannot be loaded."""
+    global _runtime
+    runtime = Runtime(Resources.open(settings))
+    try:
+        runtime.start()
+    except (PackageError, EngineError) as error:
+        logger.critical("the model cannot be loaded: %s", error)
+        os._exit(1)
+    _runtime = runtime
+
+
+def close_in_this_process() -> None:
+    """Close the runtime, where there is one."""
+    if _runtime is not None:
+        _runtime.stop()
