@@ -153,7 +153,10 @@ def release_delay_s(releases: int) -> float:
 
 
 def cancel(session: Session, table: type[Job], job_id: str) -> None:
-    """End an open job at a person's wish. A running one's result will change 0 rows. Raises NotFound, WrongState."""
+    """End an open job because a person asked for it; a running one's result will change 0 rows.
+
+    Raises NotFound, WrongState.
+    """
     _change_or_explain(
         session,
         table,
