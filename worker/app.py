@@ -1,6 +1,7 @@
 """The Celery application: `celery --app worker.app worker`. Celery's settings and signals, nothing else."""
 
 from celery import Celery, signals
+from celery.worker.state import reserved_requests
 
 from webapp.domain import logs
 from webapp.domain.jobs.broker import celery_settings
@@ -32,6 +33,16 @@ def check_model(**_: object) -> None:
     engines.check_default_model(settings)
 
 
+def forget_lost_request(**_: object) -> None:
+    """Take messages again as soon as there is a process for them.
+
+    Celery counts the request of a killed process as running for another 10 to 15 s (`worker_lost_wait`, and the pool's
+    own interval), and takes no message beside it (`worker_disable_prefetch`). There is one process: where it is created,
+    no request is running.
+    """
+    reserved_requests.clear()
+
+
 def open_runtime(**_: object) -> None:
     """Load and warm up the model in the very process that runs it; only then the worker is registered."""
     runtime.open_in_this_process(settings)
@@ -44,5 +55,6 @@ def close_runtime(**_: object) -> None:
 
 signals.setup_logging.connect(set_up_logging)
 signals.worker_init.connect(check_model)
+signals.worker_before_create_process.connect(forget_lost_request)
 signals.worker_process_init.connect(open_runtime)
 signals.worker_process_shutdown.connect(close_runtime)

@@ -45,3 +45,17 @@ def test_a_database_that_is_away_costs_a_message_and_no_worker(tasks, monkeypatc
 
     monkeypatch.setattr(tasks.runner, "run_next", away)
     assert tasks.app.tasks[WAKE_UP].apply().successful()
+
+
+def test_a_killed_process_keeps_no_message_from_the_next_one(tasks) -> None:
+    """Celery waits 10 s for the result of a killed process, and takes no message beside it."""
+    from celery import signals
+    from celery.worker.state import reserved_requests
+
+    class Request:
+        """What was running."""
+
+    request = Request()
+    reserved_requests.add(request)
+    signals.worker_before_create_process.send(sender=None)
+    assert not reserved_requests
