@@ -37,8 +37,8 @@ def forget_lost_request(**_: object) -> None:
     """Take messages again as soon as there is a process for them.
 
     Celery counts the request of a killed process as running for another 10 to 15 s (`worker_lost_wait`, and the pool's
-    own interval), and takes no message beside it (`worker_disable_prefetch`). There is one process: where it is created,
-    no request is running.
+    own interval), and takes no message beside it (`worker_disable_prefetch`). There is one process: when it is
+    created, no request is running.
     """
     reserved_requests.clear()
 

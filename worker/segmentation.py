@@ -23,15 +23,15 @@ from worker.process.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
-# Slices between two looks at the lease: half a second on a CPU.
+# Slices between two checks of the lease: half a second on a CPU.
 SLICES_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A probability map, uint8 (N, H, W), where it is stored, what made it, and codes of what a reader must know."""
+    """A probability map, uint8 (N, H, W), its storage key, the engine and card that made it, and codes of warnings."""
 
-    q: np.ndarray
+    probability_u8: np.ndarray
     key: str
     engine: str | None
     card: Card
@@ -55,13 +55,13 @@ def run(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease, _ste
 
 
 def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease) -> Prediction:
-    """The network's map, stored; or the stored map of the run whose threshold was changed."""
+    """The network's map, which is stored here; or the stored map of the run whose threshold was changed."""
     resources, work = runtime.resources, job.input
     if work.map_key is not None:
         # No network runs: the card alone is needed, and no engine is loaded for it.
         card = resources.catalog.card(work.model)
-        q = np.asarray(read_array(resources.storage, work.map_key))
-        return Prediction(q, work.map_key, work.map_engine, card, 0.0, work.map_warnings)
+        probability_u8 = np.asarray(read_array(resources.storage, work.map_key))
+        return Prediction(probability_u8, work.map_key, work.map_engine, card, 0.0, work.map_warnings)
     engine = runtime.engine(work.model)
     pixels = read_array(resources.storage, stack_key(work.scan_id))  # (N, H, W, 3)
     began = time.monotonic()
@@ -78,27 +78,28 @@ def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease)
 
 
 def _infer_stack(engine: Engine, pixels: np.ndarray, lease: Lease, at_once: int) -> Inference:
-    """What the model says of pixels, uint8 (N, H, W, 3), with a look at the lease between pieces. Raises LeaseLost."""
-    q = np.empty(pixels.shape[:3], dtype=np.uint8)
+    """The model's answer for pixels, uint8 (N, H, W, 3); the lease is checked between pieces. Raises LeaseLost."""
+    probability_u8 = np.empty(pixels.shape[:3], dtype=np.uint8)
     checked: list[np.ndarray] = []
     for start in range(0, len(pixels), at_once):
         lease.check()
         part = slice(start, start + at_once)
         found = engine.infer(np.ascontiguousarray(pixels[part]))
-        q[part] = found.q
+        probability_u8[part] = found.q
         if found.is_out_of_distribution is not None:
             checked.append(found.is_out_of_distribution)
-    return Inference(q, is_out_of_distribution=np.concatenate(checked) if checked else None)
+    return Inference(probability_u8, is_out_of_distribution=np.concatenate(checked) if checked else None)
 
 
 def _complete(
     resources: Resources, job: ClaimedJob[SegmentationInput], lease: Lease, prediction: Prediction, began: float
 ) -> None:
-    """Measure and write the result. Raises LeaseLost where the row is not this attempt's any more."""
+    """Measure and write the result. Raises LeaseLost where the claim is not valid any more."""
     card, work = prediction.card, job.input
-    _, height, width = prediction.q.shape
+    probability_u8 = prediction.probability_u8
+    _, height, width = probability_u8.shape
     min_pixels = min_pixels_on_grid(card.min_tumor_pixels, card.input.size, height, width)
-    measures = measure(prediction.q, tumor_mask(prediction.q, work.threshold, min_pixels), work.spacing_mm)
+    measures = measure(probability_u8, tumor_mask(probability_u8, work.threshold, min_pixels), work.spacing_mm)
     total_ms = work.waited_ms + (time.monotonic() - began) * 1000
     timings = {"queued": work.waited_ms, "infer": prediction.infer_ms, "total": total_ms}
     lease.commit(

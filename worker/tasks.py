@@ -12,13 +12,13 @@ logger = logging.getLogger(__name__)
 
 
 def wake_up(*_ids: str) -> None:
-    """Run the next job, whichever it is. Messages from before an update name one; its row is in the queue anyway."""
+    """Run the next job, whichever it is. Messages of earlier versions carry a job's id, which is not needed."""
     own = runtime.current()
     with own.working():
         try:
             runner.run_next(own)
         except DatabaseUnavailable as error:
-            logger.warning("a message came to nothing: %s; the sweeper will publish another", error.code)
+            logger.warning("no job was claimed: %s; the sweeper will publish another message", error.code)
 
 
 for name in (WAKE_UP, *OLD_TASK_NAMES):

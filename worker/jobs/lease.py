@@ -43,15 +43,15 @@ class Lease:
         self._thread.join(timeout=self._resources.settings.heartbeat_s)
 
     def check(self) -> None:
-        """Raises LeaseLost where going on would be in vain."""
+        """Raises LeaseLost where the result could not be written any more."""
         if self._is_lost:
             raise LeaseLost
 
     def commit(self, write: Callable[[], bool]) -> None:
         """Write under the claim, and wait for a database that is away for as long as a lease lasts.
 
-        write: says False where the claim is not valid any more; a second call must do no harm, since a database may go
-        away after it has committed and before it says so. Raises LeaseLost, DatabaseUnavailable.
+        write: returns False where the claim is not valid any more. It must be safe to call twice: a connection may
+        break after the database has committed and before it has answered. Raises LeaseLost, DatabaseUnavailable.
         """
         database, deadline = self._resources.database, time.monotonic() + self._resources.settings.lease_s
         while True:
@@ -59,7 +59,7 @@ class Lease:
                 if write():
                     return
                 with database.read() as session:
-                    if lifecycle.has_succeeded(session, self._claim):  # by the try before, unseen
+                    if lifecycle.has_succeeded(session, self._claim):  # the try before did commit
                         return
                 raise LeaseLost
             except DatabaseUnavailable:
@@ -76,8 +76,8 @@ class Lease:
                         session, self._claim, lease_s=settings.lease_s, timeout_s=self._timeout_s
                     )
             except DatabaseUnavailable:
-                # The lease may outlast the database's absence; if not, another attempt runs, and this one's writes
-                # change no row.
+                # Where the database is back before the lease ends, nothing is lost; otherwise another attempt runs, and
+                # the writes of this one change no row.
                 logger.warning("job %s: the lease could not be renewed", self._claim.id)
                 continue
             if not is_valid:

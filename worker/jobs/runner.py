@@ -1,4 +1,4 @@
-"""Running jobs of every kind: claim one, let its step do it, and end it rightly whatever happens."""
+"""Running jobs of every kind: claim one, run its step, write down how it ended."""
 
 import logging
 import time
@@ -23,7 +23,7 @@ from worker.process.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
-# A worker steps aside for others only so far into a job: its time limit counts what it does for them, too.
+# How much of its time limit a job may have used when it still steps aside: what runs meanwhile counts toward the limit.
 SHARE_FOR_OTHERS = 1 / 3
 
 CHUNK_STEPS: Mapping[ChunkKind, Step[ChunkInput]] = {
@@ -44,9 +44,9 @@ STEPS: Mapping[str, Step[Any]] = {SEGMENTATION.name: segmentation.run, EVALUATIO
 def run_next(runtime: Runtime) -> None:
     """Run the next job, if one is ready. Raises DatabaseUnavailable where it cannot be claimed.
 
-    One job a message, and a message of one's own for the next one: between two messages Celery can drain the worker
-    for a shutdown. Published before the job is run, it wakes an idle worker beside this one; published after it, it
-    covers what was queued meanwhile by this job or under a lost message.
+    One job per message, and a new message for the next job, so that Celery can stop the worker between two jobs. A
+    message before the job wakes an idle worker; one after it covers jobs that were queued meanwhile, by this job or by
+    an upload whose own message was lost.
     """
     job = kinds.claim_next(runtime.resources, runtime.worker_id)
     if job is not None:
@@ -68,9 +68,9 @@ def run(runtime: Runtime, job: ClaimedJob[Any]) -> None:
             STEPS[job.kind.name](runtime, job, lease, step_aside)
         logger.info("%s: succeeded in %.0f ms", job.name, (time.monotonic() - began) * 1000)
     except LeaseLost:
-        logger.info("%s: lease lost, what it had is discarded", job.name)
+        logger.info("%s: lease lost, its result is discarded", job.name)
     except (StorageFull, StorageUnavailable, DatabaseUnavailable) as error:
-        # The machine's fault, not the job's: it goes back into the queue, to be tried again after a while.
+        # Not the job's fault: it goes back into the queue and is tried again after a delay.
         logger.warning("%s: %s, released", job.name, error.code)
         _release(runtime, job, error)
     except JobFailed as error:

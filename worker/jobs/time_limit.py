@@ -1,6 +1,6 @@
 """The time limit of one job.
 
-Celery's own limits belong to a message, which is published before anybody knows which job it will start.
+Celery's own limits belong to a message, and a message does not know which job it will start.
 """
 
 import faulthandler
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-# What a job has to end in after its limit; then its process is ended.
+# How long after its limit a job may take to stop; then its process is ended.
 GRACE_S = 10.0
 STDERR = 2
 

@@ -1,8 +1,8 @@
 """Detects a Celery consumer that no longer receives messages.
 
-After a broker's restart the consumer may stay connected to nothing, without an error (celery issues 8030, 8091): the
-process lives and never takes a message again. The sign: messages lie in the queue while this worker is idle. Then its
-parent process is ended, and the supervisor starts it anew.
+After a broker's restart the consumer may hold a dead connection without an error (celery issues 8030, 8091): the
+process lives and never takes a message again. Messages that stay in the queue while this worker is idle show it. The
+parent process is ended then, and the supervisor starts another.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ConsumerSample:
-    """The consumer at one heartbeat. queue_length: messages that lie there, None where the broker does not answer."""
+    """The consumer at one heartbeat. queue_length: messages in the queue, None where the broker does not answer."""
 
     queue_length: int | None
     messages_taken: int
     is_busy: bool
 
     def is_suspicious(self) -> bool:
-        """Whether messages lie before an idle worker, which takes one within milliseconds."""
+        """Whether there are messages while the worker is idle, which takes one within milliseconds."""
         return bool(self.queue_length) and not self.is_busy
 
 

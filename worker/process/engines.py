@@ -10,7 +10,7 @@ from webapp.domain.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-# A loaded int8 model takes some 200 MB; more than two at once are seldom asked for.
+# A loaded int8 model takes some 200 MB; more than two are rarely in use at once.
 MOST_MODELS = 2
 
 

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class Presence:
-    """A worker's row, written anew while the process lives.
+    """A worker's row, updated while the process lives.
 
     engine, model: what the row says is loaded. sample: how the consumer is doing.
     """
@@ -32,7 +32,7 @@ class Presence:
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
 
     def start(self) -> None:
-        """Register the worker, and go on doing so."""
+        """Register the worker, and keep its row up to date."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -45,7 +45,7 @@ class Presence:
             logger.warning("this worker's row was not removed: %s", error.code)
 
     def _run(self) -> None:
-        # Asked to end first, then killed: leases and the sweeper bring back what it was doing.
+        # Terminated first, then killed: the sweeper requeues what it was doing.
         watchdog, signals, parent = BrokerWatchdog(), iter((signal.SIGTERM,)), os.getppid()
         while True:
             try:
@@ -55,7 +55,7 @@ class Presence:
             if self._stopped.wait(self._resources.settings.heartbeat_s):
                 return
             if watchdog.is_disconnected(self._sample()):
-                logger.error("this worker receives no messages any more; it is ended, to be started anew")
-                if os.getppid() != parent:  # the parent is gone already, and this process is somebody else's child
+                logger.error("this worker receives no messages any more; it is ended, to be started again")
+                if os.getppid() != parent:  # the parent is dead: the process id would be that of another one
                     os._exit(1)
                 os.kill(parent, next(signals, signal.SIGKILL))

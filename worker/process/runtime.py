@@ -1,4 +1,4 @@
-"""What one worker process has: the portal's services, its loaded models, its reader of cases, its row."""
+"""The state of one worker process: the portal's services, loaded models, the reader of cases, the worker's row."""
 
 import logging
 import os
@@ -41,7 +41,7 @@ class Runtime:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Around everything that a message makes this process do."""
+        """Wraps the handling of one message."""
         self._messages_taken += 1
         self._is_busy = True
         try:
@@ -53,7 +53,7 @@ class Runtime:
         """Load the default model, then register this worker as ready. Raises PackageError, EngineError."""
         model = self.resources.settings.default_model
         engine = self.engine(model)
-        # SciPy is imported at the first labelling; the first patient should not wait for it.
+        # SciPy is imported at the first labeling; the first scan should not wait for it.
         tumor_mask(np.full((1, 8, 8), 255, dtype=np.uint8), threshold=0.5, min_tumor_pixels=2)
         self._presence = Presence(
             self.resources, self.worker_id, engine=engine.name, model=model, sample=self._consumer_sample

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 def delete_orphans(resources: Resources, *, older_than_s: float) -> int:
-    """Remove stored files that no row names, older than that, and what else is past its time; says how many files."""
+    """Remove stored files that no row names, and idempotency keys past their time; returns the number of files."""
     count = resources.storage.delete_temporary(older_than_s)
     named: dict[str, frozenset[str]] = {}
     for key in list(resources.storage.keys(older_than_s)):
@@ -26,7 +26,7 @@ def delete_orphans(resources: Resources, *, older_than_s: float) -> int:
             resources.storage.delete(key)
             count += 1
     for folder in resources.storage.folders(older_than_s):
-        # `ID`: an unpacked archive; `ID.report.ATTEMPT`: what a crashed report left.
+        # `ID`: an unpacked archive; `ID.report.ATTEMPT`: the working folder of a report.
         evaluation_id, _, is_scratch = folder.partition(".")
         with resources.database.read() as session:
             is_known = session.scalar(select(Evaluation.id).where(Evaluation.id == evaluation_id)) is not None
@@ -50,7 +50,7 @@ def _is_named_by_scan(resources: Resources, key: str) -> bool:
 
 
 def _is_named_by_evaluation(resources: Resources, key: str, named: dict[str, frozenset[str]]) -> bool:
-    """Groups of cases, the findings and the report that the rows of an evaluation name. named: those seen already."""
+    """Groups of cases, the findings and the report that the rows of an evaluation name. named: a cache."""
     evaluation_id = key.split("/")[2]
     if evaluation_id not in named:
         with resources.database.read() as session:

@@ -1,7 +1,6 @@
-"""The sweeper: brings back what a crash left. `python -m worker.recovery.sweeper` runs it every few seconds.
+"""The sweeper: requeues jobs whose worker died. `python -m worker.recovery.sweeper` runs it every few seconds.
 
-It need not remember anything to be right: everything it does is an atomic change of a row that is as it saw it. Two
-sweepers at once do no harm.
+Each change is one conditional UPDATE of a row that is still as it was read, so two sweepers at once do no harm.
 """
 
 import logging
@@ -30,7 +29,7 @@ ORPHAN_AGE_S = 3600.0
 
 @dataclass(frozen=True)
 class SweepReport:
-    """What one sweep did: jobs brought back or ended, and whether it woke a worker."""
+    """What one sweep did: the number of jobs requeued or ended, and whether it woke a worker."""
 
     recovered: int
     has_published: bool
@@ -59,8 +58,10 @@ class Sweeper:
             delete_orphans(self._resources, older_than_s=ORPHAN_AGE_S)
 
     def _recover(self) -> int:
-        """A lease counts as lost when it stayed expired for a whole heartbeat: a clock that jumps ahead expires every
-        lease at once, and a live job renews its own within a heartbeat."""
+        """Requeue or end jobs whose lease stayed expired for a whole heartbeat; the number of them.
+
+        A clock that jumps ahead expires every lease at once; a live job renews its own within a heartbeat.
+        """
         now = time.monotonic()
         with self._resources.database.read() as session:
             expired = [(kind, lease) for kind in KINDS for lease in lifecycle.expired_leases(session, kind.table)]

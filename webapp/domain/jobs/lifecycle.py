@@ -169,7 +169,7 @@ def cancel(session: Session, table: type[Job], job_id: str) -> None:
 
 
 def cancel_all(session: Session, table: type[Job], *conditions: ColumnElement[bool]) -> int:
-    """End every open job that meets the conditions; says how many."""
+    """End every open job that meets the conditions; the number of them."""
     statement = update(table).where(table.status.in_(OPEN_STATUSES), *conditions)
     return rows_changed(
         session, statement.values(status=Status.CANCELLED, finished_at=database_now(), lease_until=None)
@@ -248,7 +248,7 @@ _QUEUED: Mapping[str, object] = {"status": Status.QUEUED, "lease_until": None, "
 
 
 def rows_changed(session: Session, statement: Update) -> int:
-    """Run an UPDATE past the session's own objects; says how many rows it changed."""
+    """Run an UPDATE past the session's own objects; the number of rows it changed."""
     result = session.execute(statement.execution_options(synchronize_session=False))
     return cast("CursorResult[Any]", result).rowcount
 

@@ -17,7 +17,7 @@ class Status(StrEnum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
-    # Its own state and not a failure: somebody wanted it so.
+    # Not a failure: a person asked for it.
     CANCELLED = "cancelled"
 
 
@@ -46,7 +46,8 @@ class JobColumns(StateColumns):
     attempt: Mapped[int] = mapped_column(default=0)
     # The attempts that were spent before a person asked for a retry.
     attempts_before: Mapped[int] = mapped_column(default=0)
-    # How often a fault of the machine (a full disk) has put the job back into the queue, and until when it waits there.
+    # How often the job was put back into the queue for a fault that is not its own (a full disk), and until when it
+    # waits there.
     releases: Mapped[int] = mapped_column(default=0, server_default="0")
     not_before: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
@@ -54,7 +55,7 @@ class JobColumns(StateColumns):
 
 
 class WorkerPresence(Base):
-    """A worker process that has loaded its model and lives: it writes `seen_at` anew with every heartbeat."""
+    """A live worker process that has loaded its model; it updates `seen_at` with every heartbeat."""
 
     __tablename__ = "workers"
 

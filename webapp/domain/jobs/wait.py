@@ -1,18 +1,18 @@
-"""Waiting for a job's end in a request, by asking its row: a wait ends rightly whatever happened to a message."""
+"""Waiting for a job's end in a request, by polling its row: it needs no message, so none that is lost delays it."""
 
 import threading
 import time
 from collections.abc import Callable
 
 LONGEST_WAIT_S = 30.0
-# A result takes some 50 ms on a CPU: looked for often at first, ever less often later. One look is one indexed row.
+# A result takes some 50 ms on a CPU: polled often at first, ever less often later. A poll reads one indexed row.
 FIRST_POLL_S = 0.005
 LONGEST_POLL_S = 0.25
 POLL_GROWTH = 1.2
 
 
 class Waiters:
-    """The threads of the web server that wait for one sort of thing: at most so many at once.
+    """Limits how many threads of the web server wait for one kind of job at once.
 
     A wait beyond that is answered at once with the state as it is, so that other requests find a thread.
     """

@@ -1,4 +1,4 @@
-"""Which workers live: a row each, written anew with every heartbeat. The pages' dot and /readyz read it."""
+"""The live workers: a row each, updated with every heartbeat. The pages' status dot and /readyz read them."""
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -7,12 +7,12 @@ from webapp.domain.database.clock import database_now
 from webapp.domain.jobs.models import WorkerPresence
 from webapp.domain.resources import Resources
 
-# A row this old belongs to no process that could come back.
+# Rows of workers that ended without removing theirs are deleted after this time.
 FORGOTTEN_S = 3600.0
 
 
 def register_worker(resources: Resources, worker_id: str, *, engine: str, model: str) -> None:
-    """Write down that a worker lives and is ready: its model is loaded and has run once."""
+    """Record that a worker is ready: its model is loaded and has run once."""
     with resources.database.write() as session:
         row = session.get(WorkerPresence, worker_id)
         if row is None:
