@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flask import Flask
+from jinja2 import StrictUndefined
 
 from webapp import api, assets, error_handlers, prometheus, security
 from webapp.api.blueprints import HexId
@@ -20,6 +21,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     """The application over these settings (by default the environment's). Opens no connection yet."""
     settings = settings or Settings.from_environment()
     app = Flask("webapp", root_path=str(PROJECT_ROOT), static_url_path="/static")
+    # A name that a template asks for and nobody gave is an error of ours, not an empty place on the page.
+    app.jinja_options = {**app.jinja_options, "undefined": StrictUndefined}
     app.extensions[EXTENSION] = Resources.open(settings)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_bytes * FILES_WORTH_PER_REQUEST
     app.json.sort_keys = False  # type: ignore[attr-defined]
