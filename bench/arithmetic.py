@@ -15,7 +15,7 @@ CONVOLUTION = (512, 64, 3)
 
 
 def int8_limit() -> float:
-    """GFLOP/s of a large quantised convolution."""
+    """GFLOP/s of a large quantized convolution."""
     channels, side, kernel = CONVOLUTION
     node = operations.parameter([1, channels, side, side], np.float32)
     bounds = [np.float32(value) for value in (-1.28, 1.27)]

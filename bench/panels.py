@@ -11,7 +11,7 @@ import numpy as np
 
 
 def save_panels(path: Path, pixels: np.ndarray, probability: np.ndarray, mask: np.ndarray) -> None:
-    """Scan, mask, overlay and heatmap with a colour bar. pixels: uint8 (H, W, 3); the others (H, W)."""
+    """Scan, mask, overlay and heatmap with a color bar. pixels: uint8 (H, W, 3); the others (H, W)."""
     overlay = pixels.copy()
     overlay[mask] = (255, 77, 106)
     figure, axes = plt.subplots(1, 4, figsize=(12, 3.4))

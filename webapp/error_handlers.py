@@ -2,7 +2,7 @@
 
 import logging
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, Response, g, jsonify, render_template, request
 from flask_wtf.csrf import CSRFError
@@ -90,7 +90,7 @@ def _csrf_error(_error: CSRFError) -> Response:
 def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
     if error.response is not None:
-        return error.response
+        return cast(Response, error.response)
     code, message = HTTP_ANSWERS.get(status, INTERNAL if status >= 500 else HTTP_ANSWERS[400])
     if isinstance(error, SecurityError):
         code, message = "bad_host", HOST_MESSAGE

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ml.cards import Card
 
-# Small enough to be quantised in a test, large enough for VGG16's five halvings.
+# Small enough to be quantized in a test, large enough for VGG16's five halvings.
 SIDE = 64
 FACTS = f"""
 version: 0.0.1

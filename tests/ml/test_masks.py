@@ -96,7 +96,7 @@ def test_stack_with_spacing_has_a_volume_and_no_area():
     assert [item.tumor_pixels for item in measures.slices] == [16, 16, 16]
 
 
-def test_without_spacing_nothing_is_in_millimetres():
+def test_without_spacing_nothing_is_in_millimeters():
     q = np.full((1, 4, 4), 100, dtype=np.uint8)
     measures = measure(q, np.zeros_like(q, dtype=bool), None)
     assert measures.verdict == NO_TUMOR

@@ -20,7 +20,7 @@ IMAGENET = InputConvention((256, 256), ("a", "b", "c"), mean=(0.485, 0.456, 0.40
 PLAIN = InputConvention((64, 64), ("a", "b", "c"), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 
-def test_scan_on_the_models_grid_is_only_normalised():
+def test_scan_on_the_models_grid_is_only_normalized():
     pixels = np.random.default_rng(1).integers(0, 256, (2, 256, 256, 3), dtype=np.uint8)
     inputs = to_model_grid(pixels, IMAGENET)
     expected = (pixels / 255 - np.array(IMAGENET.mean)) / np.array(IMAGENET.std)
@@ -90,7 +90,7 @@ def test_labels_on_the_models_grid_stay_as_they_are():
     assert np.array_equal(place_labels_on_grid(labels, (64, 64)), labels)
 
 
-def test_planes_choose_channels_before_they_are_normalised():
+def test_planes_choose_channels_before_they_are_normalized():
     pixels = np.random.default_rng(4).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     flair = InputConvention((64, 64), ("FLAIR",), mean=(0.25,), std=(0.5,), planes=(1,))
     inputs = to_model_grid(pixels, flair)
@@ -100,16 +100,16 @@ def test_planes_choose_channels_before_they_are_normalised():
     np.testing.assert_allclose(to_model_grid(pixels, swapped), pixels[..., [2, 0]].transpose(0, 3, 1, 2) / 255)
 
 
-def test_equalised_slices_use_all_grey_levels_and_keep_their_order():
+def test_equalized_slices_use_all_gray_levels_and_keep_their_order():
     dark = np.linspace(10, 60, 64 * 64).astype(np.uint8).reshape(1, 64, 64, 1).repeat(3, axis=3)
-    equalised = place_on_grid(dark, replace(PLAIN, is_equalized=True))
-    assert (equalised.min(), equalised.max()) == (0, 255)
+    equalized = place_on_grid(dark, replace(PLAIN, is_equalized=True))
+    assert (equalized.min(), equalized.max()) == (0, 255)
     for channel in range(3):
-        values = equalised[0, ..., channel].ravel()
+        values = equalized[0, ..., channel].ravel()
         assert (np.diff(values.astype(int)) >= 0).all()
-    assert equalised.shape == (1, 64, 64, 3)
+    assert equalized.shape == (1, 64, 64, 3)
 
 
-def test_equalised_black_slice_stays_black():
+def test_equalized_black_slice_stays_black():
     black = np.zeros((1, 64, 64, 3), dtype=np.uint8)
     assert not place_on_grid(black, replace(PLAIN, is_equalized=True)).any()

@@ -18,7 +18,7 @@ from webapp.domain.resources import Resources
 from worker.process.runtime import Runtime
 
 SIDE = 48
-# A model of the catalogue; tests put a fake engine in its place.
+# A model of the catalog; tests put a fake engine in its place.
 MODEL = "unet-vgg16-lgg"
 
 

@@ -43,7 +43,7 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png(width: int, height: int, extra: bytes = b"", rows: bytes | None = None) -> bytes:
-    """A grey 8-bit PNG with any header; rows: the compressed pixels."""
+    """A gray 8-bit PNG with any header; rows: the compressed pixels."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     if rows is None:
         rows = zlib.compress(bytes(17 * 16), 9)
@@ -53,7 +53,7 @@ def png(width: int, height: int, extra: bytes = b"", rows: bytes | None = None) 
 
 
 def tiff_with(tags: dict[int, tuple[int, int, int]], next_offset: int = 0, pixels: bytes = bytes(256)) -> bytes:
-    """A little-endian TIFF of 16 x 16 grey pixels, with tags (code: type, count, value) added or replaced."""
+    """A little-endian TIFF of 16 x 16 gray pixels, with tags (code: type, count, value) added or replaced."""
     entries = {
         256: (3, 1, 16),
         257: (3, 1, 16),
@@ -73,32 +73,32 @@ def tiff_with(tags: dict[int, tuple[int, int, int]], next_offset: int = 0, pixel
 
 def every_format() -> dict[str, bytes]:
     """One file of each kind that the portal takes."""
-    colors, grey = noise(3), noise()
+    colors, gray = noise(3), noise()
     return {
-        "png grey": picture(grey, "png"),
+        "png gray": picture(gray, "png"),
         "png rgb": picture(colors, "png"),
         "png rgba": picture(noise(4), "png"),
-        "png grey alpha": picture(noise(2), "png"),
+        "png gray alpha": picture(noise(2), "png"),
         "png 16 bit": deep_png(noise(dtype="uint16")),
         "png 16 bit rgb": deep_png(noise(3, dtype="uint16")),
-        "jpeg grey": picture(grey, "jpeg", quality=95),
+        "jpeg gray": picture(gray, "jpeg", quality=95),
         "jpeg rgb": picture(colors, "jpeg", quality=95),
         "webp": picture(colors, "webp", lossless=True),
         "webp lossy": picture(colors, "webp"),
-        "tiff grey": tiff(grey),
+        "tiff gray": tiff(gray),
         "tiff rgb": tiff(colors, photometric="rgb"),
         "tiff rgba": tiff(noise(4), photometric="rgb", extrasamples=["unassalpha"]),
         "tiff cmyk": tiff(noise(4), photometric="separated"),
-        "tiff palette": tiff(grey, photometric="palette", colormap=np.tile(np.arange(256, dtype="u2") * 257, (3, 1))),
+        "tiff palette": tiff(gray, photometric="palette", colormap=np.tile(np.arange(256, dtype="u2") * 257, (3, 1))),
         "tiff 16 bit": tiff(noise(dtype="uint16")),
         "tiff 16 bit rgb": tiff(noise(3, dtype="uint16"), photometric="rgb"),
         "tiff float": tiff(noise().astype(np.float32) / 255),
-        "tiff stack": tiff(np.stack([grey] * 5), photometric="minisblack"),
+        "tiff stack": tiff(np.stack([gray] * 5), photometric="minisblack"),
         "tiff planar": tiff(np.moveaxis(colors, -1, 0).copy(), photometric="rgb", planarconfig="separate"),
-        "tiff tiled deflate": tiff(grey, tile=(16, 16), compression="zlib"),
-        "tiff lzw": tiff(grey, compression="lzw", predictor=True),
+        "tiff tiled deflate": tiff(gray, tile=(16, 16), compression="zlib"),
+        "tiff lzw": tiff(gray, compression="lzw", predictor=True),
         "tiff jpeg": tiff(colors, compression="jpeg", photometric="ycbcr"),
-        "tiff packbits": tiff(grey, compression="packbits"),
-        "tiff big": tiff(grey, bigtiff=True),
+        "tiff packbits": tiff(gray, compression="packbits"),
+        "tiff big": tiff(gray, bigtiff=True),
         "tiff big-endian": tiff(noise(dtype="uint16"), byteorder=">"),
     }

@@ -16,7 +16,7 @@ def draw_slice(random: np.random.Generator, side: int = SIDE) -> Image.Image:
 
 
 def draw_mask(tumor_pixels: int, side: int = SIDE) -> Image.Image:
-    """A mask with 0 and 255 whose first pixels are tumour."""
+    """A mask with 0 and 255 whose first pixels are tumor."""
     values = np.zeros(side * side, dtype=np.uint8)
     values[:tumor_pixels] = 255
     return Image.fromarray(values.reshape(side, side))
@@ -24,7 +24,7 @@ def draw_mask(tumor_pixels: int, side: int = SIDE) -> Image.Image:
 
 @pytest.fixture
 def patient_folders(tmp_path: Path) -> Path:
-    """Three patients with four slices each; of each, two have tumour."""
+    """Three patients with four slices each; of each, two have tumor."""
     folder = tmp_path / "patients"
     random = np.random.default_rng(1)
     for patient in ("anna", "ben", "cleo"):

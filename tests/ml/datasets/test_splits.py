@@ -1,4 +1,4 @@
-"""Splits: by patient, seeded, alike in tumour, and tied to their data."""
+"""Splits: by patient, seeded, alike in tumor, and tied to their data."""
 
 import json
 from itertools import combinations
@@ -15,7 +15,7 @@ DIGEST = "0" * 64
 
 
 def patients(count=60):
-    """Patients as unequal as real ones: 20 to 80 slices, half to a twentieth of them with tumour."""
+    """Patients as unequal as real ones: 20 to 80 slices, half to a twentieth of them with tumor."""
     random = np.random.default_rng(7)
     drawn = []
     for index in range(count):

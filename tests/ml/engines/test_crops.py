@@ -80,7 +80,7 @@ def test_maps_and_features_of_cropped_slices_are_those_of_whole_ones():
         [slice_with(60, 70, 20, 30), slice_with(0, 0, SIDE, SIDE), slice_with(5, 90, 30, 30), slice_with(60, 60, 9, 9)]
     )
     stack[stack == 3] = 0  # features take the dark for black
-    stack[1, 64, 64] = 0  # of one colour it would be blank
+    stack[1, 64, 64] = 0  # of one color it would be blank
     cropped = SliceInference(CARD, brightness, None).infer(stack)
     whole = SliceInference(replace(CARD, crops=()), brightness, None).infer(stack)
     assert np.array_equal(cropped.q, whole.q) and np.array_equal(cropped.q, stack[..., 0])

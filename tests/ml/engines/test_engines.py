@@ -87,14 +87,14 @@ def test_empty_slices_are_unlike_whatever_their_features(engines, kind):
     assert engines[kind].infer(pixels).is_out_of_distribution.all()
 
 
-def test_flips_and_grey_are_checked_by_the_features_of_what_the_network_sees(engines, slices):
+def test_flips_and_gray_are_checked_by_the_features_of_what_the_network_sees(engines, slices):
     plain = engines["torch"].infer(slices)
     flipped = FlipTtaEngine(engines["torch"]).infer(slices)
     assert np.array_equal(flipped.features, plain.features)
     assert not np.array_equal(flipped.q, plain.q)
-    grey = np.repeat(slices[..., 1:2], 3, axis=3)
+    gray = np.repeat(slices[..., 1:2], 3, axis=3)
     assert np.array_equal(
-        FlairOnlyEngine(engines["torch"]).infer(slices).features, engines["torch"].infer(grey).features
+        FlairOnlyEngine(engines["torch"]).infer(slices).features, engines["torch"].infer(gray).features
     )
 
 

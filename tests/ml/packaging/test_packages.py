@@ -44,7 +44,7 @@ def test_parity_is_of_the_validation_patients(small_model):
 
 def test_input_check_is_fitted_on_training_patients_and_measured_on_the_others(small_model):
     facts = small_model.card.familiarity
-    # Twelve slices of three patients, each third one grey as well; four of the validation patient.
+    # Twelve slices of three patients, each third one gray as well; four of the validation patient.
     assert (facts.training_slices, facts.validation_slices, facts.other_images) == (16, 4, 24)
     assert (facts.warned_share, facts.warned_share_grey) == (0, 0)
     assert set(facts.warned_by_kind) == set(KINDS)

@@ -10,7 +10,7 @@ from ml.packaging.parity import compare_engines
 
 
 class Brightness:
-    """An engine that takes for tumour what is bright; several slices at once go through a form of its own."""
+    """An engine that takes for tumor what is bright; several slices at once go through a form of its own."""
 
     def __init__(self, card, among_others=lambda q: q):
         self.card = card

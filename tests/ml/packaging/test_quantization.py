@@ -1,4 +1,4 @@
-"""The graph that is quantised: the same network, at other static sizes as well."""
+"""The graph that is quantized: the same network, at other static sizes as well."""
 
 import numpy as np
 import openvino as ov

@@ -1,4 +1,4 @@
-"""Pictures: sizes, colours, and pixels that survive the PNG."""
+"""Pictures: sizes, colors, and pixels that survive the PNG."""
 
 import io
 

@@ -75,7 +75,7 @@ def test_names_of_folders_are_escaped(out):
 
 def test_worst_slice_comes_first(out):
     worst = np.asarray(Image.open(out / "gallery" / "worst_1.png"))
-    assert tuple(worst[4, 4]) == MISSED  # patient two's tumour, not found
+    assert tuple(worst[4, 4]) == MISSED  # patient two's tumor, not found
     assert (out / "gallery" / "false_alarm_1.png").is_file()
 
 
@@ -99,7 +99,7 @@ def test_older_results_are_never_overwritten(engine, report, out):
         check_is_free(out / "report.json")
 
 
-def test_error_overlay_has_three_colours():
+def test_error_overlay_has_three_colors():
     truth, mask = square(0, 0, 8) > 0, square(0, 4, 8) > 0
     image = np.asarray(error_overlay_image(np.zeros((SIDE, SIDE, 3), dtype=np.uint8), truth, mask))
     assert (tuple(image[0, 0]), tuple(image[0, 4]), tuple(image[0, 11])) == (MISSED, CORRECT, EXTRA)

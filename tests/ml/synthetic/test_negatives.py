@@ -38,11 +38,11 @@ def test_the_same_seed_draws_the_same_images_and_another_seed_others(drawn):
     assert not set(digests(draw_non_brains(few, seed=1))) & set(digests(drawn))
 
 
-def test_only_fields_of_one_colour_are_plain(drawn):
+def test_only_fields_of_one_color_are_plain(drawn):
     assert all(image.pixels.std() > 1 for image in drawn if image.kind not in ("uniform", "gradient"))
     assert any(np.ptp(image.pixels) == 0 for image in drawn if image.kind == "uniform")
 
 
-def test_grey_and_colour_are_both_there(drawn):
-    is_grey = [bool((np.ptp(image.pixels, axis=2) == 0).all()) for image in drawn]
-    assert 0.25 < np.mean(is_grey) < 0.75
+def test_gray_and_color_are_both_there(drawn):
+    is_gray = [bool((np.ptp(image.pixels, axis=2) == 0).all()) for image in drawn]
+    assert 0.25 < np.mean(is_gray) < 0.75

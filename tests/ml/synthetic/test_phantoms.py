@@ -1,4 +1,4 @@
-"""The sample scans: labelled, the same every time, readable, and of use to the network that they demonstrate."""
+"""The sample scans: labeled, the same every time, readable, and of use to the network that they demonstrate."""
 
 import hashlib
 from pathlib import Path
@@ -23,7 +23,7 @@ def _read(name: str, folder: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("phantom", PHANTOMS, ids=NAMES)
-def test_phantoms_are_labelled_as_synthetic(phantom, tmp_path):
+def test_phantoms_are_labeled_as_synthetic(phantom, tmp_path):
     assert "synthetic" in phantom.title.lower()
     margin = _read(phantom.name, tmp_path)[:, 240:, :110]
     assert (margin > 100).sum(axis=(1, 2, 3)).min() > 300

@@ -1,4 +1,4 @@
-"""Segmentations: asking for one, what a worker reads and writes, cancelling, trying again."""
+"""Segmentations: asking for one, what a worker reads and writes, canceling, trying again."""
 
 from dataclasses import asdict, dataclass
 

@@ -39,9 +39,9 @@ def test_lossless_8_bit_color_is_taken_as_it_is(read, name):
     assert np.array_equal(read(scan_files.picture(pixels, name, **options)).pixels[0], pixels)
 
 
-def test_grey_is_repeated_in_three_channels(read):
-    grey = scan_files.noise()
-    assert np.array_equal(read(scan_files.picture(grey, "png")).pixels[0], np.repeat(grey[..., None], 3, axis=2))
+def test_gray_is_repeated_in_three_channels(read):
+    gray = scan_files.noise()
+    assert np.array_equal(read(scan_files.picture(gray, "png")).pixels[0], np.repeat(gray[..., None], 3, axis=2))
 
 
 def test_jpeg_is_near(read):

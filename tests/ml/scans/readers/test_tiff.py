@@ -41,8 +41,8 @@ def read(tmp_path: Path):
 def test_8_bit_is_taken_as_it_is_whatever_the_layout(read, options):
     colors = scan_files.noise(3)
     assert np.array_equal(read(colors, photometric="rgb", **options).pixels[0], colors)
-    grey = scan_files.noise()
-    assert np.array_equal(read(grey, **options).pixels[0, ..., 1], grey)
+    gray = scan_files.noise()
+    assert np.array_equal(read(gray, **options).pixels[0, ..., 1], gray)
 
 
 def test_separate_planes_are_the_same_as_interleaved(read):
@@ -122,8 +122,8 @@ def test_a_palette_becomes_its_colors(read):
 
 
 def test_white_is_zero_is_turned_round(read):
-    grey = scan_files.noise()
-    assert np.array_equal(read(grey, photometric="miniswhite").pixels[0, ..., 0], 255 - grey)
+    gray = scan_files.noise()
+    assert np.array_equal(read(gray, photometric="miniswhite").pixels[0, ..., 0], 255 - gray)
 
 
 def test_two_levels_are_black_and_white(read):
@@ -132,9 +132,9 @@ def test_two_levels_are_black_and_white(read):
 
 
 def test_the_orientation_tag_turns_pixels(read):
-    grey = scan_files.noise()
-    pixels = read(grey, extratags=[(274, 3, 1, 6, True)]).pixels
-    assert np.array_equal(pixels[0, ..., 0], np.rot90(grey, -1))
+    gray = scan_files.noise()
+    pixels = read(gray, extratags=[(274, 3, 1, 6, True)]).pixels
+    assert np.array_equal(pixels[0, ..., 0], np.rot90(gray, -1))
 
 
 def test_a_tiff_of_pillow_is_read(tmp_path):
