@@ -8,13 +8,13 @@ from ml.scans import Limits
 from webapp.domain.catalog.entries import Catalog
 from webapp.domain.database.engine import Database
 from webapp.domain.jobs.broker import Queue
-from webapp.domain.scans.image_cache import PictureCache
+from webapp.domain.scans.image_cache import ImageCache
 from webapp.domain.settings import Settings
 from webapp.domain.storage.interface import Storage
 from webapp.domain.storage.local import LocalStorage
 
 # Some 600 thumbnails, or the pictures of a day's reading.
-PICTURE_CACHE_BYTES = 16 * 1_048_576
+IMAGE_CACHE_BYTES = 16 * 1_048_576
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Resources:
     queue: Queue
     catalog: Catalog
     decoder: Decoder
-    pictures: PictureCache
+    images: ImageCache
 
     @classmethod
     def open(cls, settings: Settings) -> "Resources":
@@ -43,7 +43,7 @@ class Resources:
                 memory_bytes=settings.decode_memory_bytes,
                 timeout_s=settings.decode_timeout_s,
             ),
-            pictures=PictureCache(PICTURE_CACHE_BYTES),
+            images=ImageCache(IMAGE_CACHE_BYTES),
         )
 
     def close(self) -> None:

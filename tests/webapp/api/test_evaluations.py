@@ -146,7 +146,7 @@ def test_pictures_of_a_case(client: FlaskClient, runtime: Runtime, data: Path) -
     assert tuple(errors[8, 8]) == (0x3F, 0xD6, 0x9B) and tuple(errors[24, 8]) == (0xFF, 0x4D, 0x6A)
     assert picture("heatmap").shape == (SIDE, SIDE, 3) and picture("probability").max() == 230
     (data / case["image"]).write_bytes((data / "patient_0" / "p0_004.png").read_bytes())
-    runtime.resources.pictures.forget(evaluation_id)
+    runtime.resources.images.delete(evaluation_id)
     assert client.get(case["links"]["errors"]).status_code == 404
     assert client.get(case["links"]["mask"]).status_code == 200
 

@@ -24,7 +24,7 @@ def delete(resources: Resources, evaluation_id: str) -> None:
     try:
         remove_files(resources, evaluation_id)
     finally:
-        resources.pictures.forget(evaluation_id)
+        resources.images.delete(evaluation_id)
         resources.database.forget_deleted()
 
 

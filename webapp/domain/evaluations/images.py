@@ -70,7 +70,7 @@ def source(resources: Resources, session: Session, evaluation_id: str, position:
 
 def render(resources: Resources, wanted: Source, kind: str) -> bytes:
     """One picture as PNG, from the cache where it is there. Raises NotFound, StorageUnavailable."""
-    return resources.pictures.get(wanted.etag, lambda: panels.encode_png(_draw(resources, wanted, kind)))
+    return resources.images.get(wanted.etag, lambda: panels.encode_png(_draw(resources, wanted, kind)))
 
 
 def _draw(resources: Resources, wanted: Source, kind: str) -> Image.Image:

@@ -66,7 +66,7 @@ def default_slice(scan: Scan, row: Segmentation | None) -> int:
 
 def render(resources: Resources, wanted: Source, kind: str) -> bytes:
     """One picture as PNG, from the cache where it is there. Raises StorageUnavailable."""
-    return resources.pictures.get(wanted.etag, lambda: _render(resources, wanted, kind))
+    return resources.images.get(wanted.etag, lambda: _render(resources, wanted, kind))
 
 
 def _render(resources: Resources, wanted: Source, kind: str) -> bytes:

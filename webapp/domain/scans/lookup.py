@@ -77,7 +77,7 @@ def delete(resources: Resources, scan_id: str) -> None:
     try:
         resources.storage.delete(scan_prefix(scan_id))
     finally:
-        resources.pictures.forget(scan_id)
+        resources.images.delete(scan_id)
         resources.database.forget_deleted()
 
 
