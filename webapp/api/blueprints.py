@@ -55,7 +55,7 @@ class PortalBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships n
         return self.route(rule, methods=["POST"], **options)
 
     def doc(self, **options: Any) -> Decorator[Any]:
-        """OpenAPI's words, as they are."""
+        """Entries of the OpenAPI description, as they are."""
         return cast(Decorator[Any], super().doc(**options))
 
     def arguments(self, schema: type[Schema], *, location: str = "json") -> Decorator[Any]:

@@ -43,7 +43,7 @@ class NotReady(PortalError):
 
 
 class WrongState(PortalError):
-    """The job's state does not allow the wish."""
+    """The job's state does not allow the action."""
 
     code = "wrong_state"
     status = 409

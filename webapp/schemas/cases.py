@@ -58,8 +58,11 @@ class CaseQuerySchema(ma.Schema):
 
     outcome = fields.Enum(CaseOutcome, by_value=True)
     patient = fields.String(load_default="", validate=validate.Length(max=500))
-    q = fields.String(
-        load_default="", validate=validate.Length(max=255), metadata={"description": "part of patient or image"}
+    query = fields.String(
+        data_key="q",
+        load_default="",
+        validate=validate.Length(max=255),
+        metadata={"description": "part of patient or image"},
     )
     order = fields.String(load_default="position", validate=validate.OneOf([order.value for order in CASE_ORDERS]))
     limit = fields.Integer(load_default=DEFAULT_LIMIT, validate=validate.Range(1, LARGEST_LIMIT))
@@ -89,7 +92,7 @@ class PatientPageSchema(ma.Schema):
 class PatientQuerySchema(ma.Schema):
     """Which patients, and in which order."""
 
-    q = fields.String(load_default="", validate=validate.Length(max=255))
+    query = fields.String(data_key="q", load_default="", validate=validate.Length(max=255))
     order = fields.String(load_default="position", validate=validate.OneOf([order.value for order in PATIENT_ORDERS]))
     limit = fields.Integer(load_default=DEFAULT_LIMIT, validate=validate.Range(1, LARGEST_LIMIT))
     cursor = fields.String(load_default="", validate=validate.Length(max=1000))

@@ -101,5 +101,5 @@ def head(metric: Metric[Any, Any]) -> str:
 
 def _field(metric: Metric[Any, Any], *, is_nullable: bool) -> fields.Field[Any]:
     kind = _Rounded if metric.digits else _Count
-    words = {"description": metric.description} if metric.description else {}
-    return kind(required=not is_nullable, allow_none=is_nullable, metadata=words)
+    metadata = {"description": metric.description} if metric.description else {}
+    return kind(required=not is_nullable, allow_none=is_nullable, metadata=metadata)

@@ -172,8 +172,8 @@ def _case_filter() -> CaseFilter:
     return CaseFilter(
         outcome=CaseOutcome(outcome) if outcome in {item.value for item in CaseOutcome} else None,
         patient=args.get("patient", "")[:500],
-        q=args.get("q", "").strip()[:255],
-        order=_word(args.get("order", ""), CASE_ORDERS),
+        query=args.get("q", "").strip()[:255],
+        order=_order(args.get("order", ""), CASE_ORDERS),
         limit=ROWS,
         cursor=args.get("cursor", ""),
     )
@@ -182,14 +182,14 @@ def _case_filter() -> CaseFilter:
 def _patient_filter() -> CaseFilter:
     args = request.args
     return CaseFilter(
-        q=args.get("patient_q", "").strip()[:255],
-        order=_word(args.get("patient_order", ""), PATIENT_ORDERS),
+        query=args.get("patient_q", "").strip()[:255],
+        order=_order(args.get("patient_order", ""), PATIENT_ORDERS),
         limit=ROWS,
         cursor=args.get("patient_cursor", ""),
     )
 
 
-def _word(value: str, orders: tuple[evaluation_cases.Order, ...]) -> str:
+def _order(value: str, orders: tuple[evaluation_cases.Order, ...]) -> str:
     return value if value in {order.value for order in orders} else orders[0].value
 
 

@@ -18,5 +18,5 @@ def healthz() -> Response:
 def readyz() -> tuple[Response, int]:
     """Each part by name: 200 where all are there, else 503."""
     parts = health.readiness(resources())
-    is_ready = all(said == health.OK for said in parts.values())
+    is_ready = all(state == health.OK for state in parts.values())
     return jsonify({"status": "ok" if is_ready else "unavailable", **parts}), 200 if is_ready else 503

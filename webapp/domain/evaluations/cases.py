@@ -46,11 +46,11 @@ PATIENT_ORDERS = (
 
 @dataclass(frozen=True)
 class CaseFilter:
-    """What is asked for; None and the empty text mean: any. q: part of the patient's or the image's name."""
+    """What is asked for; None and the empty text mean: any. query: part of the patient's or the image's name."""
 
     outcome: CaseOutcome | None = None
     patient: str = ""
-    q: str = ""
+    query: str = ""
     order: str = "position"
     limit: int = DEFAULT_LIMIT
     cursor: str = ""
@@ -63,8 +63,8 @@ def cases(session: Session, evaluation_id: str, wanted: CaseFilter) -> Page[Eval
         statement = statement.where(EvaluationCase.outcome == wanted.outcome)
     if wanted.patient:
         statement = statement.where(EvaluationCase.patient == _plain(wanted.patient))
-    if wanted.q:
-        statement = _named(session, evaluation_id, statement, wanted.q)
+    if wanted.query:
+        statement = _named(session, evaluation_id, statement, wanted.query)
     return _page(session, statement, CASE_ORDERS, EvaluationCase.position, wanted)
 
 
@@ -80,8 +80,8 @@ def _named(session: Session, evaluation_id: str, statement: Select[Row], text: s
 def patients(session: Session, evaluation_id: str, wanted: CaseFilter) -> Page[EvaluationPatient]:
     """One page of patients of a finished evaluation. Raises InvalidInput."""
     statement = select(EvaluationPatient).where(EvaluationPatient.evaluation_id == evaluation_id)
-    if wanted.q:
-        statement = statement.where(_contains(wanted.q, EvaluationPatient.patient))
+    if wanted.query:
+        statement = statement.where(_contains(wanted.query, EvaluationPatient.patient))
     return _page(session, statement, PATIENT_ORDERS, EvaluationPatient.position, wanted)
 
 
