@@ -94,7 +94,7 @@ def normalize(grid: NDArray[np.uint8], convention: InputConvention) -> NDArray[n
 def to_scan_grid(probabilities: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
     """Probability maps on the scan's grid, 8 bit.
 
-    probabilities: float32 (N, h, w) in [0, 1], on the model's grid. Returns uint8 (N, height, width), q = round(255 p)
+    probabilities: float32 (N, h, w) in [0, 1], on the model's grid. Returns uint8 (N, height, width), round(255 p)
     after the letterbox is cut away and p is brought to the scan's grid (bilinear).
     """
     count, *size = probabilities.shape
@@ -102,15 +102,15 @@ def to_scan_grid(probabilities: NDArray[np.float32], height: int, width: int) ->
     inside = probabilities[:, box.top : box.top + box.height, box.left : box.left + box.width]
     if (box.height, box.width) == (height, width):
         return quantize(inside)
-    q = np.empty((count, height, width), dtype=np.uint8)
+    probability_u8 = np.empty((count, height, width), dtype=np.uint8)
     for index in range(count):
         small = Image.fromarray(np.ascontiguousarray(inside[index], dtype=np.float32))
-        q[index] = quantize(np.asarray(small.resize((width, height), Image.Resampling.BILINEAR)))
-    return q
+        probability_u8[index] = quantize(np.asarray(small.resize((width, height), Image.Resampling.BILINEAR)))
+    return probability_u8
 
 
 def quantize(probabilities: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """q = round(255 p) as uint8, p clipped to [0, 1]; any shape. Halves round to even, as NumPy does."""
+    """round(255 p) as uint8, p clipped to [0, 1]; any shape. Halves round to even, as NumPy does."""
     rounded: NDArray[np.uint8] = np.rint(np.clip(probabilities, 0, 1) * 255).astype(np.uint8)
     return rounded
 

@@ -73,8 +73,9 @@ def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease)
     infer_ms = (time.monotonic() - began) * 1000
     key = map_key(work.scan_id, job.claim.id, job.claim.attempt)
     lease.check()
-    write_array(resources.storage, key, found.q)
-    return Prediction(found.q, key, engine.name, engine.card, infer_ms, warnings_of(found.is_out_of_distribution))
+    write_array(resources.storage, key, found.probability_u8)
+    warnings = warnings_of(found.is_out_of_distribution)
+    return Prediction(found.probability_u8, key, engine.name, engine.card, infer_ms, warnings)
 
 
 def _infer_stack(engine: Engine, pixels: np.ndarray, lease: Lease, at_once: int) -> Inference:
@@ -85,7 +86,7 @@ def _infer_stack(engine: Engine, pixels: np.ndarray, lease: Lease, at_once: int)
         lease.check()
         part = slice(start, start + at_once)
         found = engine.infer(np.ascontiguousarray(pixels[part]))
-        probability_u8[part] = found.q
+        probability_u8[part] = found.probability_u8
         if found.is_out_of_distribution is not None:
             checked.append(found.is_out_of_distribution)
     return Inference(probability_u8, is_out_of_distribution=np.concatenate(checked) if checked else None)

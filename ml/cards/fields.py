@@ -69,13 +69,13 @@ def _decode(kind: Any, value: object, where: str) -> Any:
 
 
 def _decode_object(kind: Any, value: object, where: str) -> Any:
-    given = _of_type(dict, value, where)
+    entries = _of_type(dict, value, where)
     hints = get_type_hints(kind)
     arguments: dict[str, Any] = {}
     for field in fields(kind):
         path = f"{where}.{field.name}".lstrip(".")
-        if field.name in given:
-            arguments[field.name] = _decode(hints[field.name], given[field.name], path)
+        if field.name in entries:
+            arguments[field.name] = _decode(hints[field.name], entries[field.name], path)
         elif field.default is MISSING and field.default_factory is MISSING:
             raise FieldError(f"{path} is missing")
     return kind(**arguments)

@@ -25,8 +25,8 @@ def find_model(name: str) -> Path:
     folder = Path(name)
     if (folder / CARD_FILE).is_file():
         return folder
-    words = os.environ.get("GLIOSCOPE_MODELS", "").split(os.pathsep)
-    directories = [Path(word) for word in words if word] or [_SHIPPED]
+    folders = os.environ.get("GLIOSCOPE_MODELS", "").split(os.pathsep)
+    directories = [Path(folder) for folder in folders if folder] or [_SHIPPED]
     return find_package(name, directories)
 
 

@@ -64,42 +64,42 @@ def size_of(tumor_pixels: int, total_pixels: int) -> Size | None:
     return "small" if share < SIZE_BOUNDS[0] else "medium" if share < SIZE_BOUNDS[1] else "large"
 
 
-def count_by_patient(observed: Sequence[tuple[Case, FileCheck]]) -> tuple[PatientCounts, ...]:
-    """Counts of each patient, by name; every observation has a tumor count and an image size."""
+def count_by_patient(checked: Sequence[tuple[Case, FileCheck]]) -> tuple[PatientCounts, ...]:
+    """Counts of each patient, by name; every check has a tumor count and an image size."""
     totals: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(4, dtype=np.int64))
-    for case, observation in observed:
-        tumor = observation.tumor_pixels or 0
-        totals[case.patient] += (1, tumor > 0, _pixel_count(observation), tumor)
+    for case, file_check in checked:
+        tumor = file_check.tumor_pixels or 0
+        totals[case.patient] += (1, tumor > 0, _pixel_count(file_check), tumor)
     return tuple(PatientCounts(patient, *totals[patient].tolist()) for patient in sorted(totals))
 
 
-def analyze(observed: Sequence[tuple[Case, FileCheck]]) -> Analysis:
+def analyze(checked: Sequence[tuple[Case, FileCheck]]) -> Analysis:
     """The analysis of good cases; of none, all counts and shares are 0."""
-    patients = count_by_patient(observed)
-    pixels = np.array([_pixel_count(observation) for _, observation in observed], dtype=np.int64)  # (slices,)
-    tumor = np.array([observation.tumor_pixels or 0 for _, observation in observed], dtype=np.int64)
+    patients = count_by_patient(checked)
+    pixels = np.array([_pixel_count(file_check) for _, file_check in checked], dtype=np.int64)  # (slices,)
+    tumor = np.array([file_check.tumor_pixels or 0 for _, file_check in checked], dtype=np.int64)
     areas, shares = tumor[tumor > 0], (tumor / np.maximum(pixels, 1))[tumor > 0]
     sizes = [size_of(*pair) for pair in zip(tumor.tolist(), pixels.tolist(), strict=True)]
-    grids = [observation.image_size or (0, 0) for _, observation in observed]
+    grids = [file_check.image_size or (0, 0) for _, file_check in checked]
     names = [f"{width} x {height}" for height, width in grids]
     return Analysis(
         patients=len(patients),
-        slices=len(observed),
+        slices=len(checked),
         tumor_slices=int(areas.size),
-        empty_masks=len(observed) - int(areas.size),
+        empty_masks=len(checked) - int(areas.size),
         tumor_patients=sum(counts.tumor_slices > 0 for counts in patients),
-        tumor_slice_share=round(areas.size / max(len(observed), 1), 6),
+        tumor_slice_share=round(areas.size / max(len(checked), 1), 6),
         tumor_pixel_share=round(int(tumor.sum()) / max(int(pixels.sum()), 1), 6),
         image_sizes={name: names.count(name) for name in sorted(set(names))},
         areas=tuple(
-            AreaQuantile(q, float(np.quantile(areas, q)), round(100 * float(np.quantile(shares, q)), 4))
-            for q in (QUANTILES if areas.size else ())
+            AreaQuantile(level, float(np.quantile(areas, level)), round(100 * float(np.quantile(shares, level)), 4))
+            for level in (QUANTILES if areas.size else ())
         ),
         sizes={size: sizes.count(size) for size in ("small", "medium", "large")},
         size_bounds=SIZE_BOUNDS,
     )
 
 
-def _pixel_count(observation: FileCheck) -> int:
-    height, width = observation.image_size or (0, 0)
+def _pixel_count(file_check: FileCheck) -> int:
+    height, width = file_check.image_size or (0, 0)
     return height * width

@@ -14,17 +14,17 @@ from ml.datasets.checking.file_checks import FileCheck
 from ml.digests import sha256_of
 
 
-def digest_of(folder: Path, cases: Sequence[Case], observations: Sequence[FileCheck] | None = None) -> str:
-    """Hexadecimal digest of the cases. observations: of the same cases, to spare reading the files again.
+def digest_of(folder: Path, cases: Sequence[Case], file_checks: Sequence[FileCheck] | None = None) -> str:
+    """Hexadecimal digest of the cases. file_checks: of the same cases, so that their files are not read again.
 
     Raises DatasetError where a file cannot be read.
     """
     digest = hashlib.sha256()
-    known = observations or [FileCheck()] * len(cases)
-    for case, observation in sorted(zip(cases, known, strict=True), key=lambda pair: pair[0].image):
-        _add(digest, folder, case.image, observation.image_sha256)
+    known = file_checks or [FileCheck()] * len(cases)
+    for case, check in sorted(zip(cases, known, strict=True), key=lambda pair: pair[0].image):
+        _add(digest, folder, case.image, check.image_sha256)
         if case.mask is not None:
-            _add(digest, folder, case.mask, observation.mask_sha256)
+            _add(digest, folder, case.mask, check.mask_sha256)
         elif case.outlines is not None:
             digest.update(json.dumps(case.outlines).encode() + b"\n")
     return digest.hexdigest()

@@ -26,13 +26,13 @@ class EngineError(Exception):
 class Inference:
     """A model's answer for N slices.
 
-    q: round(255 p), uint8 (N, H, W), in the slices' own grid.
+    probability_u8: round(255 p), uint8 (N, H, W), in the slices' own grid.
     features: float32 (N, D), the encoder's pooled features that the out-of-distribution check compares; None where the
     package was made without them.
     is_out_of_distribution: bool (N,), slices unlike the training data; None where the package has no check.
     """
 
-    q: NDArray[np.uint8]
+    probability_u8: NDArray[np.uint8]
     features: NDArray[np.float32] | None = None
     is_out_of_distribution: NDArray[np.bool] | None = None
 
@@ -47,10 +47,10 @@ class Engine(Protocol):
         """Run each size of input once, so that compiling does not delay the first slice."""
 
     def probability_map(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """pixels: uint8 (N, H, W, 3). Returns q = round(255 p), uint8 (N, H, W), in the same grid."""
+        """pixels: uint8 (N, H, W, 3). Returns round(255 p), uint8 (N, H, W), in the same grid."""
 
     def infer(self, pixels: NDArray[np.uint8]) -> Inference:
-        """pixels: uint8 (N, H, W, 3). Returns the same q, with features and the out-of-distribution check."""
+        """pixels: uint8 (N, H, W, 3). Returns the same map, with features and the out-of-distribution check."""
 
 
 def load_engine(

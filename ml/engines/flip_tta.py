@@ -16,10 +16,10 @@ class FlipTtaEngine(EngineWrapper):
     """Wraps an engine; the probability is the mean over four passes, each flipped back. Takes four times as long."""
 
     def infer(self, pixels: NDArray[np.uint8]) -> Inference:
-        """pixels: uint8 (N, H, W, 3). Returns the mean of the four q; features are those of the unflipped slice."""
+        """pixels: uint8 (N, H, W, 3). Returns the mean of the four maps; features are those of the unflipped slice."""
         plain = self._engine.infer(pixels)
-        total = plain.q.astype(np.uint16)
+        total = plain.probability_u8.astype(np.uint16)
         for axes in _FLIPS:
             flipped = np.ascontiguousarray(np.flip(pixels, axes))
             total += np.flip(self._engine.probability_map(flipped), axes)
-        return replace(plain, q=np.rint(total / (1 + len(_FLIPS))).astype(np.uint8))
+        return replace(plain, probability_u8=np.rint(total / (1 + len(_FLIPS))).astype(np.uint8))

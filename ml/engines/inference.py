@@ -47,7 +47,7 @@ class SliceInference:
         Raises EngineError where the network answers with NaN, and where the detector was fitted on other features.
         """
         count, height, width, _ = pixels.shape
-        q = np.zeros((count, height, width), dtype=np.uint8)
+        probability_u8 = np.zeros((count, height, width), dtype=np.uint8)
         is_blank = is_plain(pixels)
         shown = np.flatnonzero(~is_blank)
         features: NDArray[np.float32] | None = None
@@ -56,11 +56,11 @@ class SliceInference:
         for start in range(0, len(shown), _AT_ONCE):
             part = shown[start : start + _AT_ONCE]
             for index, (probabilities, found) in zip(*self._answers(pixels, part), strict=True):
-                q[index] = to_scan_grid(probabilities[None], height, width)[0]
+                probability_u8[index] = to_scan_grid(probabilities[None], height, width)[0]
                 if found is not None:
                     features = np.empty((count, len(found)), np.float32) if features is None else features
                     features[index] = found
-        return Inference(q, features, self._is_out_of_distribution(features, is_blank))
+        return Inference(probability_u8, features, self._is_out_of_distribution(features, is_blank))
 
     def _answers(self, pixels: NDArray[np.uint8], indices: NDArray[np.intp]) -> tuple[list[int], Iterator[Answer]]:
         """The slices `indices` in the order in which they are answered, and their answers on the model's whole grid."""

@@ -89,11 +89,11 @@ class OpenVinoEngine:
         self._inference.warm_up()
 
     def probability_map(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """pixels: uint8 (N, H, W, 3). Returns q = round(255 p), uint8 (N, H, W), in the same grid."""
-        return self.infer(pixels).q
+        """pixels: uint8 (N, H, W, 3). Returns round(255 p), uint8 (N, H, W), in the same grid."""
+        return self.infer(pixels).probability_u8
 
     def infer(self, pixels: NDArray[np.uint8]) -> Inference:
-        """pixels: uint8 (N, H, W, 3). Returns the same q, with features and the out-of-distribution check."""
+        """pixels: uint8 (N, H, W, 3). Returns the same map, with features and the out-of-distribution check."""
         return self._inference.infer(pixels)
 
     def _run(self, inputs: Iterator[tuple[Crop, NDArray[np.float32]]]) -> Iterator[Answer]:
@@ -122,7 +122,7 @@ class OpenVinoEngine:
         """Wait for a request. Returns probabilities, float32 (h, w), and features, float32 (D,), if there are any."""
         request.wait()
         logits = request.get_output_tensor(0).data[0, 0]
-        # exp(88) is float32's limit; beyond 30 the sigmoid rounds to q = 0 or 255 anyway.
+        # exp(88) is float32's limit; beyond 30 the 8-bit probability is 0 or 255 anyway.
         probabilities = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
         return probabilities, request.get_output_tensor(1).data[0].copy() if self._has_features else None
 

@@ -83,11 +83,11 @@ class TorchEngine:
         self._inference.warm_up()
 
     def probability_map(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """pixels: uint8 (N, H, W, 3). Returns q = round(255 p), uint8 (N, H, W), in the same grid."""
-        return self.infer(pixels).q
+        """pixels: uint8 (N, H, W, 3). Returns round(255 p), uint8 (N, H, W), in the same grid."""
+        return self.infer(pixels).probability_u8
 
     def infer(self, pixels: NDArray[np.uint8]) -> Inference:
-        """pixels: uint8 (N, H, W, 3). Returns the same q, with features and the out-of-distribution check."""
+        """pixels: uint8 (N, H, W, 3). Returns the same map, with features and the out-of-distribution check."""
         return self._inference.infer(pixels)
 
     def _run(self, inputs: Iterator[tuple[Crop, NDArray[np.float32]]]) -> Iterator[Answer]:

@@ -22,8 +22,8 @@ class EngineWrapper(ABC):
         self._engine.warm_up()
 
     def probability_map(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """pixels: uint8 (N, H, W, 3). Returns q of `infer`, uint8 (N, H, W), in the same grid."""
-        return self.infer(pixels).q
+        """pixels: uint8 (N, H, W, 3). Returns the map of `infer`, uint8 (N, H, W), in the same grid."""
+        return self.infer(pixels).probability_u8
 
     @abstractmethod
     def infer(self, pixels: NDArray[np.uint8]) -> Inference:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.datasets import Case, DatasetError
 from ml.datasets.loading import LoadedCase, load_case
@@ -47,8 +48,8 @@ class CaseResult:
     """
 
     result: SliceResult
-    probability_u8: np.ndarray | None = None
-    truth: np.ndarray | None = None
+    probability_u8: NDArray[np.uint8] | None = None
+    truth: NDArray[np.bool] | None = None
     is_out_of_distribution: bool | None = None
 
 
@@ -142,16 +143,18 @@ def _groups_of_one_size(loaded: list[LoadedCase | Failure]) -> list[list[LoadedC
 def _score_group(
     engine: Engine, group: list[LoadedCase], found: Inference, threshold: float, seconds: float
 ) -> list[CaseResult]:
-    masks = mask_of(found.q, engine.card, threshold)
+    masks = mask_of(found.probability_u8, engine.card, threshold)
     flags = found.is_out_of_distribution
     are_out = [None] * len(group) if flags is None else flags.tolist()
     return [
         CaseResult(_result(item, probability_u8, mask, seconds), probability_u8, item.truth, is_out)
-        for item, probability_u8, mask, is_out in zip(group, found.q, masks, are_out, strict=True)
+        for item, probability_u8, mask, is_out in zip(group, found.probability_u8, masks, are_out, strict=True)
     ]
 
 
-def _result(item: LoadedCase, probability_u8: np.ndarray, mask: np.ndarray, seconds: float) -> Score | Prediction:
+def _result(
+    item: LoadedCase, probability_u8: NDArray[np.uint8], mask: NDArray[np.bool], seconds: float
+) -> Score | Prediction:
     if item.truth is None:
         return predict_slice(item.case, probability_u8, mask, seconds)
     return score_slice(item.case, item.truth, probability_u8, mask, seconds)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.cards import Card
 from ml.datasets import Case
@@ -69,13 +70,15 @@ class Failure:
 SliceResult = Score | Prediction | Failure
 
 
-def mask_of(probability_u8: np.ndarray, card: Card, threshold: float) -> np.ndarray:
+def mask_of(probability_u8: NDArray[np.uint8], card: Card, threshold: float) -> NDArray[np.bool]:
     """The mask rule of ml.masks for slices of one size. probability_u8: uint8 (N, H, W). Returns bool (N, H, W)."""
     smallest = min_pixels_on_grid(card.min_tumor_pixels, card.input.size, *probability_u8.shape[1:])
     return tumor_mask(probability_u8, threshold, smallest)
 
 
-def score_slice(case: Case, truth: np.ndarray, probability_u8: np.ndarray, mask: np.ndarray, seconds: float) -> Score:
+def score_slice(
+    case: Case, truth: NDArray[np.bool], probability_u8: NDArray[np.uint8], mask: NDArray[np.bool], seconds: float
+) -> Score:
     """All metrics of one slice. truth, mask: bool (H, W); probability_u8: uint8 (H, W)."""
     compared = SliceComparison(probability_u8, mask, truth, seconds)
     return Score(
@@ -86,7 +89,7 @@ def score_slice(case: Case, truth: np.ndarray, probability_u8: np.ndarray, mask:
     )
 
 
-def predict_slice(case: Case, probability_u8: np.ndarray, mask: np.ndarray, seconds: float) -> Prediction:
+def predict_slice(case: Case, probability_u8: NDArray[np.uint8], mask: NDArray[np.bool], seconds: float) -> Prediction:
     """What is known of a slice without truth. probability_u8: uint8 (H, W); mask: bool (H, W)."""
     seen = SliceComparison(probability_u8, mask, None, seconds)
     return Prediction(case, {metric.name: metric.compute(seen) for metric in SLICE_METRICS if not metric.needs_truth})

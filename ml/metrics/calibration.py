@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 LEVELS = 256
 BINS = 15  # as in Guo et al., ICML 2017
@@ -33,7 +34,7 @@ class Calibration:
     pixels: int
 
 
-def probability_histogram(probability_u8: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def probability_histogram(probability_u8: NDArray[np.uint8], truth: NDArray[np.bool]) -> NDArray[np.int64]:
     """Pixels, and pixels of the truth, at each 8-bit level of probability.
 
     probability_u8: uint8, truth: bool, one shape. Returns int64 (2, 256).
@@ -42,12 +43,12 @@ def probability_histogram(probability_u8: np.ndarray, truth: np.ndarray) -> np.n
     return np.stack([everything, np.bincount(probability_u8[truth], minlength=LEVELS)]).astype(np.int64)
 
 
-def pack_histogram(histogram: np.ndarray) -> bytes:
+def pack_histogram(histogram: NDArray[np.int64]) -> bytes:
     """A slice's histogram, int (2, 256), in some hundred bytes: most of its levels have no pixel."""
     return zlib.compress(histogram.astype("<u4").tobytes(), level=1)
 
 
-def add_histograms(packed: Iterable[bytes]) -> np.ndarray:
+def add_histograms(packed: Iterable[bytes]) -> NDArray[np.int64]:
     """The sum of packed histograms, int64 (2, 256); never more than two of them in memory unpacked."""
     total = np.zeros((2, LEVELS), dtype=np.int64)
     for data in packed:
@@ -55,7 +56,7 @@ def add_histograms(packed: Iterable[bytes]) -> np.ndarray:
     return total
 
 
-def calibrate(histogram: np.ndarray, lowest_level: int = 0, bins: int = BINS) -> Calibration:
+def calibrate(histogram: NDArray[np.int64], lowest_level: int = 0, bins: int = BINS) -> Calibration:
     """Bins of equal width and their ECE (Naeini et al., AAAI 2015; Guo et al., ICML 2017).
 
     histogram: int (2, 256), of one slice or added over several. Levels below `lowest_level` are left out: nearly all

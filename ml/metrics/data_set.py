@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.metrics.calibration import LEVELS, add_histograms, calibrate
 from ml.metrics.intervals import Interval, draw_patients, interval_of, mean_interval, median_interval
@@ -97,23 +98,23 @@ class DataSetSlices:
         return Estimate(calibrate(self._histogram, lowest_level).ece, None)
 
     @cached_property
-    def _histogram(self) -> np.ndarray:
+    def _histogram(self) -> NDArray[np.int64]:
         return add_histograms(score.probability_histogram for score in self._scores)
 
     def _of_tumor_slices(self, name: str) -> list[float | None]:
         return [score.metrics[name] if score.counts.truth else None for score in self._scores]
 
-    def _sums(self, values: list[float | None]) -> tuple[np.ndarray, np.ndarray]:
+    def _sums(self, values: list[float | None]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Per patient: sum and number of the slices' values that are defined, float (patients,) each."""
         numbers = np.array([value or 0.0 for value in values])
         defined = np.array([value is not None for value in values], dtype=np.float64)
         size = len(self._pooled)
         return (
-            np.bincount(self._owners, weights=numbers, minlength=size),
-            np.bincount(self._owners, weights=defined, minlength=size),
+            np.bincount(self._owners, weights=numbers, minlength=size).astype(np.float64),
+            np.bincount(self._owners, weights=defined, minlength=size).astype(np.float64),
         )
 
-    def _ratio(self, sums: np.ndarray, counts: np.ndarray) -> Estimate:
+    def _ratio(self, sums: NDArray[np.float64], counts: NDArray[np.float64]) -> Estimate:
         value = float(sums.sum() / counts.sum()) if counts.sum() else None
         return Estimate(value, mean_interval(sums, counts, self._draws))
 

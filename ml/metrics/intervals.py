@@ -6,19 +6,20 @@ Percentile method (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 RESAMPLES = 2000
 DEFAULT_SEED = 20190606  # any fixed number; --seed changes it
 Interval = tuple[float, float]
 
 
-def draw_patients(patients: int, seed: int = DEFAULT_SEED, resamples: int = RESAMPLES) -> np.ndarray:
+def draw_patients(patients: int, seed: int = DEFAULT_SEED, resamples: int = RESAMPLES) -> NDArray[np.float64]:
     """How often each patient is in each resample. Returns float64 (resamples, patients); every row adds to patients."""
     random = np.random.default_rng(seed)
     return random.multinomial(patients, np.full(patients, 1 / patients), size=resamples).astype(np.float64)
 
 
-def interval_of(values: np.ndarray) -> Interval | None:
+def interval_of(values: NDArray[np.float64]) -> Interval | None:
     """The 2.5th and 97.5th percentile of a metric's resamples, float (resamples,); NaN ones are left out."""
     defined = values[np.isfinite(values)]
     if not len(defined):
@@ -27,7 +28,9 @@ def interval_of(values: np.ndarray) -> Interval | None:
     return float(low), float(high)
 
 
-def mean_interval(sums: np.ndarray, counts: np.ndarray, draws: np.ndarray) -> Interval | None:
+def mean_interval(
+    sums: NDArray[np.float64], counts: NDArray[np.float64], draws: NDArray[np.float64]
+) -> Interval | None:
     """Of a mean over things that patients have several of (or one, or none).
 
     sums, counts: float (patients,), a patient's sum of the metric and number of things. draws: of `draw_patients`.
@@ -39,7 +42,7 @@ def mean_interval(sums: np.ndarray, counts: np.ndarray, draws: np.ndarray) -> In
     return interval_of(np.divide(draws @ sums, totals, out=np.full(len(draws), np.nan), where=totals > 0))
 
 
-def median_interval(groups: Sequence[np.ndarray], draws: np.ndarray) -> Interval | None:
+def median_interval(groups: Sequence[NDArray[np.float64]], draws: NDArray[np.float64]) -> Interval | None:
     """Of a median over things of all patients. groups: per patient float (things,), possibly empty."""
     if sum(len(group) > 0 for group in groups) < 2:
         return None

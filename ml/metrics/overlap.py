@@ -13,6 +13,7 @@ The rules for empty masks, of a slice and of a patient's pooled slices alike:
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Counts:
         return self.truth + self.false_positive + self.true_negative
 
 
-def count(truth: np.ndarray, prediction: np.ndarray) -> Counts:
+def count(truth: NDArray[np.bool], prediction: NDArray[np.bool]) -> Counts:
     """Count the pixels of two masks, bool of one shape. Raises ValueError where the shapes differ."""
     if truth.shape != prediction.shape:
         raise ValueError(f"The truth has the shape {truth.shape}, the prediction {prediction.shape}; give them one.")

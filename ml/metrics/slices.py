@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.metrics.overlap import Counts, count
 from ml.metrics.surfaces import SurfaceMetrics, compare_surfaces
@@ -23,9 +24,9 @@ class SliceComparison:
     seconds: of the engine, this slice's share of the group that it ran in.
     """
 
-    probability_u8: np.ndarray
-    mask: np.ndarray
-    truth: np.ndarray | None
+    probability_u8: NDArray[np.uint8]
+    mask: NDArray[np.bool]
+    truth: NDArray[np.bool] | None
     seconds: float
 
     @cached_property
@@ -39,7 +40,7 @@ class SliceComparison:
         return compare_surfaces(self._truth, self.mask)
 
     @property
-    def _truth(self) -> np.ndarray:
+    def _truth(self) -> NDArray[np.bool]:
         if self.truth is None:
             raise ValueError("This slice has no expert mask to compare with.")
         return self.truth

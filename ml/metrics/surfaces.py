@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import hypot
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.masks import outline
 
@@ -24,7 +25,9 @@ class SurfaceMetrics:
     surface_dice: float | None
 
 
-def compare_surfaces(truth: np.ndarray, prediction: np.ndarray, tolerance: float = TOLERANCE_PIXELS) -> SurfaceMetrics:
+def compare_surfaces(
+    truth: NDArray[np.bool], prediction: NDArray[np.bool], tolerance: float = TOLERANCE_PIXELS
+) -> SurfaceMetrics:
     """Both metrics of one slice, bool (H, W) each.
 
     HD95: the larger of the two directed 95th percentiles of the distances between the outlines (Huttenlocher et al.,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -15,14 +16,15 @@ class Roc:
     auc: float
 
 
-def roc(scores: np.ndarray, has_tumor: np.ndarray) -> Roc | None:
+def roc(scores: NDArray[np.float64], has_tumor: NDArray[np.bool]) -> Roc | None:
     """The curve of `score >= threshold` (Fawcett, Pattern Recognition Letters 27, 2006).
 
     scores: float (N,); has_tumor: bool (N,). None where one of the two kinds is missing.
     """
     levels, inverse = np.unique(scores, return_inverse=True)
-    with_tumor = np.bincount(inverse, weights=has_tumor, minlength=len(levels))
-    without = np.bincount(inverse, weights=~has_tumor, minlength=len(levels))
+    with_tumor, without = (
+        np.bincount(inverse, weights=kind, minlength=len(levels)).astype(np.float64) for kind in (has_tumor, ~has_tumor)
+    )
     area = auc_of_levels(with_tumor, without)
     if not len(levels) or np.isnan(area):
         return None
@@ -32,7 +34,7 @@ def roc(scores: np.ndarray, has_tumor: np.ndarray) -> Roc | None:
     return Roc(tuple(false_alarms.tolist()), tuple(sensitivities.tolist()), thresholds, float(area))
 
 
-def auc_of_levels(with_tumor: np.ndarray, without: np.ndarray) -> np.ndarray:
+def auc_of_levels(with_tumor: NDArray[np.float64], without: NDArray[np.float64]) -> NDArray[np.float64]:
     """Area under the ROC curve from counts per score level, rising: the chance that a slice with tumor scores higher
     than one without, ties counting a half (Hanley and McNeil, Radiology 143, 1982).
 
@@ -41,5 +43,5 @@ def auc_of_levels(with_tumor: np.ndarray, without: np.ndarray) -> np.ndarray:
     below = np.cumsum(without, axis=-1) - without  # tumor-free slices with a lower score
     wins = np.sum(with_tumor * (below + without / 2), axis=-1)
     pairs = with_tumor.sum(axis=-1) * without.sum(axis=-1)
-    area: np.ndarray = np.divide(wins, pairs, out=np.full(np.shape(wins), np.nan), where=pairs > 0)
+    area: NDArray[np.float64] = np.divide(wins, pairs, out=np.full(np.shape(wins), np.nan), where=pairs > 0)
     return area

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import segmentation_models_pytorch as smp
 from torch import nn
@@ -42,7 +41,7 @@ def build_network(architecture: Architecture, encoder_weights: str | None = None
     if architecture.network == "scratch":
         return PlainUnet(architecture.in_channels, architecture.classes, **options).eval()
     build = _PRETRAINED[architecture.network]
-    arguments: dict[str, Any] = {
+    arguments: dict[str, object] = {
         "in_channels": architecture.in_channels,
         "classes": architecture.classes,
         **options,
@@ -67,7 +66,7 @@ def _check(architecture: Architecture) -> None:
         raise CheckpointError(f"The network {architecture.network!r} has no option {unknown[0]!r}; leave it out.")
 
 
-def _with_random_weights(build: Callable[..., nn.Module], encoder: str, arguments: dict[str, Any]) -> nn.Module:
+def _with_random_weights(build: Callable[..., nn.Module], encoder: str, arguments: dict[str, object]) -> nn.Module:
     with warnings.catch_warnings():
         # The library's names that begin with `timm-` are old; cards and checkpoints have them, and it is pinned.
         warnings.filterwarnings("ignore", message="`timm-` encoders are deprecated", category=DeprecationWarning)
@@ -75,7 +74,7 @@ def _with_random_weights(build: Callable[..., nn.Module], encoder: str, argument
 
 
 def _with_encoder_of_file(
-    build: Callable[..., nn.Module], architecture: Architecture, path: Path, arguments: dict[str, Any]
+    build: Callable[..., nn.Module], architecture: Architecture, path: Path, arguments: dict[str, object]
 ) -> nn.Module:
     network = _with_random_weights(build, architecture.encoder, arguments)
     weights = dict(load_encoder(path, architecture.encoder).weights)
@@ -90,7 +89,7 @@ def _with_encoder_of_file(
 
 
 def _with_published_encoder(
-    build: Callable[..., nn.Module], encoder: str, weights: str, arguments: dict[str, Any]
+    build: Callable[..., nn.Module], encoder: str, weights: str, arguments: dict[str, object]
 ) -> nn.Module:
     try:
         with warnings.catch_warnings():

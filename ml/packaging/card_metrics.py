@@ -30,11 +30,11 @@ VARIANT_NAMES = (*HEADLINE_NAMES, "slice_sensitivity", "slice_specificity", "sli
 
 
 def measure_model(
-    engine: Engine, cases: Sequence[Case], words: str, names: Sequence[str] = NAMES, note: str = ""
+    engine: Engine, cases: Sequence[Case], set_name: str, names: Sequence[str] = NAMES, note: str = ""
 ) -> tuple[Metric, ...]:
     """The named metrics with their intervals over patients; one that is undefined on the set is left out.
 
-    words: the name of the set, for the card. note: what differs from the served form, for the card.
+    set_name: for the card. note: what differs from the served form, for the card.
     Raises DatasetError where a slice cannot be read: a card states metrics of whole sets only.
     """
     outcome = evaluate_cases(engine, cases, engine.card.threshold)
@@ -45,15 +45,17 @@ def measure_model(
     patients = len({case.patient for case in cases})
     rule = f"threshold {engine.card.threshold:g}, {engine.card.min_tumor_pixels} pixels, {engine.name}"
     aggregated = "; ".join(filter(None, (rule, note)))
-    return tuple(_metric(found[name], patients, words, aggregated) for name in names if found[name].value is not None)
+    return tuple(
+        _metric(found[name], patients, set_name, aggregated) for name in names if found[name].value is not None
+    )
 
 
-def _metric(figure: MetricEstimate, patients: int, words: str, rule: str) -> Metric:
+def _metric(figure: MetricEstimate, patients: int, set_name: str, rule: str) -> Metric:
     return Metric(
         name=figure.name,
         value=round(figure.value or 0.0, 5),
         ci95=None if figure.ci95 is None else (round(figure.ci95[0], 5), round(figure.ci95[1], 5)),
         patients=patients,
-        set=words,
+        set=set_name,
         aggregation=f"{figure.aggregation}; {rule}",
     )

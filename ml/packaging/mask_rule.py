@@ -18,14 +18,14 @@ DICE_ALLOWANCE = 0.002
 
 @dataclass(frozen=True)
 class MaskRule:
-    """The choice and its figures on the patients that it was chosen on. words: the card's `chosen_on`."""
+    """The choice and its figures on the patients that it was chosen on. description: the card's `chosen_on`."""
 
     threshold: float
     min_tumor_pixels: int
     patient_dice: float
     slice_sensitivity: float
     slice_specificity: float
-    words: str
+    description: str
 
 
 def choose_mask_rule(engine: Engine, cases: Sequence[Case]) -> MaskRule | None:
@@ -34,7 +34,7 @@ def choose_mask_rule(engine: Engine, cases: Sequence[Case]) -> MaskRule | None:
     Best verdicts: the highest sum of sensitivity and specificity (Youden, Cancer 3, 1950), among the areas that cost at
     most DICE_ALLOWANCE. None where no slice, or every slice, has tumor. Raises DatasetError and EngineError.
     """
-    # Patient, q (1, H, W) and truth (H, W) of each slice.
+    # Patient, probability (1, H, W) and truth (H, W) of each slice.
     slices = [(case.patient, engine.probability_map(case.pixels()[None]), case.labels() > 0) for case in cases]
     has_tumor = [bool(truth.any()) for _, _, truth in slices]
     if not any(has_tumor) or all(has_tumor):
@@ -44,8 +44,8 @@ def choose_mask_rule(engine: Engine, cases: Sequence[Case]) -> MaskRule | None:
         card = replace(engine.card, min_tumor_pixels=area)
         pooled: dict[str, Counts] = {}
         verdicts = []
-        for patient, q, truth in slices:
-            found = count(truth, mask_of(q, card, threshold)[0])
+        for patient, probability_u8, truth in slices:
+            found = count(truth, mask_of(probability_u8, card, threshold)[0])
             pooled[patient] = pooled.get(patient, Counts()) + found
             verdicts.append((found.truth > 0, found.predicted > 0))
         values = [value for value in map(dice, pooled.values()) if value is not None]
@@ -62,10 +62,10 @@ def choose_mask_rule(engine: Engine, cases: Sequence[Case]) -> MaskRule | None:
     allowed = [rule for rule in tried if rule.patient_dice >= enough]
     best = max(allowed, key=lambda rule: rule.slice_sensitivity + rule.slice_specificity)
     patients = len({patient for patient, _, _ in slices})
-    return replace(best, words=_words(best, patients))
+    return replace(best, description=_describe(best, patients))
 
 
-def _words(rule: MaskRule, patients: int) -> str:
+def _describe(rule: MaskRule, patients: int) -> str:
     return (
         f"threshold of {len(THRESHOLDS)} from {THRESHOLDS[0]:g} to {THRESHOLDS[-1]:g} by mean patient Dice, then area"
         f" of {', '.join(map(str, AREAS))} pixels by slice sensitivity + specificity at a cost of at most"

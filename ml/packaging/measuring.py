@@ -111,12 +111,12 @@ def add_figures(folder: Path, card: Card, network: nn.Module, cases: Sequence[Ca
     metrics = list(card.metrics)
     if is_tested:
         test = cases_of(cases, card.training.test_patients or ())
-        words = "test (used for no choice)"
+        set_name = "test (used for no choice)"
         reference = TorchEngine(network, card, device="cpu")
-        metrics += measure_model(served, test, words)
-        metrics += measure_model(reference, test, words, HEADLINE_NAMES)
-        metrics += measure_model(FlipTtaEngine(served), test, words, VARIANT_NAMES, "mean of four flips")
-        metrics += measure_model(FlairOnlyEngine(served), test, words, VARIANT_NAMES, "grey: FLAIR alone")
+        metrics += measure_model(served, test, set_name)
+        metrics += measure_model(reference, test, set_name, HEADLINE_NAMES)
+        metrics += measure_model(FlipTtaEngine(served), test, set_name, VARIANT_NAMES, "mean of four flips")
+        metrics += measure_model(FlairOnlyEngine(served), test, set_name, VARIANT_NAMES, "grey: FLAIR alone")
     validation = cases_of(cases, card.training.validation_patients or ())
     if card.temperature is not None:  # a published checkpoint does not say what its validation patients chose
         metrics += measure_model(served, validation, "validation (it chose epoch, temperature and mask rule)")

@@ -15,7 +15,7 @@ from ml.engines import Engine
 from ml.engines.flair_only import FlairOnlyEngine
 from ml.metrics.verdicts import roc
 from ml.ood.detector import OodDetector, choose_limit, fit_detector, is_plain
-from ml.synthetic.negatives import COUNT, draw_non_brains
+from ml.synthetic.negatives import COUNT, draw_negatives
 
 # Of the training patients, drawn with the seed; every third one is used as a gray scan as well.
 TRAINING_SLICES = 600
@@ -46,7 +46,7 @@ def fit(
     in_color, in_gray = _features(engine, _pixels_of(validation)), _features(gray, _pixels_of(validation))
     detector = fit_detector(np.concatenate(features), axes)
     detector = choose_limit(detector, np.concatenate([in_color, in_gray]), WARNED_SHARE)
-    negatives = list(draw_non_brains(other_images))
+    negatives = list(draw_negatives(other_images))
     kinds = np.array([negative.kind for negative in negatives])
     is_empty = np.array([is_plain(negative.pixels[None])[0] for negative in negatives])
     distances = detector.distances(in_color)

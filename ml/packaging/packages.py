@@ -51,8 +51,8 @@ def make_package(
     An older package called `out` is replaced. Raises PackageError and DatasetError; nothing is left behind then.
     """
     published = read_checkpoint(checkpoint)
-    given = read_facts(facts)
-    card = card_of_facts(out.resolve().name, given, published)
+    stated = read_facts(facts)
+    card = card_of_facts(out.resolve().name, stated, published)
     if is_tested and (calibrate is None or not card.training.test_patients):
         raise PackageError(
             "There is nothing to test on: give --calibrate, and a checkpoint or facts with test patients."
@@ -64,7 +64,7 @@ def make_package(
     with staged(out) as folder:
         # A published checkpoint is packaged unchanged; one of our own gets temperature and mask rule first.
         if cases and published.data is not None:
-            network, card = _choose_on_validation(network, card, given, cases)
+            network, card = _choose_on_validation(network, card, stated, cases)
         write_weights(network, folder / WEIGHTS_FILE)
         card = write_card(folder, card)
         if cases:
@@ -104,15 +104,15 @@ def measure_again(
         return add_figures(folder, card, network, cases, is_tested)
 
 
-def _with_facts(card: Card, given: Mapping[str, Any]) -> Card:
+def _with_facts(card: Card, stated: Mapping[str, Any]) -> Card:
     """The card with some of its fields replaced. Raises CardError."""
     value = card.to_json()
-    training = {**value["training"], **given.get("training", {})}
-    return card_from_json({**value, **given, "training": training})
+    training = {**value["training"], **stated.get("training", {})}
+    return card_from_json({**value, **stated, "training": training})
 
 
 def _choose_on_validation(
-    network: nn.Module, card: Card, given: Mapping[str, Any], cases: Sequence[Case]
+    network: nn.Module, card: Card, stated: Mapping[str, Any], cases: Sequence[Case]
 ) -> tuple[nn.Module, Card]:
     """Fit the temperature, then choose the mask rule unless the facts give one; both on validation patients."""
     chosen_on = cases_of(cases, card.training.validation_patients or ())
@@ -129,13 +129,16 @@ def _choose_on_validation(
     else:
         scaled = replace(found, centers=found.centers / temperature)
     card = replace(card, temperature=describe_scaling(found, scaled, temperature, chosen_on, "validation"))
-    if given.keys() & MASK_RULE:
+    if stated.keys() & MASK_RULE:
         return network, card
     rule = choose_mask_rule(TorchEngine(network, card, device="cpu"), chosen_on)
     if rule is None:
         return network, card
     card = replace(
-        card, threshold=rule.threshold, min_tumor_pixels=rule.min_tumor_pixels, chosen_on=card.chosen_on or rule.words
+        card,
+        threshold=rule.threshold,
+        min_tumor_pixels=rule.min_tumor_pixels,
+        chosen_on=card.chosen_on or rule.description,
     )
     return network, card
 

@@ -29,10 +29,10 @@ def compare_engines(served: Engine, reference: Engine, cases: Sequence[Case]) ->
         pixels, truth = case.pixels(), case.labels() > 0  # (H, W, 3), (H, W)
         smallest = min_pixels_on_grid(card.min_tumor_pixels, card.input.size, *truth.shape)
         found = [engine.infer(pixels[None]) for engine in (served, reference)]
-        masks = [tumor_mask(item.q, card.threshold, smallest)[0] for item in found]
+        masks = [tumor_mask(item.probability_u8, card.threshold, smallest)[0] for item in found]
         if found[0].is_out_of_distribution is not None and found[1].is_out_of_distribution is not None:
             equal_warnings.append(bool(found[0].is_out_of_distribution[0] == found[1].is_out_of_distribution[0]))
-        equal += _is_same_among_others(served, pixels, found[0].q) and masks[0].any() == masks[1].any()
+        equal += _is_same_among_others(served, pixels, found[0].probability_u8) and masks[0].any() == masks[1].any()
         sums = np.array([[(mask & truth).sum(), mask.sum(), truth.sum()] for mask in masks])  # (2, 3)
         counts[case.patient] += sums
         if truth.any():
@@ -49,8 +49,8 @@ def compare_engines(served: Engine, reference: Engine, cases: Sequence[Case]) ->
 
 
 def _is_same_among_others(engine: Engine, pixels: NDArray[np.uint8], alone: NDArray[np.uint8]) -> bool:
-    """Whether a slice gets the same q in a stack. pixels: uint8 (H, W, 3); alone: uint8 (1, H, W), its q by itself."""
-    among_others = engine.infer(np.stack([pixels, pixels])).q
+    """Whether a slice has the same map in a stack. pixels: uint8 (H, W, 3); alone: uint8 (1, H, W), its map alone."""
+    among_others = engine.infer(np.stack([pixels, pixels])).probability_u8
     return int(np.abs(among_others.astype(int) - alone).max()) <= 1
 
 

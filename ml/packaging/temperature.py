@@ -21,7 +21,7 @@ from ml.metrics.data_set import FOREGROUND_LEVEL
 from ml.networks.logits import tumor_logit
 from ml.preprocessing import place_labels_on_grid, quantize, to_model_grid
 
-# Logits are counted in bins of 1/64 from -32 to 32; beyond that q is 0 or 255.
+# Logits are counted in bins of 1/64 from -32 to 32; beyond that the 8-bit probability is 0 or 255.
 _LIMIT, _STEP = 32.0, 1 / 64
 _BOUNDS = (0.2, 5.0)
 
@@ -75,16 +75,16 @@ def fit_temperature(found: LogitCounts) -> float:
 
 
 def describe_scaling(
-    before: LogitCounts, after: LogitCounts, temperature: float, cases: Sequence[Case], words: str
+    before: LogitCounts, after: LogitCounts, temperature: float, cases: Sequence[Case], set_name: str
 ) -> TemperatureScaling:
     """What the card says: the calibration error before and after, on the cases that the temperature was fitted on."""
 
     def ece(found: LogitCounts, lowest_level: int) -> float | None:
-        levels = np.zeros((2, LEVELS), dtype=np.int64)
-        q = quantize(1 / (1 + np.exp(-found.centers)))
+        histogram = np.zeros((2, LEVELS), dtype=np.int64)
+        levels = quantize(1 / (1 + np.exp(-found.centers)))
         for row in range(2):
-            np.add.at(levels[row], q, found.counts[row])
-        error = calibrate(levels, lowest_level).ece
+            np.add.at(histogram[row], levels, found.counts[row])
+        error = calibrate(histogram, lowest_level).ece
         return None if error is None else round(error, 5)
 
     return TemperatureScaling(
@@ -94,5 +94,5 @@ def describe_scaling(
         ece_in_doubt_before=ece(before, FOREGROUND_LEVEL),
         ece_in_doubt_after=ece(after, FOREGROUND_LEVEL),
         patients=len({case.patient for case in cases}),
-        set=words,
+        set=set_name,
     )

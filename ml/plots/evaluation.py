@@ -55,12 +55,14 @@ def plot_sizes(slices: Sequence[SlicePoint]) -> Plot:
 
 def plot_roc(curve: Roc | None, verdicts: Counts) -> Plot:
     """The curve of the slice verdict by max_probability, and where the threshold in use lies."""
-    words = "It needs slices with and without tumor." if curve is None else f"Area under the curve {curve.auc:.3f}."
-    plot = Plot("ROC of the slice verdict", words)
+    description = (
+        "It needs slices with and without tumor." if curve is None else f"Area under the curve {curve.auc:.3f}."
+    )
+    plot = Plot("ROC of the slice verdict", description)
     axes = Axes(plot, "false alarms (share of tumor-free slices)", "sensitivity", UNIT_TICKS)
     plot.line([axes.place(0, 0), axes.place(1, 1)], "muted", dashes="4 4")
     if curve is None:
-        plot.text(*axes.place(0.5, 0.4), words, "muted", anchor="middle")
+        plot.text(*axes.place(0.5, 0.4), description, "muted", anchor="middle")
         return plot
     rates = zip(curve.false_alarm_rates, curve.sensitivities, strict=True)
     plot.line([axes.place(*rate) for rate in rates], "accent", width=2)
@@ -95,8 +97,8 @@ def plot_verdicts(verdicts: Counts) -> Plot:
         ("no tumor", "tumor", verdicts.false_positive, verdicts.total - verdicts.truth, "tumor"),
         ("no tumor", "no tumor", verdicts.true_negative, verdicts.total - verdicts.truth, "accent"),
     )
-    words = "; ".join(f"expert {truth}, model {found}: {number}" for truth, found, number, _, _ in cells)
-    plot = Plot("Verdicts of the slices", f"{words}.")
+    description = "; ".join(f"expert {truth}, model {found}: {number}" for truth, found, number, _, _ in cells)
+    plot = Plot("Verdicts of the slices", f"{description}.")
     left, top, width, height = 124, 78, 166, 116
     for index, (truth, found, number, row_total, color) in enumerate(cells):
         x, y = left + index % 2 * (width + 6), top + index // 2 * (height + 6)

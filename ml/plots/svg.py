@@ -1,4 +1,4 @@
-"""A small writer of SVG 1.1: axes, points, lines and words, readable by a screen reader, in light, dark and print.
+"""A small writer of SVG 1.1: axes, points, lines and text, readable by a screen reader, in light, dark and print.
 
 Colors are given twice: as attributes (light), which hold where styles are not allowed, and as classes that follow
 `prefers-color-scheme`. Numbers have two decimals, so that the same plot is the same file.
@@ -25,13 +25,13 @@ _DARK = {
 }
 WIDTH, HEIGHT = 480, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 30, 40, 52
-# Of an axis from 0 to 1, as (value, words).
+# Of an axis from 0 to 1, as (value, label).
 UNIT_TICKS = tuple((tick / 4, f"{tick / 4:g}") for tick in range(5))
 _FONT = "system-ui, sans-serif"
 
 
 class Plot:
-    """A plot being drawn: `title` and `description` are its words for those who do not see it."""
+    """A plot being drawn: `title` and `description` are read to those who do not see it."""
 
     def __init__(self, title: str, description: str, width: int = WIDTH, height: int = HEIGHT) -> None:
         self.title, self.description = title, description
@@ -66,13 +66,13 @@ class Plot:
         )
 
     def text(
-        self, x: float, y: float, words: str, color: str = "ink", size: int = 12, anchor: str = "start", turn: int = 0
+        self, x: float, y: float, text: str, color: str = "ink", size: int = 12, anchor: str = "start", turn: int = 0
     ) -> None:
-        """Words at a place; anchor: start, middle or end; turn: degrees about the place."""
+        """Text at a place; anchor: start, middle or end; turn: degrees about the place."""
         turned = f' transform="rotate({turn} {x:.2f} {y:.2f})"' if turn else ""
         self._parts.append(
             f'<text x="{x:.2f}" y="{y:.2f}" font-family="{_FONT}" font-size="{size}" text-anchor="{anchor}"'
-            f" {_fill(color)}{turned}>{escape(words)}</text>"
+            f" {_fill(color)}{turned}>{escape(text)}</text>"
         )
 
     def render(self) -> str:
@@ -85,7 +85,7 @@ class Plot:
 
 
 class Axes:
-    """Two axes in a plot. Values of x and y are mapped into it; `x_ticks` and `y_ticks` are (value, words)."""
+    """Two axes in a plot. Values of x and y are mapped into it; `x_ticks` and `y_ticks` are (value, label)."""
 
     def __init__(
         self,
@@ -97,14 +97,14 @@ class Axes:
         x_range: tuple[float, float] = (0, 1),
     ) -> None:
         self._plot, self._x_range = plot, x_range
-        for value, words in y_ticks:
+        for value, label in y_ticks:
             x, y = self.place(x_range[0], value)
             plot.line([(x, y), (plot.width - _RIGHT, y)], "line")
-            plot.text(x - 8, y + 4, words, "muted", anchor="end")
-        for value, words in x_ticks:
+            plot.text(x - 8, y + 4, label, "muted", anchor="end")
+        for value, label in x_ticks:
             x, y = self.place(value, 0)
             plot.line([(x, y), (x, y + 5)], "muted")
-            plot.text(x, y + 18, words, "muted", anchor="middle")
+            plot.text(x, y + 18, label, "muted", anchor="middle")
         middle = (_LEFT + plot.width - _RIGHT) / 2
         plot.text(middle, plot.height - 12, x_label, anchor="middle")
         plot.text(16, (_TOP + plot.height - _BOTTOM) / 2, y_label, anchor="middle", turn=-90)

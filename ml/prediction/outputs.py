@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.masks import Measures
 from ml.prediction.sources import Source
@@ -35,8 +36,8 @@ class PredictedSlice:
     source: Source
     index: int
     name: str
-    pixels: np.ndarray
-    mask: np.ndarray
+    pixels: NDArray[np.uint8]
+    mask: NDArray[np.bool]
     measures: Measures
 
 

@@ -57,7 +57,7 @@ def _predict(
     finally:
         stack.unlink(missing_ok=True)
     found = engine.infer(pixels)
-    probability_u8, warnings = found.q, " ".join(warnings_of(found.is_out_of_distribution))
+    probability_u8, warnings = found.probability_u8, " ".join(warnings_of(found.is_out_of_distribution))
     smallest = min_pixels_on_grid(engine.card.min_tumor_pixels, engine.card.input.size, *probability_u8.shape[1:])
     masks = tumor_mask(probability_u8, threshold, smallest)
     for index in range(len(pixels)):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.datasets import DatasetError
 from ml.engines import Engine
@@ -33,9 +34,9 @@ class Picture:
 class SliceArrays:
     """The arrays of one slice. pixels: uint8 (H, W, 3); truth, mask: bool (H, W)."""
 
-    pixels: np.ndarray
-    truth: np.ndarray
-    mask: np.ndarray
+    pixels: NDArray[np.uint8]
+    truth: NDArray[np.bool]
+    mask: NDArray[np.bool]
 
 
 def arrays_of(engine: Engine, threshold: float) -> Callable[[Score], SliceArrays]:

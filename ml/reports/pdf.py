@@ -66,7 +66,7 @@ class _Document(FPDF):
         self.set_text_color(*_MUTED)
         self.cell(0, 5, f"{NOTICE}   Page {self.page_no()}", align="C")
 
-    def words(self, text: str, *, size: float = 10, style: str = "", muted: bool = False, gap: float = 1.5) -> None:
+    def paragraph(self, text: str, *, size: float = 10, style: str = "", muted: bool = False, gap: float = 1.5) -> None:
         self.set_font("helvetica", style=style, size=size)
         self.set_text_color(*(_MUTED if muted else _INK))
         self.multi_cell(0, size * 0.48, _latin(text), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
@@ -76,7 +76,7 @@ class _Document(FPDF):
         if self.will_page_break(_UNDER_A_HEADING_MM):
             self.add_page()
         self.ln(2)
-        self.words(text, size=13, style="B", gap=1)
+        self.paragraph(text, size=13, style="B", gap=1)
 
     def rows(self, heads: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[float]) -> None:
         """A table; its first column is words, the others are numbers, but for a last one named "aggregation"."""
@@ -102,9 +102,9 @@ def report_pdf(report: Report, drawings: Sequence[Drawing], pictures: Sequence[P
     """The whole document. gallery: the folder with the pictures' files."""
     summary = summary_of(report)
     document = _Document(f"Evaluation of {report.model}")
-    document.words(headline(report), size=15, style="B")
-    document.words(NOTICE, style="B")
-    document.words(
+    document.paragraph(headline(report), size=15, style="B")
+    document.paragraph(NOTICE, style="B")
+    document.paragraph(
         f"Model {report.model} {report.model_version or ''}, engine {report.engine}, threshold"
         f" {summary['threshold']}, smallest component {report.min_tumor_pixels} pixels on the model's grid."
         f" {summary['slices']:,} slices of {summary['patients']:,} patients, {summary['tumor_slices']:,} with tumor.",
@@ -112,7 +112,7 @@ def report_pdf(report: Report, drawings: Sequence[Drawing], pictures: Sequence[P
     )
     _draw_plots(document, drawings)
     document.heading("Figures")
-    document.words(f"95 % intervals: bootstrap over patients, seed {summary['seed']}.", size=8, muted=True)
+    document.paragraph(f"95 % intervals: bootstrap over patients, seed {summary['seed']}.", size=8, muted=True)
     figures = {figure.name: figure for figure in report.figures}
     document.rows(
         ("figure", "value", "95 % interval", "aggregation"),
@@ -147,9 +147,9 @@ def predictions_pdf(predictions: Predictions) -> bytes:
     """The document of slices without expert masks."""
     summary = predictions.summary
     document = _Document(f"Predictions of {summary['model']}")
-    document.words(predictions.headline, size=15, style="B")
-    document.words(NOTICE, style="B")
-    document.words(
+    document.paragraph(predictions.headline, size=15, style="B")
+    document.paragraph(NOTICE, style="B")
+    document.paragraph(
         f"Model {summary['model']} {summary['model_version'] or ''}, engine {summary['engine']}, threshold"
         f" {summary['threshold']}. {summary['slices']:,} slices of {summary['patients']:,} patients.",
         muted=True,
@@ -203,7 +203,7 @@ def _draw_gallery(document: _Document, pictures: Sequence[Picture], gallery: Pat
         if document.will_page_break(side + 24):
             document.add_page()
         document.heading(title)
-        document.words(legend, size=8, muted=True)
+        document.paragraph(legend, size=8, muted=True)
         top = document.get_y()
         for index, picture in enumerate(members):
             left = document.l_margin + index * (side + _GAP_MM)
@@ -221,12 +221,12 @@ def _list_failures(document: _Document, failures: Sequence[Failure]) -> None:
     document.heading(f"Not evaluated: {len(failures):,} {'slice' if len(failures) == 1 else 'slices'}")
     _say_if_cut(document, len(failures), MOST_FAILURES, "report.json")
     for failure in failures[:MOST_FAILURES]:
-        document.words(failure.message, size=8, gap=0.5)
+        document.paragraph(failure.message, size=8, gap=0.5)
 
 
 def _say_if_cut(document: _Document, count: int, most: int, file: str) -> None:
     if count > most:
-        document.words(f"The first {most:,} of {count:,}; all of them are in {file}.", size=8, muted=True)
+        document.paragraph(f"The first {most:,} of {count:,}; all of them are in {file}.", size=8, muted=True)
 
 
 def _values(values: Mapping[str, Value], metrics: Sequence[GroupMetric]) -> list[str]:

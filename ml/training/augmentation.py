@@ -4,6 +4,7 @@ import os
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.training.configuration import Augmentation
 
@@ -31,7 +32,9 @@ class Augmenter:
         self._side: int | None = None
         self._geometry = A.Compose([], seed=0)
 
-    def __call__(self, image: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(
+        self, image: NDArray[np.uint8], labels: NDArray[np.uint8], seed: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """image: uint8 (h, w, C), labels: uint8 (h, w). Returns both, augmented; of `crop` pixels a side."""
         if image.shape[0] != self._side:  # one size a stage
             self._side = image.shape[0]
@@ -41,7 +44,7 @@ class Augmenter:
         random = np.random.default_rng(seed)
         return self._change_channels(self._change_gray(moved["image"], random), random), moved["mask"]
 
-    def _change_gray(self, image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    def _change_gray(self, image: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
         """Contrast, brightness and gamma of each channel of its own: sequences come from scanners one by one.
 
         Black stays black: it is the air around the head, and what a crop or a shift brings in.
@@ -50,15 +53,15 @@ class Augmenter:
         channels = [_curve(image[..., k], chosen, random) for k in range(image.shape[2])]
         changed = np.stack(channels, axis=2)
         if random.random() < chosen.blur:
-            changed = cv2.GaussianBlur(changed, (0, 0), random.uniform(*_BLUR_SIGMA) * image.shape[0]).reshape(
-                image.shape
-            )
+            sigma = random.uniform(*_BLUR_SIGMA) * image.shape[0]
+            blurred = np.asarray(cv2.GaussianBlur(changed, (0, 0), sigma), np.uint8)
+            changed = blurred.reshape(image.shape)  # OpenCV drops the axis of a single channel
         if random.random() < chosen.noise:
             noise = random.normal(0, random.uniform(2, 10), image.shape)
             changed = np.where(changed > 0, np.clip(changed + noise, 0, 255), 0).astype(np.uint8)
         return changed
 
-    def _change_channels(self, image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    def _change_channels(self, image: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
         if image.shape[2] == 1:
             return image
         if random.random() < self._configuration.flair_only:
@@ -93,7 +96,7 @@ def _geometry(chosen: Augmentation, crop: int | None, side: int) -> list[A.Basic
     return steps if crop is None else [*steps, A.RandomCrop(crop, crop)]
 
 
-def _curve(plane: np.ndarray, chosen: Augmentation, random: np.random.Generator) -> np.ndarray:
+def _curve(plane: NDArray[np.uint8], chosen: Augmentation, random: np.random.Generator) -> NDArray[np.uint8]:
     """One channel, uint8 (h, w), through a table of 256 gray levels; unchanged with probability 1 - intensity."""
     is_changed = random.random() < chosen.intensity
     gain, contrast, gamma = (random.uniform(-1, 1) for _ in range(3))
@@ -107,5 +110,5 @@ def _curve(plane: np.ndarray, chosen: Augmentation, random: np.random.Generator)
     levels **= 2 ** (chosen.gamma * gamma)
     table = np.rint(255 * levels).astype(np.uint8)
     table[0] = 0
-    changed: np.ndarray = table[plane]
+    changed: NDArray[np.uint8] = table[plane]
     return changed

@@ -169,7 +169,7 @@ class StepLimit(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._stop_at_limit(trainer)
 
-    def on_train_batch_end(self, trainer: L.Trainer, *arguments: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, *arguments: object) -> None:
         self._stop_at_limit(trainer)
 
     def _stop_at_limit(self, trainer: L.Trainer) -> None:

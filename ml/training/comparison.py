@@ -71,7 +71,7 @@ def compare_runs(runs: Sequence[Run]) -> tuple[Difference | None, ...]:
 
 
 def table_of(runs: Sequence[Run]) -> str:
-    """A Markdown table, a row a run, and the aggregation in words below it."""
+    """A Markdown table, a row a run, and how its numbers were added up below it."""
     head = ("run", "recipe", "loss", "best epoch", "patient Dice", "difference to the first", "p", "slice Dice")
     rows = [(*head, "sensitivity", "specificity", "s / epoch")]
     for run, difference in zip(runs, compare_runs(runs), strict=True):
@@ -94,12 +94,12 @@ def table_of(runs: Sequence[Run]) -> str:
     lines = [f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |" for row in rows]
     lines.insert(1, f"|{'|'.join('-' * (width + 2) for width in widths)}|")
     patients = len(runs[0].patients[1])
-    words = (
+    explanation = (
         f"{patients} validation patients, which chose each run's epoch. Patient Dice: pixels pooled over a patient's"
         " slices, mean over patients with tumor; in brackets 95 % intervals, bootstrap over patients. p: Wilcoxon"
         " signed-rank test of the paired differences. Slice Dice: mean over slices with tumor. Threshold 0.5."
     )
-    return "\n".join([*lines, "", words]) + "\n"
+    return "\n".join([*lines, "", explanation]) + "\n"
 
 
 def _difference(dice: Mapping[str, float], reference: Mapping[str, float]) -> Difference:

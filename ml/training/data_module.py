@@ -1,7 +1,6 @@
 """The data of a run: the patients on each side, and a loader an epoch and stage."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import lightning as L
 import numpy as np
@@ -11,7 +10,15 @@ from torch.utils.data import DataLoader
 from ml.datasets import Case
 from ml.preprocessing import normalize
 from ml.training.configuration import Configuration
-from ml.training.samples import SliceCache, TrainingDataset, ValidationDataset, draw_balanced, make_loader
+from ml.training.samples import (
+    SliceCache,
+    TrainingDataset,
+    TrainingSample,
+    ValidationDataset,
+    ValidationSample,
+    draw_balanced,
+    make_loader,
+)
 from ml.training.statistics import SEED_OFFSET
 
 
@@ -25,13 +32,13 @@ class SliceDataModule(L.LightningDataModule):
         self._slices: dict[str, SliceCache] = {}
         self._size: int | None = None
 
-    def train_dataloader(self) -> DataLoader[Any]:
+    def train_dataloader(self) -> DataLoader[TrainingSample]:
         epoch = self._epoch
         stage = self._configuration.stage_at(epoch)
         samples = TrainingDataset(self._on_grid("train", stage.size), self._configuration, stage, epoch)
         return make_loader(samples, stage.batch_size, self._configuration.loop.workers, is_training=True)
 
-    def val_dataloader(self) -> DataLoader[Any]:
+    def val_dataloader(self) -> DataLoader[ValidationSample]:
         stage = self._configuration.stage_at(self._epoch)
         samples = ValidationDataset(self._on_grid("validation", stage.size))
         return make_loader(samples, stage.batch_size, self._configuration.loop.workers, is_training=False)

@@ -1,10 +1,11 @@
 """One step of training and of validation, and the learning rates."""
 
-from typing import Any
+from collections.abc import Callable
 
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.nn import functional
 
@@ -53,7 +54,7 @@ class SegmentationModule(L.LightningModule):
         if is_frozen:
             encoder.eval()  # its batch statistics are frozen with its weights
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
         if batch_idx == 0:
             # Dropout follows from the seed and the epoch alone, as the samples do: a resumed run is the same run. Not
             # at the epoch's start: loaders draw after that, and after a resume one time less.
@@ -97,10 +98,10 @@ class SegmentationModule(L.LightningModule):
         if isinstance(plateau, torch.optim.lr_scheduler.ReduceLROnPlateau):
             plateau.step(found.patient_dice or 0.0)
 
-    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+    def lr_scheduler_step(self, scheduler: object, metric: object) -> None:
         """Not by Lightning: it steps after `last.ckpt` is written, so a resumed run would lack a step."""
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer, and the plateau's scheduler where there is one, as Lightning takes them."""
         chosen, schedule = self.configuration.optimizer, self.configuration.schedule
         encoder = [weight for weight in self.network.get_submodule("encoder").parameters() if weight.requires_grad]
@@ -121,14 +122,17 @@ class SegmentationModule(L.LightningModule):
         plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
             optimizer, mode="max", factor=schedule.factor, patience=schedule.patience
         )
-        scheduler = {"scheduler": plateau, "monitor": MONITOR, "frequency": self.configuration.loop.validate_every}
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        every = self.configuration.loop.validate_every
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": plateau, "monitor": MONITOR, "frequency": every},
+        }
 
 
 def _add_dropout(network: nn.Module, decoder: float, head: float) -> None:
     """Dropout of channels before each block of the decoder and before the head; no keys of the weights change."""
 
-    def drop(share: float) -> Any:
+    def drop(share: float) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], tuple[torch.Tensor, ...] | None]:
         def hook(module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
             if not module.training:
                 return None

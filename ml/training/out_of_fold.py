@@ -1,6 +1,6 @@
 """Probability maps of validation slices, kept with the run: what is chosen later is chosen from them.
 
-`maps.npz`: for each slice `PATIENT/NAME`, uint8 (H, W), q = round(255 p) on the slice's own grid, compressed; and
+`maps.npz`: for each slice `PATIENT/NAME`, uint8 (H, W), round(255 p) on the slice's own grid, compressed; and
 `seconds`, float64 (slices,), of the network, in the order of the slices.
 """
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.cards.card import Card
 from ml.datasets import Case, DatasetError
@@ -23,7 +24,7 @@ _SECONDS = "seconds"
 def evaluate_and_keep(engine: Engine, cases: Sequence[Case], threshold: float, folder: Path) -> Outcome:
     """As `evaluate_cases`, and writes MAPS_FILE into `folder`, whole or not at all. Raises EngineError and OSError."""
     results: list[Score | Failure] = []
-    maps: dict[str, np.ndarray] = {}
+    maps: dict[str, NDArray[np.uint8]] = {}
     seconds = []
     for chunk in score_cases(engine, cases, threshold):
         for found in chunk:
@@ -59,9 +60,9 @@ def key_of(case: Case) -> str:
     return f"{case.patient}/{case.name}"
 
 
-def _score(case: Case, q: np.ndarray, card: Card, threshold: float, seconds: float) -> Score:
-    """q: uint8 (H, W)."""
+def _score(case: Case, probability_u8: NDArray[np.uint8], card: Card, threshold: float, seconds: float) -> Score:
+    """probability_u8: uint8 (H, W)."""
     truth = case.truth()
-    if truth is None or truth.shape != q.shape:
+    if truth is None or truth.shape != probability_u8.shape:
         raise ValueError(f"{key_of(case)} has no mask of its map's size")
-    return score_slice(case, truth, q, mask_of(q[None], card, threshold)[0], seconds)
+    return score_slice(case, truth, probability_u8, mask_of(probability_u8[None], card, threshold)[0], seconds)

@@ -39,7 +39,7 @@ def load_recipe(recipe: str, changes: Sequence[str] = ()) -> Configuration:
     return make_configuration(values, path.name)
 
 
-def make_configuration(values: Any, source: str) -> Configuration:
+def make_configuration(values: object, source: str) -> Configuration:
     """Check plain values. Raises ConfigurationError, which names the key, and the nearest valid one."""
     try:
         return Configuration.model_validate(values)
@@ -50,8 +50,8 @@ def make_configuration(values: Any, source: str) -> Configuration:
         if problem["type"] == "extra_forbidden":
             known = _keys_at(Configuration, path[:-1])
             raise ConfigurationError(f"{source}: the key {where!r} is unknown{_nearest(path[-1], known)}") from error
-        words = problem["msg"].removeprefix("Value error, ")
-        raise ConfigurationError(f"{source}: {where or 'the recipe'}: {words}.") from error
+        message = problem["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"{source}: {where or 'the recipe'}: {message}.") from error
 
 
 def dump(configuration: Configuration) -> str:
@@ -93,15 +93,16 @@ def _keys_at(model: type[BaseModel], path: Sequence[str]) -> tuple[str, ...]:
     return tuple(model.model_fields)
 
 
-def _section_of(annotation: Any) -> type[BaseModel]:
+def _section_of(annotation: object) -> type[BaseModel]:
     """The section in `Section`, `tuple[Section, ...]` or a union with None."""
     if get_origin(annotation) in (tuple, Union, types.UnionType):
         return next(_section_of(part) for part in get_args(annotation) if part not in (Ellipsis, type(None)))
-    section: type[BaseModel] = annotation
-    return section
+    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        raise TypeError(f"{annotation} is no section of a recipe.")
+    return annotation
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
-    """Words after an unknown name."""
+    """The end of a sentence about an unknown name: the nearest one, or all of them."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}."

@@ -89,23 +89,23 @@ def draw_curves(curves: Sequence[Curve]) -> str:
     epochs = max((epoch for curve in curves for epoch, _ in curve.points), default=1)
     losses = [value for curve in curves if curve.name != "val_dice" for _, value in curve.points]
     highest = max([*losses, 1e-9])
-    words = f"Training and validation loss (1 is {highest:.3f}) and validation patient Dice by epoch."
-    figure = Plot("Training", words)
+    description = f"Training and validation loss (1 is {highest:.3f}) and validation patient Dice by epoch."
+    plot = Plot("Training", description)
     ticks = [(1, "1"), (epochs, str(epochs))] if epochs > 1 else [(1, "1")]
-    axes = Axes(figure, "epoch", "Dice; loss as a share of its highest", ticks, x_range=(0, epochs))
+    axes = Axes(plot, "epoch", "Dice; loss as a share of its highest", ticks, x_range=(0, epochs))
     styles = {"train_loss": ("muted", "4 4"), "val_loss": ("accent", "4 4"), "val_dice": ("accent", "")}
     for index, curve in enumerate(curves):
         color, dashes = styles[curve.name]
         scale = 1.0 if curve.name == "val_dice" else highest
         places = [axes.place(epoch, min(value / scale, 1.0)) for epoch, value in curve.points]
         if len(places) > 1:
-            figure.line(places, color, width=2, dashes=dashes)
+            plot.line(places, color, width=2, dashes=dashes)
         for place, (epoch, value) in zip(places, curve.points, strict=True):
-            figure.point(*place, color, f"{curve.name}, epoch {epoch}: {value:.4f}", radius=2.5)
+            plot.point(*place, color, f"{curve.name}, epoch {epoch}: {value:.4f}", radius=2.5)
         left, top = axes.place(epochs * 0.62, 0.30 - 0.07 * index)
-        figure.line([(left, top), (left + 24, top)], color, width=2, dashes=dashes)
-        figure.text(left + 32, top + 4, curve.name.replace("_", " "))
-    return figure.render()
+        plot.line([(left, top), (left + 24, top)], color, width=2, dashes=dashes)
+        plot.text(left + 32, top + 4, curve.name.replace("_", " "))
+    return plot.render()
 
 
 def draw_examples(engine: Engine, cases: Sequence[Case]) -> Image.Image:
@@ -145,7 +145,7 @@ def engine_of(checkpoint: Path, configuration: Configuration) -> TorchEngine:
     return TorchEngine(load_weights(build_network(architecture), published.weights), card)
 
 
-def _words_of_set(trained: Trained, report: Report | None) -> str:
+def _set_name(trained: Trained, report: Report | None) -> str:
     if report is None:
         return "no validation patients"
     return (
@@ -165,7 +165,7 @@ def _write_result(plan: Plan, trained: Trained, report: Report | None) -> None:
         "checkpoint": trained.checkpoint.name,
         "seed": plan.configuration.loop.seed,
         "seconds_per_epoch": [round(seconds, 2) for seconds in trained.seconds_per_epoch],
-        "set": _words_of_set(trained, report),
+        "set": _set_name(trained, report),
         "summary": None if report is None else summary_of(report),
     }
     text = json.dumps(result, indent=1, allow_nan=False) + "\n"

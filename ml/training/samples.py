@@ -3,16 +3,22 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from ml.datasets import Case
 from ml.preprocessing import normalize, place_labels_on_grid, place_on_grid
 from ml.training.augmentation import Augmenter
 from ml.training.configuration import Configuration, Stage
+
+# float32 (C, h, w), uint8 (h, w); for validation also the patient's number.
+TrainingSample = tuple[torch.Tensor, torch.Tensor]
+ValidationSample = tuple[torch.Tensor, torch.Tensor, int]
+T = TypeVar("T")
 
 _READERS = 4
 
@@ -21,8 +27,8 @@ _READERS = 4
 class Sample:
     """A slice on the grid. image: uint8 (h, w, C); labels: uint8 (h, w), the class of each pixel."""
 
-    image: np.ndarray
-    labels: np.ndarray
+    image: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
 
 
 class SliceCache:
@@ -60,7 +66,7 @@ class SliceCache:
         return Sample(place_on_grid(case.pixels()[None], self.convention)[0], place_labels_on_grid(labels, size))
 
 
-class TrainingDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+class TrainingDataset(Dataset[TrainingSample]):
     """One epoch: which slices, in which order, augmented how, follows from the seed and the epoch's number alone."""
 
     def __init__(self, slices: SliceCache, configuration: Configuration, stage: Stage, epoch: int) -> None:
@@ -79,7 +85,7 @@ class TrainingDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     def __len__(self) -> int:
         return len(self._order)
 
-    def __getitem__(self, position: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitem__(self, position: int) -> TrainingSample:
         """float32 (C, h, w) and uint8 (h, w)."""
         sample = self._slices[int(self._order[position])]
         image, labels = self._augment(sample.image, sample.labels, int(self._draws[position]))
@@ -87,7 +93,7 @@ class TrainingDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         return torch.from_numpy(inputs), torch.from_numpy(np.ascontiguousarray(labels))
 
 
-class ValidationDataset(Dataset[tuple[torch.Tensor, torch.Tensor, int]]):
+class ValidationDataset(Dataset[ValidationSample]):
     """Every slice as it is, with its patient's number."""
 
     def __init__(self, slices: SliceCache) -> None:
@@ -97,7 +103,7 @@ class ValidationDataset(Dataset[tuple[torch.Tensor, torch.Tensor, int]]):
     def __len__(self) -> int:
         return len(self._slices)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, int]:
+    def __getitem__(self, index: int) -> ValidationSample:
         """float32 (C, h, w), uint8 (h, w), and the patient."""
         sample = self._slices[index]
         inputs = normalize(sample.image[None], self._slices.convention)[0]
@@ -105,8 +111,8 @@ class ValidationDataset(Dataset[tuple[torch.Tensor, torch.Tensor, int]]):
 
 
 def draw_epoch(
-    has_tumor: np.ndarray, tumor_share: float | None, slices: int | None, random: np.random.Generator
-) -> np.ndarray:
+    has_tumor: NDArray[np.bool], tumor_share: float | None, slices: int | None, random: np.random.Generator
+) -> NDArray[np.int_]:
     """Numbers of an epoch's slices, shuffled. has_tumor: bool (slices,).
 
     Without a share: all of them, or the first `slices` of their shuffle. With one: that share of slices with tumor, as
@@ -125,12 +131,12 @@ def draw_epoch(
 
 
 def draw_balanced(
-    has_tumor: np.ndarray,
-    owners: np.ndarray,
+    has_tumor: NDArray[np.bool],
+    owners: NDArray[np.int_],
     tumor_share: float | None,
     slices: int | None,
     random: np.random.Generator,
-) -> np.ndarray:
+) -> NDArray[np.int_]:
     """As `draw_epoch`, but patients come evenly, and of each patient the slices in turn. owners: int (slices,).
 
     Patients without tumor are left out of that share's draw. Without a share: all slices of a patient alike.
@@ -148,7 +154,9 @@ def draw_balanced(
     return random.permutation(np.concatenate(drawn))
 
 
-def _deal_by_owner(numbers: np.ndarray, owners: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+def _deal_by_owner(
+    numbers: NDArray[np.int_], owners: NDArray[np.int_], count: int, random: np.random.Generator
+) -> NDArray[np.int_]:
     """`count` of the numbers: owners through one shuffle after the other, each owner's numbers likewise."""
     turns = _deal(np.unique(owners[numbers]), count, random)
     dealt = {}
@@ -157,7 +165,7 @@ def _deal_by_owner(numbers: np.ndarray, owners: np.ndarray, count: int, random: 
     return np.array([next(dealt[owner]) for owner in turns], dtype=int)
 
 
-def make_loader(samples: Dataset[Any], batch_size: int, workers: int, is_training: bool) -> DataLoader[Any]:
+def make_loader(samples: Dataset[T], batch_size: int, workers: int, is_training: bool) -> DataLoader[T]:
     """Batches in the samples' own order.
 
     Training leaves out a last batch that is not full: the order is another one next epoch, statistics of one slice are
@@ -167,12 +175,13 @@ def make_loader(samples: Dataset[Any], batch_size: int, workers: int, is_trainin
         samples,
         batch_size=batch_size,
         num_workers=workers,
+        # torch's Dataset declares no __len__, which ours have.
         drop_last=is_training and len(samples) >= batch_size,  # type: ignore[arg-type]
         pin_memory=torch.cuda.is_available(),
     )
 
 
-def _deal(numbers: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+def _deal(numbers: NDArray[np.int_], count: int, random: np.random.Generator) -> NDArray[np.int_]:
     """`count` of the numbers, through one shuffle after the other."""
     rounds = -(-count // len(numbers))
     return np.concatenate([random.permutation(numbers) for _ in range(rounds)] or [numbers[:0]])[:count]

@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from ml.synthetic import phantoms
-from ml.synthetic.negatives import draw_non_brains
+from ml.synthetic.negatives import draw_negatives
 from tests.browser.actions import drop_files, open_result
 from tests.browser.conftest import Console
 from tests.browser.portals import add_failed, worker_away
@@ -89,7 +89,7 @@ def test_no_state_of_a_result_has_a_finding(page: Page, lesion_id: str, act: Cal
 
 
 def test_a_scan_unlike_the_training_data_has_no_finding(page: Page, portal: RunningPortal) -> None:
-    drawn = next(image for image in draw_non_brains(12) if image.kind == "chart")
+    drawn = next(image for image in draw_negatives(12) if image.kind == "chart")
     file = io.BytesIO()
     Image.fromarray(drawn.pixels).save(file, "png")
     scan_id = portal.wait(portal.upload(file.getvalue(), "axe-unlike.png")["id"])["id"]

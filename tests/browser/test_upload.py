@@ -8,7 +8,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from ml.synthetic import phantoms
-from ml.synthetic.negatives import draw_non_brains
+from ml.synthetic.negatives import draw_negatives
 from tests.browser.actions import card, drop_files
 from tests.browser.conftest import Console
 from tests.support.portal_process import RunningPortal
@@ -39,7 +39,7 @@ def test_a_dropped_slice_becomes_its_verdict(
 
 
 def test_a_dropped_picture_that_is_no_brain_carries_the_chip_of_its_warning(page: Page) -> None:
-    drawn = next(image for image in draw_non_brains(12) if image.kind == "chart")
+    drawn = next(image for image in draw_negatives(12) if image.kind == "chart")
     file = io.BytesIO()
     Image.fromarray(drawn.pixels).save(file, "png")
     page.goto("/")

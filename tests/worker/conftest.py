@@ -33,7 +33,7 @@ class BrightnessEngine:
         """Nothing to do."""
 
     def probability_map(self, pixels: np.ndarray) -> np.ndarray:
-        return self.infer(pixels).q
+        return self.infer(pixels).probability_u8
 
     def infer(self, pixels: np.ndarray) -> Inference:
         self.pieces.append(len(pixels))

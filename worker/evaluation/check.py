@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ml.datasets.case import Case, DatasetError
-from ml.datasets.checking.check import CheckResult, inspect
+from ml.datasets.checking.check import CheckResult, check_layout
 from ml.datasets.checking.file_checks import FileCheck
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import ANNOTATIONS_FILE
@@ -61,8 +61,8 @@ def run_check(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_
                 written_at = time.monotonic()
             yield observation
 
-    inspection = inspect(replace(layout, cases=readable), follow)
-    cases, has_truth = _list(layout, refusals, dict(zip(readable, inspection.observations, strict=True)))
+    inspection = check_layout(replace(layout, cases=readable), follow)
+    cases, has_truth = _list(layout, refusals, dict(zip(readable, inspection.file_checks, strict=True)))
     lease.check()
     findings = _describe(inspection, layout, refusals)
     key = findings_key(work.evaluation_id, claim.attempt)

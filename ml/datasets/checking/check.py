@@ -13,7 +13,7 @@ from ml.datasets.checking.problems import Problem
 from ml.datasets.digest import digest_of
 from ml.datasets.layouts.layout import Layout, find_layout
 
-# Wraps the observations while they are made, with their number: a progress bar.
+# Wraps the file checks while they are made, with their number: a progress bar.
 Progress = Callable[[Iterable[FileCheck], int], Iterable[FileCheck]]
 
 
@@ -43,15 +43,13 @@ class Report:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """A report, and what was seen of each case, in the order of the layout's cases."""
+    """A report, and the check of each case's files, in the order of the layout's cases."""
 
     report: Report
-    observations: tuple[FileCheck, ...]
+    file_checks: tuple[FileCheck, ...]
 
 
-def check(
-    folder: Path, progress: Progress = lambda observations, _: observations, *, is_binary_needed: bool = True
-) -> Report:
+def check(folder: Path, progress: Progress = lambda checks, _: checks, *, is_binary_needed: bool = True) -> Report:
     """Read every file of a data set. Never raises for what a file holds.
 
     is_binary_needed: False lets masks have the values of several classes. Raises DatasetError where the folder has no
@@ -61,44 +59,44 @@ def check(
     if not any(case.has_truth for case in layout.cases):
         count = len(layout.cases)
         raise DatasetError(f"{folder} has {count} images and not one mask; add the masks (docs/datasets.md).")
-    return inspect(layout, progress, is_binary_needed=is_binary_needed).report
+    return check_layout(layout, progress, is_binary_needed=is_binary_needed).report
 
 
-def inspect(
-    layout: Layout, progress: Progress = lambda observations, _: observations, *, is_binary_needed: bool = True
+def check_layout(
+    layout: Layout, progress: Progress = lambda checks, _: checks, *, is_binary_needed: bool = True
 ) -> CheckResult:
-    """Read every file of a layout; one without any mask is looked at for the rest."""
+    """Read every file of a layout; one without any mask is checked for all the rest."""
     folder, cases = layout.folder, layout.cases
-    observations = list(progress(check_files(cases), len(cases)))
+    file_checks = list(progress(check_files(cases), len(cases)))
     has_masks = any(case.has_truth for case in cases)
     problems = [problem for problem in layout.problems if has_masks or problem.code != "missing_mask"]
     good: list[tuple[Case, FileCheck]] = []
-    for case, observation in zip(cases, observations, strict=True):
-        faults = list(_judge(folder, case, observation, is_binary_needed))
+    for case, file_check in zip(cases, file_checks, strict=True):
+        faults = list(_find_faults(folder, case, file_check, is_binary_needed))
         problems.extend(faults)
-        if not faults and (observation.tumor_pixels is not None or not has_masks):
-            good.append((case, observation))
-    problems.extend(_find_duplicates(folder, cases, observations))
+        if not faults and (file_check.tumor_pixels is not None or not has_masks):
+            good.append((case, file_check))
+    problems.extend(_find_duplicates(folder, cases, file_checks))
     counts = count_by_patient(good)
     report = Report(
         layout=layout.name,
         problems=tuple(sorted(problems, key=lambda problem: (problem.files, problem.code))),
         analysis=analyze(good),
-        data_sha256=None if problems else digest_of(folder, cases, observations),
+        data_sha256=None if problems else digest_of(folder, cases, file_checks),
         patients=counts,
     )
-    return CheckResult(report, tuple(observations))
+    return CheckResult(report, tuple(file_checks))
 
 
-def _judge(folder: Path, case: Case, observation: FileCheck, is_binary_needed: bool) -> Iterable[Problem]:
+def _find_faults(folder: Path, case: Case, file_check: FileCheck, is_binary_needed: bool) -> Iterable[Problem]:
     """What is wrong with one case's files."""
     image = case.image.relative_to(folder).as_posix()
     mask = image if case.mask is None else case.mask.relative_to(folder).as_posix()
-    if observation.image_error is not None:
-        yield Problem("unreadable_image", (image,), observation.image_error)
-    if observation.mask_error is not None:
-        yield Problem("unreadable_mask", (mask,), observation.mask_error)
-    size, mask_size = observation.image_size, observation.mask_size
+    if file_check.image_error is not None:
+        yield Problem("unreadable_image", (image,), file_check.image_error)
+    if file_check.mask_error is not None:
+        yield Problem("unreadable_mask", (mask,), file_check.mask_error)
+    size, mask_size = file_check.image_size, file_check.mask_size
     if size is not None and mask_size is not None and tuple(size) != tuple(mask_size):
         (height, width), (mask_height, mask_width) = size, mask_size
         text = (
@@ -106,22 +104,22 @@ def _judge(folder: Path, case: Case, observation: FileCheck, is_binary_needed: b
             " export both from one series, on one grid."
         )
         yield Problem("unequal_size", (image,) if mask == image else (image, mask), text)
-    if observation.is_binary is False and is_binary_needed:
+    if file_check.is_binary is False and is_binary_needed:
         text = (
-            f"The mask has {observation.value_count} different values; it must have 0 for background and one other for"
+            f"The mask has {file_check.value_count} different values; it must have 0 for background and one other for"
             " tumor: set a threshold and export it again, without interpolation."
         )
         yield Problem("non_binary_mask", (mask,), text)
 
 
-def _find_duplicates(folder: Path, cases: Sequence[Case], observations: Sequence[FileCheck]) -> Iterable[Problem]:
+def _find_duplicates(folder: Path, cases: Sequence[Case], file_checks: Sequence[FileCheck]) -> Iterable[Problem]:
     """Images with equal pixels in different patients: a split by patient would not keep them apart."""
     same: dict[str, list[Case]] = defaultdict(list)
-    for case, observation in zip(cases, observations, strict=True):
-        if observation.pixels_sha256 is not None:
-            same[observation.pixels_sha256].append(case)
-    for twins in same.values():
-        if len({case.patient for case in twins}) > 1:
-            files = tuple(case.image.relative_to(folder).as_posix() for case in twins)
+    for case, file_check in zip(cases, file_checks, strict=True):
+        if file_check.pixels_sha256 is not None:
+            same[file_check.pixels_sha256].append(case)
+    for duplicates in same.values():
+        if len({case.patient for case in duplicates}) > 1:
+            files = tuple(case.image.relative_to(folder).as_posix() for case in duplicates)
             text = "The images are equal and belong to different patients: keep one, or put them into one patient."
             yield Problem("duplicate_image", files, text)

@@ -6,6 +6,7 @@ and a decoder, an average or half precision (at most 65504) has to cope with tha
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from ml.networks.checkpoints import CheckpointError
@@ -24,7 +25,7 @@ def draw_inputs() -> torch.Tensor:
     return prepare_inputs(pixels)
 
 
-def prepare_inputs(pixels: np.ndarray) -> torch.Tensor:
+def prepare_inputs(pixels: NDArray[np.uint8]) -> torch.Tensor:
     """uint8 (N, h, w, 3) -> float32 (N, 3, h, w), x = (v / 255 - mean) / std of ImageNet."""
     mean, std = (np.array(values, dtype=np.float32) for values in (MEAN, STD))
     inputs = (pixels.astype(np.float32) / 255 - mean) / std
@@ -61,7 +62,7 @@ def check_half_precision(encoder: nn.Module, inputs: torch.Tensor) -> float:
     largest: dict[str, float] = {}
 
     def watch(name: str) -> None:
-        def hook(module: nn.Module, given: tuple[torch.Tensor, ...], output: object) -> None:
+        def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: object) -> None:
             if isinstance(output, torch.Tensor):
                 largest[name] = float(output.abs().max())
 

@@ -20,36 +20,37 @@ def match_tensors(
     missing or has another shape.
     """
     wanted = {name: value for name, value in expected.items() if not name.endswith(_COUNTER)}
-    given = {name: value for name, value in tensors.items() if not name.endswith(_COUNTER)}
-    shared = wanted.keys() & given.keys()
+    available = {name: value for name, value in tensors.items() if not name.endswith(_COUNTER)}
+    shared = wanted.keys() & available.keys()
     # Half of the names and more: an encoder with these names that lacks layers is told by the layer that is missing.
-    found = _by_name(given, wanted, encoder) if 2 * len(shared) > len(wanted) else _in_order(given, wanted, encoder)
+    match = _by_name if 2 * len(shared) > len(wanted) else _in_order
+    found = match(available, wanted, encoder)
     counters = {name: torch.zeros_like(value) for name, value in expected.items() if name.endswith(_COUNTER)}
     return {**found, **counters}
 
 
 def _by_name(
-    given: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], encoder: str
+    available: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], encoder: str
 ) -> dict[str, torch.Tensor]:
     for name, value in wanted.items():
-        if name not in given:
+        if name not in available:
             raise CheckpointError(f"The weights lack {name} of {encoder}; {_MISMATCH}.")
-        _check_shape(name, name, given[name], value, encoder)
-    return {name: given[name] for name in wanted}
+        _check_shape(name, name, available[name], value, encoder)
+    return {name: available[name] for name in wanted}
 
 
 def _in_order(
-    given: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], encoder: str
+    available: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], encoder: str
 ) -> dict[str, torch.Tensor]:
     """Names of another library: the n-th tensor of the file is the n-th of the encoder."""
-    if len(given) < len(wanted):
-        missing = list(wanted)[len(given)]
+    if len(available) < len(wanted):
+        missing = list(wanted)[len(available)]
         raise CheckpointError(
-            f"The weights have {len(given)} tensors and {encoder} has {len(wanted)} (the first that is missing:"
+            f"The weights have {len(available)} tensors and {encoder} has {len(wanted)} (the first that is missing:"
             f" {missing}); {_MISMATCH}."
         )
     found = {}
-    for (name, value), (source, tensor) in zip(wanted.items(), given.items(), strict=False):
+    for (name, value), (source, tensor) in zip(wanted.items(), available.items(), strict=False):
         _check_shape(name, source, tensor, value, encoder)
         # A weight for a bias of the same length would fit by its shape alone.
         if name.rpartition(".")[2] != source.rpartition(".")[2]:

@@ -4,7 +4,7 @@ import pickle
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ml.networks.checkpoints import CheckpointError
+
+if TYPE_CHECKING:
+    from openvino import Node
 
 # Where a training framework keeps the weights inside what it saves.
 _STATE_KEYS = ("state_dict", "model_state_dict", "model")
@@ -68,15 +71,13 @@ def _read_torch(path: Path) -> Tensors:
     return state
 
 
-def _find_state(content: Any) -> Tensors | None:
+def _find_state(content: object) -> Tensors | None:
     """The mapping of names to tensors in what `torch.load` returned."""
     if not isinstance(content, Mapping):
         return None
-    for key in _STATE_KEYS:
-        if isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
-    tensors = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+    inner = (content[key] for key in _STATE_KEYS if isinstance(content.get(key), Mapping))
+    state: Mapping[object, object] = next(inner, content)
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
     return tensors or None
 
 
@@ -102,17 +103,17 @@ def _read_onnx(path: Path) -> Tensors:
     return tensors
 
 
-def _bias_after(convolution: Any) -> torch.Tensor | None:
+def _bias_after(convolution: "Node") -> torch.Tensor | None:
     """What a following addition adds to each channel; None without one."""
     for target in convolution.output(0).get_target_inputs():
         node = target.get_node()
         if node.get_type_name() == "Add":
-            constants = [_constant_of(given.get_source_output().get_node()) for given in node.inputs()]
+            constants = [_constant_of(port.get_source_output().get_node()) for port in node.inputs()]
             return next((constant for constant in constants if constant is not None), None)
     return None
 
 
-def _constant_of(node: Any) -> torch.Tensor | None:
+def _constant_of(node: "Node") -> torch.Tensor | None:
     """The numbers of a constant, also behind a conversion or a reshape; None where the node computes something."""
     while node.get_type_name() in {"Convert", "Reshape", "Unsqueeze", "Squeeze"}:
         node = node.input(0).get_source_output().get_node()

@@ -37,20 +37,20 @@ KINDS: Mapping[str, Callable[[np.random.Generator, Size], NDArray[np.uint8]]] = 
 
 
 @dataclass(frozen=True)
-class NonBrain:
+class Negative:
     """One drawn image. kind: a key of KINDS. pixels: uint8 (H, W, 3)."""
 
     kind: str
     pixels: NDArray[np.uint8]
 
 
-def draw_non_brains(count: int = COUNT, seed: int = SEED) -> Iterator[NonBrain]:
+def draw_negatives(count: int = COUNT, seed: int = SEED) -> Iterator[Negative]:
     """`count` images, the kinds in turn; the same image for the same seed and place."""
     kinds = tuple(KINDS)
     for index in range(count):
         random = np.random.default_rng((seed, index))
         kind = kinds[index % len(kinds)]
-        yield NonBrain(kind, KINDS[kind](random, _draw_size(random)))
+        yield Negative(kind, KINDS[kind](random, _draw_size(random)))
 
 
 def _draw_size(random: np.random.Generator) -> Size:

@@ -43,9 +43,9 @@ def test_a_crop_is_answered_as_the_whole_slice_is(engines, brain, top, left):
     crop = find_crop(stack[0], engines[0].card.crops)
     assert crop.height * crop.width < SIDE**2 / 1.9
     cropped, whole = (engine.infer(stack) for engine in engines)
-    assert (whole.q > 127).sum() > 1500
-    assert np.abs(cropped.q.astype(int) - whole.q).max() <= 12
-    assert abs(int((cropped.q > 127).sum()) - int((whole.q > 127).sum())) < 10
+    assert (whole.probability_u8 > 127).sum() > 1500
+    assert np.abs(cropped.probability_u8.astype(int) - whole.probability_u8).max() <= 12
+    assert abs(int((cropped.probability_u8 > 127).sum()) - int((whole.probability_u8 > 127).sum())) < 10
     # The input check sees the same means.
     np.testing.assert_allclose(cropped.features, whole.features, atol=0.1 * whole.features.std())
     assert np.array_equal(cropped.is_out_of_distribution, whole.is_out_of_distribution)
@@ -57,7 +57,9 @@ def test_a_crop_before_a_whole_slice_is_answered_without_a_warm_up(engines, brai
     stack = np.zeros((2, SIDE, SIDE, 3), dtype=np.uint8)
     stack[0, 40:168, 40:168] = brain[0]
     stack[1] = np.random.default_rng(1).integers(50, 200, (SIDE, SIDE, 3), dtype=np.uint8)
-    np.testing.assert_allclose(engine.infer(stack).q.astype(int), engines[0].infer(stack).q, atol=1)
+    np.testing.assert_allclose(
+        engine.infer(stack).probability_u8.astype(int), engines[0].infer(stack).probability_u8, atol=1
+    )
 
 
 def test_places_put_a_crop_among_the_black_and_take_it_out_again():

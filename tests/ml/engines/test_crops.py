@@ -83,7 +83,9 @@ def test_maps_and_features_of_cropped_slices_are_those_of_whole_ones():
     stack[1, 64, 64] = 0  # of one color it would be blank
     cropped = SliceInference(CARD, brightness, None).infer(stack)
     whole = SliceInference(replace(CARD, crops=()), brightness, None).infer(stack)
-    assert np.array_equal(cropped.q, whole.q) and np.array_equal(cropped.q, stack[..., 0])
+    assert np.array_equal(cropped.probability_u8, whole.probability_u8) and np.array_equal(
+        cropped.probability_u8, stack[..., 0]
+    )
     np.testing.assert_allclose(cropped.features, whole.features, atol=1e-6)
 
 
@@ -104,7 +106,7 @@ def test_the_network_sees_one_size_after_the_other_and_nothing_of_blank_slices()
     seen.clear()
     found = inference.infer(np.stack([large, small, blank, large, small]))
     assert seen == sorted(seen) and len(seen) == 4
-    assert not found.q[2].any()
+    assert not found.probability_u8[2].any()
 
 
 def test_answer_of_nan_is_an_error_not_an_empty_mask():

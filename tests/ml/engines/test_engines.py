@@ -67,7 +67,7 @@ def test_slice_gets_the_same_map_alone_and_in_a_long_stack(engines, kind, slices
 def test_inference_has_the_same_map_and_the_features_of_each_slice(engines, kind, slices):
     stack = np.concatenate([slices] * 12)
     found = engines[kind].infer(stack)
-    assert np.array_equal(found.q, engines[kind].probability_map(stack))
+    assert np.array_equal(found.probability_u8, engines[kind].probability_map(stack))
     assert (found.features.shape[0], found.features.dtype, found.is_out_of_distribution.dtype) == (36, np.float32, bool)
     for index in range(3):
         alone = engines[kind].infer(slices[index : index + 1]).features[0]
@@ -91,7 +91,7 @@ def test_flips_and_gray_are_checked_by_the_features_of_what_the_network_sees(eng
     plain = engines["torch"].infer(slices)
     flipped = FlipTtaEngine(engines["torch"]).infer(slices)
     assert np.array_equal(flipped.features, plain.features)
-    assert not np.array_equal(flipped.q, plain.q)
+    assert not np.array_equal(flipped.probability_u8, plain.probability_u8)
     gray = np.repeat(slices[..., 1:2], 3, axis=3)
     assert np.array_equal(
         FlairOnlyEngine(engines["torch"]).infer(slices).features, engines["torch"].infer(gray).features
@@ -106,7 +106,7 @@ def test_package_without_statistics_serves_without_the_check(copy, kind, slices,
     (copy / "familiarity.npz").unlink()
     found = load_engine(copy, kind).infer(slices)
     assert found.is_out_of_distribution is None
-    assert np.array_equal(found.q, engines[kind].probability_map(slices))
+    assert np.array_equal(found.probability_u8, engines[kind].probability_map(slices))
 
 
 def test_package_of_an_older_version_without_features_serves(copy, slices, engines):
@@ -124,7 +124,7 @@ def test_package_of_an_older_version_without_features_serves(copy, slices, engin
     (copy / "card.json").write_text(json.dumps(card))
     found = load_engine(copy, "openvino").infer(slices)
     assert (found.features, found.is_out_of_distribution) == (None, None)
-    assert np.abs(found.q.astype(int) - engines["openvino"].probability_map(slices)).max() <= 1
+    assert np.abs(found.probability_u8.astype(int) - engines["openvino"].probability_map(slices)).max() <= 1
 
 
 def test_statistics_of_another_network_are_refused(copy):
@@ -146,7 +146,7 @@ def test_a_slice_gets_the_same_answer_alone_and_side_by_side(small_model, slices
     together = engine.infer(np.concatenate([slices, slices[::-1]]))
     alone = [engine.infer(item[None]) for item in slices]
     for index, item in enumerate([*alone, *alone[::-1]]):
-        assert np.array_equal(together.q[index], item.q[0])
+        assert np.array_equal(together.probability_u8[index], item.probability_u8[0])
         assert np.array_equal(together.features[index], item.features[0])
 
 
@@ -262,7 +262,7 @@ def test_half_precision_is_the_same_network_nearly(small_model, slices, engines)
     assert half.name == "torch-cpu-half"
     expected = engines["torch"].infer(slices)
     answer = half.infer(slices)
-    assert np.abs(answer.q.astype(int) - expected.q).max() <= 1
+    assert np.abs(answer.probability_u8.astype(int) - expected.probability_u8).max() <= 1
     np.testing.assert_allclose(answer.features, expected.features, rtol=0.01, atol=0.01)
     assert next(network.parameters()).dtype == torch.float32, "it computes with a copy of the network"
 

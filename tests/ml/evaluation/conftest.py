@@ -34,7 +34,7 @@ class FakeEngine:
         pass
 
     def probability_map(self, pixels):
-        return self.infer(pixels).q
+        return self.infer(pixels).probability_u8
 
     def infer(self, pixels):
         self.chunks.append(len(pixels))

@@ -115,7 +115,7 @@ def test_flips_average_what_was_turned_back(engine):
         name, card = "corner", engine.card
 
         def probability_map(self, pixels):
-            return self.infer(pixels).q
+            return self.infer(pixels).probability_u8
 
         def infer(self, pixels):
             q = np.zeros(pixels.shape[:3], dtype=np.uint8)

@@ -6,12 +6,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ml.synthetic.negatives import COUNT, KINDS, draw_non_brains
+from ml.synthetic.negatives import COUNT, KINDS, draw_negatives
 
 
 @pytest.fixture(scope="module")
 def drawn():
-    return list(draw_non_brains(5 * len(KINDS)))
+    return list(draw_negatives(5 * len(KINDS)))
 
 
 def test_every_kind_comes_in_turn(drawn):
@@ -34,8 +34,8 @@ def test_the_same_seed_draws_the_same_images_and_another_seed_others(drawn):
         return [hashlib.sha256(image.pixels.tobytes()).digest() for image in images]
 
     few = len(KINDS)
-    assert digests(draw_non_brains(few)) == digests(drawn[:few])
-    assert not set(digests(draw_non_brains(few, seed=1))) & set(digests(drawn))
+    assert digests(draw_negatives(few)) == digests(drawn[:few])
+    assert not set(digests(draw_negatives(few, seed=1))) & set(digests(drawn))
 
 
 def test_only_fields_of_one_color_are_plain(drawn):
