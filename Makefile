@@ -25,7 +25,7 @@ bench: install-test
 
 lint: install-test node_modules/.installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	$(BIN)/mypy ml
+	$(BIN)/mypy
 	node_modules/.bin/tsc -p .
 
 install: $(VENV)/.installed-$(SERVE)

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from ml.datasets.archive import ArchiveError, ArchiveLimits
 from ml.datasets.unpacking import unpack_archive
+from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import InvalidInput, NotFound, UploadRejected
 from webapp.domain.evaluations import sources, states
@@ -18,7 +19,6 @@ from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationCh
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.jobs.wait import Waiters
 from webapp.domain.resources import Resources
-from webapp.domain.scans.segmentations import checked_threshold
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.uploads import idempotency, receiving
 from webapp.domain.uploads.receiving import Received, UploadedFile

@@ -9,6 +9,7 @@ from pathlib import Path
 from ml.sandbox.decoder import Decoded
 from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
+from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import DecoderUnavailable, UploadRejected
 from webapp.domain.resources import Resources
@@ -35,7 +36,7 @@ def admit(
     Nothing is left behind where it raises.
     """
     card = resources.catalog.card(model)
-    wanted = segmentations.checked_threshold(threshold, card.threshold)
+    wanted = checked_threshold(threshold, card.threshold)
     stack = resources.storage.temporary_file()
     scan_id = new_id()
     try:

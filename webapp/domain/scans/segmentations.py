@@ -6,8 +6,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from ml.masks import Measures
+from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.database.orm import is_id
-from webapp.domain.errors import InvalidInput, NotFound, NotReady
+from webapp.domain.errors import NotFound, NotReady
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.resources import Resources
@@ -76,15 +77,6 @@ def request(resources: Resources, scan_id: str, *, model: str | None, threshold:
         segmentation_id = segmentation.id
     resources.queue.publish()
     return segmentation_id
-
-
-def checked_threshold(threshold: float | None, default: float) -> float:
-    """The threshold to use. Raises InvalidInput outside [0, 1] and for NaN."""
-    if threshold is None:
-        return default
-    if not 0 <= threshold <= 1:
-        raise InvalidInput("The threshold must be a number from 0 to 1.")
-    return float(threshold)
 
 
 def read_input(_resources: Resources, session: Session, row: Segmentation) -> SegmentationInput:
