@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from ml.synthetic.phantoms import PHANTOMS, render
-from tests.conftest import _DEFAULT_DATA
+from tests.conftest import DEFAULT_DATA
 
-DATA = Path(os.environ.get("GLIOSCOPE_TEST_DATA", _DEFAULT_DATA))
+DATA = Path(os.environ.get("GLIOSCOPE_TEST_DATA", DEFAULT_DATA))
 CHECKPOINT = DATA / "bootstrap" / "unet_vgg16_lgg.pth"
 
 

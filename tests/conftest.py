@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from ml.datasets.case_reader import CaseReader
 
-_DEFAULT_DATA = Path(__file__).resolve().parents[1].parent / "shared"
+DEFAULT_DATA = Path(__file__).resolve().parents[1].parent / "shared"
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder with `lgg/` and `bootstrap/`; tests that use it carry the marker `data`."""
-    folder = Path(os.environ.get("GLIOSCOPE_TEST_DATA", _DEFAULT_DATA))
+    folder = Path(os.environ.get("GLIOSCOPE_TEST_DATA", DEFAULT_DATA))
     if not (folder / "lgg").is_dir():
         pytest.skip(f"no real scans: {folder} has no folder lgg; set GLIOSCOPE_TEST_DATA")
     return folder

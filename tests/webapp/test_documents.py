@@ -2,7 +2,6 @@
 
 import re
 import tomllib
-from pathlib import Path
 
 from flask import Flask
 
@@ -13,20 +12,24 @@ from webapp.version import VERSION
 DOCS = PROJECT_ROOT / "docs"
 
 
-def table_rows(path: Path) -> list[list[str]]:
+def table_rows(text: str) -> list[list[str]]:
     """The cells of every table row."""
-    lines = [line for line in path.read_text().splitlines() if line.startswith("|")]
+    lines = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def test_every_setting_is_documented_with_its_default_and_its_sentence() -> None:
-    documented = [tuple(row) for row in table_rows(DOCS / "settings.md") if row[0].startswith("`")]
+    documented = [tuple(row) for row in table_rows((DOCS / "settings.md").read_text()) if row[0].startswith("`")]
     assert documented == [(f"`{entry.name}`", entry.documented_default, entry.meaning) for entry in SETTINGS.values()]
 
 
 def test_every_error_code_is_documented_with_its_status() -> None:
     answered = {(row["code"], str(row["status"])) for row in error_table()}
-    documented = {(row[0].strip("`"), row[1]) for row in table_rows(DOCS / "api.md") if row[1:] and row[1].isdecimal()}
+    documented = {
+        (row[0].strip("`"), row[1])
+        for row in table_rows((DOCS / "api.md").read_text())
+        if row[1:] and row[1].isdecimal()
+    }
     assert documented == answered
 
 

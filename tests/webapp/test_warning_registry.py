@@ -1,0 +1,61 @@
+"""A new warning is one entry in the registry: the API and every page have it then. And every entry is documented."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import update
+
+from tests.webapp.clients import SCANS, finished, resources_of
+from tests.webapp.test_documents import DOCS, table_rows
+from webapp.domain.scans.models import Scan, Segmentation
+from webapp.schemas.warnings import WARNINGS, Warning
+
+DOUBT = Warning("made_up_doubt", "Whether this is so is made up.", tone="warn", chip="Made-up doubt")
+CHIP = Warning("made_up_chip", "The file is made up.", chip="Made-up file")
+NOTE = Warning("made_up_note", "Something was made up on the way.")
+
+
+@pytest.fixture
+def scan_id(app: Flask, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A finished scan with three warnings that the registry has since a moment ago."""
+    for warning in (DOUBT, CHIP, NOTE):
+        monkeypatch.setitem(WARNINGS, warning.code, warning)
+    scan_id: str = finished(app)["id"]
+    with resources_of(app).database.write() as session:
+        session.execute(update(Scan).values(warnings=[CHIP.code, NOTE.code]))
+        session.execute(update(Segmentation).values(warnings=[DOUBT.code]))
+    return scan_id
+
+
+def test_the_api_has_all_of_it(client: FlaskClient, scan_id: str) -> None:
+    assert client.get(f"{SCANS}/{scan_id}").json["segmentation"]["warnings"] == [
+        {"code": "made_up_chip", "message": "The file is made up.", "tone": "info", "chip": "Made-up file"},
+        {"code": "made_up_note", "message": "Something was made up on the way.", "tone": "info", "chip": None},
+        {
+            "code": "made_up_doubt",
+            "message": "Whether this is so is made up.",
+            "tone": "warn",
+            "chip": "Made-up doubt",
+        },
+    ]
+
+
+def test_lists_have_the_chips(client: FlaskClient, scan_id: str) -> None:
+    for page in (client.get("/").text, client.get("/scans").text):
+        assert page.count("<span>Made-up doubt</span>") == page.count("<span>Made-up file</span>") == 1
+        assert NOTE.message not in page
+
+
+def test_the_result_says_each_once_in_its_place(client: FlaskClient, scan_id: str) -> None:
+    page = client.get(f"/scans/{scan_id}").text
+    finding = page.split('id="finding"')[1].split("</section>")[0]
+    assert DOUBT.message in finding
+    assert f"<span>{CHIP.chip}</span>" in page.split("</h1>")[1].split("</div>")[0]
+    assert page.count(f"<div>{NOTE.message}</div>") == 1
+    assert page.count(DOUBT.message) == 1
+
+
+def test_every_warning_is_documented_as_it_is_shown() -> None:
+    text = (DOCS / "api.md").read_text().split("## Warnings")[1].split("\n## ")[0]
+    documented = [tuple(row) for row in table_rows(text) if row[0].startswith("`")]
+    assert documented == [(f"`{w.code}`", w.tone, w.chip or "", w.message) for w in WARNINGS.values()]
