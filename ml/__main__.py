@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     except (PackageError, DatasetError, EngineError, TrainingError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
-    except OSError as error:  # a full disk, a folder without permission: the operator's to mend, no traceback
+    except OSError as error:  # a full disk, a folder without permission: the message says enough
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")

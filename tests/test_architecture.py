@@ -76,7 +76,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "worker": ("worker", "webapp.domain", "ml.engines", *_LIGHT),
     "ml.atomic_files": (),
     "ml.digests": (),
-    "ml.cards": ("ml.atomic_files",),
+    "ml.cards": ("ml.atomic_files", "ml.digests"),
     "ml.scans": (),
     # Processes for hostile bytes. What runs inside them are the entries, which know the readers and the data sets.
     "ml.sandbox": ("ml.scans",),
@@ -108,8 +108,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "ml.plots", "ml.preprocessing", "ml.rendering", "ml.reports",
     ),
     "ml.packaging": (
-        "ml.atomic_files", "ml.cards", "ml.datasets", "ml.engines", "ml.evaluation", "ml.masks", "ml.metrics",
-        "ml.networks", "ml.ood", "ml.preprocessing", "ml.synthetic", "ml.training",
+        "ml.atomic_files", "ml.cards", "ml.datasets", "ml.digests", "ml.engines", "ml.evaluation", "ml.masks",
+        "ml.metrics", "ml.networks", "ml.ood", "ml.preprocessing", "ml.synthetic", "ml.training",
     ),
     # The command line alone knows everything; nothing knows the command line.
     "ml.commands": ("ml",),

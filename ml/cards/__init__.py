@@ -25,7 +25,6 @@ from ml.cards.packages import (
     WEIGHTS_FILE,
     find_package,
     list_packages,
-    sha256_of,
     verify_files,
 )
 from ml.cards.reading import CARD_FILE, NAME_PATTERN, card_from_json, load_card
@@ -54,6 +53,5 @@ __all__ = [
     "find_package",
     "list_packages",
     "load_card",
-    "sha256_of",
     "verify_files",
 ]

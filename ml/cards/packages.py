@@ -1,12 +1,12 @@
 """Folders of model packages: how they are found, and whether their files are those that their cards describe."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ml.cards.card import Card
 from ml.cards.errors import PackageFileError, PackageNotFoundError
 from ml.cards.reading import CARD_FILE, NAME_PATTERN
+from ml.digests import sha256_of
 
 WEIGHTS_FILE = "model.safetensors"
 INT8_GRAPH_FILE = "int8.xml"
@@ -34,12 +34,6 @@ def find_package(name: str, directories: Sequence[Path]) -> Path:
                 return directory / name
     known = ", ".join(folder.name for folder in list_packages(directories)) or "none"
     raise PackageNotFoundError(f"There is no model package called {name[:80]!r}; packages found: {known}.")
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def verify_files(folder: Path, card: Card, names: Iterable[str] | None = None) -> None:

@@ -14,7 +14,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder that does not exist yet")
     add_model_options(parser)
     parser.add_argument("--tta", action="store_true", help="average the probability over four flips")
-    parser.add_argument("--grey", action="store_true", help="show FLAIR alone, as a grey scan does")
+    parser.add_argument("--grey", action="store_true", help="show FLAIR alone, as a gray scan does")
     parser.add_argument("--patients", type=Path, metavar="FILE", help="only these: one id a line")
     parser.add_argument("--seed", type=int, default=None, metavar="N", help="of the intervals' resampling")
     parser.set_defaults(run=run)

@@ -69,7 +69,7 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits) -> int:
         raise ArchiveError("unsafe", "Two members of the archive have one name; zip the data set again.") from error
     except NotADirectoryError as error:
         raise ArchiveError("unsafe", "A member is both a file and a folder; zip the data set again.") from error
-    except NotImplementedError as error:  # zipfile's word for a compression or an encryption that it does not know
+    except NotImplementedError as error:  # zipfile: an unknown compression or encryption
         text = "The archive uses a compression or an encryption that is not read here; zip the data set again without."
         raise ArchiveError("unsupported", text) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError) as error:

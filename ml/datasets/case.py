@@ -63,7 +63,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The image's file name without suffix; one of its kind within the patient."""
+        """The image's file name without suffix; unique within the patient."""
         return self.image.stem
 
     @property

@@ -85,7 +85,7 @@ class ChunkReader:
         except ChildDied as death:
             logger.warning("a child that read a case gave no answer: %s", death)
             is_timeout = death.is_timeout
-        except (ValueError, KeyError, TypeError):  # a child that was taken over by its file may say anything
+        except (ValueError, KeyError, TypeError):  # a child that its file took over may answer anything
             logger.warning("a child that read a case gave a wrong answer")
             is_timeout = False
         self._conversation.close()

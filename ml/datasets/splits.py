@@ -124,7 +124,7 @@ def _divide(
     sizes = _sizes(len(patients), shares)
     random = np.random.default_rng(seed)
     draws = [_deal(ranking, sizes, random) for _ in range(DRAWS)]
-    best = min(draws, key=lambda sides: _unlikeness(table, sides, sizes))
+    best = min(draws, key=lambda sides: _imbalance(table, sides, sizes))
     return tuple(
         tuple(counts.patient for counts, side in zip(patients, best, strict=True) if side == index)
         for index in range(len(shares))
@@ -157,7 +157,7 @@ def _deal(ranking: NDArray[np.intp], sizes: NDArray[np.int_], random: np.random.
     return sides
 
 
-def _unlikeness(table: NDArray[np.float64], sides: NDArray[np.int_], sizes: NDArray[np.int_]) -> float:
+def _imbalance(table: NDArray[np.float64], sides: NDArray[np.int_], sizes: NDArray[np.int_]) -> float:
     """Largest deviation of a side from the whole, in its share of tumor slices or of tumor pixels, relative to it."""
     totals = np.array([table[sides == index].sum(axis=0) for index in np.flatnonzero(sizes)])  # (sides, 4)
     shares = totals[:, [1, 3]] / np.maximum(totals[:, [0, 2]], 1)

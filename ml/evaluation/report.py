@@ -86,7 +86,7 @@ def make_report(engine: Subject, outcome: Outcome, settings: Settings) -> Report
 
 
 def headline(report: Report) -> str:
-    """The one sentence that a reader takes home."""
+    """The result in one sentence."""
     dice, sensitivity, specificity = (
         report.figure(name) for name in ("patient_dice_mean", "slice_sensitivity", "slice_specificity")
     )

@@ -1,6 +1,6 @@
 """Networks by their card's architecture, and the weights that fit them. Imports torch.
 
-`build` makes a network, `scratch` is our own plain U-Net, `checkpoints` reads published weights, `folding` turns the
+`build` makes a network, `plain_unet` is a U-Net of our own, `checkpoints` reads published weights, `folding` turns the
 VGG16 that is trained (with batch normalization) into the plain one that is published.
 
 Every network has `encoder(x) -> list of feature maps`, `decoder(feature maps)` and `segmentation_head(x)`, and takes

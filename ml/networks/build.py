@@ -93,7 +93,7 @@ def _with_published_encoder(
 ) -> nn.Module:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the download's own words on tokens and links
+            warnings.simplefilter("ignore")  # the download warns of tokens and symbolic links
             return build(encoder, encoder_weights=weights, **arguments)
     except KeyError as error:
         raise CheckpointError(f"{error.args[0]}; set network.encoder_weights=null to start at random.") from error

@@ -16,7 +16,7 @@ _LEVELS = 5  # five feature maps, each half the size of the one before: sides ar
 
 def _double_convolution(in_channels: int, out_channels: int) -> nn.Sequential:
     def convolution(source: int) -> tuple[nn.Module, ...]:
-        # The normalization has the bias.
+        # No bias: the normalization adds its own.
         return (
             nn.Conv2d(source, out_channels, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),

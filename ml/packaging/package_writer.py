@@ -23,8 +23,8 @@ from ml.cards import (
     Card,
     PackageError,
     PackageFile,
-    sha256_of,
 )
+from ml.digests import sha256_of
 from ml.networks import CheckpointError
 
 

@@ -1,6 +1,6 @@
 """A model on files without expert masks. Never imports torch.
 
-Files are decoded in the sandbox, as uploads are: what is predicted on often comes from elsewhere.
+Files are decoded in the sandbox, as uploads are: files to predict on often come from elsewhere.
 """
 
 from collections.abc import Callable, Iterator, Sequence

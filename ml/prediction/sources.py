@@ -12,7 +12,7 @@ MASK_ENDING = "_mask"
 
 @dataclass(frozen=True)
 class Source:
-    """A file to predict on. name: its place in the results, without suffix; one of its kind."""
+    """A file to predict on. name: its place in the results, without suffix; unique among the sources."""
 
     path: Path
     name: str

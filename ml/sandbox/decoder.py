@@ -106,7 +106,7 @@ class Decoder:
                 slice_mm, row_mm, column_mm = decoded.spacing_mm
                 decoded = replace(decoded, spacing_mm=(slice_mm, row_mm, column_mm))
             decoded = replace(decoded, warnings=tuple(decoded.warnings))
-        except (TypeError, ValueError):  # a child that was taken over by its file may say anything
+        except (TypeError, ValueError):  # a child that its file took over may answer anything
             raise _damaged() from None
         check_stack_file(stack, (decoded.slice_count, decoded.height, decoded.width, 3))
         return decoded

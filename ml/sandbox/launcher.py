@@ -27,7 +27,7 @@ _MAX_ANSWER_BYTES = 64 * 1024
 _GRACE_S = 5.0
 _START_S = 30.0  # the first request waits for the imports of the server, on a busy disk too
 _ATTEMPTS = 2
-_DYING_S = 0.5  # between the end of its sockets and the end of a server
+_DYING_S = 0.5  # a server's process may outlive its sockets by this
 
 
 class SandboxError(OSError):

@@ -37,13 +37,13 @@ def main(arguments: list[str]) -> None:
 
 
 class ForkServer:
-    """Forks, watches the clock, reaps. At most one thread ever runs in here."""
+    """Forks children, kills them at their deadlines, reaps them. Single-threaded."""
 
     def __init__(self, control: socket.socket, answer: Answer, limits: ChildLimits) -> None:
         self._control = control
         self._answer = answer
         self._limits = limits
-        # By process id: the socket to say the end on, and when to kill (monotonic seconds).
+        # By process id: the socket that the exit status is written to, and the deadline (monotonic seconds).
         self._children: dict[int, tuple[socket.socket, float]] = {}
         self._expired: set[int] = set()
         self._wake_read, self._wake_write = os.pipe()
@@ -80,7 +80,7 @@ class ForkServer:
         try:
             pid = os.fork()
         except OSError as error:
-            _say(connection, {"errno": error.errno})
+            _send_line(connection, {"errno": error.errno})
             connection.close()
             return True
         if pid == 0:
@@ -90,7 +90,7 @@ class ForkServer:
         return True
 
     def _become_child(self, connection: socket.socket, server_pid: int) -> None:
-        """In the child: let go of everything of the server's, answer, leave without its clean-up."""
+        """In the child: close the server's descriptors, answer, exit without running its clean-up handlers."""
         status = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -112,7 +112,7 @@ class ForkServer:
             if not done:
                 continue
             connection, _ = self._children.pop(pid)
-            _say(connection, {"exit": os.waitstatus_to_exitcode(status), "expired": pid in self._expired})
+            _send_line(connection, {"exit": os.waitstatus_to_exitcode(status), "expired": pid in self._expired})
             self._expired.discard(pid)
             connection.close()
 
@@ -133,7 +133,7 @@ def _ignore(_signal: int, _frame: FrameType | None) -> None:
     """SIGCHLD needs a handler, or the wake-up pipe is not written to."""
 
 
-def _say(connection: socket.socket, message: dict[str, object]) -> None:
+def _send_line(connection: socket.socket, message: dict[str, object]) -> None:
     # Never waits: where the owner does not read, it loses this line.
     with contextlib.suppress(OSError):
         connection.sendall(json.dumps(message).encode() + b"\n", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)

@@ -9,7 +9,7 @@ from ml.scans.scan import Limits, Scan, ScanError
 
 # NIfTI's magic is the farthest one that a format of this field has (bytes 344 to 347).
 HEAD_BYTES = 348
-# RIFF's is the longest signature here: fewer bytes are a cut file of a kind that nobody can tell.
+# The longest signature here is RIFF's: a shorter file is truncated, and its format cannot be told.
 SHORTEST_FILE_BYTES = 12
 
 Reader = Callable[[Path, Limits], Scan]

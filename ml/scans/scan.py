@@ -1,4 +1,4 @@
-"""What a file becomes, how large it may be, and how a refusal is said."""
+"""A decoded scan, the limits of its size, and the error of a file that is refused."""
 
 from __future__ import annotations
 

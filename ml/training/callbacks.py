@@ -25,8 +25,8 @@ BEST_FILE = "best.pth"
 FINAL_FILE = "final.pth"
 INTERRUPTED_FILE = "interrupted.pth"
 LAST_FILE = "last.ckpt"
-# At most this share of the average is the newest weights, from the first steps on: the average would else remember the
-# random ones for as many steps as it is long.
+# EMA warm-up: decay = min(decay, (1 + n) / (10 + n)) after n updates. Without it the average would be
+# mostly random weights for as long as it is long.
 _AVERAGING_DELAY = 10
 _DIVERGED = (
     "The training has diverged: start again with lower learning rates, loop.gradient_clip=1 or loop.precision=32-true."
@@ -94,7 +94,7 @@ class CheckpointCallback(Callback):
                 partial.unlink(missing_ok=True)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Whatever ended the run, what it has learned can be packaged; a full disk or diverged weights cannot."""
+        """Keep the weights of a run that was ended early, for packaging; not after a full disk or diverged weights."""
         if trainer.global_step and not isinstance(exception, OSError):
             with suppress(CheckpointError):
                 self._write(trainer, pl_module, INTERRUPTED_FILE, {"val_iou": None, "val_dice": None})
@@ -180,7 +180,7 @@ class StepLimit(Callback):
 class EpochReport(Callback):
     """A line an epoch: losses, agreement, seconds, and how long the rest will take at the pace of the stages so far.
 
-    It ends a run whose loss is no number, and must stand before CheckpointCallback, which would keep it.
+    Raises TrainingError where the loss is NaN or infinite; must stand before CheckpointCallback, which would store it.
     """
 
     def __init__(self, configuration: Configuration) -> None:

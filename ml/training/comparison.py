@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import wilcoxon
 
 from ml.datasets import DatasetError, read_split
-from ml.metrics.intervals import Interval, draw_patients, mean_interval
+from ml.metrics.comparison import PairedComparison, compare_pairs
 from ml.training.errors import TrainingError
 from ml.training.records import RESULT_FILE, VALIDATION_FOLDER
 from ml.training.run import SPLIT_FILE
@@ -32,18 +31,6 @@ class Run:
     patients: tuple[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Mean of the paired differences of patient Dice to the first run, its interval, and Wilcoxon's p.
-
-    Signed-rank test, two-sided (Wilcoxon, Biometrics Bulletin 1, 1945); None where all differences are 0.
-    """
-
-    mean: float
-    ci95: Interval | None
-    p: float | None
-
-
 def read_run(folder: Path) -> Run:
     """A run's folder. Raises TrainingError where it is not finished."""
     try:
@@ -58,8 +45,11 @@ def read_run(folder: Path) -> Run:
     return Run(folder.name, result, dice, (split.data_sha256, split.validation))
 
 
-def compare_runs(runs: Sequence[Run]) -> tuple[Difference | None, ...]:
-    """Of each run to the first, whose own is None. Raises TrainingError where they were validated on other patients."""
+def compare_runs(runs: Sequence[Run]) -> tuple[PairedComparison | None, ...]:
+    """Patient Dice of each run less that of the first, whose own is None.
+
+    Raises TrainingError where they were validated on other patients.
+    """
     first = runs[0]
     for run in runs[1:]:
         if run.patients != first.patients:
@@ -67,7 +57,7 @@ def compare_runs(runs: Sequence[Run]) -> tuple[Difference | None, ...]:
                 f"{run.name} was validated on other patients or other data than {first.name}, so their figures say"
                 " nothing about each other; train both with the same --split."
             )
-    return (None, *(_difference(run.dice, first.dice) for run in runs[1:]))
+    return (None, *(_compare(run.dice, first.dice) for run in runs[1:]))
 
 
 def table_of(runs: Sequence[Run]) -> str:
@@ -84,8 +74,8 @@ def table_of(runs: Sequence[Run]) -> str:
                 _loss(run.result["loss"]),
                 f"{run.result['best_epoch']} of {run.result['epochs']}",
                 _number(summary["patient_dice_mean"]) + _interval(summary["patient_dice_ci95"]),
-                "" if difference is None else f"{difference.mean:+.4f}{_interval(difference.ci95)}",
-                "" if difference is None or difference.p is None else f"{difference.p:.3f}",
+                "" if difference is None else f"{difference.mean_difference or 0.0:+.4f}{_interval(difference.ci95)}",
+                "" if difference is None or difference.p_value is None else f"{difference.p_value:.3f}",
                 *(_number(summary[name]) for name in ("slice_dice_mean", "slice_sensitivity", "slice_specificity")),
                 f"{np.median(seconds):.1f}" if seconds else "",
             )
@@ -102,14 +92,12 @@ def table_of(runs: Sequence[Run]) -> str:
     return "\n".join([*lines, "", explanation]) + "\n"
 
 
-def _difference(dice: Mapping[str, float], reference: Mapping[str, float]) -> Difference:
-    differences = np.array([dice[patient] - reference[patient] for patient in sorted(reference)])
-    if not differences.size:
+def _compare(dice: Mapping[str, float], reference: Mapping[str, float]) -> PairedComparison:
+    """Of `dice` less `reference`, over the patients of both."""
+    if not reference:
         raise TrainingError("The validation patients have no tumor, so no run has a Dice to compare.")
-    draws = draw_patients(len(differences))
-    interval = mean_interval(differences, np.ones(len(differences)), draws)
-    p = float(wilcoxon(differences).pvalue) if differences.any() else None
-    return Difference(float(differences.mean()), interval, p)
+    patients = sorted(reference)
+    return compare_pairs([reference[patient] for patient in patients], [dice[patient] for patient in patients])
 
 
 def _loss(loss: Mapping[str, Any]) -> str:

@@ -62,7 +62,7 @@ class SliceDataModule(L.LightningDataModule):
             yield torch.from_numpy(normalize(images, slices.convention))
 
     def _on_grid(self, side: str, size: int) -> SliceCache:
-        """The side's slices on the grid of `size`; those of an earlier stage are let go first."""
+        """The side's slices on the grid of `size`; those of an earlier stage are freed first."""
         if size != self._size:
             self._slices, self._size = {}, size
         if side not in self._slices:

@@ -5,7 +5,7 @@ softmax, class 0 is background. All parts are computed in single precision.
 
 | part | without tumor in labels |
 |---|---|
-| bce | the mean over all pixels, tumor or not, as ever |
+| bce | the mean over all pixels, as with tumor |
 | dice, pooled over the batch | 0 where nothing is predicted; grows to 1 with every pixel that is |
 | dice, image by image | 0: an image without tumor has no Dice |
 | focal | as bce |

@@ -1,4 +1,4 @@
-"""What Lightning and torch say to their developers, kept from those who train: nothing of it can be acted on here."""
+"""Silences warnings of Lightning and torch that a person who trains can do nothing about."""
 
 import logging
 import warnings
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _WARNINGS = (
-    # torch to Lightning, about Lightning's own code
+    # torch's deprecation warning about Lightning's own code
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     # loop.workers is the operator's choice; slices are decoded once and kept
     r"The '\w+' does not have many workers",

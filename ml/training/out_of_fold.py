@@ -11,6 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.atomic_files import fresh_file
 from ml.cards.card import Card
 from ml.datasets import Case, DatasetError
 from ml.engines import Engine
@@ -33,13 +34,8 @@ def evaluate_and_keep(engine: Engine, cases: Sequence[Case], threshold: float, f
                 seconds.append(found.result.seconds)
             if isinstance(found.result, Score | Failure):
                 results.append(found.result)
-    partial = folder / f".{MAPS_FILE}.partial"
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **{_SECONDS: np.array(seconds), **maps})
-        partial.replace(folder / MAPS_FILE)
-    finally:
-        partial.unlink(missing_ok=True)
+    with fresh_file(folder / MAPS_FILE) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **{_SECONDS: np.array(seconds), **maps})
     return Outcome(tuple(results), sum(seconds))
 
 

@@ -13,9 +13,9 @@ from ml.training.configuration import Configuration
 Precision = Literal["bf16-mixed", "32-true"]
 BFLOAT16: Precision = "bf16-mixed"
 SINGLE: Precision = "32-true"
-# Of the core that measures; a step of each beforehand prepares the kernels.
+# Measured steps of each precision, after one that warms up the kernels.
 _STEPS = 2
-# Below this gain single precision is taken: it needs no care.
+# Below this gain single precision is taken, which loses no digits.
 _LEAST_GAIN = 1.1
 
 logger = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ml.atomic_files import fresh_file
 from ml.cards import Card
 from ml.datasets import Case, list_cases, read_split
 from ml.engines import Engine
@@ -63,7 +64,7 @@ def write_records(plan: Plan, trained: Trained, has_maps: bool = False) -> str:
         outcome = evaluate_cases(engine, cases, THRESHOLD)
     check_outcome(outcome)
     report = make_report(engine, outcome, Settings(threshold=THRESHOLD, has_tta=False, seed=DEFAULT_SEED))
-    # Of a call that was interrupted here: what is complete has a result.json.
+    # Left by a run that was interrupted while writing: a complete one has a result.json.
     shutil.rmtree(trained.folder / VALIDATION_FOLDER, ignore_errors=True)
     write_results(trained.folder / VALIDATION_FOLDER, engine, report)
     (trained.folder / "examples.png").write_bytes(encode_png(draw_examples(engine, _choose_examples(report))))
@@ -169,9 +170,5 @@ def _write_result(plan: Plan, trained: Trained, report: Report | None) -> None:
         "summary": None if report is None else summary_of(report),
     }
     text = json.dumps(result, indent=1, allow_nan=False) + "\n"
-    partial = trained.folder / f".{RESULT_FILE}.partial"
-    try:
+    with fresh_file(trained.folder / RESULT_FILE) as partial:
         partial.write_text(text, encoding="utf-8")
-        partial.replace(trained.folder / RESULT_FILE)
-    finally:
-        partial.unlink(missing_ok=True)

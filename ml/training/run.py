@@ -87,7 +87,7 @@ def train(plan: Plan, report_check: Progress | None = None) -> Trained:
     }
     data = SliceDataModule(sides["train"], sides["validation"], configuration)
     module = SegmentationModule(configuration, len(split.validation), plan.is_resumed)
-    # Only now: what was refused until here can be asked for again with the same --out.
+    # Created only now, so that a plan that was refused can be tried again with the same --out.
     plan.out.mkdir(parents=True, exist_ok=True)
     (plan.out / CONFIGURATION_FILE).write_text(dump(configuration), encoding="utf-8")
     write_split(split, plan.out / SPLIT_FILE)

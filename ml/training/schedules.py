@@ -8,11 +8,11 @@ from ml.training.configuration import Configuration, Schedule
 def learning_rate_share(schedule: Schedule, done: float, epochs: int) -> float | None:
     """Share (0 to 1) of the full rates after `done` of `epochs` epochs, both from the run's start.
 
-    None where the plateau's scheduler has the say: after its warm-up. Cosine: Loshchilov and Hutter, 2017
+    None where ReduceLROnPlateau sets the rates: after the warm-up. Cosine: Loshchilov and Hutter, 2017
     (arXiv:1608.03983), without restarts; linear warm-up: Goyal et al., 2017 (arXiv:1706.02677).
     """
     if done < schedule.warmup_epochs:
-        # Never nothing: the first step would be lost.
+        # Not 0: the first step would change nothing.
         return max(done / schedule.warmup_epochs, 1e-3)
     if schedule.name == "plateau":
         return None

@@ -1,6 +1,6 @@
 """Statistics of batch normalization, taken again over slices as they are served.
 
-While training they are a moving average over augmented slices with a tumor more often than in life, of weights that
+While training they are a moving average over augmented slices with tumor more often than in the data, of weights that
 were not yet the averaged ones (Izmailov et al., 2018, arXiv:1803.05407, section 3.2, for averaged weights).
 """
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from ml.cards import sha256_of
+from ml.digests import sha256_of
 from webapp.domain.settings import PROJECT_ROOT
 
 SHIPPED = PROJECT_ROOT / "ml" / "weights" / "unet-vgg16-lgg"

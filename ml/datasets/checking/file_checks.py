@@ -72,7 +72,7 @@ def _check_case(conversation: Conversation, case: Case) -> FileCheck:
         answer = image | _ask(conversation, request | {"image": None}, "mask_error")
     try:
         return FileCheck(**answer)
-    except TypeError:  # a child that was taken over by its file may say anything
+    except TypeError:  # a child that its file took over may answer anything
         return FileCheck(image_error=DAMAGED)
 
 

@@ -70,7 +70,7 @@ def _by_stem(directory: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]
     """Files with one of the suffixes, in the order of the suffixes where several share a name."""
     files: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(directory.iterdir()):
-        # A hidden file (._NAME.tif of macOS) is none of the data's.
+        # Hidden files (._NAME.tif of macOS) are not part of the data.
         if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file():
             files[path.stem].append(path)
     for paths in files.values():

@@ -48,7 +48,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 def _read_safetensors(path: Path) -> Tensors:
     try:
-        # Without its header's order: by name, which the matching does not depend on for this format.
+        # Sorted by name, not in the network's order: such files are matched by their names.
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path.name} cannot be read as safetensors ({error}); fetch it again.") from error

@@ -1,7 +1,7 @@
 """Color conversions: whatever samples a file has become gray or RGB of the same type. Documented, not guessed.
 
 - Alpha is blended with black, the background of an MRI: integer samples become c * a / max; premultiplied (associated)
-  alpha is that already and is dropped, and so are samples that no one explains.
+  alpha is that already and is dropped, and so are extra samples of unspecified meaning.
 - CMYK becomes RGB without a profile: R = (max - C)(max - K) / max.
 - A palette's 16-bit entries give their upper byte.
 """

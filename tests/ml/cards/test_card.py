@@ -12,9 +12,9 @@ from ml.cards import (
     find_package,
     list_packages,
     load_card,
-    sha256_of,
     verify_files,
 )
+from ml.digests import sha256_of
 from tests.support.small_model import SHIPPED
 
 CARD = {

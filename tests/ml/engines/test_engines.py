@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from ml.cards import CardError, PackageFileError, Parity, load_card, sha256_of
+from ml.cards import CardError, PackageFileError, Parity, load_card
+from ml.digests import sha256_of
 from ml.engines import EngineError, load_engine
 from ml.engines.flair_only import FlairOnlyEngine
 from ml.engines.flip_tta import FlipTtaEngine

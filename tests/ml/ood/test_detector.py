@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ml.cards import OOD_FILE, PackageFile, PackageFileError, sha256_of
+from ml.cards import OOD_FILE, PackageFile, PackageFileError
+from ml.digests import sha256_of
 from ml.ood.detector import (
     UNLIKE,
     choose_limit,

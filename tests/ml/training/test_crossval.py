@@ -69,7 +69,7 @@ def test_runs_are_compared_patient_by_patient(finished, train, tmp_path, capsys)
     first, second = (read_run(folder) for folder in (finished, tmp_path / "dice"))
     difference = compare_runs([first, second])[1]
     expected = sum(second.dice[patient] - first.dice[patient] for patient in first.dice) / len(first.dice)
-    assert difference.mean == pytest.approx(expected)
+    assert difference.mean_difference == pytest.approx(expected)
 
 
 def test_runs_on_other_patients_and_unfinished_ones_are_refused(finished, validated, tmp_path):
