@@ -1,6 +1,8 @@
 """What all tests share. The real scans are not in the repository: GLIOSCOPE_TEST_DATA says where they are."""
 
+import itertools
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     from ml.datasets.case_reader import CaseReader
 
+DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
+_numbers = itertools.count()
 DEFAULT_DATA = Path(__file__).resolve().parents[1].parent / "shared"
 
 
@@ -51,6 +55,54 @@ def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server of this test run, with a migrated database `empty` to copy from."""
+    from tests.support.servers import create_database, postgres_programs, postgres_server
+    from webapp.domain.database import migration
+
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server programs: install the package postgresql")
+    with postgres_server(programs) as where:
+        create_database(where, "empty", template="template1")
+        migration.upgrade(f"postgresql+psycopg:///empty?{where}")
+        yield where
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> str:
+    """A database of its own, migrated."""
+    return _new_postgres_url(postgres)
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Both databases in turn."""
+    return _new_database_url(request, tmp_path / "instance")
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def module_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Both databases in turn, one of each for all tests of a file: they must only read."""
+    return _new_database_url(request, tmp_path_factory.mktemp("module") / "instance")
+
+
+def _new_database_url(request: pytest.FixtureRequest, instance: Path) -> str:
+    if request.param == "postgresql":
+        return _new_postgres_url(request.getfixturevalue("postgres"))
+    instance.mkdir()
+    return f"sqlite:///{shutil.copy(request.getfixturevalue('empty_sqlite'), instance / 'glioscope.sqlite3')}"
+
+
+def _new_postgres_url(where: str) -> str:
+    from tests.support.servers import create_database
+
+    name = f"test_{next(_numbers)}"
+    create_database(where, name, template="empty")
+    return f"postgresql+psycopg:///{name}?{where}"
+
+
+@pytest.fixture(scope="session")
 def case_reader() -> "Iterator[CaseReader]":
     """One server that reads cases for all runtimes in this process: a start costs most of a second."""
     from ml.datasets.case_reader import CaseReader
@@ -75,6 +127,12 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With `--no-loadscope-reorder`, files are dealt out in this order."""
     slow_files_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores: many tests wait for a lease, a restarted process or a page."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -11,8 +11,9 @@ from tests.support.small_model import write_small_model
 FAST = {"GLIOSCOPE_LEASE_S": "3", "GLIOSCOPE_HEARTBEAT_S": "1", "GLIOSCOPE_SWEEP_S": "1", "GLIOSCOPE_MAX_ATTEMPTS": "3"}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPortal]:
+    """One for all these tests of a process: it must outlive what each of them kills."""
     models = write_small_model(tmp_path_factory.mktemp("models"))
     with running_portal(tmp_path_factory.mktemp("faults"), GLIOSCOPE_MODELS=str(models), **FAST) as portal:
         yield portal

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from sqlalchemy.orm import Session
 
 from webapp.domain.database.orm import new_id
 from webapp.domain.resources import Resources
@@ -31,14 +32,19 @@ def png_bytes(width: int = 64, height: int = 48, value: int = 90) -> bytes:
 def add_scan(resources: Resources, filename: str = "scan.png", model: str = "unet-vgg16-lgg") -> tuple[str, str]:
     """A scan's row and its queued segmentation's, without files: for what only touches rows."""
     with resources.database.write() as session:
-        scan = Scan(
-            id=new_id(), filename=filename, format="png", width=64, height=48, slice_count=1, spacing_mm=None,
-            sha256="0" * 64, bytes=1, warnings=[],
-        )  # fmt: skip
-        session.add(scan)
-        session.flush()
-        segmentation = segmentations.add(session, scan.id, model=model, version="1", threshold=0.5)
-        return scan.id, segmentation.id
+        return add_rows(session, filename, model)
+
+
+def add_rows(session: Session, filename: str, model: str) -> tuple[str, str]:
+    """As add_scan, many of them in one transaction."""
+    scan = Scan(
+        id=new_id(), filename=filename, format="png", width=64, height=48, slice_count=1, spacing_mm=None,
+        sha256="0" * 64, bytes=1, warnings=[],
+    )  # fmt: skip
+    session.add(scan)
+    session.flush()
+    segmentation = segmentations.add(session, scan.id, model=model, version="1", threshold=0.5)
+    return scan.id, segmentation.id
 
 
 def upload(resources: Resources, data: bytes | None = None, filename: str = "scan.png") -> admission.Accepted:

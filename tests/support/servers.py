@@ -89,6 +89,16 @@ def postgres_server(programs: Path) -> Iterator[str]:
             process.wait()
 
 
+def create_database(where: str, name: str, *, template: str) -> None:
+    """Copy a database of that server, which nobody may be connected to."""
+    import psycopg
+
+    with psycopg.connect(f"{where.replace('&', ' ')} dbname=postgres", autocommit=True) as connection:
+        # Without fsync, copying the files takes a quarter of what writing them to the log first does.
+        how = "STRATEGY FILE_COPY" if connection.info.server_version >= 150000 else ""
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} {how}")
+
+
 def _wait_for_postgres(folder: Path, process: subprocess.Popen[bytes]) -> None:
     import psycopg
 

@@ -1,6 +1,5 @@
-"""A portal on a fresh database: SQLite in a temporary folder, and PostgreSQL for what differs between the two."""
+"""A portal on a fresh database."""
 
-import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,44 +12,12 @@ from flask.testing import FlaskClient
 from ml.sandbox.decoder import Decoder
 from ml.scans import Limits
 from tests.support.resources import make_settings
-from tests.support.servers import postgres_programs, postgres_server
 from webapp.context import EXTENSION
-from webapp.domain.database import migration
 from webapp.domain.resources import Resources
 from webapp.factory import create_app
 
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """A PostgreSQL server of this test run, with a migrated database `empty` to copy from."""
-    programs = postgres_programs()
-    if programs is None:
-        pytest.skip("no PostgreSQL server programs: install the package postgresql")
-    with postgres_server(programs) as where:
-        _create(where, "empty", template="template1")
-        migration.upgrade(f"postgresql+psycopg:///empty?{where}")
-        yield where
-
-
-@pytest.fixture
-def postgres_url(postgres: str) -> str:
-    """A database of its own, migrated."""
-    name = f"test_{next(_numbers)}"
-    _create(postgres, name, template="empty")
-    return f"postgresql+psycopg:///{name}?{postgres}"
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Both databases in turn."""
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("postgres_url"))
-    path = tmp_path / "instance" / "glioscope.sqlite3"
-    path.parent.mkdir()
-    shutil.copy(request.getfixturevalue("empty_sqlite"), path)
-    return f"sqlite:///{path}"
+# What an application reads through its services alone.
+SERVICES = {"DATABASE_URL", "REDIS_URL"}
 
 
 @pytest.fixture
@@ -70,18 +37,36 @@ def decoder() -> Iterator[Decoder]:
     decoder.close()
 
 
-@pytest.fixture
-def make_app(tmp_path: Path, decoder: Decoder, empty_sqlite: Path) -> Iterator[Callable[..., Flask]]:
-    """Make an application over a database of its own (SQLite unless DATABASE_URL is given), without a broker."""
-    apps: list[Flask] = []
+@pytest.fixture(scope="session")
+def spare_apps() -> list[Flask]:
+    """Applications that no test uses now. Most of a short test would go into building one and compiling its pages."""
+    return []
 
-    def make(**environ: str) -> Flask:
+
+@pytest.fixture
+def make_app(
+    tmp_path: Path, decoder: Decoder, empty_sqlite: Path, spare_apps: list[Flask]
+) -> Iterator[Callable[..., Flask]]:
+    """Make an application over services of its own (SQLite unless DATABASE_URL is given), without a broker.
+
+    Flask's part of it may have been another test's: not with `is_new`, for tests that add routes, count requests or ask
+    what a page remembers, and not with settings that may be of that part.
+    """
+    apps: list[Flask] = []
+    kept: list[Flask] = []
+
+    def make(*, is_new: bool = False, **environ: str) -> Flask:
         folder = tmp_path / f"app{len(apps)}"
         (folder / "instance").mkdir(parents=True)
         if "DATABASE_URL" not in environ:
             shutil.copy(empty_sqlite, folder / "instance" / "glioscope.sqlite3")
-        app = create_app(make_settings(folder, **environ))
-        app.extensions[EXTENSION] = replace(app.extensions[EXTENSION], decoder=decoder)
+        settings = make_settings(folder, **environ)
+        if is_new or environ.keys() - SERVICES:
+            app = create_app(settings)
+        else:
+            app = spare_apps.pop() if spare_apps else create_app(settings)
+            kept.append(app)
+        app.extensions[EXTENSION] = replace(Resources.open(settings), decoder=decoder)
         apps.append(app)
         return app
 
@@ -89,6 +74,7 @@ def make_app(tmp_path: Path, decoder: Decoder, empty_sqlite: Path) -> Iterator[C
     for app in apps:
         app.extensions[EXTENSION].database.dispose()
         app.extensions[EXTENSION].queue.close()
+    spare_apps += kept
 
 
 @pytest.fixture
@@ -106,10 +92,3 @@ def client(app: Flask) -> FlaskClient:
 def any_app(database_url: str, make_app: Callable[..., Flask]) -> Flask:
     """The application on both databases in turn."""
     return make_app(DATABASE_URL=database_url)
-
-
-def _create(where: str, name: str, *, template: str) -> None:
-    import psycopg
-
-    with psycopg.connect(f"{where.replace('&', ' ')} dbname=postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")

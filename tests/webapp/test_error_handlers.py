@@ -26,6 +26,12 @@ from webapp.error_handlers import error_table
 CANARY = "Canary^Patient"
 
 
+@pytest.fixture
+def app(make_app: Callable[..., Flask]) -> Flask:
+    """A test may add routes to it."""
+    return make_app(is_new=True)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [

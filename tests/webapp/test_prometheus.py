@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,6 +13,12 @@ from tests.support.jobs import claim_segmentation
 from tests.webapp.clients import SCANS, finished, resources_of, sent
 from webapp.domain.database.clock import database_now
 from webapp.domain.scans.models import Segmentation
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask]) -> Flask:
+    """Its counters begin at 0."""
+    return make_app(is_new=True)
 
 
 def samples(client: FlaskClient) -> dict[tuple[str, ...], float]:

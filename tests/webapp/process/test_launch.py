@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.portal_process import running_portal
+from tests.support.small_model import write_small_model
 from webapp.domain.settings import PROJECT_ROOT
 
 
@@ -38,14 +39,16 @@ def test_an_address_that_others_reach_is_refused(tmp_path: Path, bind: str, sent
     assert sentence in refused.stderr and "Traceback" not in refused.stderr
 
 
+@pytest.mark.long
 def test_one_instance_runs_once(tmp_path: Path) -> None:
-    with running_portal(tmp_path) as resources:
+    small = {"GLIOSCOPE_MODELS": str(write_small_model(tmp_path / "models"))}  # it loads sooner
+    with running_portal(tmp_path, **small) as portal:
         second = launch(tmp_path, GLIOSCOPE_BIND="127.0.0.1:0")
         assert second.returncode == 1
         assert "runs on this instance already" in second.stderr
-        busy = launch(tmp_path / "other", GLIOSCOPE_BIND=f"127.0.0.1:{resources.port}")
+        busy = launch(tmp_path / "other", GLIOSCOPE_BIND=f"127.0.0.1:{portal.port}")
         assert busy.returncode == 1
         assert "is not free" in busy.stderr
-        resources.wait_until_ready(10)
-    with running_portal(tmp_path):
+        portal.wait_until_ready(10)
+    with running_portal(tmp_path, **small):
         pass  # the lock went with the first one

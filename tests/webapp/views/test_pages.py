@@ -95,7 +95,9 @@ def test_only_a_model_whose_card_has_no_temperature_is_called_not_calibrated(
     assert client.get(f"/scans/{states['tumor']}").text.count("not calibrated") == 2
 
 
-def test_a_worker_that_lives_is_said(app: Flask, client: FlaskClient) -> None:
+def test_a_worker_that_lives_is_said(make_app: Callable[..., Flask]) -> None:
+    app = make_app(is_new=True)  # an older one may still know that there was none
+    client = app.test_client()
     workers.register_worker(resources_of(app), "w", engine="test", model="m")
     assert "Worker ready" in client.get("/").text
 

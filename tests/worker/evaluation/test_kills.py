@@ -20,7 +20,6 @@ from ml.evaluation.run import evaluate_cases
 from ml.metrics.intervals import DEFAULT_SEED
 from tests.support.evaluations import begin, case_rows, evaluation_row, write_data_set
 from tests.support.resources import make_settings
-from tests.webapp.conftest import database_url, postgres, postgres_url  # noqa: F401 - fixtures
 from tests.worker.conftest import BrightnessEngine
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
@@ -29,13 +28,15 @@ from webapp.domain.storage.keys import report_key
 from worker.recovery.orphans import delete_orphans
 from worker.recovery.sweeper import Sweeper
 
+pytestmark = pytest.mark.long
+
 # A worker is killed once so many of the 120 cases are done, and a random moment later.
 KILL_AT = (4, 20, 36, 52, 68, 84)
 WORKERS = 2
 
 
 @pytest.fixture
-def resources(database_url: str, tmp_path: Path) -> Iterator[Resources]:  # noqa: F811
+def resources(database_url: str, tmp_path: Path) -> Iterator[Resources]:
     resources = Resources.open(make_settings(tmp_path, **environment(database_url)))
     yield resources
     resources.close()

@@ -1,11 +1,12 @@
 """The history: filters, orders, and pages that neither lose nor repeat a scan."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
 
-from tests.support.resources import add_scan
+from tests.support.resources import add_rows, make_settings
 from webapp.domain.errors import InvalidInput
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
@@ -16,19 +17,19 @@ from webapp.domain.scans.models import Scan, Segmentation, Verdict
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-@pytest.fixture
-def scans(resources: Resources) -> Resources:
+@pytest.fixture(scope="module")
+def scans(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resources]:
     """23 scans over some days, in pairs of one instant; every third without a result yet."""
-    for number in range(23):
-        scan_id, segmentation_id = add_scan(resources, filename=f"scan_{number % 7}%.png", model=f"model-{number % 2}")
-        is_done = number % 3 != 0
-        with resources.database.write() as session:
+    resources = Resources.open(make_settings(tmp_path_factory.mktemp("history"), DATABASE_URL=module_database_url))
+    with resources.database.write() as session:
+        for number in range(23):
+            scan_id, segmentation_id = add_rows(session, f"scan_{number % 7}%.png", f"model-{number % 2}")
             moment = DAY + timedelta(hours=6 * (number // 2))
             session.execute(update(Scan).where(Scan.id == scan_id).values(created_at=moment))
             session.execute(
                 update(Segmentation).where(Segmentation.id == segmentation_id).values(scan_created_at=moment)
             )
-            if is_done:
+            if number % 3 != 0:
                 session.execute(
                     update(Segmentation)
                     .where(Segmentation.id == segmentation_id)
@@ -38,7 +39,8 @@ def scans(resources: Resources) -> Resources:
                         coverage_percent=float(number % 5),
                     )
                 )
-    return resources
+    yield resources
+    resources.close()
 
 
 def listed(resources: Resources, **wanted: object) -> list[Scan]:
