@@ -1,4 +1,4 @@
-"""A chunk of cases: read them in a sandboxed child, run the engine, compare, and write them down in small groups."""
+"""A chunk of cases: read them in a sandboxed child, run the engine, compare, and commit in small groups."""
 
 import logging
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from worker.process.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
-# Cases of one commit: as many as go to the engine together. A crash costs so many at most.
+# Cases of one commit: as many as go to the engine together, and the most that a crash can cost.
 GROUP = CHUNK
 
 
@@ -80,7 +80,7 @@ def _run(
 
 
 def _read(reader: ChunkReader, case: Case, listed: ListedCase, work: ChunkInput) -> LoadedCase | Failure:
-    """One case, its links looked at again first: what was a file at the check may be a link by now."""
+    """One case, its links checked again first: what was a file at the check may be a link by now."""
     if listed.refusal is not None:
         return Failure(case, listed.refusal, listed.refusal_code or "internal")
     for path in (case.image, case.mask):
@@ -98,7 +98,7 @@ def _keep(
     listed: Sequence[ListedCase],
     results: Sequence[CaseResult],
 ) -> None:
-    """Store maps and truths, then write the rows that name them. Raises LeaseLost, and leaves no file then."""
+    """Store maps and truths, then write the rows that name them. Raises LeaseLost; no file is left behind then."""
     work = job.input
     key = group_key(work.evaluation_id, listed[0].position, job.claim.attempt)
     is_stored = write_maps(

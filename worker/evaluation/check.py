@@ -1,4 +1,4 @@
-"""The first chunk of an evaluation: list its cases, read every file once in a sandbox, write down what was found."""
+"""The first chunk of an evaluation: list its cases, read every file once in a sandbox, store what was found."""
 
 import json
 import time
@@ -27,7 +27,7 @@ from worker.process.runtime import Runtime
 
 # Problems in the row, for the page; all of them are in storage.
 PROBLEMS_SHOWN = 100
-# Folders around the data set's own that a person zips with it.
+# Folders that people zip around the data set's own.
 MOST_WRAPPERS = 3
 REPORT_EVERY_S = 1.0
 
@@ -51,20 +51,20 @@ def run_check(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_
     refusals = {case.image: refusal for case in layout.cases if (refusal := _refusal(case, work.boundaries))}
     readable = tuple(case for case in layout.cases if case.image not in refusals)
 
-    def follow(observations: Iterable[FileCheck], total: int) -> Iterator[FileCheck]:
+    def follow(file_checks: Iterable[FileCheck], total: int) -> Iterator[FileCheck]:
         written_at = time.monotonic()
-        for index, observation in enumerate(observations):
+        for index, file_check in enumerate(file_checks):
             if time.monotonic() - written_at > REPORT_EVERY_S:
                 lease.check()
                 chunks.count_checked(resources, claim, work, checked=index, total=total)
                 step_aside()
                 written_at = time.monotonic()
-            yield observation
+            yield file_check
 
-    inspection = check_layout(replace(layout, cases=readable), follow)
-    cases, has_truth = _list(layout, refusals, dict(zip(readable, inspection.file_checks, strict=True)))
+    result = check_layout(replace(layout, cases=readable), follow)
+    cases, has_truth = _list(layout, refusals, dict(zip(readable, result.file_checks, strict=True)))
     lease.check()
-    findings = _describe(inspection, layout, refusals)
+    findings = _describe(result, layout, refusals)
     key = findings_key(work.evaluation_id, claim.attempt)
     write_bytes(resources.storage, key, json.dumps(findings, indent=1).encode())
     shown_findings = {**findings, "problems": findings["problems"][:PROBLEMS_SHOWN], "attempt": claim.attempt}
@@ -104,7 +104,7 @@ def _find(folder: Path, boundaries: tuple[Path, ...]) -> Layout:
 
 
 def _check_links(folder: Path, boundaries: tuple[Path, ...]) -> None:
-    """Whatever a layout's search looks into, before it does. Raises JobFailed for a link out."""
+    """Check the folders and files that the search for a layout will open. Raises JobFailed for a link out."""
     try:
         looked_into = [path for path in folder.iterdir() if path.is_dir() or path.name == ANNOTATIONS_FILE]
         for subset in [path for path in looked_into if path.is_dir() and is_inside(path, boundaries)]:
@@ -120,7 +120,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _refusal(case: Case, boundaries: tuple[Path, ...]) -> tuple[str, str] | None:
-    """Code and sentence for a case whose files are not even opened; None for nearly all."""
+    """Code and sentence for a case whose files must not be opened; None where they may."""
     for path in (case.image, case.mask):
         if path is not None and not is_inside(path, boundaries):
             return "outside_roots", OUTSIDE.format(name=shown(f"{case.patient}/{path.name}"))
@@ -147,9 +147,9 @@ def _list(
     return cases, has_truth
 
 
-def _describe(inspection: CheckResult, layout: Layout, refusals: dict[Path, tuple[str, str]]) -> dict[str, Any]:
+def _describe(result: CheckResult, layout: Layout, refusals: dict[Path, tuple[str, str]]) -> dict[str, Any]:
     """Plain JSON values: everything that the check found."""
-    report = inspection.report
+    report = result.report
     refused = [
         Problem(code, (shown(image.relative_to(layout.folder).as_posix()),), message)
         for image, (code, message) in refusals.items()

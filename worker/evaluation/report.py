@@ -41,7 +41,7 @@ from worker.process.runtime import Runtime
 
 @dataclass(frozen=True)
 class Subject:
-    """What was evaluated, as it was written down: the engines' names, and the card with the facts of that time."""
+    """What was evaluated: the engines' names, and the card with the version and smallest area of that time."""
 
     name: str
     card: Card
@@ -132,7 +132,7 @@ def _pixels(work: ChunkInput, reader: ChunkReader, row: EvaluationCase, size: tu
 
 
 def _write_page_document(folder: Path, written: Written) -> None:
-    """`page.json`: the report without its long lists and with its plots' words, so that a page opens at once."""
+    """`page.json`: the report without its long lists, with the plots' titles and descriptions: a page opens fast."""
     document = {name: value for name, value in written.document.items() if name not in ("patients", "failures")}
     document["drawings"] = [
         {"name": drawing.name, "title": drawing.title, "description": drawing.description}

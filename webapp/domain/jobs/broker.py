@@ -31,9 +31,9 @@ PAUSE_AFTER_FAILURE_S = 2.0
 
 
 def celery_settings(redis_url: str) -> dict[str, Any]:
-    """What producer and worker must agree on."""
+    """The settings that publisher and worker share."""
     return {
-        # Celery names a Unix socket otherwise than redis-py does.
+        # Celery and redis-py name a Unix socket differently.
         "broker_url": redis_url.replace("unix://", "redis+socket://", 1),
         "task_default_queue": QUEUE_NAME,
         "task_queues": [_broker_queue(QUEUE_NAME), _broker_queue(OLD_QUEUE_NAME)],
@@ -46,7 +46,7 @@ def celery_settings(redis_url: str) -> dict[str, Any]:
         # of a job that the sweeper has requeued long before (measured: 91 s against 15 s of lease).
         "task_acks_late": False,
         "worker_prefetch_multiplier": 1,
-        # A busy worker takes no message: it would keep one from a worker that is idle.
+        # A busy worker takes no message, so that an idle one gets it.
         "worker_disable_prefetch": True,
         "enable_utc": True,
     }
