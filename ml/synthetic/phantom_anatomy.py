@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+
+from ml.synthetic.canvas import Plane, inside, smooth_noise, to_pixels
 
 SIZE = 256
 _ASPECT = (0.68, 0.83)  # half width and half height of the head, as parts of half the slice
-
-Plane = NDArray[np.float64]  # (256, 256)
+_SOFTNESS = 0.012  # of the edges of tissues, in radii
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ _CHANNELS = (
 
 def draw_slice(
     seed: int, index: int, level: float, lesion: Lesion | None
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+) -> tuple[NDArray[np.uint8], NDArray[np.bool]]:
     """Pixels uint8 (256, 256, 3) and the lesion bool (256, 256).
 
     level: -1 (base of the skull) to 1 (crown). The same seed is the same head; index is the slice of the stack.
@@ -69,7 +69,7 @@ def draw_slice(
     radius = np.hypot(x / (_ASPECT[0] * size), (y + 0.03) / (_ASPECT[1] * size)) + 0.012 * _noise(anatomy, 40)
     folds = _noise(anatomy, 11) + 0.5 * _noise(anatomy, 6)
 
-    brain = _inside(radius, 0.87)
+    brain = inside(radius, 0.87, _SOFTNESS)
     near_surface = _band(radius, 0.60, 0.90, 0.06)
     gray = np.clip(np.exp(-((folds / 0.55) ** 2)) * near_surface + _band(radius, 0.82, 0.9), 0, 1)
     ventricles = _draw_ventricles(x, y, level, 0.006 * _noise(anatomy, 14)) * brain
@@ -82,7 +82,7 @@ def draw_slice(
     mask, amount = _draw_lesion(x, y, index, lesion, anatomy)
     amount = amount * brain * (1 - ventricles)
 
-    channels = []
+    channels: list[Plane] = []
     for levels in _CHANNELS:
         head = _band(radius, 0.94, 1.0) * levels.scalp * (1 + 0.12 * _noise(anatomy, 8))
         head += _band(radius, 0.87, 0.94) * levels.skull
@@ -91,8 +91,7 @@ def draw_slice(
         head = _mix(head, levels.falx, falx)
         head = _mix(head, levels.lesion * (1 + 0.09 * _noise(anatomy, 9)), amount)
         channels.append(head + 1.8 * grain.standard_normal(head.shape) * (0.35 + brain))
-    pixels = np.clip(np.rint(np.stack(channels, axis=-1)), 0, 255).astype(np.uint8)
-    return pixels, mask & (brain > 0.5) & (ventricles < 0.5)
+    return to_pixels(channels), mask & (brain > 0.5) & (ventricles < 0.5)
 
 
 def _draw_ventricles(x: Plane, y: Plane, level: float, wobble: Plane) -> Plane:
@@ -107,32 +106,25 @@ def _draw_ventricles(x: Plane, y: Plane, level: float, wobble: Plane) -> Plane:
 
 def _draw_lesion(
     x: Plane, y: Plane, index: int, lesion: Lesion | None, anatomy: np.random.Generator
-) -> tuple[NDArray[np.bool_], Plane]:
+) -> tuple[NDArray[np.bool], Plane]:
     """Truth, and the soft amount (0 to 1) of lesion in each pixel."""
     wobble = 0.13 * _noise(anatomy, 16)  # drawn in any case: a head is the same with and without
     scale = lesion.scale_at(index) if lesion is not None else 0.0
     if lesion is None or scale < 0.25:
         return np.zeros(x.shape, bool), np.zeros_like(x)
     radius = np.hypot((x - lesion.x) / (lesion.width * scale), (y - lesion.y) / (lesion.height * scale)) + wobble
-    return radius < 1, _inside(radius, 1.0, 0.09)
+    return radius < 1, inside(radius, 1.0, 0.09)
 
 
 def _mix(below: Plane | float, above: Plane | float, amount: Plane) -> Plane:
     return below * (1 - amount) + above * amount
 
 
-def _inside(radius: Plane, edge: float, softness: float = 0.012) -> Plane:
-    return 0.5 - 0.5 * np.tanh((radius - edge) / softness)
-
-
-def _band(radius: Plane, inner: float, outer: float, softness: float = 0.012) -> Plane:
-    return _inside(radius, outer, softness) - _inside(radius, inner, softness)
+def _band(radius: Plane, inner: float, outer: float, softness: float = _SOFTNESS) -> Plane:
+    """1 between two radii, 0 elsewhere."""
+    return inside(radius, outer, softness) - inside(radius, inner, softness)
 
 
 def _noise(generator: np.random.Generator, step: int) -> Plane:
-    """Smooth noise of mean 0 and deviation 1; step: pixels between its knots."""
-    side = SIZE // step + 3
-    knots = Image.fromarray(generator.standard_normal((side, side)).astype(np.float32))
-    plane = np.asarray(knots.resize((SIZE, SIZE), Image.Resampling.BICUBIC), np.float64)
-    standard: Plane = (plane - plane.mean()) / plane.std()
-    return standard
+    """Smooth noise of mean 0 and deviation 1; step: pixels between its bumps."""
+    return smooth_noise(generator, (SIZE, SIZE), SIZE // step + 1)
