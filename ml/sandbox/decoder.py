@@ -25,7 +25,10 @@ _ERROR_CODES: tuple[ErrorCode, ...] = get_args(ErrorCode)
 
 @dataclass(frozen=True)
 class Decoded:
-    """What is known of a scan whose pixels lie in the stack file: the fields of `Scan`, and its size in pixels."""
+    """What is known of a scan whose pixels lie in the stack file: the fields of `Scan`, and its size in pixels.
+
+    spacing_mm: of `Geometry.spacing_mm`.
+    """
 
     format: str
     width: int

@@ -9,9 +9,9 @@ A new format is one file with a `read(path, limits) -> Scan` and one line in `ml
 from pathlib import Path
 
 from ml.scans.formats import find_reader
-from ml.scans.scan import WARNINGS, Limits, Scan, ScanError
+from ml.scans.scan import WARNINGS, Geometry, Limits, Scan, ScanError
 
-__all__ = ["WARNINGS", "Limits", "Scan", "ScanError", "read_scan"]
+__all__ = ["WARNINGS", "Geometry", "Limits", "Scan", "ScanError", "read_scan"]
 
 
 def read_scan(path: Path, limits: Limits) -> Scan:

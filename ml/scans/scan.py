@@ -39,19 +39,35 @@ class ScanError(Exception):
 
 
 @dataclass(frozen=True)
+class Geometry:
+    """Distances between the centers of neighboring pixels, in mm, as the file truly states them.
+
+    slice_mm: between slices; None for a single slice whose file says nothing of it.
+    """
+
+    row_mm: float
+    column_mm: float
+    slice_mm: float | None
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Of slices, rows and columns, as JSON and the database have it: 0 for an unknown distance of slices."""
+        return (self.slice_mm or 0.0, self.row_mm, self.column_mm)
+
+
+@dataclass(frozen=True)
 class Scan:
     """A stack of slices on the file's own grid, after its orientation tag is applied.
 
     pixels: uint8 (N, H, W, 3), 0 to 255. Gray is repeated in the three channels.
     format: "png", "jpeg", "tiff" or "webp", by signature.
-    spacing_mm: distance of slices, rows and columns in mm, or None where the file does not truly state them. Where
-        N = 1 and the file says nothing of the distance of slices, the first number is 0.
+    geometry: None where the file does not truly state one.
     warnings: keys of `WARNINGS`.
     """
 
     pixels: NDArray[np.uint8]
     format: str
-    spacing_mm: tuple[float, float, float] | None
+    geometry: Geometry | None
     warnings: tuple[str, ...]
 
 

@@ -54,7 +54,7 @@ def store(scan: Scan, stack: Path) -> dict[str, Any]:
         "width": width,
         "height": height,
         "slice_count": slice_count,
-        "spacing_mm": scan.spacing_mm,
+        "spacing_mm": None if scan.geometry is None else scan.geometry.spacing_mm,
         "warnings": (*scan.warnings, *(("gray_repeated",) if _is_gray(scan.pixels) else ())),
     }
 

@@ -66,6 +66,12 @@ def test_spacing_and_warnings_come_through(decoder, tmp_path):
     assert decoded.warnings == ("intensity_scaled", "gray_repeated")
 
 
+def test_spacing_of_one_slice_has_no_distance_of_slices(decoder, tmp_path):
+    source = tmp_path / "scan"
+    source.write_bytes(scan_files.tiff(scan_files.noise(), imagej=True, resolution=(2, 4), metadata={"unit": "mm"}))
+    assert decoder.decode(source, tmp_path / "stack.npy").spacing_mm == (0.0, 0.25, 0.5)
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

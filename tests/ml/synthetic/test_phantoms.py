@@ -8,7 +8,7 @@ import pytest
 
 from ml.engines import load_engine
 from ml.masks import tumor_mask
-from ml.scans import Limits, read_scan
+from ml.scans import Geometry, Limits, read_scan
 from ml.synthetic import phantoms
 from ml.synthetic.phantoms import PHANTOMS, lesion_mask, render
 
@@ -49,7 +49,7 @@ def test_their_sizes_and_lesions(tmp_path):
 def test_the_stack_states_its_spacing(tmp_path):
     path = tmp_path / "stack"
     path.write_bytes(render("stack"))
-    assert read_scan(path, Limits()).spacing_mm == (5.0, 0.9, 0.9)
+    assert read_scan(path, Limits()).geometry == Geometry(row_mm=0.9, column_mm=0.9, slice_mm=5.0)
 
 
 def test_the_lesion_is_bright_on_flair_and_dark_before_contrast(tmp_path):

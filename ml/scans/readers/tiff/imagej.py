@@ -7,6 +7,8 @@ https://imagej.net/ij/source/ij/io/FileInfo.java, TiffEncoder.java (getDescripti
 
 from dataclasses import dataclass
 
+from ml.scans.scan import Geometry
+
 _MM_PER_UNIT = {
     "mm": 1.0,
     "millimeter": 1.0,
@@ -47,12 +49,10 @@ def parse_description(text: str) -> ImageJInfo | None:
     )
 
 
-def find_spacing_mm(
-    info: ImageJInfo | None, pixels_per_unit: tuple[float, float], slice_count: int
-) -> tuple[float, float, float] | None:
-    """Distance of (slices, rows, columns) in mm, or None where a number is missing or implausible.
+def find_geometry(info: ImageJInfo | None, pixels_per_unit: tuple[float, float], slice_count: int) -> Geometry | None:
+    """What ImageJ states, or None where a number is missing or implausible.
 
-    pixels_per_unit: (rows, columns). A stack needs all three numbers; a single slice gets 0 for the first.
+    pixels_per_unit: (rows, columns). A stack needs the distance of its slices as well, a single slice does not.
     """
     if info is None or info.mm_per_unit is None or min(pixels_per_unit) <= 0:
         return None
@@ -61,8 +61,8 @@ def find_spacing_mm(
         return None
     slice_mm = round(info.mm_per_unit * info.slice_distance, 6) if info.slice_distance else None
     if slice_mm is not None and _is_plausible(slice_mm):
-        return (slice_mm, row_mm, column_mm)
-    return (0.0, row_mm, column_mm) if slice_count == 1 else None
+        return Geometry(row_mm, column_mm, slice_mm)
+    return Geometry(row_mm, column_mm, None) if slice_count == 1 else None
 
 
 def _is_plausible(distance_mm: float) -> bool:

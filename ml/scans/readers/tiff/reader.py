@@ -6,6 +6,7 @@ percentiles (`ml.scans.readers.intensity`). Hyperstacks of ImageJ with three cha
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from tifffile import TiffFile, TiffPage
 from ml.scans.readers.intensity import Window, WindowFinder
 from ml.scans.readers.orientation import orient, swaps_sides
 from ml.scans.readers.tiff.directories import count_pages
-from ml.scans.readers.tiff.imagej import ImageJInfo, find_spacing_mm, parse_description
+from ml.scans.readers.tiff.imagej import ImageJInfo, find_geometry, parse_description
 from ml.scans.readers.tiff.samples import convert_samples, is_read
-from ml.scans.scan import Limits, Scan, ScanError
+from ml.scans.scan import Geometry, Limits, Scan, ScanError
 
 _ORIENTATION = 274
 _X_RESOLUTION = 282
@@ -48,10 +49,10 @@ def read(path: Path, limits: Limits) -> Scan:
                 stack[index // 3, ..., index % 3] = page
             else:
                 stack[index] = page[..., None] if page.ndim == 2 else page  # (H, W, 1) spreads over the channels
-        spacing_mm = _read_spacing(first, info, slice_count, orientation)
+        geometry = _read_geometry(first, info, slice_count, orientation)
     if stack.min() == stack.max():
         notes.add("constant")
-    return Scan(stack, "tiff", spacing_mm, tuple(sorted(notes)))
+    return Scan(stack, "tiff", geometry, tuple(sorted(notes)))
 
 
 def _read_headers(file: TiffFile, page_count: int, limits: Limits) -> list[TiffPage]:
@@ -126,14 +127,13 @@ def _read_orientation(page: TiffPage) -> int:
     return int(value) if isinstance(value, int) else 1
 
 
-def _read_spacing(
-    page: TiffPage, info: ImageJInfo | None, slice_count: int, orientation: int
-) -> tuple[float, float, float] | None:
+def _read_geometry(page: TiffPage, info: ImageJInfo | None, slice_count: int, orientation: int) -> Geometry | None:
+    """Of the scan as it is shown: an orientation that turns it exchanges rows and columns."""
     densities = (_read_ratio(page, _Y_RESOLUTION), _read_ratio(page, _X_RESOLUTION))
-    spacing_mm = find_spacing_mm(info, densities, slice_count)
-    if spacing_mm is None or not swaps_sides(orientation):
-        return spacing_mm
-    return (spacing_mm[0], spacing_mm[2], spacing_mm[1])
+    geometry = find_geometry(info, densities, slice_count)
+    if geometry is None or not swaps_sides(orientation):
+        return geometry
+    return replace(geometry, row_mm=geometry.column_mm, column_mm=geometry.row_mm)
 
 
 def _read_ratio(page: TiffPage, tag: int) -> float:

@@ -29,7 +29,7 @@ def test_every_format_becomes_a_stack_of_three_channels(read, name):
     assert scan.pixels.shape == (5 if name == "tiff stack" else 1, scan_files.HEIGHT, scan_files.WIDTH, 3)
     assert scan.pixels.flags.c_contiguous
     assert scan.pixels.max() > 200
-    assert scan.spacing_mm is None
+    assert scan.geometry is None
 
 
 @pytest.mark.parametrize("name", ["png", "webp"])
@@ -111,8 +111,8 @@ def test_exif_rotation_is_applied_as_pillow_does(read, name, orientation):
 
 
 def test_dots_per_inch_are_no_spacing(read):
-    assert read(scan_files.picture(scan_files.noise(), "png", dpi=(72, 72))).spacing_mm is None
-    assert read(scan_files.picture(scan_files.noise(), "jpeg", dpi=(72, 72))).spacing_mm is None
+    assert read(scan_files.picture(scan_files.noise(), "png", dpi=(72, 72))).geometry is None
+    assert read(scan_files.picture(scan_files.noise(), "jpeg", dpi=(72, 72))).geometry is None
 
 
 def test_of_an_animation_the_first_picture_is_read(read):

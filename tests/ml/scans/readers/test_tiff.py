@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from ml.scans import Limits, Scan, read_scan
+from ml.scans import Geometry, Limits, Scan, read_scan
 from tests.support import scan_files
 
 
@@ -147,12 +147,23 @@ def test_a_tiff_of_pillow_is_read(tmp_path):
 def test_imagej_states_millimeters(read):
     stack = np.stack([scan_files.noise()] * 4)
     scan = read(stack, imagej=True, resolution=(2.0, 4.0), metadata={"unit": "mm", "spacing": 5.0, "axes": "ZYX"})
-    assert scan.spacing_mm == (5.0, 0.25, 0.5)
+    assert scan.geometry == Geometry(row_mm=0.25, column_mm=0.5, slice_mm=5.0)
 
 
 def test_imagej_micrometers_are_converted(read):
     scan = read(scan_files.noise(), imagej=True, resolution=(1 / 900, 1 / 900), metadata={"unit": "micron"})
-    assert scan.spacing_mm == (0.0, 0.9, 0.9)
+    assert scan.geometry == Geometry(row_mm=0.9, column_mm=0.9, slice_mm=None)
+
+
+def test_orientation_that_turns_a_scan_exchanges_the_distances_of_rows_and_columns(read):
+    options = {"imagej": True, "resolution": (2.0, 4.0), "metadata": {"unit": "mm"}}
+    upright, turned = (
+        read(scan_files.noise(), **options),
+        read(scan_files.noise(), extratags=[(274, 3, 1, 6, True)], **options),
+    )
+    assert upright.geometry == Geometry(row_mm=0.25, column_mm=0.5, slice_mm=None)
+    assert turned.geometry == Geometry(row_mm=0.5, column_mm=0.25, slice_mm=None)
+    assert upright.geometry.spacing_mm == (0.0, 0.25, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -167,12 +178,12 @@ def test_imagej_micrometers_are_converted(read):
     ids=["dpi", "per centimeter", "no unit", "inch", "implausible"],
 )
 def test_no_millimeters_where_the_file_does_not_truly_state_them(read, options):
-    assert read(scan_files.noise(), **options).spacing_mm is None
+    assert read(scan_files.noise(), **options).geometry is None
 
 
 def test_an_imagej_stack_without_slice_distance_has_no_spacing(read):
     stack = np.stack([scan_files.noise()] * 4)
-    assert read(stack, imagej=True, resolution=(1, 1), metadata={"unit": "mm", "axes": "ZYX"}).spacing_mm is None
+    assert read(stack, imagej=True, resolution=(1, 1), metadata={"unit": "mm", "axes": "ZYX"}).geometry is None
 
 
 def test_an_imagej_hyperstack_of_three_channels_is_a_color_stack(read):
