@@ -60,7 +60,7 @@ def test_without_both_kinds_of_slices_nothing_is_chosen(tmp_path, side):
 def test_words_say_what_was_tried_and_reached(tmp_path):
     write_case(tmp_path, "one", "a", square(4, 4, 8), square(4, 4, 8))
     write_case(tmp_path, "two", "b", square(0, 0, 0), square(0, 0, 0))
-    words = choose(tmp_path).words
+    words = choose(tmp_path).description
     assert f"threshold of {len(THRESHOLDS)} from 0.2 to 0.8" in words
     assert ", ".join(map(str, AREAS)) in words
     assert "on 2 validation patients, torch fp32: patient Dice 1.0000, sensitivity 1.000, specificity 1.000" in words
