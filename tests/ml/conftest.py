@@ -1,5 +1,7 @@
 """A small model package made by the real command, once for all tests: random weights, 64 x 64, seconds."""
 
+import fcntl
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.cards import Card
+from ml.cards import Card, load_card
 
 # Small enough to be quantized in a test, large enough for VGG16's five halvings.
 SIDE = 64
@@ -75,11 +77,14 @@ def small_model(tmp_path_factory, small_data, small_checkpoint) -> SmallModel:
     from ml.packaging.packages import make_package
     from ml.packaging.quantization import Calibration
 
-    directory = tmp_path_factory.mktemp("models")
-    facts = directory / "facts.yaml"
-    facts.write_text(FACTS)
-    folder = directory / "small"
-    card = make_package(
-        small_checkpoint, folder, calibrate=small_data, facts=facts, calibration=Calibration(slices=6, other_images=24)
-    )
-    return SmallModel(folder, card, small_checkpoint, small_data, facts)
+    # Quantizing takes longest: the first of pytest-xdist's processes does it for all, from the same seeds.
+    is_one_of_many = "PYTEST_XDIST_WORKER" in os.environ
+    directory = tmp_path_factory.getbasetemp().parent if is_one_of_many else tmp_path_factory.mktemp("models")
+    folder, facts = directory / "small", directory / "facts.yaml"
+    with (directory / "small.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            facts.write_text(FACTS)
+            calibration = Calibration(slices=6, other_images=24)
+            make_package(small_checkpoint, folder, calibrate=small_data, facts=facts, calibration=calibration)
+    return SmallModel(folder, load_card(folder), small_checkpoint, small_data, facts)
