@@ -66,7 +66,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure with the patients it was measured on, its 95 % interval, and how it was aggregated over them."""
+    """One figure with the patients it was measured on, its 95 % interval, and how it was aggregated over them.
+
+    rule: what was measured: threshold, smallest area, engine, and what differs from the served form.
+    """
 
     name: str
     value: float
@@ -74,6 +77,7 @@ class Metric:
     patients: int | None = None
     set: str | None = None
     aggregation: str | None = None
+    rule: str | None = None
 
 
 @dataclass(frozen=True)

@@ -44,10 +44,8 @@ def measure_model(
     found = {figure.name: figure for figure in estimate_metrics(outcome.scores, DEFAULT_SEED)}
     patients = len({case.patient for case in cases})
     rule = f"threshold {engine.card.threshold:g}, {engine.card.min_tumor_pixels} pixels, {engine.name}"
-    aggregated = "; ".join(filter(None, (rule, note)))
-    return tuple(
-        _metric(found[name], patients, set_name, aggregated) for name in names if found[name].value is not None
-    )
+    measured = "; ".join(filter(None, (rule, note)))
+    return tuple(_metric(found[name], patients, set_name, measured) for name in names if found[name].value is not None)
 
 
 def _metric(figure: MetricEstimate, patients: int, set_name: str, rule: str) -> Metric:
@@ -57,5 +55,6 @@ def _metric(figure: MetricEstimate, patients: int, set_name: str, rule: str) -> 
         ci95=None if figure.ci95 is None else (round(figure.ci95[0], 5), round(figure.ci95[1], 5)),
         patients=patients,
         set=set_name,
-        aggregation=f"{figure.aggregation}; {rule}",
+        aggregation=figure.aggregation,
+        rule=rule,
     )

@@ -9,9 +9,6 @@ from marshmallow import fields
 
 from webapp.domain.catalog.entries import CatalogEntry
 
-# A card's aggregation ends with the rule that was in use: `ml.packaging.card_metrics` writes it so.
-RULE = "; threshold "
-
 
 class ModelSchema(ma.Schema):
     """A model card, as its file has it."""
@@ -40,7 +37,7 @@ def dump_model(entry: CatalogEntry) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class MetricGroup:
-    """Metrics of one set under one rule. metrics: the card's entries; `aggregation` without the rule."""
+    """A card's metrics of one set under one rule."""
 
     set: str | None
     patients: int | None
@@ -49,10 +46,8 @@ class MetricGroup:
 
 
 def group_metrics(metrics: Iterable[Mapping[str, Any]]) -> tuple[MetricGroup, ...]:
-    """In the card's order; a metric whose aggregation names no rule stands in a group without one."""
+    """In the card's order."""
     groups: dict[tuple[str | None, int | None, str | None], list[Mapping[str, Any]]] = {}
     for metric in metrics:
-        aggregation, found, rule = (metric["aggregation"] or "").partition(RULE)
-        key = (metric["set"], metric["patients"], f"threshold {rule}" if found else None)
-        groups.setdefault(key, []).append({**metric, "aggregation": aggregation or None})
+        groups.setdefault((metric["set"], metric["patients"], metric["rule"]), []).append(metric)
     return tuple(MetricGroup(*key, tuple(group)) for key, group in groups.items())

@@ -23,7 +23,7 @@ def test_every_figure_says_where_it_comes_from(data):
     assert [metric.name for metric in metrics] == list(NAMES)
     for metric in metrics:
         assert (metric.set, metric.patients) == ("test", 2)
-        assert metric.aggregation.endswith("; threshold 0.5, 4 pixels, fake; grey: FLAIR alone")
+        assert metric.rule == "threshold 0.5, 4 pixels, fake; grey: FLAIR alone"
         assert metric.aggregation.partition(";")[0]
     values = {metric.name: metric.value for metric in metrics}
     assert values["patient_dice_mean"] == pytest.approx((128 / 144 + 0.5) / 2, abs=1e-5)

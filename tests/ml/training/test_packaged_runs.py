@@ -70,13 +70,13 @@ def test_card_has_figures_of_test_and_validation_with_their_aggregation(tested):
     card = load_card(tested[0])
     of_test = [metric for metric in card.metrics if metric.set.startswith("test")]
     assert all(metric.patients == len(EXCLUDED) for metric in of_test)
-    assert all(metric.aggregation for metric in card.metrics)
-    served = [metric.name for metric in of_test if metric.aggregation.endswith("openvino-int8")]
+    assert all(metric.aggregation and metric.rule for metric in card.metrics)
+    served = [metric.name for metric in of_test if metric.rule.endswith("openvino-int8")]
     assert {"patient_dice_mean", "slice_sensitivity", "slice_auc"} <= set(served) <= set(NAMES)
-    reference = [metric.name for metric in of_test if "torch-cpu" in metric.aggregation]
+    reference = [metric.name for metric in of_test if "torch-cpu" in metric.rule]
     assert tuple(reference) == HEADLINE_NAMES
     for note in ("mean of four flips", "grey: FLAIR alone"):
-        assert any(metric.aggregation.endswith(note) for metric in of_test)
+        assert any(metric.rule.endswith(note) for metric in of_test)
     assert any(metric.set.startswith("validation (it chose") for metric in card.metrics)
 
 
