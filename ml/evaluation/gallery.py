@@ -17,29 +17,28 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Rank:
-    """What a slice's place follows from. dice: None where the truth is empty; name: tells equal ones apart."""
+    """What a slice's place follows from. dice: None where the truth is empty."""
 
     dice: float | None
     predicted_pixels: int
-    name: tuple[str, ...]
-
-    @property
-    def by_dice(self) -> tuple[float, tuple[str, ...]]:
-        """The worst first."""
-        return self.dice or 0.0, self.name
-
-    @property
-    def by_size(self) -> tuple[int, tuple[str, ...]]:
-        """The largest first."""
-        return -self.predicted_pixels, self.name
 
 
 def choose_gallery(items: Sequence[Item], rank_of: Callable[[Item], Rank]) -> dict[str, list[Item]]:
-    """The slices of each order, the first one foremost; of few slices none is both worst and best."""
-    ranked = [(rank_of(item), item) for item in items]
-    with_tumor = sorted((found for found in ranked if found[0].dice is not None), key=lambda found: found[0].by_dice)
-    alarms = [found for found in ranked if found[0].dice is None and found[0].predicted_pixels]
+    """The slices of each order, the first one foremost; of few slices none is both worst and best.
+
+    items: in the order of the data set. Equal ones stay in it among the worst and are turned round among the best and
+    the largest, as a database walks an index forward and backward.
+    """
+    ranked = [(rank_of(item), place, item) for place, item in enumerate(items)]
+    with_tumor = [(rank.dice, place, item) for rank, place, item in ranked if rank.dice is not None]
+    alarms = [(float(rank.predicted_pixels), place, item) for rank, place, item in ranked if rank.dice is None]
+    with_tumor.sort(key=_value_and_place)
     worst = with_tumor[:GALLERY_SIZE]
     best = with_tumor[len(worst) :][::-1][:GALLERY_SIZE]
-    largest = sorted(alarms, key=lambda found: found[0].by_size)[:GALLERY_SIZE]
-    return {order: [item for _, item in members] for order, members in zip(ORDERS, (worst, largest, best), strict=True)}
+    largest = sorted((found for found in alarms if found[0]), key=_value_and_place, reverse=True)[:GALLERY_SIZE]
+    chosen = {"worst": worst, "false_alarm": largest, "best": best}
+    return {order: [item for _, _, item in chosen[order]] for order in ORDERS}
+
+
+def _value_and_place(found: tuple[float, int, Item]) -> tuple[float, int]:
+    return found[:2]

@@ -102,7 +102,7 @@ class DataSetSlices:
         return add_histograms(score.probability_histogram for score in self._scores)
 
     def _of_tumor_slices(self, name: str) -> list[float | None]:
-        return [score.metrics[name] if score.counts.truth else None for score in self._scores]
+        return [score.metrics.get(name) if score.counts.truth else None for score in self._scores]
 
     def _sums(self, values: list[float | None]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Per patient: sum and number of the slices' values that are defined, float (patients,) each."""

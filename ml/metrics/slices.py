@@ -92,8 +92,14 @@ class SliceGroup:
 
     def mean(self, name: str) -> float | None:
         """Mean over the slices whose truth has tumor; None without any."""
-        return float(np.mean([metrics[name] for metrics in self.with_tumor])) if self.with_tumor else None
+        values = self._defined(name)
+        return float(np.mean(values)) if values else None
 
     def median(self, name: str) -> float | None:
         """Median over the slices whose truth has tumor; None without any."""
-        return float(np.median([metrics[name] for metrics in self.with_tumor])) if self.with_tumor else None
+        values = self._defined(name)
+        return float(np.median(values)) if values else None
+
+    def _defined(self, name: str) -> list[int | float]:
+        """A slice that an earlier version measured may lack a metric."""
+        return [value for metrics in self.with_tumor if (value := metrics.get(name)) is not None]

@@ -67,7 +67,7 @@ def draw_gallery(folder: Path, scores: Sequence[Score], read: Callable[[Score], 
 
 
 def _rank(score: Score) -> Rank:
-    return Rank(score.dice, score.counts.predicted, (score.patient, score.case.image.name))
+    return Rank(score.dice, score.counts.predicted)
 
 
 def _draw(folder: Path, score: Score, arrays: SliceArrays, order: str, rank: int) -> Picture:

@@ -18,11 +18,7 @@ def delete_orphans(resources: Resources, *, older_than_s: float) -> int:
     count = resources.storage.delete_temporary(older_than_s)
     named: dict[str, frozenset[str]] = {}
     for key in list(resources.storage.keys(older_than_s)):
-        if not (
-            _is_named_by_scan(resources, key)
-            if key.startswith("scans/")
-            else _is_named_by_evaluation(resources, key, named)
-        ):
+        if not _is_named(resources, key, named):
             resources.storage.delete(key)
             count += 1
     for folder in resources.storage.folders(older_than_s):
@@ -38,6 +34,16 @@ def delete_orphans(resources: Resources, *, older_than_s: float) -> int:
     if count:
         logger.info("removed %d files that no row named", count)
     return count
+
+
+def _is_named(resources: Resources, key: str, named: dict[str, frozenset[str]]) -> bool:
+    """Whether a row names the key. A key of a feature that is not known here counts as named."""
+    feature, *parts = key.split("/")
+    if feature == "scans" and len(parts) == 3:
+        return _is_named_by_scan(resources, key)
+    if feature == "evaluations" and len(parts) >= 3:
+        return _is_named_by_evaluation(resources, key, named)
+    return True
 
 
 def _is_named_by_scan(resources: Resources, key: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from tests.support.evaluations import begin, evaluation_row, queued_chunks, write_data_set
 from tests.support.jobs import end_delays, run_chunk
@@ -12,6 +13,7 @@ from tests.support.resources import make_settings, row, upload
 from tests.support.servers import redis_server
 from webapp.domain.database import migration
 from webapp.domain.errors import DatabaseUnavailable, StorageFull
+from webapp.domain.evaluations.models import ChunkKind, EvaluationChunk
 from webapp.domain.jobs import kinds
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
@@ -154,6 +156,21 @@ def test_a_chunk_steps_aside_for_an_upload_and_goes_on_where_none_can_be_claimed
     run_chunk(runtime, second)
     assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
     assert len(queued_chunks(resources, evaluation_id)) == 2, "the chunk that could not step aside is done, too"
+
+
+def test_a_job_that_cannot_be_read_fails_and_the_next_one_runs(runtime, resources) -> None:
+    broken = begin(resources, write_data_set(resources.settings.evaluation_roots[0] / "broken"))
+    run_next(runtime)
+    with resources.database.write() as session:
+        # As a later version may write cases: nobody here knows what the last value is.
+        for chunk in session.scalars(select(EvaluationChunk).where(EvaluationChunk.kind == ChunkKind.CASES)):
+            chunk.cases = [[*case, "unknown"] for case in chunk.cases]
+    whole = begin(resources, write_data_set(resources.settings.evaluation_roots[0] / "whole"))
+    for _ in range(20):
+        run_next(runtime)
+    assert evaluation_row(resources, whole).status is Status.SUCCEEDED
+    failed = evaluation_row(resources, broken)
+    assert (failed.status, failed.error_code) == (Status.FAILED, "internal")
 
 
 def test_a_job_over_its_time_fails_by_name(runtime, resources, engine, monkeypatch) -> None:

@@ -107,6 +107,14 @@ def test_files_without_a_row_go_and_files_with_one_stay(resources) -> None:
     assert not left_by_a_crash.exists()
 
 
+def test_files_of_a_feature_that_the_sweeper_does_not_know_are_left_alone(resources) -> None:
+    foreign = {"exports/x", "exports/ab/0f/whole.zip", f"exports/ab/{'a' * 32}/whole.zip"}
+    for key in foreign:
+        resources.storage.put(resources.storage.temporary_file(), key)
+    assert delete_orphans(resources, older_than_s=0) == 0
+    assert set(resources.storage.keys(older_than_s=0)) == foreign
+
+
 def test_keys_past_their_day_are_forgotten(resources) -> None:
     def use() -> dict[str, object]:
         return idempotency.once(

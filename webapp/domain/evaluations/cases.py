@@ -1,7 +1,6 @@
 """Cases and patients of an evaluation, filtered, ordered and paged by keyset; the same for the pages and the API."""
 
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, func, select
@@ -95,8 +94,8 @@ def gallery_cases(session: Session, evaluation_id: str) -> list[tuple[str, list[
     found = first(GALLERY_SIZE, order="worst") + first(2 * GALLERY_SIZE, order="best")
     found += first(GALLERY_SIZE, order="largest", outcome=CaseOutcome.FALSE_ALARM)
     chosen = choose_gallery(
-        list({row.position: row for row in found}.values()),
-        lambda row: Rank(row.dice, row.predicted_pixels or 0, (row.patient, PurePath(row.image).name)),
+        [row for _, row in sorted({row.position: row for row in found}.items())],
+        lambda row: Rank(row.dice, row.predicted_pixels or 0),
     )
     return [(title, chosen[order]) for order, title in ORDERS.items()]
 

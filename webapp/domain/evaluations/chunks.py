@@ -183,11 +183,15 @@ def complete_report(
 def after_failure(session: Session, chunk_id: str) -> None:
     """What follows from a chunk that has just failed, whether a worker or the sweeper ended it.
 
-    Without its check, its report or its model an evaluation has failed. Otherwise a chunk of cases costs its unfinished
-    cases alone.
+    Without its check, its report, its model or its list of cases an evaluation has failed. Otherwise a chunk of cases
+    costs its unfinished cases alone.
     """
     chunk = session.get_one(EvaluationChunk, chunk_id, options=[undefer(EvaluationChunk.cases)], populate_existing=True)
-    if chunk.kind is not ChunkKind.CASES or chunk.error_code == MODEL_UNAVAILABLE:
+    try:
+        cases = manifest.decode(chunk.cases or ())
+    except manifest.UnreadableCases:
+        cases = None
+    if chunk.kind is not ChunkKind.CASES or chunk.error_code == MODEL_UNAVAILABLE or cases is None:
         states.end(
             session,
             chunk.evaluation_id,
@@ -196,7 +200,6 @@ def after_failure(session: Session, chunk_id: str) -> None:
             error_message=chunk.error_message,
         )
         return
-    cases = manifest.decode(chunk.cases or ())
     done = set(_finished(session, chunk.evaluation_id, [case.position for case in cases]))
     session.add_all(
         failed_row(chunk.evaluation_id, case, chunk.error_code or "internal", chunk.error_message or "")

@@ -98,7 +98,7 @@ def _draw(resources: Resources, wanted: Source, kind: str) -> Image.Image:
 
 def _pixels(resources: Resources, wanted: Source) -> np.ndarray:
     """The slice, uint8 (H, W, 3), if it is still the one that was evaluated. Raises NotFound."""
-    if wanted.image is None or not sources.is_inside(wanted.image, wanted.boundaries):
+    if wanted.image is None or not sources.is_inside(wanted.image, wanted.boundaries) or not wanted.image.is_file():
         raise NotFound(GONE)
     stack = resources.storage.temporary_file()
     try:

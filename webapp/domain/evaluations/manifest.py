@@ -58,9 +58,16 @@ def encode(cases: Sequence[ListedCase]) -> list[Any]:
     return [list(astuple(case)) for case in cases]
 
 
+class UnreadableCases(Exception):
+    """A chunk's cases are in a form that this version does not know."""
+
+
 def decode(values: Sequence[Sequence[Any]]) -> tuple[ListedCase, ...]:
     """The cases of `encode`."""
-    return tuple(ListedCase(*value) for value in values)
+    try:
+        return tuple(ListedCase(*value) for value in values)
+    except TypeError as error:
+        raise UnreadableCases("cases in a form of another version") from error
 
 
 def is_text(name: str) -> bool:

@@ -49,7 +49,7 @@ class Listing:
 
 def roots(settings: Settings) -> tuple[Path, ...]:
     """The real paths of the roots that exist."""
-    return tuple(path.resolve() for path in settings.evaluation_roots if path.is_dir())
+    return tuple(path.resolve() for path in settings.evaluation_roots if _is_folder(path))
 
 
 def resolve(settings: Settings, text: str) -> Path:
@@ -94,6 +94,14 @@ def is_inside(path: Path, allowed: tuple[Path, ...]) -> bool:
     except (OSError, RuntimeError):
         return False
     return any(real.is_relative_to(folder) for folder in allowed)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is a folder that can be looked at; below one that may not be searched, is_dir raises."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def source_folder(resources: Resources, evaluation: Evaluation) -> Path:

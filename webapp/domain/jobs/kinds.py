@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from webapp.domain.errors import PortalError
@@ -50,13 +51,23 @@ class JobKind(Generic[Row, Input]):
 
 @dataclass(frozen=True)
 class ClaimedJob(Generic[Input]):
-    """A claimed row as plain values, so that no session stays open while it runs. name: for the log."""
+    """A claimed row as plain values, so that no session stays open while it runs. name: for the log.
+
+    begun: what the step needs, or why it cannot be read.
+    """
 
     kind: JobKind[Any, Input]
     claim: Claim
-    input: Input
+    begun: Input | Exception
     name: str
     timeout_s: float
+
+    @property
+    def input(self) -> Input:
+        """What the step needs. Raises what reading it raised, so that the runner ends the job as failed."""
+        if isinstance(self.begun, Exception):
+            raise self.begun
+        return self.begun
 
 
 SEGMENTATION = JobKind[Segmentation, SegmentationInput](
@@ -118,7 +129,17 @@ def claim(
             return None
         row = session.get_one(kind.table, found.id)
         name = f"{kind.describe(row)} attempt {found.attempt}"
-        return ClaimedJob(kind, found, kind.begin(resources, session, row), name, kind.timeout_s(settings, row))
+        timeout_s = kind.timeout_s(settings, row)
+        # A job that cannot be read is claimed all the same: else every worker would meet it first, again and again.
+        begun: Input | Exception
+        try:
+            with session.begin_nested():
+                begun = kind.begin(resources, session, row)
+        except SQLAlchemyError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the runner ends the job with it
+            begun = error
+        return ClaimedJob(kind, found, begun, name, timeout_s)
 
 
 def fail(resources: Resources, job: ClaimedJob[Any], code: str, message: str = "") -> bool:

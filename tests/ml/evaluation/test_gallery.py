@@ -1,0 +1,24 @@
+"""Which slices a report shows first: of equal ones the same as the pages, which take them from an index."""
+
+from ml.evaluation.gallery import GALLERY_SIZE, Rank, choose_gallery
+
+
+def chosen(ranks: list[Rank]) -> dict[str, list[int]]:
+    found = choose_gallery(ranks, lambda rank: rank)
+    return {
+        order: [next(i for i, rank in enumerate(ranks) if rank is item) for item in found[order]] for order in found
+    }
+
+
+def test_of_equal_slices_worst_begin_at_the_front_and_best_and_largest_at_the_back() -> None:
+    misses = [Rank(0.0, 5) for _ in range(GALLERY_SIZE + 2)]
+    assert chosen(misses)["worst"] == [0, 1, 2, 3, 4, 5]
+    hits = misses[:GALLERY_SIZE] + [Rank(0.9, 5) for _ in range(GALLERY_SIZE + 2)]
+    assert chosen(hits)["best"] == [13, 12, 11, 10, 9, 8]
+    alarms = [Rank(None, 50) for _ in range(GALLERY_SIZE + 1)]
+    assert chosen(alarms)["false_alarm"] == [6, 5, 4, 3, 2, 1]
+
+
+def test_few_slices_are_worst_and_never_best_too() -> None:
+    found = chosen([Rank(0.9, 5), Rank(0.1, 5), Rank(None, 0), Rank(None, 7)])
+    assert found == {"worst": [1, 0], "false_alarm": [3], "best": []}
