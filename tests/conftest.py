@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,36 +71,44 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres_url(postgres: str) -> str:
+def postgres_url(postgres: str) -> Iterator[str]:
     """A database of its own, migrated."""
-    return _new_postgres_url(postgres)
+    with _postgres_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture(params=DATABASES)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Both databases in turn."""
-    return _new_database_url(request, tmp_path / "instance")
+    with _database(request, tmp_path / "instance") as url:
+        yield url
 
 
 @pytest.fixture(scope="module", params=DATABASES)
-def module_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+def module_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Both databases in turn, one of each for all tests of a file: they must only read."""
-    return _new_database_url(request, tmp_path_factory.mktemp("module") / "instance")
+    with _database(request, tmp_path_factory.mktemp("module") / "instance") as url:
+        yield url
 
 
-def _new_database_url(request: pytest.FixtureRequest, instance: Path) -> str:
+@contextmanager
+def _database(request: pytest.FixtureRequest, instance: Path) -> Iterator[str]:
     if request.param == "postgresql":
-        return _new_postgres_url(request.getfixturevalue("postgres"))
-    instance.mkdir()
-    return f"sqlite:///{shutil.copy(request.getfixturevalue('empty_sqlite'), instance / 'glioscope.sqlite3')}"
+        with _postgres_database(request.getfixturevalue("postgres")) as url:
+            yield url
+    else:
+        instance.mkdir()
+        yield f"sqlite:///{shutil.copy(request.getfixturevalue('empty_sqlite'), instance / 'glioscope.sqlite3')}"
 
 
-def _new_postgres_url(where: str) -> str:
-    from tests.support.servers import create_database
+@contextmanager
+def _postgres_database(where: str) -> Iterator[str]:
+    from tests.support.servers import create_database, drop_database
 
     name = f"test_{next(_numbers)}"
     create_database(where, name, template="empty")
-    return f"postgresql+psycopg:///{name}?{where}"
+    yield f"postgresql+psycopg:///{name}?{where}"
+    drop_database(where, name)
 
 
 @pytest.fixture(scope="session")

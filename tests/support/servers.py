@@ -99,6 +99,14 @@ def create_database(where: str, name: str, *, template: str) -> None:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} {how}")
 
 
+def drop_database(where: str, name: str) -> None:
+    """Remove a database and whatever is connected to it: each takes 8 MB, in memory where the server lies there."""
+    import psycopg
+
+    with psycopg.connect(f"{where.replace('&', ' ')} dbname=postgres", autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 def _wait_for_postgres(folder: Path, process: subprocess.Popen[bytes]) -> None:
     import psycopg
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 IN_MEMORY = Path("/dev/shm")
-# The suite holds less than half a GiB at a time; the rest is for its processes.
+# The suite's files take some 500 MB at a time; the rest is for its processes.
 ENOUGH_BYTES = 4 * 2**30
 
 
