@@ -5,9 +5,8 @@ from pathlib import Path
 from flask import Flask
 from jinja2 import StrictUndefined
 
-from webapp import api, assets, error_handlers, prometheus, security
+from webapp import api, assets, commands, error_handlers, prometheus, security
 from webapp.api.blueprints import HexId
-from webapp.commands import database
 from webapp.context import EXTENSION
 from webapp.domain.resources import Resources
 from webapp.domain.settings import PROJECT_ROOT, Settings
@@ -33,5 +32,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     assets.register(app, Path(app.static_folder or ""))
     api.register(app)
     register_views(app)
-    database.register(app)
+    commands.register(app)
     return app

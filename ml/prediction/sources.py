@@ -6,8 +6,7 @@ from pathlib import Path
 
 from ml.datasets.case import DatasetError
 from ml.datasets.file_names import IMAGE_SUFFIXES
-
-MASK_ENDING = "_mask"
+from ml.datasets.layouts.pairing import MASK_ENDING
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,16 @@
-"""Command line: `flask --app wsgi ...`."""
+"""`flask --app wsgi migrate`."""
 
 import click
-from flask import Flask
+from flask.cli import with_appcontext
 
-from webapp.commands.evaluations import group as evaluation_commands
 from webapp.context import resources
 
 
-def register(app: Flask) -> None:
-    """Install the commands."""
-    app.cli.add_command(evaluation_commands)
+@click.command()
+@with_appcontext
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    from webapp.domain.database import migration  # Alembic costs 0.1 s and 10 MB that a serving process need not pay
 
-    @app.cli.command("migrate")
-    def migrate() -> None:
-        """Bring the database to the newest schema."""
-        from webapp.domain.database import (
-            migration,  # Alembic costs 0.1 s and 10 MB that a serving process need not pay
-        )
-
-        migration.upgrade(resources().settings.database_url)
-        click.echo("The database is up to date.")
+    migration.upgrade(resources().settings.database_url)
+    click.echo("The database is up to date.")

@@ -11,6 +11,7 @@ PortalError
 ├── KeyInUse              409 idempotency_key_in_use
 ├── StorageFull           507 storage_full
 ├── StorageUnavailable    503 storage_unavailable
+├── DecoderUnavailable    503 decoder_unavailable
 └── DatabaseUnavailable   503 database_unavailable
 """
 

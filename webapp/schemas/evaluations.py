@@ -17,9 +17,6 @@ from webapp.domain.jobs.wait import LONGEST_WAIT_S
 from webapp.schemas.fields import Code, FailureField, Links, Rounded, Timestamp, session_of
 from webapp.schemas.segmentations import LONGEST_MODEL_NAME, THRESHOLD_RANGE
 
-# Findings in an answer; the whole list is `findings.json`.
-PROBLEMS_SHOWN = 100
-
 
 class ProgressSchema(ma.Schema):
     """How far an evaluation is."""
@@ -57,13 +54,6 @@ class Location(fields.String):
         return obj.location if obj.source is self.kind else None
 
 
-class Findings(fields.Dict):
-    """What the check found, with its first problems."""
-
-    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> dict[str, Any] | None:
-        return None if value is None else {**value, "problems": value["problems"][:PROBLEMS_SHOWN]}
-
-
 def _links(evaluation: Evaluation) -> dict[str, str]:
     """Where an evaluation's parts are; the report's once there is one."""
     own: dict[str, Any] = {"evaluation_id": evaluation.id}
@@ -99,7 +89,7 @@ class EvaluationSchema(ma.Schema):
     started_at = Timestamp(allow_none=True)
     finished_at = Timestamp(allow_none=True)
     progress = ProgressField(ProgressSchema)
-    findings = Findings(allow_none=True, metadata={"description": "what the check found; its first problems"})
+    findings = fields.Dict(allow_none=True, metadata={"description": "what the check found; its first problems"})
     headline = fields.String(allow_none=True)
     summary = fields.Dict(allow_none=True, metadata={"description": "as in report.json"})
     error = FailureField()

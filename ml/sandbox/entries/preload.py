@@ -6,13 +6,15 @@ imagecodecs would otherwise load its codecs one by one in every child, and Pillo
 import contextlib
 from importlib import import_module
 
+from ml.scans.formats import FORMATS
+
 _CODECS = ("imcd", "shared", "png", "zlib", "deflate", "lzw", "jpeg8")
 
 
 def preload_readers() -> None:
     """Import the readers of `ml.scans.formats` with their codecs."""
-    for name in ("ml.scans.readers.pillow", "ml.scans.readers.tiff.reader"):
-        import_module(name)
+    for entry in FORMATS:
+        import_module(entry.module)
     for codec in _CODECS:
         with contextlib.suppress(ImportError):  # not in every build of imagecodecs; then the child finds out
             import_module(f"imagecodecs._{codec}")
