@@ -3,11 +3,16 @@
 import re
 import tomllib
 
+import pytest
 from flask import Flask
 
+from webapp.domain.evaluations import failure_codes as evaluation_codes
+from webapp.domain.jobs import failure_codes
+from webapp.domain.jobs.kinds import KINDS
 from webapp.domain.settings import PROJECT_ROOT, SETTINGS
 from webapp.error_handlers import error_table
 from webapp.version import VERSION
+from worker.jobs.step import JobFailed
 
 DOCS = PROJECT_ROOT / "docs"
 
@@ -31,6 +36,21 @@ def test_every_error_code_is_documented_with_its_status() -> None:
         if row[1:] and row[1].isdecimal()
     }
     assert documented == answered
+
+
+def test_every_code_of_a_failed_job_is_documented() -> None:
+    text = (DOCS / "api.md").read_text().split("## Failed jobs")[1].split("\n## ")[0]
+    documented = [tuple(row) for row in table_rows(text) if row[0].startswith("`")]
+    of_jobs = [(f"`{code}`", "every job", meaning) for code, meaning in failure_codes.FAILURE_CODES.items()]
+    of_evaluations = [(f"`{code}`", *row) for code, row in evaluation_codes.FAILURE_CODES.items()]
+    assert documented == of_jobs + of_evaluations
+
+
+def test_a_job_ends_with_no_code_that_is_not_registered() -> None:
+    for kind in KINDS:
+        assert set(kind.messages) == set(failure_codes.FAILURE_CODES) - {failure_codes.POISON}, kind.name
+    with pytest.raises(ValueError, match="not registered"):
+        JobFailed("made_up", "Nobody knows this code.")
 
 
 def test_every_call_of_the_api_is_documented(app: Flask) -> None:

@@ -10,6 +10,7 @@ from webapp.domain.database.engine import Database
 from webapp.domain.jobs.broker import Queue
 from webapp.domain.scans.image_cache import ImageCache
 from webapp.domain.settings import Settings
+from webapp.domain.storage.folders import Folders
 from webapp.domain.storage.interface import Storage
 from webapp.domain.storage.local import LocalStorage
 
@@ -24,6 +25,7 @@ class Resources:
     settings: Settings
     database: Database
     storage: Storage
+    folders: Folders
     queue: Queue
     catalog: Catalog
     decoder: Decoder
@@ -36,6 +38,7 @@ class Resources:
             settings=settings,
             database=Database(settings.database_url),
             storage=LocalStorage(Path(settings.storage)),
+            folders=Folders(Path(settings.storage) / "folders"),
             queue=Queue(settings.redis_url),
             catalog=Catalog(settings.model_directories, settings.default_model),
             decoder=Decoder(

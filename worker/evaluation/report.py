@@ -58,7 +58,7 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
     with resources.database.read() as session:
         seconds = progress.case_seconds(session, work.evaluation_id)
     subject = _subject(resources, work)
-    folder = resources.storage.make_folder(f"{work.evaluation_id}.report.{claim.attempt}")
+    folder = resources.folders.make(f"{work.evaluation_id}.report.{claim.attempt}")
     try:
         with translated_errors(), runtime.case_reader.chunk() as reader:
             if work.has_truth:
@@ -76,7 +76,7 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
         lease.check()
         _store(resources, work, claim, folder)
     finally:
-        resources.storage.delete_folder(folder.name)
+        resources.folders.delete(folder.name)
     try:
         lease.commit(
             lambda: chunks.complete_report(

@@ -8,9 +8,10 @@ from typing import Any
 from ml.cards import PackageError
 from ml.engines import EngineError
 from webapp.domain.errors import DatabaseUnavailable, InvalidInput, PortalError, StorageFull, StorageUnavailable
-from webapp.domain.evaluations.chunks import MODEL_UNAVAILABLE, ChunkInput
+from webapp.domain.evaluations.chunks import ChunkInput
 from webapp.domain.evaluations.models import ChunkKind
 from webapp.domain.jobs import kinds
+from webapp.domain.jobs.failure_codes import INTERNAL, MODEL_UNAVAILABLE, OUT_OF_MEMORY, TIMEOUT
 from webapp.domain.jobs.kinds import EVALUATION_CHUNK, KINDS, SEGMENTATION, ClaimedJob, JobKind
 from worker import segmentation
 from worker.evaluation.cases import run_cases
@@ -76,15 +77,15 @@ def run(runtime: Runtime, job: ClaimedJob[Any]) -> None:
     except JobFailed as error:
         _fail(runtime, job, error.code, error.message)
     except MemoryError:
-        _fail(runtime, job, "out_of_memory")
+        _fail(runtime, job, OUT_OF_MEMORY)
     except JobTimeout:
-        _fail(runtime, job, "timeout")
+        _fail(runtime, job, TIMEOUT)
     except (PackageError, EngineError, InvalidInput):
         logger.exception(job.name)
         _fail(runtime, job, MODEL_UNAVAILABLE)
     except Exception:
         logger.exception(job.name)
-        _fail(runtime, job, "internal")
+        _fail(runtime, job, INTERNAL)
 
 
 def _wake_next(runtime: Runtime) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
+from webapp.domain.evaluations import failure_codes as evaluation_codes
+from webapp.domain.jobs import failure_codes
 from webapp.domain.jobs.kinds import ClaimedJob
 from worker.jobs.lease import Lease
 from worker.process.runtime import Runtime
@@ -15,9 +17,11 @@ Step: TypeAlias = Callable[[Runtime, ClaimedJob[Input], Lease, StepAside], None]
 
 
 class JobFailed(Exception):
-    """The job ends as failed, with this code and this sentence."""
+    """The job ends as failed, with this code and this sentence. Raises ValueError for a code of no registry."""
 
     def __init__(self, code: str, message: str) -> None:
+        if code not in failure_codes.FAILURE_CODES and code not in evaluation_codes.FAILURE_CODES:
+            raise ValueError(f"the code {code} is not registered")
         super().__init__(code, message)
         self.code = code
         self.message = message

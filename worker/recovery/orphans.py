@@ -21,13 +21,13 @@ def delete_orphans(resources: Resources, *, older_than_s: float) -> int:
         if not _is_named(resources, key, named):
             resources.storage.delete(key)
             count += 1
-    for folder in resources.storage.folders(older_than_s):
+    for folder in resources.folders.names(older_than_s):
         # `ID`: an unpacked archive; `ID.report.ATTEMPT`: the working folder of a report.
         evaluation_id, _, is_scratch = folder.partition(".")
         with resources.database.read() as session:
             is_known = session.scalar(select(Evaluation.id).where(Evaluation.id == evaluation_id)) is not None
         if is_scratch or not is_known:
-            resources.storage.delete_folder(folder)
+            resources.folders.delete(folder)
             count += 1
     idempotency.forget_old(resources)
     resources.database.forget_deleted()

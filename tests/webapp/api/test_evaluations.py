@@ -171,7 +171,7 @@ def test_other_members_of_a_zip_are_left_out(client: FlaskClient, runtime: Runti
     evaluation = send_zip(client, zip_of(data)).json
     done = run_all(runtime, evaluation["id"])
     assert done.status == "succeeded" and done.findings["counts"] == {"missing_mask": 1, "unreadable_image": 1}
-    folder = runtime.resources.storage.folder(evaluation["id"])
+    folder = runtime.resources.folders.path(evaluation["id"])
     assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".png"}
 
 

@@ -328,7 +328,7 @@ def test_deleting_while_it_runs_leaves_nothing(runtime, resources, engine, data)
     (chunk_id,) = queued_chunks(resources, evaluation_id)
     run_chunk(runtime, chunk_id)
     assert case_rows(resources, evaluation_id) == []
-    assert list(resources.storage.keys(older_than_s=0)) == [] and resources.storage.folders(0) == []
+    assert list(resources.storage.keys(older_than_s=0)) == [] and resources.folders.names(0) == []
 
 
 @pytest.mark.parametrize("write", ["complete_check", "write_cases", "complete_cases", "complete_report"])

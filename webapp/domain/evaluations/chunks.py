@@ -21,12 +21,12 @@ from webapp.domain.evaluations.models import (
     EvaluationPatient,
 )
 from webapp.domain.jobs import lifecycle
+from webapp.domain.jobs.failure_codes import INTERNAL, MODEL_UNAVAILABLE
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.settings import Settings
 
 # The code of a chunk whose model is gone or has changed: no other chunk of its evaluation could be done either.
-MODEL_UNAVAILABLE = "model_unavailable"
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def after_failure(session: Session, chunk_id: str) -> None:
         return
     done = set(_finished(session, chunk.evaluation_id, [case.position for case in cases]))
     session.add_all(
-        failed_row(chunk.evaluation_id, case, chunk.error_code or "internal", chunk.error_message or "")
+        failed_row(chunk.evaluation_id, case, chunk.error_code or INTERNAL, chunk.error_message or "")
         for case in cases
         if case.position not in done
     )

@@ -31,4 +31,4 @@ def delete(resources: Resources, evaluation_id: str) -> None:
 def remove_files(resources: Resources, evaluation_id: str) -> None:
     """Everything that storage has of an evaluation. Raises StorageUnavailable."""
     resources.storage.delete(evaluation_prefix(evaluation_id))
-    resources.storage.delete_folder(evaluation_id)
+    resources.folders.delete(evaluation_id)

@@ -107,7 +107,7 @@ def _is_folder(path: Path) -> bool:
 def source_folder(resources: Resources, evaluation: Evaluation) -> Path:
     """The folder that an evaluation reads now. Raises FolderRefused where it is gone or not allowed any more."""
     if evaluation.source is SourceKind.ARCHIVE:
-        folder = resources.storage.folder(evaluation.id)
+        folder = resources.folders.path(evaluation.id)
         if not folder.is_dir():
             raise FolderRefused("The unpacked archive is gone; send it again.")
         return folder.resolve()
@@ -120,5 +120,5 @@ def source_folder(resources: Resources, evaluation: Evaluation) -> Path:
 def boundaries(resources: Resources, evaluation: Evaluation) -> tuple[Path, ...]:
     """The real folders that no file of an evaluation may lie outside of."""
     if evaluation.source is SourceKind.ARCHIVE:
-        return (resources.storage.folder(evaluation.id).resolve(),)
+        return (resources.folders.path(evaluation.id).resolve(),)
     return roots(resources.settings)

@@ -71,7 +71,7 @@ def from_archive(resources: Resources, upload: Received, options: EvaluationOpti
     """
     _checked(resources, options)
     settings, evaluation_id = resources.settings, new_id()
-    folder = resources.storage.make_folder(evaluation_id)
+    folder = resources.folders.make(evaluation_id)
     try:
         limits = ArchiveLimits(settings.max_archive_files, settings.max_upload_bytes, settings.max_unpacked_bytes)
         with translated_errors():
@@ -81,10 +81,10 @@ def from_archive(resources: Resources, upload: Received, options: EvaluationOpti
             resources, evaluation_id, options, SourceKind.ARCHIVE, upload.filename, PurePath(upload.filename).stem
         )
     except ArchiveError as error:
-        resources.storage.delete_folder(evaluation_id)
+        resources.folders.delete(evaluation_id)
         raise UploadRejected(error.code, error.message) from error
     except BaseException:
-        resources.storage.delete_folder(evaluation_id)
+        resources.folders.delete(evaluation_id)
         raise
 
 

@@ -13,9 +13,10 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from webapp.domain.errors import PortalError
 from webapp.domain.evaluations import chunks
-from webapp.domain.evaluations.chunks import MODEL_UNAVAILABLE, ChunkInput
+from webapp.domain.evaluations.chunks import ChunkInput
 from webapp.domain.evaluations.models import EvaluationChunk
 from webapp.domain.jobs import lifecycle
+from webapp.domain.jobs.failure_codes import INTERNAL, MODEL_UNAVAILABLE, OUT_OF_MEMORY, TIMEOUT
 from webapp.domain.jobs.lifecycle import Claim
 from webapp.domain.jobs.models import JobColumns
 from webapp.domain.resources import Resources
@@ -78,10 +79,10 @@ SEGMENTATION = JobKind[Segmentation, SegmentationInput](
     begin=segmentations.read_input,
     after_failure=lambda _session, _id: None,
     messages={
-        "out_of_memory": "The scan is too large for this machine's memory; send fewer slices, or use a larger machine.",
-        "timeout": "Processing took longer than it may; send fewer slices, or raise GLIOSCOPE_JOB_TIMEOUT_S.",
+        OUT_OF_MEMORY: "The scan is too large for this machine's memory; send fewer slices, or use a larger machine.",
+        TIMEOUT: "Processing took longer than it may; send fewer slices, or raise GLIOSCOPE_JOB_TIMEOUT_S.",
         MODEL_UNAVAILABLE: "The model cannot be loaded; its package must be restored on the server.",
-        "internal": "Processing failed by a fault of this software; the server's log has it under this segmentation's"
+        INTERNAL: "Processing failed by a fault of this software; the server's log has it under this segmentation's"
         " id.",
     },
     says_why_it_waits=False,
@@ -94,12 +95,11 @@ EVALUATION_CHUNK = JobKind[EvaluationChunk, ChunkInput](
     begin=chunks.begin,
     after_failure=chunks.after_failure,
     messages={
-        "out_of_memory": "This needs more memory than there is; use smaller images, or a larger machine.",
-        "timeout": "This took longer than it may; use fewer or smaller files, or raise the time limits of the"
-        " settings.",
+        OUT_OF_MEMORY: "This needs more memory than there is; use smaller images, or a larger machine.",
+        TIMEOUT: "This took longer than it may; use fewer or smaller files, or raise the time limits of the settings.",
         MODEL_UNAVAILABLE: "The model cannot be loaded, or is not the one that the evaluation began with; restore its"
         " package and evaluate again.",
-        "internal": "This failed by a fault of this software; the server's log has it under the evaluation's id.",
+        INTERNAL: "This failed by a fault of this software; the server's log has it under the evaluation's id.",
     },
     says_why_it_waits=True,
     order=(EvaluationChunk.position,),

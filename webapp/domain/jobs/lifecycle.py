@@ -21,6 +21,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from webapp.domain.database.clock import database_now
 from webapp.domain.errors import NotFound, WrongState
+from webapp.domain.jobs.failure_codes import POISON, TIMEOUT
 from webapp.domain.jobs.models import OPEN_STATUSES, JobColumns, Status
 
 Job = TypeVar("Job", bound=JobColumns)
@@ -222,13 +223,13 @@ def recover(session: Session, table: type[Job], lost: ExpiredLease, *, max_attem
     timed_out = update(table).where(is_lost, table.started_at <= database_now(-timeout_s))
     if _changed(
         session,
-        timed_out.values(**ended, error_code="timeout", error_message=TIMEOUT_MESSAGE.format(timeout_s=timeout_s)),
+        timed_out.values(**ended, error_code=TIMEOUT, error_message=TIMEOUT_MESSAGE.format(timeout_s=timeout_s)),
     ):
         return True
     poisoned = update(table).where(is_lost, table.attempt - table.attempts_before >= max_attempts)
     if _changed(
         session,
-        poisoned.values(**ended, error_code="poison", error_message=POISON_MESSAGE.format(attempts=max_attempts)),
+        poisoned.values(**ended, error_code=POISON, error_message=POISON_MESSAGE.format(attempts=max_attempts)),
     ):
         return True
     return _changed(session, update(table).where(is_lost).values(**_QUEUED))

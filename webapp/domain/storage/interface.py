@@ -13,7 +13,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Storage(Protocol):
-    """Bytes under keys (`storage.keys`), in a folder or an object store, and private folders beside them."""
+    """Bytes under keys (`storage.keys`), in a folder or an object store."""
 
     def temporary_file(self) -> Path:
         """A new empty local file, for writing before `put`; the caller puts or removes it."""
@@ -44,18 +44,6 @@ class Storage(Protocol):
 
     def delete_temporary(self, older_than_s: float) -> int:
         """Remove what crashed writers left; says how many files that were."""
-
-    def make_folder(self, name: str) -> Path:
-        """A new private folder on the stored files' disk, for what must keep its names: an unpacked data set."""
-
-    def folder(self, name: str) -> Path:
-        """Where that folder is."""
-
-    def delete_folder(self, name: str) -> None:
-        """Remove it with all that is in it. A missing one is no error."""
-
-    def folders(self, older_than_s: float) -> list[str]:
-        """The private folders that are at least that old."""
 
     def check(self, needed_bytes: int = 0) -> None:
         """Raises StorageUnavailable or StorageFull where a write of that size would fail."""

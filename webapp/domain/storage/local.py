@@ -22,7 +22,7 @@ PUT_TRIES = 5
 
 
 class LocalStorage:
-    """A folder: `objects`, `temporary` and `folders` below a root.
+    """A folder: `objects` and `temporary` below a root.
 
     Writes are atomic: temporary file, fsync, rename, fsync of the folder.
     """
@@ -31,7 +31,6 @@ class LocalStorage:
         self.root = root
         self._objects = root / "objects"
         self._temporary = root / "temporary"
-        self._folders = root / "folders"
 
     def temporary_file(self) -> Path:
         with translated_errors():
@@ -107,34 +106,6 @@ class LocalStorage:
                 except FileNotFoundError:
                     continue
         return count
-
-    def make_folder(self, name: str) -> Path:
-        path = self.folder(name)
-        with translated_errors():
-            path.mkdir(mode=0o700, parents=True)
-        return path
-
-    def folder(self, name: str) -> Path:
-        if not KEY.fullmatch(name) or "/" in name:
-            raise ValueError(f"not a folder's name: {name!r}")
-        return self._folders / name
-
-    def delete_folder(self, name: str) -> None:
-        path = self.folder(name)
-        with translated_errors():
-            if path.is_dir():
-                shutil.rmtree(path)
-
-    def folders(self, older_than_s: float) -> list[str]:
-        latest = time.time() - older_than_s
-        found = []
-        for path in self._folders.glob("*"):
-            try:
-                if path.stat().st_mtime <= latest:
-                    found.append(path.name)
-            except FileNotFoundError:
-                continue
-        return found
 
     def check(self, needed_bytes: int = 0) -> None:
         with translated_errors():

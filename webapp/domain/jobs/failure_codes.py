@@ -1,0 +1,15 @@
+"""The registry of codes with which a job of any kind may end as failed, each with its row in docs/api.md."""
+
+TIMEOUT = "timeout"
+POISON = "poison"
+OUT_OF_MEMORY = "out_of_memory"
+MODEL_UNAVAILABLE = "model_unavailable"
+INTERNAL = "internal"
+
+FAILURE_CODES: dict[str, str] = {
+    TIMEOUT: "it took longer than `GLIOSCOPE_JOB_TIMEOUT_S`",
+    POISON: "it stopped its worker as often as `GLIOSCOPE_MAX_ATTEMPTS` says, and is not tried again",
+    OUT_OF_MEMORY: "also slice by slice it needs more memory than there is",
+    MODEL_UNAVAILABLE: "the model's package cannot be loaded",
+    INTERNAL: "a fault of the software; the log has it under the run's id",
+}
