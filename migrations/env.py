@@ -19,6 +19,10 @@ def run() -> None:
                 # Several machines may start at once: the second waits, and finds nothing left to do.
                 connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
                 connection.commit()
+            else:
+                # A migration may copy a table: with foreign keys on, the old one's end would delete what refers to it.
+                # SQLite ignores this inside a transaction, so it goes past SQLAlchemy, which begins one.
+                connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
             context.configure(
                 connection=connection,
                 target_metadata=Base.metadata,
@@ -29,6 +33,8 @@ def run() -> None:
             )
             with context.begin_transaction():
                 context.run_migrations()
+            if database.is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+                raise RuntimeError("A migration left rows that refer to others that do not exist; restore the backup.")
     finally:
         database.dispose()
 

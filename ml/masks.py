@@ -1,9 +1,12 @@
-"""The mask rule, written once, and what is measured under a mask.
+"""The mask rule, written once: what of a probability map is tumor, and what is in doubt.
 
 The portal, the evaluation and (in JavaScript, by the same arithmetic) the browser's preview use this one rule:
 
 1. pixels whose 8-bit probability, round(255 p), is at least `threshold_level(threshold)` are candidates;
-2. per slice, 8-connected components of candidates with fewer than `min_tumor_pixels` pixels are dropped.
+2. per slice, 8-connected components of candidates with fewer than `min_tumor_pixels` pixels are dropped;
+3. in a stack, where the card has a depth rule, 26-connected components that are small beside the largest are dropped;
+4. what is left is the mask. Where the card has a doubt rule, a component at its lower threshold that has at least its
+   number of pixels, and none of the mask, is a region in doubt.
 
 This module never imports torch; SciPy is imported when the first component is labeled.
 """
@@ -14,10 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.cards import Card, DepthRule, DoubtRule
 from ml.preprocessing import letterbox
-
-TUMOR_DETECTED = "tumor_detected"
-NO_TUMOR = "no_tumor"
 
 # 255 * (k / 255) is not always k in floating point, and a ceiling would then lift the level by one. Thresholds differ
 # by far more than this, so what is this close to a whole level is that level.
@@ -25,26 +26,29 @@ _LEVEL_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
-class SliceMeasure:
-    """One slice: pixels of its mask, and the highest probability anywhere in it (inside the mask or not)."""
+class MaskRule:
+    """The rule for one grid: numbers of pixels are of this grid, not of the model's.
 
-    index: int
-    tumor_pixels: int
-    max_probability: float
+    threshold: 0 to 1. doubt, depth: None where the model has no such rule.
+    """
+
+    threshold: float
+    min_tumor_pixels: int = 0
+    doubt: DoubtRule | None = None
+    depth: DepthRule | None = None
+
+    @property
+    def doubt_level(self) -> int:
+        """The smallest 8-bit probability of a region in doubt: never above the mask's own. Without doubt rule: 256."""
+        return 256 if self.doubt is None else threshold_level(min(self.doubt.threshold, self.threshold))
 
 
 @dataclass(frozen=True)
-class Measures:
-    """What a mask amounts to. Area only for one slice with known spacing, volume only for a stack with it."""
+class Masks:
+    """What the rule makes of a map. tumor: bool (N, H, W), the mask; doubtful: bool (N, H, W), the regions in doubt."""
 
-    verdict: str
-    tumor_pixels: int
-    total_pixels: int
-    coverage_percent: float
-    max_probability: float
-    area_mm2: float | None
-    volume_mm3: float | None
-    slices: tuple[SliceMeasure, ...]
+    tumor: NDArray[np.bool]
+    doubtful: NDArray[np.bool]
 
 
 def threshold_level(threshold: float) -> int:
@@ -69,8 +73,33 @@ def min_pixels_on_grid(min_tumor_pixels: int, model_size: tuple[int, int], heigh
     return max(1, round(min_tumor_pixels * (height * width) / (box.height * box.width)))
 
 
+def rule_on_grid(card: Card, threshold: float, height: int, width: int) -> MaskRule:
+    """The card's rule, with a threshold that may be another, for slices of this size."""
+
+    def scaled(pixels: int) -> int:
+        return min_pixels_on_grid(pixels, card.input.size, height, width)
+
+    doubt = None if card.doubt is None else DoubtRule(card.doubt.threshold, scaled(card.doubt.min_pixels))
+    return MaskRule(threshold, scaled(card.min_tumor_pixels), doubt, card.depth)
+
+
+def apply_rule(probability_u8: NDArray[np.uint8], rule: MaskRule, *, is_stack: bool) -> Masks:
+    """The whole rule, for round(255 p), uint8 (N, H, W).
+
+    is_stack: whether the slices lie on each other, in order; the depth rule is for stacks alone.
+    """
+    tumor = tumor_mask(probability_u8, rule.threshold, rule.min_tumor_pixels)
+    if is_stack and rule.depth is not None and len(tumor) > 1:
+        _drop_minor_components(tumor, rule.depth.min_share)
+    doubtful = np.zeros_like(tumor)
+    if rule.doubt is not None:
+        for index, slice_u8 in enumerate(probability_u8):
+            _mark_doubtful(doubtful[index], slice_u8 >= rule.doubt_level, tumor[index], rule.doubt.min_pixels)
+    return Masks(tumor, doubtful)
+
+
 def tumor_mask(probability_u8: NDArray[np.uint8], threshold: float, min_tumor_pixels: int) -> NDArray[np.bool]:
-    """Apply the rule to round(255 p), uint8 (N, H, W). `min_tumor_pixels`: of this grid. Returns bool (N, H, W)."""
+    """Steps 1 and 2 for round(255 p), uint8 (N, H, W). `min_tumor_pixels`: of this grid. Returns bool (N, H, W)."""
     mask: NDArray[np.bool] = probability_u8 >= threshold_level(threshold)
     if min_tumor_pixels <= 1:
         return mask
@@ -81,6 +110,26 @@ def tumor_mask(probability_u8: NDArray[np.uint8], threshold: float, min_tumor_pi
     return mask
 
 
+def verdict_level(probability_u8: NDArray[np.uint8], min_tumor_pixels: int) -> int:
+    """The highest 8-bit level at which the slice, uint8 (H, W), still has a component of that many pixels; or 0.
+
+    It is the score of the slice's verdict: the mask has a pixel exactly at the thresholds whose level is not above it.
+    """
+    if min_tumor_pixels <= 1:
+        return int(probability_u8.max())
+    # Fewer candidates at a higher level, so their components only shrink: a binary search finds the last one.
+    lowest, highest = 0, _level_of_rank(probability_u8, min_tumor_pixels)
+    while lowest < highest:
+        middle = (lowest + highest + 1) // 2
+        candidates: NDArray[np.bool] = probability_u8 >= middle
+        _drop_small_components(candidates, int(np.count_nonzero(candidates)), min_tumor_pixels)
+        if candidates.any():
+            lowest = middle
+        else:
+            highest = middle - 1
+    return lowest
+
+
 def outline(mask: NDArray[np.bool]) -> NDArray[np.bool]:
     """The mask's pixels that have a 4-neighbor outside it; the image's edge counts as outside. bool (H, W), both."""
     core = np.zeros_like(mask)  # pixels whose four neighbors are in the mask
@@ -89,34 +138,18 @@ def outline(mask: NDArray[np.bool]) -> NDArray[np.bool]:
     return edge
 
 
-def measure(
-    probability_u8: NDArray[np.uint8], mask: NDArray[np.bool], spacing_mm: tuple[float, float, float] | None
-) -> Measures:
-    """Pixels, coverage and, where the spacing (slice, row, column) is known, area or volume.
+def label_regions(mask: NDArray[np.bool]) -> tuple[NDArray[np.int32], int]:
+    """Number the components, 8-connected in a slice (H, W) and 26-connected in a stack (N, H, W), from 1; 0 is none."""
+    from scipy import ndimage  # costs 0.1 s and 20 MB: only a process that labels pays for it
 
-    probability_u8: round(255 p), uint8 (N, H, W); mask: bool (N, H, W), N >= 1.
-    """
-    slices = tuple(
-        SliceMeasure(index, int(np.count_nonzero(mask[index])), int(probability_u8[index].max()) / 255)
-        for index in range(len(mask))
-    )
-    tumor_pixels = sum(item.tumor_pixels for item in slices)
-    area_mm2 = volume_mm3 = None
-    if spacing_mm is not None:
-        if len(slices) == 1:
-            area_mm2 = tumor_pixels * spacing_mm[1] * spacing_mm[2]
-        else:
-            volume_mm3 = tumor_pixels * spacing_mm[0] * spacing_mm[1] * spacing_mm[2]
-    return Measures(
-        verdict=TUMOR_DETECTED if tumor_pixels else NO_TUMOR,
-        tumor_pixels=tumor_pixels,
-        total_pixels=mask.size,
-        coverage_percent=100 * tumor_pixels / mask.size,
-        max_probability=max(item.max_probability for item in slices),
-        area_mm2=area_mm2,
-        volume_mm3=volume_mm3,
-        slices=slices,
-    )
+    labels, count = ndimage.label(mask, structure=np.ones((3,) * mask.ndim, dtype=bool))
+    return labels, count
+
+
+def _level_of_rank(probability_u8: NDArray[np.uint8], rank: int) -> int:
+    """The highest level that at least `rank` pixels reach; 0 where the slice has fewer pixels."""
+    reached = np.bincount(probability_u8.ravel(), minlength=256)[::-1].cumsum()[::-1]  # (256,): pixels from a level on
+    return int(np.flatnonzero(reached >= rank)[-1]) if reached[0] >= rank else 0
 
 
 def _drop_small_components(mask: NDArray[np.bool], candidates: int, min_tumor_pixels: int) -> None:
@@ -124,11 +157,38 @@ def _drop_small_components(mask: NDArray[np.bool], candidates: int, min_tumor_pi
     if candidates < min_tumor_pixels:
         mask[:] = False
         return
-    from scipy import ndimage  # costs 0.1 s and 20 MB: only a process that labels pays for it
-
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    window = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    labels, count = ndimage.label(window, structure=np.ones((3, 3), dtype=bool))
+    window = _window_of(mask)
+    labels, count = label_regions(window)
     is_kept = np.bincount(labels.ravel(), minlength=count + 1) >= min_tumor_pixels
     is_kept[0] = False  # label 0 is the background
     window[:] = is_kept[labels]
+
+
+def _drop_minor_components(mask: NDArray[np.bool], min_share: float) -> None:
+    """Clear, in place, the 26-connected components of a stack, bool (N, H, W), that are small beside the largest."""
+    if not mask.any():
+        return
+    labels, count = label_regions(mask)
+    voxels = np.bincount(labels.ravel(), minlength=count + 1)
+    voxels[0] = 0  # label 0 is the background
+    is_kept = voxels >= max(1.0, min_share * int(voxels.max()))
+    mask[:] = is_kept[labels]
+
+
+def _mark_doubtful(
+    doubtful: NDArray[np.bool], candidates: NDArray[np.bool], tumor: NDArray[np.bool], min_pixels: int
+) -> None:
+    """Mark, in place, the components of candidates with enough pixels and none of the mask. bool (H, W) each."""
+    if np.count_nonzero(candidates) < min_pixels or not candidates.any():
+        return
+    labels, count = label_regions(candidates)
+    is_in_doubt = np.bincount(labels.ravel(), minlength=count + 1) >= min_pixels
+    is_in_doubt[0] = False  # label 0 is the background
+    is_in_doubt[labels[tumor]] = False
+    doubtful[:] = is_in_doubt[labels]
+
+
+def _window_of(mask: NDArray[np.bool]) -> NDArray[np.bool]:
+    """The part of a slice, bool (H, W) with at least one pixel, that holds all its pixels; a view."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

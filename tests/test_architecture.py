@@ -84,8 +84,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "ml.synthetic": ("ml.scans",),
     "ml.datasets": ("ml.scans", "ml.sandbox", "ml.atomic_files", "ml.digests"),
     "ml.preprocessing": ("ml.cards",),
-    "ml.masks": ("ml.preprocessing",),
-    "ml.measurements": ("ml.masks",),
+    "ml.masks": ("ml.cards", "ml.preprocessing"),
+    "ml.measurements": ("ml.masks", "ml.ood"),
     "ml.metrics": ("ml.masks", "ml.measurements"),
     "ml.rendering": ("ml.masks", "ml.measurements"),
     "ml.ood": ("ml.cards",),
@@ -109,7 +109,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "ml.packaging": (
         "ml.atomic_files", "ml.cards", "ml.datasets", "ml.digests", "ml.engines", "ml.evaluation", "ml.masks",
-        "ml.metrics", "ml.networks", "ml.ood", "ml.preprocessing", "ml.synthetic", "ml.training",
+        "ml.measurements", "ml.metrics", "ml.networks", "ml.ood", "ml.preprocessing", "ml.synthetic", "ml.training",
     ),
     # The command line alone knows everything; nothing knows the command line.
     "ml.commands": ("ml",),

@@ -2,13 +2,14 @@
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from ml.cards import Card
 from ml.engines import Engine, Inference
-from ml.masks import measure, min_pixels_on_grid, tumor_mask
+from ml.masks import apply_rule, rule_on_grid
+from ml.measurements import measure
 from ml.ood.detector import warnings_of
 from webapp.domain.errors import StorageFull, StorageUnavailable
 from webapp.domain.jobs.kinds import ClaimedJob
@@ -99,8 +100,9 @@ def _complete(
     card, work = prediction.card, job.input
     probability_u8 = prediction.probability_u8
     _, height, width = probability_u8.shape
-    min_pixels = min_pixels_on_grid(card.min_tumor_pixels, card.input.size, height, width)
-    measures = measure(probability_u8, tumor_mask(probability_u8, work.threshold, min_pixels), work.spacing_mm)
+    rule = rule_on_grid(card, work.threshold, height, width)
+    masks = apply_rule(probability_u8, rule, is_stack=True)
+    measures = measure(probability_u8, masks, work.spacing_mm, prediction.warnings)
     total_ms = work.waited_ms + (time.monotonic() - began) * 1000
     timings = {"queued": work.waited_ms, "infer": prediction.infer_ms, "total": total_ms}
     lease.commit(
@@ -111,7 +113,8 @@ def _complete(
             engine=prediction.engine,
             model_version=card.version,
             map_key=prediction.key,
-            min_tumor_pixels=min_pixels,
+            min_tumor_pixels=rule.min_tumor_pixels,
+            doubt_rule=None if rule.doubt is None else asdict(rule.doubt),
             timings_ms={name: round(value, 1) for name, value in timings.items()},
             warnings=list(prediction.warnings),
         )

@@ -82,7 +82,8 @@ class Metric:
 
 @dataclass(frozen=True)
 class TemperatureScaling:
-    """Temperature scaling (Guo et al., ICML 2017): `temperature` divides the logits and is folded into the weights.
+    """Temperature scaling (Guo et al., ICML 2017) with an offset: logits z become z / temperature + offset, folded into
+    the weights. A divisor alone cannot undo the shift of a training that drew slices with tumor more often.
 
     ece: expected calibration error over all pixels, 15 bins; ece_in_doubt: over the pixels with p >= 0.05 before, and
     over those with p >= 0.05 after.
@@ -95,6 +96,32 @@ class TemperatureScaling:
     ece_in_doubt_after: float | None
     patients: int
     set: str | None = None
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class DoubtRule:
+    """When a slice without a mask is in doubt: a component at `threshold` (0 to 1), which is below the card's, has at
+    least `min_pixels` pixels of the model's grid (ml.masks)."""
+
+    threshold: float
+    min_pixels: int
+
+
+@dataclass(frozen=True)
+class DepthRule:
+    """Of a stack, 26-connected components with fewer voxels than `min_share` (0 to 1) of the largest are dropped."""
+
+    min_share: float
+
+
+@dataclass(frozen=True)
+class Member:
+    """A package that an ensemble asks. card_sha256: of its `card.json`, which names the digests of all its files."""
+
+    name: str
+    version: str | None
+    card_sha256: str
 
 
 @dataclass(frozen=True)
@@ -145,6 +172,7 @@ class Card:
     """All that `card.json` says.
 
     crops: height and width of the crops to the brain that the package was measured with (ml.engines.crops).
+    doubt, depth: None where the model has no such rule. members: of an ensemble, whose logits are averaged; empty else.
     familiarity: the out-of-distribution check, under the name that cards have had from the first.
     """
 
@@ -157,6 +185,9 @@ class Card:
     files: Mapping[str, PackageFile]
     title: str | None = None
     chosen_on: str | None = None
+    doubt: DoubtRule | None = None
+    depth: DepthRule | None = None
+    members: tuple[Member, ...] = ()
     crops: tuple[tuple[int, int], ...] = ()
     training: Training = field(default_factory=Training)
     metrics: tuple[Metric, ...] = ()

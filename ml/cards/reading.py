@@ -76,8 +76,27 @@ def _check_bounds(card: Card) -> None:
     _require(is_std, "input.std", grid.std, f"{channels} numbers above 0")
     _require(0 <= card.threshold <= 1, "threshold", card.threshold, "0 to 1")
     _require(is_area, "min_tumor_pixels", card.min_tumor_pixels, f"0 to {height * width}, the pixels of the grid")
+    _check_rules(card)
     _require(is_crop, "crops", card.crops, f"multiples of {_CROP_STRIDE} within {height} x {width}")
     _require(is_file, "files", dict(card.files), "plain file names, each with a SHA-256 of 64 hexadecimal digits")
+
+
+def _check_rules(card: Card) -> None:
+    """Bounds of the rules of doubt and depth, and of an ensemble's members. Raises FieldError."""
+    height, width = card.input.size
+    doubt, depth, names = card.doubt, card.depth, [member.name for member in card.members]
+    if doubt is not None:
+        is_below = 0 <= doubt.threshold <= card.threshold
+        is_area = 1 <= doubt.min_pixels <= height * width
+        _require(is_below, "doubt.threshold", doubt.threshold, f"0 to {card.threshold:g}, the card's threshold")
+        _require(is_area, "doubt.min_pixels", doubt.min_pixels, f"1 to {height * width}, the pixels of the grid")
+    if depth is not None:
+        _require(0 <= depth.min_share <= 1, "depth.min_share", depth.min_share, "0 to 1")
+    is_member = all(
+        NAME_PATTERN.fullmatch(member.name) and _SHA256.fullmatch(member.card_sha256) for member in card.members
+    )
+    is_ensemble = is_member and len(names) != 1 and len(set(names)) == len(names) and card.name not in names
+    _require(is_ensemble, "members", names, "empty, or two or more other packages, each with its card's SHA-256")
 
 
 def _require(is_within: bool, where: str, value: object, bounds: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.masks import Measures
+from ml.measurements import Measures
 from ml.prediction.sources import Source
 from ml.rendering.panels import cutout_image, encode_png, mask_image, overlay_image
 from ml.reports.csv import TableWriter

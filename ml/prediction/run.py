@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ml.engines import Engine
-from ml.masks import measure, min_pixels_on_grid, tumor_mask
+from ml.masks import Masks, apply_rule, rule_on_grid
+from ml.measurements import measure
 from ml.ood.detector import warnings_of
 from ml.prediction.outputs import COLUMNS, FOLDERS, PredictedSlice, write_error, write_slice
 from ml.prediction.sources import Source
@@ -57,11 +58,11 @@ def _predict(
     finally:
         stack.unlink(missing_ok=True)
     found = engine.infer(pixels)
-    probability_u8, warnings = found.probability_u8, " ".join(warnings_of(found.is_out_of_distribution))
-    smallest = min_pixels_on_grid(engine.card.min_tumor_pixels, engine.card.input.size, *probability_u8.shape[1:])
-    masks = tumor_mask(probability_u8, threshold, smallest)
+    probability_u8, warnings = found.probability_u8, warnings_of(found.is_out_of_distribution)
+    masks = apply_rule(probability_u8, rule_on_grid(engine.card, threshold, *probability_u8.shape[1:]), is_stack=True)
     for index in range(len(pixels)):
         one = slice(index, index + 1)
-        measures = measure(probability_u8[one], masks[one], decoded.spacing_mm)
+        masks_of_one = Masks(masks.tumor[one], masks.doubtful[one])
+        measures = measure(probability_u8[one], masks_of_one, decoded.spacing_mm, warnings)
         name = source.name if len(pixels) == 1 else f"{source.name}_{index:04}"
-        yield PredictedSlice(source, index, name, pixels[index], masks[index], measures), warnings
+        yield PredictedSlice(source, index, name, pixels[index], masks.tumor[index], measures), " ".join(warnings)

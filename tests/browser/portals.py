@@ -7,7 +7,8 @@ from contextlib import closing, contextmanager
 
 import numpy as np
 
-from ml.masks import measure, min_pixels_on_grid, tumor_mask
+from ml.masks import apply_rule, rule_on_grid
+from ml.measurements import measure
 from ml.synthetic import phantoms
 from tests.support.jobs import claim_segmentation
 from tests.support.portal_process import RunningPortal
@@ -92,17 +93,17 @@ def add_known_result(portal: RunningPortal, filename: str, q: np.ndarray) -> str
         assert claimed is not None
         held, work = claimed
         card = opened.catalog.card(work.model)
-        least = min_pixels_on_grid(card.min_tumor_pixels, card.input.size, *q.shape)
+        rule = rule_on_grid(card, work.threshold, *q.shape)
         key = map_key(work.scan_id, held.id, held.attempt)
         write_array(opened.storage, key, q[None])
         segmentations.complete(
             opened,
             held,
-            measure(q[None], tumor_mask(q[None], work.threshold, least), work.spacing_mm),
+            measure(q[None], apply_rule(q[None], rule, is_stack=True), work.spacing_mm),
             engine="openvino-int8",
             model_version=card.version,
             map_key=key,
-            min_tumor_pixels=least,
+            min_tumor_pixels=rule.min_tumor_pixels,
             timings_ms={"queued": 1.0, "infer": 1.0, "total": 2.0},
         )
     return str(scan["id"])

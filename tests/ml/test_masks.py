@@ -1,11 +1,22 @@
 """The mask rule and the measures, and that neither needs torch."""
 
+import hypothesis.extra.numpy
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.masks import NO_TUMOR, TUMOR_DETECTED, measure, min_pixels_on_grid, threshold_level, tumor_mask
+from ml.cards import DepthRule, DoubtRule
+from ml.masks import (
+    MaskRule,
+    Masks,
+    apply_rule,
+    min_pixels_on_grid,
+    threshold_level,
+    tumor_mask,
+    verdict_level,
+)
+from ml.measurements import DoubtfulRegion, Verdict, measure, verdict_of
 
 
 @pytest.mark.parametrize(
@@ -82,8 +93,8 @@ def test_no_smallest_component_stays_none():
 def test_one_slice_with_spacing_has_an_area_and_no_volume():
     q = np.zeros((1, 10, 10), dtype=np.uint8)
     q[0, :2, :5] = 254
-    measures = measure(q, q > 0, (5.0, 0.5, 2.0))
-    assert (measures.verdict, measures.tumor_pixels, measures.total_pixels) == (TUMOR_DETECTED, 10, 100)
+    measures = measure(q, Masks(q > 0, q > 255), (5.0, 0.5, 2.0))
+    assert (measures.verdict, measures.tumor_pixels, measures.total_pixels) == (Verdict.TUMOR_DETECTED, 10, 100)
     assert measures.coverage_percent == pytest.approx(10)
     assert (measures.area_mm2, measures.volume_mm3) == (pytest.approx(10), None)
     assert measures.max_probability == pytest.approx(254 / 255)
@@ -91,14 +102,98 @@ def test_one_slice_with_spacing_has_an_area_and_no_volume():
 
 def test_stack_with_spacing_has_a_volume_and_no_area():
     q = np.full((3, 4, 4), 255, dtype=np.uint8)
-    measures = measure(q, q > 0, (5.0, 0.5, 2.0))
+    measures = measure(q, Masks(q > 0, q > 255), (5.0, 0.5, 2.0))
     assert (measures.area_mm2, measures.volume_mm3) == (None, pytest.approx(48 * 5))
     assert [item.tumor_pixels for item in measures.slices] == [16, 16, 16]
 
 
 def test_without_spacing_nothing_is_in_millimeters():
     q = np.full((1, 4, 4), 100, dtype=np.uint8)
-    measures = measure(q, np.zeros_like(q, dtype=bool), None)
-    assert measures.verdict == NO_TUMOR
+    measures = measure(q, Masks(q > 255, q > 255), None)
+    assert measures.verdict == Verdict.NO_TUMOR
     assert (measures.area_mm2, measures.volume_mm3, measures.coverage_percent) == (None, None, 0)
     assert measures.max_probability == pytest.approx(100 / 255)  # shown even where nothing was marked
+
+
+def _rule(**values) -> MaskRule:
+    return MaskRule(0.5, 30, **values)
+
+
+def test_a_component_below_the_smallest_area_is_in_doubt_and_one_with_a_pixel_of_the_mask_is_not():
+    q = np.zeros((1, 40, 40), dtype=np.uint8)
+    q[0, 2:8, 2:8] = 200  # 36 pixels: tumor
+    q[0, 8:10, 2:8] = 100  # the tumor's own border, below the threshold
+    q[0, 20:25, 5:10] = 150  # 25 pixels: above the threshold, too small
+    q[0, 30:33, 30:33] = 60  # 9 pixels with 24 %
+    q[0, 36, 36] = 60  # 1 pixel
+    masks = apply_rule(q, _rule(doubt=DoubtRule(0.2, 4)), is_stack=False)
+    assert masks.tumor.sum() == 36
+    expected = np.zeros_like(masks.doubtful)
+    expected[0, 20:25, 5:10] = expected[0, 30:33, 30:33] = True
+    assert (masks.doubtful == expected).all()
+
+
+def test_the_level_of_doubt_is_never_above_that_of_the_mask():
+    q = np.zeros((1, 8, 8), dtype=np.uint8)
+    q[0, 0, :3] = 30  # above a threshold of 0.1 that a person tries, below the card's doubt at 0.2
+    masks = apply_rule(q, MaskRule(0.1, 10, DoubtRule(0.2, 2)), is_stack=False)
+    assert (masks.tumor.sum(), masks.doubtful.sum()) == (0, 3)
+
+
+def test_without_a_doubt_rule_nothing_is_in_doubt():
+    q = np.full((1, 5, 5), 255, dtype=np.uint8)
+    assert not apply_rule(q, _rule(), is_stack=False).doubtful.any()
+
+
+def test_the_depth_rule_drops_what_is_small_beside_the_largest_component_and_leaves_it_in_doubt():
+    q = np.zeros((4, 60, 60), dtype=np.uint8)
+    q[:3, 5:25, 5:25] = 250  # 1,200 voxels in three slices
+    q[3, 25:30, 25:33] = 250  # 40 voxels that touch them at a corner from the next slice: one component
+    q[1, 40:50, 40:50] = 250  # 100 voxels: a twelfth of the largest
+    rule = _rule(doubt=DoubtRule(0.2, 4), depth=DepthRule(0.1))
+    stack, alone = (apply_rule(q, rule, is_stack=is_stack) for is_stack in (True, False))
+    assert stack.tumor.sum() == 1240
+    assert stack.doubtful.sum() == 100
+    assert stack.doubtful[1, 40:50, 40:50].all()
+    assert (alone.tumor.sum(), alone.doubtful.sum()) == (1340, 0)
+
+
+def test_the_depth_rule_leaves_a_single_slice_as_it_is():
+    q = np.zeros((1, 60, 60), dtype=np.uint8)
+    q[0, :20, :20] = q[0, 30:36, 30:36] = 250
+    assert apply_rule(q, _rule(depth=DepthRule(0.5)), is_stack=True).tumor.sum() == 436
+
+
+@given(hypothesis.extra.numpy.arrays(np.uint8, (9, 11)), st.integers(0, 12))
+def test_the_verdicts_level_is_the_last_one_at_which_the_mask_has_a_pixel(q, least):
+    level = verdict_level(q, least)
+    assert level == 0 or tumor_mask(q[None], level / 255, least).any()
+    assert level == 255 or not tumor_mask(q[None], (level + 1) / 255, least).any()
+
+
+@pytest.mark.parametrize(
+    ("has_tumor", "has_doubt", "warnings", "verdict"),
+    [
+        (True, True, ("not_flair",), Verdict.TUMOR_DETECTED),
+        (False, True, ("not_flair",), Verdict.UNCERTAIN),
+        (False, False, ("not_flair",), Verdict.NOT_ASSESSED),
+        (False, False, ("channel_order",), Verdict.NOT_ASSESSED),
+        (False, False, ("unlike_training_data",), Verdict.NOT_ASSESSED),
+        (False, False, ("synthetic",), Verdict.NO_TUMOR),
+        (False, False, (), Verdict.NO_TUMOR),
+    ],
+)
+def test_an_all_clear_needs_a_scan_that_the_model_can_read_and_nothing_in_doubt(
+    has_tumor, has_doubt, warnings, verdict
+):
+    assert verdict_of(has_tumor=has_tumor, has_doubt=has_doubt, warnings=warnings) == verdict
+
+
+def test_the_region_in_doubt_that_is_told_has_the_highest_probability():
+    q = np.zeros((3, 40, 40), dtype=np.uint8)
+    q[0, :5, :5] = 100
+    q[1, :3, :3] = q[1, 10:12, 10:12] = 120
+    measures = measure(q, apply_rule(q, _rule(doubt=DoubtRule(0.2, 4)), is_stack=True), None)
+    assert measures.verdict == Verdict.UNCERTAIN
+    assert measures.doubt == DoubtfulRegion(slice=1, pixels=9, max_probability=120 / 255, regions=3)
+    assert [item.doubtful_pixels for item in measures.slices] == [25, 13, 0]

@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from ml.masks import measure, tumor_mask
+from ml.masks import MaskRule, apply_rule
+from ml.measurements import measure
 from tests.support.jobs import claim_segmentation
 from tests.support.resources import png_bytes
 from webapp.context import EXTENSION
@@ -77,7 +78,7 @@ def finish(resources: Resources, segmentation_id: str) -> None:
     if work.map_key is None:
         write_array(resources.storage, key, np.asarray(read_array(resources.storage, stack_key(work.scan_id)))[..., 0])
     q = np.asarray(read_array(resources.storage, key))  # (N, H, W)
-    measures = measure(q, tumor_mask(q, work.threshold, MIN_TUMOR_PIXELS), work.spacing_mm)
+    measures = measure(q, apply_rule(q, MaskRule(work.threshold, MIN_TUMOR_PIXELS), is_stack=True), work.spacing_mm)
     timings = {"queued": 1.0, "infer": 2.0, "total": 3.0}
     facts = {"engine": "test", "map_key": key, "min_tumor_pixels": MIN_TUMOR_PIXELS, "timings_ms": timings}
     assert segmentations.complete(resources, held, measures, **facts)

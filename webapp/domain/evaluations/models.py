@@ -36,16 +36,29 @@ class CaseOutcome(StrEnum):
     """What became of a case: truth and verdict of the slice, or the verdict alone where there is no truth."""
 
     FOUND = "found"
+    # Tumor in the truth, nothing in the mask, a region in doubt.
+    UNCERTAIN_TUMOR = "uncertain_tumor"
     MISSED = "missed"
     FALSE_ALARM = "false_alarm"
+    # No tumor in the truth, nothing in the mask, a region in doubt.
+    UNCERTAIN_CLEAR = "uncertain_clear"
     CLEAR = "clear"
     TUMOR_DETECTED = "tumor_detected"
+    UNCERTAIN = "uncertain"
     NO_TUMOR = "no_tumor"
+    NOT_ASSESSED = "not_assessed"
     FAILED = "failed"
 
 
 # Outcomes of slices that have an expert's mask and were compared with it.
-COMPARED = (CaseOutcome.FOUND, CaseOutcome.MISSED, CaseOutcome.FALSE_ALARM, CaseOutcome.CLEAR)
+COMPARED = (
+    CaseOutcome.FOUND,
+    CaseOutcome.UNCERTAIN_TUMOR,
+    CaseOutcome.MISSED,
+    CaseOutcome.FALSE_ALARM,
+    CaseOutcome.UNCERTAIN_CLEAR,
+    CaseOutcome.CLEAR,
+)
 
 
 class Evaluation(StateColumns, Base):
@@ -132,6 +145,10 @@ class EvaluationCase(Base):
     height: Mapped[int | None]
     # The smallest component of the mask, in pixels of the slice's own grid.
     min_tumor_pixels: Mapped[int | None]
+    # As a segmentation's.
+    doubt_rule: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # One pixel, [row, column], of each component that the depth rule dropped from the mask.
+    dropped: Mapped[list[list[int]] | None] = mapped_column(JSON(none_as_null=True))
     predicted_pixels: Mapped[int | None]
     dice: Mapped[float | None]
     # By the names of ml.metrics.registry.SLICE_METRICS, and the four counts of pixels that the report adds up.

@@ -2,24 +2,17 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
+from ml.measurements import Verdict
 from webapp.domain.database import search_keys
 from webapp.domain.database.clock import database_now
 from webapp.domain.database.orm import Base, by_value, new_id
 from webapp.domain.jobs.models import JobColumns
-
-
-class Verdict(StrEnum):
-    """What a segmentation says of the whole scan."""
-
-    TUMOR_DETECTED = "tumor_detected"
-    NO_TUMOR = "no_tumor"
 
 
 def _of_filename(key: Callable[[str], str]) -> Callable[[Any], str]:
@@ -83,6 +76,8 @@ class Segmentation(JobColumns, Base):
     # Set where a threshold was changed: the stored map of that run is used and no network runs.
     map_of_id: Mapped[str | None] = mapped_column(ForeignKey("segmentations.id", ondelete="CASCADE"))
     map_key: Mapped[str | None] = mapped_column(String(200))
+    # `threshold`, and `min_pixels` on the scan's own grid; None where the model has no such rule.
+    doubt_rule: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     verdict: Mapped[Verdict | None] = mapped_column(by_value(Verdict, "verdict"))
     tumor_pixels: Mapped[int | None] = mapped_column(BigInteger)
     total_pixels: Mapped[int | None] = mapped_column(BigInteger)
@@ -91,6 +86,8 @@ class Segmentation(JobColumns, Base):
     area_mm2: Mapped[float | None]
     volume_mm3: Mapped[float | None]
     slices: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    # Of ml.measurements.DoubtfulRegion; None where nothing is in doubt.
+    doubt: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     timings_ms: Mapped[dict[str, float]] = mapped_column(JSON, default=dict)
     warnings: Mapped[list[str]] = mapped_column(JSON, default=list)
 

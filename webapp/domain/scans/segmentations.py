@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from ml.masks import Measures
+from ml.measurements import Measures
 from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.database.orm import is_id
 from webapp.domain.errors import NotFound, NotReady
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.resources import Resources
-from webapp.domain.scans.models import Scan, Segmentation, Verdict
+from webapp.domain.scans.models import Scan, Segmentation
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,14 @@ def read_input(_resources: Resources, session: Session, row: Segmentation) -> Se
 def complete(resources: Resources, claim: lifecycle.Claim, measures: Measures, **facts: object) -> bool:
     """Write a run's result under its lease; False where the lease was lost and nothing was written.
 
-    facts: engine, model_version, map_key, min_tumor_pixels, timings_ms, warnings.
+    facts: engine, model_version, map_key, min_tumor_pixels, doubt_rule, timings_ms, warnings.
     """
     slices = [asdict(item) for item in measures.slices]
+    doubt = None if measures.doubt is None else asdict(measures.doubt)
     values = {name: getattr(measures, name) for name in _MEASURED}
     with resources.database.write() as session:
         is_written = lifecycle.complete(
-            session, claim, verdict=Verdict(measures.verdict), slices=slices, **values, **facts
+            session, claim, verdict=measures.verdict, slices=slices, doubt=doubt, **values, **facts
         )
         if is_written:
             scan_id = session.scalar(select(Segmentation.scan_id).where(Segmentation.id == claim.id))

@@ -9,7 +9,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
+from ml.measurements import Verdict
 from webapp.domain.database.engine import Database
 from webapp.domain.database.migration import alembic_config
 from webapp.domain.database.orm import Base
@@ -73,6 +75,39 @@ def test_the_displayed_run_keeps_its_scan_through_a_downgrade(database_url: str)
         assert session.get_one(Scan, scan.id).displayed_id == run_id
         assert session.get_one(Segmentation, run_id).releases == 0
     database.dispose()
+
+
+def test_verdicts_of_doubt_are_stored_and_become_plain_ones_through_a_downgrade(database_url: str) -> None:
+    database = Database(database_url)
+    with database.write() as session:
+        scan = Scan(
+            filename="a.png", format="png", width=1, height=1, slice_count=1, sha256="0" * 64, bytes=1, warnings=[]
+        )
+        session.add(scan)
+        session.flush()
+        first = segmentations.add(session, scan.id, model="m", version=None, threshold=0.5)
+        second = segmentations.add(session, scan.id, model="m", version=None, threshold=0.4)
+        first.verdict, first.doubt = Verdict.UNCERTAIN, {"slice": 0, "pixels": 3, "max_probability": 0.5, "regions": 1}
+        second.map_of_id = first.id
+        ids = (first.id, second.id)
+    command.downgrade(alembic_config(database_url), "0006")
+    with database.engine.connect() as connection:
+        assert connection.execute(
+            text("SELECT verdict FROM segmentations WHERE id = :id"), {"id": ids[0]}
+        ).scalar() == ("no_tumor")
+    with pytest.raises(IntegrityError), database.engine.begin() as connection:
+        connection.execute(text("UPDATE segmentations SET verdict = 'uncertain'"))
+    command.upgrade(alembic_config(database_url), "head")
+    with database.write() as session:
+        # What refers to a table that was copied is still there.
+        assert session.get_one(Scan, scan.id).displayed_id in ids
+        assert session.get_one(Segmentation, ids[1]).map_of_id == ids[0]
+        session.get_one(Segmentation, ids[0]).verdict = Verdict.NOT_ASSESSED
+    for column, value in (("verdict", "'other'"), ("threshold", "2"), ("status", "'running'")):
+        with pytest.raises(IntegrityError), database.engine.begin() as connection:
+            connection.execute(text(f"UPDATE segmentations SET {column} = {value}"))
+    database.dispose()
+    test_the_migrated_schema_is_that_of_the_models(database_url)
 
 
 def test_the_metrics_of_cases_and_patients_keep_every_digit_through_a_downgrade(database_url: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select, update
 
-from ml.masks import Measures, SliceMeasure
+from ml.measurements import Measures, SliceMeasure, Verdict
 from tests.support.jobs import claim, end_delays
 from tests.support.resources import add_scan, row
 from webapp.domain.database.clock import database_now
@@ -17,7 +17,7 @@ from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Scan, Segmentation
 
-MEASURES = Measures("tumor_detected", 5, 100, 5.0, 0.9, None, None, (SliceMeasure(0, 5, 0.9),))
+MEASURES = Measures(Verdict.TUMOR_DETECTED, 5, 100, 5.0, 0.9, None, None, (SliceMeasure(0, 5, 0.9),))
 LIMITS = {"max_attempts": 3, "timeout_s": 300.0}
 
 

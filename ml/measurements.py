@@ -1,0 +1,125 @@
+"""What a mask amounts to: pixels, coverage, area or volume, the verdict, and what is in doubt. Never imports torch."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.masks import Masks, label_regions
+from ml.ood.detector import UNLIKE
+
+
+class Verdict(StrEnum):
+    """What a segmentation says of the whole scan."""
+
+    TUMOR_DETECTED = "tumor_detected"
+    UNCERTAIN = "uncertain"
+    NO_TUMOR = "no_tumor"
+    NOT_ASSESSED = "not_assessed"
+
+
+# Warnings under which an empty mask is no all-clear: the model cannot read such a scan.
+VOIDING_WARNINGS = frozenset({UNLIKE, "not_flair", "channel_order"})
+
+
+@dataclass(frozen=True)
+class SliceMeasure:
+    """One slice: pixels of its mask and of its regions in doubt, and the highest probability anywhere in it."""
+
+    index: int
+    tumor_pixels: int
+    max_probability: float
+    doubtful_pixels: int = 0
+
+
+@dataclass(frozen=True)
+class DoubtfulRegion:
+    """The region in doubt with the highest probability, the largest of equal ones, and how many there are in all."""
+
+    slice: int
+    pixels: int
+    max_probability: float
+    regions: int
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What the masks amount to. Area only for one slice with known spacing, volume only for a stack with it.
+
+    doubt: None where nothing is in doubt.
+    """
+
+    verdict: Verdict
+    tumor_pixels: int
+    total_pixels: int
+    coverage_percent: float
+    max_probability: float
+    area_mm2: float | None
+    volume_mm3: float | None
+    slices: tuple[SliceMeasure, ...]
+    doubt: DoubtfulRegion | None = None
+
+
+def verdict_of(*, has_tumor: bool, has_doubt: bool, warnings: Collection[str] = ()) -> Verdict:
+    """The verdict on a scan or a slice. has_tumor, has_doubt: whether the mask, or a region in doubt, has a pixel."""
+    if has_tumor:
+        return Verdict.TUMOR_DETECTED
+    if has_doubt:
+        return Verdict.UNCERTAIN
+    return Verdict.NOT_ASSESSED if VOIDING_WARNINGS.intersection(warnings) else Verdict.NO_TUMOR
+
+
+def measure(
+    probability_u8: NDArray[np.uint8],
+    masks: Masks,
+    spacing_mm: tuple[float, float, float] | None,
+    warnings: Collection[str] = (),
+) -> Measures:
+    """Pixels, coverage and, where the spacing (slice, row, column) is known, area or volume.
+
+    probability_u8: round(255 p), uint8 (N, H, W), N >= 1. warnings: the codes of the scan's.
+    """
+    slices = tuple(
+        SliceMeasure(index, int(np.count_nonzero(tumor)), int(slice_u8.max()) / 255, int(np.count_nonzero(doubtful)))
+        for index, (slice_u8, tumor, doubtful) in enumerate(
+            zip(probability_u8, masks.tumor, masks.doubtful, strict=True)
+        )
+    )
+    tumor_pixels = sum(item.tumor_pixels for item in slices)
+    doubt = _find_doubt(probability_u8, masks.doubtful, slices)
+    area_mm2 = volume_mm3 = None
+    if spacing_mm is not None:
+        if len(slices) == 1:
+            area_mm2 = tumor_pixels * spacing_mm[1] * spacing_mm[2]
+        else:
+            volume_mm3 = tumor_pixels * spacing_mm[0] * spacing_mm[1] * spacing_mm[2]
+    return Measures(
+        verdict=verdict_of(has_tumor=tumor_pixels > 0, has_doubt=doubt is not None, warnings=warnings),
+        tumor_pixels=tumor_pixels,
+        total_pixels=masks.tumor.size,
+        coverage_percent=100 * tumor_pixels / masks.tumor.size,
+        max_probability=max(item.max_probability for item in slices),
+        area_mm2=area_mm2,
+        volume_mm3=volume_mm3,
+        slices=slices,
+        doubt=doubt,
+    )
+
+
+def _find_doubt(
+    probability_u8: NDArray[np.uint8], doubtful: NDArray[np.bool], slices: tuple[SliceMeasure, ...]
+) -> DoubtfulRegion | None:
+    """probability_u8: uint8 (N, H, W); doubtful: bool (N, H, W)."""
+    found = []
+    for item in slices:
+        if item.doubtful_pixels:
+            labels, count = label_regions(doubtful[item.index])
+            pixels = np.bincount(labels.ravel())
+            for region in range(1, count + 1):
+                found.append((int(probability_u8[item.index][labels == region].max()), int(pixels[region]), item.index))
+    if not found:
+        return None
+    highest, pixels_in_doubt, index = max(found, key=lambda region: region[:2])
+    return DoubtfulRegion(index, pixels_in_doubt, highest / 255, len(found))
