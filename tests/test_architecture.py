@@ -102,7 +102,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "ml.atomic_files", "ml.cards", "ml.datasets", "ml.engines", "ml.evaluation", "ml.masks", "ml.measurements",
         "ml.metrics", "ml.ood", "ml.rendering", "ml.reports", "ml.sandbox", "ml.scans",
     ),
-    "ml.networks": ("ml.cards", "ml.atomic_files", "ml.synthetic"),
+    "ml.networks": ("ml.cards", "ml.atomic_files", "ml.digests", "ml.synthetic"),
     "ml.training": (
         "ml.atomic_files", "ml.cards", "ml.datasets", "ml.engines", "ml.evaluation", "ml.metrics", "ml.networks",
         "ml.plots", "ml.preprocessing", "ml.rendering", "ml.reports",

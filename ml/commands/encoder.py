@@ -8,7 +8,7 @@ from pathlib import Path
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """The arguments of `encoder`."""
     parser = subparsers.add_parser("encoder", help="convert a file of pretrained weights for network.encoder_weights")
-    parser.add_argument("file", type=Path, help="safetensors, .pth of torchvision or timm, .onnx")
+    parser.add_argument("file", type=Path, help="safetensors, .pth of torchvision or timm, .onnx, .h5 of Keras")
     parser.add_argument("--encoder", required=True, metavar="NAME", help="of segmentation-models-pytorch")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder: weights and card")
     parser.add_argument("--input", dest="convention", metavar="NAME", help="what the weights take; default: recognized")

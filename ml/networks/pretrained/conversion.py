@@ -1,6 +1,5 @@
 """A file of published weights made an encoder of ours: matched, rewritten for our input, rescaled, checked."""
 
-import hashlib
 import warnings
 from pathlib import Path
 
@@ -8,12 +7,13 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 
+from ml.digests import sha256_of
 from ml.networks.checkpoints import CheckpointError
 from ml.networks.pretrained.activations import check_half_precision, draw_inputs, rescale_layers
 from ml.networks.pretrained.conventions import CONVENTIONS, check_convention, rewrite_input
 from ml.networks.pretrained.matching import match_tensors
 from ml.networks.pretrained.store import EncoderCard, PretrainedEncoder
-from ml.networks.pretrained.weight_files import read_tensors
+from ml.networks.pretrained.weight_files import is_ordered, read_tensors
 
 # Formats of the frameworks whose published weights take RGB with ImageNet's mean and deviation.
 _TORCH_SUFFIXES = {".safetensors", ".pth", ".pt", ".bin"}
@@ -35,7 +35,7 @@ def convert_encoder(
     """
     network = build_encoder(encoder)
     tensors = read_tensors(path)
-    matched = match_tensors(tensors, network.state_dict(), encoder)
+    matched = match_tensors(tensors, network.state_dict(), encoder, is_ordered=is_ordered(path))
     first, shift = _first_layer(network)
     default = "imagenet" if path.suffix.lower() in _TORCH_SUFFIXES else None
     name = check_convention(matched[first], convention, default)
@@ -50,7 +50,7 @@ def convert_encoder(
     card = EncoderCard(
         encoder=encoder,
         source=path.name,
-        source_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        source_sha256=sha256_of(path),
         licence=licence,
         source_input=CONVENTIONS[name].title,
         input=CONVENTIONS["imagenet"].title,

@@ -1,4 +1,8 @@
-"""Which of a file's tensors are an encoder's: by name where the names agree, else in order, every shape checked."""
+"""Which of a file's tensors are an encoder's: by name where the names agree, else in order, every shape checked.
+
+In order only where the file keeps the network's: safetensors are sorted by name, where layers of one shape could change
+places unseen.
+"""
 
 from collections.abc import Mapping
 
@@ -12,18 +16,24 @@ _MISMATCH = "give the weights of this encoder, or name the one that they belong 
 
 
 def match_tensors(
-    tensors: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], encoder: str
+    tensors: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], encoder: str, *, is_ordered: bool
 ) -> dict[str, torch.Tensor]:
     """The encoder's weights under its own names. expected: its state_dict, of which names and shapes count.
 
-    What the file has besides (a classifier) is left out. Raises CheckpointError, which names the first tensor that is
-    missing or has another shape.
+    is_ordered: whether `tensors` are in the network's order. What the file has besides (a classifier) is left out.
+    Raises CheckpointError, which names the first tensor that is missing or has another shape.
     """
     wanted = {name: value for name, value in expected.items() if not name.endswith(_COUNTER)}
     available = {name: value for name, value in tensors.items() if not name.endswith(_COUNTER)}
     shared = wanted.keys() & available.keys()
     # Half of the names and more: an encoder with these names that lacks layers is told by the layer that is missing.
-    match = _by_name if 2 * len(shared) > len(wanted) else _in_order
+    has_names = 2 * len(shared) > len(wanted)
+    if not has_names and not is_ordered:
+        raise CheckpointError(
+            f"The weights are sorted by name, and of the {len(wanted)} names of {encoder} they have {len(shared)}, so"
+            f" nothing says which layer is which; {_MISMATCH}, or save them as .pth in the network's order."
+        )
+    match = _by_name if has_names else _in_order
     found = match(available, wanted, encoder)
     counters = {name: torch.zeros_like(value) for name, value in expected.items() if name.endswith(_COUNTER)}
     return {**found, **counters}

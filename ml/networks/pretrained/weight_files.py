@@ -1,4 +1,4 @@
-"""Tensors from a file of weights: safetensors, PyTorch's .pth, ONNX. No code that a file carries is run."""
+"""Tensors from a file of weights: safetensors, PyTorch's .pth, ONNX, Keras's .h5. No code of a file is run."""
 
 import pickle
 import warnings
@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ml.networks.checkpoints import CheckpointError
+from ml.networks.pretrained.keras_files import read_keras
 
 if TYPE_CHECKING:
     from openvino import Node
@@ -25,7 +26,7 @@ Tensors = Mapping[str, torch.Tensor]
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a file, floating ones in single precision, in the file's own order.
+    """All tensors of a file, floating ones in single precision, in the network's order where `is_ordered`.
 
     Raises CheckpointError for a format that is not known, and where the file is damaged or holds more than tensors.
     """
@@ -46,9 +47,13 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def is_ordered(path: Path) -> bool:
+    """Whether a file of this kind keeps the network's order; safetensors are sorted by name."""
+    return path.suffix.lower() != ".safetensors"
+
+
 def _read_safetensors(path: Path) -> Tensors:
     try:
-        # Sorted by name, not in the network's order: such files are matched by their names.
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path.name} cannot be read as safetensors ({error}); fetch it again.") from error
@@ -145,4 +150,5 @@ _READERS: Mapping[str, Callable[[Path], Tensors]] = {
     ".pt": _read_torch,
     ".bin": _read_torch,
     ".onnx": _read_onnx,
+    ".h5": read_keras,
 }

@@ -221,3 +221,16 @@ def test_folder_is_checked_before_it_is_used(resnet, tmp_path):
         load_encoder(folder, RESNET)
     with pytest.raises(CheckpointError, match=r"of no known format of weights"):
         load_encoder(tmp_path / "weights.zip", RESNET)
+
+
+def test_layers_of_one_shape_cannot_change_places_in_a_file_sorted_by_name(tmp_path):
+    torch.manual_seed(7)
+    weights = build_encoder("vgg11").state_dict()
+    # The last two layers, of one shape, in the order of their names, which is another than the network's.
+    order = [*range(12), 14, 15, 12, 13]
+    renamed = {
+        f"part{order[index]:02}.{name.rpartition('.')[2]}": value for index, (name, value) in enumerate(weights.items())
+    }
+    save_file(renamed, tmp_path / "renamed.safetensors")
+    with pytest.raises(CheckpointError, match=r"sorted by name, and of the 16 names of vgg11 they have 0"):
+        convert_encoder(tmp_path / "renamed.safetensors", "vgg11")
