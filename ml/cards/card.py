@@ -50,6 +50,22 @@ class PackageFile:
 
 
 @dataclass(frozen=True)
+class EncoderSource:
+    """Where the encoder's weights came from that training started with (`python -m ml encoder`).
+
+    source_input, input: what they took, and take now, in words. changes: what was done to them.
+    """
+
+    encoder: str
+    source: str
+    source_sha256: str
+    licence: str
+    source_input: str
+    input: str
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Training:
     """How the weights were trained; a fact that was not given is None and shown as "not stated"."""
 
@@ -62,6 +78,7 @@ class Training:
     recipe: Mapping[str, Any] | None = None
     seed: int | None = None
     epochs: int | None = None
+    encoder: EncoderSource | None = None
 
 
 @dataclass(frozen=True)
@@ -85,15 +102,15 @@ class TemperatureScaling:
     """Temperature scaling (Guo et al., ICML 2017) with an offset: logits z become z / temperature + offset, folded into
     the weights. A divisor alone cannot undo the shift of a training that drew slices with tumor more often.
 
-    ece: expected calibration error over all pixels, 15 bins; ece_in_doubt: over the pixels with p >= 0.05 before, and
+    ece: expected calibration error over all pixels, 15 bins; ece_foreground: over the pixels with p >= 0.05 before, and
     over those with p >= 0.05 after.
     """
 
     temperature: float
     ece_before: float | None
     ece_after: float | None
-    ece_in_doubt_before: float | None
-    ece_in_doubt_after: float | None
+    ece_foreground_before: float | None
+    ece_foreground_after: float | None
     patients: int
     set: str | None = None
     offset: float = 0.0

@@ -12,6 +12,11 @@ from torch import nn
 from ml.atomic_files import fresh_file
 from ml.cards import PackageError
 
+# Where a training framework keeps the weights inside what it saves: the published form, Lightning.
+_STATE_KEYS = ("model_state_dict", "state_dict")
+# What wrappers put before every name: DataParallel, torch.compile, Lightning modules.
+WRAPPERS = ("module.", "_orig_mod.", "model.", "network.")
+
 
 class CheckpointError(PackageError):
     """A checkpoint cannot be read, or its weights are another network's."""
@@ -53,7 +58,8 @@ def load_weights(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> nn.
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read `{"model_state_dict", "epoch", "val_iou", "val_dice"}` without running any code that the file carries.
 
-    Half precision becomes single. Raises CheckpointError.
+    Lightning's `state_dict` is read, too, and names with the prefixes of wrappers. Half precision becomes single.
+    Raises CheckpointError.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -62,10 +68,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"{path.name} cannot be read as a checkpoint of plain tensors ({type(error).__name__}); give the .pth file"
             " as it was published."
         ) from error
-    state = content.get("model_state_dict") if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    content = content if isinstance(content, dict) else {}
+    state = next((content[key] for key in _STATE_KEYS if key in content), None)
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    ):
         raise CheckpointError(f'{path.name} has no "model_state_dict" of tensors; give a checkpoint that has one.')
-    weights = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    named = strip_wrappers(state)
+    weights = {key: value.float() if value.is_floating_point() else value for key, value in named.items()}
     broken = next((key for key, value in weights.items() if not torch.isfinite(value).all()), None)
     if broken is not None:
         raise CheckpointError(f"{path.name} has infinite or NaN weights in {broken}; give a sound checkpoint.")
@@ -79,6 +89,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
         configuration=_mapping(content.get("configuration")),
         data=_mapping(content.get("data")),
     )
+
+
+def strip_wrappers(tensors: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    """The tensors with their names less the prefixes that all of them share."""
+    shared = next((prefix for prefix in WRAPPERS if tensors and all(name.startswith(prefix) for name in tensors)), None)
+    if shared is None:
+        return tensors
+    return strip_wrappers({name.removeprefix(shared): value for name, value in tensors.items()})
 
 
 def write_checkpoint(

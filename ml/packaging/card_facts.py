@@ -90,5 +90,6 @@ def _of_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
             "recipe": dict(checkpoint.configuration),
             "seed": configuration.loop.seed,
             "epochs": checkpoint.epoch,
+            "encoder": data.get("encoder"),  # older checkpoints have none
         },
     }

@@ -91,8 +91,8 @@ def describe_scaling(
         temperature=round(temperature, 4),
         ece_before=ece(before, 0),
         ece_after=ece(after, 0),
-        ece_in_doubt_before=ece(before, FOREGROUND_LEVEL),
-        ece_in_doubt_after=ece(after, FOREGROUND_LEVEL),
+        ece_foreground_before=ece(before, FOREGROUND_LEVEL),
+        ece_foreground_after=ece(after, FOREGROUND_LEVEL),
         patients=len({case.patient for case in cases}),
         set=set_name,
     )

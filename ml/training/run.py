@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import torchinfo
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from ml.cards.fields import encode
 from ml.datasets import Case, Split, check, list_cases, make_split, read_split, write_split
 from ml.datasets.checking.check import Progress, Report
 from ml.networks.build import IMAGENET
@@ -186,7 +187,7 @@ def _keep_encoder_card(configuration: Configuration, plan: Plan) -> dict[str, An
     weights = configuration.network.encoder_weights
     if weights is None or weights == IMAGENET:
         return None
-    card = asdict(load_encoder(Path(weights), configuration.network.encoder).card)
+    card = encode(load_encoder(Path(weights), configuration.network.encoder).card)
     path.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     return card
 

@@ -25,7 +25,7 @@ def test_shipped_package_is_whole_and_says_what_it_is():
     assert parity.warnings_equal >= 0.99
     assert parity.verdicts_equal >= 0.99
     assert abs(parity.patient_dice_delta) <= 0.005
-    assert card.temperature.ece_in_doubt_after < card.temperature.ece_in_doubt_before
+    assert card.temperature.ece_foreground_after < card.temperature.ece_foreground_before
 
 
 def test_card_reports_patients_that_nothing_was_chosen_on():

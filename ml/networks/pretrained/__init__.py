@@ -6,6 +6,6 @@ out, `conversion` does all of it, `store` keeps the result with its card.
 """
 
 from ml.networks.pretrained.conversion import convert_encoder
-from ml.networks.pretrained.store import EncoderCard, PretrainedEncoder, load_encoder, write_encoder
+from ml.networks.pretrained.store import PretrainedEncoder, load_encoder, write_encoder
 
-__all__ = ["EncoderCard", "PretrainedEncoder", "convert_encoder", "load_encoder", "write_encoder"]
+__all__ = ["PretrainedEncoder", "convert_encoder", "load_encoder", "write_encoder"]

@@ -7,12 +7,13 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 
+from ml.cards import EncoderSource
 from ml.digests import sha256_of
 from ml.networks.checkpoints import CheckpointError
 from ml.networks.pretrained.activations import check_half_precision, draw_inputs, rescale_layers
 from ml.networks.pretrained.conventions import CONVENTIONS, check_convention, rewrite_input
 from ml.networks.pretrained.matching import match_tensors
-from ml.networks.pretrained.store import EncoderCard, PretrainedEncoder
+from ml.networks.pretrained.store import PretrainedEncoder
 from ml.networks.pretrained.weight_files import is_ordered, read_tensors
 
 # Formats of the frameworks whose published weights take RGB with ImageNet's mean and deviation.
@@ -47,7 +48,7 @@ def convert_encoder(
         rescale_layers(layers, slices)
         changes.append("each layer scaled to a standard deviation of 1 on brain slices")
     check_half_precision(network, slices)
-    card = EncoderCard(
+    card = EncoderSource(
         encoder=encoder,
         source=path.name,
         source_sha256=sha256_of(path),

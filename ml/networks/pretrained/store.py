@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ml.atomic_files import fresh_folder
+from ml.cards import EncoderSource
+from ml.cards.fields import FieldError, decode, encode
 from ml.networks.checkpoints import CheckpointError
 
 FORMAT = "glioscope-encoder-1"
@@ -20,24 +22,11 @@ CARD_FILE = "encoder.json"
 
 
 @dataclass(frozen=True)
-class EncoderCard:
-    """Where an encoder's weights come from. source_input, input: what they took, and take now, in words."""
-
-    encoder: str
-    source: str
-    source_sha256: str
-    licence: str
-    source_input: str
-    input: str
-    changes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class PretrainedEncoder:
     """Weights under the names of smp's encoder, in single precision."""
 
     weights: Mapping[str, torch.Tensor]
-    card: EncoderCard
+    card: EncoderSource
 
 
 def write_encoder(encoder: PretrainedEncoder, out: Path) -> None:
@@ -45,7 +34,7 @@ def write_encoder(encoder: PretrainedEncoder, out: Path) -> None:
     with fresh_folder(out) as folder:
         save_file({name: value.contiguous() for name, value in encoder.weights.items()}, folder / WEIGHTS_FILE)
         digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
-        document = {"format": FORMAT, **asdict(encoder.card), "sha256": digest}
+        document = {"format": FORMAT, **encode(encoder.card), "sha256": digest}
         (folder / CARD_FILE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
@@ -85,9 +74,10 @@ def _read_card(path: Path) -> dict[str, Any]:
     return document
 
 
-def _card_of(document: Mapping[str, Any], folder: Path) -> EncoderCard:
-    texts = ("encoder", "source", "source_sha256", "licence", "source_input", "input")
-    changes = document.get("changes")
-    if not all(isinstance(document.get(name), str) for name in texts) or not isinstance(changes, list):
-        raise CheckpointError(f"{folder / CARD_FILE} is damaged; make it again with `python -m ml encoder`.")
-    return EncoderCard(**{name: document[name] for name in texts}, changes=tuple(map(str, changes)))
+def _card_of(document: Mapping[str, Any], folder: Path) -> EncoderSource:
+    try:
+        return decode(EncoderSource, document)
+    except FieldError as error:
+        raise CheckpointError(
+            f"{folder / CARD_FILE} is damaged ({error}); make it again with `python -m ml encoder`."
+        ) from error

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from ml.networks.checkpoints import CheckpointError
+from ml.networks.checkpoints import CheckpointError, strip_wrappers
 from ml.networks.pretrained.keras_files import read_keras
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # Where a training framework keeps the weights inside what it saves.
 _STATE_KEYS = ("state_dict", "model_state_dict", "model")
-# What wrappers put before every name: DataParallel, torch.compile, Lightning modules, whole segmentation networks.
-_PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "encoder.", "backbone.")
+# Where a whole segmentation network has its encoder.
+_ENCODERS = ("encoder.", "backbone.")
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -37,7 +37,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise CheckpointError(f"There is no file {path}; give the file of an encoder's weights.")
     tensors = {
-        name: value.float() if value.is_floating_point() else value for name, value in _strip(read(path)).items()
+        name: value.float() if value.is_floating_point() else value for name, value in _find_encoder(read(path)).items()
     }
     if not tensors:
         raise CheckpointError(f"{path.name} holds no weights; give the file of an encoder's weights.")
@@ -127,17 +127,14 @@ def _constant_of(node: "Node") -> torch.Tensor | None:
     return torch.from_numpy(np.array(node.data, dtype=np.float32))
 
 
-def _strip(tensors: Tensors) -> dict[str, torch.Tensor]:
-    """Names without the prefixes that all of them share, and without those of an encoder inside a whole network."""
-    named = dict(tensors)
-    while True:
-        for prefix in _PREFIXES:
-            inside = {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
-            if inside and (len(inside) == len(named) or prefix in {"encoder.", "backbone."}):
-                named = inside
-                break
-        else:
-            return named
+def _find_encoder(tensors: Tensors) -> Tensors:
+    """Names without the prefixes of wrappers, and of a whole network those of its encoder alone, without its prefix."""
+    named = strip_wrappers(tensors)
+    for prefix in _ENCODERS:
+        inside = {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
+        if inside:
+            return _find_encoder(inside)
+    return named
 
 
 def _first_line(error: Exception) -> str:

@@ -41,6 +41,24 @@ def test_published_checkpoint_without_facts_reads(weights, tmp_path):
     assert found.val_dice == 0.625
 
 
+@pytest.mark.parametrize("key", ["model_state_dict", "state_dict"])
+@pytest.mark.parametrize("prefix", ["module.", "network.", "model.module.", "_orig_mod."])
+def test_prefixes_of_wrappers_are_taken_off(weights, tmp_path, key, prefix):
+    wrapped = {f"{prefix}{name}": value for name, value in weights.items()}
+    # Lightning keeps its own state beside the weights.
+    torch.save({key: wrapped, "epoch": 3, "loops": {"fit_loop": {"done": 1}}}, tmp_path / "wrapped.ckpt")
+    found = read_checkpoint(tmp_path / "wrapped.ckpt")
+    assert found.weights.keys() == weights.keys()
+    load_weights(build_network(SMALL), found.weights)
+
+
+@pytest.mark.parametrize("content", [{"state_dict": {1: torch.zeros(2)}}, {"state_dict": None}, [torch.zeros(2)], {}])
+def test_file_without_weights_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "other.ckpt")
+    with pytest.raises(CheckpointError, match=r'other\.ckpt has no "model_state_dict" of tensors'):
+        read_checkpoint(tmp_path / "other.ckpt")
+
+
 def test_full_disk_leaves_the_older_checkpoint_and_nothing_else(weights, tmp_path, monkeypatch):
     path = tmp_path / "best.pth"
     write_checkpoint(path, weights, FIGURES, FACTS)

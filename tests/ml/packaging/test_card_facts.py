@@ -47,6 +47,28 @@ def test_own_checkpoint_says_how_it_was_made():
     assert training.recipe["name"] == "unet-resnet34"
 
 
+ENCODER = {
+    "encoder": "resnet34",
+    "source": "resnet34.pth",
+    "source_sha256": "b" * 64,
+    "licence": "BSD-3-Clause",
+    "source_input": "RGB",
+    "input": "RGB",
+    "changes": ["first layer rewritten for the input"],
+}
+
+
+def test_card_quotes_what_the_encoder_started_from():
+    started = replace(OWN, data={**OWN.data, "encoder": ENCODER})
+    card = card_of_facts("own", {}, started)
+    assert card.training.encoder.changes == ("first layer rewritten for the input",)
+    assert card.to_json()["training"]["encoder"] == ENCODER
+    assert card_of_facts("own", {}, OWN).training.encoder is None
+    assert card_of_facts("own", {}, replace(OWN, data={**OWN.data, "encoder": None})).training.encoder is None
+    with pytest.raises(CardError, match=r"training\.encoder\.source_sha256 is int"):
+        card_of_facts("own", {}, replace(OWN, data={**OWN.data, "encoder": ENCODER | {"source_sha256": 1}}))
+
+
 def test_facts_go_first_and_add_to_the_training():
     facts = {"version": "2.0.0", "threshold": 0.4, "training": {"data": "drawn", "seed": 9}}
     card = card_of_facts("own", facts, OWN)

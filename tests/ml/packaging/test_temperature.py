@@ -35,7 +35,7 @@ def test_calibration_error_falls_and_the_card_has_both():
     words = describe_scaling(found, scaled, 2.5, (), "validation")
     assert (words.temperature, words.set, words.patients) == (2.5, "validation", 0)
     assert words.ece_before > 5 * words.ece_after
-    assert words.ece_in_doubt_before > 5 * words.ece_in_doubt_after
+    assert words.ece_foreground_before > 5 * words.ece_foreground_after
     assert words.ece_after < 0.005
 
 

@@ -1,6 +1,7 @@
 """Every page serves in every state of a scan, without a broker and without a worker."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -143,7 +144,7 @@ def test_a_models_page_shows_what_its_card_says_of_confidence_input_check_and_se
         f"{check['other_images']} images",
         *check["warned_by_kind"],
     ]
-    said += [f"{scaling['temperature']:.3f}", f"{scaling['ece_in_doubt_before']:.3f} before"]
+    said += [f"{scaling['temperature']:.3f}", f"{scaling['ece_foreground_before']:.3f} before"]
     assert [words for words in said if words not in text] == []
 
 
@@ -166,6 +167,32 @@ def test_a_card_that_states_little_still_has_a_page(make_app: Callable[..., Flas
     assert page.status_code == 200
     assert "states no input check" in page.text and "states no calibration" in page.text
     assert "Set not stated" in page.text
+
+
+def test_a_models_page_says_what_its_encoder_started_from(make_app: Callable[..., Flask], tmp_path: Path) -> None:
+    shipped = json.loads((PROJECT_ROOT / "ml/weights/unet-vgg16-lgg/card.json").read_text())
+    start = {
+        "encoder": "vgg16",
+        "source": "weights.onnx",
+        "source_sha256": "c" * 64,
+        "licence": "CC BY 4.0",
+        "source_input": "BGR, as published",
+        "input": "RGB",
+        "changes": ["first layer rewritten for the input"],
+    }
+    folder = tmp_path / "models" / "started"
+    folder.mkdir(parents=True)
+    card = shipped | {"name": "started", "training": shipped["training"] | {"encoder": start}}
+    (folder / "card.json").write_text(json.dumps(card))
+    client = make_app(GLIOSCOPE_MODELS=f"{folder.parent}{os.pathsep}{PROJECT_ROOT / 'ml/weights'}").test_client()
+    text = client.get("/models/started").text.split("Encoder start")[1].split("</dd>")[0]
+    assert [
+        value for key in ("source", "source_sha256", "licence", "source_input") if (value := start[key]) not in text
+    ] == []
+    assert "first layer rewritten" in text
+    assert client.get("/api/v1/models/started").json["training"]["encoder"] == start
+    older = client.get("/models/unet-vgg16-lgg").text.split("Encoder start")[1].split("</dd>")[0]
+    assert "random weights" in older
 
 
 def test_pages_load_nothing_from_elsewhere_and_have_no_inline_code(client: FlaskClient, states: dict[str, str]) -> None:
