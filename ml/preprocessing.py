@@ -92,21 +92,26 @@ def normalize(grid: NDArray[np.uint8], convention: InputConvention) -> NDArray[n
 
 
 def to_scan_grid(probabilities: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
-    """Probability maps on the scan's grid, 8 bit.
+    """`resize_to_scan`, 8 bit: uint8 (N, height, width), round(255 p)."""
+    return quantize(resize_to_scan(probabilities, height, width))
 
-    probabilities: float32 (N, h, w) in [0, 1], on the model's grid. Returns uint8 (N, height, width), round(255 p)
-    after the letterbox is cut away and p is brought to the scan's grid (bilinear).
+
+def resize_to_scan(probabilities: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Probability maps on the scan's grid.
+
+    probabilities: float32 (N, h, w) in [0, 1], on the model's grid. Returns float32 (N, height, width): p after the
+    letterbox is cut away and the rest brought to the scan's grid (bilinear).
     """
     count, *size = probabilities.shape
     box = letterbox(height, width, (size[0], size[1]))
     inside = probabilities[:, box.top : box.top + box.height, box.left : box.left + box.width]
     if (box.height, box.width) == (height, width):
-        return quantize(inside)
-    probability_u8 = np.empty((count, height, width), dtype=np.uint8)
+        return inside
+    resized = np.empty((count, height, width), dtype=np.float32)
     for index in range(count):
         small = Image.fromarray(np.ascontiguousarray(inside[index], dtype=np.float32))
-        probability_u8[index] = quantize(np.asarray(small.resize((width, height), Image.Resampling.BILINEAR)))
-    return probability_u8
+        resized[index] = np.asarray(small.resize((width, height), Image.Resampling.BILINEAR))
+    return resized
 
 
 def quantize(probabilities: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ A package is a folder, whose name is the package's: `card.json`, and the files t
 (`model.safetensors`, `int8.xml`, `int8.bin`, `familiarity.npz`). docs/models.md describes every field.
 
 card: what a card says, as dataclasses. reading: JSON to a checked card. packages: folders, files and their digests.
+members: the packages that an ensemble joins.
 """
 
 from ml.cards.card import (
@@ -22,6 +23,7 @@ from ml.cards.card import (
     Training,
 )
 from ml.cards.errors import CardError, PackageError, PackageFileError, PackageNotFoundError
+from ml.cards.members import check_members, find_members
 from ml.cards.packages import (
     INT8_GRAPH_FILE,
     INT8_WEIGHTS_FILE,
@@ -58,6 +60,8 @@ __all__ = [
     "TemperatureScaling",
     "Training",
     "card_from_json",
+    "check_members",
+    "find_members",
     "find_package",
     "list_packages",
     "load_card",

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.commands.model_options import add_model_options, find_model
+from ml.commands.model_options import add_model_options, find_model, model_directories
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_is_free(arguments.out)
     package = find_model(arguments.model)
     cases = choose_cases(arguments.folder, arguments.patients)
-    engine = load_engine(package, arguments.engine)
+    engine = load_engine(package, arguments.engine, directories=model_directories())
     if arguments.grey:
         engine = FlairOnlyEngine(engine)
     if arguments.tta:

@@ -25,9 +25,13 @@ def find_model(name: str) -> Path:
     folder = Path(name)
     if (folder / CARD_FILE).is_file():
         return folder
+    return find_package(name, model_directories())
+
+
+def model_directories() -> list[Path]:
+    """Where packages are looked for by name: GLIOSCOPE_MODELS, else those that ship."""
     folders = os.environ.get("GLIOSCOPE_MODELS", "").split(os.pathsep)
-    directories = [Path(folder) for folder in folders if folder] or [_SHIPPED]
-    return find_package(name, directories)
+    return [Path(folder) for folder in folders if folder] or [_SHIPPED]
 
 
 def _threshold(text: str) -> float:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.commands.model_options import add_model_options, find_model
+from ml.commands.model_options import add_model_options, find_model, model_directories
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_is_free(arguments.out)
     sources = find_sources(arguments.paths)
-    engine = load_engine(find_model(arguments.model), arguments.engine)
+    engine = load_engine(find_model(arguments.model), arguments.engine, directories=model_directories())
     engine.warm_up()
     threshold = engine.card.threshold if arguments.threshold is None else arguments.threshold
     decoder = Decoder()

@@ -5,6 +5,7 @@ for, so a portal with the OpenVINO engine never loads torch.
 """
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -12,7 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.cards import INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, WEIGHTS_FILE, Card, load_card
+from ml.cards import INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, WEIGHTS_FILE, Card, find_members, load_card
 
 Kind = Literal["auto", "torch", "openvino"]
 KINDS: tuple[Kind, ...] = ("auto", "torch", "openvino")
@@ -30,17 +31,20 @@ class Inference:
     features: float32 (N, D), the encoder's pooled features that the out-of-distribution check compares; None where the
     package was made without them.
     is_out_of_distribution: bool (N,), slices unlike the training data; None where the package has no check.
+    probability: float32 (N, H, W), the same map before it was rounded; None unless it was asked for.
     """
 
     probability_u8: NDArray[np.uint8]
     features: NDArray[np.float32] | None = None
     is_out_of_distribution: NDArray[np.bool] | None = None
+    probability: NDArray[np.float32] | None = None
 
 
 class Engine(Protocol):
     """A loaded model. Not thread-safe: one engine serves one thread at a time."""
 
-    name: str  # "openvino-int8", "torch-cpu", "torch-cuda" or "torch-cuda-half"
+    # "openvino-int8", "torch-cpu", "torch-cuda", "torch-cuda-half"; of an ensemble with "ensemble-" before it.
+    name: str
     card: Card
 
     def warm_up(self) -> None:
@@ -53,16 +57,39 @@ class Engine(Protocol):
         """pixels: uint8 (N, H, W, 3). Returns the same map, with features and the out-of-distribution check."""
 
 
+class ExactEngine(Engine, Protocol):
+    """An engine of a network of its own, whose map can be had before it is rounded."""
+
+    def infer(self, pixels: NDArray[np.uint8], *, is_exact: bool = False) -> Inference:
+        """As Engine's; is_exact: with `Inference.probability`."""
+
+
 def load_engine(
-    package: Path, kind: Kind = "auto", threads: int | None = None, cache_directory: Path | None = None
+    package: Path,
+    kind: Kind = "auto",
+    threads: int | None = None,
+    cache_directory: Path | None = None,
+    directories: Sequence[Path] = (),
 ) -> Engine:
     """Load the package in the folder `package`; the files that the engine needs are checked against the card first.
 
     threads: of the CPU, None for all. cache_directory: where OpenVINO keeps compiled models, None for no cache.
+    directories: where an ensemble's members are looked for, after the ensemble's own neighbors.
     Raises PackageError (card or files) and EngineError (kind unknown, library missing).
     """
     if kind not in KINDS:
         raise EngineError(f"The engine {kind!r} is unknown; choose one of {', '.join(KINDS)}.")
+    card = load_card(package)
+    if card.members:
+        from ml.engines.ensemble import EnsembleEngine
+
+        folders = find_members(package, card, directories)
+        return EnsembleEngine(card, [_load_single(folder, kind, threads, cache_directory) for folder in folders])
+    return _load_single(package, kind, threads, cache_directory)
+
+
+def _load_single(package: Path, kind: Kind, threads: int | None, cache_directory: Path | None) -> ExactEngine:
+    """The engine of a package with weights of its own."""
     card = load_card(package)
     chosen = _choose(package, card) if kind == "auto" else kind
     if chosen == "torch":

@@ -13,7 +13,7 @@ from ml.cards import OOD_FILE, Card
 from ml.engines import EngineError, Inference
 from ml.engines.crops import Crop, find_crop
 from ml.ood.detector import OodDetector, is_plain
-from ml.preprocessing import normalize, place_on_grid, to_scan_grid
+from ml.preprocessing import normalize, place_on_grid, quantize, resize_to_scan
 
 # Slices of a long stack that are resampled together and then sorted by the size of their crops; bounds the memory.
 _AT_ONCE = 64
@@ -41,13 +41,15 @@ class SliceInference:
             if features is not None:
                 self._is_out_of_distribution(features[None], np.array([True]))
 
-    def infer(self, pixels: NDArray[np.uint8]) -> Inference:
+    def infer(self, pixels: NDArray[np.uint8], *, is_exact: bool = False) -> Inference:
         """pixels: uint8 (N, H, W, 3). A slice of one color shows nothing and skips the network: p = 0.
 
+        is_exact: with the map before it is rounded to 8 bits.
         Raises EngineError where the network answers with NaN, and where the detector was fitted on other features.
         """
         count, height, width, _ = pixels.shape
         probability_u8 = np.zeros((count, height, width), dtype=np.uint8)
+        probability = np.zeros((count, height, width), dtype=np.float32) if is_exact else None
         is_blank = is_plain(pixels)
         shown = np.flatnonzero(~is_blank)
         features: NDArray[np.float32] | None = None
@@ -56,11 +58,14 @@ class SliceInference:
         for start in range(0, len(shown), _AT_ONCE):
             part = shown[start : start + _AT_ONCE]
             for index, (probabilities, found) in zip(*self._answers(pixels, part), strict=True):
-                probability_u8[index] = to_scan_grid(probabilities[None], height, width)[0]
+                resized = resize_to_scan(probabilities[None], height, width)[0]
+                probability_u8[index] = quantize(resized)
+                if probability is not None:
+                    probability[index] = resized
                 if found is not None:
                     features = np.empty((count, len(found)), np.float32) if features is None else features
                     features[index] = found
-        return Inference(probability_u8, features, self._is_out_of_distribution(features, is_blank))
+        return Inference(probability_u8, features, self._is_out_of_distribution(features, is_blank), probability)
 
     def _answers(self, pixels: NDArray[np.uint8], indices: NDArray[np.intp]) -> tuple[list[int], Iterator[Answer]]:
         """The slices `indices` in the order in which they are answered, and their answers on the model's whole grid."""

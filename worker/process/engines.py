@@ -37,6 +37,7 @@ class LoadedEngines:
             next(kind for kind in KINDS if kind == settings.engine),
             settings.worker_threads,
             settings.instance_dir / "compiled",
+            settings.model_directories,
         )
         engine.warm_up()
         return engine

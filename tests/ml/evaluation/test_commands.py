@@ -21,7 +21,7 @@ def fake_model(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "card.json").write_text(json.dumps(CARD.to_json()))
     monkeypatch.setenv("GLIOSCOPE_MODELS", str(folder.parent))
-    monkeypatch.setattr(ml.engines, "load_engine", lambda package, kind: FakeEngine())
+    monkeypatch.setattr(ml.engines, "load_engine", lambda package, kind, directories: FakeEngine())
     return folder
 
 

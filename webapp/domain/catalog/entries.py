@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.cards import Card, PackageError, find_package, list_packages, load_card, verify_files
+from ml.cards import Card, PackageError, find_members, find_package, list_packages, load_card, verify_files
 from webapp.domain.errors import InvalidInput, NotFound
 
 
@@ -19,6 +19,10 @@ class CatalogEntry:
     files_present: frozenset[str] = frozenset()
 
 
+# Time of the last change, length and inode of each file that an entry was read from.
+State = tuple[tuple[int, int, int], ...]
+
+
 class Catalog:
     """Cards by name, in the order of the directories; read again when a card's file changes."""
 
@@ -26,7 +30,7 @@ class Catalog:
         self.directories = tuple(directories)
         self.default_name = default_name
         self._lock = threading.Lock()
-        self._entries: dict[Path, tuple[tuple[tuple[int, int, int], ...], CatalogEntry]] = {}
+        self._entries: dict[Path, tuple[State, CatalogEntry]] = {}
 
     def entries(self) -> list[CatalogEntry]:
         """Every package found, usable or not."""
@@ -63,18 +67,37 @@ class Catalog:
             return f"The model {self.default_name} is missing."
 
     def _entry(self, folder: Path) -> CatalogEntry:
-        # Hashing the weights takes 20 ms: once for each state of the folder's files.
-        stats = (path.stat() for path in sorted(folder.iterdir()))
-        state = tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)
+        # Reading a card takes 10 ms and hashing the weights 20: once for each state of the files.
         with self._lock:
             known = self._entries.get(folder)
-            if known is None or known[0] != state:
-                known = (state, _read(folder))
+            if known is None or known[0] != self._state_of(folder, known[1].card):
+                entry = self._read(folder)
+                known = (self._state_of(folder, entry.card), entry)
                 self._entries[folder] = known
             return known[1]
 
+    def _state_of(self, folder: Path, card: Card | None) -> State:
+        """Of the package's files and, for an ensemble, of its members' wherever they may lie."""
+        members = () if card is None else card.members
+        places = [parent / member.name for member in members for parent in (folder.parent, *self.directories)]
+        folders = [folder, *(place for place in places if place.is_dir())]
+        stats = (path.stat() for place in folders for path in sorted(place.iterdir()))
+        return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)
 
-def _read(folder: Path) -> CatalogEntry:
+    def _read(self, folder: Path) -> CatalogEntry:
+        entry = _read_single(folder)
+        if entry.card is None or not entry.card.members:
+            return entry
+        try:
+            members = [_read_single(place) for place in find_members(folder, entry.card, self.directories)]
+        except PackageError as error:
+            return CatalogEntry(folder.name, entry.card, str(error))
+        problems = (f"Its member {member.name}: {member.problem}" for member in members if member.problem)
+        return CatalogEntry(folder.name, entry.card, next(problems, None))
+
+
+def _read_single(folder: Path) -> CatalogEntry:
+    """The package on its own, without members."""
     try:
         card = load_card(folder)
     except PackageError as error:
@@ -84,7 +107,7 @@ def _read(folder: Path) -> CatalogEntry:
         # checks the files of its engine, missing ones too.
         present = frozenset(name for name in card.files if (folder / name).is_file())
         verify_files(folder, card, sorted(present))
-        if not present:
+        if not present and not card.members:
             return CatalogEntry(folder.name, card, "None of its weights are there.")
     except PackageError as error:
         return CatalogEntry(folder.name, card, str(error))

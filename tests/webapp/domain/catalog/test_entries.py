@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ml.digests import sha256_of
 from tests.support.resources import make_settings
 from webapp.domain.catalog.entries import Catalog
 from webapp.domain.errors import InvalidInput, NotFound
@@ -80,3 +81,46 @@ def test_a_changed_card_is_read_again(folder: Path) -> None:
     assert catalog.card(NAME).version == card["version"]
     path.write_text(json.dumps({**card, "version": "9.9.9"}))
     assert catalog.card(NAME).version == "9.9.9"
+
+
+@pytest.fixture
+def joined(tmp_path: Path) -> Path:
+    """Two small packages with the shipped card, each with a file, and the ensemble `both` of them."""
+    shipped = make_settings(tmp_path).model_directories[0]
+    card = json.loads((shipped / NAME / "card.json").read_text())
+    models = tmp_path / "joined"
+    members = []
+    for name in ("one", "two"):
+        (models / name).mkdir(parents=True)
+        (models / name / "int8.bin").write_bytes(name.encode())
+        file = {"sha256": sha256_of(models / name / "int8.bin"), "bytes": 3}
+        (models / name / "card.json").write_text(json.dumps({**card, "name": name, "files": {"int8.bin": file}}))
+        members.append({"name": name, "version": None, "card_sha256": sha256_of(models / name / "card.json")})
+    (models / "both").mkdir()
+    (models / "both" / "card.json").write_text(
+        json.dumps({**card, "name": "both", "files": {}, "members": members, "parity": {}})
+    )
+    return models
+
+
+def test_an_ensemble_is_offered_like_any_package(joined: Path) -> None:
+    catalog = Catalog([joined], "both")
+    assert catalog.names() == ["both", "one", "two"]
+    assert [member.name for member in catalog.card("both").members] == ["one", "two"]
+    assert catalog.default_problem() is None
+
+
+def test_an_ensemble_follows_the_state_of_its_members(joined: Path) -> None:
+    catalog = Catalog([joined], "both")
+    assert catalog.default_problem() is None
+    (joined / "two" / "int8.bin").write_bytes(b"2wo")
+    assert "Its member two: int8.bin" in catalog.default_problem()
+    (joined / "two").rename(joined.parent / "two")
+    assert "two, a member of the ensemble both, is missing" in catalog.default_problem()
+    (joined.parent / "two" / "int8.bin").write_bytes(b"two")
+    (joined.parent / "two").rename(joined / "two")
+    assert catalog.default_problem() is None
+    card = json.loads((joined / "one" / "card.json").read_text())
+    (joined / "one" / "card.json").write_text(json.dumps({**card, "threshold": 0.3}))
+    assert "one is not the package that the ensemble both was made of" in catalog.default_problem()
+    assert catalog.names() == ["one", "two"]
