@@ -12,7 +12,9 @@ This module never imports torch; SciPy is imported when the first component is l
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,10 @@ from ml.preprocessing import letterbox
 # 255 * (k / 255) is not always k in floating point, and a ceiling would then lift the level by one. Thresholds differ
 # by far more than this, so what is this close to a whole level is that level.
 _LEVEL_TOLERANCE = 1e-6
+
+
+# Row and column.
+Pixel = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -45,10 +51,15 @@ class MaskRule:
 
 @dataclass(frozen=True)
 class Masks:
-    """What the rule makes of a map. tumor: bool (N, H, W), the mask; doubtful: bool (N, H, W), the regions in doubt."""
+    """What the rule makes of a map. tumor: bool (N, H, W), the mask; doubtful: bool (N, H, W), the regions in doubt.
+
+    dropped: per slice one pixel, (row, column), of each component that the depth rule dropped from the mask; with these
+    `slice_masks` makes the masks of a slice without its neighbors.
+    """
 
     tumor: NDArray[np.bool]
     doubtful: NDArray[np.bool]
+    dropped: tuple[tuple[Pixel, ...], ...]
 
 
 def threshold_level(threshold: float) -> int:
@@ -89,13 +100,29 @@ def apply_rule(probability_u8: NDArray[np.uint8], rule: MaskRule, *, is_stack: b
     is_stack: whether the slices lie on each other, in order; the depth rule is for stacks alone.
     """
     tumor = tumor_mask(probability_u8, rule.threshold, rule.min_tumor_pixels)
+    dropped: tuple[tuple[Pixel, ...], ...] = ((),) * len(tumor)
     if is_stack and rule.depth is not None and len(tumor) > 1:
-        _drop_minor_components(tumor, rule.depth.min_share)
-    doubtful = np.zeros_like(tumor)
-    if rule.doubt is not None:
-        for index, slice_u8 in enumerate(probability_u8):
-            _mark_doubtful(doubtful[index], slice_u8 >= rule.doubt_level, tumor[index], rule.doubt.min_pixels)
-    return Masks(tumor, doubtful)
+        dropped = _drop_minor_components(tumor, rule.depth.min_share)
+    return Masks(tumor, _doubtful(probability_u8, tumor, rule), dropped)
+
+
+def slice_masks(probability_u8: NDArray[np.uint8], rule: MaskRule, dropped: Sequence[Sequence[int]] = ()) -> Masks:
+    """The masks of one slice of a stack, round(255 p), uint8 (1, H, W), as the whole stack's rule made them.
+
+    dropped: a pixel of each component that the depth rule dropped there.
+    """
+    tumor = tumor_mask(probability_u8, rule.threshold, rule.min_tumor_pixels)
+    if dropped:
+        labels, _ = label_regions(tumor[0])
+        rows, columns = np.array(dropped).T
+        tumor[0] &= ~np.isin(labels, labels[rows, columns])
+    pixels = tuple((row, column) for row, column in dropped)
+    return Masks(tumor, _doubtful(probability_u8, tumor, rule), (pixels,))
+
+
+def stored_rule(threshold: float, min_tumor_pixels: int | None, doubt_rule: Mapping[str, Any] | None) -> MaskRule:
+    """The rule for single slices that a row tells: numbers of pixels are of the row's own grid."""
+    return MaskRule(threshold, min_tumor_pixels or 0, None if doubt_rule is None else DoubtRule(**doubt_rule))
 
 
 def tumor_mask(probability_u8: NDArray[np.uint8], threshold: float, min_tumor_pixels: int) -> NDArray[np.bool]:
@@ -164,15 +191,38 @@ def _drop_small_components(mask: NDArray[np.bool], candidates: int, min_tumor_pi
     window[:] = is_kept[labels]
 
 
-def _drop_minor_components(mask: NDArray[np.bool], min_share: float) -> None:
-    """Clear, in place, the 26-connected components of a stack, bool (N, H, W), that are small beside the largest."""
-    if not mask.any():
-        return
+def _drop_minor_components(mask: NDArray[np.bool], min_share: float) -> tuple[tuple[Pixel, ...], ...]:
+    """Clear, in place, the 26-connected components of a stack, bool (N, H, W), that are small beside the largest.
+
+    Returns per slice a pixel of each 8-connected component that was cleared; all of its pixels were, since neighbors in
+    a slice are neighbors in the stack.
+    """
     labels, count = label_regions(mask)
     voxels = np.bincount(labels.ravel(), minlength=count + 1)
     voxels[0] = 0  # label 0 is the background
-    is_kept = voxels >= max(1.0, min_share * int(voxels.max()))
-    mask[:] = is_kept[labels]
+    is_kept = voxels >= min_share * int(voxels.max())
+    is_kept[0] = False
+    minor = mask & ~is_kept[labels]
+    mask &= ~minor
+    return tuple(_pixel_of_each(part) for part in minor)
+
+
+def _pixel_of_each(mask: NDArray[np.bool]) -> tuple[Pixel, ...]:
+    """The first pixel of each component of a slice, bool (H, W)."""
+    if not mask.any():
+        return ()
+    labels, _ = label_regions(mask)
+    _, first = np.unique(labels, return_index=True)
+    return tuple((int(place) // mask.shape[1], int(place) % mask.shape[1]) for place in first if mask.flat[place])
+
+
+def _doubtful(probability_u8: NDArray[np.uint8], tumor: NDArray[np.bool], rule: MaskRule) -> NDArray[np.bool]:
+    """The regions in doubt beside a mask. probability_u8: uint8 (N, H, W); tumor: bool (N, H, W), as the result."""
+    doubtful = np.zeros_like(tumor)
+    if rule.doubt is not None:
+        for index, slice_u8 in enumerate(probability_u8):
+            _mark_doubtful(doubtful[index], slice_u8 >= rule.doubt_level, tumor[index], rule.doubt.min_pixels)
+    return doubtful
 
 
 def _mark_doubtful(

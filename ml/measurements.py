@@ -7,7 +7,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.masks import Masks, label_regions
+from ml.masks import Masks, Pixel, label_regions
 from ml.ood.detector import UNLIKE
 
 
@@ -26,12 +26,16 @@ VOIDING_WARNINGS = frozenset({UNLIKE, "not_flair", "channel_order"})
 
 @dataclass(frozen=True)
 class SliceMeasure:
-    """One slice: pixels of its mask and of its regions in doubt, and the highest probability anywhere in it."""
+    """One slice: pixels of its mask and of its regions in doubt, and the highest probability anywhere in it.
+
+    dropped: of `ml.masks.Masks`.
+    """
 
     index: int
     tumor_pixels: int
     max_probability: float
     doubtful_pixels: int = 0
+    dropped: tuple[Pixel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,15 @@ def measure(
     probability_u8: round(255 p), uint8 (N, H, W), N >= 1. warnings: the codes of the scan's.
     """
     slices = tuple(
-        SliceMeasure(index, int(np.count_nonzero(tumor)), int(slice_u8.max()) / 255, int(np.count_nonzero(doubtful)))
-        for index, (slice_u8, tumor, doubtful) in enumerate(
-            zip(probability_u8, masks.tumor, masks.doubtful, strict=True)
+        SliceMeasure(
+            index=index,
+            tumor_pixels=int(np.count_nonzero(tumor)),
+            max_probability=int(slice_u8.max()) / 255,
+            doubtful_pixels=int(np.count_nonzero(doubtful)),
+            dropped=dropped,
+        )
+        for index, (slice_u8, tumor, doubtful, dropped) in enumerate(
+            zip(probability_u8, masks.tumor, masks.doubtful, masks.dropped, strict=True)
         )
     )
     tumor_pixels = sum(item.tumor_pixels for item in slices)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.masks import Masks
 from ml.measurements import Measures
 from ml.prediction.sources import Source
 from ml.rendering.panels import cutout_image, encode_png, mask_image, overlay_image
@@ -19,6 +20,7 @@ COLUMNS = (
     "total_pixels",
     "coverage_percent",
     "max_probability",
+    "doubtful_pixels",
     "area_mm2",
     "mask",
     "cutout",
@@ -31,19 +33,21 @@ FOLDERS = ("masks", "cutouts", "overlays")
 
 @dataclass(frozen=True)
 class PredictedSlice:
-    """One slice of a file. pixels: uint8 (H, W, 3); mask: bool (H, W); name: of its pictures, without suffix."""
+    """One slice of a file. pixels: uint8 (H, W, 3); masks: of this slice; name: of its pictures, without suffix."""
 
     source: Source
     index: int
     name: str
     pixels: NDArray[np.uint8]
-    mask: NDArray[np.bool]
+    masks: Masks
     measures: Measures
 
 
 def write_slice(folder: Path, table: TableWriter, one: PredictedSlice, warnings: str) -> None:
     """Its three pictures, then its row. Raises OSError."""
-    pictures = (mask_image(one.mask), cutout_image(one.pixels, one.mask), overlay_image(one.pixels, one.mask))
+    mask = one.masks.tumor[0]
+    overlay = overlay_image(one.pixels, mask, one.masks.doubtful[0])
+    pictures = (mask_image(mask), cutout_image(one.pixels, mask), overlay)
     files = [f"{kind}/{one.name}.png" for kind in FOLDERS]
     for file, picture in zip(files, pictures, strict=True):
         path = folder / file
@@ -62,6 +66,7 @@ def write_slice(folder: Path, table: TableWriter, one: PredictedSlice, warnings:
             measures.total_pixels,
             f"{measures.coverage_percent:.4f}",
             f"{measures.max_probability:.4f}",
+            measures.slices[0].doubtful_pixels,
             None if measures.area_mm2 is None else f"{measures.area_mm2:.3f}",
             *files,
             warnings,

@@ -62,7 +62,7 @@ def _predict(
     masks = apply_rule(probability_u8, rule_on_grid(engine.card, threshold, *probability_u8.shape[1:]), is_stack=True)
     for index in range(len(pixels)):
         one = slice(index, index + 1)
-        masks_of_one = Masks(masks.tumor[one], masks.doubtful[one])
+        masks_of_one = Masks(masks.tumor[one], masks.doubtful[one], masks.dropped[one])
         measures = measure(probability_u8[one], masks_of_one, decoded.spacing_mm, warnings)
         name = source.name if len(pixels) == 1 else f"{source.name}_{index:04}"
-        yield PredictedSlice(source, index, name, pixels[index], masks.tumor[index], measures), " ".join(warnings)
+        yield PredictedSlice(source, index, name, pixels[index], masks_of_one, measures), " ".join(warnings)

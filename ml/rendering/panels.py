@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 TUMOR = (0xFF, 0x4D, 0x6A)
+DOUBT = (0xFF, 0xC4, 0x57)
 NOTICE = "Research use only. Not for diagnosis."
 DEFAULT_OPACITY = 0.45
 
@@ -37,6 +38,8 @@ _RED = np.array([(0, 0, 0), TUMOR], dtype=np.uint8)
 _TITLES = ("MRI scan", "Tumor mask", "Overlay", "Probability")
 # A panel's longer side, in pixels: small scans are enlarged to be seen, large ones shrunk to fit a screen.
 _MIN_PANEL, _MAX_PANEL = 256, 512
+# Pixels of a dash, and of the gap after it.
+_DASH = 3
 _MARGIN, _TITLE_HEIGHT, _CAPTION_HEIGHT, _BAR_WIDTH, _BAR_ROOM = 12, 26, 28, 12, 52
 
 
@@ -50,12 +53,19 @@ def mask_image(mask: NDArray[np.bool]) -> Image.Image:
     return Image.fromarray(mask.astype(np.uint8) * np.uint8(255))
 
 
-def overlay_image(pixels: NDArray[np.uint8], mask: NDArray[np.bool], opacity: float = DEFAULT_OPACITY) -> Image.Image:
+def overlay_image(
+    pixels: NDArray[np.uint8],
+    mask: NDArray[np.bool],
+    doubtful: NDArray[np.bool] | None = None,
+    opacity: float = DEFAULT_OPACITY,
+) -> Image.Image:
     """The scan with the mask in red and its outline in full red, so that the border stays visible at any opacity.
 
-    pixels: uint8 (H, W, 3); mask: bool (H, W); opacity: 0 (outline only) to 1.
+    pixels: uint8 (H, W, 3); mask: bool (H, W); doubtful: bool (H, W), regions in doubt, which get a dashed line around
+    them; opacity: 0 (outline only) to 1.
     """
     blended = pixels.copy()
+    _draw_dashes(blended, doubtful)
     if mask.any():
         inside = pixels[mask]  # (tumor pixels, 3)
         blended[mask] = np.rint(inside + opacity * (np.array(TUMOR) - inside)).astype(np.uint8)
@@ -81,11 +91,18 @@ def probability_image(probability_u8: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(probability_u8))
 
 
-def thumbnail_image(pixels: NDArray[np.uint8], mask: NDArray[np.bool], side: int = 192) -> Image.Image:
-    """The scan with the mask's outline, its longer side `side` pixels. pixels: uint8 (H, W, 3); mask: bool (H, W)."""
+def thumbnail_image(
+    pixels: NDArray[np.uint8], mask: NDArray[np.bool], doubtful: NDArray[np.bool] | None = None, side: int = 192
+) -> Image.Image:
+    """The scan with the mask's outline and dashes around regions in doubt, its longer side `side` pixels.
+
+    pixels: uint8 (H, W, 3); mask, doubtful: bool (H, W).
+    """
     height, width = mask.shape
     size = _fit(height, width, side, side)
     small = np.array(scan_image(pixels).resize(size, Image.Resampling.BOX))
+    if doubtful is not None and doubtful.any():
+        _draw_dashes(small, np.asarray(mask_image(doubtful).resize(size, Image.Resampling.BOX)) > 0)
     if mask.any():
         # A quarter of a pixel's area is enough to be drawn: a small finding must not vanish from the history.
         small_mask = np.asarray(mask_image(mask).resize(size, Image.Resampling.BOX)) >= 64
@@ -98,17 +115,17 @@ def panels_image(
     probability_u8: NDArray[np.uint8],
     mask: NDArray[np.bool],
     caption: str = "",
-    opacity: float = DEFAULT_OPACITY,
+    doubtful: NDArray[np.bool] | None = None,
 ) -> Image.Image:
     """Scan, mask, overlay and heatmap with its color bar, side by side on a dark ground, and a caption below.
 
-    pixels: uint8 (H, W, 3); probability_u8: uint8 (H, W); mask: bool (H, W). All four panels have one size.
+    pixels: uint8 (H, W, 3); probability_u8: uint8 (H, W); mask, doubtful: bool (H, W). All panels have one size.
     """
     width, height = _fit(mask.shape[0], mask.shape[1], _MIN_PANEL, _MAX_PANEL)
     canvas = _empty_panels(width, height).copy()
     # Red is tumor in every picture that people look at; `mask_image`, for programs, is 0 and 255.
     red_mask = _colored(mask.view(np.uint8), _RED)
-    panels = (scan_image(pixels), red_mask, overlay_image(pixels, mask, opacity), heatmap_image(probability_u8))
+    panels = (scan_image(pixels), red_mask, overlay_image(pixels, mask, doubtful), heatmap_image(probability_u8))
     for index, panel in enumerate(panels):
         # A mask has no values between its two, on the screen either.
         smooth = Image.Resampling.NEAREST if panel is red_mask else Image.Resampling.BILINEAR
@@ -118,6 +135,24 @@ def panels_image(
         )
     _draw_caption(canvas, caption, middle=_caption_middle(height))
     return canvas
+
+
+def _draw_dashes(pixels: NDArray[np.uint8], region: NDArray[np.bool] | None) -> None:
+    """Draw, in place, a dashed line around a region, outside of it, so that what is inside stays to be seen.
+
+    pixels: uint8 (H, W, 3); region: bool (H, W).
+    """
+    if region is None or not region.any():
+        return
+    height, width = region.shape
+    padded = np.pad(region, 1)
+    near = np.zeros_like(region)  # pixels of the region and their eight neighbors
+    for down in range(3):
+        for right in range(3):
+            near |= padded[down : down + height, right : right + width]
+    rows, columns = np.indices(region.shape)
+    is_dash = (rows + columns) // _DASH % 2 == 0
+    pixels[near & ~region & is_dash] = DOUBT
 
 
 # Two sizes: a history mostly has scans of one. A frame of the largest panels takes 4 MB.

@@ -4,9 +4,11 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
 
 import numpy as np
 
+from ml.cards import DoubtRule
 from ml.masks import apply_rule, rule_on_grid
 from ml.measurements import measure
 from ml.synthetic import phantoms
@@ -85,15 +87,20 @@ def worker_away(portal: RunningPortal) -> Iterator[None]:
     portal.wait_until_ready()
 
 
-def add_known_result(portal: RunningPortal, filename: str, q: np.ndarray) -> str:
-    """A scan whose map is q, uint8 (256, 256), whatever the model would say; gives the scan's id."""
+def add_known_result(
+    portal: RunningPortal, filename: str, q: np.ndarray, doubt: DoubtRule | None = None, threshold: float | None = None
+) -> str:
+    """A scan whose map is q, uint8 (256, 256), whatever the model would say; gives the scan's id.
+
+    doubt, threshold: of the run, in place of the card's.
+    """
     with worker_stopped(portal), services(portal) as opened:
         scan = portal.upload(phantoms.render("lesion"), filename)
         claimed = claim_segmentation(opened, scan["segmentation"]["id"])
         assert claimed is not None
         held, work = claimed
         card = opened.catalog.card(work.model)
-        rule = rule_on_grid(card, work.threshold, *q.shape)
+        rule = rule_on_grid(replace(card, doubt=doubt), threshold or work.threshold, *q.shape)
         key = map_key(work.scan_id, held.id, held.attempt)
         write_array(opened.storage, key, q[None])
         segmentations.complete(
@@ -104,6 +111,8 @@ def add_known_result(portal: RunningPortal, filename: str, q: np.ndarray) -> str
             model_version=card.version,
             map_key=key,
             min_tumor_pixels=rule.min_tumor_pixels,
+            doubt_rule=None if doubt is None else asdict(doubt),
+            threshold=rule.threshold,
             timings_ms={"queued": 1.0, "infer": 1.0, "total": 2.0},
         )
     return str(scan["id"])

@@ -8,11 +8,12 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from ml.cards import DoubtRule
 from ml.synthetic import phantoms
 from ml.synthetic.negatives import draw_negatives
 from tests.browser.actions import drop_files, open_result
 from tests.browser.conftest import Console
-from tests.browser.portals import add_failed, worker_away
+from tests.browser.portals import add_failed, add_known_result, hill, worker_away
 from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
@@ -100,6 +101,15 @@ def test_a_scan_unlike_the_training_data_has_no_finding(page: Page, portal: Runn
         page.goto(path)
         expect(page.get_by_text("Unlike the training data").first).to_be_visible()
         assert findings(page) == []
+
+
+def test_a_verdict_in_doubt_has_no_finding(page: Page, portal: RunningPortal) -> None:
+    scan_id = add_known_result(portal, "axe-doubt.png", hill(), DoubtRule(0.2, 4), threshold=0.95)
+    open_result(page, scan_id)
+    expect(page.locator("#doubt")).to_be_visible()
+    assert findings(page) == []
+    page.goto("/scans?verdict=uncertain")
+    assert findings(page) == []
 
 
 def test_a_stacks_result_has_no_finding(page: Page, stack_id: str) -> None:

@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from ml.cards import DoubtRule
 from ml.masks import tumor_mask
 from tests.browser.actions import eventually, fact, open_result, picture
 from tests.browser.portals import PEAK, add_known_result, hill
@@ -48,6 +49,35 @@ def test_the_threshold_changes_mask_coverage_and_verdict_at_once_and_says_previe
     assert fact(page, "coverage") == stored
     expect(page.locator("#preview-tag")).to_be_hidden()
     eventually(lambda: picture(page, "mask") == before)
+
+
+def test_a_verdict_in_doubt_says_what_and_where_and_a_preview_follows_the_same_rule(
+    page: Page, portal: RunningPortal
+) -> None:
+    scan_id = add_known_result(portal, "doubt.png", hill(), DoubtRule(0.2, 4), threshold=0.95)
+    run = portal.json("GET", f"/api/v1/scans/{scan_id}")[1]["segmentation"]
+    assert (run["verdict"], run["doubt"]["regions"]) == ("uncertain", 1)
+    open_result(page, scan_id)
+    stored = page.locator("#doubt").inner_text()
+    assert page.locator("#verdict").inner_text() == "Uncertain"
+    assert stored.startswith(f"A region of {run['doubt']['pixels']:,} px with up to 94\u00a0% is below what this model")
+    dashed = picture(page, "overlay")
+
+    page.locator("#threshold").fill("0.5")
+    assert page.locator("#verdict").inner_text() == "Tumor detected"
+    expect(page.locator("#doubt")).to_be_hidden()
+    eventually(lambda: picture(page, "overlay") != dashed)
+    page.locator("#threshold").fill("0.97")
+    assert page.locator("#verdict").inner_text() == "Uncertain"
+    assert page.locator("#doubt").inner_text() == stored  # the region at 0.2 is the same at any higher threshold
+
+    page.get_by_role("button", name="Back to 0.95").click()
+    assert page.locator("#doubt").inner_text() == stored
+    eventually(lambda: picture(page, "overlay") == dashed)
+    page.goto("/scans?verdict=uncertain")
+    expect(page.locator(f'[data-scan="{scan_id}"] .cell-finding')).to_contain_text("Uncertain")
+    page.goto("/scans?verdict=no_tumor")
+    expect(page.locator(f'[data-scan="{scan_id}"]')).to_have_count(0)
 
 
 def test_the_opacity_changes_the_overlay_alone(page: Page, hill_id: str) -> None:

@@ -12,6 +12,7 @@ from ml.masks import (
     Masks,
     apply_rule,
     min_pixels_on_grid,
+    slice_masks,
     threshold_level,
     tumor_mask,
     verdict_level,
@@ -93,7 +94,7 @@ def test_no_smallest_component_stays_none():
 def test_one_slice_with_spacing_has_an_area_and_no_volume():
     q = np.zeros((1, 10, 10), dtype=np.uint8)
     q[0, :2, :5] = 254
-    measures = measure(q, Masks(q > 0, q > 255), (5.0, 0.5, 2.0))
+    measures = measure(q, Masks(q > 0, q > 255, ((),) * len(q)), (5.0, 0.5, 2.0))
     assert (measures.verdict, measures.tumor_pixels, measures.total_pixels) == (Verdict.TUMOR_DETECTED, 10, 100)
     assert measures.coverage_percent == pytest.approx(10)
     assert (measures.area_mm2, measures.volume_mm3) == (pytest.approx(10), None)
@@ -102,14 +103,14 @@ def test_one_slice_with_spacing_has_an_area_and_no_volume():
 
 def test_stack_with_spacing_has_a_volume_and_no_area():
     q = np.full((3, 4, 4), 255, dtype=np.uint8)
-    measures = measure(q, Masks(q > 0, q > 255), (5.0, 0.5, 2.0))
+    measures = measure(q, Masks(q > 0, q > 255, ((),) * len(q)), (5.0, 0.5, 2.0))
     assert (measures.area_mm2, measures.volume_mm3) == (None, pytest.approx(48 * 5))
     assert [item.tumor_pixels for item in measures.slices] == [16, 16, 16]
 
 
 def test_without_spacing_nothing_is_in_millimeters():
     q = np.full((1, 4, 4), 100, dtype=np.uint8)
-    measures = measure(q, Masks(q > 255, q > 255), None)
+    measures = measure(q, Masks(q > 255, q > 255, ((),) * len(q)), None)
     assert measures.verdict == Verdict.NO_TUMOR
     assert (measures.area_mm2, measures.volume_mm3, measures.coverage_percent) == (None, None, 0)
     assert measures.max_probability == pytest.approx(100 / 255)  # shown even where nothing was marked
@@ -156,6 +157,17 @@ def test_the_depth_rule_drops_what_is_small_beside_the_largest_component_and_lea
     assert stack.doubtful.sum() == 100
     assert stack.doubtful[1, 40:50, 40:50].all()
     assert (alone.tumor.sum(), alone.doubtful.sum()) == (1340, 0)
+    assert stack.dropped == ((), ((40, 40),), (), ())
+
+
+@given(hypothesis.extra.numpy.arrays(np.uint8, (3, 7, 8)), st.floats(0, 1))
+def test_a_slice_is_masked_without_its_neighbors_as_in_the_stack(q, min_share):
+    rule = MaskRule(0.5, 2, DoubtRule(0.2, 2), DepthRule(min_share))
+    stack = apply_rule(q, rule, is_stack=True)
+    for index in range(len(q)):
+        one = slice_masks(q[index][None], rule, stack.dropped[index])
+        assert (one.tumor[0] == stack.tumor[index]).all()
+        assert (one.doubtful[0] == stack.doubtful[index]).all()
 
 
 def test_the_depth_rule_leaves_a_single_slice_as_it_is():

@@ -7,7 +7,9 @@ import pytest
 from playwright.sync_api import Page
 from scipy import ndimage
 
-from ml.masks import threshold_level, tumor_mask
+from ml.cards import DepthRule, DoubtRule
+from ml.masks import MaskRule, Masks, apply_rule, threshold_level, tumor_mask
+from ml.measurements import measure
 from ml.rendering.colormap import INFERNO
 
 pytestmark = pytest.mark.browser
@@ -73,3 +75,44 @@ def test_the_heatmap_has_the_servers_colors(module_page: Page) -> None:
     )
 
     assert np.array_equal(np.array(colors, np.uint8).reshape(256, 3), INFERNO)
+
+
+DOUBT = """async ({ q, width, height, threshold, minPixels, rule, dropped }) => {
+  const { doubtOf, tumorMask } = await import("/js/viewer/mask.js");
+  const bytes = Uint8Array.from(atob(q), (letter) => letter.charCodeAt(0));
+  const tumor = tumorMask(bytes, width, height, threshold, minPixels, dropped);
+  const doubt = doubtOf(bytes, width, height, tumor, threshold, rule);
+  return { ...doubt, mask: Array.from(doubt.mask), tumor: Array.from(tumor) };
+}"""
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.5, 0.62, 0.9])
+@pytest.mark.parametrize(("doubt_threshold", "doubt_pixels"), [(0.4, 1), (0.4, 6), (0.2, 40)])
+def test_the_preview_has_the_servers_regions_in_doubt(
+    module_page: Page, threshold: float, doubt_threshold: float, doubt_pixels: int
+) -> None:
+    noise = np.random.default_rng(8).random((3, 61, 83))
+    smooth = ndimage.gaussian_filter(noise, (0.7, 2, 2))
+    q = np.round(255 * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.uint8)
+    rule = MaskRule(threshold, 20, DoubtRule(doubt_threshold, doubt_pixels), DepthRule(0.3))
+    masks = apply_rule(q, rule, is_stack=True)
+    for index in range(3):
+        shown = module_page.evaluate(
+            DOUBT,
+            {
+                "q": base64.b64encode(q[index].tobytes()).decode(),
+                "width": 83,
+                "height": 61,
+                "threshold": threshold,
+                "minPixels": 20,
+                "rule": {"threshold": doubt_threshold, "minPixels": doubt_pixels},
+                "dropped": masks.dropped[index],
+            },
+        )
+        assert np.array_equal(np.array(shown["tumor"], bool).reshape(61, 83), masks.tumor[index])
+        assert np.array_equal(np.array(shown["mask"], bool).reshape(61, 83), masks.doubtful[index])
+        one = Masks(masks.tumor[[index]], masks.doubtful[[index]], masks.dropped[index : index + 1])
+        found = measure(q[[index]], one, None).doubt
+        told = None if found is None else (found.regions, found.pixels, round(255 * found.max_probability))
+        assert (shown["regions"], shown["pixels"], shown["maxLevel"]) == (told or (0, 0, 0))
+    assert threshold != 0.62 or any(masks.dropped)

@@ -2,18 +2,22 @@
 
 import io
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
+from ml.cards import DepthRule, DoubtRule
 from ml.engines import EngineError
+from ml.measurements import Verdict
 from tests.support.jobs import end_delays, run_segmentation
 from tests.support.resources import png_bytes, row, upload
 from webapp.domain.errors import DatabaseUnavailable, NotFound, StorageFull
 from webapp.domain.jobs.models import Status
-from webapp.domain.scans import lookup, segmentations
-from webapp.domain.scans.models import Verdict
+from webapp.domain.scans import images, lookup, segmentations
+from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.storage.arrays import read_array
 from webapp.domain.storage.keys import scan_prefix
 from worker import segmentation
@@ -91,6 +95,52 @@ def test_a_scan_unlike_the_training_data_is_warned_about_beside_its_verdict(
     done = row(resources, accepted.segmentation_id)
     assert (done.status, done.warnings) == (Status.SUCCEEDED, warnings)
     assert done.verdict is not None
+
+
+def test_an_empty_mask_of_a_scan_that_the_model_cannot_read_is_no_all_clear(runtime, resources, engine) -> None:
+    accepted = upload(resources, tiff_bytes(1), "gray.tif")
+    engine.is_unlike = [True]
+    run_segmentation(runtime, accepted.segmentation_id)
+    assert row(resources, accepted.segmentation_id).verdict is Verdict.NOT_ASSESSED
+
+
+def test_what_the_mask_does_not_count_makes_a_verdict_uncertain(runtime, resources, engine) -> None:
+    engine.card = replace(engine.card, threshold=0.5, min_tumor_pixels=4096, doubt=DoubtRule(0.2, 64))
+    pixels = np.zeros((3, 256, 256), np.uint8)
+    pixels[:, 250:, 250:] = 9  # so that no slice is of one color
+    pixels[1, 40:60, 40:60] = 150  # above the threshold, below the smallest area
+    pixels[2, 100:110, 100:110] = 120
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, photometric="minisblack")
+    accepted = upload(resources, buffer.getvalue(), "doubt.tif")
+    with resources.database.write() as session:
+        session.get_one(Segmentation, accepted.segmentation_id).threshold = 0.5
+    run_segmentation(runtime, accepted.segmentation_id)
+    done = row(resources, accepted.segmentation_id)
+    assert (done.verdict, done.tumor_pixels) == (Verdict.UNCERTAIN, 0)
+    assert done.doubt_rule == {"threshold": 0.2, "min_pixels": 64}
+    assert done.doubt is not None
+    assert (done.doubt["slice"], done.doubt["pixels"], done.doubt["regions"]) == (1, 400, 2)
+
+
+def test_the_rule_for_stacks_says_where_it_dropped_something(runtime, resources, engine) -> None:
+    engine.card = replace(engine.card, min_tumor_pixels=4, doubt=DoubtRule(0.2, 4), depth=DepthRule(0.1), crops=())
+    pixels = np.zeros((3, 256, 256), np.uint8)
+    pixels[:, 40:80, 40:80] = 250
+    pixels[1, 200:206, 200:206] = 250
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, photometric="minisblack")
+    accepted = upload(resources, buffer.getvalue(), "depth.tif")
+    run_segmentation(runtime, accepted.segmentation_id)
+    done = row(resources, accepted.segmentation_id)
+    assert done.slices is not None
+    assert [item["tumor_pixels"] for item in done.slices] == [1600, 1600, 1600]
+    assert [item["dropped"] for item in done.slices] == [[], [[200, 200]], []]
+    with resources.database.read() as session:
+        scan = session.get_one(Scan, accepted.scan_id)
+        wanted = images.source(session, scan, kind="mask", slice_index=1, segmentation_id=None)
+    mask = np.asarray(Image.open(io.BytesIO(images.render(resources, wanted, "mask"))))
+    assert int((mask > 0).sum()) == 1600
 
 
 def test_another_threshold_loads_no_engine(runtime, resources, monkeypatch) -> None:

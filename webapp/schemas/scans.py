@@ -6,10 +6,11 @@ import marshmallow as ma
 from flask import url_for
 from marshmallow import fields, validate
 
+from ml.measurements import Verdict
 from webapp.domain.jobs.models import Status
 from webapp.domain.jobs.wait import LONGEST_WAIT_S
 from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT, SORTS
-from webapp.domain.scans.models import Scan, Segmentation, Verdict
+from webapp.domain.scans.models import Scan, Segmentation
 from webapp.schemas.errors import RejectedSchema
 from webapp.schemas.fields import Links, Timestamp, dump
 from webapp.schemas.segmentations import (

@@ -6,9 +6,10 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import fields, validate
 
+from ml.measurements import Verdict
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import Status
-from webapp.domain.scans.models import Scan, Segmentation, Verdict
+from webapp.domain.scans.models import Scan, Segmentation
 from webapp.schemas.fields import Code, FailureField, Rounded, Timestamp, Warnings, session_of
 
 THRESHOLD_RANGE = validate.Range(0, 1)
@@ -22,6 +23,28 @@ class SliceSchema(ma.Schema):
     index = fields.Integer(required=True)
     tumor_pixels = fields.Integer(required=True)
     max_probability = Rounded(4, required=True, metadata={"description": "0 to 1"})
+    doubtful_pixels = fields.Integer(dump_default=0, metadata={"description": "of regions that are in doubt"})
+    dropped = fields.List(
+        fields.List(fields.Integer()),
+        dump_default=(),
+        metadata={"description": "a pixel (row, column) of each region that the rule for stacks took out of the mask"},
+    )
+
+
+class DoubtRuleSchema(ma.Schema):
+    """When something is in doubt: a region at this lower threshold, without a pixel of the mask, of enough pixels."""
+
+    threshold = fields.Float(required=True)
+    min_pixels = fields.Integer(required=True, metadata={"description": "on the scan's own grid"})
+
+
+class DoubtSchema(ma.Schema):
+    """The region in doubt with the highest probability."""
+
+    slice = fields.Integer(required=True, metadata={"description": "from 0"})
+    pixels = fields.Integer(required=True)
+    max_probability = Rounded(4, required=True, metadata={"description": "0 to 1"})
+    regions = fields.Integer(required=True, metadata={"description": "in doubt in all"})
 
 
 class Slices(fields.List[Any]):
@@ -57,7 +80,11 @@ class SegmentationSchema(ma.Schema):
     engine = fields.String(allow_none=True)
     threshold = fields.Float(required=True)
     min_tumor_pixels = fields.Integer(allow_none=True, metadata={"description": "on the scan's own grid"})
+    doubt_rule = fields.Nested(
+        DoubtRuleSchema, allow_none=True, metadata={"description": "null where the model has none"}
+    )
     verdict = Code(Verdict, allow_none=True)
+    doubt = fields.Nested(DoubtSchema, allow_none=True, metadata={"description": "null where nothing is in doubt"})
     tumor_pixels = fields.Integer(allow_none=True)
     total_pixels = fields.Integer(allow_none=True)
     coverage_percent = Rounded(4, allow_none=True, metadata={"description": "tumor pixels / all pixels, in percent"})

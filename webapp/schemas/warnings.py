@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from ml.measurements import VOIDING_WARNINGS
 from ml.ood.detector import UNLIKE
 from ml.scans import WARNINGS as READER_WARNINGS
 
@@ -23,6 +24,11 @@ class Warning:
     message: str
     tone: Literal["info", "warn"] = "info"
     chip: str | None = None
+
+    @property
+    def voids_all_clear(self) -> bool:
+        """Whether an empty mask is no all-clear under this warning: the verdict is `not_assessed` then."""
+        return self.code in VOIDING_WARNINGS
 
 
 WARNINGS: dict[str, Warning] = {

@@ -58,6 +58,7 @@ def index() -> str:
         scans=rows,
         filters={**args, "sort": wanted.sort},
         models=resources().catalog.names(),
+        verdicts=[verdict.value for verdict in Verdict],
         sorts=[(sort.value, sort.label) for sort in SORTS],
         next_url=url_for("scans.index", **kept, cursor=page.next_cursor) if page.next_cursor else None,
         first_url=url_for("scans.index", **kept) if wanted.cursor else None,

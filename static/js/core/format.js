@@ -53,6 +53,19 @@ export function placeInLine(position) {
 }
 
 /**
+ * One short line under a verdict.
+ * @param {Scan} scan
+ */
+function findingOf({ slice_count: slices, segmentation: run }) {
+  switch (run.verdict) {
+    case "tumor_detected": return `${percent(run.coverage_percent ?? 0)} of the ${slices > 1 ? "stack" : "image"}`;
+    case "uncertain": return `${count(run.doubt?.pixels ?? 0)} px with up to ${percent(100 * (run.doubt?.max_probability ?? 0), 0)} are in doubt`;
+    case "not_assessed": return "The model cannot read such a scan";
+    default: return "No tumor area above the threshold";
+  }
+}
+
+/**
  * One short line under a scan's chip.
  * @param {Scan} scan
  */
@@ -60,9 +73,7 @@ export function detailOf(scan) {
   const run = scan.segmentation;
   switch (run.status) {
     case "succeeded":
-      return run.verdict === "tumor_detected"
-        ? `${percent(run.coverage_percent ?? 0)} of the ${scan.slice_count > 1 ? "stack" : "image"}`
-        : "No tumor area above the threshold";
+      return findingOf(scan);
     case "queued": return placeInLine(run.queue_position);
     case "running": return "The model is reading it";
     case "failed": return run.error?.message ?? "The model could not finish.";

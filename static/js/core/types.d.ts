@@ -1,7 +1,7 @@
 /* The JSON of /api/v1, as far as the scripts read it; OpenAPI has all of it. Types only: no page loads this file. */
 
 export type JobStatus = "queued" | "running" | "succeeded" | "failed" | "cancelled";
-export type Verdict = "tumor_detected" | "no_tumor";
+export type Verdict = "tumor_detected" | "uncertain" | "no_tumor" | "not_assessed";
 
 /** A code for programs and a sentence for the reader. */
 export interface Message {
@@ -13,6 +13,17 @@ export interface Message {
 export interface Warning extends Message {
   tone: "info" | "warn";
   chip: string | null;
+  /** an empty mask is then not assessed */
+  voids_all_clear: boolean;
+}
+
+/** The region in doubt with the highest probability. */
+export interface Doubt {
+  slice: number;
+  pixels: number;
+  max_probability: number;
+  /** in doubt in all */
+  regions: number;
 }
 
 /** One run of one model on one scan. */
@@ -22,6 +33,8 @@ export interface Segmentation {
   /** null before the run has succeeded, as is its coverage */
   verdict: Verdict | null;
   coverage_percent: number | null;
+  /** null where nothing is in doubt */
+  doubt: Doubt | null;
   /** from 1; null unless queued */
   queue_position: number | null;
   warnings: Warning[];

@@ -2,6 +2,8 @@
 
 /** A mask's tumor, as ml/rendering draws it. */
 export const TUMOR_COLOR = "#ff4d6a";
+/** What is in doubt, as ml/rendering draws it. */
+export const DOUBT_COLOR = "#ffc457";
 
 /**
  * The 2-D context of a canvas. Throws where the browser has no memory left for it.

@@ -1,4 +1,5 @@
 /* The finding beside the viewer: while a threshold is tried, its figures are shown, and the stored ones beside them. */
+/** @import { Doubt } from "../core/types.js" */
 /** @import { Sum } from "./totals.js" */
 import { stateOf } from "../core/chips.js";
 import { element, elements } from "../core/elements.js";
@@ -8,18 +9,26 @@ import { setIcon } from "../core/icons.js";
 export class Finding {
   /**
    * @param {HTMLElement} root
-   * @param {{ slices: number, totalPixels: number, pixelSize: number | null, threshold: number }} scan
-   *   pixelSize: mm² of a pixel of one slice, mm³ of a stack's voxel, null without spacing; threshold: the stored one
+   * @param {{ slices: number, totalPixels: number, pixelSize: number | null, threshold: number, hasDepth: boolean }} scan
+   *   pixelSize: mm² of a pixel of one slice, mm³ of a stack's voxel, null without spacing; threshold: the stored one;
+   *   hasDepth: whether a rule for stacks is applied when a threshold is saved
    */
-  constructor(root, { slices, totalPixels, pixelSize, threshold }) {
+  constructor(root, { slices, totalPixels, pixelSize, threshold, hasDepth }) {
     this.root = root;
     this.slices = slices;
     this.totalPixels = totalPixels;
     this.pixelSize = pixelSize;
     this.threshold = threshold;
+    this.hasDepth = hasDepth;
     this.verdict = this.part("verdict");
     this.verdictWords = element("strong", HTMLElement, this.verdict);
-    this.storedTone = this.verdict.dataset.tone ?? "clear";
+    const { verdict: storedVerdict = "no_tumor", allClear = "no_tumor" } = this.verdict.dataset;
+    this.storedVerdict = storedVerdict;
+    // What an empty mask amounts to under the scan's warnings.
+    this.allClear = allClear;
+    this.doubt = this.part("doubt");
+    this.doubtWords = element("span", HTMLElement, this.doubt);
+    this.storedDoubt = this.doubtWords.textContent;
     this.facts = elements("[data-fact]", HTMLElement, root).map((fact) => ({
       element: fact,
       name: fact.dataset.fact ?? "",
@@ -37,12 +46,16 @@ export class Finding {
     const tag = this.part("preview-tag");
     tag.hidden = false;
     tag.textContent = `Preview at ${threshold.toFixed(2)}. Stored: ${this.threshold.toFixed(2)}.`;
+    if (this.hasDepth) tag.textContent += " The rule for stacks is applied when it is saved.";
     this.root.dataset.preview = "";
     const isPartial = sum.counted < this.slices;
     const note = this.part("totals-note");
     note.hidden = !isPartial;
     if (isPartial) note.textContent = `Counted so far: ${sum.counted} of ${this.slices} slices.`;
-    this.showVerdict(sum.pixels > 0 ? "tumor" : isPartial ? null : "clear");
+    const empty = sum.doubt ? "uncertain" : this.allClear;
+    const verdict = sum.pixels > 0 ? "tumor_detected" : isPartial ? null : empty;
+    this.showVerdict(verdict);
+    this.showDoubt(verdict === "uncertain" && sum.doubt ? this.sentenceOf(sum.doubt) : null);
     const figures = this.figures(threshold, sum);
     for (const fact of this.facts) {
       fact.element.textContent = figures.get(fact.name) ?? fact.stored;
@@ -87,19 +100,38 @@ export class Finding {
     delete this.root.dataset.preview;
     for (const id of ["preview-bar", "downloads-note"]) element(`#${id}`, HTMLElement).hidden = true;
     for (const id of ["preview-tag", "totals-note"]) this.part(id).hidden = true;
-    this.showVerdict(this.storedTone);
+    this.showVerdict(this.storedVerdict);
+    this.showDoubt(this.storedVerdict === "uncertain" ? this.storedDoubt : null);
     for (const fact of this.facts) {
       fact.element.textContent = fact.stored;
       fact.beside.hidden = true;
     }
   }
 
-  /** @param {string | null} tone null: not all slices are counted, and none of those that are has tumor */
-  showVerdict(tone) {
-    const { icon, words } = tone ? stateOf(tone === "tumor" ? "tumor_detected" : "no_tumor") : { icon: "running", words: "Counting" };
-    this.verdict.dataset.tone = tone ?? "plain";
+  /** @param {string | null} verdict null: not all slices are counted, and none of those that are has tumor */
+  showVerdict(verdict) {
+    const { tone, icon, words } = verdict ? stateOf(verdict) : { tone: "plain", icon: "running", words: "Counting" };
+    this.verdict.dataset.tone = tone;
     this.verdictWords.textContent = words;
     setIcon(this.verdict, icon);
+  }
+
+  /** @param {string | null} sentence */
+  showDoubt(sentence) {
+    this.doubt.hidden = sentence === null;
+    if (sentence !== null) this.doubtWords.textContent = sentence;
+  }
+
+  /**
+   * What is in doubt, as templates/scans/result/finding.html says it.
+   * @param {Doubt} doubt
+   */
+  sentenceOf({ slice, pixels, max_probability: probability, regions }) {
+    const isStack = this.slices > 1;
+    const where = isStack ? ` at slice ${slice + 1}` : "";
+    const first = `A region of ${count(pixels)} px with up to ${percent(100 * probability, 0)}${where} is below what this model calls a tumor.`;
+    const more = `${count(regions - 1)} more region${regions > 2 ? "s" : ""} of the ${isStack ? "stack" : "image"} like it.`;
+    return regions > 1 ? `${first} ${more}` : first;
   }
 
   /** @param {string} id */

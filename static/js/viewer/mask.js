@@ -1,5 +1,12 @@
 /* The mask rule, as ml/masks.py has it: a pixel belongs to the tumor where round(255 p) >= ceil(255 threshold), and 8-connected
-   components smaller than the smallest tumor are dropped. No DOM in here: a test compares it with the server's, pixel by pixel. */
+   components smaller than the smallest tumor are dropped; what is seen at a lower threshold and has none of the mask is in doubt.
+   No DOM in here: a test compares it with the server's, pixel by pixel. */
+
+/** @typedef {{ threshold: number, minPixels: number }} DoubtRule */
+/** @typedef {{ mask: Uint8Array, regions: number, pixels: number, maxLevel: number }} Doubt
+   mask: 1 where in doubt; pixels, maxLevel (0 to 255): of the region with the highest probability, 0 without any */
+
+const CANDIDATE = 2; // at or above the threshold, component not yet measured
 
 /**
  * The smallest value of a map (1 to 255) that counts as tumor: ml.masks.threshold_level.
@@ -17,19 +24,68 @@ export function thresholdLevel(threshold) {
  * @param {number} height
  * @param {number} threshold 0 to 1
  * @param {number} minPixels components with fewer pixels are dropped
+ * @param {[row: number, column: number][]} [dropped] a pixel of each component that the rule for stacks dropped
  * @returns {Uint8Array} 1 where tumor, else 0; row by row
  */
-export function tumorMask(probabilityU8, width, height, threshold, minPixels) {
-  const level = thresholdLevel(threshold);
-  const mask = new Uint8Array(width * height);
-  for (let i = 0; i < mask.length; i++) if (probabilityU8[i] >= level) mask[i] = 2; // 2: above the threshold, component not yet measured
+export function tumorMask(probabilityU8, width, height, threshold, minPixels, dropped = []) {
+  const mask = candidatesOf(probabilityU8, thresholdLevel(threshold));
   const component = new Int32Array(mask.length); // a queue: its first `size` entries are the component's pixels
-  for (let seed = 0; seed < mask.length; seed++) {
-    if (mask[seed] !== 2) continue;
-    const size = fill(mask, width, height, seed, component);
-    if (size >= minPixels) continue;
+  const erase = (/** @type {number} */ size) => {
     for (let i = 0; i < size; i++) mask[component[i]] = 0;
+  };
+  for (const [row, column] of dropped) {
+    const seed = row * width + column;
+    if (mask[seed] === CANDIDATE) erase(fill(mask, width, height, seed, component));
   }
+  for (let seed = 0; seed < mask.length; seed++) {
+    if (mask[seed] !== CANDIDATE) continue;
+    const size = fill(mask, width, height, seed, component);
+    if (size < minPixels) erase(size);
+  }
+  return mask;
+}
+
+/**
+ * The regions in doubt of one slice: ml.masks.MaskRule.doubt_level and its components without a pixel of the mask.
+ * @param {Uint8Array} probabilityU8 round(255 p), row by row
+ * @param {number} width
+ * @param {number} height
+ * @param {Uint8Array} tumor 1 where tumor, of `tumorMask`
+ * @param {number} threshold of the mask, 0 to 1
+ * @param {DoubtRule | null} rule null where the model has none
+ * @returns {Doubt}
+ */
+export function doubtOf(probabilityU8, width, height, tumor, threshold, rule) {
+  if (!rule) return { mask: new Uint8Array(tumor.length), regions: 0, pixels: 0, maxLevel: 0 };
+  const mask = candidatesOf(probabilityU8, thresholdLevel(Math.min(rule.threshold, threshold)));
+  const doubt = { mask, regions: 0, pixels: 0, maxLevel: 0 };
+  const component = new Int32Array(mask.length);
+  for (let seed = 0; seed < mask.length; seed++) {
+    if (mask[seed] !== CANDIDATE) continue;
+    const size = fill(mask, width, height, seed, component);
+    let isOut = size < rule.minPixels;
+    let maxLevel = 0;
+    for (let i = 0; i < size; i++) {
+      if (tumor[component[i]]) isOut = true;
+      maxLevel = Math.max(maxLevel, probabilityU8[component[i]]);
+    }
+    if (isOut) {
+      for (let i = 0; i < size; i++) mask[component[i]] = 0;
+      continue;
+    }
+    doubt.regions += 1;
+    if (maxLevel > doubt.maxLevel || (maxLevel === doubt.maxLevel && size > doubt.pixels)) Object.assign(doubt, { pixels: size, maxLevel });
+  }
+  return doubt;
+}
+
+/**
+ * @param {Uint8Array} probabilityU8
+ * @param {number} level
+ */
+function candidatesOf(probabilityU8, level) {
+  const mask = new Uint8Array(probabilityU8.length);
+  for (let i = 0; i < mask.length; i++) if (probabilityU8[i] >= level) mask[i] = CANDIDATE;
   return mask;
 }
 
@@ -53,7 +109,7 @@ function fill(mask, width, height, seed, pixels) {
     for (let row = Math.max(0, y - 1); row <= bottom; row++) {
       for (let column = Math.max(0, x - 1); column <= right; column++) {
         const at = row * width + column;
-        if (mask[at] !== 2) continue;
+        if (mask[at] !== CANDIDATE) continue;
         mask[at] = 1;
         pixels[size++] = at;
       }

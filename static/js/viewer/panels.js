@@ -1,14 +1,16 @@
 /* The four panels: canvases over the server's pictures, drawn from the same layers through the same viewport. */
 /** @import { Viewport } from "./viewport.js" */
 import { element, elements } from "../core/elements.js";
-import { context2d, TUMOR_COLOR } from "./canvas.js";
+import { context2d } from "./canvas.js";
 
 /* Above this many device pixels per scan pixel the pixels themselves are shown, because then a smoothed border would
    pretend to a precision that the mask does not have. */
 const SHOW_PIXELS_FROM = 3;
 const OUTLINE_CSS_PX = 1.5;
+const DASH_CSS_PX = 4;
 
-/** @typedef {ImageBitmap | HTMLCanvasElement | Path2D} Drawable a Path2D is drawn as an outline */
+/** @typedef {{ path: Path2D, color: string, isDashed: boolean }} Outline */
+/** @typedef {ImageBitmap | HTMLCanvasElement | Outline} Drawable */
 
 export class Panels {
   /**
@@ -61,15 +63,16 @@ export class Panels {
     context.imageSmoothingQuality = "high";
     context.setTransform(scale, 0, 0, scale, width / 2 - viewport.centerX * scale, height / 2 - viewport.centerY * scale);
     for (const drawable of drawables) {
-      if (!(drawable instanceof Path2D)) {
+      if (!("path" in drawable)) {
         context.drawImage(drawable, 0, 0);
         continue;
       }
       // An outline is as wide on a large scan, which is shrunk, as on a small one.
       context.lineWidth = (OUTLINE_CSS_PX * ratio) / scale;
-      context.lineCap = "square";
-      context.strokeStyle = TUMOR_COLOR;
-      context.stroke(drawable);
+      context.lineCap = drawable.isDashed ? "butt" : "square";
+      context.setLineDash(drawable.isDashed ? [DASH_CSS_PX * ratio / scale] : []);
+      context.strokeStyle = drawable.color;
+      context.stroke(drawable.path);
     }
   }
 }

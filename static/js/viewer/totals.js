@@ -1,36 +1,43 @@
-/* Tumor pixels per slice at a threshold, over all maps that have arrived; long stacks are counted in short turns. */
+/* Tumor and doubt per slice at a threshold, over all maps that have arrived; long stacks are counted in short turns. */
+/** @import { Doubt as Region } from "../core/types.js" */
+/** @import { Doubt, DoubtRule } from "./mask.js" */
 /** @import { Stack } from "./stack.js" */
-import { maskArea, tumorMask } from "./mask.js";
+import { doubtOf, maskArea, tumorMask } from "./mask.js";
 
 const TURN_MS = 8;
 
-/** @typedef {{ pixels: number, slicesWithTumor: number, counted: number }} Sum over the slices counted so far */
+/** @typedef {{ pixels: number, slicesWithTumor: number, counted: number, doubt: Region | null }} Sum over the slices counted so far */
 
 export class Totals {
   /**
    * @param {Stack} stack
-   * @param {{ width: number, height: number, minPixels: number, threshold: number, onChange: () => void }} options
+   * @param {{ width: number, height: number, minPixels: number, doubtRule: DoubtRule | null, threshold: number, onChange: () => void }} options
    *   `onChange()` runs after every turn
    */
-  constructor(stack, { width, height, minPixels, threshold, onChange }) {
+  constructor(stack, { width, height, minPixels, doubtRule, threshold, onChange }) {
     this.stack = stack;
     this.width = width;
     this.height = height;
     this.minPixels = minPixels;
+    this.doubtRule = doubtRule;
     this.threshold = threshold;
     this.onChange = onChange;
     /** @type {(number | null)[]} by slice; null: not counted yet */
     this.areas = new Array(stack.count).fill(null);
+    /** @type {(Doubt | null)[]} by slice, of those that are counted here */
+    this.doubts = new Array(stack.count).fill(null);
     this.timer = 0;
   }
 
   /**
-   * Sets the area of a slice whose mask the caller has made already.
+   * Sets what the caller has counted already of a slice.
    * @param {number} index
    * @param {number} area
+   * @param {Doubt} doubt
    */
-  put(index, area) {
+  put(index, area, doubt) {
     this.areas[index] = area;
+    this.doubts[index] = doubt;
   }
 
   /** Counts what can be counted, now and in later turns. */
@@ -40,7 +47,8 @@ export class Totals {
     for (const [index, area] of this.areas.entries()) {
       const probabilityU8 = this.stack.maps[index];
       if (area !== null || !probabilityU8) continue;
-      this.areas[index] = maskArea(tumorMask(probabilityU8, this.width, this.height, this.threshold, this.minPixels));
+      const mask = tumorMask(probabilityU8, this.width, this.height, this.threshold, this.minPixels);
+      this.put(index, maskArea(mask), doubtOf(probabilityU8, this.width, this.height, mask, this.threshold, this.doubtRule));
       if (performance.now() < end) continue;
       this.timer = setTimeout(() => this.count());
       break;
@@ -55,6 +63,15 @@ export class Totals {
       pixels: counted.reduce((sum, area) => sum + area, 0),
       slicesWithTumor: counted.filter((area) => area > 0).length,
       counted: counted.length,
+      doubt: this.doubt(),
     };
+  }
+
+  /** The region in doubt with the highest probability, the largest of equal ones. */
+  doubt() {
+    const doubtful = this.doubts.flatMap((doubt, slice) => (doubt?.regions ? [{ slice, ...doubt }] : []));
+    if (!doubtful.length) return null;
+    const [{ slice, pixels, maxLevel }] = doubtful.sort((a, b) => b.maxLevel - a.maxLevel || b.pixels - a.pixels);
+    return { slice, pixels, max_probability: maxLevel / 255, regions: doubtful.reduce((sum, { regions }) => sum + regions, 0) };
   }
 }

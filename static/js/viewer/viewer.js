@@ -2,11 +2,12 @@
 import { messageOf } from "../core/api.js";
 import { element, elements, findElement } from "../core/elements.js";
 import { count } from "../core/format.js";
+import { DOUBT_COLOR, TUMOR_COLOR } from "./canvas.js";
 import { Finding } from "./finding.js";
 import { followGestures } from "./gestures.js";
 import { Histogram } from "./histogram.js";
 import { Layer, outlineOf, paintHeatmap, paintMask, paintOverlay } from "./layers.js";
-import { maskArea, tumorMask } from "./mask.js";
+import { doubtOf, maskArea, tumorMask } from "./mask.js";
 import { Panels } from "./panels.js";
 import { Stack } from "./stack.js";
 import { Strip } from "./strip.js";
@@ -15,12 +16,14 @@ import { STEP, Viewport } from "./viewport.js";
 
 const byId = (/** @type {string} */ id) => element(`#${id}`, HTMLElement);
 
-/** @typedef {{ picture: ImageBitmap, probabilityU8: Uint8Array, mask: Uint8Array, outline: Path2D }} Shown the slice in view */
+/** @import { Outline } from "./panels.js" */
+/** @typedef {{ picture: ImageBitmap, probabilityU8: Uint8Array, mask: Uint8Array, outlines: Outline[] }} Shown the slice in view */
 
 export class Viewer {
   /** @param {HTMLElement} root */
   constructor(root) {
     const { scan = "", segmentation = "", width, height, slices, slice, threshold, minPixels, spacing } = root.dataset;
+    const { doubtThreshold, doubtPixels, dropped } = root.dataset;
     this.root = root;
     this.width = Number(width);
     this.height = Number(height);
@@ -30,6 +33,9 @@ export class Viewer {
     this.thresholdSlider = element("#threshold", HTMLInputElement);
     this.opacity = Number(element("#opacity", HTMLInputElement).value) / 100;
     this.minPixels = Number(minPixels) || 0;
+    this.doubtRule = doubtThreshold ? { threshold: Number(doubtThreshold), minPixels: Number(doubtPixels) } : null;
+    /** @type {[row: number, column: number][][]} by slice, at the stored threshold */
+    this.dropped = JSON.parse(dropped ?? "[]");
     this.hasMask = true;
     /** @type {Shown | null} null until its pictures are here */
     this.shown = null;
@@ -43,6 +49,7 @@ export class Viewer {
     const [deep, tall, wide] = spacing ? spacing.split(" ").map(Number) : [];
     this.finding = new Finding(byId("finding"), {
       slices: this.stack.count, totalPixels: this.width * this.height * this.stack.count, threshold: this.stored,
+      hasDepth: "hasDepth" in root.dataset,
       pixelSize: spacing ? tall * wide * (this.stack.count > 1 ? deep : 1) : null,
     });
     this.histogram = new Histogram(byId("histogram"));
@@ -52,7 +59,7 @@ export class Viewer {
     /** @type {(number | null)[]} by slice; null: to be counted */
     this.storedAreas = this.strip ? this.strip.bars.map(({ area }) => area) : [null];
     this.totals = new Totals(this.stack, {
-      width: this.width, height: this.height, minPixels: this.minPixels, threshold: this.stored,
+      width: this.width, height: this.height, minPixels: this.minPixels, doubtRule: this.doubtRule, threshold: this.stored,
       onChange: () => this.showTotals(),
     });
   }
@@ -117,10 +124,19 @@ export class Viewer {
    * @param {Uint8Array} probabilityU8
    */
   paintTumor(picture, probabilityU8) {
-    const mask = tumorMask(probabilityU8, this.width, this.height, this.threshold, this.minPixels);
+    // The rule for stacks was applied at the stored threshold; at another one it is when that is saved.
+    const dropped = this.isPreview ? [] : (this.dropped[this.index] ?? []);
+    const mask = tumorMask(probabilityU8, this.width, this.height, this.threshold, this.minPixels, dropped);
+    const doubt = doubtOf(probabilityU8, this.width, this.height, mask, this.threshold, this.doubtRule);
     const pixels = maskArea(mask);
-    this.totals.put(this.index, pixels);
-    this.shown = { picture, probabilityU8, mask, outline: outlineOf(mask, this.width, this.height) };
+    this.totals.put(this.index, pixels, doubt);
+    this.shown = {
+      picture, probabilityU8, mask,
+      outlines: [
+        { path: outlineOf(mask, this.width, this.height), color: TUMOR_COLOR, isDashed: false },
+        { path: outlineOf(doubt.mask, this.width, this.height), color: DOUBT_COLOR, isDashed: true },
+      ],
+    };
     paintMask(this.layers.mask, mask);
     element('[data-slot="slice-area"]', HTMLElement, this.root).textContent = `${count(pixels)} px`;
     this.paintOverlay();
@@ -128,13 +144,13 @@ export class Viewer {
 
   paintOverlay() {
     if (!this.shown) return;
-    const { picture, mask, outline } = this.shown;
+    const { picture, mask, outlines } = this.shown;
     const { layers } = this;
     paintOverlay(layers.overlay, mask, this.opacity);
     this.panels.sources = {
       scan: [picture],
       mask: [layers.mask.canvas],
-      overlay: this.hasMask ? [picture, layers.overlay.canvas, outline] : [picture],
+      overlay: this.hasMask ? [picture, layers.overlay.canvas, ...outlines] : [picture],
       heatmap: [layers.heatmap.canvas],
     };
     this.panels.draw();

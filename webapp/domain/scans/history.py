@@ -7,12 +7,13 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, contains_eager
 
+from ml.measurements import Verdict
 from webapp.domain.database import paging
 from webapp.domain.database.paging import Keyset, Page
 from webapp.domain.database.search_keys import search_key
 from webapp.domain.errors import InvalidInput
 from webapp.domain.jobs.models import Status
-from webapp.domain.scans.models import Scan, Segmentation, Verdict
+from webapp.domain.scans.models import Scan, Segmentation
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 200

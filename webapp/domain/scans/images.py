@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ml.masks import tumor_mask
+from ml.masks import MaskRule, slice_masks, stored_rule
+from ml.measurements import Verdict
 from ml.rendering import panels
 from webapp.domain.errors import NotFound
 from webapp.domain.resources import Resources
@@ -30,8 +31,8 @@ class Source:
     scan_id: str
     slice_index: int
     map_key: str | None
-    threshold: float
-    min_tumor_pixels: int
+    rule: MaskRule
+    dropped: list[list[int]]
     etag: str
     caption: str = ""
 
@@ -49,17 +50,20 @@ def source(session: Any, scan: Scan, *, kind: str, slice_index: int | None, segm
         scan_id=scan.id,
         slice_index=index,
         map_key=row.map_key if row else None,
-        threshold=row.threshold if row else 1.0,
-        min_tumor_pixels=(row.min_tumor_pixels or 0) if row else 0,
+        rule=_rule(row) if row else MaskRule(1.0),
+        dropped=_dropped(row, index) if row else [],
         etag=f"{scan.id}.{run}.{index}.{kind}",
         caption=_caption(scan, row, index) if row else "",
     )
 
 
 def default_slice(scan: Scan, row: Segmentation | None) -> int:
-    """The slice with most tumor, then of the highest probability; the middle one without a result."""
+    """The slice with most tumor, else with the region in doubt, else of the highest probability; without a result the
+    middle one."""
     if row is None or not row.slices:
         return scan.slice_count // 2
+    if not row.tumor_pixels and row.doubt:
+        return int(row.doubt["slice"])
     best = max(row.slices, key=lambda item: (item["tumor_pixels"], item["max_probability"], -item["index"]))
     return int(best["index"])
 
@@ -78,14 +82,15 @@ def _render(resources: Resources, wanted: Source, kind: str) -> bytes:
         q = np.zeros((height, width), dtype=np.uint8)
     else:
         q = np.asarray(read_array(resources.storage, wanted.map_key)[wanted.slice_index])  # (H, W)
-    mask = tumor_mask(q[None], wanted.threshold, wanted.min_tumor_pixels)[0]
+    masks = slice_masks(q[None], wanted.rule, wanted.dropped)
+    mask, doubtful = masks.tumor[0], masks.doubtful[0]
     images = {
-        "panels": lambda: panels.panels_image(pixels, q, mask, wanted.caption),
+        "panels": lambda: panels.panels_image(pixels, q, mask, wanted.caption, doubtful),
         "mask": lambda: panels.mask_image(mask),
-        "overlay": lambda: panels.overlay_image(pixels, mask),
+        "overlay": lambda: panels.overlay_image(pixels, mask, doubtful),
         "heatmap": lambda: panels.heatmap_image(q),
         "probability": lambda: panels.probability_image(q),
-        "thumbnail": lambda: panels.thumbnail_image(pixels, mask),
+        "thumbnail": lambda: panels.thumbnail_image(pixels, mask, doubtful),
     }
     return panels.encode_png(images[kind]())
 
@@ -108,9 +113,18 @@ def _pictures(resources: Resources, scan: Scan, row: Segmentation) -> Iterator[t
             if kind == "thumbnail":
                 continue
             wanted = Source(
-                scan.id, index, row.map_key, row.threshold, row.min_tumor_pixels or 0, "", _caption(scan, row, index)
+                scan.id, index, row.map_key, _rule(row), _dropped(row, index), "", _caption(scan, row, index)
             )
             yield f"{kind}/slice_{index:04d}.png", _render(resources, wanted, kind)
+
+
+def _rule(row: Segmentation) -> MaskRule:
+    return stored_rule(row.threshold, row.min_tumor_pixels, row.doubt_rule)
+
+
+def _dropped(row: Segmentation, index: int) -> list[list[int]]:
+    """Of a run of an earlier version none is known."""
+    return row.slices[index].get("dropped", []) if row.slices else []
 
 
 def _has_result(scan: Scan) -> bool:
@@ -119,7 +133,12 @@ def _has_result(scan: Scan) -> bool:
 
 def _caption(scan: Scan, row: Segmentation, index: int) -> str:
     """What the panels show, in one line; no file name, since a picture travels further than its page."""
-    pixels = row.slices[index]["tumor_pixels"] if row.slices else 0
+    measured = row.slices[index] if row.slices else {}
+    pixels, doubtful = measured.get("tumor_pixels", 0), measured.get("doubtful_pixels", 0)
     finding = f"{pixels} tumor pixels ({100 * pixels / (scan.width * scan.height):.2f} %)" if pixels else "No tumor"
+    if doubtful:
+        finding += f", {doubtful} pixels in doubt"
+    elif not pixels and row.verdict is Verdict.NOT_ASSESSED:
+        finding = "Not assessed"
     place = f"Slice {index + 1} of {scan.slice_count}: " if scan.slice_count > 1 else ""
     return f"{place}{finding}, threshold {row.threshold:g}, {row.model} {row.model_version or ''}".rstrip()

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, T
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
-from ml.measurements import Verdict
+from ml.measurements import Verdict as Verdict
 from webapp.domain.database import search_keys
 from webapp.domain.database.clock import database_now
 from webapp.domain.database.orm import Base, by_value, new_id

@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
+from ml.measurements import Verdict
 from tests.support.resources import add_rows, make_settings
 from webapp.domain.errors import InvalidInput
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import history
 from webapp.domain.scans.history import SORTS, HistoryFilter
-from webapp.domain.scans.models import Scan, Segmentation, Verdict
+from webapp.domain.scans.models import Scan, Segmentation
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
