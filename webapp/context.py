@@ -1,8 +1,8 @@
-"""What a view takes from Flask: the portal's services, and the files of the request."""
+"""What a view takes from Flask: the portal's services, and the files and numbers of the request."""
 
 from typing import BinaryIO, cast
 
-from flask import current_app, request
+from flask import abort, current_app, request
 
 from webapp.domain.resources import Resources
 from webapp.domain.uploads.receiving import UploadedFile
@@ -18,3 +18,12 @@ def resources() -> Resources:
 def uploaded_files(field: str) -> list[UploadedFile]:
     """The files that the request sends in a form field."""
     return [UploadedFile(file.filename or "", cast(BinaryIO, file.stream)) for file in request.files.getlist(field)]
+
+
+def form_threshold() -> float | None:
+    """The threshold of a form, None where its field is empty. Ends the request with 422 where it is no number."""
+    text = request.form.get("threshold", "").strip()
+    try:
+        return float(text) if text else None
+    except ValueError:
+        abort(422)

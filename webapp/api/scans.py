@@ -148,7 +148,7 @@ def download(query: dict[str, Any], scan_id: str) -> Response:
     """Every picture of every slice, mask and probability map, and the result as JSON."""
     with resources().database.read() as session:
         scan = lookup.get(session, scan_id)
-        row = segmentations.finished(session, scan, query.get("segmentation"))
+        row = lookup.finished_run(session, scan, query.get("segmentation"))
         described = dump_scan(scan, row)
     response = send_file(
         BytesIO(images.archive(resources(), scan, row, described)),

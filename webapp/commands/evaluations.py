@@ -10,15 +10,15 @@ from webapp.context import resources
 from webapp.domain.errors import PortalError
 from webapp.domain.evaluations import deletion, lookup, progress, submission
 from webapp.domain.evaluations.models import Evaluation
-from webapp.domain.evaluations.progress import Progress
+from webapp.domain.evaluations.progress import Progress, Stage
 from webapp.domain.evaluations.submission import EvaluationOptions
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.monitoring import health
+from webapp.schemas.labels import STAGES
 
 group = AppGroup("evaluations", help="Evaluations of whole data sets.")
 
 POLL_S = 0.5
-STAGES = {"waiting": "Waiting", "checking": "Checking", "running": "Evaluating", "reporting": "Adding up", "ended": ""}
 
 
 @group.command("run")
@@ -92,7 +92,7 @@ def _watch(evaluation_id: str) -> None:
             row, seen = _look(evaluation_id)
             bar.total = seen.total
             bar.set_description_str(STAGES[seen.stage], refresh=False)
-            bar.update((seen.checked if seen.stage == "checking" else seen.done) - bar.n)
+            bar.update((seen.checked if seen.stage is Stage.CHECKING else seen.done) - bar.n)
             bar.set_postfix_str(seen.waits_for or "", refresh=True)
             if row.status not in OPEN_STATUSES:
                 return

@@ -11,7 +11,7 @@ from webapp.domain.evaluations.cases import CASE_ORDERS, DEFAULT_LIMIT, LARGEST_
 from webapp.domain.evaluations.images import KINDS, OF_TRUTH
 from webapp.domain.evaluations.models import CaseOutcome, EvaluationCase
 from webapp.schemas.fields import Code, FailureField, Links, Warnings
-from webapp.schemas.metrics import CASE_METRICS, PATIENT_METRICS, MetricsSchema, case_fields, patient_fields
+from webapp.schemas.metrics import MetricsSchema, case_fields, patient_fields
 
 
 def _case_links(case: EvaluationCase) -> dict[str, str]:
@@ -38,9 +38,7 @@ class CaseSchema(MetricsSchema):
     error = FailureField()
     links = Links(_case_links)
 
-    metric_names = frozenset(metric.name for metric in CASE_METRICS)
-
-    class Meta:
+    class Meta(MetricsSchema.Meta):
         """The metrics, from their registry."""
 
         include: ClassVar = case_fields()
@@ -74,9 +72,7 @@ class PatientSchema(MetricsSchema):
 
     patient = fields.String(required=True)
 
-    metric_names = frozenset(metric.name for metric in PATIENT_METRICS)
-
-    class Meta:
+    class Meta(MetricsSchema.Meta):
         """The metrics, from their registry."""
 
         include: ClassVar = patient_fields()

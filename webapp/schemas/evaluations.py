@@ -21,7 +21,7 @@ from webapp.schemas.segmentations import LONGEST_MODEL_NAME, THRESHOLD_RANGE
 class ProgressSchema(ma.Schema):
     """How far an evaluation is."""
 
-    stage = fields.String(metadata={"enum": ["waiting", "checking", "running", "reporting", "ended"]})
+    stage = Code(progress.Stage)
     total = fields.Integer(allow_none=True, metadata={"description": "cases; null until the data set is listed"})
     checked = fields.Integer(metadata={"description": "cases whose files the check has read"})
     done = fields.Integer(metadata={"description": "finished cases, failed ones included"})

@@ -1,5 +1,7 @@
 """Outcomes and stages of evaluations as people write them."""
 
+from webapp.domain.evaluations.progress import Stage
+
 # Tone, icon and words, as templates/macros/chips.html has them for states.
 OUTCOMES = {
     "found": ("clear", "clear", "Tumor found"),
@@ -28,11 +30,11 @@ PROBLEMS = {
     "bad_name": "Names that are not UTF-8",
 }
 STAGES = {
-    "waiting": "Waiting for a worker",
-    "checking": "Checking every file",
-    "running": "Evaluating",
-    "reporting": "Adding up the report",
-    "ended": "Ended",
+    Stage.WAITING.value: "Waiting for a worker",
+    Stage.CHECKING.value: "Checking every file",
+    Stage.RUNNING.value: "Evaluating",
+    Stage.REPORTING.value: "Adding up the report",
+    Stage.ENDED.value: "Ended",
 }
 
 

@@ -10,16 +10,11 @@ from ml.metrics import registry
 from ml.metrics.registry import PREDICTED_PATIENT_METRICS, SIZE_METRICS, SLICE_METRICS, Metric, Output, shown_in
 from ml.metrics.slices import Value
 from webapp.domain.evaluations.models import EvaluationCase, EvaluationPatient
+from webapp.schemas.fields import Rounded
 
 _UNDEFINED = Markup('<span class="muted" aria-label="not defined">–</span>')
+# As in report.json: more are noise.
 _DIGITS = 6
-
-
-class _Rounded(fields.Float):
-    """A number to six digits, as in report.json: more are noise."""
-
-    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> Any:
-        return None if value is None else round(value, _DIGITS)
 
 
 class _Count(fields.Integer):
@@ -41,11 +36,14 @@ PATIENT_METRICS = tuple(
 class MetricsSchema(ma.Schema):
     """A schema of rows with metrics: a page of 500 cases has ten thousand values, so they are looked up directly."""
 
-    metric_names: ClassVar[frozenset[str]]
+    class Meta:
+        """include: the metrics, by name."""
+
+        include: ClassVar[dict[str, fields.Field[Any]]] = {}
 
     def get_attribute(self, obj: EvaluationCase | EvaluationPatient, attr: str, default: Any) -> Any:
         """A metric by its name in the registry, anything else from the row."""
-        return obj.metric(attr) if attr in self.metric_names else getattr(obj, attr, default)
+        return obj.metric(attr) if attr in self.Meta.include else getattr(obj, attr, default)
 
 
 def case_fields() -> dict[str, fields.Field[Any]]:
@@ -100,6 +98,6 @@ def head(metric: Metric[Any, Any]) -> str:
 
 
 def _field(metric: Metric[Any, Any], *, is_nullable: bool) -> fields.Field[Any]:
-    kind = _Rounded if metric.digits else _Count
     metadata = {"description": metric.description} if metric.description else {}
-    return kind(required=not is_nullable, allow_none=is_nullable, metadata=metadata)
+    options: dict[str, Any] = {"required": not is_nullable, "allow_none": is_nullable, "metadata": metadata}
+    return Rounded(_DIGITS, **options) if metric.digits else _Count(**options)

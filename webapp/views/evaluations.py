@@ -3,10 +3,10 @@
 import contextlib
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from webapp.context import resources, uploaded_files
+from webapp.context import form_threshold, resources, uploaded_files
 from webapp.domain.errors import FolderRefused, NotFound, PortalError
 from webapp.domain.evaluations import cases as evaluation_cases
 from webapp.domain.evaluations import comparison as evaluation_comparison
@@ -61,11 +61,7 @@ def new() -> str:
 @bp.post("")
 def create() -> Response:
     """Start one: a folder's path, or a zip."""
-    text = request.form.get("threshold", "").strip()
-    threshold = request.form.get("threshold", type=float) if text else None
-    if text and threshold is None:
-        abort(422)
-    options = EvaluationOptions(request.form.get("model") or None, threshold, request.form.get("name") or None)
+    options = EvaluationOptions(request.form.get("model") or None, form_threshold(), request.form.get("name") or None)
     try:
         source = next(iter(uploaded_files(ARCHIVE_FIELD)), request.form.get("path", ""))
         evaluation_id = submission.submit(resources(), source, options)

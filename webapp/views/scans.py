@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from webapp.context import resources, uploaded_files
+from webapp.context import form_threshold, resources, uploaded_files
 from webapp.domain.errors import NotFound, PortalError
 from webapp.domain.jobs.models import Status
 from webapp.domain.scans import history, lookup, segmentations
@@ -114,11 +114,7 @@ def show(scan_id: str) -> str:
 @bp.post("/<hex_id:scan_id>/segmentations")
 def run_again(scan_id: str) -> Response:
     """Another threshold or another model."""
-    text = request.form.get("threshold", "").strip()
-    threshold = request.form.get("threshold", type=float) if text else None
-    if text and threshold is None:
-        abort(422)
-    submit_run(resources(), scan_id, RunOptions(request.form.get("model") or None, threshold))
+    submit_run(resources(), scan_id, RunOptions(request.form.get("model") or None, form_threshold()))
     return redirect(url_for("scans.show", scan_id=scan_id), 303)
 
 

@@ -1,6 +1,7 @@
 """How far an evaluation is: rows done of rows in all, how fast, and how long it still takes."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import func, select
@@ -14,15 +15,25 @@ from webapp.domain.jobs.models import OPEN_STATUSES, Status
 RATE_WINDOW_S = 30.0
 
 
+class Stage(StrEnum):
+    """What an evaluation is at; webapp.schemas.labels has the words."""
+
+    WAITING = "waiting"
+    CHECKING = "checking"
+    RUNNING = "running"
+    REPORTING = "reporting"
+    ENDED = "ended"
+
+
 @dataclass(frozen=True)
 class Progress:
-    """stage: `waiting`, `checking`, `running`, `reporting` or `ended`. total: None until the cases are listed.
+    """total: None until the cases are listed.
 
     rate_per_s: of the last half minute, None while nothing is finished. outcomes: cases by outcome. waits_for: why
     chunks were put back (a full disk), None for nearly all evaluations.
     """
 
-    stage: str
+    stage: Stage
     total: int | None
     checked: int
     done: int
@@ -110,11 +121,11 @@ def _rate_now(session: Session, evaluation_id: str, done: int) -> float | None:
     return (recent or 0) / max(window, 0.1) or None
 
 
-def _stage(session: Session, evaluation: Evaluation) -> str:
+def _stage(session: Session, evaluation: Evaluation) -> Stage:
     if evaluation.status not in OPEN_STATUSES:
-        return "ended"
+        return Stage.ENDED
     if evaluation.status is Status.QUEUED:
-        return "waiting"
+        return Stage.WAITING
     open_kinds = set(
         session.scalars(
             select(EvaluationChunk.kind)
@@ -123,8 +134,8 @@ def _stage(session: Session, evaluation: Evaluation) -> str:
         )
     )
     if ChunkKind.CHECK in open_kinds:
-        return "checking"
-    return "reporting" if open_kinds == {ChunkKind.REPORT} else "running"
+        return Stage.CHECKING
+    return Stage.REPORTING if open_kinds == {ChunkKind.REPORT} else Stage.RUNNING
 
 
 def _waits_for(session: Session, evaluation: Evaluation) -> str | None:

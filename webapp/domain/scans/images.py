@@ -14,7 +14,7 @@ from ml.measurements import Verdict
 from ml.rendering import panels
 from webapp.domain.errors import NotFound
 from webapp.domain.resources import Resources
-from webapp.domain.scans import segmentations
+from webapp.domain.scans import lookup
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.storage.arrays import read_array
 from webapp.domain.storage.keys import stack_key
@@ -41,7 +41,7 @@ def source(session: Any, scan: Scan, *, kind: str, slice_index: int | None, segm
     """Find a picture's arrays. Raises NotFound (no such slice or run), NotReady (no result yet)."""
     row: Segmentation | None = None
     if kind in OF_RESULT and not (kind == "thumbnail" and segmentation_id is None and not _has_result(scan)):
-        row = segmentations.finished(session, scan, segmentation_id)
+        row = lookup.finished_run(session, scan, segmentation_id)
     index = slice_index if slice_index is not None else default_slice(scan, row)
     if not 0 <= index < scan.slice_count:
         raise NotFound(f"There is no such slice; this scan's slices are 0 to {scan.slice_count - 1}.")

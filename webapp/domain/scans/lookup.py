@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session, joinedload
 
 from webapp.domain.database.orm import is_id
 from webapp.domain.database.tombstones import Tombstone
-from webapp.domain.errors import NotFound
-from webapp.domain.jobs.models import OPEN_STATUSES
+from webapp.domain.errors import NotFound, NotReady
+from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.jobs.wait import Waiters
 from webapp.domain.resources import Resources
 from webapp.domain.scans.models import Scan, Segmentation
@@ -28,11 +28,19 @@ def get(session: Session, scan_id: str) -> Scan:
 
 def run(session: Session, scan: Scan, segmentation_id: str | None) -> Segmentation | None:
     """The run that is asked for, by default the shown one. Raises NotFound for a run of another scan."""
-    if segmentation_id is None:
-        return scan.displayed
-    row = session.get(Segmentation, segmentation_id) if is_id(segmentation_id) else None
-    if row is None or row.scan_id != scan.id:
+    wanted = segmentation_id or scan.displayed_id
+    row = session.get(Segmentation, wanted) if is_id(wanted) else None
+    if segmentation_id and (row is None or row.scan_id != scan.id):
         raise NotFound("There is no such segmentation of this scan.")
+    return row
+
+
+def finished_run(session: Session, scan: Scan, segmentation_id: str | None) -> Segmentation:
+    """The succeeded run that is asked for, by default the shown one. Raises NotFound, NotReady."""
+    row = run(session, scan, segmentation_id)
+    if row is None or row.status is not Status.SUCCEEDED:
+        state = row.status.value if row else "missing"
+        raise NotReady(f"There is no result yet: the segmentation is {state}.")
     return row
 
 

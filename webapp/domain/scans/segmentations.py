@@ -7,8 +7,7 @@ from sqlalchemy.orm import Session
 
 from ml.measurements import Measures
 from webapp.domain.catalog.thresholds import checked_threshold
-from webapp.domain.database.orm import is_id
-from webapp.domain.errors import NotFound, NotReady
+from webapp.domain.errors import NotFound
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.resources import Resources
@@ -137,18 +136,6 @@ def runs(session: Session, scan_id: str) -> list[Segmentation]:
             .order_by(Segmentation.created_at.desc(), Segmentation.id.desc())
         )
     )
-
-
-def finished(session: Session, scan: Scan, segmentation_id: str | None) -> Segmentation:
-    """The succeeded run whose pictures are asked for; the shown one by default. Raises NotFound, NotReady."""
-    wanted = segmentation_id or scan.displayed_id
-    row = session.get(Segmentation, wanted) if is_id(wanted) else None
-    if segmentation_id is not None and (row is None or row.scan_id != scan.id):
-        raise NotFound("There is no such segmentation of this scan.")
-    if row is None or row.status is not Status.SUCCEEDED:
-        state = row.status.value if row else "missing"
-        raise NotReady(f"There is no result yet: the segmentation is {state}.")
-    return row
 
 
 def refresh_displayed(session: Session, scan_id: str) -> None:
