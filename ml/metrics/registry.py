@@ -28,6 +28,7 @@ class Output(Flag):
     CASE_PAGE = auto()
     HTML = auto()  # report.html
     PDF = auto()
+    COMPARISON = auto()  # the page of two evaluations; of a data set's metrics alone
 
 
 EVERYWHERE = Output.CSV | Output.API | Output.TABLE | Output.CASE_PAGE | Output.HTML | Output.PDF
@@ -40,7 +41,7 @@ class Metric(Generic[Source, Result]):
     name: the key in CSV, JSON and the database; label: a table's head, in lower case but for names.
     unit: empty for shares from 0 to 1 and counts; digits: after the point, for people; 0 where it is a count.
     needs_truth: whether it is defined only beside an expert's mask. description: what a reader of the API must know.
-    aggregation: of a data set's metric, how it was added up, in words.
+    aggregation: how it was added up, in words; of a group's, where that is not its table's rule.
     """
 
     name: str
@@ -52,6 +53,12 @@ class Metric(Generic[Source, Result]):
     shown: Output = EVERYWHERE
     description: str = ""
     aggregation: str = ""
+
+    def format(self, value: Value, undefined: str) -> str:
+        """The value for people; `undefined` where nothing defines it."""
+        if value is None:
+            return undefined
+        return f"{value:.{self.digits}f}" if self.digits else f"{value:,.0f}"
 
 
 SliceMetric = Metric[SliceComparison, Value]
@@ -121,7 +128,14 @@ PATIENT_METRICS: tuple[GroupMetric, ...] = (
     Metric("recall", "recall", lambda group: recall(group.pooled)),
     Metric("specificity", "specificity", lambda group: specificity(group.pooled), shown=Output.CSV),
     Metric("pixel_accuracy", "pixel accuracy", lambda group: pixel_accuracy(group.pooled), shown=Output.CSV),
-    Metric("hd95_median", "HD95", lambda group: group.median("hd95"), unit="px", digits=2),
+    Metric(
+        "hd95_median",
+        "HD95",
+        lambda group: group.median("hd95"),
+        unit="px",
+        digits=2,
+        aggregation="median over slices with tumor",
+    ),
     Metric("surface_dice_mean", "surface Dice", lambda group: group.mean("surface_dice"), shown=Output.CSV),
 )
 
@@ -153,7 +167,14 @@ SIZE_METRICS: tuple[GroupMetric, ...] = (
     Metric("iou", "IoU", lambda group: group.mean("iou"), shown=Output.HTML),
     Metric("precision", "precision", lambda group: group.mean("precision"), shown=Output.HTML | Output.PDF),
     Metric("recall", "recall", lambda group: group.mean("recall"), shown=Output.HTML | Output.PDF),
-    Metric("hd95_median", "HD95", lambda group: group.median("hd95"), unit="px", digits=2),
+    Metric(
+        "hd95_median",
+        "HD95",
+        lambda group: group.median("hd95"),
+        unit="px",
+        digits=2,
+        aggregation="median over slices with tumor",
+    ),
 )
 
 _TUMOR, _ALL, _PATIENTS = "slices whose truth has tumor", "all slices", "patients whose truth has tumor"
@@ -165,6 +186,7 @@ DATA_SET_METRICS: tuple[DataSetMetric, ...] = (
         "Patient Dice, mean",
         lambda slices: slices.patient_mean(dice),
         digits=4,
+        shown=EVERYWHERE | Output.COMPARISON,
         aggregation=_POOLED.format("mean"),
     ),
     Metric(
@@ -243,6 +265,7 @@ DATA_SET_METRICS: tuple[DataSetMetric, ...] = (
         "Tumor slices found",
         lambda slices: slices.share_of_slices(has_tumor=True),
         digits=4,
+        shown=EVERYWHERE | Output.COMPARISON,
         aggregation=f"share of {_TUMOR} whose mask has a pixel",
     ),
     Metric(
@@ -250,6 +273,7 @@ DATA_SET_METRICS: tuple[DataSetMetric, ...] = (
         "Slice specificity",
         lambda slices: slices.share_of_slices(has_tumor=False),
         digits=4,
+        shown=EVERYWHERE | Output.COMPARISON,
         aggregation="share of tumor-free slices whose mask is empty",
     ),
     Metric(

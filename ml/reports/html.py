@@ -19,6 +19,7 @@ from ml.metrics.registry import (
     Output,
     shown_in,
 )
+from ml.metrics.slices import Value
 from ml.rendering.error_overlay import LEGEND
 from ml.rendering.panels import NOTICE
 from ml.reports.gallery import Picture
@@ -67,17 +68,11 @@ def _fill_template(name: str, **values: Any) -> str:
         trim_blocks=True,
     )
     environment.filters["value"] = _value
-    environment.filters["number"] = _number
     return environment.get_template(name).render(notice=NOTICE, **values)
 
 
-def _value(value: float | None, metric: Metric[Any, Any]) -> str:
-    return _number(value, metric.digits)
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    """A number for people; what is not defined says so."""
-    return "not defined" if value is None else f"{value:.{digits}f}"
+def _value(value: Value, metric: Metric[Any, Any]) -> str:
+    return metric.format(value, "not defined")
 
 
 def _data_uri(kind: str, data: bytes) -> str:

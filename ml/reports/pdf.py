@@ -233,10 +233,8 @@ def _values(values: Mapping[str, Value], metrics: Sequence[GroupMetric]) -> list
     return [_value(values[metric.name], metric) for metric in metrics]
 
 
-def _value(value: float | None, metric: Metric[Any, Any]) -> str:
-    if value is None:
-        return "none"
-    return f"{value:.{metric.digits}f}" if metric.digits else f"{value:,.0f}"
+def _value(value: Value, metric: Metric[Any, Any]) -> str:
+    return metric.format(value, "none")
 
 
 def _interval(interval: tuple[float, float] | None, metric: Metric[Any, Any]) -> str:

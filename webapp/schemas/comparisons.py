@@ -30,6 +30,14 @@ class PairedSchema(ma.Schema):
     )
 
 
+class PatientPairSchema(ma.Schema):
+    """One patient's pooled Dice in both."""
+
+    patient = fields.String()
+    first = Rounded(6)
+    second = Rounded(6)
+
+
 class ChangedSchema(ma.Schema):
     """How many slices went from one outcome to another."""
 
@@ -67,5 +75,8 @@ class ComparisonSchema(ma.Schema):
     only_first = fields.Integer()
     only_second = fields.Integer()
     patient_dice = fields.Nested(PairedSchema, attribute="paired")
+    patients = fields.List(
+        fields.Nested(PatientPairSchema), metadata={"description": "the largest loss first; the first of them"}
+    )
     changed = Transitions(fields.Nested(ChangedSchema))
     changes = fields.List(fields.Nested(ChangeSchema), metadata={"description": "the first of them"})

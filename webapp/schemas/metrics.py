@@ -84,11 +84,20 @@ def data_set_metrics() -> dict[str, Metric[Any, Any]]:
     return {metric.name: metric for metric in shown_in(registry.DATA_SET_METRICS, Output.TABLE)}
 
 
+def comparison_metrics() -> tuple[Metric[Any, Any], ...]:
+    """The metrics of the page that compares two evaluations."""
+    return shown_in(registry.DATA_SET_METRICS, Output.COMPARISON)
+
+
+def label(name: str) -> str:
+    """A data set's metric as people write it; one that the registry does not have, an older card's, by its name."""
+    known = {metric.name: metric.label for metric in registry.DATA_SET_METRICS}
+    return known.get(name) or name.replace("_", " ").capitalize()
+
+
 def shown(value: Value, metric: Metric[Any, Any]) -> Markup:
     """A metric's value in a cell: a call for each of thousands, so not a macro."""
-    if value is None:
-        return _UNDEFINED
-    return escape(f"{value:.{metric.digits}f}" if metric.digits else f"{value:,}")
+    return _UNDEFINED if value is None else escape(metric.format(value, ""))
 
 
 def head(metric: Metric[Any, Any]) -> str:

@@ -2,21 +2,23 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 from marshmallow import fields
 
 from webapp.domain.catalog.entries import CatalogEntry
+from webapp.schemas.cards import card_fields
 
 
 class ModelSchema(ma.Schema):
-    """A model card, as its file has it."""
+    """A model card, as its file has it; of a card that cannot be read there is the name alone."""
 
     class Meta:
-        unknown = ma.INCLUDE
+        """The card's fields, from its dataclasses."""
 
-    name = fields.String(required=True)
+        include: ClassVar = card_fields()
+
     usable = fields.Boolean(required=True)
     problem = fields.String(allow_none=True)
 
@@ -24,7 +26,7 @@ class ModelSchema(ma.Schema):
 class ModelListSchema(ma.Schema):
     """All model packages."""
 
-    models = fields.List(fields.Dict(), required=True)
+    models = fields.List(fields.Nested(ModelSchema), required=True)
 
 
 def dump_model(entry: CatalogEntry) -> dict[str, Any]:

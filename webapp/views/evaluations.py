@@ -16,6 +16,7 @@ from webapp.domain.evaluations.models import CaseOutcome
 from webapp.domain.evaluations.submission import ARCHIVE_FIELD, EvaluationOptions
 from webapp.schemas import labels, metrics
 from webapp.schemas.cases import CaseSchema, PatientSchema
+from webapp.schemas.comparisons import ComparisonSchema
 from webapp.schemas.evaluations import EvaluationSchema
 from webapp.schemas.fields import dump, dump_all
 
@@ -128,7 +129,11 @@ def compare(evaluation_id: str) -> str:
     """Two evaluations on the same cases."""
     with resources().database.read() as session:
         found = evaluation_comparison.compare(session, evaluation_id, request.args.get("other", ""))
-    return render_template("evaluations/compare.html", comparison=found, labels=labels, metrics=metrics)
+        described = dump(ComparisonSchema, found)
+        evaluations = dump_all(EvaluationSchema, (found.first, found.second))
+    return render_template(
+        "evaluations/compare.html", comparison=described, evaluations=evaluations, labels=labels, metrics=metrics
+    )
 
 
 @bp.post("/<hex_id:evaluation_id>/cancel")

@@ -63,3 +63,14 @@ def test_the_page_describes_every_call(client: FlaskClient) -> None:
     for path in client.get(SPEC).json["paths"]:
         assert f"<code>{path}</code>" in page
     assert "unreadable" in page and "idempotency_key_reused" in page
+
+
+def test_a_models_answer_has_the_described_fields_and_no_others(client: FlaskClient) -> None:
+    models = client.get("/api/v1/models").json["models"]
+    schemas = client.get(SPEC).json["components"]["schemas"]
+    for model in models:
+        assert set(model) == set(schemas["Model"]["properties"])
+        assert set(model["training"]) == set(schemas["CardTraining"]["properties"])
+        assert all(set(metric) == set(schemas["CardMetric"]["properties"]) for metric in model["metrics"])
+    assert schemas["Model"]["properties"]["threshold"] == {"type": "number"}
+    assert schemas["ModelList"]["properties"]["models"]["items"] == {"$ref": "#/components/schemas/Model"}
