@@ -1,14 +1,16 @@
 """/api/v1: its blueprints, its description in OpenAPI, and the page made of it."""
 
+import threading
 from typing import Any
 
+from apispec import APISpec
 from flask import Flask, render_template
 from flask_smorest import Api
 from werkzeug.routing import BaseConverter
 
 from webapp import security
 from webapp.api import evaluations, models, scans, segmentations
-from webapp.api.blueprints import PREFIX, HexId
+from webapp.api.blueprints import PREFIX, HexId, PortalBlueprint
 from webapp.error_handlers import error_table
 from webapp.schemas.errors import ErrorSchema
 
@@ -19,9 +21,37 @@ DESCRIPTION = (
 
 
 class PortalApi(Api):  # type: ignore[misc]  # flask-smorest ships no types
-    """flask-smorest's Api with the error handlers of webapp.error_handlers and our form of an error."""
+    """flask-smorest's Api with the error handlers of webapp.error_handlers and our form of an error.
+
+    The description is built when somebody first asks for it: it took half of an application's start.
+    """
 
     ERROR_SCHEMA = ErrorSchema
+
+    def __init__(self, app: Flask) -> None:
+        self._undescribed: list[PortalBlueprint] = []
+        self._describing = threading.Lock()
+        super().__init__(app)
+
+    def register_blueprint(self, blp: PortalBlueprint) -> None:
+        """The blueprint's addresses now, its description later."""
+        self._app.extensions["flask-smorest"]["blp_name_to_api"][blp.name] = self
+        self._app.register_blueprint(blp)
+        self._undescribed.append(blp)
+
+    @property
+    def spec(self) -> APISpec:
+        """The description of every blueprint that is registered."""
+        with self._describing:
+            while self._undescribed:
+                blp = self._undescribed.pop(0)
+                blp.register_views_in_doc(self, self._app, self._spec, name=blp.name, parameters=None)
+                self._spec.tag({"name": blp.name, "description": blp.description})
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: APISpec) -> None:
+        self._spec = spec
 
     def _register_error_handlers(self) -> None:
         """Nothing: one handler answers everything."""
