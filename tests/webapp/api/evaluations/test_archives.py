@@ -1,0 +1,140 @@
+"""/api/v1/evaluations of a zip: evaluated like its folder; a hostile one is refused and leaves nothing."""
+
+import io
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+
+from tests.support.evaluations import run_all, write_data_set, zip_of
+from tests.webapp.evaluation_calls import PATH, left_over, send_zip
+from webapp.domain.resources import Resources
+from worker.process.runtime import Runtime
+
+
+@pytest.mark.parametrize("prefix", ["", "wrapper/", "a/b/"])
+def test_a_zip_is_evaluated_like_its_folder(client: FlaskClient, runtime: Runtime, tmp_path: Path, prefix: str) -> None:
+    data = write_data_set(tmp_path / "set")
+    evaluation = send_zip(client, zip_of(data, prefix), "../../my set.zip", threshold="0.5").json
+    assert (evaluation["source"], evaluation["filename"], evaluation["name"]) == ("archive", "my set.zip", "my set")
+    done = run_all(runtime, evaluation["id"])
+    assert done.headline.startswith("Patient Dice 0.") and done.case_count == 15
+    assert client.get(f"{PATH}/{evaluation['id']}/cases/0/errors.png").status_code == 200
+
+
+def test_other_members_of_a_zip_are_left_out(client: FlaskClient, runtime: Runtime, tmp_path: Path) -> None:
+    data = write_data_set(tmp_path / "set", patients=1)
+    (data / "README.txt").write_text("words")
+    (data / "patient_0" / ".DS_Store").write_bytes(b"x")
+    (data / "__MACOSX").mkdir()
+    (data / "__MACOSX" / "._p0_000.png").write_bytes(b"x")
+    (data / "patient_0" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n no")
+    evaluation = send_zip(client, zip_of(data)).json
+    done = run_all(runtime, evaluation["id"])
+    assert done.status == "succeeded" and done.findings["counts"] == {"missing_mask": 1, "unreadable_image": 1}
+    folder = runtime.resources.folders.path(evaluation["id"])
+    assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".png"}
+
+
+def zip_with(*members: tuple[str | zipfile.ZipInfo, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as file:
+        for name, data in members:
+            file.writestr(name, data)
+    return buffer.getvalue()
+
+
+def link_member() -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo("p/link.png")
+    member.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return member
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((32, 32), np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def forged_size() -> bytes:
+    """A member of 200 MB whose headers say 10 bytes."""
+    data = zip_with(("p/a.png", b"\0" * 200_000_000))
+    real = (200_000_000).to_bytes(4, "little")
+    assert data.count(real) == 2
+    return data.replace(real, (10).to_bytes(4, "little"))
+
+
+def encrypted() -> bytes:
+    """A member whose flags say that it is encrypted."""
+    data = bytearray(zip_with(("p/a.png", png())))
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(data)
+
+
+def many_members() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for index in range(100_000):
+            file.writestr(zipfile.ZipInfo(f"p/{index}.png"), b"")
+    return buffer.getvalue()
+
+
+HOSTILE = {
+    "parent": (lambda: zip_with(("../x.png", png())), 422, "unsafe"),
+    "deep parent": (lambda: zip_with(("p/a.png", png()), ("p/../../x.png", png())), 422, "unsafe"),
+    "absolute": (lambda: zip_with(("/x.png", png())), 422, "unsafe"),
+    "windows": (lambda: zip_with(("C:\\x.png", png())), 422, "unsafe"),
+    "backslash": (lambda: zip_with(("..\\x.png", png())), 422, "unsafe"),
+    "control": (lambda: zip_with(("p/a\x1b[2J.png", png())), 422, "unsafe"),
+    "link": (lambda: zip_with((link_member(), b"/etc/passwd")), 422, "unsafe"),
+    "doubled": (lambda: zip_with(("p/a.png", png()), ("p/a.pnG", png()), ("p/b.png", png())), 202, None),
+    "bomb": (lambda: zip_with(*((f"p/{i}.png", b"\0" * 50_000_000) for i in range(20))), 422, "limit"),
+    "large member": (lambda: zip_with(("p/a.png", b"\0" * 101_000_000)), 422, "limit"),
+    "forged sizes": (forged_size, 422, None),
+    "encrypted": (encrypted, 422, "unreadable"),
+    "nested": (lambda: zip_with(("p/a.png", png()), ("p/more.zip", zip_with(("x", b"")))), 422, "unreadable"),
+    "cut": (lambda: zip_with(("p/a.png", png() * 200), method=zipfile.ZIP_STORED)[:-200], 422, "unreadable"),
+    "cut short": (lambda: zip_with(("p/a.png", png()))[:40], 422, "unreadable"),
+    "no zip": (lambda: b"%PDF-1.7 nothing", 415, "unsupported"),
+    "nothing in it": (lambda: zip_with(("readme.txt", b"x")), 422, "empty"),
+    "no bytes": (lambda: b"", 422, "empty"),
+    "members": (many_members, 422, "limit"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_zip_is_refused_and_leaves_nothing(client: FlaskClient, resources: Resources, name: str) -> None:
+    make, status, code = HOSTILE[name]
+    response = send_zip(client, make())
+    assert response.status_code == status, response.json
+    if status == 202:
+        return
+    assert code is None or response.json["code"] == code
+    assert response.json["code"] in ("unsafe", "limit", "unreadable", "unsupported", "empty")
+    assert left_over(resources) == [] and client.get(PATH).json["evaluations"] == []
+    assert not list(resources.settings.instance_dir.parent.rglob("x.png"))
+
+
+def test_bytes_are_counted_and_not_believed(client: FlaskClient, resources: Resources) -> None:
+    assert zlib.crc32(b"") == 0
+    response = send_zip(client, forged_size())
+    assert response.status_code == 422 and left_over(resources) == []
+
+
+def test_an_archive_has_a_size_limit_of_its_own(make_app: Callable[..., Flask]) -> None:
+    client = make_app(GLIOSCOPE_MAX_UPLOAD_MB="1", GLIOSCOPE_MAX_ARCHIVE_MB="6").test_client()
+    padding = b"".join(np.random.default_rng(1).bytes(1_000_000) for _ in range(5))
+    taken = send_zip(client, zip_with(("p/a.png", png()), ("p/notes.txt", padding[:900_000])) + b"")
+    assert taken.status_code == 202, taken.json
+    members = ((f"p/{i}.png", padding[i * 900_000 : (i + 1) * 900_000]) for i in range(5))
+    assert send_zip(client, zip_with(*members)).status_code == 202
+    assert send_zip(client, b"PK\x03\x04" + padding + padding).status_code == 413
