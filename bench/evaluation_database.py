@@ -45,7 +45,7 @@ def add_finished(resources: Resources, cases: int, seed: int = 1) -> str:
     found: list[tuple[ListedCase, Score]] = []
     for part in _parts(cases, seed):
         _add_cases(resources, card, evaluation_id, part, last=None)
-        found += [(listed, judged.result) for listed, judged in part if isinstance(judged.result, Score)]
+        found += [(listed, scored.result) for listed, scored in part if isinstance(scored.result, Score)]
     _store_gallery(resources, evaluation_id, found)
     with resources.database.write() as session:
         chunk_id = states.settle(session, evaluation_id)
@@ -114,11 +114,11 @@ def _add_cases(resources: Resources, card: Card, evaluation_id: str, part: _Case
     """Rows of cases and of their chunks; of the chunk at `last`, which is running, the cases are not finished."""
     began = datetime.now(UTC) - timedelta(seconds=resources.settings.lease_s)
     rows, size = [], resources.settings.evaluation_chunk
-    for listed, judged in part:
+    for listed, scored in part:
         if last is not None and listed.position >= last:
             continue
         key = group_key(evaluation_id, listed.position - listed.position % GROUP, 1)
-        row = case_row(evaluation_id, listed, judged, key, card)
+        row = case_row(evaluation_id, listed, scored, key, card)
         row.finished_at = began
         rows.append(row)
     starts = [listed.position for listed, _ in part if listed.position % size == 0]
@@ -162,7 +162,7 @@ def _store_gallery(resources: Resources, evaluation_id: str, found: list[tuple[L
 
 def _findings(cases: int, seed: int) -> dict[str, Any]:
     """What a check writes of a sound data set; areas and sizes are of its first slices."""
-    scores = [judged.result for _, judged in islice(synthetic_cases(cases, seed), CASES_AT_ONCE)]
+    scores = [scored.result for _, scored in islice(synthetic_cases(cases, seed), CASES_AT_ONCE)]
     observed = [
         (score.case, FileCheck(image_size=(SIDE, SIDE), tumor_pixels=score.counts.truth))
         for score in scores

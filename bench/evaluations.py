@@ -90,7 +90,7 @@ def _against_scripts(folder: Path, cases: Sequence[Case]) -> Table:
     ]
     outside = 1 - served.engine_s / served.seconds
     note = (
-        "From the request to the report: every file checked and digested, cases judged with surface distances, maps and"
+        "From the request to the report: every file checked and digested, cases scored with surface distances, maps and"
         f" masks stored. The scripts took {len(few)} of the slices; the engineer's ran in {str(kind)[6:]}."
         f" The command's time includes its start. {outside:.1%} of the portal's time was not the engine's: the check"
         " before, the report after, and what did not overlap."

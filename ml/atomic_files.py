@@ -23,6 +23,12 @@ def fresh_file(path: Path) -> Iterator[Path]:
     sync(path.parent)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a file in UTF-8, whole or not at all; an older one is replaced. Raises OSError."""
+    with fresh_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def fresh_folder(out: Path, *, may_replace: bool = False) -> Iterator[Path]:
     """Yield a new folder of the name of `out` that becomes `out` where the block ends well; else it is removed.

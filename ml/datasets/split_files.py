@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ml.atomic_files import fresh_file
+from ml.atomic_files import write_text
 from ml.datasets.case import DatasetError
 from ml.datasets.digest import digest_of
 from ml.datasets.layouts.layout import find_layout
@@ -20,8 +20,7 @@ def write_split(split: Split, path: Path) -> None:
     """Write the file whole or not at all; an older one is replaced. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"format": FORMAT, **asdict(split)}, indent=1) + "\n"
-    with fresh_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def read_split(path: Path, folder: Path | None = None) -> Split:

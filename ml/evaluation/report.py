@@ -40,7 +40,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Report:
-    """All results of one evaluation. figures: the metrics of the whole data set, in the order of the registry."""
+    """All results of one evaluation. metrics: of the whole data set, in the order of the registry."""
 
     model: str
     model_version: str | None
@@ -49,16 +49,16 @@ class Report:
     settings: Settings
     outcome: Outcome
     patients: tuple[PatientResult, ...]
-    figures: tuple[MetricEstimate, ...]
+    metrics: tuple[MetricEstimate, ...]
     sizes: tuple[SizeResult, ...]
     verdicts: Counts
     roc: Roc | None
     calibration: Calibration  # of all pixels
     calibration_foreground: Calibration  # of pixels with p >= 0.05
 
-    def figure(self, name: str) -> MetricEstimate:
+    def metric(self, name: str) -> MetricEstimate:
         """One metric by its name. Raises KeyError."""
-        return {figure.name: figure for figure in self.figures}[name]
+        return {metric.name: metric for metric in self.metrics}[name]
 
 
 def make_report(engine: Subject, outcome: Outcome, settings: Settings) -> Report:
@@ -73,7 +73,7 @@ def make_report(engine: Subject, outcome: Outcome, settings: Settings) -> Report
         settings=settings,
         outcome=outcome,
         patients=patients_of((*scores, *outcome.failures)),
-        figures=estimate_metrics(scores, settings.seed),
+        metrics=estimate_metrics(scores, settings.seed),
         sizes=sizes_of(scores),
         verdicts=verdicts_of(scores),
         roc=roc(
@@ -88,7 +88,7 @@ def make_report(engine: Subject, outcome: Outcome, settings: Settings) -> Report
 def headline(report: Report) -> str:
     """The result in one sentence."""
     dice, sensitivity, specificity = (
-        report.figure(name) for name in ("patient_dice_mean", "slice_sensitivity", "slice_specificity")
+        report.metric(name) for name in ("patient_dice_mean", "slice_sensitivity", "slice_specificity")
     )
     patients = sum(patient.dice is not None for patient in report.patients)
     if dice.value is None:
@@ -108,13 +108,13 @@ def headline(report: Report) -> str:
 
 def summary_of(report: Report) -> dict[str, Any]:
     """The `summary` of report.json: flat, one value a key."""
-    outcome, dice = report.outcome, report.figure("patient_dice_mean")
+    outcome, dice = report.outcome, report.metric("patient_dice_mean")
     return {
         "patients": len({score.patient for score in outcome.scores}),
         "slices": len(outcome.scores),
         "tumor_slices": report.verdicts.truth,
         "failed_slices": len(outcome.failures),
-        **{figure.name: rounded(figure.value) for figure in report.figures},
+        **{metric.name: rounded(metric.value) for metric in report.metrics},
         "patient_dice_ci95": rounded(dice.ci95),
         "surface_tolerance_pixels": TOLERANCE_PIXELS,
         "threshold": report.settings.threshold,

@@ -28,13 +28,12 @@ from ml.reports.plots import Drawing
 
 def render_page(report: Report, drawings: Sequence[Drawing], pictures: Sequence[Picture], gallery: Path) -> str:
     """`report.html`. gallery: the folder with the pictures' files."""
-    shown = {figure.name: figure for figure in report.figures}
     return _fill_template(
         "report.html",
         report=report,
         headline=headline(report),
         summary=summary_of(report),
-        figures=[(metric, shown[metric.name]) for metric in shown_in(DATA_SET_METRICS, Output.HTML)],
+        estimates=[(metric, report.metric(metric.name)) for metric in shown_in(DATA_SET_METRICS, Output.HTML)],
         size_metrics=shown_in(SIZE_METRICS, Output.HTML),
         patient_metrics=shown_in(PATIENT_METRICS, Output.HTML),
         drawings=[(drawing, _data_uri("image/svg+xml", drawing.svg.encode())) for drawing in drawings],

@@ -21,8 +21,8 @@ def report_document(report: Report, pictures: Sequence[Picture]) -> dict[str, An
         "notice": NOTICE,
         "headline": headline(report),
         "summary": summary_of(report),
-        "intervals": {figure.name: rounded(figure.ci95) for figure in report.figures},
-        "aggregation": {figure.name: figure.aggregation for figure in report.figures},
+        "intervals": {metric.name: rounded(metric.ci95) for metric in report.metrics},
+        "aggregation": {metric.name: metric.aggregation for metric in report.metrics},
         "bootstrap": {"over": "patients", "resamples": RESAMPLES, "seed": report.settings.seed, "level": 0.95},
         "by_size": [
             {

@@ -35,11 +35,11 @@ from ml.rendering.panels import NOTICE
 from ml.reports.gallery import Picture
 from ml.reports.plots import Drawing
 
-# Longer lists are files of their own; nobody leafs through a hundred pages.
+# Rows of the lists; the CSV files and report.json have all of them.
 MOST_PATIENTS = 400
 MOST_FAILURES = 100
 _MARGIN_MM, _GAP_MM = 15, 4
-# So much must fit below a heading, or it begins a new page.
+# A heading with less room below it begins a new page.
 _UNDER_A_HEADING_MM = 35
 _INK, _MUTED = (0x14, 0x18, 0x1D), (0x4A, 0x55, 0x60)
 _PICTURES_A_ROW = 6
@@ -113,17 +113,12 @@ def report_pdf(report: Report, drawings: Sequence[Drawing], pictures: Sequence[P
     _draw_plots(document, drawings)
     document.heading("Figures")
     document.paragraph(f"95 % intervals: bootstrap over patients, seed {summary['seed']}.", size=8, muted=True)
-    figures = {figure.name: figure for figure in report.figures}
     document.rows(
         ("figure", "value", "95 % interval", "aggregation"),
         (
-            (
-                metric.label,
-                _value(figures[metric.name].value, metric),
-                _interval(figures[metric.name].ci95, metric),
-                metric.aggregation,
-            )
+            (metric.label, _value(found.value, metric), _interval(found.ci95, metric), metric.aggregation)
             for metric in shown_in(DATA_SET_METRICS, Output.PDF)
+            for found in (report.metric(metric.name),)
         ),
         (42, 16, 32, 90),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ml.scans.scan import Limits, Scan, ScanError
 
-# NIfTI's magic is the farthest one that a format of this field has (bytes 344 to 347).
+# Bytes that tell a format. NIfTI has the last magic number of all medical images, at bytes 344 to 347.
 HEAD_BYTES = 348
 # The longest signature here is RIFF's: a shorter file is truncated, and its format cannot be told.
 SHORTEST_FILE_BYTES = 12

@@ -1,7 +1,6 @@
 """What a run leaves behind while it goes on: checkpoints, a line an epoch; and when it stops early."""
 
 import logging
-import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +14,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
 from torch import nn
 
+from ml.atomic_files import fresh_file
 from ml.networks.checkpoints import CheckpointError, write_checkpoint
 from ml.networks.folding import fold, folded_architecture
 from ml.training.configuration import Configuration
@@ -82,16 +82,12 @@ class CheckpointCallback(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Replace `last.ckpt` as a whole, or leave the one before it. Raises OSError."""
-        partial = self._folder / f".{LAST_FILE}.partial"
-        try:
+        path = self._folder / LAST_FILE
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(path)  # every process takes part; this one writes nothing
+            return
+        with fresh_file(path) as partial:
             trainer.save_checkpoint(partial)
-            if trainer.is_global_zero:
-                with partial.open("rb") as file:
-                    os.fsync(file.fileno())
-                partial.replace(self._folder / LAST_FILE)
-        finally:
-            if trainer.is_global_zero:  # another machine's process could be faster than the replacement
-                partial.unlink(missing_ok=True)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Keep the weights of a run that was ended early, for packaging; not after a full disk or diverged weights."""
@@ -142,7 +138,7 @@ class DiceEarlyStopping(EarlyStopping):
             mode="max",
             patience=patience,
             min_delta=0.0,
-            # Else Lightning judges after `last.ckpt` is written, and before the last stage, too.
+            # Else Lightning decides after `last.ckpt` is written, and before the last stage, too.
             check_on_train_epoch_end=False,
         )
         self._configuration = configuration

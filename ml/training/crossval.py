@@ -1,10 +1,11 @@
-"""K-fold cross-validation by patient: every patient is judged once, by a network that never saw that patient."""
+"""K-fold cross-validation by patient: every patient is evaluated once, by a network that never saw that patient."""
 
 import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from ml.atomic_files import fresh_file, write_text
 from ml.datasets import Split, list_cases, make_folds, read_split, write_split
 from ml.datasets.checking.check import Progress
 from ml.evaluation.report import Report, Settings, make_report
@@ -93,9 +94,11 @@ def _pool(folds: Folds, split: Split) -> Report:
         seconds += sum(score.seconds for score in scores)
     pooled = Outcome(tuple(results), seconds)
     report = make_report(engine, pooled, Settings(threshold=THRESHOLD, has_tta=False, seed=DEFAULT_SEED))
-    write_slices(folds.out / "metrics.csv", pooled.results)
-    write_patients(folds.out / "patients.csv", report.patients)
-    (folds.out / "report.json").write_text(json_text(report_document(report, ())), encoding="utf-8")
+    with fresh_file(folds.out / "metrics.csv") as partial:
+        write_slices(partial, pooled.results)
+    with fresh_file(folds.out / "patients.csv") as partial:
+        write_patients(partial, report.patients)
+    write_text(folds.out / "report.json", json_text(report_document(report, ())))
     return report
 
 

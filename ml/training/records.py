@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ml.atomic_files import fresh_file
+from ml.atomic_files import fresh_file, write_text
 from ml.cards import Card
 from ml.datasets import Case, list_cases, read_split
 from ml.engines import Engine
@@ -52,7 +52,7 @@ def write_records(plan: Plan, trained: Trained, has_maps: bool = False) -> str:
     """
     split = read_split(trained.folder / SPLIT_FILE)
     curves = read_curves(trained.folder / "logs" / "csv")
-    (trained.folder / "curves.svg").write_text(draw_curves(curves), encoding="utf-8")
+    write_text(trained.folder / "curves.svg", draw_curves(curves))
     if not split.validation:
         _write_result(plan, trained, None)
         return f"Trained on {len(split.train)} patients; none was kept for validation."
@@ -67,7 +67,8 @@ def write_records(plan: Plan, trained: Trained, has_maps: bool = False) -> str:
     # Left by a run that was interrupted while writing: a complete one has a result.json.
     shutil.rmtree(trained.folder / VALIDATION_FOLDER, ignore_errors=True)
     write_results(trained.folder / VALIDATION_FOLDER, engine, report)
-    (trained.folder / "examples.png").write_bytes(encode_png(draw_examples(engine, _choose_examples(report))))
+    with fresh_file(trained.folder / "examples.png") as partial:
+        partial.write_bytes(encode_png(draw_examples(engine, _choose_examples(report))))
     _write_result(plan, trained, report)
     return headline(report)
 
@@ -170,5 +171,4 @@ def _write_result(plan: Plan, trained: Trained, report: Report | None) -> None:
         "summary": None if report is None else summary_of(report),
     }
     text = json.dumps(result, indent=1, allow_nan=False) + "\n"
-    with fresh_file(trained.folder / RESULT_FILE) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_text(trained.folder / RESULT_FILE, text)

@@ -19,6 +19,7 @@ import torchinfo
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from ml.atomic_files import write_text
 from ml.cards.fields import encode
 from ml.datasets import Case, Split, check, list_cases, make_split, read_split, write_split
 from ml.datasets.checking.check import Progress, Report
@@ -90,7 +91,7 @@ def train(plan: Plan, report_check: Progress | None = None) -> Trained:
     module = SegmentationModule(configuration, len(split.validation), plan.is_resumed)
     # Created only now, so that a plan that was refused can be tried again with the same --out.
     plan.out.mkdir(parents=True, exist_ok=True)
-    (plan.out / CONFIGURATION_FILE).write_text(dump(configuration), encoding="utf-8")
+    write_text(plan.out / CONFIGURATION_FILE, dump(configuration))
     write_split(split, plan.out / SPLIT_FILE)
     _write_summary(module, plan.out)
     facts = _facts(split, sides, _keep_encoder_card(configuration, plan))
@@ -188,7 +189,7 @@ def _keep_encoder_card(configuration: Configuration, plan: Plan) -> dict[str, An
     if weights is None or weights == IMAGENET:
         return None
     card = encode(load_encoder(Path(weights), configuration.network.encoder).card)
-    path.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(card, indent=1) + "\n")
     return card
 
 
@@ -224,7 +225,7 @@ def _write_summary(module: SegmentationModule, folder: Path) -> None:
         col_names=("output_size", "num_params", "mult_adds"),
         verbose=0,
     )
-    (folder / "summary.txt").write_text(f"{text}\n", encoding="utf-8")
+    write_text(folder / "summary.txt", f"{text}\n")
 
 
 def _make_trainer(

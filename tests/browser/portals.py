@@ -98,14 +98,14 @@ def add_known_result(
         scan = portal.upload(phantoms.render("lesion"), filename)
         claimed = claim_segmentation(opened, scan["segmentation"]["id"])
         assert claimed is not None
-        held, work = claimed
+        claim, work = claimed
         card = opened.catalog.card(work.model)
         rule = rule_on_grid(replace(card, doubt=doubt), threshold or work.threshold, *q.shape)
-        key = map_key(work.scan_id, held.id, held.attempt)
+        key = map_key(work.scan_id, claim.id, claim.attempt)
         write_array(opened.storage, key, q[None])
         segmentations.complete(
             opened,
-            held,
+            claim,
             measure(q[None], apply_rule(q[None], rule, is_stack=True), work.spacing_mm),
             engine="openvino-int8",
             model_version=card.version,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ml.atomic_files import fresh_file, fresh_folder
+from ml.atomic_files import fresh_file, fresh_folder, write_text
 
 
 def _names(folder: Path) -> list[str]:
@@ -27,6 +27,14 @@ def test_an_error_leaves_the_older_file(tmp_path: Path) -> None:
         partial.write_text("half")
         raise RuntimeError
     assert target.read_text() == "old" and _names(tmp_path) == ["result.json"]
+
+
+def test_a_text_that_cannot_be_written_leaves_the_older_one(tmp_path: Path) -> None:
+    target = tmp_path / "report.json"
+    write_text(target, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(target, "half\ud800")
+    assert target.read_text() == "old" and _names(tmp_path) == ["report.json"]
 
 
 def test_a_folder_is_there_when_its_last_file_is(tmp_path: Path) -> None:

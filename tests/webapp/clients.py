@@ -73,15 +73,15 @@ def finish(resources: Resources, segmentation_id: str) -> None:
     """Do a queued job as a worker would: its probability map is the scan's brightness."""
     claimed = claim_segmentation(resources, segmentation_id)
     assert claimed is not None
-    held, work = claimed
-    key = work.map_key or map_key(work.scan_id, held.id, held.attempt)
+    claim, work = claimed
+    key = work.map_key or map_key(work.scan_id, claim.id, claim.attempt)
     if work.map_key is None:
         write_array(resources.storage, key, np.asarray(read_array(resources.storage, stack_key(work.scan_id)))[..., 0])
     q = np.asarray(read_array(resources.storage, key))  # (N, H, W)
     measures = measure(q, apply_rule(q, MaskRule(work.threshold, MIN_TUMOR_PIXELS), is_stack=True), work.spacing_mm)
     timings = {"queued": 1.0, "infer": 2.0, "total": 3.0}
     facts = {"engine": "test", "map_key": key, "min_tumor_pixels": MIN_TUMOR_PIXELS, "timings_ms": timings}
-    assert segmentations.complete(resources, held, measures, **facts)
+    assert segmentations.complete(resources, claim, measures, **facts)
 
 
 def finished(app: Flask, name: str = "scan.png", data: bytes | None = None) -> dict[str, Any]:

@@ -182,10 +182,10 @@ def test_a_run_of_a_deleted_scan_brings_nothing_back(make_app: Callable[..., Fla
     app = make_app(REDIS_URL=broker)
     resources, client = resources_of(app), app.test_client()
     scan = sent(client, f"{NAME}.png", png())
-    held, _ = claim_segmentation(resources, scan["segmentation"]["id"])
+    claim, _ = claim_segmentation(resources, scan["segmentation"]["id"])
     client.delete(f"{SCANS}/{scan['id']}")
     with resources.database.write() as session:
-        assert not lifecycle.fail(session, held, code="internal", message="x")
+        assert not lifecycle.fail(session, claim, code="internal", message="x")
     assert hits(resources) == {}
     resources.queue.close()
 

@@ -27,7 +27,7 @@ class BrightnessEngine:
         self.before = lambda: None
         self.pieces: list[int] = []
         # What the input check will say of the next slices; None: the model has no such check.
-        self.is_unlike: list[bool] | None = None
+        self.is_out_of_distribution: list[bool] | None = None
 
     def warm_up(self) -> None:
         """Nothing to do."""
@@ -40,8 +40,9 @@ class BrightnessEngine:
         self.before()
         if self.failures:
             raise self.failures.pop(0)
-        is_unlike = None if self.is_unlike is None else np.array([self.is_unlike.pop(0) for _ in pixels])
-        return Inference(pixels[..., 0].copy(), is_out_of_distribution=is_unlike)
+        flags = self.is_out_of_distribution
+        found = None if flags is None else np.array([flags.pop(0) for _ in pixels])
+        return Inference(pixels[..., 0].copy(), is_out_of_distribution=found)
 
 
 @pytest.fixture

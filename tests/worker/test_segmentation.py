@@ -77,7 +77,7 @@ def tiff_bytes(slices: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("is_unlike", "warnings"),
+    ("is_out_of_distribution", "warnings"),
     [
         (None, []),
         ([False] * 10, []),
@@ -87,10 +87,10 @@ def tiff_bytes(slices: int) -> bytes:
     ids=["no check", "none", "half", "more than half"],
 )
 def test_a_scan_unlike_the_training_data_is_warned_about_beside_its_verdict(
-    runtime, resources, engine, is_unlike, warnings
+    runtime, resources, engine, is_out_of_distribution, warnings
 ) -> None:
     accepted = upload(resources, tiff_bytes(10), "stack.tif")
-    engine.is_unlike = is_unlike
+    engine.is_out_of_distribution = is_out_of_distribution
     run_segmentation(runtime, accepted.segmentation_id)
     done = row(resources, accepted.segmentation_id)
     assert (done.status, done.warnings) == (Status.SUCCEEDED, warnings)
@@ -99,7 +99,7 @@ def test_a_scan_unlike_the_training_data_is_warned_about_beside_its_verdict(
 
 def test_an_empty_mask_of_a_scan_that_the_model_cannot_read_is_no_all_clear(runtime, resources, engine) -> None:
     accepted = upload(resources, tiff_bytes(1), "gray.tif")
-    engine.is_unlike = [True]
+    engine.is_out_of_distribution = [True]
     run_segmentation(runtime, accepted.segmentation_id)
     assert row(resources, accepted.segmentation_id).verdict is Verdict.NOT_ASSESSED
 
@@ -160,7 +160,7 @@ def test_another_threshold_loads_no_engine(runtime, resources, monkeypatch) -> N
 
 def test_another_threshold_keeps_the_warning_of_its_map(runtime, resources, engine) -> None:
     accepted = upload(resources)
-    engine.is_unlike = [True]
+    engine.is_out_of_distribution = [True]
     run_segmentation(runtime, accepted.segmentation_id)
     second = segmentations.request(resources, accepted.scan_id, model=None, threshold=0.9)
     run_segmentation(runtime, second)

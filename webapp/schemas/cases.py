@@ -34,7 +34,7 @@ class CaseSchema(MetricsSchema):
     outcome = Code(CaseOutcome, required=True)
     width = fields.Integer(allow_none=True)
     height = fields.Integer(allow_none=True)
-    warnings = Warnings(lambda row: (UNLIKE,) if row.is_unlike else ())
+    warnings = Warnings(lambda row: (UNLIKE,) if row.is_out_of_distribution else ())
     error = FailureField()
     links = Links(_case_links)
 

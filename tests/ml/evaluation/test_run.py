@@ -61,7 +61,7 @@ def test_headline_names_what_a_reader_takes_home(engine, data):
 @pytest.mark.parametrize("chunk", [1, 2, 4])
 def test_chunks_change_no_number(engine, data, chunk):
     whole, parts = evaluate(engine, data), evaluate(engine, data, chunk)
-    assert parts.figures == whole.figures
+    assert parts.metrics == whole.metrics
     assert parts.patients == whole.patients
     assert max(engine.chunks[1:]) == chunk
 
@@ -121,7 +121,7 @@ def test_figures_depend_on_the_seed_in_their_intervals_alone(engine, data):
     for patient in range(4):
         write_case(data, f"more_{patient}", "a", square(4, 4, 8), square(4, 4 + patient, 8))
     outcome = evaluate_cases(engine, list_cases(data), 0.5)
-    one, same, other = (make_report(engine, outcome, replace(SETTINGS, seed=seed)).figures for seed in (1, 1, 2))
+    one, same, other = (make_report(engine, outcome, replace(SETTINGS, seed=seed)).metrics for seed in (1, 1, 2))
     assert one == same
     assert [figure.value for figure in one] == [figure.value for figure in other]
     assert one != other

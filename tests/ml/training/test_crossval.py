@@ -41,10 +41,10 @@ def validated(crossval, tmp_path_factory):
     return out
 
 
-def test_every_patient_is_judged_once_by_a_network_that_never_saw_him(validated):
+def test_every_patient_is_evaluated_once_by_a_network_that_never_saw_him(validated):
     with (validated / "patients.csv").open(newline="") as file:
-        judged = [row["patient"] for row in csv.DictReader(file)]
-    assert sorted(judged) == [f"patient_{k}" for k in range(6)]
+        evaluated = [row["patient"] for row in csv.DictReader(file)]
+    assert sorted(evaluated) == [f"patient_{k}" for k in range(6)]
     for number in range(2):
         split = read_split(validated / f"fold-{number}" / "split.json")
         assert len(split.train) == len(split.validation) == 3

@@ -121,7 +121,8 @@ def test_data_without_the_validation_patients_are_refused(run, brains, tmp_path)
 
 def test_facts_fix_the_mask_rule(run, brains, tmp_path, monkeypatch):
     monkeypatch.setattr(packages, "choose_mask_rule", lambda *given: pytest.fail("the facts have chosen"))
-    monkeypatch.setattr(packages, "_add_int8", lambda folder, card, *given: card)
+    monkeypatch.setattr(packages, "write_int8", lambda *given: None)
+    monkeypatch.setattr(packages, "measure_int8", lambda folder, card, *given: card)
     monkeypatch.setattr(packages, "add_figures", lambda folder, card, *given: card)
     (tmp_path / "facts.yaml").write_text("{threshold: 0.4, min_tumor_pixels: 7, chosen_on: another study}")
     card = make_package(run / "best.pth", tmp_path / "tiny", calibrate=brains, facts=tmp_path / "facts.yaml")

@@ -65,7 +65,7 @@ def test_no_landmark_says_again_what_a_heading_says_and_no_column_is_without_a_n
 def test_a_slice_unlike_the_training_data_says_so_beside_its_outcome(
     client: FlaskClient, resources: Resources, runtime: Runtime, data: Path
 ) -> None:
-    runtime.engine("any").is_unlike = [True] + [False] * 14
+    runtime.engine("any").is_out_of_distribution = [True] + [False] * 14
     evaluation_id = begin(resources, data)
     run_all(runtime, evaluation_id)
     first, second = (client.get(f"/evaluations/{evaluation_id}/cases/{position}").text for position in (0, 1))

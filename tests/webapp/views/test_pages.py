@@ -27,9 +27,9 @@ PAGES = ("/", "/scans", "/models", "/models/unet-vgg16-lgg", "/api/v1/docs")
 def failed(app: Flask, name: str) -> str:
     """A scan whose job has failed; its id."""
     resources, scan = resources_of(app), sent(app.test_client(), name)
-    held, _ = claim_segmentation(resources, scan["segmentation"]["id"])
+    claim, _ = claim_segmentation(resources, scan["segmentation"]["id"])
     with resources.database.write() as session:
-        lifecycle.fail(session, held, code="timeout", message="Processing took longer than 300 seconds.")
+        lifecycle.fail(session, claim, code="timeout", message="Processing took longer than 300 seconds.")
     return scan["id"]
 
 

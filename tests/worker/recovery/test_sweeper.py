@@ -61,12 +61,12 @@ def test_a_live_job_survives_a_clock_that_jumps_ahead(resources) -> None:
     """All leases are over at once; the live worker renews its own within a heartbeat, and keeps its job."""
     _, segmentation_id = add_scan(resources)
     with resources.database.write() as session:
-        held = claim(session, Segmentation, segmentation_id, worker_id="live", lease_s=15)
+        claimed = claim(session, Segmentation, segmentation_id, worker_id="live", lease_s=15)
         session.execute(update(Segmentation).values(lease_until=database_now(-3600)))
     sweeper = Sweeper(resources)
     sweeper.sweep()
     with resources.database.write() as session:
-        assert lifecycle.extend(session, held, lease_s=15, timeout_s=300)
+        assert lifecycle.extend(session, claimed, lease_s=15, timeout_s=300)
     time.sleep(resources.settings.heartbeat_s)
     assert sweeper.sweep().recovered == 0
     assert row(resources, segmentation_id).status is Status.RUNNING

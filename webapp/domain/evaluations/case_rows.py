@@ -48,7 +48,7 @@ def case_row(
         row.height, row.width = found.probability_u8.shape
         row.min_tumor_pixels = min_pixels_on_grid(card.min_tumor_pixels, card.input.size, row.height, row.width)
         row.map_key = map_key
-    row.is_unlike = found.is_out_of_distribution
+    row.is_out_of_distribution = found.is_out_of_distribution
     if isinstance(result, Prediction):
         is_detected = bool(result.metrics["predicted_pixels"])
         row.outcome = CaseOutcome.TUMOR_DETECTED if is_detected else CaseOutcome.NO_TUMOR

@@ -154,7 +154,7 @@ class EvaluationCase(Base):
     # By the names of ml.metrics.registry.SLICE_METRICS, and the four counts of pixels that the report adds up.
     metrics: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # What the input check says of the slice; None where its model has no check.
-    is_unlike: Mapped[bool | None]
+    is_out_of_distribution: Mapped[bool | None] = mapped_column("is_unlike")
     # Of ml.metrics.calibration.pack_histogram; None without an expert mask.
     probability_histogram: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     # The stored group in which its map and truth are.

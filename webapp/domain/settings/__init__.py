@@ -191,12 +191,12 @@ class Settings:
         "megabytes that a zip may unpack to; in no case more than 100 times its own size and 100 MB",
     )
 
-    # Whether the broker is ours to start: no REDIS_URL was given.
+    # Whether the launcher starts Redis: no REDIS_URL was given.
     has_embedded_redis: bool = False
 
     @property
     def socket_path(self) -> Path | None:
-        """Where the embedded Redis listens, or None where the broker is somebody else's."""
+        """Socket of the embedded Redis; None where REDIS_URL names a server."""
         return Path(self.redis_url.removeprefix("unix://")) if self.has_embedded_redis else None
 
     @classmethod

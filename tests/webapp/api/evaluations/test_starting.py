@@ -42,7 +42,9 @@ def test_links_out_of_the_roots_are_neither_listed_nor_taken(client: FlaskClient
     "body",
     [{"threshold": "NaN"}, {"threshold": 2}, {"model": "nothing"}, {"name": "x" * 201}, {"name": "\0"}, {"tta": 1}],
 )
-def test_a_bad_wish_is_422_and_makes_nothing(client: FlaskClient, resources: Resources, data: Path, body: dict) -> None:
+def test_bad_options_are_422_and_make_nothing(
+    client: FlaskClient, resources: Resources, data: Path, body: dict
+) -> None:
     assert client.post(PATH, json={"path": str(data), **body}).status_code == 422
     assert client.get(PATH).json["evaluations"] == [] and left_over(resources) == []
 

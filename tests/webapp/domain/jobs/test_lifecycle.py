@@ -26,8 +26,8 @@ def take(resources: Resources, segmentation_id: str, lease_s: float = 15.0) -> l
         return claim(session, Segmentation, segmentation_id, worker_id="w", lease_s=lease_s)
 
 
-def complete(resources: Resources, held: lifecycle.Claim) -> bool:
-    return segmentations.complete(resources, held, MEASURES, engine="test", map_key=f"scans/m{held.attempt}")
+def complete(resources: Resources, claimed: lifecycle.Claim) -> bool:
+    return segmentations.complete(resources, claimed, MEASURES, engine="test", map_key=f"scans/m{claimed.attempt}")
 
 
 def expire(resources: Resources, segmentation_id: str) -> None:
@@ -63,8 +63,8 @@ def test_two_workers_forced_on_one_job_a_hundred_times_give_one_result_each(
 
         def work(segmentation_id: str = segmentation_id, barrier=barrier, written=written) -> None:
             barrier.wait()
-            held = take(resources, segmentation_id)
-            written.append(held is not None and complete(resources, held))
+            claimed = take(resources, segmentation_id)
+            written.append(claimed is not None and complete(resources, claimed))
 
         threads = [threading.Thread(target=work) for _ in range(2)]
         for thread in threads:
@@ -92,14 +92,14 @@ def test_a_result_under_a_lost_lease_changes_no_row(resources: Resources) -> Non
 
 def test_a_heartbeat_renews_the_lease_until_the_job_has_run_too_long(resources: Resources) -> None:
     _, segmentation_id = add_scan(resources)
-    held = take(resources, segmentation_id, lease_s=1)
+    claimed = take(resources, segmentation_id, lease_s=1)
     before = row(resources, segmentation_id).lease_until
     with resources.database.write() as session:
-        assert lifecycle.extend(session, held, lease_s=60, timeout_s=300)
+        assert lifecycle.extend(session, claimed, lease_s=60, timeout_s=300)
     assert row(resources, segmentation_id).lease_until > before
     with resources.database.write() as session:
         session.execute(update(Segmentation).values(started_at=database_now(-301)))
-        assert not lifecycle.extend(session, held, lease_s=60, timeout_s=300)
+        assert not lifecycle.extend(session, claimed, lease_s=60, timeout_s=300)
 
 
 def test_a_live_lease_is_not_recovered(resources: Resources) -> None:
@@ -110,15 +110,15 @@ def test_a_live_lease_is_not_recovered(resources: Resources) -> None:
 
 def test_a_lease_renewed_after_it_was_seen_expired_is_left_alone(resources: Resources) -> None:
     _, segmentation_id = add_scan(resources)
-    held = take(resources, segmentation_id)
+    claimed = take(resources, segmentation_id)
     expire(resources, segmentation_id)
     with resources.database.read() as session:
         (seen,) = lifecycle.expired_leases(session, Segmentation)
     with resources.database.write() as session:
-        lifecycle.extend(session, held, lease_s=15, timeout_s=300)
+        lifecycle.extend(session, claimed, lease_s=15, timeout_s=300)
     with resources.database.write() as session:
         assert not lifecycle.recover(session, Segmentation, seen, **LIMITS)
-    assert complete(resources, held)
+    assert complete(resources, claimed)
 
 
 def test_the_third_lost_attempt_ends_as_poison_and_a_retry_starts_anew(resources: Resources) -> None:
@@ -152,8 +152,8 @@ def test_a_released_job_costs_no_attempt(resources: Resources) -> None:
     _, segmentation_id = add_scan(resources)
     for _ in range(5):
         with resources.database.write() as session:
-            held = claim(session, Segmentation, segmentation_id, worker_id="w", lease_s=15)
-            assert lifecycle.release(session, held)
+            claimed = claim(session, Segmentation, segmentation_id, worker_id="w", lease_s=15)
+            assert lifecycle.release(session, claimed)
         assert take(resources, segmentation_id) is None, "it waits"
         end_delays(resources)
     assert row(resources, segmentation_id).releases == 5
@@ -185,10 +185,10 @@ def test_a_released_job_waits_by_the_databases_clock_and_a_retry_forgets_it(reso
 @pytest.mark.parametrize("is_running", [False, True])
 def test_a_cancelled_job_takes_no_result(resources: Resources, is_running: bool) -> None:
     _, segmentation_id = add_scan(resources)
-    held = take(resources, segmentation_id) if is_running else None
+    claimed = take(resources, segmentation_id) if is_running else None
     segmentations.cancel(resources, segmentation_id)
     assert row(resources, segmentation_id).status is Status.CANCELLED
-    assert held is None or not complete(resources, held)
+    assert claimed is None or not complete(resources, claimed)
     with pytest.raises(WrongState, match="cancelled"):
         segmentations.cancel(resources, segmentation_id)
 
