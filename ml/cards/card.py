@@ -67,7 +67,10 @@ class EncoderSource:
 
 @dataclass(frozen=True)
 class Training:
-    """How the weights were trained; a fact that was not given is None and shown as "not stated"."""
+    """How the weights were trained; a fact that was not given is None and shown as "not stated".
+
+    excluded_patients: kept out of training and choices, and not tested on either.
+    """
 
     data: str | None = None
     data_sha256: str | None = None
@@ -75,6 +78,7 @@ class Training:
     patients: int | None = None
     validation_patients: tuple[str, ...] | None = None
     test_patients: tuple[str, ...] | None = None
+    excluded_patients: tuple[str, ...] | None = None
     recipe: Mapping[str, Any] | None = None
     seed: int | None = None
     epochs: int | None = None

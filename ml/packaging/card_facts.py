@@ -1,6 +1,7 @@
 """A card's facts: what it says before anything is measured, from a YAML file and from the checkpoint itself."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,11 @@ def read_facts(path: Path | None) -> Mapping[str, Any]:
     return facts
 
 
-def card_of_facts(name: str, facts: Mapping[str, Any], checkpoint: Checkpoint) -> Card:
+def card_of_facts(name: str, facts: Mapping[str, Any], checkpoint: Checkpoint, *, is_tested: bool = False) -> Card:
     """The card before there are files. Facts override the checkpoint's fields, and these the defaults.
 
-    The figures inside a published checkpoint name no patients and stay off the card. Raises CardError.
+    is_tested: patients who were kept out of the training are its test, unless the facts name another. The figures
+    inside a published checkpoint name no patients and stay off the card. Raises CardError.
     """
     if NAME_PATTERN.fullmatch(name) is None:
         raise CardError(f"A package cannot be called {name!r}; give --out a folder named with a-z, 0-9, '.', '_', '-'.")
@@ -62,7 +64,18 @@ def card_of_facts(name: str, facts: Mapping[str, Any], checkpoint: Checkpoint) -
     if not isinstance(stated, dict):
         raise CardError(f"The facts' training is {type(stated).__name__} instead of an object; see docs/models.md.")
     training = {**known.pop("training", {}), **stated}
-    return card_from_json({**_DEFAULTS, **known, **facts, "training": training, "name": name, "files": {}})
+    named = training.get("test_patients") or ()
+    training["excluded_patients"] = [who for who in training.get("excluded_patients") or () if who not in named] or None
+    card = card_from_json({**_DEFAULTS, **known, **facts, "training": training, "name": name, "files": {}})
+    return with_test(card) if is_tested else card
+
+
+def with_test(card: Card) -> Card:
+    """The card of a model that is tested: on the patients who were excluded, where it names no others."""
+    training = card.training
+    if training.test_patients or not training.excluded_patients:
+        return card
+    return replace(card, training=replace(training, test_patients=training.excluded_patients, excluded_patients=None))
 
 
 def _of_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -74,7 +87,7 @@ def _of_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
     missing = sorted(_DATA - data.keys())
     if missing:
         raise CardError(f"The checkpoint's data have no {missing[0]}; give one as `python -m ml train` writes it.")
-    kept = sorted({*data["test_patients"], *data["excluded_patients"]})
+    kept = [*data["test_patients"], *data["excluded_patients"]]
     return {
         "architecture": dict(checkpoint.architecture),
         "input": encode(configuration.convention),
@@ -82,11 +95,12 @@ def _of_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
             "data_sha256": data["data_sha256"],
             "split": (
                 f"by patient, seed {data['split_seed']}: {len(data['train_patients'])} trained on, "
-                f"{len(data['validation_patients'])} to choose on, {len(kept)} kept for the final test"
+                f"{len(data['validation_patients'])} to choose on, {len(kept)} kept out of both"
             ),
             "patients": len(data["train_patients"]),
             "validation_patients": data["validation_patients"],
-            "test_patients": kept or None,
+            "test_patients": data["test_patients"] or None,
+            "excluded_patients": data["excluded_patients"] or None,
             "recipe": dict(checkpoint.configuration),
             "seed": configuration.loop.seed,
             "epochs": checkpoint.epoch,

@@ -7,8 +7,12 @@ from ml.datasets import Case, DatasetError
 from ml.engines import Engine
 from ml.evaluation.cases import check_outcome
 from ml.evaluation.run import evaluate_cases
+from ml.evaluation.scoring import Score
 from ml.evaluation.summary import MetricEstimate, estimate_metrics
 from ml.metrics.intervals import DEFAULT_SEED
+
+# Beginning of the set of every metric of out-of-fold maps, by which they are known: no engine measures these again.
+OUT_OF_FOLD = "out of fold"
 
 # In the order of the card.
 NAMES = (
@@ -41,11 +45,20 @@ def measure_model(
     check_outcome(outcome)
     if outcome.failures:
         raise DatasetError(f"{outcome.failures[0].message} A card states figures of whole sets alone.")
-    found = {figure.name: figure for figure in estimate_metrics(outcome.scores, DEFAULT_SEED)}
-    patients = len({case.patient for case in cases})
     rule = f"threshold {engine.card.threshold:g}, {engine.card.min_tumor_pixels} pixels, {engine.name}"
-    measured = "; ".join(filter(None, (rule, note)))
-    return tuple(_metric(found[name], patients, set_name, measured) for name in names if found[name].value is not None)
+    return metrics_of(outcome.scores, set_name, names, "; ".join(filter(None, (rule, note))))
+
+
+def metrics_of(scores: Sequence[Score], set_name: str, names: Sequence[str], rule: str) -> tuple[Metric, ...]:
+    """The named metrics of scored slices, with intervals; one that is undefined on them is left out."""
+    found = {figure.name: figure for figure in estimate_metrics(scores, DEFAULT_SEED)}
+    patients = len({score.patient for score in scores})
+    return tuple(_metric(found[name], patients, set_name, rule) for name in names if found[name].value is not None)
+
+
+def is_out_of_fold(metric: Metric) -> bool:
+    """Whether it was taken from the kept maps of a cross-validation."""
+    return (metric.set or "").startswith(OUT_OF_FOLD)
 
 
 def _metric(figure: MetricEstimate, patients: int, set_name: str, rule: str) -> Metric:

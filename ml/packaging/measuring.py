@@ -19,7 +19,7 @@ from ml.engines.flip_tta import FlipTtaEngine
 from ml.engines.openvino import OpenVinoEngine
 from ml.engines.torch import HALF, TorchEngine, default_device
 from ml.ood.detector import load_detector, save_detector
-from ml.packaging.card_metrics import HEADLINE_NAMES, VARIANT_NAMES, measure_model
+from ml.packaging.card_metrics import HEADLINE_NAMES, VARIANT_NAMES, is_out_of_fold, measure_model
 from ml.packaging.ood_fit import fit
 from ml.packaging.package_writer import write_card
 from ml.packaging.parity import compare_engines
@@ -67,8 +67,10 @@ def split_cases(cases: Sequence[Case], held_out: Iterable[str], validation: Iter
 
 def split_of(card: Card, cases: Sequence[Case], seed: int) -> Split:
     """`split_cases` by the patients that the card names."""
-    validation = card.training.validation_patients or ()
-    return split_cases(cases, {*validation, *(card.training.test_patients or ())}, validation, seed)
+    training = card.training
+    validation = training.validation_patients or ()
+    held_out = {*validation, *(training.test_patients or ()), *(training.excluded_patients or ())}
+    return split_cases(cases, held_out, validation, seed)
 
 
 def cases_of(cases: Sequence[Case], patients: Iterable[str]) -> tuple[Case, ...]:
@@ -108,7 +110,7 @@ def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, cal
 def add_figures(folder: Path, card: Card, network: nn.Module, cases: Sequence[Case], is_tested: bool) -> Card:
     """Measure the model on its validation patients and, where is_tested, on its test patients; write the card."""
     served = OpenVinoEngine(folder)
-    metrics = list(card.metrics)
+    metrics = [metric for metric in card.metrics if not is_out_of_fold(metric)]
     if is_tested:
         test = cases_of(cases, card.training.test_patients or ())
         set_name = "test (used for no choice)"
@@ -117,8 +119,11 @@ def add_figures(folder: Path, card: Card, network: nn.Module, cases: Sequence[Ca
         metrics += measure_model(reference, test, set_name, HEADLINE_NAMES)
         metrics += measure_model(FlipTtaEngine(served), test, set_name, VARIANT_NAMES, "mean of four flips")
         metrics += measure_model(FlairOnlyEngine(served), test, set_name, VARIANT_NAMES, "grey: FLAIR alone")
+    metrics += filter(is_out_of_fold, card.metrics)
     validation = cases_of(cases, card.training.validation_patients or ())
-    if card.temperature is not None:  # a published checkpoint does not say what its validation patients chose
+    if (
+        validation and card.temperature is not None
+    ):  # a published checkpoint does not say what its validation patients chose
         metrics += measure_model(served, validation, "validation (it chose epoch, temperature and mask rule)")
     return write_card(folder, replace(card, metrics=tuple(metrics)))
 

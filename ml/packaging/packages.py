@@ -25,15 +25,21 @@ from ml.cards import (
 )
 from ml.datasets import Case, list_cases
 from ml.engines.torch import TorchEngine
-from ml.networks import build_network, load_weights, read_checkpoint
-from ml.packaging.card_facts import MASK_RULE, card_of_facts, read_facts
-from ml.packaging.mask_rule import choose_mask_rule
+from ml.networks import Checkpoint, build_network, load_weights, read_checkpoint
+from ml.packaging.card_facts import MASK_RULE, card_of_facts, read_facts, with_test
+from ml.packaging.card_metrics import is_out_of_fold
+from ml.packaging.choices.folds import FoldRun, check_checkpoint, read_folds
+from ml.packaging.choices.out_of_fold import choose_on_folds, level_logits, with_rule
+from ml.packaging.choices.rules import choose_mask_rule, describe_rule
 from ml.packaging.measuring import add_figures, cases_of, check_is_whole, measure_int8, split_of
 from ml.packaging.package_writer import staged, write_card, write_weights
 from ml.packaging.quantization import Calibration, choose_slices, write_int8
-from ml.packaging.temperature import count_logits, describe_scaling, fit_temperature, scale_head
+from ml.packaging.temperature import count_logits, describe_scaling, fit_scaling, saturated_logits, scale_head
 
 logger = logging.getLogger(__name__)
+
+# Slices of the folds on which the network shows what logits its saturated probabilities have; they differ little.
+SATURATION_SLICES = 16
 
 
 def make_package(
@@ -43,16 +49,22 @@ def make_package(
     facts: Path | None = None,
     calibration: Calibration | None = None,
     is_tested: bool = False,
+    folds: Path | None = None,
 ) -> Card:
     """Write the package `out` (its folder's name is the package's) and return its card.
 
     calibrate: a data set folder; without one there is no int8, and nothing is chosen or measured. facts: YAML with
-    fields of the card. is_tested: also measure on the test patients, which is done once, at the very end.
-    An older package called `out` is replaced. Raises PackageError and DatasetError; nothing is left behind then.
+    fields of the card. is_tested: also measure on the test patients, which is done once, at the very end. folds: a run
+    of `python -m ml crossval` on that data set, whose out-of-fold maps choose in place of validation patients.
+    An older package called `out` is replaced. Raises PackageError, DatasetError and TrainingError; nothing is left
+    behind then.
     """
     published = read_checkpoint(checkpoint)
     stated = read_facts(facts)
-    card = card_of_facts(out.resolve().name, stated, published)
+    card = card_of_facts(out.resolve().name, stated, published, is_tested=is_tested)
+    run = None if folds is None else _read_run(folds, calibrate, stated, published)
+    if run is not None:
+        card = _with_run(card, run)
     if is_tested and (calibrate is None or not card.training.test_patients):
         raise PackageError(
             "There is nothing to test on: give --calibrate, and a checkpoint or facts with test patients."
@@ -63,7 +75,9 @@ def make_package(
     network = load_weights(build_network(card.architecture), published.weights)
     with staged(out) as folder:
         # A published checkpoint is packaged unchanged; one of our own gets temperature and mask rule first.
-        if cases and published.data is not None:
+        if run is not None:
+            network, card = _choose_out_of_fold(network, card, run)
+        elif cases and published.data is not None:
             network, card = _choose_on_validation(network, card, stated, cases)
         write_weights(network, folder / WEIGHTS_FILE)
         card = write_card(folder, card)
@@ -88,9 +102,15 @@ def measure_again(
     Raises PackageError and DatasetError; nothing is left behind then.
     """
     card = load_card(package)
+    if card.members:
+        raise PackageError(f"{card.name} has no weights of its own; make it again with `python -m ml ensemble`.")
     kept = (WEIGHTS_FILE, INT8_GRAPH_FILE, INT8_WEIGHTS_FILE)
     verify_files(package, card, kept)
     card = _with_facts(replace(card, name=out.resolve().name), read_facts(facts))
+    if is_tested:
+        card = with_test(card)
+        if not card.training.test_patients:
+            raise PackageError(f"{card.name} names no test patients; give --card with training.test_patients.")
     calibration = calibration or Calibration()
     cases = list_cases(data)
     if is_tested:
@@ -99,7 +119,7 @@ def measure_again(
     with staged(out) as folder:
         for name in kept:
             shutil.copy(package / name, folder / name)
-        card = replace(card, metrics=(), parity={}, familiarity=None)
+        card = replace(card, metrics=tuple(filter(is_out_of_fold, card.metrics)), parity={}, familiarity=None)
         card = measure_int8(folder, card, network, split_of(card, cases, calibration.seed), calibration)
         return add_figures(folder, card, network, cases, is_tested)
 
@@ -114,33 +134,70 @@ def _with_facts(card: Card, stated: Mapping[str, Any]) -> Card:
 def _choose_on_validation(
     network: nn.Module, card: Card, stated: Mapping[str, Any], cases: Sequence[Case]
 ) -> tuple[nn.Module, Card]:
-    """Fit the temperature, then choose the mask rule unless the facts give one; both on validation patients."""
+    """Fit the scaling, then choose the mask rule unless the facts give one; both on validation patients."""
     chosen_on = cases_of(cases, card.training.validation_patients or ())
     if not chosen_on:
         raise PackageError(
             "The data set has none of the checkpoint's validation patients; give the folder that it was trained on."
         )
-    logger.info("Temperature and mask rule on %d slices of the validation patients", len(chosen_on))
+    logger.info("Scaling and mask rule on %d slices of the validation patients", len(chosen_on))
     found = count_logits(network, card.input, chosen_on)
-    temperature = fit_temperature(found)
-    network = scale_head(network, temperature)
+    scaling = fit_scaling(found)
+    network = scale_head(network, scaling)
     if card.architecture.classes > 2:  # the logit of tumor is then not linear in the class logits
         scaled = count_logits(network, card.input, chosen_on)
     else:
-        scaled = replace(found, centers=found.centers / temperature)
-    card = replace(card, temperature=describe_scaling(found, scaled, temperature, chosen_on, "validation"))
+        scaled = replace(found, centers=scaling.of(found.centers))
+    patients = len({case.patient for case in chosen_on})
+    card = replace(card, temperature=describe_scaling(found, scaled, scaling, patients, "validation"))
     if stated.keys() & MASK_RULE:
         return network, card
     rule = choose_mask_rule(TorchEngine(network, card, device="cpu"), chosen_on)
     if rule is None:
         return network, card
-    card = replace(
-        card,
-        threshold=rule.threshold,
-        min_tumor_pixels=rule.min_tumor_pixels,
-        chosen_on=card.chosen_on or rule.description,
+    return network, replace(with_rule(card, rule), chosen_on=card.chosen_on or f"validation: {describe_rule(rule)}")
+
+
+def _read_run(folds: Path, data: Path | None, stated: Mapping[str, Any], published: Checkpoint) -> FoldRun:
+    """A run whose maps can choose for this checkpoint. Raises PackageError, DatasetError and TrainingError."""
+    if data is None:
+        raise PackageError("Out-of-fold maps are compared with the experts' masks; give the data set with --calibrate.")
+    fixed = sorted(stated.keys() & {*MASK_RULE, "chosen_on"})
+    if fixed:
+        raise PackageError(f"With --folds the maps choose {fixed[0]}; leave it out of the facts.")
+    run = read_folds(folds, data)
+    check_checkpoint(run, published)
+    return run
+
+
+def _with_run(card: Card, run: FoldRun) -> Card:
+    """The card that says who chose. Raises PackageError where a test patient was trained on, or chose something."""
+    training = card.training
+    known = sorted(set(training.test_patients or ()) & set(run.patients))
+    if known:
+        raise PackageError(
+            f"{known[0]!r} is to be tested on and is in a fold of {run.name}: that is no test; name others, or none."
+        )
+    excluded = {*(training.excluded_patients or ()), *run.split.excluded} - set(training.test_patients or ())
+    kept = len(training.test_patients or ())
+    split = (
+        f"trained on {training.patients} patients without validation; scaling and rules chosen out of fold on"
+        f" {run.description}; {f'{kept} kept for the final test' if kept else 'no test patients'}"
     )
-    return network, card
+    return replace(
+        card,
+        training=replace(
+            training, split=split, validation_patients=None, excluded_patients=tuple(sorted(excluded)) or None
+        ),
+    )
+
+
+def _choose_out_of_fold(network: nn.Module, card: Card, run: FoldRun) -> tuple[nn.Module, Card]:
+    """Scaling, rules and their figures from the run's maps; the network runs on a few slices of it alone."""
+    sample = choose_slices(run.cases, Calibration(slices=SATURATION_SLICES))
+    ends = saturated_logits(count_logits(network, card.input, sample))
+    chosen = choose_on_folds(run, card, level_logits(*ends))
+    return scale_head(network, chosen.scaling), chosen.on_card(card)
 
 
 def _add_int8(folder: Path, card: Card, network: nn.Module, cases: Sequence[Case], calibration: Calibration) -> Card:

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from ml.cards import Parity
 from ml.datasets import Case
 from ml.engines import Engine
-from ml.masks import min_pixels_on_grid, tumor_mask
+from ml.masks import apply_rule, rule_on_grid
+from ml.measurements import verdict_of
 
 
 def compare_engines(served: Engine, reference: Engine, cases: Sequence[Case]) -> Parity:
-    """Run both engines on every slice, with the served card's threshold and smallest component.
+    """Run both engines on every slice, with the served card's rule; the verdicts are tumor, uncertain and no tumor.
 
     Patient Dice pools a patient's slices; it is undefined where the pooled truth and masks are empty. Slice Dice is the
     mean over slices with tumor in the truth. A delta is served less reference. A stack of slices may be computed by
@@ -27,12 +28,14 @@ def compare_engines(served: Engine, reference: Engine, cases: Sequence[Case]) ->
     equal = 0
     for case in cases:
         pixels, truth = case.pixels(), case.labels() > 0  # (H, W, 3), (H, W)
-        smallest = min_pixels_on_grid(card.min_tumor_pixels, card.input.size, *truth.shape)
+        rule = rule_on_grid(card, card.threshold, *truth.shape)
         found = [engine.infer(pixels[None]) for engine in (served, reference)]
-        masks = [tumor_mask(item.probability_u8, card.threshold, smallest)[0] for item in found]
+        both = [apply_rule(item.probability_u8, rule, is_stack=False) for item in found]
+        masks = [item.tumor[0] for item in both]
+        verdicts = {verdict_of(has_tumor=bool(item.tumor.any()), has_doubt=bool(item.doubtful.any())) for item in both}
         if found[0].is_out_of_distribution is not None and found[1].is_out_of_distribution is not None:
             equal_warnings.append(bool(found[0].is_out_of_distribution[0] == found[1].is_out_of_distribution[0]))
-        equal += _is_same_among_others(served, pixels, found[0].probability_u8) and masks[0].any() == masks[1].any()
+        equal += _is_same_among_others(served, pixels, found[0].probability_u8) and len(verdicts) == 1
         sums = np.array([[(mask & truth).sum(), mask.sum(), truth.sum()] for mask in masks])  # (2, 3)
         counts[case.patient] += sums
         if truth.any():

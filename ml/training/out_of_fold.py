@@ -4,6 +4,7 @@
 `seconds`, float64 (slices,), of the network, in the order of the slices.
 """
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
@@ -41,14 +42,26 @@ def evaluate_and_keep(engine: Engine, cases: Sequence[Case], threshold: float, f
 
 def score_maps(folder: Path, cases: Sequence[Case], card: Card, threshold: float) -> list[Score]:
     """Figures of the kept maps of `cases`, in that order. Raises DatasetError where a map is missing or damaged."""
+    kept = read_maps(folder, cases)
+    return [_score(case, *found, card, threshold) for case, found in zip(cases, kept, strict=True)]
+
+
+def read_maps(folder: Path, cases: Sequence[Case]) -> list[tuple[NDArray[np.uint8], float]]:
+    """The kept map of each case, uint8 (H, W), and the network's seconds for it.
+
+    Raises DatasetError where a map is missing or damaged.
+    """
     path = folder / MAPS_FILE
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             names = [name for name in content.files if name != _SECONDS]
             seconds = dict(zip(names, content[_SECONDS].tolist(), strict=True))
-            return [_score(case, content[key_of(case)], card, threshold, seconds[key_of(case)]) for case in cases]
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+            found = [(content[key_of(case)], seconds[key_of(case)]) for case in cases]
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
         raise DatasetError(f"{path} has not the maps of this fold ({error}); train the fold again.") from error
+    if any(probability_u8.dtype != np.uint8 or probability_u8.ndim != 2 for probability_u8, _ in found):
+        raise DatasetError(f"{path} holds other arrays than maps of 8 bits; train the fold again.")
+    return found
 
 
 def key_of(case: Case) -> str:
@@ -56,9 +69,9 @@ def key_of(case: Case) -> str:
     return f"{case.patient}/{case.name}"
 
 
-def _score(case: Case, probability_u8: NDArray[np.uint8], card: Card, threshold: float, seconds: float) -> Score:
+def _score(case: Case, probability_u8: NDArray[np.uint8], seconds: float, card: Card, threshold: float) -> Score:
     """probability_u8: uint8 (H, W)."""
     truth = case.truth()
     if truth is None or truth.shape != probability_u8.shape:
-        raise ValueError(f"{key_of(case)} has no mask of its map's size")
+        raise DatasetError(f"{key_of(case)} has no mask of its map's size; mend the data, or train the fold again.")
     return score_slice(case, truth, probability_u8, mask_of(probability_u8[None], card, threshold)[0], seconds)

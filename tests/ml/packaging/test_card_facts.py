@@ -41,10 +41,30 @@ def test_own_checkpoint_says_how_it_was_made():
     card = card_of_facts("own", {}, OWN)
     assert (card.architecture.encoder, card.input.size) == ("resnet34", (64, 64))
     training = card.training
-    assert (training.validation_patients, training.test_patients) == (("c",), ("d", "e"))
+    assert (training.validation_patients, training.test_patients, training.excluded_patients) == (
+        ("c",),
+        ("e",),
+        ("d",),
+    )
     assert (training.patients, training.seed, training.epochs) == (2, 1, 7)
-    assert training.split == "by patient, seed 4: 2 trained on, 1 to choose on, 2 kept for the final test"
+    assert training.split == "by patient, seed 4: 2 trained on, 1 to choose on, 2 kept out of both"
     assert training.recipe["name"] == "unet-resnet34"
+
+
+@pytest.mark.parametrize(
+    ("sides", "facts", "is_tested", "expected"),
+    [
+        ({}, {}, True, (("e",), ("d",))),
+        ({"test_patients": []}, {}, False, (None, ("d",))),
+        ({"test_patients": []}, {}, True, (("d",), None)),
+        ({"test_patients": []}, {"training": {"test_patients": ["d"]}}, False, (("d",), None)),
+        ({"excluded_patients": ["d", "f"]}, {"training": {"test_patients": ["f"]}}, True, (("f",), ("d",))),
+    ],
+)
+def test_who_was_merely_excluded_is_a_test_patient_only_where_asked_for(sides, facts, is_tested, expected):
+    checkpoint = replace(OWN, data={**OWN.data, **sides})
+    training = card_of_facts("own", facts, checkpoint, is_tested=is_tested).training
+    assert (training.test_patients, training.excluded_patients) == expected
 
 
 ENCODER = {

@@ -1,9 +1,11 @@
 """The parity gate: what counts as agreement of a served engine with the reference."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 
+from ml.cards import DoubtRule
 from ml.datasets import list_cases
 from ml.engines import Inference
 from ml.packaging.parity import compare_engines
@@ -44,3 +46,16 @@ def test_other_verdicts_do_not_pass(small_model):
     parity = compare_engines(blind, reference, list_cases(small_model.data))
     assert parity.verdicts_equal == 0.5
     assert not parity.is_close
+
+
+def test_a_doubt_that_one_engine_alone_has_is_another_verdict(small_model):
+    card = replace(small_model.card, threshold=0.5, doubt=DoubtRule(0.2, 4))
+    cases = list_cases(small_model.data)
+
+    def faint(level):
+        return SimpleNamespace(
+            card=card, infer=lambda pixels: Inference(np.full(pixels.shape[:3], level, dtype=np.uint8))
+        )
+
+    assert compare_engines(faint(60), faint(60), cases).verdicts_equal == 1
+    assert compare_engines(faint(60), faint(40), cases).verdicts_equal == 0

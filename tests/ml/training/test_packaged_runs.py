@@ -63,7 +63,8 @@ def test_card_says_how_it_was_made_and_chosen(run, tested):
     assert card.training.data_sha256 == split.data_sha256
     assert card.training.recipe["name"] == "tiny"
     assert (card.temperature.set, card.temperature.patients) == ("validation", len(split.validation))
-    assert f"on {len(split.validation)} validation patients" in card.chosen_on
+    assert card.chosen_on.startswith("validation: threshold of 13")
+    assert f"on the {len(split.validation)} patients that chose it" in card.chosen_on
 
 
 def test_card_has_figures_of_test_and_validation_with_their_aggregation(tested):

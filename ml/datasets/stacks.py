@@ -1,0 +1,25 @@
+"""Which slices of a patient lie on each other: those with consecutive numbers at the end of their names."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+from ml.datasets.case import Case
+
+
+def find_stacks(cases: Sequence[Case]) -> tuple[tuple[int, ...], ...]:
+    """Places of the cases, a stack each, from its lowest number on. A slice without neighbors is a stack of its own."""
+    numbered: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    stacks: list[tuple[int, ...]] = []
+    for place, case in enumerate(cases):
+        found = re.fullmatch(r"(.*?)(\d+)", case.name)
+        if found is None:
+            stacks.append((place,))
+        else:
+            numbered[case.patient, found[1]].append((int(found[2]), place))
+    for slices in numbered.values():
+        slices.sort()
+        starts = [index for index, (number, _) in enumerate(slices) if index == 0 or number != slices[index - 1][0] + 1]
+        for start, end in zip(starts, [*starts[1:], len(slices)], strict=True):
+            stacks.append(tuple(place for _, place in slices[start:end]))
+    return tuple(sorted(stacks, key=min))

@@ -1,0 +1,152 @@
+"""Everything that is chosen on out-of-fold maps, and honest figures: of rules that were chosen on the other folds."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.cards import Card, Metric, PackageError, TemperatureScaling
+from ml.engines.ensemble import LOGIT_LIMIT
+from ml.evaluation.scoring import Score, score_slice
+from ml.masks import apply_rule, rule_on_grid
+from ml.measurements import Verdict, verdict_of
+from ml.packaging.card_metrics import NAMES, OUT_OF_FOLD, VARIANT_NAMES, metrics_of
+from ml.packaging.choices.folds import FoldRun
+from ml.packaging.choices.maps import ChoiceMaps
+from ml.packaging.choices.rules import ChosenRule, choose_rule, describe_rule
+from ml.packaging.temperature import LogitCounts, Scaling, describe_scaling, fit_scaling
+from ml.preprocessing import quantize
+
+logger = logging.getLogger(__name__)
+
+NESTED_SET = f"{OUT_OF_FOLD}; scaling and rules chosen on the other folds"
+CHOSEN_SET = f"{OUT_OF_FOLD}; these patients chose scaling and rules"
+STACKED, SINGLE = "slices stacked, with the depth rule", "each slice alone"
+
+
+@dataclass(frozen=True)
+class FoldChoice:
+    """What is chosen, as a card has it, and the metrics for the card. scaling: of the network's own logits."""
+
+    scaling: Scaling
+    temperature: TemperatureScaling
+    rule: ChosenRule
+    chosen_on: str
+    metrics: tuple[Metric, ...]
+
+    def on_card(self, card: Card) -> Card:
+        """The card with everything that was chosen."""
+        metrics = (*card.metrics, *self.metrics)
+        return replace(
+            with_rule(card, self.rule), temperature=self.temperature, chosen_on=self.chosen_on, metrics=metrics
+        )
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """One choice. scaled: uint8 (256,), what the scaling makes of each kept level."""
+
+    scaling: Scaling
+    scaled: NDArray[np.uint8]
+    rule: ChosenRule
+
+
+def with_rule(card: Card, rule: ChosenRule) -> Card:
+    """The card with a rule in place of its own."""
+    return replace(
+        card, threshold=rule.threshold, min_tumor_pixels=rule.min_tumor_pixels, depth=rule.depth, doubt=rule.doubt
+    )
+
+
+def level_logits(lowest: float = -LOGIT_LIMIT, highest: float = LOGIT_LIMIT) -> NDArray[np.float64]:
+    """The logit of each 8-bit level, float64 (256,). lowest, highest: of 0 and 255, which tell no logit themselves."""
+    inner = np.arange(1, 255) / 255
+    return np.concatenate([[lowest], np.log(inner / (1 - inner)), [highest]])
+
+
+def choose_on_folds(run: FoldRun, card: Card, logits: NDArray[np.float64]) -> FoldChoice:
+    """Scaling, then rules, on all finished folds; where there are two or more, measured on each by the others' choice.
+
+    card: its input's grid counts. logits: `level_logits` of the kept maps. Raises PackageError where a fold's patients
+    or the others' have no slices with tumor, or none without.
+    """
+    maps = ChoiceMaps(run.cases, run.maps, run.truths, card.input.size)
+    everyone = np.ones(len(maps), dtype=bool)
+    final = _choose(maps, everyone, logits, run.description)
+    logger.info("Chosen on %s: %s", run.description, final.rule)
+    nested: list[tuple[NDArray[np.bool], _Choice]] = []
+    for fold in run.finished if len(run.finished) > 1 else ():
+        nested.append((run.folds == fold, _choose(maps, run.folds != fold, logits, f"the folds without {fold}")))
+    measured, set_name = (nested, NESTED_SET) if nested else ([(everyone, final)], CHOSEN_SET)
+    stacked = [item for judged, choice in measured for item in _score(maps, judged, choice, card, is_stack=True)]
+    single = [item for judged, choice in measured for item in _score(maps, judged, choice, card, is_stack=False)]
+    words = f"{run.description}; {_rules_in_words([choice.rule for _, choice in measured])}"
+    metrics = (
+        *metrics_of([score for score, _ in stacked], set_name, NAMES, f"{words}; {STACKED}"),
+        *metrics_of([score for score, _ in single], set_name, VARIANT_NAMES, f"{words}; {SINGLE}"),
+    )
+    histogram = maps.histograms.sum(axis=0)
+    before = LogitCounts(histogram, logits)
+    temperature = describe_scaling(
+        before,
+        replace(before, centers=final.scaling.of(logits)),
+        final.scaling,
+        len(maps.patients),
+        f"{OUT_OF_FOLD}: {run.description}",
+    )
+    chosen_on = f"{OUT_OF_FOLD}, {run.description}: {describe_rule(final.rule)}"
+    if nested:
+        chosen_on += f"; with the rules of the other folds {_doubt_in_words(stacked)}"
+    return FoldChoice(final.scaling, temperature, final.rule, chosen_on, metrics)
+
+
+def _choose(maps: ChoiceMaps, among: NDArray[np.bool], logits: NDArray[np.float64], name: str) -> _Choice:
+    """On the slices `among`, bool (N,)."""
+    scaling = fit_scaling(LogitCounts(maps.histograms[among].sum(axis=0), logits))
+    scaled = quantize(1 / (1 + np.exp(-scaling.of(logits))))
+    rule = choose_rule(maps, among, scaled)
+    if rule is None:
+        raise PackageError(f"Slices with tumor and slices without are needed to choose on, and {name} lack one kind.")
+    return _Choice(scaling, scaled, rule)
+
+
+def _score(
+    maps: ChoiceMaps, among: NDArray[np.bool], choice: _Choice, card: Card, *, is_stack: bool
+) -> Iterator[tuple[Score, Verdict]]:
+    """The slices `among`, bool (N,), by the very rule that serves, as a stack or each alone, and their verdicts."""
+    card = with_rule(card, choice.rule)
+    for stack in maps.stacks:
+        if not among[stack[0]]:  # a patient's slices are all in one fold
+            continue
+        values = choice.scaled[np.stack([maps.maps[place] for place in stack])]  # (n, H, W)
+        rule = rule_on_grid(card, card.threshold, *values.shape[1:])
+        masks = apply_rule(values, rule, is_stack=is_stack)
+        for index, place in enumerate(stack):
+            tumor, doubtful = masks.tumor[index], masks.doubtful[index]
+            verdict = verdict_of(has_tumor=bool(tumor.any()), has_doubt=bool(doubtful.any()))
+            yield score_slice(maps.cases[place], maps.truths[place], values[index], tumor, 0.0), verdict
+
+
+def _rules_in_words(rules: Sequence[ChosenRule]) -> str:
+    """What the rules have in common, and from where to where they differ."""
+    parts = [
+        ("threshold", [f"{rule.threshold:g}" for rule in rules]),
+        ("pixels", [f"{rule.min_tumor_pixels}" for rule in rules]),
+        ("share of depth", ["none" if rule.depth is None else f"{rule.depth.min_share:g}" for rule in rules]),
+    ]
+    return ", ".join(f"{name} {' / '.join(dict.fromkeys(values))}" for name, values in parts)
+
+
+def _doubt_in_words(scored: Sequence[tuple[Score, Verdict]]) -> str:
+    tumor = [verdict for score, verdict in scored if score.counts.truth]
+    free = [verdict for score, verdict in scored if not score.counts.truth]
+    uncertain = free.count(Verdict.UNCERTAIN) / max(len(free), 1)
+    found_in_doubt, missed = (
+        tumor.count(verdict) / max(len(tumor), 1) for verdict in (Verdict.UNCERTAIN, Verdict.NO_TUMOR)
+    )
+    return (
+        f"{uncertain:.1%} of tumor-free slices uncertain, {found_in_doubt:.1%} of tumor slices uncertain and"
+        f" {missed:.1%} missed outright"
+    )

@@ -1,0 +1,33 @@
+"""Slices that lie on each other are told by the numbers at the end of their names."""
+
+from pathlib import Path
+
+import pytest
+
+from ml.datasets import Case
+from ml.datasets.stacks import find_stacks
+
+
+def cases(*names):
+    return [Case("one", Path(f"{name}.png"), None) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("s_2", "s_10", "s_1", "s_11"), {(2, 0), (1, 3)}),
+        (("s_1", "s_2", "s_4"), {(0, 1), (2,)}),
+        (("a_1", "b_2", "a_2"), {(0, 2), (1,)}),
+        (("first", "second"), {(0,), (1,)}),
+        (("s_1", "s_01", "s_2"), {(0,), (1, 2)}),
+        (("9", "10"), {(0, 1)}),
+        ((), set()),
+    ],
+)
+def test_consecutive_numbers_are_a_stack_in_their_order(names, expected):
+    assert set(find_stacks(cases(*names))) == expected
+
+
+def test_patients_are_never_stacked_together():
+    found = [Case("one", Path("s_1.png"), None), Case("two", Path("s_2.png"), None)]
+    assert set(find_stacks(found)) == {(0,), (1,)}

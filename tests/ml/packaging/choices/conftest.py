@@ -1,0 +1,98 @@
+"""Cross-validations that no network has run: folders as `python -m ml crossval` leaves them, with made-up maps."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml.datasets import Case, Split, list_cases, write_split
+from ml.datasets.digest import digest_of
+from ml.datasets.layouts.layout import find_layout
+from ml.training.configuration import Configuration
+from ml.training.out_of_fold import key_of
+from ml.training.recipes import dump, make_configuration
+
+SIDE = 64
+PATIENTS = tuple(f"patient_{number}" for number in range(7))
+EXCLUDED = PATIENTS[6:]
+RECIPE = {
+    "name": "tiny",
+    "follows": "no published work; a network for tests",
+    "network": {"name": "scratch", "width": 4},
+    "loss": {"bce": 1.0},
+    "stages": [{"epochs": 1, "size": SIDE}],
+    "loop": {"checkpoint": "last"},
+}
+
+# What a made-up network says of a slice: uint8 (SIDE, SIDE).
+Answer = Callable[[Case], np.ndarray]
+
+
+def configuration(**changes: object) -> Configuration:
+    """The recipe of the made-up runs."""
+    return make_configuration({**RECIPE, **changes}, "tests")
+
+
+def tumor_at(truth: np.ndarray, inside: int = 200, outside: int = 20) -> np.ndarray:
+    """A map that is right everywhere."""
+    return np.where(truth, inside, outside).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class FakeRun:
+    """A run's folder and its data set."""
+
+    folder: Path
+    data: Path
+
+
+@pytest.fixture(scope="session")
+def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven patients with four numbered slices: the first two have a bright square, the last two nothing."""
+    folder = tmp_path_factory.mktemp("heads")
+    random = np.random.default_rng(11)
+    for patient in PATIENTS:
+        (folder / patient).mkdir()
+        row, column = random.integers(8, 40, 2)
+        for number in range(4):
+            truth = np.zeros((SIDE, SIDE), dtype=bool)
+            truth[row : row + 14, column : column + 14] = number < 2
+            pixels = random.integers(0, 80, (SIDE, SIDE, 3), dtype=np.uint8)
+            pixels[truth] += 150
+            Image.fromarray(pixels).save(folder / patient / f"{patient}_{number}.png")
+            Image.fromarray(truth).save(folder / patient / f"{patient}_{number}_mask.png")
+    return folder
+
+
+def split_of_heads(data: Path, folds: Mapping[int, tuple[str, ...]] | None = None) -> Split:
+    """Three folds of two patients, the last patient excluded."""
+    sides = tuple((folds or {k: PATIENTS[2 * k : 2 * k + 2] for k in range(3)}).values())
+    return Split(digest_of(data, find_layout(data).cases), seed=1, folds=sides, excluded=EXCLUDED)
+
+
+@pytest.fixture
+def fake_run(heads: Path, tmp_path: Path) -> Callable[..., FakeRun]:
+    """fake_run(name, answer, finished=(0, 1, 2), split=None, **recipe)."""
+
+    def write(name: str = "cv", answer: Answer | None = None, finished=(0, 1, 2), split=None, **recipe) -> FakeRun:
+        answer = answer or (lambda case: tumor_at(case.truth()))
+        out = tmp_path / name
+        split = split or split_of_heads(heads)
+        write_split(split, out / "split.json")
+        for number in range(len(split.folds)):
+            folder = out / f"fold-{number}"
+            folder.mkdir()
+            (folder / "configuration.yaml").write_text(dump(configuration(**recipe)))
+            if number not in finished:
+                continue
+            cases = list_cases(heads, split.folds[number])
+            maps = {key_of(case): answer(case) for case in cases}
+            np.savez_compressed(folder / "maps.npz", seconds=np.full(len(cases), 0.1), **maps)
+            (folder / "result.json").write_text(json.dumps({"checkpoint": "final.pth"}))
+        return FakeRun(out, heads)
+
+    return write

@@ -1,0 +1,139 @@
+"""`package --folds`: a network trained on everybody, whose card's choices and figures come from the folds."""
+
+import pytest
+import torch
+
+from ml.__main__ import main
+from ml.cards import PackageError, load_card
+from ml.cards.fields import encode
+from ml.datasets import list_cases
+from ml.networks import build_network, read_checkpoint
+from ml.networks.checkpoints import write_checkpoint
+from ml.packaging import measuring, packages
+from ml.packaging.card_metrics import NAMES
+from ml.packaging.packages import make_package, measure_again
+from ml.packaging.quantization import Calibration
+from tests.ml.packaging.choices.conftest import EXCLUDED, PATIENTS, configuration, split_of_heads
+
+CALIBRATION = Calibration(slices=4)
+
+
+@pytest.fixture
+def checkpoint(heads, tmp_path):
+    """A checkpoint of `python -m ml train` on all six patients of the folds; its weights are random."""
+    made = configuration()
+    torch.manual_seed(3)
+    data = {
+        "data_sha256": split_of_heads(heads).data_sha256,
+        "split_seed": 1,
+        "train_patients": list(PATIENTS[:6]),
+        "validation_patients": [],
+        "test_patients": [],
+        "excluded_patients": list(EXCLUDED),
+    }
+    facts = {
+        "architecture": encode(made.architecture),
+        "configuration": made.model_dump(mode="json"),
+        "data": data,
+    }
+    path = tmp_path / "final.pth"
+    figures = {"epoch": 1, "val_iou": None, "val_dice": None}
+    write_checkpoint(path, build_network(made.architecture).state_dict(), figures, facts)
+    return path
+
+
+@pytest.fixture
+def without_check(monkeypatch):
+    """The input check draws 500 pictures; it is tested with the package of tests/ml/conftest.py."""
+    monkeypatch.setattr(measuring, "add_detector", lambda folder, card, *given: card)
+
+
+def test_card_says_what_was_chosen_on_whom(checkpoint, fake_run, tmp_path, without_check, monkeypatch):
+    run = fake_run(finished=(0, 2))
+    seen = {}
+    chosen = packages.choose_slices
+
+    def spy(cases, calibration):
+        seen[calibration.slices] = {case.patient for case in cases}
+        return chosen(cases, calibration)
+
+    monkeypatch.setattr(packages, "choose_slices", spy)
+    card = make_package(checkpoint, tmp_path / "tiny", run.data, calibration=CALIBRATION, folds=run.folder)
+    assert load_card(tmp_path / "tiny") == card
+    training = card.training
+    assert (training.patients, training.validation_patients, training.test_patients) == (6, None, None)
+    assert training.excluded_patients == EXCLUDED
+    assert training.split == (
+        "trained on 6 patients without validation; scaling and rules chosen out of fold on 4 of 6 patients, folds 0, 2"
+        " of 3; no test patients"
+    )
+    assert card.chosen_on.startswith("out of fold, 4 of 6 patients, folds 0, 2 of 3: threshold of 13")
+    assert card.temperature.set == "out of fold: 4 of 6 patients, folds 0, 2 of 3"
+    assert {metric.set for metric in card.metrics} == {"out of fold; scaling and rules chosen on the other folds"}
+    assert {metric.name for metric in card.metrics} <= set(NAMES)
+    # int8 is calibrated without the excluded patients and without those that it is compared on.
+    assert len(seen[4]) == 5
+    assert seen[4].isdisjoint(EXCLUDED)
+    assert (card.parity["int8"].patients, card.parity["int8"].slices) == (1, 4)
+
+
+def test_scaling_is_folded_into_the_packages_weights(checkpoint, fake_run, tmp_path, without_check):
+    from ml.engines.torch import TorchEngine
+
+    run = fake_run(answer=lambda case: (case.truth() * 120 + 60).astype("uint8"))
+    card = make_package(checkpoint, tmp_path / "tiny", run.data, calibration=CALIBRATION, folds=run.folder)
+    assert card.temperature.offset != 0
+    pixels = list_cases(run.data)[0].pixels()[None]
+    plain = TorchEngine.from_checkpoint(checkpoint, card, device="cpu").infer(pixels, is_exact=True).probability
+    served = TorchEngine.from_package(tmp_path / "tiny", device="cpu").infer(pixels, is_exact=True).probability
+    logits, scaled = (torch.logit(torch.from_numpy(p)) for p in (plain, served))
+    expected = logits / card.temperature.temperature + card.temperature.offset
+    torch.testing.assert_close(scaled, expected, atol=0.02, rtol=0.01)  # the weights are in half precision
+
+
+def test_excluded_patients_are_tested_on_where_that_is_asked_for(checkpoint, fake_run, tmp_path, without_check):
+    run = fake_run()
+    words = ["package", str(checkpoint), "--out", str(tmp_path / "tiny"), "--calibrate", str(run.data)]
+    assert main([*words, "--folds", str(run.folder), "--test"]) == 0
+    card = load_card(tmp_path / "tiny")
+    assert (card.training.test_patients, card.training.excluded_patients) == (EXCLUDED, None)
+    assert "1 kept for the final test" in card.training.split
+    sets = list(dict.fromkeys(metric.set for metric in card.metrics))
+    assert sets == ["test (used for no choice)", "out of fold; scaling and rules chosen on the other folds"]
+    # Figures of kept maps stay when the engines are measured again.
+    again = measure_again(tmp_path / "tiny", tmp_path / "tiny", run.data, calibration=CALIBRATION)
+    assert {metric.set for metric in again.metrics} == {sets[1]}
+    assert again.doubt == card.doubt
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ("threshold: 0.4", "With --folds the maps choose threshold; leave it out"),
+        ("chosen_on: my patients", "With --folds the maps choose chosen_on"),
+        ("training: {test_patients: [patient_6, patient_2]}", "'patient_2' is to be tested on and is in a fold"),
+    ],
+)
+def test_facts_against_the_folds_are_refused(checkpoint, fake_run, tmp_path, facts, message):
+    run = fake_run()
+    (tmp_path / "facts.yaml").write_text(facts)
+    with pytest.raises(PackageError, match=message):
+        make_package(checkpoint, tmp_path / "tiny", run.data, facts=tmp_path / "facts.yaml", folds=run.folder)
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_folds_without_data_and_packages_with_folds_are_refused(checkpoint, fake_run, tmp_path, capsys):
+    run = fake_run()
+    words = ["--out", str(tmp_path / "tiny"), "--folds", str(run.folder)]
+    assert main(["package", str(checkpoint), *words]) == 1
+    assert "give the data set with --calibrate" in capsys.readouterr().err
+    assert main(["package", str(tmp_path), *words, "--calibrate", str(run.data)]) == 1
+    assert "keeps its choices" in capsys.readouterr().err
+
+
+def test_folds_that_cannot_choose_leave_nothing_behind(checkpoint, fake_run, tmp_path):
+    run = fake_run(finished=())
+    assert read_checkpoint(checkpoint).data is not None
+    with pytest.raises(PackageError, match="no maps to choose on"):
+        make_package(checkpoint, tmp_path / "tiny", run.data, folds=run.folder)
+    assert {path.name for path in tmp_path.iterdir()} == {"cv", "final.pth"}
