@@ -24,7 +24,7 @@ class FieldError(ValueError):
 
 
 def decode(kind: type[T], value: object) -> T:
-    """Make `value` (from a JSON or YAML parser) an instance of the dataclass `kind`.
+    """Make `value` (from a JSON or YAML parser, or a checkpoint) an instance of the dataclass `kind`.
 
     Unknown keys of an object are ignored, so that a newer card still reads. Raises FieldError.
     """
@@ -82,7 +82,8 @@ def _decode_object(kind: Any, value: object, where: str) -> Any:
 
 
 def _decode_tuple(arguments: tuple[Any, ...], value: object, where: str) -> tuple[Any, ...]:
-    items = _of_type(list, value, where)
+    # A parser gives lists; a checkpoint's facts may have tuples.
+    items = value if isinstance(value, tuple) else _of_type(list, value, where)
     if arguments[-1] is Ellipsis:
         arguments = (arguments[0],) * len(items)
     if len(items) != len(arguments):

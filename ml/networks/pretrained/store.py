@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from ml.atomic_files import fresh_folder
 from ml.cards import EncoderSource
@@ -32,8 +32,10 @@ class PretrainedEncoder:
 def write_encoder(encoder: PretrainedEncoder, out: Path) -> None:
     """Write the folder, whole or not at all. Raises FileExistsError and OSError."""
     with fresh_folder(out) as folder:
-        save_file({name: value.contiguous() for name, value in encoder.weights.items()}, folder / WEIGHTS_FILE)
-        digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+        # Not save_file: its file is readable by the owner only.
+        content = save({name: value.contiguous() for name, value in encoder.weights.items()})
+        (folder / WEIGHTS_FILE).write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
         document = {"format": FORMAT, **encode(encoder.card), "sha256": digest}
         (folder / CARD_FILE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 

@@ -83,6 +83,9 @@ def test_card_quotes_what_the_encoder_started_from():
     card = card_of_facts("own", {}, started)
     assert card.training.encoder.changes == ("first layer rewritten for the input",)
     assert card.to_json()["training"]["encoder"] == ENCODER
+    # A run that was not resumed keeps a tuple in its checkpoint.
+    kept = replace(OWN, data={**OWN.data, "encoder": ENCODER | {"changes": tuple(ENCODER["changes"])}})
+    assert card_of_facts("own", {}, kept) == card
     assert card_of_facts("own", {}, OWN).training.encoder is None
     assert card_of_facts("own", {}, replace(OWN, data={**OWN.data, "encoder": None})).training.encoder is None
     with pytest.raises(CardError, match=r"training\.encoder\.source_sha256 is int"):
