@@ -63,11 +63,31 @@ def card_of_facts(name: str, facts: Mapping[str, Any], checkpoint: Checkpoint, *
     stated = facts.get("training", {})
     if not isinstance(stated, dict):
         raise CardError(f"The facts' training is {type(stated).__name__} instead of an object; see docs/models.md.")
-    training = {**known.pop("training", {}), **stated}
-    named = training.get("test_patients") or ()
-    training["excluded_patients"] = [who for who in training.get("excluded_patients") or () if who not in named] or None
+    training = _with_stated(known.pop("training", {}), stated)
     card = card_from_json({**_DEFAULTS, **known, **facts, "training": training, "name": name, "files": {}})
     return with_test(card) if is_tested else card
+
+
+def with_facts(card: Card, facts: Mapping[str, Any]) -> Card:
+    """The card with some of its fields replaced. Raises CardError."""
+    value = card.to_json()
+    training = _with_stated(value["training"], facts.get("training", {}))
+    return card_from_json({**value, **facts, "training": training})
+
+
+def _with_stated(training: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
+    """A card's training with facts; whom these name as a test patient is not merely excluded."""
+    found = {**training, **stated}
+    named = found.get("test_patients") or ()
+    found["excluded_patients"] = [who for who in found.get("excluded_patients") or () if who not in named] or None
+    return found
+
+
+def check_leaves_choices(facts: Mapping[str, Any]) -> None:
+    """Raises CardError where facts fix what out-of-fold maps are to choose."""
+    fixed = sorted(facts.keys() & {*MASK_RULE, "chosen_on"})
+    if fixed:
+        raise CardError(f"With --folds the maps choose {fixed[0]}; leave it out of the facts.")
 
 
 def with_test(card: Card) -> Card:

@@ -13,6 +13,7 @@ from torch import nn
 
 from ml.cards import Card, PackageError
 from ml.datasets import Case
+from ml.engines import Engine
 from ml.engines.crops import sizes_of_crops
 from ml.engines.flair_only import FlairOnlyEngine
 from ml.engines.flip_tta import FlipTtaEngine
@@ -79,14 +80,19 @@ def cases_of(cases: Sequence[Case], patients: Iterable[str]) -> tuple[Case, ...]
     return tuple(case for case in cases if case.patient in wanted)
 
 
+def parity_slices(split: Split, seed: int) -> list[Case]:
+    """The slices that engines are compared on, drawn with the seed."""
+    order = np.random.default_rng(seed).permutation(len(split.parity))[:PARITY_SLICES]
+    return [split.parity[index] for index in sorted(order)]
+
+
 def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, calibration: Calibration) -> Card:
     """Choose crops for the int8 form in `folder`, fit its out-of-distribution check, compare it with torch fp32.
 
     Crops to the brain stay on the card only where int8 on crops passes the parity gate against torch on whole slices: a
     network may rely on the distance to the image's border.
     """
-    order = np.random.default_rng(calibration.seed).permutation(len(split.parity))[:PARITY_SLICES]
-    compared = [split.parity[index] for index in sorted(order)]
+    compared = parity_slices(split, calibration.seed)
     reference = TorchEngine(network, card, device="cpu")
     cropped = replace(card, crops=sizes_of_crops(card.input.size))
     if cropped.crops:
@@ -109,23 +115,26 @@ def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, cal
 
 def add_figures(folder: Path, card: Card, network: nn.Module, cases: Sequence[Case], is_tested: bool) -> Card:
     """Measure the model on its validation patients and, where is_tested, on its test patients; write the card."""
-    served = OpenVinoEngine(folder)
+    reference = TorchEngine(network, card, device="cpu")
+    return write_card(folder, with_figures(card, OpenVinoEngine(folder), reference, cases, is_tested))
+
+
+def with_figures(card: Card, served: Engine, reference: Engine, cases: Sequence[Case], is_tested: bool) -> Card:
+    """The card with what the engines reach on its validation patients and, where is_tested, on its test patients."""
     metrics = [metric for metric in card.metrics if not is_out_of_fold(metric)]
     if is_tested:
         test = cases_of(cases, card.training.test_patients or ())
         set_name = "test (used for no choice)"
-        reference = TorchEngine(network, card, device="cpu")
         metrics += measure_model(served, test, set_name)
         metrics += measure_model(reference, test, set_name, HEADLINE_NAMES)
         metrics += measure_model(FlipTtaEngine(served), test, set_name, VARIANT_NAMES, "mean of four flips")
         metrics += measure_model(FlairOnlyEngine(served), test, set_name, VARIANT_NAMES, "grey: FLAIR alone")
     metrics += filter(is_out_of_fold, card.metrics)
     validation = cases_of(cases, card.training.validation_patients or ())
-    if (
-        validation and card.temperature is not None
-    ):  # a published checkpoint does not say what its validation patients chose
+    # A published checkpoint does not say what its patients chose, and an ensemble's chose its members alone.
+    if validation and card.temperature is not None and not card.members:
         metrics += measure_model(served, validation, "validation (it chose epoch, temperature and mask rule)")
-    return write_card(folder, replace(card, metrics=tuple(metrics)))
+    return replace(card, metrics=tuple(metrics))
 
 
 def check_is_whole(cases: Sequence[Case], patients: Sequence[str]) -> None:

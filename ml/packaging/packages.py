@@ -19,27 +19,30 @@ from ml.cards import (
     WEIGHTS_FILE,
     Card,
     PackageError,
-    card_from_json,
     load_card,
     verify_files,
 )
 from ml.datasets import Case, list_cases
 from ml.engines.torch import TorchEngine
 from ml.networks import Checkpoint, build_network, load_weights, read_checkpoint
-from ml.packaging.card_facts import MASK_RULE, card_of_facts, read_facts, with_test
+from ml.packaging.card_facts import MASK_RULE, card_of_facts, check_leaves_choices, read_facts, with_facts, with_test
 from ml.packaging.card_metrics import is_out_of_fold
-from ml.packaging.choices.folds import FoldRun, check_checkpoint, read_folds
+from ml.packaging.choices.folds import FoldRun, check_checkpoint, check_leaves_test, read_folds
 from ml.packaging.choices.out_of_fold import choose_on_folds, level_logits, with_rule
 from ml.packaging.choices.rules import choose_mask_rule, describe_rule
 from ml.packaging.measuring import add_figures, cases_of, check_is_whole, measure_int8, split_of
 from ml.packaging.package_writer import staged, write_card, write_weights
 from ml.packaging.quantization import Calibration, choose_slices, write_int8
-from ml.packaging.temperature import count_logits, describe_scaling, fit_scaling, saturated_logits, scale_head
+from ml.packaging.temperature import (
+    SATURATION_SLICES,
+    count_logits,
+    describe_scaling,
+    fit_scaling,
+    saturated_logits,
+    scale_head,
+)
 
 logger = logging.getLogger(__name__)
-
-# Slices of the folds on which the network shows what logits its saturated probabilities have; they differ little.
-SATURATION_SLICES = 16
 
 
 def make_package(
@@ -106,7 +109,7 @@ def measure_again(
         raise PackageError(f"{card.name} has no weights of its own; make it again with `python -m ml ensemble`.")
     kept = (WEIGHTS_FILE, INT8_GRAPH_FILE, INT8_WEIGHTS_FILE)
     verify_files(package, card, kept)
-    card = _with_facts(replace(card, name=out.resolve().name), read_facts(facts))
+    card = with_facts(replace(card, name=out.resolve().name), read_facts(facts))
     if is_tested:
         card = with_test(card)
         if not card.training.test_patients:
@@ -122,13 +125,6 @@ def measure_again(
         card = replace(card, metrics=tuple(filter(is_out_of_fold, card.metrics)), parity={}, familiarity=None)
         card = measure_int8(folder, card, network, split_of(card, cases, calibration.seed), calibration)
         return add_figures(folder, card, network, cases, is_tested)
-
-
-def _with_facts(card: Card, stated: Mapping[str, Any]) -> Card:
-    """The card with some of its fields replaced. Raises CardError."""
-    value = card.to_json()
-    training = {**value["training"], **stated.get("training", {})}
-    return card_from_json({**value, **stated, "training": training})
 
 
 def _choose_on_validation(
@@ -162,9 +158,7 @@ def _read_run(folds: Path, data: Path | None, stated: Mapping[str, Any], publish
     """A run whose maps can choose for this checkpoint. Raises PackageError, DatasetError and TrainingError."""
     if data is None:
         raise PackageError("Out-of-fold maps are compared with the experts' masks; give the data set with --calibrate.")
-    fixed = sorted(stated.keys() & {*MASK_RULE, "chosen_on"})
-    if fixed:
-        raise PackageError(f"With --folds the maps choose {fixed[0]}; leave it out of the facts.")
+    check_leaves_choices(stated)
     run = read_folds(folds, data)
     check_checkpoint(run, published)
     return run
@@ -173,11 +167,7 @@ def _read_run(folds: Path, data: Path | None, stated: Mapping[str, Any], publish
 def _with_run(card: Card, run: FoldRun) -> Card:
     """The card that says who chose. Raises PackageError where a test patient was trained on, or chose something."""
     training = card.training
-    known = sorted(set(training.test_patients or ()) & set(run.patients))
-    if known:
-        raise PackageError(
-            f"{known[0]!r} is to be tested on and is in a fold of {run.name}: that is no test; name others, or none."
-        )
+    check_leaves_test(run, training.test_patients)
     excluded = {*(training.excluded_patients or ()), *run.split.excluded} - set(training.test_patients or ())
     kept = len(training.test_patients or ())
     split = (

@@ -25,6 +25,9 @@ from ml.preprocessing import place_labels_on_grid, quantize, to_model_grid
 
 # Logits are counted in bins of 1/64 from -32 to 32; beyond that the 8-bit probability is 0 or 255.
 _LIMIT, _STEP = 32.0, 1 / 64
+# Slices of a cross-validation on which a network shows what logits its saturated probabilities have; these differ
+# little.
+SATURATION_SLICES = 16
 # Of 1 / temperature, and of the offset.
 _BOUNDS = ((0.2, 5.0), (-6.0, 6.0))
 

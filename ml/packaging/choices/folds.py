@@ -100,6 +100,15 @@ def read_folds(run: Path, data: Path) -> FoldRun:
     )
 
 
+def check_leaves_test(run: FoldRun, test_patients: Sequence[str] | None) -> None:
+    """Raises PackageError where a test patient was trained on and chose something."""
+    known = sorted(set(test_patients or ()) & set(run.patients))
+    if known:
+        raise PackageError(
+            f"{known[0]!r} is to be tested on and is in a fold of {run.name}: that is no test; name others, or none."
+        )
+
+
 def check_same_folds(runs: Sequence[FoldRun]) -> None:
     """Raises PackageError where runs divided the patients otherwise, or have not finished the same folds."""
     first = runs[0]

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from ml.cards.fields import encode
 from ml.datasets import Case, Split, list_cases, write_split
 from ml.datasets.digest import digest_of
 from ml.datasets.layouts.layout import find_layout
+from ml.networks import build_network
+from ml.networks.checkpoints import write_checkpoint
+from ml.packaging import measuring
 from ml.training.configuration import Configuration
 from ml.training.out_of_fold import key_of
 from ml.training.recipes import dump, make_configuration
@@ -66,6 +71,40 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Image.fromarray(pixels).save(folder / patient / f"{patient}_{number}.png")
             Image.fromarray(truth).save(folder / patient / f"{patient}_{number}_mask.png")
     return folder
+
+
+def write_tiny_checkpoint(path: Path, data: Path, seed: int = 3, **recipe: object) -> Path:
+    """A checkpoint of `python -m ml train` on all six patients of the folds; its weights are random."""
+    made = configuration(**recipe)
+    torch.manual_seed(seed)
+    sides = {
+        "data_sha256": split_of_heads(data).data_sha256,
+        "split_seed": 1,
+        "train_patients": list(PATIENTS[:6]),
+        "validation_patients": [],
+        "test_patients": [],
+        "excluded_patients": list(EXCLUDED),
+    }
+    facts = {
+        "architecture": encode(made.architecture),
+        "configuration": made.model_dump(mode="json"),
+        "data": sides,
+    }
+    figures = {"epoch": 1, "val_iou": None, "val_dice": None}
+    write_checkpoint(path, build_network(made.architecture).state_dict(), figures, facts)
+    return path
+
+
+@pytest.fixture
+def checkpoint(heads: Path, tmp_path: Path) -> Path:
+    """Of the made-up runs' recipe."""
+    return write_tiny_checkpoint(tmp_path / "final.pth", heads)
+
+
+@pytest.fixture
+def without_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The input check draws 500 pictures; it is tested with the package of tests/ml/conftest.py."""
+    monkeypatch.setattr(measuring, "add_detector", lambda folder, card, *given: card)
 
 
 def split_of_heads(data: Path, folds: Mapping[int, tuple[str, ...]] | None = None) -> Split:

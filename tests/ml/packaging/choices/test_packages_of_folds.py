@@ -5,47 +5,15 @@ import torch
 
 from ml.__main__ import main
 from ml.cards import PackageError, load_card
-from ml.cards.fields import encode
 from ml.datasets import list_cases
-from ml.networks import build_network, read_checkpoint
-from ml.networks.checkpoints import write_checkpoint
-from ml.packaging import measuring, packages
+from ml.networks import read_checkpoint
+from ml.packaging import packages
 from ml.packaging.card_metrics import NAMES
 from ml.packaging.packages import make_package, measure_again
 from ml.packaging.quantization import Calibration
-from tests.ml.packaging.choices.conftest import EXCLUDED, PATIENTS, configuration, split_of_heads
+from tests.ml.packaging.choices.conftest import EXCLUDED
 
 CALIBRATION = Calibration(slices=4)
-
-
-@pytest.fixture
-def checkpoint(heads, tmp_path):
-    """A checkpoint of `python -m ml train` on all six patients of the folds; its weights are random."""
-    made = configuration()
-    torch.manual_seed(3)
-    data = {
-        "data_sha256": split_of_heads(heads).data_sha256,
-        "split_seed": 1,
-        "train_patients": list(PATIENTS[:6]),
-        "validation_patients": [],
-        "test_patients": [],
-        "excluded_patients": list(EXCLUDED),
-    }
-    facts = {
-        "architecture": encode(made.architecture),
-        "configuration": made.model_dump(mode="json"),
-        "data": data,
-    }
-    path = tmp_path / "final.pth"
-    figures = {"epoch": 1, "val_iou": None, "val_dice": None}
-    write_checkpoint(path, build_network(made.architecture).state_dict(), figures, facts)
-    return path
-
-
-@pytest.fixture
-def without_check(monkeypatch):
-    """The input check draws 500 pictures; it is tested with the package of tests/ml/conftest.py."""
-    monkeypatch.setattr(measuring, "add_detector", lambda folder, card, *given: card)
 
 
 def test_card_says_what_was_chosen_on_whom(checkpoint, fake_run, tmp_path, without_check, monkeypatch):

@@ -1,0 +1,226 @@
+"""From packages to one that averages their logits: a card that names its members, and nothing else.
+
+Imports torch.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from ml.cards import (
+    CARD_FILE,
+    WEIGHTS_FILE,
+    Architecture,
+    Card,
+    Member,
+    PackageError,
+    PackageNotFoundError,
+    Training,
+    check_members,
+    find_package,
+    load_card,
+    verify_files,
+)
+from ml.datasets import Case, list_cases
+from ml.digests import sha256_of
+from ml.engines.ensemble import LOGIT_LIMIT, EnsembleEngine, mean_probability
+from ml.engines.openvino import OpenVinoEngine
+from ml.engines.torch import TorchEngine
+from ml.networks import build_network, load_weights
+from ml.packaging.card_facts import check_leaves_choices, read_facts, with_facts, with_test
+from ml.packaging.choices.folds import FoldRun, check_leaves_test, check_same_folds, read_folds
+from ml.packaging.choices.out_of_fold import choose_on_folds, level_logits
+from ml.packaging.measuring import check_is_whole, parity_slices, split_of, with_figures
+from ml.packaging.package_writer import staged, write_card
+from ml.packaging.parity import compare_engines
+from ml.packaging.quantization import Calibration, choose_slices
+from ml.packaging.temperature import SATURATION_SLICES, LogitCounts, Scaling, count_logits, saturated_logits
+from ml.preprocessing import quantize
+
+logger = logging.getLogger(__name__)
+
+# Facts that the members state.
+_OF_MEMBERS = ("architecture", "input")
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """What is to be joined: folders of packages, two or more, and the folder to write.
+
+    folds: a run of `python -m ml crossval` for each member, in their order, or none; with them the rules are chosen out
+    of fold. data: the data set of these, on which int8 is compared with torch and, where is_tested, the test patients
+    are measured. facts: YAML with fields of the card. directories: where members are found beside `out`'s own.
+    """
+
+    members: tuple[Path, ...]
+    out: Path
+    folds: tuple[Path, ...] = ()
+    data: Path | None = None
+    facts: Path | None = None
+    directories: tuple[Path, ...] = ()
+    is_tested: bool = False
+
+
+def make_ensemble(plan: Ensemble, calibration: Calibration | None = None) -> Card:
+    """Write the package `plan.out` (its folder's name is the package's) and return its card.
+
+    An older package of the name is replaced. Raises PackageError, DatasetError and TrainingError; nothing is left
+    behind then.
+    """
+    stated = read_facts(plan.facts)
+    cards = _read_members(plan)
+    card = with_facts(_join(plan, cards), _checked(stated))
+    card = with_test(card) if plan.is_tested else card
+    if plan.is_tested and (plan.data is None or not card.training.test_patients):
+        raise PackageError("There is nothing to test on: give --data, and members or facts with test patients.")
+    cases = () if plan.data is None else list_cases(plan.data)
+    if plan.is_tested:
+        check_is_whole(cases, card.training.test_patients or ())
+    if plan.folds:
+        check_leaves_choices(stated)
+        card = _choose(plan, card, cards)
+    if cases:
+        card = _measure(plan, card, cases, calibration or Calibration())
+    with staged(plan.out) as folder:
+        return write_card(folder, card)
+
+
+def average_maps(
+    members: Sequence[Sequence[NDArray[np.uint8]]], tables: Sequence[NDArray[np.float32]]
+) -> tuple[NDArray[np.uint8], ...]:
+    """What `EnsembleEngine` makes of kept maps: the mean of the members' clipped logits, 8 bit.
+
+    members: each member's maps, uint8 (H, W) each, of the same slices. tables: float32 (256,), the logit that a
+    member's package has where its kept map has a level.
+    """
+    averaged = []
+    for slices in zip(*members, strict=True):
+        logits = np.stack([table[levels] for table, levels in zip(tables, slices, strict=True)])  # (members, H, W)
+        mean: NDArray[np.float32] = logits.mean(axis=0)
+        averaged.append(quantize(mean_probability(mean, 1.0, 0.0)))
+    return tuple(averaged)
+
+
+def _checked(stated: Mapping[str, Any]) -> Mapping[str, Any]:
+    fixed = next((name for name in _OF_MEMBERS if name in stated), None)
+    if fixed is not None:
+        raise PackageError(f"The {fixed} of an ensemble is that of its members; leave it out of the facts.")
+    return stated
+
+
+def _read_members(plan: Ensemble) -> list[Card]:
+    """Raises PackageError for members that cannot be joined, or would not be found."""
+    cards = [load_card(folder) for folder in plan.members]
+    names = [card.name for card in cards]
+    if len(set(names)) < 2 or len(set(names)) < len(names):
+        raise PackageError(f"An ensemble joins two or more different packages; {', '.join(names)} are given.")
+    check_members(cards)
+    for folder, card in zip(plan.members, cards, strict=True):
+        try:
+            found = find_package(card.name, (plan.out.resolve().parent, *plan.directories))
+        except PackageNotFoundError:
+            found = None
+        if found is None or sha256_of(found / CARD_FILE) != sha256_of(folder / CARD_FILE):
+            raise PackageError(
+                f"{card.name} would not be found beside {plan.out}: put the ensemble into the members' folder, or name"
+                " that in GLIOSCOPE_MODELS."
+            )
+    return cards
+
+
+def _join(plan: Ensemble, cards: Sequence[Card]) -> Card:
+    """The card before anything is chosen: the first member's rule, input and check of the input."""
+    first = cards[0]
+    trainings = [card.training for card in cards]
+    test = set.intersection(*(set(training.test_patients or ()) for training in trainings))
+    kept = {who for one in trainings for who in (*(one.test_patients or ()), *(one.excluded_patients or ()))}
+    validated = {who for training in trainings for who in training.validation_patients or ()}
+    return replace(
+        first,
+        name=plan.out.resolve().name,
+        version=None,
+        title=None,
+        architecture=Architecture(
+            network="ensemble",
+            encoder=" + ".join(card.name for card in cards),
+            in_channels=first.architecture.in_channels,
+            classes=first.architecture.classes,
+        ),
+        files={},
+        members=tuple(
+            Member(card.name, card.version, sha256_of(folder / CARD_FILE))
+            for folder, card in zip(plan.members, cards, strict=True)
+        ),
+        chosen_on=f"taken from {first.name}",
+        crops=(),
+        training=Training(
+            data=_common(training.data for training in trainings),
+            data_sha256=_common(training.data_sha256 for training in trainings),
+            split="as the members' cards say",
+            patients=_common(training.patients for training in trainings),
+            validation_patients=tuple(sorted(validated)) or None,
+            test_patients=tuple(sorted(test)) or None,
+            excluded_patients=tuple(sorted(kept - test)) or None,
+        ),
+        metrics=(),
+        temperature=None,
+        parity={},
+        limits=tuple(dict.fromkeys(limit for card in cards for limit in card.limits)),
+        licence=_common(card.licence for card in cards),
+    )
+
+
+def _choose(plan: Ensemble, card: Card, cards: Sequence[Card]) -> Card:
+    """Scaling, rules and their figures from the mean of the members' out-of-fold logits."""
+    if plan.data is None:
+        raise PackageError("Out-of-fold maps are compared with the experts' masks; give the data set with --data.")
+    if len(plan.folds) != len(cards):
+        raise PackageError(
+            f"{len(cards)} members need as many runs after --folds, in their order, not {len(plan.folds)}."
+        )
+    runs = [read_folds(folder, plan.data) for folder in plan.folds]
+    check_same_folds(runs)
+    for run, member in zip(runs, cards, strict=True):
+        if (run.architecture, run.convention) != (member.architecture, member.input):
+            raise PackageError(f"{run.name} is no cross-validation of {member.name}: its network or input is another.")
+        check_leaves_test(run, card.training.test_patients)
+    tables = [_table_of(folder, member, run) for folder, member, run in zip(plan.members, cards, runs, strict=True)]
+    averaged = replace(runs[0], name=card.name, maps=average_maps([run.maps for run in runs], tables))
+    # A mean of 8 bits is 0 only where every member's is, which no scaling changes.
+    card = choose_on_folds(averaged, card, level_logits(-np.inf, LOGIT_LIMIT)).on_card(replace(card, chosen_on=None))
+    split = f"members trained as their cards say; scaling and rules chosen out of fold on {averaged.description}"
+    return replace(card, training=replace(card.training, split=split))
+
+
+def _table_of(folder: Path, card: Card, run: FoldRun) -> NDArray[np.float32]:
+    """The clipped logit of the package for each level of its kept maps, float32 (256,)."""
+    verify_files(folder, card, (WEIGHTS_FILE,))
+    network = load_weights(build_network(card.architecture), load_file(folder / WEIGHTS_FILE))
+    found = count_logits(network, card.input, choose_slices(run.cases, Calibration(slices=SATURATION_SLICES)))
+    scaling = Scaling() if card.temperature is None else Scaling(card.temperature.temperature, card.temperature.offset)
+    # The folds' networks are not scaled: back to their logits, to see which of them saturate.
+    unscaled = LogitCounts(found.counts, (found.centers - scaling.offset) * scaling.temperature)
+    logits = scaling.of(level_logits(*saturated_logits(unscaled)))
+    return np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT).astype(np.float32)
+
+
+def _measure(plan: Ensemble, card: Card, cases: tuple[Case, ...], calibration: Calibration) -> Card:
+    """int8 beside torch on slices that did not calibrate it, and the test patients where that is asked for."""
+    served = EnsembleEngine(card, [OpenVinoEngine(folder) for folder in plan.members])
+    reference = EnsembleEngine(card, [TorchEngine.from_package(folder, device="cpu") for folder in plan.members])
+    compared = parity_slices(split_of(card, cases, calibration.seed), calibration.seed)
+    logger.info("Comparing int8 with torch fp32 on %d slices", len(compared))
+    card = replace(card, parity={"int8": compare_engines(served, reference, compared)})
+    return with_figures(card, served, reference, cases, plan.is_tested)
+
+
+def _common(values: Iterable[Any]) -> Any:
+    """The value that all members have, or None."""
+    found = set(values)
+    return found.pop() if len(found) == 1 else None
