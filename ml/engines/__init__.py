@@ -84,6 +84,9 @@ def load_engine(
         from ml.engines.ensemble import EnsembleEngine
 
         folders = find_members(package, card, directories)
+        parity = card.parity.get("int8")
+        if kind == "auto" and parity is not None and not parity.is_close:
+            kind = "torch"  # as for a package whose int8 form did not pass
         return EnsembleEngine(card, [_load_single(folder, kind, threads, cache_directory) for folder in folders])
     return _load_single(package, kind, threads, cache_directory)
 

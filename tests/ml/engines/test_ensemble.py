@@ -124,3 +124,17 @@ def test_members_that_do_not_fit_are_refused(tmp_path, members, changes, message
     other = write_member(tmp_path, "other", 3, 32, **changes)
     with pytest.raises(CardError, match=message):
         load_engine(write_ensemble(tmp_path, [members[0], other]), "torch")
+
+
+@pytest.mark.parametrize(("verdicts_equal", "name"), [(1.0, "ensemble-openvino-int8"), (0.9, "ensemble-torch")])
+def test_int8_that_did_not_agree_is_not_taken_unasked(small_model, tmp_path, verdicts_equal, name):
+    close = {"patient_dice_delta": 0.0, "verdicts_equal": 1.0, "slices": 4, "patients": 1}
+    members = []
+    for member in ("first", "second"):
+        members.append(shutil.copytree(small_model.folder, tmp_path / member))
+        card = json.loads((members[-1] / "card.json").read_text())
+        (members[-1] / "card.json").write_text(json.dumps({**card, "name": member, "parity": {"int8": close}}))
+    parity = {"int8": {**close, "verdicts_equal": verdicts_equal}}
+    folder = write_ensemble(tmp_path, members, parity=parity)
+    assert load_engine(folder).name.startswith(name)
+    assert load_engine(folder, "openvino").name == "ensemble-openvino-int8"

@@ -1,6 +1,12 @@
 """A model's page says what its card says, in words."""
 
+from collections.abc import Callable
+from pathlib import Path
+
+from flask import Flask
 from flask.testing import FlaskClient
+
+from tests.support.ensembles import NAME, write_ensemble
 
 
 def test_figures_have_labels_and_no_raw_keys(client: FlaskClient) -> None:
@@ -15,3 +21,13 @@ def test_files_that_the_package_lacks_are_said(client: FlaskClient) -> None:
     files = client.get("/api/v1/models/unet-vgg16-lgg").json["files"]
     missing = [name for name, file in files.items() if not file.get("present", True)]
     assert client.get("/models/unet-vgg16-lgg").text.count("not in this package") == len(missing)
+
+
+def test_an_ensemble_has_a_page_that_names_its_members(make_app: Callable[..., Flask], tmp_path: Path) -> None:
+    models = write_ensemble(tmp_path / "models")
+    client = make_app(GLIOSCOPE_MODELS=str(models), GLIOSCOPE_MODEL=NAME).test_client()
+    found = client.get(f"/api/v1/models/{NAME}").json
+    assert (found["usable"], [member["name"] for member in found["members"]]) == (True, ["one", "two"])
+    page = client.get(f"/models/{NAME}").text
+    assert "Ensemble of one + two" in page and '<a href="/models/two">two</a> 1.2.3' in page
+    assert f'<a href="/models/{NAME}">' in client.get("/models").text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ml.digests import sha256_of
+from tests.support.ensembles import write_ensemble
 from tests.support.resources import make_settings
 from webapp.domain.catalog.entries import Catalog
 from webapp.domain.errors import InvalidInput, NotFound
@@ -85,22 +85,8 @@ def test_a_changed_card_is_read_again(folder: Path) -> None:
 
 @pytest.fixture
 def joined(tmp_path: Path) -> Path:
-    """Two small packages with the shipped card, each with a file, and the ensemble `both` of them."""
-    shipped = make_settings(tmp_path).model_directories[0]
-    card = json.loads((shipped / NAME / "card.json").read_text())
-    models = tmp_path / "joined"
-    members = []
-    for name in ("one", "two"):
-        (models / name).mkdir(parents=True)
-        (models / name / "int8.bin").write_bytes(name.encode())
-        file = {"sha256": sha256_of(models / name / "int8.bin"), "bytes": 3}
-        (models / name / "card.json").write_text(json.dumps({**card, "name": name, "files": {"int8.bin": file}}))
-        members.append({"name": name, "version": None, "card_sha256": sha256_of(models / name / "card.json")})
-    (models / "both").mkdir()
-    (models / "both" / "card.json").write_text(
-        json.dumps({**card, "name": "both", "files": {}, "members": members, "parity": {}})
-    )
-    return models
+    """Two small packages, and the ensemble `both` of them."""
+    return write_ensemble(tmp_path / "joined")
 
 
 def test_an_ensemble_is_offered_like_any_package(joined: Path) -> None:
