@@ -58,7 +58,8 @@ class FoldRun:
             return f"{count} patients, {folds} folds"
         judged = len({case.patient for case in self.cases})
         numbers = ", ".join(map(str, self.finished))
-        return f"{judged} of {count} patients, fold{'s'[: len(self.finished) - 1]} {numbers} of {folds}"
+        word = "folds" if len(self.finished) > 1 else "fold"
+        return f"{judged} of {count} patients, {word} {numbers} of {folds}"
 
 
 def read_folds(run: Path, data: Path) -> FoldRun:
