@@ -8,9 +8,17 @@ import numpy as np
 from ml.cards import Card
 from ml.evaluation.run import Outcome
 from ml.evaluation.sizes import SizeResult, sizes_of
-from ml.evaluation.summary import MetricEstimate, PatientResult, estimate_metrics, patients_of, verdicts_of
+from ml.evaluation.summary import (
+    MetricEstimate,
+    PatientResult,
+    UncertainSlices,
+    estimate_metrics,
+    patients_of,
+    uncertain_of,
+    verdicts_of,
+)
 from ml.metrics.calibration import Calibration, add_histograms, calibrate
-from ml.metrics.data_set import FOREGROUND_LEVEL
+from ml.metrics.data_set import FOREGROUND_LEVEL, verdict_score
 from ml.metrics.overlap import Counts
 from ml.metrics.surfaces import TOLERANCE_PIXELS
 from ml.metrics.verdicts import Roc, roc
@@ -52,6 +60,7 @@ class Report:
     metrics: tuple[MetricEstimate, ...]
     sizes: tuple[SizeResult, ...]
     verdicts: Counts
+    uncertain: UncertainSlices
     roc: Roc | None
     calibration: Calibration  # of all pixels
     calibration_foreground: Calibration  # of pixels with p >= 0.05
@@ -76,8 +85,9 @@ def make_report(engine: Subject, outcome: Outcome, settings: Settings) -> Report
         metrics=estimate_metrics(scores, settings.seed),
         sizes=sizes_of(scores),
         verdicts=verdicts_of(scores),
+        uncertain=uncertain_of(scores),
         roc=roc(
-            np.array([score.max_probability for score in scores]),
+            np.array([verdict_score(score) for score in scores]),
             np.array([score.counts.truth > 0 for score in scores]),
         ),
         calibration=calibrate(histogram),

@@ -9,10 +9,21 @@ from itertools import groupby, islice
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.cards import Card
 from ml.datasets import Case, DatasetError
 from ml.datasets.loading import LoadedCase, load_case
-from ml.engines import Engine, Inference
-from ml.evaluation.scoring import Failure, Prediction, Score, SliceResult, mask_of, predict_slice, score_slice
+from ml.datasets.stacks import find_stacks
+from ml.engines import Engine
+from ml.evaluation.scoring import (
+    Failure,
+    MaskedSlice,
+    Prediction,
+    Score,
+    SliceResult,
+    mask_slices,
+    predict_slice,
+    score_slice,
+)
 
 # Slices that go to the engine together: enough for it to run some side by side, few enough to lie in memory.
 CHUNK = 16
@@ -84,38 +95,56 @@ def read_case(case: Case) -> LoadedCase | Failure:
 def score_cases(
     engine: Engine, cases: Sequence[Case], threshold: float, *, chunk: int = CHUNK, read: Read = read_case
 ) -> Iterator[list[CaseResult]]:
-    """The cases in order, `chunk` at a time, as soon as each chunk is compared. Raises EngineError.
+    """The cases in order, a piece at a time, as soon as each piece is compared. Raises EngineError.
 
-    One thread reads, one compares, the caller's runs the engine, which lets the others go on meanwhile. A slice's
-    numbers do not depend on its neighbors, so no number depends on `chunk`.
+    A piece is `chunk` cases; of a model with a depth rule it is a patient, whose slices are looked at together. The
+    engine gets at most `chunk` slices at once. One thread reads, one compares, the caller's runs the engine, which lets
+    the others go on meanwhile. No number depends on `chunk`.
     """
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as scorer:
-        chunks = [cases[start : start + chunk] for start in range(0, len(cases), chunk)]
-        before: list[Future[list[CaseResult]]] = []
-        for loaded in _read_ahead(reader, chunks, read):
-            pending = [_submit(scorer, engine, group, threshold) for group in _groups_of_one_size(loaded)]
-            if before:
-                yield _gathered(before)
-            before = pending
-        if before:
-            yield _gathered(before)
+        before: Future[list[CaseResult]] | None = None
+        for loaded in _read_ahead(reader, split_pieces(cases, chunk, engine.card), read):
+            answers = [
+                _answer(engine, group[start : start + chunk])
+                for group in _groups_of_one_size(loaded)
+                for start in range(0, len(group), chunk)
+            ]
+            after = scorer.submit(_score_piece, engine.card, [item for answer in answers for item in answer], threshold)
+            if before is not None:
+                yield before.result()
+            before = after
+        if before is not None:
+            yield before.result()
 
 
-def _submit(
-    scorer: ThreadPoolExecutor, engine: Engine, group: list[LoadedCase | Failure], threshold: float
-) -> Future[list[CaseResult]]:
-    """Run the engine on a group, and let the other thread compare."""
+def split_pieces(cases: Sequence[Case], size: int, card: Card) -> list[Sequence[Case]]:
+    """The cases in order, `size` at a time; for a model with a depth rule patient by patient."""
+    if card.depth is None:
+        return [cases[start : start + size] for start in range(0, len(cases), size)]
+    return [list(slices) for _, slices in groupby(cases, key=lambda case: case.patient)]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the engine says of one case. probability_u8: uint8 (H, W)."""
+
+    loaded: LoadedCase
+    probability_u8: NDArray[np.uint8]
+    is_out_of_distribution: bool | None
+    seconds: float
+
+
+def _answer(engine: Engine, group: list[LoadedCase | Failure]) -> list[_Answer | Failure]:
+    """Run the engine on slices of one size; failures, which are groups of their own, stay what they are."""
     loaded = [item for item in group if isinstance(item, LoadedCase)]
     if not loaded:
-        return scorer.submit(lambda: [CaseResult(item) for item in group if isinstance(item, Failure)])
+        return [item for item in group if isinstance(item, Failure)]
     began = time.perf_counter()
     found = engine.infer(np.stack([item.pixels for item in loaded]))  # (N, H, W, 3)
     seconds = (time.perf_counter() - began) / len(loaded)
-    return scorer.submit(_score_group, engine, loaded, found, threshold, seconds)
-
-
-def _gathered(groups: list[Future[list[CaseResult]]]) -> list[CaseResult]:
-    return [item for group in groups for item in group.result()]
+    flags = found.is_out_of_distribution
+    are_out = [None] * len(loaded) if flags is None else flags.tolist()
+    return [_Answer(*parts, seconds) for parts in zip(loaded, found.probability_u8, are_out, strict=True)]
 
 
 def _read_ahead(
@@ -140,21 +169,33 @@ def _groups_of_one_size(loaded: list[LoadedCase | Failure]) -> list[list[LoadedC
     return [list(group) for _, group in by_size]
 
 
-def _score_group(
-    engine: Engine, group: list[LoadedCase], found: Inference, threshold: float, seconds: float
-) -> list[CaseResult]:
-    masks = mask_of(found.probability_u8, engine.card, threshold)
-    flags = found.is_out_of_distribution
-    are_out = [None] * len(group) if flags is None else flags.tolist()
-    return [
-        CaseResult(_result(item, probability_u8, mask, seconds), probability_u8, item.truth, is_out)
-        for item, probability_u8, mask, is_out in zip(group, found.probability_u8, masks, are_out, strict=True)
-    ]
+def _score_piece(card: Card, answers: list[_Answer | Failure], threshold: float) -> list[CaseResult]:
+    """Mask and compare the slices of a piece; those of a stack together, where the model has a depth rule."""
+    results: dict[int, CaseResult] = {
+        place: CaseResult(item) for place, item in enumerate(answers) if isinstance(item, Failure)
+    }
+    answered = [(place, item) for place, item in enumerate(answers) if isinstance(item, _Answer)]
+    for group in _stacks(card, [item for _, item in answered]):
+        places, stack = zip(*(answered[index] for index in group), strict=True)
+        maps = np.stack([item.probability_u8 for item in stack])  # (N, H, W)
+        seconds = [item.seconds for item in stack]
+        masked = mask_slices(maps, card, threshold, seconds, is_stack=card.depth is not None)
+        for place, item, one in zip(places, stack, masked, strict=True):
+            results[place] = CaseResult(
+                _result(item.loaded, one), item.probability_u8, item.loaded.truth, item.is_out_of_distribution
+            )
+    return [results[place] for place in range(len(answers))]
 
 
-def _result(
-    item: LoadedCase, probability_u8: NDArray[np.uint8], mask: NDArray[np.bool], seconds: float
-) -> Score | Prediction:
-    if item.truth is None:
-        return predict_slice(item.case, probability_u8, mask, seconds)
-    return score_slice(item.case, item.truth, probability_u8, mask, seconds)
+def _stacks(card: Card, answers: Sequence[_Answer]) -> Iterator[Sequence[int]]:
+    """Places of slices of one size that are masked together, from the lowest up."""
+    places: Sequence[Sequence[int]] = [range(len(answers))]
+    if card.depth is not None:
+        places = find_stacks([item.loaded.case for item in answers])
+    for stack in places:
+        for _, part in groupby(stack, key=lambda place: answers[place].probability_u8.shape):
+            yield list(part)
+
+
+def _result(item: LoadedCase, one: MaskedSlice) -> Score | Prediction:
+    return predict_slice(item.case, one) if item.truth is None else score_slice(item.case, item.truth, one)

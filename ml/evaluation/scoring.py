@@ -1,6 +1,6 @@
 """One case of an evaluation: what is known of one slice after the engine and the mask rule."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ml.cards import Card
 from ml.datasets import Case
-from ml.masks import min_pixels_on_grid, tumor_mask
+from ml.masks import Pixel, apply_rule, rule_on_grid, slice_masks
 from ml.metrics.calibration import pack_histogram, probability_histogram
 from ml.metrics.overlap import Counts
 from ml.metrics.registry import SLICE_METRICS
@@ -20,13 +20,14 @@ class Score:
     """A slice that was compared with its expert mask.
 
     metrics: by the names of `ml.metrics.registry.SLICE_METRICS`; probability_histogram: of
-    `ml.metrics.calibration.pack_histogram`.
+    `ml.metrics.calibration.pack_histogram`; dropped: of `ml.masks.Masks`.
     """
 
     case: Case
     counts: Counts
     metrics: Mapping[str, Value]
     probability_histogram: bytes
+    dropped: tuple[Pixel, ...] = ()
 
     @property
     def patient(self) -> str:
@@ -55,6 +56,7 @@ class Prediction:
 
     case: Case
     metrics: Mapping[str, Value]
+    dropped: tuple[Pixel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,26 +72,62 @@ class Failure:
 SliceResult = Score | Prediction | Failure
 
 
-def mask_of(probability_u8: NDArray[np.uint8], card: Card, threshold: float) -> NDArray[np.bool]:
-    """The mask rule of ml.masks for slices of one size. probability_u8: uint8 (N, H, W). Returns bool (N, H, W)."""
-    smallest = min_pixels_on_grid(card.min_tumor_pixels, card.input.size, *probability_u8.shape[1:])
-    return tumor_mask(probability_u8, threshold, smallest)
+@dataclass(frozen=True)
+class MaskedSlice:
+    """A slice after the mask rule. probability_u8: uint8 (H, W), round(255 p); tumor, doubtful: bool (H, W).
+
+    dropped: of `ml.masks.Masks`; min_tumor_pixels: of this grid; seconds: of the engine.
+    """
+
+    probability_u8: NDArray[np.uint8]
+    tumor: NDArray[np.bool]
+    doubtful: NDArray[np.bool]
+    dropped: tuple[Pixel, ...]
+    min_tumor_pixels: int
+    seconds: float
+
+    def beside(self, truth: NDArray[np.bool] | None) -> SliceComparison:
+        """What metrics are computed from. truth: bool (H, W)."""
+        doubtful = int(np.count_nonzero(self.doubtful))
+        return SliceComparison(self.probability_u8, self.tumor, truth, self.seconds, doubtful, self.min_tumor_pixels)
 
 
-def score_slice(
-    case: Case, truth: NDArray[np.bool], probability_u8: NDArray[np.uint8], mask: NDArray[np.bool], seconds: float
-) -> Score:
-    """All metrics of one slice. truth, mask: bool (H, W); probability_u8: uint8 (H, W)."""
-    compared = SliceComparison(probability_u8, mask, truth, seconds)
+def mask_slices(
+    probability_u8: NDArray[np.uint8], card: Card, threshold: float, seconds: Sequence[float], *, is_stack: bool
+) -> list[MaskedSlice]:
+    """The mask rule on slices of one size, uint8 (N, H, W). is_stack: whether they lie on each other, in order."""
+    rule = rule_on_grid(card, threshold, *probability_u8.shape[1:])
+    masks = apply_rule(probability_u8, rule, is_stack=is_stack)
+    least = rule.min_tumor_pixels
+    return [
+        MaskedSlice(one_u8, masks.tumor[index], masks.doubtful[index], masks.dropped[index], least, seconds[index])
+        for index, one_u8 in enumerate(probability_u8)
+    ]
+
+
+def mask_of(
+    probability_u8: NDArray[np.uint8], card: Card, threshold: float, dropped: tuple[Pixel, ...] = ()
+) -> NDArray[np.bool]:
+    """The mask of a slice, bool (H, W). probability_u8: uint8 (H, W); dropped: of `ml.masks.Masks`."""
+    rule = rule_on_grid(card, threshold, *probability_u8.shape)
+    mask: NDArray[np.bool] = slice_masks(probability_u8[None], rule, dropped).tumor[0]
+    return mask
+
+
+def score_slice(case: Case, truth: NDArray[np.bool], one: MaskedSlice) -> Score:
+    """All metrics of one slice. truth: bool (H, W)."""
+    compared = one.beside(truth)
     return Score(
         case=case,
         counts=compared.counts,
         metrics={metric.name: metric.compute(compared) for metric in SLICE_METRICS},
-        probability_histogram=pack_histogram(probability_histogram(probability_u8, truth)),
+        probability_histogram=pack_histogram(probability_histogram(one.probability_u8, truth)),
+        dropped=one.dropped,
     )
 
 
-def predict_slice(case: Case, probability_u8: NDArray[np.uint8], mask: NDArray[np.bool], seconds: float) -> Prediction:
-    """What is known of a slice without truth. probability_u8: uint8 (H, W); mask: bool (H, W)."""
-    seen = SliceComparison(probability_u8, mask, None, seconds)
-    return Prediction(case, {metric.name: metric.compute(seen) for metric in SLICE_METRICS if not metric.needs_truth})
+def predict_slice(case: Case, one: MaskedSlice) -> Prediction:
+    """What is known of a slice without truth."""
+    seen = one.beside(None)
+    metrics = {metric.name: metric.compute(seen) for metric in SLICE_METRICS if not metric.needs_truth}
+    return Prediction(case, metrics, one.dropped)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ml.evaluation.scoring import Failure, Score, SliceResult
-from ml.metrics.data_set import DataSetSlices
+from ml.metrics.data_set import DataSetSlices, is_in_doubt
 from ml.metrics.intervals import Interval
 from ml.metrics.overlap import Counts
 from ml.metrics.registry import DATA_SET_METRICS, PATIENT_METRICS, GroupMetric
@@ -62,6 +62,20 @@ def estimate_metrics(scores: Sequence[Score], seed: int) -> tuple[MetricEstimate
         estimate = metric.compute(slices)
         found.append(MetricEstimate(metric.name, estimate.value, estimate.ci95, metric.aggregation))
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class UncertainSlices:
+    """Slices with a region in doubt and an empty mask, by truth."""
+
+    tumor: int
+    tumor_free: int
+
+
+def uncertain_of(scores: Sequence[Score]) -> UncertainSlices:
+    """Count them; `verdicts_of` has them among the slices whose mask is empty."""
+    has_tumor = [score.counts.truth > 0 for score in scores if is_in_doubt(score)]
+    return UncertainSlices(has_tumor.count(True), has_tumor.count(False))
 
 
 def verdicts_of(scores: Sequence[Score]) -> Counts:

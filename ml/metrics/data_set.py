@@ -25,6 +25,31 @@ class Estimate:
     ci95: Interval | None
 
 
+def is_found(score: ScoredSlice) -> bool:
+    """The mask has a pixel."""
+    return score.counts.predicted > 0
+
+
+def is_empty(score: ScoredSlice) -> bool:
+    """The mask has no pixel."""
+    return not is_found(score)
+
+
+def is_in_doubt(score: ScoredSlice) -> bool:
+    """The mask has no pixel, and a region in doubt has. A slice of an earlier version knows of no doubt."""
+    return is_empty(score) and bool(score.metrics.get("doubtful_pixels"))
+
+
+def is_seen(score: ScoredSlice) -> bool:
+    """The mask, or a region in doubt, has a pixel."""
+    return is_found(score) or is_in_doubt(score)
+
+
+def verdict_score(score: ScoredSlice) -> float:
+    """By what a slice's verdict is ranked, 0 to 1; of a slice of an earlier version its highest probability."""
+    return score.metrics.get("verdict_probability", score.metrics["max_probability"]) or 0.0
+
+
 class DataSetSlices:
     """All evaluated slices, as sums per patient, so that one matrix of draws resamples every metric.
 
@@ -63,14 +88,11 @@ class DataSetSlices:
             groups[owner].extend([] if value is None else [value])
         return self._median(groups)
 
-    def share_of_slices(self, *, has_tumor: bool) -> Estimate:
-        """Share of right verdicts of the slices with tumor (a pixel marked), or of those without (none marked)."""
+    def share_of_slices(self, *, has_tumor: bool, is_counted: Callable[[ScoredSlice], bool]) -> Estimate:
+        """The share that counts of the slices whose truth has tumor, or of those whose truth has none."""
         return self._ratio(
             *self._sums(
-                [
-                    float((score.counts.predicted > 0) == has_tumor) if (score.counts.truth > 0) == has_tumor else None
-                    for score in self._scores
-                ]
+                [float(is_counted(score)) if (score.counts.truth > 0) == has_tumor else None for score in self._scores]
             )
         )
 
@@ -80,11 +102,11 @@ class DataSetSlices:
         return self._ratio(sums, counts)
 
     def slice_auc(self) -> Estimate:
-        """Area under the ROC curve of the slice verdict by the highest probability."""
-        # Without and with tumor; patient; 8-bit level of the slice's highest probability.
+        """Area under the ROC curve of the slice verdict, by the highest threshold at which the slice has a mask."""
+        # Without and with tumor; patient; 8-bit level of that threshold.
         counts = np.zeros((2, len(self._pooled), LEVELS))
         for owner, score in zip(self._owners, self._scores, strict=True):
-            counts[int(score.counts.truth > 0), owner, round((score.metrics["max_probability"] or 0.0) * 255)] += 1
+            counts[int(score.counts.truth > 0), owner, round(verdict_score(score) * 255)] += 1
         area = float(auc_of_levels(counts[1].sum(axis=0), counts[0].sum(axis=0)))
         several = len(self._pooled) > 1
         interval = interval_of(auc_of_levels(self._draws @ counts[1], self._draws @ counts[0])) if several else None

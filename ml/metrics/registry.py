@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import Flag, auto
 from typing import Generic, TypeVar
 
-from ml.metrics.data_set import FOREGROUND_LEVEL, DataSetSlices, Estimate
+from ml.masks import verdict_level
+from ml.metrics.data_set import FOREGROUND_LEVEL, DataSetSlices, Estimate, is_empty, is_found, is_in_doubt, is_seen
 from ml.metrics.overlap import dice, iou, pixel_accuracy, precision, recall, specificity
 from ml.metrics.slices import SliceComparison, SliceGroup, Value
 from ml.metrics.surfaces import TOLERANCE_PIXELS
@@ -79,6 +80,24 @@ SLICE_METRICS: tuple[SliceMetric, ...] = (
         "highest p",
         lambda one: int(one.probability_u8.max()) / 255,
         needs_truth=False,
+    ),
+    Metric(
+        "doubtful_pixels",
+        "in doubt",
+        lambda one: one.doubtful_pixels,
+        unit="px",
+        digits=0,
+        needs_truth=False,
+        shown=Output.CSV | Output.API | Output.CASE_PAGE,
+        description="of regions that the mask does not count",
+    ),
+    Metric(
+        "verdict_probability",
+        "verdict p",
+        lambda one: verdict_level(one.probability_u8, one.min_tumor_pixels) / 255,
+        needs_truth=False,
+        shown=Output.CSV | Output.API,
+        description="the highest threshold at which the slice alone would have a mask",
     ),
     Metric(
         "seconds",
@@ -162,6 +181,11 @@ SIZE_METRICS: tuple[GroupMetric, ...] = (
         "sensitivity",
         "found",
         lambda group: group.detected(group.with_tumor) / len(group.with_tumor) if group.with_tumor else None,
+    ),
+    Metric(
+        "sensitivity_with_uncertain",
+        "found or in doubt",
+        lambda group: group.seen(group.with_tumor) / len(group.with_tumor) if group.with_tumor else None,
     ),
     Metric("dice", "Dice", lambda group: group.mean("dice")),
     Metric("iou", "IoU", lambda group: group.mean("iou"), shown=Output.HTML),
@@ -263,25 +287,39 @@ DATA_SET_METRICS: tuple[DataSetMetric, ...] = (
     Metric(
         "slice_sensitivity",
         "Tumor slices found",
-        lambda slices: slices.share_of_slices(has_tumor=True),
+        lambda slices: slices.share_of_slices(has_tumor=True, is_counted=is_found),
         digits=4,
         shown=EVERYWHERE | Output.COMPARISON,
         aggregation=f"share of {_TUMOR} whose mask has a pixel",
     ),
     Metric(
+        "slice_sensitivity_with_uncertain",
+        "Tumor slices found or in doubt",
+        lambda slices: slices.share_of_slices(has_tumor=True, is_counted=is_seen),
+        digits=4,
+        aggregation=f"share of {_TUMOR} with a pixel in the mask or in a region in doubt",
+    ),
+    Metric(
         "slice_specificity",
         "Slice specificity",
-        lambda slices: slices.share_of_slices(has_tumor=False),
+        lambda slices: slices.share_of_slices(has_tumor=False, is_counted=is_empty),
         digits=4,
         shown=EVERYWHERE | Output.COMPARISON,
         aggregation="share of tumor-free slices whose mask is empty",
+    ),
+    Metric(
+        "slice_uncertain_share",
+        "Tumor-free slices in doubt",
+        lambda slices: slices.share_of_slices(has_tumor=False, is_counted=is_in_doubt),
+        digits=4,
+        aggregation="share of tumor-free slices with a region in doubt and an empty mask",
     ),
     Metric(
         "slice_auc",
         "AUC of the slice verdict",
         lambda slices: slices.slice_auc(),
         digits=4,
-        aggregation=f"slice verdict by max_probability; {_ALL}",
+        aggregation=f"by the highest threshold at which a slice alone has a mask; {_ALL}",
     ),
     Metric(
         "ece",

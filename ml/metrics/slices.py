@@ -22,12 +22,15 @@ class SliceComparison:
     probability_u8: uint8 (H, W), round(255 p); mask: bool (H, W), the model's; truth: bool (H, W), the expert's, None
     where there is none, and then only metrics that need no truth may be computed.
     seconds: of the engine, this slice's share of the group that it ran in.
+    doubtful_pixels: of the regions in doubt; min_tumor_pixels: of the mask rule, on this grid.
     """
 
     probability_u8: NDArray[np.uint8]
     mask: NDArray[np.bool]
     truth: NDArray[np.bool] | None
     seconds: float
+    doubtful_pixels: int = 0
+    min_tumor_pixels: int = 0
 
     @cached_property
     def counts(self) -> Counts:
@@ -89,6 +92,10 @@ class SliceGroup:
     def detected(self, slices: Sequence[Mapping[str, Value]]) -> int:
         """How many of the slices have a pixel in the model's mask."""
         return sum(bool(metrics["predicted_pixels"]) for metrics in slices)
+
+    def seen(self, slices: Sequence[Mapping[str, Value]]) -> int:
+        """How many of the slices have a pixel in the model's mask or in a region in doubt."""
+        return sum(bool(metrics["predicted_pixels"] or metrics.get("doubtful_pixels")) for metrics in slices)
 
     def mean(self, name: str) -> float | None:
         """Mean over the slices whose truth has tumor; None without any."""

@@ -54,7 +54,7 @@ def plot_sizes(slices: Sequence[SlicePoint]) -> Plot:
 
 
 def plot_roc(curve: Roc | None, verdicts: Counts) -> Plot:
-    """The curve of the slice verdict by max_probability, and where the threshold in use lies."""
+    """The curve of the slice verdict, by the highest threshold at which a slice has a mask, and the verdicts given."""
     description = (
         "It needs slices with and without tumor." if curve is None else f"Area under the curve {curve.auc:.3f}."
     )

@@ -46,7 +46,8 @@ def arrays_of(engine: Engine, threshold: float) -> Callable[[Score], SliceArrays
         pixels, truth = score.case.pixels(), score.case.truth()
         if truth is None:
             raise DatasetError(f"{score.case.image} has no mask any more; evaluate again.")
-        return SliceArrays(pixels, truth, mask_of(engine.probability_map(pixels[None]), engine.card, threshold)[0])
+        probability_u8 = engine.probability_map(pixels[None])[0]
+        return SliceArrays(pixels, truth, mask_of(probability_u8, engine.card, threshold, score.dropped))
 
     return read
 

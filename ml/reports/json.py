@@ -34,6 +34,7 @@ def report_document(report: Report, pictures: Sequence[Picture]) -> dict[str, An
             for size in report.sizes
         ],
         "verdicts": asdict(report.verdicts),
+        "uncertain": asdict(report.uncertain),
         "roc": None if report.roc is None else rounded(asdict(report.roc)),
         "calibration": {
             "all_pixels": rounded(asdict(report.calibration)),

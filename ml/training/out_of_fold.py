@@ -17,7 +17,7 @@ from ml.cards.card import Card
 from ml.datasets import Case, DatasetError
 from ml.engines import Engine
 from ml.evaluation.run import Outcome, score_cases
-from ml.evaluation.scoring import Failure, Score, mask_of, score_slice
+from ml.evaluation.scoring import Failure, Score, mask_slices, score_slice
 
 MAPS_FILE = "maps.npz"
 _SECONDS = "seconds"
@@ -74,4 +74,5 @@ def _score(case: Case, probability_u8: NDArray[np.uint8], seconds: float, card: 
     truth = case.truth()
     if truth is None or truth.shape != probability_u8.shape:
         raise DatasetError(f"{key_of(case)} has no mask of its map's size; mend the data, or train the fold again.")
-    return score_slice(case, truth, probability_u8, mask_of(probability_u8[None], card, threshold)[0], seconds)
+    (masked,) = mask_slices(probability_u8[None], card, threshold, [seconds], is_stack=False)
+    return score_slice(case, truth, masked)

@@ -115,7 +115,7 @@ def draw_examples(engine: Engine, cases: Sequence[Case]) -> Image.Image:
     rows = []
     for case in cases:
         pixels, truth = case.pixels(), case.labels() > 0
-        mask = mask_of(engine.probability_map(pixels[None]), engine.card, THRESHOLD)[0]
+        mask = mask_of(engine.probability_map(pixels[None])[0], engine.card, THRESHOLD)
         panels = [pixels, *(np.asarray(mask_image(part).convert("RGB")) for part in (truth, mask))]
         rows.append(np.concatenate([*panels, np.asarray(error_overlay_image(pixels, truth, mask))], axis=1))
     width = max(row.shape[1] for row in rows)

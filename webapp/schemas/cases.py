@@ -6,7 +6,6 @@ import marshmallow as ma
 from flask import url_for
 from marshmallow import fields, validate
 
-from ml.ood.detector import UNLIKE
 from webapp.domain.evaluations.cases import CASE_ORDERS, DEFAULT_LIMIT, LARGEST_LIMIT, PATIENT_ORDERS
 from webapp.domain.evaluations.images import KINDS, OF_TRUTH
 from webapp.domain.evaluations.models import CaseOutcome, EvaluationCase
@@ -34,7 +33,7 @@ class CaseSchema(MetricsSchema):
     outcome = Code(CaseOutcome, required=True)
     width = fields.Integer(allow_none=True)
     height = fields.Integer(allow_none=True)
-    warnings = Warnings(lambda row: (UNLIKE,) if row.is_out_of_distribution else ())
+    warnings = Warnings(lambda row: row.warning_codes)
     error = FailureField()
     links = Links(_case_links)
 

@@ -5,15 +5,19 @@ from webapp.domain.evaluations.progress import Stage
 # Tone, icon and words, as templates/macros/chips.html has them for states.
 OUTCOMES = {
     "found": ("clear", "clear", "Tumor found"),
+    "uncertain_tumor": ("doubt", "doubt", "Tumor, uncertain"),
     "missed": ("warn", "failed", "Tumor missed"),
     "false_alarm": ("tumor", "tumor", "False alarm"),
+    "uncertain_clear": ("doubt", "doubt", "No tumor, uncertain"),
     "clear": ("plain", "clear", "No tumor, none marked"),
     "tumor_detected": ("tumor", "tumor", "Tumor detected"),
+    "uncertain": ("doubt", "doubt", "Uncertain"),
     "no_tumor": ("clear", "clear", "No tumor found"),
+    "not_assessed": ("warn", "info", "Not assessed"),
     "failed": ("warn", "failed", "Not evaluated"),
 }
-WITH_TRUTH = ("found", "missed", "false_alarm", "clear", "failed")
-WITHOUT_TRUTH = ("tumor_detected", "no_tumor", "failed")
+WITH_TRUTH = ("found", "uncertain_tumor", "missed", "false_alarm", "uncertain_clear", "clear", "failed")
+WITHOUT_TRUTH = ("tumor_detected", "uncertain", "no_tumor", "not_assessed", "failed")
 PROBLEMS = {
     "missing_mask": "Images without a mask",
     "doubled_mask": "Images with several masks",

@@ -75,6 +75,7 @@ def run_check(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_
                 claim,
                 work,
                 cases,
+                keeps_patients=resources.catalog.card(work.model).depth is not None,
                 data_folder=layout.folder.relative_to(folder).as_posix(),
                 has_truth=has_truth,
                 findings=shown_findings,

@@ -114,7 +114,7 @@ def _arrays_of(
         probability_u8, truth = read_maps(resources, row.map_key or "", row.position) or (None, None)
         if probability_u8 is None or truth is None:
             raise StorageUnavailable("A stored map is missing or damaged; restore it, or evaluate again.")
-        mask = mask_of(probability_u8[None], card, work.threshold)[0]
+        mask = mask_of(probability_u8, card, work.threshold, score.dropped)
         return SliceArrays(_pixels(work, reader, row, mask.shape), truth, mask)
 
     return read

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from ml.cards import Card, Metric, PackageError, TemperatureScaling
 from ml.engines.ensemble import LOGIT_LIMIT
-from ml.evaluation.scoring import Score, score_slice
-from ml.masks import apply_rule, rule_on_grid
+from ml.evaluation.scoring import Score, mask_slices, score_slice
 from ml.measurements import Verdict, verdict_of
 from ml.packaging.card_metrics import NAMES, OUT_OF_FOLD, VARIANT_NAMES, metrics_of
 from ml.packaging.choices.folds import FoldRun
@@ -121,12 +120,11 @@ def _score(
         if not among[stack[0]]:  # a patient's slices are all in one fold
             continue
         values = choice.scaled[np.stack([maps.maps[place] for place in stack])]  # (n, H, W)
-        rule = rule_on_grid(card, card.threshold, *values.shape[1:])
-        masks = apply_rule(values, rule, is_stack=is_stack)
-        for index, place in enumerate(stack):
-            tumor, doubtful = masks.tumor[index], masks.doubtful[index]
-            verdict = verdict_of(has_tumor=bool(tumor.any()), has_doubt=bool(doubtful.any()))
-            yield score_slice(maps.cases[place], maps.truths[place], values[index], tumor, 0.0), verdict
+        for place, one in zip(
+            stack, mask_slices(values, card, card.threshold, [0.0] * len(stack), is_stack=is_stack), strict=True
+        ):
+            verdict = verdict_of(has_tumor=bool(one.tumor.any()), has_doubt=bool(one.doubtful.any()))
+            yield score_slice(maps.cases[place], maps.truths[place], one), verdict
 
 
 def _rules_in_words(rules: Sequence[ChosenRule]) -> str:

@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ml.cards import DepthRule, DoubtRule
 from ml.datasets import list_cases
 from ml.evaluation.report import Settings, headline, make_report, summary_of
 from ml.evaluation.run import evaluate_cases
 from ml.reports.csv import SLICE_COLUMNS
 from ml.reports.folder import write_results
 from ml.reports.json import json_text, report_document
-from tests.ml.evaluation.conftest import SIDE, square, write_case
+from tests.ml.evaluation.conftest import SIDE, FakeEngine, square, write_case
 
 SETTINGS = Settings(threshold=0.5, has_tta=False, seed=1)
 
@@ -43,6 +44,34 @@ def test_summary_of_five_slices(engine, data):
     assert summary["hd95_median"] == 4
     assert (summary["patients"], summary["slices"], summary["tumor_slices"]) == (2, 5, 3)
     assert summary["patient_dice_ci95"] == [0, pytest.approx(2 * 96 / (144 + 128), abs=1e-6)]
+
+
+class DepthEngine(FakeEngine):
+    card = replace(FakeEngine.card, doubt=DoubtRule(0.2, 4), depth=DepthRule(0.5))
+
+
+def test_a_model_with_depth_looks_at_a_patients_slices_together_whatever_the_pieces(tmp_path):
+    big, small, faint = square(2, 2, 12), square(20, 20, 5), square(20, 20, 5, value=100)
+    for number in (2, 1, 3):
+        write_case(tmp_path, "one", f"one_{number}", big, big)
+    write_case(tmp_path, "one", "one_5", small, square(0, 0, 0))  # a gap: a stack of its own, so nothing is larger
+    write_case(tmp_path, "two", "two_1", np.maximum(big, small), big)
+    write_case(tmp_path, "two", "two_2", small, small)  # below the larger one's square, not touching it
+    write_case(tmp_path, "two", "two_3", faint, small)
+    for chunk in (1, 2, 16):
+        results = evaluate_cases(DepthEngine(), list_cases(tmp_path), 0.5, chunk=chunk).scores
+        assert [score.case.name for score in results] == [f"one_{n}" for n in (1, 2, 3, 5)] + [
+            f"two_{n}" for n in (1, 2, 3)
+        ]
+        assert [score.metrics["predicted_pixels"] for score in results] == [144, 144, 144, 25, 144, 0, 0]
+        assert [score.metrics["doubtful_pixels"] for score in results] == [0, 0, 0, 0, 25, 25, 25]
+        assert [score.dropped for score in results] == [(), (), (), (), ((20, 20),), ((20, 20),), ()]
+    report = make_report(DepthEngine(), evaluate_cases(DepthEngine(), list_cases(tmp_path), 0.5), SETTINGS)
+    summary = summary_of(report)
+    assert (summary["slice_sensitivity"], summary["slice_sensitivity_with_uncertain"]) == (pytest.approx(4 / 6), 1)
+    assert (report.uncertain.tumor, report.uncertain.tumor_free) == (2, 0)
+    # By a slice's own threshold: the faint one has a mask at 100 of 255, the false alarm at 255.
+    assert [score.metrics["verdict_probability"] for score in report.outcome.scores][-1] == pytest.approx(100 / 255)
 
 
 def test_every_key_of_the_design_is_there(engine, data):

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import update
 
+from ml.cards import DepthRule, DoubtRule
 from ml.datasets import list_cases
 from ml.engines import EngineError
 from ml.evaluation.report import Settings, make_report
@@ -63,8 +64,14 @@ def rows_without_times(text: str) -> list[dict]:
     return [{**row, "seconds": bool(row["seconds"])} for row in csv.DictReader(io.StringIO(text, newline=""))]
 
 
+@pytest.mark.parametrize("has_depth", [False, True])
 @pytest.mark.parametrize("size", [1, 4, 7, 64])
-def test_numbers_are_those_of_the_command_line_whatever_the_chunks(runtime, resources, engine, data, size, tmp_path):
+def test_numbers_are_those_of_the_command_line_whatever_the_chunks(
+    runtime, resources, engine, data, size, has_depth, tmp_path, monkeypatch
+):
+    if has_depth:
+        engine.card = replace(engine.card, doubt=DoubtRule(0.35, 400), depth=DepthRule(0.3))
+        monkeypatch.setattr(resources.catalog, "card", lambda name: engine.card)
     runtime.resources = replace(resources, settings=replace(resources.settings, evaluation_chunk=size))
     evaluation_id = begin(resources, data)
     done = run_all(runtime, evaluation_id)
@@ -86,6 +93,8 @@ def test_numbers_are_those_of_the_command_line_whatever_the_chunks(runtime, reso
             with resources.storage.open(report_key(evaluation_id, done.report_attempt, name)) as stored:
                 assert stored.read() == path.read_bytes(), name
     assert done.headline == ours["headline"]
+    dropped = [item.dropped for item in case_rows(resources, evaluation_id)]
+    assert any(dropped) == has_depth
 
 
 def test_findings_of_the_check_are_kept_and_a_bad_file_is_one_failed_row(runtime, resources, data):

@@ -12,7 +12,8 @@ from ml.datasets.case import Case
 from ml.evaluation.run import CaseResult
 from ml.evaluation.scoring import Failure, Prediction, Score, SliceResult
 from ml.evaluation.summary import PatientResult
-from ml.masks import min_pixels_on_grid
+from ml.masks import rule_on_grid
+from ml.measurements import Verdict, verdict_of
 from ml.metrics.overlap import Counts
 from ml.metrics.slices import Value
 from webapp.domain.evaluations.manifest import ListedCase
@@ -27,12 +28,14 @@ from webapp.domain.resources import Resources
 
 # Rows that are in memory as database objects at once.
 ROWS_AT_ONCE = 2000
-# By whether the truth has tumor, and whether the mask has a pixel.
+# By the verdict, and whether the truth has tumor.
 _OUTCOMES = {
-    (True, True): CaseOutcome.FOUND,
-    (True, False): CaseOutcome.MISSED,
-    (False, True): CaseOutcome.FALSE_ALARM,
-    (False, False): CaseOutcome.CLEAR,
+    (Verdict.TUMOR_DETECTED, True): CaseOutcome.FOUND,
+    (Verdict.UNCERTAIN, True): CaseOutcome.UNCERTAIN_TUMOR,
+    (Verdict.NO_TUMOR, True): CaseOutcome.MISSED,
+    (Verdict.TUMOR_DETECTED, False): CaseOutcome.FALSE_ALARM,
+    (Verdict.UNCERTAIN, False): CaseOutcome.UNCERTAIN_CLEAR,
+    (Verdict.NO_TUMOR, False): CaseOutcome.CLEAR,
 }
 
 
@@ -46,18 +49,26 @@ def case_row(
     row = _named_row(evaluation_id, listed)
     if found.probability_u8 is not None:
         row.height, row.width = found.probability_u8.shape
-        row.min_tumor_pixels = min_pixels_on_grid(card.min_tumor_pixels, card.input.size, row.height, row.width)
+        rule = rule_on_grid(card, card.threshold, row.height, row.width)
+        row.min_tumor_pixels = rule.min_tumor_pixels
+        row.doubt_rule = None if rule.doubt is None else asdict(rule.doubt)
         row.map_key = map_key
+    row.dropped = [list(pixel) for pixel in result.dropped] or None
     row.is_out_of_distribution = found.is_out_of_distribution
     if isinstance(result, Prediction):
-        is_detected = bool(result.metrics["predicted_pixels"])
-        row.outcome = CaseOutcome.TUMOR_DETECTED if is_detected else CaseOutcome.NO_TUMOR
+        row.outcome = CaseOutcome(_verdict(result.metrics, row.warning_codes))
         _put(row, CASE_COLUMNS, result.metrics)
         return row
-    row.outcome = _OUTCOMES[result.counts.truth > 0, result.counts.predicted > 0]
+    # Beside a truth an empty mask is right or wrong, whatever was warned about.
+    row.outcome = _OUTCOMES[_verdict(result.metrics), result.counts.truth > 0]
     row.probability_histogram = result.probability_histogram
     _put(row, CASE_COLUMNS, {**asdict(result.counts), **result.metrics})
     return row
+
+
+def _verdict(metrics: Mapping[str, Value], warnings: Sequence[str] = ()) -> Verdict:
+    has_tumor, has_doubt = bool(metrics["predicted_pixels"]), bool(metrics["doubtful_pixels"])
+    return verdict_of(has_tumor=has_tumor, has_doubt=has_doubt, warnings=warnings)
 
 
 def failed_row(evaluation_id: str, listed: ListedCase, code: str, message: str) -> EvaluationCase:
@@ -74,10 +85,11 @@ def result_of(row: EvaluationCase) -> SliceResult:
     if row.outcome is CaseOutcome.FAILED:
         return Failure(case, row.error_message or "", row.error_code or "internal")
     metrics = row.all_metrics
+    dropped = tuple((pixel[0], pixel[1]) for pixel in row.dropped or ())
     if row.probability_histogram is None:
-        return Prediction(case, metrics)
+        return Prediction(case, metrics, dropped)
     counts = Counts(*(int(metrics.pop(field.name) or 0) for field in fields(Counts)))
-    return Score(case, counts, metrics, row.probability_histogram)
+    return Score(case, counts, metrics, row.probability_histogram, dropped)
 
 
 def read_results(resources: Resources, evaluation_id: str) -> Iterator[SliceResult]:

@@ -100,11 +100,18 @@ def count_checked(resources: Resources, claim: lifecycle.Claim, work: ChunkInput
 
 
 def complete_check(
-    resources: Resources, claim: lifecycle.Claim, work: ChunkInput, cases: Sequence[ListedCase], **facts: object
+    resources: Resources,
+    claim: lifecycle.Claim,
+    work: ChunkInput,
+    cases: Sequence[ListedCase],
+    *,
+    keeps_patients: bool = False,
+    **facts: object,
 ) -> bool:
     """Write the list of cases as chunks and what the check found; False where the lease is lost.
 
-    facts: data_folder, has_truth, findings.
+    keeps_patients: no patient's slices are in two chunks, since the model looks at them together. facts: data_folder,
+    has_truth, findings.
     """
     size = resources.settings.evaluation_chunk
     with resources.database.write() as session:
@@ -121,13 +128,24 @@ def complete_check(
             EvaluationChunk(
                 evaluation_id=work.evaluation_id,
                 kind=ChunkKind.CASES,
-                position=start,
-                cases=manifest.encode(cases[start : start + size]),
+                position=part[0].position,
+                cases=manifest.encode(part),
                 status=Status.QUEUED,
             )
-            for start in range(0, len(cases), size)
+            for part in _split(cases, size, keeps_patients=keeps_patients)
         )
         return True
+
+
+def _split(cases: Sequence[ListedCase], size: int, *, keeps_patients: bool) -> list[list[ListedCase]]:
+    """The cases in order, in parts of `size`; a part goes on to its last patient's end where patients are kept."""
+    parts: list[list[ListedCase]] = []
+    for case in cases:
+        is_full = not parts or len(parts[-1]) >= size
+        if is_full and not (parts and keeps_patients and parts[-1][-1].patient == case.patient):
+            parts.append([])
+        parts[-1].append(case)
+    return parts
 
 
 def write_cases(resources: Resources, claim: lifecycle.Claim, work: ChunkInput, rows: Sequence[EvaluationCase]) -> bool:

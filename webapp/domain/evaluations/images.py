@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from sqlalchemy.orm import Session
 
-from ml.masks import tumor_mask
+from ml.masks import MaskRule, slice_masks, stored_rule
 from ml.rendering import panels
 from ml.rendering.error_overlay import error_overlay_image
 from ml.sandbox.launcher import SandboxError
@@ -38,8 +38,8 @@ class Source:
     image_sha256: str | None
     boundaries: tuple[Path, ...]
     size: tuple[int, int]
-    threshold: float
-    min_tumor_pixels: int
+    rule: MaskRule
+    dropped: list[list[int]]
     etag: str
 
 
@@ -62,8 +62,8 @@ def source(resources: Resources, session: Session, evaluation_id: str, position:
         image_sha256=row.image_sha256,
         boundaries=sources.boundaries(resources, evaluation),
         size=(row.height, row.width),
-        threshold=evaluation.threshold,
-        min_tumor_pixels=row.min_tumor_pixels or 0,
+        rule=stored_rule(evaluation.threshold, row.min_tumor_pixels, row.doubt_rule),
+        dropped=row.dropped or [],
         etag=f"{evaluation_id}.{position}.{row.map_key.rsplit('/', 1)[1]}.{kind}",
     )
 
@@ -84,11 +84,12 @@ def _draw(resources: Resources, wanted: Source, kind: str) -> Image.Image:
         return panels.heatmap_image(probability_u8)
     if kind == "probability":
         return panels.probability_image(probability_u8)
-    mask = tumor_mask(probability_u8[None], wanted.threshold, wanted.min_tumor_pixels)[0]
+    masks = slice_masks(probability_u8[None], wanted.rule, wanted.dropped)
+    mask = masks.tumor[0]
     if kind == "mask":
         return panels.mask_image(mask)
     if kind == "overlay":
-        return panels.overlay_image(_pixels(resources, wanted), mask)
+        return panels.overlay_image(_pixels(resources, wanted), mask, masks.doubtful[0])
     if truth is None:
         raise NotFound("This case has no expert mask.")
     if kind == "truth":

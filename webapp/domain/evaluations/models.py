@@ -9,6 +9,7 @@ from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import JSON
 
+from ml.ood.detector import UNLIKE
 from webapp.domain.database.clock import database_now
 from webapp.domain.database.orm import Base, by_value
 from webapp.domain.database.search_keys import path_search_key
@@ -161,6 +162,11 @@ class EvaluationCase(Base):
     map_key: Mapped[str | None] = mapped_column(String(200))
     error_code: Mapped[str | None] = mapped_column(String(40))
     error_message: Mapped[str | None] = mapped_column(Text)
+
+    @property
+    def warning_codes(self) -> tuple[str, ...]:
+        """What a reader must know of the slice."""
+        return (UNLIKE,) if self.is_out_of_distribution else ()
 
     @property
     def has_truth(self) -> bool:
