@@ -10,7 +10,7 @@ from ml.cards import Card
 from ml.engines import Engine, Inference
 from ml.masks import apply_rule, rule_on_grid
 from ml.measurements import measure
-from ml.ood.detector import warnings_of
+from ml.ood.sequences import SequenceEvidence, join
 from webapp.domain.errors import StorageFull, StorageUnavailable
 from webapp.domain.jobs.kinds import ClaimedJob
 from webapp.domain.resources import Resources
@@ -75,22 +75,28 @@ def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease)
     key = map_key(work.scan_id, job.claim.id, job.claim.attempt)
     lease.check()
     write_array(resources.storage, key, found.probability_u8)
-    warnings = warnings_of(found.is_out_of_distribution)
-    return Prediction(found.probability_u8, key, engine.name, engine.card, infer_ms, warnings)
+    return Prediction(found.probability_u8, key, engine.name, engine.card, infer_ms, found.warnings)
 
 
 def _infer_stack(engine: Engine, pixels: np.ndarray, lease: Lease, at_once: int) -> Inference:
     """The model's answer for pixels, uint8 (N, H, W, 3); the lease is checked between pieces. Raises LeaseLost."""
     probability_u8 = np.empty(pixels.shape[:3], dtype=np.uint8)
-    checked: list[np.ndarray] = []
+    flags: list[np.ndarray] = []
+    sequences: list[SequenceEvidence] = []
     for start in range(0, len(pixels), at_once):
         lease.check()
         part = slice(start, start + at_once)
         found = engine.infer(np.ascontiguousarray(pixels[part]))
         probability_u8[part] = found.probability_u8
         if found.is_out_of_distribution is not None:
-            checked.append(found.is_out_of_distribution)
-    return Inference(probability_u8, is_out_of_distribution=np.concatenate(checked) if checked else None)
+            flags.append(found.is_out_of_distribution)
+        if found.sequences is not None:
+            sequences.append(found.sequences)
+    return Inference(
+        probability_u8,
+        is_out_of_distribution=np.concatenate(flags) if flags else None,
+        sequences=join(sequences) if sequences else None,
+    )
 
 
 def _complete(

@@ -1,7 +1,7 @@
 """Model packages and their cards. Never imports torch.
 
 A package is a folder, whose name is the package's: `card.json`, and the files that the card lists with their SHA-256
-(`model.safetensors`, `int8.xml`, `int8.bin`, `familiarity.npz`). docs/models.md describes every field.
+(`model.safetensors`, `int8.xml`, `int8.bin`, `familiarity.npz`, `sequences.npz`). docs/models.md describes every field.
 
 card: what a card says, as dataclasses. reading: JSON to a checked card. packages: folders, files and their digests.
 members: the packages that an ensemble joins.
@@ -19,6 +19,8 @@ from ml.cards.card import (
     OodFacts,
     PackageFile,
     Parity,
+    SequenceFacts,
+    SequenceFigures,
     TemperatureScaling,
     Training,
 )
@@ -28,6 +30,7 @@ from ml.cards.packages import (
     INT8_GRAPH_FILE,
     INT8_WEIGHTS_FILE,
     OOD_FILE,
+    SEQUENCES_FILE,
     WEIGHTS_FILE,
     find_package,
     list_packages,
@@ -41,6 +44,7 @@ __all__ = [
     "INT8_WEIGHTS_FILE",
     "NAME_PATTERN",
     "OOD_FILE",
+    "SEQUENCES_FILE",
     "WEIGHTS_FILE",
     "Architecture",
     "Card",
@@ -57,6 +61,8 @@ __all__ = [
     "PackageFileError",
     "PackageNotFoundError",
     "Parity",
+    "SequenceFacts",
+    "SequenceFigures",
     "TemperatureScaling",
     "Training",
     "card_from_json",

@@ -150,8 +150,9 @@ class OodFacts:
     """The out-of-distribution check (ml.ood.detector): its limit, what it warns about, and how well it separates.
 
     warned_share, warned_share_grey: shares (0 to 1) of the validation slices, in color and as gray scans.
-    other_images: drawn images that show no brain (ml.synthetic.negatives); auroc, warned_others and warned_by_kind
-    (shares, 0 to 1) are of validation slices against these.
+    other_images: drawn images that show no brain (ml.synthetic.negatives); auroc (of the distance), warned_others and
+    warned_by_kind (shares, 0 to 1) are of validation slices against these. fitted_images: drawn with another seed, that
+    the check was fitted on; warned_by_unseen_kind: the shares if none of these had been of that kind.
     """
 
     method: str
@@ -164,6 +165,42 @@ class OodFacts:
     auroc: float
     warned_others: float
     warned_by_kind: Mapping[str, float] = field(default_factory=dict)
+    fitted_images: int = 0
+    warned_by_unseen_kind: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SequenceFigures:
+    """One half of the sequence check: gray scans, or scans in color. Measured out of fold: every patient by statistics
+    that were fitted on others.
+
+    slice_limit, stack_limit: log-odds against the right sequence above which a slice, and a stack, is warned about.
+    classes: what is told apart, the right one first. accuracy: share (0 to 1) of the slices, and of the stacks (one a
+    patient and class), whose most probable class is theirs; warned: by class, the shares that are warned about.
+    """
+
+    classes: tuple[str, ...]
+    slices: int
+    stacks: int
+    slice_limit: float
+    stack_limit: float
+    slice_accuracy: float
+    stack_accuracy: float
+    slices_warned: Mapping[str, float]
+    stacks_warned: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class SequenceFacts:
+    """The sequence check (ml.ood.sequences): is a gray scan FLAIR, and do the channels of one in color stand in order?
+
+    patients: that it was fitted on, and measured on out of fold.
+    """
+
+    method: str
+    patients: int
+    gray: SequenceFigures
+    color: SequenceFigures
 
 
 @dataclass(frozen=True)
@@ -194,7 +231,8 @@ class Card:
 
     crops: height and width of the crops to the brain that the package was measured with (ml.engines.crops).
     doubt, depth: None where the model has no such rule. members: of an ensemble, whose logits are averaged; empty else.
-    familiarity: the out-of-distribution check, under the name that cards have had from the first.
+    familiarity: the out-of-distribution check, under the name that cards have had from the first. sequences: the check
+    of the sequence. Both are None where the package has no such check.
     """
 
     name: str
@@ -214,6 +252,7 @@ class Card:
     metrics: tuple[Metric, ...] = ()
     temperature: TemperatureScaling | None = None
     familiarity: OodFacts | None = None
+    sequences: SequenceFacts | None = None
     parity: Mapping[str, Parity] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     licence: str | None = None

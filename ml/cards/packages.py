@@ -12,6 +12,7 @@ WEIGHTS_FILE = "model.safetensors"
 INT8_GRAPH_FILE = "int8.xml"
 INT8_WEIGHTS_FILE = "int8.bin"
 OOD_FILE = "familiarity.npz"
+SEQUENCES_FILE = "sequences.npz"
 
 
 def list_packages(directories: Iterable[Path]) -> tuple[Path, ...]:

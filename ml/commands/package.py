@@ -16,6 +16,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--folds", type=Path, metavar="RUN", help="choose on the maps of this `crossval` run")
     parser.add_argument("--card", type=Path, metavar="FACTS.yaml", help="fields of the card; what is not given is null")
     parser.add_argument("--test", action="store_true", help="also measure the test patients: once, at the very end")
+    parser.add_argument(
+        "--only", choices=["checks"], help="of a package, fit the checks of the input again, and keep crops and metrics"
+    )
     parser.set_defaults(run=run)
 
 
@@ -29,8 +32,19 @@ def run(arguments: argparse.Namespace) -> int:
             raise PackageError("A package that is measured again keeps its choices; give its checkpoint with --folds.")
         if data is None:
             raise PackageError("A package is measured again on a data set; give it with --calibrate.")
-        card = measure_again(checkpoint, out, data, facts=arguments.card, is_tested=arguments.test)
+        if arguments.only and arguments.test:
+            raise PackageError("--only checks keeps the metrics; leave out --test, or --only.")
+        card = measure_again(
+            checkpoint,
+            out,
+            data,
+            facts=arguments.card,
+            is_tested=arguments.test,
+            only_checks=arguments.only == "checks",
+        )
     else:
+        if arguments.only:
+            raise PackageError("--only checks is for a package; a checkpoint's is made whole.")
         card = make_package(
             checkpoint, out, data, facts=arguments.card, is_tested=arguments.test, folds=arguments.folds
         )

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.cards import INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, WEIGHTS_FILE, Card, find_members, load_card
+from ml.ood.sequences import SequenceEvidence
+from ml.ood.warnings import warnings_of
 
 Kind = Literal["auto", "torch", "openvino"]
 KINDS: tuple[Kind, ...] = ("auto", "torch", "openvino")
@@ -31,13 +33,20 @@ class Inference:
     features: float32 (N, D), the encoder's pooled features that the out-of-distribution check compares; None where the
     package was made without them.
     is_out_of_distribution: bool (N,), slices unlike the training data; None where the package has no check.
+    sequences: what the sequence check says of the slices; None where the package has no such check.
     probability: float32 (N, H, W), the same map before it was rounded; None unless it was asked for.
     """
 
     probability_u8: NDArray[np.uint8]
     features: NDArray[np.float32] | None = None
     is_out_of_distribution: NDArray[np.bool] | None = None
+    sequences: SequenceEvidence | None = None
     probability: NDArray[np.float32] | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The codes of the warnings of the scan that these slices are."""
+        return warnings_of(self.is_out_of_distribution, self.sequences)
 
 
 class Engine(Protocol):

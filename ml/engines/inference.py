@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.cards import OOD_FILE, Card
+from ml.cards import OOD_FILE, SEQUENCES_FILE, Card
 from ml.engines import EngineError, Inference
 from ml.engines.crops import Crop, find_crop
 from ml.ood.detector import OodDetector, is_plain
+from ml.ood.sequences import SequenceClassifier
 from ml.preprocessing import normalize, place_on_grid, quantize, resize_to_scan
 
 # Slices of a long stack that are resampled together and then sorted by the size of their crops; bounds the memory.
@@ -25,12 +26,15 @@ Run = Callable[[Iterator[tuple[Crop, NDArray[np.float32]]]], Iterable[Answer]]
 
 
 class SliceInference:
-    """A network with the resampling, crops and out-of-distribution check of its package."""
+    """A network with the resampling, the crops and the checks of the input of its package."""
 
-    def __init__(self, card: Card, run: Run, detector: OodDetector | None) -> None:
+    def __init__(
+        self, card: Card, run: Run, detector: OodDetector | None, classifier: SequenceClassifier | None = None
+    ) -> None:
         self._card = card
         self._run = run
         self._detector = detector
+        self._classifier = classifier
         # Features of a black crop by its size: they never change.
         self._black: dict[tuple[int, int], NDArray[np.float32] | None] = {}
 
@@ -39,13 +43,13 @@ class SliceInference:
         for size in (self._card.input.size, *self._card.crops):
             features = self._features_of_black(size)
             if features is not None:
-                self._is_out_of_distribution(features[None], np.array([True]))
+                self._check_fit(features[None])
 
     def infer(self, pixels: NDArray[np.uint8], *, is_exact: bool = False) -> Inference:
         """pixels: uint8 (N, H, W, 3). A slice of one color shows nothing and skips the network: p = 0.
 
         is_exact: with the map before it is rounded to 8 bits.
-        Raises EngineError where the network answers with NaN, and where the detector was fitted on other features.
+        Raises EngineError where the network answers with NaN, and where a check was fitted on other features.
         """
         count, height, width, _ = pixels.shape
         probability_u8 = np.zeros((count, height, width), dtype=np.uint8)
@@ -65,7 +69,17 @@ class SliceInference:
                 if found is not None:
                     features = np.empty((count, len(found)), np.float32) if features is None else features
                     features[index] = found
-        return Inference(probability_u8, features, self._is_out_of_distribution(features, is_blank), probability)
+        if features is None:
+            return Inference(probability_u8, probability=probability)
+        self._check_fit(features)
+        detector, classifier = self._detector, self._classifier
+        return Inference(
+            probability_u8,
+            features,
+            None if detector is None else detector.is_out_of_distribution(features) | is_blank,
+            None if classifier is None else classifier.examine(pixels, features),
+            probability,
+        )
 
     def _answers(self, pixels: NDArray[np.uint8], indices: NDArray[np.intp]) -> tuple[list[int], Iterator[Answer]]:
         """The slices `indices` in the order in which they are answered, and their answers on the model's whole grid."""
@@ -110,15 +124,11 @@ class SliceInference:
             ((_, self._black[size]),) = self._run(iter([(Crop(0, 0, *size), black)]))
         return self._black[size]
 
-    def _is_out_of_distribution(
-        self, features: NDArray[np.float32] | None, is_blank: NDArray[np.bool]
-    ) -> NDArray[np.bool] | None:
-        """features: float32 (N, D); is_blank: bool (N,). Returns bool (N,), None where the package has no check."""
-        if self._detector is None or features is None:
-            return None
-        if features.shape[1] != self._detector.feature_count:
-            raise EngineError(
-                f"The model {self._card.name} has {features.shape[1]} features and {OOD_FILE}"
-                f" {self._detector.feature_count}; make the package again with `python -m ml package --calibrate`."
-            )
-        return self._detector.is_out_of_distribution(features) | is_blank
+    def _check_fit(self, features: NDArray[np.float32]) -> None:
+        """Raises EngineError where a check was fitted on other features than these, float32 (N, D)."""
+        for check, file in ((self._detector, OOD_FILE), (self._classifier, SEQUENCES_FILE)):
+            if check is not None and features.shape[1] != check.feature_count:
+                raise EngineError(
+                    f"The model {self._card.name} has {features.shape[1]} features and {file} {check.feature_count};"
+                    " make the package again with `python -m ml package --calibrate`."
+                )

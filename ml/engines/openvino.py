@@ -13,7 +13,7 @@ import functools
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from ml.cards import (
     INT8_GRAPH_FILE,
     INT8_WEIGHTS_FILE,
     OOD_FILE,
+    SEQUENCES_FILE,
     Card,
     CardError,
     load_card,
@@ -35,6 +36,7 @@ from ml.engines.cropped_graph import crop_graph, find_border, outputs_at, places
 from ml.engines.crops import Crop
 from ml.engines.inference import Answer, SliceInference
 from ml.ood.detector import OodDetector, load_detector
+from ml.ood.sequences import SequenceClassifier, load_classifier
 from ml.preprocessing import normalize
 
 # Slices computed at the same time, at most: the feature maps of two of them, for five sizes, took 400 MB.
@@ -74,7 +76,8 @@ class OpenVinoEngine:
         self._cache_directory = cache_directory
         self._model = openvino_core().read_model(package / INT8_GRAPH_FILE, package / INT8_WEIGHTS_FILE)
         detector = load_detector(package, self.card)
-        _check_shapes(self._model, self.card, detector)
+        classifier = load_classifier(package, self.card)
+        _check_shapes(self._model, self.card, {OOD_FILE: detector, SEQUENCES_FILE: classifier})
         self._has_features = len(self._model.outputs) > 1
         # Crops need the coarse maps of a black slice, so the graph for the whole grid then returns these as well.
         self._border = find_border(self._model, self.card.input.size) if self.card.crops else None
@@ -82,7 +85,7 @@ class OpenVinoEngine:
         self._streams = min(threads or len(os.sched_getaffinity(0)), _MOST_STREAMS)
         self._compiled: dict[tuple[tuple[int, int], int], ov.CompiledModel] = {}
         self._requests: dict[tuple[tuple[int, int], int], tuple[ov.InferRequest, ...]] = {}
-        self._inference = SliceInference(self.card, self._run, detector)
+        self._inference = SliceInference(self.card, self._run, detector, classifier)
 
     def warm_up(self) -> None:
         """Compile each size of input, or read it from the cache, and run it once."""
@@ -177,8 +180,8 @@ def _feature_count(model: ov.Model) -> int | None:
     return int(model.output(1).shape[1]) if len(model.outputs) > 1 else None
 
 
-def _check_shapes(model: ov.Model, card: Card, detector: OodDetector | None) -> None:
-    """Raises CardError unless shapes are static and the card's, and the detector was fitted on these features."""
+def _check_shapes(model: ov.Model, card: Card, checks: Mapping[str, OodDetector | SequenceClassifier | None]) -> None:
+    """Raises CardError unless shapes are static and the card's, and the checks (by file) fitted on these features."""
     expected_input = [1, card.architecture.in_channels, *card.input.size]
     expected_output = [1, 1, *card.input.size]
     input_shape, output_shape = model.input(0).partial_shape, model.output(0).partial_shape
@@ -187,8 +190,9 @@ def _check_shapes(model: ov.Model, card: Card, detector: OodDetector | None) -> 
             f"{INT8_GRAPH_FILE} of {card.name} maps {input_shape} to {output_shape}; static {expected_input} to"
             f" {expected_output} is needed: make the package again with `python -m ml package --calibrate`."
         )
-    if detector is not None and _feature_count(model) != detector.feature_count:
-        raise CardError(
-            f"{INT8_GRAPH_FILE} of {card.name} has {_feature_count(model) or 'no'} features and {OOD_FILE}"
-            f" {detector.feature_count}; make the package again with `python -m ml package --calibrate`."
-        )
+    for file, check in checks.items():
+        if check is not None and _feature_count(model) != check.feature_count:
+            raise CardError(
+                f"{INT8_GRAPH_FILE} of {card.name} has {_feature_count(model) or 'no'} features and {file}"
+                f" {check.feature_count}; make the package again with `python -m ml package --calibrate`."
+            )

@@ -23,6 +23,7 @@ from ml.engines.inference import Answer, SliceInference
 from ml.networks import build_network, load_weights, read_checkpoint
 from ml.networks.exported_network import ExportedNetwork
 from ml.ood.detector import OodDetector, load_detector
+from ml.ood.sequences import SequenceClassifier, load_classifier
 
 # Slices in one batch. On a CPU one at a time is as fast and needs less memory.
 _BATCH = {"cpu": 1, "cuda": 16}
@@ -41,6 +42,7 @@ class TorchEngine:
         threads: int | None = None,
         detector: OodDetector | None = None,
         is_half: bool = False,
+        classifier: SequenceClassifier | None = None,
     ) -> None:
         """device: "cpu" or "cuda", None for CUDA where there is a GPU. threads: of the CPU, for the whole process.
 
@@ -59,7 +61,7 @@ class TorchEngine:
         network = network.to(self._device, self._precision).to(memory_format=self._layout)
         self._network = ExportedNetwork(network).eval()
         # The reference computes whole slices, never crops.
-        self._inference = SliceInference(replace(card, crops=()), self._run, detector)
+        self._inference = SliceInference(replace(card, crops=()), self._run, detector, classifier)
 
     @classmethod
     def from_package(cls, package: Path, device: str | None = None, threads: int | None = None) -> "TorchEngine":
@@ -68,7 +70,8 @@ class TorchEngine:
         verify_files(package, card, (WEIGHTS_FILE,))
         network = load_weights(build_network(card.architecture), load_file(package / WEIGHTS_FILE))
         device = device or default_device()
-        return cls(network, card, device, threads, load_detector(package, card), may_be_half(card, device))
+        detector, classifier = load_detector(package, card), load_classifier(package, card)
+        return cls(network, card, device, threads, detector, may_be_half(card, device), classifier)
 
     @classmethod
     def from_checkpoint(

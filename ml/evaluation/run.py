@@ -55,13 +55,15 @@ class CaseResult:
     """One case's result, and the arrays behind it, None where there are none: they are too large to be kept for all.
 
     probability_u8: uint8 (H, W), round(255 p); truth: bool (H, W).
-    is_out_of_distribution: what the input check says of the slice, None without a check.
+    is_out_of_distribution: what the input check says of the slice, None without a check. sequence_warning: the code of
+    the sequence check's warning, None without one.
     """
 
     result: SliceResult
     probability_u8: NDArray[np.uint8] | None = None
     truth: NDArray[np.bool] | None = None
     is_out_of_distribution: bool | None = None
+    sequence_warning: str | None = None
 
 
 def evaluate_cases(
@@ -131,6 +133,7 @@ class _Answer:
     loaded: LoadedCase
     probability_u8: NDArray[np.uint8]
     is_out_of_distribution: bool | None
+    sequence_warning: str | None
     seconds: float
 
 
@@ -144,7 +147,10 @@ def _answer(engine: Engine, group: list[LoadedCase | Failure]) -> list[_Answer |
     seconds = (time.perf_counter() - began) / len(loaded)
     flags = found.is_out_of_distribution
     are_out = [None] * len(loaded) if flags is None else flags.tolist()
-    return [_Answer(*parts, seconds) for parts in zip(loaded, found.probability_u8, are_out, strict=True)]
+    # Each slice by itself: a case is no part of a scan.
+    alone = [None if found.sequences is None else found.sequences.of(index) for index in range(len(loaded))]
+    told = [next(iter(evidence.warnings), None) if evidence else None for evidence in alone]
+    return [_Answer(*parts, seconds) for parts in zip(loaded, found.probability_u8, are_out, told, strict=True)]
 
 
 def _read_ahead(
@@ -182,7 +188,11 @@ def _score_piece(card: Card, answers: list[_Answer | Failure], threshold: float)
         masked = mask_slices(maps, card, threshold, seconds, is_stack=card.depth is not None)
         for place, item, one in zip(places, stack, masked, strict=True):
             results[place] = CaseResult(
-                _result(item.loaded, one), item.probability_u8, item.loaded.truth, item.is_out_of_distribution
+                _result(item.loaded, one),
+                item.probability_u8,
+                item.loaded.truth,
+                item.is_out_of_distribution,
+                item.sequence_warning,
             )
     return [results[place] for place in range(len(answers))]
 

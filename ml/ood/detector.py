@@ -32,6 +32,8 @@ class OodDetector:
     spread: float64 (K,), standard deviation along each axis.
     rest: root mean square length of the residual outside of the axes.
     limit: a slice whose distance is greater is out of distribution.
+    head, head_limit: float64 (D,), and what the product of the standardized roots with it may not exceed: a regression
+    that was fitted on drawn images without a brain. 0 in packages without one.
     """
 
     center: NDArray[np.float64]
@@ -40,6 +42,8 @@ class OodDetector:
     spread: NDArray[np.float64]
     rest: float
     limit: float
+    head: NDArray[np.float64]
+    head_limit: float = 0.0
 
     @property
     def feature_count(self) -> int:
@@ -48,16 +52,22 @@ class OodDetector:
 
     def distances(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """features: float32 (N, D). Returns float64 (N,), at least 0, with a mean of 2 over the training slices."""
-        standard = (_compress(features) - self.center) / self.scale  # (N, D)
+        standard = self.standardize(features)  # (N, D)
         along = standard @ self.axes.T  # (N, K)
         # The axes are orthonormal: the squared residual is the squared length less the squared projection.
         residual = np.maximum((standard**2).sum(axis=1) - (along**2).sum(axis=1), 0)
         distances: NDArray[np.float64] = ((along / self.spread) ** 2).mean(axis=1) + residual / self.rest**2
         return distances
 
+    def standardize(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """features: float32 (N, D). Returns the standardized roots, float64 (N, D)."""
+        standard: NDArray[np.float64] = (compress(features) - self.center) / self.scale
+        return standard
+
     def is_out_of_distribution(self, features: NDArray[np.float32]) -> NDArray[np.bool]:
-        """features: float32 (N, D). Returns bool (N,): the distance exceeds the limit."""
-        return self.distances(features) > self.limit
+        """features: float32 (N, D). Returns bool (N,): the distance or the head's product exceeds its limit."""
+        is_drawn: NDArray[np.bool] = self.standardize(features) @ self.head > self.head_limit
+        return is_drawn | (self.distances(features) > self.limit)
 
 
 def fit_detector(features: NDArray[np.float32], axes: int) -> OodDetector:
@@ -66,7 +76,7 @@ def fit_detector(features: NDArray[np.float32], axes: int) -> OodDetector:
     features: float32 (N, D), N > axes + 1. A feature that is constant over the training slices gets the smallest scale
     of the others, so that a change in it counts. Raises ValueError where there are too few slices, or all are equal.
     """
-    roots = _compress(features)
+    roots = compress(features)
     center, scale = roots.mean(axis=0), roots.std(axis=0)
     varies = scale > 1e-3 * scale.max()
     if len(roots) <= axes + 1 or not varies.any():
@@ -80,7 +90,7 @@ def fit_detector(features: NDArray[np.float32], axes: int) -> OodDetector:
     main = (vectors[:, :axes].T @ standard) / lengths[:, None]  # (K, D)
     spread = np.maximum(lengths / np.sqrt(len(roots)), 1e-6)
     rest = np.sqrt(max(squares[axes:].sum(), 1e-12 * squares[0]) / len(roots))
-    return OodDetector(center, scale, main, spread, float(rest), float("inf"))
+    return OodDetector(center, scale, main, spread, float(rest), float("inf"), np.zeros(len(center)))
 
 
 def choose_limit(detector: OodDetector, features: NDArray[np.float32], share: float) -> OodDetector:
@@ -100,14 +110,6 @@ def is_plain(pixels: NDArray[np.uint8]) -> NDArray[np.bool]:
     return is_flat
 
 
-def warnings_of(is_out_of_distribution: NDArray[np.bool] | None) -> tuple[str, ...]:
-    """The warnings of a scan: one where more than half of its slices are out of distribution.
-
-    is_out_of_distribution: bool (N,), None where the package has no check.
-    """
-    return (UNLIKE,) if is_out_of_distribution is not None and is_out_of_distribution.mean() > 0.5 else ()
-
-
 def save_detector(detector: OodDetector, folder: Path) -> None:
     """Write `familiarity.npz` into `folder`, float32."""
     values = {item.name: np.float32(getattr(detector, item.name)) for item in fields(OodDetector)}
@@ -124,13 +126,20 @@ def load_detector(package: Path, card: Card) -> OodDetector | None:
     verify_files(package, card, (OOD_FILE,))
     try:
         with np.load(package / OOD_FILE, allow_pickle=False) as file:
-            values = {item.name: file[item.name].astype(np.float64) for item in fields(OodDetector)}
+            values = {
+                item.name: file[item.name].astype(np.float64)
+                for item in fields(OodDetector)
+                if item.name in file or not item.name.startswith("head")
+            }
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise PackageFileError(
             f"{OOD_FILE} of the package {card.name} cannot be read ({error}); make the package again."
         ) from error
     axes, count = values["axes"].shape if values["axes"].ndim == 2 else (0, 0)
+    # Packages made before there was a head have none.
+    values = {"head": np.zeros(count), "head_limit": np.zeros(()), **values}
     shapes = {"center": (count,), "scale": (count,), "axes": (axes, count), "spread": (axes,), "rest": (), "limit": ()}
+    shapes |= {"head": (count,), "head_limit": ()}
     is_sound = all(values[name].shape == shape and np.isfinite(values[name]).all() for name, shape in shapes.items())
     if not count or not is_sound or not all((values[name] > 0).all() for name in ("scale", "spread", "rest")):
         raise PackageFileError(
@@ -143,10 +152,12 @@ def load_detector(package: Path, card: Card) -> OodDetector | None:
         spread=values["spread"],
         rest=float(values["rest"]),
         limit=float(values["limit"]),
+        head=values["head"],
+        head_limit=float(values["head_limit"]),
     )
 
 
-def _compress(features: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(N, D) -> float64 (N, D), signed square roots: means of activations are skewed, their roots nearly normal."""
+def compress(features: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Features -> their signed square roots: means of activations are skewed, their roots nearly normal."""
     wide = features.astype(np.float64)
     return np.sign(wide) * np.sqrt(np.abs(wide))

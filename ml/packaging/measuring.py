@@ -20,11 +20,13 @@ from ml.engines.flip_tta import FlipTtaEngine
 from ml.engines.openvino import OpenVinoEngine
 from ml.engines.torch import HALF, TorchEngine, default_device
 from ml.ood.detector import load_detector, save_detector
+from ml.ood.sequences import save_classifier
 from ml.packaging.card_metrics import HEADLINE_NAMES, VARIANT_NAMES, is_out_of_fold, measure_model
 from ml.packaging.ood_fit import fit
 from ml.packaging.package_writer import write_card
 from ml.packaging.parity import compare_engines
 from ml.packaging.quantization import Calibration
+from ml.packaging.sequence_fit import fit_sequences
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +89,7 @@ def parity_slices(split: Split, seed: int) -> list[Case]:
 
 
 def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, calibration: Calibration) -> Card:
-    """Choose crops for the int8 form in `folder`, fit its out-of-distribution check, compare it with torch fp32.
+    """Choose crops for the int8 form in `folder`, then `check_and_compare`.
 
     Crops to the brain stay on the card only where int8 on crops passes the parity gate against torch on whole slices: a
     network may rely on the distance to the image's border.
@@ -101,7 +103,13 @@ def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, cal
         on_crops = compare_engines(OpenVinoEngine(folder), reference, compared)
         logger.info("%s: %s", on_crops, "they are served" if on_crops.is_close else "whole slices are served")
         card = cropped if on_crops.is_close else replace(card, crops=())
-    card = add_detector(folder, write_card(folder, card), split, calibration)
+    return check_and_compare(folder, card, network, split, calibration)
+
+
+def check_and_compare(folder: Path, card: Card, network: nn.Module, split: Split, calibration: Calibration) -> Card:
+    """Fit the checks of the input for the int8 form in `folder`, with the card's crops, and compare it with torch."""
+    compared = parity_slices(split, calibration.seed)
+    card = add_checks(folder, write_card(folder, card), split, calibration)
     logger.info("Comparing int8 with torch fp32 on %d slices", len(compared))
     detector = load_detector(folder, card)
     reference = TorchEngine(network, card, device="cpu", detector=detector)
@@ -147,12 +155,17 @@ def check_is_whole(cases: Sequence[Case], patients: Sequence[str]) -> None:
         )
 
 
-def add_detector(folder: Path, card: Card, split: Split, calibration: Calibration) -> Card:
-    """Fit and write the out-of-distribution check; a package has none where there are too few slices to fit it."""
+def add_checks(folder: Path, card: Card, split: Split, calibration: Calibration) -> Card:
+    """Fit and write the checks of the input; a package has none that too few slices, or patients, were there for."""
+    engine = OpenVinoEngine(folder)
     logger.info("Fitting the out-of-distribution check")
-    fitted = fit(OpenVinoEngine(folder), split.calibration, split.parity, calibration.seed, calibration.other_images)
-    if fitted is None:
-        return card
-    detector, facts = fitted
-    save_detector(detector, folder)
-    return write_card(folder, replace(card, familiarity=facts))
+    found = fit(engine, split.calibration, split.parity, calibration.seed, calibration.other_images)
+    if found is not None:
+        save_detector(found[0], folder)
+        card = replace(card, familiarity=found[1])
+    logger.info("Fitting the sequence check")
+    told = fit_sequences(engine, (*split.calibration, *split.parity), calibration.seed)
+    if told is not None:
+        save_classifier(told[0], folder)
+        card = replace(card, sequences=told[1])
+    return write_card(folder, card)

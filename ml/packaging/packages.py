@@ -30,7 +30,14 @@ from ml.packaging.card_metrics import is_out_of_fold
 from ml.packaging.choices.folds import FoldRun, check_checkpoint, check_leaves_test, read_folds
 from ml.packaging.choices.out_of_fold import choose_on_folds, level_logits, with_rule
 from ml.packaging.choices.rules import choose_mask_rule, describe_rule
-from ml.packaging.measuring import add_figures, cases_of, check_is_whole, measure_int8, split_of
+from ml.packaging.measuring import (
+    add_figures,
+    cases_of,
+    check_and_compare,
+    check_is_whole,
+    measure_int8,
+    split_of,
+)
 from ml.packaging.package_writer import staged, write_card, write_weights
 from ml.packaging.quantization import Calibration, choose_slices, write_int8
 from ml.packaging.temperature import (
@@ -98,10 +105,12 @@ def measure_again(
     facts: Path | None = None,
     calibration: Calibration | None = None,
     is_tested: bool = False,
+    only_checks: bool = False,
 ) -> Card:
-    """Measure a package's out-of-distribution check, parity and metrics again, after a change of engines or facts.
+    """Measure a package's checks of the input, parity and metrics again, after a change of engines or facts.
 
     Weights, int8 files, temperature and mask rule stay. facts: fields that replace the card's. `out` may be `package`.
+    only_checks: crops and metrics stay as they are, too.
     Raises PackageError and DatasetError; nothing is left behind then.
     """
     card = load_card(package)
@@ -122,8 +131,12 @@ def measure_again(
     with staged(out) as folder:
         for name in kept:
             shutil.copy(package / name, folder / name)
-        card = replace(card, metrics=tuple(filter(is_out_of_fold, card.metrics)), parity={}, familiarity=None)
-        card = measure_int8(folder, card, network, split_of(card, cases, calibration.seed), calibration)
+        split = split_of(card, cases, calibration.seed)
+        card = replace(card, parity={}, familiarity=None, sequences=None)
+        if only_checks:
+            return check_and_compare(folder, card, network, split, calibration)
+        card = replace(card, metrics=tuple(filter(is_out_of_fold, card.metrics)))
+        card = measure_int8(folder, card, network, split, calibration)
         return add_figures(folder, card, network, cases, is_tested)
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from ml.engines import Engine
 from ml.masks import Masks, apply_rule, rule_on_grid
 from ml.measurements import measure
-from ml.ood.detector import warnings_of
 from ml.prediction.outputs import COLUMNS, FOLDERS, PredictedSlice, write_error, write_slice
 from ml.prediction.sources import Source
 from ml.reports.csv import TableWriter
@@ -58,7 +57,7 @@ def _predict(
     finally:
         stack.unlink(missing_ok=True)
     found = engine.infer(pixels)
-    probability_u8, warnings = found.probability_u8, warnings_of(found.is_out_of_distribution)
+    probability_u8, warnings = found.probability_u8, found.warnings
     masks = apply_rule(probability_u8, rule_on_grid(engine.card, threshold, *probability_u8.shape[1:]), is_stack=True)
     for index in range(len(pixels)):
         one = slice(index, index + 1)

@@ -22,7 +22,12 @@ def write_small_model(directory: Path) -> Path:
     model.reshape([1, 3, SIDE, SIDE])
     ov.save_model(model, folder / "int8.xml", compress_to_fp16=False)
     card = json.loads((SHIPPED / "card.json").read_text())
-    card |= {"familiarity": None, "crops": [], "min_tumor_pixels": card["min_tumor_pixels"] * SIDE**2 // 256**2}
+    card |= {
+        "familiarity": None,
+        "sequences": None,
+        "crops": [],
+        "min_tumor_pixels": card["min_tumor_pixels"] * SIDE**2 // 256**2,
+    }
     card["input"]["size"] = [SIDE, SIDE]
     card["files"] = {
         name: {"sha256": sha256_of(folder / name), "bytes": (folder / name).stat().st_size}

@@ -10,6 +10,7 @@ import pytest
 from ml.cards import Card, load_card
 from ml.datasets.case_reader import CaseReader
 from ml.engines import Inference
+from ml.ood.sequences import SequenceEvidence
 from tests.support.resources import make_settings
 from tests.support.small_model import SHIPPED
 from webapp.domain.resources import Resources
@@ -28,6 +29,8 @@ class BrightnessEngine:
         self.pieces: list[int] = []
         # What the input check will say of the next slices; None: the model has no such check.
         self.is_out_of_distribution: list[bool] | None = None
+        # Log-odds of the sequence check, gray and color, of the next slices; None likewise.
+        self.sequence_log_odds: list[tuple[float, float]] | None = None
 
     def warm_up(self) -> None:
         """Nothing to do."""
@@ -42,7 +45,11 @@ class BrightnessEngine:
             raise self.failures.pop(0)
         flags = self.is_out_of_distribution
         found = None if flags is None else np.array([flags.pop(0) for _ in pixels])
-        return Inference(pixels[..., 0].copy(), is_out_of_distribution=found)
+        sequences = None
+        if self.sequence_log_odds is not None:
+            log_odds = np.array([self.sequence_log_odds.pop(0) for _ in pixels], np.float32)
+            sequences = SequenceEvidence(log_odds, slice_limits=(3.0, 3.0), stack_limits=(1.0, 1.0))
+        return Inference(pixels[..., 0].copy(), is_out_of_distribution=found, sequences=sequences)
 
 
 @pytest.fixture

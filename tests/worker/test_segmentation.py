@@ -143,6 +143,39 @@ def test_the_rule_for_stacks_says_where_it_dropped_something(runtime, resources,
     assert int((mask > 0).sum()) == 1600
 
 
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("log_odds", "warnings", "verdict"),
+    [
+        ([(2.0, NAN)] * 10, ["not_flair"], Verdict.NOT_ASSESSED),
+        ([(NAN, 2.0)] * 10, ["channel_order"], Verdict.NOT_ASSESSED),
+        ([(0.5, NAN)] * 10, [], Verdict.NO_TUMOR),
+        ([(2.0, NAN)] * 4 + [(NAN, NAN)] * 6, [], Verdict.NO_TUMOR),
+        ([(4.0, NAN)] + [(NAN, NAN)] * 9, ["not_flair"], Verdict.NOT_ASSESSED),
+        ([(NAN, NAN)] * 10, [], Verdict.NO_TUMOR),
+    ],
+    ids=[
+        "another sequence",
+        "another order",
+        "FLAIR",
+        "too few slices for the stacks' limit",
+        "one tells",
+        "none tells",
+    ],
+)
+def test_a_scan_of_another_sequence_is_no_all_clear(runtime, resources, engine, log_odds, warnings, verdict) -> None:
+    accepted = upload(resources, tiff_bytes(10), "stack.tif")
+    engine.sequence_log_odds = list(log_odds)
+    run_segmentation(runtime, accepted.segmentation_id)
+    second = segmentations.request(resources, accepted.scan_id, model=None, threshold=0.9)
+    run_segmentation(runtime, second)
+    done = row(resources, second)
+    assert (done.warnings, done.verdict) == (warnings, verdict)
+    assert row(resources, accepted.segmentation_id).warnings == warnings
+
+
 def test_another_threshold_loads_no_engine(runtime, resources, monkeypatch) -> None:
     accepted = upload(resources)
     run_segmentation(runtime, accepted.segmentation_id)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from ml.measurements import VOIDING_WARNINGS
 from ml.ood.detector import UNLIKE
+from ml.ood.sequences import CHANNEL_ORDER, NOT_FLAIR
 from ml.scans import WARNINGS as READER_WARNINGS
 
 
@@ -41,6 +42,20 @@ WARNINGS: dict[str, Warning] = {
             " may mean nothing here.",
             tone="warn",
             chip="Unlike the training data",
+        ),
+        Warning(
+            NOT_FLAIR,
+            "This scan looks like T1, with or without contrast, rather than FLAIR, which the model reads; where it"
+            " marks no tumor, that means nothing.",
+            tone="warn",
+            chip="Not FLAIR",
+        ),
+        Warning(
+            CHANNEL_ORDER,
+            "The channels of this scan seem to stand in another order than pre-contrast, FLAIR, post-contrast, which"
+            " the model reads; where it marks no tumor, that means nothing.",
+            tone="warn",
+            chip="Channels in another order",
         ),
         Warning("synthetic", "This scan is a synthetic phantom, not a patient.", chip="Synthetic phantom"),
     )

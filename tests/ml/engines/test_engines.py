@@ -130,7 +130,10 @@ def test_package_of_an_older_version_without_features_serves(copy, slices, engin
 
 def test_statistics_of_another_network_are_refused(copy):
     found = load_detector(copy, load_card(copy))
-    save_detector(replace(found, center=found.center[:-1], scale=found.scale[:-1], axes=found.axes[:, :-1]), copy)
+    save_detector(
+        replace(found, center=found.center[:-1], scale=found.scale[:-1], axes=found.axes[:, :-1], head=found.head[:-1]),
+        copy,
+    )
     card = json.loads((copy / "card.json").read_text())
     path = copy / "familiarity.npz"
     card["files"]["familiarity.npz"] = {"sha256": sha256_of(path), "bytes": path.stat().st_size}

@@ -15,8 +15,8 @@ from ml.ood.detector import (
     is_plain,
     load_detector,
     save_detector,
-    warnings_of,
 )
+from ml.ood.warnings import warnings_of
 from tests.ml.evaluation.conftest import CARD
 
 FEATURES, AXES = 40, 4
@@ -92,7 +92,7 @@ def test_empty_slices_are_plain_and_a_dim_brain_is_not():
     [(None, ()), ([True], (UNLIKE,)), ([False], ()), ([True, False], ()), ([True, True, False], (UNLIKE,))],
 )
 def test_scan_is_warned_about_when_more_than_half_of_its_slices_are_unlike(is_out_of_distribution, codes):
-    assert warnings_of(None if is_out_of_distribution is None else np.array(is_out_of_distribution)) == codes
+    assert warnings_of(None if is_out_of_distribution is None else np.array(is_out_of_distribution), None) == codes
 
 
 def card_with(folder, content):
@@ -128,13 +128,26 @@ SOUND = {"center": np.zeros(3), "scale": np.ones(3), "axes": np.eye(3)[:2], "spr
         npz(**SOUND, limit=np.nan),
         npz(**{**SOUND, "scale": np.zeros(3)}, limit=1.0),
         npz(**{**SOUND, "spread": np.ones(3)}, limit=1.0),
+        npz(**SOUND, limit=1.0, head=np.ones(2)),
         npz(**{**SOUND, "center": np.array([{}] * 3, dtype=object)}, limit=1.0),
     ],
-    ids=["empty", "no archive", "no limit", "NaN", "no scale", "shape", "pickled objects"],
+    ids=["empty", "no archive", "no limit", "NaN", "no scale", "shape", "head", "pickled objects"],
 )
 def test_file_without_sound_statistics_is_refused_by_name(tmp_path, content):
     with pytest.raises(PackageFileError, match=r"familiarity\.npz"):
         load_detector(tmp_path, card_with(tmp_path, content))
+
+
+def test_statistics_of_a_package_made_without_a_regression_still_check(tmp_path):
+    found = load_detector(tmp_path, card_with(tmp_path, npz(**SOUND, limit=9.0)))
+    assert found.is_out_of_distribution(np.array([[1, 1, 1], [400, 0, 0]], np.float32)).tolist() == [False, True]
+
+
+def test_regression_warns_of_what_is_near_enough(fitted):
+    near = draw_features(100, 11)
+    warned = replace(fitted, head=np.ones(FEATURES), head_limit=-1e6)
+    assert warned.is_out_of_distribution(near).all()
+    assert not replace(warned, head_limit=1e6).is_out_of_distribution(near[:50]).all()
 
 
 def test_changed_file_is_refused_and_one_that_the_card_does_not_list_is_not_read(tmp_path):

@@ -43,7 +43,7 @@ def tested(run, brains, tmp_path_factory):
 
             patch.setattr(packages, name, spy)
         # The input check draws 500 pictures; it is tested with the package of tests/ml/conftest.py.
-        patch.setattr(measuring, "add_detector", lambda folder, card, *given: card)
+        patch.setattr(measuring, "add_checks", lambda folder, card, *given: card)
         make_package(run / "best.pth", out, calibrate=brains, calibration=Calibration(slices=4), is_tested=True)
     return out, seen
 
@@ -142,7 +142,7 @@ def test_several_classes_and_one_channel_are_served_by_both_engines(train, tmp_p
     for patient in range(4):
         draw_patient(tmp_path / "data" / f"patient_{patient}", seed=40 + patient, values=values)
     assert train(tmp_path / "run", *words, data=tmp_path / "data") == 0
-    monkeypatch.setattr(measuring, "add_detector", lambda folder, card, *given: card)
+    monkeypatch.setattr(measuring, "add_checks", lambda folder, card, *given: card)
     calibration = Calibration(slices=4)
     with one_thread():
         card = make_package(

@@ -54,7 +54,7 @@ def case_row(
         row.doubt_rule = None if rule.doubt is None else asdict(rule.doubt)
         row.map_key = map_key
     row.dropped = [list(pixel) for pixel in result.dropped] or None
-    row.is_out_of_distribution = found.is_out_of_distribution
+    row.is_out_of_distribution, row.sequence_warning = found.is_out_of_distribution, found.sequence_warning
     if isinstance(result, Prediction):
         row.outcome = CaseOutcome(_verdict(result.metrics, row.warning_codes))
         _put(row, CASE_COLUMNS, result.metrics)

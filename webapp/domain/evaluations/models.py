@@ -156,6 +156,8 @@ class EvaluationCase(Base):
     metrics: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # What the input check says of the slice; None where its model has no check.
     is_out_of_distribution: Mapped[bool | None] = mapped_column("is_unlike")
+    # The code of the sequence check's warning; None without one.
+    sequence_warning: Mapped[str | None] = mapped_column(String(40))
     # Of ml.metrics.calibration.pack_histogram; None without an expert mask.
     probability_histogram: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     # The stored group in which its map and truth are.
@@ -166,7 +168,8 @@ class EvaluationCase(Base):
     @property
     def warning_codes(self) -> tuple[str, ...]:
         """What a reader must know of the slice."""
-        return (UNLIKE,) if self.is_out_of_distribution else ()
+        unlike = (UNLIKE,) if self.is_out_of_distribution else ()
+        return (*unlike, self.sequence_warning) if self.sequence_warning else unlike
 
     @property
     def has_truth(self) -> bool:

@@ -104,7 +104,7 @@ def checkpoint(heads: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def without_check(monkeypatch: pytest.MonkeyPatch) -> None:
     """The input check draws 500 pictures; it is tested with the package of tests/ml/conftest.py."""
-    monkeypatch.setattr(measuring, "add_detector", lambda folder, card, *given: card)
+    monkeypatch.setattr(measuring, "add_checks", lambda folder, card, *given: card)
 
 
 def split_of_heads(data: Path, folds: Mapping[int, tuple[str, ...]] | None = None) -> Split:

@@ -1,0 +1,190 @@
+"""The sequence check: is a gray scan FLAIR, and do the channels of a scan in color stand in the order that is read?
+
+A network that reads FLAIR finds no tumor in a T1 slice. So two multinomial logistic regressions, one for gray slices
+and one for slices in color, tell from the network's pooled features and from the contrast of the channel that should be
+FLAIR (ml.ood.head_contrast) which sequence is shown. Never imports torch.
+"""
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.cards import SEQUENCES_FILE, Card, PackageFileError, verify_files
+from ml.ood import head_contrast
+from ml.ood.detector import compress
+
+# The warnings' codes; columns of the evidence in this order.
+NOT_FLAIR, CHANNEL_ORDER = "not_flair", "channel_order"
+CODES = (NOT_FLAIR, CHANNEL_ORDER)
+# What is told apart, the right one first. In color FLAIR is the second of three channels (ml.cards.InputConvention).
+GRAY_CLASSES = ("FLAIR", "T1", "T1 with contrast")
+COLOR_CLASSES = ("FLAIR in its channel", "another sequence in its channel")
+FLAIR_CHANNEL = 1
+# A slice with a smaller share of pixels brighter than this gray level shows too little of a head.
+_DARK, MIN_SHOWN = 24, 0.05
+# Scans with at least so many telling slices are judged by the stacks' limits, shorter ones by the slices'.
+MIN_STACK = 5
+# Mean difference in gray levels up to which two channels show the same: files in JPEG differ a little.
+_SAME = 3.0
+
+
+@dataclass(frozen=True)
+class SequenceEvidence:
+    """What the check says of N slices.
+
+    log_odds: float32 (N, 2), of a wrong sequence against the right one: gray slices in column 0, slices in color in
+    column 1; NaN elsewhere and where too little is shown. slice_limits, stack_limits: (2,), above which the mean over a
+    scan's slices is warned about.
+    """
+
+    log_odds: NDArray[np.float32]
+    slice_limits: tuple[float, float]
+    stack_limits: tuple[float, float]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The codes of the warnings of the scan that these slices are: at most one, by the kind of most of them."""
+        telling = np.isfinite(self.log_odds)  # (N, 2)
+        counts = telling.sum(axis=0)
+        column = int(counts.argmax())
+        count = int(counts[column])
+        limit = (self.stack_limits if count >= MIN_STACK else self.slice_limits)[column]
+        if not count or self.log_odds[telling[:, column], column].mean() <= limit:
+            return ()
+        return (CODES[column],)
+
+    def of(self, index: int) -> "SequenceEvidence":
+        """The evidence of one slice alone."""
+        return SequenceEvidence(self.log_odds[index : index + 1], self.slice_limits, self.stack_limits)
+
+
+def join(parts: Sequence[SequenceEvidence]) -> SequenceEvidence:
+    """One scan's evidence from that of its pieces, of which there is at least one."""
+    log_odds = np.concatenate([part.log_odds for part in parts])
+    return SequenceEvidence(log_odds, parts[0].slice_limits, parts[0].stack_limits)
+
+
+@dataclass(frozen=True)
+class SequenceClassifier:
+    """Two regressions on D = (network's features) + head_contrast.COUNT numbers.
+
+    center, scale: float64 (2, D), of gray slices and of slices in color. gray: float64 (D + 1, 3) and color: float64
+    (D + 1, 2), weights by class (GRAY_CLASSES, COLOR_CLASSES), the intercepts last. slice_limits, stack_limits:
+    float64 (2,), log-odds for gray and for color.
+    """
+
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    gray: NDArray[np.float64]
+    color: NDArray[np.float64]
+    slice_limits: NDArray[np.float64]
+    stack_limits: NDArray[np.float64]
+
+    @property
+    def feature_count(self) -> int:
+        """The number of the network's features."""
+        return int(self.center.shape[1]) - head_contrast.COUNT
+
+    def examine(self, pixels: NDArray[np.uint8], features: NDArray[np.float32]) -> SequenceEvidence:
+        """pixels: uint8 (N, H, W, 3); features: float32 (N, F), the network's."""
+        log_odds = np.full((len(pixels), len(CODES)), np.nan, dtype=np.float32)
+        for index, item in enumerate(pixels):
+            described = describe_slice(item, features[index])
+            if described is None:
+                continue
+            column = 0 if is_gray(item) else 1
+            standard = (described - self.center[column]) / self.scale[column]
+            weights = (self.gray, self.color)[column]
+            log_odds[index, column] = odds_against_first(standard @ weights[:-1] + weights[-1])
+        gray, color = (tuple(float(limit) for limit in limits) for limits in (self.slice_limits, self.stack_limits))
+        return SequenceEvidence(log_odds, (gray[0], gray[1]), (color[0], color[1]))
+
+
+def describe_slice(pixels: NDArray[np.uint8], features: NDArray[np.float32]) -> NDArray[np.float64] | None:
+    """What the regressions look at: the roots of the network's features and the contrast of the channel of FLAIR.
+
+    pixels: uint8 (H, W, 3); features: float32 (F,). Returns float64 (D,); None for a slice that shows too little.
+    """
+    if not shows_enough(pixels):
+        return None
+    contrast = head_contrast.describe(pixels[..., FLAIR_CHANNEL])
+    if contrast is None:
+        return None
+    return np.concatenate([compress(features), contrast.astype(np.float64)])
+
+
+def shows_enough(pixels: NDArray[np.uint8]) -> bool:
+    """Whether a slice, uint8 (H, W, 3), shows so much of a head that its sequence can be told."""
+    return bool(_bright(pixels).mean() >= MIN_SHOWN)
+
+
+def is_gray(pixels: NDArray[np.uint8]) -> bool:
+    """Whether the three channels of a slice, uint8 (H, W, 3), show the same."""
+    return is_same(pixels, 0, 1) and is_same(pixels, 2, 1)
+
+
+def is_same(pixels: NDArray[np.uint8], one: int, other: int) -> bool:
+    """Whether two channels of a slice, uint8 (H, W, 3), show the same: where it is bright they hardly differ."""
+    bright = _bright(pixels)
+    if not bright.any():
+        return True
+    differences = np.abs(pixels[bright, one].astype(np.int16) - pixels[bright, other])
+    return bool(differences.mean() <= _SAME)
+
+
+def _bright(pixels: NDArray[np.uint8]) -> NDArray[np.bool]:
+    """uint8 (H, W, 3) -> bool (H, W). A maximum along the last axis takes ten times as long."""
+    first, second, third = np.moveaxis(pixels, -1, 0)
+    is_bright: NDArray[np.bool] = np.maximum(np.maximum(first, second), third) > _DARK
+    return is_bright
+
+
+def odds_against_first(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log((1 - p) / p) of the first of K classes. logits: float64 (..., K). Returns float64 (...)."""
+    others = logits[..., 1:]
+    highest = others.max(axis=-1, keepdims=True)
+    log_sum = np.log(np.exp(others - highest).sum(axis=-1)) + highest[..., 0]
+    odds: NDArray[np.float64] = log_sum - logits[..., 0]
+    return odds
+
+
+def save_classifier(classifier: SequenceClassifier, folder: Path) -> None:
+    """Write `sequences.npz` into `folder`, float32."""
+    values = {item.name: np.float32(getattr(classifier, item.name)) for item in fields(SequenceClassifier)}
+    np.savez_compressed(folder / SEQUENCES_FILE, allow_pickle=False, **values)
+
+
+def load_classifier(package: Path, card: Card) -> SequenceClassifier | None:
+    """The classifier of a package; None where its card lists none.
+
+    Raises PackageFileError where the file is not the card's, cannot be read, or holds arrays that do not fit together.
+    """
+    if SEQUENCES_FILE not in card.files:
+        return None
+    verify_files(package, card, (SEQUENCES_FILE,))
+    try:
+        with np.load(package / SEQUENCES_FILE, allow_pickle=False) as file:
+            values = {item.name: file[item.name].astype(np.float64) for item in fields(SequenceClassifier)}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise PackageFileError(
+            f"{SEQUENCES_FILE} of the package {card.name} cannot be read ({error}); make the package again."
+        ) from error
+    count = values["center"].shape[-1] if values["center"].ndim == 2 else 0
+    shapes = {
+        "center": (2, count),
+        "scale": (2, count),
+        "gray": (count + 1, len(GRAY_CLASSES)),
+        "color": (count + 1, len(COLOR_CLASSES)),
+        "slice_limits": (2,),
+        "stack_limits": (2,),
+    }
+    is_sound = all(values[name].shape == shape and np.isfinite(values[name]).all() for name, shape in shapes.items())
+    if count <= head_contrast.COUNT or not is_sound or not (values["scale"] > 0).all():
+        raise PackageFileError(
+            f"{SEQUENCES_FILE} of the package {card.name} holds no such regressions; make the package again."
+        )
+    return SequenceClassifier(**values)

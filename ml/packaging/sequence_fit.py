@@ -1,0 +1,229 @@
+"""Fits the sequence check on a data set of three sequences a slice, whose labels are free: gray scans of each of them,
+and channels in another order. Limits and figures are out of fold, by patient.
+
+Some patients lack a sequence, and FLAIR stands in for it: a channel that shows the same as FLAIR's is not labeled.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.cards import PackageError, SequenceFacts, SequenceFigures
+from ml.datasets import Case
+from ml.engines import Engine
+from ml.ood.head_contrast import COUNT
+from ml.ood.sequences import (
+    COLOR_CLASSES,
+    GRAY_CLASSES,
+    SequenceClassifier,
+    describe_slice,
+    is_gray,
+    is_same,
+    odds_against_first,
+    shows_enough,
+)
+from ml.packaging.logistic import fit_logistic
+
+SLICES_PER_PATIENT = 6
+# Patients are dealt into so many folds; fewer patients cannot be measured out of fold.
+FOLDS = 5
+# The share of the true FLAIR slices, and of the stacks, that may be warned about.
+WARNED_SHARE = 0.01
+# Chosen out of fold, of 0.0001 to 0.1: for the network's features and for the contrast of the head.
+PENALTIES = (1e-4, 1e-2)
+METHOD = (
+    "logistic regressions on the network's pooled features and on the ranks of gray levels inside of the head, their"
+    " logits averaged; a scan by the mean over its slices; figures of five folds by patient"
+)
+# A slice's three channels as they are read, by the class that FLAIR's channel then shows: T1 there is class 1 of the
+# gray ones, T1 with contrast class 2.
+_GRAY = ((1, 1, 1), (0, 0, 0), (2, 2, 2))
+# Orders that put T1, and T1 with contrast, in FLAIR's channel: one of each a slice, in turn.
+_OTHER_ORDERS = (((1, 0, 2), (1, 2, 0)), ((2, 0, 1), (0, 2, 1)))
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """S slices as they may be given. described: float64 (S, D); labels: int (S,); patients: text (S,)."""
+
+    described: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    patients: NDArray[np.str_]
+
+
+def fit_sequences(engine: Engine, cases: Sequence[Case], seed: int) -> tuple[SequenceClassifier, SequenceFacts] | None:
+    """The check and what the card says of it; None where there are too few patients, or one sequence alone.
+
+    engine: of a package with features. Raises DatasetError, EngineError and, without features, PackageError.
+    """
+    gray, color = _sample(engine, cases, seed)
+    if not all(
+        _is_enough(samples, len(classes)) for samples, classes in ((gray, GRAY_CLASSES), (color, COLOR_CLASSES))
+    ):
+        return None
+    halves = [_fit_half(gray, GRAY_CLASSES, seed), _fit_half(color, COLOR_CLASSES, seed)]
+    classifier = SequenceClassifier(
+        center=np.stack([half.center for half in halves]),
+        scale=np.stack([half.scale for half in halves]),
+        gray=halves[0].weights,
+        color=halves[1].weights,
+        slice_limits=np.array([half.figures.slice_limit for half in halves]),
+        stack_limits=np.array([half.figures.stack_limit for half in halves]),
+    )
+    patients = len({*gray.patients.tolist(), *color.patients.tolist()})
+    return classifier, SequenceFacts(METHOD, patients, halves[0].figures, halves[1].figures)
+
+
+def _is_enough(samples: _Samples, classes: int) -> bool:
+    """Whether each class is shown by as many patients as there are folds, so that each fit knows all classes."""
+    return all(len(set(samples.patients[samples.labels == label].tolist())) >= FOLDS for label in range(classes))
+
+
+def _sample(engine: Engine, cases: Sequence[Case], seed: int) -> tuple[_Samples, _Samples]:
+    """Slices of every patient, given as gray scans and in color."""
+    rows: tuple[list[tuple[NDArray[np.float64], int, str]], ...] = ([], [])
+    for patient, group in groupby(sorted(cases, key=lambda case: case.patient), key=lambda case: case.patient):
+        drawn = _draw(list(group), seed)
+        ways = [
+            (half, label, given) for index, pixels in enumerate(drawn) for half, label, given in _ways(pixels, index)
+        ]
+        if not ways:
+            continue
+        by_size = sorted(ways, key=lambda way: way[2].shape)
+        for _, same in groupby(by_size, key=lambda way: way[2].shape):
+            items = list(same)
+            features = engine.infer(np.stack([given for _, _, given in items])).features  # (n, F)
+            if features is None:
+                raise PackageError("The engine gives no features; make the int8 files again.")
+            for (half, label, given), row in zip(items, features, strict=True):
+                described = describe_slice(given, row)
+                if described is not None:
+                    rows[half].append((described, label, patient))
+    return _gathered(rows[0]), _gathered(rows[1])
+
+
+def _gathered(rows: list[tuple[NDArray[np.float64], int, str]]) -> _Samples:
+    described = np.stack([row[0] for row in rows]) if rows else np.empty((0, COUNT))
+    labels = np.array([row[1] for row in rows], dtype=np.int64)
+    return _Samples(described, labels, np.array([row[2] for row in rows], dtype=np.str_))
+
+
+def _draw(cases: list[Case], seed: int) -> list[NDArray[np.uint8]]:
+    """A patient's slices that show enough, uint8 (H, W, 3) each, drawn with the seed."""
+    found: list[NDArray[np.uint8]] = []
+    for index in np.random.default_rng(seed).permutation(len(cases)):
+        pixels = cases[index].pixels()
+        if shows_enough(pixels):
+            found.append(pixels)
+        if len(found) == SLICES_PER_PATIENT:
+            break
+    return found
+
+
+def _ways(pixels: NDArray[np.uint8], index: int) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    """The ways to give a patient's slice of this index: half (0 gray, 1 color), class, and the pixels."""
+    is_other = [not is_same(pixels, channel, 1) for channel in range(3)]
+    for label, channels in enumerate(_GRAY):
+        if label == 0 or is_other[channels[0]]:
+            yield 0, label, np.ascontiguousarray(pixels[..., channels])
+    if is_gray(pixels):
+        return
+    yield 1, 0, pixels
+    for channels in _OTHER_ORDERS[index % len(_OTHER_ORDERS)]:
+        if is_other[channels[1]]:
+            yield 1, 1, np.ascontiguousarray(pixels[..., channels])
+
+
+@dataclass(frozen=True)
+class _Half:
+    """One regression. center, scale: float64 (D,); weights: float64 (D + 1, K)."""
+
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    figures: SequenceFigures
+
+
+def _fit_half(samples: _Samples, classes: tuple[str, ...], seed: int) -> _Half:
+    """Fit one regression on all patients; limits and figures are of regressions fitted on the other folds."""
+    patients = np.unique(samples.patients)
+    deal = np.random.default_rng(seed).permutation(len(patients)) % FOLDS
+    folds = deal[np.searchsorted(patients, samples.patients)]  # (S,)
+    log_p = np.empty((len(samples.labels), len(classes)))
+    for fold in range(FOLDS):
+        is_fitted, is_held_out = folds != fold, folds == fold
+        center, scale, weights = _regress(samples.described[is_fitted], samples.labels[is_fitted], len(classes))
+        standard = (samples.described[is_held_out] - center) / scale
+        log_p[is_held_out] = _normalize(standard @ weights[:-1] + weights[-1])
+    center, scale, weights = _regress(samples.described, samples.labels, len(classes))
+    return _Half(center, scale, weights, _measure(log_p, samples, classes))
+
+
+def _regress(
+    described: NDArray[np.float64], labels: NDArray[np.int64], classes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Center, scale and weights of the mean of two regressions: on the network's features, and on the head's contrast.
+
+    Fitted apart they told more than one on both: the network's features, which are many, do not drown the others.
+    """
+    center, scale = described.mean(axis=0), described.std(axis=0)
+    varies = scale > 1e-3 * scale.max()
+    scale = np.where(varies, scale, max(float(scale[varies].min(initial=np.inf)), 1e-6) if varies.any() else 1.0)
+    standard = (described - center) / scale
+    parts = slice(0, -COUNT), slice(-COUNT, None)
+    fitted = [
+        fit_logistic(standard[:, part], labels, classes, penalty) / len(parts)
+        for part, penalty in zip(parts, PENALTIES, strict=True)
+    ]
+    weights = np.concatenate([*(item[:-1] for item in fitted), sum(item[-1:] for item in fitted)])
+    return center, scale, weights
+
+
+def _normalize(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logits (S, K) -> log-probabilities."""
+    highest = logits.max(axis=1, keepdims=True)
+    shifted = logits - highest
+    normalized: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return normalized
+
+
+def _measure(log_p: NDArray[np.float64], samples: _Samples, classes: tuple[str, ...]) -> SequenceFigures:
+    """Limits and figures from out-of-fold log-probabilities, float64 (S, K)."""
+    labels = samples.labels
+    odds = odds_against_first(log_p)
+    groups = [
+        (label, (samples.patients == patient) & (labels == label))
+        for patient in np.unique(samples.patients)
+        for label in range(len(classes))
+    ]
+    stacks = [(label, chosen) for label, chosen in groups if chosen.any()]
+    stack_labels = np.array([label for label, _ in stacks])
+    stack_odds = np.array([odds[chosen].mean() for _, chosen in stacks])
+    stack_answers = np.array([log_p[chosen].mean(axis=0).argmax() for _, chosen in stacks])
+    slice_limit, stack_limit = _limit(odds[labels == 0]), _limit(stack_odds[stack_labels == 0])
+    return SequenceFigures(
+        classes=classes,
+        slices=len(labels),
+        stacks=len(stacks),
+        slice_limit=round(slice_limit, 4),
+        stack_limit=round(stack_limit, 4),
+        slice_accuracy=_share(log_p.argmax(axis=1) == labels),
+        stack_accuracy=_share(stack_answers == stack_labels),
+        slices_warned={name: _share(odds[labels == label] > slice_limit) for label, name in enumerate(classes)},
+        stacks_warned={
+            name: _share(stack_odds[stack_labels == label] > stack_limit) for label, name in enumerate(classes)
+        },
+    )
+
+
+def _limit(odds: NDArray[np.float64]) -> float:
+    """What at most WARNED_SHARE of the log-odds of the right sequence exceed."""
+    ordered = np.sort(odds)
+    return float(ordered[len(ordered) - 1 - int(WARNED_SHARE * len(ordered))])
+
+
+def _share(flags: NDArray[np.bool]) -> float:
+    return round(float(np.mean(flags)), 4)

@@ -1,0 +1,160 @@
+"""The sequence check: what it looks at, what it says of a scan, its file, and its fit on drawn heads."""
+
+import io
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml.cards import SEQUENCES_FILE, PackageFile, PackageFileError
+from ml.digests import sha256_of
+from ml.ood import head_contrast
+from ml.ood.sequences import (
+    SequenceClassifier,
+    SequenceEvidence,
+    is_gray,
+    join,
+    load_classifier,
+    odds_against_first,
+    save_classifier,
+    shows_enough,
+)
+from ml.synthetic.phantoms import render
+from tests.ml.evaluation.conftest import CARD
+
+FEATURES = 5
+WIDTH = FEATURES + head_contrast.COUNT
+
+
+def classifier_that_says(gray, color):
+    """Whatever it sees, a gray slice has these three logits and one in color these two."""
+    weights = [np.zeros((WIDTH + 1, len(logits))) for logits in (gray, color)]
+    for table, logits in zip(weights, (gray, color), strict=True):
+        table[-1] = logits
+    limits = np.array([1.0, 2.0])
+    return SequenceClassifier(np.zeros((2, WIDTH)), np.ones((2, WIDTH)), *weights, limits, limits / 2)
+
+
+@pytest.fixture(scope="module")
+def head():
+    return np.asarray(Image.open(io.BytesIO(render("clear"))).convert("RGB"))
+
+
+def evidence(log_odds):
+    return SequenceEvidence(
+        np.array(log_odds, np.float32).reshape(-1, 2), slice_limits=(3.0, 4.0), stack_limits=(1.0, 2.0)
+    )
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("log_odds", "codes"),
+    [
+        ([[3.1, NAN]], ("not_flair",)),
+        ([[2.9, NAN]], ()),
+        ([[NAN, 4.1]], ("channel_order",)),
+        ([[NAN, NAN]], ()),
+        ([[2.0, NAN]] * 4, ()),
+        ([[2.0, NAN]] * 5, ("not_flair",)),
+        ([[9.0, NAN], [-9.0, NAN]], ()),
+        ([[NAN, 9.0], [-9.0, NAN], [-9.0, NAN]], ()),
+    ],
+)
+def test_limits_of_slices_hold_below_five_telling_slices_and_those_of_stacks_from_there(log_odds, codes):
+    assert evidence(log_odds).warnings == codes
+    assert join([evidence(log_odds[:1]), evidence(log_odds[1:])]).warnings == codes
+
+
+def test_gray_slices_and_those_in_color_are_told_by_their_own_regression(head):
+    gray = np.repeat(head[..., 1, None], 3, axis=2)
+    pixels = np.stack([gray, np.stack([gray[..., 0] // 2, gray[..., 0], gray[..., 0] // 3], axis=-1), 0 * gray])
+    found = classifier_that_says([0, 5, 0], [3, 0]).examine(pixels, np.ones((3, FEATURES), np.float32))
+    np.testing.assert_allclose(found.log_odds[0], [np.log(np.exp(5) + 1), NAN], rtol=1e-5)
+    np.testing.assert_allclose(found.log_odds[1], [NAN, -3], rtol=1e-5)
+    assert np.isnan(found.log_odds[2]).all()
+    assert (found.slice_limits, found.stack_limits) == ((1.0, 2.0), (0.5, 1.0))
+
+
+def test_log_odds_are_those_of_the_probabilities():
+    p = np.array([[0.2, 0.5, 0.3], [0.9, 0.1, 1e-12]])
+    np.testing.assert_allclose(odds_against_first(np.log(p)), np.log((1 - p[:, 0]) / p[:, 0]))
+
+
+def test_files_in_jpeg_are_gray_all_the_same_and_dark_slices_say_nothing(head):
+    gray = np.repeat(head[..., 1, None], 3, axis=2)
+    noisy = np.clip(gray.astype(int) + np.random.default_rng(1).integers(-1, 2, gray.shape), 0, 255).astype(np.uint8)
+    assert is_gray(noisy)
+    assert not is_gray(np.stack([gray[..., 0], gray[..., 0], 255 - gray[..., 0]], axis=-1))
+    assert shows_enough(gray)
+    assert not shows_enough(gray // 20)
+
+
+def test_contrast_of_a_head_does_not_depend_on_its_brightness(head):
+    plane = head[..., 1]
+    bright, dark = head_contrast.describe(plane), head_contrast.describe(plane // 2)
+    assert bright.shape == (head_contrast.COUNT,)
+    assert np.corrcoef(bright, dark)[0, 1] > 0.99
+    inverted = head_contrast.describe(np.where(plane > 20, 275 - plane.astype(int), 0).clip(0, 255).astype(np.uint8))
+    assert np.corrcoef(bright, inverted)[0, 1] < 0.9
+
+
+@pytest.mark.parametrize(
+    "plane", [np.zeros((64, 64), np.uint8), np.eye(64, dtype=np.uint8), np.zeros((2, 3), np.uint8)]
+)
+def test_a_plane_that_shows_nothing_has_no_contrast(plane):
+    assert head_contrast.describe(plane) is None
+
+
+def card_with(folder, content):
+    (folder / SEQUENCES_FILE).write_bytes(content)
+    pinned = PackageFile(sha256_of(folder / SEQUENCES_FILE), len(content))
+    return replace(CARD, files={SEQUENCES_FILE: pinned})
+
+
+def npz(**changed):
+    sound = classifier_that_says([0, 5, 0], [3, 0])
+    values = {item.name: getattr(sound, item.name) for item in fields(SequenceClassifier)} | changed
+    file = io.BytesIO()
+    np.savez(file, **{name: value for name, value in values.items() if value is not None})
+    return file.getvalue()
+
+
+def test_regressions_come_back_from_their_file(tmp_path, head):
+    sound = classifier_that_says([0, 5, 0], [3, 0])
+    save_classifier(sound, tmp_path)
+    found = load_classifier(tmp_path, card_with(tmp_path, (tmp_path / SEQUENCES_FILE).read_bytes()))
+    assert found.feature_count == FEATURES
+    features = np.ones((1, FEATURES), np.float32)
+    np.testing.assert_allclose(
+        found.examine(head[None], features).log_odds, sound.examine(head[None], features).log_odds
+    )
+    assert load_classifier(tmp_path, CARD) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no archive",
+        npz(color=None),
+        npz(gray=np.full((WIDTH + 1, 3), np.nan)),
+        npz(scale=np.zeros((2, WIDTH))),
+        npz(gray=np.zeros((WIDTH, 3))),
+        npz(center=np.zeros((2, 9)), scale=np.ones((2, 9)), gray=np.zeros((10, 3)), color=np.zeros((10, 2))),
+        npz(center=np.array([{}] * 3, dtype=object)),
+    ],
+    ids=["empty", "no archive", "missing", "NaN", "no scale", "shape", "no features", "pickled objects"],
+)
+def test_file_without_sound_regressions_is_refused_by_name(tmp_path, content):
+    with pytest.raises(PackageFileError, match=r"sequences\.npz"):
+        load_classifier(tmp_path, card_with(tmp_path, content))
+
+
+def test_changed_file_is_refused(tmp_path):
+    card = card_with(tmp_path, npz())
+    (tmp_path / SEQUENCES_FILE).write_bytes(npz(slice_limits=np.zeros(2)))
+    with pytest.raises(PackageFileError, match=r"sequences\.npz"):
+        load_classifier(tmp_path, card)

@@ -1,0 +1,72 @@
+"""The fit of the sequence check on made-up patients: who is labeled, what is measured, and who is not asked."""
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml.engines import Inference
+from ml.ood.sequences import COLOR_CLASSES, GRAY_CLASSES
+from ml.packaging.logistic import fit_logistic
+from ml.packaging.sequence_fit import FOLDS, SLICES_PER_PATIENT, fit_sequences
+from ml.synthetic.phantoms import render
+
+
+class MeansEngine:
+    """An engine whose features are the means of the channels."""
+
+    def infer(self, pixels):
+        features = pixels.mean(axis=(1, 2)).astype(np.float32)
+        return Inference(np.zeros(pixels.shape[:3], np.uint8), features)
+
+
+def patients(count, missing=()):
+    """Heads in three contrasts, slightly different each; in `missing` patients FLAIR stands in for pre-contrast."""
+    head = np.asarray(Image.open(io.BytesIO(render("clear"))).convert("L").resize((96, 96))).astype(float)
+    random = np.random.default_rng(1)
+    cases = []
+    for patient in range(count):
+        for _ in range(SLICES_PER_PATIENT + 1):
+            noisy = np.clip(head + 6 * random.standard_normal(head.shape), 0, 255) * (head > 8)
+            planes = [120 * (noisy / 255) ** 0.4, 240 * (noisy / 255) ** 1.5, np.where(noisy > 8, 255 - noisy, 0)]
+            if patient in missing:
+                planes[0] = planes[1]
+            pixels = np.stack(planes, axis=-1).astype(np.uint8)
+            cases.append(SimpleNamespace(patient=f"patient_{patient}", pixels=lambda pixels=pixels: pixels))
+    return cases
+
+
+def test_sequences_that_differ_are_told_and_missing_ones_are_not_labeled():
+    classifier, facts = fit_sequences(MeansEngine(), patients(7, missing=(2,)), seed=1)
+    assert (classifier.feature_count, facts.patients) == (3, 7)
+    gray, color = facts.gray, facts.color
+    assert (gray.classes, color.classes) == (GRAY_CLASSES, COLOR_CLASSES)
+    assert (gray.stacks, gray.slices) == (7 + 6 + 7, (7 + 6 + 7) * SLICES_PER_PATIENT)
+    assert (color.stacks, color.slices) == (14, (7 + 2 * 6 + 1) * SLICES_PER_PATIENT)
+    for half in (gray, color):
+        assert half.slice_accuracy == half.stack_accuracy == 1
+        warned = [half.slices_warned[name] for name in half.classes]
+        assert (warned[0] <= 0.01, warned[1:]) == (True, [1] * (len(warned) - 1))
+    pixels = patients(1)[0].pixels()
+    given = np.stack([pixels, pixels[..., [1, 0, 2]], pixels[..., [1] * 3], pixels[..., [0] * 3], pixels[..., [2] * 3]])
+    found = classifier.examine(given, MeansEngine().infer(given).features)
+    warnings = [found.of(index).warnings for index in range(len(given))]
+    assert warnings == [(), ("channel_order",), (), ("not_flair",), ("not_flair",)]
+
+
+@pytest.mark.parametrize("cases", [[], patients(FOLDS - 1), patients(FOLDS, missing=range(FOLDS))])
+def test_too_few_patients_or_sequences_give_no_check(cases):
+    assert fit_sequences(MeansEngine(), cases, seed=1) is None
+
+
+def test_regression_weighs_classes_alike_and_a_penalty_shrinks_it():
+    random = np.random.default_rng(2)
+    labels = np.repeat([0, 1], [900, 100])
+    features = random.standard_normal((1000, 2)) + 2 * labels[:, None]
+    weights = fit_logistic(features, labels, 2, 1e-4)
+    logits = features @ weights[:-1] + weights[-1]
+    shares = [(logits[labels == label].argmax(axis=1) == label).mean() for label in (0, 1)]
+    assert shares == pytest.approx([0.92, 0.92], abs=0.04)
+    assert np.abs(fit_logistic(features, labels, 2, 10.0)[:-1]).max() < 0.1 * np.abs(weights[:-1]).max()
