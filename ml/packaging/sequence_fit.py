@@ -32,11 +32,13 @@ SLICES_PER_PATIENT = 6
 FOLDS = 5
 # The share of the true FLAIR slices, and of the stacks, that may be warned about.
 WARNED_SHARE = 0.01
-# Chosen out of fold, of 0.0001 to 0.1: for the network's features and for the contrast of the head.
-PENALTIES = (1e-4, 1e-2)
+# Of the regressions on the network's features and on the contrast of the head, chosen out of fold: the network's tell
+# single slices best, but a scan with a dim FLAIR misleads them on every slice.
+PENALTIES = (1e-3, 1e-2)
+SHARES = (0.2, 0.8)
 METHOD = (
     "logistic regressions on the network's pooled features and on the ranks of gray levels inside of the head, their"
-    " logits averaged; a scan by the mean over its slices; figures of five folds by patient"
+    " logits averaged 1 to 4; a scan by the mean over its slices; figures of five folds by patient"
 )
 # A slice's three channels as they are read, by the class that FLAIR's channel then shows: T1 there is class 1 of the
 # gray ones, T1 with contrast class 2.
@@ -165,7 +167,7 @@ def _fit_half(samples: _Samples, classes: tuple[str, ...], seed: int) -> _Half:
 def _regress(
     described: NDArray[np.float64], labels: NDArray[np.int64], classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Center, scale and weights of the mean of two regressions: on the network's features, and on the head's contrast.
+    """Center, scale and weights of the mean of two regressions, on the network's features and on the head's contrast.
 
     Fitted apart they told more than one on both: the network's features, which are many, do not drown the others.
     """
@@ -175,8 +177,8 @@ def _regress(
     standard = (described - center) / scale
     parts = slice(0, -COUNT), slice(-COUNT, None)
     fitted = [
-        fit_logistic(standard[:, part], labels, classes, penalty) / len(parts)
-        for part, penalty in zip(parts, PENALTIES, strict=True)
+        share * fit_logistic(standard[:, part], labels, classes, penalty)
+        for part, share, penalty in zip(parts, SHARES, PENALTIES, strict=True)
     ]
     weights = np.concatenate([*(item[:-1] for item in fitted), sum(item[-1:] for item in fitted)])
     return center, scale, weights

@@ -10,7 +10,8 @@ import pytest
 from ml.cards import DepthRule, DoubtRule
 from ml.datasets import list_cases
 from ml.evaluation.report import Settings, headline, make_report, summary_of
-from ml.evaluation.run import evaluate_cases
+from ml.evaluation.run import evaluate_cases, score_cases
+from ml.ood.sequences import SequenceEvidence
 from ml.reports.csv import SLICE_COLUMNS
 from ml.reports.folder import write_results
 from ml.reports.json import json_text, report_document
@@ -154,3 +155,15 @@ def test_figures_depend_on_the_seed_in_their_intervals_alone(engine, data):
     assert one == same
     assert [figure.value for figure in one] == [figure.value for figure in other]
     assert one != other
+
+
+def test_each_case_is_judged_by_its_own_sequence(engine, data, monkeypatch):
+    infer = engine.infer
+
+    def infer_with_sequences(pixels):
+        log_odds = np.array([[np.nan, np.nan], [9.0, np.nan], [np.nan, 9.0]] * 9, np.float32)[: len(pixels)]
+        return replace(infer(pixels), sequences=SequenceEvidence(log_odds, (3.0, 3.0), (0.0, 0.0)))
+
+    monkeypatch.setattr(engine, "infer", infer_with_sequences)
+    scored = [item for chunk in score_cases(engine, list_cases(data), 0.5, chunk=3) for item in chunk]
+    assert [item.sequence_warning for item in scored][:3] == [None, "not_flair", "channel_order"]
