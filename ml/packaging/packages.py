@@ -29,7 +29,7 @@ from ml.packaging.card_facts import MASK_RULE, card_of_facts, check_leaves_choic
 from ml.packaging.card_metrics import is_out_of_fold
 from ml.packaging.choices.folds import FoldRun, check_checkpoint, check_leaves_test, read_folds
 from ml.packaging.choices.out_of_fold import choose_on_folds, level_logits, with_rule
-from ml.packaging.choices.rules import choose_mask_rule, describe_rule
+from ml.packaging.choices.rules import choose_doubt, choose_mask_rule, describe_rule
 from ml.packaging.measuring import (
     add_figures,
     cases_of,
@@ -133,11 +133,22 @@ def measure_again(
             shutil.copy(package / name, folder / name)
         split = split_of(card, cases, calibration.seed)
         card = replace(card, parity={}, familiarity=None, sequences=None)
+        if card.doubt is None:
+            card = _choose_doubt(network, card, cases_of(cases, card.training.validation_patients or ()))
         if only_checks:
             return check_and_compare(folder, card, network, split, calibration)
         card = replace(card, metrics=tuple(filter(is_out_of_fold, card.metrics)))
         card = measure_int8(folder, card, network, split, calibration)
         return add_figures(folder, card, network, cases, is_tested)
+
+
+def _choose_doubt(network: nn.Module, card: Card, chosen_on: Sequence[Case]) -> Card:
+    """A doubt rule for a card that was made without one; its masks, and so its figures, stay as they are."""
+    found = choose_doubt(TorchEngine(network, card, device="cpu"), chosen_on) if chosen_on else None
+    if found is None:
+        return card
+    doubt, description = found
+    return replace(card, doubt=doubt, chosen_on="; ".join(filter(None, (card.chosen_on, description))))
 
 
 def _choose_on_validation(

@@ -27,6 +27,7 @@ SHARES = (0.02, 0.05, 0.1, 0.2, 0.3)
 UNCERTAIN_LIMIT, MISSED_AIM = 0.1, 0.03
 # Levels of the kept maps at which doubt may begin: 0.01 to 0.98.
 _DOUBT_LEVELS = (2, 4, 8, *range(13, 255, 13))
+_UNSCALED = np.arange(256, dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,30 @@ class ChosenRule:
 
 def choose_mask_rule(engine: Engine, cases: Sequence[Case]) -> ChosenRule | None:
     """The rule for an engine's own maps of these cases; see `choose_rule`. Raises DatasetError and EngineError."""
-    maps = [engine.probability_map(case.pixels()[None])[0] for case in cases]
-    truths = [case.labels() > 0 for case in cases]
-    choice = ChoiceMaps(cases, maps, truths, engine.card.input.size)
-    return choose_rule(choice, np.ones(len(choice), dtype=bool), np.arange(256, dtype=np.uint8))
+    maps = _maps_of(engine, cases)
+    return choose_rule(maps, np.ones(len(maps), dtype=bool), _UNSCALED)
+
+
+def choose_doubt(engine: Engine, cases: Sequence[Case]) -> tuple[DoubtRule, str] | None:
+    """The doubt rule beside the threshold and the smallest area of the engine's card, and how it was chosen.
+
+    None where no slice, or every slice, has tumor, or where none is missed. Raises DatasetError and EngineError.
+    """
+    maps, card = _maps_of(engine, cases), engine.card
+    search = _Search(maps, np.ones(len(maps), dtype=bool), _UNSCALED)
+    if not maps.has_tumor.any() or maps.has_tumor.all():
+        return None
+    area = card.min_tumor_pixels
+    _, is_masked = search.masked(card.threshold, area, card.depth)
+    doubt, in_doubt = search.choose_doubt(card.threshold, is_masked)
+    if doubt is None:
+        return None
+    figures = search.figures(card.threshold, area, card.depth, in_doubt)
+    return doubt, (
+        f"limits of doubt by the fewest tumors missed with at most {UNCERTAIN_LIMIT:.0%} of tumor-free slices in doubt,"
+        f" on {figures.patients} validation patients: {figures.uncertain:.1%} of tumor-free slices uncertain,"
+        f" {figures.missed:.1%} of tumor slices missed outright"
+    )
 
 
 def choose_rule(maps: ChoiceMaps, among: NDArray[np.bool], scaled: NDArray[np.uint8]) -> ChosenRule | None:
@@ -96,6 +117,11 @@ def describe_rule(rule: ChosenRule) -> str:
     )
 
 
+def _maps_of(engine: Engine, cases: Sequence[Case]) -> ChoiceMaps:
+    maps = [engine.probability_map(case.pixels()[None])[0] for case in cases]
+    return ChoiceMaps(cases, maps, [case.labels() > 0 for case in cases], engine.card.input.size)
+
+
 class _Search:
     """One choice: the figures of rules on the slices `among`."""
 
@@ -129,9 +155,9 @@ class _Search:
     def choose_depth(self, threshold: float, area: int) -> tuple[DepthRule | None, NDArray[np.bool]]:
         """The rule, and which slices have a mask with it, bool (N,)."""
         best: DepthRule | None = None
-        dice, is_masked = self._of_depth(threshold, area, None)
+        dice, is_masked = self.masked(threshold, area, None)
         for share in SHARES:
-            found, masked = self._of_depth(threshold, area, DepthRule(share))
+            found, masked = self.masked(threshold, area, DepthRule(share))
             if found > dice:
                 best, dice, is_masked = DepthRule(share), found, masked
         return best, is_masked
@@ -160,7 +186,7 @@ class _Search:
 
     def figures(self, threshold: float, area: int, depth: DepthRule | None, in_doubt: NDArray[np.bool]) -> RuleFigures:
         """Of the whole rule. in_doubt: bool (N,)."""
-        dice, is_masked = self._of_depth(threshold, area, depth)
+        dice, is_masked = self.masked(threshold, area, depth)
         sensitivity, specificity = self._verdicts(is_masked)
         tumor, free = self._among & self._maps.has_tumor, self._among & ~self._maps.has_tumor
         return RuleFigures(
@@ -172,7 +198,7 @@ class _Search:
             missed=float(np.mean(~is_masked[tumor] & ~in_doubt[tumor])),
         )
 
-    def _of_depth(self, threshold: float, area: int, depth: DepthRule | None) -> tuple[float, NDArray[np.bool]]:
+    def masked(self, threshold: float, area: int, depth: DepthRule | None) -> tuple[float, NDArray[np.bool]]:
         """Mean patient Dice, and which slices have a mask."""
         level = self._level(threshold)
         bodies, regions = self._maps.bodies(level, area), self._maps.regions(level)

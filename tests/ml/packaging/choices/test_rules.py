@@ -13,6 +13,7 @@ from ml.packaging.choices.rules import (
     SHARES,
     THRESHOLDS,
     UNCERTAIN_LIMIT,
+    choose_doubt,
     choose_mask_rule,
     choose_rule,
     describe_rule,
@@ -195,3 +196,21 @@ def test_an_engines_own_maps_choose_in_the_same_way(tmp_path):
     write_case(tmp_path, "one", "a", small, small)
     write_case(tmp_path, "one", "b", np.zeros_like(small), np.zeros_like(small))
     assert choose_mask_rule(FakeEngine(), list_cases(tmp_path)).threshold == 0.45
+
+
+def test_a_card_without_a_doubt_rule_gets_one_beside_its_own_threshold(tmp_path):
+    strong, faint = (np.zeros((32, 32), dtype=np.uint8) for _ in range(2))
+    strong[4:12, 4:12], faint[4:12, 4:12] = 200, 90
+    for name, found, truth in (("a", strong, strong), ("b", faint, strong), ("c", faint * 0, faint * 0)):
+        write_case(tmp_path, "one", name, found, truth)
+    doubt, description = choose_doubt(FakeEngine(), list_cases(tmp_path))
+    assert 0 < doubt.threshold <= 90 / 255
+    assert "0.0% of tumor slices missed outright" in description
+
+
+def test_nothing_is_in_doubt_where_nothing_is_missed(tmp_path):
+    strong = np.zeros((32, 32), dtype=np.uint8)
+    strong[4:12, 4:12] = 200
+    write_case(tmp_path, "one", "a", strong, strong)
+    write_case(tmp_path, "one", "b", strong * 0, strong * 0)
+    assert choose_doubt(FakeEngine(), list_cases(tmp_path)) is None
