@@ -137,7 +137,10 @@ def test_a_models_page_shows_what_its_card_says_of_confidence_input_check_and_se
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>|&nbsp;", " ", client.get("/models/unet-vgg16-lgg").text))
     check, scaling = card["familiarity"], card["temperature"]
     shares = [check["warned_share"], check["warned_others"], *check["warned_by_kind"].values()]
-    said = [f"{100 * share:.4g} %" for share in [*shares, card["parity"]["int8"]["warnings_equal"]]]
+    shares += [share for half in ("gray", "color") for share in card["sequences"][half]["stacks_warned"].values()]
+    # Null where the checks were fitted anew and torch was not asked again.
+    equal = card["parity"]["int8"]["warnings_equal"]
+    said = [f"{100 * share:.4g} %" for share in [*shares, *([] if equal is None else [equal])]]
     said += [
         f"{check['auroc']:.3f}",
         f"{check['limit']:.3f}",
