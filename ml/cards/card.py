@@ -207,8 +207,9 @@ class SequenceFacts:
 class Parity:
     """A served form compared with torch fp32: differences in mean Dice (served less reference), and agreement.
 
-    verdicts_equal, warnings_equal: shares (0 to 1) of the slices with the same verdict, and with the same answer of the
-    out-of-distribution check; the latter is None without that check.
+    Shares (0 to 1) of the slices. verdicts_equal: both have a mask, or neither has. doubt_equal: both say tumor,
+    uncertain, or no tumor; None without a doubt rule. warnings_equal: the same answer of the out-of-distribution check;
+    None without that check.
     """
 
     patient_dice_delta: float | None
@@ -218,6 +219,7 @@ class Parity:
     against: str = "torch fp32"
     slice_dice_delta: float | None = None
     warnings_equal: float | None = None
+    doubt_equal: float | None = None
 
     @property
     def is_close(self) -> bool:

@@ -13,7 +13,7 @@ from ml.measurements import verdict_of
 
 
 def compare_engines(served: Engine, reference: Engine, cases: Sequence[Case]) -> Parity:
-    """Run both engines on every slice, with the served card's rule; the verdicts are tumor, uncertain and no tumor.
+    """Run both engines on every slice, with the served card's rule for single slices.
 
     Patient Dice pools a patient's slices; it is undefined where the pooled truth and masks are empty. Slice Dice is the
     mean over slices with tumor in the truth. A delta is served less reference. A stack of slices may be computed by
@@ -25,7 +25,7 @@ def compare_engines(served: Engine, reference: Engine, cases: Sequence[Case]) ->
     counts: dict[str, NDArray[np.int64]] = {case.patient: np.zeros((2, 3), dtype=np.int64) for case in cases}
     slice_dice: list[NDArray[np.float64]] = []
     equal_warnings: list[bool] = []
-    equal = 0
+    equal = equal_doubt = 0
     for case in cases:
         pixels, truth = case.pixels(), case.labels() > 0  # (H, W, 3), (H, W)
         rule = rule_on_grid(card, card.threshold, *truth.shape)
@@ -35,7 +35,9 @@ def compare_engines(served: Engine, reference: Engine, cases: Sequence[Case]) ->
         verdicts = {verdict_of(has_tumor=bool(item.tumor.any()), has_doubt=bool(item.doubtful.any())) for item in both}
         if found[0].is_out_of_distribution is not None and found[1].is_out_of_distribution is not None:
             equal_warnings.append(bool(found[0].is_out_of_distribution[0] == found[1].is_out_of_distribution[0]))
-        equal += _is_same_among_others(served, pixels, found[0].probability_u8) and len(verdicts) == 1
+        is_same = _is_same_among_others(served, pixels, found[0].probability_u8)
+        equal += is_same and masks[0].any() == masks[1].any()
+        equal_doubt += is_same and len(verdicts) == 1
         sums = np.array([[(mask & truth).sum(), mask.sum(), truth.sum()] for mask in masks])  # (2, 3)
         counts[case.patient] += sums
         if truth.any():
@@ -45,6 +47,7 @@ def compare_engines(served: Engine, reference: Engine, cases: Sequence[Case]) ->
         patient_dice_delta=_mean_delta(patient_dice),
         slice_dice_delta=_mean_delta(slice_dice),
         verdicts_equal=round(int(equal) / len(cases), 4),
+        doubt_equal=None if card.doubt is None else round(int(equal_doubt) / len(cases), 4),
         warnings_equal=round(float(np.mean(equal_warnings)), 4) if equal_warnings else None,
         slices=len(cases),
         patients=len(counts),

@@ -24,6 +24,7 @@ def write_small_model(directory: Path) -> Path:
     card = json.loads((SHIPPED / "card.json").read_text())
     card |= {
         "familiarity": None,
+        "doubt": None,
         "sequences": None,
         "crops": [],
         "min_tumor_pixels": card["min_tumor_pixels"] * SIDE**2 // 256**2,

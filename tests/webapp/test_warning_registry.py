@@ -29,13 +29,26 @@ def scan_id(app: Flask, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_the_api_has_all_of_it(client: FlaskClient, scan_id: str) -> None:
     assert client.get(f"{SCANS}/{scan_id}").json["segmentation"]["warnings"] == [
-        {"code": "made_up_chip", "message": "The file is made up.", "tone": "info", "chip": "Made-up file"},
-        {"code": "made_up_note", "message": "Something was made up on the way.", "tone": "info", "chip": None},
+        {
+            "code": "made_up_chip",
+            "message": "The file is made up.",
+            "tone": "info",
+            "chip": "Made-up file",
+            "voids_all_clear": False,
+        },
+        {
+            "code": "made_up_note",
+            "message": "Something was made up on the way.",
+            "tone": "info",
+            "chip": None,
+            "voids_all_clear": False,
+        },
         {
             "code": "made_up_doubt",
             "message": "Whether this is so is made up.",
             "tone": "warn",
             "chip": "Made-up doubt",
+            "voids_all_clear": False,
         },
     ]
 

@@ -57,5 +57,6 @@ def test_a_doubt_that_one_engine_alone_has_is_another_verdict(small_model):
             card=card, infer=lambda pixels: Inference(np.full(pixels.shape[:3], level, dtype=np.uint8))
         )
 
-    assert compare_engines(faint(60), faint(60), cases).verdicts_equal == 1
-    assert compare_engines(faint(60), faint(40), cases).verdicts_equal == 0
+    assert compare_engines(faint(60), faint(60), cases).doubt_equal == 1
+    other = compare_engines(faint(60), faint(40), cases)
+    assert (other.doubt_equal, other.verdicts_equal) == (0, 1)
