@@ -9,16 +9,17 @@ import { setIcon } from "../core/icons.js";
 export class Finding {
   /**
    * @param {HTMLElement} root
-   * @param {{ slices: number, totalPixels: number, pixelSize: number | null, threshold: number, hasDepth: boolean }} scan
+   * @param {{ slices: number, totalPixels: number, pixelSize: number | null, threshold: number, minPixels: number, hasDepth: boolean }} scan
    *   pixelSize: mm² of a pixel of one slice, mm³ of a stack's voxel, null without spacing; threshold: the stored one;
    *   hasDepth: whether a rule for stacks is applied when a threshold is saved
    */
-  constructor(root, { slices, totalPixels, pixelSize, threshold, hasDepth }) {
+  constructor(root, { slices, totalPixels, pixelSize, threshold, minPixels, hasDepth }) {
     this.root = root;
     this.slices = slices;
     this.totalPixels = totalPixels;
     this.pixelSize = pixelSize;
     this.threshold = threshold;
+    this.minPixels = minPixels;
     this.hasDepth = hasDepth;
     this.verdict = this.part("verdict");
     this.verdictWords = element("strong", HTMLElement, this.verdict);
@@ -55,7 +56,7 @@ export class Finding {
     const empty = sum.doubt ? "uncertain" : this.allClear;
     const verdict = sum.pixels > 0 ? "tumor_detected" : isPartial ? null : empty;
     this.showVerdict(verdict);
-    this.showDoubt(verdict === "uncertain" && sum.doubt ? this.sentenceOf(sum.doubt) : null);
+    this.showDoubt(verdict === "uncertain" && sum.doubt ? this.sentenceOf(sum.doubt, threshold) : null);
     const figures = this.figures(threshold, sum);
     for (const fact of this.facts) {
       fact.element.textContent = figures.get(fact.name) ?? fact.stored;
@@ -125,11 +126,12 @@ export class Finding {
   /**
    * What is in doubt, as templates/scans/result/finding.html says it.
    * @param {Doubt} doubt
+   * @param {number} threshold
    */
-  sentenceOf({ slice, pixels, max_probability: probability, regions }) {
+  sentenceOf({ slice, pixels, max_probability: probability, regions }, threshold) {
     const isStack = this.slices > 1;
     const where = isStack ? ` at slice ${slice + 1}` : "";
-    const first = `A region of ${count(pixels)} px with up to ${percent(100 * probability, 0)}${where} is below what this model calls a tumor.`;
+    const first = `A region of ${count(pixels)} px with up to ${percent(100 * probability, 0)}${where} is below what this model calls a tumor: ${count(Math.max(this.minPixels, 1))} px above ${threshold.toFixed(2)}.`;
     const more = `${count(regions - 1)} more region${regions > 2 ? "s" : ""} of the ${isStack ? "stack" : "image"} like it.`;
     return regions > 1 ? `${first} ${more}` : first;
   }

@@ -49,7 +49,7 @@ export class Viewer {
     const [deep, tall, wide] = spacing ? spacing.split(" ").map(Number) : [];
     this.finding = new Finding(byId("finding"), {
       slices: this.stack.count, totalPixels: this.width * this.height * this.stack.count, threshold: this.stored,
-      hasDepth: "hasDepth" in root.dataset,
+      minPixels: this.minPixels, hasDepth: "hasDepth" in root.dataset,
       pixelSize: spacing ? tall * wide * (this.stack.count > 1 ? deep : 1) : null,
     });
     this.histogram = new Histogram(byId("histogram"));

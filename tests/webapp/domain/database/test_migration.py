@@ -10,6 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from ml.measurements import Verdict
 from webapp.domain.database.engine import Database
@@ -58,14 +59,18 @@ def test_another_database_is_refused_by_name(url: str, tmp_path) -> None:
         make_settings(tmp_path, DATABASE_URL=url)
 
 
+def add_scan(session: Session) -> Scan:
+    """A scan in the database, so that it has an id."""
+    scan = Scan(filename="a.png", format="png", width=1, height=1, slice_count=1, sha256="0" * 64, bytes=1, warnings=[])
+    session.add(scan)
+    session.flush()
+    return scan
+
+
 def test_the_displayed_run_keeps_its_scan_through_a_downgrade(database_url: str) -> None:
     database = Database(database_url)
     with database.write() as session:
-        scan = Scan(
-            filename="a.png", format="png", width=1, height=1, slice_count=1, sha256="0" * 64, bytes=1, warnings=[]
-        )
-        session.add(scan)
-        session.flush()
+        scan = add_scan(session)
         run_id = segmentations.add(session, scan.id, model="m", version=None, threshold=0.5).id
     command.downgrade(alembic_config(database_url), "0004")
     with database.engine.connect() as connection:
@@ -80,11 +85,7 @@ def test_the_displayed_run_keeps_its_scan_through_a_downgrade(database_url: str)
 def test_verdicts_of_doubt_are_stored_and_become_plain_ones_through_a_downgrade(database_url: str) -> None:
     database = Database(database_url)
     with database.write() as session:
-        scan = Scan(
-            filename="a.png", format="png", width=1, height=1, slice_count=1, sha256="0" * 64, bytes=1, warnings=[]
-        )
-        session.add(scan)
-        session.flush()
+        scan = add_scan(session)
         first = segmentations.add(session, scan.id, model="m", version=None, threshold=0.5)
         second = segmentations.add(session, scan.id, model="m", version=None, threshold=0.4)
         first.verdict, first.doubt = Verdict.UNCERTAIN, {"slice": 0, "pixels": 3, "max_probability": 0.5, "regions": 1}
