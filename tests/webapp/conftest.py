@@ -9,12 +9,16 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from ml.datasets.case_reader import CaseReader
 from ml.sandbox.decoder import Decoder
 from ml.scans import Limits
+from tests.support.evaluations import write_data_set
 from tests.support.resources import make_settings
+from tests.worker.conftest import BrightnessEngine
 from webapp.context import EXTENSION
 from webapp.domain.resources import Resources
 from webapp.factory import create_app
+from worker.process.runtime import Runtime
 
 # What an application reads through its services alone.
 SERVICES = {"DATABASE_URL", "REDIS_URL"}
@@ -26,6 +30,21 @@ def resources(database_url: str, tmp_path: Path) -> Iterator[Resources]:
     resources = Resources.open(make_settings(tmp_path, DATABASE_URL=database_url))
     yield resources
     resources.close()
+
+
+@pytest.fixture
+def runtime(resources: Resources, case_reader: CaseReader, monkeypatch: pytest.MonkeyPatch) -> Runtime:
+    """A worker in this process with a fake engine."""
+    runtime, engine = Runtime(resources), BrightnessEngine()
+    monkeypatch.setattr(runtime, "engine", lambda _model: engine)
+    monkeypatch.setattr(runtime, "case_reader", case_reader)
+    return runtime
+
+
+@pytest.fixture
+def data(resources: Resources) -> Path:
+    """A data set below the first of the portal's roots."""
+    return write_data_set(resources.settings.evaluation_roots[0] / "set")
 
 
 @pytest.fixture(scope="session")

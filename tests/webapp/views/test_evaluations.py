@@ -7,10 +7,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from ml.datasets.case_reader import CaseReader
 from tests.support.evaluations import begin, evaluation_row, run_all, slice_pixels, write_data_set, write_slice
 from tests.webapp.clients import resources_of, token
-from tests.worker.conftest import BrightnessEngine
 from webapp.domain.resources import Resources
 from worker.process.runtime import Runtime
 
@@ -20,19 +18,6 @@ API = "/api/v1/evaluations"
 @pytest.fixture
 def resources(app: Flask) -> Resources:
     return resources_of(app)
-
-
-@pytest.fixture
-def runtime(resources: Resources, case_reader: CaseReader, monkeypatch: pytest.MonkeyPatch) -> Runtime:
-    runtime, engine = Runtime(resources), BrightnessEngine()
-    monkeypatch.setattr(runtime, "engine", lambda _model: engine)
-    monkeypatch.setattr(runtime, "case_reader", case_reader)
-    return runtime
-
-
-@pytest.fixture
-def data(resources: Resources) -> Path:
-    return write_data_set(resources.settings.evaluation_roots[0] / "set")
 
 
 def test_names_are_escaped_wherever_they_are_shown(client: FlaskClient, resources: Resources, runtime: Runtime) -> None:
