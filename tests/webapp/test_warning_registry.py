@@ -8,7 +8,7 @@ from sqlalchemy import update
 from tests.webapp.clients import SCANS, finished, resources_of
 from tests.webapp.test_documents import DOCS, table_rows
 from webapp.domain.scans.models import Scan, Segmentation
-from webapp.schemas.warnings import WARNINGS, Warning
+from webapp.schemas.warnings import WARNINGS, Warning, described
 
 DOUBT = Warning("made_up_doubt", "Whether this is so is made up.", tone="warn", chip="Made-up doubt")
 CHIP = Warning("made_up_chip", "The file is made up.", chip="Made-up file")
@@ -68,7 +68,31 @@ def test_the_result_says_each_once_in_its_place(client: FlaskClient, scan_id: st
     assert page.count(DOUBT.message) == 1
 
 
+@pytest.mark.parametrize("code", ["not_flair", "channel_order"])
+def test_a_picture_that_may_be_no_brain_is_not_said_to_look_like_one(
+    client: FlaskClient, app: Flask, code: str
+) -> None:
+    scan_id = finished(app)["id"]
+
+    def sentences(*codes: str) -> list[str]:
+        """Of the run's warnings with these codes, in the API; each is on the page, too."""
+        with resources_of(app).database.write() as session:
+            session.execute(update(Segmentation).values(warnings=list(codes)))
+        warnings = client.get(f"{SCANS}/{scan_id}").json["segmentation"]["warnings"]
+        found = [item["message"] for item in warnings if item["tone"] == "warn"]
+        page = client.get(f"/scans/{scan_id}").text
+        assert all(message in page for message in found)
+        return found
+
+    assert sentences(code) == [WARNINGS[code].message]
+    unlike, beside = sentences("unlike_training_data", code)
+    assert unlike == WARNINGS["unlike_training_data"].message
+    assert beside == WARNINGS[code].beside_unlike and beside.startswith("If it shows a brain at all")
+    assert described([code])[0].message == WARNINGS[code].message, "the registry is as it was"
+
+
 def test_every_warning_is_documented_as_it_is_shown() -> None:
     text = (DOCS / "api.md").read_text().split("## Warnings")[1].split("\n## ")[0]
     documented = [tuple(row) for row in table_rows(text) if row[0].startswith("`")]
     assert documented == [(f"`{w.code}`", w.tone, w.chip or "", w.message) for w in WARNINGS.values()]
+    assert all(warning.beside_unlike in text for warning in WARNINGS.values() if warning.beside_unlike)

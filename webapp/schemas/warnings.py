@@ -4,7 +4,7 @@ A new warning is one entry: the API serializes it whole, pages and scripts loop 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ml.measurements import VOIDING_WARNINGS
@@ -18,13 +18,15 @@ class Warning:
     """One warning. tone: `warn` where the verdict itself is in question, else `info`.
 
     chip: the few words that stand beside the verdict wherever a scan is listed; None where the sentence on the result
-    page is enough.
+    page is enough. beside_unlike: the sentence where the scan is also unlike the training data, which may be no brain at
+    all; None where `message` holds of any picture.
     """
 
     code: str
     message: str
     tone: Literal["info", "warn"] = "info"
     chip: str | None = None
+    beside_unlike: str | None = None
 
     @property
     def voids_all_clear(self) -> bool:
@@ -49,6 +51,8 @@ WARNINGS: dict[str, Warning] = {
             " marks no tumor, that means nothing.",
             tone="warn",
             chip="Not FLAIR",
+            beside_unlike="If it shows a brain at all, this scan looks like T1, with or without contrast, rather than"
+            " FLAIR, which the model reads.",
         ),
         Warning(
             CHANNEL_ORDER,
@@ -56,6 +60,8 @@ WARNINGS: dict[str, Warning] = {
             " the model reads; where it marks no tumor, that means nothing.",
             tone="warn",
             chip="Channels in another order",
+            beside_unlike="If it shows a brain at all, the channels of this scan seem to stand in another order than"
+            " pre-contrast, FLAIR, post-contrast, which the model reads.",
         ),
         Warning("synthetic", "This scan is a synthetic phantom, not a patient.", chip="Synthetic phantom"),
     )
@@ -63,5 +69,9 @@ WARNINGS: dict[str, Warning] = {
 
 
 def described(codes: Iterable[str]) -> list[Warning]:
-    """The warnings of these codes; one that an older version wrote and nobody knows any more is shown by its code."""
-    return [WARNINGS.get(code, Warning(code, code)) for code in codes]
+    """The warnings of one scan; one that an older version wrote and nobody knows any more is shown by its code."""
+    given = list(codes)
+    found = [WARNINGS.get(code, Warning(code, code)) for code in given]
+    if UNLIKE not in given:
+        return found
+    return [replace(item, message=item.beside_unlike or item.message) for item in found]
