@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ml.masks import Masks, Pixel, label_regions
 from ml.ood.detector import UNLIKE
-from ml.ood.sequences import CHANNEL_ORDER, NOT_FLAIR
+from ml.ood.sequences import CHANNEL_ORDER, MIXED_SEQUENCES, NOT_FLAIR
 
 
 class Verdict(StrEnum):
@@ -22,7 +22,7 @@ class Verdict(StrEnum):
 
 
 # Warnings under which an empty mask is no all-clear: the model cannot read such a scan.
-VOIDING_WARNINGS = frozenset({UNLIKE, NOT_FLAIR, CHANNEL_ORDER})
+VOIDING_WARNINGS = frozenset({UNLIKE, NOT_FLAIR, MIXED_SEQUENCES, CHANNEL_ORDER})
 
 
 @dataclass(frozen=True)

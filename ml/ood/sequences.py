@@ -17,9 +17,10 @@ from ml.cards import SEQUENCES_FILE, Card, PackageFileError, verify_files
 from ml.ood import head_contrast
 from ml.ood.detector import compress
 
-# The warnings' codes; columns of the evidence in this order.
+# The warnings' codes; columns of the evidence in the order of CODES.
 NOT_FLAIR, CHANNEL_ORDER = "not_flair", "channel_order"
 CODES = (NOT_FLAIR, CHANNEL_ORDER)
+MIXED_SEQUENCES = "mixed_sequences"
 # What is told apart, the right one first. In color FLAIR is the second of three channels (ml.cards.InputConvention).
 GRAY_CLASSES = ("FLAIR", "T1", "T1 with contrast")
 COLOR_CLASSES = ("FLAIR in its channel", "another sequence in its channel")
@@ -28,6 +29,9 @@ FLAIR_CHANNEL = 1
 _DARK, MIN_SHOWN = 24, 0.05
 # Scans with at least so many telling slices are judged by the stacks' limits, shorter ones by the slices'.
 MIN_STACK = 5
+# Gray slices from which a stack is searched for two sequences: a third of fewer is one or two slices, which are wrong
+# together in 2 % of true FLAIR.
+MIN_MIXED = 9
 # Mean difference in gray levels up to which two channels show the same: files in JPEG differ a little.
 _SAME = 3.0
 
@@ -51,11 +55,26 @@ class SequenceEvidence:
         telling = np.isfinite(self.log_odds)  # (N, 2)
         counts = telling.sum(axis=0)
         column = int(counts.argmax())
-        count = int(counts[column])
-        limit = (self.stack_limits if count >= MIN_STACK else self.slice_limits)[column]
-        if not count or self.log_odds[telling[:, column], column].mean() <= limit:
+        if not counts[column]:
             return ()
-        return (CODES[column],)
+        log_odds = self.log_odds[telling[:, column], column]
+        limit = (self.stack_limits if len(log_odds) >= MIN_STACK else self.slice_limits)[column]
+        if log_odds.mean() > limit:
+            return (CODES[column],)
+        is_mixed = CODES[column] == NOT_FLAIR and self._is_mixed(log_odds)
+        return (MIXED_SEQUENCES,) if is_mixed else ()
+
+    def _is_mixed(self, log_odds: NDArray[np.float32]) -> bool:
+        """Whether the third that is most like FLAIR is FLAIR, and the third that is least like it is not.
+
+        log_odds: float32 (n,), of gray slices. A third is judged by the limit of single slices: the slices at the ends
+        of a head are told less well, and together they exceed the limit of stacks in some true FLAIR.
+        """
+        if len(log_odds) < MIN_MIXED:
+            return False
+        ordered = np.sort(log_odds)
+        third = -(-len(ordered) // 3)
+        return bool(ordered[:third].mean() < 0 and ordered[-third:].mean() > self.slice_limits[0])
 
     def of(self, index: int) -> "SequenceEvidence":
         """The evidence of one slice alone."""

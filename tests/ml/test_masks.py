@@ -190,6 +190,7 @@ def test_the_verdicts_level_is_the_last_one_at_which_the_mask_has_a_pixel(q, lea
         (False, True, ("not_flair",), Verdict.UNCERTAIN),
         (False, False, ("not_flair",), Verdict.NOT_ASSESSED),
         (False, False, ("channel_order",), Verdict.NOT_ASSESSED),
+        (False, False, ("mixed_sequences",), Verdict.NOT_ASSESSED),
         (False, False, ("unlike_training_data",), Verdict.NOT_ASSESSED),
         (False, False, ("synthetic",), Verdict.NO_TUMOR),
         (False, False, (), Verdict.NO_TUMOR),

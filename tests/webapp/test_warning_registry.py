@@ -68,7 +68,7 @@ def test_the_result_says_each_once_in_its_place(client: FlaskClient, scan_id: st
     assert page.count(DOUBT.message) == 1
 
 
-@pytest.mark.parametrize("code", ["not_flair", "channel_order"])
+@pytest.mark.parametrize("code", ["not_flair", "mixed_sequences", "channel_order"])
 def test_a_picture_that_may_be_no_brain_is_not_said_to_look_like_one(
     client: FlaskClient, app: Flask, code: str
 ) -> None:

@@ -151,6 +151,7 @@ NAN = float("nan")
     [
         ([(2.0, NAN)] * 10, ["not_flair"], Verdict.NOT_ASSESSED),
         ([(NAN, 2.0)] * 10, ["channel_order"], Verdict.NOT_ASSESSED),
+        ([(-2.0, NAN)] * 6 + [(3.5, NAN)] * 4, ["mixed_sequences"], Verdict.NOT_ASSESSED),
         ([(0.5, NAN)] * 10, [], Verdict.NO_TUMOR),
         ([(2.0, NAN)] * 4 + [(NAN, NAN)] * 6, [], Verdict.NO_TUMOR),
         ([(4.0, NAN)] + [(NAN, NAN)] * 9, ["not_flair"], Verdict.NOT_ASSESSED),
@@ -159,6 +160,7 @@ NAN = float("nan")
     ids=[
         "another sequence",
         "another order",
+        "two sequences",
         "FLAIR",
         "too few slices for the stacks' limit",
         "one tells",

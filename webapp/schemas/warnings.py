@@ -9,7 +9,7 @@ from typing import Literal
 
 from ml.measurements import VOIDING_WARNINGS
 from ml.ood.detector import UNLIKE
-from ml.ood.sequences import CHANNEL_ORDER, NOT_FLAIR
+from ml.ood.sequences import CHANNEL_ORDER, MIXED_SEQUENCES, NOT_FLAIR
 from ml.scans import WARNINGS as READER_WARNINGS
 
 
@@ -18,7 +18,7 @@ class Warning:
     """One warning. tone: `warn` where the verdict itself is in question, else `info`.
 
     chip: the few words that stand beside the verdict wherever a scan is listed; None where the sentence on the result
-    page is enough. beside_unlike: the sentence where the scan is also unlike the training data, which may be no brain at
+    page is enough. beside_unlike: the sentence for a scan that is also unlike the training data and may be no brain at
     all; None where `message` holds of any picture.
     """
 
@@ -53,6 +53,15 @@ WARNINGS: dict[str, Warning] = {
             chip="Not FLAIR",
             beside_unlike="If it shows a brain at all, this scan looks like T1, with or without contrast, rather than"
             " FLAIR, which the model reads.",
+        ),
+        Warning(
+            MIXED_SEQUENCES,
+            "Some slices of this stack look like FLAIR and others like T1, with or without contrast. The model reads"
+            " FLAIR alone; where it marks no tumor in the others, that means nothing.",
+            tone="warn",
+            chip="Mixed sequences",
+            beside_unlike="If it shows a brain at all, some slices of this stack look like FLAIR, which the model"
+            " reads, and others like T1, with or without contrast.",
         ),
         Warning(
             CHANNEL_ORDER,

@@ -68,6 +68,35 @@ def test_limits_of_slices_hold_below_five_telling_slices_and_those_of_stacks_fro
     assert join([evidence(log_odds[:1]), evidence(log_odds[1:])]).warnings == codes
 
 
+FLAIR_SLICES, OTHER_SLICES = [[-2.0, NAN]], [[3.2, NAN]]
+
+
+@pytest.mark.parametrize(
+    ("log_odds", "codes"),
+    [
+        (FLAIR_SLICES * 9, ()),
+        (FLAIR_SLICES * 6 + OTHER_SLICES * 3, ("mixed_sequences",)),
+        ((FLAIR_SLICES + OTHER_SLICES) * 10, ("mixed_sequences",)),
+        (FLAIR_SLICES * 5 + [[NAN, NAN]] * 9 + OTHER_SLICES * 3, ()),
+        (FLAIR_SLICES * 7 + OTHER_SLICES * 2, ()),
+        (FLAIR_SLICES * 6 + [[2.9, NAN]] * 3, ()),
+        (FLAIR_SLICES * 2 + OTHER_SLICES * 9, ("not_flair",)),
+        ([[NAN, -2.0]] * 6 + [[NAN, 3.2]] * 3, ()),
+    ],
+    ids=["FLAIR", "a third", "half", "eight that tell", "too few", "doubtful", "mostly another", "in color"],
+)
+def test_a_gray_stack_of_two_sequences_is_told_by_its_thirds(log_odds, codes):
+    assert evidence(log_odds).warnings == codes
+    assert evidence(log_odds[::-1]).warnings == codes
+
+
+def test_a_stack_without_any_slice_like_flair_is_not_mixed():
+    found = replace(evidence([[0.1, NAN]] * 6 + OTHER_SLICES * 3), stack_limits=(2.0, 2.0))
+    assert found.warnings == ()
+    low = np.where(found.log_odds < 1, found.log_odds - 0.2, found.log_odds)
+    assert replace(found, log_odds=low).warnings == ("mixed_sequences",)
+
+
 def test_gray_slices_and_those_in_color_are_told_by_their_own_regression(head):
     gray = np.repeat(head[..., 1, None], 3, axis=2)
     pixels = np.stack([gray, np.stack([gray[..., 0] // 2, gray[..., 0], gray[..., 0] // 3], axis=-1), 0 * gray])
