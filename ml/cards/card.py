@@ -149,7 +149,8 @@ class Member:
 class OodFacts:
     """The out-of-distribution check (ml.ood.detector): its limit, what it warns about, and how well it separates.
 
-    warned_share, warned_share_grey: shares (0 to 1) of the validation slices, in color and as gray scans.
+    validation_slices: that chose the limit; held_out: whose they are, in words. warned_share, warned_share_grey: shares
+    (0 to 1) of them, in color and as gray scans.
     other_images: drawn images that show no brain (ml.synthetic.negatives); auroc (of the distance), warned_others and
     warned_by_kind (shares, 0 to 1) are of validation slices against these. fitted_images: drawn with another seed, that
     the check was fitted on; warned_by_unseen_kind: the shares if none of these had been of that kind.
@@ -167,6 +168,7 @@ class OodFacts:
     warned_by_kind: Mapping[str, float] = field(default_factory=dict)
     fitted_images: int = 0
     warned_by_unseen_kind: Mapping[str, float] = field(default_factory=dict)
+    held_out: str = "validation patients"
 
 
 @dataclass(frozen=True)

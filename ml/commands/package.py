@@ -13,7 +13,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("checkpoint", type=Path, help="the .pth file; or a package, to measure it again")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the package; its name is the folder's")
     parser.add_argument("--calibrate", type=Path, metavar="FOLDER", help="data set to make int8 with; without it, none")
-    parser.add_argument("--folds", type=Path, metavar="RUN", help="choose on the maps of this `crossval` run")
+    parser.add_argument(
+        "--folds",
+        type=Path,
+        metavar="RUN",
+        help="choose on the maps of this `crossval` run; with --only checks, by its networks",
+    )
     parser.add_argument("--card", type=Path, metavar="FACTS.yaml", help="fields of the card; what is not given is null")
     parser.add_argument("--test", action="store_true", help="also measure the test patients: once, at the very end")
     parser.add_argument(
@@ -28,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     checkpoint, out, data = arguments.checkpoint, arguments.out, arguments.calibrate
     if checkpoint.is_dir():
-        if arguments.folds is not None:
+        if arguments.folds is not None and not arguments.only:
             raise PackageError("A package that is measured again keeps its choices; give its checkpoint with --folds.")
         if data is None:
             raise PackageError("A package is measured again on a data set; give it with --calibrate.")
@@ -41,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
             facts=arguments.card,
             is_tested=arguments.test,
             only_checks=arguments.only == "checks",
+            folds=arguments.folds,
         )
     else:
         if arguments.only:

@@ -9,7 +9,7 @@ Card, pages and the package's file call this check `familiarity`; the warning's 
 """
 
 import zipfile
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +71,7 @@ class OodDetector:
 
 
 def fit_detector(features: NDArray[np.float32], axes: int) -> OodDetector:
-    """Fit the statistics on training slices. The limit is infinite until `choose_limit` sets it.
+    """Fit the statistics on training slices. The limit is infinite until one is chosen (`limit_of`).
 
     features: float32 (N, D), N > axes + 1. A feature that is constant over the training slices gets the smallest scale
     of the others, so that a change in it counts. Raises ValueError where there are too few slices, or all are equal.
@@ -93,14 +93,10 @@ def fit_detector(features: NDArray[np.float32], axes: int) -> OodDetector:
     return OodDetector(center, scale, main, spread, float(rest), float("inf"), np.zeros(len(center)))
 
 
-def choose_limit(detector: OodDetector, features: NDArray[np.float32], share: float) -> OodDetector:
-    """The detector with the limit that at most `share` (0 to 1) of the validation slices exceed.
-
-    features: float32 (N, D), of the validation slices.
-    """
-    ordered = np.sort(detector.distances(features))
-    warned = int(share * len(ordered))
-    return replace(detector, limit=float(ordered[len(ordered) - 1 - warned]))
+def limit_of(values: NDArray[np.float64], share: float) -> float:
+    """The limit that at most `share` (0 to 1) of the values exceed. values: float64 (N,), N > 0."""
+    ordered = np.sort(values)
+    return float(ordered[len(ordered) - 1 - int(share * len(ordered))])
 
 
 def is_plain(pixels: NDArray[np.uint8]) -> NDArray[np.bool]:

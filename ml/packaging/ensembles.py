@@ -34,7 +34,7 @@ from ml.engines.openvino import OpenVinoEngine
 from ml.engines.torch import TorchEngine
 from ml.networks import build_network, load_weights
 from ml.packaging.card_facts import check_leaves_choices, read_facts, with_facts, with_test
-from ml.packaging.choices.folds import FoldRun, check_leaves_test, check_same_folds, read_folds
+from ml.packaging.choices.folds import FoldRun, check_leaves_test, check_package, read_folds, with_common_folds
 from ml.packaging.choices.out_of_fold import choose_on_folds, level_logits
 from ml.packaging.measuring import check_is_whole, parity_slices, split_of, with_figures
 from ml.packaging.package_writer import staged, write_card
@@ -184,11 +184,9 @@ def _choose(plan: Ensemble, card: Card, cards: Sequence[Card]) -> Card:
         raise PackageError(
             f"{len(cards)} members need as many runs after --folds, in their order, not {len(plan.folds)}."
         )
-    runs = [read_folds(folder, plan.data) for folder in plan.folds]
-    check_same_folds(runs)
+    runs = with_common_folds([read_folds(folder, plan.data) for folder in plan.folds])
     for run, member in zip(runs, cards, strict=True):
-        if (run.architecture, run.convention) != (member.architecture, member.input):
-            raise PackageError(f"{run.name} is no cross-validation of {member.name}: its network or input is another.")
+        check_package(run, member)
         check_leaves_test(run, card.training.test_patients)
     tables = [_table_of(folder, member, run) for folder, member, run in zip(plan.members, cards, runs, strict=True)]
     averaged = replace(runs[0], name=card.name, maps=average_maps([run.maps for run in runs], tables))

@@ -22,7 +22,7 @@ from ml.engines.torch import HALF, TorchEngine, default_device
 from ml.ood.detector import load_detector, save_detector
 from ml.ood.sequences import save_classifier
 from ml.packaging.card_metrics import HEADLINE_NAMES, VARIANT_NAMES, is_out_of_fold, measure_model
-from ml.packaging.ood_fit import fit
+from ml.packaging.ood_fit import HeldOut, fit
 from ml.packaging.package_writer import write_card
 from ml.packaging.parity import compare_engines
 from ml.packaging.quantization import Calibration
@@ -88,7 +88,14 @@ def parity_slices(split: Split, seed: int) -> list[Case]:
     return [split.parity[index] for index in sorted(order)]
 
 
-def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, calibration: Calibration) -> Card:
+def measure_int8(
+    folder: Path,
+    card: Card,
+    network: nn.Module,
+    split: Split,
+    calibration: Calibration,
+    held_out: HeldOut | None = None,
+) -> Card:
     """Choose crops for the int8 form in `folder`, then `check_and_compare`.
 
     Crops to the brain stay on the card only where int8 on crops passes the parity gate against torch on whole slices: a
@@ -103,13 +110,23 @@ def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, cal
         on_crops = compare_engines(OpenVinoEngine(folder), reference, compared)
         logger.info("%s: %s", on_crops, "they are served" if on_crops.is_close else "whole slices are served")
         card = cropped if on_crops.is_close else replace(card, crops=())
-    return check_and_compare(folder, card, network, split, calibration)
+    return check_and_compare(folder, card, network, split, calibration, held_out)
 
 
-def check_and_compare(folder: Path, card: Card, network: nn.Module, split: Split, calibration: Calibration) -> Card:
-    """Fit the checks of the input for the int8 form in `folder`, with the card's crops, and compare it with torch."""
+def check_and_compare(
+    folder: Path,
+    card: Card,
+    network: nn.Module,
+    split: Split,
+    calibration: Calibration,
+    held_out: HeldOut | None = None,
+) -> Card:
+    """Fit the checks of the input for the int8 form in `folder`, with the card's crops, and compare it with torch.
+
+    held_out: what chooses the limits of the input check; None for the slices that engines are compared on.
+    """
     compared = parity_slices(split, calibration.seed)
-    card = add_checks(folder, write_card(folder, card), split, calibration)
+    card = add_checks(folder, write_card(folder, card), split, calibration, held_out or HeldOut(split.parity))
     logger.info("Comparing int8 with torch fp32 on %d slices", len(compared))
     detector = load_detector(folder, card)
     reference = TorchEngine(network, card, device="cpu", detector=detector)
@@ -155,11 +172,11 @@ def check_is_whole(cases: Sequence[Case], patients: Sequence[str]) -> None:
         )
 
 
-def add_checks(folder: Path, card: Card, split: Split, calibration: Calibration) -> Card:
+def add_checks(folder: Path, card: Card, split: Split, calibration: Calibration, held_out: HeldOut) -> Card:
     """Fit and write the checks of the input; a package has none that too few slices, or patients, were there for."""
     engine = OpenVinoEngine(folder)
     logger.info("Fitting the out-of-distribution check")
-    found = fit(engine, split.calibration, split.parity, calibration.seed, calibration.other_images)
+    found = fit(engine, split.calibration, held_out, calibration.seed, calibration.other_images)
     if found is not None:
         save_detector(found[0], folder)
         card = replace(card, familiarity=found[1])

@@ -1,4 +1,5 @@
-"""Fits the out-of-distribution check on training slices, its limits on validation slices, and measures it on negatives.
+"""Fits the out-of-distribution check on training slices, its limits on slices of other patients, and measures it on
+negatives.
 
 Negatives are drawn images that show no brain (ml.synthetic.negatives). The distance knows none of them; the regression
 beside it, which sees limbs and chests that the distance does not, is fitted on others than it is measured on. All
@@ -7,6 +8,7 @@ features come from the engine that serves, since int8 features differ from those
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from ml.datasets import Case
 from ml.engines import Engine
 from ml.engines.flair_only import FlairOnlyEngine
 from ml.metrics.verdicts import roc
-from ml.ood.detector import OodDetector, choose_limit, fit_detector, is_plain
+from ml.ood.detector import OodDetector, fit_detector, is_plain, limit_of
 from ml.packaging.logistic import fit_logistic
 from ml.synthetic.negatives import COUNT, FIT_SEED, Negative, draw_negatives
 
@@ -24,7 +26,9 @@ from ml.synthetic.negatives import COUNT, FIT_SEED, Negative, draw_negatives
 TRAINING_SLICES = 600
 _GRAY_STEP = 3
 AXES = 32
-# The shares of the validation slices that may be warned about by the distance, and by the regression.
+# Slices of one size that an engine gets at once.
+_BATCH = 16
+# The shares of the held-out slices that may be warned about by the distance, and by the regression.
 WARNED_SHARE, WARNED_BY_HEAD = 0.01, 0.005
 # Of 0.0001, 0.001 and 0.01: at even odds it saw the most drawn limbs, and called the fewest brains no brain.
 HEAD_PENALTY = 1e-4
@@ -34,49 +38,71 @@ METHOD = (
 )
 
 
+@dataclass(frozen=True)
+class FoldNetwork:
+    """A network of a cross-validation, slices of the patients it was trained on, and of those it never saw."""
+
+    engine: Engine
+    training: Sequence[Case]
+    held_out: Sequence[Case]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What chooses the limits: slices of validation patients, by the engine that serves, or networks of the folds, each
+    on its own patients. A network that was trained on everybody knows no slice that it did not learn from.
+
+    description: whose slices these are, in words.
+    """
+
+    validation: Sequence[Case] = ()
+    folds: Sequence[FoldNetwork] = ()
+    description: str = "validation patients"
+
+
 def fit(
-    engine: Engine, training: Sequence[Case], validation: Sequence[Case], seed: int, other_images: int = COUNT
+    engine: Engine, training: Sequence[Case], held_out: HeldOut, seed: int, other_images: int = COUNT
 ) -> tuple[OodDetector, OodFacts] | None:
     """The detector and what the card says of it; None where there are too few slices to fit one.
 
     engine: of a package with features. Raises DatasetError, EngineError and, without features, PackageError.
     """
-    order = np.random.default_rng(seed).permutation(len(training))[:TRAINING_SLICES]
-    drawn = [training[index] for index in sorted(order)]
-    gray = FlairOnlyEngine(engine)
-    features = [_features(engine, _pixels_of(drawn)), _features(gray, _pixels_of(drawn[::_GRAY_STEP]))]
-    axes = min(AXES, (sum(map(len, features)) - 2) // 4)
+    seen_images = tuple(draw_negatives(other_images, FIT_SEED))
+    own = _Sample.drawn(engine, training, held_out.validation, seen_images, seed)
+    axes = min(AXES, (len(own.fitted) - 2) // 4)
     if axes < 1:
         return None
-    in_color, in_gray = _features(engine, _pixels_of(validation)), _features(gray, _pixels_of(validation))
-    held_out = np.concatenate([in_color, in_gray])
-    detector = choose_limit(fit_detector(np.concatenate(features), axes), held_out, WARNED_SHARE)
-    # Another sequence than FLAIR shows a brain all the same.
-    other_sequences = [_features(engine, _pixels_of(drawn[::_GRAY_STEP], channel)) for channel in (0, 2)]
-    brains = np.concatenate([*features, *other_sequences])
-    seen = _Negatives.drawn(engine, draw_negatives(other_images, FIT_SEED))
+    of_folds = [_Sample.drawn(fold.engine, fold.training, fold.held_out, seen_images, seed) for fold in held_out.folds]
+    detector, judges = _fit_with_limits(own, of_folds, axes)
     negatives = _Negatives.drawn(engine, draw_negatives(other_images))
-    detector = _fit_head(detector, brains, seen.features[~seen.is_empty], held_out)
     is_warned = negatives.are_warned_by(detector)
     unseen = {}
     for kind in np.unique(negatives.kinds):
-        without = seen.features[~seen.is_empty & (seen.kinds != kind)]
-        is_of_kind = negatives.kinds == kind
-        flags = negatives.are_warned_by(_fit_head(detector, brains, without, held_out))
-        unseen[str(kind)] = _share(flags[is_of_kind])
-    distances = detector.distances(in_color)
+        without, _ = _fit_with_limits(own.without(kind), [sample.without(kind) for sample in of_folds], axes)
+        unseen[str(kind)] = _share(negatives.are_warned_by(without)[negatives.kinds == kind])
+    in_color = [judge.distances(sample.in_color) for judge, sample in judges]
     facts = OodFacts(
-        method=METHOD.format(axes=axes, images=int((~seen.is_empty).sum())),
+        method=METHOD.format(axes=axes, images=int((~own.seen.is_empty).sum())),
         limit=round(detector.limit, 4),
-        training_slices=sum(map(len, features)),
-        validation_slices=len(in_color),
-        warned_share=_share(detector.is_out_of_distribution(in_color)),
-        warned_share_grey=_share(detector.is_out_of_distribution(in_gray)),
+        training_slices=len(own.fitted),
+        validation_slices=sum(map(len, in_color)),
+        held_out=held_out.description,
+        warned_share=_share(
+            np.concatenate([judge.is_out_of_distribution(sample.in_color) for judge, sample in judges])
+        ),
+        warned_share_grey=_share(
+            np.concatenate([judge.is_out_of_distribution(sample.in_gray) for judge, sample in judges])
+        ),
         other_images=len(negatives.kinds),
-        auroc=round(_auroc(distances, np.where(negatives.is_empty, np.inf, detector.distances(negatives.features))), 4),
+        auroc=round(
+            _auroc(
+                np.concatenate(in_color), np.where(negatives.is_empty, np.inf, detector.distances(negatives.features))
+            ),
+            4,
+        ),
         warned_others=_share(is_warned),
         warned_by_kind={str(kind): _share(is_warned[negatives.kinds == kind]) for kind in np.unique(negatives.kinds)},
-        fitted_images=int((~seen.is_empty).sum()),
+        fitted_images=int((~own.seen.is_empty).sum()),
         warned_by_unseen_kind=unseen,
     )
     return detector, facts
@@ -104,25 +130,83 @@ class _Negatives:
         return detector.is_out_of_distribution(self.features) | self.is_empty
 
 
-def _fit_head(
-    detector: OodDetector,
-    brains: NDArray[np.float32],
-    others: NDArray[np.float32],
-    held_out: NDArray[np.float32],
-) -> OodDetector:
-    """The detector with a regression that tells brains from other images, and with the limit that at most
-    WARNED_BY_HEAD of the held-out slices exceed. All: float32 (N, D). Without any other image the detector stays."""
+@dataclass(frozen=True)
+class _Sample:
+    """Features by one network, float32 (N, D) each.
+
+    fitted: of slices it was trained on, in color and every third one as a gray scan too; other_sequences: of those in
+    which another sequence than FLAIR is given as the gray scan; in_color, in_gray: of held-out slices.
+    """
+
+    fitted: NDArray[np.float32]
+    other_sequences: NDArray[np.float32]
+    seen: _Negatives
+    in_color: NDArray[np.float32]
+    in_gray: NDArray[np.float32]
+
+    @classmethod
+    def drawn(
+        cls, engine: Engine, training: Sequence[Case], held_out: Sequence[Case], images: Iterable[Negative], seed: int
+    ) -> "_Sample":
+        gray = FlairOnlyEngine(engine)
+        order = np.random.default_rng(seed).permutation(len(training))[:TRAINING_SLICES]
+        cases = [training[index] for index in sorted(order)]
+        some = cases[::_GRAY_STEP]
+        fitted = [_features(engine, _pixels_of(cases)), _features(gray, _pixels_of(some))]
+        # Another sequence than FLAIR shows a brain all the same.
+        others = [_features(engine, _pixels_of(some, channel)) for channel in (0, 2)]
+        empty = fitted[0][:0]
+        return cls(
+            np.concatenate(fitted),
+            np.concatenate(others),
+            _Negatives.drawn(engine, images),
+            _features(engine, _pixels_of(held_out)) if held_out else empty,
+            _features(gray, _pixels_of(held_out)) if held_out else empty,
+        )
+
+    @property
+    def held_out(self) -> NDArray[np.float32]:
+        return np.concatenate([self.in_color, self.in_gray])
+
+    def without(self, kind: str) -> "_Sample":
+        """The same, had no image of this kind been drawn to fit on."""
+        is_kept = self.seen.kinds != kind
+        seen = _Negatives(self.seen.features[is_kept], self.seen.kinds[is_kept], self.seen.is_empty[is_kept])
+        return replace(self, seen=seen)
+
+
+def _fit_with_limits(
+    own: _Sample, of_folds: Sequence[_Sample], axes: int
+) -> tuple[OodDetector, list[tuple[OodDetector, _Sample]]]:
+    """The detector of `own`, and those that judge held-out slices: itself, or one for each fold, with its limits.
+
+    At most WARNED_SHARE of the held-out slices exceed the limit of the distance, WARNED_BY_HEAD that of the head.
+    """
+    detector = _fit_without_limits(own, axes)
+    judges = [(_fit_without_limits(sample, axes), sample) for sample in of_folds] or [(detector, own)]
+    distances = np.concatenate([judge.distances(sample.held_out) for judge, sample in judges])
+    products = np.concatenate([judge.standardize(sample.held_out) @ judge.head for judge, sample in judges])
+
+    def limited(found: OodDetector) -> OodDetector:
+        # Never below even odds: few held-out slices may all be far inside.
+        head_limit = max(limit_of(products, WARNED_BY_HEAD), found.head_limit)
+        return replace(found, limit=limit_of(distances, WARNED_SHARE), head_limit=head_limit)
+
+    return limited(detector), [(limited(judge), sample) for judge, sample in judges]
+
+
+def _fit_without_limits(sample: _Sample, axes: int) -> OodDetector:
+    """A detector with a regression that tells brains from other images, limited at even odds. Without any other image
+    there is no regression."""
+    detector = fit_detector(sample.fitted, axes)
+    others = sample.seen.features[~sample.seen.is_empty]
     if not len(others):
         return detector
-    standard = detector.standardize(np.concatenate([brains, others]))
+    brains = np.concatenate([sample.fitted, sample.other_sequences])
     labels = np.repeat([0, 1], [len(brains), len(others)])
-    weights = fit_logistic(standard, labels, 2, HEAD_PENALTY)
+    weights = fit_logistic(detector.standardize(np.concatenate([brains, others])), labels, 2, HEAD_PENALTY)
     head = weights[:-1, 1] - weights[:-1, 0]
-    ordered = np.sort(detector.standardize(held_out) @ head)
-    limit = ordered[len(ordered) - 1 - int(WARNED_BY_HEAD * len(ordered))]
-    # Never below even odds: few held-out slices may all be far inside.
-    even = weights[-1, 0] - weights[-1, 1]
-    return replace(detector, head=head, head_limit=float(max(limit, even)))
+    return replace(detector, head=head, head_limit=float(weights[-1, 0] - weights[-1, 1]))
 
 
 def _pixels_of(cases: Iterable[Case], channel: int | None = None) -> Iterator[NDArray[np.uint8]]:
@@ -135,11 +219,12 @@ def _pixels_of(cases: Iterable[Case], channel: int | None = None) -> Iterator[ND
 def _features(engine: Engine, slices: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """Slices, uint8 (H, W, 3) each -> float32 (N, D). Raises PackageError for an engine without features."""
     rows = []
-    for pixels in slices:
-        features = engine.infer(pixels[None]).features  # (1, D)
-        if features is None:
-            raise PackageError("The engine gives no features; make the int8 files again.")
-        rows.append(features)
+    for _, same in groupby(slices, key=lambda pixels: pixels.shape):
+        while batch := list(islice(same, _BATCH)):
+            features = engine.infer(np.stack(batch)).features  # (n, D)
+            if features is None:
+                raise PackageError("The engine gives no features; make the int8 files again.")
+            rows.append(features)
     return np.concatenate(rows)
 
 

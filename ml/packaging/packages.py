@@ -27,7 +27,8 @@ from ml.engines.torch import TorchEngine
 from ml.networks import Checkpoint, build_network, load_weights, read_checkpoint
 from ml.packaging.card_facts import MASK_RULE, card_of_facts, check_leaves_choices, read_facts, with_facts, with_test
 from ml.packaging.card_metrics import is_out_of_fold
-from ml.packaging.choices.folds import FoldRun, check_checkpoint, check_leaves_test, read_folds
+from ml.packaging.choices.folds import FoldRun, check_checkpoint, check_leaves_test, check_package, read_folds
+from ml.packaging.choices.networks import held_out_by
 from ml.packaging.choices.out_of_fold import choose_on_folds, level_logits, with_rule
 from ml.packaging.choices.rules import choose_doubt, choose_mask_rule, describe_rule
 from ml.packaging.measuring import (
@@ -38,6 +39,7 @@ from ml.packaging.measuring import (
     measure_int8,
     split_of,
 )
+from ml.packaging.ood_fit import HeldOut
 from ml.packaging.package_writer import staged, write_card, write_weights
 from ml.packaging.quantization import Calibration, choose_slices, write_int8
 from ml.packaging.temperature import (
@@ -92,7 +94,7 @@ def make_package(
         write_weights(network, folder / WEIGHTS_FILE)
         card = write_card(folder, card)
         if cases:
-            card = _add_int8(folder, card, network, cases, calibration or Calibration())
+            card = _add_int8(folder, card, network, cases, calibration or Calibration(), run)
         if cases and (is_tested or published.data is not None):
             card = add_figures(folder, card, network, cases, is_tested)
     return card
@@ -106,11 +108,13 @@ def measure_again(
     calibration: Calibration | None = None,
     is_tested: bool = False,
     only_checks: bool = False,
+    folds: Path | None = None,
 ) -> Card:
     """Measure a package's checks of the input, parity and metrics again, after a change of engines or facts.
 
     Weights, int8 files, temperature and mask rule stay. facts: fields that replace the card's. `out` may be `package`.
-    only_checks: crops and metrics stay as they are, too.
+    only_checks: crops and metrics stay as they are, too. folds: the run that chose for this package; its networks
+    choose the limits of the input check.
     Raises PackageError and DatasetError; nothing is left behind then.
     """
     card = load_card(package)
@@ -128,6 +132,7 @@ def measure_again(
     if is_tested:
         check_is_whole(cases, card.training.test_patients or ())
     network = load_weights(build_network(card.architecture), load_file(package / WEIGHTS_FILE))
+    held_out = None if folds is None else _held_out_by(folds, data, card, cases, calibration.seed)
     with staged(out) as folder:
         for name in kept:
             shutil.copy(package / name, folder / name)
@@ -136,10 +141,17 @@ def measure_again(
         if card.doubt is None:
             card = _choose_doubt(network, card, cases_of(cases, card.training.validation_patients or ()))
         if only_checks:
-            return check_and_compare(folder, card, network, split, calibration)
+            return check_and_compare(folder, card, network, split, calibration, held_out)
         card = replace(card, metrics=tuple(filter(is_out_of_fold, card.metrics)))
-        card = measure_int8(folder, card, network, split, calibration)
+        card = measure_int8(folder, card, network, split, calibration, held_out)
         return add_figures(folder, card, network, cases, is_tested)
+
+
+def _held_out_by(folds: Path, data: Path, card: Card, cases: Sequence[Case], seed: int) -> HeldOut:
+    """The networks of a run like the package's. Raises PackageError for a run of other data, network or input."""
+    run = read_folds(folds, data)
+    check_package(run, card)
+    return held_out_by(run, cases, seed)
 
 
 def _choose_doubt(network: nn.Module, card: Card, chosen_on: Sequence[Case]) -> Card:
@@ -194,9 +206,11 @@ def _with_run(card: Card, run: FoldRun) -> Card:
     check_leaves_test(run, training.test_patients)
     excluded = {*(training.excluded_patients or ()), *run.split.excluded} - set(training.test_patients or ())
     kept = len(training.test_patients or ())
+    epochs = sum(stage.epochs for stage in run.configuration.stages)
+    shorter = "" if training.epochs in (None, epochs) else f", whose networks were trained for {epochs} epochs"
     split = (
         f"trained on {training.patients} patients without validation; scaling and rules chosen out of fold on"
-        f" {run.description}; {f'{kept} kept for the final test' if kept else 'no test patients'}"
+        f" {run.description}{shorter}; {f'{kept} kept for the final test' if kept else 'no test patients'}"
     )
     return replace(
         card,
@@ -214,10 +228,18 @@ def _choose_out_of_fold(network: nn.Module, card: Card, run: FoldRun) -> tuple[n
     return scale_head(network, chosen.scaling), chosen.on_card(card)
 
 
-def _add_int8(folder: Path, card: Card, network: nn.Module, cases: Sequence[Case], calibration: Calibration) -> Card:
+def _add_int8(
+    folder: Path,
+    card: Card,
+    network: nn.Module,
+    cases: Sequence[Case],
+    calibration: Calibration,
+    run: FoldRun | None,
+) -> Card:
     """Quantize on training patients, then measure on the others."""
     split = split_of(card, cases, calibration.seed)
     chosen = choose_slices(split.calibration, calibration)
     logger.info("Calibrating on %d slices of %d patients", len(chosen), len({case.patient for case in chosen}))
     write_int8(network, card.input, chosen, folder)
-    return measure_int8(folder, card, network, split, calibration)
+    held_out = None if run is None else held_out_by(run, cases, calibration.seed)
+    return measure_int8(folder, card, network, split, calibration, held_out)

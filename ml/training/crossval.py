@@ -87,7 +87,7 @@ def _pool(folds: Folds, split: Split) -> Report:
     seconds = 0.0
     for number in range(folds.count):
         folder = _folder(folds, number)
-        engine = engine_of(_checkpoint_of(folder), load_recipe(str(folder / CONFIGURATION_FILE)))
+        engine = engine_of(checkpoint_of(folder), load_recipe(str(folder / CONFIGURATION_FILE)))
         cases = list_cases(folds.data, split.folds[number])
         scores = score_maps(folder, cases, engine.card, THRESHOLD)
         results.extend(scores)
@@ -102,7 +102,8 @@ def _pool(folds: Folds, split: Split) -> Report:
     return report
 
 
-def _checkpoint_of(folder: Path) -> Path:
+def checkpoint_of(folder: Path) -> Path:
+    """What a finished fold keeps."""
     result = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
     return folder / str(result["checkpoint"])
 

@@ -1,13 +1,13 @@
 """A cross-validation's finished folds: maps of patients by networks that never saw them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.cards import Architecture, InputConvention, PackageError
+from ml.cards import Architecture, Card, InputConvention, PackageError
 from ml.datasets import Case, DatasetError, Split, list_cases, read_split
 from ml.networks import Checkpoint
 from ml.networks.folding import folded_architecture
@@ -20,13 +20,14 @@ from ml.training.run import CONFIGURATION_FILE, SPLIT_FILE
 
 @dataclass(frozen=True)
 class FoldRun:
-    """A run of `python -m ml crossval`, and what its finished folds left.
+    """A run of `python -m ml crossval` in `folder`, and what its finished folds left.
 
     finished: their numbers; cases: their patients' slices; folds: int (N,), the fold of each slice. maps: round(255 p),
     uint8 (H, W) each; truths: bool (H, W) each.
     """
 
     name: str
+    folder: Path
     split: Split
     configuration: Configuration
     finished: tuple[int, ...]
@@ -91,6 +92,7 @@ def read_folds(run: Path, data: Path) -> FoldRun:
     ]
     return FoldRun(
         name=run.name,
+        folder=run,
         split=split,
         configuration=load_recipe(str(folders[finished[0]] / CONFIGURATION_FILE)),
         finished=finished,
@@ -110,8 +112,11 @@ def check_leaves_test(run: FoldRun, test_patients: Sequence[str] | None) -> None
         )
 
 
-def check_same_folds(runs: Sequence[FoldRun]) -> None:
-    """Raises PackageError where runs divided the patients otherwise, or have not finished the same folds."""
+def with_common_folds(runs: Sequence[FoldRun]) -> list[FoldRun]:
+    """The runs, each with the folds alone that all have finished.
+
+    Raises PackageError where they divided the patients otherwise, or have finished no fold in common.
+    """
     first = runs[0]
     for run in runs[1:]:
         if (run.split.data_sha256, run.split.folds) != (first.split.data_sha256, first.split.folds):
@@ -120,11 +125,32 @@ def check_same_folds(runs: Sequence[FoldRun]) -> None:
                 " known to the other; run both `python -m ml crossval` with the same data, --folds, --exclude and"
                 " loop.seed."
             )
-        if run.finished != first.finished:
-            raise PackageError(
-                f"{run.name} has finished the folds {list(run.finished)} and {first.name} {list(first.finished)}; go on"
-                " with `python -m ml crossval` until both have the same ones."
-            )
+    common = sorted(set.intersection(*(set(run.finished) for run in runs)))
+    if not common:
+        raise PackageError(
+            f"{' and '.join(run.name for run in runs)} have finished no fold in common; go on with"
+            " `python -m ml crossval`."
+        )
+    return [_only(run, common) for run in runs]
+
+
+def _only(run: FoldRun, numbers: Sequence[int]) -> FoldRun:
+    kept = [place for place, fold in enumerate(run.folds) if fold in numbers]
+    return replace(
+        run,
+        finished=tuple(numbers),
+        cases=tuple(run.cases[place] for place in kept),
+        folds=run.folds[kept],
+        maps=tuple(run.maps[place] for place in kept),
+        truths=tuple(run.truths[place] for place in kept),
+    )
+
+
+def check_package(run: FoldRun, card: Card) -> None:
+    """Raises PackageError where a package's network or input is another than the run's, or chose on a test patient."""
+    if (run.architecture, run.convention) != (card.architecture, card.input):
+        raise PackageError(f"{run.name} is no cross-validation of {card.name}: its network or input is another.")
+    check_leaves_test(run, card.training.test_patients)
 
 
 def check_checkpoint(run: FoldRun, checkpoint: Checkpoint) -> None:

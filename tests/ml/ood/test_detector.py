@@ -10,9 +10,9 @@ from ml.cards import OOD_FILE, PackageFile, PackageFileError
 from ml.digests import sha256_of
 from ml.ood.detector import (
     UNLIKE,
-    choose_limit,
     fit_detector,
     is_plain,
+    limit_of,
     load_detector,
     save_detector,
 )
@@ -32,9 +32,14 @@ def draw_features(count, seed, off=0.0):
     return (roots**2).astype(np.float32)
 
 
+def limited(detector, features):
+    """The detector with the limit that at most 1 % of these slices exceed."""
+    return replace(detector, limit=limit_of(detector.distances(features), 0.01))
+
+
 @pytest.fixture(scope="module")
 def fitted():
-    return choose_limit(fit_detector(draw_features(500, 1), AXES), draw_features(400, 2), 0.01)
+    return limited(fit_detector(draw_features(500, 1), AXES), draw_features(400, 2))
 
 
 def test_distance_is_two_on_average_over_what_was_fitted_and_about_so_over_its_like(fitted):
@@ -50,7 +55,7 @@ def test_distance_grows_along_the_axes_with_the_square_of_the_deviation(fitted):
 def test_at_most_the_share_of_the_slices_it_was_chosen_on_is_beyond_the_limit(fitted):
     chosen_on = draw_features(400, 2)
     assert fitted.is_out_of_distribution(chosen_on).sum() == 4
-    few = choose_limit(fitted, chosen_on[:50], 0.01)
+    few = limited(fitted, chosen_on[:50])
     assert not few.is_out_of_distribution(chosen_on[:50]).any()
 
 

@@ -1,6 +1,7 @@
 """A cross-validation's finished folds are read, and named where they cannot choose."""
 
 import json
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from ml.cards import PackageError
 from ml.cards.fields import encode
 from ml.datasets import DatasetError
 from ml.networks import Checkpoint
-from ml.packaging.choices.folds import check_checkpoint, check_same_folds, read_folds
+from ml.packaging.choices.folds import check_checkpoint, read_folds, with_common_folds
 from tests.ml.packaging.choices.conftest import PATIENTS, configuration, split_of_heads
 
 
@@ -79,14 +80,27 @@ def test_runs_with_other_folds_are_refused(fake_run, heads):
             fake_run("a"),
             fake_run("b"),
             fake_run("c", split=other, finished=(0, 1)),
-            fake_run("d", finished=(0,)),
         )
     ]
-    check_same_folds(runs[:2])
+    assert [run.finished for run in with_common_folds(runs[:2])] == [(0, 1, 2)] * 2
     with pytest.raises(PackageError, match="c and a divided the patients otherwise"):
-        check_same_folds([runs[0], runs[2]])
-    with pytest.raises(PackageError, match=r"d has finished the folds \[0\] and a \[0, 1, 2\]"):
-        check_same_folds([runs[0], runs[3]])
+        with_common_folds([runs[0], runs[2]])
+
+
+def test_runs_are_joined_on_the_folds_that_all_have_finished(fake_run):
+    runs = [
+        read_folds(run.folder, run.data) for run in (fake_run("a", finished=(0, 1)), fake_run("b", finished=(1, 2)))
+    ]
+    for run, found in zip(runs, with_common_folds(runs), strict=True):
+        assert found.description == "2 of 6 patients, fold 1 of 3"
+        assert [case.patient for case in found.cases] == ["patient_2"] * 4 + ["patient_3"] * 4
+        assert set(found.folds.tolist()) == {1}
+        assert len(found.maps) == len(found.truths) == 8
+        place = run.cases.index(found.cases[0])
+        assert found.maps[0] is run.maps[place]
+    none = read_folds(*astuple(fake_run("c", finished=(0,))))
+    with pytest.raises(PackageError, match="c and b have finished no fold in common"):
+        with_common_folds([none, runs[1]])
 
 
 @pytest.mark.parametrize(

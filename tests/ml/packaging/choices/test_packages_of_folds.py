@@ -99,6 +99,42 @@ def test_folds_without_data_and_packages_with_folds_are_refused(checkpoint, fake
     assert "keeps its choices" in capsys.readouterr().err
 
 
+def test_networks_of_the_folds_choose_the_limits_of_the_input_check(checkpoint, fake_run, tmp_path):
+    run = fake_run(finished=(0, 2))
+    calibration = Calibration(slices=4, other_images=24)
+    card = make_package(checkpoint, tmp_path / "tiny", run.data, calibration=calibration, folds=run.folder)
+    check = card.familiarity
+    assert check.held_out == "4 of 6 patients, folds 0, 2 of 3, by networks that never saw them"
+    assert check.validation_slices == 16
+    assert (check.warned_share, check.warned_share_grey) == (0, 0)  # a hundredth of 32 is no slice
+    # What the network itself makes of patients that it was trained on is another limit; and back again.
+    again = measure_again(tmp_path / "tiny", tmp_path / "own", run.data, calibration=calibration, only_checks=True)
+    assert (again.familiarity.held_out, again.familiarity.validation_slices) == ("validation patients", 4)
+    assert again.familiarity.limit != check.limit
+    back = measure_again(
+        tmp_path / "own", tmp_path / "own", run.data, calibration=calibration, only_checks=True, folds=run.folder
+    )
+    assert back.familiarity == check
+
+
+def test_a_fold_that_lost_its_network_or_is_another_models_is_named(checkpoint, fake_run, tmp_path, without_check):
+    run = fake_run()
+    make_package(checkpoint, tmp_path / "tiny", run.data, calibration=CALIBRATION, folds=run.folder)
+    other = fake_run("other", network={"name": "scratch", "width": 8})
+    with pytest.raises(PackageError, match="other is no cross-validation of tiny"):
+        measure_again(tmp_path / "tiny", tmp_path / "own", run.data, only_checks=True, folds=other.folder)
+    (run.folder / "fold-1" / "final.pth").unlink()
+    with pytest.raises(PackageError, match=r"fold-1 has no final\.pth"):
+        make_package(checkpoint, tmp_path / "again", run.data, calibration=CALIBRATION, folds=run.folder)
+    assert not (tmp_path / "again").exists()
+
+
+def test_card_says_where_the_folds_were_trained_for_less(checkpoint, fake_run, tmp_path, without_check):
+    run = fake_run(stages=[{"epochs": 3, "size": 64}])
+    card = make_package(checkpoint, tmp_path / "tiny", run.data, calibration=CALIBRATION, folds=run.folder)
+    assert "6 patients, 3 folds, whose networks were trained for 3 epochs;" in card.training.split
+
+
 def test_folds_that_cannot_choose_leave_nothing_behind(checkpoint, fake_run, tmp_path):
     run = fake_run(finished=())
     assert read_checkpoint(checkpoint).data is not None
