@@ -8,6 +8,7 @@ members: the packages that an ensemble joins.
 """
 
 from ml.cards.card import (
+    OUT_OF_FOLD,
     Architecture,
     Card,
     DepthRule,
@@ -44,6 +45,7 @@ __all__ = [
     "INT8_WEIGHTS_FILE",
     "NAME_PATTERN",
     "OOD_FILE",
+    "OUT_OF_FOLD",
     "SEQUENCES_FILE",
     "WEIGHTS_FILE",
     "Architecture",

@@ -85,6 +85,10 @@ class Training:
     encoder: EncoderSource | None = None
 
 
+# Beginning of the set of every metric of out-of-fold maps.
+OUT_OF_FOLD = "out of fold"
+
+
 @dataclass(frozen=True)
 class Metric:
     """One figure with the patients it was measured on, its 95 % interval, and how it was aggregated over them.
@@ -99,6 +103,11 @@ class Metric:
     set: str | None = None
     aggregation: str | None = None
     rule: str | None = None
+
+    @property
+    def is_out_of_fold(self) -> bool:
+        """Whether it was taken from the kept maps of a cross-validation: no engine measures it again."""
+        return (self.set or "").startswith(OUT_OF_FOLD)
 
 
 @dataclass(frozen=True)

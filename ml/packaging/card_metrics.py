@@ -11,9 +11,6 @@ from ml.evaluation.scoring import Score
 from ml.evaluation.summary import MetricEstimate, estimate_metrics
 from ml.metrics.intervals import DEFAULT_SEED
 
-# Beginning of the set of every metric of out-of-fold maps, by which they are known: no engine measures these again.
-OUT_OF_FOLD = "out of fold"
-
 # In the order of the card.
 NAMES = (
     "patient_dice_mean",
@@ -54,11 +51,6 @@ def metrics_of(scores: Sequence[Score], set_name: str, names: Sequence[str], rul
     found = {figure.name: figure for figure in estimate_metrics(scores, DEFAULT_SEED)}
     patients = len({score.patient for score in scores})
     return tuple(_metric(found[name], patients, set_name, rule) for name in names if found[name].value is not None)
-
-
-def is_out_of_fold(metric: Metric) -> bool:
-    """Whether it was taken from the kept maps of a cross-validation."""
-    return (metric.set or "").startswith(OUT_OF_FOLD)
 
 
 def _metric(figure: MetricEstimate, patients: int, set_name: str, rule: str) -> Metric:

@@ -21,7 +21,7 @@ from ml.engines.openvino import OpenVinoEngine
 from ml.engines.torch import HALF, TorchEngine, default_device
 from ml.ood.detector import load_detector, save_detector
 from ml.ood.sequences import save_classifier
-from ml.packaging.card_metrics import HEADLINE_NAMES, VARIANT_NAMES, is_out_of_fold, measure_model
+from ml.packaging.card_metrics import HEADLINE_NAMES, VARIANT_NAMES, measure_model
 from ml.packaging.ood_fit import HeldOut, fit
 from ml.packaging.package_writer import write_card
 from ml.packaging.parity import compare_engines
@@ -146,7 +146,7 @@ def add_figures(folder: Path, card: Card, network: nn.Module, cases: Sequence[Ca
 
 def with_figures(card: Card, served: Engine, reference: Engine, cases: Sequence[Case], is_tested: bool) -> Card:
     """The card with what the engines reach on its validation patients and, where is_tested, on its test patients."""
-    metrics = [metric for metric in card.metrics if not is_out_of_fold(metric)]
+    metrics = [metric for metric in card.metrics if not metric.is_out_of_fold]
     if is_tested:
         test = cases_of(cases, card.training.test_patients or ())
         set_name = "test (used for no choice)"
@@ -154,7 +154,7 @@ def with_figures(card: Card, served: Engine, reference: Engine, cases: Sequence[
         metrics += measure_model(reference, test, set_name, HEADLINE_NAMES)
         metrics += measure_model(FlipTtaEngine(served), test, set_name, VARIANT_NAMES, "mean of four flips")
         metrics += measure_model(FlairOnlyEngine(served), test, set_name, VARIANT_NAMES, "grey: FLAIR alone")
-    metrics += filter(is_out_of_fold, card.metrics)
+    metrics += [metric for metric in card.metrics if metric.is_out_of_fold]
     validation = cases_of(cases, card.training.validation_patients or ())
     # A published checkpoint does not say what its patients chose, and an ensemble's chose its members alone.
     if validation and card.temperature is not None and not card.members:

@@ -26,7 +26,6 @@ from ml.datasets import Case, list_cases
 from ml.engines.torch import TorchEngine
 from ml.networks import Checkpoint, build_network, load_weights, read_checkpoint
 from ml.packaging.card_facts import MASK_RULE, card_of_facts, check_leaves_choices, read_facts, with_facts, with_test
-from ml.packaging.card_metrics import is_out_of_fold
 from ml.packaging.choices.folds import FoldRun, check_checkpoint, check_leaves_test, check_package, read_folds
 from ml.packaging.choices.networks import held_out_by
 from ml.packaging.choices.out_of_fold import choose_on_folds, level_logits, with_rule
@@ -142,7 +141,7 @@ def measure_again(
             card = _choose_doubt(network, card, cases_of(cases, card.training.validation_patients or ()))
         if only_checks:
             return check_and_compare(folder, card, network, split, calibration, held_out)
-        card = replace(card, metrics=tuple(filter(is_out_of_fold, card.metrics)))
+        card = replace(card, metrics=tuple(metric for metric in card.metrics if metric.is_out_of_fold))
         card = measure_int8(folder, card, network, split, calibration, held_out)
         return add_figures(folder, card, network, cases, is_tested)
 

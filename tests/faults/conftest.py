@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.portal_process import RunningPortal, running_portal
+from tests.support.resources import MODEL
 from tests.support.small_model import write_small_model
 
 # The promise is a minute with the default lease of 15 s.
@@ -14,6 +15,6 @@ FAST = {"GLIOSCOPE_LEASE_S": "3", "GLIOSCOPE_HEARTBEAT_S": "1", "GLIOSCOPE_SWEEP
 @pytest.fixture(scope="session")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPortal]:
     """One for all these tests of a process: it must outlive what each of them kills."""
-    models = write_small_model(tmp_path_factory.mktemp("models"))
-    with running_portal(tmp_path_factory.mktemp("faults"), GLIOSCOPE_MODELS=str(models), **FAST) as portal:
+    small = {"GLIOSCOPE_MODELS": str(write_small_model(tmp_path_factory.mktemp("models"))), "GLIOSCOPE_MODEL": MODEL}
+    with running_portal(tmp_path_factory.mktemp("faults"), **small, **FAST) as portal:
         yield portal

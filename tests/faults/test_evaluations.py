@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.test_kills import worker_processes
-from tests.support.evaluations import MODEL, write_data_set
+from tests.support.evaluations import write_data_set
 from tests.support.portal_process import RunningPortal
+from tests.support.resources import MODEL
 from tests.support.small_model import write_small_model
 from webapp.domain.settings import PROJECT_ROOT
 

@@ -17,8 +17,8 @@ import pytest
 from tests.faults.conftest import FAST
 from tests.faults.test_evaluations import of_command_line, without_times
 from tests.faults.test_kills import worker_processes
-from tests.support.evaluations import MODEL
 from tests.support.portal_process import running_portal
+from tests.support.resources import MODEL
 from tests.support.small_model import SHIPPED
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def test_a_data_set_from_the_browser_with_kills_has_the_command_lines_numbers(
     slices = copy_patients(real_data / "lgg", data)
     # Small chunks, so that a kill strikes in the middle of a small data set too.
     environ = {"GLIOSCOPE_EVALUATION_ROOTS": str(data.parent), "GLIOSCOPE_EVALUATION_CHUNK": "8", **FAST}
+    environ["GLIOSCOPE_MODEL"] = MODEL
     with running_portal(tmp_path / "portal", **environ) as portal:
         page = chromium.new_page(base_url=portal.url)
         page.goto("/evaluations/new")

@@ -40,7 +40,7 @@ def test_verdicts_and_dice_over_http_are_those_of_the_model(
 
     card = load_card(PROJECT_ROOT / "ml" / "weights" / "unet-vgg16-lgg")
     plain = TorchEngine.from_package(PROJECT_ROOT / "ml" / "weights" / card.name, device="cpu")
-    cases = list_cases(real_data / "lgg", card.training.validation_patients)
+    cases = list_cases(real_data / "lgg", card.training.test_patients)
     order = np.random.default_rng(20).permutation(len(cases))
     with_tumor = [cases[i] for i in order if cases[i].truth().any()][:OF_A_KIND]
     without = [cases[i] for i in order if not cases[i].truth().any()][:OF_A_KIND]

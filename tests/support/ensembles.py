@@ -4,14 +4,15 @@ import json
 from pathlib import Path
 
 from ml.digests import sha256_of
+from tests.support.resources import MODEL, MODELS
 
-_SHIPPED = Path(__file__).resolve().parents[2] / "ml" / "weights" / "unet-vgg16-lgg" / "card.json"
+_CARD = MODELS / MODEL / "card.json"
 NAME = "both"
 
 
 def write_ensemble(models: Path) -> Path:
-    """The packages `one` and `two` with the shipped card and a file each, and the ensemble `both` of them; `models`."""
-    card = json.loads(_SHIPPED.read_text(encoding="utf-8"))
+    """The packages `one` and `two` with the tests' card and a file each, and the ensemble `both` of them; `models`."""
+    card = json.loads(_CARD.read_text(encoding="utf-8"))
     members = []
     for name in ("one", "two"):
         (models / name).mkdir(parents=True)

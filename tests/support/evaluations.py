@@ -18,8 +18,6 @@ from webapp.domain.resources import Resources
 from worker.process.runtime import Runtime
 
 SIDE = 48
-# A model of the catalog; tests put a fake engine in its place.
-MODEL = "unet-vgg16-lgg"
 
 
 def slice_pixels(seed: int, top: int, left: int, side: int, value: int = 230) -> np.ndarray:

@@ -14,10 +14,15 @@ from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.settings import Settings
 from webapp.domain.uploads import receiving
 
+# A package whose card stays as it is, so that another release of the shipped models changes no test; it cannot be run.
+MODELS = Path(__file__).parent / "models"
+MODEL = "unet-vgg16-lgg"
+
 
 def make_settings(folder: Path, **environ: str) -> Settings:
-    """Settings over a temporary instance; by default nothing listens on its broker's socket."""
-    return Settings.from_environment({"GLIOSCOPE_INSTANCE": str(folder / "instance"), **environ})
+    """Settings over a temporary instance and the tests' own model; nothing listens on its broker's socket."""
+    models = {"GLIOSCOPE_MODELS": str(MODELS), "GLIOSCOPE_MODEL": MODEL}
+    return Settings.from_environment({"GLIOSCOPE_INSTANCE": str(folder / "instance"), **models, **environ})
 
 
 def png_bytes(width: int = 64, height: int = 48, value: int = 90) -> bytes:
@@ -29,7 +34,7 @@ def png_bytes(width: int = 64, height: int = 48, value: int = 90) -> bytes:
     return buffer.getvalue()
 
 
-def add_scan(resources: Resources, filename: str = "scan.png", model: str = "unet-vgg16-lgg") -> tuple[str, str]:
+def add_scan(resources: Resources, filename: str = "scan.png", model: str = MODEL) -> tuple[str, str]:
     """A scan's row and its queued segmentation's, without files: for what only touches rows."""
     with resources.database.write() as session:
         return add_rows(session, filename, model)

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 from ml.digests import sha256_of
+from tests.support.resources import MODEL
 from webapp.domain.settings import PROJECT_ROOT
 
-SHIPPED = PROJECT_ROOT / "ml" / "weights" / "unet-vgg16-lgg"
+SHIPPED = PROJECT_ROOT / "ml" / "weights" / MODEL
 SIDE = 64
 
 
@@ -25,9 +26,10 @@ def write_small_model(directory: Path) -> Path:
     card |= {
         "familiarity": None,
         "doubt": None,
+        "depth": None,
         "sequences": None,
         "crops": [],
-        "min_tumor_pixels": card["min_tumor_pixels"] * SIDE**2 // 256**2,
+        "min_tumor_pixels": card["min_tumor_pixels"] * SIDE**2 // card["input"]["size"][0] ** 2,
     }
     card["input"]["size"] = [SIDE, SIDE]
     card["files"] = {

@@ -12,8 +12,7 @@ from ml.cards import Card, load_card
 from ml.datasets.case_reader import CaseReader
 from ml.engines import Inference
 from ml.ood.sequences import SequenceEvidence
-from tests.support.resources import make_settings
-from tests.support.small_model import SHIPPED
+from tests.support.resources import MODEL, MODELS, make_settings
 from webapp.domain.resources import Resources
 from worker.process.runtime import Runtime
 
@@ -24,8 +23,8 @@ class BrightnessEngine:
     name = "brightness"
 
     def __init__(self) -> None:
-        # Without the shipped doubt rule: a test of doubt states its own.
-        self.card: Card = replace(load_card(SHIPPED), doubt=None)
+        # Without a doubt rule: a test of doubt states its own.
+        self.card: Card = replace(load_card(MODELS / MODEL), doubt=None)
         self.failures: list[BaseException] = []
         self.before = lambda: None
         self.pieces: list[int] = []

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.cards import Card, Metric, PackageError, TemperatureScaling
+from ml.cards import OUT_OF_FOLD, Card, Metric, PackageError, TemperatureScaling
 from ml.engines.ensemble import LOGIT_LIMIT
 from ml.evaluation.scoring import Score, mask_slices, score_slice
 from ml.measurements import Verdict, verdict_of
-from ml.packaging.card_metrics import NAMES, OUT_OF_FOLD, VARIANT_NAMES, metrics_of
+from ml.packaging.card_metrics import NAMES, VARIANT_NAMES, metrics_of
 from ml.packaging.choices.folds import FoldRun
 from ml.packaging.choices.maps import ChoiceMaps
 from ml.packaging.choices.rules import ChosenRule, choose_rule, describe_rule

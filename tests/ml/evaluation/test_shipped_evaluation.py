@@ -24,7 +24,7 @@ def run_command(*words) -> str:
 
 @pytest.mark.data
 def test_two_runs_give_the_same_numbers_without_torch(real_data, tmp_path, figure):
-    patients = sorted(load_card(SHIPPED).training.validation_patients, key=lambda name: name[::-1])[:2]
+    patients = sorted(load_card(SHIPPED).training.test_patients, key=lambda name: name[::-1])[:2]
     (tmp_path / "patients.txt").write_text("\n".join(patients))
     reports = []
     for number in (1, 2):

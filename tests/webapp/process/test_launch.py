@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.portal_process import running_portal
+from tests.support.resources import MODEL
 from tests.support.small_model import write_small_model
 from webapp.domain.settings import PROJECT_ROOT
 
@@ -41,7 +42,8 @@ def test_an_address_that_others_reach_is_refused(tmp_path: Path, bind: str, sent
 
 @pytest.mark.long
 def test_one_instance_runs_once(tmp_path: Path) -> None:
-    small = {"GLIOSCOPE_MODELS": str(write_small_model(tmp_path / "models"))}  # it loads sooner
+    models = write_small_model(tmp_path / "models")
+    small = {"GLIOSCOPE_MODELS": str(models), "GLIOSCOPE_MODEL": MODEL}  # it loads sooner
     with running_portal(tmp_path, **small) as portal:
         second = launch(tmp_path, GLIOSCOPE_BIND="127.0.0.1:0")
         assert second.returncode == 1

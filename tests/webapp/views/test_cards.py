@@ -1,5 +1,6 @@
 """A model's page says what its card says, in words."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,3 +32,23 @@ def test_an_ensemble_has_a_page_that_names_its_members(make_app: Callable[..., F
     page = client.get(f"/models/{NAME}").text
     assert "Ensemble of one + two" in page and '<a href="/models/two">two</a> 1.2.3' in page
     assert f'<a href="/models/{NAME}">' in client.get("/models").text
+
+
+def test_a_model_that_did_better_than_the_default_is_named_with_both_figures(
+    make_app: Callable[..., Flask], tmp_path: Path
+) -> None:
+    models = write_ensemble(tmp_path / "models")
+    path = models / "two" / "card.json"
+    card = json.loads(path.read_text())
+    for metric in card["metrics"]:
+        metric["value"] = min(1, metric["value"] + 0.05)
+    path.write_text(json.dumps(card))
+    client = make_app(GLIOSCOPE_MODELS=str(models), GLIOSCOPE_MODEL="one").test_client()
+    page = client.get("/models").text
+    said = page.split('class="notice">')[1].split("</p>")[0]
+    values = [metric["value"] for metric in card["metrics"] if metric["name"] == "patient_dice_mean"]
+    assert f"mean patient Dice {values[0]:.3f} instead of {values[0] - 0.05:.3f}" in said
+    assert "GLIOSCOPE_MODEL=two" in said
+    assert page.count("Used where none is chosen") == 1
+    other = make_app(GLIOSCOPE_MODELS=str(models), GLIOSCOPE_MODEL="two").test_client()
+    assert 'class="notice">' not in other.get("/models").text

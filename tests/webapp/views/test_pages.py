@@ -13,6 +13,7 @@ from sqlalchemy import update
 
 from tests.support import scan_files
 from tests.support.jobs import claim_segmentation
+from tests.support.resources import MODEL, MODELS
 from tests.webapp.clients import SCANS, finished, resources_of, sent
 from webapp.domain.jobs import lifecycle, workers
 from webapp.domain.scans import segmentations
@@ -160,7 +161,7 @@ def test_a_models_figures_stand_by_set_and_rule_and_none_is_lost(client: FlaskCl
 
 
 def test_a_card_that_states_little_still_has_a_page(make_app: Callable[..., Flask], tmp_path: Path) -> None:
-    shipped = json.loads((PROJECT_ROOT / "ml/weights/unet-vgg16-lgg/card.json").read_text())
+    shipped = json.loads((MODELS / MODEL / "card.json").read_text())
     metric = {"name": "patient_dice_mean", "value": 0.5}
     card = {key: shipped[key] for key in ("architecture", "input", "threshold", "min_tumor_pixels", "files")}
     folder = tmp_path / "models" / "bare"
@@ -173,7 +174,7 @@ def test_a_card_that_states_little_still_has_a_page(make_app: Callable[..., Flas
 
 
 def test_a_models_page_says_what_its_encoder_started_from(make_app: Callable[..., Flask], tmp_path: Path) -> None:
-    shipped = json.loads((PROJECT_ROOT / "ml/weights/unet-vgg16-lgg/card.json").read_text())
+    shipped = json.loads((MODELS / MODEL / "card.json").read_text())
     start = {
         "encoder": "vgg16",
         "source": "weights.onnx",

@@ -121,7 +121,7 @@ def test_a_fold_that_lost_its_network_or_is_another_models_is_named(checkpoint, 
     run = fake_run()
     make_package(checkpoint, tmp_path / "tiny", run.data, calibration=CALIBRATION, folds=run.folder)
     other = fake_run("other", network={"name": "scratch", "width": 8})
-    with pytest.raises(PackageError, match="other is no cross-validation of tiny"):
+    with pytest.raises(PackageError, match="other is no cross-validation of own"):
         measure_again(tmp_path / "tiny", tmp_path / "own", run.data, only_checks=True, folds=other.folder)
     (run.folder / "fold-1" / "final.pth").unlink()
     with pytest.raises(PackageError, match=r"fold-1 has no final\.pth"):
