@@ -89,25 +89,31 @@ def plot_reliability(calibration: Calibration) -> Plot:
     return plot
 
 
-def plot_verdicts(verdicts: Counts) -> Plot:
-    """Two by two: rows are the expert's, columns the model's; each cell with its count and its share of the row."""
-    cells = (
-        ("tumor", "tumor", verdicts.true_positive, verdicts.truth, "accent"),
-        ("tumor", "no tumor", verdicts.false_negative, verdicts.truth, "tumor"),
-        ("no tumor", "tumor", verdicts.false_positive, verdicts.total - verdicts.truth, "tumor"),
-        ("no tumor", "no tumor", verdicts.true_negative, verdicts.total - verdicts.truth, "accent"),
+def plot_verdicts(verdicts: Counts, uncertain_tumor: int, uncertain_clear: int) -> Plot:
+    """Two by three: rows are the expert's, columns the model's; each cell with its count and its share of the row.
+
+    uncertain_tumor, uncertain_clear: the slices in doubt, which `verdicts` has among those without a mask.
+    """
+    found = ("tumor", "uncertain", "no tumor")
+    tumor = (verdicts.true_positive, uncertain_tumor, verdicts.false_negative - uncertain_tumor)
+    clear = (verdicts.false_positive, uncertain_clear, verdicts.true_negative - uncertain_clear)
+    rows = (("tumor", tumor, ("accent", "muted", "tumor")), ("no tumor", clear, ("tumor", "muted", "accent")))
+    description = "; ".join(
+        f"expert {truth}, model {verdict}: {number}"
+        for truth, numbers, _ in rows
+        for verdict, number in zip(found, numbers, strict=True)
     )
-    description = "; ".join(f"expert {truth}, model {found}: {number}" for truth, found, number, _, _ in cells)
     plot = Plot("Verdicts of the slices", f"{description}.")
-    left, top, width, height = 124, 78, 166, 116
-    for index, (truth, found, number, row_total, color) in enumerate(cells):
-        x, y = left + index % 2 * (width + 6), top + index // 2 * (height + 6)
-        share = number / row_total if row_total else 0
-        plot.rectangle(x, y, width, height, color, opacity=round(0.08 + 0.4 * share, 3))
-        plot.text(x + width / 2, y + height / 2, f"{number:,}", size=24, anchor="middle")
-        plot.text(x + width / 2, y + height / 2 + 24, f"{100 * share:.1f} %", anchor="middle")
-        if index < 2:
-            plot.text(x + width / 2, top - 10, f"model: {found}", anchor="middle")
-        if index % 2 == 0:
-            plot.text(left - 10, y + height / 2 + 4, f"expert: {truth}", anchor="end")
+    left, top, width, height = 118, 78, 110, 116
+    for column, verdict in enumerate(found):
+        plot.text(left + column * (width + 6) + width / 2, top - 10, f"model: {verdict}", anchor="middle")
+    for row, (truth, numbers, colors) in enumerate(rows):
+        y = top + row * (height + 6)
+        plot.text(left - 10, y + height / 2 + 4, f"expert: {truth}", anchor="end")
+        for column, (number, color) in enumerate(zip(numbers, colors, strict=True)):
+            x = left + column * (width + 6)
+            share = number / sum(numbers) if sum(numbers) else 0
+            plot.rectangle(x, y, width, height, color, opacity=round(0.08 + 0.4 * share, 3))
+            plot.text(x + width / 2, y + height / 2, f"{number:,}", size=24, anchor="middle")
+            plot.text(x + width / 2, y + height / 2 + 24, f"{100 * share:.1f} %", anchor="middle")
     return plot

@@ -36,7 +36,7 @@ def draw_plots(report: Report) -> tuple[Drawing, ...]:
         plot_sizes(points),
         plot_roc(report.roc, report.verdicts),
         plot_reliability(report.calibration_foreground),
-        plot_verdicts(report.verdicts),
+        plot_verdicts(report.verdicts, report.uncertain.tumor, report.uncertain.tumor_free),
     )
     return tuple(
         Drawing(name, plot.title, plot.description, plot.render()) for name, plot in zip(NAMES, plots, strict=True)

@@ -1,12 +1,13 @@
-"""Plots of results in which there is nothing to draw."""
+"""Plots: what they show, and that they show it where there is nothing to draw."""
 
 import re
 
 import numpy as np
 
 from ml.metrics.calibration import calibrate, probability_histogram
-from ml.plots.evaluation import plot_patients, plot_reliability
-from ml.plots.svg import HEIGHT
+from ml.metrics.overlap import Counts
+from ml.plots.evaluation import plot_patients, plot_reliability, plot_verdicts
+from ml.plots.svg import HEIGHT, WIDTH
 
 
 def test_reliability_without_any_pixel_of_the_foreground_has_no_empty_line():
@@ -32,3 +33,16 @@ def test_the_first_and_the_last_patient_are_named_below_their_bars():
         ticks = re.findall(r'<text x="([\d.]+)"[^>]*text-anchor="middle"[^>]*>(\d+)</text>', svg)
         assert [words for _, words in ticks] == wanted
         assert [float(x) for x, _ in ticks] == ([bars[0], bars[-1]] if count > 1 else bars)
+
+
+def test_verdicts_have_three_outcomes_and_those_in_doubt_are_no_all_clear():
+    plot = plot_verdicts(Counts(true_positive=6, false_positive=1, false_negative=4, true_negative=9), 3, 2)
+    assert plot.description == (
+        "expert tumor, model tumor: 6; expert tumor, model uncertain: 3; expert tumor, model no tumor: 1;"
+        " expert no tumor, model tumor: 1; expert no tumor, model uncertain: 2; expert no tumor, model no tumor: 7."
+    )
+    svg = plot.render()
+    assert re.findall(r">([\d.]+ %)<", svg) == ["60.0 %", "30.0 %", "10.0 %", "10.0 %", "20.0 %", "70.0 %"]
+    boxes = re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', svg)
+    assert len(boxes) == 7 and all(float(x) + float(width) <= WIDTH for x, width in boxes)
+    assert "nan" not in plot_verdicts(Counts(0, 0, 0, 0), 0, 0).render()
