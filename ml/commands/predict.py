@@ -35,10 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
     decoder = Decoder()
     try:
         with fresh_folder(arguments.out) as folder, tqdm(total=len(sources), unit=" files") as bar:
-            errors = predict_sources(engine, sources, folder, threshold, decoder, lambda done: bar.update(done - bar.n))
+            found = predict_sources(engine, sources, folder, threshold, decoder, lambda done: bar.update(done - bar.n))
     finally:
         decoder.close()
-    sys.stdout.write(f"{len(sources) - len(errors)} of {len(sources)} files in {arguments.out}. {NOTICE}\n")
-    for error in errors:
+    sys.stdout.write(f"{len(sources) - len(found.errors)} of {len(sources)} files in {arguments.out}. {NOTICE}\n")
+    for code, files in sorted(found.warned.items()):
+        sys.stdout.write(f"warning {code}: {files} of {len(sources)} files\n")
+    for error in found.errors:
         sys.stderr.write(f"{error}\n")
-    return 1 if errors else 0
+    return 1 if found.errors else 0

@@ -3,7 +3,9 @@
 Files are decoded in the sandbox, as uploads are: files to predict on often come from elsewhere.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,15 @@ from ml.sandbox.decoder import Decoder
 from ml.scans import ScanError
 
 
+@dataclass(frozen=True)
+class Predictions:
+    """What is said at the end. errors: a sentence a file that cannot be decoded; warned: how many files have a warning,
+    by its code."""
+
+    errors: tuple[str, ...]
+    warned: Mapping[str, int]
+
+
 def predict_sources(
     engine: Engine,
     sources: Sequence[Source],
@@ -25,12 +36,13 @@ def predict_sources(
     threshold: float,
     decoder: Decoder,
     report_progress: Callable[[int], object] = lambda done: None,
-) -> tuple[str, ...]:
+) -> Predictions:
     """Write all results into `folder`; a file that cannot be decoded is a row with its error, and the rest goes on.
 
-    Returns the errors. Raises EngineError and OSError, which end everything.
+    Raises EngineError and OSError, which end everything.
     """
     errors: list[str] = []
+    warned: Counter[str] = Counter()
     for name in FOLDERS:
         (folder / name).mkdir()
     with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
@@ -38,17 +50,18 @@ def predict_sources(
         for done, source in enumerate(sources, start=1):
             try:
                 for one, warnings in _predict(engine, source, folder, threshold, decoder):
-                    write_slice(folder, table, one, warnings)
+                    write_slice(folder, table, one, " ".join(warnings))
+                    warned.update(warnings if one.index == 0 else ())
             except ScanError as error:
                 errors.append(f"{source.path}: {error.message}")
                 write_error(table, source, error.message)
             report_progress(done)
-    return tuple(errors)
+    return Predictions(tuple(errors), warned)
 
 
 def _predict(
     engine: Engine, source: Source, folder: Path, threshold: float, decoder: Decoder
-) -> Iterator[tuple[PredictedSlice, str]]:
+) -> Iterator[tuple[PredictedSlice, tuple[str, ...]]]:
     """The slices of one file, each with the codes of the file's warnings. Raises ScanError before the first one."""
     stack = folder / ".stack.npy"
     try:
@@ -64,4 +77,4 @@ def _predict(
         masks_of_one = Masks(masks.tumor[one], masks.doubtful[one], masks.dropped[one])
         measures = measure(probability_u8[one], masks_of_one, decoded.spacing_mm, warnings)
         name = source.name if len(pixels) == 1 else f"{source.name}_{index:04}"
-        yield PredictedSlice(source, index, name, pixels[index], masks_of_one, measures), " ".join(warnings)
+        yield PredictedSlice(source, index, name, pixels[index], masks_of_one, measures), warnings

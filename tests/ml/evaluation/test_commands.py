@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 import ml.engines
 from ml import atomic_files
 from ml.__main__ import main
+from ml.ood.sequences import SequenceEvidence
 from tests.ml.evaluation.conftest import CARD, FakeEngine, square, write_case
 
 
@@ -175,6 +177,35 @@ def test_predict_takes_stacks_and_files_of_one_name(command, tmp_path):
     assert status == 0
     assert [row["mask"] for row in rows] == ["masks/scan_0000.png", "masks/scan_0001.png", "masks/scan_2.png"]
     assert [row["verdict"] for row in rows] == ["tumor_detected", "no_tumor", "tumor_detected"]
+
+
+def test_predict_says_what_is_of_another_sequence(command, tmp_path, monkeypatch):
+    """A slice whose first pixel is 10 is told as T1, every other one as FLAIR."""
+    infer = FakeEngine.infer
+
+    def told(engine, pixels):
+        log_odds = np.full((len(pixels), 2), np.nan, np.float32)
+        log_odds[:, 0] = np.where(pixels[:, 0, 0, 0] == 10, 4.0, -2.0)
+        return replace(infer(engine, pixels), sequences=SequenceEvidence(log_odds, (3.0, 3.0), (2.0, 2.0)))
+
+    monkeypatch.setattr(FakeEngine, "infer", told)
+    flair, t1 = Image.fromarray(square(0, 0, 0)), Image.fromarray(square(0, 0, 1, value=10))
+    tumor = Image.fromarray(np.maximum(square(4, 4, 8), square(0, 0, 1, value=10)))
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    flair.save(folder / "d.tif", save_all=True, append_images=[*[flair] * 4, *[t1] * 4])
+    for name, picture in (("a", flair), ("b", t1), ("c", tumor)):
+        picture.save(folder / f"{name}.png")
+    status, _, said = command("predict", folder)
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    assert status == 0
+    assert [(row["verdict"], row["warnings"]) for row in rows] == [
+        ("no_tumor", ""),
+        ("not_assessed", "not_flair"),
+        ("tumor_detected", "not_flair"),
+        *[("not_assessed", "mixed_sequences")] * 9,
+    ]
+    assert said.splitlines()[1:] == ["warning mixed_sequences: 1 of 4 files", "warning not_flair: 2 of 4 files"]
 
 
 def test_predict_goes_on_after_a_bad_file(command, data, tmp_path):
