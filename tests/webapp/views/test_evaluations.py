@@ -1,12 +1,14 @@
 """The evaluations' pages as a browser without scripts gets them, and the comparison behind one of them."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from ml.cards import DoubtRule
 from tests.support.evaluations import begin, evaluation_row, run_all, slice_pixels, write_data_set, write_slice
 from tests.webapp.clients import resources_of, token
 from webapp.domain.resources import Resources
@@ -59,6 +61,22 @@ def test_a_slice_unlike_the_training_data_says_so_beside_its_outcome(
     assert client.get(f"/evaluations/{evaluation_id}").text.count("Unlike the training data") == 1
     rows = client.get(f"{API}/{evaluation_id}/cases").json["cases"]
     assert [[item["code"] for item in row["warnings"]] for row in rows[:2]] == [["unlike_training_data"], []]
+
+
+def test_the_overlay_of_a_case_names_the_dashed_line_where_it_has_one(
+    client: FlaskClient, resources: Resources, runtime: Runtime
+) -> None:
+    engine = runtime.engine("any")
+    engine.card = replace(engine.card, doubt=DoubtRule(0.45, 80))
+    folder = resources.settings.evaluation_roots[0] / "set"
+    for name, value in (("a", 230), ("b", 120)):
+        write_slice(folder, "p", name, slice_pixels(1, 8, 8, 14, value), None)
+    evaluation_id = begin(resources, folder)
+    run_all(runtime, evaluation_id)
+    found, doubtful = (client.get(f"/evaluations/{evaluation_id}/cases/{position}").text for position in (0, 1))
+    assert 'class="swatch swatch-overlay"></i>tumor, outlined</span>' in found and "swatch-doubt" not in found
+    assert 'class="swatch swatch-overlay"></i>tumor</span>' in doubtful
+    assert '<i class="swatch swatch-doubt"></i>in doubt</span>' in doubtful
 
 
 def test_the_tables_are_filtered_sorted_and_paged(
