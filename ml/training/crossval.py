@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,7 @@ def _train_fold(folds: Folds, split: Split, folder: Path) -> None:
     if (folder / LAST_FILE).is_file():
         plan = resume_plan(folds.data, folder)
     else:
+        shutil.rmtree(folder, ignore_errors=True)  # of a call that was ended before its first epoch was
         plan = Plan(folds.configuration, folds.data, folder, split)
     write_records(plan, train(plan), has_maps=True)
 

@@ -53,6 +53,15 @@ def test_every_patient_is_evaluated_once_by_a_network_that_never_saw_him(validat
     assert (summary["patients"], summary["slices"]) == (6, 18)
 
 
+def test_a_fold_that_was_ended_before_its_first_epoch_was_starts_anew(crossval, validated, tmp_path):
+    out = tmp_path / "cv"
+    (out / "fold-0").mkdir(parents=True)
+    for left in ("split.json", "fold-0/configuration.yaml"):
+        shutil.copy(validated / left, out / left)
+    assert crossval(out, "--fold", "0") == 0
+    assert (out / "fold-0" / "result.json").is_file()
+
+
 def test_folds_of_another_number_do_not_mix(crossval, validated, capsys):
     assert crossval(validated, folds="3") == 1
     assert "has 2 folds and 0 excluded patients; go on with the same" in capsys.readouterr().err
