@@ -1,6 +1,7 @@
 """`make bench`, or `python -m bench [PART ...]`: measure this machine and print the figures.
 
 Parts: engines, evaluations, uploads, history and pages by default; recipes, which trains each one for some minutes.
+`python -m bench gpu` has options of its own: it trains all that ships, and measures it (`bench.gpu`).
 """
 
 import argparse
@@ -20,6 +21,11 @@ START, END = "<!-- figures: written by `python -m bench --write` -->", "<!-- end
 
 def main(arguments: list[str]) -> None:
     """Measure what is asked for, print it as it comes, and write it where that is asked for."""
+    if arguments[:1] == ["gpu"]:
+        from bench.gpu import command  # torch
+
+        command.main(arguments[1:])
+        return
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure a portal on this machine.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(BY_DEFAULT)} (default), recipes")
     parser.add_argument("--slices", type=int, default=200, help="of the evaluated folder (default: 200; try 1000)")

@@ -5,9 +5,10 @@ The limit is measured in the same run: one large product in each precision, on a
 
 import io
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ SLICES = 24
 # OpenMP's threads go on looking for work for 0.2 s after torch's last layer, on the cores of whoever comes next.
 SETTLE_S = 0.4
 MODEL = "unet-vgg16-lgg"
+Key = TypeVar("Key", bound=Hashable)
 # Multiply-adds of one pixel of the U-Net with VGG16's encoder count twice: 49.5 GFLOP for 256 x 256, as
 # torch.utils.flop_counter counts them.
 GFLOP_A_SLICE = 49.5
@@ -56,7 +58,7 @@ def measure() -> Iterator[Table]:
         "OpenVINO int8, as served": Candidate(lambda: served.infer(stack), _gflop(stack, card), "int8"),
         **_torch_candidates(package, stack, has_bfloat16=limits["bfloat16"] > limits["float32"]),
     }
-    seconds = _interleaved(candidates)
+    seconds = interleaved(candidates)
     limits = {name: max(limit, limits[name]) for name, limit in _limits().items()}
     first = median(next(iter(seconds.values())))
     rows = []
@@ -96,8 +98,8 @@ def _limits() -> dict[str, float]:
     return {"int8": int8_limit(), **torch_limits()}
 
 
-def _single(engine: Engine, stack: np.ndarray) -> Table:
-    """Slices one by one, as uploads come."""
+def one_by_one(engine: Engine, stack: np.ndarray) -> list[float]:
+    """Seconds of each slice alone, as uploads come. stack: uint8 (N, H, W, 3)."""
     time.sleep(SETTLE_S)
     engine.infer(stack[:1])
     seconds = []
@@ -105,6 +107,11 @@ def _single(engine: Engine, stack: np.ndarray) -> Table:
         began = time.perf_counter()
         engine.infer(pixels[None])
         seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def _single(engine: Engine, stack: np.ndarray) -> Table:
+    seconds = one_by_one(engine, stack)
     row = (engine.name, ms(min(seconds)), ms(median(seconds)), ms(p95(seconds)))
     return Table(f"{len(stack)} slices one by one", ("engine", "least ms", "median ms", "p95 ms"), (row,))
 
@@ -141,13 +148,14 @@ def _torch_candidates(package: Path, stack: np.ndarray, has_bfloat16: bool) -> d
     return candidates
 
 
-def _interleaved(candidates: Mapping[str, Candidate]) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for number in range(ROUNDS + 1):
+def interleaved(candidates: Mapping[Key, Candidate], rounds: int = ROUNDS) -> dict[Key, list[float]]:
+    """Seconds of each candidate in each round, after one that compiles and allocates."""
+    seconds: dict[Key, list[float]] = {name: [] for name in candidates}
+    for number in range(rounds + 1):
         for name, candidate in candidates.items():
             time.sleep(SETTLE_S)
             began = time.perf_counter()
             candidate.run()
-            if number > 0:  # the first one compiles and allocates
+            if number > 0:
                 seconds[name].append(time.perf_counter() - began)
     return seconds

@@ -1,34 +1,45 @@
 """Several runs side by side: what each reached, and whether the difference to the first is more than chance.
 
-Runs are compared patient by patient, so only on the same validation patients of the same data.
+Runs are compared patient by patient, so only on the same validation patients of the same data. Runs that differ in
+their seed alone are one row: of each patient the mean over the seeds is compared.
 """
 
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from ml.datasets import DatasetError, read_split
 from ml.metrics.comparison import PairedComparison, compare_pairs
+from ml.metrics.intervals import draw_patients, mean_interval
 from ml.training.errors import TrainingError
 from ml.training.records import RESULT_FILE, VALIDATION_FOLDER
-from ml.training.run import SPLIT_FILE
+from ml.training.run import CONFIGURATION_FILE, SPLIT_FILE
 
 _LOSSES = ("bce", "dice", "focal", "boundary")
+# Of a run's summary, beside the interval.
+_FIGURES = ("patient_dice_mean", "slice_dice_mean", "slice_sensitivity", "slice_specificity")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run. dice: of each validation patient with tumor; patients: which they are, by the data's digest."""
+    """A finished run, or several that differ in their seed alone.
+
+    dice: of each validation patient with tumor; patients: which they are, by the data's digest. configuration: without
+    the seed. seeds: each with the mean patient Dice of its run.
+    """
 
     name: str
     result: Mapping[str, Any]
     dice: Mapping[str, float]
     patients: tuple[str, tuple[str, ...]]
+    configuration: Mapping[str, Any]
+    seeds: tuple[tuple[int, float | None], ...]
 
 
 def read_run(folder: Path) -> Run:
@@ -38,11 +49,50 @@ def read_run(folder: Path) -> Run:
         split = read_split(folder / SPLIT_FILE)
         with (folder / VALIDATION_FOLDER / "patients.csv").open(encoding="utf-8", newline="") as file:
             dice = {row["patient"]: float(row["dice"]) for row in csv.DictReader(file) if row["dice"]}
-    except (OSError, ValueError, KeyError, DatasetError) as error:
+        configuration = yaml.safe_load((folder / CONFIGURATION_FILE).read_text(encoding="utf-8"))
+        seed = configuration["loop"].pop("seed")
+        mean = result["summary"]["patient_dice_mean"]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, DatasetError) as error:
         raise TrainingError(
             f"{folder} is not the folder of a finished run ({error}); give one that `python -m ml train` has finished."
         ) from error
-    return Run(folder.name, result, dice, (split.data_sha256, split.validation))
+    patients = (split.data_sha256, split.validation)
+    return Run(folder.name, result, dice, patients, configuration, ((seed, mean),))
+
+
+def merge_seeds(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """Runs of one configuration and the same patients as one, each in the place of its first; figures are means."""
+    groups: list[list[Run]] = []
+    for run in runs:
+        same = (g for g in groups if (g[0].configuration, g[0].patients) == (run.configuration, run.patients))
+        group = next(same, None)
+        if group is None:
+            groups.append([run])
+        else:
+            group.append(run)
+    return tuple(_merge(group) if len(group) > 1 else group[0] for group in groups)
+
+
+def _merge(runs: Sequence[Run]) -> Run:
+    """Raises TrainingError where two have the same seed."""
+    seeds = tuple(sorted((seed for run in runs for seed in run.seeds), key=lambda seed: seed[0]))
+    names = ", ".join(run.name for run in runs)
+    if len({seed for seed, _ in seeds}) < len(seeds):
+        raise TrainingError(f"{names} are runs of one recipe, two of them with the same seed; give each seed once.")
+    first = runs[0]
+    dice = {patient: float(np.mean([run.dice[patient] for run in runs])) for patient in first.dice}
+    values = np.array(list(dice.values()))
+    summary: dict[str, Any] = {name: _mean([run.result["summary"][name] for run in runs]) for name in _FIGURES}
+    summary["patient_dice_ci95"] = mean_interval(values, np.ones(len(values)), draw_patients(len(values)))
+    seconds = [value for run in runs for value in run.result["seconds_per_epoch"]]
+    result = {**first.result, "summary": summary, "seconds_per_epoch": seconds}
+    return replace(first, name=names, result=result, dice=dice, seeds=seeds)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """None where one of them is."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def compare_runs(runs: Sequence[Run]) -> tuple[PairedComparison | None, ...]:
@@ -61,33 +111,37 @@ def compare_runs(runs: Sequence[Run]) -> tuple[PairedComparison | None, ...]:
 
 
 def table_of(runs: Sequence[Run]) -> str:
-    """A Markdown table, a row a run, and how its numbers were added up below it."""
-    head = ("run", "recipe", "loss", "best epoch", "patient Dice", "difference to the first", "p", "slice Dice")
-    rows = [(*head, "sensitivity", "specificity", "s / epoch")]
-    for run, difference in zip(runs, compare_runs(runs), strict=True):
+    """A Markdown table, a row a run or a group of seeds, and how its numbers were added up below it."""
+    head = ("run", "recipe", "start", "loss", "seeds", "best epoch", "patient Dice", "difference to the first", "p")
+    rows = [(*head, "slice Dice", "sensitivity", "specificity", "s / epoch")]
+    merged = merge_seeds(runs)
+    for run, difference in zip(merged, compare_runs(merged), strict=True):
         summary = run.result["summary"]
         seconds = run.result["seconds_per_epoch"]
         rows.append(
             (
                 run.name,
                 run.result["recipe"],
+                _start(run.configuration["network"]),
                 _loss(run.result["loss"]),
-                f"{run.result['best_epoch']} of {run.result['epochs']}",
+                ", ".join(f"{seed}: {_number(mean)}" for seed, mean in run.seeds),
+                f"{run.result['best_epoch']} of {run.result['epochs']}" if len(run.seeds) == 1 else "",
                 _number(summary["patient_dice_mean"]) + _interval(summary["patient_dice_ci95"]),
                 "" if difference is None else f"{difference.mean_difference or 0.0:+.4f}{_interval(difference.ci95)}",
                 "" if difference is None or difference.p_value is None else f"{difference.p_value:.3f}",
-                *(_number(summary[name]) for name in ("slice_dice_mean", "slice_sensitivity", "slice_specificity")),
+                *(_number(summary[name]) for name in _FIGURES[1:]),
                 f"{np.median(seconds):.1f}" if seconds else "",
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |" for row in rows]
     lines.insert(1, f"|{'|'.join('-' * (width + 2) for width in widths)}|")
-    patients = len(runs[0].patients[1])
+    sets = "; ".join(dict.fromkeys(run.result["set"] for run in runs))
     explanation = (
-        f"{patients} validation patients, which chose each run's epoch. Patient Dice: pixels pooled over a patient's"
-        " slices, mean over patients with tumor; in brackets 95 % intervals, bootstrap over patients. p: Wilcoxon"
-        " signed-rank test of the paired differences. Slice Dice: mean over slices with tumor. Threshold 0.5."
+        f"{len(runs[0].patients[1])} {sets}. Patient Dice: pixels pooled over a patient's"
+        " slices, mean over patients with tumor; in brackets 95 % intervals, bootstrap over patients. Of several"
+        " seeds each patient's mean over them is taken first. p: Wilcoxon signed-rank test of the paired differences."
+        " Slice Dice: mean over slices with tumor. Threshold 0.5."
     )
     return "\n".join([*lines, "", explanation]) + "\n"
 
@@ -100,8 +154,15 @@ def _compare(dice: Mapping[str, float], reference: Mapping[str, float]) -> Paire
     return compare_pairs([reference[patient] for patient in patients], [dice[patient] for patient in patients])
 
 
+def _start(network: Mapping[str, Any]) -> str:
+    """Where the encoder's weights came from: random, imagenet, or the name of a folder or file."""
+    return Path(network["encoder_weights"] or "random").name
+
+
 def _loss(loss: Mapping[str, Any]) -> str:
-    return " + ".join(f"{loss[name]:g} {name}" for name in _LOSSES if loss[name])
+    parts = " + ".join(f"{loss[name]:g} {name}" for name in _LOSSES if loss[name])
+    each = loss.get("dice_per_image") if loss["dice"] else 0  # runs of older versions have none
+    return f"{parts}, {each:.0%} of dice by image" if each else parts
 
 
 def _number(value: float | None) -> str:
