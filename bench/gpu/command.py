@@ -36,8 +36,8 @@ def main(arguments: list[str]) -> None:
             " step on drawn data with --quick."
         )
     work = quick_work(options.out, options.encoders) if options.quick else _real_work(options, device)
-    for folder in ENCODERS.values() if work.encoders else ():
-        if not (work.encoders / folder / CARD_FILE).is_file():
+    for folder in ENCODERS.values():
+        if work.encoders is not None and not (work.encoders / folder / CARD_FILE).is_file():
             parser.error(f"{work.encoders} has no {folder} of `python -m ml encoder`; docs/training.md makes it.")
     make_models(work)
     name = torch.cuda.get_device_name() if device == "cuda" else "no GPU"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,8 @@ def measure(work: Work, device: str, slices: int, rounds: int) -> Iterator[Table
     yield _evaluations(work.packages, _spread(cases, EVALUATED))
     yield _epochs(work)
     rows = tuple((step, f"{seconds / 60:.1f}") for step, seconds in read_seconds(work).items())
-    yield Table("From the data to the packages", ("step", "minutes"), rows, "Calls that were interrupted are counted.")
+    note = "Calls that were interrupted count, too, but not those that were killed."
+    yield Table("From the data to the packages", ("step", "minutes"), rows, note)
 
 
 def _engines(packages: Sequence[Path], stack: np.ndarray, device: str, rounds: int) -> Table:
@@ -40,8 +42,7 @@ def _engines(packages: Sequence[Path], stack: np.ndarray, device: str, rounds: i
         (package.name, name): engine for package in packages for name, engine in _engines_of(package, device).items()
     }
     candidates = {
-        key: Candidate(lambda engine=engine: engine.infer(stack), gflop=0.0, precision="")
-        for key, engine in engines.items()
+        key: Candidate(partial(engine.infer, stack), gflop=0.0, precision="") for key, engine in engines.items()
     }
     seconds = {key: median(taken) for key, taken in interleaved(candidates, rounds).items()}
     first = {name: taken for (name, engine), taken in seconds.items() if engine.startswith("int8")}

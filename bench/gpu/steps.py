@@ -79,7 +79,7 @@ def make_models(work: Work) -> None:
 
 
 def read_seconds(work: Work) -> dict[str, float]:
-    """What each step took, interrupted calls included, in the order of the steps."""
+    """What each step took, in the order of the steps, calls that ended with an error included."""
     path = work.out / _SECONDS_FILE
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
