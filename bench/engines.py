@@ -58,7 +58,7 @@ def measure() -> Iterator[Table]:
         "OpenVINO int8, as served": Candidate(lambda: served.infer(stack), _gflop(stack, card), "int8"),
         **_torch_candidates(package, stack, has_bfloat16=limits["bfloat16"] > limits["float32"]),
     }
-    seconds = interleaved(candidates)
+    seconds = interleaved({name: candidate.run for name, candidate in candidates.items()})
     limits = {name: max(limit, limits[name]) for name, limit in _limits().items()}
     first = median(next(iter(seconds.values())))
     rows = []
@@ -148,14 +148,14 @@ def _torch_candidates(package: Path, stack: np.ndarray, has_bfloat16: bool) -> d
     return candidates
 
 
-def interleaved(candidates: Mapping[Key, Candidate], rounds: int = ROUNDS) -> dict[Key, list[float]]:
-    """Seconds of each candidate in each round, after one that compiles and allocates."""
-    seconds: dict[Key, list[float]] = {name: [] for name in candidates}
+def interleaved(calls: Mapping[Key, Callable[[], object]], rounds: int = ROUNDS) -> dict[Key, list[float]]:
+    """Seconds of each call in each round, after one that compiles and allocates."""
+    seconds: dict[Key, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 1):
-        for name, candidate in candidates.items():
+        for name, call in calls.items():
             time.sleep(SETTLE_S)
             began = time.perf_counter()
-            candidate.run()
+            call()
             if number > 0:
                 seconds[name].append(time.perf_counter() - began)
     return seconds

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.engines import Candidate, interleaved, one_by_one
+from bench.engines import interleaved, one_by_one
 from bench.figures import Table, median, ms
 from bench.gpu.steps import ENCODERS, Work, read_seconds
 from bench.scripts import load_network
@@ -41,20 +41,18 @@ def _engines(packages: Sequence[Path], stack: np.ndarray, device: str, rounds: i
     engines = {
         (package.name, name): engine for package in packages for name, engine in _engines_of(package, device).items()
     }
-    candidates = {
-        key: Candidate(partial(engine.infer, stack), gflop=0.0, precision="") for key, engine in engines.items()
-    }
-    seconds = {key: median(taken) for key, taken in interleaved(candidates, rounds).items()}
+    calls = {key: partial(engine.infer, stack) for key, engine in engines.items()}
+    seconds = {key: median(taken) for key, taken in interleaved(calls, rounds).items()}
     first = {name: taken for (name, engine), taken in seconds.items() if engine.startswith("int8")}
     rows = []
     for (name, engine), taken in seconds.items():
         single = median(one_by_one(engines[name, engine], stack))
         rate = len(stack) / taken
-        rows.append((name, engine, ms(taken / len(stack)), f"{rate:.0f}", f"{first[name] / taken:.2f}", ms(single)))
+        rows.append((name, engine, ms(taken / len(stack)), f"{rate:.1f}", f"{first[name] / taken:.2f}", ms(single)))
     note = (
         f"{len(stack)} slices of {stack.shape[1]} x {stack.shape[2]} in one call, resizes, transfers and the sigmoid"
-        " included, medians of rounds that were interleaved; then the same one by one, their median. Without the checks"
-        " of the input."
+        " included, medians of interleaved rounds; then the same one by one, their median. int8 with the checks"
+        " of the input, torch without."
     )
     head = ("package", "engine", "ms a slice", "slices a second", "times int8's", "one alone, ms")
     return Table("Engines beside a GPU" if device == "cuda" else "Engines, no GPU", head, tuple(rows), note)
@@ -103,7 +101,7 @@ def _epochs(work: Work) -> Table:
         for stage in dict.fromkeys(configuration.stages):
             taken = [s for epoch, s in enumerate(seconds, first) if configuration.stage_at(epoch) == stage]
             if taken:
-                rate = f"{slices / median(taken):.0f}"
+                rate = f"{slices / median(taken):.1f}"
                 rows.append((recipe, f"{stage.size}", f"{stage.epochs}", f"{median(taken):.2f}", rate))
     head = ("recipe", "pixels", "epochs", "median s an epoch", "slices a second")
     return Table("Training, by the stages of the recipe", head, tuple(rows))
