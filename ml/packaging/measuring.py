@@ -181,7 +181,7 @@ def add_checks(folder: Path, card: Card, split: Split, calibration: Calibration,
         save_detector(found[0], folder)
         card = replace(card, familiarity=found[1])
     logger.info("Fitting the sequence check")
-    told = fit_sequences(engine, (*split.calibration, *split.parity), calibration.seed)
+    told = fit_sequences(engine, (*split.calibration, *split.parity), calibration.seed, held_out.folds)
     if told is not None:
         save_classifier(told[0], folder)
         card = replace(card, sequences=told[1])

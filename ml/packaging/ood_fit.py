@@ -29,7 +29,7 @@ AXES = 32
 # Slices of one size that an engine gets at once.
 _BATCH = 16
 # The shares of the held-out slices that may be warned about by the distance, and by the regression.
-WARNED_SHARE, WARNED_BY_HEAD = 0.01, 0.005
+WARNED_SHARE, WARNED_BY_HEAD = 0.005, 0.01
 # Of 0.0001, 0.001 and 0.01: at even odds it saw the most drawn limbs, and called the fewest brains no brain.
 HEAD_PENALTY = 1e-4
 METHOD = (

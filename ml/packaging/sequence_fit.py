@@ -26,6 +26,7 @@ from ml.ood.sequences import (
     shows_enough,
 )
 from ml.packaging.logistic import fit_logistic
+from ml.packaging.ood_fit import FoldNetwork
 
 SLICES_PER_PATIENT = 6
 # Patients are dealt into so many folds; fewer patients cannot be measured out of fold.
@@ -38,8 +39,9 @@ PENALTIES = (1e-3, 1e-2)
 SHARES = (0.2, 0.8)
 METHOD = (
     "logistic regressions on the network's pooled features and on the ranks of gray levels inside of the head, their"
-    " logits averaged 1 to 4; a scan by the mean over its slices; figures of five folds by patient"
+    " logits averaged 1 to 4; a scan by the mean over its slices"
 )
+WITHIN = "five folds by patient"
 # A slice's three channels as they are read, by the class that FLAIR's channel then shows: T1 there is class 1 of the
 # gray ones, T1 with contrast class 2.
 _GRAY = ((1, 1, 1), (0, 0, 0), (2, 2, 2))
@@ -55,18 +57,31 @@ class _Samples:
     labels: NDArray[np.int64]
     patients: NDArray[np.str_]
 
+    def among(self, chosen: NDArray[np.bool]) -> "_Samples":
+        """chosen: bool (S,)."""
+        return _Samples(self.described[chosen], self.labels[chosen], self.patients[chosen])
 
-def fit_sequences(engine: Engine, cases: Sequence[Case], seed: int) -> tuple[SequenceClassifier, SequenceFacts] | None:
+
+def fit_sequences(
+    engine: Engine, cases: Sequence[Case], seed: int, folds: Sequence[FoldNetwork] = ()
+) -> tuple[SequenceClassifier, SequenceFacts] | None:
     """The check and what the card says of it; None where there are too few patients, or one sequence alone.
 
-    engine: of a package with features. Raises DatasetError, EngineError and, without features, PackageError.
+    engine: of a package with features. folds: networks that never saw some patients, on whom limits and figures are
+    taken then: features of patients that a network was trained on are more alike than those of others. Raises
+    DatasetError, EngineError and, without features, PackageError.
     """
     gray, color = _sample(engine, cases, seed)
-    if not all(
-        _is_enough(samples, len(classes)) for samples, classes in ((gray, GRAY_CLASSES), (color, COLOR_CLASSES))
-    ):
+    classes = GRAY_CLASSES, COLOR_CLASSES
+    if not all(_is_enough(samples, len(names)) for samples, names in zip((gray, color), classes, strict=True)):
         return None
-    halves = [_fit_half(gray, GRAY_CLASSES, seed), _fit_half(color, COLOR_CLASSES, seed)]
+    of_folds = [
+        (_sample(fold.engine, fold.training, seed), _sample(fold.engine, fold.held_out, seed)) for fold in folds
+    ]
+    halves = [
+        _fit_half(samples, names, seed, [(fitted[half], held_out[half]) for fitted, held_out in of_folds])
+        for half, (samples, names) in enumerate(zip((gray, color), classes, strict=True))
+    ]
     classifier = SequenceClassifier(
         center=np.stack([half.center for half in halves]),
         scale=np.stack([half.scale for half in halves]),
@@ -76,7 +91,8 @@ def fit_sequences(engine: Engine, cases: Sequence[Case], seed: int) -> tuple[Seq
         stack_limits=np.array([half.figures.stack_limit for half in halves]),
     )
     patients = len({*gray.patients.tolist(), *color.patients.tolist()})
-    return classifier, SequenceFacts(METHOD, patients, halves[0].figures, halves[1].figures)
+    method = f"{METHOD}; figures of {'patients that the networks of the folds never saw' if folds else WITHIN}"
+    return classifier, SequenceFacts(method, patients, halves[0].figures, halves[1].figures)
 
 
 def _is_enough(samples: _Samples, classes: int) -> bool:
@@ -149,19 +165,39 @@ class _Half:
     figures: SequenceFigures
 
 
-def _fit_half(samples: _Samples, classes: tuple[str, ...], seed: int) -> _Half:
-    """Fit one regression on all patients; limits and figures are of regressions fitted on the other folds."""
+def _fit_half(
+    samples: _Samples, classes: tuple[str, ...], seed: int, of_folds: Sequence[tuple[_Samples, _Samples]]
+) -> _Half:
+    """Fit one regression on all patients; limits and figures are of regressions that were fitted on other patients.
+
+    of_folds: for each network of a cross-validation, what it makes of its training patients and of those it never saw.
+    """
+    parts = of_folds or _deal(samples, seed)
+    log_p = np.concatenate([_judge(fitted, held_out, len(classes)) for fitted, held_out in parts])
+    judged = _joined([held_out for _, held_out in parts])
+    return _Half(*_regress(samples.described, samples.labels, len(classes)), _measure(log_p, judged, classes))
+
+
+def _deal(samples: _Samples, seed: int) -> list[tuple[_Samples, _Samples]]:
+    """By patient: for each of FOLDS, the others and itself."""
     patients = np.unique(samples.patients)
     deal = np.random.default_rng(seed).permutation(len(patients)) % FOLDS
     folds = deal[np.searchsorted(patients, samples.patients)]  # (S,)
-    log_p = np.empty((len(samples.labels), len(classes)))
-    for fold in range(FOLDS):
-        is_fitted, is_held_out = folds != fold, folds == fold
-        center, scale, weights = _regress(samples.described[is_fitted], samples.labels[is_fitted], len(classes))
-        standard = (samples.described[is_held_out] - center) / scale
-        log_p[is_held_out] = _normalize(standard @ weights[:-1] + weights[-1])
-    center, scale, weights = _regress(samples.described, samples.labels, len(classes))
-    return _Half(center, scale, weights, _measure(log_p, samples, classes))
+    return [(samples.among(folds != fold), samples.among(folds == fold)) for fold in range(FOLDS)]
+
+
+def _joined(parts: Sequence[_Samples]) -> _Samples:
+    return _Samples(
+        np.concatenate([part.described for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.patients for part in parts]),
+    )
+
+
+def _judge(fitted: _Samples, held_out: _Samples, classes: int) -> NDArray[np.float64]:
+    """Log-probabilities, float64 (S, K), of the held-out slices by a regression on the others."""
+    center, scale, weights = _regress(fitted.described, fitted.labels, classes)
+    return _normalize((held_out.described - center) / scale @ weights[:-1] + weights[-1])
 
 
 def _regress(

@@ -10,6 +10,7 @@ from PIL import Image
 from ml.engines import Inference
 from ml.ood.sequences import COLOR_CLASSES, GRAY_CLASSES
 from ml.packaging.logistic import fit_logistic
+from ml.packaging.ood_fit import FoldNetwork
 from ml.packaging.sequence_fit import FOLDS, SLICES_PER_PATIENT, fit_sequences
 from ml.synthetic.phantoms import render
 
@@ -54,6 +55,34 @@ def test_sequences_that_differ_are_told_and_missing_ones_are_not_labeled():
     found = classifier.examine(given, MeansEngine().infer(given).features)
     warnings = [found.of(index).warnings for index in range(len(given))]
     assert warnings == [(), ("channel_order",), (), ("not_flair",), ("not_flair",)]
+
+
+class UnsureEngine(MeansEngine):
+    """What a network of a fold makes of patients: FLAIR that it never saw lies nearer to the other sequences."""
+
+    def __init__(self, unseen):
+        self.unseen = [case.pixels()[..., 1].tobytes() for case in unseen]
+
+    def infer(self, pixels):
+        features = super().infer(pixels).features
+        for row, one in zip(features, pixels, strict=True):
+            if one[..., 1].tobytes() in self.unseen:
+                row += 0.6 * (features.mean() - row)
+        return Inference(np.zeros(pixels.shape[:3], np.uint8), features)
+
+
+def test_networks_of_the_folds_choose_the_limits_on_patients_they_never_saw():
+    cases = patients(7)
+    training, held_out = cases[2 * (SLICES_PER_PATIENT + 1) :], cases[: 2 * (SLICES_PER_PATIENT + 1)]
+    within = fit_sequences(MeansEngine(), cases, seed=1)[1]
+    fold = FoldNetwork(UnsureEngine(held_out), training, held_out)
+    classifier, facts = fit_sequences(MeansEngine(), cases, seed=1, folds=[fold])
+    assert (facts.patients, facts.gray.stacks, facts.color.stacks) == (7, 2 * 3, 2 * 2)
+    assert facts.gray.slice_limit > within.gray.slice_limit
+    assert facts.gray.slices_warned["FLAIR"] <= 0.01
+    assert classifier.slice_limits[0] == facts.gray.slice_limit
+    assert facts.method.endswith("patients that the networks of the folds never saw")
+    assert within.method.endswith("five folds by patient")
 
 
 @pytest.mark.parametrize("cases", [[], patients(FOLDS - 1), patients(FOLDS, missing=range(FOLDS))])
