@@ -125,8 +125,9 @@ def _real_slices() -> np.ndarray:
 def _gflop(stack: np.ndarray, card: Card) -> float:
     """What the network computes for all slices, each cropped as the card says."""
     crops = [find_crop(grid, card.crops) for grid in place_on_grid(stack, card.input)]
-    shares = [crop.height * crop.width / (card.input.size[0] * card.input.size[1]) for crop in crops]
-    return sum(COARSE_GFLOP + (GFLOP_A_SLICE - COARSE_GFLOP) * share for share in shares)
+    whole = card.input.size[0] * card.input.size[1]
+    shares = [crop.height * crop.width / whole for crop in crops]
+    return sum(COARSE_GFLOP + (GFLOP_A_SLICE - COARSE_GFLOP) * share for share in shares) * whole / 256**2
 
 
 def _torch_candidates(package: Path, stack: np.ndarray, has_bfloat16: bool) -> dict[str, Candidate]:

@@ -23,7 +23,7 @@ from ml.training.records import RESULT_FILE
 # Recipes, each with the folder of its encoder (docs/training.md converts them); the first one's package is the
 # ensemble's first member.
 ENCODERS = {"unet-vgg16-lgg": "vgg16", "unet-lite0-lgg": "lite0"}
-ENSEMBLE = "ensemble-lgg"
+ENSEMBLE = "unet-ensemble-lgg"
 _SECONDS_FILE = "seconds.json"
 
 

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.actions import fact, open_result, picture
+from tests.browser.portals import STORED
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +27,7 @@ def test_a_preview_covers_no_control(page: Page, stack_id: str, size: tuple[int,
 
     expect(page.locator("#preview-words")).to_contain_text("Preview at 0.62")
     assert fact(page, "threshold") == "0.62 (preview)"
-    expect(page.locator("#downloads-note")).to_contain_text("Of the stored run, at 0.65")
+    expect(page.locator("#downloads-note")).to_contain_text(f"Of the stored run, at {STORED:.2f}")
     slices = "#slice-here" if size[0] < 600 else "#slice"
     for control in (*CONTROLS, slices):
         assert page.evaluate(ON_TOP, control), control

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from ml.cards import DoubtRule
 from ml.masks import tumor_mask
 from tests.browser.actions import eventually, fact, open_result, picture
-from tests.browser.portals import PEAK, add_known_result, hill
+from tests.browser.portals import PEAK, STORED, add_known_result, hill
 from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
@@ -35,7 +35,7 @@ def test_the_threshold_changes_mask_coverage_and_verdict_at_once_and_says_previe
     pixels = pixels_at(page, 0.2)
     assert fact(page, "pixels") == f"{pixels:,}"
     assert fact(page, "coverage") == f"{100 * pixels / 65536:.2f} %"
-    assert page.locator("#preview-tag").inner_text() == "Preview at 0.20. Stored: 0.65."
+    assert page.locator("#preview-tag").inner_text() == f"Preview at 0.20. Stored: {STORED:.2f}."
     assert page.locator("#finding").inner_text().count("stored") == 3  # coverage, pixels, threshold
     assert stored in page.locator("#preview-words").inner_text().replace("\u00a0", " ")
     eventually(lambda: picture(page, "mask") != before)
@@ -44,7 +44,7 @@ def test_the_threshold_changes_mask_coverage_and_verdict_at_once_and_says_previe
     assert page.locator("#verdict").inner_text() == "No tumor found"
     assert fact(page, "coverage") == "0.00 %"
 
-    page.get_by_role("button", name="Back to 0.65").click()
+    page.get_by_role("button", name=f"Back to {STORED:.2f}").click()
     assert page.locator("#verdict").inner_text() == "Tumor detected"
     assert fact(page, "coverage") == stored
     expect(page.locator("#preview-tag")).to_be_hidden()
@@ -110,8 +110,8 @@ def test_a_saved_threshold_is_stored_as_it_was_previewed(page: Page, portal: Run
     assert newest["timings_ms"]["infer"] == 0
 
     # The older one stays within reach, and keeps its own figures and downloads.
-    page.get_by_role("link", name=re.compile(r"unet.*0\.65")).click()
-    page.wait_for_selector('#viewer[data-drawn][data-threshold="0.65"]')
+    page.get_by_role("link", name=re.compile(rf"unet.*{STORED:.2f}")).click()
+    page.wait_for_selector(f'#viewer[data-drawn][data-threshold="{STORED:g}"]')
     assert fact(page, "pixels") == f"{older['tumor_pixels']:,}"
     assert older["id"] in (page.get_by_role("link", name="Figures").get_attribute("href") or "")
 
@@ -133,7 +133,7 @@ def test_all_panels_zoom_together_by_keys(page: Page, lesion_id: str) -> None:
     page.keyboard.press("h")
     expect(page.locator('[data-layer="heatmap"]')).to_be_hidden()
     page.keyboard.press("]")
-    expect(page.locator("#preview-tag")).to_have_text("Preview at 0.66. Stored: 0.65.")
+    expect(page.locator("#preview-tag")).to_have_text(f"Preview at {STORED + 0.01:.2f}. Stored: {STORED:.2f}.")
 
 
 def test_a_stack_opens_at_most_tumor_and_steps_by_keys(page: Page, portal: RunningPortal, stack_id: str) -> None:

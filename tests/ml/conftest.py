@@ -5,11 +5,16 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
 
 from ml.cards import Card, load_card
+
+# No test fails by the clock.
+hypothesis.settings.register_profile("glioscope", deadline=None)
+hypothesis.settings.load_profile("glioscope")
 
 # Small enough to be quantized in a test, large enough for VGG16's five halvings.
 SIDE = 64

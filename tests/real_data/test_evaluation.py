@@ -18,6 +18,7 @@ from tests.support.resources import make_settings
 from webapp.domain.database import migration
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
+from webapp.domain.settings import PROJECT_ROOT
 from webapp.domain.storage.keys import report_key
 from worker.process.runtime import Runtime
 
@@ -26,7 +27,8 @@ PATIENTS = ("TCGA_CS_4941_19960909", "TCGA_HT_7602_19951103")
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> Iterator[Runtime]:
-    resources = Resources.open(make_settings(tmp_path, GLIOSCOPE_EVALUATION_CHUNK="13", GLIOSCOPE_ENGINE="openvino"))
+    shipped = {"GLIOSCOPE_MODELS": str(PROJECT_ROOT / "ml" / "weights"), "GLIOSCOPE_ENGINE": "openvino"}
+    resources = Resources.open(make_settings(tmp_path, GLIOSCOPE_EVALUATION_CHUNK="13", **shipped))
     migration.upgrade(resources.settings.database_url)
     runtime = Runtime(resources)
     yield runtime

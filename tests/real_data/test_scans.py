@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.cards import load_card
 from ml.datasets import list_cases
-from ml.masks import tumor_mask
+from ml.engines import load_engine
+from ml.masks import apply_rule, rule_on_grid
 from tests.support.portal_process import RunningPortal, running_portal
 from webapp.domain.settings import PROJECT_ROOT
 
@@ -36,10 +36,8 @@ def dice(mask: np.ndarray, truth: np.ndarray) -> float:
 def test_verdicts_and_dice_over_http_are_those_of_the_model(
     portal: RunningPortal, real_data: Path, figure: Callable[[str], None]
 ) -> None:
-    from ml.engines.torch import TorchEngine
-
-    card = load_card(PROJECT_ROOT / "ml" / "weights" / "unet-vgg16-lgg")
-    plain = TorchEngine.from_package(PROJECT_ROOT / "ml" / "weights" / card.name, device="cpu")
+    plain = load_engine(PROJECT_ROOT / "ml" / "weights" / "unet-ensemble-lgg", "torch")
+    card = plain.card
     cases = list_cases(real_data / "lgg", card.training.test_patients)
     order = np.random.default_rng(20).permutation(len(cases))
     with_tumor = [cases[i] for i in order if cases[i].truth().any()][:OF_A_KIND]
@@ -60,7 +58,8 @@ def test_verdicts_and_dice_over_http_are_those_of_the_model(
         assert int(mask.sum()) == scan["segmentation"]["tumor_pixels"]
         q = plain.probability_map(case.pixels()[None])
         over_http.append(dice(mask, truth))
-        in_torch.append(dice(tumor_mask(q, card.threshold, card.min_tumor_pixels)[0], truth))
+        rule = rule_on_grid(card, card.threshold, *truth.shape)
+        in_torch.append(dice(apply_rule(q, rule, is_stack=False).tumor[0], truth))
 
     figure(
         f"{OF_A_KIND} tumor slices: {found} found; {OF_A_KIND} without: {alarms} false alarms; mean slice Dice over "
@@ -75,6 +74,6 @@ def test_the_api_describes_a_real_scan_as_the_design_promises(portal: RunningPor
     scan = portal.wait(portal.upload(image.read_bytes(), "slice.webp")["id"])
     assert (scan["width"], scan["height"], scan["slice_count"], scan["spacing_mm"]) == (256, 256, 1, None)
     segmentation = scan["segmentation"]
-    assert segmentation["engine"] == "openvino-int8"
+    assert segmentation["engine"] == "ensemble-openvino-int8"
     assert segmentation["area_mm2"] is None and segmentation["volume_mm3"] is None
     assert json.loads(json.dumps(scan)) == portal.json("GET", scan["links"]["self"])[1]

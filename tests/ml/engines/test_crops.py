@@ -47,7 +47,7 @@ def test_sizes_are_made_of_squares_and_smaller_than_the_grid():
     assert sizes_of_crops((16, 16)) == ()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(0, 127), st.integers(0, 127), st.integers(1, 128), st.integers(1, 128))
 def test_nothing_bright_is_left_out_and_there_is_a_margin_where_there_is_room(top, left, height, width):
     height, width = min(height, SIDE - top), min(width, SIDE - left)

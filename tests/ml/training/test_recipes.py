@@ -66,7 +66,7 @@ def test_settings_reach_sections_lists_and_new_sections():
     changes = ["stages.1.epochs=3", "optimizer.encoder_lr=1e-4", "network.encoder_weights=null", "loop.patience=5"]
     chosen = ["loop.checkpoint=best", "loop.statistics_slices=0"]
     recipe = load_recipe("unet-vgg16-lgg", [*changes, *chosen, "sampling={slices: 12}", "schedule.factor=0.25"])
-    assert [stage.epochs for stage in recipe.stages] == [80, 3, 18]
+    assert [stage.epochs for stage in recipe.stages] == [80, 3]
     assert (recipe.optimizer.encoder_lr, recipe.network.encoder_weights, recipe.loop.patience) == (1e-4, None, 5)
     assert (recipe.sampling.slices, recipe.sampling.tumor_share) == (12, None)
     assert (recipe.schedule.factor, recipe.schedule.name) == (0.25, "cosine")
