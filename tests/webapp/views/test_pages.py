@@ -188,7 +188,7 @@ def test_a_models_page_says_what_its_encoder_started_from(make_app: Callable[...
     folder.mkdir(parents=True)
     card = shipped | {"name": "started", "training": shipped["training"] | {"encoder": start}}
     (folder / "card.json").write_text(json.dumps(card))
-    client = make_app(GLIOSCOPE_MODELS=f"{folder.parent}{os.pathsep}{PROJECT_ROOT / 'ml/weights'}").test_client()
+    client = make_app(GLIOSCOPE_MODELS=f"{folder.parent}{os.pathsep}{MODELS}").test_client()
     text = client.get("/models/started").text.split("Encoder start")[1].split("</dd>")[0]
     assert [
         value for key in ("source", "source_sha256", "licence", "source_input") if (value := start[key]) not in text
