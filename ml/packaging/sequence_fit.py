@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ml.cards import PackageError, SequenceFacts, SequenceFigures
 from ml.datasets import Case
 from ml.engines import Engine
+from ml.ood.detector import limit_of
 from ml.ood.head_contrast import COUNT
 from ml.ood.sequences import (
     COLOR_CLASSES,
@@ -241,7 +242,8 @@ def _measure(log_p: NDArray[np.float64], samples: _Samples, classes: tuple[str, 
     stack_labels = np.array([label for label, _ in stacks])
     stack_odds = np.array([odds[chosen].mean() for _, chosen in stacks])
     stack_answers = np.array([log_p[chosen].mean(axis=0).argmax() for _, chosen in stacks])
-    slice_limit, stack_limit = _limit(odds[labels == 0]), _limit(stack_odds[stack_labels == 0])
+    slice_limit = limit_of(odds[labels == 0], WARNED_SHARE)
+    stack_limit = limit_of(stack_odds[stack_labels == 0], WARNED_SHARE)
     return SequenceFigures(
         classes=classes,
         slices=len(labels),
@@ -255,12 +257,6 @@ def _measure(log_p: NDArray[np.float64], samples: _Samples, classes: tuple[str, 
             name: _share(stack_odds[stack_labels == label] > stack_limit) for label, name in enumerate(classes)
         },
     )
-
-
-def _limit(odds: NDArray[np.float64]) -> float:
-    """What at most WARNED_SHARE of the log-odds of the right sequence exceed."""
-    ordered = np.sort(odds)
-    return float(ordered[len(ordered) - 1 - int(WARNED_SHARE * len(ordered))])
 
 
 def _share(flags: NDArray[np.bool]) -> float:
