@@ -37,10 +37,14 @@ _HELD_OUT_SHARE = 0.15
 
 @dataclass(frozen=True)
 class Split:
-    """The cases that calibrate int8 and those that it is compared on; no patient is in both."""
+    """The cases that calibrate int8 and those that it is compared on; no patient is in both.
+
+    held_out: what chooses the limits of the checks of the input; None for the cases that int8 is compared on.
+    """
 
     calibration: tuple[Case, ...]
     parity: tuple[Case, ...]
+    held_out: HeldOut | None = None
 
 
 def split_cases(cases: Sequence[Case], held_out: Iterable[str], validation: Iterable[str], seed: int) -> Split:
@@ -88,14 +92,7 @@ def parity_slices(split: Split, seed: int) -> list[Case]:
     return [split.parity[index] for index in sorted(order)]
 
 
-def measure_int8(
-    folder: Path,
-    card: Card,
-    network: nn.Module,
-    split: Split,
-    calibration: Calibration,
-    held_out: HeldOut | None = None,
-) -> Card:
+def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, calibration: Calibration) -> Card:
     """Choose crops for the int8 form in `folder`, then `check_and_compare`.
 
     Crops to the brain stay on the card only where int8 on crops passes the parity gate against torch on whole slices: a
@@ -110,23 +107,13 @@ def measure_int8(
         on_crops = compare_engines(OpenVinoEngine(folder), reference, compared)
         logger.info("%s: %s", on_crops, "they are served" if on_crops.is_close else "whole slices are served")
         card = cropped if on_crops.is_close else replace(card, crops=())
-    return check_and_compare(folder, card, network, split, calibration, held_out)
+    return check_and_compare(folder, card, network, split, calibration)
 
 
-def check_and_compare(
-    folder: Path,
-    card: Card,
-    network: nn.Module,
-    split: Split,
-    calibration: Calibration,
-    held_out: HeldOut | None = None,
-) -> Card:
-    """Fit the checks of the input for the int8 form in `folder`, with the card's crops, and compare it with torch.
-
-    held_out: what chooses the limits of the input check; None for the slices that engines are compared on.
-    """
+def check_and_compare(folder: Path, card: Card, network: nn.Module, split: Split, calibration: Calibration) -> Card:
+    """Fit the checks of the input for the int8 form in `folder`, with the card's crops, and compare it with torch."""
     compared = parity_slices(split, calibration.seed)
-    card = add_checks(folder, write_card(folder, card), split, calibration, held_out or HeldOut(split.parity))
+    card = add_checks(folder, write_card(folder, card), split, calibration)
     logger.info("Comparing int8 with torch fp32 on %d slices", len(compared))
     detector = load_detector(folder, card)
     reference = TorchEngine(network, card, device="cpu", detector=detector)
@@ -172,9 +159,10 @@ def check_is_whole(cases: Sequence[Case], patients: Sequence[str]) -> None:
         )
 
 
-def add_checks(folder: Path, card: Card, split: Split, calibration: Calibration, held_out: HeldOut) -> Card:
+def add_checks(folder: Path, card: Card, split: Split, calibration: Calibration) -> Card:
     """Fit and write the checks of the input; a package has none that too few slices, or patients, were there for."""
     engine = OpenVinoEngine(folder)
+    held_out = split.held_out or HeldOut(split.parity)
     logger.info("Fitting the out-of-distribution check")
     found = fit(engine, split.calibration, held_out, calibration.seed, calibration.other_images)
     if found is not None:

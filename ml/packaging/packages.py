@@ -135,14 +135,14 @@ def measure_again(
     with staged(out) as folder:
         for name in kept:
             shutil.copy(package / name, folder / name)
-        split = split_of(card, cases, calibration.seed)
+        split = replace(split_of(card, cases, calibration.seed), held_out=held_out)
         card = replace(card, parity={}, familiarity=None, sequences=None)
         if card.doubt is None:
             card = _choose_doubt(network, card, cases_of(cases, card.training.validation_patients or ()))
         if only_checks:
-            return check_and_compare(folder, card, network, split, calibration, held_out)
+            return check_and_compare(folder, card, network, split, calibration)
         card = replace(card, metrics=tuple(metric for metric in card.metrics if metric.is_out_of_fold))
-        card = measure_int8(folder, card, network, split, calibration, held_out)
+        card = measure_int8(folder, card, network, split, calibration)
         return add_figures(folder, card, network, cases, is_tested)
 
 
@@ -240,5 +240,5 @@ def _add_int8(
     chosen = choose_slices(split.calibration, calibration)
     logger.info("Calibrating on %d slices of %d patients", len(chosen), len({case.patient for case in chosen}))
     write_int8(network, card.input, chosen, folder)
-    held_out = None if run is None else held_out_by(run, cases, calibration.seed)
-    return measure_int8(folder, card, network, split, calibration, held_out)
+    split = replace(split, held_out=None if run is None else held_out_by(run, cases, calibration.seed))
+    return measure_int8(folder, card, network, split, calibration)
