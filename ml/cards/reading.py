@@ -12,6 +12,8 @@ CARD_FILE = "card.json"
 # The name is a folder's name and a part of a URL: nothing in it needs escaping or can leave the directory.
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MAX_CARD_BYTES = 1_000_000
+# The portal's tables keep no longer one.
+LONGEST_VERSION = 40
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Crops lie on the grid of the coarse levels (ml.engines.crops.STRIDE).
@@ -67,6 +69,8 @@ def _check_bounds(card: Card) -> None:
         for tall, wide in card.crops
     )
     _require(NAME_PATTERN.fullmatch(card.name) is not None, "name", card.name, "1 to 64 of a-z, 0-9, '.', '_' and '-'")
+    is_version = card.version is None or (len(card.version) <= LONGEST_VERSION and card.version.isprintable())
+    _require(is_version, "version", card.version, f"null or at most {LONGEST_VERSION} printable characters")
     _require(channels >= 1, "architecture.in_channels", channels, "at least 1")
     _require(classes >= 1, "architecture.classes", classes, "at least 1")
     _require(min(grid.size) >= 16 and max(grid.size) <= 4096, "input.size", grid.size, "two sides of 16 to 4096")

@@ -3,11 +3,12 @@
 from dataclasses import asdict
 from typing import Any
 
-from flask import Response, request, send_file
+from flask import Response, request
 from flask.views import MethodView
 from webargs.flaskparser import parser
 
 from webapp.api.blueprints import blueprint, not_modified, png
+from webapp.api.stored_files import attachment, inline
 from webapp.context import resources, uploaded_files
 from webapp.domain.evaluations import cases as evaluation_cases
 from webapp.domain.evaluations import comparison as evaluation_comparison
@@ -33,6 +34,8 @@ from webapp.schemas.fields import dump
 from webapp.schemas.scans import IdempotencyHeaderSchema
 
 blp = blueprint("evaluations", "evaluations", "A model over whole data sets, with or without expert masks.")
+
+MISSING = "A file of this evaluation is missing in the storage; restore it, or evaluate again."
 
 
 @blp.route("")
@@ -156,6 +159,7 @@ def patients(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
 @blp.response(200, content_type="application/json")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: the data set has not been checked yet")
+@blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: its file is missing")
 def findings(evaluation_id: str) -> Response:
     """Everything that the check of the data set found."""
     with resources().database.read() as session:
@@ -184,8 +188,7 @@ def figure(evaluation_id: str, figure: str) -> Response:
     with resources().database.read() as session:
         row = lookup.get(session, evaluation_id)
     key = report_files.report_file(resources(), row, f"figures/{figure}.svg")
-    with resources().storage.local_copy(key) as path:
-        response = send_file(path, mimetype="image/svg+xml", conditional=True)
+    response = inline(key, "image/svg+xml", MISSING, conditional=True)
     response.headers["Cache-Control"] = "private, no-cache"
     return response
 
@@ -204,10 +207,7 @@ def comparison(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
 
 def _sent(key: str, mimetype: str, name: str, evaluation_name: str) -> Response:
     """An attachment: a report's page has styles of its own, which ours would not allow inline."""
-    with resources().storage.local_copy(key) as path:
-        response = send_file(path, mimetype=mimetype, as_attachment=True, download_name=f"{evaluation_name} {name}")
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return attachment(key, mimetype, f"{evaluation_name} {name}", MISSING)
 
 
 def _described(evaluation_id: str) -> dict[str, Any]:

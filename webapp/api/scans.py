@@ -9,8 +9,9 @@ from flask.views import MethodView
 from webargs.flaskparser import parser
 
 from webapp.api.blueprints import blueprint, not_modified, png
+from webapp.api.stored_files import attachment
 from webapp.context import resources, uploaded_files
-from webapp.domain.errors import NotFound, StorageUnavailable
+from webapp.domain.errors import NotFound
 from webapp.domain.scans import history, images, lookup, segmentations
 from webapp.domain.scans.history import HistoryFilter
 from webapp.domain.scans.submission import RunOptions, submit, submit_run
@@ -163,16 +164,10 @@ def download(query: dict[str, Any], scan_id: str) -> Response:
 @blp.get("/<hex_id:scan_id>/original")
 @blp.response(200, content_type="application/octet-stream")
 @blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: its file is missing")
 def original(scan_id: str) -> Response:
     """The uploaded bytes, always as an attachment."""
     with resources().database.read() as session:
         scan = lookup.get(session, scan_id)
-    try:
-        with resources().storage.local_copy(original_key(scan_id)) as path:
-            response = send_file(
-                path, mimetype="application/octet-stream", as_attachment=True, download_name=scan.filename
-            )
-    except FileNotFoundError as error:
-        raise StorageUnavailable("The original file is missing; restore it, or delete the scan.") from error
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    missing = "The original file is missing; restore it, or delete the scan."
+    return attachment(original_key(scan_id), "application/octet-stream", scan.filename, missing)

@@ -13,6 +13,7 @@ PortalError
 ├── StorageUnavailable    503 storage_unavailable
 ├── DecoderUnavailable    503 decoder_unavailable
 └── DatabaseUnavailable   503 database_unavailable
+    └── DatabaseFull      507 storage_full
 """
 
 from typing import ClassVar
@@ -104,6 +105,13 @@ class DatabaseUnavailable(PortalError):
 
     code = "database_unavailable"
     status = 503
+
+
+class DatabaseFull(DatabaseUnavailable):
+    """The disk of the database has no room left."""
+
+    code = StorageFull.code
+    status = StorageFull.status
 
 
 # The readers' codes (ml.scans.ScanError) and those of the upload itself: status and meaning.

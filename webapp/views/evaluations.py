@@ -23,6 +23,8 @@ from webapp.schemas.fields import dump, dump_all
 bp = Blueprint("evaluations", __name__, url_prefix="/evaluations")
 
 ROWS = 50
+# What the address of a page of tables may say; `url_for` would take some other names for its own arguments.
+PARAMETERS = ("q", "order", "outcome", "patient", "cursor", "patient_q", "patient_order", "patient_cursor")
 EVALUATIONS = 50
 
 
@@ -198,5 +200,5 @@ def _next_url(evaluation_id: str, name: str, cursor: str | None, anchor: str) ->
     """The same page with the next rows of one of its tables."""
     if cursor is None:
         return None
-    kept: dict[str, Any] = {key: value for key, value in request.args.items() if key != name}
+    kept: dict[str, Any] = {key: request.args[key] for key in PARAMETERS if key in request.args}
     return url_for("evaluations.show", evaluation_id=evaluation_id, _anchor=anchor, **(kept | {name: cursor}))

@@ -72,6 +72,8 @@ def test_card_of_a_later_version_still_reads():
         ({"architecture": {"network": "unet"}}, "architecture.encoder"),
         ({"metrics": [{"name": "x", "value": "high"}]}, r"metrics\[0\].value"),
         ({"limits": "none"}, "limits"),
+        ({"version": "1" * 41}, "version is 1+; it must be null or at most 40 printable characters"),
+        ({"version": "1\0"}, "version"),
     ],
 )
 def test_wrong_field_is_refused_by_name(changes, named):

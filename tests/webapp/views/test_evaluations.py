@@ -36,6 +36,19 @@ def test_names_are_escaped_wherever_they_are_shown(client: FlaskClient, resource
         assert name not in page and "&lt;img src=x" in page, path
 
 
+@pytest.mark.parametrize("query", ["evaluation_id=x", "_anchor=x", "_external=1", "_scheme=javascript", "_method=PUT"])
+def test_what_an_address_says_besides_is_left_out_of_the_next_page(
+    client: FlaskClient, resources: Resources, runtime: Runtime, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_data_set(resources.settings.evaluation_roots[0] / "set", patients=1)
+    evaluation_id = begin(resources, folder)
+    run_all(runtime, evaluation_id)
+    monkeypatch.setattr("webapp.views.evaluations.ROWS", 2)
+    page = client.get(f"/evaluations/{evaluation_id}?q=p0&{query}")
+    assert page.status_code == 200
+    assert re.search(rf'href="/evaluations/{evaluation_id}\?q=p0&amp;cursor=[\w-]+#cases"', page.text)
+
+
 def test_no_landmark_says_again_what_a_heading_says_and_no_column_is_without_a_name(
     client: FlaskClient, resources: Resources, runtime: Runtime, data: Path
 ) -> None:

@@ -10,8 +10,10 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
-from webapp.domain.errors import DatabaseUnavailable
+from webapp.domain.errors import DatabaseFull, DatabaseUnavailable
 
+# `disk_full` of PostgreSQL (its manual, appendix A); SQLite has a code of its own.
+POSTGRES_DISK_FULL = "53100"
 # How long a lock is waited for; beyond it the answer is 503 with Retry-After.
 BUSY_TIMEOUT_S = 5.0
 
@@ -48,13 +50,13 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session for reading; nothing is committed. Raises DatabaseUnavailable."""
+        """A session for reading; nothing is committed. Raises DatabaseUnavailable (DatabaseFull: a sort may need room)."""
         with _translated(), self._read() as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction: committed at the end of the block, rolled back on an exception. Raises DatabaseUnavailable."""
+        """A transaction: committed at the end of the block, rolled back on an exception. Raises DatabaseUnavailable, DatabaseFull."""
         with _translated(), self._write.begin() as session:
             yield session
 
@@ -84,11 +86,20 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (OperationalError, PoolTimeout) as error:
+        if _is_full(error):
+            raise DatabaseFull("The disk of the database has no room left; delete scans or free disk space.") from error
         raise DatabaseUnavailable("The database does not answer right now; try again in a few seconds.") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseUnavailable("The database was restarted; try again in a few seconds.") from error
         raise
+
+
+def _is_full(error: Exception) -> bool:
+    cause = getattr(error, "orig", None)
+    # An extended code of SQLite has the plain one in its low byte.
+    is_sqlite_full = getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+    return is_sqlite_full or getattr(cause, "sqlstate", None) == POSTGRES_DISK_FULL
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from ml.evaluation.gallery import GALLERY_SIZE, ORDERS, Rank, choose_gallery
@@ -80,7 +80,8 @@ def patients(session: Session, evaluation_id: str, wanted: CaseFilter) -> Page[E
     """One page of patients of a finished evaluation. Raises InvalidInput."""
     statement = select(EvaluationPatient).where(EvaluationPatient.evaluation_id == evaluation_id)
     if wanted.query:
-        statement = statement.where(_contains(wanted.query, EvaluationPatient.patient))
+        has_name = EvaluationPatient.search_name.contains(search_key(_plain(wanted.query)), autoescape=True)
+        statement = statement.where(has_name)
     return _page(session, statement, PATIENT_ORDERS, EvaluationPatient.position, wanted)
 
 
@@ -129,10 +130,6 @@ def _page(
     return page(
         session, statement, Keyset(order.value, columns, order.is_descending), limit=limit, cursor=wanted.cursor
     )
-
-
-def _contains(text: str, column: Any) -> ColumnElement[bool]:
-    return func.lower(column).contains(_plain(text).lower(), autoescape=True)
 
 
 def _plain(text: str) -> str:

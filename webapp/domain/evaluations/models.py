@@ -1,5 +1,6 @@
 """The tables of evaluations. States are written by `jobs.lifecycle` and `evaluations.states` alone."""
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, cast
@@ -12,7 +13,7 @@ from sqlalchemy.types import JSON
 from ml.ood.detector import UNLIKE
 from webapp.domain.database.clock import database_now
 from webapp.domain.database.orm import Base, by_value
-from webapp.domain.database.search_keys import path_search_key
+from webapp.domain.database.search_keys import path_search_key, search_key
 from webapp.domain.jobs.models import JobColumns, StateColumns
 
 
@@ -118,9 +119,14 @@ class EvaluationChunk(JobColumns, Base):
     )
 
 
-def _search_name(context: DefaultExecutionContext) -> str:
-    parameters: dict[str, Any] = context.get_current_parameters()  # type: ignore[no-untyped-call]  # SQLAlchemy has no type
-    return path_search_key(parameters["image"])
+def _key_of(key: Callable[[str], str], column: str) -> Callable[[DefaultExecutionContext], str]:
+    """A default that is made from another column of the row."""
+
+    def made(context: DefaultExecutionContext) -> str:
+        parameters: dict[str, Any] = context.get_current_parameters()  # type: ignore[no-untyped-call]  # SQLAlchemy has no type
+        return key(parameters[column])
+
+    return made
 
 
 # Metrics with a column of their own: what tables are sorted by, filtered by or counted by. The others are in `metrics`.
@@ -139,7 +145,7 @@ class EvaluationCase(Base):
     patient: Mapped[str] = mapped_column(Text)
     # Below the data set's folder. It has the patient's folder, or its name begins with the patient's, in every layout.
     image: Mapped[str] = mapped_column(Text)
-    search_name: Mapped[str] = mapped_column(Text, default=_search_name, server_default="")
+    search_name: Mapped[str] = mapped_column(Text, default=_key_of(path_search_key, "image"), server_default="")
     image_sha256: Mapped[str | None] = mapped_column(String(64))
     outcome: Mapped[CaseOutcome] = mapped_column(by_value(CaseOutcome, "outcome"))
     width: Mapped[int | None]
@@ -208,6 +214,7 @@ class EvaluationPatient(Base):
     # The place by name, from 0.
     position: Mapped[int] = mapped_column(primary_key=True)
     patient: Mapped[str] = mapped_column(Text)
+    search_name: Mapped[str] = mapped_column(Text, default=_key_of(search_key, "patient"), server_default="")
     dice: Mapped[float | None]
     # By the names of ml.metrics.registry.PATIENT_METRICS, or of PREDICTED_PATIENT_METRICS without expert masks.
     metrics: Mapped[dict[str, Any]] = mapped_column(JSON(none_as_null=True))

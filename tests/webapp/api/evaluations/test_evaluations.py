@@ -47,6 +47,18 @@ def test_a_folder_from_the_post_to_its_report(client: FlaskClient, runtime: Runt
     assert client.get(PATH).json["evaluations"][0]["id"] == evaluation["id"]
 
 
+def test_a_file_that_the_storage_has_lost_is_said_to_be_missing(
+    client: FlaskClient, runtime: Runtime, data: Path
+) -> None:
+    evaluation_id = started(client, data)
+    run_all(runtime, evaluation_id)
+    for path in Path(runtime.resources.settings.storage, "objects").rglob("findings*"):
+        path.unlink()
+    lost = client.get(f"{PATH}/{evaluation_id}/findings.json")
+    assert (lost.status_code, lost.json["code"]) == (503, "storage_unavailable")
+    assert "missing in the storage; restore it" in lost.json["message"]
+
+
 def test_cases_are_ordered_filtered_and_paged(client: FlaskClient, runtime: Runtime, data: Path) -> None:
     evaluation_id = started(client, data)
     run_all(runtime, evaluation_id)

@@ -52,6 +52,12 @@ def test_a_flipped_byte_in_the_weights_takes_the_model_away(folder: Path) -> Non
         catalog.card(NAME)
 
 
+def test_a_version_that_no_table_keeps_is_the_packages_problem(folder: Path) -> None:
+    card = json.loads((folder / NAME / "card.json").read_text())
+    (folder / NAME / "card.json").write_text(json.dumps(card | {"version": "0.3.0+" + "a" * 40}))
+    assert "at most 40 printable" in (Catalog([folder], NAME).default_problem() or "")
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"name": 7}'])
 def test_a_card_that_cannot_be_read_is_an_entry_with_its_problem(folder: Path, text: str) -> None:
     (folder / NAME / "card.json").write_text(text)

@@ -146,7 +146,7 @@ def test_the_metrics_of_cases_and_patients_keep_every_digit_through_a_downgrade(
         predicted = {"slices": 3, "failed_slices": 1, "detected_slices": 2, "predicted_pixels": 2**40}
         for position, metrics in enumerate((of_patient, predicted)):
             session.add(
-                EvaluationPatient(evaluation_id=name, position=position, patient=f"p{position}", metrics=metrics)
+                EvaluationPatient(evaluation_id=name, position=position, patient=f"Ü{position}", metrics=metrics)
             )
     command.downgrade(alembic_config(database_url), "0005")
     with database.engine.connect() as connection:
@@ -162,6 +162,7 @@ def test_the_metrics_of_cases_and_patients_keep_every_digit_through_a_downgrade(
         assert [case.metrics for case in cases] == [found, alone, None]
         patients = [session.get_one(EvaluationPatient, (name, position)).metrics for position in range(2)]
         assert patients == [of_patient, predicted]
+        assert session.get_one(EvaluationPatient, (name, 1)).search_name == "ü1"
         assert session.get_one(Evaluation, name).summary == {"ece_foreground": third, "slices": 3}
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []

@@ -1,0 +1,25 @@
+"""A file of the storage as an answer."""
+
+from flask import Response, send_file
+
+from webapp.context import resources
+from webapp.domain.errors import StorageUnavailable
+
+
+def attachment(key: str, mimetype: str, name: str, missing: str) -> Response:
+    """The stored bytes to be saved under `name`, kept by no cache.
+
+    Raises StorageUnavailable with the sentence `missing` where a row names a file that the storage has not.
+    """
+    response = inline(key, mimetype, missing, as_attachment=True, download_name=name)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def inline(key: str, mimetype: str, missing: str, **options: object) -> Response:
+    """The stored bytes to be shown. options: of Flask's `send_file`. Raises StorageUnavailable as `attachment`."""
+    try:
+        with resources().storage.local_copy(key) as path:
+            return send_file(path, mimetype=mimetype, **options)  # type: ignore[arg-type]
+    except FileNotFoundError as error:
+        raise StorageUnavailable(missing) from error
