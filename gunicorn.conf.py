@@ -14,9 +14,12 @@ settings = Settings.from_environment()
 bind = settings.bind
 # One process: its threads wait for jobs and render pictures; a second one would cost 100 MB and win nothing here.
 workers = 1
-worker_class = "webapp.process.gunicorn_worker.LingeringWorker"
-# A client that waits for its result holds a thread for up to 30 s; threads are made as they are needed.
-threads = 128
+worker_class = "webapp.process.gunicorn_worker.PatientWorker"
+# Made as they are needed. Clients that wait for a result hold 48 + 16 of them at most (webapp.domain.jobs.wait), slow
+# clients another 64 (webapp.process.gunicorn_worker); the others answer.
+threads = 160
+# A file is sent through the patient socket, not past it.
+sendfile = False
 # Only the arbiter's watch over a hung process: requests have limits of their own.
 timeout = 60
 graceful_timeout = 35

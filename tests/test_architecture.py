@@ -71,7 +71,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "webapp.schemas": ("webapp.domain", *_LIGHT),
     "webapp.api": ("webapp.schemas", "webapp.domain", "webapp.context", "webapp.error_handlers", "webapp.security"),
     "webapp.views": ("webapp.schemas", "webapp.domain", "webapp.context", "webapp.version", "ml.synthetic"),
-    "webapp.process": ("webapp.domain.database", "webapp.domain.settings"),
+    "webapp.process": ("webapp.domain.database", "webapp.domain.settings", "webapp.error_handlers"),
     "webapp": ("webapp", *_LIGHT),
     "worker": ("worker", "webapp.domain", "ml.engines", *_LIGHT),
     "ml.atomic_files": (),

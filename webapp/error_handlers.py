@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from webapp.domain.errors import UPLOAD_ERRORS, PortalError, StorageFull
 from webapp.domain.storage.interface import FULL
+from webapp.process.patient_socket import SlowClient
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +21,14 @@ HTTP_ANSWERS = {
     403: ("forbidden", "This request comes from another site; open the portal itself."),
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not take that method."),
+    408: ("too_slow", "The bytes of the request came too slowly, or stopped; send it again."),
     409: ("conflict", "The state does not allow this."),
     413: ("too_large", "The request is larger than this portal takes; send less at once."),
+    414: ("uri_too_long", "The address has more characters than the portal reads; ask for less at once."),
     415: ("unsupported", "This kind of content is not taken here."),
     422: ("invalid", "A value is not allowed."),
     429: ("too_many_requests", "Too many requests; wait a moment."),
+    431: ("headers_too_large", "The request has more header lines or bytes than the portal reads; send fewer cookies."),
 }
 # What reading a body raises where the client went away, or sends chunks that are none.
 BODY_FAULTS = (ConnectionError, NoMoreData, ParseException)
@@ -41,6 +45,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http_error)
     for fault in BODY_FAULTS:
         app.register_error_handler(fault, _broken_body)
+    app.register_error_handler(SlowClient, _slow_client)
     app.register_error_handler(OSError, _system_error)
     app.register_error_handler(Exception, _unexpected)
 
@@ -78,6 +83,12 @@ def answer(status: int, code: str, message: str, **more: Any) -> Response:
     return response
 
 
+def refusal(status: int, request_id: str) -> dict[str, str]:
+    """The JSON of what is refused before a request is read."""
+    code, message = HTTP_ANSWERS.get(status, HTTP_ANSWERS[400])
+    return {"code": code, "message": message, "request_id": request_id}
+
+
 def _portal_error(error: PortalError) -> Response:
     more = {"rejected": error.rejected} if hasattr(error, "rejected") else {}
     return answer(error.status, error.code, error.message, **more)
@@ -108,6 +119,10 @@ def _http_error(error: HTTPException) -> Response:
 
 def _broken_body(_error: Exception) -> Response:
     return answer(400, *HTTP_ANSWERS[400])
+
+
+def _slow_client(_error: SlowClient) -> Response:
+    return answer(408, *HTTP_ANSWERS[408])
 
 
 def _system_error(error: OSError) -> Response:

@@ -86,6 +86,7 @@ class EvaluationItem(MethodView):
     @blp.arguments(EvaluationQuerySchema, location="query")
     @blp.answers(200, EvaluationSchema)
     @blp.alt_response(404, schema=ErrorSchema)
+    @blp.alt_response(503, schema=ErrorSchema, description="too_many_waiting: ask again after Retry-After seconds")
     def get(self, query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
         """An evaluation and its progress; with `wait` as soon as it has ended."""
         if query["wait"] > 0:

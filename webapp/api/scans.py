@@ -80,6 +80,7 @@ class ScanItem(MethodView):
     @blp.arguments(ScanQuerySchema, location="query")
     @blp.answers(200, ScanSchema)
     @blp.alt_response(404, schema=ErrorSchema)
+    @blp.alt_response(503, schema=ErrorSchema, description="too_many_waiting: ask again after Retry-After seconds")
     def get(self, query: dict[str, Any], scan_id: str) -> dict[str, Any]:
         """A scan and its result; with `wait` as soon as there is one."""
         if query["wait"] > 0:

@@ -12,6 +12,7 @@ PortalError
 ├── StorageFull           507 storage_full
 ├── StorageUnavailable    503 storage_unavailable
 ├── DecoderUnavailable    503 decoder_unavailable
+├── TooManyWaiting        503 too_many_waiting
 └── DatabaseUnavailable   503 database_unavailable
     └── DatabaseFull      507 storage_full
 """
@@ -97,6 +98,13 @@ class DecoderUnavailable(PortalError):
     """The sandboxed reader cannot be started: the machine's fault, not the file's."""
 
     code = "decoder_unavailable"
+    status = 503
+
+
+class TooManyWaiting(PortalError):
+    """As many clients wait for results as the portal has threads for."""
+
+    code = "too_many_waiting"
     status = 503
 
 

@@ -35,6 +35,13 @@ export const isAbort = (error) => error instanceof DOMException && error.name ==
 export const hasStatus = (error, status) => error instanceof ApiError && error.status === status;
 
 /**
+ * True where the API refused with this code.
+ * @param {unknown} error
+ * @param {string} code
+ */
+export const hasCode = (error, code) => error instanceof ApiError && error.code === code;
+
+/**
  * The sentence of whatever was thrown.
  * @param {unknown} error
  */

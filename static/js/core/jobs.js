@@ -1,6 +1,6 @@
 /* Watches a job until it ends, by long polling: the server answers as soon as the state is final. */
 /** @import { Scan } from "./types.js" */
-import { getScan, hasStatus, isAbort } from "./api.js";
+import { getScan, hasCode, hasStatus, isAbort } from "./api.js";
 
 /** @param {string | undefined} status */
 export const isOver = (status) => ["succeeded", "failed", "cancelled"].includes(status ?? "");
@@ -13,6 +13,7 @@ const CROWDED_PAUSE_MS = 1500; // so that a place in line is at most two seconds
 const AT_ONCE = 3;
 const PAUSE_MS = 400; // between two answers, should the server answer a long poll at once
 const RETRY_MS = 3000; // after a failed request
+const BUSY_MS = 5000; // while as many wait as may
 
 let asking = 0;
 /** @type {(() => void)[]} those that wait for their turn to ask */
@@ -61,6 +62,10 @@ export async function watchScan(id, onScan, { onOffline = () => {}, signal, stat
       await pause(isCrowded ? CROWDED_PAUSE_MS : PAUSE_MS);
     } catch (error) {
       if (isAbort(error) || hasStatus(error, 404)) return null;
+      if (hasCode(error, "too_many_waiting")) {
+        await pause(BUSY_MS);
+        continue;
+      }
       onOffline(error);
       await pause(RETRY_MS);
     }

@@ -1,6 +1,6 @@
 /* The result page: the viewer where there is a result, else the state of the job until there is one. */
 /** @import { Scan } from "../core/types.js" */
-import { getRuns, getScan, hasStatus, messageOf, saveThreshold } from "../core/api.js";
+import { getRuns, getScan, hasCode, hasStatus, messageOf, saveThreshold } from "../core/api.js";
 import { isTyping } from "../core/dialogs.js";
 import { element, elements, findElement, targetOf } from "../core/elements.js";
 import { placeInLine } from "../core/format.js";
@@ -49,7 +49,8 @@ async function save(viewer) {
   try {
     // The model is named only beside an older run: without a name the stored map is used, and the network does not run.
     await saveThreshold(scan, viewer.threshold, viewer.root.dataset.model);
-    await getScan(scan, SAVE_WAIT_S); // mostly done at once; else the page says that it is in line
+    // Mostly done at once; else, also where too many wait already, the page says that it is in line.
+    await getScan(scan, SAVE_WAIT_S).catch((error) => hasCode(error, "too_many_waiting") || Promise.reject(error));
     location.assign(`/scans/${scan}?slice=${viewer.index}`);
   } catch (error) {
     problem.textContent = messageOf(error);

@@ -3,6 +3,9 @@
 import threading
 import time
 
+import pytest
+
+from webapp.domain.errors import TooManyWaiting
 from webapp.domain.jobs.wait import Waiters
 
 
@@ -21,7 +24,7 @@ def test_a_wait_ends_at_its_time_and_looks_ever_less_often() -> None:
     assert 5 < len(looks) < 40
 
 
-def test_a_wait_beyond_the_most_is_answered_at_once_and_gives_its_place_back() -> None:
+def test_a_wait_beyond_the_most_is_refused_and_takes_no_place() -> None:
     waiters, began, end = Waiters(most=1), threading.Event(), threading.Event()
 
     def is_open() -> bool:
@@ -31,9 +34,11 @@ def test_a_wait_beyond_the_most_is_answered_at_once_and_gives_its_place_back() -
     first = threading.Thread(target=waiters.wait, args=(is_open, 20))
     first.start()
     assert began.wait(5)
-    waiters.wait(lambda: True, 20)  # returns, though open
+    with pytest.raises(TooManyWaiting):
+        waiters.wait(lambda: True, 20)
+    waiters.wait(lambda: False, 20)  # nothing to wait for
     end.set()
     first.join(5)
-    asked = []
-    waiters.wait(lambda: asked.append(1) is not None, 20)
-    assert asked == [1]
+    answers = iter([True, True, False])
+    waiters.wait(lambda: next(answers), 20)  # the place is free again
+    assert next(answers, None) is None
