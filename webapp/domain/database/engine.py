@@ -50,13 +50,13 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session for reading; nothing is committed. Raises DatabaseUnavailable (DatabaseFull: a sort may need room)."""
+        """A session for reading; nothing is committed. Raises DatabaseUnavailable."""
         with _translated(), self._read() as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction: committed at the end of the block, rolled back on an exception. Raises DatabaseUnavailable, DatabaseFull."""
+        """A transaction: committed at the end of the block, rolled back on an exception. Raises DatabaseUnavailable."""
         with _translated(), self._write.begin() as session:
             yield session
 
