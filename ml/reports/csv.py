@@ -1,6 +1,7 @@
 """Tables as CSV: `metrics.csv`, one row a slice, `patients.csv`, one row a patient, and the writer of every table."""
 
 import csv
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -55,6 +56,15 @@ def _cell(value: object) -> object:
     """Six digits are more than any metric is good for; what is not defined is an empty field."""
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"  # a spreadsheet would run a file's name as a formula (OWASP, CSV Injection)
+    if isinstance(value, str):
+        # Beside our line ends csv leaves a carriage return bare, and readers end the row there.
+        text = value.replace("\r", " ")
+        return f"'{text}" if _is_formula(text) else text
     return "" if value is None else value
+
+
+def _is_formula(text: str) -> bool:
+    """Whether a spreadsheet would run a file's name as a formula (OWASP, CSV Injection): also behind blanks and
+    characters that it drops, and in full width, which those of East Asian languages read as plain ones."""
+    begun = next((char for char in text if not char.isspace() and unicodedata.category(char)[0] != "C"), "")
+    return text.startswith(("\t", "\n")) or unicodedata.normalize("NFKC", begun) in tuple("=+-@")
