@@ -7,9 +7,9 @@ import threading
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from webapp.domain.settings import Settings, check_bind
+from webapp.domain.settings import Settings, SettingsError, check_bind
 
-settings = Settings.from_environment()
+settings = Settings.of_process()
 
 bind = settings.bind
 # One process: its threads wait for jobs and render pictures; a second one would cost 100 MB and win nothing here.
@@ -35,7 +35,10 @@ limit_request_fields = 50
 def on_starting(server: Arbiter) -> None:
     """Check the address that will really be bound, whoever set it, and bring the database to the newest schema."""
     for address in server.cfg.address:
-        check_bind(settings.auth, address)
+        try:
+            check_bind(settings.auth, address)
+        except SettingsError as error:
+            sys.exit(str(error))
     # In a process of its own: this one lives on, and need not hold Alembic and SQLAlchemy for it.
     upgrade = multiprocessing.get_context("fork").Process(target=_migrate)
     upgrade.start()
@@ -47,7 +50,10 @@ def on_starting(server: Arbiter) -> None:
 def _migrate() -> None:
     from webapp.domain.database import migration
 
-    migration.upgrade(settings.database_url)
+    try:
+        migration.upgrade(settings.database_url)
+    except migration.SchemaError as error:
+        sys.exit(str(error))
 
 
 def post_worker_init(worker: Worker) -> None:

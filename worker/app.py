@@ -8,7 +8,7 @@ from webapp.domain.jobs.broker import celery_settings
 from webapp.domain.settings import Settings
 from worker.process import engines, runtime
 
-settings = Settings.from_environment()
+settings = Settings.of_process()
 
 app = Celery("glioscope", include=["worker.tasks"])
 app.conf.update(

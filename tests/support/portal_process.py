@@ -81,6 +81,13 @@ class RunningPortal:
             assert time.monotonic() < deadline, f"{answer!r}\n{self.log()}"
             time.sleep(0.1)
 
+    def wait_for_words(self, words: str, seconds: float = START_S) -> None:
+        """Wait until the portal has said so."""
+        deadline = time.monotonic() + seconds
+        while words not in self.log():
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.1)
+
     def processes(self, *words: str) -> list[psutil.Process]:
         """The supervisor's descendants whose command line has every word."""
         found = []
@@ -97,18 +104,25 @@ class RunningPortal:
         return (self.folder / "portal.log").read_text(errors="replace")
 
 
-@contextmanager
-def running_portal(folder: Path, **environ: str) -> Iterator[RunningPortal]:
-    """Start a portal over a fresh instance, wait until it is ready, stop it as Ctrl-C does."""
+def free_port() -> int:
+    """A TCP port of this machine that nobody uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running_portal(
+    folder: Path, *, python: str = sys.executable, port: int | None = None, is_awaited: bool = True, **environ: str
+) -> Iterator[RunningPortal]:
+    """Start a portal over the folder's instance, wait until it is ready if that is awaited, stop it as Ctrl-C does."""
+    port = port or free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GLIOSCOPE_")}
     environment |= {"GLIOSCOPE_INSTANCE": str(folder / "instance"), "GLIOSCOPE_BIND": f"127.0.0.1:{port}", **environ}
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "portal.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "webapp.process.launch"],
+            [python, "-m", "webapp.process.launch"],
             cwd=PROJECT_ROOT,
             env=environment,
             stdout=log,
@@ -117,7 +131,8 @@ def running_portal(folder: Path, **environ: str) -> Iterator[RunningPortal]:
         )
     portal = RunningPortal(port, folder, process)
     try:
-        portal.wait_until_ready()
+        if is_awaited:
+            portal.wait_until_ready()
         yield portal
     finally:
         left = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []

@@ -2,6 +2,9 @@
 
 import sys
 import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import click
 from flask.cli import AppGroup
@@ -21,17 +24,33 @@ group = AppGroup("evaluations", help="Evaluations of whole data sets.")
 POLL_S = 0.5
 
 
+def _with_sentences(command: Callable[..., None]) -> Callable[..., None]:
+    """The command over a database that is ready for it; what is in its way is one sentence."""
+
+    @wraps(command)
+    def told(*args: Any, **options: Any) -> None:
+        from webapp.domain.database import migration  # Alembic, as in `migrate`
+
+        try:
+            migration.check(resources().database)
+            command(*args, **options)
+        except PortalError as error:
+            raise click.ClickException(error.message) from error
+        except migration.SchemaError as error:
+            raise click.ClickException(str(error)) from error
+
+    return told
+
+
 @group.command("run")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, resolve_path=True))
 @click.option("--model", default=None, help="A model's name; default: the portal's.")
 @click.option("--threshold", type=click.FloatRange(0, 1), default=None, help="Default: the model card's.")
 @click.option("--name", default=None, help="Default: the folder's name.")
+@_with_sentences
 def run(folder: str, model: str | None, threshold: float | None, name: str | None) -> None:
     """Evaluate FOLDER with the running workers, and wait for the end. Ctrl-C stops waiting, not the evaluation."""
-    try:
-        evaluation_id = submission.from_folder(resources(), folder, EvaluationOptions(model, threshold, name))
-    except PortalError as error:
-        raise click.ClickException(error.message) from error
+    evaluation_id = submission.from_folder(resources(), folder, EvaluationOptions(model, threshold, name))
     click.echo(evaluation_id)
     if not health.has_worker(resources()):
         click.echo("No worker is running; the evaluation waits for one.", err=True)
@@ -51,6 +70,7 @@ def run(folder: str, model: str | None, threshold: float | None, name: str | Non
 
 @group.command("list")
 @click.option("--limit", type=click.IntRange(1, lookup.LARGEST_LIMIT), default=20, show_default=True)
+@_with_sentences
 def show_list(limit: int) -> None:
     """The newest evaluations."""
     with resources().database.read() as session:
@@ -64,23 +84,19 @@ def show_list(limit: int) -> None:
 
 @group.command("cancel")
 @click.argument("evaluation_id")
+@_with_sentences
 def cancel(evaluation_id: str) -> None:
     """End a queued or running evaluation; finished cases stay."""
-    try:
-        submission.cancel(resources(), evaluation_id)
-    except PortalError as error:
-        raise click.ClickException(error.message) from error
+    submission.cancel(resources(), evaluation_id)
 
 
 @group.command("delete")
 @click.argument("evaluation_id")
 @click.confirmation_option(prompt="Delete the evaluation with all its cases? This is final")
+@_with_sentences
 def delete(evaluation_id: str) -> None:
     """Delete an evaluation with all its cases."""
-    try:
-        deletion.delete(resources(), evaluation_id)
-    except PortalError as error:
-        raise click.ClickException(error.message) from error
+    deletion.delete(resources(), evaluation_id)
 
 
 def _watch(evaluation_id: str) -> None:

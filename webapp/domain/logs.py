@@ -3,8 +3,8 @@
 import logging
 import sys
 
-# They speak of every message and every request line; what a reader needs of these, our own lines say.
-QUIET = ("celery.app.trace", "celery.worker.strategy", "werkzeug")
+# They speak of every plug-in, every message and every request line; what a reader needs of these, our own lines say.
+QUIET = ("alembic.runtime.plugins", "celery.app.trace", "celery.worker.strategy", "werkzeug")
 
 
 def configure() -> None:

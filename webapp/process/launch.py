@@ -3,12 +3,19 @@
 import fcntl
 import getpass
 import os
+import shlex
 import socket
 import sys
 from pathlib import Path
 
 from webapp.domain.database import migration
 from webapp.domain.settings import PROJECT_ROOT, Settings, SettingsError, check_bind
+from webapp.domain.settings.instance import unusable
+from webapp.process import supervised
+
+MOST_PORT = 65_535
+# Longer than the web process lets a waiting client have its result.
+ORPHANS_END_S = 45.0
 
 
 def main() -> None:
@@ -17,16 +24,15 @@ def main() -> None:
         settings = Settings.from_environment()
         host, port = _address(settings.bind)
         check_bind(settings.auth, (host, port))
+        lock_instance(settings.instance_dir)
         _check_port(host, port)
-        settings.instance_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _lock_instance(settings.instance_dir)
-    except SettingsError as error:
+        migration.upgrade(settings.database_url)
+    except (SettingsError, migration.SchemaError) as error:
         sys.exit(str(error))
-    migration.upgrade(settings.database_url)
     os.environ.update(
         GLIOSCOPE_ROOT=str(PROJECT_ROOT),
         GLIOSCOPE_INSTANCE=str(settings.instance_dir),
-        GLIOSCOPE_PYTHON=sys.executable,
+        GLIOSCOPE_PYTHON=shlex.quote(sys.executable),
         GLIOSCOPE_USER=getpass.getuser(),
         GLIOSCOPE_EMBEDDED_REDIS="true" if settings.has_embedded_redis else "false",
     )
@@ -39,21 +45,37 @@ def main() -> None:
 
 def _address(bind: str) -> tuple[str, int]:
     host, _, port = bind.rpartition(":")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or int(port) > MOST_PORT:
         raise SettingsError(f"GLIOSCOPE_BIND is {bind!r}; it must be a host and a port, such as 127.0.0.1:8000.")
     return host.strip("[]"), int(port)
 
 
-def _lock_instance(instance_dir: Path) -> None:
-    """One portal an instance: a second one would take over its broker's socket. The lock goes with supervisord."""
-    handle = os.open(instance_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+def lock_instance(instance_dir: Path) -> None:
+    """One portal an instance: a second one would take over its broker's socket. The lock goes with supervisord.
+
+    Processes of a supervisor that was killed end by themselves, and are waited for: they hold the port and the socket.
+    """
     try:
+        instance_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(instance_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.set_inheritable(handle, True)
+        if supervised.wait_for_end(instance_dir, 0):
+            return
+        sys.stdout.write("The portal that ran on this instance was killed; waiting for its processes to end ...\n")
+        sys.stdout.flush()
+        if not supervised.wait_for_end(instance_dir, ORPHANS_END_S):
+            left = ", ".join(map(str, supervised.holders(instance_dir))) or "see `ps`"
+            raise SettingsError(
+                f"Processes of the portal that was killed on this instance still run after {ORPHANS_END_S:g} s"
+                f" ({left}); they may be in the middle of a job: wait for them, or end them with `kill -9`."
+            )
     except BlockingIOError as error:
         raise SettingsError(
             "A portal runs on this instance already; stop it, or give this one a folder of its own: GLIOSCOPE_INSTANCE."
         ) from error
-    os.set_inheritable(handle, True)
+    except OSError as error:
+        raise unusable(instance_dir, error) from error
 
 
 def _check_port(host: str, port: int) -> None:

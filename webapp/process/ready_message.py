@@ -10,14 +10,16 @@ from webapp.domain.settings import Settings
 
 # Compiling the model for this processor takes seconds at the first start.
 LONGEST_START_S = 180.0
+# Until then nobody wonders why nothing is said.
+FIRST_WORD_S = 15.0
 
 
 def main() -> None:
     """Wait for /readyz, then print the address; or what is missing, by name."""
-    address = f"http://{Settings.from_environment().bind}"
-    deadline = time.monotonic() + LONGEST_START_S
+    address = f"http://{Settings.of_process().bind}"
+    began, is_told = time.monotonic(), False
     answer: dict[str, str] = {}
-    while time.monotonic() < deadline:
+    while time.monotonic() - began < LONGEST_START_S:
         try:
             with urllib.request.urlopen(f"{address}/readyz", timeout=5):  # noqa: S310 - our own http address
                 sys.stdout.write(f"Glioscope is ready: {address} (Ctrl-C stops it)\n")
@@ -26,9 +28,16 @@ def main() -> None:
             answer = json.load(error)
         except OSError:
             answer = {"web": "not answering yet"}
+        if not is_told and time.monotonic() - began > FIRST_WORD_S:
+            is_told = True
+            sys.stdout.write(f"Glioscope is still waiting. {_missing(answer)}\n")
+            sys.stdout.flush()
         time.sleep(0.2)
-    missing = "; ".join(f"{name}: {state}" for name, state in answer.items() if state not in ("ok", "unavailable"))
-    sys.stdout.write(f"Glioscope is not ready after {LONGEST_START_S:g} s. {missing}\n")
+    sys.stdout.write(f"Glioscope is not ready after {LONGEST_START_S:g} s. {_missing(answer)}\n")
+
+
+def _missing(answer: dict[str, str]) -> str:
+    return "; ".join(f"{name}: {state}" for name, state in answer.items() if state not in ("ok", "unavailable"))
 
 
 if __name__ == "__main__":

@@ -40,8 +40,8 @@ def server_arguments(socket_path: Path) -> list[str]:
 
 def main() -> None:
     """Become the Redis server."""
+    settings = Settings.of_process()
     try:
-        settings = Settings.from_environment()
         program = server_program()
     except SettingsError as error:
         sys.exit(str(error))

@@ -97,7 +97,7 @@ def main() -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    resources = Resources.open(Settings.from_environment())
+    resources = Resources.open(Settings.of_process())
     sweeper = Sweeper(resources)
     while not stopped.is_set():
         try:

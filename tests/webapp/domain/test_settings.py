@@ -5,9 +5,10 @@ import threading
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.support.resources import make_settings
-from webapp.domain.settings import SettingsError, check_bind
+from webapp.domain.settings import Settings, SettingsError, check_bind
 from webapp.domain.settings.instance import LONGEST_SOCKET_PATH
 
 
@@ -20,6 +21,12 @@ def test_the_defaults_run_on_one_machine(tmp_path: Path) -> None:
     assert (settings.auth, settings.bind) == ("local", "127.0.0.1:8000")
     assert settings.max_upload_bytes == 100_000_000
     assert settings.lease_s >= 3 * settings.heartbeat_s
+
+
+def test_the_embedded_broker_is_found_in_a_folder_of_an_odd_name(tmp_path: Path) -> None:
+    odd = Settings.from_environment({"GLIOSCOPE_INSTANCE": str(tmp_path / "a b%20?#ü")})
+    assert odd.socket_path == tmp_path / "a b%20?#ü" / "redis.sock"
+    assert redis.Redis.from_url(odd.redis_url).connection_pool.connection_kwargs["path"] == str(odd.socket_path)
 
 
 @pytest.mark.parametrize(

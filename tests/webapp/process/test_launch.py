@@ -1,6 +1,10 @@
 """`make run`'s launcher: what is in its way is said in one sentence, before anything is started."""
 
+import contextlib
+import fcntl
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -8,15 +12,21 @@ from pathlib import Path
 import pytest
 
 from tests.support.portal_process import running_portal
-from tests.support.resources import MODEL
+from tests.support.resources import MODEL, png_bytes
 from tests.support.small_model import write_small_model
-from webapp.domain.settings import PROJECT_ROOT
+from webapp.domain.settings import PROJECT_ROOT, SettingsError
+from webapp.process import launch as launch_module
+from webapp.process import supervised
 
 
 def launch(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    return run_module("webapp.process.launch", folder=folder, **environ)
+
+
+def run_module(*command: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GLIOSCOPE_")}
     return subprocess.run(
-        [sys.executable, "-m", "webapp.process.launch"],
+        [sys.executable, "-m", *command],
         cwd=PROJECT_ROOT,
         env=environment | {"GLIOSCOPE_INSTANCE": str(folder / "instance")} | environ,
         capture_output=True,
@@ -32,12 +42,69 @@ def launch(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
         ("[::]:8000", "will not listen on ::"),
         ("8000", "must be a host and a port"),
         ("127.0.0.1:x", "must be a host and a port"),
+        ("127.0.0.1:65536", "must be a host and a port"),
     ],
 )
 def test_an_address_that_others_reach_is_refused(tmp_path: Path, bind: str, sentence: str) -> None:
     refused = launch(tmp_path, GLIOSCOPE_BIND=bind)
     assert refused.returncode == 1
     assert sentence in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_an_instance_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "locked" / "instance" / "lock").mkdir(parents=True)
+    for folder in ("file", "locked"):
+        refused = launch(tmp_path / folder, GLIOSCOPE_BIND="127.0.0.1:0")
+        assert refused.returncode == 1
+        assert "cannot be used" in refused.stderr and "GLIOSCOPE_INSTANCE" in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+PROCESSES = {
+    "web": ["gunicorn", "wsgi:app"],
+    "worker": ["celery", "--app", "worker.app", "worker"],
+    "sweeper": ["worker.recovery.sweeper"],
+    "redis": ["webapp.process.redis_server"],
+    "command": ["flask", "--app", "wsgi", "evaluations", "list"],
+}
+
+
+@pytest.mark.parametrize("command", PROCESSES.values(), ids=PROCESSES)
+def test_a_setting_that_cannot_work_is_one_sentence_for_every_process(tmp_path: Path, command: list[str]) -> None:
+    refused = run_module(*command, folder=tmp_path, GLIOSCOPE_LEASE_S="x")
+    assert refused.returncode == 1
+    assert refused.stderr == "GLIOSCOPE_LEASE_S is 'x'; it must be a number above 0 and below 1000000000.\n"
+
+
+def test_a_database_of_a_later_schema_is_said(tmp_path: Path, empty_sqlite: Path) -> None:
+    (tmp_path / "instance").mkdir()
+    path = shutil.copy(empty_sqlite, tmp_path / "instance" / "glioscope.sqlite3")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    for command in (["webapp.process.launch"], PROCESSES["web"], ["flask", "--app", "wsgi", "migrate"]):
+        refused = run_module(*command, folder=tmp_path, GLIOSCOPE_BIND="127.0.0.1:0")
+        assert refused.returncode != 0
+        assert "of the schema 9999, which this version does not know" in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("url", ["sqlite:////proc/none/x.sqlite3", "postgresql://nobody@127.0.0.1:1/none"])
+def test_a_database_that_cannot_be_opened_is_said(tmp_path: Path, url: str) -> None:
+    refused = launch(tmp_path, GLIOSCOPE_BIND="127.0.0.1:0", DATABASE_URL=url)
+    assert refused.returncode == 1
+    assert "The database cannot be opened or written" in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_a_process_of_a_killed_portal_that_does_not_end_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch_module, "ORPHANS_END_S", 0.1)
+    with (tmp_path / supervised.HOLDERS).open("w") as orphan:
+        fcntl.flock(orphan, fcntl.LOCK_SH)
+        with pytest.raises(SettingsError, match=rf"still run after 0.1 s \({os.getpid()}\)"):
+            launch_module.lock_instance(tmp_path)
 
 
 @pytest.mark.long
@@ -52,5 +119,25 @@ def test_one_instance_runs_once(tmp_path: Path) -> None:
         assert busy.returncode == 1
         assert "is not free" in busy.stderr
         portal.wait_until_ready(10)
-    with running_portal(tmp_path, **small):
-        pass  # the lock went with the first one
+        # Without its supervisor every process ends, and the next portal waits for that.
+        portal.process.kill()
+        with running_portal(tmp_path, port=portal.port, **small) as after:
+            after.wait_for_words("was killed; waiting for its processes to end")
+            after.wait_for_words("Glioscope is ready")
+
+
+@pytest.mark.long
+def test_a_checkout_and_an_instance_of_odd_names_run(tmp_path: Path) -> None:
+    models = write_small_model(tmp_path / "models")
+    odd = tmp_path / "o dd %20 'n\"ame ü"
+    odd.mkdir()
+    (odd / "venv").symlink_to(sys.prefix)
+    python = str(odd / "venv" / "bin" / "python")
+    with running_portal(odd, python=python, GLIOSCOPE_MODELS=str(models), GLIOSCOPE_MODEL=MODEL) as portal:
+        assert portal.upload(png_bytes())["id"]
+
+
+def test_a_process_that_cannot_start_is_said(tmp_path: Path) -> None:
+    (tmp_path / "instance" / "redis.sock" / "x").mkdir(parents=True)
+    with running_portal(tmp_path, is_awaited=False) as portal:
+        portal.wait_for_words("WARN exited: redis (exit status 1; not expected)")

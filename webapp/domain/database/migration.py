@@ -1,11 +1,17 @@
-"""Bringing a database to the newest schema."""
-
-import logging
+"""Bringing a database to the newest schema, and saying where it is of another one."""
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from webapp.domain.database.engine import Database
 from webapp.domain.settings import PROJECT_ROOT
+
+
+class SchemaError(Exception):
+    """The database cannot be used as it is; the message says what is wrong and the remedy."""
 
 
 def alembic_config(database_url: str) -> Config:
@@ -17,7 +23,45 @@ def alembic_config(database_url: str) -> Config:
 
 
 def upgrade(database_url: str) -> None:
-    """Run every migration that the database has not seen."""
-    # Alembic names each of its plug-ins at every start.
-    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
-    command.upgrade(alembic_config(database_url), "head")
+    """Run every migration that the database has not seen. Raises SchemaError where it cannot be opened or is newer."""
+    try:
+        database = Database(database_url)
+        try:
+            with database.engine.connect() as connection:
+                _refuse_unknown(_revisions(connection))
+        finally:
+            database.dispose()
+        command.upgrade(alembic_config(database_url), "head")
+    except (DBAPIError, ArgumentError, OSError) as error:
+        reason = getattr(error, "orig", None) or error
+        raise SchemaError(
+            f"The database cannot be opened or written ({reason}); see DATABASE_URL and GLIOSCOPE_INSTANCE."
+        ) from error
+
+
+def check(database: Database) -> None:
+    """Raises SchemaError where the database is not of the newest schema, DatabaseUnavailable."""
+    with database.read() as session:
+        revisions = _revisions(session.connection())
+    _refuse_unknown(revisions)
+    if revisions != set(_scripts().get_heads()):
+        state = f"of an older schema ({', '.join(sorted(revisions))})" if revisions else "empty"
+        raise SchemaError(f"The database is {state}; `flask --app wsgi migrate`, or `make run`, brings it up to date.")
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(alembic_config(""))
+
+
+def _revisions(connection: Connection) -> set[str]:
+    if not inspect(connection).has_table("alembic_version"):
+        return set()
+    return set(connection.scalars(text("SELECT version_num FROM alembic_version")))
+
+
+def _refuse_unknown(revisions: set[str]) -> None:
+    if unknown := sorted(revisions - {script.revision for script in _scripts().walk_revisions()}):
+        raise SchemaError(
+            f"The database is of the schema {', '.join(unknown)}, which this version does not know; use the version"
+            " that made it, restore a backup, or set GLIOSCOPE_INSTANCE or DATABASE_URL to another one."
+        )

@@ -23,6 +23,24 @@ def embedded_socket(instance_dir: Path) -> Path:
 
 def stored_secret(instance_dir: Path) -> str:
     """The secret key of this instance, made at the first start and kept with mode 0600. Raises SettingsError."""
+    try:
+        secret = _read_or_make(instance_dir)
+    except OSError as error:
+        raise unusable(instance_dir, error) from error
+    if len(secret) < SHORTEST_SECRET:
+        raise SettingsError(f"The stored secret key is shorter than {SHORTEST_SECRET} characters; delete its file.")
+    return secret
+
+
+def unusable(instance_dir: Path, error: OSError) -> SettingsError:
+    """The sentence for an instance folder that cannot be read or written."""
+    return SettingsError(
+        f"The instance folder {instance_dir} cannot be used ({error.strerror}: {error.filename}); make it writable for"
+        " this user, or set GLIOSCOPE_INSTANCE to a folder that is."
+    )
+
+
+def _read_or_make(instance_dir: Path) -> str:
     path = instance_dir / "secret_key"
     instance_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
@@ -36,7 +54,4 @@ def stored_secret(instance_dir: Path) -> str:
             pass
         finally:
             own.unlink()
-    secret = path.read_text(encoding="ascii").strip()
-    if len(secret) < SHORTEST_SECRET:
-        raise SettingsError(f"The stored secret key is shorter than {SHORTEST_SECRET} characters; delete its file.")
-    return secret
+    return path.read_text(encoding="ascii").strip()
