@@ -11,14 +11,13 @@ from ml.engines import Engine, Inference
 from ml.masks import apply_rule, rule_on_grid
 from ml.measurements import measure
 from ml.ood.sequences import SequenceEvidence, join
-from webapp.domain.errors import StorageFull, StorageUnavailable
 from webapp.domain.jobs.kinds import ClaimedJob
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.segmentations import SegmentationInput
 from webapp.domain.storage.arrays import read_array, write_array
 from webapp.domain.storage.keys import map_key, stack_key
-from worker.jobs.lease import Lease, LeaseLost
+from worker.jobs.lease import Lease
 from worker.jobs.step import StepAside
 from worker.process.runtime import Runtime
 
@@ -47,12 +46,8 @@ def run(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease, _ste
     InvalidInput (the model of a stored map is gone).
     """
     began = time.monotonic()
-    try:
-        prediction = _predict(runtime, job, lease)
-        _complete(runtime.resources, job, lease, prediction, began)
-    except LeaseLost:
-        _discard(runtime.resources, job)
-        raise
+    prediction = _predict(runtime, job, lease)
+    _complete(runtime.resources, job, lease, prediction, began)
 
 
 def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease) -> Prediction:
@@ -123,13 +118,7 @@ def _complete(
             doubt_rule=None if rule.doubt is None else asdict(rule.doubt),
             timings_ms={name: round(value, 1) for name, value in timings.items()},
             warnings=list(prediction.warnings),
-        )
+        ),
+        # Another run's map stays, whatever becomes of this one.
+        stored=None if work.map_key is not None else prediction.key,
     )
-
-
-def _discard(resources: Resources, job: ClaimedJob[SegmentationInput]) -> None:
-    """Remove the map that no row names; where that fails, the sweeper removes it."""
-    try:
-        resources.storage.delete(map_key(job.input.scan_id, job.claim.id, job.claim.attempt))
-    except (StorageFull, StorageUnavailable) as error:
-        logger.warning("%s: its discarded map stays until the sweeper removes it: %s", job.name, error.code)

@@ -14,7 +14,8 @@ PortalError
 ├── DecoderUnavailable    503 decoder_unavailable
 ├── TooManyWaiting        503 too_many_waiting
 └── DatabaseUnavailable   503 database_unavailable
-    └── DatabaseFull      507 storage_full
+    ├── DatabaseFull      507 storage_full
+    └── OutcomeUnknown    503 database_unavailable
 """
 
 from typing import ClassVar
@@ -120,6 +121,10 @@ class DatabaseFull(DatabaseUnavailable):
 
     code = StorageFull.code
     status = StorageFull.status
+
+
+class OutcomeUnknown(DatabaseUnavailable):
+    """The database went away during a COMMIT: what was sent may have been saved, so nothing that it names may go."""
 
 
 # The readers' codes (ml.scans.ScanError) and those of the upload itself: status and meaning.

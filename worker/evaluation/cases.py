@@ -19,7 +19,7 @@ from webapp.domain.evaluations.sources import is_inside
 from webapp.domain.jobs.kinds import ClaimedJob
 from webapp.domain.resources import Resources
 from webapp.domain.storage.keys import group_key
-from worker.jobs.lease import Lease, LeaseLost
+from worker.jobs.lease import Lease
 from worker.jobs.step import StepAside
 from worker.process.runtime import Runtime
 
@@ -110,9 +110,4 @@ def _keep(
         case_row(work.evaluation_id, case, found, key if is_stored else None, card)
         for case, found in zip(listed, results, strict=True)
     ]
-    try:
-        lease.commit(lambda: chunks.write_cases(resources, job.claim, work, rows))
-    except LeaseLost:
-        if is_stored:
-            resources.storage.delete(key)
-        raise
+    lease.commit(lambda: chunks.write_cases(resources, job.claim, work, rows), stored=key if is_stored else None)

@@ -21,7 +21,7 @@ from webapp.domain.evaluations.sources import is_inside
 from webapp.domain.jobs.kinds import ClaimedJob
 from webapp.domain.storage.arrays import write_bytes
 from webapp.domain.storage.keys import findings_key
-from worker.jobs.lease import Lease, LeaseLost
+from worker.jobs.lease import Lease
 from worker.jobs.step import JobFailed, StepAside
 from worker.process.runtime import Runtime
 
@@ -68,22 +68,19 @@ def run_check(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_
     key = findings_key(work.evaluation_id, claim.attempt)
     write_bytes(resources.storage, key, json.dumps(findings, indent=1).encode())
     shown_findings = {**findings, "problems": findings["problems"][:PROBLEMS_SHOWN], "attempt": claim.attempt}
-    try:
-        lease.commit(
-            lambda: chunks.complete_check(
-                resources,
-                claim,
-                work,
-                cases,
-                keeps_patients=resources.catalog.card(work.model).depth is not None,
-                data_folder=layout.folder.relative_to(folder).as_posix(),
-                has_truth=has_truth,
-                findings=shown_findings,
-            )
-        )
-    except LeaseLost:
-        resources.storage.delete(key)
-        raise
+    lease.commit(
+        lambda: chunks.complete_check(
+            resources,
+            claim,
+            work,
+            cases,
+            keeps_patients=resources.catalog.card(work.model).depth is not None,
+            data_folder=layout.folder.relative_to(folder).as_posix(),
+            has_truth=has_truth,
+            findings=shown_findings,
+        ),
+        stored=key,
+    )
 
 
 def _find(folder: Path, boundaries: tuple[Path, ...]) -> Layout:

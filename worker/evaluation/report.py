@@ -33,8 +33,8 @@ from webapp.domain.jobs.lifecycle import Claim
 from webapp.domain.resources import Resources
 from webapp.domain.storage.arrays import fresh_object
 from webapp.domain.storage.interface import translated_errors
-from webapp.domain.storage.keys import report_key
-from worker.jobs.lease import Lease, LeaseLost
+from webapp.domain.storage.keys import report_key, report_prefix
+from worker.jobs.lease import Lease
 from worker.jobs.step import JobFailed, StepAside
 from worker.process.runtime import Runtime
 
@@ -77,15 +77,12 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
         _store(resources, work, claim, folder)
     finally:
         resources.folders.delete(folder.name)
-    try:
-        lease.commit(
-            lambda: chunks.complete_report(
-                resources, claim, work, patients=patients, headline=sentence, summary=summary, engine=subject.name
-            )
-        )
-    except LeaseLost:
-        resources.storage.delete(report_key(work.evaluation_id, claim.attempt, "report.json").rsplit("/", 1)[0])
-        raise
+    lease.commit(
+        lambda: chunks.complete_report(
+            resources, claim, work, patients=patients, headline=sentence, summary=summary, engine=subject.name
+        ),
+        stored=report_prefix(work.evaluation_id, claim.attempt),
+    )
 
 
 def _subject(resources: Resources, work: ChunkInput) -> Subject:

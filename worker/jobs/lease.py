@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from webapp.domain.errors import DatabaseUnavailable
+from webapp.domain.errors import DatabaseUnavailable, OutcomeUnknown, StorageFull, StorageUnavailable
 from webapp.domain.jobs import lifecycle
 from webapp.domain.resources import Resources
 
@@ -47,25 +47,38 @@ class Lease:
         if self._is_lost:
             raise LeaseLost
 
-    def commit(self, write: Callable[[], bool]) -> None:
+    def commit(self, write: Callable[[], bool], *, stored: str | None = None) -> None:
         """Write under the claim, and wait for a database that is away for as long as a lease lasts.
 
-        write: returns False where the claim is not valid any more. It must be safe to call twice: a connection may
-        break after the database has committed and before it has answered. Raises LeaseLost, DatabaseUnavailable.
+        write: returns False where the claim is not valid any more. It must be safe to call twice: what became of a try
+        may be unknown. stored: the key, or the prefix of the keys, of what the write names; it is removed where the
+        lease is lost, unless a try may have been done. Raises LeaseLost, DatabaseUnavailable.
         """
         database, deadline = self._resources.database, time.monotonic() + self._resources.settings.lease_s
+        is_unknown = False
         while True:
             try:
                 if write():
                     return
-                with database.read() as session:
-                    if lifecycle.has_succeeded(session, self._claim):  # the try before did commit
-                        return
+                if is_unknown:
+                    with database.read() as session:
+                        if lifecycle.has_succeeded(session, self._claim):  # the try before was done
+                            return
+                elif stored is not None:
+                    self._discard(stored)
                 raise LeaseLost
-            except DatabaseUnavailable:
+            except DatabaseUnavailable as error:
+                is_unknown |= isinstance(error, OutcomeUnknown)
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(COMMIT_PAUSE_S)
+
+    def _discard(self, stored: str) -> None:
+        """Remove what no row names; where that fails, the sweeper removes it."""
+        try:
+            self._resources.storage.delete(stored)
+        except (StorageFull, StorageUnavailable) as error:
+            logger.warning("job %s: what it stored stays until the sweeper removes it: %s", self._claim.id, error.code)
 
     def _renew(self) -> None:
         settings = self._resources.settings

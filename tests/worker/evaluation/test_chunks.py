@@ -32,7 +32,7 @@ from tests.support.evaluations import (
 from tests.support.jobs import claim, end_delays, run_chunk
 from tests.support.resources import row, upload
 from webapp.domain.database.clock import database_now
-from webapp.domain.errors import DatabaseUnavailable, StorageFull
+from webapp.domain.errors import DatabaseUnavailable, OutcomeUnknown, StorageFull
 from webapp.domain.evaluations import deletion, progress, submission
 from webapp.domain.evaluations.maps import read_maps
 from webapp.domain.evaluations.models import EvaluationChunk
@@ -343,10 +343,11 @@ def test_deleting_while_it_runs_leaves_nothing(runtime, resources, engine, data)
 @pytest.mark.parametrize("write", ["complete_check", "write_cases", "complete_cases", "complete_report"])
 @pytest.mark.parametrize("is_committed", [False, True], ids=["before", "after"])
 def test_a_database_that_is_away_for_a_moment_costs_nothing(runtime, resources, data, monkeypatch, write, is_committed):
-    """It goes away before it has committed, or after that and before it has said so."""
+    """It goes away before it has committed, or after that and says nothing about it."""
     from webapp.domain.evaluations import chunks
 
-    real, failures = getattr(chunks, write), [DatabaseUnavailable("away")]
+    away = OutcomeUnknown("away") if is_committed else DatabaseUnavailable("away")
+    real, failures = getattr(chunks, write), [away]
 
     def flaky(*arguments: object, **facts: object) -> bool:
         is_written = (is_committed or not failures) and real(*arguments, **facts)

@@ -12,7 +12,7 @@ from tests.support.jobs import end_delays, run_chunk
 from tests.support.resources import make_settings, row, upload
 from tests.support.servers import redis_server
 from webapp.domain.database import migration
-from webapp.domain.errors import DatabaseUnavailable, StorageFull
+from webapp.domain.errors import DatabaseUnavailable, OutcomeUnknown, StorageFull
 from webapp.domain.evaluations.models import ChunkKind, EvaluationChunk
 from webapp.domain.jobs import kinds
 from webapp.domain.jobs.models import Status
@@ -190,7 +190,7 @@ def test_a_job_over_its_time_fails_by_name(runtime, resources, engine, monkeypat
 def test_a_result_that_was_committed_unseen_keeps_its_map(runtime, resources, monkeypatch) -> None:
     """The database went away between its commit and its answer."""
     accepted = upload(resources)
-    real, failures = segmentations.complete, [DatabaseUnavailable("away")]
+    real, failures = segmentations.complete, [OutcomeUnknown("away")]
 
     def committed_unseen(*arguments: object, **facts: object) -> bool:
         is_written = real(*arguments, **facts)

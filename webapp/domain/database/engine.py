@@ -1,6 +1,8 @@
 """The database: one engine a process, short transactions for reading and for writing."""
 
+import logging
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +12,19 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
-from webapp.domain.errors import DatabaseFull, DatabaseUnavailable
+from webapp.domain.errors import DatabaseFull, DatabaseUnavailable, OutcomeUnknown
+
+logger = logging.getLogger(__name__)
 
 # `disk_full` of PostgreSQL (its manual, appendix A); SQLite has a code of its own.
 POSTGRES_DISK_FULL = "53100"
 # How long a lock is waited for; beyond it the answer is 503 with Retry-After.
 BUSY_TIMEOUT_S = 5.0
+# How long PostgreSQL is asked what became of a COMMIT that it did not acknowledge, and how often.
+SETTLE_S = 5.0
+SETTLE_PAUSE_S = 0.1
+# What SQLite says of a COMMIT that it has not done and that left the file as it was (sqlite.org/rescode.html).
+SQLITE_NOT_COMMITTED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CONSTRAINT)
 
 
 class Database:
@@ -56,9 +65,57 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction: committed at the end of the block, rolled back on an exception. Raises DatabaseUnavailable."""
-        with _translated(), self._write.begin() as session:
-            yield session
+        """A transaction: committed at the end of the block, rolled back on an exception.
+
+        A write has one of three outcomes. Done: the block ends, also where the acknowledgement of the COMMIT was lost,
+        since PostgreSQL is asked what became of it. Not done: an exception. Unknown: OutcomeUnknown, where it does not
+        answer that either; then nothing may be deleted that the write names. Raises DatabaseUnavailable, DatabaseFull.
+        """
+        with _translated(), self._write() as session:
+            try:
+                yield session
+                session.flush()
+                self._commit(session)
+            except BaseException:
+                session.rollback()  # its new objects can be added to another session
+                raise
+
+    def _commit(self, session: Session) -> None:
+        transaction_id = self._transaction_id(session)
+        try:
+            session.commit()
+        except DBAPIError as error:
+            if _says_not_committed(error):
+                raise
+            logger.warning("a COMMIT was not acknowledged: %s", type(error.orig).__name__)
+            if not self._was_committed(transaction_id):
+                raise
+
+    def _transaction_id(self, session: Session) -> str | None:
+        """PostgreSQL's name of the session's transaction; None where it has written nothing, and on SQLite."""
+        if self.is_sqlite:
+            return None
+        found: str | None = session.scalar(text("SELECT CAST(pg_current_xact_id_if_assigned() AS text)"))
+        return found
+
+    def _was_committed(self, transaction_id: str | None) -> bool:
+        """Whether a transaction whose COMMIT was not acknowledged took effect. Raises OutcomeUnknown."""
+        if transaction_id is None and not self.is_sqlite:
+            return True  # there was nothing to write
+        status = text("SELECT pg_xact_status(CAST(:id AS xid8))")
+        deadline = time.monotonic() + SETTLE_S
+        while not self.is_sqlite and time.monotonic() < deadline:
+            try:
+                with self.engine.connect() as connection:
+                    found = connection.scalar(status, {"id": transaction_id})
+            except (OperationalError, PoolTimeout):
+                found = None  # it is away
+            except DBAPIError:
+                break  # another server answers, which has not seen the transaction
+            if found in ("committed", "aborted"):
+                return bool(found == "committed")
+            time.sleep(SETTLE_PAUSE_S)
+        raise OutcomeUnknown("The database went away before it said whether this was saved; look before you try again.")
 
     def forget_deleted(self) -> None:
         """Empty SQLite's write-ahead log, where deleted rows would otherwise be readable for a while."""
@@ -93,6 +150,13 @@ def _translated() -> Iterator[None]:
         if error.connection_invalidated:
             raise DatabaseUnavailable("The database was restarted; try again in a few seconds.") from error
         raise
+
+
+def _says_not_committed(error: DBAPIError) -> bool:
+    """Whether the database itself refused a COMMIT, so that nothing was written."""
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_NOT_COMMITTED
+    return not error.connection_invalidated and getattr(error.orig, "sqlstate", None) is not None
 
 
 def _is_full(error: Exception) -> bool:

@@ -18,7 +18,7 @@ from webapp.domain.evaluations import progress
 from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationChunk
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
-from webapp.domain.storage.keys import findings_key, report_key
+from webapp.domain.storage.keys import findings_key, report_prefix
 
 
 def begin(session: Session, evaluation_id: str) -> None:
@@ -79,7 +79,7 @@ def kept_prefixes(evaluation: Evaluation) -> tuple[str, ...]:
     if evaluation.findings is not None:
         kept.append(findings_key(evaluation.id, evaluation.findings["attempt"]))
     if evaluation.report_attempt is not None:
-        kept.append(report_key(evaluation.id, evaluation.report_attempt, "report.json").rsplit("/", 1)[0])
+        kept.append(report_prefix(evaluation.id, evaluation.report_attempt))
     return tuple(kept)
 
 

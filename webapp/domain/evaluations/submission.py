@@ -12,7 +12,7 @@ from ml.datasets.archive import ArchiveError, ArchiveLimits
 from ml.datasets.unpacking import unpack_archive
 from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.database.orm import new_id
-from webapp.domain.errors import InvalidInput, NotFound, UploadRejected
+from webapp.domain.errors import InvalidInput, NotFound, OutcomeUnknown, UploadRejected
 from webapp.domain.evaluations import sources, states
 from webapp.domain.evaluations.manifest import is_text
 from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationChunk, SourceKind
@@ -68,6 +68,7 @@ def from_archive(resources: Resources, upload: Received, options: EvaluationOpti
     """Unpack an uploaded zip and queue its evaluation; its id. The zip itself is not kept.
 
     Raises UploadRejected, InvalidInput, StorageFull, StorageUnavailable; nothing is left behind then.
+    OutcomeUnknown leaves the folder to the sweeper.
     """
     _checked(resources, options)
     settings, evaluation_id = resources.settings, new_id()
@@ -83,6 +84,8 @@ def from_archive(resources: Resources, upload: Received, options: EvaluationOpti
     except ArchiveError as error:
         resources.folders.delete(evaluation_id)
         raise UploadRejected(error.code, error.message) from error
+    except OutcomeUnknown:  # a row may name the folder
+        raise
     except BaseException:
         resources.folders.delete(evaluation_id)
         raise

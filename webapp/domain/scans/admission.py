@@ -11,7 +11,7 @@ from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
 from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.database.orm import new_id
-from webapp.domain.errors import DecoderUnavailable, UploadRejected
+from webapp.domain.errors import DecoderUnavailable, OutcomeUnknown, UploadRejected
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Scan
@@ -33,7 +33,7 @@ def admit(
 ) -> Accepted:
     """Decode, store, and queue. Raises UploadRejected, InvalidInput, StorageFull, StorageUnavailable.
 
-    Nothing is left behind where it raises.
+    Nothing is left behind where it raises. After OutcomeUnknown a row may name the files: they are left to the sweeper.
     """
     card = resources.catalog.card(model)
     wanted = checked_threshold(threshold, card.threshold)
@@ -50,6 +50,8 @@ def admit(
             session.flush()
             segmentation = segmentations.add(session, scan_id, model=card.name, version=card.version, threshold=wanted)
             accepted = Accepted(scan_id, segmentation.id)
+    except OutcomeUnknown:
+        raise
     except BaseException:
         resources.storage.delete(scan_prefix(scan_id))
         raise

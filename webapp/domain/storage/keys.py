@@ -35,9 +35,14 @@ def group_key(evaluation_id: str, position: int, attempt: int) -> str:
     return f"{evaluation_prefix(evaluation_id)}/cases/{position:07d}.{attempt}.npz"
 
 
+def report_prefix(evaluation_id: str, attempt: int) -> str:
+    """The prefix of the report that an attempt wrote."""
+    return f"{evaluation_prefix(evaluation_id)}/report.{attempt}"
+
+
 def report_key(evaluation_id: str, attempt: int, name: str) -> str:
-    """One file of the report that an attempt wrote."""
-    return f"{evaluation_prefix(evaluation_id)}/report.{attempt}/{name}"
+    """One file of that report."""
+    return f"{report_prefix(evaluation_id, attempt)}/{name}"
 
 
 def findings_key(evaluation_id: str, attempt: int) -> str:

@@ -4,21 +4,27 @@ What is kept is hashed, or ids and codes: a deleted scan's name must not live on
 """
 
 import hashlib
-from collections.abc import Callable
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from webapp.domain.database.clock import database_now
-from webapp.domain.errors import KeyInUse, KeyReused
+from webapp.domain.errors import KeyInUse, KeyReused, OutcomeUnknown, PortalError
 from webapp.domain.resources import Resources
 from webapp.domain.uploads.models import IdempotencyKey
 
+logger = logging.getLogger(__name__)
+
 # Long enough for every retry of a client; the published habit of payment APIs.
 KEPT_S = 24 * 3600.0
-# No request runs longer: a key without an answer after it belongs to a process that died.
+# A key without an answer that was not renewed for so long belongs to a process that died.
 ABANDONED_S = 120.0
+RENEW_EVERY_S = ABANDONED_S / 4
 
 
 def once(
@@ -27,7 +33,7 @@ def once(
     """Do `work` and keep its answer under the key, or give the first answer again. Without a key it is just done.
 
     Raises KeyReused for another body under the key, KeyInUse while the first request runs, and what `work` raises:
-    then the key is free again.
+    then the key is free again, after OutcomeUnknown only when it was not renewed for ABANDONED_S.
     """
     if key is None:
         return work()
@@ -36,10 +42,13 @@ def once(
     if known is not None:
         return known
     try:
-        answer = work()
+        with _renewed(resources, row_id):
+            answer = work()
+    except OutcomeUnknown:  # the work may have been done
+        raise
     except BaseException:
         with resources.database.write() as session:
-            session.execute(delete(IdempotencyKey).where(IdempotencyKey.id == row_id))
+            session.execute(delete(IdempotencyKey).where(IdempotencyKey.id == row_id, IdempotencyKey.answer.is_(None)))
         raise
     with resources.database.write() as session:
         session.execute(update(IdempotencyKey).where(IdempotencyKey.id == row_id).values(answer=answer))
@@ -50,6 +59,29 @@ def forget_old(resources: Resources) -> None:
     """Delete keys past their time; the sweeper's work."""
     with resources.database.write() as session:
         session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < database_now(-KEPT_S)))
+
+
+@contextmanager
+def _renewed(resources: Resources, row_id: str) -> Iterator[None]:
+    """Keep a reservation while the block runs: an archive of many scans may take minutes."""
+    stopped = threading.Event()
+
+    def renew() -> None:
+        while not stopped.wait(RENEW_EVERY_S):
+            is_own = (IdempotencyKey.id == row_id) & IdempotencyKey.answer.is_(None)
+            try:
+                with resources.database.write() as session:
+                    session.execute(update(IdempotencyKey).where(is_own).values(created_at=database_now()))
+            except PortalError as error:
+                logger.warning("an Idempotency-Key was not renewed: %s", error.code)
+
+    thread = threading.Thread(target=renew, name="idempotency", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
 
 
 def _reserve(resources: Resources, row_id: str, body_sha256: str) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ class IdempotencyKey(Base):
 
     # The caller, the route and the client's key, hashed together.
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    # Set anew while the first request runs.
     created_at: Mapped[datetime] = mapped_column(default=database_now(), index=True)
     body_sha256: Mapped[str] = mapped_column(String(64))
     answer: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

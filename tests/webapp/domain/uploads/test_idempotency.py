@@ -1,6 +1,8 @@
 """Idempotency-Key: the same POST does its work once, on both databases; what is kept names nobody."""
 
 import threading
+import time
+from collections.abc import Callable
 
 import pytest
 from flask import Flask
@@ -9,7 +11,7 @@ from sqlalchemy import select, update
 from tests.support.resources import png_bytes
 from tests.webapp.clients import NOTHING, SCANS, finished, resources_of, send, traces
 from webapp.domain.database.clock import database_now
-from webapp.domain.errors import KeyInUse
+from webapp.domain.errors import KeyInUse, OutcomeUnknown
 from webapp.domain.resources import Resources
 from webapp.domain.uploads import idempotency
 from webapp.domain.uploads.models import IdempotencyKey
@@ -124,6 +126,42 @@ def test_two_at_once_do_the_work_once(resources: Resources) -> None:
     for thread in threads:
         thread.join()
     assert len(done) == 1
+
+
+def test_a_key_is_kept_while_its_work_runs_however_long(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "ABANDONED_S", 0.5)
+    monkeypatch.setattr(idempotency, "RENEW_EVERY_S", 0.05)
+    done = []
+
+    def once(work: Callable[[], None]) -> dict[str, int]:
+        def count() -> dict[str, int]:
+            done.append(1)
+            work()
+            return {"n": len(done)}
+
+        return idempotency.once(resources, scope="s", key="k", body_sha256="0" * 64, work=count)
+
+    def work() -> None:
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            with pytest.raises(KeyInUse):
+                once(lambda: None)
+            time.sleep(0.1)
+
+    assert once(work) == once(lambda: None) == {"n": 1}
+
+
+def test_a_key_stays_taken_where_its_work_may_have_been_done(resources: Resources) -> None:
+    def once(work: Callable[[], dict[str, int]]) -> dict[str, int]:
+        return idempotency.once(resources, scope="s", key="k", body_sha256="0" * 64, work=work)
+
+    def unknown() -> dict[str, int]:
+        raise OutcomeUnknown("Look before you try again.")
+
+    with pytest.raises(OutcomeUnknown):
+        once(unknown)
+    with pytest.raises(KeyInUse):
+        once(lambda: {"n": 1})
 
 
 @pytest.mark.parametrize(("age_s", "has_answer"), [(idempotency.ABANDONED_S, False), (idempotency.KEPT_S, True)])
