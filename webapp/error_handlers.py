@@ -18,7 +18,10 @@ logger = logging.getLogger(__name__)
 # Codes and sentences for what Flask itself refuses.
 HTTP_ANSWERS = {
     400: ("bad_request", "The request cannot be read; send it as the documentation says."),
-    403: ("forbidden", "This request comes from another site; open the portal itself."),
+    403: (
+        "forbidden",
+        "This request comes from another site; open the portal itself. A proxy must pass on the Host header.",
+    ),
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not take that method."),
     408: ("too_slow", "The bytes of the request came too slowly, or stopped; send it again."),

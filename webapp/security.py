@@ -81,15 +81,17 @@ def limit_body(max_archive_bytes: int) -> None:
 def refuse_foreign_sites() -> None:
     """A page of another site may not act here, though the browser would send it: 403.
 
-    Clients that are no browsers send neither header. Under our own `Referrer-Policy: no-referrer` a browser sends
-    `Origin: null` with our own forms too: then Sec-Fetch-Site alone tells them from a foreign page's.
+    Sec-Fetch-Site is the browser's own word, which no page can set (Fetch Metadata): it holds behind a proxy that
+    changes the host, too, and with our own forms, whose Origin is `null` under our `Referrer-Policy: no-referrer`.
+    Browsers send it over TLS and to this machine alone; else the Origin must be the host that was asked. Clients that
+    are no browsers send neither.
     """
     if request.method in SAFE_METHODS:
         return
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
-    is_ours = site == "same-origin" if origin == "null" else origin is None or _netloc(origin) == request.host
-    if not is_ours or site not in (None, "same-origin", "none"):
+    is_ours = site in (None, "none") and (origin is None or _netloc(origin) == request.host)
+    if site != "same-origin" and not is_ours:
         abort(403)
 
 

@@ -1,4 +1,4 @@
-"""Real PostgreSQL and Redis servers for tests: on Unix sockets in temporary folders, stopped by their starter."""
+"""Real PostgreSQL, Redis and nginx servers for tests: in temporary folders, stopped by their starter."""
 
 import getpass
 import os
@@ -15,6 +15,7 @@ import redis
 from webapp.process.redis_server import server_arguments, server_program
 
 START_S = 30.0
+NGINX_TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 @contextmanager
@@ -46,6 +47,36 @@ def running_redis(path: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def nginx_server(program: str, server_block: str) -> Iterator[Path]:
+    """An nginx with one `server {...}`, in which FOLDER stands for the folder that is given: for files of its own."""
+    # As root it would want to start its workers as somebody else: then it is somebody else itself.
+    user = "nobody" if os.getuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="nginx-") as name:
+        folder = Path(name)
+        temporary = "".join(
+            f"{kind}_temp_path {name}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (folder / "nginx.conf").write_text(
+            f"daemon off; master_process off; pid {name}/nginx.pid; error_log {name}/error.log;"
+            f"events {{}} http {{ access_log off; {temporary} {server_block.replace('FOLDER', name)} }}"
+        )
+        if user is not None:
+            shutil.chown(folder, user)
+        process = subprocess.Popen(
+            [program, "-e", f"{name}/error.log", "-p", name, "-c", f"{name}/nginx.conf"], user=user, cwd=name
+        )
+        try:
+            deadline = time.monotonic() + START_S
+            while not (folder / "nginx.pid").exists():
+                assert process.poll() is None and time.monotonic() < deadline, (folder / "error.log").read_text()
+                time.sleep(0.02)
+            yield folder
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def postgres_programs() -> Path | None:

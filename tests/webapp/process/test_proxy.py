@@ -1,0 +1,103 @@
+"""The documented nginx in front of a real gunicorn: forms, uploads, links, on a port that is none of the usual ones."""
+
+import base64
+import http.client
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.portal_process import free_port
+from tests.support.resources import png_bytes
+from tests.support.servers import nginx_server
+from tests.webapp.servers import web_server
+from webapp.domain.settings import PROJECT_ROOT
+
+HOST = "glioscope.example.org"
+LOGIN = {"Authorization": "Basic " + base64.b64encode(b"ann:secret").decode()}
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of the proxy."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if program is None:
+        pytest.skip("no nginx: install the package nginx-light")
+    port = free_port()
+    with (
+        web_server(tmp_path_factory.mktemp("web"), GLIOSCOPE_ALLOWED_HOSTS=HOST) as web,
+        nginx_server(program, documented_block(port, web.port)) as folder,
+    ):
+        (folder / "users").write_text("ann:{PLAIN}secret\n")
+        (folder / "users").chmod(0o644)
+        yield port
+
+
+def documented_block(port: int, web_port: int) -> str:
+    """The block of docs/deployment.md; only addresses, the file of users, and TLS are others."""
+    text = (PROJECT_ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    block = re.search(r"```nginx\n(.*?)```", text, re.DOTALL)
+    assert block is not None
+    changes = {
+        "listen 443 ssl": f"listen 127.0.0.1:{port}",
+        "http://127.0.0.1:8000": f"http://127.0.0.1:{web_port}",
+        "/etc/nginx/glioscope.users": "FOLDER/users",
+    }
+    found = block[1]
+    for documented, own in changes.items():
+        assert documented in found
+        found = found.replace(documented, own)
+    return found
+
+
+def ask(port: int, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, body, {"Host": f"{HOST}:{port}", **LOGIN, **named})
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+    finally:
+        connection.close()
+
+
+def upload_body() -> tuple[bytes, dict[str, str]]:
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
+    return head + png_bytes() + b"\r\n--b--\r\n", {"Content_Type": "multipart/form-data; boundary=b"}
+
+
+@pytest.mark.parametrize("site", [{}, {"Sec_Fetch_Site": "same-origin"}], ids=["plain http", "tls"])
+def test_a_browser_uploads_and_sends_forms_through_the_documented_proxy(proxy: int, site: dict[str, str]) -> None:
+    own = {"Origin": f"http://{HOST}:{proxy}", **site}
+    body, kind = upload_body()
+    status, _, answer = ask(proxy, "POST", "/api/v1/scans", body, **kind, **own)
+    assert status == 202, answer
+    status, headers, page = ask(proxy, "GET", "/")
+    assert status == 200
+    token = re.search(rb'name="csrf-token" content="([^"]+)"', page)
+    assert token is not None
+    form = {"Cookie": headers["Set-Cookie"].split(";")[0], "Content_Type": "application/x-www-form-urlencoded"}
+    data = b"csrf_token=" + token[1]
+    sample = re.search(rb'action="(/samples/[^"]+)"', page)
+    assert sample is not None
+    status, headers, answer = ask(proxy, "POST", sample[1].decode(), data, **form, **own)
+    assert status in (302, 303), answer
+    # To the very host and port that was asked.
+    assert ask(proxy, "GET", headers["Location"].removeprefix(f"http://{HOST}:{proxy}"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": f"http://{HOST}"}, {"Origin": "https://evil.example"}, {"Sec_Fetch_Site": "cross-site"}],
+    ids=["another port", "another site", "the browser's word"],
+)
+def test_another_site_stays_outside(proxy: int, headers: dict[str, str]) -> None:
+    body, kind = upload_body()
+    status, _, answer = ask(proxy, "POST", "/api/v1/scans", body, **kind, **headers)
+    assert status == 403 and b"pass on the Host header" in answer
+
+
+def test_nobody_comes_in_without_the_login(proxy: int) -> None:
+    assert ask(proxy, "GET", "/", Authorization="")[0] == 401
