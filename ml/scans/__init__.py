@@ -1,17 +1,20 @@
 """Files to scans: the only place where bytes of strangers are parsed.
 
-`read_scan` belongs inside the sandbox (`ml.sandbox.decoder.Decoder`); nothing else may call it. Importing this package
-loads neither numpy nor a reader, so that a web process stays small. No torch and no SciPy in here.
+`read_scan` and `read_labels` belong inside the sandbox (`ml.sandbox.decoder.Decoder`); a data set of the operator's own
+may be read without. Importing this package loads neither numpy nor a reader, so that a web process stays small. No
+torch and no SciPy in here.
 
-A new format is one file with a `read(path, limits) -> Scan` and one line in `ml.scans.formats.FORMATS`.
+A new format is one file with `read(path, limits) -> Scan` and `read_labels(path, limits) -> LabelMap`, which share what
+they decode, and one line in `ml.scans.formats.FORMATS`.
 """
 
 from pathlib import Path
 
 from ml.scans.formats import find_reader
+from ml.scans.labels import LabelMap
 from ml.scans.scan import WARNINGS, Geometry, Limits, Scan, ScanError
 
-__all__ = ["WARNINGS", "Geometry", "Limits", "Scan", "ScanError", "read_scan"]
+__all__ = ["WARNINGS", "Geometry", "LabelMap", "Limits", "Scan", "ScanError", "read_labels", "read_scan"]
 
 
 def read_scan(path: Path, limits: Limits) -> Scan:
@@ -20,4 +23,9 @@ def read_scan(path: Path, limits: Limits) -> Scan:
     Raises ScanError for what a reader recognizes as bad, and whatever else its libraries raise: the sandbox turns
     those into ScanError as well.
     """
-    return find_reader(path, limits)(path, limits)
+    return find_reader(path, limits).read(path, limits)
+
+
+def read_labels(path: Path, limits: Limits) -> LabelMap:
+    """Decode an expert's mask of any known format; raises as `read_scan` does."""
+    return find_reader(path, limits).read_labels(path, limits)

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Protocol, cast
 
+from ml.scans.labels import LabelMap
 from ml.scans.scan import Limits, Scan, ScanError
 
 # Bytes that tell a format. NIfTI has the last magic number of all medical images, at bytes 344 to 347.
@@ -12,12 +14,20 @@ HEAD_BYTES = 348
 # The longest signature here is RIFF's: a shorter file is truncated, and its format cannot be told.
 SHORTEST_FILE_BYTES = 12
 
-Reader = Callable[[Path, Limits], Scan]
+
+class Reader(Protocol):
+    """A module that decodes a format."""
+
+    def read(self, path: Path, limits: Limits) -> Scan:
+        """Decode an image."""
+
+    def read_labels(self, path: Path, limits: Limits) -> LabelMap:
+        """Decode an expert's mask, which has one slice."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: how its first bytes look, and the module whose `read` decodes it (imported when needed)."""
+    """A file format: how its first bytes look, and the module that is its `Reader` (imported when needed)."""
 
     name: str
     is_match: Callable[[bytes], bool]
@@ -49,5 +59,4 @@ def find_reader(path: Path, limits: Limits) -> Reader:
     entry = find_format(head)
     if entry is None:
         raise ScanError("unsupported", "The file is not a PNG, JPEG, TIFF or WebP image; convert it to one of these.")
-    reader: Reader = import_module(entry.module).read
-    return reader
+    return cast(Reader, import_module(entry.module))

@@ -18,6 +18,8 @@ WARNINGS: dict[str, str] = {
     "constant": "All pixels of the scan have the same intensity.",
     "alpha_removed": "Transparent pixels were blended with black.",
     "cmyk_converted": "CMYK colors were converted to RGB without a color profile.",
+    "second_channel_dropped": "The file has two channels; the first was used and the second dropped.",
+    "fourth_channel_dropped": "The file has four channels; the first three were used, and the fourth dropped.",
     "first_frame_only": "Only the first picture of the file was read; stacks are read from TIFF.",
 }
 

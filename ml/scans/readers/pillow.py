@@ -1,6 +1,7 @@
 """PNG, JPEG and WebP, read with Pillow; PNG of 16 bits with imagecodecs, since Pillow cuts 16-bit color to 8 bits.
 
-These files hold one slice and no spacing: their resolution is dots per inch of paper, not millimeters of a head.
+Images and masks are opened and turned by the same lines. These files hold one slice and no spacing: their resolution is
+dots per inch of paper, not millimeters of a head.
 """
 
 import warnings
@@ -11,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ml.scans.labels import LabelMap
 from ml.scans.readers import colors
 from ml.scans.readers.intensity import WindowFinder
+from ml.scans.readers.labels import labels_of_alpha, labels_of_palette, largest_channel, settle_lossy
 from ml.scans.readers.orientation import TAG, orient
 from ml.scans.readers.png_chunks import read_bit_depth
+from ml.scans.readers.webp_chunks import is_lossless
 from ml.scans.scan import Limits, Scan, ScanError
 
 _NAMES = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg", "WEBP": "webp"}
@@ -23,21 +27,30 @@ _NAMES = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg", "WEBP": "webp"}
 def read(path: Path, limits: Limits) -> Scan:
     """Decode the (first) picture. Raises ScanError, and Pillow's and libpng's own errors on damaged data."""
     with _open(path) as image:
-        limits.check_slice(*image.size)
-        limits.check_stack(1, *image.size)
-        notes = ["first_frame_only"] if getattr(image, "n_frames", 1) > 1 and image.format != "MPO" else []
-        orientation = image.getexif().get(TAG, 1)
+        _check(image, limits)
+        notes = ["first_frame_only"] if _has_frames(image) else []
         name = _NAMES[image.format or ""]
-        is_deep = name == "png" and read_bit_depth(path) == 16
-        page = _read_deep_png(path, notes) if is_deep else _read_page(image, notes)
-    if not isinstance(orientation, int):
-        orientation = 1
-    page = orient(page, orientation)
+        page = _read_deep_png(path, notes) if _is_deep(path, name) else _read_page(image, notes)
+        page = orient(page, _read_orientation(image))
     if page.ndim == 2:
         page = np.repeat(page[..., None], 3, axis=2)  # (H, W) -> (H, W, 3)
     if page.min() == page.max():
         notes.append("constant")
     return Scan(page[None], name, None, tuple(notes))
+
+
+def read_labels(path: Path, limits: Limits) -> LabelMap:
+    """Decode a mask; raises as `read` does, and ScanError `unreadable` for several pictures or gray ones with loss."""
+    with _open(path) as image:
+        _check(image, limits)
+        if _has_frames(image):
+            raise ScanError("unreadable", "The mask has several pictures; store one mask in each file.")
+        name = _NAMES[image.format or ""]
+        values = _read_deep_labels(path) if _is_deep(path, name) else _read_label_values(image)
+        values = orient(values, _read_orientation(image))
+    if name == "jpeg" or (name == "webp" and not is_lossless(path)):
+        return LabelMap(settle_lossy(values), is_lossy=bool(values.any()))
+    return LabelMap(values)
 
 
 def _open(path: Path) -> Image.Image:
@@ -51,6 +64,26 @@ def _open(path: Path) -> Image.Image:
             raise ScanError(
                 "limit", "The header says more pixels than any limit allows; crop the image or make it smaller."
             ) from error
+
+
+def _check(image: Image.Image, limits: Limits) -> None:
+    limits.check_slice(*image.size)
+    limits.check_stack(1, *image.size)
+
+
+def _has_frames(image: Image.Image) -> bool:
+    """Whether it is an animation; the pictures of an MPO are one view with previews and depths."""
+    return getattr(image, "n_frames", 1) > 1 and image.format != "MPO"
+
+
+def _is_deep(path: Path, name: str) -> bool:
+    return name == "png" and read_bit_depth(path) == 16
+
+
+def _read_orientation(image: Image.Image) -> int:
+    """Of images and masks alike, or one of the two would be turned alone."""
+    orientation = image.getexif().get(TAG, 1)
+    return orientation if isinstance(orientation, int) else 1
 
 
 def _read_page(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
@@ -82,3 +115,25 @@ def _read_deep_png(path: Path, notes: list[str]) -> NDArray[np.uint8]:
     notes.append("intensity_scaled")
     scaled = finder.window().apply(page)
     return scaled[..., 0] if scaled.ndim == 3 and scaled.shape[2] == 1 else scaled
+
+
+def _read_label_values(image: Image.Image) -> NDArray[np.generic]:
+    """Labels (H, W) of any Pillow mode."""
+    if image.mode == "P":
+        transparency = image.info.get("transparency")
+        return labels_of_palette(np.array(image), transparency if isinstance(transparency, bytes | int) else None)
+    if image.mode == "CMYK":
+        return largest_channel(colors.convert_cmyk(np.array(image)))
+    if image.has_transparency_data:
+        samples = np.array(image.convert("RGBA"))
+        return labels_of_alpha(samples[..., :3], samples[..., 3])
+    is_gray = image.mode in ("1", "L", "I", "F") or image.mode.startswith("I;16")
+    return np.array(image) if is_gray else largest_channel(np.array(image.convert("RGB")))
+
+
+def _read_deep_labels(path: Path) -> NDArray[np.generic]:
+    """Labels (H, W) of 16 bits, of which Pillow would lose the lower byte of colors."""
+    samples = imagecodecs.png_decode(path.read_bytes())
+    if samples.ndim == 3 and samples.shape[2] in (2, 4):
+        return labels_of_alpha(samples[..., :-1], samples[..., -1])
+    return largest_channel(samples)

@@ -2,11 +2,11 @@
 
 Pages are decoded one at a time, and twice where intensities must be scaled, so that memory is the 8-bit stack and one
 page. 8 bits are taken as they are; fewer are spread over 0 to 255; more, signed and floating point are scaled by
-percentiles (`ml.scans.readers.intensity`). Hyperstacks of ImageJ with three channels become color slices.
+percentiles (`ml.scans.readers.intensity`). Pages that are channels of one slice become one color slice
+(`ml.scans.readers.tiff.axes`); pages of reduced size, which are previews, are left out.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
@@ -14,11 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tifffile import TiffFile, TiffPage
 
+from ml.scans.labels import LabelMap
 from ml.scans.readers.intensity import Window, WindowFinder
+from ml.scans.readers.labels import settle_lossy
 from ml.scans.readers.orientation import orient, swaps_sides
+from ml.scans.readers.tiff.axes import arrange_pages
 from ml.scans.readers.tiff.directories import count_pages
-from ml.scans.readers.tiff.imagej import ImageJInfo, find_geometry, parse_description
-from ml.scans.readers.tiff.samples import convert_samples, is_read
+from ml.scans.readers.tiff.imagej import find_geometry, parse_description
+from ml.scans.readers.tiff.samples import convert_labels, convert_samples, is_lossy, is_read, is_white_zero
 from ml.scans.scan import Geometry, Limits, Scan, ScanError
 
 _ORIENTATION = 274
@@ -26,42 +29,85 @@ _X_RESOLUTION = 282
 _Y_RESOLUTION = 283
 
 
+@dataclass(frozen=True)
+class _Stack:
+    """The headers of a file. places: of the pages, (slices, channels) with 1 or 3 channels; notes: codes so far."""
+
+    pages: list[TiffPage]
+    places: NDArray[np.intp]
+    white_zero: bool
+    orientation: int
+    notes: set[str]
+
+    @property
+    def first(self) -> TiffPage:
+        return self.pages[0]
+
+
 def read(path: Path, limits: Limits) -> Scan:
     """Decode all pages. Raises ScanError, and tifffile's and the codecs' own errors on damaged data."""
     page_count = count_pages(path, limits)
     with TiffFile(path) as file:
-        pages = _read_headers(file, page_count, limits)
-        first = pages[0]
-        info = parse_description(first.description)
-        group = 3 if _is_color_hyperstack(info, first, page_count) else 1
-        slice_count = page_count // group
-        limits.check_stack(slice_count, first.imagewidth, first.imagelength)
-        notes: set[str] = set()
-        window = _find_window(pages, notes)
-        orientation = _read_orientation(first)
-        height, width = first.imagelength, first.imagewidth
-        if swaps_sides(orientation):
+        found = _read_stack(file, page_count, limits)
+        height, width = found.first.imagelength, found.first.imagewidth
+        window = _find_window(found)
+        if swaps_sides(found.orientation):
             height, width = width, height
-        stack = np.empty((slice_count, height, width, 3), np.uint8)
-        for index, page in enumerate(_iterate_pages(pages, window, notes)):
-            page = orient(page, orientation)
-            if group == 3:
-                stack[index // 3, ..., index % 3] = page
+        stack = np.empty((len(found.places), height, width, 3), np.uint8)
+        is_color = found.places.shape[1] == 3
+        for (index, channel), place in np.ndenumerate(found.places):
+            samples = _convert(found, found.pages[place])
+            page = samples.astype(np.uint8, copy=False) if window is None else window.apply(samples)
+            page = orient(page, found.orientation)
+            if is_color:
+                stack[index, ..., channel] = page
             else:
                 stack[index] = page[..., None] if page.ndim == 2 else page  # (H, W, 1) spreads over the channels
-        geometry = _read_geometry(first, info, slice_count, orientation)
+        geometry = _read_geometry(found.first, len(found.places), found.orientation)
     if stack.min() == stack.max():
-        notes.add("constant")
-    return Scan(stack, "tiff", geometry, tuple(sorted(notes)))
+        found.notes.add("constant")
+    return Scan(stack, "tiff", geometry, tuple(sorted(found.notes)))
+
+
+def read_labels(path: Path, limits: Limits) -> LabelMap:
+    """Decode a mask of one slice; raises as `read` does, and ScanError `unreadable` for NaN and several slices."""
+    page_count = count_pages(path, limits)
+    with TiffFile(path) as file:
+        found = _read_stack(file, page_count, limits)
+        if len(found.places) != 1:
+            raise ScanError(
+                "unreadable", f"The mask has several pages ({len(found.places)} slices); store one mask in each file."
+            )
+        planes = [convert_labels(found.pages[place], white_zero=found.white_zero) for place in found.places[0]]
+        lossy = is_lossy(found.first)
+    values = orient(planes[0] if len(planes) == 1 else np.maximum.reduce(planes), found.orientation)
+    if values.dtype.kind == "f" and not np.isfinite(values.astype(float, copy=False)).all():
+        raise ScanError("unreadable", "The mask has NaN or infinite pixels; replace them by numbers and try again.")
+    if lossy:
+        return LabelMap(settle_lossy(values), is_lossy=bool(values.any()))
+    return LabelMap(values)
+
+
+def _read_stack(file: TiffFile, page_count: int, limits: Limits) -> _Stack:
+    """Which pages are slices and how they are to be read. Raises ScanError where headers are absurd or pages differ."""
+    pages = _read_headers(file, page_count, limits)
+    first, notes = pages[0], set[str]()
+    places = arrange_pages(first.description, len(pages), first.samplesperpixel, notes)
+    limits.check_stack(len(places), first.imagewidth, first.imagelength)
+    return _Stack(pages, places, is_white_zero(first), _read_orientation(first), notes)
 
 
 def _read_headers(file: TiffFile, page_count: int, limits: Limits) -> list[TiffPage]:
-    """All pages without their pixels. Raises ScanError where a header is absurd or pages differ."""
-    pages: list[TiffPage] = []
+    """All pages without their pixels, previews left out. Raises ScanError where a header is absurd or pages differ."""
+    headers: list[TiffPage] = []
     for index in range(page_count):
-        page = file.pages[index]
-        if not isinstance(page, TiffPage):
+        header = file.pages[index]
+        if not isinstance(header, TiffPage):
             raise ScanError("unreadable", "The TIFF file is damaged: a page has no header; export it again.")
+        headers.append(header)
+    pages: list[TiffPage] = []
+    # NewSubfileType 1 (TIFF 6.0, tag 254): another image of the file at reduced size. Of a file of these alone, slices.
+    for page in [header for header in headers if not header.is_reduced] or headers:
         _check_page(page, file.filehandle.size, limits)
         if _kind(page) != _kind(pages[0] if pages else page):
             raise ScanError(
@@ -101,25 +147,19 @@ def _check_page(page: TiffPage, file_bytes: int, limits: Limits) -> None:
         raise ScanError("unreadable", "The TIFF file is cut or damaged: pixels are missing; export it again.")
 
 
-def _find_window(pages: list[TiffPage], notes: set[str]) -> Window | None:
+def _find_window(found: _Stack) -> Window | None:
     """The window of a scan of more than 8 bits; None for 8 bits and fewer."""
-    if pages[0].dtype in (np.dtype(bool), np.dtype(np.uint8)):
+    if found.first.dtype in (np.dtype(bool), np.dtype(np.uint8)):
         return None
-    finder = WindowFinder(len(pages))
-    for page in pages:
-        finder.add(convert_samples(page, notes))
-    notes.add("intensity_scaled")
+    finder = WindowFinder(found.places.size)
+    for place in found.places.flat:
+        finder.add(_convert(found, found.pages[place]))
+    found.notes.add("intensity_scaled")
     return finder.window()
 
 
-def _iterate_pages(pages: list[TiffPage], window: Window | None, notes: set[str]) -> Iterator[NDArray[np.uint8]]:
-    for page in pages:
-        samples = convert_samples(page, notes)
-        yield samples.astype(np.uint8, copy=False) if window is None else window.apply(samples)
-
-
-def _is_color_hyperstack(info: ImageJInfo | None, first: TiffPage, page_count: int) -> bool:
-    return info is not None and info.channels == 3 and first.samplesperpixel == 1 and page_count % 3 == 0
+def _convert(found: _Stack, page: TiffPage) -> NDArray[np.generic]:
+    return convert_samples(page, found.notes, white_zero=found.white_zero)
 
 
 def _read_orientation(page: TiffPage) -> int:
@@ -127,10 +167,10 @@ def _read_orientation(page: TiffPage) -> int:
     return int(value) if isinstance(value, int) else 1
 
 
-def _read_geometry(page: TiffPage, info: ImageJInfo | None, slice_count: int, orientation: int) -> Geometry | None:
+def _read_geometry(page: TiffPage, slice_count: int, orientation: int) -> Geometry | None:
     """Of the scan as it is shown: an orientation that turns it exchanges rows and columns."""
     densities = (_read_ratio(page, _Y_RESOLUTION), _read_ratio(page, _X_RESOLUTION))
-    geometry = find_geometry(info, densities, slice_count)
+    geometry = find_geometry(parse_description(page.description), densities, slice_count)
     if geometry is None or not swaps_sides(orientation):
         return geometry
     return replace(geometry, row_mm=geometry.column_mm, column_mm=geometry.row_mm)

@@ -1,10 +1,11 @@
-"""The samples of a TIFF page as gray or RGB, by its photometric interpretation (TIFF 6.0, tag 262)."""
+"""The samples of a TIFF page as gray or RGB, or as labels, by its photometric interpretation (TIFF 6.0, tag 262)."""
 
 import numpy as np
 from numpy.typing import NDArray
 from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffPage
 
 from ml.scans.readers import colors
+from ml.scans.readers.labels import labels_of_alpha, largest_channel
 
 # With these codecs tifffile hands out RGB whatever the file stores.
 _JPEG = (COMPRESSION.JPEG, COMPRESSION.OJPEG)
@@ -31,10 +32,24 @@ def is_read(page: TiffPage) -> bool:
     return page.samplesperpixel in _SAMPLE_COUNTS.get(page.photometric, ())
 
 
-def convert_samples(page: TiffPage, notes: set[str]) -> NDArray[np.generic]:
+def is_white_zero(first: TiffPage) -> bool:
+    """Whether 0 means white in all pages of the file whose first page this is.
+
+    tifffile calls boolean arrays white-is-zero and stores their values as they are.
+    """
+    is_by_tifffile = first.software.startswith("tifffile") or first.description.startswith('{"shape":')
+    return first.photometric == PHOTOMETRIC.MINISWHITE and not (first.bitspersample == 1 and is_by_tifffile)
+
+
+def is_lossy(page: TiffPage) -> bool:
+    """Whether its pixels are JPEG's."""
+    return page.compression in _JPEG
+
+
+def convert_samples(page: TiffPage, notes: set[str], *, white_zero: bool) -> NDArray[np.generic]:
     """Decode a page that `is_read` to (H, W) or (H, W, 3): uint8 up to 8 bits, else the file's own type.
 
-    Adds the codes of lossy conversions to `notes`.
+    Adds the codes of lossy conversions to `notes`. white_zero: of `is_white_zero`.
     """
     samples = _decode(page)
     if page.photometric == PHOTOMETRIC.PALETTE:
@@ -42,12 +57,25 @@ def convert_samples(page: TiffPage, notes: set[str]) -> NDArray[np.generic]:
     if page.photometric == PHOTOMETRIC.SEPARATED:
         notes.add("cmyk_converted")
         return colors.convert_cmyk(samples)
-    samples = _spread(samples, page)
-    color_count = 1 if samples.shape[2] < 3 else 3
-    page_colors = samples[..., :color_count]
-    if samples.shape[2] > color_count:
-        page_colors = _remove_alpha(page_colors, samples[..., color_count], page, notes)
-    return page_colors[..., 0] if color_count == 1 else page_colors
+    page_colors, rest = _split(_turn_white(_spread(samples, page), 2 ** max(page.bitspersample, 8), white_zero))
+    if rest is not None:
+        page_colors = _remove_rest(page_colors, rest, page, notes)
+    return page_colors[..., 0] if page_colors.shape[2] == 1 else page_colors
+
+
+def convert_labels(page: TiffPage, *, white_zero: bool) -> NDArray[np.generic]:
+    """Decode a page of a mask that `is_read` to its labels (H, W), of the file's own type, as they are stored."""
+    samples = _decode(page)
+    if page.photometric == PHOTOMETRIC.PALETTE:
+        return samples[..., 0]
+    if page.photometric == PHOTOMETRIC.SEPARATED:
+        return largest_channel(colors.convert_cmyk(samples))
+    page_colors, rest = _split(_turn_white(samples, 2**page.bitspersample, white_zero))
+    if rest is None or _extra_of(page) not in (EXTRASAMPLE.UNASSALPHA, EXTRASAMPLE.ASSOCALPHA):
+        return largest_channel(page_colors)
+    if not (colors.are_8_or_16_bit(rest) and colors.are_8_or_16_bit(page_colors)):
+        return largest_channel(page_colors)
+    return labels_of_alpha(page_colors, rest)
 
 
 def _decode(page: TiffPage) -> NDArray[np.generic]:
@@ -58,26 +86,45 @@ def _decode(page: TiffPage) -> NDArray[np.generic]:
 
 
 def _spread(samples: NDArray[np.generic], page: TiffPage) -> NDArray[np.generic]:
-    """Fewer than 8 bits over 0 to 255; white-is-zero turned round."""
-    bits = page.bitspersample
-    if bits < 8:
-        samples = (samples.astype(np.uint16) * 255 // (2**bits - 1)).astype(np.uint8)
-        bits = 8
-    if page.photometric != PHOTOMETRIC.MINISWHITE:
+    """Fewer than 8 bits over 0 to 255."""
+    if page.bitspersample >= 8:
         return samples
-    inverted: NDArray[np.generic] = np.subtract(samples.dtype.type(2**bits - 1), samples)
-    return inverted
+    spread: NDArray[np.uint8] = (samples.astype(np.uint16) * 255 // (2**page.bitspersample - 1)).astype(np.uint8)
+    return spread
 
 
-def _remove_alpha(
-    page_colors: NDArray[np.generic], alpha: NDArray[np.generic], page: TiffPage, notes: set[str]
+def _turn_white(samples: NDArray[np.generic], levels: int, white_zero: bool) -> NDArray[np.generic]:
+    """Values of so many levels, turned round where 0 means white."""
+    if not white_zero:
+        return samples
+    turned: NDArray[np.generic]
+    if samples.dtype == np.bool:
+        turned = samples.astype(np.uint8) == 0
+    else:
+        turned = np.subtract(samples.dtype.type(levels - 1), samples)
+    return turned
+
+
+def _split(samples: NDArray[np.generic]) -> tuple[NDArray[np.generic], NDArray[np.generic] | None]:
+    """The colors, (H, W, 1) or (H, W, 3), and the sample after them, (H, W), if there is one."""
+    count = 1 if samples.shape[2] < 3 else 3
+    return samples[..., :count], samples[..., count] if samples.shape[2] > count else None
+
+
+def _extra_of(page: TiffPage) -> int:
+    return page.extrasamples[0] if page.extrasamples else EXTRASAMPLE.UNSPECIFIED
+
+
+def _remove_rest(
+    page_colors: NDArray[np.generic], rest: NDArray[np.generic], page: TiffPage, notes: set[str]
 ) -> NDArray[np.generic]:
-    is_alpha = bool(page.extrasamples) and page.extrasamples[0] != EXTRASAMPLE.UNSPECIFIED
-    if not (is_alpha and colors.are_8_or_16_bit(alpha) and colors.are_8_or_16_bit(page_colors)):
+    """Blend alpha with black; drop what is no alpha, with a note."""
+    extra = _extra_of(page)
+    is_alpha = extra != EXTRASAMPLE.UNSPECIFIED
+    if not (is_alpha and colors.are_8_or_16_bit(rest) and colors.are_8_or_16_bit(page_colors)):
+        notes.add("second_channel_dropped" if page_colors.shape[2] == 1 else "fourth_channel_dropped")
         return page_colors
-    if not colors.has_straight_alpha(alpha):
+    if not colors.has_straight_alpha(rest):
         return page_colors
     notes.add("alpha_removed")
-    if page.extrasamples[0] == EXTRASAMPLE.ASSOCALPHA:
-        return page_colors
-    return colors.blend_with_black(page_colors, alpha)
+    return page_colors if extra == EXTRASAMPLE.ASSOCALPHA else colors.blend_with_black(page_colors, rest)

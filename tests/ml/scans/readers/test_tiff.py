@@ -207,3 +207,117 @@ def test_a_stack_with_one_damaged_page_is_refused_as_a_whole(refuse):
     data = bytearray(file.getvalue())
     data[offset + 20] ^= 0xFF
     assert refuse(bytes(data)).code == "unreadable"
+
+
+def color_stack(count=4, channels=3):
+    """(count, channels, H, W)"""
+    stack = np.stack([np.roll(scan_files.noise(channels), k, axis=0) for k in range(count)])
+    return np.moveaxis(stack, -1, 1).copy()
+
+
+AXES_WRITERS = {
+    "tifffile": {},
+    "ImageJ": {"imagej": True},
+    "OME": {"ome": True},
+}
+
+
+@pytest.mark.parametrize("writer", AXES_WRITERS)
+def test_three_channels_are_one_slice_whoever_states_them(read, writer):
+    options = {**AXES_WRITERS[writer], "photometric": "minisblack"}
+    stack = color_stack()
+    scan = read(stack, metadata={"axes": "ZCYX"}, **options)
+    assert np.array_equal(scan.pixels, np.moveaxis(stack, 1, -1)) and "second_channel_dropped" not in scan.warnings
+    single = read(stack[0], metadata={"axes": "CYX"}, **options)
+    assert np.array_equal(single.pixels[0], np.moveaxis(stack[0], 0, -1))
+
+
+@pytest.mark.parametrize("writer", ["tifffile", "OME"])
+def test_channels_that_are_the_slowest_axis_are_channels_too(read, writer):
+    stack = color_stack()
+    scan = read(
+        np.moveaxis(stack, 0, 1).copy(), metadata={"axes": "CZYX"}, photometric="minisblack", **AXES_WRITERS[writer]
+    )
+    assert np.array_equal(scan.pixels, np.moveaxis(stack, 1, -1))
+
+
+@pytest.mark.parametrize("writer", AXES_WRITERS)
+@pytest.mark.parametrize(("channels", "used", "code"), [(2, 1, "second"), (4, 3, "fourth")])
+def test_of_two_and_four_channels_it_is_said_what_is_dropped(read, writer, channels, used, code):
+    stack = color_stack(3, channels)
+    scan = read(stack, metadata={"axes": "ZCYX"}, photometric="minisblack", **AXES_WRITERS[writer])
+    assert scan.warnings == (f"{code}_channel_dropped",)
+    assert np.array_equal(scan.pixels, np.broadcast_to(np.moveaxis(stack[:, :used], 1, -1), scan.pixels.shape))
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [{"axes": "ZYX"}, {"axes": "TYX"}, {"axes": "QYX"}, {}, None],
+    ids=str,
+)
+def test_pages_that_are_no_channels_stay_slices(read, metadata):
+    stack = np.stack([scan_files.noise()] * 3)
+    assert len(read(stack, metadata=metadata, photometric="minisblack").pixels) == 3
+
+
+def test_of_more_than_four_channels_each_is_a_slice(read):
+    scan = read(color_stack(1, 6)[0], metadata={"axes": "CYX"}, photometric="minisblack")
+    assert len(scan.pixels) == 6 and scan.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        '{"shape": [2, 3, 40, 48], "axes": "ZCYX"}',
+        '{"shape": "x", "axes": "CYX"}',
+        '{"shape": [3, 40, 48], "axes": "CCYX"}',
+        '{"axes": 1}',
+        "{" * 9999,
+        '<OME><Pixels DimensionOrder="XYCZT" SizeC="3" SizeZ="9" SizeT="1"/></OME>',
+        '<OME><Pixels DimensionOrder="XYCCC" SizeC="3" SizeZ="1" SizeT="1"/></OME>',
+        '<OME><Pixels DimensionOrder="XYCZT" SizeC="3"/></OME>',
+        "ImageJ=1\nchannels=0",
+        "ImageJ=1\nchannels=99999999999999999999",
+    ],
+)
+def test_axes_that_cannot_be_true_are_not_believed(read, description):
+    stack = np.stack([scan_files.noise()] * 3)
+    assert len(read(stack, metadata=None, description=description, photometric="minisblack").pixels) == 3
+
+
+def test_samples_of_two_and_four_channels_say_what_is_dropped(read):
+    two = read(scan_files.noise(2), photometric="minisblack", planarconfig="contig")
+    assert two.warnings == ("second_channel_dropped",)
+    assert np.array_equal(two.pixels[0, ..., 0], scan_files.noise(2)[..., 0])
+    four = read(scan_files.noise(4), photometric="minisblack", planarconfig="contig")
+    assert four.warnings == ("fourth_channel_dropped",) and np.array_equal(four.pixels[0], scan_files.noise(4)[..., :3])
+    extra = read(scan_files.noise(4), photometric="rgb", extrasamples=["unspecified"])
+    assert extra.warnings == ("fourth_channel_dropped",)
+    opaque = np.dstack([scan_files.noise(3), np.full((scan_files.HEIGHT, scan_files.WIDTH), 255, np.uint8)])
+    assert read(opaque, photometric="rgb", extrasamples=["unassalpha"]).warnings == ()
+    deep = opaque.astype(np.float32)
+    assert "fourth_channel_dropped" in read(deep, photometric="rgb", extrasamples=["unassalpha"]).warnings
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+def test_a_preview_page_is_no_slice(tmp_path, is_first):
+    pixels, preview = scan_files.noise(3), np.ascontiguousarray(scan_files.noise(3)[::4, ::4])
+    path = tmp_path / "scan"
+    with tifffile.TiffWriter(path) as writer:
+        for is_preview in (True, False) if is_first else (False, True):
+            writer.write(preview if is_preview else pixels, photometric="rgb", subfiletype=int(is_preview))
+    scan = read_scan(path, Limits())
+    assert np.array_equal(scan.pixels[0], pixels) and len(scan.pixels) == 1
+
+
+def test_a_stack_whose_pages_all_say_to_be_previews_is_a_stack(tmp_path):
+    path = tmp_path / "scan"
+    with tifffile.TiffWriter(path) as writer:
+        for _ in range(3):
+            writer.write(scan_files.noise(), subfiletype=1, contiguous=False)
+    assert len(read_scan(path, Limits()).pixels) == 3
+
+
+def test_a_boolean_stack_of_tifffile_is_what_its_array_was(read):
+    stack = np.stack([np.roll(scan_files.noise() > 100, k, axis=0) for k in range(3)])
+    assert np.array_equal(read(stack).pixels[..., 0], stack * np.uint8(255))

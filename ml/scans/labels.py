@@ -1,0 +1,22 @@
+"""An expert's mask as its file stores it: a label for each pixel. No intensity is scaled, so no small tumor is lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """The labels of one slice on the file's own grid, after its orientation tag is applied, as an image's pixels are.
+
+    values: (H, W) of booleans, integers or floating point, 0 = background.
+    is_lossy: whether the file's compression changes values, so that 0 and 255 had to be told apart by a threshold.
+    """
+
+    values: NDArray[np.generic]
+    is_lossy: bool = False
