@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ml.datasets import Analysis, Report
+    from collections.abc import Sequence
 
-_EPILOG = "Exit status: 0 where the data set is sound, 1 where it is not or cannot be listed."
+    from ml.datasets import Analysis, Problem, Report
+
+_EPILOG = "Exit status: 0 where the data set can be used, 1 where it has problems or cannot be listed."
+# Of a warning, which may be of every file.
+_FILES_SHOWN = 3
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -43,16 +47,31 @@ def _describe(report: "Report") -> list[str]:
     for problem in report.problems:
         lines.append(f"{problem.code}: {', '.join(map(_printable, problem.files))}")
         lines.append(f"    {problem.message}")
+    for warnings in _by_code(report.warnings):
+        files = [_printable(name) for warning in warnings for name in warning.files]
+        more = f" and {len(files) - _FILES_SHOWN:,} more (all with --json)" if len(files) > _FILES_SHOWN else ""
+        lines.append(f"{warnings[0].code}: {', '.join(files[:_FILES_SHOWN])}{more}")
+        lines.append(f"    {warnings[0].message}")
     if lines:
         lines.append("")
     lines.extend(_describe_analysis(report.layout, report.analysis))
     if report.is_sound:
         lines.append(f"Digest     {report.data_sha256}")
-        lines.append("The data set is sound.")
+        count = len(report.warnings)
+        look = f"The data set can be used; {count:,} warning{'s' if count > 1 else ''} above: look before you trust it."
+        lines.append(look if count else "The data set is sound.")
     else:
         count = len(report.problems)
         lines.append(f"The data set has {count} problem{'s' if count > 1 else ''}; the figures leave bad slices out.")
     return lines
+
+
+def _by_code(warnings: "Sequence[Problem]") -> "list[list[Problem]]":
+    """Warnings with one code together: it is one sentence, and may be of every file."""
+    groups: dict[str, list[Problem]] = {}
+    for warning in warnings:
+        groups.setdefault(warning.code, []).append(warning)
+    return list(groups.values())
 
 
 def _describe_analysis(layout: str, analysis: "Analysis") -> list[str]:

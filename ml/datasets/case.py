@@ -5,7 +5,6 @@ process: a data set is the operator's own. `ml.datasets.check` reads every file 
 """
 
 import struct
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ml.scans import Limits, ScanError, read_scan
+from ml.scans import LabelMap, Limits, Scan, ScanError, read_labels, read_scan
 
 LIMITS = Limits()
 # Of a sandboxed process that reads cases, and of one case in it: as for an upload (ml.sandbox.decoder), but two files.
@@ -74,35 +73,41 @@ class Case:
     def pixels(self) -> NDArray[np.uint8]:
         """The slice, uint8 (H, W, 3). Raises DatasetError."""
         try:
-            return read_slice(self.image)
+            pixels: NDArray[np.uint8] = read_slice(self.image).pixels[0]  # (1, H, W, 3) -> (H, W, 3)
+            return pixels
         except (ScanError, *READ_ERRORS) as error:
             raise self._unreadable(self.image, error) from error
 
     def truth(self) -> NDArray[np.bool] | None:
         """The expert's mask, bool (H, W): every pixel that is not 0; None where there is none. Raises DatasetError."""
+        labels = self.label_map()
+        return None if labels is None else labels.values != 0
+
+    def label_map(self) -> LabelMap | None:
+        """The expert's mask as its file stores it; None where there is none. Raises DatasetError."""
         if self.outlines is not None and self.grid is not None:
-            return draw_outlines(self.outlines, self.grid)
+            return LabelMap(draw_outlines(self.outlines, self.grid))
         if self.mask is None:
             return None
         try:
-            truth: NDArray[np.bool] = read_mask_values(self.mask) != 0
+            return read_labels(self.mask, LIMITS)
         except (ScanError, *READ_ERRORS) as error:
             raise self._unreadable(self.mask, error) from error
-        return truth
 
     def labels(self, class_values: Sequence[int] | None = None) -> NDArray[np.uint8]:
         """The class of each pixel, uint8 (H, W): 0 and 1, or with `class_values` the place of its value among them.
 
         Without a mask there is no tumor. Raises DatasetError, also where a mask has a value that is no class.
         """
+        stored = self.label_map()
+        if stored is None:
+            return np.zeros(self.pixels().shape[:2], np.uint8)
+        values = stored.values
         if class_values is None or self.mask is None:
-            truth = self.truth()
-            return np.zeros(self.pixels().shape[:2], np.uint8) if truth is None else truth.astype(np.uint8)
-        try:
-            values = read_mask_values(self.mask)
-        except (ScanError, *READ_ERRORS) as error:
-            raise self._unreadable(self.mask, error) from error
-        values = values * 255 if values.dtype == bool else values
+            one_class: NDArray[np.uint8] = (values != 0).astype(np.uint8)
+            return one_class
+        if values.dtype == np.bool:
+            values = values.astype(np.uint8) * np.uint8(255)
         labels = np.full(values.shape, len(class_values), dtype=np.uint8)
         for label, value in enumerate(class_values):
             labels[values == value] = label
@@ -119,32 +124,14 @@ class Case:
         return DatasetError(f"{self.patient}/{path.name} cannot be read ({reason}); replace or remove it.")
 
 
-def read_slice(path: Path) -> NDArray[np.uint8]:
-    """Pixels of an image file with one slice, uint8 (H, W, 3). Raises ScanError and any of READ_ERRORS."""
-    stack = read_scan(path, LIMITS).pixels  # (N, H, W, 3)
-    if len(stack) != 1:
+def read_slice(path: Path) -> Scan:
+    """An image file with one slice. Raises ScanError and any of READ_ERRORS."""
+    scan = read_scan(path, LIMITS)
+    if len(scan.pixels) != 1:
         raise ScanError(
-            "unreadable", f"The file has {len(stack)} slices and a case is one; store them in single files."
+            "unreadable", f"The file has {len(scan.pixels)} slices and a case is one; store them in single files."
         )
-    pixels: NDArray[np.uint8] = stack[0]
-    return pixels
-
-
-def read_mask_values(path: Path) -> NDArray[np.generic]:
-    """Values of a mask file as they are stored (color: the largest channel), (H, W) of any dtype.
-
-    Not through `ml.scans`: scaling intensities by percentiles would lose a small tumor of a 16-bit mask. Raises
-    ScanError and any of READ_ERRORS.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # our own limits decide, and a mask has no metadata that matters
-        with Image.open(path, formats=["PNG", "TIFF"]) as image:
-            LIMITS.check_slice(*image.size)
-            if getattr(image, "n_frames", 1) != 1:
-                raise ScanError("unreadable", "The mask has several pages; store one mask in each file.")
-            is_plain = image.mode in ("1", "L", "I", "F") or image.mode.startswith("I;16")
-            values: NDArray[np.generic] = np.array(image) if is_plain else np.array(image.convert("RGB")).max(axis=2)
-    return values
+    return scan
 
 
 def draw_outlines(outlines: tuple[Outline, ...], grid: tuple[int, int]) -> NDArray[np.bool]:

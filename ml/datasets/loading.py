@@ -6,26 +6,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.datasets.case import Case, DatasetError
+from ml.datasets.mask_findings import codes_of_labels
 
 
 @dataclass(frozen=True)
 class LoadedCase:
-    """pixels: uint8 (H, W, 3); truth: bool (H, W), None where there is no mask."""
+    """pixels: uint8 (H, W, 3); truth: bool (H, W), None where there is no mask.
+
+    mask_codes: what the mask's values show, of `ml.datasets.mask_findings.codes_of_labels`.
+    """
 
     case: Case
     pixels: NDArray[np.uint8]
     truth: NDArray[np.bool] | None
+    mask_codes: tuple[str, ...] = ()
 
 
 def load_case(case: Case) -> LoadedCase:
     """Read both files. Raises DatasetError where one cannot be read or they differ in size."""
-    pixels, truth = case.pixels(), case.truth()
-    if truth is not None and truth.shape != pixels.shape[:2]:
+    pixels, labels = case.pixels(), case.label_map()
+    if labels is None:
+        return LoadedCase(case, pixels, None)
+    truth = labels.values != 0
+    if truth.shape != pixels.shape[:2]:
         raise DatasetError(
             f"{case.patient}/{case.image.name} is {_size(pixels)} pixels and its mask {_size(truth)};"
             " give the mask of this image."
         )
-    return LoadedCase(case, pixels, truth)
+    return LoadedCase(case, pixels, truth, codes_of_labels(labels))
 
 
 def _size(array: NDArray[np.generic]) -> str:

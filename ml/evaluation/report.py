@@ -113,7 +113,8 @@ def headline(report: Report) -> str:
         parts.append(f"{100 * (1 - specificity.value):.1f} % false alarms")
     if report.outcome.failures:
         parts.append(f"{len(report.outcome.failures)} of {len(report.outcome.results)} slices could not be read")
-    return "; ".join([sentence, ", ".join(parts)] if parts else [sentence])
+    clauses = [sentence, ", ".join(parts), report.outcome.doubtful_masks.phrase]
+    return "; ".join(clause for clause in clauses if clause)
 
 
 def summary_of(report: Report) -> dict[str, Any]:
@@ -124,6 +125,7 @@ def summary_of(report: Report) -> dict[str, Any]:
         "slices": len(outcome.scores),
         "tumor_slices": report.verdicts.truth,
         "failed_slices": len(outcome.failures),
+        "doubtful_masks": outcome.doubtful_masks.slices,
         **{metric.name: rounded(metric.value) for metric in report.metrics},
         "patient_dice_ci95": rounded(dice.ci95),
         "surface_tolerance_pixels": TOLERANCE_PIXELS,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby, islice
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ml.cards import Card
 from ml.datasets import Case, DatasetError
 from ml.datasets.loading import LoadedCase, load_case
+from ml.datasets.mask_findings import DoubtfulMasks, MaskTraits, count_doubtful, trace_mask
 from ml.datasets.stacks import find_stacks
 from ml.engines import Engine
 from ml.evaluation.scoring import (
@@ -34,10 +35,14 @@ Read = Callable[[Case], LoadedCase | Failure]
 
 @dataclass(frozen=True)
 class Outcome:
-    """Results in the order of the cases, and the seconds that everything took, reading and comparing included."""
+    """Results in the order of the cases, and the seconds that everything took, reading and comparing included.
+
+    doubtful_masks: of the cases that could be compared, where the masks were looked at.
+    """
 
     results: tuple[SliceResult, ...]
     seconds: float
+    doubtful_masks: DoubtfulMasks = field(default_factory=DoubtfulMasks)
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -56,7 +61,7 @@ class CaseResult:
 
     probability_u8: uint8 (H, W), round(255 p); truth: bool (H, W).
     is_out_of_distribution: what the input check says of the slice, None without a check. sequence_warning: the code of
-    the sequence check's warning, None without one.
+    the sequence check's warning, None without one. mask: what the expert's mask is judged by, None without one.
     """
 
     result: SliceResult
@@ -64,6 +69,7 @@ class CaseResult:
     truth: NDArray[np.bool] | None = None
     is_out_of_distribution: bool | None = None
     sequence_warning: str | None = None
+    mask: MaskTraits | None = None
 
 
 def evaluate_cases(
@@ -80,10 +86,12 @@ def evaluate_cases(
     """
     started = time.perf_counter()
     results: list[SliceResult] = []
+    masks: list[MaskTraits | None] = []
     for scored in score_cases(engine, cases, threshold, chunk=chunk):
         results.extend(item.result for item in scored if not isinstance(item.result, Prediction))
+        masks.extend(item.mask for item in scored)
         report_progress(len(results))
-    return Outcome(tuple(results), time.perf_counter() - started)
+    return Outcome(tuple(results), time.perf_counter() - started, count_doubtful(masks))
 
 
 def read_case(case: Case) -> LoadedCase | Failure:
@@ -193,6 +201,7 @@ def _score_piece(card: Card, answers: list[_Answer | Failure], threshold: float)
                 item.loaded.truth,
                 item.is_out_of_distribution,
                 item.sequence_warning,
+                _trace(item.loaded),
             )
     return [results[place] for place in range(len(answers))]
 
@@ -205,6 +214,10 @@ def _stacks(card: Card, answers: Sequence[_Answer]) -> Iterator[Sequence[int]]:
     for stack in places:
         for _, part in groupby(stack, key=lambda place: answers[place].probability_u8.shape):
             yield list(part)
+
+
+def _trace(loaded: LoadedCase) -> MaskTraits | None:
+    return None if loaded.truth is None else trace_mask(loaded.pixels, loaded.truth, loaded.mask_codes)
 
 
 def _result(item: LoadedCase, one: MaskedSlice) -> Score | Prediction:

@@ -42,6 +42,7 @@ def report_document(report: Report, pictures: Sequence[Picture]) -> dict[str, An
         },
         "patients": _patients(report.patients),
         "gallery": [rounded(asdict(picture)) for picture in pictures],
+        "doubtful_masks": asdict(report.outcome.doubtful_masks),
         "failures": _failures(report.outcome.failures),
     }
 

@@ -1,5 +1,6 @@
 """Outcomes and stages of evaluations as people write them."""
 
+from ml.datasets.mask_findings import MASK_FINDINGS
 from webapp.domain.evaluations.progress import Stage
 
 # Tone, icon and words, as templates/macros/chips.html has them for states.
@@ -28,7 +29,11 @@ PROBLEMS = {
     "unreadable_image": "Images that cannot be read",
     "unreadable_mask": "Masks that cannot be read",
     "unequal_size": "Masks of another size than their image",
-    "non_binary_mask": "Masks with more than two values",
+    **{finding.code: finding.title for finding in MASK_FINDINGS.values()},
+    "exchanged_masks": "Background and tumor exchanged",
+    "second_channel_dropped": "Images whose second channel was dropped",
+    "fourth_channel_dropped": "Images whose fourth channel was dropped",
+    "first_frame_only": "Animations of which the first picture was read",
     "duplicate_image": "Images that two patients share",
     "outside_roots": "Links that lead out of the allowed roots",
     "bad_name": "Names that are not UTF-8",

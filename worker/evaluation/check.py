@@ -67,7 +67,8 @@ def run_check(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_
     findings = _describe(result, layout, refusals)
     key = findings_key(work.evaluation_id, claim.attempt)
     write_bytes(resources.storage, key, json.dumps(findings, indent=1).encode())
-    shown_findings = {**findings, "problems": findings["problems"][:PROBLEMS_SHOWN], "attempt": claim.attempt}
+    first = {name: findings[name][:PROBLEMS_SHOWN] for name in ("problems", "warnings")}
+    shown_findings = {**findings, **first, "attempt": claim.attempt}
     lease.commit(
         lambda: chunks.complete_check(
             resources,
@@ -153,15 +154,21 @@ def _describe(result: CheckResult, layout: Layout, refusals: dict[Path, tuple[st
         for image, (code, message) in refusals.items()
     ]
     problems = [*report.problems, *refused]
+    warnings = report.warnings
     return {
         "layout": report.layout,
         "is_sound": not problems,
         "data_sha256": None if problems else report.data_sha256,
         "counts": dict(sorted(Counter(problem.code for problem in problems).items())),
         "problem_count": len(problems),
+        "warning_counts": dict(sorted(Counter(warning.code for warning in warnings).items())),
+        "warning_count": len(warnings),
+        "doubtful_masks": asdict(report.doubtful_masks),
         "analysis": asdict(report.analysis),
-        "problems": [
-            {"code": problem.code, "files": [shown(name) for name in problem.files], "message": shown(problem.message)}
-            for problem in problems
-        ],
+        "problems": [_shown(problem) for problem in problems],
+        "warnings": [_shown(warning) for warning in warnings],
     }
+
+
+def _shown(problem: Problem) -> dict[str, Any]:
+    return {"code": problem.code, "files": [shown(name) for name in problem.files], "message": shown(problem.message)}

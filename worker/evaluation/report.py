@@ -13,6 +13,7 @@ from ml.cards import Card
 from ml.datasets.case import Case
 from ml.datasets.case_reader import ChunkReader, Digests
 from ml.datasets.loading import LoadedCase
+from ml.datasets.mask_findings import DoubtfulMasks
 from ml.evaluation.predictions import summarize_predictions
 from ml.evaluation.report import Settings, headline, make_report, summary_of
 from ml.evaluation.run import Outcome
@@ -26,7 +27,7 @@ from webapp.domain.evaluations import chunks, progress
 from webapp.domain.evaluations.case_rows import find_case, read_results
 from webapp.domain.evaluations.chunks import ChunkInput
 from webapp.domain.evaluations.maps import read_maps
-from webapp.domain.evaluations.models import ChunkKind, EvaluationCase, EvaluationChunk
+from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationCase, EvaluationChunk
 from webapp.domain.evaluations.sources import is_inside
 from webapp.domain.jobs.kinds import ClaimedJob
 from webapp.domain.jobs.lifecycle import Claim
@@ -62,7 +63,8 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
     try:
         with translated_errors(), runtime.case_reader.chunk() as reader:
             if work.has_truth:
-                report = make_report(subject, Outcome(results, seconds), Settings(work.threshold, False, DEFAULT_SEED))
+                outcome = Outcome(results, seconds, _doubtful_masks(resources, work.evaluation_id))
+                report = make_report(subject, outcome, Settings(work.threshold, False, DEFAULT_SEED))
                 written = fill_folder(folder, report, _arrays_of(resources, work, subject.card, reader))
                 pdf = report_pdf(report, written.drawings, written.pictures, folder / "gallery")
                 sentence, summary, patients = headline(report), summary_of(report), report.patients
@@ -99,6 +101,13 @@ def _subject(resources: Resources, work: ChunkInput) -> Subject:
     card = resources.catalog.card(work.model)
     card = replace(card, version=work.model_version, min_tumor_pixels=work.min_tumor_pixels)
     return Subject(", ".join(sorted(engine for engine in engines if engine)), card)
+
+
+def _doubtful_masks(resources: Resources, evaluation_id: str) -> DoubtfulMasks:
+    """What the check found of the masks; nothing of an evaluation that was checked before it looked for that."""
+    with resources.database.read() as session:
+        findings = session.get_one(Evaluation, evaluation_id).findings or {}
+    return DoubtfulMasks(**findings.get("doubtful_masks", {}))
 
 
 def _arrays_of(

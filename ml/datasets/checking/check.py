@@ -9,9 +9,19 @@ from typing import Any
 from ml.datasets.analysis import Analysis, PatientCounts, analyze, count_by_patient
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.file_checks import FileCheck, check_files
-from ml.datasets.checking.problems import Problem
+from ml.datasets.checking.problems import DROPPING_NOTES, WARNING_CODES, Problem
 from ml.datasets.digest import digest_of
 from ml.datasets.layouts.layout import Layout, find_layout
+from ml.datasets.mask_findings import (
+    COVERS_SLICE,
+    MASK_FINDINGS,
+    OUTSIDE_HEAD,
+    DoubtfulMasks,
+    MaskTraits,
+    count_doubtful,
+    find_doubtful,
+)
+from ml.scans import WARNINGS as READER_WARNINGS
 
 # Wraps the file checks while they are made, with their number: a progress bar.
 Progress = Callable[[Iterable[FileCheck], int], Iterable[FileCheck]]
@@ -21,12 +31,15 @@ Progress = Callable[[Iterable[FileCheck], int], Iterable[FileCheck]]
 class Report:
     """The result of `check`.
 
-    analysis: of the slices whose image and mask are good. data_sha256: the data's digest (`ml.datasets.digest`), None
-    where there are problems. patients: counts of each patient, of good slices.
+    warnings: what leaves the data set sound, and a person should look at. doubtful_masks: how many masks show signs of
+    not being an expert's. analysis: of the slices whose image and mask are good. data_sha256: the data's digest
+    (`ml.datasets.digest`), None where there are problems. patients: counts of each patient, of good slices.
     """
 
     layout: str
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    doubtful_masks: DoubtfulMasks
     analysis: Analysis
     data_sha256: str | None
     patients: tuple[PatientCounts, ...]
@@ -69,18 +82,26 @@ def check_layout(
     folder, cases = layout.folder, layout.cases
     file_checks = list(progress(check_files(cases), len(cases)))
     has_masks = any(case.has_truth for case in cases)
-    problems = [problem for problem in layout.problems if has_masks or problem.code != "missing_mask"]
+    found = [problem for problem in layout.problems if has_masks or problem.code != "missing_mask"]
     good: list[tuple[Case, FileCheck]] = []
     for case, file_check in zip(cases, file_checks, strict=True):
         faults = list(_find_faults(folder, case, file_check, is_binary_needed))
-        problems.extend(faults)
+        found.extend(faults)
         if not faults and (file_check.tumor_pixels is not None or not has_masks):
             good.append((case, file_check))
-    problems.extend(_find_duplicates(folder, cases, file_checks))
+    found.extend(_find_duplicates(folder, cases, file_checks))
+    masks = [file_check.mask_traits for file_check in file_checks]
+    found.extend(_find_exchanged(layout, masks))
+    for case, file_check, codes in zip(cases, file_checks, find_doubtful(masks), strict=True):
+        found.extend(_find_warnings(folder, case, file_check, codes))
+    found.sort(key=lambda problem: (problem.files, problem.code))
+    problems = tuple(problem for problem in found if not problem.is_warning)
     counts = count_by_patient(good)
     report = Report(
         layout=layout.name,
-        problems=tuple(sorted(problems, key=lambda problem: (problem.files, problem.code))),
+        problems=problems,
+        warnings=tuple(problem for problem in found if problem.is_warning),
+        doubtful_masks=count_doubtful(masks),
         analysis=analyze(good),
         data_sha256=None if problems else digest_of(folder, cases, file_checks),
         patients=counts,
@@ -90,8 +111,7 @@ def check_layout(
 
 def _find_faults(folder: Path, case: Case, file_check: FileCheck, is_binary_needed: bool) -> Iterable[Problem]:
     """What is wrong with one case's files."""
-    image = case.image.relative_to(folder).as_posix()
-    mask = image if case.mask is None else case.mask.relative_to(folder).as_posix()
+    image, mask = _names(folder, case)
     if file_check.image_error is not None:
         yield Problem("unreadable_image", (image,), file_check.image_error)
     if file_check.mask_error is not None:
@@ -110,6 +130,39 @@ def _find_faults(folder: Path, case: Case, file_check: FileCheck, is_binary_need
             " tumor: set a threshold and export it again, without interpolation."
         )
         yield Problem("non_binary_mask", (mask,), text)
+
+
+def _find_warnings(folder: Path, case: Case, file_check: FileCheck, mask_codes: Sequence[str]) -> Iterable[Problem]:
+    """What a reader dropped of the image, and what makes the mask doubtful."""
+    image, mask = _names(folder, case)
+    for code in file_check.image_notes:
+        if code in DROPPING_NOTES:
+            yield Problem(code, (image,), f"{READER_WARNINGS[code]} Store the channels that you mean.")
+    for code in mask_codes:
+        if code in WARNING_CODES:
+            yield Problem(code, (mask,), MASK_FINDINGS[code].message)
+
+
+def _find_exchanged(layout: Layout, masks: Sequence[MaskTraits | None]) -> Iterable[Problem]:
+    """One problem where most masks with tumor cannot be what an expert drew: no figure of such data means anything."""
+    with_tumor = [
+        (case, mask)
+        for case, mask in zip(layout.cases, masks, strict=True)
+        if mask is not None and mask.truth_sha256 is not None
+    ]
+    doubtful = [case for case, mask in with_tumor if {COVERS_SLICE, OUTSIDE_HEAD}.intersection(mask.codes)]
+    if 2 * len(doubtful) > len(with_tumor):
+        text = (
+            f"{len(doubtful):,} of {len(with_tumor):,} masks with tumor cover most of their slice, or a corner outside"
+            " the head: background and tumor seem to be exchanged. Export the masks again with 0 as background."
+        )
+        yield Problem("exchanged_masks", (_names(layout.folder, doubtful[0])[1],), text)
+
+
+def _names(folder: Path, case: Case) -> tuple[str, str]:
+    """Image and mask below the data set's folder; polygons are called as their image."""
+    image = case.image.relative_to(folder).as_posix()
+    return image, image if case.mask is None else case.mask.relative_to(folder).as_posix()
 
 
 def _find_duplicates(folder: Path, cases: Sequence[Case], file_checks: Sequence[FileCheck]) -> Iterable[Problem]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml.datasets.case import DAMAGED, MEMORY_BYTES, TIMEOUT_S, Case
+from ml.datasets.mask_findings import MaskTraits
 from ml.sandbox.child import ChildLimits
 from ml.sandbox.launcher import ChildDied, Conversation, Sandbox
 
@@ -18,19 +19,31 @@ class FileCheck:
     """What one case's files hold; None where the file is missing or cannot be read.
 
     pixels_sha256: of the decoded slice, None where all its pixels are equal. Sizes are (height, width). is_binary:
-    background 0 and one other value, or one value. value_count: different values in the mask.
+    background 0 and one other value, or one value. value_count: different values in the mask. image_notes: the
+    reader's warnings. mask_codes, truth_sha256: of `ml.datasets.mask_findings.MaskTraits`, where both files can be read
+    and have one size.
     """
 
     image_sha256: str | None = None
     pixels_sha256: str | None = None
     image_size: tuple[int, int] | None = None
+    image_notes: Sequence[str] = ()
     image_error: str | None = None
     mask_sha256: str | None = None
     mask_size: tuple[int, int] | None = None
     tumor_pixels: int | None = None
     is_binary: bool | None = None
     value_count: int | None = None
+    mask_codes: Sequence[str] = ()
+    truth_sha256: str | None = None
     mask_error: str | None = None
+
+    @property
+    def mask_traits(self) -> MaskTraits | None:
+        """What its mask is judged by beside the others; None where it cannot be used."""
+        if self.image_size is None or self.mask_size is None or tuple(self.image_size) != tuple(self.mask_size):
+            return None
+        return MaskTraits(tuple(self.mask_codes), self.truth_sha256, self.pixels_sha256)
 
 
 def check_files(cases: Sequence[Case], processes: int | None = None) -> Iterator[FileCheck]:

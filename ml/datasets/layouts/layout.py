@@ -8,7 +8,7 @@ from typing import Literal
 
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.problems import Problem
-from ml.datasets.file_names import ANNOTATIONS_FILE, IMAGE_SUFFIXES, MASK_SUFFIXES
+from ml.datasets.file_names import ANNOTATIONS_FILE, IMAGE_SUFFIXES
 from ml.datasets.layouts.coco import read_coco_folder
 from ml.datasets.layouts.pairing import images_and_masks, images_beside_masks, pair, patient_of
 
@@ -121,6 +121,6 @@ def _prefix(folder: Path, root: Path) -> str:
 def _no_cases(folder: Path) -> DatasetError:
     return DatasetError(
         f"{folder} has no patient folders with NAME.tif and NAME_mask.tif, no `images` and `masks`, and no"
-        f" {ANNOTATIONS_FILE} (images {', '.join(IMAGE_SUFFIXES)}; masks {', '.join(MASK_SUFFIXES)}); give the folder"
+        f" {ANNOTATIONS_FILE} (images and masks {', '.join(IMAGE_SUFFIXES)}); give the folder"
         " above them."
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
-from ml.datasets.file_names import IMAGE_SUFFIXES, MASK_SUFFIXES
+from ml.datasets.file_names import IMAGE_SUFFIXES
 
 MASK_ENDING = "_mask"
 # A barcode of The Cancer Genome Atlas (project, site, participant), and the date of the study behind it.
@@ -49,7 +49,7 @@ def pair(images: Named, masks: Named, patient: Callable[[str], str], folder: Pat
         problems.append(Problem(code, tuple(path.relative_to(folder).as_posix() for path in paths), text))
 
     for stem, paths in images.items():
-        found = [path for path in masks.get(stem, ()) if path.suffix.lower() in MASK_SUFFIXES]
+        found = masks.get(stem, ())
         if len(paths) > 1:
             report("doubled_image", paths, "One name, several images: keep one of them.")
         if not found:
@@ -58,10 +58,7 @@ def pair(images: Named, masks: Named, patient: Callable[[str], str], folder: Pat
             report("doubled_mask", found, "One image, several masks: keep one of them.")
         cases.extend(Case(patient(stem), path, found[0] if found else None) for path in paths)
     for stem, paths in masks.items():
-        lossy = [path for path in paths if path.suffix.lower() not in MASK_SUFFIXES]
-        if lossy:
-            report("unreadable_mask", lossy, "Masks must be TIFF or PNG, without loss: export it again.")
-        elif stem not in images:
+        if stem not in images:
             report("mask_without_image", paths, "The mask belongs to no image: add the image or remove the mask.")
     return sorted(cases, key=lambda case: case.image), problems
 

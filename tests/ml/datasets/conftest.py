@@ -15,10 +15,10 @@ def draw_slice(random: np.random.Generator, side: int = SIDE) -> Image.Image:
     return Image.fromarray(random.integers(0, 256, (side, side, 3), dtype=np.uint8))
 
 
-def draw_mask(tumor_pixels: int, side: int = SIDE) -> Image.Image:
-    """A mask with 0 and 255 whose first pixels are tumor."""
+def draw_mask(tumor_pixels: int, side: int = SIDE, first: int = 0) -> Image.Image:
+    """A mask with 0 and 255 whose pixels from `first` on are tumor."""
     values = np.zeros(side * side, dtype=np.uint8)
-    values[:tumor_pixels] = 255
+    values[first : first + tumor_pixels] = 255
     return Image.fromarray(values.reshape(side, side))
 
 
@@ -27,11 +27,12 @@ def patient_folders(tmp_path: Path) -> Path:
     """Three patients with four slices each; of each, two have tumor."""
     folder = tmp_path / "patients"
     random = np.random.default_rng(1)
-    for patient in ("anna", "ben", "cleo"):
+    for place, patient in enumerate(("anna", "ben", "cleo")):
         (folder / patient).mkdir(parents=True)
         for index in range(4):
             draw_slice(random).save(folder / patient / f"{patient}_{index}.tif")
-            draw_mask(100 if index < 2 else 0).save(folder / patient / f"{patient}_{index}_mask.tif")
+            mask = draw_mask(100 if index < 2 else 0, first=200 * place + 50 * index)
+            mask.save(folder / patient / f"{patient}_{index}_mask.tif")
     return folder
 
 
@@ -42,9 +43,9 @@ def image_and_mask_folders(tmp_path: Path) -> Path:
     random = np.random.default_rng(2)
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True)
-    for stem in ("TCGA_DU_6404_19850629_1", "TCGA_DU_6404_19850629_2", "x1", "x2"):
+    for place, stem in enumerate(("TCGA_DU_6404_19850629_1", "TCGA_DU_6404_19850629_2", "x1", "x2")):
         draw_slice(random).save(folder / "images" / f"{stem}.png")
-        draw_mask(50).save(folder / "masks" / f"{stem}.png")
+        draw_mask(50, first=100 * place).save(folder / "masks" / f"{stem}.png")
     return folder
 
 

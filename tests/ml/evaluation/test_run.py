@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ml.cards import DepthRule, DoubtRule
 from ml.datasets import list_cases
@@ -86,6 +87,32 @@ def test_headline_names_what_a_reader_takes_home(engine, data):
     assert headline(evaluate(engine, data)) == (
         "Patient Dice 0.353, 95 % CI 0.000 to 0.706, over 2 patients; 66.7 % of tumor slices found, 50.0 % false alarms"
     )
+
+
+def test_headline_names_masks_that_no_expert_drew(engine, data, tmp_path):
+    write_case(data, "two", "c", square(10, 10, 8), 255 - square(10, 10, 8))
+    report = evaluate(engine, data)
+    assert headline(report).endswith(
+        "; 1 of 6 expert masks is doubtful (most of the slice covered: 1, a corner outside the head covered: 1)"
+    )
+    assert summary_of(report)["doubtful_masks"] == 1
+    write_results(tmp_path / "out", engine, report)
+    written = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert written["doubtful_masks"] == {
+        "masks": 6,
+        "slices": 1,
+        "counts": {"mask_covers_slice": 1, "mask_outside_head": 1},
+    }
+    assert "1 of 6 expert masks is doubtful" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_headline_names_masks_of_several_values_and_with_loss(engine, data):
+    gray = square(4, 4, 8) // 2
+    gray[0:4, 0:4] = 9
+    Image.fromarray(gray).save(data / "one" / "a_mask.png")
+    (data / "two" / "a_mask.png").unlink()
+    Image.fromarray(square(4, 4, 4)).save(data / "two" / "a_mask.jpg", quality=70)
+    assert "stored with loss: 1, more than two values: 1" in headline(evaluate(engine, data))
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 4])

@@ -7,10 +7,20 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from PIL import Image
 
 from ml.cards import DoubtRule
-from tests.support.evaluations import begin, evaluation_row, run_all, slice_pixels, write_data_set, write_slice
+from tests.support.evaluations import (
+    begin,
+    evaluation_row,
+    run_all,
+    slice_pixels,
+    square,
+    write_data_set,
+    write_slice,
+)
 from tests.webapp.clients import resources_of, token
+from webapp.domain.evaluations.models import Evaluation
 from webapp.domain.resources import Resources
 from worker.process.runtime import Runtime
 
@@ -60,6 +70,35 @@ def test_no_landmark_says_again_what_a_heading_says_and_no_column_is_without_a_n
         assert 'role="region"' not in page, path
         heads = "".join(re.findall(r"<thead>.*?</thead>", page, re.DOTALL))
         assert heads and not re.search(r"<t[hd][^>]*>\s*</t[hd]>", heads), path
+
+
+def test_doubtful_masks_stand_in_the_headline_and_among_the_findings(
+    client: FlaskClient, resources: Resources, runtime: Runtime, data: Path
+) -> None:
+    Image.fromarray(~square(8, 8, 14)).save(data / "patient_0" / "p0_000_mask.png")
+    evaluation_id = begin(resources, data)
+    run_all(runtime, evaluation_id)
+    page = client.get(f"/evaluations/{evaluation_id}").text
+    assert re.search(r'class="headline">[^<]*expert masks (is|are) doubtful \(most of the slice covered: 1,', page)
+    assert "look before you trust the figures" in page and "images and masks match" not in page
+    assert re.search(r"<dt>Masks that cover most of their slice</dt><dd>1</dd>", page)
+    assert re.search(r"p0_000_mask\.png</span>: The mask covers more than half of its slice", page)
+    with client.get(f"{API}/{evaluation_id}/findings.json") as response:
+        findings = response.json
+    assert findings["warning_counts"]["mask_covers_slice"] == 1 and findings["warnings"]
+
+
+def test_an_evaluation_that_was_checked_before_there_were_warnings_is_shown(
+    client: FlaskClient, resources: Resources, runtime: Runtime, data: Path
+) -> None:
+    evaluation_id = begin(resources, data)
+    run_all(runtime, evaluation_id)
+    with resources.database.write() as session:
+        row = session.get_one(Evaluation, evaluation_id)
+        new = ("warnings", "warning_counts", "warning_count", "doubtful_masks")
+        row.findings = {name: value for name, value in row.findings.items() if name not in new}
+    page = client.get(f"/evaluations/{evaluation_id}").text
+    assert "images and masks match" in page
 
 
 def test_a_slice_unlike_the_training_data_says_so_beside_its_outcome(

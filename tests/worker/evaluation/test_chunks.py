@@ -14,7 +14,7 @@ from sqlalchemy import update
 from ml.cards import DepthRule, DoubtRule
 from ml.datasets import list_cases
 from ml.engines import EngineError
-from ml.evaluation.report import Settings, make_report
+from ml.evaluation.report import Settings, headline, make_report
 from ml.evaluation.run import evaluate_cases
 from ml.metrics.intervals import DEFAULT_SEED
 from ml.reports.folder import write_results
@@ -109,6 +109,22 @@ def test_findings_of_the_check_are_kept_and_a_bad_file_is_one_failed_row(runtime
     assert [item.image for item in failed] == ["patient_0/p0_001.png", "patient_1/p1_000.png"]
     assert "cannot be read" in failed[0].error_message and "its mask 16 x 16" in failed[1].error_message
     assert "2 of 14 slices could not be read" in done.headline
+
+
+def test_doubtful_masks_are_found_and_stand_in_the_headline(runtime, resources, engine, data):
+    Image.fromarray(~square(8, 8, 14)).save(data / "patient_0" / "p0_000_mask.png")
+    evaluation_id = begin(resources, data)
+    done = run_all(runtime, evaluation_id)
+    report = make_report(
+        engine,
+        evaluate_cases(engine, list_cases(data), engine.card.threshold),
+        Settings(engine.card.threshold, False, DEFAULT_SEED),
+    )
+    assert done.headline == headline(report) and "most of the slice covered: 1" in done.headline
+    assert done.findings["is_sound"] and done.findings["warning_counts"]["mask_covers_slice"] == 1
+    named = [warning["files"] for warning in done.findings["warnings"] if warning["code"] == "mask_covers_slice"]
+    assert named == [["patient_0/p0_000_mask.png"]]
+    assert done.summary["doubtful_masks"] == done.findings["doubtful_masks"]["slices"]
 
 
 def test_slices_without_masks_get_verdicts_alone(runtime, resources, tmp_path):

@@ -1,0 +1,147 @@
+"""Masks that can be read and are not what an expert drew: warnings, and a problem where most are so."""
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from ml.__main__ import main
+from ml.datasets import Case, check, list_cases
+from ml.datasets.mask_findings import DoubtfulMasks, count_doubtful, trace_mask
+from tests.ml.datasets.conftest import draw_mask
+
+SIDE = 48
+
+
+def head(seed):
+    """uint8 (SIDE, SIDE, 3): a noisy disk on black."""
+    rows, columns = np.mgrid[:SIDE, :SIDE] - SIDE // 2
+    pixels = np.random.default_rng(seed).integers(60, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    pixels[np.hypot(rows, columns) > 20] = 3
+    return pixels
+
+
+def square(top, left=20, side=6):
+    truth = np.zeros((SIDE, SIDE), dtype=bool)
+    truth[top : top + side, left : left + side] = True
+    return truth
+
+
+@pytest.fixture
+def heads(tmp_path):
+    """A patient with six slices, each with a tumor of its own."""
+    folder = tmp_path / "heads" / "anna"
+    folder.mkdir(parents=True)
+    for index in range(6):
+        Image.fromarray(head(index)).save(folder / f"a_{index}.png")
+        Image.fromarray(square(15 + index)).save(folder / f"a_{index}_mask.png")
+    return folder.parent
+
+
+def write_mask(folder, index, truth):
+    Image.fromarray(truth).save(folder / "anna" / f"a_{index}_mask.png")
+
+
+def warnings_of(report):
+    return [(warning.code, warning.files[0].removeprefix("anna/")) for warning in report.warnings]
+
+
+def test_plausible_masks_have_no_warning(heads):
+    report = check(heads)
+    assert report.is_sound and not report.warnings and report.doubtful_masks == DoubtfulMasks(masks=6)
+
+
+def test_masks_that_no_expert_draws_are_named_and_the_set_stays_sound(heads):
+    write_mask(heads, 0, ~square(15))  # background and tumor exchanged
+    write_mask(heads, 1, square(0, 0))  # in the air
+    report = check(heads)
+    assert report.is_sound and report.data_sha256
+    assert warnings_of(report) == [
+        ("mask_covers_slice", "a_0_mask.png"),
+        ("mask_outside_head", "a_0_mask.png"),
+        ("mask_outside_head", "a_1_mask.png"),
+    ]
+    assert report.doubtful_masks == DoubtfulMasks(6, 2, {"mask_covers_slice": 1, "mask_outside_head": 2})
+
+
+def test_a_mask_that_three_different_slices_share_is_named(heads):
+    for index in (1, 3):
+        write_mask(heads, index, square(15))
+    assert warnings_of(check(heads)) == [("mask_repeated", f"a_{index}_mask.png") for index in (0, 1, 3)]
+    Image.open(heads / "anna" / "a_0.png").save(heads / "anna" / "a_3.png")  # one slice twice: a resampled stack
+    assert check(heads).warnings == ()
+
+
+def test_masks_that_are_mostly_exchanged_are_a_problem(heads, capsys):
+    for index in range(4):
+        write_mask(heads, index, ~square(15 + index))
+    assert main(["check", str(heads)]) == 1
+    output = capsys.readouterr().out
+    assert "exchanged_masks: anna/a_0_mask.png\n    4 of 6 masks with tumor cover most of their slice" in output
+    assert "sound" not in output
+
+
+def test_a_boolean_mask_of_tifffile_is_sound(heads):
+    for index in range(6):
+        (heads / "anna" / f"a_{index}_mask.png").unlink()
+        tifffile.imwrite(heads / "anna" / f"a_{index}_mask.tif", square(15 + index))
+    report = check(heads)
+    assert report.is_sound and not report.warnings and report.analysis.tumor_pixel_share == pytest.approx(36 / SIDE**2)
+
+
+def test_a_jpeg_mask_is_used_and_its_loss_is_named_once(heads, capsys):
+    for index in range(6):
+        mask = heads / "anna" / f"a_{index}_mask.png"
+        Image.open(mask).convert("L").save(mask.with_suffix(".jpg"), quality=80)
+        mask.unlink()
+    assert all(np.array_equal(case.truth(), square(15 + index)) for index, case in enumerate(list_cases(heads)))
+    assert main(["check", str(heads)]) == 0
+    output = capsys.readouterr().out
+    assert "lossy_mask: anna/a_0_mask.jpg, anna/a_1_mask.jpg, anna/a_2_mask.jpg and 3 more (all with --json)" in output
+    assert output.count("stored with loss (JPEG or WebP)") == 1
+    assert "can be used; 6 warnings above" in output and "is sound" not in output
+
+
+def test_of_two_masks_the_one_without_loss_is_used(patient_folders):
+    draw_mask(20).convert("L").save(patient_folders / "anna" / "anna_0_mask.jpg")
+    case = list_cases(patient_folders)[0]
+    assert case.mask.name == "anna_0_mask.tif"
+    assert [problem.code for problem in check(patient_folders).problems] == ["doubled_mask"]
+
+
+def test_gray_jpeg_masks_are_unreadable(heads):
+    (heads / "anna" / "a_0_mask.png").unlink()
+    Image.fromarray(head(0)).save(heads / "anna" / "a_0_mask.jpg")
+    (problem,) = check(heads).problems
+    assert problem.code == "unreadable_mask" and "gray: export it again as PNG or TIFF" in problem.message
+
+
+def test_what_a_reader_drops_of_an_image_is_named(heads):
+    (heads / "anna" / "a_0.png").unlink()
+    two = np.dstack([head(0)[..., 0]] * 2)
+    tifffile.imwrite(heads / "anna" / "a_0.tif", two, photometric="minisblack", planarconfig="contig")
+    (warning,) = check(heads).warnings
+    assert (warning.code, warning.files) == ("second_channel_dropped", ("anna/a_0.tif",))
+    assert "the first was used and the second dropped" in warning.message
+
+
+def test_an_evaluation_counts_what_the_check_counts(heads):
+    write_mask(heads, 0, ~square(15))
+    for index in (2, 4):
+        write_mask(heads, index, square(16))
+    write_mask(heads, 1, square(16))
+    cases = list_cases(heads)
+    traced = [trace_mask(case.pixels(), case.truth()) for case in cases]
+    assert count_doubtful(traced) == check(heads).doubtful_masks
+    assert count_doubtful([*traced, None]) == count_doubtful(traced)
+    assert count_doubtful(traced).phrase == (
+        "4 of 6 expert masks are doubtful (most of the slice covered: 1, a corner outside the head covered: 1,"
+        " shared by three or more slices: 3)"
+    )
+
+
+def test_a_truth_of_polygons_is_judged_too(tmp_path):
+    Image.fromarray(head(1)).save(tmp_path / "a.png")
+    outline = (0.0, 0.0, 47.0, 0.0, 47.0, 47.0, 0.0, 47.0)
+    case = Case("a", tmp_path / "a.png", None, (outline,), (SIDE, SIDE))
+    assert trace_mask(case.pixels(), case.truth()).codes == ("mask_covers_slice", "mask_outside_head")
