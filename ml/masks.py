@@ -1,4 +1,4 @@
-"""The mask rule, written once: what of a probability map is tumor, and what is in doubt.
+"""The mask rule, written once: what of a probability map is tumor, what is in doubt, and what is not counted.
 
 The portal, the evaluation and (in JavaScript, by the same arithmetic) the browser's preview use this one rule:
 
@@ -6,7 +6,8 @@ The portal, the evaluation and (in JavaScript, by the same arithmetic) the brows
 2. per slice, 8-connected components of candidates with fewer than `min_tumor_pixels` pixels are dropped;
 3. in a stack, where the card has a depth rule, 26-connected components that are small beside the largest are dropped;
 4. what is left is the mask. Where the card has a doubt rule, a component at its lower threshold that has at least its
-   number of pixels, and none of the mask, is a region in doubt.
+   number of pixels, and none of the mask, is a region in doubt;
+5. candidates that are neither in the mask nor in doubt were seen and are not counted.
 
 This module never imports torch; SciPy is imported when the first component is labeled.
 """
@@ -51,15 +52,22 @@ class MaskRule:
 
 @dataclass(frozen=True)
 class Masks:
-    """What the rule makes of a map. tumor: bool (N, H, W), the mask; doubtful: bool (N, H, W), the regions in doubt.
+    """What the rule makes of a map, bool (N, H, W) each.
 
+    tumor: the mask; doubtful: the regions in doubt; uncounted: what reaches the threshold and is in neither.
     dropped: per slice one pixel, (row, column), of each component that the depth rule dropped from the mask; with these
     `slice_masks` makes the masks of a slice without its neighbors.
     """
 
     tumor: NDArray[np.bool]
     doubtful: NDArray[np.bool]
+    uncounted: NDArray[np.bool]
     dropped: tuple[tuple[Pixel, ...], ...]
+
+    def of_slice(self, index: int) -> "Masks":
+        """The masks of one slice, (1, H, W) each."""
+        one = slice(index, index + 1)
+        return Masks(self.tumor[one], self.doubtful[one], self.uncounted[one], self.dropped[one])
 
 
 def threshold_level(threshold: float) -> int:
@@ -103,7 +111,7 @@ def apply_rule(probability_u8: NDArray[np.uint8], rule: MaskRule, *, is_stack: b
     dropped: tuple[tuple[Pixel, ...], ...] = ((),) * len(tumor)
     if is_stack and rule.depth is not None and len(tumor) > 1:
         dropped = _drop_minor_components(tumor, rule.depth.min_share)
-    return Masks(tumor, _doubtful(probability_u8, tumor, rule), dropped)
+    return _masks(probability_u8, tumor, rule, dropped)
 
 
 def slice_masks(probability_u8: NDArray[np.uint8], rule: MaskRule, dropped: Sequence[Sequence[int]] = ()) -> Masks:
@@ -117,7 +125,7 @@ def slice_masks(probability_u8: NDArray[np.uint8], rule: MaskRule, dropped: Sequ
         rows, columns = np.array(dropped).T
         tumor[0] &= ~np.isin(labels, labels[rows, columns])
     pixels = tuple((row, column) for row, column in dropped)
-    return Masks(tumor, _doubtful(probability_u8, tumor, rule), (pixels,))
+    return _masks(probability_u8, tumor, rule, (pixels,))
 
 
 def stored_rule(threshold: float, min_tumor_pixels: int | None, doubt_rule: Mapping[str, Any] | None) -> MaskRule:
@@ -214,6 +222,15 @@ def _pixel_of_each(mask: NDArray[np.bool]) -> tuple[Pixel, ...]:
     labels, _ = label_regions(mask)
     _, first = np.unique(labels, return_index=True)
     return tuple((int(place) // mask.shape[1], int(place) % mask.shape[1]) for place in first if mask.flat[place])
+
+
+def _masks(
+    probability_u8: NDArray[np.uint8], tumor: NDArray[np.bool], rule: MaskRule, dropped: tuple[tuple[Pixel, ...], ...]
+) -> Masks:
+    """What is beside a mask. probability_u8: uint8 (N, H, W); tumor: bool (N, H, W), as the result."""
+    doubtful = _doubtful(probability_u8, tumor, rule)
+    uncounted: NDArray[np.bool] = (probability_u8 >= threshold_level(rule.threshold)) & ~(tumor | doubtful)
+    return Masks(tumor, doubtful, uncounted, dropped)
 
 
 def _doubtful(probability_u8: NDArray[np.uint8], tumor: NDArray[np.bool], rule: MaskRule) -> NDArray[np.bool]:

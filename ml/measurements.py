@@ -1,4 +1,7 @@
-"""What a mask amounts to: pixels, coverage, area or volume, the verdict, and what is in doubt. Never imports torch."""
+"""What a mask amounts to: pixels, coverage, area or volume, the verdict, what is in doubt or not counted.
+
+Never imports torch.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -29,13 +32,14 @@ VOIDING_WARNINGS = frozenset({UNLIKE, NOT_FLAIR, MIXED_SEQUENCES, CHANNEL_ORDER}
 class SliceMeasure:
     """One slice: pixels of its mask and of its regions in doubt, and the highest probability anywhere in it.
 
-    dropped: of `ml.masks.Masks`.
+    uncounted_pixels, dropped: of `ml.masks.Masks`.
     """
 
     index: int
     tumor_pixels: int
     max_probability: float
     doubtful_pixels: int = 0
+    uncounted_pixels: int = 0
     dropped: tuple[Pixel, ...] = ()
 
 
@@ -92,10 +96,11 @@ def measure(
             tumor_pixels=int(np.count_nonzero(tumor)),
             max_probability=int(slice_u8.max()) / 255,
             doubtful_pixels=int(np.count_nonzero(doubtful)),
+            uncounted_pixels=int(np.count_nonzero(uncounted)),
             dropped=dropped,
         )
-        for index, (slice_u8, tumor, doubtful, dropped) in enumerate(
-            zip(probability_u8, masks.tumor, masks.doubtful, masks.dropped, strict=True)
+        for index, (slice_u8, tumor, doubtful, uncounted, dropped) in enumerate(
+            zip(probability_u8, masks.tumor, masks.doubtful, masks.uncounted, masks.dropped, strict=True)
         )
     )
     tumor_pixels = sum(item.tumor_pixels for item in slices)

@@ -74,7 +74,8 @@ SliceResult = Score | Prediction | Failure
 
 @dataclass(frozen=True)
 class MaskedSlice:
-    """A slice after the mask rule. probability_u8: uint8 (H, W), round(255 p); tumor, doubtful: bool (H, W).
+    """A slice after the mask rule. probability_u8: uint8 (H, W), round(255 p); tumor, doubtful, uncounted:
+    bool (H, W).
 
     dropped: of `ml.masks.Masks`; min_tumor_pixels: of this grid; seconds: of the engine.
     """
@@ -82,14 +83,22 @@ class MaskedSlice:
     probability_u8: NDArray[np.uint8]
     tumor: NDArray[np.bool]
     doubtful: NDArray[np.bool]
+    uncounted: NDArray[np.bool]
     dropped: tuple[Pixel, ...]
     min_tumor_pixels: int
     seconds: float
 
     def beside(self, truth: NDArray[np.bool] | None) -> SliceComparison:
         """What metrics are computed from. truth: bool (H, W)."""
-        doubtful = int(np.count_nonzero(self.doubtful))
-        return SliceComparison(self.probability_u8, self.tumor, truth, self.seconds, doubtful, self.min_tumor_pixels)
+        return SliceComparison(
+            self.probability_u8,
+            self.tumor,
+            truth,
+            self.seconds,
+            doubtful_pixels=int(np.count_nonzero(self.doubtful)),
+            uncounted_pixels=int(np.count_nonzero(self.uncounted)),
+            min_tumor_pixels=self.min_tumor_pixels,
+        )
 
 
 def mask_slices(
@@ -98,9 +107,16 @@ def mask_slices(
     """The mask rule on slices of one size, uint8 (N, H, W). is_stack: whether they lie on each other, in order."""
     rule = rule_on_grid(card, threshold, *probability_u8.shape[1:])
     masks = apply_rule(probability_u8, rule, is_stack=is_stack)
-    least = rule.min_tumor_pixels
     return [
-        MaskedSlice(one_u8, masks.tumor[index], masks.doubtful[index], masks.dropped[index], least, seconds[index])
+        MaskedSlice(
+            one_u8,
+            masks.tumor[index],
+            masks.doubtful[index],
+            masks.uncounted[index],
+            masks.dropped[index],
+            rule.min_tumor_pixels,
+            seconds[index],
+        )
         for index, one_u8 in enumerate(probability_u8)
     ]
 

@@ -92,6 +92,16 @@ SLICE_METRICS: tuple[SliceMetric, ...] = (
         description="of regions that the mask does not count",
     ),
     Metric(
+        "uncounted_pixels",
+        "not counted",
+        lambda one: one.uncounted_pixels,
+        unit="px",
+        digits=0,
+        needs_truth=False,
+        shown=Output.CSV | Output.API | Output.CASE_PAGE,
+        description="at or above the threshold, in areas too small for the mask, and not in doubt",
+    ),
+    Metric(
         "verdict_probability",
         "verdict p",
         lambda one: verdict_level(one.probability_u8, one.min_tumor_pixels) / 255,

@@ -22,7 +22,8 @@ class SliceComparison:
     probability_u8: uint8 (H, W), round(255 p); mask: bool (H, W), the model's; truth: bool (H, W), the expert's, None
     where there is none, and then only metrics that need no truth may be computed.
     seconds: of the engine, this slice's share of the group that it ran in.
-    doubtful_pixels: of the regions in doubt; min_tumor_pixels: of the mask rule, on this grid.
+    doubtful_pixels: of the regions in doubt; uncounted_pixels: of `ml.masks.Masks`; min_tumor_pixels: of the mask rule,
+    on this grid.
     """
 
     probability_u8: NDArray[np.uint8]
@@ -30,6 +31,7 @@ class SliceComparison:
     truth: NDArray[np.bool] | None
     seconds: float
     doubtful_pixels: int = 0
+    uncounted_pixels: int = 0
     min_tumor_pixels: int = 0
 
     @cached_property

@@ -21,6 +21,7 @@ COLUMNS = (
     "coverage_percent",
     "max_probability",
     "doubtful_pixels",
+    "uncounted_pixels",
     "area_mm2",
     "mask",
     "cutout",
@@ -46,7 +47,7 @@ class PredictedSlice:
 def write_slice(folder: Path, table: TableWriter, one: PredictedSlice, warnings: str) -> None:
     """Its three pictures, then its row. Raises OSError."""
     mask = one.masks.tumor[0]
-    overlay = overlay_image(one.pixels, mask, one.masks.doubtful[0])
+    overlay = overlay_image(one.pixels, mask, one.masks.doubtful[0], one.masks.uncounted[0])
     pictures = (mask_image(mask), cutout_image(one.pixels, mask), overlay)
     files = [f"{kind}/{one.name}.png" for kind in FOLDERS]
     for file, picture in zip(files, pictures, strict=True):
@@ -67,6 +68,7 @@ def write_slice(folder: Path, table: TableWriter, one: PredictedSlice, warnings:
             f"{measures.coverage_percent:.4f}",
             f"{measures.max_probability:.4f}",
             measures.slices[0].doubtful_pixels,
+            measures.slices[0].uncounted_pixels,
             None if measures.area_mm2 is None else f"{measures.area_mm2:.3f}",
             *files,
             warnings,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ml.engines import Engine
-from ml.masks import Masks, apply_rule, rule_on_grid
+from ml.masks import apply_rule, rule_on_grid
 from ml.measurements import measure
 from ml.prediction.outputs import COLUMNS, FOLDERS, PredictedSlice, write_error, write_slice
 from ml.prediction.sources import Source
@@ -74,7 +74,7 @@ def _predict(
     masks = apply_rule(probability_u8, rule_on_grid(engine.card, threshold, *probability_u8.shape[1:]), is_stack=True)
     for index in range(len(pixels)):
         one = slice(index, index + 1)
-        masks_of_one = Masks(masks.tumor[one], masks.doubtful[one], masks.dropped[one])
+        masks_of_one = masks.of_slice(index)
         measures = measure(probability_u8[one], masks_of_one, decoded.spacing_mm, warnings)
         name = source.name if len(pixels) == 1 else f"{source.name}_{index:04}"
         yield PredictedSlice(source, index, name, pixels[index], masks_of_one, measures), warnings

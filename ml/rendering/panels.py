@@ -30,6 +30,7 @@ __all__ = [
 
 TUMOR = (0xFF, 0x4D, 0x6A)
 DOUBT = (0xFF, 0xC4, 0x57)
+UNCOUNTED = (0x5C, 0xC8, 0xFF)
 NOTICE = "Research use only. Not for diagnosis."
 DEFAULT_OPACITY = 0.45
 
@@ -57,15 +58,17 @@ def overlay_image(
     pixels: NDArray[np.uint8],
     mask: NDArray[np.bool],
     doubtful: NDArray[np.bool] | None = None,
+    uncounted: NDArray[np.bool] | None = None,
     opacity: float = DEFAULT_OPACITY,
 ) -> Image.Image:
     """The scan with the mask in red and its outline in full red, so that the border stays visible at any opacity.
 
-    pixels: uint8 (H, W, 3); mask: bool (H, W); doubtful: bool (H, W), regions in doubt, which get a dashed line around
-    them; opacity: 0 (outline only) to 1.
+    pixels: uint8 (H, W, 3); mask: bool (H, W); doubtful, uncounted: bool (H, W), of `ml.masks.Masks`, which get dashes
+    around them; opacity: 0 (outline only) to 1.
     """
     blended = pixels.copy()
-    _draw_dashes(blended, doubtful)
+    _draw_dashes(blended, uncounted, UNCOUNTED)
+    _draw_dashes(blended, doubtful, DOUBT)
     if mask.any():
         inside = pixels[mask]  # (tumor pixels, 3)
         blended[mask] = np.rint(inside + opacity * (np.array(TUMOR) - inside)).astype(np.uint8)
@@ -92,17 +95,22 @@ def probability_image(probability_u8: NDArray[np.uint8]) -> Image.Image:
 
 
 def thumbnail_image(
-    pixels: NDArray[np.uint8], mask: NDArray[np.bool], doubtful: NDArray[np.bool] | None = None, side: int = 192
+    pixels: NDArray[np.uint8],
+    mask: NDArray[np.bool],
+    doubtful: NDArray[np.bool] | None = None,
+    uncounted: NDArray[np.bool] | None = None,
+    side: int = 192,
 ) -> Image.Image:
-    """The scan with the mask's outline and dashes around regions in doubt, its longer side `side` pixels.
+    """The scan with the mask's outline and dashes around what is in doubt or not counted, `side` pixels long.
 
-    pixels: uint8 (H, W, 3); mask, doubtful: bool (H, W).
+    pixels: uint8 (H, W, 3); mask, doubtful, uncounted: bool (H, W).
     """
     height, width = mask.shape
     size = _fit(height, width, side, side)
     small = np.array(scan_image(pixels).resize(size, Image.Resampling.BOX))
-    if doubtful is not None and doubtful.any():
-        _draw_dashes(small, np.asarray(mask_image(doubtful).resize(size, Image.Resampling.BOX)) > 0)
+    for region, color in ((uncounted, UNCOUNTED), (doubtful, DOUBT)):
+        if region is not None and region.any():
+            _draw_dashes(small, np.asarray(mask_image(region).resize(size, Image.Resampling.BOX)) > 0, color)
     if mask.any():
         # A quarter of a pixel's area is enough to be drawn: a small finding must not vanish from the history.
         small_mask = np.asarray(mask_image(mask).resize(size, Image.Resampling.BOX)) >= 64
@@ -116,16 +124,19 @@ def panels_image(
     mask: NDArray[np.bool],
     caption: str = "",
     doubtful: NDArray[np.bool] | None = None,
+    uncounted: NDArray[np.bool] | None = None,
 ) -> Image.Image:
     """Scan, mask, overlay and heatmap with its color bar, side by side on a dark ground, and a caption below.
 
-    pixels: uint8 (H, W, 3); probability_u8: uint8 (H, W); mask, doubtful: bool (H, W). All panels have one size.
+    pixels: uint8 (H, W, 3); probability_u8: uint8 (H, W); mask, doubtful, uncounted: bool (H, W). All panels
+    have one size.
     """
     width, height = _fit(mask.shape[0], mask.shape[1], _MIN_PANEL, _MAX_PANEL)
     canvas = _empty_panels(width, height).copy()
     # Red is tumor in every picture that people look at; `mask_image`, for programs, is 0 and 255.
     red_mask = _colored(mask.view(np.uint8), _RED)
-    panels = (scan_image(pixels), red_mask, overlay_image(pixels, mask, doubtful), heatmap_image(probability_u8))
+    overlay = overlay_image(pixels, mask, doubtful, uncounted)
+    panels = (scan_image(pixels), red_mask, overlay, heatmap_image(probability_u8))
     for index, panel in enumerate(panels):
         # A mask has no values between its two, on the screen either.
         smooth = Image.Resampling.NEAREST if panel is red_mask else Image.Resampling.BILINEAR
@@ -137,7 +148,7 @@ def panels_image(
     return canvas
 
 
-def _draw_dashes(pixels: NDArray[np.uint8], region: NDArray[np.bool] | None) -> None:
+def _draw_dashes(pixels: NDArray[np.uint8], region: NDArray[np.bool] | None, color: tuple[int, int, int]) -> None:
     """Draw, in place, a dashed line around a region, outside of it, so that what is inside stays to be seen.
 
     pixels: uint8 (H, W, 3); region: bool (H, W).
@@ -152,7 +163,7 @@ def _draw_dashes(pixels: NDArray[np.uint8], region: NDArray[np.bool] | None) -> 
             near |= padded[down : down + height, right : right + width]
     rows, columns = np.indices(region.shape)
     is_dash = (rows + columns) // _DASH % 2 == 0
-    pixels[near & ~region & is_dash] = DOUBT
+    pixels[near & ~region & is_dash] = color
 
 
 # Two sizes: a history mostly has scans of one. A frame of the largest panels takes 4 MB.

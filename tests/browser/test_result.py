@@ -82,6 +82,51 @@ def test_a_verdict_in_doubt_says_what_and_where_and_a_preview_follows_the_same_r
     expect(page.locator(f'[data-scan="{scan_id}"]')).to_have_count(0)
 
 
+def red_in_histogram(page: Page) -> int:
+    return page.locator("#histogram rect[data-is-tumor]").evaluate_all(
+        "(bars) => bars.filter((bar) => Number(bar.getAttribute('height')) > 0).length"
+    )
+
+
+def test_what_reaches_the_threshold_and_is_not_counted_is_said_on_every_page(page: Page, portal: RunningPortal) -> None:
+    q = hill()
+    q[q < 255 * 0.9] = 0  # all that is left is smaller than the smallest area
+    scan_id = add_known_result(portal, "not-counted.png", q, threshold=0.5)
+    run = portal.json("GET", f"/api/v1/scans/{scan_id}")[1]["segmentation"]
+    pixels = int((q > 0).sum())
+    assert 0 < pixels < run["min_tumor_pixels"]
+    assert (run["verdict"], run["uncounted_pixels"]) == ("no_tumor", pixels)
+    words = (
+        f"{pixels}\u00a0px above 0.50 not counted: smaller than the smallest area, {run['min_tumor_pixels']}\u00a0px"
+    )
+
+    page.goto("/")
+    card = page.locator(f'.card[data-scan="{scan_id}"]')
+    expect(card.locator('[data-slot="chip"]')).to_have_text("No tumor counted")
+    expect(card.locator('[data-slot="chip"]')).to_have_attribute("data-tone", "plain")  # not green
+    assert card.locator('[data-slot="detail"]').inner_text() == words
+    page.goto("/scans?q=not-counted")
+    expect(page.locator(f'[data-scan="{scan_id}"] .cell-finding')).to_contain_text(f"{pixels}\u00a0px not counted")
+
+    open_result(page, scan_id)
+    assert (page.locator("#verdict").inner_text(), page.locator("#uncounted").inner_text()) == (
+        "No tumor counted",
+        words,
+    )
+    expect(page.locator('[data-slot="slice-uncounted"]')).to_be_visible()
+    assert red_in_histogram(page) == 0
+    dashed = picture(page, "overlay")
+    page.locator("#threshold").fill("0.97")  # nothing reaches it
+    assert page.locator("#verdict").inner_text() == "No tumor found"
+    expect(page.locator("#uncounted")).to_be_hidden()
+    eventually(lambda: picture(page, "overlay") != dashed)
+    page.locator("#threshold").fill("0.6")
+    assert page.locator("#verdict").inner_text() == "No tumor counted"
+    assert page.locator("#uncounted").inner_text() == words.replace("0.50", "0.60")
+    page.get_by_role("button", name="Back to 0.50").click()
+    assert page.locator("#uncounted").inner_text() == words
+
+
 def test_the_opacity_changes_the_overlay_alone(page: Page, hill_id: str) -> None:
     open_result(page, hill_id)
     overlay, mask = picture(page, "overlay"), picture(page, "mask")

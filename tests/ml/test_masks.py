@@ -94,7 +94,7 @@ def test_no_smallest_component_stays_none():
 def test_one_slice_with_spacing_has_an_area_and_no_volume():
     q = np.zeros((1, 10, 10), dtype=np.uint8)
     q[0, :2, :5] = 254
-    measures = measure(q, Masks(q > 0, q > 255, ((),) * len(q)), (5.0, 0.5, 2.0))
+    measures = measure(q, Masks(q > 0, q > 255, q > 255, ((),) * len(q)), (5.0, 0.5, 2.0))
     assert (measures.verdict, measures.tumor_pixels, measures.total_pixels) == (Verdict.TUMOR_DETECTED, 10, 100)
     assert measures.coverage_percent == pytest.approx(10)
     assert (measures.area_mm2, measures.volume_mm3) == (pytest.approx(10), None)
@@ -103,14 +103,14 @@ def test_one_slice_with_spacing_has_an_area_and_no_volume():
 
 def test_stack_with_spacing_has_a_volume_and_no_area():
     q = np.full((3, 4, 4), 255, dtype=np.uint8)
-    measures = measure(q, Masks(q > 0, q > 255, ((),) * len(q)), (5.0, 0.5, 2.0))
+    measures = measure(q, Masks(q > 0, q > 255, q > 255, ((),) * len(q)), (5.0, 0.5, 2.0))
     assert (measures.area_mm2, measures.volume_mm3) == (None, pytest.approx(48 * 5))
     assert [item.tumor_pixels for item in measures.slices] == [16, 16, 16]
 
 
 def test_without_spacing_nothing_is_in_millimeters():
     q = np.full((1, 4, 4), 100, dtype=np.uint8)
-    measures = measure(q, Masks(q > 255, q > 255, ((),) * len(q)), None)
+    measures = measure(q, Masks(q > 255, q > 255, q > 255, ((),) * len(q)), None)
     assert measures.verdict == Verdict.NO_TUMOR
     assert (measures.area_mm2, measures.volume_mm3, measures.coverage_percent) == (None, None, 0)
     assert measures.max_probability == pytest.approx(100 / 255)  # shown even where nothing was marked
@@ -210,3 +210,35 @@ def test_the_region_in_doubt_that_is_told_has_the_highest_probability():
     assert measures.verdict == Verdict.UNCERTAIN
     assert measures.doubt == DoubtfulRegion(slice=1, pixels=9, max_probability=120 / 255, regions=3)
     assert [item.doubtful_pixels for item in measures.slices] == [25, 13, 0]
+
+
+def _pictures(*, small: int, large: int) -> np.ndarray:
+    """Two slices of 40 x 40: a line of `small` pixels in the first, one of `large` in the second."""
+    q = np.zeros((2, 40, 40), dtype=np.uint8)
+    q[0, 5, :small] = q[1, 20, :large] = 230
+    return q
+
+
+def test_what_reaches_the_threshold_and_is_too_small_is_not_counted():
+    q = _pictures(small=29, large=30)
+    masks = apply_rule(q, _rule(), is_stack=True)
+    measures = measure(q, masks, None)
+    assert [item.uncounted_pixels for item in measures.slices] == [29, 0]
+    assert np.array_equal(masks.uncounted[0], q[0] > 0)
+    assert np.array_equal(masks.of_slice(0).uncounted, masks.uncounted[:1])
+
+
+def test_what_is_in_doubt_is_not_said_to_be_uncounted_as_well():
+    q = _pictures(small=29, large=0)
+    q[0, 30, :10] = 230  # too small for a doubt, too
+    masks = apply_rule(q, _rule(doubt=DoubtRule(0.4, 20)), is_stack=True)
+    assert (masks.doubtful.sum(), masks.uncounted.sum()) == (29, 10)
+
+
+def test_what_the_rule_for_stacks_drops_is_not_counted_and_a_single_slice_knows_it():
+    q = _pictures(small=30, large=0)
+    q[1, 10:30, 10:30] = 230
+    masks = apply_rule(q, _rule(depth=DepthRule(0.1)), is_stack=True)
+    assert masks.uncounted.sum() == 30
+    alone = slice_masks(q[:1], _rule(depth=DepthRule(0.1)), masks.dropped[0])
+    assert np.array_equal(alone.uncounted, masks.uncounted[:1])

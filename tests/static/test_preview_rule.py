@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 from scipy import ndimage
 
 from ml.cards import DepthRule, DoubtRule
-from ml.masks import MaskRule, Masks, apply_rule, threshold_level, tumor_mask
+from ml.masks import MaskRule, apply_rule, threshold_level, tumor_mask
 from ml.measurements import measure
 from ml.rendering.colormap import INFERNO
 
@@ -78,11 +78,12 @@ def test_the_heatmap_has_the_servers_colors(module_page: Page) -> None:
 
 
 DOUBT = """async ({ q, width, height, threshold, minPixels, rule, dropped }) => {
-  const { doubtOf, tumorMask } = await import("/js/viewer/mask.js");
+  const { doubtOf, tumorMask, uncountedOf } = await import("/js/viewer/mask.js");
   const bytes = Uint8Array.from(atob(q), (letter) => letter.charCodeAt(0));
   const tumor = tumorMask(bytes, width, height, threshold, minPixels, dropped);
   const doubt = doubtOf(bytes, width, height, tumor, threshold, rule);
-  return { ...doubt, mask: Array.from(doubt.mask), tumor: Array.from(tumor) };
+  const uncounted = uncountedOf(bytes, tumor, doubt.mask, threshold);
+  return { ...doubt, mask: Array.from(doubt.mask), tumor: Array.from(tumor), uncounted: Array.from(uncounted) };
 }"""
 
 
@@ -111,8 +112,9 @@ def test_the_preview_has_the_servers_regions_in_doubt(
         )
         assert np.array_equal(np.array(shown["tumor"], bool).reshape(61, 83), masks.tumor[index])
         assert np.array_equal(np.array(shown["mask"], bool).reshape(61, 83), masks.doubtful[index])
-        one = Masks(masks.tumor[[index]], masks.doubtful[[index]], masks.dropped[index : index + 1])
-        found = measure(q[[index]], one, None).doubt
+        assert np.array_equal(np.array(shown["uncounted"], bool).reshape(61, 83), masks.uncounted[index])
+        found = measure(q[[index]], masks.of_slice(index), None).doubt
         told = None if found is None else (found.regions, found.pixels, round(255 * found.max_probability))
         assert (shown["regions"], shown["pixels"], shown["maxLevel"]) == (told or (0, 0, 0))
     assert threshold != 0.62 or any(masks.dropped)
+    assert threshold != 0.62 or masks.uncounted.any()

@@ -24,6 +24,11 @@ class SliceSchema(ma.Schema):
     tumor_pixels = fields.Integer(required=True)
     max_probability = Rounded(4, required=True, metadata={"description": "0 to 1"})
     doubtful_pixels = fields.Integer(dump_default=0, metadata={"description": "of regions that are in doubt"})
+    uncounted_pixels = fields.Integer(
+        dump_default=None,
+        allow_none=True,
+        metadata={"description": "at or above the threshold, neither in the mask nor in doubt: too small an area"},
+    )
     dropped = fields.List(
         fields.List(fields.Integer()),
         dump_default=(),
@@ -86,6 +91,13 @@ class SegmentationSchema(ma.Schema):
     verdict = Code(Verdict, allow_none=True)
     doubt = fields.Nested(DoubtSchema, allow_none=True, metadata={"description": "null where nothing is in doubt"})
     tumor_pixels = fields.Integer(allow_none=True)
+    uncounted_pixels = fields.Integer(
+        allow_none=True,
+        metadata={
+            "description": "at or above the threshold, neither in the mask nor in doubt: areas smaller than"
+            " `min_tumor_pixels`, or small beside the stack's largest; null in runs of an earlier version"
+        },
+    )
     total_pixels = fields.Integer(allow_none=True)
     coverage_percent = Rounded(4, allow_none=True, metadata={"description": "tumor pixels / all pixels, in percent"})
     max_probability = Rounded(4, allow_none=True, metadata={"description": "0 to 1"})

@@ -17,6 +17,13 @@ export function stateOf(name) {
 }
 
 /**
+ * A verdict as it is shown: "no tumor found" is for scans on which nothing was seen.
+ * @param {string} verdict
+ * @param {number | null} uncounted pixels that were seen and not counted
+ */
+export const wordOf = (verdict, uncounted) => (verdict === "no_tumor" && uncounted ? "no_tumor_counted" : verdict);
+
+/**
  * Shows a state or a verdict in the chip of a card or a row.
  * @param {HTMLElement} parent
  * @param {string} name

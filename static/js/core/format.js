@@ -53,10 +53,36 @@ export function placeInLine(position) {
 }
 
 /**
- * One short line under a verdict.
+ * What was seen and is not counted, as the macro uncounted_words says it.
+ * @param {number} pixels
+ * @param {number} minPixels
+ * @param {number} threshold
+ * @param {boolean} [hasDropped] whether the rule for stacks took something out
+ */
+export function uncountedWords(pixels, minPixels, threshold, hasDropped = false) {
+  const small = minPixels > 1 ? `smaller than the smallest area, ${count(minPixels)}${NBSP}px` : "";
+  const minor = hasDropped ? "small beside the largest area of the stack" : "";
+  return `${count(pixels)}${NBSP}px above ${threshold.toFixed(2)} not counted: ${[small, minor].filter(Boolean).join(", or ")}`;
+}
+
+/**
+ * One short line under a scan's chip, where its run has succeeded.
  * @param {Scan} scan
  */
-function findingOf({ slice_count: slices, segmentation: run }) {
+function findingOf(scan) {
+  const run = scan.segmentation;
+  const uncounted = run.uncounted_pixels ?? 0;
+  if (run.verdict === "no_tumor" && uncounted) {
+    return uncountedWords(uncounted, run.min_tumor_pixels ?? 0, run.threshold, run.slices.some(({ dropped }) => dropped.length));
+  }
+  return `${countedOf(scan)}${uncounted ? `; ${count(uncounted)}${NBSP}px not counted` : ""}`;
+}
+
+/**
+ * The same, of what is counted or in doubt.
+ * @param {Scan} scan
+ */
+function countedOf({ slice_count: slices, segmentation: run }) {
   switch (run.verdict) {
     case "tumor_detected": return `${percent(run.coverage_percent ?? 0)} of the ${slices > 1 ? "stack" : "image"}`;
     case "uncertain": return `${count(run.doubt?.pixels ?? 0)} px with up to ${percent(100 * (run.doubt?.max_probability ?? 0), 0)} are in doubt`;

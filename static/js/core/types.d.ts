@@ -35,6 +35,11 @@ export interface Segmentation {
   coverage_percent: number | null;
   /** null where nothing is in doubt */
   doubt: Doubt | null;
+  /** seen and not counted; null before the run has succeeded, and in old runs */
+  uncounted_pixels: number | null;
+  threshold: number;
+  min_tumor_pixels: number | null;
+  slices: { dropped: [row: number, column: number][] }[];
   /** from 1; null unless queued */
   queue_position: number | null;
   warnings: Warning[];

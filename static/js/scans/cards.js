@@ -1,7 +1,7 @@
 /* A scan's card: the slots of templates/macros/cards.html, filled from the API's JSON. */
 /** @import { Scan } from "../core/types.js" */
 import { cancelRun, messageOf, retryRun } from "../core/api.js";
-import { showState, showWarnings, stateOf } from "../core/chips.js";
+import { showState, showWarnings, stateOf, wordOf } from "../core/chips.js";
 import { element } from "../core/elements.js";
 import { detailOf } from "../core/format.js";
 import { setIcon } from "../core/icons.js";
@@ -61,7 +61,7 @@ export function fillCard(card, scan) {
   name.href = address;
   showName(name, scan.filename);
   showWarnings(card, run.warnings);
-  showProgress(card, run.status, detailOf(scan), run.status === "succeeded" ? run.verdict : null);
+  showProgress(card, run.status, detailOf(scan), run.status === "succeeded" && run.verdict ? wordOf(run.verdict, run.uncounted_pixels) : null);
   const picture = slot(card, "picture", HTMLImageElement);
   picture.hidden = false;
   // Before there is a result the thumbnail is the scan alone.
@@ -85,7 +85,10 @@ export async function followCard(card) {
     signal: following.signal,
     onOffline: () => { detail.textContent = "The server cannot be reached; trying again."; },
   });
-  if (last) announce(`${last.filename}: ${stateOf(last.segmentation.verdict ?? last.segmentation.status).words}`);
+  if (last) {
+    const { verdict, status, uncounted_pixels: uncounted } = last.segmentation;
+    announce(`${last.filename}: ${stateOf(verdict ? wordOf(verdict, uncounted) : status).words}`);
+  }
   else card.remove(); // deleted elsewhere
 }
 

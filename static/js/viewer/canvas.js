@@ -4,6 +4,8 @@
 export const TUMOR_COLOR = "#ff4d6a";
 /** What is in doubt, as ml/rendering draws it. */
 export const DOUBT_COLOR = "#ffc457";
+/** What reaches the threshold and is not counted, as ml/rendering draws it. */
+export const UNCOUNTED_COLOR = "#5cc8ff";
 
 /**
  * The 2-D context of a canvas. Throws where the browser has no memory left for it.

@@ -1,9 +1,9 @@
 /* The finding beside the viewer: while a threshold is tried, its figures are shown, and the stored ones beside them. */
 /** @import { Doubt } from "../core/types.js" */
 /** @import { Sum } from "./totals.js" */
-import { stateOf } from "../core/chips.js";
+import { stateOf, wordOf } from "../core/chips.js";
 import { element, elements } from "../core/elements.js";
-import { area, count, percent, volume } from "../core/format.js";
+import { area, count, percent, uncountedWords, volume } from "../core/format.js";
 import { setIcon } from "../core/icons.js";
 
 export class Finding {
@@ -23,13 +23,17 @@ export class Finding {
     this.hasDepth = hasDepth;
     this.verdict = this.part("verdict");
     this.verdictWords = element("strong", HTMLElement, this.verdict);
-    const { verdict: storedVerdict = "no_tumor", allClear = "no_tumor" } = this.verdict.dataset;
+    const { verdict: storedVerdict = "no_tumor", shown = storedVerdict, allClear = "no_tumor" } = this.verdict.dataset;
+    this.storedState = shown;
     this.storedVerdict = storedVerdict;
     // What an empty mask amounts to under the scan's warnings.
     this.allClear = allClear;
     this.doubt = this.part("doubt");
     this.doubtWords = element("span", HTMLElement, this.doubt);
     this.storedDoubt = this.doubtWords.textContent;
+    this.uncounted = this.part("uncounted");
+    this.uncountedWords = element("span", HTMLElement, this.uncounted);
+    this.storedUncounted = this.uncounted.hidden ? "" : this.uncountedWords.textContent;
     this.facts = elements("[data-fact]", HTMLElement, root).map((fact) => ({
       element: fact,
       name: fact.dataset.fact ?? "",
@@ -55,8 +59,9 @@ export class Finding {
     if (isPartial) note.textContent = `Counted so far: ${sum.counted} of ${this.slices} slices.`;
     const empty = sum.doubt ? "uncertain" : this.allClear;
     const verdict = sum.pixels > 0 ? "tumor_detected" : isPartial ? null : empty;
-    this.showVerdict(verdict);
+    this.showVerdict(verdict && wordOf(verdict, sum.uncounted));
     this.showDoubt(verdict === "uncertain" && sum.doubt ? this.sentenceOf(sum.doubt, threshold) : null);
+    this.showUncounted(sum.uncounted ? uncountedWords(sum.uncounted, this.minPixels, threshold) : "");
     const figures = this.figures(threshold, sum);
     for (const fact of this.facts) {
       fact.element.textContent = figures.get(fact.name) ?? fact.stored;
@@ -101,15 +106,16 @@ export class Finding {
     delete this.root.dataset.preview;
     for (const id of ["preview-bar", "downloads-note"]) element(`#${id}`, HTMLElement).hidden = true;
     for (const id of ["preview-tag", "totals-note"]) this.part(id).hidden = true;
-    this.showVerdict(this.storedVerdict);
+    this.showVerdict(this.storedState);
     this.showDoubt(this.storedVerdict === "uncertain" ? this.storedDoubt : null);
+    this.showUncounted(this.storedUncounted);
     for (const fact of this.facts) {
       fact.element.textContent = fact.stored;
       fact.beside.hidden = true;
     }
   }
 
-  /** @param {string | null} verdict null: not all slices are counted, and none of those that are has tumor */
+  /** @param {string | null} verdict as `wordOf` says it; null: not all slices are counted, and none of those that are has tumor */
   showVerdict(verdict) {
     const { tone, icon, words } = verdict ? stateOf(verdict) : { tone: "plain", icon: "running", words: "Counting" };
     this.verdict.dataset.tone = tone;
@@ -121,6 +127,12 @@ export class Finding {
   showDoubt(sentence) {
     this.doubt.hidden = sentence === null;
     if (sentence !== null) this.doubtWords.textContent = sentence;
+  }
+
+  /** @param {string | null} sentence */
+  showUncounted(sentence) {
+    this.uncounted.hidden = !sentence;
+    if (sentence) this.uncountedWords.textContent = sentence;
   }
 
   /**

@@ -1,8 +1,8 @@
 /* How sure the model is: the pixels of the slice in view by their probability, on a logarithmic scale, with the threshold
-   on the same axis. Red is what the threshold takes in; components that are too small still count here. */
+   on the same axis. Red is what the mask takes in, drawn over all pixels of the bar; what is in doubt or not counted stays
+   in the color of the rest. */
 import { element } from "../core/elements.js";
 import { count } from "../core/format.js";
-import { thresholdLevel } from "./mask.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 5; // values of the map in a bar: 255 = 51 * 5, so that no bar holds more values than its neighbors
@@ -15,7 +15,13 @@ export class Histogram {
     this.chart = element("svg", SVGSVGElement, root);
     this.note = element("#histogram-note", HTMLElement, root);
     this.line = element("#histogram-threshold", SVGLineElement, root);
-    this.bars = Array.from({ length: BARS }, (_, index) => {
+    this.bars = this.newBars();
+    this.tumorBars = this.newBars();
+    for (const bar of this.tumorBars) bar.toggleAttribute("data-is-tumor", true);
+  }
+
+  newBars() {
+    return Array.from({ length: BARS }, (_, index) => {
       const bar = document.createElementNS(SVG, "rect");
       bar.setAttribute("x", `${index * WIDTH + 0.5}`);
       bar.setAttribute("width", `${WIDTH - 1}`);
@@ -24,18 +30,27 @@ export class Histogram {
     });
   }
 
-  /** @param {Uint8Array} probabilityU8 the map of a slice, round(255 p) */
-  showMap(probabilityU8) {
+  /**
+   * @param {Uint8Array} probabilityU8 the map of a slice, round(255 p)
+   * @param {Uint8Array} mask 1 where tumor
+   */
+  showMap(probabilityU8, mask) {
     const pixels = new Array(BARS).fill(0);
+    const tumor = new Array(BARS).fill(0);
     let undecided = 0;
-    for (const value of probabilityU8) {
-      pixels[Math.min(BARS - 1, Math.floor(value / WIDTH))] += 1;
+    for (let i = 0; i < probabilityU8.length; i++) {
+      const value = probabilityU8[i];
+      const bar = Math.min(BARS - 1, Math.floor(value / WIDTH));
+      pixels[bar] += 1;
+      tumor[bar] += mask[i];
       if (value > 255 * (1 - SURE) && value < 255 * SURE) undecided += 1;
     }
-    for (const [index, bar] of this.bars.entries()) {
-      const tall = (100 * Math.log1p(pixels[index])) / Math.log1p(probabilityU8.length);
-      bar.setAttribute("y", `${100 - tall}`);
-      bar.setAttribute("height", `${tall}`);
+    for (const [bars, heights] of /** @type {const} */ ([[this.bars, pixels], [this.tumorBars, tumor]])) {
+      for (const [index, bar] of bars.entries()) {
+        const tall = (100 * Math.log1p(heights[index])) / Math.log1p(probabilityU8.length);
+        bar.setAttribute("y", `${100 - tall}`);
+        bar.setAttribute("height", `${tall}`);
+      }
     }
     this.note.textContent = `between ${(1 - SURE).toFixed(1)} and ${SURE}: ${count(undecided)} px`;
     this.chart.setAttribute("aria-label", `Pixels of the slice by confidence; ${this.note.textContent} of ${count(probabilityU8.length)}`);
@@ -43,8 +58,6 @@ export class Histogram {
 
   /** @param {number} threshold */
   showThreshold(threshold) {
-    const level = thresholdLevel(threshold);
-    for (const [index, bar] of this.bars.entries()) bar.toggleAttribute("data-is-tumor", index * WIDTH >= level);
     for (const end of ["x1", "x2"]) this.line.setAttribute(end, `${255 * threshold}`);
   }
 }

@@ -1,5 +1,6 @@
 /* The mask rule, as ml/masks.py has it: a pixel belongs to the tumor where round(255 p) >= ceil(255 threshold), and 8-connected
-   components smaller than the smallest tumor are dropped; what is seen at a lower threshold and has none of the mask is in doubt.
+   components smaller than the smallest tumor are dropped; what is seen at a lower threshold and has none of the mask is in doubt;
+   what reaches the threshold and is in neither is not counted.
    No DOM in here: a test compares it with the server's, pixel by pixel. */
 
 /** @typedef {{ threshold: number, minPixels: number }} DoubtRule */
@@ -80,6 +81,21 @@ export function doubtOf(probabilityU8, width, height, tumor, threshold, rule) {
 }
 
 /**
+ * What reaches the threshold and is neither in the mask nor in doubt: ml.masks.Masks.uncounted.
+ * @param {Uint8Array} probabilityU8 round(255 p), row by row
+ * @param {Uint8Array} tumor 1 where tumor, of `tumorMask`
+ * @param {Uint8Array} doubtful 1 where in doubt, of `doubtOf`
+ * @param {number} threshold of the mask, 0 to 1
+ * @returns {Uint8Array} 1 where not counted, else 0; row by row
+ */
+export function uncountedOf(probabilityU8, tumor, doubtful, threshold) {
+  const level = thresholdLevel(threshold);
+  const mask = new Uint8Array(probabilityU8.length);
+  for (let i = 0; i < mask.length; i++) if (probabilityU8[i] >= level && !tumor[i] && !doubtful[i]) mask[i] = 1;
+  return mask;
+}
+
+/**
  * @param {Uint8Array} probabilityU8
  * @param {number} level
  */
@@ -119,8 +135,8 @@ function fill(mask, width, height, seed, pixels) {
 }
 
 /**
- * Tumor pixels of a mask.
- * @param {Uint8Array} mask 1 where tumor, else 0
+ * Pixels of a mask.
+ * @param {Uint8Array} mask 1 where it is, else 0
  */
 export function maskArea(mask) {
   let pixels = 0;

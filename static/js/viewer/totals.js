@@ -2,11 +2,12 @@
 /** @import { Doubt as Region } from "../core/types.js" */
 /** @import { Doubt, DoubtRule } from "./mask.js" */
 /** @import { Stack } from "./stack.js" */
-import { doubtOf, maskArea, tumorMask } from "./mask.js";
+import { doubtOf, maskArea, tumorMask, uncountedOf } from "./mask.js";
 
 const TURN_MS = 8;
 
-/** @typedef {{ pixels: number, slicesWithTumor: number, counted: number, doubt: Region | null }} Sum over the slices counted so far */
+/** @typedef {{ pixels: number, slicesWithTumor: number, counted: number, doubt: Region | null, uncounted: number }} Sum
+   over the slices counted so far; uncounted: pixels */
 
 export class Totals {
   /**
@@ -26,6 +27,8 @@ export class Totals {
     this.areas = new Array(stack.count).fill(null);
     /** @type {(Doubt | null)[]} by slice, of those that are counted here */
     this.doubts = new Array(stack.count).fill(null);
+    /** pixels by slice, of those that are counted here */
+    this.uncounted = new Array(stack.count).fill(0);
     this.timer = 0;
   }
 
@@ -34,10 +37,12 @@ export class Totals {
    * @param {number} index
    * @param {number} area
    * @param {Doubt} doubt
+   * @param {number} uncounted pixels
    */
-  put(index, area, doubt) {
+  put(index, area, doubt, uncounted) {
     this.areas[index] = area;
     this.doubts[index] = doubt;
+    this.uncounted[index] = uncounted;
   }
 
   /** Counts what can be counted, now and in later turns. */
@@ -48,7 +53,8 @@ export class Totals {
       const probabilityU8 = this.stack.maps[index];
       if (area !== null || !probabilityU8) continue;
       const mask = tumorMask(probabilityU8, this.width, this.height, this.threshold, this.minPixels);
-      this.put(index, maskArea(mask), doubtOf(probabilityU8, this.width, this.height, mask, this.threshold, this.doubtRule));
+      const doubt = doubtOf(probabilityU8, this.width, this.height, mask, this.threshold, this.doubtRule);
+      this.put(index, maskArea(mask), doubt, maskArea(uncountedOf(probabilityU8, mask, doubt.mask, this.threshold)));
       if (performance.now() < end) continue;
       this.timer = setTimeout(() => this.count());
       break;
@@ -64,6 +70,7 @@ export class Totals {
       slicesWithTumor: counted.filter((area) => area > 0).length,
       counted: counted.length,
       doubt: this.doubt(),
+      uncounted: this.uncounted.reduce((sum, pixels, index) => sum + (this.areas[index] === null ? 0 : pixels), 0),
     };
   }
 

@@ -2,12 +2,12 @@
 import { messageOf } from "../core/api.js";
 import { element, elements, findElement } from "../core/elements.js";
 import { count } from "../core/format.js";
-import { DOUBT_COLOR, TUMOR_COLOR } from "./canvas.js";
+import { DOUBT_COLOR, TUMOR_COLOR, UNCOUNTED_COLOR } from "./canvas.js";
 import { Finding } from "./finding.js";
 import { followGestures } from "./gestures.js";
 import { Histogram } from "./histogram.js";
 import { Layer, outlineOf, paintHeatmap, paintMask, paintOverlay } from "./layers.js";
-import { doubtOf, maskArea, tumorMask } from "./mask.js";
+import { doubtOf, maskArea, tumorMask, uncountedOf } from "./mask.js";
 import { Panels } from "./panels.js";
 import { Stack } from "./stack.js";
 import { Strip } from "./strip.js";
@@ -88,7 +88,6 @@ export class Viewer {
       if (wanted !== this.index) return; // the reader has stepped on
       byId("viewer-problem").hidden = true;
       paintHeatmap(this.layers.heatmap, probabilityU8);
-      this.histogram.showMap(probabilityU8);
       this.paintTumor(picture, probabilityU8);
       this.root.dataset.drawn = "";
       this.root.dataset.slice = `${wanted}`;
@@ -128,17 +127,22 @@ export class Viewer {
     const dropped = this.isPreview ? [] : (this.dropped[this.index] ?? []);
     const mask = tumorMask(probabilityU8, this.width, this.height, this.threshold, this.minPixels, dropped);
     const doubt = doubtOf(probabilityU8, this.width, this.height, mask, this.threshold, this.doubtRule);
+    const uncounted = uncountedOf(probabilityU8, mask, doubt.mask, this.threshold);
     const pixels = maskArea(mask);
-    this.totals.put(this.index, pixels, doubt);
+    const uncountedPixels = maskArea(uncounted);
+    this.totals.put(this.index, pixels, doubt, uncountedPixels);
     this.shown = {
       picture, probabilityU8, mask,
       outlines: [
         { path: outlineOf(mask, this.width, this.height), color: TUMOR_COLOR, isDashed: false },
         { path: outlineOf(doubt.mask, this.width, this.height), color: DOUBT_COLOR, isDashed: true },
+        { path: outlineOf(uncounted, this.width, this.height), color: UNCOUNTED_COLOR, isDashed: true },
       ],
     };
     paintMask(this.layers.mask, mask);
+    this.histogram.showMap(probabilityU8, mask);
     element('[data-slot="slice-area"]', HTMLElement, this.root).textContent = `${count(pixels)} px`;
+    element('[data-slot="slice-uncounted"]', HTMLElement, this.root).hidden = !uncountedPixels;
     this.paintOverlay();
   }
 

@@ -127,8 +127,16 @@ def test_a_scan_has_the_documented_fields(app: Flask) -> None:
     assert run["coverage_percent"] == 25.0 and run["max_probability"] == round(200 / 255, 4)
     assert (run["area_mm2"], run["volume_mm3"], run["queue_position"], run["error"]) == (None, None, None, None)
     assert run["slices"] == [
-        {"index": 0, "tumor_pixels": 768, "max_probability": 0.7843, "doubtful_pixels": 0, "dropped": []}
+        {
+            "index": 0,
+            "tumor_pixels": 768,
+            "max_probability": 0.7843,
+            "doubtful_pixels": 0,
+            "uncounted_pixels": 0,
+            "dropped": [],
+        }
     ]
+    assert run["uncounted_pixels"] == 0
     assert (run["doubt_rule"], run["doubt"]) == (None, None)
     assert run["timings_ms"] == {"queued": 1.0, "infer": 2.0, "total": 3.0}
     assert run["finished_at"].endswith("Z")

@@ -89,7 +89,7 @@ def _draw(resources: Resources, wanted: Source, kind: str) -> Image.Image:
     if kind == "mask":
         return panels.mask_image(mask)
     if kind == "overlay":
-        return panels.overlay_image(_pixels(resources, wanted), mask, masks.doubtful[0])
+        return panels.overlay_image(_pixels(resources, wanted), mask, masks.doubtful[0], masks.uncounted[0])
     if truth is None:
         raise NotFound("This case has no expert mask.")
     if kind == "truth":

@@ -83,14 +83,14 @@ def _render(resources: Resources, wanted: Source, kind: str) -> bytes:
     else:
         q = np.asarray(read_array(resources.storage, wanted.map_key)[wanted.slice_index])  # (H, W)
     masks = slice_masks(q[None], wanted.rule, wanted.dropped)
-    mask, doubtful = masks.tumor[0], masks.doubtful[0]
+    mask, doubtful, uncounted = masks.tumor[0], masks.doubtful[0], masks.uncounted[0]
     images = {
-        "panels": lambda: panels.panels_image(pixels, q, mask, wanted.caption, doubtful),
+        "panels": lambda: panels.panels_image(pixels, q, mask, wanted.caption, doubtful, uncounted),
         "mask": lambda: panels.mask_image(mask),
-        "overlay": lambda: panels.overlay_image(pixels, mask, doubtful),
+        "overlay": lambda: panels.overlay_image(pixels, mask, doubtful, uncounted),
         "heatmap": lambda: panels.heatmap_image(q),
         "probability": lambda: panels.probability_image(q),
-        "thumbnail": lambda: panels.thumbnail_image(pixels, mask, doubtful),
+        "thumbnail": lambda: panels.thumbnail_image(pixels, mask, doubtful, uncounted),
     }
     return panels.encode_png(images[kind]())
 
@@ -140,5 +140,7 @@ def _caption(scan: Scan, row: Segmentation, index: int) -> str:
         finding += f", {doubtful} pixels in doubt"
     elif not pixels and row.verdict is Verdict.NOT_ASSESSED:
         finding = "Not assessed"
+    if uncounted := measured.get("uncounted_pixels"):
+        finding += f", {uncounted} pixels not counted"
     place = f"Slice {index + 1} of {scan.slice_count}: " if scan.slice_count > 1 else ""
     return f"{place}{finding}, threshold {row.threshold:g}, {row.model} {row.model_version or ''}".rstrip()

@@ -93,6 +93,13 @@ class Segmentation(JobColumns, Base):
 
     scan: Mapped[Scan] = relationship(foreign_keys=[scan_id], lazy="raise")
 
+    @property
+    def uncounted_pixels(self) -> int | None:
+        """Pixels of all slices that were seen and not counted; None where an earlier version wrote the run."""
+        if not self.slices or any("uncounted_pixels" not in item for item in self.slices):
+            return None
+        return sum(int(item["uncounted_pixels"]) for item in self.slices)
+
     __table_args__ = (
         Index("ix_segmentations_status_created_at", "status", "created_at"),
         Index("ix_segmentations_status_scan", "status", "scan_created_at", "scan_id"),
