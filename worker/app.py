@@ -1,12 +1,16 @@
 """The Celery application: `celery --app worker.app worker`. Celery's settings and signals, nothing else."""
 
+import threading
+
 from celery import Celery, signals
 from celery.worker.state import reserved_requests
 
 from webapp.domain import logs
+from webapp.domain.database.engine import Database
 from webapp.domain.jobs.broker import celery_settings
 from webapp.domain.settings import Settings
 from worker.process import engines, runtime
+from worker.process.schema import wait_for_schema
 
 settings = Settings.of_process()
 
@@ -28,9 +32,12 @@ def set_up_logging(**_: object) -> None:
     logs.configure()
 
 
-def check_model(**_: object) -> None:
-    """Refuse to start without the default model: jobs wait, and /readyz says why."""
+def check_model_and_schema(**_: object) -> None:
+    """Refuse to start without the default model, and wait for a migration: jobs wait, and /readyz says why."""
     engines.check_default_model(settings)
+    database = Database(settings.database_url)
+    wait_for_schema(database, settings.sweep_s, threading.Event())
+    database.dispose()  # nothing is connected when the pool forks
 
 
 def forget_lost_request(**_: object) -> None:
@@ -54,7 +61,7 @@ def close_runtime(**_: object) -> None:
 
 
 signals.setup_logging.connect(set_up_logging)
-signals.worker_init.connect(check_model)
+signals.worker_init.connect(check_model_and_schema)
 signals.worker_before_create_process.connect(forget_lost_request)
 signals.worker_process_init.connect(open_runtime)
 signals.worker_process_shutdown.connect(close_runtime)

@@ -34,7 +34,7 @@ from webapp.domain.jobs.lifecycle import Claim
 from webapp.domain.resources import Resources
 from webapp.domain.storage.arrays import fresh_object
 from webapp.domain.storage.interface import translated_errors
-from webapp.domain.storage.keys import report_key, report_prefix
+from webapp.domain.storage.keys import report_folder, report_key, report_prefix
 from worker.jobs.lease import Lease
 from worker.jobs.step import JobFailed, StepAside
 from worker.process.runtime import Runtime
@@ -59,7 +59,7 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
     with resources.database.read() as session:
         seconds = progress.case_seconds(session, work.evaluation_id)
     subject = _subject(resources, work)
-    folder = resources.folders.make(f"{work.evaluation_id}.report.{claim.attempt}")
+    folder = resources.folders.make(report_folder(work.evaluation_id, claim.attempt))
     try:
         with translated_errors(), runtime.case_reader.chunk() as reader:
             if work.has_truth:

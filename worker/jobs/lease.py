@@ -93,6 +93,9 @@ class Lease:
                 # the writes of this one change no row.
                 logger.warning("job %s: the lease could not be renewed", self._claim.id)
                 continue
+            except Exception:  # the thread must outlive it, or the lease of a job that runs would end
+                logger.exception("job %s: the lease could not be renewed", self._claim.id)
+                continue
             if not is_valid:
                 self._is_lost = True
                 return

@@ -52,6 +52,8 @@ class Presence:
                 workers.register_worker(self._resources, self._worker_id, engine=self._engine, model=self._model)
             except PortalError as error:
                 logger.warning("this worker was not registered: %s", error.code)
+            except Exception:  # the thread must outlive it, or the worker would count as dead until its end
+                logger.exception("this worker was not registered")
             if self._stopped.wait(self._resources.settings.heartbeat_s):
                 return
             if watchdog.is_disconnected(self._sample()):

@@ -1,34 +1,50 @@
-"""Deletes what a crash left in storage: files and folders that no row names, older than any upload or job can be."""
+"""Deletes what a crash left in storage: files and folders that no row names, older than any upload or job can be.
+
+Only what has the form of a feature's own keys is ever removed, and its owner says what rows name. Whatever else lies
+there was put there by somebody, or by another version: it is counted in the log and stays.
+"""
 
 import logging
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from webapp.domain.evaluations import states
-from webapp.domain.evaluations.models import Evaluation, EvaluationCase
+from webapp.domain.errors import StorageFull, StorageUnavailable
+from webapp.domain.evaluations import stored_files as evaluation_files
 from webapp.domain.resources import Resources
-from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.scans import stored_files as scan_files
+from webapp.domain.storage import keys
 from webapp.domain.uploads import idempotency
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Owner:
+    """A feature that stores files. pattern: the form of their names, with the group `owner`.
+
+    named: the names, or prefixes of names, that the rows of one owner name.
+    """
+
+    pattern: re.Pattern[str]
+    named: Callable[[Session, str], frozenset[str]]
+
+
+FILES = (Owner(keys.SCAN_FILE, scan_files.named), Owner(keys.EVALUATION_FILE, evaluation_files.named))
+FOLDERS = (Owner(keys.EVALUATION_FOLDER, evaluation_files.named_folders),)
+
+
 def delete_orphans(resources: Resources, *, older_than_s: float) -> int:
     """Remove stored files that no row names, and idempotency keys past their time; returns the number of files."""
-    count = resources.storage.delete_temporary(older_than_s)
-    named: dict[str, frozenset[str]] = {}
-    for key in list(resources.storage.keys(older_than_s)):
-        if not _is_named(resources, key, named):
-            resources.storage.delete(key)
-            count += 1
-    for folder in resources.folders.names(older_than_s):
-        # `ID`: an unpacked archive; `ID.report.ATTEMPT`: the working folder of a report.
-        evaluation_id, _, is_scratch = folder.partition(".")
-        with resources.database.read() as session:
-            is_known = session.scalar(select(Evaluation.id).where(Evaluation.id == evaluation_id)) is not None
-        if is_scratch or not is_known:
-            resources.folders.delete(folder)
-            count += 1
+    storage, folders = resources.storage, resources.folders
+    count = storage.delete_temporary(older_than_s)
+    for names, owners, delete in (
+        (list(storage.keys(older_than_s)), FILES, storage.delete),
+        (folders.names(older_than_s), FOLDERS, folders.delete),
+    ):
+        count += sum(_is_deleted(delete, name) for name in _orphans(resources, names, owners))
     idempotency.forget_old(resources)
     resources.database.forget_deleted()
     if count:
@@ -36,34 +52,31 @@ def delete_orphans(resources: Resources, *, older_than_s: float) -> int:
     return count
 
 
-def _is_named(resources: Resources, key: str, named: dict[str, frozenset[str]]) -> bool:
-    """Whether a row names the key. A key of a feature that is not known here counts as named."""
-    feature, *parts = key.split("/")
-    if feature == "scans" and len(parts) == 3:
-        return _is_named_by_scan(resources, key)
-    if feature == "evaluations" and len(parts) >= 3:
-        return _is_named_by_evaluation(resources, key, named)
+def _orphans(resources: Resources, names: Iterable[str], owners: Iterable[Owner]) -> list[str]:
+    """Those of the names that have an owner's form and that no row of it names."""
+    named: dict[tuple[str, str], frozenset[str]] = {}
+    orphans, strangers = [], 0
+    for name in names:
+        owner, found = next(((item, found) for item in owners if (found := item.pattern.fullmatch(name))), (None, None))
+        if owner is None or found is None:
+            strangers += 1
+            continue
+        place = (owner.pattern.pattern, found["owner"])
+        if place not in named:
+            with resources.database.read() as session:
+                named[place] = owner.named(session, found["owner"])
+        if name not in named[place] and not any(name.startswith(f"{item}/") for item in named[place]):
+            orphans.append(name)
+    if strangers:
+        # Not by name: it may be a patient's.
+        logger.warning("%d files or folders in storage are not the portal's; they stay", strangers)
+    return orphans
+
+
+def _is_deleted(delete: Callable[[str], None], name: str) -> bool:
+    try:
+        delete(name)
+    except (StorageFull, StorageUnavailable) as error:
+        logger.warning("a file that no row names was not removed: %s", error.code)
+        return False
     return True
-
-
-def _is_named_by_scan(resources: Resources, key: str) -> bool:
-    scan_id, name = key.split("/")[-2:]
-    with resources.database.read() as session:
-        if session.scalar(select(Scan.id).where(Scan.id == scan_id)) is None:
-            return False
-        is_map = name not in ("original", "stack.npy")
-        return not is_map or bool(session.scalar(select(Segmentation.id).where(Segmentation.map_key == key).limit(1)))
-
-
-def _is_named_by_evaluation(resources: Resources, key: str, named: dict[str, frozenset[str]]) -> bool:
-    """Groups of cases, the findings and the report that the rows of an evaluation name. named: a cache."""
-    evaluation_id = key.split("/")[2]
-    if evaluation_id not in named:
-        with resources.database.read() as session:
-            keys = session.scalars(
-                select(EvaluationCase.map_key).where(EvaluationCase.evaluation_id == evaluation_id).distinct()
-            ).all()
-            row = session.get(Evaluation, evaluation_id)
-            prefixes = () if row is None else states.kept_prefixes(row)
-        named[evaluation_id] = frozenset(item for item in (*keys, *prefixes) if item)
-    return key in named[evaluation_id] or any(key.startswith(f"{item}/") for item in named[evaluation_id])

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from webapp.domain import logs
-from webapp.domain.errors import PortalError
+from webapp.domain.errors import DatabaseUnavailable, PortalError
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.kinds import KINDS, JobKind, publish_if_ready
 from webapp.domain.jobs.lifecycle import ExpiredLease
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.settings import Settings
+from worker.process.schema import wait_for_schema
 from worker.recovery.orphans import delete_orphans
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,18 @@ class Sweeper:
         self._suspects: dict[tuple[str, ExpiredLease], float] = {}
         self._orphans_deleted_at = -DELETE_ORPHANS_EVERY_S
 
+    def run(self, stopped: threading.Event) -> None:
+        """Sweep until `stopped`, whatever a round meets: a loop that ended would leave jobs and files behind."""
+        while not stopped.is_set():
+            for step in (self.sweep, self.delete_orphans_when_due):
+                try:
+                    step()
+                except PortalError as error:
+                    logger.warning("this sweep ended early: %s", error.code)
+                except Exception:
+                    logger.exception("this sweep ended early")
+            stopped.wait(self._resources.settings.sweep_s)
+
     def sweep(self) -> SweepReport:
         """One round. Raises DatabaseUnavailable."""
         report = SweepReport(recovered=self._recover(), has_published=publish_if_ready(self._resources))
@@ -67,10 +80,20 @@ class Sweeper:
             expired = [(kind, lease) for kind in KINDS for lease in lifecycle.expired_leases(session, kind.table)]
         self._suspects = {(kind.name, lease): self._suspects.get((kind.name, lease), now) for kind, lease in expired}
         return sum(
-            self._recover_one(kind, lease)
+            self._is_recovered(kind, lease)
             for kind, lease in expired
             if now - self._suspects[kind.name, lease] >= self._resources.settings.heartbeat_s
         )
+
+    def _is_recovered(self, kind: JobKind[Any, Any], lease: ExpiredLease) -> bool:
+        """One job that cannot be recovered does not keep the others from it."""
+        try:
+            return self._recover_one(kind, lease)
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            logger.exception("%s %s attempt %d: not recovered", kind.name, lease.id, lease.attempt)
+            return False
 
     def _recover_one(self, kind: JobKind[Any, Any], lease: ExpiredLease) -> bool:
         settings = self._resources.settings
@@ -98,14 +121,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     resources = Resources.open(Settings.of_process())
-    sweeper = Sweeper(resources)
-    while not stopped.is_set():
-        try:
-            sweeper.sweep()
-            sweeper.delete_orphans_when_due()
-        except PortalError as error:
-            logger.warning("this sweep ended early: %s", error.code)
-        stopped.wait(resources.settings.sweep_s)
+    wait_for_schema(resources.database, resources.settings.sweep_s, stopped)
+    Sweeper(resources).run(stopped)
     resources.close()
 
 

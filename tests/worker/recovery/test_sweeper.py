@@ -2,24 +2,29 @@
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.exc import ProgrammingError
 
 from tests.support.jobs import claim, end_delays
 from tests.support.resources import add_scan, make_settings, row, upload
 from tests.support.servers import redis_server
 from webapp.domain.database.clock import database_now
+from webapp.domain.errors import StorageUnavailable
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans.models import Segmentation
-from webapp.domain.storage.keys import scan_prefix
+from webapp.domain.storage import keys
+from webapp.domain.storage.keys import evaluation_prefix, original_key, scan_prefix
 from webapp.domain.uploads import idempotency
 from worker.recovery.orphans import delete_orphans
-from worker.recovery.sweeper import Sweeper
+from worker.recovery.sweeper import Sweeper, SweepReport
 
 
 @pytest.fixture
@@ -113,6 +118,96 @@ def test_files_of_a_feature_that_the_sweeper_does_not_know_are_left_alone(resour
         resources.storage.put(resources.storage.temporary_file(), key)
     assert delete_orphans(resources, older_than_s=0) == 0
     assert set(resources.storage.keys(older_than_s=0)) == foreign
+
+
+def test_what_is_not_the_portals_stays_and_is_counted(resources, caplog) -> None:
+    """Of scans and evaluations that are there and of some that are not; keys of every length; no name in the log."""
+    accepted = upload(resources)
+    objects = Path(resources.settings.storage) / "objects"
+    scan, gone = scan_prefix(accepted.scan_id), scan_prefix("f" * 32)
+    strangers = {
+        "x", "scans/x", "scans/ab/x", f"{scan}/notes.txt", f"{scan}/mask.npy", f"{scan}/{'a' * 32}.one.npy",
+        f"{scan}/truth/original", f"{gone}/mask.nii.gz", f"{gone}/Müller 1.png", "scans/ab/short/original",
+        f"{evaluation_prefix('e' * 32)}/cases/own.npz", f"{evaluation_prefix('e' * 32)}/x", "evaluations/x",
+    }  # fmt: skip
+    for name in strangers:
+        (objects / name).parent.mkdir(parents=True, exist_ok=True)
+        (objects / name).write_bytes(b"x")
+    folders = Path(resources.settings.storage) / "folders"
+    for name in ("mydata", "lost+found", f"{'e' * 32}.other.1"):
+        (folders / name).mkdir(parents=True)
+    (Path(resources.settings.storage) / "temporary" / "tmpfolder").mkdir()
+    orphan = resources.storage.temporary_file()
+    resources.storage.put(orphan, f"{gone}/original")
+    assert delete_orphans(resources, older_than_s=0) == 1
+    assert {name for name in strangers if not (objects / name).is_file()} == set()
+    assert len(list(folders.iterdir())) == 3
+    assert f"{len(strangers)} files or folders" in caplog.text and "Müller" not in caplog.text
+
+
+def test_every_key_has_the_form_by_which_it_is_known() -> None:
+    scan_id, evaluation_id = "a" * 32, "b" * 32
+    for key in (keys.original_key(scan_id), keys.stack_key(scan_id), keys.map_key(scan_id, "c" * 32, 12)):
+        assert keys.SCAN_FILE.fullmatch(key)["owner"] == scan_id
+    for key in (
+        keys.group_key(evaluation_id, 12, 1),
+        keys.report_key(evaluation_id, 1, "gallery/worst_1.png"),
+        keys.findings_key(evaluation_id, 2),
+    ):
+        assert keys.EVALUATION_FILE.fullmatch(key)["owner"] == evaluation_id
+    for name in (evaluation_id, keys.report_folder(evaluation_id, 3)):
+        assert keys.EVALUATION_FOLDER.fullmatch(name)["owner"] == evaluation_id
+
+
+def test_a_file_that_cannot_be_removed_keeps_no_other_from_it(resources, monkeypatch, caplog) -> None:
+    for scan_id in ("e" * 32, "f" * 32):
+        resources.storage.put(resources.storage.temporary_file(), original_key(scan_id))
+    real = resources.storage.delete
+
+    def delete(key: str) -> None:
+        if "eee" in key:
+            raise StorageUnavailable("read-only.")
+        real(key)
+
+    monkeypatch.setattr(resources.storage, "delete", delete)
+    assert delete_orphans(resources, older_than_s=0) == 1
+    assert list(resources.storage.keys(0)) == [original_key("e" * 32)]
+    assert "storage_unavailable" in caplog.text
+
+
+@pytest.mark.parametrize("error", [ProgrammingError("SELECT", {}, Exception("no such column")), IndexError("short")])
+def test_the_loop_survives_whatever_a_round_meets(resources, monkeypatch, caplog, error) -> None:
+    stopped, rounds = threading.Event(), []
+
+    def fail(sweeper: Sweeper) -> None:
+        rounds.append(1)
+        if len(rounds) == 4:
+            stopped.set()
+        raise error
+
+    monkeypatch.setattr(Sweeper, "sweep", fail)
+    monkeypatch.setattr(Sweeper, "delete_orphans_when_due", fail)
+    Sweeper(resources).run(stopped)
+    assert len(rounds) == 4, "one step's fault does not keep the other from its turn"
+    assert caplog.text.count("this sweep ended early") == 4
+
+
+def test_a_job_that_cannot_be_recovered_keeps_no_other_from_it(resources, monkeypatch) -> None:
+    lost = [lose(resources) for _ in range(2)]
+    real = lifecycle.recover
+
+    def recover(session, table, lease, **limits):
+        if lease.id == lost[0]:
+            raise ValueError("a row of another version")
+        return real(session, table, lease, **limits)
+
+    monkeypatch.setattr(lifecycle, "recover", recover)
+    sweeper = Sweeper(resources)
+    sweeper.sweep()
+    time.sleep(resources.settings.heartbeat_s)
+    report = sweeper.sweep()
+    assert report == SweepReport(recovered=1, has_published=True)
+    assert row(resources, lost[1]).status is Status.QUEUED
 
 
 def test_keys_past_their_day_are_forgotten(resources) -> None:

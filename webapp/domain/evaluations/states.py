@@ -18,7 +18,6 @@ from webapp.domain.evaluations import progress
 from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationChunk
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
-from webapp.domain.storage.keys import findings_key, report_prefix
 
 
 def begin(session: Session, evaluation_id: str) -> None:
@@ -71,16 +70,6 @@ def cancel(session: Session, evaluation_id: str) -> None:
 def cancel_chunks(session: Session, evaluation_id: str) -> None:
     """End every open chunk; what a worker still writes for it changes 0 rows."""
     lifecycle.cancel_all(session, EvaluationChunk, EvaluationChunk.evaluation_id == evaluation_id)
-
-
-def kept_prefixes(evaluation: Evaluation) -> tuple[str, ...]:
-    """What storage keeps of an evaluation beside its cases' groups: its findings and its report."""
-    kept = []
-    if evaluation.findings is not None:
-        kept.append(findings_key(evaluation.id, evaluation.findings["attempt"]))
-    if evaluation.report_attempt is not None:
-        kept.append(report_prefix(evaluation.id, evaluation.report_attempt))
-    return tuple(kept)
 
 
 def settle(session: Session, evaluation_id: str) -> None:

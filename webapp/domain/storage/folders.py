@@ -40,8 +40,8 @@ class Folders:
         found = []
         for path in self._root.glob("*"):
             try:
-                if path.stat().st_mtime <= latest:
+                if path.stat().st_mtime <= latest and path.is_dir():
                     found.append(path.name)
-            except FileNotFoundError:
+            except OSError:  # gone by now, or not to be read
                 continue
         return found

@@ -4,6 +4,16 @@ import re
 
 KEY = re.compile(r"[a-z0-9]+(?:[/._-][a-z0-9]+)*")
 
+# The keys that the functions below make, and names of `storage.folders`: only what has such a form may ever be removed
+# as left over. `owner`: the id of the scan or evaluation that it belongs to.
+_ID = "[0-9a-f]{32}"
+SCAN_FILE = re.compile(rf"scans/[0-9a-f]{{2}}/(?P<owner>{_ID})/(original|stack\.npy|{_ID}\.[0-9]+\.npy)")
+EVALUATION_FILE = re.compile(
+    rf"evaluations/[0-9a-f]{{2}}/(?P<owner>{_ID})/"
+    r"(cases/[0-9]{7,}\.[0-9]+\.npz|report\.[0-9]+/.+|findings\.[0-9]+\.json)"
+)
+EVALUATION_FOLDER = re.compile(rf"(?P<owner>{_ID})(\.report\.(?P<attempt>[0-9]+))?")
+
 
 def scan_prefix(scan_id: str) -> str:
     """The prefix of everything that is kept of one scan; two digits spread the scans over 256 folders."""
@@ -43,6 +53,11 @@ def report_prefix(evaluation_id: str, attempt: int) -> str:
 def report_key(evaluation_id: str, attempt: int, name: str) -> str:
     """One file of that report."""
     return f"{report_prefix(evaluation_id, attempt)}/{name}"
+
+
+def report_folder(evaluation_id: str, attempt: int) -> str:
+    """The name of the folder in which an attempt makes its report."""
+    return f"{evaluation_id}.report.{attempt}"
 
 
 def findings_key(evaluation_id: str, attempt: int) -> str:

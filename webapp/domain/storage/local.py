@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +17,8 @@ from webapp.domain.storage.keys import KEY
 
 # Room that must be free besides an upload itself: the database, its log and a few maps need some.
 RESERVE_BYTES = 64 * 1_048_576
+# How the names of temporary files begin.
+TEMPORARY = "tmp"
 # A delete may remove the empty folder between `mkdir` and `rename`; five times in a row is another fault.
 PUT_TRIES = 5
 
@@ -35,7 +37,7 @@ class LocalStorage:
     def temporary_file(self) -> Path:
         with translated_errors():
             self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self._temporary)
+            handle, name = tempfile.mkstemp(dir=self._temporary, prefix=TEMPORARY)
             os.close(handle)
         return Path(name)
 
@@ -89,7 +91,7 @@ class LocalStorage:
                 path = Path(folder, name)
                 try:
                     is_old = path.stat().st_mtime <= latest
-                except FileNotFoundError:
+                except OSError:  # gone by now, or not to be read
                     continue
                 if is_old:
                     yield path.relative_to(self._objects).as_posix()
@@ -97,14 +99,11 @@ class LocalStorage:
     def delete_temporary(self, older_than_s: float) -> int:
         latest = time.time() - older_than_s
         count = 0
-        for path in self._temporary.glob("*"):
-            with translated_errors():
-                try:
-                    if path.stat().st_mtime <= latest:
-                        path.unlink()
-                        count += 1
-                except FileNotFoundError:
-                    continue
+        for path in self._temporary.glob(f"{TEMPORARY}*"):
+            with suppress(OSError):  # gone by now, or a folder, which is not ours
+                if path.stat().st_mtime <= latest:
+                    path.unlink()
+                    count += 1
         return count
 
     def check(self, needed_bytes: int = 0) -> None:

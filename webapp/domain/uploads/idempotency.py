@@ -74,6 +74,8 @@ def _renewed(resources: Resources, row_id: str) -> Iterator[None]:
                     session.execute(update(IdempotencyKey).where(is_own).values(created_at=database_now()))
             except PortalError as error:
                 logger.warning("an Idempotency-Key was not renewed: %s", error.code)
+            except Exception:
+                logger.exception("an Idempotency-Key was not renewed")
 
     thread = threading.Thread(target=renew, name="idempotency", daemon=True)
     thread.start()
