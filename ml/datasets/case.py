@@ -72,9 +72,13 @@ class Case:
 
     def pixels(self) -> NDArray[np.uint8]:
         """The slice, uint8 (H, W, 3). Raises DatasetError."""
+        pixels: NDArray[np.uint8] = self.scan().pixels[0]  # (1, H, W, 3) -> (H, W, 3)
+        return pixels
+
+    def scan(self) -> Scan:
+        """The slice with what its reader says of it. Raises DatasetError."""
         try:
-            pixels: NDArray[np.uint8] = read_slice(self.image).pixels[0]  # (1, H, W, 3) -> (H, W, 3)
-            return pixels
+            return read_slice(self.image)
         except (ScanError, *READ_ERRORS) as error:
             raise self._unreadable(self.image, error) from error
 

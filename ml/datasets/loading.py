@@ -13,7 +13,7 @@ from ml.datasets.mask_findings import codes_of_labels
 class LoadedCase:
     """pixels: uint8 (H, W, 3); truth: bool (H, W), None where there is no mask.
 
-    mask_codes: what the mask's values show, of `ml.datasets.mask_findings.codes_of_labels`.
+    mask_codes: what the mask's file shows, of `ml.datasets.mask_findings.codes_of_labels`.
     """
 
     case: Case
@@ -24,7 +24,8 @@ class LoadedCase:
 
 def load_case(case: Case) -> LoadedCase:
     """Read both files. Raises DatasetError where one cannot be read or they differ in size."""
-    pixels, labels = case.pixels(), case.label_map()
+    scan, labels = case.scan(), case.label_map()
+    pixels: NDArray[np.uint8] = scan.pixels[0]  # (1, H, W, 3) -> (H, W, 3)
     if labels is None:
         return LoadedCase(case, pixels, None)
     truth = labels.values != 0
@@ -33,7 +34,7 @@ def load_case(case: Case) -> LoadedCase:
             f"{case.patient}/{case.image.name} is {_size(pixels)} pixels and its mask {_size(truth)};"
             " give the mask of this image."
         )
-    return LoadedCase(case, pixels, truth, codes_of_labels(labels))
+    return LoadedCase(case, pixels, truth, codes_of_labels(labels, scan.orientation))
 
 
 def _size(array: NDArray[np.generic]) -> str:

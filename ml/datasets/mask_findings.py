@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from ml.scans import LabelMap
 
 MOST_OF_SLICE = 0.5
-# A pixel below this share of the slice's brightest is background.
+# A pixel below this share of the slice's brightest is background; a corner is this part of a side.
 _BACKGROUND_SHARE = 0.1
+_CORNERS_PER_SIDE = 16
 # Neighbors of a stack that was resampled may share a mask.
 _FEWEST_REPEATED = 3
 
@@ -35,6 +36,7 @@ class MaskFinding:
 COVERS_SLICE = "mask_covers_slice"
 OUTSIDE_HEAD = "mask_outside_head"
 REPEATED = "mask_repeated"
+TURNED = "mask_orientation"
 LOSSY = "lossy_mask"
 NON_BINARY = "non_binary_mask"
 
@@ -60,6 +62,13 @@ MASK_FINDINGS: dict[str, MaskFinding] = {
             "Masks that several slices share",
             "shared by three or more slices",
             "The same mask, pixel by pixel, belongs to three or more different slices: give each slice its own.",
+        ),
+        MaskFinding(
+            TURNED,
+            "Masks with another orientation tag than their image",
+            "another orientation than the image",
+            "The orientation tag (eXIf or TIFF) of the image and of the mask differ, so each was turned by its own:"
+            " look whether they lie on each other, or export both upright and without the tag.",
         ),
         MaskFinding(
             LOSSY,
@@ -117,10 +126,14 @@ def count_values(values: NDArray[np.generic]) -> tuple[int, bool]:
     return int(kinds.size), bool(kinds.size == 1 or (kinds.size == 2 and kinds[0] == 0))
 
 
-def codes_of_labels(labels: LabelMap) -> tuple[str, ...]:
-    """What a mask's values show."""
-    lossy = (LOSSY,) if labels.is_lossy else ()
-    return lossy if count_values(labels.values)[1] else (*lossy, NON_BINARY)
+def codes_of_labels(labels: LabelMap, orientation: int) -> tuple[str, ...]:
+    """What a mask's file shows. orientation: the tag of its image."""
+    signs = {
+        TURNED: labels.orientation not in (None, orientation),
+        LOSSY: labels.is_lossy,
+        NON_BINARY: not count_values(labels.values)[1],
+    }
+    return tuple(code for code, is_there in signs.items() if is_there)
 
 
 def trace_mask(pixels: NDArray[np.uint8], truth: NDArray[np.bool], codes: Iterable[str] = ()) -> MaskTraits:
@@ -128,11 +141,23 @@ def trace_mask(pixels: NDArray[np.uint8], truth: NDArray[np.bool], codes: Iterab
     found = list(codes)
     if np.count_nonzero(truth) > MOST_OF_SLICE * truth.size:
         found.append(COVERS_SLICE)
-    corners = np.ix_((0, -1), (0, -1))
-    is_dark = pixels[corners].max(axis=2) < _BACKGROUND_SHARE * int(pixels.max())  # (2, 2)
-    if (truth[corners] & is_dark).any():
+    if any(_is_outside(pixels[corner], truth[corner], int(pixels.max())) for corner in _corners(*truth.shape)):
         found.append(OUTSIDE_HEAD)
     return MaskTraits(tuple(found), digest_of_truth(truth), digest_of_pixels(pixels))
+
+
+def _corners(height: int, width: int) -> list[tuple[slice, slice]]:
+    rows, columns = max(height // _CORNERS_PER_SIDE, 1), max(width // _CORNERS_PER_SIDE, 1)
+    return [
+        (vertical, horizontal)
+        for vertical in (slice(rows), slice(-rows, None))
+        for horizontal in (slice(columns), slice(-columns, None))
+    ]
+
+
+def _is_outside(pixels: NDArray[np.uint8], truth: NDArray[np.bool], brightest: int) -> bool:
+    """Whether a piece of a mask, bool (H, W), lies on background, uint8 (H, W, 3)."""
+    return bool((truth & (pixels.max(axis=2) < _BACKGROUND_SHARE * brightest)).any())
 
 
 def digest_of_truth(truth: NDArray[np.bool]) -> str | None:

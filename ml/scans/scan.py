@@ -65,12 +65,14 @@ class Scan:
     format: "png", "jpeg", "tiff" or "webp", by signature.
     geometry: None where the file does not truly state one.
     warnings: keys of `WARNINGS`.
+    orientation: the tag that was applied, 1 to 8 (TIFF and EXIF 274).
     """
 
     pixels: NDArray[np.uint8]
     format: str
     geometry: Geometry | None
     warnings: tuple[str, ...]
+    orientation: int = 1
 
 
 @dataclass(frozen=True)

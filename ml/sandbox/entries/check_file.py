@@ -13,21 +13,21 @@ from ml.datasets.mask_findings import codes_of_labels, count_values, digest_of_p
 from ml.digests import sha256_of
 from ml.sandbox.child import memory_limit_mib
 from ml.sandbox.entries.preload import preload_readers
-from ml.scans import LabelMap, ScanError, read_labels
+from ml.scans import LabelMap, Scan, ScanError, read_labels
 
 preload_readers()
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """The fields of `ml.datasets.checking.file_checks.FileCheck` for {"image", "mask", "outlines", "grid"}."""
-    pixels: NDArray[np.uint8] | None = None  # (H, W, 3)
+    scan: Scan | None = None
     fields: dict[str, Any] = {}
 
     def check_image(path: Path) -> dict[str, Any]:
-        nonlocal pixels
+        nonlocal scan
         LIMITS.check_bytes(path.stat().st_size)
         scan = read_slice(path)
-        pixels = scan.pixels[0]
+        pixels: NDArray[np.uint8] = scan.pixels[0]  # (1, H, W, 3) -> (H, W, 3)
         return {
             "image_sha256": sha256_of(path),
             "pixels_sha256": digest_of_pixels(pixels),
@@ -37,7 +37,7 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
     def check_mask(path: Path) -> dict[str, Any]:
         LIMITS.check_bytes(path.stat().st_size)
-        return {"mask_sha256": sha256_of(path), **_measure(read_labels(path, LIMITS), pixels)}
+        return {"mask_sha256": sha256_of(path), **_measure(read_labels(path, LIMITS), scan)}
 
     if request["image"] is not None:
         fields |= _attempt(lambda: check_image(Path(request["image"])), "image_error")
@@ -45,7 +45,7 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         fields |= _attempt(lambda: check_mask(Path(request["mask"])), "mask_error")
     elif request["outlines"] is not None:
         drawn = partial(draw_outlines, request["outlines"], request["grid"])
-        fields |= _attempt(lambda: _measure(LabelMap(drawn()), pixels), "mask_error")
+        fields |= _attempt(lambda: _measure(LabelMap(drawn()), scan), "mask_error")
     return fields, b""
 
 
@@ -60,8 +60,8 @@ def _attempt(read: Callable[[], dict[str, Any]], error_field: str) -> dict[str, 
         return {error_field: DAMAGED}
 
 
-def _measure(labels: LabelMap, pixels: NDArray[np.uint8] | None) -> dict[str, Any]:
-    """What a mask holds, and what it looks like beside its slice, uint8 (H, W, 3), where that is of its size."""
+def _measure(labels: LabelMap, scan: Scan | None) -> dict[str, Any]:
+    """What a mask holds, and what it looks like beside its slice, where that is of its size."""
     value_count, is_binary = count_values(labels.values)
     truth = labels.values != 0
     fields = {
@@ -70,7 +70,7 @@ def _measure(labels: LabelMap, pixels: NDArray[np.uint8] | None) -> dict[str, An
         "is_binary": is_binary,
         "value_count": value_count,
     }
-    if pixels is None or pixels.shape[:2] != truth.shape:
+    if scan is None or scan.pixels.shape[1:3] != truth.shape:
         return fields
-    traits = trace_mask(pixels, truth, codes_of_labels(labels))
+    traits = trace_mask(scan.pixels[0], truth, codes_of_labels(labels, scan.orientation))
     return {**fields, "mask_codes": traits.codes, "truth_sha256": traits.truth_sha256}

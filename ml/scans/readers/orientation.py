@@ -12,9 +12,14 @@ TAG = 274
 _UPRIGHT = 1
 
 
+def known(value: object) -> int:
+    """The tag's value, 1 (upright) where it is none of 1 to 8, as every viewer takes it."""
+    return value if isinstance(value, int) and _UPRIGHT < value <= 8 else _UPRIGHT
+
+
 def orient(page: NDArray[Sample], orientation: int) -> NDArray[Sample]:
-    """Turn or mirror (H, W) or (H, W, C); values outside 1 to 8 mean upright, as in every viewer."""
-    if not _UPRIGHT < orientation <= 8:
+    """Turn or mirror (H, W) or (H, W, C). orientation: 1 to 8."""
+    if orientation == _UPRIGHT:
         return page
     if swaps_sides(orientation):
         page = page.swapaxes(0, 1)

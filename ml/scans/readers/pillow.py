@@ -16,7 +16,7 @@ from ml.scans.labels import LabelMap
 from ml.scans.readers import colors
 from ml.scans.readers.intensity import WindowFinder
 from ml.scans.readers.labels import labels_of_alpha, labels_of_palette, largest_channel, settle_lossy
-from ml.scans.readers.orientation import TAG, orient
+from ml.scans.readers.orientation import TAG, known, orient
 from ml.scans.readers.png_chunks import read_bit_depth
 from ml.scans.readers.webp_chunks import is_lossless
 from ml.scans.scan import Limits, Scan, ScanError
@@ -31,12 +31,13 @@ def read(path: Path, limits: Limits) -> Scan:
         notes = ["first_frame_only"] if _has_frames(image) else []
         name = _NAMES[image.format or ""]
         page = _read_deep_png(path, notes) if _is_deep(path, name) else _read_page(image, notes)
-        page = orient(page, _read_orientation(image))
+        orientation = _read_orientation(image)
+    page = orient(page, orientation)
     if page.ndim == 2:
         page = np.repeat(page[..., None], 3, axis=2)  # (H, W) -> (H, W, 3)
     if page.min() == page.max():
         notes.append("constant")
-    return Scan(page[None], name, None, tuple(notes))
+    return Scan(page[None], name, None, tuple(notes), orientation)
 
 
 def read_labels(path: Path, limits: Limits) -> LabelMap:
@@ -47,10 +48,11 @@ def read_labels(path: Path, limits: Limits) -> LabelMap:
             raise ScanError("unreadable", "The mask has several pictures; store one mask in each file.")
         name = _NAMES[image.format or ""]
         values = _read_deep_labels(path) if _is_deep(path, name) else _read_label_values(image)
-        values = orient(values, _read_orientation(image))
+        orientation = _read_orientation(image)
+    values = orient(values, orientation)
     if name == "jpeg" or (name == "webp" and not is_lossless(path)):
-        return LabelMap(settle_lossy(values), is_lossy=bool(values.any()))
-    return LabelMap(values)
+        return LabelMap(settle_lossy(values), is_lossy=bool(values.any()), orientation=orientation)
+    return LabelMap(values, orientation=orientation)
 
 
 def _open(path: Path) -> Image.Image:
@@ -82,8 +84,7 @@ def _is_deep(path: Path, name: str) -> bool:
 
 def _read_orientation(image: Image.Image) -> int:
     """Of images and masks alike, or one of the two would be turned alone."""
-    orientation = image.getexif().get(TAG, 1)
-    return orientation if isinstance(orientation, int) else 1
+    return known(image.getexif().get(TAG))
 
 
 def _read_page(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:

@@ -56,6 +56,9 @@ WRITERS: dict[str, Writer] = {
     "tifffile bool, black is 0": lambda m: tiff(m, photometric="minisblack"),
     "white is 0, 8 bit": lambda m: tiff(white(~m), photometric="miniswhite"),
     "white is 0, 16 bit": lambda m: tiff((~m).astype(np.uint16) * 65535, photometric="miniswhite"),
+    "ImageJ, black on white": lambda m: tiff(
+        white(m), photometric="miniswhite", description="ImageJ=1.54f\n", metadata=None
+    ),
     "Pillow bool TIFF": lambda m: pillow(Image.fromarray(m), "tiff"),
     "Pillow bool TIFF, fax": lambda m: pillow(Image.fromarray(m), "tiff", compression="group4"),
     "Pillow bool PNG": lambda m: pillow(Image.fromarray(m)),

@@ -17,14 +17,13 @@ from tifffile import TiffFile, TiffPage
 from ml.scans.labels import LabelMap
 from ml.scans.readers.intensity import Window, WindowFinder
 from ml.scans.readers.labels import settle_lossy
-from ml.scans.readers.orientation import orient, swaps_sides
+from ml.scans.readers.orientation import TAG, known, orient, swaps_sides
 from ml.scans.readers.tiff.axes import arrange_pages
 from ml.scans.readers.tiff.directories import count_pages
 from ml.scans.readers.tiff.imagej import find_geometry, parse_description
 from ml.scans.readers.tiff.samples import convert_labels, convert_samples, is_lossy, is_read, is_white_zero
 from ml.scans.scan import Geometry, Limits, Scan, ScanError
 
-_ORIENTATION = 274
 _X_RESOLUTION = 282
 _Y_RESOLUTION = 283
 
@@ -66,7 +65,7 @@ def read(path: Path, limits: Limits) -> Scan:
         geometry = _read_geometry(found.first, len(found.places), found.orientation)
     if stack.min() == stack.max():
         found.notes.add("constant")
-    return Scan(stack, "tiff", geometry, tuple(sorted(found.notes)))
+    return Scan(stack, "tiff", geometry, tuple(sorted(found.notes)), found.orientation)
 
 
 def read_labels(path: Path, limits: Limits) -> LabelMap:
@@ -78,14 +77,16 @@ def read_labels(path: Path, limits: Limits) -> LabelMap:
             raise ScanError(
                 "unreadable", f"The mask has several pages ({len(found.places)} slices); store one mask in each file."
             )
-        planes = [convert_labels(found.pages[place], white_zero=found.white_zero) for place in found.places[0]]
+        # ImageJ's binary images have 255 in what was marked, and an inverting table that shows it black on white.
+        white_zero = found.white_zero and parse_description(found.first.description) is None
+        planes = [convert_labels(found.pages[place], white_zero=white_zero) for place in found.places[0]]
         lossy = is_lossy(found.first)
     values = orient(planes[0] if len(planes) == 1 else np.maximum.reduce(planes), found.orientation)
     if values.dtype.kind == "f" and not np.isfinite(values.astype(float, copy=False)).all():
         raise ScanError("unreadable", "The mask has NaN or infinite pixels; replace them by numbers and try again.")
     if lossy:
-        return LabelMap(settle_lossy(values), is_lossy=bool(values.any()))
-    return LabelMap(values)
+        return LabelMap(settle_lossy(values), is_lossy=bool(values.any()), orientation=found.orientation)
+    return LabelMap(values, orientation=found.orientation)
 
 
 def _read_stack(file: TiffFile, page_count: int, limits: Limits) -> _Stack:
@@ -163,8 +164,7 @@ def _convert(found: _Stack, page: TiffPage) -> NDArray[np.generic]:
 
 
 def _read_orientation(page: TiffPage) -> int:
-    value = page.tags.valueof(_ORIENTATION, 1)
-    return int(value) if isinstance(value, int) else 1
+    return known(page.tags.valueof(TAG))
 
 
 def _read_geometry(page: TiffPage, slice_count: int, orientation: int) -> Geometry | None:

@@ -7,6 +7,7 @@ from PIL import Image
 
 from ml.__main__ import main
 from ml.datasets import Case, check, list_cases
+from ml.datasets.loading import load_case
 from ml.datasets.mask_findings import DoubtfulMasks, count_doubtful, trace_mask
 from tests.ml.datasets.conftest import draw_mask
 
@@ -114,6 +115,25 @@ def test_gray_jpeg_masks_are_unreadable(heads):
     Image.fromarray(head(0)).save(heads / "anna" / "a_0_mask.jpg")
     (problem,) = check(heads).problems
     assert problem.code == "unreadable_mask" and "gray: export it again as PNG or TIFF" in problem.message
+
+
+def test_an_orientation_of_the_image_alone_is_named(heads):
+    exif = Image.Exif()
+    exif[274] = 3
+    path = heads / "anna" / "a_2.png"
+    Image.open(path).save(path, exif=exif)
+    (warning,) = check(heads).warnings
+    assert (warning.code, warning.files) == ("mask_orientation", ("anna/a_2_mask.png",))
+    loaded = load_case(list_cases(heads)[2])
+    assert loaded.mask_codes == ("mask_orientation",)
+    mask = heads / "anna" / "a_2_mask.png"
+    Image.open(mask).save(mask, exif=exif)
+    assert check(heads).warnings == ()
+
+
+def test_a_mark_near_a_corner_is_outside_the_head(heads):
+    write_mask(heads, 0, square(15) | square(1, 1, 2))
+    assert warnings_of(check(heads)) == [("mask_outside_head", "a_0_mask.png")]
 
 
 def test_what_a_reader_drops_of_an_image_is_named(heads):
