@@ -5,7 +5,7 @@ from pathlib import Path
 from flask import Flask
 from jinja2 import StrictUndefined
 
-from webapp import api, assets, commands, error_handlers, prometheus, security
+from webapp import api, assets, commands, error_handlers, prometheus, ranges, security
 from webapp.api.blueprints import HexId
 from webapp.context import EXTENSION
 from webapp.domain.resources import Resources
@@ -29,6 +29,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     security.register(app, settings)
     error_handlers.register(app)
     prometheus.register(app)
+    ranges.register(app)
     assets.register(app, Path(app.static_folder or ""))
     api.register(app)
     register_views(app)

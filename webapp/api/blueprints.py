@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from flask import Request, Response, jsonify
+from flask import Request, Response, jsonify, request
 from flask_smorest import Blueprint
 from marshmallow import Schema
 from webargs.flaskparser import FlaskParser
@@ -90,17 +90,20 @@ def blueprint(name: str, path: str, description: str) -> PortalBlueprint:
     return PortalBlueprint(f"api-{name}", __name__, url_prefix=f"{PREFIX}/{path}", description=description)
 
 
-def png(data: bytes, etag: str) -> Response:
-    """A picture that a browser may keep but asks about before it shows it again."""
-    return _kept(Response(data, mimetype="image/png"), etag)
+def png(render: Callable[[], bytes], etag: str) -> Response:
+    """A picture that a browser may keep but asks about before it shows it again.
 
-
-def not_modified(etag: str) -> Response:
-    """The answer where the browser has the picture already."""
-    return _kept(Response(status=304, mimetype="image/png"), etag)
-
-
-def _kept(response: Response, etag: str) -> Response:
+    It is rendered where it is asked for and not known: a browser that has it gets 304, a HEAD the head alone.
+    """
+    if request.if_none_match.contains_weak(etag):
+        response = Response(status=304, mimetype="image/png")
+    else:
+        response = Response(render(), mimetype="image/png") if request.method != "HEAD" else head("image/png")
     response.set_etag(etag)
     response.headers["Cache-Control"] = "private, no-cache"
     return response
+
+
+def head(mimetype: str) -> Response:
+    """The head of an answer whose bytes, and so their number, nobody has made."""
+    return Response(iter(()), mimetype=mimetype)

@@ -7,7 +7,7 @@ from flask import Response, request
 from flask.views import MethodView
 from webargs.flaskparser import parser
 
-from webapp.api.blueprints import blueprint, not_modified, png
+from webapp.api.blueprints import blueprint, png
 from webapp.api.stored_files import attachment, inline
 from webapp.context import resources, uploaded_files
 from webapp.domain.evaluations import cases as evaluation_cases
@@ -139,9 +139,7 @@ def picture(evaluation_id: str, position: int, kind: str) -> Response:
     """One picture of one case in the slice's own grid; errors: red missed, green extra, yellow correct."""
     with resources().database.read() as session:
         wanted = images.source(resources(), session, evaluation_id, position, kind)
-    if wanted.etag in request.if_none_match:
-        return not_modified(wanted.etag)
-    return png(images.render(resources(), wanted, kind), wanted.etag)
+    return png(lambda: images.render(resources(), wanted, kind), wanted.etag)
 
 
 @blp.get("/<hex_id:evaluation_id>/patients")

@@ -1,18 +1,18 @@
 """/api/v1/scans: upload, list, read, wait, pictures, run again, delete."""
 
-from io import BytesIO
 from pathlib import PurePosixPath
 from typing import Any
 
-from flask import Response, request, send_file
+from flask import Response, request
 from flask.views import MethodView
 from webargs.flaskparser import parser
 
-from webapp.api.blueprints import blueprint, not_modified, png
+from webapp.api.blueprints import blueprint, head, png
 from webapp.api.stored_files import attachment
 from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound
 from webapp.domain.scans import history, images, lookup, segmentations
+from webapp.domain.scans.archives import Archive
 from webapp.domain.scans.history import HistoryFilter
 from webapp.domain.scans.submission import RunOptions, submit, submit_run
 from webapp.domain.storage.keys import original_key
@@ -136,28 +136,26 @@ def picture(query: dict[str, Any], scan_id: str, kind: str) -> Response:
             slice_index=query.get("slice"),
             segmentation_id=query.get("segmentation"),
         )
-    if wanted.etag in request.if_none_match:
-        return not_modified(wanted.etag)
-    return png(images.render(resources(), wanted, kind), wanted.etag)
+    return png(lambda: images.render(resources(), wanted, kind), wanted.etag)
 
 
 @blp.get("/<hex_id:scan_id>/download.zip")
 @blp.arguments(RunChoiceSchema, location="query")
 @blp.response(200, content_type="application/zip")
 @blp.alt_response(404, schema=ErrorSchema)
-@blp.alt_response(409, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
+@blp.alt_response(503, schema=ErrorSchema, description="too_many_downloads, or storage_unavailable")
 def download(query: dict[str, Any], scan_id: str) -> Response:
     """Every picture of every slice, mask and probability map, and the result as JSON."""
     with resources().database.read() as session:
         scan = lookup.get(session, scan_id)
         row = lookup.finished_run(session, scan, query.get("segmentation"))
         described = dump_scan(scan, row)
-    response = send_file(
-        BytesIO(images.archive(resources(), scan, row, described)),
-        mimetype="application/zip",
-        as_attachment=True,
-        download_name=f"{PurePosixPath(scan.filename).stem}.zip",
-    )
+    if request.method == "HEAD":
+        response = head("application/zip")
+    else:
+        response = Response(Archive(resources(), scan, row, described), mimetype="application/zip")
+    response.headers.set("Content-Disposition", "attachment", filename=f"{PurePosixPath(scan.filename).stem}.zip")
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -13,6 +13,7 @@ PortalError
 ├── StorageUnavailable    503 storage_unavailable
 ├── DecoderUnavailable    503 decoder_unavailable
 ├── TooManyWaiting        503 too_many_waiting
+├── TooManyDownloads      503 too_many_downloads
 └── DatabaseUnavailable   503 database_unavailable
     ├── DatabaseFull      507 storage_full
     └── OutcomeUnknown    503 database_unavailable
@@ -106,6 +107,13 @@ class TooManyWaiting(PortalError):
     """As many clients wait for results as the portal has threads for."""
 
     code = "too_many_waiting"
+    status = 503
+
+
+class TooManyDownloads(PortalError):
+    """As many zips are being made as the portal makes at a time."""
+
+    code = "too_many_downloads"
     status = 503
 
 

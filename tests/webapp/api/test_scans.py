@@ -3,8 +3,10 @@
 import base64
 import io
 import json
+import tempfile
 import threading
 import time
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -16,7 +18,9 @@ from PIL import Image
 from tests.support import scan_files
 from tests.support.resources import add_scan, png_bytes
 from tests.webapp.clients import NOTHING, SCANS, finish, finished, resources_of, sent, traces
+from webapp.domain.scans import archives, images
 from webapp.domain.scans.images import KINDS, OF_RESULT
+from webapp.domain.storage.keys import scan_prefix
 
 NO_IDS = ("-1", "1 OR 1=1", "0" * 31, "0" * 33, "Z" * 32, "A" * 32, "%00" * 32, "../" * 10, "0" * 32)
 
@@ -226,6 +230,91 @@ def test_a_known_picture_is_answered_304(app: Flask, client: FlaskClient) -> Non
     assert first.headers["Cache-Control"] == "private, no-cache"
     second = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
     assert (second.status_code, second.data) == (304, b"")
+
+
+@pytest.mark.parametrize("form", ["{}", "W/{}", '"other", W/{}', "*"])
+def test_a_known_picture_is_known_by_a_weak_tag_too(app: Flask, client: FlaskClient, form: str) -> None:
+    """A proxy that compresses answers weakens their tags."""
+    path = f"{SCANS}/{finished(app)['id']}/overlay.png"
+    tag = client.get(path).headers["ETag"]
+    assert client.get(path, headers={"If-None-Match": form.format(tag)}).status_code == 304
+
+
+def test_a_head_draws_nothing(app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"{SCANS}/{finished(app)['id']}"
+    asked = ("overlay.png", "scan.png", "download.zip")
+    answers = {part: client.get(f"{path}/{part}", buffered=True).headers for part in asked}
+    resources_of(app).images.delete("")
+    monkeypatch.setattr(images, "_draw", lambda *_: pytest.fail("it was drawn"))
+    monkeypatch.setattr(images, "_render", lambda *_: pytest.fail("it was drawn"))
+    for part in asked:
+        response = client.head(f"{path}/{part}")
+        assert (response.status_code, response.data) == (200, b"")
+        for name in ("Content-Type", "Content-Disposition", "Cache-Control", "ETag"):
+            assert response.headers.get(name) == answers[part].get(name)
+        assert "Content-Length" not in response.headers, "nobody knows it"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "length"),
+    [
+        ("bytes=0-9", 206, 10),
+        ("bytes=99999999-", 416, None),
+        ("pages=1-2", 200, None),
+        ("bytes=0-1,5-6", 200, None),
+        ("bytes", 200, None),
+        ("lines=x", 200, None),
+    ],
+)
+def test_a_range_that_is_not_one_of_bytes_is_ignored(
+    app: Flask, client: FlaskClient, asked: str, status: int, length: int | None
+) -> None:
+    path = f"{SCANS}/{finished(app)['id']}/original"
+    response = client.get(path, headers={"Range": asked}, buffered=True)
+    assert response.status_code == status
+    assert length is None or len(response.data) == length
+
+
+def test_the_zip_is_made_while_it_is_sent(app: Flask, client: FlaskClient) -> None:
+    """Its memory is that of a slice, however many there are."""
+    pixels = np.random.default_rng(1).integers(0, 256, (24, 96, 96), dtype=np.uint8)
+    scan = finished(app, "stack.tif", scan_files.tiff(pixels))
+    for kind in KINDS:
+        client.get(f"{SCANS}/{scan['id']}/{kind}.png")  # fonts and lookup tables stay
+    tracemalloc.start()
+    try:
+        response = client.get(f"{SCANS}/{scan['id']}/download.zip", buffered=False)
+        _, of_one_slice = tracemalloc.get_traced_memory()
+        with tempfile.TemporaryFile() as file:
+            for piece in response.response:
+                file.write(piece)
+            _, of_all = tracemalloc.get_traced_memory()
+            size = file.tell()
+            with zipfile.ZipFile(file) as archive:
+                assert archive.testzip() is None
+                assert len(archive.namelist()) == 2 + 24 * (len(KINDS) - 1)
+                # Sizes stand before a member's bytes: readers that do not seek need them there.
+                assert not any(member.flag_bits & 0x08 for member in archive.infolist())
+        response.close()
+    finally:
+        tracemalloc.stop()
+    assert of_all < of_one_slice + size / 8, (of_one_slice, of_all, size)
+
+
+def test_few_zips_are_made_at_once(app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"{SCANS}/{finished(app)['id']}/download.zip"
+    monkeypatch.setattr(archives, "_places", threading.BoundedSemaphore(1))
+    first = client.get(path, buffered=False)
+    second = client.get(path)
+    assert (second.status_code, second.json["code"]) == (503, "too_many_downloads")
+    assert int(second.headers["Retry-After"]) > 0
+    assert client.head(path).status_code == 200
+    first.close()  # the client went away
+    for _ in range(3):
+        assert client.get(path, buffered=True).status_code == 200
+    resources_of(app).storage.delete(scan_prefix(path.split("/")[4]))
+    for _ in range(2):
+        assert client.get(path).json["code"] == "storage_unavailable", "a zip that never began holds no place"
 
 
 def test_the_zip_has_every_picture_of_the_run_asked_for(app: Flask, client: FlaskClient) -> None:

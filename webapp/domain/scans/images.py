@@ -1,15 +1,13 @@
 """Pictures of a scan and its result, rendered from the stored arrays when asked for."""
 
-import io
-import json
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ml.masks import MaskRule, slice_masks, stored_rule
+from ml.masks import MaskRule, Masks, slice_masks, stored_rule
 from ml.measurements import Verdict
 from ml.rendering import panels
 from webapp.domain.errors import NotFound
@@ -77,15 +75,18 @@ def _render(resources: Resources, wanted: Source, kind: str) -> bytes:
     pixels = np.asarray(read_array(resources.storage, stack_key(wanted.scan_id))[wanted.slice_index])  # (H, W, 3)
     if kind == "scan":
         return panels.encode_png(panels.scan_image(pixels))
-    height, width, _ = pixels.shape
-    if wanted.map_key is None:
-        q = np.zeros((height, width), dtype=np.uint8)
-    else:
-        q = np.asarray(read_array(resources.storage, wanted.map_key)[wanted.slice_index])  # (H, W)
-    masks = slice_masks(q[None], wanted.rule, wanted.dropped)
+    q = np.zeros(pixels.shape[:2], dtype=np.uint8)  # (H, W)
+    if wanted.map_key is not None:
+        q = np.asarray(read_array(resources.storage, wanted.map_key)[wanted.slice_index])
+    return _draw(pixels, q, slice_masks(q[None], wanted.rule, wanted.dropped), wanted.caption, kind)
+
+
+def _draw(pixels: NDArray[np.uint8], q: NDArray[np.uint8], masks: Masks, caption: str, kind: str) -> bytes:
+    """pixels: (H, W, 3). q: the probability map, (H, W). masks: of this slice alone."""
     mask, doubtful, uncounted = masks.tumor[0], masks.doubtful[0], masks.uncounted[0]
     images = {
-        "panels": lambda: panels.panels_image(pixels, q, mask, wanted.caption, doubtful, uncounted),
+        "scan": lambda: panels.scan_image(pixels),
+        "panels": lambda: panels.panels_image(pixels, q, mask, caption, doubtful, uncounted),
         "mask": lambda: panels.mask_image(mask),
         "overlay": lambda: panels.overlay_image(pixels, mask, doubtful, uncounted),
         "heatmap": lambda: panels.heatmap_image(q),
@@ -95,27 +96,14 @@ def _render(resources: Resources, wanted: Source, kind: str) -> bytes:
     return panels.encode_png(images[kind]())
 
 
-def archive(resources: Resources, scan: Scan, row: Segmentation, described: dict[str, Any]) -> bytes:
-    """A zip with every slice's pictures, mask and map, and the result as JSON."""
-    buffer = io.BytesIO()
-    # PNG is compressed already; storing keeps the archive quick to make.
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file:
-        file.writestr("result.json", json.dumps(described, indent=2))
-        file.writestr("README.txt", "Research use only. Not for diagnosis.\n")
-        for name, data in _pictures(resources, scan, row):
-            file.writestr(name, data)
-    return buffer.getvalue()
-
-
-def _pictures(resources: Resources, scan: Scan, row: Segmentation) -> Iterator[tuple[str, bytes]]:
-    for index in range(scan.slice_count):
-        for kind in KINDS:
-            if kind == "thumbnail":
-                continue
-            wanted = Source(
-                scan.id, index, row.map_key, _rule(row), _dropped(row, index), "", _caption(scan, row, index)
-            )
-            yield f"{kind}/slice_{index:04d}.png", _render(resources, wanted, kind)
+def slice_pictures(resources: Resources, scan: Scan, row: Segmentation, index: int) -> Iterator[tuple[str, bytes]]:
+    """The pictures of one slice of a succeeded run, without its thumbnail: kind and PNG. Raises StorageUnavailable."""
+    pixels = np.array(read_array(resources.storage, stack_key(scan.id))[index])  # (H, W, 3)
+    q = np.array(read_array(resources.storage, row.map_key or "")[index])  # (H, W)
+    masks = slice_masks(q[None], _rule(row), _dropped(row, index))
+    for kind in KINDS:
+        if kind != "thumbnail":
+            yield kind, _draw(pixels, q, masks, _caption(scan, row, index), kind)
 
 
 def _rule(row: Segmentation) -> MaskRule:
