@@ -14,7 +14,7 @@ from webapp.domain.errors import NotFound
 from webapp.domain.scans import history, images, lookup, segmentations
 from webapp.domain.scans.archives import Archive
 from webapp.domain.scans.history import HistoryFilter
-from webapp.domain.scans.submission import RunOptions, submit, submit_run
+from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, submit_run
 from webapp.domain.storage.keys import original_key
 from webapp.schemas.errors import ErrorSchema
 from webapp.schemas.fields import dump
@@ -49,7 +49,7 @@ class ScanCollection(MethodView):
     def post(self, headers: dict[str, Any]) -> dict[str, Any]:
         """Upload one or more scans; each is segmented as soon as a worker is free."""
         form = parser.parse(UploadFormSchema(), request, location="form")
-        options = RunOptions(form.get("model"), form.get("threshold"))
+        options = UploadOptions(form.get("model"), form.get("threshold"), form["group"])
         submitted = submit(resources(), uploaded_files("file"), options, headers.get("idempotency_key"))
         with resources().database.read() as session:
             found = []
@@ -165,8 +165,9 @@ def download(query: dict[str, Any], scan_id: str) -> Response:
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: its file is missing")
 def original(scan_id: str) -> Response:
-    """The uploaded bytes, always as an attachment."""
+    """The uploaded bytes, always as an attachment; of a stack of files a zip of them."""
     with resources().database.read() as session:
         scan = lookup.get(session, scan_id)
     missing = "The original file is missing; restore it, or delete the scan."
-    return attachment(original_key(scan_id), "application/octet-stream", scan.filename, missing)
+    name = scan.filename if scan.slice_names is None else f"{scan.filename}.zip"
+    return attachment(original_key(scan_id), "application/octet-stream", name, missing)

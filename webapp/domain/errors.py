@@ -143,6 +143,7 @@ UPLOAD_ERRORS = {
     "too_many_files": (413, "More files than the portal takes at once."),
     "unsupported": (415, "The bytes are not those of a format that is read here, whatever the name says."),
     "empty": (422, "The file has no bytes."),
+    "mask": (422, "The file is an expert's mask by its name, in an upload whose files are grouped."),
     "unsafe": (422, "The archive has a member that would leave its folder, or a link."),
     "unreadable": (422, "The file is damaged, or of a variant that is not read."),
     "limit": (422, "The scan is larger than the portal takes: pixels, slices, memory or time."),

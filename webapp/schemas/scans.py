@@ -9,6 +9,7 @@ from marshmallow import fields, validate
 from ml.measurements import Verdict
 from webapp.domain.jobs.models import Status
 from webapp.domain.jobs.wait import LONGEST_WAIT_S
+from webapp.domain.scans.grouping import Grouping, missing_numbers
 from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT, SORTS
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.schemas.errors import RejectedSchema
@@ -40,6 +41,15 @@ def _links(scan: Scan) -> dict[str, str]:
     }
 
 
+class MissingNumbers(fields.List[Any]):
+    """The numbers that lack between the names of a stack's files."""
+
+    _CHECK_ATTRIBUTE = False
+
+    def _serialize(self, value: Any, attr: str | None, obj: Scan, **options: Any) -> list[int]:
+        return missing_numbers(obj.slice_names or ())
+
+
 class ScanSchema(ma.Schema):
     """What was uploaded, with the run that the pages show."""
 
@@ -56,7 +66,15 @@ class ScanSchema(ma.Schema):
         allow_none=True,
         metadata={"description": "slice, row, column; null where the file has none"},
     )
-    sha256 = fields.String(required=True)
+    slice_names = fields.List(
+        fields.String(),
+        allow_none=True,
+        metadata={"description": "of the files that were stacked, first slice first; null where one file is the scan"},
+    )
+    missing_slice_numbers = MissingNumbers(
+        fields.Integer(), metadata={"description": "between the numbers at the end of slice_names"}
+    )
+    sha256 = fields.String(required=True, metadata={"description": "of the original, as it is downloaded"})
     bytes = fields.Integer(required=True)
     segmentation = fields.Nested(SegmentationSchema, attribute="displayed", allow_none=True)
     links = Links(_links)
@@ -90,6 +108,7 @@ class UploadFormSchema(ma.Schema):
     file = fields.Raw()
     model = fields.String(validate=validate.Length(max=LONGEST_MODEL_NAME))
     threshold = fields.Float(validate=THRESHOLD_RANGE)
+    group = fields.Enum(Grouping, by_value=True, load_default=Grouping.NONE)
 
 
 # The body of an upload as OpenAPI 3 says it; flask-smorest would describe files and fields as two bodies.
@@ -108,6 +127,12 @@ UPLOAD_BODY = {
                         "minimum": 0,
                         "maximum": 1,
                         "description": "default: the model card's",
+                    },
+                    "group": {
+                        "type": "string",
+                        "enum": [grouping.value for grouping in Grouping],
+                        "default": Grouping.NONE.value,
+                        "description": "stack: all files are one scan; auto: numbered files of one name in one folder",
                     },
                 },
             }

@@ -11,6 +11,7 @@ from ml.measurements import VOIDING_WARNINGS
 from ml.ood.detector import UNLIKE
 from ml.ood.sequences import CHANNEL_ORDER, MIXED_SEQUENCES, NOT_FLAIR
 from ml.scans import WARNINGS as READER_WARNINGS
+from webapp.domain.scans.stacking import SCALED_ALONE, SIZES_DIFFER, SLICES_MISSING
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,22 @@ WARNINGS: dict[str, Warning] = {
             chip="Channels in another order",
             beside_unlike="If it shows a brain at all, the channels of this scan seem to stand in another order than"
             " pre-contrast, FLAIR, post-contrast, which the model reads.",
+        ),
+        Warning(
+            SCALED_ALONE,
+            "Intensities of each slice were scaled to 8 bits on their own, from percentile 0.5 to 99.5 of that file, so"
+            " that brightness cannot be compared between slices.",
+        ),
+        Warning(
+            SLICES_MISSING,
+            "Numbers are missing between the names of the slices: where slices were left out, what lies beside"
+            " each other here does not in the patient.",
+            chip="Slices missing",
+        ),
+        Warning(
+            SIZES_DIFFER,
+            "The files of this name have different sizes in pixels, so they are several scans.",
+            chip="Sizes differ",
         ),
         Warning("synthetic", "This scan is a synthetic phantom, not a patient.", chip="Synthetic phantom"),
     )

@@ -11,10 +11,11 @@ from webapp.context import form_threshold, resources, uploaded_files
 from webapp.domain.errors import NotFound, PortalError
 from webapp.domain.jobs.models import Status
 from webapp.domain.scans import history, lookup, segmentations
+from webapp.domain.scans.grouping import Grouping
 from webapp.domain.scans.history import SORTS, HistoryFilter
 from webapp.domain.scans.images import default_slice
 from webapp.domain.scans.models import Verdict
-from webapp.domain.scans.submission import RunOptions, submit, submit_run
+from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, submit_run
 from webapp.schemas.fields import dump_all
 from webapp.schemas.models import dump_model
 from webapp.schemas.scans import dump_scan
@@ -69,7 +70,7 @@ def index() -> str:
 @bp.post("")
 def upload() -> Response:
     """The drop zone's form, for browsers without scripts."""
-    submitted = submit(resources(), uploaded_files("file"), RunOptions())
+    submitted = submit(resources(), uploaded_files("file"), UploadOptions(group=Grouping.AUTO))
     for item in submitted.rejected[:MOST_NOTICES]:
         flash(f"{_shortened(item.filename)}: {item.message}", "error")
     if len(submitted.rejected) > MOST_NOTICES:

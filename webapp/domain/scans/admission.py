@@ -35,18 +35,31 @@ def admit(
 
     Nothing is left behind where it raises. After OutcomeUnknown a row may name the files: they are left to the sweeper.
     """
+    stack = resources.storage.temporary_file()
+    try:
+        decoded = decode(resources, upload.path, stack)
+        return store(resources, scan_row(upload, decoded, origin), upload.path, stack, model=model, threshold=threshold)
+    finally:
+        stack.unlink(missing_ok=True)
+
+
+def store(
+    resources: Resources, row: Scan, original: Path, stack: Path, *, model: str | None, threshold: float | None
+) -> Accepted:
+    """Store a scan's files, then its row with a queued segmentation, and wake a worker. Raises as `admit`.
+
+    original, stack: temporary files; they are moved.
+    """
     card = resources.catalog.card(model)
     wanted = checked_threshold(threshold, card.threshold)
-    stack = resources.storage.temporary_file()
-    scan_id = new_id()
+    scan_id = row.id
     try:
-        decoded = _decode(resources, upload.path, stack)
         # Files first, then the row: a crash between the two leaves a file that the sweeper removes, never a row
         # without its file.
-        resources.storage.put(upload.path, original_key(scan_id))
+        resources.storage.put(original, original_key(scan_id))
         resources.storage.put(stack, stack_key(scan_id))
         with resources.database.write() as session:
-            session.add(_scan_row(scan_id, upload, decoded, origin))
+            session.add(row)
             session.flush()
             segmentation = segmentations.add(session, scan_id, model=card.name, version=card.version, threshold=wanted)
             accepted = Accepted(scan_id, segmentation.id)
@@ -55,13 +68,12 @@ def admit(
     except BaseException:
         resources.storage.delete(scan_prefix(scan_id))
         raise
-    finally:
-        stack.unlink(missing_ok=True)
     resources.queue.publish()
     return accepted
 
 
-def _decode(resources: Resources, source: Path, stack: Path) -> Decoded:
+def decode(resources: Resources, source: Path, stack: Path) -> Decoded:
+    """Decode a received file in the sandbox. Raises UploadRejected, DecoderUnavailable, StorageFull."""
     with translated_errors():  # the stack may find no room
         try:
             return resources.decoder.decode(source, stack)
@@ -71,9 +83,10 @@ def _decode(resources: Resources, source: Path, stack: Path) -> Decoded:
             raise DecoderUnavailable("Files cannot be read right now; try again in a few seconds.") from error
 
 
-def _scan_row(scan_id: str, upload: Received, decoded: Decoded, origin: str) -> Scan:
+def scan_row(upload: Received, decoded: Decoded, origin: str = "upload") -> Scan:
+    """The row of a scan that is one file, not stored yet."""
     return Scan(
-        id=scan_id,
+        id=new_id(),
         filename=upload.filename,
         origin=origin,
         format=decoded.format,

@@ -40,6 +40,8 @@ class Scan(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     bytes: Mapped[int] = mapped_column(BigInteger)
     warnings: Mapped[list[str]] = mapped_column(JSON)
+    # The files that a stack was made of, in the order of its slices; None where one file is the scan.
+    slice_names: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     # The run that the history and the result page show: the newest that succeeded, else the newest.
     displayed_id: Mapped[str | None] = mapped_column(
         ForeignKey("segmentations.id", name="fk_scans_shown_id_segmentations", use_alter=True, ondelete="SET NULL")

@@ -16,9 +16,14 @@ from webapp.domain.errors import (
     UploadRejected,
 )
 from webapp.domain.resources import Resources
-from webapp.domain.scans import admission, segmentations
+from webapp.domain.scans import admission, segmentations, stacking
+from webapp.domain.scans.grouping import Grouping, group_files, is_mask
 from webapp.domain.uploads import idempotency, receiving
 from webapp.domain.uploads.receiving import Received, UploadedFile
+
+MASK_MESSAGE = (
+    "This is an expert's mask by its name, and no scan; the page Evaluations compares a model with such masks."
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,13 @@ class RunOptions:
 
     model: str | None = None
     threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class UploadOptions(RunOptions):
+    """What a person chose for an upload: its runs, and which of its files are one scan."""
+
+    group: Grouping = Grouping.NONE
 
 
 @dataclass(frozen=True)
@@ -57,19 +69,18 @@ class AllRejected(PortalError):
 
 
 def submit(
-    resources: Resources, files: Sequence[UploadedFile], options: RunOptions, key: str | None = None
+    resources: Resources, files: Sequence[UploadedFile], options: UploadOptions, key: str | None = None
 ) -> Submission:
-    """Admit every file and queue its segmentation. A bad file does not stop the others.
+    """Admit every file, or the stacks that they make, and queue the segmentations. A bad file does not stop the others.
 
     Raises AllRejected, UploadRejected (no file, too many), InvalidInput, StorageFull, StorageUnavailable, KeyReused,
     KeyInUse.
     """
     if not files:
         raise UploadRejected("no_file", "The request has no file; send one or more in the form field `file`.")
-    if len(files) > resources.settings.max_files_per_upload:
-        raise UploadRejected(
-            "too_many_files", f"At most {resources.settings.max_files_per_upload} files are taken at once; send fewer."
-        )
+    most = _most_files(resources, options.group)
+    if len(files) > most:
+        raise UploadRejected("too_many_files", f"At most {most} files are taken at once; send fewer.")
     names = [file.filename for file in files]
     with ExitStack() as stack:
         received: list[Received | UploadRejected] = []
@@ -83,7 +94,7 @@ def submit(
             scope="POST /api/v1/scans",
             key=key,
             body_sha256=_digest(names, received, options),
-            work=lambda: _admit_all(resources, received, options),
+            work=lambda: _admit_all(resources, names, received, options),
         )
     rejected = tuple(Rejected(names[index], code, message) for index, code, message in answer["rejected"])
     if not answer["scans"]:
@@ -107,27 +118,59 @@ def submit_run(resources: Resources, scan_id: str, options: RunOptions, key: str
     return str(answer["segmentation"])
 
 
-def _admit_all(resources: Resources, received: list[Received | UploadRejected], options: RunOptions) -> dict[str, Any]:
+def _most_files(resources: Resources, grouping: Grouping) -> int:
+    """Files of one request; of files that become stacks as many as a stack has slices."""
+    settings = resources.settings
+    if grouping is Grouping.NONE:
+        return settings.max_files_per_upload
+    return max(settings.max_files_per_upload, settings.max_slices)
+
+
+def _admit_all(
+    resources: Resources, names: Sequence[str], received: Sequence[Received | UploadRejected], options: UploadOptions
+) -> dict[str, Any]:
     """Ids and codes only: this is what an Idempotency-Key keeps."""
     scan_ids: list[str] = []
-    rejected: list[tuple[int, str, str]] = []
+    rejected: list[tuple[int, PortalError]] = []
+    taken: list[tuple[int, Received]] = []  # with their places in the request
     for index, upload in enumerate(received):
+        if isinstance(upload, UploadRejected):
+            rejected.append((index, upload))
+        elif options.group is not Grouping.NONE and is_mask(names[index]):
+            rejected.append((index, UploadRejected("mask", MASK_MESSAGE)))
+        else:
+            taken.append((index, upload))
+    for group in group_files([names[index] for index, _ in taken], options.group):
+        files = [taken[place] for place in group.places]
         try:
-            if isinstance(upload, UploadRejected):
-                raise upload
-            accepted = admission.admit(resources, upload, model=options.model, threshold=options.threshold)
-            scan_ids.append(accepted.scan_id)
+            admitted = _admit_group(resources, [upload for _, upload in files], group.name, options)
+            scan_ids += [accepted.scan_id for accepted in admitted.scans]
+            rejected += [(files[place][0], error) for place, error in admitted.refused]
         except UploadRejected as error:
-            rejected.append((index, error.code, error.message))
+            rejected += [(index, error) for index, _ in files]
         except (StorageFull, StorageUnavailable, DecoderUnavailable, DatabaseUnavailable) as error:
             # The machine's fault: an error where nothing is stored yet, else the files before it stay admitted.
             if not scan_ids:
                 raise
-            rejected.append((index, error.code, error.message))
-    return {"scans": scan_ids, "rejected": rejected}
+            rejected += [(index, error) for index, _ in files]
+    rejected.sort(key=lambda item: item[0])
+    return {"scans": scan_ids, "rejected": [(index, error.code, error.message) for index, error in rejected]}
 
 
-def _digest(names: list[str], received: list[Received | UploadRejected], options: RunOptions) -> str:
+def _admit_group(
+    resources: Resources, uploads: Sequence[Received], name: str, options: RunOptions
+) -> stacking.AdmittedGroup:
+    """The scans of files that belong together, of one file alone mostly."""
+    if len(uploads) > 1:
+        return stacking.admit_group(resources, uploads, name, model=options.model, threshold=options.threshold)
+    accepted = admission.admit(resources, uploads[0], model=options.model, threshold=options.threshold)
+    return stacking.AdmittedGroup((accepted,), ())
+
+
+def _digest(names: Sequence[str], received: Sequence[Received | UploadRejected], options: UploadOptions) -> str:
     """What the client sent, apart from the multipart boundary, which differs at every try."""
     contents = [item.sha256 if isinstance(item, Received) else item.code for item in received]
-    return hashlib.sha256(json.dumps([names, contents, options.model, options.threshold]).encode()).hexdigest()
+    said = [names, contents, options.model, options.threshold]
+    if options.group is not Grouping.NONE:
+        said.append(options.group)
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()

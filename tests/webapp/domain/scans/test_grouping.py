@@ -1,0 +1,64 @@
+"""Which files of an upload are one scan."""
+
+import pytest
+
+from webapp.domain.scans.grouping import FileGroup, Grouping, group_files, is_mask, missing_numbers
+
+AUTO = {
+    "numbers in their natural order": (
+        ["p/s_9.png", "p/s_10.png", "p/s_11.png", "p/s_8.png"],
+        [FileGroup("s", (3, 0, 1, 2))],
+    ),
+    "two folders of equal names are two": (
+        ["a/1.png", "b/1.png", "a/2.png", "b/2.png"],
+        [FileGroup("a", (0, 2)), FileGroup("b", (1, 3))],
+    ),
+    "two names of one folder are two": (
+        ["TCGA_A_1.tif", "TCGA_B_1.tif", "TCGA_A_2.tif", "TCGA_B_2.tif"],
+        [FileGroup("TCGA_A", (0, 2)), FileGroup("TCGA_B", (1, 3))],
+    ),
+    "any case and leading zeros": (["S-009.PNG", "s-010.png"], [FileGroup("S", (0, 1))]),
+    "no folder and no name": (["1.png", "2.png"], [FileGroup("Stack", (0, 1))]),
+    "a gap stays one": (["s1.png", "s2.png", "s5.png"], [FileGroup("s", (0, 1, 2))]),
+    "every second number": (["s1.png", "s3.png", "s5.png"], [FileGroup("s", (0, 1, 2))]),
+    "patients are no slices": (["P001.png", "P350.png"], [FileGroup("P001.png", (0,)), FileGroup("P350.png", (1,))]),
+    "names without numbers": (["a.png", "b.png"], [FileGroup("a.png", (0,)), FileGroup("b.png", (1,))]),
+    "one alone": (["p/s_1.png"], [FileGroup("s_1.png", (0,))]),
+    "doubled numbers are not guessed": (
+        ["s1.png", "s2.png", "s2.tif"],
+        [FileGroup("s1.png", (0,)), FileGroup("s2.png", (1,)), FileGroup("s2.tif", (2,))],
+    ),
+    "both spellings of an accent": (["é1.png", "e\u03011.png", "é2.png"], None),
+    "a long run of digits": (["x" + "7" * 30 + ".png", "x" + "7" * 29 + "8.png"], [FileGroup("x" + "7" * 21, (0, 1))]),
+}
+
+
+@pytest.mark.parametrize(("paths", "groups"), AUTO.values(), ids=AUTO.keys())
+def test_numbered_files_of_one_name_are_one_scan(paths: list[str], groups: list[FileGroup] | None) -> None:
+    found = group_files(paths, Grouping.AUTO)
+    if groups is None:  # two files of one number: none is grouped
+        groups = [FileGroup(path, (place,)) for place, path in enumerate(paths)]
+    assert found == groups
+
+
+def test_a_stack_takes_all_in_natural_order() -> None:
+    paths = ["p/b.png", "p/a 10.png", "p/a 9.png"]
+    assert group_files(paths, Grouping.STACK) == [FileGroup("p", (2, 1, 0))]
+    assert group_files(["x/1.png", "y/2.png"], Grouping.STACK) == [FileGroup("1", (0, 1))]
+    assert group_files(["one.png"], Grouping.STACK) == [FileGroup("one.png", (0,))]
+
+
+def test_each_alone_is_the_default_of_programs() -> None:
+    assert group_files(["s1.png", "s2.png"], Grouping.NONE) == [FileGroup("s1.png", (0,)), FileGroup("s2.png", (1,))]
+
+
+def test_what_is_missing_between_the_numbers() -> None:
+    assert missing_numbers(["s_2.png", "s_3.png", "s_6.png"]) == [4, 5]
+    assert missing_numbers(["s_2.png", "t_6.png"]) == missing_numbers(["a.png", "b.png"]) == missing_numbers([]) == []
+    assert missing_numbers(["s_2.png", "s_999999999.png"]) == []
+
+
+def test_a_mask_is_told_by_its_name() -> None:
+    assert is_mask("p/s_1_mask.png")
+    assert is_mask("S_1_MASK.TIF")
+    assert not is_mask("masked_1.png")

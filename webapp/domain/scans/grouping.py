@@ -1,0 +1,141 @@
+"""Which files of one upload are the slices of one scan: by the numbers at the end of their names.
+
+`static/js/scans/grouping.js` draws the cards by the same rule, before anything is sent; a test holds the two equal.
+"""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+# Numbers this far apart on average are no slices that lie on each other, but patients, dates, visits.
+SPARSEST = 2
+
+
+class Grouping(StrEnum):
+    """How the files of one upload become scans."""
+
+    NONE = "none"
+    """Each file is a scan."""
+    STACK = "stack"
+    """All files are one scan."""
+    AUTO = "auto"
+    """Numbered files of one name in one folder are one scan."""
+
+
+@dataclass(frozen=True)
+class FileGroup:
+    """Files that are one scan.
+
+    name: what the scan is called. places: of its files in the upload, from the first slice to the last.
+    """
+
+    name: str
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """A path as the rule reads it: its folder and the name before its number, in one form for every spelling."""
+
+    key: tuple[str, str]
+    title: str
+    number: int
+
+
+def group_files(paths: Sequence[str], grouping: Grouping) -> list[FileGroup]:
+    """The scans that files make, in the order of their first files.
+
+    paths: as the client names them, with folders where it sends them ("patient 7/slice_12.png"). A file of no group is
+    a group of its own, called by its whole name. Masks are for the caller to leave out.
+    """
+    if grouping is Grouping.STACK and len(paths) > 1:
+        places = sorted(range(len(paths)), key=lambda place: _natural_key(paths[place]))
+        return [FileGroup(_shared_name([paths[place] for place in places]), tuple(places))]
+    stacks = _numbered_stacks(paths) if grouping is Grouping.AUTO else []
+    stacked = {place for stack in stacks for place in stack.places}
+    single = [FileGroup(_file_name(path), (place,)) for place, path in enumerate(paths) if place not in stacked]
+    return sorted([*stacks, *single], key=lambda group: min(group.places))
+
+
+def is_mask(path: str) -> bool:
+    """Whether a name says that this is an expert's mask and no scan."""
+    return _stem(path).casefold().endswith("_mask")
+
+
+def missing_numbers(names: Iterable[str]) -> list[int]:
+    """The numbers that lack between the first and the last of a stack's file names; none where they have no numbers."""
+    found = [_numbered(name) for name in names]
+    numbers = {item.number for item in found if item is not None}
+    if not numbers or None in found or len({item.key for item in found if item is not None}) > 1:
+        return []
+    if max(numbers) - min(numbers) >= SPARSEST * len(numbers):
+        return []  # of a stack that was asked for: its numbers do not count slices
+    return sorted(set(range(min(numbers), max(numbers) + 1)) - numbers)
+
+
+def _numbered_stacks(paths: Sequence[str]) -> list[FileGroup]:
+    groups: dict[tuple[str, str], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    titles: dict[tuple[str, str], str] = {}
+    for place, path in enumerate(paths):
+        found = _numbered(path)
+        if found is not None:
+            groups[found.key][found.number].append(place)
+            titles.setdefault(found.key, found.title)
+    stacks = []
+    for key, numbers in groups.items():
+        # Two files of one number: nobody can say which of them is the slice, so none of the name is grouped.
+        is_clear = all(len(places) == 1 for places in numbers.values())
+        if is_clear and len(numbers) > 1 and max(numbers) - min(numbers) < SPARSEST * len(numbers):
+            stacks.append(FileGroup(titles[key], tuple(numbers[number][0] for number in sorted(numbers))))
+    return stacks
+
+
+def _numbered(path: str) -> _Numbered | None:
+    """The parts of a name that ends with a number; None for another one."""
+    found = re.fullmatch(r"(.*?)([0-9]{1,9})", _stem(path), flags=re.DOTALL)
+    if found is None:
+        return None
+    folder = _folder(path)
+    title = found[1].rstrip(" _-.([#") or folder.rpartition("/")[2] or "Stack"
+    return _Numbered((_folded(folder), _folded(found[1])), title, int(found[2]))
+
+
+def _shared_name(paths: Sequence[str]) -> str:
+    """What a stack is called: by its numbered name, else by its folder, else by its first file."""
+    numbered = [_numbered(path) for path in paths]
+    keys = {item.key if item else None for item in numbered}
+    if numbered[0] is not None and len(keys) == 1:
+        return numbered[0].title
+    folders = {_folder(path) for path in paths}
+    name = folders.pop().rpartition("/")[2] if len(folders) == 1 else ""
+    return name or _stem(paths[0])
+
+
+def _natural_key(path: str) -> list[tuple[int, int, str]]:
+    """2 before 10, and letters as they are."""
+    parts = re.split(r"([0-9]{1,9})", _folded(path))
+    return [(0, int(part), "") if place % 2 else (1, 0, part) for place, part in enumerate(parts) if part]
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def _path(path: str) -> str:
+    return path.replace("\\", "/").strip("/")
+
+
+def _file_name(path: str) -> str:
+    return _path(path).rpartition("/")[2]
+
+
+def _folder(path: str) -> str:
+    return _path(path).rpartition("/")[0]
+
+
+def _stem(path: str) -> str:
+    name = _file_name(path)
+    return name.rpartition(".")[0] or name
