@@ -96,6 +96,7 @@ def test_a_phantom_is_tried_with_one_click_and_says_that_it_is_one(page: Page) -
 def test_files_are_stored_in_the_order_in_which_they_were_chosen(page: Page, portal: RunningPortal) -> None:
     names = [f"ordered-case-of-a-long-name-{n:02d}.png" for n in range(5)]
     page.goto("/")
+    page.get_by_label("Numbered slices").uncheck()
     drop_files(page, dict.fromkeys(names, phantoms.render("clear")))
     for name in names:
         card(page, name, "succeeded")

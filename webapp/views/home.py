@@ -28,4 +28,5 @@ def show() -> str:
         accepts=ACCEPTS,
         formats_sentence=FORMATS_SENTENCE,
         max_upload_mb=resources().settings.max_upload_bytes // 1_000_000,
+        max_slices=resources().settings.max_slices,
     )

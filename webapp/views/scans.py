@@ -70,7 +70,8 @@ def index() -> str:
 @bp.post("")
 def upload() -> Response:
     """The drop zone's form, for browsers without scripts."""
-    submitted = submit(resources(), uploaded_files("file"), UploadOptions(group=Grouping.AUTO))
+    grouping = Grouping.AUTO if request.form.get("group") else Grouping.NONE
+    submitted = submit(resources(), uploaded_files("file"), UploadOptions(group=grouping))
     for item in submitted.rejected[:MOST_NOTICES]:
         flash(f"{_shortened(item.filename)}: {item.message}", "error")
     if len(submitted.rejected) > MOST_NOTICES:

@@ -1,9 +1,11 @@
-/* What every page does: times, dialogs, whether a worker runs, the notice when the server is out of reach. */
+/* What every page does: times, dialogs, dropped files, whether a worker runs, the notice when the server is out of reach. */
 /** @import { Readiness } from "./types.js" */
 import { confirmForms, keysDialog } from "./dialogs.js";
+import { guardDrops } from "./drops.js";
 import { element } from "./elements.js";
 import { notify } from "./notices.js";
 import { keepTimesFresh } from "./times.js";
+import { sayUnsent } from "./unsent.js";
 
 const READY_EVERY_MS = 20_000;
 const UNREADY_EVERY_MS = 4000; // while something is missing: the reader waits for it
@@ -44,6 +46,8 @@ function checkLater() {
 keepTimesFresh();
 confirmForms();
 keysDialog();
+guardDrops();
+sayUnsent();
 checkLater();
 document.addEventListener("visibilitychange", checkServer);
 window.addEventListener("offline", checkServer);

@@ -61,10 +61,15 @@ export interface SegmentationList {
   segmentations: Segmentation[];
 }
 
+/** A file that was not taken. */
+export interface Rejected extends Message {
+  filename: string;
+}
+
 /** The answer to an upload. */
 export interface UploadAnswer {
   scans?: Scan[];
-  rejected?: Message[];
+  rejected?: Rejected[];
 }
 
 /** The body of a failure; what stands between browser and server may answer in another form. */

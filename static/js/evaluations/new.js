@@ -1,12 +1,17 @@
 /* Starting an evaluation: a zip is sent as it is, a folder is packed first; progress in both. */
 /** @import { ErrorBody, Evaluation } from "../core/types.js" */
-/** @import { PathFile } from "./folders.js" */
+/** @import { PathFile } from "../core/folders.js" */
 import { errorFrom, isAbort, messageOf } from "../core/api.js";
+import { receiveDrops } from "../core/drops.js";
 import { element } from "../core/elements.js";
+import { chosenFiles, droppedFiles } from "../core/folders.js";
 import { count } from "../core/format.js";
 import { postForm } from "../core/uploads.js";
-import { chosenFiles, droppedFiles } from "./folders.js";
 import { zip } from "./zip.js";
+
+/* What a data set is made of. */
+const TAKEN = /(\.(tiff?|png|jpe?g|webp)|(^|\/)_annotations\.coco\.json)$/i;
+const isTaken = (/** @type {PathFile} */ { path }) => TAKEN.test(path);
 
 /** @typedef {{ archive: Blob, name: string }} Archive */
 
@@ -103,25 +108,17 @@ form.addEventListener("submit", (event) => {
 });
 archiveInput.addEventListener("change", () => archiveInput.files?.length && form.requestSubmit());
 directoryInput.addEventListener("change", () => {
-  const files = directoryInput.files ? chosenFiles(directoryInput.files) : [];
+  const files = directoryInput.files ? chosenFiles(directoryInput.files).filter(isTaken) : [];
   start((signal) => pack(files, signal));
 });
 element("#sending-stop", HTMLElement).addEventListener("click", () => stop?.abort());
 
-document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  document.body.classList.add("dragging");
-});
-document.addEventListener("dragleave", (event) => event.relatedTarget === null && document.body.classList.remove("dragging"));
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  document.body.classList.remove("dragging");
-  if (!event.dataTransfer) return;
-  const [file, ...others] = event.dataTransfer.files;
+receiveDrops((transfer) => {
+  const [file, ...others] = transfer.files;
   if (file && !others.length && /\.zip$/i.test(file.name)) {
     start(async () => ({ archive: file, name: file.name }));
     return;
   }
-  const files = droppedFiles(event.dataTransfer, maxFiles);
-  start(async (signal) => pack(await files, signal));
+  const files = droppedFiles(transfer, maxFiles);
+  start(async (signal) => pack((await files).filter(isTaken), signal));
 });

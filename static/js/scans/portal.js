@@ -1,26 +1,36 @@
 /* The portal: files dropped anywhere become cards, and the cards become results. */
+/** @import { PathFile } from "../core/folders.js" */
+/** @import { Rejected, Scan } from "../core/types.js" */
+/** @import { Upload } from "./uploads.js" */
 import { ApiError, isAbort, messageOf } from "../core/api.js";
 import { isTyping } from "../core/dialogs.js";
+import { receiveDrops } from "../core/drops.js";
 import { element, elements, targetOf } from "../core/elements.js";
-import { fileSize } from "../core/format.js";
+import { chosenFiles, droppedFiles } from "../core/folders.js";
+import { count, fileSize } from "../core/format.js";
 import { isOver } from "../core/jobs.js";
 import { showName } from "../core/names.js";
+import { notify } from "../core/notices.js";
 import { refreshTimes } from "../core/times.js";
+import { guardUploads } from "../core/unsent.js";
 import { actOnRun, adoptCard, fillCard, followCard, showProgress } from "./cards.js";
-import { uploadFile } from "./uploads.js";
+import { groupFiles, isMask } from "./grouping.js";
+import { UploadQueue } from "./uploads.js";
 
-const AT_ONCE = 1; // one after the other: scans are stored, and stand in line, in the order in which they were chosen
+const MOST_FILES = 5000; // of one drop
+const NAMES_SHOWN = 3;
 
 const form = element("#drop", HTMLFormElement);
 const input = element("#files", HTMLInputElement);
+const directory = element("#directory", HTMLInputElement);
+const grouped = element("#group", HTMLInputElement);
 const list = element("#cards", HTMLElement);
-const veil = element("#drop-veil", HTMLElement);
 const maxMegabytes = Number(form.dataset.maxMb);
-/** @type {Map<HTMLElement, { file: File, abort: () => void }>} by card */
+const maxSlices = Number(form.dataset.maxSlices);
+const taken = (input.accept || "").split(",");
+const queue = new UploadQueue();
+/** @type {Map<HTMLElement, Upload>} by card */
 const uploads = new Map();
-/** @type {{ card: HTMLElement, file: File }[]} */
-const waiting = [];
-let active = 0;
 
 const cardsOf = (/** @type {ParentNode} */ parent) => elements(".card", HTMLElement, parent);
 
@@ -30,122 +40,177 @@ function showEmpty(isEmpty) {
   element("#all-scans", HTMLElement).hidden = isEmpty;
 }
 
-/** @param {string} name of the file */
-function newCard(name) {
+/**
+ * @param {string} name of the scan
+ * @param {HTMLElement} [before] the card that it stands behind; the first of all where none is given
+ */
+function newCard(name, before) {
   const empty = element("#card-template", HTMLTemplateElement).content;
   const card = element(".card", HTMLElement, document.importNode(empty, true));
   showName(element('[data-slot="name"]', HTMLElement, card), name);
-  list.prepend(card);
+  if (before) before.after(card);
+  else list.prepend(card);
   showEmpty(false);
   return card;
 }
 
+const bytesOf = (/** @type {PathFile[]} */ files) => files.reduce((sum, { file }) => sum + file.size, 0);
+const slicesOf = (/** @type {PathFile[]} */ files) => (files.length > 1 ? `${count(files.length)} slices, ` : "");
+
 /**
  * @param {HTMLElement} card
  * @param {number} fraction
- * @param {File} file
+ * @param {PathFile[]} files
  */
-function showSent(card, fraction, file) {
+function showSent(card, fraction, files) {
   element("progress", HTMLProgressElement, card).value = Math.round(fraction * 100);
-  const sent = fraction < 1 ? `${fileSize(fraction * file.size)} of ${fileSize(file.size)}` : "Reading the file";
-  showProgress(card, "uploading", sent);
+  const size = bytesOf(files);
+  const reading = files.length > 1 ? `Reading ${count(files.length)} slices` : "Reading the file";
+  showProgress(card, "uploading", fraction < 1 ? `${slicesOf(files)}${fileSize(fraction * size)} of ${fileSize(size)}` : reading);
+}
+
+/**
+ * Shows what became of an upload: its scan, further ones where its slices differ in size, and what was not taken.
+ * @param {HTMLElement} card
+ * @param {{ scans: Scan[], rejected: Rejected[] }} answer
+ */
+function showAnswer(card, { scans, rejected }) {
+  let last = card;
+  for (const [place, scan] of scans.entries()) {
+    if (place > 0) last = newCard(scan.filename, last);
+    fillCard(last, scan);
+    if (!isOver(scan.segmentation.status)) followCard(last);
+  }
+  if (!rejected.length) return;
+  const [first] = rejected;
+  const refused = newCard(rejected.length > 1 ? `${count(rejected.length)} files` : first.filename, last);
+  const names = rejected.length > 1 ? `${namesOf(rejected.map(({ filename }) => filename))}. The first: ` : "";
+  showProgress(refused, "rejected", names + first.message);
+}
+
+/** @param {string[]} names */
+function namesOf(names) {
+  const more = names.length > NAMES_SHOWN ? ` and ${count(names.length - NAMES_SHOWN)} more` : "";
+  return names.slice(0, NAMES_SHOWN).join(", ") + more;
 }
 
 /**
  * @param {HTMLElement} card
- * @param {File} file
+ * @param {unknown} error
  */
-async function send(card, file) {
-  const stop = new AbortController();
-  uploads.set(card, { file, abort: () => stop.abort() });
-  try {
-    const scan = await uploadFile(file, { onProgress: (fraction) => showSent(card, fraction, file), signal: stop.signal });
-    fillCard(card, scan);
-    if (!isOver(scan.segmentation.status)) followCard(card);
-  } catch (error) {
-    if (isAbort(error)) card.remove();
-    else if (error instanceof ApiError && (error.isOffline || error.status >= 500)) showProgress(card, "failed", `${error.message} The file was not stored.`);
-    else showProgress(card, "rejected", messageOf(error));
-  } finally {
+function showFailure(card, error) {
+  const isOurs = error instanceof ApiError && (error.isOffline || error.status >= 500);
+  if (isAbort(error)) card.remove();
+  else if (isOurs) showProgress(card, "failed", `${error.message} ${(uploads.get(card)?.files.length ?? 1) > 1 ? "The files were" : "The file was"} not stored.`);
+  else showProgress(card, "rejected", messageOf(error));
+}
+
+/** @param {HTMLElement} card whose upload is in `uploads` */
+function start(card) {
+  const upload = uploads.get(card);
+  if (!upload) return;
+  showProgress(card, "uploading", `${slicesOf(upload.files)}waiting to upload`.replace(/^w/, "W"));
+  queue.add(upload);
+}
+
+/**
+ * @param {HTMLElement} card
+ * @param {string} name
+ * @param {PathFile[]} files
+ * @returns {Upload}
+ */
+const uploadOf = (card, name, files) => ({
+  name,
+  files,
+  isWanted: () => card.isConnected,
+  onProgress: (fraction) => showSent(card, fraction, files),
+  onDone: (answer) => {
+    uploads.delete(card);
+    showAnswer(card, answer);
+  },
+  onFailed: (error) => {
+    showFailure(card, error);
     if (card.dataset.state !== "failed") uploads.delete(card);
-  }
-}
+  },
+});
 
-async function next() {
-  if (active >= AT_ONCE) return;
-  const first = waiting.shift();
-  if (!first) return;
-  const { card, file } = first;
-  if (!card.isConnected) {
-    next();
-    return;
-  }
-  active += 1;
-  await send(card, file);
-  active -= 1;
-  next();
+/**
+ * Why the files of a scan are not sent; null where they are.
+ * @param {PathFile[]} files
+ */
+function refusalOf(files) {
+  const large = files.find(({ file }) => file.size > maxMegabytes * 1e6 * 1.05);
+  if (large) return `The file has ${fileSize(large.file.size)}; the limit is ${maxMegabytes} MB.`;
+  if (files.length === 1 && files[0].file.size === 0) return "The file is empty.";
+  if (files.length > maxSlices) return `These are ${count(files.length)} slices, and a scan has at most ${count(maxSlices)}; choose fewer.`;
+  return null;
 }
 
 /**
- * @param {HTMLElement} card
- * @param {File} file
+ * Says what of a drop is not sent: files of a folder that are no pictures, and experts' masks beside their slices.
+ * @param {PathFile[]} files
+ * @returns {PathFile[]} the others
  */
-function start(card, file) {
-  showProgress(card, "uploading", "Waiting to upload");
-  uploads.set(card, { file, abort: () => card.remove() });
-  waiting.push({ card, file });
-  next();
+function withoutLeftOut(files) {
+  const isOfFolder = ({ path = "" }) => path.includes("/");
+  const stems = new Set(files.map(({ path }) => path.replace(/\.[^./]*$/, "").toLowerCase()));
+  const hasSlice = ({ path = "" }) => stems.has(path.replace(/_mask\.[^./]*$/i, "").toLowerCase());
+  const isPicture = ({ path = "" }) => taken.some((ending) => path.toLowerCase().endsWith(ending));
+  const masks = files.filter((file) => isMask(file.path) && hasSlice(file));
+  const others = files.filter((file) => isOfFolder(file) && !isPicture(file));
+  const said = [];
+  if (masks.length) said.push(`${count(masks.length)} ${masks.length === 1 ? "mask" : "masks"} of an expert (${namesOf(masks.map(({ file }) => file.name))}), which Evaluations compares a model with`);
+  if (others.length) said.push(`${count(others.length)} ${others.length === 1 ? "file" : "files"} of another kind (${namesOf(others.map(({ file }) => file.name))})`);
+  notify("left-out", said.length ? `Left out: ${said.join("; ")}.` : null);
+  return files.filter((file) => !masks.includes(file) && !others.includes(file));
 }
 
 /**
  * Cards stand, and uploads start, in the order in which the files were chosen.
- * @param {FileList} files
+ * @param {PathFile[]} files
  */
 function accept(files) {
-  const chosen = [...files].reverse().map((file) => ({ file, card: newCard(file.name) })).reverse();
-  for (const { file, card } of chosen) {
-    if (file.size > maxMegabytes * 1e6 * 1.05) {
-      showProgress(card, "rejected", `The file has ${fileSize(file.size)}; the limit is ${maxMegabytes} MB.`);
-    } else if (file.size === 0) {
-      showProgress(card, "rejected", "The file is empty.");
-    } else {
-      start(card, file);
+  if (files.length > MOST_FILES) {
+    notify("left-out", `These are more than ${count(MOST_FILES)} files, and none was sent; choose fewer, or evaluate a whole data set on Evaluations.`, "warn");
+    return;
+  }
+  const chosen = withoutLeftOut(files);
+  if (!chosen.length && !document.getElementById("left-out")) notify("left-out", "There are no files in it.", "warn");
+  const paths = chosen.map(({ path }) => path);
+  const groups = grouped.checked ? groupFiles(paths) : paths.map((path, place) => ({ name: path.replace(/^.*\//, ""), places: [place] }));
+  const scans = groups.map(({ name, places }) => ({ name, files: places.map((place) => chosen[place]) }));
+  // The first one is on top, so the last one is put there first.
+  const cards = [...scans].reverse().map(({ name }) => newCard(name)).reverse();
+  for (const [place, { name, files: slices }] of scans.entries()) {
+    const card = cards[place];
+    const refusal = refusalOf(slices);
+    if (refusal) {
+      showProgress(card, "rejected", refusal);
+      continue;
     }
+    uploads.set(card, uploadOf(card, name, slices));
+    start(card);
   }
 }
 
 /* ---- choose ---- */
-input.addEventListener("change", () => {
-  if (input.files) accept(input.files);
-  input.value = "";
-});
+for (const field of [input, directory]) {
+  field.addEventListener("change", () => {
+    if (field.files) accept(chosenFiles(field.files));
+    field.value = "";
+  });
+}
 form.addEventListener("submit", (event) => event.preventDefault());
 
-/* ---- drop, anywhere on the page ---- */
-let depth = 0; // dragenter and dragleave fire for every element on the way
-const hasFiles = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files") ?? false;
-
-/** @param {boolean} isShown */
-function showVeil(isShown) {
-  veil.hidden = !isShown;
-  document.documentElement.classList.toggle("dragging", isShown);
-}
-window.addEventListener("dragenter", (event) => {
-  if (!hasFiles(event)) return;
-  depth += 1;
-  showVeil(true);
+/* ---- drop, anywhere on the page; leave ---- */
+receiveDrops(async (transfer) => {
+  try {
+    accept(await droppedFiles(transfer, MOST_FILES));
+  } catch {
+    notify("left-out", "The browser cannot read this folder; choose its files instead.", "error");
+  }
 });
-window.addEventListener("dragleave", (event) => {
-  if (hasFiles(event) && --depth <= 0) showVeil(false);
-});
-window.addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
-window.addEventListener("drop", (event) => {
-  if (!event.dataTransfer || !hasFiles(event)) return;
-  event.preventDefault();
-  depth = 0;
-  showVeil(false);
-  accept(event.dataTransfer.files);
-});
+guardUploads(() => queue.unsent());
 
 /* ---- the buttons of the cards ---- */
 list.addEventListener("click", (event) => {
@@ -156,8 +221,11 @@ list.addEventListener("click", (event) => {
   const { action } = button.dataset;
   const upload = uploads.get(card);
   if (action === "dismiss") card.remove();
-  else if (action === "cancel" && upload) upload.abort();
-  else if (action === "retry" && upload) start(card, upload.file);
+  else if (action === "cancel" && upload) {
+    queue.cancel(upload);
+    uploads.delete(card);
+    card.remove();
+  } else if (action === "retry" && upload) start(card);
   else if (action === "cancel" || action === "retry") actOnRun(card, action);
 });
 
@@ -165,6 +233,7 @@ list.addEventListener("click", (event) => {
 document.addEventListener("keydown", (event) => {
   if (isTyping(event)) return;
   if (event.key === "u") input.click();
+  if (event.key === "f") directory.click();
   if (event.key !== "j" && event.key !== "k") return;
   const links = elements('[data-slot="name"][href]', HTMLElement, list);
   const at = links.findIndex((link) => link === document.activeElement);
@@ -181,7 +250,7 @@ window.addEventListener("pageshow", () => {
 });
 
 /* ---- a tab that is looked at again shows what was uploaded and deleted elsewhere ---- */
-const isBusy = () => document.hidden || uploads.size > 0 || waiting.length > 0
+const isBusy = () => document.hidden || uploads.size > 0 || queue.isBusy
   || list.querySelector('[data-state="uploading"], [data-state="rejected"]') !== null || document.querySelector("dialog[open]") !== null;
 const keyOf = (/** @type {HTMLElement} */ { dataset }) => `${dataset.scan} ${dataset.segmentation}`;
 

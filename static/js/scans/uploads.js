@@ -1,21 +1,87 @@
-/* The upload of one scan. */
-/** @import { ErrorBody, Scan, UploadAnswer } from "../core/types.js" */
+/* The uploads of the portal: one after the other, a scan each, which is one file or the slices of a stack. */
+/** @import { ErrorBody, Rejected, Scan, UploadAnswer } from "../core/types.js" */
+/** @import { PathFile } from "../core/folders.js" */
+/** @import { Unsent } from "../core/unsent.js" */
 import { errorFrom } from "../core/api.js";
 import { postForm } from "../core/uploads.js";
 
 /**
- * Uploads one file; throws ApiError where it was not accepted, and the signal's reason where it aborted.
- * @param {File} file
+ * Uploads the files of one scan; throws ApiError where none was accepted, and the signal's reason where it aborted.
+ * Slices of different sizes come back as several scans.
+ * @param {PathFile[]} files
  * @param {{ onProgress: (fraction: number) => void, signal: AbortSignal }} options
- * @returns {Promise<Scan>}
+ * @returns {Promise<{ scans: Scan[], rejected: Rejected[] }>}
  */
-export async function uploadFile(file, options) {
+async function uploadScan(files, options) {
   const form = new FormData();
-  form.append("file", file, file.name);
+  for (const { path, file } of files) form.append("file", file, path);
+  if (files.length > 1) form.append("group", "stack");
   /** @type {{ status: number, body: (UploadAnswer & ErrorBody) | null }} */
   const { status, body } = await postForm("/scans", form, options);
-  const scan = body?.scans?.[0];
-  if (status < 300 && scan) return scan;
-  const rejected = body?.rejected?.[0];
-  throw errorFrom(rejected ? 422 : status, rejected ?? body);
+  if (status < 300 && body?.scans?.length) return { scans: body.scans, rejected: body.rejected ?? [] };
+  const [first] = body?.rejected ?? [];
+  throw errorFrom(first ? 422 : status, first ?? body);
+}
+
+/**
+ * @typedef {object} Upload
+ * @property {string} name of the scan
+ * @property {PathFile[]} files its slices, in their order
+ * @property {() => boolean} isWanted false where its card was taken away before its turn
+ * @property {(fraction: number) => void} onProgress
+ * @property {(answer: { scans: Scan[], rejected: Rejected[] }) => void} onDone
+ * @property {(error: unknown) => void} onFailed
+ */
+
+/** Scans are stored, and stand in line, in the order in which they were chosen. */
+export class UploadQueue {
+  constructor() {
+    /** @type {Upload[]} */
+    this.waiting = [];
+    /** @type {Upload | null} */
+    this.current = null;
+    this.stop = new AbortController();
+    this.total = 0; // files since nothing was waiting
+  }
+
+  /** @param {Upload} upload */
+  add(upload) {
+    if (!this.current) this.total = 0;
+    this.total += upload.files.length;
+    this.waiting.push(upload);
+    if (!this.current) this.run();
+  }
+
+  /** @param {Upload} upload that is sent now, or waits */
+  cancel(upload) {
+    this.waiting = this.waiting.filter((other) => other !== upload);
+    if (upload === this.current) this.stop.abort();
+  }
+
+  async run() {
+    for (let upload = this.waiting.shift(); upload; upload = this.waiting.shift()) {
+      if (!upload.isWanted()) continue;
+      this.current = upload;
+      this.stop = new AbortController();
+      try {
+        upload.onDone(await uploadScan(upload.files, { onProgress: upload.onProgress, signal: this.stop.signal }));
+      } catch (error) {
+        upload.onFailed(error);
+      }
+    }
+    this.current = null;
+  }
+
+  get isBusy() {
+    return this.current !== null;
+  }
+
+  /**
+   * What would be lost if the page were left now.
+   * @returns {Unsent}
+   */
+  unsent() {
+    const uploads = [...(this.current ? [this.current] : []), ...this.waiting].filter((upload) => upload.isWanted());
+    return { names: uploads.flatMap(({ files }) => files.map(({ file }) => file.name)), total: this.total };
+  }
 }

@@ -92,7 +92,7 @@ def test_programs_get_a_scan_a_file_unless_they_ask(client: FlaskClient) -> None
 def test_the_form_of_the_page_groups(client: FlaskClient) -> None:
     from tests.webapp.clients import token
 
-    response = send(client, *numbered(1, 2), path="/scans", form={"csrf_token": token(client)})
+    response = send(client, *numbered(1, 2), path="/scans", form={"csrf_token": token(client), "group": "auto"})
     assert response.status_code == 303
     assert client.get(response.headers["Location"].replace("/scans/", f"{SCANS}/")).json["slice_count"] == 2
 
@@ -141,7 +141,7 @@ def test_a_file_that_is_a_stack_itself_stays_apart(client: FlaskClient) -> None:
     file = io.BytesIO()
     pages = [Image.fromarray(np.full((48, 64), value, np.uint8)) for value in (1, 2)]
     pages[0].save(file, "tiff", save_all=True, append_images=pages[1:])
-    stack, own = grouped(client, *numbered(1, 2), ("head_3.tif", file.getvalue())).json["scans"]
+    stack, own = grouped(client, *numbered(1, 2), ("head_3.tif", file.getvalue()), group="stack").json["scans"]
     assert (stack["slice_count"], own["slice_count"], own["filename"]) == (2, 2, "head_3.tif")
 
 

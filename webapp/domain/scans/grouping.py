@@ -22,7 +22,7 @@ class Grouping(StrEnum):
     STACK = "stack"
     """All files are one scan."""
     AUTO = "auto"
-    """Numbered files of one name in one folder are one scan."""
+    """Numbered files of one name and kind in one folder are one scan."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class FileGroup:
 
 @dataclass(frozen=True)
 class _Numbered:
-    """A path as the rule reads it: its folder and the name before its number, in one form for every spelling."""
+    """A path as the rule reads it: its folder, the name before its number and the ending, each in one spelling."""
 
-    key: tuple[str, str]
+    key: tuple[str, str, str]
     title: str
     number: int
 
@@ -77,8 +77,8 @@ def missing_numbers(names: Iterable[str]) -> list[int]:
 
 
 def _numbered_stacks(paths: Sequence[str]) -> list[FileGroup]:
-    groups: dict[tuple[str, str], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
-    titles: dict[tuple[str, str], str] = {}
+    groups: dict[tuple[str, str, str], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    titles: dict[tuple[str, str, str], str] = {}
     for place, path in enumerate(paths):
         found = _numbered(path)
         if found is not None:
@@ -100,7 +100,8 @@ def _numbered(path: str) -> _Numbered | None:
         return None
     folder = _folder(path)
     title = found[1].rstrip(" _-.([#") or folder.rpartition("/")[2] or "Stack"
-    return _Numbered((_folded(folder), _folded(found[1])), title, int(found[2]))
+    ending = _file_name(path)[len(_stem(path)) :]
+    return _Numbered((_folded(folder), _folded(found[1]), _folded(ending)), title, int(found[2]))
 
 
 def _shared_name(paths: Sequence[str]) -> str:

@@ -25,8 +25,12 @@ AUTO = {
     "names without numbers": (["a.png", "b.png"], [FileGroup("a.png", (0,)), FileGroup("b.png", (1,))]),
     "one alone": (["p/s_1.png"], [FileGroup("s_1.png", (0,))]),
     "doubled numbers are not guessed": (
-        ["s1.png", "s2.png", "s2.tif"],
-        [FileGroup("s1.png", (0,)), FileGroup("s2.png", (1,)), FileGroup("s2.tif", (2,))],
+        ["s1.png", "s2.png", "s02.png"],
+        [FileGroup("s1.png", (0,)), FileGroup("s2.png", (1,)), FileGroup("s02.png", (2,))],
+    ),
+    "two kinds of files are two": (
+        ["s1.png", "s1.tif", "s2.TIF", "s2.png"],
+        [FileGroup("s", (0, 3)), FileGroup("s", (1, 2))],
     ),
     "both spellings of an accent": (["é1.png", "e\u03011.png", "é2.png"], None),
     "a long run of digits": (["x" + "7" * 30 + ".png", "x" + "7" * 29 + "8.png"], [FileGroup("x" + "7" * 21, (0, 1))]),

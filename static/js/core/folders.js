@@ -1,10 +1,8 @@
-/* The files of a dropped or chosen folder that a data set is made of, with their paths below it. */
+/* The files of a drop or a chosen folder, with their paths. Hidden files (.DS_Store) are none. */
 
-const TAKEN = /(\.(tiff?|png|jpe?g|webp)|(^|\/)_annotations\.coco\.json)$/i;
+/** @typedef {{ path: string, file: File }} PathFile a file and its path, which begins with the dropped folder's name */
 
-/** @typedef {{ path: string, file: File }} PathFile a file and its path, which begins with the folder's name */
-
-const isTaken = (/** @type {string} */ path) => TAKEN.test(path) && !path.split("/").some((part) => part.startsWith("."));
+const isHidden = (/** @type {string} */ path) => path.split("/").some((part) => part.startsWith(".")) || /(^|\/)(thumbs\.db|desktop\.ini)$/i.test(path);
 
 /* By their flags: Chromium does not give scripts the classes FileSystemDirectoryEntry and FileSystemFileEntry. */
 /** @type {(entry: FileSystemEntry) => entry is FileSystemDirectoryEntry} */
@@ -40,32 +38,39 @@ function entriesOf(directory) {
  * @param {number} most
  */
 async function walk(entry, path, files, most) {
-  if (files.length > most) return;
+  if (files.length > most || isHidden(path)) return;
   if (isDirectory(entry)) {
     for (const inner of await entriesOf(entry)) await walk(inner, `${path}/${inner.name}`, files, most);
-  } else if (isFile(entry) && isTaken(path)) {
+  } else if (isFile(entry)) {
     files.push({ path, file: await new Promise((resolve, reject) => entry.file(resolve, reject)) });
   }
 }
 
+/** @type {(a: PathFile, b: PathFile) => number} folders give their files in any order */
+const byPath = (a, b) => (a.path < b.path ? -1 : 1);
+
 /**
- * The folders and files of a drop; its items must be asked before the event ends. Stops beyond `most` files.
+ * The files of a drop, and those of its folders by their paths; its items must be asked before the event ends. Stops beyond `most` files.
  * @param {DataTransfer} transfer
  * @param {number} most
+ * @returns {Promise<PathFile[]>}
  */
 export async function droppedFiles(transfer, most) {
+  const plain = [...transfer.files].map((file) => ({ path: file.name, file }));
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  if (!entries.some(isDirectory)) return plain; // in the order in which they were chosen
   /** @type {PathFile[]} */
   const files = [];
   for (const entry of entries) await walk(entry, entry.name, files, most);
-  return files.sort((a, b) => (a.path < b.path ? -1 : 1));
+  return files.sort(byPath);
 }
 
 /**
- * The files of an `<input webkitdirectory>`.
+ * The files of an `<input>`, those of one with `webkitdirectory` by their paths.
  * @param {FileList} list
  * @returns {PathFile[]}
  */
 export function chosenFiles(list) {
-  return [...list].map((file) => ({ path: file.webkitRelativePath || file.name, file })).filter(({ path }) => isTaken(path));
+  const files = [...list].map((file) => ({ path: file.webkitRelativePath || file.name, file })).filter(({ path }) => !isHidden(path));
+  return files.some(({ path }) => path.includes("/")) ? files.sort(byPath) : files;
 }

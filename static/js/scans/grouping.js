@@ -1,0 +1,58 @@
+/* Which files of a drop are the slices of one scan, by the rule of webapp/domain/scans/grouping.py; a test holds the two equal. */
+
+const SPARSEST = 2; // numbers this far apart on average count patients or dates, not slices
+
+/** @typedef {{ name: string, places: number[] }} FileGroup places: of its files, from the first slice to the last */
+/** @typedef {{ key: string, title: string, number: number }} Numbered */
+
+const trimmed = (/** @type {string} */ path) => path.replaceAll("\\", "/").replace(/^\/+|\/+$/g, "");
+const fileName = (/** @type {string} */ path) => trimmed(path).replace(/^.*\//s, "");
+const folderOf = (/** @type {string} */ path) => trimmed(path).slice(0, -fileName(path).length).replace(/\/$/, "");
+const stemOf = (/** @type {string} */ path) => fileName(path).replace(/\.[^.]*$/s, "") || fileName(path);
+const folded = (/** @type {string} */ text) => text.normalize("NFC").toUpperCase().toLowerCase(); // as Python's casefold: ß is ss
+
+/**
+ * The parts of a name that ends with a number; null for another one.
+ * @param {string} path
+ * @returns {Numbered | null}
+ */
+function numbered(path) {
+  const found = /^(.*?)([0-9]{1,9})$/s.exec(stemOf(path));
+  if (!found) return null;
+  const folder = folderOf(path);
+  const title = found[1].replace(/[ _\-.([#]+$/, "") || fileName(folder) || "Stack";
+  const ending = fileName(path).slice(stemOf(path).length);
+  return { key: [folder, found[1], ending].map(folded).join("\n"), title, number: Number(found[2]) };
+}
+
+/** True where a name says that this is an expert's mask and no scan. */
+export const isMask = (/** @type {string} */ path) => folded(stemOf(path)).endsWith("_mask");
+
+/**
+ * The scans that files make, in the order of their first files. A file of no group is a group of its own.
+ * @param {string[]} paths
+ * @returns {FileGroup[]}
+ */
+export function groupFiles(paths) {
+  /** @type {Map<string, { title: string, byNumber: Map<number, number[]> }>} */
+  const names = new Map();
+  for (const [place, path] of paths.entries()) {
+    const found = numbered(path);
+    if (!found) continue;
+    const name = names.get(found.key) ?? { title: found.title, byNumber: new Map() };
+    names.set(found.key, name);
+    name.byNumber.set(found.number, [...(name.byNumber.get(found.number) ?? []), place]);
+  }
+  /** @type {FileGroup[]} */
+  const groups = [];
+  for (const { title, byNumber } of names.values()) {
+    const numbers = [...byNumber.keys()].sort((a, b) => a - b);
+    const isClear = [...byNumber.values()].every((places) => places.length === 1);
+    if (isClear && numbers.length > 1 && numbers[numbers.length - 1] - numbers[0] < SPARSEST * numbers.length) {
+      groups.push({ name: title, places: numbers.flatMap((number) => byNumber.get(number) ?? []) });
+    }
+  }
+  const grouped = new Set(groups.flatMap(({ places }) => places));
+  for (const [place, path] of paths.entries()) if (!grouped.has(place)) groups.push({ name: fileName(path), places: [place] });
+  return groups.sort((a, b) => Math.min(...a.places) - Math.min(...b.places));
+}

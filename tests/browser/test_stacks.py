@@ -1,0 +1,168 @@
+"""A patient's slices become one scan; nothing that was chosen is lost without a word."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Locator, Page, Route, expect
+
+from ml.synthetic import phantoms
+from tests.browser.actions import TRANSFER, card, drop_files, eventually, open_result
+from tests.browser.conftest import Console
+from tests.support.portal_process import RunningPortal
+
+pytestmark = pytest.mark.browser
+
+
+def slices(name: str, numbers: range) -> dict[str, bytes]:
+    """The pages of the phantom stack, a file each."""
+    with Image.open(io.BytesIO(phantoms.render("stack"))) as stack:
+        pages = []
+        for page in range(len(numbers)):
+            stack.seek(page % stack.n_frames)
+            file = io.BytesIO()
+            stack.convert("RGB").save(file, "png")
+            pages.append(file.getvalue())
+    return {f"{name}_{number}.png": data for number, data in zip(numbers, pages, strict=True)}
+
+
+def slice_count(portal: RunningPortal, shown: Locator) -> int:
+    return portal.json("GET", f"/api/v1/scans/{shown.get_attribute('data-scan')}")[1]["slice_count"]
+
+
+def test_dropped_slices_of_a_patient_are_one_card_and_one_result(page: Page, portal: RunningPortal) -> None:
+    files = slices("patient", range(5, 17))
+    page.goto("/")
+
+    drop_files(page, dict(reversed(files.items())))
+
+    done = card(page, "patient", "succeeded")
+    expect(done).to_contain_text("of the stack")
+    scan = portal.json("GET", f"/api/v1/scans/{done.get_attribute('data-scan')}")[1]
+    assert scan["slice_names"] == list(files)  # 5, 6, ... 16, however they were dropped
+    assert portal.json("GET", "/api/v1/scans?q=patient_")[1]["scans"] == []
+    open_result(page, scan["id"])
+    expect(page.locator(".strip-head")).to_contain_text("of 12")
+    page.get_by_text("Details", exact=True).click()
+    expect(page.locator(".details")).to_contain_text("12, patient_5.png to patient_16.png")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Original files").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == files
+
+
+def test_slices_are_kept_apart_where_the_reader_says_so(page: Page) -> None:
+    page.goto("/")
+    page.get_by_label("Numbered slices of one name are one scan").uncheck()
+
+    drop_files(page, slices("apart", range(1, 4)))
+
+    for number in range(1, 4):
+        card(page, f"apart_{number}.png", "succeeded")
+
+
+def test_a_chosen_folder_leaves_masks_and_notes_aside_and_says_so(
+    page: Page, portal: RunningPortal, tmp_path: Path
+) -> None:
+    folder = tmp_path / "Patient 12"
+    folder.mkdir()
+    for name, data in slices("scan", range(1, 4)).items():
+        (folder / name).write_bytes(data)
+        Image.fromarray(np.zeros((256, 256), np.uint8)).save(folder / name.replace(".png", "_mask.png"))
+    (folder / "notes.txt").write_text("of nobody's concern")
+    (folder / ".DS_Store").write_bytes(b"hidden")
+    page.goto("/")
+
+    page.locator("#directory").set_input_files(folder)
+
+    assert slice_count(portal, card(page, "scan", "succeeded")) == 3
+    said = page.locator("#left-out")
+    expect(said).to_contain_text("3 masks of an expert (scan_1_mask.png")
+    expect(said).to_contain_text("1 file of another kind (notes.txt)")
+    expect(page.locator('.card[data-state="rejected"]')).to_have_count(0)
+
+
+def test_a_slice_that_cannot_be_read_is_named_beside_its_stack(page: Page, portal: RunningPortal) -> None:
+    files = {**slices("part", range(1, 4)), "part_4.png": b"no picture at all"}
+    page.goto("/")
+
+    drop_files(page, files)
+
+    assert slice_count(portal, card(page, "part", "succeeded")) == 3
+    refused = page.locator('.card[data-state="rejected"]')
+    expect(refused).to_contain_text("part_4.png")
+    expect(refused.locator(".card-detail")).not_to_be_empty()
+
+
+def test_slices_of_two_sizes_are_two_cards(page: Page) -> None:
+    small = io.BytesIO()
+    Image.fromarray(np.full((64, 64, 3), 40, np.uint8)).save(small, "png")
+    page.goto("/")
+
+    drop_files(page, {**slices("sizes", range(1, 3)), "sizes_3.png": small.getvalue()})
+
+    expect(card(page, "sizes", "succeeded")).to_contain_text("Sizes differ")
+    expect(card(page, "sizes_3.png", "succeeded")).to_contain_text("Sizes differ")
+
+
+def test_leaving_asks_and_names_what_was_not_sent(page: Page, console: Console) -> None:
+    console.expected = ["net::ERR_"]
+    held: list[Route] = []
+
+    def hold_second(route: Route) -> None:
+        if len(held) == 0 and route.request.method == "POST" and not seen:
+            seen.append(1)
+            route.continue_()
+        else:
+            held.append(route)
+
+    seen: list[int] = []
+    page.route("**/api/v1/scans", hold_second)
+    page.goto("/")
+    page.get_by_label("Numbered slices").uncheck()
+    drop_files(page, slices("left", range(1, 6)))
+    card(page, "left_1.png")
+    eventually(lambda: held)
+    page.locator("main").click()  # browsers ask only where the reader has done something on the page
+
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.get_by_role("link", name="History", exact=True).click()
+
+    page.wait_for_url("**/scans")
+    assert asked == ["beforeunload"]
+    expect(page.locator("#unsent")).to_have_text(
+        "4 of 5 files were not sent: left_2.png, left_3.png, left_4.png and 1 more. Choose them again on the Portal."
+    )
+    page.reload()
+    expect(page.locator("#unsent")).to_have_count(0)
+
+
+def test_a_page_is_left_without_a_question_where_everything_was_sent(page: Page) -> None:
+    page.goto("/")
+    drop_files(page, slices("sent", range(1, 3)))
+    card(page, "sent", "succeeded")
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.get_by_role("link", name="History", exact=True).click()
+    page.wait_for_url("**/scans")
+    assert not asked
+    expect(page.locator("#unsent")).to_have_count(0)
+
+
+@pytest.mark.parametrize("path", ["/scans", "/models", "/evaluations"])
+def test_a_file_dropped_on_another_page_stays_closed_and_is_told_where_to_go(page: Page, path: str) -> None:
+    page.goto(path)
+    transfer = page.evaluate_handle(TRANSFER, {"x.png": ""})
+    # An event that nobody has taken would open the file: it must come back as taken.
+    for kind in ("dragover", "drop"):
+        is_left = page.evaluate(
+            """([kind, dataTransfer]) =>
+                 document.body.dispatchEvent(new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }))""",
+            [kind, transfer],
+        )
+        assert not is_left, kind
+    expect(page.locator("#no-drop")).to_contain_text("Drop scans on the Portal")
