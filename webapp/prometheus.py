@@ -42,6 +42,9 @@ class PortalCollector(Collector):
         yield GaugeMetricFamily(
             "glioscope_stuck_jobs", "Jobs running more than a minute past their lease", figures.stuck_jobs
         )
+        yield GaugeMetricFamily(
+            "glioscope_waiting_jobs", "Jobs put back for a fault of the machine or lost data", figures.waiting_jobs
+        )
         yield GaugeMetricFamily("glioscope_live_workers", "Workers that are ready", figures.live_workers)
         stages = GaugeMetricFamily(
             "glioscope_stage_seconds",

@@ -23,15 +23,19 @@ from ml.sandbox.server_process import ServerProcess
 logger = logging.getLogger(__name__)
 
 _MAX_ANSWER_BYTES = 64 * 1024
-# Children end at their limits; a server that is silent for so much longer is itself broken.
+# Children end at their limits; a server that is silent for so much longer is itself broken (stopped, swapped out).
 _GRACE_S = 5.0
 _START_S = 30.0  # the first request waits for the imports of the server, on a busy disk too
 _ATTEMPTS = 2
-_DYING_S = 0.5  # a server's process may outlive its sockets by this
+_DYING_S = 2.0  # a server's process may outlive its sockets by this
 
 
 class SandboxError(OSError):
     """The fork server cannot be started or kept: a fault of the machine or the installation, not of a file."""
+
+
+class _Silent(SandboxError):
+    """The fork server does not answer."""
 
 
 class ChildDied(Exception):
@@ -51,7 +55,7 @@ class Sandbox:
     """
 
     def __init__(self, entry: str, limits: ChildLimits, children: int = 4) -> None:
-        self.silence_s = limits.request_s + _GRACE_S + _START_S
+        self._silence_s = limits.request_s + _GRACE_S
         self._arguments = (entry, json.dumps(asdict(limits)))
         self._children = children
         self._server: ServerProcess | None = None
@@ -79,7 +83,19 @@ class Sandbox:
 
     def warm_up(self) -> None:
         """Start the server now, so that the first request does not wait for it (call after a fork, not before)."""
-        self.ensure_server().open_connection(self.silence_s).close()
+        server = self.ensure_server()
+        server.open_connection(self.silence_of(server)).close()
+
+    def silence_of(self, server: ServerProcess) -> float:
+        """Seconds for which this server may be silent; the first request waits for its imports, too."""
+        return self._silence_s if server.has_answered else self._silence_s + _START_S
+
+    def replace(self, server: ServerProcess) -> None:
+        """End a server that does not answer, unless another one has taken its place already."""
+        with self._lock:
+            if self._server is server:
+                self._server = None
+        server.stop()
 
     def close(self, *, is_final: bool = False) -> None:
         """End the server and its children. Unless it is final, a later request starts the server again."""
@@ -122,6 +138,10 @@ class Conversation:
         for _ in range(_ATTEMPTS):
             try:
                 return self._exchange(data)
+            except _Silent:
+                self.close()
+                logger.warning("the sandbox server is silent; another one is started")
+                continue
             except ChildDied as death:
                 server = self._server
                 self.close()
@@ -164,9 +184,9 @@ class Conversation:
         try:
             answer = self._send_and_read(data)
         except TimeoutError as error:
-            logger.warning("the sandbox server is silent; it is killed")
-            self._sandbox.close()
-            raise ChildDied(None) from error
+            if self._server is not None:
+                self._sandbox.replace(self._server)
+            raise _Silent("The sandbox server does not answer.") from error
         except (BrokenPipeError, ConnectionResetError, ValueError) as error:  # ValueError: no JSON, or a line cut short
             raise ChildDied(None) from error
         if "exit" in answer:
@@ -177,13 +197,16 @@ class Conversation:
         return answer
 
     def _send_and_read(self, data: bytes) -> dict[str, Any]:
-        if self._socket is None or self._stream is None:
+        if self._socket is None or self._stream is None or self._server is None:
             self._server = self._sandbox.ensure_server()
-            self._socket = self._server.open_connection(self._sandbox.silence_s)
+            self._socket = self._server.open_connection(self._sandbox.silence_of(self._server))
             self._stream = self._socket.makefile("rb")
+        self._socket.settimeout(self._sandbox.silence_of(self._server))
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the last line says how the child ended
             self._socket.sendall(data)
-        answer = json.loads(self._stream.readline(_MAX_ANSWER_BYTES))
+        line = self._stream.readline(_MAX_ANSWER_BYTES)
+        self._server.has_answered |= bool(line)
+        answer = json.loads(line)
         if not isinstance(answer, dict):
             raise ValueError("the answer is no object")
         return answer

@@ -28,6 +28,8 @@ class ServerProcess:
     """A running `ml.sandbox.server`. It ends by itself when this object's side of the control socket is closed."""
 
     def __init__(self, entry: str, limits_json: str) -> None:
+        # Whether a child of it has answered: its imports are done then.
+        self.has_answered = False
         self._control, theirs = socket.socketpair()
         # A server that takes no connection for so long is broken; its owner must not hang on it.
         self._control.settimeout(_SEND_S)

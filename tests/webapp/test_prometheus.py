@@ -12,6 +12,7 @@ from sqlalchemy import update
 from tests.support.jobs import claim_segmentation
 from tests.webapp.clients import SCANS, finished, resources_of, sent
 from webapp.domain.database.clock import database_now
+from webapp.domain.jobs import lifecycle
 from webapp.domain.scans.models import Segmentation
 
 
@@ -47,6 +48,15 @@ def test_a_job_far_past_its_lease_is_seen(any_app: Flask) -> None:
     with resources.database.write() as session:
         session.execute(update(Segmentation).values(lease_until=database_now(-61)))
     assert samples(client)["glioscope_stuck_jobs",] == 1
+
+
+def test_a_job_that_waits_after_a_release_is_seen(any_app: Flask) -> None:
+    resources, client = resources_of(any_app), any_app.test_client()
+    claimed, _ = claim_segmentation(resources, sent(client)["segmentation"]["id"])
+    assert samples(client)["glioscope_waiting_jobs",] == 0
+    with resources.database.write() as session:
+        assert lifecycle.release(session, claimed)
+    assert samples(client)["glioscope_waiting_jobs",] == 1
 
 
 def test_requests_are_timed_by_route_and_nothing_else(app: Flask, client: FlaskClient) -> None:

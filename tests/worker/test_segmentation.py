@@ -1,25 +1,33 @@
 """What a worker does with a job, and with every way in which it can go wrong."""
 
+import errno
 import io
+import itertools
+import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from sqlalchemy import update
 
 from ml.cards import DepthRule, DoubtRule
 from ml.engines import EngineError
 from ml.measurements import Verdict
+from ml.sandbox.launcher import SandboxError
 from tests.support.jobs import end_delays, run_segmentation
 from tests.support.resources import png_bytes, row, upload
 from webapp.domain.errors import DatabaseUnavailable, NotFound, StorageFull
+from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import Status
 from webapp.domain.scans import images, lookup, segmentations
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.storage.arrays import read_array
-from webapp.domain.storage.keys import scan_prefix
+from webapp.domain.storage.keys import scan_prefix, stack_key
 from worker import segmentation
 from worker.jobs.time_limit import JobTimeout
 
@@ -254,6 +262,58 @@ def test_a_full_disk_puts_the_job_back(runtime, resources, monkeypatch) -> None:
     assert (waiting.status, waiting.attempt, waiting.releases) == (Status.QUEUED, 1, 1), "it waits, and is counted"
     assert waiting.error_code is None
     end_delays(resources)
+    run_segmentation(runtime, accepted.segmentation_id)
+    assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 200)], ids=["missing", "cut"])
+def test_a_scan_whose_stack_is_lost_fails_by_name_after_the_attempts_allowed(
+    runtime, resources, damage: Callable[[Path], None]
+) -> None:
+    accepted = upload(resources)
+    with resources.storage.local_copy(stack_key(accepted.scan_id)) as path:
+        damage(path)
+    for attempt in (1, 2):
+        run_segmentation(runtime, accepted.segmentation_id)
+        waiting = row(resources, accepted.segmentation_id)
+        assert (waiting.status, waiting.attempt, waiting.releases) == (Status.QUEUED, attempt, attempt)
+        end_delays(resources)
+    run_segmentation(runtime, accepted.segmentation_id)
+    failed = row(resources, accepted.segmentation_id)
+    assert (failed.status, failed.attempt, failed.error_code) == (Status.FAILED, 3, "data_lost")
+    assert "missing or damaged" in failed.error_message
+
+
+def test_a_stack_that_is_away_for_a_moment_costs_an_attempt_alone(runtime, resources) -> None:
+    accepted = upload(resources)
+    with resources.storage.local_copy(stack_key(accepted.scan_id)) as path:
+        moved = path.rename(path.with_name("moved"))
+        run_segmentation(runtime, accepted.segmentation_id)
+        moved.rename(path)
+    end_delays(resources)
+    run_segmentation(runtime, accepted.segmentation_id)
+    assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "error",
+    [StorageFull("The storage has no room left."), OSError(errno.EAGAIN, "no process"), SandboxError("silent")],
+    ids=["full", "no process", "sandbox"],
+)
+def test_a_fault_of_the_machine_that_lasts_for_a_day_ends_the_job_by_name(runtime, resources, engine, error) -> None:
+    accepted = upload(resources)
+    releases = next(count for count in itertools.count() if lifecycle.has_waited_enough(count))
+    assert 24 * 3600 <= sum(map(lifecycle.release_delay_s, range(releases))) < 25 * 3600
+    engine.failures = [error] * 2
+    run_segmentation(runtime, accepted.segmentation_id)
+    assert row(resources, accepted.segmentation_id).status is Status.QUEUED
+    with resources.database.write() as session:
+        session.execute(update(Segmentation).values(releases=releases, not_before=None))
+    run_segmentation(runtime, accepted.segmentation_id)
+    failed = row(resources, accepted.segmentation_id)
+    assert (failed.status, failed.error_code) == (Status.FAILED, "machine_unavailable")
+    assert failed.error_message.startswith("The server could not do this for a day")
+    segmentations.retry(resources, accepted.segmentation_id)
     run_segmentation(runtime, accepted.segmentation_id)
     assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
 

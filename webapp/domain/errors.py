@@ -11,6 +11,7 @@ PortalError
 ├── KeyInUse              409 idempotency_key_in_use
 ├── StorageFull           507 storage_full
 ├── StorageUnavailable    503 storage_unavailable
+│   └── DataLost          503 storage_unavailable
 ├── DecoderUnavailable    503 decoder_unavailable
 ├── TooManyWaiting        503 too_many_waiting
 ├── TooManyDownloads      503 too_many_downloads
@@ -94,6 +95,10 @@ class StorageUnavailable(PortalError):
 
     code = "storage_unavailable"
     status = 503
+
+
+class DataLost(StorageUnavailable):
+    """What a row names is missing or damaged: waiting does not bring it back."""
 
 
 class DecoderUnavailable(PortalError):

@@ -22,7 +22,7 @@ from ml.metrics.intervals import DEFAULT_SEED
 from ml.reports.folder import Written, fill_folder, fill_predictions_folder
 from ml.reports.gallery import SliceArrays
 from ml.reports.pdf import predictions_pdf, report_pdf
-from webapp.domain.errors import StorageUnavailable
+from webapp.domain.errors import DataLost
 from webapp.domain.evaluations import chunks, progress
 from webapp.domain.evaluations.case_rows import find_case, read_results
 from webapp.domain.evaluations.chunks import ChunkInput
@@ -33,7 +33,6 @@ from webapp.domain.jobs.kinds import ClaimedJob
 from webapp.domain.jobs.lifecycle import Claim
 from webapp.domain.resources import Resources
 from webapp.domain.storage.arrays import fresh_object
-from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import report_folder, report_key, report_prefix
 from worker.jobs.lease import Lease
 from worker.jobs.step import JobFailed, StepAside
@@ -61,7 +60,7 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
     subject = _subject(resources, work)
     folder = resources.folders.make(report_folder(work.evaluation_id, claim.attempt))
     try:
-        with translated_errors(), runtime.case_reader.chunk() as reader:
+        with runtime.case_reader.chunk() as reader:
             if work.has_truth:
                 outcome = Outcome(results, seconds, _doubtful_masks(resources, work.evaluation_id))
                 report = make_report(subject, outcome, Settings(work.threshold, False, DEFAULT_SEED))
@@ -119,7 +118,7 @@ def _arrays_of(
         row = find_case(resources, work.evaluation_id, score.case)
         probability_u8, truth = read_maps(resources, row.map_key or "", row.position) or (None, None)
         if probability_u8 is None or truth is None:
-            raise StorageUnavailable("A stored map is missing or damaged; restore it, or evaluate again.")
+            raise DataLost("A stored map is missing or damaged; restore it, or evaluate again.")
         mask = mask_of(probability_u8, card, work.threshold, score.dropped)
         return SliceArrays(_pixels(work, reader, row, mask.shape), truth, mask)
 

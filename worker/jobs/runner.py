@@ -18,6 +18,7 @@ from worker.evaluation.cases import run_cases
 from worker.evaluation.check import run_check
 from worker.evaluation.report import run_report
 from worker.jobs.lease import Lease, LeaseLost
+from worker.jobs.machine_faults import machine_fault
 from worker.jobs.step import JobFailed, Step, StepAside
 from worker.jobs.time_limit import JobTimeout, time_limit
 from worker.process.runtime import Runtime
@@ -83,9 +84,13 @@ def run(runtime: Runtime, job: ClaimedJob[Any]) -> None:
     except (PackageError, EngineError, InvalidInput):
         logger.exception(job.name)
         _fail(runtime, job, MODEL_UNAVAILABLE)
-    except Exception:
+    except Exception as error:
+        fault = machine_fault(error) if isinstance(error, OSError) else None
         logger.exception(job.name)
-        _fail(runtime, job, INTERNAL)
+        if fault is None:
+            _fail(runtime, job, INTERNAL)
+        else:
+            _release(runtime, job, fault)
 
 
 def _wake_next(runtime: Runtime) -> None:

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ml.sandbox import launcher
 from ml.sandbox.decoder import Decoder
+from ml.sandbox.launcher import SandboxError
+from ml.sandbox.server_process import ServerProcess
 from ml.scans import ScanError
 from tests.ml.sandbox.faults import SIGNALS
 from tests.support import scan_files
@@ -141,6 +145,41 @@ def test_a_server_killed_during_a_decode_costs_one_more_try(faulty, tmp_path):
         faulty.decode(_write(tmp_path, "sleep"), tmp_path / "stack.npy")
     killer.join()
     assert caught.value.code == "limit"
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL], ids=["frozen", "dead"])
+def test_a_frozen_or_dead_server_costs_no_good_file(image, tmp_path, monkeypatch, number):
+    monkeypatch.setattr(launcher, "_GRACE_S", 0.5)
+    decoder = Decoder(timeout_s=2)
+    decoder.decode(image, tmp_path / "stack.npy")
+    os.kill(decoder.server_pid, number)
+    began = time.monotonic()
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda index: decoder.decode(image, tmp_path / f"{index}.npy"), range(6)))
+    decoder.close()
+    assert [decoded.format for decoded in found] == ["png"] * 6
+    assert time.monotonic() - began < 20
+
+
+def test_a_server_that_stays_silent_is_the_machines_fault(image, tmp_path, monkeypatch):
+    monkeypatch.setattr(launcher, "_GRACE_S", 0)
+    monkeypatch.setattr(launcher, "_START_S", 0)
+    kept = []
+
+    def nobody(_server: ServerProcess, timeout_s: float) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        kept.append(theirs)
+        ours.settimeout(timeout_s)
+        return ours
+
+    monkeypatch.setattr(ServerProcess, "open_connection", nobody)
+    decoder = Decoder(timeout_s=0.1)
+    with pytest.raises(SandboxError):
+        decoder.decode(image, tmp_path / "stack.npy")
+    decoder.close()
+    for end in kept:
+        end.close()
+    assert len(kept) == 2 and not (tmp_path / "stack.npy").exists()
 
 
 def test_many_threads_at_once_get_their_own_pixels(tmp_path):

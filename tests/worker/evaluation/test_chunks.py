@@ -1,6 +1,7 @@
 """An evaluation by workers gives the numbers of the command line, each case once, and a name to every fault."""
 
 import csv
+import errno
 import io
 import json
 from dataclasses import replace
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jinja2 import TemplateNotFound
 from PIL import Image
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from ml.cards import DepthRule, DoubtRule
 from ml.datasets import list_cases
@@ -18,6 +20,7 @@ from ml.evaluation.report import Settings, headline, make_report
 from ml.evaluation.run import evaluate_cases
 from ml.metrics.intervals import DEFAULT_SEED
 from ml.reports.folder import write_results
+from ml.sandbox.launcher import Conversation, SandboxError
 from tests.support.evaluations import (
     begin,
     case_rows,
@@ -35,11 +38,12 @@ from webapp.domain.database.clock import database_now
 from webapp.domain.errors import DatabaseUnavailable, OutcomeUnknown, StorageFull
 from webapp.domain.evaluations import deletion, progress, submission
 from webapp.domain.evaluations.maps import read_maps
-from webapp.domain.evaluations.models import EvaluationChunk
+from webapp.domain.evaluations.models import ChunkKind, EvaluationChunk
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import Status
 from webapp.domain.storage.keys import report_key
 from worker.evaluation import cases as evaluation_cases
+from worker.evaluation import report as evaluation_report
 from worker.recovery.orphans import delete_orphans
 from worker.recovery.sweeper import Sweeper
 
@@ -245,6 +249,50 @@ def test_a_full_disk_puts_a_chunk_back_and_nothing_done_is_lost(runtime, resourc
     done = run_all(runtime, evaluation_id)
     assert done.status is Status.SUCCEEDED
     assert sum(engine.pieces) - seen == 7, "finished cases are not done again"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (TemplateNotFound("report.html"), Status.FAILED, "internal"),
+        (FileNotFoundError(errno.ENOENT, "no such file"), Status.FAILED, "internal"),
+        (OSError(errno.EAGAIN, "no process"), Status.QUEUED, "storage_unavailable"),
+        (OSError(errno.ENOSPC, "no room"), Status.QUEUED, "storage_full"),
+        (SandboxError("silent"), Status.QUEUED, "decoder_unavailable"),
+    ],
+    ids=["template", "file", "no process", "full", "sandbox"],
+)
+def test_an_error_inside_the_report_is_told_by_its_kind(runtime, resources, data, monkeypatch, error, status, code):
+    """What waiting does not mend is not waited for."""
+    evaluation_id = begin(resources, data)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(evaluation_report, "fill_folder", fail)
+    for _ in range(3):
+        for chunk_id in queued_chunks(resources, evaluation_id):
+            run_chunk(runtime, chunk_id)
+    with resources.database.read() as session:
+        report = session.scalars(select(EvaluationChunk).where(EvaluationChunk.kind == ChunkKind.REPORT)).one()
+    assert (report.status, report.error_code) == (status, code)
+    assert resources.folders.names(0) == []
+
+
+def test_a_reader_that_cannot_be_started_costs_no_case(runtime, resources, data, monkeypatch):
+    evaluation_id = begin(resources, data)
+    run_chunk(runtime, queued_chunks(resources, evaluation_id)[0])
+
+    def silent(*_: object) -> None:
+        raise SandboxError("silent")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Conversation, "ask", silent)
+        run_chunk(runtime, queued_chunks(resources, evaluation_id)[0])
+    assert case_rows(resources, evaluation_id) == []
+    end_delays(resources)
+    assert run_all(runtime, evaluation_id).status is Status.SUCCEEDED
+    assert {case.error_code for case in case_rows(resources, evaluation_id)} == {None}
 
 
 def test_memory_that_runs_out_is_tried_once_more_slice_by_slice(runtime, resources, engine, data):

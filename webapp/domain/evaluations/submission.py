@@ -4,15 +4,16 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from sqlalchemy import select
 
 from ml.datasets.archive import ArchiveError, ArchiveLimits
 from ml.datasets.unpacking import unpack_archive
+from ml.sandbox.launcher import SandboxError
 from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.database.orm import new_id
-from webapp.domain.errors import InvalidInput, NotFound, OutcomeUnknown, UploadRejected
+from webapp.domain.errors import DecoderUnavailable, InvalidInput, NotFound, OutcomeUnknown, UploadRejected
 from webapp.domain.evaluations import sources, states
 from webapp.domain.evaluations.manifest import is_text
 from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationChunk, SourceKind
@@ -67,8 +68,8 @@ def from_folder(resources: Resources, path: str, options: EvaluationOptions) -> 
 def from_archive(resources: Resources, upload: Received, options: EvaluationOptions) -> str:
     """Unpack an uploaded zip and queue its evaluation; its id. The zip itself is not kept.
 
-    Raises UploadRejected, InvalidInput, StorageFull, StorageUnavailable; nothing is left behind then.
-    OutcomeUnknown leaves the folder to the sweeper.
+    Raises UploadRejected, InvalidInput, StorageFull, StorageUnavailable, DecoderUnavailable; nothing is left behind
+    then. OutcomeUnknown leaves the folder to the sweeper.
     """
     _checked(resources, options)
     settings, evaluation_id = resources.settings, new_id()
@@ -76,7 +77,7 @@ def from_archive(resources: Resources, upload: Received, options: EvaluationOpti
     try:
         limits = ArchiveLimits(settings.max_archive_files, settings.max_upload_bytes, settings.max_unpacked_bytes)
         with translated_errors():
-            unpack_archive(upload.path, folder, limits, UNPACK_TIMEOUT_S)
+            _unpack(upload.path, folder, limits)
         # Folders first, then the row, as with uploads.
         return _queue(
             resources, evaluation_id, options, SourceKind.ARCHIVE, upload.filename, PurePath(upload.filename).stem
@@ -89,6 +90,13 @@ def from_archive(resources: Resources, upload: Received, options: EvaluationOpti
     except BaseException:
         resources.folders.delete(evaluation_id)
         raise
+
+
+def _unpack(archive: Path, folder: Path, limits: ArchiveLimits) -> None:
+    try:
+        unpack_archive(archive, folder, limits, UNPACK_TIMEOUT_S)
+    except SandboxError as error:
+        raise DecoderUnavailable("Archives cannot be unpacked right now; try again in a few seconds.") from error
 
 
 def wait(resources: Resources, evaluation_id: str, seconds: float) -> None:

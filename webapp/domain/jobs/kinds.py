@@ -11,12 +11,19 @@ from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from webapp.domain.errors import PortalError
+from webapp.domain.errors import DataLost, PortalError
 from webapp.domain.evaluations import chunks
 from webapp.domain.evaluations.chunks import ChunkInput
 from webapp.domain.evaluations.models import EvaluationChunk
 from webapp.domain.jobs import lifecycle
-from webapp.domain.jobs.failure_codes import INTERNAL, MODEL_UNAVAILABLE, OUT_OF_MEMORY, TIMEOUT
+from webapp.domain.jobs.failure_codes import (
+    DATA_LOST,
+    INTERNAL,
+    MACHINE_UNAVAILABLE,
+    MODEL_UNAVAILABLE,
+    OUT_OF_MEMORY,
+    TIMEOUT,
+)
 from webapp.domain.jobs.lifecycle import Claim
 from webapp.domain.jobs.models import JobColumns
 from webapp.domain.resources import Resources
@@ -71,6 +78,8 @@ class ClaimedJob(Generic[Input]):
         return self.begun
 
 
+GIVEN_UP = "The server could not do this for a day; mend what it says, and try again."
+
 SEGMENTATION = JobKind[Segmentation, SegmentationInput](
     name="segmentation",
     table=Segmentation,
@@ -82,6 +91,8 @@ SEGMENTATION = JobKind[Segmentation, SegmentationInput](
         OUT_OF_MEMORY: "The scan is too large for this machine's memory; send fewer slices, or use a larger machine.",
         TIMEOUT: "Processing took longer than it may; send fewer slices, or raise GLIOSCOPE_JOB_TIMEOUT_S.",
         MODEL_UNAVAILABLE: "The model cannot be loaded; its package must be restored on the server.",
+        DATA_LOST: "What was stored of the scan is missing or damaged; restore it, or delete the scan.",
+        MACHINE_UNAVAILABLE: GIVEN_UP,
         INTERNAL: "Processing failed by a fault of this software; the server's log has it under this segmentation's"
         " id.",
     },
@@ -99,6 +110,8 @@ EVALUATION_CHUNK = JobKind[EvaluationChunk, ChunkInput](
         TIMEOUT: "This took longer than it may; use fewer or smaller files, or raise the time limits of the settings.",
         MODEL_UNAVAILABLE: "The model cannot be loaded, or is not the one that the evaluation began with; restore its"
         " package and evaluate again.",
+        DATA_LOST: "What was stored of the evaluation is missing or damaged; restore it, or evaluate again.",
+        MACHINE_UNAVAILABLE: GIVEN_UP,
         INTERNAL: "This failed by a fault of this software; the server's log has it under the evaluation's id.",
     },
     says_why_it_waits=True,
@@ -154,11 +167,17 @@ def fail(resources: Resources, job: ClaimedJob[Any], code: str, message: str = "
 def release(resources: Resources, job: ClaimedJob[Any], error: PortalError) -> bool:
     """Put a job back into the queue, for a fault of the machine; False where the lease is lost.
 
-    error: what the machine has not got right now. Raises DatabaseUnavailable.
+    error: what the machine has not got right now. A job that waited for a day of it ends as failed; one whose data are
+    lost has its attempts, since a disk may only be away. Raises DatabaseUnavailable.
     """
+    is_lost = isinstance(error, DataLost)
+    if is_lost and job.claim.tries >= resources.settings.max_attempts:
+        return fail(resources, job, DATA_LOST, error.message)
+    if lifecycle.has_waited_enough(job.claim.releases):
+        return fail(resources, job, MACHINE_UNAVAILABLE, f"{GIVEN_UP} {error.message}")
     reason = {"code": error.code, "message": error.message} if job.kind.says_why_it_waits else {}
     with resources.database.write() as session:
-        return lifecycle.release(session, job.claim, **reason)
+        return lifecycle.release(session, job.claim, costs_attempt=is_lost, **reason)
 
 
 def publish_if_ready(resources: Resources) -> bool:

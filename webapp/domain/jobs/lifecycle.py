@@ -33,6 +33,8 @@ TIMEOUT_MESSAGE = "Processing took longer than {timeout_s:g} seconds and was sto
 # costs its jobs one try every five minutes.
 FIRST_DELAY_S = 5.0
 LONGEST_DELAY_S = 300.0
+# A fault of the machine that lasts through so much waiting is nothing that passes.
+MOST_WAITING_S = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Claim:
     attempt: int
     # How often the job was released before.
     releases: int = 0
+    # The attempts that count, this one among them.
+    tries: int = 1
 
     def is_valid(self) -> ColumnElement[bool]:
         """The condition under which this run may still write."""
@@ -96,10 +100,10 @@ def claim_next(
             lease_until=database_now(lease_s),
             worker_id=worker_id,
         )
-        .returning(table.id, table.attempt, table.releases)
+        .returning(table.id, table.attempt, table.releases, table.attempts_before)
         .execution_options(synchronize_session=False)
     ).first()
-    return None if row is None else Claim(table, row.id, row.attempt, row.releases)
+    return None if row is None else Claim(table, row.id, row.attempt, row.releases, row.attempt - row.attempts_before)
 
 
 def extend(session: Session, claim: Claim, *, lease_s: float, timeout_s: float) -> bool:
@@ -127,8 +131,15 @@ def fail(session: Session, claim: Claim, *, code: str, message: str) -> bool:
     return _end(session, claim, Status.FAILED, error_code=code, error_message=message)
 
 
-def release(session: Session, claim: Claim, *, code: str | None = None, message: str | None = None) -> bool:
-    """Put the job back into the queue, for a fault that is not the job's own (a full disk): it costs no attempt.
+def release(
+    session: Session,
+    claim: Claim,
+    *,
+    costs_attempt: bool = False,
+    code: str | None = None,
+    message: str | None = None,
+) -> bool:
+    """Put the job back into the queue, for a fault that is not the job's own (a full disk): mostly it costs no attempt.
 
     It is claimed again after a delay that doubles with every release. code, message: why it waits; the next run's end
     writes over them.
@@ -139,7 +150,7 @@ def release(session: Session, claim: Claim, *, code: str | None = None, message:
         .where(claim.is_valid())
         .values(
             **_QUEUED,
-            attempts_before=claim.table.attempts_before + 1,
+            attempts_before=claim.table.attempts_before + (0 if costs_attempt else 1),
             releases=claim.table.releases + 1,
             not_before=database_now(release_delay_s(claim.releases)),
             error_code=code,
@@ -151,6 +162,11 @@ def release(session: Session, claim: Claim, *, code: str | None = None, message:
 def release_delay_s(releases: int) -> float:
     """How long a job waits that was released so many times before."""
     return min(FIRST_DELAY_S * 2.0 ** min(releases, 10), LONGEST_DELAY_S)
+
+
+def has_waited_enough(releases: int) -> bool:
+    """Whether the delays of so many releases make up a day."""
+    return sum(release_delay_s(count) for count in range(releases)) >= MOST_WAITING_S
 
 
 def cancel(session: Session, table: type[Job], job_id: str) -> None:

@@ -1,16 +1,17 @@
 """Figures of the portal as a whole, for its metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
 
 from webapp.domain.database.clock import database_now
 from webapp.domain.evaluations.models import EvaluationChunk
 from webapp.domain.jobs import workers
 from webapp.domain.jobs.kinds import KINDS
-from webapp.domain.jobs.models import Status
+from webapp.domain.jobs.models import JobColumns, Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Segmentation
@@ -29,6 +30,7 @@ class Statistics:
     chunks_by_status: dict[str, int]
     queue_age_s: float
     stuck_jobs: int
+    waiting_jobs: int
     live_workers: int
     stage_seconds: dict[tuple[str, str], float]
 
@@ -39,15 +41,6 @@ def read(resources: Resources) -> Statistics:
         oldest, now = session.execute(
             select(func.min(Segmentation.created_at), database_now()).where(Segmentation.status == Status.QUEUED)
         ).one()
-        stuck = sum(
-            session.scalar(
-                select(func.count())
-                .select_from(kind.table)
-                .where(kind.table.status == Status.RUNNING, kind.table.lease_until < database_now(-STUCK_AFTER_S))
-            )
-            or 0
-            for kind in KINDS
-        )
         chunks = dict(
             session.execute(select(EvaluationChunk.status, func.count()).group_by(EvaluationChunk.status)).all()
         )
@@ -61,10 +54,25 @@ def read(resources: Resources) -> Statistics:
             jobs_by_status=segmentations.counts_by_status(session),
             chunks_by_status={status.value: chunks.get(status, 0) for status in Status},
             queue_age_s=max(0.0, (now - oldest).total_seconds()) if oldest is not None else 0.0,
-            stuck_jobs=stuck,
+            stuck_jobs=_count(session, _is_stuck),
+            waiting_jobs=_count(session, _waits_after_a_release),
             live_workers=workers.live_workers(session, resources.settings.lease_s),
             stage_seconds=_quantiles(timings),
         )
+
+
+def _count(session: Session, is_meant: Callable[[type[JobColumns]], ColumnElement[bool]]) -> int:
+    """Jobs of all kinds that meet the condition."""
+    tables = (kind.table for kind in KINDS)
+    return sum(session.scalar(select(func.count()).select_from(item).where(is_meant(item))) or 0 for item in tables)
+
+
+def _is_stuck(table: type[JobColumns]) -> ColumnElement[bool]:
+    return (table.status == Status.RUNNING) & (table.lease_until < database_now(-STUCK_AFTER_S))
+
+
+def _waits_after_a_release(table: type[JobColumns]) -> ColumnElement[bool]:
+    return (table.status == Status.QUEUED) & (table.releases > 0)
 
 
 def _quantiles(timings: Sequence[dict[str, float]]) -> dict[tuple[str, str], float]:

@@ -10,30 +10,43 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from webapp.domain.errors import StorageUnavailable
+from webapp.domain.errors import DataLost, StorageUnavailable
 from webapp.domain.storage.interface import Storage, translated_errors
+
+# What reading a file raises that is gone, cut or damaged.
+LOST = (FileNotFoundError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 def read_array(storage: Storage, key: str) -> NDArray[Any]:
     """A stored `.npy`, mapped and not read, so that one slice of a large stack costs one slice.
 
-    Raises StorageUnavailable where it is missing or damaged.
+    Raises DataLost where it is missing or damaged, StorageUnavailable where it cannot be read now.
     """
-    try:
+    with _reading("A stored array is missing or damaged; restore it, or delete the scan."):
         with storage.local_copy(key) as path:  # the mapping outlives the file's name
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-            return array
-    except (OSError, ValueError, EOFError) as error:
-        raise StorageUnavailable("A stored array is missing or damaged; restore it, or delete the scan.") from error
+        return array
 
 
 def read_group(storage: Storage, key: str, names: Sequence[str]) -> list[NDArray[Any] | None]:
-    """The named arrays of a group, None for one that is not in it. Raises StorageUnavailable where it is damaged."""
+    """The named arrays of a group, None for one that is not in it. Raises as `read_array`."""
+    with (
+        _reading("A stored map is missing or damaged; restore it, or evaluate again."),
+        storage.open(key) as file,
+        np.load(file, allow_pickle=False) as group,
+    ):
+        return [group.get(name) for name in names]
+
+
+@contextmanager
+def _reading(lost: str) -> Iterator[None]:
+    """Tell what is lost for good, with the sentence `lost`, from what cannot be read right now."""
     try:
-        with storage.open(key) as file, np.load(file, allow_pickle=False) as group:
-            return [group.get(name) for name in names]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise StorageUnavailable("A stored map is missing or damaged; restore it, or evaluate again.") from error
+        yield
+    except LOST as error:
+        raise DataLost(lost) from error
+    except OSError as error:
+        raise StorageUnavailable("The storage cannot be read right now; try again later.") from error
 
 
 def write_array(storage: Storage, key: str, array: NDArray[Any]) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from webapp.domain.errors import StorageFull, StorageUnavailable
+from webapp.domain.errors import DataLost, StorageFull, StorageUnavailable
 from webapp.domain.storage import local as storage_module
-from webapp.domain.storage.arrays import read_array, write_array
+from webapp.domain.storage.arrays import read_array, read_group, write_array
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.local import LocalStorage
 
@@ -137,11 +137,25 @@ def test_an_array_comes_back_mapped(storage: LocalStorage) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\x93NUMPY", b"no array", None], ids=["empty", "cut", "other", "missing"])
-def test_a_damaged_array_is_storage_unavailable(storage: LocalStorage, data: bytes | None) -> None:
+def test_a_damaged_array_is_lost(storage: LocalStorage, data: bytes | None) -> None:
     if data is not None:
         put(storage, "scans/ab/map.npy", data)
-    with pytest.raises(StorageUnavailable, match="missing or damaged"):
+    with pytest.raises(DataLost, match="missing or damaged"):
         read_array(storage, "scans/ab/map.npy")
+    with pytest.raises(DataLost, match="missing or damaged"):
+        read_group(storage, "scans/ab/map.npy", ["q0"])
+
+
+def test_an_array_that_cannot_be_read_right_now_is_not_lost(storage: LocalStorage, monkeypatch) -> None:
+    def stale(_storage: LocalStorage, _key: str) -> None:
+        raise OSError(errno.ESTALE, "stale file handle")
+
+    monkeypatch.setattr(LocalStorage, "local_copy", stale)
+    monkeypatch.setattr(LocalStorage, "open", stale)
+    for read in (lambda: read_array(storage, "x"), lambda: read_group(storage, "x", ["q0"])):
+        with pytest.raises(StorageUnavailable) as caught:
+            read()
+        assert not isinstance(caught.value, DataLost)
 
 
 def test_pickled_objects_are_never_loaded(storage: LocalStorage) -> None:
