@@ -60,7 +60,10 @@ def settle_lossy(values: NDArray[np.generic]) -> NDArray[np.uint8]:
         raise ScanError("unreadable", "The mask was stored with loss and has not 8 bits; export it as PNG or TIFF.")
     found = values.astype(np.uint8, copy=False)
     highest = int(found.max())
-    if 0 < highest < NEAR_WHITE:
+    # JPEG makes a black picture 1 or 2 all over, depending on its quality; classes of 0 and 1 are never equal all over.
+    if found.min() == highest < NEAR_BLACK:
+        return np.zeros_like(found)
+    if highest < NEAR_WHITE:
         raise ScanError(
             "unreadable",
             f"The mask was stored with loss (JPEG or WebP), where values must be near 0 and 255; its largest is"

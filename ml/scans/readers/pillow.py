@@ -51,7 +51,8 @@ def read_labels(path: Path, limits: Limits) -> LabelMap:
         orientation = _read_orientation(image)
     values = orient(values, orientation)
     if name == "jpeg" or (name == "webp" and not is_lossless(path)):
-        return LabelMap(settle_lossy(values), is_lossy=bool(values.any()), orientation=orientation)
+        values = settle_lossy(values)
+        return LabelMap(values, is_lossy=bool(values.any()), orientation=orientation)
     return LabelMap(values, orientation=orientation)
 
 

@@ -127,6 +127,20 @@ def test_a_palette_that_is_transparent_all_over_is_empty(tmp_path):
     assert not case_of(tmp_path, palette(~EMPTY, [255, 0, 0, 0, 0, 0], transparency=1)).truth().any()
 
 
+@pytest.mark.parametrize(
+    ("kind", "quality"),
+    # WebP of quality 60 makes a black picture 0 and 1, as classes of 0 and 1 are: that is refused.
+    [("jpeg", quality) for quality in (10, 20, 30, 40, 50, 60, 70, 80, 90, 95)] + [("webp", q) for q in (30, 80, 95)],
+)
+def test_the_quality_of_a_lossy_mask_makes_no_tumor_and_loses_none(tmp_path, kind, quality):
+    empty, tumor = (
+        case_of(tmp_path, pillow(Image.fromarray(planes(*[white(mask)] * 3)), kind, quality=quality)).truth()
+        for mask in (EMPTY, TUMOR & (np.arange(SIDE) < 40))
+    )
+    assert not empty.any()
+    assert np.count_nonzero(tumor != (TUMOR & (np.arange(SIDE) < 40))) < 0.08 * np.count_nonzero(TUMOR)
+
+
 @pytest.mark.parametrize("kind", ["png", "tiff"])
 def test_classes_of_a_palette_are_its_indices(tmp_path, kind):
     indices = TUMOR.astype(np.uint8)

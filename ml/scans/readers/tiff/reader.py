@@ -85,7 +85,8 @@ def read_labels(path: Path, limits: Limits) -> LabelMap:
     if values.dtype.kind == "f" and not np.isfinite(values.astype(float, copy=False)).all():
         raise ScanError("unreadable", "The mask has NaN or infinite pixels; replace them by numbers and try again.")
     if lossy:
-        return LabelMap(settle_lossy(values), is_lossy=bool(values.any()), orientation=found.orientation)
+        values = settle_lossy(values)
+        return LabelMap(values, is_lossy=bool(values.any()), orientation=found.orientation)
     return LabelMap(values, orientation=found.orientation)
 
 
