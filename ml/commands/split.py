@@ -49,6 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if excluded:
         sys.stdout.write(f"{'excluded':<11}{len(split.excluded):>5} patients\n")
+    if phrase := report.doubtful_masks.phrase:
+        sys.stdout.write(f"{phrase}; `python -m ml check` names them\n")
     sys.stdout.write(f"{arguments.out}: seed {split.seed}, data {split.data_sha256[:12]}\n")
     return 0
 

@@ -151,6 +151,8 @@ def check_data(folder: Path, configuration: Configuration, report_check: Progres
             f"{folder} has {len(report.problems)} problems; the first: {', '.join(first.files[:3])}: {first.message}"
             " `python -m ml check` lists all of them; mend them before training."
         )
+    if phrase := report.doubtful_masks.phrase:
+        logger.warning("%s; `python -m ml check` names them", phrase)
     return report
 
 

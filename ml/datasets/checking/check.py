@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ml.datasets.layouts.layout import Layout, find_layout
 from ml.datasets.mask_findings import (
     COVERS_SLICE,
     MASK_FINDINGS,
+    NON_BINARY,
     OUTSIDE_HEAD,
     DoubtfulMasks,
     MaskTraits,
@@ -90,7 +91,7 @@ def check_layout(
         if not faults and (file_check.tumor_pixels is not None or not has_masks):
             good.append((case, file_check))
     found.extend(_find_duplicates(folder, cases, file_checks))
-    masks = [file_check.mask_traits for file_check in file_checks]
+    masks = [_traits(file_check, is_binary_needed) for file_check in file_checks]
     found.extend(_find_exchanged(layout, masks))
     for case, file_check, codes in zip(cases, file_checks, find_doubtful(masks), strict=True):
         found.extend(_find_warnings(folder, case, file_check, codes))
@@ -141,6 +142,14 @@ def _find_warnings(folder: Path, case: Case, file_check: FileCheck, mask_codes: 
     for code in mask_codes:
         if code in WARNING_CODES:
             yield Problem(code, (mask,), MASK_FINDINGS[code].message)
+
+
+def _traits(file_check: FileCheck, is_binary_needed: bool) -> MaskTraits | None:
+    """Of a mask of several classes its values are no sign."""
+    traits = file_check.mask_traits
+    if traits is None or is_binary_needed:
+        return traits
+    return replace(traits, codes=tuple(code for code in traits.codes if code != NON_BINARY))
 
 
 def _find_exchanged(layout: Layout, masks: Sequence[MaskTraits | None]) -> Iterable[Problem]:

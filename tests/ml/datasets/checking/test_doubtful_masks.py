@@ -65,6 +65,22 @@ def test_masks_that_no_expert_draws_are_named_and_the_set_stays_sound(heads):
     assert report.doubtful_masks == DoubtfulMasks(6, 2, {"mask_covers_slice": 1, "mask_outside_head": 2})
 
 
+def test_a_split_says_that_masks_are_doubtful(heads, tmp_path, capsys):
+    (heads / "ben").mkdir()
+    Image.fromarray(head(9)).save(heads / "ben" / "b.png")
+    Image.fromarray(~square(30)).save(heads / "ben" / "b_mask.png")
+    assert main(["split", str(heads), "--out", str(tmp_path / "split.json"), "--shares", "50,50,0"]) == 0
+    assert "1 of 7 expert masks is doubtful (most of the slice covered: 1," in capsys.readouterr().out
+
+
+def test_several_values_are_no_sign_where_there_are_several_classes(heads):
+    values = square(15).astype(np.uint8)
+    values[18:] *= 2
+    Image.fromarray(values).save(heads / "anna" / "a_0_mask.png")
+    assert check(heads, is_binary_needed=False).doubtful_masks == DoubtfulMasks(masks=6)
+    assert check(heads).doubtful_masks.counts == {"non_binary_mask": 1}
+
+
 def test_a_mask_that_three_different_slices_share_is_named(heads):
     for index in (1, 3):
         write_mask(heads, index, square(15))
