@@ -5,7 +5,9 @@ members that would leave the folder, links, encryption, archives within the arch
 in the bytes that really come out.
 """
 
+import errno
 import re
+import shutil
 import stat
 import struct
 import unicodedata
@@ -40,15 +42,23 @@ class ArchiveError(Exception):
 
 @dataclass(frozen=True)
 class ArchiveLimits:
-    """members: files and folders. member_bytes: of one file, unpacked. bytes: of all of them."""
+    """members: files and folders. member_bytes: of one file, unpacked. bytes: of all of them.
+
+    spare_bytes: what must stay free on the disk, which is no fault of the archive's.
+    """
 
     members: int
     member_bytes: int
     bytes: int
+    spare_bytes: int = 0
 
 
 def unpack(archive: Path, folder: Path, limits: ArchiveLimits) -> int:
-    """Unpack what belongs to a data set into an existing empty folder; says how many files. Raises ArchiveError."""
+    """Unpack what belongs to a data set into an existing empty folder; says how many files.
+
+    Raises ArchiveError; OSError where there is no room for what the archive says that it unpacks to. More than it says
+    never comes out of zipfile.
+    """
     _check_directory(archive, limits)
     try:
         with zipfile.ZipFile(archive) as file:
@@ -58,6 +68,9 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits) -> int:
                     "empty", f"The archive has no images ({', '.join(IMAGE_SUFFIXES)}); zip the data set's own folder."
                 )
             most = min(limits.bytes, _MOST_RATIO * archive.stat().st_size + _RATIO_FREE_BYTES)
+            needed = min(most, sum(member.file_size for member, _ in chosen))
+            if shutil.disk_usage(folder).free < needed + limits.spare_bytes:
+                raise OSError(errno.ENOSPC, "no room for the unpacked archive")
             written = 0
             for member, parts in chosen:
                 target = folder.joinpath(*parts)

@@ -61,8 +61,10 @@ class Decoder:
         stack_bytes = 3 * self.limits.max_voxels + _NPY_HEADER_BYTES
         self._sandbox = Sandbox(_ENTRY, ChildLimits.of_one_request(memory_bytes, stack_bytes, timeout_s), children)
 
-    def decode(self, source: Path, stack: Path) -> Decoded:
+    def decode(self, source: Path, stack: Path, *, spare_bytes: int = 0) -> Decoded:
         """Decode `source` and write its pixels to `stack`: .npy, uint8 (N, H, W, 3).
+
+        spare_bytes: what must stay free on the stack's disk beside the stack, and a map of it (a third as large).
 
         Where it raises, `stack` does not exist. Raises ScanError for anything that is the file's fault or kills its
         child, and OSError (SandboxError) for our own faults: no room for the stack, no process to be had.
@@ -70,6 +72,7 @@ class Decoder:
         request = {
             "source": str(source.resolve()),
             "stack": str(stack.resolve()),
+            "spare_bytes": spare_bytes,
             "limits": asdict(self.limits),
             "reader": self._reader,
         }

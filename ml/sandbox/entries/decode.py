@@ -2,6 +2,9 @@
 
 import contextlib
 import errno
+import os
+import shutil
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,8 +20,9 @@ preload_readers()
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Answer {"source", "stack", "limits", "reader"}; reader: "module:function" of `(path, limits) -> Scan`.
+    """Answer {"source", "stack", "spare_bytes", "limits", "reader"}.
 
+    reader: "module:function" of `(path, limits) -> Scan`.
     The fields of `Decoded`; or {"code", "message", "cause"}; or {"errno"} where the stack cannot be stored.
     """
     module, _, function = request["reader"].partition(":")
@@ -35,14 +39,19 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     except Exception as error:  # noqa: BLE001 - see the package's docstring
         text = "The file is damaged or of a variant that is not read; export it again as PNG or TIFF."
         return _refuse("unreadable", text, error), b""
-    return store(scan, Path(request["stack"])), b""
+    return store(scan, Path(request["stack"]), request["spare_bytes"]), b""
 
 
-def store(scan: Scan, stack: Path) -> dict[str, Any]:
-    """Write the pixels, and say what is known of them."""
+def store(scan: Scan, stack: Path, spare_bytes: int) -> dict[str, Any]:
+    """Write the pixels where that leaves enough room, and say what is known of them."""
     slice_count, height, width, _ = scan.pixels.shape
     try:
         with stack.open("wb") as file:
+            if sys.platform == "linux":
+                # Taken before it is asked what is left: decodes at the same time see each other's.
+                os.posix_fallocate(file.fileno(), 0, scan.pixels.nbytes)
+            if shutil.disk_usage(stack.parent).free < spare_bytes + scan.pixels.nbytes // 3:
+                raise OSError(errno.ENOSPC, "no room for the stack and its map")
             np.save(file, scan.pixels, allow_pickle=False)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
+from webapp.domain.database.ballast import Ballast
 from webapp.domain.errors import DatabaseFull, DatabaseUnavailable, OutcomeUnknown
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Database:
         self._path = Path(parsed.database) if self.is_sqlite and parsed.database else None
         if self._path is not None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.ballast = Ballast(self._path.parent if self._path is not None else None)
         self.engine = create_engine(
             parsed,
             pool_size=pool_size,
@@ -80,6 +82,20 @@ class Database:
                 session.rollback()  # its new objects can be added to another session
                 raise
 
+    def delete(self, work: Callable[[Session], None]) -> None:
+        """Do work that deletes in a transaction of its own, also on a disk that is full: then the ballast goes first.
+
+        Raises as `write`. The caller calls `forget_deleted` once its files are gone, too.
+        """
+        try:
+            with self.write() as session:
+                work(session)
+        except DatabaseFull:
+            if not self.ballast.drop():
+                raise
+            with self.write() as session:
+                work(session)
+
     def _commit(self, session: Session) -> None:
         transaction_id = self._transaction_id(session)
         try:
@@ -118,9 +134,10 @@ class Database:
         raise OutcomeUnknown("The database went away before it said whether this was saved; look before you try again.")
 
     def forget_deleted(self) -> None:
-        """Empty SQLite's write-ahead log, where deleted rows would otherwise be readable for a while."""
+        """Empty SQLite's write-ahead log, where deleted rows would be readable for a while; load the ballast again."""
         if not self.is_sqlite:
             return
+        self.ballast.load()
         try:
             with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")

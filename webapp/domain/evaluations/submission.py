@@ -20,7 +20,7 @@ from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationCh
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.jobs.wait import Waiters
 from webapp.domain.resources import Resources
-from webapp.domain.storage.interface import translated_errors
+from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.uploads import idempotency, receiving
 from webapp.domain.uploads.receiving import Received, UploadedFile
 
@@ -75,7 +75,9 @@ def from_archive(resources: Resources, upload: Received, options: EvaluationOpti
     settings, evaluation_id = resources.settings, new_id()
     folder = resources.folders.make(evaluation_id)
     try:
-        limits = ArchiveLimits(settings.max_archive_files, settings.max_upload_bytes, settings.max_unpacked_bytes)
+        limits = ArchiveLimits(
+            settings.max_archive_files, settings.max_upload_bytes, settings.max_unpacked_bytes, RESERVE_BYTES
+        )
         with translated_errors():
             _unpack(upload.path, folder, limits)
         # Folders first, then the row, as with uploads.

@@ -15,7 +15,7 @@ from webapp.domain.errors import DecoderUnavailable, OutcomeUnknown, UploadRejec
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Scan
-from webapp.domain.storage.interface import translated_errors
+from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.storage.keys import original_key, scan_prefix, stack_key
 from webapp.domain.uploads.receiving import Received
 
@@ -76,7 +76,7 @@ def decode(resources: Resources, source: Path, stack: Path) -> Decoded:
     """Decode a received file in the sandbox. Raises UploadRejected, DecoderUnavailable, StorageFull."""
     with translated_errors():  # the stack may find no room
         try:
-            return resources.decoder.decode(source, stack)
+            return resources.decoder.decode(source, stack, spare_bytes=RESERVE_BYTES)
         except ScanError as error:
             raise UploadRejected(error.code, error.message) from error
         except SandboxError as error:

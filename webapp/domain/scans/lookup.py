@@ -77,16 +77,19 @@ def delete(resources: Resources, scan_id: str) -> None:
 
     A run in progress finds its row gone, and its result is discarded.
     """
-    with resources.database.write() as session:
-        if session.scalar(delete_rows(Scan).where(Scan.id == scan_id).returning(Scan.id)) is None:
-            raise NotFound("There is no such scan.")
-        session.add(Tombstone(id=scan_id, kind="scan"))
+    resources.database.delete(lambda session: _delete_rows(session, scan_id))
     # Rows first: where the files cannot be removed now, the sweeper finds them without a row and removes them.
     try:
         resources.storage.delete(scan_prefix(scan_id))
     finally:
         resources.images.delete(scan_id)
         resources.database.forget_deleted()
+
+
+def _delete_rows(session: Session, scan_id: str) -> None:
+    if session.scalar(delete_rows(Scan).where(Scan.id == scan_id).returning(Scan.id)) is None:
+        raise NotFound("There is no such scan.")
+    session.add(Tombstone(id=scan_id, kind="scan"))
 
 
 def _is_open(resources: Resources, scan_id: str) -> bool:

@@ -8,6 +8,8 @@ from typing import BinaryIO, Protocol
 
 from webapp.domain.errors import StorageFull, StorageUnavailable
 
+# Room that must be free besides an upload itself: the database, its log and a few maps need some.
+RESERVE_BYTES = 64 * 1_048_576
 # Error numbers of a disk without room.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

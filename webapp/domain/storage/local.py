@@ -12,11 +12,9 @@ from typing import BinaryIO
 
 from ml.atomic_files import sync
 from webapp.domain.errors import StorageFull, StorageUnavailable
-from webapp.domain.storage.interface import translated_errors
+from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.storage.keys import KEY
 
-# Room that must be free besides an upload itself: the database, its log and a few maps need some.
-RESERVE_BYTES = 64 * 1_048_576
 # How the names of temporary files begin.
 TEMPORARY = "tmp"
 # A delete may remove the empty folder between `mkdir` and `rename`; five times in a row is another fault.

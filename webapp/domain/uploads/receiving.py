@@ -51,8 +51,8 @@ def received(resources: Resources, stream: BinaryIO, filename: str, *, is_archiv
         else (settings.max_upload_bytes, "GLIOSCOPE_MAX_UPLOAD_MB")
     )
     name = display_name(filename)
-    # The request has been spooled already, so an archive's true size is known: mostly far below its large limit.
-    resources.storage.check(_size_of(stream) if is_archive else most)
+    # The request has been spooled already, so the true size is known: mostly far below the limit.
+    resources.storage.check(min(_size_of(stream), most))
     path = resources.storage.temporary_file()
     try:
         digest, size = hashlib.sha256(), 0

@@ -13,7 +13,9 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from tests.support.evaluations import run_all, write_data_set, zip_of
+from tests.webapp.clients import resources_of
 from tests.webapp.evaluation_calls import PATH, left_over, send_zip
+from webapp.domain.evaluations import submission
 from webapp.domain.resources import Resources
 from worker.process.runtime import Runtime
 
@@ -140,3 +142,12 @@ def test_an_archive_has_a_size_limit_of_its_own(make_app: Callable[..., Flask]) 
     members = ((f"p/{i}.png", padding[i * 900_000 : (i + 1) * 900_000]) for i in range(5))
     assert send_zip(client, zip_with(*members)).status_code == 202
     assert send_zip(client, b"PK\x03\x04" + padding + padding).status_code == 413
+
+
+def test_a_zip_that_unpacks_to_more_than_there_is_room_for_is_507(
+    app: Flask, client: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submission, "RESERVE_BYTES", 10**18)
+    response = send_zip(client, zip_of(write_data_set(tmp_path / "set")))
+    assert (response.status_code, response.json["code"]) == (507, "storage_full")
+    assert left_over(resources_of(app)) == []

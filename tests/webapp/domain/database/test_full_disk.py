@@ -1,5 +1,8 @@
 """A database whose disk is full says so, with the status of a full disk: 507."""
 
+import shutil
+import sqlite3
+from collections import namedtuple
 from pathlib import Path
 
 import psycopg
@@ -9,9 +12,13 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
 from tests.support.resources import png_bytes
-from tests.webapp.clients import resources_of, send, traces
+from tests.webapp.clients import NOTHING, SCANS, resources_of, send, sent, traces
+from webapp.domain.database.ballast import BALLAST_BYTES, Ballast
 from webapp.domain.database.engine import Database
-from webapp.domain.errors import DatabaseFull, DatabaseUnavailable
+from webapp.domain.errors import DatabaseFull, DatabaseUnavailable, NotFound
+from webapp.domain.evaluations import deletion, submission
+from webapp.domain.evaluations.submission import EvaluationOptions
+from webapp.domain.resources import Resources
 
 
 @pytest.fixture
@@ -57,3 +64,57 @@ def test_an_upload_onto_a_full_database_is_507_and_leaves_nothing(app: Flask) ->
     assert full[0].json["code"] == "storage_full"
     left = traces(app)
     assert (left.scans, len(left.files)) == (40 - len(full), 2 * (40 - len(full)))
+
+
+def _full_while_the_ballast_lies(database: Database) -> None:
+    """As a disk that the ballast has filled: nothing is deleted beside it."""
+
+    def refuse(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if statement.startswith("DELETE") and database.ballast.is_loaded:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise OperationalError(statement, {}, error)
+
+    event.listen(database.engine, "before_cursor_execute", refuse)
+
+
+def test_on_a_full_disk_a_scan_can_be_deleted(app: Flask) -> None:
+    resources = resources_of(app)
+    scan = sent(app.test_client())
+    resources.database.ballast.load()
+    _full_while_the_ballast_lies(resources.database)
+    assert app.test_client().delete(f"{SCANS}/{scan['id']}").status_code == 204
+    assert traces(app) == NOTHING
+    assert resources.database.ballast.is_loaded, "there is room again"
+
+
+def test_on_a_full_disk_an_evaluation_can_be_deleted(resources: Resources, data: Path) -> None:
+    if not resources.database.is_sqlite:
+        return  # PostgreSQL's disk is its own server's
+    evaluation_id = submission.from_folder(resources, str(data), EvaluationOptions())
+    resources.database.ballast.load()
+    _full_while_the_ballast_lies(resources.database)
+    deletion.delete(resources, evaluation_id)
+    with pytest.raises(NotFound):
+        deletion.delete(resources, evaluation_id)
+
+
+def test_without_ballast_a_full_disk_stays_a_full_disk(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = sent(app.test_client())
+    monkeypatch.setattr(Ballast, "is_loaded", True)
+    _full_while_the_ballast_lies(resources_of(app).database)
+    answer = app.test_client().delete(f"{SCANS}/{scan['id']}")
+    assert (answer.status_code, answer.json["code"]) == (507, "storage_full")
+
+
+def test_the_ballast_takes_up_room_where_there_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ballast = Ballast(tmp_path)
+    assert not ballast.drop()
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage(10**9, 10**9, 2 * BALLAST_BYTES))
+    ballast.load()
+    assert not ballast.is_loaded
+    monkeypatch.undo()
+    ballast.load()
+    assert 512 * (tmp_path / "ballast").stat().st_blocks >= BALLAST_BYTES
+    assert ballast.drop() and not ballast.is_loaded and list(tmp_path.iterdir()) == []

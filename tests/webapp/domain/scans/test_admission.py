@@ -20,7 +20,7 @@ from webapp.domain.errors import (
 )
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
-from webapp.domain.scans import segmentations
+from webapp.domain.scans import admission, segmentations
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.storage.local import LocalStorage
 from webapp.domain.uploads import receiving
@@ -74,11 +74,11 @@ def _database_locked(*_args: object, **_more: object) -> None:
     raise OperationalError("INSERT", {}, Exception("database is locked"))
 
 
-def _decoder_gone(*_: object) -> None:
+def _decoder_gone(*_: object, **_more: object) -> None:
     raise SandboxError("the decode server does not stay alive")
 
 
-def _stack_without_room(*_: object) -> None:
+def _stack_without_room(*_: object, **_more: object) -> None:
     raise OSError(errno.ENOSPC, "no space left on device")
 
 
@@ -87,6 +87,10 @@ FAULTS = {
     "the stack finds no room": (lambda p, m: _disk_full_at_put(p, m, 2), StorageFull),
     "the decoded stack finds no room": (
         lambda p, m: m.setattr(p.decoder, "decode", _stack_without_room),
+        StorageFull,
+    ),
+    "what it decodes to would take the room to spare": (
+        lambda p, m: m.setattr(admission, "RESERVE_BYTES", 10**18),
         StorageFull,
     ),
     "the decoder is gone": (lambda p, m: m.setattr(p.decoder, "decode", _decoder_gone), DecoderUnavailable),
@@ -126,7 +130,7 @@ def test_no_room_is_said_before_the_upload_is_copied(
     resources: Resources, monkeypatch: pytest.MonkeyPatch, error: PortalError
 ) -> None:
     def check(self, needed_bytes=0):
-        assert needed_bytes == resources.settings.max_upload_bytes
+        assert needed_bytes == len(png_bytes()), "of a small file, not of the largest that is taken"
         raise error
 
     monkeypatch.setattr(LocalStorage, "check", check)
