@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from ml.datasets import Case, DatasetError
+from tests.support import scan_files
 
 SIDE = 64
 TUMOR = np.zeros((SIDE, SIDE), dtype=bool)
@@ -45,6 +46,21 @@ def palette(indices: np.ndarray, colors: list[int], **options: object) -> bytes:
     image = Image.fromarray(indices.astype(np.uint8))
     image.putpalette(colors)
     return pillow(image, **options)
+
+
+def with_transparency(png: bytes, value: bytes) -> bytes:
+    """A gray PNG in which one value, 16 bits, is transparent."""
+    at = png.index(b"IDAT") - 4
+    return png[:at] + scan_files.png_chunk(b"tRNS", value) + png[at:]
+
+
+def pages(*written: tuple[np.ndarray, int]) -> bytes:
+    """A TIFF of pages with their NewSubfileType."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        for values, subfiletype in written:
+            writer.write(values, subfiletype=subfiletype)
+    return file.getvalue()
 
 
 WRITERS: dict[str, Writer] = {
@@ -98,6 +114,20 @@ WRITERS: dict[str, Writer] = {
     "JPEG": lambda m: pillow(Image.fromarray(white(m)), "jpeg", quality=75),
     "JPEG, color": lambda m: pillow(Image.fromarray(planes(white(m), white(m), white(m))), "jpeg", quality=90),
     "JPEG in TIFF": lambda m: tiff(white(m), compression="jpeg"),
+    "JPEG, CMYK": lambda m: pillow(Image.fromarray(planes(*[white(m)] * 3)).convert("CMYK"), "jpeg", quality=90),
+    "JPEG XL with loss in TIFF": lambda m: tiff(white(m), compression="jpegxl", compressionargs={"distance": 5.0}),
+    "JPEG 2000 in TIFF": lambda m: tiff(white(m), compression="jpeg2000"),
+    "white is 0, 1 bit": lambda m: tiff(
+        ~m, photometric="miniswhite", software="another", description="a mask", metadata=None
+    ),
+    "PNG 16 bit, 0 transparent": lambda m: with_transparency(
+        bytes(imagecodecs.png_encode(m.astype(np.uint16) * 500)), bytes(2)
+    ),
+    "red on transparent, quantized": lambda m: pillow(Image.fromarray(planes(255, 0, 0, white(m))).quantize(2)),
+    "preview beside it": lambda m: pages((white(m), 0), (np.ascontiguousarray(white(m)[::4, ::4]), 1)),
+    "channels as pages": lambda m: tiff(
+        np.stack([white(m), white(m), white(m)]), photometric="minisblack", metadata={"axes": "CYX"}
+    ),
     "WebP": lambda m: pillow(Image.fromarray(planes(white(m), white(m), white(m))), "webp", quality=90),
     "WebP without loss": lambda m: pillow(Image.fromarray(planes(white(m), white(m), white(m))), "webp", lossless=True),
     "WebP without loss, 0 and 1": lambda m: pillow(Image.fromarray(planes(m, m, m)), "webp", lossless=True),

@@ -9,6 +9,15 @@ from ml.scans.readers.labels import labels_of_alpha, largest_channel
 
 # With these codecs tifffile hands out RGB whatever the file stores.
 _JPEG = (COMPRESSION.JPEG, COMPRESSION.OJPEG)
+_PERHAPS_LOSSY = (
+    COMPRESSION.JPEG_LOSSY,
+    COMPRESSION.JPEG2000,
+    COMPRESSION.JPEG_2000_LOSSY,
+    COMPRESSION.JPEGXL,
+    COMPRESSION.JPEGXL_DNG,
+    COMPRESSION.JPEGXR,
+    COMPRESSION.WEBP,
+)
 _SAMPLE_COUNTS: dict[int, tuple[int, ...]] = {
     PHOTOMETRIC.MINISWHITE: (1, 2),
     PHOTOMETRIC.MINISBLACK: (1, 2, 3, 4),
@@ -41,9 +50,9 @@ def is_white_zero(first: TiffPage) -> bool:
     return first.photometric == PHOTOMETRIC.MINISWHITE and not (first.bitspersample == 1 and is_by_tifffile)
 
 
-def is_lossy(page: TiffPage) -> bool:
-    """Whether its pixels are JPEG's."""
-    return page.compression in _JPEG
+def is_lossy(page: TiffPage, values: NDArray[np.generic]) -> bool:
+    """Whether values (H, W) have a codec's loss: JPEG's always; others have two modes and do not say which."""
+    return page.compression in _JPEG or (page.compression in _PERHAPS_LOSSY and np.unique(values).size > 2)
 
 
 def convert_samples(page: TiffPage, notes: set[str], *, white_zero: bool) -> NDArray[np.generic]:
