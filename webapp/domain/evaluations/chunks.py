@@ -1,7 +1,7 @@
 """What a worker reads and writes of an evaluation, each write under the lease of its chunk."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,17 +59,16 @@ def timeout_s(settings: Settings, kind: ChunkKind) -> float:
     return settings.job_timeout_s if kind is ChunkKind.CASES else settings.evaluation_timeout_s
 
 
-def begin(resources: Resources, session: Session, chunk: EvaluationChunk) -> ChunkInput:
-    """Mark the evaluation of a chunk that was claimed in this transaction as running; gives what the chunk needs."""
+def begin(session: Session, chunk: EvaluationChunk) -> tuple[Evaluation, ChunkInput]:
+    """Mark the evaluation of a chunk that was claimed in this transaction as running.
+
+    Gives it, and what the database knows of the chunk's input; the folders follow in `prepare`.
+    """
     states.begin(session, chunk.evaluation_id)
     evaluation = session.get_one(Evaluation, chunk.evaluation_id)
     cases = manifest.decode(chunk.cases or ())
     done = set(_finished(session, chunk.evaluation_id, [case.position for case in cases]))
-    try:
-        folder, refusal = sources.source_folder(resources, evaluation), ""
-    except FolderRefused as error:
-        folder, refusal = None, error.message
-    return ChunkInput(
+    return evaluation, ChunkInput(
         evaluation_id=evaluation.id,
         chunk_id=chunk.id,
         kind=chunk.kind,
@@ -78,13 +77,25 @@ def begin(resources: Resources, session: Session, chunk: EvaluationChunk) -> Chu
         threshold=evaluation.threshold,
         min_tumor_pixels=evaluation.min_tumor_pixels,
         engine=evaluation.engine,
-        folder=folder,
-        refusal=refusal,
-        data_folder=folder / evaluation.data_folder if folder and evaluation.data_folder is not None else None,
-        boundaries=sources.boundaries(resources, evaluation),
+        folder=None,
+        refusal="",
+        data_folder=None,
+        boundaries=(),
         has_truth=bool(evaluation.has_truth),
         cases=tuple(case for case in cases if case.position not in done),
     )
+
+
+def prepare(resources: Resources, begun: tuple[Evaluation, ChunkInput]) -> ChunkInput:
+    """The input of a chunk with its folders, which are looked up on the disk: outside of any transaction."""
+    evaluation, work = begun
+    try:
+        folder = sources.source_folder(resources, evaluation)
+    except FolderRefused as error:
+        return replace(work, refusal=error.message, boundaries=sources.boundaries(resources, evaluation))
+    data_folder = None if evaluation.data_folder is None else folder / evaluation.data_folder
+    boundaries = sources.boundaries(resources, evaluation)
+    return replace(work, folder=folder, data_folder=data_folder, boundaries=boundaries)
 
 
 def count_checked(resources: Resources, claim: lifecycle.Claim, work: ChunkInput, *, checked: int, total: int) -> None:

@@ -41,7 +41,8 @@ class JobKind(Generic[Row, Input]):
     """One table of jobs.
 
     describe: names a row in the log. timeout_s: how long a row's job may run. begin: reads what a claimed row needs, in
-    the claim's transaction. after_failure: what follows for other rows, in the transaction that ended the row as
+    the claim's transaction, and nothing but the database: other writers wait meanwhile. prepare: makes the step's input
+    of that, after the commit. after_failure: what follows for other rows, in the transaction that ended the row as
     failed. messages: for each code with which the runner may end a job, what people read. says_why_it_waits: whether a
     released row shows the reason. order: what tells rows apart that were queued at one moment.
     """
@@ -50,7 +51,8 @@ class JobKind(Generic[Row, Input]):
     table: type[Row]
     describe: Callable[[Row], str]
     timeout_s: Callable[[Settings, Row], float]
-    begin: Callable[[Resources, Session, Row], Input]
+    begin: Callable[[Session, Row], Any]
+    prepare: Callable[[Resources, Any], Input]
     after_failure: Callable[[Session, str], None]
     messages: Mapping[str, str]
     says_why_it_waits: bool
@@ -86,6 +88,7 @@ SEGMENTATION = JobKind[Segmentation, SegmentationInput](
     describe=lambda row: f"segmentation {row.id}",
     timeout_s=lambda settings, _row: settings.job_timeout_s,
     begin=segmentations.read_input,
+    prepare=lambda _resources, begun: begun,
     after_failure=lambda _session, _id: None,
     messages={
         OUT_OF_MEMORY: "The scan is too large for this machine's memory; send fewer slices, or use a larger machine.",
@@ -104,6 +107,7 @@ EVALUATION_CHUNK = JobKind[EvaluationChunk, ChunkInput](
     describe=lambda row: f"evaluation {row.evaluation_id} {row.kind.value} chunk {row.id}",
     timeout_s=lambda settings, row: chunks.timeout_s(settings, row.kind),
     begin=chunks.begin,
+    prepare=chunks.prepare,
     after_failure=chunks.after_failure,
     messages={
         OUT_OF_MEMORY: "This needs more memory than there is; use smaller images, or a larger machine.",
@@ -144,15 +148,20 @@ def claim(
         name = f"{kind.describe(row)} attempt {found.attempt}"
         timeout_s = kind.timeout_s(settings, row)
         # A job that cannot be read is claimed all the same: else every worker would meet it first, again and again.
-        begun: Input | Exception
+        begun: Any
         try:
             with session.begin_nested():
-                begun = kind.begin(resources, session, row)
+                begun = kind.begin(session, row)
         except SQLAlchemyError:
             raise
         except Exception as error:  # noqa: BLE001 - the runner ends the job with it
             begun = error
-        return ClaimedJob(kind, found, begun, name, timeout_s)
+    if not isinstance(begun, Exception):
+        try:
+            begun = kind.prepare(resources, begun)
+        except Exception as error:  # noqa: BLE001 - as above
+            begun = error
+    return ClaimedJob(kind, found, begun, name, timeout_s)
 
 
 def fail(resources: Resources, job: ClaimedJob[Any], code: str, message: str = "") -> bool:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from ml.cards import Card
 from ml.measurements import Measures
 from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.errors import NotFound
@@ -52,13 +53,19 @@ def request(resources: Resources, scan_id: str, *, model: str | None, threshold:
     Where the same run is open already, that one is returned: a double click makes one job. Raises NotFound,
     InvalidInput.
     """
-    with resources.database.write() as session:
+    with resources.database.read() as session:
         scan = session.get(Scan, scan_id)
         if scan is None:
             raise NotFound("There is no such scan.")
         shown = session.get(Segmentation, scan.displayed_id) if scan.displayed_id else None
-        card = resources.catalog.card(model or (shown.model if shown else None))
-        wanted = checked_threshold(threshold, card.threshold)
+    # Read from files: not while other writers wait.
+    card = resources.catalog.card(model or (shown.model if shown else None))
+    wanted = checked_threshold(threshold, card.threshold)
+    with resources.database.write() as session:
+        scan = _lock(session, scan_id)
+        if scan is None:
+            raise NotFound("There is no such scan.")
+        shown = session.get(Segmentation, scan.displayed_id) if scan.displayed_id else None
         duplicate = session.scalar(
             select(Segmentation.id).where(
                 Segmentation.scan_id == scan_id,
@@ -71,14 +78,14 @@ def request(resources: Resources, scan_id: str, *, model: str | None, threshold:
             return duplicate
         segmentation = add(session, scan_id, model=card.name, version=card.version, threshold=wanted)
         # Only a change of the threshold asks for the stored map; an explicit model means: run it.
-        if model is None and shown is not None and shown.map_key is not None and shown.model_version == card.version:
+        if model is None and shown is not None and shown.map_key is not None and _is_of(shown, card):
             segmentation.map_of_id = shown.map_of_id or shown.id
         segmentation_id = segmentation.id
     resources.queue.publish()
     return segmentation_id
 
 
-def read_input(_resources: Resources, session: Session, row: Segmentation) -> SegmentationInput:
+def read_input(session: Session, row: Segmentation) -> SegmentationInput:
     """What is needed to run a segmentation that was claimed in this transaction."""
     source = session.get(Segmentation, row.map_of_id) if row.map_of_id else None
     scan = session.get_one(Scan, row.scan_id)
@@ -105,12 +112,15 @@ def complete(resources: Resources, claim: lifecycle.Claim, measures: Measures, *
     doubt = None if measures.doubt is None else asdict(measures.doubt)
     values = {name: getattr(measures, name) for name in _MEASURED}
     with resources.database.write() as session:
+        scan_id = session.scalar(select(Segmentation.scan_id).where(Segmentation.id == claim.id))
+        if scan_id is None:
+            return False
+        _lock(session, scan_id)  # before the run's own row: a deletion takes the two in this order
         is_written = lifecycle.complete(
             session, claim, verdict=measures.verdict, slices=slices, doubt=doubt, **values, **facts
         )
         if is_written:
-            scan_id = session.scalar(select(Segmentation.scan_id).where(Segmentation.id == claim.id))
-            refresh_displayed(session, str(scan_id))
+            refresh_displayed(session, scan_id)
         return is_written
 
 
@@ -139,7 +149,12 @@ def runs(session: Session, scan_id: str) -> list[Segmentation]:
 
 
 def refresh_displayed(session: Session, scan_id: str) -> None:
-    """Point the scan at the run to show: the newest that succeeded, else the newest."""
+    """Point the scan at the run to show: the newest that succeeded, else the newest.
+
+    Under the scan's lock: of two runs that end at once, the second one's statement begins when the first has committed,
+    and sees it.
+    """
+    _lock(session, scan_id)
     newest = (
         select(Segmentation.id)
         .where(Segmentation.scan_id == scan_id)
@@ -154,6 +169,16 @@ def refresh_displayed(session: Session, scan_id: str) -> None:
         .values(displayed_id=newest.scalar_subquery())
         .execution_options(synchronize_session=False)
     )
+
+
+def _is_of(run: Segmentation, card: Card) -> bool:
+    return (run.model, run.model_version) == (card.name, card.version)
+
+
+def _lock(session: Session, scan_id: str) -> Scan | None:
+    """The scan, locked against other writers of its row until the transaction ends; None where it is gone."""
+    # key_share: other transactions may go on adding runs to it. SQLite has one writer anyway.
+    return session.scalar(select(Scan).where(Scan.id == scan_id).with_for_update(key_share=True))
 
 
 def counts_by_status(session: Session) -> dict[str, int]:

@@ -1,10 +1,11 @@
 """The life of a job, on both databases."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from ml.measurements import Measures, SliceMeasure, Verdict
 from tests.support.jobs import claim, end_delays
@@ -43,6 +44,36 @@ def recover_all(resources: Resources, **limits: float) -> int:
         expired = lifecycle.expired_leases(session, Segmentation)
     with resources.database.write() as session:
         return sum(lifecycle.recover(session, Segmentation, lease, **(LIMITS | limits)) for lease in expired)
+
+
+def test_of_two_runs_that_end_at_once_the_newer_one_is_shown(resources: Resources) -> None:
+    """The older run's transaction begins while the newer one's is not committed yet."""
+    scan_id, older = add_scan(resources)
+    with resources.database.write() as session:
+        newer = segmentations.add(session, scan_id, model="m", version="1", threshold=0.1).id
+    first, second = take(resources, older), take(resources, newer)
+    assert first is not None and second is not None
+    thread = threading.Thread(target=complete, args=(resources, first))
+    with resources.database.write() as session:
+        assert lifecycle.complete(session, second)
+        segmentations.refresh_displayed(session, scan_id)
+        thread.start()
+        _wait_for_a_lock(resources)
+    thread.join()
+    with resources.database.read() as session:
+        assert session.get_one(Scan, scan_id).displayed_id == newer
+
+
+def _wait_for_a_lock(resources: Resources) -> None:
+    """Until another transaction waits for this one; on SQLite it cannot even begin."""
+    deadline = time.monotonic() + 10
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    while not resources.database.is_sqlite:
+        with resources.database.read() as session:
+            if session.scalar(waiting):
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_job_is_claimed_once(resources: Resources) -> None:
