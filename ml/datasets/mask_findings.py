@@ -37,6 +37,7 @@ COVERS_SLICE = "mask_covers_slice"
 OUTSIDE_HEAD = "mask_outside_head"
 REPEATED = "mask_repeated"
 TURNED = "mask_orientation"
+CHANNEL_DROPPED = "mask_channel_dropped"
 LOSSY = "lossy_mask"
 NON_BINARY = "non_binary_mask"
 
@@ -69,6 +70,13 @@ MASK_FINDINGS: dict[str, MaskFinding] = {
             "another orientation than the image",
             "The orientation tag (eXIf or TIFF) of the image and of the mask differ, so each was turned by its own:"
             " look whether they lie on each other, or export both upright and without the tag.",
+        ),
+        MaskFinding(
+            CHANNEL_DROPPED,
+            "Masks of which a channel was dropped",
+            "a channel dropped",
+            "The mask has two or four channels: of two the first was used, of four the first three, and the"
+            " last dropped. Store the mask alone.",
         ),
         MaskFinding(
             LOSSY,
@@ -130,6 +138,7 @@ def codes_of_labels(labels: LabelMap, orientation: int) -> tuple[str, ...]:
     """What a mask's file shows. orientation: the tag of its image."""
     signs = {
         TURNED: labels.orientation not in (None, orientation),
+        CHANNEL_DROPPED: not labels.is_whole,
         LOSSY: labels.is_lossy,
         NON_BINARY: not count_values(labels.values)[1],
     }

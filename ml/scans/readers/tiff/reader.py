@@ -79,14 +79,14 @@ def read_labels(path: Path, limits: Limits) -> LabelMap:
             )
         # ImageJ's binary images have 255 in what was marked, and an inverting table that shows it black on white.
         white_zero = found.white_zero and parse_description(found.first.description) is None
-        planes = [convert_labels(found.pages[place], white_zero=white_zero) for place in found.places[0]]
+        planes = [convert_labels(found.pages[place], found.notes, white_zero=white_zero) for place in found.places[0]]
     values = orient(planes[0] if len(planes) == 1 else np.maximum.reduce(planes), found.orientation)
     if values.dtype.kind == "f" and not np.isfinite(values.astype(float, copy=False)).all():
         raise ScanError("unreadable", "The mask has NaN or infinite pixels; replace them by numbers and try again.")
     if is_lossy(found.first, values):
         values = settle_lossy(values)
-        return LabelMap(values, is_lossy=bool(values.any()), orientation=found.orientation)
-    return LabelMap(values, orientation=found.orientation)
+        return LabelMap(values, bool(values.any()), found.orientation, is_whole=not found.notes)
+    return LabelMap(values, orientation=found.orientation, is_whole=not found.notes)
 
 
 def _read_stack(file: TiffFile, page_count: int, limits: Limits) -> _Stack:

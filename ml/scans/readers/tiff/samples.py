@@ -72,19 +72,24 @@ def convert_samples(page: TiffPage, notes: set[str], *, white_zero: bool) -> NDA
     return page_colors[..., 0] if page_colors.shape[2] == 1 else page_colors
 
 
-def convert_labels(page: TiffPage, *, white_zero: bool) -> NDArray[np.generic]:
-    """Decode a page of a mask that `is_read` to its labels (H, W), of the file's own type, as they are stored."""
+def convert_labels(page: TiffPage, notes: set[str], *, white_zero: bool) -> NDArray[np.generic]:
+    """Decode a page of a mask that `is_read` to its labels (H, W), of the file's own type, as they are stored.
+
+    Adds the code of a channel that is dropped to `notes`.
+    """
     samples = _decode(page)
     if page.photometric == PHOTOMETRIC.PALETTE:
         return samples[..., 0]
     if page.photometric == PHOTOMETRIC.SEPARATED:
         return largest_channel(colors.convert_cmyk(samples))
     page_colors, rest = _split(_turn_white(samples, 2**page.bitspersample, white_zero))
-    if rest is None or _extra_of(page) not in (EXTRASAMPLE.UNASSALPHA, EXTRASAMPLE.ASSOCALPHA):
+    if rest is None:
         return largest_channel(page_colors)
-    if not (colors.are_8_or_16_bit(rest) and colors.are_8_or_16_bit(page_colors)):
-        return largest_channel(page_colors)
-    return labels_of_alpha(page_colors, rest)
+    is_alpha = _extra_of(page) != EXTRASAMPLE.UNSPECIFIED
+    if is_alpha and colors.are_8_or_16_bit(rest) and colors.are_8_or_16_bit(page_colors):
+        return labels_of_alpha(page_colors, rest)
+    notes.add(_dropped_after(page_colors))
+    return largest_channel(page_colors)
 
 
 def _decode(page: TiffPage) -> NDArray[np.generic]:
@@ -124,6 +129,10 @@ def _extra_of(page: TiffPage) -> int:
     return page.extrasamples[0] if page.extrasamples else EXTRASAMPLE.UNSPECIFIED
 
 
+def _dropped_after(page_colors: NDArray[np.generic]) -> str:
+    return "second_channel_dropped" if page_colors.shape[2] == 1 else "fourth_channel_dropped"
+
+
 def _remove_rest(
     page_colors: NDArray[np.generic], rest: NDArray[np.generic], page: TiffPage, notes: set[str]
 ) -> NDArray[np.generic]:
@@ -131,7 +140,7 @@ def _remove_rest(
     extra = _extra_of(page)
     is_alpha = extra != EXTRASAMPLE.UNSPECIFIED
     if not (is_alpha and colors.are_8_or_16_bit(rest) and colors.are_8_or_16_bit(page_colors)):
-        notes.add("second_channel_dropped" if page_colors.shape[2] == 1 else "fourth_channel_dropped")
+        notes.add(_dropped_after(page_colors))
         return page_colors
     if not colors.has_straight_alpha(rest):
         return page_colors

@@ -133,6 +133,15 @@ def test_gray_jpeg_masks_are_unreadable(heads):
     assert problem.code == "unreadable_mask" and "gray: export it again as PNG or TIFF" in problem.message
 
 
+@pytest.mark.parametrize("is_in_pages", [False, True])
+def test_a_channel_of_a_mask_that_is_dropped_is_named(heads, is_in_pages):
+    (heads / "anna" / "a_0_mask.png").unlink()
+    planes = np.stack([square(15), square(30)]).astype(np.uint8)
+    options = {"metadata": {"axes": "CYX"}} if is_in_pages else {"planarconfig": "separate"}
+    tifffile.imwrite(heads / "anna" / "a_0_mask.tif", planes, photometric="minisblack", **options)
+    assert warnings_of(check(heads)) == [("mask_channel_dropped", "a_0_mask.tif")]
+
+
 def test_an_orientation_of_the_image_alone_is_named(heads):
     exif = Image.Exif()
     exif[274] = 3
