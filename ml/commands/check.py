@@ -7,10 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml.commands.left_out import describe_left_out
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ml.datasets import Analysis, Problem, Report
+    from ml.datasets.layouts.coco import Category
 
 _EPILOG = "Exit status: 0 where the data set can be used, 1 where it has problems or cannot be listed."
 # Of a warning, which may be of every file.
@@ -55,6 +58,13 @@ def _describe(report: "Report") -> list[str]:
     if lines:
         lines.append("")
     lines.extend(_describe_analysis(report.layout, report.analysis))
+    if report.sides:
+        sides = ", ".join(f"{len(patients):,} {side}" for side, patients in report.sides.items())
+        lines.append(f"Divided    by its folders, patients: {sides}")
+    if report.categories:
+        lines.append(f"Categories {', '.join(map(_describe_category, report.categories))}")
+    if report.left_out:
+        lines.append(f"Left out   {describe_left_out(report.left_out)}")
     if report.is_sound:
         lines.append(f"Digest     {report.data_sha256}")
         count = len(report.warnings)
@@ -67,11 +77,17 @@ def _describe(report: "Report") -> list[str]:
 
 
 def _by_code(warnings: "Sequence[Problem]") -> "list[list[Problem]]":
-    """Warnings with one code together: it is one sentence, and may be of every file."""
-    groups: dict[str, list[Problem]] = {}
+    """Warnings with one code and sentence together: it may be of every file."""
+    groups: dict[tuple[str, str], list[Problem]] = {}
     for warning in warnings:
-        groups.setdefault(warning.code, []).append(warning)
+        groups.setdefault((warning.code, warning.message), []).append(warning)
     return list(groups.values())
+
+
+def _describe_category(category: "Category") -> str:
+    count = category.annotations
+    name = _printable(category.name)
+    return f"{name} ({count:,} annotation{'' if count == 1 else 's'}, {'' if category.is_tumor else 'not '}tumor)"
 
 
 def _describe_analysis(layout: str, analysis: "Analysis") -> list[str]:

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ml.commands.left_out import write_left_out
 from ml.commands.model_options import add_model_options, find_model, model_directories
 
 
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_is_free(arguments.out)
     package = find_model(arguments.model)
-    cases = choose_cases(arguments.folder, arguments.patients)
+    cases, left_out = choose_cases(arguments.folder, arguments.patients)
     engine = load_engine(package, arguments.engine, directories=model_directories())
     if arguments.grey:
         engine = FlairOnlyEngine(engine)
@@ -54,9 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
             engine, cases, settings.threshold, report_progress=lambda done: bar.update(done - bar.n)
         )
     check_outcome(outcome)
-    report = make_report(engine, outcome, settings)
+    report = make_report(engine, outcome, settings, left_out)
     write_results(arguments.out, engine, report)
     sys.stdout.write(f"{headline(report)}\n{arguments.out / 'report.html'}\n")
+    write_left_out(left_out)
     for failure in outcome.failures:
         sys.stderr.write(f"{failure.message}\n")
     return 1 if outcome.failures else 0

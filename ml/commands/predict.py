@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ml.commands.left_out import write_left_out
 from ml.commands.model_options import add_model_options, find_model, model_directories
 
 
@@ -28,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ml.sandbox.decoder import Decoder
 
     check_is_free(arguments.out)
-    sources = find_sources(arguments.paths)
+    sources, left_out = find_sources(arguments.paths)
     engine = load_engine(find_model(arguments.model), arguments.engine, directories=model_directories())
     engine.warm_up()
     threshold = engine.card.threshold if arguments.threshold is None else arguments.threshold
@@ -41,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     sys.stdout.write(f"{len(sources) - len(found.errors)} of {len(sources)} files in {arguments.out}. {NOTICE}\n")
     for code, files in sorted(found.warned.items()):
         sys.stdout.write(f"warning {code}: {files} of {len(sources)} files\n")
+    write_left_out(left_out)
     for error in found.errors:
         sys.stderr.write(f"{error}\n")
     return 1 if found.errors else 0

@@ -15,7 +15,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--exclude", type=Path, metavar="FILE", help="patients who are on no side, one a line")
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
-        "--shares", type=_shares, default=None, metavar="80,10,10", help="percent of train, validation and test"
+        "--shares",
+        type=_shares,
+        default=None,
+        metavar="80,10,10",
+        help="percent of train, validation and test; by default as the data's own folders divide it, else 80,10,10",
     )
     how.add_argument("--folds", type=int, metavar="K", help="K folds of equal size instead")
     parser.set_defaults(run=run)
@@ -26,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ml.datasets import DatasetError, check, make_folds, make_split, read_patients, write_split
-    from ml.datasets.splits import DEFAULT_SHARES
+    from ml.datasets.splits import DEFAULT_SHARES, is_divided, keep_split
 
     excluded = read_patients(arguments.exclude) if arguments.exclude else ()
     # None: no bar where standard error is not a terminal.
@@ -38,6 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.folds is not None:
         split = make_folds(report.patients, report.data_sha256, arguments.folds, arguments.seed, excluded)
+    elif arguments.shares is None and is_divided(report.sides):
+        split = keep_split(report.patients, report.data_sha256, report.sides, arguments.seed, excluded)
+        sys.stdout.write("Kept as the folders divide the data; --shares or --folds make another split.\n")
     else:
         shares = arguments.shares or DEFAULT_SHARES
         split = make_split(report.patients, report.data_sha256, arguments.seed, shares, excluded)

@@ -13,11 +13,12 @@ import struct
 import unicodedata
 import zipfile
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ml.datasets.file_names import ANNOTATIONS_FILE, IMAGE_SUFFIXES
+from ml.datasets.file_names import IMAGE_SUFFIXES, OTHER_SUFFIXES, is_annotations, suffix_of
 
 ERROR_CODES = ("unsupported", "unreadable", "unsafe", "limit", "empty")
 NESTED_SUFFIXES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
@@ -63,21 +64,23 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits) -> int:
     try:
         with zipfile.ZipFile(archive) as file:
             chosen = _choose(file, limits)
-            if not chosen:
-                raise ArchiveError(
-                    "empty", f"The archive has no images ({', '.join(IMAGE_SUFFIXES)}); zip the data set's own folder."
-                )
+            readable = [member for member in chosen if member.is_read]
+            if not readable:
+                raise _empty(chosen)
             most = min(limits.bytes, _MOST_RATIO * archive.stat().st_size + _RATIO_FREE_BYTES)
-            needed = min(most, sum(member.file_size for member, _ in chosen))
+            needed = min(most, sum(member.info.file_size for member in readable))
             if shutil.disk_usage(folder).free < needed + limits.spare_bytes:
                 raise OSError(errno.ENOSPC, "no room for the unpacked archive")
             written = 0
-            for member, parts in chosen:
-                target = folder.joinpath(*parts)
+            for member in chosen:
+                target = folder.joinpath(*member.parts)
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                with file.open(member) as source, target.open("xb") as sink:
+                if not member.is_read:
+                    target.touch(exist_ok=False)
+                    continue
+                with file.open(member.info) as source, target.open("xb") as sink:
                     written += _copy(source, sink, min(limits.member_bytes, most - written))
-            return len(chosen)
+            return len(readable)
     except FileExistsError as error:
         raise ArchiveError("unsafe", "Two members of the archive have one name; zip the data set again.") from error
     except NotADirectoryError as error:
@@ -109,37 +112,57 @@ def _check_directory(archive: Path, limits: ArchiveLimits) -> None:
         raise _too_many(limits)
 
 
-def _choose(file: zipfile.ZipFile, limits: ArchiveLimits) -> list[tuple[zipfile.ZipInfo, tuple[str, ...]]]:
-    """The members to unpack and their safe paths. Raises ArchiveError for what makes the whole archive unsafe."""
+@dataclass(frozen=True)
+class _Member:
+    """A member to unpack, and its safe path. is_read: False for images of a kind that is not read: an empty file of
+    their name is left, which the check of the data set names as left out."""
+
+    info: zipfile.ZipInfo
+    parts: tuple[str, ...]
+    is_read: bool
+
+
+def _choose(file: zipfile.ZipFile, limits: ArchiveLimits) -> list[_Member]:
+    """The members to unpack. Raises ArchiveError for what makes the whole archive unsafe."""
     members = file.infolist()
     if len(members) > limits.members:
         raise _too_many(limits)
     chosen = []
     for member in members:
-        parts = _safe_parts(member.filename)
+        path = member.filename.replace("\\", "/")  # as older programs of Windows write it
+        parts = _safe_parts(path)
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise ArchiveError("unsafe", "The archive has a link or a special file in it; zip the files themselves.")
         if member.flag_bits & _ENCRYPTED:
             raise ArchiveError("unreadable", "The archive is encrypted; make it again without a password.")
-        if member.is_dir() or parts[0] == "__MACOSX" or any(part.startswith(".") for part in parts):
+        if path.endswith("/") or parts[0] == "__MACOSX" or any(part.startswith(".") for part in parts):
             continue
         name = parts[-1].lower()
-        if name.endswith(NESTED_SUFFIXES):
+        is_other = suffix_of(name) in OTHER_SUFFIXES
+        if name.endswith(NESTED_SUFFIXES) and not is_other:
             raise ArchiveError("unreadable", "The archive has archives in it; unpack them and zip one folder.")
-        if member.file_size > limits.member_bytes:
+        if member.file_size > limits.member_bytes and not is_other:
             raise _too_large(limits.member_bytes)
-        if name.endswith(IMAGE_SUFFIXES) or name == ANNOTATIONS_FILE:
-            chosen.append((member, parts))
+        if is_other or name.endswith(IMAGE_SUFFIXES) or is_annotations(name):
+            chosen.append(_Member(member, parts, not is_other))
     return chosen
+
+
+def _empty(others: list[_Member]) -> ArchiveError:
+    """Of an archive without one member that is read."""
+    kinds = Counter(suffix_of(member.parts[-1]) for member in others)
+    found = f" but {', '.join(f'{count:,} {kind}' for kind, count in kinds.most_common())}" if kinds else ""
+    return ArchiveError(
+        "empty", f"The archive has no images ({', '.join(IMAGE_SUFFIXES)}){found}; zip the data set's own folder."
+    )
 
 
 def _safe_parts(name: str) -> tuple[str, ...]:
     """A member's path in parts. Raises ArchiveError where it could lead anywhere but below the folder."""
     parts = tuple(name.rstrip("/").split("/"))
     is_safe = (
-        "\\" not in name
-        and not name.startswith("/")
+        not name.startswith("/")
         and not re.match("[A-Za-z]:", name)
         and len(parts) <= _DEEPEST
         and all(part not in ("", ".", "..") and len(part.encode()) <= _LONGEST_NAME_BYTES for part in parts)

@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from ml.datasets.checking.problems import Problem
+from ml.datasets.file_names import shown
+from ml.datasets.run_lengths import Runs, draw_runs
 from ml.scans import LabelMap, Limits, Scan, ScanError, read_labels, read_scan
 
 LIMITS = Limits()
@@ -51,7 +54,9 @@ class Case:
     patient: the group that is never divided: the patient, or the image itself where no patient is named.
     mask: the mask's file; None where there is none, and where `outlines` are the mask.
     outlines: the tumor's polygons (COCO), () for an image without tumor; None where the mask is a file or missing.
-    grid: (height, width) that `outlines` are drawn on.
+    grid: (height, width) that `outlines` and `runs` are drawn on.
+    runs: the tumor's run-length masks (COCO), beside `outlines`.
+    fault: why the case cannot be used although its files are there; such a case fails, it is not left out.
     """
 
     patient: str
@@ -59,11 +64,18 @@ class Case:
     mask: Path | None
     outlines: tuple[Outline, ...] | None = None
     grid: tuple[int, int] | None = None
+    runs: tuple[Runs, ...] = ()
+    fault: Problem | None = None
 
     @property
     def name(self) -> str:
         """The image's file name without suffix; unique within the patient."""
         return self.image.stem
+
+    @property
+    def file_name(self) -> str:
+        """The image's file name as it can be written down; bytes that are no UTF-8 are escaped."""
+        return shown(self.image.name)
 
     @property
     def has_truth(self) -> bool:
@@ -89,8 +101,10 @@ class Case:
 
     def label_map(self) -> LabelMap | None:
         """The expert's mask as its file stores it; None where there is none. Raises DatasetError."""
+        if self.fault is not None:
+            raise DatasetError(self.fault.message)
         if self.outlines is not None and self.grid is not None:
-            return LabelMap(draw_outlines(self.outlines, self.grid))
+            return LabelMap(draw_truth(self.outlines, self.runs, self.grid))
         if self.mask is None:
             return None
         try:
@@ -138,10 +152,16 @@ def read_slice(path: Path) -> Scan:
     return scan
 
 
-def draw_outlines(outlines: tuple[Outline, ...], grid: tuple[int, int]) -> NDArray[np.bool]:
-    """Polygons filled, their edge included, on a grid of (height, width): bool (H, W)."""
+def draw_truth(outlines: Sequence[Outline], runs: Sequence[Runs], grid: tuple[int, int]) -> NDArray[np.bool]:
+    """Polygons filled, their edge included, and run-length masks on a grid of (height, width), together: bool (H, W).
+
+    What lies outside the grid is cut off. Raises ValueError where the runs are of another grid.
+    """
     image = Image.new("1", (grid[1], grid[0]))
     draw = ImageDraw.Draw(image)
     for outline in outlines:
         draw.polygon(list(zip(outline[::2], outline[1::2], strict=True)), fill=1)
-    return np.array(image)
+    truth = np.array(image)
+    for one in runs:
+        truth |= draw_runs(one, grid)
+    return truth

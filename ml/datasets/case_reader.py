@@ -68,12 +68,15 @@ class ChunkReader:
 
     def read(self, case: Case, digests: Digests) -> LoadedCase | UnreadCase:
         """One case's arrays, or why there are none. Raises OSError where no child can be started."""
+        if case.fault is not None:
+            return UnreadCase(case, case.fault.code, case.fault.message)
         request = {
             "patient": case.patient,
             "image": str(case.image),
             "mask": None if case.mask is None else str(case.mask),
             "outlines": case.outlines,
             "grid": case.grid,
+            "runs": case.runs,
             "image_sha256": digests.image_sha256,
             "mask_sha256": digests.mask_sha256,
         }

@@ -1,7 +1,8 @@
 """One number for a whole data set: SHA-256 over the names and the contents of its files.
 
 For each case, by image path: the path below the folder, the SHA-256 of the image's bytes, then path and SHA-256 of the
-mask, or the polygons as JSON. Each of them ends with a line break. Other files (a README) do not count.
+mask, or the polygons and run-length masks as JSON. Each of them ends with a line break. Other files (a README) do not
+count.
 """
 
 import hashlib
@@ -27,6 +28,8 @@ def digest_of(folder: Path, cases: Sequence[Case], file_checks: Sequence[FileChe
             _add(digest, folder, case.mask, check.mask_sha256)
         elif case.outlines is not None:
             digest.update(json.dumps(case.outlines).encode() + b"\n")
+            if case.runs:
+                digest.update(json.dumps(case.runs).encode() + b"\n")
     return digest.hexdigest()
 
 

@@ -1,4 +1,61 @@
-"""Which files of a folder are a data set's: by the ends of their names, and one name."""
+"""Which files of a folder are a data set's: by the ends of their names; and how names are compared and shown."""
 
-IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".webp")
+import re
+import unicodedata
+
+IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp")
+# Files that hold images and are not read here: where they lie in a data set, they are named as left out.
+OTHER_SUFFIXES = (
+    ".bmp",
+    ".dcm",
+    ".dicom",
+    ".gif",
+    ".h5",
+    ".heic",
+    ".ima",
+    ".jp2",
+    ".mat",
+    ".mgz",
+    ".mha",
+    ".mhd",
+    ".nii",
+    ".nii.gz",
+    ".npy",
+    ".npz",
+    ".nrrd",
+    ".svs",
+)
+# Roboflow's name of COCO annotations, and what CVAT, COCO itself and others call theirs.
 ANNOTATIONS_FILE = "_annotations.coco.json"
+ANNOTATIONS_FOLDER = "annotations"
+_INSTANCES = re.compile(r"instances_.+\.json")
+
+
+def is_annotations(name: str) -> bool:
+    """Whether a file of this name holds COCO annotations of objects, in any case."""
+    return name.lower() == ANNOTATIONS_FILE or _INSTANCES.fullmatch(name.lower()) is not None
+
+
+def name_key(name: str) -> str:
+    """What names are compared by: without case, and composed as Windows and Linux write accents (NFC), not as macOS."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def suffix_of(name: str) -> str:
+    """The name's ending in lower case, `.nii.gz` as one."""
+    lower = name.lower()
+    return ".nii.gz" if lower.endswith(".nii.gz") else f".{lower.rpartition('.')[2]}" if "." in lower else ""
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name can be stored and shown: one that is not UTF-8 cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(name: str) -> str:
+    """A name that can be stored; bytes that are no UTF-8 are escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -42,7 +42,8 @@ def read_split(path: Path, folder: Path | None = None) -> Split:
     if doubled is not None:
         raise DatasetError(f"{path} has the patient {doubled} on two sides; make it again with `python -m ml split`.")
     if folder is not None:
-        found = digest_of(folder, find_layout(folder).cases)
+        layout = find_layout(folder)
+        found = digest_of(layout.folder, layout.cases)
         if found != split.data_sha256:
             raise DatasetError(
                 f"{path} was made of other data: its digest is {split.data_sha256[:12]} and that of {folder} is"

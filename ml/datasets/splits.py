@@ -6,7 +6,7 @@ on two sides.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -88,6 +88,26 @@ def make_folds(
     sides = _divide(kept, np.full(folds, 1 / folds), seed, institutions)
     counts = {f"fold {index}": _count(kept, side) for index, side in enumerate(sides)}
     return Split(data_sha256, seed, folds=sides, excluded=left_out, counts=counts)
+
+
+def is_divided(sides: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a data set's own folders say who is trained on and who validates."""
+    return bool(sides.get("train")) and bool(sides.get("validation"))
+
+
+def keep_split(
+    patients: Sequence[PatientCounts],
+    data_sha256: str,
+    sides: Mapping[str, Sequence[str]],
+    seed: int = 1,
+    excluded: Iterable[str] = (),
+) -> Split:
+    """The division that a data set comes with, without the excluded patients. Raises DatasetError for unknown ones."""
+    kept, left_out = _exclude(patients, excluded)
+    known = {counts.patient for counts in kept}
+    train, validation, test = (tuple(sorted(known.intersection(sides.get(side, ())))) for side in SIDES)
+    counts = {side: _count(kept, names) for side, names in zip(SIDES, (train, validation, test), strict=True)}
+    return Split(data_sha256, seed, train, validation, test, excluded=left_out, counts=counts)
 
 
 def institution_of(patient: str) -> str | None:

@@ -2,23 +2,25 @@
 
 from pathlib import Path
 
-from ml.datasets import Case, DatasetError, find_layout, list_cases, read_patients
+from ml.datasets import Case, DatasetError, find_layout, read_patients
+from ml.datasets.checking.problems import LeftOut
 from ml.evaluation.run import Outcome
 
 
-def choose_cases(folder: Path, patients_file: Path | None) -> tuple[Case, ...]:
-    """The slices of a data set that have a mask; of the patients in the file alone, where one is given.
+def choose_cases(folder: Path, patients_file: Path | None) -> tuple[tuple[Case, ...], tuple[LeftOut, ...]]:
+    """The slices of a data set that have a mask, of the file's patients where one is given; and what is left out.
 
     Raises DatasetError: no data set, no masks, a patient that the folder does not have.
     """
-    if not any(case.has_truth for case in find_layout(folder).cases):
+    layout = find_layout(folder)
+    if not layout.has_truth:
         raise DatasetError(
             f"{folder} has images but no expert masks, so there is nothing to compare with; add masks, or run"
             " `python -m ml predict` on it."
         )
-    cases = list_cases(folder)
+    cases = tuple(case for case in layout.cases if case.has_truth)
     if patients_file is None:
-        return cases
+        return cases, layout.left_out
     wanted = set(read_patients(patients_file))
     unknown = sorted(wanted - {case.patient for case in cases})
     if unknown:
@@ -26,7 +28,7 @@ def choose_cases(folder: Path, patients_file: Path | None) -> tuple[Case, ...]:
             f"{patients_file} names {len(unknown)} patients that {folder} does not have (the first: {unknown[0]!r});"
             " correct the list."
         )
-    return tuple(case for case in cases if case.patient in wanted)
+    return tuple(case for case in cases if case.patient in wanted), layout.left_out
 
 
 def check_outcome(outcome: Outcome) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ml.evaluation.report import Subject
+from ml.datasets.checking.problems import LeftOut
+from ml.evaluation.report import Subject, left_out_words
 from ml.evaluation.scoring import Failure, Prediction, SliceResult
 from ml.evaluation.summary import PatientResult, patients_of
 from ml.metrics.registry import PREDICTED_PATIENT_METRICS
@@ -18,6 +19,7 @@ class Predictions:
     summary: dict[str, Any]
     patients: tuple[PatientResult, ...]
     results: tuple[SliceResult, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -26,9 +28,13 @@ class Predictions:
 
 
 def summarize_predictions(
-    subject: Subject, results: Sequence[SliceResult], threshold: float, seconds: float
+    subject: Subject,
+    results: Sequence[SliceResult],
+    threshold: float,
+    seconds: float,
+    left_out: Sequence[LeftOut] = (),
 ) -> Predictions:
-    """Count. results: in the order of the cases; at least one Prediction."""
+    """Count. results: in the order of the cases; at least one Prediction. left_out: what the folder has beside them."""
     failures = [item for item in results if isinstance(item, Failure)]
     found = [item for item in results if isinstance(item, Prediction)]
     patients = patients_of(results, PREDICTED_PATIENT_METRICS)
@@ -41,6 +47,7 @@ def summarize_predictions(
     )
     if failures:
         headline += f"; {len(failures)} of {len(results)} slices could not be read"
+    headline = "; ".join([headline, *left_out_words(left_out)])
     summary = {
         "patients": len(patients),
         "slices": len(found),
@@ -54,4 +61,4 @@ def summarize_predictions(
         "engine": subject.name,
         "slices_per_second": round(len(results) / seconds, 2),
     }
-    return Predictions(headline, summary, patients, tuple(results))
+    return Predictions(headline, summary, patients, tuple(results), tuple(left_out))

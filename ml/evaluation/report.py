@@ -1,11 +1,13 @@
 """Everything that an evaluation found, before anything is written: `ml.reports` makes files of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from ml.cards import Card
+from ml.datasets.checking.problems import LeftOut
 from ml.evaluation.run import Outcome
 from ml.evaluation.sizes import SizeResult, sizes_of
 from ml.evaluation.summary import (
@@ -64,14 +66,15 @@ class Report:
     roc: Roc | None
     calibration: Calibration  # of all pixels
     calibration_foreground: Calibration  # of pixels with p >= 0.05
+    left_out: tuple[LeftOut, ...] = ()
 
     def metric(self, name: str) -> MetricEstimate:
         """One metric by its name. Raises KeyError."""
         return {metric.name: metric for metric in self.metrics}[name]
 
 
-def make_report(engine: Subject, outcome: Outcome, settings: Settings) -> Report:
-    """Aggregate an outcome with at least one score."""
+def make_report(engine: Subject, outcome: Outcome, settings: Settings, left_out: Sequence[LeftOut] = ()) -> Report:
+    """Aggregate an outcome with at least one score. left_out: what the folder has beside the cases."""
     scores = outcome.scores
     histogram = add_histograms(score.probability_histogram for score in scores)
     return Report(
@@ -92,6 +95,7 @@ def make_report(engine: Subject, outcome: Outcome, settings: Settings) -> Report
         ),
         calibration=calibrate(histogram),
         calibration_foreground=calibrate(histogram, FOREGROUND_LEVEL),
+        left_out=tuple(left_out),
     )
 
 
@@ -113,8 +117,19 @@ def headline(report: Report) -> str:
         parts.append(f"{100 * (1 - specificity.value):.1f} % false alarms")
     if report.outcome.failures:
         parts.append(f"{len(report.outcome.failures)} of {len(report.outcome.results)} slices could not be read")
-    clauses = [sentence, ", ".join(parts), report.outcome.doubtful_masks.phrase]
+    clauses = [
+        sentence,
+        ", ".join(parts),
+        report.outcome.doubtful_masks.phrase,
+        *left_out_words(report.left_out),
+    ]
     return "; ".join(clause for clause in clauses if clause)
+
+
+def left_out_words(left_out: Sequence[LeftOut]) -> list[str]:
+    """For a headline: how many files were left out; nothing where there are none."""
+    count = sum(group.count for group in left_out)
+    return [f"{count:,} file{'' if count == 1 else 's'} of the folder left out"] if count else []
 
 
 def summary_of(report: Report) -> dict[str, Any]:

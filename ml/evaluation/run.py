@@ -96,6 +96,8 @@ def evaluate_cases(
 
 def read_case(case: Case) -> LoadedCase | Failure:
     """Read a case in this process: for data sets of the operator's own."""
+    if case.fault is not None:
+        return Failure(case, case.fault.message, case.fault.code)
     try:
         return load_case(case)
     except DatasetError as error:

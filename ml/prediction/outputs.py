@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.datasets.file_names import shown
 from ml.masks import Masks
 from ml.measurements import Measures
 from ml.prediction.sources import Source
@@ -60,7 +61,7 @@ def write_slice(folder: Path, table: TableWriter, one: PredictedSlice, warnings:
     measures = one.measures
     table.write(
         [
-            str(one.source.path),
+            shown(str(one.source.path)),
             one.index,
             measures.verdict,
             measures.tumor_pixels,
@@ -79,4 +80,4 @@ def write_slice(folder: Path, table: TableWriter, one: PredictedSlice, warnings:
 
 def write_error(table: TableWriter, source: Source, message: str) -> None:
     """The row of a file that cannot be decoded: its name and why."""
-    table.write([str(source.path), *[None] * (len(COLUMNS) - 2), message])
+    table.write([shown(str(source.path)), *[None] * (len(COLUMNS) - 2), message])

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ml.datasets.file_names import shown
 from ml.engines import Engine
 from ml.masks import apply_rule, rule_on_grid
 from ml.measurements import measure
 from ml.prediction.outputs import COLUMNS, FOLDERS, PredictedSlice, write_error, write_slice
-from ml.prediction.sources import Source
+from ml.prediction.sources import PictureNames, Source, check_name
 from ml.reports.csv import TableWriter
 from ml.sandbox.decoder import Decoder
 from ml.scans import ScanError
@@ -43,32 +44,35 @@ def predict_sources(
     """
     errors: list[str] = []
     warned: Counter[str] = Counter()
+    names = PictureNames(sources)
     for name in FOLDERS:
         (folder / name).mkdir()
     with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
         table = TableWriter(file, COLUMNS)
         for done, source in enumerate(sources, start=1):
             try:
-                for one, warnings in _predict(engine, source, folder, threshold, decoder):
+                for one, warnings in _predict(engine, source, names, folder, threshold, decoder):
                     write_slice(folder, table, one, " ".join(warnings))
                     warned.update(warnings if one.index == 0 else ())
             except ScanError as error:
-                errors.append(f"{source.path}: {error.message}")
+                errors.append(f"{shown(str(source.path))}: {error.message}")
                 write_error(table, source, error.message)
             report_progress(done)
     return Predictions(tuple(errors), warned)
 
 
 def _predict(
-    engine: Engine, source: Source, folder: Path, threshold: float, decoder: Decoder
+    engine: Engine, source: Source, names: PictureNames, folder: Path, threshold: float, decoder: Decoder
 ) -> Iterator[tuple[PredictedSlice, tuple[str, ...]]]:
     """The slices of one file, each with the codes of the file's warnings. Raises ScanError before the first one."""
+    check_name(source)
     stack = folder / ".stack.npy"
     try:
         decoded = decoder.decode(source.path, stack)
         pixels = np.load(stack)  # uint8 (N, H, W, 3)
     finally:
         stack.unlink(missing_ok=True)
+    picture_names = names.of(source, len(pixels))
     found = engine.infer(pixels)
     probability_u8, warnings = found.probability_u8, found.warnings
     masks = apply_rule(probability_u8, rule_on_grid(engine.card, threshold, *probability_u8.shape[1:]), is_stack=True)
@@ -76,5 +80,4 @@ def _predict(
         one = slice(index, index + 1)
         masks_of_one = masks.of_slice(index)
         measures = measure(probability_u8[one], masks_of_one, decoded.spacing_mm, warnings)
-        name = source.name if len(pixels) == 1 else f"{source.name}_{index:04}"
-        yield PredictedSlice(source, index, name, pixels[index], masks_of_one, measures), warnings
+        yield PredictedSlice(source, index, picture_names[index], pixels[index], masks_of_one, measures), warnings

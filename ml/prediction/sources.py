@@ -1,12 +1,20 @@
-"""Which files a model predicts on, and the names of their results."""
+"""Which files a model predicts on, which it leaves out, and the names of their results."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ml.datasets.case import DatasetError
-from ml.datasets.file_names import IMAGE_SUFFIXES
-from ml.datasets.layouts.pairing import MASK_ENDING
+from ml.datasets.checking.problems import LeftOut, Problem, left_out_of
+from ml.datasets.file_names import IMAGE_SUFFIXES, is_text, name_key
+from ml.datasets.layouts.layout import find_layout
+from ml.datasets.layouts.left_out import find_strays
+from ml.datasets.layouts.pairing import is_mask
+from ml.datasets.layouts.tree import Tree
+from ml.scans import ScanError
+
+_LONGEST_NAME_BYTES = 255  # of one part, as file systems have it
+_MASKS = "Expert masks of the data set: no images to predict on."
 
 
 @dataclass(frozen=True)
@@ -17,38 +25,91 @@ class Source:
     name: str
 
 
-def find_sources(paths: Sequence[Path]) -> tuple[Source, ...]:
-    """Files as they are given, and images of folders with all folders in them, expert masks (`_mask`) left out.
+def find_sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[LeftOut, ...]]:
+    """Files as they are given, and the images of folders; and what was left out of the folders.
 
-    Raises DatasetError where a path does not exist or a folder has no images.
+    Of a data set with expert masks its layout's images are taken, of other folders those of all folders within. Raises
+    DatasetError where a path does not exist or a folder has no images.
     """
     found: list[tuple[Path, Path]] = []  # the file, and its place below what was given
+    left_out: list[LeftOut] = []
     for path in paths:
         if path.is_file():
             found.append((path, Path(path.name)))
             continue
         if not path.is_dir():
             raise DatasetError(f"{path} does not exist; give an image or a folder with images.")
-        images = sorted(item for item in path.rglob("*") if _is_image(item))
+        images, others = _images_of(path)
         if not images:
             raise DatasetError(f"{path} has no images ({', '.join(IMAGE_SUFFIXES)}); give another folder.")
         found.extend((image, image.relative_to(path)) for image in images)
+        left_out.extend(others)
     sources: list[Source] = []
     taken: set[str] = set()
     for path, place in found:
         name = place.with_suffix("").as_posix()
         number = 2
-        while name in taken:  # a.png and a.tif, or two folders with equal names
+        while name_key(name) in taken:  # a.png and a.tif, or two folders with equal names
             name, number = f"{place.with_suffix('').as_posix()}_{number}", number + 1
-        taken.add(name)
+        taken.add(name_key(name))
         sources.append(Source(path, name))
-    return tuple(sources)
+    return tuple(sources), tuple(left_out)
 
 
-def _is_image(path: Path) -> bool:
-    return (
-        path.suffix.lower() in IMAGE_SUFFIXES
-        and not path.stem.endswith(MASK_ENDING)
-        and not path.name.startswith(".")
-        and path.is_file()
-    )
+def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...]]:
+    """The images of a folder, sorted, and what is left out of it."""
+    try:
+        layout = find_layout(folder)
+    except DatasetError:  # nothing that tells images from masks but their names
+        layout = None
+    if layout is not None and layout.has_truth:
+        images = {case.image for case in layout.cases}
+        masks = {case.mask for case in layout.cases if case.mask is not None}
+        kept = [problem for problem in layout.problems if problem.code != "missing_mask"]
+        return sorted(images), _with_masks(layout.folder, masks - images, kept)
+    tree = Tree()
+    files = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
+    masks = {path for path in files if is_mask(path.stem)}
+    strays = find_strays(tree, folder, folder, files, frozenset())
+    return sorted(set(files) - masks), _with_masks(folder, masks, strays)
+
+
+def _with_masks(folder: Path, masks: Iterable[Path], problems: Iterable[Problem]) -> tuple[LeftOut, ...]:
+    names = tuple(path.relative_to(folder).as_posix() for path in masks)
+    return left_out_of([*problems, *([Problem("expert_mask", names, _MASKS)] if names else [])])
+
+
+class PictureNames:
+    """The names of all pictures, none of them twice: those of a stack's slices may meet another file's."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._taken = {name_key(source.name) for source in sources}
+
+    def of(self, source: Source, count: int) -> list[str]:
+        """A name for each slice, without suffix. Raises ScanError for names that no file system takes."""
+        names = [source.name] if count == 1 else self._of_stack(source, count)
+        longest = max(len(name.rpartition("/")[2].encode()) for name in names) + len(".png")
+        if longest > _LONGEST_NAME_BYTES:
+            raise ScanError(
+                "limit",
+                f"The names of its results would have {longest} bytes, and the limit is {_LONGEST_NAME_BYTES}; shorten"
+                " the file's name.",
+            )
+        return names
+
+    def _of_stack(self, source: Source, count: int) -> list[str]:
+        number = 1
+        while True:
+            base = source.name if number == 1 else f"{source.name}_{number}"
+            names = [f"{base}_{index:04}" for index in range(count)]
+            keys = {name_key(name) for name in names}
+            if not keys & self._taken:
+                self._taken |= keys
+                return names
+            number += 1
+
+
+def check_name(source: Source) -> None:
+    """Raises ScanError where the file's name cannot be written down."""
+    if not is_text(source.name) or not is_text(str(source.path)):
+        raise ScanError("unreadable", "The file has a name that is not UTF-8; rename it.")

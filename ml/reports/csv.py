@@ -49,7 +49,7 @@ def write_patients(
 
 def _slice_row(result: SliceResult) -> list[object]:
     values = {} if isinstance(result, Failure) else result.metrics
-    return [result.case.patient, result.case.image.name, *(values.get(name) for name in SLICE_COLUMNS[2:])]
+    return [result.case.patient, result.case.file_name, *(values.get(name) for name in SLICE_COLUMNS[2:])]
 
 
 def _cell(value: object) -> object:

@@ -78,7 +78,7 @@ def _draw(folder: Path, score: Score, arrays: SliceArrays, order: str, rank: int
         order=order,
         rank=rank,
         patient=score.patient,
-        image=score.case.image.name,
+        image=score.case.file_name,
         dice=score.dice,
         truth_pixels=score.counts.truth,
         predicted_pixels=score.counts.predicted,

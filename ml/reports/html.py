@@ -31,6 +31,7 @@ def render_page(report: Report, drawings: Sequence[Drawing], pictures: Sequence[
     return _fill_template(
         "report.html",
         report=report,
+        left_out=report.left_out,
         headline=headline(report),
         summary=summary_of(report),
         estimates=[(metric, report.metric(metric.name)) for metric in shown_in(DATA_SET_METRICS, Output.HTML)],
@@ -55,6 +56,7 @@ def render_predictions(predictions: Predictions) -> str:
         patients=predictions.patients,
         patient_metrics=shown_in(PREDICTED_PATIENT_METRICS, Output.HTML),
         failures=[item.message for item in predictions.failures],
+        left_out=predictions.left_out,
     )
 
 

@@ -44,6 +44,7 @@ def report_document(report: Report, pictures: Sequence[Picture]) -> dict[str, An
         "gallery": [rounded(asdict(picture)) for picture in pictures],
         "doubtful_masks": asdict(report.outcome.doubtful_masks),
         "failures": _failures(report.outcome.failures),
+        "left_out": [asdict(group) for group in report.left_out],
     }
 
 
@@ -56,6 +57,7 @@ def predictions_document(predictions: Predictions) -> dict[str, Any]:
         "summary": predictions.summary,
         "patients": _patients(predictions.patients),
         "failures": _failures(predictions.failures),
+        "left_out": [asdict(group) for group in predictions.left_out],
     }
 
 
@@ -69,4 +71,4 @@ def _patients(patients: Sequence[PatientResult]) -> list[dict[str, Any]]:
 
 
 def _failures(failures: Sequence[Failure]) -> list[dict[str, str]]:
-    return [{"patient": item.case.patient, "image": item.case.image.name, "message": item.message} for item in failures]
+    return [{"patient": item.case.patient, "image": item.case.file_name, "message": item.message} for item in failures]

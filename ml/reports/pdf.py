@@ -14,6 +14,7 @@ from typing import Any
 from fpdf import FPDF, FontFace
 from fpdf.enums import TableBordersLayout, XPos, YPos
 
+from ml.datasets.checking.problems import LeftOut
 from ml.evaluation.gallery import ORDERS
 from ml.evaluation.predictions import Predictions
 from ml.evaluation.report import Report, headline, summary_of
@@ -135,6 +136,7 @@ def report_pdf(report: Report, drawings: Sequence[Drawing], pictures: Sequence[P
     _draw_gallery(document, pictures, gallery)
     _list_patients(document, report.patients, shown_in(PATIENT_METRICS, Output.PDF))
     _list_failures(document, report.outcome.failures)
+    _list_left_out(document, report.left_out)
     return bytes(document.output())
 
 
@@ -151,6 +153,7 @@ def predictions_pdf(predictions: Predictions) -> bytes:
     )
     _list_patients(document, predictions.patients, shown_in(PREDICTED_PATIENT_METRICS, Output.PDF))
     _list_failures(document, predictions.failures)
+    _list_left_out(document, predictions.left_out)
     return bytes(document.output())
 
 
@@ -217,6 +220,14 @@ def _list_failures(document: _Document, failures: Sequence[Failure]) -> None:
     _say_if_cut(document, len(failures), MOST_FAILURES, "report.json")
     for failure in failures[:MOST_FAILURES]:
         document.paragraph(failure.message, size=8, gap=0.5)
+
+
+def _list_left_out(document: _Document, left_out: Sequence[LeftOut]) -> None:
+    if not left_out:
+        return
+    document.heading(f"Left out of the folder: {sum(group.count for group in left_out):,} files")
+    for group in left_out[:MOST_FAILURES]:
+        document.paragraph(group.sentence, size=8, gap=0.5)
 
 
 def _say_if_cut(document: _Document, count: int, most: int, file: str) -> None:

@@ -27,7 +27,7 @@ class Drawing:
 def draw_plots(report: Report) -> tuple[Drawing, ...]:
     """All plots, in the order of the page."""
     points = [
-        SlicePoint(score.case.image.name, score.counts.truth, score.dice)
+        SlicePoint(score.case.file_name, score.counts.truth, score.dice)
         for score in report.outcome.scores
         if score.dice is not None
     ]

@@ -23,6 +23,7 @@ from ml.atomic_files import write_text
 from ml.cards.fields import encode
 from ml.datasets import Case, Split, check, list_cases, make_split, read_split, write_split
 from ml.datasets.checking.check import Progress, Report
+from ml.datasets.splits import is_divided, keep_split
 from ml.networks.build import IMAGENET
 from ml.networks.checkpoints import CheckpointError
 from ml.networks.pretrained import load_encoder
@@ -135,10 +136,13 @@ def _check_folder(plan: Plan) -> None:
 
 
 def _divide(plan: Plan, report_check: Progress | None) -> Split:
-    """Check every file, then split by patient."""
+    """Check every file, then split by patient; a division that the data come with is kept."""
     report = check_data(plan.data, plan.configuration, report_check)
-    shares = plan.configuration.shares
-    return make_split(report.patients, report.data_sha256 or "", plan.configuration.loop.seed, shares, plan.excluded)
+    digest, seed = report.data_sha256 or "", plan.configuration.loop.seed
+    if is_divided(report.sides):
+        logger.info("The patients stay as the folders of the data divide them; --split FILE gives another division.")
+        return keep_split(report.patients, digest, report.sides, seed, plan.excluded)
+    return make_split(report.patients, digest, seed, plan.configuration.shares, plan.excluded)
 
 
 def check_data(folder: Path, configuration: Configuration, report_check: Progress | None = None) -> Report:

@@ -35,6 +35,11 @@ PROBLEMS = {
     "fourth_channel_dropped": "Images whose fourth channel was dropped",
     "first_frame_only": "Animations of which the first picture was read",
     "duplicate_image": "Images that two patients share",
+    "clipped_outline": "Outlines clipped at the edge of their image",
+    "stray_piece": "Annotations with a piece that has no area",
+    "left_out": "Files that are no part of the data set",
+    "doubled_folder": "Folders that hold the data set again",
+    "shared_patient": "Patients on several sides of the folders' division",
     "outside_roots": "Links that lead out of the allowed roots",
     "bad_name": "Names that are not UTF-8",
 }

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,15 @@ from typing import Any
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.check import CheckResult, check_layout
 from ml.datasets.checking.file_checks import FileCheck
-from ml.datasets.checking.problems import Problem
-from ml.datasets.file_names import ANNOTATIONS_FILE
+from ml.datasets.checking.problems import LEFT_OUT, Problem
+from ml.datasets.file_names import is_text, shown
+from ml.datasets.layouts.coco import AnnotationsError
 from ml.datasets.layouts.layout import Layout, find_layout
+from ml.datasets.layouts.tree import LinkOutError
+from ml.datasets.layouts.unknown import UnknownLayoutError
 from webapp.domain.evaluations import chunks
 from webapp.domain.evaluations.chunks import ChunkInput
-from webapp.domain.evaluations.manifest import ListedCase, is_text, listed, shown
+from webapp.domain.evaluations.manifest import ListedCase, listed
 from webapp.domain.evaluations.sources import is_inside
 from webapp.domain.jobs.kinds import ClaimedJob
 from webapp.domain.storage.arrays import write_bytes
@@ -27,18 +30,12 @@ from worker.process.runtime import Runtime
 
 # Problems in the row, for the page; all of them are in storage.
 PROBLEMS_SHOWN = 100
-# Folders that people zip around the data set's own.
-MOST_WRAPPERS = 3
 REPORT_EVERY_S = 1.0
 
-NO_IMAGES = (
-    "There is no data set: neither patient folders with NAME.tif and NAME_mask.tif, nor `images` and `masks`, nor"
-    f" {ANNOTATIONS_FILE}; choose the folder above the images."
-)
-BAD_ANNOTATIONS = f"{ANNOTATIONS_FILE} cannot be read as COCO, or names no image that is there; export it again."
+NO_DATA_SET = "There is no data set in a layout that is known."
+BAD_ANNOTATIONS = "The COCO annotations cannot be read, or name no image that is there; export them again."
 LINK_OUT = "A folder or the annotations are a link that leads out of the allowed roots; copy what it leads to."
 OUTSIDE = "{name} is a link that leads out of the allowed roots; copy the file itself."
-NOT_TEXT = "{name} has a name that is not UTF-8; rename it."
 
 
 def run_check(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_aside: StepAside) -> None:
@@ -85,37 +82,22 @@ def run_check(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_
 
 
 def _find(folder: Path, boundaries: tuple[Path, ...]) -> Layout:
-    """The layout of the folder, or of the one folder in it, as archives have it. Raises JobFailed."""
-    for _ in range(MOST_WRAPPERS):
-        _check_links(folder, boundaries)
-        try:
-            return find_layout(folder)
-        except OSError as error:
-            raise JobFailed("unreadable", "The folder cannot be read; change its permissions.") from error
-        except (DatasetError, MemoryError) as error:
-            if any((root / ANNOTATIONS_FILE).exists() for root in (folder, *_folders(folder))):
-                raise JobFailed("bad_annotations", BAD_ANNOTATIONS) from error
-        inner = _folders(folder)
-        if len(inner) != 1:
-            break
-        folder = inner[0]
-    raise JobFailed("no_images", NO_IMAGES)
-
-
-def _check_links(folder: Path, boundaries: tuple[Path, ...]) -> None:
-    """Check the folders and files that the search for a layout will open. Raises JobFailed for a link out."""
+    """The layout of the folder, or of the one in it, as archives have it. Raises JobFailed."""
     try:
-        looked_into = [path for path in folder.iterdir() if path.is_dir() or path.name == ANNOTATIONS_FILE]
-        for subset in [path for path in looked_into if path.is_dir() and is_inside(path, boundaries)]:
-            looked_into += [subset / name for name in (ANNOTATIONS_FILE, "images", "masks") if (subset / name).exists()]
+        layout = find_layout(folder, lambda path: is_inside(path, boundaries))
     except OSError as error:
         raise JobFailed("unreadable", "The folder cannot be read; change its permissions.") from error
-    if not all(is_inside(path, boundaries) for path in looked_into):
-        raise JobFailed("outside_roots", LINK_OUT)
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except LinkOutError as error:
+        raise JobFailed("outside_roots", LINK_OUT) from error
+    except (AnnotationsError, MemoryError) as error:
+        raise JobFailed("bad_annotations", BAD_ANNOTATIONS) from error
+    except UnknownLayoutError as error:
+        raise JobFailed("no_images", f"{NO_DATA_SET} {error.finding}") from error
+    except DatasetError as error:  # no folder any more
+        raise JobFailed("no_images", NO_DATA_SET) from error
+    if not is_text(str(layout.folder)):
+        raise JobFailed("bad_name", "The folder of the data set has a name that is not UTF-8; rename it.")
+    return layout
 
 
 def _refusal(case: Case, boundaries: tuple[Path, ...]) -> tuple[str, str] | None:
@@ -123,8 +105,6 @@ def _refusal(case: Case, boundaries: tuple[Path, ...]) -> tuple[str, str] | None
     for path in (case.image, case.mask):
         if path is not None and not is_inside(path, boundaries):
             return "outside_roots", OUTSIDE.format(name=shown(f"{case.patient}/{path.name}"))
-        if path is not None and not is_text(str(path)):
-            return "bad_name", NOT_TEXT.format(name=shown(f"{case.patient}/{path.name}"))
     return None
 
 
@@ -132,12 +112,13 @@ def _list(
     layout: Layout, refusals: dict[Path, tuple[str, str]], observed: dict[Case, FileCheck]
 ) -> tuple[list[ListedCase], bool]:
     """The cases to evaluate, in the order of `python -m ml evaluate`, and whether they have masks."""
-    has_truth = any(case.has_truth for case in layout.cases)
+    has_truth = layout.has_truth
     cases = []
     for position, case in enumerate(case for case in layout.cases if case.has_truth or not has_truth):
-        if case.image in refusals:
+        refusal = refusals.get(case.image) or (case.fault and (case.fault.code, case.fault.message))
+        if refusal:
             name = shown(case.image.relative_to(layout.folder).as_posix())
-            code, message = refusals[case.image]
+            code, message = refusal
             cases.append(ListedCase(position, shown(case.patient), name, refusal=message, refusal_code=code))
             continue
         seen = observed[case]
@@ -159,15 +140,26 @@ def _describe(result: CheckResult, layout: Layout, refusals: dict[Path, tuple[st
         "layout": report.layout,
         "is_sound": not problems,
         "data_sha256": None if problems else report.data_sha256,
-        "counts": dict(sorted(Counter(problem.code for problem in problems).items())),
+        "counts": _count(problems),
         "problem_count": len(problems),
-        "warning_counts": dict(sorted(Counter(warning.code for warning in warnings).items())),
+        "warning_counts": _count(warnings),
         "warning_count": len(warnings),
         "doubtful_masks": asdict(report.doubtful_masks),
+        "left_out": [asdict(group) for group in report.left_out],
+        "categories": [asdict(category) for category in report.categories],
+        "sides": {side: len(patients) for side, patients in report.sides.items()},
         "analysis": asdict(report.analysis),
         "problems": [_shown(problem) for problem in problems],
         "warnings": [_shown(warning) for warning in warnings],
     }
+
+
+def _count(problems: Sequence[Problem]) -> dict[str, int]:
+    """Findings by code; of files that are left out, the files."""
+    counts: Counter[str] = Counter()
+    for problem in problems:
+        counts[problem.code] += len(problem.files) if problem.code in LEFT_OUT else 1
+    return dict(sorted(counts.items()))
 
 
 def _shown(problem: Problem) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from ml.cards import Card
 from ml.datasets.case import Case
 from ml.datasets.case_reader import ChunkReader, Digests
+from ml.datasets.checking.problems import LeftOut
 from ml.datasets.loading import LoadedCase
 from ml.datasets.mask_findings import DoubtfulMasks
 from ml.evaluation.predictions import summarize_predictions
@@ -57,18 +58,19 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
         raise JobFailed("nothing_evaluated", f"No slice could be evaluated: {first}")
     with resources.database.read() as session:
         seconds = progress.case_seconds(session, work.evaluation_id)
+        left_out = _left_out(session.get_one(Evaluation, work.evaluation_id))
     subject = _subject(resources, work)
     folder = resources.folders.make(report_folder(work.evaluation_id, claim.attempt))
     try:
         with runtime.case_reader.chunk() as reader:
             if work.has_truth:
                 outcome = Outcome(results, seconds, _doubtful_masks(resources, work.evaluation_id))
-                report = make_report(subject, outcome, Settings(work.threshold, False, DEFAULT_SEED))
+                report = make_report(subject, outcome, Settings(work.threshold, False, DEFAULT_SEED), left_out)
                 written = fill_folder(folder, report, _arrays_of(resources, work, subject.card, reader))
                 pdf = report_pdf(report, written.drawings, written.pictures, folder / "gallery")
                 sentence, summary, patients = headline(report), summary_of(report), report.patients
             else:
-                predictions = summarize_predictions(subject, results, work.threshold, seconds)
+                predictions = summarize_predictions(subject, results, work.threshold, seconds, left_out)
                 written = fill_predictions_folder(folder, predictions)
                 pdf = predictions_pdf(predictions)
                 sentence, summary, patients = predictions.headline, predictions.summary, predictions.patients
@@ -84,6 +86,12 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
         ),
         stored=report_prefix(work.evaluation_id, claim.attempt),
     )
+
+
+def _left_out(evaluation: Evaluation) -> tuple[LeftOut, ...]:
+    """What the check wrote down; nothing where an older version did."""
+    groups = (evaluation.findings or {}).get("left_out", ())
+    return tuple(LeftOut(group["code"], group["message"], group["count"], tuple(group["files"])) for group in groups)
 
 
 def _subject(resources: Resources, work: ChunkInput) -> Subject:

@@ -1,16 +1,17 @@
 """Is a data set sound? Names, readability, sizes, masks and doubles of every file, and an analysis of what is there."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ml.datasets.analysis import Analysis, PatientCounts, analyze, count_by_patient
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.file_checks import FileCheck, check_files
-from ml.datasets.checking.problems import DROPPING_NOTES, WARNING_CODES, Problem
+from ml.datasets.checking.problems import DROPPING_NOTES, WARNING_CODES, LeftOut, Problem
 from ml.datasets.digest import digest_of
+from ml.datasets.layouts.coco import Category
 from ml.datasets.layouts.layout import Layout, find_layout
 from ml.datasets.mask_findings import (
     COVERS_SLICE,
@@ -34,7 +35,9 @@ class Report:
 
     warnings: what leaves the data set sound, and a person should look at. doubtful_masks: how many masks show signs of
     not being an expert's. analysis: of the slices whose image and mask are good. data_sha256: the data's digest
-    (`ml.datasets.digest`), None where there are problems. patients: counts of each patient, of good slices.
+    (`ml.datasets.digest`), None where there are problems. patients: counts of each patient, of good slices. left_out:
+    the files that no evaluation takes. sides: patients of each side where the data set comes divided, else empty.
+    categories: COCO's.
     """
 
     layout: str
@@ -44,6 +47,9 @@ class Report:
     analysis: Analysis
     data_sha256: str | None
     patients: tuple[PatientCounts, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    sides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    categories: tuple[Category, ...] = ()
 
     @property
     def is_sound(self) -> bool:
@@ -70,7 +76,7 @@ def check(folder: Path, progress: Progress = lambda checks, _: checks, *, is_bin
     images or no masks at all.
     """
     layout = find_layout(folder)
-    if not any(case.has_truth for case in layout.cases):
+    if not layout.has_truth:
         count = len(layout.cases)
         raise DatasetError(f"{folder} has {count} images and not one mask; add the masks (docs/datasets.md).")
     return check_layout(layout, progress, is_binary_needed=is_binary_needed).report
@@ -82,16 +88,19 @@ def check_layout(
     """Read every file of a layout; one without any mask is checked for all the rest."""
     folder, cases = layout.folder, layout.cases
     file_checks = list(progress(check_files(cases), len(cases)))
-    has_masks = any(case.has_truth for case in cases)
-    found = [problem for problem in layout.problems if has_masks or problem.code != "missing_mask"]
+    has_masks = layout.has_truth
+    found = list(layout.problems)
     good: list[tuple[Case, FileCheck]] = []
     for case, file_check in zip(cases, file_checks, strict=True):
         faults = list(_find_faults(folder, case, file_check, is_binary_needed))
         found.extend(faults)
-        if not faults and (file_check.tumor_pixels is not None or not has_masks):
+        if not faults and case.fault is None and (file_check.tumor_pixels is not None or not has_masks):
             good.append((case, file_check))
     found.extend(_find_duplicates(folder, cases, file_checks))
-    masks = [_traits(file_check, is_binary_needed) for file_check in file_checks]
+    masks = [
+        _traits(file_check, is_binary_needed) if case.fault is None else None
+        for case, file_check in zip(cases, file_checks, strict=True)
+    ]
     found.extend(_find_exchanged(layout, masks))
     for case, file_check, codes in zip(cases, file_checks, find_doubtful(masks), strict=True):
         found.extend(_find_warnings(folder, case, file_check, codes))
@@ -106,6 +115,9 @@ def check_layout(
         analysis=analyze(good),
         data_sha256=None if problems else digest_of(folder, cases, file_checks),
         patients=counts,
+        left_out=layout.left_out,
+        sides=layout.sides,
+        categories=layout.categories,
     )
     return CheckResult(report, tuple(file_checks))
 

@@ -75,8 +75,9 @@ def _check_case(conversation: Conversation, case: Case) -> FileCheck:
     request = {
         "image": str(case.image.resolve()),
         "mask": None if case.mask is None else str(case.mask.resolve()),
-        "outlines": case.outlines,
+        "outlines": case.outlines if case.grid is not None else None,
         "grid": case.grid,
+        "runs": case.runs,
     }
     try:
         answer = conversation.ask(request)

@@ -1,122 +1,279 @@
-"""The layout with `_annotations.coco.json`, as Roboflow exports it: polygons are the masks.
+"""COCO annotations as Roboflow, CVAT and others export them: polygons and run-length masks are the expert's masks.
 
-The format is COCO's for object detection (https://cocodataset.org/#format-data).
-All categories are one tumor class. An image without annotation has an empty mask, and is its own group: no patient is
-named in these files.
+An image without annotation has an empty mask, and is its own group: no patient is named in these files. An image of
+which one annotation cannot be read keeps its place with the reason (`Case.fault`): it is no image without tumor.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import isfinite
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import TypeGuard
 
 from ml.datasets.case import LIMITS, Case, DatasetError, Outline
 from ml.datasets.checking.problems import Problem
-from ml.datasets.file_names import ANNOTATIONS_FILE
+from ml.datasets.file_names import name_key
+from ml.datasets.layouts.annotations import Entry, Grid, UnreadableAnnotationError, read_annotation
+from ml.datasets.layouts.tree import Tree
+from ml.datasets.run_lengths import Runs
 
 MAX_ANNOTATIONS_BYTES = 2**28
+# Names of categories, without what is no letter, whose annotations are no tumor.
+NOT_TUMOR = frozenset(
+    {"background", "bg", "brain", "head", "healthy", "negative", "normal", "skull", "notumor", "notumour", "nontumor"}
+)
 
-# An object of the JSON file, whose fields are checked one by one.
-_Entry = Mapping[str, object]
+
+class AnnotationsError(DatasetError):
+    """A file of annotations cannot be read as COCO, or names no image that is there."""
 
 
 @dataclass(frozen=True)
-class _Image:
-    """An entry of `images`."""
+class Category:
+    """A category by its name; annotations: how many have it."""
 
-    key: int | str
     name: str
-    grid: tuple[int, int]  # (height, width)
+    annotations: int
+    is_tumor: bool
 
 
-def read_coco_folder(folder: Path, prefix: str) -> tuple[list[Case], list[Problem]]:
-    """The folder's cases by name, and what is wrong with its annotations; a group is `prefix` and the file's stem.
+@dataclass(frozen=True)
+class CocoFile:
+    """One file of annotations. images: the folders that its images are looked for in, the first one foremost.
 
-    Raises DatasetError where the annotations are no COCO at all.
+    prefix: what makes its groups different from those of other files.
     """
-    image_entries, annotations = _read_document(folder / ANNOTATIONS_FILE)
+
+    path: Path
+    images: tuple[Path, ...]
+    prefix: str
+
+
+@dataclass
+class _Image:
+    """A file that `images` names, and what is drawn on it. grid: None where the entry does not state it."""
+
+    path: Path
+    group: str
+    grid: Grid | None
+    keys: list[str]
+    outlines: list[Outline] = field(default_factory=list)
+    runs: list[Runs] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def case(self, folder: Path) -> Case:
+        """The case; its fault where one of the annotations is missing from it."""
+        fault = None
+        if self.faults:
+            more = f" and {len(self.faults) - 1} more" if len(self.faults) > 1 else ""
+            text = f"{self.path.name} has no mask that can be used: {self.faults[0]}{more}; correct or remove it."
+            fault = Problem("bad_annotation", (self.path.relative_to(folder).as_posix(),), text)
+        return Case(self.group, self.path, None, tuple(self.outlines), self.grid, runs=tuple(self.runs), fault=fault)
+
+
+class _Reader:
+    """Reads one file: its images by id, then what is drawn on each."""
+
+    def __init__(self, folder: Path, source: CocoFile, tree: Tree) -> None:
+        self._folder, self._source, self._tree = folder, source, tree
+        self._name = source.path.relative_to(folder).as_posix()
+        self.problems: list[Problem] = []
+        self.images: dict[Path, _Image] = {}
+        self._by_key: dict[str, list[_Image]] = {}
+        self.absent = 0
+
+    def read_images(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            name = _name(entry)
+            key = _key(entry.get("id"))
+            if name is None or key is None:
+                self._report("bad_annotation", f"image entry {_short(entry)} has no id or no name of a file")
+                continue
+            path = self._find(name)
+            if path is None:
+                self.absent += 1
+                self._by_key.setdefault(key, [])
+                missing = (self._source.images[0] / name).relative_to(self._folder).as_posix()
+                text = f"{self._source.path.name} names an image that is not there: add it or remove its entry."
+                self.problems.append(Problem("missing_image", (missing,), text))
+                continue
+            self._add(entry, key, path)
+
+    def _add(self, entry: Entry, key: str, path: Path) -> None:
+        stem = path.relative_to(self._root_of(path)).with_suffix("").as_posix()
+        image = self.images.setdefault(path, _Image(path, f"{self._source.prefix}{stem}", _grid(entry), []))
+        image.keys.append(key)
+        if len(image.keys) > 1:
+            text = f"{path.name} has {len(image.keys)} entries, of the ids {', '.join(image.keys)[:80]}"
+            self._report("doubled_image", text)
+            image.faults.insert(0, text)
+        if image.grid is None:
+            text = f"the image entry {key} of {path.name} states no size within the limits"
+            self._report("bad_annotation", text)
+            image.faults.append(text)
+        sharing = self._by_key.setdefault(key, [])
+        if image not in sharing:
+            sharing.append(image)
+        if len(sharing) > 1:
+            text = f"the id {key} is that of several images"
+            self._report("bad_annotation", text)
+            for one in sharing:
+                one.faults.append(text)
+
+    def read_annotations(self, entries: Iterable[Entry], not_tumor: frozenset[str]) -> None:
+        for entry in entries:
+            images = self._by_key.get(_key(entry.get("image_id")) or "")
+            if images is None:
+                self._report("bad_annotation", f"annotation {_short(entry)} names an unknown image")
+            elif len(images) == 1 and _key(entry.get("category_id")) not in not_tumor:
+                self._draw(entry, images[0])
+
+    def _draw(self, entry: Entry, image: _Image) -> None:
+        if image.grid is None:
+            return
+        what = f"annotation {_short(entry)} of {image.path.name}"
+        try:
+            drawing = read_annotation(entry, image.grid)
+        except UnreadableAnnotationError as error:
+            self._report("bad_annotation", f"{what} has {error}")
+            image.faults.append(f"annotation {_short(entry)} has {error}")
+            return
+        image.outlines.extend(drawing.outlines)
+        image.runs.extend(drawing.runs)
+        if drawing.outside:
+            text = f"{what} leaves the image by {drawing.outside:.1f} pixels and is clipped at its edge"
+            self._report("clipped_outline", text)
+        if drawing.has_stray:
+            self._report("stray_piece", f"{what} has a piece of less than three points, which is left out")
+
+    def _find(self, name: str) -> Path | None:
+        for folder in self._source.images:
+            path = self._tree.find(folder, name)
+            if path is not None:
+                return path
+        return None
+
+    def _root_of(self, path: Path) -> Path:
+        return next(folder for folder in self._source.images if path.is_relative_to(folder))
+
+    def _report(self, code: str, text: str) -> None:
+        self.problems.append(Problem(code, (self._name,), f"{text}; correct or remove it."))
+
+
+def read_coco(
+    folder: Path, sources: Sequence[CocoFile], tree: Tree
+) -> tuple[list[list[Case]], list[Problem], list[Category]]:
+    """The cases of each file by name, what is wrong with the annotations, and the categories of all together.
+
+    Raises AnnotationsError where a file is no COCO at all or no image is there.
+    """
+    readers: list[_Reader] = []
     problems: list[Problem] = []
-    images: dict[int | str, _Image] = {}
-    for entry in image_entries:
-        image = _read_image(entry)
-        if image is None or image.key in images:
-            problems.append(_problem("bad_annotation", prefix, f"image entry {_short(entry)} is damaged or doubled"))
-        else:
-            images[image.key] = image
-    outlines: dict[int | str, list[Outline]] = {key: [] for key in images}
-    for entry in annotations:
-        key = entry.get("image_id")
-        image = images.get(key) if isinstance(key, int | str) else None
-        polygons = _read_polygons(entry, image.grid) if image is not None else None
-        if image is None:
-            problems.append(_problem("bad_annotation", prefix, f"annotation {_short(entry)} names an unknown image"))
-        elif polygons is None:
-            text = f"annotation {_short(entry)} of {image.name} has no polygon inside the image"
-            problems.append(_problem("bad_annotation", prefix, text))
-        else:
-            outlines[image.key].extend(polygons)
+    categories: dict[str, Category] = {}
+    seen: dict[Path, _Image] = {}
+    for source in sources:
+        tree.check(source.path)
+        document = _read_document(source.path)
+        reader = _Reader(folder, source, tree)
+        reader.read_images(_objects(document, "images"))
+        names = _category_names(document)
+        annotations = _objects(document, "annotations")
+        _count_categories(categories, names, annotations)
+        reader.read_annotations(annotations, frozenset(key for key, name in names.items() if not _is_tumor(name)))
+        for path in seen.keys() & reader.images.keys():
+            text = f"{path.name} has entries in two files of annotations, {source.path.name} is the second"
+            problems.append(Problem("doubled_image", (path.relative_to(folder).as_posix(),), f"{text}; keep one."))
+            seen[path].faults.insert(0, text)
+            del reader.images[path]
+        seen |= reader.images
+        readers.append(reader)
+    if not seen and any(reader.absent for reader in readers):
+        first = sources[0].path
+        count = sum(reader.absent for reader in readers)
+        raise AnnotationsError(
+            f"{first} names {count} images, and none of them is there; put them beside it, or into `images`."
+        )
+    problems.extend(problem for reader in readers for problem in reader.problems)
     cases = [
-        Case(f"{prefix}{Path(image.name).stem}", folder / image.name, None, tuple(outlines[key]), image.grid)
-        for key, image in images.items()
+        sorted((image.case(folder) for image in reader.images.values()), key=lambda case: case.image)
+        for reader in readers
     ]
-    return sorted(cases, key=lambda case: case.image), problems
+    return cases, problems, sorted(categories.values(), key=lambda category: name_key(category.name))
 
 
-def _read_document(path: Path) -> tuple[Sequence[_Entry], Sequence[_Entry]]:
-    """The entries of `images` and of `annotations`. Raises DatasetError."""
+def _read_document(path: Path) -> Entry:
+    """The object with the lists `images` and `annotations`. Raises AnnotationsError."""
     try:
         if path.stat().st_size > MAX_ANNOTATIONS_BYTES:
-            raise DatasetError(f"{path.name} has more than {MAX_ANNOTATIONS_BYTES // 2**20} MiB; split the data set.")
-        document = json.loads(path.read_bytes())
+            most = MAX_ANNOTATIONS_BYTES // 2**20
+            raise AnnotationsError(f"{path.name} has more than {most} MiB; split the data set.")
+        document = json.loads(path.read_bytes().decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DatasetError(f"{path} cannot be read as JSON ({error}); export it again.") from error
-    images, annotations = (
-        document.get(key) if isinstance(document, dict) else None for key in ("images", "annotations")
-    )
-    if not _is_list_of_objects(images) or not _is_list_of_objects(annotations):
-        raise DatasetError(f"{path} has no lists `images` and `annotations`; export it again as COCO segmentation.")
-    return images, annotations
+        raise AnnotationsError(f"{path} cannot be read as JSON ({error}); export it again.") from error
+    if not isinstance(document, dict) or not all(
+        _is_list_of_objects(document.get(key)) for key in ("images", "annotations")
+    ):
+        raise AnnotationsError(f"{path} has no lists `images` and `annotations`; export it again as COCO segmentation.")
+    return document
 
 
-def _is_list_of_objects(value: object) -> TypeGuard[list[_Entry]]:
+def _objects(document: Entry, key: str) -> list[Entry]:
+    value = document.get(key)
+    return value if _is_list_of_objects(value) else []
+
+
+def _is_list_of_objects(value: object) -> TypeGuard[list[Entry]]:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
-def _read_image(entry: _Entry) -> _Image | None:
-    """None where a field is missing, the name leaves the folder or the size is beyond the limits of a slice."""
-    key, name, height, width = (entry.get(field) for field in ("id", "file_name", "height", "width"))
-    if not isinstance(key, int | str) or not isinstance(name, str) or Path(name).name != name:
+def _category_names(document: Entry) -> dict[str, str]:
+    """Names by id."""
+    found = ((_key(entry.get("id")), entry.get("name")) for entry in _objects(document, "categories"))
+    return {key: name for key, name in found if key is not None and isinstance(name, str)}
+
+
+def _count_categories(categories: dict[str, Category], names: dict[str, str], annotations: Sequence[Entry]) -> None:
+    """Add one file's categories, those without an annotation too, by their names."""
+    used = [_key(entry.get("category_id")) for entry in annotations]
+    for key in sorted({*names, *used} - {None}, key=str):
+        name = names.get(str(key), f"category {key}")
+        before = categories[name].annotations if name in categories else 0
+        categories[name] = Category(name, before + used.count(key), _is_tumor(name))
+
+
+def _is_tumor(name: str) -> bool:
+    """Whether annotations of a category count as tumor: all but those that say themselves that they are none."""
+    return "".join(letter for letter in name_key(name) if letter.isalnum()) not in NOT_TUMOR
+
+
+def _key(value: object) -> str | None:
+    """An id as text: exporters write 7, 7.0 and "7" for one."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    if not isinstance(height, int) or not isinstance(width, int):
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+
+
+def _name(entry: Entry) -> str | None:
+    """The path of an image below its folder, with `/`; None where there is none or it leads out."""
+    name = entry.get("file_name")
+    if not isinstance(name, str) or not name or "\0" in name:
         return None
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        return None
+    return path.as_posix()
+
+
+def _grid(entry: Entry) -> Grid | None:
+    """(height, width) as stated; None where a field is missing or beyond the limits of a slice."""
+    height, width = (
+        int(value) if isinstance(value, int | float) and value == value // 1 else 0
+        for value in (entry.get("height"), entry.get("width"))
+    )
     if min(height, width) < 1 or max(height, width) > LIMITS.max_side or height * width > LIMITS.max_pixels_per_slice:
         return None
-    return _Image(key, name, (height, width))
+    return height, width
 
 
-def _read_polygons(annotation: _Entry, grid: tuple[int, int]) -> list[Outline] | None:
-    """The annotation's polygons; None where one of them has fewer than three points or leaves the image."""
-    segmentation = annotation.get("segmentation")
-    if not isinstance(segmentation, list) or not segmentation:
-        return None
-    polygons: list[Outline] = []
-    for points in segmentation:
-        if not isinstance(points, list) or len(points) < 6 or len(points) % 2:
-            return None
-        if not all(isinstance(value, int | float) and isfinite(value) for value in points):
-            return None
-        # One pixel of tolerance: exporters round outwards.
-        if min(points) < -1 or max(points[::2]) > grid[1] + 1 or max(points[1::2]) > grid[0] + 1:
-            return None
-        polygons.append(tuple(float(value) for value in points))
-    return polygons
-
-
-def _problem(code: str, prefix: str, text: str) -> Problem:
-    return Problem(code, (f"{prefix}{ANNOTATIONS_FILE}",), f"{text}; correct or remove it.")
-
-
-def _short(entry: _Entry) -> str:
+def _short(entry: Entry) -> str:
     return repr(entry.get("id"))[:40]

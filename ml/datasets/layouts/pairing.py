@@ -2,12 +2,12 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
-from ml.datasets.file_names import IMAGE_SUFFIXES
+from ml.datasets.file_names import IMAGE_SUFFIXES, name_key
 
 MASK_ENDING = "_mask"
 # A barcode of The Cancer Genome Atlas (project, site, participant), and the date of the study behind it.
@@ -23,21 +23,51 @@ def patient_of(stem: str, prefix: str = "") -> str:
     return match[0] if match else prefix + stem
 
 
-def images_and_masks(directory: Path) -> tuple[Named, Named]:
+def is_mask(stem: str) -> bool:
+    """Whether a name ends as a mask's does, in any case."""
+    return stem.lower().endswith(MASK_ENDING)
+
+
+def images_and_masks(files: Iterable[Path]) -> tuple[Named, Named]:
     """Images, and masks `NAME_mask` under NAME, of one folder."""
-    by_stem = _by_stem(directory, IMAGE_SUFFIXES)
-    images = {stem: paths for stem, paths in by_stem.items() if not stem.endswith(MASK_ENDING)}
-    masks = {stem.removesuffix(MASK_ENDING): paths for stem, paths in by_stem.items() if stem.endswith(MASK_ENDING)}
-    return images, masks
-
-
-def images_beside_masks(directory: Path) -> tuple[Named, Named]:
-    """Images of `directory/images`, and masks of equal name in `directory/masks` (`NAME_mask` is taken for NAME)."""
-    images = _by_stem(directory / "images", IMAGE_SUFFIXES)
+    by_stem = _by_stem(files)
+    images = {stem: paths for stem, paths in by_stem.items() if not is_mask(stem)}
     masks: dict[str, list[Path]] = defaultdict(list)
-    for stem, paths in _by_stem(directory / "masks", IMAGE_SUFFIXES).items():
-        masks[stem if stem in images else stem.removesuffix(MASK_ENDING)].extend(paths)
-    return images, masks
+    for stem, paths in by_stem.items():
+        if is_mask(stem):
+            masks[stem[: -len(MASK_ENDING)]].extend(paths)
+    return images, _named_as(images, masks)
+
+
+def images_beside_masks(image_files: Iterable[Path], mask_files: Iterable[Path]) -> tuple[Named, Named]:
+    """Images of one folder, and masks of equal name in another (`NAME_mask` is taken for NAME)."""
+    images = _by_stem(image_files)
+    keys = {name_key(stem) for stem in images}
+    masks: dict[str, list[Path]] = defaultdict(list)
+    for stem, paths in _by_stem(mask_files).items():
+        has_ending = is_mask(stem) and name_key(stem) not in keys
+        masks[stem[: -len(MASK_ENDING)] if has_ending else stem].extend(paths)
+    return images, _named_as(images, masks)
+
+
+def _named_as(images: Named, masks: Named) -> Named:
+    """The masks under the names of their images, where the two are written differently (`Scan.png`, `scan_mask.png`).
+
+    A name that several images or several masks have in some case stays as it is.
+    """
+    lonely_images, lonely_masks = defaultdict(list), defaultdict(list)
+    for stem in images:
+        if stem not in masks:
+            lonely_images[name_key(stem)].append(stem)
+    for stem in masks:
+        if stem not in images:
+            lonely_masks[name_key(stem)].append(stem)
+    names = {
+        stems[0]: lonely_images[key][0]
+        for key, stems in lonely_masks.items()
+        if len(stems) == 1 and len(lonely_images.get(key, ())) == 1
+    }
+    return {names.get(stem, stem): paths for stem, paths in masks.items()}
 
 
 def pair(images: Named, masks: Named, patient: Callable[[str], str], folder: Path) -> tuple[list[Case], list[Problem]]:
@@ -63,13 +93,11 @@ def pair(images: Named, masks: Named, patient: Callable[[str], str], folder: Pat
     return sorted(cases, key=lambda case: case.image), problems
 
 
-def _by_stem(directory: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]]:
-    """Files with one of the suffixes, in the order of the suffixes where several share a name."""
-    files: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(directory.iterdir()):
-        # Hidden files (._NAME.tif of macOS) are not part of the data.
-        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file():
-            files[path.stem].append(path)
-    for paths in files.values():
-        paths.sort(key=lambda path: suffixes.index(path.suffix.lower()))
-    return dict(files)
+def _by_stem(files: Iterable[Path]) -> dict[str, list[Path]]:
+    """Images by name, in the order of the suffixes where several share one."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for path in files:
+        found[path.stem].append(path)
+    for paths in found.values():
+        paths.sort(key=lambda path: IMAGE_SUFFIXES.index(path.suffix.lower()))
+    return dict(found)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.datasets.case import DAMAGED, LIMITS, draw_outlines, read_slice
+from ml.datasets.case import DAMAGED, LIMITS, draw_truth, read_slice
 from ml.datasets.mask_findings import codes_of_labels, count_values, digest_of_pixels, trace_mask
 from ml.digests import sha256_of
 from ml.sandbox.child import memory_limit_mib
@@ -19,7 +19,7 @@ preload_readers()
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """The fields of `ml.datasets.checking.file_checks.FileCheck` for {"image", "mask", "outlines", "grid"}."""
+    """The fields of `ml.datasets.checking.file_checks.FileCheck` for {"image", "mask", "outlines", "grid", "runs"}."""
     scan: Scan | None = None
     fields: dict[str, Any] = {}
 
@@ -44,7 +44,7 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     if request["mask"] is not None:
         fields |= _attempt(lambda: check_mask(Path(request["mask"])), "mask_error")
     elif request["outlines"] is not None:
-        drawn = partial(draw_outlines, request["outlines"], request["grid"])
+        drawn = partial(draw_truth, request["outlines"], request["runs"], request["grid"])
         fields |= _attempt(lambda: _measure(LabelMap(drawn()), scan), "mask_error")
     return fields, b""
 

@@ -14,7 +14,7 @@ preload_readers()
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Answer {"patient", "image", "mask", "outlines", "grid", "image_sha256", "mask_sha256"}.
+    """Answer {"patient", "image", "mask", "outlines", "grid", "runs", "image_sha256", "mask_sha256"}.
 
     {"height", "width", "has_truth"} and the slice's bytes, uint8 (H, W, 3), then the mask's bits, packed, of (H, W);
     or {"code", "message"} and no bytes.
@@ -25,6 +25,7 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         mask=None if request["mask"] is None else Path(request["mask"]),
         outlines=None if request["outlines"] is None else tuple(map(tuple, request["outlines"])),
         grid=None if request["grid"] is None else (request["grid"][0], request["grid"][1]),
+        runs=tuple(request["runs"]),
     )
     try:
         for path, expected in ((case.image, request["image_sha256"]), (case.mask, request["mask_sha256"])):

@@ -9,9 +9,17 @@ import { count } from "../core/format.js";
 import { postForm } from "../core/uploads.js";
 import { zip } from "./zip.js";
 
-/* What a data set is made of. */
-const TAKEN = /(\.(tiff?|png|jpe?g|webp)|(^|\/)_annotations\.coco\.json)$/i;
-const isTaken = (/** @type {PathFile} */ { path }) => TAKEN.test(path);
+/* What a data set is made of, and the images of other kinds: the endings of ml/datasets/file_names.py; a test holds them equal. */
+const TAKEN = /(\.(tiff?|png|jpe?g|jpe|jfif|webp)|(^|\/)(_annotations\.coco|instances_[^/]+)\.json)$/i;
+const OTHER = /\.(bmp|dcm|dicom|gif|h5|heic|ima|jp2|mat|mgz|mha|mhd|nii|nii\.gz|npy|npz|nrrd|svs)$/i;
+const isTaken = (/** @type {PathFile} */ { path }) => TAKEN.test(path) || OTHER.test(path);
+
+/**
+ * A file of a kind that is not read goes without its bytes: the check names it as left out.
+ * @param {PathFile} file
+ * @returns {PathFile}
+ */
+const withoutBytes = ({ path, file }) => ({ path, file: OTHER.test(path) ? new File([], file.name) : file });
 
 /** @typedef {{ archive: Blob, name: string }} Archive */
 
@@ -108,7 +116,7 @@ form.addEventListener("submit", (event) => {
 });
 archiveInput.addEventListener("change", () => archiveInput.files?.length && form.requestSubmit());
 directoryInput.addEventListener("change", () => {
-  const files = directoryInput.files ? chosenFiles(directoryInput.files).filter(isTaken) : [];
+  const files = directoryInput.files ? chosenFiles(directoryInput.files).filter(isTaken).map(withoutBytes) : [];
   start((signal) => pack(files, signal));
 });
 element("#sending-stop", HTMLElement).addEventListener("click", () => stop?.abort());
@@ -120,5 +128,5 @@ receiveDrops((transfer) => {
     return;
   }
   const files = droppedFiles(transfer, maxFiles);
-  start(async (signal) => pack((await files).filter(isTaken), signal));
+  start(async (signal) => pack((await files).filter(isTaken).map(withoutBytes), signal));
 });

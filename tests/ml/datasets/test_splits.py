@@ -6,8 +6,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from ml.__main__ import main
 from ml.datasets import DatasetError, check, make_folds, make_split, read_patients, read_split, write_split
 from ml.datasets.analysis import PatientCounts
+from tests.support.layouts import image, mask, roboflow
 
 from .conftest import draw_mask
 
@@ -180,3 +182,31 @@ def test_a_list_of_patients_that_is_too_long_or_no_text_is_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(DatasetError, match=sentence):
             read_patients(path)
+
+
+def test_a_division_that_the_data_come_with_is_kept(tmp_path, capsys):
+    roboflow(tmp_path / "set")
+    (tmp_path / "set" / "valid" / "unlisted.png").unlink()
+    for path in (tmp_path / "set").rglob("_annotations.coco.json"):
+        document = json.loads(path.read_text())
+        document["images"].pop()
+        document["annotations"].pop()
+        path.write_text(json.dumps(document))
+    assert check(tmp_path / "set").is_sound
+    assert main(["split", str(tmp_path / "set"), "--out", str(tmp_path / "split.json")]) == 0
+    split = read_split(tmp_path / "split.json", tmp_path / "set")
+    assert split.train == ("train/train_0", "train/train_1", "train/train_2")
+    assert (split.validation, split.test) == (("valid/valid_0", "valid/valid_1"), ("test/test_0",))
+    assert "as the folders divide" in capsys.readouterr().out
+    assert main(["split", str(tmp_path / "set"), "--out", str(tmp_path / "other.json"), "--shares", "50,50,0"]) == 0
+    assert len(read_split(tmp_path / "other.json").validation) == 3
+
+
+def test_a_patient_on_two_sides_of_the_folders_division_is_named_and_the_division_not_kept(tmp_path):
+    for side, number in (("Train", 1), ("val", 2)):
+        image(tmp_path / side / "images" / f"TCGA_DU_6404_19850629_{number}.png")
+        mask(tmp_path / side / "masks" / f"TCGA_DU_6404_19850629_{number}.png")
+    report = check(tmp_path)
+    (problem,) = report.warnings
+    assert (problem.code, report.is_sound, report.sides) == ("shared_patient", True, {})
+    assert "TCGA_DU_6404_19850629" in problem.message

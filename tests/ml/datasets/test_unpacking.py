@@ -36,3 +36,34 @@ def test_a_folder_that_cannot_be_written_is_not_the_archives_fault(archive: Path
     long_name = tmp_path / "folder" / ("x" * 300)
     with pytest.raises(OSError, match="File name too long"):
         unpack_archive(archive, long_name, LIMITS, timeout_s=30)
+
+
+def test_backslashes_are_separators(tmp_path: Path) -> None:
+    """As .NET wrote zips for years."""
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "windows.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("set\\", b"")
+        file.writestr("set\\anna\\a.png", b"x")
+    assert unpack_archive(path, tmp_path / "folder", LIMITS, timeout_s=30) == 1
+    assert (tmp_path / "folder" / "set" / "anna" / "a.png").read_bytes() == b"x"
+
+
+def test_images_of_kinds_that_are_not_read_leave_their_names_alone(archive: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("anna/volume.nii.gz", b"\x1f\x8b" + b"x" * 2_000_000)
+        file.writestr("anna/series.dcm", b"DICM")
+    assert unpack_archive(archive, tmp_path / "folder", LIMITS, timeout_s=30) == 1
+    sizes = {path.name: path.stat().st_size for path in (tmp_path / "folder" / "anna").iterdir()}
+    assert sizes == {"a.png": 1000, "volume.nii.gz": 0, "series.dcm": 0}
+
+
+def test_of_an_archive_without_images_it_is_said_what_it_has(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "volumes.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        for name in ("a.nii.gz", "b.nii.gz", "c.dcm"):
+            file.writestr(name, b"x")
+    with pytest.raises(ArchiveError, match=r"no images .* but 2 \.nii\.gz, 1 \.dcm") as caught:
+        unpack_archive(path, tmp_path / "folder", LIMITS, timeout_s=30)
+    assert caught.value.code == "empty"

@@ -216,3 +216,60 @@ def test_predict_goes_on_after_a_bad_file(command, data, tmp_path):
     assert "b.png" in said
     assert [bool(row["error"]) for row in rows] == [False, True, False, False, False]
     assert rows[1]["verdict"] == ""
+
+
+def test_predict_overwrites_no_result_of_another_file(command, tmp_path):
+    pages = [Image.fromarray(square(4, 4, 8)), Image.fromarray(square(0, 0, 0))]
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    pages[0].save(folder / "scan.tif", save_all=True, append_images=pages[1:])
+    pages[1].convert("RGB").save(folder / "Scan_0000.png")
+    status, _, _ = command("predict", folder)
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    assert status == 0
+    assert [row["mask"] for row in rows] == [
+        "masks/Scan_0000.png",
+        "masks/scan_2_0000.png",
+        "masks/scan_2_0001.png",
+    ]
+    assert len(list((tmp_path / "out" / "masks").iterdir())) == 3
+
+
+def test_predict_says_of_names_that_no_result_can_have_and_does_the_rest(command, tmp_path):
+    pages = [Image.fromarray(square(4, 4, 8)), Image.fromarray(square(0, 0, 0))]
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    long = "x" * 249
+    pages[0].save(folder / f"{long}.tif", save_all=True, append_images=pages[1:])
+    pages[0].convert("RGB").save(folder / f"{'y' * 251}.png")
+    pages[0].convert("RGB").save(bytes(folder) + b"/b\xff.png")
+    status, said, _ = command("predict", folder)
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    assert status == 1
+    assert [row["error"].partition(";")[2] for row in rows] == [" rename it.", " shorten the file's name.", ""]
+    assert rows[0]["file"].endswith("b\\xff.png") and "not UTF-8" in said and "258 bytes" in said
+    assert [path.name for path in (tmp_path / "out" / "masks").iterdir()] == [f"{'y' * 251}.png"]
+
+
+def test_predict_takes_the_images_of_a_layout_and_names_what_it_leaves_out(command, tmp_path):
+    (tmp_path / "set" / "masks").mkdir(parents=True)
+    (tmp_path / "set" / "images").mkdir()
+    Image.fromarray(square(4, 4, 8)).save(tmp_path / "set" / "images" / "a.png")
+    Image.fromarray(square(4, 4, 8)).save(tmp_path / "set" / "masks" / "a.png")
+    (tmp_path / "set" / "images" / "b.bmp").write_bytes(b"BM")
+    status, said, output = command("predict", tmp_path / "set")
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    assert status == 0 and [row["mask"] for row in rows] == ["masks/images/a.png"]
+    assert "Left out: 2 files: 1 expert_mask, 1 left_out" in output
+    assert "expert_mask: masks/a.png" in said and "left_out: images/b.bmp" in said
+
+
+def test_evaluate_goes_on_after_a_name_that_is_not_utf8(command, data, tmp_path):
+    odd = bytes(data / "one") + b"/odd\xff"
+    Image.fromarray(square(4, 4, 8)).save(odd + b".png")
+    Image.fromarray(square(4, 4, 8)).save(odd + b"_mask.png")
+    status, said, output = command("evaluate", data)
+    assert status == 1 and "one/odd\\xff.png has a name that is not UTF-8; rename it." in said
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [failure["image"] for failure in report["failures"]] == ["odd\\xff.png"]
+    assert report["summary"]["failed_slices"] == 1 and "1 of" in output

@@ -14,5 +14,6 @@ FAILURE_CODES: dict[str, tuple[str, str]] = {
         "the folder or a file cannot be read, or image and mask differ in size",
     ),
     "changed": ("a case", "its file is not the one that was checked"),
-    "bad_name": ("a case", "its name is not UTF-8"),
+    "bad_name": ("an evaluation, or a case", "its name is not UTF-8"),
+    "bad_annotation": ("a case", "COCO: an annotation of it cannot be read, so its mask is not known"),
 }

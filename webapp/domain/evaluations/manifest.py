@@ -28,6 +28,7 @@ class ListedCase:
     mask_sha256: str | None = None
     refusal: str | None = None
     refusal_code: str | None = None
+    runs: list[str] | None = None
 
     def case(self, folder: Path) -> Case:
         """The case to read."""
@@ -37,6 +38,7 @@ class ListedCase:
             mask=None if self.mask is None else folder / self.mask,
             outlines=None if self.outlines is None else tuple(tuple(outline) for outline in self.outlines),
             grid=None if self.grid is None else (self.grid[0], self.grid[1]),
+            runs=tuple(self.runs or ()),
         )
 
 
@@ -49,6 +51,7 @@ def listed(position: int, case: Case, folder: Path, **facts: str | None) -> List
         mask=None if case.mask is None else case.mask.relative_to(folder).as_posix(),
         outlines=None if case.outlines is None else [list(outline) for outline in case.outlines],
         grid=None if case.grid is None else list(case.grid),
+        runs=list(case.runs) or None,
         **facts,
     )
 
@@ -68,17 +71,3 @@ def decode(values: Sequence[Sequence[Any]]) -> tuple[ListedCase, ...]:
         return tuple(ListedCase(*value) for value in values)
     except TypeError as error:
         raise UnreadableCases("cases in a form of another version") from error
-
-
-def is_text(name: str) -> bool:
-    """Whether a file's name can be stored and shown: one that is not UTF-8 cannot."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def shown(name: str) -> str:
-    """A name that can be stored; bytes that are no UTF-8 are escaped."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -8,8 +8,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ml.datasets.file_names import is_text
 from webapp.domain.errors import FolderRefused
-from webapp.domain.evaluations.manifest import is_text
 from webapp.domain.evaluations.models import Evaluation, SourceKind
 from webapp.domain.resources import Resources
 from webapp.domain.settings import Settings

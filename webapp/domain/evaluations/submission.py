@@ -9,13 +9,13 @@ from pathlib import Path, PurePath
 from sqlalchemy import select
 
 from ml.datasets.archive import ArchiveError, ArchiveLimits
+from ml.datasets.file_names import is_text
 from ml.datasets.unpacking import unpack_archive
 from ml.sandbox.launcher import SandboxError
 from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import DecoderUnavailable, InvalidInput, NotFound, OutcomeUnknown, UploadRejected
 from webapp.domain.evaluations import sources, states
-from webapp.domain.evaluations.manifest import is_text
 from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationChunk, SourceKind
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.jobs.wait import Waiters

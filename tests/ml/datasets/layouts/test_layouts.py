@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.datasets import DatasetError, find_layout, list_cases
+from ml.datasets import DatasetError, check, find_layout, list_cases
+from tests.support.layouts import image
+from tests.support.layouts import mask as draw_mask
 
 
 def test_a_patient_folder_is_a_patient(patient_folders):
@@ -51,7 +53,7 @@ def test_images_without_masks_are_listed_only_when_no_truth_is_needed(patient_fo
         mask.unlink()
     cases = list_cases(patient_folders, is_truth_needed=False)
     assert len(cases) == 12 and all(case.truth() is None and not case.has_truth for case in cases)
-    with pytest.raises(DatasetError, match="no patient folders"):
+    with pytest.raises(DatasetError, match=r"Found: 4 \.tif in anna"):
         list_cases(patient_folders)
 
 
@@ -93,3 +95,64 @@ def test_a_damaged_image_is_named(patient_folders):
     (patient_folders / "anna" / "anna_0.tif").write_bytes(b"II*\0" + bytes(50))
     with pytest.raises(DatasetError, match=r"anna/anna_0\.tif cannot be read"):
         list_cases(patient_folders)[0].pixels()
+
+
+def test_accents_are_the_same_however_they_are_composed(tmp_path):
+    image(tmp_path / "p" / "Mu\u0308ller.png")
+    draw_mask(tmp_path / "p" / "M\u00fcller_mask.png")
+    (case,) = list_cases(tmp_path)
+    assert case.truth().any()
+
+
+def test_names_that_differ_in_case_alone_keep_their_own_masks(tmp_path):
+    for stem in ("a", "A"):
+        image(tmp_path / "p" / f"{stem}.png")
+    draw_mask(tmp_path / "p" / "A_mask.png")
+    layout = find_layout(tmp_path)
+    assert [(case.name, case.has_truth) for case in layout.cases] == [("A", True), ("a", False)]
+
+
+def test_two_different_data_sets_are_refused_by_name(tmp_path):
+    for name in ("first", "second"):
+        image(tmp_path / name / "p" / f"{name}.png")
+        draw_mask(tmp_path / name / "p" / f"{name}_mask.png")
+    with pytest.raises(DatasetError, match=r"It holds 2 data sets \(first, second\); give the folder of one"):
+        find_layout(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            ["train/images/a.jpg", "train/labels/a.txt"],
+            ["1 .jpg in train/images, 1 .txt in train/labels", "images and"],
+        ),
+        (["p/a.nii.gz", "p/b.nii.gz"], ["2 .nii.gz in p", "None of these is read", "export slices and masks"]),
+        (["a.png", "result.json"], ["1 .json, 1 .png", "The nearest layout is COCO"]),
+        (["p/a_mask.png"], ["1 .png in p", "put each mask beside its image"]),
+        (["notes", "b.txt"], ["1 file without an ending, 1 .txt", "The layouts are patient folders"]),
+    ],
+)
+def test_of_an_unknown_layout_it_is_said_what_was_found_and_which_is_nearest(tmp_path, files, said):
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(DatasetError, match="no data set in a layout that is known") as caught:
+        list_cases(tmp_path)
+    assert all(words in str(caught.value) for words in said), str(caught.value)
+
+
+def test_the_digest_of_a_wrapped_data_set_is_its_own(tmp_path, patient_folders):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    patient_folders.rename(tmp_path / "a" / "b" / "set")
+    inner = check(tmp_path / "a" / "b" / "set")
+    assert inner.is_sound and check(tmp_path / "a").data_sha256 == inner.data_sha256
+
+
+def test_folders_of_one_patient_in_subsets_are_patients(tmp_path):
+    for side, patient in (("train", "anna"), ("test", "ben")):
+        image(tmp_path / side / patient / "1.png")
+        draw_mask(tmp_path / side / patient / "1_mask.png")
+    layout = find_layout(tmp_path)
+    assert [case.patient for case in layout.cases] == ["ben", "anna"]
+    assert layout.sides == {"train": ("anna",), "validation": (), "test": ("ben",)}

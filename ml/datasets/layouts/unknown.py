@@ -1,0 +1,66 @@
+"""A folder in no known layout: what was found in it, and the layout that is nearest, in one sentence."""
+
+from collections import defaultdict
+from pathlib import Path
+
+from ml.datasets.case import DatasetError
+from ml.datasets.file_names import ANNOTATIONS_FILE, IMAGE_SUFFIXES, OTHER_SUFFIXES, name_key, shown, suffix_of
+from ml.datasets.layouts.pairing import is_mask
+from ml.datasets.layouts.tree import Tree, count_suffixes
+
+IMAGE_FOLDERS = ("images", "image", "imgs", "img")
+MASK_FOLDERS = ("masks", "mask", "labels", "label")
+_GROUPS_SHOWN = 5
+_PATIENT_FOLDERS = "patient folders: PATIENT/NAME.tif beside PATIENT/NAME_mask.tif"
+_PAIRS = "images and masks: `images/NAME.png` and `masks/NAME.png`"
+_COCO = f"COCO: `{ANNOTATIONS_FILE}` beside its images, or `annotations/instances_default.json` beside `images`"
+
+
+class UnknownLayoutError(DatasetError):
+    """No layout fits. finding: what was found and the nearest layout, without the folder's own path."""
+
+    def __init__(self, folder: Path, finding: str) -> None:
+        super().__init__(f"{shown(str(folder))} is no data set in a layout that is known. {finding}")
+        self.finding = finding
+
+
+def unknown(tree: Tree, folder: Path) -> UnknownLayoutError:
+    """The error of a folder that was looked through."""
+    groups: dict[tuple[str, str], int] = {}
+    files: list[Path] = []
+    for here, listing in tree.walk(folder):
+        place = here.relative_to(folder).as_posix()
+        groups |= {(place, suffix): count for suffix, count in count_suffixes(listing.files).items()}
+        files.extend(listing.files)
+    return UnknownLayoutError(folder, f"{_found(groups)} {_nearest(files)} (docs/datasets.md).")
+
+
+def _found(groups: dict[tuple[str, str], int]) -> str:
+    if not groups:
+        return "It has no files."
+    most = sorted(groups.items(), key=lambda item: (-item[1], item[0]))
+    parts = [
+        f"{count:,} {suffix or 'file without an ending'}{f' in {shown(place)}' if place != '.' else ''}"
+        for (place, suffix), count in most[:_GROUPS_SHOWN]
+    ]
+    rest = sum(count for _, count in most[_GROUPS_SHOWN:])
+    more = f", and {rest:,} more in {len(most) - _GROUPS_SHOWN} groups" if rest else ""
+    return f"Found: {', '.join(parts)}{more}."
+
+
+def _nearest(files: list[Path]) -> str:
+    """The layout that most of the names speak for."""
+    places: dict[str, list[Path]] = defaultdict(list)
+    for path in files:
+        places[name_key(path.parent.name)].append(path)
+    suffixes = count_suffixes(files)
+    images = sum(suffixes.get(suffix, 0) for suffix in IMAGE_SUFFIXES)
+    if any(is_mask(path.stem) for path in files if suffix_of(path.name) in IMAGE_SUFFIXES):
+        return f"The nearest layout is {_PATIENT_FOLDERS}; put each mask beside its image"
+    if any(name in places for name in (*IMAGE_FOLDERS, *MASK_FOLDERS)):
+        return f"The nearest layout is {_PAIRS}; give both folders, with images and masks in them"
+    if ".json" in suffixes and images:
+        return f"The nearest layout is {_COCO}; name and place the file like that"
+    if not images and any(suffix in suffixes for suffix in OTHER_SUFFIXES):
+        return f"None of these is read in a data set; export slices and masks as PNG or TIFF, as {_PATIENT_FOLDERS}"
+    return f"The layouts are {_PATIENT_FOLDERS}; {_PAIRS}; {_COCO}"

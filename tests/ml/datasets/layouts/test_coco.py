@@ -1,0 +1,194 @@
+"""What is read of COCO annotations, and that nothing that cannot be read becomes an image without tumor."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml.datasets import DatasetError, check, find_layout, list_cases
+from ml.evaluation.run import read_case
+from ml.evaluation.scoring import Failure
+from tests.support.layouts import SIDE, coco, image
+
+SQUARE = [8, 8, 19, 8, 19, 19, 8, 19]
+
+
+def codes(folder):
+    report = check(folder)
+    return [problem.code for problem in (*report.problems, *report.warnings)]
+
+
+@pytest.fixture
+def one(tmp_path):
+    """A folder of one image with this segmentation, or these fields of its annotation."""
+
+    def make(segmentation, /, **fields):
+        image(tmp_path / "a.png")
+        path = tmp_path / "_annotations.coco.json"
+        coco(path, ["a.png"], [segmentation])
+        document = json.loads(path.read_text())
+        document["annotations"][0] |= fields
+        path.write_text(json.dumps(document))
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        [],
+        None,
+        [[8, 8, 19, 8]],
+        [[8, 8, 19, 8, float("nan"), 19], SQUARE],
+        [SQUARE, "x"],
+        [[500, 500, 600, 500, 600, 600]],
+        [[0, 0, 900, 0, 9, 9]],
+        {"counts": "abc", "size": [SIDE, SIDE]},
+        {"counts": [5, 5], "size": [SIDE, SIDE]},
+        "everything",
+    ],
+    ids=["box", "none", "two points", "nan", "text", "elsewhere", "other grid", "damaged code", "short", "word"],
+)
+def test_an_annotation_that_cannot_be_read_is_a_failed_slice_not_one_without_tumor(one, segmentation):
+    folder = one([], segmentation=segmentation, bbox=[8, 8, 11, 11])
+    (case,) = list_cases(folder)
+    assert case.has_truth
+    failure = read_case(case)
+    assert isinstance(failure, Failure) and failure.code == "bad_annotation"
+    assert failure.message.startswith("a.png has no mask that can be used: annotation 0 has ")
+    with pytest.raises(DatasetError, match="no mask that can be used"):
+        case.truth()
+    report = check(folder)
+    assert not report.is_sound and codes(folder) == ["bad_annotation"]
+    assert report.analysis.slices == 0
+
+
+def test_good_pieces_are_kept_and_a_piece_without_area_is_a_note(one):
+    folder = one([SQUARE, [30, 30, 31, 31]])
+    (case,) = list_cases(folder)
+    assert case.truth().sum() == 144
+    assert codes(folder) == ["stray_piece"] and check(folder).is_sound
+
+
+def test_a_corner_outside_is_clipped_with_a_note(one):
+    folder = one([[-3, 8, 19, 8, 19, 19, -3, 19]])
+    (case,) = list_cases(folder)
+    assert case.truth()[8:20, :20].all() and case.truth().sum() == 240
+    (problem,) = check(folder).warnings
+    assert problem.code == "clipped_outline" and "3.0 pixels" in problem.message and check(folder).is_sound
+
+
+def test_a_corner_less_than_a_pixel_outside_is_no_matter(one):
+    assert codes(one([[-0.6, 8, 19, 8, 19, 19]])) == []
+
+
+def test_run_lengths_and_polygons_of_one_image_are_one_mask(one):
+    wanted = np.zeros((SIDE, SIDE), bool)
+    wanted[30:40, 2:9] = True
+    flat = np.concatenate(([False], wanted.ravel(order="F"), [True]))
+    counts = np.diff(np.concatenate(([0], np.flatnonzero(np.diff(flat))))).tolist()
+    folder = one({"counts": counts, "size": [SIDE, SIDE]}, iscrowd=1)
+    assert np.array_equal(list_cases(folder)[0].truth(), wanted)
+    assert check(folder).is_sound and check(folder).analysis.tumor_slices == 1
+    mixed = one([SQUARE, {"counts": counts}])
+    assert list_cases(mixed)[0].truth().sum() == wanted.sum() + 144
+
+
+@pytest.mark.parametrize("key", ["0", " 0", 0.0])
+def test_ids_may_be_text_or_broken_numbers(one, key):
+    folder = one([SQUARE], image_id=key)
+    assert list_cases(folder)[0].truth().sum() == 144 and codes(folder) == []
+
+
+def test_two_entries_of_one_file_are_named_and_fail(tmp_path):
+    image(tmp_path / "a.png")
+    coco(tmp_path / "_annotations.coco.json", ["a.png", "A.PNG"], [[SQUARE], None])
+    (case,) = list_cases(tmp_path)
+    assert "2 entries, of the ids 0, 1" in read_case(case).message
+    assert codes(tmp_path) == ["doubled_image"]
+
+
+def test_an_image_in_two_files_of_annotations_is_named_and_fails(tmp_path):
+    image(tmp_path / "images" / "a.png")
+    for name in ("instances_train", "instances_val"):
+        coco(tmp_path / "annotations" / f"{name}.json", ["a.png"])
+    (case,) = list_cases(tmp_path)
+    assert "two files of annotations" in read_case(case).message
+    assert codes(tmp_path) == ["doubled_image"]
+
+
+def test_one_id_of_two_images_fails_both(tmp_path):
+    for name in ("a.png", "b.png"):
+        image(tmp_path / name)
+    path = tmp_path / "_annotations.coco.json"
+    coco(path, ["a.png", "b.png"])
+    document = json.loads(path.read_text())
+    document["images"][1]["id"] = "0"
+    path.write_text(json.dumps(document))
+    assert all(isinstance(read_case(case), Failure) for case in list_cases(tmp_path))
+
+
+def test_an_entry_without_a_size_fails_its_image(tmp_path):
+    image(tmp_path / "a.png")
+    path = tmp_path / "_annotations.coco.json"
+    coco(path, ["a.png"])
+    path.write_text(path.read_text().replace('"height": 48, ', ""))
+    assert "states no size" in read_case(list_cases(tmp_path)[0]).message
+
+
+def test_categories_are_listed_and_those_that_are_no_tumor_do_not_count(tmp_path):
+    for name in ("a.png", "b.png"):
+        image(tmp_path / name)
+    path = tmp_path / "_annotations.coco.json"
+    coco(path, ["a.png", "b.png"])
+    document = json.loads(path.read_text())
+    document["categories"] = [{"id": 1, "name": "Glioma"}, {"id": 2, "name": "No_Tumor"}, {"id": 3, "name": "other"}]
+    document["annotations"][1]["category_id"] = 2
+    path.write_text(json.dumps(document))
+    report = check(tmp_path)
+    found = [(category.name, category.annotations, category.is_tumor) for category in report.categories]
+    assert found == [("Glioma", 1, True), ("No_Tumor", 1, False), ("other", 0, True)]
+    assert [case.truth().any() for case in list_cases(tmp_path)] == [True, False]
+
+
+def test_the_mask_is_the_union_of_all_annotations(tmp_path):
+    image(tmp_path / "a.png")
+    path = tmp_path / "_annotations.coco.json"
+    coco(path, ["a.png"])
+    document = json.loads(path.read_text())
+    second = {"id": 9, "image_id": 0, "category_id": 1, "segmentation": [[30, 30, 33, 30, 33, 33, 30, 33]]}
+    document["annotations"].append(second)
+    path.write_text(json.dumps(document))
+    assert list_cases(tmp_path)[0].truth().sum() == 144 + 16
+
+
+def test_annotations_that_name_no_image_that_is_there_are_said(tmp_path):
+    image(tmp_path / "other.png")
+    coco(tmp_path / "_annotations.coco.json", ["a.png", "b.png"])
+    with pytest.raises(DatasetError, match="names 2 images, and none of them is there"):
+        find_layout(tmp_path)
+
+
+def test_a_file_name_may_have_folders_and_must_not_lead_out(tmp_path):
+    image(tmp_path / "set" / "deep" / "a.png")
+    image(tmp_path / "outside.png")
+    coco(tmp_path / "set" / "_annotations.coco.json", ["deep\\a.png", "../outside.png", "/outside.png", "a\0b.png"])
+    (case,) = list_cases(tmp_path / "set")
+    assert (case.patient, case.name) == ("deep/a", "a")
+    assert codes(tmp_path / "set").count("bad_annotation") == 6
+
+
+def test_annotations_with_a_byte_order_mark_are_read(tmp_path):
+    image(tmp_path / "a.png")
+    path = tmp_path / "_annotations.coco.json"
+    coco(path, ["a.png"])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert list_cases(tmp_path)[0].truth().any()
+
+
+def test_an_image_of_another_size_than_its_entry_is_named(one):
+    folder = one([SQUARE])
+    Image.new("RGB", (SIDE, 60), "gray").save(folder / "a.png")
+    assert codes(folder) == ["unequal_size"]

@@ -1,0 +1,113 @@
+"""Check, evaluate, predict and the portal leave out the same files, and fail the same slices, in every layout."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import ml.engines
+from ml.__main__ import main
+from ml.datasets import check, find_layout
+from ml.prediction.sources import find_sources
+from tests.ml.evaluation.conftest import CARD, FakeEngine
+from tests.support.evaluations import begin, case_rows, run_all, zip_of
+from tests.support.layouts import LAYOUTS, without_masks
+from tests.worker.evaluation.test_chunks import read_report
+from webapp.domain.evaluations.models import CaseOutcome
+
+# What a layout has beside its cases, by code; what `predict` takes all the same; what fails.
+EXPECTED = {
+    "patient folders": {"missing_mask": 2, "mask_without_image": 1, "left_out": 2},
+    "Images and Masks": {"missing_mask": 1, "mask_without_image": 1, "left_out": 2},
+    "image and label": {"missing_mask": 1, "mask_without_image": 1, "left_out": 2},
+    "imgs and labels": {"missing_mask": 1, "mask_without_image": 1, "left_out": 2},
+    "Roboflow": {"missing_mask": 1, "missing_image": 3, "left_out": 2},
+    "CVAT": {"missing_mask": 1, "left_out": 2},
+    "held twice": {"missing_mask": 2, "mask_without_image": 1, "left_out": 2, "doubled_folder": 1},
+    "wrapped": {"missing_mask": 1, "mask_without_image": 1, "left_out": 3},
+}
+FAILED = {"CVAT": {"d.png"}}
+
+
+def names_of(left_out, codes_left_aside=()):
+    """(code, file) of every file that is named; all of them are, in sets as small as these."""
+    groups = [group if isinstance(group, dict) else vars(group) for group in left_out]
+    assert all(group["count"] == len(group["files"]) for group in groups)
+    return {
+        (group["code"], name) for group in groups for name in group["files"] if group["code"] not in codes_left_aside
+    }
+
+
+@pytest.fixture
+def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """`python -m ml evaluate` with an engine that needs no model; gives report.json."""
+    package = tmp_path / "models" / "fake"
+    package.mkdir(parents=True)
+    (package / "card.json").write_text(json.dumps(CARD.to_json()))
+    monkeypatch.setenv("GLIOSCOPE_MODELS", str(package.parent))
+    monkeypatch.setattr(ml.engines, "load_engine", lambda package, kind, directories: FakeEngine())
+
+    def run(folder: Path) -> dict:
+        main(["evaluate", str(folder), "--model", "fake", "--out", str(tmp_path / "out")])
+        return json.loads((tmp_path / "out" / "report.json").read_text())
+
+    return run
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_all_four_leave_out_the_same(runtime, resources, evaluate, name, capsys):
+    folder = resources.settings.evaluation_roots[0] / "set"
+    LAYOUTS[name](folder)
+    checked = check(folder)
+    left_out = names_of(checked.left_out)
+    counts = {code: sum(found == code for found, _ in left_out) for code in {found for found, _ in left_out}}
+    assert counts == EXPECTED[name]
+
+    report = evaluate(folder)
+    assert names_of(report["left_out"]) == left_out
+    assert f"{len(left_out)} files of the folder left out" in report["headline"]
+    assert f"Left out: {len(left_out)} files: " in capsys.readouterr().out
+    assert {failure["image"] for failure in report["failures"]} == FAILED.get(name, set())
+    assert report["summary"]["slices"] == checked.analysis.slices
+
+    done = run_all(runtime, begin(resources, folder))
+    assert done.headline.endswith(f"{len(left_out)} files of the folder left out")
+    assert names_of(done.findings["left_out"]) == left_out
+    on_portal = json.loads(read_report(resources, done.id))
+    assert names_of(on_portal["left_out"]) == left_out
+    failed = {Path(item.image).name for item in case_rows(resources, done.id) if item.outcome is CaseOutcome.FAILED}
+    assert failed == FAILED.get(name, set())
+    assert (done.case_count, on_portal["summary"]["slices"]) == (
+        report["summary"]["slices"] + len(failed),
+        report["summary"]["slices"],
+    )
+
+    sources, beside = find_sources([folder])
+    no_masks = {name for code, name in left_out if code == "missing_mask"}
+    assert names_of(beside, {"expert_mask"}) == {item for item in left_out if item[0] != "missing_mask"}
+    assert len(sources) == done.case_count + len(no_masks)
+
+
+def test_a_folder_without_masks_is_predicted_by_both_alike(runtime, resources):
+    folder = resources.settings.evaluation_roots[0] / "set"
+    without_masks(folder)
+    done = run_all(runtime, begin(resources, folder))
+    sources, beside = find_sources([folder])
+    assert names_of(done.findings["left_out"]) == names_of(beside) == names_of(find_layout(folder).left_out)
+    assert names_of(beside) == {("left_out", "anna/series.dcm")}
+    assert len(sources) == done.case_count == 2
+    assert done.headline.endswith("1 file of the folder left out")
+
+
+@pytest.mark.parametrize("name", ["patient folders", "held twice", "CVAT"])
+def test_a_zip_leaves_out_what_its_folder_does(runtime, resources, tmp_path, name):
+    from ml.datasets.archive import ArchiveLimits
+    from ml.datasets.unpacking import unpack_archive
+
+    LAYOUTS[name](tmp_path / "set")
+    (tmp_path / "set.zip").write_bytes(zip_of(tmp_path / "set"))
+    (tmp_path / "unpacked").mkdir()
+    unpack_archive(tmp_path / "set.zip", tmp_path / "unpacked", ArchiveLimits(1000, 10**8, 10**9), 60)
+    layout, unpacked = find_layout(tmp_path / "set"), find_layout(tmp_path / "unpacked")
+    assert names_of(unpacked.left_out) == names_of(layout.left_out)
+    assert len(unpacked.cases) == len(layout.cases)
