@@ -84,6 +84,20 @@ class Training:
     epochs: int | None = None
     encoder: EncoderSource | None = None
 
+    @property
+    def in_words(self) -> str | None:
+        """Who was used for what: "66 patients trained it, 9 chose the epoch, 13 tested it"; None if unknown."""
+        counts = (
+            (self.patients or 0, "trained it"),
+            (len(self.validation_patients or ()), "chose the epoch"),
+            (len(self.test_patients or ()), "tested it"),
+        )
+        said = [f"{count} {what}" for count, what in counts if count]
+        if not said:
+            return None
+        count, _, what = said[0].partition(" ")
+        return ", ".join([f"{count} {'patient' if count == '1' else 'patients'} {what}", *said[1:]])
+
 
 # Beginning of the set of every metric of out-of-fold maps.
 OUT_OF_FOLD = "out of fold"

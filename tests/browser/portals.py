@@ -90,11 +90,16 @@ def worker_away(portal: RunningPortal) -> Iterator[None]:
 
 
 def add_known_result(
-    portal: RunningPortal, filename: str, q: np.ndarray, doubt: DoubtRule | None = None, threshold: float | None = None
+    portal: RunningPortal,
+    filename: str,
+    q: np.ndarray,
+    doubt: DoubtRule | None = None,
+    threshold: float | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> str:
     """A scan whose map is q, uint8 (256, 256), whatever the model would say; gives the scan's id.
 
-    doubt, threshold: of the run, in place of the card's.
+    doubt, threshold: of the run, in place of the card's. warnings: codes of the run's.
     """
     with worker_stopped(portal), services(portal) as opened:
         scan = portal.upload(phantoms.render("lesion"), filename)
@@ -108,7 +113,7 @@ def add_known_result(
         segmentations.complete(
             opened,
             claim,
-            measure(q[None], apply_rule(q[None], rule, is_stack=True), work.spacing_mm),
+            measure(q[None], apply_rule(q[None], rule, is_stack=True), work.spacing_mm, warnings),
             engine="openvino-int8",
             model_version=card.version,
             map_key=key,
@@ -116,6 +121,7 @@ def add_known_result(
             doubt_rule=None if doubt is None else asdict(doubt),
             threshold=rule.threshold,
             timings_ms={"queued": 1.0, "infer": 1.0, "total": 2.0},
+            warnings=list(warnings),
         )
     return str(scan["id"])
 

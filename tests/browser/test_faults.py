@@ -39,6 +39,26 @@ def test_without_a_worker_uploads_wait_in_line_and_go_on_when_it_is_back(
     expect(result.locator("#verdict")).to_have_text("No tumor found", timeout=SOON_MS)
 
 
+def test_places_in_line_come_from_one_list(page: Page, portal: RunningPortal, console: Console) -> None:
+    console.expected = ["/readyz: Failed to load resource"]
+    names = [f"line-{number}.png" for number in range(1, 6)]
+    with worker_away(portal):
+        page.goto("/")
+        asked: list[str] = []
+        for name in names:
+            drop_files(page, {name: phantoms.render("clear")})
+            card(page, name, "queued")
+        page.on("request", lambda request: asked.append(request.url.partition("/api/v1")[2]))
+        portal.json("POST", f"/api/v1/segmentations/{card(page, names[0]).get_attribute('data-segmentation')}/cancel")
+        card(page, names[0], "cancelled")
+        places = ("First", "Second", "Third", "Fourth")
+        for name, place in zip(names[1:], places, strict=True):
+            expect(card(page, name, "queued")).to_contain_text(f"{place} in line")
+        polls = [url for url in asked if url.startswith("/scans") and ".png" not in url]
+        lists = [url for url in polls if "status=queued" in url]
+        assert lists and len(polls) - len(lists) <= 2  # the one that left the line asked for itself
+
+
 def test_a_waiting_job_is_cancelled_and_tried_again(page: Page, portal: RunningPortal, console: Console) -> None:
     console.expected = ["/readyz: Failed to load resource"]
     with worker_away(portal):

@@ -5,12 +5,13 @@ import re
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from ml.synthetic import phantoms
 from ml.synthetic.negatives import draw_negatives
-from tests.browser.actions import card, drop_files
+from tests.browser.actions import card, drop_files, open_result
 from tests.browser.conftest import Console
+from tests.browser.portals import add_known_result, hill
 from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
@@ -38,7 +39,7 @@ def test_a_dropped_slice_becomes_its_verdict(
     expect(page.locator('[data-fact="pixels"]')).to_have_text(f"{run['tumor_pixels']:,}")
 
 
-def test_a_dropped_picture_that_is_no_brain_carries_the_chip_of_its_warning(page: Page) -> None:
+def test_a_dropped_picture_that_is_no_brain_carries_its_warning(page: Page, portal: RunningPortal) -> None:
     drawn = next(image for image in draw_negatives(12) if image.kind == "chart")
     file = io.BytesIO()
     Image.fromarray(drawn.pixels).save(file, "png")
@@ -47,11 +48,54 @@ def test_a_dropped_picture_that_is_no_brain_carries_the_chip_of_its_warning(page
     drop_files(page, {"chart.png": file.getvalue()})
 
     # It may get more than one: the sequence check knows brains alone.
-    chips = card(page, "chart.png", "succeeded").locator('[data-slot="warnings"] .chip')
-    chip = chips.and_(page.locator('[data-warning="unlike_training_data"]'))
+    done = card(page, "chart.png", "succeeded")
+    run = portal.json("GET", f"/api/v1/scans/{done.get_attribute('data-scan')}")[1]["segmentation"]
+    verdict = done.locator('[data-slot="chip"]')
+    if run["verdict"] == "not_assessed":
+        expect(verdict).to_have_text("No verdict: unlike the training data")
+        expect(verdict).to_have_attribute("data-tone", "plain")
+        return
+    chip = done.locator('[data-slot="warnings"] [data-warning="unlike_training_data"]')
     expect(chip).to_have_text("Unlike the training data")
     expect(chip).to_have_attribute("title", re.compile("may mean nothing here"))
     expect(chip).to_have_attribute("data-tone", "warn")
+
+
+def chips_of(root: Locator) -> list[str]:
+    return [text.strip() for text in root.locator(".chip").all_inner_texts()]
+
+
+def test_a_picture_that_is_no_brain_has_no_verdict_and_what_is_marked_on_it_keeps_its_red(
+    page: Page, portal: RunningPortal
+) -> None:
+    nothing, marked = hill(), hill()
+    nothing[:] = 0
+    ids = [
+        add_known_result(portal, f"no-brain-{name}.png", q, warnings=("unlike_training_data",))
+        for name, q in (("clear", nothing), ("marked", marked))
+    ]
+    runs = [portal.json("GET", f"/api/v1/scans/{scan_id}")[1]["segmentation"] for scan_id in ids]
+    assert [run["verdict"] for run in runs] == ["not_assessed", "tumor_detected"]
+    no_verdict = ["No verdict: unlike the training data"]
+    red = ["Unlike the training data", "Tumor detected"]  # the warning first
+    page.goto("/")
+    for scan_id, words in zip(ids, (no_verdict, red), strict=True):
+        assert chips_of(page.locator(f'.card[data-scan="{scan_id}"] .card-state')) == words
+    page.goto("/scans?q=no-brain")
+    for scan_id, words in zip(ids, (no_verdict, red), strict=True):
+        assert chips_of(page.locator(f'[data-scan="{scan_id}"] .cell-finding')) == words
+    open_result(page, ids[0])
+    verdict = page.locator("#verdict")
+    assert (verdict.inner_text(), verdict.get_attribute("data-tone")) == (no_verdict[0], "plain")
+    page.locator("#threshold").fill("0.9")
+    page.locator("#drop-preview").click()
+    assert (verdict.inner_text(), verdict.get_attribute("data-tone")) == (no_verdict[0], "plain")
+    open_result(page, ids[1])
+    warning = page.locator("#finding [data-warning]").bounding_box()
+    found = page.locator("#verdict").bounding_box()
+    assert warning is not None and found is not None and warning["y"] < found["y"]
+    page.locator("#threshold").fill("0.97")
+    assert (page.locator("#verdict").inner_text()) == no_verdict[0]
 
 
 def test_chosen_files_each_get_a_card_and_a_bad_one_says_why(page: Page, console: Console) -> None:

@@ -14,7 +14,7 @@ OUTCOMES = {
     "tumor_detected": ("tumor", "tumor", "Tumor detected"),
     "uncertain": ("doubt", "doubt", "Uncertain"),
     "no_tumor": ("clear", "clear", "No tumor found"),
-    "not_assessed": ("warn", "info", "Not assessed"),
+    "not_assessed": ("plain", "info", "No verdict"),
     "failed": ("warn", "failed", "Not evaluated"),
 }
 WITH_TRUTH = ("found", "uncertain_tumor", "missed", "false_alarm", "uncertain_clear", "clear", "failed")

@@ -19,6 +19,9 @@ class ModelSchema(ma.Schema):
 
         include: ClassVar = card_fields()
 
+    patients_in_words = fields.String(
+        allow_none=True, metadata={"description": "how many patients trained it, chose the epoch, tested it"}
+    )
     usable = fields.Boolean(required=True)
     problem = fields.String(allow_none=True)
 
@@ -34,7 +37,8 @@ def dump_model(entry: CatalogEntry) -> dict[str, Any]:
     card: dict[str, Any] = entry.card.to_json() if entry.card is not None else {"name": entry.name}
     for name, file in card.get("files", {}).items():
         file["present"] = name in entry.files_present
-    return {**card, "usable": entry.problem is None, "problem": entry.problem}
+    words = entry.card.training.in_words if entry.card is not None else None
+    return {**card, "patients_in_words": words, "usable": entry.problem is None, "problem": entry.problem}
 
 
 @dataclass(frozen=True)

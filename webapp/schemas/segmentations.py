@@ -60,7 +60,7 @@ class Slices(fields.List[Any]):
 
 
 class QueuePosition(fields.Integer):
-    """The place in line; one query a queued run."""
+    """The place in line; one query for all runs of a list."""
 
     _CHECK_ATTRIBUTE = False
 

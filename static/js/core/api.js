@@ -97,6 +97,16 @@ export async function request(method, path, { json, signal } = {}) {
 export const getScan = (id, wait = 0, signal) => request("GET", `/scans/${id}${wait ? `?wait=${wait}` : ""}`, { signal });
 
 /**
+ * The scans that wait in line, the first ones first.
+ * @returns {Promise<Scan[]>}
+ */
+export async function getLine() {
+  /** @type {{ scans: Scan[] }} */
+  const { scans } = await request("GET", "/scans?status=queued&sort=oldest&limit=200");
+  return scans;
+}
+
+/**
  * @param {string} id of the scan
  * @returns {Promise<SegmentationList>}
  */

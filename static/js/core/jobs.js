@@ -1,6 +1,7 @@
 /* Watches a job until it ends, by long polling: the server answers as soon as the state is final. */
 /** @import { Scan } from "./types.js" */
 import { getScan, hasCode, hasStatus, isAbort } from "./api.js";
+import { listedInLine, noteInLine } from "./line.js";
 
 /** @param {string | undefined} status */
 export const isOver = (status) => ["succeeded", "failed", "cancelled"].includes(status ?? "");
@@ -48,9 +49,30 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
  * @returns {Promise<Scan | null>}
  */
 export async function watchScan(id, onScan, { onOffline = () => {}, signal, status = "queued" } = {}) {
+  try {
+    return await follow(id, onScan, onOffline, signal, status);
+  } finally {
+    noteInLine(id, false);
+  }
+}
+
+/**
+ * @param {string} id
+ * @param {(scan: Scan) => void} onScan
+ * @param {(error: unknown) => void} onOffline
+ * @param {AbortSignal | undefined} signal
+ * @param {string} status
+ */
+async function follow(id, onScan, onOffline, signal, status) {
   let state = status;
   while (!signal?.aborted) {
     try {
+      noteInLine(id, state === "queued");
+      const listed = await listedInLine(id);
+      if (listed) {
+        onScan(listed);
+        continue;
+      }
       let isCrowded = false;
       const scan = await inTurn(() => {
         isCrowded = line.length > 0;

@@ -1,7 +1,7 @@
 /* A scan's card: the slots of templates/macros/cards.html, filled from the API's JSON. */
 /** @import { Scan } from "../core/types.js" */
 import { cancelRun, messageOf, retryRun } from "../core/api.js";
-import { showState, showWarnings, stateOf, wordOf } from "../core/chips.js";
+import { reasonOf, showState, showWarnings, stateOf, wordOf } from "../core/chips.js";
 import { element } from "../core/elements.js";
 import { detailOf } from "../core/format.js";
 import { setIcon } from "../core/icons.js";
@@ -34,10 +34,11 @@ function announce(words) {
  * @param {string} status
  * @param {string} detail
  * @param {string | null} [verdict]
+ * @param {string} [reason] why there is none
  */
-export function showProgress(card, status, detail, verdict = null) {
+export function showProgress(card, status, detail, verdict = null, reason = "") {
   card.dataset.state = status;
-  showState(card, verdict ?? status);
+  showState(card, verdict ?? status, reason);
   setIcon(element(".card-glyph", HTMLElement, card), stateOf(verdict ?? status).icon);
   slot(card, "detail", HTMLElement).textContent = detail;
   slot(card, "progress", HTMLElement).hidden = status !== "uploading";
@@ -60,8 +61,9 @@ export function fillCard(card, scan) {
   slot(card, "link", HTMLAnchorElement).href = address;
   name.href = address;
   showName(name, scan.filename);
-  showWarnings(card, run.warnings);
-  showProgress(card, run.status, detailOf(scan), run.status === "succeeded" && run.verdict ? wordOf(run.verdict, run.uncounted_pixels) : null);
+  showWarnings(card, run.warnings, run.verdict);
+  const verdict = run.status === "succeeded" && run.verdict ? wordOf(run.verdict, run.uncounted_pixels) : null;
+  showProgress(card, run.status, detailOf(scan), verdict, verdict === "not_assessed" ? reasonOf(run.warnings) : "");
   const picture = slot(card, "picture", HTMLImageElement);
   picture.hidden = false;
   // Before there is a result the thumbnail is the scan alone.

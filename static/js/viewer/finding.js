@@ -25,6 +25,7 @@ export class Finding {
     this.verdictWords = element("strong", HTMLElement, this.verdict);
     const { verdict: storedVerdict = "no_tumor", shown = storedVerdict, allClear = "no_tumor" } = this.verdict.dataset;
     this.storedState = shown;
+    this.noVerdictWords = this.verdict.dataset.noVerdict ?? "";
     this.storedVerdict = storedVerdict;
     // What an empty mask amounts to under the scan's warnings.
     this.allClear = allClear;
@@ -119,7 +120,7 @@ export class Finding {
   showVerdict(verdict) {
     const { tone, icon, words } = verdict ? stateOf(verdict) : { tone: "plain", icon: "running", words: "Counting" };
     this.verdict.dataset.tone = tone;
-    this.verdictWords.textContent = words;
+    this.verdictWords.textContent = verdict === "not_assessed" ? this.noVerdictWords : words;
     setIcon(this.verdict, icon);
   }
 

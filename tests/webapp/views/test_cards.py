@@ -7,6 +7,7 @@ from pathlib import Path
 from flask import Flask
 from flask.testing import FlaskClient
 
+from ml.cards.card import Training
 from tests.support.ensembles import NAME, write_ensemble
 
 
@@ -52,3 +53,15 @@ def test_a_model_that_did_better_than_the_default_is_named_with_both_figures(
     assert page.count("Used where none is chosen") == 1
     other = make_app(GLIOSCOPE_MODELS=str(models), GLIOSCOPE_MODEL="two").test_client()
     assert 'class="notice">' not in other.get("/models").text
+
+
+def test_patients_are_counted_by_what_they_were_used_for(client: FlaskClient) -> None:
+    """Not by the data set that they were taken from: "88 of its 110 patients" trained no model."""
+    page = client.get("/models").text
+    assert "<dt>Patients</dt><dd>66 patients trained it, 9 chose the epoch, 13 tested it</dd>" in page
+    assert "Trained on" not in page
+    assert Training(patients=66, validation_patients=("a",) * 9, test_patients=("b",) * 13).in_words == (
+        "66 patients trained it, 9 chose the epoch, 13 tested it"
+    )
+    assert Training(patients=1).in_words == "1 patient trained it"
+    assert Training().in_words is None

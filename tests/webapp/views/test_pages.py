@@ -122,10 +122,10 @@ def test_a_scan_unlike_the_training_data_says_so_beside_its_verdict_on_every_pag
         wanted = Segmentation.scan_id == states["tumor"]
         session.execute(update(Segmentation).where(wanted).values(warnings=["unlike_training_data"]))
     finding = client.get(f"/scans/{states['tumor']}").text.split('id="finding"')[1].split("</section>")[0]
-    assert finding.index("Tumor detected") < finding.index("may mean nothing here") < finding.index("Coverage")
+    assert finding.index("may mean nothing here") < finding.index("Tumor detected") < finding.index("Coverage")
     assert "may mean nothing here" not in client.get(f"/scans/{states['clear']}").text
     row = client.get("/scans").text.split(f'data-scan="{states["tumor"]}"')[1].split("</tr>")[0]
-    assert row.index("Tumor detected") < row.index("Unlike the training data")
+    assert row.index("Unlike the training data") < row.index("Tumor detected")
     assert client.get("/scans").text.count("Unlike the training data") == shown["/scans"] + 1
     card = client.get("/").text.split(f'data-scan="{states["tumor"]}"')[1].split("</li>")[0]
     assert "may mean nothing here" in card

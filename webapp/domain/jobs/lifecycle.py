@@ -252,13 +252,21 @@ def recover(session: Session, table: type[Job], lost: ExpiredLease, *, max_attem
 
 
 def queue_position(session: Session, job: JobColumns) -> int | None:
-    """The job's place in line, from 1; None unless it is queued."""
+    """The job's place in line, from 1; None unless it is queued.
+
+    The places of all queued jobs that the session has loaded are read at once, so that they are of one moment.
+    """
     if job.status is not Status.QUEUED:
         return None
     table = type(job)
-    is_before = (table.created_at < job.created_at) | ((table.created_at == job.created_at) & (table.id < job.id))
-    ahead = session.scalar(select(func.count()).select_from(table).where(table.status == Status.QUEUED, is_before))
-    return 1 + (ahead or 0)
+    places: dict[str, int] = session.info.setdefault((table, "places in line"), {})
+    if job.id not in places:
+        loaded = (item for item in session.identity_map.values() if isinstance(item, table))
+        ids = [item.id for item in loaded if item.status is Status.QUEUED]
+        place = func.row_number().over(order_by=(table.created_at, table.id)).label("place")
+        line = select(table.id, place).where(table.status == Status.QUEUED).subquery()
+        places.update(session.execute(select(line.c.id, line.c.place).where(line.c.id.in_(ids))).all())
+    return places.get(job.id)
 
 
 _QUEUED: Mapping[str, object] = {"status": Status.QUEUED, "lease_until": None, "started_at": None, "worker_id": None}

@@ -127,7 +127,7 @@ def _caption(scan: Scan, row: Segmentation, index: int) -> str:
     if doubtful:
         finding += f", {doubtful} pixels in doubt"
     elif not pixels and row.verdict is Verdict.NOT_ASSESSED:
-        finding = "Not assessed"
+        finding = "No verdict"
     if uncounted := measured.get("uncounted_pixels"):
         finding += f", {uncounted} pixels not counted"
     place = f"Slice {index + 1} of {scan.slice_count}: " if scan.slice_count > 1 else ""
