@@ -28,7 +28,8 @@ class JsonParser(FlaskParser):
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         """The body. Raises 415 for another content type, which would otherwise count as no body; 400 for no JSON."""
-        if req.content_length and not req.is_json:
+        # A body in chunks has no length.
+        if (req.content_length or "Transfer-Encoding" in req.headers) and not req.is_json:
             raise UnsupportedMediaType
         try:
             return super().load_json(req, schema)

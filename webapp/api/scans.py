@@ -112,6 +112,7 @@ class ScanSegmentations(MethodView):
     @blp.arguments(IdempotencyHeaderSchema, location="headers")
     @blp.answers(202, SegmentationSchema)
     @blp.alt_response(404, schema=ErrorSchema)
+    @blp.alt_response(415, schema=ErrorSchema, description="a body that is not JSON")
     @blp.alt_response(422, schema=ErrorSchema)
     def post(self, body: dict[str, Any], headers: dict[str, Any], scan_id: str) -> dict[str, Any]:
         """Run again with another model, or save another threshold of the stored map."""

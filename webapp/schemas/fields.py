@@ -44,7 +44,9 @@ class Code(fields.String):
     """A member of an enum, by its value."""
 
     def __init__(self, enum: type[StrEnum], **options: Any) -> None:
-        super().__init__(metadata={"enum": [member.value for member in enum]}, **options)
+        values: list[str | None] = [member.value for member in enum]
+        # JSON Schema has null among an enum's values where it is one.
+        super().__init__(metadata={"enum": [*values, None] if options.get("allow_none") else values}, **options)
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> str | None:
         return None if value is None else str(value.value)

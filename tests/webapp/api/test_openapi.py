@@ -46,7 +46,9 @@ def test_no_parameter_has_a_place_that_openapi_3_does_not_know(client: FlaskClie
 
 def test_an_error_has_the_described_form(client: FlaskClient) -> None:
     spec = client.get(SPEC).json
-    assert set(spec["components"]["schemas"]["Error"]["properties"]) == {"code", "message", "request_id"}
+    described = spec["components"]["schemas"]["Error"]
+    assert set(described["required"]) == {"code", "message", "request_id"}
+    assert set(described["properties"]) == {"code", "message", "request_id", "rejected"}
     assert set(client.get("/api/v1/scans?limit=0").json) == {"code", "message", "request_id"}
 
 
@@ -56,6 +58,16 @@ def test_a_scans_answer_has_the_described_fields_and_no_others(app: Flask, clien
     assert set(scan["segmentation"]) == set(SegmentationSchema().fields)
     assert ScanSchema(unknown=ma.RAISE).validate(scan) == {}
     assert client.get(f"{SCANS}/{scan['id']}").json == scan
+
+
+def test_what_may_be_null_is_described_so(client: FlaskClient) -> None:
+    """A generated client raised ValueError at a queued run."""
+    schemas = client.get(SPEC).json["components"]["schemas"]
+    verdict = schemas["Segmentation"]["properties"]["verdict"]
+    assert verdict["type"] == ["string", "null"] and None in verdict["enum"]
+    for name, field in (("Scan", "segmentation"), ("Segmentation", "doubt"), ("Segmentation", "error")):
+        kinds = schemas[name]["properties"][field]["anyOf"]
+        assert {"type": "null"} in kinds and any("$ref" in kind for kind in kinds) and len(kinds) == 2
 
 
 def test_the_page_describes_every_call(client: FlaskClient) -> None:

@@ -119,6 +119,19 @@ def test_an_upload_and_a_refusal_name_nobody_in_the_log(server: WebServer) -> No
     assert nothing_is_stored(server) and no_fault_is_logged(server), server.log()
 
 
+@pytest.mark.parametrize(("kind", "status"), [("text/plain", 415), ("application/json", 202)])
+def test_a_body_in_chunks_that_is_not_json_is_415(server: WebServer, kind: str, status: int) -> None:
+    """Without a length it counted as no body: a run with the default threshold."""
+    with uploaded(server, png_bytes()) as path:
+        head = (
+            f"POST {path}/segmentations HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            f"Content-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        answer = server.exchange(head.encode() + chunk(b'{"threshold": 0.9}') + chunk(b""))
+        assert int(answer.split()[1]) == status, answer
+        assert status != 202 or b'"threshold":0.9' in answer.replace(b": ", b":")
+
+
 @pytest.mark.parametrize(
     ("head", "status", "code"),
     [
