@@ -14,7 +14,7 @@ def test_the_lgg_data(real_data, figure):
     report = check(real_data / "lgg")
     seconds = time.perf_counter() - started
     analysis = report.analysis
-    assert report.problems == ()
+    assert report.problems == () and report.warnings == ()
     assert (analysis.slices, analysis.tumor_slices, analysis.patients) == (3093, 1110, 88)
     test_patients = read_patients(real_data / "lgg" / "test.txt")
     split = make_split(report.patients, report.data_sha256, shares=(88, 12, 0), excluded=test_patients)
@@ -30,5 +30,5 @@ def test_the_coco_data(real_data):
     if not (real_data / "coco-brain").is_dir():
         pytest.skip(f"no COCO scans: {real_data} has no folder coco-brain")
     report = check(real_data / "coco-brain")
-    assert report.problems == () and report.layout == "COCO"
+    assert report.problems == () and report.warnings == () and report.layout == "COCO"
     assert (report.analysis.slices, report.analysis.empty_masks) == (120, 12)
