@@ -16,7 +16,7 @@ class ComparisonQuerySchema(ma.Schema):
 
 
 class PairedSchema(ma.Schema):
-    """Pooled Dice of the patients that both have: second less first."""
+    """Dice of patients, pooled over the slices that both compared with the same truth: second less first."""
 
     pairs = fields.Integer()
     mean_difference = Rounded(6, allow_none=True)
@@ -34,6 +34,7 @@ class PatientPairSchema(ma.Schema):
     """One patient's pooled Dice in both."""
 
     patient = fields.String()
+    slices = fields.Integer(metadata={"description": "over which both Dice are pooled"})
     first = Rounded(6)
     second = Rounded(6)
 
@@ -71,7 +72,11 @@ class ComparisonSchema(ma.Schema):
     first = fields.String(required=True, attribute="first.id")
     second = fields.String(required=True, attribute="second.id")
     shared = fields.Integer(metadata={"description": "images in both, by name"})
-    altered = fields.Integer(metadata={"description": "of those, images whose bytes differ"})
+    compared = fields.Integer(
+        metadata={"description": "of those, slices that both compared with the same truth; the Dice are of them"}
+    )
+    altered = fields.Integer(metadata={"description": "of those, slices whose bytes or whose truth differ"})
+    failed = fields.Integer(metadata={"description": "of those, slices that one of both could not read"})
     only_first = fields.Integer()
     only_second = fields.Integer()
     patient_dice = fields.Nested(PairedSchema, attribute="paired")

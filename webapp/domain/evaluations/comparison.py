@@ -1,14 +1,20 @@
-"""Two finished evaluations on the same cases: paired Dice of the patients, and the verdicts that changed."""
+"""Two finished evaluations on the same cases: paired Dice of the patients, and the verdicts that changed.
 
-from dataclasses import dataclass
+A patient's Dice is pooled in both over the very same slices: those that both compared with the same truth. Slices that
+one of them lacks, or could not read, would else be taken for a difference of the models.
+"""
 
-from sqlalchemy import func, select
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from ml.metrics.comparison import PairedComparison, compare_pairs
+from ml.metrics.overlap import Counts, dice
 from webapp.domain.errors import InvalidInput, NotReady
 from webapp.domain.evaluations import lookup
-from webapp.domain.evaluations.models import Evaluation, EvaluationCase, EvaluationPatient
+from webapp.domain.evaluations.models import COMPARED, Evaluation, EvaluationCase
 from webapp.domain.jobs.models import Status
 
 # Rows that an answer lists; the counts are of all.
@@ -19,9 +25,10 @@ MOST_CANDIDATES = 100
 
 @dataclass(frozen=True)
 class PatientPair:
-    """One patient's pooled Dice in both."""
+    """One patient's Dice in both, pooled over `slices` that both compared."""
 
     patient: str
+    slices: int
     first: float
     second: float
 
@@ -40,7 +47,9 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Second less first. shared: images in both by their name; altered: those of them whose bytes differ.
+    """Second less first. shared: images in both by their name; compared: those of them that both could compare with the
+    same truth, over which the Dice are pooled. altered: those whose bytes or whose truth differ; failed: those that one
+    of both could not read.
 
     changed: slices by (outcome in the first, outcome in the second), those with one outcome in both left out.
     """
@@ -48,7 +57,9 @@ class Comparison:
     first: Evaluation
     second: Evaluation
     shared: int
+    compared: int
     altered: int
+    failed: int
     only_first: int
     only_second: int
     paired: PairedComparison
@@ -83,12 +94,14 @@ def compare(session: Session, first_id: str, second_id: str) -> Comparison:
             raise InvalidInput(f"{row.name} has no expert masks, so there is no Dice to compare.")
     left, right = aliased(EvaluationCase), aliased(EvaluationCase)
     same = (left.evaluation_id == first.id) & (right.evaluation_id == second.id) & (left.image == right.image)
+    is_altered = ~_is_unchanged(left, right)
     groups = session.execute(
-        select(left.outcome, right.outcome, func.count(), func.count().filter(left.image_sha256 != right.image_sha256))
+        select(left.outcome, right.outcome, func.count(), func.count().filter(is_altered))
         .join(right, same)
         .group_by(left.outcome, right.outcome)
     ).all()
     shared = sum(count for _, _, count, _ in groups)
+    both = [(count, altered) for a, b, count, altered in groups if a in COMPARED and b in COMPARED]
     if not shared:
         raise InvalidInput("The two evaluations have no image in common; compare evaluations of one data set.")
     rows = session.execute(
@@ -99,12 +112,15 @@ def compare(session: Session, first_id: str, second_id: str) -> Comparison:
         .limit(CHANGES_SHOWN)
     ).all()
     pairs = _patients(session, first.id, second.id)
+    compared = sum(count - altered for count, altered in both)
     ranked = sorted(pairs, key=lambda pair: (pair.second - pair.first, pair.patient))
     return Comparison(
         first=first,
         second=second,
         shared=shared,
-        altered=sum(count for _, _, _, count in groups),
+        compared=compared,
+        altered=sum(altered for _, altered in both),
+        failed=shared - sum(count for count, _ in both),
         only_first=(first.case_count or 0) - shared,
         only_second=(second.case_count or 0) - shared,
         paired=compare_pairs([pair.first for pair in pairs], [pair.second for pair in pairs]),
@@ -115,16 +131,40 @@ def compare(session: Session, first_id: str, second_id: str) -> Comparison:
 
 
 def _patients(session: Session, first_id: str, second_id: str) -> list[PatientPair]:
-    left, right = aliased(EvaluationPatient), aliased(EvaluationPatient)
+    """Patients with tumor in the slices that both compared."""
+    left, right = aliased(EvaluationCase), aliased(EvaluationCase)
+    names = [field.name for field in fields(Counts)]
     rows = session.execute(
-        select(left.patient, left.dice, right.dice)
-        .join(right, left.patient == right.patient)
+        select(left.patient, func.count(), *(func.sum(_pixels(side, name)) for side in (left, right) for name in names))
+        .join(right, left.image == right.image)
         .where(
             left.evaluation_id == first_id,
             right.evaluation_id == second_id,
-            left.dice.is_not(None),
-            right.dice.is_not(None),
+            left.outcome.in_(COMPARED),
+            right.outcome.in_(COMPARED),
+            _is_unchanged(left, right),
         )
-        .order_by(left.position)
+        .group_by(left.patient)
+        .order_by(func.min(left.position))
     )
-    return [PatientPair(patient, first or 0.0, second or 0.0) for patient, first, second in rows]
+    pairs = []
+    for patient, slices, *sums in rows:
+        counts = [int(value or 0) for value in sums]
+        first, second = dice(Counts(*counts[: len(names)])), dice(Counts(*counts[len(names) :]))
+        if first is not None and second is not None:
+            pairs.append(PatientPair(patient, slices, first, second))
+    return pairs
+
+
+def _is_unchanged(left: Any, right: Any) -> ColumnElement[bool]:
+    """Whether two cases have the same image, byte for byte, and a truth of as many pixels on as many."""
+    same = [left.image_sha256.is_not_distinct_from(right.image_sha256)]
+    for group in (("true_positive", "false_negative"), ("false_positive", "true_negative")):
+        sums = [sum((func.coalesce(_pixels(side, name), 0) for name in group), start=0) for side in (left, right)]
+        same.append(sums[0] == sums[1])
+    return and_(*same)
+
+
+def _pixels(case: Any, name: str) -> ColumnElement[int]:
+    """One of the four counts of pixels of a case that was compared."""
+    return case.metrics[name].as_integer()  # type: ignore[no-any-return]
