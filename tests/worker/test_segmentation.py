@@ -318,6 +318,21 @@ def test_a_fault_of_the_machine_that_lasts_for_a_day_ends_the_job_by_name(runtim
     assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
 
 
+def test_a_step_that_hangs_is_left_when_its_lease_is_lost(runtime, resources, engine) -> None:
+    """Its own limit is minutes away; nobody waits for its result any more."""
+    accepted = upload(resources)
+
+    def hang() -> None:
+        segmentations.cancel(resources, accepted.segmentation_id)
+        time.sleep(60)
+
+    engine.before = hang
+    began = time.monotonic()
+    run_segmentation(runtime, accepted.segmentation_id)
+    assert time.monotonic() - began < 20
+    assert row(resources, accepted.segmentation_id).status is Status.CANCELLED
+
+
 def test_a_result_waits_for_a_database_that_is_away(runtime, resources, monkeypatch) -> None:
     accepted = upload(resources)
     real, failures = segmentations.complete, [DatabaseUnavailable("away")]

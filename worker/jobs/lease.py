@@ -10,6 +10,7 @@ from typing import Self
 from webapp.domain.errors import DatabaseUnavailable, OutcomeUnknown, StorageFull, StorageUnavailable
 from webapp.domain.jobs import lifecycle
 from webapp.domain.resources import Resources
+from worker.jobs.time_limit import TimeLimit
 
 logger = logging.getLogger(__name__)
 
@@ -22,12 +23,16 @@ class LeaseLost(Exception):
 
 
 class Lease:
-    """A claim's lease, renewed by a thread of its own for the length of a `with` block, for timeout_s at most."""
+    """A claim's lease, renewed by a thread of its own for the length of a `with` block, for timeout_s at most.
 
-    def __init__(self, resources: Resources, claim: lifecycle.Claim, timeout_s: float) -> None:
+    limit: the block's, which is cut where the lease is lost: a step that hangs would hold its worker for nothing.
+    """
+
+    def __init__(self, resources: Resources, claim: lifecycle.Claim, timeout_s: float, limit: TimeLimit) -> None:
         self._resources = resources
         self._claim = claim
         self._timeout_s = timeout_s
+        self._limit = limit
         self._stopped = threading.Event()
         self._is_lost = False
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
@@ -98,4 +103,6 @@ class Lease:
                 continue
             if not is_valid:
                 self._is_lost = True
+                if not self._stopped.is_set():
+                    self._limit.cut(settings.lease_s)
                 return

@@ -20,7 +20,7 @@ from worker.evaluation.report import run_report
 from worker.jobs.lease import Lease, LeaseLost
 from worker.jobs.machine_faults import machine_fault
 from worker.jobs.step import JobFailed, Step, StepAside
-from worker.jobs.time_limit import JobTimeout, time_limit
+from worker.jobs.time_limit import GRACE_S, JobTimeout, time_limit
 from worker.process.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,10 @@ def run(runtime: Runtime, job: ClaimedJob[Any]) -> None:
             _run_one_of(runtime, KINDS[: KINDS.index(job.kind)])
 
     try:
-        with time_limit(job.timeout_s), Lease(resources, job.claim, job.timeout_s) as lease:
+        with (
+            time_limit(job.timeout_s, resources.settings.lease_s + GRACE_S) as limit,
+            Lease(resources, job.claim, job.timeout_s, limit) as lease,
+        ):
             STEPS[job.kind.name](runtime, job, lease, step_aside)
         logger.info("%s: succeeded in %.0f ms", job.name, (time.monotonic() - began) * 1000)
     except LeaseLost:
@@ -120,6 +123,7 @@ def _release(runtime: Runtime, job: ClaimedJob[Any], error: PortalError) -> None
 
 def _fail(runtime: Runtime, job: ClaimedJob[Any], code: str, message: str = "") -> None:
     try:
-        kinds.fail(runtime.resources, job, code, message)
+        if not kinds.fail(runtime.resources, job, code, message):
+            logger.info("%s: lease lost, its end (%s) is not written", job.name, code)
     except DatabaseUnavailable:
         logger.warning("%s: its failure was not written; its lease will end", job.name)

@@ -177,7 +177,7 @@ def test_a_job_over_its_time_fails_by_name(runtime, resources, engine, monkeypat
     accepted = upload(resources)
     job = kinds.claim_next(resources, "w")
     assert job is not None
-    monkeypatch.setattr(runner, "time_limit", lambda _seconds: real(0.2))
+    monkeypatch.setattr(runner, "time_limit", lambda _seconds, _silence_s: real(0.2))
     from worker.jobs.time_limit import time_limit as real
 
     engine.before = lambda: time.sleep(20)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -50,3 +51,40 @@ def test_native_code_that_hangs_ends_its_process_and_names_the_place() -> None:
     found = subprocess.run([sys.executable, "-c", hang], cwd=PROJECT_ROOT, capture_output=True, timeout=60)
     assert found.returncode == 1
     assert b"in hang" in found.stderr
+
+
+def test_native_code_that_silences_the_heartbeat_ends_its_process_long_before_the_limit() -> None:
+    hang = (
+        "import re, time\n"
+        "from worker.jobs.time_limit import time_limit\n"
+        "def hang():\n    re.match('(a*)*b', 'a' * 60)\n"
+        "with time_limit(3600, 1.0):\n    time.sleep(2)\n    print('alive', flush=True)\n    hang()\n"
+    )
+    found = subprocess.run([sys.executable, "-c", hang], cwd=PROJECT_ROOT, capture_output=True, timeout=60)
+    assert (found.returncode, found.stdout) == (1, b"alive\n"), "the limit is of silence, not of work"
+    assert b"in hang" in found.stderr
+
+
+def test_a_limit_that_is_cut_ends_the_block_soon_also_from_another_thread() -> None:
+    began = time.monotonic()
+    with pytest.raises(JobTimeout), time_limit(3600) as limit:
+        threading.Thread(target=limit.cut, args=(0.1,)).start()
+        time.sleep(20)
+    assert time.monotonic() - began < 5
+
+
+def test_an_outer_limit_that_is_cut_ends_after_the_inner_block() -> None:
+    with pytest.raises(JobTimeout), time_limit(3600) as outer:
+        with time_limit(20):
+            outer.cut(0.1)
+            time.sleep(0.3)
+            done = True
+        time.sleep(20)
+    assert done
+
+
+def test_a_limit_that_is_cut_too_late_does_nothing() -> None:
+    with time_limit(3600, 60) as limit:
+        pass
+    limit.cut(0.01)
+    time.sleep(0.1)
