@@ -11,13 +11,23 @@ from webapp.domain.catalog.entries import CatalogEntry
 from webapp.schemas.cards import card_fields
 
 
+class PackageFileSchema(ma.Schema):
+    """A file of the package."""
+
+    sha256 = fields.String()
+    bytes = fields.Integer()
+    present = fields.Boolean(metadata={"description": "whether it is there; which engines can run depends on it"})
+
+
 class ModelSchema(ma.Schema):
     """A model card, as its file has it; of a card that cannot be read there is the name alone."""
 
     class Meta:
-        """The card's fields, from its dataclasses."""
+        """The card's fields, from its dataclasses; of a file also what `dump_model` adds."""
 
-        include: ClassVar = card_fields()
+        include: ClassVar = card_fields() | {
+            "files": fields.Dict(keys=fields.String(), values=fields.Nested(PackageFileSchema))
+        }
 
     patients_in_words = fields.String(
         allow_none=True, metadata={"description": "how many patients trained it, chose the epoch, tested it"}
