@@ -64,6 +64,30 @@ def test_slices_are_kept_apart_where_the_reader_says_so(page: Page) -> None:
         card(page, f"apart_{number}.png", "succeeded")
 
 
+def test_model_and_threshold_are_chosen_before_sending(page: Page, portal: RunningPortal) -> None:
+    page.goto("/")
+    page.get_by_text("Model and threshold").click()
+    page.get_by_label("Model", exact=True).select_option("unet-lite0-lgg")
+    page.get_by_label("Threshold", exact=True).fill("0.3")
+
+    drop_files(page, slices("chosen", range(1, 3)))
+
+    done = card(page, "chosen", "succeeded")
+    run = portal.json("GET", f"/api/v1/scans/{done.get_attribute('data-scan')}")[1]["segmentation"]
+    assert (run["model"], run["threshold"]) == ("unet-lite0-lgg", 0.3)
+
+
+def test_a_threshold_that_is_none_is_said(page: Page, console: Console) -> None:
+    console.expected = ["status of 422"]
+    page.goto("/")
+    page.get_by_text("Model and threshold").click()
+    page.get_by_label("Threshold", exact=True).fill("7")
+
+    drop_files(page, {"seven.png": phantoms.render("clear")})
+
+    expect(page.locator('.card[data-state="rejected"]').filter(has_text="seven.png")).to_contain_text("1")
+
+
 def test_a_chosen_folder_leaves_masks_and_notes_aside_and_says_so(
     page: Page, portal: RunningPortal, tmp_path: Path
 ) -> None:

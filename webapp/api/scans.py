@@ -1,9 +1,8 @@
 """/api/v1/scans: upload, list, read, wait, pictures, run again, delete."""
 
-from pathlib import PurePosixPath
 from typing import Any
 
-from flask import Response, request
+from flask import Response, request, send_file
 from flask.views import MethodView
 from webargs.flaskparser import parser
 
@@ -156,7 +155,31 @@ def download(query: dict[str, Any], scan_id: str) -> Response:
         response = head("application/zip")
     else:
         response = Response(Archive(resources(), scan, row, described), mimetype="application/zip")
-    response.headers.set("Content-Disposition", "attachment", filename=f"{PurePosixPath(scan.filename).stem}.zip")
+    response.headers.set("Content-Disposition", "attachment", filename=f"{scan.stem}.zip")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@blp.get("/<hex_id:scan_id>/mask.tif")
+@blp.arguments(RunChoiceSchema, location="query")
+@blp.response(200, content_type="image/tiff")
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
+@blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: a stored array is missing")
+def masks(query: dict[str, Any], scan_id: str) -> Response:
+    """The masks of all slices, 0 or 255, as one TIFF with a page a slice, in the scan's own grid."""
+    with resources().database.read() as session:
+        scan = lookup.get(session, scan_id)
+        row = lookup.finished_run(session, scan, query.get("segmentation"))
+    if request.method == "HEAD":
+        return head("image/tiff")
+    path = resources().storage.temporary_file()
+    try:
+        images.write_masks(resources(), scan, row, path)
+        file = path.open("rb")
+    finally:
+        path.unlink()
+    response = send_file(file, mimetype="image/tiff", as_attachment=True, download_name=f"{scan.stem}-mask.tif")
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -35,6 +35,7 @@ def _links(scan: Scan) -> dict[str, str]:
         "self": url_for("api-scans.ScanItem", scan_id=scan.id),
         "page": url_for("scans.show", scan_id=scan.id),
         **{kind: url_for("api-scans.picture", scan_id=scan.id, kind=kind) for kind in images},
+        "masks": url_for("api-scans.masks", scan_id=scan.id),
         "download": url_for("api-scans.download", scan_id=scan.id),
         "original": url_for("api-scans.original", scan_id=scan.id),
         "segmentations": url_for("api-scans.ScanSegmentations", scan_id=scan.id),

@@ -21,9 +21,12 @@ def show() -> str:
     with resources().database.read() as session:
         page = history.page(session, HistoryFilter(limit=RECENT))
         recent = [dump_scan(scan) for scan in page.rows]
+    catalog = resources().catalog
+    default = catalog.default_name
     return render_template(
         "portal/index.html",
         recent=recent,
+        models=[("", f"{default} (default)"), *((name, name) for name in catalog.names() if name != default)],
         phantoms=PHANTOMS,
         accepts=ACCEPTS,
         formats_sentence=FORMATS_SENTENCE,

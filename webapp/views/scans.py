@@ -71,7 +71,8 @@ def index() -> str:
 def upload() -> Response:
     """The drop zone's form, for browsers without scripts."""
     grouping = Grouping.AUTO if request.form.get("group") else Grouping.NONE
-    submitted = submit(resources(), uploaded_files("file"), UploadOptions(group=grouping))
+    options = UploadOptions(request.form.get("model") or None, form_threshold(), grouping)
+    submitted = submit(resources(), uploaded_files("file"), options)
     for item in submitted.rejected[:MOST_NOTICES]:
         flash(f"{_shortened(item.filename)}: {item.message}", "error")
     if len(submitted.rejected) > MOST_NOTICES:

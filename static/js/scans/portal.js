@@ -122,6 +122,7 @@ function start(card) {
 const uploadOf = (card, name, files) => ({
   name,
   files,
+  choices: { model: element("#field-model", HTMLSelectElement).value, threshold: element("#field-threshold", HTMLInputElement).value },
   isWanted: () => card.isConnected,
   onProgress: (fraction) => showSent(card, fraction, files),
   onDone: (answer) => {

@@ -8,16 +8,17 @@ import { postForm } from "../core/uploads.js";
 /**
  * Uploads the files of one scan; throws ApiError where none was accepted, and the signal's reason where it aborted.
  * Slices of different sizes come back as several scans.
- * @param {PathFile[]} files
- * @param {{ onProgress: (fraction: number) => void, signal: AbortSignal }} options
+ * @param {Upload} upload
+ * @param {AbortSignal} signal
  * @returns {Promise<{ scans: Scan[], rejected: Rejected[] }>}
  */
-async function uploadScan(files, options) {
+async function uploadScan({ files, choices, onProgress }, signal) {
   const form = new FormData();
+  for (const [name, value] of Object.entries(choices)) if (value) form.append(name, value);
   for (const { path, file } of files) form.append("file", file, path);
   if (files.length > 1) form.append("group", "stack");
   /** @type {{ status: number, body: (UploadAnswer & ErrorBody) | null }} */
-  const { status, body } = await postForm("/scans", form, options);
+  const { status, body } = await postForm("/scans", form, { onProgress, signal });
   if (status < 300 && body?.scans?.length) return { scans: body.scans, rejected: body.rejected ?? [] };
   const [first] = body?.rejected ?? [];
   throw errorFrom(first ? 422 : status, first ?? body);
@@ -27,6 +28,7 @@ async function uploadScan(files, options) {
  * @typedef {object} Upload
  * @property {string} name of the scan
  * @property {PathFile[]} files its slices, in their order
+ * @property {{ model: string, threshold: string }} choices of the run; empty: the default
  * @property {() => boolean} isWanted false where its card was taken away before its turn
  * @property {(fraction: number) => void} onProgress
  * @property {(answer: { scans: Scan[], rejected: Rejected[] }) => void} onDone
@@ -64,7 +66,7 @@ export class UploadQueue {
       this.current = upload;
       this.stop = new AbortController();
       try {
-        upload.onDone(await uploadScan(upload.files, { onProgress: upload.onProgress, signal: this.stop.signal }));
+        upload.onDone(await uploadScan(upload, this.stop.signal));
       } catch (error) {
         upload.onFailed(error);
       }

@@ -3,9 +3,11 @@
 import io
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
@@ -194,3 +196,25 @@ def test_the_same_key_groups_once(client: FlaskClient) -> None:
     again = grouped(client, *numbered(1, 2), headers=headers)
     assert [scan["id"] for scan in again.json["scans"]] == [scan["id"] for scan in first.json["scans"]]
     assert grouped(client, *numbered(1, 2), headers=headers, group="stack").status_code == 422
+
+
+def test_the_masks_of_a_stack_are_one_file(app: Flask, client: FlaskClient) -> None:
+    files = [(f"v2.head_{number}.png", slice_png(value)) for number, value in ((1, 10), (2, 200), (3, 220))]
+    [scan] = grouped(client, *files).json["scans"]
+    assert client.get(f"{SCANS}/{scan['id']}/mask.tif").status_code == 409
+    finish(resources_of(app), scan["segmentation"]["id"])
+
+    with client.get(f"{SCANS}/{scan['id']}/mask.tif") as response:
+        assert (response.status_code, response.mimetype) == (200, "image/tiff")
+        assert "v2.head-mask.tif" in response.headers["Content-Disposition"]
+        data = response.data
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        assert len(file.pages) == 3
+        masks = file.asarray()
+    assert (masks.shape, masks.dtype) == ((3, 48, 64), np.uint8)
+    for index in range(3):
+        one = client.get(f"{SCANS}/{scan['id']}/mask.png?slice={index}")
+        assert np.array_equal(masks[index], np.asarray(Image.open(io.BytesIO(one.data)))), index
+    assert set(np.unique(masks)) == {0, 255}
+    assert client.head(f"{SCANS}/{scan['id']}/mask.tif").status_code == 200
+    assert not list(Path(resources_of(app).settings.storage).rglob("temporary/*"))

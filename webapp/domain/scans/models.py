@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
@@ -46,6 +47,11 @@ class Scan(Base):
     displayed_id: Mapped[str | None] = mapped_column(
         ForeignKey("segmentations.id", name="fk_scans_shown_id_segmentations", use_alter=True, ondelete="SET NULL")
     )
+
+    @property
+    def stem(self) -> str:
+        """What files that are made of it are called, without an ending."""
+        return self.filename if self.slice_names else PurePosixPath(self.filename).stem
 
     displayed: Mapped["Segmentation | None"] = relationship(foreign_keys=[displayed_id], lazy="raise", post_update=True)
 

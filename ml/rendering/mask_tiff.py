@@ -1,0 +1,28 @@
+"""A stack of masks as one multi-page TIFF, a page a slice."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+DESCRIPTION = "Tumor mask, 0 or 255, a page a slice. Research use only. Not for diagnosis."
+
+
+def write_mask_tiff(target: Path, masks: Iterable[NDArray[np.bool]], shape: tuple[int, int, int]) -> None:
+    """Write masks, each bool (H, W) and one in memory at a time, as 8-bit pages of 0 and 255, deflated.
+
+    shape: (N, H, W). Raises OSError.
+    """
+    pages = (np.where(mask, np.uint8(255), np.uint8(0)) for mask in masks)
+    with tifffile.TiffWriter(target) as file:
+        file.write(
+            pages,
+            shape=shape,
+            dtype=np.uint8,
+            photometric="minisblack",
+            compression="zlib",
+            description=DESCRIPTION,
+            metadata=None,
+        )
