@@ -69,7 +69,8 @@ def test_the_originals_header_is_one_safe_line(app: Flask, client: FlaskClient, 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 def test_the_archives_header_is_one_safe_line(app: Flask, client: FlaskClient, name: str) -> None:
-    header = client.get(f"{SCANS}/{finished(app, name)['id']}/download.zip").headers["Content-Disposition"]
+    with client.get(f"{SCANS}/{finished(app, name)['id']}/download.zip") as response:
+        header = response.headers["Content-Disposition"]
     assert header.startswith("attachment; filename") and header.rstrip('"').endswith(".zip")
     assert header.isascii() and header.isprintable()
 
