@@ -7,7 +7,7 @@ from flask.views import MethodView
 from webargs.flaskparser import parser
 
 from webapp.api.blueprints import blueprint, head, png
-from webapp.api.stored_files import attachment
+from webapp.api.stored_files import attachment, file_names
 from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound
 from webapp.domain.scans import history, images, lookup, segmentations
@@ -155,7 +155,7 @@ def download(query: dict[str, Any], scan_id: str) -> Response:
         response = head("application/zip")
     else:
         response = Response(Archive(resources(), scan, row, described), mimetype="application/zip")
-    response.headers.set("Content-Disposition", "attachment", filename=f"{scan.stem}.zip")
+    response.headers.set("Content-Disposition", "attachment", **file_names(f"{scan.stem}.zip"))
     response.headers["Cache-Control"] = "no-store"
     return response
 
