@@ -20,7 +20,7 @@ from ml.training.errors import TrainingError
 from ml.training.out_of_fold import score_maps
 from ml.training.recipes import load_recipe
 from ml.training.records import RESULT_FILE, THRESHOLD, engine_of, write_records
-from ml.training.run import CONFIGURATION_FILE, SPLIT_FILE, Plan, check_data, resume_plan, train
+from ml.training.run import CONFIGURATION_FILE, SPLIT_FILE, Plan, check_data, check_tumor, has_tumor, resume_plan, train
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +66,18 @@ def _find_split(folds: Folds, report_check: Progress | None) -> Split:
     report = check_data(folds.data, folds.configuration, report_check)
     seed = folds.configuration.loop.seed
     split = make_folds(report.patients, report.data_sha256 or "", folds.count, seed, folds.excluded)
+    _check_folds(folds, split)
     write_split(split, path)
     return split
+
+
+def _check_folds(folds: Folds, split: Split) -> None:
+    """Raises TrainingError for a fold without any tumor now, not after the folds before it are trained."""
+    sides = {f"fold {number}": list_cases(folds.data, names) for number, names in enumerate(split.folds) if names}
+    if folds.configuration.loop.checkpoint == "best":
+        check_tumor(sides)
+    elif sum(any(map(has_tumor, cases)) for cases in sides.values()) < 2:
+        raise TrainingError("Tumor is in one fold alone, so one network would learn none; ask for fewer folds.")
 
 
 def _train_fold(folds: Folds, split: Split, folder: Path) -> None:

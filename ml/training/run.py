@@ -81,13 +81,14 @@ class Trained:
 def train(plan: Plan, report_check: Progress | None = None) -> Trained:
     """Train to the end. Raises TrainingError, DatasetError, CheckpointError and OSError, each with a sentence."""
     _check_folder(plan)
-    split = plan.split or _divide(plan, report_check)
+    split = plan.split or divide(plan, report_check)
     configuration = plan.configuration
     L.seed_everything(configuration.loop.seed, workers=True, verbose=False)
     sides = {
         side: list_cases(plan.data, patients) if patients else ()
         for side, patients in _sides(split, configuration).items()
     }
+    check_tumor({side: sides[side] for side in needed_sides(configuration)})
     data = SliceDataModule(sides["train"], sides["validation"], configuration)
     module = SegmentationModule(configuration, len(split.validation), plan.is_resumed)
     # Created only now, so that a plan that was refused can be tried again with the same --out.
@@ -135,8 +136,9 @@ def _check_folder(plan: Plan) -> None:
         raise TrainingError(f"{plan.out} exists and is not empty; give --out a new folder, or --resume to go on.")
 
 
-def _divide(plan: Plan, report_check: Progress | None) -> Split:
-    """Check every file, then split by patient; a division that the data come with is kept."""
+def divide(plan: Plan, report_check: Progress | None) -> Split:
+    """Check every file, then split by patient; a division that the data come with is kept. Raises TrainingError and
+    DatasetError."""
     report = check_data(plan.data, plan.configuration, report_check)
     digest, seed = report.data_sha256 or "", plan.configuration.loop.seed
     if is_divided(report.sides):
@@ -199,9 +201,33 @@ def _keep_encoder_card(configuration: Configuration, plan: Plan) -> dict[str, An
     return card
 
 
+def needed_sides(configuration: Configuration) -> tuple[str, ...]:
+    """The sides without which nothing can be trained, or chosen."""
+    return ("train", "validation") if configuration.loop.checkpoint == "best" else ("train",)
+
+
+def check_tumor(sides: Mapping[str, tuple[Case, ...]]) -> None:
+    """Raises TrainingError for a side without any tumor: nothing can be learned of it, and no Dice is defined on it.
+
+    Masks are read up to the first tumor. Raises DatasetError where one cannot be read.
+    """
+    for side, cases in sides.items():
+        if not any(has_tumor(case) for case in cases):
+            patients = len({case.patient for case in cases})
+            raise TrainingError(
+                f"The {side} side has no tumor: the masks of its {len(cases):,} slices of {patients} patients are"
+                " empty. Give --split a division with tumor on each side, or data with more patients with tumor."
+            )
+
+
+def has_tumor(case: Case) -> bool:
+    """Whether the expert's mask of a slice has a pixel. Raises DatasetError."""
+    truth = case.truth()
+    return truth is not None and bool(truth.any())
+
+
 def _sides(split: Split, configuration: Configuration) -> dict[str, tuple[str, ...]]:
-    needed = ("train", "validation") if configuration.loop.checkpoint == "best" else ("train",)
-    for side in needed:
+    for side in needed_sides(configuration):
         if not getattr(split, side):
             raise TrainingError(f"The split has no {side} patients; give one with both, as `python -m ml split` does.")
     return {"train": split.train, "validation": split.validation}

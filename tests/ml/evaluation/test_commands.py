@@ -273,3 +273,14 @@ def test_evaluate_goes_on_after_a_name_that_is_not_utf8(command, data, tmp_path)
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [failure["image"] for failure in report["failures"]] == ["odd\\xff.png"]
     assert report["summary"]["failed_slices"] == 1 and "1 of" in output
+
+
+def test_lists_of_patients_are_read_alike_by_evaluate_and_split(command, data, tmp_path):
+    """A byte order mark, Windows line ends, notes."""
+    text = "\ufeffone  # opened once\r\n# two\r\n\r\n"
+    (tmp_path / "list.txt").write_bytes(text.encode())
+    assert command("evaluate", data, "--patients", tmp_path / "list.txt")[0] == 0
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["summary"]["patients"] == 1
+    words = ["--out", str(tmp_path / "split.json"), "--exclude", str(tmp_path / "list.txt"), "--shares", "100,0,0"]
+    assert main(["split", str(data), *words]) == 0
+    assert json.loads((tmp_path / "split.json").read_text())["excluded"] == ["one"]
