@@ -1,21 +1,41 @@
 """Checkpoints as they are published, and weights that fit a network or are refused."""
 
+import _codecs
+import math
+import numbers
 import pickle
-from collections.abc import Mapping
+import re
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from ml.atomic_files import fresh_file
 from ml.cards import PackageError
 
-# Where a training framework keeps the weights inside what it saves: the published form, Lightning.
-_STATE_KEYS = ("model_state_dict", "state_dict")
-# What wrappers put before every name: DataParallel, torch.compile, Lightning modules.
-WRAPPERS = ("module.", "_orig_mod.", "model.", "network.")
+# Where a training framework keeps the weights inside what it saves: the published form, Lightning, many scripts.
+_STATE_KEYS = ("model_state_dict", "state_dict", "model")
+# What modules of modules put before every name: Lightning's, mostly.
+WRAPPERS = ("model.", "network.", "net.")
+# What DataParallel (or AveragedModel) and torch.compile put into names, also in their middle where only a part of the
+# network was wrapped; and AveragedModel's own count.
+_WRAPPED = ("module", "_orig_mod")
+_COUNT = "n_averaged"
+
+# NumPy's numbers beside the weights, a Dice of sklearn's for one: under their names of NumPy 2 and of NumPy 1.
+_SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined]  # no public name makes one from a pickle
+_NUMBERS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    np.dtype,
+    *(kind for kind in vars(np.dtypes).values() if isinstance(kind, type) and kind is not np.dtypes.ObjectDType),
+    *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    _codecs.encode,
+]
+_UNSAFE = re.compile(r"GLOBAL ([\w.]+)")
 
 
 class CheckpointError(PackageError):
@@ -61,19 +81,17 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Lightning's `state_dict` is read, too, and names with the prefixes of wrappers. Half precision becomes single.
     Raises CheckpointError.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"{path.name} cannot be read as a checkpoint of plain tensors ({type(error).__name__}); give the .pth file"
-            " as it was published."
-        ) from error
+    content = load_plain(path)
     content = content if isinstance(content, dict) else {}
-    state = next((content[key] for key in _STATE_KEYS if key in content), None)
-    if not isinstance(state, dict) or not all(
-        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
-    ):
+    state = next((content[key] for key in _STATE_KEYS if key in content), content)
+    if not isinstance(state, dict) or not state:
         raise CheckpointError(f'{path.name} has no "model_state_dict" of tensors; give a checkpoint that has one.')
+    other = next((pair for pair in state.items() if not _is_weight(*pair)), None)
+    if other is not None:
+        raise CheckpointError(
+            f'{path.name} has no "model_state_dict" of tensors: {str(other[0])[:80]!r} is {type(other[1]).__name__};'
+            " give a checkpoint that has one."
+        )
     named = strip_wrappers(state)
     weights = {key: value.float() if value.is_floating_point() else value for key, value in named.items()}
     broken = next((key for key, value in weights.items() if not torch.isfinite(value).all()), None)
@@ -91,12 +109,56 @@ def read_checkpoint(path: Path) -> Checkpoint:
     )
 
 
+def load_plain(path: Path) -> object:
+    """What `torch.save` wrote: tensors, plain values and NumPy's numbers. No code of the file is run.
+
+    Raises CheckpointError, which names what else the file holds.
+    """
+    try:
+        # torch warns of an old pickle protocol before it refuses the file; the error below says more.
+        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_NUMBERS):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        found = _UNSAFE.search(str(error))
+        if found is None:
+            reason = type(error).__name__
+            raise CheckpointError(
+                f"{path.name} cannot be read as a checkpoint of plain tensors ({reason}): it is damaged, or holds code,"
+                " which is never run; give the .pth file as it was published."
+            ) from error
+        raise CheckpointError(
+            f"{path.name} holds more than tensors and numbers: a {found[1]}, and code of a file is never run; save its"
+            " weights alone where they come from: torch.save(model.state_dict(), FILE)."
+        ) from error
+
+
 def strip_wrappers(tensors: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-    """The tensors with their names less the prefixes that all of them share."""
+    """The tensors with their names less what wrappers put into them, and less the prefixes that all of them share."""
+    named = {
+        ".".join(part for part in name.split(".") if part not in _WRAPPED): value
+        for name, value in tensors.items()
+        if name != _COUNT
+    }
+    return _strip_shared(named)
+
+
+def in_half_precision(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights in half precision, but single where one of a tensor is beyond 65504: a running variance may grow so.
+
+    Raises CheckpointError where a weight is NaN or infinite: such a file could not be read again.
+    """
+    broken = next((key for key, value in weights.items() if not torch.isfinite(value).all()), None)
+    if broken is not None:
+        raise CheckpointError(f"{broken} has weights that are NaN or infinite.")
+    halves = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
+    return {key: half if torch.isfinite(half).all() else weights[key].float() for key, half in halves.items()}
+
+
+def _strip_shared(tensors: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
     shared = next((prefix for prefix in WRAPPERS if tensors and all(name.startswith(prefix) for name in tensors)), None)
     if shared is None:
         return tensors
-    return strip_wrappers({name.removeprefix(shared): value for name, value in tensors.items()})
+    return _strip_shared({name.removeprefix(shared): value for name, value in tensors.items()})
 
 
 def write_checkpoint(
@@ -108,19 +170,23 @@ def write_checkpoint(
     """Write the published form in half precision, whole or not at all. figures: epoch, val_iou, val_dice.
 
     facts: `architecture`, `configuration` and `data` of Checkpoint, plain values alone. Raises OSError, and
-    CheckpointError where a weight is no number of half precision: such a file could not be read again.
+    CheckpointError as `in_half_precision`.
     """
-    state = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
-    broken = next((key for key, value in state.items() if not torch.isfinite(value).all()), None)
-    if broken is not None:
-        raise CheckpointError(f"{broken} has weights that are NaN or beyond 65504, the largest half-precision number.")
+    state = in_half_precision(weights)
     # A file, not a path: torch writes the path's name into the archive.
     with fresh_file(path) as partial, partial.open("wb") as file:
         torch.save({"model_state_dict": state, **figures, **facts}, file)
 
 
-def _number(value: object) -> float | int | None:
-    return value if isinstance(value, int | float) else None
+def _number(value: object) -> float | None:
+    """A finite number, also NumPy's or a tensor's; None for anything else."""
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        value = value.item()
+    return float(value) if isinstance(value, numbers.Real) and math.isfinite(value) else None
+
+
+def _is_weight(name: object, value: object) -> bool:
+    return isinstance(name, str) and isinstance(value, torch.Tensor)
 
 
 def _mapping(value: object) -> Mapping[str, Any] | None:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from safetensors.torch import save
 from torch import nn
 
@@ -26,7 +25,7 @@ from ml.cards import (
     PackageFile,
 )
 from ml.digests import sha256_of
-from ml.networks import CheckpointError
+from ml.networks.checkpoints import in_half_precision
 
 
 @contextmanager
@@ -42,11 +41,8 @@ def staged(out: Path) -> Iterator[Path]:
 
 
 def write_weights(network: nn.Module, path: Path) -> None:
-    """Write safetensors in half precision. Raises CheckpointError where a weight is too large for it."""
-    weights = {key: value.half() if value.is_floating_point() else value for key, value in network.state_dict().items()}
-    too_large = next((key for key, value in weights.items() if not torch.isfinite(value).all()), None)
-    if too_large is not None:
-        raise CheckpointError(f"{too_large} has weights beyond 65504, the largest number in half precision.")
+    """Write safetensors in half precision, what is too large for it in single. Raises CheckpointError."""
+    weights = in_half_precision(network.state_dict())
     # Not save_file: its file is readable by the owner only, and a portal may run under another account.
     path.write_bytes(save({key: value.contiguous() for key, value in weights.items()}))
 

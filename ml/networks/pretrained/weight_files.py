@@ -1,7 +1,5 @@
 """Tensors from a file of weights: safetensors, PyTorch's .pth, ONNX, Keras's .h5. No code of a file is run."""
 
-import pickle
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from ml.networks.checkpoints import CheckpointError, strip_wrappers
+from ml.networks.checkpoints import CheckpointError, load_plain, strip_wrappers
 from ml.networks.pretrained.keras_files import read_keras
 
 if TYPE_CHECKING:
@@ -60,17 +58,7 @@ def _read_safetensors(path: Path) -> Tensors:
 
 
 def _read_torch(path: Path) -> Tensors:
-    try:
-        with warnings.catch_warnings():
-            # torch warns of an old pickle protocol before it refuses the file; the error below says more.
-            warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"{path.name} cannot be read as plain tensors ({type(error).__name__}): it is damaged, or holds code, which"
-            " is never run; save its state_dict alone."
-        ) from error
-    state = _find_state(content)
+    state = _find_state(load_plain(path))
     if state is None:
         raise CheckpointError(f"{path.name} has no state_dict of tensors; save the encoder's state_dict.")
     return state

@@ -1,7 +1,10 @@
 """Checkpoints: what is written reads again, nothing half-written stays, other networks' weights are refused."""
 
+import argparse
 import errno
+import zipfile
 
+import numpy as np
 import pytest
 import torch
 
@@ -42,7 +45,7 @@ def test_published_checkpoint_without_facts_reads(weights, tmp_path):
 
 
 @pytest.mark.parametrize("key", ["model_state_dict", "state_dict"])
-@pytest.mark.parametrize("prefix", ["module.", "network.", "model.module.", "_orig_mod."])
+@pytest.mark.parametrize("prefix", ["module.", "network.", "model.module.", "_orig_mod.", "module._orig_mod.", "net."])
 def test_prefixes_of_wrappers_are_taken_off(weights, tmp_path, key, prefix):
     wrapped = {f"{prefix}{name}": value for name, value in weights.items()}
     # Lightning keeps its own state beside the weights.
@@ -50,6 +53,62 @@ def test_prefixes_of_wrappers_are_taken_off(weights, tmp_path, key, prefix):
     found = read_checkpoint(tmp_path / "wrapped.ckpt")
     assert found.weights.keys() == weights.keys()
     load_weights(build_network(SMALL), found.weights)
+
+
+def test_wrappers_of_a_part_of_the_network_and_their_count_are_taken_out(weights, tmp_path):
+    wrapped = {name.replace("encoder.", "encoder.module.", 1): value for name, value in weights.items()}
+    wrapped = {name.replace("decoder.", "decoder._orig_mod.", 1): value for name, value in wrapped.items()}
+    averaged = {"n_averaged": torch.tensor(3), **{f"module.{name}": value for name, value in wrapped.items()}}
+    torch.save({"model_state_dict": averaged}, tmp_path / "wrapped.pth")
+    load_weights(build_network(SMALL), read_checkpoint(tmp_path / "wrapped.pth").weights)
+
+
+@pytest.mark.parametrize("key", [None, "model"])
+def test_weights_alone_and_those_of_a_model_are_read(weights, tmp_path, key):
+    torch.save(weights if key is None else {key: weights, "epoch": 2}, tmp_path / "plain.pth")
+    found = read_checkpoint(tmp_path / "plain.pth")
+    assert found.weights.keys() == weights.keys() and found.epoch == (None if key is None else 2)
+
+
+@pytest.mark.parametrize("core", ["numpy._core", "numpy.core"], ids=["numpy 2", "numpy 1"])
+def test_numbers_of_numpy_beside_the_weights_are_read(weights, tmp_path, core):
+    figures = {"epoch": np.int64(3), "val_dice": np.float64(0.625), "val_iou": np.float32(0.5)}
+    history = {"dtype": np.dtype("float32"), "flag": np.bool_(True), "loss": [np.float64(0.1)]}
+    torch.save({"model_state_dict": weights, **figures, "history": history}, tmp_path / "numbers.pth")
+    with zipfile.ZipFile(tmp_path / "numbers.pth") as given, zipfile.ZipFile(tmp_path / "named.pth", "w") as named:
+        for item in given.infolist():
+            named.writestr(item, given.read(item).replace(b"numpy._core", core.encode()))
+    found = read_checkpoint(tmp_path / "named.pth")
+    assert (found.epoch, found.val_dice, found.val_iou) == (3, 0.625, 0.5)
+    assert {type(value) for value in (found.epoch, found.val_dice, found.val_iou)} == {int, float}
+
+
+def test_a_figure_that_is_no_number_is_none(weights, tmp_path):
+    figures = {"epoch": float("nan"), "val_dice": torch.tensor(0.5), "val_iou": "high"}
+    torch.save({"model_state_dict": weights, **figures}, tmp_path / "odd.pth")
+    found = read_checkpoint(tmp_path / "odd.pth")
+    assert (found.epoch, found.val_dice, found.val_iou) == (None, 0.5, None)
+
+
+@pytest.mark.parametrize(
+    ("beside", "named"),
+    [
+        (argparse.Namespace(lr=1), "argparse.Namespace"),
+        (np.array(["a", None], dtype=object), "numpy._core.multiarray._reconstruct"),
+        (build_network(SMALL), "ml.networks.plain_unet.PlainUnet"),
+    ],
+    ids=["settings", "an array of objects", "the network itself"],
+)
+def test_what_is_more_than_numbers_is_named_by_its_type(weights, tmp_path, beside, named):
+    torch.save({"model_state_dict": weights, "beside": beside}, tmp_path / "more.pth")
+    with pytest.raises(CheckpointError, match=rf"more\.pth holds more than tensors and numbers: a {named}, .*save its"):
+        read_checkpoint(tmp_path / "more.pth")
+
+
+def test_a_weight_that_is_no_tensor_is_named(tmp_path):
+    torch.save({"state_dict": {"encoder": torch.zeros(1), "optimizer": "adam"}}, tmp_path / "other.ckpt")
+    with pytest.raises(CheckpointError, match=r"'optimizer' is str"):
+        read_checkpoint(tmp_path / "other.ckpt")
 
 
 @pytest.mark.parametrize("content", [{"state_dict": {1: torch.zeros(2)}}, {"state_dict": None}, [torch.zeros(2)], {}])
@@ -75,11 +134,20 @@ def test_full_disk_leaves_the_older_checkpoint_and_nothing_else(weights, tmp_pat
     assert [item.name for item in tmp_path.iterdir()] == ["best.pth"]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
+def test_what_is_too_large_for_half_precision_is_kept_in_single(weights, tmp_path):
+    key = next(name for name in weights if name.endswith("running_var"))
+    weights[key][0] = 1e6
+    write_checkpoint(tmp_path / "best.pth", weights, FIGURES, FACTS)
+    kept = torch.load(tmp_path / "best.pth", weights_only=True)["model_state_dict"]
+    assert {name for name, value in kept.items() if value.dtype == torch.float32} == {key}
+    assert torch.equal(read_checkpoint(tmp_path / "best.pth").weights[key], weights[key])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_could_not_be_read_again_are_not_written(weights, tmp_path, value):
     key = "segmentation_head.bias"
     weights[key] = torch.full_like(weights[key], value)
-    with pytest.raises(CheckpointError, match=f"{key} has weights that are NaN or beyond 65504"):
+    with pytest.raises(CheckpointError, match=f"{key} has weights that are NaN or infinite"):
         write_checkpoint(tmp_path / "best.pth", weights, FIGURES, FACTS)
     assert list(tmp_path.iterdir()) == []
 
