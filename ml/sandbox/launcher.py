@@ -27,6 +27,8 @@ _MAX_ANSWER_BYTES = 64 * 1024
 _GRACE_S = 5.0
 _START_S = 30.0  # the first request waits for the imports of the server, on a busy disk too
 _ATTEMPTS = 2
+# Each of those that wait keeps a thread of its owner: a web server has no more to spare.
+_MOST_WAITING = 24
 _DYING_S = 2.0  # a server's process may outlive its sockets by this
 
 
@@ -51,7 +53,7 @@ class Sandbox:
     """Runs one entry (`ml.sandbox.entries`) in child processes. Thread-safe; follows its owner through forks.
 
     The server starts with the first request, and again where it is gone. children: of `run` at the same time; others
-    wait their turn.
+    wait their turn, a few times as many at most.
     """
 
     def __init__(self, entry: str, limits: ChildLimits, children: int = 4) -> None:
@@ -64,11 +66,20 @@ class Sandbox:
         _SANDBOXES.add(self)
 
     def run(self, request: dict[str, Any]) -> dict[str, Any]:
-        """One request to a child of its own, which has ended when this returns. Raises ChildDied and OSError."""
-        with self._turns, contextlib.closing(Conversation(self)) as conversation:
-            answer = conversation.ask(request)
-            conversation.finish()
-            return answer
+        """One request to a child of its own, which has ended when this returns. Raises ChildDied and OSError.
+
+        SandboxError where too many wait for their turn already.
+        """
+        places = self._places
+        if not places.acquire(blocking=False):
+            raise SandboxError("Too many requests wait for a child.")
+        try:
+            with self._turns, contextlib.closing(Conversation(self)) as conversation:
+                answer = conversation.ask(request)
+                conversation.finish()
+                return answer
+        finally:
+            places.release()
 
     def ensure_server(self) -> ServerProcess:
         """The running server. Raises SandboxError after the final `close`."""
@@ -118,6 +129,7 @@ class Sandbox:
             self._server = None
         self._lock = threading.Lock()
         self._turns = threading.BoundedSemaphore(self._children)
+        self._places = threading.BoundedSemaphore(self._children + _MOST_WAITING)
 
 
 class Conversation:

@@ -44,6 +44,7 @@ class ScanCollection(MethodView):
     @blp.alt_response(413, schema=ErrorSchema, description="too large, or too many files")
     @blp.alt_response(415, schema=ErrorSchema, description="not an image that is read here")
     @blp.alt_response(422, schema=ErrorSchema, description="unreadable, or over a limit")
+    @blp.alt_response(503, schema=ErrorSchema, description="too many uploads wait; again after Retry-After seconds")
     @blp.alt_response(507, schema=ErrorSchema, description="no room left")
     def post(self, headers: dict[str, Any]) -> dict[str, Any]:
         """Upload one or more scans; each is segmented as soon as a worker is free."""

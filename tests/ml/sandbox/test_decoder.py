@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -254,6 +255,18 @@ def test_close_ends_the_server_and_a_later_decode_starts_one(image, tmp_path):
     decoder.decode(image, tmp_path / "stack.npy")
     decoder.close()
     decoder.close()
+
+
+def test_few_wait_for_their_turn_and_the_others_are_told(image, tmp_path):
+    with closing(Decoder(children=1)) as decoder:
+        taken = decoder._sandbox._places
+        for _ in range(1 + 24):
+            assert taken.acquire(blocking=False)
+        with pytest.raises(SandboxError, match="Too many"):
+            decoder.decode(image, tmp_path / "stack.npy")
+        taken.release()
+        for _ in range(3):
+            assert decoder.decode(image, tmp_path / "stack.npy").format == "png"
 
 
 def test_a_place_that_cannot_be_written_is_not_the_files_fault(decoder, image, tmp_path):

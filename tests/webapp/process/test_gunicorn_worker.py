@@ -1,6 +1,7 @@
 """A real gunicorn: bodies without a length, clients that go away, and sockets that stall."""
 
 import http.client
+import io
 import json
 import re
 import runpy
@@ -9,10 +10,12 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
+import tifffile
 from PIL import Image
 
 from ml.rendering.panels import encode_png
@@ -212,6 +215,19 @@ def test_answers_that_nobody_reads_do_not_hold_up_healthz(
         get = f"GET {path}/original HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
         # More than the 4 MB that a socket's buffers take.
         figure(f"{count} clients that read none of ten answers of 0.9 MB: {measured(server, count, 10 * get)}")
+
+
+@pytest.mark.long
+def test_uploads_that_wait_for_their_decoder_do_not_hold_up_healthz(
+    tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    """200 whole uploads of files that take long to decode: as many as may wait, the others are 503."""
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros((120, 512, 512), np.uint8), compression="lzma")
+    body = PART + file.getvalue() + END
+    with web_server(tmp_path) as server:
+        request = HEAD.format(f"Content-Length: {len(body)}").encode() + body
+        figure(f"200 uploads of {len(body) / 1e3:.0f} kB that decode to 94 MB: {measured(server, 200, request)}")
 
 
 def measured(server: WebServer, count: int, stall: bytes) -> str:
