@@ -20,7 +20,7 @@ from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup, segmentations
 from webapp.domain.scans.models import Scan
-from webapp.domain.scans.submission import RunOptions, submit, submit_run
+from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, submit_run
 from webapp.domain.storage.keys import original_key, stack_key
 from webapp.domain.uploads.receiving import UploadedFile
 from worker.jobs import lease
@@ -146,7 +146,7 @@ def test_where_every_acknowledgement_is_lost_all_is_done_once(
     ids = set()
     for _ in range(2):
         request = [UploadedFile("scan.png", io.BytesIO(png_bytes()))]
-        ids.update(submit(resources, request, RunOptions(), "key").scan_ids)
+        ids.update(submit(resources, request, UploadOptions(), "key").scan_ids)
     (scan_id,) = ids
     submit_run(resources, scan_id, RunOptions(threshold=0.3))
     evaluation_id = begin(resources, write_data_set(resources.settings.evaluation_roots[0] / "set"))

@@ -1,5 +1,6 @@
 """The sweeper brings back what a crash left, and nothing else."""
 
+import inspect
 import os
 import shutil
 import threading
@@ -145,18 +146,21 @@ def test_what_is_not_the_portals_stays_and_is_counted(resources, caplog) -> None
     assert f"{len(strangers)} files or folders" in caplog.text and "Müller" not in caplog.text
 
 
-def test_every_key_has_the_form_by_which_it_is_known() -> None:
-    scan_id, evaluation_id = "a" * 32, "b" * 32
-    for key in (keys.original_key(scan_id), keys.stack_key(scan_id), keys.map_key(scan_id, "c" * 32, 12)):
-        assert keys.SCAN_FILE.fullmatch(key)["owner"] == scan_id
-    for key in (
-        keys.group_key(evaluation_id, 12, 1),
-        keys.report_key(evaluation_id, 1, "gallery/worst_1.png"),
-        keys.findings_key(evaluation_id, 2),
-    ):
-        assert keys.EVALUATION_FILE.fullmatch(key)["owner"] == evaluation_id
-    for name in (evaluation_id, keys.report_folder(evaluation_id, 3)):
-        assert keys.EVALUATION_FOLDER.fullmatch(name)["owner"] == evaluation_id
+def test_every_key_that_is_made_has_a_form_by_which_it_is_known() -> None:
+    owner = "a" * 32
+    made = {
+        name: function(*(GIVEN.get(parameter, owner) for parameter in inspect.signature(function).parameters))
+        for name, function in inspect.getmembers(keys, inspect.isfunction)
+        if name.endswith(("_key", "_folder"))
+    }
+    assert len(made) >= 7
+    for name, key in made.items():
+        forms = (keys.EVALUATION_FOLDER,) if name.endswith("_folder") else (keys.SCAN_FILE, keys.EVALUATION_FILE)
+        assert [found["owner"] for form in forms if (found := form.fullmatch(key))] == [owner], name
+    assert keys.EVALUATION_FOLDER.fullmatch(owner)
+
+
+GIVEN = {"attempt": 12, "position": 345, "name": "gallery/worst_1.png"}
 
 
 def test_a_file_that_cannot_be_removed_keeps_no_other_from_it(resources, monkeypatch, caplog) -> None:

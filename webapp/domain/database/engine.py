@@ -19,8 +19,20 @@ logger = logging.getLogger(__name__)
 
 # `disk_full` of PostgreSQL (its manual, appendix A); SQLite has a code of its own.
 POSTGRES_DISK_FULL = "53100"
+# `undefined_table` and `undefined_column` of PostgreSQL, and what SQLite says instead.
+POSTGRES_OTHER_SCHEMA = ("42P01", "42703")
+SQLITE_OTHER_SCHEMA = ("no such table", "no such column", "has no column named")
 # How long a lock is waited for; beyond it the answer is 503 with Retry-After.
 BUSY_TIMEOUT_S = 5.0
+# A connection over a network that was cut without a word ends after some 15 s (libpq's manual, "Parameter Key Words");
+# by default it would hold its thread for two hours.
+POSTGRES_OPTIONS = {
+    "connect_timeout": int(BUSY_TIMEOUT_S),
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
 # How long PostgreSQL is asked what became of a COMMIT that it did not acknowledge, and how often.
 SETTLE_S = 5.0
 SETTLE_PAUSE_S = 0.1
@@ -51,7 +63,8 @@ class Database:
             pool_pre_ping=not self.is_sqlite,
             connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
             if self.is_sqlite
-            else {"connect_timeout": int(BUSY_TIMEOUT_S)},
+            # What the URL says goes first.
+            else {name: value for name, value in POSTGRES_OPTIONS.items() if name not in parsed.query},
         )
         if self.is_sqlite:
             event.listen(self.engine, "connect", _prepare_sqlite)
@@ -162,10 +175,14 @@ def _translated() -> Iterator[None]:
     except (OperationalError, PoolTimeout) as error:
         if _is_full(error):
             raise DatabaseFull("The disk of the database has no room left; delete scans or free disk space.") from error
+        if _is_of_another_schema(error):
+            raise _another_schema(error) from error
         raise DatabaseUnavailable("The database does not answer right now; try again in a few seconds.") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseUnavailable("The database was restarted; try again in a few seconds.") from error
+        if _is_of_another_schema(error):
+            raise _another_schema(error) from error
         raise
 
 
@@ -174,6 +191,17 @@ def _says_not_committed(error: DBAPIError) -> bool:
     if isinstance(error.orig, sqlite3.Error):
         return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_NOT_COMMITTED
     return not error.connection_invalidated and getattr(error.orig, "sqlstate", None) is not None
+
+
+def _is_of_another_schema(error: Exception) -> bool:
+    cause = getattr(error, "orig", None)
+    is_sqlite = isinstance(cause, sqlite3.Error) and any(text in str(cause) for text in SQLITE_OTHER_SCHEMA)
+    return is_sqlite or getattr(cause, "sqlstate", None) in POSTGRES_OTHER_SCHEMA
+
+
+def _another_schema(error: Exception) -> DatabaseUnavailable:
+    logger.error("the database has not the schema of this version: %s", getattr(error, "orig", error))
+    return DatabaseUnavailable("The database is not of this version's schema; `flask --app wsgi migrate` updates it.")
 
 
 def _is_full(error: Exception) -> bool:

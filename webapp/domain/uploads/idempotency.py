@@ -14,7 +14,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from webapp.domain.database.clock import database_now
-from webapp.domain.errors import KeyInUse, KeyReused, OutcomeUnknown, PortalError
+from webapp.domain.errors import DatabaseUnavailable, KeyInUse, KeyReused, OutcomeUnknown, PortalError
 from webapp.domain.resources import Resources
 from webapp.domain.uploads.models import IdempotencyKey
 
@@ -50,8 +50,12 @@ def once(
         with resources.database.write() as session:
             session.execute(delete(IdempotencyKey).where(IdempotencyKey.id == row_id, IdempotencyKey.answer.is_(None)))
         raise
-    with resources.database.write() as session:
-        session.execute(update(IdempotencyKey).where(IdempotencyKey.id == row_id).values(answer=answer))
+    try:
+        with resources.database.write() as session:
+            session.execute(update(IdempotencyKey).where(IdempotencyKey.id == row_id).values(answer=answer))
+    except DatabaseUnavailable as error:
+        # The work is done, and this request answers with it; sent again within ABANDONED_S, it finds the key taken.
+        logger.warning("the answer of an Idempotency-Key was not kept: %s", error.code)
     return answer
 
 

@@ -1,5 +1,6 @@
 """Nobody looks at files inside a write transaction: on SQLite every other writer would wait for the disk."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,22 +23,22 @@ def test_no_file_is_looked_at_inside_a_write_transaction(
     resources: Resources, runtime: Runtime, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An upload, another threshold, another model, an evaluation, and both deletions."""
-    write, depth, seen = Database.write, [0], []
+    write, writing, seen = Database.write, set(), []  # the threads that are inside of one
 
     @contextmanager
     def watched(database: Database) -> Iterator[object]:
         with write(database) as session:
-            depth[0] += 1
+            writing.add(threading.get_ident())
             try:
                 yield session
             finally:
-                depth[0] -= 1
+                writing.discard(threading.get_ident())
 
     def watch(owner: type, name: str) -> None:
         real = getattr(owner, name)
 
         def call(*arguments: object, **options: object) -> object:
-            if depth[0]:
+            if threading.get_ident() in writing:
                 seen.append(name)
             return real(*arguments, **options)
 

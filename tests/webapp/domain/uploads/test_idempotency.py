@@ -11,7 +11,8 @@ from sqlalchemy import select, update
 from tests.support.resources import png_bytes
 from tests.webapp.clients import NOTHING, SCANS, finished, resources_of, send, traces
 from webapp.domain.database.clock import database_now
-from webapp.domain.errors import KeyInUse, OutcomeUnknown
+from webapp.domain.database.engine import Database
+from webapp.domain.errors import DatabaseUnavailable, KeyInUse, OutcomeUnknown
 from webapp.domain.resources import Resources
 from webapp.domain.uploads import idempotency
 from webapp.domain.uploads.models import IdempotencyKey
@@ -45,10 +46,10 @@ def test_a_key_whose_request_still_runs_is_409(any_app: Flask) -> None:
     entered, release, first = threading.Event(), threading.Event(), []
     decode = resources.decoder.decode
 
-    def slow(source, stack):
+    def slow(source, stack, **limits):
         entered.set()
         release.wait(20)
-        return decode(source, stack)
+        return decode(source, stack, **limits)
 
     resources.decoder.decode = slow
     try:
@@ -129,7 +130,7 @@ def test_two_at_once_do_the_work_once(resources: Resources) -> None:
 
 
 def test_a_key_is_kept_while_its_work_runs_however_long(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idempotency, "ABANDONED_S", 0.5)
+    monkeypatch.setattr(idempotency, "ABANDONED_S", 2.0)
     monkeypatch.setattr(idempotency, "RENEW_EVERY_S", 0.05)
     done = []
 
@@ -142,13 +143,26 @@ def test_a_key_is_kept_while_its_work_runs_however_long(resources: Resources, mo
         return idempotency.once(resources, scope="s", key="k", body_sha256="0" * 64, work=count)
 
     def work() -> None:
-        end = time.monotonic() + 1.5
+        end = time.monotonic() + 1.5 * idempotency.ABANDONED_S
         while time.monotonic() < end:
             with pytest.raises(KeyInUse):
                 once(lambda: None)
             time.sleep(0.1)
 
     assert once(work) == once(lambda: None) == {"n": 1}
+
+
+def test_work_that_is_done_is_answered_also_where_the_answer_cannot_be_kept(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work() -> dict[str, int]:
+        monkeypatch.setattr(Database, "write", away)
+        return {"n": 1}
+
+    def away(_database: Database) -> None:
+        raise DatabaseUnavailable("It does not answer.")
+
+    assert idempotency.once(resources, scope="s", key="k", body_sha256="0" * 64, work=work) == {"n": 1}
 
 
 def test_a_key_stays_taken_where_its_work_may_have_been_done(resources: Resources) -> None:
