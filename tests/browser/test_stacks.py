@@ -46,6 +46,8 @@ def test_dropped_slices_of_a_patient_are_one_card_and_one_result(page: Page, por
     assert portal.json("GET", "/api/v1/scans?q=patient_")[1]["scans"] == []
     open_result(page, scan["id"])
     expect(page.locator(".strip-head")).to_contain_text("of 12")
+    page.locator("#slice").fill("2")
+    expect(page.locator("#slice-name")).to_have_text("patient_7.png")
     page.get_by_text("Details", exact=True).click()
     expect(page.locator(".details")).to_contain_text("12, patient_5.png to patient_16.png")
     with page.expect_download() as download:
@@ -190,3 +192,41 @@ def test_a_file_dropped_on_another_page_stays_closed_and_is_told_where_to_go(pag
         )
         assert not is_left, kind
     expect(page.locator("#no-drop")).to_contain_text("Drop scans on the Portal")
+
+
+def test_the_wheel_steps_slices_and_zooms_with_ctrl(page: Page, stack_id: str) -> None:
+    open_result(page, stack_id, "?slice=3")
+    value = page.locator("#slice-value")
+    page.locator('[data-layer="overlay"] canvas').hover()
+
+    page.mouse.wheel(0, 120)
+    expect(value).to_have_text("5")
+    page.mouse.wheel(0, -120)
+    page.mouse.wheel(0, -120)
+    expect(value).to_have_text("3")
+    for _ in range(3):  # a trackpad's small steps
+        page.mouse.wheel(0, 25)
+    expect(value).to_have_text("4")
+    expect(page.locator("#zoom-value")).to_have_text("100\u00a0%")
+
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -120)
+    page.keyboard.up("Control")
+    expect(page.locator("#zoom-value")).not_to_have_text("100\u00a0%")
+    expect(value).to_have_text("4")
+
+
+def test_a_stack_plays_until_the_reader_steps(page: Page, stack_id: str) -> None:
+    open_result(page, stack_id, "?slice=0")
+    value = page.locator("#slice-value")
+
+    page.keyboard.press("c")
+    expect(page.locator("#cine")).to_have_attribute("aria-pressed", "true")
+    seen: set[str] = set()
+    eventually(lambda: seen.add(value.inner_text()) or len(seen) == 12, seconds=30)
+
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#cine")).to_have_attribute("aria-pressed", "false")
+    stopped = value.inner_text()
+    page.wait_for_timeout(400)
+    expect(value).to_have_text(stopped)

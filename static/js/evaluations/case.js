@@ -84,7 +84,7 @@ async function start(root) {
   };
   for (const { canvas } of panels) {
     canvas.closest("figure")?.setAttribute("data-drawn", "");
-    followGestures(canvas, viewport);
+    followGestures(canvas, viewport, null);
   }
   root.addEventListener("click", (event) => {
     const way = targetOf(event)?.closest("button")?.dataset.zoom;

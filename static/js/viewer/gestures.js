@@ -3,6 +3,7 @@
 import { STEP } from "./viewport.js";
 
 const WHEEL_SPEED = 0.0016; // zoom per unit of wheel delta: a mouse's notch of 100 makes 17 %
+const SLICE_DELTA = 60; // wheel delta that steps one slice: a notch is one, and a trackpad, which sends a few units at a time, can stop at each
 
 /**
  * @param {HTMLCanvasElement} canvas
@@ -23,14 +24,32 @@ function place(canvas, x, y) {
 /**
  * @param {HTMLCanvasElement} canvas
  * @param {Viewport} viewport
+ * @param {((steps: number) => void) | null} step through the slices of a stack; null: there is one, and the wheel zooms
  */
-export function followGestures(canvas, viewport) {
+export function followGestures(canvas, viewport, step) {
   /** @type {Map<number, { x: number, y: number }>} by the pointer's id */
   const pointers = new Map();
   let span = 0; // between two fingers; 0: not measured yet
 
+  let turned = 0; // since the last slice
+
+  /** @param {number} delta */
+  function stepBy(delta) {
+    turned = Math.sign(turned) === -Math.sign(delta) ? delta : turned + delta;
+    const steps = Math.trunc(turned / SLICE_DELTA);
+    if (!steps) return;
+    turned = 0; // a notch of 100 or 120 is one slice
+    step?.(Math.sign(steps));
+  }
+
   canvas.addEventListener("wheel", (event) => {
-    if (!viewport.isZoomed && event.deltaY > 0) return; // fitted already: the page scrolls
+    // Browsers send a pinch of the trackpad as a wheel with Ctrl.
+    if (step && !event.ctrlKey) {
+      event.preventDefault();
+      stepBy(event.deltaY * (event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 33 : 1));
+      return;
+    }
+    if (!viewport.isZoomed && event.deltaY > 0 && !event.ctrlKey) return; // fitted already: the page scrolls
     event.preventDefault();
     const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 33 : 1;
     viewport.zoomBy(Math.exp(-event.deltaY * lines * WHEEL_SPEED), place(canvas, event.clientX, event.clientY));

@@ -15,6 +15,7 @@ export function followKeys(viewer) {
     ["0", () => viewer.zoom("fit")],
     ["m", () => viewer.toggleMask()],
     ["h", () => viewer.toggleHeatmap()],
+    ["c", () => viewer.cine?.toggle()],
     ["Escape", () => viewer.closeEnlarged()],
     ["[", () => viewer.nudgeThreshold(-0.01)],
     ["]", () => viewer.nudgeThreshold(0.01)],
@@ -26,7 +27,7 @@ export function followKeys(viewer) {
     if (arrow) {
       if (event.target instanceof HTMLInputElement && event.target.type === "range") return; // the slider's own step
       if (event.shiftKey && viewer.viewport.isZoomed) viewer.panBy(arrow[0] * PAN_PX, arrow[1] * PAN_PX);
-      else if (viewer.stack.count > 1 && arrow[0]) viewer.showSlice(viewer.index - arrow[0]);
+      else if (viewer.stack.count > 1 && arrow[0]) viewer.stepBy(-arrow[0]);
       else return;
     } else if (act) {
       act();

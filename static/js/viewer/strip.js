@@ -11,6 +11,7 @@ export class Strip {
     const chart = element(".strip-bars", SVGSVGElement, root);
     this.bars = elements("a", SVGAElement, chart).map((link) => ({
       area: Number(link.dataset.area), // as stored
+      name: link.dataset.name ?? "", // of its file, of a stack of files
       rect: element(".strip-bar", SVGRectElement, link),
       title: element("title", SVGTitleElement, link),
     }));
@@ -19,6 +20,7 @@ export class Strip {
     this.sliders = ["#slice", "#slice-here"].map((selector) => element(selector, HTMLInputElement));
     this.valueHere = element("#slice-here-value", HTMLElement);
     this.value = element("#slice-value", HTMLElement, root);
+    this.name = element("#slice-name", HTMLElement, root);
     this.note = element("#strip-note", HTMLElement, root);
     for (const slider of this.sliders) slider.addEventListener("input", () => onSlice(Number(slider.value)));
     const under = (/** @type {MouseEvent} */ event) => {
@@ -41,6 +43,7 @@ export class Strip {
       slider.setAttribute("aria-valuetext", `Slice ${index + 1} of ${this.bars.length}`);
     }
     this.value.textContent = `${index + 1}`;
+    this.name.textContent = this.bars[index].name;
     this.valueHere.textContent = `${index + 1} of ${this.bars.length}`;
     this.cursor.setAttribute("x", `${index * 10}`);
   }

@@ -2,6 +2,7 @@
 import { messageOf } from "../core/api.js";
 import { element, elements, findElement } from "../core/elements.js";
 import { count } from "../core/format.js";
+import { Cine } from "./cine.js";
 import { DOUBT_COLOR, TUMOR_COLOR, UNCOUNTED_COLOR } from "./canvas.js";
 import { Finding } from "./finding.js";
 import { followGestures } from "./gestures.js";
@@ -45,7 +46,8 @@ export class Viewer {
     this.layers = { mask: this.newLayer(), overlay: this.newLayer(), heatmap: this.newLayer() };
     this.viewport = new Viewport(this.width, this.height, () => this.showZoom());
     this.panels = new Panels(root, this.viewport);
-    for (const canvas of this.panels.canvases.values()) followGestures(canvas, this.viewport);
+    const step = this.stack.count > 1 ? (/** @type {number} */ steps) => this.stepBy(steps) : null;
+    for (const canvas of this.panels.canvases.values()) followGestures(canvas, this.viewport, step);
     const [deep, tall, wide] = spacing ? spacing.split(" ").map(Number) : [];
     this.finding = new Finding(byId("finding"), {
       slices: this.stack.count, totalPixels: this.width * this.height * this.stack.count, threshold: this.stored,
@@ -55,7 +57,8 @@ export class Viewer {
     this.histogram = new Histogram(byId("histogram"));
     this.histogram.showThreshold(this.threshold);
     const strip = findElement("#strip", HTMLElement);
-    this.strip = strip && new Strip(strip, (index) => this.showSlice(index));
+    this.strip = strip && new Strip(strip, (index) => this.stepBy(index - this.index));
+    this.cine = strip && new Cine(this);
     /** @type {(number | null)[]} by slice; null: to be counted */
     this.storedAreas = this.strip ? this.strip.bars.map(({ area }) => area) : [null];
     this.totals = new Totals(this.stack, {
@@ -78,6 +81,12 @@ export class Viewer {
   }
 
   /* ---- slice ---- */
+  /** @param {number} steps down the stack; the reader's own, which end the cine */
+  stepBy(steps) {
+    this.cine?.stop();
+    return this.showSlice(this.index + steps);
+  }
+
   /** @param {number} index brought into the stack's range */
   async showSlice(index) {
     this.index = Math.min(this.stack.count - 1, Math.max(0, index));
