@@ -71,6 +71,15 @@ def pairs(images: str, masks: str) -> Callable[[Path], None]:
     return make
 
 
+def pairs_of_patients(folder: Path) -> None:
+    for patient in ("anna", "ben"):
+        image(folder / "images" / patient / "1.png")
+        mask(folder / "masks" / patient.upper() / "1_mask.png")
+    image(folder / "images" / "ben" / "bare.png")
+    mask(folder / "masks" / "cleo" / "1.png")
+    _strays(folder)
+
+
 def roboflow(folder: Path) -> None:
     for side, count in (("train", 3), ("valid", 2), ("test", 1)):
         names = [f"{side}_{index}.png" for index in range(count)]
@@ -113,6 +122,7 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     "Images and Masks": pairs("Images", "Masks"),
     "image and label": pairs("image", "label"),
     "imgs and labels": pairs("imgs", "labels"),
+    "images and masks by patient": pairs_of_patients,
     "Roboflow": roboflow,
     "CVAT": cvat,
     "held twice": doubled,

@@ -13,6 +13,8 @@ from ml.datasets.checking.problems import DROPPING_NOTES, WARNING_CODES, LeftOut
 from ml.datasets.digest import digest_of
 from ml.datasets.layouts.coco import Category
 from ml.datasets.layouts.layout import Layout, find_layout
+from ml.datasets.layouts.tree import Tree
+from ml.datasets.layouts.unknown import unknown
 from ml.datasets.mask_findings import (
     COVERS_SLICE,
     MASK_FINDINGS,
@@ -78,7 +80,8 @@ def check(folder: Path, progress: Progress = lambda checks, _: checks, *, is_bin
     layout = find_layout(folder)
     if not layout.has_truth:
         count = len(layout.cases)
-        raise DatasetError(f"{folder} has {count} images and not one mask; add the masks (docs/datasets.md).")
+        finding = unknown(Tree(), folder).finding
+        raise DatasetError(f"{folder} has {count} images and not one mask. {finding}")
     return check_layout(layout, progress, is_binary_needed=is_binary_needed).report
 
 

@@ -200,14 +200,28 @@ def _list_pairs(tree: Tree, folder: Path, roots: list[_Root]) -> Layout:
     sided: list[tuple[Case, str | None]] = []
     problems: list[Problem] = []
     for root in roots:
-        if folders := _pair_folders(tree, root.folder):
-            images, masks = (tree.images(path) for path in folders)
-            group = partial(patient_of, prefix=root.prefix)
-            found, faults = pair(*images_beside_masks(images, masks), group, folder)
-            sided.extend((case, root.side) for case in found)
+        for images, masks, group, side in _pair_groups(tree, root):
+            beside = tree.images(masks) if masks else []
+            found, faults = pair(*images_beside_masks(tree.images(images), beside), group, folder)
+            sided.extend((case, side) for case in found)
             problems.extend(faults)
     sided.sort(key=lambda item: (item[0].patient, item[0].image))
     return _layout("images and masks", folder, sided, problems)
+
+
+def _pair_groups(tree: Tree, root: _Root) -> Iterator[tuple[Path, Path | None, Callable[[str], str], str | None]]:
+    """Folders of images with theirs of masks, who is in them, and on which side: the two themselves, and the folders of
+    one name in both, which are patients, or `train`, `valid` and `test`."""
+    folders = _pair_folders(tree, root.folder)
+    if folders is None:
+        return
+    images, masks = folders
+    yield images, masks, partial(patient_of, prefix=root.prefix), root.side
+    for inner in tree.listing(images).folders:
+        name = name_key(inner.name)
+        is_subset = name in SUBSETS
+        group = partial(patient_of, prefix=f"{root.prefix}{inner.name}/") if is_subset else partial(_named, inner.name)
+        yield inner, tree.folder(masks, [name]), group, SUBSETS[name] if is_subset else root.side
 
 
 def _list_patients(tree: Tree, folder: Path, roots: list[_Root]) -> Layout:

@@ -21,6 +21,7 @@ EXPECTED = {
     "Images and Masks": {"missing_mask": 1, "mask_without_image": 1, "left_out": 2},
     "image and label": {"missing_mask": 1, "mask_without_image": 1, "left_out": 2},
     "imgs and labels": {"missing_mask": 1, "mask_without_image": 1, "left_out": 2},
+    "images and masks by patient": {"missing_mask": 1, "left_out": 3},
     "Roboflow": {"missing_mask": 1, "missing_image": 3, "left_out": 2},
     "CVAT": {"missing_mask": 1, "left_out": 2},
     "held twice": {"missing_mask": 2, "mask_without_image": 1, "left_out": 2, "doubled_folder": 1},

@@ -156,3 +156,20 @@ def test_folders_of_one_patient_in_subsets_are_patients(tmp_path):
     layout = find_layout(tmp_path)
     assert [case.patient for case in layout.cases] == ["ben", "anna"]
     assert layout.sides == {"train": ("anna",), "validation": (), "test": ("ben",)}
+
+
+def test_folders_of_one_name_in_images_and_masks_are_a_patient_or_a_side(tmp_path):
+    for place in ("anna/1", "val/x", "train/TCGA_DU_6404_19850629_3"):
+        image(tmp_path / "images" / f"{place}.png")
+        draw_mask(tmp_path / "labels" / f"{place}.png")
+    layout = find_layout(tmp_path)
+    assert layout.name == "images and masks" and all(case.has_truth for case in layout.cases)
+    assert [case.patient for case in layout.cases] == ["TCGA_DU_6404_19850629", "anna", "val/x"]
+    shutil.rmtree(tmp_path / "images" / "anna")
+    assert find_layout(tmp_path).sides == {"train": ("TCGA_DU_6404_19850629",), "validation": ("val/x",), "test": ()}
+
+
+def test_images_without_any_mask_are_told_what_was_found(tmp_path):
+    image(tmp_path / "p" / "a.png")
+    with pytest.raises(DatasetError, match=r"has 1 images and not one mask\. Found: 1 \.png in p\. The layouts are"):
+        check(tmp_path)
