@@ -69,6 +69,7 @@ class EncoderSource:
 class Training:
     """How the weights were trained; a fact that was not given is None and shown as "not stated".
 
+    training_patients: by whom an evaluation is known to be no test; validation_patients chose the epoch.
     excluded_patients: kept out of training and choices, and not tested on either.
     """
 
@@ -76,6 +77,7 @@ class Training:
     data_sha256: str | None = None
     split: str | None = None
     patients: int | None = None
+    training_patients: tuple[str, ...] | None = None
     validation_patients: tuple[str, ...] | None = None
     test_patients: tuple[str, ...] | None = None
     excluded_patients: tuple[str, ...] | None = None

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_outcome(outcome)
     report = make_report(engine, outcome, settings, left_out)
     write_results(arguments.out, engine, report)
-    sys.stdout.write(f"{headline(report)}\n{arguments.out / 'report.html'}\n")
+    sys.stdout.write("\n".join([headline(report), *report.caveats, f"{arguments.out / 'report.html'}\n"]))
     write_left_out(left_out)
     for failure in outcome.failures:
         sys.stderr.write(f"{failure.message}\n")

@@ -8,6 +8,7 @@ import numpy as np
 
 from ml.cards import Card
 from ml.datasets.checking.problems import LeftOut
+from ml.evaluation.caveats import caveats_of
 from ml.evaluation.run import Outcome
 from ml.evaluation.sizes import SizeResult, sizes_of
 from ml.evaluation.summary import (
@@ -50,7 +51,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Report:
-    """All results of one evaluation. metrics: of the whole data set, in the order of the registry."""
+    """All results of one evaluation. metrics: of the whole data set, in the order of the registry.
+
+    caveats: what must be known before the figures, in sentences.
+    """
 
     model: str
     model_version: str | None
@@ -66,6 +70,7 @@ class Report:
     roc: Roc | None
     calibration: Calibration  # of all pixels
     calibration_foreground: Calibration  # of pixels with p >= 0.05
+    caveats: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
     def metric(self, name: str) -> MetricEstimate:
@@ -77,6 +82,8 @@ def make_report(engine: Subject, outcome: Outcome, settings: Settings, left_out:
     """Aggregate an outcome with at least one score. left_out: what the folder has beside the cases."""
     scores = outcome.scores
     histogram = add_histograms(score.probability_histogram for score in scores)
+    patients = patients_of((*scores, *outcome.failures))
+    metrics = estimate_metrics(scores, settings.seed)
     return Report(
         model=engine.card.name,
         model_version=engine.card.version,
@@ -84,8 +91,8 @@ def make_report(engine: Subject, outcome: Outcome, settings: Settings, left_out:
         min_tumor_pixels=engine.card.min_tumor_pixels,
         settings=settings,
         outcome=outcome,
-        patients=patients_of((*scores, *outcome.failures)),
-        metrics=estimate_metrics(scores, settings.seed),
+        patients=patients,
+        metrics=metrics,
         sizes=sizes_of(scores),
         verdicts=verdicts_of(scores),
         uncertain=uncertain_of(scores),
@@ -95,6 +102,12 @@ def make_report(engine: Subject, outcome: Outcome, settings: Settings, left_out:
         ),
         calibration=calibrate(histogram),
         calibration_foreground=calibrate(histogram, FOREGROUND_LEVEL),
+        caveats=caveats_of(
+            engine.card.training,
+            {score.patient for score in scores},
+            sum(patient.dice is not None for patient in patients),
+            has_interval=any(metric.ci95 for metric in metrics),
+        ),
         left_out=tuple(left_out),
     )
 
@@ -153,6 +166,7 @@ def summary_of(report: Report) -> dict[str, Any]:
         "grey": report.settings.is_grey,
         "seed": report.settings.seed,
         "slices_per_second": round(len(outcome.results) / outcome.seconds, 2),
+        "caveats": list(report.caveats),
     }
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ml.metrics.intervals import DEFAULT_SEED, Interval, draw_patients, mean_interval
+from ml.metrics.intervals import DEFAULT_SEED, FEW_PATIENTS, Interval, draw_patients, mean_interval
 
 
 @dataclass(frozen=True)
 class PairedComparison:
     """Of second less first, over pairs. `p_value`: two-sided Wilcoxon signed-rank test (Biometrics Bulletin 1, 1945),
-    pairs without a difference left out; None where no pair differs."""
+    pairs without a difference left out; None where no pair differs, or there are too few pairs for a test."""
 
     pairs: int
     mean_difference: float | None
@@ -25,6 +25,11 @@ class PairedComparison:
     equal: int
     p_value: float | None
 
+    @property
+    def is_few(self) -> bool:
+        """Whether there are too few pairs for a test: three of them cannot have a p below 0.25."""
+        return self.pairs < FEW_PATIENTS
+
 
 def compare_pairs(first: Sequence[float], second: Sequence[float], seed: int = DEFAULT_SEED) -> PairedComparison:
     """first, second: one value a patient, in one order. Raises ValueError where their lengths differ."""
@@ -33,7 +38,7 @@ def compare_pairs(first: Sequence[float], second: Sequence[float], seed: int = D
     if not count:
         return PairedComparison(0, None, None, None, 0, 0, 0, None)
     p_value = None
-    if np.any(differences):
+    if count >= FEW_PATIENTS and np.any(differences):
         from scipy.stats import wilcoxon  # costs half a second and 40 MB, for those who compare
 
         p_value = float(wilcoxon(differences, zero_method="wilcox").pvalue)

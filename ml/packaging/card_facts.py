@@ -118,6 +118,7 @@ def _of_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
                 f"{len(data['validation_patients'])} to choose on, {len(kept)} kept out of both"
             ),
             "patients": len(data["train_patients"]),
+            "training_patients": data["train_patients"] or None,
             "validation_patients": data["validation_patients"],
             "test_patients": data["test_patients"] or None,
             "excluded_patients": data["excluded_patients"] or None,

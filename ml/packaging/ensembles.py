@@ -140,6 +140,7 @@ def _join(plan: Ensemble, cards: Sequence[Card]) -> Card:
     trainings = [card.training for card in cards]
     test = set.intersection(*(set(training.test_patients or ()) for training in trainings))
     kept = {who for one in trainings for who in (*(one.test_patients or ()), *(one.excluded_patients or ()))}
+    trained = [training.training_patients for training in trainings]
     validated = {who for training in trainings for who in training.validation_patients or ()}
     return replace(
         first,
@@ -164,6 +165,8 @@ def _join(plan: Ensemble, cards: Sequence[Card]) -> Card:
             data_sha256=_common(training.data_sha256 for training in trainings),
             split="as the members' cards say",
             patients=_common(training.patients for training in trainings),
+            # Of one member's that are not known, nothing is known of the ensemble's.
+            training_patients=tuple(sorted({who for one in trained for who in one or ()})) if all(trained) else None,
             validation_patients=tuple(sorted(validated)) or None,
             test_patients=tuple(sorted(test)) or None,
             excluded_patients=tuple(sorted(kept - test)) or None,

@@ -104,6 +104,8 @@ def report_pdf(report: Report, drawings: Sequence[Drawing], pictures: Sequence[P
     summary = summary_of(report)
     document = _Document(f"Evaluation of {report.model}")
     document.paragraph(headline(report), size=15, style="B")
+    for caveat in report.caveats:
+        document.paragraph(caveat, style="B")
     document.paragraph(NOTICE, style="B")
     document.paragraph(
         f"Model {report.model} {report.model_version or ''}, engine {report.engine}, threshold"

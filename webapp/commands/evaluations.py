@@ -63,7 +63,8 @@ def run(folder: str, model: str | None, threshold: float | None, name: str | Non
         row = lookup.get(session, evaluation_id)
     if row.status is not Status.SUCCEEDED:
         raise click.ClickException(row.error_message or f"The evaluation was {row.status.value}.")
-    click.echo(row.headline)
+    for line in (row.headline, *(row.summary or {}).get("caveats", ())):
+        click.echo(line)
     if row.summary is not None and row.summary["failed_slices"]:
         sys.exit(1)
 

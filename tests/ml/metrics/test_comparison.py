@@ -15,9 +15,17 @@ def test_differences_are_second_less_first():
 
 
 def test_p_value_of_ranks_worked_out_by_hand():
-    # Five pairs, all better: of 2^5 signs one has a rank sum as small, on either side (Wilcoxon, 1945).
-    found = compare_pairs([0.1, 0.2, 0.3, 0.4, 0.5], [0.2, 0.4, 0.6, 0.8, 1.0])
-    assert found.p_value == pytest.approx(2 / 2**5)
+    # Ten pairs, all better: of 2^10 signs one has a rank sum as small, on either side (Wilcoxon, 1945).
+    first = np.arange(1, 11) / 20
+    found = compare_pairs(first, 2 * first)
+    assert found.p_value == pytest.approx(2 / 2**10)
+    assert not found.is_few
+
+
+def test_fewer_than_ten_pairs_are_too_few_for_a_test():
+    first = np.arange(1, 10) / 20
+    found = compare_pairs(first, 2 * first)
+    assert (found.is_few, found.p_value) == (True, None)
 
 
 def test_pairs_without_a_difference_are_no_evidence():

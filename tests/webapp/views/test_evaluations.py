@@ -182,6 +182,7 @@ def test_the_comparison_counts_what_changed(
     pairs = found["patient_dice"]
     assert (pairs["pairs"], pairs["better"], pairs["worse"], pairs["equal"]) == (3, 0, 0, 3)
     page = client.get(f"/evaluations/{first}/compare?other={second}").text
+    assert " has the same mean patient Dice as " in page
     assert "1 slice: tumor found → tumor missed" in page
     assert "1 are other files, or have another mask, under the same name" in page
     assert "over the 14 slices that both compared" in page
@@ -223,6 +224,30 @@ def test_a_comparison_without_changes_is_that_of_the_reports(
     found = client.get(f"{API}/{first}/comparison?other={second}").json
     assert (found["compared"], found["altered"], found["failed"]) == (15, 0, 0)
     assert found["patient_dice"]["mean_difference"] == pytest.approx(two - one, abs=1e-6) and two != one
+    assert (found["patient_dice"]["wilcoxon_p"], found["patient_dice"]["is_few"]) == (None, True)
+    page = client.get(f"/evaluations/{first}/compare?other={second}").text
+    names = [evaluation_row(resources, item).name for item in (second, first)]
+    words = f"{abs(one - two):.4f} {'lower' if two < one else 'higher'}"
+    assert f"{names[0]} has a mean patient Dice {words} than {names[1]}" in page
+    assert "over 3 patients; no difference shown; too few patients for a test" in page
+
+
+def test_an_evaluation_of_the_models_own_patients_says_so_wherever_its_headline_stands(
+    client: FlaskClient, resources: Resources, runtime: Runtime
+) -> None:
+    folder = write_data_set(resources.settings.evaluation_roots[0] / "own", patients=3)
+    known = resources.catalog.card(None).training.validation_patients
+    assert known
+    (folder / "patient_0").rename(folder / known[0])
+    evaluation_id = begin(resources, folder)
+    run_all(runtime, evaluation_id)
+    own = "By their names, 1 of 3 patients was used to choose the epoch: this is no test."
+    few = "The 95 % intervals are of 3 patients with tumor: with fewer than ten they are too narrow."
+    assert client.get(f"{API}/{evaluation_id}").json["summary"]["caveats"] == [own, few]
+    for path in ("", f"/{evaluation_id}"):
+        page = client.get(f"/evaluations{path}").text
+        assert own in page and few in page, path
+    assert own in client.get(f"{API}/{evaluation_id}/report.html", buffered=True).text
 
 
 def test_what_cannot_be_compared_is_said(

@@ -1,0 +1,43 @@
+"""What a reader must know before an evaluation's figures: sentences that stand beside its headline everywhere."""
+
+from collections.abc import Collection
+
+from ml.cards import Training
+from ml.metrics.intervals import FEW_PATIENTS
+
+
+def caveats_of(
+    training: Training, patients: Collection[str], with_tumor: int, *, has_interval: bool
+) -> tuple[str, ...]:
+    """The sentences, most important first.
+
+    training: of the model's card. patients: all that were evaluated. with_tumor: how many of them have a Dice.
+    has_interval: whether intervals are shown.
+    """
+    found = []
+    overlap = _overlap(training, set(patients))
+    if overlap is not None:
+        found.append(overlap)
+    if has_interval and with_tumor < FEW_PATIENTS:
+        found.append(
+            f"The 95 % intervals are of {_patients(with_tumor)} with tumor: with fewer than ten they are too narrow."
+        )
+    return tuple(found)
+
+
+def _overlap(training: Training, patients: set[str]) -> str | None:
+    """Whom the model knows already; None where the card names none of them."""
+    trained = patients.intersection(training.training_patients or ())
+    chose = patients.intersection(training.validation_patients or ()) - trained
+    if not trained and not chose:
+        return None
+    uses = [(trained, "trained on"), (chose, "used to choose the epoch")]
+    (first, use), *others = [(len(group), use) for group, use in uses if group]
+    said = f"{first} of {_patients(len(patients))} {'was' if first == 1 else 'were'} {use}"
+    for count, other in others:
+        said += f", {count} {'was' if count == 1 else 'were'} {other}"
+    return f"By their names, {said}: this is no test."
+
+
+def _patients(count: int) -> str:
+    return f"{count:,} {'patient' if count == 1 else 'patients'}"

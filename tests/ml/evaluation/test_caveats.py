@@ -1,0 +1,60 @@
+"""What must be known before an evaluation's figures: patients that the model knows already, and too few of them."""
+
+from dataclasses import replace
+
+import pytest
+
+from ml.cards import Training
+from ml.datasets import list_cases
+from ml.evaluation.caveats import caveats_of
+from ml.evaluation.report import Settings, make_report, summary_of
+from ml.evaluation.run import evaluate_cases
+from ml.reports.folder import fill_folder
+from ml.reports.gallery import arrays_of
+from ml.reports.pdf import report_pdf
+from tests.ml.reports.test_pdf import words_of
+
+TRAINING = Training(patients=3, training_patients=("a", "b", "c"), validation_patients=("v", "w"), test_patients=("t",))
+MANY = [f"patient {number}" for number in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("patients", "sentence"),
+    [
+        (["a", "b", "v"], "By their names, 2 of 3 patients were trained on, 1 was used to choose the epoch"),
+        (["a"], "By their names, 1 of 1 patient was trained on"),
+        (["v", "w", "t"], "By their names, 2 of 3 patients were used to choose the epoch"),
+    ],
+)
+def test_patients_that_the_card_names_are_no_test(patients, sentence):
+    assert caveats_of(TRAINING, patients, 3, has_interval=False) == (f"{sentence}: this is no test.",)
+
+
+def test_patients_that_the_card_does_not_name_or_kept_for_its_test_are_one():
+    assert caveats_of(TRAINING, ["t", *MANY], 11, has_interval=True) == ()
+    assert caveats_of(Training(), ["a"], 10, has_interval=True) == ()
+
+
+@pytest.mark.parametrize(("patients", "is_said"), [(9, True), (10, False)])
+def test_an_interval_of_fewer_than_ten_patients_is_too_narrow(patients, is_said):
+    said = caveats_of(Training(), MANY, patients, has_interval=True)
+    assert (
+        any("9 patients with tumor: with fewer than ten they are too narrow." in sentence for sentence in said)
+        == is_said
+    )
+    assert caveats_of(Training(), MANY, patients, has_interval=False) == ()
+
+
+def test_every_form_of_the_report_says_it(engine, data, tmp_path):
+    engine.card = replace(engine.card, training=Training(training_patients=("one",)))
+    report = make_report(engine, evaluate_cases(engine, list_cases(data), 0.5), Settings(0.5, False, 1))
+    own, few = report.caveats
+    assert own.startswith("By their names, 1 of ") and "too narrow" in few
+    assert summary_of(report)["caveats"] == [own, few]
+    (tmp_path / "report").mkdir()
+    written = fill_folder(tmp_path / "report", report, arrays_of(engine, 0.5))
+    assert written.document["summary"]["caveats"] == [own, few]
+    page = (tmp_path / "report" / "report.html").read_text()
+    paper = words_of(report_pdf(report, written.drawings, written.pictures, tmp_path / "report" / "gallery"))
+    for sentence in (own, few):
+        assert sentence in page and sentence in " ".join(paper.split())
