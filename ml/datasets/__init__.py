@@ -1,6 +1,6 @@
 """Data sets on disk: folders of slices with expert masks, their integrity, analysis and splits. Never imports torch.
 
-`list_cases` finds the slices of any of the three layouts (docs/datasets.md), `check` reads every file of them in
+`list_cases` finds the slices of any layout (docs/datasets.md), `check` reads every file of them in
 sandboxed processes and reports, `make_split` divides the patients.
 """
 

@@ -17,16 +17,17 @@ _MOST_DIGITS = 6  # of five bits: more than the pixels of any slice
 def read_runs(segmentation: Mapping[str, object], grid: tuple[int, int]) -> Runs:
     """The runs of {"counts", "size"} on a grid of (height, width). Raises ValueError that says what is wrong."""
     size, counts = segmentation.get("size"), segmentation.get("counts")
+    pixels = grid[0] * grid[1]
     if size is not None and size != list(grid):
         raise ValueError(f"a run-length mask of the size {str(size)[:40]} on an image of {list(grid)}")
     if isinstance(counts, str):
         found = _decode(counts)
-    elif isinstance(counts, list) and counts and all(type(count) is int and 0 <= count < 2**40 for count in counts):
+    elif isinstance(counts, list) and counts and all(type(count) is int and 0 <= count <= pixels for count in counts):
         found = np.array(counts, dtype=np.int64)
     else:
         raise ValueError("a run-length mask without counts")
-    if found.min() < 0 or found.sum() != grid[0] * grid[1]:
-        raise ValueError(f"a run-length mask of {int(found.sum()):,} pixels on an image of {grid[0] * grid[1]:,}")
+    if found.min() < 0 or found.sum() != pixels:
+        raise ValueError(f"a run-length mask of {int(found.sum()):,} pixels on an image of {pixels:,}")
     return " ".join(map(str, found.tolist()))
 
 
