@@ -9,13 +9,14 @@ from sqlalchemy import select
 
 from ml.datasets.case_reader import CaseReader
 from tests.support.commit_proxy import CommitProxy, commit_proxy
-from tests.support.evaluations import begin, case_rows, evaluation_row, queued_chunks, run_all, write_data_set
+from tests.support.evaluations import begin, case_rows, evaluation_row, queued_chunks, run_all, write_data_set, zip_of
 from tests.support.jobs import run_chunk, run_segmentation
 from tests.support.resources import make_settings, png_bytes, row, upload
 from tests.worker.conftest import BrightnessEngine
 from webapp.domain.database import engine
 from webapp.domain.errors import DatabaseUnavailable, OutcomeUnknown
 from webapp.domain.evaluations import deletion, submission
+from webapp.domain.evaluations.models import Evaluation
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup, segmentations
@@ -26,6 +27,7 @@ from webapp.domain.uploads.receiving import UploadedFile
 from worker.jobs import lease
 from worker.jobs.runner import run_next
 from worker.process.runtime import Runtime
+from worker.recovery.orphans import delete_orphans
 
 pytestmark = pytest.mark.postgres
 
@@ -93,6 +95,21 @@ def test_an_upload_whose_outcome_stays_unknown_keeps_its_files(
     proxy.come_back()
     (scan_id,) = uploads(resources)
     assert files(resources) == [original_key(scan_id), stack_key(scan_id)]
+
+
+def test_an_archive_whose_outcome_stays_unknown_keeps_its_folder(
+    resources: Resources, proxy: CommitProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(engine, "SETTLE_S", 0)
+    proxy.lose("INSERT INTO evaluations", stays_away=True)
+    archive = UploadedFile("set.zip", io.BytesIO(zip_of(write_data_set(tmp_path / "set", patients=1))))
+    with pytest.raises(OutcomeUnknown):
+        submission.submit(resources, archive, submission.EvaluationOptions())
+    proxy.come_back()
+    with resources.database.read() as session:
+        (evaluation_id,) = session.scalars(select(Evaluation.id))
+    assert resources.folders.names(0) == [evaluation_id]
+    assert delete_orphans(resources, older_than_s=0) == 0
 
 
 @is_before
