@@ -1,5 +1,6 @@
 """An evaluation from the browser: choose or send data, watch it, read the report, open a case, compare, delete."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -109,8 +110,15 @@ def test_a_chosen_folder_is_packed_and_sent(page: Page, tmp_path: Path) -> None:
     (folder / "notes.txt").write_text("left out")
     page.goto("/evaluations/new")
     page.locator("#directory").set_input_files(folder)
-    page.wait_for_url("**/evaluations/*", timeout=FINISH_MS)
-    expect(heading(page, "from the browser")).to_be_visible()
+    # Choosing sends nothing: name, model and threshold are filled in first.
+    expect(page.locator("#archive-chosen")).to_have_text(re.compile(r"^Chosen: from the browser, \d+ files\."))
+    page.locator("#archive-name").fill("Named after it was chosen")
+    page.locator("#archive-threshold").fill("0.4")
+    assert page.url.endswith("/evaluations/new")
+    page.get_by_role("button", name="Send and evaluate").click()
+    page.wait_for_url(re.compile(r"/evaluations/[0-9a-f]{32}$"), timeout=FINISH_MS)
+    expect(heading(page, "Named after it was chosen")).to_be_visible()
+    expect(page.locator(".about")).to_contain_text("0.4")
     expect(page.locator(".headline")).to_contain_text("over 2 patients", timeout=FINISH_MS)
     expect(page.locator("#findings")).to_contain_text("10 from 2 patients")
 
@@ -119,6 +127,8 @@ def test_a_bad_zip_says_why_where_it_was_chosen(page: Page, console) -> None:
     console.expected = ["status of 415"]
     page.goto("/evaluations/new")
     page.locator("#archive").set_input_files({"name": "x.zip", "mimeType": "application/zip", "buffer": b"no zip"})
+    expect(page.locator("#archive-chosen")).to_contain_text("Chosen: x.zip, 6 B.")
+    page.get_by_role("button", name="Send and evaluate").click()
     expect(page.locator("#archive-problem")).to_contain_text("not a zip by its bytes")
     expect(page.get_by_role("button", name="Send and evaluate")).to_be_enabled()
 

@@ -1,11 +1,12 @@
-/* Starting an evaluation: a zip is sent as it is, a folder is packed first; progress in both. */
+/* Starting an evaluation: data are chosen or dropped, options filled in, and a button sends them: a zip as it is, a folder packed
+   first; progress in both. */
 /** @import { ErrorBody, Evaluation } from "../core/types.js" */
 /** @import { PathFile } from "../core/folders.js" */
 import { errorFrom, isAbort, messageOf } from "../core/api.js";
 import { receiveDrops } from "../core/drops.js";
 import { element } from "../core/elements.js";
 import { chosenFiles, droppedFiles } from "../core/folders.js";
-import { count } from "../core/format.js";
+import { count, fileSize } from "../core/format.js";
 import { postForm } from "../core/uploads.js";
 import { zip } from "./zip.js";
 
@@ -30,6 +31,8 @@ const maxFiles = Number(form.dataset.maxFiles);
 const maxBytes = Number(form.dataset.maxMb) * 1e6;
 /** @type {AbortController | null} stops the upload that runs */
 let stop = null;
+/** @type {((signal: AbortSignal) => Promise<Archive>) | null} makes what was chosen ready to be sent; null: nothing is chosen */
+let chosen = null;
 
 /** @param {string | null} text null: none */
 function problem(text) {
@@ -95,13 +98,36 @@ async function start(make) {
 }
 
 /**
+ * Keeps what is to be sent once the options are filled in, and says what it is.
+ * @param {string} name of the zip or the folder
+ * @param {string} words what is in it
+ * @param {(signal: AbortSignal) => Promise<Archive>} make
+ */
+function choose(name, words, make) {
+  if (stop) return; // another is being sent
+  chosen = make;
+  problem(null);
+  const field = element("#archive-chosen", HTMLElement);
+  field.hidden = false;
+  field.textContent = `Chosen: ${name}, ${words}. Set name, model and threshold below, then send it.`;
+}
+
+/** @param {File} file */
+const chooseZip = (file) => choose(file.name, fileSize(file.size), async () => ({ archive: file, name: file.name }));
+
+/** @param {PathFile[]} files */
+function chooseFolder(files) {
+  if (!files.length) problem("There are no images in it; choose the folder of the data set.");
+  else if (files.length > maxFiles) problem(`It has more than ${count(maxFiles)} files; choose a smaller folder.`);
+  else choose(files[0].path.split("/")[0], `${count(files.length)} files`, (signal) => pack(files, signal));
+}
+
+/**
  * @param {PathFile[]} files
  * @param {AbortSignal} signal
  * @returns {Promise<Archive>}
  */
 async function pack(files, signal) {
-  if (!files.length) throw new RangeError("There are no images in it; choose the folder of the data set.");
-  if (files.length > maxFiles) throw new RangeError(`It has more than ${count(maxFiles)} files; choose a smaller folder.`);
   const words = `Packing ${count(files.length)} files`;
   sending(words);
   const archive = await zip(files, { signal, onProgress: (fraction) => sending(words, fraction) });
@@ -110,23 +136,29 @@ async function pack(files, signal) {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  const file = archiveInput.files?.[0];
-  if (file) start(async () => ({ archive: file, name: file.name }));
+  if (chosen) start(chosen);
   else problem("Choose a zip or a folder first.");
 });
-archiveInput.addEventListener("change", () => archiveInput.files?.length && form.requestSubmit());
-directoryInput.addEventListener("change", () => {
-  const files = directoryInput.files ? chosenFiles(directoryInput.files).filter(isTaken).map(withoutBytes) : [];
-  start((signal) => pack(files, signal));
+archiveInput.addEventListener("change", () => {
+  const file = archiveInput.files?.[0];
+  if (file) chooseZip(file);
 });
+directoryInput.addEventListener("change", () => {
+  if (directoryInput.files?.length) chooseFolder(chosenFiles(directoryInput.files).filter(isTaken).map(withoutBytes));
+});
+// After Back the browser may have kept a file in the field.
+if (archiveInput.files?.[0]) chooseZip(archiveInput.files[0]);
 element("#sending-stop", HTMLElement).addEventListener("click", () => stop?.abort());
 
 receiveDrops((transfer) => {
   const [file, ...others] = transfer.files;
   if (file && !others.length && /\.zip$/i.test(file.name)) {
-    start(async () => ({ archive: file, name: file.name }));
+    chooseZip(file);
     return;
   }
-  const files = droppedFiles(transfer, maxFiles);
-  start(async (signal) => pack((await files).filter(isTaken).map(withoutBytes), signal));
+  const walk = droppedFiles(transfer, maxFiles);
+  walk.then(
+    (files) => chooseFolder(files.filter(isTaken).map(withoutBytes)),
+    (error) => problem(messageOf(error) || "The folder cannot be read by the browser."),
+  );
 });
