@@ -22,6 +22,9 @@ LIMITS = Limits()
 # Of a sandboxed process that reads cases, and of one case in it: as for an upload (ml.sandbox.decoder), but two files.
 MEMORY_BYTES = 2**30
 TIMEOUT_S = 20.0
+NO_MEMORY = (
+    "Reading the file needs more memory than there is, which says nothing of the file; free memory and try again."
+)
 DAMAGED = "The file is damaged or of a variant that is not read; export it again or remove it."
 
 # A polygon of COCO: x0, y0, x1, y1, ... in pixels of the image.

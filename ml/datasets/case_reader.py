@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.datasets.case import DAMAGED, LIMITS, MEMORY_BYTES, TIMEOUT_S, Case
+from ml.datasets.case import DAMAGED, LIMITS, MEMORY_BYTES, NO_MEMORY, TIMEOUT_S, Case
 from ml.datasets.loading import LoadedCase
 from ml.sandbox.child import ChildLimits
 from ml.sandbox.launcher import ChildDied, Conversation, Sandbox
@@ -80,6 +80,7 @@ class ChunkReader:
             "image_sha256": digests.image_sha256,
             "mask_sha256": digests.mask_sha256,
         }
+        reason = DAMAGED
         try:
             answer = self._conversation.ask(request)
             if isinstance(answer.get("code"), str) and isinstance(answer.get("message"), str):
@@ -87,12 +88,13 @@ class ChunkReader:
             return self._receive_arrays(case, answer)
         except ChildDied as death:
             logger.warning("a child that read a case gave no answer: %s", death)
-            is_timeout = death.is_timeout
+            if death.is_out_of_memory:
+                reason = NO_MEMORY
+            elif death.is_timeout:
+                reason = f"Reading takes longer than the limit of {TIMEOUT_S:g} s."
         except (ValueError, KeyError, TypeError):  # a child that its file took over may answer anything
             logger.warning("a child that read a case gave a wrong answer")
-            is_timeout = False
         self._conversation.close()
-        reason = f"Reading takes longer than the limit of {TIMEOUT_S:g} s." if is_timeout else DAMAGED
         return UnreadCase(
             case, "unreadable", f"{case.patient}/{case.image.name} cannot be read ({reason}); replace or remove it."
         )

@@ -25,6 +25,9 @@ def unpack_archive(archive: Path, folder: Path, limits: ArchiveLimits, timeout_s
     except ChildDied as death:
         if death.is_timeout:
             raise ArchiveError("limit", f"Unpacking takes longer than {timeout_s:g} s; split the archive.") from None
+        if death.is_out_of_memory:
+            text = "Unpacking needs more memory than there is; try again when more is free, or split the archive."
+            raise ArchiveError("limit", text) from None
         raise _broken() from None
     if isinstance(files := answer.get("files"), int):
         return files

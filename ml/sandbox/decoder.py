@@ -6,7 +6,6 @@ Whatever a file does to its child, the caller sees a ScanError. Importing this m
 from __future__ import annotations
 
 import logging
-import signal
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -125,7 +124,7 @@ class Decoder:
                 "limit",
                 f"Decoding the file takes longer than the limit of {self._timeout_s:g} s; make it smaller or split it.",
             )
-        if death.exit_code == -signal.SIGKILL:  # not ours: the kernel's, where the machine is out of memory
+        if death.is_out_of_memory:
             return ScanError("limit", "Decoding the file needs more memory than there is; make it smaller or split it.")
         return _damaged()
 

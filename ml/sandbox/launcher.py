@@ -47,6 +47,8 @@ class ChildDied(Exception):
         super().__init__(f"exit {exit_code}, expired {is_expired}")
         self.exit_code = exit_code
         self.is_timeout = is_expired or exit_code in (-signal.SIGALRM, -signal.SIGXCPU)
+        # Not by us: by the kernel, where the machine is out of memory.
+        self.is_out_of_memory = not self.is_timeout and exit_code == -signal.SIGKILL
 
 
 class Sandbox:

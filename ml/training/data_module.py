@@ -40,7 +40,8 @@ class SliceDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[ValidationSample]:
         stage = self._configuration.stage_at(self._epoch)
-        samples = ValidationDataset(self._on_grid("validation", stage.size))
+        processes = 1 if self.trainer is None else self.trainer.world_size
+        samples = ValidationDataset(self._on_grid("validation", stage.size), processes)
         return make_loader(samples, stage.batch_size, self._configuration.loop.workers, is_training=False)
 
     @property

@@ -14,6 +14,7 @@ from ml.networks.logits import tumor_logit
 from ml.training.agreement import Agreement, PatientAgreement
 from ml.training.configuration import Configuration
 from ml.training.losses import SegmentationLoss
+from ml.training.samples import REPEATED
 from ml.training.schedules import stage_rate_share
 
 # What callbacks watch: mean patient Dice on the validation patients.
@@ -79,7 +80,11 @@ class SegmentationModule(L.LightningModule):
         inputs, labels, patients = batch
         # Not through __call__: the compiled network would be compiled again for each size of a batch.
         logits = self.network.forward(inputs.to(memory_format=torch.channels_last)).float()
-        self.log("val_loss", self.loss(logits, labels), on_epoch=True, batch_size=len(inputs), sync_dist=True)
+        is_counted = patients != REPEATED
+        if not is_counted.any():  # the last batch of one of several processes
+            return
+        logits, labels, patients = logits[is_counted], labels[is_counted], patients[is_counted]
+        self.log("val_loss", self.loss(logits, labels), on_epoch=True, batch_size=len(labels), sync_dist=True)
         self.agreement.update(tumor_logit(logits)[:, 0], labels, patients)
 
     def on_validation_epoch_end(self) -> None:

@@ -7,6 +7,8 @@ leaves `final.pth` in place of `best.pth`.
 
 import json
 import logging
+import re
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ import torch
 import torchinfo
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from ml.atomic_files import write_text
 from ml.cards.fields import encode
@@ -30,6 +33,7 @@ from ml.networks.pretrained import load_encoder
 from ml.training.callbacks import (
     BEST_FILE,
     FINAL_FILE,
+    INTERRUPTED_FILE,
     LAST_FILE,
     CheckpointCallback,
     DiceEarlyStopping,
@@ -51,6 +55,12 @@ from ml.training.statistics import refresh_statistics
 CONFIGURATION_FILE = "configuration.yaml"
 SPLIT_FILE = "split.json"
 ENCODER_FILE = "encoder.json"
+SUMMARY_FILE = "summary.txt"
+# What a run has written before its first epoch is finished, and a file that was just being written.
+_OF_A_START = {CONFIGURATION_FILE, SPLIT_FILE, ENCODER_FILE, SUMMARY_FILE, INTERRUPTED_FILE, "logs"}
+_PARTIAL = re.compile(r"\..+\.partial-\d+")
+# torch's words where batch normalization has one value a channel.
+_ONE_VALUE = "Expected more than 1 value per channel"
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +103,8 @@ def train(plan: Plan, report_check: Progress | None = None) -> Trained:
     module = SegmentationModule(configuration, len(split.validation), plan.is_resumed)
     # Created only now, so that a plan that was refused can be tried again with the same --out.
     plan.out.mkdir(parents=True, exist_ok=True)
+    if not plan.is_resumed and not rank_zero_only.rank:
+        _forget_start(plan.out)
     write_text(plan.out / CONFIGURATION_FILE, dump(configuration))
     write_split(split, plan.out / SPLIT_FILE)
     _write_summary(module, plan.out)
@@ -109,6 +121,13 @@ def train(plan: Plan, report_check: Progress | None = None) -> Trained:
             trainer.fit(module, data, ckpt_path=resumed, weights_only=False)
     except SystemExit as error:  # Lightning's answer to Ctrl-C, after the callbacks
         raise KeyboardInterrupt from error
+    except ValueError as error:
+        if _ONE_VALUE not in str(error):
+            raise
+        raise TrainingError(
+            "A batch of one slice leaves the network's batch normalization a single value a channel on so small a grid;"
+            " give stages a batch_size of 2 or more (and as many training slices), or a larger size or crop."
+        ) from error
     seconds = tuple(pace.seconds)
     if configuration.loop.checkpoint == "last":
         epoch = trainer.current_epoch
@@ -132,8 +151,25 @@ def resume_plan(data: Path, out: Path) -> Plan:
 
 
 def _check_folder(plan: Plan) -> None:
-    if not plan.is_resumed and plan.out.exists() and any(plan.out.iterdir()):
-        raise TrainingError(f"{plan.out} exists and is not empty; give --out a new folder, or --resume to go on.")
+    if plan.is_resumed or rank_zero_only.rank or not plan.out.exists() or _is_only_started(plan.out):
+        return  # of several processes, which Lightning starts with the same words, the first one asks
+    remedy = ", or --resume to go on" if (plan.out / LAST_FILE).is_file() else ""
+    raise TrainingError(f"{plan.out} exists and is not empty; give --out a new folder{remedy}.")
+
+
+def _is_only_started(folder: Path) -> bool:
+    """Whether the folder holds nothing, or just what a run writes before its first epoch is finished."""
+    names = {path.name for path in folder.iterdir() if not _PARTIAL.fullmatch(path.name)}
+    return names <= _OF_A_START and (not names or CONFIGURATION_FILE in names)
+
+
+def _forget_start(folder: Path) -> None:
+    """Remove what `_is_only_started` found: a run that was ended before its first epoch was begins anew."""
+    for path in list(folder.iterdir()):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def divide(plan: Plan, report_check: Progress | None) -> Split:
@@ -257,7 +293,7 @@ def _write_summary(module: SegmentationModule, folder: Path) -> None:
         col_names=("output_size", "num_params", "mult_adds"),
         verbose=0,
     )
-    write_text(folder / "summary.txt", f"{text}\n")
+    write_text(folder / SUMMARY_FILE, f"{text}\n")
 
 
 def _make_trainer(

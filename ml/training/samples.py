@@ -66,6 +66,10 @@ class SliceCache:
         return Sample(place_on_grid(case.pixels()[None], self.convention)[0], place_labels_on_grid(labels, size))
 
 
+# The patient of a slice that is there a second time: it is not counted.
+REPEATED = -1
+
+
 class TrainingDataset(Dataset[TrainingSample]):
     """One epoch: which slices, in which order, augmented how, follows from the seed and the epoch's number alone."""
 
@@ -94,20 +98,26 @@ class TrainingDataset(Dataset[TrainingSample]):
 
 
 class ValidationDataset(Dataset[ValidationSample]):
-    """Every slice as it is, with its patient's number."""
+    """Every slice as it is, with its patient's number; then REPEATED ones until each of `processes` gets as many.
 
-    def __init__(self, slices: SliceCache) -> None:
+    A sampler of several processes would fill up with plain repeats, which would count twice.
+    """
+
+    def __init__(self, slices: SliceCache, processes: int = 1) -> None:
         self._slices = slices
+        self._length = -(-len(slices) // processes) * processes
         self.patients = slices.patients
 
     def __len__(self) -> int:
-        return len(self._slices)
+        return self._length
 
     def __getitem__(self, index: int) -> ValidationSample:
         """float32 (C, h, w), uint8 (h, w), and the patient."""
-        sample = self._slices[index]
+        place = index % len(self._slices)
+        sample = self._slices[place]
         inputs = normalize(sample.image[None], self._slices.convention)[0]
-        return torch.from_numpy(inputs), torch.from_numpy(sample.labels), int(self._slices.owners[index])
+        owner = int(self._slices.owners[place]) if place == index else REPEATED
+        return torch.from_numpy(inputs), torch.from_numpy(sample.labels), owner
 
 
 def draw_epoch(

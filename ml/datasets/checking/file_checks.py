@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from ml.datasets.case import DAMAGED, MEMORY_BYTES, TIMEOUT_S, Case
+from ml.datasets.case import DAMAGED, MEMORY_BYTES, NO_MEMORY, TIMEOUT_S, Case
 from ml.datasets.mask_findings import MaskTraits
 from ml.sandbox.child import ChildLimits
 from ml.sandbox.launcher import ChildDied, Conversation, Sandbox
@@ -98,4 +98,4 @@ def _ask(conversation: Conversation, request: dict[str, Any], error_field: str) 
         if death.is_timeout:
             text = f"Reading the file takes longer than the limit of {TIMEOUT_S:g} s; make it smaller or remove it."
             return {error_field: text}
-        return {error_field: DAMAGED}
+        return {error_field: NO_MEMORY if death.is_out_of_memory else DAMAGED}

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DistributedSampler
 
+from ml.cards.card import InputConvention
 from ml.metrics.overlap import Counts, count, dice, iou
 from ml.training.agreement import Agreement, PatientAgreement
+from ml.training.samples import REPEATED, Sample, ValidationDataset
 
 
 def draw(patients=5, slices=24, without=(1,)):
@@ -69,3 +72,28 @@ def test_reset_forgets():
     metric.reset()
     metric.update(everything, everything.byte(), torch.tensor([0]))
     assert metric.agreement().patient_dice == 1
+
+
+def test_each_of_several_processes_gets_as_many_slices_and_none_counts_twice():
+    of_slices = np.array([0, 0, 1, 1, 1])
+    labels = torch.randint(0, 2, (5, 4, 4), generator=torch.Generator().manual_seed(1)).numpy().astype("uint8")
+
+    class Slices:
+        """Five slices of two patients, as a SliceCache holds them."""
+
+        owners = of_slices
+        patients = 2
+        convention = InputConvention((4, 4), ("a",), (0.5,), (0.5,))
+
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, index):
+            return Sample(np.full((4, 4, 1), 40 * index, dtype=np.uint8), labels[index])
+
+    samples = ValidationDataset(Slices(), processes=4)
+    parts = [list(DistributedSampler(samples, 4, rank, shuffle=False)) for rank in range(4)]
+    assert [len(part) for part in parts] == [2, 2, 2, 2]
+    owners = [samples[index][2] for part in parts for index in part]
+    assert sorted(owner for owner in owners if owner != REPEATED) == of_slices.tolist()
+    assert len(ValidationDataset(Slices())) == 5

@@ -185,8 +185,52 @@ def test_folder_with_something_in_it_is_refused(train, tmp_path, capsys):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine.txt").write_text("kept")
     assert train(tmp_path / "run") == 1
-    assert "exists and is not empty; give --out a new folder, or --resume to go on" in capsys.readouterr().err
+    assert "exists and is not empty; give --out a new folder." in capsys.readouterr().err
     assert names_in(tmp_path / "run") == {"mine.txt"}
+
+
+def test_a_run_that_was_killed_before_its_first_epoch_was_finished_begins_anew(train, tmp_path, monkeypatch, capsys):
+    class Killed(BaseException):
+        """As SIGKILL: nothing is written any more."""
+
+    def die(self, batch, batch_idx):
+        raise Killed
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmentationModule, "training_step", die)
+        with pytest.raises(Killed):
+            train(out)
+    (out / ".last.ckpt.partial-77").write_bytes(b"half of it")
+    assert {"configuration.yaml", "split.json", "summary.txt", "logs"} <= names_in(out)
+    assert train(out, "--resume") == 1
+    assert "start it without --resume" in capsys.readouterr().err
+    assert train(out, "stages.0.epochs=1") == 0
+    assert "best.pth" in names_in(out) and not any(".partial" in name for name in names_in(out))
+    assert [path.name for path in (out / "logs" / "csv").iterdir()] == ["version_0"]
+    assert train(out) == 1
+    assert "is not empty; give --out a new folder, or --resume to go on." in capsys.readouterr().err
+
+
+def test_a_resumed_run_downloads_no_encoder(train, tmp_path, monkeypatch):
+    asked = []
+
+    def fetch(build, encoder, weights, arguments):
+        asked.append(encoder)
+        return build(encoder, encoder_weights=None, **arguments)
+
+    monkeypatch.setattr("ml.networks.build._with_published_encoder", fetch)
+    network = "network={name: unet, encoder: resnet18, encoder_weights: imagenet, decoder_channels: [8, 8, 8, 8, 4]}"
+    assert train(tmp_path / "run", network) == 0
+    assert train(tmp_path / "run", "--resume") == 0
+    assert asked == ["resnet18"]
+
+
+def test_a_batch_of_one_on_a_small_grid_is_refused_with_the_remedy(train, tmp_path, capsys):
+    network = "network={name: unet, encoder: resnet18, encoder_weights: null, decoder_channels: [8, 8, 8, 8, 4]}"
+    assert train(tmp_path / "run", network, "stages.0.batch_size=1") == 1
+    said = capsys.readouterr().err
+    assert "A batch of one slice" in said and "give stages a batch_size of 2 or more" in said
 
 
 def test_unsound_data_are_refused_with_the_files_names(train, brains, tmp_path, capsys):

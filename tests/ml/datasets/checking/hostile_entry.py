@@ -1,6 +1,10 @@
-"""The entry that checks files, with two files that a reader does not survive: `ben_1` aborts it, `ben_2` hangs it."""
+"""The entry that checks files, with files that a reader does not survive.
+
+`ben_1` aborts it, `ben_2` hangs it, `cleo_1` takes all memory, whereupon the kernel kills it.
+"""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -17,6 +21,8 @@ _original = check_file.read_slice
 def _read_slice(path: Path) -> np.ndarray:
     if path.stem == "ben_1":
         os.abort()
+    if path.stem == "cleo_1":
+        os.kill(os.getpid(), signal.SIGKILL)
     while path.stem == "ben_2":
         time.sleep(1)
     return _original(path)
