@@ -9,7 +9,7 @@ SERVE  := $(if $(GPU),requirements.txt,requirements-serve.txt)
 # A file of tests at a time to each process.
 SHARED_OUT := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-quick bench lint install install-test
+.PHONY: run test test-quick bench lint install install-train install-test
 
 run: install
 	@exec $(BIN)/python -m webapp.process.launch
@@ -29,6 +29,8 @@ lint: install-test node_modules/.installed
 	node_modules/.bin/tsc -p .
 
 install: $(VENV)/.installed-$(SERVE)
+
+install-train: $(VENV)/.installed-requirements.txt
 
 install-test: $(VENV)/.installed-requirements-test.txt
 

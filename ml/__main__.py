@@ -6,11 +6,19 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from ml import environment
+
+if __name__ == "__main__":
+    environment.enter()
+
 from ml.cards import PackageError
 from ml.commands import COMMANDS
 from ml.datasets import DatasetError
 from ml.engines import EngineError
 from ml.training.errors import TrainingError
+
+# What `make install` leaves out where there is no GPU.
+OF_TRAINING = ("torch", "lightning", "segmentation_models_pytorch", "torchmetrics", "safetensors", "nncf")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,6 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
     except OSError as error:  # a full disk, a folder without permission: the message says enough
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
+    except ModuleNotFoundError as error:
+        if error.name not in OF_TRAINING:
+            raise
+        sys.stderr.write(f"This command needs {error.name}: run `make install-train` first.\n")
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
         return 128 + signal.SIGINT

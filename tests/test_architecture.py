@@ -76,6 +76,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "worker": ("worker", "webapp.domain", "ml.engines", *_LIGHT),
     "ml.atomic_files": (),
     "ml.digests": (),
+    "ml.environment": (),
     "ml.cards": ("ml.atomic_files", "ml.digests"),
     "ml.scans": (),
     # Processes for hostile bytes. What runs inside them are the entries, which know the readers and the data sets.

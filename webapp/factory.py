@@ -5,7 +5,7 @@ from pathlib import Path
 from flask import Flask
 from jinja2 import StrictUndefined
 
-from webapp import api, assets, commands, error_handlers, prometheus, ranges, security
+from webapp import api, assets, commands, error_handlers, multipart, prometheus, ranges, security
 from webapp.api.blueprints import HexId
 from webapp.context import EXTENSION
 from webapp.domain.resources import Resources
@@ -26,6 +26,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_bytes * FILES_WORTH_PER_REQUEST
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.converters["hex_id"] = HexId
+    multipart.register()
     security.register(app, settings)
     error_handlers.register(app)
     prometheus.register(app)

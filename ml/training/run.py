@@ -103,7 +103,7 @@ def train(plan: Plan, report_check: Progress | None = None) -> Trained:
     module = SegmentationModule(configuration, len(split.validation), plan.is_resumed)
     # Created only now, so that a plan that was refused can be tried again with the same --out.
     plan.out.mkdir(parents=True, exist_ok=True)
-    if not plan.is_resumed and not rank_zero_only.rank:
+    if not plan.is_resumed and _is_first_process():
         _forget_start(plan.out)
     write_text(plan.out / CONFIGURATION_FILE, dump(configuration))
     write_split(split, plan.out / SPLIT_FILE)
@@ -151,10 +151,15 @@ def resume_plan(data: Path, out: Path) -> Plan:
 
 
 def _check_folder(plan: Plan) -> None:
-    if plan.is_resumed or rank_zero_only.rank or not plan.out.exists() or _is_only_started(plan.out):
-        return  # of several processes, which Lightning starts with the same words, the first one asks
+    if plan.is_resumed or not _is_first_process() or not plan.out.exists() or _is_only_started(plan.out):
+        return
     remedy = ", or --resume to go on" if (plan.out / LAST_FILE).is_file() else ""
     raise TrainingError(f"{plan.out} exists and is not empty; give --out a new folder{remedy}.")
+
+
+def _is_first_process() -> bool:
+    """Of several, which Lightning starts with the same words: one asks for the folder, the others find it in use."""
+    return not getattr(rank_zero_only, "rank", 0)
 
 
 def _is_only_started(folder: Path) -> bool:

@@ -6,6 +6,7 @@ from flask.testing import FlaskClient
 
 from tests.support.jobs import claim_segmentation
 from tests.webapp.clients import SCANS, finish, finished, resources_of, sent
+from webapp.domain.scans.models import Scan
 
 RUNS = "/api/v1/segmentations"
 
@@ -15,6 +16,18 @@ RUNS = "/api/v1/segmentations"
 def test_an_unknown_run_is_404(client: FlaskClient, segmentation_id: str, action: str) -> None:
     response = client.post(f"{RUNS}/{segmentation_id}/{action}")
     assert (response.status_code, response.json["code"]) == (404, "not_found")
+
+
+def test_canceled_and_retried_runs_are_answered_with_the_scans_own_warnings(app: Flask, client: FlaskClient) -> None:
+    scan = sent(client)
+    resources = resources_of(app)
+    with resources.database.write() as session:
+        session.get_one(Scan, scan["id"]).warnings = ["synthetic"]
+    path = f"{RUNS}/{scan['segmentation']['id']}"
+    for action in ("cancel", "retry"):
+        answer = client.post(f"{path}/{action}")
+        assert answer.status_code == 200
+        assert [warning["code"] for warning in answer.json["warnings"]] == ["synthetic"], action
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,23 @@ def test_a_good_file_is_answered_202_with_a_queued_scan(app: Flask, client: Flas
 
 
 @pytest.mark.parametrize(
+    ("sent_name", "name"),
+    [
+        ("Müller.png".encode(), "Müller.png"),
+        ("Müller.png".encode("latin-1"), "Müller.png"),
+        ("Müller – 5 €.png".encode("cp1252"), "Müller – 5 €.png"),
+        (b"M\x81\xfcller.png", "Müller.png"),  # a control character is taken out of every name
+    ],
+    ids=["utf-8", "latin-1", "windows", "no characters of windows"],
+)
+def test_a_name_in_the_characters_of_an_old_system_is_read(client: FlaskClient, sent_name: bytes, name: str) -> None:
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="' + sent_name + b'"\r\n\r\n'
+    response = raw(client, head + png_bytes() + b"\r\n--b--\r\n")
+    assert response.status_code == 202, response.json
+    assert response.json["scans"][0]["filename"] == name
+
+
+@pytest.mark.parametrize(
     ("body", "content_type", "code"),
     [
         (b"--b--\r\n", "multipart/form-data; boundary=b", "no_file"),
