@@ -106,7 +106,7 @@ def test_a_chosen_folder_leaves_masks_and_notes_aside_and_says_so(
 
     assert slice_count(portal, card(page, "scan", "succeeded")) == 3
     said = page.locator("#left-out")
-    expect(said).to_contain_text("3 masks of an expert (scan_1_mask.png")
+    expect(said).to_contain_text("3 masks (scan_1_mask.png")
     expect(said).to_contain_text("1 file of another kind (notes.txt)")
     expect(page.locator('.card[data-state="rejected"]')).to_have_count(0)
 

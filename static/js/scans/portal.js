@@ -160,7 +160,7 @@ function withoutLeftOut(files) {
   const masks = files.filter((file) => isMask(file.path) && hasSlice(file));
   const others = files.filter((file) => isOfFolder(file) && !isPicture(file));
   const said = [];
-  if (masks.length) said.push(`${count(masks.length)} ${masks.length === 1 ? "mask" : "masks"} of an expert (${namesOf(masks.map(({ file }) => file.name))}), which Evaluations compares a model with`);
+  if (masks.length) said.push(`${count(masks.length)} ${masks.length === 1 ? "mask" : "masks"} (${namesOf(masks.map(({ file }) => file.name))}), for Evaluations compares a model with an expert's masks`);
   if (others.length) said.push(`${count(others.length)} ${others.length === 1 ? "file" : "files"} of another kind (${namesOf(others.map(({ file }) => file.name))})`);
   notify("left-out", said.length ? `Left out: ${said.join("; ")}.` : null);
   return files.filter((file) => !masks.includes(file) && !others.includes(file));
