@@ -80,7 +80,9 @@ def test_a_picture_that_is_no_brain_has_no_verdict_and_what_is_marked_on_it_keep
     red = ["Unlike the training data", "Tumor detected"]  # the warning first
     page.goto("/")
     for scan_id, words in zip(ids, (no_verdict, red), strict=True):
-        assert chips_of(page.locator(f'.card[data-scan="{scan_id}"] .card-state')) == words
+        state = page.locator(f'.card[data-scan="{scan_id}"] .card-state')
+        assert chips_of(state) == words
+        assert state.evaluate("(state) => state.scrollWidth <= state.clientWidth")  # no word is cut
     page.goto("/scans?q=no-brain")
     for scan_id, words in zip(ids, (no_verdict, red), strict=True):
         assert chips_of(page.locator(f'[data-scan="{scan_id}"] .cell-finding')) == words

@@ -230,6 +230,7 @@ def test_a_comparison_without_changes_is_that_of_the_reports(
     words = f"{abs(one - two):.4f} {'lower' if two < one else 'higher'}"
     assert f"{names[0]} has a mean patient Dice {words} than {names[1]}" in page
     assert "over 3 patients; no difference shown; too few patients for a test" in page
+    assert page.count("Both: The 95 % intervals are of 3 patients") == 1
 
 
 def test_an_evaluation_of_the_models_own_patients_says_so_wherever_its_headline_stands(
