@@ -58,6 +58,7 @@ ROUTES = {
     ("POST", "/api/v1/scans/<hex_id:scan_id>/segmentations"): MISSING,
     ("GET", "/api/v1/scans/<hex_id:scan_id>/<kind>.png"): MISSING,
     ("GET", "/api/v1/scans/<hex_id:scan_id>/download.zip"): MISSING,
+    ("GET", "/api/v1/scans/<hex_id:scan_id>/mask.tif"): MISSING,
     ("GET", "/api/v1/scans/<hex_id:scan_id>/original"): MISSING,
     ("POST", "/api/v1/segmentations/<hex_id:segmentation_id>/cancel"): MISSING,
     ("POST", "/api/v1/segmentations/<hex_id:segmentation_id>/retry"): MISSING,
