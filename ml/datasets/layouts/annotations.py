@@ -75,7 +75,7 @@ def _outside(polygon: Outline, grid: Grid) -> float:
         raise UnreadableAnnotationError("a polygon that lies outside the image")
     outside = max(-min(xs), -min(ys), max(xs) - width, max(ys) - height, 0.0)
     if outside > max(grid):
-        raise UnreadableAnnotationError(f"a polygon that leaves the image by {outside:,.0f} pixels")
+        raise UnreadableAnnotationError(f"a polygon that leaves the image by {outside:.4g} pixels")
     return outside
 
 

@@ -1,7 +1,8 @@
 """COCO annotations as Roboflow, CVAT and others export them: polygons and run-length masks are the expert's masks.
 
 An image without annotation has an empty mask, and is its own group: no patient is named in these files. An image of
-which one annotation cannot be read keeps its place with the reason (`Case.fault`): it is no image without tumor.
+which one annotation cannot be read keeps its place with the reason (`Case.fault`): it is no image without tumor. So
+does every image without annotation where annotations name no image that the file lists: they may be its own.
 """
 
 import json
@@ -20,7 +21,9 @@ from ml.datasets.run_lengths import Runs
 MAX_ANNOTATIONS_BYTES = 2**28
 # Names of categories, without what is no letter, whose annotations are no tumor.
 NOT_TUMOR = frozenset(
-    {"background", "bg", "brain", "head", "healthy", "negative", "normal", "skull", "notumor", "notumour", "nontumor"}
+    {"background", "bg", "brain", "head", "healthy", "healthybrain", "negative", "normal", "normalbrain", "skull"}
+    | {f"{no}{tumor}" for no in ("no", "non") for tumor in ("tumor", "tumors", "tumour", "tumours")}
+    | {"tumorfree", "tumourfree"}
 )
 
 
@@ -80,6 +83,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self.images: dict[Path, _Image] = {}
         self._by_key: dict[str, list[_Image]] = {}
+        self._nameless: set[str | None] = set()  # ids of entries whose annotations are those of no other image
         self.absent = 0
 
     def read_images(self, entries: Iterable[Entry]) -> None:
@@ -87,6 +91,7 @@ class _Reader:
             name = _name(entry)
             key = _key(entry.get("id"))
             if name is None or key is None:
+                self._nameless.add(key)
                 self._report("bad_annotation", f"image entry {_short(entry)} has no id or no name of a file")
                 continue
             path = self._find(name)
@@ -121,12 +126,23 @@ class _Reader:
                 one.faults.append(text)
 
     def read_annotations(self, entries: Iterable[Entry], not_tumor: frozenset[str]) -> None:
+        strays = 0
+        annotated: set[Path] = set()
         for entry in entries:
-            images = self._by_key.get(_key(entry.get("image_id")) or "")
+            key = _key(entry.get("image_id"))
+            images = self._by_key.get(key or "")
             if images is None:
+                strays += key is None or key not in self._nameless
                 self._report("bad_annotation", f"annotation {_short(entry)} names an unknown image")
-            elif len(images) == 1 and _key(entry.get("category_id")) not in not_tumor:
+                continue
+            annotated.update(image.path for image in images)
+            if len(images) == 1 and _key(entry.get("category_id")) not in not_tumor:
                 self._draw(entry, images[0])
+        if strays:
+            are = "1 annotation names" if strays == 1 else f"{strays:,} annotations name"
+            text = f"{are} no image of {self._source.path.name}, and may belong to it"
+            for path in self.images.keys() - annotated:
+                self.images[path].faults.append(text)
 
     def _draw(self, entry: Entry, image: _Image) -> None:
         if image.grid is None:

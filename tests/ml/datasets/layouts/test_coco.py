@@ -102,6 +102,49 @@ def test_ids_may_be_text_or_broken_numbers(one, key):
     assert list_cases(folder)[0].truth().sum() == 144 and codes(folder) == []
 
 
+@pytest.mark.parametrize("key", [99, None, "x"])
+def test_an_annotation_of_no_image_leaves_no_image_without_tumor(tmp_path, key):
+    for name in ("a.png", "b.png", "c.png"):
+        image(tmp_path / name)
+    path = tmp_path / "_annotations.coco.json"
+    coco(path, ["a.png", "b.png", "c.png"], [[SQUARE], [SQUARE]])
+    document = json.loads(path.read_text())
+    document["annotations"][1]["image_id"] = key
+    path.write_text(json.dumps(document))
+
+    seen = {case.image.name: read_case(case) for case in list_cases(tmp_path)}
+
+    assert not isinstance(seen["a.png"], Failure)
+    for name in ("b.png", "c.png"):  # the annotation may be of either
+        assert isinstance(seen[name], Failure) and seen[name].code == "bad_annotation"
+        assert "1 annotation names no image of _annotations.coco.json" in seen[name].message
+    assert "bad_annotation" in codes(tmp_path)
+
+
+def test_the_annotations_of_an_entry_without_a_name_are_of_no_other_image(tmp_path):
+    for name in ("a.png", "b.png"):
+        image(tmp_path / name)
+    path = tmp_path / "_annotations.coco.json"
+    coco(path, ["a.png", "b.png"], [[SQUARE]])
+    document = json.loads(path.read_text())
+    document["images"][0]["file_name"] = None
+    path.write_text(json.dumps(document))
+    [case] = [case for case in list_cases(tmp_path) if case.has_truth]
+    assert case.image.name == "b.png"
+    assert not isinstance(read_case(case), Failure)
+
+
+@pytest.mark.parametrize("name", ["non-tumour", "No Tumor", "Normal brain", "tumor-free"])
+def test_a_category_that_says_that_it_is_no_tumor_is_none(tmp_path, name):
+    image(tmp_path / "a.png")
+    path = tmp_path / "_annotations.coco.json"
+    coco(path, ["a.png"], [[SQUARE]])
+    document = json.loads(path.read_text())
+    document["categories"] = [{"id": document["annotations"][0]["category_id"], "name": name}]
+    path.write_text(json.dumps(document))
+    assert not list_cases(tmp_path)[0].truth().any()
+
+
 def test_two_entries_of_one_file_are_named_and_fail(tmp_path):
     image(tmp_path / "a.png")
     coco(tmp_path / "_annotations.coco.json", ["a.png", "A.PNG"], [[SQUARE], None])
