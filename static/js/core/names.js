@@ -1,7 +1,18 @@
-/* File names that are shortened in the middle, as templates/macros/names.html writes them. */
+/* File names in sentences, and shortened in the middle, as templates/macros/names.html writes them. */
 import { element } from "./elements.js";
+import { count } from "./format.js";
 
 const TAIL_LETTERS = 12;
+const NAMES_SHOWN = 3;
+
+/**
+ * The first of several names, and how many more there are.
+ * @param {string[]} names
+ */
+export function firstNames(names) {
+  const more = names.length > NAMES_SHOWN ? ` and ${count(names.length - NAMES_SHOWN)} more` : "";
+  return names.slice(0, NAMES_SHOWN).join(", ") + more;
+}
 
 /**
  * Writes a file name into an element that holds the macro's spans.

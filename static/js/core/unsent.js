@@ -1,8 +1,8 @@
 /* Uploads that a reader leaves behind: asked about before the page goes, named on the page that comes after it. */
+import { firstNames } from "./names.js";
 import { notify } from "./notices.js";
 
 const KEY = "unsent";
-const NAMES_SHOWN = 3;
 
 /** @typedef {{ names: string[], total: number }} Unsent names: of what was not sent, of `total` in all */
 
@@ -25,7 +25,6 @@ export function sayUnsent() {
   if (!kept) return;
   /** @type {Unsent} */
   const { names, total } = JSON.parse(kept);
-  const more = names.length > NAMES_SHOWN ? ` and ${names.length - NAMES_SHOWN} more` : "";
   const were = total === 1 ? "The file was not sent" : `${names.length} of ${total} files were not sent`;
-  notify("unsent", `${were}: ${names.slice(0, NAMES_SHOWN).join(", ")}${more}. Choose ${names.length === 1 ? "it" : "them"} again on the Portal.`, "warn");
+  notify("unsent", `${were}: ${firstNames(names)}. Choose ${names.length === 1 ? "it" : "them"} again on the Portal.`, "warn");
 }

@@ -9,7 +9,7 @@ import { element, elements, targetOf } from "../core/elements.js";
 import { chosenFiles, droppedFiles } from "../core/folders.js";
 import { count, fileSize } from "../core/format.js";
 import { isOver } from "../core/jobs.js";
-import { showName } from "../core/names.js";
+import { firstNames, showName } from "../core/names.js";
 import { notify } from "../core/notices.js";
 import { refreshTimes } from "../core/times.js";
 import { guardUploads } from "../core/unsent.js";
@@ -18,7 +18,6 @@ import { groupFiles, isMask } from "./grouping.js";
 import { UploadQueue } from "./uploads.js";
 
 const MOST_FILES = 5000; // of one drop
-const NAMES_SHOWN = 3;
 
 const form = element("#drop", HTMLFormElement);
 const input = element("#files", HTMLInputElement);
@@ -84,14 +83,8 @@ function showAnswer(card, { scans, rejected }) {
   if (!rejected.length) return;
   const [first] = rejected;
   const refused = newCard(rejected.length > 1 ? `${count(rejected.length)} files` : first.filename, last);
-  const names = rejected.length > 1 ? `${namesOf(rejected.map(({ filename }) => filename))}. The first: ` : "";
+  const names = rejected.length > 1 ? `${firstNames(rejected.map(({ filename }) => filename))}. The first: ` : "";
   showProgress(refused, "rejected", names + first.message);
-}
-
-/** @param {string[]} names */
-function namesOf(names) {
-  const more = names.length > NAMES_SHOWN ? ` and ${count(names.length - NAMES_SHOWN)} more` : "";
-  return names.slice(0, NAMES_SHOWN).join(", ") + more;
 }
 
 /**
@@ -160,8 +153,8 @@ function withoutLeftOut(files) {
   const masks = files.filter((file) => isMask(file.path) && hasSlice(file));
   const others = files.filter((file) => isOfFolder(file) && !isPicture(file));
   const said = [];
-  if (masks.length) said.push(`${count(masks.length)} ${masks.length === 1 ? "mask" : "masks"} (${namesOf(masks.map(({ file }) => file.name))}), for Evaluations compares a model with an expert's masks`);
-  if (others.length) said.push(`${count(others.length)} ${others.length === 1 ? "file" : "files"} of another kind (${namesOf(others.map(({ file }) => file.name))})`);
+  if (masks.length) said.push(`${count(masks.length)} ${masks.length === 1 ? "mask" : "masks"} (${firstNames(masks.map(({ file }) => file.name))}), for Evaluations compares a model with an expert's masks`);
+  if (others.length) said.push(`${count(others.length)} ${others.length === 1 ? "file" : "files"} of another kind (${firstNames(others.map(({ file }) => file.name))})`);
   notify("left-out", said.length ? `Left out: ${said.join("; ")}.` : null);
   return files.filter((file) => !masks.includes(file) && !others.includes(file));
 }
