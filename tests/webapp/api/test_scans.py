@@ -1,6 +1,7 @@
 """/api/v1/scans: list, read, wait, pictures, downloads, delete."""
 
 import base64
+import gc
 import io
 import json
 import tempfile
@@ -310,8 +311,14 @@ def test_few_zips_are_made_at_once(app: Flask, client: FlaskClient, monkeypatch:
     assert int(second.headers["Retry-After"]) > 0
     assert client.head(path).status_code == 200
     first.close()  # the client went away
+    read = []
     for _ in range(3):
-        assert client.get(path, buffered=True).status_code == 200
+        read.append(client.get(path))
+        assert read[-1].status_code == 200 and read[-1].data, "one that is read to its end holds no place"
+    given_up = client.get(path, buffered=False)
+    del given_up  # neither read nor closed
+    gc.collect()
+    assert client.get(path, buffered=True).status_code == 200
     resources_of(app).storage.delete(scan_prefix(path.split("/")[4]))
     for _ in range(2):
         assert client.get(path).json["code"] == "storage_unavailable", "a zip that never began holds no place"

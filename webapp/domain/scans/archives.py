@@ -21,15 +21,15 @@ _places = threading.BoundedSemaphore(MOST_AT_ONCE)
 class Archive(Iterator[bytes]):
     """The bytes of a zip with every slice's pictures, mask and map, and the result as JSON.
 
-    It holds one of a few places until it is closed. Raises TooManyDownloads where none is free; StorageUnavailable, at
+    It holds one of a few places until its last piece is taken or it is closed. Raises TooManyDownloads where none is free; StorageUnavailable, at
     once where the arrays are missing.
     """
 
     def __init__(self, resources: Resources, scan: Scan, row: Segmentation, described: dict[str, Any]) -> None:
+        self._pieces = _pieces(resources, scan, row, described)
         self._has_place = _places.acquire(blocking=False)
         if not self._has_place:
             raise TooManyDownloads("Too many zips are being downloaded right now; try again when one has ended.")
-        self._pieces = _pieces(resources, scan, row, described)
         try:
             # What is missing is found before the answer has begun.
             self._first: bytes | None = next(self._pieces)
@@ -39,7 +39,16 @@ class Archive(Iterator[bytes]):
 
     def __next__(self) -> bytes:
         first, self._first = self._first, None
-        return next(self._pieces) if first is None else first
+        if first is not None:
+            return first
+        try:
+            return next(self._pieces)
+        except BaseException:
+            self.close()
+            raise
+
+    def __del__(self) -> None:
+        self.close()  # a server that forgets to close an answer does not keep its place for ever
 
     def close(self) -> None:
         """Give the place back; the server calls it, whatever became of the client."""
