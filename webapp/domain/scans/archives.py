@@ -21,8 +21,8 @@ _places = threading.BoundedSemaphore(MOST_AT_ONCE)
 class Archive(Iterator[bytes]):
     """The bytes of a zip with every slice's pictures, mask and map, and the result as JSON.
 
-    It holds one of a few places until its last piece is taken or it is closed. Raises TooManyDownloads where none is free; StorageUnavailable, at
-    once where the arrays are missing.
+    It holds one of a few places until its last piece is taken or it is closed. Raises TooManyDownloads where none is
+    free; StorageUnavailable, at once where the arrays are missing.
     """
 
     def __init__(self, resources: Resources, scan: Scan, row: Segmentation, described: dict[str, Any]) -> None:
