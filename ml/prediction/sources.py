@@ -9,8 +9,8 @@ from ml.datasets.checking.problems import LeftOut, Problem, left_out_of
 from ml.datasets.file_names import IMAGE_SUFFIXES, is_text, name_key
 from ml.datasets.layouts.layout import find_layout
 from ml.datasets.layouts.left_out import find_strays
-from ml.datasets.layouts.pairing import is_mask
 from ml.datasets.layouts.tree import Tree
+from ml.datasets.mask_names import looks_like_mask
 from ml.scans import ScanError
 
 _LONGEST_NAME_BYTES = 255  # of one part, as file systems have it
@@ -69,7 +69,7 @@ def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...]]:
         return sorted(images), _with_masks(layout.folder, masks - images, kept)
     tree = Tree()
     files = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
-    masks = {path for path in files if is_mask(path.stem)}
+    masks = {path for path in files if looks_like_mask(path.relative_to(folder).as_posix())}
     strays = find_strays(tree, folder, folder, files, frozenset())
     return sorted(set(files) - masks), _with_masks(folder, masks, strays)
 

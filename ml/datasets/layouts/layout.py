@@ -14,7 +14,8 @@ from ml.datasets.layouts.coco import Category, CocoFile, read_coco
 from ml.datasets.layouts.left_out import find_strays, relative
 from ml.datasets.layouts.pairing import images_and_masks, images_beside_masks, pair, patient_of
 from ml.datasets.layouts.tree import Tree
-from ml.datasets.layouts.unknown import IMAGE_FOLDERS, MASK_FOLDERS, UnknownLayoutError, unknown
+from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError, unknown
+from ml.datasets.mask_names import MASK_FOLDERS
 from ml.datasets.splits import SIDES
 
 LayoutName = Literal["patient folders", "images and masks", "COCO", "images only"]

@@ -8,8 +8,8 @@ from pathlib import Path
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import IMAGE_SUFFIXES, name_key
+from ml.datasets.mask_names import MASK_ENDING, is_read_as_mask
 
-MASK_ENDING = "_mask"
 # A barcode of The Cancer Genome Atlas (project, site, participant), and the date of the study behind it.
 _PATIENT = re.compile(r"TCGA[_-][A-Z0-9]{2}[_-][A-Z0-9]{4}(?:[_-]\d{8})?(?=[_-]|$)", re.ASCII)
 
@@ -23,18 +23,13 @@ def patient_of(stem: str, prefix: str = "") -> str:
     return match[0] if match else prefix + stem
 
 
-def is_mask(stem: str) -> bool:
-    """Whether a name ends as a mask's does, in any case."""
-    return stem.lower().endswith(MASK_ENDING)
-
-
 def images_and_masks(files: Iterable[Path]) -> tuple[Named, Named]:
     """Images, and masks `NAME_mask` under NAME, of one folder."""
     by_stem = _by_stem(files)
-    images = {stem: paths for stem, paths in by_stem.items() if not is_mask(stem)}
+    images = {stem: paths for stem, paths in by_stem.items() if not is_read_as_mask(stem)}
     masks: dict[str, list[Path]] = defaultdict(list)
     for stem, paths in by_stem.items():
-        if is_mask(stem):
+        if is_read_as_mask(stem):
             masks[stem[: -len(MASK_ENDING)]].extend(paths)
     return images, _named_as(images, masks)
 
@@ -45,7 +40,7 @@ def images_beside_masks(image_files: Iterable[Path], mask_files: Iterable[Path])
     keys = {name_key(stem) for stem in images}
     masks: dict[str, list[Path]] = defaultdict(list)
     for stem, paths in _by_stem(mask_files).items():
-        has_ending = is_mask(stem) and name_key(stem) not in keys
+        has_ending = is_read_as_mask(stem) and name_key(stem) not in keys
         masks[stem[: -len(MASK_ENDING)] if has_ending else stem].extend(paths)
     return images, _named_as(images, masks)
 

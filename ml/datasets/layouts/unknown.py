@@ -5,11 +5,10 @@ from pathlib import Path
 
 from ml.datasets.case import DatasetError
 from ml.datasets.file_names import ANNOTATIONS_FILE, IMAGE_SUFFIXES, OTHER_SUFFIXES, name_key, shown, suffix_of
-from ml.datasets.layouts.pairing import is_mask
 from ml.datasets.layouts.tree import Tree, count_suffixes
+from ml.datasets.mask_names import MASK_FOLDERS, looks_like_mask
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
-MASK_FOLDERS = ("masks", "mask", "labels", "label")
 _GROUPS_SHOWN = 5
 _PATIENT_FOLDERS = "patient folders: PATIENT/NAME.tif beside PATIENT/NAME_mask.tif"
 _PAIRS = "images and masks: `images/NAME.png` and `masks/NAME.png`"
@@ -55,7 +54,7 @@ def _nearest(files: list[Path]) -> str:
         places[name_key(path.parent.name)].append(path)
     suffixes = count_suffixes(files)
     images = sum(suffixes.get(suffix, 0) for suffix in IMAGE_SUFFIXES)
-    if any(is_mask(path.stem) for path in files if suffix_of(path.name) in IMAGE_SUFFIXES):
+    if any(looks_like_mask(path.name) for path in files if suffix_of(path.name) in IMAGE_SUFFIXES):
         return f"The nearest layout is {_PATIENT_FOLDERS}; put each mask beside its image"
     if any(name in places for name in (*IMAGE_FOLDERS, *MASK_FOLDERS)):
         return f"The nearest layout is {_PAIRS}; give both folders, with images and masks in them"

@@ -1,0 +1,53 @@
+"""Which files look like an expert's masks by their names: none of them is ever taken for a scan.
+
+Only `NAME_mask`, or a file in the folder of masks, is read as a mask (`ml.datasets.layouts.pairing`). Names that other
+programs give theirs (3D Slicer's `-label`, ITK-SNAP's `_seg`, ISIC's `_Segmentation`) are told by what shows it.
+"""
+
+import re
+from pathlib import PurePosixPath
+
+from ml.datasets.file_names import IMAGE_SUFFIXES, OTHER_SUFFIXES, name_key, suffix_of
+
+# The ending of a mask that is read, in any case.
+MASK_ENDING = "_mask"
+# Folders whose files are masks, whatever their names.
+MASK_FOLDERS = ("masks", "mask", "labels", "label")
+_OTHER_FOLDERS = ("groundtruth", "ground_truth", "ground-truth", "ground truth", "gt", "segmentations")
+# Long words say it wherever they end a name (`ScanMask`), short ones only apart from the rest: `insight` is no `gt`.
+_LONG = r"masks?|segmentations?|labelmaps?|ground[ ._-]?truths?"
+_SHORT = r"segs?|gts?|labels?|truths?|annotations?"
+# `_mask_1`, `_mask (2)`, `_mask - Copy`, `_mask copy 2`: of several masks, or of copies.
+_COUNT = r"(?:[ ._-]*(?:[0-9]{1,6}|\([0-9]{1,6}\)|-? ?copy(?: [0-9]{1,2}| ?\([0-9]{1,2}\))?))?"
+_ENDING = re.compile(rf"(?:[ ._-]?(?:{_LONG})|(?:^|[ ._-])(?:{_SHORT})){_COUNT}$")
+
+
+def is_read_as_mask(stem: str) -> bool:
+    """Whether a name without suffix ends as those of masks that are read do: `NAME_mask`, in any case."""
+    return stem.lower().endswith(MASK_ENDING)
+
+
+def mask_ending(name: str) -> str:
+    """What ends a file's name as a mask's does (`_seg` of `scan_seg.png`), as it is written; empty: nothing."""
+    found = _ENDING.search(_stem(name).lower())
+    return _stem(name)[found.start() :] if found else ""
+
+
+def mask_sign(path: str) -> str:
+    """What of a path, with `/` or `\\`, says that its file is a mask: the ending of its name, else the folder of
+    masks that it lies in (`masks/`); empty where nothing does."""
+    *folders, name = path.replace("\\", "/").split("/")
+    if ending := mask_ending(name):
+        return ending
+    return next((f"{folder}/" for folder in folders if name_key(folder) in (*MASK_FOLDERS, *_OTHER_FOLDERS)), "")
+
+
+def looks_like_mask(path: str) -> bool:
+    """Whether a file's name, or a folder that it lies in, says that it is an expert's mask and no scan."""
+    return bool(mask_sign(path))
+
+
+def _stem(name: str) -> str:
+    """The name without the suffix of a file of pixels; other dots are its own (`scan.mask.png`)."""
+    suffix = suffix_of(name)
+    return name[: -len(suffix)] if suffix in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES) else PurePosixPath(name).stem

@@ -1,0 +1,67 @@
+"""Which names look like masks: a mask that is taken for a scan is a tumor that nobody has."""
+
+import pytest
+
+from ml.datasets.mask_names import looks_like_mask, mask_ending, mask_sign
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("s_1_mask.png", "_mask"),
+        ("S_1_MASK.TIF", "_MASK"),
+        ("s_seg.png", "_seg"),
+        ("s_gt.tif", "_gt"),
+        ("s_label.png", "_label"),
+        ("ISIC_0001_Segmentation.png", "_Segmentation"),
+        ("s-mask.png", "-mask"),
+        ("s.mask.png", ".mask"),
+        ("s mask.png", " mask"),
+        ("ScanMask.png", "Mask"),
+        ("s_masks.jfif", "_masks"),
+        ("s_mask_1.png", "_mask_1"),
+        ("s_mask1.png", "_mask1"),
+        ("s_mask (2).png", "_mask (2)"),
+        ("s_mask - Copy.png", "_mask - Copy"),
+        ("s_mask copy 2.png", "_mask copy 2"),
+        ("s-label.nii.gz", "-label"),
+        ("s.seg.nrrd", ".seg"),
+        ("s_ground_truth.png", "_ground_truth"),
+        ("s_GroundTruth.png", "_GroundTruth"),
+        ("mask.png", "mask"),
+        ("seg.png", "seg"),
+        ("label_12.png", "label_12"),
+    ],
+)
+def test_what_ends_a_name_as_a_masks_is_said_as_it_is_written(name, ending):
+    assert mask_ending(name) == mask_sign(f"patient 7/{name}") == ending
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "masked_1.png",
+        "unmasked.png",
+        "insight.png",
+        "TCGA_DU_6404_19850629_32.tif",
+        "labeled.png",
+        "mask_removed.png",
+        "segment 3.png",
+        "seg_flair.png",
+        "scan (1).png",
+        "",
+        ".png",
+    ],
+)
+def test_other_names_do_not(name):
+    assert mask_ending(name) == "" and not looks_like_mask(name)
+
+
+@pytest.mark.parametrize("path", ["set/Masks/anna/1.png", "labels\\1.png", "Ground_Truth/1.png", "MASK/1.png"])
+def test_a_folder_of_masks_says_it_too(path):
+    assert looks_like_mask(path) and mask_sign(path).endswith("/")
+
+
+def test_a_folder_that_only_ends_like_one_does_not():
+    assert not looks_like_mask("lgg-mri-segmentation/kaggle_3m/anna/1.tif")
+    assert not looks_like_mask("segmentation/images/1.png")
