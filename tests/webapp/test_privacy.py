@@ -82,6 +82,9 @@ def use_everything(client: FlaskClient, scan_id: str) -> None:
     client.post(f"{path}/segmentations", json={"threshold": 0.7}, headers={"Idempotency-Key": NAME})
     send(client, (f"{NAME}.pdf", b"%PDF-1.7 " + INSIDE.encode()), headers={"Idempotency-Key": "refused"})
     send(client, (f"{NAME}.png", png()[:-300]))
+    client.patch(path, json={"study": f"{NAME} 2"})
+    study_id = client.get(path).json["study"]["id"]
+    client.patch(f"/api/v1/studies/{study_id}", json={"notes": NAME, "tags": [NAME]})
     files = (f"{NAME}.png", png()), (f"{NAME}.txt", b"no picture, but " + INSIDE.encode())
     send(client, *files, path="/scans", form={"csrf_token": token(client)})
 
@@ -93,7 +96,7 @@ def test_after_a_delete_the_canary_is_nowhere(
     caplog.set_level(logging.DEBUG)
     app = make_app(REDIS_URL=broker)
     resources, client = resources_of(app), app.test_client()
-    scan = sent(client, f"{NAME}.png", data, headers={"Idempotency-Key": NAME})
+    scan = sent(client, f"{NAME}.png", data, headers={"Idempotency-Key": NAME}, form={"study": NAME})
     finish(resources, scan["segmentation"]["id"])
     assert {"original"} <= set(hits(resources)), "the search finds what is there"
     use_everything(client, scan["id"])

@@ -10,7 +10,7 @@ from webapp.api.blueprints import blueprint, head, png
 from webapp.api.stored_files import attachment, file_names
 from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound
-from webapp.domain.scans import history, images, lookup, segmentations
+from webapp.domain.scans import history, images, lookup, segmentations, studies
 from webapp.domain.scans.archives import Archive
 from webapp.domain.scans.history import HistoryFilter
 from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, submit_run
@@ -23,6 +23,7 @@ from webapp.schemas.scans import (
     HistoryQuerySchema,
     IdempotencyHeaderSchema,
     ImageQuerySchema,
+    ScanChangeSchema,
     ScanPageSchema,
     ScanQuerySchema,
     ScanSchema,
@@ -49,7 +50,7 @@ class ScanCollection(MethodView):
     def post(self, headers: dict[str, Any]) -> dict[str, Any]:
         """Upload one or more scans; each is segmented as soon as a worker is free."""
         form = parser.parse(UploadFormSchema(), request, location="form")
-        options = UploadOptions(form.get("model"), form.get("threshold"), form["group"])
+        options = UploadOptions(form.get("model"), form.get("threshold"), form["group"], form.get("study"))
         submitted = submit(resources(), uploaded_files("file"), options, headers.get("idempotency_key"))
         with resources().database.read() as session:
             found = []
@@ -88,6 +89,17 @@ class ScanItem(MethodView):
         with resources().database.read() as session:
             scan = lookup.get(session, scan_id)
             return dump_scan(scan, lookup.run(session, scan, query.get("segmentation")))
+
+    @blp.arguments(ScanChangeSchema)
+    @blp.answers(200, ScanSchema)
+    @blp.alt_response(404, schema=ErrorSchema)
+    @blp.alt_response(415, schema=ErrorSchema, description="a body that is not JSON")
+    @blp.alt_response(422, schema=ErrorSchema)
+    def patch(self, body: dict[str, Any], scan_id: str) -> dict[str, Any]:
+        """Move a scan to another study, or out of its study, which is gone with its last scan."""
+        studies.move(resources(), scan_id, body["study"])
+        with resources().database.read() as session:
+            return dump_scan(lookup.get(session, scan_id))
 
     @blp.response(204)
     @blp.alt_response(404, schema=ErrorSchema)

@@ -4,6 +4,7 @@ PortalError
 ├── NotFound              404 not_found
 ├── NotReady              409 not_ready
 ├── WrongState            409 wrong_state
+├── Conflict              409 conflict
 ├── InvalidInput          422 invalid
 ├── FolderRefused         422 folder_refused
 ├── UploadRejected        4xx the code of the reader that refused the file
@@ -52,6 +53,13 @@ class WrongState(PortalError):
     """The job's state does not allow the action."""
 
     code = "wrong_state"
+    status = 409
+
+
+class Conflict(PortalError):
+    """What others have done in the meantime does not allow this."""
+
+    code = "conflict"
     status = 409
 
 

@@ -12,14 +12,20 @@ from webapp.domain.jobs.wait import LONGEST_WAIT_S
 from webapp.domain.scans.grouping import Grouping, missing_numbers
 from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT, SORTS
 from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.scans.studies import LONGEST_NAME
 from webapp.schemas.errors import RejectedSchema
 from webapp.schemas.fields import Links, Timestamp, dump
 from webapp.schemas.segmentations import (
+    LONGEST_ID,
     LONGEST_MODEL_NAME,
     THRESHOLD_RANGE,
     RunChoiceSchema,
     SegmentationSchema,
 )
+from webapp.schemas.warnings import WARNINGS
+
+# Longer than any name: what is too long for one is said in the domain's sentence.
+LONGEST_TYPED = 10_000
 
 
 class Spacing(fields.List[Any]):
@@ -51,6 +57,21 @@ class MissingNumbers(fields.List[Any]):
         return missing_numbers(obj.slice_names or ())
 
 
+class StudyNameSchema(ma.Schema):
+    """The study of a scan."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+
+
+class SameAsSchema(ma.Schema):
+    """An earlier scan whose original has the same bytes."""
+
+    id = fields.String(required=True)
+    filename = fields.String(required=True)
+    created_at = Timestamp(required=True)
+
+
 class ScanSchema(ma.Schema):
     """What was uploaded, with the run that the pages show."""
 
@@ -77,6 +98,12 @@ class ScanSchema(ma.Schema):
     )
     sha256 = fields.String(required=True, metadata={"description": "of the original, as it is downloaded"})
     bytes = fields.Integer(required=True)
+    study = fields.Nested(StudyNameSchema, allow_none=True, metadata={"description": "null where it is of none"})
+    same_as = fields.Nested(
+        SameAsSchema,
+        allow_none=True,
+        metadata={"description": "the newest earlier scan of the very same file; null where there is none"},
+    )
     segmentation = fields.Nested(SegmentationSchema, attribute="displayed", allow_none=True)
     links = Links(_links)
 
@@ -86,6 +113,17 @@ def dump_scan(scan: Scan, run: Segmentation | None = None) -> dict[str, Any]:
     if run is None or run is scan.displayed:
         return dump(ScanSchema, scan)
     return {**dump(ScanSchema, scan), "segmentation": dump(SegmentationSchema, run)}
+
+
+class ScanChangeSchema(ma.Schema):
+    """What of a scan may be changed."""
+
+    study = fields.String(
+        required=True,
+        allow_none=True,
+        validate=validate.Length(max=LONGEST_TYPED),
+        metadata={"description": "the name of its new study, made where there is none; null: out of its study"},
+    )
 
 
 class AdmittedSchema(ma.Schema):
@@ -110,6 +148,7 @@ class UploadFormSchema(ma.Schema):
     model = fields.String(validate=validate.Length(max=LONGEST_MODEL_NAME))
     threshold = fields.Float(validate=THRESHOLD_RANGE)
     group = fields.Enum(Grouping, by_value=True, load_default=Grouping.NONE)
+    study = fields.String(validate=validate.Length(max=LONGEST_TYPED))
 
 
 # The body of an upload as OpenAPI 3 says it; flask-smorest would describe files and fields as two bodies.
@@ -134,6 +173,11 @@ UPLOAD_BODY = {
                         "enum": [grouping.value for grouping in Grouping],
                         "default": Grouping.NONE.value,
                         "description": "stack: all files are one scan; auto: numbered files of one name in one folder",
+                    },
+                    "study": {
+                        "type": "string",
+                        "maxLength": LONGEST_NAME,
+                        "description": "the name of the study that all of them belong to; made where there is none",
                     },
                 },
             }
@@ -167,11 +211,20 @@ class HistoryQuerySchema(ma.Schema):
         data_key="q",
         load_default="",
         validate=validate.Length(max=255),
-        metadata={"description": "part of the file name"},
+        metadata={"description": "part of the file name, or of the name, tags or notes of its study"},
     )
     status = fields.Enum(Status, by_value=True)
     verdict = fields.Enum(Verdict, by_value=True)
     model = fields.String(load_default="", validate=validate.Length(max=LONGEST_MODEL_NAME))
+    study = fields.String(
+        load_default="", validate=validate.Length(max=LONGEST_ID), metadata={"description": "a study's id"}
+    )
+    warnings = fields.List(
+        fields.String(validate=validate.OneOf(list(WARNINGS))),
+        data_key="warning",
+        load_default=(),
+        metadata={"description": "a code; repeated: scans with any of them"},
+    )
     from_date = fields.Date(data_key="from", metadata={"description": "first day, UTC"})
     to_date = fields.Date(data_key="to", metadata={"description": "last day, UTC"})
     sort = fields.String(load_default="newest", validate=validate.OneOf([sort.value for sort in SORTS]))

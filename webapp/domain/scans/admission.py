@@ -6,6 +6,9 @@ Hostile bytes are parsed once, here, in the sandbox; after it everything works o
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from ml.sandbox.decoder import Decoded
 from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
@@ -13,7 +16,7 @@ from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import DecoderUnavailable, OutcomeUnknown, UploadRejected
 from webapp.domain.resources import Resources
-from webapp.domain.scans import segmentations
+from webapp.domain.scans import segmentations, studies
 from webapp.domain.scans.models import Scan
 from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.storage.keys import original_key, scan_prefix, stack_key
@@ -29,7 +32,13 @@ class Accepted:
 
 
 def admit(
-    resources: Resources, upload: Received, *, model: str | None, threshold: float | None, origin: str = "upload"
+    resources: Resources,
+    upload: Received,
+    *,
+    model: str | None,
+    threshold: float | None,
+    study: str | None = None,
+    origin: str = "upload",
 ) -> Accepted:
     """Decode, store, and queue. Raises UploadRejected, InvalidInput, StorageFull, StorageUnavailable.
 
@@ -38,17 +47,25 @@ def admit(
     stack = resources.storage.temporary_file()
     try:
         decoded = decode(resources, upload.path, stack)
-        return store(resources, scan_row(upload, decoded, origin), upload.path, stack, model=model, threshold=threshold)
+        row = scan_row(upload, decoded, origin)
+        return store(resources, row, upload.path, stack, model=model, threshold=threshold, study=study)
     finally:
         stack.unlink(missing_ok=True)
 
 
 def store(
-    resources: Resources, row: Scan, original: Path, stack: Path, *, model: str | None, threshold: float | None
+    resources: Resources,
+    row: Scan,
+    original: Path,
+    stack: Path,
+    *,
+    model: str | None,
+    threshold: float | None,
+    study: str | None = None,
 ) -> Accepted:
     """Store a scan's files, then its row with a queued segmentation, and wake a worker. Raises as `admit`.
 
-    original, stack: temporary files; they are moved.
+    original, stack: temporary files; they are moved. study: its name; one that there is not is made.
     """
     card = resources.catalog.card(model)
     wanted = checked_threshold(threshold, card.threshold)
@@ -59,6 +76,8 @@ def store(
         resources.storage.put(original, original_key(scan_id))
         resources.storage.put(stack, stack_key(scan_id))
         with resources.database.write() as session:
+            row.study_id = studies.place(session, study) if study else None
+            row.same_as_id = None if row.origin == "phantom" else _same_file(session, row.sha256)
             session.add(row)
             session.flush()
             segmentation = segmentations.add(session, scan_id, model=card.name, version=card.version, threshold=wanted)
@@ -70,6 +89,12 @@ def store(
         raise
     resources.queue.publish()
     return accepted
+
+
+def _same_file(session: Session, sha256: str) -> str | None:
+    """The newest scan whose original has these bytes."""
+    newest = (Scan.created_at.desc(), Scan.id.desc())
+    return session.scalar(select(Scan.id).where(Scan.sha256 == sha256).order_by(*newest).limit(1))
 
 
 def decode(resources: Resources, source: Path, stack: Path) -> Decoded:

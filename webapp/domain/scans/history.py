@@ -1,24 +1,30 @@
 """The history: scans filtered, sorted and paged by keyset, the same for the page and the API."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import Select, select
-from sqlalchemy.orm import Session, contains_eager
+from sqlalchemy import ColumnElement, Select, Text, cast, false, func, or_, select
+from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from ml.measurements import Verdict
 from webapp.domain.database import paging
+from webapp.domain.database.orm import is_id
 from webapp.domain.database.paging import Keyset, Page
 from webapp.domain.database.search_keys import search_key
 from webapp.domain.errors import InvalidInput
 from webapp.domain.jobs.models import Status
-from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.scans import studies
+from webapp.domain.scans.models import Scan, Segmentation, Study
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 200
 # Scans that are looked up one by one faster than the history is walked to them.
 FEW = 200
+# Matches are counted so far; beyond it a reader learns nothing from the number that the next filter would not say.
+MOST_COUNTED = 10_000
 
 
 @dataclass(frozen=True)
@@ -35,23 +41,35 @@ class Sort:
         """Whether the column belongs to the displayed run, and is empty while there is no result."""
         return self.column.class_ is Segmentation
 
+    @property
+    def is_of_study(self) -> bool:
+        """Whether scans are in the order of their studies, those of one next to each other."""
+        return self.column.class_ is Study
+
 
 SORTS = (
     Sort("newest", "Newest first", Scan.created_at, True),
     Sort("oldest", "Oldest first", Scan.created_at, False),
     Sort("coverage", "Most tumor first", Segmentation.coverage_percent, True),
     Sort("name", "Name, A to Z", Scan.sort_name, False),
+    Sort("study", "By study, A to Z", Study.sort_name, False),
 )
 
 
 @dataclass(frozen=True)
 class HistoryFilter:
-    """What is asked of the history; None and the empty text mean: any. query: part of a file name."""
+    """What is asked of the history; None and the empty text mean: any.
+
+    query: part of a file name, or of the name, tags or notes of its study. study: an id. warnings: codes of which a
+    scan has one.
+    """
 
     query: str = ""
     status: Status | None = None
     verdict: Verdict | None = None
     model: str = ""
+    study: str = ""
+    warnings: Sequence[str] = ()
     from_date: date | None = None
     to_date: date | None = None
     sort: str = "newest"
@@ -65,32 +83,60 @@ class HistoryFilter:
 
 
 def page(session: Session, wanted: HistoryFilter) -> Page[Scan]:
-    """One page of scans with their displayed runs loaded. Raises InvalidInput for an unknown order or cursor."""
-    sort = next((item for item in SORTS if item.value == wanted.sort), None)
-    if sort is None:
-        raise InvalidInput(f"There is no such order; the orders are: {', '.join(item.value for item in SORTS)}.")
-    if "\0" in wanted.query + wanted.model:
-        raise InvalidInput("A text to search for has no zero bytes; PostgreSQL stores none.")
+    """One page of scans with their displayed runs and studies. Raises InvalidInput for an unknown order or cursor.
+
+    In the order of results, scans without one have no place; in that of studies, those of no study.
+    """
+    sort, statement = _matching(session, wanted)
+    # What is joined already must be named; anything else joins its own.
+    of_study = contains_eager(Scan.study) if sort.is_of_study else joinedload(Scan.study)
+    statement = statement.options(contains_eager(Scan.displayed), of_study, joinedload(Scan.same_as))
     limit = min(max(wanted.limit, 1), LARGEST_LIMIT)
-    # Sorted by a result, scans without one have no place: an inner join and a condition leave them out.
-    is_outer = not (sort.is_of_run or wanted.is_of_run)
-    statement = select(Scan).join(Scan.displayed, isouter=is_outer).options(contains_eager(Scan.displayed))
-    if sort.is_of_run:
-        statement = statement.where(sort.column.is_not(None))
-    if wanted.query:
-        statement = _named(session, statement, wanted.query)
-    statement = _filtered(statement, wanted)
     keyset = _keyset(sort, wanted)
     return paging.page(
         session, statement, keyset, limit=limit, cursor=wanted.cursor, values_of=lambda scan: _values(scan, keyset)
     )
 
 
+def count(session: Session, wanted: HistoryFilter) -> int:
+    """How many scans `page` would list in all, counted up to MOST_COUNTED + 1. Raises InvalidInput."""
+    _, statement = _matching(session, wanted)
+    some = statement.with_only_columns(Scan.id).limit(MOST_COUNTED + 1).subquery()
+    return session.scalar(select(func.count()).select_from(some)) or 0
+
+
+def has_any(session: Session) -> bool:
+    """Whether there is any scan at all."""
+    return session.scalar(select(Scan.id).limit(1)) is not None
+
+
+def _matching(session: Session, wanted: HistoryFilter) -> tuple[Sort, Select[Scan]]:
+    sort = next((item for item in SORTS if item.value == wanted.sort), None)
+    if sort is None:
+        raise InvalidInput(f"There is no such order; the orders are: {', '.join(item.value for item in SORTS)}.")
+    if "\0" in wanted.query + wanted.model:
+        raise InvalidInput("A text to search for has no zero bytes; PostgreSQL stores none.")
+    # Sorted by a result, scans without one have no place: an inner join and a condition leave them out.
+    is_outer = not (sort.is_of_run or wanted.is_of_run)
+    statement = select(Scan).join(Scan.displayed, isouter=is_outer)
+    if sort.is_of_run:
+        statement = statement.where(sort.column.is_not(None))
+    if sort.is_of_study:
+        statement = statement.join(Scan.study)
+    if wanted.query:
+        statement = _named(session, statement, wanted.query)
+    return sort, _filtered(statement, wanted)
+
+
 def _named(session: Session, statement: Select[Scan], query: str) -> Select[Scan]:
-    """The scans with the text in their name: by their ids where they are few, else by a look at each on the way."""
+    """The scans with the text in their name or of such a study: by their ids where they are few, else by a look at each
+    on the way."""
     has_name = Scan.search_name.contains(search_key(query), autoescape=True)
-    ids = session.scalars(select(Scan.id).where(has_name).limit(FEW + 1)).all()
-    return statement.where(Scan.id.in_(ids) if len(ids) <= FEW else has_name)
+    is_of_study = Scan.study_id.in_(select(Study.id).where(studies.matching(query)))
+    ids: set[str] = set()
+    for condition in (has_name, is_of_study):  # each by its own index
+        ids.update(session.scalars(select(Scan.id).where(condition).limit(FEW + 1)))
+    return statement.where(Scan.id.in_(ids) if len(ids) <= FEW else has_name | is_of_study)
 
 
 def _filtered(statement: Select[Scan], wanted: HistoryFilter) -> Select[Scan]:
@@ -100,6 +146,11 @@ def _filtered(statement: Select[Scan], wanted: HistoryFilter) -> Select[Scan]:
         statement = statement.where(Segmentation.verdict == wanted.verdict)
     if wanted.model:
         statement = statement.where(Segmentation.model == wanted.model)
+    if wanted.study:
+        # What is no id of ours is none of any study, and PostgreSQL would refuse some.
+        statement = statement.where(Scan.study_id == wanted.study if is_id(wanted.study) else false())
+    if wanted.warnings:
+        statement = statement.where(or_(*(_has_warning(code) for code in wanted.warnings)))
     created_at = _created_at(wanted)
     if wanted.from_date is not None:
         statement = statement.where(created_at >= _midnight(wanted.from_date))
@@ -107,6 +158,12 @@ def _filtered(statement: Select[Scan], wanted: HistoryFilter) -> Select[Scan]:
         # The last day counts whole.
         statement = statement.where(created_at < _midnight(wanted.to_date + timedelta(days=1)))
     return statement
+
+
+def _has_warning(code: str) -> ColumnElement[bool]:
+    """Whether the scan, or its displayed run, keeps the code: in a list as JSON, on both databases a text."""
+    kept = (cast(column, Text) for column in (Scan.warnings, Segmentation.warnings))
+    return or_(*(column.contains(json.dumps(code), autoescape=True) for column in kept))
 
 
 def _midnight(day: date) -> datetime:
@@ -120,14 +177,22 @@ def _created_at(wanted: HistoryFilter) -> Any:
 
 def _keyset(sort: Sort, wanted: HistoryFilter) -> Keyset:
     """The column to sort by, and an id of the same table that tells rows with equal values apart."""
-    columns: tuple[Any, Any]
+    columns: tuple[Any, ...]
     if sort.column is Scan.created_at and wanted.is_of_run:
         columns = (_created_at(wanted), Segmentation.scan_id)
+    elif sort.is_of_study:
+        columns = (sort.column, Study.id, Scan.created_at, Scan.id)
     else:
         columns = (sort.column, Segmentation.id if sort.is_of_run else Scan.id)
     return Keyset(sort.value, columns, sort.is_descending)
 
 
 def _values(scan: Scan, keyset: Keyset) -> list[Any]:
-    """A scan's values of the keyset's columns, some of which are its displayed run's."""
-    return [getattr(scan.displayed if column.class_ is Segmentation else scan, column.key) for column in keyset.columns]
+    """A scan's values of the keyset's columns, some of which are its displayed run's or its study's."""
+    return [getattr(_owner(scan, column), column.key) for column in keyset.columns]
+
+
+def _owner(scan: Scan, column: Any) -> Scan | Segmentation | Study | None:
+    if column.class_ is Segmentation:
+        return scan.displayed
+    return scan.study if column.class_ is Study else scan

@@ -12,6 +12,7 @@ from webapp.domain.errors import NotFound, NotReady
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.jobs.wait import Waiters
 from webapp.domain.resources import Resources
+from webapp.domain.scans import studies
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.storage.keys import scan_prefix
 
@@ -19,8 +20,9 @@ waiters = Waiters(most=48)
 
 
 def get(session: Session, scan_id: str) -> Scan:
-    """A scan with its shown run loaded. Raises NotFound."""
-    scan = session.scalar(select(Scan).where(Scan.id == scan_id).options(joinedload(Scan.displayed)))
+    """A scan with its shown run, its study and what it is the same as. Raises NotFound."""
+    loaded = (joinedload(Scan.displayed), joinedload(Scan.study), joinedload(Scan.same_as))
+    scan = session.scalar(select(Scan).where(Scan.id == scan_id).options(*loaded))
     if scan is None:
         raise NotFound("There is no such scan.")
     return scan
@@ -87,8 +89,11 @@ def delete(resources: Resources, scan_id: str) -> None:
 
 
 def _delete_rows(session: Session, scan_id: str) -> None:
-    if session.scalar(delete_rows(Scan).where(Scan.id == scan_id).returning(Scan.id)) is None:
+    deleted = session.execute(delete_rows(Scan).where(Scan.id == scan_id).returning(Scan.id, Scan.study_id)).first()
+    if deleted is None:
         raise NotFound("There is no such scan.")
+    if deleted.study_id is not None:
+        studies.prune(session, deleted.study_id)
     session.add(Tombstone(id=scan_id, kind="scan"))
 
 

@@ -1,4 +1,7 @@
-"""The tables of scans and segmentations. A job's state columns are written by `webapp.domain.jobs.lifecycle` alone."""
+"""The tables of studies, scans and segmentations.
+
+A job's state columns are written by `webapp.domain.jobs.lifecycle` alone.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -19,6 +22,30 @@ from webapp.domain.jobs.models import JobColumns
 def _of_filename(key: Callable[[str], str]) -> Callable[[Any], str]:
     """A default that is made from the row's file name."""
     return lambda context: key(context.get_current_parameters()["filename"])
+
+
+class Study(Base):
+    """Scans that belong together, of one patient mostly. `webapp.domain.scans.studies` alone writes it."""
+
+    __tablename__ = "studies"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    created_at: Mapped[datetime] = mapped_column(default=database_now())
+    name: Mapped[str] = mapped_column(Text)
+    # The name as it is compared: no two studies have the same one.
+    search_name: Mapped[str] = mapped_column(Text, unique=True)
+    sort_name: Mapped[str] = mapped_column(Text)
+    # Name, tags and notes, as they are searched.
+    search_text: Mapped[str] = mapped_column(Text)
+    notes: Mapped[str] = mapped_column(Text, default="")
+    tags: Mapped[list[str]] = mapped_column(JSON, default=list)
+    # Counts its changes, so that two tabs do not overwrite each other.
+    revision: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (
+        Index("ix_studies_created_at_id", "created_at", "id"),
+        Index("ix_studies_sort_name_id", "sort_name", "id"),
+    )
 
 
 class Scan(Base):
@@ -43,6 +70,13 @@ class Scan(Base):
     warnings: Mapped[list[str]] = mapped_column(JSON)
     # The files that a stack was made of, in the order of its slices; None where one file is the scan.
     slice_names: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    study_id: Mapped[str | None] = mapped_column(
+        ForeignKey("studies.id", name="fk_scans_study_id_studies", ondelete="SET NULL")
+    )
+    # The newest earlier scan whose original has the same bytes; None also where that was deleted.
+    same_as_id: Mapped[str | None] = mapped_column(
+        ForeignKey("scans.id", name="fk_scans_same_as_id_scans", ondelete="SET NULL"), index=True
+    )
     # The run that the history and the result page show: the newest that succeeded, else the newest.
     displayed_id: Mapped[str | None] = mapped_column(
         ForeignKey("segmentations.id", name="fk_scans_shown_id_segmentations", use_alter=True, ondelete="SET NULL")
@@ -54,6 +88,8 @@ class Scan(Base):
         return self.filename if self.slice_names else PurePosixPath(self.filename).stem
 
     displayed: Mapped["Segmentation | None"] = relationship(foreign_keys=[displayed_id], lazy="raise", post_update=True)
+    study: Mapped[Study | None] = relationship(lazy="raise")
+    same_as: Mapped["Scan | None"] = relationship(foreign_keys=[same_as_id], remote_side=[id], lazy="raise")
 
     __table_args__ = (
         # This one and the foreign key keep the names under which they were made, before the column was renamed: SQLite
@@ -63,6 +99,8 @@ class Scan(Base):
         Index("ix_scans_sort_name_id", "sort_name", "id"),
         # A search for a name reads this alone.
         Index("ix_scans_search_name_id", "search_name", "id"),
+        Index("ix_scans_study_id_created_at", "study_id", "created_at", "id"),
+        Index("ix_scans_sha256", "sha256"),
         CheckConstraint("slice_count >= 1 AND width >= 1 AND height >= 1", name="size"),
     )
 

@@ -54,14 +54,12 @@ class AdmittedGroup:
     refused: tuple[tuple[int, PortalError], ...]
 
 
-def admit_group(
-    resources: Resources, uploads: Sequence[Received], name: str, *, model: str | None, threshold: float | None
-) -> AdmittedGroup:
+def admit_group(resources: Resources, uploads: Sequence[Received], name: str, **options: Any) -> AdmittedGroup:
     """Decode the slices of a scan, in this order, store them as one stack, and queue it.
 
     A file that cannot be read is refused, and the others stand. Slices of another size, and files that have several
-    slices themselves, become scans of their own. Raises UploadRejected (more slices than a scan may have),
-    InvalidInput, StorageFull, StorageUnavailable, DecoderUnavailable.
+    slices themselves, become scans of their own. options: of `admission.store`. Raises UploadRejected (more slices than
+    a scan may have), InvalidInput, StorageFull, StorageUnavailable, DecoderUnavailable.
     """
     most = resources.settings.max_slices
     if len(uploads) > most:
@@ -75,7 +73,7 @@ def admit_group(
         more_warnings = [SIZES_DIFFER] if len(parts) > 1 else []
         for part in parts:
             try:
-                accepted.append(_admit_stack(resources, part, name, more_warnings, model=model, threshold=threshold))
+                accepted.append(_admit_stack(resources, part, name, more_warnings, **options))
             except PortalError as error:
                 # The machine's fault ends the request, unless something of it is stored already.
                 if not accepted and not isinstance(error, UploadRejected):

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from webapp.domain.errors import (
@@ -16,7 +16,7 @@ from webapp.domain.errors import (
     UploadRejected,
 )
 from webapp.domain.resources import Resources
-from webapp.domain.scans import admission, segmentations, stacking
+from webapp.domain.scans import admission, segmentations, stacking, studies
 from webapp.domain.scans.grouping import Grouping, group_files, is_mask
 from webapp.domain.uploads import idempotency, receiving
 from webapp.domain.uploads.receiving import Received, UploadedFile
@@ -36,9 +36,10 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class UploadOptions(RunOptions):
-    """What a person chose for an upload: its runs, and which of its files are one scan."""
+    """What a person chose for an upload: its runs, which of its files are one scan, and the study of all of them."""
 
     group: Grouping = Grouping.NONE
+    study: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ def submit(
     most = _most_files(resources, options.group)
     if len(files) > most:
         raise UploadRejected("too_many_files", f"At most {most} files are taken at once; send fewer.")
+    if options.study:
+        options = replace(options, study=studies.clean_name(options.study))
     names = [file.filename for file in files]
     with ExitStack() as stack:
         received: list[Received | UploadRejected] = []
@@ -158,12 +161,13 @@ def _admit_all(
 
 
 def _admit_group(
-    resources: Resources, uploads: Sequence[Received], name: str, options: RunOptions
+    resources: Resources, uploads: Sequence[Received], name: str, options: UploadOptions
 ) -> stacking.AdmittedGroup:
     """The scans of files that belong together, of one file alone mostly."""
+    chosen: dict[str, Any] = {"model": options.model, "threshold": options.threshold, "study": options.study}
     if len(uploads) > 1:
-        return stacking.admit_group(resources, uploads, name, model=options.model, threshold=options.threshold)
-    accepted = admission.admit(resources, uploads[0], model=options.model, threshold=options.threshold)
+        return stacking.admit_group(resources, uploads, name, **chosen)
+    accepted = admission.admit(resources, uploads[0], **chosen)
     return stacking.AdmittedGroup((accepted,), ())
 
 
@@ -173,4 +177,6 @@ def _digest(names: Sequence[str], received: Sequence[Received | UploadRejected],
     said = [names, contents, options.model, options.threshold]
     if options.group is not Grouping.NONE:
         said.append(options.group)
+    if options.study:
+        said.append(["study", options.study])
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()

@@ -11,7 +11,7 @@ from tests.support.resources import add_rows, make_settings
 from webapp.domain.errors import InvalidInput
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
-from webapp.domain.scans import history
+from webapp.domain.scans import history, studies
 from webapp.domain.scans.history import SORTS, HistoryFilter
 from webapp.domain.scans.models import Scan, Segmentation
 
@@ -20,11 +20,14 @@ DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def scans(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resources]:
-    """23 scans over some days, in pairs of one instant; every third without a result yet."""
+    """23 scans over some days, in pairs of one instant; every third without a result yet, every fifth of no study."""
     resources = Resources.open(make_settings(tmp_path_factory.mktemp("history"), DATABASE_URL=module_database_url))
     with resources.database.write() as session:
         for number in range(23):
             scan_id, segmentation_id = add_rows(session, f"scan_{number % 7}%.png", f"model-{number % 2}")
+            if number % 5:
+                study_id = studies.place(session, f"Study {number % 3}")
+                session.execute(update(Scan).where(Scan.id == scan_id).values(study_id=study_id))
             moment = DAY + timedelta(hours=6 * (number // 2))
             session.execute(update(Scan).where(Scan.id == scan_id).values(created_at=moment))
             session.execute(
@@ -53,7 +56,7 @@ def listed(resources: Resources, **wanted: object) -> list[Scan]:
 @pytest.mark.parametrize("limit", [1, 4, 23])
 def test_pages_hold_every_scan_once_in_order(scans: Resources, sort: str, limit: int) -> None:
     whole = [scan.id for scan in listed(scans, sort=sort)]
-    assert len(set(whole)) == len(whole) == (15 if sort == "coverage" else 23)
+    assert len(set(whole)) == len(whole) == {"coverage": 15, "study": 18}.get(sort, 23)
     paged, cursor = [], ""
     while cursor is not None:
         with scans.database.read() as session:
@@ -68,6 +71,8 @@ def test_pages_hold_every_scan_once_in_order(scans: Resources, sort: str, limit:
 def test_filtered_pages_hold_what_the_unfiltered_order_holds(scans: Resources, sort: str, wanted: dict) -> None:
     name, value = next(iter(wanted.items()))
     expected = [scan.id for scan in listed(scans, sort=sort) if getattr(scan.displayed, name) == value]
+    with scans.database.read() as session:
+        assert history.count(session, HistoryFilter(sort=sort, **wanted)) == len(expected)
     paged, cursor = [], ""
     while cursor is not None:
         with scans.database.read() as session:
@@ -88,6 +93,26 @@ def test_filters_narrow_what_is_listed(scans: Resources) -> None:
 def test_a_search_takes_its_words_literally(scans: Resources) -> None:
     assert {scan.filename for scan in listed(scans, query="SCAN_3%")} == {"scan_3%.png"}
     assert listed(scans, query="%_%x") == []
+
+
+def test_a_warning_finds_the_scans_that_keep_it_or_whose_run_does(scans: Resources) -> None:
+    first, second, third = listed(scans, sort="name", status=Status.SUCCEEDED)[:3]
+    with scans.database.write() as session:
+        session.execute(update(Scan).where(Scan.id == first.id).values(warnings=["slices_missing", "constant"]))
+        session.execute(update(Segmentation).where(Segmentation.scan_id == second.id).values(warnings=["not_flair"]))
+        session.execute(update(Segmentation).where(Segmentation.scan_id == third.id).values(warnings=["notXflair"]))
+    wanted = {"not_flair": {second.id}, "constant": {first.id}, "slices_miss": set()}
+    assert {code: {scan.id for scan in listed(scans, warnings=[code])} for code in wanted} == wanted
+    assert {scan.id for scan in listed(scans, warnings=["not_flair", "slices_missing"])} == {first.id, second.id}
+
+
+def test_many_matches_are_counted_no_further_than_they_are_read(
+    scans: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with scans.database.read() as session:
+        assert history.count(session, HistoryFilter()) == 23
+        monkeypatch.setattr(history, "MOST_COUNTED", 10)
+        assert history.count(session, HistoryFilter()) == 11
 
 
 @pytest.mark.parametrize("cursor", ["x", "e30", "W10", "WyJuZXdlc3QiLCAxLCAyXQ", "é", "WyJuYW1lIiwgImEiLCAiYiJd"])

@@ -1,0 +1,178 @@
+"""Studies: scans that belong together under a name, with notes and tags.
+
+A study is known by its name, in whatever case, and lives as long as it has a scan: with its last one it goes whole,
+since its name is often a patient's. Whoever changes which scans it has, locks its row first, and after the scan's.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, delete, exists, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from webapp.domain.database import paging
+from webapp.domain.database.paging import Keyset, Page
+from webapp.domain.database.search_keys import search_key, sort_key
+from webapp.domain.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound
+from webapp.domain.resources import Resources
+from webapp.domain.scans.models import Scan, Study
+
+LONGEST_NAME = 255
+LONGEST_NOTES = 10_000
+MOST_TAGS = 20
+LONGEST_TAG = 60
+# Joiners, without which words of Persian, Hindi and others are written wrongly.
+_JOINERS = "\u200c\u200d"
+
+
+@dataclass(frozen=True)
+class StudyChange:
+    """What to write; None leaves it as it is. revision: of the study as its reader saw it, None whatever it was."""
+
+    name: str | None = None
+    notes: str | None = None
+    tags: Sequence[str] | None = None
+    revision: int | None = None
+
+
+def clean_name(text: str) -> str:
+    """A study's name on one line, without control characters. Raises InvalidInput: none left, or too long."""
+    name = _one_line(text)
+    if not name:
+        raise InvalidInput("A study has a name; type one.")
+    if len(name) > LONGEST_NAME:
+        raise InvalidInput(f"A study's name has at most {LONGEST_NAME} characters, and this one has {len(name):,}.")
+    return name
+
+
+def get(session: Session, study_id: str) -> Study:
+    """One study. Raises NotFound."""
+    study = session.get(Study, study_id)
+    if study is None:
+        raise NotFound("There is no such study.")
+    return study
+
+
+def page(session: Session, query: str = "", *, limit: int, cursor: str = "") -> Page[Study]:
+    """Studies, newest first. query: part of a name, a tag or the notes. Raises InvalidInput."""
+    statement = select(Study)
+    if query:
+        statement = statement.where(matching(query))
+    keyset = Keyset("newest", (Study.created_at, Study.id), is_descending=True)
+    return paging.page(session, statement, keyset, limit=limit, cursor=cursor)
+
+
+def matching(query: str) -> ColumnElement[bool]:
+    """The condition that a study's name, tags or notes have the text. Raises InvalidInput."""
+    if "\0" in query:
+        raise InvalidInput("A text to search for has no zero bytes; PostgreSQL stores none.")
+    return Study.search_text.contains(search_key(query), autoescape=True)
+
+
+def scan_counts(session: Session, study_ids: Iterable[str]) -> dict[str, int]:
+    """How many scans each study has."""
+    counted = select(Scan.study_id, func.count()).where(Scan.study_id.in_(list(study_ids))).group_by(Scan.study_id)
+    return {str(study_id): count for study_id, count in session.execute(counted)}
+
+
+def place(session: Session, name: str) -> str:
+    """The id of the study of this name, which is made where there is none and stays until the transaction ends.
+
+    Raises InvalidInput, DatabaseUnavailable.
+    """
+    name = clean_name(name)
+    wanted = select(Study.id).where(Study.search_name == search_key(name))
+    for _ in range(3):
+        found = session.scalar(wanted.with_for_update(read=True, key_share=True))
+        if found is not None:
+            return found
+        try:
+            with session.begin_nested():
+                study = Study(name=name, notes="", tags=[], revision=1)
+                _write_keys(study)
+                session.add(study)
+            return study.id
+        except IntegrityError:
+            continue  # another transaction has just made it
+    raise DatabaseUnavailable("Another request changes this study right now; try again in a few seconds.")
+
+
+def move(resources: Resources, scan_id: str, name: str | None) -> None:
+    """Put a scan into the study of this name, or, with None, into none. Raises NotFound, InvalidInput."""
+    name = None if name is None else clean_name(name)
+    with resources.database.write() as session:
+        scan = session.scalar(select(Scan).where(Scan.id == scan_id).with_for_update(key_share=True))
+        if scan is None:
+            raise NotFound("There is no such scan.")
+        left = scan.study_id
+        # Both at once and in one order: two moves in opposite directions do not wait for each other.
+        known = (Study.id == left) | (Study.search_name == search_key(name or ""))
+        session.execute(select(Study.id).where(known).order_by(Study.id).with_for_update())
+        scan.study_id = None if name is None else place(session, name)
+        session.flush()
+        if left is not None and left != scan.study_id:
+            prune(session, left)
+
+
+def prune(session: Session, study_id: str) -> None:
+    """Delete a study that has no scan any more, with its name, notes and tags."""
+    # Locked before its scans are looked at: of two that leave at once, the second sees that the first is gone.
+    session.execute(select(Study.id).where(Study.id == study_id).with_for_update())
+    is_used = exists(select(Scan.id).where(Scan.study_id == study_id))
+    session.execute(delete(Study).where(Study.id == study_id, ~is_used))
+
+
+def change(resources: Resources, study_id: str, wanted: StudyChange) -> None:
+    """Rename a study, write its notes or tags. Raises NotFound, InvalidInput, Conflict (seen by another revision, or
+    a name that another study has)."""
+    name = None if wanted.name is None else clean_name(wanted.name)
+    notes = None if wanted.notes is None else _clean_notes(wanted.notes)
+    tags = None if wanted.tags is None else _clean_tags(wanted.tags)
+    try:
+        with resources.database.write() as session:
+            study = session.scalar(select(Study).where(Study.id == study_id).with_for_update())
+            if study is None:
+                raise NotFound("There is no such study.")
+            if wanted.revision not in (None, study.revision):
+                raise Conflict("The study was changed elsewhere in the meantime; look at it and write yours again.")
+            study.name = study.name if name is None else name
+            study.notes = study.notes if notes is None else notes
+            study.tags = study.tags if tags is None else tags
+            study.revision += 1
+            _write_keys(study)
+    except IntegrityError as error:
+        raise Conflict("Another study has this name; move the scans there, or choose another name.") from error
+
+
+def _write_keys(study: Study) -> None:
+    study.search_name, study.sort_name = search_key(study.name), sort_key(study.name)
+    study.search_text = search_key("\n".join([study.name, *study.tags, study.notes]))
+
+
+def _one_line(text: str) -> str:
+    """Without control and format characters, a right-to-left override among them, and with single blanks."""
+    kept = (" " if char.isspace() else char for char in text if char.isspace() or _is_shown(char))
+    return " ".join("".join(kept).split()).strip(_JOINERS)
+
+
+def _is_shown(char: str) -> bool:
+    return char in _JOINERS or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _clean_notes(text: str) -> str:
+    lines = ("".join(char for char in line if char == "\t" or _is_shown(char)) for line in text.splitlines())
+    notes = "\n".join(lines).strip()
+    if len(notes) > LONGEST_NOTES:
+        raise InvalidInput(f"Notes have at most {LONGEST_NOTES:,} characters, and these have {len(notes):,}.")
+    return notes
+
+
+def _clean_tags(texts: Sequence[str]) -> list[str]:
+    """In their order; equal ones, in whatever case, once."""
+    by_key = {search_key(tag): tag for tag in reversed([_one_line(text) for text in texts]) if tag}
+    tags = list(reversed(by_key.values()))
+    if len(tags) > MOST_TAGS or any(len(tag) > LONGEST_TAG for tag in tags):
+        raise InvalidInput(f"A study has at most {MOST_TAGS} tags of at most {LONGEST_TAG} characters each.")
+    return tags

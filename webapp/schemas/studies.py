@@ -1,0 +1,95 @@
+"""The JSON of a study, and what of it may be changed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import marshmallow as ma
+from flask import url_for
+from marshmallow import fields, validate
+
+from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT
+from webapp.domain.scans.models import Scan, Study
+from webapp.schemas.fields import Links, Timestamp, dump
+from webapp.schemas.scans import LONGEST_TYPED, ScanSchema, dump_scan
+
+
+def _links(study: Study) -> dict[str, str]:
+    return {
+        "self": url_for("api-studies.StudyItem", study_id=study.id),
+        "page": url_for("scans.index", study=study.id),
+        "scans": url_for("api-scans.ScanCollection", study=study.id),
+    }
+
+
+class StudySchema(ma.Schema):
+    """Scans that belong together, of one patient mostly."""
+
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    notes = fields.String(required=True)
+    tags = fields.List(fields.String(), required=True)
+    created_at = Timestamp(required=True)
+    revision = fields.Integer(required=True, metadata={"description": "counts its changes"})
+    links = Links(_links)
+
+
+class ListedStudySchema(StudySchema):
+    """A study in a list."""
+
+    scan_count = fields.Integer(required=True)
+
+
+class WholeStudySchema(ListedStudySchema):
+    """A study with its scans."""
+
+    scans = fields.List(
+        fields.Nested(ScanSchema),
+        required=True,
+        metadata={"description": f"the newest {LARGEST_LIMIT}; `links.scans` pages through all of them"},
+    )
+
+
+class StudyPageSchema(ma.Schema):
+    """One page of studies, newest first."""
+
+    studies = fields.List(fields.Nested(ListedStudySchema), required=True)
+    next_cursor = fields.String(allow_none=True)
+
+
+class StudyQuerySchema(ma.Schema):
+    """Which studies."""
+
+    query = fields.String(
+        data_key="q",
+        load_default="",
+        validate=validate.Length(max=255),
+        metadata={"description": "part of a name, a tag or the notes"},
+    )
+    limit = fields.Integer(load_default=DEFAULT_LIMIT, validate=validate.Range(1, LARGEST_LIMIT))
+    cursor = fields.String(load_default="", validate=validate.Length(max=3000))
+
+
+class StudyChangeSchema(ma.Schema):
+    """What to write; what is not named stays."""
+
+    name = fields.String(validate=validate.Length(max=LONGEST_TYPED))
+    notes = fields.String(validate=validate.Length(max=10 * LONGEST_TYPED))
+    tags = fields.List(fields.String(validate=validate.Length(max=LONGEST_TYPED)), validate=validate.Length(max=1000))
+    revision = fields.Integer(
+        metadata={"description": "of the study as it was read: where it was changed since, the answer is 409"}
+    )
+
+
+def dump_study(study: Study, scan_count: int) -> dict[str, Any]:
+    """A study's JSON as a list has it."""
+    return {**dump(StudySchema, study), "scan_count": scan_count}
+
+
+def dump_studies(studies: Sequence[Study], counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The JSON of several; counts: of their scans, by id."""
+    return [dump_study(study, counts.get(study.id, 0)) for study in studies]
+
+
+def dump_whole_study(study: Study, scan_count: int, scans: Sequence[Scan]) -> dict[str, Any]:
+    """A study's JSON with scans; inside the session."""
+    return {**dump_study(study, scan_count), "scans": [dump_scan(scan) for scan in scans]}
