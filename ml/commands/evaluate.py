@@ -14,6 +14,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("folder", type=Path, help="the data set")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a folder that does not exist yet")
     add_model_options(parser)
+    parser.add_argument("--name", metavar="NAME", help="what the report is called; else the folder's name")
     parser.add_argument("--tta", action="store_true", help="average the probability over four flips")
     parser.add_argument("--grey", action="store_true", help="show FLAIR alone, as a gray scan does")
     parser.add_argument("--patients", type=Path, metavar="FILE", help="only these: one id a line")
@@ -34,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ml.evaluation.run import evaluate_cases
     from ml.metrics.intervals import DEFAULT_SEED
     from ml.reports.folder import write_results
+    from ml.reports.title import Title
 
     check_is_free(arguments.out)
     package = find_model(arguments.model)
@@ -56,7 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
     check_outcome(outcome)
     report = make_report(engine, outcome, settings, left_out)
-    write_results(arguments.out, engine, report)
+    folder_name = arguments.folder.resolve().name
+    title = Title(arguments.name or folder_name, folder_name)
+    write_results(arguments.out, engine, report, title)
     sys.stdout.write("\n".join([headline(report), *report.caveats, f"{arguments.out / 'report.html'}\n"]))
     write_left_out(left_out)
     for failure in outcome.failures:

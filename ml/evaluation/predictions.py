@@ -6,7 +6,7 @@ from typing import Any
 
 from ml.datasets.checking.problems import LeftOut
 from ml.evaluation.report import Subject, left_out_words
-from ml.evaluation.scoring import Failure, Prediction, SliceResult
+from ml.evaluation.scoring import Failure, Prediction, SliceResult, slices_sha256
 from ml.evaluation.summary import PatientResult, patients_of
 from ml.metrics.registry import PREDICTED_PATIENT_METRICS
 
@@ -59,6 +59,7 @@ def summarize_predictions(
         "model": subject.card.name,
         "model_version": subject.card.version,
         "engine": subject.name,
+        "slices_sha256": slices_sha256(results),
         "slices_per_second": round(len(results) / seconds, 2),
     }
     return Predictions(headline, summary, patients, tuple(results), tuple(left_out))

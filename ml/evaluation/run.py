@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 
 import numpy as np
@@ -21,6 +21,7 @@ from ml.evaluation.scoring import (
     Prediction,
     Score,
     SliceResult,
+    content_of,
     mask_slices,
     predict_slice,
     score_slice,
@@ -223,4 +224,5 @@ def _trace(loaded: LoadedCase) -> MaskTraits | None:
 
 
 def _result(item: LoadedCase, one: MaskedSlice) -> Score | Prediction:
-    return predict_slice(item.case, one) if item.truth is None else score_slice(item.case, item.truth, one)
+    result = predict_slice(item.case, one) if item.truth is None else score_slice(item.case, item.truth, one)
+    return replace(result, content=content_of(item))

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from ml.cards import Card
 from ml.datasets import Case
+from ml.datasets.loading import LoadedCase
+from ml.digests import sha256_of_array, sha256_of_lines
 from ml.masks import Pixel, apply_rule, rule_on_grid, slice_masks
 from ml.metrics.calibration import pack_histogram, probability_histogram
 from ml.metrics.overlap import Counts
@@ -16,11 +18,22 @@ from ml.metrics.slices import SliceComparison, Value
 
 
 @dataclass(frozen=True)
+class SliceContent:
+    """What a slice and its expert's mask show, whatever their files are: SHA-256 of the arrays that were read.
+
+    truth_sha256: None without a mask.
+    """
+
+    pixels_sha256: str
+    truth_sha256: str | None
+
+
+@dataclass(frozen=True)
 class Score:
     """A slice that was compared with its expert mask.
 
     metrics: by the names of `ml.metrics.registry.SLICE_METRICS`; probability_histogram: of
-    `ml.metrics.calibration.pack_histogram`; dropped: of `ml.masks.Masks`.
+    `ml.metrics.calibration.pack_histogram`; dropped: of `ml.masks.Masks`; content: None where nobody took it down.
     """
 
     case: Case
@@ -28,6 +41,7 @@ class Score:
     metrics: Mapping[str, Value]
     probability_histogram: bytes
     dropped: tuple[Pixel, ...] = ()
+    content: SliceContent | None = None
 
     @property
     def patient(self) -> str:
@@ -57,6 +71,7 @@ class Prediction:
     case: Case
     metrics: Mapping[str, Value]
     dropped: tuple[Pixel, ...] = ()
+    content: SliceContent | None = None
 
 
 @dataclass(frozen=True)
@@ -147,3 +162,19 @@ def predict_slice(case: Case, one: MaskedSlice) -> Prediction:
     seen = one.beside(None)
     metrics = {metric.name: metric.compute(seen) for metric in SLICE_METRICS if not metric.needs_truth}
     return Prediction(case, metrics, one.dropped)
+
+
+def content_of(loaded: LoadedCase) -> SliceContent:
+    """What names a case's content."""
+    truth = loaded.truth
+    return SliceContent(sha256_of_array(loaded.pixels), None if truth is None else sha256_of_array(truth))
+
+
+def slices_sha256(results: Sequence[SliceResult]) -> str | None:
+    """One digest of the slices that have a result, and of their masks; None where one's content is not known.
+
+    Files, names and order play no part: the same slices with the same masks have the same digest.
+    """
+    contents = [item.content for item in results if not isinstance(item, Failure)]
+    lines = [f"{content.pixels_sha256} {content.truth_sha256 or '-'}" for content in contents if content is not None]
+    return sha256_of_lines(sorted(lines)) if len(lines) == len(contents) else None

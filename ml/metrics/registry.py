@@ -66,6 +66,9 @@ SliceMetric = Metric[SliceComparison, Value]
 GroupMetric = Metric[SliceGroup, Value]
 DataSetMetric = Metric[DataSetSlices, Estimate]
 
+# What a value of HD95 that is as large as the image means.
+HD95_RULE = "pixels; where the model's mask is empty, the image's diagonal"
+
 SLICE_METRICS: tuple[SliceMetric, ...] = (
     Metric("truth_pixels", "expert", lambda one: one.counts.truth, unit="px", digits=0),
     Metric("predicted_pixels", "model", lambda one: int(one.mask.sum()), unit="px", digits=0, needs_truth=False),
@@ -73,7 +76,7 @@ SLICE_METRICS: tuple[SliceMetric, ...] = (
     Metric("iou", "IoU", lambda one: iou(one.counts), shown=EVERYWHERE & ~Output.TABLE),
     Metric("precision", "precision", lambda one: precision(one.counts), shown=EVERYWHERE & ~Output.TABLE),
     Metric("recall", "recall", lambda one: recall(one.counts), shown=EVERYWHERE & ~Output.TABLE),
-    Metric("hd95", "HD95", lambda one: one.surface.hd95, unit="px", digits=2, description="pixels"),
+    Metric("hd95", "HD95", lambda one: one.surface.hd95, unit="px", digits=2, description=HD95_RULE),
     Metric("surface_dice", "surface Dice", lambda one: one.surface.surface_dice, shown=Output.API),
     Metric(
         "max_probability",

@@ -16,6 +16,7 @@ from ml.reports.gallery import Picture, SliceArrays, arrays_of, draw_gallery
 from ml.reports.html import render_page, render_predictions
 from ml.reports.json import json_text, predictions_document, report_document
 from ml.reports.plots import Drawing, draw_plots
+from ml.reports.title import Title
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,13 @@ class Written:
     pictures: tuple[Picture, ...]
 
 
-def write_results(out: Path, engine: Engine, report: Report) -> None:
+def write_results(out: Path, engine: Engine, report: Report, title: Title) -> None:
     """Write everything and rename it to `out`. Raises OSError (a full disk), and leaves nothing behind then."""
     with fresh_folder(out) as folder:
-        fill_folder(folder, report, arrays_of(engine, report.settings.threshold))
+        fill_folder(folder, report, arrays_of(engine, report.settings.threshold), title)
 
 
-def fill_folder(folder: Path, report: Report, read: Callable[[Score], SliceArrays]) -> Written:
+def fill_folder(folder: Path, report: Report, read: Callable[[Score], SliceArrays], title: Title) -> Written:
     """Write everything into an empty folder; `read` gives the arrays of the gallery's slices. Raises OSError."""
     write_slices(folder / "metrics.csv", report.outcome.results)
     write_patients(folder / "patients.csv", report.patients)
@@ -42,18 +43,18 @@ def fill_folder(folder: Path, report: Report, read: Callable[[Score], SliceArray
     for drawing in drawings:
         (folder / "figures" / f"{drawing.name}.svg").write_text(drawing.svg, encoding="utf-8")
     pictures = draw_gallery(folder / "gallery", report.outcome.scores, read)
-    document = report_document(report, pictures)
+    document = report_document(report, pictures, title)
     (folder / "report.json").write_text(json_text(document), encoding="utf-8")
-    page = render_page(report, drawings, pictures, folder / "gallery")
+    page = render_page(report, drawings, pictures, folder / "gallery", title)
     (folder / "report.html").write_text(page, encoding="utf-8")
     return Written(document, drawings, pictures)
 
 
-def fill_predictions_folder(folder: Path, predictions: Predictions) -> Written:
+def fill_predictions_folder(folder: Path, predictions: Predictions, title: Title) -> Written:
     """Write the tables, report.json and report.html of slices without masks into an empty folder. Raises OSError."""
     write_slices(folder / "metrics.csv", predictions.results)
     write_patients(folder / "patients.csv", predictions.patients, PREDICTED_PATIENT_METRICS)
-    document = predictions_document(predictions)
+    document = predictions_document(predictions, title)
     (folder / "report.json").write_text(json_text(document), encoding="utf-8")
-    (folder / "report.html").write_text(render_predictions(predictions), encoding="utf-8")
+    (folder / "report.html").write_text(render_predictions(predictions, title), encoding="utf-8")
     return Written(document, (), ())

@@ -68,7 +68,7 @@ def draw_gallery(folder: Path, scores: Sequence[Score], read: Callable[[Score], 
 
 
 def _rank(score: Score) -> Rank:
-    return Rank(score.dice, score.counts.predicted)
+    return Rank(score.dice, score.counts.predicted, score.counts.false_negative)
 
 
 def _draw(folder: Path, score: Score, arrays: SliceArrays, order: str, rank: int) -> Picture:

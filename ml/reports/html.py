@@ -24,9 +24,12 @@ from ml.rendering.error_overlay import LEGEND
 from ml.rendering.panels import NOTICE
 from ml.reports.gallery import Picture
 from ml.reports.plots import Drawing
+from ml.reports.title import Title, title_rows
 
 
-def render_page(report: Report, drawings: Sequence[Drawing], pictures: Sequence[Picture], gallery: Path) -> str:
+def render_page(
+    report: Report, drawings: Sequence[Drawing], pictures: Sequence[Picture], gallery: Path, title: Title
+) -> str:
     """`report.html`. gallery: the folder with the pictures' files."""
     return _fill_template(
         "report.html",
@@ -34,6 +37,7 @@ def render_page(report: Report, drawings: Sequence[Drawing], pictures: Sequence[
         left_out=report.left_out,
         headline=headline(report),
         summary=summary_of(report),
+        title_rows=title_rows(title.described(), summary_of(report)),
         estimates=[(metric, report.metric(metric.name)) for metric in shown_in(DATA_SET_METRICS, Output.HTML)],
         size_metrics=shown_in(SIZE_METRICS, Output.HTML),
         patient_metrics=shown_in(PATIENT_METRICS, Output.HTML),
@@ -47,12 +51,13 @@ def render_page(report: Report, drawings: Sequence[Drawing], pictures: Sequence[
     )
 
 
-def render_predictions(predictions: Predictions) -> str:
+def render_predictions(predictions: Predictions, title: Title) -> str:
     """`report.html` of slices without expert masks."""
     return _fill_template(
         "predictions.html",
         headline=predictions.headline,
         summary=predictions.summary,
+        title_rows=title_rows(title.described(), predictions.summary),
         patients=predictions.patients,
         patient_metrics=shown_in(PREDICTED_PATIENT_METRICS, Output.HTML),
         failures=[item.message for item in predictions.failures],

@@ -12,12 +12,14 @@ from ml.evaluation.summary import PatientResult
 from ml.metrics.intervals import RESAMPLES
 from ml.rendering.panels import NOTICE
 from ml.reports.gallery import Picture
+from ml.reports.title import Title
 
 
-def report_document(report: Report, pictures: Sequence[Picture]) -> dict[str, Any]:
+def report_document(report: Report, pictures: Sequence[Picture], title: Title) -> dict[str, Any]:
     """The values of report.json. Never NaN: what is not defined is None."""
     return {
         "format": "glioscope-evaluation-1",
+        "title": title.described(),
         "notice": NOTICE,
         "headline": headline(report),
         "summary": summary_of(report),
@@ -48,10 +50,11 @@ def report_document(report: Report, pictures: Sequence[Picture]) -> dict[str, An
     }
 
 
-def predictions_document(predictions: Predictions) -> dict[str, Any]:
+def predictions_document(predictions: Predictions, title: Title) -> dict[str, Any]:
     """The values of report.json of slices without expert masks."""
     return {
         "format": "glioscope-predictions-1",
+        "title": title.described(),
         "notice": NOTICE,
         "headline": predictions.headline,
         "summary": predictions.summary,

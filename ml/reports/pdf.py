@@ -35,6 +35,7 @@ from ml.rendering.error_overlay import LEGEND
 from ml.rendering.panels import NOTICE
 from ml.reports.gallery import Picture
 from ml.reports.plots import Drawing
+from ml.reports.title import Title, title_rows
 
 # Rows of the lists; the CSV files and report.json have all of them.
 MOST_PATIENTS = 400
@@ -44,6 +45,7 @@ _MARGIN_MM, _GAP_MM = 15, 4
 _UNDER_A_HEADING_MM = 35
 _INK, _MUTED = (0x14, 0x18, 0x1D), (0x4A, 0x55, 0x60)
 _PICTURES_A_ROW = 6
+_LABEL_MM = 36
 
 # It names each tag of an SVG that it does not draw; title and desc are words for screen readers.
 logging.getLogger("fpdf.svg").setLevel(logging.ERROR)
@@ -79,6 +81,16 @@ class _Document(FPDF):
         self.ln(2)
         self.paragraph(text, size=13, style="B", gap=1)
 
+    def title_block(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Labels and values, one under the other."""
+        for label, value in rows:
+            self.set_font("helvetica", size=9)
+            self.set_text_color(*_MUTED)
+            self.cell(_LABEL_MM, 4.4, _latin(label))
+            self.set_text_color(*_INK)
+            self.multi_cell(0, 4.4, _latin(value), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.ln(1)
+
     def rows(self, heads: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[float]) -> None:
         """A table; its first column is words, the others are numbers, but for a last one named "aggregation"."""
         self.set_font("helvetica", size=8)
@@ -99,21 +111,17 @@ class _Document(FPDF):
         self.ln(2)
 
 
-def report_pdf(report: Report, drawings: Sequence[Drawing], pictures: Sequence[Picture], gallery: Path) -> bytes:
+def report_pdf(
+    report: Report, drawings: Sequence[Drawing], pictures: Sequence[Picture], gallery: Path, title: Title
+) -> bytes:
     """The whole document. gallery: the folder with the pictures' files."""
     summary = summary_of(report)
-    document = _Document(f"Evaluation of {report.model}")
+    document = _Document(f"{title.name}: evaluation of {report.model}")
     document.paragraph(headline(report), size=15, style="B")
     for caveat in report.caveats:
         document.paragraph(caveat, style="B")
     document.paragraph(NOTICE, style="B")
-    document.paragraph(
-        f"Model {report.model} {report.model_version or ''}, engine {report.engine}, threshold"
-        f" {summary['threshold']}, smallest component {report.min_tumor_pixels} pixels on the model's grid."
-        f" {summary['slices']:,} slices of {summary['patients']:,} patients, {summary['tumor_slices']:,} with tumor.",
-        muted=True,
-    )
-    _draw_plots(document, drawings)
+    document.title_block(title_rows(title.described(), summary))
     document.heading("Figures")
     document.paragraph(f"95 % intervals: bootstrap over patients, seed {summary['seed']}.", size=8, muted=True)
     document.rows(
@@ -135,6 +143,7 @@ def report_pdf(report: Report, drawings: Sequence[Drawing], pictures: Sequence[P
         ),
         _widths(50, sizes, 130),
     )
+    _draw_plots(document, drawings)
     _draw_gallery(document, pictures, gallery)
     _list_patients(document, report.patients, shown_in(PATIENT_METRICS, Output.PDF))
     _list_failures(document, report.outcome.failures)
@@ -142,17 +151,13 @@ def report_pdf(report: Report, drawings: Sequence[Drawing], pictures: Sequence[P
     return bytes(document.output())
 
 
-def predictions_pdf(predictions: Predictions) -> bytes:
+def predictions_pdf(predictions: Predictions, title: Title) -> bytes:
     """The document of slices without expert masks."""
     summary = predictions.summary
-    document = _Document(f"Predictions of {summary['model']}")
+    document = _Document(f"{title.name}: predictions of {summary['model']}")
     document.paragraph(predictions.headline, size=15, style="B")
     document.paragraph(NOTICE, style="B")
-    document.paragraph(
-        f"Model {summary['model']} {summary['model_version'] or ''}, engine {summary['engine']}, threshold"
-        f" {summary['threshold']}. {summary['slices']:,} slices of {summary['patients']:,} patients.",
-        muted=True,
-    )
+    document.title_block(title_rows(title.described(), summary))
     _list_patients(document, predictions.patients, shown_in(PREDICTED_PATIENT_METRICS, Output.PDF))
     _list_failures(document, predictions.failures)
     _list_left_out(document, predictions.left_out)

@@ -14,6 +14,7 @@ from ml.evaluation.run import Outcome
 from ml.metrics.intervals import DEFAULT_SEED
 from ml.reports.csv import write_patients, write_slices
 from ml.reports.json import json_text, report_document
+from ml.reports.title import Title
 from ml.training.callbacks import LAST_FILE
 from ml.training.configuration import Configuration
 from ml.training.errors import TrainingError
@@ -110,7 +111,10 @@ def _pool(folds: Folds, split: Split) -> Report:
         write_slices(partial, pooled.results)
     with fresh_file(folds.out / "patients.csv") as partial:
         write_patients(partial, report.patients)
-    write_text(folds.out / "report.json", json_text(report_document(report, ())))
+    write_text(
+        folds.out / "report.json",
+        json_text(report_document(report, (), Title(folds.out.resolve().name, folds.data.resolve().name))),
+    )
     return report
 
 

@@ -26,6 +26,7 @@ from ml.plots.svg import Axes, Plot
 from ml.rendering.error_overlay import error_overlay_image
 from ml.rendering.panels import encode_png, mask_image
 from ml.reports.folder import write_results
+from ml.reports.title import Title
 from ml.training.configuration import Configuration
 from ml.training.out_of_fold import evaluate_and_keep
 from ml.training.run import SPLIT_FILE, Plan, Trained
@@ -66,7 +67,9 @@ def write_records(plan: Plan, trained: Trained, has_maps: bool = False) -> str:
     report = make_report(engine, outcome, Settings(threshold=THRESHOLD, has_tta=False, seed=DEFAULT_SEED))
     # Left by a run that was interrupted while writing: a complete one has a result.json.
     shutil.rmtree(trained.folder / VALIDATION_FOLDER, ignore_errors=True)
-    write_results(trained.folder / VALIDATION_FOLDER, engine, report)
+    write_results(
+        trained.folder / VALIDATION_FOLDER, engine, report, Title(plan.data.resolve().name, plan.data.resolve().name)
+    )
     with fresh_file(trained.folder / "examples.png") as partial:
         partial.write_bytes(encode_png(draw_examples(engine, _choose_examples(report))))
     _write_result(plan, trained, report)

@@ -95,6 +95,17 @@ def test_slices_are_sorted_filtered_and_opened(page: Page, finished: list[str]) 
     page.wait_for_url(lambda url: url != here)
 
 
+def test_it_prints_plots_side_by_side_and_names_on_few_lines(page: Page, finished: list[str]) -> None:
+    page.set_viewport_size({"width": 700, "height": 990})  # as wide as A4 is for a browser
+    page.goto(f"/evaluations/{finished[0]}")
+    page.emulate_media(media="print")
+    boxes = [figure.bounding_box() for figure in page.locator(".plots figure").all()]
+    assert boxes[0] and boxes[1] and boxes[0]["y"] == boxes[1]["y"], boxes
+    names = [cell.bounding_box() for cell in page.locator("#cases .row-name > a").all()]
+    assert max(box["height"] for box in names if box) < 60, "a long name takes a few lines, not a page"
+    assert page.locator(".swatch-error").first.evaluate("e => getComputedStyle(e).printColorAdjust") == "exact"
+
+
 def test_two_evaluations_are_compared(page: Page, finished: list[str]) -> None:
     page.goto(f"/evaluations/{finished[0]}")
     page.get_by_label("Compare with").select_option(finished[1])

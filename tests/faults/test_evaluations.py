@@ -28,6 +28,7 @@ KILL_AT = ((0.15, "child"), (0.55, "parent"))
 
 def without_times(report: dict) -> dict:
     report["summary"].pop("slices_per_second")
+    report.pop("title")
     return report
 
 

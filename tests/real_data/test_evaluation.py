@@ -14,6 +14,7 @@ from ml.evaluation.run import evaluate_cases
 from ml.metrics.intervals import DEFAULT_SEED
 from ml.reports.json import json_text, report_document
 from tests.support.evaluations import begin, case_rows, run_all
+from tests.support.reports import TITLE
 from tests.support.resources import make_settings
 from webapp.domain.database import migration
 from webapp.domain.jobs.models import Status
@@ -49,12 +50,13 @@ def test_two_patients_have_the_command_lines_numbers(runtime: Runtime, real_data
     engine = runtime.engine(done.model)
     outcome = evaluate_cases(engine, list_cases(folder), engine.card.threshold)
     report = make_report(engine, outcome, ReportSettings(engine.card.threshold, False, DEFAULT_SEED))
-    expected = json.loads(json_text(report_document(report, ())))
+    expected = json.loads(json_text(report_document(report, (), TITLE)))
     with resources.storage.open(report_key(evaluation_id, done.report_attempt, "report.json")) as file:
         found = json.load(file)
     for document in (expected, found):
         document["summary"].pop("slices_per_second")
         document.pop("gallery")
+        document.pop("title")
     assert found == expected
     assert len(case_rows(resources, evaluation_id)) == len(outcome.results) > 40
     assert found["summary"]["patient_dice_mean"] > 0.5

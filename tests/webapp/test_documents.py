@@ -6,12 +6,12 @@ import tomllib
 import pytest
 from flask import Flask
 
+from ml.version import VERSION
 from webapp.domain.evaluations import failure_codes as evaluation_codes
 from webapp.domain.jobs import failure_codes
 from webapp.domain.jobs.kinds import KINDS
 from webapp.domain.settings import PROJECT_ROOT, SETTINGS
 from webapp.error_handlers import error_table
-from webapp.version import VERSION
 from worker.jobs.step import JobFailed
 
 DOCS = PROJECT_ROOT / "docs"

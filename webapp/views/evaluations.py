@@ -2,6 +2,7 @@
 
 import contextlib
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -12,7 +13,7 @@ from webapp.domain.evaluations import cases as evaluation_cases
 from webapp.domain.evaluations import comparison as evaluation_comparison
 from webapp.domain.evaluations import deletion, lookup, report_files, sources, submission
 from webapp.domain.evaluations.cases import CASE_ORDERS, PATIENT_ORDERS, CaseFilter
-from webapp.domain.evaluations.models import CaseOutcome
+from webapp.domain.evaluations.models import CaseOutcome, EvaluationCase
 from webapp.domain.evaluations.submission import ARCHIVE_FIELD, EvaluationOptions
 from webapp.schemas import labels, metrics
 from webapp.schemas.cases import CaseSchema, PatientSchema
@@ -24,6 +25,7 @@ bp = Blueprint("evaluations", __name__, url_prefix="/evaluations")
 
 ROWS = 50
 # What the address of a page of tables may say; `url_for` would take some other names for its own arguments.
+CASE_PARAMETERS = ("q", "order", "outcome", "patient")
 PARAMETERS = ("q", "order", "outcome", "patient", "cursor", "patient_q", "patient_order", "patient_cursor")
 EVALUATIONS = 50
 
@@ -94,6 +96,7 @@ def show(evaluation_id: str) -> str:
         labels=labels,
         metrics=metrics,
         cases=dump_all(CaseSchema, case_page.rows),
+        case_query=f"?{query}" if (query := urlencode(_list_arguments())) else "",
         patients=dump_all(PatientSchema, patient_page.rows),
         case_filter=cases,
         patient_filter=patients,
@@ -112,8 +115,9 @@ def case(evaluation_id: str, position: int) -> str:
     """One case: scan, expert's mask, model's mask, errors, map."""
     with resources().database.read() as session:
         row = lookup.get(session, evaluation_id)
-        described = dump(CaseSchema, evaluation_cases.case(session, evaluation_id, position))
-        before, after = evaluation_cases.neighbors(session, evaluation_id, position)
+        found = evaluation_cases.case(session, evaluation_id, position)
+        described = dump(CaseSchema, found)
+        before, after = evaluation_cases.neighbors(session, found, _case_filter())
         evaluation = {"id": row.id, "name": row.name, "model": row.model, "threshold": row.threshold}
     return render_template(
         "evaluations/case.html",
@@ -121,8 +125,9 @@ def case(evaluation_id: str, position: int) -> str:
         case=described,
         labels=labels,
         metrics=metrics,
-        before_url=None if before is None else url_for("evaluations.case", evaluation_id=row.id, position=before),
-        after_url=None if after is None else url_for("evaluations.case", evaluation_id=row.id, position=after),
+        before_url=_case_url(before),
+        after_url=_case_url(after),
+        list_url=url_for("evaluations.show", evaluation_id=evaluation_id, _anchor="cases", **_list_arguments()),
     )
 
 
@@ -166,6 +171,18 @@ def delete(evaluation_id: str) -> Response | str:
         deletion.delete(resources(), evaluation_id)
     flash("The evaluation is deleted.", "info")
     return redirect(url_for("evaluations.index"), 303)
+
+
+def _case_url(row: EvaluationCase | None) -> str | None:
+    """A case's page that knows the list it was opened from."""
+    if row is None:
+        return None
+    return url_for("evaluations.case", evaluation_id=row.evaluation_id, position=row.position, **_list_arguments())
+
+
+def _list_arguments() -> dict[str, Any]:
+    """The filter and the order of the table of cases, as the address has them."""
+    return {key: request.args[key] for key in CASE_PARAMETERS if request.args.get(key)}
 
 
 def _case_filter() -> CaseFilter:

@@ -4,9 +4,9 @@ import time
 
 from flask import Flask, request
 
+from ml.version import VERSION
 from webapp.context import resources
 from webapp.domain.monitoring import health
-from webapp.version import VERSION
 
 SECTIONS = {"home": "portal", "scans": "history", "evaluations": "evaluations", "models": "models"}
 # The dot may be as old as this; asking at every page would be a query more for nothing.

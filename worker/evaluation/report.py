@@ -23,6 +23,7 @@ from ml.metrics.intervals import DEFAULT_SEED
 from ml.reports.folder import Written, fill_folder, fill_predictions_folder
 from ml.reports.gallery import SliceArrays
 from ml.reports.pdf import predictions_pdf, report_pdf
+from ml.reports.title import Title
 from webapp.domain.errors import DataLost
 from webapp.domain.evaluations import chunks, progress
 from webapp.domain.evaluations.case_rows import find_case, read_results
@@ -58,7 +59,9 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
         raise JobFailed("nothing_evaluated", f"No slice could be evaluated: {first}")
     with resources.database.read() as session:
         seconds = progress.case_seconds(session, work.evaluation_id)
-        left_out = _left_out(session.get_one(Evaluation, work.evaluation_id))
+        evaluation = session.get_one(Evaluation, work.evaluation_id)
+        left_out = _left_out(evaluation)
+        title = Title(evaluation.name, Path(evaluation.location).name)
     subject = _subject(resources, work)
     folder = resources.folders.make(report_folder(work.evaluation_id, claim.attempt))
     try:
@@ -66,13 +69,13 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
             if work.has_truth:
                 outcome = Outcome(results, seconds, _doubtful_masks(resources, work.evaluation_id))
                 report = make_report(subject, outcome, Settings(work.threshold, False, DEFAULT_SEED), left_out)
-                written = fill_folder(folder, report, _arrays_of(resources, work, subject.card, reader))
-                pdf = report_pdf(report, written.drawings, written.pictures, folder / "gallery")
+                written = fill_folder(folder, report, _arrays_of(resources, work, subject.card, reader), title)
+                pdf = report_pdf(report, written.drawings, written.pictures, folder / "gallery", title)
                 sentence, summary, patients = headline(report), summary_of(report), report.patients
             else:
                 predictions = summarize_predictions(subject, results, work.threshold, seconds, left_out)
-                written = fill_predictions_folder(folder, predictions)
-                pdf = predictions_pdf(predictions)
+                written = fill_predictions_folder(folder, predictions, title)
+                pdf = predictions_pdf(predictions, title)
                 sentence, summary, patients = predictions.headline, predictions.summary, predictions.patients
             (folder / "report.pdf").write_bytes(pdf)
             _write_page_document(folder, written)

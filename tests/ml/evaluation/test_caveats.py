@@ -13,6 +13,7 @@ from ml.reports.folder import fill_folder
 from ml.reports.gallery import arrays_of
 from ml.reports.pdf import report_pdf
 from tests.ml.reports.test_pdf import words_of
+from tests.support.reports import TITLE
 
 TRAINING = Training(patients=3, training_patients=("a", "b", "c"), validation_patients=("v", "w"), test_patients=("t",))
 MANY = [f"patient {number}" for number in range(10)]
@@ -52,9 +53,9 @@ def test_every_form_of_the_report_says_it(engine, data, tmp_path):
     assert own.startswith("By their names, 1 of ") and "too narrow" in few
     assert summary_of(report)["caveats"] == [own, few]
     (tmp_path / "report").mkdir()
-    written = fill_folder(tmp_path / "report", report, arrays_of(engine, 0.5))
+    written = fill_folder(tmp_path / "report", report, arrays_of(engine, 0.5), TITLE)
     assert written.document["summary"]["caveats"] == [own, few]
     page = (tmp_path / "report" / "report.html").read_text()
-    paper = words_of(report_pdf(report, written.drawings, written.pictures, tmp_path / "report" / "gallery"))
+    paper = words_of(report_pdf(report, written.drawings, written.pictures, tmp_path / "report" / "gallery", TITLE))
     for sentence in (own, few):
         assert sentence in page and sentence in " ".join(paper.split())

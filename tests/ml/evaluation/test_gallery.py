@@ -22,3 +22,10 @@ def test_of_equal_slices_worst_begin_at_the_front_and_best_and_largest_at_the_ba
 def test_few_slices_are_worst_and_never_best_too() -> None:
     found = chosen([Rank(0.9, 5), Rank(0.1, 5), Rank(None, 0), Rank(None, 7)])
     assert found == {"worst": [1, 0], "false_alarm": [3], "best": []}
+
+
+def test_of_equally_bad_slices_those_that_miss_most_come_first() -> None:
+    ranks = [Rank(0.0, 0, missed) for missed in (10, 900, 30, 40, 50, 60, 70)] + [Rank(0.5, 5, 1), Rank(0.9, 5, 5000)]
+    found = chosen(ranks)
+    assert found["worst"] == [1, 6, 5, 4, 3, 2]
+    assert found["best"] == [8, 7, 0]

@@ -17,6 +17,7 @@ from ml.reports.csv import SLICE_COLUMNS
 from ml.reports.folder import write_results
 from ml.reports.json import json_text, report_document
 from tests.ml.evaluation.conftest import SIDE, FakeEngine, square, write_case
+from tests.support.reports import TITLE
 
 SETTINGS = Settings(threshold=0.5, has_tta=False, seed=1)
 
@@ -96,7 +97,7 @@ def test_headline_names_masks_that_no_expert_drew(engine, data, tmp_path):
         "; 1 of 6 expert masks is doubtful (most of the slice covered: 1, a corner outside the head covered: 1)"
     )
     assert summary_of(report)["doubtful_masks"] == 1
-    write_results(tmp_path / "out", engine, report)
+    write_results(tmp_path / "out", engine, report, TITLE)
     written = json.loads((tmp_path / "out" / "report.json").read_text())
     assert written["doubtful_masks"] == {
         "masks": 6,
@@ -124,7 +125,7 @@ def test_chunks_change_no_number(engine, data, chunk):
 
 
 def test_tables_leave_undefined_figures_empty(engine, data, tmp_path):
-    write_results(tmp_path / "out", engine, evaluate(engine, data))
+    write_results(tmp_path / "out", engine, evaluate(engine, data), TITLE)
     rows = rows_of(tmp_path / "out" / "metrics.csv")
     assert tuple(rows[0]) == SLICE_COLUMNS
     assert [row["image"] for row in rows] == ["a.png", "b.png", "c.png", "a.png", "b.png"]
@@ -148,7 +149,7 @@ def test_a_broken_image_and_a_mask_of_another_size_are_failed_rows(engine, data,
     messages = [failure.message for failure in report.outcome.failures]
     assert "one/b.png" in messages[0]
     assert "two/c.png is 32 x 32 pixels and its mask 16 x 16" in messages[1]
-    write_results(tmp_path / "out", engine, report)
+    write_results(tmp_path / "out", engine, report, TITLE)
     broken = rows_of(tmp_path / "out" / "metrics.csv")[1]
     assert (broken["patient"], broken["image"]) == ("one", "b.png")
     assert not any(broken[name] for name in SLICE_COLUMNS[2:])
@@ -170,8 +171,8 @@ def test_without_tumor_there_is_no_dice_and_no_nan(engine, tmp_path):
         None
     ] * 4
     assert headline(report) == "No patient with tumor, so no Dice; 0.0 % false alarms"
-    assert json.loads(json_text(report_document(report, ())))["roc"] is None
-    write_results(tmp_path / "out", engine, report)
+    assert json.loads(json_text(report_document(report, (), TITLE)))["roc"] is None
+    write_results(tmp_path / "out", engine, report, TITLE)
 
 
 def test_figures_depend_on_the_seed_in_their_intervals_alone(engine, data):

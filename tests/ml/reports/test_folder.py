@@ -1,6 +1,7 @@
 """What an evaluation leaves on the disk: pictures, a page that needs nothing else, and never half of it."""
 
 import errno
+import json
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,10 +16,13 @@ from ml.engines import Inference
 from ml.engines.flip_tta import FlipTtaEngine
 from ml.evaluation.report import Settings, make_report
 from ml.evaluation.run import evaluate_cases
+from ml.evaluation.scoring import slices_sha256
 from ml.rendering.error_overlay import CORRECT, EXTRA, MISSED, error_overlay_image
 from ml.reports import folder
 from ml.reports.folder import write_results
+from ml.version import VERSION
 from tests.ml.evaluation.conftest import SIDE, square, write_case
+from tests.support.reports import TITLE
 
 
 @pytest.fixture
@@ -29,7 +33,7 @@ def report(engine, data):
 
 @pytest.fixture
 def out(engine, report, tmp_path) -> Path:
-    write_results(tmp_path / "out", engine, report)
+    write_results(tmp_path / "out", engine, report, TITLE)
     return tmp_path / "out"
 
 
@@ -86,14 +90,14 @@ def test_full_disk_leaves_nothing(engine, report, tmp_path, monkeypatch):
     monkeypatch.setattr(folder, "render_page", fail)
     (tmp_path / "there").mkdir()
     with pytest.raises(OSError, match="No space left"):
-        write_results(tmp_path / "there" / "out", engine, report)
+        write_results(tmp_path / "there" / "out", engine, report, TITLE)
     assert list((tmp_path / "there").iterdir()) == []
 
 
 def test_older_results_are_never_overwritten(engine, report, out):
     before = (out / "report.json").read_bytes()
     with pytest.raises(FileExistsError, match="exists already"):
-        write_results(out, engine, report)
+        write_results(out, engine, report, TITLE)
     assert (out / "report.json").read_bytes() == before
     with pytest.raises(FileExistsError):
         check_is_free(out / "report.json")
@@ -124,3 +128,35 @@ def test_flips_average_what_was_turned_back(engine):
 
     q = FlipTtaEngine(Corner()).probability_map(pixels)
     assert [q[0, row, column] for row in (0, -1) for column in (0, -1)] == [50] * 4
+
+
+def test_the_title_block_names_data_model_and_program(out):
+    page = (out / "report.html").read_text()
+    document = json.loads((out / "report.json").read_text())
+    digest = document["summary"]["slices_sha256"]
+    assert document["title"] == {
+        "name": "A set",
+        "data_set": "set",
+        "made_at": "2026-11-28T21:05:00+00:00",
+        "program": f"Glioscope {VERSION}",
+    }
+    for words in ("A set", "28 November 2026, 21:05 UTC", digest, f"Glioscope {VERSION}"):
+        assert f"<dd>{words}</dd>" in page
+
+
+def test_the_digest_is_of_what_slices_and_masks_show_and_not_of_their_files(engine, data, tmp_path):
+    def digest(folder: Path) -> str:
+        return slices_sha256(evaluate_cases(engine, list_cases(folder), 0.5).results)
+
+    before = digest(data)
+    moved = tmp_path / "moved"
+    for number, path in enumerate(sorted(data.rglob("*_mask.png"))):
+        image = path.with_name(path.name.replace("_mask", ""))
+        (moved / f"p{number}").mkdir(parents=True)
+        Image.open(image).save(moved / f"p{number}" / "x.tif")
+        Image.open(path).save(moved / f"p{number}" / "x_mask.tif")
+    assert digest(moved) == before
+    path = next(path for path in sorted(data.rglob("*_mask.png")) if np.asarray(Image.open(path)).any())
+    mask = np.roll(np.asarray(Image.open(path)) > 0, 1, axis=0)  # of as many pixels
+    Image.fromarray(mask).save(path)
+    assert digest(data) != before

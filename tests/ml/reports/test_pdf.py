@@ -15,6 +15,7 @@ from ml.reports.gallery import arrays_of, draw_gallery
 from ml.reports.pdf import predictions_pdf, report_pdf
 from ml.reports.plots import draw_plots
 from tests.ml.evaluation.conftest import square, write_case
+from tests.support.reports import TITLE
 
 
 def words_of(pdf: bytes) -> str:
@@ -39,7 +40,7 @@ def report(engine, data):
 
 def test_document_has_headline_figures_patients_and_failures(engine, report, tmp_path):
     pictures = draw_gallery(tmp_path / "gallery", report.outcome.scores, arrays_of(engine, 0.5))
-    pdf = report_pdf(report, draw_plots(report), pictures, tmp_path / "gallery")
+    pdf = report_pdf(report, draw_plots(report), pictures, tmp_path / "gallery", TITLE)
     assert pdf.startswith(b"%PDF-")
     said = words_of(pdf)
     for words in ("Patient Dice", "Research use only. Not for diagnosis.", "Patient Dice, mean", "Worst slices", "one"):
@@ -59,9 +60,9 @@ def test_document_of_predictions(engine, tmp_path):
         "Tumor detected in 1 of 2 slices, in 1 of 1 patient; there are no expert masks to compare with"
     )
     assert predictions.summary["slices_per_second"] == 1.0
-    assert "Tumor detected in 1 of 2 slices" in words_of(predictions_pdf(predictions))
+    assert "Tumor detected in 1 of 2 slices" in words_of(predictions_pdf(predictions, TITLE))
     (tmp_path / "out").mkdir()
-    fill_predictions_folder(tmp_path / "out", predictions)
+    fill_predictions_folder(tmp_path / "out", predictions, TITLE)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "metrics.csv",
         "patients.csv",

@@ -33,6 +33,7 @@ from tests.support.evaluations import (
     write_slice,
 )
 from tests.support.jobs import claim, end_delays, run_chunk
+from tests.support.reports import TITLE
 from tests.support.resources import row, upload
 from webapp.domain.database.clock import database_now
 from webapp.domain.errors import DatabaseUnavailable, OutcomeUnknown, StorageFull
@@ -61,6 +62,7 @@ def read_report(resources, evaluation_id, name="report.json"):
 
 def without_times(report: dict) -> dict:
     report["summary"].pop("slices_per_second")
+    assert report.pop("title")["data_set"] == "set"
     return report
 
 
@@ -82,7 +84,7 @@ def test_numbers_are_those_of_the_command_line_whatever_the_chunks(
     assert (done.status, done.case_count, done.has_truth) == (Status.SUCCEEDED, 15, True), done.error_message
     outcome = evaluate_cases(engine, list_cases(data), engine.card.threshold)
     report = make_report(engine, outcome, Settings(engine.card.threshold, False, DEFAULT_SEED))
-    write_results(tmp_path / "out", engine, report)
+    write_results(tmp_path / "out", engine, report, TITLE)
     ours, theirs = (
         json.loads(read_report(resources, evaluation_id)),
         json.loads((tmp_path / "out/report.json").read_text()),

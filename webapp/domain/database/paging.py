@@ -69,6 +69,20 @@ def page(
     return Page(rows, _encode(keyset, values))
 
 
+def neighbors(session: Session, statement: Select[Row], keyset: Keyset, row: Row) -> tuple[Row | None, Row | None]:
+    """The statement's rows just before and just after a row in the keyset's order, None at the ends.
+
+    The row itself need not be one of the statement's.
+    """
+    here, values = tuple_(*keyset.columns), tuple(getattr(row, column.key) for column in keyset.columns)
+    found = []
+    for is_descending in (not keyset.is_descending, keyset.is_descending):
+        order = [column.desc() if is_descending else column for column in keyset.columns]
+        beyond = here < values if is_descending else here > values
+        found.append(session.scalars(statement.where(beyond).order_by(*order).limit(1)).first())
+    return found[0], found[1]
+
+
 def _encode(keyset: Keyset, values: Sequence[Any]) -> str:
     plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
     text = json.dumps([keyset.name, *plain], ensure_ascii=False)

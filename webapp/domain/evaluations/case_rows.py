@@ -10,7 +10,7 @@ from sqlalchemy.orm import undefer
 from ml.cards import Card
 from ml.datasets.case import Case
 from ml.evaluation.run import CaseResult
-from ml.evaluation.scoring import Failure, Prediction, Score, SliceResult
+from ml.evaluation.scoring import Failure, Prediction, Score, SliceContent, SliceResult
 from ml.evaluation.summary import PatientResult
 from ml.masks import rule_on_grid
 from ml.measurements import Verdict, verdict_of
@@ -53,6 +53,8 @@ def case_row(
         row.min_tumor_pixels = rule.min_tumor_pixels
         row.doubt_rule = None if rule.doubt is None else asdict(rule.doubt)
         row.map_key = map_key
+    if result.content is not None:
+        row.pixels_sha256, row.truth_sha256 = result.content.pixels_sha256, result.content.truth_sha256
     row.dropped = [list(pixel) for pixel in result.dropped] or None
     row.is_out_of_distribution, row.sequence_warning = found.is_out_of_distribution, found.sequence_warning
     if isinstance(result, Prediction):
@@ -86,10 +88,11 @@ def result_of(row: EvaluationCase) -> SliceResult:
         return Failure(case, row.error_message or "", row.error_code or "internal")
     metrics = row.all_metrics
     dropped = tuple((pixel[0], pixel[1]) for pixel in row.dropped or ())
+    content = None if row.pixels_sha256 is None else SliceContent(row.pixels_sha256, row.truth_sha256)
     if row.probability_histogram is None:
-        return Prediction(case, metrics, dropped)
+        return Prediction(case, metrics, dropped, content)
     counts = Counts(*(int(metrics.pop(field.name) or 0) for field in fields(Counts)))
-    return Score(case, counts, metrics, row.probability_histogram, dropped)
+    return Score(case, counts, metrics, row.probability_histogram, dropped, content)
 
 
 def read_results(resources: Resources, evaluation_id: str) -> Iterator[SliceResult]:

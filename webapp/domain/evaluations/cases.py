@@ -1,12 +1,13 @@
 """Cases and patients of an evaluation, filtered, ordered and paged by keyset; the same for the pages and the API."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from ml.evaluation.gallery import GALLERY_SIZE, ORDERS, Rank, choose_gallery
+from webapp.domain.database import paging
 from webapp.domain.database.paging import Keyset, Page, page
 from webapp.domain.database.search_keys import search_key
 from webapp.domain.errors import InvalidInput, NotFound
@@ -57,6 +58,11 @@ class CaseFilter:
 
 def cases(session: Session, evaluation_id: str, wanted: CaseFilter) -> Page[EvaluationCase]:
     """One page of finished cases. Raises InvalidInput for an order or a cursor that is not ours."""
+    statement = _filtered(session, evaluation_id, wanted)
+    return _page(session, statement, CASE_ORDERS, EvaluationCase.position, wanted)
+
+
+def _filtered(session: Session, evaluation_id: str, wanted: CaseFilter) -> Select[EvaluationCase]:
     statement = select(EvaluationCase).where(EvaluationCase.evaluation_id == evaluation_id)
     if wanted.outcome is not None:
         statement = statement.where(EvaluationCase.outcome == wanted.outcome)
@@ -64,7 +70,7 @@ def cases(session: Session, evaluation_id: str, wanted: CaseFilter) -> Page[Eval
         statement = statement.where(EvaluationCase.patient == _plain(wanted.patient))
     if wanted.query:
         statement = _named(session, evaluation_id, statement, wanted.query)
-    return _page(session, statement, CASE_ORDERS, EvaluationCase.position, wanted)
+    return statement
 
 
 def _named(session: Session, evaluation_id: str, statement: Select[Row], text: str) -> Select[Row]:
@@ -92,13 +98,26 @@ def gallery_cases(session: Session, evaluation_id: str) -> list[tuple[str, list[
         return cases(session, evaluation_id, CaseFilter(limit=count, **wanted)).rows
 
     # Twice as many of the best: some may be among the worst.
-    found = first(GALLERY_SIZE, order="worst") + first(2 * GALLERY_SIZE, order="best")
+    found = _worst(session, evaluation_id, first(GALLERY_SIZE, order="worst"))
+    found += first(2 * GALLERY_SIZE, order="best")
     found += first(GALLERY_SIZE, order="largest", outcome=CaseOutcome.FALSE_ALARM)
     chosen = choose_gallery(
         [row for _, row in sorted({row.position: row for row in found}.items())],
-        lambda row: Rank(row.dice, row.predicted_pixels or 0),
+        lambda row: Rank(row.dice, row.predicted_pixels or 0, int(row.metric("false_negative") or 0)),
     )
     return [(title, chosen[order]) for order, title in ORDERS.items()]
+
+
+def _worst(session: Session, evaluation_id: str, first: list[EvaluationCase]) -> list[EvaluationCase]:
+    """The worst cases, of equal ones those with the largest missed area. first: as many of the worst as are shown."""
+    if len(first) < GALLERY_SIZE:
+        return first
+    has_dice = EvaluationCase.dice < first[-1].dice
+    statement = select(EvaluationCase).where(EvaluationCase.evaluation_id == evaluation_id)
+    missed = EvaluationCase.metrics["false_negative"].as_integer()
+    ties = statement.where(EvaluationCase.dice == first[-1].dice).order_by(missed.desc(), EvaluationCase.position)
+    worse = session.scalars(statement.where(has_dice).limit(GALLERY_SIZE)).all()
+    return [*worse, *session.scalars(ties.limit(GALLERY_SIZE))]
 
 
 def case(session: Session, evaluation_id: str, position: int) -> EvaluationCase:
@@ -109,12 +128,23 @@ def case(session: Session, evaluation_id: str, position: int) -> EvaluationCase:
     return row
 
 
-def neighbors(session: Session, evaluation_id: str, position: int) -> tuple[int | None, int | None]:
-    """Positions of the finished case before and of the one after, None at the ends."""
-    here = EvaluationCase.evaluation_id == evaluation_id
-    before = select(func.max(EvaluationCase.position)).where(here, EvaluationCase.position < position)
-    after = select(func.min(EvaluationCase.position)).where(here, EvaluationCase.position > position)
-    return session.scalar(before), session.scalar(after)
+def neighbors(
+    session: Session, row: EvaluationCase, wanted: CaseFilter
+) -> tuple[EvaluationCase | None, EvaluationCase | None]:
+    """The finished cases before and after a case in a filtered and ordered table, None at the ends.
+
+    A case without a place in the order is stepped from as the data set has it.
+    """
+    order = next(item for item in CASE_ORDERS if item.value == wanted.order)
+    if getattr(row, order.column.key) is None:
+        wanted, order = replace(wanted, order=CASE_ORDERS[0].value), CASE_ORDERS[0]
+    statement = _filtered(session, row.evaluation_id, wanted)
+    return paging.neighbors(session, statement, _keyset(order, EvaluationCase.position), row)
+
+
+def _keyset(order: Order, position: Any) -> Keyset:
+    columns = (position,) if order.column is position else (order.column, position)
+    return Keyset(order.value, columns, order.is_descending)
 
 
 def _page(
@@ -123,13 +153,10 @@ def _page(
     order = next((item for item in orders if item.value == wanted.order), None)
     if order is None:
         raise InvalidInput(f"There is no such order; the orders are: {', '.join(item.value for item in orders)}.")
-    columns = (position,) if order.column is position else (order.column, position)
-    if len(columns) > 1:
+    if order.column is not position:
         statement = statement.where(order.column.is_not(None))
     limit = min(max(wanted.limit, 1), LARGEST_LIMIT)
-    return page(
-        session, statement, Keyset(order.value, columns, order.is_descending), limit=limit, cursor=wanted.cursor
-    )
+    return page(session, statement, _keyset(order, position), limit=limit, cursor=wanted.cursor)
 
 
 def _plain(text: str) -> str:

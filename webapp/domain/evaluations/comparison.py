@@ -7,7 +7,7 @@ one of them lacks, or could not read, would else be taken for a difference of th
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from ml.metrics.comparison import PairedComparison, compare_pairs
@@ -157,12 +157,22 @@ def _patients(session: Session, first_id: str, second_id: str) -> list[PatientPa
 
 
 def _is_unchanged(left: Any, right: Any) -> ColumnElement[bool]:
-    """Whether two cases have the same image, byte for byte, and a truth of as many pixels on as many."""
+    """Whether two cases show the same slice and the same truth.
+
+    Cases of earlier versions have no digest of what was read: there the image must be the same file, and the truth of
+    as many pixels on as many.
+    """
+    same_content = and_(
+        left.pixels_sha256.is_not(None),
+        left.pixels_sha256.is_not_distinct_from(right.pixels_sha256),
+        left.truth_sha256.is_not_distinct_from(right.truth_sha256),
+    )
+    has_none = or_(left.pixels_sha256.is_(None), right.pixels_sha256.is_(None))
     same = [left.image_sha256.is_not_distinct_from(right.image_sha256)]
     for group in (("true_positive", "false_negative"), ("false_positive", "true_negative")):
         sums = [sum((func.coalesce(_pixels(side, name), 0) for name in group), start=0) for side in (left, right)]
         same.append(sums[0] == sums[1])
-    return and_(*same)
+    return or_(same_content, and_(has_none, *same))
 
 
 def _pixels(case: Any, name: str) -> ColumnElement[int]:

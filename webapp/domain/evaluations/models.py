@@ -147,6 +147,9 @@ class EvaluationCase(Base):
     image: Mapped[str] = mapped_column(Text)
     search_name: Mapped[str] = mapped_column(Text, default=_key_of(path_search_key, "image"), server_default="")
     image_sha256: Mapped[str | None] = mapped_column(String(64))
+    # Of ml.evaluation.scoring.SliceContent: of what was read, where image_sha256 is of the file.
+    pixels_sha256: Mapped[str | None] = mapped_column(String(64))
+    truth_sha256: Mapped[str | None] = mapped_column(String(64))
     outcome: Mapped[CaseOutcome] = mapped_column(by_value(CaseOutcome, "outcome"))
     width: Mapped[int | None]
     height: Mapped[int | None]

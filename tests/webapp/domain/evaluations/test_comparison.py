@@ -11,7 +11,9 @@ from webapp.domain.resources import Resources
 SHA = "a" * 64
 
 
-def evaluation(resources: Resources, cases: list[tuple[str, str, tuple[int, int, int, int] | None]]) -> str:
+def evaluation(
+    resources: Resources, cases: list[tuple[str, str, tuple[int, int, int, int] | None]], **columns: str
+) -> str:
     """A finished evaluation of (patient, sum of the image, counts of pixels or None: failed)."""
     evaluation_id = new_id()
     with resources.database.write() as session:
@@ -40,6 +42,7 @@ def evaluation(resources: Resources, cases: list[tuple[str, str, tuple[int, int,
                     image=f"{patient}/{position}.png",
                     image_sha256=sha256,
                     outcome=CaseOutcome.FAILED if pixels is None else CaseOutcome.FOUND,
+                    **columns,
                     metrics=None if pixels is None else dict(zip(names, pixels, strict=True)),
                 )
             )
@@ -77,3 +80,16 @@ def test_only_slices_that_both_compared_with_the_same_truth_are_pooled(resources
     (pair,) = found.patients
     assert (pair.patient, pair.slices, pair.first, pair.second) == ("anna", 1, pytest.approx(0.75), 1.0)
     assert found.paired.pairs == 1 and found.paired.mean_difference == pytest.approx(0.25)
+
+
+def test_what_slices_and_masks_show_is_compared_and_not_their_files(resources: Resources) -> None:
+    """A mask of as many pixels at another place is another truth; an image stored anew is the same slice."""
+    case = [("anna", SHA, (30, 10, 10, 950))]
+    stored_anew = [("anna", "b" * 64, (30, 10, 10, 950))]
+    first = evaluation(resources, case, pixels_sha256="1" * 64, truth_sha256="2" * 64)
+    moved_mask = evaluation(resources, case, pixels_sha256="1" * 64, truth_sha256="3" * 64)
+    same = evaluation(resources, stored_anew, pixels_sha256="1" * 64, truth_sha256="2" * 64)
+    with resources.database.read() as session:
+        assert comparison.compare(session, first, moved_mask).altered == 1
+        found = comparison.compare(session, first, same)
+    assert (found.altered, found.compared) == (0, 1)
