@@ -6,12 +6,12 @@ from flask import Response, request, send_file
 from flask.views import MethodView
 from webargs.flaskparser import parser
 
+from webapp import downloads
 from webapp.api.blueprints import blueprint, head, png
-from webapp.api.stored_files import attachment, file_names
+from webapp.api.stored_files import attachment
 from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound
 from webapp.domain.scans import history, images, lookup, segmentations, studies
-from webapp.domain.scans.archives import Archive
 from webapp.domain.scans.history import HistoryFilter
 from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, submit_run
 from webapp.domain.storage.keys import original_key
@@ -20,6 +20,7 @@ from webapp.schemas.fields import dump
 from webapp.schemas.scans import (
     UPLOAD_BODY,
     AdmittedSchema,
+    HistoryFilterSchema,
     HistoryQuerySchema,
     IdempotencyHeaderSchema,
     ImageQuerySchema,
@@ -27,6 +28,7 @@ from webapp.schemas.scans import (
     ScanPageSchema,
     ScanQuerySchema,
     ScanSchema,
+    SelectionSchema,
     UploadFormSchema,
     dump_scan,
 )
@@ -160,17 +162,29 @@ def picture(query: dict[str, Any], scan_id: str, kind: str) -> Response:
 @blp.alt_response(503, schema=ErrorSchema, description="too_many_downloads, or storage_unavailable")
 def download(query: dict[str, Any], scan_id: str) -> Response:
     """Every picture of every slice, mask and probability map, and the result as JSON."""
-    with resources().database.read() as session:
-        scan = lookup.get(session, scan_id)
-        row = lookup.finished_run(session, scan, query.get("segmentation"))
-        described = dump_scan(scan, row)
-    if request.method == "HEAD":
-        response = head("application/zip")
-    else:
-        response = Response(Archive(resources(), scan, row, described), mimetype="application/zip")
-    response.headers.set("Content-Disposition", "attachment", **file_names(f"{scan.stem}.zip"))
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return downloads.zip_of_scan(scan_id, query.get("segmentation"))
+
+
+@blp.post("/download.zip")
+@blp.arguments(SelectionSchema)
+@blp.response(200, content_type="application/zip")
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready: none of them has a result")
+@blp.alt_response(415, schema=ErrorSchema, description="a body that is not JSON")
+@blp.alt_response(422, schema=ErrorSchema)
+@blp.alt_response(503, schema=ErrorSchema, description="too_many_downloads")
+def download_several(body: dict[str, Any]) -> Response:
+    """Several scans in one zip: all of each, or its masks alone; `left_out.txt` in it names those without a result."""
+    return downloads.zip_of_scans(body["scans"], body["content"], "scans")
+
+
+@blp.get("/history.csv")
+@blp.arguments(HistoryFilterSchema, location="query")
+@blp.response(200, content_type="text/csv")
+@blp.alt_response(422, schema=ErrorSchema)
+@blp.alt_response(503, schema=ErrorSchema, description="too_many_downloads")
+def history_table(query: dict[str, Any]) -> Response:
+    """The history, filtered and sorted, as a table with a row a scan."""
+    return downloads.history_table(HistoryFilter(**query))
 
 
 @blp.get("/<hex_id:scan_id>/mask.tif")

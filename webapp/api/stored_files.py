@@ -1,8 +1,5 @@
 """A file of the storage as an answer."""
 
-import unicodedata
-from urllib.parse import quote
-
 from flask import Response, send_file
 
 from webapp.context import resources
@@ -26,14 +23,3 @@ def inline(key: str, mimetype: str, missing: str, **options: object) -> Response
             return send_file(path, mimetype=mimetype, **options)  # type: ignore[arg-type]
     except FileNotFoundError as error:
         raise StorageUnavailable(missing) from error
-
-
-def file_names(name: str) -> dict[str, str]:
-    """The parameters of Content-Disposition that name a file, as Flask's `send_file` writes them (RFC 8187).
-
-    Headers are ASCII: any other name has its letters without their accents, and whole in `filename*`.
-    """
-    if name.isascii():
-        return {"filename": name}
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return {"filename": plain, "filename*": f"UTF-8''{quote(name, safe='!#$&+-.^_`|~')}"}

@@ -2,15 +2,19 @@
 
 from typing import Any
 
+from flask import Response
 from flask.views import MethodView
 
+from webapp import downloads
 from webapp.api.blueprints import blueprint
 from webapp.context import resources
 from webapp.domain.scans import history, studies
+from webapp.domain.scans.archives import clean_member
 from webapp.domain.scans.history import LARGEST_LIMIT, HistoryFilter
 from webapp.domain.scans.studies import StudyChange
 from webapp.schemas.errors import ErrorSchema
 from webapp.schemas.studies import (
+    ContentQuerySchema,
     StudyChangeSchema,
     StudyPageSchema,
     StudyQuerySchema,
@@ -54,6 +58,20 @@ class StudyItem(MethodView):
         """Rename it, write its notes or its tags."""
         studies.change(resources(), study_id, StudyChange(**body))
         return _described(study_id)
+
+
+@blp.get("/<hex_id:study_id>/download.zip")
+@blp.arguments(ContentQuerySchema, location="query")
+@blp.response(200, content_type="application/zip")
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready: none of its scans has a result")
+@blp.alt_response(503, schema=ErrorSchema, description="too_many_downloads")
+def download(query: dict[str, Any], study_id: str) -> Response:
+    """All of its scans in one zip, or their masks alone."""
+    with resources().database.read() as session:
+        name = studies.get(session, study_id).name
+        scan_ids = studies.scan_ids(session, study_id)
+    return downloads.zip_of_scans(scan_ids, query["content"], clean_member(name))
 
 
 def _described(study_id: str) -> dict[str, Any]:

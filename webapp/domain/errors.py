@@ -124,7 +124,7 @@ class TooManyWaiting(PortalError):
 
 
 class TooManyDownloads(PortalError):
-    """As many zips are being made as the portal makes at a time."""
+    """As many zips and tables are being made as the portal makes at a time."""
 
     code = "too_many_downloads"
     status = 503

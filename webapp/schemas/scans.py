@@ -9,6 +9,7 @@ from marshmallow import fields, validate
 from ml.measurements import Verdict
 from webapp.domain.jobs.models import Status
 from webapp.domain.jobs.wait import LONGEST_WAIT_S
+from webapp.domain.scans.archives import Content
 from webapp.domain.scans.grouping import Grouping, missing_numbers
 from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT, SORTS
 from webapp.domain.scans.models import Scan, Segmentation
@@ -26,6 +27,8 @@ from webapp.schemas.warnings import WARNINGS
 
 # Longer than any name: what is too long for one is said in the domain's sentence.
 LONGEST_TYPED = 10_000
+# More than a screen of selected rows, less than what a request may not do in its time.
+MOST_SELECTED = 200
 
 
 class Spacing(fields.List[Any]):
@@ -204,8 +207,25 @@ class ImageQuerySchema(RunChoiceSchema):
     )
 
 
-class HistoryQuerySchema(ma.Schema):
-    """What to list."""
+class SelectionSchema(ma.Schema):
+    """Several scans, and what of them."""
+
+    scans = fields.List(
+        fields.String(validate=validate.Length(max=LONGEST_ID)),
+        required=True,
+        validate=validate.Length(1, MOST_SELECTED),
+        metadata={"description": "ids"},
+    )
+    content = fields.Enum(
+        Content,
+        by_value=True,
+        load_default=Content.ALL,
+        metadata={"description": "all: every picture, masks, result; masks: one TIFF a scan, a page a slice"},
+    )
+
+
+class HistoryFilterSchema(ma.Schema):
+    """Which scans, in which order."""
 
     query = fields.String(
         data_key="q",
@@ -228,6 +248,11 @@ class HistoryQuerySchema(ma.Schema):
     from_date = fields.Date(data_key="from", metadata={"description": "first day, UTC"})
     to_date = fields.Date(data_key="to", metadata={"description": "last day, UTC"})
     sort = fields.String(load_default="newest", validate=validate.OneOf([sort.value for sort in SORTS]))
+
+
+class HistoryQuerySchema(HistoryFilterSchema):
+    """What to list."""
+
     limit = fields.Integer(load_default=DEFAULT_LIMIT, validate=validate.Range(1, LARGEST_LIMIT))
     cursor = fields.String(load_default="", validate=validate.Length(max=3000))
 

@@ -7,6 +7,7 @@ import marshmallow as ma
 from flask import url_for
 from marshmallow import fields, validate
 
+from webapp.domain.scans.archives import Content
 from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT
 from webapp.domain.scans.models import Scan, Study
 from webapp.schemas.fields import Links, Timestamp, dump
@@ -67,6 +68,12 @@ class StudyQuerySchema(ma.Schema):
     )
     limit = fields.Integer(load_default=DEFAULT_LIMIT, validate=validate.Range(1, LARGEST_LIMIT))
     cursor = fields.String(load_default="", validate=validate.Length(max=3000))
+
+
+class ContentQuerySchema(ma.Schema):
+    """What of its scans."""
+
+    content = fields.Enum(Content, by_value=True, load_default=Content.ALL)
 
 
 class StudyChangeSchema(ma.Schema):

@@ -1,35 +1,73 @@
-"""All of a scan's result as a zip that is made while it is sent: a slice of it is in memory at a time."""
+"""Results as a zip that is made while it is sent: no more of it than a scan's masks, or a slice, exists at a time."""
 
 import io
 import json
+import re
+import tempfile
 import threading
 import zipfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from webapp.domain.errors import TooManyDownloads
+from webapp.domain.errors import NotReady, StorageUnavailable, TooManyDownloads
 from webapp.domain.resources import Resources
 from webapp.domain.scans import images
 from webapp.domain.scans.models import Scan, Segmentation
 
-# Each draws pictures as fast as its client reads them, which keeps a core busy.
+# Each draws pictures, or reads pages of rows, as fast as its client takes them, which keeps a core busy.
 MOST_AT_ONCE = 4
+PIECE_BYTES = 1_048_576
+# What of a zip is not sent yet is on the disk beyond this.
+MOST_IN_MEMORY = 8 * PIECE_BYTES
+# File systems take 255 bytes; an ending and a number follow.
+LONGEST_MEMBER_BYTES = 200
+NOTE = "Research use only. Not for diagnosis.\n"
+# Names that Windows keeps for devices, whatever their ending (its manual, "Naming Files, Paths, and Namespaces").
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
 
 _places = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 
-class Archive(Iterator[bytes]):
-    """The bytes of a zip with every slice's pictures, mask and map, and the result as JSON.
+class Content(StrEnum):
+    """What a zip of several scans has of each."""
+
+    ALL = "all"
+    """Its masks, every picture of every slice, and the result as JSON."""
+    MASKS = "masks"
+    """Its masks alone, as one TIFF with a page a slice."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A scan with a succeeded run, and both as JSON."""
+
+    scan: Scan
+    run: Segmentation
+    described: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class NoResult:
+    """A scan that a zip leaves out. name: of the scan, or its id where it is gone; reason: in words."""
+
+    name: str
+    reason: str
+
+
+class Download(Iterator[bytes]):
+    """Bytes that are made while they are sent.
 
     It holds one of a few places until its last piece is taken or it is closed. Raises TooManyDownloads where none is
-    free; StorageUnavailable, at once where the arrays are missing.
+    free, and at once what the first piece raises: StorageUnavailable where the arrays are missing.
     """
 
-    def __init__(self, resources: Resources, scan: Scan, row: Segmentation, described: dict[str, Any]) -> None:
-        self._pieces = _pieces(resources, scan, row, described)
+    def __init__(self, pieces: Generator[bytes, None, None]) -> None:
+        self._pieces = pieces
         self._has_place = _places.acquire(blocking=False)
         if not self._has_place:
-            raise TooManyDownloads("Too many zips are being downloaded right now; try again when one has ended.")
+            raise TooManyDownloads("Too many downloads are being made right now; try again when one has ended.")
         try:
             # What is missing is found before the answer has begun.
             self._first: bytes | None = next(self._pieces)
@@ -58,19 +96,94 @@ class Archive(Iterator[bytes]):
             _places.release()
 
 
-def _pieces(
-    resources: Resources, scan: Scan, row: Segmentation, described: dict[str, Any]
-) -> Generator[bytes, None, None]:
+def scan_zip(resources: Resources, result: Result) -> Generator[bytes, None, None]:
+    """The bytes of a zip with every slice's pictures, mask and map, and the result as JSON.
+
+    Raises StorageUnavailable.
+    """
     outbox = _Outbox()
     # PNG is compressed already; storing keeps the archive quick to make.
     with zipfile.ZipFile(outbox, "w", zipfile.ZIP_STORED) as file:
-        file.writestr("result.json", json.dumps(described, indent=2))
-        file.writestr("README.txt", "Research use only. Not for diagnosis.\n")
-        for index in range(scan.slice_count):
-            for kind, data in images.slice_pictures(resources, scan, row, index):
-                file.writestr(f"{kind}/slice_{index:04d}.png", data)
-            yield outbox.take()
-    yield outbox.take()
+        file.writestr("README.txt", NOTE)
+        yield from _add_pictures(resources, file, outbox, result, "")
+    yield from outbox.take()
+
+
+def scans_zip(
+    resources: Resources, scan_ids: Sequence[str], read: Callable[[str], Result | NoResult], content: Content
+) -> Generator[bytes, None, None]:
+    """The bytes of a zip of several scans, those of a study in its folder; `left_out.txt` names what is not in it.
+
+    read: gives a scan when its turn comes. Raises NotReady where not one of them has a result.
+    """
+    outbox, names, left_out = _Outbox(), _MemberNames(), []
+    is_empty = True
+    with zipfile.ZipFile(outbox, "w", zipfile.ZIP_STORED) as file:
+        for scan_id in scan_ids:
+            found = read(scan_id)
+            if isinstance(found, NoResult):
+                left_out.append(f"{found.name}: {found.reason}")
+                continue
+            study = found.described["study"]
+            name = names.take(found.scan.stem, clean_member(study["name"]) + "/" if study else "")
+            try:
+                _add_masks(resources, file, found, name if content is Content.MASKS else f"{name}/")
+                if content is Content.ALL:
+                    yield from _add_pictures(resources, file, outbox, found, f"{name}/")
+                is_empty = False
+            except StorageUnavailable as error:
+                left_out.append(f"{found.scan.filename}: {error.message}")
+            yield from outbox.take()
+        if is_empty:
+            raise NotReady("None of these scans has a result yet; wait for their runs, or choose others.")
+        file.writestr("README.txt", NOTE)
+        if left_out:
+            file.writestr("left_out.txt", "\n".join(["Not in this zip:", *left_out, ""]))
+    yield from outbox.take()
+
+
+def _add_masks(resources: Resources, file: zipfile.ZipFile, result: Result, prefix: str) -> None:
+    """`mask.tif` in a folder, or behind a name."""
+    path = resources.storage.temporary_file()
+    try:
+        images.write_masks(resources, result.scan, result.run, path)
+        file.write(path, f"{prefix}mask.tif" if prefix.endswith("/") else f"{prefix}-mask.tif")
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _add_pictures(
+    resources: Resources, file: zipfile.ZipFile, outbox: "_Outbox", result: Result, folder: str
+) -> Iterator[bytes]:
+    file.writestr(f"{folder}result.json", json.dumps(result.described, indent=2))
+    for index in range(result.scan.slice_count):
+        for kind, data in images.slice_pictures(resources, result.scan, result.run, index):
+            file.writestr(f"{folder}{kind}/slice_{index:04d}.png", data)
+        yield from outbox.take()
+
+
+class _MemberNames:
+    """Names that every system takes as those of files and folders, each once."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def take(self, name: str, folder: str) -> str:
+        """The name below the folder; a number follows where another scan has it."""
+        plain = folder + clean_member(name)
+        free, number = plain, 1
+        while free.casefold() in self._taken:
+            number += 1
+            free = f"{plain} ({number})"
+        self._taken.add(free.casefold())
+        return free
+
+
+def clean_member(name: str) -> str:
+    """A name without what leads out of a folder, or is no part of a file's name on some system."""
+    plain = re.sub(r'[<>:"/\\|?*]', "_", name)
+    plain = plain.encode()[:LONGEST_MEMBER_BYTES].decode(errors="ignore").strip(" .")
+    return f"_{plain}" if not plain or _DEVICES.match(plain) else plain
 
 
 class _Outbox(io.RawIOBase):
@@ -82,14 +195,20 @@ class _Outbox(io.RawIOBase):
     def __init__(self) -> None:
         super().__init__()
         self._taken = 0
-        self._kept = io.BytesIO()
+        self._kept = tempfile.SpooledTemporaryFile(max_size=MOST_IN_MEMORY)  # noqa: SIM115 - closed with this file
 
-    def take(self) -> bytes:
-        """All that has been written since the last time."""
-        data = self._kept.getvalue()
-        self._taken += len(data)
-        self._kept = io.BytesIO()
-        return data
+    def close(self) -> None:
+        self._kept.close()
+        super().close()
+
+    def take(self) -> Iterator[bytes]:
+        """All that has been written since the last time, in pieces; nothing is written before the last one."""
+        self._kept.seek(0)
+        while piece := self._kept.read(PIECE_BYTES):
+            self._taken += len(piece)
+            yield piece
+        self._kept.seek(0)
+        self._kept.truncate()
 
     def writable(self) -> bool:
         return True
@@ -101,7 +220,8 @@ class _Outbox(io.RawIOBase):
         return self._taken + self._kept.tell()
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._taken + self._kept.seek(offset - self._taken if whence == io.SEEK_SET else offset, whence)
+        self._kept.seek(offset - self._taken if whence == io.SEEK_SET else offset, whence)
+        return self.tell()
 
     def write(self, data: Any) -> int:
         return self._kept.write(data)

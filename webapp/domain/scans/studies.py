@@ -77,6 +77,11 @@ def scan_counts(session: Session, study_ids: Iterable[str]) -> dict[str, int]:
     return {str(study_id): count for study_id, count in session.execute(counted)}
 
 
+def scan_ids(session: Session, study_id: str) -> list[str]:
+    """The ids of its scans, in the order in which they came."""
+    return list(session.scalars(select(Scan.id).where(Scan.study_id == study_id).order_by(Scan.created_at, Scan.id)))
+
+
 def place(session: Session, name: str) -> str:
     """The id of the study of this name, which is made where there is none and stays until the transaction ends.
 
