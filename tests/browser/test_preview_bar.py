@@ -37,7 +37,7 @@ def test_on_a_phone_sliders_and_preview_stay_beside_the_pictures(page: Page, sta
     page.set_viewport_size({"width": 390, "height": 844})
     open_result(page, stack_id)
     page.locator("#threshold").fill("0.62")
-    page.locator('[data-layer="scan"]').scroll_into_view_if_needed()
+    page.locator(".panel.large canvas").scroll_into_view_if_needed()
 
     for control in (*CONTROLS, "#slice-here"):
         expect(page.locator(control)).to_be_in_viewport()
@@ -52,18 +52,13 @@ def test_paper_shows_what_is_stored_and_the_preview_comes_back(page: Page, lesio
     open_result(page, lesion_id)
     stored = {name: fact(page, name) for name in ("pixels", "threshold")}
     page.locator("#threshold").fill("0.9")
-    page.get_by_role("button", name="Enlarge overlay").click()
     previewed = fact(page, "pixels")
 
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
 
     assert {name: fact(page, name) for name in stored} == stored
-    assert page.locator(".panel.enlarged").count() == 0
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert fact(page, "pixels") == previewed
-    assert page.locator(".panel.enlarged").count() == 1
-    page.keyboard.press("Escape")
-    assert page.locator(".panel.enlarged").count() == 0
 
 
 def test_the_outline_shows_without_any_fill(page: Page, lesion_id: str) -> None:

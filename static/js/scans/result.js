@@ -23,13 +23,12 @@ function startViewer(root) {
   threshold.addEventListener("input", () => viewer.setThreshold(Number(threshold.value)));
   opacity.addEventListener("input", () => viewer.setOpacity(Number(opacity.value) / 100));
   button("#toggle-mask").addEventListener("click", () => viewer.toggleMask());
-  button("#toggle-heatmap").addEventListener("click", () => viewer.toggleHeatmap());
   button("#drop-preview").addEventListener("click", () => viewer.setThreshold(viewer.stored));
   button("#save-threshold").addEventListener("click", () => save(viewer));
   root.addEventListener("click", (event) => {
-    const { zoom, enlarge } = targetOf(event)?.closest("button")?.dataset ?? {};
+    const { zoom, show } = targetOf(event)?.closest("button")?.dataset ?? {};
     if (zoom) viewer.zoom(zoom);
-    if (enlarge) viewer.enlarge(enlarge);
+    if (show) viewer.show(show);
   });
   window.addEventListener("beforeprint", () => viewer.beforePrint());
   window.addEventListener("afterprint", () => viewer.afterPrint());

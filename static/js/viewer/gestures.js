@@ -3,6 +3,7 @@
 import { STEP } from "./viewport.js";
 
 const WHEEL_SPEED = 0.0016; // zoom per unit of wheel delta: a mouse's notch of 100 makes 17 %
+const TAP_PX = 5;
 const SLICE_DELTA = 60; // wheel delta that steps one slice: a notch is one, and a trackpad, which sends a few units at a time, can stop at each
 
 /**
@@ -25,13 +26,15 @@ function place(canvas, x, y) {
  * @param {HTMLCanvasElement} canvas
  * @param {Viewport} viewport
  * @param {((steps: number) => void) | null} step through the slices of a stack; null: there is one, and the wheel zooms
+ * @param {() => void} [tap] on a press that moved nothing
  */
-export function followGestures(canvas, viewport, step) {
+export function followGestures(canvas, viewport, step, tap) {
   /** @type {Map<number, { x: number, y: number }>} by the pointer's id */
   const pointers = new Map();
   let span = 0; // between two fingers; 0: not measured yet
 
   let turned = 0; // since the last slice
+  let moved = 0; // CSS pixels since the press
 
   /** @param {number} delta */
   function stepBy(delta) {
@@ -65,12 +68,14 @@ export function followGestures(canvas, viewport, step) {
     canvas.setPointerCapture(event.pointerId);
     pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
     span = 0;
+    moved = pointers.size > 1 ? Infinity : 0;
   });
 
   canvas.addEventListener("pointermove", (event) => {
     const last = pointers.get(event.pointerId);
     if (!last) return;
     pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    moved += Math.hypot(event.clientX - last.x, event.clientY - last.y);
     if (pointers.size === 1) {
       viewport.panBy(event.clientX - last.x, event.clientY - last.y, place(canvas, 0, 0));
     } else if (pointers.size === 2) {
@@ -85,7 +90,10 @@ export function followGestures(canvas, viewport, step) {
     pointers.delete(event.pointerId);
     span = 0;
   };
-  canvas.addEventListener("pointerup", forget);
+  canvas.addEventListener("pointerup", (event) => {
+    if (pointers.has(event.pointerId) && moved < TAP_PX) tap?.();
+    forget(event);
+  });
   canvas.addEventListener("pointercancel", forget);
   canvas.addEventListener("lostpointercapture", forget);
 }

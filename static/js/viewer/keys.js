@@ -16,10 +16,11 @@ export function followKeys(viewer) {
     ["m", () => viewer.toggleMask()],
     ["h", () => viewer.toggleHeatmap()],
     ["c", () => viewer.cine?.toggle()],
-    ["Escape", () => viewer.closeEnlarged()],
+    ["Escape", () => viewer.show("overlay")],
     ["[", () => viewer.nudgeThreshold(-0.01)],
     ["]", () => viewer.nudgeThreshold(0.01)],
   ]);
+  for (let place = 0; place < viewer.panels.canvases.size; place++) keys.set(`${place + 1}`, () => viewer.showAt(place));
   document.addEventListener("keydown", (event) => {
     if (isTyping(event)) return;
     const arrow = ARROWS.get(event.key);

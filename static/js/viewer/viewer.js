@@ -40,14 +40,14 @@ export class Viewer {
     this.hasMask = true;
     /** @type {Shown | null} null until its pictures are here */
     this.shown = null;
-    /** @type {{ threshold: number, enlarged?: string } | null} what the screen showed before paper was printed */
+    /** @type {{ threshold: number } | null} what the screen showed before paper was printed */
     this.onScreen = null;
     this.stack = new Stack({ scanId: scan, segmentationId: segmentation, count: Number(slices) });
     this.layers = { mask: this.newLayer(), overlay: this.newLayer(), heatmap: this.newLayer() };
     this.viewport = new Viewport(this.width, this.height, () => this.showZoom());
     this.panels = new Panels(root, this.viewport);
     const step = this.stack.count > 1 ? (/** @type {number} */ steps) => this.stepBy(steps) : null;
-    for (const canvas of this.panels.canvases.values()) followGestures(canvas, this.viewport, step);
+    for (const [layer, canvas] of this.panels.canvases) followGestures(canvas, this.viewport, step, () => this.show(layer));
     const [deep, tall, wide] = spacing ? spacing.split(" ").map(Number) : [];
     this.finding = new Finding(byId("finding"), {
       slices: this.stack.count, totalPixels: this.width * this.height * this.stack.count, threshold: this.stored,
@@ -209,55 +209,48 @@ export class Viewer {
     this.paintOverlay();
   }
 
-  toggleHeatmap() {
-    const panels = byId("panels");
-    const isShown = panels.dataset.heatmap === "off";
-    panels.dataset.heatmap = isShown ? "on" : "off";
-    byId("toggle-heatmap").setAttribute("aria-pressed", `${isShown}`);
-    this.panels.draw();
-  }
-
   /**
-   * Gives one panel the whole width, or, asked again, none.
+   * Makes one panel the large one.
    * @param {string} layer
    */
-  enlarge(layer) {
+  show(layer) {
     const panels = byId("panels");
-    const isOn = panels.dataset.enlarged !== layer;
-    if (isOn) panels.dataset.enlarged = layer;
-    else delete panels.dataset.enlarged;
-    for (const button of elements("[data-enlarge]", HTMLElement, panels)) {
-      const isThis = isOn && button.dataset.enlarge === layer;
+    if (!this.panels.canvases.has(layer)) return;
+    panels.dataset.large = layer;
+    for (const button of elements("[data-show]", HTMLElement, panels)) {
+      const isThis = button.dataset.show === layer;
       button.setAttribute("aria-pressed", `${isThis}`);
-      button.closest(".panel")?.classList.toggle("enlarged", isThis);
+      button.closest(".panel")?.classList.toggle("large", isThis);
     }
     this.panels.draw();
   }
 
-  closeEnlarged() {
-    const { enlarged } = byId("panels").dataset;
-    if (enlarged) this.enlarge(enlarged);
+  /** @param {number} place of the panel, from 0 */
+  showAt(place) {
+    const layer = [...this.panels.canvases.keys()].at(place);
+    if (layer) this.show(layer);
   }
 
-  /** Paper shows what is stored, in four equal panels: a preview or an enlarged panel waits until it is printed. */
+  toggleHeatmap() {
+    this.show(byId("panels").dataset.large === "heatmap" ? "overlay" : "heatmap");
+  }
+
+  /** Paper shows what is stored, in equal panels: a preview waits until it is printed. */
   beforePrint() {
-    const { enlarged } = byId("panels").dataset;
-    this.onScreen = { threshold: this.threshold, enlarged };
-    this.closeEnlarged();
+    this.onScreen = { threshold: this.threshold };
     if (this.isPreview) this.setThreshold(this.stored);
     this.panels.drawNow();
   }
 
   afterPrint() {
     if (!this.onScreen) return;
-    const { threshold, enlarged } = this.onScreen;
+    const { threshold } = this.onScreen;
     this.onScreen = null;
-    if (enlarged) this.enlarge(enlarged);
     if (threshold !== this.threshold) this.setThreshold(threshold);
   }
 
   panelSize() {
-    const { clientWidth: panelWidth, clientHeight: panelHeight } = element('[data-layer="scan"] canvas', HTMLElement, this.root);
+    const { clientWidth: panelWidth, clientHeight: panelHeight } = element(".panel.large canvas", HTMLElement, this.root);
     return { panelWidth, panelHeight };
   }
 
