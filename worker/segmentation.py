@@ -11,7 +11,9 @@ from ml.engines import Engine, Inference
 from ml.masks import apply_rule, rule_on_grid
 from ml.measurements import measure
 from ml.ood.sequences import SequenceEvidence, join
+from webapp.domain.errors import DatabaseUnavailable
 from webapp.domain.jobs.kinds import ClaimedJob
+from webapp.domain.jobs.lifecycle import Claim
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.segmentations import SegmentationInput
@@ -25,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 # Slices between two checks of the lease: half a second on a CPU.
 SLICES_AT_ONCE = 8
+# Between two notes of how far a stack is: a write costs the database more than a slice is worth.
+NOTE_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,13 @@ def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease)
         return Prediction(probability_u8, work.map_key, work.map_engine, card, 0.0, work.map_warnings)
     engine = runtime.engine(work.model)
     pixels = read_array(resources.storage, stack_key(work.scan_id))  # (N, H, W, 3)
+    progress = _Progress(resources, job.claim)
     began = time.monotonic()
     try:
-        found = _infer_stack(engine, pixels, lease, SLICES_AT_ONCE)
+        found = _infer_stack(engine, pixels, lease, progress, SLICES_AT_ONCE)
     except MemoryError:
         logger.warning("%s: out of memory, tried again slice by slice", job.name)
-        found = _infer_stack(engine, pixels, lease, 1)
+        found = _infer_stack(engine, pixels, lease, progress, 1)
     infer_ms = (time.monotonic() - began) * 1000
     key = map_key(work.scan_id, job.claim.id, job.claim.attempt)
     lease.check()
@@ -73,7 +78,25 @@ def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease)
     return Prediction(found.probability_u8, key, engine.name, engine.card, infer_ms, found.warnings)
 
 
-def _infer_stack(engine: Engine, pixels: np.ndarray, lease: Lease, at_once: int) -> Inference:
+class _Progress:
+    """Notes how many slices are done, now and then: a short job has none."""
+
+    def __init__(self, resources: Resources, claim: Claim) -> None:
+        self._resources = resources
+        self._claim = claim
+        self._noted_at = time.monotonic()
+
+    def note(self, done: int) -> None:
+        if time.monotonic() - self._noted_at < NOTE_EVERY_S:
+            return
+        try:
+            segmentations.note_progress(self._resources, self._claim, done)
+        except DatabaseUnavailable:
+            logger.warning("job %s: how far it is could not be noted", self._claim.id)
+        self._noted_at = time.monotonic()
+
+
+def _infer_stack(engine: Engine, pixels: np.ndarray, lease: Lease, progress: _Progress, at_once: int) -> Inference:
     """The model's answer for pixels, uint8 (N, H, W, 3); the lease is checked between pieces. Raises LeaseLost."""
     probability_u8 = np.empty(pixels.shape[:3], dtype=np.uint8)
     flags: list[np.ndarray] = []
@@ -87,6 +110,7 @@ def _infer_stack(engine: Engine, pixels: np.ndarray, lease: Lease, at_once: int)
             flags.append(found.is_out_of_distribution)
         if found.sequences is not None:
             sequences.append(found.sequences)
+        progress.note(min(start + at_once, len(pixels)))
     return Inference(
         probability_u8,
         is_out_of_distribution=np.concatenate(flags) if flags else None,

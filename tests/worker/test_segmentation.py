@@ -131,6 +131,32 @@ def test_what_the_mask_does_not_count_makes_a_verdict_uncertain(runtime, resourc
     assert (done.doubt["slice"], done.doubt["pixels"], done.doubt["regions"]) == (1, 400, 2)
 
 
+def test_a_running_stack_says_how_many_slices_are_done(runtime, resources, engine, monkeypatch) -> None:
+    monkeypatch.setattr(segmentation, "NOTE_EVERY_S", 0.0)
+    accepted = upload(resources, tiff_bytes(20), "stack.tif")
+    seen, infer = [], engine.infer
+
+    def watched(pixels):
+        seen.append(row(resources, accepted.segmentation_id).slices_done)
+        return infer(pixels)
+
+    monkeypatch.setattr(engine, "infer", watched)
+    run_segmentation(runtime, accepted.segmentation_id)
+    assert seen == [None, 8, 16]
+    assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
+
+
+def test_progress_that_cannot_be_noted_stops_no_job(runtime, resources, monkeypatch) -> None:
+    def away(*_arguments):
+        raise DatabaseUnavailable("The database is away.")
+
+    monkeypatch.setattr(segmentation, "NOTE_EVERY_S", 0.0)
+    monkeypatch.setattr(segmentations, "note_progress", away)
+    accepted = upload(resources, tiff_bytes(20), "stack.tif")
+    run_segmentation(runtime, accepted.segmentation_id)
+    assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
+
+
 def test_the_rule_for_stacks_says_where_it_dropped_something(runtime, resources, engine) -> None:
     engine.card = replace(engine.card, min_tumor_pixels=4, doubt=DoubtRule(0.2, 4), depth=DepthRule(0.1), crops=())
     pixels = np.zeros((3, 256, 256), np.uint8)

@@ -59,6 +59,15 @@ class Slices(fields.List[Any]):
         return super()._serialize(value or [], attr, obj, **options)
 
 
+class SlicesDone(fields.Integer):
+    """How far a run is; none before it begins and after its end."""
+
+    _CHECK_ATTRIBUTE = False
+
+    def _serialize(self, value: Any, attr: str | None, obj: Segmentation, **options: Any) -> int | None:
+        return obj.slices_done if obj.status is Status.RUNNING else None
+
+
 class QueuePosition(fields.Integer):
     """The place in line; one query for all runs of a list."""
 
@@ -103,6 +112,9 @@ class SegmentationSchema(ma.Schema):
     max_probability = Rounded(4, allow_none=True, metadata={"description": "0 to 1"})
     area_mm2 = Rounded(2, allow_none=True, metadata={"description": "null where the file has no spacing"})
     volume_mm3 = Rounded(1, allow_none=True, metadata={"description": "null where the file has no spacing"})
+    slices_done = SlicesDone(
+        allow_none=True, metadata={"description": "of a stack, while it runs: slices that the model has read"}
+    )
     slices = Slices(fields.Nested(SliceSchema))
     timings_ms = fields.Dict(keys=fields.String(), values=fields.Float(), metadata={"description": "milliseconds"})
     attempt = fields.Integer(required=True)

@@ -92,6 +92,12 @@ function countedOf({ slice_count: slices, segmentation: run }) {
 }
 
 /**
+ * How far the model is in a stack.
+ * @param {Scan} scan
+ */
+export const slicesDone = ({ slice_count: slices, segmentation: run }) => `${count(run.slices_done ?? 0)} of ${count(slices)} slices read`;
+
+/**
  * One short line under a scan's chip.
  * @param {Scan} scan
  */
@@ -101,7 +107,7 @@ export function detailOf(scan) {
     case "succeeded":
       return findingOf(scan);
     case "queued": return placeInLine(run.queue_position);
-    case "running": return "The model is reading it";
+    case "running": return run.slices_done ? slicesDone(scan) : "The model is reading it";
     case "failed": return run.error?.message ?? "The model could not finish.";
     default: return "Stopped before it finished";
   }

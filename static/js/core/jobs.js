@@ -12,6 +12,8 @@ const CROWDED_WAIT_S = new Map([["queued", 0], ["running", 1]]); // while other 
 const CROWDED_PAUSE_MS = 1500; // so that a place in line is at most two seconds old, however many wait
 /* A browser holds six connections to one server: more long polls would keep uploads and pictures waiting. */
 const AT_ONCE = 3;
+const STACK_WAIT_S = 1; // a running stack says how far it is
+const MANY_SLICES = 8;
 const PAUSE_MS = 400; // between two answers, should the server answer a long poll at once
 const RETRY_MS = 3000; // after a failed request
 const BUSY_MS = 5000; // while as many wait as may
@@ -65,6 +67,7 @@ export async function watchScan(id, onScan, { onOffline = () => {}, signal, stat
  */
 async function follow(id, onScan, onOffline, signal, status) {
   let state = status;
+  let hasProgress = false;
   while (!signal?.aborted) {
     try {
       noteInLine(id, state === "queued");
@@ -76,9 +79,11 @@ async function follow(id, onScan, onOffline, signal, status) {
       let isCrowded = false;
       const scan = await inTurn(() => {
         isCrowded = line.length > 0;
-        return getScan(id, (isCrowded ? CROWDED_WAIT_S : WAIT_S).get(state) ?? 2, signal);
+        const wait = (isCrowded ? CROWDED_WAIT_S : WAIT_S).get(state) ?? 2;
+        return getScan(id, hasProgress ? Math.min(wait, STACK_WAIT_S) : wait, signal);
       });
       state = scan.segmentation.status;
+      hasProgress = state === "running" && scan.slice_count > MANY_SLICES;
       onScan(scan);
       if (isOver(state)) return scan;
       await pause(isCrowded ? CROWDED_PAUSE_MS : PAUSE_MS);

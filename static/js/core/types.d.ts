@@ -40,6 +40,8 @@ export interface Segmentation {
   threshold: number;
   min_tumor_pixels: number | null;
   slices: { dropped: [row: number, column: number][] }[];
+  /** of a stack, while it runs */
+  slices_done: number | null;
   /** from 1; null unless queued */
   queue_position: number | null;
   warnings: Warning[];

@@ -3,7 +3,7 @@
 import { getRuns, getScan, hasCode, hasStatus, messageOf, saveThreshold } from "../core/api.js";
 import { isTyping } from "../core/dialogs.js";
 import { element, elements, findElement, targetOf } from "../core/elements.js";
-import { placeInLine } from "../core/format.js";
+import { placeInLine, slicesDone } from "../core/format.js";
 import { isOver, watchScan } from "../core/jobs.js";
 import { notify } from "../core/notices.js";
 import { followKeys } from "../viewer/keys.js";
@@ -61,10 +61,11 @@ async function save(viewer) {
 
 /* ---- before there is a result ---- */
 /** @param {Scan} current */
-function showPlace({ segmentation: run }) {
+function showPlace(current) {
+  const run = current.segmentation;
   const title = element("#pending-title", HTMLElement);
   if (run.status === "queued" && status === "queued") title.textContent = placeInLine(run.queue_position);
-  if (run.status === "running" && status === "queued") title.textContent = "The model is reading the scan";
+  if (run.status === "running") title.textContent = run.slices_done ? slicesDone(current) : "The model is reading the scan";
 }
 
 async function waitForResult() {

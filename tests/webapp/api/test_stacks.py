@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 
+from tests.support.jobs import claim_segmentation
 from tests.webapp.clients import NOTHING, SCANS, finish, resources_of, send, traces
 from webapp.domain.errors import StorageFull
+from webapp.domain.scans import segmentations
 from webapp.domain.storage.arrays import read_array
 from webapp.domain.storage.keys import stack_key
 from webapp.domain.storage.local import LocalStorage
@@ -218,3 +221,24 @@ def test_the_masks_of_a_stack_are_one_file(app: Flask, client: FlaskClient) -> N
     assert set(np.unique(masks)) == {0, 255}
     assert client.head(f"{SCANS}/{scan['id']}/mask.tif").status_code == 200
     assert not list(Path(resources_of(app).settings.storage).rglob("temporary/*"))
+
+
+def test_a_running_stack_says_how_far_it_is_on_its_card_on_its_page_and_in_json(
+    app: Flask, client: FlaskClient
+) -> None:
+    [scan] = grouped(client, *numbered(*range(1, 21))).json["scans"]
+    resources, run_id = resources_of(app), scan["segmentation"]["id"]
+    claimed, _ = claim_segmentation(resources, run_id)
+
+    def done() -> int | None:
+        return client.get(f"{SCANS}/{scan['id']}").json["segmentation"]["slices_done"]
+
+    assert done() is None
+    assert "The model is reading it" in client.get("/").text
+    segmentations.note_progress(resources, claimed, 14)
+    assert done() == 14
+    for path in ("/", f"/scans/{scan['id']}"):
+        assert "14 of 20 slices read" in client.get(path).text, path
+    lost = replace(claimed, attempt=claimed.attempt + 1)
+    segmentations.note_progress(resources, lost, 20)
+    assert done() == 14, "another attempt's"

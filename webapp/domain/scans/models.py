@@ -132,6 +132,8 @@ class Segmentation(JobColumns, Base):
     area_mm2: Mapped[float | None]
     volume_mm3: Mapped[float | None]
     slices: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    # How far the network is; None where nobody counted, as in a stack of few slices.
+    slices_done: Mapped[int | None]
     # Of ml.measurements.DoubtfulRegion; None where nothing is in doubt.
     doubt: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     timings_ms: Mapped[dict[str, float]] = mapped_column(JSON, default=dict)

@@ -47,6 +47,15 @@ def add(session: Session, scan_id: str, *, model: str, version: str | None, thre
     return segmentation
 
 
+def note_progress(resources: Resources, claim: lifecycle.Claim, slices_done: int) -> None:
+    """Say how many slices the network has done; nothing happens where the claim is not valid any more.
+
+    Raises DatabaseUnavailable.
+    """
+    with resources.database.write() as session:
+        session.execute(update(Segmentation).where(claim.is_valid()).values(slices_done=slices_done))
+
+
 def request(resources: Resources, scan_id: str, *, model: str | None, threshold: float | None) -> str:
     """Run a scan again with another model, or save another threshold of a stored map. Returns the new run's id.
 
