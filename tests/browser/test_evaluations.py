@@ -72,6 +72,9 @@ def test_a_folder_is_browsed_evaluated_and_watched_to_its_report(page: Page, por
     assert page.evaluate("[...document.images].filter((i) => i.loading !== 'lazy').every((i) => i.naturalWidth > 0)")
 
 
+DRAWN = "(canvas) => canvas.toDataURL()"
+
+
 def test_slices_are_sorted_filtered_and_opened(page: Page, finished: list[str]) -> None:
     page.goto(f"/evaluations/{finished[0]}")
     page.get_by_label("Sort").last.select_option("worst")
@@ -90,6 +93,15 @@ def test_slices_are_sorted_filtered_and_opened(page: Page, finished: list[str]) 
     expect(page.locator(".panel[data-drawn]")).to_have_count(4)
     page.keyboard.press("+")
     expect(page.locator("#zoom-value")).to_have_text("125\u00a0%")
+    errors = page.locator('[data-kind="errors"]')
+    standard = errors.locator("canvas").evaluate(DRAWN)
+    page.get_by_role("button", name="Palette").click()
+    expect(errors.locator("img")).to_have_attribute("src", re.compile("palette=color-blind"))
+    eventually(lambda: errors.locator("canvas").evaluate(DRAWN) != standard)
+    page.reload()  # the choice is kept
+    expect(page.get_by_role("button", name="Palette")).to_have_attribute("aria-pressed", "true")
+    expect(errors.locator("img")).to_have_attribute("src", re.compile("palette=color-blind"))
+    page.get_by_role("button", name="Palette").click()
     here = page.url
     page.keyboard.press("j" if page.locator("#after").count() else "k")
     page.wait_for_url(lambda url: url != here)

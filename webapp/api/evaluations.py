@@ -16,7 +16,14 @@ from webapp.domain.evaluations import deletion, images, lookup, report_files, so
 from webapp.domain.evaluations.cases import CaseFilter
 from webapp.domain.evaluations.submission import ARCHIVE_FIELD, EvaluationOptions
 from webapp.domain.uploads.receiving import UploadedFile
-from webapp.schemas.cases import CasePageSchema, CaseQuerySchema, CaseSchema, PatientPageSchema, PatientQuerySchema
+from webapp.schemas.cases import (
+    CaseImageQuerySchema,
+    CasePageSchema,
+    CaseQuerySchema,
+    CaseSchema,
+    PatientPageSchema,
+    PatientQuerySchema,
+)
 from webapp.schemas.comparisons import ComparisonQuerySchema, ComparisonSchema
 from webapp.schemas.errors import ErrorSchema
 from webapp.schemas.evaluations import (
@@ -132,13 +139,14 @@ def case(evaluation_id: str, position: int) -> dict[str, Any]:
 
 
 @blp.get(f"/<hex_id:evaluation_id>/cases/<int:position>/<any({','.join(images.KINDS)}):kind>.png")
+@blp.arguments(CaseImageQuerySchema, location="query")
 @blp.response(200, content_type="image/png")
 @blp.alt_response(404, schema=ErrorSchema, description="no such case, no mask, or its image is gone")
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: the case has no result")
-def picture(evaluation_id: str, position: int, kind: str) -> Response:
+def picture(query: dict[str, Any], evaluation_id: str, position: int, kind: str) -> Response:
     """One picture of one case in the slice's own grid; errors: red missed, green extra, yellow correct."""
     with resources().database.read() as session:
-        wanted = images.source(resources(), session, evaluation_id, position, kind)
+        wanted = images.source(resources(), session, evaluation_id, position, kind, query["palette"])
     return png(lambda: images.render(resources(), wanted, kind), wanted.etag)
 
 

@@ -4,6 +4,7 @@ import { confirmForms, keysDialog } from "./dialogs.js";
 import { guardDrops } from "./drops.js";
 import { element } from "./elements.js";
 import { notify } from "./notices.js";
+import { followPalette } from "./palette.js";
 import { keepTimesFresh } from "./times.js";
 import { sayUnsent } from "./unsent.js";
 
@@ -47,6 +48,7 @@ keepTimesFresh();
 confirmForms();
 keysDialog();
 guardDrops();
+followPalette();
 sayUnsent();
 checkLater();
 document.addEventListener("visibilitychange", checkServer);

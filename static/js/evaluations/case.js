@@ -95,6 +95,10 @@ async function start(root) {
     const way = ZOOM_KEYS.get(event.key);
     if (way) zoom(way);
   });
+  document.addEventListener("palette", async () => {
+    await element('[data-kind="errors"] img', HTMLImageElement, root).decode().catch(() => {});
+    viewport.settle();
+  });
   new ResizeObserver(() => viewport.settle()).observe(root);
   viewport.settle();
 }

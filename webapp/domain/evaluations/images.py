@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ml.masks import MaskRule, slice_masks, stored_rule
 from ml.rendering import panels
-from ml.rendering.error_overlay import error_overlay_image
+from ml.rendering.error_overlay import Palette, error_overlay_image
 from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
 from webapp.domain.errors import DecoderUnavailable, FolderRefused, NotFound, NotReady
@@ -41,10 +41,18 @@ class Source:
     rule: MaskRule
     dropped: list[list[int]]
     etag: str
+    palette: Palette = Palette.STANDARD
 
 
-def source(resources: Resources, session: Session, evaluation_id: str, position: int, kind: str) -> Source:
-    """Find a picture's arrays. Raises NotFound, NotReady (a case that failed has none)."""
+def source(
+    resources: Resources,
+    session: Session,
+    evaluation_id: str,
+    position: int,
+    kind: str,
+    palette: Palette = Palette.STANDARD,
+) -> Source:
+    """Find a picture's arrays. palette: of the errors. Raises NotFound, NotReady (a case that failed has none)."""
     evaluation = lookup.get(session, evaluation_id)
     row = cases.case(session, evaluation_id, position)
     if row.map_key is None or row.height is None or row.width is None:
@@ -64,7 +72,8 @@ def source(resources: Resources, session: Session, evaluation_id: str, position:
         size=(row.height, row.width),
         rule=stored_rule(evaluation.threshold, row.min_tumor_pixels, row.doubt_rule),
         dropped=row.dropped or [],
-        etag=f"{evaluation_id}.{position}.{row.map_key.rsplit('/', 1)[1]}.{kind}",
+        etag=f"{evaluation_id}.{position}.{row.map_key.rsplit('/', 1)[1]}.{kind}.{palette}",
+        palette=palette,
     )
 
 
@@ -94,7 +103,7 @@ def _draw(resources: Resources, wanted: Source, kind: str) -> Image.Image:
         raise NotFound("This case has no expert mask.")
     if kind == "truth":
         return panels.mask_image(truth)
-    return error_overlay_image(_pixels(resources, wanted), truth, mask)
+    return error_overlay_image(_pixels(resources, wanted), truth, mask, palette=wanted.palette)
 
 
 def _pixels(resources: Resources, wanted: Source) -> np.ndarray:
