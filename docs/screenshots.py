@@ -1,4 +1,5 @@
-"""Draws the README's pictures from a running portal: `python docs/screenshots.py` writes docs/images/*.png.
+"""Draws the README's pictures and those of the help page: `python docs/screenshots.py` writes docs/images/*.png and
+static/help/*.png.
 
 It starts a portal of its own over a temporary folder and shows phantoms alone: no patient's data gets into the
 repository. It needs Chromium and requirements-test.txt.
@@ -22,6 +23,9 @@ from tests.support.browsers import chromium_browser  # noqa: E402
 from tests.support.portal_process import RunningPortal, running_portal  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
+HELP = ROOT / "static" / "help"
+# The slice that stands for a stack: one with the lesion.
+HELP_SLICES = {"stack": 6}
 LARGEST_BYTES = 300_000
 DESK = {"width": 1440, "height": 900}
 PATIENTS = 8
@@ -38,6 +42,7 @@ def main() -> None:
         page.goto("/")
         page.locator(".card img").first.wait_for()
         save(page, "portal")
+        save_help_pictures(portal, ids)
         open_result(page, ids["lesion"])
         save(page, "result")
         open_result(page, ids["stack"])
@@ -81,6 +86,16 @@ def evaluate_phantoms(portal: RunningPortal) -> str:
     while evaluation["status"] in ("queued", "running"):
         _, evaluation = portal.json("GET", f"/api/v1/evaluations/{evaluation['id']}?wait=10")
     return str(evaluation["id"])
+
+
+def save_help_pictures(portal: RunningPortal, ids: dict[str, str]) -> None:
+    """A slice of every phantom, and all pictures of the one with a clear lesion."""
+    wanted = [(name, "scan", HELP_SLICES.get(name, 0)) for name in ids if name != "lesion"]
+    wanted += [("lesion", kind, 0) for kind in ("scan", "overlay", "mask", "heatmap")]
+    HELP.mkdir(exist_ok=True)
+    for name, kind, index in wanted:
+        _, picture = portal.call("GET", f"/api/v1/scans/{ids[name]}/{kind}.png?slice={index}")
+        Image.open(io.BytesIO(picture)).save(HELP / f"{name}-{kind}.png", optimize=True)
 
 
 def open_result(page: Page, scan_id: str) -> None:

@@ -64,6 +64,7 @@ PAGES = {
     "history, selection": ("/scans", press("a")),
     "history, nothing found": ("/scans?q=no-such-scan", None),
     "models": ("/models", None),
+    "help": ("/help", None),
     "model card": ("/models/unet-vgg16-lgg", None),
     "model card, unfolded": ("/models/unet-vgg16-lgg", unfold),
     "API": ("/api/v1/docs", None),

@@ -47,6 +47,7 @@ ROUTES = {
     ("POST", "/segmentations/<hex_id:segmentation_id>/retry"): Access(FORM, 404),
     ("POST", "/samples/<name>"): Access(FORM, 404),
     ("GET", "/models"): READ,
+    ("GET", "/help"): READ,
     ("GET", "/models/<name>"): MISSING,
     ("GET", "/api/v1/docs"): READ,
     ("GET", "/api/v1/openapi.json"): READ,

@@ -1,6 +1,7 @@
 """Outcomes and stages of evaluations as people write them."""
 
 from ml.datasets.mask_findings import MASK_FINDINGS
+from ml.metrics.surfaces import TOLERANCE_PIXELS
 from webapp.domain.evaluations.progress import Stage
 
 # Tone, icon and words, as templates/macros/chips.html has them for states.
@@ -43,6 +44,7 @@ PROBLEMS = {
     "outside_roots": "Links that lead out of the allowed roots",
     "bad_name": "Names that are not UTF-8",
 }
+SURFACE_TOLERANCE = f"{TOLERANCE_PIXELS:g} pixels"
 STAGES = {
     Stage.WAITING.value: "Waiting for a worker",
     Stage.CHECKING.value: "Checking every file",
