@@ -50,8 +50,9 @@ def _describe(report: "Report") -> list[str]:
     for problem in report.problems:
         lines.append(f"{problem.code}: {', '.join(map(_printable, problem.files))}")
         lines.append(f"    {problem.message}")
-    for warnings in _by_code(report.warnings):
-        files = [_printable(name) for warning in warnings for name in warning.files]
+    kinds = _by_code(report.warnings)
+    for warnings in kinds:
+        files = list(dict.fromkeys(_printable(name) for warning in warnings for name in warning.files))
         more = f" and {len(files) - _FILES_SHOWN:,} more (all with --json)" if len(files) > _FILES_SHOWN else ""
         lines.append(f"{warnings[0].code}: {', '.join(files[:_FILES_SHOWN])}{more}")
         lines.append(f"    {warnings[0].message}")
@@ -67,12 +68,13 @@ def _describe(report: "Report") -> list[str]:
         lines.append(f"Left out   {describe_left_out(report.left_out)}")
     if report.is_sound:
         lines.append(f"Digest     {report.data_sha256}")
-        count = len(report.warnings)
+        count = len(kinds)
         look = f"The data set can be used; {count:,} warning{'s' if count > 1 else ''} above: look before you trust it."
         lines.append(look if count else "The data set is sound.")
     else:
         count = len(report.problems)
-        lines.append(f"The data set has {count} problem{'s' if count > 1 else ''}; the figures leave bad slices out.")
+        problems = f"{count:,} problem{'s' if count > 1 else ''}"
+        lines.append(f"The data set has {problems}; the figures are of the slices that can be used.")
     return lines
 
 

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_is_free(arguments.out)
     package = find_model(arguments.model)
-    cases, left_out = choose_cases(arguments.folder, arguments.patients)
+    chosen = choose_cases(arguments.folder, arguments.patients)
     engine = load_engine(package, arguments.engine, directories=model_directories())
     if arguments.grey:
         engine = FlairOnlyEngine(engine)
@@ -52,17 +52,17 @@ def run(arguments: argparse.Namespace) -> int:
         is_grey=arguments.grey,
         seed=DEFAULT_SEED if arguments.seed is None else arguments.seed,
     )
-    with tqdm(total=len(cases), unit=" slices") as bar:
+    with tqdm(total=len(chosen.cases), unit=" slices") as bar:
         outcome = evaluate_cases(
-            engine, cases, settings.threshold, report_progress=lambda done: bar.update(done - bar.n)
+            engine, chosen.cases, settings.threshold, report_progress=lambda done: bar.update(done - bar.n)
         )
     check_outcome(outcome)
-    report = make_report(engine, outcome, settings, left_out)
+    report = make_report(engine, outcome, settings, chosen.left_out, chosen.notes)
     folder_name = arguments.folder.resolve().name
     title = Title(arguments.name or folder_name, folder_name)
     write_results(arguments.out, engine, report, title)
     sys.stdout.write("\n".join([headline(report), *report.caveats, f"{arguments.out / 'report.html'}\n"]))
-    write_left_out(left_out)
+    write_left_out(chosen.left_out)
     for failure in outcome.failures:
         sys.stderr.write(f"{failure.message}\n")
     return 1 if outcome.failures else 0

@@ -8,7 +8,8 @@ from ml.datasets.analysis import Analysis, size_of
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.check import Report, check
 from ml.datasets.checking.problems import Problem
-from ml.datasets.layouts.layout import Layout, find_layout, list_cases
+from ml.datasets.layouts.layout import Layout
+from ml.datasets.layouts.search import find_layout, list_cases
 from ml.datasets.split_files import read_patients, read_split, write_split
 from ml.datasets.splits import Split, make_folds, make_split
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ml.datasets.file_names import IMAGE_SUFFIXES, OTHER_SUFFIXES, is_annotations, suffix_of
+from ml.datasets.file_names import ANNOTATION_SUFFIXES, IMAGE_SUFFIXES, OTHER_SUFFIXES, is_annotations, suffix_of
 
 ERROR_CODES = ("unsupported", "unreadable", "unsafe", "limit", "empty")
 NESTED_SUFFIXES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
@@ -114,8 +114,8 @@ def _check_directory(archive: Path, limits: ArchiveLimits) -> None:
 
 @dataclass(frozen=True)
 class _Member:
-    """A member to unpack, and its safe path. is_read: False for images of a kind that is not read: an empty file of
-    their name is left, which the check of the data set names as left out."""
+    """A member to unpack, and its safe path. is_read: False for images and annotations of a kind that is not read: an
+    empty file of their name is left, which the check of the data set names as left out."""
 
     info: zipfile.ZipInfo
     parts: tuple[str, ...]
@@ -139,7 +139,7 @@ def _choose(file: zipfile.ZipFile, limits: ArchiveLimits) -> list[_Member]:
         if path.endswith("/") or parts[0] == "__MACOSX" or any(part.startswith(".") for part in parts):
             continue
         name = parts[-1].lower()
-        is_other = suffix_of(name) in OTHER_SUFFIXES
+        is_other = suffix_of(name) in (*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES) and not is_annotations(name)
         if name.endswith(NESTED_SUFFIXES) and not is_other:
             raise ArchiveError("unreadable", "The archive has archives in it; unpack them and zip one folder.")
         if member.file_size > limits.member_bytes and not is_other:

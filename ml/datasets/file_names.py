@@ -29,11 +29,20 @@ OTHER_SUFFIXES = (
 ANNOTATIONS_FILE = "_annotations.coco.json"
 ANNOTATIONS_FOLDER = "annotations"
 _INSTANCES = re.compile(r"instances_.+\.json")
+# Outlines and boxes of other programs (LabelMe, VOC, YOLO) are not read: they are named as left out where their files
+# are called as an image, or as annotations are.
+ANNOTATION_SUFFIXES = (".json", ".xml", ".txt")
+_LIKE_ANNOTATIONS = re.compile(r".*(?:annotation|coco|instances|via_region).*\.(?:json|xml)")
 
 
 def is_annotations(name: str) -> bool:
     """Whether a file of this name holds COCO annotations of objects, in any case."""
     return name.lower() == ANNOTATIONS_FILE or _INSTANCES.fullmatch(name.lower()) is not None
+
+
+def is_like_annotations(name: str) -> bool:
+    """Whether a file's name says that it holds annotations, in a form that is read or another."""
+    return _LIKE_ANNOTATIONS.fullmatch(name.lower()) is not None
 
 
 def name_key(name: str) -> str:

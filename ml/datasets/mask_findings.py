@@ -87,10 +87,10 @@ MASK_FINDINGS: dict[str, MaskFinding] = {
         ),
         MaskFinding(
             NON_BINARY,
-            "Masks with more than two values",
-            "more than two values",
-            "The mask has more values than background and tumor: every value but 0 is tumor. Set a threshold and export"
-            " it again, without interpolation.",
+            "Masks with other values than 0 and one more",
+            "other values than 0 and one more",
+            "The mask has other values than 0 for background and one for tumor: every value but 0 is tumor. Set a"
+            " threshold and export it again, without interpolation.",
         ),
     )
 }

@@ -9,7 +9,7 @@ from typing import Any
 from ml.atomic_files import write_text
 from ml.datasets.case import DatasetError
 from ml.datasets.digest import digest_of
-from ml.datasets.layouts.layout import find_layout
+from ml.datasets.layouts.search import find_layout
 from ml.datasets.splits import SIDES, Split
 
 FORMAT = "glioscope-split-1"

@@ -1,5 +1,6 @@
 """Which cases an evaluation takes, and when there is nothing to evaluate."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ml.datasets import Case, DatasetError, find_layout, read_patients
@@ -7,8 +8,17 @@ from ml.datasets.checking.problems import LeftOut
 from ml.evaluation.run import Outcome
 
 
-def choose_cases(folder: Path, patients_file: Path | None) -> tuple[tuple[Case, ...], tuple[LeftOut, ...]]:
-    """The slices of a data set that have a mask, of the file's patients where one is given; and what is left out.
+@dataclass(frozen=True)
+class Choice:
+    """The cases, what the folder has beside them, and what its layout says of the figures."""
+
+    cases: tuple[Case, ...]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+
+
+def choose_cases(folder: Path, patients_file: Path | None) -> Choice:
+    """The slices of a data set that have a mask, of the file's patients where one is given.
 
     Raises DatasetError: no data set, no masks, a patient that the folder does not have.
     """
@@ -19,8 +29,9 @@ def choose_cases(folder: Path, patients_file: Path | None) -> tuple[tuple[Case, 
             " `python -m ml predict` on it."
         )
     cases = tuple(case for case in layout.cases if case.has_truth)
+    choice = Choice(cases, layout.left_out, layout.notes)
     if patients_file is None:
-        return cases, layout.left_out
+        return choice
     wanted = set(read_patients(patients_file))
     unknown = sorted(wanted - {case.patient for case in cases})
     if unknown:
@@ -28,7 +39,7 @@ def choose_cases(folder: Path, patients_file: Path | None) -> tuple[tuple[Case, 
             f"{patients_file} names {len(unknown)} patients that {folder} does not have (the first: {unknown[0]!r});"
             " correct the list."
         )
-    return tuple(case for case in cases if case.patient in wanted), layout.left_out
+    return replace(choice, cases=tuple(case for case in cases if case.patient in wanted))
 
 
 def check_outcome(outcome: Outcome) -> None:

@@ -1,23 +1,35 @@
 """What a reader must know before an evaluation's figures: sentences that stand beside its headline everywhere."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from ml.cards import Training
 from ml.metrics.intervals import FEW_PATIENTS
 
 
 def caveats_of(
-    training: Training, patients: Collection[str], with_tumor: int, *, has_interval: bool
+    training: Training,
+    patients: Collection[str],
+    with_tumor: int,
+    *,
+    has_interval: bool,
+    duplicate_slices: int = 0,
+    notes: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """The sentences, most important first.
 
     training: of the model's card. patients: all that were evaluated. with_tumor: how many of them have a Dice.
-    has_interval: whether intervals are shown.
+    has_interval: whether intervals are shown. duplicate_slices: that are another patient's, too. notes: of the data.
     """
     found = []
     overlap = _overlap(training, set(patients))
     if overlap is not None:
         found.append(overlap)
+    if duplicate_slices:
+        found.append(
+            f"{duplicate_slices:,} slices are equal to another patient's and count for each: is a patient in the data"
+            " twice? `python -m ml check` names them."
+        )
+    found.extend(notes)
     if has_interval and with_tumor < FEW_PATIENTS:
         found.append(
             f"The 95 % intervals are of {_patients(with_tumor)} with tumor: with fewer than ten they are too narrow."

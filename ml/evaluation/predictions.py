@@ -46,7 +46,7 @@ def summarize_predictions(
         " there are no expert masks to compare with"
     )
     if failures:
-        headline += f"; {len(failures)} of {len(results)} slices could not be read"
+        headline += f"; {len(failures)} of {len(results)} slices could not be used"
     headline = "; ".join([headline, *left_out_words(left_out)])
     summary = {
         "patients": len(patients),

@@ -79,8 +79,15 @@ class Report:
         return {metric.name: metric for metric in self.metrics}[name]
 
 
-def make_report(engine: Subject, outcome: Outcome, settings: Settings, left_out: Sequence[LeftOut] = ()) -> Report:
-    """Aggregate an outcome with at least one score. left_out: what the folder has beside the cases."""
+def make_report(
+    engine: Subject,
+    outcome: Outcome,
+    settings: Settings,
+    left_out: Sequence[LeftOut] = (),
+    notes: Sequence[str] = (),
+) -> Report:
+    """Aggregate an outcome with at least one score. left_out: what the folder has beside the cases; notes: what its
+    layout says of the figures."""
     scores = outcome.scores
     histogram = add_histograms(score.probability_histogram for score in scores)
     patients = patients_of((*scores, *outcome.failures))
@@ -108,6 +115,8 @@ def make_report(engine: Subject, outcome: Outcome, settings: Settings, left_out:
             {score.patient for score in scores},
             sum(patient.dice is not None for patient in patients),
             has_interval=any(metric.ci95 for metric in metrics),
+            duplicate_slices=outcome.duplicate_slices,
+            notes=notes,
         ),
         left_out=tuple(left_out),
     )
@@ -130,7 +139,7 @@ def headline(report: Report) -> str:
     if specificity.value is not None:
         parts.append(f"{100 * (1 - specificity.value):.1f} % false alarms")
     if report.outcome.failures:
-        parts.append(f"{len(report.outcome.failures)} of {len(report.outcome.results)} slices could not be read")
+        parts.append(f"{len(report.outcome.failures)} of {len(report.outcome.results)} slices could not be used")
     clauses = [
         sentence,
         ", ".join(parts),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ml.cards import Card
 from ml.datasets import Case, DatasetError
+from ml.datasets.duplicates import count_duplicates
 from ml.datasets.loading import LoadedCase, load_case
 from ml.datasets.mask_findings import DoubtfulMasks, MaskTraits, count_doubtful, trace_mask
 from ml.datasets.stacks import find_stacks
@@ -38,12 +39,14 @@ Read = Callable[[Case], LoadedCase | Failure]
 class Outcome:
     """Results in the order of the cases, and the seconds that everything took, reading and comparing included.
 
-    doubtful_masks: of the cases that could be compared, where the masks were looked at.
+    doubtful_masks, duplicate_slices: of the cases that could be compared, where masks and slices were looked at; a
+    duplicate is another patient's slice, too.
     """
 
     results: tuple[SliceResult, ...]
     seconds: float
     doubtful_masks: DoubtfulMasks = field(default_factory=DoubtfulMasks)
+    duplicate_slices: int = 0
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -92,7 +95,10 @@ def evaluate_cases(
         results.extend(item.result for item in scored if not isinstance(item.result, Prediction))
         masks.extend(item.mask for item in scored)
         report_progress(len(results))
-    return Outcome(tuple(results), time.perf_counter() - started, count_doubtful(masks))
+    slices = [
+        (item.case.patient, mask.pixels_sha256) for item, mask in zip(results, masks, strict=True) if mask is not None
+    ]
+    return Outcome(tuple(results), time.perf_counter() - started, count_doubtful(masks), count_duplicates(slices))
 
 
 def read_case(case: Case) -> LoadedCase | Failure:

@@ -6,15 +6,16 @@ from pathlib import Path
 
 from ml.datasets.case import DatasetError
 from ml.datasets.checking.problems import LeftOut, Problem, left_out_of
-from ml.datasets.file_names import IMAGE_SUFFIXES, is_text, name_key
-from ml.datasets.layouts.layout import find_layout
+from ml.datasets.file_names import IMAGE_SUFFIXES, is_text, name_key, shown
 from ml.datasets.layouts.left_out import find_strays
+from ml.datasets.layouts.search import find_layout
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.mask_names import looks_like_mask
 from ml.scans import ScanError
 
 _LONGEST_NAME_BYTES = 255  # of one part, as file systems have it
-_MASKS = "Expert masks of the data set: no images to predict on."
+_MASKS = "Expert masks, of the data set or by their names: no images to predict on."
+_GIVEN_MASKS = "Masks by their names: rename them if they are scans."
 
 
 @dataclass(frozen=True)
@@ -26,24 +27,34 @@ class Source:
 
 
 def find_sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[LeftOut, ...]]:
-    """Files as they are given, and the images of folders; and what was left out of the folders.
+    """Files as they are given, and the images of folders; and what was left out, masks by their names among it.
 
     Of a data set with expert masks its layout's images are taken, of other folders those of all folders within. Raises
-    DatasetError where a path does not exist or a folder has no images.
+    DatasetError where a path does not exist, a folder has no images, or nothing but masks is given.
     """
     found: list[tuple[Path, Path]] = []  # the file, and its place below what was given
+    masks: list[Path] = []
     left_out: list[LeftOut] = []
     for path in paths:
         if path.is_file():
-            found.append((path, Path(path.name)))
+            if looks_like_mask(path.name):
+                masks.append(path)
+            else:
+                found.append((path, Path(path.name)))
             continue
         if not path.is_dir():
-            raise DatasetError(f"{path} does not exist; give an image or a folder with images.")
+            raise DatasetError(f"{path} is no file and no folder; give an image or a folder with images.")
         images, others = _images_of(path)
-        if not images:
+        if not images and not others:
             raise DatasetError(f"{path} has no images ({', '.join(IMAGE_SUFFIXES)}); give another folder.")
         found.extend((image, image.relative_to(path)) for image in images)
         left_out.extend(others)
+    if masks:
+        names = tuple(shown(str(path)) for path in masks)
+        left_out.extend(left_out_of([Problem("expert_mask", names, _GIVEN_MASKS)]))
+    if not found:
+        reasons = " ".join(group.sentence for group in left_out)
+        raise DatasetError(f"There are no images to predict on; what was left out: {reasons}")
     sources: list[Source] = []
     taken: set[str] = set()
     for path, place in found:
@@ -65,11 +76,14 @@ def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...]]:
     if layout is not None and layout.has_truth:
         images = {case.image for case in layout.cases}
         masks = {case.mask for case in layout.cases if case.mask is not None}
+        doubled = (problem for problem in layout.problems if problem.code == "doubled_mask")
+        masks |= {layout.folder / name for problem in doubled for name in problem.files}
         kept = [problem for problem in layout.problems if problem.code != "missing_mask"]
         return sorted(images), _with_masks(layout.folder, masks - images, kept)
     tree = Tree()
     files = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
-    masks = {path for path in files if looks_like_mask(path.relative_to(folder).as_posix())}
+    place = folder.absolute()
+    masks = {path for path in files if looks_like_mask(f"{place.name}/{path.relative_to(folder).as_posix()}")}
     strays = find_strays(tree, folder, folder, files, frozenset())
     return sorted(set(files) - masks), _with_masks(folder, masks, strays)
 

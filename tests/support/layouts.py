@@ -1,6 +1,7 @@
 """One small data set in each layout, each with files that no evaluation takes."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -111,6 +112,65 @@ def wrapped(folder: Path) -> None:
     image(folder / "preview.png")
 
 
+def loose_pair(folder: Path) -> None:
+    """A folder around a data set that has an example's files loose beside its patients."""
+    pairs_beside(folder / "set", "example")
+    for patient in ("anna", "ben"):
+        pairs_beside(folder / "set" / patient, "1", "2")
+    _strays(folder / "set")
+
+
+def pairs_beside(folder: Path, *stems: str) -> None:
+    for stem in stems:
+        image(folder / f"{stem}.png")
+        mask(folder / f"{stem}_mask.png")
+
+
+def other_mask_names(folder: Path) -> None:
+    """Masks that are no `NAME_mask`: none of them is a scan, and none a truth."""
+    pairs_beside(folder / "anna", "1")
+    for stem, ending in (("a", "_seg"), ("b", "-label"), ("c", ".mask"), ("d", "Mask"), ("e", "_mask_1")):
+        image(folder / "ben" / f"{stem}.png")
+        mask(folder / "ben" / f"{stem}{ending}.png")
+    mask(folder / "masks" / "1.png")
+    _strays(folder)
+
+
+def ambiguous(folder: Path) -> None:
+    """Which mask, which image, which patient? Nobody can say."""
+    pairs_beside(folder / "anna", "1")
+    image(folder / "ben" / "S_0.TIF")
+    image(folder / "ben" / "S_0.TIFF")
+    mask(folder / "ben" / "S_0_mask.png")
+    pairs_beside(folder / "ben", "two", "three")
+    mask(folder / "ben" / "two_mask.tif")
+    mask(folder / "ben" / "three_mask_1.png")
+    pairs_beside(folder / "Cleo", "upper")
+    pairs_beside(folder / "cleo", "lower")
+    _strays(folder)
+
+
+def no_files(folder: Path) -> None:
+    """Links of git-annex and DVC whose files were not fetched, a link to itself, a pipe; annotations of other names."""
+    pairs_beside(folder / "anna", "1")
+    (folder / "anna" / "2.png").symlink_to("../.git/annex/objects/2.png")
+    mask(folder / "anna" / "2_mask.png")
+    image(folder / "anna" / "3.png")
+    (folder / "anna" / "3_mask.png").symlink_to("/gone/3_mask.png")
+    (folder / "anna" / "4.png").symlink_to("4.png")
+    (folder / "ben").symlink_to("/gone/ben")
+    os.mkfifo(folder / "anna" / "5.png")
+    with_annotations(folder)
+
+
+def with_annotations(folder: Path) -> None:
+    """Annotations of a name and of a kind that are not read, and a file that is none."""
+    pairs_beside(folder / "anna", "1")
+    (folder / "annotations.json").write_text("{}")
+    (folder / "anna" / "1.xml").write_text("<annotation/>")
+    (folder / "readme.txt").write_text("no annotations of an image")
+
+
 def without_masks(folder: Path) -> None:
     image(folder / "anna" / "a.png")
     image(folder / "b.png")
@@ -127,4 +187,8 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     "CVAT": cvat,
     "held twice": doubled,
     "wrapped": wrapped,
+    "loose pair": loose_pair,
+    "other names of masks": other_mask_names,
+    "ambiguous": ambiguous,
+    "no files": no_files,
 }

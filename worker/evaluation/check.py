@@ -14,7 +14,8 @@ from ml.datasets.checking.file_checks import FileCheck
 from ml.datasets.checking.problems import LEFT_OUT, Problem
 from ml.datasets.file_names import is_text, shown
 from ml.datasets.layouts.coco import AnnotationsError
-from ml.datasets.layouts.layout import Layout, find_layout
+from ml.datasets.layouts.layout import Layout
+from ml.datasets.layouts.search import find_layout
 from ml.datasets.layouts.tree import LinkOutError
 from ml.datasets.layouts.unknown import UnknownLayoutError
 from webapp.domain.evaluations import chunks
@@ -33,7 +34,7 @@ PROBLEMS_SHOWN = 100
 REPORT_EVERY_S = 1.0
 
 NO_DATA_SET = "There is no data set in a layout that is known."
-BAD_ANNOTATIONS = "The COCO annotations cannot be read, or name no image that is there; export them again."
+BAD_ANNOTATIONS = "Reading the COCO annotations needs more memory than there is; split the data set."
 LINK_OUT = "A folder or the annotations are a link that leads out of the allowed roots; copy what it leads to."
 OUTSIDE = "{name} is a link that leads out of the allowed roots; copy the file itself."
 
@@ -89,7 +90,9 @@ def _find(folder: Path, boundaries: tuple[Path, ...]) -> Layout:
         raise JobFailed("unreadable", "The folder cannot be read; change its permissions.") from error
     except LinkOutError as error:
         raise JobFailed("outside_roots", LINK_OUT) from error
-    except (AnnotationsError, MemoryError) as error:
+    except AnnotationsError as error:
+        raise JobFailed("bad_annotations", shown(error.finding)) from error
+    except MemoryError as error:
         raise JobFailed("bad_annotations", BAD_ANNOTATIONS) from error
     except UnknownLayoutError as error:
         raise JobFailed("no_images", f"{NO_DATA_SET} {error.finding}") from error
@@ -145,6 +148,8 @@ def _describe(result: CheckResult, layout: Layout, refusals: dict[Path, tuple[st
         "warning_counts": _count(warnings),
         "warning_count": len(warnings),
         "doubtful_masks": asdict(report.doubtful_masks),
+        "duplicate_slices": report.duplicate_slices,
+        "notes": list(layout.notes),
         "left_out": [asdict(group) for group in report.left_out],
         "categories": [asdict(category) for category in report.categories],
         "sides": {side: len(patients) for side, patients in report.sides.items()},

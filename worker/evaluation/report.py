@@ -2,9 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sqlalchemy import select
@@ -60,15 +61,19 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
     with resources.database.read() as session:
         seconds = progress.case_seconds(session, work.evaluation_id)
         evaluation = session.get_one(Evaluation, work.evaluation_id)
-        left_out = _left_out(evaluation)
+        findings = evaluation.findings or {}
         title = Title(evaluation.name, Path(evaluation.location).name)
+    left_out = _left_out(findings)
     subject = _subject(resources, work)
     folder = resources.folders.make(report_folder(work.evaluation_id, claim.attempt))
     try:
         with runtime.case_reader.chunk() as reader:
             if work.has_truth:
-                outcome = Outcome(results, seconds, _doubtful_masks(resources, work.evaluation_id))
-                report = make_report(subject, outcome, Settings(work.threshold, False, DEFAULT_SEED), left_out)
+                # Nothing of an evaluation that was checked before the check looked for that.
+                doubtful = DoubtfulMasks(**findings.get("doubtful_masks", {}))
+                outcome = Outcome(results, seconds, doubtful, findings.get("duplicate_slices", 0))
+                settings = Settings(work.threshold, False, DEFAULT_SEED)
+                report = make_report(subject, outcome, settings, left_out, findings.get("notes", ()))
                 written = fill_folder(folder, report, _arrays_of(resources, work, subject.card, reader), title)
                 pdf = report_pdf(report, written.drawings, written.pictures, folder / "gallery", title)
                 sentence, summary, patients = headline(report), summary_of(report), report.patients
@@ -91,9 +96,9 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
     )
 
 
-def _left_out(evaluation: Evaluation) -> tuple[LeftOut, ...]:
+def _left_out(findings: Mapping[str, Any]) -> tuple[LeftOut, ...]:
     """What the check wrote down; nothing where an older version did."""
-    groups = (evaluation.findings or {}).get("left_out", ())
+    groups = findings.get("left_out", ())
     return tuple(LeftOut(group["code"], group["message"], group["count"], tuple(group["files"])) for group in groups)
 
 
@@ -111,13 +116,6 @@ def _subject(resources: Resources, work: ChunkInput) -> Subject:
     card = resources.catalog.card(work.model)
     card = replace(card, version=work.model_version, min_tumor_pixels=work.min_tumor_pixels)
     return Subject(", ".join(sorted(engine for engine in engines if engine)), card)
-
-
-def _doubtful_masks(resources: Resources, evaluation_id: str) -> DoubtfulMasks:
-    """What the check found of the masks; nothing of an evaluation that was checked before it looked for that."""
-    with resources.database.read() as session:
-        findings = session.get_one(Evaluation, evaluation_id).findings or {}
-    return DoubtfulMasks(**findings.get("doubtful_masks", {}))
 
 
 def _arrays_of(

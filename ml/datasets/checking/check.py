@@ -1,6 +1,5 @@
 """Is a data set sound? Names, readability, sizes, masks and doubles of every file, and an analysis of what is there."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,8 +10,10 @@ from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.file_checks import FileCheck, check_files
 from ml.datasets.checking.problems import DROPPING_NOTES, WARNING_CODES, LeftOut, Problem
 from ml.datasets.digest import digest_of
+from ml.datasets.duplicates import count_duplicates, find_duplicates
 from ml.datasets.layouts.coco import Category
-from ml.datasets.layouts.layout import Layout, find_layout
+from ml.datasets.layouts.layout import Layout
+from ml.datasets.layouts.search import find_layout
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import unknown
 from ml.datasets.mask_findings import (
@@ -39,7 +40,7 @@ class Report:
     not being an expert's. analysis: of the slices whose image and mask are good. data_sha256: the data's digest
     (`ml.datasets.digest`), None where there are problems. patients: counts of each patient, of good slices. left_out:
     the files that no evaluation takes. sides: patients of each side where the data set comes divided, else empty.
-    categories: COCO's.
+    categories: COCO's. duplicate_slices: how many of those with masks that can be compared are another patient's, too.
     """
 
     layout: str
@@ -52,6 +53,7 @@ class Report:
     left_out: tuple[LeftOut, ...] = ()
     sides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     categories: tuple[Category, ...] = ()
+    duplicate_slices: int = 0
 
     @property
     def is_sound(self) -> bool:
@@ -121,6 +123,9 @@ def check_layout(
         left_out=layout.left_out,
         sides=layout.sides,
         categories=layout.categories,
+        duplicate_slices=count_duplicates(
+            (case.patient, mask.pixels_sha256) for case, mask in zip(cases, masks, strict=True) if mask is not None
+        ),
     )
     return CheckResult(report, tuple(file_checks))
 
@@ -141,9 +146,10 @@ def _find_faults(folder: Path, case: Case, file_check: FileCheck, is_binary_need
         )
         yield Problem("unequal_size", (image,) if mask == image else (image, mask), text)
     if file_check.is_binary is False and is_binary_needed:
+        found = f"{file_check.value_count} different values{', none of them 0' if file_check.value_count == 2 else ''}"
         text = (
-            f"The mask has {file_check.value_count} different values; it must have 0 for background and one other for"
-            " tumor: set a threshold and export it again, without interpolation."
+            f"The mask has {found}; it must have 0 for background and one other for tumor: set a threshold and export"
+            " it again, without interpolation."
         )
         yield Problem("non_binary_mask", (mask,), text)
 
@@ -191,12 +197,11 @@ def _names(folder: Path, case: Case) -> tuple[str, str]:
 
 def _find_duplicates(folder: Path, cases: Sequence[Case], file_checks: Sequence[FileCheck]) -> Iterable[Problem]:
     """Images with equal pixels in different patients: a split by patient would not keep them apart."""
-    same: dict[str, list[Case]] = defaultdict(list)
-    for case, file_check in zip(cases, file_checks, strict=True):
-        if file_check.pixels_sha256 is not None:
-            same[file_check.pixels_sha256].append(case)
-    for duplicates in same.values():
-        if len({case.patient for case in duplicates}) > 1:
-            files = tuple(case.image.relative_to(folder).as_posix() for case in duplicates)
-            text = "The images are equal and belong to different patients: keep one, or put them into one patient."
-            yield Problem("duplicate_image", files, text)
+    usable = [(case, seen) for case, seen in zip(cases, file_checks, strict=True) if case.fault is None]
+    for places in find_duplicates((case.patient, seen.pixels_sha256) for case, seen in usable):
+        files = tuple(usable[place][0].image.relative_to(folder).as_posix() for place in places)
+        text = (
+            "The images are equal and belong to different patients, and all of them count: keep one, or put them into"
+            " one patient."
+        )
+        yield Problem("duplicate_image", files, text)

@@ -9,11 +9,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TypeGuard
+from urllib.parse import unquote
 
 from ml.datasets.case import LIMITS, Case, DatasetError, Outline
 from ml.datasets.checking.problems import Problem
-from ml.datasets.file_names import name_key
+from ml.datasets.file_names import name_key, shown
 from ml.datasets.layouts.annotations import Entry, Grid, UnreadableAnnotationError, read_annotation
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.run_lengths import Runs
@@ -28,7 +28,11 @@ NOT_TUMOR = frozenset(
 
 
 class AnnotationsError(DatasetError):
-    """A file of annotations cannot be read as COCO, or names no image that is there."""
+    """A file of annotations cannot be read as COCO, or names no image that is there. finding: with the file's name."""
+
+    def __init__(self, path: Path, finding: str) -> None:
+        super().__init__(f"{shown(str(path))} {finding}")
+        self.finding = f"{shown(path.name)} {finding}"
 
 
 @dataclass(frozen=True)
@@ -84,25 +88,30 @@ class _Reader:
         self.images: dict[Path, _Image] = {}
         self._by_key: dict[str, list[_Image]] = {}
         self._nameless: set[str | None] = set()  # ids of entries whose annotations are those of no other image
-        self.absent = 0
+        self.absent: list[str] = []  # names of images that are not there, as they are written
 
-    def read_images(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
+    def read_images(self, entries: Iterable[object]) -> None:
+        for place, entry in enumerate(entries):
+            if not isinstance(entry, dict):
+                self._report("bad_annotation", f"number {place} of `images` is no object")
+                continue
             name = _name(entry)
             key = _key(entry.get("id"))
+            path = None if name is None or key is None else self._find(name)
             if name is None or key is None:
                 self._nameless.add(key)
-                self._report("bad_annotation", f"image entry {_short(entry)} has no id or no name of a file")
-                continue
-            path = self._find(name)
-            if path is None:
-                self.absent += 1
+                written = repr(entry.get("file_name"))[:80]
+                self.absent += [written] if name is None else []
+                what = "no id" if name is not None else f"a `file_name` that is no path within the folder, {written}"
+                self._report("bad_annotation", f"image entry {_short(entry)} has {what}")
+            elif path is None:
+                self.absent.append(repr(entry.get("file_name"))[:80])
                 self._by_key.setdefault(key, [])
                 missing = (self._source.images[0] / name).relative_to(self._folder).as_posix()
                 text = f"{self._source.path.name} names an image that is not there: add it or remove its entry."
                 self.problems.append(Problem("missing_image", (missing,), text))
-                continue
-            self._add(entry, key, path)
+            else:
+                self._add(entry, key, path)
 
     def _add(self, entry: Entry, key: str, path: Path) -> None:
         stem = path.relative_to(self._root_of(path)).with_suffix("").as_posix()
@@ -125,15 +134,20 @@ class _Reader:
             for one in sharing:
                 one.faults.append(text)
 
-    def read_annotations(self, entries: Iterable[Entry], not_tumor: frozenset[str]) -> None:
+    def read_annotations(self, entries: Sequence[object], not_tumor: frozenset[str]) -> None:
         strays = 0
         annotated: set[Path] = set()
-        for entry in entries:
+        for place, entry in enumerate(entries):
+            if not isinstance(entry, dict):
+                strays += 1
+                self._report("bad_annotation", f"number {place} of `annotations` is no object")
+                continue
             key = _key(entry.get("image_id"))
             images = self._by_key.get(key or "")
             if images is None:
                 strays += key is None or key not in self._nameless
-                self._report("bad_annotation", f"annotation {_short(entry)} names an unknown image")
+                names = "no image" if key is None else f"the image {key[:40]}, which is not in `images`"
+                self._report("bad_annotation", f"annotation {_short(entry)} names {names}")
                 continue
             annotated.update(image.path for image in images)
             if len(images) == 1 and _key(entry.get("category_id")) not in not_tumor:
@@ -162,12 +176,20 @@ class _Reader:
         if drawing.has_stray:
             self._report("stray_piece", f"{what} has a piece of less than three points, which is left out")
 
+    def note_emptiness(self) -> None:
+        """A file that draws nothing at all may be of patients without tumor, or have lost its annotations."""
+        if self.images and not any(image.outlines or image.runs or image.faults for image in self.images.values()):
+            count = f"{len(self.images):,} image{'' if len(self.images) == 1 else 's'}"
+            text = (
+                f"{self._source.path.name} has no annotation of tumor for its {count}, which count as free of tumor:"
+                " export it again with its annotations if they are not."
+            )
+            self.problems.append(Problem("no_annotations", (self._name,), text))
+
     def _find(self, name: str) -> Path | None:
-        for folder in self._source.images:
-            path = self._tree.find(folder, name)
-            if path is not None:
-                return path
-        return None
+        names = [name, *([decoded] if (decoded := _path(unquote(name))) not in (None, name) else [])]
+        found = (self._tree.find(folder, one) for one in names for folder in self._source.images)
+        return next((path for path in found if path is not None), None)
 
     def _root_of(self, path: Path) -> Path:
         return next(folder for folder in self._source.images if path.is_relative_to(folder))
@@ -191,11 +213,12 @@ def read_coco(
         tree.check(source.path)
         document = _read_document(source.path)
         reader = _Reader(folder, source, tree)
-        reader.read_images(_objects(document, "images"))
+        reader.read_images(_list(document, "images"))
         names = _category_names(document)
-        annotations = _objects(document, "annotations")
-        _count_categories(categories, names, annotations)
-        reader.read_annotations(annotations, frozenset(key for key, name in names.items() if not _is_tumor(name)))
+        _count_categories(categories, names, _objects(document, "annotations"))
+        not_tumor = frozenset(key for key, name in names.items() if not _is_tumor(name))
+        reader.read_annotations(_list(document, "annotations"), not_tumor)
+        reader.note_emptiness()
         for path in seen.keys() & reader.images.keys():
             text = f"{path.name} has entries in two files of annotations, {source.path.name} is the second"
             problems.append(Problem("doubled_image", (path.relative_to(folder).as_posix(),), f"{text}; keep one."))
@@ -204,10 +227,12 @@ def read_coco(
         seen |= reader.images
         readers.append(reader)
     if not seen and any(reader.absent for reader in readers):
-        first = sources[0].path
-        count = sum(reader.absent for reader in readers)
+        absent = [name for reader in readers for name in reader.absent]
+        count = f"{len(absent):,} image{'' if len(absent) == 1 else 's'}"
         raise AnnotationsError(
-            f"{first} names {count} images, and none of them is there; put them beside it, or into `images`."
+            sources[0].path,
+            f"names {count}, and none of them is there (the first: {absent[0]}): a `file_name` is the path of the image"
+            " below the folder of the annotations, or below `images` beside it, such as `scan_1.png`.",
         )
     problems.extend(problem for reader in readers for problem in reader.problems)
     cases = [
@@ -222,24 +247,28 @@ def _read_document(path: Path) -> Entry:
     try:
         if path.stat().st_size > MAX_ANNOTATIONS_BYTES:
             most = MAX_ANNOTATIONS_BYTES // 2**20
-            raise AnnotationsError(f"{path.name} has more than {most} MiB; split the data set.")
+            raise AnnotationsError(path, f"has more than {most} MiB; split the data set.")
         document = json.loads(path.read_bytes().decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise AnnotationsError(f"{path} cannot be read as JSON ({error}); export it again.") from error
-    if not isinstance(document, dict) or not all(
-        _is_list_of_objects(document.get(key)) for key in ("images", "annotations")
-    ):
-        raise AnnotationsError(f"{path} has no lists `images` and `annotations`; export it again as COCO segmentation.")
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise AnnotationsError(path, f"cannot be read as JSON ({reason}); export it again.") from error
+    if not isinstance(document, dict) or not all(_is_list(document.get(key)) for key in ("images", "annotations")):
+        raise AnnotationsError(path, "has no lists `images` and `annotations`; export it again as COCO segmentation.")
     return document
 
 
-def _objects(document: Entry, key: str) -> list[Entry]:
+def _list(document: Entry, key: str) -> list[object]:
     value = document.get(key)
-    return value if _is_list_of_objects(value) else []
+    return value if isinstance(value, list) else []
 
 
-def _is_list_of_objects(value: object) -> TypeGuard[list[Entry]]:
-    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+def _objects(document: Entry, key: str) -> list[Entry]:
+    return [item for item in _list(document, key) if isinstance(item, dict)]
+
+
+def _is_list(value: object) -> bool:
+    """Whether a value is a list of objects; one that is none among others is for the reader to name."""
+    return isinstance(value, list) and (not value or any(isinstance(item, dict) for item in value))
 
 
 def _category_names(document: Entry) -> dict[str, str]:
@@ -272,7 +301,12 @@ def _key(value: object) -> str | None:
 def _name(entry: Entry) -> str | None:
     """The path of an image below its folder, with `/`; None where there is none or it leads out."""
     name = entry.get("file_name")
-    if not isinstance(name, str) or not name or "\0" in name:
+    return _path(name) if isinstance(name, str) else None
+
+
+def _path(name: str) -> str | None:
+    """`_name` of a text."""
+    if not name or "\0" in name:
         return None
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or not path.parts:

@@ -1,21 +1,21 @@
-"""The layouts of a data set (docs/datasets.md), told apart by what lies in the folder, or in one folder within it."""
+"""The layouts of a data set (docs/datasets.md), told apart by what lies in the very folder."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from ml.datasets.case import Case, DatasetError
-from ml.datasets.checking.problems import LeftOut, Problem, left_out_of
+from ml.datasets.case import Case
+from ml.datasets.checking.problems import FIGURE_NOTES, LeftOut, Problem, left_out_of
 from ml.datasets.file_names import ANNOTATIONS_FOLDER, is_annotations, is_text, name_key, shown
 from ml.datasets.layouts.coco import Category, CocoFile, read_coco
-from ml.datasets.layouts.left_out import find_strays, relative
+from ml.datasets.layouts.left_out import relative
 from ml.datasets.layouts.pairing import images_and_masks, images_beside_masks, pair, patient_of
 from ml.datasets.layouts.tree import Tree
-from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError, unknown
-from ml.datasets.mask_names import MASK_FOLDERS
+from ml.datasets.layouts.unknown import IMAGE_FOLDERS
+from ml.datasets.mask_names import MASK_FOLDERS, looks_like_mask
 from ml.datasets.splits import SIDES
 
 LayoutName = Literal["patient folders", "images and masks", "COCO", "images only"]
@@ -29,8 +29,9 @@ SUBSETS = {
     "test": "test",
     "testing": "test",
 }
-# Folders that people put around the data set's own.
-MOST_WRAPPERS = 3
+_NOT_ANNOTATED_MASK = (
+    "A mask by its name, and the masks are the outlines of COCO's annotations: remove one or the other."
+)
 _NOT_TEXT = "{name} has a name that is not UTF-8; rename it."
 
 
@@ -39,7 +40,7 @@ class Layout:
     """A folder's slices, also those without a mask, and what the file names alone show to be wrong.
 
     folder: the data set's own, which may lie in the one that was given. sides: patients of each side where the data set
-    comes divided by patient, else empty. categories: COCO's.
+    comes divided by patient, else empty. categories, annotations: COCO's, and the files that were read.
     """
 
     name: LayoutName
@@ -48,6 +49,7 @@ class Layout:
     problems: tuple[Problem, ...]
     sides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     categories: tuple[Category, ...] = ()
+    annotations: tuple[Path, ...] = ()
 
     @property
     def has_truth(self) -> bool:
@@ -59,6 +61,11 @@ class Layout:
         """The files that are no part of an evaluation, with the reason."""
         return left_out_of(self.problems)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What must be known before any figure of it, in sentences."""
+        return tuple(shown(problem.message) for problem in self.problems if problem.code in FIGURE_NOTES)
+
 
 @dataclass(frozen=True)
 class _Root:
@@ -69,80 +76,7 @@ class _Root:
     side: str | None = None
 
 
-def list_cases(
-    folder: Path, patients: Iterable[str] | None = None, *, is_truth_needed: bool = True
-) -> tuple[Case, ...]:
-    """All slices that have a mask, ordered by patient and name; only of `patients` where they are given.
-
-    is_truth_needed: False lists slices without a mask as well, of any folder with images. Raises DatasetError where
-    there are none.
-    """
-    wanted = None if patients is None else set(patients)
-    usable = [case for case in find_layout(folder).cases if case.has_truth or not is_truth_needed]
-    if not usable:
-        raise unknown(Tree(), folder)
-    cases = tuple(case for case in usable if wanted is None or case.patient in wanted)
-    if not cases:
-        names = ", ".join(sorted(wanted or ())[:3])
-        raise DatasetError(f"{folder} has no slices of the patients asked for ({names}); check their names.")
-    return cases
-
-
-def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: True) -> Layout:
-    """The layout of a folder with all its slices; of a folder within it where it has none itself.
-
-    is_allowed: whether a folder or a file of annotations may be opened, its links resolved. Raises DatasetError where
-    it is no folder, has no images or several different data sets; LinkOutError; OSError.
-    """
-    if not folder.is_dir():
-        raise DatasetError(f"{folder} is not a folder; give the folder of the data set.")
-    tree = Tree(is_allowed)
-    found = list(_search(tree, folder, MOST_WRAPPERS))
-    if not found:
-        raise unknown(tree, folder)
-    layout, *others = found
-    for other in others:
-        if not _is_same(layout, other):
-            names = ", ".join(shown(relative(one.folder, folder)) for one in found[:4])
-            text = f"It holds {len(found)} data sets ({names}); give the folder of one of them."
-            raise UnknownLayoutError(folder, text)
-    doubles = [_double(layout, other) for other in others]
-    used = [path for case in layout.cases for path in (case.image, case.mask) if path is not None]
-    used += [layout.folder / name for problem in layout.problems for name in problem.files]
-    strays = find_strays(tree, folder, layout.folder, used, frozenset(other.folder for other in others))
-    return replace(layout, problems=(*layout.problems, *doubles, *strays))
-
-
-def _search(tree: Tree, folder: Path, depth: int) -> list[Layout]:
-    """The data sets of a folder: itself, else those within; one without masks only where there are none with."""
-    layout = _layout_in(tree, folder)
-    if layout.has_truth:
-        return [layout]
-    folders = tree.listing(folder).folders if depth else ()
-    inner = [found for path in folders for found in _search(tree, path, depth - 1)]
-    if with_truth := [found for found in inner if found.has_truth]:
-        return with_truth
-    return [layout] if layout.cases else inner
-
-
-def _is_same(first: Layout, second: Layout) -> bool:
-    """Whether two folders hold files of the same names and sizes."""
-    return dict(_files(first)) == dict(_files(second))
-
-
-def _files(layout: Layout) -> Iterator[tuple[str, int]]:
-    for case in layout.cases:
-        for path in (case.image, case.mask):
-            if path is not None:
-                yield path.relative_to(layout.folder).as_posix(), path.stat().st_size
-
-
-def _double(layout: Layout, other: Layout) -> Problem:
-    text = f"The folder holds the same {len(other.cases):,} images again: it is left out; remove it."
-    return Problem("doubled_folder", (relative(other.folder, layout.folder),), text)
-
-
-def _layout_in(tree: Tree, folder: Path) -> Layout:
+def layout_in(tree: Tree, folder: Path) -> Layout:
     """The layout that lies in this very folder; one without cases where there is none."""
     subsets = [
         _Root(path, f"{path.name}/", SUBSETS[name_key(path.name)])
@@ -152,7 +86,7 @@ def _layout_in(tree: Tree, folder: Path) -> Layout:
     roots = [_Root(folder), *subsets]
     if sources := [found for root in roots for found in _coco_files(tree, root)]:
         return _list_coco(tree, folder, sources)
-    if any(_pair_folders(tree, root.folder) for root in roots):
+    if any(pair_folders(tree, root.folder) for root in roots):
         return _list_pairs(tree, folder, roots)
     return _list_patients(tree, folder, roots)
 
@@ -185,13 +119,18 @@ def _list_coco(tree: Tree, folder: Path, sources: list[tuple[CocoFile, str | Non
         for path in tree.images(source.images[0]):
             if path not in listed:
                 listed.add(path)
+                name = path.relative_to(folder).as_posix()
+                if looks_like_mask(path.name):
+                    problems.append(Problem("mask_name", (name,), _NOT_ANNOTATED_MASK))
+                    continue
                 sided.append((Case(f"{source.prefix}{path.stem}", path, None), side))
                 text = "No annotations name the image: annotate or remove it."
-                problems.append(Problem("missing_mask", (path.relative_to(folder).as_posix(),), text))
-    return _layout("COCO", folder, sided, problems, tuple(categories))
+                problems.append(Problem("missing_mask", (name,), text))
+    layout = _layout("COCO", folder, sided, problems, tuple(categories))
+    return replace(layout, annotations=tuple(source.path for source, _ in sources))
 
 
-def _pair_folders(tree: Tree, folder: Path) -> tuple[Path, Path] | None:
+def pair_folders(tree: Tree, folder: Path) -> tuple[Path, Path] | None:
     """The folders of images and of masks, by any of their names."""
     images, masks = tree.folder(folder, IMAGE_FOLDERS), tree.folder(folder, MASK_FOLDERS)
     return (images, masks) if images and masks else None
@@ -203,7 +142,7 @@ def _list_pairs(tree: Tree, folder: Path, roots: list[_Root]) -> Layout:
     for root in roots:
         for images, masks, group, side in _pair_groups(tree, root):
             beside = tree.images(masks) if masks else []
-            found, faults = pair(*images_beside_masks(tree.images(images), beside), group, folder)
+            found, faults = pair(images_beside_masks(tree.images(images), beside), group, folder)
             sided.extend((case, side) for case in found)
             problems.extend(faults)
     sided.sort(key=lambda item: (item[0].patient, item[0].image))
@@ -213,7 +152,7 @@ def _list_pairs(tree: Tree, folder: Path, roots: list[_Root]) -> Layout:
 def _pair_groups(tree: Tree, root: _Root) -> Iterator[tuple[Path, Path | None, Callable[[str], str], str | None]]:
     """Folders of images with theirs of masks, who is in them, and on which side: the two themselves, and the folders of
     one name in both, which are patients, or `train`, `valid` and `test`."""
-    folders = _pair_folders(tree, root.folder)
+    folders = pair_folders(tree, root.folder)
     if folders is None:
         return
     images, masks = folders
@@ -236,7 +175,7 @@ def _list_patients(tree: Tree, folder: Path, roots: list[_Root]) -> Layout:
             (path, partial(_named, path.name)) for path in tree.listing(root.folder).folders if path not in subsets
         ]
         for path, group in groups:
-            found, faults = pair(*images_and_masks(tree.images(path)), group, folder)
+            found, faults = pair(images_and_masks(tree.images(path)), group, folder)
             sided.extend((case, root.side) for case in found)
             problems.extend(faults)
     name: LayoutName = "patient folders" if any(case.has_truth for case, _ in sided) else "images only"
@@ -259,6 +198,8 @@ def _layout(
     problems = [*problems, *(case.fault for case in cases if case.fault and case.fault.code == "bad_name")]
     if not any(case.has_truth for case in cases):
         problems = [problem for problem in problems if problem.code != "missing_mask"]
+    cases, doubles = _with_clear_patients(cases, folder)
+    problems += doubles
     owners: dict[str, dict[str | None, Path]] = {}  # of each patient an image on each side
     for case, (_, side) in zip(cases, sided, strict=True):
         owners.setdefault(case.patient, {}).setdefault(side, case.image)
@@ -273,6 +214,30 @@ def _layout(
     sides = {side: tuple(sorted(name for name, found in owners.items() if set(found) == {side})) for side in SIDES}
     is_divided = not shared and bool(sides["train"]) and sum(map(len, sides.values())) == len(owners)
     return Layout(name, folder, cases, tuple(problems), sides if is_divided else {}, categories)
+
+
+def _with_clear_patients(cases: tuple[Case, ...], folder: Path) -> tuple[tuple[Case, ...], list[Problem]]:
+    """The cases, those with the fault whose patients' names differ in case or in the form of accents alone."""
+    firsts: dict[str, dict[str, Case]] = {}  # by name key, of each spelling
+    for case in cases:
+        firsts.setdefault(name_key(case.patient), {}).setdefault(case.patient, case)
+    problems: dict[str, Problem] = {}
+    for key, spellings in firsts.items():
+        if len(spellings) > 1:
+            names = " and ".join(sorted(map(shown, spellings)))
+            text = (
+                f"{names} are one name but for case or accents: rename one, or make them one folder if it is one"
+                " patient."
+            )
+            files = tuple(shown(relative(case.image, folder)) for case in spellings.values())
+            problems[key] = Problem("doubled_patient", files, text)
+    if not problems:
+        return cases, []
+    clear = tuple(
+        case if case.fault or not case.has_truth else replace(case, fault=problems.get(name_key(case.patient)))
+        for case in cases
+    )
+    return clear, list(problems.values())
 
 
 def _with_text_names(case: Case, folder: Path) -> Case:

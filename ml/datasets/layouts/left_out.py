@@ -6,22 +6,52 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ml.datasets.checking.problems import Problem
-from ml.datasets.file_names import IMAGE_SUFFIXES, OTHER_SUFFIXES, suffix_of
+from ml.datasets.file_names import (
+    ANNOTATION_SUFFIXES,
+    ANNOTATIONS_FILE,
+    IMAGE_SUFFIXES,
+    OTHER_SUFFIXES,
+    is_like_annotations,
+    name_key,
+    suffix_of,
+)
 from ml.datasets.layouts.tree import Tree
+
+_DEAD_LINK = "A link that leads to nothing: fetch the file (`git annex get`, `dvc pull`) or remove the link."
+_SPECIAL = "A pipe, a socket or a device, and no file: remove it."
+_ANNOTATIONS = (
+    f"Annotations of a name or a kind that is not read: COCO's file is called `{ANNOTATIONS_FILE}`, or"
+    " `annotations/instances_default.json`; other outlines are exported as masks."
+)
 
 
 def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skipped: frozenset[Path]) -> list[Problem]:
-    """One finding for each folder and ending of images that are not in `used`; their paths relative to `base`."""
+    """One finding for each folder and ending of images that are not in `used`, and for whatever else lies there and
+    should be a slice, a mask or their annotations; paths relative to `base`."""
     known = set(used)
-    groups: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    groups: dict[tuple[Path, str, str], list[Path]] = defaultdict(list)
+    annotations: list[Path] = []
+    stems: set[str] = set()
     for here, listing in tree.walk(folder, skipped):
         for path in listing.files:
             suffix = suffix_of(path.name)
-            if path not in known and suffix in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES):
-                groups[here, suffix].append(path)
+            if suffix in IMAGE_SUFFIXES:
+                stems.add(name_key(path.stem))
+            if path in known:
+                continue
+            if suffix in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES):
+                groups[here, "left_out", suffix].append(path)
+            elif suffix in ANNOTATION_SUFFIXES:
+                annotations.append(path)
+        groups[here, "missing_file", _DEAD_LINK].extend(listing.dead_links)
+        groups[here, "missing_file", _SPECIAL].extend(listing.special)
+    unread = [path for path in annotations if is_like_annotations(path.name) or name_key(path.stem) in stems]
+    for path in unread:
+        groups[path.parent, "left_out", _ANNOTATIONS].append(path)
     return [
-        Problem("left_out", tuple(relative(path, base) for path in paths), _sentence(suffix, len(paths)))
-        for (_, suffix), paths in sorted(groups.items())
+        Problem(code, tuple(relative(path, base) for path in paths), _sentence(what, len(paths)))
+        for (_, code, what), paths in sorted(groups.items())
+        if paths
     ]
 
 
@@ -30,8 +60,13 @@ def relative(path: Path, base: Path) -> str:
     return Path(os.path.relpath(path, base)).as_posix()
 
 
-def _sentence(suffix: str, count: int) -> str:
+def _sentence(what: str, count: int) -> str:
+    """what: a suffix, or the sentence itself."""
     files = f"{count:,} file{'s' if count > 1 else ''}"
-    if suffix in OTHER_SUFFIXES:
-        return f"{files} of the kind {suffix}, which is not read in a data set: export slices as PNG or TIFF."
-    return f"{files} where the layout has no images: left out; move them to the others if they belong to the data set."
+    if what in OTHER_SUFFIXES:
+        return f"{files} of the kind {what}, which is not read in a data set: export slices as PNG or TIFF."
+    if what in IMAGE_SUFFIXES:
+        return (
+            f"{files} where the layout has no images: left out; move them to the others if they belong to the data set."
+        )
+    return what

@@ -3,12 +3,13 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import IMAGE_SUFFIXES, name_key
-from ml.datasets.mask_names import MASK_ENDING, is_read_as_mask
+from ml.datasets.mask_names import MASK_ENDING, is_read_as_mask, mask_ending, mask_sign
 
 # A barcode of The Cancer Genome Atlas (project, site, participant), and the date of the study behind it.
 _PATIENT = re.compile(r"TCGA[_-][A-Z0-9]{2}[_-][A-Z0-9]{4}(?:[_-]\d{8})?(?=[_-]|$)", re.ASCII)
@@ -17,32 +18,64 @@ _PATIENT = re.compile(r"TCGA[_-][A-Z0-9]{2}[_-][A-Z0-9]{4}(?:[_-]\d{8})?(?=[_-]|
 Named = Mapping[str, Sequence[Path]]
 
 
+@dataclass(frozen=True)
+class FilesByKind:
+    """The files of a folder, or of two. masks: under the stems of their images. unread: masks by their names that are
+    no `NAME_mask`: neither a slice nor a truth."""
+
+    images: Named
+    masks: Named
+    unread: tuple[Path, ...]
+
+
 def patient_of(stem: str, prefix: str = "") -> str:
     """The patient named at the start of a file name (TCGA_DU_6404_19850629_32), else the whole name with `prefix`."""
     match = _PATIENT.match(stem)
     return match[0] if match else prefix + stem
 
 
-def images_and_masks(files: Iterable[Path]) -> tuple[Named, Named]:
-    """Images, and masks `NAME_mask` under NAME, of one folder."""
+def images_and_masks(files: Iterable[Path]) -> FilesByKind:
+    """Images, and masks `NAME_mask` under NAME, of one folder.
+
+    Where an image has such a mask, `NAME_seg` or `NAME_mask_2` is a second one of it.
+    """
     by_stem = _by_stem(files)
-    images = {stem: paths for stem, paths in by_stem.items() if not is_read_as_mask(stem)}
     masks: dict[str, list[Path]] = defaultdict(list)
     for stem, paths in by_stem.items():
         if is_read_as_mask(stem):
             masks[stem[: -len(MASK_ENDING)]].extend(paths)
-    return images, _named_as(images, masks)
+    owners = {name_key(stem): stem for stem in masks}
+    images: dict[str, list[Path]] = {}
+    unread: list[Path] = []
+    for stem, paths in by_stem.items():
+        if is_read_as_mask(stem):
+            continue
+        sign = mask_sign(f"{paths[0].parent.name}/{paths[0].name}")
+        base = name_key(stem.removesuffix(sign))
+        if not sign or name_key(stem) in owners:
+            images[stem] = paths
+        elif base in owners:
+            masks[owners[base]].extend(paths)
+        else:
+            unread.extend(paths)
+    return FilesByKind(images, _named_as(images, masks), tuple(unread))
 
 
-def images_beside_masks(image_files: Iterable[Path], mask_files: Iterable[Path]) -> tuple[Named, Named]:
-    """Images of one folder, and masks of equal name in another (`NAME_mask` is taken for NAME)."""
-    images = _by_stem(image_files)
-    keys = {name_key(stem) for stem in images}
+def images_beside_masks(image_files: Iterable[Path], mask_files: Iterable[Path]) -> FilesByKind:
+    """Images of one folder, and masks of equal name in another (`NAME_mask` or `NAME_seg` is taken for NAME)."""
+    by_stem = _by_stem(image_files)
+    keys = {name_key(stem) for stem in by_stem}
     masks: dict[str, list[Path]] = defaultdict(list)
     for stem, paths in _by_stem(mask_files).items():
-        has_ending = is_read_as_mask(stem) and name_key(stem) not in keys
-        masks[stem[: -len(MASK_ENDING)] if has_ending else stem].extend(paths)
-    return images, _named_as(images, masks)
+        base = stem.removesuffix(mask_ending(paths[0].name))
+        is_other_name = name_key(stem) not in keys and (is_read_as_mask(stem) or name_key(base) in keys)
+        masks[base if is_other_name else stem].extend(paths)
+    named = {name_key(stem) for stem in masks}
+    images = {
+        stem: paths for stem, paths in by_stem.items() if not mask_ending(paths[0].name) or name_key(stem) in named
+    }
+    unread = [path for stem, paths in by_stem.items() if stem not in images for path in paths]
+    return FilesByKind(images, _named_as(images, masks), tuple(unread))
 
 
 def _named_as(images: Named, masks: Named) -> Named:
@@ -65,27 +98,59 @@ def _named_as(images: Named, masks: Named) -> Named:
     return {names.get(stem, stem): paths for stem, paths in masks.items()}
 
 
-def pair(images: Named, masks: Named, patient: Callable[[str], str], folder: Path) -> tuple[list[Case], list[Problem]]:
-    """A case for each image, in the order of the paths, and what does not match, by paths below `folder`."""
+def pair(files: FilesByKind, patient: Callable[[str], str], folder: Path) -> tuple[list[Case], list[Problem]]:
+    """A case for each image, in the order of the paths, and what does not match, by paths below `folder`.
+
+    Where a name has several images or several masks, nobody can say which is meant: these cases have the fault.
+    """
     cases: list[Case] = []
     problems: list[Problem] = []
 
-    def report(code: str, paths: Sequence[Path], text: str) -> None:
-        problems.append(Problem(code, tuple(path.relative_to(folder).as_posix() for path in paths), text))
+    def report(code: str, paths: Sequence[Path], text: str) -> Problem:
+        problem = Problem(code, tuple(path.relative_to(folder).as_posix() for path in paths), text)
+        problems.append(problem)
+        return problem
 
-    for stem, paths in images.items():
-        found = masks.get(stem, ())
+    for stem, paths in files.images.items():
+        found = files.masks.get(stem, ())
+        fault = None
         if len(paths) > 1:
-            report("doubled_image", paths, "One name, several images: keep one of them.")
+            fault = report(
+                "doubled_image", paths, f"{_names(paths)} have one name, so the mask's is not known: keep one."
+            )
         if not found:
             report("missing_mask", paths[:1], "The image has no mask: add one (all black if no tumor) or remove it.")
         if len(found) > 1:
-            report("doubled_mask", found, "One image, several masks: keep one of them.")
-        cases.extend(Case(patient(stem), path, found[0] if found else None) for path in paths)
-    for stem, paths in masks.items():
-        if stem not in images:
+            fault = report("doubled_mask", found, f"{_names(found)} are masks of one image, {paths[0].name}: keep one.")
+        cases.extend(
+            Case(patient(stem), path, found[0], fault=fault) if found else Case(patient(stem), path, None)
+            for path in paths
+        )
+    for stem, paths in files.masks.items():
+        if stem not in files.images:
             report("mask_without_image", paths, "The mask belongs to no image: add the image or remove the mask.")
+    for path in files.unread:
+        report("mask_name", [path], unread_text(path))
     return sorted(cases, key=lambda case: case.image), problems
+
+
+def unread_text(path: Path) -> str:
+    """Of a file that is a mask by its name and is not read."""
+    sign = mask_sign(f"{path.parent.name}/{path.name}")
+    if is_read_as_mask(path.stem):
+        return f"A mask by its name (`{sign}`) where images have a folder of masks: move it there or remove it."
+    by = "its folder" if sign.endswith("/") else "its name"
+    return (
+        f"A mask by {by} (`{sign}`), which is not read: name it as its image with `{MASK_ENDING}`, beside it, or put it"
+        " into `masks` beside `images`."
+    )
+
+
+def _names(paths: Sequence[Path]) -> str:
+    """The files of one folder, the first four of them."""
+    names = [path.name for path in paths[:4]]
+    more = f" and {len(paths) - 4} more" if len(paths) > 4 else ""
+    return f"{', '.join(names[:-1])}{', ' if more else ' and '}{names[-1]}{more}"
 
 
 def _by_stem(files: Iterable[Path]) -> dict[str, list[Path]]:

@@ -19,10 +19,12 @@ class LinkOutError(DatasetError):
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies directly in a folder, sorted."""
+    """What lies directly in a folder, sorted. dead_links: links to nothing; special: pipes, sockets and devices."""
 
     files: tuple[Path, ...]
     folders: tuple[Path, ...]
+    dead_links: tuple[Path, ...] = ()
+    special: tuple[Path, ...] = ()
 
 
 class Tree:
@@ -88,17 +90,25 @@ def _named(paths: Iterable[Path], name: str) -> Path | None:
 
 
 def _list(folder: Path) -> Listing:
-    files: list[Path] = []
-    folders: list[Path] = []
+    found: dict[str, list[Path]] = {"files": [], "folders": [], "dead_links": [], "special": []}
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(".") or entry.name == "__MACOSX":
-                continue
-            if entry.is_dir():
-                folders.append(folder / entry.name)
-            elif entry.is_file():
-                files.append(folder / entry.name)
-    return Listing(tuple(sorted(files)), tuple(sorted(folders)))
+            if not entry.name.startswith(".") and entry.name != "__MACOSX":
+                found[_kind_of(entry)].append(folder / entry.name)
+    return Listing(**{kind: tuple(sorted(paths)) for kind, paths in found.items()})
+
+
+def _kind_of(entry: "os.DirEntry[str]") -> str:
+    """The list that an entry belongs to, its links followed."""
+    try:
+        if entry.is_dir():
+            return "folders"
+        if entry.is_file():
+            return "files"
+        entry.stat()  # which says of a link to nothing that there is nothing
+    except OSError:  # also a link that leads to itself
+        return "dead_links" if entry.is_symlink() else "special"
+    return "special"
 
 
 def count_suffixes(files: Iterable[Path]) -> dict[str, int]:

@@ -1,6 +1,5 @@
 """A folder in no known layout: what was found in it, and the layout that is nearest, in one sentence."""
 
-from collections import defaultdict
 from pathlib import Path
 
 from ml.datasets.case import DatasetError
@@ -31,7 +30,9 @@ def unknown(tree: Tree, folder: Path) -> UnknownLayoutError:
         place = here.relative_to(folder).as_posix()
         groups |= {(place, suffix): count for suffix, count in count_suffixes(listing.files).items()}
         files.extend(listing.files)
-    return UnknownLayoutError(folder, f"{_found(groups)} {_nearest(files)} (docs/datasets.md).")
+        dead = len(listing.dead_links)
+        groups |= {(place, f"link{'' if dead == 1 else 's'} to nothing"): dead} if dead else {}
+    return UnknownLayoutError(folder, f"{_found(groups)} {_nearest(folder, files)} (docs/datasets.md).")
 
 
 def _found(groups: dict[tuple[str, str], int]) -> str:
@@ -47,17 +48,18 @@ def _found(groups: dict[tuple[str, str], int]) -> str:
     return f"Found: {', '.join(parts)}{more}."
 
 
-def _nearest(files: list[Path]) -> str:
+def _nearest(folder: Path, files: list[Path]) -> str:
     """The layout that most of the names speak for."""
-    places: dict[str, list[Path]] = defaultdict(list)
-    for path in files:
-        places[name_key(path.parent.name)].append(path)
+    places = {name_key(part) for path in files for part in path.relative_to(folder).parts[:-1]}
     suffixes = count_suffixes(files)
     images = sum(suffixes.get(suffix, 0) for suffix in IMAGE_SUFFIXES)
     if any(looks_like_mask(path.name) for path in files if suffix_of(path.name) in IMAGE_SUFFIXES):
         return f"The nearest layout is {_PATIENT_FOLDERS}; put each mask beside its image"
     if any(name in places for name in (*IMAGE_FOLDERS, *MASK_FOLDERS)):
-        return f"The nearest layout is {_PAIRS}; give both folders, with images and masks in them"
+        return (
+            f"The nearest layout is {_PAIRS}; give both folders, with images and masks in them or in one folder for"
+            " each patient"
+        )
     if ".json" in suffixes and images:
         return f"The nearest layout is {_COCO}; name and place the file like that"
     if not images and any(suffix in suffixes for suffix in OTHER_SUFFIXES):

@@ -10,9 +10,9 @@ import { count, fileSize } from "../core/format.js";
 import { postForm } from "../core/uploads.js";
 import { zip } from "./zip.js";
 
-/* What a data set is made of, and the images of other kinds: the endings of ml/datasets/file_names.py; a test holds them equal. */
+/* What a data set is made of, and images and annotations of other kinds: the endings of ml/datasets/file_names.py; a test holds them equal. */
 const TAKEN = /(\.(tiff?|png|jpe?g|jpe|jfif|webp)|(^|\/)(_annotations\.coco|instances_[^/]+)\.json)$/i;
-const OTHER = /\.(bmp|dcm|dicom|gif|h5|heic|ima|jp2|mat|mgz|mha|mhd|nii|nii\.gz|npy|npz|nrrd|svs)$/i;
+const OTHER = /\.(bmp|dcm|dicom|gif|h5|heic|ima|jp2|mat|mgz|mha|mhd|nii|nii\.gz|npy|npz|nrrd|svs|json|xml|txt)$/i;
 const isTaken = (/** @type {PathFile} */ { path }) => TAKEN.test(path) || OTHER.test(path);
 
 /**
@@ -20,7 +20,7 @@ const isTaken = (/** @type {PathFile} */ { path }) => TAKEN.test(path) || OTHER.
  * @param {PathFile} file
  * @returns {PathFile}
  */
-const withoutBytes = ({ path, file }) => ({ path, file: OTHER.test(path) ? new File([], file.name) : file });
+const withoutBytes = ({ path, file }) => ({ path, file: TAKEN.test(path) ? file : new File([], file.name) });
 
 /** @typedef {{ archive: Blob, name: string }} Archive */
 

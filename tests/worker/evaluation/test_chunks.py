@@ -114,7 +114,7 @@ def test_findings_of_the_check_are_kept_and_a_bad_file_is_one_failed_row(runtime
     failed = [item for item in case_rows(resources, evaluation_id) if item.outcome == "failed"]
     assert [item.image for item in failed] == ["patient_0/p0_001.png", "patient_1/p1_000.png"]
     assert "cannot be read" in failed[0].error_message and "its mask 16 x 16" in failed[1].error_message
-    assert "2 of 14 slices could not be read" in done.headline
+    assert "2 of 14 slices could not be used" in done.headline
 
 
 def test_doubtful_masks_are_found_and_stand_in_the_headline(runtime, resources, engine, data):

@@ -1,6 +1,7 @@
 """Check, evaluate, predict and the portal leave out the same files, and fail the same slices, in every layout."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,11 @@ import pytest
 import ml.engines
 from ml.__main__ import main
 from ml.datasets import check, find_layout
+from ml.datasets.mask_names import looks_like_mask
 from ml.prediction.sources import find_sources
 from tests.ml.evaluation.conftest import CARD, FakeEngine
 from tests.support.evaluations import begin, case_rows, run_all, zip_of
-from tests.support.layouts import LAYOUTS, without_masks
+from tests.support.layouts import LAYOUTS, coco, image, pairs_beside, with_annotations, without_masks
 from tests.worker.evaluation.test_chunks import read_report
 from webapp.domain.evaluations.models import CaseOutcome
 
@@ -24,10 +26,17 @@ EXPECTED = {
     "images and masks by patient": {"missing_mask": 1, "left_out": 3},
     "Roboflow": {"missing_mask": 1, "missing_image": 3, "left_out": 2},
     "CVAT": {"missing_mask": 1, "left_out": 2},
-    "held twice": {"missing_mask": 2, "mask_without_image": 1, "left_out": 2, "doubled_folder": 1},
+    "held twice": {"missing_mask": 2, "mask_without_image": 1, "left_out": 2, "doubled_folder": 9},
     "wrapped": {"missing_mask": 1, "mask_without_image": 1, "left_out": 3},
+    "loose pair": {"left_out": 2},
+    "other names of masks": {"missing_mask": 5, "mask_name": 6, "left_out": 2},
+    "ambiguous": {"left_out": 2},
+    "no files": {"missing_mask": 1, "mask_without_image": 1, "missing_file": 5, "left_out": 2},
 }
-FAILED = {"CVAT": {"d.png"}}
+FAILED = {
+    "CVAT": {"d.png"},
+    "ambiguous": {"S_0.TIF", "S_0.TIFF", "two.png", "three.png", "upper.png", "lower.png"},
+}
 
 
 def names_of(left_out, codes_left_aside=()):
@@ -69,6 +78,9 @@ def test_all_four_leave_out_the_same(runtime, resources, evaluate, name, capsys)
     assert f"{len(left_out)} files of the folder left out" in report["headline"]
     assert f"Left out: {len(left_out)} files: " in capsys.readouterr().out
     assert {failure["image"] for failure in report["failures"]} == FAILED.get(name, set())
+    said = {problem.message for problem in checked.problems}
+    if name == "ambiguous":  # by the same words
+        assert {failure["message"] for failure in report["failures"]} == said
     assert report["summary"]["slices"] == checked.analysis.slices
 
     done = run_all(runtime, begin(resources, folder))
@@ -87,6 +99,7 @@ def test_all_four_leave_out_the_same(runtime, resources, evaluate, name, capsys)
     no_masks = {name for code, name in left_out if code == "missing_mask"}
     assert names_of(beside, {"expert_mask"}) == {item for item in left_out if item[0] != "missing_mask"}
     assert len(sources) == done.case_count + len(no_masks)
+    assert not any(looks_like_mask(source.path.relative_to(folder).as_posix()) for source in sources)
 
 
 def test_a_folder_without_masks_is_predicted_by_both_alike(runtime, resources):
@@ -100,15 +113,58 @@ def test_a_folder_without_masks_is_predicted_by_both_alike(runtime, resources):
     assert done.headline.endswith("1 file of the folder left out")
 
 
-@pytest.mark.parametrize("name", ["patient folders", "held twice", "CVAT"])
+@pytest.mark.parametrize("name", ["patient folders", "held twice", "CVAT", "annotations"])
 def test_a_zip_leaves_out_what_its_folder_does(runtime, resources, tmp_path, name):
     from ml.datasets.archive import ArchiveLimits
     from ml.datasets.unpacking import unpack_archive
 
-    LAYOUTS[name](tmp_path / "set")
+    {**LAYOUTS, "annotations": with_annotations}[name](tmp_path / "set")
     (tmp_path / "set.zip").write_bytes(zip_of(tmp_path / "set"))
     (tmp_path / "unpacked").mkdir()
     unpack_archive(tmp_path / "set.zip", tmp_path / "unpacked", ArchiveLimits(1000, 10**8, 10**9), 60)
     layout, unpacked = find_layout(tmp_path / "set"), find_layout(tmp_path / "unpacked")
     assert names_of(unpacked.left_out) == names_of(layout.left_out)
     assert len(unpacked.cases) == len(layout.cases)
+
+
+def copied_patient(folder: Path) -> None:
+    pairs_beside(folder / "anna", "1", "2")
+    pairs_beside(folder / "ben", "1")
+    shutil.copytree(folder / "anna", folder / "anna - Copy")
+
+
+def nothing_annotated(folder: Path) -> None:
+    for name in ("a.png", "b.png"):
+        image(folder / name)
+    coco(folder / "_annotations.coco.json", ["a.png", "b.png"], [None, None])
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (copied_patient, "4 slices are equal to another patient's and count for each"),
+        (nothing_annotated, "_annotations.coco.json has no annotation of tumor for its 2 images"),
+    ],
+)
+def test_what_makes_the_figures_other_than_they_look_stands_beside_them(runtime, resources, evaluate, make, sentence):
+    folder = resources.settings.evaluation_roots[0] / "set"
+    make(folder)
+    done = run_all(runtime, begin(resources, folder))
+    for caveats in (evaluate(folder)["summary"]["caveats"], done.summary["caveats"]):
+        assert caveats[0].startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("file_name", "code", "sentence"),
+    [
+        ("a_seg.png", "no_images", "A mask by its name (`_seg`), which is not read"),
+        ("_annotations.coco.json", "bad_annotations", "_annotations.coco.json cannot be read as JSON"),
+    ],
+)
+def test_truth_that_cannot_be_read_fails_an_evaluation_by_name(runtime, resources, file_name, code, sentence):
+    """It never becomes one without expert masks."""
+    folder = resources.settings.evaluation_roots[0] / "set"
+    image(folder / "a.png")
+    image(folder / file_name) if file_name.endswith(".png") else (folder / file_name).write_text("[")
+    done = run_all(runtime, begin(resources, folder))
+    assert done.error_code == code and sentence in done.error_message and str(folder) not in done.error_message

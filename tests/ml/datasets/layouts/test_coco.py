@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from ml.datasets import DatasetError, check, find_layout, list_cases
+from ml.evaluation.cases import choose_cases
 from ml.evaluation.run import read_case
 from ml.evaluation.scoring import Failure
 from tests.support.layouts import SIDE, coco, image
@@ -48,8 +49,29 @@ def one(tmp_path):
         {"counts": "abc", "size": [SIDE, SIDE]},
         {"counts": [5, 5], "size": [SIDE, SIDE]},
         "everything",
+        [[1, 1, 40, 40, 20, 20]],
+        [[5, 5, 5, 5, 5, 5]],
+        [[0.1, 0.1, 0.5, 0.1, 0.5, 0.5]],
+        [SQUARE, [0.1, 0.1, 0.5, 0.1, 0.5, 0.5]],
+        {"counts": [SIDE * SIDE], "size": [SIDE, SIDE]},
     ],
-    ids=["box", "none", "two points", "nan", "text", "elsewhere", "other grid", "damaged code", "short", "word"],
+    ids=[
+        "box",
+        "none",
+        "two points",
+        "nan",
+        "text",
+        "elsewhere",
+        "other grid",
+        "damaged code",
+        "short",
+        "word",
+        "line",
+        "point",
+        "fractions",
+        "some fractions",
+        "empty runs",
+    ],
 )
 def test_an_annotation_that_cannot_be_read_is_a_failed_slice_not_one_without_tumor(one, segmentation):
     folder = one([], segmentation=segmentation, bbox=[8, 8, 11, 11])
@@ -70,6 +92,48 @@ def test_good_pieces_are_kept_and_a_piece_without_area_is_a_note(one):
     (case,) = list_cases(folder)
     assert case.truth().sum() == 144
     assert codes(folder) == ["stray_piece"] and check(folder).is_sound
+
+
+def test_a_line_beside_good_pieces_is_left_out_with_a_note(one):
+    folder = one([SQUARE, [1, 1, 40, 40, 20, 20]])
+    assert list_cases(folder)[0].truth().sum() == 144 and codes(folder) == ["stray_piece"]
+
+
+def test_a_narrow_triangle_and_a_bow_tie_have_an_area(one):
+    assert codes(one([[1, 1, 40, 1, 40, 2], [8, 8, 19, 19, 19, 8, 8, 19]])) == []
+
+
+def test_annotations_that_draw_nothing_are_a_warning_and_a_note_of_every_figure(tmp_path):
+    for name in ("a.png", "b.png"):
+        image(tmp_path / name)
+    coco(tmp_path / "_annotations.coco.json", ["a.png", "b.png"], [None, None])
+    assert codes(tmp_path) == ["no_annotations"] and check(tmp_path).is_sound
+    (note,) = choose_cases(tmp_path, None).notes
+    assert note.startswith("_annotations.coco.json has no annotation of tumor for its 2 images")
+
+
+@pytest.mark.parametrize("key", ["images", "annotations"])
+def test_one_entry_that_is_no_object_is_named_and_costs_what_it_may_belong_to(tmp_path, key):
+    for name in ("a.png", "b.png"):
+        image(tmp_path / name)
+    path = tmp_path / "_annotations.coco.json"
+    coco(path, ["a.png", "b.png"], [[SQUARE], None])
+    document = json.loads(path.read_text())
+    document[key].append(None)
+    path.write_text(json.dumps(document))
+    (problem,) = check(tmp_path).problems
+    place = len(document[key]) - 1
+    assert problem.message == f"number {place} of `{key}` is no object; correct or remove it."
+    failed = {case.image.name for case in list_cases(tmp_path) if isinstance(read_case(case), Failure)}
+    assert failed == ({"b.png"} if key == "annotations" else set())
+
+
+def test_an_annotation_without_an_image_id_names_none(tmp_path):
+    image(tmp_path / "a.png")
+    path = tmp_path / "_annotations.coco.json"
+    coco(path, ["a.png"])
+    path.write_text(path.read_text().replace('"image_id": 0, ', ""))
+    assert check(tmp_path).problems[0].message.startswith("annotation 0 names no image;")
 
 
 def test_a_corner_outside_is_clipped_with_a_note(one):
@@ -210,8 +274,23 @@ def test_the_mask_is_the_union_of_all_annotations(tmp_path):
 def test_annotations_that_name_no_image_that_is_there_are_said(tmp_path):
     image(tmp_path / "other.png")
     coco(tmp_path / "_annotations.coco.json", ["a.png", "b.png"])
-    with pytest.raises(DatasetError, match="names 2 images, and none of them is there"):
+    with pytest.raises(DatasetError, match=r"names 2 images, and none of them is there \(the first: 'a.png'\)"):
         find_layout(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["images/a b.png", "C:\\data\\a b.png", "/data/a b.png"])
+def test_how_a_file_name_is_written_is_said_where_it_leads_nowhere(tmp_path, name):
+    image(tmp_path / "a b.png")
+    coco(tmp_path / "_annotations.coco.json", [name])
+    with pytest.raises(DatasetError, match="is the path of the image below the folder of the annotations") as caught:
+        find_layout(tmp_path)
+    assert repr(name) in str(caught.value)
+
+
+def test_a_file_name_may_be_percent_encoded(tmp_path):
+    image(tmp_path / "a b.png")
+    coco(tmp_path / "_annotations.coco.json", ["a%20b.png"])
+    assert list_cases(tmp_path)[0].truth().any() and codes(tmp_path) == []
 
 
 def test_a_file_name_may_have_folders_and_must_not_lead_out(tmp_path):

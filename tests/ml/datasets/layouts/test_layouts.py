@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from ml.datasets import DatasetError, check, find_layout, list_cases
-from tests.support.layouts import image
+from ml.prediction.sources import find_sources
+from tests.support.layouts import image, loose_pair, pairs_beside
 from tests.support.layouts import mask as draw_mask
 
 
@@ -140,6 +141,115 @@ def test_of_an_unknown_layout_it_is_said_what_was_found_and_which_is_nearest(tmp
     with pytest.raises(DatasetError, match="no data set in a layout that is known") as caught:
         list_cases(tmp_path)
     assert all(words in str(caught.value) for words in said), str(caught.value)
+
+
+def test_a_loose_pair_beside_the_patients_is_no_data_set_of_its_own(tmp_path):
+    """Given the folder itself or one around it, as a browser's choice of a folder is."""
+    loose_pair(tmp_path / "around")
+    inner = find_layout(tmp_path / "around" / "set")
+    assert [case.patient for case in inner.cases] == ["example", "anna", "anna", "ben", "ben"]
+    for around in (tmp_path / "around", tmp_path):
+        assert find_layout(around).cases == inner.cases and find_layout(around).folder == inner.folder
+
+
+def test_a_loose_pair_beside_a_data_set_is_named_and_neither_is_taken(tmp_path):
+    pairs_beside(tmp_path, "example")
+    for patient in ("anna", "ben"):
+        pairs_beside(tmp_path / "set" / patient, "1", "2")
+    with pytest.raises(DatasetError, match=r"It holds 2 data sets \(directly in it, set\); give the folder of one"):
+        find_layout(tmp_path)
+
+
+def test_pairs_in_a_folder_of_a_patient_are_left_out_by_name(tmp_path):
+    pairs_beside(tmp_path / "anna", "1", "2")
+    pairs_beside(tmp_path / "anna" / "old", "1", "2")
+    layout = find_layout(tmp_path)
+    assert len(layout.cases) == 2 and [group.count for group in layout.left_out] == [4]
+
+
+@pytest.mark.parametrize(
+    "ending", ["_seg", "_gt", "_label", "_Segmentation", "-mask", ".mask", " mask", "Mask", "_masks", "_mask_1"]
+)
+def test_masks_of_another_ending_are_refused_by_it_and_are_no_scans(tmp_path, ending):
+    for stem in ("1", "2"):
+        image(tmp_path / "anna" / f"{stem}.png")
+        draw_mask(tmp_path / "anna" / f"{stem}{ending}.png")
+    for refused in (find_layout, check):
+        with pytest.raises(DatasetError, match=r"2 images .* 2 masks .* no mask is an image's") as caught:
+            refused(tmp_path)
+        assert f"(`{ending}`), which is not read" in str(caught.value)
+    sources, left_out = find_sources([tmp_path])
+    assert [source.path.name for source in sources] == ["1.png", "2.png"]
+    assert [(group.code, group.count) for group in left_out] == [("expert_mask", 2)]
+
+
+def test_masks_that_are_given_by_themselves_are_no_scans(tmp_path):
+    for folder in ("scans", "Masks"):
+        image(tmp_path / folder / "1.png")
+    draw_mask(tmp_path / "scans" / "1_seg.png")
+    sources, left_out = find_sources(sorted((tmp_path / "scans").iterdir()))
+    assert [source.name for source in sources] == ["1"]
+    assert "1_seg.png: Masks by their names" in left_out[0].sentence
+    for given in (tmp_path / "scans" / "1_seg.png", tmp_path / "Masks"):
+        with pytest.raises(DatasetError, match=r"no images to predict on; what was left out: .*1(_seg)?\.png"):
+            find_sources([given])
+
+
+def test_a_file_of_a_masks_name_is_an_image_where_it_has_a_mask(tmp_path):
+    pairs_beside(tmp_path / "anna", "label_1", "label_2")
+    assert all(case.has_truth and case.fault is None for case in find_layout(tmp_path).cases)
+    for name in ("a_seg", "b"):
+        image(tmp_path / "set" / "images" / f"{name}.png")
+    draw_mask(tmp_path / "set" / "masks" / "a_seg.png")
+    draw_mask(tmp_path / "set" / "masks" / "b_Segmentation.png")  # as ISIC's
+    layout = find_layout(tmp_path / "set")
+    assert [case.mask.name for case in layout.cases] == ["a_seg.png", "b_Segmentation.png"] and not layout.problems
+
+
+@pytest.mark.parametrize(
+    "masks", [("0.png", "0_mask.png"), ("0_mask.png", "0_seg.png"), ("0_mask_1.png", "0_mask_2.png")]
+)
+def test_two_masks_of_one_image_fail_it_in_any_layout(tmp_path, masks):
+    image(tmp_path / "images" / "0.png")
+    for name in masks:
+        draw_mask(tmp_path / "masks" / name)
+    [case] = find_layout(tmp_path).cases
+    assert case.fault.code == "doubled_mask" and f"{masks[0]} and {masks[1]} are" in case.fault.message
+    with pytest.raises(DatasetError, match="are masks of one image"):
+        case.truth()
+
+
+def test_patients_that_differ_in_case_alone_fail_whatever_side_they_are_on(tmp_path):
+    for place in ("train/P1", "test/p1", "test/P2"):
+        pairs_beside(tmp_path / place, "1")
+    layout = find_layout(tmp_path)
+    faults = {case.patient: case.fault and case.fault.message for case in layout.cases}
+    assert faults["P2"] is None and faults["P1"] == faults["p1"]
+    assert faults["P1"].startswith("P1 and p1 are one name but for case or accents")
+
+
+def test_folders_of_images_and_masks_without_one_pair_are_told_how_both_are_called(tmp_path):
+    for number in range(3):
+        image(tmp_path / "images" / f"{number:03}.png")
+        draw_mask(tmp_path / "masks" / f"{number}.png")
+    with pytest.raises(
+        DatasetError, match=r"3 images \(the first: images/000.png\) and 3 masks \(the first: masks/0.png\)"
+    ):
+        find_layout(tmp_path)
+    assert len(find_sources([tmp_path])[0]) == 3
+
+
+def test_deeper_folders_of_images_and_masks_are_no_data_sets_of_their_own(tmp_path):
+    for name in ("Images", "Masks"):
+        image(tmp_path / name / "P1" / "T1" / "1.png")
+    with pytest.raises(DatasetError, match=r"Found: 1 \.png in Images/P1/T1, .* or in one folder for each patient"):
+        find_layout(tmp_path)
+
+
+def test_links_to_nothing_are_said_where_nothing_else_is_there(tmp_path):
+    (tmp_path / "a.png").symlink_to(".git/annex/objects/a.png")
+    with pytest.raises(DatasetError, match="Found: 1 link to nothing"):
+        find_layout(tmp_path)
 
 
 def test_the_digest_of_a_wrapped_data_set_is_its_own(tmp_path, patient_folders):

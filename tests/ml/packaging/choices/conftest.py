@@ -13,7 +13,7 @@ from PIL import Image
 from ml.cards.fields import encode
 from ml.datasets import Case, Split, list_cases, write_split
 from ml.datasets.digest import digest_of
-from ml.datasets.layouts.layout import find_layout
+from ml.datasets.layouts.search import find_layout
 from ml.networks import build_network
 from ml.networks.checkpoints import write_checkpoint
 from ml.packaging import measuring

@@ -1,0 +1,149 @@
+"""Where in a folder its data set lies, and what lies there beside it."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ml.datasets.case import Case, DatasetError
+from ml.datasets.checking.problems import Problem
+from ml.datasets.file_names import shown
+from ml.datasets.layouts.layout import Layout, layout_in, pair_folders
+from ml.datasets.layouts.left_out import find_strays, relative
+from ml.datasets.layouts.tree import Tree
+from ml.datasets.layouts.unknown import UnknownLayoutError, unknown
+
+# Folders that people put around the data set's own.
+MOST_WRAPPERS = 3
+# Masks that no image has.
+_UNMATCHED = frozenset({"mask_without_image", "mask_name"})
+_EQUAL_NAMES = "Image and mask have one name (`images/07.png` and `masks/07.png`, no `7.png`): rename them."
+
+
+def list_cases(
+    folder: Path, patients: Iterable[str] | None = None, *, is_truth_needed: bool = True
+) -> tuple[Case, ...]:
+    """All slices that have a mask, ordered by patient and name; only of `patients` where they are given.
+
+    is_truth_needed: False lists slices without a mask as well, of any folder with images. Raises DatasetError where
+    there are none.
+    """
+    wanted = None if patients is None else set(patients)
+    usable = [case for case in find_layout(folder).cases if case.has_truth or not is_truth_needed]
+    if not usable:
+        raise unknown(Tree(), folder)
+    cases = tuple(case for case in usable if wanted is None or case.patient in wanted)
+    if not cases:
+        names = ", ".join(sorted(wanted or ())[:3])
+        raise DatasetError(f"{folder} has no slices of the patients asked for ({names}); check their names.")
+    return cases
+
+
+def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: True) -> Layout:
+    """The layout of a folder with all its slices; of a folder within it where it has none itself.
+
+    is_allowed: whether a folder or a file of annotations may be opened, its links resolved. Raises DatasetError where
+    it is no folder, has no images, masks of which none has an image, or several different data sets; LinkOutError;
+    OSError.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is not a folder; give the folder of the data set.")
+    tree = Tree(is_allowed)
+    found = list(_search(tree, folder, MOST_WRAPPERS))
+    if not found:
+        raise unknown(tree, folder)
+    layout, *others = found
+    for other in others:
+        if not _is_same(layout, other):
+            places = (shown(relative(one.folder, folder)) for one in found[:4])
+            names = ", ".join("directly in it" if place == "." else place for place in places)
+            text = f"It holds {len(found)} data sets ({names}); give the folder of one of them."
+            raise UnknownLayoutError(folder, text)
+    if layout.cases and not layout.has_truth and any(problem.code in _UNMATCHED for problem in layout.problems):
+        raise UnknownLayoutError(folder, _unmatched(layout))
+    doubles = [_double(tree, layout, other) for other in others]
+    used = [*_used(layout)]
+    strays = find_strays(tree, folder, layout.folder, used, frozenset(other.folder for other in others))
+    return replace(layout, problems=(*layout.problems, *doubles, *strays))
+
+
+def _search(tree: Tree, folder: Path, depth: int) -> list[Layout]:
+    """The data sets of a folder: itself, else those within; one without masks only where there are none with.
+
+    Where more slices with masks lie deeper than those of the folder's own layout, a few files may lie loose beside a
+    data set, or this is a folder around one: then it is that one if it has them all, else both are named.
+    """
+    layout = layout_in(tree, folder)
+    if layout.has_truth and not _has_more_outside(tree, layout):
+        return [layout]
+    # What lies in `images` and `masks` is no data set of its own.
+    pair = (pair_folders(tree, folder) or ()) if layout.name == "images and masks" else ()
+    folders = [path for path in (tree.listing(folder).folders if depth else ()) if path not in pair]
+    if layout.has_truth:
+        folders = [path for path in folders if not path.is_symlink()]
+    inner = [found for path in folders for found in _search(tree, path, depth - 1)]
+    with_truth = [found for found in inner if found.has_truth]
+    if layout.has_truth:
+        return _larger(layout, with_truth)
+    if with_truth:
+        return with_truth
+    return [layout] if layout.cases else inner
+
+
+def _has_more_outside(tree: Tree, layout: Layout) -> bool:
+    """Whether more images lie below the folder than its layout has."""
+    used = set(_used(layout))
+    found = (path for here, _ in tree.walk(layout.folder) for path in tree.images(here))
+    return sum(1 if path not in used else -1 for path in found) > 0
+
+
+def _larger(layout: Layout, inner: list[Layout]) -> list[Layout]:
+    """The layout, or the one within that has all of its slices and more of others; both where it lacks some."""
+    own = {case.image for case in layout.cases if case.has_truth}
+    theirs = [(one, {case.image for case in one.cases if case.has_truth}) for one in inner]
+    if len(set().union(*(images for _, images in theirs)) - own) <= len(own):
+        return [layout]
+    whole = [one for one, images in theirs if own < images]
+    return whole or [layout, *(one for one, images in theirs if images - own)]
+
+
+def _is_same(first: Layout, second: Layout) -> bool:
+    """Whether two folders hold files of the same names and sizes."""
+    return dict(_files(first)) == dict(_files(second))
+
+
+def _files(layout: Layout) -> Iterator[tuple[str, int]]:
+    for case in layout.cases:
+        for path in (case.image, case.mask):
+            if path is not None:
+                yield path.relative_to(layout.folder).as_posix(), path.stat().st_size
+
+
+def _used(layout: Layout) -> Iterator[Path]:
+    """The files that the layout has something to say of."""
+    for case in layout.cases:
+        yield from (path for path in (case.image, case.mask) if path is not None)
+    yield from layout.annotations
+    for problem in layout.problems:
+        yield from (layout.folder / name for name in problem.files)
+
+
+def _double(tree: Tree, layout: Layout, other: Layout) -> Problem:
+    place = shown(relative(other.folder, layout.folder))
+    text = f"The folder {place} holds the same {len(other.cases):,} images again: it is left out; remove it."
+    files = [name for stray in find_strays(tree, other.folder, layout.folder, (), frozenset()) for name in stray.files]
+    return Problem("doubled_folder", tuple(files), text)
+
+
+def _unmatched(layout: Layout) -> str:
+    """Of images and masks of which no two belong together: how many there are, and the first of each."""
+    problems = [problem for problem in layout.problems if problem.code in _UNMATCHED]
+    masks = [name for problem in problems for name in problem.files]
+    images = [case.image.relative_to(layout.folder).as_posix() for case in layout.cases]
+    found = f"{_count(images, 'image')} and {_count(masks, 'mask')}, and no mask is an image's"
+    remedy = next((problem.message for problem in problems if problem.code == "mask_name"), _EQUAL_NAMES)
+    return f"It has {found}. {remedy} `python -m ml predict` needs no masks."
+
+
+def _count(names: list[str], what: str) -> str:
+    first = f" (the first: {shown(sorted(names)[0])})" if names else ""
+    return f"{len(names):,} {what}{'' if len(names) == 1 else 's'}{first}"
