@@ -9,11 +9,12 @@ from flask import Response, copy_current_request_context, request
 
 from webapp.context import resources
 from webapp.domain.errors import NotFound, NotReady
-from webapp.domain.scans import archives, history, lookup
+from webapp.domain.scans import agreement, archives, history, lookup
 from webapp.domain.scans.archives import Content, Download, NoResult, Result
 from webapp.domain.scans.history import LARGEST_LIMIT, HistoryFilter
 from webapp.schemas.history_table import table_rows
 from webapp.schemas.scans import dump_scan
+from webapp.schemas.truth import dump_agreement
 
 
 def zip_of_scan(scan_id: str, segmentation_id: str | None) -> Response:
@@ -72,7 +73,9 @@ def _result(scan_id: str, segmentation_id: str | None) -> Result:
     with resources().database.read() as session:
         scan = lookup.get(session, scan_id)
         run = lookup.finished_run(session, scan, segmentation_id)
-        return Result(scan, run, dump_scan(scan, run))
+        described = dump_scan(scan, run)
+    found = agreement.measure(resources(), scan, run)
+    return Result(scan, run, {**described, "agreement": dump_agreement(found)})
 
 
 def _answer(pieces: Generator[bytes, None, None], mimetype: str, name: str) -> Response:

@@ -188,6 +188,31 @@ PREDICTED_PATIENT_METRICS: tuple[GroupMetric, ...] = (
     ),
 )
 
+# The slices of one scan together, beside the expert's masks of them.
+SCAN_METRICS: tuple[GroupMetric, ...] = (
+    Metric("truth_pixels", "expert", lambda group: group.pooled.truth, unit="px", digits=0),
+    Metric("predicted_pixels", "model", lambda group: group.pooled.predicted, unit="px", digits=0),
+    Metric(
+        "dice",
+        "Dice",
+        lambda group: dice(group.pooled),
+        description="of the pixels of all slices together; null where the truth is empty",
+    ),
+    Metric("iou", "IoU", lambda group: iou(group.pooled)),
+    Metric("precision", "precision", lambda group: precision(group.pooled)),
+    Metric("recall", "recall", lambda group: recall(group.pooled)),
+    Metric(
+        "hd95",
+        "HD95",
+        lambda group: group.median("hd95"),
+        unit="px",
+        digits=2,
+        description="pixels; median over slices with tumor",
+        aggregation="median over slices with tumor",
+    ),
+    Metric("surface_dice", "surface Dice", lambda group: group.mean("surface_dice"), shown=Output.API),
+)
+
 SIZE_METRICS: tuple[GroupMetric, ...] = (
     _SLICES,
     Metric(

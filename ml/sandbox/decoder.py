@@ -6,6 +6,8 @@ Whatever a file does to its child, the caller sees a ScanError. Importing this m
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -35,6 +37,20 @@ class Decoded:
     slice_count: int
     spacing_mm: tuple[float, float, float] | None
     warnings: tuple[str, ...]
+    orientation: int = 1
+
+
+@dataclass(frozen=True)
+class DecodedMask:
+    """What is known of an expert's mask whose bits lie in a stack file.
+
+    codes: of each slice, of `ml.datasets.mask_findings`; a child that its file took over may say anything.
+    """
+
+    width: int
+    height: int
+    slice_count: int
+    codes: tuple[tuple[str, ...], ...]
 
 
 class Decoder:
@@ -68,12 +84,26 @@ class Decoder:
         Where it raises, `stack` does not exist. Raises ScanError for anything that is the file's fault or kills its
         child, and OSError (SandboxError) for our own faults: no room for the stack, no process to be had.
         """
+        with self._asked(source, stack, {"spare_bytes": spare_bytes, "reader": self._reader}) as answer:
+            return _read_scan(answer, stack)
+
+    def decode_mask(self, source: Path, bits: Path, *, orientation: int) -> DecodedMask:
+        """Decode an expert's mask, and write what is not background to `bits`: .npy, uint8 (N, H, bytes of a row), as
+        `numpy.packbits` packs rows.
+
+        orientation: the tag of the scan that it belongs to. Raises as `decode`.
+        """
+        with self._asked(source, bits, {"orientation": orientation}) as answer:
+            return _read_mask(answer, bits)
+
+    @contextmanager
+    def _asked(self, source: Path, stack: Path, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """A child's answer, which the block checks against what it wrote; where either raises, `stack` is gone."""
         request = {
             "source": str(source.resolve()),
             "stack": str(stack.resolve()),
-            "spare_bytes": spare_bytes,
             "limits": asdict(self.limits),
-            "reader": self._reader,
+            **options,
         }
         try:
             self.limits.check_bytes(source.stat().st_size)
@@ -81,7 +111,11 @@ class Decoder:
                 answer = self._sandbox.run(request)
             except ChildDied as death:
                 raise self._explain(death) from None
-            return self._read_answer(answer, stack)
+            for code in _ERROR_CODES:
+                if answer.get("code") == code:
+                    logger.info("file refused: %s (%s)", code, answer.get("cause"))
+                    raise ScanError(code, str(answer.get("message")))
+            yield answer
         except BaseException:
             stack.unlink(missing_ok=True)
             raise
@@ -99,23 +133,6 @@ class Decoder:
         """Process id of the server, None where none runs."""
         return self._sandbox.server_pid
 
-    def _read_answer(self, answer: dict[str, Any], stack: Path) -> Decoded:
-        """What a child said, checked against what it wrote. Raises ScanError."""
-        for code in _ERROR_CODES:
-            if answer.get("code") == code:
-                logger.info("scan refused: %s (%s)", code, answer.get("cause"))
-                raise ScanError(code, str(answer.get("message")))
-        try:
-            decoded = Decoded(**answer)
-            if decoded.spacing_mm is not None:
-                slice_mm, row_mm, column_mm = decoded.spacing_mm
-                decoded = replace(decoded, spacing_mm=(slice_mm, row_mm, column_mm))
-            decoded = replace(decoded, warnings=tuple(decoded.warnings))
-        except (TypeError, ValueError):  # a child that its file took over may answer anything
-            raise _damaged() from None
-        check_stack_file(stack, (decoded.slice_count, decoded.height, decoded.width, 3))
-        return decoded
-
     def _explain(self, death: ChildDied) -> ScanError:
         """The error of a child that gave no answer, by how it ended."""
         logger.warning("a decode child ended without an answer: %s", death)
@@ -127,6 +144,34 @@ class Decoder:
         if death.is_out_of_memory:
             return ScanError("limit", "Decoding the file needs more memory than there is; make it smaller or split it.")
         return _damaged()
+
+
+def _read_scan(answer: dict[str, Any], stack: Path) -> Decoded:
+    """What a child said of a scan. Raises ScanError."""
+    try:
+        decoded = Decoded(**answer)
+        if decoded.spacing_mm is not None:
+            slice_mm, row_mm, column_mm = decoded.spacing_mm
+            decoded = replace(decoded, spacing_mm=(slice_mm, row_mm, column_mm))
+        decoded = replace(decoded, warnings=tuple(decoded.warnings), orientation=int(decoded.orientation))
+    except (TypeError, ValueError):  # a child that its file took over may answer anything
+        raise _damaged() from None
+    check_stack_file(stack, (decoded.slice_count, decoded.height, decoded.width, 3))
+    return decoded
+
+
+def _read_mask(answer: dict[str, Any], bits: Path) -> DecodedMask:
+    """What a child said of a mask. Raises ScanError."""
+    try:
+        decoded = DecodedMask(**answer)
+        decoded = replace(decoded, codes=tuple(tuple(map(str, codes)) for codes in decoded.codes))
+        row_bytes = (decoded.width + 7) // 8
+        if len(decoded.codes) != decoded.slice_count:
+            raise ValueError("not the codes of each slice")
+    except (TypeError, ValueError):
+        raise _damaged() from None
+    check_stack_file(bits, (decoded.slice_count, decoded.height, row_bytes))
+    return decoded
 
 
 def _damaged() -> ScanError:

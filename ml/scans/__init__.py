@@ -1,20 +1,31 @@
 """Files to scans: the only place where bytes of strangers are parsed.
 
-`read_scan` and `read_labels` belong inside the sandbox (`ml.sandbox.decoder.Decoder`); a data set of the operator's own
-may be read without. Importing this package loads neither numpy nor a reader, so that a web process stays small. No
-torch and no SciPy in here.
+What reads belongs inside the sandbox (`ml.sandbox.decoder.Decoder`); a data set of the operator's own may be read
+without. Importing this package loads neither numpy nor a reader, so that a web process stays small. No torch and no
+SciPy in here.
 
-A new format is one file with `read(path, limits) -> Scan` and `read_labels(path, limits) -> LabelMap`, which share what
-they decode, and one line in `ml.scans.formats.FORMATS`.
+A new format is one file with the functions of `ml.scans.formats.Reader`, which share what they decode, and one line in
+`ml.scans.formats.FORMATS`.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from ml.scans.formats import find_reader
 from ml.scans.labels import LabelMap
 from ml.scans.scan import WARNINGS, Geometry, Limits, Scan, ScanError
 
-__all__ = ["WARNINGS", "Geometry", "LabelMap", "Limits", "Scan", "ScanError", "read_labels", "read_scan"]
+__all__ = [
+    "WARNINGS",
+    "Geometry",
+    "LabelMap",
+    "Limits",
+    "Scan",
+    "ScanError",
+    "read_label_stack",
+    "read_labels",
+    "read_scan",
+]
 
 
 def read_scan(path: Path, limits: Limits) -> Scan:
@@ -29,3 +40,8 @@ def read_scan(path: Path, limits: Limits) -> Scan:
 def read_labels(path: Path, limits: Limits) -> LabelMap:
     """Decode an expert's mask of any known format; raises as `read_scan` does."""
     return find_reader(path, limits).read_labels(path, limits)
+
+
+def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:
+    """Decode the experts' masks of all slices of a file, one at a time; raises as `read_labels` does."""
+    return find_reader(path, limits).read_label_stack(path, limits)

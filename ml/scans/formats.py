@@ -1,6 +1,6 @@
 """Admission by signature: the first bytes decide which reader is used, never the name of the file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +23,9 @@ class Reader(Protocol):
 
     def read_labels(self, path: Path, limits: Limits) -> LabelMap:
         """Decode an expert's mask, which has one slice."""
+
+    def read_label_stack(self, path: Path, limits: Limits) -> Iterator[LabelMap]:
+        """Decode the masks of a file's slices, one at a time."""
 
 
 @dataclass(frozen=True)

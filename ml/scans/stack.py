@@ -1,5 +1,9 @@
-"""The stack file: decoded pixels as .npy, uint8 (N, H, W, 3). What a sandboxed child wrote is checked, not believed."""
+"""The stack file: decoded pixels as .npy, uint8 (N, H, W, 3), or the bits of masks, uint8 (N, H, bytes of a row).
 
+What a sandboxed child wrote is checked, not believed.
+"""
+
+from math import prod
 from pathlib import Path
 
 from ml.scans.scan import ScanError
@@ -8,9 +12,9 @@ _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER_BYTES = 128  # NumPy pads a header of version 1.0 with so short a shape to this
 
 
-def check_stack_file(path: Path, shape: tuple[int, int, int, int]) -> None:
+def check_stack_file(path: Path, shape: tuple[int, ...]) -> None:
     """Check type, shape and length without loading pixels. Raises ScanError `unreadable` where they are not as told."""
-    expected_bytes = _HEADER_BYTES + shape[0] * shape[1] * shape[2] * shape[3]
+    expected_bytes = _HEADER_BYTES + prod(shape)
     try:
         with path.open("rb") as file:
             head = file.read(_HEADER_BYTES)

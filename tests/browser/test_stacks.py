@@ -90,7 +90,7 @@ def test_a_threshold_that_is_none_is_said(page: Page, console: Console) -> None:
     expect(page.locator('.card[data-state="rejected"]').filter(has_text="seven.png")).to_contain_text("1")
 
 
-def test_a_chosen_folder_leaves_masks_and_notes_aside_and_says_so(
+def test_a_chosen_folder_is_a_stack_with_its_experts_masks_and_says_what_is_left_out(
     page: Page, portal: RunningPortal, tmp_path: Path
 ) -> None:
     folder = tmp_path / "Patient 12"
@@ -98,15 +98,19 @@ def test_a_chosen_folder_leaves_masks_and_notes_aside_and_says_so(
     for name, data in slices("scan", range(1, 4)).items():
         (folder / name).write_bytes(data)
         Image.fromarray(np.zeros((256, 256), np.uint8)).save(folder / name.replace(".png", "_mask.png"))
+    Image.fromarray(np.zeros((256, 256), np.uint8)).save(folder / "scan_2_seg.png")
     (folder / "notes.txt").write_text("of nobody's concern")
     (folder / ".DS_Store").write_bytes(b"hidden")
     page.goto("/")
 
     page.locator("#directory").set_input_files(folder)
 
-    assert slice_count(portal, card(page, "scan", "succeeded")) == 3
+    done = card(page, "scan", "succeeded")
+    assert slice_count(portal, done) == 3
+    truth = portal.json("GET", f"/api/v1/scans/{done.get_attribute('data-scan')}")[1]["truth"]
+    assert truth["slice_names"] == [f"scan_{number}_mask.png" for number in (1, 2, 3)]
     said = page.locator("#left-out")
-    expect(said).to_contain_text("3 masks (scan_1_mask.png")
+    expect(said).to_contain_text("1 expert's mask (scan_2_seg.png)")
     expect(said).to_contain_text("1 file of another kind (notes.txt)")
     expect(page.locator('.card[data-state="rejected"]')).to_have_count(0)
 

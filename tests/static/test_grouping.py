@@ -7,13 +7,16 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.webapp.domain.scans.test_grouping import AUTO
-from webapp.domain.scans.grouping import Grouping, group_files, is_mask
+from webapp.domain.scans.grouping import Grouping, group_files
+from webapp.domain.scans.mask_pairs import pair_masks
 
 pytestmark = pytest.mark.browser
 
 GROUP = """async (lists) => {
-  const { groupFiles, isMask } = await import("/js/scans/grouping.js");
-  return lists.map((paths) => [groupFiles(paths), paths.map(isMask)]);
+  const { groupFiles } = await import("/js/scans/grouping.js");
+  const { pairMasks } = await import("/js/scans/mask_pairs.js");
+  const plain = ({ scans, masks, refused }) => [scans, [...masks], refused];
+  return lists.map((paths) => [groupFiles(paths), plain(pairMasks(paths))]);
 }"""
 PARTS = [
     "s",
@@ -31,6 +34,12 @@ PARTS = [
     "/",
     "\\",
     "_mask",
+    "masks/",
+    "Images/",
+    "gt/",
+    ".Mask",
+    "-label",
+    "copy ",
     ".png",
     ".TIF",
     "0",
@@ -52,10 +61,13 @@ def test_both_rules_make_the_same_scans_of_the_same_names(module_page: Page) -> 
         for _ in range(800)
     ]
     lists = [*(paths for paths, _ in AUTO.values()), *made_up]
-    grouped = 0
-    for paths, (groups, masks) in zip(lists, module_page.evaluate(GROUP, lists), strict=True):
+    grouped = paired = refused = 0
+    for paths, (groups, [scans, masks, others]) in zip(lists, module_page.evaluate(GROUP, lists), strict=True):
         expected = [{**asdict(group), "places": list(group.places)} for group in group_files(paths, Grouping.AUTO)]
         assert groups == expected, paths
-        assert masks == [is_mask(path) for path in paths], paths
+        pairs = pair_masks(paths)
+        assert (scans, others) == (list(pairs.scans), sorted(pairs.refused)), paths
+        assert dict(masks) == pairs.masks, paths
+        paired, refused = paired + bool(masks), refused + bool(others)
         grouped += any(len(group["places"]) > 1 for group in expected)
-    assert grouped > 50
+    assert min(grouped, paired, refused) > 20

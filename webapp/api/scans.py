@@ -11,13 +11,14 @@ from webapp.api.blueprints import blueprint, head, png
 from webapp.api.stored_files import attachment
 from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound
-from webapp.domain.scans import history, images, lookup, segmentations, studies
+from webapp.domain.scans import agreement, history, images, lookup, segmentations, studies, truth
 from webapp.domain.scans.history import HistoryFilter
-from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, submit_run
+from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, submit_run, submit_truth
 from webapp.domain.storage.keys import original_key
 from webapp.schemas.errors import ErrorSchema
 from webapp.schemas.fields import dump
 from webapp.schemas.scans import (
+    TRUTH_BODY,
     UPLOAD_BODY,
     AdmittedSchema,
     HistoryFilterSchema,
@@ -25,6 +26,7 @@ from webapp.schemas.scans import (
     IdempotencyHeaderSchema,
     ImageQuerySchema,
     ScanChangeSchema,
+    ScanDetailSchema,
     ScanPageSchema,
     ScanQuerySchema,
     ScanSchema,
@@ -33,6 +35,7 @@ from webapp.schemas.scans import (
     dump_scan,
 )
 from webapp.schemas.segmentations import RunChoiceSchema, RunSchema, SegmentationListSchema, SegmentationSchema
+from webapp.schemas.truth import dump_agreement
 
 blp = blueprint("scans", "scans", "Upload scans, read their results, find them again.")
 
@@ -81,16 +84,14 @@ class ScanItem(MethodView):
     """One scan."""
 
     @blp.arguments(ScanQuerySchema, location="query")
-    @blp.answers(200, ScanSchema)
+    @blp.answers(200, ScanDetailSchema)
     @blp.alt_response(404, schema=ErrorSchema)
     @blp.alt_response(503, schema=ErrorSchema, description="too_many_waiting: ask again after Retry-After seconds")
     def get(self, query: dict[str, Any], scan_id: str) -> dict[str, Any]:
         """A scan and its result; with `wait` as soon as there is one."""
         if query["wait"] > 0:
             lookup.wait(resources(), scan_id, query["wait"])
-        with resources().database.read() as session:
-            scan = lookup.get(session, scan_id)
-            return dump_scan(scan, lookup.run(session, scan, query.get("segmentation")))
+        return _detail(scan_id, query.get("segmentation"))
 
     @blp.arguments(ScanChangeSchema)
     @blp.answers(200, ScanSchema)
@@ -108,6 +109,40 @@ class ScanItem(MethodView):
     def delete(self, scan_id: str) -> None:
         """Delete a scan with every trace of it. This is final."""
         lookup.delete(resources(), scan_id)
+
+
+@blp.route("/<hex_id:scan_id>/truth")
+class ScanTruth(MethodView):
+    """An expert's mask of a scan."""
+
+    @blp.doc(requestBody=TRUTH_BODY)
+    @blp.arguments(IdempotencyHeaderSchema, location="headers")
+    @blp.answers(200, ScanDetailSchema)
+    @blp.alt_response(404, schema=ErrorSchema)
+    @blp.alt_response(413, schema=ErrorSchema, description="too large, or too many files")
+    @blp.alt_response(415, schema=ErrorSchema, description="not an image that is read here")
+    @blp.alt_response(422, schema=ErrorSchema, description="unreadable, or of another size than the scan")
+    @blp.alt_response(503, schema=ErrorSchema, description="decoder_unavailable, or storage_unavailable")
+    @blp.alt_response(507, schema=ErrorSchema, description="no room left")
+    def put(self, headers: dict[str, Any], scan_id: str) -> dict[str, Any]:
+        """Set the expert's mask, in the place of an earlier one: all of its files, or none."""
+        submit_truth(resources(), scan_id, uploaded_files("file"), headers.get("idempotency_key"))
+        return _detail(scan_id)
+
+    @blp.response(204)
+    @blp.alt_response(404, schema=ErrorSchema)
+    def delete(self, scan_id: str) -> None:
+        """Take the expert's mask away; the scan and its runs stay."""
+        truth.remove(resources(), scan_id)
+
+
+def _detail(scan_id: str, segmentation_id: str | None = None) -> dict[str, Any]:
+    """A scan with one of its runs, and the agreement of that with the expert's mask."""
+    with resources().database.read() as session:
+        scan = lookup.get(session, scan_id)
+        row = lookup.run(session, scan, segmentation_id)
+        described = dump_scan(scan, row)
+    return {**described, "agreement": dump_agreement(agreement.measure(resources(), scan, row))}
 
 
 @blp.route("/<hex_id:scan_id>/segmentations")
@@ -136,13 +171,14 @@ class ScanSegmentations(MethodView):
             return dump(SegmentationSchema, lookup.segmentation(session, segmentation_id))
 
 
-@blp.get(f"/<hex_id:scan_id>/<any({','.join(images.KINDS)}):kind>.png")
+@blp.get(f"/<hex_id:scan_id>/<any({','.join((*images.KINDS, *images.OF_TRUTH))}):kind>.png")
 @blp.arguments(ImageQuerySchema, location="query")
 @blp.response(200, content_type="image/png")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
 def picture(query: dict[str, Any], scan_id: str, kind: str) -> Response:
-    """One picture of one slice. scan, mask (0 or 255) and probability (round(255 p)) are in the scan's own grid."""
+    """One picture of one slice, in the scan's grid: mask and the expert's truth, 0 or 255; probability, round(255 p);
+    errors: red missed, green extra, yellow correct."""
     with resources().database.read() as session:
         wanted = images.source(
             session,

@@ -7,6 +7,7 @@ from markupsafe import Markup, escape
 from marshmallow import fields
 
 from ml.metrics import registry
+from ml.metrics.agreement import SLICE_AGREEMENT
 from ml.metrics.registry import PREDICTED_PATIENT_METRICS, SIZE_METRICS, SLICE_METRICS, Metric, Output, shown_in
 from ml.metrics.slices import Value
 from webapp.domain.evaluations.models import EvaluationCase, EvaluationPatient
@@ -55,6 +56,22 @@ def patient_fields() -> dict[str, fields.Field[Any]]:
     """How a patient's metrics stand in OpenAPI; counts that need no expert mask are always there."""
     every = {metric.name for metric in registry.PATIENT_METRICS} & {item.name for item in PREDICTED_PATIENT_METRICS}
     return {metric.name: _field(metric, is_nullable=metric.name not in every) for metric in PATIENT_METRICS}
+
+
+def slice_agreement_fields() -> dict[str, fields.Field[Any]]:
+    """How the metrics of a scan's slice beside an expert's mask stand in OpenAPI."""
+    return {metric.name: _field(metric, is_nullable=metric.digits > 0) for metric in SLICE_AGREEMENT}
+
+
+def scan_agreement_fields() -> dict[str, fields.Field[Any]]:
+    """How the metrics of all slices of a scan beside an expert's masks stand in OpenAPI."""
+    return {metric.name: _field(metric, is_nullable=metric.digits > 0) for metric in registry.SCAN_METRICS}
+
+
+def agreement_rows() -> list[tuple[Metric[Any, Any] | None, Metric[Any, Any]]]:
+    """The metrics of a scan's page beside an expert's mask: each of one slice, None where it has none, and of all."""
+    of_slice = {metric.name: metric for metric in SLICE_AGREEMENT}
+    return [(of_slice.get(metric.name), metric) for metric in shown_in(registry.SCAN_METRICS, Output.CASE_PAGE)]
 
 
 def case_columns(*, has_truth: bool) -> list[Metric[Any, Any]]:

@@ -12,6 +12,7 @@ from webapp.domain.jobs.wait import LONGEST_WAIT_S
 from webapp.domain.scans.archives import Content
 from webapp.domain.scans.grouping import Grouping, missing_numbers
 from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT, SORTS
+from webapp.domain.scans.images import KINDS, OF_TRUTH
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.scans.studies import LONGEST_NAME
 from webapp.schemas.errors import RejectedSchema
@@ -23,6 +24,7 @@ from webapp.schemas.segmentations import (
     RunChoiceSchema,
     SegmentationSchema,
 )
+from webapp.schemas.truth import AgreementSchema, TruthField
 from webapp.schemas.warnings import WARNINGS
 
 # Longer than any name: what is too long for one is said in the domain's sentence.
@@ -39,7 +41,7 @@ class Spacing(fields.List[Any]):
 
 
 def _links(scan: Scan) -> dict[str, str]:
-    images = ("panels", "mask", "overlay", "heatmap", "probability", "scan", "thumbnail")
+    images = (*KINDS, *OF_TRUTH) if scan.truth else KINDS
     return {
         "self": url_for("api-scans.ScanItem", scan_id=scan.id),
         "page": url_for("scans.show", scan_id=scan.id),
@@ -108,6 +110,7 @@ class ScanSchema(ma.Schema):
         metadata={"description": "the newest earlier scan of the very same file; null where there is none"},
     )
     segmentation = fields.Nested(SegmentationSchema, attribute="displayed", allow_none=True)
+    truth = TruthField(metadata={"description": "null without an expert's mask"})
     links = Links(_links)
 
 
@@ -116,6 +119,16 @@ def dump_scan(scan: Scan, run: Segmentation | None = None) -> dict[str, Any]:
     if run is None or run is scan.displayed:
         return dump(ScanSchema, scan)
     return {**dump(ScanSchema, scan), "segmentation": dump(SegmentationSchema, run)}
+
+
+class ScanDetailSchema(ScanSchema):
+    """A scan, and how far its run agrees with its expert's mask."""
+
+    agreement = fields.Nested(
+        AgreementSchema,
+        allow_none=True,
+        metadata={"description": "null without an expert's mask, and before the run has succeeded"},
+    )
 
 
 class ScanChangeSchema(ma.Schema):
@@ -175,13 +188,35 @@ UPLOAD_BODY = {
                         "type": "string",
                         "enum": [grouping.value for grouping in Grouping],
                         "default": Grouping.NONE.value,
-                        "description": "stack: all files are one scan; auto: numbered files of one name in one folder",
+                        "description": "stack: all files are one scan; auto: numbered files of one name in one"
+                        " folder; in each way NAME_mask becomes the truth of NAME",
                     },
                     "study": {
                         "type": "string",
                         "maxLength": LONGEST_NAME,
                         "description": "the name of the study that all of them belong to; made where there is none",
                     },
+                },
+            }
+        }
+    },
+}
+
+
+TRUTH_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": {
+                        "type": "array",
+                        "items": {"type": "string", "format": "binary"},
+                        "description": "one mask with a page for each slice, or a mask a slice, told by its name"
+                        " (NAME_mask, or NAME) or else by its place in the natural order of the names",
+                    }
                 },
             }
         }

@@ -5,6 +5,7 @@ dots per inch of paper, not millimeters of a head.
 """
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import imagecodecs
@@ -54,6 +55,11 @@ def read_labels(path: Path, limits: Limits) -> LabelMap:
         values = settle_lossy(values)
         return LabelMap(values, is_lossy=bool(values.any()), orientation=orientation)
     return LabelMap(values, orientation=orientation)
+
+
+def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:
+    """The one mask that these files hold; raises as `read_labels` does."""
+    yield read_labels(path, limits)
 
 
 def _open(path: Path) -> Image.Image:

@@ -9,7 +9,7 @@ const trimmed = (/** @type {string} */ path) => path.replaceAll("\\", "/").repla
 const fileName = (/** @type {string} */ path) => trimmed(path).replace(/^.*\//s, "");
 const folderOf = (/** @type {string} */ path) => trimmed(path).slice(0, -fileName(path).length).replace(/\/$/, "");
 const stemOf = (/** @type {string} */ path) => fileName(path).replace(/\.[^.]*$/s, "") || fileName(path);
-const folded = (/** @type {string} */ text) => text.normalize("NFC").toUpperCase().toLowerCase(); // as Python's casefold: ß is ss
+export const folded = (/** @type {string} */ text) => text.normalize("NFC").toUpperCase().toLowerCase(); // as Python's casefold: ß is ss
 
 /**
  * The parts of a name that ends with a number; null for another one.
@@ -24,9 +24,6 @@ function numbered(path) {
   const ending = fileName(path).slice(stemOf(path).length);
   return { key: [folder, found[1], ending].map(folded).join("\n"), title, number: Number(found[2]) };
 }
-
-/** True where a name says that this is an expert's mask and no scan. */
-export const isMask = (/** @type {string} */ path) => folded(stemOf(path)).endsWith("_mask");
 
 /**
  * The scans that files make, in the order of their first files. A file of no group is a group of its own.

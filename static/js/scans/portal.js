@@ -14,10 +14,12 @@ import { notify } from "../core/notices.js";
 import { refreshTimes } from "../core/times.js";
 import { guardUploads } from "../core/unsent.js";
 import { actOnRun, adoptCard, fillCard, followCard, showProgress } from "./cards.js";
-import { groupFiles, isMask } from "./grouping.js";
+import { groupFiles } from "./grouping.js";
+import { pairMasks } from "./mask_pairs.js";
 import { UploadQueue } from "./uploads.js";
 
 const MOST_FILES = 5000; // of one drop
+const MOST_PARTS = 950; // of one request, which has a thousand with its fields
 
 const form = element("#drop", HTMLFormElement);
 const input = element("#files", HTMLInputElement);
@@ -110,11 +112,13 @@ function start(card) {
  * @param {HTMLElement} card
  * @param {string} name
  * @param {PathFile[]} files
+ * @param {PathFile[]} masks
  * @returns {Upload}
  */
-const uploadOf = (card, name, files) => ({
+const uploadOf = (card, name, files, masks) => ({
   name,
   files,
+  masks,
   choices: { model: element("#field-model", HTMLSelectElement).value, threshold: element("#field-threshold", HTMLInputElement).value },
   isWanted: () => card.isConnected,
   onProgress: (fraction) => showSent(card, fraction, files),
@@ -140,23 +144,35 @@ function refusalOf(files) {
   return null;
 }
 
+const some = (/** @type {PathFile[]} */ files, /** @type {string} */ one, /** @type {string} */ many) =>
+  `${count(files.length)} ${files.length === 1 ? one : many} (${firstNames(files.map(({ file }) => file.name))})`;
+
 /**
- * Says what of a drop is not sent: files of a folder that are no pictures, and experts' masks beside their slices.
+ * The scans of a drop, with the experts' masks of their slices. Says what is not sent: files of a folder that are no pictures, and masks
+ * that belong to no slice.
  * @param {PathFile[]} files
- * @returns {PathFile[]} the others
+ * @returns {{ name: string, files: PathFile[], masks: PathFile[] }[]}
  */
-function withoutLeftOut(files) {
-  const isOfFolder = ({ path = "" }) => path.includes("/");
-  const stems = new Set(files.map(({ path }) => path.replace(/\.[^./]*$/, "").toLowerCase()));
-  const hasSlice = ({ path = "" }) => stems.has(path.replace(/_mask\.[^./]*$/i, "").toLowerCase());
+function scansOf(files) {
   const isPicture = ({ path = "" }) => taken.some((ending) => path.toLowerCase().endsWith(ending));
-  const masks = files.filter((file) => isMask(file.path) && hasSlice(file));
-  const others = files.filter((file) => isOfFolder(file) && !isPicture(file));
+  const others = files.filter((file) => file.path.includes("/") && !isPicture(file));
+  const chosen = files.filter((file) => !others.includes(file));
+  const pairs = pairMasks(chosen.map(({ path }) => path));
+  const lonely = pairs.refused.map((place) => chosen[place]);
+  const paths = pairs.scans.map((place) => chosen[place].path);
+  const groups = grouped.checked ? groupFiles(paths) : paths.map((path, place) => ({ name: path.replace(/^.*\//, ""), places: [place] }));
+  const scans = groups.map(({ name, places }) => {
+    const slices = places.map((place) => pairs.scans[place]);
+    const masks = slices.flatMap((slice) => pairs.masks.get(slice) ?? []);
+    return { name, files: slices.map((place) => chosen[place]), masks: masks.map((place) => chosen[place]) };
+  });
+  const many = scans.filter((scan) => scan.files.length + scan.masks.length > MOST_PARTS).flatMap((scan) => scan.masks.splice(0));
   const said = [];
-  if (masks.length) said.push(`${count(masks.length)} ${masks.length === 1 ? "mask" : "masks"} (${firstNames(masks.map(({ file }) => file.name))}), for Evaluations compares a model with an expert's masks`);
-  if (others.length) said.push(`${count(others.length)} ${others.length === 1 ? "file" : "files"} of another kind (${firstNames(others.map(({ file }) => file.name))})`);
+  if (lonely.length) said.push(`${some(lonely, "expert's mask", "experts' masks")}, for each needs its one slice beside it: NAME_mask beside NAME`);
+  if (many.length) said.push(`${some(many, "expert's mask", "experts' masks")}, for these are too many files for one request; add them on the page of the scan`);
+  if (others.length) said.push(some(others, "file of another kind", "files of another kind"));
   notify("left-out", said.length ? `Left out: ${said.join("; ")}.` : null);
-  return files.filter((file) => !masks.includes(file) && !others.includes(file));
+  return scans;
 }
 
 /**
@@ -168,21 +184,18 @@ function accept(files) {
     notify("left-out", `These are more than ${count(MOST_FILES)} files, and none was sent; choose fewer, or evaluate a whole data set on Evaluations.`, "warn");
     return;
   }
-  const chosen = withoutLeftOut(files);
-  if (!chosen.length && !document.getElementById("left-out")) notify("left-out", "There are no files in it.", "warn");
-  const paths = chosen.map(({ path }) => path);
-  const groups = grouped.checked ? groupFiles(paths) : paths.map((path, place) => ({ name: path.replace(/^.*\//, ""), places: [place] }));
-  const scans = groups.map(({ name, places }) => ({ name, files: places.map((place) => chosen[place]) }));
+  const scans = scansOf(files);
+  if (!files.length) notify("left-out", "There are no files in it.", "warn");
   // The first one is on top, so the last one is put there first.
   const cards = [...scans].reverse().map(({ name }) => newCard(name)).reverse();
-  for (const [place, { name, files: slices }] of scans.entries()) {
+  for (const [place, { name, files: slices, masks }] of scans.entries()) {
     const card = cards[place];
     const refusal = refusalOf(slices);
     if (refusal) {
       showProgress(card, "rejected", refusal);
       continue;
     }
-    uploads.set(card, uploadOf(card, name, slices));
+    uploads.set(card, uploadOf(card, name, slices, masks));
     start(card);
   }
 }

@@ -12,10 +12,10 @@ import { postForm } from "../core/uploads.js";
  * @param {AbortSignal} signal
  * @returns {Promise<{ scans: Scan[], rejected: Rejected[] }>}
  */
-async function uploadScan({ files, choices, onProgress }, signal) {
+async function uploadScan({ files, masks, choices, onProgress }, signal) {
   const form = new FormData();
   for (const [name, value] of Object.entries(choices)) if (value) form.append(name, value);
-  for (const { path, file } of files) form.append("file", file, path);
+  for (const { path, file } of [...files, ...masks]) form.append("file", file, path);
   if (files.length > 1) form.append("group", "stack");
   /** @type {{ status: number, body: (UploadAnswer & ErrorBody) | null }} */
   const { status, body } = await postForm("/scans", form, { onProgress, signal });
@@ -28,6 +28,7 @@ async function uploadScan({ files, choices, onProgress }, signal) {
  * @typedef {object} Upload
  * @property {string} name of the scan
  * @property {PathFile[]} files its slices, in their order
+ * @property {PathFile[]} masks an expert's, of some of them
  * @property {{ model: string, threshold: string }} choices of the run; empty: the default
  * @property {() => boolean} isWanted false where its card was taken away before its turn
  * @property {(fraction: number) => void} onProgress
@@ -49,7 +50,7 @@ export class UploadQueue {
   /** @param {Upload} upload */
   add(upload) {
     if (!this.current) this.total = 0;
-    this.total += upload.files.length;
+    this.total += upload.files.length + upload.masks.length;
     this.waiting.push(upload);
     if (!this.current) this.run();
   }
@@ -84,6 +85,6 @@ export class UploadQueue {
    */
   unsent() {
     const uploads = [...(this.current ? [this.current] : []), ...this.waiting].filter((upload) => upload.isWanted());
-    return { names: uploads.flatMap(({ files }) => files.map(({ file }) => file.name)), total: this.total };
+    return { names: uploads.flatMap(({ files, masks }) => [...files, ...masks].map(({ file }) => file.name)), total: this.total };
   }
 }

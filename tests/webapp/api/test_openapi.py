@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.webapp.clients import SCANS, finished
-from webapp.schemas.scans import ScanSchema
+from webapp.schemas.scans import ScanDetailSchema
 from webapp.schemas.segmentations import SegmentationSchema
 
 SPEC = "/api/v1/openapi.json"
@@ -54,9 +54,9 @@ def test_an_error_has_the_described_form(client: FlaskClient) -> None:
 
 def test_a_scans_answer_has_the_described_fields_and_no_others(app: Flask, client: FlaskClient) -> None:
     scan = finished(app)
-    assert set(scan) == set(ScanSchema().fields)
+    assert set(scan) == set(ScanDetailSchema().fields)
     assert set(scan["segmentation"]) == set(SegmentationSchema().fields)
-    assert ScanSchema(unknown=ma.RAISE).validate(scan) == {}
+    assert ScanDetailSchema(unknown=ma.RAISE).validate(scan) == {}
     assert client.get(f"{SCANS}/{scan['id']}").json == scan
 
 

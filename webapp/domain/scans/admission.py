@@ -122,4 +122,5 @@ def scan_row(upload: Received, decoded: Decoded, origin: str = "upload") -> Scan
         sha256=upload.sha256,
         bytes=upload.bytes,
         warnings=[*decoded.warnings, *(["synthetic"] if origin == "phantom" else [])],
+        orientations=None if decoded.orientation == 1 else [decoded.orientation] * decoded.slice_count,
     )

@@ -52,17 +52,12 @@ def group_files(paths: Sequence[str], grouping: Grouping) -> list[FileGroup]:
     a group of its own, called by its whole name. Masks are for the caller to leave out.
     """
     if grouping is Grouping.STACK and len(paths) > 1:
-        places = sorted(range(len(paths)), key=lambda place: _natural_key(paths[place]))
+        places = sorted(range(len(paths)), key=lambda place: natural_key(paths[place]))
         return [FileGroup(_shared_name([paths[place] for place in places]), tuple(places))]
     stacks = _numbered_stacks(paths) if grouping is Grouping.AUTO else []
     stacked = {place for stack in stacks for place in stack.places}
     single = [FileGroup(_file_name(path), (place,)) for place, path in enumerate(paths) if place not in stacked]
     return sorted([*stacks, *single], key=lambda group: min(group.places))
-
-
-def is_mask(path: str) -> bool:
-    """Whether a name says that this is an expert's mask and no scan."""
-    return _stem(path).casefold().endswith("_mask")
 
 
 def missing_numbers(names: Iterable[str]) -> list[int]:
@@ -115,7 +110,7 @@ def _shared_name(paths: Sequence[str]) -> str:
     return name or _stem(paths[0])
 
 
-def _natural_key(path: str) -> list[tuple[int, int, str]]:
+def natural_key(path: str) -> list[tuple[int, int, str]]:
     """2 before 10, and letters as they are."""
     parts = re.split(r"([0-9]{1,9})", _folded(path))
     return [(0, int(part), "") if place % 2 else (1, 0, part) for place, part in enumerate(parts) if part]

@@ -1,4 +1,4 @@
-"""Rendered images in memory, the least recently used dropped first."""
+"""Rendered images, and what was measured of a scan, in memory; the least recently used are dropped first."""
 
 import threading
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from cachetools import LRUCache
 
 
 class ImageCache:
-    """PNG bytes by a key that names their content: the bytes of a key never change. Thread-safe."""
+    """PNG or JSON bytes by a key that names their content: the bytes of a key never change. Thread-safe."""
 
     def __init__(self, max_bytes: int) -> None:
         self._images: LRUCache[str, bytes] = LRUCache(max_bytes, getsizeof=len)

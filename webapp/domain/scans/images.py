@@ -11,17 +11,22 @@ from numpy.typing import NDArray
 from ml.masks import MaskRule, Masks, slice_masks, stored_rule
 from ml.measurements import Verdict
 from ml.rendering import panels
+from ml.rendering.error_overlay import error_overlay_image
 from webapp.domain.errors import NotFound
 from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup
 from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.scans.truth import Truth, read_slice, unpacked
 from webapp.domain.storage.arrays import read_array
 from webapp.domain.storage.interface import translated_errors
-from webapp.domain.storage.keys import stack_key
+from webapp.domain.storage.keys import stack_key, truth_key
 
 # In the order of the download.
 OF_RESULT = ("panels", "mask", "overlay", "heatmap", "probability", "thumbnail")
 KINDS = ("scan", *OF_RESULT)
+# Of a scan with an expert's mask; the errors are those of a result.
+ERRORS = "errors"
+OF_TRUTH = ("truth", ERRORS)
 
 
 @dataclass(frozen=True)
@@ -35,25 +40,34 @@ class Source:
     dropped: list[list[int]]
     etag: str
     caption: str = ""
+    truth_key: str | None = None
+    width: int = 0
 
 
 def source(session: Any, scan: Scan, *, kind: str, slice_index: int | None, segmentation_id: str | None) -> Source:
-    """Find a picture's arrays. Raises NotFound (no such slice or run), NotReady (no result yet)."""
+    """Find a picture's arrays. Raises NotFound (no such slice, run or expert's mask), NotReady (no result yet)."""
+    expert = Truth.of(scan) if kind in OF_TRUTH else None
+    if kind in OF_TRUTH and expert is None:
+        raise NotFound("This scan has no expert's mask.")
     row: Segmentation | None = None
-    if kind in OF_RESULT and not (kind == "thumbnail" and segmentation_id is None and not _has_result(scan)):
+    if kind in (*OF_RESULT, ERRORS) and not (kind == "thumbnail" and segmentation_id is None and not _has_result(scan)):
         row = lookup.finished_run(session, scan, segmentation_id)
     index = slice_index if slice_index is not None else default_slice(scan, row)
     if not 0 <= index < scan.slice_count:
         raise NotFound(f"There is no such slice; this scan's slices are 0 to {scan.slice_count - 1}.")
+    if expert is not None:
+        expert.check_slice(index)
     run = f"{row.id}.{row.attempt}" if row is not None else "none"
     return Source(
         scan_id=scan.id,
         slice_index=index,
         map_key=row.map_key if row else None,
-        rule=_rule(row) if row else MaskRule(1.0),
-        dropped=_dropped(row, index) if row else [],
-        etag=f"{scan.id}.{run}.{index}.{kind}",
+        rule=mask_rule(row) if row else MaskRule(1.0),
+        dropped=dropped_regions(row, index) if row else [],
+        etag=f"{scan.id}.{run}.{index}.{kind}{f'.{expert.id}' if expert else ''}",
         caption=_caption(scan, row, index) if row else "",
+        truth_key=truth_key(scan.id, expert.id) if expert else None,
+        width=scan.width,
     )
 
 
@@ -74,13 +88,23 @@ def render(resources: Resources, wanted: Source, kind: str) -> bytes:
 
 
 def _render(resources: Resources, wanted: Source, kind: str) -> bytes:
+    if kind == "truth":
+        return panels.encode_png(panels.mask_image(_truth(resources, wanted)))
     pixels = np.asarray(read_array(resources.storage, stack_key(wanted.scan_id))[wanted.slice_index])  # (H, W, 3)
     if kind == "scan":
         return panels.encode_png(panels.scan_image(pixels))
     q = np.zeros(pixels.shape[:2], dtype=np.uint8)  # (H, W)
     if wanted.map_key is not None:
         q = np.asarray(read_array(resources.storage, wanted.map_key)[wanted.slice_index])
+    if kind == ERRORS:
+        mask = slice_masks(q[None], wanted.rule, wanted.dropped).tumor[0]
+        return panels.encode_png(error_overlay_image(pixels, _truth(resources, wanted), mask))
     return _draw(pixels, q, slice_masks(q[None], wanted.rule, wanted.dropped), wanted.caption, kind)
+
+
+def _truth(resources: Resources, wanted: Source) -> NDArray[np.bool]:
+    bits = read_array(resources.storage, wanted.truth_key or "")[wanted.slice_index]
+    return unpacked(np.asarray(bits), wanted.width)
 
 
 def _draw(pixels: NDArray[np.uint8], q: NDArray[np.uint8], masks: Masks, caption: str, kind: str) -> bytes:
@@ -99,13 +123,21 @@ def _draw(pixels: NDArray[np.uint8], q: NDArray[np.uint8], masks: Masks, caption
 
 
 def slice_pictures(resources: Resources, scan: Scan, row: Segmentation, index: int) -> Iterator[tuple[str, bytes]]:
-    """The pictures of one slice of a succeeded run, without its thumbnail: kind and PNG. Raises StorageUnavailable."""
+    """The pictures of one slice of a succeeded run, without its thumbnail: kind and PNG. Raises StorageUnavailable.
+
+    Of a slice that has an expert's mask that too, and where the two differ.
+    """
     pixels = np.array(read_array(resources.storage, stack_key(scan.id))[index])  # (H, W, 3)
     q = np.array(read_array(resources.storage, row.map_key or "")[index])  # (H, W)
-    masks = slice_masks(q[None], _rule(row), _dropped(row, index))
+    masks = slice_masks(q[None], mask_rule(row), dropped_regions(row, index))
     for kind in KINDS:
         if kind != "thumbnail":
             yield kind, _draw(pixels, q, masks, _caption(scan, row, index), kind)
+    expert = Truth.of(scan)
+    if expert is not None and expert.has_slice(index):
+        truth = read_slice(resources, scan, expert, index)
+        yield "truth", panels.encode_png(panels.mask_image(truth))
+        yield ERRORS, panels.encode_png(error_overlay_image(pixels, truth, masks.tumor[0]))
 
 
 def write_masks(resources: Resources, scan: Scan, row: Segmentation, target: Path) -> None:
@@ -114,19 +146,20 @@ def write_masks(resources: Resources, scan: Scan, row: Segmentation, target: Pat
 
     maps = read_array(resources.storage, row.map_key or "")  # (N, H, W)
     masks = (
-        slice_masks(np.array(maps[index])[None], _rule(row), _dropped(row, index)).tumor[0]
+        slice_masks(np.array(maps[index])[None], mask_rule(row), dropped_regions(row, index)).tumor[0]
         for index in range(scan.slice_count)
     )
     with translated_errors():
         write_mask_tiff(target, masks, (scan.slice_count, scan.height, scan.width))
 
 
-def _rule(row: Segmentation) -> MaskRule:
+def mask_rule(row: Segmentation) -> MaskRule:
+    """Of a succeeded run, on its scan's own grid."""
     return stored_rule(row.threshold, row.min_tumor_pixels, row.doubt_rule)
 
 
-def _dropped(row: Segmentation, index: int) -> list[list[int]]:
-    """Of a run of an earlier version none is known."""
+def dropped_regions(row: Segmentation, index: int) -> list[list[int]]:
+    """What the rule for stacks took out of a slice; of a run of an earlier version none is known."""
     return row.slices[index].get("dropped", []) if row.slices else []
 
 

@@ -77,6 +77,10 @@ class Scan(Base):
     same_as_id: Mapped[str | None] = mapped_column(
         ForeignKey("scans.id", name="fk_scans_same_as_id_scans", ondelete="SET NULL"), index=True
     )
+    # The orientation tags of the slices' files, which were applied; None where all were upright, or nobody knows.
+    orientations: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
+    # Of webapp.domain.scans.truth.Truth; None without an expert's mask.
+    truth: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # The run that the history and the result page show: the newest that succeeded, else the newest.
     displayed_id: Mapped[str | None] = mapped_column(
         ForeignKey("segmentations.id", name="fk_scans_shown_id_segmentations", use_alter=True, ondelete="SET NULL")

@@ -48,9 +48,13 @@ class _Slice:
 
 @dataclass(frozen=True)
 class AdmittedGroup:
-    """What became of a group: its scans, and the files that were refused, by their places in the group."""
+    """What became of a group: its scans, and the files that were refused, by their places in the group.
+
+    places: of the files of each scan, from the first slice to the last.
+    """
 
     scans: tuple[Accepted, ...]
+    places: tuple[tuple[int, ...], ...]
     refused: tuple[tuple[int, PortalError], ...]
 
 
@@ -66,6 +70,7 @@ def admit_group(resources: Resources, uploads: Sequence[Received], name: str, **
         raise UploadRejected("limit", f"These are {len(uploads):,} slices and the limit is {most:,}; send fewer.")
     refused: list[tuple[int, PortalError]] = []
     accepted: list[Accepted] = []
+    places: list[tuple[int, ...]] = []
     with _decoded(resources, uploads) as results:
         slices = [item for item in results if isinstance(item, _Slice)]
         refused += [(place, item) for place, item in enumerate(results) if isinstance(item, UploadRejected)]
@@ -74,12 +79,13 @@ def admit_group(resources: Resources, uploads: Sequence[Received], name: str, **
         for part in parts:
             try:
                 accepted.append(_admit_stack(resources, part, name, more_warnings, **options))
+                places.append(tuple(item.place for item in part))
             except PortalError as error:
                 # The machine's fault ends the request, unless something of it is stored already.
                 if not accepted and not isinstance(error, UploadRejected):
                     raise
                 refused += [(item.place, error) for item in part]
-    return AdmittedGroup(tuple(accepted), tuple(sorted(refused, key=lambda item: item[0])))
+    return AdmittedGroup(tuple(accepted), tuple(places), tuple(sorted(refused, key=lambda item: item[0])))
 
 
 @contextmanager
@@ -164,6 +170,7 @@ def _write_originals(target: Path, uploads: Sequence[Received]) -> list[str]:
 def _stack_row(slices: Sequence[_Slice], names: Sequence[str], name: str, original: Path) -> Scan:
     first = slices[0].decoded
     formats = {item.decoded.format for item in slices}
+    orientations = [item.decoded.orientation for item in slices]
     with original.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Scan(
@@ -180,6 +187,7 @@ def _stack_row(slices: Sequence[_Slice], names: Sequence[str], name: str, origin
         bytes=original.stat().st_size,
         warnings=_stack_warnings(slices),
         slice_names=list(names),
+        orientations=None if set(orientations) == {1} else orientations,
     )
 
 

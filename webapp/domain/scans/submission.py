@@ -10,20 +10,20 @@ from typing import Any
 from webapp.domain.errors import (
     DatabaseUnavailable,
     DecoderUnavailable,
+    NotFound,
     PortalError,
     StorageFull,
     StorageUnavailable,
     UploadRejected,
 )
 from webapp.domain.resources import Resources
-from webapp.domain.scans import admission, segmentations, stacking, studies
-from webapp.domain.scans.grouping import Grouping, group_files, is_mask
+from webapp.domain.scans import admission, segmentations, stacking, studies, truth
+from webapp.domain.scans.grouping import Grouping, group_files
+from webapp.domain.scans.mask_pairs import pair_masks
 from webapp.domain.uploads import idempotency, receiving
 from webapp.domain.uploads.receiving import Received, UploadedFile
 
-MASK_MESSAGE = (
-    "This is an expert's mask by its name, and no scan; the page Evaluations compares a model with such masks."
-)
+SLICE_REFUSED = "The slice of this expert's mask was not taken, so the mask was not either."
 
 
 @dataclass(frozen=True)
@@ -74,24 +74,24 @@ def submit(
 ) -> Submission:
     """Admit every file, or the stacks that they make, and queue the segmentations. A bad file does not stop the others.
 
+    Experts' masks (`mask_pairs`) are no scans: each becomes the truth of its slice.
+
     Raises AllRejected, UploadRejected (no file, too many), InvalidInput, StorageFull, StorageUnavailable, KeyReused,
     KeyInUse.
     """
     if not files:
         raise UploadRejected("no_file", "The request has no file; send one or more in the form field `file`.")
-    most = _most_files(resources, options.group)
-    if len(files) > most:
-        raise UploadRejected("too_many_files", f"At most {most} files are taken at once; send fewer.")
     if options.study:
         options = replace(options, study=studies.clean_name(options.study))
     names = [file.filename for file in files]
+    most = _most_files(resources, options.group)
+    scan_count = len(pair_masks(names).scans)
+    if max(scan_count, len(files) - scan_count) > most:
+        raise UploadRejected(
+            "too_many_files", f"At most {most} files, and as many masks, are taken at once; send fewer."
+        )
     with ExitStack() as stack:
-        received: list[Received | UploadRejected] = []
-        for file in files:
-            try:
-                received.append(stack.enter_context(receiving.received(resources, file.stream, file.filename)))
-            except UploadRejected as error:
-                received.append(error)
+        received = _receive(resources, files, stack)
         answer = idempotency.once(
             resources,
             scope="POST /api/v1/scans",
@@ -104,6 +104,38 @@ def submit(
         first = rejected[0]
         raise AllRejected(UploadRejected(first.code, first.message), [vars(item) for item in rejected])
     return Submission(tuple(answer["scans"]), rejected)
+
+
+def submit_truth(resources: Resources, scan_id: str, files: Sequence[UploadedFile], key: str | None = None) -> None:
+    """Make files the expert's mask of a scan: all of them or none.
+
+    Raises NotFound, UploadRejected (no file, too many), AllRejected (a file that cannot be used), StorageFull,
+    StorageUnavailable, KeyReused, KeyInUse.
+    """
+    if not files:
+        raise UploadRejected("no_file", "The request has no file; send the mask in the form field `file`.")
+    if len(files) > resources.settings.max_slices:
+        raise UploadRejected("too_many_files", f"At most {resources.settings.max_slices} masks are taken; send fewer.")
+    names = [file.filename for file in files]
+    with ExitStack() as stack:
+        received = _receive(resources, files, stack)
+
+        def attach() -> dict[str, Any]:
+            good = [item for item in received if isinstance(item, Received)]
+            refused = [(place, item) for place, item in enumerate(received) if isinstance(item, UploadRejected)]
+            refused += truth.attach(resources, scan_id, good, is_whole=True) if not refused else []
+            return {"rejected": [(place, error.code, error.message) for place, error in refused]}
+
+        answer = idempotency.once(
+            resources,
+            scope=f"PUT truth of {scan_id}",
+            key=key,
+            body_sha256=_digest(names, received, UploadOptions()),
+            work=attach,
+        )
+    if answer["rejected"]:
+        rejected = [Rejected(names[place], code, message) for place, code, message in answer["rejected"]]
+        raise AllRejected(UploadRejected(rejected[0].code, rejected[0].message), [vars(item) for item in rejected])
 
 
 def submit_run(resources: Resources, scan_id: str, options: RunOptions, key: str | None = None) -> str:
@@ -121,8 +153,19 @@ def submit_run(resources: Resources, scan_id: str, options: RunOptions, key: str
     return str(answer["segmentation"])
 
 
+def _receive(resources: Resources, files: Sequence[UploadedFile], stack: ExitStack) -> list[Received | UploadRejected]:
+    """Each file in a temporary one, gone when the stack closes, or why it was refused."""
+    received: list[Received | UploadRejected] = []
+    for file in files:
+        try:
+            received.append(stack.enter_context(receiving.received(resources, file.stream, file.filename)))
+        except UploadRejected as error:
+            received.append(error)
+    return received
+
+
 def _most_files(resources: Resources, grouping: Grouping) -> int:
-    """Files of one request; of files that become stacks as many as a stack has slices."""
+    """Files of one request, masks apart; of files that become stacks as many as a stack has slices."""
     settings = resources.settings
     if grouping is Grouping.NONE:
         return settings.max_files_per_upload
@@ -136,12 +179,14 @@ def _admit_all(
     scan_ids: list[str] = []
     rejected: list[tuple[int, PortalError]] = []
     taken: list[tuple[int, Received]] = []  # with their places in the request
+    pairs = pair_masks(names)
+    idle = set(pairs.masks.values())  # masks whose slice has not been stored
     for index, upload in enumerate(received):
         if isinstance(upload, UploadRejected):
             rejected.append((index, upload))
-        elif options.group is not Grouping.NONE and is_mask(names[index]):
-            rejected.append((index, UploadRejected("mask", MASK_MESSAGE)))
-        else:
+        elif index in pairs.refused:
+            rejected.append((index, UploadRejected("mask", pairs.refused[index])))
+        elif index in pairs.scans:
             taken.append((index, upload))
     for group in group_files([names[index] for index, _ in taken], options.group):
         files = [taken[place] for place in group.places]
@@ -149,6 +194,10 @@ def _admit_all(
             admitted = _admit_group(resources, [upload for _, upload in files], group.name, options)
             scan_ids += [accepted.scan_id for accepted in admitted.scans]
             rejected += [(files[place][0], error) for place, error in admitted.refused]
+            for accepted, places in zip(admitted.scans, admitted.places, strict=True):
+                masks = [pairs.masks.get(files[place][0]) for place in places]
+                idle.difference_update(place for place in masks if place is not None)
+                rejected += _attach_masks(resources, accepted.scan_id, masks, received)
         except UploadRejected as error:
             rejected += [(index, error) for index, _ in files]
         except (StorageFull, StorageUnavailable, DecoderUnavailable, DatabaseUnavailable) as error:
@@ -156,8 +205,34 @@ def _admit_all(
             if not scan_ids:
                 raise
             rejected += [(index, error) for index, _ in files]
+    idle.difference_update(index for index, _ in rejected)
+    rejected += [(index, UploadRejected("mask", SLICE_REFUSED)) for index in idle]
     rejected.sort(key=lambda item: item[0])
     return {"scans": scan_ids, "rejected": [(index, error.code, error.message) for index, error in rejected]}
+
+
+def _attach_masks(
+    resources: Resources, scan_id: str, masks: Sequence[int | None], received: Sequence[Received | UploadRejected]
+) -> list[tuple[int, PortalError]]:
+    """Make masks the truth of a scan that is stored already, so that their faults are never its own: those refused.
+
+    masks: by slice, their places in the request.
+    """
+    found = {
+        index: (place, upload)
+        for index, place in enumerate(masks)
+        if place is not None and isinstance(upload := received[place], Received)
+    }
+    if not found:
+        return []
+    places, uploads = zip(*found.values(), strict=True)
+    try:
+        refused = truth.attach(resources, scan_id, uploads, list(found) if len(masks) > 1 else None)
+    except NotFound:
+        return []  # deleted by now
+    except PortalError as error:
+        return [(place, error) for place in places]
+    return [(places[place], error) for place, error in refused]
 
 
 def _admit_group(
@@ -168,7 +243,7 @@ def _admit_group(
     if len(uploads) > 1:
         return stacking.admit_group(resources, uploads, name, **chosen)
     accepted = admission.admit(resources, uploads[0], **chosen)
-    return stacking.AdmittedGroup((accepted,), ())
+    return stacking.AdmittedGroup((accepted,), ((0,),), ())
 
 
 def _digest(names: Sequence[str], received: Sequence[Received | UploadRejected], options: UploadOptions) -> str:

@@ -7,7 +7,9 @@ KEY = re.compile(r"[a-z0-9]+(?:[/._-][a-z0-9]+)*")
 # The keys that the functions below make, and names of `storage.folders`: only what has such a form may ever be removed
 # as left over. `owner`: the id of the scan or evaluation that it belongs to.
 _ID = "[0-9a-f]{32}"
-SCAN_FILE = re.compile(rf"scans/[0-9a-f]{{2}}/(?P<owner>{_ID})/(original|stack\.npy|{_ID}\.[0-9]+\.npy)")
+SCAN_FILE = re.compile(
+    rf"scans/[0-9a-f]{{2}}/(?P<owner>{_ID})/(original|stack\.npy|truth\.{_ID}\.npy|{_ID}\.[0-9]+\.npy)"
+)
 EVALUATION_FILE = re.compile(
     rf"evaluations/[0-9a-f]{{2}}/(?P<owner>{_ID})/"
     r"(cases/[0-9]{7,}\.[0-9]+\.npz|report\.[0-9]+/.+|findings\.[0-9]+\.json)"
@@ -33,6 +35,11 @@ def stack_key(scan_id: str) -> str:
 def map_key(scan_id: str, segmentation_id: str, attempt: int) -> str:
     """One attempt's probability map: `.npy`, uint8 (N, H, W). A stale attempt can never write over a newer one's."""
     return f"{scan_prefix(scan_id)}/{segmentation_id}.{attempt}.npy"
+
+
+def truth_key(scan_id: str, truth_id: str) -> str:
+    """The expert's masks of a scan: `.npy`, the bits of uint8 (N, H, bytes of a row)."""
+    return f"{scan_prefix(scan_id)}/truth.{truth_id}.npy"
 
 
 def evaluation_prefix(evaluation_id: str) -> str:

@@ -6,6 +6,7 @@ percentiles (`ml.scans.readers.intensity`). Pages that are channels of one slice
 (`ml.scans.readers.tiff.axes`); pages of reduced size, which are previews, are left out.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -77,9 +78,23 @@ def read_labels(path: Path, limits: Limits) -> LabelMap:
             raise ScanError(
                 "unreadable", f"The mask has several pages ({len(found.places)} slices); store one mask in each file."
             )
-        # ImageJ's binary images have 255 in what was marked, and an inverting table that shows it black on white.
-        white_zero = found.white_zero and parse_description(found.first.description) is None
-        planes = [convert_labels(found.pages[place], found.notes, white_zero=white_zero) for place in found.places[0]]
+        return _read_slice_labels(found, found.places[0])
+
+
+def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:
+    """Decode the masks of all slices, one at a time; raises as `read_labels` does, but for several slices."""
+    page_count = count_pages(path, limits)
+    with TiffFile(path) as file:
+        found = _read_stack(file, page_count, limits)
+        for places in found.places:
+            yield _read_slice_labels(found, places)
+
+
+def _read_slice_labels(found: _Stack, places: NDArray[np.intp]) -> LabelMap:
+    """The mask of the slice whose pages are at these places. Raises ScanError."""
+    # ImageJ's binary images have 255 in what was marked, and an inverting table that shows it black on white.
+    white_zero = found.white_zero and parse_description(found.first.description) is None
+    planes = [convert_labels(found.pages[place], found.notes, white_zero=white_zero) for place in places]
     values = orient(planes[0] if len(planes) == 1 else np.maximum.reduce(planes), found.orientation)
     if values.dtype.kind == "f" and not np.isfinite(values.astype(float, copy=False)).all():
         raise ScanError("unreadable", "The mask has NaN or infinite pixels; replace them by numbers and try again.")

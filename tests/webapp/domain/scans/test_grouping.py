@@ -2,7 +2,7 @@
 
 import pytest
 
-from webapp.domain.scans.grouping import FileGroup, Grouping, group_files, is_mask, missing_numbers
+from webapp.domain.scans.grouping import FileGroup, Grouping, group_files, missing_numbers
 
 AUTO = {
     "numbers in their natural order": (
@@ -60,9 +60,3 @@ def test_what_is_missing_between_the_numbers() -> None:
     assert missing_numbers(["s_2.png", "s_3.png", "s_6.png"]) == [4, 5]
     assert missing_numbers(["s_2.png", "t_6.png"]) == missing_numbers(["a.png", "b.png"]) == missing_numbers([]) == []
     assert missing_numbers(["s_2.png", "s_999999999.png"]) == []
-
-
-def test_a_mask_is_told_by_its_name() -> None:
-    assert is_mask("p/s_1_mask.png")
-    assert is_mask("S_1_MASK.TIF")
-    assert not is_mask("masked_1.png")

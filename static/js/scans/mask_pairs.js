@@ -1,0 +1,81 @@
+/* Which files of a drop are experts' masks, and of which slice, by the rule of webapp/domain/scans/mask_pairs.py and
+   ml/datasets/mask_names.py; a test holds them equal. */
+import { folded } from "./grouping.js";
+
+const IMAGE_FOLDERS = ["images", "image", "imgs", "img"];
+const MASK_FOLDERS = ["masks", "mask", "labels", "label"];
+const OTHER_FOLDERS = ["groundtruth", "ground_truth", "ground-truth", "ground truth", "gt", "segmentations"];
+const LONG = "masks?|segmentations?|labelmaps?|ground[ ._-]?truths?";
+const SHORT = "segs?|gts?|labels?|truths?|annotations?";
+const COUNT = "(?:[ ._-]*(?:[0-9]{1,6}|\\([0-9]{1,6}\\)|-? ?copy(?: [0-9]{1,2}| ?\\([0-9]{1,2}\\))?))?";
+const ENDING = new RegExp(`(?:[ ._-]?(?:${LONG})|(?:^|[ ._-])(?:${SHORT}))${COUNT}$`);
+
+/** @typedef {{ scans: number[], masks: Map<number, number>, refused: number[] }} MaskPairs places of files; masks: by the place of their slice */
+/** @typedef {{ folders: string[], stem: string }} Key */
+
+const keyText = (/** @type {string[]} */ folders, /** @type {string} */ stem) => JSON.stringify([folders, stem]);
+
+/**
+ * @param {string} path
+ * @returns {Key}
+ */
+function keyOf(path) {
+  const parts = path.replaceAll("\\", "/").replace(/^\/+|\/+$/g, "").split("/");
+  const name = parts[parts.length - 1];
+  return { folders: parts.slice(0, -1).map(folded), stem: folded(name.replace(/\.[^.]*$/s, "") || name) };
+}
+
+/** @param {string} path */
+function looksLikeMask(path) {
+  const parts = path.replaceAll("\\", "/").split("/");
+  const name = parts[parts.length - 1];
+  if (ENDING.test(name.replace(/(?<=.)(?:\.nii\.gz|\.[^.]*)$/is, "").toLowerCase())) return true;
+  return parts.slice(0, -1).some((folder) => [...MASK_FOLDERS, ...OTHER_FOLDERS].includes(folded(folder)));
+}
+
+/**
+ * What the slice of a mask may be called; nothing where the name is none of those that are read.
+ * @param {string} path
+ */
+function keysOfSlice(path) {
+  const { folders, stem } = keyOf(path);
+  const stems = stem.endsWith("_mask") ? [stem.slice(0, -"_mask".length)] : [];
+  const keys = stems.map((name) => keyText(folders, name));
+  for (const [place, folder] of folders.entries()) {
+    if (!MASK_FOLDERS.includes(folder)) continue;
+    for (const middle of [[], ...IMAGE_FOLDERS.map((name) => [name])]) {
+      const others = [...folders.slice(0, place), ...middle, ...folders.slice(place + 1)];
+      keys.push(...[stem, ...stems].map((name) => keyText(others, name)));
+    }
+  }
+  return keys;
+}
+
+/**
+ * Tells masks from scans, and pairs them.
+ * @param {string[]} paths
+ * @returns {MaskPairs}
+ */
+export function pairMasks(paths) {
+  const places = [...paths.keys()];
+  const isMask = paths.map(looksLikeMask);
+  const scans = places.filter((place) => !isMask[place]);
+  /** @type {Map<string, number[]>} */
+  const byKey = new Map();
+  for (const place of scans) {
+    const { folders, stem } = keyOf(paths[place]);
+    const key = keyText(folders, stem);
+    byKey.set(key, [...(byKey.get(key) ?? []), place]);
+  }
+  /** @type {Map<number, number[]>} */
+  const found = new Map();
+  for (const place of places.filter((mask) => isMask[mask])) {
+    const slices = new Set(keysOfSlice(paths[place]).flatMap((key) => byKey.get(key) ?? []));
+    for (const slice of slices.size === 1 ? slices : []) found.set(slice, [...(found.get(slice) ?? []), place]);
+  }
+  /** @type {Map<number, number>} */
+  const masks = new Map();
+  for (const [slice, [first, ...others]] of found) if (!others.length) masks.set(slice, first);
+  const paired = new Set(masks.values());
+  return { scans, masks, refused: places.filter((place) => isMask[place] && !paired.has(place)) };
+}

@@ -1,0 +1,35 @@
+"""Which files of an upload are experts' masks, and of which slice."""
+
+import pytest
+
+from webapp.domain.scans.mask_pairs import match_slices, pair_masks
+
+
+@pytest.mark.parametrize(
+    ("paths", "masks", "refused"),
+    [
+        (["p/s_1.png", "p/s_1_mask.png"], {0: 1}, []),
+        (["S_1.PNG", "s_1_MASK.TIF"], {0: 1}, []),
+        (["a/1.png", "b/1.png", "b/1_mask.png"], {1: 2}, []),
+        (["images/1.png", "Masks/1.png"], {0: 1}, []),
+        (["P/1.png", "P/labels/1_mask.png"], {0: 1}, []),
+        (["train/imgs/1.png", "train/masks/1.png", "test/imgs/1.png"], {0: 1}, []),
+        (["a.png", "a.tif", "a_mask.png"], {}, [2]),
+        (["a.png", "a_mask.png", "masks/a.png"], {}, [1, 2]),
+        (["masked_1.png", "insight.png"], {}, []),
+        (["a.png", "a_seg.png", "a_mask_1.png", "gt/a.png"], {}, [1, 2, 3]),
+        (["a_mask.png"], {}, [0]),
+    ],
+)
+def test_a_mask_belongs_to_the_one_slice_of_its_name(paths: list[str], masks: dict[int, int], refused: list) -> None:
+    found = pair_masks(paths)
+    assert (found.masks, sorted(found.refused)) == (masks, refused)
+    assert sorted([*found.scans, *found.masks.values(), *refused]) == list(range(len(paths)))
+
+
+def test_masks_that_come_later_are_told_by_the_names_of_the_slices() -> None:
+    slices = ["s_1.png", "S_2.png", "s_3.tif"]
+    assert match_slices(slices, ["s_3_mask.png", "s_2.tif"]) == [2, 1]
+    assert match_slices(slices, ["x_1.png"]) is None
+    assert match_slices(slices, ["s_1.png", "s_1_mask.png"]) is None
+    assert match_slices(["a.png", "a.tif"], ["a_mask.png"]) is None

@@ -1,0 +1,58 @@
+"""How far a run and the expert's mask of its scan agree: measured when asked for, with the evaluation's own metrics."""
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ml.masks import slice_masks
+from ml.metrics.agreement import compare_slices
+from ml.metrics.slices import SliceComparison
+from webapp.domain.errors import StorageUnavailable
+from webapp.domain.jobs.models import Status
+from webapp.domain.resources import Resources
+from webapp.domain.scans import truth
+from webapp.domain.scans.images import dropped_regions, mask_rule
+from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.scans.truth import Truth
+from webapp.domain.storage.arrays import read_array
+
+logger = logging.getLogger(__name__)
+
+
+def measure(resources: Resources, scan: Scan, row: Segmentation | None) -> dict[str, Any] | None:
+    """The metrics of all slices together by their names, and `slices`: those of each, with its `index`.
+
+    None before the run has succeeded, where the scan has no expert's mask, and where the arrays cannot be read.
+    """
+    expert = Truth.of(scan)
+    if expert is None or row is None or row.status is not Status.SUCCEEDED or row.map_key is None:
+        return None
+    key = f"{scan.id}.{row.id}.{row.attempt}.{expert.id}.agreement"
+    try:
+        found: dict[str, Any] = json.loads(resources.images.get(key, lambda: _measure(resources, scan, row, expert)))
+    except StorageUnavailable as error:  # the scan's own figures are still worth an answer
+        logger.warning("a scan was not compared with its expert's mask: %s", error.code)
+        return None
+    return found
+
+
+def _measure(resources: Resources, scan: Scan, row: Segmentation, expert: Truth) -> bytes:
+    agreement = compare_slices(_slices(resources, scan, row, expert))
+    slices = [{"index": index, **metrics} for index, metrics in agreement.slices.items()]
+    return json.dumps({"segmentation": row.id, **agreement.whole, "slices": slices}).encode()
+
+
+def _slices(
+    resources: Resources, scan: Scan, row: Segmentation, expert: Truth
+) -> Iterator[tuple[int, SliceComparison]]:
+    maps = read_array(resources.storage, row.map_key or "")  # (N, H, W)
+    for index in range(scan.slice_count):
+        if not expert.has_slice(index):
+            continue
+        probability_u8 = np.asarray(maps[index])
+        masks = slice_masks(probability_u8[None], mask_rule(row), dropped_regions(row, index))
+        mask = truth.read_slice(resources, scan, expert, index)
+        yield index, SliceComparison(probability_u8, masks.tumor[0], mask, seconds=0.0)

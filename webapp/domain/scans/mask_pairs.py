@@ -1,0 +1,92 @@
+"""Which files of an upload are experts' masks, and of which slice: by their names, as data sets are read.
+
+`static/js/scans/mask_pairs.js` sends a mask together with its slice by the same rule; a test holds the two equal.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ml.datasets.file_names import name_key
+from ml.datasets.layouts.unknown import IMAGE_FOLDERS
+from ml.datasets.mask_names import MASK_ENDING, MASK_FOLDERS, is_read_as_mask, mask_sign
+
+# The folders of a file, and its name without ending, each in one spelling.
+_Key = tuple[tuple[str, ...], str]
+
+
+@dataclass(frozen=True)
+class MaskPairs:
+    """Places of the files in the upload. scans: what is no mask; masks: by the place of its slice; refused: the masks
+    that belong to none of the scans, and why."""
+
+    scans: tuple[int, ...]
+    masks: Mapping[int, int]
+    refused: Mapping[int, str]
+
+
+def pair_masks(paths: Sequence[str]) -> MaskPairs:
+    """Tell masks from scans, and pair them. paths: as the client names them, with folders where it sends them.
+
+    `NAME_mask` is the mask of `NAME` beside it, and `masks/NAME` of `images/NAME` or of `NAME` in the folder above.
+    """
+    signs = {place: sign for place, path in enumerate(paths) if (sign := mask_sign(path))}
+    scans = tuple(place for place in range(len(paths)) if place not in signs)
+    by_key: dict[_Key, list[int]] = defaultdict(list)
+    for place in scans:
+        by_key[_key(paths[place])].append(place)
+    refused: dict[int, str] = {}
+    found: dict[int, list[int]] = defaultdict(list)
+    for place, sign in signs.items():
+        keys = list(_keys_of_slice(paths[place]))
+        slices = {scan for key in keys for scan in by_key.get(key, ())}
+        if len(slices) == 1:
+            found[slices.pop()].append(place)
+        elif slices:
+            refused[place] = f"Several files have the name of this mask's slice ({sign}); keep one of them."
+        elif keys:
+            refused[place] = (
+                f"This is an expert's mask by its name ({sign}), and its slice is not among the files: send both"
+                " together, or add the mask on the page of its scan."
+            )
+        else:
+            refused[place] = (
+                f"By its name ({sign}) this is an expert's mask and no scan: call it NAME{MASK_ENDING} beside its slice"
+                " NAME to compare the two, or give it another name if it is a scan."
+            )
+    for masks in found.values():
+        if len(masks) > 1:
+            refused |= dict.fromkeys(masks, "Several masks belong to one slice; keep one of them.")
+    return MaskPairs(scans, {scan: masks[0] for scan, masks in found.items() if len(masks) == 1}, refused)
+
+
+def match_slices(slice_names: Sequence[str], mask_names: Sequence[str]) -> list[int] | None:
+    """The slice of each mask by the names of their files (`NAME_mask` or `NAME`); None where that is not clear."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, name in enumerate(slice_names):
+        places[_key(name)[1]].append(place)
+    found: list[int] = []
+    for name in mask_names:
+        stem = _key(name)[1]
+        slices = places.get(stem) or places.get(stem.removesuffix(MASK_ENDING), [])
+        if len(slices) != 1 or slices[0] in found:
+            return None
+        found += slices
+    return found
+
+
+def _keys_of_slice(path: str) -> Iterator[_Key]:
+    """What the slice of a mask may be called; nothing where the name is none of those that are read."""
+    folders, stem = _key(path)
+    stems = [stem[: -len(MASK_ENDING)]] if is_read_as_mask(stem) else []
+    yield from ((folders, name) for name in stems)
+    for place, folder in enumerate(folders):
+        if folder in MASK_FOLDERS:
+            before, after = folders[:place], folders[place + 1 :]
+            for middle in ((), *((name,) for name in IMAGE_FOLDERS)):
+                yield from (((*before, *middle, *after), name) for name in (stem, *stems))
+
+
+def _key(path: str) -> _Key:
+    *folders, name = path.replace("\\", "/").strip("/").split("/")
+    return tuple(map(name_key, folders)), name_key(name.rpartition(".")[0] or name)

@@ -1,0 +1,257 @@
+"""An expert's mask of a scan: decoded in the sandbox, compared in size with its slices, stored, taken away.
+
+One mask a slice, or one file with a page for each. A slice without one is compared with nothing. Every pixel that is
+not 0 is tumor; what is doubtful about a mask (`ml.datasets.mask_findings`) is said, and the mask is used.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from ml.datasets.mask_findings import MASK_FINDINGS, find_doubtful, trace_mask
+from ml.sandbox.decoder import DecodedMask
+from ml.sandbox.launcher import SandboxError
+from ml.scans import ScanError
+from webapp.domain.database.orm import new_id
+from webapp.domain.errors import DecoderUnavailable, NotFound, OutcomeUnknown, UploadRejected
+from webapp.domain.resources import Resources
+from webapp.domain.scans.grouping import natural_key
+from webapp.domain.scans.mask_pairs import match_slices
+from webapp.domain.scans.models import Scan
+from webapp.domain.storage.arrays import read_array, write_array
+from webapp.domain.storage.interface import translated_errors
+from webapp.domain.storage.keys import stack_key, truth_key
+from webapp.domain.uploads.receiving import Received
+
+AT_ONCE = 4  # masks of one request that are decoded at the same time
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a scan's row keeps of its expert's mask.
+
+    id: of its array. filename: of the one file that has all masks; None where each slice has a file of its own, and
+    then slice_names has them, None for a slice without a mask. findings: slices by the codes of `MASK_FINDINGS`.
+    """
+
+    id: str
+    filename: str | None
+    slice_names: Sequence[str | None] | None
+    findings: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, scan: Scan) -> "Truth | None":
+        """The scan's own; None where it has none."""
+        return None if scan.truth is None else cls(**scan.truth)
+
+    def has_slice(self, index: int) -> bool:
+        """Whether a slice has an expert's mask, empty or not."""
+        return self.slice_names is None or self.slice_names[index] is not None
+
+    def check_slice(self, index: int) -> None:
+        """Raises NotFound where a slice has no expert's mask."""
+        if not self.has_slice(index):
+            raise NotFound("This slice has no expert's mask.")
+
+
+@dataclass(frozen=True)
+class _Mask:
+    """A decoded file of masks. bits: uint8 (N, H, bytes of a row)."""
+
+    decoded: DecodedMask
+    bits: NDArray[np.uint8]
+
+
+# The files that were refused, by their places, and why.
+Refused = list[tuple[int, UploadRejected]]
+
+
+def attach(
+    resources: Resources,
+    scan_id: str,
+    uploads: Sequence[Received],
+    slices: Sequence[int] | None = None,
+    *,
+    is_whole: bool = False,
+) -> Refused:
+    """Store masks as the scan's truth, in the place of what it had; what of them was refused.
+
+    slices: of each mask; None where the files tell: one with a page for each slice, or several by their names, else by
+    their order. Files that cannot be used are refused and the others stand, or with `is_whole` none; where none does,
+    nothing changes. Raises NotFound, UploadRejected (the files do not fit the scan as a
+    whole), StorageFull, StorageUnavailable, DecoderUnavailable.
+    """
+    with resources.database.read() as session:
+        scan = session.get(Scan, scan_id)
+    if scan is None:
+        raise NotFound("There is no such scan.")
+    places = slices if slices is not None else _places(scan, uploads)
+    read = _read_masks(resources, scan, uploads, places)
+    page_count = scan.slice_count if places is None else 1
+    checked = [item if isinstance(item, UploadRejected) else _misfit(scan, item, page_count) or item for item in read]
+    refused = [(place, item) for place, item in enumerate(checked) if isinstance(item, UploadRejected)]
+    masks = {place: item for place, item in enumerate(checked) if isinstance(item, _Mask)}
+    if masks and not (is_whole and refused):
+        by_slice = {places[place] if places is not None else 0: (place, mask) for place, mask in masks.items()}
+        _store(resources, scan, uploads, by_slice)
+    return refused
+
+
+def remove(resources: Resources, scan_id: str) -> None:
+    """Take a scan's expert's mask away. Raises NotFound, also where it has none."""
+    old = _exchange(resources, scan_id, None)
+    if old is None:
+        raise NotFound("This scan has no expert's mask.")
+    resources.storage.delete(truth_key(scan_id, old))
+
+
+def read_slice(resources: Resources, scan: Scan, truth: Truth, index: int) -> NDArray[np.bool]:
+    """The expert's mask of one slice, bool (H, W). Raises NotFound where it has none, StorageUnavailable."""
+    truth.check_slice(index)
+    return unpacked(np.asarray(read_array(resources.storage, truth_key(scan.id, truth.id))[index]), scan.width)
+
+
+def unpacked(bits: NDArray[np.uint8], width: int) -> NDArray[np.bool]:
+    """Bits (H, bytes of a row) as bool (H, W)."""
+    mask: NDArray[np.bool] = np.unpackbits(bits, axis=1, count=width).astype(np.bool)
+    return mask
+
+
+def _places(scan: Scan, uploads: Sequence[Received]) -> list[int] | None:
+    """The slice of each file; None where one file has all of them. Raises UploadRejected where that is not clear."""
+    names = [upload.filename for upload in uploads]
+    by_name = match_slices(scan.slice_names, names) if scan.slice_names else None
+    if by_name is not None:
+        return by_name
+    if len(uploads) == 1:
+        return None
+    if len(uploads) != scan.slice_count:
+        slices = "1 slice" if scan.slice_count == 1 else f"{scan.slice_count:,} slices"
+        raise UploadRejected(
+            "unequal_size",
+            f"These are {len(uploads):,} masks and the scan has {slices}; send one for each, one file with as many"
+            " pages, or masks whose names are those of their slices (NAME_mask for NAME).",
+        )
+    order = sorted(range(len(names)), key=lambda place: natural_key(names[place]))
+    return [order.index(place) for place in range(len(names))]
+
+
+def _read_masks(
+    resources: Resources, scan: Scan, uploads: Sequence[Received], places: Sequence[int] | None
+) -> list[_Mask | UploadRejected]:
+    """Each file's masks, or why it was refused."""
+
+    def read(place: int) -> _Mask | UploadRejected:
+        index = places[place] if places is not None else 0
+        orientation = scan.orientations[index] if scan.orientations else 1
+        bits = resources.storage.temporary_file()
+        try:
+            with translated_errors():
+                return _decode(resources, uploads[place].path, bits, orientation)
+        except UploadRejected as error:
+            return error
+        finally:
+            bits.unlink(missing_ok=True)
+
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="masks") as pool:
+        return list(pool.map(read, range(len(uploads))))
+
+
+def _decode(resources: Resources, source: Path, bits: Path, orientation: int) -> _Mask:
+    try:
+        decoded = resources.decoder.decode_mask(source, bits, orientation=orientation)
+    except ScanError as error:
+        raise UploadRejected(error.code, error.message) from error
+    except SandboxError as error:
+        raise DecoderUnavailable("Files cannot be read right now; try again in a few seconds.") from error
+    return _Mask(decoded, np.load(bits, allow_pickle=False))
+
+
+def _misfit(scan: Scan, mask: _Mask, page_count: int) -> UploadRejected | None:
+    """Why a file's masks are not those of the scan. page_count: how many it should have."""
+    decoded = mask.decoded
+    if (decoded.width, decoded.height) != (scan.width, scan.height):
+        return UploadRejected(
+            "unequal_size",
+            f"The mask has {decoded.width} x {decoded.height} pixels and its scan {scan.width} x {scan.height}; export"
+            " both on one grid.",
+        )
+    if decoded.slice_count != page_count:
+        pages = "1 page" if decoded.slice_count == 1 else f"{decoded.slice_count:,} pages"
+        needed = "1 is needed" if page_count == 1 else f"{page_count:,} are needed, one for each slice"
+        return UploadRejected("unequal_size", f"The mask has {pages}; {needed}.")
+    return None
+
+
+def _store(
+    resources: Resources, scan: Scan, uploads: Sequence[Received], masks: Mapping[int, tuple[int, _Mask]]
+) -> None:
+    """Store the masks, by their slices, then name them in the scan's row."""
+    bits = np.zeros((scan.slice_count, scan.height, (scan.width + 7) // 8), np.uint8)
+    names: list[str | None] = [None] * scan.slice_count
+    codes: list[tuple[str, ...]] = [()] * scan.slice_count
+    for index, (place, mask) in masks.items():
+        slices = slice(index, index + mask.decoded.slice_count)
+        bits[slices] = mask.bits
+        names[slices] = [uploads[place].filename] * mask.decoded.slice_count
+        codes[slices] = mask.decoded.codes
+    is_one_file = len(masks) == 1 and None not in names
+    truth = Truth(
+        id=new_id(),
+        filename=names[0] if is_one_file else None,
+        slice_names=None if is_one_file else names,
+        findings=_findings(resources, scan, bits, names, codes),
+    )
+    key = truth_key(scan.id, truth.id)
+    write_array(resources.storage, key, bits)
+    try:
+        old = _exchange(resources, scan.id, truth)
+    except OutcomeUnknown:  # the row may name it: the sweeper knows
+        raise
+    except BaseException:
+        resources.storage.delete(key)
+        raise
+    if old is not None:
+        resources.storage.delete(truth_key(scan.id, old))
+
+
+def _exchange(resources: Resources, scan_id: str, truth: Truth | None) -> str | None:
+    """Write the row's truth; the id of what it had. Raises NotFound where the scan is gone."""
+    with resources.database.write() as session:
+        scan = session.scalar(select(Scan).where(Scan.id == scan_id).with_for_update(key_share=True))
+        if scan is None:
+            raise NotFound("There is no such scan.")
+        old = Truth.of(scan)
+        scan.truth = None if truth is None else asdict(truth)
+        return old.id if old else None
+
+
+def _findings(
+    resources: Resources,
+    scan: Scan,
+    bits: NDArray[np.uint8],
+    names: Sequence[str | None],
+    codes: Sequence[Sequence[str]],
+) -> dict[str, list[int]]:
+    """The slices of each finding: what the files show, and what shows beside the slices and the other masks."""
+    stack = read_array(resources.storage, stack_key(scan.id))  # (N, H, W, 3)
+    traits = [
+        None
+        if name is None
+        else trace_mask(
+            np.asarray(stack[index]),
+            unpacked(bits[index], scan.width),
+            [code for code in codes[index] if code in MASK_FINDINGS],
+        )
+        for index, name in enumerate(names)
+    ]
+    found: dict[str, list[int]] = {}
+    for index, of_slice in enumerate(find_doubtful(traits)):
+        for code in of_slice:
+            found.setdefault(code, []).append(index)
+    return found
