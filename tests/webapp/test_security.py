@@ -82,6 +82,7 @@ ROUTES = {
     ("GET", f"{EVALUATION}/patients"): MISSING,
     ("GET", f"{EVALUATION}/findings.json"): MISSING,
     ("GET", f"{EVALUATION}/comparison"): Access(422),
+    ("GET", f"{EVALUATION}/comparison/patients.svg"): Access(422),
     ("GET", "/evaluations"): READ,
     ("GET", "/evaluations/new"): READ,
     ("POST", "/evaluations"): Access(FORM, 303),

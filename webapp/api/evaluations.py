@@ -212,6 +212,22 @@ def comparison(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
         return dump(ComparisonSchema, evaluation_comparison.compare(session, evaluation_id, query["other"]))
 
 
+@blp.get("/<hex_id:evaluation_id>/comparison/patients.svg")
+@blp.arguments(ComparisonQuerySchema, location="query")
+@blp.response(200, content_type="image/svg+xml")
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready: one of the two has not ended well")
+@blp.alt_response(422, schema=ErrorSchema, description="no masks, or no image in common")
+def comparison_plot(query: dict[str, Any], evaluation_id: str) -> Response:
+    """Each patient's Dice in both, as a plot; of many patients those that the comparison lists."""
+    with resources().database.read() as session:
+        found = evaluation_comparison.compare(session, evaluation_id, query["other"])
+        svg = evaluation_comparison.plot(found)
+    response = Response(svg, mimetype="image/svg+xml")
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
+
+
 def _sent(key: str, mimetype: str, name: str, evaluation_name: str) -> Response:
     """An attachment: a report's page has styles of its own, which ours would not allow inline."""
     return attachment(key, mimetype, f"{evaluation_name} {name}", MISSING)

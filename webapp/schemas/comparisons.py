@@ -61,6 +61,17 @@ class ChangeSchema(ma.Schema):
     second = fields.String()
 
 
+class DifferenceSchema(ma.Schema):
+    """One slice that both compared with the same truth, with its Dice in each."""
+
+    patient = fields.String()
+    image = fields.String()
+    first_position = fields.Integer()
+    second_position = fields.Integer()
+    first = Rounded(6)
+    second = Rounded(6)
+
+
 class Transitions(fields.List[Any]):
     """Outcomes before and after, with how many slices went that way, sorted."""
 
@@ -88,3 +99,6 @@ class ComparisonSchema(ma.Schema):
     )
     changed = Transitions(fields.Nested(ChangedSchema))
     changes = fields.List(fields.Nested(ChangeSchema), metadata={"description": "the first of them"})
+    differences = fields.List(
+        fields.Nested(DifferenceSchema), metadata={"description": "slices whose Dice differ most, the largest first"}
+    )

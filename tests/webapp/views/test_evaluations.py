@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from flask import Flask
@@ -231,6 +232,19 @@ def test_a_comparison_without_changes_is_that_of_the_reports(
     assert f"{names[0]} has a mean patient Dice {words} than {names[1]}" in page
     assert "over 3 patients; no difference shown; too few patients for a test" in page
     assert page.count("Both: The 95 % intervals are of 3 patients") == 1
+    apart = [abs(item["second"] - item["first"]) for item in found["differences"]]
+    assert 0 < len(apart) <= 6 and apart == sorted(apart, reverse=True) and apart[-1] > 0
+    for item in found["differences"]:
+        for evaluation_id, side in ((first, "first"), (second, "second")):
+            case = client.get(f"{API}/{evaluation_id}/cases/{item[f'{side}_position']}").json
+            assert (case["image"], case["dice"]) == (item["image"], pytest.approx(item[side], abs=1e-6))
+            assert f'src="{case["links"]["errors"]}"' in page
+    plot = client.get(f"{API}/{first}/comparison/patients.svg?other={second}")
+    assert (plot.status_code, plot.mimetype) == (200, "image/svg+xml")
+    drawn = ElementTree.fromstring(plot.text)
+    tips = [tip.text for tip in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    for pair in found["patients"]:
+        assert f"{pair['patient']}: {pair['first']:.3f} and {pair['second']:.3f}" in tips
 
 
 def test_an_evaluation_of_the_models_own_patients_says_so_wherever_its_headline_stands(

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from ml.metrics.comparison import PairedComparison, compare_pairs
 from ml.metrics.overlap import Counts, dice
+from ml.plots.comparison import PairPoint, plot_pairs
 from webapp.domain.errors import InvalidInput, NotReady
 from webapp.domain.evaluations import lookup
 from webapp.domain.evaluations.models import COMPARED, Evaluation, EvaluationCase
@@ -21,6 +22,7 @@ from webapp.domain.jobs.models import Status
 CHANGES_SHOWN = 200
 PATIENTS_SHOWN = 500
 MOST_CANDIDATES = 100
+DIFFERENCES_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,24 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """A slice that both compared with the same truth, and its Dice in each."""
+
+    patient: str
+    image: str
+    first_position: int
+    second_position: int
+    first: float
+    second: float
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Second less first. shared: images in both by their name; compared: those of them that both could compare with the
     same truth, over which the Dice are pooled. altered: those whose bytes or whose truth differ; failed: those that one
     of both could not read.
 
+    differences: the slices whose Dice differ most, the largest difference first.
     changed: slices by (outcome in the first, outcome in the second), those with one outcome in both left out.
     """
 
@@ -66,6 +81,7 @@ class Comparison:
     patients: tuple[PatientPair, ...]
     changed: dict[tuple[str, str], int]
     changes: tuple[Change, ...]
+    differences: tuple[Difference, ...] = ()
 
 
 def candidates(session: Session, evaluation: Evaluation) -> list[Evaluation]:
@@ -127,7 +143,34 @@ def compare(session: Session, first_id: str, second_id: str) -> Comparison:
         patients=tuple(ranked[:PATIENTS_SHOWN]),
         changed={(a.value, b.value): count for a, b, count, _ in groups if a is not b},
         changes=tuple(Change(*row[:4], row[4].value, row[5].value) for row in rows),
+        differences=_differences(session, first.id, second.id),
     )
+
+
+def plot(found: Comparison) -> str:
+    """The patients' pairs as SVG: those that the comparison lists."""
+    points = [PairPoint(pair.patient, pair.first, pair.second) for pair in found.patients]
+    return plot_pairs(points, found.first.name, found.second.name).render()
+
+
+def _differences(session: Session, first_id: str, second_id: str) -> tuple[Difference, ...]:
+    left, right = aliased(EvaluationCase), aliased(EvaluationCase)
+    apart = func.abs(left.dice - right.dice)
+    rows = session.execute(
+        select(left.patient, left.image, left.position, right.position, left.dice, right.dice)
+        .join(right, left.image == right.image)
+        .where(
+            left.evaluation_id == first_id,
+            right.evaluation_id == second_id,
+            left.outcome.in_(COMPARED),
+            right.outcome.in_(COMPARED),
+            apart > 0,
+            _is_unchanged(left, right),
+        )
+        .order_by(apart.desc(), left.position)
+        .limit(DIFFERENCES_SHOWN)
+    )
+    return tuple(Difference(*row[:4], float(row[4] or 0), float(row[5] or 0)) for row in rows)
 
 
 def _patients(session: Session, first_id: str, second_id: str) -> list[PatientPair]:
