@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ml.datasets import Case, DatasetError, find_layout, read_patients
 from ml.datasets.checking.problems import LeftOut
+from ml.datasets.layouts.search import no_truth
 from ml.evaluation.run import Outcome
 
 
@@ -24,10 +25,7 @@ def choose_cases(folder: Path, patients_file: Path | None) -> Choice:
     """
     layout = find_layout(folder)
     if not layout.has_truth:
-        raise DatasetError(
-            f"{folder} has images but no expert masks, so there is nothing to compare with; add masks, or run"
-            " `python -m ml predict` on it."
-        )
+        raise no_truth(layout, folder)
     cases = tuple(case for case in layout.cases if case.has_truth)
     choice = Choice(cases, layout.left_out, layout.notes)
     if patients_file is None:

@@ -41,6 +41,7 @@ PROBLEMS = {
     "duplicate_image": "Images that two patients share",
     "clipped_outline": "Outlines clipped at the edge of their image",
     "stray_piece": "Annotations with a piece that has no area",
+    "stray_annotations": "Files of annotations that name no image",
     "no_annotations": "Files of annotations without any tumor",
     "left_out": "Files that are no part of the data set",
     "doubled_folder": "Folders that hold the data set again",

@@ -86,7 +86,8 @@ WARNINGS: dict[str, Warning] = {
         ),
         Warning(
             SIZES_DIFFER,
-            "The files of this name have different sizes in pixels, so they are several scans.",
+            "Files of this name differ in their size in pixels, or have several slices each, so they are several"
+            " scans.",
             chip="Sizes differ",
         ),
         Warning("synthetic", "This scan is a synthetic phantom, not a patient.", chip="Synthetic phantom"),

@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from ml.datasets.analysis import Analysis, PatientCounts, analyze, count_by_patient
-from ml.datasets.case import Case, DatasetError
+from ml.datasets.case import Case
 from ml.datasets.checking.file_checks import FileCheck, check_files
 from ml.datasets.checking.problems import DROPPING_NOTES, WARNING_CODES, LeftOut, Problem
 from ml.datasets.digest import digest_of
 from ml.datasets.duplicates import count_duplicates, find_duplicates
 from ml.datasets.layouts.coco import Category
 from ml.datasets.layouts.layout import Layout
-from ml.datasets.layouts.search import find_layout
-from ml.datasets.layouts.tree import Tree
-from ml.datasets.layouts.unknown import unknown
+from ml.datasets.layouts.search import find_layout, no_truth
 from ml.datasets.mask_findings import (
     COVERS_SLICE,
     MASK_FINDINGS,
@@ -81,9 +79,7 @@ def check(folder: Path, progress: Progress = lambda checks, _: checks, *, is_bin
     """
     layout = find_layout(folder)
     if not layout.has_truth:
-        count = len(layout.cases)
-        finding = unknown(Tree(), folder).finding
-        raise DatasetError(f"{folder} has {count} images and not one mask. {finding}")
+        raise no_truth(layout, folder)
     return check_layout(layout, progress, is_binary_needed=is_binary_needed).report
 
 

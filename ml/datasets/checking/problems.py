@@ -9,7 +9,15 @@ from ml.datasets.mask_findings import MASK_FINDINGS, NON_BINARY
 # What a reader drops of an image, by the codes of `ml.scans.WARNINGS`.
 DROPPING_NOTES = ("second_channel_dropped", "fourth_channel_dropped", "first_frame_only")
 # What the layout says of the folder, and of annotations that are used all the same.
-_LAYOUT_NOTES = ("clipped_outline", "stray_piece", "no_annotations", "left_out", "doubled_folder", "shared_patient")
+_LAYOUT_NOTES = (
+    "clipped_outline",
+    "stray_piece",
+    "stray_annotations",
+    "no_annotations",
+    "left_out",
+    "doubled_folder",
+    "shared_patient",
+)
 # Of these the files are used all the same, and the data set stays sound; a person should look at them.
 WARNING_CODES = frozenset({*MASK_FINDINGS, *DROPPING_NOTES, *_LAYOUT_NOTES} - {NON_BINARY})
 # Codes of files that no figure has anything of.
@@ -26,7 +34,7 @@ LEFT_OUT = frozenset(
     }
 )
 # Codes whose sentences stand beside the headline of an evaluation.
-FIGURE_NOTES = frozenset({"no_annotations"})
+FIGURE_NOTES = frozenset({"no_annotations", "stray_annotations"})
 # Names of a reason that a report repeats; the check has all of them.
 NAMES_SHOWN = 20
 

@@ -155,6 +155,8 @@ class _Reader:
         if strays:
             are = "1 annotation names" if strays == 1 else f"{strays:,} annotations name"
             text = f"{are} no image of {self._source.path.name}, and may belong to it"
+            lost = f"{are} no image of {self._source.path.name}: the mask of any image may lack them."
+            self.problems.append(Problem("stray_annotations", (self._name,), lost))
             for path in self.images.keys() - annotated:
                 self.images[path].faults.append(text)
 

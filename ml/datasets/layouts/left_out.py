@@ -19,7 +19,7 @@ from ml.datasets.layouts.tree import Tree
 
 _DEAD_LINK = "A link that leads to nothing: fetch the file (`git annex get`, `dvc pull`) or remove the link."
 _SPECIAL = "A pipe, a socket or a device, and no file: remove it."
-_ANNOTATIONS = (
+UNREAD_ANNOTATIONS = (
     f"Annotations of a name or a kind that is not read: COCO's file is called `{ANNOTATIONS_FILE}`, or"
     " `annotations/instances_default.json`; other outlines are exported as masks."
 )
@@ -47,7 +47,7 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
         groups[here, "missing_file", _SPECIAL].extend(listing.special)
     unread = [path for path in annotations if is_like_annotations(path.name) or name_key(path.stem) in stems]
     for path in unread:
-        groups[path.parent, "left_out", _ANNOTATIONS].append(path)
+        groups[path.parent, "left_out", UNREAD_ANNOTATIONS].append(path)
     return [
         Problem(code, tuple(relative(path, base) for path in paths), _sentence(what, len(paths)))
         for (_, code, what), paths in sorted(groups.items())

@@ -8,7 +8,7 @@ from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import shown
 from ml.datasets.layouts.layout import Layout, layout_in, pair_folders
-from ml.datasets.layouts.left_out import find_strays, relative
+from ml.datasets.layouts.left_out import UNREAD_ANNOTATIONS, find_strays, relative
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import UnknownLayoutError, unknown
 
@@ -64,6 +64,17 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
     used = [*_used(layout)]
     strays = find_strays(tree, folder, layout.folder, used, frozenset(other.folder for other in others))
     return replace(layout, problems=(*layout.problems, *doubles, *strays))
+
+
+def no_truth(layout: Layout, folder: Path) -> DatasetError:
+    """The error of a layout without any mask where masks are needed: what was found, and annotations that are there."""
+    count = f"{len(layout.cases):,} image{'' if len(layout.cases) == 1 else 's'}"
+    unread = [group.sentence for group in layout.left_out if group.message == UNREAD_ANNOTATIONS]
+    finding = " ".join(unread) or unknown(Tree(), folder).finding
+    return DatasetError(
+        f"{shown(str(folder))} has {count} and not one mask, so there is nothing to compare with;"
+        f" `python -m ml predict` needs none. {finding}"
+    )
 
 
 def _search(tree: Tree, folder: Path, depth: int) -> list[Layout]:

@@ -126,6 +126,8 @@ def test_one_entry_that_is_no_object_is_named_and_costs_what_it_may_belong_to(tm
     assert problem.message == f"number {place} of `{key}` is no object; correct or remove it."
     failed = {case.image.name for case in list_cases(tmp_path) if isinstance(read_case(case), Failure)}
     assert failed == ({"b.png"} if key == "annotations" else set())
+    notes = choose_cases(tmp_path, None).notes  # what is lost may be of an image that has others
+    assert ["may lack them" in note for note in notes] == ([True] if key == "annotations" else [])
 
 
 def test_an_annotation_without_an_image_id_names_none(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from ml.datasets import DatasetError, check, find_layout, list_cases
+from ml.evaluation.cases import choose_cases
 from ml.prediction.sources import find_sources
 from tests.support.layouts import image, loose_pair, pairs_beside
 from tests.support.layouts import mask as draw_mask
@@ -279,7 +280,21 @@ def test_folders_of_one_name_in_images_and_masks_are_a_patient_or_a_side(tmp_pat
     assert find_layout(tmp_path).sides == {"train": ("TCGA_DU_6404_19850629",), "validation": ("val/x",), "test": ()}
 
 
+@pytest.mark.parametrize("name", ["annotations.json", "a.json", "labels/a.txt"])
+def test_annotations_that_are_not_read_are_named_where_masks_are_needed(tmp_path, name):
+    """By check and evaluate in the same words."""
+    image(tmp_path / "a.png")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("{}")
+    said = []
+    for refuse in (check, lambda folder: choose_cases(folder, None)):
+        with pytest.raises(DatasetError, match=f"1 image and not one mask, .* {name}: Annotations of a name") as caught:
+            refuse(tmp_path)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+
+
 def test_images_without_any_mask_are_told_what_was_found(tmp_path):
     image(tmp_path / "p" / "a.png")
-    with pytest.raises(DatasetError, match=r"has 1 images and not one mask\. Found: 1 \.png in p\. The layouts are"):
+    with pytest.raises(DatasetError, match=r"has 1 image and not one mask, .* Found: 1 \.png in p\. The layouts are"):
         check(tmp_path)
