@@ -1,9 +1,16 @@
 """The viewer: one large picture, the others beside it, and what is always in sight."""
 
+import base64
+import io
+import re
+
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.actions import open_result
+from tests.browser.actions import eventually, fact, open_result, picture
+from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
 
@@ -70,3 +77,153 @@ def test_the_pictures_take_their_places_before_scripts_and_none_moves(page: Page
         open_result(page, stack_id)
         page.wait_for_load_state("networkidle")
         assert page.evaluate("window.shift ?? 0") < 0.01
+
+
+CHANNELS = {"pre-contrast": 40, "FLAIR": 90, "post-contrast": 200}
+AT_CURSOR = (100, 60)  # column, row
+
+
+@pytest.fixture(scope="module")
+def color_id(portal: RunningPortal) -> str:
+    """A scan of three channels, each of one gray value."""
+    file = io.BytesIO()
+    pixels = np.empty((128, 128, 3), np.uint8)
+    pixels[:] = list(CHANNELS.values())
+    Image.fromarray(pixels).save(file, "png")
+    return str(portal.wait(portal.upload(file.getvalue(), "viewer-color.png")["id"])["id"])
+
+
+def color(page: Page, layer: str = "scan") -> list[int]:
+    """What the middle of a panel shows, red, green and blue, once the next frame is drawn."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
+    with Image.open(io.BytesIO(base64.b64decode(picture(page, layer).split(",")[1]))) as shown:
+        return list(shown.convert("RGB").getpixel((shown.width // 2, shown.height // 2)))  # type: ignore[arg-type]
+
+
+def hover(page: Page, column: float, row: float, side: int) -> None:
+    """The cursor over a pixel of a scan that is side pixels long, on the large picture."""
+    box = page.locator(".panel.large canvas").bounding_box()
+    assert box is not None
+    scale = min(box["width"], box["height"]) / side
+    page.mouse.move(
+        box["x"] + box["width"] / 2 + (column + 0.5 - side / 2) * scale,
+        box["y"] + box["height"] / 2 + (row + 0.5 - side / 2) * scale,
+    )
+
+
+def test_of_three_channels_flair_is_shown_in_gray_and_any_other_on_demand(page: Page, color_id: str) -> None:
+    open_result(page, color_id)
+    gray = CHANNELS["FLAIR"]
+    assert page.locator('[data-layer="scan"] img').evaluate("(image) => image.src").endswith("&channel=1")
+    assert color(page) == color(page, "overlay") == [gray] * 3
+
+    for name, value in CHANNELS.items():
+        page.get_by_label("Channel").select_option(name)
+        assert color(page) == [value] * 3
+    page.get_by_label("Channel").blur()  # a list takes letters for itself
+    page.keyboard.press("g")
+    assert color(page) == list(CHANNELS.values())  # the color, after the last channel
+    page.reload()
+    page.wait_for_selector("#viewer[data-drawn]")
+    assert color(page) == list(CHANNELS.values())  # the choice is kept
+
+
+def test_a_gray_scan_has_no_channels_to_choose_from(page: Page, portal: RunningPortal) -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.full((64, 64), 90, np.uint8)).save(file, "png")
+    open_result(page, portal.wait(portal.upload(file.getvalue(), "viewer-gray.png")["id"])["id"])
+    expect(page.get_by_label("Channel")).to_be_disabled()
+
+
+def test_window_and_level_change_what_is_shown_and_nothing_else(page: Page, color_id: str) -> None:
+    open_result(page, color_id)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.method))
+    mask, figures = picture(page, "mask"), [fact(page, name) for name in ("pixels", "coverage")]
+    page.get_by_text("Display", exact=True).click()
+
+    page.get_by_label("Level", exact=True).fill("100")
+    page.get_by_label("Window", exact=True).fill("40")
+    page.get_by_label("Window", exact=True).press("Enter")
+    assert color(page) == [round(255 * (90 - 80) / 40)] * 3
+    page.get_by_role("button", name="Invert").click()
+    assert color(page) == [255 - round(255 * (90 - 80) / 40)] * 3
+    page.get_by_role("button", name="Full", exact=True).click()
+    page.keyboard.press("i")
+    assert color(page) == [90] * 3
+
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("Level", exact=True)).to_be_hidden()
+    page.keyboard.press("w")
+    hover(page, 64, 64, 128)
+    page.mouse.down()
+    page.mouse.move(700, 300, steps=3)
+    page.mouse.up()
+    assert color(page) != [90] * 3
+    expect(page.locator("#zoom-value")).to_have_text("100\u00a0%")
+    assert picture(page, "mask") == mask
+    assert [fact(page, name) for name in ("pixels", "coverage")] == figures
+    assert "POST" not in requests
+    page.reload()
+    page.wait_for_selector("#viewer[data-drawn]")
+    assert color(page) == [90] * 3  # contrast is of the moment
+
+
+def test_position_gray_value_and_probability_stand_under_the_cursor(page: Page, color_id: str) -> None:
+    open_result(page, color_id)
+    hover(page, *AT_CURSOR, 128)
+    expect(page.locator("#readout")).to_have_text(re.compile(r"x 100\s+y 60\s+FLAIR 90\s+p 0\.\d{3}"))
+    page.keyboard.press("i")  # the value is the stored one
+    hover(page, AT_CURSOR[0] + 1, AT_CURSOR[1], 128)
+    expect(page.locator("#readout")).to_contain_text("FLAIR 90")
+
+
+def test_ruler_and_area_are_measured_by_hand(page: Page, lesion_id: str) -> None:
+    open_result(page, lesion_id)
+    words = page.locator("#measure-words")
+
+    page.get_by_role("button", name="Ruler").click()
+    hover(page, 60, 60, 256)
+    page.mouse.down()
+    hover(page, 100, 90, 256)
+    page.mouse.up()
+    expect(words).to_contain_text("50.0\u00a0px")
+    drawn = picture(page, "overlay")
+
+    page.keyboard.press("a")
+    hover(page, 50, 50, 256)
+    page.mouse.down()
+    for corner in ((90, 50), (90, 80), (50, 80)):
+        hover(page, *corner, 256)
+    page.mouse.up()
+    expect(words).to_contain_text("1,200\u00a0px²")
+    eventually(lambda: picture(page, "overlay") != drawn)
+    page.keyboard.press("Backspace")
+    expect(words).to_contain_text("50.0\u00a0px")
+    page.get_by_role("button", name="Clear measures").click()
+    expect(page.get_by_role("button", name="Clear measures")).to_be_hidden()
+    expect(words).to_be_empty()
+
+
+def test_the_mask_is_filled_or_outlined_and_the_outline_has_a_width(page: Page, lesion_id: str) -> None:
+    open_result(page, lesion_id)
+    filled = picture(page, "overlay")
+    page.keyboard.press("o")
+    eventually(lambda: picture(page, "overlay") != filled)
+    thin = picture(page, "overlay")
+    page.get_by_text("Display", exact=True).click()
+    page.get_by_label("Outline").select_option("4 px")
+    eventually(lambda: picture(page, "overlay") not in (thin, filled))
+    page.reload()
+    page.wait_for_selector("#viewer[data-drawn]")
+    expect(page.locator("#toggle-fill")).to_have_attribute("aria-pressed", "false")
+
+
+def test_the_viewer_fills_the_screen(page: Page, lesion_id: str) -> None:
+    open_result(page, lesion_id)
+    page.get_by_role("button", name="Full screen").click()
+    eventually(lambda: page.evaluate("document.fullscreenElement?.id") == "viewer")
+    for control in ("#threshold", "#opacity", ".panel.large"):
+        assert bottom(page, control) <= 900, control
+    page.keyboard.press("f")
+    eventually(lambda: page.evaluate("document.fullscreenElement") is None)

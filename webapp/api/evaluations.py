@@ -17,7 +17,6 @@ from webapp.domain.evaluations.cases import CaseFilter
 from webapp.domain.evaluations.submission import ARCHIVE_FIELD, EvaluationOptions
 from webapp.domain.uploads.receiving import UploadedFile
 from webapp.schemas.cases import (
-    CaseImageQuerySchema,
     CasePageSchema,
     CaseQuerySchema,
     CaseSchema,
@@ -38,6 +37,7 @@ from webapp.schemas.evaluations import (
     FolderQuerySchema,
 )
 from webapp.schemas.fields import dump
+from webapp.schemas.pictures import PaletteSchema
 from webapp.schemas.scans import IdempotencyHeaderSchema
 
 blp = blueprint("evaluations", "evaluations", "A model over whole data sets, with or without expert masks.")
@@ -139,7 +139,7 @@ def case(evaluation_id: str, position: int) -> dict[str, Any]:
 
 
 @blp.get(f"/<hex_id:evaluation_id>/cases/<int:position>/<any({','.join(images.KINDS)}):kind>.png")
-@blp.arguments(CaseImageQuerySchema, location="query")
+@blp.arguments(PaletteSchema, location="query")
 @blp.response(200, content_type="image/png")
 @blp.alt_response(404, schema=ErrorSchema, description="no such case, no mask, or its image is gone")
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: the case has no result")

@@ -186,6 +186,8 @@ def picture(query: dict[str, Any], scan_id: str, kind: str) -> Response:
             kind=kind,
             slice_index=query.get("slice"),
             segmentation_id=query.get("segmentation"),
+            channel=query.get("channel"),
+            palette=query["palette"],
         )
     return png(lambda: images.render(resources(), wanted, kind), wanted.etag)
 

@@ -6,7 +6,6 @@ import marshmallow as ma
 from flask import url_for
 from marshmallow import fields, validate
 
-from ml.rendering.error_overlay import Palette
 from webapp.domain.evaluations.cases import CASE_ORDERS, DEFAULT_LIMIT, LARGEST_LIMIT, PATIENT_ORDERS
 from webapp.domain.evaluations.images import KINDS, OF_TRUTH
 from webapp.domain.evaluations.models import CaseOutcome, EvaluationCase
@@ -42,17 +41,6 @@ class CaseSchema(MetricsSchema):
         """The metrics, from their registry."""
 
         include: ClassVar = case_fields()
-
-
-class CaseImageQuerySchema(ma.Schema):
-    """How a case's picture is drawn."""
-
-    palette = fields.Enum(
-        Palette,
-        by_value=True,
-        load_default=Palette.STANDARD,
-        metadata={"description": "of the errors; color-blind: orange and hatched missed, blue extra, white correct"},
-    )
 
 
 class CasePageSchema(ma.Schema):

@@ -17,6 +17,7 @@ from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.scans.studies import LONGEST_NAME
 from webapp.schemas.errors import RejectedSchema
 from webapp.schemas.fields import Links, Timestamp, dump
+from webapp.schemas.pictures import PaletteSchema
 from webapp.schemas.segmentations import (
     LONGEST_ID,
     LONGEST_MODEL_NAME,
@@ -234,11 +235,15 @@ class ScanQuerySchema(RunChoiceSchema):
     )
 
 
-class ImageQuerySchema(RunChoiceSchema):
+class ImageQuerySchema(RunChoiceSchema, PaletteSchema):
     """Which image."""
 
     slice = fields.Integer(
         validate=validate.Range(0, 1_000_000), metadata={"description": "default: the slice with most tumor"}
+    )
+    channel = fields.Integer(
+        validate=validate.Range(0, 2),
+        metadata={"description": "shown alone, in gray, by `scan` and `overlay`; default: all three, as colors"},
     )
 
 

@@ -23,6 +23,10 @@ function startViewer(root) {
   threshold.addEventListener("input", () => viewer.setThreshold(Number(threshold.value)));
   opacity.addEventListener("input", () => viewer.setOpacity(Number(opacity.value) / 100));
   button("#toggle-mask").addEventListener("click", () => viewer.toggleMask());
+  button("#toggle-fill").addEventListener("click", () => viewer.setFill(!viewer.isFilled));
+  button("#full-screen").addEventListener("click", () => viewer.toggleFullScreen());
+  const outline = element("#outline-width", HTMLSelectElement);
+  outline.addEventListener("change", () => viewer.setOutline(Number(outline.value)));
   button("#drop-preview").addEventListener("click", () => viewer.setThreshold(viewer.stored));
   button("#save-threshold").addEventListener("click", () => save(viewer));
   root.addEventListener("click", (event) => {

@@ -1,10 +1,19 @@
 /* The result page's keys, as the `?` dialog lists them. */
 /** @import { Viewer } from "./viewer.js" */
 import { isTyping } from "../core/dialogs.js";
+import { element, targetOf } from "../core/elements.js";
 
 const PAN_PX = 48;
 /** @type {Map<string, [number, number]>} steps to the right and down that the picture moves */
 const ARROWS = new Map([["ArrowLeft", [1, 0]], ["ArrowRight", [-1, 0]], ["ArrowUp", [0, 1]], ["ArrowDown", [0, -1]]]);
+
+/** Folds the options of the display; false where they were folded. */
+function closeDisplay() {
+  const display = element("#display", HTMLDetailsElement);
+  const wasOpen = display.open;
+  display.open = false;
+  return wasOpen;
+}
 
 /** @param {Viewer} viewer */
 export function followKeys(viewer) {
@@ -15,12 +24,25 @@ export function followKeys(viewer) {
     ["0", () => viewer.zoom("fit")],
     ["m", () => viewer.toggleMask()],
     ["h", () => viewer.toggleHeatmap()],
+    ["g", () => viewer.display.nextChannel()],
+    ["i", () => viewer.display.invert()],
+    ["n", () => viewer.display.usePreset("auto")],
+    ["N", () => viewer.display.usePreset("full")],
+    ["o", () => viewer.setFill(!viewer.isFilled)],
+    ["w", () => viewer.tools.choose("window")],
+    ["r", () => viewer.tools.choose("ruler")],
+    ["a", () => viewer.tools.choose("area")],
+    ["Backspace", () => viewer.measures.removeLast()],
+    ["f", () => viewer.toggleFullScreen()],
     ["c", () => viewer.cine?.toggle()],
-    ["Escape", () => viewer.show("overlay")],
+    ["Escape", () => closeDisplay() || viewer.show("overlay")],
     ["[", () => viewer.nudgeThreshold(-0.01)],
     ["]", () => viewer.nudgeThreshold(0.01)],
   ]);
   for (let place = 0; place < viewer.panels.canvases.size; place++) keys.set(`${place + 1}`, () => viewer.showAt(place));
+  document.addEventListener("pointerdown", (event) => {
+    if (!targetOf(event)?.closest("#display")) closeDisplay();
+  });
   document.addEventListener("keydown", (event) => {
     if (isTyping(event)) return;
     const arrow = ARROWS.get(event.key);

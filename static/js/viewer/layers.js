@@ -13,6 +13,12 @@ const infernoColors = Uint32Array.from({ length: 256 }, (_, i) => rgba(inferno[3
 const BLACK = rgba(0, 0, 0, 255);
 const RED = rgba(...TUMOR, 255);
 
+/**
+ * The colors of 256 gray values.
+ * @param {Uint8ClampedArray} shown what is shown for each
+ */
+export const grayColors = (shown) => Uint32Array.from(shown, (value) => rgba(value, value, value, 255));
+
 export class Layer {
   /**
    * A picture whose `pixels` the functions below write, as 32-bit colors.

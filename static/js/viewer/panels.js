@@ -6,11 +6,13 @@ import { context2d } from "./canvas.js";
 /* Above this many device pixels per scan pixel the pixels themselves are shown, because then a smoothed border would
    pretend to a precision that the mask does not have. */
 const SHOW_PIXELS_FROM = 3;
-const OUTLINE_CSS_PX = 1.5;
+const LABEL_CSS_PX = 13;
+const MEASURE_COLOR = "#5cc8ff";
 const DASH_CSS_PX = 4;
 
 /** @typedef {{ path: Path2D, color: string, isDashed: boolean }} Outline */
-/** @typedef {ImageBitmap | HTMLCanvasElement | Outline} Drawable */
+/** @import { Drawn } from "./measures.js" */
+/** @typedef {HTMLCanvasElement | Outline} Drawable */
 
 export class Panels {
   /**
@@ -26,6 +28,9 @@ export class Panels {
     }
     /** @type {Record<string, Drawable[]>} by layer, bottom first */
     this.sources = {};
+    /** @type {Drawn[]} over the large one */
+    this.measures = [];
+    this.outlinePx = 1.5; // CSS pixels
     this.frame = 0;
     const resize = new ResizeObserver(() => this.draw());
     for (const canvas of this.canvases.values()) resize.observe(canvas);
@@ -68,11 +73,35 @@ export class Panels {
         continue;
       }
       // An outline is as wide on a large scan, which is shrunk, as on a small one.
-      context.lineWidth = (OUTLINE_CSS_PX * ratio) / scale;
+      context.lineWidth = (this.outlinePx * ratio) / scale;
       context.lineCap = drawable.isDashed ? "butt" : "square";
       context.setLineDash(drawable.isDashed ? [DASH_CSS_PX * ratio / scale] : []);
       context.strokeStyle = drawable.color;
       context.stroke(drawable.path);
+    }
+    if (canvas.closest(".large")) this.drawMeasures(context, ratio / scale);
+  }
+
+  /**
+   * @param {CanvasRenderingContext2D} context in pixels of the scan
+   * @param {number} unit pixels of the scan per CSS pixel
+   */
+  drawMeasures(context, unit) {
+    context.setLineDash([]);
+    context.lineCap = "round";
+    context.font = `600 ${LABEL_CSS_PX * unit}px system-ui, sans-serif`;
+    for (const { path, label, at } of this.measures) {
+      for (const [width, color] of /** @type {const} */ ([[4, "rgb(0 0 0 / 70%)"], [1.5, MEASURE_COLOR]])) {
+        context.lineWidth = width * unit;
+        context.strokeStyle = color;
+        context.stroke(path);
+      }
+      const [x, y] = [at.x + 8 * unit, at.y - 8 * unit];
+      context.lineWidth = 3 * unit;
+      context.strokeStyle = "#000";
+      context.strokeText(label, x, y);
+      context.fillStyle = "#fff";
+      context.fillText(label, x, y);
     }
   }
 }

@@ -1,43 +1,50 @@
 /* The slices of one segmentation: scan pictures and probability maps, fetched when wanted and kept. */
 import { context2d } from "./canvas.js";
 
-const SCANS_KEPT = 48; // decoded pictures take width x height x 4 bytes; maps a quarter of it, and all of them are kept
+// Slices take width x height x 4 bytes, maps a quarter of it; all maps are kept, and of the slices what fits in here.
+const SCAN_BYTES_KEPT = 256 * 2 ** 20;
+const LEAST_SCANS_KEPT = 6;
 const AT_ONCE = 3;
 
-/** @param {string} url */
-async function fetchBitmap(url) {
+/**
+ * The pixels of a picture, RGBA, row by row.
+ * @param {string} url
+ */
+async function fetchPixels(url) {
   const response = await fetch(url);
   if (!response.ok) {
     const body = await response.json().catch(() => null);
     throw new Error(body?.message ?? `A picture could not be loaded (status ${response.status}).`);
   }
   // Without conversion, because the values of a map are numbers, not colors.
-  return createImageBitmap(await response.blob(), { colorSpaceConversion: "none", premultiplyAlpha: "none" });
-}
-
-/**
- * The red channel of a gray picture, one byte a pixel.
- * @param {ImageBitmap} bitmap
- */
-function bytesOf(bitmap) {
+  const bitmap = await createImageBitmap(await response.blob(), { colorSpaceConversion: "none", premultiplyAlpha: "none" });
   const { width, height } = bitmap;
   const canvas = document.createElement("canvas");
   Object.assign(canvas, { width, height });
   const context = context2d(canvas, { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
-  const { data } = context.getImageData(0, 0, width, height);
-  const bytes = new Uint8Array(width * height);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = data[4 * i];
+  bitmap.close();
+  return context.getImageData(0, 0, width, height).data;
+}
+
+/**
+ * The red channel, one byte a pixel.
+ * @param {Uint8ClampedArray} rgba
+ */
+function redOf(rgba) {
+  const bytes = new Uint8Array(rgba.length / 4);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = rgba[4 * i];
   return bytes;
 }
 
 export class Stack {
-  /** @param {{ scanId: string, segmentationId: string, count: number }} scan count: of its slices */
-  constructor({ scanId, segmentationId, count }) {
+  /** @param {{ scanId: string, segmentationId: string, count: number, pixels: number }} scan count: of its slices; pixels: of one */
+  constructor({ scanId, segmentationId, count, pixels }) {
+    this.scansKept = Math.max(LEAST_SCANS_KEPT, Math.floor(SCAN_BYTES_KEPT / (4 * pixels)));
     this.scanId = scanId;
     this.segmentationId = segmentationId;
     this.count = count;
-    /** @type {Map<number, Promise<ImageBitmap>>} by slice, least recently used first */
+    /** @type {Map<number, Promise<Uint8ClampedArray>>} RGBA by slice, least recently used first */
     this.scans = new Map();
     /** @type {Map<number, Promise<Uint8Array>>} by slice */
     this.requests = new Map();
@@ -54,17 +61,17 @@ export class Stack {
   }
 
   /**
-   * The picture of a slice.
+   * The picture of a slice: RGBA, row by row.
    * @param {number} index
    */
   scan(index) {
     const known = this.scans.get(index);
-    const picture = known ?? fetchBitmap(this.address("scan", index));
+    const picture = known ?? fetchPixels(this.address("scan", index));
     if (!known) picture.catch(() => this.scans.delete(index));
     this.scans.delete(index);
     this.scans.set(index, picture);
     const [oldest] = this.scans.keys();
-    if (this.scans.size > SCANS_KEPT) this.scans.delete(oldest);
+    if (this.scans.size > this.scansKept) this.scans.delete(oldest);
     return picture;
   }
 
@@ -76,9 +83,8 @@ export class Stack {
   map(index) {
     const known = this.requests.get(index);
     if (known) return known;
-    const request = fetchBitmap(this.address("probability", index)).then((bitmap) => {
-      const probabilityU8 = bytesOf(bitmap);
-      bitmap.close();
+    const request = fetchPixels(this.address("probability", index)).then((rgba) => {
+      const probabilityU8 = redOf(rgba);
       this.maps[index] = probabilityU8;
       return probabilityU8;
     });
@@ -88,15 +94,18 @@ export class Stack {
   }
 
   /**
-   * Fetches every map, those near `start` first; `onMap(index)` after each. Maps that fail are fetched when next asked for.
+   * Fetches every map, and the slices that are kept, those near `start` first; `onMap(index)` after each. What fails is fetched
+   * when next asked for.
    * @param {number} start
    * @param {(index: number) => void} onMap
    */
   async mapsInBackground(start, onMap) {
     const order = Array.from({ length: this.count }, (_, i) => i).sort((a, b) => Math.abs(a - start) - Math.abs(b - start));
+    const near = new Set(order.slice(0, this.scansKept));
     const lane = async () => {
       for (let index = order.shift(); index !== undefined; index = order.shift()) {
         await this.map(index).then(() => onMap(index), () => {});
+        if (near.has(index)) await this.scan(index).catch(() => {});
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, lane));

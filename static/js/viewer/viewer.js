@@ -4,27 +4,32 @@ import { element, elements, findElement } from "../core/elements.js";
 import { count } from "../core/format.js";
 import { Cine } from "./cine.js";
 import { DOUBT_COLOR, TUMOR_COLOR, UNCOUNTED_COLOR } from "./canvas.js";
+import { Display } from "./display.js";
 import { Finding } from "./finding.js";
-import { followGestures } from "./gestures.js";
+import { followGestures, place } from "./gestures.js";
 import { Histogram } from "./histogram.js";
 import { Layer, outlineOf, paintHeatmap, paintMask, paintOverlay } from "./layers.js";
 import { doubtOf, maskArea, tumorMask, uncountedOf } from "./mask.js";
+import { Measures } from "./measures.js";
 import { Panels } from "./panels.js";
+import { readPreference, writePreference } from "./preferences.js";
+import { Readout } from "./readout.js";
 import { Stack } from "./stack.js";
 import { Strip } from "./strip.js";
+import { Tools } from "./tools.js";
 import { Totals } from "./totals.js";
 import { STEP, Viewport } from "./viewport.js";
 
 const byId = (/** @type {string} */ id) => element(`#${id}`, HTMLElement);
 
 /** @import { Outline } from "./panels.js" */
-/** @typedef {{ picture: ImageBitmap, probabilityU8: Uint8Array, mask: Uint8Array, outlines: Outline[] }} Shown the slice in view */
+/** @typedef {{ rgba: Uint8ClampedArray, probabilityU8: Uint8Array, mask: Uint8Array, outlines: Outline[] }} Shown the slice in view */
 
 export class Viewer {
   /** @param {HTMLElement} root */
   constructor(root) {
     const { scan = "", segmentation = "", width, height, slices, slice, threshold, minPixels, spacing } = root.dataset;
-    const { doubtThreshold, doubtPixels, dropped } = root.dataset;
+    const { doubtThreshold, doubtPixels, dropped, channel } = root.dataset;
     this.root = root;
     this.width = Number(width);
     this.height = Number(height);
@@ -42,13 +47,20 @@ export class Viewer {
     this.shown = null;
     /** @type {{ threshold: number } | null} what the screen showed before paper was printed */
     this.onScreen = null;
-    this.stack = new Stack({ scanId: scan, segmentationId: segmentation, count: Number(slices) });
-    this.layers = { mask: this.newLayer(), overlay: this.newLayer(), heatmap: this.newLayer() };
+    this.stack = new Stack({ scanId: scan, segmentationId: segmentation, count: Number(slices), pixels: this.width * this.height });
+    this.layers = { scan: this.newLayer(), mask: this.newLayer(), overlay: this.newLayer(), heatmap: this.newLayer() };
     this.viewport = new Viewport(this.width, this.height, () => this.showZoom());
     this.panels = new Panels(root, this.viewport);
     const step = this.stack.count > 1 ? (/** @type {number} */ steps) => this.stepBy(steps) : null;
-    for (const [layer, canvas] of this.panels.canvases) followGestures(canvas, this.viewport, step, () => this.show(layer));
     const [deep, tall, wide] = spacing ? spacing.split(" ").map(Number) : [];
+    this.display = new Display(Number(channel), () => this.paintScan());
+    this.measures = new Measures(spacing ? [tall, wide] : null, () => this.showMeasures());
+    this.tools = new Tools(root, this.display, this.measures, () => this.index);
+    this.readout = new Readout(this.display, this.width, this.height);
+    for (const [layer, canvas] of this.panels.canvases) this.followPointer(layer, canvas, step);
+    this.isFilled = true;
+    this.setFill(readPreference("fill", "yes") === "yes");
+    this.setOutline(Number(readPreference("outline", "1.5")));
     this.finding = new Finding(byId("finding"), {
       slices: this.stack.count, totalPixels: this.width * this.height * this.stack.count, threshold: this.stored,
       minPixels: this.minPixels, hasDepth: "hasDepth" in root.dataset,
@@ -65,6 +77,19 @@ export class Viewer {
       width: this.width, height: this.height, minPixels: this.minPixels, doubtRule: this.doubtRule, threshold: this.stored,
       onChange: () => this.showTotals(),
     });
+  }
+
+  /**
+   * @param {string} layer
+   * @param {HTMLCanvasElement} canvas
+   * @param {((steps: number) => void) | null} step
+   */
+  followPointer(layer, canvas, step) {
+    const isLarge = () => byId("panels").dataset.large === layer;
+    // A small picture is to be made large; tools work on the large one.
+    followGestures(canvas, this.viewport, step, () => isLarge() || this.show(layer), () => (isLarge() ? this.tools.hand : null));
+    canvas.addEventListener("pointermove", (event) => this.readout.show(this.viewport.at(place(canvas, event.clientX, event.clientY)), this.shown));
+    canvas.addEventListener("pointerleave", () => this.readout.show(null, this.shown));
   }
 
   newLayer() {
@@ -93,11 +118,15 @@ export class Viewer {
     this.strip?.showSlice(this.index);
     const wanted = this.index;
     try {
-      const [picture, probabilityU8] = await Promise.all([this.stack.scan(wanted), this.stack.map(wanted)]);
+      const [rgba, probabilityU8] = await Promise.all([this.stack.scan(wanted), this.stack.map(wanted)]);
       if (wanted !== this.index) return; // the reader has stepped on
       byId("viewer-problem").hidden = true;
       paintHeatmap(this.layers.heatmap, probabilityU8);
-      this.paintTumor(picture, probabilityU8);
+      this.display.learn(rgba);
+      this.display.paint(this.layers.scan, rgba);
+      this.paintTumor(rgba, probabilityU8);
+      this.measures.show(null);
+      this.readout.show(this.readout.point, this.shown);
       this.root.dataset.drawn = "";
       this.root.dataset.slice = `${wanted}`;
       this.nameSlice();
@@ -128,10 +157,10 @@ export class Viewer {
   /* ---- threshold and opacity ---- */
   /**
    * Shows a slice with the mask of the threshold that is set.
-   * @param {ImageBitmap} picture
+   * @param {Uint8ClampedArray} rgba of the slice
    * @param {Uint8Array} probabilityU8
    */
-  paintTumor(picture, probabilityU8) {
+  paintTumor(rgba, probabilityU8) {
     // The rule for stacks was applied at the stored threshold; at another one it is when that is saved.
     const dropped = this.isPreview ? [] : (this.dropped[this.index] ?? []);
     const mask = tumorMask(probabilityU8, this.width, this.height, this.threshold, this.minPixels, dropped);
@@ -141,7 +170,7 @@ export class Viewer {
     const uncountedPixels = maskArea(uncounted);
     this.totals.put(this.index, pixels, doubt, uncountedPixels);
     this.shown = {
-      picture, probabilityU8, mask,
+      rgba, probabilityU8, mask,
       outlines: [
         { path: outlineOf(mask, this.width, this.height), color: TUMOR_COLOR, isDashed: false },
         { path: outlineOf(doubt.mask, this.width, this.height), color: DOUBT_COLOR, isDashed: true },
@@ -157,16 +186,50 @@ export class Viewer {
 
   paintOverlay() {
     if (!this.shown) return;
-    const { picture, mask, outlines } = this.shown;
+    const { mask, outlines } = this.shown;
     const { layers } = this;
-    paintOverlay(layers.overlay, mask, this.opacity);
+    paintOverlay(layers.overlay, mask, this.isFilled ? this.opacity : 0);
+    const scan = layers.scan.canvas;
     this.panels.sources = {
-      scan: [picture],
+      scan: [scan],
       mask: [layers.mask.canvas],
-      overlay: this.hasMask ? [picture, layers.overlay.canvas, ...outlines] : [picture],
+      overlay: this.hasMask ? [scan, layers.overlay.canvas, ...outlines] : [scan],
       heatmap: [layers.heatmap.canvas],
     };
     this.panels.draw();
+  }
+
+  /* ---- how it is shown ---- */
+  paintScan() {
+    if (!this.shown) return;
+    this.display.paint(this.layers.scan, this.shown.rgba);
+    this.panels.draw();
+  }
+
+  showMeasures() {
+    this.panels.measures = this.measures.drawn(this.index);
+    this.panels.draw();
+  }
+
+  /** @param {boolean} isFilled false: the outline alone */
+  setFill(isFilled) {
+    this.isFilled = isFilled;
+    writePreference("fill", isFilled ? "yes" : "no");
+    byId("toggle-fill").setAttribute("aria-pressed", `${isFilled}`);
+    this.paintOverlay();
+  }
+
+  /** @param {number} width CSS pixels */
+  setOutline(width) {
+    this.panels.outlinePx = width;
+    writePreference("outline", `${width}`);
+    element("#outline-width", HTMLSelectElement).value = `${width}`;
+    this.panels.draw();
+  }
+
+  async toggleFullScreen() {
+    if (document.fullscreenElement) await document.exitFullscreen();
+    else await this.root.requestFullscreen().catch(() => {}); // a browser may refuse
   }
 
   /** @param {number} value rounded to a hundredth, 0.01 to 0.99; beside the stored threshold it is the stored one */
@@ -180,7 +243,7 @@ export class Viewer {
     if (!this.shown) return;
     this.totals.threshold = this.threshold;
     this.totals.areas = this.isPreview ? new Array(this.stack.count).fill(null) : [...this.storedAreas];
-    this.paintTumor(this.shown.picture, this.shown.probabilityU8);
+    this.paintTumor(this.shown.rgba, this.shown.probabilityU8);
     this.totals.count();
   }
 

@@ -34,6 +34,15 @@ export class Viewport {
   }
 
   /**
+   * The point of the scan under the offsets.
+   * @param {Place} place
+   */
+  at({ panelWidth, panelHeight, offsetX = 0, offsetY = 0 }) {
+    const scale = this.scale(panelWidth, panelHeight);
+    return { x: this.centerX + offsetX / scale, y: this.centerY + offsetY / scale };
+  }
+
+  /**
    * Zooms, keeping the pixel of the scan under the offsets in place.
    * @param {number} factor
    * @param {Place} place

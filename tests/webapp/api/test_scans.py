@@ -226,6 +226,21 @@ def test_a_run_of_another_scan_is_404(app: Flask, client: FlaskClient) -> None:
     assert response.status_code == 404
 
 
+def test_scan_and_overlay_show_one_channel_in_gray(app: Flask, client: FlaskClient) -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (48, 48, 3), np.uint8)).save(file, "png")
+    scan_id = finished(app, "color.png", file.getvalue())["id"]
+    shown = {
+        (kind, channel): np.asarray(Image.open(io.BytesIO(client.get(f"{SCANS}/{scan_id}/{kind}.png{channel}").data)))
+        for kind in ("scan", "overlay", "probability")
+        for channel in ("", "?channel=0", "?channel=1")
+    }
+    assert np.array_equal(shown["scan", "?channel=1"], np.repeat(shown["scan", ""][..., 1:2], 3, axis=-1))
+    assert not np.array_equal(shown["overlay", "?channel=0"], shown["overlay", "?channel=1"])
+    assert np.array_equal(shown["probability", "?channel=1"], shown["probability", ""])
+    assert client.get(f"{SCANS}/{scan_id}/scan.png?channel=3").status_code == 422
+
+
 def test_a_known_picture_is_answered_304(app: Flask, client: FlaskClient) -> None:
     path = f"{SCANS}/{finished(app)['id']}/overlay.png"
     first = client.get(path)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ml.masks import MaskRule, Masks, slice_masks, stored_rule
 from ml.measurements import Verdict
 from ml.rendering import panels
-from ml.rendering.error_overlay import error_overlay_image
+from ml.rendering.error_overlay import Palette, error_overlay_image
 from webapp.domain.errors import NotFound
 from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup
@@ -42,10 +42,25 @@ class Source:
     caption: str = ""
     truth_key: str | None = None
     width: int = 0
+    channel: int | None = None
+    palette: Palette = Palette.STANDARD
 
 
-def source(session: Any, scan: Scan, *, kind: str, slice_index: int | None, segmentation_id: str | None) -> Source:
-    """Find a picture's arrays. Raises NotFound (no such slice, run or expert's mask), NotReady (no result yet)."""
+def source(
+    session: Any,
+    scan: Scan,
+    *,
+    kind: str,
+    slice_index: int | None,
+    segmentation_id: str | None,
+    channel: int | None = None,
+    palette: Palette = Palette.STANDARD,
+) -> Source:
+    """Find a picture's arrays.
+
+    channel: of a scan or overlay that is to be seen in gray, 0 to 2. palette: of the errors.
+    Raises NotFound (no such slice, run or expert's mask), NotReady (no result yet).
+    """
     expert = Truth.of(scan) if kind in OF_TRUTH else None
     if kind in OF_TRUTH and expert is None:
         raise NotFound("This scan has no expert's mask.")
@@ -64,7 +79,9 @@ def source(session: Any, scan: Scan, *, kind: str, slice_index: int | None, segm
         map_key=row.map_key if row else None,
         rule=mask_rule(row) if row else MaskRule(1.0),
         dropped=dropped_regions(row, index) if row else [],
-        etag=f"{scan.id}.{run}.{index}.{kind}{f'.{expert.id}' if expert else ''}",
+        etag=".".join(str(part) for part in (scan.id, run, index, kind, expert.id if expert else "", channel, palette)),
+        channel=channel,
+        palette=palette,
         caption=_caption(scan, row, index) if row else "",
         truth_key=truth_key(scan.id, expert.id) if expert else None,
         width=scan.width,
@@ -91,6 +108,8 @@ def _render(resources: Resources, wanted: Source, kind: str) -> bytes:
     if kind == "truth":
         return panels.encode_png(panels.mask_image(_truth(resources, wanted)))
     pixels = np.asarray(read_array(resources.storage, stack_key(wanted.scan_id))[wanted.slice_index])  # (H, W, 3)
+    if wanted.channel is not None:
+        pixels = np.repeat(pixels[..., wanted.channel, None], 3, axis=-1)
     if kind == "scan":
         return panels.encode_png(panels.scan_image(pixels))
     q = np.zeros(pixels.shape[:2], dtype=np.uint8)  # (H, W)
@@ -98,7 +117,7 @@ def _render(resources: Resources, wanted: Source, kind: str) -> bytes:
         q = np.asarray(read_array(resources.storage, wanted.map_key)[wanted.slice_index])
     if kind == ERRORS:
         mask = slice_masks(q[None], wanted.rule, wanted.dropped).tumor[0]
-        return panels.encode_png(error_overlay_image(pixels, _truth(resources, wanted), mask))
+        return panels.encode_png(error_overlay_image(pixels, _truth(resources, wanted), mask, palette=wanted.palette))
     return _draw(pixels, q, slice_masks(q[None], wanted.rule, wanted.dropped), wanted.caption, kind)
 
 
