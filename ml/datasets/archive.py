@@ -25,6 +25,8 @@ NESTED_SUFFIXES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 # PKWARE's APPNOTE 4.4.4: bit 0 of a member's flags.
 _ENCRYPTED = 0x1
 _DEEPEST = 12
+# What Windows leaves in a folder.
+_OF_A_DESKTOP = ("thumbs.db", "desktop.ini")
 _PIECE_BYTES = 1_048_576
 _LONGEST_NAME_BYTES = 255  # of one part, as file systems have it
 # A data set of masks and images shrinks to a tenth; a bomb to a thousandth. Small archives may shrink more.
@@ -54,8 +56,10 @@ class ArchiveLimits:
     spare_bytes: int = 0
 
 
-def unpack(archive: Path, folder: Path, limits: ArchiveLimits) -> int:
+def unpack(archive: Path, folder: Path, limits: ArchiveLimits, *, takes_all: bool = False) -> int:
     """Unpack what belongs to a data set into an existing empty folder; says how many files.
+
+    takes_all: every file, whatever its ending: a scan's reader is found by its first bytes.
 
     Raises ArchiveError; OSError where there is no room for what the archive says that it unpacks to. More than it says
     never comes out of zipfile.
@@ -63,7 +67,7 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits) -> int:
     _check_directory(archive, limits)
     try:
         with zipfile.ZipFile(archive) as file:
-            chosen = _choose(file, limits)
+            chosen = _choose(file, limits, takes_all)
             readable = [member for member in chosen if member.is_read]
             if not readable:
                 raise _empty(chosen)
@@ -122,7 +126,7 @@ class _Member:
     is_read: bool
 
 
-def _choose(file: zipfile.ZipFile, limits: ArchiveLimits) -> list[_Member]:
+def _choose(file: zipfile.ZipFile, limits: ArchiveLimits, takes_all: bool) -> list[_Member]:
     """The members to unpack. Raises ArchiveError for what makes the whole archive unsafe."""
     members = file.infolist()
     if len(members) > limits.members:
@@ -139,12 +143,16 @@ def _choose(file: zipfile.ZipFile, limits: ArchiveLimits) -> list[_Member]:
         if path.endswith("/") or parts[0] == "__MACOSX" or any(part.startswith(".") for part in parts):
             continue
         name = parts[-1].lower()
-        is_other = suffix_of(name) in (*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES) and not is_annotations(name)
-        if name.endswith(NESTED_SUFFIXES) and not is_other:
+        if name in _OF_A_DESKTOP:
+            continue
+        is_other = (
+            not takes_all and suffix_of(name) in (*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES) and not is_annotations(name)
+        )
+        if name.endswith(NESTED_SUFFIXES) and not is_other and suffix_of(name) != ".nii.gz":
             raise ArchiveError("unreadable", "The archive has archives in it; unpack them and zip one folder.")
         if member.file_size > limits.member_bytes and not is_other:
             raise _too_large(limits.member_bytes)
-        if is_other or name.endswith(IMAGE_SUFFIXES) or is_annotations(name):
+        if takes_all or is_other or name.endswith(IMAGE_SUFFIXES) or is_annotations(name):
             chosen.append(_Member(member, parts, not is_other))
     return chosen
 

@@ -12,13 +12,22 @@ _ENTRY = "ml.sandbox.entries.unpack"
 _MEMORY_BYTES = 2**29
 
 
-def unpack_archive(archive: Path, folder: Path, limits: ArchiveLimits, timeout_s: float) -> int:
+def unpack_archive(
+    archive: Path, folder: Path, limits: ArchiveLimits, timeout_s: float, *, takes_all: bool = False
+) -> int:
     """Unpack into an existing empty folder; says how many files. The caller removes the folder where it raises.
+
+    takes_all: of `archive.unpack`.
 
     Raises ArchiveError for what is the archive's fault, OSError for what is the machine's (no room).
     """
     child_limits = ChildLimits.of_one_request(_MEMORY_BYTES, limits.member_bytes + 1, timeout_s)
-    request = {"archive": str(archive.resolve()), "folder": str(folder.resolve()), "limits": asdict(limits)}
+    request = {
+        "archive": str(archive.resolve()),
+        "folder": str(folder.resolve()),
+        "limits": asdict(limits),
+        "takes_all": takes_all,
+    }
     try:
         with closing(Sandbox(_ENTRY, child_limits)) as sandbox:
             answer = sandbox.run(request)

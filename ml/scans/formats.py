@@ -60,9 +60,7 @@ def find_reader(path: Path, limits: Limits) -> Reader:
     if len(head) < SHORTEST_FILE_BYTES:
         raise ScanError("unreadable", f"The file has only {len(head)} bytes, too few for an image; export it again.")
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        raise ScanError(
-            "unsupported", "The file is a zip: unpack it and send the images, or evaluate it as a data set."
-        )
+        raise ScanError("unsupported", "The file is a zip, whatever its name says; unpack it and use what is in it.")
     entry = find_format(head)
     if entry is None:
         raise ScanError("unsupported", "The file is not a PNG, JPEG, TIFF or WebP image; convert it to one of these.")

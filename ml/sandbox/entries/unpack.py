@@ -8,9 +8,10 @@ from ml.datasets.archive import ArchiveError, ArchiveLimits, unpack
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Answer {"archive", "folder", "limits"}: {"files"}, or {"code", "message"}, or {"errno"}."""
+    """Answer {"archive", "folder", "limits", "takes_all"}: {"files"}, or {"code", "message"}, or {"errno"}."""
     try:
-        files = unpack(Path(request["archive"]), Path(request["folder"]), ArchiveLimits(**request["limits"]))
+        limits = ArchiveLimits(**request["limits"])
+        files = unpack(Path(request["archive"]), Path(request["folder"]), limits, takes_all=request["takes_all"])
     except ArchiveError as error:
         return {"code": error.code, "message": error.message}, b""
     except MemoryError:

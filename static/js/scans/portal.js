@@ -16,7 +16,7 @@ import { guardUploads } from "../core/unsent.js";
 import { actOnRun, adoptCard, fillCard, followCard, showProgress } from "./cards.js";
 import { groupFiles } from "./grouping.js";
 import { pairMasks } from "./mask_pairs.js";
-import { UploadQueue } from "./uploads.js";
+import { isZip, UploadQueue } from "./uploads.js";
 
 const MOST_FILES = 5000; // of one drop
 const MOST_PARTS = 950; // of one request, which has a thousand with its fields
@@ -156,7 +156,8 @@ const some = (/** @type {PathFile[]} */ files, /** @type {string} */ one, /** @t
 function scansOf(files) {
   const isPicture = ({ path = "" }) => taken.some((ending) => path.toLowerCase().endsWith(ending));
   const others = files.filter((file) => file.path.includes("/") && !isPicture(file));
-  const chosen = files.filter((file) => !others.includes(file));
+  const zips = files.filter(({ path }) => isZip(path)); // the server unpacks them
+  const chosen = files.filter((file) => !others.includes(file) && !zips.includes(file));
   const pairs = pairMasks(chosen.map(({ path }) => path));
   const lonely = pairs.refused.map((place) => chosen[place]);
   const paths = pairs.scans.map((place) => chosen[place].path);
@@ -166,6 +167,7 @@ function scansOf(files) {
     const masks = slices.flatMap((slice) => pairs.masks.get(slice) ?? []);
     return { name, files: slices.map((place) => chosen[place]), masks: masks.map((place) => chosen[place]) };
   });
+  scans.push(...zips.map((zip) => ({ name: zip.path.replace(/^.*\//, ""), files: [zip], masks: [] })));
   const many = scans.filter((scan) => scan.files.length + scan.masks.length > MOST_PARTS).flatMap((scan) => scan.masks.splice(0));
   const said = [];
   if (lonely.length) said.push(`${some(lonely, "expert's mask", "experts' masks")}, for each needs its one slice beside it: NAME_mask beside NAME`);

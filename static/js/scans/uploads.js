@@ -5,6 +5,9 @@
 import { errorFrom } from "../core/api.js";
 import { postForm } from "../core/uploads.js";
 
+/** @param {string} path */
+export const isZip = (path) => path.toLowerCase().endsWith(".zip");
+
 /**
  * Uploads the files of one scan; throws ApiError where none was accepted, and the signal's reason where it aborted.
  * Slices of different sizes come back as several scans.
@@ -17,6 +20,7 @@ async function uploadScan({ files, masks, choices, onProgress }, signal) {
   for (const [name, value] of Object.entries(choices)) if (value) form.append(name, value);
   for (const { path, file } of [...files, ...masks]) form.append("file", file, path);
   if (files.length > 1) form.append("group", "stack");
+  else if (files.some(({ path }) => isZip(path))) form.append("group", "auto"); // of what is in it
   /** @type {{ status: number, body: (UploadAnswer & ErrorBody) | null }} */
   const { status, body } = await postForm("/scans", form, { onProgress, signal });
   if (status < 300 && body?.scans?.length) return { scans: body.scans, rejected: body.rejected ?? [] };

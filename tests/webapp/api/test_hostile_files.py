@@ -55,7 +55,7 @@ REFUSED = {
     "pdf.png": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj", 415, "unsupported"),
     "x.png.exe": (b"MZ\x90\0" + bytes(100), 415, "unsupported"),
     "svg.png": (b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>', 415, "unsupported"),
-    "zip.tif": (b"PK\x03\x04" + bytes(100), 415, "unsupported"),
+    "zip.tif": (b"PK\x03\x04" + bytes(100), 422, "unreadable"),
     "empty.png": (b"", 422, "empty"),
     "three_bytes.png": (b"\x89PN", 422, "unreadable"),
     "cut.png": (GOOD["png rgb"][:150], 422, "unreadable"),

@@ -173,12 +173,6 @@ def test_a_bad_file_does_not_stop_the_good_ones(app: Flask, client: FlaskClient)
     assert (traces(app).scans, len(traces(app).files)) == (2, 4)
 
 
-def test_a_zip_is_told_what_to_do_with_its_images(client: FlaskClient) -> None:
-    response = send(client, ("scans.zip", b"PK\x03\x04" + bytes(100)))
-    assert (response.status_code, response.json["code"]) == (415, "unsupported")
-    assert response.json["message"] == "The file is a zip: unpack it and send the images, or evaluate it as a data set."
-
-
 def test_where_all_files_are_bad_the_first_ones_error_is_the_answer(app: Flask, client: FlaskClient) -> None:
     response = send(client, ("a.png", b"%PDF-1.7 not a picture"), ("b.png", b""))
     assert (response.status_code, response.json["code"]) == (415, "unsupported")

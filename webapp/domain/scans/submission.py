@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from webapp.domain.errors import (
@@ -17,7 +18,7 @@ from webapp.domain.errors import (
     UploadRejected,
 )
 from webapp.domain.resources import Resources
-from webapp.domain.scans import admission, segmentations, stacking, studies, truth
+from webapp.domain.scans import admission, segmentations, stacking, studies, truth, zips
 from webapp.domain.scans.grouping import Grouping, group_files
 from webapp.domain.scans.mask_pairs import pair_masks
 from webapp.domain.uploads import idempotency, receiving
@@ -74,7 +75,8 @@ def submit(
 ) -> Submission:
     """Admit every file, or the stacks that they make, and queue the segmentations. A bad file does not stop the others.
 
-    Experts' masks (`mask_pairs`) are no scans: each becomes the truth of its slice.
+    A zip is treated like the files in it. Experts' masks (`mask_pairs`) are no scans: each becomes the truth of its
+    slice.
 
     Raises AllRejected, UploadRejected (no file, too many), InvalidInput, StorageFull, StorageUnavailable, KeyReused,
     KeyInUse.
@@ -83,15 +85,11 @@ def submit(
         raise UploadRejected("no_file", "The request has no file; send one or more in the form field `file`.")
     if options.study:
         options = replace(options, study=studies.clean_name(options.study))
-    names = [file.filename for file in files]
-    most = _most_files(resources, options.group)
-    scan_count = len(pair_masks(names).scans)
-    if max(scan_count, len(files) - scan_count) > most:
-        raise UploadRejected(
-            "too_many_files", f"At most {most} files, and as many masks, are taken at once; send fewer."
-        )
+    _check_count(resources, [file.filename for file in files], options.group)
     with ExitStack() as stack:
-        received = _receive(resources, files, stack)
+        names, received = _receive(resources, files, stack)
+        if len(names) != len(files):
+            _check_count(resources, names, options.group)
         answer = idempotency.once(
             resources,
             scope="POST /api/v1/scans",
@@ -116,9 +114,8 @@ def submit_truth(resources: Resources, scan_id: str, files: Sequence[UploadedFil
         raise UploadRejected("no_file", "The request has no file; send the mask in the form field `file`.")
     if len(files) > resources.settings.max_slices:
         raise UploadRejected("too_many_files", f"At most {resources.settings.max_slices} masks are taken; send fewer.")
-    names = [file.filename for file in files]
     with ExitStack() as stack:
-        received = _receive(resources, files, stack)
+        names, received = _receive(resources, files, stack)
 
         def attach() -> dict[str, Any]:
             good = [item for item in received if isinstance(item, Received)]
@@ -153,15 +150,44 @@ def submit_run(resources: Resources, scan_id: str, options: RunOptions, key: str
     return str(answer["segmentation"])
 
 
-def _receive(resources: Resources, files: Sequence[UploadedFile], stack: ExitStack) -> list[Received | UploadRejected]:
-    """Each file in a temporary one, gone when the stack closes, or why it was refused."""
+def _receive(
+    resources: Resources, files: Sequence[UploadedFile], stack: ExitStack
+) -> tuple[list[str], list[Received | UploadRejected]]:
+    """Each file, and each file of a zip: its name, and a temporary file, gone when the stack closes, or why not."""
+    names: list[str] = []
     received: list[Received | UploadRejected] = []
     for file in files:
         try:
-            received.append(stack.enter_context(receiving.received(resources, file.stream, file.filename)))
+            if zips.is_zip(file.stream):
+                members = stack.enter_context(zips.unpacked(resources, file))
+                names += [name for name, _ in members]
+                received += [_adopted(path, name) for name, path in members]
+                continue
+            upload: Received | UploadRejected = stack.enter_context(
+                receiving.received(resources, file.stream, file.filename)
+            )
         except UploadRejected as error:
-            received.append(error)
-    return received
+            upload = error
+        names.append(file.filename)
+        received.append(upload)
+    return names, received
+
+
+def _adopted(path: Path, name: str) -> Received | UploadRejected:
+    try:
+        return receiving.adopt(path, name)
+    except UploadRejected as error:
+        return error
+
+
+def _check_count(resources: Resources, names: Sequence[str], grouping: Grouping) -> None:
+    """Raises UploadRejected for more files than are taken at once."""
+    most = _most_files(resources, grouping)
+    scan_count = len(pair_masks(names).scans)
+    if max(scan_count, len(names) - scan_count) > most:
+        raise UploadRejected(
+            "too_many_files", f"At most {most} files, and as many masks, are taken at once; send fewer."
+        )
 
 
 def _most_files(resources: Resources, grouping: Grouping) -> int:

@@ -71,6 +71,17 @@ def received(resources: Resources, stream: BinaryIO, filename: str, *, is_archiv
         path.unlink(missing_ok=True)
 
 
+def adopt(path: Path, filename: str) -> Received:
+    """A file out of a zip, on our disk already. Raises UploadRejected (no name, empty), StorageUnavailable."""
+    name = display_name(filename)
+    with translated_errors():
+        size = path.stat().st_size
+        if size == 0:
+            raise UploadRejected("empty", "The file is empty; choose the scan's own file.")
+        with path.open("rb") as file:
+            return Received(path, name, hashlib.file_digest(file, "sha256").hexdigest(), size)
+
+
 def display_name(filename: str) -> str:
     """The client's name as it is shown: its last path component, without control characters, at most 255 long.
 

@@ -1,0 +1,138 @@
+"""POST /api/v1/scans with zips: they are treated like the files in them."""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+
+from tests.support.resources import png_bytes
+from tests.webapp.clients import NOTHING, SCANS, resources_of, send, sent, traces
+from webapp.domain.scans import zips
+
+
+def mask_png() -> bytes:
+    pixels = np.zeros((48, 64), np.uint8)
+    pixels[10:20, 10:20] = 255
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    return file.getvalue()
+
+
+def zip_of(members: Mapping[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+def slices(*numbers: int, folder: str = "") -> dict[str, bytes]:
+    return {f"{folder}{number}.png": png_bytes(64, 48) for number in numbers}
+
+
+def folders_left(app: Flask) -> list[Path]:
+    return list((Path(resources_of(app).settings.storage) / "folders").glob("*"))
+
+
+def test_a_zip_of_slices_with_an_experts_masks_is_one_scan_with_its_truth(app: Flask, client: FlaskClient) -> None:
+    data = zip_of(slices(9, 10, 8) | {"9_mask.png": mask_png(), "Thumbs.db": b"x", "__MACOSX/._1.png": b"x"})
+    response = send(client, ("P7.zip", data), form={"group": "auto"})
+    assert response.status_code == 202
+    [scan] = response.json["scans"]
+    assert "rejected" not in response.json
+    assert (scan["filename"], scan["slice_count"]) == ("P7", 3)
+    assert client.get(f"{SCANS}/{scan['id']}").json["slice_names"] == ["8.png", "9.png", "10.png"]
+    assert client.get(f"{SCANS}/{scan['id']}").json["truth"]["slices"] == [1]
+    assert folders_left(app) == []
+
+
+def test_patients_folders_of_a_zip_are_a_scan_each_and_other_files_of_the_request_too(client: FlaskClient) -> None:
+    data = zip_of(slices(1, 2, folder="P1/") | slices(1, 2, 3, folder="P2/"))
+    response = send(client, ("both.zip", data), ("single.png", png_bytes()), form={"group": "auto"})
+    assert [(scan["filename"], scan["slice_count"]) for scan in response.json["scans"]] == [
+        ("P1", 2),
+        ("P2", 3),
+        ("single.png", 1),
+    ]
+
+
+def test_programs_that_ask_for_no_stack_get_a_scan_a_file(client: FlaskClient) -> None:
+    scans = send(client, ("two.zip", zip_of(slices(1, 2)))).json["scans"]
+    assert [scan["slice_count"] for scan in scans] == [1, 1]
+
+
+def test_a_damaged_member_is_named_and_the_others_stand(client: FlaskClient) -> None:
+    members = slices(1, 2) | {
+        "broken.png": b"\x89PNG\r\n\x1a\nnothing",
+        "empty.png": b"",
+        "notes.txt": b"a few words about this person",
+    }
+    answer = send(client, ("set.zip", zip_of(members))).json
+    assert len(answer["scans"]) == 2
+    said = {item["filename"]: item["code"] for item in answer["rejected"]}
+    assert said == {"set/broken.png": "unreadable", "set/empty.png": "empty", "set/notes.txt": "unsupported"}
+
+
+def encrypted() -> bytes:
+    data = bytearray(zip_of(slices(1)))
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(signature) + offset] |= 1
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (zip_of({"../up.png": png_bytes()}), "unsafe"),
+        (zip_of({"inner.zip": zip_of(slices(1))}), "unreadable"),
+        (zip_of({"bomb.tif": bytes(2**27)}), "limit"),
+        (zip_of({}), "empty"),
+        (zip_of(slices(1))[:60], "unreadable"),
+        (encrypted(), "unreadable"),
+    ],
+    ids=["leads out", "nested", "bomb", "without members", "cut", "encrypted"],
+)
+def test_a_bad_zip_is_refused_in_a_sentence_and_leaves_nothing(
+    app: Flask, client: FlaskClient, data: bytes, code: str
+) -> None:
+    response = send(client, ("bad.zip", data))
+    assert (response.status_code, response.json["code"]) == (422, code)
+    assert response.json["message"].count(".") >= 1
+    assert (traces(app), folders_left(app)) == (NOTHING, [])
+    answer = send(client, ("bad.zip", data), ("good.png", png_bytes())).json
+    assert [item["filename"] for item in answer["rejected"]] == ["bad.zip"] and len(answer["scans"]) == 1
+
+
+def test_a_zip_of_more_files_than_are_taken_is_refused_as_a_whole(app: Flask, client: FlaskClient) -> None:
+    most = resources_of(app).settings.max_files_per_upload
+    response = send(client, ("many.zip", zip_of({f"{n}.png": b"x" for n in range(most + 1)})))
+    assert (response.status_code, response.json["code"]) == (413, "too_many_files")
+    assert (traces(app), folders_left(app)) == (NOTHING, [])
+
+
+def test_the_same_key_makes_the_scans_of_a_zip_once(client: FlaskClient) -> None:
+    data, headers = zip_of(slices(1, 2)), {"Idempotency-Key": "k1"}
+    first, second = (send(client, ("two.zip", data), headers=headers).json for _ in range(2))
+    assert [scan["id"] for scan in first["scans"]] == [scan["id"] for scan in second["scans"]]
+    assert len(client.get(SCANS).json["scans"]) == 2
+
+
+def test_masks_of_a_stack_come_in_one_zip(client: FlaskClient) -> None:
+    [scan] = send(client, ("P.zip", zip_of(slices(1, 2))), form={"group": "auto"}).json["scans"]
+    masks = zip_of({"1.png": mask_png(), "2.png": mask_png()})
+    form = {"file": (io.BytesIO(masks), "masks.zip")}
+    response = client.put(f"{SCANS}/{scan['id']}/truth", data=form, content_type="multipart/form-data")
+    assert response.status_code == 200
+    assert response.json["truth"]["slices"] == [0, 1]
+
+
+def test_a_zip_is_known_by_its_bytes_and_not_by_its_name(client: FlaskClient) -> None:
+    assert not zips.is_zip(io.BytesIO(png_bytes()))
+    scan = sent(client, "called.zip", png_bytes())
+    assert (scan["filename"], scan["format"]) == ("called.zip", "png")
