@@ -39,6 +39,9 @@ class Format:
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0")
 
+# What Git LFS, and git-annex with unlocked files, keep in place of a file.
+_POINTERS = (b"version https://git-lfs.github.com/spec/", b"/annex/objects/")
+
 FORMATS: tuple[Format, ...] = (
     Format("png", lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"), "ml.scans.readers.pillow"),
     Format("jpeg", lambda head: head.startswith(b"\xff\xd8\xff"), "ml.scans.readers.pillow"),
@@ -59,6 +62,11 @@ def find_reader(path: Path, limits: Limits) -> Reader:
         head = file.read(HEAD_BYTES)
     if len(head) < SHORTEST_FILE_BYTES:
         raise ScanError("unreadable", f"The file has only {len(head)} bytes, too few for an image; export it again.")
+    if head.startswith(_POINTERS):
+        raise ScanError(
+            "unsupported",
+            "The file stands for one that was not fetched: get it (`git lfs pull`, `git annex get`) and try again.",
+        )
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         raise ScanError("unsupported", "The file is a zip, whatever its name says; unpack it and use what is in it.")
     entry = find_format(head)

@@ -159,6 +159,9 @@ def no_files(folder: Path) -> None:
     (folder / "anna" / "3_mask.png").symlink_to("/gone/3_mask.png")
     (folder / "anna" / "4.png").symlink_to("4.png")
     (folder / "ben").symlink_to("/gone/ben")
+    (folder / "anna" / "6.png.dvc").write_text("outs:\n- path: 6.png\n")
+    (folder / "anna" / "1.png.dvc").write_text("outs:\n- path: 1.png\n")  # which is there
+    (folder / "anna.dvc").write_text("outs:\n- path: anna\n")
     os.mkfifo(folder / "anna" / "5.png")
     with_annotations(folder)
 

@@ -130,10 +130,10 @@ def _list_coco(tree: Tree, folder: Path, sources: list[tuple[CocoFile, str | Non
     return replace(layout, annotations=tuple(source.path for source, _ in sources))
 
 
-def pair_folders(tree: Tree, folder: Path) -> tuple[Path, Path] | None:
-    """The folders of images and of masks, by any of their names."""
-    images, masks = tree.folder(folder, IMAGE_FOLDERS), tree.folder(folder, MASK_FOLDERS)
-    return (images, masks) if images and masks else None
+def pair_folders(tree: Tree, folder: Path) -> tuple[Path, ...]:
+    """The folder of images, by the first of its names, and all folders of masks; empty where one of the two lacks."""
+    images, masks = tree.folder(folder, IMAGE_FOLDERS), tree.folders(folder, MASK_FOLDERS)
+    return (images, *masks) if images and masks else ()
 
 
 def _list_pairs(tree: Tree, folder: Path, roots: list[_Root]) -> Layout:
@@ -141,7 +141,7 @@ def _list_pairs(tree: Tree, folder: Path, roots: list[_Root]) -> Layout:
     problems: list[Problem] = []
     for root in roots:
         for images, masks, group, side in _pair_groups(tree, root):
-            beside = tree.images(masks) if masks else []
+            beside = [path for place in masks for path in tree.images(place)]
             found, faults = pair(images_beside_masks(tree.images(images), beside), group, folder)
             sided.extend((case, side) for case in found)
             problems.extend(faults)
@@ -149,19 +149,20 @@ def _list_pairs(tree: Tree, folder: Path, roots: list[_Root]) -> Layout:
     return _layout("images and masks", folder, sided, problems)
 
 
-def _pair_groups(tree: Tree, root: _Root) -> Iterator[tuple[Path, Path | None, Callable[[str], str], str | None]]:
+def _pair_groups(tree: Tree, root: _Root) -> Iterator[tuple[Path, list[Path], Callable[[str], str], str | None]]:
     """Folders of images with theirs of masks, who is in them, and on which side: the two themselves, and the folders of
     one name in both, which are patients, or `train`, `valid` and `test`."""
     folders = pair_folders(tree, root.folder)
-    if folders is None:
+    if not folders:
         return
-    images, masks = folders
+    images, *masks = folders
     yield images, masks, partial(patient_of, prefix=root.prefix), root.side
     for inner in tree.listing(images).folders:
         name = name_key(inner.name)
         is_subset = name in SUBSETS
         group = partial(patient_of, prefix=f"{root.prefix}{inner.name}/") if is_subset else partial(_named, inner.name)
-        yield inner, tree.folder(masks, [name]), group, SUBSETS[name] if is_subset else root.side
+        beside = [path for place in masks for path in tree.folders(place, [name])]
+        yield inner, beside, group, SUBSETS[name] if is_subset else root.side
 
 
 def _list_patients(tree: Tree, folder: Path, roots: list[_Root]) -> Layout:

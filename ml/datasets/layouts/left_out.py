@@ -18,6 +18,7 @@ from ml.datasets.file_names import (
 from ml.datasets.layouts.tree import Tree
 
 _DEAD_LINK = "A link that leads to nothing: fetch the file (`git annex get`, `dvc pull`) or remove the link."
+_POINTER = "What DVC keeps in place of the data: fetch them (`dvc pull`), or remove it."
 _SPECIAL = "A pipe, a socket or a device, and no file: remove it."
 UNREAD_ANNOTATIONS = (
     f"Annotations of a name or a kind that is not read: COCO's file is called `{ANNOTATIONS_FILE}`, or"
@@ -33,6 +34,7 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
     annotations: list[Path] = []
     stems: set[str] = set()
     for here, listing in tree.walk(folder, skipped):
+        here_names = {name_key(path.name) for path in (*listing.files, *listing.folders)}
         for path in listing.files:
             suffix = suffix_of(path.name)
             if suffix in IMAGE_SUFFIXES:
@@ -43,6 +45,8 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
                 groups[here, "left_out", suffix].append(path)
             elif suffix in ANNOTATION_SUFFIXES:
                 annotations.append(path)
+            elif suffix == ".dvc" and name_key(path.stem) not in here_names:
+                groups[here, "missing_file", _POINTER].append(path)
         groups[here, "missing_file", _DEAD_LINK].extend(listing.dead_links)
         groups[here, "missing_file", _SPECIAL].extend(listing.special)
     unread = [path for path in annotations if is_like_annotations(path.name) or name_key(path.stem) in stems]

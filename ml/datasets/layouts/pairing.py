@@ -62,7 +62,10 @@ def images_and_masks(files: Iterable[Path]) -> FilesByKind:
 
 
 def images_beside_masks(image_files: Iterable[Path], mask_files: Iterable[Path]) -> FilesByKind:
-    """Images of one folder, and masks of equal name in another (`NAME_mask` or `NAME_seg` is taken for NAME)."""
+    """Images of one folder, and masks of equal name in others (`NAME_mask` or `NAME_seg` is taken for NAME).
+
+    `NAME_mask` among the images is a second mask of NAME where it has one.
+    """
     by_stem = _by_stem(image_files)
     keys = {name_key(stem) for stem in by_stem}
     masks: dict[str, list[Path]] = defaultdict(list)
@@ -70,12 +73,16 @@ def images_beside_masks(image_files: Iterable[Path], mask_files: Iterable[Path])
         base = stem.removesuffix(mask_ending(paths[0].name))
         is_other_name = name_key(stem) not in keys and (is_read_as_mask(stem) or name_key(base) in keys)
         masks[base if is_other_name else stem].extend(paths)
-    named = {name_key(stem) for stem in masks}
+    named = {name_key(stem): stem for stem in masks}
     images = {
         stem: paths for stem, paths in by_stem.items() if not mask_ending(paths[0].name) or name_key(stem) in named
     }
-    unread = [path for stem, paths in by_stem.items() if stem not in images for path in paths]
-    return FilesByKind(images, _named_as(images, masks), tuple(unread))
+    unread: list[Path] = []
+    for stem in by_stem.keys() - images.keys():
+        paths = by_stem[stem]
+        base = name_key(stem.removesuffix(mask_ending(paths[0].name)))
+        (masks[named[base]] if base in named else unread).extend(paths)
+    return FilesByKind(images, _named_as(images, masks), tuple(sorted(unread)))
 
 
 def _named_as(images: Named, masks: Named) -> Named:

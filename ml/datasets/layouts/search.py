@@ -87,7 +87,7 @@ def _search(tree: Tree, folder: Path, depth: int) -> list[Layout]:
     if layout.has_truth and not _has_more_outside(tree, layout):
         return [layout]
     # What lies in `images` and `masks` is no data set of its own.
-    pair = (pair_folders(tree, folder) or ()) if layout.name == "images and masks" else ()
+    pair = pair_folders(tree, folder) if layout.name == "images and masks" else ()
     folders = [path for path in (tree.listing(folder).folders if depth else ()) if path not in pair]
     if layout.has_truth:
         folders = [path for path in folders if not path.is_symlink()]

@@ -52,10 +52,12 @@ class Tree:
 
     def folder(self, parent: Path, names: Iterable[str]) -> Path | None:
         """The folder of one of these names, in any case; the first name counts most."""
-        by_name: dict[str, Path] = {}
-        for path in self.listing(parent).folders:
-            by_name.setdefault(name_key(path.name), path)
-        return next((by_name[name] for name in names if name in by_name), None)
+        return next(iter(self.folders(parent, names)), None)
+
+    def folders(self, parent: Path, names: Iterable[str]) -> list[Path]:
+        """All folders of these names, in any case, in the order of the names."""
+        found = self.listing(parent).folders
+        return [path for name in names for path in found if name_key(path.name) == name]
 
     def walk(self, folder: Path, skipped: frozenset[Path] = frozenset()) -> Iterator[tuple[Path, Listing]]:
         """Every folder below, links to folders not followed, as far as the limits go."""

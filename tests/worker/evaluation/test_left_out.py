@@ -16,6 +16,7 @@ from tests.support.evaluations import begin, case_rows, run_all, zip_of
 from tests.support.layouts import LAYOUTS, coco, image, pairs_beside, with_annotations, without_masks
 from tests.worker.evaluation.test_chunks import read_report
 from webapp.domain.evaluations.models import CaseOutcome
+from webapp.schemas.labels import PROBLEMS
 
 # What a layout has beside its cases, by code; what `predict` takes all the same; what fails.
 EXPECTED = {
@@ -31,7 +32,7 @@ EXPECTED = {
     "loose pair": {"left_out": 2},
     "other names of masks": {"missing_mask": 5, "mask_name": 6, "left_out": 2},
     "ambiguous": {"left_out": 2},
-    "no files": {"missing_mask": 1, "mask_without_image": 1, "missing_file": 5, "left_out": 2},
+    "no files": {"missing_mask": 1, "mask_without_image": 1, "missing_file": 6, "left_out": 2},
 }
 FAILED = {
     "CVAT": {"d.png"},
@@ -86,6 +87,7 @@ def test_all_four_leave_out_the_same(runtime, resources, evaluate, name, capsys)
     done = run_all(runtime, begin(resources, folder))
     assert done.headline.endswith(f"{len(left_out)} files of the folder left out")
     assert names_of(done.findings["left_out"]) == left_out
+    assert {*done.findings["counts"], *done.findings["warning_counts"]} <= PROBLEMS.keys()
     on_portal = json.loads(read_report(resources, done.id))
     assert names_of(on_portal["left_out"]) == left_out
     failed = {Path(item.image).name for item in case_rows(resources, done.id) if item.outcome is CaseOutcome.FAILED}

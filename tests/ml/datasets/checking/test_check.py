@@ -92,6 +92,17 @@ def test_unreadable_files_are_listed_and_the_others_still_read(patient_folders, 
     assert report.analysis.slices == 10
 
 
+@pytest.mark.parametrize(
+    "content", ["version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "/annex/objects/MD5E-s9--0.tif\n"]
+)
+def test_what_stands_for_a_file_that_was_not_fetched_is_told_so(patient_folders, content):
+    for name in ("anna_3.tif", "anna_2_mask.tif"):
+        (patient_folders / "anna" / name).write_text(content)
+    problems = check(patient_folders).problems
+    assert [problem.code for problem in problems] == ["unreadable_mask", "unreadable_image"]
+    assert all("stands for one that was not fetched" in problem.message for problem in problems)
+
+
 def test_a_file_that_kills_or_hangs_its_reader_is_named(patient_folders, monkeypatch):
     monkeypatch.setattr(file_checks, "ENTRY", "tests.ml.datasets.checking.hostile_entry")
     monkeypatch.setattr(file_checks, "TIMEOUT_S", 0.5)
