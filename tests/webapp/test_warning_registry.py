@@ -34,6 +34,7 @@ def test_the_api_has_all_of_it(client: FlaskClient, scan_id: str) -> None:
             "message": "The file is made up.",
             "tone": "info",
             "chip": "Made-up file",
+            "is_routine": False,
             "voids_all_clear": False,
         },
         {
@@ -41,6 +42,7 @@ def test_the_api_has_all_of_it(client: FlaskClient, scan_id: str) -> None:
             "message": "Something was made up on the way.",
             "tone": "info",
             "chip": None,
+            "is_routine": False,
             "voids_all_clear": False,
         },
         {
@@ -48,6 +50,7 @@ def test_the_api_has_all_of_it(client: FlaskClient, scan_id: str) -> None:
             "message": "Whether this is so is made up.",
             "tone": "warn",
             "chip": "Made-up doubt",
+            "is_routine": False,
             "voids_all_clear": False,
         },
     ]

@@ -72,6 +72,9 @@ class WarningSchema(ma.Schema):
     message = fields.String(required=True, metadata={"description": "one sentence"})
     tone = fields.String(required=True, metadata={"enum": ["info", "warn"]})
     chip = fields.String(required=True, allow_none=True, metadata={"description": "a few words beside the verdict"})
+    is_routine = fields.Boolean(
+        required=True, metadata={"description": "a conversion that most scans of its kind need, such as to 8 bits"}
+    )
     voids_all_clear = fields.Boolean(
         required=True, metadata={"description": "an empty mask is then `not_assessed`, not `no_tumor`"}
     )

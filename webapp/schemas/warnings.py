@@ -20,7 +20,8 @@ class Warning:
 
     chip: the few words that stand beside the verdict wherever a scan is listed; None where the sentence on the result
     page is enough. beside_unlike: the sentence for a scan that is also unlike the training data and may be no brain at
-    all; None where `message` holds of any picture.
+    all; None where `message` holds of any picture. is_routine: a conversion that most scans of its kind need: such
+    notes share one quiet line.
     """
 
     code: str
@@ -28,6 +29,7 @@ class Warning:
     tone: Literal["info", "warn"] = "info"
     chip: str | None = None
     beside_unlike: str | None = None
+    is_routine: bool = False
 
     @property
     def voids_all_clear(self) -> bool:
@@ -35,10 +37,12 @@ class Warning:
         return self.code in VOIDING_WARNINGS
 
 
+_ROUTINE = ("intensity_scaled", "gray_repeated", "alpha_removed", "cmyk_converted")
+
 WARNINGS: dict[str, Warning] = {
     warning.code: warning
     for warning in (
-        *(Warning(code, message) for code, message in READER_WARNINGS.items()),
+        *(Warning(code, message, is_routine=code in _ROUTINE) for code, message in READER_WARNINGS.items()),
         Warning(
             UNLIKE,
             "The model finds this scan unlike the brain MRI slices that it was trained on; its verdict and confidence"
@@ -77,6 +81,7 @@ WARNINGS: dict[str, Warning] = {
             SCALED_ALONE,
             "Intensities of each slice were scaled to 8 bits on their own, from percentile 0.5 to 99.5 of that file, so"
             " that brightness cannot be compared between slices.",
+            is_routine=True,
         ),
         Warning(
             SLICES_MISSING,

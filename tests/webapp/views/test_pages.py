@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -240,3 +241,18 @@ def test_rows_of_an_older_version_still_show(app: Flask, client: FlaskClient, st
         session.execute(update(Scan).values(warnings=["a_code_of_a_later_version"], spacing_mm=[2.0, 0.5, 0.5]))
     for path in ("/", "/scans", SCANS, *(f"/scans/{scan_id}" for scan_id in states.values())):
         assert client.get(path).status_code == 200, path
+
+
+def test_routine_conversions_are_one_quiet_line_and_what_was_dropped_is_a_notice(
+    app: Flask, client: FlaskClient
+) -> None:
+    deep = finished(app, "deep.tif", scan_files.tiff(np.linspace(0, 4000, 64 * 64).reshape(64, 64).astype(np.uint16)))
+    page = client.get(f"/scans/{deep['id']}").text
+    line = page.split('class="muted small conversions">')[1].split("</p>")[0]
+    assert "Intensities were scaled to 8 bits" in line and "one channel" in line
+    assert 'data-tone="warn"' not in page.split('class="muted small conversions">')[0].split('class="notices">')[-1]
+    options = {"photometric": "minisblack", "planarconfig": "contig"}
+    two = finished(app, "two.tif", scan_files.tiff(scan_files.noise(2), **options))
+    page = client.get(f"/scans/{two['id']}").text
+    notices = page.split('class="notices">')[1].split("</div></div>")[0]
+    assert "The file has two channels" in notices
