@@ -19,6 +19,7 @@ _LONG = r"masks?|segmentations?|labelmaps?|ground[ ._-]?truths?"
 _SHORT = r"segs?|gts?|labels?|truths?|annotations?"
 # `_mask_1`, `_mask (2)`, `_mask - Copy`, `_mask copy 2`: of several masks, or of copies.
 _COUNT = r"(?:[ ._-]*(?:[0-9]{1,6}|\([0-9]{1,6}\)|-? ?copy(?: [0-9]{1,2}| ?\([0-9]{1,2}\))?))?"
+_BEGINNING = re.compile(r"masks?[ ._-]")
 _ENDING = re.compile(rf"(?:[ ._-]?(?:{_LONG})|(?:^|[ ._-])(?:{_SHORT})){_COUNT}$")
 
 
@@ -27,18 +28,27 @@ def is_read_as_mask(stem: str) -> bool:
     return stem.lower().endswith(MASK_ENDING)
 
 
-def mask_ending(name: str) -> str:
-    """What ends a file's name as a mask's does (`_seg` of `scan_seg.png`), as it is written; empty: nothing."""
-    found = _ENDING.search(_stem(name).lower())
-    return _stem(name)[found.start() :] if found else ""
+def mask_word(name: str) -> str:
+    """What ends or begins a file's name as a mask's does (`_seg` of `scan_seg.png`), as it is written; else empty."""
+    stem = _stem(name)
+    if found := _ENDING.search(stem.lower()):
+        return stem[found.start() :]
+    begun = _BEGINNING.match(stem.lower())
+    return stem[: begun.end()] if begun else ""
+
+
+def name_without_mask(name: str) -> str:
+    """A file's name without suffix and without what says that it is a mask: its image's (`scan` of `scan_seg.png`)."""
+    stem, word = _stem(name), mask_word(name)
+    return stem.removesuffix(word) if stem.endswith(word) else stem.removeprefix(word)
 
 
 def mask_sign(path: str) -> str:
-    """What of a path, with `/` or `\\`, says that its file is a mask: the ending of its name, else the folder of
-    masks that it lies in (`masks/`); empty where nothing does."""
+    """What of a path, with `/` or `\\`, says that its file is a mask: the word in its name, else the folder of masks
+    that it lies in (`masks/`); empty where nothing does."""
     *folders, name = path.replace("\\", "/").split("/")
-    if ending := mask_ending(name):
-        return ending
+    if word := mask_word(name):
+        return word
     return next((f"{folder}/" for folder in folders if name_key(folder) in (*MASK_FOLDERS, *_OTHER_FOLDERS)), "")
 
 

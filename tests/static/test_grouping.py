@@ -34,6 +34,7 @@ PARTS = [
     "/",
     "\\",
     "_mask",
+    "mask ",
     "masks/",
     "Images/",
     "gt/",

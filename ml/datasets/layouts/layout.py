@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
+from unicodedata import normalize
 
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import FIGURE_NOTES, LeftOut, Problem, left_out_of
@@ -225,9 +226,11 @@ def _with_clear_patients(cases: tuple[Case, ...], folder: Path) -> tuple[tuple[C
     problems: dict[str, Problem] = {}
     for key, spellings in firsts.items():
         if len(spellings) > 1:
-            names = " and ".join(sorted(map(shown, spellings)))
+            first, *others = sorted({normalize("NFC", shown(name)) for name in spellings})
+            differ = "in case" if others else "in how their accents are written"
+            names = " and ".join([first, *(others or [first])])
             text = (
-                f"{names} are one name but for case or accents: rename one, or make them one folder if it is one"
+                f"The names of patients {names} differ {differ} alone: rename one, or make them one folder if it is one"
                 " patient."
             )
             files = tuple(shown(relative(case.image, folder)) for case in spellings.values())

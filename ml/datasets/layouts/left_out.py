@@ -11,6 +11,7 @@ from ml.datasets.file_names import (
     ANNOTATIONS_FILE,
     IMAGE_SUFFIXES,
     OTHER_SUFFIXES,
+    is_annotations,
     is_like_annotations,
     name_key,
     suffix_of,
@@ -18,6 +19,7 @@ from ml.datasets.file_names import (
 from ml.datasets.layouts.tree import Tree
 
 _DEAD_LINK = "A link that leads to nothing: fetch the file (`git annex get`, `dvc pull`) or remove the link."
+_OTHER_COCO = "COCO annotations where the layout has none: give their folder by itself if they are the data set."
 _POINTER = "What DVC keeps in place of the data: fetch them (`dvc pull`), or remove it."
 _SPECIAL = "A pipe, a socket or a device, and no file: remove it."
 UNREAD_ANNOTATIONS = (
@@ -51,7 +53,8 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
         groups[here, "missing_file", _SPECIAL].extend(listing.special)
     unread = [path for path in annotations if is_like_annotations(path.name) or name_key(path.stem) in stems]
     for path in unread:
-        groups[path.parent, "left_out", UNREAD_ANNOTATIONS].append(path)
+        text = _OTHER_COCO if is_annotations(path.name) else UNREAD_ANNOTATIONS
+        groups[path.parent, "left_out", text].append(path)
     return [
         Problem(code, tuple(relative(path, base) for path in paths), _sentence(what, len(paths)))
         for (_, code, what), paths in sorted(groups.items())

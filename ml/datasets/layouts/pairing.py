@@ -9,7 +9,7 @@ from pathlib import Path
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import IMAGE_SUFFIXES, name_key
-from ml.datasets.mask_names import MASK_ENDING, is_read_as_mask, mask_ending, mask_sign
+from ml.datasets.mask_names import MASK_ENDING, is_read_as_mask, mask_sign, mask_word, name_without_mask
 
 # A barcode of The Cancer Genome Atlas (project, site, participant), and the date of the study behind it.
 _PATIENT = re.compile(r"TCGA[_-][A-Z0-9]{2}[_-][A-Z0-9]{4}(?:[_-]\d{8})?(?=[_-]|$)", re.ASCII)
@@ -51,7 +51,7 @@ def images_and_masks(files: Iterable[Path]) -> FilesByKind:
         if is_read_as_mask(stem):
             continue
         sign = mask_sign(f"{paths[0].parent.name}/{paths[0].name}")
-        base = name_key(stem.removesuffix(sign))
+        base = name_key(name_without_mask(paths[0].name))
         if not sign or name_key(stem) in owners:
             images[stem] = paths
         elif base in owners:
@@ -70,17 +70,15 @@ def images_beside_masks(image_files: Iterable[Path], mask_files: Iterable[Path])
     keys = {name_key(stem) for stem in by_stem}
     masks: dict[str, list[Path]] = defaultdict(list)
     for stem, paths in _by_stem(mask_files).items():
-        base = stem.removesuffix(mask_ending(paths[0].name))
+        base = name_without_mask(paths[0].name)
         is_other_name = name_key(stem) not in keys and (is_read_as_mask(stem) or name_key(base) in keys)
         masks[base if is_other_name else stem].extend(paths)
     named = {name_key(stem): stem for stem in masks}
-    images = {
-        stem: paths for stem, paths in by_stem.items() if not mask_ending(paths[0].name) or name_key(stem) in named
-    }
+    images = {stem: paths for stem, paths in by_stem.items() if not mask_word(paths[0].name) or name_key(stem) in named}
     unread: list[Path] = []
     for stem in by_stem.keys() - images.keys():
         paths = by_stem[stem]
-        base = name_key(stem.removesuffix(mask_ending(paths[0].name)))
+        base = name_key(name_without_mask(paths[0].name))
         (masks[named[base]] if base in named else unread).extend(paths)
     return FilesByKind(images, _named_as(images, masks), tuple(sorted(unread)))
 
@@ -154,8 +152,9 @@ def unread_text(path: Path) -> str:
 
 
 def _names(paths: Sequence[Path]) -> str:
-    """The files of one folder, the first four of them."""
-    names = [path.name for path in paths[:4]]
+    """The first four files, with their folders where some have one name."""
+    is_clear = len({path.name for path in paths}) == len(paths)
+    names = [path.name if is_clear else f"{path.parent.name}/{path.name}" for path in paths[:4]]
     more = f" and {len(paths) - 4} more" if len(paths) > 4 else ""
     return f"{', '.join(names[:-1])}{', ' if more else ' and '}{names[-1]}{more}"
 

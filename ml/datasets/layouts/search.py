@@ -101,8 +101,8 @@ def _search(tree: Tree, folder: Path, depth: int) -> list[Layout]:
 
 
 def _has_more_outside(tree: Tree, layout: Layout) -> bool:
-    """Whether more images lie below the folder than its layout has."""
-    used = set(_used(layout))
+    """Whether more images lie below the folder than its layout has slices with masks, and masks."""
+    used = {path for case in layout.cases if case.has_truth for path in (case.image, case.mask)}
     found = (path for here, _ in tree.walk(layout.folder) for path in tree.images(here))
     return sum(1 if path not in used else -1 for path in found) > 0
 

@@ -8,6 +8,7 @@ const OTHER_FOLDERS = ["groundtruth", "ground_truth", "ground-truth", "ground tr
 const LONG = "masks?|segmentations?|labelmaps?|ground[ ._-]?truths?";
 const SHORT = "segs?|gts?|labels?|truths?|annotations?";
 const COUNT = "(?:[ ._-]*(?:[0-9]{1,6}|\\([0-9]{1,6}\\)|-? ?copy(?: [0-9]{1,2}| ?\\([0-9]{1,2}\\))?))?";
+const BEGINNING = /^masks?[ ._-]/;
 const ENDING = new RegExp(`(?:[ ._-]?(?:${LONG})|(?:^|[ ._-])(?:${SHORT}))${COUNT}$`);
 
 /** @typedef {{ scans: number[], masks: Map<number, number>, refused: number[] }} MaskPairs places of files; masks: by the place of their slice */
@@ -29,7 +30,8 @@ function keyOf(path) {
 function looksLikeMask(path) {
   const parts = path.replaceAll("\\", "/").split("/");
   const name = parts[parts.length - 1];
-  if (ENDING.test(name.replace(/(?<=.)(?:\.nii\.gz|\.[^.]*)$/is, "").toLowerCase())) return true;
+  const stem = name.replace(/(?<=.)(?:\.nii\.gz|\.[^.]*)$/is, "").toLowerCase();
+  if (ENDING.test(stem) || BEGINNING.test(stem)) return true;
   return parts.slice(0, -1).some((folder) => [...MASK_FOLDERS, ...OTHER_FOLDERS].includes(folded(folder)));
 }
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from ml.datasets.mask_names import looks_like_mask, mask_ending, mask_sign
+from ml.datasets.mask_names import looks_like_mask, mask_sign, mask_word, name_without_mask
 
 
 @pytest.mark.parametrize(
-    ("name", "ending"),
+    ("name", "word"),
     [
         ("s_1_mask.png", "_mask"),
         ("S_1_MASK.TIF", "_MASK"),
@@ -31,10 +31,12 @@ from ml.datasets.mask_names import looks_like_mask, mask_ending, mask_sign
         ("mask.png", "mask"),
         ("seg.png", "seg"),
         ("label_12.png", "label_12"),
+        ("Mask_s.png", "Mask_"),
     ],
 )
-def test_what_ends_a_name_as_a_masks_is_said_as_it_is_written(name, ending):
-    assert mask_ending(name) == mask_sign(f"patient 7/{name}") == ending
+def test_what_makes_a_name_a_masks_is_said_as_it_is_written(name, word):
+    assert mask_word(name) == mask_sign(f"patient 7/{name}") == word
+    assert name_without_mask(name) + word in name or word + name_without_mask(name) in name
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,7 @@ def test_what_ends_a_name_as_a_masks_is_said_as_it_is_written(name, ending):
         "insight.png",
         "TCGA_DU_6404_19850629_32.tif",
         "labeled.png",
-        "mask_removed.png",
+        "maskless.png",
         "segment 3.png",
         "seg_flair.png",
         "scan (1).png",
@@ -54,7 +56,7 @@ def test_what_ends_a_name_as_a_masks_is_said_as_it_is_written(name, ending):
     ],
 )
 def test_other_names_do_not(name):
-    assert mask_ending(name) == "" and not looks_like_mask(name)
+    assert mask_word(name) == "" and not looks_like_mask(name)
 
 
 @pytest.mark.parametrize("path", ["set/Masks/anna/1.png", "labels\\1.png", "Ground_Truth/1.png", "MASK/1.png"])

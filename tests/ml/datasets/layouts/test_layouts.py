@@ -9,7 +9,7 @@ from PIL import Image
 from ml.datasets import DatasetError, check, find_layout, list_cases
 from ml.evaluation.cases import choose_cases
 from ml.prediction.sources import find_sources
-from tests.support.layouts import image, loose_pair, pairs_beside
+from tests.support.layouts import coco, image, loose_pair, pairs_beside
 from tests.support.layouts import mask as draw_mask
 
 
@@ -153,10 +153,16 @@ def test_a_loose_pair_beside_the_patients_is_no_data_set_of_its_own(tmp_path):
         assert find_layout(around).cases == inner.cases and find_layout(around).folder == inner.folder
 
 
-def test_a_loose_pair_beside_a_data_set_is_named_and_neither_is_taken(tmp_path):
+@pytest.mark.parametrize("kind", ["patient folders", "COCO"])
+def test_a_loose_pair_beside_a_data_set_is_named_and_neither_is_taken(tmp_path, kind):
     pairs_beside(tmp_path, "example")
-    for patient in ("anna", "ben"):
-        pairs_beside(tmp_path / "set" / patient, "1", "2")
+    for name in ("1", "2", "3"):
+        if kind == "COCO":
+            image(tmp_path / "set" / f"{name}.png")
+        else:
+            pairs_beside(tmp_path / "set" / name, "1", "2")
+    if kind == "COCO":
+        coco(tmp_path / "set" / "_annotations.coco.json", ["1.png", "2.png", "3.png"])
     with pytest.raises(DatasetError, match=r"It holds 2 data sets \(directly in it, set\); give the folder of one"):
         find_layout(tmp_path)
 
@@ -233,7 +239,14 @@ def test_patients_that_differ_in_case_alone_fail_whatever_side_they_are_on(tmp_p
     layout = find_layout(tmp_path)
     faults = {case.patient: case.fault and case.fault.message for case in layout.cases}
     assert faults["P2"] is None and faults["P1"] == faults["p1"]
-    assert faults["P1"].startswith("P1 and p1 are one name but for case or accents")
+    assert faults["P1"].startswith("The names of patients P1 and p1 differ in case alone")
+
+
+def test_patients_whose_accents_are_written_in_two_ways_are_told_so(tmp_path):
+    for name in ("M\u00fcller", "Mu\u0308ller"):
+        pairs_beside(tmp_path / name, "1")
+    faults = {case.fault.message for case in find_layout(tmp_path).cases}
+    assert len(faults) == 1 and "M\u00fcller and M\u00fcller differ in how their accents are written" in faults.pop()
 
 
 def test_folders_of_images_and_masks_without_one_pair_are_told_how_both_are_called(tmp_path):
