@@ -32,7 +32,7 @@ VOIDING_WARNINGS = frozenset({UNLIKE, NOT_FLAIR, MIXED_SEQUENCES, CHANNEL_ORDER}
 class SliceMeasure:
     """One slice: pixels of its mask and of its regions in doubt, and the highest probability anywhere in it.
 
-    uncounted_pixels, dropped: of `ml.masks.Masks`.
+    uncounted_pixels, dropped: of `ml.masks.Masks`. area_mm2: of its mask; None where the spacing is not known.
     """
 
     index: int
@@ -41,6 +41,7 @@ class SliceMeasure:
     doubtful_pixels: int = 0
     uncounted_pixels: int = 0
     dropped: tuple[Pixel, ...] = ()
+    area_mm2: float | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ def measure(
 
     probability_u8: round(255 p), uint8 (N, H, W), N >= 1. warnings: the codes of the scan's.
     """
+    pixel_mm2 = None if spacing_mm is None else spacing_mm[1] * spacing_mm[2]
     slices = tuple(
         SliceMeasure(
             index=index,
@@ -98,6 +100,7 @@ def measure(
             doubtful_pixels=int(np.count_nonzero(doubtful)),
             uncounted_pixels=int(np.count_nonzero(uncounted)),
             dropped=dropped,
+            area_mm2=None if pixel_mm2 is None else int(np.count_nonzero(tumor)) * pixel_mm2,
         )
         for index, (slice_u8, tumor, doubtful, uncounted, dropped) in enumerate(
             zip(probability_u8, masks.tumor, masks.doubtful, masks.uncounted, masks.dropped, strict=True)

@@ -26,6 +26,7 @@ _FLOORS = (
 _LIGHT = (
     "ml.cards",
     "ml.scans",
+    "ml.volumes",
     "ml.sandbox",
     "ml.synthetic",
     "ml.datasets",
@@ -95,9 +96,10 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "ml.version": (),
     "ml.environment": (),
     "ml.cards": ("ml.atomic_files", "ml.digests"),
-    "ml.scans": (),
+    "ml.volumes": (),
+    "ml.scans": ("ml.volumes",),
     # Processes for hostile bytes. What runs inside them are the entries, which know the readers and the data sets.
-    "ml.sandbox": ("ml.scans",),
+    "ml.sandbox": ("ml.scans", "ml.volumes"),
     "ml.sandbox.entries": ("ml.sandbox", "ml.scans", "ml.datasets", "ml.digests"),
     "ml.synthetic": ("ml.scans",),
     "ml.datasets": ("ml.scans", "ml.sandbox", "ml.atomic_files", "ml.digests"),

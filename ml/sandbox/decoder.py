@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from ml.sandbox.child import ChildLimits
 from ml.sandbox.launcher import ChildDied, Sandbox
 from ml.scans.scan import ErrorCode, Limits, ScanError
 from ml.scans.stack import check_stack_file
+
+if TYPE_CHECKING:
+    from ml.volumes.grid import VolumeGrid
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +31,7 @@ _ERROR_CODES: tuple[ErrorCode, ...] = get_args(ErrorCode)
 class Decoded:
     """What is known of a scan whose pixels lie in the stack file: the fields of `Scan`, and its size in pixels.
 
-    spacing_mm: of `Geometry.spacing_mm`.
+    spacing_mm: of `Geometry.spacing_mm`. grid: the file's voxels, of a volume; None of pictures.
     """
 
     format: str
@@ -38,6 +41,7 @@ class Decoded:
     spacing_mm: tuple[float, float, float] | None
     warnings: tuple[str, ...]
     orientation: int = 1
+    grid: VolumeGrid | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,8 @@ def _read_scan(answer: dict[str, Any], stack: Path) -> Decoded:
             slice_mm, row_mm, column_mm = decoded.spacing_mm
             decoded = replace(decoded, spacing_mm=(slice_mm, row_mm, column_mm))
         decoded = replace(decoded, warnings=tuple(decoded.warnings), orientation=int(decoded.orientation))
-    except (TypeError, ValueError):  # a child that its file took over may answer anything
+        decoded = replace(decoded, grid=_read_grid(decoded.grid))
+    except (TypeError, ValueError, KeyError):  # a child that its file took over may answer anything
         raise _damaged() from None
     check_stack_file(stack, (decoded.slice_count, decoded.height, decoded.width, 3))
     return decoded
@@ -172,6 +177,15 @@ def _read_mask(answer: dict[str, Any], bits: Path) -> DecodedMask:
         raise _damaged() from None
     check_stack_file(bits, (decoded.slice_count, decoded.height, row_bytes))
     return decoded
+
+
+def _read_grid(fields: Any) -> VolumeGrid | None:
+    """Raises ValueError, TypeError or KeyError where a child answered nonsense."""
+    if fields is None:
+        return None
+    from ml.volumes.grid import VolumeGrid  # NumPy: a process that sees no volume does not pay for it
+
+    return VolumeGrid.from_json(fields)
 
 
 def _damaged() -> ScanError:

@@ -42,11 +42,20 @@ _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0")
 # What Git LFS, and git-annex with unlocked files, keep in place of a file.
 _POINTERS = (b"version https://git-lfs.github.com/spec/", b"/annex/objects/")
 
+
+def _is_nifti(head: bytes) -> bool:
+    """NIfTI-1 has its magic number at byte 344, NIfTI-2 at byte 4; gzip does not tell what is in it."""
+    is_first = head[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c") and head[344:346] in (b"n+", b"ni")
+    is_second = head[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") and head[4:6] in (b"n+", b"ni")
+    return head[:2] == b"\x1f\x8b" or is_first or is_second
+
+
 FORMATS: tuple[Format, ...] = (
     Format("png", lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"), "ml.scans.readers.pillow"),
     Format("jpeg", lambda head: head.startswith(b"\xff\xd8\xff"), "ml.scans.readers.pillow"),
     Format("webp", lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP", "ml.scans.readers.pillow"),
     Format("tiff", lambda head: head.startswith(_TIFF_MAGIC), "ml.scans.readers.tiff.reader"),
+    Format("nifti", _is_nifti, "ml.scans.readers.nifti"),
 )
 
 
@@ -71,5 +80,8 @@ def find_reader(path: Path, limits: Limits) -> Reader:
         raise ScanError("unsupported", "The file is a zip, whatever its name says; unpack it and use what is in it.")
     entry = find_format(head)
     if entry is None:
-        raise ScanError("unsupported", "The file is not a PNG, JPEG, TIFF or WebP image; convert it to one of these.")
+        raise ScanError(
+            "unsupported",
+            "The file is not a PNG, JPEG, TIFF or WebP image, nor a NIfTI volume; convert it to one of these.",
+        )
     return cast(Reader, import_module(entry.module))

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ml.volumes.grid import VolumeGrid
+
 ErrorCode = Literal["unsupported", "unreadable", "limit", "too_small", "empty"]
 
 # What a reader had to change, as codes in `Scan.warnings`, and the sentence for each.
@@ -20,6 +22,14 @@ WARNINGS: dict[str, str] = {
     "cmyk_converted": "CMYK colors were converted to RGB without a color profile.",
     "second_channel_dropped": "The file has two channels; the first was used and the second dropped.",
     "fourth_channel_dropped": "The file has four channels; the first three were used, and the fourth dropped.",
+    "head_scaled": "Intensities were scaled to 8 bits by the median and percentile 99.5 inside the head, to where the"
+    " training data have them.",
+    "resampled": "On the file's own voxels the pixels of axial slices would be far from squares, so axial slices were"
+    " made by linear interpolation; masks and maps are brought back to the file's voxels the same way.",
+    "oblique": "The slices are tilted by more than 20 degrees against the axial plane, in which the model was trained.",
+    "forms_differ": "The header states two positions (sform and qform) that differ; the sform was used.",
+    "orientation_assumed": "The header does not state where left, front and head are; the order of the format's"
+    " predecessor, ANALYZE, was assumed, so left and right may be exchanged.",
     "first_frame_only": "Only the first picture of the file was read; stacks are read from TIFF.",
 }
 
@@ -62,8 +72,9 @@ class Scan:
     """A stack of slices on the file's own grid, after its orientation tag is applied.
 
     pixels: uint8 (N, H, W, 3), 0 to 255. Gray is repeated in the three channels.
-    format: "png", "jpeg", "tiff" or "webp", by signature.
+    format: "png", "jpeg", "tiff", "webp" or "nifti", by signature.
     geometry: None where the file does not truly state one.
+    grid: of a volume, the voxels of its file; None of pictures. The stack is axial then (`ml.volumes.axial`).
     warnings: keys of `WARNINGS`.
     orientation: the tag that was applied, 1 to 8 (TIFF and EXIF 274).
     """
@@ -73,6 +84,7 @@ class Scan:
     geometry: Geometry | None
     warnings: tuple[str, ...]
     orientation: int = 1
+    grid: VolumeGrid | None = None
 
 
 @dataclass(frozen=True)

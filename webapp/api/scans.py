@@ -1,5 +1,7 @@
 """/api/v1/scans: upload, list, read, wait, pictures, run again, delete."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from flask import Response, request, send_file
@@ -238,13 +240,41 @@ def masks(query: dict[str, Any], scan_id: str) -> Response:
         row = lookup.finished_run(session, scan, query.get("segmentation"))
     if request.method == "HEAD":
         return head("image/tiff")
+    return _written(
+        lambda path: images.write_masks(resources(), scan, row, path), "image/tiff", f"{scan.stem}-mask.tif"
+    )
+
+
+@blp.get(f"/<hex_id:scan_id>/<any({','.join(images.VOLUMES)}):kind>.nii.gz")
+@blp.arguments(RunChoiceSchema, location="query")
+@blp.response(200, content_type="application/gzip")
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready, or no_geometry: the file states no position")
+@blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: a stored array is missing")
+def volume(query: dict[str, Any], scan_id: str, kind: str) -> Response:
+    """The whole volume as NIfTI, on the voxels of its file: mask (0 or 1), probability (0 to 1), scan (8 bits)."""
+    with resources().database.read() as session:
+        scan = lookup.get(session, scan_id)
+        images.check_geometry(scan)
+        row = lookup.finished_run(session, scan, query.get("segmentation"))
+    if request.method == "HEAD":
+        return head("application/gzip")
+    return _written(
+        lambda path: images.write_volume(resources(), scan, row, kind, path),
+        "application/gzip",
+        f"{scan.stem}-{kind}.nii.gz",
+    )
+
+
+def _written(write: Callable[[Path], None], media_type: str, name: str) -> Response:
+    """A file that is made for one answer and has no name any more when it is sent."""
     path = resources().storage.temporary_file()
     try:
-        images.write_masks(resources(), scan, row, path)
+        write(path)
         file = path.open("rb")
     finally:
-        path.unlink()
-    response = send_file(file, mimetype="image/tiff", as_attachment=True, download_name=f"{scan.stem}-mask.tif")
+        path.unlink(missing_ok=True)
+    response = send_file(file, mimetype=media_type, as_attachment=True, download_name=name)
     response.headers["Cache-Control"] = "no-store"
     return response
 

@@ -3,6 +3,7 @@
 PortalError
 ├── NotFound              404 not_found
 ├── NotReady              409 not_ready
+├── NoGeometry            409 no_geometry
 ├── WrongState            409 wrong_state
 ├── Conflict              409 conflict
 ├── InvalidInput          422 invalid
@@ -46,6 +47,13 @@ class NotReady(PortalError):
     """The scan has no result yet."""
 
     code = "not_ready"
+    status = 409
+
+
+class NoGeometry(PortalError):
+    """The scan's file does not say where its pixels lie in the patient."""
+
+    code = "no_geometry"
     status = 409
 
 

@@ -12,7 +12,7 @@ from webapp.domain.jobs.wait import LONGEST_WAIT_S
 from webapp.domain.scans.archives import Content
 from webapp.domain.scans.grouping import Grouping, missing_numbers
 from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT, SORTS
-from webapp.domain.scans.images import KINDS, OF_TRUTH
+from webapp.domain.scans.images import KINDS, OF_TRUTH, VOLUMES
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.scans.studies import LONGEST_NAME
 from webapp.schemas.errors import RejectedSchema
@@ -48,6 +48,11 @@ def _links(scan: Scan) -> dict[str, str]:
         "page": url_for("scans.show", scan_id=scan.id),
         **{kind: url_for("api-scans.picture", scan_id=scan.id, kind=kind) for kind in images},
         "masks": url_for("api-scans.masks", scan_id=scan.id),
+        **{
+            f"{kind}_nii": url_for("api-scans.volume", scan_id=scan.id, kind=kind)
+            for kind in VOLUMES
+            if scan.geometry is not None
+        },
         "download": url_for("api-scans.download", scan_id=scan.id),
         "original": url_for("api-scans.original", scan_id=scan.id),
         "segmentations": url_for("api-scans.ScanSegmentations", scan_id=scan.id),
@@ -78,6 +83,23 @@ class SameAsSchema(ma.Schema):
     created_at = Timestamp(required=True)
 
 
+class GeometrySchema(ma.Schema):
+    """Where the voxels of a volume's file lie; masks and maps as NIfTI are on this grid."""
+
+    affine = fields.List(
+        fields.List(fields.Float()),
+        required=True,
+        metadata={"description": "4 x 4, from a voxel's indices (i, j, k) to mm: right, front, head (RAS)"},
+    )
+    shape = fields.List(fields.Integer(), required=True, metadata={"description": "i, j, k"})
+    orientation = fields.String(
+        required=True, metadata={"description": "where i, j and k grow to: L or R, P or A, I or S"}
+    )
+    frame_of_reference = fields.String(
+        allow_none=True, metadata={"description": "DICOM's UID: series of one are positioned alike; else null"}
+    )
+
+
 class ScanSchema(ma.Schema):
     """What was uploaded, with the run that the pages show."""
 
@@ -93,6 +115,9 @@ class ScanSchema(ma.Schema):
         fields.Float(allow_none=True),
         allow_none=True,
         metadata={"description": "slice, row, column; null where the file has none"},
+    )
+    geometry = fields.Nested(
+        GeometrySchema, allow_none=True, metadata={"description": "of the file's voxels; null of pictures"}
     )
     slice_names = fields.List(
         fields.String(),

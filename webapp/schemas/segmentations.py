@@ -23,6 +23,12 @@ class SliceSchema(ma.Schema):
     index = fields.Integer(required=True)
     tumor_pixels = fields.Integer(required=True)
     max_probability = Rounded(4, required=True, metadata={"description": "0 to 1"})
+    area_mm2 = Rounded(
+        2,
+        dump_default=None,
+        allow_none=True,
+        metadata={"description": "of the mask; null where the file has no spacing, and in runs of an earlier version"},
+    )
     doubtful_pixels = fields.Integer(dump_default=0, metadata={"description": "of regions that are in doubt"})
     uncounted_pixels = fields.Integer(
         dump_default=None,
@@ -112,6 +118,7 @@ class SegmentationSchema(ma.Schema):
     max_probability = Rounded(4, allow_none=True, metadata={"description": "0 to 1"})
     area_mm2 = Rounded(2, allow_none=True, metadata={"description": "null where the file has no spacing"})
     volume_mm3 = Rounded(1, allow_none=True, metadata={"description": "null where the file has no spacing"})
+    volume_ml = Rounded(4, allow_none=True, metadata={"description": "volume_mm3 / 1000"})
     slices_done = SlicesDone(
         allow_none=True, metadata={"description": "of a stack, while it runs: slices that the model has read"}
     )

@@ -37,7 +37,7 @@ class Warning:
         return self.code in VOIDING_WARNINGS
 
 
-_ROUTINE = ("intensity_scaled", "gray_repeated", "alpha_removed", "cmyk_converted")
+_ROUTINE = ("intensity_scaled", "gray_repeated", "alpha_removed", "cmyk_converted", "head_scaled")
 
 WARNINGS: dict[str, Warning] = {
     warning.code: warning

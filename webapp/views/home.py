@@ -11,8 +11,8 @@ from webapp.schemas.scans import dump_scan
 bp = Blueprint("home", __name__)
 
 RECENT = 12
-ACCEPTS = ".png,.jpg,.jpeg,.jpe,.jfif,.tif,.tiff,.webp,.zip"
-FORMATS_SENTENCE = "PNG, JPEG, TIFF (also 16 bit and stacks) and WebP"
+ACCEPTS = ".png,.jpg,.jpeg,.jpe,.jfif,.tif,.tiff,.webp,.nii,.nii.gz,.gz,.zip"
+FORMATS_SENTENCE = "PNG, JPEG, TIFF (also 16 bit and stacks), WebP and NIfTI volumes (.nii, .nii.gz)"
 
 
 @bp.get("/")

@@ -90,6 +90,7 @@ def store(scan: Scan, stack: Path, spare_bytes: int) -> dict[str, Any]:
         "slice_count": slice_count,
         "spacing_mm": None if scan.geometry is None else scan.geometry.spacing_mm,
         "orientation": scan.orientation,
+        "grid": None if scan.grid is None else scan.grid.to_json(),
         "warnings": (*scan.warnings, *(("gray_repeated",) if _is_gray(scan.pixels) else ())),
     }
 

@@ -65,10 +65,23 @@ class WindowFinder:
         flat = page.reshape(-1)
         self._samples.append(flat[:: -(-flat.size // self._page_sample_size)].copy())
 
+    @property
+    def low(self) -> float:
+        """The lowest intensity of all pages taken in."""
+        return self._low
+
+    @property
+    def high(self) -> float:
+        """The highest one."""
+        return self._high
+
+    def sample(self) -> NDArray[np.float64]:
+        """Pixels at even steps of all pages taken in, (n,)."""
+        return np.concatenate(self._samples).astype(np.float64)
+
     def window(self) -> Window:
         """The window of all pages taken in."""
-        sample = np.concatenate(self._samples).astype(np.float64)
-        low, high = (float(edge) for edge in np.percentile(sample, PERCENTILES))
+        low, high = (float(edge) for edge in np.percentile(self.sample(), PERCENTILES))
         if high <= low:
-            low, high = self._low, self._high
+            low, high = self.low, self.high
         return Window(low, high)

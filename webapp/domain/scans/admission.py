@@ -22,6 +22,10 @@ from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.storage.keys import original_key, scan_prefix, stack_key
 from webapp.domain.uploads.receiving import Received
 
+# The bytes tell a format, never the name; but whoever sends a volume by its name wants to hear of the volume.
+_NIFTI_ENDINGS = (".nii", ".nii.gz")
+_NO_NIFTI = "By its name the file is a NIfTI volume, and its bytes are not one; copy it again from where it came from."
+
 
 @dataclass(frozen=True)
 class Accepted:
@@ -46,7 +50,7 @@ def admit(
     """
     stack = resources.storage.temporary_file()
     try:
-        decoded = decode(resources, upload.path, stack)
+        decoded = decode(resources, upload.path, stack, upload.filename)
         row = scan_row(upload, decoded, origin)
         return store(resources, row, upload.path, stack, model=model, threshold=threshold, study=study)
     finally:
@@ -97,12 +101,17 @@ def _same_file(session: Session, sha256: str) -> str | None:
     return session.scalar(select(Scan.id).where(Scan.sha256 == sha256).order_by(*newest).limit(1))
 
 
-def decode(resources: Resources, source: Path, stack: Path) -> Decoded:
-    """Decode a received file in the sandbox. Raises UploadRejected, DecoderUnavailable, StorageFull."""
+def decode(resources: Resources, source: Path, stack: Path, filename: str = "") -> Decoded:
+    """Decode a received file in the sandbox; its name only chooses the sentence where it cannot be read.
+
+    Raises UploadRejected, DecoderUnavailable, StorageFull.
+    """
     with translated_errors():  # the stack may find no room
         try:
             return resources.decoder.decode(source, stack, spare_bytes=RESERVE_BYTES)
         except ScanError as error:
+            if error.code == "unsupported" and filename.lower().endswith(_NIFTI_ENDINGS):
+                raise UploadRejected("unreadable", _NO_NIFTI) from error
             raise UploadRejected(error.code, error.message) from error
         except SandboxError as error:
             raise DecoderUnavailable("Files cannot be read right now; try again in a few seconds.") from error
@@ -119,6 +128,7 @@ def scan_row(upload: Received, decoded: Decoded, origin: str = "upload") -> Scan
         height=decoded.height,
         slice_count=decoded.slice_count,
         spacing_mm=list(decoded.spacing_mm) if decoded.spacing_mm else None,
+        geometry=None if decoded.grid is None else decoded.grid.to_json(),
         sha256=upload.sha256,
         bytes=upload.bytes,
         warnings=[*decoded.warnings, *(["synthetic"] if origin == "phantom" else [])],

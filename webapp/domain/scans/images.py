@@ -1,6 +1,6 @@
 """Pictures of a scan and its result, rendered from the stored arrays when asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from ml.masks import MaskRule, Masks, slice_masks, stored_rule
 from ml.measurements import Verdict
 from ml.rendering import panels
 from ml.rendering.error_overlay import Palette, error_overlay_image
-from webapp.domain.errors import NotFound
+from webapp.domain.errors import NoGeometry, NotFound
 from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup
 from webapp.domain.scans.models import Scan, Segmentation
@@ -27,6 +27,8 @@ KINDS = ("scan", *OF_RESULT)
 # Of a scan with an expert's mask; the errors are those of a result.
 ERRORS = "errors"
 OF_TRUTH = ("truth", ERRORS)
+# Whole volumes, on the voxels of their file.
+VOLUMES = ("mask", "probability", "scan")
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,51 @@ def slice_pictures(resources: Resources, scan: Scan, row: Segmentation, index: i
         truth = read_slice(resources, scan, expert, index)
         yield "truth", panels.encode_png(panels.mask_image(truth))
         yield ERRORS, panels.encode_png(error_overlay_image(pixels, truth, masks.tumor[0]))
+
+
+def check_geometry(scan: Scan) -> None:
+    """Raises NoGeometry for a scan without voxels in a patient."""
+    if scan.geometry is None:
+        raise NoGeometry("The scan's file does not say where its pixels lie in the patient; download mask.tif instead.")
+
+
+def write_volume(resources: Resources, scan: Scan, row: Segmentation, kind: str, target: Path) -> None:
+    """Masks (0 or 1), maps (0 to 1) or slices (as the model saw them) on the voxels of the scan's file, as NIfTI.
+
+    Raises NoGeometry, StorageUnavailable, StorageFull.
+    """
+    check_geometry(scan)
+    from ml.volumes.axial import back_to_source  # a web process that shows no volume does not pay for it
+    from ml.volumes.grid import VolumeGrid
+    from ml.volumes.nifti_file import write_nifti
+
+    grid = VolumeGrid.from_json(scan.geometry)
+    slices = _VolumeSlices(resources, scan, row, kind)
+    voxels = back_to_source(grid, slices, (scan.slice_count, scan.height, scan.width))
+    if kind == "mask":
+        voxels = (voxels >= 128).view(np.uint8)
+    with translated_errors():
+        write_nifti(target, voxels, grid, slope=1 / 255 if kind == "probability" else 1.0)
+
+
+class _VolumeSlices(Sequence[NDArray[np.uint8]]):
+    """The slices of a run that go back to the file's own voxels, uint8 (H, W); of masks 0 and 255."""
+
+    def __init__(self, resources: Resources, scan: Scan, row: Segmentation, kind: str) -> None:
+        self._row = row
+        self._is_mask = kind == "mask"
+        self._stack = read_array(resources.storage, stack_key(scan.id) if kind == "scan" else row.map_key or "")
+
+    def __len__(self) -> int:
+        return len(self._stack)
+
+    def __getitem__(self, index: Any) -> Any:
+        plane: NDArray[np.uint8] = np.array(self._stack[index])
+        if self._is_mask:
+            return slice_masks(plane[None], mask_rule(self._row), dropped_regions(self._row, index)).tumor[
+                0
+            ] * np.uint8(255)
+        return plane[..., 0] if plane.ndim == 3 else plane
 
 
 def write_masks(resources: Resources, scan: Scan, row: Segmentation, target: Path) -> None:

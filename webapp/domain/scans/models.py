@@ -65,6 +65,8 @@ class Scan(Base):
     height: Mapped[int]
     slice_count: Mapped[int]
     spacing_mm: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
+    # Of `VolumeGrid.to_json`: the voxels of the file, which the stack was cut from; None of pictures.
+    geometry: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     sha256: Mapped[str] = mapped_column(String(64))
     bytes: Mapped[int] = mapped_column(BigInteger)
     warnings: Mapped[list[str]] = mapped_column(JSON)
@@ -89,7 +91,10 @@ class Scan(Base):
     @property
     def stem(self) -> str:
         """What files that are made of it are called, without an ending."""
-        return self.filename if self.slice_names else PurePosixPath(self.filename).stem
+        if self.slice_names:
+            return self.filename
+        name = self.filename[:-3] if self.filename.lower().endswith(".nii.gz") else self.filename
+        return PurePosixPath(name).stem
 
     displayed: Mapped["Segmentation | None"] = relationship(foreign_keys=[displayed_id], lazy="raise", post_update=True)
     study: Mapped[Study | None] = relationship(lazy="raise")
@@ -144,6 +149,11 @@ class Segmentation(JobColumns, Base):
     warnings: Mapped[list[str]] = mapped_column(JSON, default=list)
 
     scan: Mapped[Scan] = relationship(foreign_keys=[scan_id], lazy="raise")
+
+    @property
+    def volume_ml(self) -> float | None:
+        """The volume as clinicians give it."""
+        return None if self.volume_mm3 is None else self.volume_mm3 / 1000
 
     @property
     def uncounted_pixels(self) -> int | None:

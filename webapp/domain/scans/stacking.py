@@ -95,7 +95,7 @@ def _decoded(resources: Resources, uploads: Sequence[Received]) -> Iterator[list
 
     def decode(place: int) -> _Slice | UploadRejected:
         try:
-            decoded = admission.decode(resources, uploads[place].path, targets[place])
+            decoded = admission.decode(resources, uploads[place].path, targets[place], uploads[place].filename)
             return _Slice(place, uploads[place], decoded, targets[place])
         except UploadRejected as error:
             return error
@@ -112,7 +112,7 @@ def _of_one_size(slices: Sequence[_Slice]) -> list[list[_Slice]]:
     """The slices by their size in pixels, and each file that is a stack itself alone; in the order of their first."""
     parts: dict[tuple[int, ...], list[_Slice]] = defaultdict(list)
     for item in slices:
-        is_stack = item.decoded.slice_count > 1
+        is_stack = item.decoded.slice_count > 1 or item.decoded.grid is not None
         parts[(item.place,) if is_stack else (item.decoded.height, item.decoded.width)].append(item)
     return list(parts.values())
 

@@ -1,0 +1,175 @@
+"""NIfTI-1 and NIfTI-2 in one file, gzipped or not, read with nibabel: https://nifti.nimh.nih.gov.
+
+The header is read first and bounds what follows: of a gzip stream no byte is unpacked beyond the last voxel, so that a
+bomb costs what its header admits to.
+"""
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.scans.labels import LabelMap
+from ml.scans.readers.volumes import check_grid, make_scan
+from ml.scans.scan import Limits, Scan, ScanError
+from ml.volumes.grid import VolumeGrid
+
+_GZIP_MAGIC = b"\x1f\x8b"
+# sizeof_hdr of the two versions, in both byte orders, and where their magic stands.
+_HEADERS = {348: (nibabel.Nifti1Header, 344), 540: (nibabel.Nifti2Header, 4)}
+_LONGEST_HEADER = 540
+# Extensions of a header; DICOM converters write some kilobytes.
+_MOST_EXTENSION_BYTES = 16 * 2**20
+_CHUNK_BYTES = 2**20
+_TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
+_MM_PER_UNIT = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
+# sform and qform of converters differ by rounding: half a hundredth of a voxel is nothing.
+_SAME_MM = 0.1
+
+
+def read(path: Path, limits: Limits) -> Scan:
+    """Decode a volume to axial slices. Raises ScanError."""
+    with _open(path) as stream:
+        header, head_bytes = _read_header(stream)
+        shape = _volume_shape(header)
+        notes: list[str] = []
+        limits.check_stack(1, 1, shape[0] * shape[1] * shape[2])
+        grid = _read_grid(header, shape, notes)
+        voxels = _read_voxels(stream, header, head_bytes, shape)  # (i, j, k)
+    return make_scan(grid, voxels, limits, "nifti", notes, _scaling(header))
+
+
+def read_labels(path: Path, limits: Limits) -> LabelMap:
+    """Masks of data sets have one slice; a volume has many. Raises ScanError `unreadable`."""
+    raise ScanError("unreadable", "The mask is a NIfTI volume; store the mask of each slice in an image file.")
+
+
+def _version_of(head: bytes) -> Any:
+    for size, (header_class, place) in _HEADERS.items():
+        magic = head[place : place + 3]
+        if head[:4] in (size.to_bytes(4, "little"), size.to_bytes(4, "big")) and magic[:1] == b"n":
+            return header_class if magic[1:2] in b"+i" else None
+    return None
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[BinaryIO]:
+    """The unpacked bytes. Raises ScanError `unreadable` where the gzip stream in the block is cut or damaged."""
+    with path.open("rb") as file:
+        is_packed = file.read(2) == _GZIP_MAGIC
+        file.seek(0)
+        try:
+            yield cast(BinaryIO, gzip.GzipFile(fileobj=file) if is_packed else file)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ScanError(
+                "unreadable", "The gzip file is cut or damaged; copy it again from where it came from."
+            ) from error
+
+
+def _read_header(stream: BinaryIO) -> tuple[Any, int]:
+    """The header, and how many bytes were read. Raises ScanError `unreadable` or `unsupported`."""
+    head = stream.read(_LONGEST_HEADER)
+    header_class = _version_of(head)
+    if header_class is None:
+        raise ScanError("unsupported", "The gzip file holds no NIfTI volume; send the images themselves.")
+    if len(head) < header_class.sizeof_hdr:
+        raise ScanError("unreadable", "The NIfTI header is cut; copy the file again from where it came from.")
+    try:
+        header = header_class.from_fileobj(BytesIO(head[: header_class.sizeof_hdr]), check=False)
+    except Exception as error:
+        raise ScanError("unreadable", "The NIfTI header is damaged; write the volume again.") from error
+    if bytes(header["magic"])[:2] != b"n+":
+        raise ScanError(
+            "unreadable", "This is half of a pair (.hdr and .img); convert it to a single .nii or .nii.gz file."
+        )
+    return header, len(head)
+
+
+def _volume_shape(header: Any) -> tuple[int, int, int]:
+    """Sizes (i, j, k). Raises ScanError `unreadable` for nonsense and for more than one volume."""
+    count, *sizes = (int(size) for size in header["dim"])
+    if not 1 <= count <= 7 or any(size < 1 for size in sizes[:count]):
+        raise ScanError("unreadable", "The header's dimensions are no volume's; write the volume again.")
+    if any(size > 1 for size in sizes[3:count]):
+        kind = " x ".join(str(size) for size in sizes[:count])
+        raise ScanError(
+            "unreadable",
+            f"The file holds a series of volumes ({kind}), and one volume is read; store the volume you want alone.",
+        )
+    i, j, k = (sizes[axis] if axis < count else 1 for axis in range(3))
+    return i, j, k
+
+
+def _read_grid(header: Any, shape: tuple[int, int, int], notes: list[str]) -> VolumeGrid:
+    """Where the voxels lie: by the sform, else the qform, else by the distances alone. Raises ScanError."""
+    try:
+        sform, qform = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
+        unit_mm = _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
+        affine = header.get_best_affine()
+    except Exception as error:
+        raise ScanError("unreadable", "The header's orientation is damaged; write the volume again.") from error
+    if sform is None and qform is None:
+        notes.append("orientation_assumed")
+    elif sform is not None and qform is not None and _differ(sform, qform, shape):
+        notes.append("forms_differ")
+    scale = np.diag([unit_mm, unit_mm, unit_mm, 1.0])
+    return check_grid(scale @ affine, shape)
+
+
+def _differ(one: NDArray[np.floating], other: NDArray[np.floating], shape: tuple[int, int, int]) -> bool:
+    """Whether two affines put a corner of the volume at places that differ."""
+    corners = np.array(
+        [[i, j, k, 1] for i in (0, shape[0] - 1) for j in (0, shape[1] - 1) for k in (0, shape[2] - 1)]
+    ).T
+    return bool(np.abs((one - other) @ corners).max() > _SAME_MM)
+
+
+def _read_voxels(stream: BinaryIO, header: Any, head_bytes: int, shape: tuple[int, int, int]) -> NDArray[np.generic]:
+    """The stored values (i, j, k), of the file's own type and byte order. Raises ScanError `unreadable`."""
+    try:
+        stored = np.dtype(header.get_data_dtype())
+    except Exception as error:
+        raise ScanError("unreadable", "The header's data type is unknown; write the volume again.") from error
+    if stored.str[1:] not in _TYPES:
+        raise ScanError(
+            "unreadable",
+            "The voxels are colors or complex numbers, and one number a voxel is read; store the magnitude as numbers.",
+        )
+    offset = float(header["vox_offset"])
+    if not header.sizeof_hdr <= offset <= header.sizeof_hdr + _MOST_EXTENSION_BYTES or offset % 1:
+        raise ScanError("unreadable", "The header says that voxels begin where none can be; write the volume again.")
+    skipped = int(offset) - head_bytes
+    if skipped < 0:  # a NIfTI-1 whose voxels begin within the longest header
+        stream.seek(int(offset))
+    else:
+        _read_exactly(stream, bytearray(skipped))
+    data = bytearray(shape[0] * shape[1] * shape[2] * stored.itemsize)
+    _read_exactly(stream, data)
+    stream.read(_CHUNK_BYTES)  # to the end of a gzip stream, where its checksum is; a longer tail is never unpacked
+    return np.frombuffer(data, stored).reshape(shape, order="F")
+
+
+def _read_exactly(stream: BinaryIO, target: bytearray) -> None:
+    """Fill a buffer. Raises ScanError `unreadable` where the file ends before."""
+    view, filled = memoryview(target), 0
+    while filled < len(target):
+        data = stream.read(min(len(target) - filled, _CHUNK_BYTES))
+        if not data:
+            raise ScanError("unreadable", "The file is cut: voxels are missing; copy it again from where it came from.")
+        view[filled : filled + len(data)] = data
+        filled += len(data)
+
+
+def _scaling(header: Any) -> tuple[float, float]:
+    """Slope and intercept of stored values; 1 and 0 where the header has none (a slope of 0 means that)."""
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if not np.isfinite(slope) or slope == 0:
+        return 1.0, 0.0
+    return slope, intercept if np.isfinite(intercept) else 0.0
