@@ -13,7 +13,7 @@ from webapp.api.blueprints import blueprint, head, png
 from webapp.api.stored_files import attachment
 from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound
-from webapp.domain.scans import agreement, history, images, lookup, segmentations, studies, truth
+from webapp.domain.scans import agreement, history, images, lookup, segmentations, splitting, studies, truth
 from webapp.domain.scans.history import HistoryFilter
 from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, submit_run, submit_truth
 from webapp.domain.storage.keys import original_key
@@ -111,6 +111,20 @@ class ScanItem(MethodView):
     def delete(self, scan_id: str) -> None:
         """Delete a scan with every trace of it. This is final."""
         lookup.delete(resources(), scan_id)
+
+
+@blp.post("/<hex_id:scan_id>/split")
+@blp.answers(202, AdmittedSchema)
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="wrong_state: the scan is one file")
+@blp.alt_response(422, schema=ErrorSchema, description="a file that is not read any more")
+@blp.alt_response(503, schema=ErrorSchema, description="decoder_unavailable, or storage_unavailable")
+@blp.alt_response(507, schema=ErrorSchema, description="no room left")
+def split(scan_id: str) -> dict[str, Any]:
+    """Make a scan of each file of a stack; the stack with its runs is gone then."""
+    made = splitting.split(resources(), scan_id)
+    with resources().database.read() as session:
+        return {"scans": [dump_scan(lookup.get(session, item)) for item in made]}
 
 
 @blp.route("/<hex_id:scan_id>/truth")

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from webapp.context import form_threshold, resources, uploaded_files
 from webapp.domain.errors import NotFound, PortalError
 from webapp.domain.jobs.models import Status
-from webapp.domain.scans import history, lookup, segmentations
+from webapp.domain.scans import history, lookup, segmentations, splitting
 from webapp.domain.scans.grouping import Grouping
 from webapp.domain.scans.history import SORTS, HistoryFilter
 from webapp.domain.scans.images import default_slice
@@ -22,6 +22,8 @@ from webapp.schemas.scans import dump_scan
 from webapp.schemas.segmentations import SegmentationSchema
 
 bp = Blueprint("scans", __name__, url_prefix="/scans")
+
+SPLIT_MESSAGE = "Each file becomes a scan of its own and is segmented again; the stack, with its runs, is removed."
 
 FILTERS = ("q", "status", "verdict", "model", "from", "to", "sort")
 # More than a screen of selected rows, less than what a request may not do in its time.
@@ -116,6 +118,7 @@ def show(scan_id: str) -> str:
         channels=channels,
         channel=channels.index(SHOWN_FIRST) if SHOWN_FIRST in channels else IN_COLOR,
         pinned=chosen is not None,
+        split_message=SPLIT_MESSAGE,
         newer_url=url_for("scans.show", scan_id=newer) if newer else None,
         older_url=url_for("scans.show", scan_id=older) if older else None,
     )
@@ -126,6 +129,34 @@ def run_again(scan_id: str) -> Response:
     """Another threshold or another model."""
     submit_run(resources(), scan_id, RunOptions(request.form.get("model") or None, form_threshold()))
     return redirect(url_for("scans.show", scan_id=scan_id), 303)
+
+
+@bp.post("/<hex_id:scan_id>/split")
+def split(scan_id: str) -> Response | str:
+    """Keep the files of a stack apart, once it was asked about."""
+    if request.form.get("confirmed") != "yes":
+        with resources().database.read() as session:
+            name = lookup.get(session, scan_id).filename
+        return render_template(
+            "confirm.html",
+            title="Keep these slices apart?",
+            names=[name],
+            more_names=0,
+            message=SPLIT_MESSAGE,
+            action_url=url_for("scans.split", scan_id=scan_id),
+            fields=[("confirmed", "yes")],
+            cancel_url=url_for("scans.show", scan_id=scan_id),
+            confirm_label="Keep apart",
+        )
+    try:
+        made = splitting.split(resources(), scan_id)
+    except PortalError as error:
+        if error.status >= 500:
+            raise
+        flash(error.message, "error")
+        return redirect(url_for("scans.index"), 303)
+    flash(f"{len(made)} scans have taken the place of the stack.", "info")
+    return redirect(url_for("scans.index"), 303)
 
 
 @bp.post("/<hex_id:scan_id>/delete")

@@ -1,0 +1,79 @@
+"""POST /api/v1/scans/{id}/split: the files of a stack become scans of their own."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.webapp.api.test_stacks import numbered, slice_png
+from tests.webapp.api.test_zips import mask_png
+from tests.webapp.clients import SCANS, resources_of, send, sent, token, traces
+from webapp.domain.errors import StorageFull
+from webapp.domain.scans import admission
+
+
+def stack(client: FlaskClient, **form: str) -> dict:
+    files = [*numbered(1, 2, 3), ("head_2_mask.png", mask_png())]
+    [scan] = send(client, *files, form={"group": "auto", **form}).json["scans"]
+    return scan
+
+
+def test_each_file_is_a_scan_with_its_mask_and_study_and_the_stack_is_gone(app: Flask, client: FlaskClient) -> None:
+    scan = stack(client, study="Anna", threshold="0.7")
+    response = client.post(f"{SCANS}/{scan['id']}/split")
+    assert response.status_code == 202
+    made = response.json["scans"]
+    assert [item["filename"] for item in made] == ["head_1.png", "head_2.png", "head_3.png"]
+    assert [item["slice_count"] for item in made] == [1, 1, 1]
+    assert {item["study"]["name"] for item in made} == {"Anna"}
+    assert {item["segmentation"]["threshold"] for item in made} == {0.7}
+    assert [item["truth"] is not None for item in made] == [False, True, False]
+    assert client.get(f"{SCANS}/{made[2]['id']}/original", buffered=True).data == slice_png(30)
+    truths = client.get(f"{SCANS}/{made[1]['id']}").json["truth"]
+    assert truths["slices"] == [0] and truths["filename"] == "head_2_mask.png"
+    assert client.get(f"{SCANS}/{scan['id']}").status_code == 404
+    assert not any(scan["id"] in name for name in traces(app).files)
+    assert client.post(f"{SCANS}/{scan['id']}/split").status_code == 404
+
+
+def test_one_file_is_kept_as_it_is(client: FlaskClient) -> None:
+    scan = sent(client)
+    response = client.post(f"{SCANS}/{scan['id']}/split")
+    assert (response.status_code, response.json["code"]) == (409, "wrong_state")
+    assert "Keep the slices apart" not in client.get(f"/scans/{scan['id']}").text
+
+
+def test_where_one_cannot_be_stored_the_stack_stays_and_the_others_go(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = stack(client)
+    before, admit, calls = traces(app), admission.admit, []
+
+    def full(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 3:
+            raise StorageFull("The disk is full.")
+        return admit(*arguments, **options)
+
+    monkeypatch.setattr(admission, "admit", full)
+    assert client.post(f"{SCANS}/{scan['id']}/split").status_code == 507
+    assert traces(app) == before
+    assert client.get(f"{SCANS}/{scan['id']}").json["truth"]["slices"] == [1]
+
+
+def test_originals_that_are_gone_are_said(app: Flask, client: FlaskClient) -> None:
+    scan = stack(client)
+    resources_of(app).storage.delete(f"scans/{scan['id'][:2]}/{scan['id']}/original")
+    response = client.post(f"{SCANS}/{scan['id']}/split")
+    assert (response.status_code, response.json["code"]) == (503, "storage_unavailable")
+    assert client.get(f"{SCANS}/{scan['id']}").status_code == 200
+
+
+def test_the_page_asks_first(client: FlaskClient) -> None:
+    scan = stack(client)
+    assert "Keep the slices apart" in client.get(f"/scans/{scan['id']}").text
+    path, form = f"/scans/{scan['id']}/split", {"csrf_token": token(client)}
+    asked = client.post(path, data=form)
+    assert asked.status_code == 200 and "is removed" in asked.text
+    done = client.post(path, data={**form, "confirmed": "yes"})
+    assert done.status_code == 303
+    assert "3 scans have taken the place of the stack." in client.get(done.headers["Location"]).text
