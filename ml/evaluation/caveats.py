@@ -27,7 +27,7 @@ def caveats_of(
     if duplicate_slices:
         found.append(
             f"{duplicate_slices:,} slices are equal to another patient's and count for each: is a patient in the data"
-            " twice? `python -m ml check` names them."
+            " twice? The check of the data names them."
         )
     found.extend(notes)
     if has_interval and with_tumor < FEW_PATIENTS:

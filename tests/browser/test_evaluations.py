@@ -62,7 +62,9 @@ def test_a_folder_is_browsed_evaluated_and_watched_to_its_report(page: Page, por
         top = page.locator("#findings").bounding_box()
     expect(heading(page, "Evaluating")).to_be_visible(timeout=FINISH_MS)
     assert page.locator("#findings").bounding_box()["y"] == top["y"], "nothing moved while figures filled in"
-    expect(page.locator("#findings")).to_contain_text("1 problem; slices that failed are in no figure")
+    expect(page.locator("#findings")).to_contain_text(
+        "1 problem; slices that failed and files left out are in no figure"
+    )
     expect(page.locator(".headline")).to_contain_text("over 3 patients", timeout=FINISH_MS)
     expect(page.locator(".headline")).to_contain_text("1 of 15 slices could not be used")
     expect(page.locator(".plots img")).to_have_count(5)

@@ -56,7 +56,7 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
         text = _OTHER_COCO if is_annotations(path.name) else UNREAD_ANNOTATIONS
         groups[path.parent, "left_out", text].append(path)
     return [
-        Problem(code, tuple(relative(path, base) for path in paths), _sentence(what, len(paths)))
+        Problem(code, tuple(relative(path, base) for path in paths), _sentence(what))
         for (_, code, what), paths in sorted(groups.items())
         if paths
     ]
@@ -67,13 +67,10 @@ def relative(path: Path, base: Path) -> str:
     return Path(os.path.relpath(path, base)).as_posix()
 
 
-def _sentence(what: str, count: int) -> str:
-    """what: a suffix, or the sentence itself."""
-    files = f"{count:,} file{'s' if count > 1 else ''}"
+def _sentence(what: str) -> str:
+    """what: a suffix, or the sentence itself. No number: files of several folders stand together under one sentence."""
     if what in OTHER_SUFFIXES:
-        return f"{files} of the kind {what}, which is not read in a data set: export slices as PNG or TIFF."
+        return f"The kind {what} is not read in a data set: export slices as PNG or TIFF."
     if what in IMAGE_SUFFIXES:
-        return (
-            f"{files} where the layout has no images: left out; move them to the others if they belong to the data set."
-        )
+        return "The layout has no images in this place: move them to the others if they belong to the data set."
     return what

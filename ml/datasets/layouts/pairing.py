@@ -120,9 +120,8 @@ def pair(files: FilesByKind, patient: Callable[[str], str], folder: Path) -> tup
         found = files.masks.get(stem, ())
         fault = None
         if len(paths) > 1:
-            fault = report(
-                "doubled_image", paths, f"{_names(paths)} have one name, so the mask's is not known: keep one."
-            )
+            doubt = ", and nobody can say whose the mask is" if found else ""
+            fault = report("doubled_image", paths, f"{_names(paths)} have one name{doubt}: keep one.")
         if not found:
             report("missing_mask", paths[:1], "The image has no mask: add one (all black if no tumor) or remove it.")
         if len(found) > 1:

@@ -71,6 +71,7 @@ def test_all_four_leave_out_the_same(runtime, resources, evaluate, name, capsys)
     LAYOUTS[name](folder)
     checked = check(folder)
     left_out = names_of(checked.left_out)
+    assert not any(text[:1].isdigit() for text in (group.message for group in checked.left_out))
     counts = {code: sum(found == code for found, _ in left_out) for code in {found for found, _ in left_out}}
     assert counts == EXPECTED[name]
 
