@@ -8,18 +8,20 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from werkzeug.wrappers import Response
 
 from webapp.context import form_threshold, resources, uploaded_files
-from webapp.domain.errors import NotFound, PortalError
+from webapp.domain.errors import NotFound, PortalError, UploadRejected
 from webapp.domain.jobs.models import Status
-from webapp.domain.scans import history, lookup, segmentations, splitting
+from webapp.domain.scans import agreement, history, lookup, segmentations, splitting, truth
 from webapp.domain.scans.grouping import Grouping
 from webapp.domain.scans.history import SORTS, HistoryFilter
 from webapp.domain.scans.images import default_slice
 from webapp.domain.scans.models import Verdict
-from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, submit_run
+from webapp.domain.scans.submission import AllRejected, RunOptions, UploadOptions, submit, submit_run, submit_truth
+from webapp.schemas import metrics
 from webapp.schemas.fields import dump_all
 from webapp.schemas.models import dump_model
 from webapp.schemas.scans import dump_scan
 from webapp.schemas.segmentations import SegmentationSchema
+from webapp.schemas.truth import dump_agreement
 
 bp = Blueprint("scans", __name__, url_prefix="/scans")
 
@@ -79,10 +81,7 @@ def upload() -> Response:
     grouping = Grouping.AUTO if request.form.get("group") else Grouping.NONE
     options = UploadOptions(request.form.get("model") or None, form_threshold(), grouping)
     submitted = submit(resources(), uploaded_files("file"), options)
-    for item in submitted.rejected[:MOST_NOTICES]:
-        flash(f"{_shortened(item.filename)}: {item.message}", "error")
-    if len(submitted.rejected) > MOST_NOTICES:
-        flash(f"{len(submitted.rejected) - MOST_NOTICES} more files were not taken.", "error")
+    _name_rejected([(item.filename, item.message) for item in submitted.rejected])
     if len(submitted.scan_ids) == 1 and not submitted.rejected:
         return redirect(url_for("scans.show", scan_id=submitted.scan_ids[0]), 303)
     return redirect(url_for("home.show"), 303)
@@ -101,6 +100,7 @@ def show(scan_id: str) -> str:
         described_runs = dump_all(SegmentationSchema, runs)
         index = request.args.get("slice", default_slice(scan, shown), type=int)
         model = shown.model if shown else resources().catalog.default_name
+    found = agreement.measure(resources(), scan, shown)
     if not 0 <= index < scan.slice_count:
         abort(404)
     try:
@@ -113,6 +113,8 @@ def show(scan_id: str) -> str:
         scan=described,
         runs=described_runs,
         card=card,
+        agreement=dump_agreement(found),
+        metrics=metrics,
         models=resources().catalog.names(),
         slice_index=index,
         channels=channels,
@@ -157,6 +159,38 @@ def split(scan_id: str) -> Response | str:
         return redirect(url_for("scans.index"), 303)
     flash(f"{len(made)} scans have taken the place of the stack.", "info")
     return redirect(url_for("scans.index"), 303)
+
+
+@bp.post("/<hex_id:scan_id>/truth")
+def set_truth(scan_id: str) -> Response:
+    """The form of the expert's mask."""
+    try:
+        submit_truth(resources(), scan_id, uploaded_files("file"))
+    except AllRejected as error:
+        _name_rejected([(item["filename"], item["message"]) for item in error.rejected])
+    except UploadRejected as error:
+        flash(error.message, "error")
+    return redirect(url_for("scans.show", scan_id=scan_id), 303)
+
+
+@bp.post("/<hex_id:scan_id>/truth/delete")
+def remove_truth(scan_id: str) -> Response | str:
+    """Take the expert's mask away, once it was asked about."""
+    back_url = url_for("scans.show", scan_id=scan_id)
+    if request.form.get("confirmed") != "yes":
+        return render_template(
+            "confirm.html",
+            title="Take the expert's mask away?",
+            names=[],
+            more_names=0,
+            message="The mask is removed; the scan and its segmentations stay. This is final.",
+            action_url=url_for("scans.remove_truth", scan_id=scan_id),
+            fields=[("confirmed", "yes")],
+            cancel_url=back_url,
+            confirm_label="Take it away",
+        )
+    truth.remove(resources(), scan_id)
+    return redirect(back_url, 303)
 
 
 @bp.post("/<hex_id:scan_id>/delete")
@@ -235,6 +269,14 @@ def _problem(args: dict[str, str], from_date: date | None, to_date: date | None)
     if from_date is not None and to_date is not None and from_date > to_date:
         return "The first day is later than the last one, so no scan can match."
     return None
+
+
+def _name_rejected(rejected: list[tuple[str, str]]) -> None:
+    """A notice for each of the first files that were not taken, by name and sentence, and the number of the others."""
+    for filename, message in rejected[:MOST_NOTICES]:
+        flash(f"{_shortened(filename)}: {message}", "error")
+    if len(rejected) > MOST_NOTICES:
+        flash(f"{len(rejected) - MOST_NOTICES} more files were not taken.", "error")
 
 
 def _shortened(filename: str) -> str:

@@ -51,6 +51,15 @@ def read_labels(path: Path, limits: Limits) -> LabelMap:
     raise ScanError("unreadable", "The mask is a NIfTI volume; store the mask of each slice in an image file.")
 
 
+def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:
+    """An expert's mask of a scan is read from images. Raises ScanError `unreadable`."""
+    raise ScanError(
+        "unreadable",
+        "The mask is a NIfTI volume, which is not read as an expert's mask; store it as a TIFF with a page for each"
+        " axial slice of the scan.",
+    )
+
+
 def _version_of(head: bytes) -> Any:
     for size, (header_class, place) in _HEADERS.items():
         magic = head[place : place + 3]

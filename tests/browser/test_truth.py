@@ -1,0 +1,71 @@
+"""An expert's mask on the result page: dropped there, and beside the slice in view."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from ml.synthetic import phantoms
+from tests.browser.actions import TRANSFER, open_result
+from tests.support.portal_process import RunningPortal
+
+pytestmark = pytest.mark.browser
+
+
+def drawn(value: int) -> np.ndarray:
+    with Image.open(io.BytesIO(phantoms.render("stack"))) as stack:
+        mask = np.zeros((stack.height, stack.width), np.uint8)
+    mask[40:60, 40:60] = value
+    return mask
+
+
+def drop(page: Page, name: str, data: bytes) -> None:
+    transfer = page.evaluate_handle(TRANSFER, {name: base64.b64encode(data).decode()})
+    page.dispatch_event("main", "drop", {"dataTransfer": transfer})
+
+
+def test_a_dropped_mask_is_the_truth_and_follows_the_slice_in_view(page: Page, portal: RunningPortal) -> None:
+    scan = portal.wait(portal.upload(phantoms.render("stack"), "with-expert.tif")["id"])
+    open_result(page, scan["id"], "?slice=2")
+
+    drop(page, "wrong.png", b"no picture at all, whatever its name")
+    expect(page.locator("#notices, .notices").get_by_text("wrong.png")).to_be_visible()
+
+    file = io.BytesIO()
+    pages = [drawn(255 * (index == 3)) for index in range(scan["slice_count"])]
+    tifffile.imwrite(file, np.stack(pages), photometric="minisblack")
+    drop(page, "expert.tif", file.getvalue())
+
+    expert = page.locator("#truth")
+    expect(expert).to_contain_text("expert.tif")
+    page.wait_for_selector("#viewer[data-drawn]")
+    page.goto(f"/scans/{scan['id']}?slice=2")
+    page.wait_for_selector("#viewer[data-drawn]")
+    expect(expert.locator('.truth-table [data-metric="truth_pixels"]')).to_have_text("0")
+    page.keyboard.press("ArrowRight")
+    expect(expert.locator('.truth-table [data-metric="truth_pixels"]')).to_have_text("400")
+    expect(expert.locator('img[data-truth="errors"]')).to_have_attribute("src", re.compile("slice=3"))
+    expect(expert.locator('[data-slot="truth-number"]')).to_have_text("4")
+
+    # Another one is asked about first.
+    drop(page, "other.tif", file.getvalue())
+    page.locator("#confirm-yes").click()
+    expect(expert).to_contain_text("other.tif")
+
+
+def test_of_a_single_slice_model_and_expert_stand_side_by_side(page: Page, portal: RunningPortal) -> None:
+    scan = portal.wait(portal.upload(phantoms.render("lesion"), "single-expert.png")["id"])
+    open_result(page, scan["id"])
+    page.locator(".truth-form summary").click()
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(phantoms.render("lesion"))) as image:
+        Image.fromarray(np.zeros((image.height, image.width), np.uint8)).save(file, "png")
+    page.locator("#truth-files").set_input_files({"name": "m.png", "mimeType": "image/png", "buffer": file.getvalue()})
+    page.locator("#truth-form button").click()
+    expect(page.locator("#truth")).to_contain_text("The expert marked nothing")
+    expect(page.locator("#truth img[data-truth]")).to_have_count(2)
