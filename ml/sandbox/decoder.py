@@ -6,7 +6,7 @@ Whatever a file does to its child, the caller sees a ScanError. Importing this m
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -42,6 +42,14 @@ class Decoded:
     warnings: tuple[str, ...]
     orientation: int = 1
     grid: VolumeGrid | None = None
+
+
+@dataclass(frozen=True)
+class SortedFiles:
+    """DICOM files, by their places: those of each scan, and those that are refused."""
+
+    series: tuple[tuple[int, ...], ...]
+    refused: tuple[tuple[int, ScanError], ...]
 
 
 @dataclass(frozen=True)
@@ -100,29 +108,46 @@ class Decoder:
         with self._asked(source, bits, {"orientation": orientation}) as answer:
             return _read_mask(answer, bits)
 
+    def sort_series(self, sources: Sequence[Path]) -> SortedFiles:
+        """Which DICOM files are one scan. Raises as `decode`, without a file's own faults, which are in the answer."""
+        answer = self._run({"sources": [str(source.resolve()) for source in sources]})
+        return _read_sorted(answer, len(sources))
+
+    def decode_series(self, sources: Sequence[Path], stack: Path, original: Path, *, spare_bytes: int = 0) -> Decoded:
+        """Decode DICOM files that are one scan, and write what is kept of them to `original`, a zip.
+
+        Raises as `decode`; where it raises, neither exists.
+        """
+        request = {"sources": [str(source.resolve()) for source in sources], "original": str(original.resolve())}
+        try:
+            answer = self._run({**request, "stack": str(stack.resolve()), "spare_bytes": spare_bytes})
+            return _read_scan(answer, stack)
+        except BaseException:
+            stack.unlink(missing_ok=True)
+            original.unlink(missing_ok=True)
+            raise
+
     @contextmanager
     def _asked(self, source: Path, stack: Path, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """A child's answer, which the block checks against what it wrote; where either raises, `stack` is gone."""
-        request = {
-            "source": str(source.resolve()),
-            "stack": str(stack.resolve()),
-            "limits": asdict(self.limits),
-            **options,
-        }
         try:
             self.limits.check_bytes(source.stat().st_size)
-            try:
-                answer = self._sandbox.run(request)
-            except ChildDied as death:
-                raise self._explain(death) from None
-            for code in _ERROR_CODES:
-                if answer.get("code") == code:
-                    logger.info("file refused: %s (%s)", code, answer.get("cause"))
-                    raise ScanError(code, str(answer.get("message")))
-            yield answer
+            yield self._run({"source": str(source.resolve()), "stack": str(stack.resolve()), **options})
         except BaseException:
             stack.unlink(missing_ok=True)
             raise
+
+    def _run(self, request: dict[str, Any]) -> dict[str, Any]:
+        """A child's answer. Raises as `decode`."""
+        try:
+            answer = self._sandbox.run({**request, "limits": asdict(self.limits)})
+        except ChildDied as death:
+            raise self._explain(death) from None
+        for code in _ERROR_CODES:
+            if answer.get("code") == code:
+                logger.info("file refused: %s (%s)", code, answer.get("cause"))
+                raise ScanError(code, str(answer.get("message")))
+        return answer
 
     def warm_up(self) -> None:
         """Start the server now, so that the first decode does not wait for it (call after a fork, not before)."""
@@ -148,6 +173,20 @@ class Decoder:
         if death.is_out_of_memory:
             return ScanError("limit", "Decoding the file needs more memory than there is; make it smaller or split it.")
         return _damaged()
+
+
+def _read_sorted(answer: dict[str, Any], count: int) -> SortedFiles:
+    """What a child said of DICOM files: each of them once. Raises ScanError."""
+    try:
+        series = tuple(tuple(map(int, places)) for places in answer["series"])
+        reasons = [ScanError(code, str(message)) for code, message in answer["reasons"] if code in _ERROR_CODES]
+        refused = tuple((int(place), reasons[number]) for place, number in answer["refused"])
+        named = sorted([place for places in series for place in places] + [place for place, _ in refused])
+        if named != list(range(count)):
+            raise ValueError("not each file once")
+    except (TypeError, ValueError, KeyError, IndexError):
+        raise _damaged() from None
+    return SortedFiles(series, refused)
 
 
 def _read_scan(answer: dict[str, Any], stack: Path) -> Decoded:

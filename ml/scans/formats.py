@@ -43,6 +43,15 @@ _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b"MM\0+\0\x08\0\0")
 _POINTERS = (b"version https://git-lfs.github.com/spec/", b"/annex/objects/")
 
 
+# The first element of a DICOM file or data set without its preamble: group 2, or group 8, little-endian.
+_BARE_DICOM = (b"\2\0\0\0UL\4\0", b"\x08\0\0\0", b"\x08\0\5\0", b"\x08\0\x08\0", b"\x08\0\x16\0")
+
+
+def is_dicom(head: bytes) -> bool:
+    """DICOM has 128 bytes of anything before its magic number (PS3.10 7.1)."""
+    return head[128:132] == b"DICM"
+
+
 def _is_nifti(head: bytes) -> bool:
     """NIfTI-1 has its magic number at byte 344, NIfTI-2 at byte 4; gzip does not tell what is in it."""
     is_first = head[:4] in (b"\x5c\x01\0\0", b"\0\0\x01\x5c") and head[344:346] in (b"n+", b"ni")
@@ -56,6 +65,7 @@ FORMATS: tuple[Format, ...] = (
     Format("webp", lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP", "ml.scans.readers.pillow"),
     Format("tiff", lambda head: head.startswith(_TIFF_MAGIC), "ml.scans.readers.tiff.reader"),
     Format("nifti", _is_nifti, "ml.scans.readers.nifti"),
+    Format("dicom", is_dicom, "ml.scans.readers.dicom.reader"),
 )
 
 
@@ -78,10 +88,12 @@ def find_reader(path: Path, limits: Limits) -> Reader:
         )
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         raise ScanError("unsupported", "The file is a zip, whatever its name says; unpack it and use what is in it.")
+    if head.startswith(_BARE_DICOM):
+        raise ScanError("unreadable", "The DICOM file lacks its preamble and file meta information; export it again.")
     entry = find_format(head)
     if entry is None:
         raise ScanError(
             "unsupported",
-            "The file is not a PNG, JPEG, TIFF or WebP image, nor a NIfTI volume; convert it to one of these.",
+            "The file is not a PNG, JPEG, TIFF or WebP image, nor NIfTI or DICOM; convert it to one of these.",
         )
     return cast(Reader, import_module(entry.module))

@@ -30,6 +30,13 @@ WARNINGS: dict[str, str] = {
     "forms_differ": "The header states two positions (sform and qform) that differ; the sform was used.",
     "orientation_assumed": "The header does not state where left, front and head are; the order of the format's"
     " predecessor, ANALYZE, was assumed, so left and right may be exchanged.",
+    "position_unknown": "The files do not say where their slices lie; they stand in the order of their numbers, as"
+    " stored, and there are no millimeters.",
+    "slices_uneven": "The slices of the series lie at uneven distances, so some are missing or doubled: there is no"
+    " volume, and nothing goes back to the file's grid.",
+    "slices_doubled": "Slices of the series came twice; each was used once.",
+    "burned_in_text": "The file says that text is burned into its pictures, which may name the patient; the pictures"
+    " are stored as they are.",
     "first_frame_only": "Only the first picture of the file was read; stacks are read from TIFF.",
 }
 

@@ -302,5 +302,6 @@ def original(scan_id: str) -> Response:
     with resources().database.read() as session:
         scan = lookup.get(session, scan_id)
     missing = "The original file is missing; restore it, or delete the scan."
-    name = scan.filename if scan.slice_names is None else f"{scan.filename}.zip"
+    is_zip = scan.slice_names is not None or scan.format == "dicom"
+    name = f"{scan.stem}.zip" if is_zip else scan.filename
     return attachment(original_key(scan_id), "application/octet-stream", name, missing)

@@ -11,8 +11,8 @@ from webapp.schemas.scans import dump_scan
 bp = Blueprint("home", __name__)
 
 RECENT = 12
-ACCEPTS = ".png,.jpg,.jpeg,.jpe,.jfif,.tif,.tiff,.webp,.nii,.nii.gz,.gz,.zip"
-FORMATS_SENTENCE = "PNG, JPEG, TIFF (also 16 bit and stacks), WebP and NIfTI volumes (.nii, .nii.gz)"
+ACCEPTS = ".png,.jpg,.jpeg,.jpe,.jfif,.tif,.tiff,.webp,.nii,.nii.gz,.gz,.zip,.dcm,.dicom,.ima"
+FORMATS_SENTENCE = "PNG, JPEG, TIFF (also 16 bit and stacks), WebP, NIfTI (.nii, .nii.gz) and DICOM series"
 
 
 @bp.get("/")

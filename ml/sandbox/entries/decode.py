@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,25 @@ from ml.datasets.mask_findings import codes_of_labels
 from ml.sandbox.child import memory_limit_mib
 from ml.sandbox.entries.preload import preload_readers
 from ml.scans import read_label_stack
+from ml.scans.readers.dicom.copies import write_copies
+from ml.scans.readers.dicom.instances import read_instance
+from ml.scans.readers.dicom.reader import read_series
+from ml.scans.readers.dicom.series import sort_files
 from ml.scans.scan import Limits, Scan, ScanError
 
 preload_readers()
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Answer {"source", "stack", "limits"} with {"spare_bytes", "reader"} of a scan, or {"orientation"} of a mask.
+    """Answer {"source", "stack", "limits"} with {"spare_bytes", "reader"} of a scan, or {"orientation"} of a mask;
+    {"sources", "limits"}, DICOM files to sort; or these with {"stack", "original", "spare_bytes"}, one scan's.
 
     reader: "module:function" of `(path, limits) -> Scan`. orientation: the tag of the mask's scan.
-    The fields of `Decoded` or `DecodedMask`; or {"code", "message", "cause"}; or {"errno"} where the stack cannot be
-    stored.
+    The fields of `Decoded`, `DecodedMask` or `SortedFiles`; or {"code", "message", "cause"}; or {"errno"} where
+    what it writes cannot be stored.
     """
     try:
-        return (_decode_mask if "orientation" in request else _decode_scan)(request), b""
+        return _task_of(request)(request), b""
     except ScanError as error:
         return _refuse(error.code, error.message, error), b""
     except MemoryError as error:
@@ -41,6 +47,36 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     except Exception as error:  # noqa: BLE001 - see the package's docstring
         text = "The file is damaged or of a variant that is not read; export it again as PNG or TIFF."
         return _refuse("unreadable", text, error), b""
+
+
+def _task_of(request: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    if "sources" in request:
+        return _decode_series if "stack" in request else _sort_series
+    return _decode_mask if "orientation" in request else _decode_scan
+
+
+def _sort_series(request: dict[str, Any]) -> dict[str, Any]:
+    """The files of each scan, by their places, and those that are refused, each with the number of its reason."""
+    limits = Limits(**request["limits"])
+    instances, places, refused, reasons = [], [], [], dict[tuple[str, str], int]()
+    for place, source in enumerate(request["sources"]):
+        try:
+            instances.append(read_instance(Path(source), limits))
+            places.append(place)
+        except ScanError as error:
+            refused.append((place, reasons.setdefault((error.code, error.message), len(reasons))))
+    series = [[places[index] for index in group] for group in sort_files(instances)]
+    return {"series": series, "refused": refused, "reasons": list(reasons)}
+
+
+def _decode_series(request: dict[str, Any]) -> dict[str, Any]:
+    sources = [Path(source) for source in request["sources"]]
+    scan = read_series(sources, Limits(**request["limits"]))
+    try:
+        write_copies(sources, Path(request["original"]))
+    except OSError as error:
+        return {"errno": error.errno or errno.ENOSPC}
+    return store(scan, Path(request["stack"]), request["spare_bytes"])
 
 
 def _decode_scan(request: dict[str, Any]) -> dict[str, Any]:

@@ -80,3 +80,28 @@ def make_scan(
     }
     warnings = (*notes, *(code for code, is_found in found.items() if is_found))
     return Scan(stack, name, Geometry(row_mm, column_mm, slice_mm), warnings, grid=grid)
+
+
+def make_unplaced_scan(
+    stored: NDArray[np.generic],
+    limits: Limits,
+    name: str,
+    notes: Collection[str],
+    scaling: tuple[float, float] = (1.0, 0.0),
+) -> Scan:
+    """Scale slices, (N, H, W), whose place in the patient is not known: in their order, without geometry.
+
+    Raises as `make_scan`.
+    """
+    count, height, width = stored.shape
+    limits.check_slice(width, height)
+    limits.check_stack(count, width, height)
+    finder = HeadWindowFinder(count)
+    for plane in stored:
+        finder.add(plane * scaling[0] + scaling[1])
+    window = finder.head_window()
+    stack = np.empty((count, height, width, 3), np.uint8)
+    for index, plane in enumerate(stored):
+        stack[index] = window.apply(plane * scaling[0] + scaling[1])[..., None]
+    scaled = "constant" if window.is_constant else "head_scaled"
+    return Scan(stack, name, None, (*notes, *(() if window.is_as_stored else (scaled,))))

@@ -18,11 +18,14 @@ from webapp.domain.errors import (
     UploadRejected,
 )
 from webapp.domain.resources import Resources
-from webapp.domain.scans import admission, segmentations, stacking, studies, truth, zips
+from webapp.domain.scans import admission, segmentations, series, stacking, studies, truth, zips
 from webapp.domain.scans.grouping import Grouping, group_files
 from webapp.domain.scans.mask_pairs import pair_masks
 from webapp.domain.uploads import idempotency, receiving
 from webapp.domain.uploads.receiving import Received, UploadedFile
+
+# DICOM files of one request, in slices of the largest scan: a study has a few series.
+MOST_SERIES = 4
 
 SLICE_REFUSED = "The slice of this expert's mask was not taken, so the mask was not either."
 
@@ -85,11 +88,13 @@ def submit(
         raise UploadRejected("no_file", "The request has no file; send one or more in the form field `file`.")
     if options.study:
         options = replace(options, study=studies.clean_name(options.study))
-    _check_count(resources, [file.filename for file in files], options.group)
+    is_series = [series.is_dicom_file(file.stream) for file in files]
+    _check_count(resources, [file.filename for file in files], is_series, options.group)
     with ExitStack() as stack:
         names, received = _receive(resources, files, stack)
         if len(names) != len(files):
-            _check_count(resources, names, options.group)
+            is_series = [isinstance(item, Received) and series.is_dicom_file(item.path) for item in received]
+            _check_count(resources, names, is_series, options.group)
         answer = idempotency.once(
             resources,
             scope="POST /api/v1/scans",
@@ -180,8 +185,13 @@ def _adopted(path: Path, name: str) -> Received | UploadRejected:
         return error
 
 
-def _check_count(resources: Resources, names: Sequence[str], grouping: Grouping) -> None:
-    """Raises UploadRejected for more files than are taken at once."""
+def _check_count(resources: Resources, names: Sequence[str], is_series: Sequence[bool], grouping: Grouping) -> None:
+    """Raises UploadRejected for more files than are taken at once. is_series: whether each is a slice in DICOM."""
+    settings = resources.settings
+    if sum(is_series) > MOST_SERIES * settings.max_slices:
+        most_slices = MOST_SERIES * settings.max_slices
+        raise UploadRejected("too_many_files", f"At most {most_slices} DICOM files are taken at once; send fewer.")
+    names = [name for name, is_slice in zip(names, is_series, strict=True) if not is_slice]
     most = _most_files(resources, grouping)
     scan_count = len(pair_masks(names).scans)
     if max(scan_count, len(names) - scan_count) > most:
@@ -214,10 +224,20 @@ def _admit_all(
             rejected.append((index, UploadRejected("mask", pairs.refused[index])))
         elif index in pairs.scans:
             taken.append((index, upload))
-    for group in group_files([names[index] for index, _ in taken], options.group):
-        files = [taken[place] for place in group.places]
+    pictures = [item for item in taken if not series.is_dicom_file(item[1].path)]
+    slices = [item for item in taken if series.is_dicom_file(item[1].path)]
+    groups = [
+        (group.name, [pictures[place] for place in group.places])
+        for group in group_files([names[index] for index, _ in pictures], options.group)
+    ]
+    for name, files in [*groups, *([(None, slices)] if slices else [])]:
+        uploads = [upload for _, upload in files]
         try:
-            admitted = _admit_group(resources, [upload for _, upload in files], group.name, options)
+            if name is None:
+                sent = [names[index] for index, _ in files]
+                admitted = series.admit_series(resources, uploads, sent, **_chosen(options))
+            else:
+                admitted = _admit_group(resources, uploads, name, options)
             scan_ids += [accepted.scan_id for accepted in admitted.scans]
             rejected += [(files[place][0], error) for place, error in admitted.refused]
             for accepted, places in zip(admitted.scans, admitted.places, strict=True):
@@ -265,11 +285,14 @@ def _admit_group(
     resources: Resources, uploads: Sequence[Received], name: str, options: UploadOptions
 ) -> stacking.AdmittedGroup:
     """The scans of files that belong together, of one file alone mostly."""
-    chosen: dict[str, Any] = {"model": options.model, "threshold": options.threshold, "study": options.study}
     if len(uploads) > 1:
-        return stacking.admit_group(resources, uploads, name, **chosen)
-    accepted = admission.admit(resources, uploads[0], **chosen)
+        return stacking.admit_group(resources, uploads, name, **_chosen(options))
+    accepted = admission.admit(resources, uploads[0], **_chosen(options))
     return stacking.AdmittedGroup((accepted,), ((0,),), ())
+
+
+def _chosen(options: UploadOptions) -> dict[str, Any]:
+    return {"model": options.model, "threshold": options.threshold, "study": options.study}
 
 
 def _digest(names: Sequence[str], received: Sequence[Received | UploadRejected], options: UploadOptions) -> str:

@@ -1,0 +1,209 @@
+"""What a DICOM file says of itself before its pixels are read: frames, their places, and whether it is an image at all.
+
+Of a patient nothing is read here: no name, no id, no date. DICOM PS3.3, https://dicom.nema.org.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, MediaStorageDirectoryStorage
+
+from ml.scans.scan import Limits, ScanError
+
+# Modalities that are images and no MR (PS3.3 C.7.3.1.1.1), as a sentence names them.
+_OTHERS = {
+    "CT": "CT",
+    "PT": "PET",
+    "NM": "nuclear medicine",
+    "US": "ultrasound",
+    "XA": "angiography",
+    "CR": "radiography",
+    "DX": "radiography",
+    "MG": "mammography",
+    "SEG": "a segmentation",
+}
+_GRAY = ("MONOCHROME1", "MONOCHROME2")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a file.
+
+    position: of the first voxel's center, mm (LPS), and orientation: the directions in which the indices of columns and
+    of rows grow, 6 numbers; None where the file does not place it. spacing_mm: of rows and of columns. slope,
+    intercept: from stored values to the file's unit. apart_mm: between slices, as the header says. time: the number of
+    its volume among several of a file.
+    """
+
+    index: int
+    position: tuple[float, ...] | None
+    orientation: tuple[float, ...] | None
+    spacing_mm: tuple[float, ...] | None
+    slope: float
+    intercept: float
+    apart_mm: float | None
+    time: int
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A file of pictures of one size. is_inverted: the highest values are black (MONOCHROME1)."""
+
+    path: Path
+    frames: tuple[Frame, ...]
+    rows: int
+    columns: int
+    is_inverted: bool
+    series_uid: str
+    instance_uid: str
+    frame_of_reference: str | None
+    modality: str
+    number: int
+    acquisition: int
+    echo: str
+    has_burned_in_text: bool
+
+
+def read_instance(path: Path, limits: Limits) -> Instance:
+    """Read a file's header. Raises ScanError, a sentence for each kind of object that is no MR image."""
+    limits.check_bytes(path.stat().st_size)
+    header = read_dataset(path, is_whole=False)
+    _check_kind(header)
+    rows, columns = _whole(header, "Rows"), _whole(header, "Columns")
+    limits.check_slice(columns, rows)
+    count = _whole(header, "NumberOfFrames", 1)
+    if count < 1:
+        raise ScanError("unreadable", f"The DICOM file says that it has {count} frames; export it again.")
+    limits.check_stack(count, columns, rows)
+    reference = header.get("FrameOfReferenceUID")
+    return Instance(
+        path=path,
+        frames=_frames(header, count),
+        rows=rows,
+        columns=columns,
+        is_inverted=header.get("PhotometricInterpretation") == "MONOCHROME1",
+        series_uid=str(header.get("SeriesInstanceUID", "")),
+        instance_uid=str(header.get("SOPInstanceUID", "")),
+        frame_of_reference=str(reference) if reference else None,
+        modality=str(header.get("Modality", "")),
+        number=_whole(header, "InstanceNumber", 0),
+        acquisition=_whole(header, "AcquisitionNumber", 0),
+        echo=str(header.get("EchoNumbers", "")),
+        has_burned_in_text=header.get("BurnedInAnnotation") == "YES",
+    )
+
+
+def read_dataset(path: Path, *, is_whole: bool) -> Dataset:
+    """A file's elements, with its pixels where `is_whole`. Raises ScanError `unreadable`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they quote values
+            return pydicom.dcmread(path, stop_before_pixels=not is_whole)
+    except (MemoryError, ScanError):
+        raise
+    except Exception as error:
+        raise ScanError("unreadable", "The DICOM file is cut or damaged; export it again.") from error
+
+
+def _check_kind(header: Dataset) -> None:
+    """Raises ScanError for what is no gray MR image."""
+    kind = UID(str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""))
+    if kind == MediaStorageDirectoryStorage:
+        raise ScanError("unsupported", "A DICOMDIR lists images and holds none; send the images themselves.")
+    if "Rows" not in header or "Columns" not in header:
+        name = f" ({kind.name})" if kind.name != str(kind) else ""  # of the standard's own list
+        raise ScanError("unreadable", f"The DICOM object{name} has no picture; send the images of a series.")
+    modality = str(header.get("Modality", ""))
+    if modality in _OTHERS:
+        raise ScanError(
+            "unreadable", f"The DICOM file is {_OTHERS[modality]}, and the models read MR; send an MR series."
+        )
+    if "MOSAIC" in _words(header.get("ImageType")):
+        raise ScanError(
+            "unreadable",
+            "The DICOM file is a mosaic, many slices in one picture; convert it to NIfTI, or export single slices.",
+        )
+    if header.get("PhotometricInterpretation") not in _GRAY or header.get("SamplesPerPixel", 1) != 1:
+        raise ScanError("unreadable", "The DICOM picture is in color, and MR series are gray; send the series itself.")
+
+
+def _frames(header: Dataset, count: int) -> tuple[Frame, ...]:
+    """The frames with their places: of the file itself, or of an enhanced object's functional groups (C.7.6.16)."""
+    per_frame = header.get("PerFrameFunctionalGroupsSequence")
+    if per_frame is None:
+        # Frames of a plain multi-frame object have no place of their own.
+        return tuple(_frame([header], index, has_place=count == 1) for index in range(count))
+    if len(per_frame) != count:
+        raise ScanError("unreadable", "The DICOM file describes another number of frames than it has; export it again.")
+    shared = list(header.get("SharedFunctionalGroupsSequence") or [])[:1]
+    return tuple(_frame(_groups(own, *shared), index) for index, own in enumerate(per_frame))
+
+
+def _groups(*parts: Dataset) -> list[Dataset]:
+    """The functional groups of a frame, its own before the shared ones."""
+    names = (
+        "PlanePositionSequence",
+        "PlaneOrientationSequence",
+        "PixelMeasuresSequence",
+        "PixelValueTransformationSequence",
+        "FrameContentSequence",
+    )
+    return [group for part in parts for name in names for group in list(part.get(name) or [])[:1]]
+
+
+def _frame(groups: Sequence[Dataset], index: int, *, has_place: bool = True) -> Frame:
+    """A frame by the first of the groups that has each element."""
+
+    def value(name: str) -> Any:
+        return next((group.get(name) for group in groups if name in group), None)
+
+    position, orientation = _numbers(value("ImagePositionPatient"), 3), _numbers(value("ImageOrientationPatient"), 6)
+    spacing = _numbers(value("PixelSpacing"), 2)
+    has_spacing = spacing is not None and min(spacing) > 0
+    is_placed = has_place and position is not None and orientation is not None and has_spacing
+    return Frame(
+        index,
+        position if is_placed else None,
+        orientation if is_placed else None,
+        spacing if has_spacing else None,
+        _number(value("RescaleSlope")) or 1.0,
+        _number(value("RescaleIntercept")) or 0.0,
+        _number(value("SpacingBetweenSlices")) or _number(value("SliceThickness")),
+        int(_number(value("TemporalPositionIndex")) or 0),
+    )
+
+
+def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
+    """So many finite numbers, None where there are others."""
+    try:
+        numbers = tuple(float(item) for item in value)
+    except (TypeError, ValueError):
+        return None
+    return numbers if len(numbers) == count and all(isfinite(item) for item in numbers) else None
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, None for anything else; of several the first."""
+    found = _numbers([value], 1)
+    return found[0] if found else None
+
+
+def _whole(header: Dataset, name: str, default: int | None = None) -> int:
+    """A whole number. Raises ScanError `unreadable` where it is missing without a default, or is none."""
+    value = header.get(name)
+    if value is None and default is not None:
+        return default
+    number = _number(value)
+    if number is None:
+        raise ScanError("unreadable", "The DICOM header is damaged; export the file again.")
+    return int(number)
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(str(item) for item in value or ())

@@ -1,0 +1,152 @@
+"""Which frames are one volume, in which order, and where it lies."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.scans.readers.dicom.instances import Frame, Instance
+from ml.scans.scan import ScanError
+
+# Positions that are nearer to each other are the same.
+SAME_MM = 1e-2
+# Distances of slices differ by rounding and by a scanner's steps; a missing slice doubles one.
+UNEVEN_SHARE = 0.1
+# More volumes of one series are a film (fMRI, diffusion), and nobody wants a hundred scans of them.
+MOST_VOLUMES = 8
+
+
+@dataclass(frozen=True)
+class Place:
+    """A frame of a file: the file's place among those that were given, and its frame."""
+
+    file: int
+    frame: Frame
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Frames in the order of their slices.
+
+    affine: from (column, row, slice) to mm (RAS); None where the files do not place them. is_even: whether slices lie
+    at even distances; else the affine is right at both ends alone. notes: codes of warnings.
+    """
+
+    places: tuple[Place, ...]
+    affine: NDArray[np.float64] | None
+    is_even: bool
+    notes: tuple[str, ...]
+
+
+def sort_files(instances: Sequence[Instance]) -> list[list[int]]:
+    """The files of each scan, by their places: one series, one size, one direction, one echo, one acquisition.
+
+    Files with several frames are scans of their own. Raises ScanError where a header's directions are none.
+    """
+    groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for place, item in enumerate(instances):
+        first = item.frames[0]
+        alone = place if len(item.frames) > 1 else None
+        direction = None if first.orientation is None else tuple(round(value, 2) + 0.0 for value in first.orientation)
+        groups[(item.series_uid, item.rows, item.columns, direction, item.echo, item.is_inverted, alone)].append(place)
+    return [part for places in groups.values() for part in _split_repeats(instances, places)]
+
+
+def _split_repeats(instances: Sequence[Instance], places: list[int]) -> list[list[int]]:
+    """One group a volume: where positions come several times, by the number of the acquisition, if that tells them."""
+    if not _repeats([instances[place].frames[0] for place in places]):
+        return [places]
+    parts: dict[int, list[int]] = defaultdict(list)
+    for place in places:
+        parts[instances[place].acquisition].append(place)
+    is_told = len(parts) > 1 and not any(
+        _repeats([instances[place].frames[0] for place in part]) for part in parts.values()
+    )
+    return list(parts.values()) if is_told and len(parts) <= MOST_VOLUMES else [places]
+
+
+def order_frames(instances: Sequence[Instance]) -> Volume:
+    """The volume that files are. Raises ScanError `unreadable` where they are several, or lie at random."""
+    places = [Place(file, frame) for file, item in enumerate(instances) for frame in item.frames]
+    if len({place.frame.time for place in places}) > 1:
+        raise _film()
+    if any(place.frame.position is None for place in places):
+        by_number = sorted(places, key=lambda place: (instances[place.file].number, place.file, place.frame.index))
+        return Volume(tuple(by_number), None, False, ("position_unknown",))
+    normal = _normal(places[0].frame)
+    if any(abs(float(normal @ _normal(place.frame))) < 1 - 1e-3 for place in places):
+        raise ScanError("unreadable", "The frames of the DICOM file lie in different planes; send one plane alone.")
+    places.sort(key=lambda place: float(normal @ np.array(place.frame.position)))
+    kept, notes = _drop_copies(instances, places, normal)
+    return _placed(kept, normal, notes)
+
+
+def _drop_copies(
+    instances: Sequence[Instance], places: Sequence[Place], normal: NDArray[np.float64]
+) -> tuple[list[Place], list[str]]:
+    """One frame a position: a file that was sent twice is used once. Raises ScanError where they differ."""
+    kept: list[Place] = []
+    notes: list[str] = []
+    for place in places:
+        if not kept or _along(normal, place.frame) - _along(normal, kept[-1].frame) > SAME_MM:
+            kept.append(place)
+        elif (
+            instances[place.file].instance_uid == instances[kept[-1].file].instance_uid and place.file != kept[-1].file
+        ):
+            notes = ["slices_doubled"]
+        else:
+            raise _film()
+    return kept, notes
+
+
+def _placed(places: Sequence[Place], normal: NDArray[np.float64], notes: Sequence[str]) -> Volume:
+    first, last = places[0].frame, places[-1].frame
+    origin = np.array(first.position)
+    columns, rows = np.array(first.orientation).reshape(2, 3)
+    row_mm, column_mm = first.spacing_mm or (1.0, 1.0)
+    is_even = True
+    if len(places) == 1:
+        step = normal * (first.apart_mm or 1.0)
+    else:
+        step = (np.array(last.position) - origin) / (len(places) - 1)
+        along = [_along(normal, place.frame) for place in places]
+        distances = np.diff(along)
+        is_even = bool(distances.max() - distances.min() <= UNEVEN_SHARE * float(np.median(distances)))
+    affine = np.eye(4)
+    affine[:3] = np.column_stack([columns * column_mm, rows * row_mm, step, origin])
+    to_ras = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM's axes are LPS
+    return Volume(tuple(places), to_ras @ affine, is_even, (*notes, *(() if is_even else ("slices_uneven",))))
+
+
+def _repeats(frames: Sequence[Frame]) -> bool:
+    """Whether two frames lie at one position."""
+    if any(frame.position is None for frame in frames):
+        return False
+    normal = _normal(frames[0])
+    along = np.sort([_along(normal, frame) for frame in frames])
+    return bool((np.diff(along) <= SAME_MM).any())
+
+
+def _along(normal: NDArray[np.float64], frame: Frame) -> float:
+    return float(normal @ np.array(frame.position))
+
+
+def _normal(frame: Frame) -> NDArray[np.float64]:
+    """The direction in which slices follow each other. Raises ScanError where the header's directions are none."""
+    columns, rows = np.array(frame.orientation).reshape(2, 3)
+    normal = np.cross(columns, rows)
+    length = float(np.linalg.norm(normal))
+    if not 0.9 < length < 1.1:
+        raise ScanError("unreadable", "The DICOM header's directions are not at right angles; export the series again.")
+    unit: NDArray[np.float64] = normal / length
+    return unit
+
+
+def _film() -> ScanError:
+    return ScanError(
+        "unreadable",
+        "The series has several pictures of each position (time points, directions or echoes), and one volume is read;"
+        " send the volume you want alone.",
+    )

@@ -1,0 +1,256 @@
+"""POST /api/v1/scans with DICOM files: series told apart by their headers, geometry kept, patients' names not."""
+
+import io
+import random
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+)
+
+from tests.support import dicom_files, volume_files
+from tests.webapp.api.test_volumes import check_place, fetch
+from tests.webapp.clients import NOTHING, SCANS, finish, resources_of, send, traces
+
+SHAPE = (28, 32, 24)
+AFFINE = volume_files.affine_of("LPS", (5.0, 5.5, 6.0), SHAPE)
+VOXELS = volume_files.head(AFFINE, SHAPE, "uint16")
+HALFWAY = {"threshold": str((19 + 169) / 2 / 255)}
+
+
+def named(files: list[bytes], name: str = "head/{}.dcm") -> list[tuple[str, bytes]]:
+    """Under numbers in no spatial order."""
+    mixed = list(files)
+    random.Random(3).shuffle(mixed)
+    return [(name.format(number), data) for number, data in enumerate(mixed)]
+
+
+def result(app: Flask, *files: tuple[str, bytes]) -> dict[str, Any]:
+    client = app.test_client()
+    response = send(client, *files, form=HALFWAY)
+    assert response.status_code == 202, response.json
+    [scan] = response.json["scans"]
+    finish(resources_of(app), scan["segmentation"]["id"])
+    found: dict[str, Any] = client.get(f"{SCANS}/{scan['id']}").json
+    return found
+
+
+def codes(scan: dict[str, Any]) -> list[str]:
+    return [warning["code"] for warning in scan["segmentation"]["warnings"]]
+
+
+@pytest.mark.parametrize("orientation", ["LPS", "RAS", "PSR", "LIP", "AIL"])
+def test_a_series_is_a_volume_whose_mask_comes_back(
+    app: Flask, client: FlaskClient, tmp_path: Path, orientation: str
+) -> None:
+    affine = volume_files.affine_of(orientation, (5.5, 5.5, 6.0), SHAPE)
+    if np.linalg.det(affine[:3, :3] * [[-1], [-1], [1]]) < 0:  # slices follow the normal of rows and columns
+        affine[:3, 2] *= -1
+        affine[:3, 3] -= affine[:3, 2] * (SHAPE[2] - 1)
+    scan = result(app, *named(dicom_files.series(volume_files.head(affine, SHAPE, "uint16"), affine)))
+    assert (scan["filename"], scan["format"], scan["geometry"]["shape"]) == ("head", "dicom", list(SHAPE))
+    assert scan["geometry"]["frame_of_reference"] == "1.2.826.0.1.3680043.8.498.1"
+    assert codes(scan) == ["head_scaled", "gray_repeated"]
+    scan["links"] = {**scan["links"]}
+    check_place(fetch(client, scan, "mask", tmp_path), affine, volume_files.tumor(affine, SHAPE))
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        ImplicitVRLittleEndian,
+        ExplicitVRBigEndian,
+        DeflatedExplicitVRLittleEndian,
+        RLELossless,
+        *dicom_files.ENCODERS,
+    ],
+    ids=lambda syntax: syntax.keyword,
+)
+def test_every_transfer_syntax_shows_the_same(app: Flask, syntax: pydicom.uid.UID) -> None:
+    plain = result(app, *named(dicom_files.series(VOXELS, AFFINE)))["segmentation"]
+    other = result(app, *named(dicom_files.series(VOXELS, AFFINE, syntax)))["segmentation"]
+    assert other["slices"] == plain["slices"]
+    assert other["volume_ml"] == plain["volume_ml"] == pytest.approx(int((VOXELS == 900).sum()) * 0.165)
+
+
+def test_rescale_inversion_and_signs_change_no_picture(app: Flask) -> None:
+    plain = result(app, *named(dicom_files.series(VOXELS, AFFINE)))["segmentation"]["slices"]
+    slopes = [float(1 + k % 3) for k in range(SHAPE[2])]
+    scaled = VOXELS // np.array([1 + k % 3 for k in range(SHAPE[2])])
+    voxels = np.where(VOXELS % 6 == 0, scaled, VOXELS)  # 0 and 900 are divisible by 1, 2 and 3
+    slopes = [slope if (VOXELS[..., k] == voxels[..., k] * slope).all() else 1.0 for k, slope in enumerate(slopes)]
+    voxels = np.stack([VOXELS[..., k] // int(slopes[k]) for k in range(SHAPE[2])], axis=-1).astype(np.uint16)
+    assert (
+        result(app, *named(dicom_files.series(voxels, AFFINE, RescaleSlope=slopes, RescaleIntercept=0.0)))[
+            "segmentation"
+        ]["slices"]
+        == plain
+    )
+    inverted = dicom_files.series((1000 - VOXELS).astype("int16"), AFFINE, PhotometricInterpretation="MONOCHROME1")
+    assert result(app, *named(inverted))["segmentation"]["slices"] == plain
+
+
+def test_series_of_one_upload_are_scans_of_their_own(client: FlaskClient) -> None:
+    first, second = dicom_files.series(VOXELS, AFFINE), dicom_files.series(VOXELS, AFFINE)
+    echoes = dicom_files.series(VOXELS, AFFINE, uid="1.2.3", EchoNumbers=1, AcquisitionNumber=1)
+    echoes += dicom_files.series(VOXELS, AFFINE, uid="1.2.3", EchoNumbers=2, AcquisitionNumber=1)
+    acquisitions = dicom_files.series(VOXELS, AFFINE, uid="1.2.4", AcquisitionNumber=1)
+    acquisitions += dicom_files.series(VOXELS, AFFINE, uid="1.2.4", AcquisitionNumber=2)
+    response = send(client, *named(first + second + echoes + acquisitions))
+    assert [scan["slice_count"] for scan in response.json["scans"]] == [24] * 6
+    assert "rejected" not in response.json
+
+
+def test_a_zip_of_a_series_is_the_series(app: Flask) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in named(dicom_files.series(VOXELS, AFFINE), "IM{:06d}"):
+            archive.writestr(name, data)
+    scan = result(app, ("patient.zip", file.getvalue()))
+    assert (scan["slice_count"], scan["geometry"]["orientation"]) == (24, "LPS")
+
+
+def test_a_document_and_a_localizer_among_the_images_are_named_or_apart(client: FlaskClient) -> None:
+    sideways = volume_files.affine_of("PSR", (5.5, 5.5, 20.0), (32, 32, 1))
+    localizer = dicom_files.series(np.full((32, 32, 1), 50, np.uint16), sideways)
+    files = [*named(dicom_files.series(VOXELS, AFFINE)), ("report.dcm", dicom_files.pdf())]
+    response = send(client, *files, ("localizer.dcm", localizer[0]))
+    assert [scan["slice_count"] for scan in response.json["scans"]] == [24]
+    refused = {item["filename"]: item["message"] for item in response.json["rejected"]}
+    assert "Encapsulated PDF Storage" in refused["report.dcm"]
+    assert set(refused) == {"report.dcm", "localizer.dcm"}  # one sagittal slice makes no axial ones
+
+
+def test_a_missing_slice_is_named_and_takes_the_millimeters(app: Flask, client: FlaskClient) -> None:
+    files = dicom_files.series(VOXELS, AFFINE)
+    scan = result(app, *named(files[:10] + files[11:]))
+    assert (scan["slice_count"], scan["geometry"], scan["spacing_mm"]) == (23, None, None)
+    assert "slices_uneven" in codes(scan)
+    assert scan["segmentation"]["volume_mm3"] is None
+    sagittal = volume_files.affine_of("PSR", (5.0, 5.0, 6.0), SHAPE)
+    files = dicom_files.series(volume_files.head(sagittal, SHAPE, "uint16"), sagittal)
+    response = send(client, *named(files[:10] + files[11:]))
+    assert (response.status_code, response.json["code"]) == (422, "unreadable")
+    assert "missing" in response.json["message"]
+
+
+def test_doubled_files_are_used_once_and_films_are_refused(app: Flask, client: FlaskClient) -> None:
+    files = dicom_files.series(VOXELS, AFFINE)
+    scan = result(app, *named(files + files[3:6]))
+    assert scan["slice_count"] == 24
+    assert "slices_doubled" in codes(scan)
+    film = [data for _ in range(3) for data in dicom_files.series(VOXELS, AFFINE, uid="1.2.9", AcquisitionNumber=1)]
+    response = send(client, *named(film))
+    assert (response.status_code, response.json["code"]) == (422, "unreadable")
+    assert "one volume is read" in response.json["message"]
+
+
+def test_spacing_of_zero_is_taken_without_millimeters(app: Flask) -> None:
+    scan = result(app, *named(dicom_files.series(VOXELS, AFFINE, PixelSpacing="0\\0")))
+    assert (scan["slice_count"], scan["geometry"], scan["spacing_mm"]) == (24, None, None)
+    assert "position_unknown" in codes(scan)
+
+
+def one(**elements: Any) -> bytes:
+    return dicom_files.image(VOXELS[:, :, 12].T, AFFINE, 12, "1.2.3", ExplicitVRLittleEndian, **elements)
+
+
+def nested(depth: int) -> bytes:
+    """Sequences within sequences."""
+    inner = pydicom.Dataset()
+    for _ in range(depth):
+        outer = pydicom.Dataset()
+        outer.ReferencedImageSequence = [inner]
+        inner = outer
+    return one(ReferencedImageSequence=[inner])
+
+
+def junk() -> bytes:
+    """A compressed frame whose bytes are noise."""
+    whole = dicom_files.image(VOXELS[:, :, 12].T, AFFINE, 12, "1.2.3", JPEG2000Lossless)
+    return whole[:-400] + random.Random(4).randbytes(400)
+
+
+BAD = {
+    "random behind DICM": (bytes(128) + b"DICM" + random.Random(1).randbytes(3000), 422),
+    "no preamble": (one()[132:], 422),
+    "cut": (one()[:-300], 422),
+    "a cut header": (one()[:400], 422),
+    "no pixels": (dicom_files.pdf(), 422),
+    "absurd sides": (one(Rows=65535, Columns=65535), 422),
+    "absurd frames": (one(NumberOfFrames=2**31 - 1), 422),
+    "no frames": (one(NumberOfFrames=0), 422),
+    "zero rows": (one(Rows=0), 422),
+    "a CT": (one(Modality="CT"), 422),
+    "a mosaic": (one(ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"]), 422),
+    "colors": (one(SamplesPerPixel=3, PhotometricInterpretation="RGB"), 422),
+    "a directory": (one(SOPClassUID="1.2.840.10008.1.3.10"), 415),
+    "junk in a frame": (junk(), 422),
+    "random bytes": (random.Random(2).randbytes(3000), 415),
+}
+
+
+@pytest.mark.parametrize("name", list(BAD))
+def test_bad_files_are_answered_in_a_sentence(app: Flask, client: FlaskClient, name: str) -> None:
+    data, status = BAD[name]
+    response = send(client, ("scan.dcm", data))
+    assert response.status_code == status, response.json
+    assert response.json["message"].endswith(".")
+    assert dicom_files.CANARY not in response.text
+    assert traces(app) == NOTHING
+
+
+def test_nested_sequences_do_no_harm(client: FlaskClient) -> None:
+    assert send(client, ("deep.dcm", nested(60))).status_code in (202, 422)
+
+
+def test_a_deflate_bomb_is_a_limit(app: Flask, client: FlaskClient) -> None:
+    bomb = dicom_files.image(
+        np.zeros((20, 20), np.uint16),
+        AFFINE,
+        0,
+        "1.2.3",
+        DeflatedExplicitVRLittleEndian,
+        EncapsulatedDocument=bytes(2**29 * 2 - 2),
+    )
+    assert len(bomb) < 3_000_000
+    response = send(client, ("bomb.dcm", bomb))
+    assert response.status_code == 422
+    assert traces(app) == NOTHING
+
+
+def test_no_value_of_a_patient_is_kept(app: Flask, client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    files = [*named(dicom_files.series(VOXELS, AFFINE), "{}.dcm"), ("report.dcm", dicom_files.pdf())]
+    response = send(client, *files)
+    [scan] = response.json["scans"]
+    assert scan["filename"] == "DICOM series"
+    finish(resources_of(app), scan["segmentation"]["id"])
+    with client.get(scan["links"]["original"]) as original:
+        assert "DICOM series.zip" in original.headers["Content-Disposition"]
+        with zipfile.ZipFile(io.BytesIO(original.data)) as archive:
+            copies = [pydicom.dcmread(io.BytesIO(archive.read(name))) for name in archive.namelist()]
+    assert len(copies) == 24
+    assert copies[0].PatientIdentityRemoved == "YES"
+    assert not any(element.tag.is_private for element in copies[0])
+    kept = [str(copies[0].PatientName), str(copies[0].PatientID), str(copies[0].get("SeriesDescription"))]
+    assert kept == ["", "", "None"]
+    canary = dicom_files.CANARY.encode()
+    instance = Path(resources_of(app).settings.instance_dir)
+    for path in instance.rglob("*"):
+        if path.is_file():
+            assert canary not in path.read_bytes(), path.name
+    assert dicom_files.CANARY not in caplog.text
+    for page in (f"/scans/{scan['id']}", "/scans", scan["links"]["self"]):
+        assert dicom_files.CANARY not in client.get(page).text
