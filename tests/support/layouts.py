@@ -163,6 +163,8 @@ def no_files(folder: Path) -> None:
     (folder / "anna" / "1.png.dvc").write_text("outs:\n- path: 1.png\n")  # which is there
     (folder / "anna.dvc").write_text("outs:\n- path: anna\n")
     os.mkfifo(folder / "anna" / "5.png")
+    image(folder.parent / "elsewhere" / "1.png")
+    (folder / "anna" / "more").symlink_to("../../elsewhere")
     with_annotations(folder)
 
 

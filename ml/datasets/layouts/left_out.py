@@ -20,6 +20,8 @@ from ml.datasets.layouts.tree import Tree
 
 _DEAD_LINK = "A link that leads to nothing: fetch the file (`git annex get`, `dvc pull`) or remove the link."
 _OTHER_COCO = "COCO annotations where the layout has none: give their folder by itself if they are the data set."
+_LINKED_FOLDER = "A link to a folder is not followed in this place: copy the folder if it belongs to the data set."
+_UNREADABLE = "The folder cannot be read: change its permissions."
 _POINTER = "What DVC keeps in place of the data: fetch them (`dvc pull`), or remove it."
 _SPECIAL = "A pipe, a socket or a device, and no file: remove it."
 UNREAD_ANNOTATIONS = (
@@ -32,6 +34,7 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
     """One finding for each folder and ending of images that are not in `used`, and for whatever else lies there and
     should be a slice, a mask or their annotations; paths relative to `base`."""
     known = set(used)
+    opened = {folder for path in known for folder in path.parents}
     groups: dict[tuple[Path, str, str], list[Path]] = defaultdict(list)
     annotations: list[Path] = []
     stems: set[str] = set()
@@ -49,8 +52,12 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
                 annotations.append(path)
             elif suffix == ".dvc" and name_key(path.stem) not in here_names:
                 groups[here, "missing_file", _POINTER].append(path)
+        linked = [path for path in listing.folders if path not in opened and path.is_symlink()]
+        groups[here, "left_out", _LINKED_FOLDER].extend(linked)
         groups[here, "missing_file", _DEAD_LINK].extend(listing.dead_links)
         groups[here, "missing_file", _SPECIAL].extend(listing.special)
+    for path in tree.unreadable:
+        groups[path.parent, "missing_file", _UNREADABLE].append(path)
     unread = [path for path in annotations if is_like_annotations(path.name) or name_key(path.stem) in stems]
     for path in unread:
         text = _OTHER_COCO if is_annotations(path.name) else UNREAD_ANNOTATIONS

@@ -28,11 +28,15 @@ class Listing:
 
 
 class Tree:
-    """Listings by folder. is_allowed: whether a path may be opened, its links resolved; by default all may."""
+    """Listings by folder. is_allowed: whether a path may be opened, its links resolved; by default all may.
+
+    unreadable: folders that a walk could not list.
+    """
 
     def __init__(self, is_allowed: Callable[[Path], bool] = lambda path: True) -> None:
         self._is_allowed = is_allowed
         self._listings: dict[Path, Listing] = {}
+        self.unreadable: set[Path] = set()
 
     def listing(self, folder: Path) -> Listing:
         """Raises LinkOutError, and OSError where the folder cannot be read."""
@@ -68,6 +72,7 @@ class Tree:
             try:
                 listing = self.listing(here)
             except OSError:
+                self.unreadable.add(here)
                 continue
             left -= len(listing.files) + len(listing.folders)
             yield here, listing

@@ -32,7 +32,7 @@ EXPECTED = {
     "loose pair": {"left_out": 2},
     "other names of masks": {"missing_mask": 5, "mask_name": 6, "left_out": 2},
     "ambiguous": {"left_out": 2},
-    "no files": {"missing_mask": 1, "mask_without_image": 1, "missing_file": 6, "left_out": 2},
+    "no files": {"missing_mask": 1, "mask_without_image": 1, "missing_file": 6, "left_out": 3},
 }
 FAILED = {
     "CVAT": {"d.png"},

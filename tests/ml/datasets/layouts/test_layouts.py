@@ -267,6 +267,27 @@ def test_deeper_folders_of_images_and_masks_are_no_data_sets_of_their_own(tmp_pa
         find_layout(tmp_path)
 
 
+def test_a_folder_that_cannot_be_read_is_named(tmp_path):
+    pairs_beside(tmp_path / "anna", "1")
+    pairs_beside(tmp_path / "anna" / "closed", "1")
+
+    def refuse(path):
+        if path.name == "closed":
+            raise PermissionError(path)
+        return True
+
+    [group] = find_layout(tmp_path, refuse).left_out
+    assert group.sentence == "anna/closed: The folder cannot be read: change its permissions."
+
+
+def test_a_linked_folder_of_a_patient_is_one(tmp_path):
+    pairs_beside(tmp_path / "elsewhere", "1")
+    pairs_beside(tmp_path / "set" / "anna", "1")
+    (tmp_path / "set" / "ben").symlink_to("../elsewhere")
+    layout = find_layout(tmp_path / "set")
+    assert [case.patient for case in layout.cases] == ["anna", "ben"] and not layout.problems
+
+
 def test_links_to_nothing_are_said_where_nothing_else_is_there(tmp_path):
     (tmp_path / "a.png").symlink_to(".git/annex/objects/a.png")
     with pytest.raises(DatasetError, match="Found: 1 link to nothing"):
