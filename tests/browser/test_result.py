@@ -194,7 +194,7 @@ def test_a_stack_opens_at_most_tumor_and_steps_by_keys(page: Page, portal: Runni
     page.wait_for_selector(f'#viewer[data-slice="{after["index"]}"]')
     expect(page.locator("#slice-value")).to_have_text(str(after["index"] + 1))
     expect(page.locator('[data-slot="slice-area"]')).to_have_text(f"{after['tumor_pixels']:,} px")
-    assert f"slice={after['index']}" in page.url
+    eventually(lambda: f"slice={after['index']}" in page.url)
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#slice-value")).to_have_text(str(most["index"]))

@@ -7,6 +7,7 @@ import { count } from "../core/format.js";
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 5; // values of the map in a bar: 255 = 51 * 5, so that no bar holds more values than its neighbors
 const BARS = 51;
+const AT_MOST_EVERY_MS = 100; // 102 bars take a fifth of a frame, and nobody reads them while slices run by
 const SURE = 0.9; // above it, and below 1 - SURE, the model has decided
 
 export class Histogram {
@@ -18,6 +19,8 @@ export class Histogram {
     this.bars = this.newBars();
     this.tumorBars = this.newBars();
     for (const bar of this.tumorBars) bar.toggleAttribute("data-is-tumor", true);
+    this.timer = 0;
+    this.drawnAt = -Infinity;
   }
 
   newBars() {
@@ -31,10 +34,22 @@ export class Histogram {
   }
 
   /**
+   * Shows a slice: at once, or at the next rest.
    * @param {Uint8Array} probabilityU8 the map of a slice, round(255 p)
    * @param {Uint8Array} mask 1 where tumor
    */
   showMap(probabilityU8, mask) {
+    clearTimeout(this.timer);
+    if (performance.now() - this.drawnAt >= AT_MOST_EVERY_MS) this.draw(probabilityU8, mask);
+    else this.timer = setTimeout(() => this.draw(probabilityU8, mask), AT_MOST_EVERY_MS);
+  }
+
+  /**
+   * @param {Uint8Array} probabilityU8
+   * @param {Uint8Array} mask
+   */
+  draw(probabilityU8, mask) {
+    this.drawnAt = performance.now();
     const pixels = new Array(BARS).fill(0);
     const tumor = new Array(BARS).fill(0);
     let undecided = 0;

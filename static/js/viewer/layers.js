@@ -78,11 +78,22 @@ export function paintOverlay(layer, mask, opacity) {
  */
 export function outlineOf(mask, width, height) {
   const path = new Path2D();
-  /** @type {(x: number, y: number) => number} */
-  const at = (x, y) => (x >= 0 && y >= 0 && x < width && y < height ? mask[y * width + x] : 0);
-  for (let y = 0; y <= height; y++) {
-    for (let x = 0, start = -1; x <= width; x++) {
-      const isEdge = x < width && at(x, y - 1) !== at(x, y);
+  const first = mask.indexOf(1);
+  if (first < 0) return path;
+  const top = Math.floor(first / width);
+  const bottom = Math.floor(mask.lastIndexOf(1) / width);
+  let left = width;
+  let right = -1;
+  for (let y = top; y <= bottom; y++) {
+    const row = y * width;
+    for (let x = 0; x < left; x++) if (mask[row + x]) left = x;
+    for (let x = width - 1; x > right; x--) if (mask[row + x]) right = x;
+  }
+  // Past the last row and column there is no tumor, so that the loops below end every segment.
+  for (let y = top; y <= bottom + 1; y++) {
+    const [above, row] = [(y - 1) * width, y * width];
+    for (let x = left, start = -1; x <= right + 1; x++) {
+      const isEdge = x <= right && (y > top ? mask[above + x] : 0) !== (y <= bottom ? mask[row + x] : 0);
       if (isEdge && start < 0) start = x;
       if (isEdge || start < 0) continue;
       path.moveTo(start, y);
@@ -90,9 +101,10 @@ export function outlineOf(mask, width, height) {
       start = -1;
     }
   }
-  for (let x = 0; x <= width; x++) {
-    for (let y = 0, start = -1; y <= height; y++) {
-      const isEdge = y < height && at(x - 1, y) !== at(x, y);
+  for (let x = left; x <= right + 1; x++) {
+    for (let y = top, start = -1; y <= bottom + 1; y++) {
+      const row = y * width;
+      const isEdge = y <= bottom && (x > left ? mask[row + x - 1] : 0) !== (x <= right ? mask[row + x] : 0);
       if (isEdge && start < 0) start = y;
       if (isEdge || start < 0) continue;
       path.moveTo(x, start);

@@ -20,6 +20,8 @@ import { Tools } from "./tools.js";
 import { Totals } from "./totals.js";
 import { STEP, Viewport } from "./viewport.js";
 
+const ADDRESS_AFTER_MS = 150; // of rest
+
 const byId = (/** @type {string} */ id) => element(`#${id}`, HTMLElement);
 
 /** @import { Outline } from "./panels.js" */
@@ -47,6 +49,7 @@ export class Viewer {
     this.shown = null;
     /** @type {{ threshold: number } | null} what the screen showed before paper was printed */
     this.onScreen = null;
+    this.naming = 0; // timer of the address
     this.stack = new Stack({ scanId: scan, segmentationId: segmentation, count: Number(slices), pixels: this.width * this.height });
     this.layers = { scan: this.newLayer(), mask: this.newLayer(), overlay: this.newLayer(), heatmap: this.newLayer() };
     this.viewport = new Viewport(this.width, this.height, () => this.showZoom());
@@ -148,10 +151,16 @@ export class Viewer {
       link.download = `${stem}-${picture}-${this.index + 1}.png`;
     }
     if (this.stack.count > 1) {
-      const address = new URL(location.href);
-      address.searchParams.set("slice", `${this.index}`);
-      history.replaceState(null, "", address);
+      clearTimeout(this.naming);
+      this.naming = setTimeout(() => this.nameAddress(), ADDRESS_AFTER_MS);
     }
+  }
+
+  /* Browsers refuse many changes of the address a second. */
+  nameAddress() {
+    const address = new URL(location.href);
+    address.searchParams.set("slice", `${this.index}`);
+    history.replaceState(null, "", address);
   }
 
   /* ---- threshold and opacity ---- */
