@@ -10,7 +10,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.masks import Masks, Pixel, label_regions
+from ml.head import head_mask
+from ml.masks import Masks, Pixel, label_regions, outline
 from ml.ood.detector import UNLIKE
 from ml.ood.sequences import CHANNEL_ORDER, MIXED_SEQUENCES, NOT_FLAIR
 
@@ -24,6 +25,9 @@ class Verdict(StrEnum):
     NOT_ASSESSED = "not_assessed"
 
 
+# The rim of a mask: what the model neither gives nor denies it. Probabilities from and below, 8 bit.
+RIM_FROM, RIM_BELOW = 64, 192
+
 # Warnings under which an empty mask is no all-clear: the model cannot read such a scan.
 VOIDING_WARNINGS = frozenset({UNLIKE, NOT_FLAIR, MIXED_SEQUENCES, CHANNEL_ORDER})
 
@@ -33,6 +37,9 @@ class SliceMeasure:
     """One slice: pixels of its mask and of its regions in doubt, and the highest probability anywhere in it.
 
     uncounted_pixels, dropped: of `ml.masks.Masks`. area_mm2: of its mask; None where the spacing is not known.
+    mean_confidence: the mean probability of the mask's pixels, None
+    without any. rim_pixels: those from RIM_FROM to below RIM_BELOW in the mask and joined to it; border_pixels: the
+    mask's own at its edge. head_pixels: of `ml.head`, None where the scan was not at hand.
     """
 
     index: int
@@ -42,6 +49,10 @@ class SliceMeasure:
     uncounted_pixels: int = 0
     dropped: tuple[Pixel, ...] = ()
     area_mm2: float | None = None
+    mean_confidence: float | None = None
+    rim_pixels: int = 0
+    border_pixels: int = 0
+    head_pixels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -86,12 +97,15 @@ def measure(
     masks: Masks,
     spacing_mm: tuple[float, float, float] | None,
     warnings: Collection[str] = (),
+    pixels: NDArray[np.uint8] | None = None,
 ) -> Measures:
     """Pixels, coverage and, where the spacing (slice, row, column) is known, area or volume.
 
-    probability_u8: round(255 p), uint8 (N, H, W), N >= 1. warnings: the codes of the scan's.
+    probability_u8: round(255 p), uint8 (N, H, W), N >= 1. warnings: the codes of the scan's. pixels: the scan, uint8
+    (N, H, W, 3), in which the head is looked for; None: it is not.
     """
     pixel_mm2 = None if spacing_mm is None else spacing_mm[1] * spacing_mm[2]
+    heads = None if pixels is None else np.count_nonzero(head_mask(pixels) | masks.tumor, axis=(1, 2))  # (N,)
     slices = tuple(
         SliceMeasure(
             index=index,
@@ -101,6 +115,10 @@ def measure(
             uncounted_pixels=int(np.count_nonzero(uncounted)),
             dropped=dropped,
             area_mm2=None if pixel_mm2 is None else int(np.count_nonzero(tumor)) * pixel_mm2,
+            mean_confidence=float(slice_u8[tumor].mean()) / 255 if tumor.any() else None,
+            rim_pixels=_rim_pixels(slice_u8, tumor),
+            border_pixels=int(np.count_nonzero(outline(tumor))),
+            head_pixels=None if heads is None else int(heads[index]),
         )
         for index, (slice_u8, tumor, doubtful, uncounted, dropped) in enumerate(
             zip(probability_u8, masks.tumor, masks.doubtful, masks.uncounted, masks.dropped, strict=True)
@@ -125,6 +143,17 @@ def measure(
         slices=slices,
         doubt=doubt,
     )
+
+
+def _rim_pixels(probability_u8: NDArray[np.uint8], tumor: NDArray[np.bool]) -> int:
+    """Pixels of the rim of one slice's mask. probability_u8: uint8 (H, W); tumor: bool (H, W)."""
+    if not tumor.any():
+        return 0
+    regions, count = label_regions((probability_u8 >= RIM_FROM) | tumor)
+    is_joined = np.zeros(count + 1, bool)
+    is_joined[regions[tumor]] = True
+    is_rim = is_joined[regions] & (probability_u8 >= RIM_FROM) & (probability_u8 < RIM_BELOW)
+    return int(np.count_nonzero(is_rim))
 
 
 def _find_doubt(

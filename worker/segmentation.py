@@ -50,11 +50,13 @@ def run(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease, _ste
     InvalidInput (the model of a stored map is gone).
     """
     began = time.monotonic()
-    prediction = _predict(runtime, job, lease)
-    _complete(runtime.resources, job, lease, prediction, began)
+    # Opened once: that the scan is deleted meanwhile is noticed when its result is written.
+    pixels = read_array(runtime.resources.storage, stack_key(job.input.scan_id))  # (N, H, W, 3)
+    prediction = _predict(runtime, job, lease, pixels)
+    _complete(runtime.resources, job, lease, prediction, pixels, began)
 
 
-def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease) -> Prediction:
+def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease, pixels: np.ndarray) -> Prediction:
     """The network's map, which is stored here; or the stored map of the run whose threshold was changed."""
     resources, work = runtime.resources, job.input
     if work.map_key is not None:
@@ -63,7 +65,6 @@ def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease)
         probability_u8 = np.asarray(read_array(resources.storage, work.map_key))
         return Prediction(probability_u8, work.map_key, work.map_engine, card, 0.0, work.map_warnings)
     engine = runtime.engine(work.model)
-    pixels = read_array(resources.storage, stack_key(work.scan_id))  # (N, H, W, 3)
     progress = _Progress(resources, job.claim)
     began = time.monotonic()
     try:
@@ -119,7 +120,12 @@ def _infer_stack(engine: Engine, pixels: np.ndarray, lease: Lease, progress: _Pr
 
 
 def _complete(
-    resources: Resources, job: ClaimedJob[SegmentationInput], lease: Lease, prediction: Prediction, began: float
+    resources: Resources,
+    job: ClaimedJob[SegmentationInput],
+    lease: Lease,
+    prediction: Prediction,
+    pixels: np.ndarray,
+    began: float,
 ) -> None:
     """Measure and write the result. Raises LeaseLost where the claim is not valid any more."""
     card, work = prediction.card, job.input
@@ -127,7 +133,7 @@ def _complete(
     _, height, width = probability_u8.shape
     rule = rule_on_grid(card, work.threshold, height, width)
     masks = apply_rule(probability_u8, rule, is_stack=True)
-    measures = measure(probability_u8, masks, work.spacing_mm, prediction.warnings)
+    measures = measure(probability_u8, masks, work.spacing_mm, prediction.warnings, pixels)
     total_ms = work.waited_ms + (time.monotonic() - began) * 1000
     timings = {"queued": work.waited_ms, "infer": prediction.infer_ms, "total": total_ms}
     lease.commit(

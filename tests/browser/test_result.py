@@ -35,8 +35,10 @@ def test_the_threshold_changes_mask_coverage_and_verdict_at_once_and_says_previe
     pixels = pixels_at(page, 0.2)
     assert fact(page, "pixels") == f"{pixels:,}"
     assert fact(page, "coverage") == f"{100 * pixels / 65536:.2f} %"
+    inside = tumor_mask(hill()[None], 0.2, 0)[0]
+    assert fact(page, "confidence") == f"{100 * hill()[inside].mean() / 255:.1f} %"
     assert page.locator("#preview-tag").inner_text() == f"Preview at 0.20. Stored: {STORED:.2f}."
-    assert page.locator("#finding").inner_text().count("stored") == 3  # coverage, pixels, threshold
+    assert page.locator("#finding").inner_text().count("stored") == 5  # coverage, pixels, confidence, rim, threshold
     assert stored in page.locator("#preview-words").inner_text().replace("\u00a0", " ")
     eventually(lambda: picture(page, "mask") != before)
 
@@ -194,7 +196,7 @@ def test_a_stack_opens_at_most_tumor_and_steps_by_keys(page: Page, portal: Runni
     page.wait_for_selector(f'#viewer[data-slice="{after["index"]}"]')
     expect(page.locator("#slice-value")).to_have_text(str(after["index"] + 1))
     expect(page.locator('[data-slot="slice-area"]')).to_have_text(f"{after['tumor_pixels']:,} px")
-    eventually(lambda: f"slice={after['index']}" in page.url)
+    page.wait_for_url(f"**slice={after['index']}")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#slice-value")).to_have_text(str(most["index"]))

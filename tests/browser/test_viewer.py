@@ -227,3 +227,26 @@ def test_the_viewer_fills_the_screen(page: Page, lesion_id: str) -> None:
         assert bottom(page, control) <= 900, control
     page.keyboard.press("f")
     eventually(lambda: page.evaluate("document.fullscreenElement") is None)
+
+
+def test_coverage_says_of_what_and_confidence_is_the_masks_mean(
+    page: Page, portal: RunningPortal, stack_id: str
+) -> None:
+    run = portal.json("GET", f"/api/v1/scans/{stack_id}")[1]["segmentation"]
+    pixels = run["total_pixels"]
+    assert 0.1 * pixels < run["head_pixels"] == sum(item["head_pixels"] for item in run["slices"]) < 0.9 * pixels
+    assert run["head_coverage_percent"] == pytest.approx(100 * run["tumor_pixels"] / run["head_pixels"], abs=1e-3)
+    assert 0.5 < run["mean_confidence"] <= run["max_probability"]
+
+    open_result(page, stack_id)
+
+    finding = page.locator("#finding")
+    expect(finding).to_contain_text("Coverage of the stack")
+    assert fact(page, "head") == f"{run['head_coverage_percent']:.1f} %"
+    assert fact(page, "confidence") == f"{100 * run['mean_confidence']:.1f} %"
+    assert fact(page, "rim") == f"{run['rim_width_pixels']:.1f} px wide"
+    expect(finding).not_to_contain_text("Highest confidence")
+    page.locator("#threshold").fill("0.9")
+    expect(finding).to_contain_text("stored")
+    assert fact(page, "rim") == "–"
+    assert fact(page, "head") != f"{run['head_coverage_percent']:.1f} %"

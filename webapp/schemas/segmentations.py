@@ -35,6 +35,18 @@ class SliceSchema(ma.Schema):
         allow_none=True,
         metadata={"description": "at or above the threshold, neither in the mask nor in doubt: too small an area"},
     )
+    mean_confidence = Rounded(
+        4, dump_default=None, allow_none=True, metadata={"description": "mean probability of the mask's pixels"}
+    )
+    rim_pixels = fields.Integer(
+        dump_default=None,
+        allow_none=True,
+        metadata={"description": "of probability 0.25 to 0.75, in the mask and joined to it"},
+    )
+    border_pixels = fields.Integer(
+        dump_default=None, allow_none=True, metadata={"description": "of the mask, at its edge"}
+    )
+    head_pixels = fields.Integer(dump_default=None, allow_none=True, metadata={"description": "an estimate"})
     dropped = fields.List(
         fields.List(fields.Integer()),
         dump_default=(),
@@ -115,6 +127,27 @@ class SegmentationSchema(ma.Schema):
     )
     total_pixels = fields.Integer(allow_none=True)
     coverage_percent = Rounded(4, allow_none=True, metadata={"description": "tumor pixels / all pixels, in percent"})
+    head_pixels = fields.Integer(
+        allow_none=True,
+        metadata={
+            "description": "of all slices, by the rule of docs/models.md; null where no head is seen, and in old runs"
+        },
+    )
+    head_coverage_percent = Rounded(
+        4, allow_none=True, metadata={"description": "tumor pixels / pixels of the head, in percent; an estimate"}
+    )
+    mean_confidence = Rounded(
+        4,
+        allow_none=True,
+        metadata={"description": "mean probability of the mask's pixels, 0 to 1; null without a mask"},
+    )
+    rim_width_pixels = Rounded(
+        2,
+        allow_none=True,
+        metadata={
+            "description": "width of the doubtful rim: `rim_pixels` for each of `border_pixels`; null without a mask"
+        },
+    )
     max_probability = Rounded(4, allow_none=True, metadata={"description": "0 to 1"})
     area_mm2 = Rounded(2, allow_none=True, metadata={"description": "null where the file has no spacing"})
     volume_mm3 = Rounded(1, allow_none=True, metadata={"description": "null where the file has no spacing"})

@@ -91,13 +91,17 @@ export class Finding {
    * @param {Sum} sum
    * @returns {Map<string, string>}
    */
-  figures(threshold, { pixels, slicesWithTumor }) {
+  figures(threshold, { pixels, slicesWithTumor, levels }) {
     const figures = new Map([
+      ["confidence", pixels ? percent((100 * levels) / (255 * pixels), 1) : "–"],
+      ["rim", "–"], // measured when a threshold is saved
       ["threshold", `${threshold.toFixed(2)} (preview)`],
       ["coverage", percent((100 * pixels) / this.totalPixels)],
       ["pixels", count(pixels)],
       ["slices", `${slicesWithTumor} of ${this.slices}`],
     ]);
+    const ofHead = (100 * pixels) / Number(this.root.dataset.headPixels);
+    figures.set("head", percent(ofHead, ofHead >= 0.1 ? 1 : 2));
     if (this.pixelSize) figures.set("area", area(pixels * this.pixelSize)).set("volume", volume(pixels * this.pixelSize));
     return figures;
   }

@@ -135,6 +135,17 @@ function fill(mask, width, height, seed, pixels) {
 }
 
 /**
+ * The sum of a map's values inside a mask.
+ * @param {Uint8Array} probabilityU8
+ * @param {Uint8Array} mask 1 where it is, else 0
+ */
+export function sumInside(probabilityU8, mask) {
+  let sum = 0;
+  for (let i = 0; i < mask.length; i++) if (mask[i]) sum += probabilityU8[i];
+  return sum;
+}
+
+/**
  * Pixels of a mask.
  * @param {Uint8Array} mask 1 where it is, else 0
  */

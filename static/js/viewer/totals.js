@@ -2,12 +2,12 @@
 /** @import { Doubt as Region } from "../core/types.js" */
 /** @import { Doubt, DoubtRule } from "./mask.js" */
 /** @import { Stack } from "./stack.js" */
-import { doubtOf, maskArea, tumorMask, uncountedOf } from "./mask.js";
+import { doubtOf, maskArea, sumInside, tumorMask, uncountedOf } from "./mask.js";
 
 const TURN_MS = 8;
 
-/** @typedef {{ pixels: number, slicesWithTumor: number, counted: number, doubt: Region | null, uncounted: number }} Sum
-   over the slices counted so far; uncounted: pixels */
+/** @typedef {{ pixels: number, slicesWithTumor: number, counted: number, doubt: Region | null, uncounted: number, levels: number }} Sum
+   over the slices counted so far; uncounted: pixels; levels: the map's values inside the mask */
 
 export class Totals {
   /**
@@ -29,6 +29,8 @@ export class Totals {
     this.doubts = new Array(stack.count).fill(null);
     /** pixels by slice, of those that are counted here */
     this.uncounted = new Array(stack.count).fill(0);
+    /** sum of the map inside the mask by slice, of those that are counted here */
+    this.levels = new Array(stack.count).fill(0);
     this.timer = 0;
   }
 
@@ -38,8 +40,10 @@ export class Totals {
    * @param {number} area
    * @param {Doubt} doubt
    * @param {number} uncounted pixels
+   * @param {number} levels
    */
-  put(index, area, doubt, uncounted) {
+  put(index, area, doubt, uncounted, levels) {
+    this.levels[index] = levels;
     this.areas[index] = area;
     this.doubts[index] = doubt;
     this.uncounted[index] = uncounted;
@@ -54,7 +58,8 @@ export class Totals {
       if (area !== null || !probabilityU8) continue;
       const mask = tumorMask(probabilityU8, this.width, this.height, this.threshold, this.minPixels);
       const doubt = doubtOf(probabilityU8, this.width, this.height, mask, this.threshold, this.doubtRule);
-      this.put(index, maskArea(mask), doubt, maskArea(uncountedOf(probabilityU8, mask, doubt.mask, this.threshold)));
+      const uncounted = maskArea(uncountedOf(probabilityU8, mask, doubt.mask, this.threshold));
+      this.put(index, maskArea(mask), doubt, uncounted, sumInside(probabilityU8, mask));
       if (performance.now() < end) continue;
       this.timer = setTimeout(() => this.count());
       break;
@@ -71,6 +76,7 @@ export class Totals {
       counted: counted.length,
       doubt: this.doubt(),
       uncounted: this.uncounted.reduce((sum, pixels, index) => sum + (this.areas[index] === null ? 0 : pixels), 0),
+      levels: this.levels.reduce((sum, levels, index) => sum + (this.areas[index] === null ? 0 : levels), 0),
     };
   }
 

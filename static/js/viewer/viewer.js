@@ -9,7 +9,7 @@ import { Finding } from "./finding.js";
 import { followGestures, place } from "./gestures.js";
 import { Histogram } from "./histogram.js";
 import { Layer, outlineOf, paintHeatmap, paintMask, paintOverlay } from "./layers.js";
-import { doubtOf, maskArea, tumorMask, uncountedOf } from "./mask.js";
+import { doubtOf, maskArea, sumInside, tumorMask, uncountedOf } from "./mask.js";
 import { Measures } from "./measures.js";
 import { Panels } from "./panels.js";
 import { readPreference, writePreference } from "./preferences.js";
@@ -177,7 +177,7 @@ export class Viewer {
     const uncounted = uncountedOf(probabilityU8, mask, doubt.mask, this.threshold);
     const pixels = maskArea(mask);
     const uncountedPixels = maskArea(uncounted);
-    this.totals.put(this.index, pixels, doubt, uncountedPixels);
+    this.totals.put(this.index, pixels, doubt, uncountedPixels, sumInside(probabilityU8, mask));
     this.shown = {
       rgba, probabilityU8, mask,
       outlines: [

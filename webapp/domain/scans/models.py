@@ -158,9 +158,38 @@ class Segmentation(JobColumns, Base):
     @property
     def uncounted_pixels(self) -> int | None:
         """Pixels of all slices that were seen and not counted; None where an earlier version wrote the run."""
-        if not self.slices or any("uncounted_pixels" not in item for item in self.slices):
+        return self._sum("uncounted_pixels")
+
+    @property
+    def head_pixels(self) -> int | None:
+        """Pixels of all slices that show the head; None where the run does not know, or there is no head."""
+        return self._sum("head_pixels") or None
+
+    @property
+    def head_coverage_percent(self) -> float | None:
+        """The mask's share of the head, in percent."""
+        head = self.head_pixels
+        return None if head is None or self.tumor_pixels is None else 100 * self.tumor_pixels / head
+
+    @property
+    def mean_confidence(self) -> float | None:
+        """The mean probability of the mask's pixels, 0 to 1; None without a mask."""
+        if not self.tumor_pixels or self._sum("border_pixels") is None:
             return None
-        return sum(int(item["uncounted_pixels"]) for item in self.slices)
+        shares = [(item["tumor_pixels"], item["mean_confidence"]) for item in self.slices or () if item["tumor_pixels"]]
+        return float(sum(pixels * mean for pixels, mean in shares)) / self.tumor_pixels
+
+    @property
+    def rim_width_pixels(self) -> float | None:
+        """How wide the doubtful rim of the mask is in the mean: its pixels for each pixel of the mask's border."""
+        rim, border = self._sum("rim_pixels"), self._sum("border_pixels")
+        return rim / border if rim is not None and border else None
+
+    def _sum(self, name: str) -> int | None:
+        """A figure over all slices; None where an earlier version wrote the run, which did not count it."""
+        if not self.slices or any(item.get(name) is None for item in self.slices):
+            return None
+        return sum(int(item[name]) for item in self.slices)
 
     __table_args__ = (
         Index("ix_segmentations_status_created_at", "status", "created_at"),
