@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from ml.rendering.error_overlay import COLORS, Palette
 from tests.browser.actions import eventually, fact, open_result, picture
+from tests.browser.portals import add_known_result, hill
 from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
@@ -250,3 +252,45 @@ def test_coverage_says_of_what_and_confidence_is_the_masks_mean(
     expect(finding).to_contain_text("stored")
     assert fact(page, "rim") == "–"
     assert fact(page, "head") != f"{run['head_coverage_percent']:.1f} %"
+
+
+@pytest.fixture(scope="module")
+def judged_id(portal: RunningPortal) -> str:
+    """A known map, and an expert's mask that covers the left half of the picture."""
+    scan_id = add_known_result(portal, "viewer-judged.png", hill(), threshold=0.5)
+    mask = np.zeros((256, 256), np.uint8)
+    mask[:, :128] = 255
+    file = io.BytesIO()
+    Image.fromarray(mask).save(file, "png")
+    head = '--b\r\nContent-Disposition: form-data; name="file"; filename="viewer-judged_mask.png"\r\n\r\n'
+    body = head.encode() + file.getvalue() + b"\r\n--b--\r\n"
+    path = f"/api/v1/scans/{scan_id}/truth"
+    status, answer = portal.call("PUT", path, body, **{"Content-Type": "multipart/form-data; boundary=b"})
+    assert status == 200, answer
+    return scan_id
+
+
+def colors_of(page: Page, layer: str) -> set[tuple[int, ...]]:
+    with Image.open(io.BytesIO(base64.b64decode(picture(page, layer).split(",")[1]))) as shown:
+        pixels = np.asarray(shown.convert("RGB")).reshape(-1, 3)
+    return {tuple(int(value) for value in color) for color in np.unique(pixels, axis=0)}
+
+
+@pytest.mark.parametrize("palette", Palette)
+def test_errors_are_a_panel_that_follows_threshold_and_palette(page: Page, judged_id: str, palette: Palette) -> None:
+    page.add_init_script(f"localStorage.setItem('palette', '{palette}')")
+    open_result(page, judged_id)
+    page.keyboard.press("5")
+    expect(page.locator(".panel.large")).to_have_attribute("data-layer", "errors")
+    page.locator("#opacity").fill("100")
+
+    expected = COLORS[palette]
+    kinds = {expected.missed, expected.extra, expected.correct}
+    eventually(lambda: kinds <= colors_of(page, "errors"))
+    page.locator("#threshold").fill("0.99")  # nothing is marked
+    eventually(lambda: kinds & colors_of(page, "errors") == {expected.missed})
+
+
+def test_without_an_experts_mask_there_is_no_panel_of_errors(page: Page, lesion_id: str) -> None:
+    open_result(page, lesion_id)
+    expect(page.locator('[data-layer="errors"]')).to_have_count(0)

@@ -70,6 +70,42 @@ export function paintOverlay(layer, mask, opacity) {
   layer.show();
 }
 
+/** As ml/rendering/error_overlay.py draws them: missed, extra, correct. A test compares them. */
+export const ERROR_COLORS = { standard: ["#ff4d6a", "#3fd69b", "#ffd24d"], "color-blind": ["#e67a00", "#3d8bff", "#f2f2f2"] };
+const HATCH_PIXELS = 4;
+
+/**
+ * Transparent but for what the expert's mask and the model's have: missed, extra and correct in their colors.
+ * @param {Layer} layer
+ * @param {Uint8Array} mask 1 where the model's
+ * @param {Uint8Array} truth not 0 where the expert's
+ * @param {number} opacity 0 to 1
+ * @param {boolean} isColorBlind hatched as well
+ * @returns {Uint8Array[]} the masks of the three kinds, for their outlines
+ */
+export function paintErrors(layer, mask, truth, opacity, isColorBlind) {
+  const kinds = [new Uint8Array(mask.length), new Uint8Array(mask.length), new Uint8Array(mask.length)];
+  const colors = ERROR_COLORS[isColorBlind ? "color-blind" : "standard"].map((color) => {
+    const [r, g, b] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+    return { fill: rgba(r, g, b, Math.round(255 * opacity)), line: rgba(r, g, b, 255) };
+  });
+  const { width } = layer.canvas;
+  for (let i = 0; i < mask.length; i++) {
+    const kind = truth[i] ? (mask[i] ? 2 : 0) : mask[i] ? 1 : -1;
+    if (kind < 0) {
+      layer.pixels[i] = 0;
+      continue;
+    }
+    kinds[kind][i] = 1;
+    const column = i % width;
+    const row = (i - column) / width;
+    const isLine = isColorBlind && kind < 2 && (kind === 0 ? column + row : column - row) % HATCH_PIXELS === 0;
+    layer.pixels[i] = isLine ? colors[kind].line : colors[kind].fill;
+  }
+  layer.show();
+  return kinds;
+}
+
 /**
  * The border of a mask along its pixels' edges, in scan pixels. Edges in one line are one segment.
  * @param {Uint8Array} mask 1 where tumor, row by row

@@ -38,8 +38,14 @@ function redOf(rgba) {
 }
 
 export class Stack {
-  /** @param {{ scanId: string, segmentationId: string, count: number, pixels: number }} scan count: of its slices; pixels: of one */
-  constructor({ scanId, segmentationId, count, pixels }) {
+  /**
+   * @param {{ scanId: string, segmentationId: string, count: number, pixels: number, truthSlices: number[] }} scan
+   *   count: of its slices; pixels: of one; truthSlices: that have an expert's mask
+   */
+  constructor({ scanId, segmentationId, count, pixels, truthSlices }) {
+    this.truthSlices = new Set(truthSlices);
+    /** @type {Map<number, Promise<Uint8Array>>} by slice */
+    this.truths = new Map();
     this.scansKept = Math.max(LEAST_SCANS_KEPT, Math.floor(SCAN_BYTES_KEPT / (4 * pixels)));
     this.scanId = scanId;
     this.segmentationId = segmentationId;
@@ -94,6 +100,21 @@ export class Stack {
   }
 
   /**
+   * The expert's mask of a slice, 255 where tumor, row by row; null where it has none.
+   * @param {number} index
+   * @returns {Promise<Uint8Array | null>}
+   */
+  async truth(index) {
+    if (!this.truthSlices.has(index)) return null;
+    const known = this.truths.get(index);
+    if (known) return known;
+    const request = fetchPixels(this.address("truth", index)).then(redOf);
+    request.catch(() => this.truths.delete(index));
+    this.truths.set(index, request);
+    return request;
+  }
+
+  /**
    * Fetches every map, and the slices that are kept, those near `start` first; `onMap(index)` after each. What fails is fetched
    * when next asked for.
    * @param {number} start
@@ -105,7 +126,7 @@ export class Stack {
     const lane = async () => {
       for (let index = order.shift(); index !== undefined; index = order.shift()) {
         await this.map(index).then(() => onMap(index), () => {});
-        if (near.has(index)) await this.scan(index).catch(() => {});
+        if (near.has(index)) await Promise.all([this.scan(index), this.truth(index)]).catch(() => {});
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, lane));

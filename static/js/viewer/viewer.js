@@ -1,6 +1,7 @@
 /* The viewer as a whole: slice, threshold and opacity in; panels, strip and finding out. */
 import { messageOf } from "../core/api.js";
 import { element, elements, findElement } from "../core/elements.js";
+import { isColorBlind } from "../core/palette.js";
 import { count } from "../core/format.js";
 import { Cine } from "./cine.js";
 import { DOUBT_COLOR, TUMOR_COLOR, UNCOUNTED_COLOR } from "./canvas.js";
@@ -8,7 +9,7 @@ import { Display } from "./display.js";
 import { Finding } from "./finding.js";
 import { followGestures, place } from "./gestures.js";
 import { Histogram } from "./histogram.js";
-import { Layer, outlineOf, paintHeatmap, paintMask, paintOverlay } from "./layers.js";
+import { ERROR_COLORS, Layer, outlineOf, paintErrors, paintHeatmap, paintMask, paintOverlay } from "./layers.js";
 import { doubtOf, maskArea, sumInside, tumorMask, uncountedOf } from "./mask.js";
 import { Measures } from "./measures.js";
 import { Panels } from "./panels.js";
@@ -25,13 +26,13 @@ const ADDRESS_AFTER_MS = 150; // of rest
 const byId = (/** @type {string} */ id) => element(`#${id}`, HTMLElement);
 
 /** @import { Outline } from "./panels.js" */
-/** @typedef {{ rgba: Uint8ClampedArray, probabilityU8: Uint8Array, mask: Uint8Array, outlines: Outline[] }} Shown the slice in view */
+/** @typedef {{ rgba: Uint8ClampedArray, probabilityU8: Uint8Array, truth: Uint8Array | null, mask: Uint8Array, outlines: Outline[] }} Shown the slice in view */
 
 export class Viewer {
   /** @param {HTMLElement} root */
   constructor(root) {
     const { scan = "", segmentation = "", width, height, slices, slice, threshold, minPixels, spacing } = root.dataset;
-    const { doubtThreshold, doubtPixels, dropped, channel } = root.dataset;
+    const { doubtThreshold, doubtPixels, dropped, channel, truthSlices } = root.dataset;
     this.root = root;
     this.width = Number(width);
     this.height = Number(height);
@@ -50,8 +51,10 @@ export class Viewer {
     /** @type {{ threshold: number } | null} what the screen showed before paper was printed */
     this.onScreen = null;
     this.naming = 0; // timer of the address
-    this.stack = new Stack({ scanId: scan, segmentationId: segmentation, count: Number(slices), pixels: this.width * this.height });
-    this.layers = { scan: this.newLayer(), mask: this.newLayer(), overlay: this.newLayer(), heatmap: this.newLayer() };
+    this.stack = new Stack({ scanId: scan, segmentationId: segmentation, count: Number(slices), pixels: this.width * this.height,
+      truthSlices: truthSlices ? truthSlices.split(" ").map(Number) : [] });
+    this.layers = { scan: this.newLayer(), mask: this.newLayer(), overlay: this.newLayer(), heatmap: this.newLayer(), errors: truthSlices ? this.newLayer() : null };
+    document.addEventListener("palette", () => this.paintOverlay());
     this.viewport = new Viewport(this.width, this.height, () => this.showZoom());
     this.panels = new Panels(root, this.viewport);
     const step = this.stack.count > 1 ? (/** @type {number} */ steps) => this.stepBy(steps) : null;
@@ -121,13 +124,13 @@ export class Viewer {
     this.strip?.showSlice(this.index);
     const wanted = this.index;
     try {
-      const [rgba, probabilityU8] = await Promise.all([this.stack.scan(wanted), this.stack.map(wanted)]);
+      const [rgba, probabilityU8, truth] = await Promise.all([this.stack.scan(wanted), this.stack.map(wanted), this.stack.truth(wanted)]);
       if (wanted !== this.index) return; // the reader has stepped on
       byId("viewer-problem").hidden = true;
       paintHeatmap(this.layers.heatmap, probabilityU8);
       this.display.learn(rgba);
       this.display.paint(this.layers.scan, rgba);
-      this.paintTumor(rgba, probabilityU8);
+      this.paintTumor(rgba, probabilityU8, truth);
       this.measures.show(null);
       this.readout.show(this.readout.point, this.shown);
       this.root.dataset.drawn = "";
@@ -168,8 +171,9 @@ export class Viewer {
    * Shows a slice with the mask of the threshold that is set.
    * @param {Uint8ClampedArray} rgba of the slice
    * @param {Uint8Array} probabilityU8
+   * @param {Uint8Array | null} truth
    */
-  paintTumor(rgba, probabilityU8) {
+  paintTumor(rgba, probabilityU8, truth) {
     // The rule for stacks was applied at the stored threshold; at another one it is when that is saved.
     const dropped = this.isPreview ? [] : (this.dropped[this.index] ?? []);
     const mask = tumorMask(probabilityU8, this.width, this.height, this.threshold, this.minPixels, dropped);
@@ -179,7 +183,7 @@ export class Viewer {
     const uncountedPixels = maskArea(uncounted);
     this.totals.put(this.index, pixels, doubt, uncountedPixels, sumInside(probabilityU8, mask));
     this.shown = {
-      rgba, probabilityU8, mask,
+      rgba, probabilityU8, truth, mask,
       outlines: [
         { path: outlineOf(mask, this.width, this.height), color: TUMOR_COLOR, isDashed: false },
         { path: outlineOf(doubt.mask, this.width, this.height), color: DOUBT_COLOR, isDashed: true },
@@ -204,6 +208,7 @@ export class Viewer {
       mask: [layers.mask.canvas],
       overlay: this.hasMask ? [scan, layers.overlay.canvas, ...outlines] : [scan],
       heatmap: [layers.heatmap.canvas],
+      errors: [scan, ...this.errors()],
     };
     this.panels.draw();
   }
@@ -241,6 +246,15 @@ export class Viewer {
     else await this.root.requestFullscreen().catch(() => {}); // a browser may refuse
   }
 
+  /* Where the model and the expert differ on the slice in view; nothing where it has no expert's mask. */
+  errors() {
+    const layer = this.layers.errors;
+    if (!layer || !this.shown?.truth) return [];
+    const palette = isColorBlind() ? "color-blind" : "standard";
+    const kinds = paintErrors(layer, this.shown.mask, this.shown.truth, this.isFilled ? this.opacity : 0, isColorBlind());
+    return [layer.canvas, ...kinds.map((kind, i) => ({ path: outlineOf(kind, this.width, this.height), color: ERROR_COLORS[palette][i], isDashed: false }))];
+  }
+
   /** @param {number} value rounded to a hundredth, 0.01 to 0.99; beside the stored threshold it is the stored one */
   setThreshold(value) {
     this.threshold = Math.min(0.99, Math.max(0.01, Math.round(value * 100) / 100));
@@ -252,7 +266,7 @@ export class Viewer {
     if (!this.shown) return;
     this.totals.threshold = this.threshold;
     this.totals.areas = this.isPreview ? new Array(this.stack.count).fill(null) : [...this.storedAreas];
-    this.paintTumor(this.shown.rgba, this.shown.probabilityU8);
+    this.paintTumor(this.shown.rgba, this.shown.probabilityU8, this.shown.truth);
     this.totals.count();
   }
 
