@@ -158,6 +158,12 @@ class SegmentationSchema(ma.Schema):
     slices = Slices(fields.Nested(SliceSchema))
     timings_ms = fields.Dict(keys=fields.String(), values=fields.Float(), metadata={"description": "milliseconds"})
     attempt = fields.Integer(required=True)
+    releases = fields.Integer(
+        required=True,
+        metadata={
+            "description": "how often it went back into the queue for a fault of the machine; such a try is no attempt"
+        },
+    )
     created_at = Timestamp()
     finished_at = Timestamp(allow_none=True)
     queue_position = QueuePosition(allow_none=True, metadata={"description": "from 1; null unless queued"})

@@ -11,7 +11,7 @@ from ml.measurements import VOIDING_WARNINGS
 from ml.ood.detector import UNLIKE
 from ml.ood.sequences import CHANNEL_ORDER, MIXED_SEQUENCES, NOT_FLAIR
 from ml.scans import WARNINGS as READER_WARNINGS
-from webapp.domain.scans.stacking import SCALED_ALONE, SIZES_DIFFER, SLICES_MISSING
+from webapp.domain.scans.stacking import SCALED_ALONE, SIZES_DIFFER, SLICES_MISSING, SLICES_REFUSED
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,12 @@ WARNINGS: dict[str, Warning] = {
             "Numbers are missing between the names of the slices: where slices were left out, what lies beside"
             " each other here does not in the patient.",
             chip="Slices missing",
+        ),
+        Warning(
+            SLICES_REFUSED,
+            "Files that were sent with this stack could not be read and are no part of it: slices may lack at its ends"
+            " or inside of it.",
+            chip="Slices refused",
         ),
         Warning(
             SIZES_DIFFER,

@@ -17,11 +17,12 @@ export const folded = (/** @type {string} */ text) => text.normalize("NFC").toUp
  * @returns {Numbered | null}
  */
 function numbered(path) {
-  const found = /^(.*?)([0-9]{1,9})$/s.exec(stemOf(path));
+  const found = /^(.*?)([0-9]{1,9})([)\]]?)$/s.exec(stemOf(path));
   if (!found) return null;
   const folder = folderOf(path);
-  const title = found[1].replace(/[ _\-.([#]+$/, "") || fileName(folder) || "Stack";
-  const ending = fileName(path).slice(stemOf(path).length);
+  // Of a longer run of digits the last nine are the number: the others are no part of the title either.
+  const title = found[1].replace(/[0-9]+$/, "").replace(/[ _\-.([#]+$/, "") || fileName(folder) || "Stack";
+  const ending = found[3] + fileName(path).slice(stemOf(path).length);
   return { key: [folder, found[1], ending].map(folded).join("\n"), title, number: Number(found[2]) };
 }
 

@@ -114,8 +114,19 @@ def test_a_bad_slice_is_named_and_the_others_stand(client: FlaskClient) -> None:
     [scan] = response.json["scans"]
     assert scan["slice_names"] == ["head_1.png", "head_2.png", "head_4.png"]
     assert [(item["filename"], item["code"]) for item in response.json["rejected"]] == [("head_3.png", "unsupported")]
-    assert "slices_missing" in codes(scan)
+    assert codes(scan)[-2:] == ["slices_missing", "slices_refused"]
+    assert "No slice has the number 3" in client.get(f"/scans/{scan['id']}").text
     assert "no number 3" in client.get(f"/scans/{scan['id']}").text
+
+
+@pytest.mark.parametrize("data", [b"no picture at all", b""], ids=["damaged", "empty"])
+def test_a_stack_whose_last_slice_was_refused_says_so(client: FlaskClient, data: bytes) -> None:
+    """Its numbers have no gap, so nothing else would tell."""
+    [scan] = grouped(client, *numbered(1, 2, 3), ("head_4.png", data)).json["scans"]
+    assert scan["missing_slice_numbers"] == []
+    assert "slices_refused" in codes(scan)
+    [whole] = grouped(client, *numbered(1, 2, 3)).json["scans"]
+    assert "slices_refused" not in codes(whole)
 
 
 def test_where_no_slice_can_be_read_nothing_is_left(app: Flask, client: FlaskClient) -> None:

@@ -90,13 +90,14 @@ def _numbered_stacks(paths: Sequence[str]) -> list[FileGroup]:
 
 def _numbered(path: str) -> _Numbered | None:
     """The parts of a name that ends with a number; None for another one."""
-    found = re.fullmatch(r"(.*?)([0-9]{1,9})", _stem(path), flags=re.DOTALL)
+    found = re.fullmatch(r"(.*?)([0-9]{1,9})([)\]]?)", _stem(path), flags=re.DOTALL)
     if found is None:
         return None
     folder = _folder(path)
-    title = found[1].rstrip(" _-.([#") or folder.rpartition("/")[2] or "Stack"
+    # Of a longer run of digits the last nine are the number: the others are no part of the title either.
+    title = re.sub(r"[0-9]+$", "", found[1]).rstrip(" _-.([#") or folder.rpartition("/")[2] or "Stack"
     ending = _file_name(path)[len(_stem(path)) :]
-    return _Numbered((_folded(folder), _folded(found[1]), _folded(ending)), title, int(found[2]))
+    return _Numbered((_folded(folder), _folded(found[1]), _folded(found[3] + ending)), title, int(found[2]))
 
 
 def _shared_name(paths: Sequence[str]) -> str:

@@ -34,6 +34,7 @@ OF_ALL_SLICES = ("constant", "gray_repeated")
 SCALED_ALONE = "slices_scaled_alone"
 SLICES_MISSING = "slices_missing"
 SIZES_DIFFER = "sizes_differ"
+SLICES_REFUSED = "slices_refused"
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,14 @@ class AdmittedGroup:
     refused: tuple[tuple[int, PortalError], ...]
 
 
-def admit_group(resources: Resources, uploads: Sequence[Received], name: str, **options: Any) -> AdmittedGroup:
+def admit_group(
+    resources: Resources, uploads: Sequence[Received], name: str, *, is_whole: bool = True, **options: Any
+) -> AdmittedGroup:
     """Decode the slices of a scan, in this order, store them as one stack, and queue it.
 
     A file that cannot be read is refused, and the others stand. Slices of another size, and files that have several
-    slices themselves, become scans of their own. options: of `admission.store`. Raises UploadRejected (more slices than
+    slices themselves, become scans of their own. is_whole: False where files of the group were refused before.
+    options: of `admission.store`. Raises UploadRejected (more slices than
     a scan may have), InvalidInput, StorageFull, StorageUnavailable, DecoderUnavailable.
     """
     most = resources.settings.max_slices
@@ -75,7 +79,10 @@ def admit_group(resources: Resources, uploads: Sequence[Received], name: str, **
         slices = [item for item in results if isinstance(item, _Slice)]
         refused += [(place, item) for place, item in enumerate(results) if isinstance(item, UploadRejected)]
         parts = _of_one_size(slices)
-        more_warnings = [SIZES_DIFFER] if len(parts) > 1 else []
+        more_warnings = [
+            *([SIZES_DIFFER] if len(parts) > 1 else []),
+            *([] if is_whole and not refused else [SLICES_REFUSED]),
+        ]
         for part in parts:
             try:
                 accepted.append(_admit_stack(resources, part, name, more_warnings, **options))

@@ -214,30 +214,33 @@ def _admit_all(
     """Ids and codes only: this is what an Idempotency-Key keeps."""
     scan_ids: list[str] = []
     rejected: list[tuple[int, PortalError]] = []
-    taken: list[tuple[int, Received]] = []  # with their places in the request
     pairs = pair_masks(names)
     idle = set(pairs.masks.values())  # masks whose slice has not been stored
+    pictures: list[int] = []  # those that were refused among them: a stack that lacks one says so
+    instances: list[int] = []  # of DICOM series
     for index, upload in enumerate(received):
         if isinstance(upload, UploadRejected):
             rejected.append((index, upload))
         elif index in pairs.refused:
             rejected.append((index, UploadRejected("mask", pairs.refused[index])))
-        elif index in pairs.scans:
-            taken.append((index, upload))
-    pictures = [item for item in taken if not series.is_dicom_file(item[1].path)]
-    slices = [item for item in taken if series.is_dicom_file(item[1].path)]
+        if index in pairs.scans:
+            is_dicom = isinstance(upload, Received) and series.is_dicom_file(upload.path)
+            (instances if is_dicom else pictures).append(index)
     groups = [
         (group.name, [pictures[place] for place in group.places])
-        for group in group_files([names[index] for index, _ in pictures], options.group)
+        for group in group_files([names[index] for index in pictures], options.group)
     ]
-    for name, files in [*groups, *([(None, slices)] if slices else [])]:
+    for name, sent in [*groups, *([(None, instances)] if instances else [])]:
+        files = [(index, upload) for index in sent if isinstance(upload := received[index], Received)]
+        if not files:
+            continue
         uploads = [upload for _, upload in files]
         try:
             if name is None:
-                sent = [names[index] for index, _ in files]
-                admitted = series.admit_series(resources, uploads, sent, **_chosen(options))
+                titles = [names[index] for index in sent]
+                admitted = series.admit_series(resources, uploads, titles, **_chosen(options))
             else:
-                admitted = _admit_group(resources, uploads, name, options)
+                admitted = _admit_group(resources, uploads, name, options, is_whole=len(files) == len(sent))
             scan_ids += [accepted.scan_id for accepted in admitted.scans]
             rejected += [(files[place][0], error) for place, error in admitted.refused]
             for accepted, places in zip(admitted.scans, admitted.places, strict=True):
@@ -282,11 +285,11 @@ def _attach_masks(
 
 
 def _admit_group(
-    resources: Resources, uploads: Sequence[Received], name: str, options: UploadOptions
+    resources: Resources, uploads: Sequence[Received], name: str, options: UploadOptions, *, is_whole: bool
 ) -> stacking.AdmittedGroup:
-    """The scans of files that belong together, of one file alone mostly."""
-    if len(uploads) > 1:
-        return stacking.admit_group(resources, uploads, name, **_chosen(options))
+    """The scans of files that belong together, of one file alone mostly. is_whole: whether all were received."""
+    if len(uploads) > 1 or not is_whole:
+        return stacking.admit_group(resources, uploads, name, is_whole=is_whole, **_chosen(options))
     accepted = admission.admit(resources, uploads[0], **_chosen(options))
     return stacking.AdmittedGroup((accepted,), ((0,),), ())
 

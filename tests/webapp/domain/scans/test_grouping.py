@@ -33,7 +33,15 @@ AUTO = {
         [FileGroup("s", (0, 3)), FileGroup("s", (1, 2))],
     ),
     "both spellings of an accent": (["é1.png", "e\u03011.png", "é2.png"], None),
-    "a long run of digits": (["x" + "7" * 30 + ".png", "x" + "7" * 29 + "8.png"], [FileGroup("x" + "7" * 21, (0, 1))]),
+    "a long run of digits": (["x" + "7" * 30 + ".png", "x" + "7" * 29 + "8.png"], [FileGroup("x", (0, 1))]),
+    "a date before the number": (
+        ["head_20240101001.png", "head_20240101002.png"],
+        [FileGroup("head", (0, 1))],
+    ),
+    "numbers in brackets, as Windows writes them": (
+        ["scan (2).png", "scan (1).png", "scan 3.png"],
+        [FileGroup("scan", (1, 0)), FileGroup("scan 3.png", (2,))],
+    ),
 }
 
 
