@@ -18,7 +18,7 @@ from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
 
-SIZES = ({"width": 1440, "height": 900}, {"width": 390, "height": 844})
+SIZES = ({"width": 1440, "height": 900}, {"width": 1024, "height": 768}, {"width": 390, "height": 844})
 RUN = "axe.run(document, { resultTypes: ['violations'] })"
 SCRIPT = Axe().axe_script
 
@@ -82,7 +82,12 @@ def test_no_page_has_a_finding(page: Page, lesion_id: str, stack_id: str, name: 
     assert findings(page) == []
 
 
-@pytest.mark.parametrize("act", [None, preview, unfold, ask_before_delete, press("h", "+")])
+def large_heatmap_and_display(page: Page) -> None:
+    page.keyboard.press("4")
+    page.get_by_text("Display", exact=True).click()
+
+
+@pytest.mark.parametrize("act", [None, preview, unfold, large_heatmap_and_display, ask_before_delete, press("h", "+")])
 def test_no_state_of_a_result_has_a_finding(page: Page, lesion_id: str, act: Callable[[Page], None] | None) -> None:
     open_result(page, lesion_id)
     if act:
