@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from ml.synthetic import phantoms
 from tests.browser.actions import TRANSFER, card, drop_files, eventually, open_result
 from tests.browser.conftest import Console
+from tests.support import dicom_files, volume_files
 from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
@@ -234,3 +235,20 @@ def test_a_stack_plays_until_the_reader_steps(page: Page, stack_id: str) -> None
     stopped = value.inner_text()
     page.wait_for_timeout(400)
     expect(value).to_have_text(stopped)
+
+
+def test_dropped_files_of_a_series_are_one_scan_whatever_their_names(page: Page, portal: RunningPortal) -> None:
+    shape = (64, 72, 5)
+    affine = volume_files.affine_of("LPS", (2.5, 2.5, 25.0), shape)
+    files = dicom_files.series(volume_files.head(affine, shape, "uint16"), affine)
+    page.goto("/")
+
+    drop_files(page, {f"IM{number * 7919}": data for number, data in enumerate(files)})
+
+    done = card(page, "DICOM series", "succeeded")
+    assert slice_count(portal, done) == 5
+    open_result(page, done.get_attribute("data-scan") or "")
+    expect(page.locator(".downloads")).to_contain_text("Mask on the file's own voxels")
+    page.get_by_text("Details", exact=True).click()
+    expect(page.locator(".details")).to_contain_text("64 × 72 × 5, LPS")
+    expect(page.locator(".details")).to_contain_text("DICOM")

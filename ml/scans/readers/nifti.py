@@ -47,8 +47,10 @@ def read(path: Path, limits: Limits) -> Scan:
 
 
 def read_labels(path: Path, limits: Limits) -> LabelMap:
-    """Masks of data sets have one slice; a volume has many. Raises ScanError `unreadable`."""
-    raise ScanError("unreadable", "The mask is a NIfTI volume; store the mask of each slice in an image file.")
+    """Masks are pictures so far. Raises ScanError `unreadable`."""
+    raise ScanError(
+        "unreadable", "The mask is a NIfTI volume, and masks are read from pictures; store it as PNG or TIFF."
+    )
 
 
 def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:

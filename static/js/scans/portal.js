@@ -14,6 +14,7 @@ import { notify } from "../core/notices.js";
 import { refreshTimes } from "../core/times.js";
 import { guardUploads } from "../core/unsent.js";
 import { actOnRun, adoptCard, fillCard, followCard, showProgress } from "./cards.js";
+import { seriesOf } from "./dicom.js";
 import { groupFiles } from "./grouping.js";
 import { pairMasks } from "./mask_pairs.js";
 import { isZip, UploadQueue } from "./uploads.js";
@@ -135,12 +136,14 @@ const uploadOf = (card, name, files, masks) => ({
 /**
  * Why the files of a scan are not sent; null where they are.
  * @param {PathFile[]} files
+ * @param {boolean} [isSeries] of DICOM, which may be several scans
  */
-function refusalOf(files) {
+function refusalOf(files, isSeries = false) {
   const large = files.find(({ file }) => file.size > maxMegabytes * 1e6 * 1.05);
   if (large) return `The file has ${fileSize(large.file.size)}; the limit is ${maxMegabytes} MB.`;
   if (files.length === 1 && files[0].file.size === 0) return "The file is empty.";
-  if (files.length > maxSlices) return `These are ${count(files.length)} slices, and a scan has at most ${count(maxSlices)}; choose fewer.`;
+  if (files.length > MOST_PARTS) return `These are ${count(files.length)} files, more than one request takes; send the folder as a zip.`;
+  if (files.length > maxSlices && !isSeries) return `These are ${count(files.length)} slices, and a scan has at most ${count(maxSlices)}; choose fewer.`;
   return null;
 }
 
@@ -178,21 +181,23 @@ function scansOf(files) {
 }
 
 /**
- * Cards stand, and uploads start, in the order in which the files were chosen.
+ * Cards stand, and uploads start, in the order in which the files were chosen; DICOM series, which the server sorts, come first.
  * @param {PathFile[]} files
  */
-function accept(files) {
+async function accept(files) {
   if (files.length > MOST_FILES) {
     notify("left-out", `These are more than ${count(MOST_FILES)} files, and none was sent; choose fewer, or evaluate a whole data set on Evaluations.`, "warn");
     return;
   }
-  const scans = scansOf(files);
+  const series = await seriesOf(files);
+  const sent = new Set(series.flatMap((scan) => scan.files));
+  const scans = [...series, ...scansOf(files.filter((file) => !sent.has(file)))];
   if (!files.length) notify("left-out", "There are no files in it.", "warn");
   // The first one is on top, so the last one is put there first.
   const cards = [...scans].reverse().map(({ name }) => newCard(name)).reverse();
   for (const [place, { name, files: slices, masks }] of scans.entries()) {
     const card = cards[place];
-    const refusal = refusalOf(slices);
+    const refusal = refusalOf(slices, series.some((scan) => scan.files === slices));
     if (refusal) {
       showProgress(card, "rejected", refusal);
       continue;

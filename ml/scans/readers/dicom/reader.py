@@ -1,6 +1,6 @@
 """A DICOM file, or the files of a series, to a scan: axial slices on the training data's scale, as every volume."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,19 @@ def read(path: Path, limits: Limits) -> Scan:
 
 
 def read_labels(path: Path, limits: Limits) -> LabelMap:
-    """Masks of data sets are pictures. Raises ScanError `unreadable`."""
-    raise ScanError("unreadable", "The mask is a DICOM file; store the mask of each slice in an image file.")
+    """Masks are pictures so far. Raises ScanError `unreadable`."""
+    raise ScanError(
+        "unreadable", "The mask is a DICOM file, and masks are read from pictures; store it as PNG or TIFF."
+    )
+
+
+def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:
+    """An expert's mask of a scan is read from images. Raises ScanError `unreadable`."""
+    raise ScanError(
+        "unreadable",
+        "The mask is a DICOM file, which is not read as an expert's mask; store it as a TIFF with a page for each axial"
+        " slice of the scan.",
+    )
 
 
 def read_series(paths: Sequence[Path], limits: Limits) -> Scan:
