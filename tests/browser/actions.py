@@ -26,7 +26,7 @@ def drop_files(page: Page, files: Mapping[str, bytes]) -> None:
 def card(page: Page, name: str, state: str = "") -> Locator:
     """The card of a file, once it has that state."""
     selector = f'.card[data-state="{state}"]' if state else ".card"
-    found = page.locator(selector).filter(has=page.get_by_role("link", name=name, exact=True))
+    found = page.locator(selector).filter(has=page.locator(".card-name").get_by_role("link", name=name, exact=True))
     found.wait_for()
     return found
 

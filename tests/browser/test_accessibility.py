@@ -142,6 +142,20 @@ def test_failed_and_rejected_and_waiting_have_no_finding(page: Page, portal: Run
         assert findings(page) == []
 
 
+def test_a_study_has_no_finding(page: Page, portal: RunningPortal) -> None:
+    scan = portal.upload(phantoms.render("clear"), "axe-study.png")
+    _, moved = portal.json("PATCH", f"/api/v1/scans/{scan['id']}", {"study": "Axe " + "long " * 40})
+    study = {"notes": "x " * 400, "tags": ["visit 2", "y" * 60]}
+    portal.json("PATCH", f"/api/v1/studies/{moved['study']['id']}", study)
+    page.goto(f"/scans?study={moved['study']['id']}")
+    unfold(page)
+    assert findings(page) == []
+    page.goto("/scans?sort=study")
+    assert findings(page) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 def test_the_confirmation_page_has_no_finding(page: Page, lesion_id: str) -> None:
     # As a browser without scripts reaches it: the form, sent without the answer that the dialog adds.
     page.goto(f"/scans/{lesion_id}")

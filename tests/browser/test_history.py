@@ -21,16 +21,16 @@ def scan_ids(portal: RunningPortal) -> dict[str, str]:
 
 
 def names(page: Page) -> list[str]:
-    return [link.get_attribute("title") or "" for link in page.locator("#history tbody .cell-name a").all()]
+    return [link.get_attribute("title") or "" for link in page.locator("#history .cell-name a").all()]
 
 
 def test_scans_are_found_by_name_filtered_and_sorted(page: Page, scan_ids: dict[str, str]) -> None:
     page.goto("/scans")
 
-    page.get_by_label("File name").press_sequentially("LEDGER-")
+    page.get_by_label("File or study").press_sequentially("LEDGER-")
     page.wait_for_url(re.compile(r"q=LEDGER-"))
     assert names(page) == ["ledger-c.tif", "ledger-a.png", "ledger-b.png"]
-    expect(page.get_by_label("File name")).to_be_focused()
+    expect(page.get_by_label("File or study")).to_be_focused()
 
     page.get_by_label("Sort").select_option("name")
     page.wait_for_url(re.compile(r"sort=name"))
@@ -95,7 +95,7 @@ def test_a_selection_comes_back_to_its_list_and_says_what_goes(page: Page, porta
     page.locator("#bulk-delete").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("some-1.png")
-    expect(dialog).to_contain_text("file name “some-”")
+    expect(dialog).to_contain_text("file or study “some-”")
 
     dialog.get_by_role("button", name="Delete for good").click()
 
@@ -123,7 +123,54 @@ def test_a_row_turns_to_its_verdict_without_a_reload(page: Page, portal: Running
     with worker_stopped(portal):
         portal.upload(phantoms.render("lesion"), "turning.png")
         page.goto("/scans?q=turning")
-        row = page.locator("#history tbody tr")
+        row = page.locator("#history tr[data-scan]")
         expect(row).to_contain_text("Queued")
     expect(row).to_contain_text("Tumor detected", timeout=20_000)
     expect(row.locator("img")).to_be_visible()
+
+
+def test_a_row_and_its_thumbnail_open_the_scan_and_its_box_does_not(page: Page, scan_ids: dict[str, str]) -> None:
+    page.goto("/scans?q=ledger-b")
+    row = page.locator("#history tr[data-scan]")
+    assert row.bounding_box()["height"] == 40
+    row.locator(".cell-check input").check()
+    assert page.url.endswith("q=ledger-b")
+    for place in (".cell-coverage", ".cell-picture a"):
+        page.goto("/scans?q=ledger-b")
+        row.locator(place).click()
+        page.wait_for_url(f"**/scans/{scan_ids['ledger-b.png']}")
+
+
+def test_a_study_is_typed_for_rows_filtered_by_renamed_and_downloaded(page: Page, scan_ids: dict[str, str]) -> None:
+    name = "<img src=x onerror=alert(1)>"
+    page.goto("/scans?q=ledger-&sort=name")
+    page.get_by_label("Select ledger-a.png").check()
+    page.get_by_label("Select ledger-b.png").check()
+    page.get_by_label("Study; empty: none").fill(name)
+    page.get_by_role("button", name="Move").click()
+    expect(page.locator("#notices")).to_contain_text("2 scans are in the study")
+    page.wait_for_load_state()  # the filters apply by a script
+
+    page.get_by_label("Study", exact=True).select_option(label=name)
+    page.wait_for_url(re.compile(r"study="))
+    expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+    assert names(page) == ["ledger-a.png", "ledger-b.png"]
+    expect(page.locator("#match-count")).to_have_text("2 scans match")
+
+    page.get_by_text("Rename, tags and notes").click()
+    page.get_by_label("Name", exact=True).fill("Ledger 7")
+    page.get_by_label("Tags, between commas").fill("visit 2, glioma")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Ledger 7")
+    expect(page.locator("#study .chip")).to_have_text(["visit 2", "glioma"])
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Masks of all scans").click()
+    assert download.value.suggested_filename == "Ledger 7-masks.zip"
+    page.get_by_label("Select ledger-a.png").check()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Masks").click()
+    assert download.value.suggested_filename == "scans-masks.zip"
+    with page.expect_download() as download:
+        page.get_by_role("link", name="As a table").click()
+    assert download.value.suggested_filename == "history.csv"

@@ -60,10 +60,10 @@ def test_the_question_mark_shows_the_keys_and_escape_hides_them(page: Page, path
 def test_a_field_keeps_its_letters(page: Page, lesion_id: str) -> None:
     page.goto("/scans")
     page.keyboard.press("/")
-    expect(page.get_by_label("File name")).to_be_focused()
+    expect(page.get_by_label("File or study")).to_be_focused()
 
     page.keyboard.type("x?")
 
-    expect(page.get_by_label("File name")).to_have_value("x?")
+    expect(page.get_by_label("File or study")).to_have_value("x?")
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.wait_for_url(re.compile(r"/scans\?q=x%3F$"))

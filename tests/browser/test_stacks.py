@@ -69,7 +69,7 @@ def test_slices_are_kept_apart_where_the_reader_says_so(page: Page) -> None:
 
 def test_model_and_threshold_are_chosen_before_sending(page: Page, portal: RunningPortal) -> None:
     page.goto("/")
-    page.get_by_text("Model and threshold").click()
+    page.get_by_text("Study, model and threshold").click()
     page.get_by_label("Model", exact=True).select_option("unet-lite0-lgg")
     page.get_by_label("Threshold", exact=True).fill("0.3")
 
@@ -83,7 +83,7 @@ def test_model_and_threshold_are_chosen_before_sending(page: Page, portal: Runni
 def test_a_threshold_that_is_none_is_said(page: Page, console: Console) -> None:
     console.expected = ["status of 422"]
     page.goto("/")
-    page.get_by_text("Model and threshold").click()
+    page.get_by_text("Study, model and threshold").click()
     page.get_by_label("Threshold", exact=True).fill("7")
 
     drop_files(page, {"seven.png": phantoms.render("clear")})
@@ -114,6 +114,31 @@ def test_a_chosen_folder_is_a_stack_with_its_experts_masks_and_says_what_is_left
     expect(said).to_contain_text("1 expert's mask (scan_2_seg.png)")
     expect(said).to_contain_text("1 file of another kind (notes.txt)")
     expect(page.locator('.card[data-state="rejected"]')).to_have_count(0)
+
+
+def test_a_folder_of_folders_is_a_study_and_the_same_file_is_named(
+    page: Page, portal: RunningPortal, tmp_path: Path
+) -> None:
+    for series in ("flair", "late"):
+        (tmp_path / "Patient 31" / series).mkdir(parents=True)
+        for name, data in slices(series, range(1, 4)).items():
+            (tmp_path / "Patient 31" / series / name).write_bytes(data)
+    page.goto("/")
+    page.locator("#directory").set_input_files(tmp_path / "Patient 31")
+    for series in ("flair", "late"):
+        expect(card(page, series, "succeeded").locator('[data-slot="relations"]')).to_have_text("Study Patient 31")
+    [study] = portal.json("GET", "/api/v1/studies?q=patient%2031")[1]["studies"]
+    assert study["scan_count"] == 2
+
+    page.reload()
+    page.get_by_text("Study, model and threshold").click()
+    page.get_by_label("Study (patient)").fill("Typed 31")
+    drop_files(page, {"again-31.png": phantoms.render("clear")})
+    drop_files(page, {"once-more-31.png": phantoms.render("clear")})
+    said = card(page, "once-more-31.png").locator('[data-slot="relations"]')
+    expect(said).to_contain_text("Study Typed 31. Same file as again-31.png, just now")
+    said.get_by_role("link", name="again-31.png").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("again-31.png")
 
 
 def test_a_slice_that_cannot_be_read_is_named_beside_its_stack(page: Page, portal: RunningPortal) -> None:

@@ -62,7 +62,7 @@ def test_a_bad_file_says_why(plain_page: Page) -> None:
 def test_the_history_is_filtered_by_its_form(plain_page: Page, lesion_id: str, stack_id: str) -> None:
     page = plain_page
     page.goto("/scans")
-    page.get_by_label("File name").fill("kept-lesion")
+    page.get_by_label("File or study").fill("kept-lesion")
     page.get_by_label("Verdict").select_option("tumor_detected")
 
     page.get_by_role("button", name="Apply").click()

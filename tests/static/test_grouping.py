@@ -54,6 +54,33 @@ PARTS = [
 ]
 
 
+STUDIES = {
+    "one stack of one folder": (["P7/1.png", "P7/2.png"], {"1.png": ""}),
+    "two stacks of a patient": (["P7/flair/1.png", "P7/flair/2.png", "P7/t1/1.png", "P7/t1/2.png"], {"1.png": "P7"}),
+    "patients of a cohort": (["c/P7/1.png", "c/P7/2.png", "c/P8/1.png", "c/P8/2.png"], {"1.png": "c"}),
+    "a cohort whose patients have several": (
+        ["c/P7/a.png", "c/P7/b.png", "c/P8/1.png", "c/P8/2.png", "c/x.png"],
+        {"a.png": "P7", "b.png": "P7", "1.png": "c", "x.png": "c"},
+    ),
+    "one name in two places": (
+        ["c/a/P1/x.png", "c/a/P1/y.png", "c/b/P1/x.png", "c/b/P1/z.png"],
+        {"y.png": "c/a/P1", "z.png": "c/b/P1"},
+    ),
+    "no folder": (["a.png", "b.png"], {"a.png": "", "b.png": ""}),
+}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_nearest_folder_with_several_scans_is_their_study(module_page: Page, name: str) -> None:
+    paths, expected = STUDIES[name]
+    groups = [{"places": list(group.places)} for group in group_files(paths, Grouping.AUTO)]
+    script = """async ([paths, groups]) => (await import("/js/scans/grouping.js")).studyNames(paths, groups)"""
+    names = module_page.evaluate(script, [paths, groups])
+    assert len(names) == len(groups)
+    found = {paths[group["places"][0]].rpartition("/")[2]: study for group, study in zip(groups, names, strict=True)}
+    assert {file: found[file] for file in expected} == expected
+
+
 def test_both_rules_make_the_same_scans_of_the_same_names(module_page: Page) -> None:
     chance = random.Random(13)
     made_up = [

@@ -2,11 +2,11 @@
 
 from flask import Flask
 
-from webapp.views import evaluations, frame, help, home, models, samples, scans, segmentations, system
+from webapp.views import evaluations, frame, help, home, models, samples, scans, segmentations, studies, system
 
 
 def register(app: Flask) -> None:
     """Install every page."""
     frame.register(app)
-    for module in (home, scans, segmentations, samples, evaluations, models, help, system):
+    for module in (home, scans, studies, segmentations, samples, evaluations, models, help, system):
         app.register_blueprint(module.bp)

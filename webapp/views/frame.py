@@ -8,7 +8,13 @@ from ml.version import VERSION
 from webapp.context import resources
 from webapp.domain.monitoring import health
 
-SECTIONS = {"home": "portal", "scans": "history", "evaluations": "evaluations", "models": "models"}
+SECTIONS = {
+    "home": "portal",
+    "scans": "history",
+    "studies": "history",
+    "evaluations": "evaluations",
+    "models": "models",
+}
 # The dot may be as old as this; asking at every page would be a query more for nothing.
 WORKER_SEEN_FOR_S = 2.0
 

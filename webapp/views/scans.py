@@ -1,35 +1,33 @@
 """The history and the result page, and their forms."""
 
-from datetime import date
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qsl
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from webapp import downloads
 from webapp.context import form_threshold, resources, uploaded_files
-from webapp.domain.errors import NotFound, PortalError, UploadRejected
-from webapp.domain.jobs.models import Status
-from webapp.domain.scans import agreement, history, lookup, segmentations, splitting, truth
+from webapp.domain.errors import InvalidInput, NotFound, PortalError, UploadRejected
+from webapp.domain.scans import agreement, lookup, segmentations, splitting, studies, truth
+from webapp.domain.scans.archives import Content
 from webapp.domain.scans.grouping import Grouping
-from webapp.domain.scans.history import SORTS, HistoryFilter
 from webapp.domain.scans.images import default_slice
-from webapp.domain.scans.models import Verdict
 from webapp.domain.scans.submission import AllRejected, RunOptions, UploadOptions, submit, submit_run, submit_truth
 from webapp.schemas import metrics
 from webapp.schemas.fields import dump_all
 from webapp.schemas.models import dump_model
-from webapp.schemas.scans import dump_scan
+from webapp.schemas.scans import MOST_SELECTED, dump_scan
 from webapp.schemas.segmentations import SegmentationSchema
 from webapp.schemas.truth import dump_agreement
+from webapp.views.history import FILTERS, history_page
 
 bp = Blueprint("scans", __name__, url_prefix="/scans")
 
 SPLIT_MESSAGE = "Each file becomes a scan of its own and is segmented again; the stack, with its runs, is removed."
 
-FILTERS = ("q", "status", "verdict", "model", "from", "to", "sort")
-# More than a screen of selected rows, less than what a request may not do in its time.
-MOST_AT_ONCE = 200
+BULK_ACTIONS = ("delete", "rerun", "study", *Content)
 # So many names tell a reader what is about to go; the rest is counted.
 NAMES_SHOWN = 10
 # Notices travel in the session's cookie, of which browsers keep 4 kB.
@@ -40,46 +38,19 @@ IN_COLOR = -1
 CHANNELS_OF_NO_CARD = ("Channel 1", "Channel 2", "Channel 3")
 LONGEST_NOTICE_NAME = 60
 
-Choice = TypeVar("Choice", Status, Verdict)
-
 
 @bp.get("")
 def index() -> str:
     """The history; the URL holds the filters."""
-    args = {name: request.args.get(name, "").strip() for name in FILTERS}
-    from_date, to_date = _day(args["from"]), _day(args["to"])
-    wanted = HistoryFilter(
-        query=args["q"][:255],
-        status=_choice(Status, args["status"]),
-        verdict=_choice(Verdict, args["verdict"]),
-        model=args["model"][:100],
-        from_date=from_date,
-        to_date=to_date,
-        sort=args["sort"] if args["sort"] in {sort.value for sort in SORTS} else SORTS[0].value,
-        cursor=request.args.get("cursor", ""),
-    )
-    with resources().database.read() as session:
-        page = history.page(session, wanted)
-        rows = [dump_scan(scan) for scan in page.rows]
-    kept: dict[str, Any] = {name: value for name, value in args.items() if value}
-    return render_template(
-        "scans/history.html",
-        scans=rows,
-        filters={**args, "sort": wanted.sort},
-        models=resources().catalog.names(),
-        verdicts=[verdict.value for verdict in Verdict],
-        sorts=[(sort.value, sort.label) for sort in SORTS],
-        next_url=url_for("scans.index", **kept, cursor=page.next_cursor) if page.next_cursor else None,
-        first_url=url_for("scans.index", **kept) if wanted.cursor else None,
-        filter_problem=_problem(args, from_date, to_date),
-    )
+    return history_page({name: request.args.get(name, "").strip() for name in FILTERS}, request.args.get("cursor", ""))
 
 
 @bp.post("")
 def upload() -> Response:
     """The drop zone's form, for browsers without scripts."""
     grouping = Grouping.AUTO if request.form.get("group") else Grouping.NONE
-    options = UploadOptions(request.form.get("model") or None, form_threshold(), grouping)
+    study = request.form.get("study", "").strip() or None
+    options = UploadOptions(request.form.get("model") or None, form_threshold(), grouping, study)
     submitted = submit(resources(), uploaded_files("file"), options)
     _name_rejected([(item.filename, item.message) for item in submitted.rejected])
     if len(submitted.scan_ids) == 1 and not submitted.rejected:
@@ -130,6 +101,16 @@ def show(scan_id: str) -> str:
 def run_again(scan_id: str) -> Response:
     """Another threshold or another model."""
     submit_run(resources(), scan_id, RunOptions(request.form.get("model") or None, form_threshold()))
+    return redirect(url_for("scans.show", scan_id=scan_id), 303)
+
+
+@bp.post("/<hex_id:scan_id>/study")
+def move(scan_id: str) -> Response:
+    """Put the scan into the study of this name, or into none."""
+    try:
+        studies.move(resources(), scan_id, request.form.get("study", "").strip() or None)
+    except InvalidInput as error:
+        flash(error.message, "error")
     return redirect(url_for("scans.show", scan_id=scan_id), 303)
 
 
@@ -201,25 +182,46 @@ def delete(scan_id: str) -> Response | str:
 
 @bp.post("/bulk")
 def bulk() -> Response | str:
-    """Delete the selected scans, or run them again."""
+    """Delete the selected scans, run them again, download them, or move them to a study."""
     chosen = [value for value in request.form.getlist("scan") if len(value) == 32 and value.isalnum()]
     action, back_url = request.form.get("action", ""), _list_url(request.form.get("query", ""))
-    if not chosen or len(chosen) > MOST_AT_ONCE or action not in ("delete", "rerun"):
-        flash(f"Select 1 to {MOST_AT_ONCE} scans first.", "error")
+    if not chosen or len(chosen) > MOST_SELECTED or action not in BULK_ACTIONS:
+        flash(f"Select 1 to {MOST_SELECTED} scans first.", "error")
         return redirect(back_url, 303)
     if action == "delete":
         return _delete(chosen, url_for("scans.bulk"), back_url)
-    count, problems = 0, set()
-    for scan_id in chosen:
+    if action in (Content.ALL, Content.MASKS):
         try:
-            segmentations.request(resources(), scan_id, model=resources().catalog.default_name, threshold=None)
+            return downloads.zip_of_scans(chosen, Content(action), "scans")
+        except PortalError as error:
+            flash(error.message, "error")
+            return redirect(back_url, 303)
+    if action == "rerun":
+        model = resources().catalog.default_name
+        count = _for_each(
+            chosen, lambda scan_id: segmentations.request(resources(), scan_id, model=model, threshold=None)
+        )
+        flash(f"{count} {'scan is' if count == 1 else 'scans are'} queued again.", "info")
+    else:
+        name = request.form.get("study", "").strip() or None
+        count = _for_each(chosen, lambda scan_id: studies.move(resources(), scan_id, name))
+        place = f"in the study “{_shortened(name)}”" if name else "in no study"
+        flash(f"{count} {'scan is' if count == 1 else 'scans are'} {place} now.", "info")
+    return redirect(back_url, 303)
+
+
+def _for_each(scan_ids: list[str], act: Callable[[str], object]) -> int:
+    """Do something to every scan; how many it was done to. What went wrong becomes notices."""
+    count, problems = 0, set()
+    for scan_id in scan_ids:
+        try:
+            act(scan_id)
             count += 1
         except PortalError as error:
             problems.add(error.message)
     for problem in sorted(problems)[:MOST_NOTICES]:
         flash(problem, "error")
-    flash(f"{count} {'scan is' if count == 1 else 'scans are'} queued again.", "info")
-    return redirect(back_url, 303)
+    return count
 
 
 def _delete(scan_ids: list[str], action_url: str, cancel_url: str) -> Response | str:
@@ -261,16 +263,6 @@ def _list_url(query: str) -> str:
     return url_for("scans.index", **kept)
 
 
-def _problem(args: dict[str, str], from_date: date | None, to_date: date | None) -> str | None:
-    """What is wrong with the days that were given, in a sentence; a day that is none filters nothing."""
-    for name, day in (("from", from_date), ("to", to_date)):
-        if args[name] and day is None:
-            return f"“{args[name][:40]}” is not a day; write it as 2026-11-30."
-    if from_date is not None and to_date is not None and from_date > to_date:
-        return "The first day is later than the last one, so no scan can match."
-    return None
-
-
 def _name_rejected(rejected: list[tuple[str, str]]) -> None:
     """A notice for each of the first files that were not taken, by name and sentence, and the number of the others."""
     for filename, message in rejected[:MOST_NOTICES]:
@@ -282,15 +274,3 @@ def _name_rejected(rejected: list[tuple[str, str]]) -> None:
 def _shortened(filename: str) -> str:
     """A file name as a notice shows it."""
     return filename if len(filename) <= LONGEST_NOTICE_NAME else f"{filename[: LONGEST_NOTICE_NAME - 1]}…"
-
-
-def _choice(choices: type[Choice], value: str) -> Choice | None:
-    """A filter's value; one that is not among the choices filters nothing."""
-    return choices(value) if value in {choice.value for choice in choices} else None
-
-
-def _day(value: str) -> date | None:
-    try:
-        return date.fromisoformat(value)
-    except ValueError:
-        return None

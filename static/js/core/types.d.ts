@@ -54,6 +54,10 @@ export interface Scan {
   /** ISO 8601, UTC */
   created_at: string;
   slice_count: number;
+  /** null where it is of none */
+  study: { id: string; name: string } | null;
+  /** the newest earlier scan of the very same file */
+  same_as: { id: string; filename: string; created_at: string } | null;
   /** the run that the pages show */
   segmentation: Segmentation;
 }

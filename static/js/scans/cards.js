@@ -62,6 +62,7 @@ export function fillCard(card, scan) {
   name.href = address;
   showName(name, scan.filename);
   showWarnings(card, run.warnings, run.verdict);
+  showRelations(card, scan);
   const verdict = run.status === "succeeded" && run.verdict ? wordOf(run.verdict, run.uncounted_pixels) : null;
   showProgress(card, run.status, detailOf(scan), verdict, verdict === "not_assessed" ? reasonOf(run.warnings) : "");
   const picture = slot(card, "picture", HTMLImageElement);
@@ -73,6 +74,33 @@ export function fillCard(card, scan) {
   time.dateTime = scan.created_at;
   slot(card, "time", HTMLElement).replaceChildren(time);
   refreshTimes(card);
+}
+
+/**
+ * Says of which study a scan is, and which earlier one is the same file; templates/macros/cards.html writes the same.
+ * @param {HTMLElement} card
+ * @param {Scan} scan
+ */
+function showRelations(card, { study, same_as: earlier }) {
+  const line = slot(card, "relations", HTMLElement);
+  line.hidden = !study && !earlier;
+  line.replaceChildren();
+  if (study) line.append("Study ", linkTo(`/scans?study=${study.id}`, study.name), earlier ? ". " : "");
+  if (!earlier) return;
+  const time = document.createElement("time");
+  time.dateTime = earlier.created_at;
+  line.append("Same file as ", linkTo(`/scans/${earlier.id}`, earlier.filename), ", ", time);
+}
+
+/**
+ * @param {string} href
+ * @param {string} words
+ */
+function linkTo(href, words) {
+  const link = document.createElement("a");
+  link.href = href;
+  link.textContent = words;
+  return link;
 }
 
 /**

@@ -2,6 +2,8 @@
 
 const SPARSEST = 2; // numbers this far apart on average count patients or dates, not slices
 
+const LONGEST_NAME = 255; // of a study
+
 /** @typedef {{ name: string, places: number[] }} FileGroup places: of its files, from the first slice to the last */
 /** @typedef {{ key: string, title: string, number: number }} Numbered */
 
@@ -24,6 +26,33 @@ function numbered(path) {
   const title = found[1].replace(/[0-9]+$/, "").replace(/[ _\-.([#]+$/, "") || fileName(folder) || "Stack";
   const ending = found[3] + fileName(path).slice(stemOf(path).length);
   return { key: [folder, found[1], ending].map(folded).join("\n"), title, number: Number(found[2]) };
+}
+
+/**
+ * The study of each scan of a drop: the nearest folder around it that holds several scans; empty where there is none.
+ * Folders of one name in two places are called by their paths.
+ * @param {string[]} paths of the files
+ * @param {{ places: number[] }[]} groups the scans
+ * @returns {string[]}
+ */
+export function studyNames(paths, groups) {
+  const around = groups.map(({ places }) => foldersAround(paths[places[0]]));
+  /** @type {Map<string, number>} scans by folder */
+  const scans = new Map();
+  for (const folder of around.flat()) scans.set(folder, (scans.get(folder) ?? 0) + 1);
+  const studies = around.map((folders) => folders.find((folder) => (scans.get(folder) ?? 0) > 1) ?? "");
+  const places = new Map([...new Set(studies)].map((folder) => [folder, folded(fileName(folder))]));
+  const isAlone = (/** @type {string} */ folder) => [...places.values()].filter((name) => name === places.get(folder)).length === 1;
+  return studies.map((folder) => (isAlone(folder) ? fileName(folder) : folder).slice(-LONGEST_NAME));
+}
+
+/**
+ * The folders around a file, the innermost first.
+ * @param {string} path
+ */
+function foldersAround(path) {
+  const parts = trimmed(path).split("/").slice(0, -1);
+  return parts.map((_, place) => parts.slice(0, parts.length - place).join("/"));
 }
 
 /**

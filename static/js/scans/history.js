@@ -2,7 +2,7 @@
 /** @import { Scan } from "../core/types.js" */
 import { showState } from "../core/chips.js";
 import { isTyping } from "../core/dialogs.js";
-import { element, elements, findElement } from "../core/elements.js";
+import { element, elements, findElement, targetOf } from "../core/elements.js";
 import { isOver, watchScan } from "../core/jobs.js";
 
 const SEARCH_PAUSE_MS = 500;
@@ -11,7 +11,7 @@ const NAMES_SHOWN = 5; // of those that a deletion takes
 const filters = element("#filters", HTMLFormElement);
 const search = element('[name="q"]', HTMLInputElement, filters);
 const sort = element('[name="sort"]', HTMLSelectElement, filters);
-const rows = elements("#history tbody tr", HTMLElement);
+const rows = elements("#history tr[data-scan]", HTMLElement);
 const boxes = rows.map((row) => element('input[name="scan"]', HTMLInputElement, row));
 const links = rows.map((row) => element(".cell-name a", HTMLAnchorElement, row));
 
@@ -117,6 +117,17 @@ function selectAll(isChecked) {
   showSelection();
 }
 
+/* ---- a row opens its scan, as its name and its picture do ---- */
+/** @param {MouseEvent} event */
+function openRow(event) {
+  const target = targetOf(event);
+  const row = target?.closest("tr[data-scan]");
+  if (!row || target?.closest("a, input, button, .cell-check") || getSelection()?.toString()) return;
+  const link = links[rows.findIndex((other) => other === row)];
+  if (event.ctrlKey || event.metaKey || event.button === 1) open(link.href);
+  else link.click();
+}
+
 /* ---- keys ---- */
 function rowWithFocus() {
   return rows.findIndex((row) => row.contains(document.activeElement));
@@ -169,6 +180,9 @@ async function showOutcome(row, scan) {
 }
 
 if (rows.length) {
+  const table = element("#history", HTMLElement);
+  table.addEventListener("click", openRow);
+  table.addEventListener("auxclick", (event) => event.button === 1 && openRow(event));
   const all = element("#select-all", HTMLInputElement);
   all.addEventListener("change", () => selectAll(all.checked));
   element("#bulk-clear", HTMLElement).addEventListener("click", () => selectAll(false));

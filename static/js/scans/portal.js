@@ -15,7 +15,7 @@ import { refreshTimes } from "../core/times.js";
 import { guardUploads } from "../core/unsent.js";
 import { actOnRun, adoptCard, fillCard, followCard, showProgress } from "./cards.js";
 import { seriesOf } from "./dicom.js";
-import { groupFiles } from "./grouping.js";
+import { groupFiles, studyNames } from "./grouping.js";
 import { pairMasks } from "./mask_pairs.js";
 import { isZip, UploadQueue } from "./uploads.js";
 
@@ -114,13 +114,14 @@ function start(card) {
  * @param {string} name
  * @param {PathFile[]} files
  * @param {PathFile[]} masks
+ * @param {string} folder that makes it one of a study
  * @returns {Upload}
  */
-const uploadOf = (card, name, files, masks) => ({
+const uploadOf = (card, name, files, masks, folder) => ({
   name,
   files,
   masks,
-  choices: { model: element("#field-model", HTMLSelectElement).value, threshold: element("#field-threshold", HTMLInputElement).value },
+  choices: { model: element("#field-model", HTMLSelectElement).value, threshold: element("#field-threshold", HTMLInputElement).value, study: element("#field-study", HTMLInputElement).value.trim() || folder },
   isWanted: () => card.isConnected,
   onProgress: (fraction) => showSent(card, fraction, files),
   onDone: (answer) => {
@@ -154,7 +155,7 @@ const some = (/** @type {PathFile[]} */ files, /** @type {string} */ one, /** @t
  * The scans of a drop, with the experts' masks of their slices. Says what is not sent: files of a folder that are no pictures, and masks
  * that belong to no slice.
  * @param {PathFile[]} files
- * @returns {{ name: string, files: PathFile[], masks: PathFile[] }[]}
+ * @returns {{ name: string, folder: string, files: PathFile[], masks: PathFile[] }[]} folder: that makes them a study
  */
 function scansOf(files) {
   const isPicture = ({ path = "" }) => taken.some((ending) => path.toLowerCase().endsWith(ending));
@@ -165,12 +166,13 @@ function scansOf(files) {
   const lonely = pairs.refused.map((place) => chosen[place]);
   const paths = pairs.scans.map((place) => chosen[place].path);
   const groups = grouped.checked ? groupFiles(paths) : paths.map((path, place) => ({ name: path.replace(/^.*\//, ""), places: [place] }));
-  const scans = groups.map(({ name, places }) => {
+  const folders = studyNames(paths, groups);
+  const scans = groups.map(({ name, places }, index) => {
     const slices = places.map((place) => pairs.scans[place]);
     const masks = slices.flatMap((slice) => pairs.masks.get(slice) ?? []);
-    return { name, files: slices.map((place) => chosen[place]), masks: masks.map((place) => chosen[place]) };
+    return { name, folder: folders[index], files: slices.map((place) => chosen[place]), masks: masks.map((place) => chosen[place]) };
   });
-  scans.push(...zips.map((zip) => ({ name: zip.path.replace(/^.*\//, ""), files: [zip], masks: [] })));
+  scans.push(...zips.map((zip) => ({ name: zip.path.replace(/^.*\//, ""), folder: "", files: [zip], masks: [] })));
   const many = scans.filter((scan) => scan.files.length + scan.masks.length > MOST_PARTS).flatMap((scan) => scan.masks.splice(0));
   const said = [];
   if (lonely.length) said.push(`${some(lonely, "expert's mask", "experts' masks")}, for each needs its one slice beside it: NAME_mask beside NAME`);
@@ -191,18 +193,18 @@ async function accept(files) {
   }
   const series = await seriesOf(files);
   const sent = new Set(series.flatMap((scan) => scan.files));
-  const scans = [...series, ...scansOf(files.filter((file) => !sent.has(file)))];
+  const scans = [...series.map((scan) => ({ ...scan, folder: "" })), ...scansOf(files.filter((file) => !sent.has(file)))];
   if (!files.length) notify("left-out", "There are no files in it.", "warn");
   // The first one is on top, so the last one is put there first.
   const cards = [...scans].reverse().map(({ name }) => newCard(name)).reverse();
-  for (const [place, { name, files: slices, masks }] of scans.entries()) {
+  for (const [place, { name, folder, files: slices, masks }] of scans.entries()) {
     const card = cards[place];
     const refusal = refusalOf(slices, series.some((scan) => scan.files === slices));
     if (refusal) {
       showProgress(card, "rejected", refusal);
       continue;
     }
-    uploads.set(card, uploadOf(card, name, slices, masks));
+    uploads.set(card, uploadOf(card, name, slices, masks, folder));
     start(card);
   }
 }

@@ -33,7 +33,7 @@ async function uploadScan({ files, masks, choices, onProgress }, signal) {
  * @property {string} name of the scan
  * @property {PathFile[]} files its slices, in their order
  * @property {PathFile[]} masks an expert's, of some of them
- * @property {{ model: string, threshold: string }} choices of the run; empty: the default
+ * @property {{ model: string, threshold: string, study: string }} choices of the run, and the name of its study; empty: the default, none
  * @property {() => boolean} isWanted false where its card was taken away before its turn
  * @property {(fraction: number) => void} onProgress
  * @property {(answer: { scans: Scan[], rejected: Rejected[] }) => void} onDone

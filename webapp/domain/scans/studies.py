@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.domain.database import paging
+from webapp.domain.database.orm import is_id
 from webapp.domain.database.paging import Keyset, Page
 from webapp.domain.database.search_keys import search_key, sort_key
 from webapp.domain.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound
@@ -53,6 +54,11 @@ def get(session: Session, study_id: str) -> Study:
     if study is None:
         raise NotFound("There is no such study.")
     return study
+
+
+def find(session: Session, study_id: str) -> Study | None:
+    """One study; None where there is none, whatever the text is."""
+    return session.get(Study, study_id) if is_id(study_id) else None
 
 
 def page(session: Session, query: str = "", *, limit: int, cursor: str = "") -> Page[Study]:
@@ -176,8 +182,10 @@ def _clean_notes(text: str) -> str:
 
 def _clean_tags(texts: Sequence[str]) -> list[str]:
     """In their order; equal ones, in whatever case, once."""
-    by_key = {search_key(tag): tag for tag in reversed([_one_line(text) for text in texts]) if tag}
-    tags = list(reversed(by_key.values()))
+    by_key: dict[str, str] = {}
+    for tag in filter(None, map(_one_line, texts)):
+        by_key.setdefault(search_key(tag), tag)
+    tags = list(by_key.values())
     if len(tags) > MOST_TAGS or any(len(tag) > LONGEST_TAG for tag in tags):
         raise InvalidInput(f"A study has at most {MOST_TAGS} tags of at most {LONGEST_TAG} characters each.")
     return tags

@@ -1,0 +1,96 @@
+"""Studies on the pages, by their forms alone: made, renamed, moved, and what is said where that cannot be."""
+
+import io
+import re
+import zipfile
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.support.resources import png_bytes
+from tests.webapp.clients import SCANS, finished, send, sent, token
+
+HTML = "<script>alert(1)</script>"
+
+
+def study_of(client: FlaskClient, scan_id: str) -> dict[str, str] | None:
+    return client.get(f"{SCANS}/{scan_id}").json["study"]
+
+
+def test_a_study_is_renamed_on_its_page_and_the_second_tab_keeps_what_it_typed(client: FlaskClient) -> None:
+    study = sent(client, form={"study": "Patient 7"})["study"]
+    path = f"/studies/{study['id']}"
+    page = client.get(f"/scans?study={study['id']}").text
+    revision = re.search(r'name="revision" value="(\d+)"', page)[1]
+    form = {"csrf_token": token(client), "revision": revision, "name": HTML, "tags": "a, b,,A", "notes": f"{HTML}\nx"}
+    assert client.post(path, data=form).status_code == 303
+    page = client.get(f"/scans?study={study['id']}").text
+    assert HTML not in page and page.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 3
+    assert re.findall(r'title="Scans with this tag">(\w)<', page) == ["a", "b"]
+
+    late = client.post(path, data=form | {"name": "Second tab", "csrf_token": token(client)})
+    assert late.status_code == 409
+    assert 'value="Second tab"' in late.text and "changed elsewhere in the meantime" in late.text
+    again = re.search(r'name="revision" value="(\d+)"', late.text)[1]
+    form |= {"name": "Second tab", "revision": again, "csrf_token": token(client)}
+    assert client.post(path, data=form).status_code == 303
+    empty = client.post(path, data=form | {"name": " ", "csrf_token": token(client)})
+    assert empty.status_code == 422 and "A study has a name" in empty.text
+
+
+def test_selected_scans_move_to_a_study_and_out_of_it(client: FlaskClient) -> None:
+    scans = [sent(client, f"{number}.png", png_bytes(value=60 + number))["id"] for number in range(3)]
+    form = {"csrf_token": token(client), "action": "study", "scan": scans[:2], "study": " Müller "}
+    assert client.post("/scans/bulk", data=form).status_code == 303
+    assert "2 scans are in the study “Müller” now." in client.get("/scans").text
+    found = [study_of(client, scan_id) for scan_id in scans]
+    assert found[0] == found[1] and found[0]["name"] == "Müller" and found[2] is None
+    client.post("/scans/bulk", data=form | {"csrf_token": token(client), "study": "x" * 256})
+    assert "at most 255 characters" in client.get("/scans").text
+    client.post(f"/scans/{scans[0]}/study", data={"csrf_token": token(client), "study": ""})
+    client.post("/scans/bulk", data=form | {"csrf_token": token(client), "study": ""})
+    assert [study_of(client, scan_id) for scan_id in scans] == [None] * 3
+
+
+def test_selected_scans_are_downloaded_or_it_is_said_why_not(app: Flask, client: FlaskClient) -> None:
+    scan = finished(app, "done.png")
+    form = {"csrf_token": token(client), "action": "masks", "scan": [scan["id"]]}
+    with zipfile.ZipFile(io.BytesIO(client.post("/scans/bulk", data=form).data)) as file:
+        assert "done-mask.tif" in file.namelist()
+    queued = sent(client, "waits.png", png_bytes(value=70))["id"]
+    assert client.post("/scans/bulk", data=form | {"scan": [queued]}).status_code == 303
+    assert "None of these scans has a result yet" in client.get("/scans").text
+
+
+def test_the_history_says_how_many_match_and_groups_by_study(client: FlaskClient) -> None:
+    assert 'id="filters"' not in client.get("/scans").text, "no filters above an empty list"
+    for number in range(3):
+        study = {"form": {"study": f"P{number % 2}"}} if number else {}
+        sent(client, f"{number}.png", png_bytes(value=60 + number), **study)
+    text = client.get("/scans?q=1.png").text
+    assert re.sub(r"<[^>]+>", "", re.search(r'id="match-count">(.*?)</p>', text)[1]) == "1 scan matches"
+    assert "<strong>3</strong> scans" in client.get("/scans").text
+    grouped = client.get("/scans?sort=study").text
+    assert re.findall(r'scope="rowgroup"><a [^>]+>(.*?)<', grouped) == ["P0", "P1"]
+    assert "<strong>2</strong> scans in studies" in grouped
+    assert 'id="filters"' in client.get("/scans?q=nothing").text
+    gone = client.get(f"/scans?study={'0' * 32}").text
+    assert "There is no such study any more" in gone
+
+
+def test_the_form_without_scripts_takes_a_study_and_the_result_names_the_same_file(client: FlaskClient) -> None:
+    first = sent(client, "first.png")
+    form = {"csrf_token": token(client), "study": "Typed"}
+    response = send(client, ("again.png", png_bytes()), path="/scans", form=form)
+    page = client.get(response.headers["Location"]).text
+    assert "(Typed)" in page
+    assert f'The same file as <a href="/scans/{first["id"]}">first.png</a>' in page
+    assert 'id="same-as"' not in client.get(f"/scans/{first['id']}").text
+
+
+def test_a_filter_of_warnings_is_told_to_the_table(client: FlaskClient) -> None:
+    sent(client)
+    page = client.get("/scans?warning=any&verdict=tumor_detected&from=nonsense").text
+    assert "No scan matches" in page
+    table = re.search(r'href="([^"]+history\.csv[^"]*)"', client.get("/scans?from=nonsense&sort=name").text)[1]
+    assert client.get(table.replace("&amp;", "&")).status_code == 200

@@ -1,0 +1,35 @@
+"""The form of a study's name, tags and notes."""
+
+from flask import Blueprint, flash, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from webapp.context import resources
+from webapp.domain.errors import NotFound, PortalError
+from webapp.domain.scans import studies
+from webapp.domain.scans.studies import StudyChange
+from webapp.views.history import history_page
+
+bp = Blueprint("studies", __name__, url_prefix="/studies")
+
+
+@bp.post("/<hex_id:study_id>")
+def change(study_id: str) -> Response | tuple[str, int]:
+    """Save what was written; where that cannot be, the page comes again with it."""
+    typed = {name: request.form.get(name, "") for name in ("name", "tags", "notes")}
+    revision = request.form.get("revision", "")
+    wanted = StudyChange(
+        name=typed["name"],
+        notes=typed["notes"],
+        tags=typed["tags"].split(","),
+        revision=int(revision) if revision.isdecimal() and len(revision) < 10 else None,
+    )
+    with resources().database.read() as session:
+        studies.get(session, study_id)
+    try:
+        studies.change(resources(), study_id, wanted)
+    except NotFound:
+        raise  # it went with its last scan just now
+    except PortalError as error:
+        return history_page({"study": study_id}, typed=typed, problem=error.message), error.status
+    flash("The study is saved.", "info")
+    return redirect(url_for("scans.index", study=study_id), 303)
