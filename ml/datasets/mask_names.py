@@ -19,6 +19,7 @@ _LONG = r"masks?|segmentations?|labelmaps?|ground[ ._-]?truths?"
 _SHORT = r"segs?|gts?|labels?|truths?|annotations?"
 # `_mask_1`, `_mask (2)`, `_mask - Copy`, `_mask copy 2`: of several masks, or of copies.
 _COUNT = r"(?:[ ._-]*(?:[0-9]{1,6}|\([0-9]{1,6}\)|-? ?copy(?: [0-9]{1,2}| ?\([0-9]{1,2}\))?))?"
+_OME = ".ome"
 _BEGINNING = re.compile(r"masks?[ ._-]")
 _ENDING = re.compile(rf"(?:[ ._-]?(?:{_LONG})|(?:^|[ ._-])(?:{_SHORT})){_COUNT}$")
 
@@ -58,6 +59,9 @@ def looks_like_mask(path: str) -> bool:
 
 
 def _stem(name: str) -> str:
-    """The name without the suffix of a file of pixels; other dots are its own (`scan.mask.png`)."""
+    """The name without the suffix of a file of pixels, `.ome.tif` as one; other dots are its own (`scan.mask.png`)."""
     suffix = suffix_of(name)
-    return name[: -len(suffix)] if suffix in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES) else PurePosixPath(name).stem
+    if suffix not in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES):
+        return PurePosixPath(name).stem
+    stem = name[: -len(suffix)]
+    return stem[: -len(_OME)] if stem.lower().endswith(_OME) else stem

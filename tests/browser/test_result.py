@@ -99,7 +99,8 @@ def test_what_reaches_the_threshold_and_is_not_counted_is_said_on_every_page(pag
     assert 0 < pixels < run["min_tumor_pixels"]
     assert (run["verdict"], run["uncounted_pixels"]) == ("no_tumor", pixels)
     words = (
-        f"{pixels}\u00a0px above 0.50 not counted: smaller than the smallest area, {run['min_tumor_pixels']}\u00a0px"
+        f"{pixels}\u00a0px above 0.50 not counted: in areas smaller than the smallest that counts,"
+        f" {run['min_tumor_pixels']}\u00a0px"
     )
 
     page.goto("/")

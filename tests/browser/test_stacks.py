@@ -191,7 +191,8 @@ def test_leaving_asks_and_names_what_was_not_sent(page: Page, console: Console) 
     page.wait_for_url("**/scans")
     assert asked == ["beforeunload"]
     expect(page.locator("#unsent")).to_have_text(
-        "4 of 5 files were not sent: left_2.png, left_3.png, left_4.png and 1 more. Choose them again on the Portal."
+        "4 of 5 files may not have been sent: left_2.png, left_3.png, left_4.png and 1 more. Look in the History, and"
+        " choose on the Portal what is missing there."
     )
     page.reload()
     expect(page.locator("#unsent")).to_have_count(0)

@@ -122,14 +122,14 @@ def split(scan_id: str) -> Response | str:
             name = lookup.get(session, scan_id).filename
         return render_template(
             "confirm.html",
-            title="Keep these slices apart?",
+            title="Make single scans of this stack?",
             names=[name],
             more_names=0,
             message=SPLIT_MESSAGE,
             action_url=url_for("scans.split", scan_id=scan_id),
             fields=[("confirmed", "yes")],
             cancel_url=url_for("scans.show", scan_id=scan_id),
-            confirm_label="Keep apart",
+            confirm_label="Make single scans",
         )
     try:
         made = splitting.split(resources(), scan_id)

@@ -34,7 +34,7 @@ LEFT_OUT = frozenset(
     }
 )
 # Codes whose sentences stand beside the headline of an evaluation.
-FIGURE_NOTES = frozenset({"no_annotations", "stray_annotations"})
+FIGURE_NOTES = frozenset({"no_annotations", "shared_patient", "stray_annotations"})
 # Names of a reason that a report repeats; the check has all of them.
 NAMES_SHOWN = 20
 

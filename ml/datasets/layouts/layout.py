@@ -208,8 +208,9 @@ def _layout(
     shared = [patient for patient in sorted(owners) if len(owners[patient]) > 1]
     if shared:
         text = (
-            f"{len(shared)} patients are on several sides of the division that the folders make (the first:"
-            f" {shared[0]}): it is not kept; `python -m ml split` makes one by patient."
+            f"{len(shared)} {'patient is' if len(shared) == 1 else 'patients are'} on several sides of the division"
+            f" that the folders make (the first: {shared[0]}): it is not kept; `python -m ml split` makes one by"
+            " patient."
         )
         images = owners[shared[0]].values()
         problems.append(Problem("shared_patient", tuple(shown(relative(path, folder)) for path in images), text))

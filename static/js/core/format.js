@@ -60,7 +60,7 @@ export function placeInLine(position) {
  * @param {boolean} [hasDropped] whether the rule for stacks took something out
  */
 export function uncountedWords(pixels, minPixels, threshold, hasDropped = false) {
-  const small = minPixels > 1 ? `smaller than the smallest area, ${count(minPixels)}${NBSP}px` : "";
+  const small = minPixels > 1 ? `in areas smaller than the smallest that counts, ${count(minPixels)}${NBSP}px` : "";
   const minor = hasDropped ? "small beside the largest area of the stack" : "";
   return `${count(pixels)}${NBSP}px above ${threshold.toFixed(2)} not counted: ${[small, minor].filter(Boolean).join(", or ")}`;
 }

@@ -25,6 +25,7 @@ export function sayUnsent() {
   if (!kept) return;
   /** @type {Unsent} */
   const { names, total } = JSON.parse(kept);
-  const were = total === 1 ? "The file was not sent" : `${names.length} of ${total} files were not sent`;
-  notify("unsent", `${were}: ${firstNames(names)}. Choose ${names.length === 1 ? "it" : "them"} again on the Portal.`, "warn");
+  // What was under way when the page went may have arrived all the same: only the history knows.
+  const were = total === 1 ? "The file may not have been sent" : `${names.length} of ${total} files may not have been sent`;
+  notify("unsent", `${were}: ${firstNames(names)}. Look in the History, and choose on the Portal what is missing there.`, "warn");
 }

@@ -25,7 +25,7 @@ function numbered(path) {
   // Of a longer run of digits the last nine are the number: the others are no part of the title either.
   const title = found[1].replace(/[0-9]+$/, "").replace(/[ _\-.([#]+$/, "") || fileName(folder) || "Stack";
   const ending = found[3] + fileName(path).slice(stemOf(path).length);
-  return { key: [folder, found[1], ending].map(folded).join("\n"), title, number: Number(found[2]) };
+  return { key: [folder.normalize("NFC"), folded(found[1]), folded(ending)].join("\n"), title, number: Number(found[2]) };
 }
 
 /**

@@ -30,7 +30,7 @@ function keyOf(path) {
 function looksLikeMask(path) {
   const parts = path.replaceAll("\\", "/").split("/");
   const name = parts[parts.length - 1];
-  const stem = name.replace(/(?<=.)(?:\.nii\.gz|\.[^.]*)$/is, "").toLowerCase();
+  const stem = name.replace(/(?<=.)(?:\.nii\.gz|\.ome\.tiff?|\.[^.]*)$/is, "").toLowerCase();
   if (ENDING.test(stem) || BEGINNING.test(stem)) return true;
   return parts.slice(0, -1).some((folder) => [...MASK_FOLDERS, ...OTHER_FOLDERS].includes(folded(folder)));
 }

@@ -39,7 +39,7 @@ def test_one_file_is_kept_as_it_is(client: FlaskClient) -> None:
     scan = sent(client)
     response = client.post(f"{SCANS}/{scan['id']}/split")
     assert (response.status_code, response.json["code"]) == (409, "wrong_state")
-    assert "Keep the slices apart" not in client.get(f"/scans/{scan['id']}").text
+    assert "Make single scans of it" not in client.get(f"/scans/{scan['id']}").text
 
 
 def test_where_one_cannot_be_stored_the_stack_stays_and_the_others_go(
@@ -70,7 +70,7 @@ def test_originals_that_are_gone_are_said(app: Flask, client: FlaskClient) -> No
 
 def test_the_page_asks_first(client: FlaskClient) -> None:
     scan = stack(client)
-    assert "Keep the slices apart" in client.get(f"/scans/{scan['id']}").text
+    assert "Make single scans of it" in client.get(f"/scans/{scan['id']}").text
     path, form = f"/scans/{scan['id']}/split", {"csrf_token": token(client)}
     asked = client.post(path, data=form)
     assert asked.status_code == 200 and "is removed" in asked.text

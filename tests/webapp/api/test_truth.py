@@ -208,6 +208,12 @@ def test_put_sets_and_replaces_and_delete_takes_away(app: Flask, client: FlaskCl
     [new] = truth_files(app)
     assert new != old
 
+    # Names or gaps that say otherwise are not overruled by the order.
+    shifted = put(client, done, ("s_2_mask.png", png(half())), ("s_3_mask.png", png(drawn())))
+    assert shifted.status_code == 422 and "s_2_mask.png is called as the mask of s_2.png" in shifted.json["message"]
+    gaps = put(client, done, ("x1.png", png(half())), ("x3.png", png(drawn())))
+    assert gaps.status_code == 422 and "gaps in different places" in gaps.json["message"]
+
     # All or nothing, and what was there stays.
     both = put(client, done, ("s_1.png", png(half())), ("s_2.png", png(np.zeros((16, 16), np.uint8))))
     assert both.status_code == 422

@@ -23,7 +23,10 @@ PIECE_BYTES = 1_048_576
 MOST_IN_MEMORY = 8 * PIECE_BYTES
 # File systems take 255 bytes; an ending and a number follow.
 LONGEST_MEMBER_BYTES = 200
-NOTE = "Research use only. Not for diagnosis.\n"
+NOTE = (
+    "Research use only. Not for diagnosis.\n"
+    "In the names of these files slices count from 0: slice_0000 is slice 1 of the page.\n"
+)
 # Names that Windows keeps for devices, whatever their ending (its manual, "Naming Files, Paths, and Namespaces").
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
 

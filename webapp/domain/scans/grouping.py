@@ -97,7 +97,15 @@ def _numbered(path: str) -> _Numbered | None:
     # Of a longer run of digits the last nine are the number: the others are no part of the title either.
     title = re.sub(r"[0-9]+$", "", found[1]).rstrip(" _-.([#") or folder.rpartition("/")[2] or "Stack"
     ending = _file_name(path)[len(_stem(path)) :]
-    return _Numbered((_folded(folder), _folded(found[1]), _folded(found[3] + ending)), title, int(found[2]))
+    # P1 and p1 are two folders, and may be two heads.
+    key = (unicodedata.normalize("NFC", folder), _folded(found[1]), _folded(found[3] + ending))
+    return _Numbered(key, title, int(found[2]))
+
+
+def number_of(path: str) -> int | None:
+    """The number at the end of a file's name; None without one."""
+    found = _numbered(path)
+    return found.number if found else None
 
 
 def _shared_name(paths: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ not 0 is tumor; what is doubtful about a mask (`ml.datasets.mask_findings`) is s
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from ml.scans import ScanError
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import DecoderUnavailable, NotFound, OutcomeUnknown, UploadRejected
 from webapp.domain.resources import Resources
-from webapp.domain.scans.grouping import natural_key
+from webapp.domain.scans.grouping import natural_key, number_of
 from webapp.domain.scans.mask_pairs import match_slices
 from webapp.domain.scans.models import Scan
 from webapp.domain.storage.arrays import read_array, write_array
@@ -138,7 +139,33 @@ def _places(scan: Scan, uploads: Sequence[Received]) -> list[int] | None:
             " pages, or masks whose names are those of their slices (NAME_mask for NAME).",
         )
     order = sorted(range(len(names)), key=lambda place: natural_key(names[place]))
+    if scan.slice_names and (contradiction := _contradiction(scan.slice_names, [names[place] for place in order])):
+        raise UploadRejected("unequal_size", contradiction)
     return [order.index(place) for place in range(len(names))]
+
+
+def _contradiction(slice_names: Sequence[str], mask_names: Sequence[str]) -> str | None:
+    """Why masks in their order cannot be taken for those of the slices in theirs: names, or numbers, say otherwise."""
+    for slice_name, mask_name in zip(slice_names, mask_names, strict=True):
+        matched = match_slices(slice_names, [mask_name])
+        if matched is not None and slice_names[matched[0]] != slice_name:
+            return (
+                f"{mask_name} is called as the mask of {slice_names[matched[0]]}, but not every mask has the name of a"
+                " slice; call each NAME_mask for its slice NAME."
+            )
+    of_slices, of_masks = (_steps([number_of(name) for name in names]) for names in (slice_names, mask_names))
+    if of_slices is None or of_masks is None or of_slices == of_masks:  # from 0 or from 1 is the same order
+        return None
+    return (
+        "The numbers of the masks and those of the slices have their gaps in different places, so which belongs to"
+        " which is not clear; call each NAME_mask for its slice NAME."
+    )
+
+
+def _steps(numbers: Sequence[int | None]) -> list[int] | None:
+    """From each number to the next; None where one is missing."""
+    known = [number for number in numbers if number is not None]
+    return [after - before for before, after in pairwise(known)] if len(known) == len(numbers) else None
 
 
 def _read_masks(

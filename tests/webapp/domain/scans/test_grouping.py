@@ -17,6 +17,10 @@ AUTO = {
         ["TCGA_A_1.tif", "TCGA_B_1.tif", "TCGA_A_2.tif", "TCGA_B_2.tif"],
         [FileGroup("TCGA_A", (0, 2)), FileGroup("TCGA_B", (1, 3))],
     ),
+    "folders that differ in case": (
+        ["P1/a_1.png", "p1/a_2.png", "P1/a_3.png"],
+        [FileGroup("a", (0, 2)), FileGroup("a_2.png", (1,))],
+    ),
     "any case and leading zeros": (["S-009.PNG", "s-010.png"], [FileGroup("S", (0, 1))]),
     "no folder and no name": (["1.png", "2.png"], [FileGroup("Stack", (0, 1))]),
     "a gap stays one": (["s1.png", "s2.png", "s5.png"], [FileGroup("s", (0, 1, 2))]),
