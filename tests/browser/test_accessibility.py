@@ -105,7 +105,7 @@ def test_a_scan_unlike_the_training_data_has_no_finding(page: Page, portal: Runn
     assert findings(page) == []
     for path in ("/", "/scans?q=axe-unlike"):
         page.goto(path)
-        expect(page.get_by_text("Unlike the training data").first).to_be_visible()
+        expect(page.locator("[data-warning='unlike_training_data']").first).to_be_visible()
         assert findings(page) == []
 
 
