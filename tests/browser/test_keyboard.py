@@ -11,7 +11,7 @@ from tests.browser.portals import STORED
 
 pytestmark = pytest.mark.browser
 
-MOST_TABS = 25
+MOST_TABS = 40
 
 
 def tab_to(page: Page, selector: str) -> None:

@@ -140,6 +140,10 @@ def test_a_scan_has_the_documented_fields(app: Flask) -> None:
             "area_mm2": None,
             "doubtful_pixels": 0,
             "uncounted_pixels": 0,
+            "mean_confidence": 0.7843,
+            "rim_pixels": 2304,
+            "border_pixels": 148,
+            "head_pixels": None,
             "dropped": [],
         }
     ]

@@ -41,7 +41,9 @@ def test_other_members_of_a_zip_are_left_out(client: FlaskClient, runtime: Runti
     done = run_all(runtime, evaluation["id"])
     assert done.status == "succeeded" and done.findings["counts"] == {"missing_mask": 1, "unreadable_image": 1}
     folder = runtime.resources.folders.path(evaluation["id"])
-    assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".png"}
+    unpacked = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.suffix for path in unpacked} == {".png", ".txt"}
+    assert [path.stat().st_size for path in unpacked if path.suffix == ".txt"] == [0], "its name alone, to be told"
 
 
 def zip_with(*members: tuple[str | zipfile.ZipInfo, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
