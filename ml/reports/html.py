@@ -31,13 +31,14 @@ def render_page(
     report: Report, drawings: Sequence[Drawing], pictures: Sequence[Picture], gallery: Path, title: Title
 ) -> str:
     """`report.html`. gallery: the folder with the pictures' files."""
+    summary = summary_of(report)
     return _fill_template(
         "report.html",
         report=report,
         left_out=report.left_out,
         headline=headline(report),
-        summary=summary_of(report),
-        title_rows=title_rows(title.described(), summary_of(report)),
+        summary=summary,
+        title_rows=title_rows(title.described(), summary),
         estimates=[(metric, report.metric(metric.name)) for metric in shown_in(DATA_SET_METRICS, Output.HTML)],
         size_metrics=shown_in(SIZE_METRICS, Output.HTML),
         patient_metrics=shown_in(PATIENT_METRICS, Output.HTML),

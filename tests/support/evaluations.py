@@ -15,6 +15,7 @@ from webapp.domain.evaluations.models import Evaluation, EvaluationCase, Evaluat
 from webapp.domain.evaluations.submission import EvaluationOptions
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
+from webapp.domain.storage.keys import report_key
 from worker.process.runtime import Runtime
 
 SIDE = 48
@@ -107,3 +108,11 @@ def case_rows(resources: Resources, evaluation_id: str) -> list[EvaluationCase]:
                 .order_by(EvaluationCase.position)
             )
         )
+
+
+def read_report(resources: Resources, evaluation_id: str, name: str = "report.json") -> str:
+    """A file of a finished evaluation's report."""
+    done = evaluation_row(resources, evaluation_id)
+    assert done.report_attempt is not None
+    with resources.storage.open(report_key(evaluation_id, done.report_attempt, name)) as file:
+        return file.read().decode()

@@ -112,11 +112,11 @@ def _worst(session: Session, evaluation_id: str, first: list[EvaluationCase]) ->
     """The worst cases, of equal ones those with the largest missed area. first: as many of the worst as are shown."""
     if len(first) < GALLERY_SIZE:
         return first
-    has_dice = EvaluationCase.dice < first[-1].dice
+    is_worse = EvaluationCase.dice < first[-1].dice
     statement = select(EvaluationCase).where(EvaluationCase.evaluation_id == evaluation_id)
     missed = EvaluationCase.metrics["false_negative"].as_integer()
     ties = statement.where(EvaluationCase.dice == first[-1].dice).order_by(missed.desc(), EvaluationCase.position)
-    worse = session.scalars(statement.where(has_dice).limit(GALLERY_SIZE)).all()
+    worse = session.scalars(statement.where(is_worse).limit(GALLERY_SIZE)).all()
     return [*worse, *session.scalars(ties.limit(GALLERY_SIZE))]
 
 

@@ -29,11 +29,8 @@ def split(resources: Resources, scan_id: str) -> tuple[str, ...]:
     with resources.database.read() as session:
         scan = lookup.get(session, scan_id)
         run = lookup.run(session, scan, None)
-        options = {
-            "model": run.model if run else None,
-            "threshold": run.threshold if run else None,
-            "study": studies.get(session, scan.study_id).name if scan.study_id else None,
-        }
+        study = studies.get(session, scan.study_id).name if scan.study_id else None
+    model, threshold = (run.model, run.threshold) if run else (None, None)
     if scan.slice_names is None:
         raise WrongState("This scan is one file; only what was made of several can be kept apart.")
     admitted: list[str] = []
@@ -41,7 +38,7 @@ def split(resources: Resources, scan_id: str) -> tuple[str, ...]:
         with _files(resources, scan) as files:
             for index, path in enumerate(files):
                 upload = receiving.adopt(path, scan.slice_names[index])
-                accepted = admission.admit(resources, upload, **options)  # type: ignore[arg-type]  # one dictionary
+                accepted = admission.admit(resources, upload, model=model, threshold=threshold, study=study)
                 admitted.append(accepted.scan_id)
                 _pass_truth_on(resources, scan, index, accepted.scan_id)
     except BaseException:
