@@ -60,6 +60,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "webapp.domain.resources",
         "webapp.domain.storage",
     ),
+    "webapp.domain.uploads.archives": ("webapp.domain.uploads", *_FLOORS, "ml.datasets", "ml.sandbox"),
     # The container: it opens one of each, and knows no feature but the cache of rendered images.
     "webapp.domain.resources": (*_FLOORS, "webapp.domain.scans.image_cache", "ml.scans", "ml.sandbox"),
     "webapp.domain.scans.image_cache": (),

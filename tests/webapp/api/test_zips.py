@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.support.resources import png_bytes
 from tests.webapp.clients import NOTHING, SCANS, resources_of, send, sent, traces
-from webapp.domain.scans import zips
+from webapp.domain.uploads import archives
 
 
 def mask_png() -> bytes:
@@ -133,6 +133,6 @@ def test_masks_of_a_stack_come_in_one_zip(client: FlaskClient) -> None:
 
 
 def test_a_zip_is_known_by_its_bytes_and_not_by_its_name(client: FlaskClient) -> None:
-    assert not zips.is_zip(io.BytesIO(png_bytes()))
+    assert not archives.is_zip(io.BytesIO(png_bytes()))
     scan = sent(client, "called.zip", png_bytes())
     assert (scan["filename"], scan["format"]) == ("called.zip", "png")

@@ -4,24 +4,20 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from sqlalchemy import select
 
-from ml.datasets.archive import ArchiveError, ArchiveLimits
 from ml.datasets.file_names import is_text
-from ml.datasets.unpacking import unpack_archive
-from ml.sandbox.launcher import SandboxError
 from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.database.orm import new_id
-from webapp.domain.errors import DecoderUnavailable, InvalidInput, NotFound, OutcomeUnknown, UploadRejected
+from webapp.domain.errors import InvalidInput, NotFound, OutcomeUnknown, UploadRejected
 from webapp.domain.evaluations import sources, states
 from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationChunk, SourceKind
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.jobs.wait import Waiters
 from webapp.domain.resources import Resources
-from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
-from webapp.domain.uploads import idempotency, receiving
+from webapp.domain.uploads import archives, idempotency, receiving
 from webapp.domain.uploads.receiving import Received, UploadedFile
 
 ARCHIVE_FIELD = "archive"
@@ -72,33 +68,19 @@ def from_archive(resources: Resources, upload: Received, options: EvaluationOpti
     then. OutcomeUnknown leaves the folder to the sweeper.
     """
     _checked(resources, options)
-    settings, evaluation_id = resources.settings, new_id()
+    evaluation_id = new_id()
     folder = resources.folders.make(evaluation_id)
     try:
-        limits = ArchiveLimits(
-            settings.max_archive_files, settings.max_upload_bytes, settings.max_unpacked_bytes, RESERVE_BYTES
-        )
-        with translated_errors():
-            _unpack(upload.path, folder, limits)
+        archives.unpack(resources, upload, folder, UNPACK_TIMEOUT_S)
         # Folders first, then the row, as with uploads.
         return _queue(
             resources, evaluation_id, options, SourceKind.ARCHIVE, upload.filename, PurePath(upload.filename).stem
         )
-    except ArchiveError as error:
-        resources.folders.delete(evaluation_id)
-        raise UploadRejected(error.code, error.message) from error
     except OutcomeUnknown:  # a row may name the folder
         raise
     except BaseException:
         resources.folders.delete(evaluation_id)
         raise
-
-
-def _unpack(archive: Path, folder: Path, limits: ArchiveLimits) -> None:
-    try:
-        unpack_archive(archive, folder, limits, UNPACK_TIMEOUT_S)
-    except SandboxError as error:
-        raise DecoderUnavailable("Archives cannot be unpacked right now; try again in a few seconds.") from error
 
 
 def wait(resources: Resources, evaluation_id: str, seconds: float) -> None:

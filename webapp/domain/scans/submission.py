@@ -21,7 +21,7 @@ from webapp.domain.resources import Resources
 from webapp.domain.scans import admission, segmentations, series, stacking, studies, truth, zips
 from webapp.domain.scans.grouping import Grouping, group_files
 from webapp.domain.scans.mask_pairs import pair_masks
-from webapp.domain.uploads import idempotency, receiving
+from webapp.domain.uploads import archives, idempotency, receiving
 from webapp.domain.uploads.receiving import Received, UploadedFile
 
 # DICOM files of one request, in slices of the largest scan: a study has a few series.
@@ -163,7 +163,7 @@ def _receive(
     received: list[Received | UploadRejected] = []
     for file in files:
         try:
-            if zips.is_zip(file.stream):
+            if archives.is_zip(file.stream):
                 members = stack.enter_context(zips.unpacked(resources, file))
                 names += [name for name, _ in members]
                 received += [_adopted(path, name) for name, path in members]

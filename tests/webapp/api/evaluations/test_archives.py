@@ -15,8 +15,8 @@ from PIL import Image
 from tests.support.evaluations import run_all, write_data_set, zip_of
 from tests.webapp.clients import resources_of
 from tests.webapp.evaluation_calls import PATH, left_over, send_zip
-from webapp.domain.evaluations import submission
 from webapp.domain.resources import Resources
+from webapp.domain.uploads import archives
 from worker.process.runtime import Runtime
 
 
@@ -149,7 +149,7 @@ def test_an_archive_has_a_size_limit_of_its_own(make_app: Callable[..., Flask]) 
 def test_a_zip_that_unpacks_to_more_than_there_is_room_for_is_507(
     app: Flask, client: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(submission, "RESERVE_BYTES", 10**18)
+    monkeypatch.setattr(archives, "RESERVE_BYTES", 10**18)
     response = send_zip(client, zip_of(write_data_set(tmp_path / "set")))
     assert (response.status_code, response.json["code"]) == (507, "storage_full")
     assert left_over(resources_of(app)) == []
