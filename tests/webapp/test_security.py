@@ -77,6 +77,8 @@ ROUTES = {
     ("GET", "/api/v1/scans/<hex_id:scan_id>/mask.tif"): MISSING,
     ("GET", "/api/v1/scans/<hex_id:scan_id>/<kind>.nii.gz"): MISSING,
     ("GET", "/api/v1/scans/<hex_id:scan_id>/original"): MISSING,
+    ("GET", "/api/v1/scans/<hex_id:scan_id>/plane.png"): Access(422),
+    ("GET", "/api/v1/scans/<hex_id:scan_id>/voxels.bin"): MISSING,
     ("POST", "/api/v1/segmentations/<hex_id:segmentation_id>/cancel"): MISSING,
     ("POST", "/api/v1/segmentations/<hex_id:segmentation_id>/retry"): MISSING,
     ("GET", "/api/v1/evaluations"): READ,
