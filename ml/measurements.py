@@ -54,6 +54,16 @@ class SliceMeasure:
     border_pixels: int = 0
     head_pixels: int | None = None
 
+    @property
+    def head_coverage_percent(self) -> float | None:
+        """The mask's share of the head, in percent; None where there is no head, or it was not looked for."""
+        return 100 * self.tumor_pixels / self.head_pixels if self.head_pixels else None
+
+    @property
+    def rim_width_pixels(self) -> float | None:
+        """The rim's pixels for each pixel of the mask's border; None without a mask."""
+        return self.rim_pixels / self.border_pixels if self.border_pixels else None
+
 
 @dataclass(frozen=True)
 class DoubtfulRegion:

@@ -23,6 +23,10 @@ class Architecture:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+# How cards call this channel.
+FLAIR = "FLAIR"
+
+
 @dataclass(frozen=True)
 class InputConvention:
     """The network's input: x = (v / 255 - mean) / std per channel, v in 0 to 255, on a grid of `size` (height, width).
@@ -39,6 +43,11 @@ class InputConvention:
     grey: str | None = None
     planes: tuple[int, ...] | None = None
     is_equalized: bool = False
+
+    @property
+    def flair_channel(self) -> int | None:
+        """The channel that people look at in gray, because three as colors are hard to read; None without FLAIR."""
+        return self.channels.index(FLAIR) if FLAIR in self.channels else None
 
 
 @dataclass(frozen=True)

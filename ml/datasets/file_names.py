@@ -50,6 +50,12 @@ def name_key(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """What names are put in order by where a person reads them: 2 before 10, and case does not count."""
+    parts = re.split(r"([0-9]{1,9})", name_key(name))
+    return [(0, int(part), "") if place % 2 else (1, 0, part) for place, part in enumerate(parts) if part]
+
+
 def suffix_of(name: str) -> str:
     """The name's ending in lower case, `.nii.gz` as one."""
     lower = name.lower()

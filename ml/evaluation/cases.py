@@ -1,10 +1,12 @@
 """Which cases an evaluation takes, and when there is nothing to evaluate."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ml.datasets import Case, DatasetError, find_layout, read_patients
 from ml.datasets.checking.problems import LeftOut
+from ml.datasets.file_names import natural_key
 from ml.datasets.layouts.search import no_truth
 from ml.evaluation.run import Outcome
 
@@ -26,7 +28,7 @@ def choose_cases(folder: Path, patients_file: Path | None) -> Choice:
     layout = find_layout(folder)
     if not layout.has_truth:
         raise no_truth(layout, folder)
-    cases = tuple(case for case in layout.cases if case.has_truth)
+    cases = in_reading_order(case for case in layout.cases if case.has_truth)
     choice = Choice(cases, layout.left_out, layout.notes)
     if patients_file is None:
         return choice
@@ -38,6 +40,11 @@ def choose_cases(folder: Path, patients_file: Path | None) -> Choice:
             " correct the list."
         )
     return replace(choice, cases=tuple(case for case in cases if case.patient in wanted))
+
+
+def in_reading_order(cases: Iterable[Case]) -> tuple[Case, ...]:
+    """Patients and slices as a person counts them, 2 before 10: the order of tables, CSV files and pages."""
+    return tuple(sorted(cases, key=lambda case: natural_key(case.image.as_posix())))
 
 
 def check_outcome(outcome: Outcome) -> None:

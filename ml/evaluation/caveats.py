@@ -1,9 +1,14 @@
 """What a reader must know before an evaluation's figures: sentences that stand beside its headline everywhere."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from ml.cards import Training
+from ml.datasets.file_names import name_key
 from ml.metrics.intervals import FEW_PATIENTS
+
+_CHOSE = "used to choose the epoch"
+# A scan called "1" or "P7" may be anybody's: shorter names of patients than this are not looked for in a scan's.
+SHORTEST_PATIENT = 5
 
 
 def caveats_of(
@@ -37,13 +42,30 @@ def caveats_of(
     return tuple(found)
 
 
+def known_patient(training: Training, names: Iterable[str]) -> str | None:
+    """The sentence of a scan whose patient the model knows already; None where no name says so.
+
+    training: of the model's card. names: of the scan, its files and its study, which begin with the patient's.
+    """
+    spelled = [name_key(name) for name in names]
+    for patients, use in ((training.training_patients, "trained on"), (training.validation_patients, _CHOSE)):
+        if any(_begins_with(name, name_key(patient)) for patient in patients or () for name in spelled):
+            return f"By its name, this patient was {use}: this is no test."
+    return None
+
+
+def _begins_with(name: str, patient: str) -> bool:
+    rest = name.removeprefix(patient)
+    return len(patient) >= SHORTEST_PATIENT and rest != name and not rest[:1].isalnum()
+
+
 def _overlap(training: Training, patients: set[str]) -> str | None:
     """Whom the model knows already; None where the card names none of them."""
     trained = patients.intersection(training.training_patients or ())
     chose = patients.intersection(training.validation_patients or ()) - trained
     if not trained and not chose:
         return None
-    uses = [(trained, "trained on"), (chose, "used to choose the epoch")]
+    uses = [(trained, "trained on"), (chose, _CHOSE)]
     (first, use), *others = [(len(group), use) for group, use in uses if group]
     said = f"{first} of {_patients(len(patients))} {'was' if first == 1 else 'were'} {use}"
     for count, other in others:

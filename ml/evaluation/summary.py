@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ml.datasets.file_names import natural_key
 from ml.evaluation.scoring import Failure, Score, SliceResult
 from ml.metrics.data_set import DataSetSlices, is_in_doubt
 from ml.metrics.intervals import Interval
@@ -48,7 +49,7 @@ def patients_of(
         if isinstance(item, Score):
             pooled[item.case.patient] += item.counts
     found = []
-    for name in sorted(slices.keys() | failed.keys()):
+    for name in sorted(slices.keys() | failed.keys(), key=natural_key):
         group = SliceGroup(slices[name], failed[name], pooled[name])
         found.append(PatientResult(name, {metric.name: metric.compute(group) for metric in metrics}))
     return tuple(found)

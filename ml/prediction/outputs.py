@@ -23,6 +23,10 @@ COLUMNS = (
     "max_probability",
     "doubtful_pixels",
     "uncounted_pixels",
+    "head_pixels",
+    "head_coverage_percent",
+    "mean_confidence",
+    "rim_width_pixels",
     "area_mm2",
     "mask",
     "cutout",
@@ -59,6 +63,7 @@ def write_slice(folder: Path, table: TableWriter, one: PredictedSlice, warnings:
         else:
             path.write_bytes(encode_png(picture))
     measures = one.measures
+    (of_slice,) = measures.slices
     table.write(
         [
             shown(str(one.source.path)),
@@ -68,14 +73,22 @@ def write_slice(folder: Path, table: TableWriter, one: PredictedSlice, warnings:
             measures.total_pixels,
             f"{measures.coverage_percent:.4f}",
             f"{measures.max_probability:.4f}",
-            measures.slices[0].doubtful_pixels,
-            measures.slices[0].uncounted_pixels,
-            None if measures.area_mm2 is None else f"{measures.area_mm2:.3f}",
+            of_slice.doubtful_pixels,
+            of_slice.uncounted_pixels,
+            of_slice.head_pixels or None,
+            _decimals(of_slice.head_coverage_percent, 4),
+            _decimals(of_slice.mean_confidence, 4),
+            _decimals(of_slice.rim_width_pixels, 2),
+            _decimals(measures.area_mm2, 3),
             *files,
             warnings,
             None,
         ]
     )
+
+
+def _decimals(value: float | None, digits: int) -> str | None:
+    return None if value is None else f"{value:.{digits}f}"
 
 
 def write_error(table: TableWriter, source: Source, message: str) -> None:

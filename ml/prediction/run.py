@@ -79,5 +79,5 @@ def _predict(
     for index in range(len(pixels)):
         one = slice(index, index + 1)
         masks_of_one = masks.of_slice(index)
-        measures = measure(probability_u8[one], masks_of_one, decoded.spacing_mm, warnings)
+        measures = measure(probability_u8[one], masks_of_one, decoded.spacing_mm, warnings, pixels[one])
         yield PredictedSlice(source, index, picture_names[index], pixels[index], masks_of_one, measures), warnings

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ml.datasets.case import DatasetError
 from ml.datasets.checking.problems import LeftOut, Problem, left_out_of
-from ml.datasets.file_names import IMAGE_SUFFIXES, is_annotations, is_text, name_key, shown
+from ml.datasets.file_names import IMAGE_SUFFIXES, is_annotations, is_text, name_key, natural_key, shown
 from ml.datasets.layouts.left_out import find_strays
 from ml.datasets.layouts.search import find_layout
 from ml.datasets.layouts.tree import Tree
@@ -79,14 +79,18 @@ def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...]]:
         doubled = (problem for problem in layout.problems if problem.code == "doubled_mask")
         masks |= {layout.folder / name for problem in doubled for name in problem.files}
         kept = [problem for problem in layout.problems if problem.code != "missing_mask"]
-        return sorted(images), _with_masks(layout.folder, masks - images, kept)
+        return _in_order(images), _with_masks(layout.folder, masks - images, kept)
     tree = Tree()
     files = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
     place = folder.absolute()
     masks = {path for path in files if looks_like_mask(f"{place.name}/{path.relative_to(folder).as_posix()}")}
     annotations = [path for _, found in tree.walk(folder) for path in found.files if is_annotations(path.name)]
     strays = find_strays(tree, folder, folder, [*files, *annotations], frozenset())
-    return sorted(set(files) - masks), _with_masks(folder, masks, strays)
+    return _in_order(set(files) - masks), _with_masks(folder, masks, strays)
+
+
+def _in_order(images: Iterable[Path]) -> list[Path]:
+    return sorted(images, key=lambda path: natural_key(path.as_posix()))
 
 
 def _with_masks(folder: Path, masks: Iterable[Path], problems: Iterable[Problem]) -> tuple[LeftOut, ...]:

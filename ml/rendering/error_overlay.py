@@ -52,12 +52,16 @@ def error_overlay_image(
     mask: NDArray[np.bool],
     opacity: float = DEFAULT_OPACITY,
     palette: Palette = Palette.STANDARD,
+    channel: int | None = None,
 ) -> Image.Image:
     """The three kinds of pixels in their colors over the scan, each kind's outline in its full color.
 
-    pixels: uint8 (H, W, 3); truth, mask: bool (H, W); opacity: 0 (outlines only) to 1.
+    pixels: uint8 (H, W, 3); truth, mask: bool (H, W); opacity: 0 (outlines only) to 1. channel: of the scan that lies
+    under them in gray, 0 to 2; None: all three as they are, and false colors hide those of the errors.
     """
     colors = COLORS[palette]
+    if channel is not None:
+        pixels = np.repeat(pixels[..., channel, None], 3, axis=-1)
     rows, columns = np.ogrid[: truth.shape[0], : truth.shape[1]]
     blended = pixels.copy()
     for kind, color, slope in (

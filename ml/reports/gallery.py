@@ -32,11 +32,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class SliceArrays:
-    """The arrays of one slice. pixels: uint8 (H, W, 3); truth, mask: bool (H, W)."""
+    """The arrays of one slice. pixels: uint8 (H, W, 3); truth, mask: bool (H, W); channel: that is shown in gray."""
 
     pixels: NDArray[np.uint8]
     truth: NDArray[np.bool]
     mask: NDArray[np.bool]
+    channel: int | None = None
 
 
 def arrays_of(engine: Engine, threshold: float) -> Callable[[Score], SliceArrays]:
@@ -47,7 +48,8 @@ def arrays_of(engine: Engine, threshold: float) -> Callable[[Score], SliceArrays
         if truth is None:
             raise DatasetError(f"{score.case.image} has no mask any more; evaluate again.")
         probability_u8 = engine.probability_map(pixels[None])[0]
-        return SliceArrays(pixels, truth, mask_of(probability_u8, engine.card, threshold, score.dropped))
+        mask = mask_of(probability_u8, engine.card, threshold, score.dropped)
+        return SliceArrays(pixels, truth, mask, engine.card.input.flair_channel)
 
     return read
 
@@ -73,7 +75,8 @@ def _rank(score: Score) -> Rank:
 
 def _draw(folder: Path, score: Score, arrays: SliceArrays, order: str, rank: int) -> Picture:
     file = f"{order}_{rank}.png"
-    (folder / file).write_bytes(encode_png(error_overlay_image(arrays.pixels, arrays.truth, arrays.mask)))
+    image = error_overlay_image(arrays.pixels, arrays.truth, arrays.mask, channel=arrays.channel)
+    (folder / file).write_bytes(encode_png(image))
     return Picture(
         order=order,
         rank=rank,

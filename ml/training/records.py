@@ -120,7 +120,8 @@ def draw_examples(engine: Engine, cases: Sequence[Case]) -> Image.Image:
         pixels, truth = case.pixels(), case.labels() > 0
         mask = mask_of(engine.probability_map(pixels[None])[0], engine.card, THRESHOLD)
         panels = [pixels, *(np.asarray(mask_image(part).convert("RGB")) for part in (truth, mask))]
-        rows.append(np.concatenate([*panels, np.asarray(error_overlay_image(pixels, truth, mask))], axis=1))
+        errors = error_overlay_image(pixels, truth, mask, channel=engine.card.input.flair_channel)
+        rows.append(np.concatenate([*panels, np.asarray(errors)], axis=1))
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows]
     return Image.fromarray(np.concatenate(padded, axis=0))

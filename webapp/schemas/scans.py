@@ -268,7 +268,9 @@ class ImageQuerySchema(RunChoiceSchema, PaletteSchema):
     )
     channel = fields.Integer(
         validate=validate.Range(0, 2),
-        metadata={"description": "shown alone, in gray, by `scan` and `overlay`; default: all three, as colors"},
+        metadata={
+            "description": "shown alone, in gray, by `scan`, `overlay` and `errors`; default: all three, as colors"
+        },
     )
 
 

@@ -81,6 +81,11 @@ class AgreementSchema(ma.Schema):
 
     segmentation = fields.String(required=True, metadata={"description": "the id of the run that was compared"})
     slices = fields.List(fields.Nested(SliceAgreementSchema), required=True)
+    caveat = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "what must be known before the figures: that the model was trained on this patient"},
+    )
 
     class Meta:
         """The metrics, from their registry."""

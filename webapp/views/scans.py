@@ -32,8 +32,6 @@ BULK_ACTIONS = ("delete", "rerun", "study", *Content)
 NAMES_SHOWN = 10
 # Notices travel in the session's cookie, of which browsers keep 4 kB.
 MOST_NOTICES = 8
-# Three channels as colors are hard to read: where the model's card says which one is FLAIR, that one is shown in gray.
-SHOWN_FIRST = "FLAIR"
 IN_COLOR = -1
 CHANNELS_OF_NO_CARD = ("Channel 1", "Channel 2", "Channel 3")
 LONGEST_NOTICE_NAME = 60
@@ -78,6 +76,7 @@ def show(scan_id: str) -> str:
         card = dump_model(resources().catalog.entry(model))
     except NotFound:
         card = None
+    flair = resources().catalog.flair_channel(model)
     channels = card["input"]["channels"] if card else list(CHANNELS_OF_NO_CARD)
     return render_template(
         "scans/result.html",
@@ -89,7 +88,7 @@ def show(scan_id: str) -> str:
         models=resources().catalog.names(),
         slice_index=index,
         channels=channels,
-        channel=channels.index(SHOWN_FIRST) if SHOWN_FIRST in channels else IN_COLOR,
+        channel=IN_COLOR if flair is None else flair,
         pinned=chosen is not None,
         split_message=SPLIT_MESSAGE,
         newer_url=url_for("scans.show", scan_id=newer) if newer else None,

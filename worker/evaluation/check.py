@@ -18,6 +18,7 @@ from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.search import find_layout
 from ml.datasets.layouts.tree import LinkOutError
 from ml.datasets.layouts.unknown import UnknownLayoutError
+from ml.evaluation.cases import in_reading_order
 from webapp.domain.evaluations import chunks
 from webapp.domain.evaluations.chunks import ChunkInput
 from webapp.domain.evaluations.manifest import ListedCase, listed
@@ -117,7 +118,7 @@ def _list(
     """The cases to evaluate, in the order of `python -m ml evaluate`, and whether they have masks."""
     has_truth = layout.has_truth
     cases = []
-    for position, case in enumerate(case for case in layout.cases if case.has_truth or not has_truth):
+    for position, case in enumerate(in_reading_order(c for c in layout.cases if c.has_truth or not has_truth)):
         refusal = refusals.get(case.image) or (case.fault and (case.fault.code, case.fault.message))
         if refusal:
             name = shown(case.image.relative_to(layout.folder).as_posix())

@@ -129,7 +129,7 @@ def _arrays_of(
         if probability_u8 is None or truth is None:
             raise DataLost("A stored map is missing or damaged; restore it, or evaluate again.")
         mask = mask_of(probability_u8, card, work.threshold, score.dropped)
-        return SliceArrays(_pixels(work, reader, row, mask.shape), truth, mask)
+        return SliceArrays(_pixels(work, reader, row, mask.shape), truth, mask, card.input.flair_channel)
 
     return read
 

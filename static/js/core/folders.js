@@ -46,8 +46,10 @@ async function walk(entry, path, files, most) {
   }
 }
 
+const inOrder = new Intl.Collator("en", { numeric: true }); // 2 before 10
+
 /** @type {(a: PathFile, b: PathFile) => number} folders give their files in any order */
-const byPath = (a, b) => (a.path < b.path ? -1 : 1);
+const byPath = (a, b) => inOrder.compare(a.path, b.path) || (a.path < b.path ? -1 : 1);
 
 /**
  * The files of a drop, and those of its folders by their paths; its items must be asked before the event ends. Stops beyond `most` files.

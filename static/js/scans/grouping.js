@@ -23,9 +23,21 @@ function numbered(path) {
   if (!found) return null;
   const folder = folderOf(path);
   // Of a longer run of digits the last nine are the number: the others are no part of the title either.
-  const title = found[1].replace(/[0-9]+$/, "").replace(/[ _\-.([#]+$/, "") || fileName(folder) || "Stack";
+  const title = called(path, found[1].replace(/[0-9]+$/, "").replace(/[ _\-.([#]+$/, "") || fileName(folder) || "Stack");
   const ending = found[3] + fileName(path).slice(stemOf(path).length);
   return { key: [folder.normalize("NFC"), folded(found[1]), folded(ending)].join("\n"), title, number: Number(found[2]) };
+}
+
+/**
+ * A scan's name, after that of a folder where it says nothing of whose scan it is: "P7 flair", "P8 flair".
+ * @param {string} path
+ * @param {string} name
+ */
+function called(path, name) {
+  if ((name.match(/[0-9]/g) ?? []).length > 1) return name;
+  const words = folded(name);
+  const other = foldersAround(path).map(fileName).find((folder) => folder && !words.startsWith(folded(folder)));
+  return other ? `${other} ${name}` : name;
 }
 
 /**
@@ -80,6 +92,6 @@ export function groupFiles(paths) {
     }
   }
   const grouped = new Set(groups.flatMap(({ places }) => places));
-  for (const [place, path] of paths.entries()) if (!grouped.has(place)) groups.push({ name: fileName(path), places: [place] });
+  for (const [place, path] of paths.entries()) if (!grouped.has(place)) groups.push({ name: called(path, fileName(path)), places: [place] });
   return groups.sort((a, b) => Math.min(...a.places) - Math.min(...b.places));
 }

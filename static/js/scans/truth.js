@@ -3,7 +3,6 @@ import { receiveDrops } from "../core/drops.js";
 import { element, elements, findElement } from "../core/elements.js";
 import { droppedFiles } from "../core/folders.js";
 import { notify } from "../core/notices.js";
-import { isColorBlind } from "../core/palette.js";
 
 const MOST_FILES = 5000; // of one drop
 
@@ -21,8 +20,7 @@ function followSlice(root) {
     for (const slot of elements('[data-slot="truth-slice"]', HTMLElement, root)) slot.textContent = `slice ${Number(slice) + 1}`;
     for (const slot of elements('[data-slot="truth-number"]', HTMLElement, root)) slot.textContent = `${Number(slice) + 1}`;
     for (const image of isKnown ? elements("img[data-truth]", HTMLImageElement, pictures) : []) {
-      const palette = image.dataset.truth === "errors" && isColorBlind() ? "&palette=color-blind" : "";
-      image.src = `${image.dataset.src}&slice=${slice}${palette}`;
+      image.src = `${image.dataset.src}&slice=${slice}`;
       image.alt = image.alt.replace(/[0-9]+$/, `${Number(slice) + 1}`);
     }
     const row = findElement(`#truth-slices [data-slice="${slice}"]`, HTMLElement);

@@ -17,6 +17,7 @@ export class Display {
    * @param {() => void} onChange
    */
   constructor(defaultChannel, onChange) {
+    this.defaultChannel = defaultChannel;
     this.onChange = onChange;
     this.low = 0;
     this.high = FULL;
@@ -105,14 +106,19 @@ export class Display {
     this.onChange();
   }
 
+  /** The channel that lies in gray under colors of ours, which false colors would hide. */
+  get grayChannel() {
+    return this.channel >= 0 ? this.channel : Math.max(0, this.defaultChannel);
+  }
+
   /**
    * Paints a slice as it is to be seen.
    * @param {import("./layers.js").Layer} layer
    * @param {Uint8ClampedArray} rgba
+   * @param {number} [channel]
    */
-  paint(layer, rgba) {
+  paint(layer, rgba, channel = this.channel) {
     const shown = this.table();
-    const { channel } = this;
     const { pixels } = layer;
     if (channel >= 0) {
       const colors = grayColors(shown);

@@ -6,6 +6,15 @@ import { element, elements } from "../core/elements.js";
 import { area, count, percent, uncountedWords, volume } from "../core/format.js";
 import { setIcon } from "../core/icons.js";
 
+/**
+ * What stands on the page while a threshold is tried: the bar that saves it, and words beside what is of the stored run.
+ * @param {boolean} isPreview
+ */
+function showNotes(isPreview) {
+  element("#preview-bar", HTMLElement).hidden = !isPreview;
+  for (const note of elements("[data-preview-note]", HTMLElement)) note.hidden = !isPreview;
+}
+
 export class Finding {
   /**
    * @param {HTMLElement} root
@@ -79,7 +88,7 @@ export class Finding {
    */
   showBar(threshold, coverage, isPartial) {
     const stored = this.facts.find(({ name }) => name === "coverage")?.stored ?? "";
-    for (const id of ["preview-bar", "downloads-note"]) element(`#${id}`, HTMLElement).hidden = false;
+    showNotes(true);
     element("#preview-words", HTMLElement).textContent = isPartial
       ? `Preview at ${threshold.toFixed(2)}: counting the other slices.`
       : `Preview at ${threshold.toFixed(2)}: ${this.verdictWords.textContent.toLowerCase()}, ${coverage} (stored ${stored}).`;
@@ -91,8 +100,9 @@ export class Finding {
    * @param {Sum} sum
    * @returns {Map<string, string>}
    */
-  figures(threshold, { pixels, slicesWithTumor, levels }) {
+  figures(threshold, { pixels, slicesWithTumor, levels, dice }) {
     const figures = new Map([
+      ["dice", dice === null ? "–" : dice.toFixed(3)],
       ["confidence", pixels ? percent((100 * levels) / (255 * pixels), 1) : "–"],
       ["rim", "–"], // measured when a threshold is saved
       ["threshold", `${threshold.toFixed(2)} (preview)`],
@@ -109,7 +119,7 @@ export class Finding {
   /** The figures of the stored threshold, as the server wrote them. */
   stored() {
     delete this.root.dataset.preview;
-    for (const id of ["preview-bar", "downloads-note"]) element(`#${id}`, HTMLElement).hidden = true;
+    showNotes(false);
     for (const id of ["preview-tag", "totals-note"]) this.part(id).hidden = true;
     this.showVerdict(this.storedState);
     this.showDoubt(this.storedVerdict === "uncertain" ? this.storedDoubt : null);

@@ -7,6 +7,8 @@ const PAN_PX = 48;
 /** @type {Map<string, [number, number]>} steps to the right and down that the picture moves */
 const ARROWS = new Map([["ArrowLeft", [1, 0]], ["ArrowRight", [-1, 0]], ["ArrowUp", [0, 1]], ["ArrowDown", [0, -1]]]);
 
+const ENDS = new Set(["Home", "End"]);
+
 /** Folds the options of the display; false where they were folded. */
 function closeDisplay() {
   const display = element("#display", HTMLDetailsElement);
@@ -40,6 +42,10 @@ export function followKeys(viewer) {
     ["]", () => viewer.nudgeThreshold(0.01)],
   ]);
   for (let place = 0; place < viewer.panels.canvases.size; place++) keys.set(`${place + 1}`, () => viewer.showAt(place));
+  if (viewer.stack.count > 1) {
+    keys.set("Home", () => viewer.stepBy(-viewer.index));
+    keys.set("End", () => viewer.stepBy(viewer.stack.count - 1 - viewer.index));
+  }
   document.addEventListener("pointerdown", (event) => {
     if (!targetOf(event)?.closest("#display")) closeDisplay();
   });
@@ -47,8 +53,9 @@ export function followKeys(viewer) {
     if (isTyping(event)) return;
     const arrow = ARROWS.get(event.key);
     const act = keys.get(event.key);
+    const isOnSlider = event.target instanceof HTMLInputElement && event.target.type === "range";
+    if (isOnSlider && (arrow || ENDS.has(event.key))) return; // the slider's own step
     if (arrow) {
-      if (event.target instanceof HTMLInputElement && event.target.type === "range") return; // the slider's own step
       if (event.shiftKey && viewer.viewport.isZoomed) viewer.panBy(arrow[0] * PAN_PX, arrow[1] * PAN_PX);
       else if (viewer.stack.count > 1 && arrow[0]) viewer.stepBy(-arrow[0]);
       else return;

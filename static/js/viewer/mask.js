@@ -146,6 +146,22 @@ export function sumInside(probabilityU8, mask) {
 }
 
 /**
+ * How a mask and the expert's lie on each other; null where there is none of the expert.
+ * @param {Uint8Array} mask 1 where tumor, else 0
+ * @param {Uint8Array | null} expert not 0 where tumor
+ */
+export function overlapOf(mask, expert) {
+  if (!expert) return null;
+  const overlap = { model: 0, expert: 0, both: 0 };
+  for (let i = 0; i < mask.length; i++) {
+    if (mask[i]) overlap.model += 1;
+    if (expert[i]) overlap.expert += 1;
+    if (mask[i] && expert[i]) overlap.both += 1;
+  }
+  return overlap;
+}
+
+/**
  * Pixels of a mask.
  * @param {Uint8Array} mask 1 where it is, else 0
  */

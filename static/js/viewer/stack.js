@@ -56,6 +56,8 @@ export class Stack {
     this.requests = new Map();
     /** @type {(Uint8Array | null)[]} by slice; null: not here yet */
     this.maps = new Array(count).fill(null);
+    /** @type {(Uint8Array | null)[]} expert's masks by slice; null: not here yet, or none */
+    this.experts = new Array(count).fill(null);
   }
 
   /**
@@ -108,14 +110,14 @@ export class Stack {
     if (!this.truthSlices.has(index)) return null;
     const known = this.truths.get(index);
     if (known) return known;
-    const request = fetchPixels(this.address("truth", index)).then(redOf);
+    const request = fetchPixels(this.address("truth", index)).then((rgba) => (this.experts[index] = redOf(rgba)));
     request.catch(() => this.truths.delete(index));
     this.truths.set(index, request);
     return request;
   }
 
   /**
-   * Fetches every map, and the slices that are kept, those near `start` first; `onMap(index)` after each. What fails is fetched
+   * Fetches every map and expert's mask, and the slices that are kept, those near `start` first; `onMap(index)` after each. What fails is fetched
    * when next asked for.
    * @param {number} start
    * @param {(index: number) => void} onMap
@@ -125,8 +127,8 @@ export class Stack {
     const near = new Set(order.slice(0, this.scansKept));
     const lane = async () => {
       for (let index = order.shift(); index !== undefined; index = order.shift()) {
-        await this.map(index).then(() => onMap(index), () => {});
-        if (near.has(index)) await Promise.all([this.scan(index), this.truth(index)]).catch(() => {});
+        await Promise.all([this.map(index), this.truth(index)]).then(() => onMap(index), () => {});
+        if (near.has(index)) await this.scan(index).catch(() => {});
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, lane));

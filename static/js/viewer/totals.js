@@ -2,12 +2,14 @@
 /** @import { Doubt as Region } from "../core/types.js" */
 /** @import { Doubt, DoubtRule } from "./mask.js" */
 /** @import { Stack } from "./stack.js" */
-import { doubtOf, maskArea, sumInside, tumorMask, uncountedOf } from "./mask.js";
+import { doubtOf, maskArea, overlapOf, sumInside, tumorMask, uncountedOf } from "./mask.js";
 
 const TURN_MS = 8;
 
-/** @typedef {{ pixels: number, slicesWithTumor: number, counted: number, doubt: Region | null, uncounted: number, levels: number }} Sum
-   over the slices counted so far; uncounted: pixels; levels: the map's values inside the mask */
+/** @typedef {{ model: number, expert: number, both: number }} Overlap pixels of a slice with an expert's mask */
+/** @typedef {{ pixels: number, slicesWithTumor: number, counted: number, doubt: Region | null, uncounted: number, levels: number, dice: number | null }} Sum
+   over the slices counted so far; uncounted: pixels; levels: the map's values inside the mask; dice: with the expert's masks,
+   null until all of them are compared, and where they are empty */
 
 export class Totals {
   /**
@@ -31,6 +33,8 @@ export class Totals {
     this.uncounted = new Array(stack.count).fill(0);
     /** sum of the map inside the mask by slice, of those that are counted here */
     this.levels = new Array(stack.count).fill(0);
+    /** @type {(Overlap | null)[]} by slice; null: not compared yet, or with nothing */
+    this.overlaps = new Array(stack.count).fill(null);
     this.timer = 0;
   }
 
@@ -41,8 +45,10 @@ export class Totals {
    * @param {Doubt} doubt
    * @param {number} uncounted pixels
    * @param {number} levels
+   * @param {Overlap | null} overlap
    */
-  put(index, area, doubt, uncounted, levels) {
+  put(index, area, doubt, uncounted, levels, overlap) {
+    this.overlaps[index] = overlap;
     this.levels[index] = levels;
     this.areas[index] = area;
     this.doubts[index] = doubt;
@@ -55,11 +61,12 @@ export class Totals {
     const end = performance.now() + TURN_MS;
     for (const [index, area] of this.areas.entries()) {
       const probabilityU8 = this.stack.maps[index];
-      if (area !== null || !probabilityU8) continue;
+      const expert = this.stack.experts[index];
+      if (!probabilityU8 || (area !== null && !(expert && !this.overlaps[index]))) continue;
       const mask = tumorMask(probabilityU8, this.width, this.height, this.threshold, this.minPixels);
       const doubt = doubtOf(probabilityU8, this.width, this.height, mask, this.threshold, this.doubtRule);
       const uncounted = maskArea(uncountedOf(probabilityU8, mask, doubt.mask, this.threshold));
-      this.put(index, maskArea(mask), doubt, uncounted, sumInside(probabilityU8, mask));
+      this.put(index, maskArea(mask), doubt, uncounted, sumInside(probabilityU8, mask), overlapOf(mask, expert));
       if (performance.now() < end) continue;
       this.timer = setTimeout(() => this.count());
       break;
@@ -77,7 +84,21 @@ export class Totals {
       doubt: this.doubt(),
       uncounted: this.uncounted.reduce((sum, pixels, index) => sum + (this.areas[index] === null ? 0 : pixels), 0),
       levels: this.levels.reduce((sum, levels, index) => sum + (this.areas[index] === null ? 0 : levels), 0),
+      dice: this.dice(),
     };
+  }
+
+  /** Of all slices that have an expert's mask, their pixels counted together. */
+  dice() {
+    let [both, pixels, expertPixels] = [0, 0, 0];
+    for (const index of this.stack.truthSlices) {
+      const overlap = this.areas[index] === null ? null : this.overlaps[index];
+      if (!overlap) return null;
+      both += overlap.both;
+      pixels += overlap.model + overlap.expert;
+      expertPixels += overlap.expert;
+    }
+    return expertPixels ? (2 * both) / pixels : null;
   }
 
   /** The region in doubt with the highest probability, the largest of equal ones. */

@@ -10,7 +10,7 @@ import { Finding } from "./finding.js";
 import { followGestures, place } from "./gestures.js";
 import { Histogram } from "./histogram.js";
 import { ERROR_COLORS, Layer, outlineOf, paintErrors, paintHeatmap, paintMask, paintOverlay } from "./layers.js";
-import { doubtOf, maskArea, sumInside, tumorMask, uncountedOf } from "./mask.js";
+import { doubtOf, maskArea, overlapOf, sumInside, tumorMask, uncountedOf } from "./mask.js";
 import { Measures } from "./measures.js";
 import { Panels } from "./panels.js";
 import { readPreference, writePreference } from "./preferences.js";
@@ -53,7 +53,7 @@ export class Viewer {
     this.naming = 0; // timer of the address
     this.stack = new Stack({ scanId: scan, segmentationId: segmentation, count: Number(slices), pixels: this.width * this.height,
       truthSlices: truthSlices ? truthSlices.split(" ").map(Number) : [] });
-    this.layers = { scan: this.newLayer(), mask: this.newLayer(), overlay: this.newLayer(), heatmap: this.newLayer(), errors: truthSlices ? this.newLayer() : null };
+    this.layers = { scan: this.newLayer(), mask: this.newLayer(), overlay: this.newLayer(), heatmap: this.newLayer(), gray: truthSlices ? this.newLayer() : null, errors: truthSlices ? this.newLayer() : null };
     document.addEventListener("palette", () => this.paintOverlay());
     this.viewport = new Viewport(this.width, this.height, () => this.showZoom());
     this.panels = new Panels(root, this.viewport);
@@ -129,7 +129,7 @@ export class Viewer {
       byId("viewer-problem").hidden = true;
       paintHeatmap(this.layers.heatmap, probabilityU8);
       this.display.learn(rgba);
-      this.display.paint(this.layers.scan, rgba);
+      this.paintSlice(rgba);
       this.paintTumor(rgba, probabilityU8, truth);
       this.measures.show(null);
       this.readout.show(this.readout.point, this.shown);
@@ -181,7 +181,7 @@ export class Viewer {
     const uncounted = uncountedOf(probabilityU8, mask, doubt.mask, this.threshold);
     const pixels = maskArea(mask);
     const uncountedPixels = maskArea(uncounted);
-    this.totals.put(this.index, pixels, doubt, uncountedPixels, sumInside(probabilityU8, mask));
+    this.totals.put(this.index, pixels, doubt, uncountedPixels, sumInside(probabilityU8, mask), overlapOf(mask, truth));
     this.shown = {
       rgba, probabilityU8, truth, mask,
       outlines: [
@@ -208,7 +208,7 @@ export class Viewer {
       mask: [layers.mask.canvas],
       overlay: this.hasMask ? [scan, layers.overlay.canvas, ...outlines] : [scan],
       heatmap: [layers.heatmap.canvas],
-      errors: [scan, ...this.errors()],
+      errors: [layers.gray?.canvas ?? scan, ...this.errors()],
     };
     this.panels.draw();
   }
@@ -216,8 +216,14 @@ export class Viewer {
   /* ---- how it is shown ---- */
   paintScan() {
     if (!this.shown) return;
-    this.display.paint(this.layers.scan, this.shown.rgba);
+    this.paintSlice(this.shown.rgba);
     this.panels.draw();
+  }
+
+  /** @param {Uint8ClampedArray} rgba of a slice, which lies in gray under the errors */
+  paintSlice(rgba) {
+    this.display.paint(this.layers.scan, rgba);
+    if (this.layers.gray) this.display.paint(this.layers.gray, rgba, this.display.grayChannel);
   }
 
   showMeasures() {
@@ -266,6 +272,7 @@ export class Viewer {
     if (!this.shown) return;
     this.totals.threshold = this.threshold;
     this.totals.areas = this.isPreview ? new Array(this.stack.count).fill(null) : [...this.storedAreas];
+    this.totals.overlaps.fill(null);
     this.paintTumor(this.shown.rgba, this.shown.probabilityU8, this.shown.truth);
     this.totals.count();
   }

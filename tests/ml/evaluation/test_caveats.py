@@ -6,7 +6,7 @@ import pytest
 
 from ml.cards import Training
 from ml.datasets import list_cases
-from ml.evaluation.caveats import caveats_of
+from ml.evaluation.caveats import caveats_of, known_patient
 from ml.evaluation.report import Settings, make_report, summary_of
 from ml.evaluation.run import evaluate_cases
 from ml.reports.folder import fill_folder
@@ -34,6 +34,22 @@ def test_patients_that_the_card_names_are_no_test(patients, sentence):
 def test_patients_that_the_card_does_not_name_or_kept_for_its_test_are_one():
     assert caveats_of(TRAINING, ["t", *MANY], 11, has_interval=True) == ()
     assert caveats_of(Training(), ["a"], 10, has_interval=True) == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "use"),
+    [
+        (["tcga_12-07.tif"], "trained on"),
+        (["TCGA_12"], "trained on"),
+        (["slice 3.png", "TCGA_13_flair"], "used to choose the epoch"),
+        (["TCGA_120_1.tif", "P7 flair", "TCGA_14.png", ""], None),
+    ],
+)
+def test_a_scan_of_a_patient_that_the_model_knows_is_told_by_how_its_name_begins(names, use):
+    training = Training(
+        training_patients=("P7", "TCGA_12"), validation_patients=("TCGA_13",), test_patients=("TCGA_14",)
+    )
+    assert known_patient(training, names) == (use and f"By its name, this patient was {use}: this is no test.")
 
 
 @pytest.mark.parametrize(("patients", "is_said"), [(9, True), (10, False)])

@@ -159,6 +159,10 @@ def test_predict_writes_three_pictures_and_a_row_a_slice(command, data, tmp_path
     assert "Research use only. Not for diagnosis." in said
     assert [row["verdict"] for row in rows] == ["tumor_detected"] * 3 + ["no_tumor"] * 2
     assert (rows[0]["tumor_pixels"], rows[0]["mask"], rows[0]["area_mm2"]) == ("64", "masks/one/a.png", "")
+    assert int(rows[0]["head_pixels"]) >= 64
+    assert float(rows[0]["head_coverage_percent"]) == pytest.approx(6400 / int(rows[0]["head_pixels"]), abs=1e-4)
+    assert float(rows[0]["mean_confidence"]) > 0.5
+    assert (rows[0]["rim_width_pixels"], rows[3]["mean_confidence"], rows[3]["rim_width_pixels"]) == ("0.00", "", "")
     found = square(4, 4, 8) > 0
     assert np.array_equal(np.asarray(Image.open(out / rows[0]["mask"])) == 255, found)
     cutout = np.asarray(Image.open(out / rows[0]["cutout"]))
@@ -166,6 +170,16 @@ def test_predict_writes_three_pictures_and_a_row_a_slice(command, data, tmp_path
     assert np.array_equal(cutout[..., 3] == 255, found)
     assert not cutout[~found].any()
     assert np.asarray(Image.open(out / rows[0]["overlay"])).shape == (32, 32, 3)
+
+
+def test_patients_and_slices_stand_in_the_order_in_which_a_person_counts(command, tmp_path):
+    for patient, number in (("P10", 1), ("P2", 10), ("P2", 9)):
+        write_case(tmp_path / "data", patient, f"{patient}_{number}", square(4, 4, 8), square(4, 4, 8))
+    assert command("evaluate", tmp_path / "data")[0] == 0
+    out = tmp_path / "out"
+    images = ["P2_9.png", "P2_10.png", "P10_1.png"]
+    assert [row["image"].rpartition("/")[2] for row in rows_of(out / "metrics.csv")] == images
+    assert [row["patient"] for row in rows_of(out / "patients.csv")] == ["P2", "P10"]
 
 
 def test_predict_takes_stacks_and_files_of_one_name(command, tmp_path):
@@ -227,7 +241,7 @@ def test_predict_overwrites_no_result_of_another_file(command, tmp_path):
     status, _, _ = command("predict", folder)
     rows = rows_of(tmp_path / "out" / "predictions.csv")
     assert status == 0
-    assert [row["mask"] for row in rows] == [
+    assert sorted(row["mask"] for row in rows) == [
         "masks/Scan_0000.png",
         "masks/scan_2_0000.png",
         "masks/scan_2_0001.png",

@@ -104,6 +104,9 @@ def test_the_history_as_a_table_has_every_scan_of_the_filter(any_app: Flask, mon
     [row] = rows_of(client.get(f"{TABLE}?status=succeeded"))
     shown = client.get(f"{SCANS}/{scans[2]['id']}").json
     assert (row["id"], row["verdict"], row["threshold"]) == (shown["id"], shown["segmentation"]["verdict"], "0.65")
+    for name in ("head_pixels", "head_coverage_percent", "mean_confidence", "rim_width_pixels"):
+        value = shown["segmentation"][name]
+        assert row[name] == ("" if value is None else f"{value:.6g}")
     assert row["coverage_percent"] == f"{shown['segmentation']['coverage_percent']:.6g}"
     assert rows_of(client.get(f"{TABLE}?q=nothing")) == []
     assert client.get(f"{TABLE}?sort=x").status_code == 422

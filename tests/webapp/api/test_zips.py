@@ -56,8 +56,8 @@ def test_patients_folders_of_a_zip_are_a_scan_each_and_other_files_of_the_reques
     data = zip_of(slices(1, 2, folder="P1/") | slices(1, 2, 3, folder="P2/"))
     response = send(client, ("both.zip", data), ("single.png", png_bytes()), form={"group": "auto"})
     assert [(scan["filename"], scan["slice_count"]) for scan in response.json["scans"]] == [
-        ("P1", 2),
-        ("P2", 3),
+        ("both P1", 2),
+        ("both P2", 3),
         ("single.png", 1),
     ]
 

@@ -59,6 +59,14 @@ class Catalog:
             raise InvalidInput(f"The model {entry.name} cannot be used: {entry.problem}")
         return entry.card
 
+    def flair_channel(self, name: str) -> int | None:
+        """The channel of a model's scans that is shown in gray; None where its card has none, or it is gone."""
+        try:
+            card = self.entry(name).card
+        except NotFound:
+            return None
+        return card.input.flair_channel if card else None
+
     def default_problem(self) -> str | None:
         """Why the default model cannot be used, or None."""
         try:

@@ -42,6 +42,7 @@ class Source:
     dropped: list[list[int]]
     etag: str
     palette: Palette = Palette.STANDARD
+    channel: int | None = None
 
 
 def source(
@@ -60,6 +61,8 @@ def source(
     if kind in OF_TRUTH and not row.has_truth:
         raise NotFound("This case has no expert mask.")
     image = None
+    # Under errors the slice is gray: its channels as colors would hide theirs.
+    channel = resources.catalog.flair_channel(evaluation.model) if kind == "errors" else None
     if kind in OF_SLICE and evaluation.data_folder is not None:
         with contextlib.suppress(FolderRefused):  # gone, or not allowed any more: the picture says so
             image = sources.source_folder(resources, evaluation) / evaluation.data_folder / row.image
@@ -72,8 +75,9 @@ def source(
         size=(row.height, row.width),
         rule=stored_rule(evaluation.threshold, row.min_tumor_pixels, row.doubt_rule),
         dropped=row.dropped or [],
-        etag=f"{evaluation_id}.{position}.{row.map_key.rsplit('/', 1)[1]}.{kind}.{palette}",
+        etag=f"{evaluation_id}.{position}.{row.map_key.rsplit('/', 1)[1]}.{kind}.{palette}.{channel}",
         palette=palette,
+        channel=channel,
     )
 
 
@@ -103,7 +107,7 @@ def _draw(resources: Resources, wanted: Source, kind: str) -> Image.Image:
         raise NotFound("This case has no expert mask.")
     if kind == "truth":
         return panels.mask_image(truth)
-    return error_overlay_image(_pixels(resources, wanted), truth, mask, palette=wanted.palette)
+    return error_overlay_image(_pixels(resources, wanted), truth, mask, palette=wanted.palette, channel=wanted.channel)
 
 
 def _pixels(resources: Resources, wanted: Source) -> np.ndarray:

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.datasets.file_names import is_text
+from ml.datasets.file_names import is_text, natural_key
 from webapp.domain.errors import FolderRefused
 from webapp.domain.evaluations.models import Evaluation, SourceKind
 from webapp.domain.resources import Resources
@@ -74,7 +74,7 @@ def browse(settings: Settings, text: str | None) -> Listing:
     path = resolve(settings, text)
     folders, files = [], 0
     try:
-        for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+        for entry in sorted(os.scandir(path), key=lambda entry: natural_key(entry.name)):
             if entry.name.startswith("."):
                 continue
             if not entry.is_dir(follow_symlinks=True):

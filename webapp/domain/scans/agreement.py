@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ml.evaluation.caveats import known_patient
 from ml.masks import slice_masks
 from ml.metrics.agreement import compare_slices
 from ml.metrics.slices import SliceComparison
-from webapp.domain.errors import StorageUnavailable
+from webapp.domain.errors import NotFound, StorageUnavailable
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import truth
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 def measure(resources: Resources, scan: Scan, row: Segmentation | None) -> dict[str, Any] | None:
-    """The metrics of all slices together by their names, and `slices`: those of each, with its `index`.
+    """The metrics of all slices together by their names, `slices`: those of each, with its `index`, and `caveat`.
 
     None before the run has succeeded, where the scan has no expert's mask, and where the arrays cannot be read.
     """
@@ -36,7 +37,17 @@ def measure(resources: Resources, scan: Scan, row: Segmentation | None) -> dict[
     except StorageUnavailable as error:  # the scan's own figures are still worth an answer
         logger.warning("a scan was not compared with its expert's mask: %s", error.code)
         return None
-    return found
+    return {**found, "caveat": _caveat(resources, scan, row)}
+
+
+def _caveat(resources: Resources, scan: Scan, row: Segmentation) -> str | None:
+    """What a reader must know before the figures: that the model knows the patient."""
+    try:
+        card = resources.catalog.entry(row.model).card
+    except NotFound:  # the model is gone
+        return None
+    names = [scan.filename, *(scan.slice_names or ()), *((scan.study.name,) if scan.study else ())]
+    return None if card is None else known_patient(card.training, names)
 
 
 def _measure(resources: Resources, scan: Scan, row: Segmentation, expert: Truth) -> bytes:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ml.datasets.file_names import natural_key
+
 # Numbers this far apart on average are no slices that lie on each other, but patients, dates, visits.
 SPARSEST = 2
 
@@ -56,7 +58,10 @@ def group_files(paths: Sequence[str], grouping: Grouping) -> list[FileGroup]:
         return [FileGroup(_shared_name([paths[place] for place in places]), tuple(places))]
     stacks = _numbered_stacks(paths) if grouping is Grouping.AUTO else []
     stacked = {place for stack in stacks for place in stack.places}
-    single = [FileGroup(_file_name(path), (place,)) for place, path in enumerate(paths) if place not in stacked]
+    alone = {place: _file_name(path) for place, path in enumerate(paths) if place not in stacked}
+    if grouping is not Grouping.NONE:
+        alone = {place: _called(paths[place], name) for place, name in alone.items()}
+    single = [FileGroup(name, (place,)) for place, name in alone.items()]
     return sorted([*stacks, *single], key=lambda group: min(group.places))
 
 
@@ -95,11 +100,25 @@ def _numbered(path: str) -> _Numbered | None:
         return None
     folder = _folder(path)
     # Of a longer run of digits the last nine are the number: the others are no part of the title either.
-    title = re.sub(r"[0-9]+$", "", found[1]).rstrip(" _-.([#") or folder.rpartition("/")[2] or "Stack"
+    title = _called(path, re.sub(r"[0-9]+$", "", found[1]).rstrip(" _-.([#") or folder.rpartition("/")[2] or "Stack")
     ending = _file_name(path)[len(_stem(path)) :]
     # P1 and p1 are two folders, and may be two heads.
     key = (unicodedata.normalize("NFC", folder), _folded(found[1]), _folded(found[3] + ending))
     return _Numbered(key, title, int(found[2]))
+
+
+def _called(path: str, name: str) -> str:
+    """A scan's name, after that of a folder where it says nothing of whose scan it is: "P7 flair", "P8 flair".
+
+    Whoever numbers patients or days uses two digits or more: a name with fewer is told apart by the nearest folder
+    with whose name it does not begin.
+    """
+    if len(re.findall(r"[0-9]", name)) > 1:
+        return name
+    words = _folded(name)
+    folders = reversed(_folder(path).split("/"))
+    other = next((folder for folder in folders if folder and not words.startswith(_folded(folder))), None)
+    return f"{other} {name}" if other else name
 
 
 def number_of(path: str) -> int | None:
@@ -116,13 +135,7 @@ def _shared_name(paths: Sequence[str]) -> str:
         return numbered[0].title
     folders = {_folder(path) for path in paths}
     name = folders.pop().rpartition("/")[2] if len(folders) == 1 else ""
-    return name or _stem(paths[0])
-
-
-def natural_key(path: str) -> list[tuple[int, int, str]]:
-    """2 before 10, and letters as they are."""
-    parts = re.split(r"([0-9]{1,9})", _folded(path))
-    return [(0, int(part), "") if place % 2 else (1, 0, part) for place, part in enumerate(parts) if part]
+    return _called(paths[0], name or _stem(paths[0]))
 
 
 def _folded(text: str) -> str:

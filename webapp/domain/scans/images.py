@@ -60,7 +60,7 @@ def source(
 ) -> Source:
     """Find a picture's arrays.
 
-    channel: of a scan or overlay that is to be seen in gray, 0 to 2. palette: of the errors.
+    channel: of a scan, overlay or errors that are to be seen in gray, 0 to 2. palette: of the errors.
     Raises NotFound (no such slice, run or expert's mask), NotReady (no result yet).
     """
     expert = Truth.of(scan) if kind in OF_TRUTH else None
@@ -158,7 +158,8 @@ def slice_pictures(resources: Resources, scan: Scan, row: Segmentation, index: i
     if expert is not None and expert.has_slice(index):
         truth = read_slice(resources, scan, expert, index)
         yield "truth", panels.encode_png(panels.mask_image(truth))
-        yield ERRORS, panels.encode_png(error_overlay_image(pixels, truth, masks.tumor[0]))
+        channel = resources.catalog.flair_channel(row.model)
+        yield ERRORS, panels.encode_png(error_overlay_image(pixels, truth, masks.tumor[0], channel=channel))
 
 
 def check_geometry(scan: Scan) -> None:

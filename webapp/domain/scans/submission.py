@@ -290,7 +290,9 @@ def _admit_group(
     """The scans of files that belong together, of one file alone mostly. is_whole: whether all were received."""
     if len(uploads) > 1 or not is_whole:
         return stacking.admit_group(resources, uploads, name, is_whole=is_whole, **_chosen(options))
-    accepted = admission.admit(resources, uploads[0], **_chosen(options))
+    accepted = admission.admit(
+        resources, replace(uploads[0], filename=receiving.display_name(name)), **_chosen(options)
+    )
     return stacking.AdmittedGroup((accepted,), ((0,),), ())
 
 

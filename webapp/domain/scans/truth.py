@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 
+from ml.datasets.file_names import natural_key
 from ml.datasets.mask_findings import MASK_FINDINGS, find_doubtful, trace_mask
 from ml.sandbox.decoder import DecodedMask
 from ml.sandbox.launcher import SandboxError
@@ -21,7 +22,7 @@ from ml.scans import ScanError
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import DecoderUnavailable, NotFound, OutcomeUnknown, UploadRejected
 from webapp.domain.resources import Resources
-from webapp.domain.scans.grouping import natural_key, number_of
+from webapp.domain.scans.grouping import number_of
 from webapp.domain.scans.mask_pairs import match_slices
 from webapp.domain.scans.models import Scan
 from webapp.domain.storage.arrays import read_array, write_array

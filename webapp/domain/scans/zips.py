@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
+from ml.datasets.file_names import natural_key
 from webapp.domain.database.orm import new_id
 from webapp.domain.resources import Resources
 from webapp.domain.uploads import archives, receiving
@@ -30,7 +31,9 @@ def unpacked(resources: Resources, file: UploadedFile) -> Iterator[list[tuple[st
 
 def _named(folder: Path, stem: str) -> list[tuple[str, Path]]:
     """Below the zip's own name, unless all of it is in one folder, which has a name already."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    paths = sorted(
+        (path for path in folder.rglob("*") if path.is_file()), key=lambda path: natural_key(path.as_posix())
+    )
     names = [path.relative_to(folder).as_posix() for path in paths]
     is_one_folder = len({name.partition("/")[0] for name in names}) == 1 and all("/" in name for name in names)
     return list(zip(names if is_one_folder else [f"{stem}/{name}" for name in names], paths, strict=True))

@@ -7,11 +7,31 @@ from webapp.domain.scans.grouping import FileGroup, Grouping, group_files, missi
 AUTO = {
     "numbers in their natural order": (
         ["p/s_9.png", "p/s_10.png", "p/s_11.png", "p/s_8.png"],
-        [FileGroup("s", (3, 0, 1, 2))],
+        [FileGroup("p s", (3, 0, 1, 2))],
     ),
     "two folders of equal names are two": (
         ["a/1.png", "b/1.png", "a/2.png", "b/2.png"],
         [FileGroup("a", (0, 2)), FileGroup("b", (1, 3))],
+    ),
+    "a name that is every patient's follows the patient's": (
+        [
+            "c/P7/flair/1.png",
+            "c/P7/flair/2.png",
+            "c/P8/flair_1.png",
+            "c/P8/flair_2.png",
+            "P9/t1.nii.gz",
+            "P9/P9_t1.nii",
+        ],
+        [
+            FileGroup("P7 flair", (0, 1)),
+            FileGroup("P8 flair", (2, 3)),
+            FileGroup("P9 t1.nii.gz", (4,)),
+            FileGroup("P9_t1.nii", (5,)),
+        ],
+    ),
+    "a name that says whose it is": (
+        ["export/TCGA_12_1.tif", "export/TCGA_12_2.tif", "export/TCGA_34.tif"],
+        [FileGroup("TCGA_12", (0, 1)), FileGroup("TCGA_34.tif", (2,))],
     ),
     "two names of one folder are two": (
         ["TCGA_A_1.tif", "TCGA_B_1.tif", "TCGA_A_2.tif", "TCGA_B_2.tif"],
@@ -19,7 +39,7 @@ AUTO = {
     ),
     "folders that differ in case": (
         ["P1/a_1.png", "p1/a_2.png", "P1/a_3.png"],
-        [FileGroup("a", (0, 2)), FileGroup("a_2.png", (1,))],
+        [FileGroup("P1 a", (0, 2)), FileGroup("p1 a_2.png", (1,))],
     ),
     "any case and leading zeros": (["S-009.PNG", "s-010.png"], [FileGroup("S", (0, 1))]),
     "no folder and no name": (["1.png", "2.png"], [FileGroup("Stack", (0, 1))]),
@@ -27,7 +47,7 @@ AUTO = {
     "every second number": (["s1.png", "s3.png", "s5.png"], [FileGroup("s", (0, 1, 2))]),
     "patients are no slices": (["P001.png", "P350.png"], [FileGroup("P001.png", (0,)), FileGroup("P350.png", (1,))]),
     "names without numbers": (["a.png", "b.png"], [FileGroup("a.png", (0,)), FileGroup("b.png", (1,))]),
-    "one alone": (["p/s_1.png"], [FileGroup("s_1.png", (0,))]),
+    "one alone": (["p/s_1.png"], [FileGroup("p s_1.png", (0,))]),
     "doubled numbers are not guessed": (
         ["s1.png", "s2.png", "s02.png"],
         [FileGroup("s1.png", (0,)), FileGroup("s2.png", (1,)), FileGroup("s02.png", (2,))],
@@ -60,7 +80,7 @@ def test_numbered_files_of_one_name_are_one_scan(paths: list[str], groups: list[
 def test_a_stack_takes_all_in_natural_order() -> None:
     paths = ["p/b.png", "p/a 10.png", "p/a 9.png"]
     assert group_files(paths, Grouping.STACK) == [FileGroup("p", (2, 1, 0))]
-    assert group_files(["x/1.png", "y/2.png"], Grouping.STACK) == [FileGroup("1", (0, 1))]
+    assert group_files(["x/1.png", "y/2.png"], Grouping.STACK) == [FileGroup("x 1", (0, 1))]
     assert group_files(["one.png"], Grouping.STACK) == [FileGroup("one.png", (0,))]
 
 
