@@ -76,7 +76,9 @@ def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease,
     key = map_key(work.scan_id, job.claim.id, job.claim.attempt)
     lease.check()
     write_array(resources.storage, key, found.probability_u8)
-    return Prediction(found.probability_u8, key, engine.name, engine.card, infer_ms, found.warnings)
+    stated = work.sequence if engine.card.input.flair_channel is not None else None
+    warnings = found.warnings_beside(None if stated is None else stated.is_flair)
+    return Prediction(found.probability_u8, key, engine.name, engine.card, infer_ms, warnings)
 
 
 class _Progress:

@@ -46,7 +46,11 @@ class Inference:
     @property
     def warnings(self) -> tuple[str, ...]:
         """The codes of the warnings of the scan that these slices are."""
-        return warnings_of(self.is_out_of_distribution, self.sequences)
+        return self.warnings_beside(None)
+
+    def warnings_beside(self, is_flair: bool | None) -> tuple[str, ...]:
+        """The same, beside what the scan's file says: that it is FLAIR, or that it is not; None: it does not say."""
+        return warnings_of(self.is_out_of_distribution, self.sequences, is_flair)
 
 
 class Engine(Protocol):

@@ -21,6 +21,8 @@ from ml.ood.detector import compress
 NOT_FLAIR, CHANNEL_ORDER = "not_flair", "channel_order"
 CODES = (NOT_FLAIR, CHANNEL_ORDER)
 MIXED_SEQUENCES = "mixed_sequences"
+# Beside NOT_FLAIR, where that is sure: what is marked is no finding then either.
+PLAINLY_NOT_FLAIR = "plainly_not_flair"
 # What is told apart, the right one first. In color FLAIR is the second of three channels (ml.cards.InputConvention).
 GRAY_CLASSES = ("FLAIR", "T1", "T1 with contrast")
 COLOR_CLASSES = ("FLAIR in its channel", "another sequence in its channel")
@@ -29,6 +31,8 @@ FLAIR_CHANNEL = 1
 _DARK, MIN_SHOWN = 24, 0.05
 # Scans with at least so many telling slices are judged by the stacks' limits, shorter ones by the slices'.
 MIN_STACK = 5
+# Mean log-odds above which the pictures of a gray stack alone make it sure that it is not FLAIR.
+PLAIN_LOG_ODDS = 4.0
 # Gray slices from which a stack is searched for two sequences: a third of fewer is one or two slices, which are wrong
 # together in 2 % of true FLAIR.
 MIN_MIXED = 9
@@ -63,6 +67,13 @@ class SequenceEvidence:
             return (CODES[column],)
         is_mixed = CODES[column] == NOT_FLAIR and self._is_mixed(log_odds)
         return (MIXED_SEQUENCES,) if is_mixed else ()
+
+    @property
+    def is_plainly_another(self) -> bool:
+        """Whether these slices are a gray stack that is surely not FLAIR, by its pictures alone."""
+        gray = self.log_odds[np.isfinite(self.log_odds[:, 0]), 0]
+        is_stack = len(gray) >= MIN_STACK and len(gray) >= np.isfinite(self.log_odds[:, 1]).sum()
+        return is_stack and float(gray.mean()) > max(PLAIN_LOG_ODDS, self.stack_limits[0])
 
     def _is_mixed(self, log_odds: NDArray[np.float32]) -> bool:
         """Whether the third that is most like FLAIR is FLAIR, and the third that is least like it is not.

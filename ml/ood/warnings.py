@@ -4,13 +4,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.ood.detector import UNLIKE
-from ml.ood.sequences import SequenceEvidence
+from ml.ood.sequences import CHANNEL_ORDER, NOT_FLAIR, PLAINLY_NOT_FLAIR, SequenceEvidence
 
 
-def warnings_of(is_out_of_distribution: NDArray[np.bool] | None, sequences: SequenceEvidence | None) -> tuple[str, ...]:
+def warnings_of(
+    is_out_of_distribution: NDArray[np.bool] | None,
+    sequences: SequenceEvidence | None,
+    is_flair: bool | None = None,
+) -> tuple[str, ...]:
     """The warnings of a scan: of its slices, where more than half are out of distribution, and of its sequence.
 
-    is_out_of_distribution: bool (N,). Both are None where the package has no such check.
+    is_out_of_distribution: bool (N,). Both are None where the package has no such check. is_flair: what the scan's file
+    says of itself; None where it does not say.
     """
     is_unlike = is_out_of_distribution is not None and bool(is_out_of_distribution.mean() > 0.5)
-    return ((UNLIKE,) if is_unlike else ()) + (() if sequences is None else sequences.warnings)
+    return ((UNLIKE,) if is_unlike else ()) + _of_sequence(sequences, is_flair)
+
+
+def _of_sequence(sequences: SequenceEvidence | None, is_flair: bool | None) -> tuple[str, ...]:
+    """A file that is not FLAIR says so surely. One that says FLAIR is believed where the pictures are in doubt, and
+    not where they are plain: a name or header may be another series'."""
+    seen = () if sequences is None else sequences.warnings
+    if CHANNEL_ORDER in seen:
+        return seen
+    is_plain = sequences is not None and sequences.is_plainly_another
+    if is_flair is False:
+        return (NOT_FLAIR, PLAINLY_NOT_FLAIR)
+    if is_flair:
+        return (NOT_FLAIR,) if is_plain else ()
+    return (NOT_FLAIR, PLAINLY_NOT_FLAIR) if is_plain else seen

@@ -19,6 +19,7 @@ from ml.prediction.sources import PictureNames, Source, check_name
 from ml.reports.csv import TableWriter
 from ml.sandbox.decoder import Decoder
 from ml.scans import ScanError
+from ml.scans.sequence import VOLUME_FORMATS, agree, kind_of_name
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,10 @@ def _predict(
         stack.unlink(missing_ok=True)
     picture_names = names.of(source, len(pixels))
     found = engine.infer(pixels)
-    probability_u8, warnings = found.probability_u8, found.warnings
+    is_known = engine.card.input.flair_channel is not None and decoded.format in VOLUME_FORMATS
+    stated = agree(decoded.sequence, kind_of_name(source.path.name)) if is_known else None
+    warnings = found.warnings_beside(None if stated is None else stated.is_flair)
+    probability_u8 = found.probability_u8
     masks = apply_rule(probability_u8, rule_on_grid(engine.card, threshold, *probability_u8.shape[1:]), is_stack=True)
     for index in range(len(pixels)):
         one = slice(index, index + 1)

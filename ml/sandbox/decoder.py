@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from ml.sandbox.child import ChildLimits
 from ml.sandbox.launcher import ChildDied, Sandbox
 from ml.scans.scan import ErrorCode, Limits, ScanError
+from ml.scans.sequence import SequenceKind
 from ml.scans.stack import check_stack_file
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ _ERROR_CODES: tuple[ErrorCode, ...] = get_args(ErrorCode)
 class Decoded:
     """What is known of a scan whose pixels lie in the stack file: the fields of `Scan`, and its size in pixels.
 
-    spacing_mm: of `Geometry.spacing_mm`. grid: the file's voxels, of a volume; None of pictures.
+    spacing_mm: of `Geometry.spacing_mm`. grid: the file's voxels, of a volume; None of pictures. sequence: what the
+    header says, never its words.
     """
 
     format: str
@@ -42,6 +44,7 @@ class Decoded:
     warnings: tuple[str, ...]
     orientation: int = 1
     grid: VolumeGrid | None = None
+    sequence: SequenceKind | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +200,8 @@ def _read_scan(answer: dict[str, Any], stack: Path) -> Decoded:
             slice_mm, row_mm, column_mm = decoded.spacing_mm
             decoded = replace(decoded, spacing_mm=(slice_mm, row_mm, column_mm))
         decoded = replace(decoded, warnings=tuple(decoded.warnings), orientation=int(decoded.orientation))
-        decoded = replace(decoded, grid=_read_grid(decoded.grid))
+        sequence = None if decoded.sequence is None else SequenceKind(decoded.sequence)
+        decoded = replace(decoded, grid=_read_grid(decoded.grid), sequence=sequence)
     except (TypeError, ValueError, KeyError):  # a child that its file took over may answer anything
         raise _damaged() from None
     check_stack_file(stack, (decoded.slice_count, decoded.height, decoded.width, 3))

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ml.scans.sequence import SequenceKind
     from ml.volumes.grid import VolumeGrid
 
 ErrorCode = Literal["unsupported", "unreadable", "limit", "too_small", "empty"]
@@ -84,6 +85,7 @@ class Scan:
     grid: of a volume, the voxels of its file; None of pictures. The stack is axial then (`ml.volumes.axial`).
     warnings: keys of `WARNINGS`.
     orientation: the tag that was applied, 1 to 8 (TIFF and EXIF 274).
+    sequence: what the file's header says that it is; None where it does not say, as of pictures.
     """
 
     pixels: NDArray[np.uint8]
@@ -92,6 +94,7 @@ class Scan:
     warnings: tuple[str, ...]
     orientation: int = 1
     grid: VolumeGrid | None = None
+    sequence: SequenceKind | None = None
 
 
 @dataclass(frozen=True)

@@ -187,6 +187,8 @@ def test_the_verdicts_level_is_the_last_one_at_which_the_mask_has_a_pixel(q, lea
     ("has_tumor", "has_doubt", "warnings", "verdict"),
     [
         (True, True, ("not_flair",), Verdict.TUMOR_DETECTED),
+        (True, True, ("not_flair", "plainly_not_flair"), Verdict.NOT_ASSESSED),
+        (False, True, ("plainly_not_flair",), Verdict.NOT_ASSESSED),
         (False, True, ("not_flair",), Verdict.UNCERTAIN),
         (False, False, ("not_flair",), Verdict.NOT_ASSESSED),
         (False, False, ("channel_order",), Verdict.NOT_ASSESSED),

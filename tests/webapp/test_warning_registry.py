@@ -36,6 +36,7 @@ def test_the_api_has_all_of_it(client: FlaskClient, scan_id: str) -> None:
             "chip": "Made-up file",
             "is_routine": False,
             "voids_all_clear": False,
+            "voids_finding": False,
         },
         {
             "code": "made_up_note",
@@ -44,6 +45,7 @@ def test_the_api_has_all_of_it(client: FlaskClient, scan_id: str) -> None:
             "chip": None,
             "is_routine": False,
             "voids_all_clear": False,
+            "voids_finding": False,
         },
         {
             "code": "made_up_doubt",
@@ -52,6 +54,7 @@ def test_the_api_has_all_of_it(client: FlaskClient, scan_id: str) -> None:
             "chip": "Made-up doubt",
             "is_routine": False,
             "voids_all_clear": False,
+            "voids_finding": False,
         },
     ]
 

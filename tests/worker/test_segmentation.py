@@ -184,6 +184,7 @@ NAN = float("nan")
     ("log_odds", "warnings", "verdict"),
     [
         ([(2.0, NAN)] * 10, ["not_flair"], Verdict.NOT_ASSESSED),
+        ([(4.5, NAN)] * 10, ["not_flair", "plainly_not_flair"], Verdict.NOT_ASSESSED),
         ([(NAN, 2.0)] * 10, ["channel_order"], Verdict.NOT_ASSESSED),
         ([(-2.0, NAN)] * 6 + [(3.5, NAN)] * 4, ["mixed_sequences"], Verdict.NOT_ASSESSED),
         ([(0.5, NAN)] * 10, [], Verdict.NO_TUMOR),
@@ -193,6 +194,7 @@ NAN = float("nan")
     ],
     ids=[
         "another sequence",
+        "plainly another",
         "another order",
         "two sequences",
         "FLAIR",
@@ -210,6 +212,44 @@ def test_a_scan_of_another_sequence_is_no_all_clear(runtime, resources, engine, 
     done = row(resources, second)
     assert (done.warnings, done.verdict) == (warnings, verdict)
     assert row(resources, accepted.segmentation_id).warnings == warnings
+
+
+@pytest.mark.parametrize(
+    ("kind", "log_odds", "warnings", "verdict"),
+    [
+        ("t1", -2.0, ["not_flair", "plainly_not_flair"], Verdict.NOT_ASSESSED),
+        ("flair", 3.9, [], Verdict.TUMOR_DETECTED),
+        ("flair", 4.1, ["not_flair"], Verdict.TUMOR_DETECTED),
+        (None, 3.9, ["not_flair"], Verdict.TUMOR_DETECTED),
+        (None, 4.1, ["not_flair", "plainly_not_flair"], Verdict.NOT_ASSESSED),
+    ],
+    ids=["says T1", "says FLAIR", "says FLAIR and is plainly not", "doubtful", "plainly not"],
+)
+def test_what_a_scan_says_of_itself_outweighs_what_its_pictures_look_like(
+    runtime, resources, engine, kind, log_odds, warnings, verdict
+) -> None:
+    accepted = upload(resources, tiff_bytes(10), "stack.tif")
+    with resources.database.write() as session:
+        session.execute(update(Scan).values(sequence=kind and {"kind": kind, "source": "header"}))
+        session.execute(update(Segmentation).values(threshold=0.4))
+    engine.sequence_log_odds = [(log_odds, NAN)] * 10
+    run_segmentation(runtime, accepted.segmentation_id)
+    done = row(resources, accepted.segmentation_id)
+    assert (done.warnings, done.verdict) == (warnings, verdict)
+    assert done.tumor_pixels > 0, "the mask stays, whatever the verdict"
+    second = segmentations.request(resources, accepted.scan_id, model=None, threshold=0.2)
+    run_segmentation(runtime, second)
+    assert row(resources, second).verdict is verdict
+
+
+def test_a_model_that_does_not_read_flair_is_told_nothing_of_it(runtime, resources, engine) -> None:
+    accepted = upload(resources, tiff_bytes(10), "stack.tif")
+    with resources.database.write() as session:
+        session.execute(update(Scan).values(sequence={"kind": "t1", "source": "header"}))
+        session.execute(update(Segmentation).values(threshold=0.4))
+    engine.card = replace(engine.card, input=replace(engine.card.input, channels=("T1",) * 3))
+    run_segmentation(runtime, accepted.segmentation_id)
+    assert row(resources, accepted.segmentation_id).verdict is Verdict.TUMOR_DETECTED
 
 
 def test_another_threshold_loads_no_engine(runtime, resources, monkeypatch) -> None:

@@ -78,6 +78,9 @@ class WarningSchema(ma.Schema):
     voids_all_clear = fields.Boolean(
         required=True, metadata={"description": "an empty mask is then `not_assessed`, not `no_tumor`"}
     )
+    voids_finding = fields.Boolean(
+        required=True, metadata={"description": "a mask is then `not_assessed`, too, not `tumor_detected`"}
+    )
 
 
 class Warnings(fields.List[Any]):

@@ -1,7 +1,8 @@
-"""Outcomes and stages of evaluations as people write them."""
+"""Outcomes and stages of evaluations, and sequences, as people write them."""
 
 from ml.datasets.mask_findings import MASK_FINDINGS
 from ml.metrics.surfaces import TOLERANCE_PIXELS
+from ml.scans.sequence import SequenceKind
 from webapp.domain.evaluations.progress import Stage
 
 # Tone, icon and words, as templates/macros/chips.html has them for states.
@@ -48,6 +49,20 @@ PROBLEMS = {
     "shared_patient": "Patients on several sides of the folders' division",
     "outside_roots": "Links that lead out of the allowed roots",
     "bad_name": "Names that are not UTF-8",
+}
+SEQUENCES = {
+    SequenceKind.FLAIR.value: "FLAIR",
+    SequenceKind.T1.value: "T1",
+    SequenceKind.T1_POST.value: "T1 with contrast",
+    SequenceKind.T2.value: "T2",
+    SequenceKind.T2_STAR.value: "T2*",
+    SequenceKind.PROTON_DENSITY.value: "Proton density",
+    SequenceKind.DIFFUSION.value: "Diffusion",
+    SequenceKind.PERFUSION.value: "Perfusion",
+    SequenceKind.EPI.value: "Echo-planar (fMRI)",
+    SequenceKind.ANGIOGRAPHY.value: "Angiography",
+    SequenceKind.LOCALIZER.value: "Localizer",
+    SequenceKind.OTHER.value: "Not FLAIR",
 }
 SURFACE_TOLERANCE = f"{TOLERANCE_PIXELS:g} pixels"
 STAGES = {

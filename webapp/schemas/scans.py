@@ -7,6 +7,7 @@ from flask import url_for
 from marshmallow import fields, validate
 
 from ml.measurements import Verdict
+from ml.scans.sequence import SequenceKind, SequenceSource
 from webapp.domain.jobs.models import Status
 from webapp.domain.jobs.wait import LONGEST_WAIT_S
 from webapp.domain.scans.archives import Content
@@ -100,6 +101,15 @@ class GeometrySchema(ma.Schema):
     )
 
 
+class SequenceSchema(ma.Schema):
+    """Which MRI sequence a file says that it is."""
+
+    kind = fields.String(required=True, metadata={"enum": [kind.value for kind in SequenceKind]})
+    source = fields.String(
+        required=True, metadata={"enum": [item.value for item in SequenceSource], "description": "who says so"}
+    )
+
+
 class ScanSchema(ma.Schema):
     """What was uploaded, with the run that the pages show."""
 
@@ -118,6 +128,9 @@ class ScanSchema(ma.Schema):
     )
     geometry = fields.Nested(
         GeometrySchema, allow_none=True, metadata={"description": "of the file's voxels; null of pictures"}
+    )
+    sequence = fields.Nested(
+        SequenceSchema, allow_none=True, metadata={"description": "null where neither header nor name says it"}
     )
     slice_names = fields.List(
         fields.String(),

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ml.measurements import VOIDING_WARNINGS
+from ml.measurements import VOIDING_FINDINGS, VOIDING_WARNINGS
 from ml.ood.detector import UNLIKE
-from ml.ood.sequences import CHANNEL_ORDER, MIXED_SEQUENCES, NOT_FLAIR
+from ml.ood.sequences import CHANNEL_ORDER, MIXED_SEQUENCES, NOT_FLAIR, PLAINLY_NOT_FLAIR
 from ml.scans import WARNINGS as READER_WARNINGS
 from webapp.domain.scans.stacking import SCALED_ALONE, SIZES_DIFFER, SLICES_MISSING, SLICES_REFUSED
 
@@ -36,6 +36,11 @@ class Warning:
         """Whether an empty mask is no all-clear under this warning: the verdict is `not_assessed` then."""
         return self.code in VOIDING_WARNINGS
 
+    @property
+    def voids_finding(self) -> bool:
+        """Whether a mask is no finding under this warning either: the verdict is `not_assessed` whatever is marked."""
+        return self.code in VOIDING_FINDINGS
+
 
 _ROUTINE = ("intensity_scaled", "gray_repeated", "alpha_removed", "cmyk_converted", "head_scaled")
 
@@ -52,12 +57,18 @@ WARNINGS: dict[str, Warning] = {
         ),
         Warning(
             NOT_FLAIR,
-            "This scan looks like T1, with or without contrast, rather than FLAIR, which the model reads; where it"
-            " marks no tumor, that means nothing.",
+            "This scan is not FLAIR, which the model reads, by what its file says or by its look (that of T1, with or"
+            " without contrast); where no tumor is marked, that means nothing.",
             tone="warn",
             chip="Not FLAIR",
-            beside_unlike="If it shows a brain at all, this scan looks like T1, with or without contrast, rather than"
-            " FLAIR, which the model reads.",
+            beside_unlike="If it shows a brain at all, this scan is not FLAIR, which the model reads, by what its file"
+            " says or by its look (that of T1, with or without contrast).",
+        ),
+        Warning(
+            PLAINLY_NOT_FLAIR,
+            "What is marked in it is no finding either: the header or the name of its file says that it is of another"
+            " sequence, or all of its slices look so. The mask stays in the pictures; read the FLAIR series instead.",
+            tone="warn",
         ),
         Warning(
             MIXED_SEQUENCES,

@@ -15,7 +15,7 @@ from webapp.domain.scans.archives import Content
 from webapp.domain.scans.grouping import Grouping
 from webapp.domain.scans.images import default_slice
 from webapp.domain.scans.submission import AllRejected, RunOptions, UploadOptions, submit, submit_run, submit_truth
-from webapp.schemas import metrics
+from webapp.schemas import labels, metrics
 from webapp.schemas.fields import dump_all
 from webapp.schemas.models import dump_model
 from webapp.schemas.scans import MOST_SELECTED, dump_scan
@@ -85,6 +85,7 @@ def show(scan_id: str) -> str:
         card=card,
         agreement=dump_agreement(found),
         metrics=metrics,
+        sequence_names=labels.SEQUENCES,
         models=resources().catalog.names(),
         slice_index=index,
         channels=channels,

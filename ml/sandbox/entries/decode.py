@@ -127,6 +127,7 @@ def store(scan: Scan, stack: Path, spare_bytes: int) -> dict[str, Any]:
         "spacing_mm": None if scan.geometry is None else scan.geometry.spacing_mm,
         "orientation": scan.orientation,
         "grid": None if scan.grid is None else scan.grid.to_json(),
+        "sequence": scan.sequence,
         "warnings": (*scan.warnings, *(("gray_repeated",) if _is_gray(scan.pixels) else ())),
     }
 

@@ -5,9 +5,11 @@ bomb costs what its header admits to.
 """
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from ml.scans.labels import LabelMap
 from ml.scans.readers.volumes import check_grid, make_scan
 from ml.scans.scan import Limits, Scan, ScanError
+from ml.scans.sequence import Acquisition, kind_of
 from ml.volumes.grid import VolumeGrid
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -30,6 +33,9 @@ _MOST_EXTENSION_BYTES = 16 * 2**20
 _CHUNK_BYTES = 2**20
 _TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 _MM_PER_UNIT = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
+# What dcm2niix and SPM write of a scanner's numbers, in ms: "TE=1.1e+02;Time=...", "3T 3D GR\\IR TR=2300ms/TE=2.98ms".
+_NUMBERS = re.compile(r"\b(TE|TR|TI)=([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)(?=ms|[;/\s]|$)")
+_SCANNING = re.compile(r"\b(?:SE|GR|IR|EP|RM)(?:\\(?:SE|GR|IR|EP|RM))*\b")
 # sform and qform of converters differ by rounding: half a hundredth of a voxel is nothing.
 _SAME_MM = 0.1
 
@@ -43,7 +49,8 @@ def read(path: Path, limits: Limits) -> Scan:
         limits.check_stack(1, 1, shape[0] * shape[1] * shape[2])
         grid = _read_grid(header, shape, notes)
         voxels = _read_voxels(stream, header, head_bytes, shape)  # (i, j, k)
-    return make_scan(grid, voxels, limits, "nifti", notes, _scaling(header))
+    scan = make_scan(grid, voxels, limits, "nifti", notes, _scaling(header))
+    return replace(scan, sequence=kind_of(_acquisition_of(header)))
 
 
 def read_labels(path: Path, limits: Limits) -> LabelMap:
@@ -176,6 +183,20 @@ def _read_exactly(stream: BinaryIO, target: bytearray) -> None:
             raise ScanError("unreadable", "The file is cut: voxels are missing; copy it again from where it came from.")
         view[filled : filled + len(data)] = data
         filled += len(data)
+
+
+def _acquisition_of(header: Any) -> Acquisition:
+    """What the free text of a header says of how the volume was made."""
+    text = bytes(header["descrip"].tobytes()).split(b"\0")[0].decode("latin-1")
+    numbers = {name: float(value) for name, value in _NUMBERS.findall(text)}
+    codes = _SCANNING.search(text)
+    return Acquisition(
+        words=_NUMBERS.sub(" ", text),
+        scanning=frozenset(codes.group().split("\\") if codes else ()),
+        echo_ms=numbers.get("TE"),
+        repetition_ms=numbers.get("TR"),
+        inversion_ms=numbers.get("TI"),
+    )
 
 
 def _scaling(header: Any) -> tuple[float, float]:

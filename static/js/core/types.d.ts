@@ -15,6 +15,7 @@ export interface Warning extends Message {
   chip: string | null;
   /** an empty mask is then not assessed */
   voids_all_clear: boolean;
+  voids_finding: boolean;
 }
 
 /** The region in doubt with the highest probability. */

@@ -32,12 +32,14 @@ export class Finding {
     this.hasDepth = hasDepth;
     this.verdict = this.part("verdict");
     this.verdictWords = element("strong", HTMLElement, this.verdict);
-    const { verdict: storedVerdict = "no_tumor", shown = storedVerdict, allClear = "no_tumor" } = this.verdict.dataset;
+    const { verdict: storedVerdict = "no_tumor", shown = storedVerdict, allClear = "no_tumor", withMask = "tumor_detected" } = this.verdict.dataset;
     this.storedState = shown;
     this.noVerdictWords = this.verdict.dataset.noVerdict ?? "";
     this.storedVerdict = storedVerdict;
     // What an empty mask amounts to under the scan's warnings.
     this.allClear = allClear;
+    // And what a mask amounts to: nothing, where the scan is surely of another sequence.
+    this.withMask = withMask;
     this.doubt = this.part("doubt");
     this.doubtWords = element("span", HTMLElement, this.doubt);
     this.storedDoubt = this.doubtWords.textContent;
@@ -67,8 +69,9 @@ export class Finding {
     const note = this.part("totals-note");
     note.hidden = !isPartial;
     if (isPartial) note.textContent = `Counted so far: ${sum.counted} of ${this.slices} slices.`;
-    const empty = sum.doubt ? "uncertain" : this.allClear;
-    const verdict = sum.pixels > 0 ? "tumor_detected" : isPartial ? null : empty;
+    const isVoid = this.withMask === "not_assessed";
+    const empty = sum.doubt && !isVoid ? "uncertain" : this.allClear;
+    const verdict = sum.pixels > 0 || isVoid ? this.withMask : isPartial ? null : empty;
     this.showVerdict(verdict && wordOf(verdict, sum.uncounted));
     this.showDoubt(verdict === "uncertain" && sum.doubt ? this.sentenceOf(sum.doubt, threshold) : null);
     this.showUncounted(sum.uncounted ? uncountedWords(sum.uncounted, this.minPixels, threshold) : "");

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from ml.sandbox.decoder import Decoded
 from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
+from ml.scans.sequence import VOLUME_FORMATS, agree, kind_of_name
 from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import DecoderUnavailable, OutcomeUnknown, UploadRejected
@@ -117,6 +118,14 @@ def decode(resources: Resources, source: Path, stack: Path, filename: str = "") 
             raise DecoderUnavailable("Files cannot be read right now; try again in a few seconds.") from error
 
 
+def stated_sequence(decoded: Decoded, filename: str) -> dict[str, str] | None:
+    """Which sequence a volume is, by its header and its name; None of pictures."""
+    if decoded.format not in VOLUME_FORMATS:
+        return None
+    stated = agree(decoded.sequence, kind_of_name(filename))
+    return None if stated is None else stated.to_json()
+
+
 def scan_row(upload: Received, decoded: Decoded, origin: str = "upload") -> Scan:
     """The row of a scan that is one file, not stored yet."""
     return Scan(
@@ -131,6 +140,7 @@ def scan_row(upload: Received, decoded: Decoded, origin: str = "upload") -> Scan
         geometry=None if decoded.grid is None else decoded.grid.to_json(),
         sha256=upload.sha256,
         bytes=upload.bytes,
+        sequence=stated_sequence(decoded, upload.filename),
         warnings=[*decoded.warnings, *(["synthetic"] if origin == "phantom" else [])],
         orientations=None if decoded.orientation == 1 else [decoded.orientation] * decoded.slice_count,
     )

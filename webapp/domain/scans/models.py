@@ -67,6 +67,8 @@ class Scan(Base):
     spacing_mm: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
     # Of `VolumeGrid.to_json`: the voxels of the file, which the stack was cut from; None of pictures.
     geometry: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # Of `ml.scans.sequence.StatedSequence.to_json`; None where neither header nor name says which it is.
+    sequence: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     sha256: Mapped[str] = mapped_column(String(64))
     bytes: Mapped[int] = mapped_column(BigInteger)
     warnings: Mapped[list[str]] = mapped_column(JSON)

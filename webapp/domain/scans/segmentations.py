@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from ml.cards import Card
 from ml.measurements import Measures
+from ml.scans.sequence import StatedSequence
 from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.errors import NotFound
 from webapp.domain.jobs import lifecycle
@@ -29,6 +30,8 @@ class SegmentationInput:
     map_key: str | None
     map_engine: str | None
     map_warnings: tuple[str, ...]
+    # What the scan's file says that it is; None where it does not say.
+    sequence: StatedSequence | None = None
 
 
 def add(session: Session, scan_id: str, *, model: str, version: str | None, threshold: float) -> Segmentation:
@@ -109,6 +112,7 @@ def read_input(session: Session, row: Segmentation) -> SegmentationInput:
         map_key=source.map_key if source else None,
         map_engine=source.engine if source else None,
         map_warnings=tuple(source.warnings) if source else (),
+        sequence=None if scan.sequence is None else StatedSequence.from_json(scan.sequence),
     )
 
 

@@ -107,6 +107,7 @@ def _row(name: str, decoded: Decoded, original: Path) -> Scan:
         slice_count=decoded.slice_count,
         spacing_mm=list(decoded.spacing_mm) if decoded.spacing_mm else None,
         geometry=None if decoded.grid is None else decoded.grid.to_json(),
+        sequence=admission.stated_sequence(decoded, name),
         sha256=digest,
         bytes=original.stat().st_size,
         warnings=list(decoded.warnings),

@@ -14,7 +14,9 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
+from ml.scans.readers.dicom.acquisition import acquisition_of
 from ml.scans.scan import Limits, ScanError
+from ml.scans.sequence import SequenceKind, kind_of
 
 # Modalities that are images and no MR (PS3.3 C.7.3.1.1.1), as a sentence names them.
 _OTHERS = {
@@ -53,7 +55,8 @@ class Frame:
 
 @dataclass(frozen=True)
 class Instance:
-    """A file of pictures of one size. is_inverted: the highest values are black (MONOCHROME1)."""
+    """A file of pictures of one size. is_inverted: the highest values are black (MONOCHROME1). sequence: what the
+    header says."""
 
     path: Path
     frames: tuple[Frame, ...]
@@ -68,6 +71,7 @@ class Instance:
     acquisition: int
     echo: str
     has_burned_in_text: bool
+    sequence: SequenceKind | None
 
 
 def read_instance(path: Path, limits: Limits) -> Instance:
@@ -96,7 +100,16 @@ def read_instance(path: Path, limits: Limits) -> Instance:
         acquisition=_whole(header, "AcquisitionNumber", 0),
         echo=str(header.get("EchoNumbers", "")),
         has_burned_in_text=header.get("BurnedInAnnotation") == "YES",
+        sequence=_sequence(header),
     )
+
+
+def _sequence(header: Dataset) -> SequenceKind | None:
+    """What the header says of its sequence; nothing where an element of it cannot be read."""
+    try:
+        return kind_of(acquisition_of(header))
+    except Exception:  # noqa: BLE001 - a damaged number refuses no picture
+        return None
 
 
 def read_dataset(path: Path, *, is_whole: bool) -> Dataset:

@@ -1,6 +1,7 @@
 """A DICOM file, or the files of a series, to a scan: axial slices on the training data's scale, as every volume."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,11 @@ def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:
 def read_series(paths: Sequence[Path], limits: Limits) -> Scan:
     """Decode the files of one scan, whatever their order. Raises ScanError."""
     instances = [read_instance(path, limits) for path in paths]
+    said = {item.sequence for item in instances}
+    return replace(_read(instances, limits), sequence=said.pop() if len(said) == 1 else None)
+
+
+def _read(instances: Sequence[Instance], limits: Limits) -> Scan:
     first = instances[0]
     volume = order_frames(instances)
     count = len(volume.places)
