@@ -5,9 +5,10 @@ same sentences.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from ml.datasets.case import DAMAGED, LIMITS, MEMORY_BYTES, NO_MEMORY, TIMEOUT_S, Case
 from ml.datasets.loading import LoadedCase
 from ml.sandbox.child import ChildLimits
+from ml.sandbox.confinement import Access
 from ml.sandbox.launcher import ChildDied, Conversation, Sandbox
 
 logger = logging.getLogger(__name__)
@@ -50,9 +52,10 @@ class CaseReader:
         self._sandbox = Sandbox(_ENTRY, limits)
 
     @contextmanager
-    def chunk(self) -> Iterator["ChunkReader"]:
-        """A reader whose child sees the cases of this block alone. Not thread-safe."""
-        with closing(Conversation(self._sandbox)) as conversation:
+    def chunk(self, folders: Iterable[Path]) -> Iterator["ChunkReader"]:
+        """A reader whose child sees the cases of this block alone, which lie in these folders. Not thread-safe."""
+        access = Access.to(reads=folders)
+        with closing(Conversation(self._sandbox, access)) as conversation:
             yield ChunkReader(conversation)
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ml.datasets.archive import ERROR_CODES, ArchiveError, ArchiveLimits
 from ml.sandbox.child import ChildLimits
+from ml.sandbox.confinement import Access
 from ml.sandbox.launcher import ChildDied, Sandbox
 
 _ENTRY = "ml.sandbox.entries.unpack"
@@ -30,7 +31,7 @@ def unpack_archive(
     }
     try:
         with closing(Sandbox(_ENTRY, child_limits)) as sandbox:
-            answer = sandbox.run(request)
+            answer = sandbox.run(request, Access.to(reads=[archive], writes=[folder]))
     except ChildDied as death:
         if death.is_timeout:
             raise ArchiveError("limit", f"Unpacking takes longer than {timeout_s:g} s; split the archive.") from None

@@ -1,9 +1,11 @@
-"""What a forked child of the sandbox does: limits on, answer requests, end.
+"""What a forked child of the sandbox does: limits on, files named, all else off, answer requests, end.
 
-A request is a JSON line. The answer is a JSON line and, where the entry says so, bytes behind it.
+The first line that it gets says which files it may use (`ml.sandbox.confinement.Access`); nothing of a file has been
+read by then. A request is a JSON line. The answer is a JSON line and, where the entry says so, bytes behind it.
 """
 
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -15,11 +17,14 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from ml.sandbox.confinement import Access, confine
+
 # What an entry (`ml.sandbox.entries`) does with a request: the answer's line, and the bytes that follow it.
 Answer = Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]
 
 _MAX_REQUEST_BYTES = 64 * 2**20  # the polygons of a COCO image
 _MAX_OPEN_FILES = 32
+_MOST_DESCRIPTORS = 2**16  # closed by one call of the kernel
 _ALARM_GRACE_S = 1.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -47,7 +52,16 @@ class ChildLimits:
 def run_child(connection: socket.socket, answer: Answer, limits: ChildLimits, server_pid: int) -> None:
     """Answer requests until the owner closes its side."""
     _restrict(limits, server_pid)
+    _close_others(connection.fileno())
     with connection.makefile("rb") as stream:
+        access = stream.readline(_MAX_REQUEST_BYTES)
+        if not access:
+            return
+        try:
+            confine(Access.from_json(json.loads(access)))
+        except OSError as error:  # the machine's fault: nothing of a file has been read
+            connection.sendall(json.dumps({"errno": error.errno or errno.EIO}).encode() + b"\n")
+            return
         while line := stream.readline(_MAX_REQUEST_BYTES):
             signal.setitimer(signal.ITIMER_REAL, limits.request_s)
             header, payload = answer(json.loads(line))
@@ -80,6 +94,12 @@ def _restrict(limits: ChildLimits, server_pid: int) -> None:
         if ceiling != resource.RLIM_INFINITY:
             soft, hard = min(soft, ceiling), min(hard, ceiling)
         resource.setrlimit(kind, (soft, hard))
+
+
+def _close_others(connection: int) -> None:
+    """Close what it has inherited, but the standard streams and the connection."""
+    os.closerange(3, connection)
+    os.closerange(connection + 1, _MOST_DESCRIPTORS)
 
 
 def _die_with(server_pid: int) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from ml.sandbox.child import ChildLimits
+from ml.sandbox.confinement import Access
 from ml.sandbox.launcher import ChildDied, Sandbox
 from ml.scans.scan import ErrorCode, Limits, ScanError
 from ml.scans.sequence import SequenceKind
@@ -89,7 +90,8 @@ class Decoder:
         self._timeout_s = timeout_s
         self._reader = reader
         stack_bytes = 3 * self.limits.max_voxels + _NPY_HEADER_BYTES
-        self._sandbox = Sandbox(_ENTRY, ChildLimits.of_one_request(memory_bytes, stack_bytes, timeout_s), children)
+        child_limits = ChildLimits.of_one_request(memory_bytes, stack_bytes, timeout_s)
+        self._sandbox = Sandbox(_ENTRY, child_limits, children, modules=[reader.partition(":")[0]])
 
     def decode(self, source: Path, stack: Path, *, spare_bytes: int = 0) -> Decoded:
         """Decode `source` and write its pixels to `stack`: .npy, uint8 (N, H, W, 3).
@@ -113,7 +115,7 @@ class Decoder:
 
     def sort_series(self, sources: Sequence[Path]) -> SortedFiles:
         """Which DICOM files are one scan. Raises as `decode`, without a file's own faults, which are in the answer."""
-        answer = self._run({"sources": [str(source.resolve()) for source in sources]})
+        answer = self._run({"sources": [str(source.resolve()) for source in sources]}, Access.to(reads=sources))
         return _read_sorted(answer, len(sources))
 
     def decode_series(self, sources: Sequence[Path], stack: Path, original: Path, *, spare_bytes: int = 0) -> Decoded:
@@ -123,7 +125,8 @@ class Decoder:
         """
         request = {"sources": [str(source.resolve()) for source in sources], "original": str(original.resolve())}
         try:
-            answer = self._run({**request, "stack": str(stack.resolve()), "spare_bytes": spare_bytes})
+            access = _access(sources, stack, original)
+            answer = self._run({**request, "stack": str(stack.resolve()), "spare_bytes": spare_bytes}, access)
             return _read_scan(answer, stack)
         except BaseException:
             stack.unlink(missing_ok=True)
@@ -135,15 +138,16 @@ class Decoder:
         """A child's answer, which the block checks against what it wrote; where either raises, `stack` is gone."""
         try:
             self.limits.check_bytes(source.stat().st_size)
-            yield self._run({"source": str(source.resolve()), "stack": str(stack.resolve()), **options})
+            request = {"source": str(source.resolve()), "stack": str(stack.resolve()), **options}
+            yield self._run(request, _access([source], stack))
         except BaseException:
             stack.unlink(missing_ok=True)
             raise
 
-    def _run(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _run(self, request: dict[str, Any], access: Access) -> dict[str, Any]:
         """A child's answer. Raises as `decode`."""
         try:
-            answer = self._sandbox.run({**request, "limits": asdict(self.limits)})
+            answer = self._sandbox.run({**request, "limits": asdict(self.limits)}, access)
         except ChildDied as death:
             raise self._explain(death) from None
         for code in _ERROR_CODES:
@@ -176,6 +180,13 @@ class Decoder:
         if death.is_out_of_memory:
             return ScanError("limit", "Decoding the file needs more memory than there is; make it smaller or split it.")
         return _damaged()
+
+
+def _access(sources: Sequence[Path], *targets: Path) -> Access:
+    """To read the one and write the other, which are made here: a child can make no file. Raises OSError."""
+    for target in targets:
+        target.touch()
+    return Access.to(reads=sources, writes=targets)
 
 
 def _read_sorted(answer: dict[str, Any], count: int) -> SortedFiles:

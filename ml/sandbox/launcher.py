@@ -14,10 +14,13 @@ import signal
 import socket
 import threading
 import weakref
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 from typing import Any, BinaryIO
 
 from ml.sandbox.child import ChildLimits
+from ml.sandbox.confinement import Access, missing
 from ml.sandbox.server_process import ServerProcess
 
 logger = logging.getLogger(__name__)
@@ -55,28 +58,29 @@ class Sandbox:
     """Runs one entry (`ml.sandbox.entries`) in child processes. Thread-safe; follows its owner through forks.
 
     The server starts with the first request, and again where it is gone. children: of `run` at the same time; others
-    wait their turn, a few times as many at most.
+    wait their turn, a few times as many at most. modules: imported beside the entry's own, since a child can read no
+    code of the project.
     """
 
-    def __init__(self, entry: str, limits: ChildLimits, children: int = 4) -> None:
+    def __init__(self, entry: str, limits: ChildLimits, children: int = 4, *, modules: Sequence[str] = ()) -> None:
         self._silence_s = limits.request_s + _GRACE_S
-        self._arguments = (entry, json.dumps(asdict(limits)))
+        self._arguments = (json.dumps([entry, *modules]), json.dumps(asdict(limits)))
         self._children = children
         self._server: ServerProcess | None = None
         self._is_closed = False
         self._renew()
         _SANDBOXES.add(self)
 
-    def run(self, request: dict[str, Any]) -> dict[str, Any]:
+    def run(self, request: dict[str, Any], access: Access) -> dict[str, Any]:
         """One request to a child of its own, which has ended when this returns. Raises ChildDied and OSError.
 
-        SandboxError where too many wait for their turn already.
+        access: the files that the child may use, which exist. SandboxError where too many wait for their turn already.
         """
         places = self._places
         if not places.acquire(blocking=False):
             raise SandboxError("Too many requests wait for a child.")
         try:
-            with self._turns, contextlib.closing(Conversation(self)) as conversation:
+            with self._turns, contextlib.closing(Conversation(self, access)) as conversation:
                 answer = conversation.ask(request)
                 conversation.finish()
                 return answer
@@ -91,6 +95,7 @@ class Sandbox:
             if self._server is None or self._server.has_ended():
                 if self._server is not None:
                     self._server.stop()
+                _say_what_is_missing()
                 self._server = ServerProcess(*self._arguments)
             return self._server
 
@@ -135,10 +140,14 @@ class Sandbox:
 
 
 class Conversation:
-    """Requests to one child, one after the other; after its death the next one goes to a new child. Not thread-safe."""
+    """Requests to one child, one after the other; after its death the next one goes to a new child. Not thread-safe.
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    access: the files that its children may use.
+    """
+
+    def __init__(self, sandbox: Sandbox, access: Access) -> None:
         self._sandbox = sandbox
+        self._access = json.dumps(asdict(access)).encode() + b"\n"
         self._server: ServerProcess | None = None
         self._socket: socket.socket | None = None
         self._stream: BinaryIO | None = None
@@ -215,6 +224,7 @@ class Conversation:
             self._server = self._sandbox.ensure_server()
             self._socket = self._server.open_connection(self._sandbox.silence_of(self._server))
             self._stream = self._socket.makefile("rb")
+            data = self._access + data
         self._socket.settimeout(self._sandbox.silence_of(self._server))
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the last line says how the child ended
             self._socket.sendall(data)
@@ -224,6 +234,16 @@ class Conversation:
         if not isinstance(answer, dict):
             raise ValueError("the answer is no object")
         return answer
+
+
+@cache
+def _say_what_is_missing() -> None:
+    """Once a process: what the machine does not offer to hold children with."""
+    if lacks := missing():
+        logger.warning(
+            "Files of strangers are read by processes that could be held better: this machine does not offer %s.",
+            " and ".join(lacks),
+        )
 
 
 _SANDBOXES: weakref.WeakSet[Sandbox] = weakref.WeakSet()

@@ -1,9 +1,10 @@
 """The fork server: a small process that has loaded an entry and forks one child for each connection.
 
-`python -m ml.sandbox.server CONTROL_FD ENTRY LIMITS_JSON`, started by `ml.sandbox.launcher`. ENTRY is a module with
-`answer(request) -> (line, bytes)`; importing it loads all that its children need. The server never looks at a file or
-a request itself: it gets one byte and one socket a child, and hands the socket to the child. It reaps the child, writes
-how it ended as the last line of that socket, and ends with its children when the other side of CONTROL_FD closes.
+`python -m ml.sandbox.server CONTROL_FD MODULES_JSON LIMITS_JSON`, started by `ml.sandbox.launcher`. The first of the
+modules is the entry, with `answer(request) -> (line, bytes)`; importing them loads all that its children need. The
+server never looks at a file or a request itself: it gets one byte and one socket a child, and hands the socket to the
+child. It reaps the child, writes how it ended as the last line of that socket, and ends with its children when the
+other side of CONTROL_FD closes.
 
 One thread, no multiprocessing: multiprocessing's forkserver imports the parent's __main__ again, which may be gunicorn.
 """
@@ -25,11 +26,12 @@ from ml.sandbox.child import Answer, ChildLimits, run_child
 
 def main(arguments: list[str]) -> None:
     """Serve until the control socket is closed."""
-    descriptor, entry, limits = arguments
+    descriptor, modules, limits = arguments
     # A terminal's Ctrl-C is for the owner, which closes the control socket when it is ready.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with socket.socket(fileno=int(descriptor)) as control:
-        answer: Answer = import_module(entry).answer
+        entry, *_ = [import_module(name) for name in json.loads(modules)]
+        answer: Answer = entry.answer
         # Keeps the pages of all that was imported shared between server and children.
         gc.collect()
         gc.freeze()
@@ -64,7 +66,7 @@ class ForkServer:
             if self._control in ready and not self._accept():
                 break
         for pid in self._children:
-            os.kill(pid, signal.SIGKILL)
+            os.killpg(pid, signal.SIGKILL)
         for pid in self._children:
             os.waitpid(pid, 0)
 
@@ -85,6 +87,7 @@ class ForkServer:
             return True
         if pid == 0:
             self._become_child(connection, server_pid)
+        _lead_a_group(pid)
         life_s = float("inf") if self._limits.life_s is None else self._limits.life_s
         self._children[pid] = (connection, time.monotonic() + life_s)
         return True
@@ -93,6 +96,7 @@ class ForkServer:
         """In the child: close the server's descriptors, answer, exit without running its clean-up handlers."""
         status = 1
         try:
+            _lead_a_group(os.getpid())
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             # A child that held another's socket would keep that one's reader waiting.
@@ -121,12 +125,18 @@ class ForkServer:
         for pid, (_, deadline) in self._children.items():
             if now >= deadline and pid not in self._expired:
                 self._expired.add(pid)
-                os.kill(pid, signal.SIGKILL)
+                os.killpg(pid, signal.SIGKILL)
 
     def _seconds_to_next_deadline(self) -> float | None:
         deadlines = [deadline for pid, (_, deadline) in self._children.items() if pid not in self._expired]
         nearest = min(deadlines, default=float("inf"))
         return None if nearest == float("inf") else max(nearest - time.monotonic(), 0)
+
+
+def _lead_a_group(pid: int) -> None:
+    """A child's processes, were it to start some, end with it. Asked for on both sides, since either may be first."""
+    with contextlib.suppress(OSError):
+        os.setpgid(pid, pid)
 
 
 def _ignore(_signal: int, _frame: FrameType | None) -> None:

@@ -27,7 +27,7 @@ _ENVIRONMENT = {
 class ServerProcess:
     """A running `ml.sandbox.server`. It ends by itself when this object's side of the control socket is closed."""
 
-    def __init__(self, entry: str, limits_json: str) -> None:
+    def __init__(self, modules_json: str, limits_json: str) -> None:
         # Whether a child of it has answered: its imports are done then.
         self.has_answered = False
         self._control, theirs = socket.socketpair()
@@ -35,7 +35,7 @@ class ServerProcess:
         self._control.settimeout(_SEND_S)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ml.sandbox.server", str(theirs.fileno()), entry, limits_json],
+                [sys.executable, "-m", "ml.sandbox.server", str(theirs.fileno()), modules_json, limits_json],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 cwd=_PROJECT,

@@ -65,7 +65,7 @@ def _run(
         lease.commit(lambda: chunks.write_cases(resources, job.claim, work, rows))
         return
     by_image = {listed.case(folder).image: listed for listed in left}
-    with runtime.case_reader.chunk() as reader:
+    with runtime.case_reader.chunk(work.boundaries) as reader:
 
         def read(case: Case) -> LoadedCase | Failure:
             return _read(reader, case, by_image[case.image], work)

@@ -67,7 +67,7 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
     subject = _subject(resources, work)
     folder = resources.folders.make(report_folder(work.evaluation_id, claim.attempt))
     try:
-        with runtime.case_reader.chunk() as reader:
+        with runtime.case_reader.chunk(work.boundaries) as reader:
             if work.has_truth:
                 # Nothing of an evaluation that was checked before the check looked for that.
                 doubtful = DoubtfulMasks(**findings.get("doubtful_masks", {}))

@@ -9,6 +9,7 @@ from typing import Any
 from ml.datasets.case import DAMAGED, MEMORY_BYTES, NO_MEMORY, TIMEOUT_S, Case
 from ml.datasets.mask_findings import MaskTraits
 from ml.sandbox.child import ChildLimits
+from ml.sandbox.confinement import Access
 from ml.sandbox.launcher import ChildDied, Conversation, Sandbox
 
 ENTRY = "ml.sandbox.entries.check_file"
@@ -50,7 +51,8 @@ def check_files(cases: Sequence[Case], processes: int | None = None) -> Iterator
     """A check for each case, in their order, as they come. processes: by default one for each core."""
     count = min(processes or len(os.sched_getaffinity(0)), max(len(cases), 1))
     sandbox = Sandbox(ENTRY, ChildLimits(MEMORY_BYTES, file_bytes=0, request_s=TIMEOUT_S))
-    conversations = [Conversation(sandbox) for _ in range(count)]
+    access = Access.to_folders_of(path for case in cases for path in (case.image, case.mask) if path is not None)
+    conversations = [Conversation(sandbox, access) for _ in range(count)]
     idle = list(conversations)
 
     def check(case: Case) -> FileCheck:

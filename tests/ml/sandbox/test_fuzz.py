@@ -10,6 +10,7 @@ import pytest
 
 from ml.sandbox.decoder import Decoder
 from ml.scans import ScanError
+from tests.ml.sandbox.gauge import peak_bytes
 from tests.support import scan_files
 from tests.support.mutated_files import mutated
 
@@ -26,29 +27,28 @@ def test_a_thousand_mutated_files_are_scans_or_scan_errors(tmp_path, figure):
     decoder = Decoder(reader="tests.ml.sandbox.gauge:read", children=2)
     decoder.warm_up()
     server = decoder.server_pid
-    gauges = tmp_path / "gauges"
-    gauges.mkdir()
 
-    def decode(job: tuple[int, bytes]) -> tuple[str, float]:
+    def decode(job: tuple[int, bytes]) -> tuple[str, float, int | None]:
         index, data = job
-        source = gauges / f"{index}"
+        source = tmp_path / f"{index}"
         source.write_bytes(data)
         started = time.monotonic()
         try:
-            outcome = decoder.decode(source, tmp_path / f"{index}.npy").format
+            decoded = decoder.decode(source, tmp_path / f"{index}.npy")
+            outcome, said = decoded.format, decoded.warnings[-2 if "gray_repeated" in decoded.warnings else -1]
         except ScanError as error:
-            outcome = error.code
+            outcome, said = error.code, error.message
         seconds = time.monotonic() - started
         (tmp_path / f"{index}.npy").unlink(missing_ok=True)
-        return outcome, seconds
+        return outcome, seconds, peak_bytes(said)
 
     jobs = [(index, mutated(originals[index % len(originals)], originals, generator)) for index in range(FILES)]
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(decode, jobs))
 
-    peaks = [int(path.read_text()) for path in gauges.glob("*.peak")]
-    outcomes = Counter(outcome for outcome, _ in results)
-    slowest = max(seconds for _, seconds in results)
+    peaks = [peak for _, _, peak in results if peak is not None]
+    outcomes = Counter(outcome for outcome, _, _ in results)
+    slowest = max(seconds for _, seconds, _ in results)
     figure(f"{FILES} mutated files: {dict(outcomes)}; slowest {slowest:.2f} s; largest child {max(peaks) / 1e6:.0f} MB")
     assert decoder.server_pid == server, "the server lived through all of them"
     assert slowest < MAX_SECONDS
