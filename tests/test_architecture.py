@@ -101,7 +101,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "ml.scans": ("ml.volumes",),
     # Processes for hostile bytes. What runs inside them are the entries, which know the readers and the data sets.
     "ml.sandbox": ("ml.scans", "ml.volumes"),
-    "ml.sandbox.entries": ("ml.sandbox", "ml.scans", "ml.datasets", "ml.digests"),
+    "ml.sandbox.entries": ("ml.sandbox", "ml.scans", "ml.volumes", "ml.datasets", "ml.digests"),
     "ml.synthetic": ("ml.scans",),
     "ml.datasets": ("ml.scans", "ml.sandbox", "ml.atomic_files", "ml.digests"),
     "ml.preprocessing": ("ml.cards",),

@@ -40,6 +40,7 @@ TURNED = "mask_orientation"
 CHANNEL_DROPPED = "mask_channel_dropped"
 LOSSY = "lossy_mask"
 NON_BINARY = "non_binary_mask"
+ON_ANOTHER_GRID = "mask_on_another_grid"
 
 MASK_FINDINGS: dict[str, MaskFinding] = {
     finding.code: finding
@@ -91,6 +92,14 @@ MASK_FINDINGS: dict[str, MaskFinding] = {
             "other values than 0 and one more",
             "The mask has other values than 0 for background and one for tumor: every value but 0 is tumor. Set a"
             " threshold and export it again, without interpolation.",
+        ),
+        MaskFinding(
+            ON_ANOTHER_GRID,
+            "Masks of another grid than their scan",
+            "of another grid than the scan",
+            "The mask was drawn on other voxels than the scan's: it was brought onto them by the positions that both"
+            " files state, each voxel taking the nearest one's value. Export it on the scan's own grid to compare"
+            " voxel by voxel.",
         ),
     )
 }

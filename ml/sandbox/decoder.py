@@ -104,13 +104,18 @@ class Decoder:
         with self._asked(source, stack, {"spare_bytes": spare_bytes, "reader": self._reader}) as answer:
             return _read_scan(answer, stack)
 
-    def decode_mask(self, source: Path, bits: Path, *, orientation: int) -> DecodedMask:
+    def decode_mask(
+        self, source: Path, bits: Path, *, orientation: int, volume: tuple[Any, Sequence[int]] | None = None
+    ) -> DecodedMask:
         """Decode an expert's mask, and write what is not background to `bits`: .npy, uint8 (N, H, bytes of a row), as
         `numpy.packbits` packs rows.
 
-        orientation: the tag of the scan that it belongs to. Raises as `decode`.
+        orientation: the tag of the scan that it belongs to. volume: of a scan that is one, its `VolumeGrid.to_json` and
+        the (slices, rows, columns) of its stack, onto which a mask is brought that says where it lies. Raises as
+        `decode`.
         """
-        with self._asked(source, bits, {"orientation": orientation}) as answer:
+        grid, shape = volume or (None, ())
+        with self._asked(source, bits, {"orientation": orientation, "grid": grid, "shape": list(shape)}) as answer:
             return _read_mask(answer, bits)
 
     def sort_series(self, sources: Sequence[Path]) -> SortedFiles:

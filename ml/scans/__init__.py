@@ -10,10 +10,14 @@ A new format is one file with the functions of `ml.scans.formats.Reader`, which 
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ml.scans.formats import find_reader
 from ml.scans.labels import LabelMap
 from ml.scans.scan import WARNINGS, Geometry, Limits, Scan, ScanError
+
+if TYPE_CHECKING:
+    from ml.volumes.label_volumes import LabelVolume
 
 __all__ = [
     "WARNINGS",
@@ -23,6 +27,7 @@ __all__ = [
     "Scan",
     "ScanError",
     "read_label_stack",
+    "read_label_volume",
     "read_labels",
     "read_scan",
 ]
@@ -45,3 +50,10 @@ def read_labels(path: Path, limits: Limits) -> LabelMap:
 def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:
     """Decode the experts' masks of all slices of a file, one at a time; raises as `read_labels` does."""
     return find_reader(path, limits).read_label_stack(path, limits)
+
+
+def read_label_volume(path: Path, limits: Limits) -> "LabelVolume | None":
+    """Decode an expert's mask that says where its voxels lie; None where the format does not. Raises as `read_scan`."""
+    read = getattr(find_reader(path, limits), "read_label_volume", None)
+    volume: LabelVolume | None = None if read is None else read(path, limits)
+    return volume

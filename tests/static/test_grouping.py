@@ -18,6 +18,7 @@ GROUP = """async (lists) => {
   const plain = ({ scans, masks, refused }) => [scans, [...masks], refused];
   return lists.map((paths) => [groupFiles(paths), plain(pairMasks(paths))]);
 }"""
+ENDS = ["1.png", "2.png", "3", ".tif", ".nii", ".nii.gz", "-seg.NII.gz", "_t2f.nii.gz"]
 PARTS = [
     "s",
     "S",
@@ -84,10 +85,7 @@ def test_the_nearest_folder_with_several_scans_is_their_study(module_page: Page,
 def test_both_rules_make_the_same_scans_of_the_same_names(module_page: Page) -> None:
     chance = random.Random(13)
     made_up = [
-        [
-            "".join(chance.choices(PARTS, k=chance.randint(1, 3))) + chance.choice(["1.png", "2.png", "3", ".tif"])
-            for _ in range(16)
-        ]
+        ["".join(chance.choices(PARTS, k=chance.randint(1, 3))) + chance.choice(ENDS) for _ in range(16)]
         for _ in range(800)
     ]
     lists = [*(paths for paths, _ in AUTO.values()), *made_up]

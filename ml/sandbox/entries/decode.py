@@ -5,7 +5,7 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,26 +13,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.datasets.mask_findings import codes_of_labels
+from ml.datasets.mask_findings import NON_BINARY, ON_ANOTHER_GRID, codes_of_labels
 from ml.sandbox.child import memory_limit_mib
 from ml.sandbox.entries.preload import preload_readers
-from ml.scans import read_label_stack
+from ml.scans import LabelMap, read_label_stack, read_label_volume
 from ml.scans.readers.dicom.copies import write_copies
 from ml.scans.readers.dicom.instances import read_instance
 from ml.scans.readers.dicom.reader import read_series
 from ml.scans.readers.dicom.series import sort_files
 from ml.scans.scan import Limits, Scan, ScanError
+from ml.volumes.grid import Shape, VolumeGrid
+from ml.volumes.label_volumes import LabelVolume, covers_middle, cut_labels, is_same_lattice, share_inside
 
 preload_readers()
 
+# Of a mask's tumor: experts draw inside of the scan, and the rest is rounding at its edges.
+LEAST_SHARE_INSIDE = 0.9
+_ELSEWHERE = "Both must have one frame of reference (an atlas is another one): export the mask on the scan's own grid."
+
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Answer {"source", "stack", "limits"} with {"spare_bytes", "reader"} of a scan, or {"orientation"} of a mask;
-    {"sources", "limits"}, DICOM files to sort; or these with {"stack", "original", "spare_bytes"}, one scan's.
+    """Answer {"source", "stack", "limits"} with {"spare_bytes", "reader"} of a scan, or {"orientation", "grid",
+    "shape"} of a mask; {"sources", "limits"}, DICOM files to sort; or these with {"stack", "original", "spare_bytes"},
+    one scan's.
 
-    reader: "module:function" of `(path, limits) -> Scan`. orientation: the tag of the mask's scan.
-    The fields of `Decoded`, `DecodedMask` or `SortedFiles`; or {"code", "message", "cause"}; or {"errno"} where
-    what it writes cannot be stored.
+    reader: "module:function" of `(path, limits) -> Scan`. orientation: the tag of the mask's scan; grid, shape:
+    its voxels and its stack, where it is a volume. The answer has the fields of `Decoded`, `DecodedMask` or
+    `SortedFiles`; or {"code", "message", "cause"}; or {"errno"} where what it writes cannot be stored.
     """
     try:
         return _task_of(request)(request), b""
@@ -90,17 +97,44 @@ def _decode_mask(request: dict[str, Any]) -> dict[str, Any]:
     bits: list[NDArray[np.uint8]] = []
     codes: list[tuple[str, ...]] = []
     size = (0, 0)
-    for labels in read_label_stack(Path(request["source"]), Limits(**request["limits"])):
-        truth = labels.values != 0  # (H, W)
+    for truth, of_slice in _truths(request):
         size = truth.shape
         bits.append(np.packbits(truth, axis=1))  # (H, W) -> (H, bytes of a row)
-        codes.append(codes_of_labels(labels, request["orientation"]))
+        codes.append(of_slice)
     try:
         with Path(request["stack"]).open("wb") as file:
             np.save(file, np.stack(bits), allow_pickle=False)
     except OSError as error:
         return {"errno": error.errno or errno.ENOSPC}
     return {"height": size[0], "width": size[1], "slice_count": len(bits), "codes": codes}
+
+
+def _truths(request: dict[str, Any]) -> Iterator[tuple[NDArray[np.bool], tuple[str, ...]]]:
+    """Each slice's mask, bool (H, W), and the codes of what is doubtful about it."""
+    source, limits = Path(request["source"]), Limits(**request["limits"])
+    volume = read_label_volume(source, limits) if request["grid"] is not None else None
+    if volume is not None:
+        grid = VolumeGrid.from_json(request["grid"])
+        yield from _truths_of_volume(volume, grid, tuple(request["shape"]))
+        return
+    labels: LabelMap
+    for labels in read_label_stack(source, limits):
+        yield labels.values != 0, codes_of_labels(labels, request["orientation"])
+
+
+def _truths_of_volume(
+    volume: LabelVolume, grid: VolumeGrid, shape: Shape
+) -> Iterator[tuple[NDArray[np.bool], tuple[str, ...]]]:
+    """Raises ScanError where the mask lies elsewhere than the scan."""
+    share = share_inside(volume, grid)
+    if share is None and not covers_middle(volume.grid, grid):
+        raise ScanError("unreadable", f"The mask lies elsewhere than its scan. {_ELSEWHERE}")
+    if share is not None and share < LEAST_SHARE_INSIDE:
+        raise ScanError("unreadable", f"Of the mask's tumor {share:.0%} lies inside the scan. {_ELSEWHERE}")
+    of_all = () if volume.is_whole else (NON_BINARY,)  # several labels are usual here, fractions are no labels
+    is_moved = not is_same_lattice(volume.grid, grid)
+    for truth in cut_labels(volume, grid, shape):
+        yield truth, (*of_all, *((ON_ANOTHER_GRID,) if is_moved and truth.any() else ()))
 
 
 def store(scan: Scan, stack: Path, spare_bytes: int) -> dict[str, Any]:

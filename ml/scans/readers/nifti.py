@@ -23,6 +23,7 @@ from ml.scans.readers.volumes import check_grid, make_scan
 from ml.scans.scan import Limits, Scan, ScanError
 from ml.scans.sequence import Acquisition, kind_of
 from ml.volumes.grid import VolumeGrid
+from ml.volumes.label_volumes import LabelVolume
 
 _GZIP_MAGIC = b"\x1f\x8b"
 # sizeof_hdr of the two versions, in both byte orders, and where their magic stands.
@@ -54,18 +55,43 @@ def read(path: Path, limits: Limits) -> Scan:
 
 
 def read_labels(path: Path, limits: Limits) -> LabelMap:
-    """Masks are pictures so far. Raises ScanError `unreadable`."""
-    raise ScanError(
-        "unreadable", "The mask is a NIfTI volume, and masks are read from pictures; store it as PNG or TIFF."
-    )
+    """A slice's mask is a picture. Raises ScanError `unreadable`."""
+    raise _no_picture()
 
 
 def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:
-    """An expert's mask of a scan is read from images. Raises ScanError `unreadable`."""
-    raise ScanError(
+    """The masks of pictures are pictures; a volume's is read by `read_label_volume`. Raises ScanError `unreadable`."""
+    raise _no_picture()
+
+
+def read_label_volume(path: Path, limits: Limits) -> LabelVolume:
+    """An expert's mask of a volume: labels above 0 are tumor. Raises ScanError."""
+    with _open(path) as stream:
+        header, head_bytes = _read_header(stream)
+        shape = _volume_shape(header)
+        limits.check_stack(1, 1, shape[0] * shape[1] * shape[2])
+        grid = _read_grid(header, shape, [])
+        voxels = _read_voxels(stream, header, head_bytes, shape)  # (i, j, k)
+    slope, intercept = _scaling(header)
+    is_tumor = np.empty(shape, np.bool, order="F")
+    is_whole = True
+    for k in range(shape[2]):
+        values: NDArray[Any] = voxels[:, :, k]
+        if (slope, intercept) != (1.0, 0.0):
+            values = values * slope + intercept
+        if values.dtype.kind == "f":
+            if not np.isfinite(values).all():
+                raise ScanError("unreadable", "The mask has voxels of NaN or infinity; write it again.")
+            is_whole = is_whole and bool((values == np.rint(values)).all())
+        is_tumor[:, :, k] = values > 0
+    return LabelVolume(grid, is_tumor, is_whole)
+
+
+def _no_picture() -> ScanError:
+    return ScanError(
         "unreadable",
-        "The mask is a NIfTI volume, which is not read as an expert's mask; store it as a TIFF with a page for each"
-        " axial slice of the scan.",
+        "The mask is a NIfTI volume and its scan has no place in the patient; store the mask as PNG, or as a TIFF with"
+        " a page for each slice.",
     )
 
 

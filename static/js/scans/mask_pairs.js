@@ -8,6 +8,9 @@ const OTHER_FOLDERS = ["groundtruth", "ground_truth", "ground-truth", "ground tr
 const LONG = "masks?|segmentations?|labelmaps?|ground[ ._-]?truths?";
 const SHORT = "segs?|gts?|labels?|truths?|annotations?";
 const COUNT = "(?:[ ._-]*(?:[0-9]{1,6}|\\([0-9]{1,6}\\)|-? ?copy(?: [0-9]{1,2}| ?\\([0-9]{1,2}\\))?))?";
+const VOLUME = /\.nii(?:\.gz)?$/i;
+const VOLUME_ENDING = /[ ._-](?:mask|seg|label|labels|segmentation|truth|gt)$/;
+const FLAIR_ENDINGS = ["-t2f", "_t2f", "_flair", "-flair"]; // BraTS: the mask lies on all sequences of a patient, and this one is read
 const BEGINNING = /^masks?[ ._-]/;
 const ENDING = new RegExp(`(?:[ ._-]?(?:${LONG})|(?:^|[ ._-])(?:${SHORT}))${COUNT}$`);
 
@@ -23,7 +26,8 @@ const keyText = (/** @type {string[]} */ folders, /** @type {string} */ stem) =>
 function keyOf(path) {
   const parts = path.replaceAll("\\", "/").replace(/^\/+|\/+$/g, "").split("/");
   const name = parts[parts.length - 1];
-  return { folders: parts.slice(0, -1).map(folded), stem: folded(name.replace(/\.[^.]*$/s, "") || name) };
+  const stem = name.replace(/\.[^.]*$/s, "") || name;
+  return { folders: parts.slice(0, -1).map(folded), stem: folded((/\.nii\.gz$/i.test(name) && stem.slice(0, -".nii".length)) || stem) };
 }
 
 /** @param {string} path */
@@ -41,7 +45,7 @@ function looksLikeMask(path) {
  */
 function keysOfSlice(path) {
   const { folders, stem } = keyOf(path);
-  const stems = stem.endsWith("_mask") ? [stem.slice(0, -"_mask".length)] : [];
+  const stems = stem.endsWith("_mask") ? [stem.slice(0, -"_mask".length)] : volumeStems(path, stem);
   const keys = stems.map((name) => keyText(folders, name));
   for (const [place, folder] of folders.entries()) {
     if (!MASK_FOLDERS.includes(folder)) continue;
@@ -51,6 +55,22 @@ function keysOfSlice(path) {
     }
   }
   return keys;
+}
+
+/**
+ * The name of a volume's mask without what says that it is one; nothing of other files.
+ * @param {string} path
+ * @param {string} stem
+ */
+function volumeStems(path, stem) {
+  const found = VOLUME.test(path) ? VOLUME_ENDING.exec(stem) : null;
+  return found ? [stem.slice(0, found.index)] : [];
+}
+
+/** @param {string} path */
+function keysOfFlair(path) {
+  const { folders, stem } = keyOf(path);
+  return volumeStems(path, stem).flatMap((name) => FLAIR_ENDINGS.map((ending) => keyText(folders, name + ending)));
 }
 
 /**
@@ -72,7 +92,8 @@ export function pairMasks(paths) {
   /** @type {Map<number, number[]>} */
   const found = new Map();
   for (const place of places.filter((mask) => isMask[mask])) {
-    const slices = new Set(keysOfSlice(paths[place]).flatMap((key) => byKey.get(key) ?? []));
+    let slices = new Set(keysOfSlice(paths[place]).flatMap((key) => byKey.get(key) ?? []));
+    if (!slices.size) slices = new Set(keysOfFlair(paths[place]).flatMap((key) => byKey.get(key) ?? []));
     for (const slice of slices.size === 1 ? slices : []) found.set(slice, [...(found.get(slice) ?? []), place]);
   }
   /** @type {Map<number, number>} */

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.evaluation.caveats import known_patient
 from ml.masks import slice_masks
@@ -15,7 +16,7 @@ from webapp.domain.errors import NotFound, StorageUnavailable
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import truth
-from webapp.domain.scans.images import dropped_regions, mask_rule
+from webapp.domain.scans.images import VolumeSlices, dropped_regions, mask_rule
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.scans.truth import Truth
 from webapp.domain.storage.arrays import read_array
@@ -52,8 +53,35 @@ def _caveat(resources: Resources, scan: Scan, row: Segmentation) -> str | None:
 
 def _measure(resources: Resources, scan: Scan, row: Segmentation, expert: Truth) -> bytes:
     agreement = compare_slices(_slices(resources, scan, row, expert))
+    own = _on_own_voxels(resources, scan, row, expert)
+    whole = agreement.whole if own is None else compare_slices(own).whole
     slices = [{"index": index, **metrics} for index, metrics in agreement.slices.items()]
-    return json.dumps({"segmentation": row.id, **agreement.whole, "slices": slices}).encode()
+    return json.dumps({"segmentation": row.id, **whole, "slices": slices}).encode()
+
+
+def _on_own_voxels(
+    resources: Resources, scan: Scan, row: Segmentation, expert: Truth
+) -> Iterator[tuple[int, SliceComparison]] | None:
+    """Both masks on the voxels of the scan's file, slice by slice of the file, where the stack has others: experts draw
+    on these, and masks leave on them. None where the stack has the file's voxels, or lacks a slice's mask."""
+    shape = (scan.slice_count, scan.height, scan.width)
+    if scan.geometry is None or not all(map(expert.has_slice, range(scan.slice_count))):
+        return None
+    from ml.volumes.axial import back_to_source  # a web process that shows no volume does not pay for it
+    from ml.volumes.grid import VolumeGrid
+
+    grid = VolumeGrid.from_json(scan.geometry)
+    if grid.axial_shape == shape:
+        return None
+    truths = [truth.read_slice(resources, scan, expert, index) * np.uint8(255) for index in range(scan.slice_count)]
+    drawn: NDArray[np.bool] = back_to_source(grid, truths, shape) >= 128  # (i, j, k)
+    found: NDArray[np.bool] = back_to_source(grid, VolumeSlices(resources, scan, row, "mask"), shape) >= 128
+    through = int(np.argmax(grid.spacing_mm))  # the axis along which the file's slices follow each other
+    blank = np.zeros(1, np.uint8)  # no metric of an agreement reads the map
+    return (
+        (index, SliceComparison(blank, np.take(found, index, through), np.take(drawn, index, through), seconds=0.0))
+        for index in range(grid.shape[through])
+    )
 
 
 def _slices(

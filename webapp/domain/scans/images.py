@@ -179,7 +179,7 @@ def write_volume(resources: Resources, scan: Scan, row: Segmentation, kind: str,
     from ml.volumes.nifti_file import write_nifti
 
     grid = VolumeGrid.from_json(scan.geometry)
-    slices = _VolumeSlices(resources, scan, row, kind)
+    slices = VolumeSlices(resources, scan, row, kind)
     voxels = back_to_source(grid, slices, (scan.slice_count, scan.height, scan.width))
     if kind == "mask":
         voxels = (voxels >= 128).view(np.uint8)
@@ -187,7 +187,7 @@ def write_volume(resources: Resources, scan: Scan, row: Segmentation, kind: str,
         write_nifti(target, voxels, grid, slope=1 / 255 if kind == "probability" else 1.0)
 
 
-class _VolumeSlices(Sequence[NDArray[np.uint8]]):
+class VolumeSlices(Sequence[NDArray[np.uint8]]):
     """The slices of a run that go back to the file's own voxels, uint8 (H, W); of masks 0 and 255."""
 
     def __init__(self, resources: Resources, scan: Scan, row: Segmentation, kind: str) -> None:

@@ -3,13 +3,20 @@
 `static/js/scans/mask_pairs.js` sends a mask together with its slice by the same rule; a test holds the two equal.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ml.datasets.file_names import name_key
+from ml.datasets.file_names import name_key, suffix_of
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS
 from ml.datasets.mask_names import MASK_ENDING, MASK_FOLDERS, is_read_as_mask, mask_sign
+
+# A volume's mask, however its name says it: BraTS, ITK-SNAP and 3D Slicer each have a way of their own.
+_VOLUME_SUFFIXES = (".nii", ".nii.gz")
+_VOLUME_ENDING = re.compile(r"[ ._-](?:mask|seg|label|labels|segmentation|truth|gt)$")
+# BraTS names a patient's sequences, and the expert's mask lies on all of them: it belongs to the one that is read.
+_FLAIR_ENDINGS = ("-t2f", "_t2f", "_flair", "-flair")
 
 # The folders of a file, and its name without ending, each in one spelling.
 _Key = tuple[tuple[str, ...], str]
@@ -28,7 +35,8 @@ class MaskPairs:
 def pair_masks(paths: Sequence[str]) -> MaskPairs:
     """Tell masks from scans, and pair them. paths: as the client names them, with folders where it sends them.
 
-    `NAME_mask` is the mask of `NAME` beside it, and `masks/NAME` of `images/NAME` or of `NAME` in the folder above.
+    `NAME_mask` is the mask of `NAME` beside it, and `masks/NAME` of `images/NAME` or of `NAME` in the folder above; of
+    volumes also `NAME-seg`, `NAME_seg`, `NAME_label`, ..., beside `NAME` or else its FLAIR (`NAME-t2f`, `NAME_flair`).
     """
     signs = {place: sign for place, path in enumerate(paths) if (sign := mask_sign(path))}
     scans = tuple(place for place in range(len(paths)) if place not in signs)
@@ -40,6 +48,8 @@ def pair_masks(paths: Sequence[str]) -> MaskPairs:
     for place, sign in signs.items():
         keys = list(_keys_of_slice(paths[place]))
         slices = {scan for key in keys for scan in by_key.get(key, ())}
+        if not slices:
+            slices = {scan for key in _keys_of_flair(paths[place]) for scan in by_key.get(key, ())}
         if len(slices) == 1:
             found[slices.pop()].append(place)
         elif slices:
@@ -78,7 +88,7 @@ def match_slices(slice_names: Sequence[str], mask_names: Sequence[str]) -> list[
 def _keys_of_slice(path: str) -> Iterator[_Key]:
     """What the slice of a mask may be called; nothing where the name is none of those that are read."""
     folders, stem = _key(path)
-    stems = [stem[: -len(MASK_ENDING)]] if is_read_as_mask(stem) else []
+    stems = [stem[: -len(MASK_ENDING)]] if is_read_as_mask(stem) else _volume_stems(path, stem)
     yield from ((folders, name) for name in stems)
     for place, folder in enumerate(folders):
         if folder in MASK_FOLDERS:
@@ -87,6 +97,21 @@ def _keys_of_slice(path: str) -> Iterator[_Key]:
                 yield from (((*before, *middle, *after), name) for name in (stem, *stems))
 
 
+def _keys_of_flair(path: str) -> Iterator[_Key]:
+    folders, stem = _key(path)
+    for name in _volume_stems(path, stem):
+        yield from ((folders, name + ending) for ending in _FLAIR_ENDINGS)
+
+
+def _volume_stems(path: str, stem: str) -> list[str]:
+    """The name of a volume's mask without what says that it is one; nothing of other files."""
+    found = _VOLUME_ENDING.search(stem) if suffix_of(path) in _VOLUME_SUFFIXES else None
+    return [stem[: found.start()]] if found else []
+
+
 def _key(path: str) -> _Key:
     *folders, name = path.replace("\\", "/").strip("/").split("/")
-    return tuple(map(name_key, folders)), name_key(name.rpartition(".")[0] or name)
+    stem = name.rpartition(".")[0] or name
+    if suffix_of(name) == ".nii.gz":
+        stem = stem[: -len(".nii")] or stem
+    return tuple(map(name_key, folders)), name_key(stem)

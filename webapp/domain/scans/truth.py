@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from ml.datasets.file_names import natural_key
-from ml.datasets.mask_findings import MASK_FINDINGS, find_doubtful, trace_mask
+from ml.datasets.mask_findings import MASK_FINDINGS, REPEATED, find_doubtful, trace_mask
 from ml.sandbox.decoder import DecodedMask
 from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
@@ -180,7 +180,7 @@ def _read_masks(
         bits = resources.storage.temporary_file()
         try:
             with translated_errors():
-                return _decode(resources, uploads[place].path, bits, orientation)
+                return _decode(resources, scan, uploads[place], bits, orientation)
         except UploadRejected as error:
             return error
         finally:
@@ -190,9 +190,11 @@ def _read_masks(
         return list(pool.map(read, range(len(uploads))))
 
 
-def _decode(resources: Resources, source: Path, bits: Path, orientation: int) -> _Mask:
+def _decode(resources: Resources, scan: Scan, upload: Received, bits: Path, orientation: int) -> _Mask:
+    shape = (scan.slice_count, scan.height, scan.width)
+    volume = None if scan.geometry is None else (scan.geometry, shape)
     try:
-        decoded = resources.decoder.decode_mask(source, bits, orientation=orientation)
+        decoded = resources.decoder.decode_mask(upload.path, bits, orientation=orientation, volume=volume)
     except ScanError as error:
         raise UploadRejected(error.code, error.message) from error
     except SandboxError as error:
@@ -281,5 +283,6 @@ def _findings(
     found: dict[str, list[int]] = {}
     for index, of_slice in enumerate(find_doubtful(traits)):
         for code in of_slice:
-            found.setdefault(code, []).append(index)
+            if code != REPEATED or scan.geometry is None:  # neighbors in a volume may well share a mask
+                found.setdefault(code, []).append(index)
     return found

@@ -19,6 +19,14 @@ from webapp.domain.scans.mask_pairs import match_slices, pair_masks
         (["masked_1.png", "insight.png"], {}, []),
         (["a.png", "a_seg.png", "a_mask_1.png", "gt/a.png"], {}, [1, 2, 3]),
         (["a_mask.png"], {}, [0]),
+        (["p/A.nii.gz", "p/a-seg.nii"], {0: 1}, []),
+        (["a.nii", "a_label.nii.gz", "b.nii.gz"], {0: 1}, []),
+        (["a.nii.gz", "a_mask.tif"], {0: 1}, []),
+        (["a-t1n.nii.gz", "a-t2f.nii.gz", "a-seg.nii.gz"], {1: 2}, []),
+        (["a.nii.gz", "a_flair.nii.gz", "a_seg.nii.gz"], {0: 2}, []),
+        (["a-t2f.nii.gz", "a_flair.nii.gz", "a_seg.nii.gz"], {}, [2]),
+        (["images/a.nii.gz", "labels/a.nii.gz"], {0: 1}, []),
+        (["a.nii.gz", "a-seg_2.nii.gz", ".nii.gz"], {}, [1]),
     ],
 )
 def test_a_mask_belongs_to_the_one_slice_of_its_name(paths: list[str], masks: dict[int, int], refused: list) -> None:
