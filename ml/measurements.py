@@ -144,7 +144,7 @@ def measure(
     if spacing_mm is not None:
         if len(slices) == 1:
             area_mm2 = tumor_pixels * spacing_mm[1] * spacing_mm[2]
-        else:
+        elif spacing_mm[0]:
             volume_mm3 = tumor_pixels * spacing_mm[0] * spacing_mm[1] * spacing_mm[2]
     return Measures(
         verdict=verdict_of(has_tumor=tumor_pixels > 0, has_doubt=doubt is not None, warnings=warnings),

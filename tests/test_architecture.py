@@ -71,7 +71,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "webapp.domain.monitoring": (*_FLOORS, "webapp.domain.scans", "webapp.domain.evaluations"),
     "webapp.domain.tables": ("webapp.domain",),
     "webapp.domain": (),
-    "webapp.schemas": ("webapp.domain", *_LIGHT),
+    "webapp.schemas": ("webapp.domain", "ml.version", *_LIGHT),
     # Answers of the API and of the pages' forms alike.
     "webapp.downloads": ("webapp.schemas", "webapp.domain", "webapp.context"),
     "webapp.api": (

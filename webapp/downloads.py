@@ -1,5 +1,6 @@
 """Answers that are made while they are sent: zips of scans, and the history as a table."""
 
+import json
 import unicodedata
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -9,10 +10,13 @@ from flask import Response, copy_current_request_context, request
 
 from webapp.context import resources
 from webapp.domain.errors import NotFound, NotReady
-from webapp.domain.scans import agreement, archives, history, lookup
+from webapp.domain.resources import Resources
+from webapp.domain.scans import agreement, archives, history, lookup, measurements
 from webapp.domain.scans.archives import Content, Download, NoResult, Result
 from webapp.domain.scans.history import LARGEST_LIMIT, HistoryFilter
+from webapp.domain.scans.measurements import MeasurementSource
 from webapp.schemas.history_table import table_rows
+from webapp.schemas.measurements import dump_measurements, measurements_csv
 from webapp.schemas.scans import dump_scan
 from webapp.schemas.truth import dump_agreement
 
@@ -70,12 +74,22 @@ def file_names(name: str) -> dict[str, str]:
 
 
 def _result(scan_id: str, segmentation_id: str | None) -> Result:
-    with resources().database.read() as session:
+    services = resources()  # the tables are made when the request's context is gone
+    with services.database.read() as session:
         scan = lookup.get(session, scan_id)
         run = lookup.finished_run(session, scan, segmentation_id)
         described = dump_scan(scan, run)
+        measured = measurements.source(scan, run)
     found = agreement.measure(resources(), scan, run)
-    return Result(scan, run, {**described, "agreement": dump_agreement(found)})
+    return Result(scan, run, {**described, "agreement": dump_agreement(found)}, lambda: _tables(services, measured))
+
+
+def _tables(services: Resources, wanted: MeasurementSource) -> dict[str, bytes]:
+    described = dump_measurements(measurements.measure(services, wanted))
+    return {
+        "measurements.json": json.dumps(described, indent=2).encode(),
+        "measurements.csv": measurements_csv(described),
+    }
 
 
 def _answer(pieces: Generator[bytes, None, None], mimetype: str, name: str) -> Response:

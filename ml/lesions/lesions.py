@@ -157,11 +157,19 @@ def find_middle(pixels: NDArray[np.uint8], slices: NDArray[np.integer], affine: 
     """
     if not len(slices):
         return None
-    chosen = np.unique(slices[np.linspace(0, len(slices) - 1, _SLICES_OF_HEAD).round().astype(int)])
-    head = np.argwhere(head_mask(np.stack([np.asarray(pixels[index]) for index in chosen])))  # (pixels of the head, 3)
+    chosen = _spread(slices)
+    # What is lit is told by the whole stack: on slices with a bright tumor alone, brain may look dark.
+    seen = np.union1d(chosen, _spread(np.arange(len(pixels))))
+    is_head = head_mask(np.stack([np.asarray(pixels[index]) for index in seen]))
+    head = np.argwhere(is_head & np.isin(seen, chosen)[:, None, None])  # (pixels of the head, 3)
     if not len(head):
         return None
-    head[:, 0] = chosen[head[:, 0]]
+    head[:, 0] = seen[head[:, 0]]
     x = head @ np.array(affine)[0, :3] + affine[0][3]
     ends = np.percentile(x, [_OUTER_PERCENT, 100 - _OUTER_PERCENT])
     return float(ends.mean())
+
+
+def _spread(slices: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Some of them, evenly spaced."""
+    return np.unique(slices[np.linspace(0, len(slices) - 1, _SLICES_OF_HEAD).round().astype(int)])

@@ -106,6 +106,8 @@ def test_stack_with_spacing_has_a_volume_and_no_area():
     measures = measure(q, Masks(q > 0, q > 255, q > 255, ((),) * len(q)), (5.0, 0.5, 2.0))
     assert (measures.area_mm2, measures.volume_mm3) == (None, pytest.approx(48 * 5))
     assert [item.tumor_pixels for item in measures.slices] == [16, 16, 16]
+    unknown = measure(q, Masks(q > 0, q > 255, q > 255, ((),) * len(q)), (0.0, 0.5, 2.0))
+    assert unknown.volume_mm3 is None, "nobody says how far its slices lie from each other"
 
 
 def test_without_spacing_nothing_is_in_millimeters():

@@ -9,7 +9,7 @@ from flask_smorest import Api
 from werkzeug.routing import BaseConverter
 
 from webapp import security
-from webapp.api import evaluations, models, planes, scans, segmentations, studies
+from webapp.api import evaluations, measurements, models, planes, scans, segmentations, studies
 from webapp.api.blueprints import PREFIX, HexId, PortalBlueprint
 from webapp.error_handlers import error_table
 from webapp.schemas.errors import ErrorSchema
@@ -69,7 +69,15 @@ def register(app: Flask) -> None:
     )
     api = PortalApi(app)
     api.register_converter(HexId, _describe_id)
-    for blueprint in (scans.blp, planes.blp, studies.blp, segmentations.blp, evaluations.blp, models.blp):
+    for blueprint in (
+        scans.blp,
+        planes.blp,
+        measurements.blp,
+        studies.blp,
+        segmentations.blp,
+        evaluations.blp,
+        models.blp,
+    ):
         # JSON clients send no token; foreign sites are refused by their headers (webapp.security).
         security.csrf.exempt(blueprint)
         api.register_blueprint(blueprint)

@@ -13,7 +13,7 @@ from webapp.api.blueprints import blueprint, head, png
 from webapp.api.stored_files import attachment
 from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound
-from webapp.domain.scans import agreement, history, images, lookup, segmentations, splitting, studies, truth
+from webapp.domain.scans import agreement, history, images, lookup, segmentations, spacing, splitting, studies, truth
 from webapp.domain.scans.history import HistoryFilter
 from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, submit_run, submit_truth
 from webapp.domain.storage.keys import original_key
@@ -98,11 +98,16 @@ class ScanItem(MethodView):
     @blp.arguments(ScanChangeSchema)
     @blp.answers(200, ScanSchema)
     @blp.alt_response(404, schema=ErrorSchema)
+    @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: the scan's file states its spacing")
     @blp.alt_response(415, schema=ErrorSchema, description="a body that is not JSON")
     @blp.alt_response(422, schema=ErrorSchema)
     def patch(self, body: dict[str, Any], scan_id: str) -> dict[str, Any]:
-        """Move a scan to another study, or out of its study, which is gone with its last scan."""
-        studies.move(resources(), scan_id, body["study"])
+        """Move a scan to another study, or out of its study, which is gone with its last scan; enter the distances of
+        its pixels and slices, or take them away."""
+        if "spacing_mm" in body:
+            spacing.enter(resources(), scan_id, body["spacing_mm"])
+        if "study" in body:
+            studies.move(resources(), scan_id, body["study"])
         with resources().database.read() as session:
             return dump_scan(lookup.get(session, scan_id))
 

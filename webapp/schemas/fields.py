@@ -46,10 +46,11 @@ class Code(fields.String):
     def __init__(self, enum: type[StrEnum], **options: Any) -> None:
         values: list[str | None] = [member.value for member in enum]
         # JSON Schema has null among an enum's values where it is one.
-        super().__init__(metadata={"enum": [*values, None] if options.get("allow_none") else values}, **options)
+        described = {"enum": [*values, None] if options.get("allow_none") else values}
+        super().__init__(metadata={**options.pop("metadata", {}), **described}, **options)
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> str | None:
-        return None if value is None else str(value.value)
+        return None if value is None else str(value)
 
 
 class Links(fields.Dict):

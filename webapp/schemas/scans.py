@@ -14,10 +14,11 @@ from webapp.domain.scans.archives import Content
 from webapp.domain.scans.grouping import Grouping, missing_numbers
 from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT, SORTS
 from webapp.domain.scans.images import KINDS, OF_TRUTH, VOLUMES
-from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.scans.models import Scan, Segmentation, SpacingSource
+from webapp.domain.scans.spacing import LEAST_MM, MOST_MM
 from webapp.domain.scans.studies import LONGEST_NAME
 from webapp.schemas.errors import RejectedSchema
-from webapp.schemas.fields import Links, Timestamp, dump
+from webapp.schemas.fields import Code, Links, Timestamp, dump
 from webapp.schemas.pictures import PaletteSchema
 from webapp.schemas.segmentations import (
     LONGEST_ID,
@@ -54,6 +55,8 @@ def _links(scan: Scan) -> dict[str, str]:
             for kind in VOLUMES
             if scan.geometry is not None
         },
+        "measurements": url_for("api-measurements.as_json", scan_id=scan.id),
+        "measurements_csv": url_for("api-measurements.as_csv", scan_id=scan.id),
         "download": url_for("api-scans.download", scan_id=scan.id),
         "original": url_for("api-scans.original", scan_id=scan.id),
         "segmentations": url_for("api-scans.ScanSegmentations", scan_id=scan.id),
@@ -124,8 +127,9 @@ class ScanSchema(ma.Schema):
     spacing_mm = Spacing(
         fields.Float(allow_none=True),
         allow_none=True,
-        metadata={"description": "slice, row, column; null where the file has none"},
+        metadata={"description": "slice, row, column; null where it is not known"},
     )
+    spacing_source = Code(SpacingSource, allow_none=True, metadata={"description": "null where it is not known"})
     geometry = fields.Nested(
         GeometrySchema, allow_none=True, metadata={"description": "of the file's voxels; null of pictures"}
     )
@@ -171,14 +175,27 @@ class ScanDetailSchema(ScanSchema):
 
 
 class ScanChangeSchema(ma.Schema):
-    """What of a scan may be changed."""
+    """What of a scan may be changed: one of these."""
 
     study = fields.String(
-        required=True,
         allow_none=True,
         validate=validate.Length(max=LONGEST_TYPED),
         metadata={"description": "the name of its new study, made where there is none; null: out of its study"},
     )
+    spacing_mm = fields.List(
+        fields.Float(allow_none=True),
+        allow_none=True,
+        validate=validate.Length(equal=3),
+        metadata={
+            "description": f"slice, row, column, {LEAST_MM:g} to {MOST_MM:g} mm, of a scan whose file states none; that"
+            " of slices may be null where there is one slice. null: not known any more"
+        },
+    )
+
+    @ma.validates_schema
+    def _check_one(self, data: dict[str, Any], **_options: Any) -> None:
+        if len(data) != 1:
+            raise ma.ValidationError("Give `study` or `spacing_mm`, one at a time.")
 
 
 class AdmittedSchema(ma.Schema):

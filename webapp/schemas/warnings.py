@@ -11,6 +11,7 @@ from ml.measurements import VOIDING_FINDINGS, VOIDING_WARNINGS
 from ml.ood.detector import UNLIKE
 from ml.ood.sequences import CHANNEL_ORDER, MIXED_SEQUENCES, NOT_FLAIR, PLAINLY_NOT_FLAIR
 from ml.scans import WARNINGS as READER_WARNINGS
+from webapp.domain.scans.models import SPACING_ENTERED
 from webapp.domain.scans.stacking import SCALED_ALONE, SIZES_DIFFER, SLICES_MISSING, SLICES_REFUSED
 
 
@@ -111,6 +112,12 @@ WARNINGS: dict[str, Warning] = {
             "Files of this name differ in their size in pixels, or have several slices each, so they are several"
             " scans.",
             chip="Sizes differ",
+        ),
+        Warning(
+            SPACING_ENTERED,
+            "The file does not say how far its pixels and slices lie from each other; a person has entered it, and"
+            " lengths, areas and volumes are as right as that.",
+            chip="Spacing entered",
         ),
         Warning("synthetic", "This scan is a synthetic phantom, not a patient.", chip="Synthetic phantom"),
     )

@@ -124,8 +124,8 @@ def test_a_scan_has_the_documented_fields(app: Flask) -> None:
     scan = finished(app)
     assert list(scan) == [
         "id", "filename", "origin", "format", "created_at", "width", "height", "slice_count", "spacing_mm",
-        "geometry", "sequence", "slice_names", "missing_slice_numbers", "sha256", "bytes", "study", "same_as",
-        "segmentation", "truth", "links", "agreement",
+        "spacing_source", "geometry", "sequence", "slice_names", "missing_slice_numbers", "sha256", "bytes", "study",
+        "same_as", "segmentation", "truth", "links", "agreement",
     ]  # fmt: skip
     run = scan["segmentation"]
     assert (run["status"], run["verdict"], run["threshold"]) == ("succeeded", "tumor_detected", 0.65)
@@ -314,7 +314,7 @@ def test_the_zip_is_made_while_it_is_sent(app: Flask, client: FlaskClient) -> No
             size = file.tell()
             with zipfile.ZipFile(file) as archive:
                 assert archive.testzip() is None
-                assert len(archive.namelist()) == 2 + 24 * (len(KINDS) - 1)
+                assert len(archive.namelist()) == 4 + 24 * (len(KINDS) - 1)
                 # Sizes stand before a member's bytes: readers that do not seek need them there.
                 assert not any(member.flag_bits & 0x08 for member in archive.infolist())
         response.close()
@@ -356,7 +356,7 @@ def test_the_zip_has_every_picture_of_the_run_asked_for(app: Flask, client: Flas
             names = {name.split("/")[0] for name in file.namelist()}
             described = json.loads(file.read("result.json"))
             mask = np.asarray(Image.open(io.BytesIO(file.read("mask/slice_0000.png"))))
-        assert names == {"result.json", "README.txt", *KINDS} - {"thumbnail"}
+        assert names == {"result.json", "measurements.json", "measurements.csv", "README.txt", *KINDS} - {"thumbnail"}
         assert (described["segmentation"]["id"], described["segmentation"]["verdict"]) == (run, verdict)
         assert mask.any() == (verdict == "tumor_detected")
 

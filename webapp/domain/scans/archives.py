@@ -44,11 +44,12 @@ class Content(StrEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """A scan with a succeeded run, and both as JSON."""
+    """A scan with a succeeded run, and both as JSON. tables: makes the measurements' files, by their names."""
 
     scan: Scan
     run: Segmentation
     described: dict[str, Any]
+    tables: Callable[[], dict[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,8 @@ def _add_pictures(
     resources: Resources, file: zipfile.ZipFile, outbox: "_Outbox", result: Result, folder: str
 ) -> Iterator[bytes]:
     file.writestr(f"{folder}result.json", json.dumps(result.described, indent=2))
+    for name, data in result.tables().items():
+        file.writestr(f"{folder}{name}", data)
     for index in range(result.scan.slice_count):
         for kind, data in images.slice_pictures(resources, result.scan, result.run, index):
             file.writestr(f"{folder}{kind}/slice_{index:04d}.png", data)

@@ -5,6 +5,7 @@ A job's state columns are written by `webapp.domain.jobs.lifecycle` alone.
 
 from collections.abc import Callable
 from datetime import datetime
+from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -22,6 +23,17 @@ from webapp.domain.jobs.models import JobColumns
 def _of_filename(key: Callable[[str], str]) -> Callable[[Any], str]:
     """A default that is made from the row's file name."""
     return lambda context: key(context.get_current_parameters()["filename"])
+
+
+# The warning that marks a scan whose spacing a person has entered.
+SPACING_ENTERED = "spacing_entered"
+
+
+class SpacingSource(StrEnum):
+    """Who says how far a scan's pixels and slices lie from each other."""
+
+    FILE = "file"
+    ENTERED = "entered"
 
 
 class Study(Base):
@@ -97,6 +109,13 @@ class Scan(Base):
             return self.filename
         name = self.filename[:-3] if self.filename.lower().endswith(".nii.gz") else self.filename
         return PurePosixPath(name).stem
+
+    @property
+    def spacing_source(self) -> SpacingSource | None:
+        """None where the spacing is not known."""
+        if not self.spacing_mm:
+            return None
+        return SpacingSource.ENTERED if SPACING_ENTERED in self.warnings else SpacingSource.FILE
 
     displayed: Mapped["Segmentation | None"] = relationship(foreign_keys=[displayed_id], lazy="raise", post_update=True)
     study: Mapped[Study | None] = relationship(lazy="raise")

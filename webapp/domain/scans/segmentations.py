@@ -13,6 +13,7 @@ from webapp.domain.errors import NotFound
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.resources import Resources
+from webapp.domain.scans import spacing
 from webapp.domain.scans.models import Scan, Segmentation
 
 
@@ -121,14 +122,17 @@ def complete(resources: Resources, claim: lifecycle.Claim, measures: Measures, *
 
     facts: engine, model_version, map_key, min_tumor_pixels, doubt_rule, timings_ms, warnings.
     """
-    slices = [asdict(item) for item in measures.slices]
     doubt = None if measures.doubt is None else asdict(measures.doubt)
     values = {name: getattr(measures, name) for name in _MEASURED}
     with resources.database.write() as session:
         scan_id = session.scalar(select(Segmentation.scan_id).where(Segmentation.id == claim.id))
         if scan_id is None:
             return False
-        _lock(session, scan_id)  # before the run's own row: a deletion takes the two in this order
+        scan = _lock(session, scan_id)  # before the run's own row: a deletion takes the two in this order
+        # By the spacing of now: somebody may have entered it since the run began.
+        distances = None if scan is None else scan.spacing_mm
+        area_mm2, volume_mm3, slices = spacing.sizes([asdict(item) for item in measures.slices], distances)
+        values |= {"area_mm2": area_mm2, "volume_mm3": volume_mm3}
         is_written = lifecycle.complete(
             session, claim, verdict=measures.verdict, slices=slices, doubt=doubt, **values, **facts
         )
@@ -200,4 +204,4 @@ def counts_by_status(session: Session) -> dict[str, int]:
     return {status.value: counted.get(status, 0) for status in Status}
 
 
-_MEASURED = ("tumor_pixels", "total_pixels", "coverage_percent", "max_probability", "area_mm2", "volume_mm3")
+_MEASURED = ("tumor_pixels", "total_pixels", "coverage_percent", "max_probability")

@@ -1,0 +1,49 @@
+"""/api/v1/scans/{id}: what a run amounts to in millimeters, lesion by lesion."""
+
+from typing import Any
+
+from flask import Response
+
+from webapp.api.blueprints import blueprint
+from webapp.context import resources
+from webapp.domain.scans import lookup, measurements
+from webapp.schemas.errors import ErrorSchema
+from webapp.schemas.measurements import MeasurementsSchema, dump_measurements, measurements_csv
+from webapp.schemas.segmentations import RunChoiceSchema
+
+blp = blueprint("measurements", "scans", "Volume, lesions and diameters.")
+
+
+@blp.get("/<hex_id:scan_id>/measurements.json")
+@blp.arguments(RunChoiceSchema, location="query")
+@blp.answers(200, MeasurementsSchema)
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
+@blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: a stored array is missing")
+def as_json(query: dict[str, Any], scan_id: str) -> dict[str, Any]:
+    """Volume, area of each slice, and the lesions with volume, slices, diameters, side and place.
+
+    In mm where the spacing is known, from the file or entered (`spacing_source`); else in pixels.
+    """
+    return _measured(scan_id, query.get("segmentation"))
+
+
+@blp.get("/<hex_id:scan_id>/measurements.csv")
+@blp.arguments(RunChoiceSchema, location="query")
+@blp.response(200, content_type="text/csv")
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
+@blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: a stored array is missing")
+def as_csv(query: dict[str, Any], scan_id: str) -> Response:
+    """A row for the whole mask (`lesion` is "all"), and one for each lesion."""
+    response = Response(measurements_csv(_measured(scan_id, query.get("segmentation"))), mimetype="text/csv")
+    response.headers.set("Content-Disposition", "attachment", filename="measurements.csv")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _measured(scan_id: str, segmentation_id: str | None) -> dict[str, Any]:
+    with resources().database.read() as session:
+        scan = lookup.get(session, scan_id)
+        wanted = measurements.source(scan, lookup.finished_run(session, scan, segmentation_id))
+    return dump_measurements(measurements.measure(resources(), wanted))
