@@ -24,6 +24,9 @@ sendfile = False
 timeout = 60
 graceful_timeout = 35
 keepalive = 5
+# Whose word about TLS is believed is the application's setting (webapp.security); by itself gunicorn believes any
+# program of this machine.
+forwarded_allow_ips = ""
 # URLs carry search words, which may be names; the metrics count requests by route instead.
 accesslog = None
 errorlog = "-"

@@ -6,8 +6,10 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, g, request
+from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import SecurityError
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp.domain.settings import Settings
 
@@ -32,6 +34,9 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "",
 }
+# RFC 6797: a year in which a browser asks this host over TLS alone.
+STRICT_TRANSPORT = "max-age=31536000"
+COOKIE = "glioscope"
 # 200 ids of a bulk form take 8 kB, a JSON body less.
 MOST_TEXT_BYTES = 1_048_576
 TAKE_ARCHIVES = frozenset({"api-evaluations.EvaluationCollection", "evaluations.create"})
@@ -40,11 +45,20 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 csrf = CSRFProtect()
 
 
+class Sessions(SecureCookieSessionInterface):
+    """Over TLS the cookie is Secure, and its name makes browsers refuse one that another host or plain HTTP set."""
+
+    def get_cookie_name(self, app: Flask) -> str:
+        return f"__Host-{COOKIE}" if request.is_secure else COOKIE
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return request.is_secure
+
+
 def register(app: Flask, settings: Settings) -> None:
     """Install the guards."""
     app.config.update(
         SECRET_KEY=settings.secret_key,
-        SESSION_COOKIE_NAME="glioscope",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
         # A form stays good as long as its page may stay open.
@@ -52,6 +66,9 @@ def register(app: Flask, settings: Settings) -> None:
         # It looks for a Referer over TLS, which our policy keeps back; refuse_foreign_sites does its work.
         WTF_CSRF_SSL_STRICT=False,
     )
+    app.session_interface = Sessions()
+    if trusted := settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=trusted, x_proto=trusted)  # type: ignore[method-assign]
     # In this order: every refusal names its request, and a foreign site's body is not read for a token.
     app.before_request(_name_request)
     app.before_request(partial(refuse_foreign_hosts, _host_names(settings.allowed_hosts)))
@@ -122,6 +139,8 @@ def _name_request() -> None:
 def _add_headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers[name] = value
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT
     response.headers["X-Request-Id"] = g.get("request_id", "")
     # Scans, names and verdicts stay out of shared caches and of the disk; pictures and static files say otherwise.
     response.headers.setdefault("Cache-Control", "no-store")

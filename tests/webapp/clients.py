@@ -92,9 +92,9 @@ def finished(app: Flask, name: str = "scan.png", data: bytes | None = None) -> d
     return client.get(f"{SCANS}/{scan['id']}").json
 
 
-def token(client: FlaskClient) -> str:
-    """A form's CSRF token, read from a page as a browser has it."""
-    page = client.get("/").text
+def token(client: FlaskClient, site: str = "http://localhost") -> str:
+    """A form's CSRF token, read from a page of that site as a browser has it."""
+    page = client.get("/", base_url=site).text
     return page.split('name="csrf-token" content="', 1)[1].split('"', 1)[0]
 
 

@@ -162,7 +162,7 @@ def test_another_site_may_change_nothing(client: FlaskClient, method: str, rule:
 @pytest.mark.parametrize(("method", "rule"), [key for key in CHANGES if ROUTES[key].with_token is not None])
 @pytest.mark.parametrize("site", ["http://localhost", "https://localhost"])
 def test_a_form_needs_its_token(client: FlaskClient, method: str, rule: str, site: str) -> None:
-    form_token = token(client)
+    form_token = token(client, site)
     own = {"base_url": site, "headers": {"Origin": site, "Sec-Fetch-Site": "same-origin"}}
     for data in ({}, {"csrf_token": "x"}, {"csrf_token": f"{form_token}x"}):
         response = client.open(path_of(rule), method=method, data=data, **own)
@@ -203,6 +203,25 @@ def test_more_names_are_a_setting(make_app) -> None:
 def test_the_cookie_is_kept_from_scripts_and_other_sites(client: FlaskClient) -> None:
     cookie = client.get("/").headers["Set-Cookie"]
     assert cookie.startswith("glioscope=") and "HttpOnly" in cookie and "SameSite=Strict" in cookie
+
+
+def test_over_tls_the_cookie_stays_there(make_app) -> None:
+    client = make_app(GLIOSCOPE_TRUSTED_PROXIES="1").test_client()
+    page = client.get("/", headers={"X-Forwarded-Proto": "https"})
+    cookie = page.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-glioscope=") and "; Secure;" in cookie and "Path=/" in cookie
+    assert "Domain" not in cookie
+    assert page.headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert "Strict-Transport-Security" not in client.get("/").headers
+
+
+@pytest.mark.parametrize(
+    ("trusted", "said"), [("0", "https"), ("1", "https, http"), ("2", "https")], ids=["nobody", "of the client", "one"]
+)
+def test_only_the_proxies_that_are_named_are_believed_about_tls(make_app, trusted: str, said: str) -> None:
+    page = make_app(GLIOSCOPE_TRUSTED_PROXIES=trusted).test_client().get("/", headers={"X-Forwarded-Proto": said})
+    assert page.headers["Set-Cookie"].startswith("glioscope=") and "Secure" not in page.headers["Set-Cookie"]
+    assert "Strict-Transport-Security" not in page.headers
 
 
 def test_the_api_sets_no_cookie(client: FlaskClient) -> None:

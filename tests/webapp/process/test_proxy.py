@@ -4,7 +4,12 @@ import base64
 import http.client
 import re
 import shutil
+import ssl
+import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,21 +32,36 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         pytest.skip("no nginx: install the package nginx-light")
     port = free_port()
     with (
-        web_server(tmp_path_factory.mktemp("web"), GLIOSCOPE_ALLOWED_HOSTS=HOST) as web,
-        nginx_server(program, documented_block(port, web.port)) as folder,
+        tls_certificate() as certificate,
+        web_server(tmp_path_factory.mktemp("web"), GLIOSCOPE_ALLOWED_HOSTS=HOST, GLIOSCOPE_TRUSTED_PROXIES="1") as web,
+        nginx_server(program, documented_block(port, web.port, certificate)) as folder,
     ):
         (folder / "users").write_text("ann:{PLAIN}secret\n")
         (folder / "users").chmod(0o644)
         yield port
 
 
-def documented_block(port: int, web_port: int) -> str:
-    """The block of docs/deployment.md; only addresses, the file of users, and TLS are others."""
+@contextmanager
+def tls_certificate() -> Iterator[Path]:
+    """A folder with a certificate that nobody has signed, and its key, for any user's eyes."""
+    with tempfile.TemporaryDirectory(prefix="certificate-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        files = ["-keyout", f"{name}/key.pem", "-out", f"{name}/cert.pem"]
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={HOST}", "-days", "2"]
+        subprocess.run([*command, *files], check=True, capture_output=True)
+        (folder / "key.pem").chmod(0o644)
+        yield folder
+
+
+def documented_block(port: int, web_port: int, certificate: Path) -> str:
+    """The block of docs/deployment.md; only addresses, the file of users and the certificate are others."""
     text = (PROJECT_ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
     block = re.search(r"```nginx\n(.*?)```", text, re.DOTALL)
     assert block is not None
     changes = {
-        "listen 443 ssl": f"listen 127.0.0.1:{port}",
+        "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;"
+        f" ssl_certificate {certificate / 'cert.pem'}; ssl_certificate_key {certificate / 'key.pem'};",
         "http://127.0.0.1:8000": f"http://127.0.0.1:{web_port}",
         "/etc/nginx/glioscope.users": "FOLDER/users",
     }
@@ -53,7 +73,8 @@ def documented_block(port: int, web_port: int) -> str:
 
 
 def ask(port: int, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    trusts_all = ssl._create_unverified_context()
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=trusts_all)
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body, {"Host": f"{HOST}:{port}", **LOGIN, **named})
@@ -68,14 +89,16 @@ def upload_body() -> tuple[bytes, dict[str, str]]:
     return head + png_bytes() + b"\r\n--b--\r\n", {"Content_Type": "multipart/form-data; boundary=b"}
 
 
-@pytest.mark.parametrize("site", [{}, {"Sec_Fetch_Site": "same-origin"}], ids=["plain http", "tls"])
+@pytest.mark.parametrize("site", [{}, {"Sec_Fetch_Site": "same-origin"}], ids=["old browser", "browser"])
 def test_a_browser_uploads_and_sends_forms_through_the_documented_proxy(proxy: int, site: dict[str, str]) -> None:
-    own = {"Origin": f"http://{HOST}:{proxy}", **site}
+    own = {"Origin": f"https://{HOST}:{proxy}", **site}
     body, kind = upload_body()
     status, _, answer = ask(proxy, "POST", "/api/v1/scans", body, **kind, **own)
     assert status == 202, answer
     status, headers, page = ask(proxy, "GET", "/")
     assert status == 200
+    assert headers["Set-Cookie"].startswith("__Host-glioscope=") and "; Secure;" in headers["Set-Cookie"]
+    assert headers["Strict-Transport-Security"] == "max-age=31536000"
     token = re.search(rb'name="csrf-token" content="([^"]+)"', page)
     assert token is not None
     form = {"Cookie": headers["Set-Cookie"].split(";")[0], "Content_Type": "application/x-www-form-urlencoded"}
@@ -85,12 +108,12 @@ def test_a_browser_uploads_and_sends_forms_through_the_documented_proxy(proxy: i
     status, headers, answer = ask(proxy, "POST", sample[1].decode(), data, **form, **own)
     assert status in (302, 303), answer
     # To the very host and port that was asked.
-    assert ask(proxy, "GET", headers["Location"].removeprefix(f"http://{HOST}:{proxy}"))[0] == 200
+    assert ask(proxy, "GET", headers["Location"].removeprefix(f"https://{HOST}:{proxy}"))[0] == 200
 
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Origin": f"http://{HOST}"}, {"Origin": "https://evil.example"}, {"Sec_Fetch_Site": "cross-site"}],
+    [{"Origin": f"https://{HOST}"}, {"Origin": "https://evil.example"}, {"Sec_Fetch_Site": "cross-site"}],
     ids=["another port", "another site", "the browser's word"],
 )
 def test_another_site_stays_outside(proxy: int, headers: dict[str, str]) -> None:

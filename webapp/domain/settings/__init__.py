@@ -98,6 +98,13 @@ class Settings:
         " spaces",
         "none",
     )
+    trusted_proxies: int = setting(
+        "GLIOSCOPE_TRUSTED_PROXIES",
+        "0",
+        whole(least=0),
+        "proxies in a row in front of the portal whose `X-Forwarded-Proto` and `X-Forwarded-For` are believed; with"
+        " TLS at the first, cookies are then sent over TLS alone",
+    )
     secret_key: str = setting(
         "GLIOSCOPE_SECRET_KEY",
         "",
