@@ -1,4 +1,4 @@
-"""The viewer in a real Chromium: frames a second while the slices of a stack are stepped through."""
+"""The viewer in a real Chromium: frames a second while slices and planes are stepped through."""
 
 import io
 import tempfile
@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Page
 
 from bench.figures import Table, quantile
 from bench.slices import slices
+from tests.support import volume_files
 from tests.support.browsers import chromium_browser
 from tests.support.portal_process import running_portal
 
@@ -35,18 +37,50 @@ STEP = """async (slices) => {
   }
   return { frames, drawn: drawn.size };
 }"""
+# A volume as scanners make them: slices, rows, columns, and 1 mm.
+VOLUME = (180, 256, 256)
+STEP_PLANE = """async (axis) => {
+  const [planes, slider] = [document.querySelector("#planes"), document.querySelector(`#plane-${axis}`)];
+  const place = ["axial", "coronal", "sagittal"].indexOf(axis);
+  const frame = () => new Promise(requestAnimationFrame);
+  const count = Number(slider.max) + 1;
+  slider.value = "0";
+  slider.dispatchEvent(new Event("input", { bubbles: true }));
+  slider.closest("figure").dispatchEvent(new PointerEvent("pointerenter"));
+  await frame();
+  const frames = [];
+  let last = await frame();
+  const drawn = new Set();
+  while (!drawn.has(count - 1)) {
+    document.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
+    const now = await frame();
+    frames.push(now - last);
+    last = now;
+    drawn.add(Number(planes.dataset.drawn.split(" ")[place]));
+  }
+  return { frames, drawn: drawn.size };
+}"""
 
 
 def measure() -> Iterator[Table]:
-    """One table: a stack of 60 slices of 512 x 512 pixels, after its pictures have arrived."""
+    """Two tables: a stack of 60 slices of 512 x 512 pixels, and the planes of a volume, after all has arrived."""
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch, running_portal(Path(scratch)) as portal:
         scan_id = portal.wait(portal.upload(_stack(), "stack.tif")["id"], seconds=600)["id"]
+        volume_id = portal.wait(portal.upload(_volume(), "volume.nii.gz")["id"], seconds=900)["id"]
         with chromium_browser() as browser:
             page = browser.new_page(viewport=WIDE)  # type: ignore[arg-type]
             page.goto(f"{portal.url}/scans/{scan_id}?slice=0")
             page.wait_for_selector("#viewer[data-drawn]")
             page.wait_for_load_state("networkidle")
             rounds = [_step(page) for _ in range(ROUNDS)]
+            page.goto(f"{portal.url}/scans/{volume_id}?view=planes")
+            page.wait_for_selector("#planes[data-drawn]", timeout=60_000)
+            page.wait_for_load_state("networkidle")
+            planes = [
+                (axis, page.evaluate(STEP_PLANE, axis))
+                for _ in range(ROUNDS)
+                for axis in ("axial", "coronal", "sagittal")
+            ]
     rows = []
     for number, found in enumerate(rounds, 1):
         frames = found["frames"]
@@ -58,6 +92,29 @@ def measure() -> Iterator[Table]:
         tuple(rows),
         "A key press a frame: at 60 frames a second each takes 17 ms. All four pictures are drawn.",
     )
+    yield Table(
+        f"Stepping through the planes of a volume of {VOLUME[2]} x {VOLUME[1]} x {VOLUME[0]}",
+        ("plane", "planes a second", "planes drawn", "frame, 95 of 100"),
+        tuple(
+            (
+                axis,
+                f"{1000 * found['drawn'] / sum(found['frames']):.0f}",
+                f"{found['drawn']}",
+                f"{quantile(found['frames'], 0.95):.0f} ms",
+            )
+            for axis, found in planes
+        ),
+        "All three planes are drawn at each, with overlay and crosshair.",
+    )
+
+
+def _volume() -> bytes:
+    """A NIfTI file: a bright head with a tumor, and noise, so that no plane is easier to draw than a real one."""
+    rng = np.random.default_rng(1)
+    shape = (VOLUME[2], VOLUME[1], VOLUME[0])
+    affine = volume_files.affine_of("LPS", (1.0, 1.0, 1.0), shape)
+    voxels = volume_files.head(affine, shape).astype(np.float32)
+    return volume_files.nifti((voxels * rng.uniform(0.8, 1.2, shape)).astype(np.int16), affine)
 
 
 def _stack() -> bytes:

@@ -96,24 +96,27 @@ def add_known_result(
     doubt: DoubtRule | None = None,
     threshold: float | None = None,
     warnings: tuple[str, ...] = (),
+    data: bytes | None = None,
 ) -> str:
     """A scan whose map is q, uint8 (256, 256), whatever the model would say; gives the scan's id.
 
-    doubt, threshold: of the run, in place of the card's. warnings: codes of the run's.
+    doubt, threshold: of the run, in place of the card's. warnings: codes of the run's. data: of the file, in place of a
+    phantom's slice; q is then of its size, or (N, H, W).
     """
+    maps = q if q.ndim == 3 else q[None]
     with worker_stopped(portal), services(portal) as opened:
-        scan = portal.upload(phantoms.render("lesion"), filename)
+        scan = portal.upload(data or phantoms.render("lesion"), filename)
         claimed = claim_segmentation(opened, scan["segmentation"]["id"])
         assert claimed is not None
         claim, work = claimed
         card = opened.catalog.card(work.model)
-        rule = rule_on_grid(replace(card, doubt=doubt), threshold or work.threshold, *q.shape)
+        rule = rule_on_grid(replace(card, doubt=doubt), threshold or work.threshold, *maps.shape[1:])
         key = map_key(work.scan_id, claim.id, claim.attempt)
-        write_array(opened.storage, key, q[None])
+        write_array(opened.storage, key, maps)
         segmentations.complete(
             opened,
             claim,
-            measure(q[None], apply_rule(q[None], rule, is_stack=True), work.spacing_mm, warnings),
+            measure(maps, apply_rule(maps, rule, is_stack=True), work.spacing_mm, warnings),
             engine="openvino-int8",
             model_version=card.version,
             map_key=key,

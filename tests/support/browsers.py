@@ -7,8 +7,15 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-# No sandbox: as root Chromium does not start with one. The rest keeps it from the network and from a missing GPU.
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+# No sandbox: as root Chromium does not start with one. The rest keeps it from the network and from a missing GPU; WebGL
+# is drawn by the processor.
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--no-first-run",
+)
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 

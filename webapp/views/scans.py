@@ -22,6 +22,7 @@ from webapp.schemas.scans import MOST_SELECTED, dump_scan
 from webapp.schemas.segmentations import SegmentationSchema
 from webapp.schemas.truth import dump_agreement
 from webapp.views.history import FILTERS, history_page
+from webapp.views.planes import planes_view
 
 bp = Blueprint("scans", __name__, url_prefix="/scans")
 
@@ -78,6 +79,7 @@ def show(scan_id: str) -> str:
         card = None
     flair = resources().catalog.flair_channel(model)
     channels = card["input"]["channels"] if card else list(CHANNELS_OF_NO_CARD)
+    channel = IN_COLOR if flair is None else flair
     return render_template(
         "scans/result.html",
         scan=described,
@@ -89,7 +91,8 @@ def show(scan_id: str) -> str:
         models=resources().catalog.names(),
         slice_index=index,
         channels=channels,
-        channel=IN_COLOR if flair is None else flair,
+        channel=channel,
+        planes=planes_view(scan, shown, index, channel),
         pinned=chosen is not None,
         split_message=SPLIT_MESSAGE,
         newer_url=url_for("scans.show", scan_id=newer) if newer else None,

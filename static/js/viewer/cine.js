@@ -4,7 +4,7 @@ import { element } from "../core/elements.js";
 const FRAME_MS = 100;
 
 export class Cine {
-  /** @param {{ index: number, stack: { count: number }, showSlice: (index: number) => Promise<void> }} viewer index: of the slice in view */
+  /** @param {{ index: number, stack: { count: number }, showSlice: (index: number) => Promise<void> }} viewer index: of the slice or plane in view */
   constructor(viewer) {
     this.viewer = viewer;
     this.button = element("#cine", HTMLButtonElement);

@@ -36,6 +36,10 @@ export function followKeys(viewer) {
     ["a", () => viewer.tools.choose("area")],
     ["Backspace", () => viewer.measures.removeLast()],
     ["f", () => viewer.toggleFullScreen()],
+    ["p", () => viewer.planes?.toggle()],
+    ["d", () => viewer.planes?.isOpen && viewer.planes.toggleSurface()],
+    ["l", () => viewer.planes?.isOpen && viewer.planes.nextPlane()],
+    ["x", () => viewer.planes?.isOpen && viewer.planes.toggleCross()],
     ["c", () => viewer.cine?.toggle()],
     ["Escape", () => closeDisplay() || viewer.show("overlay")],
     ["[", () => viewer.nudgeThreshold(-0.01)],
@@ -53,11 +57,12 @@ export function followKeys(viewer) {
     if (isTyping(event)) return;
     const arrow = ARROWS.get(event.key);
     const act = keys.get(event.key);
+    const view = viewer.planes?.isOpen ? viewer.planes : viewer;
     const isOnSlider = event.target instanceof HTMLInputElement && event.target.type === "range";
     if (isOnSlider && (arrow || ENDS.has(event.key))) return; // the slider's own step
     if (arrow) {
-      if (event.shiftKey && viewer.viewport.isZoomed) viewer.panBy(arrow[0] * PAN_PX, arrow[1] * PAN_PX);
-      else if (viewer.stack.count > 1 && arrow[0]) viewer.stepBy(-arrow[0]);
+      if (event.shiftKey && view.isZoomed) view.panBy(arrow[0] * PAN_PX, arrow[1] * PAN_PX);
+      else if (viewer.stack.count > 1 && arrow[0]) view.stepBy(-arrow[0]);
       else return;
     } else if (act) {
       act();

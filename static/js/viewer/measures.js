@@ -4,8 +4,9 @@ import { count } from "../core/format.js";
 
 const LEAST_PX = 0.5; // a shorter stroke was a click
 
-/** @typedef {{ x: number, y: number }} Point in pixels of the scan */
-/** @typedef {{ kind: "ruler" | "area", slice: number, points: Point[] }} Measure */
+/** @typedef {{ x: number, y: number }} Point in pixels of the scan, or mm of a plane */
+/** @typedef {{ slice: number | string, isMm: boolean }} Place a slice's number, or a plane's key */
+/** @typedef {{ kind: "ruler" | "area", points: Point[] } & Place} Measure */
 /** @typedef {{ path: Path2D, label: string, at: Point }} Drawn */
 
 export class Measures {
@@ -27,11 +28,11 @@ export class Measures {
 
   /**
    * @param {"ruler" | "area"} kind
-   * @param {number} slice
+   * @param {Place} place
    * @param {Point} point
    */
-  begin(kind, slice, point) {
-    this.open = { kind, slice, points: [point] };
+  begin(kind, place, point) {
+    this.open = { kind, ...place, points: [point] };
     this.all.push(this.open);
   }
 
@@ -63,12 +64,14 @@ export class Measures {
   /** @param {Measure | null} measure the last one, whose figure is said */
   show(measure) {
     this.words.textContent = measure ? this.figure(measure) : "";
-    this.clearButton.hidden = !this.all.length;
+    // Not in the middle of a stroke: a bar that breaks into two lines moves the picture under the pointer.
+    if (!this.open) this.clearButton.hidden = !this.all.length;
     this.onChange();
   }
 
   /** @param {Measure} measure */
-  figure({ kind, points }) {
+  figure({ kind, points, isMm }) {
+    if (isMm) return kind === "ruler" ? `${Math.hypot(points[1].x - points[0].x, points[1].y - points[0].y).toFixed(1)}\u00a0mm` : `${areaOf(points).toFixed(0)}\u00a0mm²`;
     const [tall, wide] = this.spacing ?? [0, 0];
     if (kind === "ruler") {
       const [from, to] = points;
@@ -80,8 +83,8 @@ export class Measures {
   }
 
   /**
-   * What is to be drawn on a slice.
-   * @param {number} slice
+   * What is to be drawn on a slice or plane.
+   * @param {number | string} slice
    * @returns {Drawn[]}
    */
   drawn(slice) {

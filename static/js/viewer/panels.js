@@ -20,6 +20,7 @@ export class Panels {
    * @param {Viewport} viewport
    */
   constructor(root, viewport) {
+    this.root = root;
     this.viewport = viewport;
     /** @type {Map<string, HTMLCanvasElement>} by layer */
     this.canvases = new Map();
@@ -32,12 +33,20 @@ export class Panels {
     this.measures = [];
     this.outlinePx = 1.5; // CSS pixels
     this.frame = 0;
+    /** @type {{ draw: () => void } | null} what is drawn with them, by the same look */
+    this.companion = null;
     const resize = new ResizeObserver(() => this.draw());
     for (const canvas of this.canvases.values()) resize.observe(canvas);
   }
 
+  /** The layer that is seen large. */
+  get large() {
+    return this.root.dataset.large ?? "overlay";
+  }
+
   /** Draws at the next frame. */
   draw() {
+    this.companion?.draw();
     this.frame ||= requestAnimationFrame(() => this.drawNow());
   }
 
@@ -64,44 +73,55 @@ export class Panels {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = "#000";
     context.fillRect(0, 0, width, height);
-    context.imageSmoothingEnabled = scale < SHOW_PIXELS_FROM;
-    context.imageSmoothingQuality = scale < 0.5 ? "medium" : "low"; // better ones cost a third of a frame, and enlarge alike
     context.setTransform(scale, 0, 0, scale, width / 2 - viewport.centerX * scale, height / 2 - viewport.centerY * scale);
-    for (const drawable of drawables) {
-      if (!("path" in drawable)) {
-        context.drawImage(drawable, 0, 0);
-        continue;
-      }
-      // An outline is as wide on a large scan, which is shrunk, as on a small one.
-      context.lineWidth = (this.outlinePx * ratio) / scale;
-      context.lineCap = drawable.isDashed ? "butt" : "square";
-      context.setLineDash(drawable.isDashed ? [DASH_CSS_PX * ratio / scale] : []);
-      context.strokeStyle = drawable.color;
-      context.stroke(drawable.path);
-    }
-    if (canvas.closest(".large")) this.drawMeasures(context, ratio / scale);
+    drawAll(context, drawables, { width: viewport.width, height: viewport.height, pixel: scale, unit: ratio / scale, outlinePx: this.outlinePx });
+    if (canvas.closest(".large")) drawMeasures(context, ratio / scale, this.measures);
   }
+}
 
-  /**
-   * @param {CanvasRenderingContext2D} context in pixels of the scan
-   * @param {number} unit pixels of the scan per CSS pixel
-   */
-  drawMeasures(context, unit) {
-    context.setLineDash([]);
-    context.lineCap = "round";
-    context.font = `600 ${LABEL_CSS_PX * unit}px system-ui, sans-serif`;
-    for (const { path, label, at } of this.measures) {
-      for (const [width, color] of /** @type {const} */ ([[4, "rgb(0 0 0 / 70%)"], [1.5, MEASURE_COLOR]])) {
-        context.lineWidth = width * unit;
-        context.strokeStyle = color;
-        context.stroke(path);
-      }
-      const [x, y] = [at.x + 8 * unit, at.y - 8 * unit];
-      context.lineWidth = 3 * unit;
-      context.strokeStyle = "#000";
-      context.strokeText(label, x, y);
-      context.fillStyle = "#fff";
-      context.fillText(label, x, y);
+/**
+ * @param {CanvasRenderingContext2D} context in units of the scan: pixels, or mm
+ * @param {Drawable[]} drawables bottom first
+ * @param {{ width: number, height: number, pixel: number, unit: number, outlinePx: number }} options
+ *   width, height: of the pictures, in units; pixel: device pixels per pixel of theirs; unit: units per CSS pixel; outlinePx: CSS pixels
+ */
+export function drawAll(context, drawables, { width, height, pixel, unit, outlinePx }) {
+  context.imageSmoothingEnabled = pixel < SHOW_PIXELS_FROM;
+  context.imageSmoothingQuality = pixel < 0.5 ? "medium" : "low"; // better ones cost a third of a frame, and enlarge alike
+  for (const drawable of drawables) {
+    if (!("path" in drawable)) {
+      context.drawImage(drawable, 0, 0, width, height);
+      continue;
     }
+    // An outline is as wide on a large scan, which is shrunk, as on a small one.
+    context.lineWidth = outlinePx * unit;
+    context.lineCap = drawable.isDashed ? "butt" : "square";
+    context.setLineDash(drawable.isDashed ? [DASH_CSS_PX * unit] : []);
+    context.strokeStyle = drawable.color;
+    context.stroke(drawable.path);
+  }
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context in units of the scan
+ * @param {number} unit units per CSS pixel
+ * @param {Drawn[]} measures
+ */
+export function drawMeasures(context, unit, measures) {
+  context.setLineDash([]);
+  context.lineCap = "round";
+  context.font = `600 ${LABEL_CSS_PX * unit}px system-ui, sans-serif`;
+  for (const { path, label, at } of measures) {
+    for (const [width, color] of /** @type {const} */ ([[4, "rgb(0 0 0 / 70%)"], [1.5, MEASURE_COLOR]])) {
+      context.lineWidth = width * unit;
+      context.strokeStyle = color;
+      context.stroke(path);
+    }
+    const [x, y] = [at.x + 8 * unit, at.y - 8 * unit];
+    context.lineWidth = 3 * unit;
+    context.strokeStyle = "#000";
+    context.strokeText(label, x, y);
+    context.fillStyle = "#fff";
+    context.fillText(label, x, y);
   }
 }

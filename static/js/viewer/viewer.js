@@ -13,6 +13,7 @@ import { ERROR_COLORS, Layer, outlineOf, paintErrors, paintHeatmap, paintMask, p
 import { doubtOf, maskArea, overlapOf, sumInside, tumorMask, uncountedOf } from "./mask.js";
 import { Measures } from "./measures.js";
 import { Panels } from "./panels.js";
+import { Planes } from "./planes/planes.js";
 import { readPreference, writePreference } from "./preferences.js";
 import { Readout } from "./readout.js";
 import { Stack } from "./stack.js";
@@ -48,7 +49,7 @@ export class Viewer {
     this.hasMask = true;
     /** @type {Shown | null} null until its pictures are here */
     this.shown = null;
-    /** @type {{ threshold: number } | null} what the screen showed before paper was printed */
+    /** @type {{ threshold: number, view: string | undefined } | null} what the screen showed before paper was printed */
     this.onScreen = null;
     this.naming = 0; // timer of the address
     this.stack = new Stack({ scanId: scan, segmentationId: segmentation, count: Number(slices), pixels: this.width * this.height,
@@ -56,12 +57,12 @@ export class Viewer {
     this.layers = { scan: this.newLayer(), mask: this.newLayer(), overlay: this.newLayer(), heatmap: this.newLayer(), gray: truthSlices ? this.newLayer() : null, errors: truthSlices ? this.newLayer() : null };
     document.addEventListener("palette", () => this.paintOverlay());
     this.viewport = new Viewport(this.width, this.height, () => this.showZoom());
-    this.panels = new Panels(root, this.viewport);
+    this.panels = new Panels(byId("panels"), this.viewport);
     const step = this.stack.count > 1 ? (/** @type {number} */ steps) => this.stepBy(steps) : null;
     const [deep, tall, wide] = spacing ? spacing.split(" ").map(Number) : [];
     this.display = new Display(Number(channel), () => this.paintScan());
     this.measures = new Measures(spacing ? [tall, wide] : null, () => this.showMeasures());
-    this.tools = new Tools(root, this.display, this.measures, () => this.index);
+    this.tools = new Tools(root, this.display, this.measures, () => this.place);
     this.readout = new Readout(this.display, this.width, this.height);
     for (const [layer, canvas] of this.panels.canvases) this.followPointer(layer, canvas, step);
     this.isFilled = true;
@@ -77,6 +78,9 @@ export class Viewer {
     const strip = findElement("#strip", HTMLElement);
     this.strip = strip && new Strip(strip, (index) => this.stepBy(index - this.index));
     this.cine = strip && new Cine(this);
+    const planes = findElement("#planes", HTMLElement);
+    this.planes = planes && new Planes(planes, this);
+    this.panels.companion = this.planes;
     /** @type {(number | null)[]} by slice; null: to be counted */
     this.storedAreas = this.strip ? this.strip.bars.map(({ area }) => area) : [null];
     this.totals = new Totals(this.stack, {
@@ -102,12 +106,23 @@ export class Viewer {
     return new Layer(this.width, this.height);
   }
 
+  /** What a measure is drawn on. */
+  get place() {
+    return this.planes?.isOpen ? { slice: this.planes.active.key, isMm: true } : { slice: this.index, isMm: false };
+  }
+
+  get isZoomed() {
+    return this.viewport.isZoomed;
+  }
+
   get isPreview() {
     return Math.abs(this.threshold - this.stored) > 1e-9;
   }
 
   async start() {
-    await this.showSlice(this.index);
+    this.strip?.showSlice(this.index);
+    await this.drawSlice();
+    await this.planes?.start();
     if (this.stack.count > 1) await this.stack.mapsInBackground(this.index, () => this.isPreview && this.totals.count());
   }
 
@@ -122,6 +137,12 @@ export class Viewer {
   async showSlice(index) {
     this.index = Math.min(this.stack.count - 1, Math.max(0, index));
     this.strip?.showSlice(this.index);
+    if (this.planes?.isOpen) this.planes.moveTo([this.planes.space.fromScanSlice(this.index), this.planes.cross[1], this.planes.cross[2]]);
+    else await this.drawSlice();
+  }
+
+  /** The slice's own pictures, figures and names. */
+  async drawSlice() {
     const wanted = this.index;
     try {
       const [rgba, probabilityU8, truth] = await Promise.all([this.stack.scan(wanted), this.stack.map(wanted), this.stack.truth(wanted)]);
@@ -138,10 +159,14 @@ export class Viewer {
       this.nameSlice();
       this.stack.prefetchScans(wanted);
     } catch (error) {
-      const problem = byId("viewer-problem");
-      problem.hidden = false;
-      problem.textContent = error instanceof TypeError ? "The server cannot be reached; the pictures of this slice are missing." : messageOf(error);
+      this.showProblem(error instanceof TypeError ? "The server cannot be reached; the pictures of this slice are missing." : messageOf(error));
     }
+  }
+
+  /** @param {string} sentence */
+  showProblem(sentence) {
+    byId("viewer-problem").hidden = false;
+    byId("viewer-problem").textContent = sentence;
   }
 
   /* Names and addresses that hold the slice's number. */
@@ -330,26 +355,29 @@ export class Viewer {
 
   /** Paper shows what is stored, in equal panels: a preview waits until it is printed. */
   beforePrint() {
-    this.onScreen = { threshold: this.threshold };
+    this.onScreen = { threshold: this.threshold, view: this.root.dataset.view };
+    this.root.dataset.view = "slices";
     if (this.isPreview) this.setThreshold(this.stored);
     this.panels.drawNow();
   }
 
   afterPrint() {
     if (!this.onScreen) return;
-    const { threshold } = this.onScreen;
+    const { threshold, view } = this.onScreen;
     this.onScreen = null;
+    this.root.dataset.view = view;
     if (threshold !== this.threshold) this.setThreshold(threshold);
   }
 
   panelSize() {
-    const { clientWidth: panelWidth, clientHeight: panelHeight } = element(".panel.large canvas", HTMLElement, this.root);
+    const { clientWidth: panelWidth, clientHeight: panelHeight } = element(".panel.large canvas", HTMLElement, byId("panels"));
     return { panelWidth, panelHeight };
   }
 
   /** @param {string} way in, out or fit */
   zoom(way) {
-    if (way === "fit") this.viewport.reset();
+    if (this.planes?.isOpen) this.planes.zoom(way);
+    else if (way === "fit") this.viewport.reset();
     else this.viewport.zoomBy(way === "in" ? STEP : 1 / STEP, this.panelSize());
   }
 
@@ -362,6 +390,7 @@ export class Viewer {
   }
 
   showZoom() {
+    if (this.planes?.isOpen) return;
     byId("zoom-value").textContent = `${Math.round(100 * this.viewport.zoom)}\u00a0%`;
     this.root.toggleAttribute("data-zoomed", this.viewport.isZoomed);
     this.panels.draw();
