@@ -174,14 +174,17 @@ def _planes_of_masks(resources: Resources, wanted: PlaneSource) -> tuple[NDArray
         return _masks_of_slice(resources, wanted, wanted.index)
 
     def pack() -> bytes:
-        return b"".join(
-            np.packbits(np.stack(_masks_of_slice(resources, wanted, index))).tobytes() for index in range(count)
-        )
+        slices = (_masks_of_slice(resources, wanted, index) for index in range(count))
+        return b"".join(np.packbits(np.stack(kinds), axis=-1).tobytes() for kinds in slices)
 
-    bits = np.frombuffer(resources.images.get(wanted.masks_key, pack), np.uint8).reshape(count, -1)
-    kinds = np.unpackbits(bits, axis=1, count=3 * height * width).reshape(count, 3, height, width).view(np.bool)
-    tumor, doubtful, uncounted = (planes.cut(kinds[:, kind], wanted.axis, wanted.index) for kind in range(3))
-    return np.ascontiguousarray(tumor), np.ascontiguousarray(doubtful), np.ascontiguousarray(uncounted)
+    bits = np.frombuffer(resources.images.get(wanted.masks_key, pack), np.uint8)
+    bits = bits.reshape(count, 3, height, -1)  # eight columns a byte
+    if wanted.axis is Axis.CORONAL:
+        kinds = np.unpackbits(bits[:, :, wanted.index], axis=-1, count=width)  # (N, 3, W)
+    else:
+        kinds = (bits[..., wanted.index // 8] >> (7 - wanted.index % 8) & 1).astype(np.uint8)  # (N, 3, H)
+    tumor, doubtful, uncounted = (np.ascontiguousarray(kinds[::-1, kind]).view(np.bool) for kind in range(3))
+    return tumor, doubtful, uncounted
 
 
 def _masks_of_slice(resources: Resources, wanted: PlaneSource, index: int) -> tuple[NDArray[np.bool], ...]:
