@@ -7,6 +7,7 @@ from flask import Response, request
 from webapp.api.blueprints import blueprint, head, png
 from webapp.context import resources
 from webapp.domain.scans import lookup, planes
+from webapp.domain.scans.voxels import find_voxels, stream
 from webapp.schemas.errors import ErrorSchema
 from webapp.schemas.planes import PlaneQuerySchema, VoxelQuerySchema
 
@@ -55,7 +56,7 @@ def voxels(query: dict[str, Any], scan_id: str) -> Response:
     each is the mean of so many as `Voxels-Reduction` says.
     """
     with resources().database.read() as session:
-        wanted = planes.voxels(
+        wanted = find_voxels(
             session, lookup.get(session, scan_id), query["content"], query["channel"], query.get("segmentation")
         )
     if request.if_none_match.contains_weak(wanted.etag):
@@ -64,7 +65,7 @@ def voxels(query: dict[str, Any], scan_id: str) -> Response:
         response = head(_BYTES)
     else:
         is_packed = request.accept_encodings.quality("gzip") > 0
-        chunks = planes.stream(resources(), wanted, is_packed=is_packed)
+        chunks = stream(resources(), wanted, is_packed=is_packed)
         response = Response(chunks, mimetype=_BYTES)
         if is_packed:
             response.content_encoding = "gzip"

@@ -2,8 +2,8 @@
 
 from marshmallow import fields, validate
 
-from ml.volumes.planes import Axis
-from webapp.domain.scans.planes import Content, Layer
+from webapp.domain.scans.planes import Axis, Layer
+from webapp.domain.scans.voxels import Content
 from webapp.schemas.segmentations import THRESHOLD_RANGE, RunChoiceSchema
 
 

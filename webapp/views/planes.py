@@ -6,9 +6,9 @@ from urllib.parse import urlencode
 
 from flask import request, url_for
 
-from ml.volumes.planes import AXES, Axis, Edges, picture_size
 from webapp.domain.scans.models import Scan, Segmentation
-from webapp.domain.scans.planes import LONGEST_SIDE, Space, known_spacing, space
+from webapp.domain.scans.planes import AXES, Axis, picture_size
+from webapp.domain.scans.voxels import Edges, Space, space
 
 # The names of a plane, of a scan that does not say how it lies in the patient, and of its index in an address.
 _NAMES = {
@@ -48,8 +48,8 @@ class PlanesView:
 
 def planes_view(scan: Scan, run: Segmentation | None, slice_index: int, channel: int) -> PlanesView | None:
     """Of a scan whose distances are known, with a result; else None. channel: shown in gray, -1 in color."""
-    place, spacing_mm = space(scan), known_spacing(scan)
-    if run is None or run.map_key is None or place is None or spacing_mm is None:
+    place = space(scan)
+    if run is None or run.map_key is None or place is None:
         return None
     shape = (scan.slice_count, scan.height, scan.width)
     asked = [slice_index, *(request.args.get(name, type=int) for name in ("row", "column"))]
@@ -67,7 +67,7 @@ def planes_view(scan: Scan, run: Segmentation | None, slice_index: int, channel:
     figures = []
     for axis, axes in AXES.items():
         index, through = at[axes.through], axes.through
-        width, height = picture_size(shape, spacing_mm, axis, LONGEST_SIDE)
+        width, height = picture_size(scan, axis)
         query: dict[str, Any] = {"axis": axis.value, "index": index, "segmentation": run.id}
         if channel >= 0:
             query["channel"] = channel

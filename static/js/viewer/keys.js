@@ -37,7 +37,7 @@ export function followKeys(viewer) {
     ["Backspace", () => viewer.measures.removeLast()],
     ["f", () => viewer.toggleFullScreen()],
     ["p", () => viewer.planes?.toggle()],
-    ["d", () => viewer.planes?.isOpen && viewer.planes.toggleSurface()],
+    ["d", () => viewer.planes?.isOpen && viewer.planes.surface.toggle()],
     ["l", () => viewer.planes?.isOpen && viewer.planes.nextPlane()],
     ["x", () => viewer.planes?.isOpen && viewer.planes.toggleCross()],
     ["c", () => viewer.cine?.toggle()],

@@ -365,7 +365,7 @@ export class Viewer {
     if (!this.onScreen) return;
     const { threshold, view } = this.onScreen;
     this.onScreen = null;
-    this.root.dataset.view = view;
+    this.root.dataset.view = view ?? "slices";
     if (threshold !== this.threshold) this.setThreshold(threshold);
   }
 

@@ -16,7 +16,7 @@ from ml.volumes import planes
 from ml.volumes.grid import VolumeGrid
 from tests.support import volume_files
 from tests.webapp.clients import SCANS, finish, finished, resources_of, sent
-from webapp.domain.scans import planes as stored_planes
+from webapp.domain.scans import voxels as stored_voxels
 
 SHAPE = (28, 32, 24)
 SPACING_MM = (5.0, 5.5, 6.0)
@@ -121,7 +121,7 @@ def test_voxels_are_those_of_the_stack(app: Flask) -> None:
 
 def test_large_stacks_are_reduced(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     scan, _ = add_volume(app, "LPS")
-    monkeypatch.setattr(stored_planes, "MOST_VOXELS", 6000)  # of 21,504
+    monkeypatch.setattr(stored_voxels, "MOST_VOXELS", 6000)  # of 21,504
 
     response = app.test_client().get(f"{SCANS}/{scan['id']}/voxels.bin")
 

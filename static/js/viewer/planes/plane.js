@@ -1,11 +1,13 @@
 /* One plane: its picture is cut from the volume, and drawn in mm, so that its aspect is true whatever the voxels are. */
+/** @import { Drawn } from "../measures.js" */
 /** @import { Drawable } from "../panels.js" */
 /** @import { Axis, Space, Voxel } from "./space.js" */
 /** @import { Volume } from "./volume.js" */
 import { element } from "../../core/elements.js";
 import { DOUBT_COLOR, TUMOR_COLOR, UNCOUNTED_COLOR, context2d } from "../canvas.js";
 import { ERROR_COLORS, Layer, outlineOf, paintErrors, paintHeatmap, paintMask, paintOverlay } from "../layers.js";
-import { Viewport } from "../viewport.js";
+import { drawAll, drawMeasures } from "../panels.js";
+import { STEP, Viewport } from "../viewport.js";
 import { DOUBT, TUMOR, UNCOUNTED } from "./masks.js";
 import { AXES } from "./space.js";
 
@@ -84,6 +86,18 @@ export class Plane {
     this.slider.value = `${index}`;
     this.value.textContent = `${index + 1} of ${this.count}`;
     this.slider.setAttribute("aria-valuetext", this.value.textContent);
+  }
+
+  /**
+   * @param {string} way in, out or fit
+   * @param {Voxel} voxel that stays in its place
+   */
+  zoom(way, voxel) {
+    const { viewport, canvas: { clientWidth: panelWidth, clientHeight: panelHeight } } = this;
+    const { x, y } = this.pointOf(voxel);
+    const scale = viewport.scale(panelWidth, panelHeight);
+    if (way === "fit") viewport.reset();
+    else if (scale) viewport.zoomBy(way === "in" ? STEP : 1 / STEP, { panelWidth, panelHeight, offsetX: (x - viewport.centerX) * scale, offsetY: (y - viewport.centerY) * scale });
   }
 
   /**
@@ -188,21 +202,32 @@ export class Plane {
     context.stroke();
   }
 
-  /** The canvas' context in mm, the ground drawn; null where it is not to be seen. */
-  prepare() {
-    const { clientWidth, clientHeight } = this.canvas;
-    if (!clientWidth || !clientHeight) return null;
+  /**
+   * Draws the plane; on a phone one is seen, and the others cost nothing.
+   * @param {Volume} volume
+   * @param {{ kinds: Uint8Array, version: number }} masks
+   * @param {Look} look
+   * @param {{ cross: Voxel | null, measures: Drawn[], outlinePx: number }} over
+   */
+  draw(volume, masks, look, { cross, measures, outlinePx }) {
+    const { canvas, viewport } = this;
+    const { clientWidth, clientHeight } = canvas;
+    if (!clientWidth || !clientHeight) return;
+    this.paint(volume, masks, look);
     const ratio = window.devicePixelRatio || 1;
-    const width = Math.round(clientWidth * ratio);
-    const height = Math.round(clientHeight * ratio);
-    if (this.canvas.width !== width || this.canvas.height !== height) Object.assign(this.canvas, { width, height });
-    const context = context2d(this.canvas);
-    const scale = this.viewport.scale(width, height);
+    const size = { width: Math.round(clientWidth * ratio), height: Math.round(clientHeight * ratio) };
+    if (canvas.width !== size.width || canvas.height !== size.height) Object.assign(canvas, size);
+    const context = context2d(canvas);
+    const scale = viewport.scale(size.width, size.height); // device pixels per mm
+    const unit = ratio / scale;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = "#000";
-    context.fillRect(0, 0, width, height);
-    context.setTransform(scale, 0, 0, scale, width / 2 - this.viewport.centerX * scale, height / 2 - this.viewport.centerY * scale);
-    return { context, scale, ratio };
+    context.fillRect(0, 0, size.width, size.height);
+    context.setTransform(scale, 0, 0, scale, size.width / 2 - viewport.centerX * scale, size.height / 2 - viewport.centerY * scale);
+    const pixel = scale * Math.min(this.wide, this.tall);
+    drawAll(context, this.drawables, { width: viewport.width, height: viewport.height, pixel, unit, outlinePx });
+    if (cross) this.drawCross(context, cross, unit);
+    drawMeasures(context, unit, measures);
   }
 }
 

@@ -1,16 +1,14 @@
 /* Three planes through a volume, linked by one crosshair. Threshold, window, opacity, palette, tools and measures are the
    viewer's own; the voxels are fetched when the planes are first opened. */
 /** @import { Viewer } from "../viewer.js" */
-/** @import { Surface } from "../surface/surface.js" */
 /** @import { Voxel } from "./space.js" */
 import { messageOf } from "../../core/api.js";
 import { element, elements } from "../../core/elements.js";
 import { isColorBlind } from "../../core/palette.js";
 import { followGestures, place } from "../gestures.js";
 import { grayColors } from "../layers.js";
-import { drawAll, drawMeasures } from "../panels.js";
 import { readPreference, writePreference } from "../preferences.js";
-import { STEP } from "../viewport.js";
+import { SurfacePanel } from "../surface/panel.js";
 import { MaskVolume } from "./masks.js";
 import { Plane } from "./plane.js";
 import { Space } from "./space.js";
@@ -35,11 +33,10 @@ export class Planes {
     this.loading = null;
     this.planes = elements("figure[data-axis]", HTMLElement, root).map((figure) => new Plane(figure, this.space, () => this.draw()));
     this.active = this.planes[0];
+    this.large = this.active.figure;
     /** @type {Voxel} */
     this.cross = [this.space.fromScanSlice(viewer.index), Math.floor(this.space.shape[1] / 2), Math.floor(this.space.shape[2] / 2)];
     this.hasCross = true;
-    /** @type {Surface | null} null until it is opened */
-    this.surface = null;
     this.frame = 0;
     this.following = 0; // timer of the stack
     this.hint = viewer.readout.hint;
@@ -49,10 +46,7 @@ export class Planes {
     this.button.addEventListener("click", () => this.toggle());
     this.select.addEventListener("change", () => viewer.show(this.select.value));
     for (const plane of this.planes) this.follow(plane);
-    this.surfaceFigure = element("#surface", HTMLElement, root);
-    this.surfaceButton = element("#toggle-surface", HTMLButtonElement);
-    this.surfaceButton.addEventListener("click", () => this.toggleSurface());
-    element("[data-plane]", HTMLButtonElement, this.surfaceFigure).addEventListener("click", () => this.enlarge(this.surfaceFigure));
+    this.surface = new SurfacePanel(element("#surface", HTMLElement, root), this);
     const resize = new ResizeObserver(() => this.draw());
     for (const plane of this.planes) resize.observe(plane.canvas);
     this.show(this.cross);
@@ -94,6 +88,7 @@ export class Planes {
     viewer.cine?.stop();
     viewer.root.dataset.view = "planes";
     this.setState(true);
+    this.enlarge(this.large);
     viewer.tools.rest = "cross";
     if (viewer.tools.tool === "pan") viewer.tools.choose("cross");
     if (viewer.cine) viewer.cine.viewer = this;
@@ -106,6 +101,7 @@ export class Planes {
     viewer.cine?.stop();
     viewer.root.dataset.view = "slices";
     this.setState(false);
+    this.large.classList.remove("large"); // one picture of the page is
     viewer.tools.rest = "pan";
     if (viewer.tools.tool === "cross") viewer.tools.choose("pan");
     if (viewer.cine) viewer.cine.viewer = viewer;
@@ -148,22 +144,6 @@ export class Planes {
     this.progress.textContent = "";
     this.moveTo(this.masks.largestAt(this.cross[0]));
     this.root.dataset.ready = "";
-  }
-
-  /** The 3-D view beside the planes; its script is loaded when it is first opened. */
-  async toggleSurface() {
-    const isOpen = this.surfaceFigure.hidden;
-    this.surfaceFigure.hidden = !isOpen;
-    this.surfaceButton.setAttribute("aria-pressed", `${isOpen}`);
-    this.enlarge(isOpen ? this.surfaceFigure : this.planes[0].figure);
-    if (!isOpen) return;
-    try {
-      const { Surface } = await import("../surface/surface.js");
-      this.surface ??= new Surface(this.surfaceFigure, this);
-      this.surface.draw();
-    } catch (error) {
-      this.viewer.showProblem(messageOf(error));
-    }
   }
 
   /* ---- where ---- */
@@ -225,6 +205,7 @@ export class Planes {
 
   /** @param {HTMLElement} figure that is to be the large one */
   enlarge(figure) {
+    this.large = figure;
     for (const button of elements("[data-plane]", HTMLButtonElement, this.root)) {
       const isThis = figure.contains(button);
       button.setAttribute("aria-pressed", `${isThis}`);
@@ -254,13 +235,7 @@ export class Planes {
 
   /** @param {string} way in, out or fit: of all three, about the crosshair */
   zoom(way) {
-    for (const plane of this.planes) {
-      const { viewport, canvas: { clientWidth: panelWidth, clientHeight: panelHeight } } = plane;
-      const { x, y } = plane.pointOf(this.cross);
-      const scale = viewport.scale(panelWidth, panelHeight);
-      if (way === "fit") viewport.reset();
-      else if (scale) viewport.zoomBy(way === "in" ? STEP : 1 / STEP, { panelWidth, panelHeight, offsetX: (x - viewport.centerX) * scale, offsetY: (y - viewport.centerY) * scale });
-    }
+    for (const plane of this.planes) plane.zoom(way, this.cross);
   }
 
   /**
@@ -316,18 +291,9 @@ export class Planes {
     if (viewer.threshold !== masks.threshold) masks.apply(viewer.threshold, this.cross[0]);
     this.volume.show(this.channel).then((isOther) => isOther && this.draw(), (error) => viewer.showProblem(messageOf(error)));
     for (const plane of this.planes) {
-      const prepared = plane.prepare();
-      if (!prepared) continue; // on a phone one is seen
-      plane.paint(this.volume, masks, look);
-      const { context, scale, ratio } = prepared;
-      const unit = ratio / scale;
-      const pixel = scale * Math.min(plane.wide, plane.tall);
-      const { width, height } = plane.viewport;
-      drawAll(context, plane.drawables, { width, height, pixel, unit, outlinePx: viewer.panels.outlinePx });
-      if (this.hasCross) plane.drawCross(context, this.cross, unit);
-      drawMeasures(context, unit, viewer.measures.drawn(plane.key));
+      plane.draw(this.volume, masks, look, { cross: this.hasCross ? this.cross : null, measures: viewer.measures.drawn(plane.key), outlinePx: viewer.panels.outlinePx });
     }
-    if (!this.surfaceFigure.hidden) this.surface?.follow(masks.version);
+    this.surface.follow(masks);
     this.root.dataset.drawn = this.planes.map(({ index }) => index).join(" ");
   }
 
