@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -47,6 +47,11 @@ class ChildLimits:
     def of_one_request(cls, memory_bytes: int, file_bytes: int, timeout_s: float) -> "ChildLimits":
         """Of a child that answers once: the server's kill comes first; the alarm is for a server that was stopped."""
         return cls(memory_bytes, file_bytes, request_s=timeout_s + _ALARM_GRACE_S, life_s=timeout_s)
+
+    def times(self, factor: int) -> "ChildLimits":
+        """Of a child that has more to do: its times alone are so many times as long."""
+        life_s = None if self.life_s is None else self.life_s * factor
+        return replace(self, request_s=self.request_s * factor, life_s=life_s)
 
 
 def run_child(connection: socket.socket, answer: Answer, limits: ChildLimits, server_pid: int) -> None:

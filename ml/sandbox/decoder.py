@@ -17,6 +17,7 @@ from ml.sandbox.confinement import Access
 from ml.sandbox.launcher import ChildDied, Sandbox
 from ml.scans.scan import ErrorCode, Limits, ScanError
 from ml.scans.sequence import SequenceKind
+from ml.scans.series_label import SeriesLabel
 from ml.scans.stack import check_stack_file
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ENTRY = "ml.sandbox.entries.decode"
+# Files of a DICOM series that are read in the time of one: 30 ms each, on a machine that does something else as well.
+FILES_IN_TIME = 100
 _NPY_HEADER_BYTES = 4096  # more than NumPy writes
 _ERROR_CODES: tuple[ErrorCode, ...] = get_args(ErrorCode)
 
@@ -50,9 +53,14 @@ class Decoded:
 
 @dataclass(frozen=True)
 class SortedFiles:
-    """DICOM files, by their places: those of each scan, and those that are refused."""
+    """DICOM files, by their places: those of each scan, and those that are refused.
+
+    labels: what may be said of each scan's series. patients: of each scan, numbers from 0 that tell patients apart.
+    """
 
     series: tuple[tuple[int, ...], ...]
+    labels: tuple[SeriesLabel, ...]
+    patients: tuple[int, ...]
     refused: tuple[tuple[int, ScanError], ...]
 
 
@@ -73,7 +81,8 @@ class Decoder:
     """Decodes files in sandboxed child processes. Thread-safe; follows its owner through forks.
 
     limits: of headers and sizes. memory_bytes: address space of one child, all its libraries (190 MB) included.
-    timeout_s: wall and processor time of one decode. children: decodes at the same time; the others wait their turn.
+    timeout_s: wall and processor time of one decode, of each `FILES_IN_TIME` files of a series.
+    children: decodes at the same time; the others wait their turn.
     reader: "module:function" of `(path, limits) -> Scan`; another one only in tests of faults.
     """
 
@@ -120,7 +129,8 @@ class Decoder:
 
     def sort_series(self, sources: Sequence[Path]) -> SortedFiles:
         """Which DICOM files are one scan. Raises as `decode`, without a file's own faults, which are in the answer."""
-        answer = self._run({"sources": [str(source.resolve()) for source in sources]}, Access.to(reads=sources))
+        request = {"sources": [str(source.resolve()) for source in sources]}
+        answer = self._run(request, Access.to(reads=sources), len(sources))
         return _read_sorted(answer, len(sources))
 
     def decode_series(self, sources: Sequence[Path], stack: Path, original: Path, *, spare_bytes: int = 0) -> Decoded:
@@ -128,10 +138,12 @@ class Decoder:
 
         Raises as `decode`; where it raises, neither exists.
         """
-        request = {"sources": [str(source.resolve()) for source in sources], "original": str(original.resolve())}
+        request: dict[str, Any] = {"sources": [str(source.resolve()) for source in sources]}
+        request["original"] = str(original.resolve())
         try:
             access = _access(sources, stack, original)
-            answer = self._run({**request, "stack": str(stack.resolve()), "spare_bytes": spare_bytes}, access)
+            request |= {"stack": str(stack.resolve()), "spare_bytes": spare_bytes}
+            answer = self._run(request, access, len(sources))
             return _read_scan(answer, stack)
         except BaseException:
             stack.unlink(missing_ok=True)
@@ -149,12 +161,13 @@ class Decoder:
             stack.unlink(missing_ok=True)
             raise
 
-    def _run(self, request: dict[str, Any], access: Access) -> dict[str, Any]:
-        """A child's answer. Raises as `decode`."""
+    def _run(self, request: dict[str, Any], access: Access, files: int = 1) -> dict[str, Any]:
+        """A child's answer. files: how many it reads. Raises as `decode`."""
+        times = min(-(-files // FILES_IN_TIME), 255)
         try:
-            answer = self._sandbox.run({**request, "limits": asdict(self.limits)}, access)
+            answer = self._sandbox.run({**request, "limits": asdict(self.limits)}, access, times)
         except ChildDied as death:
-            raise self._explain(death) from None
+            raise self._explain(death, times) from None
         for code in _ERROR_CODES:
             if answer.get("code") == code:
                 logger.info("file refused: %s (%s)", code, answer.get("cause"))
@@ -174,13 +187,14 @@ class Decoder:
         """Process id of the server, None where none runs."""
         return self._sandbox.server_pid
 
-    def _explain(self, death: ChildDied) -> ScanError:
+    def _explain(self, death: ChildDied, times: int) -> ScanError:
         """The error of a child that gave no answer, by how it ended."""
         logger.warning("a decode child ended without an answer: %s", death)
         if death.is_timeout:
             return ScanError(
                 "limit",
-                f"Decoding the file takes longer than the limit of {self._timeout_s:g} s; make it smaller or split it.",
+                f"Decoding {'the file' if times == 1 else 'the files'} takes longer than the limit of"
+                f" {times * self._timeout_s:g} s; make {'it smaller or split it' if times == 1 else 'them fewer'}.",
             )
         if death.is_out_of_memory:
             return ScanError("limit", "Decoding the file needs more memory than there is; make it smaller or split it.")
@@ -200,12 +214,16 @@ def _read_sorted(answer: dict[str, Any], count: int) -> SortedFiles:
         series = tuple(tuple(map(int, places)) for places in answer["series"])
         reasons = [ScanError(code, str(message)) for code, message in answer["reasons"] if code in _ERROR_CODES]
         refused = tuple((int(place), reasons[number]) for place, number in answer["refused"])
+        labels = tuple(map(SeriesLabel.from_json, answer["labels"]))
+        patients = tuple(map(int, answer["patients"]))
+        if not len(labels) == len(patients) == len(series):
+            raise ValueError("not each series once")
         named = sorted([place for places in series for place in places] + [place for place, _ in refused])
         if named != list(range(count)):
             raise ValueError("not each file once")
     except (TypeError, ValueError, KeyError, IndexError):
         raise _damaged() from None
-    return SortedFiles(series, refused)
+    return SortedFiles(series, labels, patients, refused)
 
 
 def _read_scan(answer: dict[str, Any], stack: Path) -> Decoded:

@@ -63,7 +63,7 @@ class Sandbox:
     """
 
     def __init__(self, entry: str, limits: ChildLimits, children: int = 4, *, modules: Sequence[str] = ()) -> None:
-        self._silence_s = limits.request_s + _GRACE_S
+        self._request_s = limits.request_s
         self._arguments = (json.dumps([entry, *modules]), json.dumps(asdict(limits)))
         self._children = children
         self._server: ServerProcess | None = None
@@ -71,16 +71,17 @@ class Sandbox:
         self._renew()
         _SANDBOXES.add(self)
 
-    def run(self, request: dict[str, Any], access: Access) -> dict[str, Any]:
+    def run(self, request: dict[str, Any], access: Access, times: int = 1) -> dict[str, Any]:
         """One request to a child of its own, which has ended when this returns. Raises ChildDied and OSError.
 
-        access: the files that the child may use, which exist. SandboxError where too many wait for their turn already.
+        access: the files that the child may use, which exist. times: as long as usual it may take, 1 to 255.
+        SandboxError where too many wait for their turn already.
         """
         places = self._places
         if not places.acquire(blocking=False):
             raise SandboxError("Too many requests wait for a child.")
         try:
-            with self._turns, contextlib.closing(Conversation(self, access)) as conversation:
+            with self._turns, contextlib.closing(Conversation(self, access, times)) as conversation:
                 answer = conversation.ask(request)
                 conversation.finish()
                 return answer
@@ -104,9 +105,10 @@ class Sandbox:
         server = self.ensure_server()
         server.open_connection(self.silence_of(server)).close()
 
-    def silence_of(self, server: ServerProcess) -> float:
+    def silence_of(self, server: ServerProcess, times: int = 1) -> float:
         """Seconds for which this server may be silent; the first request waits for its imports, too."""
-        return self._silence_s if server.has_answered else self._silence_s + _START_S
+        silence_s = self._request_s * times + _GRACE_S
+        return silence_s if server.has_answered else silence_s + _START_S
 
     def replace(self, server: ServerProcess) -> None:
         """End a server that does not answer, unless another one has taken its place already."""
@@ -142,11 +144,12 @@ class Sandbox:
 class Conversation:
     """Requests to one child, one after the other; after its death the next one goes to a new child. Not thread-safe.
 
-    access: the files that its children may use.
+    access: the files that its children may use. times: as long as usual they may take.
     """
 
-    def __init__(self, sandbox: Sandbox, access: Access) -> None:
+    def __init__(self, sandbox: Sandbox, access: Access, times: int = 1) -> None:
         self._sandbox = sandbox
+        self._times = times
         self._access = json.dumps(asdict(access)).encode() + b"\n"
         self._server: ServerProcess | None = None
         self._socket: socket.socket | None = None
@@ -222,10 +225,11 @@ class Conversation:
     def _send_and_read(self, data: bytes) -> dict[str, Any]:
         if self._socket is None or self._stream is None or self._server is None:
             self._server = self._sandbox.ensure_server()
-            self._socket = self._server.open_connection(self._sandbox.silence_of(self._server))
+            silence_s = self._sandbox.silence_of(self._server, self._times)
+            self._socket = self._server.open_connection(silence_s, self._times)
             self._stream = self._socket.makefile("rb")
             data = self._access + data
-        self._socket.settimeout(self._sandbox.silence_of(self._server))
+        self._socket.settimeout(self._sandbox.silence_of(self._server, self._times))
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the last line says how the child ended
             self._socket.sendall(data)
         line = self._stream.readline(_MAX_ANSWER_BYTES)

@@ -2,9 +2,9 @@
 
 `python -m ml.sandbox.server CONTROL_FD MODULES_JSON LIMITS_JSON`, started by `ml.sandbox.launcher`. The first of the
 modules is the entry, with `answer(request) -> (line, bytes)`; importing them loads all that its children need. The
-server never looks at a file or a request itself: it gets one byte and one socket a child, and hands the socket to the
-child. It reaps the child, writes how it ended as the last line of that socket, and ends with its children when the
-other side of CONTROL_FD closes.
+server never looks at a file or a request itself: it gets one byte (how many times as long as usual the child may live)
+and one socket a child, and hands the socket to the child. It reaps the child, writes how it ended as the last line of
+that socket, and ends with its children when the other side of CONTROL_FD closes.
 
 One thread, no multiprocessing: multiprocessing's forkserver imports the parent's __main__ again, which may be gunicorn.
 """
@@ -78,6 +78,7 @@ class ForkServer:
         if not descriptors:
             return True
         connection = socket.socket(fileno=descriptors[0])
+        limits = self._limits.times(max(data[0], 1))
         server_pid = os.getpid()
         try:
             pid = os.fork()
@@ -86,13 +87,13 @@ class ForkServer:
             connection.close()
             return True
         if pid == 0:
-            self._become_child(connection, server_pid)
+            self._become_child(connection, server_pid, limits)
         _lead_a_group(pid)
-        life_s = float("inf") if self._limits.life_s is None else self._limits.life_s
+        life_s = float("inf") if limits.life_s is None else limits.life_s
         self._children[pid] = (connection, time.monotonic() + life_s)
         return True
 
-    def _become_child(self, connection: socket.socket, server_pid: int) -> None:
+    def _become_child(self, connection: socket.socket, server_pid: int, limits: ChildLimits) -> None:
         """In the child: close the server's descriptors, answer, exit without running its clean-up handlers."""
         status = 1
         try:
@@ -105,7 +106,7 @@ class ForkServer:
             self._control.close()
             os.close(self._wake_read)
             os.close(self._wake_write)
-            run_child(connection, self._answer, self._limits, server_pid)
+            run_child(connection, self._answer, limits, server_pid)
             status = 0
         finally:
             os._exit(status)

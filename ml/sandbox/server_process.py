@@ -58,12 +58,15 @@ class ServerProcess:
             return False
         return True
 
-    def open_connection(self, timeout_s: float) -> socket.socket:
-        """A socket whose other end a new child holds, or soon will. Raises OSError where no server takes it."""
+    def open_connection(self, timeout_s: float, times: int = 1) -> socket.socket:
+        """A socket whose other end a new child holds, or soon will. times: as long as usual it may live, 1 to 255.
+
+        Raises OSError where no server takes it.
+        """
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                socket.send_fds(self._control, [b"d"], [theirs.fileno()])
+                socket.send_fds(self._control, [bytes([times])], [theirs.fileno()])
             except OSError:
                 ours.close()
                 raise

@@ -263,6 +263,51 @@ def test_a_stack_plays_until_the_reader_steps(page: Page, stack_id: str) -> None
     expect(value).to_have_text(stopped)
 
 
+def test_an_exported_folder_is_a_study_of_its_series(page: Page, portal: RunningPortal, tmp_path: Path) -> None:
+    shape = (64, 72, 5)
+    affine = volume_files.affine_of("LPS", (2.5, 2.5, 25.0), shape)
+    voxels = volume_files.head(affine, shape, "uint16")
+    exam = {"StudyInstanceUID": "1.2.840.99", "StudyDate": "20210304"}
+    kinds = [("Ax FLAIR Canary", 1), ("Ax T1", 2)]
+    for kind, number in kinds:
+        files = dicom_files.series(voxels // number, affine, SeriesDescription=kind, **exam)
+        for place, data in enumerate(files):  # the export cuts both series over its folders
+            folder = tmp_path / "export" / f"{place % 2}"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{number}{place}").write_bytes(data)
+    (tmp_path / "export" / "DICOMDIR").write_bytes(b"no image")
+    page.goto("/")
+    page.locator("#directory").set_input_files(tmp_path / "export")
+
+    flair = card(page, "export, Ax FLAIR", "succeeded")
+    expect(flair).to_contain_text("MR, Ax FLAIR, 2021")
+    expect(flair).to_contain_text("Study export")
+    assert slice_count(portal, flair) == slice_count(portal, card(page, "export, Ax T1", "succeeded")) == 5
+    open_result(page, flair.get_attribute("data-scan") or "")
+    expect(page.locator("#series")).to_have_text("MR, Ax FLAIR, 2021")
+    page.goto("/scans?q=Ax FLAIR")
+    expect(page.locator(".series-words")).to_have_text("MR, Ax FLAIR, 2021")
+    expect(page.locator("body")).not_to_contain_text("Canary")
+
+
+def test_more_files_than_a_request_takes_come_as_one(page: Page, portal: RunningPortal, tmp_path: Path) -> None:
+    shape = (64, 72, 5)
+    affine = volume_files.affine_of("LPS", (2.5, 2.5, 25.0), shape)
+    files = dicom_files.series(volume_files.head(affine, shape, "uint16"), affine)
+    report = dicom_files.pdf()
+    folder = tmp_path / "large"
+    folder.mkdir()
+    for place in range(1000):
+        (folder / f"{place}.dcm").write_bytes(files[place // 200] if place % 200 == 100 else report)
+    page.goto("/")
+    page.locator("#directory").set_input_files(folder)
+
+    done = card(page, "large", "succeeded")
+    assert slice_count(portal, done) == 5
+    refused = page.locator('.card[data-state="rejected"]').filter(has_text="995 files")
+    expect(refused).to_contain_text("Encapsulated PDF Storage")
+
+
 def test_dropped_files_of_a_series_are_one_scan_whatever_their_names(page: Page, portal: RunningPortal) -> None:
     shape = (64, 72, 5)
     affine = volume_files.affine_of("LPS", (2.5, 2.5, 25.0), shape)

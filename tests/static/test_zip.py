@@ -10,7 +10,7 @@ from playwright.sync_api import Page
 pytestmark = pytest.mark.browser
 
 PACK = """async (files) => {
-  const { zip } = await import("/js/evaluations/zip.js");
+  const { zip } = await import("/js/core/zip.js");
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const seen = [];
   const list = files.map(([path, data]) => ({ path, file: new File([bytes(data)], path) }));
@@ -42,7 +42,7 @@ def test_a_packed_folder_unpacks_to_the_same_files(module_page: Page) -> None:
 def test_more_files_than_a_zip_counts_are_refused(module_page: Page) -> None:
     said = module_page.evaluate(
         """async () => {
-          const { zip } = await import("/js/evaluations/zip.js");
+          const { zip } = await import("/js/core/zip.js");
           return zip({ length: 70000 }).catch((error) => error.message);
         }"""
     )

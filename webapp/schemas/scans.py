@@ -113,6 +113,17 @@ class SequenceSchema(ma.Schema):
     )
 
 
+class SeriesSchema(ma.Schema):
+    """What is said of a DICOM series: nothing of its header that may name a patient."""
+
+    description = fields.String(
+        required=True,
+        metadata={"description": "the words of its description that protocols have, else plane, kind and times"},
+    )
+    modality = fields.String(required=True)
+    date = fields.String(required=True, allow_none=True, metadata={"description": "the year of the examination"})
+
+
 class ScanSchema(ma.Schema):
     """What was uploaded, with the run that the pages show."""
 
@@ -146,6 +157,7 @@ class ScanSchema(ma.Schema):
     )
     sha256 = fields.String(required=True, metadata={"description": "of the original, as it is downloaded"})
     bytes = fields.Integer(required=True)
+    series = fields.Nested(SeriesSchema, allow_none=True, metadata={"description": "of DICOM; else null"})
     study = fields.Nested(StudyNameSchema, allow_none=True, metadata={"description": "null where it is of none"})
     same_as = fields.Nested(
         SameAsSchema,

@@ -1,6 +1,6 @@
 """The portal's first page: the drop zone and the last scans."""
 
-from flask import Blueprint, render_template
+from flask import Blueprint, current_app, render_template
 
 from ml.synthetic.phantoms import PHANTOMS
 from webapp.context import resources
@@ -31,5 +31,6 @@ def show() -> str:
         accepts=ACCEPTS,
         formats_sentence=FORMATS_SENTENCE,
         max_upload_mb=resources().settings.max_upload_bytes // 1_000_000,
+        max_request_mb=current_app.config["MAX_CONTENT_LENGTH"] // 1_000_000,
         max_slices=resources().settings.max_slices,
     )

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,16 @@ def _sort_series(request: dict[str, Any]) -> dict[str, Any]:
             places.append(place)
         except ScanError as error:
             refused.append((place, reasons.setdefault((error.code, error.message), len(reasons))))
-    series = [[places[index] for index in group] for group in sort_files(instances)]
-    return {"series": series, "refused": refused, "reasons": list(reasons)}
+    groups = sort_files(instances)
+    firsts = [instances[group[0]] for group in groups]
+    patients = list(dict.fromkeys(first.patient for first in firsts))
+    return {
+        "series": [[places[index] for index in group] for group in groups],
+        "labels": [asdict(first.label) for first in firsts],
+        "patients": [patients.index(first.patient) for first in firsts],
+        "refused": refused,
+        "reasons": list(reasons),
+    }
 
 
 def _decode_series(request: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 /* File names in sentences, and shortened in the middle, as templates/macros/names.html writes them. */
+/** @import { Series } from "./types.js" */
 import { element } from "./elements.js";
 import { count } from "./format.js";
 
@@ -28,3 +29,9 @@ export function showName(parent, name) {
   part("name-tail", letters.slice(-TAIL_LETTERS).join(""));
   parent.title = name;
 }
+
+/**
+ * What may be said of a DICOM series, as the macro series_words says it.
+ * @param {Series | null} series
+ */
+export const seriesWords = (series) => (series ? [series.modality, series.description, series.date].filter(Boolean).join(", ") : "");

@@ -49,12 +49,22 @@ export interface Segmentation {
   error: Message | null;
 }
 
+/** What is said of a DICOM series; nothing of it names a patient. */
+export interface Series {
+  description: string;
+  modality: string;
+  /** the year */
+  date: string | null;
+}
+
 export interface Scan {
   id: string;
   filename: string;
   /** ISO 8601, UTC */
   created_at: string;
   slice_count: number;
+  /** null of what is no DICOM */
+  series: Series | null;
   /** null where it is of none */
   study: { id: string; name: string } | null;
   /** the newest earlier scan of the very same file */

@@ -8,7 +8,7 @@ import { element } from "../core/elements.js";
 import { chosenFiles, droppedFiles } from "../core/folders.js";
 import { count, fileSize } from "../core/format.js";
 import { postForm } from "../core/uploads.js";
-import { zip } from "./zip.js";
+import { zip } from "../core/zip.js";
 
 /* What a data set is made of, and images and annotations of other kinds: the endings of ml/datasets/file_names.py; a test holds them equal. */
 const TAKEN = /(\.(tiff?|png|jpe?g|jpe|jfif|webp)|(^|\/)(_annotations\.coco|instances_[^/]+)\.json)$/i;

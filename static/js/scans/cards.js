@@ -6,7 +6,7 @@ import { element } from "../core/elements.js";
 import { detailOf } from "../core/format.js";
 import { setIcon } from "../core/icons.js";
 import { isOver, watchScan } from "../core/jobs.js";
-import { showName } from "../core/names.js";
+import { seriesWords, showName } from "../core/names.js";
 import { refreshTimes } from "../core/times.js";
 
 /**
@@ -62,6 +62,9 @@ export function fillCard(card, scan) {
   name.href = address;
   showName(name, scan.filename);
   showWarnings(card, run.warnings, run.verdict);
+  const series = slot(card, "series", HTMLElement);
+  series.textContent = seriesWords(scan.series);
+  series.hidden = !series.textContent;
   showRelations(card, scan);
   const verdict = run.status === "succeeded" && run.verdict ? wordOf(run.verdict, run.uncounted_pixels) : null;
   showProgress(card, run.status, detailOf(scan), verdict, verdict === "not_assessed" ? reasonOf(run.warnings) : "");

@@ -14,13 +14,12 @@ import { notify } from "../core/notices.js";
 import { refreshTimes } from "../core/times.js";
 import { guardUploads } from "../core/unsent.js";
 import { actOnRun, adoptCard, fillCard, followCard, showProgress } from "./cards.js";
-import { seriesOf } from "./dicom.js";
+import { examinationsOf } from "./dicom.js";
 import { groupFiles, studyNames } from "./grouping.js";
 import { pairMasks } from "./mask_pairs.js";
-import { isZip, UploadQueue } from "./uploads.js";
+import { isZip, MOST_PARTS, UploadQueue } from "./uploads.js";
 
 const MOST_FILES = 5000; // of one drop
-const MOST_PARTS = 950; // of one request, which has a thousand with its fields
 
 const form = element("#drop", HTMLFormElement);
 const input = element("#files", HTMLInputElement);
@@ -28,6 +27,7 @@ const directory = element("#directory", HTMLInputElement);
 const grouped = element("#group", HTMLInputElement);
 const list = element("#cards", HTMLElement);
 const maxMegabytes = Number(form.dataset.maxMb);
+const maxRequestMegabytes = Number(form.dataset.maxRequestMb);
 const maxSlices = Number(form.dataset.maxSlices);
 const taken = (input.accept || "").split(",");
 const queue = new UploadQueue();
@@ -143,8 +143,10 @@ function refusalOf(files, isSeries = false) {
   const large = files.find(({ file }) => file.size > maxMegabytes * 1e6 * 1.05);
   if (large) return `The file has ${fileSize(large.file.size)}; the limit is ${maxMegabytes} MB.`;
   if (files.length === 1 && files[0].file.size === 0) return "The file is empty.";
+  if (bytesOf(files) > maxRequestMegabytes * 1e6) return `These are ${fileSize(bytesOf(files))}, and one request takes ${count(maxRequestMegabytes)} MB; choose fewer.`;
+  if (isSeries) return null;
   if (files.length > MOST_PARTS) return `These are ${count(files.length)} files, more than one request takes; send the folder as a zip.`;
-  if (files.length > maxSlices && !isSeries) return `These are ${count(files.length)} slices, and a scan has at most ${count(maxSlices)}; choose fewer.`;
+  if (files.length > maxSlices) return `These are ${count(files.length)} slices, and a scan has at most ${count(maxSlices)}; choose fewer.`;
   return null;
 }
 
@@ -191,9 +193,9 @@ async function accept(files) {
     notify("left-out", `These are more than ${count(MOST_FILES)} files, and none was sent; choose fewer, or evaluate a whole data set on Evaluations.`, "warn");
     return;
   }
-  const series = await seriesOf(files);
+  const series = await examinationsOf(files, maxRequestMegabytes * 1e6);
   const sent = new Set(series.flatMap((scan) => scan.files));
-  const scans = [...series.map((scan) => ({ ...scan, folder: "" })), ...scansOf(files.filter((file) => !sent.has(file)))];
+  const scans = [...series, ...scansOf(files.filter((file) => !sent.has(file)))];
   if (!files.length) notify("left-out", "There are no files in it.", "warn");
   // The first one is on top, so the last one is put there first.
   const cards = [...scans].reverse().map(({ name }) => newCard(name)).reverse();

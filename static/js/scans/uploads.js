@@ -4,6 +4,9 @@
 /** @import { Unsent } from "../core/unsent.js" */
 import { errorFrom } from "../core/api.js";
 import { postForm } from "../core/uploads.js";
+import { zip } from "../core/zip.js";
+
+export const MOST_PARTS = 950; // of one request, which has a thousand with its fields
 
 /** @param {string} path */
 export const isZip = (path) => path.toLowerCase().endsWith(".zip");
@@ -15,11 +18,13 @@ export const isZip = (path) => path.toLowerCase().endsWith(".zip");
  * @param {AbortSignal} signal
  * @returns {Promise<{ scans: Scan[], rejected: Rejected[] }>}
  */
-async function uploadScan({ files, masks, choices, onProgress }, signal) {
+async function uploadScan({ name, files, masks, choices, onProgress }, signal) {
   const form = new FormData();
-  for (const [name, value] of Object.entries(choices)) if (value) form.append(name, value);
-  for (const { path, file } of [...files, ...masks]) form.append("file", file, path);
-  if (files.length > 1) form.append("group", "stack");
+  for (const [field, value] of Object.entries(choices)) if (value) form.append(field, value);
+  // More files than a request has parts are packed: they come out of the zip as they are.
+  if (files.length > MOST_PARTS) form.append("file", await zip(files, { signal }), `${name}.zip`);
+  else for (const { path, file } of [...files, ...masks]) form.append("file", file, path);
+  if (files.length > 1 && files.length <= MOST_PARTS) form.append("group", "stack");
   else if (files.some(({ path }) => isZip(path))) form.append("group", "auto"); // of what is in it
   /** @type {{ status: number, body: (UploadAnswer & ErrorBody) | null }} */
   const { status, body } = await postForm("/scans", form, { onProgress, signal });

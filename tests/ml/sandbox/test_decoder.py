@@ -167,7 +167,7 @@ def test_a_server_that_stays_silent_is_the_machines_fault(image, tmp_path, monke
     monkeypatch.setattr(launcher, "_START_S", 0)
     kept = []
 
-    def nobody(_server: ServerProcess, timeout_s: float) -> socket.socket:
+    def nobody(_server: ServerProcess, timeout_s: float, _times: int) -> socket.socket:
         ours, theirs = socket.socketpair()
         kept.append(theirs)
         ours.settimeout(timeout_s)

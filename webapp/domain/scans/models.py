@@ -19,6 +19,8 @@ from webapp.domain.database.clock import database_now
 from webapp.domain.database.orm import Base, by_value, new_id
 from webapp.domain.jobs.models import JobColumns
 
+_DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
+
 
 def _of_filename(key: Callable[[str], str]) -> Callable[[Any], str]:
     """A default that is made from the row's file name."""
@@ -95,6 +97,8 @@ class Scan(Base):
     )
     # The orientation tags of the slices' files, which were applied; None where all were upright, or nobody knows.
     orientations: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
+    # Of ml.scans.series_label.SeriesLabel; None of what is no DICOM.
+    series: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # Of webapp.domain.scans.truth.Truth; None without an expert's mask.
     truth: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # The run that the history and the result page show: the newest that succeeded, else the newest.
@@ -105,7 +109,8 @@ class Scan(Base):
     @property
     def stem(self) -> str:
         """What files that are made of it are called, without an ending."""
-        if self.slice_names:
+        is_file = self.format != "dicom" or self.filename.lower().endswith(_DICOM_ENDINGS)
+        if self.slice_names or not is_file:  # a folder's name, and words of a series
             return self.filename
         name = self.filename[:-3] if self.filename.lower().endswith(".nii.gz") else self.filename
         return PurePosixPath(name).stem

@@ -5,15 +5,19 @@ No value of a patient leaves the sandbox: what is stored of a file are its pixel
 """
 
 import hashlib
+import os
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ml.sandbox.decoder import Decoded
+from ml.sandbox.decoder import Decoded, SortedFiles
 from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
 from ml.scans.formats import HEAD_BYTES, is_dicom
+from ml.scans.series_label import SeriesLabel
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import DecoderUnavailable, PortalError, UploadRejected
 from webapp.domain.resources import Resources
@@ -24,7 +28,7 @@ from webapp.domain.scans.stacking import AdmittedGroup
 from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.uploads.receiving import Received
 
-# What a scan is called whose files came without a folder: headers name patients, and are not asked.
+# What a scan is called whose files came without a folder.
 _UNNAMED = "DICOM series"
 
 
@@ -55,13 +59,12 @@ def admit_series(
     ]
     accepted: list[Accepted] = []
     stored: list[tuple[int, ...]] = []
-    titles: dict[str, int] = {}
-    for places in found.series:
-        title = _title([names[place] for place in places], [uploads[place] for place in places])
-        titles[title] = titles.get(title, 0) + 1
-        name = title if titles[title] == 1 else f"{title} ({titles[title]})"
+    titles = [
+        _title([names[place] for place in places], [uploads[place] for place in places]) for places in found.series
+    ]
+    for places, name, label in zip(found.series, _told_apart(titles, found), found.labels, strict=True):
         try:
-            accepted.append(_admit(resources, [uploads[place] for place in places], name, options))
+            accepted.append(_admit(resources, [uploads[place] for place in places], name, label, options))
             stored.append(places)
         except PortalError as error:
             if not accepted and not isinstance(error, UploadRejected):
@@ -70,13 +73,37 @@ def admit_series(
     return AdmittedGroup(tuple(accepted), tuple(stored), tuple(sorted(refused, key=lambda item: item[0])))
 
 
-def _admit(resources: Resources, uploads: Sequence[Received], name: str, options: dict[str, Any]) -> Accepted:
+def _told_apart(titles: Sequence[str], found: SortedFiles) -> list[str]:
+    """The names of scans: of equal titles the number of the patient and the words of the series tell which is which."""
+    patients: dict[str, list[int]] = defaultdict(list)
+    for title, patient in zip(titles, found.patients, strict=True):
+        if patient not in patients[title]:
+            patients[title].append(patient)
+    shared = Counter(titles)
+    alike: Counter[str] = Counter()
+    names = []
+    for title, patient, label in zip(titles, found.patients, found.labels, strict=True):
+        parts = [title]
+        if len(patients[title]) > 1:
+            parts.append(f"patient {patients[title].index(patient) + 1}")
+        if shared[title] > 1 and label.description:
+            parts.append(label.description)
+        name = ", ".join(parts)
+        alike[name] += 1
+        names.append(name if alike[name] == 1 else f"{name} ({alike[name]})")
+    return names
+
+
+def _admit(
+    resources: Resources, uploads: Sequence[Received], name: str, label: SeriesLabel, options: dict[str, Any]
+) -> Accepted:
     stack, original = resources.storage.temporary_file(), resources.storage.temporary_file()
     try:
         with translated_errors(), _translated():
             paths = [upload.path for upload in uploads]
             decoded = resources.decoder.decode_series(paths, stack, original, spare_bytes=RESERVE_BYTES)
             row = _row(name, decoded, original)
+            row.series = asdict(label)
         return admission.store(resources, row, original, stack, **options)
     finally:
         stack.unlink(missing_ok=True)
@@ -115,8 +142,8 @@ def _row(name: str, decoded: Decoded, original: Path) -> Scan:
 
 
 def _title(names: Sequence[str], uploads: Sequence[Received]) -> str:
-    """A file's own name where it is alone; the last folder of several, where they share one."""
+    """A file's own name where it is alone; the innermost folder around several."""
     if len(names) == 1:
         return uploads[0].filename
-    folders = {name.replace("\\", "/").strip("/").rpartition("/")[0] for name in names}
-    return (folders.pop().rpartition("/")[2] if len(folders) == 1 else "") or _UNNAMED
+    folders = ["/" + name.replace("\\", "/").strip("/").rpartition("/")[0] for name in names]
+    return os.path.commonpath(folders).rpartition("/")[2] or _UNNAMED

@@ -24,8 +24,8 @@ from webapp.domain.scans.mask_pairs import pair_masks
 from webapp.domain.uploads import archives, idempotency, receiving
 from webapp.domain.uploads.receiving import Received, UploadedFile
 
-# DICOM files of one request, in slices of the largest scan: a study has a few series.
-MOST_SERIES = 4
+# DICOM files of one request, in slices of the largest scan: an examination has a dozen series, some of thousands.
+MOST_SERIES = 16
 
 SLICE_REFUSED = "The slice of this expert's mask was not taken, so the mask was not either."
 

@@ -1,8 +1,10 @@
 """What a DICOM file says of itself before its pixels are read: frames, their places, and whether it is an image at all.
 
-Of a patient nothing is read here: no name, no id, no date. DICOM PS3.3, https://dicom.nema.org.
+Of a patient nothing leaves this module but a digest, which tells patients of one upload apart and is not stored, and
+the words of `descriptions`. DICOM PS3.3, https://dicom.nema.org.
 """
 
+import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +17,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from ml.scans.readers.dicom.acquisition import acquisition_of
+from ml.scans.readers.dicom.descriptions import label_of
 from ml.scans.scan import Limits, ScanError
 from ml.scans.sequence import SequenceKind, kind_of
+from ml.scans.series_label import SeriesLabel
 
 # Modalities that are images and no MR (PS3.3 C.7.3.1.1.1), as a sentence names them.
 _OTHERS = {
@@ -55,8 +59,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class Instance:
-    """A file of pictures of one size. is_inverted: the highest values are black (MONOCHROME1). sequence: what the
-    header says."""
+    """A file of pictures of one size.
+
+    is_inverted: the highest values are black (MONOCHROME1). sequence: what the header says. patient: a digest that two
+    files of one patient share; empty where the header names none. label: what may be shown of the header's words.
+    """
 
     path: Path
     frames: tuple[Frame, ...]
@@ -72,6 +79,8 @@ class Instance:
     echo: str
     has_burned_in_text: bool
     sequence: SequenceKind | None
+    patient: str
+    label: SeriesLabel
 
 
 def read_instance(path: Path, limits: Limits) -> Instance:
@@ -101,7 +110,22 @@ def read_instance(path: Path, limits: Limits) -> Instance:
         echo=str(header.get("EchoNumbers", "")),
         has_burned_in_text=header.get("BurnedInAnnotation") == "YES",
         sequence=_sequence(header),
+        patient=_patient(header),
+        label=_label(header),
     )
+
+
+def _label(header: Dataset) -> SeriesLabel:
+    """What may be shown of a header; nothing where an element of it cannot be read."""
+    try:
+        return label_of(header)
+    except Exception:  # noqa: BLE001 - damaged words refuse no picture
+        return SeriesLabel()
+
+
+def _patient(header: Dataset) -> str:
+    known = str(header.get("PatientID") or header.get("PatientName") or "").strip()
+    return hashlib.sha256(known.encode("utf-8", "replace")).hexdigest() if known else ""
 
 
 def _sequence(header: Dataset) -> SequenceKind | None:

@@ -41,7 +41,7 @@ class Volume:
 
 
 def sort_files(instances: Sequence[Instance]) -> list[list[int]]:
-    """The files of each scan, by their places: one series, one size, one direction, one echo, one acquisition.
+    """The files of each scan, by their places: one patient, one series, size, direction, echo and acquisition.
 
     Files with several frames are scans of their own. Raises ScanError where a header's directions are none.
     """
@@ -50,7 +50,8 @@ def sort_files(instances: Sequence[Instance]) -> list[list[int]]:
         first = item.frames[0]
         alone = place if len(item.frames) > 1 else None
         direction = None if first.orientation is None else tuple(round(value, 2) + 0.0 for value in first.orientation)
-        groups[(item.series_uid, item.rows, item.columns, direction, item.echo, item.is_inverted, alone)].append(place)
+        size = (item.rows, item.columns, item.is_inverted)
+        groups[(item.patient, item.series_uid, *size, direction, item.echo, alone)].append(place)
     return [part for places in groups.values() for part in _split_repeats(instances, places)]
 
 

@@ -1,6 +1,6 @@
 /* Packs files into a stored zip (PKWARE's APPNOTE 6.3.10, without compression: images are compressed already).
    The files' bytes are read once for their sums and not copied: the archive is a Blob of references. */
-/** @import { PathFile } from "../core/folders.js" */
+/** @import { PathFile } from "./folders.js" */
 
 const LOCAL = 0x04034b50;
 const CENTRAL = 0x02014b50;
