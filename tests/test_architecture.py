@@ -104,7 +104,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "ml.sandbox": ("ml.scans", "ml.volumes"),
     "ml.sandbox.entries": ("ml.sandbox", "ml.scans", "ml.volumes", "ml.datasets", "ml.digests"),
     "ml.synthetic": ("ml.scans",),
-    "ml.datasets": ("ml.scans", "ml.sandbox", "ml.atomic_files", "ml.digests"),
+    "ml.datasets": ("ml.scans", "ml.volumes", "ml.sandbox", "ml.atomic_files", "ml.digests"),
     "ml.preprocessing": ("ml.cards",),
     "ml.head": ("ml.masks",),
     "ml.masks": ("ml.cards", "ml.preprocessing"),

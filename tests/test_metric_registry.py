@@ -16,6 +16,7 @@ from ml.metrics.registry import (
     PREDICTED_PATIENT_METRICS,
     SIZE_METRICS,
     SLICE_METRICS,
+    VOLUME_METRICS,
 )
 from tests.ml.reports.test_pdf import words_of
 from webapp.domain.settings import PROJECT_ROOT
@@ -92,5 +93,12 @@ def test_names_are_of_one_metric_each() -> None:
 
 def test_every_metric_is_documented() -> None:
     text = (PROJECT_ROOT / "docs" / "evaluation.md").read_text()
-    every = (*SLICE_METRICS, *PATIENT_METRICS, *PREDICTED_PATIENT_METRICS, *SIZE_METRICS, *DATA_SET_METRICS)
+    every = (
+        *SLICE_METRICS,
+        *PATIENT_METRICS,
+        *VOLUME_METRICS,
+        *PREDICTED_PATIENT_METRICS,
+        *SIZE_METRICS,
+        *DATA_SET_METRICS,
+    )
     assert [metric.name for metric in every if f"`{metric.name}`" not in text] == []

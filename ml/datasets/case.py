@@ -16,6 +16,13 @@ from PIL import Image, ImageDraw
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import shown
 from ml.datasets.run_lengths import Runs, draw_runs
+from ml.datasets.volume_slices import (
+    VolumeSlice,
+    file_of,
+    is_volume_slice,
+    read_slice_labels,
+    read_volume_slice,
+)
 from ml.scans import LabelMap, Limits, Scan, ScanError, read_labels, read_scan
 
 LIMITS = Limits()
@@ -59,6 +66,7 @@ class Case:
     outlines: the tumor's polygons (COCO), () for an image without tumor; None where the mask is a file or missing.
     grid: (height, width) that `outlines` and `runs` are drawn on.
     runs: the tumor's run-length masks (COCO), beside `outlines`.
+    volume: of a slice of a volume, whose paths are those of `ml.datasets.volume_slices`.
     fault: why the case cannot be used although its files are there; such a case fails, it is not left out.
     """
 
@@ -69,6 +77,7 @@ class Case:
     grid: tuple[int, int] | None = None
     runs: tuple[Runs, ...] = ()
     fault: Problem | None = None
+    volume: VolumeSlice | None = None
 
     @property
     def name(self) -> str:
@@ -78,7 +87,14 @@ class Case:
     @property
     def file_name(self) -> str:
         """The image's file name as it can be written down; bytes that are no UTF-8 are escaped."""
-        return shown(self.image.name)
+        is_slice = is_volume_slice(self.image)
+        return shown(f"{self.image.parent.name}/{self.image.name}" if is_slice else self.image.name)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that it is read from; of a slice of a volume, the volume's."""
+        channels = () if self.volume is None or self.volume.channels is None else self.volume.channels
+        return tuple(file_of(path) for path in (self.image, self.mask, *channels) if path is not None)
 
     @property
     def has_truth(self) -> bool:
@@ -93,7 +109,7 @@ class Case:
     def scan(self) -> Scan:
         """The slice with what its reader says of it. Raises DatasetError."""
         try:
-            return read_slice(self.image)
+            return read_slice(self.image, self.volume)
         except (ScanError, *READ_ERRORS) as error:
             raise self._unreadable(self.image, error) from error
 
@@ -111,7 +127,7 @@ class Case:
         if self.mask is None:
             return None
         try:
-            return read_labels(self.mask, LIMITS)
+            return read_mask(self.mask, self.image)
         except (ScanError, *READ_ERRORS) as error:
             raise self._unreadable(self.mask, error) from error
 
@@ -142,17 +158,24 @@ class Case:
 
     def _unreadable(self, path: Path, error: Exception) -> DatasetError:
         reason = error.message if isinstance(error, ScanError) else f"{type(error).__name__}: {error}"
-        return DatasetError(f"{self.patient}/{path.name} cannot be read ({reason}); replace or remove it.")
+        return DatasetError(f"{self.patient}/{file_of(path).name} cannot be read ({reason}); replace or remove it.")
 
 
-def read_slice(path: Path) -> Scan:
-    """An image file with one slice. Raises ScanError and any of READ_ERRORS."""
+def read_slice(path: Path, volume: VolumeSlice | None = None) -> Scan:
+    """An image file with one slice, or a slice of a volume. Raises ScanError and any of READ_ERRORS."""
+    if is_volume_slice(path):
+        return read_volume_slice(path, None if volume is None else volume.channels, LIMITS)
     scan = read_scan(path, LIMITS)
     if len(scan.pixels) != 1:
         raise ScanError(
             "unreadable", f"The file has {len(scan.pixels)} slices and a case is one; store them in single files."
         )
     return scan
+
+
+def read_mask(path: Path, image: Path) -> LabelMap:
+    """The expert's mask of an image. Raises ScanError and any of READ_ERRORS."""
+    return read_slice_labels(path, image, LIMITS) if is_volume_slice(path) else read_labels(path, LIMITS)
 
 
 def draw_truth(outlines: Sequence[Outline], runs: Sequence[Runs], grid: tuple[int, int]) -> NDArray[np.bool]:

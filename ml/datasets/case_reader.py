@@ -80,6 +80,7 @@ class ChunkReader:
             "outlines": case.outlines,
             "grid": case.grid,
             "runs": case.runs,
+            "volume": None if case.volume is None else case.volume.to_json(),
             "image_sha256": digests.image_sha256,
             "mask_sha256": digests.mask_sha256,
         }
@@ -99,7 +100,7 @@ class ChunkReader:
             logger.warning("a child that read a case gave a wrong answer")
         self._conversation.close()
         return UnreadCase(
-            case, "unreadable", f"{case.patient}/{case.image.name} cannot be read ({reason}); replace or remove it."
+            case, "unreadable", f"{case.patient}/{case.file_name} cannot be read ({reason}); replace or remove it."
         )
 
     def _receive_arrays(self, case: Case, answer: dict[str, Any]) -> LoadedCase:

@@ -4,6 +4,10 @@ import re
 import unicodedata
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp")
+# nnU-Net's description of a set of volumes.
+DATASET_JSON = "dataset.json"
+# NIfTI, in data sets of volumes (ml.datasets.layouts.volumes).
+VOLUME_SUFFIXES = (".nii", ".nii.gz")
 # Files that hold images and are not read here: where they lie in a data set, they are named as left out.
 OTHER_SUFFIXES = (
     ".bmp",

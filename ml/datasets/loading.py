@@ -31,7 +31,7 @@ def load_case(case: Case) -> LoadedCase:
     truth = labels.values != 0
     if truth.shape != pixels.shape[:2]:
         raise DatasetError(
-            f"{case.patient}/{case.image.name} is {_size(pixels)} pixels and its mask {_size(truth)};"
+            f"{case.patient}/{case.file_name} is {_size(pixels)} pixels and its mask {_size(truth)};"
             " give the mask of this image."
         )
     return LoadedCase(case, pixels, truth, codes_of_labels(labels, scan.orientation))

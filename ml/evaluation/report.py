@@ -26,6 +26,7 @@ from ml.metrics.data_set import FOREGROUND_LEVEL, verdict_score
 from ml.metrics.overlap import Counts
 from ml.metrics.surfaces import TOLERANCE_PIXELS
 from ml.metrics.verdicts import Roc, roc
+from ml.metrics.volumes import TOLERANCE_MM
 
 
 class Subject(Protocol):
@@ -74,6 +75,11 @@ class Report:
     caveats: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
+    @property
+    def has_volumes(self) -> bool:
+        """Whether one patient at least was measured in 3-D."""
+        return bool(self.outcome.volumes)
+
     def metric(self, name: str) -> MetricEstimate:
         """One metric by its name. Raises KeyError."""
         return {metric.name: metric for metric in self.metrics}[name]
@@ -90,8 +96,8 @@ def make_report(
     layout says of the figures."""
     scores = outcome.scores
     histogram = add_histograms(score.probability_histogram for score in scores)
-    patients = patients_of((*scores, *outcome.failures))
-    metrics = estimate_metrics(scores, settings.seed)
+    patients = patients_of((*scores, *outcome.failures), volumes=outcome.volumes)
+    metrics = estimate_metrics(scores, settings.seed, outcome.volumes)
     return Report(
         model=engine.card.name,
         model_version=engine.card.version,
@@ -167,6 +173,7 @@ def summary_of(report: Report) -> dict[str, Any]:
         **{metric.name: rounded(metric.value) for metric in report.metrics},
         "patient_dice_ci95": rounded(dice.ci95),
         "surface_tolerance_pixels": TOLERANCE_PIXELS,
+        **({"volumes": len(outcome.volumes), "surface_tolerance_mm": TOLERANCE_MM} if report.has_volumes else {}),
         "threshold": report.settings.threshold,
         "min_tumor_pixels": report.min_tumor_pixels,
         "model": report.model,

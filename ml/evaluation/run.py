@@ -1,7 +1,7 @@
 """An engine over all cases: files are read ahead and masks compared while the engine works on the next slices."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
@@ -23,10 +23,13 @@ from ml.evaluation.scoring import (
     Score,
     SliceResult,
     content_of,
+    mask_of,
     mask_slices,
     predict_slice,
     score_slice,
 )
+from ml.evaluation.volumes import VolumeCollector
+from ml.metrics.slices import Value
 
 # Slices that go to the engine together: enough for it to run some side by side, few enough to lie in memory.
 CHUNK = 16
@@ -39,6 +42,7 @@ Read = Callable[[Case], LoadedCase | Failure]
 class Outcome:
     """Results in the order of the cases, and the seconds that everything took, reading and comparing included.
 
+    volumes: by patient, of those who are volumes, the metrics of `ml.metrics.registry.VOLUME_METRICS`.
     doubtful_masks, duplicate_slices: of the cases that could be compared, where masks and slices were looked at; a
     duplicate is another patient's slice, too.
     """
@@ -47,6 +51,7 @@ class Outcome:
     seconds: float
     doubtful_masks: DoubtfulMasks = field(default_factory=DoubtfulMasks)
     duplicate_slices: int = 0
+    volumes: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -91,14 +96,27 @@ def evaluate_cases(
     started = time.perf_counter()
     results: list[SliceResult] = []
     masks: list[MaskTraits | None] = []
+    volumes = VolumeCollector()
     for scored in score_cases(engine, cases, threshold, chunk=chunk):
         results.extend(item.result for item in scored if not isinstance(item.result, Prediction))
         masks.extend(item.mask for item in scored)
+        for item in scored:
+            _collect(volumes, item, engine.card, threshold)
         report_progress(len(results))
     slices = [
         (item.case.patient, mask.pixels_sha256) for item, mask in zip(results, masks, strict=True) if mask is not None
     ]
-    return Outcome(tuple(results), time.perf_counter() - started, count_doubtful(masks), count_duplicates(slices))
+    seconds = time.perf_counter() - started
+    return Outcome(tuple(results), seconds, count_doubtful(masks), count_duplicates(slices), volumes.measured)
+
+
+def _collect(volumes: VolumeCollector, item: CaseResult, card: Card, threshold: float) -> None:
+    """Keep a slice of a volume until all of them are there."""
+    case, result = item.result.case, item.result
+    if case.volume is None or not isinstance(result, Score) or item.probability_u8 is None or item.truth is None:
+        return
+    mask = mask_of(item.probability_u8, card, threshold, result.dropped)
+    volumes.add(case.patient, int(case.image.name), case.volume, item.truth, mask)
 
 
 def read_case(case: Case) -> LoadedCase | Failure:

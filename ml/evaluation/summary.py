@@ -15,7 +15,10 @@ from ml.metrics.slices import SliceGroup, Value
 
 @dataclass(frozen=True)
 class PatientResult:
-    """One patient, by the names of `PATIENT_METRICS`, or of `PREDICTED_PATIENT_METRICS` without expert masks."""
+    """One patient, by the names of `PATIENT_METRICS` and of `VOLUME_METRICS`.
+
+    Of `PREDICTED_PATIENT_METRICS` without expert masks.
+    """
 
     patient: str
     metrics: Mapping[str, Value]
@@ -37,9 +40,11 @@ class MetricEstimate:
 
 
 def patients_of(
-    results: Sequence[SliceResult], metrics: Sequence[GroupMetric] = PATIENT_METRICS
+    results: Sequence[SliceResult],
+    metrics: Sequence[GroupMetric] = PATIENT_METRICS,
+    volumes: Mapping[str, Mapping[str, Value]] | None = None,
 ) -> tuple[PatientResult, ...]:
-    """Every patient that has a slice among the results, by name."""
+    """Every patient that has a slice among the results, by name. volumes: of `ml.evaluation.volumes`, by patient."""
     failed = Counter(item.case.patient for item in results if isinstance(item, Failure))
     slices: dict[str, list[Mapping[str, Value]]] = defaultdict(list)
     pooled: dict[str, Counts] = defaultdict(Counts)
@@ -51,15 +56,20 @@ def patients_of(
     found = []
     for name in sorted(slices.keys() | failed.keys(), key=natural_key):
         group = SliceGroup(slices[name], failed[name], pooled[name])
-        found.append(PatientResult(name, {metric.name: metric.compute(group) for metric in metrics}))
+        of_volume = (volumes or {}).get(name, {})
+        found.append(PatientResult(name, {**{metric.name: metric.compute(group) for metric in metrics}, **of_volume}))
     return tuple(found)
 
 
-def estimate_metrics(scores: Sequence[Score], seed: int) -> tuple[MetricEstimate, ...]:
-    """All metrics of the data set with their intervals. scores: at least one."""
-    slices = DataSetSlices(scores, seed)
+def estimate_metrics(
+    scores: Sequence[Score], seed: int, volumes: Mapping[str, Mapping[str, Value]] | None = None
+) -> tuple[MetricEstimate, ...]:
+    """All metrics of the data set with their intervals; those of volumes where there are any. scores: at least one."""
+    slices = DataSetSlices(scores, seed, volumes)
     found = []
     for metric in DATA_SET_METRICS:
+        if metric.needs_volume and not volumes:
+            continue
         estimate = metric.compute(slices)
         found.append(MetricEstimate(metric.name, estimate.value, estimate.ci95, metric.aggregation))
     return tuple(found)

@@ -1,6 +1,6 @@
 """Slices of many patients, added up: means, medians and ratios with their intervals over patients."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ml.metrics.calibration import LEVELS, add_histograms, calibrate
 from ml.metrics.intervals import Interval, draw_patients, interval_of, mean_interval, median_interval
 from ml.metrics.overlap import Counts
-from ml.metrics.slices import ScoredSlice
+from ml.metrics.slices import ScoredSlice, Value
 from ml.metrics.verdicts import auc_of_levels
 
 # round(255 p) of p = 0.05: below it a pixel is certainly background, as nearly all of a brain is.
@@ -53,13 +53,17 @@ def verdict_score(score: ScoredSlice) -> float:
 class DataSetSlices:
     """All evaluated slices, as sums per patient, so that one matrix of draws resamples every metric.
 
-    scores: at least one; seed: of the draws.
+    scores: at least one; seed: of the draws. volumes: by patient, of those who are volumes, the metrics of
+    `ml.metrics.registry.VOLUME_METRICS`.
     """
 
-    def __init__(self, scores: Sequence[ScoredSlice], seed: int) -> None:
+    def __init__(
+        self, scores: Sequence[ScoredSlice], seed: int, volumes: Mapping[str, Mapping[str, Value]] | None = None
+    ) -> None:
         self._scores = scores
         names = sorted({score.patient for score in scores})
         row = {name: index for index, name in enumerate(names)}
+        self._volumes = [(volumes or {}).get(name, {}) for name in names]
         self._owners = np.array([row[score.patient] for score in scores])  # (slices,): the patient's row
         self._pooled = [Counts() for _ in names]
         for owner, score in zip(self._owners, scores, strict=True):
@@ -111,6 +115,25 @@ class DataSetSlices:
         several = len(self._pooled) > 1
         interval = interval_of(auc_of_levels(self._draws @ counts[1], self._draws @ counts[0])) if several else None
         return Estimate(None if np.isnan(area) else area, interval)
+
+    def volume_mean(self, name: str) -> Estimate:
+        """Mean of a volume's metric over those that have a value."""
+        values = [volume.get(name) for volume in self._volumes]
+        defined = np.array([value is not None for value in values], dtype=np.float64)
+        return self._ratio(np.array([value or 0.0 for value in values], dtype=np.float64), defined)
+
+    def volume_median(self, name: str) -> Estimate:
+        """Median of a volume's metric over those that have a value."""
+        values = (volume.get(name) for volume in self._volumes)
+        return self._median([[] if value is None else [value] for value in values])
+
+    def lesion_ratio(self, numerator: Sequence[str], denominator: Sequence[str]) -> Estimate:
+        """Sums of counts of lesions, each over all volumes."""
+        sums, counts = (
+            np.array([float(sum(volume.get(name) or 0 for name in names)) for volume in self._volumes])
+            for names in (numerator, denominator)
+        )
+        return self._ratio(sums, counts)
 
     def ece(self, lowest_level: int = 0) -> Estimate:
         """Expected calibration error of the pixels from a level of probability on.

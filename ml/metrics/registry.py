@@ -1,20 +1,21 @@
 """Every metric that is shown anywhere, once: CSV, JSON, HTML, PDF, API, pages and the database take it from here.
 
 A new metric is one entry in one of the lists, in the order in which tables have it, and one test. Each list is of one
-level of aggregation: a slice, a patient, the slices of one tumor size, the whole data set. A number of a slice or a
-patient that is no quality, a count of pixels or the engine's seconds, is an entry as well.
+level of aggregation: a slice, a patient, a volume, the slices of one tumor size, the whole data set. A number of a
+slice or a patient that is no quality, a count of pixels or the engine's seconds, is an entry as well.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ml.masks import verdict_level
 from ml.metrics.data_set import FOREGROUND_LEVEL, DataSetSlices, Estimate, is_empty, is_found, is_in_doubt, is_seen
 from ml.metrics.overlap import dice, iou, pixel_accuracy, precision, recall, specificity
 from ml.metrics.slices import SliceComparison, SliceGroup, Value
 from ml.metrics.surfaces import TOLERANCE_PIXELS
+from ml.metrics.volumes import TOLERANCE_MM, VolumeComparison
 
 Source = TypeVar("Source")
 Result = TypeVar("Result")
@@ -41,7 +42,8 @@ class Metric(Generic[Source, Result]):
 
     name: the key in CSV, JSON and the database; label: a table's head, in lower case but for names.
     unit: empty for shares from 0 to 1 and counts; digits: after the point, for people; 0 where it is a count.
-    needs_truth: whether it is defined only beside an expert's mask. description: what a reader of the API must know.
+    needs_truth: whether it is defined only beside an expert's mask. needs_volume: whether it is there only where a
+    patient is a volume whose millimeters are known. description: what a reader of the API must know.
     aggregation: how it was added up, in words; of a group's, where that is not its table's rule.
     """
 
@@ -51,6 +53,7 @@ class Metric(Generic[Source, Result]):
     unit: str = ""
     digits: int = 3
     needs_truth: bool = True
+    needs_volume: bool = False
     shown: Output = EVERYWHERE
     description: str = ""
     aggregation: str = ""
@@ -64,6 +67,7 @@ class Metric(Generic[Source, Result]):
 
 SliceMetric = Metric[SliceComparison, Value]
 GroupMetric = Metric[SliceGroup, Value]
+VolumeMetric = Metric[VolumeComparison, Value]
 DataSetMetric = Metric[DataSetSlices, Estimate]
 
 # What a value of HD95 that is as large as the image means.
@@ -171,6 +175,71 @@ PATIENT_METRICS: tuple[GroupMetric, ...] = (
     Metric("surface_dice_mean", "surface Dice", lambda group: group.mean("surface_dice"), shown=Output.CSV),
 )
 
+_LESIONS = "connected in 3-D"
+
+# Beside `PATIENT_METRICS`, of a patient who is a volume of which every slice was evaluated.
+VOLUME_METRICS: tuple[VolumeMetric, ...] = (
+    Metric(
+        "truth_ml",
+        "expert",
+        lambda one: int(one.truth.sum()) * one.voxel_ml,
+        unit="ml",
+        digits=2,
+        needs_volume=True,
+        shown=Output.CSV | Output.API | Output.HTML,
+    ),
+    Metric(
+        "predicted_ml",
+        "model",
+        lambda one: int(one.mask.sum()) * one.voxel_ml,
+        unit="ml",
+        digits=2,
+        needs_volume=True,
+        shown=Output.CSV | Output.API | Output.HTML,
+    ),
+    Metric(
+        "hd95_mm",
+        "HD95 in 3-D",
+        lambda one: one.surface[0],
+        unit="mm",
+        digits=2,
+        needs_volume=True,
+        description="where the model's mask is empty, the volume's diagonal",
+    ),
+    Metric(
+        "surface_dice_mm",
+        f"surface Dice in 3-D, {TOLERANCE_MM:g} mm",
+        lambda one: one.surface[1],
+        needs_volume=True,
+        description=f"within {TOLERANCE_MM:g} mm",
+    ),
+    Metric("lesion_dice", "lesion-wise Dice", lambda one: one.lesions.dice, needs_volume=True, description=_LESIONS),
+    Metric(
+        "truth_lesions",
+        "lesions",
+        lambda one: one.lesions.truth,
+        digits=0,
+        needs_volume=True,
+        description=f"of the expert, {_LESIONS}",
+    ),
+    Metric(
+        "found_lesions",
+        "lesions found",
+        lambda one: one.lesions.found,
+        digits=0,
+        needs_volume=True,
+        description="with a voxel at least of the model's mask",
+    ),
+    Metric(
+        "false_lesions",
+        "false lesions",
+        lambda one: one.lesions.false,
+        digits=0,
+        needs_volume=True,
+        description="of the model, without a voxel of the expert's mask",
+    ),
+)
+
 # Of slices without expert masks: what the model says of a patient, and nothing to compare that with.
 PREDICTED_PATIENT_METRICS: tuple[GroupMetric, ...] = (
     _SLICES,
@@ -241,6 +310,8 @@ SIZE_METRICS: tuple[GroupMetric, ...] = (
 
 _TUMOR, _ALL, _PATIENTS = "slices whose truth has tumor", "all slices", "patients whose truth has tumor"
 _POOLED = "pixels pooled over a patient's slices, then the {} over " + _PATIENTS
+
+_VOLUMES = "volumes whose truth has tumor"
 
 DATA_SET_METRICS: tuple[DataSetMetric, ...] = (
     Metric(
@@ -373,11 +444,71 @@ DATA_SET_METRICS: tuple[DataSetMetric, ...] = (
         digits=4,
         aggregation=f"15 bins, pixels with p >= 0.05 of {_ALL}",
     ),
+    Metric(
+        "hd95_mm_median",
+        "HD95 in 3-D, median",
+        lambda slices: slices.volume_median("hd95_mm"),
+        unit="mm",
+        digits=4,
+        needs_volume=True,
+        aggregation=f"mm; median over {_VOLUMES}",
+    ),
+    Metric(
+        "surface_dice_mm_mean",
+        "Surface Dice in 3-D",
+        lambda slices: slices.volume_mean("surface_dice_mm"),
+        digits=4,
+        needs_volume=True,
+        aggregation=f"within {TOLERANCE_MM:g} mm; mean over {_VOLUMES}",
+    ),
+    Metric(
+        "lesion_dice_mean",
+        "Lesion-wise Dice",
+        lambda slices: slices.volume_mean("lesion_dice"),
+        digits=4,
+        needs_volume=True,
+        aggregation="0 for a missed or a false lesion; mean over volumes with a lesion in either mask",
+    ),
+    Metric(
+        "lesion_precision",
+        "Lesion precision",
+        lambda slices: slices.lesion_ratio(("found_lesions",), ("found_lesions", "false_lesions")),
+        digits=4,
+        needs_volume=True,
+        aggregation=f"found of found and false lesions, {_LESIONS}, of all volumes together",
+    ),
+    Metric(
+        "lesion_recall",
+        "Lesions found",
+        lambda slices: slices.lesion_ratio(("found_lesions",), ("truth_lesions",)),
+        digits=4,
+        needs_volume=True,
+        aggregation=f"share of the expert's lesions, {_LESIONS}, with a voxel of the mask; all volumes together",
+    ),
+    Metric(
+        "lesion_f1",
+        "Lesion F1",
+        lambda slices: slices.lesion_ratio(
+            ("found_lesions", "found_lesions"), ("truth_lesions", "found_lesions", "false_lesions")
+        ),
+        digits=4,
+        needs_volume=True,
+        aggregation=f"of lesions, {_LESIONS}, of all volumes together",
+    ),
 )
 
 
 def shown_in(
-    metrics: Sequence[Metric[Source, Result]], output: Output, *, has_truth: bool = True
+    metrics: Sequence[Metric[Source, Result]], output: Output, *, has_truth: bool = True, has_volumes: bool = True
 ) -> tuple[Metric[Source, Result], ...]:
-    """The metrics of a list that an output has; without expert masks, those that need none."""
-    return tuple(metric for metric in metrics if output in metric.shown and (has_truth or not metric.needs_truth))
+    """The metrics of a list that an output has; without expert masks or volumes, those that need none."""
+    return tuple(
+        metric
+        for metric in metrics
+        if output in metric.shown and (has_truth or not metric.needs_truth) and (has_volumes or not metric.needs_volume)
+    )
+
+
+def patient_metrics(output: Output, *, has_volumes: bool) -> tuple[Metric[Any, Value], ...]:
+    """The metrics of patients with expert masks that an output has, those of volumes last."""
+    return (*shown_in(PATIENT_METRICS, output), *shown_in(VOLUME_METRICS, output, has_volumes=has_volumes))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.datasets.file_names import shown
 from ml.engines import Engine
@@ -17,7 +18,7 @@ from ml.measurements import measure
 from ml.prediction.outputs import COLUMNS, FOLDERS, PredictedSlice, write_error, write_slice
 from ml.prediction.sources import PictureNames, Source, check_name
 from ml.reports.csv import TableWriter
-from ml.sandbox.decoder import Decoder
+from ml.sandbox.decoder import Decoded, Decoder
 from ml.scans import ScanError
 from ml.scans.sequence import VOLUME_FORMATS, agree, kind_of_name
 
@@ -62,17 +63,26 @@ def predict_sources(
     return Predictions(tuple(errors), warned)
 
 
+def _decode(path: Path, folder: Path, decoder: Decoder) -> tuple[Decoded, NDArray[np.uint8]]:
+    """What is known of a file, and its pixels, uint8 (N, H, W, 3). Raises ScanError."""
+    stack = folder / ".stack.npy"
+    try:
+        return decoder.decode(path, stack), np.load(stack)
+    finally:
+        stack.unlink(missing_ok=True)
+
+
 def _predict(
     engine: Engine, source: Source, names: PictureNames, folder: Path, threshold: float, decoder: Decoder
 ) -> Iterator[tuple[PredictedSlice, tuple[str, ...]]]:
     """The slices of one file, each with the codes of the file's warnings. Raises ScanError before the first one."""
     check_name(source)
-    stack = folder / ".stack.npy"
-    try:
-        decoded = decoder.decode(source.path, stack)
-        pixels = np.load(stack)  # uint8 (N, H, W, 3)
-    finally:
-        stack.unlink(missing_ok=True)
+    decoded, pixels = _decode(source.path, folder, decoder)
+    for plane, path in zip((0, 2), source.channels or (), strict=False):
+        other = _decode(path, folder, decoder)[1]
+        if other.shape != pixels.shape:
+            raise ScanError("unreadable", f"{shown(path.name)} has another number of voxels than its FLAIR.")
+        pixels[..., plane] = other[..., 0]
     picture_names = names.of(source, len(pixels))
     found = engine.infer(pixels)
     is_known = engine.card.input.flair_channel is not None and decoded.format in VOLUME_FORMATS

@@ -1,16 +1,18 @@
 """Which files a model predicts on, which it leaves out, and the names of their results."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ml.datasets.case import DatasetError
 from ml.datasets.checking.problems import LeftOut, Problem, left_out_of
-from ml.datasets.file_names import IMAGE_SUFFIXES, is_annotations, is_text, name_key, natural_key, shown
+from ml.datasets.file_names import IMAGE_SUFFIXES, is_annotations, is_text, name_key, natural_key, shown, suffix_of
+from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.left_out import find_strays
 from ml.datasets.layouts.search import find_layout
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.mask_names import looks_like_mask
+from ml.datasets.volume_slices import Channels, file_of
 from ml.scans import ScanError
 
 _LONGEST_NAME_BYTES = 255  # of one part, as file systems have it
@@ -20,10 +22,14 @@ _GIVEN_MASKS = "Masks by their names: rename them if they are scans."
 
 @dataclass(frozen=True)
 class Source:
-    """A file to predict on. name: its place in the results, without suffix; unique among the sources."""
+    """A file to predict on. name: its place in the results, without suffix; unique among the sources.
+
+    channels: of a patient of a set of volumes, the files of T1 before and after contrast; None for all others.
+    """
 
     path: Path
     name: str
+    channels: Channels | None = None
 
 
 def find_sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[LeftOut, ...]]:
@@ -33,6 +39,7 @@ def find_sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[LeftO
     DatasetError where a path does not exist, a folder has no images, or nothing but masks is given.
     """
     found: list[tuple[Path, Path]] = []  # the file, and its place below what was given
+    channels: dict[Path, Channels] = {}
     masks: list[Path] = []
     left_out: list[LeftOut] = []
     for path in paths:
@@ -44,7 +51,8 @@ def find_sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[LeftO
             continue
         if not path.is_dir():
             raise DatasetError(f"{path} is no file and no folder; give an image or a folder with images.")
-        images, others = _images_of(path)
+        images, others, of_volumes = _images_of(path)
+        channels |= of_volumes
         if not images and not others:
             raise DatasetError(f"{path} has no images ({', '.join(IMAGE_SUFFIXES)}); give another folder.")
         found.extend((image, image.relative_to(path)) for image in images)
@@ -58,35 +66,49 @@ def find_sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[LeftO
     sources: list[Source] = []
     taken: set[str] = set()
     for path, place in found:
-        name = place.with_suffix("").as_posix()
-        number = 2
+        stem = place.as_posix()[: -len(suffix_of(place.name)) or None]
+        name, number = stem, 2
         while name_key(name) in taken:  # a.png and a.tif, or two folders with equal names
-            name, number = f"{place.with_suffix('').as_posix()}_{number}", number + 1
+            name, number = f"{stem}_{number}", number + 1
         taken.add(name_key(name))
-        sources.append(Source(path, name))
+        sources.append(Source(path, name, channels.get(path)))
     return tuple(sources), tuple(left_out)
 
 
-def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...]]:
-    """The images of a folder, sorted, and what is left out of it."""
+def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...], dict[Path, Channels]]:
+    """The images of a folder, sorted, what is left out of it, and the other channels of volumes."""
     try:
         layout = find_layout(folder)
     except DatasetError:  # nothing that tells images from masks but their names
         layout = None
+    if layout is not None and layout.volumes:
+        return _volumes_of(layout)
     if layout is not None and layout.has_truth:
         images = {case.image for case in layout.cases}
         masks = {case.mask for case in layout.cases if case.mask is not None}
         doubled = (problem for problem in layout.problems if problem.code == "doubled_mask")
         masks |= {layout.folder / name for problem in doubled for name in problem.files}
         kept = [problem for problem in layout.problems if problem.code != "missing_mask"]
-        return _in_order(images), _with_masks(layout.folder, masks - images, kept)
+        return _in_order(images), _with_masks(layout.folder, masks - images, kept), {}
     tree = Tree()
     files = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
     place = folder.absolute()
     masks = {path for path in files if looks_like_mask(f"{place.name}/{path.relative_to(folder).as_posix()}")}
     annotations = [path for _, found in tree.walk(folder) for path in found.files if is_annotations(path.name)]
     strays = find_strays(tree, folder, folder, [*files, *annotations], frozenset())
-    return _in_order(set(files) - masks), _with_masks(folder, masks, strays)
+    return _in_order(set(files) - masks), _with_masks(folder, masks, strays), {}
+
+
+def _volumes_of(layout: Layout) -> tuple[list[Path], tuple[LeftOut, ...], dict[Path, Channels]]:
+    """FLAIR of each patient; those of whom nothing can be used are left out by their reason."""
+    usable = [case for case in layout.cases if case.fault is None]
+    masks = {file_of(case.mask) for case in layout.cases if case.mask is not None}
+    faults = {case.fault for case in layout.cases if case.fault is not None}
+    kept = [problem for problem in layout.problems if problem.code != "missing_mask" and problem not in faults]
+    kept += [replace(problem, code="left_out") for problem in faults]
+    volumes = {file_of(case.image): case.volume for case in usable}
+    channels = {path: volume.channels for path, volume in volumes.items() if volume is not None and volume.channels}
+    return _in_order(volumes), _with_masks(layout.folder, masks, kept), channels
 
 
 def _in_order(images: Iterable[Path]) -> list[Path]:

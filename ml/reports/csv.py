@@ -4,11 +4,12 @@ import csv
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from ml.evaluation.scoring import Failure, SliceResult
 from ml.evaluation.summary import PatientResult
-from ml.metrics.registry import PATIENT_METRICS, SLICE_METRICS, GroupMetric, Output, shown_in
+from ml.metrics.registry import SLICE_METRICS, Metric, Output, shown_in
+from ml.metrics.slices import Value
 
 SLICE_COLUMNS = ("patient", "image", *(metric.name for metric in shown_in(SLICE_METRICS, Output.CSV)))
 
@@ -38,12 +39,10 @@ def write_slices(path: Path, results: Iterable[SliceResult]) -> None:
     write_table(path, SLICE_COLUMNS, (_slice_row(result) for result in results))
 
 
-def write_patients(
-    path: Path, patients: Sequence[PatientResult], metrics: Sequence[GroupMetric] = PATIENT_METRICS
-) -> None:
-    """`patients.csv`: pixels pooled over a patient's slices."""
-    names = [metric.name for metric in shown_in(metrics, Output.CSV)]
-    rows = ([patient.patient, *(patient.metrics[name] for name in names)] for patient in patients)
+def write_patients(path: Path, patients: Sequence[PatientResult], metrics: Sequence[Metric[Any, Value]]) -> None:
+    """`patients.csv`: pixels pooled over a patient's slices; metrics: of its columns."""
+    names = [metric.name for metric in metrics]
+    rows = ([patient.patient, *(patient.metrics.get(name) for name in names)] for patient in patients)
     write_table(path, ("patient", *names), rows)
 
 

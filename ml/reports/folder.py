@@ -10,7 +10,7 @@ from ml.engines import Engine
 from ml.evaluation.predictions import Predictions
 from ml.evaluation.report import Report
 from ml.evaluation.scoring import Score
-from ml.metrics.registry import PREDICTED_PATIENT_METRICS
+from ml.metrics.registry import PREDICTED_PATIENT_METRICS, Output, patient_metrics, shown_in
 from ml.reports.csv import write_patients, write_slices
 from ml.reports.gallery import Picture, SliceArrays, arrays_of, draw_gallery
 from ml.reports.html import render_page, render_predictions
@@ -37,7 +37,8 @@ def write_results(out: Path, engine: Engine, report: Report, title: Title) -> No
 def fill_folder(folder: Path, report: Report, read: Callable[[Score], SliceArrays], title: Title) -> Written:
     """Write everything into an empty folder; `read` gives the arrays of the gallery's slices. Raises OSError."""
     write_slices(folder / "metrics.csv", report.outcome.results)
-    write_patients(folder / "patients.csv", report.patients)
+    columns = patient_metrics(Output.CSV, has_volumes=report.has_volumes)
+    write_patients(folder / "patients.csv", report.patients, columns)
     drawings = draw_plots(report)
     (folder / "figures").mkdir()
     for drawing in drawings:
@@ -53,7 +54,7 @@ def fill_folder(folder: Path, report: Report, read: Callable[[Score], SliceArray
 def fill_predictions_folder(folder: Path, predictions: Predictions, title: Title) -> Written:
     """Write the tables, report.json and report.html of slices without masks into an empty folder. Raises OSError."""
     write_slices(folder / "metrics.csv", predictions.results)
-    write_patients(folder / "patients.csv", predictions.patients, PREDICTED_PATIENT_METRICS)
+    write_patients(folder / "patients.csv", predictions.patients, shown_in(PREDICTED_PATIENT_METRICS, Output.CSV))
     document = predictions_document(predictions, title)
     (folder / "report.json").write_text(json_text(document), encoding="utf-8")
     (folder / "report.html").write_text(render_predictions(predictions, title), encoding="utf-8")

@@ -12,11 +12,11 @@ from ml.evaluation.predictions import Predictions
 from ml.evaluation.report import Report, headline, summary_of
 from ml.metrics.registry import (
     DATA_SET_METRICS,
-    PATIENT_METRICS,
     PREDICTED_PATIENT_METRICS,
     SIZE_METRICS,
     Metric,
     Output,
+    patient_metrics,
     shown_in,
 )
 from ml.metrics.slices import Value
@@ -39,9 +39,12 @@ def render_page(
         headline=headline(report),
         summary=summary,
         title_rows=title_rows(title.described(), summary),
-        estimates=[(metric, report.metric(metric.name)) for metric in shown_in(DATA_SET_METRICS, Output.HTML)],
+        estimates=[
+            (metric, report.metric(metric.name))
+            for metric in shown_in(DATA_SET_METRICS, Output.HTML, has_volumes=report.has_volumes)
+        ],
         size_metrics=shown_in(SIZE_METRICS, Output.HTML),
-        patient_metrics=shown_in(PATIENT_METRICS, Output.HTML),
+        patient_metrics=patient_metrics(Output.HTML, has_volumes=report.has_volumes),
         drawings=[(drawing, _data_uri("image/svg+xml", drawing.svg.encode())) for drawing in drawings],
         galleries=[
             (title, [(picture, _data_uri("image/png", (gallery / picture.file).read_bytes())) for picture in members])

@@ -25,6 +25,7 @@ from ml.metrics.registry import (
     PATIENT_METRICS,
     PREDICTED_PATIENT_METRICS,
     SIZE_METRICS,
+    VOLUME_METRICS,
     GroupMetric,
     Metric,
     Output,
@@ -128,7 +129,7 @@ def report_pdf(
         ("figure", "value", "95 % interval", "aggregation"),
         (
             (metric.label, _value(found.value, metric), _interval(found.ci95, metric), metric.aggregation)
-            for metric in shown_in(DATA_SET_METRICS, Output.PDF)
+            for metric in shown_in(DATA_SET_METRICS, Output.PDF, has_volumes=report.has_volumes)
             for found in (report.metric(metric.name),)
         ),
         (42, 16, 32, 90),
@@ -146,6 +147,9 @@ def report_pdf(
     _draw_plots(document, drawings)
     _draw_gallery(document, pictures, gallery)
     _list_patients(document, report.patients, shown_in(PATIENT_METRICS, Output.PDF))
+    if report.has_volumes:
+        measured = [patient for patient in report.patients if patient.patient in report.outcome.volumes]
+        _list_patients(document, measured, shown_in(VOLUME_METRICS, Output.PDF), "Patients in 3-D")
     _list_failures(document, report.outcome.failures)
     _list_left_out(document, report.left_out)
     return bytes(document.output())
@@ -164,8 +168,13 @@ def predictions_pdf(predictions: Predictions, title: Title) -> bytes:
     return bytes(document.output())
 
 
-def _list_patients(document: _Document, patients: Sequence[PatientResult], metrics: Sequence[GroupMetric]) -> None:
-    document.heading("Patients")
+def _list_patients(
+    document: _Document,
+    patients: Sequence[PatientResult],
+    metrics: Sequence[Metric[Any, Value]],
+    heading: str = "Patients",
+) -> None:
+    document.heading(heading)
     _say_if_cut(document, len(patients), MOST_PATIENTS, "patients.csv")
     document.rows(
         ("patient", *(metric.label for metric in metrics)),

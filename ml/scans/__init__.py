@@ -17,6 +17,7 @@ from ml.scans.labels import LabelMap
 from ml.scans.scan import WARNINGS, Geometry, Limits, Scan, ScanError
 
 if TYPE_CHECKING:
+    from ml.volumes.grid import VolumeGrid
     from ml.volumes.label_volumes import LabelVolume
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Limits",
     "Scan",
     "ScanError",
+    "read_grid",
     "read_label_stack",
     "read_label_volume",
     "read_labels",
@@ -50,6 +52,13 @@ def read_labels(path: Path, limits: Limits) -> LabelMap:
 def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:
     """Decode the experts' masks of all slices of a file, one at a time; raises as `read_labels` does."""
     return find_reader(path, limits).read_label_stack(path, limits)
+
+
+def read_grid(path: Path, limits: Limits) -> "VolumeGrid | None":
+    """Where a volume's voxels lie, by its header alone; None of pictures. Raises as `read_scan`."""
+    read = getattr(find_reader(path, limits), "read_grid", None)
+    grid: VolumeGrid | None = None if read is None else read(path, limits)
+    return grid
 
 
 def read_label_volume(path: Path, limits: Limits) -> "LabelVolume | None":

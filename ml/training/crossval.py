@@ -12,6 +12,7 @@ from ml.datasets.checking.check import Progress
 from ml.evaluation.report import Report, Settings, make_report
 from ml.evaluation.run import Outcome
 from ml.metrics.intervals import DEFAULT_SEED
+from ml.metrics.registry import Output, patient_metrics
 from ml.reports.csv import write_patients, write_slices
 from ml.reports.json import json_text, report_document
 from ml.reports.title import Title
@@ -110,7 +111,7 @@ def _pool(folds: Folds, split: Split) -> Report:
     with fresh_file(folds.out / "metrics.csv") as partial:
         write_slices(partial, pooled.results)
     with fresh_file(folds.out / "patients.csv") as partial:
-        write_patients(partial, report.patients)
+        write_patients(partial, report.patients, patient_metrics(Output.CSV, has_volumes=False))
     write_text(
         folds.out / "report.json",
         json_text(report_document(report, (), Title(folds.out.resolve().name, folds.data.resolve().name))),

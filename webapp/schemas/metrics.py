@@ -27,11 +27,12 @@ class _Count(fields.Integer):
 
 CASE_METRICS = shown_in(SLICE_METRICS, Output.API)
 # One list for both kinds of evaluation: what one of them does not have is null.
-PATIENT_METRICS = tuple(
-    {
-        metric.name: metric for metric in shown_in((*PREDICTED_PATIENT_METRICS, *registry.PATIENT_METRICS), Output.API)
-    }.values()
+_OF_PATIENTS: tuple[Metric[Any, Value], ...] = (
+    *PREDICTED_PATIENT_METRICS,
+    *registry.PATIENT_METRICS,
+    *registry.VOLUME_METRICS,
 )
+PATIENT_METRICS = tuple({metric.name: metric for metric in shown_in(_OF_PATIENTS, Output.API)}.values())
 
 
 class MetricsSchema(ma.Schema):

@@ -83,8 +83,8 @@ def _read(reader: ChunkReader, case: Case, listed: ListedCase, work: ChunkInput)
     """One case, its links checked again first: what was a file at the check may be a link by now."""
     if listed.refusal is not None:
         return Failure(case, listed.refusal, listed.refusal_code or "internal")
-    for path in (case.image, case.mask):
-        if path is not None and not is_inside(path, work.boundaries):
+    for path in case.files:
+        if not is_inside(path, work.boundaries):
             return Failure(case, f"{case.patient}/{path.name} leads out of the allowed roots by now.", "outside_roots")
     found = reader.read(case, Digests(listed.image_sha256, listed.mask_sha256))
     return Failure(case, found.message, found.code) if isinstance(found, UnreadCase) else found

@@ -106,8 +106,8 @@ def _find(folder: Path, boundaries: tuple[Path, ...]) -> Layout:
 
 def _refusal(case: Case, boundaries: tuple[Path, ...]) -> tuple[str, str] | None:
     """Code and sentence for a case whose files must not be opened; None where they may."""
-    for path in (case.image, case.mask):
-        if path is not None and not is_inside(path, boundaries):
+    for path in case.files:
+        if not is_inside(path, boundaries):
             return "outside_roots", OUTSIDE.format(name=shown(f"{case.patient}/{path.name}"))
     return None
 

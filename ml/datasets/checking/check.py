@@ -24,6 +24,7 @@ from ml.datasets.mask_findings import (
     count_doubtful,
     find_doubtful,
 )
+from ml.datasets.volume_slices import file_of
 from ml.scans import WARNINGS as READER_WARNINGS
 
 # Wraps the file checks while they are made, with their number: a progress bar.
@@ -105,6 +106,7 @@ def check_layout(
     found.extend(_find_exchanged(layout, masks))
     for case, file_check, codes in zip(cases, file_checks, find_doubtful(masks), strict=True):
         found.extend(_find_warnings(folder, case, file_check, codes))
+    found = list(dict.fromkeys(found))  # a volume that cannot be read says so for each slice
     found.sort(key=lambda problem: (problem.files, problem.code))
     problems = tuple(problem for problem in found if not problem.is_warning)
     counts = count_by_patient(good)
@@ -187,8 +189,8 @@ def _find_exchanged(layout: Layout, masks: Sequence[MaskTraits | None]) -> Itera
 
 def _names(folder: Path, case: Case) -> tuple[str, str]:
     """Image and mask below the data set's folder; polygons are called as their image."""
-    image = case.image.relative_to(folder).as_posix()
-    return image, image if case.mask is None else case.mask.relative_to(folder).as_posix()
+    image = file_of(case.image).relative_to(folder).as_posix()
+    return image, image if case.mask is None else file_of(case.mask).relative_to(folder).as_posix()
 
 
 def _find_duplicates(folder: Path, cases: Sequence[Case], file_checks: Sequence[FileCheck]) -> Iterable[Problem]:

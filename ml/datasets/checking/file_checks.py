@@ -8,6 +8,7 @@ from typing import Any
 
 from ml.datasets.case import DAMAGED, MEMORY_BYTES, NO_MEMORY, TIMEOUT_S, Case
 from ml.datasets.mask_findings import MaskTraits
+from ml.datasets.volume_slices import is_volume
 from ml.sandbox.child import ChildLimits
 from ml.sandbox.confinement import Access
 from ml.sandbox.launcher import ChildDied, Conversation, Sandbox
@@ -51,7 +52,7 @@ def check_files(cases: Sequence[Case], processes: int | None = None) -> Iterator
     """A check for each case, in their order, as they come. processes: by default one for each core."""
     count = min(processes or len(os.sched_getaffinity(0)), max(len(cases), 1))
     sandbox = Sandbox(ENTRY, ChildLimits(MEMORY_BYTES, file_bytes=0, request_s=TIMEOUT_S))
-    access = Access.to_folders_of(path for case in cases for path in (case.image, case.mask) if path is not None)
+    access = Access.to_folders_of(path for case in cases for path in case.files)
     conversations = [Conversation(sandbox, access) for _ in range(count)]
     idle = list(conversations)
 
@@ -74,12 +75,15 @@ def check_files(cases: Sequence[Case], processes: int | None = None) -> Iterator
 
 def _check_case(conversation: Conversation, case: Case) -> FileCheck:
     """Read both files. Where that ends the child, each alone, to learn which one did. Raises OSError."""
+    if case.fault is not None and is_volume(case.image):
+        return FileCheck()  # no slice can be asked for
     request = {
         "image": str(case.image.resolve()),
         "mask": None if case.mask is None else str(case.mask.resolve()),
         "outlines": case.outlines if case.grid is not None else None,
         "grid": case.grid,
         "runs": case.runs,
+        "volume": None if case.volume is None else case.volume.to_json(),
     }
     try:
         answer = conversation.ask(request)

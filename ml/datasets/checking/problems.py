@@ -17,6 +17,8 @@ _LAYOUT_NOTES = (
     "left_out",
     "doubled_folder",
     "shared_patient",
+    "volume_count",
+    "mixed_channels",
 )
 # Of these the files are used all the same, and the data set stays sound; a person should look at them.
 WARNING_CODES = frozenset({*MASK_FINDINGS, *DROPPING_NOTES, *_LAYOUT_NOTES} - {NON_BINARY})
@@ -34,7 +36,7 @@ LEFT_OUT = frozenset(
     }
 )
 # Codes whose sentences stand beside the headline of an evaluation.
-FIGURE_NOTES = frozenset({"no_annotations", "shared_patient", "stray_annotations"})
+FIGURE_NOTES = frozenset({"no_annotations", "shared_patient", "stray_annotations", "volume_count", "mixed_channels"})
 # Names of a reason that a report repeats; the check has all of them.
 NAMES_SHOWN = 20
 

@@ -15,11 +15,12 @@ from ml.datasets.layouts.coco import Category, CocoFile, read_coco
 from ml.datasets.layouts.left_out import relative
 from ml.datasets.layouts.pairing import images_and_masks, images_beside_masks, pair, patient_of
 from ml.datasets.layouts.tree import Tree
-from ml.datasets.layouts.unknown import IMAGE_FOLDERS
+from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError
+from ml.datasets.layouts.volumes import VolumeSet, has_nnunet, list_brats, list_nnunet
 from ml.datasets.mask_names import MASK_FOLDERS, looks_like_mask
 from ml.datasets.splits import SIDES
 
-LayoutName = Literal["patient folders", "images and masks", "COCO", "images only"]
+LayoutName = Literal["patient folders", "images and masks", "COCO", "BraTS", "nnU-Net", "images only"]
 # Folders in which a data set comes divided already, and the side that each is.
 SUBSETS = {
     "train": "train",
@@ -41,7 +42,8 @@ class Layout:
     """A folder's slices, also those without a mask, and what the file names alone show to be wrong.
 
     folder: the data set's own, which may lie in the one that was given. sides: patients of each side where the data set
-    comes divided by patient, else empty. categories, annotations: COCO's, and the files that were read.
+    comes divided by patient, else empty. categories, annotations: COCO's, and the files that were read. volumes: the
+    files of a set of volumes, also those that no figure needs.
     """
 
     name: LayoutName
@@ -51,6 +53,7 @@ class Layout:
     sides: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     categories: tuple[Category, ...] = ()
     annotations: tuple[Path, ...] = ()
+    volumes: tuple[Path, ...] = ()
 
     @property
     def has_truth(self) -> bool:
@@ -78,7 +81,30 @@ class _Root:
 
 
 def layout_in(tree: Tree, folder: Path) -> Layout:
-    """The layout that lies in this very folder; one without cases where there is none."""
+    """The layout that lies in this very folder; one without cases where there is none.
+
+    Raises UnknownLayoutError where slices and volumes with masks lie in it side by side.
+    """
+    found = [_slices_in(tree, folder)]
+    sets: list[tuple[LayoutName, VolumeSet]] = [("BraTS", list_brats(tree, folder))]
+    if has_nnunet(tree, folder) and not found[0].has_truth:
+        sets.append(("nnU-Net", list_nnunet(tree, folder)))
+    found += [_volume_layout(name, folder, one) for name, one in sets if one.cases]
+    with_truth = [layout for layout in found if layout.has_truth]
+    if len(with_truth) > 1:
+        names = " and ".join(f"{layout.name} ({len(layout.cases):,} slices)" for layout in with_truth)
+        raise UnknownLayoutError(
+            folder, f"It holds several layouts side by side, {names}: give each a folder of its own."
+        )
+    return next(iter([*with_truth, *(layout for layout in found if layout.cases), *found]))
+
+
+def _volume_layout(name: LayoutName, folder: Path, found: VolumeSet) -> Layout:
+    return replace(_layout(name, folder, list(found.cases), list(found.problems)), volumes=found.used)
+
+
+def _slices_in(tree: Tree, folder: Path) -> Layout:
+    """The layout of pictures."""
     subsets = [
         _Root(path, f"{path.name}/", SUBSETS[name_key(path.name)])
         for path in tree.listing(folder).folders

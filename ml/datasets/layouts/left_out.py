@@ -11,6 +11,7 @@ from ml.datasets.file_names import (
     ANNOTATIONS_FILE,
     IMAGE_SUFFIXES,
     OTHER_SUFFIXES,
+    VOLUME_SUFFIXES,
     is_annotations,
     is_like_annotations,
     name_key,
@@ -24,6 +25,10 @@ _LINKED_FOLDER = "A link to a folder is not followed in this place: copy the fol
 _UNREADABLE = "The folder cannot be read: change its permissions."
 _POINTER = "What DVC keeps in place of the data: fetch them (`dvc pull`), or remove it."
 _SPECIAL = "A pipe, a socket or a device, and no file: remove it."
+_VOLUME = (
+    "A volume in a place, or of a name, where this layout has none: name it as BraTS or nnU-Net do, and give volumes a"
+    " folder of their own."
+)
 UNREAD_ANNOTATIONS = (
     f"Annotations of a name or a kind that is not read: COCO's file is called `{ANNOTATIONS_FILE}`, or"
     " `annotations/instances_default.json`; other outlines are exported as masks."
@@ -76,6 +81,8 @@ def relative(path: Path, base: Path) -> str:
 
 def _sentence(what: str) -> str:
     """what: a suffix, or the sentence itself. No number: files of several folders stand together under one sentence."""
+    if what in VOLUME_SUFFIXES:
+        return _VOLUME
     if what in OTHER_SUFFIXES:
         return f"The kind {what} is not read in a data set: export slices as PNG or TIFF."
     if what in IMAGE_SUFFIXES:

@@ -11,6 +11,7 @@ from ml.datasets.layouts.layout import Layout, layout_in, pair_folders
 from ml.datasets.layouts.left_out import UNREAD_ANNOTATIONS, find_strays, relative
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import UnknownLayoutError, unknown
+from ml.datasets.volume_slices import file_of
 
 # Folders that people put around the data set's own.
 MOST_WRAPPERS = 3
@@ -126,7 +127,7 @@ def _files(layout: Layout) -> Iterator[tuple[str, int]]:
     for case in layout.cases:
         for path in (case.image, case.mask):
             if path is not None:
-                yield path.relative_to(layout.folder).as_posix(), path.stat().st_size
+                yield path.relative_to(layout.folder).as_posix(), file_of(path).stat().st_size
 
 
 def _used(layout: Layout) -> Iterator[Path]:
@@ -134,6 +135,7 @@ def _used(layout: Layout) -> Iterator[Path]:
     for case in layout.cases:
         yield from (path for path in (case.image, case.mask) if path is not None)
     yield from layout.annotations
+    yield from layout.volumes
     for problem in layout.problems:
         yield from (layout.folder / name for name in problem.files)
 

@@ -3,7 +3,15 @@
 from pathlib import Path
 
 from ml.datasets.case import DatasetError
-from ml.datasets.file_names import ANNOTATIONS_FILE, IMAGE_SUFFIXES, OTHER_SUFFIXES, name_key, shown, suffix_of
+from ml.datasets.file_names import (
+    ANNOTATIONS_FILE,
+    IMAGE_SUFFIXES,
+    OTHER_SUFFIXES,
+    VOLUME_SUFFIXES,
+    name_key,
+    shown,
+    suffix_of,
+)
 from ml.datasets.layouts.tree import Tree, count_suffixes
 from ml.datasets.mask_names import MASK_FOLDERS, looks_like_mask
 
@@ -11,6 +19,9 @@ IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 _GROUPS_SHOWN = 5
 _PATIENT_FOLDERS = "patient folders: PATIENT/NAME.tif beside PATIENT/NAME_mask.tif"
 _PAIRS = "images and masks: `images/NAME.png` and `masks/NAME.png`"
+_VOLUMES = (
+    "BraTS: PATIENT/PATIENT-t2f.nii.gz with PATIENT-seg.nii.gz, or nnU-Net: `imagesTr`, `labelsTr` and `dataset.json`"
+)
 _COCO = f"COCO: `{ANNOTATIONS_FILE}` beside its images, or `annotations/instances_default.json` beside `images`"
 
 
@@ -62,6 +73,8 @@ def _nearest(folder: Path, files: list[Path]) -> str:
         )
     if ".json" in suffixes and images:
         return f"The nearest layout is {_COCO}; name and place the file like that"
+    if not images and any(suffix in suffixes for suffix in VOLUME_SUFFIXES):
+        return f"The layouts of volumes are {_VOLUMES}; name the files like that"
     if not images and any(suffix in suffixes for suffix in OTHER_SUFFIXES):
         return f"None of these is read in a data set; export slices and masks as PNG or TIFF, as {_PATIENT_FOLDERS}"
-    return f"The layouts are {_PATIENT_FOLDERS}; {_PAIRS}; {_COCO}"
+    return f"The layouts are {_PATIENT_FOLDERS}; {_PAIRS}; {_COCO}; {_VOLUMES}"

@@ -8,36 +8,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.datasets.case import DAMAGED, LIMITS, draw_truth, read_slice
+from ml.datasets.case import DAMAGED, LIMITS, draw_truth, read_mask, read_slice
 from ml.datasets.mask_findings import codes_of_labels, count_values, digest_of_pixels, trace_mask
-from ml.digests import sha256_of
+from ml.datasets.volume_slices import file_of, sha256_of_image, volume_of
 from ml.sandbox.child import memory_limit_mib
 from ml.sandbox.entries.preload import preload_readers
-from ml.scans import LabelMap, Scan, ScanError, read_labels
+from ml.scans import LabelMap, Scan, ScanError
 
 preload_readers()
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """The fields of `ml.datasets.checking.file_checks.FileCheck` for {"image", "mask", "outlines", "grid", "runs"}."""
+    """The fields of `ml.datasets.checking.file_checks.FileCheck` for {"image", "mask", "outlines", "grid",
+    "runs", "volume"}."""
+    volume = volume_of(request["volume"])
     scan: Scan | None = None
     fields: dict[str, Any] = {}
 
     def check_image(path: Path) -> dict[str, Any]:
         nonlocal scan
-        LIMITS.check_bytes(path.stat().st_size)
-        scan = read_slice(path)
+        LIMITS.check_bytes(file_of(path).stat().st_size)
+        scan = read_slice(path, volume)
         pixels: NDArray[np.uint8] = scan.pixels[0]  # (1, H, W, 3) -> (H, W, 3)
         return {
-            "image_sha256": sha256_of(path),
+            "image_sha256": sha256_of_image(path, None if volume is None else volume.channels),
             "pixels_sha256": digest_of_pixels(pixels),
             "image_size": pixels.shape[:2],
             "image_notes": scan.warnings,
         }
 
     def check_mask(path: Path) -> dict[str, Any]:
-        LIMITS.check_bytes(path.stat().st_size)
-        return {"mask_sha256": sha256_of(path), **_measure(read_labels(path, LIMITS), scan)}
+        LIMITS.check_bytes(file_of(path).stat().st_size)
+        labels = read_mask(path, Path(request["image"] or request["mask"]))
+        return {"mask_sha256": sha256_of_image(path), **_measure(labels, scan)}
 
     if request["image"] is not None:
         fields |= _attempt(lambda: check_image(Path(request["image"])), "image_error")

@@ -7,14 +7,14 @@ import numpy as np
 
 from ml.datasets.case import DAMAGED, Case, DatasetError
 from ml.datasets.loading import load_case
-from ml.digests import sha256_of
+from ml.datasets.volume_slices import file_of, sha256_of_image, volume_of
 from ml.sandbox.entries.preload import preload_readers
 
 preload_readers()
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Answer {"patient", "image", "mask", "outlines", "grid", "runs", "image_sha256", "mask_sha256"}.
+    """Answer {"patient", "image", "mask", "outlines", "grid", "runs", "volume", "image_sha256", "mask_sha256"}.
 
     {"height", "width", "has_truth"} and the slice's bytes, uint8 (H, W, 3), then the mask's bits, packed, of (H, W);
     or {"code", "message"} and no bytes.
@@ -26,11 +26,14 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         outlines=None if request["outlines"] is None else tuple(map(tuple, request["outlines"])),
         grid=None if request["grid"] is None else (request["grid"][0], request["grid"][1]),
         runs=tuple(request["runs"]),
+        volume=volume_of(request["volume"]),
     )
     try:
-        for path, expected in ((case.image, request["image_sha256"]), (case.mask, request["mask_sha256"])):
-            if path is not None and expected is not None and sha256_of(path) != expected:
-                text = f"{case.patient}/{path.name} changed after it was checked; evaluate the folder again."
+        channels = None if case.volume is None else case.volume.channels
+        sums = ((case.image, channels, request["image_sha256"]), (case.mask, None, request["mask_sha256"]))
+        for path, others, expected in sums:
+            if path is not None and expected is not None and sha256_of_image(path, others) != expected:
+                text = f"{case.patient}/{file_of(path).name} changed after it was checked; evaluate the folder again."
                 return {"code": "changed", "message": text}, b""
         loaded = load_case(case)
     except DatasetError as error:
@@ -46,5 +49,5 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 
 def _refuse(case: Case, reason: str) -> dict[str, Any]:
-    text = f"{case.patient}/{case.image.name} cannot be read ({reason}); replace or remove it."
+    text = f"{case.patient}/{case.file_name} cannot be read ({reason}); replace or remove it."
     return {"code": "unreadable", "message": text}

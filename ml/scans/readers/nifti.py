@@ -54,6 +54,15 @@ def read(path: Path, limits: Limits) -> Scan:
     return replace(scan, sequence=kind_of(_acquisition_of(header)))
 
 
+def read_grid(path: Path, limits: Limits) -> VolumeGrid:
+    """Where the voxels lie, by the header alone. Raises ScanError."""
+    with _open(path) as stream:
+        header, _ = _read_header(stream)
+    shape = _volume_shape(header)
+    limits.check_stack(1, 1, shape[0] * shape[1] * shape[2])
+    return _read_grid(header, shape, [])
+
+
 def read_labels(path: Path, limits: Limits) -> LabelMap:
     """A slice's mask is a picture. Raises ScanError `unreadable`."""
     raise _no_picture()

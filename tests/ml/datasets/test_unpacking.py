@@ -53,19 +53,30 @@ def test_backslashes_are_separators(tmp_path: Path) -> None:
 
 def test_images_of_kinds_that_are_not_read_leave_their_names_alone(archive: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "a") as file:
-        file.writestr("anna/volume.nii.gz", b"\x1f\x8b" + b"x" * 2_000_000)
+        file.writestr("anna/volume.mha", b"\x1f\x8b" + b"x" * 2_000_000)
         file.writestr("anna/series.dcm", b"DICM")
     assert unpack_archive(archive, tmp_path / "folder", LIMITS, timeout_s=30) == 1
     sizes = {path.name: path.stat().st_size for path in (tmp_path / "folder" / "anna").iterdir()}
-    assert sizes == {"a.png": 1000, "volume.nii.gz": 0, "series.dcm": 0, "notes.txt": 0}
+    assert sizes == {"a.png": 1000, "volume.mha": 0, "series.dcm": 0, "notes.txt": 0}
+
+
+def test_volumes_and_what_describes_them_are_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "volumes.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        for name in ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii", "dataset.json", "other.json"):
+            file.writestr(name, b"x")
+    assert unpack_archive(path, tmp_path / "folder", LIMITS, timeout_s=30) == 3
+    sizes = {found.name: found.stat().st_size for found in (tmp_path / "folder").rglob("*.*")}
+    assert sizes == {"a_0000.nii.gz": 1, "a.nii": 1, "dataset.json": 1, "other.json": 0}
 
 
 def test_of_an_archive_without_images_it_is_said_what_it_has(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     path = tmp_path / "volumes.zip"
     with zipfile.ZipFile(path, "w") as file:
-        for name in ("a.nii.gz", "b.nii.gz", "c.dcm"):
+        for name in ("a.mha", "b.mha", "c.dcm"):
             file.writestr(name, b"x")
-    with pytest.raises(ArchiveError, match=r"no images .* but 2 \.nii\.gz, 1 \.dcm") as caught:
+    with pytest.raises(ArchiveError, match=r"no images .* but 2 \.mha, 1 \.dcm") as caught:
         unpack_archive(path, tmp_path / "folder", LIMITS, timeout_s=30)
     assert caught.value.code == "empty"

@@ -14,6 +14,7 @@ from ml import atomic_files
 from ml.__main__ import main
 from ml.ood.sequences import SequenceEvidence
 from tests.ml.evaluation.conftest import CARD, FakeEngine, square, write_case
+from tests.support.volume_sets import labels, write_brats, write_volume
 
 
 @pytest.fixture(autouse=True)
@@ -298,3 +299,41 @@ def test_lists_of_patients_are_read_alike_by_evaluate_and_split(command, data, t
     words = ["--out", str(tmp_path / "split.json"), "--exclude", str(tmp_path / "list.txt"), "--shares", "100,0,0"]
     assert main(["split", str(data), *words]) == 0
     assert json.loads((tmp_path / "split.json").read_text())["excluded"] == ["one"]
+
+
+def test_evaluate_measures_volumes_in_millimeters_and_by_lesions(command, tmp_path):
+    for seed, name in enumerate(("P1", "P2")):
+        write_brats(tmp_path / "brats", name, seed=seed)
+    write_volume(tmp_path / "brats" / "P2" / "P2-seg.nii.gz", np.roll(labels(), 1, axis=0))  # 4 mm to the left
+    status, _, said = command("evaluate", tmp_path / "brats")
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    first, second = rows_of(tmp_path / "out" / "patients.csv")
+    assert status == 0 and said.startswith("Patient Dice")
+    assert (first["patient"], first["dice"], first["hd95_mm"], first["surface_dice_mm"]) == ("P1", "1", "0", "1")
+    assert (first["lesion_dice"], first["truth_lesions"], first["found_lesions"], first["false_lesions"]) == tuple(
+        "1110"
+    )
+    assert float(first["truth_ml"]) == pytest.approx(np.count_nonzero(labels()) * 4 * 4 * 12 / 1000, rel=1e-5)
+    assert second["hd95_mm"] == "4"
+    assert report["summary"]["hd95_mm_median"] == 2 and report["summary"]["lesion_f1"] == 1
+    assert (report["summary"]["volumes"], report["summary"]["surface_tolerance_mm"]) == (2, 2)
+    assert report["patients"][1]["hd95_mm"] == 4
+    assert "HD95 in 3-D, median" in (tmp_path / "out" / "report.html").read_text()
+    assert rows_of(tmp_path / "out" / "metrics.csv")[3]["image"] == "P1-t2f.nii.gz/0003"
+
+
+def test_evaluate_names_a_patient_of_whom_nothing_can_be_used(command, tmp_path):
+    write_brats(tmp_path / "brats", "P1")
+    write_brats(tmp_path / "brats", "P2", ends=("-t1n", "-seg"))
+    status, said, headline = command("evaluate", tmp_path / "brats")
+    assert status == 1 and "has no FLAIR" in said and "could not be used" in headline
+
+
+def test_predict_takes_flair_of_each_patient_of_volumes(command, tmp_path):
+    write_brats(tmp_path / "brats", "P1", ends=("-t2f", "-t1n", "-t1c", "-seg", "-t2w"))
+    write_brats(tmp_path / "brats", "P2", ends=("-t1n",))
+    write_volume(tmp_path / "brats" / "P2" / "P2-seg.nii.gz", labels())
+    status, said, _ = command("predict", tmp_path / "brats")
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    assert status == 0 and {row["file"] for row in rows} == {str(tmp_path / "brats" / "P1" / "P1-t2f.nii.gz")}
+    assert rows[0]["mask"] == "masks/P1/P1-t2f_0000.png" and "has no FLAIR" in said

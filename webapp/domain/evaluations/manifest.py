@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ml.datasets.case import Case
+from ml.datasets.volume_slices import volume_of
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class ListedCase:
     refusal: str | None = None
     refusal_code: str | None = None
     runs: list[str] | None = None
+    volume: dict[str, Any] | None = None
 
     def case(self, folder: Path) -> Case:
         """The case to read."""
@@ -39,6 +41,7 @@ class ListedCase:
             outlines=None if self.outlines is None else tuple(tuple(outline) for outline in self.outlines),
             grid=None if self.grid is None else (self.grid[0], self.grid[1]),
             runs=tuple(self.runs or ()),
+            volume=volume_of(self.volume, folder),
         )
 
 
@@ -52,6 +55,7 @@ def listed(position: int, case: Case, folder: Path, **facts: str | None) -> List
         outlines=None if case.outlines is None else [list(outline) for outline in case.outlines],
         grid=None if case.grid is None else list(case.grid),
         runs=list(case.runs) or None,
+        volume=None if case.volume is None else case.volume.to_json(folder),
         **facts,
     )
 

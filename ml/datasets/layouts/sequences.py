@@ -1,0 +1,49 @@
+"""Which sequence a file or a channel of a data set is, by the names of BraTS and of nnU-Net's dataset.json."""
+
+import re
+from enum import Enum
+
+
+class Sequence(Enum):
+    """What the models read of a patient, in the order of a scan's channels; SEG is the expert's mask."""
+
+    T1 = "T1"
+    FLAIR = "FLAIR"
+    T1_POST = "T1 after contrast"
+    OTHER = "another sequence"
+    SEG = "mask"
+
+
+# BraTS from 2023 on (https://www.synapse.org/brats2023) and before (2012 to 2021), after the last - or _ of a name.
+_BRATS = {
+    "t2f": Sequence.FLAIR,
+    "flair": Sequence.FLAIR,
+    "t1n": Sequence.T1,
+    "t1": Sequence.T1,
+    "t1c": Sequence.T1_POST,
+    "t1ce": Sequence.T1_POST,
+    "t1gd": Sequence.T1_POST,
+    "t2w": Sequence.OTHER,
+    "t2": Sequence.OTHER,
+    "seg": Sequence.SEG,
+}
+_FLAIR = re.compile(r".*(flair|t2f)")
+_T1_POST = re.compile(r".*t1.*(ce?$|post|gd|gad|contrast|enhanced|km)")
+_NOT_CONTRAST = re.compile(r".*(pre|non|without|native|no)")
+
+
+def split_brats_name(stem: str) -> tuple[str, Sequence] | None:
+    """The patient's part of a file's name (empty where the name is that of the sequence alone) and its sequence."""
+    found = re.fullmatch(r"(?:(.+)[-_])?([a-z0-9]+)", stem, re.IGNORECASE)
+    sequence = _BRATS.get(found[2].lower()) if found else None
+    return None if found is None or sequence is None else (found[1] or "", sequence)
+
+
+def sequence_of_channel(name: str) -> Sequence:
+    """What dataset.json calls a channel: "FLAIR", "T2-FLAIR", "T1ce", "T1 post", "t1n"."""
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    if _FLAIR.match(plain):
+        return Sequence.FLAIR
+    if _T1_POST.match(plain) and not _NOT_CONTRAST.match(plain):
+        return Sequence.T1_POST
+    return Sequence.T1 if plain.startswith("t1") or "t1w" in plain else Sequence.OTHER

@@ -1,0 +1,323 @@
+"""Data sets of NIfTI volumes: BraTS' folders and nnU-Net's `imagesTr` and `labelsTr`. A volume is a patient whose axial
+slices are the cases.
+
+FLAIR is read with T1 before and after contrast where all three are there and on one grid, else FLAIR alone. A patient
+of whom no slice can be told (no FLAIR, a mask on other voxels) is one case with the reason: it fails, it is not left
+out.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ml.datasets.case import Case
+from ml.datasets.checking.problems import Problem
+from ml.datasets.file_names import DATASET_JSON, VOLUME_SUFFIXES, is_text, name_key, shown, suffix_of
+from ml.datasets.layouts.sequences import Sequence as Kind
+from ml.datasets.layouts.sequences import sequence_of_channel, split_brats_name
+from ml.datasets.layouts.tree import LinkOutError, Tree
+from ml.datasets.layouts.unknown import UnknownLayoutError
+from ml.datasets.volume_headers import read_headers
+from ml.datasets.volume_slices import VolumeSlice, slice_path
+from ml.volumes.axial import stack_shape, stack_spacing_mm
+from ml.volumes.grid import VolumeGrid
+from ml.volumes.planes import stack_affine
+
+MOST_JSON_BYTES = 2**26
+# Folders of images and of labels, and the side that each pair is.
+_NNUNET = (("imagestr", "labelstr", "train"), ("imagests", "labelsts", "test"))
+_SAME_MM = 0.1
+_LONELY = "The mask belongs to no volume: add the volume or remove the mask."
+_MISSING = "The volume has no mask: add one (all 0 if no tumor) or remove the volume."
+
+
+@dataclass
+class _Patient:
+    """The files of one volume by their sequences. side: of a set that comes divided."""
+
+    name: str
+    files: dict[Kind, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    side: str | None = None
+    is_unclear: bool = False
+
+    @property
+    def others(self) -> list[Path]:
+        """All but its masks."""
+        return [path for kind, paths in self.files.items() if kind is not Kind.SEG for path in paths]
+
+    def first(self, kind: Kind) -> Path | None:
+        return next(iter(self.files.get(kind, ())), None)
+
+
+@dataclass(frozen=True)
+class VolumeSet:
+    """What a folder of volumes holds. used: all files that belong to it, also those that no figure needs."""
+
+    cases: tuple[tuple[Case, str | None], ...] = ()
+    problems: tuple[Problem, ...] = ()
+    used: tuple[Path, ...] = ()
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether one case at least has a mask."""
+        return any(case.has_truth for case, _ in self.cases)
+
+
+def list_brats(tree: Tree, folder: Path) -> VolumeSet:
+    """Folders of patients, or the files of patients in the folder itself, by the names of BraTS."""
+    patients: list[_Patient] = []
+    for place in (folder, *tree.listing(folder).folders):
+        by_base: dict[str, _Patient] = {}
+        for path, stem in _volumes(tree, place):
+            named = split_brats_name(stem)
+            if named is not None:
+                base, kind = named
+                by_base.setdefault(base, _Patient(base or place.name)).files[kind].append(path)
+        # T1 and T2 alone are endings that any file may have.
+        found = [patient for patient in by_base.values() if patient.first(Kind.FLAIR) or patient.first(Kind.SEG)]
+        if len(found) == 1 and place != folder:
+            found[0].name = place.name
+        elif place != folder:
+            for patient in found:
+                patient.name = f"{place.name}/{patient.name}"
+        patients += found
+    return _list(tree, folder, patients, [])
+
+
+def has_nnunet(tree: Tree, folder: Path) -> bool:
+    """Whether nnU-Net's folders of images are there."""
+    return any(tree.folder(folder, [images]) for images, _, _ in _NNUNET)
+
+
+def list_nnunet(tree: Tree, folder: Path) -> VolumeSet:
+    """`imagesTr/CASE_0000.nii.gz` with `labelsTr/CASE.nii.gz`, channels as dataset.json names them; `imagesTs` where
+    `labelsTs` is there too. Raises UnknownLayoutError where dataset.json cannot say which channel is FLAIR."""
+    path = next((path for path in tree.listing(folder).files if name_key(path.name) == DATASET_JSON), None)
+    if path is None:
+        text = f"It has nnU-Net's folders and no {DATASET_JSON}, which says which channel (_0000) is FLAIR: add it."
+        raise UnknownLayoutError(folder, text)
+    tree.check(path)
+    document = _read_json(folder, path)
+    channels = _channels(folder, document)
+    problems: list[Problem] = []
+    patients: list[_Patient] = []
+    used = [path]
+    for images_name, labels_name, side in _NNUNET:
+        images, labels = tree.folder(folder, [images_name]), tree.folder(folder, [labels_name])
+        if images is None or (labels is None and side == "test" and patients):
+            continue
+        found = _list_side(tree, images, labels, channels, side)
+        patients += found
+        if side == "train":
+            problems += _check_count(folder, path, document, len(found), [labels] if labels else [])
+    return _list(tree, folder, patients, problems, used)
+
+
+def _list_side(
+    tree: Tree, images: Path, labels: Path | None, channels: Mapping[int, Kind], side: str
+) -> list[_Patient]:
+    patients: dict[str, _Patient] = {}
+    for path, stem in _volumes(tree, images):
+        base, _, number = stem.rpartition("_")
+        is_numbered = bool(base) and len(number) == 4 and number.isdecimal()
+        patient = patients.setdefault(base if is_numbered else stem, _Patient(base if is_numbered else stem, side=side))
+        # A file without number, or with one that dataset.json does not name, may be anything.
+        kind = channels.get(int(number)) if is_numbered else None
+        patient.files[kind or Kind.OTHER].append(path)
+        patient.is_unclear = patient.is_unclear or kind is None
+    for path, stem in _volumes(tree, labels) if labels is not None else ():
+        patients.setdefault(stem, _Patient(stem, side=side)).files[Kind.SEG].append(path)
+    return list(patients.values())
+
+
+def _volumes(tree: Tree, folder: Path) -> Iterator[tuple[Path, str]]:
+    """The volumes of a folder, and their names without ending."""
+    for path in tree.listing(folder).files:
+        suffix = suffix_of(path.name)
+        if suffix in VOLUME_SUFFIXES:
+            yield path, path.name[: -len(suffix)]
+
+
+def _read_json(folder: Path, path: Path) -> Mapping[str, Any]:
+    try:
+        if path.stat().st_size > MOST_JSON_BYTES:
+            raise ValueError("it is too large")
+        document = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UnknownLayoutError(folder, f"Its {DATASET_JSON} cannot be read as JSON; write it again.") from error
+    if not isinstance(document, dict):
+        raise UnknownLayoutError(folder, f"Its {DATASET_JSON} is no object; write it again as nnU-Net documents it.")
+    return document
+
+
+def _channels(folder: Path, document: Mapping[str, Any]) -> dict[int, Kind]:
+    """The sequence of each number. Raises UnknownLayoutError where FLAIR is none or several of them."""
+    named = document.get("channel_names", document.get("modality"))
+    if not isinstance(named, dict) or not named:
+        text = f"Its {DATASET_JSON} has no `channel_names` (older: `modality`), which say which channel is FLAIR."
+        raise UnknownLayoutError(folder, text)
+    found = {int(key): sequence_of_channel(str(name)) for key, name in named.items() if str(key).isdecimal()}
+    names = shown(", ".join(str(name) for name in named.values()))[:200]
+    flair = [number for number, kind in found.items() if kind is Kind.FLAIR]
+    if len(flair) != 1:
+        said = "none of them FLAIR" if not flair else f"{len(flair)} of them FLAIR"
+        text = f"Its {DATASET_JSON} names the channels {names}, {said}: the models read FLAIR; correct the names."
+        raise UnknownLayoutError(folder, text)
+    for kind in (Kind.T1, Kind.T1_POST):  # two of one name: neither is sure, and FLAIR alone is read
+        doubled = [number for number, one in found.items() if one is kind]
+        found |= dict.fromkeys(doubled, Kind.OTHER) if len(doubled) > 1 else {}
+    labels = document.get("labels")
+    zero = (labels.get("background"), labels.get("0")) if isinstance(labels, dict) else (None, None)
+    if zero[0] not in (None, 0, "0") or (zero[1] is not None and name_key(str(zero[1])) not in _BACKGROUND):
+        text = f"Its {DATASET_JSON} says that the label 0 is not the background, and every label above 0 is tumor here."
+        raise UnknownLayoutError(folder, f"{text} Export the labels again with 0 as background.")
+    return found
+
+
+_BACKGROUND = ("background", "bg", "clear label")
+
+
+def _check_count(
+    folder: Path, path: Path, document: Mapping[str, Any], found: int, labels: Sequence[Path]
+) -> Iterator[Problem]:
+    """Whether as many training volumes are there as dataset.json says."""
+    said = document.get("numTraining")
+    if isinstance(said, int) and not isinstance(said, bool) and said != found:
+        text = f"{DATASET_JSON} says {said:,} training volumes and {found:,} are there: the set may be incomplete."
+        yield Problem("volume_count", (path.relative_to(folder).as_posix(),), text)
+
+
+class _Lister:
+    """Makes cases of patients, once the headers of their files are known."""
+
+    def __init__(self, folder: Path, headers: Mapping[Path, VolumeGrid | str]) -> None:
+        self._folder, self._headers = folder, headers
+        self.problems: list[Problem] = []
+        self.with_flair_alone = 0
+
+    def cases(self, patient: _Patient) -> list[Case]:
+        """The slices; one case with the reason where there are none."""
+        flair, mask = patient.first(Kind.FLAIR), patient.first(Kind.SEG)
+        if set(patient.files) == {Kind.SEG}:
+            self._report("mask_without_image", patient.files[Kind.SEG], _LONELY)
+            return []
+        fault = self._fault(patient, flair)
+        if fault is not None or flair is None:
+            image = flair or patient.others[0]
+            return [Case(patient.name, image, mask, fault=fault)]
+        grid = self._headers[flair]
+        assert isinstance(grid, VolumeGrid)  # noqa: S101 - else there is a fault
+        if mask is None:
+            self._report("missing_mask", [flair], _MISSING)
+        before, after = patient.first(Kind.T1), patient.first(Kind.T1_POST)
+        channels = None if before is None or after is None else (before, after)
+        self.with_flair_alone += channels is None
+        shape = stack_shape(grid)
+        slice_mm, row_mm, column_mm = (round(distance, 6) for distance in stack_spacing_mm(grid, shape))
+        volume = VolumeSlice(shape[0], (slice_mm, row_mm, column_mm), channels)
+        return [
+            Case(
+                patient.name,
+                slice_path(flair, index),
+                None if mask is None else slice_path(mask, index),
+                volume=volume,
+            )
+            for index in range(shape[0])
+        ]
+
+    def _fault(self, patient: _Patient, flair: Path | None) -> Problem | None:
+        """Why no slice of a patient can be used."""
+        read = (paths for kind, paths in patient.files.items() if kind is not Kind.OTHER)
+        doubled = next((paths for paths in read if len(paths) > 1), None)
+        if doubled is not None:
+            return self._report("doubled_image", doubled, "They are one sequence of one patient: keep one.")
+        if flair is None:
+            unnamed = f" ({DATASET_JSON} does not name all of its channels)" if patient.is_unclear else ""
+            text = f"The patient has no FLAIR{unnamed}, which the models read: add it or remove the patient."
+            return self._report("no_flair", patient.others[:1], text)
+        grids = {}
+        for kind, path in ((kind, patient.first(kind)) for kind in (Kind.FLAIR, Kind.T1, Kind.T1_POST, Kind.SEG)):
+            if path is None:
+                continue
+            grid = self._headers[path]
+            if isinstance(grid, str):
+                code = "unreadable_mask" if kind is Kind.SEG else "unreadable_image"
+                return self._report(code, [path], grid)
+            grids[kind] = path, grid
+        own = grids[Kind.FLAIR][1]
+        for kind, (path, grid) in grids.items():
+            if not _is_same_grid(own, grid):
+                return self._report(*_other_grid(kind, flair, path, own, grid))
+        return None
+
+    def _report(self, code: str, paths: Sequence[Path], text: str) -> Problem:
+        names = tuple(path.relative_to(self._folder).as_posix() for path in paths)
+        problem = Problem(code, names, text)
+        self.problems.append(problem)
+        return problem
+
+
+def _other_grid(kind: Kind, flair: Path, path: Path, own: VolumeGrid, grid: VolumeGrid) -> tuple[str, list[Path], str]:
+    what = "mask" if kind is Kind.SEG else kind.value
+    if own.axial_shape != grid.axial_shape:
+        size, other = (" x ".join(map(str, one.shape)) for one in (own, grid))
+        text = f"FLAIR has {size} voxels and its {what} {other}: export both on one grid."
+        return "unequal_size", [flair, path], text
+    text = f"FLAIR and its {what} lie at different places by their headers: export both on one grid."
+    return "unequal_place", [flair, path], text
+
+
+def _is_same_grid(one: VolumeGrid, other: VolumeGrid) -> bool:
+    """Whether the axial stacks of both have the same voxels at the same places, whatever the order of their axes."""
+    if one.axial_shape != other.axial_shape:
+        return False
+    shape = one.axial_shape
+    corners = np.array(
+        [[i * (shape[0] - 1), j * (shape[1] - 1), k * (shape[2] - 1), 1] for i, j, k in np.ndindex(2, 2, 2)]
+    )
+    affines = [np.array(stack_affine(grid, shape)) for grid in (one, other)]
+    return bool(np.abs((affines[0] - affines[1]) @ corners.T).max() < _SAME_MM)
+
+
+def _list(
+    tree: Tree, folder: Path, patients: list[_Patient], problems: list[Problem], used: Sequence[Path] = ()
+) -> VolumeSet:
+    files = [path for patient in patients for paths in patient.files.values() for path in paths]
+    read = [
+        path
+        for patient in patients
+        for kind, paths in patient.files.items()
+        for path in paths
+        if kind is not Kind.OTHER
+    ]
+    lister = _Lister(folder, _read_headers(tree, read))
+    sided = [
+        (case, patient.side) for patient in sorted(patients, key=lambda one: one.name) for case in lister.cases(patient)
+    ]
+    whole = len({case.patient for case, _ in sided if case.fault is None})
+    if 0 < lister.with_flair_alone < whole:
+        text = (
+            f"Of {lister.with_flair_alone:,} of {whole:,} patients FLAIR alone is read, as they have no T1 before and"
+            " after contrast: figures of both kinds are mixed."
+        )
+        lister.problems.append(Problem("mixed_channels", (), text))
+    return VolumeSet(tuple(sided), (*problems, *lister.problems), (*used, *files))
+
+
+def _read_headers(tree: Tree, paths: Sequence[Path]) -> dict[Path, VolumeGrid | str]:
+    """The grid of each file, or why there is none."""
+    headers: dict[Path, VolumeGrid | str] = {}
+    for path in paths:
+        try:
+            tree.check(path)
+        except LinkOutError:
+            headers[path] = "The file is a link that leads out of the data: copy the file itself."
+        if not is_text(str(path)):
+            headers[path] = "The file has a name that is not UTF-8: rename it."
+    readable = [path for path in paths if path not in headers]
+    return headers | (read_headers(readable) if readable else {})

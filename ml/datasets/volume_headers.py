@@ -1,0 +1,31 @@
+"""Where the voxels of a data set's volumes lie, read from their headers in a sandboxed process."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from ml.datasets.case import DAMAGED, MEMORY_BYTES, TIMEOUT_S
+from ml.sandbox.child import ChildLimits
+from ml.sandbox.confinement import Access
+from ml.sandbox.launcher import ChildDied, Conversation, Sandbox
+from ml.volumes.grid import VolumeGrid
+
+_ENTRY = "ml.sandbox.entries.volume_header"
+
+
+def read_headers(paths: Sequence[Path]) -> dict[Path, VolumeGrid | str]:
+    """The grid of each file, or one sentence that says why there is none. Raises OSError without a child."""
+    sandbox = Sandbox(_ENTRY, ChildLimits(MEMORY_BYTES, file_bytes=0, request_s=TIMEOUT_S))
+    try:
+        with closing(Conversation(sandbox, Access.to_folders_of(paths))) as conversation:
+            return {path: _read(conversation, path) for path in paths}
+    finally:
+        sandbox.close(is_final=True)
+
+
+def _read(conversation: Conversation, path: Path) -> VolumeGrid | str:
+    try:
+        answer = conversation.ask({"path": str(path.resolve())})
+        return VolumeGrid.from_json(answer["grid"]) if "grid" in answer else str(answer["message"])
+    except (ChildDied, ValueError, KeyError, TypeError):  # a child that its file took over may answer anything
+        return DAMAGED

@@ -1,0 +1,151 @@
+"""BraTS folders and nnU-Net's layout: volumes whose slices are the cases."""
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from ml.datasets import DatasetError, check, find_layout
+from ml.datasets.loading import load_case
+from tests.support.volume_files import affine_of
+from tests.support.volume_sets import SHAPE, SPACING_MM, flair, labels, write_brats, write_nnunet, write_volume
+
+BRIGHT = 150
+THREE = ("-t2f", "-t1n", "-t1c", "-seg", "-t2w")
+CHANNELS = {"channel_names": {"0": "FLAIR"}, "labels": {"background": 0, "tumor": 1}, "numTraining": 2}
+
+
+def codes(folder: Path) -> dict[str, tuple[str, ...]]:
+    report = check(folder)
+    return {problem.code: problem.files for problem in report.problems + report.warnings}
+
+
+@pytest.mark.parametrize("ends", [("-t2f", "-seg"), ("_flair", "_seg"), THREE, ("_t1", "_flair", "_t1ce", "_seg")])
+def test_brats_folders_are_patients_whose_slices_are_cases(tmp_path: Path, ends: tuple[str, ...]) -> None:
+    write_brats(tmp_path, "P1", ends=ends)
+    write_brats(tmp_path, "P2", ends=ends, kind=".nii", seed=1)
+    layout, report = find_layout(tmp_path), check(tmp_path)
+    assert (layout.name, report.problems, report.left_out) == ("BraTS", (), ())
+    assert {case.patient for case in layout.cases} == {"P1", "P2"} and len(layout.cases) == 2 * SHAPE[2]
+    assert report.analysis.tumor_slices and report.analysis.slices == 2 * SHAPE[2]
+    assert {case.volume.spacing_mm for case in layout.cases} == {(12.0, 4.0, 4.0)}
+    assert all((case.volume.channels is None) == (len(ends) < 4) for case in layout.cases)
+
+
+def test_slices_and_truth_lie_on_each_other_in_every_orientation(tmp_path: Path) -> None:
+    for orientation in ("LPS", "RAS", "SRA", "AIL"):
+        shape = tuple(SHAPE["LRPAIS".index(letter) // 2] for letter in orientation)
+        spacing = tuple(SPACING_MM["LRPAIS".index(letter) // 2] for letter in orientation)
+        reference = nibabel.orientations
+        turn = reference.ornt_transform(reference.axcodes2ornt("LPS"), reference.axcodes2ornt(orientation))
+        for end, voxels in (("-t2f", flair()), ("-seg", labels())):
+            turned = reference.apply_orientation(voxels, turn)
+            write_volume(
+                tmp_path / orientation / f"x{end}.nii.gz", turned, matrix=affine_of(orientation, spacing, shape)
+            )
+    layout = find_layout(tmp_path)
+    by_patient = {
+        name: [load_case(c) for c in layout.cases if c.patient == name] for name in ("LPS", "RAS", "SRA", "AIL")
+    }
+    first = np.stack([one.truth for one in by_patient["LPS"]])
+    assert first.sum() == np.count_nonzero(labels())
+    for loaded in by_patient.values():
+        assert np.array_equal(np.stack([one.truth for one in loaded]), first)
+        bright = np.stack([one.pixels[..., 1] for one in loaded]) > BRIGHT
+        assert np.array_equal(bright, first)
+
+
+def test_t1_and_t1_after_contrast_are_the_channels_around_flair(tmp_path: Path) -> None:
+    for end, level in (("-t1n", 1), ("-t2f", 2), ("-t1c", 3)):
+        voxels = flair()
+        voxels[:4, :4, level] = 900  # a mark on another slice in each
+        write_volume(tmp_path / "P" / f"P{end}.nii.gz", voxels)
+    write_volume(tmp_path / "P" / "P-seg.nii.gz", labels())
+    pixels = np.stack([load_case(case).pixels for case in find_layout(tmp_path).cases])
+    marked = [
+        [int(index) for index in np.flatnonzero(pixels[:, :4, :4, channel].min(axis=(1, 2)) > BRIGHT)]
+        for channel in range(3)
+    ]
+    assert marked == [[1], [2], [3]]
+
+
+def test_nnunet_takes_the_channel_that_is_named_flair(tmp_path: Path) -> None:
+    names = {"0": "T1w", "1": "T2-FLAIR", "2": "T1w post"}
+    write_nnunet(tmp_path, ("a_1", "b"), {**CHANNELS, "channel_names": names}, channels=3)
+    layout = find_layout(tmp_path)
+    first = layout.cases[0]
+    assert (layout.name, check(tmp_path).problems) == ("nnU-Net", ())
+    assert first.patient == "a_1" and first.file_name == "a_1_0001.nii.gz/0000"
+    assert [path.name for path in first.volume.channels] == ["a_1_0000.nii.gz", "a_1_0002.nii.gz"]
+
+
+def test_nnunets_older_modality_and_its_test_side(tmp_path: Path) -> None:
+    document = {"modality": {"0": "FLAIR"}, "labels": {"0": "background", "1": "tumor"}}
+    write_nnunet(tmp_path, ("a",), document)
+    write_nnunet(tmp_path, ("b",), document, side="Ts")
+    assert find_layout(tmp_path).sides == {"train": ("a",), "validation": (), "test": ("b",)}
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({**CHANNELS, "channel_names": {"0": "T1", "1": "T2"}}, "none of them FLAIR"),
+        ({**CHANNELS, "channel_names": {"0": "FLAIR", "1": "T2-FLAIR"}}, "2 of them FLAIR"),
+        ({"labels": {}}, "no `channel_names`"),
+        ([], "is no object"),
+        ({**CHANNELS, "labels": {"tumor": 0, "background": 1}}, "0 is not the background"),
+    ],
+)
+def test_a_dataset_json_that_cannot_say_what_flair_is(tmp_path: Path, document: object, words: str) -> None:
+    write_nnunet(tmp_path, ("a", "b"), document)
+    with pytest.raises(DatasetError, match=words):
+        find_layout(tmp_path)
+
+
+def test_a_dataset_json_that_lies_about_files(tmp_path: Path) -> None:
+    write_nnunet(tmp_path, ("a", "b"), {**CHANNELS, "channel_names": {"1": "FLAIR"}, "numTraining": 9})
+    found = codes(tmp_path)
+    assert found["no_flair"] == ("imagesTr/b_0000.nii.gz",) or found["no_flair"] == ("imagesTr/a_0000.nii.gz",)
+    assert "volume_count" in found
+    assert any("9 training volumes and 2" in note for note in find_layout(tmp_path).notes)
+
+
+def test_volumes_without_mask_or_flair_and_masks_of_other_voxels(tmp_path: Path) -> None:
+    write_brats(tmp_path, "good")
+    write_brats(tmp_path, "no_mask", ends=("-t2f",), seed=1)
+    write_brats(tmp_path, "no_flair", ends=("-t1n", "-seg"), seed=2)
+    write_brats(tmp_path, "smaller", seed=3)
+    write_volume(tmp_path / "smaller" / "smaller-seg.nii.gz", labels()[:-1])
+    write_brats(tmp_path, "moved", seed=4)
+    matrix = affine_of("LPS", SPACING_MM, SHAPE)
+    matrix[0, 3] += 4
+    write_volume(tmp_path / "moved" / "moved-seg.nii.gz", labels(), matrix=matrix)
+    write_brats(tmp_path, "series", seed=5)
+    write_volume(tmp_path / "series" / "series-seg.nii.gz", np.stack([labels(), labels()], axis=-1))
+    write_brats(tmp_path, "fractions", seed=6)
+    write_volume(tmp_path / "fractions" / "fractions-seg.nii.gz", labels().astype(np.float32) / 3)
+    write_brats(tmp_path, "empty", seed=7)
+    write_volume(tmp_path / "empty" / "empty-seg.nii.gz", labels() * 0)
+    report = check(tmp_path)
+    assert {(problem.code, problem.files[-1]) for problem in report.problems} == {
+        ("missing_mask", "no_mask/no_mask-t2f.nii.gz"),
+        ("no_flair", "no_flair/no_flair-t1n.nii.gz"),
+        ("unequal_size", "smaller/smaller-seg.nii.gz"),
+        ("unequal_place", "moved/moved-seg.nii.gz"),
+        ("unreadable_mask", "series/series-seg.nii.gz"),
+        ("unreadable_mask", "fractions/fractions-seg.nii.gz"),
+    }
+    assert (report.analysis.patients, report.analysis.tumor_patients) == (2, 1)
+
+
+def test_layouts_side_by_side_are_refused(tmp_path: Path, patient_folders: Path) -> None:
+    write_brats(patient_folders, "P1")
+    with pytest.raises(DatasetError, match="several layouts side by side"):
+        find_layout(patient_folders)
+
+
+def test_patients_with_and_without_t1_are_said_to_be_mixed(tmp_path: Path) -> None:
+    write_brats(tmp_path, "P1", ends=THREE)
+    write_brats(tmp_path, "P2", seed=1)
+    assert any("1 of 2 patients FLAIR alone" in note for note in find_layout(tmp_path).notes)

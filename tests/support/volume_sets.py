@@ -1,0 +1,53 @@
+"""Small data sets of NIfTI volumes: a head with a tumor in each, as BraTS and as nnU-Net lay them out."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.support.volume_files import affine_of, head, nifti, tumor
+
+SHAPE, SPACING_MM = (40, 48, 12), (4.0, 4.0, 12.0)
+TUMOR_SLICES = 4
+
+
+def affine(orientation: str = "LPS") -> NDArray:
+    return affine_of(orientation, SPACING_MM, SHAPE)
+
+
+def labels(orientation: str = "LPS", value: int = 2) -> NDArray:
+    """The drawn tumor as labels, uint8 (i, j, k)."""
+    return tumor(affine(orientation), SHAPE).astype(np.uint8) * np.uint8(value)
+
+
+def write_volume(path: Path, voxels: NDArray, orientation: str = "LPS", matrix: NDArray | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = nifti(voxels, affine(orientation) if matrix is None else matrix, is_packed=path.suffix == ".gz")
+    path.write_bytes(data)
+
+
+def flair(orientation: str = "LPS", seed: int = 0) -> NDArray:
+    """The head, with noise that makes each patient another."""
+    found = head(affine(orientation), SHAPE)
+    noise = np.random.default_rng(seed).integers(0, 9, SHAPE, dtype=np.int16)
+    return (found + noise * (found > 0)).astype(np.int16)
+
+
+def write_brats(
+    folder: Path, name: str, *, ends: tuple[str, ...] = ("-t2f", "-seg"), kind: str = ".nii.gz", seed: int = 0
+) -> None:
+    """A patient's folder with so many sequences."""
+    for end in ends:
+        voxels = labels() if end.endswith("seg") else flair(seed=seed)
+        write_volume(folder / name / f"{name}{end}{kind}", voxels)
+
+
+def write_nnunet(
+    folder: Path, names: tuple[str, ...], document: object, *, channels: int = 1, side: str = "Tr"
+) -> None:
+    for seed, name in enumerate(names):
+        for channel in range(channels):
+            write_volume(folder / f"images{side}" / f"{name}_{channel:04}.nii.gz", flair(seed=seed))
+        write_volume(folder / f"labels{side}" / f"{name}.nii.gz", labels())
+    (folder / "dataset.json").write_text(json.dumps(document))
