@@ -3,7 +3,14 @@
 import re
 from pathlib import Path
 
-from ml.datasets.file_names import ANNOTATION_SUFFIXES, ANNOTATIONS_FILE, IMAGE_SUFFIXES, OTHER_SUFFIXES
+from ml.datasets.file_names import (
+    ANNOTATION_SUFFIXES,
+    ANNOTATIONS_FILE,
+    DATASET_JSON,
+    IMAGE_SUFFIXES,
+    OTHER_SUFFIXES,
+    VOLUME_SUFFIXES,
+)
 
 SCRIPT = (Path(__file__).resolve().parents[2] / "static" / "js" / "evaluations" / "new.js").read_text()
 
@@ -16,11 +23,11 @@ def pattern(name: str) -> re.Pattern[str]:
 
 def test_endings_are_those_of_the_readers() -> None:
     taken, other = pattern("TAKEN"), pattern("OTHER")
-    for suffix in IMAGE_SUFFIXES:
+    for suffix in (*IMAGE_SUFFIXES, *VOLUME_SUFFIXES):
         assert taken.search(f"set/a{suffix.upper()}") and not other.search(f"set/a{suffix}")
-    for suffix in (*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES):
+    for suffix in {*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES} - {*VOLUME_SUFFIXES}:
         assert other.search(f"set/a{suffix}") and not taken.search(f"set/a{suffix}")
-    for name in (ANNOTATIONS_FILE, f"train/{ANNOTATIONS_FILE}", "annotations/instances_default.json"):
+    for name in (ANNOTATIONS_FILE, f"train/{ANNOTATIONS_FILE}", "annotations/instances_default.json", DATASET_JSON):
         assert taken.search(name)
     for name in ("README.md", "set/annotations.csv", "more.zip"):
         assert not taken.search(name) and not other.search(name)

@@ -34,6 +34,8 @@ PROBLEMS = {
     "unreadable_image": "Images that cannot be read",
     "unreadable_mask": "Masks that cannot be read",
     "unequal_size": "Masks of another size than their image",
+    "unequal_place": "Volumes of a patient at different places",
+    "no_flair": "Patients without FLAIR",
     **{finding.code: finding.title for finding in MASK_FINDINGS.values()},
     "exchanged_masks": "Background and tumor exchanged",
     "second_channel_dropped": "Images whose second channel was dropped",
@@ -47,6 +49,8 @@ PROBLEMS = {
     "left_out": "Files that are no part of the data set",
     "doubled_folder": "Folders that hold the data set again",
     "shared_patient": "Patients on several sides of the folders' division",
+    "volume_count": "Other volumes than dataset.json counts",
+    "mixed_channels": "Patients of whom FLAIR alone is read",
     "outside_roots": "Links that lead out of the allowed roots",
     "bad_name": "Names that are not UTF-8",
 }

@@ -87,9 +87,11 @@ def case_facts(*, has_truth: bool) -> list[Metric[Any, Any]]:
     return sorted(shown, key=lambda metric: not metric.needs_truth or not metric.digits)
 
 
-def patient_columns(*, has_truth: bool) -> tuple[Metric[Any, Any], ...]:
+def patient_columns(*, has_truth: bool, has_volumes: bool) -> tuple[Metric[Any, Any], ...]:
     """The metrics of the pages' table of patients."""
-    return shown_in(registry.PATIENT_METRICS if has_truth else PREDICTED_PATIENT_METRICS, Output.TABLE)
+    if not has_truth:
+        return shown_in(PREDICTED_PATIENT_METRICS, Output.TABLE)
+    return registry.patient_metrics(Output.TABLE, has_volumes=has_volumes)
 
 
 def size_columns() -> tuple[Metric[Any, Any], ...]:

@@ -16,6 +16,7 @@ from ml.datasets.case_reader import ChunkReader, Digests
 from ml.datasets.checking.problems import LeftOut
 from ml.datasets.loading import LoadedCase
 from ml.datasets.mask_findings import DoubtfulMasks
+from ml.datasets.volume_slices import VolumeSlice, is_volume_slice
 from ml.evaluation.predictions import summarize_predictions
 from ml.evaluation.report import Settings, headline, make_report, summary_of
 from ml.evaluation.run import Outcome
@@ -32,6 +33,7 @@ from webapp.domain.evaluations.chunks import ChunkInput
 from webapp.domain.evaluations.maps import read_maps
 from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationCase, EvaluationChunk
 from webapp.domain.evaluations.sources import is_inside
+from webapp.domain.evaluations.volumes import listed_volume, measure_volumes
 from webapp.domain.jobs.kinds import ClaimedJob
 from webapp.domain.jobs.lifecycle import Claim
 from webapp.domain.resources import Resources
@@ -71,7 +73,8 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
             if work.has_truth:
                 # Nothing of an evaluation that was checked before the check looked for that.
                 doubtful = DoubtfulMasks(**findings.get("doubtful_masks", {}))
-                outcome = Outcome(results, seconds, doubtful, findings.get("duplicate_slices", 0))
+                volumes = measure_volumes(resources, work.evaluation_id, subject.card, work.threshold).measured
+                outcome = Outcome(results, seconds, doubtful, findings.get("duplicate_slices", 0), volumes)
                 settings = Settings(work.threshold, False, DEFAULT_SEED)
                 report = make_report(subject, outcome, settings, left_out, findings.get("notes", ()))
                 written = fill_folder(folder, report, _arrays_of(resources, work, subject.card, reader), title)
@@ -129,16 +132,22 @@ def _arrays_of(
         if probability_u8 is None or truth is None:
             raise DataLost("A stored map is missing or damaged; restore it, or evaluate again.")
         mask = mask_of(probability_u8, card, work.threshold, score.dropped)
-        return SliceArrays(_pixels(work, reader, row, mask.shape), truth, mask, card.input.flair_channel)
+        volume = None
+        if is_volume_slice(score.case.image) and work.data_folder is not None:
+            with resources.database.read() as session:
+                volume = listed_volume(session, work.evaluation_id, row.position, work.data_folder)
+        return SliceArrays(_pixels(work, reader, row, volume, mask.shape), truth, mask, card.input.flair_channel)
 
     return read
 
 
-def _pixels(work: ChunkInput, reader: ChunkReader, row: EvaluationCase, size: tuple[int, ...]) -> np.ndarray:
+def _pixels(
+    work: ChunkInput, reader: ChunkReader, row: EvaluationCase, volume: VolumeSlice | None, size: tuple[int, ...]
+) -> np.ndarray:
     """The slice, uint8 (H, W, 3), if it is still the one that was evaluated; black if not."""
     if work.data_folder is not None:
-        case = Case(row.patient, work.data_folder / row.image, None)
-        if is_inside(case.image, work.boundaries):
+        case = Case(row.patient, work.data_folder / row.image, None, volume=volume)
+        if all(is_inside(path, work.boundaries) for path in case.files):
             loaded = reader.read(case, Digests(row.image_sha256))
             if isinstance(loaded, LoadedCase) and loaded.pixels.shape[:2] == size:
                 return loaded.pixels

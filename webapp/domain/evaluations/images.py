@@ -1,7 +1,6 @@
 """Pictures of a case: its map and truth from storage, its slice read again from the data set, in the sandbox."""
 
 import contextlib
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from PIL import Image
 from sqlalchemy.orm import Session
 
+from ml.datasets.volume_slices import VolumeSlice, file_of, is_volume_slice, sha256_of_image
 from ml.masks import MaskRule, slice_masks, stored_rule
 from ml.rendering import panels
 from ml.rendering.error_overlay import Palette, error_overlay_image
@@ -17,6 +17,7 @@ from ml.scans import ScanError
 from webapp.domain.errors import DecoderUnavailable, FolderRefused, NotFound, NotReady
 from webapp.domain.evaluations import cases, lookup, sources
 from webapp.domain.evaluations.maps import read_maps
+from webapp.domain.evaluations.volumes import listed_volume
 from webapp.domain.resources import Resources
 from webapp.domain.storage.interface import translated_errors
 
@@ -43,6 +44,7 @@ class Source:
     etag: str
     palette: Palette = Palette.STANDARD
     channel: int | None = None
+    volume: VolumeSlice | None = None
 
 
 def source(
@@ -60,12 +62,14 @@ def source(
         raise NotReady("This case has no result, so there are no pictures of it.")
     if kind in OF_TRUTH and not row.has_truth:
         raise NotFound("This case has no expert mask.")
-    image = None
+    image = volume = None
     # Under errors the slice is gray: its channels as colors would hide theirs.
     channel = resources.catalog.flair_channel(evaluation.model) if kind == "errors" else None
     if kind in OF_SLICE and evaluation.data_folder is not None:
         with contextlib.suppress(FolderRefused):  # gone, or not allowed any more: the picture says so
-            image = sources.source_folder(resources, evaluation) / evaluation.data_folder / row.image
+            folder = sources.source_folder(resources, evaluation) / evaluation.data_folder
+            image = folder / row.image
+            volume = listed_volume(session, evaluation_id, position, folder) if is_volume_slice(image) else None
     return Source(
         position=position,
         map_key=row.map_key,
@@ -78,6 +82,7 @@ def source(
         etag=f"{evaluation_id}.{position}.{row.map_key.rsplit('/', 1)[1]}.{kind}.{palette}.{channel}",
         palette=palette,
         channel=channel,
+        volume=volume,
     )
 
 
@@ -112,23 +117,35 @@ def _draw(resources: Resources, wanted: Source, kind: str) -> Image.Image:
 
 def _pixels(resources: Resources, wanted: Source) -> np.ndarray:
     """The slice, uint8 (H, W, 3), if it is still the one that was evaluated. Raises NotFound."""
-    if wanted.image is None or not sources.is_inside(wanted.image, wanted.boundaries) or not wanted.image.is_file():
+    if wanted.image is None:
         raise NotFound(GONE)
-    stack = resources.storage.temporary_file()
+    channels = None if wanted.volume is None else wanted.volume.channels
+    files = (file_of(wanted.image), *(channels or ()))
+    if not all(sources.is_inside(file, wanted.boundaries) and file.is_file() for file in files):
+        raise NotFound(GONE)
+    index = int(wanted.image.name) if is_volume_slice(wanted.image) else 0
     try:
-        with wanted.image.open("rb") as file:
-            is_same = hashlib.file_digest(file, "sha256").hexdigest() == wanted.image_sha256
-        if not is_same:
+        if sha256_of_image(wanted.image, channels) != wanted.image_sha256:
             raise NotFound(GONE)
-        with translated_errors():
-            resources.decoder.decode(wanted.image, stack)
-            pixels: np.ndarray = np.load(stack, allow_pickle=False)[0]
-    except (ScanError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        pixels = _decode(resources, files[0], index)
+        for plane, file in zip((0, 2), files[1:], strict=False):
+            pixels[..., plane] = _decode(resources, file, index)[..., 0]
+    except (ScanError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, IndexError) as error:
         raise NotFound(GONE) from error
     except SandboxError as error:
         raise DecoderUnavailable("Files cannot be read right now; try again in a few seconds.") from error
-    finally:
-        stack.unlink(missing_ok=True)
     if pixels.shape[:2] != wanted.size:
         raise NotFound(GONE)
     return pixels
+
+
+def _decode(resources: Resources, file: Path, index: int) -> np.ndarray:
+    """One slice of a file, uint8 (H, W, 3). Raises ScanError, IndexError, and what the storage raises."""
+    stack = resources.storage.temporary_file()
+    try:
+        with translated_errors():
+            resources.decoder.decode(file, stack)
+            pixels: np.ndarray = np.load(stack, mmap_mode="r", allow_pickle=False)[index].copy()
+        return pixels
+    finally:
+        stack.unlink(missing_ok=True)

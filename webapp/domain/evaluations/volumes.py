@@ -1,0 +1,75 @@
+"""The volumes of an evaluation's cases, as its check listed them: what the row of a slice does not say."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, undefer
+
+from ml.cards import Card
+from ml.datasets.volume_slices import VolumeSlice, is_volume_slice
+from ml.evaluation.scoring import Score, mask_of
+from ml.evaluation.volumes import VolumeCollector
+from webapp.domain.evaluations import manifest
+from webapp.domain.evaluations.case_rows import ROWS_AT_ONCE, result_of
+from webapp.domain.evaluations.maps import read_maps
+from webapp.domain.evaluations.models import ChunkKind, EvaluationCase, EvaluationChunk
+from webapp.domain.resources import Resources
+
+
+def listed_volume(session: Session, evaluation_id: str, position: int, folder: Path) -> VolumeSlice | None:
+    """The volume of a case, its files below `folder`; None of a picture, and of a list of another version."""
+    cases = session.scalar(
+        select(EvaluationChunk.cases)
+        .where(
+            EvaluationChunk.evaluation_id == evaluation_id,
+            EvaluationChunk.kind == ChunkKind.CASES,
+            EvaluationChunk.position <= position,
+        )
+        .order_by(EvaluationChunk.position.desc())
+        .limit(1)
+    )
+    try:
+        found = next((one for one in manifest.decode(cases or ()) if one.position == position), None)
+    except manifest.UnreadableCases:
+        return None
+    return None if found is None else found.case(folder).volume
+
+
+def measure_volumes(resources: Resources, evaluation_id: str, card: Card, threshold: float) -> VolumeCollector:
+    """What can only be measured in 3-D, from the stored maps and truths. Raises StorageUnavailable."""
+    collector = VolumeCollector()
+    volumes: dict[tuple[str, str], VolumeSlice | None] = {}
+    for row, score in _scored_slices(resources, evaluation_id):
+        file = (row.patient, score.case.image.parent.as_posix())
+        if file not in volumes:
+            with resources.database.read() as session:
+                volumes[file] = listed_volume(session, evaluation_id, row.position, Path())
+        volume = volumes[file]
+        found = read_maps(resources, row.map_key or "", row.position)
+        if volume is None or found is None or found[1] is None:
+            continue
+        mask = mask_of(found[0], card, threshold, score.dropped)
+        collector.add(row.patient, int(score.case.image.name), volume, found[1], mask)
+    return collector
+
+
+def _scored_slices(resources: Resources, evaluation_id: str) -> Iterator[tuple[EvaluationCase, Score]]:
+    """The rows of volumes' slices that were compared with their masks, in the order of the cases."""
+    after = -1
+    while True:
+        with resources.database.read() as session:
+            rows = session.scalars(
+                select(EvaluationCase)
+                .where(EvaluationCase.evaluation_id == evaluation_id, EvaluationCase.position > after)
+                .order_by(EvaluationCase.position)
+                .limit(ROWS_AT_ONCE)
+                .options(undefer(EvaluationCase.probability_histogram))
+            ).all()
+        if not rows:
+            return
+        for row in rows:
+            result = result_of(row)
+            if isinstance(result, Score) and is_volume_slice(result.case.image):
+                yield row, result
+        after = rows[-1].position
