@@ -13,7 +13,18 @@ from webapp.api.blueprints import blueprint, head, png
 from webapp.api.stored_files import attachment
 from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound
-from webapp.domain.scans import agreement, history, images, lookup, segmentations, spacing, splitting, studies, truth
+from webapp.domain.scans import (
+    agreement,
+    history,
+    images,
+    joining,
+    lookup,
+    segmentations,
+    spacing,
+    splitting,
+    studies,
+    truth,
+)
 from webapp.domain.scans.history import HistoryFilter
 from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, submit_run, submit_truth
 from webapp.domain.storage.keys import original_key
@@ -303,10 +314,10 @@ def _written(write: Callable[[Path], None], media_type: str, name: str) -> Respo
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: its file is missing")
 def original(scan_id: str) -> Response:
-    """The uploaded bytes, always as an attachment; of a stack of files a zip of them."""
+    """The uploaded bytes, always as an attachment; of a stack of files, and of a joined scan, a zip of them."""
     with resources().database.read() as session:
         scan = lookup.get(session, scan_id)
     missing = "The original file is missing; restore it, or delete the scan."
-    is_zip = scan.slice_names is not None or scan.format == "dicom"
+    is_zip = scan.slice_names is not None or scan.format in ("dicom", joining.FORMAT)
     name = f"{scan.stem}.zip" if is_zip else scan.filename
     return attachment(original_key(scan_id), "application/octet-stream", name, missing)

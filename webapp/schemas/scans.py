@@ -7,7 +7,6 @@ from flask import url_for
 from marshmallow import fields, validate
 
 from ml.measurements import Verdict
-from ml.scans.sequence import SequenceKind, SequenceSource
 from webapp.domain.jobs.models import Status
 from webapp.domain.jobs.wait import LONGEST_WAIT_S
 from webapp.domain.scans.archives import Content
@@ -27,6 +26,7 @@ from webapp.schemas.segmentations import (
     RunChoiceSchema,
     SegmentationSchema,
 )
+from webapp.schemas.sequences import PartSchema, SequenceSchema
 from webapp.schemas.truth import AgreementSchema, TruthField
 from webapp.schemas.warnings import WARNINGS
 
@@ -104,15 +104,6 @@ class GeometrySchema(ma.Schema):
     )
 
 
-class SequenceSchema(ma.Schema):
-    """Which MRI sequence a file says that it is."""
-
-    kind = fields.String(required=True, metadata={"enum": [kind.value for kind in SequenceKind]})
-    source = fields.String(
-        required=True, metadata={"enum": [item.value for item in SequenceSource], "description": "who says so"}
-    )
-
-
 class SeriesSchema(ma.Schema):
     """What is said of a DICOM series: nothing of its header that may name a patient."""
 
@@ -146,6 +137,11 @@ class ScanSchema(ma.Schema):
     )
     sequence = fields.Nested(
         SequenceSchema, allow_none=True, metadata={"description": "null where neither header nor name says it"}
+    )
+    parts = fields.List(
+        fields.Nested(PartSchema),
+        allow_none=True,
+        metadata={"description": "the scans whose sequences are its channels; null where it was not joined"},
     )
     slice_names = fields.List(
         fields.String(),

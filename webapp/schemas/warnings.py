@@ -11,6 +11,7 @@ from ml.measurements import VOIDING_FINDINGS, VOIDING_WARNINGS
 from ml.ood.detector import UNLIKE
 from ml.ood.sequences import CHANNEL_ORDER, MIXED_SEQUENCES, NOT_FLAIR, PLAINLY_NOT_FLAIR
 from ml.scans import WARNINGS as READER_WARNINGS
+from webapp.domain.scans import joining
 from webapp.domain.scans.models import SPACING_ENTERED
 from webapp.domain.scans.stacking import SCALED_ALONE, SIZES_DIFFER, SLICES_MISSING, SLICES_REFUSED
 
@@ -118,6 +119,31 @@ WARNINGS: dict[str, Warning] = {
             "The file does not say how far its pixels and slices lie from each other; a person has entered it, and"
             " lengths, areas and volumes are as right as that.",
             chip="Spacing entered",
+        ),
+        Warning(
+            joining.JOINED,
+            "The channels are series of their own, brought onto FLAIR's grid by linear interpolation.",
+            is_routine=True,
+        ),
+        Warning(
+            joining.FILLED,
+            "A sequence is missing, and FLAIR stands in for it, as in the training data.",
+            is_routine=True,
+        ),
+        Warning(
+            joining.PARTLY_COVERED,
+            "A sequence does not reach over all slices of FLAIR; in the others FLAIR stands in for it.",
+        ),
+        Warning(
+            joining.FRAMES_DIFFER,
+            "By their frames of reference the series were not taken in one position of the patient: the channels may"
+            " not lie on each other. Look at them before you trust what is marked.",
+            chip="Positions may differ",
+        ),
+        Warning(
+            joining.FRAMES_UNKNOWN,
+            "The files do not say whether the patient lay in one position for all series (NIfTI cannot); their"
+            " affines were taken at their word. Look whether the channels lie on each other.",
         ),
         Warning("synthetic", "This scan is a synthetic phantom, not a patient.", chip="Synthetic phantom"),
     )

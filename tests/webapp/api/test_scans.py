@@ -124,8 +124,8 @@ def test_a_scan_has_the_documented_fields(app: Flask) -> None:
     scan = finished(app)
     assert list(scan) == [
         "id", "filename", "origin", "format", "created_at", "width", "height", "slice_count", "spacing_mm",
-        "spacing_source", "geometry", "sequence", "slice_names", "missing_slice_numbers", "sha256", "bytes", "study",
-        "same_as", "segmentation", "truth", "links", "agreement",
+        "spacing_source", "geometry", "sequence", "parts", "slice_names", "missing_slice_numbers", "sha256", "bytes",
+        "series", "study", "same_as", "segmentation", "truth", "links", "agreement",
     ]  # fmt: skip
     run = scan["segmentation"]
     assert (run["status"], run["verdict"], run["threshold"]) == ("succeeded", "tumor_detected", 0.65)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ml.masks import MaskRule, Masks, slice_masks, stored_rule
 from ml.measurements import Verdict
+from ml.ood.sequences import FLAIR_CHANNEL
 from ml.rendering import panels
 from ml.rendering.error_overlay import Palette, error_overlay_image
 from webapp.domain.errors import NoGeometry, NotFound
@@ -204,7 +205,7 @@ class VolumeSlices(Sequence[NDArray[np.uint8]]):
             return slice_masks(plane[None], mask_rule(self._row), dropped_regions(self._row, index)).tumor[
                 0
             ] * np.uint8(255)
-        return plane[..., 0] if plane.ndim == 3 else plane
+        return plane[..., FLAIR_CHANNEL] if plane.ndim == 3 else plane
 
 
 def write_masks(resources: Resources, scan: Scan, row: Segmentation, target: Path) -> None:

@@ -83,6 +83,8 @@ class Scan(Base):
     geometry: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # Of `ml.scans.sequence.StatedSequence.to_json`; None where neither header nor name says which it is.
     sequence: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
+    # Of webapp.domain.scans.joining.Part; None where the scan was not joined of others.
+    parts: Mapped[list[dict[str, str]] | None] = mapped_column(JSON(none_as_null=True))
     sha256: Mapped[str] = mapped_column(String(64))
     bytes: Mapped[int] = mapped_column(BigInteger)
     warnings: Mapped[list[str]] = mapped_column(JSON)
@@ -110,7 +112,7 @@ class Scan(Base):
     def stem(self) -> str:
         """What files that are made of it are called, without an ending."""
         is_file = self.format != "dicom" or self.filename.lower().endswith(_DICOM_ENDINGS)
-        if self.slice_names or not is_file:  # a folder's name, and words of a series
+        if self.slice_names or self.parts or not is_file:  # a folder's name, and words of a series
             return self.filename
         name = self.filename[:-3] if self.filename.lower().endswith(".nii.gz") else self.filename
         return PurePosixPath(name).stem

@@ -1,0 +1,253 @@
+"""T1 before contrast, FLAIR and T1 after contrast of one patient, joined to a scan whose channels they are.
+
+FLAIR's grid is the new scan's: the others are brought onto it by their affines, by linear interpolation. Nothing is
+registered, and what the files do not say is said, not guessed. The new scan has copies of all it needs, and stays when
+its parts are deleted.
+"""
+
+import hashlib
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from ml.scans.sequence import SequenceKind, SequenceSource
+from ml.volumes.alignment import Alignment
+from ml.volumes.grid import Shape, VolumeGrid
+from ml.volumes.planes import stack_affine
+from webapp.domain.database.orm import new_id
+from webapp.domain.errors import InvalidInput, NoGeometry, StorageUnavailable
+from webapp.domain.resources import Resources
+from webapp.domain.scans import admission, lookup
+from webapp.domain.scans.models import Scan
+from webapp.domain.scans.splitting import GONE
+from webapp.domain.storage.arrays import read_array
+from webapp.domain.storage.interface import translated_errors
+from webapp.domain.storage.keys import original_key, stack_key
+from webapp.domain.uploads import idempotency
+
+FORMAT = "joined"
+# The scan's planes, as the models that ship read them (a card's `channels`).
+CHANNELS = (SequenceKind.T1, SequenceKind.FLAIR, SequenceKind.T1_POST)
+# Codes of warnings.
+JOINED, FILLED, PARTLY_COVERED, FRAMES_DIFFER, FRAMES_UNKNOWN = (
+    "sequences_joined",
+    "sequence_filled",
+    "sequence_partly_covered",
+    "frames_differ",
+    "frames_unknown",
+)
+# A slice of which a part covers less has FLAIR in its place, as a missing sequence has.
+LEAST_COVERED = 0.5
+LONGEST_NAME = 255
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The ids of the scans that are read together; None for a sequence that there is not."""
+
+    flair: str
+    t1: str | None = None
+    t1_post: str | None = None
+
+    @property
+    def by_kind(self) -> dict[SequenceKind, str]:
+        """Those that are given, FLAIR first."""
+        given = {SequenceKind.FLAIR: self.flair, SequenceKind.T1: self.t1, SequenceKind.T1_POST: self.t1_post}
+        return {kind: scan_id for kind, scan_id in given.items() if scan_id}
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a joined scan's row keeps of a part."""
+
+    sequence: str
+    id: str
+    filename: str
+
+
+def join(resources: Resources, scan_id: str, choice: Choice, key: str | None = None) -> str:
+    """Store the new scan and queue it; its id. The same parts again give the scan that they have become.
+
+    scan_id: one of them. Raises NotFound, InvalidInput (parts that cannot be joined), NoGeometry, StorageFull,
+    StorageUnavailable, KeyReused, KeyInUse.
+    """
+    body = json.dumps([scan_id, choice.flair, choice.t1, choice.t1_post]).encode()
+    answer = idempotency.once(
+        resources,
+        scope=f"PUT sequences of {scan_id}",
+        key=key,
+        body_sha256=hashlib.sha256(body).hexdigest(),
+        work=lambda: {"scan": _join(resources, scan_id, choice)},
+    )
+    return str(answer["scan"])
+
+
+def _join(resources: Resources, scan_id: str, choice: Choice) -> str:
+    parts, model, study = _read_parts(resources, scan_id, choice)
+    flair = parts[SequenceKind.FLAIR]
+    original, stack = resources.storage.temporary_file(), resources.storage.temporary_file()
+    try:
+        with translated_errors():
+            _write_originals(resources, parts, original)
+            with original.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if (known := _known(resources, digest)) is not None:
+            return known
+        with translated_errors():
+            codes = _write_stack(resources, parts, stack)
+        row = Scan(
+            id=new_id(),
+            filename=" + ".join(scan.stem for scan in parts.values())[:LONGEST_NAME],
+            origin="upload",
+            format=FORMAT,
+            width=flair.width,
+            height=flair.height,
+            slice_count=flair.slice_count,
+            spacing_mm=flair.spacing_mm,
+            geometry=flair.geometry,
+            # What a person chose outweighs a name, and not a header.
+            sequence=flair.sequence if flair.sequence and flair.sequence["source"] == SequenceSource.HEADER else None,
+            sha256=digest,
+            bytes=original.stat().st_size,
+            warnings=[*(code for code in flair.warnings if code != "gray_repeated"), *codes],
+            parts=[asdict(Part(kind.value, scan.id, scan.filename)) for kind, scan in parts.items()],
+        )
+        return admission.store(resources, row, original, stack, model=model, threshold=None, study=study).scan_id
+    finally:
+        original.unlink(missing_ok=True)
+        stack.unlink(missing_ok=True)
+
+
+def _read_parts(
+    resources: Resources, scan_id: str, choice: Choice
+) -> tuple[dict[SequenceKind, Scan], str | None, str | None]:
+    """The parts, FLAIR first, and FLAIR's model and study. Raises NotFound, InvalidInput, NoGeometry."""
+    wanted = choice.by_kind
+    with resources.database.read() as session:
+        lookup.get(session, scan_id)
+        parts = {kind: lookup.get(session, part_id) for kind, part_id in wanted.items()}
+        run = lookup.run(session, parts[SequenceKind.FLAIR], None)
+        study = parts[SequenceKind.FLAIR].study
+        model, study_name = run.model if run else None, study.name if study else None
+    if scan_id not in wanted.values():
+        raise InvalidInput("The scan itself is none of the sequences; choose it as one of them.")
+    if len(set(wanted.values())) < len(wanted):
+        raise InvalidInput("One scan was chosen for two sequences; choose each of them once.")
+    if len(wanted) < 2:
+        raise InvalidInput("FLAIR alone is read as it is; choose T1 before or after contrast, too.")
+    for kind, scan in parts.items():
+        if scan.geometry is None:
+            raise NoGeometry(
+                f"The scan chosen for {_NAMES[kind]} has no position in the patient, so it cannot be brought onto"
+                " another's grid; send its DICOM or NIfTI file."
+            )
+        if scan.parts:
+            raise InvalidInput(
+                f"The scan chosen for {_NAMES[kind]} is made of several sequences already; choose a single one."
+            )
+    return parts, model, study_name
+
+
+_NAMES = {SequenceKind.FLAIR: "FLAIR", SequenceKind.T1: "T1", SequenceKind.T1_POST: "T1 with contrast"}
+
+
+def _known(resources: Resources, digest: str) -> str | None:
+    """The newest scan of the very same parts in the same places."""
+    newest = (Scan.created_at.desc(), Scan.id.desc())
+    with resources.database.read() as session:
+        return session.scalar(
+            select(Scan.id).where(Scan.sha256 == digest, Scan.format == FORMAT).order_by(*newest).limit(1)
+        )
+
+
+def _write_originals(resources: Resources, parts: Mapping[SequenceKind, Scan], target: Path) -> None:
+    """A zip of the parts' originals, each in a folder of its sequence; equal for equal parts."""
+    try:
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+            for kind, scan in parts.items():
+                name = f"{scan.stem}.zip" if scan.format == "dicom" else scan.filename
+                # ZipInfo's own date is the same for all.
+                with (
+                    resources.storage.open(original_key(scan.id)) as source,
+                    archive.open(zipfile.ZipInfo(f"{kind.value}/{name}"), "w") as member,
+                ):
+                    shutil.copyfileobj(source, member)
+    except FileNotFoundError as error:
+        raise StorageUnavailable(GONE) from error
+
+
+def _write_stack(resources: Resources, parts: Mapping[SequenceKind, Scan], target: Path) -> list[str]:
+    """Write uint8 (N, H, W, 3), a slice in memory at a time; codes of warnings. Raises InvalidInput: no overlap."""
+    flair = parts[SequenceKind.FLAIR]
+    shape = (flair.slice_count, flair.height, flair.width)
+    flair_slices = read_array(resources.storage, stack_key(flair.id))  # (N, H, W, 3)
+    layers = {kind: _Layer.of(resources, flair, scan) for kind, scan in parts.items() if scan is not flair}
+    for kind, layer in layers.items():
+        if not layer.is_covered.any():
+            raise InvalidInput(
+                f"{_NAMES[kind]} does not overlap with FLAIR: by their headers the two lie in different places; choose"
+                " series of one examination."
+            )
+    header = {"descr": "|u1", "fortran_order": False, "shape": (*shape, 3)}
+    with target.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for index in range(shape[0]):
+            own = np.array(flair_slices[index, ..., 0])  # (H, W)
+            planes = [layers[kind].cut(index, own) if kind in layers else own for kind in CHANNELS]
+            file.write(np.stack(planes, axis=-1).tobytes())
+    return list(_codes(parts, layers))
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A part on FLAIR's grid. slices: uint8 (n, h, w), its own; is_covered: bool (N,), slices of FLAIR that it has."""
+
+    alignment: Alignment
+    slices: NDArray[np.uint8]
+    is_covered: NDArray[np.bool]
+
+    @classmethod
+    def of(cls, resources: Resources, flair: Scan, part: Scan) -> "_Layer":
+        stored = read_array(resources.storage, stack_key(part.id))
+        alignment = Alignment.of(_affine(flair), _affine(part), _shape(part))
+        covered = alignment.covered_slices(flair.slice_count, (flair.height, flair.width))
+        return cls(alignment, np.ascontiguousarray(stored[..., 0]), covered >= LEAST_COVERED)
+
+    def cut(self, index: int, flair: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """One slice, uint8 (H, W); FLAIR's own where the part has none of it."""
+        if not self.is_covered[index]:
+            return flair
+        height, width = flair.shape
+        return self.alignment.cut(self.slices, index, (height, width))[0]
+
+
+def _codes(parts: Mapping[SequenceKind, Scan], layers: Mapping[SequenceKind, _Layer]) -> Iterator[str]:
+    yield JOINED
+    if len(parts) < len(CHANNELS):
+        yield FILLED
+    if not all(layer.is_covered.all() for layer in layers.values()):
+        yield PARTLY_COVERED
+    frames = {_grid(scan).frame_of_reference for scan in parts.values()}
+    if len(frames - {None}) > 1:
+        yield FRAMES_DIFFER
+    elif None in frames:
+        yield FRAMES_UNKNOWN
+
+
+def _grid(scan: Scan) -> VolumeGrid:
+    return VolumeGrid.from_json(scan.geometry)
+
+
+def _shape(scan: Scan) -> Shape:
+    return scan.slice_count, scan.height, scan.width
+
+
+def _affine(scan: Scan) -> tuple[tuple[float, ...], ...]:
+    return stack_affine(_grid(scan), _shape(scan))
