@@ -11,7 +11,7 @@ import pytest
 from ml.sandbox.decoder import Decoder
 from ml.scans import ScanError
 from tests.ml.sandbox.gauge import peak_bytes
-from tests.support import scan_files
+from tests.support import mutated_volumes, scan_files
 from tests.support.mutated_files import mutated
 
 FILES = 1000
@@ -20,10 +20,19 @@ MAX_SECONDS = 10.0
 SEED = 20261121
 
 
-@pytest.mark.long
-def test_a_thousand_mutated_files_are_scans_or_scan_errors(tmp_path, figure):
-    generator = np.random.default_rng(SEED)
+def broken_picture(index: int, generator: np.random.Generator) -> bytes:
     originals = list(scan_files.every_format().values())
+    return mutated(originals[index % len(originals)], originals, generator)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("broken", "kinds"),
+    [(broken_picture, {"png", "tiff"}), (mutated_volumes.broken, {"nifti", "dicom", "limit"})],
+    ids=["pictures", "volumes"],
+)
+def test_a_thousand_mutated_files_are_scans_or_scan_errors(tmp_path, figure, broken, kinds):
+    generator = np.random.default_rng(SEED)
     decoder = Decoder(reader="tests.ml.sandbox.gauge:read", children=2)
     decoder.warm_up()
     server = decoder.server_pid
@@ -42,18 +51,19 @@ def test_a_thousand_mutated_files_are_scans_or_scan_errors(tmp_path, figure):
         (tmp_path / f"{index}.npy").unlink(missing_ok=True)
         return outcome, seconds, peak_bytes(said)
 
-    jobs = [(index, mutated(originals[index % len(originals)], originals, generator)) for index in range(FILES)]
+    jobs = [(index, broken(index, generator)) for index in range(FILES)]
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(decode, jobs))
 
     peaks = [peak for _, _, peak in results if peak is not None]
     outcomes = Counter(outcome for outcome, _, _ in results)
     slowest = max(seconds for _, seconds, _ in results)
-    figure(f"{FILES} mutated files: {dict(outcomes)}; slowest {slowest:.2f} s; largest child {max(peaks) / 1e6:.0f} MB")
+    largest = f"slowest {slowest:.2f} s; largest child {max(peaks) / 1e6:.0f} MB"
+    figure(f"{FILES} mutated files ({broken.__name__}): {dict(outcomes)}; {largest}")
     assert decoder.server_pid == server, "the server lived through all of them"
     assert slowest < MAX_SECONDS
     assert max(peaks) < MAX_MEMORY_BYTES
     assert len(peaks) > FILES / 2
-    assert set(outcomes) > {"unreadable", "png", "tiff"}
+    assert set(outcomes) > {"unreadable", *kinds}
     decoder.close()
     assert not Path(f"/proc/{server}").exists()
