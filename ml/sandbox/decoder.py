@@ -102,15 +102,17 @@ class Decoder:
         child_limits = ChildLimits.of_one_request(memory_bytes, stack_bytes, timeout_s)
         self._sandbox = Sandbox(_ENTRY, child_limits, children, modules=[reader.partition(":")[0]])
 
-    def decode(self, source: Path, stack: Path, *, spare_bytes: int = 0) -> Decoded:
+    def decode(self, source: Path, stack: Path, *, spare_bytes: int = 0, volume: int | None = None) -> Decoded:
         """Decode `source` and write its pixels to `stack`: .npy, uint8 (N, H, W, 3).
 
         spare_bytes: what must stay free on the stack's disk beside the stack, and a map of it (a third as large).
+        volume: of a file that holds several, the number from 1 of the one to read.
 
         Where it raises, `stack` does not exist. Raises ScanError for anything that is the file's fault or kills its
         child, and OSError (SandboxError) for our own faults: no room for the stack, no process to be had.
         """
-        with self._asked(source, stack, {"spare_bytes": spare_bytes, "reader": self._reader}) as answer:
+        options = {"spare_bytes": spare_bytes, "reader": self._reader, "volume": volume}
+        with self._asked(source, stack, options) as answer:
             return _read_scan(answer, stack)
 
     def decode_mask(

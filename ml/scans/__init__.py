@@ -32,6 +32,7 @@ __all__ = [
     "read_label_volume",
     "read_labels",
     "read_scan",
+    "read_volume",
 ]
 
 
@@ -42,6 +43,14 @@ def read_scan(path: Path, limits: Limits) -> Scan:
     those into ScanError as well.
     """
     return find_reader(path, limits).read(path, limits)
+
+
+def read_volume(path: Path, limits: Limits, volume: int) -> Scan:
+    """Decode one of a file's volumes, by its number from 1, where the format can have several; else as `read_scan`."""
+    reader = find_reader(path, limits)
+    read = getattr(reader, "read_volume", None)
+    scan: Scan = reader.read(path, limits) if read is None else read(path, limits, volume)
+    return scan
 
 
 def read_labels(path: Path, limits: Limits) -> LabelMap:

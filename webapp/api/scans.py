@@ -68,7 +68,7 @@ class ScanCollection(MethodView):
     def post(self, headers: dict[str, Any]) -> dict[str, Any]:
         """Upload one or more scans; each is segmented as soon as a worker is free."""
         form = parser.parse(UploadFormSchema(), request, location="form")
-        options = UploadOptions(form.get("model"), form.get("threshold"), form["group"], form.get("study"))
+        options = UploadOptions(**{name: value for name, value in form.items() if name != "file"})
         submitted = submit(resources(), uploaded_files("file"), options, headers.get("idempotency_key"))
         with resources().database.read() as session:
             found = []

@@ -32,6 +32,7 @@ from webapp.schemas.warnings import WARNINGS
 
 # Longer than any name: what is too long for one is said in the domain's sentence.
 LONGEST_TYPED = 10_000
+MOST_VOLUMES = 1_000_000
 # More than a screen of selected rows, less than what a request may not do in its time.
 MOST_SELECTED = 200
 
@@ -229,6 +230,7 @@ class UploadFormSchema(ma.Schema):
     threshold = fields.Float(validate=THRESHOLD_RANGE)
     group = fields.Enum(Grouping, by_value=True, load_default=Grouping.NONE)
     study = fields.String(validate=validate.Length(max=LONGEST_TYPED))
+    volume = fields.Integer(validate=validate.Range(1, MOST_VOLUMES))
 
 
 # The body of an upload as OpenAPI 3 says it; flask-smorest would describe files and fields as two bodies.
@@ -254,6 +256,12 @@ UPLOAD_BODY = {
                         "default": Grouping.NONE.value,
                         "description": "stack: all files are one scan; auto: numbered files of one name in one"
                         " folder; in each way NAME_mask becomes the truth of NAME",
+                    },
+                    "volume": {
+                        "type": "integer",
+                        "minimum": 1,
+                        "maximum": MOST_VOLUMES,
+                        "description": "of NIfTI files that hold several volumes (4-D): the one to read, from 1",
                     },
                     "study": {
                         "type": "string",

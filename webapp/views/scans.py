@@ -49,7 +49,8 @@ def upload() -> Response:
     """The drop zone's form, for browsers without scripts."""
     grouping = Grouping.AUTO if request.form.get("group") else Grouping.NONE
     study = request.form.get("study", "").strip() or None
-    options = UploadOptions(request.form.get("model") or None, form_threshold(), grouping, study)
+    volume = request.form.get("volume", type=int)
+    options = UploadOptions(request.form.get("model") or None, form_threshold(), grouping, study, volume)
     submitted = submit(resources(), uploaded_files("file"), options)
     _name_rejected([(item.filename, item.message) for item in submitted.rejected])
     if len(submitted.scan_ids) == 1 and not submitted.rejected:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ml.datasets.mask_findings import NON_BINARY, ON_ANOTHER_GRID, codes_of_labels
 from ml.sandbox.child import memory_limit_mib
 from ml.sandbox.entries.preload import preload_readers
-from ml.scans import LabelMap, read_label_stack, read_label_volume
+from ml.scans import LabelMap, read_label_stack, read_label_volume, read_volume
 from ml.scans.readers.dicom.copies import write_copies
 from ml.scans.readers.dicom.instances import read_instance
 from ml.scans.readers.dicom.reader import read_series
@@ -96,6 +96,9 @@ def _decode_series(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _decode_scan(request: dict[str, Any]) -> dict[str, Any]:
+    if (volume := request.get("volume")) is not None:
+        scan = read_volume(Path(request["source"]), Limits(**request["limits"]), volume)
+        return store(scan, Path(request["stack"]), request["spare_bytes"])
     module, _, function = request["reader"].partition(":")
     scan = getattr(import_module(module), function)(Path(request["source"]), Limits(**request["limits"]))
     return store(scan, Path(request["stack"]), request["spare_bytes"])

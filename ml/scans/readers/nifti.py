@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -43,13 +44,20 @@ _SAME_MM = 0.1
 
 def read(path: Path, limits: Limits) -> Scan:
     """Decode a volume to axial slices. Raises ScanError."""
+    return read_volume(path, limits, None)
+
+
+def read_volume(path: Path, limits: Limits, volume: int | None) -> Scan:
+    """Decode one of a file's volumes, by its number from 1; None: the only one. Raises ScanError."""
     with _open(path) as stream:
         header, head_bytes = _read_header(stream)
-        shape = _volume_shape(header)
+        shape, count = _volume_shape(header)
+        place = _place_of(volume, count, header)
         notes: list[str] = []
         limits.check_stack(1, 1, shape[0] * shape[1] * shape[2])
         grid = _read_grid(header, shape, notes)
-        voxels = _read_voxels(stream, header, head_bytes, shape)  # (i, j, k)
+        voxels = _read_voxels(stream, header, head_bytes, shape, place)  # (i, j, k)
+    notes += ["volume_chosen"] if count > 1 else []
     scan = make_scan(grid, voxels, limits, "nifti", notes, _scaling(header))
     return replace(scan, sequence=kind_of(_acquisition_of(header)))
 
@@ -58,7 +66,8 @@ def read_grid(path: Path, limits: Limits) -> VolumeGrid:
     """Where the voxels lie, by the header alone. Raises ScanError."""
     with _open(path) as stream:
         header, _ = _read_header(stream)
-    shape = _volume_shape(header)
+    shape, count = _volume_shape(header)
+    _place_of(None, count, header)
     limits.check_stack(1, 1, shape[0] * shape[1] * shape[2])
     return _read_grid(header, shape, [])
 
@@ -77,7 +86,8 @@ def read_label_volume(path: Path, limits: Limits) -> LabelVolume:
     """An expert's mask of a volume: labels above 0 are tumor. Raises ScanError."""
     with _open(path) as stream:
         header, head_bytes = _read_header(stream)
-        shape = _volume_shape(header)
+        shape, count = _volume_shape(header)
+        _place_of(None, count, header)
         limits.check_stack(1, 1, shape[0] * shape[1] * shape[2])
         grid = _read_grid(header, shape, [])
         voxels = _read_voxels(stream, header, head_bytes, shape)  # (i, j, k)
@@ -145,19 +155,33 @@ def _read_header(stream: BinaryIO) -> tuple[Any, int]:
     return header, len(head)
 
 
-def _volume_shape(header: Any) -> tuple[int, int, int]:
-    """Sizes (i, j, k). Raises ScanError `unreadable` for nonsense and for more than one volume."""
+def _volume_shape(header: Any) -> tuple[tuple[int, int, int], int]:
+    """Sizes (i, j, k), and how many volumes of them there are. Raises ScanError `unreadable` for nonsense."""
     count, *sizes = (int(size) for size in header["dim"])
     if not 1 <= count <= 7 or any(size < 1 for size in sizes[:count]):
         raise ScanError("unreadable", "The header's dimensions are no volume's; write the volume again.")
-    if any(size > 1 for size in sizes[3:count]):
-        kind = " x ".join(str(size) for size in sizes[:count])
+    i, j, k = (sizes[axis] if axis < count else 1 for axis in range(3))
+    return (i, j, k), prod(sizes[3:count])
+
+
+def _place_of(volume: int | None, count: int, header: Any) -> int:
+    """Which of the file's volumes is read, from 0. volume: its number from 1. Raises ScanError `unreadable`."""
+    if volume is None and count == 1:
+        return 0
+    if volume is None:
+        dimensions = int(header["dim"][0])
+        kind = " x ".join(str(int(size)) for size in header["dim"][1 : dimensions + 1])
         raise ScanError(
             "unreadable",
-            f"The file holds a series of volumes ({kind}), and one volume is read; store the volume you want alone.",
+            f"The file holds a series of volumes ({kind}), and one volume is read; choose it by its number, from 1 to"
+            f" {count}, as “Volume” beside model and threshold (`volume` in the API), or store it alone.",
         )
-    i, j, k = (sizes[axis] if axis < count else 1 for axis in range(3))
-    return i, j, k
+    if not 1 <= volume <= count:
+        raise ScanError(
+            "unreadable",
+            f"Volume {volume} was chosen, and the file has {count}; choose one from 1 to {count}.",
+        )
+    return volume - 1
 
 
 def _read_grid(header: Any, shape: tuple[int, int, int], notes: list[str]) -> VolumeGrid:
@@ -184,8 +208,13 @@ def _differ(one: NDArray[np.floating], other: NDArray[np.floating], shape: tuple
     return bool(np.abs((one - other) @ corners).max() > _SAME_MM)
 
 
-def _read_voxels(stream: BinaryIO, header: Any, head_bytes: int, shape: tuple[int, int, int]) -> NDArray[np.generic]:
-    """The stored values (i, j, k), of the file's own type and byte order. Raises ScanError `unreadable`."""
+def _read_voxels(
+    stream: BinaryIO, header: Any, head_bytes: int, shape: tuple[int, int, int], place: int = 0
+) -> NDArray[np.generic]:
+    """The stored values (i, j, k) of the volume at this place, of the file's own type and byte order.
+
+    Raises ScanError `unreadable`.
+    """
     try:
         stored = np.dtype(header.get_data_dtype())
     except Exception as error:
@@ -203,7 +232,10 @@ def _read_voxels(stream: BinaryIO, header: Any, head_bytes: int, shape: tuple[in
         stream.seek(int(offset))
     else:
         _read_exactly(stream, bytearray(skipped))
-    data = bytearray(shape[0] * shape[1] * shape[2] * stored.itemsize)
+    size = shape[0] * shape[1] * shape[2] * stored.itemsize
+    for _ in range(place):  # of a gzip stream, volumes before it have to be unpacked, one at a time
+        _read_exactly(stream, bytearray(size))
+    data = bytearray(size)
     _read_exactly(stream, data)
     stream.read(_CHUNK_BYTES)  # to the end of a gzip stream, where its checksum is; a longer tail is never unpacked
     return np.frombuffer(data, stored).reshape(shape, order="F")

@@ -121,7 +121,7 @@ const uploadOf = (card, name, files, masks, folder) => ({
   name,
   files,
   masks,
-  choices: { model: element("#field-model", HTMLSelectElement).value, threshold: element("#field-threshold", HTMLInputElement).value, study: element("#field-study", HTMLInputElement).value.trim() || folder },
+  choices: { model: element("#field-model", HTMLSelectElement).value, threshold: element("#field-threshold", HTMLInputElement).value, volume: element("#field-volume", HTMLInputElement).value, study: element("#field-study", HTMLInputElement).value.trim() || folder },
   isWanted: () => card.isConnected,
   onProgress: (fraction) => showSent(card, fraction, files),
   onDone: (answer) => {

@@ -38,7 +38,7 @@ async function uploadScan({ name, files, masks, choices, onProgress }, signal) {
  * @property {string} name of the scan
  * @property {PathFile[]} files its slices, in their order
  * @property {PathFile[]} masks an expert's, of some of them
- * @property {{ model: string, threshold: string, study: string }} choices of the run, and the name of its study; empty: the default, none
+ * @property {{ model: string, threshold: string, volume: string, study: string }} choices of the run, which volume of a 4-D file, and the name of its study; empty: the default, none
  * @property {() => boolean} isWanted false where its card was taken away before its turn
  * @property {(fraction: number) => void} onProgress
  * @property {(answer: { scans: Scan[], rejected: Rejected[] }) => void} onDone

@@ -41,7 +41,7 @@ def test_no_parameter_has_a_place_that_openapi_3_does_not_know(client: FlaskClie
             parameters = operation.get("parameters", []) if isinstance(operation, dict) else []
             assert {parameter["in"] for parameter in parameters} <= {"query", "header", "path", "cookie"}
     upload = spec["paths"][SCANS]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
-    assert set(upload) == {"file", "model", "threshold", "group", "study"}
+    assert set(upload) == {"file", "model", "threshold", "group", "study", "volume"}
 
 
 def test_an_error_has_the_described_form(client: FlaskClient) -> None:

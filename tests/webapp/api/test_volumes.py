@@ -184,3 +184,31 @@ def test_volumes_of_numbered_names_are_no_slices(app: Flask, client: FlaskClient
     finish(resources_of(app), second["segmentation"]["id"])
     with client.get(second["links"]["mask_nii"]) as response:
         assert response.status_code == 200
+
+
+def test_of_several_volumes_one_is_chosen_by_its_number(app: Flask, client: FlaskClient) -> None:
+    affine = volume_files.affine_of("LPS", SPACING_MM, SHAPE)
+    head = volume_files.head(affine, SHAPE)
+    without = np.where(head == volume_files.TUMOR, volume_files.HEAD, head)
+    form = {"threshold": str((19 + 169) / 2 / 255)}
+    tumors = {}
+    for is_packed in (True, False):
+        data = volume_files.nifti(np.stack([without, head, without], axis=3), affine, is_packed=is_packed)
+        refused = send(client, ("fmri.nii.gz", data))
+        assert refused.status_code == 422
+        assert "from 1 to 3" in refused.json["message"] and "(28 x 32 x 24 x 3)" in refused.json["message"]
+        for volume in (1, 2, 3):
+            scan = sent(client, "fmri.nii.gz", data, form={**form, "volume": str(volume)})
+            finish(resources_of(app), scan["segmentation"]["id"])
+            found = client.get(f"{SCANS}/{scan['id']}").json
+            assert found["filename"] == f"fmri, volume {volume}.nii.gz"
+            assert "volume_chosen" in {warning["code"] for warning in found["segmentation"]["warnings"]}
+            tumors[is_packed, volume] = found["segmentation"]["volume_ml"]
+        beyond = send(client, ("fmri.nii.gz", data), form={"volume": "4"})
+        assert beyond.status_code == 422 and "the file has 3" in beyond.json["message"]
+    expected = pytest.approx(int((head == volume_files.TUMOR).sum()) * 0.165)
+    assert tumors[True, 2] == tumors[False, 2] == expected
+    assert tumors[True, 1] == tumors[True, 3] == tumors[False, 3] != expected
+    assert send(client, ("fmri.nii.gz", data), form={"volume": "0"}).status_code == 422
+    plain = sent(client, "a.nii.gz", volume_files.nifti(head, affine), form={"volume": "1"})
+    assert (plain["filename"], plain["slice_count"]) == ("a.nii.gz", 24)

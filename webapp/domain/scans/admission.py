@@ -43,6 +43,7 @@ def admit(
     model: str | None,
     threshold: float | None,
     study: str | None = None,
+    volume: int | None = None,
     origin: str = "upload",
 ) -> Accepted:
     """Decode, store, and queue. Raises UploadRejected, InvalidInput, StorageFull, StorageUnavailable.
@@ -51,8 +52,8 @@ def admit(
     """
     stack = resources.storage.temporary_file()
     try:
-        decoded = decode(resources, upload.path, stack, upload.filename)
-        row = scan_row(upload, decoded, origin)
+        decoded = decode(resources, upload.path, stack, upload.filename, volume=volume)
+        row = scan_row(upload, decoded, origin, volume)
         return store(resources, row, upload.path, stack, model=model, threshold=threshold, study=study)
     finally:
         stack.unlink(missing_ok=True)
@@ -102,14 +103,18 @@ def _same_file(session: Session, sha256: str) -> str | None:
     return session.scalar(select(Scan.id).where(Scan.sha256 == sha256).order_by(*newest).limit(1))
 
 
-def decode(resources: Resources, source: Path, stack: Path, filename: str = "") -> Decoded:
+def decode(
+    resources: Resources, source: Path, stack: Path, filename: str = "", *, volume: int | None = None
+) -> Decoded:
     """Decode a received file in the sandbox; its name only chooses the sentence where it cannot be read.
+
+    volume: of a file that holds several, the number from 1 of the one to read.
 
     Raises UploadRejected, DecoderUnavailable, StorageFull.
     """
     with translated_errors():  # the stack may find no room
         try:
-            return resources.decoder.decode(source, stack, spare_bytes=RESERVE_BYTES)
+            return resources.decoder.decode(source, stack, spare_bytes=RESERVE_BYTES, volume=volume)
         except ScanError as error:
             if error.code == "unsupported" and filename.lower().endswith(_NIFTI_ENDINGS):
                 raise UploadRejected("unreadable", _NO_NIFTI) from error
@@ -126,11 +131,11 @@ def stated_sequence(decoded: Decoded, filename: str) -> dict[str, str] | None:
     return None if stated is None else stated.to_json()
 
 
-def scan_row(upload: Received, decoded: Decoded, origin: str = "upload") -> Scan:
-    """The row of a scan that is one file, not stored yet."""
+def scan_row(upload: Received, decoded: Decoded, origin: str = "upload", volume: int | None = None) -> Scan:
+    """The row of a scan that is one file, not stored yet. volume: which of its volumes it is, if it holds several."""
     return Scan(
         id=new_id(),
-        filename=upload.filename,
+        filename=_volume_name(upload.filename, volume) if "volume_chosen" in decoded.warnings else upload.filename,
         origin=origin,
         format=decoded.format,
         width=decoded.width,
@@ -144,3 +149,10 @@ def scan_row(upload: Received, decoded: Decoded, origin: str = "upload") -> Scan
         warnings=[*decoded.warnings, *(["synthetic"] if origin == "phantom" else [])],
         orientations=None if decoded.orientation == 1 else [decoded.orientation] * decoded.slice_count,
     )
+
+
+def _volume_name(filename: str, volume: int | None) -> str:
+    """A file's name with the number of its volume: "fmri, volume 3.nii.gz"."""
+    ending = next((end for end in reversed(_NIFTI_ENDINGS) if filename.lower().endswith(end)), "")
+    stem = filename[: len(filename) - len(ending)]
+    return f"{stem}, volume {volume}{filename[len(stem) :]}"

@@ -60,12 +60,19 @@ class AdmittedGroup:
 
 
 def admit_group(
-    resources: Resources, uploads: Sequence[Received], name: str, *, is_whole: bool = True, **options: Any
+    resources: Resources,
+    uploads: Sequence[Received],
+    name: str,
+    *,
+    is_whole: bool = True,
+    volume: int | None = None,
+    **options: Any,
 ) -> AdmittedGroup:
     """Decode the slices of a scan, in this order, store them as one stack, and queue it.
 
     A file that cannot be read is refused, and the others stand. Slices of another size, and files that have several
     slices themselves, become scans of their own. is_whole: False where files of the group were refused before.
+    volume: of files that hold several.
     options: of `admission.store`. Raises UploadRejected (more slices than
     a scan may have), InvalidInput, StorageFull, StorageUnavailable, DecoderUnavailable.
     """
@@ -75,7 +82,7 @@ def admit_group(
     refused: list[tuple[int, PortalError]] = []
     accepted: list[Accepted] = []
     places: list[tuple[int, ...]] = []
-    with _decoded(resources, uploads) as results:
+    with _decoded(resources, uploads, volume) as results:
         slices = [item for item in results if isinstance(item, _Slice)]
         refused += [(place, item) for place, item in enumerate(results) if isinstance(item, UploadRejected)]
         parts = _of_one_size(slices)
@@ -85,7 +92,7 @@ def admit_group(
         ]
         for part in parts:
             try:
-                accepted.append(_admit_stack(resources, part, name, more_warnings, **options))
+                accepted.append(_admit_stack(resources, part, name, more_warnings, volume, **options))
                 places.append(tuple(item.place for item in part))
             except PortalError as error:
                 # The machine's fault ends the request, unless something of it is stored already.
@@ -96,13 +103,16 @@ def admit_group(
 
 
 @contextmanager
-def _decoded(resources: Resources, uploads: Sequence[Received]) -> Iterator[list[_Slice | UploadRejected]]:
+def _decoded(
+    resources: Resources, uploads: Sequence[Received], volume: int | None
+) -> Iterator[list[_Slice | UploadRejected]]:
     """Each file's pixels in a temporary file, or why it was refused; the files are gone after the block."""
     targets = [resources.storage.temporary_file() for _ in uploads]
 
     def decode(place: int) -> _Slice | UploadRejected:
         try:
-            decoded = admission.decode(resources, uploads[place].path, targets[place], uploads[place].filename)
+            upload = uploads[place]
+            decoded = admission.decode(resources, upload.path, targets[place], upload.filename, volume=volume)
             return _Slice(place, uploads[place], decoded, targets[place])
         except UploadRejected as error:
             return error
@@ -125,11 +135,16 @@ def _of_one_size(slices: Sequence[_Slice]) -> list[list[_Slice]]:
 
 
 def _admit_stack(
-    resources: Resources, slices: Sequence[_Slice], name: str, more_warnings: Sequence[str], **options: Any
+    resources: Resources,
+    slices: Sequence[_Slice],
+    name: str,
+    more_warnings: Sequence[str],
+    volume: int | None,
+    **options: Any,
 ) -> Accepted:
     if len(slices) == 1:
         [alone] = slices
-        row = admission.scan_row(alone.upload, alone.decoded)
+        row = admission.scan_row(alone.upload, alone.decoded, volume=volume)
         row.warnings = [*row.warnings, *more_warnings]
         return admission.store(resources, row, alone.upload.path, alone.pixels, **options)
     height, width = slices[0].decoded.height, slices[0].decoded.width

@@ -40,10 +40,12 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class UploadOptions(RunOptions):
-    """What a person chose for an upload: its runs, which of its files are one scan, and the study of all of them."""
+    """What a person chose for an upload: its runs, which of its files are one scan, the study of all of them, and the
+    number, from 1, of the volume of files that hold several."""
 
     group: Grouping = Grouping.NONE
     study: str | None = None
+    volume: int | None = None
 
 
 @dataclass(frozen=True)
@@ -288,11 +290,10 @@ def _admit_group(
     resources: Resources, uploads: Sequence[Received], name: str, options: UploadOptions, *, is_whole: bool
 ) -> stacking.AdmittedGroup:
     """The scans of files that belong together, of one file alone mostly. is_whole: whether all were received."""
+    chosen = {**_chosen(options), "volume": options.volume}
     if len(uploads) > 1 or not is_whole:
-        return stacking.admit_group(resources, uploads, name, is_whole=is_whole, **_chosen(options))
-    accepted = admission.admit(
-        resources, replace(uploads[0], filename=receiving.display_name(name)), **_chosen(options)
-    )
+        return stacking.admit_group(resources, uploads, name, is_whole=is_whole, **chosen)
+    accepted = admission.admit(resources, replace(uploads[0], filename=receiving.display_name(name)), **chosen)
     return stacking.AdmittedGroup((accepted,), ((0,),), ())
 
 
@@ -308,4 +309,6 @@ def _digest(names: Sequence[str], received: Sequence[Received | UploadRejected],
         said.append(options.group)
     if options.study:
         said.append(["study", options.study])
+    if options.volume is not None:
+        said.append(["volume", str(options.volume)])
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
