@@ -136,6 +136,7 @@ def test_letters_and_aspect_are_the_patients(page: Page, volume_id: str) -> None
         assert shown == pytest.approx(width / height, rel=0.02)
         # What is drawn of the mask covers as many mm as its voxels do.
         page.locator(f'[data-plane="{axis}"]').click()
+        page.keyboard.press("3")
         box = page.locator(f'[data-axis="{axis}"] canvas').bounding_box()
         assert box is not None
         scale = min(box["width"] / width, box["height"] / height)
@@ -144,7 +145,6 @@ def test_letters_and_aspect_are_the_patients(page: Page, volume_id: str) -> None
         mask = np.take(probability() > 128, at[place], axis=place)
         spans = [np.ptp(np.flatnonzero(mask.any(axis=side))) + 1 for side in (0, 1)]  # across, down
         tall, wide = [mm for side, mm in enumerate((4.0, 2.5, 3.0)) if side != place]
-        page.keyboard.press("3")
         is_red = drawn(page, axis)[..., 0] > 128
         found = [int(np.ptp(np.flatnonzero(is_red.any(axis=side)))) + 1 for side in (0, 1)]
         assert found == pytest.approx([spans[0] * wide * scale, spans[1] * tall * scale], abs=2 + 2 * scale)
@@ -294,3 +294,35 @@ HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
     expect(page.get_by_text("This browser offers no WebGL 2")).to_be_visible()
     page.get_by_role("button", name="3-D").first.click()
     expect(page.locator("#surface")).to_be_hidden()
+
+
+def test_errors_against_an_experts_mask_are_seen_from_all_sides(page: Page, portal: RunningPortal) -> None:
+    """In the colors of the reader's palette."""
+    stored = volume_files.tumor(AFFINE, SHAPE)
+    data = volume_files.nifti(volume_files.head(AFFINE, SHAPE), AFFINE)
+    scan_id = add_known_result(portal, "erred-volume.nii.gz", probability(), threshold=THRESHOLD, data=data)
+    half = stored & (np.arange(SHAPE[0]) < 40)[:, None, None]  # of the front alone: the rest is extra
+    open_result(page, scan_id)
+    page.locator(".truth-form summary").click()
+    mask = {"name": "m.nii.gz", "mimeType": "application/gzip", "buffer": volume_files.nifti(half.astype("u1"), AFFINE)}
+    page.locator("#truth-files").set_input_files(mask)  # type: ignore[arg-type]
+    page.locator("#truth-form button").click()
+    page.wait_for_selector("#truth .truth-table")
+    open_planes(page, scan_id)
+    page.keyboard.press("5")
+    expect(page.locator(".planes-legend")).to_contain_text("missed")
+
+    def shares(axis: str) -> tuple[float, float]:
+        red, green, blue = drawn(page, axis).astype(int).transpose(2, 0, 1)
+        return float(((green > red + 40) & (green > blue + 20)).mean()), float(
+            ((blue > green + 40) & (blue > red + 40)).mean()
+        )
+
+    page.keyboard.press("x")
+    for axis in ("axial", "sagittal"):
+        green, blue = shares(axis)
+        assert green > 0.005 and blue == 0
+    page.locator(".planes-legend").get_by_role("button", name="Palette").click()
+    for axis in ("axial", "sagittal"):
+        green, blue = shares(axis)
+        assert green == 0 and blue > 0.005

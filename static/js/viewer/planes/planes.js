@@ -288,7 +288,7 @@ export class Planes {
     if (!masks || !this.isOpen) return;
     const look = this.look();
     if (this.select.value !== look.layer) this.select.value = look.layer;
-    this.root.dataset.layer = look.layer; // its legend
+    this.root.dataset.look = look.layer; // its legend
     if (viewer.threshold !== masks.threshold) masks.apply(viewer.threshold, this.cross[0]);
     this.volume.show(this.channel).then((isOther) => isOther && this.draw(), (error) => viewer.showProblem(messageOf(error)));
     for (const plane of this.planes) {
