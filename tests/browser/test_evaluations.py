@@ -1,12 +1,17 @@
 """An evaluation from the browser: choose or send data, watch it, read the report, open a case, compare, delete."""
 
+import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.actions import eventually
+from ml.masks import tumor_mask
+from tests.browser.actions import eventually, fact, picture
+from tests.browser.conftest import Console
 from tests.browser.portals import worker_stopped
 from tests.browser.test_accessibility import findings
 from tests.support.evaluations import write_data_set, zip_of
@@ -74,9 +79,6 @@ def test_a_folder_is_browsed_evaluated_and_watched_to_its_report(page: Page, por
     assert page.evaluate("[...document.images].filter((i) => i.loading !== 'lazy').every((i) => i.naturalWidth > 0)")
 
 
-DRAWN = "(canvas) => canvas.toDataURL()"
-
-
 def test_slices_are_sorted_filtered_and_opened(page: Page, finished: list[str]) -> None:
     page.goto(f"/evaluations/{finished[0]}")
     page.get_by_label("Sort").last.select_option("worst")
@@ -90,16 +92,16 @@ def test_slices_are_sorted_filtered_and_opened(page: Page, finished: list[str]) 
     page.get_by_role("link", name="Clear").click()
     page.locator("#gallery img").first.scroll_into_view_if_needed()
     page.locator("#gallery a").first.click()
-    for title in ("Scan", "Expert's mask", "Model's mask", "Errors"):
+    page.wait_for_selector("#viewer[data-drawn]")
+    for title in ("Errors", "Overlay", "Scan", "Model's mask", "Expert's mask", "Probability"):
         expect(page.get_by_role("img", name=title, exact=True)).to_be_visible()
-    expect(page.locator(".panel[data-drawn]")).to_have_count(4)
     page.keyboard.press("+")
     expect(page.locator("#zoom-value")).to_have_text("125\u00a0%")
-    errors = page.locator('[data-kind="errors"]')
-    standard = errors.locator("canvas").evaluate(DRAWN)
+    errors = page.locator('[data-layer="errors"]')
+    standard = picture(page, "errors")
     page.get_by_role("button", name="Palette").click()
     expect(errors.locator("img")).to_have_attribute("src", re.compile("palette=color-blind"))
-    eventually(lambda: errors.locator("canvas").evaluate(DRAWN) != standard)
+    eventually(lambda: picture(page, "errors") != standard)
     page.reload()  # the choice is kept
     expect(page.get_by_role("button", name="Palette")).to_have_attribute("aria-pressed", "true")
     expect(errors.locator("img")).to_have_attribute("src", re.compile("palette=color-blind"))
@@ -107,6 +109,61 @@ def test_slices_are_sorted_filtered_and_opened(page: Page, finished: list[str]) 
     here = page.url
     page.keyboard.press("j" if page.locator("#after").count() else "k")
     page.wait_for_url(lambda url: url != here)
+
+
+def test_a_case_is_read_in_the_viewer_of_a_result(page: Page, portal: RunningPortal, finished: list[str]) -> None:
+    path = f"{PATH}/{finished[0]}/cases"
+    case = portal.json("GET", f"{path}?outcome=found&order=best&limit=1")[1]["cases"][0]
+    page.goto(f"/evaluations/{finished[0]}/cases/{case['position']}")
+    page.wait_for_selector("#viewer[data-drawn]")
+    stored = fact(page, "dice")
+    assert (stored, fact(page, "predicted_pixels")) == (f"{case['dice']:.3f}", f"{case['predicted_pixels']:,}")
+    errors, mask = picture(page, "errors"), picture(page, "mask")
+
+    page.locator("#threshold").fill("0.95")
+
+    with Image.open(io.BytesIO(portal.call("GET", f"{path}/{case['position']}/probability.png")[1])) as image:
+        q = np.asarray(image)
+    with Image.open(io.BytesIO(portal.call("GET", f"{path}/{case['position']}/truth.png")[1])) as image:
+        expert = np.asarray(image) > 0
+    least = int(page.locator("#viewer").get_attribute("data-min-pixels") or 0)
+    mine = tumor_mask(q[None], 0.95, least)[0]
+    assert fact(page, "predicted_pixels") == f"{mine.sum():,}"
+    assert fact(page, "dice") == f"{2 * (mine & expert).sum() / (mine.sum() + expert.sum()):.3f}"
+    assert (fact(page, "hd95"), fact(page, "truth_pixels")) == ("–", f"{case['truth_pixels']:,}")
+    expect(page.locator("#preview-tag")).to_contain_text("Preview at 0.95. Evaluated at 0.30.")
+    expect(page.locator("#preview-words")).to_contain_text("Dice 0.")
+    expect(page.get_by_role("button", name="Save")).to_have_count(0)
+    eventually(lambda: picture(page, "errors") != errors and picture(page, "mask") != mask)
+    page.locator("#threshold").fill("0.99")
+    expect(page.locator("#verdict")).to_have_text("Tumor, uncertain")  # the model's own rule of doubt
+    page.get_by_role("button", name="Back to 0.30").click()
+    assert fact(page, "dice") == stored
+    expect(page.locator("#verdict")).to_have_text("Tumor found")
+    eventually(lambda: picture(page, "errors") == errors)
+    page.get_by_role("button", name="Scan", exact=True).click()
+    expect(page.locator(".panel.large")).to_have_attribute("data-layer", "scan")
+    page.get_by_role("button", name="Ruler").click()
+    page.mouse.move(400, 400)
+    page.mouse.down()
+    page.mouse.move(450, 400)
+    page.mouse.up()
+    expect(page.locator("#measure-words")).to_contain_text("px")
+
+
+def test_of_a_case_whose_image_is_gone_map_and_masks_are_still_read(
+    page: Page, portal: RunningPortal, console: Console
+) -> None:
+    console.expected = ["status of 404"]
+    folder = write_data_set(portal.folder / "instance" / "datasets" / "gone", patients=1)
+    evaluation_id = portal.json("POST", PATH, {"path": str(folder)})[1]["id"]
+    eventually(lambda: state(portal, evaluation_id) == "succeeded", seconds=60)
+    case = portal.json("GET", f"{PATH}/{evaluation_id}/cases?outcome=found&limit=1")[1]["cases"][0]
+    (folder / case["image"]).write_bytes(b"another")
+    page.goto(f"/evaluations/{evaluation_id}/cases/{case['position']}")
+    page.wait_for_selector("#viewer[data-drawn]")
+    expect(page.locator("#viewer-problem")).to_contain_text("its map and mask are still kept")
+    expect(page.locator('[data-slot="slice-area"]')).to_have_text(f"{case['predicted_pixels']:,} px")
 
 
 def test_it_prints_plots_side_by_side_and_names_on_few_lines(page: Page, finished: list[str]) -> None:
@@ -217,8 +274,8 @@ def test_everything_but_the_folder_drop_works_without_scripts(
     page.wait_for_url("**/evaluations/*")
     page.wait_for_selector(".headline", timeout=FINISH_MS)  # the page loads itself again
     page.locator("#gallery a").first.click()
-    for kind in ("scan", "truth", "mask", "errors"):
-        expect(page.locator(f'[data-kind="{kind}"] img')).to_be_visible()
+    for layer in ("scan", "truth", "mask", "errors"):
+        expect(page.locator(f'[data-layer="{layer}"] img')).to_be_visible()
 
 
 def test_a_path_outside_the_roots_says_so(plain_page: Page) -> None:

@@ -37,7 +37,7 @@ from webapp.schemas.evaluations import (
     FolderQuerySchema,
 )
 from webapp.schemas.fields import dump
-from webapp.schemas.pictures import PaletteSchema
+from webapp.schemas.pictures import PictureColorsSchema
 from webapp.schemas.scans import IdempotencyHeaderSchema
 
 blp = blueprint("evaluations", "evaluations", "A model over whole data sets, with or without expert masks.")
@@ -139,14 +139,14 @@ def case(evaluation_id: str, position: int) -> dict[str, Any]:
 
 
 @blp.get(f"/<hex_id:evaluation_id>/cases/<int:position>/<any({','.join(images.KINDS)}):kind>.png")
-@blp.arguments(PaletteSchema, location="query")
+@blp.arguments(PictureColorsSchema, location="query")
 @blp.response(200, content_type="image/png")
 @blp.alt_response(404, schema=ErrorSchema, description="no such case, no mask, or its image is gone")
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: the case has no result")
 def picture(query: dict[str, Any], evaluation_id: str, position: int, kind: str) -> Response:
     """One picture of one case in the slice's own grid; errors: red missed, green extra, yellow correct."""
     with resources().database.read() as session:
-        wanted = images.source(resources(), session, evaluation_id, position, kind, query["palette"])
+        wanted = images.source(resources(), session, evaluation_id, position, kind, **query)
     return png(lambda: images.render(resources(), wanted, kind), wanted.etag)
 
 

@@ -18,7 +18,7 @@ from webapp.domain.scans.spacing import LEAST_MM, MOST_MM
 from webapp.domain.scans.studies import LONGEST_NAME
 from webapp.schemas.errors import RejectedSchema
 from webapp.schemas.fields import Code, Links, Timestamp, dump
-from webapp.schemas.pictures import PaletteSchema
+from webapp.schemas.pictures import PictureColorsSchema
 from webapp.schemas.segmentations import (
     LONGEST_ID,
     LONGEST_MODEL_NAME,
@@ -306,17 +306,11 @@ class ScanQuerySchema(RunChoiceSchema):
     )
 
 
-class ImageQuerySchema(RunChoiceSchema, PaletteSchema):
+class ImageQuerySchema(RunChoiceSchema, PictureColorsSchema):
     """Which image."""
 
     slice = fields.Integer(
         validate=validate.Range(0, 1_000_000), metadata={"description": "default: the slice with most tumor"}
-    )
-    channel = fields.Integer(
-        validate=validate.Range(0, 2),
-        metadata={
-            "description": "shown alone, in gray, by `scan`, `overlay` and `errors`; default: all three, as colors"
-        },
     )
 
 

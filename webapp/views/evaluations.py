@@ -20,6 +20,7 @@ from webapp.schemas.cases import CaseSchema, PatientSchema
 from webapp.schemas.comparisons import ComparisonSchema
 from webapp.schemas.evaluations import EvaluationSchema
 from webapp.schemas.fields import dump, dump_all
+from webapp.views import case_viewer
 
 bp = Blueprint("evaluations", __name__, url_prefix="/evaluations")
 
@@ -119,10 +120,12 @@ def case(evaluation_id: str, position: int) -> str:
         described = dump(CaseSchema, found)
         before, after = evaluation_cases.neighbors(session, found, _case_filter())
         evaluation = {"id": row.id, "name": row.name, "model": row.model, "threshold": row.threshold}
+        viewed = case_viewer.describe(resources(), row, found)
     return render_template(
         "evaluations/case.html",
         evaluation=evaluation,
         case=described,
+        **viewed,
         labels=labels,
         metrics=metrics,
         before_url=_case_url(before),

@@ -2,40 +2,23 @@
 /** @import { Scan } from "../core/types.js" */
 import { getRuns, getScan, hasCode, hasStatus, messageOf, saveThreshold } from "../core/api.js";
 import { isTyping } from "../core/dialogs.js";
-import { element, elements, findElement, targetOf } from "../core/elements.js";
+import { element, elements, findElement } from "../core/elements.js";
 import { placeInLine, slicesDone } from "../core/format.js";
 import { isOver, watchScan } from "../core/jobs.js";
 import { notify } from "../core/notices.js";
-import { followKeys } from "../viewer/keys.js";
+import { followControls } from "../viewer/controls.js";
 import { Viewer } from "../viewer/viewer.js";
 
 const RUNS_EVERY_MS = 1000;
 const SAVE_WAIT_S = 3;
 const button = (/** @type {string} */ selector) => element(selector, HTMLButtonElement);
-const slider = (/** @type {string} */ selector) => element(selector, HTMLInputElement);
 const { scan = "", status = "", latest, latestStatus, segmentation } = element("#result", HTMLElement).dataset;
 
 /** @param {HTMLElement} root */
 function startViewer(root) {
   const viewer = new Viewer(root);
-  const [threshold, opacity] = [slider("#threshold"), slider("#opacity")];
-  followKeys(viewer);
-  threshold.addEventListener("input", () => viewer.setThreshold(Number(threshold.value)));
-  opacity.addEventListener("input", () => viewer.setOpacity(Number(opacity.value) / 100));
-  button("#toggle-mask").addEventListener("click", () => viewer.toggleMask());
-  button("#toggle-fill").addEventListener("click", () => viewer.setFill(!viewer.isFilled));
-  button("#full-screen").addEventListener("click", () => viewer.toggleFullScreen());
-  const outline = element("#outline-width", HTMLSelectElement);
-  outline.addEventListener("change", () => viewer.setOutline(Number(outline.value)));
-  button("#drop-preview").addEventListener("click", () => viewer.setThreshold(viewer.stored));
+  followControls(viewer);
   button("#save-threshold").addEventListener("click", () => save(viewer));
-  root.addEventListener("click", (event) => {
-    const { zoom, show } = targetOf(event)?.closest("button")?.dataset ?? {};
-    if (zoom) viewer.zoom(zoom);
-    if (show) viewer.show(show);
-  });
-  window.addEventListener("beforeprint", () => viewer.beforePrint());
-  window.addEventListener("afterprint", () => viewer.afterPrint());
   return viewer.start();
 }
 

@@ -5,12 +5,17 @@ import { stateOf, wordOf } from "../core/chips.js";
 import { element, elements } from "../core/elements.js";
 import { area, count, percent, uncountedWords, volume } from "../core/format.js";
 import { setIcon } from "../core/icons.js";
+import { agreementOf } from "./mask.js";
+
+/** @typedef {{ slices: number, totalPixels: number, pixelSize: number | null, threshold: number, minPixels: number, hasDepth: boolean }} FindingFacts
+   pixelSize: mm² of a pixel of one slice, mm³ of a stack's voxel, null without spacing; threshold: the stored one;
+   hasDepth: whether a rule for stacks is applied when a threshold is saved */
 
 /**
  * What stands on the page while a threshold is tried: the bar that saves it, and words beside what is of the stored run.
  * @param {boolean} isPreview
  */
-function showNotes(isPreview) {
+export function showNotes(isPreview) {
   element("#preview-bar", HTMLElement).hidden = !isPreview;
   for (const note of elements("[data-preview-note]", HTMLElement)) note.hidden = !isPreview;
 }
@@ -18,9 +23,7 @@ function showNotes(isPreview) {
 export class Finding {
   /**
    * @param {HTMLElement} root
-   * @param {{ slices: number, totalPixels: number, pixelSize: number | null, threshold: number, minPixels: number, hasDepth: boolean }} scan
-   *   pixelSize: mm² of a pixel of one slice, mm³ of a stack's voxel, null without spacing; threshold: the stored one;
-   *   hasDepth: whether a rule for stacks is applied when a threshold is saved
+   * @param {FindingFacts} scan
    */
   constructor(root, { slices, totalPixels, pixelSize, threshold, minPixels, hasDepth }) {
     this.root = root;
@@ -103,7 +106,8 @@ export class Finding {
    * @param {Sum} sum
    * @returns {Map<string, string>}
    */
-  figures(threshold, { pixels, slicesWithTumor, levels, dice }) {
+  figures(threshold, { pixels, slicesWithTumor, levels, overlap }) {
+    const dice = overlap && agreementOf(overlap).dice;
     const figures = new Map([
       ["dice", dice === null ? "–" : dice.toFixed(3)],
       ["confidence", pixels ? percent((100 * levels) / (255 * pixels), 1) : "–"],

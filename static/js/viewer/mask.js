@@ -4,8 +4,8 @@
    No DOM in here: a test compares it with the server's, pixel by pixel. */
 
 /** @typedef {{ threshold: number, minPixels: number }} DoubtRule */
-/** @typedef {{ mask: Uint8Array, regions: number, pixels: number, maxLevel: number }} Doubt
-   mask: 1 where in doubt; pixels, maxLevel (0 to 255): of the region with the highest probability, 0 without any */
+/** @typedef {{ mask: Uint8Array, area: number, regions: number, pixels: number, maxLevel: number }} Doubt
+   mask: 1 where in doubt; area: its pixels; pixels, maxLevel (0 to 255): of the region with the highest probability, 0 without any */
 
 const CANDIDATE = 2; // at or above the threshold, component not yet measured
 
@@ -57,9 +57,9 @@ export function tumorMask(probabilityU8, width, height, threshold, minPixels, dr
  * @returns {Doubt}
  */
 export function doubtOf(probabilityU8, width, height, tumor, threshold, rule) {
-  if (!rule) return { mask: new Uint8Array(tumor.length), regions: 0, pixels: 0, maxLevel: 0 };
+  if (!rule) return { mask: new Uint8Array(tumor.length), area: 0, regions: 0, pixels: 0, maxLevel: 0 };
   const mask = candidatesOf(probabilityU8, thresholdLevel(Math.min(rule.threshold, threshold)));
-  const doubt = { mask, regions: 0, pixels: 0, maxLevel: 0 };
+  const doubt = { mask, area: 0, regions: 0, pixels: 0, maxLevel: 0 };
   const component = new Int32Array(mask.length);
   for (let seed = 0; seed < mask.length; seed++) {
     if (mask[seed] !== CANDIDATE) continue;
@@ -75,6 +75,7 @@ export function doubtOf(probabilityU8, width, height, tumor, threshold, rule) {
       continue;
     }
     doubt.regions += 1;
+    doubt.area += size;
     if (maxLevel > doubt.maxLevel || (maxLevel === doubt.maxLevel && size > doubt.pixels)) Object.assign(doubt, { pixels: size, maxLevel });
   }
   return doubt;
@@ -145,10 +146,13 @@ export function sumInside(probabilityU8, mask) {
   return sum;
 }
 
+/** @typedef {{ model: number, expert: number, both: number }} Overlap pixels of two masks */
+
 /**
  * How a mask and the expert's lie on each other; null where there is none of the expert.
  * @param {Uint8Array} mask 1 where tumor, else 0
  * @param {Uint8Array | null} expert not 0 where tumor
+ * @returns {Overlap | null}
  */
 export function overlapOf(mask, expert) {
   if (!expert) return null;
@@ -159,6 +163,19 @@ export function overlapOf(mask, expert) {
     if (mask[i] && expert[i]) overlap.both += 1;
   }
   return overlap;
+}
+
+/**
+ * As ml/metrics/overlap.py has them; null where nothing defines them.
+ * @param {Overlap} overlap
+ */
+export function agreementOf({ model, expert, both }) {
+  return {
+    dice: expert ? (2 * both) / (model + expert) : null,
+    iou: expert ? both / (model + expert - both) : null,
+    precision: model ? both / model : expert ? 0 : null,
+    recall: expert ? both / expert : null,
+  };
 }
 
 /**

@@ -24,8 +24,12 @@ export class Panels {
     this.viewport = viewport;
     /** @type {Map<string, HTMLCanvasElement>} by layer */
     this.canvases = new Map();
+    /** @type {Map<string, string>} in words, by layer */
+    this.titles = new Map();
     for (const panel of elements(".panel", HTMLElement, root)) {
-      this.canvases.set(panel.dataset.layer ?? "", element("canvas", HTMLCanvasElement, panel));
+      const canvas = element("canvas", HTMLCanvasElement, panel);
+      this.canvases.set(panel.dataset.layer ?? "", canvas);
+      this.titles.set(panel.dataset.layer ?? "", canvas.getAttribute("aria-label") ?? "");
     }
     /** @type {Record<string, Drawable[]>} by layer, bottom first */
     this.sources = {};

@@ -5,6 +5,10 @@ import { context2d } from "./canvas.js";
 const SCAN_BYTES_KEPT = 256 * 2 ** 20;
 const LEAST_SCANS_KEPT = 6;
 const AT_ONCE = 3;
+const GONE = 404;
+
+/** A picture that is not there any more; the others of its slice may be. */
+export class PictureGone extends Error {}
 
 /**
  * The pixels of a picture, RGBA, row by row.
@@ -14,7 +18,8 @@ async function fetchPixels(url) {
   const response = await fetch(url);
   if (!response.ok) {
     const body = await response.json().catch(() => null);
-    throw new Error(body?.message ?? `A picture could not be loaded (status ${response.status}).`);
+    const words = body?.message ?? `A picture could not be loaded (status ${response.status}).`;
+    throw response.status === GONE ? new PictureGone(words) : new Error(words);
   }
   // Without conversion, because the values of a map are numbers, not colors.
   const bitmap = await createImageBitmap(await response.blob(), { colorSpaceConversion: "none", premultiplyAlpha: "none" });
@@ -39,16 +44,16 @@ function redOf(rgba) {
 
 export class Stack {
   /**
-   * @param {{ scanId: string, segmentationId: string, count: number, pixels: number, truthSlices: number[] }} scan
-   *   count: of its slices; pixels: of one; truthSlices: that have an expert's mask
+   * @param {{ address: string, count: number, pixels: number, truthSlices: number[] }} scan
+   *   address: of a picture, with {picture} and {slice} in it; count: of its slices; pixels: of one; truthSlices: that have
+   *   an expert's mask
    */
-  constructor({ scanId, segmentationId, count, pixels, truthSlices }) {
+  constructor({ address, count, pixels, truthSlices }) {
     this.truthSlices = new Set(truthSlices);
     /** @type {Map<number, Promise<Uint8Array>>} by slice */
     this.truths = new Map();
     this.scansKept = Math.max(LEAST_SCANS_KEPT, Math.floor(SCAN_BYTES_KEPT / (4 * pixels)));
-    this.scanId = scanId;
-    this.segmentationId = segmentationId;
+    this.template = address;
     this.count = count;
     /** @type {Map<number, Promise<Uint8ClampedArray>>} RGBA by slice, least recently used first */
     this.scans = new Map();
@@ -65,7 +70,7 @@ export class Stack {
    * @param {number} index of the slice
    */
   address(picture, index) {
-    return `/api/v1/scans/${this.scanId}/${picture}.png?slice=${index}&segmentation=${this.segmentationId}`;
+    return this.template.replace("{picture}", picture).replace("{slice}", `${index}`);
   }
 
   /**

@@ -1,15 +1,14 @@
 /* Tumor and doubt per slice at a threshold, over all maps that have arrived; long stacks are counted in short turns. */
 /** @import { Doubt as Region } from "../core/types.js" */
-/** @import { Doubt, DoubtRule } from "./mask.js" */
+/** @import { Doubt, DoubtRule, Overlap } from "./mask.js" */
 /** @import { Stack } from "./stack.js" */
 import { doubtOf, maskArea, overlapOf, sumInside, tumorMask, uncountedOf } from "./mask.js";
 
 const TURN_MS = 8;
 
-/** @typedef {{ model: number, expert: number, both: number }} Overlap pixels of a slice with an expert's mask */
-/** @typedef {{ pixels: number, slicesWithTumor: number, counted: number, doubt: Region | null, uncounted: number, levels: number, dice: number | null }} Sum
-   over the slices counted so far; uncounted: pixels; levels: the map's values inside the mask; dice: with the expert's masks,
-   null until all of them are compared, and where they are empty */
+/** @typedef {{ pixels: number, slicesWithTumor: number, counted: number, doubt: Region | null, uncounted: number, doubtful: number, levels: number,
+   overlap: Overlap | null }} Sum over the slices counted so far; uncounted, doubtful: pixels; levels: the map's values inside the
+   mask; overlap: with the expert's masks, null until all of them are compared, and without any */
 
 export class Totals {
   /**
@@ -84,21 +83,23 @@ export class Totals {
       doubt: this.doubt(),
       uncounted: this.uncounted.reduce((sum, pixels, index) => sum + (this.areas[index] === null ? 0 : pixels), 0),
       levels: this.levels.reduce((sum, levels, index) => sum + (this.areas[index] === null ? 0 : levels), 0),
-      dice: this.dice(),
+      doubtful: this.doubts.reduce((sum, doubt) => sum + (doubt?.area ?? 0), 0),
+      overlap: this.overlap(),
     };
   }
 
   /** Of all slices that have an expert's mask, their pixels counted together. */
-  dice() {
-    let [both, pixels, expertPixels] = [0, 0, 0];
+  overlap() {
+    if (!this.stack.truthSlices.size) return null;
+    const sum = { model: 0, expert: 0, both: 0 };
     for (const index of this.stack.truthSlices) {
       const overlap = this.areas[index] === null ? null : this.overlaps[index];
       if (!overlap) return null;
-      both += overlap.both;
-      pixels += overlap.model + overlap.expert;
-      expertPixels += overlap.expert;
+      sum.model += overlap.model;
+      sum.expert += overlap.expert;
+      sum.both += overlap.both;
     }
-    return expertPixels ? (2 * both) / pixels : null;
+    return sum;
   }
 
   /** The region in doubt with the highest probability, the largest of equal ones. */

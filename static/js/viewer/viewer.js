@@ -16,7 +16,7 @@ import { Panels } from "./panels.js";
 import { Planes } from "./planes/planes.js";
 import { readPreference, writePreference } from "./preferences.js";
 import { Readout } from "./readout.js";
-import { Stack } from "./stack.js";
+import { PictureGone, Stack } from "./stack.js";
 import { Strip } from "./strip.js";
 import { Tools } from "./tools.js";
 import { Totals } from "./totals.js";
@@ -26,13 +26,19 @@ const ADDRESS_AFTER_MS = 150; // of rest
 
 const byId = (/** @type {string} */ id) => element(`#${id}`, HTMLElement);
 
+/** @import { FindingFacts } from "./finding.js" */
 /** @import { Outline } from "./panels.js" */
+/** @import { Sum } from "./totals.js" */
+/** @typedef {{ preview: (threshold: number, sum: Sum) => void, stored: () => void }} Followed */
 /** @typedef {{ rgba: Uint8ClampedArray, probabilityU8: Uint8Array, truth: Uint8Array | null, mask: Uint8Array, outlines: Outline[] }} Shown the slice in view */
 
 export class Viewer {
-  /** @param {HTMLElement} root */
-  constructor(root) {
-    const { scan = "", segmentation = "", width, height, slices, slice, threshold, minPixels, spacing } = root.dataset;
+  /**
+   * @param {HTMLElement} root
+   * @param {(root: HTMLElement, facts: FindingFacts) => Followed} newFinding what follows the threshold beside the pictures
+   */
+  constructor(root, newFinding = (box, facts) => new Finding(box, facts)) {
+    const { address = "", width, height, slices, slice, threshold, minPixels, spacing } = root.dataset;
     const { doubtThreshold, doubtPixels, dropped, channel, truthSlices } = root.dataset;
     this.root = root;
     this.width = Number(width);
@@ -52,9 +58,9 @@ export class Viewer {
     /** @type {{ threshold: number, view: string | undefined } | null} what the screen showed before paper was printed */
     this.onScreen = null;
     this.naming = 0; // timer of the address
-    this.stack = new Stack({ scanId: scan, segmentationId: segmentation, count: Number(slices), pixels: this.width * this.height,
+    this.stack = new Stack({ address, count: Number(slices), pixels: this.width * this.height,
       truthSlices: truthSlices ? truthSlices.split(" ").map(Number) : [] });
-    this.layers = { scan: this.newLayer(), mask: this.newLayer(), overlay: this.newLayer(), heatmap: this.newLayer(), gray: truthSlices ? this.newLayer() : null, errors: truthSlices ? this.newLayer() : null };
+    this.layers = { scan: this.newLayer(), mask: this.newLayer(), overlay: this.newLayer(), heatmap: this.newLayer(), gray: truthSlices ? this.newLayer() : null, errors: truthSlices ? this.newLayer() : null, truth: truthSlices ? this.newLayer() : null };
     document.addEventListener("palette", () => this.paintOverlay());
     this.viewport = new Viewport(this.width, this.height, () => this.showZoom());
     this.panels = new Panels(byId("panels"), this.viewport);
@@ -68,7 +74,7 @@ export class Viewer {
     this.isFilled = true;
     this.setFill(readPreference("fill", "yes") === "yes");
     this.setOutline(Number(readPreference("outline", "1.5")));
-    this.finding = new Finding(byId("finding"), {
+    this.finding = newFinding(byId("finding"), {
       slices: this.stack.count, totalPixels: this.width * this.height * this.stack.count, threshold: this.stored,
       minPixels: this.minPixels, hasDepth: "hasDepth" in root.dataset,
       pixelSize: spacing ? tall * wide * (this.stack.count > 1 ? deep : 1) : null,
@@ -145,12 +151,20 @@ export class Viewer {
   async drawSlice() {
     const wanted = this.index;
     try {
-      const [rgba, probabilityU8, truth] = await Promise.all([this.stack.scan(wanted), this.stack.map(wanted), this.stack.truth(wanted)]);
+      /** @type {unknown} */
+      let gone = null;
+      const scan = this.stack.scan(wanted).catch((error) => {
+        if (!(error instanceof PictureGone)) throw error;
+        gone = error; // map and masks are still shown, on black
+        return new Uint8ClampedArray(4 * this.width * this.height);
+      });
+      const [rgba, probabilityU8, truth] = await Promise.all([scan, this.stack.map(wanted), this.stack.truth(wanted)]);
       if (wanted !== this.index) return; // the reader has stepped on
-      byId("viewer-problem").hidden = true;
+      byId("viewer-problem").hidden = !gone;
+      if (gone) byId("viewer-problem").textContent = messageOf(gone);
       paintHeatmap(this.layers.heatmap, probabilityU8);
       this.display.learn(rgba);
-      this.paintSlice(rgba);
+      this.paintPixels(rgba);
       this.paintTumor(rgba, probabilityU8, truth);
       this.measures.show(null);
       this.readout.show(this.readout.point, this.shown);
@@ -172,7 +186,7 @@ export class Viewer {
   /* Names and addresses that hold the slice's number. */
   nameSlice() {
     const at = this.stack.count > 1 ? ` of slice ${this.index + 1}` : "";
-    for (const [layer, canvas] of this.panels.canvases) canvas.setAttribute("aria-label", `${layer[0].toUpperCase()}${layer.slice(1)}${at}`);
+    for (const [layer, canvas] of this.panels.canvases) canvas.setAttribute("aria-label", `${this.panels.titles.get(layer)}${at}`);
     for (const link of elements("[data-picture]", HTMLAnchorElement)) {
       const { picture = "", stem } = link.dataset;
       link.href = this.stack.address(picture, this.index);
@@ -216,6 +230,7 @@ export class Viewer {
       ],
     };
     paintMask(this.layers.mask, mask);
+    if (this.layers.truth && truth) paintMask(this.layers.truth, truth);
     this.histogram.showMap(probabilityU8, mask);
     element('[data-slot="slice-area"]', HTMLElement, this.root).textContent = `${count(pixels)} px`;
     element('[data-slot="slice-uncounted"]', HTMLElement, this.root).hidden = !uncountedPixels;
@@ -234,6 +249,7 @@ export class Viewer {
       overlay: this.hasMask ? [scan, layers.overlay.canvas, ...outlines] : [scan],
       heatmap: [layers.heatmap.canvas],
       errors: [layers.gray?.canvas ?? scan, ...this.errors()],
+      truth: [layers.truth?.canvas ?? scan],
     };
     this.panels.draw();
   }
@@ -241,12 +257,12 @@ export class Viewer {
   /* ---- how it is shown ---- */
   paintScan() {
     if (!this.shown) return;
-    this.paintSlice(this.shown.rgba);
+    this.paintPixels(this.shown.rgba);
     this.panels.draw();
   }
 
   /** @param {Uint8ClampedArray} rgba of a slice, which lies in gray under the errors */
-  paintSlice(rgba) {
+  paintPixels(rgba) {
     this.display.paint(this.layers.scan, rgba);
     if (this.layers.gray) this.display.paint(this.layers.gray, rgba, this.display.grayChannel);
   }

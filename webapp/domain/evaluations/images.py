@@ -54,8 +54,13 @@ def source(
     position: int,
     kind: str,
     palette: Palette = Palette.STANDARD,
+    channel: int | None = None,
 ) -> Source:
-    """Find a picture's arrays. palette: of the errors. Raises NotFound, NotReady (a case that failed has none)."""
+    """Find a picture's arrays.
+
+    palette: of the errors. channel: of the slice, shown in gray, 0 to 2. Raises NotFound, NotReady (a case that failed
+    has none).
+    """
     evaluation = lookup.get(session, evaluation_id)
     row = cases.case(session, evaluation_id, position)
     if row.map_key is None or row.height is None or row.width is None:
@@ -64,7 +69,8 @@ def source(
         raise NotFound("This case has no expert mask.")
     image = volume = None
     # Under errors the slice is gray: its channels as colors would hide theirs.
-    channel = resources.catalog.flair_channel(evaluation.model) if kind == "errors" else None
+    if kind == "errors" and channel is None:
+        channel = resources.catalog.flair_channel(evaluation.model)
     if kind in OF_SLICE and evaluation.data_folder is not None:
         with contextlib.suppress(FolderRefused):  # gone, or not allowed any more: the picture says so
             folder = sources.source_folder(resources, evaluation) / evaluation.data_folder
@@ -93,7 +99,7 @@ def render(resources: Resources, wanted: Source, kind: str) -> bytes:
 
 def _draw(resources: Resources, wanted: Source, kind: str) -> Image.Image:
     if kind == "scan":
-        return panels.scan_image(_pixels(resources, wanted))
+        return panels.scan_image(_seen(resources, wanted))
     found = read_maps(resources, wanted.map_key, wanted.position)
     if found is None:
         raise NotFound("The map of this case is not there any more.")
@@ -107,12 +113,18 @@ def _draw(resources: Resources, wanted: Source, kind: str) -> Image.Image:
     if kind == "mask":
         return panels.mask_image(mask)
     if kind == "overlay":
-        return panels.overlay_image(_pixels(resources, wanted), mask, masks.doubtful[0], masks.uncounted[0])
+        return panels.overlay_image(_seen(resources, wanted), mask, masks.doubtful[0], masks.uncounted[0])
     if truth is None:
         raise NotFound("This case has no expert mask.")
     if kind == "truth":
         return panels.mask_image(truth)
     return error_overlay_image(_pixels(resources, wanted), truth, mask, palette=wanted.palette, channel=wanted.channel)
+
+
+def _seen(resources: Resources, wanted: Source) -> np.ndarray:
+    """The slice as it is asked for, uint8 (H, W, 3): in color, or one channel in gray."""
+    pixels = _pixels(resources, wanted)
+    return pixels if wanted.channel is None else np.repeat(pixels[..., wanted.channel, None], 3, axis=-1)
 
 
 def _pixels(resources: Resources, wanted: Source) -> np.ndarray:
