@@ -76,7 +76,8 @@ def test_a_folder_is_browsed_evaluated_and_watched_to_its_report(page: Page, por
     page.get_by_text("Verdicts of the slices: the numbers").click()
     expect(page.get_by_role("row", name="no tumor").last).to_be_visible()
     expect(page.locator("#patients tbody tr")).to_have_count(3)
-    assert page.evaluate("[...document.images].filter((i) => i.loading !== 'lazy').every((i) => i.naturalWidth > 0)")
+    loaded = "[...document.images].filter((i) => i.loading !== 'lazy').every((i) => i.naturalWidth > 0)"
+    eventually(lambda: page.evaluate(loaded))
 
 
 def test_slices_are_sorted_filtered_and_opened(page: Page, finished: list[str]) -> None:
