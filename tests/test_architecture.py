@@ -74,11 +74,13 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "webapp.schemas": ("webapp.domain", "ml.version", *_LIGHT),
     # Answers of the API and of the pages' forms alike.
     "webapp.downloads": ("webapp.schemas", "webapp.domain", "webapp.context"),
+    "webapp.scan_evaluations": ("webapp.domain", "webapp.context"),
     "webapp.api": (
         "webapp.schemas",
         "webapp.domain",
         "webapp.context",
         "webapp.downloads",
+        "webapp.scan_evaluations",
         "webapp.error_handlers",
         "webapp.security",
     ),
@@ -87,6 +89,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "webapp.domain",
         "webapp.context",
         "webapp.downloads",
+        "webapp.scan_evaluations",
         "ml.synthetic",
         "ml.version",
     ),

@@ -100,6 +100,7 @@ ROUTES = {
     ("GET", "/evaluations"): READ,
     ("GET", "/evaluations/new"): READ,
     ("POST", "/evaluations"): Access(FORM, 303),
+    ("POST", "/evaluations/scans"): Access(FORM, 404),
     ("GET", "/evaluations/<hex_id:evaluation_id>"): MISSING,
     ("GET", "/evaluations/<hex_id:evaluation_id>/cases/<int:position>"): MISSING,
     ("GET", "/evaluations/<hex_id:evaluation_id>/compare"): MISSING,

@@ -16,6 +16,7 @@ from webapp.domain.evaluations import deletion, images, lookup, report_files, so
 from webapp.domain.evaluations.cases import CaseFilter
 from webapp.domain.evaluations.submission import ARCHIVE_FIELD, EvaluationOptions
 from webapp.domain.uploads.receiving import UploadedFile
+from webapp.scan_evaluations import evaluate_scans, evaluate_study
 from webapp.schemas.cases import (
     CasePageSchema,
     CaseQuerySchema,
@@ -27,6 +28,7 @@ from webapp.schemas.comparisons import ComparisonQuerySchema, ComparisonSchema
 from webapp.schemas.errors import ErrorSchema
 from webapp.schemas.evaluations import (
     EVALUATION_BODY,
+    SOURCES,
     ArchiveFormSchema,
     EvaluationListQuerySchema,
     EvaluationPageSchema,
@@ -52,12 +54,13 @@ class EvaluationCollection(MethodView):
     @blp.doc(requestBody=EVALUATION_BODY)
     @blp.arguments(IdempotencyHeaderSchema, location="headers")
     @blp.answers(202, EvaluationSchema)
+    @blp.alt_response(404, schema=ErrorSchema, description="no such scan or study")
     @blp.alt_response(413, schema=ErrorSchema, description="the archive is too large")
     @blp.alt_response(415, schema=ErrorSchema, description="not a zip")
     @blp.alt_response(422, schema=ErrorSchema, description="folder_refused, unsafe, limit, unreadable, invalid")
     @blp.alt_response(507, schema=ErrorSchema, description="no room left")
     def post(self, headers: dict[str, Any]) -> dict[str, Any]:
-        """Evaluate a folder below an allowed root (JSON), or a zip (multipart)."""
+        """Evaluate a folder, scans with experts' masks or a study's (JSON), or a zip (multipart)."""
         key = headers.get("idempotency_key")
         if request.mimetype == "multipart/form-data":
             options = parser.parse(ArchiveFormSchema(), request, location="form")
@@ -65,7 +68,11 @@ class EvaluationCollection(MethodView):
             source: str | UploadedFile | None = next(iter(uploaded_files(ARCHIVE_FIELD)), None)
         else:
             options = blp.ARGUMENTS_PARSER.parse(FolderBodySchema(), request, location="json")
-            source = options.pop("path")
+            source, scans, study = (options.pop(name, None) for name in SOURCES)
+            if scans is not None:
+                return _described(evaluate_scans(scans, EvaluationOptions(**options), key))
+            if study is not None:
+                return _described(evaluate_study(study, EvaluationOptions(**options), key))
         return _described(submission.submit(resources(), source, EvaluationOptions(**options), key))
 
     @blp.arguments(EvaluationListQuerySchema, location="query")

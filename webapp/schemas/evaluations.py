@@ -135,10 +135,23 @@ class ArchiveFormSchema(EvaluationOptionsSchema):
     archive = fields.Raw(load_only=True)
 
 
-class FolderBodySchema(EvaluationOptionsSchema):
-    """A folder below an allowed root, and what to do with it."""
+MOST_SCANS = 500
+# What an evaluation of a JSON body is of.
+SOURCES = ("path", "scans", "study")
 
-    path = fields.String(required=True, validate=validate.Length(max=LONGEST_PATH))
+
+class FolderBodySchema(EvaluationOptionsSchema):
+    """A folder below an allowed root, or scans of the portal with experts' masks, and what to do with them."""
+
+    path = fields.String(validate=validate.Length(max=LONGEST_PATH))
+    scans = fields.List(fields.String(validate=validate.Length(max=40)), validate=validate.Length(1, MOST_SCANS))
+    study = fields.String(validate=validate.Length(max=40))
+
+    @ma.validates_schema
+    def check_source(self, data: dict[str, Any], **options: Any) -> None:
+        """One of the three. Raises ValidationError."""
+        if sum(name in data for name in SOURCES) != 1:
+            raise ma.ValidationError(f"Name one of: {', '.join(SOURCES)}.", "path")
 
 
 _OPTIONS = {
@@ -153,8 +166,17 @@ EVALUATION_BODY = {
         "application/json": {
             "schema": {
                 "type": "object",
-                "required": ["path"],
-                "properties": {"path": {"type": "string", "description": "a folder below an allowed root"}, **_OPTIONS},
+                "description": "one of path, scans and study",
+                "properties": {
+                    "path": {"type": "string", "description": "a folder below an allowed root"},
+                    "scans": {
+                        "type": "array",
+                        "items": {"type": "string"},
+                        "description": f"ids, at most {MOST_SCANS}; those with an expert's mask are evaluated",
+                    },
+                    "study": {"type": "string", "description": "id; its scans with an expert's mask are evaluated"},
+                    **_OPTIONS,
+                },
             }
         },
         "multipart/form-data": {

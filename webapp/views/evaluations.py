@@ -15,6 +15,7 @@ from webapp.domain.evaluations import deletion, lookup, report_files, sources, s
 from webapp.domain.evaluations.cases import CASE_ORDERS, PATIENT_ORDERS, CaseFilter
 from webapp.domain.evaluations.models import CaseOutcome, EvaluationCase
 from webapp.domain.evaluations.submission import ARCHIVE_FIELD, EvaluationOptions
+from webapp.scan_evaluations import evaluate_scans, evaluate_study
 from webapp.schemas import labels, metrics
 from webapp.schemas.cases import CaseSchema, PatientSchema
 from webapp.schemas.comparisons import ComparisonSchema
@@ -76,6 +77,21 @@ def create() -> Response:
             raise
         flash(error.message, "error")
         return redirect(url_for("evaluations.new", path=request.form.get("path") or None), 303)
+    return redirect(url_for("evaluations.show", evaluation_id=evaluation_id), 303)
+
+
+@bp.post("/scans")
+def create_of_scans() -> Response:
+    """Start one of scans of the portal that have an expert's mask: of a study, or of one scan."""
+    options = EvaluationOptions(request.form.get("model") or None, form_threshold(), request.form.get("name") or None)
+    study, scan_id = request.form.get("study", ""), request.form.get("scan", "")
+    try:
+        evaluation_id = evaluate_study(study, options) if study else evaluate_scans([scan_id], options)
+    except PortalError as error:
+        if error.status >= 500 or error.status == 404:
+            raise
+        flash(error.message, "error")
+        return redirect(url_for("scans.index", study=study or None), 303)
     return redirect(url_for("evaluations.show", evaluation_id=evaluation_id), 303)
 
 

@@ -56,6 +56,7 @@ def history_page(
             "match_count": history.count(session, wanted),
             "has_scans": bool(rows) or history.has_any(session),
             "study": dump(StudySchema, study) if study else None,
+            "has_truth": bool(study and studies.scans_with_truth(session, study.id)),
             "studies": [(item.id, item.name) for item in {item.id: item for item in (*known, study) if item}.values()],
         }
     kept: dict[str, Any] = {name: value for name, value in args.items() if value}

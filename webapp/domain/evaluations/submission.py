@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from sqlalchemy import select
 
@@ -81,6 +81,36 @@ def from_archive(resources: Resources, upload: Received, options: EvaluationOpti
     except BaseException:
         resources.folders.delete(evaluation_id)
         raise
+
+
+def from_scans(
+    resources: Resources,
+    write: Callable[[Path], None],
+    identity: list[str],
+    location: str,
+    default_name: str,
+    options: EvaluationOptions,
+    key: str | None = None,
+) -> str:
+    """Queue an evaluation of what `write` puts into a folder of its own, once for each Idempotency-Key; its id.
+
+    identity: of what is written, for the key. location: in words. Raises as `from_archive` does, and what `write` does.
+    """
+
+    def queue() -> str:
+        _checked(resources, options)
+        evaluation_id = new_id()
+        folder = resources.folders.make(evaluation_id)
+        try:
+            write(folder)
+            return _queue(resources, evaluation_id, options, SourceKind.ARCHIVE, location, default_name)
+        except OutcomeUnknown:  # a row may name the folder
+            raise
+        except BaseException:
+            resources.folders.delete(evaluation_id)
+            raise
+
+    return _once(resources, key, ["scans", *identity], options, queue)
 
 
 def wait(resources: Resources, evaluation_id: str, seconds: float) -> None:

@@ -121,6 +121,12 @@ def _called(path: str, name: str) -> str:
     return f"{other} {name}" if other else name
 
 
+def title_of(path: str) -> str:
+    """A file's name without its number and ending, which the slices of one head share."""
+    found = _numbered(path)
+    return found.title if found else _stem(path)
+
+
 def number_of(path: str) -> int | None:
     """The number at the end of a file's name; None without one."""
     found = _numbered(path)

@@ -61,6 +61,12 @@ def find(session: Session, study_id: str) -> Study | None:
     return session.get(Study, study_id) if is_id(study_id) else None
 
 
+def scans_with_truth(session: Session, study_id: str) -> list[str]:
+    """The ids of a study's scans that have an expert's mask, oldest first."""
+    chosen = select(Scan.id).where(Scan.study_id == study_id, Scan.truth.is_not(None))
+    return list(session.scalars(chosen.order_by(Scan.created_at, Scan.id)))
+
+
 def page(session: Session, query: str = "", *, limit: int, cursor: str = "") -> Page[Study]:
     """Studies, newest first. query: part of a name, a tag or the notes. Raises InvalidInput."""
     statement = select(Study)

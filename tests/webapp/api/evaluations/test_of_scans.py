@@ -1,0 +1,74 @@
+"""An evaluation of scans that lie in the portal with their experts' masks."""
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.support.evaluations import run_all
+from tests.webapp.api.test_truth import drawn, half, head, png, put, stack_of
+from tests.webapp.clients import SCANS, send, token
+from tests.webapp.evaluation_calls import PATH, left_over
+from webapp.domain.resources import Resources
+from worker.process.runtime import Runtime
+
+
+def sent_alone(client: FlaskClient, name: str, study: str, mask: np.ndarray | None) -> dict:
+    files = [(name, png(head(len(name))))] + ([(name.replace(".", "_mask."), png(mask))] if mask is not None else [])
+    [scan] = send(client, *files, form={"study": study}).json["scans"]
+    return scan
+
+
+def test_a_study_is_evaluated_where_its_scans_have_masks(
+    app: Flask, client: FlaskClient, resources: Resources, runtime: Runtime
+) -> None:
+    stack = stack_of(app, client, ("p/s_3_mask.png", png(drawn())), ("p/s_1_mask.png", png(half())))
+    assert client.patch(f"{SCANS}/{stack['id']}", json={"study": "Cohort"}).status_code == 200
+    for name, mask in (("P12_9.png", half()), ("P12_10.png", drawn()), ("without.png", None)):
+        sent_alone(client, name, "Cohort", mask)
+    study = client.get(f"{SCANS}/{stack['id']}").json["study"]
+    for page in (f"/scans?study={study['id']}", f"/scans/{stack['id']}"):
+        assert f'name="study" value="{study["id"]}"' in client.get(page).text
+
+    response = client.post(PATH, json={"study": study["id"], "threshold": 0.5})
+
+    assert response.status_code == 202, response.json
+    assert (response.json["name"], response.json["filename"]) == ("Cohort", "3 scans of the portal")
+    done = run_all(runtime, response.json["id"])
+    cases = client.get(f"{PATH}/{done.id}/cases").json["cases"]
+    images = [case["image"].rpartition("/")[2] for case in cases]
+    assert images == ["P12_9.png", "P12_10.png", "p s_1.png", "p s_3.png"]
+    assert [case["truth_pixels"] for case in cases] == [64, 64, 64, 64]
+    assert {case["patient"] for case in cases} == {"p s", "P12"}
+    assert client.get(f"{PATH}/{done.id}/cases/0/scan.png").status_code == 200
+    client.delete(f"{SCANS}/{stack['id']}")  # what was evaluated stays
+    assert client.get(f"{PATH}/{done.id}/cases/0/scan.png").status_code == 200
+
+
+def test_one_scan_is_evaluated_from_its_page(app: Flask, client: FlaskClient, resources: Resources) -> None:
+    stack = stack_of(app, client, ("p/s_3_mask.png", png(drawn())))
+    fields = {"scan": stack["id"], "csrf_token": token(client), "threshold": "0.4"}
+    response = client.post("/evaluations/scans", data=fields)
+    assert response.status_code == 303
+    made = client.get(f"/api/v1{response.location}").json
+    assert (made["threshold"], made["name"]) == (0.4, "p s")
+    assert put(client, stack, ("m_mask.png", png(drawn()))).status_code == 422  # as before
+
+
+@pytest.mark.parametrize("body", [{}, {"path": "/x", "study": "0" * 32}, {"scans": []}, {"scans": ["0" * 32] * 501}])
+def test_a_body_names_one_source(client: FlaskClient, body: dict) -> None:
+    assert client.post(PATH, json=body).status_code == 422
+
+
+def test_scans_without_masks_and_scans_that_are_gone_make_nothing(client: FlaskClient, resources: Resources) -> None:
+    scan = sent_alone(client, "without.png", "Bare", None)
+    before = left_over(resources)
+    refused = client.post(PATH, json={"scans": [scan["id"]]})
+    assert (refused.status_code, refused.json["message"]) == (
+        422,
+        "None of these scans has an expert's mask to compare with; add one on its page.",
+    )
+    assert client.post(PATH, json={"scans": ["0" * 32]}).status_code == 404
+    assert client.post(PATH, json={"study": "0" * 32}).status_code == 404
+    assert client.post(PATH, json={"study": scan["study"]["id"]}).status_code == 422
+    assert left_over(resources) == before and client.get(PATH).json["evaluations"] == []

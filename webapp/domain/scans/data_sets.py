@@ -1,0 +1,88 @@
+"""Scans with experts' masks, written as the folder of a data set: what an evaluation of them reads."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ml.rendering import panels
+from webapp.domain.errors import InvalidInput
+from webapp.domain.resources import Resources
+from webapp.domain.scans import lookup, truth
+from webapp.domain.scans.grouping import number_of, title_of
+from webapp.domain.scans.models import Scan
+from webapp.domain.scans.truth import Truth
+from webapp.domain.storage.arrays import read_array
+from webapp.domain.storage.interface import translated_errors
+from webapp.domain.storage.keys import stack_key
+
+LONGEST_FOLDER_BYTES = 120
+
+
+def with_truth(resources: Resources, scan_ids: Sequence[str]) -> list[Scan]:
+    """Those of the scans that have an expert's mask.
+
+    Raises NotFound (a scan is not there), InvalidInput (none has a mask, or there are too many slices).
+    """
+    with resources.database.read() as session:
+        scans = [scan for scan in (lookup.get(session, scan_id) for scan_id in scan_ids) if scan.truth is not None]
+    if not scans:
+        raise InvalidInput("None of these scans has an expert's mask to compare with; add one on its page.")
+    most = resources.settings.max_archive_files // 2
+    slices = sum(scan.slice_count for scan in scans)
+    if slices > most:
+        raise InvalidInput(
+            f"These scans have {slices:,} slices and at most {most:,} are evaluated at once; take fewer."
+        )
+    return scans
+
+
+def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
+    """A folder for each patient, with NAME_7.png and NAME_7_mask.png for each slice that has an expert's mask.
+
+    A stack is a patient; single slices are one patient's where their names differ in their numbers alone.
+    Raises StorageFull, StorageUnavailable.
+    """
+    numbers: dict[str, set[int]] = defaultdict(set)  # of the slices written, by patient
+    for scan in scans:
+        patient = _safe(title_of(scan.filename) if scan.slice_count == 1 else scan.stem)
+        if scan.slice_count > 1:
+            patient = _free(patient, numbers)
+        expert = Truth.of(scan)
+        if expert is None:
+            continue
+        stack = read_array(resources.storage, stack_key(scan.id))  # (N, H, W, 3)
+        place = folder / patient
+        with translated_errors():
+            place.mkdir(exist_ok=True)
+        for index in range(scan.slice_count):
+            if not expert.has_slice(index):
+                continue
+            number = index + 1 if scan.slice_count > 1 else number_of(scan.filename) or 1
+            while number in numbers[patient]:
+                number += 1
+            numbers[patient].add(number)
+            images = (
+                ("", panels.scan_image(np.array(stack[index]))),
+                ("_mask", panels.mask_image(truth.read_slice(resources, scan, expert, index))),
+            )
+            for ending, image in images:
+                with translated_errors():
+                    (place / f"{patient}_{number}{ending}.png").write_bytes(panels.encode_png(image))
+
+
+def _safe(name: str) -> str:
+    """A name that a folder may have on any disk."""
+    plain = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", name).encode()[:LONGEST_FOLDER_BYTES].decode(errors="ignore")
+    return plain.strip(" .") or "scan"
+
+
+def _free(name: str, taken: dict[str, set[int]]) -> str:
+    number = 2
+    free = name
+    while free in taken:
+        free, number = f"{name} ({number})", number + 1
+    taken[free] = set()
+    return free
