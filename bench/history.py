@@ -26,6 +26,8 @@ FAILED = 12
 MODELS = ("unet-vgg16-lgg", "unet-older", "unet-other")
 # How many rows in a thousand have a model: the default, one of some, one of few.
 MODEL_SHARES = (940, 57, 3)
+# One run in a hundred has the first, none the second.
+WARNINGS = ("unlike_training_data", "burned_in_text")
 FIRST_DAY = datetime(2025, 1, 1, tzinfo=UTC)
 
 QUERIES = (
@@ -33,6 +35,8 @@ QUERIES = (
     ("verdict=tumor_detected", {"verdict": "tumor_detected"}),
     (f"status=failed ({FAILED} rows)", {"status": "failed"}),
     ("model, 0.3 % of rows", {"model": MODELS[2]}),
+    ("warning, 1 % of rows", {"warning": WARNINGS[0]}),
+    ("warning, no row", {"warning": WARNINGS[1]}),
     ("q, 1 % of names", {"q": "patient_0042"}),
     ("q, no match", {"q": "nobody"}),
     ("sort=coverage", {"sort": "coverage"}),
@@ -158,6 +162,6 @@ def _run_row(scan: dict[str, object], chance: random.Random, is_failed: bool) ->
         "min_tumor_pixels": 30,
         "map_key": None if is_failed else f"scans/{str(scan['id'])[:2]}/{scan['id']}/{run_id}.1.npy",
         "timings_ms": {"queued": 8.0, "infer": 25.0, "total": 40.0},
-        "warnings": [],
+        "warnings": [WARNINGS[0]] if chance.random() < 0.01 else [],
         **finding,
     }
