@@ -7,7 +7,7 @@ the words of `descriptions`. DICOM PS3.3, https://dicom.nema.org.
 import hashlib
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from ml.scans.readers.dicom.acquisition import acquisition_of
 from ml.scans.readers.dicom.descriptions import label_of
+from ml.scans.readers.dicom.mosaics import Mosaic, mosaic_of
 from ml.scans.scan import Limits, ScanError
 from ml.scans.sequence import SequenceKind, kind_of
 from ml.scans.series_label import SeriesLabel
@@ -61,12 +62,14 @@ class Frame:
 class Instance:
     """A file of pictures of one size.
 
-    is_inverted: the highest values are black (MONOCHROME1). sequence: what the header says. patient: a digest that two
-    files of one patient share; empty where the header names none. label: what may be shown of the header's words.
+    tiles_across: of a mosaic, whose tiles are the frames; else 1. is_inverted: the highest values are black
+    (MONOCHROME1). sequence: what the header says. patient: a digest that two files of one patient share; empty where
+    the header names none. label: what may be shown of the header's words.
     """
 
     path: Path
     frames: tuple[Frame, ...]
+    tiles_across: int
     rows: int
     columns: int
     is_inverted: bool
@@ -93,11 +96,16 @@ def read_instance(path: Path, limits: Limits) -> Instance:
     count = _whole(header, "NumberOfFrames", 1)
     if count < 1:
         raise ScanError("unreadable", f"The DICOM file says that it has {count} frames; export it again.")
+    mosaic = mosaic_of(header) if "MOSAIC" in _words(header.get("ImageType")) and count == 1 else None
+    if mosaic is not None:
+        count, rows, columns = mosaic.count, rows // mosaic.across, columns // mosaic.across
+        limits.check_slice(columns, rows)
     limits.check_stack(count, columns, rows)
     reference = header.get("FrameOfReferenceUID")
     return Instance(
         path=path,
-        frames=_frames(header, count),
+        frames=_frames(header, count) if mosaic is None else _tiles(header, mosaic),
+        tiles_across=1 if mosaic is None else mosaic.across,
         rows=rows,
         columns=columns,
         is_inverted=header.get("PhotometricInterpretation") == "MONOCHROME1",
@@ -161,11 +169,6 @@ def _check_kind(header: Dataset) -> None:
         raise ScanError(
             "unreadable", f"The DICOM file is {_OTHERS[modality]}, and the models read MR; send an MR series."
         )
-    if "MOSAIC" in _words(header.get("ImageType")):
-        raise ScanError(
-            "unreadable",
-            "The DICOM file is a mosaic, many slices in one picture; convert it to NIfTI, or export single slices.",
-        )
     if header.get("PhotometricInterpretation") not in _GRAY or header.get("SamplesPerPixel", 1) != 1:
         raise ScanError("unreadable", "The DICOM picture is in color, and MR series are gray; send the series itself.")
 
@@ -180,6 +183,30 @@ def _frames(header: Dataset, count: int) -> tuple[Frame, ...]:
         raise ScanError("unreadable", "The DICOM file describes another number of frames than it has; export it again.")
     shared = list(header.get("SharedFunctionalGroupsSequence") or [])[:1]
     return tuple(_frame(_groups(own, *shared), index) for index, own in enumerate(per_frame))
+
+
+def _tiles(header: Dataset, mosaic: Mosaic) -> tuple[Frame, ...]:
+    """The slices of a mosaic. Raises ScanError `unreadable` where it is not placed."""
+    whole = _frame([header], 0)
+    if whole.position is None or whole.orientation is None or whole.spacing_mm is None or not whole.apart_mm:
+        raise ScanError("unreadable", "The DICOM file is a mosaic without a place in the patient; export it again.")
+    share = (1 - 1 / mosaic.across) / 2  # of the picture's sides: where a slice of its middle begins
+    down = share * _whole(header, "Rows") * whole.spacing_mm[0]
+    right = share * _whole(header, "Columns") * whole.spacing_mm[1]
+    first = [
+        corner + right * column + down * row
+        for corner, column, row in zip(whole.position, whole.orientation[:3], whole.orientation[3:], strict=True)
+    ]
+    return tuple(
+        replace(
+            whole,
+            index=index,
+            position=tuple(
+                start + index * whole.apart_mm * step for start, step in zip(first, mosaic.normal, strict=True)
+            ),
+        )
+        for index in range(mosaic.count)
+    )
 
 
 def _groups(*parts: Dataset) -> list[Dataset]:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
 from ml.scans.labels import LabelMap
 from ml.scans.readers.dicom.instances import Instance, read_dataset, read_instance
+from ml.scans.readers.dicom.mosaics import tiles_of
 from ml.scans.readers.dicom.pixels import read_frames
 from ml.scans.readers.dicom.series import Volume, order_frames
 from ml.scans.readers.volumes import check_grid, make_scan, make_unplaced_scan
@@ -67,6 +69,15 @@ def _read(instances: Sequence[Instance], limits: Limits) -> Scan:
     return make_scan(grid, voxels, limits, "dicom", notes, scaling)
 
 
+def _pictures(dataset: Dataset, item: Instance) -> Iterator[NDArray[np.generic]]:
+    """The stored values of each frame, (rows, columns). Raises ScanError `unreadable`."""
+    if item.tiles_across == 1:
+        yield from read_frames(dataset, len(item.frames))
+    else:
+        for picture in read_frames(dataset, 1):
+            yield from tiles_of(picture, len(item.frames), item.tiles_across)
+
+
 def _read_stored(instances: Sequence[Instance], volume: Volume) -> NDArray[np.generic]:
     """The values of all frames in the file's unit, (slice, row, column): whole numbers where no slope is stated."""
     frames = [place.frame for place in volume.places]
@@ -75,7 +86,7 @@ def _read_stored(instances: Sequence[Instance], volume: Volume) -> NDArray[np.ge
     stack: NDArray[np.generic] | None = None
     for file, item in enumerate(instances):
         dataset = read_dataset(item.path, is_whole=True)
-        for index, values in enumerate(read_frames(dataset, len(item.frames))):
+        for index, values in enumerate(_pictures(dataset, item)):
             if (file, index) not in where:  # a copy
                 continue
             if stack is None:

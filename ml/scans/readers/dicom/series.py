@@ -43,20 +43,23 @@ class Volume:
 def sort_files(instances: Sequence[Instance]) -> list[list[int]]:
     """The files of each scan, by their places: one patient, one series, size, direction, echo and acquisition.
 
-    Files with several frames are scans of their own. Raises ScanError where a header's directions are none.
+    Files with several frames are scans of their own, unless they are so many that they are a film. Raises ScanError
+    where a header's directions are none.
     """
     groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for place, item in enumerate(instances):
         first = item.frames[0]
-        alone = place if len(item.frames) > 1 else None
+        is_volume = len(item.frames) > 1
         direction = None if first.orientation is None else tuple(round(value, 2) + 0.0 for value in first.orientation)
         size = (item.rows, item.columns, item.is_inverted)
-        groups[(item.patient, item.series_uid, *size, direction, item.echo, alone)].append(place)
+        groups[(item.patient, item.series_uid, *size, direction, item.echo, is_volume)].append(place)
     return [part for places in groups.values() for part in _split_repeats(instances, places)]
 
 
 def _split_repeats(instances: Sequence[Instance], places: list[int]) -> list[list[int]]:
     """One group a volume: where positions come several times, by the number of the acquisition, if that tells them."""
+    if len(instances[places[0]].frames) > 1:
+        return [[place] for place in places] if len(places) <= MOST_VOLUMES else [places]
     if not _repeats([instances[place].frames[0] for place in places]):
         return [places]
     parts: dict[int, list[int]] = defaultdict(list)
