@@ -2,11 +2,23 @@
 
 from flask import Flask
 
-from webapp.views import evaluations, frame, help, home, models, samples, scans, segmentations, studies, system
+from webapp.views import (
+    evaluations,
+    frame,
+    help,
+    home,
+    measurements,
+    models,
+    samples,
+    scans,
+    segmentations,
+    studies,
+    system,
+)
 
 
 def register(app: Flask) -> None:
     """Install every page."""
     frame.register(app)
-    for module in (home, scans, studies, segmentations, samples, evaluations, models, help, system):
+    for module in (home, scans, measurements, studies, segmentations, samples, evaluations, models, help, system):
         app.register_blueprint(module.bp)

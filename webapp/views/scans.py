@@ -10,13 +10,14 @@ from werkzeug.wrappers import Response
 from webapp import downloads
 from webapp.context import form_threshold, resources, uploaded_files
 from webapp.domain.errors import InvalidInput, NotFound, PortalError, UploadRejected
-from webapp.domain.scans import agreement, lookup, segmentations, splitting, studies, truth
+from webapp.domain.scans import agreement, lookup, measurements, segmentations, splitting, studies, truth
 from webapp.domain.scans.archives import Content
 from webapp.domain.scans.grouping import Grouping
 from webapp.domain.scans.images import default_slice
 from webapp.domain.scans.submission import AllRejected, RunOptions, UploadOptions, submit, submit_run, submit_truth
 from webapp.schemas import labels, metrics
 from webapp.schemas.fields import dump_all
+from webapp.schemas.measurements import dump_measurements
 from webapp.schemas.models import dump_model
 from webapp.schemas.scans import MOST_SELECTED, dump_scan
 from webapp.schemas.segmentations import SegmentationSchema
@@ -72,6 +73,7 @@ def show(scan_id: str) -> str:
         index = request.args.get("slice", default_slice(scan, shown), type=int)
         model = shown.model if shown else resources().catalog.default_name
     found = agreement.measure(resources(), scan, shown)
+    measured = measurements.find(resources(), scan, shown)
     if not 0 <= index < scan.slice_count:
         abort(404)
     try:
@@ -87,6 +89,7 @@ def show(scan_id: str) -> str:
         runs=described_runs,
         card=card,
         agreement=dump_agreement(found),
+        measurements=None if measured is None else dump_measurements(measured),
         metrics=metrics,
         sequence_names=labels.SEQUENCES,
         models=resources().catalog.names(),

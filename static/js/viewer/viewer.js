@@ -11,6 +11,7 @@ import { followGestures, place } from "./gestures.js";
 import { Histogram } from "./histogram.js";
 import { ERROR_COLORS, Layer, outlineOf, paintErrors, paintHeatmap, paintMask, paintOverlay } from "./layers.js";
 import { doubtOf, maskArea, overlapOf, sumInside, tumorMask, uncountedOf } from "./mask.js";
+import { Lesions } from "./lesions.js";
 import { Measures } from "./measures.js";
 import { Panels } from "./panels.js";
 import { Planes } from "./planes/planes.js";
@@ -68,6 +69,7 @@ export class Viewer {
     const [deep, tall, wide] = spacing ? spacing.split(" ").map(Number) : [];
     this.display = new Display(Number(channel), () => this.paintScan());
     this.measures = new Measures(spacing ? [tall, wide] : null, () => this.showMeasures());
+    this.lesions = new Lesions((slice) => this.stepBy(slice - this.index));
     this.tools = new Tools(root, this.display, this.measures, () => this.place);
     this.readout = new Readout(this.display, this.width, this.height);
     for (const [layer, canvas] of this.panels.canvases) this.followPointer(layer, canvas, step);
@@ -268,7 +270,7 @@ export class Viewer {
   }
 
   showMeasures() {
-    this.panels.measures = this.measures.drawn(this.index);
+    this.panels.measures = [...this.measures.drawn(this.index), ...this.lesions.drawn(this.index)];
     this.panels.draw();
   }
 
