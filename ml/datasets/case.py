@@ -123,7 +123,7 @@ class Case:
         if self.fault is not None:
             raise DatasetError(self.fault.message)
         if self.outlines is not None and self.grid is not None:
-            return LabelMap(draw_truth(self.outlines, self.runs, self.grid))
+            return label_map_of(self.outlines, self.runs, self.grid)
         if self.mask is None:
             return None
         try:
@@ -176,6 +176,14 @@ def read_slice(path: Path, volume: VolumeSlice | None = None) -> Scan:
 def read_mask(path: Path, image: Path) -> LabelMap:
     """The expert's mask of an image. Raises ScanError and any of READ_ERRORS."""
     return read_slice_labels(path, image, LIMITS) if is_volume_slice(path) else read_labels(path, LIMITS)
+
+
+def label_map_of(outlines: Sequence[Outline], runs: Sequence[Runs], grid: tuple[int, int]) -> LabelMap:
+    """What annotations draw, as a mask whose file has no orientation tag: nobody turns it as the image is turned.
+
+    Raises as `draw_truth`.
+    """
+    return LabelMap(draw_truth(outlines, runs, grid), orientation=1)
 
 
 def draw_truth(outlines: Sequence[Outline], runs: Sequence[Runs], grid: tuple[int, int]) -> NDArray[np.bool]:

@@ -69,7 +69,8 @@ MASK_FINDINGS: dict[str, MaskFinding] = {
             TURNED,
             "Masks with another orientation tag than their image",
             "another orientation than the image",
-            "The orientation tag (eXIf or TIFF) of the image and of the mask differ, so each was turned by its own:"
+            "The orientation tag (eXIf or TIFF) of the image and of the mask differ, so each was turned by its own"
+            " (annotations have none and are not turned):"
             " look whether they lie on each other, or export both upright and without the tag.",
         ),
         MaskFinding(

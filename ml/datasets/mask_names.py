@@ -19,6 +19,8 @@ _LONG = r"masks?|segmentations?|labelmaps?|ground[ ._-]?truths?"
 _SHORT = r"segs?|gts?|labels?|truths?|annotations?"
 # `_mask_1`, `_mask (2)`, `_mask - Copy`, `_mask copy 2`: of several masks, or of copies.
 _COUNT = r"(?:[ ._-]*(?:[0-9]{1,6}|\([0-9]{1,6}\)|-? ?copy(?: [0-9]{1,2}| ?\([0-9]{1,2}\))?))?"
+# What may be a scan's name as well ("brain_tumor.png"): only beside an image of the rest of the name is it a mask.
+_DOUBTFUL = re.compile(r"[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$")
 _OME = ".ome"
 _BEGINNING = re.compile(r"masks?[ ._-]")
 _ENDING = re.compile(rf"(?:[ ._-]?(?:{_LONG})|(?:^|[ ._-])(?:{_SHORT})){_COUNT}$")
@@ -42,6 +44,12 @@ def name_without_mask(name: str) -> str:
     """A file's name without suffix and without what says that it is a mask: its image's (`scan` of `scan_seg.png`)."""
     stem, word = _stem(name), mask_word(name)
     return stem.removesuffix(word) if stem.endswith(word) else stem.removeprefix(word)
+
+
+def doubtful_word(stem: str) -> str:
+    """What ends a name as a mask's may, if the rest is an image's name (`_roi` of `scan_roi`); else empty."""
+    found = _DOUBTFUL.search(stem.lower())
+    return stem[found.start() :] if found else ""
 
 
 def mask_sign(path: str) -> str:

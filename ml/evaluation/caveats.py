@@ -18,12 +18,14 @@ def caveats_of(
     *,
     has_interval: bool,
     duplicate_slices: int = 0,
+    slices: int = 0,
     notes: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """The sentences, most important first.
 
     training: of the model's card. patients: all that were evaluated. with_tumor: how many of them have a Dice.
-    has_interval: whether intervals are shown. duplicate_slices: that are another patient's, too. notes: of the data.
+    has_interval: whether intervals are shown. duplicate_slices: that are another patient's, too.
+    slices: how many were evaluated. notes: of the data.
     """
     found = []
     overlap = _overlap(training, set(patients))
@@ -35,6 +37,11 @@ def caveats_of(
             " twice? The check of the data names them."
         )
     found.extend(notes)
+    if has_interval and slices == len(patients):
+        found.append(
+            "Each slice is a patient of its own here, as far as names tell: where several are of one patient, the 95 %"
+            " intervals are too narrow, and patient figures are those of slices."
+        )
     if has_interval and with_tumor < FEW_PATIENTS:
         found.append(
             f"The 95 % intervals are of {_patients(with_tumor)} with tumor: with fewer than ten they are too narrow."

@@ -122,6 +122,7 @@ def make_report(
             sum(patient.dice is not None for patient in patients),
             has_interval=any(metric.ci95 for metric in metrics),
             duplicate_slices=outcome.duplicate_slices,
+            slices=len(scores),
             notes=notes,
         ),
         left_out=tuple(left_out),

@@ -49,6 +49,7 @@ PROBLEMS = {
     "left_out": "Files that are no part of the data set",
     "doubled_folder": "Folders that hold the data set again",
     "shared_patient": "Patients on several sides of the folders' division",
+    "empty_masks": "Not one mask with tumor",
     "volume_count": "Other volumes than dataset.json counts",
     "mixed_channels": "Patients of whom FLAIR alone is read",
     "outside_roots": "Links that lead out of the allowed roots",

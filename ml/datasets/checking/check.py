@@ -106,6 +106,7 @@ def check_layout(
     found.extend(_find_exchanged(layout, masks))
     for case, file_check, codes in zip(cases, file_checks, find_doubtful(masks), strict=True):
         found.extend(_find_warnings(folder, case, file_check, codes))
+    found.extend(_find_emptiness(zip(cases, file_checks, strict=True)))
     found = list(dict.fromkeys(found))  # a volume that cannot be read says so for each slice
     found.sort(key=lambda problem: (problem.files, problem.code))
     problems = tuple(problem for problem in found if not problem.is_warning)
@@ -185,6 +186,21 @@ def _find_exchanged(layout: Layout, masks: Sequence[MaskTraits | None]) -> Itera
             " the head: background and tumor seem to be exchanged. Export the masks again with 0 as background."
         )
         yield Problem("exchanged_masks", (_names(layout.folder, doubtful[0])[1],), text)
+
+
+def _find_emptiness(pairs: Iterable[tuple[Case, FileCheck]]) -> Iterable[Problem]:
+    """A set whose masks all are empty may be of healthy heads, or have lost its tumors on export.
+
+    Of annotations their reader says it (`no_annotations`).
+    """
+    usable = [seen for case, seen in pairs if case.fault is None and case.mask is not None]
+    masks = [seen.tumor_pixels for seen in usable if seen.tumor_pixels is not None]
+    if masks and not any(masks):
+        text = (
+            f"Not one of {len(masks):,} masks has a pixel of tumor: export them again if there are tumors; of healthy"
+            " heads only false alarms can be told."
+        )
+        yield Problem("empty_masks", (), text)
 
 
 def _names(folder: Path, case: Case) -> tuple[str, str]:

@@ -19,6 +19,7 @@ _LAYOUT_NOTES = (
     "shared_patient",
     "volume_count",
     "mixed_channels",
+    "empty_masks",
 )
 # Of these the files are used all the same, and the data set stays sound; a person should look at them.
 WARNING_CODES = frozenset({*MASK_FINDINGS, *DROPPING_NOTES, *_LAYOUT_NOTES} - {NON_BINARY})

@@ -2,14 +2,14 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import IMAGE_SUFFIXES, name_key
-from ml.datasets.mask_names import MASK_ENDING, is_read_as_mask, mask_sign, mask_word, name_without_mask
+from ml.datasets.mask_names import MASK_ENDING, doubtful_word, is_read_as_mask, mask_sign, mask_word, name_without_mask
 
 # A barcode of The Cancer Genome Atlas (project, site, participant), and the date of the study behind it.
 _PATIENT = re.compile(r"TCGA[_-][A-Z0-9]{2}[_-][A-Z0-9]{4}(?:[_-]\d{8})?(?=[_-]|$)", re.ASCII)
@@ -45,6 +45,7 @@ def images_and_masks(files: Iterable[Path]) -> FilesByKind:
         if is_read_as_mask(stem):
             masks[stem[: -len(MASK_ENDING)]].extend(paths)
     owners = {name_key(stem): stem for stem in masks}
+    keys = {name_key(stem) for stem in by_stem}
     images: dict[str, list[Path]] = {}
     unread: list[Path] = []
     for stem, paths in by_stem.items():
@@ -52,13 +53,21 @@ def images_and_masks(files: Iterable[Path]) -> FilesByKind:
             continue
         sign = mask_sign(f"{paths[0].parent.name}/{paths[0].name}")
         base = name_key(name_without_mask(paths[0].name))
-        if not sign or name_key(stem) in owners:
+        if name_key(stem) not in owners and not sign and _is_beside_image(stem, keys):
+            unread.extend(paths)
+        elif not sign or name_key(stem) in owners:
             images[stem] = paths
         elif base in owners:
             masks[owners[base]].extend(paths)
         else:
             unread.extend(paths)
     return FilesByKind(images, _named_as(images, masks), tuple(unread))
+
+
+def _is_beside_image(stem: str, keys: Collection[str]) -> bool:
+    """Whether a name is that of another file with an ending that masks have (`scan_roi` beside `scan`)."""
+    word = doubtful_word(stem)
+    return bool(word) and name_key(stem[: -len(word)]) in keys
 
 
 def images_beside_masks(image_files: Iterable[Path], mask_files: Iterable[Path]) -> FilesByKind:
@@ -140,7 +149,7 @@ def pair(files: FilesByKind, patient: Callable[[str], str], folder: Path) -> tup
 
 def unread_text(path: Path) -> str:
     """Of a file that is a mask by its name and is not read."""
-    sign = mask_sign(f"{path.parent.name}/{path.name}")
+    sign = mask_sign(f"{path.parent.name}/{path.name}") or doubtful_word(path.stem)
     if is_read_as_mask(path.stem):
         return f"A mask by its name (`{sign}`) where images have a folder of masks: move it there or remove it."
     by = "its folder" if sign.endswith("/") else "its name"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.datasets.case import DAMAGED, LIMITS, draw_truth, read_mask, read_slice
+from ml.datasets.case import DAMAGED, LIMITS, label_map_of, read_mask, read_slice
 from ml.datasets.mask_findings import codes_of_labels, count_values, digest_of_pixels, trace_mask
 from ml.datasets.volume_slices import file_of, sha256_of_image, volume_of
 from ml.sandbox.child import memory_limit_mib
@@ -47,8 +47,8 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     if request["mask"] is not None:
         fields |= _attempt(lambda: check_mask(Path(request["mask"])), "mask_error")
     elif request["outlines"] is not None:
-        drawn = partial(draw_truth, request["outlines"], request["runs"], request["grid"])
-        fields |= _attempt(lambda: _measure(LabelMap(drawn()), scan), "mask_error")
+        drawn = partial(label_map_of, request["outlines"], request["runs"], request["grid"])
+        fields |= _attempt(lambda: _measure(drawn(), scan), "mask_error")
     return fields, b""
 
 

@@ -31,6 +31,12 @@ def test_patients_that_the_card_names_are_no_test(patients, sentence):
     assert caveats_of(TRAINING, patients, 3, has_interval=False) == (f"{sentence}: this is no test.",)
 
 
+def test_slices_that_are_patients_of_their_own_are_said():
+    (sentence,) = caveats_of(Training(), MANY, 10, has_interval=True, slices=10)
+    assert "Each slice is a patient of its own" in sentence
+    assert caveats_of(Training(), MANY, 10, has_interval=True, slices=11) == ()
+
+
 def test_patients_that_the_card_does_not_name_or_kept_for_its_test_are_one():
     assert caveats_of(TRAINING, ["t", *MANY], 11, has_interval=True) == ()
     assert caveats_of(Training(), ["a"], 10, has_interval=True) == ()

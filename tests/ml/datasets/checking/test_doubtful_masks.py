@@ -6,7 +6,7 @@ import tifffile
 from PIL import Image
 
 from ml.__main__ import main
-from ml.datasets import Case, check, list_cases
+from ml.datasets import Case, check, find_layout, list_cases
 from ml.datasets.loading import load_case
 from ml.datasets.mask_findings import DoubtfulMasks, count_doubtful, trace_mask
 from tests.ml.datasets.conftest import draw_mask
@@ -190,3 +190,19 @@ def test_a_truth_of_polygons_is_judged_too(tmp_path):
     outline = (0.0, 0.0, 47.0, 0.0, 47.0, 47.0, 0.0, 47.0)
     case = Case("a", tmp_path / "a.png", None, (outline,), (SIDE, SIDE))
     assert trace_mask(case.pixels(), case.truth()).codes == ("mask_covers_slice", "mask_outside_head")
+
+
+def test_a_set_whose_masks_all_are_empty_is_named(heads):
+    for path in heads.glob("*/*_mask.png"):
+        Image.fromarray(np.zeros_like(np.asarray(Image.open(path)))).save(path)
+    assert [warning.code for warning in check(heads).warnings] == ["empty_masks"]
+
+
+@pytest.mark.parametrize("ending", ["_roi", "_tumor", "-lesion", "_contour", "_m"])
+def test_an_ending_that_masks_may_have_is_no_scan_beside_its_image(heads, ending):
+    names = {case.image.name for case in find_layout(heads).cases}
+    Image.open(heads / "anna" / "a_2.png").save(heads / "anna" / f"a_2{ending}.png")
+    Image.open(heads / "anna" / "a_2.png").save(heads / "anna" / f"other{ending}.png")
+    layout = find_layout(heads)
+    assert {case.image.name for case in layout.cases} == {*names, f"other{ending}.png"}
+    assert [problem.files for problem in layout.problems if problem.code == "mask_name"] == [(f"anna/a_2{ending}.png",)]

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from ml.datasets import DatasetError, check, find_layout, list_cases
+from ml.datasets.loading import load_case
 from ml.evaluation.cases import choose_cases
 from ml.evaluation.run import read_case
 from ml.evaluation.scoring import Failure
@@ -200,7 +201,21 @@ def test_the_annotations_of_an_entry_without_a_name_are_of_no_other_image(tmp_pa
     assert not isinstance(read_case(case), Failure)
 
 
-@pytest.mark.parametrize("name", ["non-tumour", "No Tumor", "Normal brain", "tumor-free"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "non-tumour",
+        "No Tumor",
+        "Normal brain",
+        "tumor-free",
+        "non-tumor region",
+        "No lesion",
+        "healthy brain tissue",
+        "White matter",
+        "without tumor",
+        "free of tumour",
+    ],
+)
 def test_a_category_that_says_that_it_is_no_tumor_is_none(tmp_path, name):
     image(tmp_path / "a.png")
     path = tmp_path / "_annotations.coco.json"
@@ -209,6 +224,32 @@ def test_a_category_that_says_that_it_is_no_tumor_is_none(tmp_path, name):
     document["categories"] = [{"id": document["annotations"][0]["category_id"], "name": name}]
     path.write_text(json.dumps(document))
     assert not list_cases(tmp_path)[0].truth().any()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["non-enhancing tumor", "not normal", "abnormal", "Brain tumor", "benign", "whole tumor", "0", "lesion no 2"],
+)
+def test_a_category_with_such_a_word_in_another_sense_is_tumor(tmp_path, name):
+    image(tmp_path / "a.png")
+    path = tmp_path / "_annotations.coco.json"
+    coco(path, ["a.png"], [[SQUARE]])
+    document = json.loads(path.read_text())
+    document["categories"] = [{"id": document["annotations"][0]["category_id"], "name": name}]
+    path.write_text(json.dumps(document))
+    assert list_cases(tmp_path)[0].truth().any()
+
+
+def test_outlines_on_an_image_with_an_orientation_tag_are_named(tmp_path):
+    """The image is turned by its tag, the outlines are not: which way they were drawn nobody can say."""
+    image(tmp_path / "a.png")
+    coco(tmp_path / "_annotations.coco.json", ["a.png"], [[SQUARE]])
+    assert check(tmp_path).warnings == ()
+    exif = Image.Exif()
+    exif[274] = 3
+    Image.open(tmp_path / "a.png").save(tmp_path / "a.png", exif=exif)
+    assert [warning.code for warning in check(tmp_path).warnings] == ["mask_orientation"]
+    assert load_case(list_cases(tmp_path)[0]).mask_codes == ("mask_orientation",)
 
 
 def test_two_entries_of_one_file_are_named_and_fail(tmp_path):
