@@ -106,7 +106,7 @@ def test_a_chosen_folder_is_a_stack_with_its_experts_masks_and_says_what_is_left
 
     page.locator("#directory").set_input_files(folder)
 
-    done = card(page, "scan", "succeeded")
+    done = card(page, "Patient 12 scan", "succeeded")
     assert slice_count(portal, done) == 3
     truth = portal.json("GET", f"/api/v1/scans/{done.get_attribute('data-scan')}")[1]["truth"]
     assert truth["slice_names"] == [f"scan_{number}_mask.png" for number in (1, 2, 3)]
@@ -126,7 +126,8 @@ def test_a_folder_of_folders_is_a_study_and_the_same_file_is_named(
     page.goto("/")
     page.locator("#directory").set_input_files(tmp_path / "Patient 31")
     for series in ("flair", "late"):
-        expect(card(page, series, "succeeded").locator('[data-slot="relations"]')).to_have_text("Study Patient 31")
+        done = card(page, f"Patient 31 {series}", "succeeded")
+        expect(done.locator('[data-slot="relations"]')).to_have_text("Study Patient 31")
     [study] = portal.json("GET", "/api/v1/studies?q=patient%2031")[1]["studies"]
     assert study["scan_count"] == 2
 
