@@ -53,6 +53,7 @@ ROUTES = {
     ("POST", "/scans/bulk"): Access(FORM, 303),
     ("POST", "/segmentations/<hex_id:segmentation_id>/cancel"): Access(FORM, 404),
     ("POST", "/segmentations/<hex_id:segmentation_id>/retry"): Access(FORM, 404),
+    ("POST", "/sequences"): Access(FORM, 303),
     ("POST", "/samples/<name>"): Access(FORM, 404),
     ("GET", "/models"): READ,
     ("GET", "/help"): READ,

@@ -12,6 +12,7 @@ from webapp.views import (
     samples,
     scans,
     segmentations,
+    sequences,
     studies,
     system,
 )
@@ -20,5 +21,17 @@ from webapp.views import (
 def register(app: Flask) -> None:
     """Install every page."""
     frame.register(app)
-    for module in (home, scans, measurements, studies, segmentations, samples, evaluations, models, help, system):
+    for module in (
+        home,
+        scans,
+        measurements,
+        studies,
+        sequences,
+        segmentations,
+        samples,
+        evaluations,
+        models,
+        help,
+        system,
+    ):
         app.register_blueprint(module.bp)

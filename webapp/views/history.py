@@ -16,6 +16,7 @@ from webapp.schemas.scans import dump_scan
 from webapp.schemas.segmentations import LONGEST_ID
 from webapp.schemas.studies import StudySchema
 from webapp.schemas.warnings import WARNINGS
+from webapp.views.sequences import form_of
 
 FILTERS = ("q", "status", "verdict", "model", "study", "warning", "from", "to", "sort")
 # The filter offers the newest ones; any other is found by its name.
@@ -57,6 +58,7 @@ def history_page(
             "has_scans": bool(rows) or history.has_any(session),
             "study": dump(StudySchema, study) if study else None,
             "has_truth": bool(study and studies.scans_with_truth(session, study.id)),
+            "sequences": form_of(session, study.id) if study else None,
             "studies": [(item.id, item.name) for item in {item.id: item for item in (*known, study) if item}.values()],
         }
     kept: dict[str, Any] = {name: value for name, value in args.items() if value}

@@ -24,6 +24,7 @@ from webapp.schemas.segmentations import SegmentationSchema
 from webapp.schemas.truth import dump_agreement
 from webapp.views.history import FILTERS, history_page
 from webapp.views.planes import planes_view
+from webapp.views.sequences import form_of
 
 bp = Blueprint("scans", __name__, url_prefix="/scans")
 
@@ -71,6 +72,7 @@ def show(scan_id: str) -> str:
         described = dump_scan(scan, shown)
         described_runs = dump_all(SegmentationSchema, runs)
         index = request.args.get("slice", default_slice(scan, shown), type=int)
+        sequences = form_of(session, scan.study_id)
         model = shown.model if shown else resources().catalog.default_name
     found = agreement.measure(resources(), scan, shown)
     measured = measurements.find(resources(), scan, shown)
@@ -92,6 +94,7 @@ def show(scan_id: str) -> str:
         measurements=None if measured is None else dump_measurements(measured),
         metrics=metrics,
         sequence_names=labels.SEQUENCES,
+        sequences=sequences,
         models=resources().catalog.names(),
         slice_index=index,
         channels=channels,

@@ -21,8 +21,8 @@ from ml.scans.sequence import SequenceKind, SequenceSource
 from ml.volumes.alignment import Alignment
 from ml.volumes.grid import Shape, VolumeGrid
 from ml.volumes.planes import stack_affine
-from webapp.domain.database.orm import new_id
-from webapp.domain.errors import InvalidInput, NoGeometry, StorageUnavailable
+from webapp.domain.database.orm import is_id, new_id
+from webapp.domain.errors import InvalidInput, NoGeometry, NotFound, StorageUnavailable
 from webapp.domain.resources import Resources
 from webapp.domain.scans import admission, lookup
 from webapp.domain.scans.models import Scan
@@ -130,6 +130,8 @@ def _read_parts(
 ) -> tuple[dict[SequenceKind, Scan], str | None, str | None]:
     """The parts, FLAIR first, and FLAIR's model and study. Raises NotFound, InvalidInput, NoGeometry."""
     wanted = choice.by_kind
+    if not all(is_id(part_id) for part_id in wanted.values()):
+        raise NotFound("There is no such scan.")
     with resources.database.read() as session:
         lookup.get(session, scan_id)
         parts = {kind: lookup.get(session, part_id) for kind, part_id in wanted.items()}
