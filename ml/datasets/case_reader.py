@@ -68,11 +68,16 @@ class ChunkReader:
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
+        # By the file of a volume that ended its child, why: the other slices of it would end theirs, each in its time.
+        self._deadly: dict[Path, str] = {}
 
     def read(self, case: Case, digests: Digests) -> LoadedCase | UnreadCase:
         """One case's arrays, or why there are none. Raises OSError where no child can be started."""
         if case.fault is not None:
             return UnreadCase(case, case.fault.code, case.fault.message)
+        volume_file = None if case.volume is None else case.image.parent
+        if volume_file in self._deadly:
+            return _unreadable(case, self._deadly[volume_file])
         request = {
             "patient": case.patient,
             "image": str(case.image),
@@ -99,9 +104,9 @@ class ChunkReader:
         except (ValueError, KeyError, TypeError):  # a child that its file took over may answer anything
             logger.warning("a child that read a case gave a wrong answer")
         self._conversation.close()
-        return UnreadCase(
-            case, "unreadable", f"{case.patient}/{case.file_name} cannot be read ({reason}); replace or remove it."
-        )
+        if volume_file is not None:
+            self._deadly[volume_file] = reason
+        return _unreadable(case, reason)
 
     def _receive_arrays(self, case: Case, answer: dict[str, Any]) -> LoadedCase:
         """The arrays that an answer announces. Raises ValueError, KeyError or TypeError where it makes no sense."""
@@ -115,3 +120,8 @@ class ChunkReader:
         bits = np.frombuffer(self._conversation.receive((height * width + 7) // 8), dtype=np.uint8)
         truth = np.unpackbits(bits, count=height * width).reshape(height, width).view(bool)  # (bytes,) -> (H, W)
         return LoadedCase(case, pixels, truth)
+
+
+def _unreadable(case: Case, reason: str) -> UnreadCase:
+    text = f"{case.patient}/{case.file_name} cannot be read ({reason}); replace or remove it."
+    return UnreadCase(case, "unreadable", text)

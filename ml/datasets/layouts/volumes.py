@@ -17,7 +17,7 @@ import numpy as np
 
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
-from ml.datasets.file_names import DATASET_JSON, VOLUME_SUFFIXES, is_text, name_key, shown, suffix_of
+from ml.datasets.file_names import DATASET_JSON, VOLUME_SUFFIXES, is_text, name_key, natural_key, shown, suffix_of
 from ml.datasets.layouts.sequences import Sequence as Kind
 from ml.datasets.layouts.sequences import sequence_of_channel, split_brats_name
 from ml.datasets.layouts.tree import LinkOutError, Tree
@@ -297,7 +297,9 @@ def _list(
     ]
     lister = _Lister(folder, _read_headers(tree, read))
     sided = [
-        (case, patient.side) for patient in sorted(patients, key=lambda one: one.name) for case in lister.cases(patient)
+        (case, patient.side)
+        for patient in sorted(patients, key=lambda one: natural_key(one.name))
+        for case in lister.cases(patient)
     ]
     whole = len({case.patient for case, _ in sided if case.fault is None})
     if 0 < lister.with_flair_alone < whole:
