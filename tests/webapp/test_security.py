@@ -49,6 +49,7 @@ ROUTES = {
     ("PUT", "/api/v1/scans/<hex_id:scan_id>/truth"): Access(400),
     ("DELETE", "/api/v1/scans/<hex_id:scan_id>/truth"): MISSING,
     ("POST", "/scans/<hex_id:scan_id>/study"): Access(FORM, 404),
+    ("POST", "/scans/<hex_id:scan_id>/spacing"): Access(FORM, 404),
     ("POST", "/studies/<hex_id:study_id>"): Access(FORM, 404),
     ("POST", "/scans/bulk"): Access(FORM, 303),
     ("POST", "/segmentations/<hex_id:segmentation_id>/cancel"): Access(FORM, 404),
