@@ -95,7 +95,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "webapp.process": ("webapp.domain.database", "webapp.domain.settings", "webapp.error_handlers"),
     "webapp": ("webapp", *_LIGHT),
-    "worker": ("worker", "webapp.domain", "ml.engines", *_LIGHT),
+    "worker": ("worker", "webapp.domain", "ml.engines", "ml.skull", *_LIGHT),
     "ml.atomic_files": (),
     "ml.digests": (),
     "ml.version": (),
@@ -110,6 +110,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "ml.datasets": ("ml.scans", "ml.volumes", "ml.sandbox", "ml.atomic_files", "ml.digests"),
     "ml.preprocessing": ("ml.cards",),
     "ml.head": ("ml.masks",),
+    "ml.skull": ("ml.engines", "ml.ood"),
     "ml.masks": ("ml.cards", "ml.preprocessing"),
     "ml.measurements": ("ml.head", "ml.masks", "ml.ood"),
     "ml.lesions": ("ml.head", "ml.masks", "ml.volumes"),
@@ -119,7 +120,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "ml.engines": ("ml.cards", "ml.ood", "ml.preprocessing", "ml.networks"),
     "ml.evaluation": (
         "ml.cards", "ml.datasets", "ml.digests", "ml.engines", "ml.masks", "ml.measurements", "ml.metrics",
-        "ml.preprocessing",
+        "ml.preprocessing", "ml.skull",
     ),
     "ml.plots": ("ml.metrics",),
     "ml.reports": (
@@ -128,7 +129,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "ml.prediction": (
         "ml.atomic_files", "ml.cards", "ml.datasets", "ml.engines", "ml.evaluation", "ml.masks", "ml.measurements",
-        "ml.metrics", "ml.ood", "ml.rendering", "ml.reports", "ml.sandbox", "ml.scans",
+        "ml.metrics", "ml.ood", "ml.rendering", "ml.reports", "ml.sandbox", "ml.scans", "ml.skull",
     ),
     "ml.networks": ("ml.cards", "ml.atomic_files", "ml.digests", "ml.synthetic"),
     "ml.training": (

@@ -11,6 +11,7 @@ from ml.engines import Engine, Inference
 from ml.masks import apply_rule, rule_on_grid
 from ml.measurements import measure
 from ml.ood.sequences import SequenceEvidence, join
+from ml.skull import infer_stripped, stripped_warnings
 from webapp.domain.errors import DatabaseUnavailable
 from webapp.domain.jobs.kinds import ClaimedJob
 from webapp.domain.jobs.lifecycle import Claim
@@ -68,16 +69,19 @@ def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease,
     progress = _Progress(resources, job.claim)
     began = time.monotonic()
     try:
-        found = _infer_stack(engine, pixels, lease, progress, SLICES_AT_ONCE)
+        found = _infer_stack(engine, pixels, job, lease, progress, SLICES_AT_ONCE)
     except MemoryError:
         logger.warning("%s: out of memory, tried again slice by slice", job.name)
-        found = _infer_stack(engine, pixels, lease, progress, 1)
+        found = _infer_stack(engine, pixels, job, lease, progress, 1)
     infer_ms = (time.monotonic() - began) * 1000
     key = map_key(work.scan_id, job.claim.id, job.claim.attempt)
     lease.check()
     write_array(resources.storage, key, found.probability_u8)
     stated = work.sequence if engine.card.input.flair_channel is not None else None
-    warnings = found.warnings_beside(None if stated is None else stated.is_flair)
+    is_flair = None if stated is None else stated.is_flair
+    warnings = found.warnings_beside(is_flair)
+    if work.is_skull_stripped:
+        warnings += stripped_warnings(engine, is_flair)
     return Prediction(found.probability_u8, key, engine.name, engine.card, infer_ms, warnings)
 
 
@@ -99,7 +103,14 @@ class _Progress:
         self._noted_at = time.monotonic()
 
 
-def _infer_stack(engine: Engine, pixels: np.ndarray, lease: Lease, progress: _Progress, at_once: int) -> Inference:
+def _infer_stack(
+    engine: Engine,
+    pixels: np.ndarray,
+    job: ClaimedJob[SegmentationInput],
+    lease: Lease,
+    progress: _Progress,
+    at_once: int,
+) -> Inference:
     """The model's answer for pixels, uint8 (N, H, W, 3); the lease is checked between pieces. Raises LeaseLost."""
     probability_u8 = np.empty(pixels.shape[:3], dtype=np.uint8)
     flags: list[np.ndarray] = []
@@ -107,7 +118,8 @@ def _infer_stack(engine: Engine, pixels: np.ndarray, lease: Lease, progress: _Pr
     for start in range(0, len(pixels), at_once):
         lease.check()
         part = slice(start, start + at_once)
-        found = engine.infer(np.ascontiguousarray(pixels[part]))
+        shown = np.ascontiguousarray(pixels[part])
+        found = infer_stripped(engine, shown) if job.input.is_skull_stripped else engine.infer(shown)
         probability_u8[part] = found.probability_u8
         if found.is_out_of_distribution is not None:
             flags.append(found.is_out_of_distribution)

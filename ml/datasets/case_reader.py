@@ -115,11 +115,12 @@ class ChunkReader:
             raise ValueError("not the size of a slice")
         pixels = np.frombuffer(self._conversation.receive(height * width * 3), dtype=np.uint8)
         pixels = pixels.reshape(height, width, 3)  # (H * W * 3,) -> (H, W, 3)
+        is_stripped = bool(answer["is_skull_stripped"])
         if not has_truth:
-            return LoadedCase(case, pixels, None)
+            return LoadedCase(case, pixels, None, is_skull_stripped=is_stripped)
         bits = np.frombuffer(self._conversation.receive((height * width + 7) // 8), dtype=np.uint8)
         truth = np.unpackbits(bits, count=height * width).reshape(height, width).view(bool)  # (bytes,) -> (H, W)
-        return LoadedCase(case, pixels, truth)
+        return LoadedCase(case, pixels, truth, is_skull_stripped=is_stripped)
 
 
 def _unreadable(case: Case, reason: str) -> UnreadCase:

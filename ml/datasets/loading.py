@@ -13,6 +13,7 @@ from ml.datasets.mask_findings import codes_of_labels
 class LoadedCase:
     """pixels: uint8 (H, W, 3); truth: bool (H, W), None where there is no mask.
 
+    is_skull_stripped: the slice is of a volume without a skull; the network then sees a rim (`ml.skull`).
     mask_codes: what the mask's file shows, of `ml.datasets.mask_findings.codes_of_labels`.
     """
 
@@ -20,21 +21,23 @@ class LoadedCase:
     pixels: NDArray[np.uint8]
     truth: NDArray[np.bool] | None
     mask_codes: tuple[str, ...] = ()
+    is_skull_stripped: bool = False
 
 
 def load_case(case: Case) -> LoadedCase:
     """Read both files. Raises DatasetError where one cannot be read or they differ in size."""
     scan, labels = case.scan(), case.label_map()
     pixels: NDArray[np.uint8] = scan.pixels[0]  # (1, H, W, 3) -> (H, W, 3)
+    is_stripped = "skull_stripped" in scan.warnings
     if labels is None:
-        return LoadedCase(case, pixels, None)
+        return LoadedCase(case, pixels, None, is_skull_stripped=is_stripped)
     truth = labels.values != 0
     if truth.shape != pixels.shape[:2]:
         raise DatasetError(
             f"{case.patient}/{case.file_name} is {_size(pixels)} pixels and its mask {_size(truth)};"
             " give the mask of this image."
         )
-    return LoadedCase(case, pixels, truth, codes_of_labels(labels, scan.orientation))
+    return LoadedCase(case, pixels, truth, codes_of_labels(labels, scan.orientation), is_stripped)
 
 
 def _size(array: NDArray[np.generic]) -> str:

@@ -30,6 +30,7 @@ from ml.evaluation.scoring import (
 )
 from ml.evaluation.volumes import VolumeCollector
 from ml.metrics.slices import Value
+from ml.skull import infer_stripped
 
 # Slices that go to the engine together: enough for it to run some side by side, few enough to lie in memory.
 CHUNK = 16
@@ -178,7 +179,8 @@ def _answer(engine: Engine, group: list[LoadedCase | Failure]) -> list[_Answer |
     if not loaded:
         return [item for item in group if isinstance(item, Failure)]
     began = time.perf_counter()
-    found = engine.infer(np.stack([item.pixels for item in loaded]))  # (N, H, W, 3)
+    pixels = np.stack([item.pixels for item in loaded])  # (N, H, W, 3)
+    found = infer_stripped(engine, pixels) if loaded[0].is_skull_stripped else engine.infer(pixels)
     seconds = (time.perf_counter() - began) / len(loaded)
     flags = found.is_out_of_distribution
     are_out = [None] * len(loaded) if flags is None else flags.tolist()
@@ -205,9 +207,12 @@ def _read_ahead(
 
 
 def _groups_of_one_size(loaded: list[LoadedCase | Failure]) -> list[list[LoadedCase | Failure]]:
-    """Neighbors that can be stacked, in order: slices of one size, or failures."""
-    by_size = groupby(loaded, key=lambda item: None if isinstance(item, Failure) else item.pixels.shape)
-    return [list(group) for _, group in by_size]
+    """Neighbors that can be stacked, in order: slices of one size, all with their skull or all without, or failures."""
+
+    def kind(item: LoadedCase | Failure) -> object:
+        return None if isinstance(item, Failure) else (item.pixels.shape, item.is_skull_stripped)
+
+    return [list(group) for _, group in groupby(loaded, key=kind)]
 
 
 def _score_piece(card: Card, answers: list[_Answer | Failure], threshold: float) -> list[CaseResult]:

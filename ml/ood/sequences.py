@@ -21,6 +21,8 @@ from ml.ood.detector import compress
 NOT_FLAIR, CHANNEL_ORDER = "not_flair", "channel_order"
 CODES = (NOT_FLAIR, CHANNEL_ORDER)
 MIXED_SEQUENCES = "mixed_sequences"
+# Neither file nor look tells: the look of a brain without its skull does not.
+SEQUENCE_UNCHECKED = "sequence_unchecked"
 # Beside NOT_FLAIR, where that is sure: what is marked is no finding then either.
 PLAINLY_NOT_FLAIR = "plainly_not_flair"
 # What is told apart, the right one first. In color FLAIR is the second of three channels (ml.cards.InputConvention).

@@ -21,6 +21,7 @@ from ml.reports.csv import TableWriter
 from ml.sandbox.decoder import Decoded, Decoder
 from ml.scans import ScanError
 from ml.scans.sequence import VOLUME_FORMATS, agree, kind_of_name
+from ml.skull import infer_stripped, stripped_warnings
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,12 @@ def _predict(
             raise ScanError("unreadable", f"{shown(path.name)} has another number of voxels than its FLAIR.")
         pixels[..., plane] = other[..., 0]
     picture_names = names.of(source, len(pixels))
-    found = engine.infer(pixels)
+    is_stripped = "skull_stripped" in decoded.warnings
+    found = infer_stripped(engine, pixels) if is_stripped else engine.infer(pixels)
     is_known = engine.card.input.flair_channel is not None and decoded.format in VOLUME_FORMATS
     stated = agree(decoded.sequence, kind_of_name(source.path.name)) if is_known else None
-    warnings = found.warnings_beside(None if stated is None else stated.is_flair)
+    is_flair = None if stated is None else stated.is_flair
+    warnings = found.warnings_beside(is_flair) + (stripped_warnings(engine, is_flair) if is_stripped else ())
     probability_u8 = found.probability_u8
     masks = apply_rule(probability_u8, rule_on_grid(engine.card, threshold, *probability_u8.shape[1:]), is_stack=True)
     for index in range(len(pixels)):

@@ -27,6 +27,8 @@ WARNINGS: dict[str, str] = {
     " training data have them.",
     "resampled": "On the file's own voxels the pixels of axial slices would be far from squares, so axial slices were"
     " made by linear interpolation; masks and maps are brought back to the file's voxels the same way.",
+    "skull_stripped": "The skull was taken off this scan, and the models were trained on whole heads: in what the"
+    " network sees a rim is drawn around the brain. Pictures, masks and files are without it.",
     "oblique": "The slices are tilted by more than 20 degrees against the axial plane, in which the model was trained.",
     "forms_differ": "The header states two positions (sform and qform) that differ; the sform was used.",
     "orientation_assumed": "The header does not state where left, front and head are; the order of the format's"

@@ -19,6 +19,8 @@ from ml.cards import DepthRule, DoubtRule
 from ml.engines import EngineError
 from ml.measurements import Verdict
 from ml.sandbox.launcher import SandboxError
+from ml.skull import BRIGHTNESS
+from tests.support import volume_files
 from tests.support.jobs import end_delays, run_segmentation
 from tests.support.resources import png_bytes, row, upload
 from webapp.domain.errors import DatabaseUnavailable, NotFound, StorageFull
@@ -47,6 +49,19 @@ def test_a_queued_segmentation_runs_to_its_result(runtime, resources) -> None:
     assert done.max_probability == pytest.approx(200 / 255)
     assert set(done.timings_ms) == {"queued", "infer", "total"}
     np.testing.assert_array_equal(np.unique(read_array(resources.storage, done.map_key)), [90, 200])
+
+
+def test_of_a_volume_without_skull_the_network_sees_a_rim_and_the_scan_stays_as_it_is(runtime, resources) -> None:
+    shape = (64, 80, 12)
+    affine = volume_files.affine_of("LPS", (3.0, 3.0, 12.0), shape)
+    accepted = upload(resources, volume_files.nifti(volume_files.head(affine, shape), affine))
+    run_segmentation(runtime, accepted.segmentation_id)
+    done = row(resources, accepted.segmentation_id)
+    found = np.asarray(read_array(resources.storage, done.map_key))
+    stack = np.asarray(read_array(resources.storage, stack_key(accepted.scan_id)))
+    differs = found != stack[..., 0]
+    assert differs.any() and (found[differs] == BRIGHTNESS).all() and not stack[differs].any()
+    assert "sequence_unchecked" in done.warnings
 
 
 def test_a_second_message_for_a_finished_job_changes_nothing(runtime, resources, engine) -> None:

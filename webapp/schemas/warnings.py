@@ -9,7 +9,7 @@ from typing import Literal
 
 from ml.measurements import VOIDING_FINDINGS, VOIDING_WARNINGS
 from ml.ood.detector import UNLIKE
-from ml.ood.sequences import CHANNEL_ORDER, MIXED_SEQUENCES, NOT_FLAIR, PLAINLY_NOT_FLAIR
+from ml.ood.sequences import CHANNEL_ORDER, MIXED_SEQUENCES, NOT_FLAIR, PLAINLY_NOT_FLAIR, SEQUENCE_UNCHECKED
 from ml.scans import WARNINGS as READER_WARNINGS
 from webapp.domain.scans import joining
 from webapp.domain.scans.models import SPACING_ENTERED
@@ -71,6 +71,13 @@ WARNINGS: dict[str, Warning] = {
             "What is marked in it is no finding either: the header or the name of its file says that it is of another"
             " sequence, or all of its slices look so. The mask stays in the pictures; read the FLAIR series instead.",
             tone="warn",
+        ),
+        Warning(
+            SEQUENCE_UNCHECKED,
+            "Neither the file nor the look of this scan tells whether it is FLAIR, which the model reads: the check of"
+            " the look needs a whole head. On another sequence what is marked or not marked means nothing.",
+            tone="warn",
+            chip="Sequence not known",
         ),
         Warning(
             MIXED_SEQUENCES,

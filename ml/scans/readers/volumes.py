@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.scans.readers.head_window import HeadWindowFinder
+from ml.scans.readers.skull import is_skull_stripped
 from ml.scans.scan import Geometry, Limits, Scan, ScanError
 from ml.volumes.axial import cut_axial, stack_shape, stack_spacing_mm
 from ml.volumes.grid import Shape, VolumeGrid
@@ -76,6 +77,7 @@ def make_scan(
         "constant": window.is_constant,
         "head_scaled": not window.is_constant and not window.is_as_stored,
         "resampled": shape != grid.axial_shape,
+        "skull_stripped": is_skull_stripped(stack),
         "oblique": grid.tilt_degrees > MOST_TILT_DEGREES,
     }
     warnings = (*notes, *(code for code, is_found in found.items() if is_found))

@@ -33,6 +33,8 @@ class SegmentationInput:
     map_warnings: tuple[str, ...]
     # What the scan's file says that it is; None where it does not say.
     sequence: StatedSequence | None = None
+    # The network then sees a rim around the brain (`ml.skull`).
+    is_skull_stripped: bool = False
 
 
 def add(session: Session, scan_id: str, *, model: str, version: str | None, threshold: float) -> Segmentation:
@@ -114,6 +116,7 @@ def read_input(session: Session, row: Segmentation) -> SegmentationInput:
         map_engine=source.engine if source else None,
         map_warnings=tuple(source.warnings) if source else (),
         sequence=None if scan.sequence is None else StatedSequence.from_json(scan.sequence),
+        is_skull_stripped="skull_stripped" in scan.warnings,
     )
 
 
