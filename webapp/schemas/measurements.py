@@ -8,6 +8,7 @@ import marshmallow as ma
 from marshmallow import fields
 
 from ml.lesions.lesions import LISTED, Side
+from ml.measurements import Verdict
 from ml.version import VERSION
 from webapp.domain.scans.models import SpacingSource
 from webapp.schemas.fields import Code, Rounded, dump
@@ -96,6 +97,12 @@ class MeasurementsSchema(ma.Schema):
     model_version = fields.String(required=True, allow_none=True)
     engine = fields.String(required=True, allow_none=True)
     threshold = fields.Float(required=True)
+    verdict = Code(
+        Verdict, required=True, metadata={"description": "of the run; with `not_assessed` no lesion is a finding"}
+    )
+    warnings = fields.List(
+        fields.String(), required=True, metadata={"description": "codes, of the scan and of the run: see Warnings"}
+    )
     min_tumor_pixels = fields.Integer(required=True, allow_none=True)
     glioscope_version = fields.Constant(VERSION)
     note = fields.Constant(RESEARCH_USE)
@@ -120,7 +127,10 @@ def dump_measurements(measured: dict[str, Any]) -> dict[str, Any]:
 
 
 # Of each row, what the whole run says; then a lesion's own.
-_RUN_COLUMNS = ("scan", "filename", "segmentation", "model", "model_version", "threshold", "glioscope_version")
+_RUN_COLUMNS = (
+    "scan", "filename", "segmentation", "model", "model_version", "threshold", "verdict", "warnings",
+    "glioscope_version",
+)  # fmt: skip
 _SPACING_COLUMNS = ("slice_mm", "row_mm", "column_mm")
 _LESION_COLUMNS = (
     "voxels", "volume_mm3", "volume_ml", "first_slice", "last_slice", "largest_slice", "area_pixels", "area_mm2",
@@ -140,6 +150,7 @@ def measurements_csv(described: dict[str, Any]) -> bytes:
     text = io.StringIO()
     columns = (*_RUN_COLUMNS, "spacing_source", *_SPACING_COLUMNS, "lesion", "lesion_count", *_LESION_COLUMNS)
     writer = TableWriter(text, columns)
+    described = {**described, "warnings": " ".join(described["warnings"])}
     of_run = [described[name] for name in _RUN_COLUMNS]
     of_run += [described["spacing_source"], *(distance or None for distance in described["spacing_mm"] or (None,) * 3)]
     for number, item in ((ALL, _whole(described)), *((item["number"], _flat(item)) for item in described["lesions"])):

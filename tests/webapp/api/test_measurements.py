@@ -62,6 +62,7 @@ def test_a_volume_is_measured_in_its_patient(app: Flask, client: FlaskClient, or
     found = measured(client, scan)
 
     assert (found["spacing_source"], found["glioscope_version"]) == ("file", VERSION)
+    assert found["verdict"] == "tumor_detected" and "head_scaled" in found["warnings"]
     assert found["segmentation"] == scan["segmentation"]["id"]
     assert found["volume_ml"] == pytest.approx(truth.sum() * voxel_ml, abs=1e-3)
     areas_mm2 = sum(item["area_mm2"] for item in found["slices"])
@@ -171,6 +172,8 @@ def test_entries_that_are_refused(app: Flask, client: FlaskClient) -> None:
     stack = add_stack(app)
     for bad in ([0, 1, 1], [1, 1], [1, 1, 51], [-1, 1, 1], [None, 1, 1], [1, None, 1], ["a", 1, 1], [1e309, 1, 1], 7):
         assert enter(client, stack, bad).status_code == 422, bad
+    far = enter(client, stack, [50, 50, 50])
+    assert far.status_code == 422 and "would measure" in far.json["message"]
     assert client.patch(f"{SCANS}/{stack['id']}", json={}).status_code == 422
     assert client.patch(f"{SCANS}/{stack['id']}", json={"study": "A", "spacing_mm": None}).status_code == 422
     assert enter(client, {"id": "0" * 32}, [1, 1, 1]).status_code == 404

@@ -70,6 +70,8 @@ def source(scan: Scan, row: Segmentation) -> MeasurementSource:
             "model_version": row.model_version,
             "engine": row.engine,
             "threshold": row.threshold,
+            "verdict": row.verdict,
+            "warnings": [*scan.warnings, *row.warnings],
             "min_tumor_pixels": row.min_tumor_pixels,
             "spacing_mm": scan.spacing_mm,
             "spacing_source": scan.spacing_source,

@@ -12,6 +12,8 @@ from webapp.domain.scans.models import SPACING_ENTERED, Scan, Segmentation, Spac
 
 # As of files (docs/formats.md): what lies outside of these is a mistake of typing.
 LEAST_MM, MOST_MM = 0.05, 50.0
+# No scanner's field of view is larger.
+MOST_SIDE_MM = 1000.0
 
 
 def enter(resources: Resources, scan_id: str, spacing_mm: Sequence[float | None] | None) -> None:
@@ -27,7 +29,7 @@ def enter(resources: Resources, scan_id: str, spacing_mm: Sequence[float | None]
             raise NotFound("There is no such scan.")
         if scan.spacing_source is SpacingSource.FILE:
             raise WrongState("The scan's file states how far its pixels lie from each other; that is not changed here.")
-        scan.spacing_mm = None if spacing_mm is None else _checked(spacing_mm, scan.slice_count)
+        scan.spacing_mm = None if spacing_mm is None else _checked(spacing_mm, scan)
         others = [code for code in scan.warnings if code != SPACING_ENTERED]
         scan.warnings = others if spacing_mm is None else [*others, SPACING_ENTERED]
         for run in session.scalars(select(Segmentation).where(Segmentation.scan_id == scan_id)):
@@ -49,12 +51,21 @@ def sizes(
     return None, area_mm2 * slice_mm if slice_mm else None, measured
 
 
-def _checked(spacing_mm: Sequence[float | None], slice_count: int) -> list[float]:
+def _checked(spacing_mm: Sequence[float | None], scan: Scan) -> list[float]:
     """As the database has it: 0 for an unknown distance of slices."""
     slices, *in_plane = spacing_mm
+    slice_count = scan.slice_count
     if slices is None and slice_count > 1:
         raise InvalidInput("The scan has several slices; say how far they lie from each other, too.")
     for distance in (*in_plane, *([] if slices is None else [slices])):
         if distance is None or not math.isfinite(distance) or not LEAST_MM <= distance <= MOST_MM:
             raise InvalidInput(f"A distance is {distance} mm and may be {LEAST_MM:g} to {MOST_MM:g} mm.")
+    for words, count, distance in zip(
+        ("slices deep", "rows high", "columns wide"), (slice_count, scan.height, scan.width), spacing_mm, strict=True
+    ):
+        if (side_mm := count * (distance or 0.0)) > MOST_SIDE_MM:
+            raise InvalidInput(
+                f"With {distance:g} mm the scan, {count} {words}, would measure {side_mm:,.0f} mm; a distance is that"
+                " between two neighbors, such as 0.94 mm."
+            )
     return [0.0 if slices is None or slice_count == 1 else slices, *(distance or 0.0 for distance in in_plane)]
