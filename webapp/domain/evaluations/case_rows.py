@@ -97,6 +97,11 @@ def result_of(row: EvaluationCase) -> SliceResult:
 
 def read_results(resources: Resources, evaluation_id: str) -> Iterator[SliceResult]:
     """All results in the order of the cases."""
+    return map(result_of, read_rows(resources, evaluation_id))
+
+
+def read_rows(resources: Resources, evaluation_id: str) -> Iterator[EvaluationCase]:
+    """All rows in the order of the cases, so many at once."""
     after = -1
     while True:
         with resources.database.read() as session:
@@ -109,8 +114,7 @@ def read_results(resources: Resources, evaluation_id: str) -> Iterator[SliceResu
             ).all()
         if not rows:
             return
-        for row in rows:
-            yield result_of(row)
+        yield from rows
         after = rows[-1].position
 
 

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session
 
 from ml.cards import Card
 from ml.datasets.volume_slices import VolumeSlice, is_volume_slice
 from ml.evaluation.scoring import Score, mask_of
 from ml.evaluation.volumes import VolumeCollector
 from webapp.domain.evaluations import manifest
-from webapp.domain.evaluations.case_rows import ROWS_AT_ONCE, result_of
+from webapp.domain.evaluations.case_rows import read_rows, result_of
 from webapp.domain.evaluations.maps import read_maps
 from webapp.domain.evaluations.models import ChunkKind, EvaluationCase, EvaluationChunk
 from webapp.domain.resources import Resources
@@ -56,20 +56,7 @@ def measure_volumes(resources: Resources, evaluation_id: str, card: Card, thresh
 
 def _scored_slices(resources: Resources, evaluation_id: str) -> Iterator[tuple[EvaluationCase, Score]]:
     """The rows of volumes' slices that were compared with their masks, in the order of the cases."""
-    after = -1
-    while True:
-        with resources.database.read() as session:
-            rows = session.scalars(
-                select(EvaluationCase)
-                .where(EvaluationCase.evaluation_id == evaluation_id, EvaluationCase.position > after)
-                .order_by(EvaluationCase.position)
-                .limit(ROWS_AT_ONCE)
-                .options(undefer(EvaluationCase.probability_histogram))
-            ).all()
-        if not rows:
-            return
-        for row in rows:
-            result = result_of(row)
-            if isinstance(result, Score) and is_volume_slice(result.case.image):
-                yield row, result
-        after = rows[-1].position
+    for row in read_rows(resources, evaluation_id):
+        result = result_of(row)
+        if isinstance(result, Score) and is_volume_slice(result.case.image):
+            yield row, result
