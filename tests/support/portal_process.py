@@ -51,14 +51,16 @@ class RunningPortal:
 
     def upload(self, data: bytes, filename: str = "scan.png") -> dict[str, Any]:
         """Send one file; gives the Scan."""
+        status, answer = self.post_file(data, filename)
+        assert status == 202, answer
+        return json.loads(answer)["scans"][0]
+
+    def post_file(self, data: bytes, filename: str = "scan.png") -> tuple[int, bytes]:
+        """Send one file; gives status and body of the answer."""
         boundary = uuid.uuid4().hex
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{filename}"\r\n\r\n'
         body = head.encode() + data + f"\r\n--{boundary}--\r\n".encode()
-        status, answer = self.call(
-            "POST", "/api/v1/scans", body, **{"Content-Type": f"multipart/form-data; boundary={boundary}"}
-        )
-        assert status == 202, answer
-        return json.loads(answer)["scans"][0]
+        return self.call("POST", "/api/v1/scans", body, **{"Content-Type": f"multipart/form-data; boundary={boundary}"})
 
     def wait(self, scan_id: str, seconds: float = 60) -> dict[str, Any]:
         """Wait for the scan's job to end; gives the Scan."""

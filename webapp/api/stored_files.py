@@ -1,5 +1,7 @@
 """A file of the storage as an answer."""
 
+from hashlib import sha256
+
 from flask import Response, send_file
 
 from webapp.context import resources
@@ -20,6 +22,7 @@ def inline(key: str, mimetype: str, missing: str, **options: object) -> Response
     """The stored bytes to be shown. options: of Flask's `send_file`. Raises StorageUnavailable as `attachment`."""
     try:
         with resources().storage.local_copy(key) as path:
-            return send_file(path, mimetype=mimetype, **options)  # type: ignore[arg-type]
+            # A key is written once, so it is the name of its bytes, too; a copy's path and date are not.
+            return send_file(path, mimetype=mimetype, etag=sha256(key.encode()).hexdigest()[:32], **options)  # type: ignore[arg-type]
     except FileNotFoundError as error:
         raise StorageUnavailable(missing) from error

@@ -1,7 +1,6 @@
 """What every service needs, opened once a process: settings, database, storage, queue, models, decoder."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from ml.sandbox.decoder import Decoder
 from ml.scans import Limits
@@ -12,7 +11,7 @@ from webapp.domain.scans.image_cache import ImageCache
 from webapp.domain.settings import Settings
 from webapp.domain.storage.folders import Folders
 from webapp.domain.storage.interface import Storage
-from webapp.domain.storage.local import LocalStorage
+from webapp.domain.storage.place import open_storage
 
 # Some 600 thumbnails, or the pictures of a day's reading.
 IMAGE_CACHE_BYTES = 16 * 1_048_576
@@ -37,8 +36,8 @@ class Resources:
         return cls(
             settings=settings,
             database=Database(settings.database_url),
-            storage=LocalStorage(Path(settings.storage)),
-            folders=Folders(Path(settings.storage) / "folders"),
+            storage=open_storage(settings.storage, settings.instance_dir),
+            folders=Folders(settings.folders_dir),
             queue=Queue(settings.redis_url),
             catalog=Catalog(settings.model_directories, settings.default_model),
             decoder=Decoder(
@@ -52,5 +51,6 @@ class Resources:
     def close(self) -> None:
         """Give every connection back."""
         self.database.dispose()
+        self.storage.close()
         self.queue.close()
         self.decoder.close()

@@ -26,7 +26,7 @@ from webapp.domain.settings.parsing import (
     seconds,
     secret,
     setting,
-    storage_folder,
+    storage_place,
     text,
     threads,
     whole,
@@ -70,9 +70,19 @@ class Settings:
     storage: str = setting(
         "GLIOSCOPE_STORAGE",
         "{instance}/storage",
-        storage_folder,
-        "the folder of originals, decoded stacks and probability maps; shared by web and workers",
+        storage_place,
+        "the folder of originals, decoded stacks and probability maps, or `s3://BUCKET/PREFIX` of an S3-compatible"
+        " store (needs `requirements-s3.txt`; endpoint and credentials from the variables `AWS_...`); shared by web"
+        " and workers",
         "`storage` in the instance folder",
+    )
+    folders_dir: Path = setting(  # noqa: RUF009  it is a dataclass field
+        "GLIOSCOPE_FOLDERS",
+        "{local}/folders",
+        folder,
+        "the folder of unpacked data sets and of reports in the making; web and workers must see it under the same"
+        " path",
+        "`folders` in the storage folder; with a bucket `folders` in the instance folder",
     )
     model_directories: tuple[Path, ...] = setting(
         "GLIOSCOPE_MODELS",
@@ -213,11 +223,17 @@ class Settings:
         """Read the settings; an empty variable counts as not set. Raises SettingsError."""
         values: dict[str, Any] = {}
         for name, entry in SETTINGS.items():
-            default = entry.default.format(project=PROJECT_ROOT, instance=values.get("instance_dir"))
+            instance, place = values.get("instance_dir"), values.get("storage", "")
+            local = instance if "://" in place else place
+            default = entry.default.format(project=PROJECT_ROOT, instance=instance, local=local)
             values[name] = entry.parse(entry.name, environ.get(entry.name, "").strip() or default)
         values["has_embedded_redis"] = not values["redis_url"]
         values["redis_url"] = values["redis_url"] or f"unix://{quote(bytes(embedded_socket(values['instance_dir'])))}"
         values["secret_key"] = values["secret_key"] or stored_secret(values["instance_dir"])
+        values["folders_dir"] = (
+            values["folders_dir"]
+            or (values["instance_dir"] if "://" in values["storage"] else Path(values["storage"])) / "folders"
+        )
         settings = cls(**values)
         if settings.heartbeat_s > settings.lease_s / 2:
             raise SettingsError(

@@ -1,6 +1,8 @@
 """Types of settings: how the text of an environment variable becomes a value, or a sentence about what is wrong."""
 
+import importlib.util
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,8 @@ Parser = Callable[[str, str], T]
 
 SHORTEST_SECRET = 32
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+# A bucket's name by Amazon's rules, and a prefix of our keys' own characters.
+_BUCKET_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/(?:[a-z0-9]+(?:[/._-][a-z0-9]+)*)?/?)?")
 # Above every sensible size, and far below where sizes in bytes would leave 64 bits.
 _MOST = 10**9
 
@@ -24,7 +28,8 @@ class SettingsError(Exception):
 class Setting:
     """One environment variable, as read and as documented.
 
-    default: the text that stands for a variable not set; `{project}` is the checkout, `{instance}` the instance folder.
+    default: the text that stands for a variable not set; `{project}` is the checkout, `{instance}` the instance folder,
+        `{local}` the storage, or the instance folder where that is no folder.
     meaning, default_words: its row in docs/settings.md; without words the default itself is shown.
     """
 
@@ -120,11 +125,20 @@ def database_url(name: str, value: str) -> str:
     return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else value
 
 
-def storage_folder(name: str, value: str) -> str:
-    """The absolute path of a folder."""
-    if "://" in value:
-        raise SettingsError(f"{name} is {value[:40]!r}; it must be a folder: object stores are not supported yet.")
-    return str(Path(value).absolute())
+def storage_place(name: str, value: str) -> str:
+    """The absolute path of a folder, or `s3://BUCKET` with or without a prefix."""
+    if not value.startswith("s3://"):
+        if "://" in value:
+            raise SettingsError(f"{name} is {value[:40]!r}; it must be a folder, or s3://BUCKET/PREFIX.")
+        return str(Path(value).absolute())
+    if not _BUCKET_URL.fullmatch(value):
+        raise SettingsError(
+            f"{name} is {value[:60]!r}; it must be s3://BUCKET or s3://BUCKET/PREFIX in small letters, digits"
+            " and `.-_/`."
+        )
+    if importlib.util.find_spec("boto3") is None:
+        raise SettingsError(f"{name} names a bucket, which needs boto3: pip install -r requirements-s3.txt")
+    return value.rstrip("/")
 
 
 def threads(name: str, value: str) -> int | None:

@@ -50,6 +50,9 @@ class Storage(Protocol):
     def check(self, needed_bytes: int = 0) -> None:
         """Raises StorageUnavailable or StorageFull where a write of that size would fail."""
 
+    def close(self) -> None:
+        """Give back what is held open."""
+
 
 @contextmanager
 def translated_errors() -> Iterator[None]:

@@ -3,20 +3,17 @@
 import errno
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from ml.atomic_files import sync
-from webapp.domain.errors import StorageFull, StorageUnavailable
-from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
+from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import KEY
+from webapp.domain.storage.temporary import TemporaryFiles
 
-# How the names of temporary files begin.
-TEMPORARY = "tmp"
 # A delete may remove the empty folder between `mkdir` and `rename`; five times in a row is another fault.
 PUT_TRIES = 5
 
@@ -30,14 +27,10 @@ class LocalStorage:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._objects = root / "objects"
-        self._temporary = root / "temporary"
+        self._temporary = TemporaryFiles(root / "temporary")
 
     def temporary_file(self) -> Path:
-        with translated_errors():
-            self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self._temporary, prefix=TEMPORARY)
-            os.close(handle)
-        return Path(name)
+        return self._temporary.make()
 
     def put(self, source: Path, key: str) -> None:
         target = self._path(key)
@@ -95,23 +88,13 @@ class LocalStorage:
                     yield path.relative_to(self._objects).as_posix()
 
     def delete_temporary(self, older_than_s: float) -> int:
-        latest = time.time() - older_than_s
-        count = 0
-        for path in self._temporary.glob(f"{TEMPORARY}*"):
-            with suppress(OSError):  # gone by now, or a folder, which is not ours
-                if path.stat().st_mtime <= latest:
-                    path.unlink()
-                    count += 1
-        return count
+        return self._temporary.delete(older_than_s)
 
     def check(self, needed_bytes: int = 0) -> None:
-        with translated_errors():
-            self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
-            free = shutil.disk_usage(self._temporary).free
-        if not os.access(self._temporary, os.W_OK):
-            raise StorageUnavailable("The storage cannot be written right now; try again later.")
-        if free < needed_bytes + RESERVE_BYTES:
-            raise StorageFull("The storage has no room left for this file; delete scans or free disk space.")
+        self._temporary.check(needed_bytes)
+
+    def close(self) -> None:
+        """Nothing is."""
 
     def _prune(self, folder: Path) -> None:
         """Remove folders that became empty, up to the root of the objects."""

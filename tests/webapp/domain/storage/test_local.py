@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from webapp.domain.errors import DataLost, StorageFull, StorageUnavailable
-from webapp.domain.storage import local as storage_module
 from webapp.domain.storage.arrays import read_array, read_group, write_array
-from webapp.domain.storage.interface import translated_errors
+from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.storage.local import LocalStorage
 
 
@@ -169,7 +168,7 @@ def test_pickled_objects_are_never_loaded(storage: LocalStorage) -> None:
 
 def test_room_is_checked_before_a_write(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage(10**9, 0, storage_module.RESERVE_BYTES + 99))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage(10**9, 0, RESERVE_BYTES + 99))
     storage.check(99)
     with pytest.raises(StorageFull, match="no room left"):
         storage.check(100)
