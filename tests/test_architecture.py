@@ -69,6 +69,11 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "webapp.domain.evaluations": (*_FLOORS, *_LIGHT),
     # It counts what the features hold.
     "webapp.domain.monitoring": (*_FLOORS, "webapp.domain.scans", "webapp.domain.evaluations"),
+    # It copies what the features hold.
+    "webapp.domain.backups": (
+        *_FLOORS, "webapp.domain.resources", "webapp.domain.scans", "webapp.domain.evaluations", "ml.atomic_files",
+        "ml.digests", "ml.version",
+    ),
     "webapp.domain.tables": ("webapp.domain",),
     "webapp.domain": (),
     "webapp.schemas": ("webapp.domain", "ml.version", *_LIGHT),

@@ -2,10 +2,11 @@
 
 from flask import Flask
 
-from webapp.commands import database, evaluations
+from webapp.commands import backups, database, evaluations
 
 
 def register(app: Flask) -> None:
     """Install the commands."""
+    app.cli.add_command(backups.group)
     app.cli.add_command(database.migrate)
     app.cli.add_command(evaluations.group)

@@ -2,15 +2,12 @@
 
 import sys
 import time
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
 
 import click
 from flask.cli import AppGroup
 
+from webapp.commands.sentences import with_sentences
 from webapp.context import resources
-from webapp.domain.errors import PortalError
 from webapp.domain.evaluations import deletion, lookup, progress, submission
 from webapp.domain.evaluations.models import Evaluation
 from webapp.domain.evaluations.progress import Progress, Stage
@@ -24,30 +21,12 @@ group = AppGroup("evaluations", help="Evaluations of whole data sets.")
 POLL_S = 0.5
 
 
-def _with_sentences(command: Callable[..., None]) -> Callable[..., None]:
-    """The command over a database that is ready for it; what is in its way is one sentence."""
-
-    @wraps(command)
-    def told(*args: Any, **options: Any) -> None:
-        from webapp.domain.database import migration  # Alembic, as in `migrate`
-
-        try:
-            migration.check(resources().database)
-            command(*args, **options)
-        except PortalError as error:
-            raise click.ClickException(error.message) from error
-        except migration.SchemaError as error:
-            raise click.ClickException(str(error)) from error
-
-    return told
-
-
 @group.command("run")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, resolve_path=True))
 @click.option("--model", default=None, help="A model's name; default: the portal's.")
 @click.option("--threshold", type=click.FloatRange(0, 1), default=None, help="Default: the model card's.")
 @click.option("--name", default=None, help="Default: the folder's name.")
-@_with_sentences
+@with_sentences
 def run(folder: str, model: str | None, threshold: float | None, name: str | None) -> None:
     """Evaluate FOLDER with the running workers, and wait for the end. Ctrl-C stops waiting, not the evaluation."""
     evaluation_id = submission.from_folder(resources(), folder, EvaluationOptions(model, threshold, name))
@@ -71,7 +50,7 @@ def run(folder: str, model: str | None, threshold: float | None, name: str | Non
 
 @group.command("list")
 @click.option("--limit", type=click.IntRange(1, lookup.LARGEST_LIMIT), default=20, show_default=True)
-@_with_sentences
+@with_sentences
 def show_list(limit: int) -> None:
     """The newest evaluations."""
     with resources().database.read() as session:
@@ -85,7 +64,7 @@ def show_list(limit: int) -> None:
 
 @group.command("cancel")
 @click.argument("evaluation_id")
-@_with_sentences
+@with_sentences
 def cancel(evaluation_id: str) -> None:
     """End a queued or running evaluation; finished cases stay."""
     submission.cancel(resources(), evaluation_id)
@@ -94,7 +73,7 @@ def cancel(evaluation_id: str) -> None:
 @group.command("delete")
 @click.argument("evaluation_id")
 @click.confirmation_option(prompt="Delete the evaluation with all its cases? This is final")
-@_with_sentences
+@with_sentences
 def delete(evaluation_id: str) -> None:
     """Delete an evaluation with all its cases."""
     deletion.delete(resources(), evaluation_id)

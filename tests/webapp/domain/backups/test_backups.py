@@ -1,0 +1,226 @@
+"""A backup of a working portal and the way back, over both databases, a folder and a bucket."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.evaluations import begin, read_report, run_all
+from tests.support.jobs import run_segmentation
+from tests.support.resources import make_settings, png_bytes, upload
+from tests.support.s3_server import BUCKET, s3_server
+from webapp.domain.backups import contents, databases, making, restoring
+from webapp.domain.backups.contents import BackupError
+from webapp.domain.errors import NotFound
+from webapp.domain.jobs.models import Status
+from webapp.domain.resources import Resources
+from webapp.domain.scans import lookup
+from webapp.domain.storage.keys import original_key, stack_key
+from worker.process.runtime import Runtime
+
+
+@pytest.fixture
+def empty(request: pytest.FixtureRequest, resources: Resources, tmp_path: Path) -> Iterator[Resources]:
+    """An instance of the same kind of database, without a scan."""
+    url = request.getfixturevalue("postgres_url") if not resources.database.is_sqlite else ""
+    other = Resources.open(make_settings(tmp_path / "other", **({"DATABASE_URL": url} if url else {})))
+    yield other
+    other.close()
+
+
+def segmented(runtime: Runtime, value: int) -> str:
+    """The id of a scan with its result."""
+    accepted = upload(runtime.resources, png_bytes(value=value))
+    run_segmentation(runtime, accepted.segmentation_id)
+    return accepted.scan_id
+
+
+def files_of(resources: Resources, scan_id: str) -> dict[str, bytes]:
+    """A scan's row and stored files, without the database's own order."""
+    with resources.database.read() as session:
+        scan = lookup.get(session, scan_id)
+        run = lookup.finished_run(session, scan, None)
+        keys = (original_key(scan.id), stack_key(scan.id), run.map_key or "")
+    found = {}
+    for key in keys:
+        with resources.storage.open(key) as file:
+            found[key] = file.read()
+    return found
+
+
+def test_a_portal_comes_back_as_it_was(runtime: Runtime, data: Path, empty: Resources, tmp_path: Path) -> None:
+    resources = runtime.resources
+    scans = [segmented(runtime, value) for value in (60, 90)]
+    evaluation = begin(resources, data)
+    assert run_all(runtime, evaluation).status is Status.SUCCEEDED
+    before = {scan_id: files_of(resources, scan_id) for scan_id in scans}
+    report = read_report(resources, evaluation)
+
+    made = making.make(resources, tmp_path / "backup")
+    assert made.deleted == () and made.files >= 7
+    restored = restoring.restore(empty, tmp_path / "backup")
+    assert restored == made
+    assert {scan_id: files_of(empty, scan_id) for scan_id in scans} == before
+    assert read_report(empty, evaluation) == report
+    key = empty.settings.instance_dir / "secret_key"
+    assert key.read_text() == (resources.settings.instance_dir / "secret_key").read_text()
+    assert key.stat().st_mode & 0o077 == 0 and (tmp_path / "backup").stat().st_mode & 0o077 == 0
+    # Jobs go on: the restored portal takes and runs new ones.
+    with pytest.raises(BackupError, match="This instance has scans"):
+        restoring.restore(empty, tmp_path / "backup")
+
+
+def test_unpacked_archives_come_back(runtime: Runtime, empty: Resources, tmp_path: Path) -> None:
+    folder = runtime.resources.folders.make("0" * 32)
+    (folder / "patient").mkdir()
+    (folder / "patient" / "a b.png").write_bytes(b"data")
+    making.make(runtime.resources, tmp_path / "backup")
+    restoring.restore(empty, tmp_path / "backup")
+    assert (empty.folders.path("0" * 32) / "patient" / "a b.png").read_bytes() == b"data"
+
+
+def test_what_is_deleted_while_the_copy_is_made_stays_deleted(
+    runtime: Runtime, empty: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, gone = segmented(runtime, 60), segmented(runtime, 90)
+    copy_out = databases.copy_out
+
+    def then_delete(url: str, folder: Path) -> str:
+        name = copy_out(url, folder)
+        lookup.delete(runtime.resources, gone)
+        return name
+
+    monkeypatch.setattr(databases, "copy_out", then_delete)
+    made = making.make(runtime.resources, tmp_path / "backup")
+    assert made.deleted == (gone,)
+    assert not [path for path in (tmp_path / "backup").rglob("*") if gone in str(path)]
+    restoring.restore(empty, tmp_path / "backup")
+    files_of(empty, kept)
+    with empty.database.read() as session, pytest.raises(NotFound):
+        lookup.get(session, gone)
+
+
+def test_a_later_backup_links_to_what_an_older_one_has(runtime: Runtime, empty: Resources, tmp_path: Path) -> None:
+    old = segmented(runtime, 60)
+    making.make(runtime.resources, tmp_path / "monday")
+    new = segmented(runtime, 90)
+    making.make(runtime.resources, tmp_path / "tuesday", base=tmp_path / "monday")
+    links = [path.stat().st_nlink for path in (tmp_path / "tuesday" / "files").rglob("*") if path.is_file()]
+    assert sorted(links) == [1, 1, 1, 2, 2, 2]
+    shutil.rmtree(tmp_path / "monday")
+    restoring.restore(empty, tmp_path / "tuesday")
+    assert files_of(empty, old) and files_of(empty, new)
+
+
+def damage(folder: Path, how: str) -> None:
+    path = next(path for path in (folder / "files").rglob("original"))
+    lines = (folder / "files.jsonl").read_text().splitlines(keepends=True)
+    match how:
+        case "changed":
+            path.write_bytes(bytes(path.stat().st_size))
+        case "missing":
+            path.unlink()
+        case "no list":
+            (folder / "files.jsonl").unlink()
+        case "short list":
+            (folder / "files.jsonl").write_text("".join(lines[1:]))
+        case "cut list":
+            (folder / "files.jsonl").write_text("".join(lines)[:-9])
+        case "leads out":
+            (folder / "files.jsonl").write_text(json.dumps({"path": "objects/../../x", "bytes": 1, "sha256": ""}))
+        case "no database":
+            next(folder.glob("database.*")).unlink()
+        case "no manifest":
+            (folder / "backup.json").unlink()
+        case "newer":
+            manifest = json.loads((folder / "backup.json").read_text())
+            (folder / "backup.json").write_text(json.dumps(manifest | {"format": "glioscope-backup-9"}))
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("changed", "1 of 3 files are missing or damaged"),
+        ("missing", "1 of 3 files are missing or damaged"),
+        ("no list", "missing or damaged"),
+        ("short list", "not whole: 2 of 3"),
+        ("cut list", "missing or damaged"),
+        ("leads out", "leads out of the backup"),
+        ("no database", "not whole"),
+        ("no manifest", "is no backup"),
+        ("newer", "glioscope-backup-9"),
+    ],
+)
+def test_a_damaged_backup_is_refused_before_anything_is_changed(
+    tmp_path: Path, empty_sqlite: Path, how: str, words: str
+) -> None:
+    (tmp_path / "instance").mkdir()
+    shutil.copy(empty_sqlite, tmp_path / "instance" / "glioscope.sqlite3")
+    resources = Resources.open(make_settings(tmp_path))
+    empty = Resources.open(make_settings(tmp_path / "other"))
+    try:
+        upload(resources)
+        resources.storage.put(_file(resources), "scans/00/0/stack.npy")
+        making.make(resources, tmp_path / "backup")
+        damage(tmp_path / "backup", how)
+        with pytest.raises(BackupError, match=words):
+            contents.verify(tmp_path / "backup")
+        with pytest.raises(BackupError, match=words):
+            restoring.restore(empty, tmp_path / "backup")
+        assert list(empty.storage.keys(0)) == []
+    finally:
+        resources.close()
+        empty.close()
+
+
+def _file(resources: Resources) -> Path:
+    path = resources.storage.temporary_file()
+    path.write_bytes(b"data")
+    return path
+
+
+def test_a_backup_is_whole_or_not_there(resources: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload(resources)
+
+    def full(_url: str, _folder: Path) -> str:
+        raise BackupError("no room")
+
+    monkeypatch.setattr(databases, "copy_out", full)
+    with pytest.raises(BackupError):
+        making.make(resources, tmp_path / "backup")
+    assert not (tmp_path / "backup").exists()
+    monkeypatch.undo()
+    making.make(resources, tmp_path / "backup")
+    with pytest.raises(BackupError, match="exists already"):
+        making.make(resources, tmp_path / "backup")
+
+
+def test_from_a_bucket_to_a_folder(empty_sqlite: Path, tmp_path: Path) -> None:
+    (tmp_path / "instance").mkdir()
+    shutil.copy(empty_sqlite, tmp_path / "instance" / "glioscope.sqlite3")
+    with s3_server():
+        resources = Resources.open(make_settings(tmp_path, GLIOSCOPE_STORAGE=f"s3://{BUCKET}/glio"))
+        scan_id = upload(resources).scan_id
+        making.make(resources, tmp_path / "backup")
+        resources.close()
+    empty = Resources.open(make_settings(tmp_path / "other"))
+    restoring.restore(empty, tmp_path / "backup")
+    with empty.storage.open(original_key(scan_id)) as file:
+        assert file.read() == png_bytes()
+    empty.close()
+
+
+def test_a_password_is_not_in_a_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = tmp_path / "seen"
+    program = tmp_path / "pg_dump"
+    where = '$(printf %s "${1#*passfile=}" | sed s:%2F:/:g)'
+    program.write_text(f'#!/bin/sh\necho "$@" > {seen}\ncat "{where}" >> {seen}\nexit 1\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(BackupError, match="pg_dump failed"):
+        databases.copy_out("postgresql+psycopg://me:se:cret@db/glio", tmp_path)
+    line, secret = seen.read_text().splitlines()
+    assert "se" + ":cret" not in line and line.startswith("--dbname=postgresql://me@db/glio?passfile=")
+    assert secret == "*:*:*:*:se\\:cret"
