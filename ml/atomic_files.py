@@ -1,9 +1,11 @@
 """Files and folders that are whole or not there: written under a hidden name, synced to disk, renamed when complete."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 
@@ -30,13 +32,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def fresh_folder(out: Path, *, may_replace: bool = False) -> Iterator[Path]:
+def fresh_folder(out: Path, *, may_replace: bool = False, is_late: bool = False) -> Iterator[Path]:
     """Yield a new folder of the name of `out` that becomes `out` where the block ends well; else it is removed.
 
     Raises FileExistsError where `out` exists and is not an empty folder, unless `may_replace`: older results are never
-    overwritten unasked, nor mixed with new ones.
+    overwritten unasked, nor mixed with new ones. Where it appeared after that was asked, at the beginning or, with
+    `is_late`, by the caller before its work, the results are whole in a folder beside it, which the error names.
     """
-    if not may_replace:
+    if not may_replace and not is_late:
         check_is_free(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.partial-", dir=out.parent) as staging:
@@ -47,8 +50,25 @@ def fresh_folder(out: Path, *, may_replace: bool = False) -> Iterator[Path]:
             sync(path)
         if may_replace and out.exists():
             out.rename(Path(staging) / ".replaced")  # removed with the staging folder
-        folder.rename(out)  # onto an empty folder, too (rename(2))
+        _move(folder, out)
     sync(out.parent)
+
+
+def _move(folder: Path, out: Path) -> None:
+    """Raises FileExistsError, once the folder has another name, where `out` is taken."""
+    try:
+        folder.rename(out)  # onto an empty folder, too (rename(2))
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        kept = next(
+            path for number in count(2) if not os.path.lexists(path := out.with_name(f"{out.resolve().name}-{number}"))
+        )
+        folder.rename(kept)
+        sync(out.parent)
+        raise FileExistsError(
+            f"{out} appeared while this ran and was left as it is; the results are whole in {kept}."
+        ) from error
 
 
 def check_is_free(out: Path) -> None:

@@ -25,6 +25,7 @@ from ml.datasets.file_names import (
     OTHER_SUFFIXES,
     VOLUME_SUFFIXES,
     is_annotations,
+    lacks_ending,
     suffix_of,
 )
 
@@ -156,7 +157,7 @@ def _choose(file: zipfile.ZipFile, limits: ArchiveLimits, takes_all: bool) -> li
         is_volume = suffix_of(name) in VOLUME_SUFFIXES or name == DATASET_JSON
         is_other = (
             not takes_all
-            and suffix_of(name) in (*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES)
+            and (suffix_of(name) in (*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES) or lacks_ending(name))
             and not is_annotations(name)
             and not is_volume
         )
@@ -171,7 +172,7 @@ def _choose(file: zipfile.ZipFile, limits: ArchiveLimits, takes_all: bool) -> li
 
 def _empty(others: list[_Member]) -> ArchiveError:
     """Of an archive without one member that is read."""
-    kinds = Counter(suffix_of(member.parts[-1]) for member in others)
+    kinds = Counter(suffix_of(member.parts[-1]) or "without an ending" for member in others)
     found = f" but {', '.join(f'{count:,} {kind}' for kind, count in kinds.most_common())}" if kinds else ""
     return ArchiveError(
         "empty", f"The archive has no images ({', '.join(IMAGE_SUFFIXES)}){found}; zip the data set's own folder."

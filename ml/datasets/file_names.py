@@ -36,6 +36,10 @@ _INSTANCES = re.compile(r"instances_.+\.json")
 # Outlines and boxes of other programs (LabelMe, VOC, YOLO) are not read: they are named as left out where their files
 # are called as an image, or as annotations are.
 ANNOTATION_SUFFIXES = (".json", ".xml", ".txt")
+# What people put beside their data, and never gave an ending.
+_PAPERS = frozenset(
+    {"authors", "changelog", "checksums", "copying", "licence", "license", "makefile", "notice", "readme", "version"}
+)
 _LIKE_ANNOTATIONS = re.compile(r".*(?:annotation|coco|instances|via_region).*\.(?:json|xml)")
 
 
@@ -47,6 +51,11 @@ def is_annotations(name: str) -> bool:
 def is_like_annotations(name: str) -> bool:
     """Whether a file's name says that it holds annotations, in a form that is read or another."""
     return _LIKE_ANNOTATIONS.fullmatch(name.lower()) is not None
+
+
+def lacks_ending(name: str) -> bool:
+    """Whether a file's name has no ending and may be a slice's all the same: it is named as left out."""
+    return not suffix_of(name) and name.lower() not in _PAPERS
 
 
 def name_key(name: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.datasets.case import Case, DatasetError
-from ml.datasets.mask_findings import codes_of_labels
+from ml.datasets.mask_findings import codes_of_labels, digest_of_labels
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class LoadedCase:
     """pixels: uint8 (H, W, 3); truth: bool (H, W), None where there is no mask.
 
     is_skull_stripped: the slice is of a volume without a skull; the network then sees a rim (`ml.skull`).
-    mask_codes: what the mask's file shows, of `ml.datasets.mask_findings.codes_of_labels`.
+    mask_codes: what the mask's file shows, of `ml.datasets.mask_findings.codes_of_labels`; truth_sha256: of
+    `digest_of_labels` there.
     """
 
     case: Case
@@ -22,6 +23,7 @@ class LoadedCase:
     truth: NDArray[np.bool] | None
     mask_codes: tuple[str, ...] = ()
     is_skull_stripped: bool = False
+    truth_sha256: str | None = None
 
 
 def load_case(case: Case) -> LoadedCase:
@@ -37,7 +39,8 @@ def load_case(case: Case) -> LoadedCase:
             f"{case.patient}/{case.file_name} is {_size(pixels)} pixels and its mask {_size(truth)};"
             " give the mask of this image."
         )
-    return LoadedCase(case, pixels, truth, codes_of_labels(labels, scan.orientation), is_stripped)
+    codes = codes_of_labels(labels, scan.orientation)
+    return LoadedCase(case, pixels, truth, codes, is_stripped, digest_of_labels(labels.values))
 
 
 def _size(array: NDArray[np.generic]) -> str:

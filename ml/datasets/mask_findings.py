@@ -7,7 +7,7 @@ without tissue, and no two slices share a mask.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +21,10 @@ _BACKGROUND_SHARE = 0.1
 _CORNERS_PER_SIDE = 16
 # Neighbors of a stack that was resampled may share a mask.
 _FEWEST_REPEATED = 3
+# A rectangle: no side shorter, and its bounding box filled to this share. No mask of the LGG data fills more than 0.87.
+_SHORTEST_SIDE = 8
+_BOX_SHARE = 0.99
+_FEWEST_BOXES = 3
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class MaskFinding:
 COVERS_SLICE = "mask_covers_slice"
 OUTSIDE_HEAD = "mask_outside_head"
 REPEATED = "mask_repeated"
+BOX = "mask_is_box"
 TURNED = "mask_orientation"
 CHANNEL_DROPPED = "mask_channel_dropped"
 LOSSY = "lossy_mask"
@@ -64,6 +69,13 @@ MASK_FINDINGS: dict[str, MaskFinding] = {
             "Masks that several slices share",
             "shared by three or more slices",
             "The same mask, pixel by pixel, belongs to three or more different slices: give each slice its own.",
+        ),
+        MaskFinding(
+            BOX,
+            "Masks that are rectangles",
+            "rectangles",
+            "The mask is an upright rectangle, as three or more others of other sizes or places are: boxes were filled,"
+            " and nobody drew an outline. Dice beside a box says little of a mask; draw outlines.",
         ),
         MaskFinding(
             TURNED,
@@ -110,8 +122,8 @@ MASK_FINDINGS: dict[str, MaskFinding] = {
 class MaskTraits:
     """What is kept of one mask to judge it beside the others.
 
-    codes: findings that it shows by itself. truth_sha256: of its tumor pixels, None without any; pixels_sha256: of its
-    slice, None where all its pixels are equal.
+    codes: findings that it shows by itself. truth_sha256: of its labels, whatever their numbers, None without tumor;
+    pixels_sha256: of its slice, None where all its pixels are equal.
     """
 
     codes: tuple[str, ...]
@@ -155,14 +167,28 @@ def codes_of_labels(labels: LabelMap, orientation: int) -> tuple[str, ...]:
     return tuple(code for code, is_there in signs.items() if is_there)
 
 
-def trace_mask(pixels: NDArray[np.uint8], truth: NDArray[np.bool], codes: Iterable[str] = ()) -> MaskTraits:
-    """A mask beside its slice. pixels: uint8 (H, W, 3); truth: bool (H, W); codes: of `codes_of_labels`."""
+def trace_mask(
+    pixels: NDArray[np.uint8], truth: NDArray[np.bool], codes: Iterable[str], truth_sha256: str | None
+) -> MaskTraits:
+    """A mask beside its slice. pixels: uint8 (H, W, 3); truth: bool (H, W); codes: of `codes_of_labels`; truth_sha256:
+    of `digest_of_labels`."""
     found = list(codes)
     if np.count_nonzero(truth) > MOST_OF_SLICE * truth.size:
         found.append(COVERS_SLICE)
+    elif _is_box(truth):
+        found.append(BOX)
     if any(_is_outside(pixels[corner], truth[corner], int(pixels.max())) for corner in _corners(*truth.shape)):
         found.append(OUTSIDE_HEAD)
-    return MaskTraits(tuple(found), digest_of_truth(truth), digest_of_pixels(pixels))
+    return MaskTraits(tuple(found), truth_sha256, digest_of_pixels(pixels))
+
+
+def _is_box(truth: NDArray[np.bool]) -> bool:
+    """Whether the tumor, bool (H, W), is one upright rectangle."""
+    rows, columns = np.flatnonzero(truth.any(axis=1)), np.flatnonzero(truth.any(axis=0))
+    if min(rows.size, columns.size) < _SHORTEST_SIDE:
+        return False
+    height, width = (int(places[-1] - places[0]) + 1 for places in (rows, columns))
+    return int(np.count_nonzero(truth)) > _BOX_SHARE * height * width
 
 
 def _corners(height: int, width: int) -> list[tuple[slice, slice]]:
@@ -179,11 +205,14 @@ def _is_outside(pixels: NDArray[np.uint8], truth: NDArray[np.bool], brightest: i
     return bool((truth & (pixels.max(axis=2) < _BACKGROUND_SHARE * brightest)).any())
 
 
-def digest_of_truth(truth: NDArray[np.bool]) -> str | None:
-    """SHA-256 of a mask's size and pixels, bool (H, W); None of an empty one."""
-    if not truth.any():
+def digest_of_labels(values: NDArray[np.generic]) -> str | None:
+    """SHA-256 of a mask's size and labels (H, W), each by its rank: 0 and 1 are as 0 and 255; None without tumor."""
+    if not values.any():
         return None
-    return hashlib.sha256(str(truth.shape).encode() + np.packbits(truth).tobytes()).hexdigest()
+    _, is_binary = count_values(values)
+    ranks = values != 0 if is_binary else np.unique(values, return_inverse=True)[1].reshape(values.shape)
+    packed = np.packbits(ranks) if is_binary else ranks.astype(np.int32)
+    return hashlib.sha256(str(values.shape).encode() + packed.tobytes()).hexdigest()
 
 
 def digest_of_pixels(pixels: NDArray[np.uint8]) -> str | None:
@@ -198,9 +227,14 @@ def find_doubtful(masks: Sequence[MaskTraits | None]) -> list[tuple[str, ...]]:
         if mask is not None and mask.truth_sha256 is not None:
             slices[mask.truth_sha256].add(mask.pixels_sha256)
     repeated = {digest for digest, of_slices in slices.items() if len(of_slices) >= _FEWEST_REPEATED}
-    return [
-        () if mask is None else (*mask.codes, *((REPEATED,) if mask.truth_sha256 in repeated else ())) for mask in masks
-    ]
+    are_boxes = len({mask.truth_sha256 for mask in masks if mask is not None and BOX in mask.codes}) >= _FEWEST_BOXES
+    return [() if mask is None else tuple(_codes_beside(mask, repeated, are_boxes)) for mask in masks]
+
+
+def _codes_beside(mask: MaskTraits, repeated: Collection[str | None], are_boxes: bool) -> Iterator[str]:
+    yield from (code for code in mask.codes if code != BOX or are_boxes)
+    if mask.truth_sha256 in repeated:
+        yield REPEATED
 
 
 def count_doubtful(masks: Sequence[MaskTraits | None]) -> DoubtfulMasks:

@@ -7,7 +7,7 @@ programs give theirs (3D Slicer's `-label`, ITK-SNAP's `_seg`, ISIC's `_Segmenta
 import re
 from pathlib import PurePosixPath
 
-from ml.datasets.file_names import IMAGE_SUFFIXES, OTHER_SUFFIXES, name_key, suffix_of
+from ml.datasets.file_names import ANNOTATION_SUFFIXES, IMAGE_SUFFIXES, OTHER_SUFFIXES, name_key, suffix_of
 
 # The ending of a mask that is read, in any case.
 MASK_ENDING = "_mask"
@@ -23,7 +23,9 @@ _COUNT = r"(?:[ ._-]*(?:[0-9]{1,6}|\([0-9]{1,6}\)|-? ?copy(?: [0-9]{1,2}| ?\([0-
 _DOUBTFUL = re.compile(r"[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$")
 _OME = ".ome"
 _BEGINNING = re.compile(r"masks?[ ._-]")
-_ENDING = re.compile(rf"(?:[ ._-]?(?:{_LONG})|(?:^|[ ._-])(?:{_SHORT})){_COUNT}$")
+_WORD = rf"(?:[ ._-]?(?:{_LONG})|(?:^|[ ._-])(?:{_SHORT}))"
+_ENDING = re.compile(rf"{_WORD}{_COUNT}$")
+_ONE_ENDING = re.compile(rf"{_WORD}$")
 
 
 def is_read_as_mask(stem: str) -> bool:
@@ -46,6 +48,12 @@ def name_without_mask(name: str) -> str:
     return stem.removesuffix(word) if stem.endswith(word) else stem.removeprefix(word)
 
 
+def mask_ending(stem: str) -> str:
+    """What ends a name without suffix as that of an image's one mask: no `_mask_2`, no copy; else empty."""
+    found = _ONE_ENDING.search(stem.lower())
+    return stem[found.start() :] if found else ""
+
+
 def doubtful_word(stem: str) -> str:
     """What ends a name as a mask's may, if the rest is an image's name (`_roi` of `scan_roi`); else empty."""
     found = _DOUBTFUL.search(stem.lower())
@@ -54,8 +62,10 @@ def doubtful_word(stem: str) -> str:
 
 def mask_sign(path: str) -> str:
     """What of a path, with `/` or `\\`, says that its file is a mask: the word in its name, else the folder of masks
-    that it lies in (`masks/`); empty where nothing does."""
+    that it lies in (`masks/`); empty where nothing does, and of text, which holds outlines at most."""
     *folders, name = path.replace("\\", "/").split("/")
+    if suffix_of(name) in ANNOTATION_SUFFIXES:
+        return ""
     if word := mask_word(name):
         return word
     return next((f"{folder}/" for folder in folders if name_key(folder) in (*MASK_FOLDERS, *_OTHER_FOLDERS)), "")

@@ -249,7 +249,9 @@ def _stacks(card: Card, answers: Sequence[_Answer]) -> Iterator[Sequence[int]]:
 
 
 def _trace(loaded: LoadedCase) -> MaskTraits | None:
-    return None if loaded.truth is None else trace_mask(loaded.pixels, loaded.truth, loaded.mask_codes)
+    if loaded.truth is None:
+        return None
+    return trace_mask(loaded.pixels, loaded.truth, loaded.mask_codes, loaded.truth_sha256)
 
 
 def _result(item: LoadedCase, one: MaskedSlice) -> Score | Prediction:

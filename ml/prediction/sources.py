@@ -87,9 +87,11 @@ def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...], dict[Path
         images = {case.image for case in layout.cases}
         masks = {case.mask for case in layout.cases if case.mask is not None}
         doubled = (problem for problem in layout.problems if problem.code == "doubled_mask")
-        masks |= {layout.folder / name for problem in doubled for name in problem.files}
+        masks |= {layout.base / name for problem in doubled for name in problem.files}
         kept = [problem for problem in layout.problems if problem.code != "missing_mask"]
-        return _in_order(images), _with_masks(layout.folder, masks - images, kept), {}
+        return _in_order(images), _with_masks(layout.base, masks - images, kept), {}
+    if layout is not None:
+        return _in_order(case.image for case in layout.cases), layout.left_out, {}
     tree = Tree()
     files = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
     place = folder.absolute()
@@ -108,7 +110,7 @@ def _volumes_of(layout: Layout) -> tuple[list[Path], tuple[LeftOut, ...], dict[P
     kept += [replace(problem, code="left_out") for problem in faults]
     volumes = {file_of(case.image): case.volume for case in usable}
     channels = {path: volume.channels for path, volume in volumes.items() if volume is not None and volume.channels}
-    return _in_order(volumes), _with_masks(layout.folder, masks, kept), channels
+    return _in_order(volumes), _with_masks(layout.base, masks, kept), channels
 
 
 def _in_order(images: Iterable[Path]) -> list[Path]:

@@ -29,8 +29,9 @@ class Written:
 
 
 def write_results(out: Path, engine: Engine, report: Report, title: Title) -> None:
-    """Write everything and rename it to `out`. Raises OSError (a full disk), and leaves nothing behind then."""
-    with fresh_folder(out) as folder:
+    """Write everything and rename it to `out`, or beside it where `out` is not free by now. Raises OSError: of a full
+    disk nothing is left behind, and of a name that was taken meanwhile all is, under the name that the error says."""
+    with fresh_folder(out, is_late=True) as folder:
         fill_folder(folder, report, arrays_of(engine, report.settings.threshold), title)
 
 

@@ -68,13 +68,15 @@ class SortedFiles:
 class DecodedMask:
     """What is known of an expert's mask whose bits lie in a stack file.
 
-    codes: of each slice, of `ml.datasets.mask_findings`; a child that its file took over may say anything.
+    codes, digests: of each slice, of `ml.datasets.mask_findings` (`codes_of_labels`, `digest_of_labels`); a child that
+    its file took over may say anything.
     """
 
     width: int
     height: int
     slice_count: int
     codes: tuple[tuple[str, ...], ...]
+    digests: tuple[str | None, ...]
 
 
 class Decoder:
@@ -248,10 +250,14 @@ def _read_mask(answer: dict[str, Any], bits: Path) -> DecodedMask:
     """What a child said of a mask. Raises ScanError."""
     try:
         decoded = DecodedMask(**answer)
-        decoded = replace(decoded, codes=tuple(tuple(map(str, codes)) for codes in decoded.codes))
+        decoded = replace(
+            decoded,
+            codes=tuple(tuple(map(str, codes)) for codes in decoded.codes),
+            digests=tuple(None if digest is None else str(digest) for digest in decoded.digests),
+        )
         row_bytes = (decoded.width + 7) // 8
-        if len(decoded.codes) != decoded.slice_count:
-            raise ValueError("not the codes of each slice")
+        if {len(decoded.codes), len(decoded.digests)} != {decoded.slice_count}:
+            raise ValueError("not the codes and digests of each slice")
     except (TypeError, ValueError):
         raise _damaged() from None
     check_stack_file(bits, (decoded.slice_count, decoded.height, row_bytes))

@@ -53,6 +53,25 @@ def test_an_error_leaves_no_folder(tmp_path: Path) -> None:
     assert _names(tmp_path) == []
 
 
+@pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.parametrize("is_file", [False, True])
+def test_results_are_whole_beside_a_folder_that_appeared_meanwhile(
+    tmp_path: Path, is_file: bool, is_late: bool
+) -> None:
+    target = tmp_path / "results"
+    (tmp_path / "results-2").mkdir()
+    with (
+        pytest.raises(FileExistsError, match=r"appeared while this ran.* whole in .*results-3\."),
+        fresh_folder(target, is_late=is_late) as folder,
+    ):
+        (folder / "report.json").write_text("new")
+        other = target if is_file else target / "report.json"
+        other.parent.mkdir(exist_ok=True)
+        other.write_text("another's")
+    assert (tmp_path / "results-3" / "report.json").read_text() == "new"
+    assert other.read_text() == "another's" and _names(tmp_path) == ["results", "results-2", "results-3"]
+
+
 def test_older_results_are_kept_unless_they_may_be_replaced(tmp_path: Path) -> None:
     target = tmp_path / "results"
     target.mkdir()

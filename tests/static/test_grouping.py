@@ -18,7 +18,7 @@ GROUP = """async (lists) => {
   const plain = ({ scans, masks, refused }) => [scans, [...masks], refused];
   return lists.map((paths) => [groupFiles(paths), plain(pairMasks(paths))]);
 }"""
-ENDS = ["1.png", "2.png", "3", ".tif", ".nii", ".nii.gz", "-seg.NII.gz", "_t2f.nii.gz"]
+ENDS = ["1.png", "2.png", "3", ".tif", ".json", ".nii", ".nii.gz", "-seg.NII.gz", "_t2f.nii.gz"]
 PARTS = [
     "s",
     "S",
@@ -41,6 +41,9 @@ PARTS = [
     "gt/",
     ".Mask",
     "-label",
+    "_roi",
+    " lesion",
+    "annotations",
     "copy ",
     ")",
     "777777777",

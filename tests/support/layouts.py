@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 SIDE = 48
-_SQUARE = [8, 8, 19, 8, 19, 19, 8, 19]
+_SQUARE = [8, 8, 19, 8, 19, 19, 10, 19, 8, 17]
 _seeds = iter(range(10**6))
 
 

@@ -43,6 +43,7 @@ PROBLEMS = {
     "first_frame_only": "Animations of which the first picture was read",
     "duplicate_image": "Images that two patients share",
     "clipped_outline": "Outlines clipped at the edge of their image",
+    "box_outlines": "Boxes where outlines should be",
     "stray_piece": "Annotations with a piece that has no area",
     "stray_annotations": "Files of annotations that name no image",
     "no_annotations": "Files of annotations without any tumor",

@@ -135,7 +135,7 @@ def _describe(result: CheckResult, layout: Layout, refusals: dict[Path, tuple[st
     """Plain JSON values: everything that the check found."""
     report = result.report
     refused = [
-        Problem(code, (shown(image.relative_to(layout.folder).as_posix()),), message)
+        Problem(code, (shown(image.relative_to(layout.base).as_posix()),), message)
         for image, (code, message) in refusals.items()
     ]
     problems = [*report.problems, *refused]

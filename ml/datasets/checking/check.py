@@ -88,7 +88,7 @@ def check_layout(
     layout: Layout, progress: Progress = lambda checks, _: checks, *, is_binary_needed: bool = True
 ) -> CheckResult:
     """Read every file of a layout; one without any mask is checked for all the rest."""
-    folder, cases = layout.folder, layout.cases
+    folder, cases = layout.base, layout.cases
     file_checks = list(progress(check_files(cases), len(cases)))
     has_masks = layout.has_truth
     found = list(layout.problems)
@@ -117,7 +117,7 @@ def check_layout(
         warnings=tuple(problem for problem in found if problem.is_warning),
         doubtful_masks=count_doubtful(masks),
         analysis=analyze(good),
-        data_sha256=None if problems else digest_of(folder, cases, file_checks),
+        data_sha256=None if problems else digest_of(layout.folder, cases, file_checks),
         patients=counts,
         left_out=layout.left_out,
         sides=layout.sides,
@@ -185,7 +185,7 @@ def _find_exchanged(layout: Layout, masks: Sequence[MaskTraits | None]) -> Itera
             f"{len(doubtful):,} of {len(with_tumor):,} masks with tumor cover most of their slice, or a corner outside"
             " the head: background and tumor seem to be exchanged. Export the masks again with 0 as background."
         )
-        yield Problem("exchanged_masks", (_names(layout.folder, doubtful[0])[1],), text)
+        yield Problem("exchanged_masks", (_names(layout.base, doubtful[0])[1],), text)
 
 
 def _find_emptiness(pairs: Iterable[tuple[Case, FileCheck]]) -> Iterable[Problem]:

@@ -11,6 +11,7 @@ DROPPING_NOTES = ("second_channel_dropped", "fourth_channel_dropped", "first_fra
 # What the layout says of the folder, and of annotations that are used all the same.
 _LAYOUT_NOTES = (
     "clipped_outline",
+    "box_outlines",
     "stray_piece",
     "stray_annotations",
     "no_annotations",
@@ -37,7 +38,9 @@ LEFT_OUT = frozenset(
     }
 )
 # Codes whose sentences stand beside the headline of an evaluation.
-FIGURE_NOTES = frozenset({"no_annotations", "shared_patient", "stray_annotations", "volume_count", "mixed_channels"})
+FIGURE_NOTES = frozenset(
+    {"box_outlines", "no_annotations", "shared_patient", "stray_annotations", "volume_count", "mixed_channels"}
+)
 # Names of a reason that a report repeats; the check has all of them.
 NAMES_SHOWN = 20
 
@@ -74,10 +77,10 @@ class LeftOut:
 
 def left_out_of(problems: Iterable[Problem]) -> tuple[LeftOut, ...]:
     """The files that the findings name as left out, those of one code and sentence together."""
-    files: dict[tuple[str, str], list[str]] = {}
+    files: dict[tuple[str, str], dict[str, None]] = {}  # two entries may name one file
     for problem in problems:
         if problem.code in LEFT_OUT:
-            files.setdefault((problem.code, problem.message), []).extend(problem.files)
+            files.setdefault((problem.code, problem.message), {}).update(dict.fromkeys(problem.files))
     return tuple(
         LeftOut(code, message, len(names), tuple(shown(name) for name in sorted(names)[:NAMES_SHOWN]))
         for (code, message), names in sorted(files.items())

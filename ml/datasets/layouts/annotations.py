@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import hypot, isfinite
+from math import ceil, dist, floor, isfinite
 
 from ml.datasets.case import Outline
 from ml.datasets.run_lengths import Runs, read_runs
@@ -13,8 +13,13 @@ Grid = tuple[int, int]  # (height, width)
 
 # Exporters round outwards: so far a corner may lie outside without a word.
 _TOLERANCE_PIXELS = 1.0
-# Points that lie nearer to one line than this have no area: coordinates are rounded.
-_NARROWEST_PIXELS = 0.01
+# An outline that is narrower than this on average is a line, whose edge would be drawn as tumor: none that runs along
+# pixels is.
+_NARROWEST_PIXELS = 0.4
+# Corners of an outline in fractions of the image, which may overshoot its sides, lie below this; no tumor is as small.
+_MOST_OF_FRACTIONS = 1.5
+# What fills its bounding box to this share is the box.
+_BOX_SHARE = 0.99
 
 
 class UnreadableAnnotationError(Exception):
@@ -26,12 +31,14 @@ class Drawing:
     """What an annotation draws. has_stray: a piece without area (points, or all on one line) is left out.
 
     outside: by how many pixels its farthest corner lies outside the image, where it is clipped; 0 where it does not.
+    is_box: all that it draws are upright rectangles, as boxes are exported whose outline nobody drew.
     """
 
     outlines: tuple[Outline, ...] = ()
     runs: tuple[Runs, ...] = ()
     has_stray: bool = False
     outside: float = 0.0
+    is_box: bool = False
 
 
 def read_annotation(entry: Entry, grid: Grid) -> Drawing:
@@ -48,13 +55,19 @@ def read_annotation(entry: Entry, grid: Grid) -> Drawing:
     pieces = [segmentation] if _is_number(segmentation[0]) else segmentation  # one polygon without its list
     runs = tuple(_runs(piece, grid) for piece in pieces if isinstance(piece, dict))
     polygons = [_points(piece) for piece in pieces if not isinstance(piece, dict)]
-    outlines = tuple(polygon for polygon in polygons if _has_area(polygon))
+    if any(_is_fractions(polygon, grid) for polygon in polygons):
+        raise UnreadableAnnotationError("corners between 0 and 1, as fractions of the image and not pixels")
+    outlines = tuple(polygon for polygon in polygons if _has_area(polygon, grid))
     if not outlines and not runs:
         raise UnreadableAnnotationError("no polygon of three points or more with an area")
-    if any(max(outline) <= 1 < min(grid) for outline in outlines):
-        raise UnreadableAnnotationError("corners between 0 and 1, as fractions of the image and not pixels")
     outside = max((_outside(polygon, grid) for polygon in outlines), default=0.0)
-    return Drawing(outlines, runs, len(outlines) < len(polygons), outside if outside > _TOLERANCE_PIXELS else 0.0)
+    return Drawing(
+        outlines,
+        runs,
+        has_stray=len(outlines) < len(polygons),
+        outside=outside if outside > _TOLERANCE_PIXELS else 0.0,
+        is_box=bool(outlines) and not runs and all(map(_is_box, outlines)),
+    )
 
 
 def _runs(segmentation: Mapping[str, object], grid: Grid) -> Runs:
@@ -74,16 +87,55 @@ def _points(piece: object) -> Outline:
     return tuple(float(value) for value in piece)
 
 
-def _has_area(polygon: Outline) -> bool:
-    """Whether its points do not all lie on one line: such a one would be drawn as a line of tumor."""
+def _is_fractions(polygon: Outline, grid: Grid) -> bool:
+    """Whether its corners, not all in one place, lie where those in fractions do."""
+    is_point = len(set(polygon[::2])) == len(set(polygon[1::2])) == 1
+    return len(polygon) > 4 and max(polygon) <= _MOST_OF_FRACTIONS < min(grid) and not is_point
+
+
+def _has_area(polygon: Outline, grid: Grid) -> bool:
+    """Whether it is wider than a line, to which its points may lie near, or along which they go forth and back."""
     points = list(zip(polygon[::2], polygon[1::2], strict=True))
     if len(points) < 3:
         return False
-    x0, y0 = points[0]
-    x1, y1 = max(points, key=lambda point: (point[0] - x0) ** 2 + (point[1] - y0) ** 2)
-    length = hypot(x1 - x0, y1 - y0)
-    widths = (abs((x1 - x0) * (y - y0) - (y1 - y0) * (x - x0)) for x, y in points)
-    return length > 0 and max(widths) / length > _NARROWEST_PIXELS
+    if max(map(abs, polygon)) > 2 * max(grid):
+        return True  # of no area that can be drawn: `_outside` says so
+    around = sum(dist(here, there) for here, there in zip(points, [*points[1:], points[0]], strict=True))
+    narrowest = _NARROWEST_PIXELS * around / 2  # the area of a strip of this width
+    return abs(_signed_area(polygon)) > narrowest or _crossing_area(polygon) > narrowest
+
+
+def _signed_area(polygon: Outline) -> float:
+    """By the shoelace formula: parts of an outline that crosses itself cancel out."""
+    xs, ys = polygon[::2], polygon[1::2]
+    return sum(x * below - right * y for x, y, right, below in zip(xs, ys, _turned(xs), _turned(ys), strict=True)) / 2
+
+
+def _crossing_area(polygon: Outline) -> float:
+    """What is inside by the even-odd rule, from a line through the middle of each row of pixels."""
+    xs, ys = polygon[::2], polygon[1::2]
+    sides = list(zip(xs, ys, _turned(xs), _turned(ys), strict=True))
+    area = 0.0
+    for row in range(floor(min(ys)), ceil(max(ys))):
+        middle = row + 0.5
+        crossings = sorted(
+            x + (right - x) * (middle - y) / (below - y)
+            for x, y, right, below in sides
+            if (y <= middle) != (below <= middle)
+        )
+        area += sum(end - start for start, end in zip(crossings[::2], crossings[1::2], strict=True))
+    return area
+
+
+def _turned(values: Outline) -> Outline:
+    """Each point's successor."""
+    return (*values[1:], values[0])
+
+
+def _is_box(polygon: Outline) -> bool:
+    """Whether a polygon is an upright rectangle."""
+    xs, ys = polygon[::2], polygon[1::2]
+    return abs(_signed_area(polygon)) > _BOX_SHARE * (max(xs) - min(xs)) * (max(ys) - min(ys))
 
 
 def _outside(polygon: Outline, grid: Grid) -> float:

@@ -103,6 +103,7 @@ class _Reader:
         self._by_key: dict[str, list[_Image]] = {}
         self._nameless: set[str | None] = set()  # ids of entries whose annotations are those of no other image
         self.absent: list[str] = []  # names of images that are not there, as they are written
+        self._drawn = self._boxes = 0  # annotations, and those that are boxes
 
     def read_images(self, entries: Iterable[object]) -> None:
         for place, entry in enumerate(entries):
@@ -186,11 +187,23 @@ class _Reader:
             return
         image.outlines.extend(drawing.outlines)
         image.runs.extend(drawing.runs)
+        self._drawn += 1
+        self._boxes += drawing.is_box
         if drawing.outside:
             text = f"{what} leaves the image by {drawing.outside:.1f} pixels and is clipped at its edge"
             self._report("clipped_outline", text)
         if drawing.has_stray:
-            self._report("stray_piece", f"{what} has a piece of less than three points, which is left out")
+            self._report("stray_piece", f"{what} has a piece without an area (a point or a line), which is left out")
+
+    def note_boxes(self) -> None:
+        """Outlines that nobody drew: exporters of boxes write their corners as polygons."""
+        if self._boxes:
+            are = "is a box" if self._boxes == 1 else "are boxes"
+            text = (
+                f"{self._boxes:,} of {self._drawn:,} annotations of tumor of {self._source.path.name} {are}, upright"
+                " rectangles and no outlines: Dice beside a box says little of a mask; export outlines, or draw them."
+            )
+            self.problems.append(Problem("box_outlines", (self._name,), text))
 
     def note_emptiness(self) -> None:
         """A file that draws nothing at all may be of patients without tumor, or have lost its annotations."""
@@ -234,6 +247,7 @@ def read_coco(
         _count_categories(categories, names, _objects(document, "annotations"))
         not_tumor = frozenset(key for key, name in names.items() if not _is_tumor(name))
         reader.read_annotations(_list(document, "annotations"), not_tumor)
+        reader.note_boxes()
         reader.note_emptiness()
         for path in seen.keys() & reader.images.keys():
             text = f"{path.name} has entries in two files of annotations, {source.path.name} is the second"

@@ -1,7 +1,8 @@
 """The layouts of a data set (docs/datasets.md), told apart by what lies in the very folder."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Literal
 from unicodedata import normalize
 
 from ml.datasets.case import Case
-from ml.datasets.checking.problems import FIGURE_NOTES, LeftOut, Problem, left_out_of
+from ml.datasets.checking.problems import FIGURE_NOTES, LEFT_OUT, LeftOut, Problem, left_out_of
 from ml.datasets.file_names import ANNOTATIONS_FOLDER, is_annotations, is_text, name_key, shown
 from ml.datasets.layouts.coco import Category, CocoFile, read_coco
 from ml.datasets.layouts.left_out import relative
 from ml.datasets.layouts.pairing import images_and_masks, images_beside_masks, pair, patient_of
+from ml.datasets.layouts.sequences import flair_folder, other_sequences
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError
 from ml.datasets.layouts.volumes import VolumeSet, has_nnunet, list_brats, list_nnunet
@@ -41,9 +43,9 @@ _NOT_TEXT = "{name} has a name that is not UTF-8; rename it."
 class Layout:
     """A folder's slices, also those without a mask, and what the file names alone show to be wrong.
 
-    folder: the data set's own, which may lie in the one that was given. sides: patients of each side where the data set
-    comes divided by patient, else empty. categories, annotations: COCO's, and the files that were read. volumes: the
-    files of a set of volumes, also those that no figure needs.
+    folder: the data set's own, which may lie in `given`, what problems' files are relative to. sides: patients of each
+    side where the data set comes divided by patient, else empty. categories, annotations: COCO's, and the files that
+    were read. volumes: the files of a set of volumes, also those that no figure needs.
     """
 
     name: LayoutName
@@ -54,6 +56,12 @@ class Layout:
     categories: tuple[Category, ...] = ()
     annotations: tuple[Path, ...] = ()
     volumes: tuple[Path, ...] = ()
+    given: Path | None = None
+
+    @property
+    def base(self) -> Path:
+        """The folder that a person gave, which knows no other."""
+        return self.given or self.folder
 
     @property
     def has_truth(self) -> bool:
@@ -68,7 +76,24 @@ class Layout:
     @property
     def notes(self) -> tuple[str, ...]:
         """What must be known before any figure of it, in sentences."""
-        return tuple(shown(problem.message) for problem in self.problems if problem.code in FIGURE_NOTES)
+        said = [shown(problem.message) for problem in self.problems if problem.code in FIGURE_NOTES]
+        return (*said, *self._unsaid())
+
+    def _unsaid(self) -> Iterator[str]:
+        """What neither a failed slice nor a sentence of its own says: how many findings there are, and the first."""
+        faults = {case.fault for case in self.cases}
+        found = [
+            problem
+            for problem in dict.fromkeys(self.problems)
+            if problem.code not in FIGURE_NOTES | LEFT_OUT and problem not in faults
+        ]
+        if found:
+            counts = ", ".join(f"{code}: {count:,}" for code, count in Counter(one.code for one in found).items())
+            findings = "1 finding" if len(found) == 1 else f"{len(found):,} findings"
+            yield (
+                f"The check of the data has {findings} that these figures rest on ({counts}), the first:"
+                f" {shown(found[0].message)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -97,6 +122,11 @@ def layout_in(tree: Tree, folder: Path) -> Layout:
             folder, f"It holds several layouts side by side, {names}: give each a folder of its own."
         )
     return next(iter([*with_truth, *(layout for layout in found if layout.cases), *found]))
+
+
+def images_only(folder: Path, cases: Sequence[Case]) -> Layout:
+    """A layout of images that have no masks."""
+    return _layout("images only", folder, [(case, None) for case in cases], [])
 
 
 def _volume_layout(name: LayoutName, folder: Path, found: VolumeSet) -> Layout:
@@ -199,9 +229,16 @@ def _list_patients(tree: Tree, folder: Path, roots: list[_Root]) -> Layout:
     subsets = {root.folder for root in roots}
     for root in roots:
         groups = [(root.folder, partial(patient_of, prefix=root.prefix))]
-        groups += [
-            (path, partial(_named, path.name)) for path in tree.listing(root.folder).folders if path not in subsets
-        ]
+        inner = [path for path in tree.listing(root.folder).folders if path not in subsets]
+        of_one = flair_folder(tree, root.folder) if not root.prefix else None
+        if of_one is not None:  # the folder of one patient, who is called as it is
+            groups.append((of_one, partial(_named, root.folder.name)))
+            problems.extend(other_sequences(tree, root.folder, of_one, folder))
+            inner = []
+        for path in inner:
+            flair = flair_folder(tree, path)
+            groups.append((flair or path, partial(_named, path.name)))
+            problems.extend(other_sequences(tree, path, flair, folder) if flair else ())
         for path, group in groups:
             found, faults = pair(images_and_masks(tree.images(path)), group, folder)
             sided.extend((case, root.side) for case in found)

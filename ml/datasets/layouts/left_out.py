@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ml.datasets.checking.problems import Problem
@@ -14,6 +14,7 @@ from ml.datasets.file_names import (
     VOLUME_SUFFIXES,
     is_annotations,
     is_like_annotations,
+    lacks_ending,
     name_key,
     suffix_of,
 )
@@ -25,6 +26,8 @@ _LINKED_FOLDER = "A link to a folder is not followed in this place: copy the fol
 _UNREADABLE = "The folder cannot be read: change its permissions."
 _POINTER = "What DVC keeps in place of the data: fetch them (`dvc pull`), or remove it."
 _SPECIAL = "A pipe, a socket or a device, and no file: remove it."
+_AGAIN = "Files of these names and sizes are part of the data set already, in a folder of the same name: remove these."
+_NO_ENDING = "The name has no ending, and files without one are not read: give it that of its kind (.png, .tif)."
 _VOLUME = (
     "A volume in a place, or of a name, where this layout has none: name it as BraTS or nnU-Net do, and give volumes a"
     " folder of their own."
@@ -40,6 +43,9 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
     should be a slice, a mask or their annotations; paths relative to `base`."""
     known = set(used)
     opened = {folder for path in known for folder in path.parents}
+    places: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for path in known:
+        places[path.parent.name, path.name].append(path)
     groups: dict[tuple[Path, str, str], list[Path]] = defaultdict(list)
     annotations: list[Path] = []
     stems: set[str] = set()
@@ -51,8 +57,12 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
                 stems.add(name_key(path.stem))
             if path in known:
                 continue
-            if suffix in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES):
+            if suffix in IMAGE_SUFFIXES and _is_double(path, places):
+                groups[here, "doubled_folder", _AGAIN].append(path)
+            elif suffix in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES):
                 groups[here, "left_out", suffix].append(path)
+            elif lacks_ending(path.name):
+                groups[here, "left_out", _NO_ENDING].append(path)
             elif suffix in ANNOTATION_SUFFIXES:
                 annotations.append(path)
             elif suffix == ".dvc" and name_key(path.stem) not in here_names:
@@ -72,6 +82,12 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
         for (_, code, what), paths in sorted(groups.items())
         if paths
     ]
+
+
+def _is_double(path: Path, places: Mapping[tuple[str, str], Sequence[Path]]) -> bool:
+    """Whether a folder of the same name has the same file, by its name and its size."""
+    alike = places.get((path.parent.name, path.name), ())
+    return any(other.stat().st_size == path.stat().st_size for other in alike if other.is_file())
 
 
 def relative(path: Path, base: Path) -> str:

@@ -1,16 +1,20 @@
 """Where in a folder its data set lies, and what lies there beside it."""
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import shown
-from ml.datasets.layouts.layout import Layout, layout_in, pair_folders
+from ml.datasets.layouts.layout import Layout, images_only, layout_in, pair_folders
 from ml.datasets.layouts.left_out import UNREAD_ANNOTATIONS, find_strays, relative
+from ml.datasets.layouts.pairing import patient_of
+from ml.datasets.layouts.sequences import is_other_sequence
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import UnknownLayoutError, unknown
+from ml.datasets.mask_names import looks_like_mask
 from ml.datasets.volume_slices import file_of
 
 # Folders that people put around the data set's own.
@@ -49,22 +53,67 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder; give the folder of the data set.")
     tree = Tree(is_allowed)
-    found = list(_search(tree, folder, MOST_WRAPPERS))
-    if not found:
-        raise unknown(tree, folder)
+    found = _search(tree, folder, MOST_WRAPPERS) or [_all_images(tree, folder)]
     layout, *others = found
+    if not layout.cases:
+        raise unknown(tree, folder)
     for other in others:
         if not _is_same(layout, other):
             places = (shown(relative(one.folder, folder)) for one in found[:4])
             names = ", ".join("directly in it" if place == "." else place for place in places)
-            text = f"It holds {len(found)} data sets ({names}); give the folder of one of them."
-            raise UnknownLayoutError(folder, text)
+            raise UnknownLayoutError(folder, _several(found, names))
     if layout.cases and not layout.has_truth and any(problem.code in _UNMATCHED for problem in layout.problems):
-        raise UnknownLayoutError(folder, _unmatched(layout))
-    doubles = [_double(tree, layout, other) for other in others]
-    used = [*_used(layout)]
-    strays = find_strays(tree, folder, layout.folder, used, frozenset(other.folder for other in others))
-    return replace(layout, problems=(*layout.problems, *doubles, *strays))
+        raise UnknownLayoutError(folder, _unmatched(layout, folder))
+    if not layout.has_truth and not layout.volumes and (whole := _all_images(tree, folder)).cases:
+        layout, others = whole, []
+    doubles = [_double(tree, other, folder) for other in others]
+    strays = find_strays(tree, folder, folder, _used(layout), frozenset(other.folder for other in others))
+    named = _named_from(layout, folder)
+    return replace(named, problems=(*named.problems, *doubles, *strays))
+
+
+def _named_from(layout: Layout, folder: Path) -> Layout:
+    """The layout with the files of its problems as a person sees them who gave `folder`."""
+
+    def renamed(problem: Problem) -> Problem:
+        files = tuple(relative(layout.folder / name, folder) for name in problem.files)
+        return replace(problem, files=files)
+
+    cases = tuple(case if case.fault is None else replace(case, fault=renamed(case.fault)) for case in layout.cases)
+    return replace(layout, given=folder, cases=cases, problems=tuple(map(renamed, layout.problems)))
+
+
+def _all_images(tree: Tree, folder: Path) -> Layout:
+    """All images of a folder without masks, however deep they lie; no cases where some are masks by their names.
+
+    A patient is a folder of images, called as it lies below the one around them all.
+    """
+    images = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
+    name = folder.absolute().name
+    if any(looks_like_mask(f"{name}/{relative(path, folder)}") for path in images):
+        return Layout("images only", folder, (), ())
+    folders = {path.parent for path in images}
+    around = Path(os.path.commonpath(folders)) if folders else folder
+
+    def owner(path: Path) -> str:
+        return patient_of(path.stem) if path.parent == around else relative(path.parent, around)
+
+    return images_only(folder, [Case(owner(path), path, None) for path in images])
+
+
+def _several(found: Sequence[Layout], names: str) -> str:
+    """Why several data sets are none, and what they may be instead."""
+    places = {case.image.parent.name: case.image.parent for layout in found for case in layout.cases}
+    if all(is_other_sequence(path) for path in places.values()):
+        names = shown(", ".join(sorted(places)))
+        return (
+            f"Its patients have a folder for each sequence ({names}), and none is FLAIR's alone, which the models read:"
+            " call that one `flair`, with its masks in it."
+        )
+    return (
+        f"It holds {len(found)} data sets ({names}); give the folder of one of them, or, if each is a patient, lay its"
+        " images and masks into one folder: PATIENT/NAME.png beside PATIENT/NAME_mask.png."
+    )
 
 
 def no_truth(layout: Layout, folder: Path) -> DatasetError:
@@ -102,10 +151,12 @@ def _search(tree: Tree, folder: Path, depth: int) -> list[Layout]:
 
 
 def _has_more_outside(tree: Tree, layout: Layout) -> bool:
-    """Whether more images lie below the folder than its layout has slices with masks, and masks."""
+    """Whether more images lie below the folder, those apart that it leaves out by name, than its layout has slices with
+    masks, and masks."""
     used = {path for case in layout.cases if case.has_truth for path in (case.image, case.mask)}
+    named = {layout.folder / name for one in layout.problems if one.code == "left_out" for name in one.files}
     found = (path for here, _ in tree.walk(layout.folder) for path in tree.images(here))
-    return sum(1 if path not in used else -1 for path in found) > 0
+    return sum(1 if path not in used else -1 for path in found if path not in named) > 0
 
 
 def _larger(layout: Layout, inner: list[Layout]) -> list[Layout]:
@@ -140,18 +191,18 @@ def _used(layout: Layout) -> Iterator[Path]:
         yield from (layout.folder / name for name in problem.files)
 
 
-def _double(tree: Tree, layout: Layout, other: Layout) -> Problem:
-    place = shown(relative(other.folder, layout.folder))
+def _double(tree: Tree, other: Layout, folder: Path) -> Problem:
+    place = shown(relative(other.folder, folder))
     text = f"The folder {place} holds the same {len(other.cases):,} images again: it is left out; remove it."
-    files = [name for stray in find_strays(tree, other.folder, layout.folder, (), frozenset()) for name in stray.files]
+    files = [name for stray in find_strays(tree, other.folder, folder, (), frozenset()) for name in stray.files]
     return Problem("doubled_folder", tuple(files), text)
 
 
-def _unmatched(layout: Layout) -> str:
+def _unmatched(layout: Layout, folder: Path) -> str:
     """Of images and masks of which no two belong together: how many there are, and the first of each."""
     problems = [problem for problem in layout.problems if problem.code in _UNMATCHED]
-    masks = [name for problem in problems for name in problem.files]
-    images = [case.image.relative_to(layout.folder).as_posix() for case in layout.cases]
+    masks = [relative(layout.folder / name, folder) for problem in problems for name in problem.files]
+    images = [relative(case.image, folder) for case in layout.cases]
     found = f"{_count(images, 'image')} and {_count(masks, 'mask')}, and no mask is an image's"
     remedy = next((problem.message for problem in problems if problem.code == "mask_name"), _EQUAL_NAMES)
     return f"It has {found}. {remedy} `python -m ml predict` needs no masks."

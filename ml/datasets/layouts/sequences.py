@@ -1,7 +1,13 @@
 """Which sequence a file or a channel of a data set is, by the names of BraTS and of nnU-Net's dataset.json."""
 
 import re
+from collections.abc import Iterator
 from enum import Enum
+from pathlib import Path
+
+from ml.datasets.checking.problems import Problem
+from ml.datasets.file_names import name_key
+from ml.datasets.layouts.tree import Tree
 
 
 class Sequence(Enum):
@@ -27,6 +33,9 @@ _BRATS = {
     "t2": Sequence.OTHER,
     "seg": Sequence.SEG,
 }
+# Folders of a patient that are not of what the models read.
+_OTHER_FOLDER = re.compile(r"(?:t1|t2|pd|adc|dwi|swi|dti|mra|gre|asl|perf|trace|diff).*")
+_NOT_FLAIR = "Slices of another sequence than FLAIR, which the models read: of a patient's folders FLAIR's is taken."
 _FLAIR = re.compile(r".*(flair|t2f)")
 _T1_POST = re.compile(r".*t1.*(ce?$|post|gd|gad|contrast|enhanced|km)")
 _NOT_CONTRAST = re.compile(r".*(pre|non|without|native|no)")
@@ -47,3 +56,32 @@ def sequence_of_channel(name: str) -> Sequence:
     if _T1_POST.match(plain) and not _NOT_CONTRAST.match(plain):
         return Sequence.T1_POST
     return Sequence.T1 if plain.startswith("t1") or "t1w" in plain else Sequence.OTHER
+
+
+def flair_folder(tree: Tree, patient: Path) -> Path | None:
+    """FLAIR's of the folders in a patient's that are one for each sequence; None where they are not, or none is FLAIR's
+    alone."""
+    listing = tree.listing(patient)
+    if tree.images(patient) or not listing.folders:
+        return None
+    flair = [path for path in listing.folders if _is_flair(path)]
+    others = [path for path in listing.folders if is_other_sequence(path)]
+    return flair[0] if len(flair) == 1 and tree.images(flair[0]) and others else None
+
+
+def other_sequences(tree: Tree, patient: Path, flair: Path, folder: Path) -> Iterator[Problem]:
+    """The slices of a patient's other folders of sequences, as left out; paths relative to `folder`."""
+    for path in tree.listing(patient).folders:
+        names = tuple(image.relative_to(folder).as_posix() for image in tree.images(path))
+        if path != flair and is_other_sequence(path) and names:
+            yield Problem("left_out", names, _NOT_FLAIR)
+
+
+def _is_flair(path: Path) -> bool:
+    return sequence_of_channel(path.name) is Sequence.FLAIR
+
+
+def is_other_sequence(path: Path) -> bool:
+    """Whether a folder is called as a sequence that is not FLAIR."""
+    plain = re.sub(r"[^a-z0-9]", "", name_key(path.name))
+    return not _is_flair(path) and _OTHER_FOLDER.fullmatch(plain) is not None

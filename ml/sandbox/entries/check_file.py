@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.datasets.case import DAMAGED, LIMITS, label_map_of, read_mask, read_slice
-from ml.datasets.mask_findings import codes_of_labels, count_values, digest_of_pixels, trace_mask
+from ml.datasets.mask_findings import (
+    codes_of_labels,
+    count_values,
+    digest_of_labels,
+    digest_of_pixels,
+    trace_mask,
+)
 from ml.datasets.volume_slices import file_of, sha256_of_image, volume_of
 from ml.sandbox.child import memory_limit_mib
 from ml.sandbox.entries.preload import preload_readers
@@ -75,5 +81,6 @@ def _measure(labels: LabelMap, scan: Scan | None) -> dict[str, Any]:
     }
     if scan is None or scan.pixels.shape[1:3] != truth.shape:
         return fields
-    traits = trace_mask(scan.pixels[0], truth, codes_of_labels(labels, scan.orientation))
+    codes = codes_of_labels(labels, scan.orientation)
+    traits = trace_mask(scan.pixels[0], truth, codes, digest_of_labels(labels.values))
     return {**fields, "mask_codes": traits.codes, "truth_sha256": traits.truth_sha256}

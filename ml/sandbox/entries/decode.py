@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.datasets.mask_findings import NON_BINARY, ON_ANOTHER_GRID, codes_of_labels
+from ml.datasets.mask_findings import NON_BINARY, ON_ANOTHER_GRID, codes_of_labels, digest_of_labels
 from ml.sandbox.child import memory_limit_mib
 from ml.sandbox.entries.preload import preload_readers
 from ml.scans import LabelMap, read_label_stack, read_label_volume, read_volume
@@ -108,21 +108,27 @@ def _decode_mask(request: dict[str, Any]) -> dict[str, Any]:
     """The masks' bits, slice by slice: the labels of a stack are never in memory together."""
     bits: list[NDArray[np.uint8]] = []
     codes: list[tuple[str, ...]] = []
+    digests: list[str | None] = []
     size = (0, 0)
-    for truth, of_slice in _truths(request):
+    for truth, of_slice, digest in _truths(request):
         size = truth.shape
         bits.append(np.packbits(truth, axis=1))  # (H, W) -> (H, bytes of a row)
         codes.append(of_slice)
+        digests.append(digest)
     try:
         with Path(request["stack"]).open("wb") as file:
             np.save(file, np.stack(bits), allow_pickle=False)
     except OSError as error:
         return {"errno": error.errno or errno.ENOSPC}
-    return {"height": size[0], "width": size[1], "slice_count": len(bits), "codes": codes}
+    return {"height": size[0], "width": size[1], "slice_count": len(bits), "codes": codes, "digests": digests}
 
 
-def _truths(request: dict[str, Any]) -> Iterator[tuple[NDArray[np.bool], tuple[str, ...]]]:
-    """Each slice's mask, bool (H, W), and the codes of what is doubtful about it."""
+# A slice's mask, bool (H, W), the codes of what is doubtful about it, and its `digest_of_labels`.
+_Truth = tuple[NDArray[np.bool], tuple[str, ...], str | None]
+
+
+def _truths(request: dict[str, Any]) -> Iterator[_Truth]:
+    """Those of all slices."""
     source, limits = Path(request["source"]), Limits(**request["limits"])
     volume = read_label_volume(source, limits) if request["grid"] is not None else None
     if volume is not None:
@@ -131,12 +137,11 @@ def _truths(request: dict[str, Any]) -> Iterator[tuple[NDArray[np.bool], tuple[s
         return
     labels: LabelMap
     for labels in read_label_stack(source, limits):
-        yield labels.values != 0, codes_of_labels(labels, request["orientation"])
+        codes = codes_of_labels(labels, request["orientation"])
+        yield labels.values != 0, codes, digest_of_labels(labels.values)
 
 
-def _truths_of_volume(
-    volume: LabelVolume, grid: VolumeGrid, shape: Shape
-) -> Iterator[tuple[NDArray[np.bool], tuple[str, ...]]]:
+def _truths_of_volume(volume: LabelVolume, grid: VolumeGrid, shape: Shape) -> Iterator[_Truth]:
     """Raises ScanError where the mask lies elsewhere than the scan."""
     share = share_inside(volume, grid)
     if share is None and not covers_middle(volume.grid, grid):
@@ -146,7 +151,8 @@ def _truths_of_volume(
     of_all = () if volume.is_whole else (NON_BINARY,)  # several labels are usual here, fractions are no labels
     is_moved = not is_same_lattice(volume.grid, grid)
     for truth in cut_labels(volume, grid, shape):
-        yield truth, (*of_all, *((ON_ANOTHER_GRID,) if is_moved and truth.any() else ()))
+        moved = (ON_ANOTHER_GRID,) if is_moved and truth.any() else ()
+        yield truth, (*of_all, *moved), digest_of_labels(truth)
 
 
 def store(scan: Scan, stack: Path, spare_bytes: int) -> dict[str, Any]:

@@ -9,10 +9,13 @@ const LONG = "masks?|segmentations?|labelmaps?|ground[ ._-]?truths?";
 const SHORT = "segs?|gts?|labels?|truths?|annotations?";
 const COUNT = "(?:[ ._-]*(?:[0-9]{1,6}|\\([0-9]{1,6}\\)|-? ?copy(?: [0-9]{1,2}| ?\\([0-9]{1,2}\\))?))?";
 const VOLUME = /\.nii(?:\.gz)?$/i;
-const VOLUME_ENDING = /[ ._-](?:mask|seg|label|labels|segmentation|truth|gt)$/;
+const TEXT = /\.(?:json|xml|txt)$/i; // outlines at most
+const DOUBTFUL = /[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$/;
 const FLAIR_ENDINGS = ["-t2f", "_t2f", "_flair", "-flair"]; // BraTS: the mask lies on all sequences of a patient, and this one is read
 const BEGINNING = /^masks?[ ._-]/;
-const ENDING = new RegExp(`(?:[ ._-]?(?:${LONG})|(?:^|[ ._-])(?:${SHORT}))${COUNT}$`);
+const WORD = `(?:[ ._-]?(?:${LONG})|(?:^|[ ._-])(?:${SHORT}))`;
+const ENDING = new RegExp(`${WORD}${COUNT}$`);
+const ONE_ENDING = new RegExp(`${WORD}$`);
 
 /** @typedef {{ scans: number[], masks: Map<number, number>, refused: number[] }} MaskPairs places of files; masks: by the place of their slice */
 /** @typedef {{ folders: string[], stem: string }} Key */
@@ -34,6 +37,7 @@ function keyOf(path) {
 function looksLikeMask(path) {
   const parts = path.replaceAll("\\", "/").split("/");
   const name = parts[parts.length - 1];
+  if (TEXT.test(name)) return false;
   const stem = name.replace(/(?<=.)(?:\.nii\.gz|\.ome\.tiff?|\.[^.]*)$/is, "").toLowerCase();
   if (ENDING.test(stem) || BEGINNING.test(stem)) return true;
   return parts.slice(0, -1).some((folder) => [...MASK_FOLDERS, ...OTHER_FOLDERS].includes(folded(folder)));
@@ -63,8 +67,19 @@ function keysOfSlice(path) {
  * @param {string} stem
  */
 function volumeStems(path, stem) {
-  const found = VOLUME.test(path) ? VOLUME_ENDING.exec(stem) : null;
+  const found = VOLUME.test(path) ? ONE_ENDING.exec(stem) : null;
   return found ? [stem.slice(0, found.index)] : [];
+}
+
+/**
+ * Whether a name ends as a mask's may, and the slice of the rest of the name is there.
+ * @param {string} path
+ * @param {Set<string>} names
+ */
+function isDoubtful(path, names) {
+  const { folders, stem } = keyOf(path);
+  const found = TEXT.test(path) ? null : DOUBTFUL.exec(stem);
+  return found !== null && names.has(keyText(folders, stem.slice(0, found.index)));
 }
 
 /** @param {string} path */
@@ -80,7 +95,10 @@ function keysOfFlair(path) {
  */
 export function pairMasks(paths) {
   const places = [...paths.keys()];
-  const isMask = paths.map(looksLikeMask);
+  const isNamed = paths.map(looksLikeMask);
+  const others = places.filter((place) => !isNamed[place]).map((place) => keyOf(paths[place]));
+  const names = new Set(others.map(({ folders, stem }) => keyText(folders, stem)));
+  const isMask = places.map((place) => isNamed[place] || isDoubtful(paths[place], names));
   const scans = places.filter((place) => !isMask[place]);
   /** @type {Map<string, number[]>} */
   const byKey = new Map();

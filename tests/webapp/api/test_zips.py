@@ -132,6 +132,32 @@ def test_masks_of_a_stack_come_in_one_zip(client: FlaskClient) -> None:
     assert response.json["truth"]["slices"] == [0, 1]
 
 
+def test_annotations_in_a_zip_are_named_as_what_they_are_and_stop_nothing(client: FlaskClient) -> None:
+    members = slices(1, 2) | {"annotations.json": b"{}" * 9, "labels/1.txt": b"0 0.5 0.5 0.1 0.1"}
+    for group in ("auto", "stack", "none"):
+        answer = send(client, ("set.zip", zip_of(members)), form={"group": group}).json
+        assert sum(scan["slice_count"] for scan in answer["scans"]) == 2
+        assert {item["filename"]: item["code"] for item in answer["rejected"]} == {
+            "set/annotations.json": "unsupported",
+            "set/labels/1.txt": "unsupported",
+        }
+        assert all("annotations, outlines or boxes" in item["message"] for item in answer["rejected"])
+
+
+def test_files_that_are_no_masks_are_not_counted_as_masks(client: FlaskClient) -> None:
+    [scan] = send(client, ("P.zip", zip_of(slices(1, 2))), form={"group": "auto"}).json["scans"]
+    masks = zip_of(
+        {"1.png": mask_png(), "2.png": mask_png(), "README.txt": b"drawn by hand", "annotations.json": b"{}" * 9}
+    )
+    form = {"file": (io.BytesIO(masks), "masks.zip")}
+    response = client.put(f"{SCANS}/{scan['id']}/truth", data=form, content_type="multipart/form-data")
+    assert {item["filename"]: item["code"] for item in response.json["rejected"]} == {
+        "masks/README.txt": "unsupported",
+        "masks/annotations.json": "unsupported",
+    }
+    assert response.status_code == 415 and "3" not in response.json["message"]
+
+
 def test_a_zip_is_known_by_its_bytes_and_not_by_its_name(client: FlaskClient) -> None:
     assert not archives.is_zip(io.BytesIO(png_bytes()))
     scan = sent(client, "called.zip", png_bytes())

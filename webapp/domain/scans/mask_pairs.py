@@ -3,18 +3,22 @@
 `static/js/scans/mask_pairs.js` sends a mask together with its slice by the same rule; a test holds the two equal.
 """
 
-import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ml.datasets.file_names import name_key, suffix_of
+from ml.datasets.file_names import ANNOTATION_SUFFIXES, VOLUME_SUFFIXES, is_like_annotations, name_key, suffix_of
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS
-from ml.datasets.mask_names import MASK_ENDING, MASK_FOLDERS, is_read_as_mask, mask_sign
+from ml.datasets.mask_names import (
+    MASK_ENDING,
+    MASK_FOLDERS,
+    doubtful_word,
+    is_read_as_mask,
+    looks_like_mask,
+    mask_ending,
+    mask_sign,
+)
 
-# A volume's mask, however its name says it: BraTS, ITK-SNAP and 3D Slicer each have a way of their own.
-_VOLUME_SUFFIXES = (".nii", ".nii.gz")
-_VOLUME_ENDING = re.compile(r"[ ._-](?:mask|seg|label|labels|segmentation|truth|gt)$")
 # BraTS names a patient's sequences, and the expert's mask lies on all of them: it belongs to the one that is read.
 _FLAIR_ENDINGS = ("-t2f", "_t2f", "_flair", "-flair")
 
@@ -36,9 +40,12 @@ def pair_masks(paths: Sequence[str]) -> MaskPairs:
     """Tell masks from scans, and pair them. paths: as the client names them, with folders where it sends them.
 
     `NAME_mask` is the mask of `NAME` beside it, and `masks/NAME` of `images/NAME` or of `NAME` in the folder above; of
-    volumes also `NAME-seg`, `NAME_seg`, `NAME_label`, ..., beside `NAME` or else its FLAIR (`NAME-t2f`, `NAME_flair`).
+    volumes, whose programs (BraTS, ITK-SNAP, 3D Slicer) each have a way of their own, also `NAME-seg`, `NAME_label`,
+    ..., beside `NAME` or else its FLAIR (`NAME-t2f`, `NAME_flair`).
     """
     signs = {place: sign for place, path in enumerate(paths) if (sign := mask_sign(path))}
+    names = {_key(path) for place, path in enumerate(paths) if place not in signs}
+    signs |= {place: word for place, path in enumerate(paths) if place not in signs and (word := _doubt(path, names))}
     scans = tuple(place for place in range(len(paths)) if place not in signs)
     by_key: dict[_Key, list[int]] = defaultdict(list)
     for place in scans:
@@ -68,6 +75,13 @@ def pair_masks(paths: Sequence[str]) -> MaskPairs:
         if len(masks) > 1:
             refused |= dict.fromkeys(masks, "Several masks belong to one slice; keep one of them.")
     return MaskPairs(scans, {scan: masks[0] for scan, masks in found.items() if len(masks) == 1}, refused)
+
+
+def is_outlines(path: str) -> bool:
+    """Whether a file is text in which other programs keep outlines or boxes: no scan, and no mask."""
+    name = path.replace("\\", "/").rpartition("/")[2]
+    in_masks = suffix_of(name) in ANNOTATION_SUFFIXES and looks_like_mask(f"{path.removesuffix(suffix_of(name))}.png")
+    return in_masks or is_like_annotations(name)
 
 
 def match_slices(slice_names: Sequence[str], mask_names: Sequence[str]) -> list[int] | None:
@@ -105,8 +119,15 @@ def _keys_of_flair(path: str) -> Iterator[_Key]:
 
 def _volume_stems(path: str, stem: str) -> list[str]:
     """The name of a volume's mask without what says that it is one; nothing of other files."""
-    found = _VOLUME_ENDING.search(stem) if suffix_of(path) in _VOLUME_SUFFIXES else None
-    return [stem[: found.start()]] if found else []
+    word = mask_ending(stem) if suffix_of(path) in VOLUME_SUFFIXES else ""
+    return [stem[: -len(word)]] if word else []
+
+
+def _doubt(path: str, names: Collection[_Key]) -> str:
+    """What ends a name as a mask's may (`_roi`), where the slice of the rest of the name is there; else empty."""
+    folders, stem = _key(path)
+    word = "" if suffix_of(path) in ANNOTATION_SUFFIXES else doubtful_word(stem)
+    return word if word and (folders, stem[: -len(word)]) in names else ""
 
 
 def _key(path: str) -> _Key:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ml.scans import Limits, ScanError
+from ml.scans.formats import find_reader
 from webapp.domain.errors import (
     DatabaseUnavailable,
     DecoderUnavailable,
@@ -20,13 +22,18 @@ from webapp.domain.errors import (
 from webapp.domain.resources import Resources
 from webapp.domain.scans import admission, segmentations, series, stacking, studies, truth, zips
 from webapp.domain.scans.grouping import Grouping, group_files
-from webapp.domain.scans.mask_pairs import pair_masks
+from webapp.domain.scans.mask_pairs import is_outlines, pair_masks
 from webapp.domain.uploads import archives, idempotency, receiving
 from webapp.domain.uploads.receiving import Received, UploadedFile
 
 # DICOM files of one request, in slices of the largest scan: an examination has a dozen series, some of thousands.
 MOST_SERIES = 16
 
+OUTLINES = (
+    "These are annotations, outlines or boxes as text, and no picture: export them as masks (PNG, TIFF or NIfTI), or"
+    " evaluate the whole data set on Evaluations, which reads COCO's."
+)
+NO_MASK = "This is no picture, and so no mask: {reason} Send the masks alone."
 SLICE_REFUSED = "The slice of this expert's mask was not taken, so the mask was not either."
 
 
@@ -125,8 +132,9 @@ def submit_truth(resources: Resources, scan_id: str, files: Sequence[UploadedFil
         names, received = _receive(resources, files, stack)
 
         def attach() -> dict[str, Any]:
-            good = [item for item in received if isinstance(item, Received)]
-            refused = [(place, item) for place, item in enumerate(received) if isinstance(item, UploadRejected)]
+            received_masks = [_checked_mask(item) for item in received]
+            good = [item for item in received_masks if isinstance(item, Received)]
+            refused = [(place, item) for place, item in enumerate(received_masks) if isinstance(item, UploadRejected)]
             refused += truth.attach(resources, scan_id, good, is_whole=True) if not refused else []
             return {"rejected": [(place, error.code, error.message) for place, error in refused]}
 
@@ -140,6 +148,19 @@ def submit_truth(resources: Resources, scan_id: str, files: Sequence[UploadedFil
     if answer["rejected"]:
         rejected = [Rejected(names[place], code, message) for place, code, message in answer["rejected"]]
         raise AllRejected(UploadRejected(rejected[0].code, rejected[0].message), [vars(item) for item in rejected])
+
+
+def _checked_mask(item: Received | UploadRejected) -> Received | UploadRejected:
+    """A file that may be a mask, by its first bytes; one that is none is not counted as one."""
+    if isinstance(item, UploadRejected):
+        return item
+    if is_outlines(item.filename):
+        return UploadRejected("unsupported", OUTLINES)
+    try:
+        find_reader(item.path, Limits())
+    except ScanError as error:
+        return UploadRejected(error.code, NO_MASK.format(reason=error.message))
+    return item
 
 
 def submit_run(resources: Resources, scan_id: str, options: RunOptions, key: str | None = None) -> str:
@@ -223,6 +244,9 @@ def _admit_all(
     for index, upload in enumerate(received):
         if isinstance(upload, UploadRejected):
             rejected.append((index, upload))
+        elif is_outlines(names[index]):
+            rejected.append((index, UploadRejected("unsupported", OUTLINES)))
+            continue
         elif index in pairs.refused:
             rejected.append((index, UploadRejected("mask", pairs.refused[index])))
         if index in pairs.scans:

@@ -225,17 +225,19 @@ def _store(
     bits = np.zeros((scan.slice_count, scan.height, (scan.width + 7) // 8), np.uint8)
     names: list[str | None] = [None] * scan.slice_count
     codes: list[tuple[str, ...]] = [()] * scan.slice_count
+    digests: list[str | None] = [None] * scan.slice_count
     for index, (place, mask) in masks.items():
         slices = slice(index, index + mask.decoded.slice_count)
         bits[slices] = mask.bits
         names[slices] = [uploads[place].filename] * mask.decoded.slice_count
         codes[slices] = mask.decoded.codes
+        digests[slices] = mask.decoded.digests
     is_one_file = len(masks) == 1 and None not in names
     truth = Truth(
         id=new_id(),
         filename=names[0] if is_one_file else None,
         slice_names=None if is_one_file else names,
-        findings=_findings(resources, scan, bits, names, codes),
+        findings=_findings(resources, scan, bits, names, codes, digests),
     )
     key = truth_key(scan.id, truth.id)
     write_array(resources.storage, key, bits)
@@ -267,6 +269,7 @@ def _findings(
     bits: NDArray[np.uint8],
     names: Sequence[str | None],
     codes: Sequence[Sequence[str]],
+    digests: Sequence[str | None],
 ) -> dict[str, list[int]]:
     """The slices of each finding: what the files show, and what shows beside the slices and the other masks."""
     stack = read_array(resources.storage, stack_key(scan.id))  # (N, H, W, 3)
@@ -277,6 +280,7 @@ def _findings(
             np.asarray(stack[index]),
             unpacked(bits[index], scan.width),
             [code for code in codes[index] if code in MASK_FINDINGS],
+            digests[index],
         )
         for index, name in enumerate(names)
     ]

@@ -8,7 +8,7 @@ from PIL import Image
 from ml.__main__ import main
 from ml.datasets import Case, check, find_layout, list_cases
 from ml.datasets.loading import load_case
-from ml.datasets.mask_findings import DoubtfulMasks, count_doubtful, trace_mask
+from ml.datasets.mask_findings import DoubtfulMasks, count_doubtful, digest_of_labels, trace_mask
 from tests.ml.datasets.conftest import draw_mask
 
 SIDE = 48
@@ -41,6 +41,10 @@ def heads(tmp_path):
 
 def write_mask(folder, index, truth):
     Image.fromarray(truth).save(folder / "anna" / f"a_{index}_mask.png")
+
+
+def trace(case):
+    return trace_mask(case.pixels(), case.truth(), (), digest_of_labels(case.label_map().values))
 
 
 def warnings_of(report):
@@ -87,6 +91,28 @@ def test_a_mask_that_three_different_slices_share_is_named(heads):
     assert warnings_of(check(heads)) == [("mask_repeated", f"a_{index}_mask.png") for index in (0, 1, 3)]
     Image.open(heads / "anna" / "a_0.png").save(heads / "anna" / "a_3.png")  # one slice twice: a resampled stack
     assert check(heads).warnings == ()
+
+
+def test_masks_of_other_classes_are_other_masks_and_the_numbers_of_classes_are_none_of_it(heads):
+    outline = square(15, side=12).astype(np.uint8)
+    for index, inner in enumerate((square(17), square(18), square(19))):
+        write_mask(heads, index, outline + inner)  # edema, and the tumor in it
+    report = check(heads, is_binary_needed=False)
+    assert "mask_repeated" not in report.doubtful_masks.counts
+    for index, high in enumerate((1, 2, 255)):
+        write_mask(heads, index, square(15) * np.uint8(high))
+    assert check(heads).doubtful_masks.counts == {"mask_repeated": 3}
+
+
+def test_three_rectangles_are_boxes_and_fewer_may_be_chance(heads):
+    for index, top in enumerate((10, 12)):
+        write_mask(heads, index, square(top, side=9))
+    write_mask(heads, 2, square(12, side=9))
+    assert not check(heads).warnings
+    write_mask(heads, 2, square(14, side=8))
+    report = check(heads)
+    assert report.is_sound and report.doubtful_masks.counts == {"mask_is_box": 3}
+    assert count_doubtful([trace(case) for case in list_cases(heads)]) == report.doubtful_masks
 
 
 def test_masks_that_are_mostly_exchanged_are_a_problem(heads, capsys):
@@ -176,7 +202,7 @@ def test_an_evaluation_counts_what_the_check_counts(heads):
         write_mask(heads, index, square(16))
     write_mask(heads, 1, square(16))
     cases = list_cases(heads)
-    traced = [trace_mask(case.pixels(), case.truth()) for case in cases]
+    traced = [trace(case) for case in cases]
     assert count_doubtful(traced) == check(heads).doubtful_masks
     assert count_doubtful([*traced, None]) == count_doubtful(traced)
     assert count_doubtful(traced).phrase == (
@@ -189,7 +215,7 @@ def test_a_truth_of_polygons_is_judged_too(tmp_path):
     Image.fromarray(head(1)).save(tmp_path / "a.png")
     outline = (0.0, 0.0, 47.0, 0.0, 47.0, 47.0, 0.0, 47.0)
     case = Case("a", tmp_path / "a.png", None, (outline,), (SIDE, SIDE))
-    assert trace_mask(case.pixels(), case.truth()).codes == ("mask_covers_slice", "mask_outside_head")
+    assert trace(case).codes == ("mask_covers_slice", "mask_outside_head")
 
 
 def test_a_set_whose_masks_all_are_empty_is_named(heads):

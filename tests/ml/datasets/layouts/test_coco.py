@@ -13,7 +13,8 @@ from ml.evaluation.run import read_case
 from ml.evaluation.scoring import Failure
 from tests.support.layouts import SIDE, coco, image
 
-SQUARE = [8, 8, 19, 8, 19, 19, 8, 19]
+SQUARE = [8, 8, 19, 8, 19, 19, 10, 19, 8, 17]  # without a corner: a whole one is a box that nobody drew
+OUTLINED = 144 - 3
 
 
 def codes(folder):
@@ -91,17 +92,48 @@ def test_an_annotation_that_cannot_be_read_is_a_failed_slice_not_one_without_tum
 def test_good_pieces_are_kept_and_a_piece_without_area_is_a_note(one):
     folder = one([SQUARE, [30, 30, 31, 31]])
     (case,) = list_cases(folder)
-    assert case.truth().sum() == 144
+    assert case.truth().sum() == OUTLINED
     assert codes(folder) == ["stray_piece"] and check(folder).is_sound
 
 
 def test_a_line_beside_good_pieces_is_left_out_with_a_note(one):
     folder = one([SQUARE, [1, 1, 40, 40, 20, 20]])
-    assert list_cases(folder)[0].truth().sum() == 144 and codes(folder) == ["stray_piece"]
+    assert list_cases(folder)[0].truth().sum() == OUTLINED and codes(folder) == ["stray_piece"]
 
 
 def test_a_narrow_triangle_and_a_bow_tie_have_an_area(one):
     assert codes(one([[1, 1, 40, 1, 40, 2], [8, 8, 19, 19, 19, 8, 8, 19]])) == []
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [[1, 1, 40, 40, 20, 20.3], [5, 5, 30, 5, 30, 30, 30, 5], [5, 5, 40, 5, 40, 5.3, 5, 5.3]],
+    ids=["nearly on one line", "forth and back", "sliver"],
+)
+def test_an_outline_as_narrow_as_a_line_draws_no_tumor(one, piece):
+    assert codes(one([piece])) == ["bad_annotation"]
+    assert codes(one([SQUARE, piece])) == ["stray_piece"]
+
+
+def test_fractions_that_overshoot_a_side_are_fractions(one):
+    report = check(one([[0.9, 0.9, 1.04, 0.9, 1.04, 1.02]]))
+    assert "corners between 0 and 1" in report.problems[0].message
+
+
+@pytest.mark.parametrize("box", [[8, 8, 19, 8, 19, 19, 8, 19], [8, 8, 8, 19, 19, 19, 19, 13, 19, 8, 8, 8]])
+def test_boxes_written_as_outlines_are_counted_beside_every_figure(one, box):
+    folder = one([box])
+    assert codes(folder) == ["box_outlines"] and check(folder).is_sound
+    (note,) = choose_cases(folder, None).notes
+    assert note.startswith("1 of 1 annotations of tumor of _annotations.coco.json is a box")
+    assert codes(one([box, SQUARE])) == []
+
+
+def test_a_missing_image_that_several_entries_name_is_one_file(tmp_path):
+    image(tmp_path / "a.png")
+    coco(tmp_path / "_annotations.coco.json", ["a.png", "gone.png", "gone.png", "lost.png"])
+    (group,) = check(tmp_path).left_out
+    assert group.count == 2 and group.files == ("gone.png", "lost.png")
 
 
 def test_annotations_that_draw_nothing_are_a_warning_and_a_note_of_every_figure(tmp_path):
@@ -128,7 +160,8 @@ def test_one_entry_that_is_no_object_is_named_and_costs_what_it_may_belong_to(tm
     failed = {case.image.name for case in list_cases(tmp_path) if isinstance(read_case(case), Failure)}
     assert failed == ({"b.png"} if key == "annotations" else set())
     notes = choose_cases(tmp_path, None).notes  # what is lost may be of an image that has others
-    assert ["may lack them" in note for note in notes] == ([True] if key == "annotations" else [])
+    assert ["may lack them" in note for note in notes] == ([True, False] if key == "annotations" else [False])
+    assert "1 finding that these figures rest on (bad_annotation: 1)" in notes[-1] and problem.message in notes[-1]
 
 
 def test_an_annotation_without_an_image_id_names_none(tmp_path):
@@ -140,9 +173,9 @@ def test_an_annotation_without_an_image_id_names_none(tmp_path):
 
 
 def test_a_corner_outside_is_clipped_with_a_note(one):
-    folder = one([[-3, 8, 19, 8, 19, 19, -3, 19]])
+    folder = one([[-3, 8, 19, 8, 19, 19, 10, 20, -3, 19]])
     (case,) = list_cases(folder)
-    assert case.truth()[8:20, :20].all() and case.truth().sum() == 240
+    assert case.truth()[8:20, :20].all()
     (problem,) = check(folder).warnings
     assert problem.code == "clipped_outline" and "3.0 pixels" in problem.message and check(folder).is_sound
 
@@ -160,13 +193,13 @@ def test_run_lengths_and_polygons_of_one_image_are_one_mask(one):
     assert np.array_equal(list_cases(folder)[0].truth(), wanted)
     assert check(folder).is_sound and check(folder).analysis.tumor_slices == 1
     mixed = one([SQUARE, {"counts": counts}])
-    assert list_cases(mixed)[0].truth().sum() == wanted.sum() + 144
+    assert list_cases(mixed)[0].truth().sum() == wanted.sum() + OUTLINED
 
 
 @pytest.mark.parametrize("key", ["0", " 0", 0.0])
 def test_ids_may_be_text_or_broken_numbers(one, key):
     folder = one([SQUARE], image_id=key)
-    assert list_cases(folder)[0].truth().sum() == 144 and codes(folder) == []
+    assert list_cases(folder)[0].truth().sum() == OUTLINED and codes(folder) == []
 
 
 @pytest.mark.parametrize("key", [99, None, "x"])
@@ -311,7 +344,7 @@ def test_the_mask_is_the_union_of_all_annotations(tmp_path):
     second = {"id": 9, "image_id": 0, "category_id": 1, "segmentation": [[30, 30, 33, 30, 33, 33, 30, 33]]}
     document["annotations"].append(second)
     path.write_text(json.dumps(document))
-    assert list_cases(tmp_path)[0].truth().sum() == 144 + 16
+    assert list_cases(tmp_path)[0].truth().sum() == OUTLINED + 16
 
 
 def test_annotations_that_name_no_image_that_is_there_are_said(tmp_path):

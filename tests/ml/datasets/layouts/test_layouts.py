@@ -340,3 +340,71 @@ def test_images_without_any_mask_are_told_what_was_found(tmp_path):
     image(tmp_path / "p" / "a.png")
     with pytest.raises(DatasetError, match=r"has 1 image and not one mask, .* Found: 1 \.png in p\. The layouts are"):
         check(tmp_path)
+
+
+def test_names_are_relative_to_what_was_given_and_not_to_the_folder_that_was_found(tmp_path):
+    pairs_beside(tmp_path / "download" / "set" / "anna", "1", "2")
+    draw_mask(tmp_path / "download" / "set" / "anna" / "lonely_mask.png")
+    image(tmp_path / "preview.png")
+    (tmp_path / "download" / "set" / "anna" / "2.png").write_bytes(b"damaged")
+    report = check(tmp_path)
+    names = {problem.code: problem.files for problem in (*report.problems, *report.warnings)}
+    assert names == {
+        "mask_without_image": ("download/set/anna/lonely_mask.png",),
+        "unreadable_image": ("download/set/anna/2.png",),
+        "left_out": ("preview.png",),
+    }
+    assert {name for group in report.left_out for name in group.files} == {*names["mask_without_image"], "preview.png"}
+
+
+@pytest.mark.parametrize("inner", ["set", "anna/anna", "copy/of/set"])
+def test_a_folder_that_lies_in_itself_again_is_named_as_that(tmp_path, inner):
+    pairs_beside(tmp_path / "set" / "anna", "1", "2")
+    pairs_beside(tmp_path / "set" / "ben", "1")
+    original = tmp_path / "set" / ("anna" if inner == "anna/anna" else ".")
+    copy = tmp_path / "copy" if inner == "anna/anna" else tmp_path / "elsewhere"
+    shutil.copytree(original, copy)
+    shutil.copytree(copy, tmp_path / "set" / inner)
+    report = check(tmp_path / "set")
+    (group,) = report.left_out
+    assert report.is_sound and report.analysis.slices == 3
+    assert (group.code, group.count) == ("doubled_folder", 4 if inner == "anna/anna" else 6)
+
+
+def test_of_a_patients_folders_of_sequences_the_one_of_flair_is_taken(tmp_path):
+    for patient in ("anna", "ben"):
+        for sequence in ("T1", "t2_flair", "t1ce"):
+            pairs_beside(tmp_path / patient / sequence, "1", "2")
+    layout = find_layout(tmp_path)
+    assert {case.patient for case in layout.cases} == {"anna", "ben"} and len(layout.cases) == 4
+    assert all(case.image.parent.name == "t2_flair" and case.has_truth for case in layout.cases)
+    (group,) = layout.left_out
+    assert group.count == 16 and "another sequence than FLAIR" in group.message
+    (one,) = {case.patient for case in find_layout(tmp_path / "anna").cases}
+    assert one == "anna"
+
+
+def test_patients_without_flair_are_no_several_data_sets(tmp_path):
+    for patient in ("anna", "ben"):
+        for sequence in ("t1", "t2"):
+            pairs_beside(tmp_path / patient / sequence, "1")
+    with pytest.raises(DatasetError, match=r"a folder for each sequence \(t1, t2\), and none is FLAIR's"):
+        find_layout(tmp_path)
+
+
+def test_files_without_an_ending_are_counted_and_named(tmp_path):
+    pairs_beside(tmp_path / "anna", "1")
+    for name in ("IM0001", "IM0002", "README"):
+        (tmp_path / "anna" / name).write_bytes(b"anything")
+    (group,) = find_layout(tmp_path).left_out
+    assert group.files == ("anna/IM0001", "anna/IM0002") and "no ending" in group.message
+
+
+def test_images_without_masks_are_those_of_all_folders_for_the_portal_and_for_predict(tmp_path):
+    for place in ("1.png", "a/2.png", "a/b/c/d/e/f/3.png", "a/b/c/d/e/g/3.png"):
+        image(tmp_path / place)
+    layout = find_layout(tmp_path)
+    sources, left_out = find_sources([tmp_path])
+    assert sorted(source.path for source in sources) == sorted(case.image for case in layout.cases)
+    assert len(layout.cases) == 4 and not left_out and not layout.left_out
+    assert [case.patient for case in find_layout(tmp_path / "a" / "b").cases] == ["f", "g"]

@@ -27,6 +27,10 @@ from webapp.domain.scans.mask_pairs import match_slices, pair_masks
         (["a-t2f.nii.gz", "a_flair.nii.gz", "a_seg.nii.gz"], {}, [2]),
         (["images/a.nii.gz", "labels/a.nii.gz"], {0: 1}, []),
         (["a.nii.gz", "a-seg_2.nii.gz", ".nii.gz"], {}, [1]),
+        (["a.nii.gz", "a Segmentation.nii.gz", "b.nii", "b_annotation.nii"], {0: 1, 2: 3}, []),
+        (["a.png", "a_roi.png", "b_tumor.png", "c-lesion.png", "p/c.png"], {}, [1]),
+        (["a.nii.gz", "a_m.nii.gz"], {}, [1]),
+        (["a.png", "annotations.json", "labels/a.txt"], {}, []),
     ],
 )
 def test_a_mask_belongs_to_the_one_slice_of_its_name(paths: list[str], masks: dict[int, int], refused: list) -> None:
