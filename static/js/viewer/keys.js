@@ -40,6 +40,7 @@ export function followKeys(viewer) {
     ["d", () => viewer.planes?.isOpen && viewer.planes.surface.toggle()],
     ["l", () => viewer.planes?.isOpen && viewer.planes.nextPlane()],
     ["x", () => viewer.planes?.isOpen && viewer.planes.toggleCross()],
+    ["v", () => viewer.comparison?.toggle()],
     ["c", () => viewer.cine?.toggle()],
     ["Escape", () => closeDisplay() || viewer.show("overlay")],
     ["[", () => viewer.nudgeThreshold(-0.01)],

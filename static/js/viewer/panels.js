@@ -8,6 +8,7 @@ import { context2d } from "./canvas.js";
 const SHOW_PIXELS_FROM = 3;
 const LABEL_CSS_PX = 13;
 const MEASURE_COLOR = "#5cc8ff";
+const DIVIDER_COLOR = "#fff";
 const DASH_CSS_PX = 4;
 
 /** @typedef {{ path: Path2D, color: string, isDashed: boolean }} Outline */
@@ -36,6 +37,8 @@ export class Panels {
     /** @type {Drawn[]} over the large one */
     this.measures = [];
     this.outlinePx = 1.5; // CSS pixels
+    /** @type {{ at: number, right: Drawable[] } | null} another picture over the large overlay, from `at` (0 to 1 of its width) on */
+    this.swipe = null;
     this.frame = 0;
     /** @type {{ draw: () => void } | null} what is drawn with them, by the same look */
     this.companion = null;
@@ -57,14 +60,15 @@ export class Panels {
   drawNow() {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
-    for (const [layer, canvas] of this.canvases) this.drawOne(canvas, this.sources[layer] ?? []);
+    for (const [layer, canvas] of this.canvases) this.drawOne(canvas, this.sources[layer] ?? [], layer === "overlay" ? this.swipe : null);
   }
 
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {Drawable[]} drawables
+   * @param {{ at: number, right: Drawable[] } | null} swipe
    */
-  drawOne(canvas, drawables) {
+  drawOne(canvas, drawables, swipe) {
     const { clientWidth, clientHeight } = canvas;
     if (!clientWidth || !drawables.length) return;
     const ratio = window.devicePixelRatio || 1;
@@ -78,8 +82,11 @@ export class Panels {
     context.fillStyle = "#000";
     context.fillRect(0, 0, width, height);
     context.setTransform(scale, 0, 0, scale, width / 2 - viewport.centerX * scale, height / 2 - viewport.centerY * scale);
-    drawAll(context, drawables, { width: viewport.width, height: viewport.height, pixel: scale, unit: ratio / scale, outlinePx: this.outlinePx });
-    if (canvas.closest(".large")) drawMeasures(context, ratio / scale, this.measures);
+    const options = { width: viewport.width, height: viewport.height, pixel: scale, unit: ratio / scale, outlinePx: this.outlinePx };
+    drawAll(context, drawables, options);
+    const isLarge = canvas.closest(".large") !== null;
+    if (swipe && isLarge) drawFrom(context, swipe.at * width, swipe.right, options);
+    if (isLarge) drawMeasures(context, ratio / scale, this.measures);
   }
 }
 
@@ -104,6 +111,31 @@ export function drawAll(context, drawables, { width, height, pixel, unit, outlin
     context.strokeStyle = drawable.color;
     context.stroke(drawable.path);
   }
+}
+
+/**
+ * Draws over what is right of a line, and the line.
+ * @param {CanvasRenderingContext2D} context in units of the scan
+ * @param {number} x of the line, device pixels
+ * @param {Drawable[]} drawables bottom first
+ * @param {Parameters<typeof drawAll>[2]} options
+ */
+function drawFrom(context, x, drawables, options) {
+  const units = context.getTransform();
+  const { width, height } = context.canvas;
+  context.save();
+  context.resetTransform();
+  context.beginPath();
+  context.rect(x, 0, width - x, height);
+  context.clip();
+  context.fillStyle = "#000";
+  context.fillRect(x, 0, width - x, height);
+  context.setTransform(units);
+  drawAll(context, drawables, options);
+  context.resetTransform();
+  context.fillStyle = DIVIDER_COLOR;
+  context.fillRect(x - 1, 0, 2, height);
+  context.restore();
 }
 
 /**

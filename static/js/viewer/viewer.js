@@ -4,6 +4,7 @@ import { element, elements, findElement } from "../core/elements.js";
 import { isColorBlind } from "../core/palette.js";
 import { count } from "../core/format.js";
 import { Cine } from "./cine.js";
+import { Comparison } from "./comparison.js";
 import { DOUBT_COLOR, TUMOR_COLOR, UNCOUNTED_COLOR } from "./canvas.js";
 import { Display } from "./display.js";
 import { Finding } from "./finding.js";
@@ -86,6 +87,8 @@ export class Viewer {
     const strip = findElement("#strip", HTMLElement);
     this.strip = strip && new Strip(strip, (index) => this.stepBy(index - this.index));
     this.cine = strip && new Cine(this);
+    const comparison = findElement("#comparison", HTMLElement);
+    this.comparison = comparison && new Comparison(comparison, this);
     const planes = findElement("#planes", HTMLElement);
     this.planes = planes && new Planes(planes, this);
     this.panels.companion = this.planes;
@@ -174,6 +177,7 @@ export class Viewer {
       this.root.dataset.slice = `${wanted}`;
       this.nameSlice();
       this.stack.prefetchScans(wanted);
+      this.comparison?.update();
     } catch (error) {
       this.showProblem(error instanceof TypeError ? "The server cannot be reached; the pictures of this slice are missing." : messageOf(error));
     }
@@ -253,6 +257,7 @@ export class Viewer {
       errors: [layers.gray?.canvas ?? scan, ...this.errors()],
       truth: [layers.truth?.canvas ?? scan],
     };
+    this.comparison?.draw();
     this.panels.draw();
   }
 
