@@ -1,0 +1,102 @@
+"""The files of deploy/ against the code: metrics that exist, settings that exist, units that systemd takes."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from configparser import ConfigParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.resources import make_settings
+from webapp.domain.settings import PROJECT_ROOT, SETTINGS
+from webapp.factory import create_app
+
+DEPLOY = PROJECT_ROOT / "deploy"
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+METRIC = re.compile(r"\bglioscope_[a-z_]+")
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((DEPLOY / "monitoring" / "alerts.yaml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def panels() -> list[dict[str, Any]]:
+    return list(json.loads((DEPLOY / "monitoring" / "dashboard.json").read_text())["panels"])
+
+
+def expressions() -> Iterator[str]:
+    yield from (rule["expr"] for rule in rules())
+    yield from (target["expr"] for panel in panels() for target in panel["targets"])
+
+
+def unit(path: Path) -> ConfigParser:
+    parser = ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(path)
+    return parser
+
+
+def test_rules_and_dashboard_name_metrics_and_routes_that_exist(tmp_path: Path, empty_sqlite: Path) -> None:
+    settings = make_settings(tmp_path)
+    shutil.copy(empty_sqlite, settings.instance_dir / "glioscope.sqlite3")
+    app = create_app(settings)
+    client = app.test_client()
+    client.get("/healthz")
+    families = list(text_string_to_metric_families(client.get("/metrics").text))
+    served = {family.name for family in families} | {item.name for family in families for item in family.samples}
+    named = {metric for text in expressions() for metric in METRIC.findall(text)}
+    assert named <= served and {"glioscope_stuck_jobs", "glioscope_live_workers"} <= named
+    routes = {route for text in expressions() for route in re.findall(r'route!?="([^"]+)"', text)}
+    assert routes <= {rule.rule for rule in app.url_map.iter_rules()}
+
+
+def test_every_rule_says_what_is_wrong_and_what_to_do() -> None:
+    names = [rule["alert"] for rule in rules()]
+    assert len(set(names)) == len(names) > 5
+    for rule in rules():
+        assert rule["for"] and rule["labels"]["severity"] in ("critical", "warning")
+        assert all(rule["annotations"][key].endswith(".") for key in ("summary", "description"))
+
+
+def test_panels_of_the_dashboard_do_not_overlap() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in panels():
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken and max(x for x, _ in cells) < 24
+        taken |= cells
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_a_unit_starts_what_the_supervisor_starts(path: Path) -> None:
+    service = unit(path)["Service"]
+    command = service["ExecStart"].removeprefix("/usr/bin/env ").removeprefix("python -m ")
+    assert command in (DEPLOY / "supervisord.conf").read_text()
+    names = set(re.findall(r"\b(?:GLIOSCOPE_[A-Z_]+|DATABASE_URL|REDIS_URL)\b", path.read_text()))
+    assert names <= {entry.name for entry in SETTINGS.values()}
+    # Its own sandbox needs these (ml.sandbox.confinement): a filter of system calls on top could forbid them.
+    assert service["NoNewPrivileges"] == "true" and "SystemCallFilter" not in service
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_systemd_takes_a_unit(path: Path, tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("no systemd-analyze: install the package systemd")
+    # An account of this machine in place of one that the operator makes.
+    copy = tmp_path / path.name
+    copy.write_text(path.read_text().replace("User=glioscope", "User=root").replace("/srv/glioscope", str(tmp_path)))
+    done = subprocess.run([program, "verify", "--man=no", str(copy)], capture_output=True, text=True, check=False)
+    complaints = [line for line in done.stderr.splitlines() if path.stem in line]
+    assert complaints == [], done.stderr
