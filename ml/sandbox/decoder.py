@@ -6,16 +6,16 @@ Whatever a file does to its child, the caller sees a ScanError. Importing this m
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from ml.sandbox.child import ChildLimits
 from ml.sandbox.confinement import Access
 from ml.sandbox.launcher import ChildDied, Sandbox
-from ml.scans.scan import ErrorCode, Limits, ScanError
+from ml.scans.scan import DamagedFile, ErrorCode, LeftOut, Limits, ScanError
 from ml.scans.sequence import SequenceKind
 from ml.scans.series_label import SeriesLabel
 from ml.scans.stack import check_stack_file
@@ -29,6 +29,7 @@ _ENTRY = "ml.sandbox.entries.decode"
 # Files of a DICOM series that are read in the time of one: 30 ms each, on a machine that does something else as well.
 FILES_IN_TIME = 100
 _NPY_HEADER_BYTES = 4096  # more than NumPy writes
+_LONGEST_DETAIL = 1000
 _ERROR_CODES: tuple[ErrorCode, ...] = get_args(ErrorCode)
 
 
@@ -37,7 +38,7 @@ class Decoded:
     """What is known of a scan whose pixels lie in the stack file: the fields of `Scan`, and its size in pixels.
 
     spacing_mm: of `Geometry.spacing_mm`. grid: the file's voxels, of a volume; None of pictures. sequence: what the
-    header says, never its words.
+    header says, never its words. details, left_out: of `Scan`.
     """
 
     format: str
@@ -49,11 +50,14 @@ class Decoded:
     orientation: int = 1
     grid: VolumeGrid | None = None
     sequence: SequenceKind | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True)
 class SortedFiles:
-    """DICOM files, by their places: those of each scan, and those that are refused.
+    """DICOM files, by their places: those of each scan, and those that are refused, which a `DamagedFile` is where
+    it would have been one of a scan's.
 
     labels: what may be said of each scan's series. patients: of each scan, numbers from 0 that tell patients apart.
     """
@@ -148,7 +152,7 @@ class Decoder:
             access = _access(sources, stack, original)
             request |= {"stack": str(stack.resolve()), "spare_bytes": spare_bytes}
             answer = self._run(request, access, len(sources))
-            return _read_scan(answer, stack)
+            return _read_scan(answer, stack, len(sources))
         except BaseException:
             stack.unlink(missing_ok=True)
             original.unlink(missing_ok=True)
@@ -175,7 +179,7 @@ class Decoder:
         for code in _ERROR_CODES:
             if answer.get("code") == code:
                 logger.info("file refused: %s (%s)", code, answer.get("cause"))
-                raise ScanError(code, str(answer.get("message")))
+                raise ScanError(code, str(answer.get("message")), _read_left_out(answer.get("files"), files))
         return answer
 
     def warm_up(self) -> None:
@@ -216,7 +220,11 @@ def _read_sorted(answer: dict[str, Any], count: int) -> SortedFiles:
     """What a child said of DICOM files: each of them once. Raises ScanError."""
     try:
         series = tuple(tuple(map(int, places)) for places in answer["series"])
-        reasons = [ScanError(code, str(message)) for code, message in answer["reasons"] if code in _ERROR_CODES]
+        reasons = [
+            DamagedFile(str(message)) if is_damage else ScanError(code, str(message))
+            for code, message, is_damage in answer["reasons"]
+            if code in _ERROR_CODES
+        ]
         refused = tuple((int(place), reasons[number]) for place, number in answer["refused"])
         labels = tuple(map(SeriesLabel.from_json, answer["labels"]))
         patients = tuple(map(int, answer["patients"]))
@@ -230,8 +238,20 @@ def _read_sorted(answer: dict[str, Any], count: int) -> SortedFiles:
     return SortedFiles(series, labels, patients, refused)
 
 
-def _read_scan(answer: dict[str, Any], stack: Path) -> Decoded:
-    """What a child said of a scan. Raises ScanError."""
+def _read_left_out(said: Any, count: int) -> tuple[LeftOut, ...]:
+    """The files of `count` that a child left out, each once. Raises ScanError."""
+    try:
+        found = tuple(LeftOut(int(place), str(message)) for place, message in said or ())
+    except (TypeError, ValueError):
+        raise _damaged() from None
+    places = [item.place for item in found]
+    if len(set(places)) < len(places) or not all(0 <= place < count for place in places):
+        raise _damaged()
+    return found
+
+
+def _read_scan(answer: dict[str, Any], stack: Path, files: int = 1) -> Decoded:
+    """What a child said of a scan. files: how many it was given. Raises ScanError."""
     try:
         decoded = Decoded(**answer)
         if decoded.spacing_mm is not None:
@@ -240,6 +260,8 @@ def _read_scan(answer: dict[str, Any], stack: Path) -> Decoded:
         decoded = replace(decoded, warnings=tuple(decoded.warnings), orientation=int(decoded.orientation))
         sequence = None if decoded.sequence is None else SequenceKind(decoded.sequence)
         decoded = replace(decoded, grid=_read_grid(decoded.grid), sequence=sequence)
+        details = {str(code): str(words)[:_LONGEST_DETAIL] for code, words in dict(decoded.details).items()}
+        decoded = replace(decoded, details=details, left_out=_read_left_out(decoded.left_out, files))
     except (TypeError, ValueError, KeyError):  # a child that its file took over may answer anything
         raise _damaged() from None
     check_stack_file(stack, (decoded.slice_count, decoded.height, decoded.width, 3))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ WARNINGS: dict[str, str] = {
     " stored, and there are no millimeters.",
     "slices_uneven": "The slices of the series lie at uneven distances, so some are missing or doubled: there is no"
     " volume, and nothing goes back to the file's grid.",
+    "slices_filled": "Single slices of the series are missing; the mean of the two beside each stands in its place, and"
+    " a small tumor there can be missed.",
     "slices_doubled": "Slices of the series came twice; each was used once.",
     "burned_in_text": "The file says that text is burned into its pictures, which may name the patient; the pictures"
     " are stored as they are.",
@@ -45,20 +48,38 @@ WARNINGS: dict[str, str] = {
 }
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A file of a series that cannot be read: its place among those that were given, and a sentence."""
+
+    place: int
+    message: str
+
+
 class ScanError(Exception):
     """A file that is not taken: a code for programs and one safe sentence for people (no file name, no content).
 
     `unsupported`: no known signature (HTTP 415). All others are 422. `unreadable`: damaged, or a variant that no reader
     knows. `limit`: too large, by its header, its memory or its time. `too_small`, `empty`: as they say.
+
+    files: of a series, those that are at fault.
     """
 
-    def __init__(self, code: ErrorCode, message: str) -> None:
+    def __init__(self, code: ErrorCode, message: str, files: tuple[LeftOut, ...] = ()) -> None:
         super().__init__(code, message)
         self.code: ErrorCode = code
         self.message = message
+        self.files = files
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
+
+
+class DamagedFile(ScanError):
+    """A file of a kind that is read, and cut or damaged: `unreadable`. Of a series it is one that lacks."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("unreadable", message)
 
 
 @dataclass(frozen=True)
@@ -89,6 +110,8 @@ class Scan:
     warnings: keys of `WARNINGS`.
     orientation: the tag that was applied, 1 to 8 (TIFF and EXIF 274).
     sequence: what the file's header says that it is; None where it does not say, as of pictures.
+    details: of some of `warnings`, by code, what they mean in this scan: a few words with their full stop.
+    left_out: of a series, the files that could not be read.
     """
 
     pixels: NDArray[np.uint8]
@@ -98,6 +121,8 @@ class Scan:
     orientation: int = 1
     grid: VolumeGrid | None = None
     sequence: SequenceKind | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True)

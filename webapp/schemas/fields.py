@@ -3,7 +3,7 @@
 Rows are dumped inside their database session: some fields ask the domain for what the row itself does not hold.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
@@ -70,7 +70,9 @@ class WarningSchema(ma.Schema):
     """An entry of the registry of warnings."""
 
     code = fields.String(required=True, metadata={"description": "stable, for programs"})
-    message = fields.String(required=True, metadata={"description": "one sentence"})
+    message = fields.String(
+        required=True, metadata={"description": "a sentence, and behind it which files or slices, where that is known"}
+    )
     tone = fields.String(required=True, metadata={"enum": ["info", "warn"]})
     chip = fields.String(required=True, allow_none=True, metadata={"description": "a few words beside the verdict"})
     is_routine = fields.Boolean(
@@ -85,16 +87,21 @@ class WarningSchema(ma.Schema):
 
 
 class Warnings(fields.List[Any]):
-    """Warnings, whole, from the codes that the row keeps."""
+    """Warnings, whole, from the codes that the row keeps, and its details of some of them."""
 
     _CHECK_ATTRIBUTE = False
 
-    def __init__(self, codes: Callable[[Any], Iterable[str]], **options: Any) -> None:
+    def __init__(
+        self,
+        codes: Callable[[Any], Iterable[str]],
+        details: Callable[[Any], Mapping[str, str] | None] = lambda row: None,
+        **options: Any,
+    ) -> None:
         super().__init__(fields.Nested(WarningSchema), **options)
-        self.codes = codes
+        self.codes, self.details = codes, details
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> Any:
-        return super()._serialize(described(self.codes(obj)), attr, obj, **options)
+        return super()._serialize(described(self.codes(obj), self.details(obj)), attr, obj, **options)
 
 
 class MessageSchema(ma.Schema):

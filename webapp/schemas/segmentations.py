@@ -101,6 +101,10 @@ def _warning_codes(run: Segmentation) -> Iterator[str]:
     yield from run.warnings
 
 
+def _warning_details(run: Segmentation) -> dict[str, str] | None:
+    return session_of(run).get_one(Scan, run.scan_id).warning_details
+
+
 class SegmentationSchema(ma.Schema):
     """One run of one model on one scan; figures are null before it has succeeded."""
 
@@ -167,7 +171,7 @@ class SegmentationSchema(ma.Schema):
     created_at = Timestamp()
     finished_at = Timestamp(allow_none=True)
     queue_position = QueuePosition(allow_none=True, metadata={"description": "from 1; null unless queued"})
-    warnings = Warnings(_warning_codes)
+    warnings = Warnings(_warning_codes, _warning_details)
     error = FailureField()
 
 

@@ -3,7 +3,7 @@
 A new warning is one entry: the API serializes it whole, pages and scripts loop over what they get.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -111,7 +111,7 @@ WARNINGS: dict[str, Warning] = {
         ),
         Warning(
             SLICES_REFUSED,
-            "Files that were sent with this stack could not be read and are no part of it: slices may lack at its ends"
+            "Files that were sent with this scan could not be read and are no part of it: slices may lack at its ends"
             " or inside of it.",
             chip="Slices refused",
         ),
@@ -157,10 +157,13 @@ WARNINGS: dict[str, Warning] = {
 }
 
 
-def described(codes: Iterable[str]) -> list[Warning]:
-    """The warnings of one scan; one that an older version wrote and nobody knows any more is shown by its code."""
-    given = list(codes)
+def described(codes: Iterable[str], details: Mapping[str, str] | None = None) -> list[Warning]:
+    """The warnings of one scan; one that an older version wrote and nobody knows any more is shown by its code.
+
+    details: of `Scan.warning_details`, said behind the sentences.
+    """
+    given, said = list(codes), details or {}
     found = [WARNINGS.get(code, Warning(code, code)) for code in given]
-    if UNLIKE not in given:
-        return found
-    return [replace(item, message=item.beside_unlike or item.message) for item in found]
+    if UNLIKE in given:
+        found = [replace(item, message=item.beside_unlike or item.message) for item in found]
+    return [replace(item, message=f"{item.message} {said[item.code]}") if item.code in said else item for item in found]

@@ -19,10 +19,10 @@ from ml.sandbox.child import memory_limit_mib
 from ml.sandbox.entries.preload import preload_readers
 from ml.scans import LabelMap, read_label_stack, read_label_volume, read_volume
 from ml.scans.readers.dicom.copies import write_copies
-from ml.scans.readers.dicom.instances import read_instance
+from ml.scans.readers.dicom.instances import Instance, read_instance
 from ml.scans.readers.dicom.reader import read_series
 from ml.scans.readers.dicom.series import sort_files
-from ml.scans.scan import Limits, Scan, ScanError
+from ml.scans.scan import DamagedFile, Limits, Scan, ScanError
 from ml.volumes.grid import Shape, VolumeGrid
 from ml.volumes.label_volumes import LabelVolume, covers_middle, cut_labels, is_same_lattice, share_inside
 
@@ -45,7 +45,8 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     try:
         return _task_of(request)(request), b""
     except ScanError as error:
-        return _refuse(error.code, error.message, error), b""
+        files = [[item.place, item.message] for item in error.files]
+        return {**_refuse(error.code, error.message, error), "files": files}, b""
     except MemoryError as error:
         text = (
             f"Decoding the file needs more memory than the limit of {memory_limit_mib()} MiB; "
@@ -66,13 +67,14 @@ def _task_of(request: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, An
 def _sort_series(request: dict[str, Any]) -> dict[str, Any]:
     """The files of each scan, by their places, and those that are refused, each with the number of its reason."""
     limits = Limits(**request["limits"])
-    instances, places, refused, reasons = [], [], [], dict[tuple[str, str], int]()
+    instances, places, refused, reasons = [], [], [], dict[tuple[str, str, bool], int]()
     for place, source in enumerate(request["sources"]):
         try:
-            instances.append(read_instance(Path(source), limits))
+            instances.append(_header_of(Path(source), limits))
             places.append(place)
         except ScanError as error:
-            refused.append((place, reasons.setdefault((error.code, error.message), len(reasons))))
+            reason = (error.code, error.message, isinstance(error, DamagedFile))
+            refused.append((place, reasons.setdefault(reason, len(reasons))))
     groups = sort_files(instances)
     firsts = [instances[group[0]] for group in groups]
     patients = list(dict.fromkeys(first.patient for first in firsts))
@@ -85,11 +87,24 @@ def _sort_series(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _header_of(source: Path, limits: Limits) -> Instance:
+    """One file's header, which takes no other with it. Raises ScanError."""
+    try:
+        return read_instance(source, limits)
+    except (MemoryError, ScanError):
+        raise
+    except Exception as error:  # see the package's docstring
+        raise DamagedFile("The DICOM header is damaged; copy or export the file again.") from error
+
+
 def _decode_series(request: dict[str, Any]) -> dict[str, Any]:
     sources = [Path(source) for source in request["sources"]]
     scan = read_series(sources, Limits(**request["limits"]))
+    lacking = {item.place for item in scan.left_out}
     try:
-        write_copies(sources, Path(request["original"]))
+        write_copies(
+            [source for place, source in enumerate(sources) if place not in lacking], Path(request["original"])
+        )
     except OSError as error:
         return {"errno": error.errno or errno.ENOSPC}
     return store(scan, Path(request["stack"]), request["spare_bytes"])
@@ -180,6 +195,8 @@ def store(scan: Scan, stack: Path, spare_bytes: int) -> dict[str, Any]:
         "orientation": scan.orientation,
         "grid": None if scan.grid is None else scan.grid.to_json(),
         "sequence": scan.sequence,
+        "details": dict(scan.details),
+        "left_out": [[item.place, item.message] for item in scan.left_out],
         "warnings": (*scan.warnings, *(("gray_repeated",) if _is_gray(scan.pixels) else ())),
     }
 

@@ -142,11 +142,91 @@ def test_a_missing_slice_is_named_and_takes_the_millimeters(app: Flask, client: 
     assert (scan["slice_count"], scan["geometry"], scan["spacing_mm"]) == (23, None, None)
     assert "slices_uneven" in codes(scan)
     assert scan["segmentation"]["volume_mm3"] is None
-    sagittal = volume_files.affine_of("PSR", (5.0, 5.0, 6.0), SHAPE)
-    files = dicom_files.series(volume_files.head(sagittal, SHAPE, "uint16"), sagittal)
-    response = send(client, *named(files[:10] + files[11:]))
+    assert "between slices 10 and 11." in sentence(scan, "slices_uneven")
+    response = send(client, *named(sagittal_series()[:10] + sagittal_series()[12:]))
     assert (response.status_code, response.json["code"]) == (422, "unreadable")
-    assert "missing" in response.json["message"]
+    assert "missing between the files of InstanceNumber 10 and 13" in response.json["message"]
+
+
+def test_a_single_sagittal_slice_that_is_missing_is_filled_and_named(app: Flask) -> None:
+    files = sagittal_series()
+    whole, filled = result(app, *named(files)), result(app, *named(files[:10] + files[11:]))
+    assert filled["geometry"] == whole["geometry"]
+    assert "Missing: between the files of InstanceNumber 10 and 12." in sentence(filled, "slices_filled")
+    assert filled["segmentation"]["volume_ml"] == pytest.approx(whole["segmentation"]["volume_ml"], rel=0.15)
+
+
+def sagittal_series() -> list[bytes]:
+    affine = volume_files.affine_of("PSR", (5.0, 5.0, 6.0), SHAPE)
+    return dicom_files.series(volume_files.head(affine, SHAPE, "uint16"), affine, uid="1.2.5")
+
+
+def sentence(scan: dict[str, Any], code: str) -> str:
+    [message] = [item["message"] for item in scan["segmentation"]["warnings"] if item["code"] == code]
+    return str(message)
+
+
+def before_pixels(file: bytes) -> bytes:
+    """A file that a full disk cut in the middle of its header."""
+    return file[: file.index(b"\xe0\x7f\x10\x00")]
+
+
+def after_directions(file: bytes) -> bytes:
+    return file[: file.index(b"\x20\x00\x37\x00") + 20]
+
+
+def turned_to_nothing(file: bytes) -> bytes:
+    dataset = pydicom.dcmread(io.BytesIO(file))
+    dataset.ImageOrientationPatient = [1, 0, 0, 1, 0, 0]
+    return dicom_files.written(dataset)
+
+
+DAMAGES = {
+    "its pixels are cut": lambda file: file[:-300],
+    "cut before its pixels": before_pixels,
+    "cut before its picture": after_directions,
+    "directions that are none": turned_to_nothing,
+    "noise behind the preamble": lambda file: file[:132] + random.Random(1).randbytes(3000),
+}
+
+
+@pytest.mark.parametrize("name", list(DAMAGES))
+@pytest.mark.parametrize("plane", ["axial", "sagittal"])
+def test_a_damaged_file_costs_no_other_and_is_named(app: Flask, client: FlaskClient, name: str, plane: str) -> None:
+    files = dicom_files.series(VOXELS, AFFINE) if plane == "axial" else sagittal_series()
+    sent = [(f"head/IM{place:03}", DAMAGES[name](data) if place == 10 else data) for place, data in enumerate(files)]
+    response = send(client, *sent)
+    assert response.status_code == 202, response.json
+    assert [item["filename"] for item in response.json["rejected"]] == ["head/IM010"]
+    assert response.json["rejected"][0]["message"].startswith("The ")
+    [scan] = response.json["scans"]
+    finish(resources_of(app), scan["segmentation"]["id"])
+    scan = client.get(scan["links"]["self"]).json
+    assert scan["slice_count"] >= 23
+    assert sentence(scan, "slices_refused").endswith("Left out: IM010.")
+    assert ("slices_uneven" if plane == "axial" else "slices_filled") in codes(scan)
+    assert "Left out: IM010." in client.get(scan["links"]["page"]).text
+    with client.get(scan["links"]["original"]) as original, zipfile.ZipFile(io.BytesIO(original.data)) as archive:
+        assert len(archive.namelist()) == 23
+
+
+def test_a_damaged_file_at_the_end_keeps_the_millimeters(app: Flask) -> None:
+    files = dicom_files.series(VOXELS, AFFINE)
+    scan = result(app, *named([*files[:-1], before_pixels(files[-1])]))
+    assert (scan["slice_count"], scan["geometry"]["shape"]) == (23, [28, 32, 23])
+    assert "slices_refused" in codes(scan)
+
+
+def test_a_series_of_which_too_much_is_damaged_is_refused_by_names(app: Flask, client: FlaskClient) -> None:
+    files = [before_pixels(data) if place % 3 == 0 else data for place, data in enumerate(sagittal_series())]
+    response = send(client, *((f"IM{place:03}", data) for place, data in enumerate(files)))
+    assert response.status_code == 422
+    said = {item["filename"]: item["message"] for item in response.json["rejected"]}
+    assert len(said) == 24
+    assert "ends before its pixels" in said["IM003"]
+    assert "Of the 24 files of this series 8 cannot be read" in said["IM001"]
+    assert "Unreadable: IM000, IM003, IM006, IM009, IM012, IM015, IM018, IM021." in said["IM001"]
+    assert traces(app) == NOTHING
 
 
 def test_doubled_files_are_used_once_and_films_are_refused(app: Flask, client: FlaskClient) -> None:

@@ -117,6 +117,7 @@ def _join(resources: Resources, scan_id: str, choice: Choice) -> str:
             sha256=digest,
             bytes=original.stat().st_size,
             warnings=[*(code for code in flair.warnings if code != "gray_repeated"), *codes],
+            warning_details=flair.warning_details,
             parts=[asdict(Part(kind.value, scan.id, scan.filename)) for kind, scan in parts.items()],
         )
         return admission.store(resources, row, original, stack, model=model, threshold=None, study=study).scan_id

@@ -88,6 +88,8 @@ class Scan(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     bytes: Mapped[int] = mapped_column(BigInteger)
     warnings: Mapped[list[str]] = mapped_column(JSON)
+    # Of some of the warnings, by code, what they mean in this scan: words behind the sentence of the registry.
+    warning_details: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
     # The files that a stack was made of, in the order of its slices; None where one file is the scan.
     slice_names: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     study_id: Mapped[str | None] = mapped_column(

@@ -9,7 +9,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +17,7 @@ from ml.sandbox.decoder import Decoded, SortedFiles
 from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
 from ml.scans.formats import HEAD_BYTES, is_dicom
+from ml.scans.scan import DamagedFile, LeftOut
 from ml.scans.series_label import SeriesLabel
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import DecoderUnavailable, PortalError, UploadRejected
@@ -24,7 +25,7 @@ from webapp.domain.resources import Resources
 from webapp.domain.scans import admission
 from webapp.domain.scans.admission import Accepted
 from webapp.domain.scans.models import Scan
-from webapp.domain.scans.stacking import AdmittedGroup
+from webapp.domain.scans.stacking import SLICES_REFUSED, AdmittedGroup, listed
 from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.uploads.receiving import Received
 
@@ -62,10 +63,21 @@ def admit_series(
     titles = [
         _title([names[place] for place in places], [uploads[place] for place in places]) for places in found.series
     ]
+    damaged = {place for place, error in found.refused if isinstance(error, DamagedFile)}
     for places, name, label in zip(found.series, _told_apart(titles, found), found.labels, strict=True):
+        # A header that cannot be read does not say of which series it was; its folder does.
+        folders = {_folder(names[place]) for place in places}
+        lacking = [names[place] for place in sorted(damaged) if _folder(names[place]) in folders]
+        series = _Series(name, label, [uploads[place] for place in places], [names[place] for place in places], lacking)
         try:
-            accepted.append(_admit(resources, [uploads[place] for place in places], name, label, options))
-            stored.append(places)
+            scan, left_out = _admit(resources, series, options)
+            lost = {item.place for item in left_out}
+            accepted.append(scan)
+            stored.append(tuple(place for index, place in enumerate(places) if index not in lost))
+            refused += [(places[item.place], UploadRejected("unreadable", item.message)) for item in left_out]
+        except _SeriesRefused as error:
+            own = {places[item.place]: UploadRejected(error.code, item.message) for item in error.files}
+            refused += [(place, own.get(place, error)) for place in places]
         except PortalError as error:
             if not accepted and not isinstance(error, UploadRejected):
                 raise
@@ -94,17 +106,46 @@ def _told_apart(titles: Sequence[str], found: SortedFiles) -> list[str]:
     return names
 
 
-def _admit(
-    resources: Resources, uploads: Sequence[Received], name: str, label: SeriesLabel, options: dict[str, Any]
-) -> Accepted:
+class _SeriesRefused(UploadRejected):
+    """A series of which too much is damaged. files: those at fault, by their places in it."""
+
+    def __init__(self, code: str, message: str, files: tuple[LeftOut, ...]) -> None:
+        super().__init__(code, message)
+        self.files = files
+
+
+@dataclass(frozen=True)
+class _Series:
+    """Files that are one scan. names: as the client sent them; lacking: of damaged files that may belong to it."""
+
+    title: str
+    label: SeriesLabel
+    uploads: Sequence[Received]
+    names: Sequence[str]
+    lacking: Sequence[str]
+
+
+def _admit(resources: Resources, series: _Series, options: dict[str, Any]) -> tuple[Accepted, tuple[LeftOut, ...]]:
+    """The scan of a series, and the files without which it was read."""
     stack, original = resources.storage.temporary_file(), resources.storage.temporary_file()
     try:
         with translated_errors(), _translated():
-            paths = [upload.path for upload in uploads]
-            decoded = resources.decoder.decode_series(paths, stack, original, spare_bytes=RESERVE_BYTES)
-            row = _row(name, decoded, original)
-            row.series = asdict(label)
-        return admission.store(resources, row, original, stack, **options)
+            paths = [upload.path for upload in series.uploads]
+            try:
+                decoded = resources.decoder.decode_series(paths, stack, original, spare_bytes=RESERVE_BYTES)
+            except ScanError as error:
+                lacking = [*series.lacking, *(series.names[item.place] for item in error.files)]
+                if not lacking:
+                    raise
+                message = f"{error.message} Unreadable: {listed(lacking)}."
+                raise _SeriesRefused(error.code, message, error.files) from error
+            row = _row(series.title, decoded, original)
+            row.series = asdict(series.label)
+            lacking = [*series.lacking, *(series.names[item.place] for item in decoded.left_out)]
+            if lacking:
+                row.warnings = [*row.warnings, SLICES_REFUSED]
+                row.warning_details = {**(row.warning_details or {}), SLICES_REFUSED: f"Left out: {listed(lacking)}."}
+        return admission.store(resources, row, original, stack, **options), decoded.left_out
     finally:
         stack.unlink(missing_ok=True)
         original.unlink(missing_ok=True)
@@ -138,6 +179,7 @@ def _row(name: str, decoded: Decoded, original: Path) -> Scan:
         sha256=digest,
         bytes=original.stat().st_size,
         warnings=list(decoded.warnings),
+        warning_details=dict(decoded.details) or None,
     )
 
 
@@ -145,5 +187,8 @@ def _title(names: Sequence[str], uploads: Sequence[Received]) -> str:
     """A file's own name where it is alone; the innermost folder around several."""
     if len(names) == 1:
         return uploads[0].filename
-    folders = ["/" + name.replace("\\", "/").strip("/").rpartition("/")[0] for name in names]
-    return os.path.commonpath(folders).rpartition("/")[2] or _UNNAMED
+    return os.path.commonpath([_folder(name) for name in names]).rpartition("/")[2] or _UNNAMED
+
+
+def _folder(name: str) -> str:
+    return "/" + name.replace("\\", "/").strip("/").rpartition("/")[0]

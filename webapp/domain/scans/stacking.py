@@ -23,10 +23,12 @@ from webapp.domain.scans.admission import Accepted
 from webapp.domain.scans.grouping import missing_numbers
 from webapp.domain.scans.models import Scan
 from webapp.domain.storage.interface import translated_errors
-from webapp.domain.uploads.receiving import Received
+from webapp.domain.uploads.receiving import Received, display_name
 
 # Files of one group that are decoded at the same time; the decoder has its own limit for all requests.
 AT_ONCE = 4
+# Files that a warning names, before it counts the others.
+MOST_NAMED = 8
 
 # Warnings of one file that say something of a whole stack only where every slice has them: slices without any brain at
 # both ends are often of one color.
@@ -64,14 +66,14 @@ def admit_group(
     uploads: Sequence[Received],
     name: str,
     *,
-    is_whole: bool = True,
+    lost: Sequence[str] = (),
     volume: int | None = None,
     **options: Any,
 ) -> AdmittedGroup:
     """Decode the slices of a scan, in this order, store them as one stack, and queue it.
 
     A file that cannot be read is refused, and the others stand. Slices of another size, and files that have several
-    slices themselves, become scans of their own. is_whole: False where files of the group were refused before.
+    slices themselves, become scans of their own. lost: the names of files of the group that were refused before.
     volume: of files that hold several.
     options: of `admission.store`. Raises UploadRejected (more slices than
     a scan may have), InvalidInput, StorageFull, StorageUnavailable, DecoderUnavailable.
@@ -86,13 +88,14 @@ def admit_group(
         slices = [item for item in results if isinstance(item, _Slice)]
         refused += [(place, item) for place, item in enumerate(results) if isinstance(item, UploadRejected)]
         parts = _of_one_size(slices)
-        more_warnings = [
-            *([SIZES_DIFFER] if len(parts) > 1 else []),
-            *([] if is_whole and not refused else [SLICES_REFUSED]),
-        ]
+        lacking = [*lost, *(uploads[place].filename for place, _ in refused)]
+        more = _More(
+            [*([SIZES_DIFFER] if len(parts) > 1 else []), *([SLICES_REFUSED] if lacking else [])],
+            {SLICES_REFUSED: f"Left out: {listed(lacking)}."} if lacking else None,
+        )
         for part in parts:
             try:
-                accepted.append(_admit_stack(resources, part, name, more_warnings, volume, **options))
+                accepted.append(_admit_stack(resources, part, name, more, volume, **options))
                 places.append(tuple(item.place for item in part))
             except PortalError as error:
                 # The machine's fault ends the request, unless something of it is stored already.
@@ -100,6 +103,32 @@ def admit_group(
                     raise
                 refused += [(item.place, error) for item in part]
     return AdmittedGroup(tuple(accepted), tuple(places), tuple(sorted(refused, key=lambda item: item[0])))
+
+
+@dataclass(frozen=True)
+class _More:
+    """Warnings of a group that none of its files has, and the details of some."""
+
+    codes: Sequence[str]
+    details: dict[str, str] | None
+
+    def put_into(self, row: Scan) -> None:
+        """Behind those of the row."""
+        row.warnings, row.warning_details = [*row.warnings, *self.codes], self.details
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names of files, without their folders, and how many more there are."""
+    shown = [_called(name) for name in names[:MOST_NAMED]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def _called(name: str) -> str:
+    try:
+        return display_name(name)
+    except UploadRejected:
+        return "a file without a name"
 
 
 @contextmanager
@@ -138,14 +167,14 @@ def _admit_stack(
     resources: Resources,
     slices: Sequence[_Slice],
     name: str,
-    more_warnings: Sequence[str],
+    more: "_More",
     volume: int | None,
     **options: Any,
 ) -> Accepted:
     if len(slices) == 1:
         [alone] = slices
         row = admission.scan_row(alone.upload, alone.decoded, volume=volume)
-        row.warnings = [*row.warnings, *more_warnings]
+        more.put_into(row)
         return admission.store(resources, row, alone.upload.path, alone.pixels, **options)
     height, width = slices[0].decoded.height, slices[0].decoded.width
     try:
@@ -158,7 +187,7 @@ def _admit_stack(
             _write_stack(stack, [item.pixels for item in slices], (height, width))
             names = _write_originals(original, [item.upload for item in slices])
             row = _stack_row(slices, names, name, original)
-        row.warnings = [*row.warnings, *more_warnings]
+        more.put_into(row)
         return admission.store(resources, row, original, stack, **options)
     finally:
         stack.unlink(missing_ok=True)

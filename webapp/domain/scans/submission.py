@@ -266,7 +266,8 @@ def _admit_all(
                 titles = [names[index] for index in sent]
                 admitted = series.admit_series(resources, uploads, titles, **_chosen(options))
             else:
-                admitted = _admit_group(resources, uploads, name, options, is_whole=len(files) == len(sent))
+                lost = [names[index] for index in sent if not isinstance(received[index], Received)]
+                admitted = _admit_group(resources, uploads, name, options, lost)
             scan_ids += [accepted.scan_id for accepted in admitted.scans]
             rejected += [(files[place][0], error) for place, error in admitted.refused]
             for accepted, places in zip(admitted.scans, admitted.places, strict=True):
@@ -311,12 +312,12 @@ def _attach_masks(
 
 
 def _admit_group(
-    resources: Resources, uploads: Sequence[Received], name: str, options: UploadOptions, *, is_whole: bool
+    resources: Resources, uploads: Sequence[Received], name: str, options: UploadOptions, lost: Sequence[str]
 ) -> stacking.AdmittedGroup:
-    """The scans of files that belong together, of one file alone mostly. is_whole: whether all were received."""
+    """The scans of files that belong together, of one file alone mostly. lost: the names of those that did not come."""
     chosen = {**_chosen(options), "volume": options.volume}
-    if len(uploads) > 1 or not is_whole:
-        return stacking.admit_group(resources, uploads, name, is_whole=is_whole, **chosen)
+    if len(uploads) > 1 or lost:
+        return stacking.admit_group(resources, uploads, name, lost=lost, **chosen)
     accepted = admission.admit(resources, replace(uploads[0], filename=receiving.display_name(name)), **chosen)
     return stacking.AdmittedGroup((accepted,), ((0,),), ())
 

@@ -12,14 +12,16 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from ml.scans.readers.dicom.acquisition import acquisition_of
 from ml.scans.readers.dicom.descriptions import label_of
 from ml.scans.readers.dicom.mosaics import Mosaic, mosaic_of
-from ml.scans.scan import Limits, ScanError
+from ml.scans.scan import DamagedFile, Limits, ScanError
 from ml.scans.sequence import SequenceKind, kind_of
 from ml.scans.series_label import SeriesLabel
 
@@ -56,6 +58,20 @@ class Frame:
     intercept: float
     apart_mm: float | None
     time: int
+
+    @property
+    def normal(self) -> NDArray[np.float64]:
+        """The direction in which slices follow each other, float64 (3,), of a frame that is placed.
+
+        Raises DamagedFile where the header's directions are none.
+        """
+        columns, rows = np.array(self.orientation).reshape(2, 3)
+        across = np.cross(columns, rows)
+        length = float(np.linalg.norm(across))
+        if not 0.9 < length < 1.1:
+            raise DamagedFile("The DICOM header's directions are not at right angles; export the series again.")
+        unit: NDArray[np.float64] = across / length
+        return unit
 
 
 @dataclass(frozen=True)
@@ -102,9 +118,12 @@ def read_instance(path: Path, limits: Limits) -> Instance:
         limits.check_slice(columns, rows)
     limits.check_stack(count, columns, rows)
     reference = header.get("FrameOfReferenceUID")
+    frames = _frames(header, count) if mosaic is None else _tiles(header, mosaic)
+    if frames[0].orientation is not None:
+        _ = frames[0].normal
     return Instance(
         path=path,
-        frames=_frames(header, count) if mosaic is None else _tiles(header, mosaic),
+        frames=frames,
         tiles_across=1 if mosaic is None else mosaic.across,
         rows=rows,
         columns=columns,
@@ -153,7 +172,7 @@ def read_dataset(path: Path, *, is_whole: bool) -> Dataset:
     except (MemoryError, ScanError):
         raise
     except Exception as error:
-        raise ScanError("unreadable", "The DICOM file is cut or damaged; export it again.") from error
+        raise DamagedFile("The DICOM file is cut or damaged; export it again.") from error
 
 
 def _check_kind(header: Dataset) -> None:
@@ -162,6 +181,13 @@ def _check_kind(header: Dataset) -> None:
     if kind == MediaStorageDirectoryStorage:
         raise ScanError("unsupported", "A DICOMDIR lists images and holds none; send the images themselves.")
     if "Rows" not in header or "Columns" not in header:
+        if not kind:
+            raise DamagedFile("The DICOM file is cut or damaged: it does not say what it is; copy or export it again.")
+        if kind.name.endswith("Image Storage"):
+            raise DamagedFile(
+                f"The DICOM file is cut: it says that it is an image ({kind.name}), and ends before its picture; copy or"
+                " export it again."
+            )
         name = f" ({kind.name})" if kind.name != str(kind) else ""  # of the standard's own list
         raise ScanError("unreadable", f"The DICOM object{name} has no picture; send the images of a series.")
     modality = str(header.get("Modality", ""))
@@ -265,7 +291,7 @@ def _whole(header: Dataset, name: str, default: int | None = None) -> int:
         return default
     number = _number(value)
     if number is None:
-        raise ScanError("unreadable", "The DICOM header is damaged; export the file again.")
+        raise DamagedFile("The DICOM header is damaged; export the file again.")
     return int(number)
 
 

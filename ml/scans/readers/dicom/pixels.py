@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.uid import UID
 
-from ml.scans.scan import ScanError
+from ml.scans.scan import DamagedFile, ScanError
 
 _JPEG, _JPEG_LS, _JPEG_2000, _HTJ2K = "jpeg", "jpeg-ls", "jpeg 2000", "htj2k"
 _CODECS: dict[str, str] = {
@@ -27,6 +27,8 @@ _CODECS: dict[str, str] = {
     "1.2.840.10008.1.2.4.203": _HTJ2K,
 }
 _RLE = "1.2.840.10008.1.2.5"
+# Where an object of real numbers has its pixels (PS3.3 C.7.6.24).
+_REAL_NUMBERS = ("FloatPixelData", "DoubleFloatPixelData")
 _DECODERS: dict[str, Callable[[bytes], NDArray[Any]]] = {
     _JPEG: imagecodecs.jpeg_decode,
     _JPEG_LS: imagecodecs.jpegls_decode,
@@ -37,6 +39,8 @@ _DECODERS: dict[str, Callable[[bytes], NDArray[Any]]] = {
 
 def read_frames(dataset: Dataset, count: int) -> Iterator[NDArray[np.generic]]:
     """The stored values of each frame, (rows, columns), whole numbers. Raises ScanError `unreadable`."""
+    if "PixelData" not in dataset and not any(name in dataset for name in _REAL_NUMBERS):
+        raise DamagedFile("The DICOM file is cut: it ends before its pixels; copy or export it again.")
     allocated, shape = int(dataset.BitsAllocated), (int(dataset.Rows), int(dataset.Columns))
     if "PixelData" not in dataset or allocated not in (8, 16, 32):
         raise ScanError("unreadable", "The DICOM file has no pixels of 8, 16 or 32 bits; export the series again.")
@@ -48,7 +52,7 @@ def read_frames(dataset: Dataset, count: int) -> Iterator[NDArray[np.generic]]:
         size = shape[0] * shape[1] * stored.itemsize
         data = memoryview(dataset.PixelData)
         if len(data) < count * size:
-            raise ScanError("unreadable", "The DICOM file is cut: pixels are missing; export it again.")
+            raise DamagedFile("The DICOM file is cut: pixels are missing; export it again.")
         for index in range(count):
             yield _narrow(np.frombuffer(data[index * size : (index + 1) * size], stored).reshape(shape), bits)
         return
@@ -57,7 +61,7 @@ def read_frames(dataset: Dataset, count: int) -> Iterator[NDArray[np.generic]]:
         found += 1
         yield _narrow(_decode(syntax, encoded, stored, shape), bits)
     if found != count:
-        raise ScanError("unreadable", "The DICOM file is cut: frames are missing; export it again.")
+        raise DamagedFile("The DICOM file is cut: frames are missing; export it again.")
 
 
 def _decode(syntax: UID, data: bytes, stored: np.dtype[Any], shape: tuple[int, int]) -> NDArray[np.generic]:
@@ -74,11 +78,9 @@ def _decode(syntax: UID, data: bytes, stored: np.dtype[Any], shape: tuple[int, i
     except (MemoryError, ScanError):
         raise
     except Exception as error:
-        raise ScanError(
-            "unreadable", "The compressed pixels of the DICOM file are damaged; export it again."
-        ) from error
+        raise DamagedFile("The compressed pixels of the DICOM file are damaged; export it again.") from error
     if frame.shape != shape or frame.dtype.kind not in "ui":
-        raise ScanError("unreadable", "The compressed pixels are no picture of the header's size; export it again.")
+        raise DamagedFile("The compressed pixels are no picture of the header's size; export it again.")
     if stored.kind == "i" and frame.dtype.kind == "u":
         frame = frame.view(np.dtype(f"i{frame.dtype.itemsize}"))
     return frame

@@ -14,6 +14,8 @@ from ml.scans.scan import ScanError
 SAME_MM = 1e-2
 # Distances of slices differ by rounding and by a scanner's steps; a missing slice doubles one.
 UNEVEN_SHARE = 0.1
+# Of a series whose slices are cut anew anyway so many single ones may lack: the mean of their neighbors stands in.
+MOST_FILLED_SHARE = 0.1
 # More volumes of one series are a film (fMRI, diffusion), and nobody wants a hundred scans of them.
 MOST_VOLUMES = 8
 
@@ -31,13 +33,17 @@ class Volume:
     """Frames in the order of their slices.
 
     affine: from (column, row, slice) to mm (RAS); None where the files do not place them. is_even: whether slices lie
-    at even distances; else the affine is right at both ends alone. notes: codes of warnings.
+    at even distances; else the affine is right at both ends alone. gaps: the places (indices) behind which slices lack.
+    fillable: the gaps, where each is of one slice, they are few, and all others lie at even distances; else empty.
+    notes: codes of warnings.
     """
 
     places: tuple[Place, ...]
     affine: NDArray[np.float64] | None
     is_even: bool
     notes: tuple[str, ...]
+    gaps: tuple[int, ...] = ()
+    fillable: tuple[int, ...] = ()
 
 
 def sort_files(instances: Sequence[Instance]) -> list[list[int]]:
@@ -79,8 +85,8 @@ def order_frames(instances: Sequence[Instance]) -> Volume:
     if any(place.frame.position is None for place in places):
         by_number = sorted(places, key=lambda place: (instances[place.file].number, place.file, place.frame.index))
         return Volume(tuple(by_number), None, False, ("position_unknown",))
-    normal = _normal(places[0].frame)
-    if any(abs(float(normal @ _normal(place.frame))) < 1 - 1e-3 for place in places):
+    normal = places[0].frame.normal
+    if any(abs(float(normal @ place.frame.normal)) < 1 - 1e-3 for place in places):
         raise ScanError("unreadable", "The frames of the DICOM file lie in different planes; send one plane alone.")
     places.sort(key=lambda place: float(normal @ np.array(place.frame.position)))
     kept, notes = _drop_copies(instances, places, normal)
@@ -110,42 +116,44 @@ def _placed(places: Sequence[Place], normal: NDArray[np.float64], notes: Sequenc
     origin = np.array(first.position)
     columns, rows = np.array(first.orientation).reshape(2, 3)
     row_mm, column_mm = first.spacing_mm or (1.0, 1.0)
-    is_even = True
+    is_even, gaps, fillable = True, (), ()
     if len(places) == 1:
         step = normal * (first.apart_mm or 1.0)
     else:
-        step = (np.array(last.position) - origin) / (len(places) - 1)
-        along = [_along(normal, place.frame) for place in places]
-        distances = np.diff(along)
+        distances = np.diff([_along(normal, place.frame) for place in places])
         is_even = bool(distances.max() - distances.min() <= UNEVEN_SHARE * float(np.median(distances)))
+        if not is_even:
+            gaps, fillable = _gaps(distances)
+        step = (np.array(last.position) - origin) / (len(places) + len(fillable) - 1)
     affine = np.eye(4)
     affine[:3] = np.column_stack([columns * column_mm, rows * row_mm, step, origin])
     to_ras = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM's axes are LPS
-    return Volume(tuple(places), to_ras @ affine, is_even, (*notes, *(() if is_even else ("slices_uneven",))))
+    return Volume(tuple(places), to_ras @ affine, is_even, tuple(notes), gaps, fillable)
+
+
+def _gaps(distances: NDArray[np.float64]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Of distances between slices, float64 (n - 1,), those that are too long, and, where nothing but single slices
+    lacks, the same again; else nothing."""
+    usual = float(np.median(distances))
+    steps = np.rint(distances / usual)
+    gaps = tuple(int(index) for index in np.flatnonzero(distances > (1 + UNEVEN_SHARE) * usual))
+    is_regular = bool((np.abs(distances - steps * usual) <= UNEVEN_SHARE * usual).all())
+    is_single = bool(set(steps) <= {1.0, 2.0})
+    is_fillable = is_regular and is_single and len(gaps) <= MOST_FILLED_SHARE * (len(distances) + 1)
+    return gaps, gaps if is_fillable else ()
 
 
 def _repeats(frames: Sequence[Frame]) -> bool:
     """Whether two frames lie at one position."""
     if any(frame.position is None for frame in frames):
         return False
-    normal = _normal(frames[0])
+    normal = frames[0].normal
     along = np.sort([_along(normal, frame) for frame in frames])
     return bool((np.diff(along) <= SAME_MM).any())
 
 
 def _along(normal: NDArray[np.float64], frame: Frame) -> float:
     return float(normal @ np.array(frame.position))
-
-
-def _normal(frame: Frame) -> NDArray[np.float64]:
-    """The direction in which slices follow each other. Raises ScanError where the header's directions are none."""
-    columns, rows = np.array(frame.orientation).reshape(2, 3)
-    normal = np.cross(columns, rows)
-    length = float(np.linalg.norm(normal))
-    if not 0.9 < length < 1.1:
-        raise ScanError("unreadable", "The DICOM header's directions are not at right angles; export the series again.")
-    unit: NDArray[np.float64] = normal / length
-    return unit
 
 
 def _film() -> ScanError:
