@@ -185,8 +185,8 @@ def _check_kind(header: Dataset) -> None:
             raise DamagedFile("The DICOM file is cut or damaged: it does not say what it is; copy or export it again.")
         if kind.name.endswith("Image Storage"):
             raise DamagedFile(
-                f"The DICOM file is cut: it says that it is an image ({kind.name}), and ends before its picture; copy or"
-                " export it again."
+                f"The DICOM file is cut: it says that it is an image ({kind.name}), and ends before its picture; copy"
+                " or export it again."
             )
         name = f" ({kind.name})" if kind.name != str(kind) else ""  # of the standard's own list
         raise ScanError("unreadable", f"The DICOM object{name} has no picture; send the images of a series.")

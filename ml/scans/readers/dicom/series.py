@@ -116,7 +116,9 @@ def _placed(places: Sequence[Place], normal: NDArray[np.float64], notes: Sequenc
     origin = np.array(first.position)
     columns, rows = np.array(first.orientation).reshape(2, 3)
     row_mm, column_mm = first.spacing_mm or (1.0, 1.0)
-    is_even, gaps, fillable = True, (), ()
+    is_even = True
+    gaps: tuple[int, ...] = ()
+    fillable: tuple[int, ...] = ()
     if len(places) == 1:
         step = normal * (first.apart_mm or 1.0)
     else:
