@@ -117,6 +117,13 @@ _PATTERNS: tuple[tuple[SequenceKind, str], ...] = (
 _WORDS = tuple((kind, re.compile(rf"(?<![a-z0-9*])(?:{pattern})(?![a-z0-9])")) for kind, pattern in _PATTERNS)
 _AFTER_CONTRAST = re.compile(r"(?<![a-z0-9])(?:post|gd|gad\w*|ce|c\+|\+ ?c|km|postcontrast|enhanced)(?![a-z0-9])")
 _BEFORE_CONTRAST = re.compile(r"(?<![a-z0-9])(?:pre|precontrast|non ?contrast|without|native?)(?![a-z0-9])")
+# The words of a name that are its sequence's: all of these, contrast and planes. Browsers read it, too.
+SEQUENCE_WORDS = (
+    r"(?<![a-z0-9*])(?:"
+    + "|".join(pattern for _, pattern in _PATTERNS)
+    + r"|post|gd|gad\w*|ce|c\+|km|postcontrast|enhanced|pre|precontrast|non|without|with|contrast|native?"
+    r"|ax|axial|sag|sagittal|cor|coronal|tra|[23]d)(?![a-z0-9])"
+)
 # What a second word only specifies: the first stands.
 _SPECIFIED = {
     SequenceKind.T1_POST: {SequenceKind.T1, SequenceKind.PERFUSION},

@@ -6,9 +6,12 @@ from dataclasses import asdict
 import pytest
 from playwright.sync_api import Page
 
+from ml.scans.sequence import SEQUENCE_WORDS
 from tests.webapp.domain.scans.test_grouping import AUTO
+from tests.webapp.domain.scans.test_sequence_groups import SEQUENCES_OF_ONE
 from webapp.domain.scans.grouping import Grouping, group_files
 from webapp.domain.scans.mask_pairs import pair_masks
+from webapp.domain.scans.sequence_groups import study_names
 
 pytestmark = pytest.mark.browser
 
@@ -58,6 +61,7 @@ PARTS = [
 ]
 
 
+SEQUENCES = ["flair", "FLAIR", "t1", "T1", "t1c", "t2f", "post", "t1-post", "ax", "T2*", "dwi", "with contrast"]
 STUDIES = {
     "one stack of one folder": (["P7/1.png", "P7/2.png"], {"1.png": ""}),
     "two stacks of a patient": (["P7/flair/1.png", "P7/flair/2.png", "P7/t1/1.png", "P7/t1/2.png"], {"1.png": "P7"}),
@@ -83,6 +87,23 @@ def test_the_nearest_folder_with_several_scans_is_their_study(module_page: Page,
     assert len(names) == len(groups)
     found = {paths[group["places"][0]].rpartition("/")[2]: study for group, study in zip(groups, names, strict=True)}
     assert {file: found[file] for file in expected} == expected
+
+
+def test_both_rules_name_the_same_studies_of_sequences(module_page: Page) -> None:
+    chance = random.Random(14)
+    words = [*SEQUENCES, "P07", "é", "BraTS-GLI-00001-000", "_", "-", " ", "s/", "S/", "12", "İ"]
+    made_up = [["".join(chance.choices(words, k=3)) + chance.choice(ENDS[-4:]) for _ in range(8)] for _ in range(400)]
+    lists = [*(paths for paths, _ in SEQUENCES_OF_ONE.values()), *made_up]
+    script = """async ([lists, words]) => {
+      const { sequenceStudies } = await import("/js/scans/sequences.js");
+      return lists.map((paths) => sequenceStudies(paths, words, "now"));
+    }"""
+    named = 0
+    for paths, names in zip(lists, module_page.evaluate(script, [lists, SEQUENCE_WORDS]), strict=True):
+        found = study_names(paths, "now")
+        assert names == [found.get(place, "") for place in range(len(paths))], paths
+        named += bool(found)
+    assert named > 40
 
 
 def test_both_rules_make_the_same_scans_of_the_same_names(module_page: Page) -> None:

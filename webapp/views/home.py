@@ -2,6 +2,7 @@
 
 from flask import Blueprint, current_app, render_template
 
+from ml.scans.sequence import SEQUENCE_WORDS
 from ml.synthetic.phantoms import PHANTOMS
 from webapp.context import resources
 from webapp.domain.scans import history
@@ -33,4 +34,5 @@ def show() -> str:
         max_upload_mb=resources().settings.max_upload_bytes // 1_000_000,
         max_request_mb=current_app.config["MAX_CONTENT_LENGTH"] // 1_000_000,
         max_slices=resources().settings.max_slices,
+        sequence_words=SEQUENCE_WORDS,
     )

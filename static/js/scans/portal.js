@@ -17,6 +17,7 @@ import { actOnRun, adoptCard, fillCard, followCard, showProgress } from "./cards
 import { examinationsOf } from "./dicom.js";
 import { groupFiles, studyNames } from "./grouping.js";
 import { pairMasks } from "./mask_pairs.js";
+import { sequenceStudies } from "./sequences.js";
 import { isZip, MOST_PARTS, UploadQueue } from "./uploads.js";
 
 const MOST_FILES = 5000; // of one drop
@@ -169,10 +170,11 @@ function scansOf(files) {
   const paths = pairs.scans.map((place) => chosen[place].path);
   const groups = grouped.checked ? groupFiles(paths) : paths.map((path, place) => ({ name: path.replace(/^.*\//, ""), places: [place] }));
   const folders = studyNames(paths, groups);
+  const studies = sequenceStudies(paths, form.dataset.sequenceWords ?? "", new Date().toISOString().slice(0, 19).replace("T", " "));
   const scans = groups.map(({ name, places }, index) => {
     const slices = places.map((place) => pairs.scans[place]);
     const masks = slices.flatMap((slice) => pairs.masks.get(slice) ?? []);
-    return { name, folder: folders[index], files: slices.map((place) => chosen[place]), masks: masks.map((place) => chosen[place]) };
+    return { name, folder: studies[places[0]] || folders[index], files: slices.map((place) => chosen[place]), masks: masks.map((place) => chosen[place]) };
   });
   scans.push(...zips.map((zip) => ({ name: zip.path.replace(/^.*\//, ""), folder: "", files: [zip], masks: [] })));
   const many = scans.filter((scan) => scan.files.length + scan.masks.length > MOST_PARTS).flatMap((scan) => scan.masks.splice(0));

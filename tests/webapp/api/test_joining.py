@@ -120,6 +120,22 @@ def test_slices_that_a_series_lacks_show_flair(app: Flask, client: FlaskClient) 
     stack = stack_of(app, scan)
     is_flair = (stack[..., 0] == stack[..., 1]).all(axis=(1, 2))
     assert is_flair[:8].all() and not is_flair[14:20].any()
+    lacking = int(np.flatnonzero(~is_flair)[0])
+    [sentence] = [item["message"] for item in scan["segmentation"]["warnings"] if "partly" in item["code"]]
+    assert sentence.endswith(f"T1 lacks in slices 1 to {lacking}.")
+
+
+def test_sequences_that_are_posted_together_are_a_study_that_offers_to_read_them(client: FlaskClient) -> None:
+    parts = [("flair.nii.gz", FLAIR, FLAIR_AFFINE), ("t1.nii.gz", T1, T1_AFFINE), ("t1-post.nii.gz", 3 * T1, T1_AFFINE)]
+    files = [(name, volume_files.nifti(voxels, affine)) for name, voxels, affine in parts]
+    scans = send(client, *files).json["scans"]
+    [study] = {scan["study"]["name"] for scan in scans}
+    assert study.startswith("Sequences, 20")
+    page = client.get(scans[0]["links"]["page"]).text
+    assert 'id="sequences"' in page
+    brats = [(f"BraTS-GLI-00001-000-{end}.nii.gz", files[0][1]) for end in ("t2f", "t1n")]
+    assert {scan["study"]["name"] for scan in send(client, *brats).json["scans"]} == {"BraTS-GLI-00001-000"}
+    assert {scan["study"]["name"] for scan in send(client, *brats, form={"study": "Mine"}).json["scans"]} == {"Mine"}
 
 
 @pytest.mark.parametrize(("uids", "code"), [(("1.2.3", "1.2.3"), None), (("1.2.3", "1.2.4"), "frames_differ")])

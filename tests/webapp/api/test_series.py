@@ -339,6 +339,23 @@ def test_no_value_of_a_patient_is_kept(app: Flask, client: FlaskClient, caplog: 
         assert dicom_files.CANARY not in client.get(page).text
 
 
+def test_series_of_one_patient_are_a_study(client: FlaskClient) -> None:
+    kinds, patients = ["Ax FLAIR", "Ax T1"], ["A", "B"]
+    for folder, studies in (("P07", {"P07"}), ("", {"DICOM examination, 20"})):
+        files = [file for kind in kinds for file in dicom_files.series(VOXELS, AFFINE, SeriesDescription=kind)]
+        scans = send(client, *named(files, f"{folder}/{{}}")).json["scans"]
+        assert {scan["study"]["name"].split(",")[0] for scan in scans} == {name.split(",")[0] for name in studies}
+        assert len({scan["study"]["id"] for scan in scans}) == 1
+    both = [
+        file
+        for patient in patients
+        for kind in kinds
+        for file in dicom_files.series(VOXELS, AFFINE, SeriesDescription=kind, PatientID=patient)
+    ]
+    scans = send(client, *named(both, "export/{}")).json["scans"]
+    assert {scan["study"]["name"].partition(", 20")[0] for scan in scans} == {"export, patient 1", "export, patient 2"}
+
+
 def label(client: FlaskClient, **elements: Any) -> dict[str, Any]:
     [scan] = send(client, *named(dicom_files.series(VOXELS, AFFINE, **elements))).json["scans"]
     found: dict[str, Any] = scan["series"]

@@ -101,7 +101,7 @@ def _join(resources: Resources, scan_id: str, choice: Choice) -> str:
         if (known := _known(resources, digest)) is not None:
             return known
         with translated_errors():
-            codes = _write_stack(resources, parts, stack)
+            codes, details = _write_stack(resources, parts, stack)
         row = Scan(
             id=new_id(),
             filename=" + ".join(scan.stem for scan in parts.values())[:LONGEST_NAME],
@@ -117,7 +117,7 @@ def _join(resources: Resources, scan_id: str, choice: Choice) -> str:
             sha256=digest,
             bytes=original.stat().st_size,
             warnings=[*(code for code in flair.warnings if code != "gray_repeated"), *codes],
-            warning_details=flair.warning_details,
+            warning_details={**(flair.warning_details or {}), **details} or None,
             parts=[asdict(Part(kind.value, scan.id, scan.filename)) for kind, scan in parts.items()],
         )
         return admission.store(resources, row, original, stack, model=model, threshold=None, study=study).scan_id
@@ -186,8 +186,13 @@ def _write_originals(resources: Resources, parts: Mapping[SequenceKind, Scan], t
         raise StorageUnavailable(GONE) from error
 
 
-def _write_stack(resources: Resources, parts: Mapping[SequenceKind, Scan], target: Path) -> list[str]:
-    """Write uint8 (N, H, W, 3), a slice in memory at a time; codes of warnings. Raises InvalidInput: no overlap."""
+def _write_stack(
+    resources: Resources, parts: Mapping[SequenceKind, Scan], target: Path
+) -> tuple[list[str], dict[str, str]]:
+    """Write uint8 (N, H, W, 3), a slice in memory at a time; codes of warnings, and details of some.
+
+    Raises InvalidInput: no overlap.
+    """
     flair = parts[SequenceKind.FLAIR]
     shape = (flair.slice_count, flair.height, flair.width)
     flair_slices = read_array(resources.storage, stack_key(flair.id))  # (N, H, W, 3)
@@ -205,7 +210,7 @@ def _write_stack(resources: Resources, parts: Mapping[SequenceKind, Scan], targe
             own = np.array(flair_slices[index, ..., 0])  # (H, W)
             planes = [layers[kind].cut(index, own) if kind in layers else own for kind in CHANNELS]
             file.write(np.stack(planes, axis=-1).tobytes())
-    return list(_codes(parts, layers))
+    return list(_codes(parts, layers)), _details(layers)
 
 
 @dataclass(frozen=True)
@@ -242,6 +247,20 @@ def _codes(parts: Mapping[SequenceKind, Scan], layers: Mapping[SequenceKind, _La
         yield FRAMES_DIFFER
     elif None in frames:
         yield FRAMES_UNKNOWN
+
+
+def _details(layers: Mapping[SequenceKind, _Layer]) -> dict[str, str]:
+    """Which slices of FLAIR, from 1, each sequence lacks."""
+    lacking = {kind: np.flatnonzero(~layer.is_covered) for kind, layer in layers.items()}
+    said = [f"{_NAMES[kind]} lacks in {_ranges(slices)}." for kind, slices in lacking.items() if slices.size]
+    return {PARTLY_COVERED: " ".join(said)} if said else {}
+
+
+def _ranges(slices: NDArray[np.intp]) -> str:
+    """Indices from 0 as a person counts: "slices 1 to 3 and 24 to 26"."""
+    runs = np.split(slices, np.flatnonzero(np.diff(slices) > 1) + 1)
+    words = [str(run[0] + 1) if len(run) == 1 else f"{run[0] + 1} to {run[-1] + 1}" for run in runs]
+    return f"slice{'' if slices.size == 1 else 's'} {' and '.join(words)}"
 
 
 def _grid(scan: Scan) -> VolumeGrid:

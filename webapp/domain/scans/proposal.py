@@ -11,6 +11,7 @@ from ml.scans.sequence import SequenceKind
 from webapp.domain.jobs.models import Status
 from webapp.domain.scans.joining import FORMAT, Choice
 from webapp.domain.scans.models import Scan
+from webapp.domain.scans.sequence_groups import name_without_sequence
 
 # More volumes of one study are not offered: a list to choose from stays one.
 MOST_VOLUMES = 40
@@ -42,12 +43,22 @@ def propose(session: Session, study_id: str | None) -> Proposal | None:
     if len(scans) < 2:
         return None
     kinds = {scan.id: SequenceKind(scan.sequence["kind"]) if scan.sequence else None for scan in scans}
-    stated = {kind: next((key for key, found in kinds.items() if found is kind), None) for kind in SequenceKind}
+    by_kind = {kind: [scan for scan in scans if kinds[scan.id] is kind] for kind in SequenceKind}
+    flair = next(iter(by_kind[SequenceKind.FLAIR]), None)
+    flair = flair or _looks_like_flair([scan for scan in scans if kinds[scan.id] is None])
     return Proposal(
         volumes=tuple((scan.id, scan.filename, kinds[scan.id]) for scan in scans),
-        flair=stated[SequenceKind.FLAIR] or _looks_like_flair([scan for scan in scans if kinds[scan.id] is None]),
-        t1=stated[SequenceKind.T1],
-        t1_post=stated[SequenceKind.T1_POST],
+        flair=flair.id if flair else None,
+        t1=_beside(flair, by_kind[SequenceKind.T1]),
+        t1_post=_beside(flair, by_kind[SequenceKind.T1_POST]),
+    )
+
+
+def _beside(flair: Scan | None, scans: Sequence[Scan]) -> str | None:
+    """Of several scans of one kind that whose name is FLAIR's without the sequence: a study may have two patients."""
+    wanted = name_without_sequence(flair.filename) if flair else None
+    return next((scan.id for scan in scans if name_without_sequence(scan.filename) == wanted), None) or (
+        scans[0].id if scans else None
     )
 
 
@@ -56,10 +67,10 @@ def choice_of(flair: str, t1: str, t1_post: str) -> Choice:
     return Choice(flair, t1 or None, t1_post or None)
 
 
-def _looks_like_flair(scans: Sequence[Scan]) -> str | None:
+def _looks_like_flair(scans: Sequence[Scan]) -> Scan | None:
     """The only one of these that its run did not find to be of another sequence."""
     found = [
-        scan.id
+        scan
         for scan in scans
         if scan.displayed is not None
         and scan.displayed.status is Status.SUCCEEDED

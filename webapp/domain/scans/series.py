@@ -22,7 +22,7 @@ from ml.scans.series_label import SeriesLabel
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import DecoderUnavailable, PortalError, UploadRejected
 from webapp.domain.resources import Resources
-from webapp.domain.scans import admission
+from webapp.domain.scans import admission, sequence_groups
 from webapp.domain.scans.admission import Accepted
 from webapp.domain.scans.models import Scan
 from webapp.domain.scans.stacking import SLICES_REFUSED, AdmittedGroup, listed
@@ -64,13 +64,18 @@ def admit_series(
         _title([names[place] for place in places], [uploads[place] for place in places]) for places in found.series
     ]
     damaged = {place for place, error in found.refused if isinstance(error, DamagedFile)}
-    for places, name, label in zip(found.series, _told_apart(titles, found), found.labels, strict=True):
+    studies = _studies(names, found)
+    for places, name, label, patient in zip(
+        found.series, _told_apart(titles, found), found.labels, found.patients, strict=True
+    ):
         # A header that cannot be read does not say of which series it was; its folder does.
         folders = {_folder(names[place]) for place in places}
         lacking = [names[place] for place in sorted(damaged) if _folder(names[place]) in folders]
         series = _Series(name, label, [uploads[place] for place in places], [names[place] for place in places], lacking)
         try:
-            scan, left_out = _admit(resources, series, options)
+            scan, left_out = _admit(
+                resources, series, {**options, "study": options.get("study") or studies.get(patient)}
+            )
             lost = {item.place for item in left_out}
             accepted.append(scan)
             stored.append(tuple(place for index, place in enumerate(places) if index not in lost))
@@ -104,6 +109,21 @@ def _told_apart(titles: Sequence[str], found: SortedFiles) -> list[str]:
         alike[name] += 1
         names.append(name if alike[name] == 1 else f"{name} ({alike[name]})")
     return names
+
+
+def _studies(names: Sequence[str], found: SortedFiles) -> dict[int, str | None]:
+    """The study of each patient of whom there are several series, by the patient's number: called by their folder."""
+    several = ", patient {}" if len(set(found.patients)) > 1 else ""
+    of_patients: dict[int, list[str]] = defaultdict(list)
+    for places, patient in zip(found.series, found.patients, strict=True):
+        of_patients[patient] += [names[place] for place in places]
+    return {
+        patient: sequence_groups.title(
+            (_shared_folder(own) or "DICOM examination") + several.format(patient + 1), sequence_groups.now()
+        )
+        for patient, own in of_patients.items()
+        if found.patients.count(patient) > 1
+    }
 
 
 class _SeriesRefused(UploadRejected):
@@ -187,7 +207,12 @@ def _title(names: Sequence[str], uploads: Sequence[Received]) -> str:
     """A file's own name where it is alone; the innermost folder around several."""
     if len(names) == 1:
         return uploads[0].filename
-    return os.path.commonpath([_folder(name) for name in names]).rpartition("/")[2] or _UNNAMED
+    return _shared_folder(names) or _UNNAMED
+
+
+def _shared_folder(names: Sequence[str]) -> str:
+    """The innermost folder around files; empty where there is none."""
+    return os.path.commonpath([_folder(name) for name in names]).rpartition("/")[2]
 
 
 def _folder(name: str) -> str:

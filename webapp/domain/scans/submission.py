@@ -20,7 +20,7 @@ from webapp.domain.errors import (
     UploadRejected,
 )
 from webapp.domain.resources import Resources
-from webapp.domain.scans import admission, segmentations, series, stacking, studies, truth, zips
+from webapp.domain.scans import admission, segmentations, sequence_groups, series, stacking, studies, truth, zips
 from webapp.domain.scans.grouping import Grouping, group_files
 from webapp.domain.scans.mask_pairs import is_outlines, pair_masks
 from webapp.domain.uploads import archives, idempotency, receiving
@@ -256,6 +256,7 @@ def _admit_all(
         (group.name, [pictures[place] for place in group.places])
         for group in group_files([names[index] for index in pictures], options.group)
     ]
+    chosen = _studies_of_sequences(names, pictures, options)
     for name, sent in [*groups, *([(None, instances)] if instances else [])]:
         files = [(index, upload) for index in sent if isinstance(upload := received[index], Received)]
         if not files:
@@ -267,7 +268,7 @@ def _admit_all(
                 admitted = series.admit_series(resources, uploads, titles, **_chosen(options))
             else:
                 lost = [names[index] for index in sent if not isinstance(received[index], Received)]
-                admitted = _admit_group(resources, uploads, name, options, lost)
+                admitted = _admit_group(resources, uploads, name, chosen.get(sent[0], options), lost)
             scan_ids += [accepted.scan_id for accepted in admitted.scans]
             rejected += [(files[place][0], error) for place, error in admitted.refused]
             for accepted, places in zip(admitted.scans, admitted.places, strict=True):
@@ -285,6 +286,16 @@ def _admit_all(
     rejected += [(index, UploadRejected("mask", SLICE_REFUSED)) for index in idle]
     rejected.sort(key=lambda item: item[0])
     return {"scans": scan_ids, "rejected": [(index, error.code, error.message) for index, error in rejected]}
+
+
+def _studies_of_sequences(
+    names: Sequence[str], places: Sequence[int], options: UploadOptions
+) -> dict[int, UploadOptions]:
+    """The options of files that are sequences of one patient, by their places: their study, if none was chosen."""
+    if options.study:
+        return {}
+    found = sequence_groups.study_names([names[place] for place in places], sequence_groups.now())
+    return {places[index]: replace(options, study=name) for index, name in found.items()}
 
 
 def _attach_masks(
