@@ -12,6 +12,7 @@ from ml.synthetic.negatives import draw_negatives
 from tests.browser.actions import card, drop_files, open_result
 from tests.browser.conftest import Console
 from tests.browser.portals import add_known_result, hill
+from tests.support import volume_files
 from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
@@ -153,6 +154,21 @@ def test_files_are_stored_in_the_order_in_which_they_were_chosen(page: Page, por
     tail = card(page, names[3]).locator('[data-slot="name-tail"]')
     expect(tail).to_have_text("-name-03.png")
     assert tail.evaluate("(tail) => tail.scrollWidth <= tail.clientWidth")
+
+
+def test_dropped_sequences_of_a_patient_are_read_together(page: Page) -> None:
+    shape = (28, 32, 24)
+    affine = volume_files.affine_of("LPS", (5.0, 5.5, 6.0), shape)
+    head = volume_files.nifti(volume_files.head(affine, shape), affine)
+    page.goto("/")
+
+    drop_files(page, {"flair.nii.gz": head, "t1.nii.gz": head, "t1-post.nii.gz": head})
+
+    card(page, "t1-post.nii.gz", "succeeded")
+    card(page, "flair.nii.gz", "succeeded").get_by_role("link", name="flair.nii.gz").click()
+    form = page.locator("#sequences")
+    expect(form.locator('[name="t1"] option:checked')).to_contain_text("t1.nii.gz")
+    expect(form.locator('[name="t1_post"] option:checked')).to_contain_text("t1-post.nii.gz")
 
 
 def test_a_tab_that_is_looked_at_again_shows_what_others_did(page: Page, portal: RunningPortal) -> None:

@@ -2,10 +2,9 @@
 
 from flask import Blueprint, current_app, render_template
 
-from ml.scans.sequence import SEQUENCE_WORDS
 from ml.synthetic.phantoms import PHANTOMS
 from webapp.context import resources
-from webapp.domain.scans import history
+from webapp.domain.scans import history, sequence_groups
 from webapp.domain.scans.history import HistoryFilter
 from webapp.schemas.scans import dump_scan
 
@@ -34,5 +33,5 @@ def show() -> str:
         max_upload_mb=resources().settings.max_upload_bytes // 1_000_000,
         max_request_mb=current_app.config["MAX_CONTENT_LENGTH"] // 1_000_000,
         max_slices=resources().settings.max_slices,
-        sequence_words=SEQUENCE_WORDS,
+        sequence_words=sequence_groups.WORDS,
     )

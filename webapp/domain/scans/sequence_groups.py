@@ -14,7 +14,8 @@ from ml.scans.sequence import SEQUENCE_WORDS
 from webapp.domain.scans import studies
 
 _VOLUME = re.compile(r"(?i)\.nii(\.gz)?$")
-_WORD = re.compile(SEQUENCE_WORDS)
+WORDS = SEQUENCE_WORDS
+_WORD = re.compile(WORDS)
 _UNNAMED = "Sequences"
 # A name with fewer digits is many patients': the study of another one may have it already.
 LEAST_DIGITS = 2
