@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
+from webapp.domain.database import ownership
 from webapp.domain.database.ballast import Ballast
 from webapp.domain.errors import DatabaseFull, DatabaseUnavailable, OutcomeUnknown
 
@@ -49,6 +50,8 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        # Set where requests of several users are answered: a session of nobody then sees nothing.
+        self.is_scoped = False
         self._path = Path(parsed.database) if self.is_sqlite and parsed.database else None
         if self._path is not None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -76,6 +79,7 @@ class Database:
     def read(self) -> Iterator[Session]:
         """A session for reading; nothing is committed. Raises DatabaseUnavailable."""
         with _translated(), self._read() as session:
+            ownership.bind(session, is_scoped=self.is_scoped)
             yield session
 
     @contextmanager
@@ -87,6 +91,7 @@ class Database:
         answer that either; then nothing may be deleted that the write names. Raises DatabaseUnavailable, DatabaseFull.
         """
         with _translated(), self._write() as session:
+            ownership.bind(session, is_scoped=self.is_scoped)
             try:
                 yield session
                 session.flush()

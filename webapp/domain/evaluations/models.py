@@ -13,6 +13,7 @@ from sqlalchemy.types import JSON
 from ml.ood.detector import UNLIKE
 from webapp.domain.database.clock import database_now
 from webapp.domain.database.orm import Base, by_value
+from webapp.domain.database.ownership import Owned, Part
 from webapp.domain.database.search_keys import path_search_key, search_key
 from webapp.domain.jobs.models import JobColumns, StateColumns
 
@@ -63,7 +64,7 @@ COMPARED = (
 )
 
 
-class Evaluation(StateColumns, Base):
+class Evaluation(StateColumns, Owned, Base):
     """A model over a folder of slices; its state follows its chunks."""
 
     __tablename__ = "evaluations"
@@ -93,15 +94,17 @@ class Evaluation(StateColumns, Base):
 
     __table_args__ = (
         Index("ix_evaluations_created_at_id", "created_at", "id"),
+        Index("ix_evaluations_owner_id_created_at_id", "owner_id", "created_at", "id"),
         Index("ix_evaluations_status", "status"),
         CheckConstraint("threshold >= 0 AND threshold <= 1", name="threshold"),
     )
 
 
-class EvaluationChunk(JobColumns, Base):
+class EvaluationChunk(JobColumns, Part, Base):
     """A piece of an evaluation that one worker does: a job."""
 
     __tablename__ = "evaluation_chunks"
+    owner_link = "evaluation_id"
 
     evaluation_id: Mapped[str] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"))
     kind: Mapped[ChunkKind] = mapped_column(by_value(ChunkKind, "kind"))
@@ -134,10 +137,11 @@ CASE_COLUMNS = ("dice", "predicted_pixels")
 PATIENT_COLUMNS = ("dice",)
 
 
-class EvaluationCase(Base):
+class EvaluationCase(Part, Base):
     """One finished case: written once, under its chunk's attempt. `case_rows` alone maps it to and from its result."""
 
     __tablename__ = "evaluation_cases"
+    owner_link = "evaluation_id"
 
     evaluation_id: Mapped[str] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
@@ -208,10 +212,11 @@ class EvaluationCase(Base):
     )
 
 
-class EvaluationPatient(Base):
+class EvaluationPatient(Part, Base):
     """One patient of a finished evaluation."""
 
     __tablename__ = "evaluation_patients"
+    owner_link = "evaluation_id"
 
     evaluation_id: Mapped[str] = mapped_column(ForeignKey("evaluations.id", ondelete="CASCADE"), primary_key=True)
     # The place by name, from 0.

@@ -17,6 +17,7 @@ from ml.measurements import Verdict as Verdict
 from webapp.domain.database import search_keys
 from webapp.domain.database.clock import database_now
 from webapp.domain.database.orm import Base, by_value, new_id
+from webapp.domain.database.ownership import Owned, Part
 from webapp.domain.jobs.models import JobColumns
 
 _DICOM_ENDINGS = (".dcm", ".dicom", ".ima")
@@ -38,7 +39,7 @@ class SpacingSource(StrEnum):
     ENTERED = "entered"
 
 
-class Study(Base):
+class Study(Owned, Base):
     """Scans that belong together, of one patient mostly. `webapp.domain.scans.studies` alone writes it."""
 
     __tablename__ = "studies"
@@ -46,7 +47,7 @@ class Study(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     created_at: Mapped[datetime] = mapped_column(default=database_now())
     name: Mapped[str] = mapped_column(Text)
-    # The name as it is compared: no two studies have the same one.
+    # The name as it is compared, behind its owner: no two studies of one owner have the same one.
     search_name: Mapped[str] = mapped_column(Text, unique=True)
     sort_name: Mapped[str] = mapped_column(Text)
     # Name, tags and notes, as they are searched.
@@ -58,11 +59,12 @@ class Study(Base):
 
     __table_args__ = (
         Index("ix_studies_created_at_id", "created_at", "id"),
+        Index("ix_studies_owner_id_created_at_id", "owner_id", "created_at", "id"),
         Index("ix_studies_sort_name_id", "sort_name", "id"),
     )
 
 
-class Scan(Base):
+class Scan(Owned, Base):
     """What was uploaded, decoded once."""
 
     __tablename__ = "scans"
@@ -135,6 +137,7 @@ class Scan(Base):
         # renames a constraint only by copying the table.
         UniqueConstraint("displayed_id", name="uq_scans_shown_id"),
         Index("ix_scans_created_at_id", "created_at", "id"),
+        Index("ix_scans_owner_id_created_at_id", "owner_id", "created_at", "id"),
         Index("ix_scans_sort_name_id", "sort_name", "id"),
         # A search for a name reads this alone.
         Index("ix_scans_search_name_id", "search_name", "id"),
@@ -144,10 +147,11 @@ class Scan(Base):
     )
 
 
-class Segmentation(JobColumns, Base):
+class Segmentation(JobColumns, Part, Base):
     """One run of one model on one scan: a job, and its result."""
 
     __tablename__ = "segmentations"
+    owner_link = "scan_id"
 
     scan_id: Mapped[str] = mapped_column(ForeignKey("scans.id", ondelete="CASCADE"), index=True)
     # The scan's own, which never changes: one index then filters runs and has them in the history's order.

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from webapp.domain.database import paging
 from webapp.domain.database.orm import is_id
+from webapp.domain.database.ownership import LOCAL, owner_of_new
 from webapp.domain.database.paging import Keyset, Page
 from webapp.domain.database.search_keys import search_key, sort_key
 from webapp.domain.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound
@@ -100,14 +101,14 @@ def place(session: Session, name: str) -> str:
     Raises InvalidInput, DatabaseUnavailable.
     """
     name = clean_name(name)
-    wanted = select(Study.id).where(Study.search_name == search_key(name))
+    wanted = select(Study.id).where(Study.search_name == _identity(owner_of_new(), name))
     for _ in range(3):
         found = session.scalar(wanted.with_for_update(read=True, key_share=True))
         if found is not None:
             return found
         try:
             with session.begin_nested():
-                study = Study(name=name, notes="", tags=[], revision=1)
+                study = Study(name=name, notes="", tags=[], revision=1, owner_id=owner_of_new())
                 _write_keys(study)
                 session.add(study)
             return study.id
@@ -125,7 +126,7 @@ def move(resources: Resources, scan_id: str, name: str | None) -> None:
             raise NotFound("There is no such scan.")
         left = scan.study_id
         # Both at once and in one order: two moves in opposite directions do not wait for each other.
-        known = (Study.id == left) | (Study.search_name == search_key(name or ""))
+        known = (Study.id == left) | (Study.search_name == _identity(owner_of_new(), name or ""))
         session.execute(select(Study.id).where(known).order_by(Study.id).with_for_update())
         scan.study_id = None if name is None else place(session, name)
         session.flush()
@@ -164,8 +165,13 @@ def change(resources: Resources, study_id: str, wanted: StudyChange) -> None:
 
 
 def _write_keys(study: Study) -> None:
-    study.search_name, study.sort_name = search_key(study.name), sort_key(study.name)
+    study.search_name, study.sort_name = _identity(study.owner_id, study.name), sort_key(study.name)
     study.search_text = search_key("\n".join([study.name, *study.tags, study.notes]))
+
+
+def _identity(owner_id: str, name: str) -> str:
+    """What tells a study from all others: two owners may have studies of one name. A name has no line break."""
+    return search_key(name) if owner_id == LOCAL else f"{owner_id}\n{search_key(name)}"
 
 
 def _one_line(text: str) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from webapp.domain.database.clock import database_now
+from webapp.domain.database.ownership import owner_of_new
 from webapp.domain.errors import DatabaseUnavailable, KeyInUse, KeyReused, OutcomeUnknown, PortalError
 from webapp.domain.resources import Resources
 from webapp.domain.uploads.models import IdempotencyKey
@@ -37,7 +38,7 @@ def once(
     """
     if key is None:
         return work()
-    row_id = hashlib.sha256(f"{scope}\n{key}".encode()).hexdigest()
+    row_id = hashlib.sha256(f"{owner_of_new()}\n{scope}\n{key}".encode()).hexdigest()
     known = _reserve(resources, row_id, body_sha256)
     if known is not None:
         return known
