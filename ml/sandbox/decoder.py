@@ -38,7 +38,8 @@ class Decoded:
     """What is known of a scan whose pixels lie in the stack file: the fields of `Scan`, and its size in pixels.
 
     spacing_mm: of `Geometry.spacing_mm`. grid: the file's voxels, of a volume; None of pictures. sequence: what the
-    header says, never its words. details, left_out: of `Scan`.
+    header says, never its words. details, left_out: of `Scan`. name: of a DICOM series, the one given without words
+    that name a person there; empty where none is left.
     """
 
     format: str
@@ -52,6 +53,7 @@ class Decoded:
     sequence: SequenceKind | None = None
     details: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,13 @@ class SortedFiles:
     it would have been one of a scan's.
 
     labels: what may be said of each scan's series. patients: of each scan, numbers from 0 that tell patients apart.
+    digests: of each scan's patient, for a pseudonym, and never stored; empty where the header names none.
     """
 
     series: tuple[tuple[int, ...], ...]
     labels: tuple[SeriesLabel, ...]
     patients: tuple[int, ...]
+    digests: tuple[str, ...]
     refused: tuple[tuple[int, ScanError], ...]
 
 
@@ -141,18 +145,23 @@ class Decoder:
         answer = self._run(request, Access.to(reads=sources), len(sources))
         return _read_sorted(answer, len(sources))
 
-    def decode_series(self, sources: Sequence[Path], stack: Path, original: Path, *, spare_bytes: int = 0) -> Decoded:
+    def decode_series(
+        self, sources: Sequence[Path], stack: Path, original: Path, *, name: str = "", spare_bytes: int = 0
+    ) -> Decoded:
         """Decode DICOM files that are one scan, and write what is kept of them to `original`, a zip.
 
-        Raises as `decode`; where it raises, neither exists.
+        name: of the scan, which comes back without what the files' headers say of people. Raises as `decode`; where it
+        raises, neither exists.
         """
         request: dict[str, Any] = {"sources": [str(source.resolve()) for source in sources]}
-        request["original"] = str(original.resolve())
+        request |= {"original": str(original.resolve()), "name": name}
         try:
             access = _access(sources, stack, original)
             request |= {"stack": str(stack.resolve()), "spare_bytes": spare_bytes}
-            answer = self._run(request, access, len(sources))
-            return _read_scan(answer, stack, len(sources))
+            decoded = _read_scan(self._run(request, access, len(sources)), stack, len(sources))
+            if len(decoded.name) > len(name) or not set(decoded.name) <= set(name):
+                raise _damaged()  # a child that its file took over
+            return decoded
         except BaseException:
             stack.unlink(missing_ok=True)
             original.unlink(missing_ok=True)
@@ -228,14 +237,15 @@ def _read_sorted(answer: dict[str, Any], count: int) -> SortedFiles:
         refused = tuple((int(place), reasons[number]) for place, number in answer["refused"])
         labels = tuple(map(SeriesLabel.from_json, answer["labels"]))
         patients = tuple(map(int, answer["patients"]))
-        if not len(labels) == len(patients) == len(series):
+        digests = tuple(map(str, answer["digests"]))
+        if not len(labels) == len(patients) == len(digests) == len(series):
             raise ValueError("not each series once")
         named = sorted([place for places in series for place in places] + [place for place, _ in refused])
         if named != list(range(count)):
             raise ValueError("not each file once")
     except (TypeError, ValueError, KeyError, IndexError):
         raise _damaged() from None
-    return SortedFiles(series, labels, patients, refused)
+    return SortedFiles(series, labels, patients, digests, refused)
 
 
 def _read_left_out(said: Any, count: int) -> tuple[LeftOut, ...]:
@@ -257,7 +267,9 @@ def _read_scan(answer: dict[str, Any], stack: Path, files: int = 1) -> Decoded:
         if decoded.spacing_mm is not None:
             slice_mm, row_mm, column_mm = decoded.spacing_mm
             decoded = replace(decoded, spacing_mm=(slice_mm, row_mm, column_mm))
-        decoded = replace(decoded, warnings=tuple(decoded.warnings), orientation=int(decoded.orientation))
+        decoded = replace(
+            decoded, warnings=tuple(decoded.warnings), orientation=int(decoded.orientation), name=str(decoded.name)
+        )
         sequence = None if decoded.sequence is None else SequenceKind(decoded.sequence)
         decoded = replace(decoded, grid=_read_grid(decoded.grid), sequence=sequence)
         details = {str(code): str(words)[:_LONGEST_DETAIL] for code, words in dict(decoded.details).items()}

@@ -114,6 +114,10 @@ class SeriesSchema(ma.Schema):
     )
     modality = fields.String(required=True)
     date = fields.String(required=True, allow_none=True, metadata={"description": "the year of the examination"})
+    patient = fields.String(
+        allow_none=True,
+        metadata={"description": "a pseudonym: the same for all series of one patient; null where no id was there"},
+    )
 
 
 class ScanSchema(ma.Schema):

@@ -19,7 +19,8 @@ from ml.sandbox.child import memory_limit_mib
 from ml.sandbox.entries.preload import preload_readers
 from ml.scans import LabelMap, read_label_stack, read_label_volume, read_volume
 from ml.scans.readers.dicom.copies import write_copies
-from ml.scans.readers.dicom.instances import Instance, read_instance
+from ml.scans.readers.dicom.descriptions import without_people
+from ml.scans.readers.dicom.instances import Instance, read_dataset, read_instance
 from ml.scans.readers.dicom.reader import read_series
 from ml.scans.readers.dicom.series import sort_files
 from ml.scans.scan import DamagedFile, Limits, Scan, ScanError
@@ -35,8 +36,8 @@ _ELSEWHERE = "Both must have one frame of reference (an atlas is another one): e
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Answer {"source", "stack", "limits"} with {"spare_bytes", "reader"} of a scan, or {"orientation", "grid",
-    "shape"} of a mask; {"sources", "limits"}, DICOM files to sort; or these with {"stack", "original", "spare_bytes"},
-    one scan's.
+    "shape"} of a mask; {"sources", "limits"}, DICOM files to sort; or these with {"stack", "original", "spare_bytes",
+    "name"}, one scan's.
 
     reader: "module:function" of `(path, limits) -> Scan`. orientation: the tag of the mask's scan; grid, shape:
     its voxels and its stack, where it is a volume. The answer has the fields of `Decoded`, `DecodedMask` or
@@ -82,6 +83,7 @@ def _sort_series(request: dict[str, Any]) -> dict[str, Any]:
         "series": [[places[index] for index in group] for group in groups],
         "labels": [asdict(first.label) for first in firsts],
         "patients": [patients.index(first.patient) for first in firsts],
+        "digests": [first.patient for first in firsts],
         "refused": refused,
         "reasons": list(reasons),
     }
@@ -101,13 +103,21 @@ def _decode_series(request: dict[str, Any]) -> dict[str, Any]:
     sources = [Path(source) for source in request["sources"]]
     scan = read_series(sources, Limits(**request["limits"]))
     lacking = {item.place for item in scan.left_out}
+    kept = [source for place, source in enumerate(sources) if place not in lacking]
     try:
-        write_copies(
-            [source for place, source in enumerate(sources) if place not in lacking], Path(request["original"])
-        )
+        write_copies(kept, Path(request["original"]))
     except OSError as error:
         return {"errno": error.errno or errno.ENOSPC}
-    return store(scan, Path(request["stack"]), request["spare_bytes"])
+    stored = store(scan, Path(request["stack"]), request["spare_bytes"])
+    return stored if "errno" in stored else {**stored, "name": _safe_name(request["name"], kept[0])}
+
+
+def _safe_name(name: str, source: Path) -> str:
+    """The name without what the header says of people; none where the header's words cannot be read."""
+    try:
+        return without_people(name, read_dataset(source, is_whole=False))
+    except Exception:  # noqa: BLE001 - damaged words refuse no picture
+        return ""
 
 
 def _decode_scan(request: dict[str, Any]) -> dict[str, Any]:

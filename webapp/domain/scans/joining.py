@@ -116,6 +116,7 @@ def _join(resources: Resources, scan_id: str, choice: Choice) -> str:
             sequence=flair.sequence if flair.sequence and flair.sequence["source"] == SequenceSource.HEADER else None,
             sha256=digest,
             bytes=original.stat().st_size,
+            series=flair.series and {**flair.series, "description": ""},
             warnings=[*(code for code in flair.warnings if code != "gray_repeated"), *codes],
             warning_details={**(flair.warning_details or {}), **details} or None,
             parts=[asdict(Part(kind.value, scan.id, scan.filename)) for kind, scan in parts.items()],

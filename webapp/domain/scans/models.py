@@ -103,7 +103,7 @@ class Scan(Owned, Base):
     )
     # The orientation tags of the slices' files, which were applied; None where all were upright, or nobody knows.
     orientations: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
-    # Of ml.scans.series_label.SeriesLabel; None of what is no DICOM.
+    # Of ml.scans.series_label.SeriesLabel, and the patient's pseudonym; None of what is no DICOM.
     series: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # Of webapp.domain.scans.truth.Truth; None without an expert's mask.
     truth: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

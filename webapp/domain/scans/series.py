@@ -1,7 +1,7 @@
 """Admission of DICOM files: sorted into series by their headers, whatever their names say, each series a scan.
 
-No value of a patient leaves the sandbox: what is stored of a file are its pixels and their geometry
-(`ml.scans.readers.dicom.copies`).
+No value of a patient leaves the sandbox but a digest of the id, of which a pseudonym is made (`pseudonyms`): what is
+stored of a file are its pixels and their geometry (`ml.scans.readers.dicom.copies`).
 """
 
 import hashlib
@@ -18,13 +18,13 @@ from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
 from ml.scans.formats import HEAD_BYTES, is_dicom
 from ml.scans.scan import DamagedFile, LeftOut
-from ml.scans.series_label import SeriesLabel
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import DecoderUnavailable, PortalError, UploadRejected
 from webapp.domain.resources import Resources
 from webapp.domain.scans import admission, sequence_groups
 from webapp.domain.scans.admission import Accepted
 from webapp.domain.scans.models import Scan
+from webapp.domain.scans.pseudonyms import pseudonym
 from webapp.domain.scans.stacking import SLICES_REFUSED, AdmittedGroup, listed
 from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.uploads.receiving import Received
@@ -65,13 +65,21 @@ def admit_series(
     ]
     damaged = {place for place, error in found.refused if isinstance(error, DamagedFile)}
     studies = _studies(names, found)
-    for places, name, label, patient in zip(
-        found.series, _told_apart(titles, found), found.labels, found.patients, strict=True
+    names_apart = _told_apart(titles, found)
+    for places, title, name, label, digest, patient in zip(
+        found.series, titles, names_apart, found.labels, found.digests, found.patients, strict=True
     ):
         # A header that cannot be read does not say of which series it was; its folder does.
         folders = {_folder(names[place]) for place in places}
         lacking = [names[place] for place in sorted(damaged) if _folder(names[place]) in folders]
-        series = _Series(name, label, [uploads[place] for place in places], [names[place] for place in places], lacking)
+        series = _Series(
+            title=title,
+            suffix=name[len(title) :],
+            words={**asdict(label), "patient": pseudonym(resources.settings.secret_key, digest)},
+            uploads=[uploads[place] for place in places],
+            names=[names[place] for place in places],
+            lacking=lacking,
+        )
         try:
             scan, left_out = _admit(
                 resources, series, {**options, "study": options.get("study") or studies.get(patient)}
@@ -136,10 +144,14 @@ class _SeriesRefused(UploadRejected):
 
 @dataclass(frozen=True)
 class _Series:
-    """Files that are one scan. names: as the client sent them; lacking: of damaged files that may belong to it."""
+    """Files that are one scan. names: as the client sent them; lacking: of damaged files that may belong to it.
+
+    title: of the scan, as the client chose it; suffix: what tells it from others. words: of the row's `series`.
+    """
 
     title: str
-    label: SeriesLabel
+    suffix: str
+    words: dict[str, Any]
     uploads: Sequence[Received]
     names: Sequence[str]
     lacking: Sequence[str]
@@ -152,15 +164,17 @@ def _admit(resources: Resources, series: _Series, options: dict[str, Any]) -> tu
         with translated_errors(), _translated():
             paths = [upload.path for upload in series.uploads]
             try:
-                decoded = resources.decoder.decode_series(paths, stack, original, spare_bytes=RESERVE_BYTES)
+                decoded = resources.decoder.decode_series(
+                    paths, stack, original, name=series.title, spare_bytes=RESERVE_BYTES
+                )
             except ScanError as error:
                 lacking = [*series.lacking, *(series.names[item.place] for item in error.files)]
                 if not lacking:
                     raise
                 message = f"{error.message} Unreadable: {listed(lacking)}."
                 raise _SeriesRefused(error.code, message, error.files) from error
-            row = _row(series.title, decoded, original)
-            row.series = asdict(series.label)
+            row = _row((decoded.name or _UNNAMED) + series.suffix, decoded, original)
+            row.series = series.words
             lacking = [*series.lacking, *(series.names[item.place] for item in decoded.left_out)]
             if lacking:
                 row.warnings = [*row.warnings, SLICES_REFUSED]

@@ -41,6 +41,9 @@ _PEOPLE = (
     "PerformingPhysicianName",
     "OperatorsName",
 )
+# What else tells a person, as file names and folders repeat it.
+_IDENTIFIERS = (*_PEOPLE, "PatientID", "PatientBirthDate", "AccessionNumber", "StudyID", "InstitutionName")
+_SHORTEST_IDENTIFIER = 3  # characters: a number 1 or an initial stands in every name
 _LONGEST_TEXT = 200
 _MOST_WORDS = 12
 _PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
@@ -62,6 +65,26 @@ def label_of(header: Dataset) -> SeriesLabel:
         modality if _MODALITY.fullmatch(modality) else "",
         next((found[1] for found in years if found), None),
     )
+
+
+def without_people(name: str, header: Dataset) -> str:
+    """A file's name without the words by which its header names somebody; empty where no other is left.
+
+    Raises whatever pydicom does for damaged elements.
+    """
+    said = {
+        word
+        for element in _IDENTIFIERS
+        for word in re.split(r"[\W_]+", _text(header, element).casefold())
+        if len(word) >= _SHORTEST_IDENTIFIER
+    }
+    parts = re.split(r"([^\W_]+)", name)  # words at the odd places, what parts them at the even ones
+    if not any(part.casefold() in said for part in parts[1::2]):
+        return name
+    kept = [part if part.casefold() not in said else "" for part in parts]
+    left = re.sub(r"([\W_])[\W_]+", r"\1", "".join(kept)).strip(" ^,;_-")
+    stem = left.rpartition(".")[0] if "." in left else left
+    return left if re.search(r"[^\W_]", stem) else ""
 
 
 def _protocol_words(text: str, named: set[str]) -> list[str]:

@@ -1,0 +1,99 @@
+"""A patient's name in 40 elements of a DICOM series, in private ones and in the file names: nowhere afterwards."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from pydicom.datadict import dictionary_VR
+from pydicom.dataset import Dataset
+
+from ml.scans.readers.dicom.descriptions import without_people
+from tests.support import dicom_files
+from tests.webapp.api.test_series import AFFINE, SHAPE, VOXELS, result
+from tests.webapp.clients import SCANS, resources_of
+from webapp.domain.scans.pseudonyms import pseudonym
+
+NAME, NUMBER = "Kanarienvogel", "47110815"
+_TEXT = """
+PatientName PatientID OtherPatientNames PatientBirthName PatientMotherBirthName ReferringPhysicianName
+PerformingPhysicianName OperatorsName RequestingPhysician NameOfPhysiciansReadingStudy PhysiciansOfRecord
+InstitutionName InstitutionAddress InstitutionalDepartmentName StationName DeviceSerialNumber AccessionNumber
+StudyID StudyDescription SeriesDescription ProtocolName ImageComments PatientComments AdditionalPatientHistory
+PatientAddress PatientTelephoneNumbers Occupation EthnicGroup MilitaryRank CountryOfResidence RegionOfResidence
+MedicalRecordLocator Allergies MedicalAlerts RequestedProcedureDescription RequestedProcedureID
+PerformedProcedureStepDescription PerformedProcedureStepID ScheduledProcedureStepDescription
+DerivationDescription IssuerOfPatientID PatientInsurancePlanCodeSequence
+"""
+TAGS = _TEXT.split()
+
+
+def canaries() -> dict[str, Any]:
+    elements: dict[str, Any] = {}
+    for tag in TAGS:
+        if dictionary_VR(tag) == "SQ":
+            item = Dataset()
+            item.CodeMeaning = NAME
+            elements[tag] = [[item]] * SHAPE[2]  # one value a slice
+        else:
+            elements[tag] = NUMBER if tag in ("PatientID", "AccessionNumber", "StudyID") else NAME
+    return elements
+
+
+def test_a_name_in_forty_elements_and_the_file_names_is_nowhere(
+    app: Flask, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    assert len(TAGS) >= 40
+    files = dicom_files.series(VOXELS, AFFINE, **canaries())
+    assert all(data.count(NAME.encode()) > 35 for data in files)
+
+    scan = result(app, *[(f"{NAME}^Jane_{NUMBER}/{NAME} {k}.dcm", data) for k, data in enumerate(files)])
+
+    assert scan["filename"] == "Jane"
+    client = app.test_client()
+    answers = [client.get(path, buffered=True).data for path in (f"/scans/{scan['id']}", "/scans", *_downloads(scan))]
+    stored = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    places = [*answers, *stored, caplog.text.encode()]
+    for word in (NAME.encode(), NUMBER.encode(), dicom_files.CANARY.encode()):
+        assert not any(word in data for data in places)
+
+
+def _downloads(scan: dict[str, Any]) -> list[str]:
+    kinds = ("original", "download.zip", "mask.nii.gz", "measurements.json")
+    return [f"{SCANS}/{scan['id']}", *(f"{SCANS}/{scan['id']}/{kind}" for kind in kinds)]
+
+
+def test_one_patient_has_one_pseudonym_which_needs_the_key(app: Flask) -> None:
+    first = result(app, *_named(dicom_files.series(VOXELS, AFFINE, PatientID="123")))
+    second = result(app, *_named(dicom_files.series(VOXELS + 1, AFFINE, PatientID="123")))
+    other = result(app, *_named(dicom_files.series(VOXELS, AFFINE, PatientID="124")))
+    nobody = result(app, *_named(dicom_files.series(VOXELS + 2, AFFINE, PatientID="", PatientName="")))
+    patient = first["series"]["patient"]
+    assert patient == second["series"]["patient"] != other["series"]["patient"]
+    assert nobody["series"]["patient"] is None
+    key = resources_of(app).settings.secret_key
+    assert pseudonym(key, "digest") != pseudonym(key + "x", "digest")
+    assert "123" not in patient
+
+
+def _named(files: list[bytes]) -> list[tuple[str, bytes]]:
+    return [(f"head/{k}.dcm", data) for k, data in enumerate(files)]
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("head", "head"),
+        ("MILLER_jane_flair", "flair"),
+        ("2024 Miller, FLAIR.dcm", "2024 FLAIR.dcm"),
+        ("Miller.dcm", ""),
+        ("Miller^Jane", ""),
+        ("J Millers", "J Millers"),
+    ],
+)
+def test_a_files_name_loses_the_words_that_its_header_has_for_people(name: str, left: str) -> None:
+    header = Dataset()
+    header.PatientName, header.PatientID = "Miller^Jane", "7"
+    assert without_people(name, header) == left
