@@ -9,6 +9,13 @@ from ml.metrics.intervals import FEW_PATIENTS
 _CHOSE = "used to choose the epoch"
 # A scan called "1" or "P7" may be anybody's: shorter names of patients than this are not looked for in a scan's.
 SHORTEST_PATIENT = 5
+# A model that fails may mark another place, and so does a mask of another patient: both are worth a look.
+LEAST_DICE = 0.01
+APART = (
+    "The expert's mask and the result both have tumor and hardly overlap (Dice below 0.01); a mask of another patient"
+    " or another slice order looks so, too. Look at both together"
+)
+_MOST_NAMED = 5
 
 
 def caveats_of(
@@ -19,13 +26,14 @@ def caveats_of(
     has_interval: bool,
     duplicate_slices: int = 0,
     slices: int = 0,
+    apart: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """The sentences, most important first.
 
     training: of the model's card. patients: all that were evaluated. with_tumor: how many of them have a Dice.
     has_interval: whether intervals are shown. duplicate_slices: that are another patient's, too.
-    slices: how many were evaluated. notes: of the data.
+    slices: how many were evaluated. apart: patients whose mask and result hardly overlap. notes: of the data.
     """
     found = []
     overlap = _overlap(training, set(patients))
@@ -36,6 +44,11 @@ def caveats_of(
             f"{duplicate_slices:,} slices are equal to another patient's and count for each: is a patient in the data"
             " twice? The check of the data names them."
         )
+    if apart:
+        named = ", ".join(apart[:_MOST_NAMED]) + (
+            f" and {len(apart) - _MOST_NAMED:,} more" if len(apart) > _MOST_NAMED else ""
+        )
+        found.append(f"{APART}, of {_patients(len(apart))}: {named}.")
     found.extend(notes)
     if has_interval and slices == len(patients):
         found.append(
@@ -47,6 +60,11 @@ def caveats_of(
             f"The 95 % intervals are of {_patients(with_tumor)} with tumor: with fewer than ten they are too narrow."
         )
     return tuple(found)
+
+
+def is_apart(dice: float | None, predicted_pixels: float | None) -> bool:
+    """Whether an expert's mask with tumor and a result with tumor hardly overlap."""
+    return dice is not None and dice < LEAST_DICE and bool(predicted_pixels)
 
 
 def known_patient(training: Training, names: Iterable[str]) -> str | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ml.cards import Card
 from ml.datasets.checking.problems import LeftOut
-from ml.evaluation.caveats import caveats_of
+from ml.evaluation.caveats import caveats_of, is_apart
 from ml.evaluation.run import Outcome
 from ml.evaluation.scoring import slices_sha256
 from ml.evaluation.sizes import SizeResult, sizes_of
@@ -123,6 +123,11 @@ def make_report(
             has_interval=any(metric.ci95 for metric in metrics),
             duplicate_slices=outcome.duplicate_slices,
             slices=len(scores),
+            apart=[
+                patient.patient
+                for patient in patients
+                if is_apart(patient.dice, patient.metrics.get("predicted_pixels"))
+            ],
             notes=notes,
         ),
         left_out=tuple(left_out),

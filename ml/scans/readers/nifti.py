@@ -7,7 +7,7 @@ bomb costs what its header admits to.
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
@@ -33,6 +33,9 @@ _LONGEST_HEADER = 540
 # Extensions of a header; DICOM converters write some kilobytes.
 _MOST_EXTENSION_BYTES = 16 * 2**20
 _CHUNK_BYTES = 2**20
+# A mask has a few labels, and a tumor takes a few percent of its volume; an MR image has thousands of values.
+MOST_LABELS, PICTURE_SHARE = 64, 0.05
+_MOST_COUNTED = 4096
 _TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 _MM_PER_UNIT = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
 # What dcm2niix and SPM write of a scanner's numbers, in ms: "TE=1.1e+02;Time=...", "3T 3D GR\\IR TR=2300ms/TE=2.98ms".
@@ -86,14 +89,20 @@ def read_label_volume(path: Path, limits: Limits) -> LabelVolume:
     """An expert's mask of a volume: labels above 0 are tumor. Raises ScanError."""
     with _open(path) as stream:
         header, head_bytes = _read_header(stream)
-        shape, count = _volume_shape(header)
-        _place_of(None, count, header)
+        shape, volumes = _volume_shape(header)
+        if volumes != 1:
+            raise ScanError(
+                "unreadable",
+                f"The mask's file holds {volumes} volumes (4-D), and a mask is one: if each is a label, add them to one"
+                " 3-D volume; if they are time points, store the one that belongs to this scan.",
+            )
         limits.check_stack(1, 1, shape[0] * shape[1] * shape[2])
         grid = _read_grid(header, shape, [])
         voxels = _read_voxels(stream, header, head_bytes, shape)  # (i, j, k)
     slope, intercept = _scaling(header)
     is_tumor = np.empty(shape, np.bool, order="F")
     is_whole = True
+    counts: dict[float, int] = {}
     for k in range(shape[2]):
         values: NDArray[Any] = voxels[:, :, k]
         if (slope, intercept) != (1.0, 0.0):
@@ -103,7 +112,26 @@ def read_label_volume(path: Path, limits: Limits) -> LabelVolume:
                 raise ScanError("unreadable", "The mask has voxels of NaN or infinity; write it again.")
             is_whole = is_whole and bool((values == np.rint(values)).all())
         is_tumor[:, :, k] = values > 0
+        for value, count in zip(
+            *(part.tolist() for part in np.unique(values[values > 0], return_counts=True)), strict=True
+        ):
+            if value in counts or len(counts) < _MOST_COUNTED:
+                counts[value] = counts.get(value, 0) + count
+    _check_labels(counts, is_tumor)
     return LabelVolume(grid, is_tumor, is_whole)
+
+
+def _check_labels(counts: Mapping[float, int], is_tumor: NDArray[np.bool]) -> None:
+    """Refuse a picture in a mask's place. counts: voxels of the values above 0. Raises ScanError `unreadable`."""
+    tumor = int(np.count_nonzero(is_tumor))
+    if len(counts) <= MOST_LABELS or tumor <= PICTURE_SHARE * is_tumor.size or max(counts.values()) > tumor / 2:
+        return
+    raise ScanError(
+        "unreadable",
+        f"The mask has more than {MOST_LABELS} different values over {tumor / is_tumor.size:.0%} of its volume and none"
+        " that prevails, as an MR image has, or a map: it is no mask of a tumor; choose the file of labels, 0 for"
+        " background.",
+    )
 
 
 def _no_picture() -> ScanError:

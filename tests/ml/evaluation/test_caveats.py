@@ -6,7 +6,7 @@ import pytest
 
 from ml.cards import Training
 from ml.datasets import list_cases
-from ml.evaluation.caveats import caveats_of, known_patient
+from ml.evaluation.caveats import caveats_of, is_apart, known_patient
 from ml.evaluation.report import Settings, make_report, summary_of
 from ml.evaluation.run import evaluate_cases
 from ml.reports.folder import fill_folder
@@ -29,6 +29,13 @@ MANY = [f"patient {number}" for number in range(10)]
 )
 def test_patients_that_the_card_names_are_no_test(patients, sentence):
     assert caveats_of(TRAINING, patients, 3, has_interval=False) == (f"{sentence}: this is no test.",)
+
+
+def test_masks_that_hardly_overlap_with_the_result_are_said():
+    (sentence,) = caveats_of(Training(), MANY, 10, has_interval=False, apart=MANY[:7])
+    assert "hardly overlap" in sentence
+    assert sentence.endswith("of 7 patients: patient 0, patient 1, patient 2, patient 3, patient 4 and 2 more.")
+    assert is_apart(0.001, 12) and not is_apart(0.001, 0) and not is_apart(0.5, 12) and not is_apart(None, 12)
 
 
 def test_slices_that_are_patients_of_their_own_are_said():

@@ -140,7 +140,7 @@ REFUSED = {
     "elsewhere": (labels(affine=moved(400)), "0% lies inside the scan"),
     "half outside": (labels(affine=moved(-95)), "inside the scan"),
     "empty and elsewhere": (labels(TUMOR & False, moved(400)), "elsewhere than its scan"),
-    "several volumes": (labels(np.repeat(TUMOR[..., None], 2, axis=3)), "series of volumes"),
+    "several volumes": (labels(np.repeat(TUMOR[..., None], 2, axis=3)), "holds 2 volumes (4-D)"),
     "a singular affine": (labels(sform_code=1, srow_x=[0, 0, 0, 0]), "mm"),
     "NaN": (labels(NAN, dtype="float32"), "NaN"),
     "cut": (labels()[:-40], "cut"),
@@ -185,3 +185,17 @@ def test_the_fusion_lies_on_its_atlas_and_not_on_the_scanners_flair(
     native = done(app, ("flair.nii.gz", (folder / "flair.nii.gz").read_bytes()))
     answer = put(client, native, ("fusion.nii.gz", fusion))
     assert (answer.status_code, answer.json["code"]) == (422, "unreadable")
+
+
+def test_masks_that_are_none_of_this_patient_are_named(app: Flask, client: FlaskClient) -> None:
+    scan = done(app, ("head.nii.gz", volume()))
+    corner = np.zeros(SHAPE, np.uint8)
+    corner[:3, :3] = 1
+    answer = put(client, scan, ("seg.nii.gz", labels(corner))).json
+    assert "mask_mostly_outside" in [finding["code"] for finding in answer["truth"]["findings"]], answer
+    assert "hardly overlap" in answer["agreement"]["caveat"]
+    noise = np.random.default_rng(3).integers(1, 900, SHAPE) * (volume_files.head(AFFINE, SHAPE) > 0)
+    for values in (noise.astype("int16"), noise / 7.0):
+        picture = put(client, scan, ("t1.nii.gz", volume_files.nifti(values.astype("float32"), AFFINE)))
+        assert (picture.status_code, picture.json["code"]) == (422, "unreadable")
+        assert "as an MR image has" in picture.json["message"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.evaluation.caveats import known_patient
+from ml.evaluation.caveats import APART, is_apart, known_patient
 from ml.masks import slice_masks
 from ml.metrics.agreement import compare_slices
 from ml.metrics.slices import SliceComparison
@@ -38,7 +38,8 @@ def measure(resources: Resources, scan: Scan, row: Segmentation | None) -> dict[
     except StorageUnavailable as error:  # the scan's own figures are still worth an answer
         logger.warning("a scan was not compared with its expert's mask: %s", error.code)
         return None
-    return {**found, "caveat": _caveat(resources, scan, row)}
+    caveats = [_apart(found, row), _caveat(resources, scan, row)]
+    return {**found, "caveat": " ".join(filter(None, caveats)) or None}
 
 
 def _caveat(resources: Resources, scan: Scan, row: Segmentation) -> str | None:
@@ -49,6 +50,10 @@ def _caveat(resources: Resources, scan: Scan, row: Segmentation) -> str | None:
         return None
     names = [scan.filename, *(scan.slice_names or ()), *((scan.study.name,) if scan.study else ())]
     return None if card is None else known_patient(card.training, names)
+
+
+def _apart(found: dict[str, Any], row: Segmentation) -> str | None:
+    return f"{APART}." if is_apart(found.get("dice"), row.tumor_pixels) else None
 
 
 def _measure(resources: Resources, scan: Scan, row: Segmentation, expert: Truth) -> bytes:

@@ -61,12 +61,14 @@ def test_masks_that_no_expert_draws_are_named_and_the_set_stays_sound(heads):
     write_mask(heads, 1, square(0, 0))  # in the air
     report = check(heads)
     assert report.is_sound and report.data_sha256
-    assert warnings_of(report) == [
+    assert sorted(warnings_of(report)) == [
         ("mask_covers_slice", "a_0_mask.png"),
+        ("mask_mostly_outside", "a_1_mask.png"),
         ("mask_outside_head", "a_0_mask.png"),
         ("mask_outside_head", "a_1_mask.png"),
     ]
-    assert report.doubtful_masks == DoubtfulMasks(6, 2, {"mask_covers_slice": 1, "mask_outside_head": 2})
+    counts = {"mask_covers_slice": 1, "mask_outside_head": 2, "mask_mostly_outside": 1}
+    assert report.doubtful_masks == DoubtfulMasks(6, 2, counts)
 
 
 def test_a_split_says_that_masks_are_doubtful(heads, tmp_path, capsys):
@@ -180,6 +182,15 @@ def test_an_orientation_of_the_image_alone_is_named(heads):
     mask = heads / "anna" / "a_2_mask.png"
     Image.open(mask).save(mask, exif=exif)
     assert check(heads).warnings == ()
+
+
+def test_a_mask_beside_the_head_and_a_scan_in_a_masks_place_are_named(heads):
+    write_mask(heads, 0, square(38, 38, 8))  # at the lower right of the head
+    noise = np.random.default_rng(5).integers(1, 250, (SIDE, SIDE), dtype=np.uint8)
+    Image.fromarray(noise * square(12, 12, 24)).save(heads / "anna" / "a_1_mask.png")
+    found = warnings_of(check(heads))
+    assert ("mask_mostly_outside", "a_0_mask.png") in found
+    assert ("mask_is_picture", "a_1_mask.png") in found
 
 
 def test_a_mark_near_a_corner_is_outside_the_head(heads):
