@@ -208,7 +208,9 @@ def trace_mask(
         found.append(BOX)
     if any(_is_outside(pixels[corner], truth[corner], int(pixels.max())) for corner in _corners(*truth.shape)):
         found.append(OUTSIDE_HEAD)
-    if np.count_nonzero(truth & ~_lies_within(pixels)) > _MOST_OUTSIDE * np.count_nonzero(truth):
+    if COVERS_SLICE not in found and np.count_nonzero(truth & ~_lies_within(pixels)) > _MOST_OUTSIDE * np.count_nonzero(
+        truth
+    ):
         found.append(MOSTLY_OUTSIDE)
     return MaskTraits(tuple(found), truth_sha256, digest_of_pixels(pixels))
 

@@ -125,7 +125,7 @@ class ScanItem(MethodView):
     @blp.response(204)
     @blp.alt_response(404, schema=ErrorSchema)
     def delete(self, scan_id: str) -> None:
-        """Delete a scan with every trace of it. This is final."""
+        """Delete a scan with every trace of it, and the scans that were joined of it. This is final."""
         lookup.delete(resources(), scan_id)
 
 

@@ -245,7 +245,8 @@ def _delete(scan_ids: list[str], action_url: str, cancel_url: str) -> Response |
             title=f"Delete {what}?",
             names=names[:NAMES_SHOWN],
             more_names=max(0, len(names) - NAMES_SHOWN),
-            message="Pictures, results and the original file are removed. This is final.",
+            message="Pictures, results and the original file are removed, and scans of several sequences that were"
+            " joined of them. This is final.",
             action_url=action_url,
             fields=[
                 ("confirmed", "yes"),

@@ -82,7 +82,7 @@ function deletionWords() {
   const names = links.filter((_, index) => boxes[index].checked).map((link) => link.title);
   const more = names.length > NAMES_SHOWN ? `\nand ${names.length - NAMES_SHOWN} more` : "";
   const filtered = filterWords() ? `\nChosen from the list filtered by ${filterWords()}.` : "";
-  return `${names.slice(0, NAMES_SHOWN).join("\n")}${more}${filtered}\n\nThe files, their maps and all their segmentations are removed. This is final.`;
+  return `${names.slice(0, NAMES_SHOWN).join("\n")}${more}${filtered}\n\nThe files, their maps and all their segmentations are removed, and scans of several sequences that were joined of them. This is final.`;
 }
 
 function showSelection() {

@@ -16,7 +16,7 @@ from sqlalchemy import update
 
 from tests.support import dicom_files, volume_files
 from tests.support.resources import png_bytes
-from tests.webapp.clients import SCANS, finish, resources_of, send, sent
+from tests.webapp.clients import SCANS, finish, resources_of, send, sent, token, traces
 from webapp.domain.scans.models import Scan
 from webapp.domain.storage.arrays import read_array
 from webapp.domain.storage.keys import stack_key
@@ -94,7 +94,7 @@ def test_three_volumes_become_channels_on_the_grid_of_flair(app: Flask, client: 
     assert f'<a href="/scans/{t1["id"]}">t1.nii.gz</a>' in page and "Original files" in page
 
 
-def test_the_same_parts_again_are_the_same_scan_and_deletions_are_apart(app: Flask, client: FlaskClient) -> None:
+def test_the_same_parts_again_are_the_same_scan_whose_deletion_leaves_them(app: Flask, client: FlaskClient) -> None:
     flair = volume(client, "flair.nii.gz", FLAIR, FLAIR_AFFINE)
     t1 = volume(client, "t1.nii.gz", T1, T1_AFFINE)
     first, second = (join(client, flair, flair=flair["id"], t1=t1["id"], t1_post=None).json for _ in range(2))
@@ -103,12 +103,21 @@ def test_the_same_parts_again_are_the_same_scan_and_deletions_are_apart(app: Fla
     assert codes(first) == ["head_scaled", "sequences_joined", "sequence_filled", "frames_unknown"]
     stack = stack_of(app, first)
     np.testing.assert_array_equal(stack[..., 2], stack[..., 1])  # FLAIR stands in
-    assert client.delete(f"{SCANS}/{t1['id']}").status_code == 204
-    assert client.get(f"{SCANS}/{first['id']}").status_code == 200
-    assert content(client, first["links"]["original"])
     assert client.delete(f"{SCANS}/{first['id']}").status_code == 204
-    assert client.get(f"{SCANS}/{flair['id']}").status_code == 200
-    assert {scan["id"] for scan in client.get(SCANS).json["scans"]} == {flair["id"], other["id"]}
+    assert {scan["id"] for scan in client.get(SCANS).json["scans"]} == {flair["id"], t1["id"], other["id"]}
+
+
+def test_a_deleted_part_leaves_nothing_of_its_pixels_in_a_joined_scan(app: Flask, client: FlaskClient) -> None:
+    flair = volume(client, "flair.nii.gz", FLAIR, FLAIR_AFFINE)
+    t1 = volume(client, "t1.nii.gz", T1, T1_AFFINE)
+    joined = join(client, flair, flair=flair["id"], t1=t1["id"]).json
+    form = {"csrf_token": token(client), "scan": t1["id"], "action": "delete"}
+    asked = client.post("/scans/bulk", data=form).text
+    assert joined["filename"] in asked and "joined of them" in asked
+    assert client.delete(f"{SCANS}/{t1['id']}").status_code == 204
+    assert client.get(f"{SCANS}/{joined['id']}").status_code == 404
+    assert [scan["id"] for scan in client.get(SCANS).json["scans"]] == [flair["id"]]
+    assert not [name for name in traces(app).files if joined["id"] in name or t1["id"] in name]
 
 
 def test_slices_that_a_series_lacks_show_flair(app: Flask, client: FlaskClient) -> None:

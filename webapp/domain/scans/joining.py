@@ -1,21 +1,22 @@
 """T1 before contrast, FLAIR and T1 after contrast of one patient, joined to a scan whose channels they are.
 
 FLAIR's grid is the new scan's: the others are brought onto it by their affines, by linear interpolation. Nothing is
-registered, and what the files do not say is said, not guessed. The new scan has copies of all it needs, and stays when
-its parts are deleted.
+registered, and what the files do not say is said, not guessed. The new scan has copies of its parts' pixels, and so it
+goes when one of them is deleted.
 """
 
 import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from ml.scans.sequence import SequenceKind, SequenceSource
 from ml.volumes.alignment import Alignment
@@ -121,7 +122,9 @@ def _join(resources: Resources, scan_id: str, choice: Choice) -> str:
             warning_details={**(flair.warning_details or {}), **details} or None,
             parts=[asdict(Part(kind.value, scan.id, scan.filename)) for kind, scan in parts.items()],
         )
-        return admission.store(resources, row, original, stack, model=model, threshold=None, study=study).scan_id
+        made = admission.store(resources, row, original, stack, model=model, threshold=None, study=study).scan_id
+        _check_parts_stand(resources, made, [scan.id for scan in parts.values()])
+        return made
     finally:
         original.unlink(missing_ok=True)
         stack.unlink(missing_ok=True)
@@ -157,6 +160,16 @@ def _read_parts(
                 f"The scan chosen for {_NAMES[kind]} is made of several sequences already; choose a single one."
             )
     return parts, model, study_name
+
+
+def _check_parts_stand(resources: Resources, scan_id: str, part_ids: Sequence[str]) -> None:
+    """A part that was deleted meanwhile takes the new scan with it. Raises NotFound."""
+    with resources.database.read() as session:
+        count = session.scalar(select(func.count()).where(Scan.id.in_(part_ids)))
+    if count != len(part_ids):
+        with suppress(NotFound):
+            lookup.delete(resources, scan_id)
+        raise NotFound("A scan that was chosen has been deleted meanwhile.")
 
 
 _NAMES = {SequenceKind.FLAIR: "FLAIR", SequenceKind.T1: "T1", SequenceKind.T1_POST: "T1 with contrast"}

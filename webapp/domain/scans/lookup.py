@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import Text, cast, or_, select, tuple_
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session, joinedload
 
 from webapp.domain.database.orm import is_id
@@ -47,8 +47,9 @@ def finished_run(session: Session, scan: Scan, segmentation_id: str | None) -> S
 
 
 def filenames(session: Session, scan_ids: Sequence[str]) -> list[str]:
-    """The names of those of these scans that are still there, sorted."""
-    return list(session.scalars(select(Scan.filename).where(Scan.id.in_(scan_ids)).order_by(Scan.filename)))
+    """The names of those of these scans that are still there, and of the scans joined of them, sorted."""
+    ids = [*scan_ids, *joined_of(session, scan_ids)]
+    return list(session.scalars(select(Scan.filename).where(Scan.id.in_(ids)).order_by(Scan.filename)))
 
 
 def segmentation(session: Session, segmentation_id: str) -> Segmentation:
@@ -75,26 +76,39 @@ def wait(resources: Resources, scan_id: str, seconds: float) -> None:
 
 
 def delete(resources: Resources, scan_id: str) -> None:
-    """Delete a scan with its runs, maps, pictures and original; a tombstone without content stays. Raises NotFound.
+    """Delete a scan with its runs, maps, pictures and original, and the scans that were joined of it, which have copies
+    of its pixels; tombstones without content stay. Raises NotFound.
 
     A run in progress finds its row gone, and its result is discarded.
     """
-    resources.database.delete(lambda session: _delete_rows(session, scan_id))
+    gone: list[str] = []
+    resources.database.delete(lambda session: gone.extend(_delete_rows(session, scan_id)))
     # Rows first: where the files cannot be removed now, the sweeper finds them without a row and removes them.
     try:
-        resources.storage.delete(scan_prefix(scan_id))
+        for deleted in gone:
+            resources.storage.delete(scan_prefix(deleted))
     finally:
-        resources.images.delete(scan_id)
+        for deleted in gone:
+            resources.images.delete(deleted)
         resources.database.forget_deleted()
 
 
-def _delete_rows(session: Session, scan_id: str) -> None:
-    deleted = session.execute(delete_rows(Scan).where(Scan.id == scan_id).returning(Scan.id, Scan.study_id)).first()
-    if deleted is None:
+def joined_of(session: Session, scan_ids: Sequence[str]) -> list[str]:
+    """The ids of the scans that have one of these for a part."""
+    is_part = or_(*(cast(Scan.parts, Text).contains(scan_id, autoescape=True) for scan_id in scan_ids))
+    return list(session.scalars(select(Scan.id).where(Scan.parts.is_not(None), is_part))) if scan_ids else []
+
+
+def _delete_rows(session: Session, scan_id: str) -> list[str]:
+    """The ids of what was deleted."""
+    chosen = [scan_id, *joined_of(session, [scan_id])]
+    deleted = session.execute(delete_rows(Scan).where(Scan.id.in_(chosen)).returning(Scan.id, Scan.study_id)).all()
+    if scan_id not in [row.id for row in deleted]:
         raise NotFound("There is no such scan.")
-    if deleted.study_id is not None:
-        studies.prune(session, deleted.study_id)
-    session.add(Tombstone(id=scan_id, kind="scan"))
+    for study_id in sorted({row.study_id for row in deleted if row.study_id is not None}):
+        studies.prune(session, study_id)
+    session.add_all(Tombstone(id=row.id, kind="scan") for row in deleted)
+    return [row.id for row in deleted]
 
 
 def _is_open(resources: Resources, scan_id: str) -> bool:
