@@ -1,7 +1,7 @@
 """`make bench`, or `python -m bench [PART ...]`: measure this machine and print the figures.
 
-Parts: engines, evaluations, uploads, history and pages by default; viewer, which needs a Chromium; recipes, which
-trains each one for some minutes.
+Parts: engines, evaluations, uploads, history and pages by default; volumes; viewer, which needs a Chromium; recipes,
+which trains each one for some minutes.
 `python -m bench gpu` has options of its own: it trains all that ships, and measures it (`bench.gpu`).
 """
 
@@ -28,7 +28,9 @@ def main(arguments: list[str]) -> None:
         command.main(arguments[1:])
         return
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure a portal on this machine.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(BY_DEFAULT)} (default), viewer, recipes")
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"{', '.join(BY_DEFAULT)} (default), volumes, viewer, recipes"
+    )
     parser.add_argument("--slices", type=int, default=200, help="of the evaluated folder (default: 200; try 1000)")
     parser.add_argument("--scans", type=int, default=10_000, help="rows in the history (default: 10000; try 100000)")
     parser.add_argument("--cases", type=int, default=10_000, help="of the evaluation whose pages are opened (as above)")
@@ -40,6 +42,7 @@ def main(arguments: list[str]) -> None:
         "uploads": uploads.measure,
         "history": partial(history.measure, options.scans),
         "pages": partial(evaluation_pages.measure, options.cases),
+        "volumes": _measure_volumes,
         "viewer": _measure_viewer,
         "recipes": _measure_recipes,
     }
@@ -62,6 +65,12 @@ def _measure_engines() -> Iterator[Table]:
     from bench import engines  # OpenVINO, and torch
 
     return engines.measure()
+
+
+def _measure_volumes() -> Iterator[Table]:
+    from bench import volumes  # OpenVINO, and what reads a file
+
+    return volumes.measure()
 
 
 def _measure_viewer() -> Iterator[Table]:

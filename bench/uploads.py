@@ -78,18 +78,19 @@ def _memory(portal: RunningPortal) -> Table:
         try:
             memory = process.memory_full_info()
             # gunicorn's arbiter and Celery's main process are called as their children are.
-            name = _role(process)
-            role = f"{name}, parent" if name in map(_role, process.children()) else name
+            name = role(process)
+            kind = f"{name}, parent" if name in map(role, process.children()) else name
         except psutil.Error:  # a decode child that has just ended
             continue
-        rows.append((role, megabytes(memory.rss), megabytes(memory.pss)))
+        rows.append((kind, megabytes(memory.rss), megabytes(memory.pss)))
     count = portal.json("GET", "/api/v1/scans?limit=200")[1]["scans"]
     note = "PSS counts a page shared by n processes as 1/n: the sum of the column is what the portal takes."
     head = ("process", "RSS MB", "PSS MB")
     return Table(f"Memory after {len(count)} scans", head, tuple(sorted(rows)), note)
 
 
-def _role(process: psutil.Process) -> str:
+def role(process: psutil.Process) -> str:
+    """Which of the portal's processes it is, in words."""
     line = " ".join(process.cmdline())
     return next((role for word, role in PROCESSES if word in line), "other")
 

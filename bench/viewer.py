@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 from playwright.sync_api import Page
 
 from bench.figures import Table, quantile
 from bench.slices import slices
-from tests.support import volume_files
+from bench.volumes import VOLUME, volume
 from tests.support.browsers import chromium_browser
 from tests.support.portal_process import running_portal
 
@@ -37,8 +36,6 @@ STEP = """async (slices) => {
   }
   return { frames, drawn: drawn.size };
 }"""
-# A volume as scanners make them: slices, rows, columns, and 1 mm.
-VOLUME = (180, 256, 256)
 STEP_PLANE = """async (axis) => {
   const [planes, slider] = [document.querySelector("#planes"), document.querySelector(`#plane-${axis}`)];
   const place = ["axial", "coronal", "sagittal"].indexOf(axis);
@@ -66,7 +63,7 @@ def measure() -> Iterator[Table]:
     """Two tables: a stack of 60 slices of 512 x 512 pixels, and the planes of a volume, after all has arrived."""
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch, running_portal(Path(scratch)) as portal:
         scan_id = portal.wait(portal.upload(_stack(), "stack.tif")["id"], seconds=600)["id"]
-        volume_id = portal.wait(portal.upload(_volume(), "volume.nii.gz")["id"], seconds=900)["id"]
+        volume_id = portal.wait(portal.upload(volume(), "volume.nii.gz")["id"], seconds=900)["id"]
         with chromium_browser() as browser:
             page = browser.new_page(viewport=WIDE)  # type: ignore[arg-type]
             page.goto(f"{portal.url}/scans/{scan_id}?slice=0")
@@ -121,15 +118,6 @@ def _step_planes(page: Page) -> list[tuple[str, dict[str, Any]]]:
         found["own_ms"] = 1000 * (busy_s() - before) / len(found["frames"])
         rounds.append((axis, found))
     return rounds
-
-
-def _volume() -> bytes:
-    """A NIfTI file: a bright head with a tumor, and noise, so that no plane is easier to draw than a real one."""
-    rng = np.random.default_rng(1)
-    shape = (VOLUME[2], VOLUME[1], VOLUME[0])
-    affine = volume_files.affine_of("LPS", (1.0, 1.0, 1.0), shape)
-    voxels = volume_files.head(affine, shape).astype(np.float32)
-    return volume_files.nifti((voxels * rng.uniform(0.8, 1.2, shape)).astype(np.int16), affine)
 
 
 def _stack() -> bytes:
