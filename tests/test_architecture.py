@@ -32,6 +32,7 @@ _LIGHT = (
     "ml.datasets",
     "ml.masks",
     "ml.measurements",
+    "ml.exports",
     "ml.lesions",
     "ml.metrics",
     "ml.ood",
@@ -67,6 +68,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "webapp.domain.scans.image_cache": (),
     "webapp.domain.scans": (*_FLOORS, "webapp.domain.scans.image_cache", *_LIGHT),
     "webapp.domain.evaluations": (*_FLOORS, *_LIGHT),
+    "webapp.domain.exports": (*_FLOORS, "webapp.domain.scans", "ml.version", *_LIGHT),
     # It counts what the features hold.
     "webapp.domain.monitoring": (*_FLOORS, "webapp.domain.scans", "webapp.domain.evaluations"),
     # It copies what the features hold.
@@ -110,7 +112,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "ml.scans": ("ml.volumes",),
     # Processes for hostile bytes. What runs inside them are the entries, which know the readers and the data sets.
     "ml.sandbox": ("ml.scans", "ml.volumes"),
-    "ml.sandbox.entries": ("ml.sandbox", "ml.scans", "ml.volumes", "ml.datasets", "ml.digests"),
+    "ml.sandbox.entries": ("ml.sandbox", "ml.scans", "ml.volumes", "ml.datasets", "ml.digests", "ml.exports"),
+    "ml.exports": ("ml.sandbox", "ml.scans"),
     "ml.synthetic": ("ml.scans",),
     "ml.datasets": ("ml.scans", "ml.volumes", "ml.sandbox", "ml.atomic_files", "ml.digests"),
     "ml.preprocessing": ("ml.cards",),

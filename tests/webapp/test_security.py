@@ -83,6 +83,7 @@ ROUTES = {
     ("PUT", "/api/v1/scans/<hex_id:scan_id>/sequences"): Access(422),
     ("GET", "/api/v1/scans/<hex_id:scan_id>/measurements.json"): MISSING,
     ("GET", "/api/v1/scans/<hex_id:scan_id>/measurements.csv"): MISSING,
+    ("GET", "/api/v1/scans/<hex_id:scan_id>/<kind>.dcm"): MISSING,
     ("GET", "/api/v1/scans/<hex_id:scan_id>/voxels.bin"): MISSING,
     ("POST", "/api/v1/segmentations/<hex_id:segmentation_id>/cancel"): MISSING,
     ("POST", "/api/v1/segmentations/<hex_id:segmentation_id>/retry"): MISSING,

@@ -9,7 +9,7 @@ from flask_smorest import Api
 from werkzeug.routing import BaseConverter
 
 from webapp import security
-from webapp.api import evaluations, measurements, models, planes, scans, segmentations, sequences, studies
+from webapp.api import evaluations, exports, measurements, models, planes, scans, segmentations, sequences, studies
 from webapp.api.blueprints import PREFIX, HexId, PortalBlueprint
 from webapp.error_handlers import error_table
 from webapp.schemas.errors import ErrorSchema
@@ -73,6 +73,7 @@ def register(app: Flask) -> None:
         scans.blp,
         planes.blp,
         measurements.blp,
+        exports.blp,
         sequences.blp,
         studies.blp,
         segmentations.blp,

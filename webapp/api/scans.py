@@ -1,16 +1,14 @@
 """/api/v1/scans: upload, list, read, wait, pictures, run again, delete."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from flask import Response, request, send_file
+from flask import Response, request
 from flask.views import MethodView
 from webargs.flaskparser import parser
 
 from webapp import downloads
 from webapp.api.blueprints import blueprint, head, png
-from webapp.api.stored_files import attachment
+from webapp.api.stored_files import attachment, written
 from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound
 from webapp.domain.scans import (
@@ -270,9 +268,7 @@ def masks(query: dict[str, Any], scan_id: str) -> Response:
         row = lookup.finished_run(session, scan, query.get("segmentation"))
     if request.method == "HEAD":
         return head("image/tiff")
-    return _written(
-        lambda path: images.write_masks(resources(), scan, row, path), "image/tiff", f"{scan.stem}-mask.tif"
-    )
+    return written(lambda path: images.write_masks(resources(), scan, row, path), "image/tiff", f"{scan.stem}-mask.tif")
 
 
 @blp.get(f"/<hex_id:scan_id>/<any({','.join(images.VOLUMES)}):kind>.nii.gz")
@@ -289,24 +285,11 @@ def volume(query: dict[str, Any], scan_id: str, kind: str) -> Response:
         row = lookup.finished_run(session, scan, query.get("segmentation"))
     if request.method == "HEAD":
         return head("application/gzip")
-    return _written(
+    return written(
         lambda path: images.write_volume(resources(), scan, row, kind, path),
         "application/gzip",
         f"{scan.stem}-{kind}.nii.gz",
     )
-
-
-def _written(write: Callable[[Path], None], media_type: str, name: str) -> Response:
-    """A file that is made for one answer and has no name any more when it is sent."""
-    path = resources().storage.temporary_file()
-    try:
-        write(path)
-        file = path.open("rb")
-    finally:
-        path.unlink(missing_ok=True)
-    response = send_file(file, mimetype=media_type, as_attachment=True, download_name=name)
-    response.headers["Cache-Control"] = "no-store"
-    return response
 
 
 @blp.get("/<hex_id:scan_id>/original")

@@ -1,6 +1,8 @@
 """A file of the storage as an answer."""
 
+from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 
 from flask import Response, send_file
 
@@ -26,3 +28,16 @@ def inline(key: str, mimetype: str, missing: str, **options: object) -> Response
             return send_file(path, mimetype=mimetype, etag=sha256(key.encode()).hexdigest()[:32], **options)  # type: ignore[arg-type]
     except FileNotFoundError as error:
         raise StorageUnavailable(missing) from error
+
+
+def written(write: Callable[[Path], None], media_type: str, name: str) -> Response:
+    """A file that is made for one answer and has no name any more when it is sent."""
+    path = resources().storage.temporary_file()
+    try:
+        write(path)
+        file = path.open("rb")
+    finally:
+        path.unlink(missing_ok=True)
+    response = send_file(file, mimetype=media_type, as_attachment=True, download_name=name)
+    response.headers["Cache-Control"] = "no-store"
+    return response

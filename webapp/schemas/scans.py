@@ -7,6 +7,7 @@ from flask import url_for
 from marshmallow import fields, validate
 
 from ml.measurements import Verdict
+from webapp.domain.exports.dicom_objects import Kind, is_series
 from webapp.domain.jobs.models import Status
 from webapp.domain.jobs.wait import LONGEST_WAIT_S
 from webapp.domain.scans.archives import Content
@@ -58,6 +59,11 @@ def _links(scan: Scan) -> dict[str, str]:
         },
         "measurements": url_for("api-measurements.as_json", scan_id=scan.id),
         "measurements_csv": url_for("api-measurements.as_csv", scan_id=scan.id),
+        **{
+            f"{kind}_dcm": url_for("api-exports.dicom_object", scan_id=scan.id, kind=kind)
+            for kind in Kind
+            if is_series(scan)
+        },
         "download": url_for("api-scans.download", scan_id=scan.id),
         "original": url_for("api-scans.original", scan_id=scan.id),
         "segmentations": url_for("api-scans.ScanSegmentations", scan_id=scan.id),

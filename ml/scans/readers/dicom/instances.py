@@ -105,7 +105,11 @@ class Instance:
 def read_instance(path: Path, limits: Limits) -> Instance:
     """Read a file's header. Raises ScanError, a sentence for each kind of object that is no MR image."""
     limits.check_bytes(path.stat().st_size)
-    header = read_dataset(path, is_whole=False)
+    return instance_of(read_dataset(path, is_whole=False), path, limits)
+
+
+def instance_of(header: Dataset, path: Path, limits: Limits) -> Instance:
+    """What a header says of the file at `path`. Raises as `read_instance`."""
     _check_kind(header)
     rows, columns = _whole(header, "Rows"), _whole(header, "Columns")
     limits.check_slice(columns, rows)

@@ -1,0 +1,123 @@
+"""GET /api/v1/scans/{id}/*.dcm: results as DICOM objects, opened by those who will read them."""
+
+from pathlib import Path
+from typing import Any
+
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK
+from flask import Flask
+from flask.testing import FlaskClient
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from ml.exports.facts import Kind
+from tests.support import dicom_files, volume_files
+from tests.support.dicom_judges import errors_of
+from tests.support.resources import png_bytes
+from tests.webapp.api.test_series import AFFINE, SHAPE, VOXELS, named, result
+from tests.webapp.api.test_volumes import fetch
+from tests.webapp.clients import SCANS, finished
+
+STUDY = "1.2.826.0.1.3680043.8.498.77"
+
+
+def add_series(app: Flask, affine: NDArray = AFFINE, voxels: NDArray | None = None) -> tuple[dict[str, Any], list[str]]:
+    """A scan with a result, and the UIDs of its instances in their order."""
+    voxels = volume_files.head(affine, SHAPE, "uint16") if voxels is None else voxels
+    files = dicom_files.series(voxels, affine, StudyInstanceUID=STUDY)
+    uids = [pydicom.dcmread(pydicom.filebase.DicomBytesIO(data)).SOPInstanceUID for data in files]
+    return result(app, *named(files)), uids
+
+
+def exported(client: FlaskClient, scan: dict[str, Any], kind: str, folder: Path) -> tuple[Path, Dataset]:
+    path = folder / f"{kind}.dcm"
+    path.write_bytes(sent_bytes(client, scan, kind))
+    assert errors_of(path) == []
+    return path, pydicom.dcmread(path)
+
+
+def sent_bytes(client: FlaskClient, scan: dict[str, Any], kind: str) -> bytes:
+    with client.get(f"{SCANS}/{scan['id']}/{kind}.dcm") as response:
+        assert response.status_code == 200, response.json
+        assert response.mimetype == "application/dicom"
+        return response.data
+
+
+@pytest.mark.parametrize("orientation", ["LPS", "RAS", "PSR", "AIL"])
+def test_a_segmentation_object_lies_where_the_mask_does(
+    app: Flask, client: FlaskClient, tmp_path: Path, orientation: str
+) -> None:
+    affine = volume_files.affine_of(orientation, (5.0, 5.5, 6.0), SHAPE)
+    scan, uids = add_series(app, affine)
+
+    path, found = exported(client, scan, "segmentation", tmp_path)
+
+    truth = volume_files.tumor(affine, SHAPE)
+    wanted = points(affine, truth)
+    ours = SimpleITK.ReadImage(str(fetch(client, scan, "mask", tmp_path)))
+    np.testing.assert_allclose(points_of(ours), wanted, atol=1e-3)
+    # SimpleITK reads the frames that are there, from the first of them on, in the object's order.
+    np.testing.assert_allclose(points_of(SimpleITK.ReadImage(str(path))), wanted, atol=1e-3)
+    read = highdicom.seg.segread(path)
+    np.testing.assert_allclose(points_of_highdicom(read), wanted, atol=1e-3)
+    tumor_slices = [k for k in range(SHAPE[2]) if truth[:, :, k].any()]
+    referred = {item.ReferencedSOPInstanceUID for item in found.ReferencedSeriesSequence[0].ReferencedInstanceSequence}
+    assert {uids[k] for k in tumor_slices} <= referred <= set(uids)
+    frames = read.get_pixels_by_source_instance([uids[k] for k in tumor_slices])  # (slice, row, column, segment)
+    np.testing.assert_array_equal(frames[..., 0], truth.transpose(2, 1, 0)[tumor_slices])
+    assert (found.StudyInstanceUID, found.FrameOfReferenceUID) == (STUDY, scan["geometry"]["frame_of_reference"])
+    assert found.PatientID == scan["series"]["patient"]
+    assert "Research use only" in found.SeriesDescription
+
+
+def test_an_object_is_the_same_whenever_it_is_made(app: Flask, client: FlaskClient) -> None:
+    scan, _ = add_series(app)
+    assert sent_bytes(client, scan, "segmentation") == sent_bytes(client, scan, "segmentation")
+    assert client.head(f"{SCANS}/{scan['id']}/segmentation.dcm").status_code == 200
+
+
+def test_a_segmentation_of_nothing_has_every_frame_and_none_marked(
+    app: Flask, client: FlaskClient, tmp_path: Path
+) -> None:
+    scan, uids = add_series(app, voxels=np.full_like(VOXELS, 100))
+    assert scan["segmentation"]["tumor_pixels"] == 0
+    _, found = exported(client, scan, "segmentation", tmp_path)
+    assert found.NumberOfFrames == len(uids)
+    assert not found.pixel_array.any()
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_pictures_and_nifti_have_no_series_to_refer_to(app: Flask, client: FlaskClient, kind: Kind) -> None:
+    scans = [finished(app, "a.png", png_bytes())]
+    scans.append(finished(app, "a.nii.gz", volume_files.nifti(volume_files.head(AFFINE, SHAPE), AFFINE)))
+    for scan in scans:
+        response = client.get(f"{SCANS}/{scan['id']}/{kind}.dcm")
+        assert (response.status_code, response.json["code"]) == (409, "no_geometry")
+        assert f"{kind}_dcm" not in scan["links"]
+
+
+def points(affine: NDArray, mask: NDArray[np.bool]) -> NDArray:
+    """The centers of a mask's voxels in mm (RAS), sorted."""
+    return ordered(np.argwhere(mask) @ affine[:3, :3].T + affine[:3, 3])
+
+
+def points_of(image: SimpleITK.Image) -> NDArray:
+    """Of an image's voxels above 0."""
+    image = image[..., 0] if image.GetDimension() == 4 else image
+    places = np.argwhere(SimpleITK.GetArrayViewFromImage(image) > 0)[:, ::-1]
+    lps = [image.TransformIndexToPhysicalPoint(place.tolist()) for place in places]
+    return ordered(np.array(lps) * [-1, -1, 1])
+
+
+def points_of_highdicom(read: highdicom.seg.Segmentation) -> NDArray:
+    volume = read.get_volume(combine_segments=True)
+    places = np.argwhere(volume.array > 0)
+    return ordered(volume.map_indices_to_reference(places) * [-1, -1, 1])
+
+
+def ordered(found: NDArray) -> NDArray:
+    found = np.round(found, 3) + 0.0
+    return found[np.lexsort(found.T)]

@@ -1,0 +1,39 @@
+"""/api/v1/scans/{id}: a run as a DICOM object, for the archives and viewers that people have."""
+
+from typing import Any
+
+from flask import Response, request
+
+from webapp.api.blueprints import blueprint, head
+from webapp.api.stored_files import written
+from webapp.context import resources
+from webapp.domain.exports import dicom_objects
+from webapp.domain.exports.dicom_objects import Kind
+from webapp.domain.scans import lookup
+from webapp.schemas.errors import ErrorSchema
+from webapp.schemas.segmentations import RunChoiceSchema
+
+blp = blueprint("exports", "scans", "Results for archives and viewers.")
+DICOM = "application/dicom"
+
+
+@blp.get(f"/<hex_id:scan_id>/<any({','.join(Kind)}):kind>.dcm")
+@blp.arguments(RunChoiceSchema, location="query")
+@blp.response(200, content_type=DICOM)
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready, or no_geometry: the scan is no DICOM series")
+@blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable, decoder_unavailable, too_many_downloads")
+def dicom_object(query: dict[str, Any], scan_id: str, kind: str) -> Response:
+    """Of a DICOM series: `segmentation`, its mask as DICOM SEG.
+
+    It refers to the instances that were uploaded, by their UIDs, and has the patient's pseudonym for a name.
+    """
+    with resources().database.read() as session:
+        scan = lookup.get(session, scan_id)
+        row = lookup.finished_run(session, scan, query.get("segmentation"))
+        wanted = dicom_objects.source(scan, row)
+    if request.method == "HEAD":
+        return head(DICOM)
+    return written(
+        lambda path: dicom_objects.write(resources(), wanted, Kind(kind), path), DICOM, f"{scan.stem}-{kind}.dcm"
+    )

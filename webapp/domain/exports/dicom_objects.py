@@ -1,0 +1,112 @@
+"""A run as a DICOM object that refers to the series that was uploaded, made when it is asked for.
+
+The object is the same, UIDs included, whenever it is made of the same run: sent twice to an archive it is there once.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ml.exports.facts import Facts
+from ml.exports.facts import Kind as Kind
+from ml.exports.making import ExportError, make_export
+from ml.version import VERSION
+from ml.volumes.axial import back_to_source
+from ml.volumes.grid import VolumeGrid
+from webapp.domain.errors import NoGeometry, StorageUnavailable, TooManyDownloads
+from webapp.domain.resources import Resources
+from webapp.domain.scans import measurements
+from webapp.domain.scans.images import VolumeSlices
+from webapp.domain.scans.measurements import MeasurementSource
+from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.storage.interface import translated_errors
+from webapp.domain.storage.keys import original_key
+
+# Each starts a process of 300 MB for two seconds; whoever comes meanwhile waits.
+MOST_AT_ONCE = 2
+_LONGEST_WAIT_S = 20.0
+_places = threading.BoundedSemaphore(MOST_AT_ONCE)
+
+
+@dataclass(frozen=True)
+class ObjectSource:
+    """A succeeded run and its scan: read in a session, made into an object outside of it."""
+
+    scan: Scan
+    run: Segmentation
+    patient: str
+    measured: MeasurementSource
+
+
+def is_series(scan: Scan) -> bool:
+    """Whether an object can refer to what a scan was made of: DICOM files with a place and a frame of reference."""
+    return scan.geometry is not None and bool(scan.geometry.get("frame_of_reference"))
+
+
+def source(scan: Scan, run: Segmentation) -> ObjectSource:
+    """Of a succeeded run. Raises NoGeometry for a scan that is no DICOM series."""
+    if not is_series(scan):
+        raise NoGeometry(
+            "The scan is no DICOM series with a place in the patient, to which a DICOM object could refer; download"
+            " mask.nii.gz or mask.tif instead."
+        )
+    return ObjectSource(scan, run, (scan.series or {}).get("patient") or "", measurements.source(scan, run))
+
+
+def write(resources: Resources, wanted: ObjectSource, kind: Kind, target: Path) -> None:
+    """Write the object to an existing file.
+
+    Raises NoGeometry (a series that no object can refer to), StorageUnavailable, StorageFull, DecoderUnavailable,
+    TooManyDownloads.
+    """
+    facts = _facts(resources, wanted, kind)
+    mask = resources.storage.temporary_file()
+    try:
+        with _place(), translated_errors():
+            _write_mask(resources, wanted, mask)
+            with resources.storage.local_copy(original_key(wanted.scan.id)) as original:
+                make_export(kind, original, mask, target, facts)
+    except ExportError as error:
+        raise NoGeometry(error.message) from error
+    except FileNotFoundError as error:
+        raise StorageUnavailable("The original file is missing; restore it, or delete the scan.") from error
+    finally:
+        mask.unlink(missing_ok=True)
+
+
+def _facts(resources: Resources, wanted: ObjectSource, kind: Kind) -> Facts:
+    run = wanted.run
+    return Facts(
+        run=f"{wanted.scan.id} {run.id} {run.attempt}",
+        patient=wanted.patient,
+        finished_at=(run.finished_at or run.created_at).isoformat(),
+        model=run.model,
+        model_version=run.model_version or "",
+        threshold=run.threshold,
+        version=VERSION,
+        measured={},
+    )
+
+
+def _write_mask(resources: Resources, wanted: ObjectSource, target: Path) -> None:
+    """Write uint8 (slice, row, column), 0 or 1, on the series' own voxels."""
+    scan = wanted.scan
+    grid = VolumeGrid.from_json(scan.geometry)
+    slices = VolumeSlices(resources, scan, wanted.run, "mask")
+    voxels = back_to_source(grid, slices, (scan.slice_count, scan.height, scan.width))  # (column, row, slice)
+    with target.open("wb") as file:
+        np.save(file, np.ascontiguousarray(voxels.transpose(2, 1, 0) >= 128).view(np.uint8), allow_pickle=False)
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    if not _places.acquire(timeout=_LONGEST_WAIT_S):
+        raise TooManyDownloads("Too many downloads are being made right now; try again when one has ended.")
+    try:
+        yield
+    finally:
+        _places.release()
