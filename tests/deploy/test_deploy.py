@@ -14,7 +14,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.resources import make_settings
-from webapp.domain.settings import PROJECT_ROOT, SETTINGS
+from webapp.domain.settings import PROJECT_ROOT, SETTINGS, Settings
 from webapp.factory import create_app
 
 DEPLOY = PROJECT_ROOT / "deploy"
@@ -100,3 +100,72 @@ def test_systemd_takes_a_unit(path: Path, tmp_path: Path) -> None:
     done = subprocess.run([program, "verify", "--man=no", str(copy)], capture_output=True, text=True, check=False)
     complaints = [line for line in done.stderr.splitlines() if path.stem in line]
     assert complaints == [], done.stderr
+
+
+def services() -> dict[str, dict[str, Any]]:
+    return dict(yaml.safe_load((DEPLOY / "container" / "compose.yaml").read_text())["services"])
+
+
+def test_the_containers_run_what_the_supervisor_runs_with_settings_that_exist() -> None:
+    found = services()
+    supervised = (DEPLOY / "supervisord.conf").read_text()
+    web, worker, sweeper = (found[name]["command"] for name in ("web", "worker", "sweeper"))
+    assert web[0] == "gunicorn" and web[-1] == "wsgi:app" and "gunicorn wsgi:app" in supervised
+    assert " ".join(worker) in supervised and sweeper[-1] in supervised
+    known = {entry.name for entry in SETTINGS.values()}
+    for service in (found["web"], found["worker"], found["sweeper"]):
+        ours = {name for name in service["environment"] if not name.startswith("AWS_")}
+        assert ours <= known and {"DATABASE_URL", "REDIS_URL", "GLIOSCOPE_SECRET_KEY"} <= ours
+        assert service["cap_drop"] == ["ALL"] and service["read_only"] is True
+    # Nobody comes past the proxy's login: no other service has a port, and the portal listens on a socket.
+    assert [name for name, service in found.items() if "ports" in service] == ["proxy"]
+    assert any(word.startswith("unix:") for word in web)
+
+
+def test_the_settings_of_the_containers_can_be_read(tmp_path: Path) -> None:
+    given = {"POSTGRES_PASSWORD": "a", "STORE_PASSWORD": "b", "GLIOSCOPE_SECRET_KEY": "x" * 40}
+    values = {}
+    for name, text in services()["web"]["environment"].items():
+        values[name] = re.sub(r"\$\{(\w+)(?::?-([^}]*)|:\?)?\}", lambda m: given.get(m[1], m[2] or ""), text)
+    settings = Settings.from_environment(values | {"GLIOSCOPE_INSTANCE": str(tmp_path)})
+    assert settings.storage == "s3://scans/glioscope" and settings.trusted_proxies == 1
+    assert settings.database_url == "postgresql+psycopg://glioscope:a@database/glioscope"
+
+
+def test_the_image_holds_what_a_portal_needs_and_nothing_else() -> None:
+    text = (DEPLOY / "container" / "Dockerfile").read_text()
+    copied = {word for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE) for word in line.split()[:-1]}
+    allowed = {
+        line.removeprefix("!")
+        for line in (DEPLOY / "container" / "Dockerfile.dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    assert copied == allowed and all((PROJECT_ROOT / name).exists() for name in copied)
+    assert {"ml", "webapp", "worker", "templates", "static", "migrations", "wsgi.py"} <= copied
+    assert re.search(r"^USER 10001$", text, re.MULTILINE) and "requirements.txt" not in text
+
+
+def test_nginx_takes_the_containers_configuration(tmp_path: Path) -> None:
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if program is None:
+        pytest.skip("no nginx: install the package nginx-light")
+    keys = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "1",
+        "-subj",
+        "/CN=localhost",
+        *keys,
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    text = (DEPLOY / "container" / "nginx.conf").read_text()
+    own = tmp_path / "nginx.conf"
+    own.write_text(text.replace("/etc/nginx/tls", str(tmp_path)).replace("/tmp/", f"{tmp_path}/"))
+    done = subprocess.run([program, "-t", "-q", "-c", str(own)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
