@@ -116,11 +116,12 @@ class ChunkReader:
         pixels = np.frombuffer(self._conversation.receive(height * width * 3), dtype=np.uint8)
         pixels = pixels.reshape(height, width, 3)  # (H * W * 3,) -> (H, W, 3)
         is_stripped = bool(answer["is_skull_stripped"])
+        is_flair = None if answer["is_flair"] is None else bool(answer["is_flair"])
         if not has_truth:
-            return LoadedCase(case, pixels, None, is_skull_stripped=is_stripped)
+            return LoadedCase(case, pixels, None, is_skull_stripped=is_stripped, is_flair=is_flair)
         bits = np.frombuffer(self._conversation.receive((height * width + 7) // 8), dtype=np.uint8)
         truth = np.unpackbits(bits, count=height * width).reshape(height, width).view(bool)  # (bytes,) -> (H, W)
-        return LoadedCase(case, pixels, truth, is_skull_stripped=is_stripped)
+        return LoadedCase(case, pixels, truth, is_skull_stripped=is_stripped, is_flair=is_flair)
 
 
 def _unreadable(case: Case, reason: str) -> UnreadCase:

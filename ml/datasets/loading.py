@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.mask_findings import codes_of_labels, digest_of_labels
+from ml.datasets.volume_slices import file_of
+from ml.scans.sequence import VOLUME_FORMATS, agree, kind_of_name
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,8 @@ class LoadedCase:
 
     is_skull_stripped: the slice is of a volume without a skull; the network then sees a rim (`ml.skull`).
     mask_codes: what the mask's file shows, of `ml.datasets.mask_findings.codes_of_labels`; truth_sha256: of
-    `digest_of_labels` there.
+    `digest_of_labels` there. is_flair: what header and name of a volume say; None where they do not say, and of
+    pictures.
     """
 
     case: Case
@@ -24,6 +27,7 @@ class LoadedCase:
     mask_codes: tuple[str, ...] = ()
     is_skull_stripped: bool = False
     truth_sha256: str | None = None
+    is_flair: bool | None = None
 
 
 def load_case(case: Case) -> LoadedCase:
@@ -31,8 +35,10 @@ def load_case(case: Case) -> LoadedCase:
     scan, labels = case.scan(), case.label_map()
     pixels: NDArray[np.uint8] = scan.pixels[0]  # (1, H, W, 3) -> (H, W, 3)
     is_stripped = "skull_stripped" in scan.warnings
+    stated = agree(scan.sequence, kind_of_name(file_of(case.image).name)) if scan.format in VOLUME_FORMATS else None
+    is_flair = None if stated is None else stated.is_flair
     if labels is None:
-        return LoadedCase(case, pixels, None, is_skull_stripped=is_stripped)
+        return LoadedCase(case, pixels, None, is_skull_stripped=is_stripped, is_flair=is_flair)
     truth = labels.values != 0
     if truth.shape != pixels.shape[:2]:
         raise DatasetError(
@@ -40,7 +46,7 @@ def load_case(case: Case) -> LoadedCase:
             " give the mask of this image."
         )
     codes = codes_of_labels(labels, scan.orientation)
-    return LoadedCase(case, pixels, truth, codes, is_stripped, digest_of_labels(labels.values))
+    return LoadedCase(case, pixels, truth, codes, is_stripped, digest_of_labels(labels.values), is_flair)
 
 
 def _size(array: NDArray[np.generic]) -> str:

@@ -2,10 +2,11 @@
 
 Patients are ranked by their tumor pixels and dealt out along the ranking (systematic sampling), in an order shuffled
 inside blocks; of `DRAWS` such draws the one is taken whose sides differ least in tumor. Nothing of a patient is ever
-on two sides.
+on two sides, nor of a person whom a data set has at several times (`time_points`).
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from ml.datasets.analysis import PatientCounts
 from ml.datasets.case import DatasetError
+from ml.datasets.time_points import person_of
 
 SIDES = ("train", "validation", "test")
 DEFAULT_SHARES = (80.0, 10.0, 10.0)
@@ -132,6 +134,11 @@ def _divide(
     patients: Sequence[PatientCounts], shares: NDArray[np.float64], seed: int, strata: Sequence[str] = ()
 ) -> tuple[tuple[str, ...], ...]:
     """The best of `DRAWS` draws: names of each side. strata: a group of each patient that is dealt out on its own."""
+    persons: dict[str, list[PatientCounts]] = defaultdict(list)
+    for counts in patients:
+        persons[person_of(counts.patient)].append(counts)
+    if len(persons) < len(patients):
+        return _divide_persons(persons, shares, seed, has_strata=bool(strata))
     wanted = shares > 0
     if len(patients) < wanted.sum():
         raise DatasetError(
@@ -149,6 +156,25 @@ def _divide(
         tuple(counts.patient for counts, side in zip(patients, best, strict=True) if side == index)
         for index in range(len(shares))
     )
+
+
+def _divide_persons(
+    persons: Mapping[str, Sequence[PatientCounts]], shares: NDArray[np.float64], seed: int, *, has_strata: bool
+) -> tuple[tuple[str, ...], ...]:
+    """The same of persons with several patients each, who are the times of one."""
+    joined = [
+        PatientCounts(
+            person,
+            *(
+                sum(getattr(one, name) for one in times)
+                for name in ("slices", "tumor_slices", "pixels", "tumor_pixels")
+            ),
+        )
+        for person, times in persons.items()
+    ]
+    strata = [institution_of(person) or "" for person in persons] if has_strata else ()
+    sides = _divide(joined, shares, seed, strata)
+    return tuple(tuple(one.patient for person in side for one in persons[person]) for side in sides)
 
 
 def _sizes(count: int, shares: NDArray[np.float64]) -> NDArray[np.int_]:

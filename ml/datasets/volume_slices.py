@@ -86,7 +86,8 @@ def read_volume_slice(path: Path, channels: Channels | None, limits: Limits) -> 
     index = int(path.name)
     if index >= len(scan.pixels):
         raise ScanError("unreadable", f"The volume has {len(scan.pixels)} slices now and had more; evaluate it again.")
-    return Scan(scan.pixels[index : index + 1], scan.format, scan.geometry, scan.warnings)
+    pixels = scan.pixels[index : index + 1]
+    return Scan(pixels, scan.format, scan.geometry, scan.warnings, sequence=scan.sequence)
 
 
 def read_slice_labels(path: Path, image: Path, limits: Limits) -> LabelMap:
@@ -115,7 +116,7 @@ def _read_scan(volume: Path, channels: Channels | None, limits: Limits) -> Scan:
             raise ScanError("unreadable", f"{file.name} has another number of voxels than {volume.name}.")
         pixels[..., plane] = other.pixels[..., 0]
     pixels[..., 1] = flair
-    return Scan(pixels, scan.format, scan.geometry, scan.warnings, grid=scan.grid)
+    return Scan(pixels, scan.format, scan.geometry, scan.warnings, grid=scan.grid, sequence=scan.sequence)
 
 
 def _read_truth(mask: Path, volume: Path, limits: Limits) -> NDArray[np.bool]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ml.cards import INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, WEIGHTS_FILE, Card, find_members, load_card
 from ml.ood.sequences import SequenceEvidence
-from ml.ood.warnings import warnings_of
+from ml.ood.warnings import sequence_warnings, warnings_of
 
 Kind = Literal["auto", "torch", "openvino"]
 KINDS: tuple[Kind, ...] = ("auto", "torch", "openvino")
@@ -51,6 +51,11 @@ class Inference:
     def warnings_beside(self, is_flair: bool | None) -> tuple[str, ...]:
         """The same, beside what the scan's file says: that it is FLAIR, or that it is not; None: it does not say."""
         return warnings_of(self.is_out_of_distribution, self.sequences, is_flair)
+
+    def sequence_warning_of(self, index: int, is_flair: bool | None) -> str | None:
+        """The code of one slice's warning of its sequence, by itself and beside what its file says; None without."""
+        evidence = None if self.sequences is None else self.sequences.of(index)
+        return next(iter(sequence_warnings(evidence, is_flair)), None)
 
 
 class Engine(Protocol):

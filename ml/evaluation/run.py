@@ -185,8 +185,10 @@ def _answer(engine: Engine, group: list[LoadedCase | Failure]) -> list[_Answer |
     flags = found.is_out_of_distribution
     are_out = [None] * len(loaded) if flags is None else flags.tolist()
     # Each slice by itself: a case is no part of a scan.
-    alone = [None if found.sequences is None else found.sequences.of(index) for index in range(len(loaded))]
-    told = [next(iter(evidence.warnings), None) if evidence else None for evidence in alone]
+    reads_flair = engine.card.input.flair_channel is not None
+    told = [
+        found.sequence_warning_of(index, item.is_flair if reads_flair else None) for index, item in enumerate(loaded)
+    ]
     return [_Answer(*parts, seconds) for parts in zip(loaded, found.probability_u8, are_out, told, strict=True)]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ml.datasets.file_names import natural_key
+from ml.datasets.time_points import person_of
 from ml.evaluation.scoring import Failure, Score, SliceResult
 from ml.metrics.data_set import DataSetSlices, is_in_doubt
 from ml.metrics.intervals import Interval
@@ -65,7 +66,7 @@ def estimate_metrics(
     scores: Sequence[Score], seed: int, volumes: Mapping[str, Mapping[str, Value]] | None = None
 ) -> tuple[MetricEstimate, ...]:
     """All metrics of the data set with their intervals; those of volumes where there are any. scores: at least one."""
-    slices = DataSetSlices(scores, seed, volumes)
+    slices = DataSetSlices(scores, seed, volumes, person_of)
     found = []
     for metric in DATA_SET_METRICS:
         if metric.needs_volume and not volumes:

@@ -54,11 +54,15 @@ class DataSetSlices:
     """All evaluated slices, as sums per patient, so that one matrix of draws resamples every metric.
 
     scores: at least one; seed: of the draws. volumes: by patient, of those who are volumes, the metrics of
-    `ml.metrics.registry.VOLUME_METRICS`.
+    `ml.metrics.registry.VOLUME_METRICS`. person_of: of a patient's name, the person's.
     """
 
     def __init__(
-        self, scores: Sequence[ScoredSlice], seed: int, volumes: Mapping[str, Mapping[str, Value]] | None = None
+        self,
+        scores: Sequence[ScoredSlice],
+        seed: int,
+        volumes: Mapping[str, Mapping[str, Value]] | None = None,
+        person_of: Callable[[str], str] = str,
     ) -> None:
         self._scores = scores
         names = sorted({score.patient for score in scores})
@@ -68,7 +72,9 @@ class DataSetSlices:
         self._pooled = [Counts() for _ in names]
         for owner, score in zip(self._owners, scores, strict=True):
             self._pooled[owner] += score.counts
-        self._draws = draw_patients(len(names), seed)  # (resamples, patients)
+        self._draws = draw_patients(
+            len(names), seed, persons=[person_of(name) for name in names]
+        )  # (resamples, patients)
 
     def patient_mean(self, metric: Callable[[Counts], float | None]) -> Estimate:
         """Of each patient's pooled pixels, then the mean over the patients that have a value."""

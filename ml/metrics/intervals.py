@@ -16,10 +16,19 @@ Interval = tuple[float, float]
 FEW_PATIENTS = 10
 
 
-def draw_patients(patients: int, seed: int = DEFAULT_SEED, resamples: int = RESAMPLES) -> NDArray[np.float64]:
-    """How often each patient is in each resample. Returns float64 (resamples, patients); every row adds to patients."""
+def draw_patients(
+    patients: int, seed: int = DEFAULT_SEED, resamples: int = RESAMPLES, persons: Sequence[str] | None = None
+) -> NDArray[np.float64]:
+    """How often each patient is in each resample. Returns float64 (resamples, patients).
+
+    persons: of each patient, where several are one person at several times, who is drawn whole; every row adds to the
+    number of persons.
+    """
     random = np.random.default_rng(seed)
-    return random.multinomial(patients, np.full(patients, 1 / patients), size=resamples).astype(np.float64)
+    rows = {person: row for row, person in enumerate(dict.fromkeys(persons or ()))}
+    count = len(rows) or patients
+    draws = random.multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float64)
+    return draws if persons is None else draws[:, [rows[person] for person in persons]]
 
 
 def interval_of(values: NDArray[np.float64]) -> Interval | None:

@@ -18,10 +18,10 @@ def warnings_of(
     says of itself; None where it does not say.
     """
     is_unlike = is_out_of_distribution is not None and bool(is_out_of_distribution.mean() > 0.5)
-    return ((UNLIKE,) if is_unlike else ()) + _of_sequence(sequences, is_flair)
+    return ((UNLIKE,) if is_unlike else ()) + sequence_warnings(sequences, is_flair)
 
 
-def _of_sequence(sequences: SequenceEvidence | None, is_flair: bool | None) -> tuple[str, ...]:
+def sequence_warnings(sequences: SequenceEvidence | None, is_flair: bool | None) -> tuple[str, ...]:
     """A file that is not FLAIR says so surely. One that says FLAIR is believed where the pictures are in doubt, and
     not where they are plain: a name or header may be another series'."""
     seen = () if sequences is None else sequences.warnings

@@ -141,7 +141,8 @@ ALL = "all"
 
 
 def measurements_csv(described: dict[str, Any]) -> bytes:
-    """A row for the whole mask, whose `lesion` is "all", and one for each listed lesion; UTF-8.
+    """A row for the whole mask, whose `lesion` is "all", and one for each listed lesion; UTF-8. Slices count from 1, as
+    on pages.
 
     described: of `dump_measurements`.
     """
@@ -174,9 +175,10 @@ def _flat(lesion: dict[str, Any]) -> dict[str, Any]:
     return {
         **lesion,
         **_ends(lesion["slices"]),
+        "largest_slice": lesion["largest_slice"] + 1,
         **dict(zip(("center_x_mm", "center_y_mm", "center_z_mm"), center, strict=True)),
     }
 
 
 def _ends(slices: list[int]) -> dict[str, int | None]:
-    return {"first_slice": slices[0] if slices else None, "last_slice": slices[-1] if slices else None}
+    return {"first_slice": slices[0] + 1 if slices else None, "last_slice": slices[-1] + 1 if slices else None}

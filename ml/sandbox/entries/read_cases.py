@@ -16,8 +16,8 @@ preload_readers()
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Answer {"patient", "image", "mask", "outlines", "grid", "runs", "volume", "image_sha256", "mask_sha256"}.
 
-    {"height", "width", "has_truth", "is_skull_stripped"} and the slice's bytes, uint8 (H, W, 3), then the mask's bits,
-    packed, of (H, W);
+    {"height", "width", "has_truth", "is_skull_stripped", "is_flair"} and the slice's bytes, uint8 (H, W, 3), then
+    the mask's bits, packed, of (H, W);
     or {"code", "message"} and no bytes.
     """
     case = Case(
@@ -49,6 +49,7 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         "width": width,
         "has_truth": loaded.truth is not None,
         "is_skull_stripped": loaded.is_skull_stripped,
+        "is_flair": loaded.is_flair,
     }
     bits = b"" if loaded.truth is None else np.packbits(loaded.truth).tobytes()
     return header, np.ascontiguousarray(loaded.pixels).tobytes() + bits

@@ -9,6 +9,7 @@ import pytest
 from ml.__main__ import main
 from ml.datasets import DatasetError, check, make_folds, make_split, read_patients, read_split, write_split
 from ml.datasets.analysis import PatientCounts
+from ml.datasets.time_points import person_of
 from tests.support.layouts import image, mask, roboflow
 
 from .conftest import draw_mask
@@ -210,3 +211,17 @@ def test_a_patient_on_two_sides_of_the_folders_division_is_named_and_the_divisio
     (problem,) = report.warnings
     assert (problem.code, report.is_sound, report.sides) == ("shared_patient", True, {})
     assert "TCGA_DU_6404_19850629" in problem.message
+
+
+def test_two_times_of_one_person_are_on_one_side():
+    patients = [
+        PatientCounts(f"BraTS-GLI-{number:05}-{time:03}", 10, 5, 1000, 10 + number)
+        for number in range(20)
+        for time in range(2)
+    ]
+    split = make_split(patients, "0" * 64, shares=(50, 25, 25))
+    sides = [{person_of(patient) for patient in side} for side in (split.train, split.validation, split.test)]
+    assert sum(map(len, sides)) == len(set().union(*sides)) == 20
+    assert len(split.train) == 20
+    folds = make_folds(patients, "0" * 64, 4).folds
+    assert sum(len({person_of(patient) for patient in fold}) for fold in folds) == 20

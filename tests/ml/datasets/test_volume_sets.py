@@ -8,8 +8,8 @@ import pytest
 
 from ml.datasets import DatasetError, check, find_layout
 from ml.datasets.loading import load_case
-from tests.support.volume_files import affine_of
-from tests.support.volume_sets import SHAPE, SPACING_MM, flair, labels, write_brats, write_nnunet, write_volume
+from tests.support.volume_files import affine_of, nifti
+from tests.support.volume_sets import SHAPE, SPACING_MM, affine, flair, labels, write_brats, write_nnunet, write_volume
 
 BRIGHT = 150
 THREE = ("-t2f", "-t1n", "-t1c", "-seg", "-t2w")
@@ -31,6 +31,14 @@ def test_brats_folders_are_patients_whose_slices_are_cases(tmp_path: Path, ends:
     assert report.analysis.tumor_slices and report.analysis.slices == 2 * SHAPE[2]
     assert {case.volume.spacing_mm for case in layout.cases} == {(12.0, 4.0, 4.0)}
     assert all((case.volume.channels is None) == (len(ends) < 4) for case in layout.cases)
+
+
+def test_a_header_that_says_another_sequence_is_kept(tmp_path: Path) -> None:
+    write_nnunet(tmp_path, ("P1", "P2"), CHANNELS)
+    said = nifti(flair(), affine(), descrip=b"3T 3D GR\\IR TR=2300ms/TE=2.98ms MPRAGE")
+    (tmp_path / "imagesTr" / "P1_0000.nii.gz").write_bytes(said)
+    found = {case.patient: load_case(case).is_flair for case in find_layout(tmp_path).cases}
+    assert found == {"P1": False, "P2": None}
 
 
 def test_slices_and_truth_lie_on_each_other_in_every_orientation(tmp_path: Path) -> None:

@@ -10,13 +10,14 @@ from PIL import Image
 
 from ml.cards import DepthRule, DoubtRule
 from ml.datasets import list_cases
+from ml.datasets.loading import load_case
 from ml.evaluation.report import Settings, headline, make_report, summary_of
 from ml.evaluation.run import evaluate_cases, score_cases
 from ml.ood.sequences import SequenceEvidence
 from ml.reports.csv import SLICE_COLUMNS
 from ml.reports.folder import write_results
 from ml.reports.json import json_text, report_document
-from tests.ml.evaluation.conftest import SIDE, FakeEngine, square, write_case
+from tests.ml.evaluation.conftest import CARD, SIDE, FakeEngine, square, write_case
 from tests.support.reports import TITLE
 
 SETTINGS = Settings(threshold=0.5, has_tta=False, seed=1)
@@ -195,3 +196,12 @@ def test_each_case_is_judged_by_its_own_sequence(engine, data, monkeypatch):
     monkeypatch.setattr(engine, "infer", infer_with_sequences)
     scored = [item for chunk in score_cases(engine, list_cases(data), 0.5, chunk=3) for item in chunk]
     assert [item.sequence_warning for item in scored][:3] == [None, "not_flair", "channel_order"]
+
+
+def test_what_a_volumes_file_says_of_its_sequence_is_told_as_in_the_portal(engine, data):
+    def read(case):
+        return replace(load_case(case), is_flair={"a": False, "b": True}.get(case.name))
+
+    engine.card = replace(CARD, input=replace(CARD.input, channels=("pre-contrast", "FLAIR", "post-contrast")))
+    scored = [item for chunk in score_cases(engine, list_cases(data), 0.5, read=read) for item in chunk]
+    assert [item.sequence_warning for item in scored][:3] == ["not_flair", None, None]

@@ -37,3 +37,10 @@ def test_one_patient_has_no_interval():
     draws = draw_patients(1)
     assert mean_interval(np.array([0.5]), np.array([1]), draws) is None
     assert median_interval([np.array([0.5, 0.7])], draws) is None
+
+
+def test_a_person_with_several_times_is_drawn_whole():
+    draws = draw_patients(4, persons=["a", "a", "b", "c"])
+    assert (draws[:, 0] == draws[:, 1]).all()
+    assert (draws[:, [0, 2, 3]].sum(axis=1) == 3).all()
+    np.testing.assert_array_equal(draw_patients(3, persons=["x", "y", "z"]), draw_patients(3))

@@ -119,7 +119,7 @@ def test_a_table_has_the_whole_and_each_lesion(app: Flask, client: FlaskClient) 
     assert enter(client, scan, [5, 0.5, 0.5]).status_code == 200
     whole, lesion = rows_of(client, scan)
     assert (whole["lesion"], whole["lesion_count"], whole["voxels"], whole["volume_ml"]) == ("all", "1", "48", "0.06")
-    assert (whole["first_slice"], whole["last_slice"], whole["diameter_mm"]) == ("1", "2", "")
+    assert (whole["first_slice"], whole["last_slice"], whole["diameter_mm"]) == ("2", "3", "")
     assert (lesion["lesion"], lesion["slice_mm"], lesion["column_mm"]) == ("1", "5", "0.5")
     assert float(lesion["diameter_mm"]) == pytest.approx(math.sqrt(52) / 2, abs=0.01)
     assert (lesion["spacing_source"], lesion["glioscope_version"]) == ("entered", VERSION)
