@@ -14,6 +14,22 @@ DISCLAIMER = "Research use only. Not for diagnosis."
 # Beyond the numbers that scanners give.
 SERIES_NUMBERS = {"segmentation": 9001, "measurements": 9002, "rtstruct": 9003}
 
+# Of patient and study, which an object repeats (PS3.3 C.7.1.1, C.7.2.1).
+COPIED = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "FrameOfReferenceUID",
+    "PositionReferenceIndicator",
+)
+
 
 def uid_of(facts: Facts, *parts: str) -> UID:
     """A UID that is the same whenever the same object is written: 2.25 and a number of 128 bits (PS3.5 B.2)."""

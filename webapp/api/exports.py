@@ -24,7 +24,7 @@ DICOM = "application/dicom"
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready, or no_geometry: the scan is no DICOM series")
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable, decoder_unavailable, too_many_downloads")
 def dicom_object(query: dict[str, Any], scan_id: str, kind: str) -> Response:
-    """Of a DICOM series: `segmentation`, its mask as DICOM SEG.
+    """Of a DICOM series: `segmentation`, its mask as DICOM SEG; `measurements` as SR; `rtstruct`, its outlines.
 
     It refers to the instances that were uploaded, by their UIDs, and has the patient's pseudonym for a name.
     """

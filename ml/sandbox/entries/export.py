@@ -2,6 +2,7 @@
 
 import errno
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from pydicom.dataset import Dataset
 
 from ml.exports.common_modules import name_patient
 from ml.exports.facts import Facts, Kind
+from ml.exports.measurement_report import make_report
 from ml.exports.segmentation_object import make_segmentation
 from ml.exports.sources import NoSeries, Sources, read_sources
+from ml.exports.structure_set import make_structure_set
 from ml.scans import ScanError
 
 warnings.simplefilter("ignore")  # they quote values
@@ -44,4 +47,11 @@ def _make(kind: Kind, sources: Sources, mask: NDArray[np.uint8], facts: Facts) -
     first = sources.datasets[0]
     if mask.shape != (len(sources.places), first.Rows, first.Columns):
         raise ScanError("unreadable", "What is stored of the series has other voxels than its result; send it again.")
-    return {Kind.SEGMENTATION: make_segmentation}[kind](sources, mask, facts)
+    return _MAKERS[kind](sources, mask, facts)
+
+
+_MAKERS: dict[Kind, Callable[[Sources, NDArray[np.uint8], Facts], Dataset]] = {
+    Kind.SEGMENTATION: make_segmentation,
+    Kind.MEASUREMENTS: make_report,
+    Kind.RTSTRUCT: make_structure_set,
+}

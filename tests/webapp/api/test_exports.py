@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from ml.exports.facts import Kind
+from tests.ml.exports.test_outlines import filled
 from tests.support import dicom_files, volume_files
 from tests.support.dicom_judges import errors_of
 from tests.support.resources import png_bytes
@@ -87,6 +88,78 @@ def test_a_segmentation_of_nothing_has_every_frame_and_none_marked(
     _, found = exported(client, scan, "segmentation", tmp_path)
     assert found.NumberOfFrames == len(uids)
     assert not found.pixel_array.any()
+
+
+@pytest.mark.parametrize("orientation", ["LPS", "RAI", "PSR"])
+def test_a_measurement_report_has_the_numbers_of_the_page(
+    app: Flask, client: FlaskClient, tmp_path: Path, orientation: str
+) -> None:
+    affine = volume_files.affine_of(orientation, (5.0, 5.5, 6.0), SHAPE)
+    scan, uids = add_series(app, affine)
+    measured = client.get(f"{SCANS}/{scan['id']}/measurements.json").json
+    _, segmentation = exported(client, scan, "segmentation", tmp_path)
+
+    path, found = exported(client, scan, "measurements", tmp_path)
+
+    report = highdicom.sr.srread(path)
+    [whole] = report.content.get_volumetric_roi_measurement_groups()
+    assert str(segmentation.SOPInstanceUID) in str(whole), "it refers to the segment"
+    values = {item.name.meaning: item.value for item in whole.get_measurements()}
+    assert values["Volume"] == pytest.approx(measured["volume_mm3"], rel=1e-4)
+    assert values["Number of lesions (observable entity)"] == len(measured["lesions"]) == 1
+    [evaluation] = whole.get_qualitative_evaluations()
+    assert evaluation.value.meaning == "tumor detected"
+    [lesion] = report.content.get_image_measurement_groups()
+    wanted = measured["lesions"][0]
+    sizes = {item.name.meaning: item.value for item in lesion.get_measurements()}
+    assert sizes["Long axis"] == pytest.approx(wanted["diameter_mm"], abs=0.01)
+    assert sizes["Short axis"] == pytest.approx(wanted["perpendicular_mm"], abs=0.01)
+    images = [
+        item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        for item in lesion[0].ContentSequence
+        if item.ValueType == "IMAGE"
+    ]
+    if orientation == "PSR":
+        assert images == [], "an axial slice is no image of a sagittal series"
+    else:
+        truth = volume_files.tumor(affine, SHAPE)
+        areas = truth.sum(axis=(0, 1))
+        assert areas[uids.index(images[0])] == areas.max()
+    assert found.PatientID == scan["series"]["patient"]
+
+
+@pytest.mark.parametrize("orientation", ["LPS", "PSR"])
+def test_outlines_of_a_structure_set_enclose_the_masks_voxels(
+    app: Flask, client: FlaskClient, tmp_path: Path, orientation: str
+) -> None:
+    affine = volume_files.affine_of(orientation, (5.0, 5.5, 6.0), SHAPE)
+    scan, uids = add_series(app, affine)
+
+    _, found = exported(client, scan, "rtstruct", tmp_path)
+
+    [roi] = found.ROIContourSequence
+    to_voxels = np.linalg.inv(np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
+    mask = np.zeros(SHAPE, bool)
+    for contour in roi.ContourSequence:
+        lps = np.array(contour.ContourData, float).reshape(-1, 3)
+        corners = lps @ to_voxels[:3, :3].T + to_voxels[:3, 3]
+        k = round(corners[0, 2])
+        assert contour.ContourImageSequence[0].ReferencedSOPInstanceUID == uids[k]
+        mask[:, :, k] ^= filled([corners[:, 1::-1]], (SHAPE[1], SHAPE[0])).T
+    np.testing.assert_array_equal(mask, volume_files.tumor(affine, SHAPE))
+    assert found.StructureSetROISequence[0].ROIGenerationAlgorithm == "AUTOMATIC"
+
+
+@pytest.mark.parametrize("kind", [Kind.MEASUREMENTS, Kind.RTSTRUCT])
+def test_a_report_and_outlines_of_nothing_say_nothing_was_found(
+    app: Flask, client: FlaskClient, tmp_path: Path, kind: Kind
+) -> None:
+    scan, _ = add_series(app, voxels=np.full_like(VOXELS, 100))
+    _, found = exported(client, scan, kind, tmp_path)
+    if kind is Kind.RTSTRUCT:
+        assert "ContourSequence" not in found.ROIContourSequence[0]
+    else:
+        assert "no tumor" in str(found)
 
 
 @pytest.mark.parametrize("kind", list(Kind))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -88,8 +89,29 @@ def _facts(resources: Resources, wanted: ObjectSource, kind: Kind) -> Facts:
         model_version=run.model_version or "",
         threshold=run.threshold,
         version=VERSION,
-        measured={},
+        measured=_measured(resources, wanted) if kind is Kind.MEASUREMENTS else {},
     )
+
+
+def _measured(resources: Resources, wanted: ObjectSource) -> dict[str, Any]:
+    scan, measured = wanted.scan, measurements.measure(resources, wanted.measured)
+    grid = VolumeGrid.from_json(scan.geometry)
+    slices = grid.axial[0]
+    is_own = slices.axis == 2 and grid.axial_shape == (scan.slice_count, scan.height, scan.width)
+    lesions = [
+        {
+            **lesion,
+            "source_slice": (
+                None
+                if not is_own
+                else scan.slice_count - 1 - lesion["largest_slice"]
+                if slices.is_turned
+                else lesion["largest_slice"]
+            ),
+        }
+        for lesion in measured["lesions"]
+    ]
+    return {**measured, "verdict": measured["verdict"].value, "lesions": lesions}
 
 
 def _write_mask(resources: Resources, wanted: ObjectSource, target: Path) -> None:
