@@ -73,6 +73,9 @@ class WarningSchema(ma.Schema):
     message = fields.String(
         required=True, metadata={"description": "a sentence, and behind it which files or slices, where that is known"}
     )
+    detail = fields.String(
+        required=True, allow_none=True, metadata={"description": "which files or slices, where that is known"}
+    )
     tone = fields.String(required=True, metadata={"enum": ["info", "warn"]})
     chip = fields.String(required=True, allow_none=True, metadata={"description": "a few words beside the verdict"})
     is_routine = fields.Boolean(

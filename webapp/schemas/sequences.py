@@ -1,9 +1,14 @@
 """Which sequence a scan is, what it was joined of, and the body that joins."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import marshmallow as ma
 from marshmallow import fields, validate
 
+from ml.ood.sequences import PLAINLY_NOT_FLAIR
 from ml.scans.sequence import SequenceKind, SequenceSource
+from webapp.schemas.labels import SEQUENCES
 from webapp.schemas.segmentations import LONGEST_ID
 
 
@@ -17,7 +22,7 @@ class SequenceSchema(ma.Schema):
 
 
 class PartSchema(ma.Schema):
-    """A scan that a joined one was made of; it may be deleted since."""
+    """A scan that a joined one was made of."""
 
     sequence = fields.String(required=True, metadata={"enum": ["flair", "t1", "t1_post"]})
     id = fields.String(required=True)
@@ -40,3 +45,13 @@ class ChoiceSchema(ma.Schema):
     flair = _id("the id of the scan whose grid the new one has", is_required=True)
     t1 = _id("of T1 before contrast; null or left out: there is none")
     t1_post = _id("of T1 after contrast; likewise")
+
+
+def channel_names(scan: dict[str, Any], names: Sequence[str]) -> list[str]:
+    """What the channels are called: those of the model, but for a gray scan that is known to be of another sequence."""
+    codes = {warning["code"] for warning in scan["segmentation"]["warnings"]} if scan["segmentation"] else set()
+    if PLAINLY_NOT_FLAIR not in codes or scan["parts"]:
+        return list(names)
+    stated = scan["sequence"]["kind"] if scan["sequence"] else SequenceKind.OTHER.value
+    kind = SequenceKind.OTHER.value if stated == SequenceKind.FLAIR.value else stated
+    return [SEQUENCES[kind]] * len(names)

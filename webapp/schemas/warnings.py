@@ -21,7 +21,8 @@ class Warning:
     """One warning. tone: `warn` where the verdict itself is in question, else `info`.
 
     chip: the few words that stand beside the verdict wherever a scan is listed; None where the sentence on the result
-    page is enough. beside_unlike: the sentence for a scan that is also unlike the training data and may be no brain at
+    page is enough. detail: of one scan, which files or slices it means; it stands behind the message, too.
+    beside_unlike: the sentence for a scan that is also unlike the training data and may be no brain at
     all; None where `message` holds of any picture. is_routine: a conversion that most scans of its kind need: such
     notes share one quiet line.
     """
@@ -32,6 +33,7 @@ class Warning:
     chip: str | None = None
     beside_unlike: str | None = None
     is_routine: bool = False
+    detail: str | None = None
 
     @property
     def voids_all_clear(self) -> bool:
@@ -68,8 +70,8 @@ WARNINGS: dict[str, Warning] = {
         ),
         Warning(
             PLAINLY_NOT_FLAIR,
-            "What is marked in it is no finding either: the header or the name of its file says that it is of another"
-            " sequence, or all of its slices look so. The mask stays in the pictures; read the FLAIR series instead.",
+            "Nor is what is marked a finding, for this is certain. The mask stays in the pictures; read the FLAIR"
+            " series instead.",
             tone="warn",
         ),
         Warning(
@@ -166,4 +168,7 @@ def described(codes: Iterable[str], details: Mapping[str, str] | None = None) ->
     found = [WARNINGS.get(code, Warning(code, code)) for code in given]
     if UNLIKE in given:
         found = [replace(item, message=item.beside_unlike or item.message) for item in found]
-    return [replace(item, message=f"{item.message} {said[item.code]}") if item.code in said else item for item in found]
+    return [
+        replace(item, message=f"{item.message} {detail}", detail=detail) if (detail := said.get(item.code)) else item
+        for item in found
+    ]

@@ -21,6 +21,7 @@ from webapp.schemas.measurements import dump_measurements
 from webapp.schemas.models import dump_model
 from webapp.schemas.scans import MOST_SELECTED, dump_scan
 from webapp.schemas.segmentations import SegmentationSchema
+from webapp.schemas.sequences import channel_names
 from webapp.schemas.truth import dump_agreement
 from webapp.views.history import FILTERS, history_page
 from webapp.views.planes import planes_view
@@ -83,7 +84,7 @@ def show(scan_id: str) -> str:
     except NotFound:
         card = None
     flair = resources().catalog.flair_channel(model)
-    channels = card["input"]["channels"] if card else list(CHANNELS_OF_NO_CARD)
+    channels = channel_names(described, card["input"]["channels"] if card else CHANNELS_OF_NO_CARD)
     channel = IN_COLOR if flair is None else flair
     return render_template(
         "scans/result.html",

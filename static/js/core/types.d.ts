@@ -11,6 +11,7 @@ export interface Message {
 
 /** What a reader must know of a scan. A warning with a `chip` is shown by that label beside the verdict, too. */
 export interface Warning extends Message {
+  detail: string | null;
   tone: "info" | "warn";
   chip: string | null;
   /** an empty mask is then not assessed */

@@ -85,3 +85,21 @@ def test_the_form_makes_a_scan_or_says_why_not(client: FlaskClient) -> None:
             assert response.status_code == 303 and response.location.startswith("/scans")
             assert words in client.get(response.location).text
     assert len(client.get(SCANS).json["scans"]) == known
+
+
+def test_a_scan_that_is_certainly_not_flair_has_figures_of_marks_and_no_finding(
+    app: Flask, client: FlaskClient
+) -> None:
+    scan = sent(client, "t1.nii.gz", HEAD, form={"threshold": "0.3"})
+    finish(resources_of(app), scan["segmentation"]["id"])
+    with resources_of(app).database.write() as session:
+        told = update(Segmentation).where(Segmentation.scan_id == scan["id"])
+        session.execute(told.values(warnings=["not_flair", "plainly_not_flair"], verdict="not_assessed"))
+    page = client.get(f"/scans/{scan['id']}").text
+    finding = page.split('id="finding"')[1].split("</section>")[0]
+    assert finding.count('class="doubt" data-warning') == 1 and finding.count("another") == 0
+    assert "Marked pixels" in finding and "Tumor pixels" not in finding and "No finding" in finding
+    measured = page.split('id="measurements"')[1].split("</section>")[0]
+    assert "No finding: 1 marked region" in measured and "<details><summary>Sizes of the marked region" in measured
+    channels = page.split('id="channel"')[1].split("</select>")[0]
+    assert "T1</option>" in channels and "FLAIR" not in channels
