@@ -82,12 +82,14 @@ ARROWS: dict[str, tuple[str, ...]] = {
     # Answers of the API and of the pages' forms alike.
     "webapp.downloads": ("webapp.schemas", "webapp.domain", "webapp.context"),
     "webapp.scan_evaluations": ("webapp.domain", "webapp.context"),
+    "webapp.scan_reports": ("webapp.schemas", "webapp.domain", "webapp.context", "ml.cards", "ml.reports"),
     "webapp.api": (
         "webapp.schemas",
         "webapp.domain",
         "webapp.context",
         "webapp.downloads",
         "webapp.scan_evaluations",
+        "webapp.scan_reports",
         "webapp.error_handlers",
         "webapp.security",
     ),

@@ -1,18 +1,10 @@
-"""`report.pdf`: the report on paper, with the same plots, tables and pictures as `report.html`.
-
-fpdf2 writes it: pure Python, and it draws the plots' own SVG. Its built-in fonts know Latin-1 alone; other letters
-of a name become question marks here, and stand whole in every other file.
-"""
+"""`report.pdf`: the report on paper, with the same plots, tables and pictures as `report.html`."""
 
 import io
-import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from fpdf import FPDF, FontFace
-from fpdf.enums import TableBordersLayout, XPos, YPos
 
 from ml.datasets.checking.problems import LeftOut
 from ml.evaluation.gallery import ORDERS
@@ -34,6 +26,7 @@ from ml.metrics.registry import (
 from ml.metrics.slices import Value
 from ml.rendering.error_overlay import LEGEND
 from ml.rendering.panels import NOTICE
+from ml.reports.document import Document, latin
 from ml.reports.gallery import Picture
 from ml.reports.plots import Drawing
 from ml.reports.title import Title, title_rows
@@ -41,75 +34,8 @@ from ml.reports.title import Title, title_rows
 # Rows of the lists; the CSV files and report.json have all of them.
 MOST_PATIENTS = 400
 MOST_FAILURES = 100
-_MARGIN_MM, _GAP_MM = 15, 4
-# A heading with less room below it begins a new page.
-_UNDER_A_HEADING_MM = 35
-_INK, _MUTED = (0x14, 0x18, 0x1D), (0x4A, 0x55, 0x60)
+_GAP_MM = 4
 _PICTURES_A_ROW = 6
-_LABEL_MM = 36
-
-# It names each tag of an SVG that it does not draw; title and desc are words for screen readers.
-logging.getLogger("fpdf.svg").setLevel(logging.ERROR)
-
-
-class _Document(FPDF):
-    """A4 upright, the notice and the page's number on every page."""
-
-    def __init__(self, title: str) -> None:
-        super().__init__(format="A4")
-        self.set_margin(_MARGIN_MM)
-        self.set_auto_page_break(True, margin=20)
-        self.set_title(_latin(title))
-        self.set_creator("Glioscope")
-        self.set_lang("en")
-        self.add_page()
-
-    def footer(self) -> None:
-        self.set_y(-14)
-        self.set_font("helvetica", size=8)
-        self.set_text_color(*_MUTED)
-        self.cell(0, 5, f"{NOTICE}   Page {self.page_no()}", align="C")
-
-    def paragraph(self, text: str, *, size: float = 10, style: str = "", muted: bool = False, gap: float = 1.5) -> None:
-        self.set_font("helvetica", style=style, size=size)
-        self.set_text_color(*(_MUTED if muted else _INK))
-        self.multi_cell(0, size * 0.48, _latin(text), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
-        self.ln(gap)
-
-    def heading(self, text: str) -> None:
-        if self.will_page_break(_UNDER_A_HEADING_MM):
-            self.add_page()
-        self.ln(2)
-        self.paragraph(text, size=13, style="B", gap=1)
-
-    def title_block(self, rows: Sequence[tuple[str, str]]) -> None:
-        """Labels and values, one under the other."""
-        for label, value in rows:
-            self.set_font("helvetica", size=9)
-            self.set_text_color(*_MUTED)
-            self.cell(_LABEL_MM, 4.4, _latin(label))
-            self.set_text_color(*_INK)
-            self.multi_cell(0, 4.4, _latin(value), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
-        self.ln(1)
-
-    def rows(self, heads: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[float]) -> None:
-        """A table; its first column is words, the others are numbers, but for a last one named "aggregation"."""
-        self.set_font("helvetica", size=8)
-        self.set_text_color(*_INK)
-        align = ["LEFT", *["RIGHT"] * (len(heads) - 1)]
-        if heads[-1] == "aggregation":
-            align[-1] = "LEFT"
-        with self.table(
-            col_widths=tuple(widths),
-            text_align=tuple(align),
-            borders_layout=TableBordersLayout.HORIZONTAL_LINES,
-            line_height=4.2,
-            headings_style=FontFace(emphasis="BOLD"),
-        ) as table:
-            table.row([_latin(head) for head in heads])
-            for row in rows:
-                table.row([_latin(cell) for cell in row])
-        self.ln(2)
 
 
 def report_pdf(
@@ -117,7 +43,7 @@ def report_pdf(
 ) -> bytes:
     """The whole document. gallery: the folder with the pictures' files."""
     summary = summary_of(report)
-    document = _Document(f"{title.name}: evaluation of {report.model}")
+    document = Document(f"{title.name}: evaluation of {report.model}")
     document.paragraph(headline(report), size=15, style="B")
     for caveat in report.caveats:
         document.paragraph(caveat, style="B")
@@ -158,7 +84,7 @@ def report_pdf(
 def predictions_pdf(predictions: Predictions, title: Title) -> bytes:
     """The document of slices without expert masks."""
     summary = predictions.summary
-    document = _Document(f"{title.name}: predictions of {summary['model']}")
+    document = Document(f"{title.name}: predictions of {summary['model']}")
     document.paragraph(predictions.headline, size=15, style="B")
     document.paragraph(NOTICE, style="B")
     document.title_block(title_rows(title.described(), summary))
@@ -169,7 +95,7 @@ def predictions_pdf(predictions: Predictions, title: Title) -> bytes:
 
 
 def _list_patients(
-    document: _Document,
+    document: Document,
     patients: Sequence[PatientResult],
     metrics: Sequence[Metric[Any, Value]],
     heading: str = "Patients",
@@ -188,7 +114,7 @@ def _widths(first: float, metrics: Sequence[GroupMetric], others: float) -> list
     return [first, *[others / len(metrics)] * len(metrics)]
 
 
-def _draw_plots(document: _Document, drawings: Sequence[Drawing]) -> None:
+def _draw_plots(document: Document, drawings: Sequence[Drawing]) -> None:
     """Two a row."""
     document.heading("Plots")
     width = (document.epw - _GAP_MM) / 2
@@ -205,7 +131,7 @@ def _draw_plots(document: _Document, drawings: Sequence[Drawing]) -> None:
         document.set_y(top + height + _GAP_MM if index % 2 or index == len(drawings) - 1 else top)
 
 
-def _draw_gallery(document: _Document, pictures: Sequence[Picture], gallery: Path) -> None:
+def _draw_gallery(document: Document, pictures: Sequence[Picture], gallery: Path) -> None:
     """Six a row, an order each; the legend in words, since a print may be gray."""
     side = (document.epw - _GAP_MM * (_PICTURES_A_ROW - 1)) / _PICTURES_A_ROW
     names = {"missed": "red", "extra": "green", "correct": "yellow"}
@@ -225,11 +151,11 @@ def _draw_gallery(document: _Document, pictures: Sequence[Picture], gallery: Pat
             document.set_xy(left, top + side + 1)
             document.set_font("helvetica", size=6)
             size = f"Dice {picture.dice:.3f}" if picture.dice is not None else f"{picture.predicted_pixels:,} pixels"
-            document.multi_cell(side, 2.6, _latin(f"{picture.image}\n{size}"), align="L")
+            document.multi_cell(side, 2.6, latin(f"{picture.image}\n{size}"), align="L")
         document.set_y(top + side + 12)
 
 
-def _list_failures(document: _Document, failures: Sequence[Failure]) -> None:
+def _list_failures(document: Document, failures: Sequence[Failure]) -> None:
     if not failures:
         return
     document.heading(f"Not evaluated: {len(failures):,} {'slice' if len(failures) == 1 else 'slices'}")
@@ -238,7 +164,7 @@ def _list_failures(document: _Document, failures: Sequence[Failure]) -> None:
         document.paragraph(failure.message, size=8, gap=0.5)
 
 
-def _list_left_out(document: _Document, left_out: Sequence[LeftOut]) -> None:
+def _list_left_out(document: Document, left_out: Sequence[LeftOut]) -> None:
     if not left_out:
         return
     document.heading(f"Left out of the folder: {sum(group.count for group in left_out):,} files")
@@ -246,7 +172,7 @@ def _list_left_out(document: _Document, left_out: Sequence[LeftOut]) -> None:
         document.paragraph(group.sentence, size=8, gap=0.5)
 
 
-def _say_if_cut(document: _Document, count: int, most: int, file: str) -> None:
+def _say_if_cut(document: Document, count: int, most: int, file: str) -> None:
     if count > most:
         document.paragraph(f"The first {most:,} of {count:,}; all of them are in {file}.", size=8, muted=True)
 
@@ -261,7 +187,3 @@ def _value(value: Value, metric: Metric[Any, Any]) -> str:
 
 def _interval(interval: tuple[float, float] | None, metric: Metric[Any, Any]) -> str:
     return "none" if interval is None else " to ".join(_value(end, metric) for end in interval)
-
-
-def _latin(text: str) -> str:
-    return text.encode("latin-1", "replace").decode("latin-1")

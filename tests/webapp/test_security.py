@@ -84,6 +84,7 @@ ROUTES = {
     ("GET", "/api/v1/scans/<hex_id:scan_id>/measurements.json"): MISSING,
     ("GET", "/api/v1/scans/<hex_id:scan_id>/measurements.csv"): MISSING,
     ("GET", "/api/v1/scans/<hex_id:scan_id>/<kind>.dcm"): MISSING,
+    ("GET", "/api/v1/scans/<hex_id:scan_id>/report.pdf"): MISSING,
     ("GET", "/api/v1/scans/<hex_id:scan_id>/voxels.bin"): MISSING,
     ("POST", "/api/v1/segmentations/<hex_id:segmentation_id>/cancel"): MISSING,
     ("POST", "/api/v1/segmentations/<hex_id:segmentation_id>/retry"): MISSING,

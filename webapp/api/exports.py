@@ -4,17 +4,19 @@ from typing import Any
 
 from flask import Response, request
 
+from webapp import scan_reports
 from webapp.api.blueprints import blueprint, head
 from webapp.api.stored_files import written
 from webapp.context import resources
 from webapp.domain.exports import dicom_objects
 from webapp.domain.exports.dicom_objects import Kind
 from webapp.domain.scans import lookup
+from webapp.downloads import file_names
 from webapp.schemas.errors import ErrorSchema
 from webapp.schemas.segmentations import RunChoiceSchema
 
 blp = blueprint("exports", "scans", "Results for archives and viewers.")
-DICOM = "application/dicom"
+DICOM, PDF = "application/dicom", "application/pdf"
 
 
 @blp.get(f"/<hex_id:scan_id>/<any({','.join(Kind)}):kind>.dcm")
@@ -37,3 +39,18 @@ def dicom_object(query: dict[str, Any], scan_id: str, kind: str) -> Response:
     return written(
         lambda path: dicom_objects.write(resources(), wanted, Kind(kind), path), DICOM, f"{scan.stem}-{kind}.dcm"
     )
+
+
+@blp.get("/<hex_id:scan_id>/report.pdf")
+@blp.arguments(RunChoiceSchema, location="query")
+@blp.response(200, content_type=PDF)
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
+@blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: a stored array is missing")
+def report(query: dict[str, Any], scan_id: str) -> Response:
+    """One or two pages: verdict with its doubt, key pictures, figures, lesions, the model's card, the disclaimer."""
+    data, name = scan_reports.report_of(scan_id, query.get("segmentation"))
+    response = Response(data, mimetype=PDF)
+    response.headers.set("Content-Disposition", "attachment", **file_names(name))
+    response.headers["Cache-Control"] = "no-store"
+    return response

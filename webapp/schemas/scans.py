@@ -64,6 +64,7 @@ def _links(scan: Scan) -> dict[str, str]:
             for kind in Kind
             if is_series(scan)
         },
+        "report": url_for("api-exports.report", scan_id=scan.id),
         "download": url_for("api-scans.download", scan_id=scan.id),
         "original": url_for("api-scans.original", scan_id=scan.id),
         "segmentations": url_for("api-scans.ScanSegmentations", scan_id=scan.id),

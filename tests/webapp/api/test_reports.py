@@ -1,0 +1,78 @@
+"""GET /api/v1/scans/{id}/report.pdf: the result on paper."""
+
+import re
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from ml.reports.scan_pdf import KeyPicture, ScanReport, scan_pdf
+from tests.ml.reports.test_pdf import words_of
+from tests.support.resources import png_bytes
+from tests.webapp.api.test_exports import add_series
+from tests.webapp.clients import SCANS, finished, send
+
+
+def test_a_series_report_says_what_its_page_does(app: Flask, client: FlaskClient) -> None:
+    scan, _ = add_series(app)
+    measured = client.get(f"{SCANS}/{scan['id']}/measurements.json").json
+
+    response = client.get(scan["links"]["report"])
+
+    assert (response.status_code, response.mimetype) == (200, "application/pdf")
+    assert "head-report.pdf" in response.headers["Content-Disposition"]
+    said = " ".join(words_of(response.data).split())
+    wanted = [
+        "Research use only. Not for diagnosis.",
+        "Tumor detected",
+        f"{measured['volume_ml']:.2f} ml",
+        f"{measured['lesions'][0]['diameter_mm']:.1f} mm",
+        scan["series"]["patient"],
+        scan["segmentation"]["model"],
+        "Trained on",
+    ]
+    assert [words for words in wanted if words not in said] == []
+    assert pages_of(response.data) <= 2
+    assert said.count(f"of {scan['slice_count']}") >= 3, "three slices"
+
+
+def test_a_picture_without_spacing_has_pixels_and_no_millimeters(app: Flask, client: FlaskClient) -> None:
+    scan = finished(app, "Größe \u4e2d.png", png_bytes())
+    response = client.get(f"{SCANS}/{scan['id']}/report.pdf")
+    said = words_of(response.data)
+    assert response.status_code == 200
+    assert " ml" not in said and " mm" not in said and "not known" in said
+    assert pages_of(response.data) <= 2
+
+
+def test_what_is_too_much_for_two_pages_is_counted() -> None:
+    words = "as many words as a sentence of a model's card has, and more of them than anybody reads " * 2
+    picture = KeyPicture("Slice 1", png_bytes(), png_bytes(value=10))
+    report = ScanReport(
+        name="long " * 30,
+        verdict="Uncertain",
+        doubts=[words] * 2,
+        facts=[("fact", "value")] * 8,
+        figures=[("figure", "value")] * 6,
+        pictures=[picture] * 3,
+        lesion_count=50,
+        lesion_heads=["lesion", "volume"],
+        lesions=[["1", "2 ml"]] * 50,
+        notes=[words] * 30,
+        model=[("row", words)] * 6,
+        metrics=[["dice", "0.8", "13", words]] * 30,
+        limits=[words] * 20,
+    )
+    data = scan_pdf(report)
+    assert pages_of(data) == 2
+    assert "The largest 8 of 50 lesions" in words_of(data)
+
+
+def pages_of(data: bytes) -> int:
+    [count] = re.findall(rb"/Count (\d+)\n/Kids", data)
+    return int(count)
+
+
+def test_there_is_no_report_before_there_is_a_result(client: FlaskClient) -> None:
+    [scan] = send(client, ("a.png", png_bytes())).json["scans"]
+    response = client.get(f"{SCANS}/{scan['id']}/report.pdf")
+    assert (response.status_code, response.json["code"]) == (409, "not_ready")

@@ -1,0 +1,177 @@
+"""The PDF report of one scan: what the result page says, in the form of `ml.reports.scan_pdf`."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from webapp.context import resources
+from webapp.domain.errors import NotFound
+from webapp.domain.scans import images, lookup, measurements
+from webapp.domain.scans.images import Source
+from webapp.domain.scans.models import Scan, Segmentation
+from webapp.schemas.labels import OUTCOMES
+from webapp.schemas.measurements import dump_measurements
+from webapp.schemas.scans import dump_scan
+
+if TYPE_CHECKING:
+    from ml.cards import Card
+
+_LESION_HEADS = ("lesion", "slices", "volume", "longest diameter", "perpendicular", "side")
+_MOST_PICTURES = 3
+
+
+def report_of(scan_id: str, segmentation_id: str | None) -> tuple[bytes, str]:
+    """The report of a succeeded run as PDF, and what its file is called.
+
+    Raises NotFound, NotReady, StorageUnavailable.
+    """
+    # fpdf2 takes 20 MB, which a process that writes no report does not pay for.
+    from ml.reports.scan_pdf import KeyPicture, ScanReport, scan_pdf
+
+    services = resources()
+    with services.database.read() as session:
+        scan = lookup.get(session, scan_id)
+        run = lookup.finished_run(session, scan, segmentation_id)
+        described = dump_scan(scan, run)
+        wanted = measurements.source(scan, run)
+        sources = [_sources(session, scan, run, index) for index in _key_slices(scan, run)]
+    measured = dump_measurements(measurements.measure(services, wanted))
+    pictures = [
+        KeyPicture(
+            f"Slice {of_scan.slice_index + 1} of {scan.slice_count}",
+            images.render(services, of_scan, "scan"),
+            images.render(services, of_overlay, "overlay"),
+        )
+        for of_scan, of_overlay in sources
+    ]
+    shown = described["segmentation"]
+    card = _card(run.model)
+    report = ScanReport(
+        name=scan.filename,
+        verdict=OUTCOMES[shown["verdict"]][2],
+        doubts=_doubts(described),
+        facts=_facts(described),
+        figures=_figures(described, measured),
+        pictures=pictures,
+        lesion_count=measured["lesion_count"],
+        lesion_heads=_LESION_HEADS,
+        lesions=[_lesion_row(lesion) for lesion in measured["lesions"]],
+        notes=[warning["message"] for warning in shown["warnings"] if warning["tone"] != "warn"],
+        model=_model_rows(run, card),
+        metrics=_metric_rows(card),
+        limits=card.limits if card else (),
+    )
+    return scan_pdf(report), f"{scan.stem}-report.pdf"
+
+
+def _key_slices(scan: Scan, run: Segmentation) -> Sequence[int]:
+    """The slice that the page opens with, and of a tumor on more slices those a quarter from its ends, or others."""
+    marked = [item["index"] for item in run.slices or () if item["tumor_pixels"]]
+    quarter = len(marked) // 4
+    wanted = [images.default_slice(scan, run), *marked[quarter : quarter + 1], *marked[::-1][quarter : quarter + 1]]
+    return sorted(list(dict.fromkeys([*wanted, *marked]))[:_MOST_PICTURES])
+
+
+def _sources(session: Any, scan: Scan, run: Segmentation, index: int) -> tuple[Source, Source]:
+    of_scan, of_overlay = (
+        images.source(session, scan, kind=kind, slice_index=index, segmentation_id=run.id)
+        for kind in ("scan", "overlay")
+    )
+    return of_scan, of_overlay
+
+
+def _doubts(described: dict[str, Any]) -> list[str]:
+    run = described["segmentation"]
+    doubts = [warning["message"] for warning in run["warnings"] if warning["tone"] == "warn"]
+    if doubt := run["doubt"]:
+        doubts.append(
+            f"A region of {doubt['pixels']:,} pixels with a probability of up to {doubt['max_probability']:.0%} on"
+            f" slice {doubt['slice'] + 1} is below what the model calls a tumor."
+        )
+    return doubts
+
+
+def _facts(described: dict[str, Any]) -> list[tuple[str, str]]:
+    spacing = [f"{value:g}" if value else "unknown" for value in described["spacing_mm"] or ()]
+    entered = ", entered by hand" if described["spacing_source"] == "entered" else ""
+    series = described["series"] or {}
+    words = ", ".join(str(series[name]) for name in ("modality", "description", "date") if series.get(name))
+    rows = [
+        ("File", f"{described['filename']} ({described['format']})"),
+        ("Series", words),
+        ("Patient's pseudonym", series.get("patient") or ""),
+        ("Study", (described["study"] or {}).get("name", "")),
+        ("Slices", f"{described['slice_count']:,} of {described['width']:,} x {described['height']:,} pixels"),
+        ("Spacing", f"{' x '.join(spacing)} mm (slices, rows, columns){entered}" if spacing else "not known"),
+        ("Received", f"{described['created_at']:.10}"),
+        ("SHA-256", described["sha256"]),
+    ]
+    return [(label, value) for label, value in rows if value]
+
+
+def _figures(described: dict[str, Any], measured: dict[str, Any]) -> list[tuple[str, str]]:
+    run = described["segmentation"]
+    slices = sum(1 for item in run["slices"] if item["tumor_pixels"])
+    rows = [("Tumor pixels", f"{run['tumor_pixels']:,} of {run['total_pixels']:,} ({run['coverage_percent']:.2f} %)")]
+    if described["slice_count"] > 1:
+        rows.append(("Slices with tumor", f"{slices:,} of {described['slice_count']:,}"))
+    if measured["volume_ml"] is not None:
+        rows.append(("Volume", f"{measured['volume_ml']:.2f} ml"))
+    if run["area_mm2"] is not None:
+        rows.append(("Area", f"{run['area_mm2']:.1f} mm\u00b2"))
+    rows.append(("Lesions", f"{measured['lesion_count']:,}"))
+    rows.append(("Highest probability", f"{run['max_probability']:.1%}"))
+    return rows
+
+
+def _lesion_row(lesion: dict[str, Any]) -> list[str]:
+    def length(name: str) -> str:
+        if lesion[f"{name}_mm"] is not None:
+            return f"{lesion[f'{name}_mm']:.1f} mm"
+        return f"{lesion[f'{name}_pixels']:.1f} px"
+
+    first, last = (index + 1 for index in lesion["slices"])
+    return [
+        str(lesion["number"]),
+        str(first) if first == last else f"{first} to {last}",
+        f"{lesion['voxels']:,} voxels" if lesion["volume_ml"] is None else f"{lesion['volume_ml']:.2f} ml",
+        length("diameter"),
+        length("perpendicular"),
+        lesion["hemisphere"] or "not known",
+    ]
+
+
+def _card(model: str) -> "Card | None":
+    try:
+        return resources().catalog.entry(model).card
+    except NotFound:
+        return None
+
+
+def _model_rows(run: Segmentation, card: "Card | None") -> list[tuple[str, str]]:
+    rows = [
+        ("Model", " ".join(filter(None, (run.model, run.model_version)))),
+        ("Engine", run.engine or "not stated"),
+        ("Threshold", f"{run.threshold:g}"),
+    ]
+    if card is None:
+        return [*rows, ("Card", "The model is no longer installed, so its card is not here.")]
+    return [
+        *rows,
+        ("Trained on", card.training.data or "not stated"),
+        ("Patients", card.training.in_words or "not stated"),
+        ("Threshold chosen on", card.chosen_on or "not stated"),
+    ]
+
+
+def _metric_rows(card: "Card | None") -> list[list[str]]:
+    """Those measured on patients that did not train the model."""
+    return [
+        [
+            metric.name.replace("_", " "),
+            f"{metric.value:.3f}" + (f" ({metric.ci95[0]:.3f} to {metric.ci95[1]:.3f})" if metric.ci95 else ""),
+            "" if metric.patients is None else str(metric.patients),
+            metric.aggregation or "",
+        ]
+        for metric in (card.metrics if card else ())
+        if (metric.set or "").startswith("test") or metric.is_out_of_fold
+    ]
