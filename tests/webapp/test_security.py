@@ -46,6 +46,7 @@ ROUTES = {
     ("POST", "/scans/<hex_id:scan_id>/truth"): Access(FORM, 303),
     ("POST", "/scans/<hex_id:scan_id>/truth/delete"): Access(FORM, 200),
     ("POST", "/api/v1/scans/<hex_id:scan_id>/split"): MISSING,
+    ("POST", "/api/v1/scans/stack"): Access(422),
     ("PUT", "/api/v1/scans/<hex_id:scan_id>/truth"): Access(400),
     ("DELETE", "/api/v1/scans/<hex_id:scan_id>/truth"): MISSING,
     ("POST", "/scans/<hex_id:scan_id>/study"): Access(FORM, 404),

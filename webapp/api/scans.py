@@ -13,6 +13,7 @@ from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound
 from webapp.domain.scans import (
     agreement,
+    gathering,
     history,
     images,
     joining,
@@ -42,6 +43,7 @@ from webapp.schemas.scans import (
     ScanQuerySchema,
     ScanSchema,
     SelectionSchema,
+    StackSchema,
     UploadFormSchema,
     dump_scan,
 )
@@ -139,6 +141,22 @@ def split(scan_id: str) -> dict[str, Any]:
     made = splitting.split(resources(), scan_id)
     with resources().database.read() as session:
         return {"scans": [dump_scan(lookup.get(session, item)) for item in made]}
+
+
+@blp.post("/stack")
+@blp.arguments(StackSchema)
+@blp.answers(202, ScanSchema)
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="wrong_state: they are no single pictures of one size")
+@blp.alt_response(415, schema=ErrorSchema, description="a body that is not JSON")
+@blp.alt_response(422, schema=ErrorSchema)
+@blp.alt_response(503, schema=ErrorSchema, description="decoder_unavailable, or storage_unavailable")
+@blp.alt_response(507, schema=ErrorSchema, description="no room left")
+def stack(body: dict[str, Any]) -> dict[str, Any]:
+    """Make one stack of single pictures; they, with their runs, are gone then."""
+    made = gathering.gather(resources(), body["scans"])
+    with resources().database.read() as session:
+        return dump_scan(lookup.get(session, made))
 
 
 @blp.route("/<hex_id:scan_id>/truth")

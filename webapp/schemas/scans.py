@@ -325,6 +325,17 @@ class ImageQuerySchema(RunChoiceSchema, PictureColorsSchema):
     )
 
 
+class StackSchema(ma.Schema):
+    """Scans of one picture each that become one stack."""
+
+    scans = fields.List(
+        fields.String(validate=validate.Length(max=LONGEST_ID)),
+        required=True,
+        validate=validate.Length(2, MOST_SELECTED),
+        metadata={"description": "ids, in any order: the stack is in the natural order of their names"},
+    )
+
+
 class SelectionSchema(ma.Schema):
     """Several scans, and what of them."""
 

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from webapp import downloads
 from webapp.context import form_threshold, resources, uploaded_files
 from webapp.domain.errors import InvalidInput, NotFound, PortalError, UploadRejected
-from webapp.domain.scans import agreement, lookup, measurements, segmentations, splitting, studies, truth
+from webapp.domain.scans import agreement, gathering, lookup, measurements, segmentations, splitting, studies, truth
 from webapp.domain.scans.archives import Content
 from webapp.domain.scans.grouping import Grouping
 from webapp.domain.scans.images import default_slice
@@ -29,9 +29,13 @@ from webapp.views.sequences import form_of
 
 bp = Blueprint("scans", __name__, url_prefix="/scans")
 
+STACK_MESSAGE = (
+    "They become one scan, in the order of their names, with the experts' masks, and are read again as a stack; the"
+    " single scans, with their runs, are removed."
+)
 SPLIT_MESSAGE = "Each file becomes a scan of its own and is segmented again; the stack, with its runs, is removed."
 
-BULK_ACTIONS = ("delete", "rerun", "study", *Content)
+BULK_ACTIONS = ("delete", "rerun", "stack", "study", *Content)
 # So many names tell a reader what is about to go; the rest is counted.
 NAMES_SHOWN = 10
 # Notices travel in the session's cookie, of which browsers keep 4 kB.
@@ -201,6 +205,8 @@ def bulk() -> Response | str:
         return redirect(back_url, 303)
     if action == "delete":
         return _delete(chosen, url_for("scans.bulk"), back_url)
+    if action == "stack":
+        return _stack(chosen, back_url)
     if action in (Content.ALL, Content.MASKS):
         try:
             return downloads.zip_of_scans(chosen, Content(action), "scans")
@@ -233,6 +239,37 @@ def _for_each(scan_ids: list[str], act: Callable[[str], object]) -> int:
     for problem in sorted(problems)[:MOST_NOTICES]:
         flash(problem, "error")
     return count
+
+
+def _stack(scan_ids: list[str], cancel_url: str) -> Response | str:
+    """Ask on a page of its own where nobody has confirmed yet; then make one stack."""
+    if len(scan_ids) > 1 and request.form.get("confirmed") != "yes":
+        with resources().database.read() as session:
+            names = lookup.filenames(session, scan_ids)
+        return render_template(
+            "confirm.html",
+            title=f"Make one stack of these {len(scan_ids)} scans?",
+            names=names[:NAMES_SHOWN],
+            more_names=max(0, len(names) - NAMES_SHOWN),
+            message=STACK_MESSAGE,
+            action_url=url_for("scans.bulk"),
+            fields=[
+                ("confirmed", "yes"),
+                ("action", "stack"),
+                ("query", request.form.get("query", "")),
+                *(("scan", scan_id) for scan_id in scan_ids),
+            ],
+            cancel_url=cancel_url,
+            confirm_label="Make one stack",
+        )
+    try:
+        made = gathering.gather(resources(), scan_ids)
+    except PortalError as error:
+        if error.status >= 500:
+            raise
+        flash(error.message, "error")
+        return redirect(cancel_url, 303)
+    return redirect(url_for("scans.show", scan_id=made), 303)
 
 
 def _delete(scan_ids: list[str], action_url: str, cancel_url: str) -> Response | str:

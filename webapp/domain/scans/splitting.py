@@ -56,8 +56,8 @@ def _files(resources: Resources, scan: Scan) -> Iterator[list[Path]]:
         paths = []
         try:
             with (
-                translated_errors(),
                 resources.storage.open(original_key(scan.id)) as original,
+                translated_errors(),
                 zipfile.ZipFile(original) as archive,
             ):
                 for name in scan.slice_names or ():
