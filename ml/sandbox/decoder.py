@@ -38,7 +38,7 @@ class Decoded:
     """What is known of a scan whose pixels lie in the stack file: the fields of `Scan`, and its size in pixels.
 
     spacing_mm: of `Geometry.spacing_mm`. grid: the file's voxels, of a volume; None of pictures. sequence: what the
-    header says, never its words. details, left_out: of `Scan`. name: of a DICOM series, the one given without words
+    header says, never its words. details, left_out: of `Scan`. names: of a DICOM series, those given without words
     that name a person there; empty where none is left.
     """
 
@@ -53,7 +53,7 @@ class Decoded:
     sequence: SequenceKind | None = None
     details: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
-    name: str = ""
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,20 +146,31 @@ class Decoder:
         return _read_sorted(answer, len(sources))
 
     def decode_series(
-        self, sources: Sequence[Path], stack: Path, original: Path, *, name: str = "", spare_bytes: int = 0
+        self,
+        sources: Sequence[Path],
+        stack: Path,
+        original: Path,
+        *,
+        names: Sequence[str] = (),
+        volume: int | None = None,
+        spare_bytes: int = 0,
     ) -> Decoded:
         """Decode DICOM files that are one scan, and write what is kept of them to `original`, a zip.
 
-        name: of the scan, which comes back without what the files' headers say of people. Raises as `decode`; where it
-        raises, neither exists.
+        volume: of a series with several pictures of each position, the number from 1 of the one to read.
+        names: of the scan and what belongs to it, which come back without what the files' headers say of people.
+        Raises as `decode`; where it raises, neither exists.
         """
         request: dict[str, Any] = {"sources": [str(source.resolve()) for source in sources]}
-        request |= {"original": str(original.resolve()), "name": name}
+        request |= {"original": str(original.resolve()), "names": list(names), "volume": volume}
         try:
             access = _access(sources, stack, original)
             request |= {"stack": str(stack.resolve()), "spare_bytes": spare_bytes}
             decoded = _read_scan(self._run(request, access, len(sources)), stack, len(sources))
-            if len(decoded.name) > len(name) or not set(decoded.name) <= set(name):
+            if len(decoded.names) != len(names) or not all(
+                len(name) <= len(given) and set(name) <= set(given)
+                for name, given in zip(decoded.names, names, strict=True)
+            ):
                 raise _damaged()  # a child that its file took over
             return decoded
         except BaseException:
@@ -268,7 +279,10 @@ def _read_scan(answer: dict[str, Any], stack: Path, files: int = 1) -> Decoded:
             slice_mm, row_mm, column_mm = decoded.spacing_mm
             decoded = replace(decoded, spacing_mm=(slice_mm, row_mm, column_mm))
         decoded = replace(
-            decoded, warnings=tuple(decoded.warnings), orientation=int(decoded.orientation), name=str(decoded.name)
+            decoded,
+            warnings=tuple(decoded.warnings),
+            orientation=int(decoded.orientation),
+            names=tuple(map(str, decoded.names)),
         )
         sequence = None if decoded.sequence is None else SequenceKind(decoded.sequence)
         decoded = replace(decoded, grid=_read_grid(decoded.grid), sequence=sequence)

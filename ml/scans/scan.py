@@ -43,7 +43,7 @@ WARNINGS: dict[str, str] = {
     "slices_doubled": "Slices of the series came twice; each was used once.",
     "burned_in_text": "The file says that text is burned into its pictures, which may name the patient; the pictures"
     " are stored as they are.",
-    "volume_chosen": "The file holds several volumes; the one that was chosen is this scan.",
+    "volume_chosen": "The file or series holds several volumes; the one that was chosen is this scan.",
     "first_frame_only": "Only the first picture of the file was read; stacks are read from TIFF.",
 }
 

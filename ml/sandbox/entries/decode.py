@@ -101,7 +101,7 @@ def _header_of(source: Path, limits: Limits) -> Instance:
 
 def _decode_series(request: dict[str, Any]) -> dict[str, Any]:
     sources = [Path(source) for source in request["sources"]]
-    scan = read_series(sources, Limits(**request["limits"]))
+    scan = read_series(sources, Limits(**request["limits"]), request["volume"])
     lacking = {item.place for item in scan.left_out}
     kept = [source for place, source in enumerate(sources) if place not in lacking]
     try:
@@ -109,15 +109,16 @@ def _decode_series(request: dict[str, Any]) -> dict[str, Any]:
     except OSError as error:
         return {"errno": error.errno or errno.ENOSPC}
     stored = store(scan, Path(request["stack"]), request["spare_bytes"])
-    return stored if "errno" in stored else {**stored, "name": _safe_name(request["name"], kept[0])}
+    return stored if "errno" in stored else {**stored, "names": _safe_names(request["names"], kept[0])}
 
 
-def _safe_name(name: str, source: Path) -> str:
-    """The name without what the header says of people; none where the header's words cannot be read."""
+def _safe_names(names: list[str], source: Path) -> list[str]:
+    """The names without what the header says of people; empty where the header's words cannot be read."""
     try:
-        return without_people(name, read_dataset(source, is_whole=False))
+        header = read_dataset(source, is_whole=False)
+        return [without_people(name, header) for name in names]
     except Exception:  # noqa: BLE001 - damaged words refuse no picture
-        return ""
+        return [""] * len(names)
 
 
 def _decode_scan(request: dict[str, Any]) -> dict[str, Any]:

@@ -237,7 +237,31 @@ def test_doubled_files_are_used_once_and_films_are_refused(app: Flask, client: F
     film = [data for _ in range(3) for data in dicom_files.series(VOXELS, AFFINE, uid="1.2.9", AcquisitionNumber=1)]
     response = send(client, *named(film))
     assert (response.status_code, response.json["code"]) == (422, "unreadable")
-    assert "one volume is read" in response.json["message"]
+    assert "one volume is read; choose it by its number, from 1 to 3" in response.json["message"]
+
+
+def test_one_of_several_volumes_of_a_series_is_chosen_by_its_number(app: Flask, client: FlaskClient) -> None:
+    levels = [1, 2, 3]
+    film = [
+        data
+        for level in levels
+        for data in dicom_files.series(
+            VOXELS * level, AFFINE, uid="1.2.9", AcquisitionNumber=1, TemporalPositionIdentifier=level
+        )
+    ]
+    for place in range(len(film)):  # numbered through, as scanners do
+        dataset = pydicom.dcmread(io.BytesIO(film[place]))
+        dataset.InstanceNumber = place + 1
+        film[place] = dicom_files.written(dataset)
+    [scan] = send(client, *named(film), form={"volume": "2"}).json["scans"]
+    assert (scan["filename"], scan["slice_count"]) == ("head, volume 2", 24)
+    finish(resources_of(app), scan["segmentation"]["id"])
+    found = client.get(scan["links"]["self"]).json
+    assert "volume_chosen" in codes(found)
+    response = send(client, *named(film), form={"volume": "4"})
+    assert "the series has 3; choose one from 1 to 3" in response.json["message"]
+    plain = send(client, *named(dicom_files.series(VOXELS, AFFINE)), form={"volume": "2"}).json["scans"][0]
+    assert plain["filename"] == "head"
 
 
 def test_spacing_of_zero_is_taken_without_millimeters(app: Flask) -> None:

@@ -46,11 +46,16 @@ def is_dicom_file(file: BinaryIO | Path) -> bool:
 
 
 def admit_series(
-    resources: Resources, uploads: Sequence[Received], names: Sequence[str], **options: Any
+    resources: Resources,
+    uploads: Sequence[Received],
+    names: Sequence[str],
+    volume: int | None = None,
+    **options: Any,
 ) -> AdmittedGroup:
     """Sort DICOM files into series, store each as a scan, and queue it. What is refused stops no other.
 
-    names: as the client sent them, with folders. options: of `admission.store`. Raises InvalidInput, StorageFull,
+    names: as the client sent them, with folders. volume: of series with several pictures of each position.
+    options: of `admission.store`. Raises InvalidInput, StorageFull,
     StorageUnavailable, DecoderUnavailable, UploadRejected (files that stop their reader).
     """
     with _translated():
@@ -64,7 +69,7 @@ def admit_series(
         _title([names[place] for place in places], [uploads[place] for place in places]) for places in found.series
     ]
     damaged = {place for place, error in found.refused if isinstance(error, DamagedFile)}
-    studies = _studies(names, found)
+    folders_of_patients, time = _folders_of_patients(names, found), sequence_groups.now()
     names_apart = _told_apart(titles, found)
     for places, title, name, label, digest, patient in zip(
         found.series, titles, names_apart, found.labels, found.digests, found.patients, strict=True
@@ -79,11 +84,13 @@ def admit_series(
             uploads=[uploads[place] for place in places],
             names=[names[place] for place in places],
             lacking=lacking,
+            folder=folders_of_patients.get(patient),
+            of_patient=f", patient {patient + 1}" if len(set(found.patients)) > 1 else "",
+            time=time,
+            volume=volume,
         )
         try:
-            scan, left_out = _admit(
-                resources, series, {**options, "study": options.get("study") or studies.get(patient)}
-            )
+            scan, left_out = _admit(resources, series, options)
             lost = {item.place for item in left_out}
             accepted.append(scan)
             stored.append(tuple(place for index, place in enumerate(places) if index not in lost))
@@ -119,19 +126,12 @@ def _told_apart(titles: Sequence[str], found: SortedFiles) -> list[str]:
     return names
 
 
-def _studies(names: Sequence[str], found: SortedFiles) -> dict[int, str | None]:
-    """The study of each patient of whom there are several series, by the patient's number: called by their folder."""
-    several = ", patient {}" if len(set(found.patients)) > 1 else ""
-    of_patients: dict[int, list[str]] = defaultdict(list)
+def _folders_of_patients(names: Sequence[str], found: SortedFiles) -> dict[int, str]:
+    """The innermost folder around all files of each patient of whom there are several series, by patient's number."""
+    own: dict[int, list[str]] = defaultdict(list)
     for places, patient in zip(found.series, found.patients, strict=True):
-        of_patients[patient] += [names[place] for place in places]
-    return {
-        patient: sequence_groups.title(
-            (_shared_folder(own) or "DICOM examination") + several.format(patient + 1), sequence_groups.now()
-        )
-        for patient, own in of_patients.items()
-        if found.patients.count(patient) > 1
-    }
+        own[patient] += [names[place] for place in places]
+    return {patient: _shared_folder(own[patient]) for patient in own if found.patients.count(patient) > 1}
 
 
 class _SeriesRefused(UploadRejected):
@@ -147,6 +147,7 @@ class _Series:
     """Files that are one scan. names: as the client sent them; lacking: of damaged files that may belong to it.
 
     title: of the scan, as the client chose it; suffix: what tells it from others. words: of the row's `series`.
+    folder: around all series of the patient, if these are several: with of_patient and time it calls their study.
     """
 
     title: str
@@ -155,6 +156,10 @@ class _Series:
     uploads: Sequence[Received]
     names: Sequence[str]
     lacking: Sequence[str]
+    folder: str | None
+    of_patient: str
+    time: str
+    volume: int | None
 
 
 def _admit(resources: Resources, series: _Series, options: dict[str, Any]) -> tuple[Accepted, tuple[LeftOut, ...]]:
@@ -165,7 +170,12 @@ def _admit(resources: Resources, series: _Series, options: dict[str, Any]) -> tu
             paths = [upload.path for upload in series.uploads]
             try:
                 decoded = resources.decoder.decode_series(
-                    paths, stack, original, name=series.title, spare_bytes=RESERVE_BYTES
+                    paths,
+                    stack,
+                    original,
+                    names=[series.title, series.folder or "", *series.lacking, *series.names],
+                    volume=series.volume,
+                    spare_bytes=RESERVE_BYTES,
                 )
             except ScanError as error:
                 lacking = [*series.lacking, *(series.names[item.place] for item in error.files)]
@@ -173,12 +183,18 @@ def _admit(resources: Resources, series: _Series, options: dict[str, Any]) -> tu
                     raise
                 message = f"{error.message} Unreadable: {listed(lacking)}."
                 raise _SeriesRefused(error.code, message, error.files) from error
-            row = _row((decoded.name or _UNNAMED) + series.suffix, decoded, original)
+            title, folder, *others = decoded.names
+            chosen = f", volume {series.volume}" if "volume_chosen" in decoded.warnings else ""
+            row = _row((title or _UNNAMED) + series.suffix + chosen, decoded, original)
             row.series = series.words
-            lacking = [*series.lacking, *(series.names[item.place] for item in decoded.left_out)]
+            count = len(series.lacking)
+            lacking = [*others[:count], *(others[count + item.place] for item in decoded.left_out)]
             if lacking:
                 row.warnings = [*row.warnings, SLICES_REFUSED]
                 row.warning_details = {**(row.warning_details or {}), SLICES_REFUSED: f"Left out: {listed(lacking)}."}
+        if series.folder is not None and not options.get("study"):
+            study = sequence_groups.title((folder or "DICOM examination") + series.of_patient, series.time)
+            options = {**options, "study": study}
         return admission.store(resources, row, original, stack, **options), decoded.left_out
     finally:
         stack.unlink(missing_ok=True)

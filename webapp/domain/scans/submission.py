@@ -265,7 +265,7 @@ def _admit_all(
         try:
             if name is None:
                 titles = [names[index] for index in sent]
-                admitted = series.admit_series(resources, uploads, titles, **_chosen(options))
+                admitted = series.admit_series(resources, uploads, titles, volume=options.volume, **_chosen(options))
             else:
                 lost = [names[index] for index in sent if not isinstance(received[index], Received)]
                 admitted = _admit_group(resources, uploads, name, chosen.get(sent[0], options), lost)

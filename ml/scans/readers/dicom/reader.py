@@ -44,36 +44,46 @@ def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:
     )
 
 
-def read_series(paths: Sequence[Path], limits: Limits) -> Scan:
-    """Decode the files of one scan, whatever their order; of several the damaged ones are left out. Raises ScanError,
-    which names them where the others cannot be read without them."""
+def read_volume(path: Path, limits: Limits, volume: int) -> Scan:
+    """Decode one of the volumes of a file, by its number from 1. Raises ScanError."""
+    return read_series([path], limits, volume)
+
+
+def read_series(paths: Sequence[Path], limits: Limits, volume: int | None = None) -> Scan:
+    """Decode the files of one scan, whatever their order; of several the damaged ones are left out.
+
+    volume: where each position has several pictures, the number of the one to read, from 1. Raises ScanError, which
+    names the damaged files where the others cannot be read without them.
+    """
     instances = [read_instance(path, limits) for path in paths]
     left_out: tuple[LeftOut, ...] = ()
     try:
-        scan = _read(instances, limits)
+        scan = _read(instances, limits, volume)
     except ScanError as error:
         left_out = error.files
         if not left_out or len(left_out) > max(1, MOST_DAMAGED_SHARE * len(instances)):
             raise
         lacking = {item.place for item in left_out}
         instances = [item for place, item in enumerate(instances) if place not in lacking]
-        scan = _read_others(instances, limits, left_out)
+        scan = _read_others(instances, limits, volume, left_out)
     said = {item.sequence for item in instances}
     return replace(scan, sequence=said.pop() if len(said) == 1 else None, left_out=left_out)
 
 
-def _read_others(instances: Sequence[Instance], limits: Limits, left_out: tuple[LeftOut, ...]) -> Scan:
+def _read_others(
+    instances: Sequence[Instance], limits: Limits, volume: int | None, left_out: tuple[LeftOut, ...]
+) -> Scan:
     """What is left of a series. Raises ScanError, with the files that lack."""
     try:
-        return _read(instances, limits)
+        return _read(instances, limits, volume)
     except ScanError as error:
         raise ScanError(error.code, error.message, left_out) from error
 
 
-def _read(instances: Sequence[Instance], limits: Limits) -> Scan:
+def _read(instances: Sequence[Instance], limits: Limits, chosen: int | None) -> Scan:
     """Raises ScanError, with the damaged files among several."""
     first = instances[0]
-    volume = order_frames(instances)
+    volume = order_frames(instances, chosen)
     count = len(volume.places)
     limits.check_stack(count, first.columns, first.rows)
     notes = [*volume.notes, *(["burned_in_text"] if any(item.has_burned_in_text for item in instances) else [])]
@@ -148,13 +158,16 @@ def _read_stored(instances: Sequence[Instance], volume: Volume, gaps: Sequence[i
     frames = [place.frame for place in volume.places]
     is_scaled = any((frame.slope, frame.intercept) != (1.0, 0.0) for frame in frames)
     where = {(place.file, place.frame.index): index for index, place in enumerate(volume.places)}
+    wanted = {place.file for place in volume.places}
     rows = [index + sum(gap < index for gap in gaps) for index in range(len(frames))]
     stack: NDArray[np.generic] | None = None
     damaged: list[LeftOut] = []
     for file, item in enumerate(instances):
+        if file not in wanted:  # a copy, or of another volume
+            continue
         try:
             for index, values in enumerate(_pictures(read_dataset(item.path, is_whole=True), item)):
-                if (file, index) not in where:  # a copy
+                if (file, index) not in where:  # of another volume
                     continue
                 if stack is None:
                     size = (len(frames) + len(gaps), *values.shape)

@@ -77,20 +77,77 @@ def _split_repeats(instances: Sequence[Instance], places: list[int]) -> list[lis
     return list(parts.values()) if is_told and len(parts) <= MOST_VOLUMES else [places]
 
 
-def order_frames(instances: Sequence[Instance]) -> Volume:
-    """The volume that files are. Raises ScanError `unreadable` where they are several, or lie at random."""
+def order_frames(instances: Sequence[Instance], volume: int | None = None) -> Volume:
+    """The volume that files are. volume: where they are several, the number of the one to take, from 1.
+
+    Raises ScanError `unreadable` where they are several and none is chosen, or lie at random.
+    """
     places = [Place(file, frame) for file, item in enumerate(instances) for frame in item.frames]
-    if len({place.frame.time for place in places}) > 1:
-        raise _film()
-    if any(place.frame.position is None for place in places):
+    is_placed = all(place.frame.position is not None for place in places)
+    if len({place.frame.time for place in places}) > 1 and (volume is None or not is_placed):
+        raise _film(_at_one_position(instances, places) if is_placed else None)
+    if not is_placed:
         by_number = sorted(places, key=lambda place: (instances[place.file].number, place.file, place.frame.index))
         return Volume(tuple(by_number), None, False, ("position_unknown",))
     normal = places[0].frame.normal
     if any(abs(float(normal @ place.frame.normal)) < 1 - 1e-3 for place in places):
         raise ScanError("unreadable", "The frames of the DICOM file lie in different planes; send one plane alone.")
     places.sort(key=lambda place: float(normal @ np.array(place.frame.position)))
+    chosen: list[str] = []
+    if volume is not None:
+        places, chosen = _choose(instances, places, volume)
     kept, notes = _drop_copies(instances, places, normal)
-    return _placed(kept, normal, notes)
+    return _placed(kept, normal, [*notes, *chosen])
+
+
+def _choose(instances: Sequence[Instance], places: Sequence[Place], volume: int) -> tuple[list[Place], list[str]]:
+    """Of the pictures of each position the one of this number, from 1, and whether there are several.
+
+    They are counted in the order of their times, acquisitions and instance numbers. Raises ScanError.
+    """
+    groups = _at_each_position(instances, places)
+    counts = {len(group) for group in groups}
+    if counts == {1}:
+        return [group[0] for group in groups], []
+    if len(counts) > 1:
+        raise ScanError(
+            "unreadable",
+            f"The series has {min(counts)} to {max(counts)} pictures of each position, so volumes cannot be told by a"
+            " number; send the files of the volume you want alone.",
+        )
+    [count] = counts
+    if not 1 <= volume <= count:
+        raise ScanError(
+            "unreadable", f"Volume {volume} was chosen, and the series has {count}; choose one from 1 to {count}."
+        )
+    return [group[volume - 1] for group in groups], ["volume_chosen"]
+
+
+def _at_each_position(instances: Sequence[Instance], places: Sequence[Place]) -> list[list[Place]]:
+    """The pictures of each position along the normal, in the order of their making; a file sent twice counts once."""
+    normal = places[0].frame.normal
+    groups: list[list[Place]] = []
+    for place in sorted(places, key=lambda place: _along(normal, place.frame)):
+        if groups and _along(normal, place.frame) - _along(normal, groups[-1][0].frame) <= SAME_MM:
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+
+    def order(place: Place) -> tuple[int, ...]:
+        item = instances[place.file]
+        return place.frame.time, item.acquisition, item.number, place.file, place.frame.index
+
+    found = []
+    for group in groups:
+        once = {(instances[place.file].instance_uid, place.frame.index): place for place in sorted(group, key=order)}
+        found.append(list(once.values()))
+    return found
+
+
+def _at_one_position(instances: Sequence[Instance], places: Sequence[Place]) -> int | None:
+    """How many pictures each position has; None where they differ."""
+    counts = {len(group) for group in _at_each_position(instances, places)}
+    return counts.pop() if len(counts) == 1 else None
 
 
 def _drop_copies(
@@ -107,7 +164,7 @@ def _drop_copies(
         ):
             notes = ["slices_doubled"]
         else:
-            raise _film()
+            raise _film(_at_one_position(instances, places))
     return kept, notes
 
 
@@ -158,9 +215,16 @@ def _along(normal: NDArray[np.float64], frame: Frame) -> float:
     return float(normal @ np.array(frame.position))
 
 
-def _film() -> ScanError:
+def _film(count: int | None) -> ScanError:
+    """count: pictures of each position; None where they differ."""
+    several, remedy = "several", "send the volume you want alone"
+    if count is not None:
+        several = str(count)
+        remedy = (
+            f"choose it by its number, from 1 to {count}, as “Volume” beside model and threshold (`volume` in the API)"
+        )
     return ScanError(
         "unreadable",
-        "The series has several pictures of each position (time points, directions or echoes), and one volume is read;"
-        " send the volume you want alone.",
+        f"The series has {several} pictures of each position (time points, directions or echoes), and one volume is"
+        f" read; {remedy}.",
     )
