@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.scans import LabelMap
+from ml.volumes.silhouettes import enclosed
 
 MOST_OF_SLICE = 0.5
 # A pixel below this share of the slice's brightest is background; a corner is this part of a side.
@@ -242,15 +243,7 @@ def _lies_within(pixels: NDArray[np.uint8]) -> NDArray[np.bool]:
     """Which pixels have tissue above, below, left and right of them, bool (H, W): an estimate of the head that needs
     no SciPy. Of the tumors of the LGG data (1,110 slices) no pixel lies outside of it."""
     gray = pixels.max(axis=2)
-    is_lit = gray >= max(1.0, _BACKGROUND_SHARE * float(gray.max()))
-    spread = np.logical_or.accumulate
-    within: NDArray[np.bool] = (
-        spread(is_lit, axis=0)
-        & spread(is_lit[::-1], axis=0)[::-1]
-        & spread(is_lit, axis=1)
-        & spread(is_lit[:, ::-1], axis=1)[:, ::-1]
-    )
-    return within
+    return enclosed(gray >= max(1.0, _BACKGROUND_SHARE * float(gray.max())))
 
 
 def digest_of_labels(values: NDArray[np.generic]) -> str | None:

@@ -154,6 +154,12 @@ WARNINGS: dict[str, Warning] = {
             "The files do not say whether the patient lay in one position for all series (NIfTI cannot); their"
             " affines were taken at their word. Look whether the channels lie on each other.",
         ),
+        Warning(
+            joining.HEADS_APART,
+            "The heads of the series that were read together overlap poorly: the patient moved between them, or they"
+            " are of two patients, and the channels do not lie on each other. Register them first.",
+            chip="Heads apart",
+        ),
         Warning("synthetic", "This scan is a synthetic phantom, not a patient.", chip="Synthetic phantom"),
     )
 }

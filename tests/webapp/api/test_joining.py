@@ -134,6 +134,18 @@ def test_slices_that_a_series_lacks_show_flair(app: Flask, client: FlaskClient) 
     assert sentence.endswith(f"T1 lacks in slices 1 to {lacking}.")
 
 
+def test_heads_that_lie_apart_are_said(client: FlaskClient) -> None:
+    flair = volume(client, "flair.nii.gz", FLAIR, FLAIR_AFFINE)
+    moved = T1_AFFINE.copy()
+    moved[0, 3] += 40
+    for name, affine, is_apart in (("t1.nii.gz", T1_AFFINE, False), ("t1-moved.nii.gz", moved, True)):
+        t1 = volume(client, name, T1, affine)
+        scan = join(client, flair, flair=flair["id"], t1=t1["id"]).json
+        assert ("heads_apart" in codes(scan)) == is_apart
+    [sentence] = [item["detail"] for item in scan["segmentation"]["warnings"] if item["code"] == "heads_apart"]
+    assert sentence.startswith("T1: 0.")
+
+
 def test_sequences_that_are_posted_together_are_a_study_that_offers_to_read_them(client: FlaskClient) -> None:
     parts = [("flair.nii.gz", FLAIR, FLAIR_AFFINE), ("t1.nii.gz", T1, T1_AFFINE), ("t1-post.nii.gz", 3 * T1, T1_AFFINE)]
     files = [(name, volume_files.nifti(voxels, affine)) for name, voxels, affine in parts]
