@@ -82,6 +82,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     # Answers of the API and of the pages' forms alike.
     "webapp.downloads": ("webapp.schemas", "webapp.domain", "webapp.context"),
     "webapp.scan_evaluations": ("webapp.domain", "webapp.context"),
+    # A protocol of its own, with addresses of its own.
+    "webapp.monai_label": ("webapp.schemas", "webapp.domain", "webapp.context", "webapp.security"),
     "webapp.scan_reports": ("webapp.schemas", "webapp.domain", "webapp.context", "ml.cards", "ml.reports"),
     "webapp.api": (
         "webapp.schemas",

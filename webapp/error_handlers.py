@@ -68,7 +68,7 @@ def error_table() -> list[dict[str, object]]:
 
 def wants_json() -> bool:
     """Whether this request is the API's."""
-    return request.path.startswith("/api/")
+    return request.path.startswith(("/api/", "/monai/"))
 
 
 def answer(status: int, code: str, message: str, **more: Any) -> Response:

@@ -5,7 +5,7 @@ from pathlib import Path
 from flask import Flask
 from jinja2 import StrictUndefined
 
-from webapp import api, assets, commands, error_handlers, multipart, prometheus, ranges, security
+from webapp import api, assets, commands, error_handlers, monai_label, multipart, prometheus, ranges, security
 from webapp.api.blueprints import HexId
 from webapp.context import EXTENSION
 from webapp.domain.resources import Resources
@@ -34,5 +34,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     assets.register(app, Path(app.static_folder or ""))
     api.register(app)
     register_views(app)
+    app.register_blueprint(monai_label.bp)
     commands.register(app)
     return app

@@ -115,6 +115,12 @@ class Settings:
         "proxies in a row in front of the portal whose `X-Forwarded-Proto` and `X-Forwarded-For` are believed; with"
         " TLS at the first, cookies are then sent over TLS alone",
     )
+    monai_label: str = setting(
+        "GLIOSCOPE_MONAI_LABEL",
+        "off",
+        choice("off", "on"),
+        "`on`: 3D Slicer and OHIF segment by MONAI Label's protocol under `/monai`",
+    )
     secret_key: str = setting(
         "GLIOSCOPE_SECRET_KEY",
         "",

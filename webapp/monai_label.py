@@ -1,0 +1,203 @@
+"""The part of MONAI Label's REST protocol that automatic segmentation in 3D Slicer and OHIF needs, under /monai.
+
+MONAI Label 0.8.5, https://github.com/Project-MONAI/MONAILabel (monailabel/endpoints). A session and an image are scans
+of the portal: what a viewer sends is in the history as any upload, and an id is a scan's. Off unless a setting turns
+it on: then every address answers as if it were not there.
+"""
+
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Response, abort, jsonify, request
+
+from webapp.context import resources, uploaded_files
+from webapp.domain.database.orm import is_id
+from webapp.domain.errors import InvalidInput, NotFound, NotReady
+from webapp.domain.jobs.models import OPEN_STATUSES, Status
+from webapp.domain.scans import images, lookup, segmentations
+from webapp.domain.scans.grouping import Grouping
+from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, submit_run, submit_truth
+from webapp.schemas.scans import dump_scan
+from webapp.security import csrf
+
+bp = Blueprint("monai-label", __name__, url_prefix="/monai")
+csrf.exempt(bp)
+
+LABELS = {"tumor": 1}
+DISCLAIMER = "Research use only. Not for diagnosis."
+# A viewer's request waits for its answer; a volume of 180 slices takes half a minute on a laptop.
+LONGEST_WAIT_S = 120.0
+_WAIT_S = 30.0
+OUTPUTS = ("image", "json", "all")
+
+
+@bp.before_request
+def _refuse_where_it_is_off() -> None:
+    if resources().settings.monai_label != "on":
+        abort(404)
+
+
+@bp.get("/info/")
+def info() -> Response:
+    """What there is: the models, and the one label that all of them give."""
+    models = {name: _describe(name) for name in resources().catalog.names()}
+    return jsonify(
+        name="Glioscope",
+        description=f"Brain tumor segmentation in MRI. {DISCLAIMER}",
+        version="0.8.5",
+        labels=list(LABELS),
+        models=models,
+        trainers={},
+        strategies={},
+        scoring={},
+        train_stats={},
+        datastore={},
+    )
+
+
+@bp.put("/session/")
+def create_session() -> Response:
+    """Take the image of a session, a NIfTI volume, a zip or the files of a DICOM series: a scan, whose id it gets."""
+    scan_id = _take("files", None)
+    return jsonify(session_id=scan_id, session_info=_session(scan_id))
+
+
+@bp.get("/session/<session_id>")
+def show_session(session_id: str) -> Response:
+    """A session that there is."""
+    return jsonify(_session(session_id))
+
+
+@bp.post("/infer/<model>")
+def infer(model: str) -> Response:
+    """Segment an image, a session's, or one that comes with the request, and answer when it is done."""
+    output = request.args.get("output") or "all"
+    if output not in OUTPUTS:
+        raise InvalidInput(f"The output {output!r} is none of {', '.join(OUTPUTS)}.")
+    if model not in resources().catalog.names():
+        raise NotFound(f"There is no model of this name; the models are: {', '.join(resources().catalog.names())}.")
+    scan_id = request.args.get("session_id") or request.args.get("image") or ""
+    if not scan_id:
+        scan_id = _take("file", model)
+    scan, run = _finished(scan_id, model)
+    answer = _describe_run(scan, run)
+    if output == "json":
+        return jsonify(answer)
+    data, name = _mask(scan, run)
+    if output == "image":
+        response = Response(data, mimetype=_media_type(name))
+        response.headers.set("Content-Disposition", "attachment", filename=name)
+        return response
+    return _both(answer, data, name)
+
+
+@bp.put("/datastore/label")
+def save_label() -> Response:
+    """Take a label as the expert's mask of a scan."""
+    scan_id = _known(request.args.get("image") or "")
+    submit_truth(resources(), scan_id, uploaded_files("label"))
+    return jsonify(image=scan_id, label=scan_id)
+
+
+def _describe(name: str) -> dict[str, Any]:
+    card = resources().catalog.card(name)
+    return {
+        "type": "segmentation",
+        "labels": LABELS,
+        "dimension": 3,
+        "description": f"{card.title or name}. {DISCLAIMER}",
+        "config": {},
+    }
+
+
+def _take(field: str, model: str | None) -> str:
+    """Store what the request brings as a scan; its id. Raises what `submit` does, InvalidInput for several scans."""
+    submitted = submit(resources(), uploaded_files(field), UploadOptions(model, None, Grouping.AUTO))
+    if len(submitted.scan_ids) != 1:
+        raise InvalidInput(f"These are {len(submitted.scan_ids)} images, and a session has one; send one series alone.")
+    return submitted.scan_ids[0]
+
+
+def _session(scan_id: str) -> dict[str, Any]:
+    with resources().database.read() as session:
+        scan = lookup.get(session, _known(scan_id))
+        return {"image": scan.id, "name": scan.filename, "creation_ts": int(scan.created_at.timestamp()), "expiry": 0}
+
+
+def _known(scan_id: str) -> str:
+    if not is_id(scan_id):
+        raise NotFound("There is no such image; its id is that of a scan of the portal.")
+    with resources().database.read() as session:
+        return lookup.get(session, scan_id).id
+
+
+def _finished(scan_id: str, model: str) -> tuple[Scan, Segmentation]:
+    """The scan and a succeeded run of the model, which is asked for where there is none.
+
+    Raises NotFound, NotReady (it takes too long, or failed), TooManyWaiting.
+    """
+    run_id = _usable_run(_known(scan_id), model) or submit_run(resources(), scan_id, RunOptions(model))
+    for _ in range(int(LONGEST_WAIT_S / _WAIT_S)):
+        lookup.wait(resources(), scan_id, _WAIT_S)
+        with resources().database.read() as session:
+            scan = lookup.get(session, scan_id)
+            run = lookup.run(session, scan, run_id)
+        if run is not None and run.status is Status.SUCCEEDED:
+            return scan, run
+        if run is None or run.status not in OPEN_STATUSES:
+            raise NotReady(f"The segmentation has {run.status.value if run else 'gone'}; the scan's page says why.")
+    raise NotReady(f"The segmentation takes longer than {LONGEST_WAIT_S:g} s; ask for it again.")
+
+
+def _usable_run(scan_id: str, model: str) -> str | None:
+    """The newest run of a model that has succeeded or may yet."""
+    with resources().database.read() as session:
+        runs = segmentations.runs(session, scan_id)
+        usable = (*OPEN_STATUSES, Status.SUCCEEDED)
+        return next((run.id for run in runs if run.model == model and run.status in usable), None)
+
+
+def _describe_run(scan: Scan, run: Segmentation) -> dict[str, Any]:
+    with resources().database.read() as session:
+        stored = lookup.get(session, scan.id)
+        shown = dump_scan(stored, lookup.run(session, stored, run.id))["segmentation"]
+    names = ("id", "model", "threshold", "verdict", "coverage_percent", "volume_ml", "warnings")
+    return {
+        "label_names": LABELS,
+        "scan": scan.id,
+        **{name: shown[name] for name in names},
+        "segmentation": run.id,
+        "notice": DISCLAIMER,
+    }
+
+
+def _mask(scan: Scan, run: Segmentation) -> tuple[bytes, str]:
+    """The mask on the file's own voxels as NIfTI; of pictures as TIFF."""
+    path = resources().storage.temporary_file()
+    try:
+        if scan.geometry is None:
+            images.write_masks(resources(), scan, run, path)
+            return path.read_bytes(), "label.tif"
+        images.write_volume(resources(), scan, run, "mask", path)
+        return path.read_bytes(), "label.nii.gz"
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _media_type(name: str) -> str:
+    return "image/tiff" if Path(name).suffix == ".tif" else "application/gzip"
+
+
+def _both(answer: dict[str, Any], data: bytes, name: str) -> Response:
+    """A multipart answer of `params` and `image`, as the protocol has it."""
+    boundary = secrets.token_hex(16)
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="params"\r\nContent-Type: application/json\r\n\r\n'
+    middle = (
+        f'\r\n--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n'
+        f"Content-Type: {_media_type(name)}\r\n\r\n"
+    )
+    body = head.encode() + json.dumps(answer).encode() + middle.encode() + data + f"\r\n--{boundary}--\r\n".encode()
+    return Response(body, content_type=f"multipart/form-data; boundary={boundary}")
