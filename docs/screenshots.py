@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from ml.synthetic import phantoms  # noqa: E402
 from ml.synthetic.phantom_anatomy import Lesion, draw_slice  # noqa: E402
+from tests.support import volume_files  # noqa: E402
 from tests.support.browsers import chromium_browser  # noqa: E402
 from tests.support.portal_process import RunningPortal, running_portal  # noqa: E402
 
@@ -29,6 +30,7 @@ HELP_SLICES = {"stack": 6}
 LARGEST_BYTES = 300_000
 DESK = {"width": 1440, "height": 900}
 PATIENTS = 8
+VOLUME_SLICES = 48
 PHONE = {"width": 390, "height": 844}
 
 
@@ -47,6 +49,7 @@ def main() -> None:
         save(page, "result")
         open_result(page, ids["stack"])
         save(page, "stack")
+        save_planes(page, portal)
         page.goto("/scans")
         save(page, "history")
         evaluation_id = evaluate_phantoms(portal)
@@ -86,6 +89,21 @@ def evaluate_phantoms(portal: RunningPortal) -> str:
     while evaluation["status"] in ("queued", "running"):
         _, evaluation = portal.json("GET", f"/api/v1/evaluations/{evaluation['id']}?wait=10")
     return str(evaluation["id"])
+
+
+def save_planes(page: Page, portal: RunningPortal) -> None:
+    """Three planes of a drawn volume, with the tumor in 3-D beside them."""
+    lesion = Lesion(-0.29, 0.14, 0.2, 0.22, VOLUME_SLICES * 0.55, VOLUME_SLICES * 0.16)
+    levels = np.linspace(-0.75, 0.85, VOLUME_SLICES)
+    flair = np.stack([draw_slice(13, index, float(level), lesion)[0][..., 1] for index, level in enumerate(levels)])
+    voxels = np.ascontiguousarray(flair.transpose(2, 1, 0)).astype(np.int16)  # (x, y, z)
+    affine = volume_files.affine_of("LPS", (0.9, 0.9, 3.0), voxels.shape)  # type: ignore[arg-type]
+    scan = portal.wait(portal.upload(volume_files.nifti(voxels, affine), "phantom_flair.nii.gz")["id"])
+    page.goto(f"/scans/{scan['id']}?view=planes")
+    page.wait_for_selector("#viewer[data-drawn]")
+    page.locator("#toggle-surface").click()
+    page.wait_for_timeout(3000)  # the volume arrives and is drawn
+    save(page, "planes")
 
 
 def save_help_pictures(portal: RunningPortal, ids: dict[str, str]) -> None:
