@@ -148,7 +148,9 @@ def _finished(scan_id: str, model: str) -> tuple[Scan, Segmentation]:
         if run is not None and run.status is Status.SUCCEEDED:
             return scan, run
         if run is None or run.status not in OPEN_STATUSES:
-            raise NotReady(f"The segmentation has {run.status.value if run else 'gone'}; the scan's page says why.")
+            raise NotReady(
+                f"The segmentation ended as {run.status.value if run else 'deleted'}; the scan's page says why."
+            )
     raise NotReady(f"The segmentation takes longer than {LONGEST_WAIT_S:g} s; ask for it again.")
 
 

@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian
 
 from ml.exports.facts import Kind
 from tests.ml.exports.test_outlines import filled
@@ -72,6 +73,53 @@ def test_a_segmentation_object_lies_where_the_mask_does(
     assert (found.StudyInstanceUID, found.FrameOfReferenceUID) == (STUDY, scan["geometry"]["frame_of_reference"])
     assert found.PatientID == scan["series"]["patient"]
     assert "Research use only" in found.SeriesDescription
+
+
+def enhanced(affine: NDArray, voxels: NDArray) -> tuple[bytes, str]:
+    """A series as one file of several frames (enhanced MR), the last slice first, and its instance's UID."""
+    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    count = voxels.shape[2]
+    dataset = dicom_files.blank(EnhancedMRImageStorage, ExplicitVRLittleEndian)
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.Modality = STUDY, f"{STUDY}.1", "MR"
+    dataset.FrameOfReferenceUID, dataset.InstanceNumber = f"{STUDY}.2", 1
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "OTHER", "NONE"]
+    dataset.NumberOfFrames, dataset.Rows, dataset.Columns = count, voxels.shape[1], voxels.shape[0]
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated = dataset.BitsStored = 16
+    dataset.HighBit, dataset.PixelRepresentation = 15, 0
+    orientation, measures = Dataset(), Dataset()
+    orientation.ImageOrientationPatient = [*(lps[:3, 0] / spacing[0]), *(lps[:3, 1] / spacing[1])]
+    measures.PixelSpacing, measures.SliceThickness = [spacing[1], spacing[0]], spacing[2]
+    shared = Dataset()
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
+    dataset.SharedFunctionalGroupsSequence = [shared]
+    frames = []
+    for k in reversed(range(count)):
+        position, group = Dataset(), Dataset()
+        position.ImagePositionPatient = [float(value) for value in lps[:3] @ [0, 0, k, 1]]
+        group.PlanePositionSequence = [position]
+        frames.append(group)
+    dataset.PerFrameFunctionalGroupsSequence = frames
+    dataset.PixelData = np.ascontiguousarray(voxels[:, :, ::-1].transpose(2, 1, 0)).astype("<u2").tobytes()
+    dataset["PixelData"].VR = "OW"
+    return dicom_files.written(dataset), str(dataset.SOPInstanceUID)
+
+
+def test_frames_of_one_file_are_referred_to_by_their_numbers(app: Flask, client: FlaskClient, tmp_path: Path) -> None:
+    data, uid = enhanced(AFFINE, VOXELS)
+    scan = result(app, ("head/enhanced.dcm", data))
+    truth = volume_files.tumor(AFFINE, SHAPE)
+
+    path, _ = exported(client, scan, "segmentation", tmp_path)
+
+    read = highdicom.seg.segread(path)
+    np.testing.assert_allclose(points_of_highdicom(read), points(AFFINE, truth), atol=1e-3)
+    marked = [SHAPE[2] - k for k in range(SHAPE[2]) if truth[:, :, k].any()]
+    frames = read.get_pixels_by_source_frame(uid, marked)  # (frame, row, column, segment)
+    np.testing.assert_array_equal(frames[..., 0], truth.transpose(2, 1, 0)[[SHAPE[2] - number for number in marked]])
+    for kind in (Kind.MEASUREMENTS, Kind.RTSTRUCT):
+        exported(client, scan, kind, tmp_path)
 
 
 def test_an_object_is_the_same_whenever_it_is_made(app: Flask, client: FlaskClient) -> None:
