@@ -39,7 +39,7 @@ def on_starting(server: Arbiter) -> None:
     """Check the address that will really be bound, whoever set it, and bring the database to the newest schema."""
     for address in server.cfg.address:
         try:
-            check_bind(settings.auth, address)
+            check_bind(settings, address)
         except SettingsError as error:
             sys.exit(str(error))
     # In a process of its own: this one lives on, and need not hold Alembic and SQLAlchemy for it.
@@ -52,9 +52,13 @@ def on_starting(server: Arbiter) -> None:
 
 def _migrate() -> None:
     from webapp.domain.database import migration
+    from webapp.process import administrators
 
     try:
         migration.upgrade(settings.database_url)
+        administrators.check(settings)
+    except SettingsError as error:
+        sys.exit(str(error))
     except migration.SchemaError as error:
         sys.exit(str(error))
 

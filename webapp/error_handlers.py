@@ -81,6 +81,8 @@ def answer(status: int, code: str, message: str, **more: Any) -> Response:
         page = render_template("error.html", status=status, title=title, message=message, request_id=request_id)
         response = Response(page, mimetype="text/html")
     response.status_code = status
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
     if status in (429, 503):
         response.headers["Retry-After"] = RETRY_AFTER_S
     return response

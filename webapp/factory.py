@@ -33,7 +33,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     ranges.register(app)
     assets.register(app, Path(app.static_folder or ""))
     api.register(app)
-    register_views(app)
+    register_views(app, settings.auth)
     app.register_blueprint(monai_label.bp)
     commands.register(app)
     return app

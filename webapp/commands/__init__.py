@@ -2,11 +2,13 @@
 
 from flask import Flask
 
-from webapp.commands import backups, database, evaluations
+from webapp.commands import accounts, backups, database, evaluations
 
 
 def register(app: Flask) -> None:
     """Install the commands."""
+    for group in (accounts.users_group, accounts.tokens_group, accounts.audit_group):
+        app.cli.add_command(group)
     app.cli.add_command(backups.group)
     app.cli.add_command(database.migrate)
     app.cli.add_command(evaluations.group)

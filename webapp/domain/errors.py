@@ -1,6 +1,8 @@
 """What can go wrong in the domain, each with the code and the HTTP status that the API documents.
 
 PortalError
+├── NotLoggedIn           401 unauthorized
+├── RoleRefused           403 role
 ├── NotFound              404 not_found
 ├── NotReady              409 not_ready
 ├── NoGeometry            409 no_geometry
@@ -11,6 +13,7 @@ PortalError
 ├── UploadRejected        4xx the code of the reader that refused the file
 ├── KeyReused             422 idempotency_key_reused
 ├── KeyInUse              409 idempotency_key_in_use
+├── TooManyAttempts       429 too_many_requests
 ├── StorageFull           507 storage_full
 ├── StorageUnavailable    503 storage_unavailable
 │   └── DataLost          503 storage_unavailable
@@ -34,6 +37,20 @@ class PortalError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+
+class NotLoggedIn(PortalError):
+    """Nobody is logged in, or the API token is none, over, or revoked."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class RoleRefused(PortalError):
+    """The user's role, or the API token's scope, does not allow it."""
+
+    code = "role"
+    status = 403
 
 
 class NotFound(PortalError):
@@ -97,6 +114,13 @@ class KeyInUse(PortalError):
 
     code = "idempotency_key_in_use"
     status = 409
+
+
+class TooManyAttempts(PortalError):
+    """Too many requests, or wrong passwords; wait a moment."""
+
+    code = "too_many_requests"
+    status = 429
 
 
 class StorageFull(PortalError):

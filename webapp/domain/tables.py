@@ -1,5 +1,6 @@
 """Every table, imported once, so that `Base.metadata` is whole and relationships find their classes."""
 
+from webapp.domain.accounts import models as accounts
 from webapp.domain.database import tombstones
 from webapp.domain.database.orm import Base
 from webapp.domain.evaluations import models as evaluations
@@ -7,4 +8,4 @@ from webapp.domain.jobs import models as jobs
 from webapp.domain.scans import models as scans
 from webapp.domain.uploads import models as uploads
 
-__all__ = ["Base", "evaluations", "jobs", "scans", "tombstones", "uploads"]
+__all__ = ["Base", "accounts", "evaluations", "jobs", "scans", "tombstones", "uploads"]

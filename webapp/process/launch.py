@@ -11,7 +11,7 @@ from pathlib import Path
 from webapp.domain.database import migration
 from webapp.domain.settings import PROJECT_ROOT, Settings, SettingsError, check_bind
 from webapp.domain.settings.instance import unusable
-from webapp.process import supervised
+from webapp.process import administrators, supervised
 
 MOST_PORT = 65_535
 # Longer than the web process lets a waiting client have its result.
@@ -23,10 +23,11 @@ def main() -> None:
     try:
         settings = Settings.from_environment()
         host, port = _address(settings.bind)
-        check_bind(settings.auth, (host, port))
+        check_bind(settings, (host, port))
         lock_instance(settings.instance_dir)
         _check_port(host, port)
         migration.upgrade(settings.database_url)
+        administrators.check(settings)
     except (SettingsError, migration.SchemaError) as error:
         sys.exit(str(error))
     os.environ.update(

@@ -18,8 +18,8 @@ from webapp.views import (
 )
 
 
-def register(app: Flask) -> None:
-    """Install every page."""
+def register(app: Flask, auth: str) -> None:
+    """Install every page; those of users where there are users."""
     frame.register(app)
     for module in (
         home,
@@ -35,3 +35,8 @@ def register(app: Flask) -> None:
         system,
     ):
         app.register_blueprint(module.bp)
+    if auth != "local":
+        from webapp.views import accounts, admin
+
+        app.register_blueprint(accounts.bp)
+        app.register_blueprint(admin.bp)

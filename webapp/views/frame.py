@@ -2,7 +2,7 @@
 
 import time
 
-from flask import Flask, request
+from flask import Flask, g, request
 
 from ml.version import VERSION
 from webapp.context import resources
@@ -36,4 +36,6 @@ def register(app: Flask) -> None:
             "nav": SECTIONS.get(request.blueprint or "", ""),
             "worker_ready": worker_ready(),
             "version": VERSION,
+            # None where there are no users.
+            "viewer": g.get("identity"),
         }

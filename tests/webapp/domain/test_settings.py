@@ -124,11 +124,23 @@ def test_a_long_instance_path_gets_a_socket_that_can_be_opened(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("address", [("127.0.0.1", 80), ("::1", 80), ("[::1]", 80), ("localhost", 80), "/run/g.sock"])
-def test_local_mode_listens_on_this_machine(address: tuple[str, int] | str) -> None:
-    check_bind("local", address)
+def test_local_mode_listens_on_this_machine(address: tuple[str, int] | str, tmp_path: Path) -> None:
+    check_bind(make_settings(tmp_path), address)
+    check_bind(make_settings(tmp_path, GLIOSCOPE_AUTH="password"), address)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.5", "example.org", "127.0.0.1.example.org"])
-def test_local_mode_refuses_an_address_that_others_reach(host: str) -> None:
+def test_local_mode_refuses_an_address_that_others_reach(host: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="will not listen"):
-        check_bind("local", (host, 8000))
+        check_bind(make_settings(tmp_path), (host, 8000))
+
+
+def test_with_users_it_listens_where_others_reach_it_once_nothing_is_missing(tmp_path: Path) -> None:
+    given = {"GLIOSCOPE_AUTH": "password"}
+    address = ("0.0.0.0", 8000)
+    with pytest.raises(SettingsError, match=r"GLIOSCOPE_ALLOWED_HOSTS.* and GLIOSCOPE_TRUSTED_PROXIES"):
+        check_bind(make_settings(tmp_path, **given), address)
+    given["GLIOSCOPE_ALLOWED_HOSTS"] = "mri.example"
+    with pytest.raises(SettingsError, match="set GLIOSCOPE_TRUSTED_PROXIES"):
+        check_bind(make_settings(tmp_path, **given), address)
+    check_bind(make_settings(tmp_path, **given, GLIOSCOPE_TRUSTED_PROXIES="1"), address)

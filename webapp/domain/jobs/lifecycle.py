@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, CursorResult, Update, and_, func, or_, sel
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from webapp.domain.database.clock import database_now
+from webapp.domain.database.ownership import OF_EVERYONE
 from webapp.domain.errors import NotFound, WrongState
 from webapp.domain.jobs.failure_codes import POISON, TIMEOUT
 from webapp.domain.jobs.models import OPEN_STATUSES, JobColumns, Status
@@ -265,7 +266,9 @@ def queue_position(session: Session, job: JobColumns) -> int | None:
         ids = [item.id for item in loaded if item.status is Status.QUEUED]
         place = func.row_number().over(order_by=(table.created_at, table.id)).label("place")
         line = select(table.id, place).where(table.status == Status.QUEUED).subquery()
-        places.update(session.execute(select(line.c.id, line.c.place).where(line.c.id.in_(ids))).all())
+        # The line is everybody's; of others' jobs nothing but their number is told.
+        wanted = select(line.c.id, line.c.place).where(line.c.id.in_(ids)).execution_options(**OF_EVERYONE)
+        places.update(session.execute(wanted).all())
     return places.get(job.id)
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from webapp.domain.database.clock import database_now
+from webapp.domain.database.ownership import everyone
 from webapp.domain.evaluations.models import EvaluationChunk
 from webapp.domain.jobs import workers
 from webapp.domain.jobs.kinds import KINDS
@@ -37,7 +38,7 @@ class Statistics:
 
 def read(resources: Resources) -> Statistics:
     """Ask the database. Raises DatabaseUnavailable."""
-    with resources.database.read() as session:
+    with everyone(), resources.database.read() as session:
         oldest, now = session.execute(
             select(func.min(Segmentation.created_at), database_now()).where(Segmentation.status == Status.QUEUED)
         ).one()

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, exists, func, select
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -167,6 +167,15 @@ def change(resources: Resources, study_id: str, wanted: StudyChange) -> None:
 def _write_keys(study: Study) -> None:
     study.search_name, study.sort_name = _identity(study.owner_id, study.name), sort_key(study.name)
     study.search_text = search_key("\n".join([study.name, *study.tags, study.notes]))
+
+
+def prepare_adoption(session: Session, owner_id: str) -> None:
+    """Put the new owner before the names of the local user's studies. Raises Conflict for one that the owner has."""
+    local = update(Study).where(Study.owner_id == LOCAL).values(search_name=f"{owner_id}\n" + Study.search_name)
+    try:
+        session.execute(local.execution_options(synchronize_session=False))
+    except IntegrityError as error:
+        raise Conflict("The user has a study of a name that is there already; rename it first.") from error
 
 
 def _identity(owner_id: str, name: str) -> str:

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 
 from webapp.domain.settings.instance import embedded_socket, stored_secret
 from webapp.domain.settings.parsing import (
+    LOCAL_HOSTS,
     Setting,
     SettingsError,
     choice,
@@ -96,8 +97,9 @@ class Settings:
     auth: str = setting(
         "GLIOSCOPE_AUTH",
         "local",
-        choice("local"),
-        "`local`: one implicit user; the portal then refuses to listen on an address that others reach",
+        choice("local", "password"),
+        "`local`: one implicit user; the portal then refuses to listen on an address that others reach. `password`:"
+        " users with roles, who log in; the first administrator is made on the command line (docs/security.md)",
     )
     bind: str = setting("GLIOSCOPE_BIND", "127.0.0.1:8000", text, "host and port of the web server")
     allowed_hosts: tuple[str, ...] = setting(
@@ -263,15 +265,26 @@ SETTINGS: Mapping[str, Setting] = {
 }
 
 
-def check_bind(auth: str, address: tuple[str, int] | str) -> None:
-    """Refuse an address that others can reach while there are no users. Raises SettingsError.
+def check_bind(settings: Settings, address: tuple[str, int] | str) -> None:
+    """Refuse an address that others can reach while there are no users, or what protects them is missing. Raises
+    SettingsError.
 
     address: host and port, or the path of a Unix socket, which only this machine reaches.
     """
     if isinstance(address, str):
         return
     host = address[0].strip("[]")
-    if auth == "local" and host not in ("127.0.0.1", "::1", "localhost"):
+    if host in ("127.0.0.1", "::1", "localhost"):
+        return
+    if settings.auth != "local":
+        missing = []
+        if not set(settings.allowed_hosts) - set(LOCAL_HOSTS):
+            missing.append("GLIOSCOPE_ALLOWED_HOSTS, the name under which users reach it")
+        if not settings.trusted_proxies:
+            missing.append("GLIOSCOPE_TRUSTED_PROXIES, the number of proxies that bring TLS")
+        if missing:
+            raise SettingsError(f"The portal will not listen on {host}; set {' and '.join(missing)}.")
+    else:
         raise SettingsError(
             f"The portal will not listen on {host}: without users, anybody there could read and delete scans. "
             "Bind 127.0.0.1, and put a proxy with a login in front of it where others need it."

@@ -1,0 +1,216 @@
+"""With GLIOSCOPE_AUTH=password: who asks, what their role allows, and a line of the audit log about it.
+
+The rule of every route stands here. What belongs to a user is scoped in `webapp.domain.database.ownership`: another's
+id is answered like one that nobody has.
+"""
+
+import logging
+import re
+from collections.abc import Iterable
+from typing import Any, cast
+
+from cachetools import TTLCache
+from flask import Flask, Response, g, redirect, request, session, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from webapp.context import resources
+from webapp.domain.accounts import audit, sessions, tokens
+from webapp.domain.accounts.audit import Event
+from webapp.domain.accounts.identity import Identity, Scope
+from webapp.domain.accounts.models import Role
+from webapp.domain.database import ownership
+from webapp.domain.errors import NotFound, NotLoggedIn, PortalError, RoleRefused
+
+logger = logging.getLogger(__name__)
+
+# What anybody is answered, who has not logged in too.
+PUBLIC = frozenset({"static", "system.healthz", "system.readyz", "accounts.login", "accounts.log_in"})
+# What asks about the server and not about one's own: of administrators alone, and for others not there.
+ADMIN_BLUEPRINT = "admin"
+METRICS = "metrics"
+# Every user's own affairs, in a browser alone: no token makes another token.
+SELF_BLUEPRINT = "accounts"
+# POST that reads.
+READS = frozenset({"api-scans.download_several"})
+# GET that is part of starting an evaluation: it lists folders of the server.
+RESEARCH = frozenset({"api-evaluations.folders", "evaluations.new"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MOST_PUBLIC_BYTES = 16_384
+COOKIE_FIELD = "session"
+
+_DOWNLOADS = re.compile(r"\.(zip|tif|gz|csv|json|bin|html|pdf)$|/original$")
+_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
+# Downloads of what has no one id.
+TABLES = frozenset({"api-scans.history_table"})
+MOST_IDS = 200
+# A page with its pictures is one view; looked at again after this time, another.
+VIEWED_FOR_S = 300
+_viewed: TTLCache[tuple[str, ...], bool] = TTLCache(10_000, VIEWED_FOR_S)
+
+
+def guard() -> BaseResponse | None:
+    """Before every request: identify, scope, and allow. Raises NotLoggedIn, RoleRefused, NotFound."""
+    # From here on whatever this request reads is somebody's, or nobody's.
+    resources().database.is_scoped = True
+    ownership.act_as(ownership.NOBODY)
+    g.identity = None
+    endpoint = request.endpoint
+    if endpoint in PUBLIC:
+        request.max_content_length = MOST_PUBLIC_BYTES
+        if endpoint in ("static", "system.healthz", "system.readyz"):
+            return None
+    g.identity = identity = _identify()
+    if identity is not None:
+        ownership.act_as(identity.user_id)
+    if endpoint is None or endpoint in PUBLIC:
+        return None
+    if identity is None:
+        return _ask_to_log_in()
+    _allow(identity, endpoint)
+    return None
+
+
+def current() -> Identity | None:
+    """Who asks; None where nobody is logged in, and where there are no users."""
+    return cast(Identity | None, g.get("identity"))
+
+
+def identify_as(identity: Identity) -> None:
+    """Who asks, once a login has said so."""
+    g.identity = identity
+    ownership.act_as(identity.user_id)
+
+
+def required_role(endpoint: str, method: str) -> Role:
+    """The least role that a route asks for."""
+    blueprint = endpoint.partition(".")[0]
+    if blueprint == ADMIN_BLUEPRINT or endpoint == METRICS:
+        return Role.ADMIN
+    if blueprint == SELF_BLUEPRINT or endpoint in READS:
+        return Role.VIEWER
+    if method in SAFE_METHODS and endpoint not in RESEARCH:
+        return Role.VIEWER
+    return Role.RESEARCHER
+
+
+def required_scope(endpoint: str, method: str) -> Scope | None:
+    """The scope that a token needs; None: no token may."""
+    if endpoint == METRICS:
+        return Scope.METRICS
+    if not endpoint.startswith("api"):
+        return None
+    return Scope.READ if method in SAFE_METHODS or endpoint in READS else Scope.WRITE
+
+
+def record(action: str, outcome: str, object_id: str | None = None, **details: Any) -> None:
+    """Append a line about this request. A log that cannot be written is said in the server's own log."""
+    g.is_recorded = True
+    identity = current()
+    who = identity.user_id if identity is not None else None
+    event = Event(action, outcome, who, request.remote_addr or "", object_id, details or None)
+    try:
+        audit.record(resources().database, event)
+    except PortalError:
+        logger.exception("request %s: its line of the audit log is lost: %s %s", g.get("request_id"), action, outcome)
+
+
+def write_audit(response: Response) -> Response:
+    """After every request: views, downloads, changes and denials, once each."""
+    endpoint = request.endpoint
+    if endpoint in PUBLIC or g.get("is_recorded") or request.method == "OPTIONS":
+        return response
+    values = dict(request.view_args or {})
+    object_id = next((value for value in values.values() if _ID.fullmatch(str(value))), None)
+    is_denied = response.status_code in (401, 403, 404)
+    is_read = request.method in SAFE_METHODS
+    if endpoint is None or (is_read and object_id is None and not is_denied and endpoint not in TABLES):
+        return response
+    action = f"{request.method} {endpoint}"
+    details: dict[str, Any] = {}
+    identity = current()
+    if is_read and not (_DOWNLOADS.search(request.path) and response.status_code < 300):
+        # Views and refusals come in crowds: pictures of a page, a program that asks without a token.
+        who = identity.user_id if identity is not None else request.remote_addr or ""
+        key = (who, str(object_id) if identity is not None else action, str(response.status_code))
+        if key in _viewed:
+            return response
+        _viewed[key] = True
+    if identity is not None and response.status_code not in (401, 403, 413):  # a refused body is not read
+        # Of what was refused nothing is read.
+        sent = _ids_sent() if response.status_code not in (401, 403, 413) else ()
+        ids = sorted({*sent, *_ids_answered(response)} - {object_id})[:MOST_IDS]
+        details = {"ids": ids} if ids else {}
+    if identity is not None and identity.is_token:
+        details = {**details, "by": "token"}
+    record(action, str(response.status_code), object_id if identity is not None else None, **details)
+    return response
+
+
+def register(app: Flask) -> None:
+    """Install the guard; it stands before the look for form tokens, which reads the body."""
+    app.before_request(guard)
+    app.after_request(write_audit)
+
+
+def is_local_path(path: str) -> bool:
+    """Whether a browser that is sent there stays here."""
+    return (
+        path.startswith("/")
+        and not path.startswith(("//", "/\\"))
+        and not any(char.isspace() or ord(char) < 32 or char == "\\" for char in path)
+    )
+
+
+def _identify() -> Identity | None:
+    header = request.headers.get("Authorization", "")
+    if header:
+        scheme, _, text = header.partition(" ")
+        if scheme.lower() != "bearer" or not text.strip():
+            return None
+        with resources().database.read() as rows:
+            return tokens.resolve(rows, text.strip())
+    token = session.get(COOKIE_FIELD)
+    return sessions.resume(resources().database, token) if isinstance(token, str) else None
+
+
+def _ask_to_log_in() -> BaseResponse:
+    if request.path.startswith("/api/") or request.endpoint == METRICS:
+        raise NotLoggedIn("Log in, or send an API token as `Authorization: Bearer ...`.")
+    # What was to be changed is not sent again by a redirect.
+    wanted = request.full_path.rstrip("?") if request.method in SAFE_METHODS else "/"
+    return redirect(url_for("accounts.login", next=wanted if wanted != "/" else None), 303)
+
+
+def _allow(identity: Identity, endpoint: str) -> None:
+    if identity.scopes is not None:
+        scope = required_scope(endpoint, request.method)
+        if scope is None:
+            raise RoleRefused("An API token opens the API alone.")
+        if scope not in identity.scopes:
+            raise RoleRefused(f"This API token lacks the scope `{scope}`.")
+    role = required_role(endpoint, request.method)
+    if identity.role.includes(role):
+        return
+    if role is Role.ADMIN:
+        raise NotFound("There is nothing at this address.")
+    raise RoleRefused(f"Your role, {identity.role}, reads alone; an administrator can make you a {role}.")
+
+
+def _ids_sent() -> Iterable[str]:
+    if request.method in SAFE_METHODS:
+        return ()
+    if request.is_json:
+        return _ID.findall(request.get_data(as_text=True)[:100_000])
+    # Fields of a form that was read; an upload's own text is a patient's, and is not looked at.
+    return (value for values in request.form.listvalues() for value in values if _ID.fullmatch(value))
+
+
+def _ids_answered(response: Response) -> Iterable[str]:
+    """The ids of what a change made."""
+    if request.method in SAFE_METHODS or response.status_code >= 400:
+        return ()
+    if response.is_json:
+        answer = response.get_json(silent=True)
+        made = answer.get("scans", [answer]) if isinstance(answer, dict) else []
+        return [str(item["id"]) for item in made if isinstance(item, dict) and _ID.fullmatch(str(item.get("id")))]
+    return _ID.findall(response.headers.get("Location", ""))

@@ -1,0 +1,172 @@
+"""`flask --app wsgi users|tokens|audit ...`: the first administrator, and all that needs no browser."""
+
+import json
+import sys
+
+import click
+from flask.cli import AppGroup
+
+from webapp.commands.sentences import with_sentences
+from webapp.context import resources
+from webapp.domain.accounts import audit, tokens, users
+from webapp.domain.accounts.audit import Event
+from webapp.domain.accounts.identity import Scope
+from webapp.domain.accounts.models import Role
+from webapp.domain.database import ownership
+from webapp.domain.scans import studies
+
+users_group = AppGroup("users", help="Who may come in, with GLIOSCOPE_AUTH=password.")
+tokens_group = AppGroup("tokens", help="API tokens of users.")
+audit_group = AppGroup("audit", help="The log of who did what.")
+
+_ROLE = click.Choice([role.value for role in Role])
+# Asked for without an echo, or read from the standard input where that is no terminal: never an argument, which other
+# users of the machine see in the list of processes.
+
+
+def _asked_password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password
+
+
+@users_group.command("create")
+@click.argument("name")
+@click.option("--role", type=_ROLE, default=Role.VIEWER.value, show_default=True)
+@with_sentences
+def create(name: str, role: str) -> None:
+    """Make the user NAME. The password is asked for, or read as one line from the standard input."""
+    name = users.clean_name(name)
+    password = _asked_password()
+    with resources().database.write() as session:
+        user_id = users.create(session, name, password, Role(role))
+        audit.append(session, Event("users.create", "ok", None, "command", user_id, {"role": role}))
+    click.echo(f"{name} is a {role}.")
+
+
+@users_group.command("list")
+@with_sentences
+def show_users() -> None:
+    """All users, with their roles."""
+    with resources().database.read() as session:
+        for user in users.every(session):
+            click.echo(f"{user.id}  {user.role.value:<10}  {user.name}{'  disabled' if user.disabled_at else ''}")
+
+
+@users_group.command("role")
+@click.argument("name")
+@click.argument("role", type=_ROLE)
+@with_sentences
+def role(name: str, role: str) -> None:
+    """Give the user NAME another role."""
+    with resources().database.write() as session:
+        user = users.named(session, name)
+        users.set_role(session, user, Role(role))
+        audit.append(session, Event("users.role", "ok", None, "command", user.id, {"role": role}))
+
+
+@users_group.command("password")
+@click.argument("name")
+@with_sentences
+def password(name: str) -> None:
+    """Give the user NAME another password, which ends their sessions."""
+    new = _asked_password()
+    with resources().database.write() as session:
+        user = users.named(session, name)
+        users.set_password(session, user, new)
+        audit.append(session, Event("users.password", "ok", None, "command", user.id))
+
+
+@users_group.command("disable")
+@click.argument("name")
+@with_sentences
+def disable(name: str) -> None:
+    """Let the user NAME in no more: sessions and tokens end, scans stay."""
+    with resources().database.write() as session:
+        user = users.named(session, name)
+        users.disable(session, user)
+        audit.append(session, Event("users.disable", "ok", None, "command", user.id))
+
+
+@users_group.command("enable")
+@click.argument("name")
+@with_sentences
+def enable(name: str) -> None:
+    """Let the user NAME in again."""
+    with resources().database.write() as session:
+        user = users.named(session, name)
+        users.enable(user)
+        audit.append(session, Event("users.enable", "ok", None, "command", user.id))
+
+
+@users_group.command("adopt")
+@click.argument("name")
+@with_sentences
+def adopt(name: str) -> None:
+    """Give the user NAME what was there before there were users."""
+    with resources().database.write() as session:
+        user = users.named(session, name)
+        studies.prepare_adoption(session, user.id)
+        numbers = ownership.adopt(session, user.id)
+        audit.append(session, Event("users.adopt", "ok", None, "command", user.id, {"rows": numbers}))
+    click.echo(f"Of {user.name} now: {', '.join(f'{number} {table}' for table, number in numbers.items())}.")
+
+
+@tokens_group.command("create")
+@click.argument("name")
+@click.option("--label", required=True, help="What it is for.")
+@click.option("--scope", "scopes", type=click.Choice([scope.value for scope in Scope]), multiple=True, required=True)
+@click.option("--days", type=click.IntRange(1, tokens.MOST_DAYS), default=tokens.DEFAULT_DAYS, show_default=True)
+@with_sentences
+def create_token(name: str, label: str, scopes: tuple[str, ...], days: int) -> None:
+    """Make an API token of the user NAME; it is shown this once."""
+    with resources().database.write() as session:
+        user = users.named(session, name)
+        row, text = tokens.create(session, user, label, map(Scope, scopes), days)
+        audit.append(session, Event("tokens.create", "ok", None, "command", row.id, {"of": user.id}))
+    click.echo(text)
+
+
+@tokens_group.command("list")
+@click.argument("name")
+@with_sentences
+def show_tokens(name: str) -> None:
+    """The tokens of the user NAME."""
+    with resources().database.read() as session:
+        for row in tokens.of_user(session, users.named(session, name).id):
+            click.echo(f"{row.id}  until {row.expires_at:%Y-%m-%d}  {','.join(row.scopes)}  {row.label}")
+
+
+@tokens_group.command("revoke")
+@click.argument("token_id")
+@with_sentences
+def revoke(token_id: str) -> None:
+    """End a token."""
+    with resources().database.write() as session:
+        tokens.revoke(session, token_id)
+        audit.append(session, Event("tokens.revoke", "ok", None, "command", token_id))
+
+
+@audit_group.command("verify")
+@click.option("--noted", help="NUMBER:DIGEST of a line, as an earlier `verify` printed it.")
+@with_sentences
+def verify(noted: str | None) -> None:
+    """Compute the digest of every line again; 1 where one is not as it was written."""
+    number, _, digest = (noted or "").partition(":")
+    if noted is not None and not (number.isdecimal() and len(digest) == len(audit.START)):
+        raise click.ClickException("--noted is NUMBER:DIGEST, as `audit verify` prints it.")
+    with resources().database.read() as session:
+        found = audit.verify(session, (int(number), digest) if noted else None)
+    if found.broken_at is not None:
+        raise click.ClickException(f"Line {found.broken_at} is not as it was written, or is missing.")
+    click.echo(f"Sound: {found.lines} lines. Keep this elsewhere: {found.lines}:{found.head}")
+
+
+@audit_group.command("export")
+@with_sentences
+def export() -> None:
+    """Print every line as JSON, one a line."""
+    with resources().database.read() as session:
+        for entry in audit.every(session):
+            click.echo(json.dumps(audit.as_json(entry), sort_keys=True))

@@ -1,0 +1,92 @@
+"""Users: made, found, given a role or a password, disabled. There is always an administrator left."""
+
+import re
+
+from sqlalchemy import delete, exists, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from webapp.domain.accounts import passwords
+from webapp.domain.accounts.models import LoginSession, Role, User
+from webapp.domain.database.clock import database_now
+from webapp.domain.errors import Conflict, InvalidInput, NotFound
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
+NO_ADMINISTRATOR = (
+    "There is no administrator; make one: `flask --app wsgi migrate`, then `flask --app wsgi users create NAME --role"
+    " admin`."
+)
+
+
+def clean_name(name: str) -> str:
+    """A user's name in lower case. Raises InvalidInput."""
+    name = name.strip().lower()
+    if not _NAME.fullmatch(name):
+        raise InvalidInput("A user's name has 2 to 64 letters a to z, digits, and the characters . _ @ -.")
+    return name
+
+
+def create(session: Session, name: str, password: str, role: Role) -> str:
+    """A new user's id. Raises InvalidInput, Conflict."""
+    name = clean_name(name)
+    passwords.check(password, name)
+    user = User(name=name, role=role, password_hash=passwords.hash_of(password))
+    try:
+        with session.begin_nested():
+            session.add(user)
+    except IntegrityError as error:
+        raise Conflict(f"There is a user {name} already.") from error
+    return user.id
+
+
+def named(session: Session, name: str) -> User:
+    """The user of a name. Raises NotFound."""
+    user = session.scalar(select(User).where(User.name == name.strip().lower()).with_for_update())
+    if user is None:
+        raise NotFound("There is no such user.")
+    return user
+
+
+def every(session: Session) -> list[User]:
+    """All users, by name."""
+    return list(session.scalars(select(User).order_by(User.name)))
+
+
+def has_administrator(session: Session) -> bool:
+    """Whether an administrator can log in."""
+    return bool(session.scalar(select(exists().where(User.role == Role.ADMIN, User.disabled_at.is_(None)))))
+
+
+def set_role(session: Session, user: User, role: Role) -> None:
+    """Raises Conflict for the last administrator."""
+    if role is not Role.ADMIN:
+        _keep_an_administrator(session, user)
+    user.role = role
+
+
+def set_password(session: Session, user: User, password: str) -> None:
+    """A new password, which ends every session of the user. Raises InvalidInput."""
+    passwords.check(password, user.name)
+    user.password_hash = passwords.hash_of(password)
+    session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
+
+
+def disable(session: Session, user: User) -> None:
+    """End the user's sessions and tokens, and let no new one in; scans stay. Raises Conflict for the last
+    administrator."""
+    _keep_an_administrator(session, user)
+    user.disabled_at = session.scalar(select(database_now()))
+    session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
+
+
+def enable(user: User) -> None:
+    """Let a disabled user in again."""
+    user.disabled_at = None
+
+
+def _keep_an_administrator(session: Session, user: User) -> None:
+    # All of them are locked, in one order: two who demote each other do not both succeed.
+    active = (User.role == Role.ADMIN) & User.disabled_at.is_(None)
+    ids = session.scalars(select(User.id).where(active).order_by(User.id).with_for_update()).all()
+    if list(ids) == [user.id]:
+        raise Conflict("This is the last administrator; make another one first.")

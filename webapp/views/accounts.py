@@ -1,0 +1,146 @@
+"""Logging in and out, and what users do about themselves: their password and their API tokens."""
+
+from flask import Blueprint, flash, make_response, redirect, render_template, request, session, url_for
+from werkzeug.wrappers import Response
+
+from webapp import accounts
+from webapp.context import resources
+from webapp.domain.accounts import passwords, sessions, tokens, users
+from webapp.domain.accounts.identity import Identity, Scope
+from webapp.domain.accounts.models import Role
+from webapp.domain.accounts.sessions import WrongPassword
+from webapp.domain.accounts.throttle import WINDOW_S
+from webapp.domain.errors import InvalidInput, NotLoggedIn, PortalError, TooManyAttempts
+
+bp = Blueprint("accounts", __name__)
+
+
+@bp.get("/login")
+def login() -> str | Response:
+    """The form; who is logged in already goes on."""
+    if accounts.current() is not None:
+        return redirect(_next(), 303)
+    return render_template("accounts/login.html", name="", problem="", next=_next())
+
+
+@bp.post("/login")
+def log_in() -> Response:
+    """Log in, in a new session whatever the browser brought."""
+    name, password = request.form.get("name", ""), request.form.get("password", "")
+    try:
+        token, identity = sessions.log_in(resources().database, name, password, request.remote_addr or "")
+    except WrongPassword:
+        accounts.record("login", "401")
+        page = render_template(
+            "accounts/login.html", name=name, problem="The name or the password is wrong.", next=_next()
+        )
+        return make_response(page, 401)
+    except TooManyAttempts as error:
+        accounts.record("login", "429")
+        response = make_response(
+            render_template("accounts/login.html", name=name, problem=error.message, next=_next()), 429
+        )
+        response.headers["Retry-After"] = str(int(WINDOW_S))
+        return response
+    _end_session()
+    session[accounts.COOKIE_FIELD] = token
+    accounts.identify_as(identity)
+    accounts.record("login", "ok")
+    return redirect(_next(), 303)
+
+
+@bp.post("/logout")
+def log_out() -> Response:
+    """End the session, here and in the database."""
+    accounts.record("logout", "ok")
+    _end_session()
+    response = redirect(url_for("accounts.login"), 303)
+    # Pictures that the browser kept; the word of the standard is in quotes (W3C, Clear Site Data).
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
+
+
+@bp.get("/account")
+def show() -> str:
+    """One's name, role, password and tokens."""
+    return _page()
+
+
+@bp.post("/account/password")
+def change_password() -> Response | tuple[str, int]:
+    """A new password ends all sessions; this browser gets a new one."""
+    me, database = _me(), resources().database
+    old, new = request.form.get("old", ""), request.form.get("new", "")
+    try:
+        if new != request.form.get("again", ""):
+            raise InvalidInput("The two new passwords are not the same.")
+        passwords.check(new, me.name)
+        # As a login: guesses of the old one are counted.
+        sessions.log_in(database, me.name, old, request.remote_addr or "")
+        with database.write() as rows:
+            users.set_password(rows, users.named(rows, me.name), new)
+        token, _ = sessions.log_in(database, me.name, new, request.remote_addr or "")
+    except WrongPassword:
+        return _page(problem="The old password is wrong."), 422
+    except PortalError as error:
+        return _page(problem=error.message), error.status
+    _end_session()
+    session[accounts.COOKIE_FIELD] = token
+    flash("The password is changed; every other browser is logged out.", "info")
+    return redirect(url_for("accounts.show"), 303)
+
+
+@bp.post("/account/tokens")
+def create_token() -> Response | tuple[str, int]:
+    """Make a token; this answer alone shows it."""
+    days = request.form.get("days", "")
+    try:
+        if not days.isdecimal() or len(days) > 4:
+            raise InvalidInput("The days are a whole number.")
+        scopes = [Scope(text) for text in request.form.getlist("scope") if text in set(Scope)]
+        with resources().database.write() as rows:
+            user = users.named(rows, _me().name)
+            _, text = tokens.create(rows, user, request.form.get("label", ""), scopes, int(days))
+    except PortalError as error:
+        return _page(problem=error.message), error.status
+    return _page(new_token=text), 201
+
+
+@bp.post("/account/tokens/<hex_id:token_id>/revoke")
+def revoke_token(token_id: str) -> Response:
+    """End a token of one's own."""
+    with resources().database.write() as rows:
+        tokens.revoke(rows, token_id, _me().user_id)
+    flash("The token is revoked.", "info")
+    return redirect(url_for("accounts.show"), 303)
+
+
+def _page(problem: str = "", new_token: str = "") -> str:
+    me = _me()
+    with resources().database.read() as rows:
+        shown = tokens.of_user(rows, me.user_id)
+    scopes = [scope for scope in Scope if scope is not Scope.METRICS or me.role is Role.ADMIN]
+    return render_template(
+        "accounts/account.html", me=me, tokens=shown, problem=problem, new_token=new_token, scopes=scopes,
+        shortest=passwords.SHORTEST, days=tokens.DEFAULT_DAYS, most_days=tokens.MOST_DAYS,
+    )  # fmt: skip
+
+
+def _me() -> Identity:
+    identity = accounts.current()
+    if identity is None:
+        raise NotLoggedIn("Log in first.")
+    return identity
+
+
+def _end_session() -> None:
+    token = session.get(accounts.COOKIE_FIELD)
+    if isinstance(token, str):
+        sessions.log_out(resources().database, token)
+    # All of it: the secret of the form tokens is new, too.
+    session.clear()
+
+
+def _next() -> str:
+    wanted = request.values.get("next", "")
+    return wanted if accounts.is_local_path(wanted) else "/"

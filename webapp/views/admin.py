@@ -1,0 +1,139 @@
+"""What administrators see: users, tokens, the audit log, the queue, the settings in force. No scan of anybody."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+from flask import Blueprint, Response, flash, redirect, render_template, request, stream_with_context, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from webapp import accounts
+from webapp.context import resources
+from webapp.domain.accounts import audit, tokens, users
+from webapp.domain.accounts.models import Role, User
+from webapp.domain.errors import InvalidInput, NotFound, PortalError
+from webapp.domain.monitoring import health, statistics
+from webapp.domain.settings import SETTINGS, Settings
+
+bp = Blueprint("admin", __name__, url_prefix="/admin")
+
+LINES = 100
+
+
+@dataclass(frozen=True)
+class InForce:
+    """A setting as it is, its secrets hidden."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+@bp.get("")
+def show() -> str:
+    """Users and their tokens, the queue, the settings in force."""
+    return _page()
+
+
+@bp.post("/users")
+def create_user() -> BaseResponse | tuple[str, int]:
+    """Make a user with a first password."""
+    try:
+        with resources().database.write() as rows:
+            name, role = request.form.get("name", ""), _role()
+            user_id = users.create(rows, name, request.form.get("password", ""), role)
+    except PortalError as error:
+        return _page(problem=error.message), error.status
+    flash("The user is made.", "info")
+    return redirect(url_for("admin.show", _anchor=user_id), 303)
+
+
+@bp.post("/users/<hex_id:user_id>")
+def change_user(user_id: str) -> BaseResponse | tuple[str, int]:
+    """Another role, another password, disabled or not: what the form's button says."""
+    what = request.form.get("what", "")
+    try:
+        with resources().database.write() as rows:
+            user = rows.get(User, user_id)
+            if user is None:
+                raise NotFound("There is no such user.")
+            if what == "role":
+                users.set_role(rows, user, _role())
+            elif what == "password":
+                users.set_password(rows, user, request.form.get("password", ""))
+            elif what == "disable":
+                users.disable(rows, user)
+            elif what == "enable":
+                users.enable(user)
+            else:
+                raise InvalidInput("The form says not what to change.")
+    except NotFound:
+        raise
+    except PortalError as error:
+        return _page(problem=error.message), error.status
+    flash("The user is changed.", "info")
+    return redirect(url_for("admin.show"), 303)
+
+
+@bp.post("/tokens/<hex_id:token_id>/revoke")
+def revoke_token(token_id: str) -> BaseResponse:
+    """End a token of anybody."""
+    with resources().database.write() as rows:
+        tokens.revoke(rows, token_id)
+    flash("The token is revoked.", "info")
+    return redirect(url_for("admin.show"), 303)
+
+
+@bp.get("/audit")
+def show_audit() -> str:
+    """The newest lines of the audit log."""
+    before = request.args.get("before", "")
+    with resources().database.read() as rows:
+        shown = audit.newest(rows, LINES, int(before) if before.isdecimal() and len(before) < 10 else None)
+        names = {user.id: user.name for user in users.every(rows)}
+    return render_template("accounts/audit.html", entries=shown, names=names, has_more=len(shown) == LINES)
+
+
+@bp.get("/audit.jsonl")
+def export_audit() -> Response:
+    """Every line as JSON, one a line."""
+
+    def lines() -> Iterator[str]:
+        with resources().database.read() as rows:
+            for entry in audit.every(rows):
+                yield json.dumps(audit.as_json(entry), sort_keys=True) + "\n"
+
+    accounts.record("audit.export", "200")
+    response = Response(stream_with_context(lines()), mimetype="application/jsonl")
+    response.headers.set("Content-Disposition", "attachment", filename="audit.jsonl")
+    return response
+
+
+def _role() -> Role:
+    try:
+        return Role(request.form.get("role", ""))
+    except ValueError as error:
+        raise InvalidInput("There is no such role.") from error
+
+
+def settings_in_force(settings: Settings) -> list[InForce]:
+    """Every setting. Secrets, and addresses that may have a password in them, are not shown."""
+    shown = []
+    for field in fields(Settings):
+        if (entry := SETTINGS.get(field.name)) is not None:
+            value = getattr(settings, field.name)
+            text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            is_hidden = not field.repr or field.name in ("database_url", "redis_url")
+            shown.append(InForce(entry.name, "hidden" if is_hidden else text, entry.meaning))
+    return shown
+
+
+def _page(problem: str = "") -> str:
+    with resources().database.read() as rows:
+        everybody = users.every(rows)
+        of_users = {user.id: tokens.of_user(rows, user.id) for user in everybody}
+    return render_template(
+        "accounts/admin.html", users=everybody, tokens=of_users, roles=list(Role), problem=problem,
+        readiness=health.readiness(resources()), jobs=statistics.read(resources()),
+        settings=settings_in_force(resources().settings),
+    )  # fmt: skip
