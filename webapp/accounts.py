@@ -38,7 +38,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MOST_PUBLIC_BYTES = 16_384
 COOKIE_FIELD = "session"
 
-_DOWNLOADS = re.compile(r"\.(zip|tif|gz|csv|json|bin|html|pdf)$|/original$")
+_DOWNLOADS = re.compile(r"\.(zip|tif|gz|csv|json|bin|html|pdf|dcm)$|/original$")
 _ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 # Downloads of what has no one id.
 TABLES = frozenset({"api-scans.history_table"})
