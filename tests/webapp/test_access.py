@@ -74,9 +74,15 @@ class Portal:
         def id_of(found: re.Match[str]) -> str:
             return ids if isinstance(ids, str) else ids[found.group(1)]
 
-        path = re.sub(r"<hex_id:(\w+)>", id_of, rule).replace("<int:position>", "0").replace("<figure>", "roc")
-        name = "metrics.csv" if rule == f"{EVALUATION}/<name>" else "none-such"
-        return re.sub(r"<[^>]+>", name, path.replace("<kind>", "scan"))
+        path = re.sub(r"<hex_id:(\w+)>", id_of, self.rules[rule]).replace("<int:position>", "0")
+        path = re.sub(r"<any\('?([^,')]+)[^>]*>", r"\1", path)  # the first of several
+        return re.sub(r"<[^>]+>", "none-such", path)
+
+    @property
+    def rules(self) -> dict[str, str]:
+        """The routes as Flask has them, by what ROUTES calls them."""
+        rules = (rule.rule for rule in self.app.url_map.iter_rules())
+        return {re.sub(r"<any\([^)]*\):(\w+)>", r"<\1>", rule): rule for rule in rules}
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ and see everything. Only statements over plain tables and text pass by it; a tes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from sqlalchemy import ColumnElement, String, event, exists, update
@@ -72,9 +73,13 @@ def _scope(state: ORMExecuteState) -> None:
         return
     if not (state.is_select or state.is_update or state.is_delete):
         return
-    state.statement = state.statement.options(
-        *(with_loader_criteria(kind, _is_owned(kind, owner), include_aliases=True) for kind in owned_tables())
-    )
+    state.statement = state.statement.options(*_criteria(owner))
+
+
+@lru_cache(maxsize=256)
+def _criteria(owner: str) -> tuple[Any, ...]:
+    """Made once an owner: to write the conditions out at every statement took as long as the statement itself."""
+    return tuple(with_loader_criteria(kind, _is_owned(kind, owner), include_aliases=True) for kind in owned_tables())
 
 
 def adopt(session: Session, owner_id: str) -> dict[str, int]:
