@@ -34,6 +34,9 @@ SELF_BLUEPRINT = "accounts"
 READS = frozenset({"api-scans.download_several"})
 # GET that is part of starting an evaluation: it lists folders of the server.
 RESEARCH = frozenset({"api-evaluations.folders", "evaluations.new"})
+# What programs ask, and tokens open: by path, and by the names of blueprints.
+PROGRAMS = ("/api/", "/monai/")
+PROGRAMS_BLUEPRINTS = ("api", "monai")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MOST_PUBLIC_BYTES = 16_384
 COOKIE_FIELD = "session"
@@ -97,7 +100,7 @@ def required_scope(endpoint: str, method: str) -> Scope | None:
     """The scope that a token needs; None: no token may."""
     if endpoint == METRICS:
         return Scope.METRICS
-    if not endpoint.startswith("api"):
+    if not endpoint.startswith(PROGRAMS_BLUEPRINTS):
         return None
     return Scope.READ if method in SAFE_METHODS or endpoint in READS else Scope.WRITE
 
@@ -174,7 +177,7 @@ def _identify() -> Identity | None:
 
 
 def _ask_to_log_in() -> BaseResponse:
-    if request.path.startswith("/api/") or request.endpoint == METRICS:
+    if request.path.startswith(PROGRAMS) or request.endpoint == METRICS:
         raise NotLoggedIn("Log in, or send an API token as `Authorization: Bearer ...`.")
     # What was to be changed is not sent again by a redirect.
     wanted = request.full_path.rstrip("?") if request.method in SAFE_METHODS else "/"

@@ -152,7 +152,10 @@ def test_nobody_reaches_what_is_anothers(portal: Portal, name: str) -> None:
             leaks.append((method, rule, status, "shows it"))
         is_allowed = RANKS[role] >= RANKS[least]
         if name == "nobody" and least != "public":
-            assert status in ((401,) if rule.startswith("/api/") or rule == "/metrics" else (303, 400)), (method, rule)
+            assert status in ((401,) if rule.startswith(accounts.PROGRAMS) or rule == "/metrics" else (303, 400)), (
+                method,
+                rule,
+            )
         elif not is_allowed:
             assert status == (404 if least == "admin" else 403), (method, rule, status)
         elif least != "public":
@@ -192,11 +195,11 @@ def test_a_token_does_what_its_scopes_say(portal: Portal, scopes: tuple[Scope, .
             continue
         reads = method == "GET" or rule == "/api/v1/scans/download.zip"
         needed = Scope.METRICS if rule == "/metrics" else Scope.READ if reads else Scope.WRITE
-        is_open = (rule.startswith("/api/") or rule == "/metrics") and needed in scopes
+        is_open = (rule.startswith(accounts.PROGRAMS) or rule == "/metrics") and needed in scopes
         with client.open(portal.path(rule, portal.owned), method=method, headers=header) as response:
-            refused = (403,) if rule.startswith("/api/") or reads else (400, 403)
+            refused = (403,) if rule.startswith(accounts.PROGRAMS) or reads else (400, 403)
             assert (response.status_code in refused) != is_open or (is_open and response.status_code == 400), rule
-        assert "Set-Cookie" not in response.headers or not rule.startswith("/api/")
+        assert "Set-Cookie" not in response.headers or not rule.startswith(accounts.PROGRAMS)
 
 
 def test_a_zip_of_several_has_nothing_of_anothers(portal: Portal) -> None:
