@@ -6,6 +6,7 @@ and brightness hardly matter. Never imports torch.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ BRIGHTNESS = 120
 # Shares of the slice's longer side: 4 and 6 pixels of 240.
 _GAP, _WIDTH = 1 / 60, 1 / 40
 _BLACK = 5
+# Of the side of BraTS' slices (240) the length of a brain takes so much.
+_BRAIN_SHARE = 0.7
 
 
 def infer_stripped(engine: Engine, pixels: NDArray[np.uint8]) -> Inference:
@@ -25,7 +28,55 @@ def infer_stripped(engine: Engine, pixels: NDArray[np.uint8]) -> Inference:
 
     The sequence check, which was fitted on whole heads, is not asked: it took FLAIR and T1 alike for T1.
     """
-    return replace(engine.infer(draw_rim(pixels)), sequences=None)
+    lacks_room = np.array([_lacks_room(plane) for plane in pixels])
+    if not lacks_room.any():
+        return replace(engine.infer(draw_rim(pixels)), sequences=None)
+    # Each slice by itself, so that no result depends on which slices are asked for together.
+    down, right = _margins(*pixels.shape[1:3])
+    framed = np.pad(pixels[lacks_room], ((0, 0), (down, down), (right, right), (0, 0)))
+    found = engine.infer(draw_rim(framed))
+    own = np.s_[:, down : down + pixels.shape[1], right : right + pixels.shape[2]]
+    probability = None if found.probability is None else found.probability[own]
+    cut = replace(found, probability_u8=found.probability_u8[own], probability=probability, sequences=None)
+    if lacks_room.all():
+        return replace(cut, probability_u8=np.ascontiguousarray(cut.probability_u8))
+    return _merged(lacks_room, cut, engine.infer(draw_rim(pixels[~lacks_room])))
+
+
+def _merged(is_first: NDArray[np.bool], first: Inference, second: Inference) -> Inference:
+    """Two answers in the order of their slices. is_first: bool (N,), which are the first one's."""
+
+    def merge(one: NDArray[Any] | None, other: NDArray[Any] | None) -> Any:
+        if one is None or other is None:
+            return None
+        whole = np.empty((len(is_first), *one.shape[1:]), one.dtype)
+        whole[is_first], whole[~is_first] = one, other
+        return whole
+
+    return Inference(
+        merge(first.probability_u8, second.probability_u8),
+        merge(first.features, second.features),
+        merge(first.is_out_of_distribution, second.is_out_of_distribution),
+        probability=merge(first.probability, second.probability),
+    )
+
+
+def _lacks_room(plane: NDArray[np.uint8]) -> bool:
+    """Whether a rim does not fit around what a slice shows, uint8 (H, W, 3): the volume was cropped to the brain."""
+    is_lit = plane.max(axis=-1) > _BLACK
+    rows, columns = np.flatnonzero(is_lit.any(axis=1)), np.flatnonzero(is_lit.any(axis=0))
+    if not rows.size:
+        return False
+    height, width = is_lit.shape
+    room = min(rows[0], columns[0], height - 1 - rows[-1], width - 1 - columns[-1])
+    return bool(room < (_GAP + _WIDTH) * max(height, width))
+
+
+def _margins(height: int, width: int) -> tuple[int, int]:
+    """Black rows and columns to put on each side of slices that were cropped to the brain: the network sees it at the
+    size that it has in a whole picture."""
+    side = round(max(height, width) / _BRAIN_SHARE)
+    return (side - height + 1) // 2, (side - width + 1) // 2
 
 
 def stripped_warnings(engine: Engine, is_flair: bool | None) -> tuple[str, ...]:

@@ -79,6 +79,21 @@ def test_the_network_sees_the_rim_and_its_look_is_not_asked_for_the_sequence() -
     assert stripped_warnings(engine, True) == stripped_warnings(engine, False) == ()
 
 
+def test_a_brain_without_room_for_a_rim_is_seen_in_a_whole_picture() -> None:
+    engine = BrightnessEngine()
+    brain = head(has_skull=False, slices=3)
+    brain[2] = 0
+    lit = np.flatnonzero(brain.max(axis=(0, 1, 3)))
+    box = slice(lit[0], lit[-1] + 1)
+    cropped = np.ascontiguousarray(brain[:, box, box])
+    found = infer_stripped(engine, cropped)
+    assert found.probability_u8.shape == cropped.shape[:3]
+    is_brain = cropped.max(axis=-1) > 5
+    np.testing.assert_array_equal(found.probability_u8[is_brain], engine.infer(cropped).probability_u8[is_brain])
+    alone = [infer_stripped(engine, cropped[index : index + 1]).probability_u8[0] for index in range(3)]
+    np.testing.assert_array_equal(found.probability_u8, np.stack(alone))
+
+
 @pytest.mark.parametrize("chunk", [1, 4])
 def test_an_evaluation_tells_slices_with_and_without_a_skull_apart(tmp_path, chunk: int) -> None:
     engine = BrightnessEngine()
