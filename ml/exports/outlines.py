@@ -16,21 +16,25 @@ def outlines(mask: NDArray[np.bool]) -> list[NDArray[np.float64]]:
     """
     ways = _edges(np.pad(mask, 1))
     found = []
-    while ways:
-        start = next(iter(ways))
-        loop, here, before = [start], start, None
-        while True:
-            ends = ways[here]
-            after = ends.pop(_straightest(here, before, ends))
-            if not ends:
-                del ways[here]
-            if after == start:
-                break
-            loop.append(after)
-            here, before = after, here
-        # Padding moved corners by 1; corner (r, c) is half a pixel before the center of pixel (r, c).
-        found.append(np.array(_without_straight(loop), np.float64) - 1.5)
+    for start in list(ways):
+        while start in ways:
+            # Padding moved corners by 1; corner (r, c) is half a pixel before the center of pixel (r, c).
+            found.append(np.array(_without_straight(_walk(ways, start)), np.float64) - 1.5)
     return found
+
+
+def _walk(ways: dict[Point, list[Point]], start: Point) -> list[Point]:
+    """One closed way of those left, which it takes out."""
+    loop, here, before = [start], start, None
+    while True:
+        ends = ways[here]
+        after = ends.pop(_straightest(here, before, ends))
+        if not ends:
+            del ways[here]
+        if after == start:
+            return loop
+        loop.append(after)
+        here, before = after, here
 
 
 def is_hole(polygon: NDArray[np.float64]) -> bool:
