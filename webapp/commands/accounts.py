@@ -42,7 +42,7 @@ def create(name: str, role: str) -> None:
     with resources().database.write() as session:
         user_id = users.create(session, name, password, Role(role))
         audit.append(session, Event("users.create", "ok", None, "command", user_id, {"role": role}))
-    click.echo(f"{name} is a {role}.")
+    click.echo(f"{name} has the role {role}.")
 
 
 @users_group.command("list")
