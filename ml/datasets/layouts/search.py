@@ -13,7 +13,7 @@ from ml.datasets.layouts.left_out import UNREAD_ANNOTATIONS, find_strays, relati
 from ml.datasets.layouts.pairing import patient_of
 from ml.datasets.layouts.sequences import is_other_sequence
 from ml.datasets.layouts.tree import Tree
-from ml.datasets.layouts.unknown import UnknownLayoutError, unknown
+from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError, unknown
 from ml.datasets.mask_names import looks_like_mask
 from ml.datasets.volume_slices import file_of
 
@@ -86,7 +86,8 @@ def _named_from(layout: Layout, folder: Path) -> Layout:
 def _all_images(tree: Tree, folder: Path) -> Layout:
     """All images of a folder without masks, however deep they lie; no cases where some are masks by their names.
 
-    A patient is a folder of images, called as it lies below the one around them all.
+    A patient is a folder of images, called as it lies below the one around them all; so is the only one, unless it is
+    called as folders of images are.
     """
     images = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
     name = folder.absolute().name
@@ -94,6 +95,9 @@ def _all_images(tree: Tree, folder: Path) -> Layout:
         return Layout("images only", folder, (), ())
     folders = {path.parent for path in images}
     around = Path(os.path.commonpath(folders)) if folders else folder
+
+    if len(folders) == 1 and around != folder and around.name.casefold() not in IMAGE_FOLDERS:
+        around = around.parent
 
     def owner(path: Path) -> str:
         return patient_of(path.stem) if path.parent == around else relative(path.parent, around)

@@ -96,9 +96,11 @@ def test_full_disk_leaves_nothing(engine, report, tmp_path, monkeypatch):
 
 def test_older_results_are_never_overwritten(engine, report, out):
     before = (out / "report.json").read_bytes()
-    with pytest.raises(FileExistsError, match="exists already"):
+    with pytest.raises(FileExistsError, match="appeared while this ran"):
         write_results(out, engine, report, TITLE)
     assert (out / "report.json").read_bytes() == before
+    # The work of an hour is not thrown away.
+    assert (out.with_name("out-2") / "report.json").is_file()
     with pytest.raises(FileExistsError):
         check_is_free(out / "report.json")
 
