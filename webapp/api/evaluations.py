@@ -14,15 +14,17 @@ from webapp.domain.evaluations import cases as evaluation_cases
 from webapp.domain.evaluations import comparison as evaluation_comparison
 from webapp.domain.evaluations import deletion, images, lookup, report_files, sources, submission
 from webapp.domain.evaluations.cases import CaseFilter
+from webapp.domain.evaluations.listing import listed_case
 from webapp.domain.evaluations.submission import ARCHIVE_FIELD, EvaluationOptions
 from webapp.domain.uploads.receiving import UploadedFile
 from webapp.scan_evaluations import evaluate_scans, evaluate_study
 from webapp.schemas.cases import (
     CasePageSchema,
     CaseQuerySchema,
-    CaseSchema,
+    OneCaseSchema,
     PatientPageSchema,
     PatientQuerySchema,
+    described_case,
 )
 from webapp.schemas.comparisons import ComparisonQuerySchema, ComparisonSchema
 from webapp.schemas.errors import ErrorSchema
@@ -137,12 +139,13 @@ def cases(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
 
 
 @blp.get("/<hex_id:evaluation_id>/cases/<int:position>")
-@blp.answers(200, CaseSchema)
+@blp.answers(200, OneCaseSchema)
 @blp.alt_response(404, schema=ErrorSchema)
 def case(evaluation_id: str, position: int) -> dict[str, Any]:
     """One finished case."""
     with resources().database.read() as session:
-        return dump(CaseSchema, evaluation_cases.case(session, evaluation_id, position))
+        row = evaluation_cases.case(session, evaluation_id, position)
+        return described_case(row, listed_case(session, evaluation_id, position))
 
 
 @blp.get(f"/<hex_id:evaluation_id>/cases/<int:position>/<any({','.join(images.KINDS)}):kind>.png")

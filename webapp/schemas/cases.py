@@ -6,10 +6,12 @@ import marshmallow as ma
 from flask import url_for
 from marshmallow import fields, validate
 
+from ml.datasets.mask_findings import MASK_FINDINGS
 from webapp.domain.evaluations.cases import CASE_ORDERS, DEFAULT_LIMIT, LARGEST_LIMIT, PATIENT_ORDERS
 from webapp.domain.evaluations.images import KINDS, OF_TRUTH
+from webapp.domain.evaluations.manifest import ListedCase
 from webapp.domain.evaluations.models import CaseOutcome, EvaluationCase
-from webapp.schemas.fields import Code, FailureField, Links, Warnings
+from webapp.schemas.fields import Code, FailureField, Links, Warnings, dump
 from webapp.schemas.metrics import MetricsSchema, case_fields, patient_fields
 
 
@@ -41,6 +43,26 @@ class CaseSchema(MetricsSchema):
         """The metrics, from their registry."""
 
         include: ClassVar = case_fields()
+
+
+class CaseMaskFindingSchema(ma.Schema):
+    """What is doubtful about a case's expert's mask, which is used all the same."""
+
+    code = fields.String(required=True)
+    message = fields.String(required=True)
+
+
+class OneCaseSchema(CaseSchema):
+    """A finished slice by itself."""
+
+    mask_findings = fields.List(fields.Nested(CaseMaskFindingSchema), required=True)
+
+
+def described_case(row: EvaluationCase, listed: ListedCase | None) -> dict[str, Any]:
+    """One case with what its list says of its mask."""
+    codes = (listed.mask_codes or ()) if listed else ()
+    findings = [{"code": code, "message": MASK_FINDINGS[code].message} for code in codes if code in MASK_FINDINGS]
+    return {**dump(CaseSchema, row), "mask_findings": findings}
 
 
 class CasePageSchema(ma.Schema):

@@ -13,11 +13,12 @@ from webapp.domain.evaluations import cases as evaluation_cases
 from webapp.domain.evaluations import comparison as evaluation_comparison
 from webapp.domain.evaluations import deletion, lookup, report_files, sources, submission
 from webapp.domain.evaluations.cases import CASE_ORDERS, PATIENT_ORDERS, CaseFilter
+from webapp.domain.evaluations.listing import listed_case
 from webapp.domain.evaluations.models import CaseOutcome, EvaluationCase
 from webapp.domain.evaluations.submission import ARCHIVE_FIELD, EvaluationOptions
 from webapp.scan_evaluations import evaluate_scans, evaluate_study
 from webapp.schemas import labels, metrics
-from webapp.schemas.cases import CaseSchema, PatientSchema
+from webapp.schemas.cases import CaseSchema, PatientSchema, described_case
 from webapp.schemas.comparisons import ComparisonSchema
 from webapp.schemas.evaluations import EvaluationSchema
 from webapp.schemas.fields import dump, dump_all
@@ -133,7 +134,7 @@ def case(evaluation_id: str, position: int) -> str:
     with resources().database.read() as session:
         row = lookup.get(session, evaluation_id)
         found = evaluation_cases.case(session, evaluation_id, position)
-        described = dump(CaseSchema, found)
+        described = described_case(found, listed_case(session, evaluation_id, position))
         before, after = evaluation_cases.neighbors(session, found, _case_filter())
         evaluation = {"id": row.id, "name": row.name, "model": row.model, "threshold": row.threshold}
         viewed = case_viewer.describe(resources(), row, found)

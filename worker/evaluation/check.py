@@ -61,7 +61,8 @@ def run_check(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_
             yield file_check
 
     result = check_layout(replace(layout, cases=readable), follow)
-    cases, has_truth = _list(layout, refusals, dict(zip(readable, result.file_checks, strict=True)))
+    seen = zip(result.file_checks, result.mask_codes, strict=True)
+    cases, has_truth = _list(layout, refusals, dict(zip(readable, seen, strict=True)))
     lease.check()
     findings = _describe(result, layout, refusals)
     key = findings_key(work.evaluation_id, claim.attempt)
@@ -113,7 +114,7 @@ def _refusal(case: Case, boundaries: tuple[Path, ...]) -> tuple[str, str] | None
 
 
 def _list(
-    layout: Layout, refusals: dict[Path, tuple[str, str]], observed: dict[Case, FileCheck]
+    layout: Layout, refusals: dict[Path, tuple[str, str]], observed: dict[Case, tuple[FileCheck, tuple[str, ...]]]
 ) -> tuple[list[ListedCase], bool]:
     """The cases to evaluate, in the order of `python -m ml evaluate`, and whether they have masks."""
     has_truth = layout.has_truth
@@ -125,9 +126,9 @@ def _list(
             code, message = refusal
             cases.append(ListedCase(position, shown(case.patient), name, refusal=message, refusal_code=code))
             continue
-        seen = observed[case]
+        seen, mask_codes = observed[case]
         sums = {"image_sha256": seen.image_sha256, "mask_sha256": seen.mask_sha256}
-        cases.append(listed(position, case, layout.folder, **sums))
+        cases.append(listed(position, case, layout.folder, mask_codes, **sums))
     return cases, has_truth
 
 

@@ -66,10 +66,12 @@ class Report:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """A report, and the check of each case's files, in the order of the layout's cases."""
+    """A report, and of each of the layout's cases, in their order, the check of its files, and what is doubtful about
+    its mask (codes of `ml.datasets.mask_findings`)."""
 
     report: Report
     file_checks: tuple[FileCheck, ...]
+    mask_codes: tuple[tuple[str, ...], ...]
 
 
 def check(folder: Path, progress: Progress = lambda checks, _: checks, *, is_binary_needed: bool = True) -> Report:
@@ -104,7 +106,8 @@ def check_layout(
         for case, file_check in zip(cases, file_checks, strict=True)
     ]
     found.extend(_find_exchanged(layout, masks))
-    for case, file_check, codes in zip(cases, file_checks, find_doubtful(masks), strict=True):
+    doubtful = find_doubtful(masks)
+    for case, file_check, codes in zip(cases, file_checks, doubtful, strict=True):
         found.extend(_find_warnings(folder, case, file_check, codes))
     found.extend(_find_emptiness(zip(cases, file_checks, strict=True)))
     found = list(dict.fromkeys(found))  # a volume that cannot be read says so for each slice
@@ -126,7 +129,7 @@ def check_layout(
             (case.patient, mask.pixels_sha256) for case, mask in zip(cases, masks, strict=True) if mask is not None
         ),
     )
-    return CheckResult(report, tuple(file_checks))
+    return CheckResult(report, tuple(file_checks), tuple(doubtful))
 
 
 def _find_faults(folder: Path, case: Case, file_check: FileCheck, is_binary_needed: bool) -> Iterable[Problem]:

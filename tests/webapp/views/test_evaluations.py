@@ -87,6 +87,11 @@ def test_doubtful_masks_stand_in_the_headline_and_among_the_findings(
     with client.get(f"{API}/{evaluation_id}/findings.json") as response:
         findings = response.json
     assert findings["warning_counts"]["mask_covers_slice"] == 1 and findings["warnings"]
+    for position, shown in ((0, True), (1, False)):
+        page = client.get(f"/evaluations/{evaluation_id}/cases/{position}").text
+        assert ("Expert's mask: The mask covers more than half" in page) == shown
+        found = client.get(f"{API}/{evaluation_id}/cases/{position}").json["mask_findings"]
+        assert ("mask_covers_slice" in {finding["code"] for finding in found}) == shown
 
 
 def test_an_evaluation_that_was_checked_before_there_were_warnings_is_shown(

@@ -16,7 +16,8 @@ from ml.datasets.volume_slices import volume_of
 class ListedCase:
     """One case. Paths are below the data set's folder; sums are None where the file could not be read.
 
-    refusal: why the case is not even looked at, with its code; None for nearly all.
+    refusal: why the case is not even looked at, with its code; None for nearly all. mask_codes: what is doubtful about
+    its mask.
     """
 
     position: int
@@ -31,6 +32,7 @@ class ListedCase:
     refusal_code: str | None = None
     runs: list[str] | None = None
     volume: dict[str, Any] | None = None
+    mask_codes: list[str] | None = None
 
     def case(self, folder: Path) -> Case:
         """The case to read."""
@@ -45,7 +47,7 @@ class ListedCase:
         )
 
 
-def listed(position: int, case: Case, folder: Path, **facts: str | None) -> ListedCase:
+def listed(position: int, case: Case, folder: Path, mask_codes: Sequence[str] = (), **facts: str | None) -> ListedCase:
     """A case of a folder as it is written down. facts: the sums, or the refusal."""
     return ListedCase(
         position=position,
@@ -56,6 +58,7 @@ def listed(position: int, case: Case, folder: Path, **facts: str | None) -> List
         grid=None if case.grid is None else list(case.grid),
         runs=list(case.runs) or None,
         volume=None if case.volume is None else case.volume.to_json(folder),
+        mask_codes=list(mask_codes) or None,
         **facts,
     )
 

@@ -3,36 +3,22 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ml.cards import Card
 from ml.datasets.volume_slices import VolumeSlice, is_volume_slice
 from ml.evaluation.scoring import Score, mask_of
 from ml.evaluation.volumes import VolumeCollector
-from webapp.domain.evaluations import manifest
 from webapp.domain.evaluations.case_rows import read_rows, result_of
+from webapp.domain.evaluations.listing import listed_case
 from webapp.domain.evaluations.maps import read_maps
-from webapp.domain.evaluations.models import ChunkKind, EvaluationCase, EvaluationChunk
+from webapp.domain.evaluations.models import EvaluationCase
 from webapp.domain.resources import Resources
 
 
 def listed_volume(session: Session, evaluation_id: str, position: int, folder: Path) -> VolumeSlice | None:
     """The volume of a case, its files below `folder`; None of a picture, and of a list of another version."""
-    cases = session.scalar(
-        select(EvaluationChunk.cases)
-        .where(
-            EvaluationChunk.evaluation_id == evaluation_id,
-            EvaluationChunk.kind == ChunkKind.CASES,
-            EvaluationChunk.position <= position,
-        )
-        .order_by(EvaluationChunk.position.desc())
-        .limit(1)
-    )
-    try:
-        found = next((one for one in manifest.decode(cases or ()) if one.position == position), None)
-    except manifest.UnreadableCases:
-        return None
+    found = listed_case(session, evaluation_id, position)
     return None if found is None else found.case(folder).volume
 
 

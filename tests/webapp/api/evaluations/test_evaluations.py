@@ -84,7 +84,7 @@ def test_cases_are_ordered_filtered_and_paged(client: FlaskClient, runtime: Runt
     assert [case["predicted_pixels"] for case in alarms] == [81, 64, 49]
     assert {case["patient"] for case in walk("patient=patient_1")} == {"patient_1"}
     assert [case["image"] for case in walk("q=P2_00")] == [f"patient_2/p2_00{index}.png" for index in range(5)]
-    assert client.get(f"{path}/3").json == everything[3]
+    assert client.get(f"{path}/3").json == {**everything[3], "mask_findings": []}
     patients = client.get(f"{PATH}/{evaluation_id}/patients?order=worst").json["patients"]
     assert [row["dice"] for row in patients] == sorted(row["dice"] for row in patients) and len(patients) == 3
     for query in (
