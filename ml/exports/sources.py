@@ -55,6 +55,8 @@ def read_sources(original: Path) -> Sources:
     volume = order_frames(instances)
     if volume.affine is None:
         raise NoSeries("The series does not say where its slices lie.")
+    if volume.fillable:
+        raise NoSeries("Slices of the series are missing, and a result cannot refer to them; download the NIfTI.")
     return Sources(datasets, tuple((place.file, place.frame.index) for place in volume.places), volume)
 
 

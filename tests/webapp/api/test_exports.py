@@ -19,7 +19,7 @@ from tests.ml.exports.test_outlines import filled
 from tests.support import dicom_files, volume_files
 from tests.support.dicom_judges import errors_of
 from tests.support.resources import png_bytes
-from tests.webapp.api.test_series import AFFINE, SHAPE, VOXELS, named, result
+from tests.webapp.api.test_series import AFFINE, SHAPE, VOXELS, named, result, sagittal_series
 from tests.webapp.api.test_volumes import fetch
 from tests.webapp.clients import SCANS, finished
 
@@ -218,6 +218,16 @@ def test_pictures_and_nifti_have_no_series_to_refer_to(app: Flask, client: Flask
         response = client.get(f"{SCANS}/{scan['id']}/{kind}.dcm")
         assert (response.status_code, response.json["code"]) == (409, "no_geometry")
         assert f"{kind}_dcm" not in scan["links"]
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_series_with_a_filled_slice_is_not_referred_to(app: Flask, client: FlaskClient, kind: Kind) -> None:
+    files = sagittal_series()
+    scan = result(app, *named(files[:9] + files[10:]))
+    assert "slices_filled" in {item["code"] for item in scan["segmentation"]["warnings"]}
+    response = client.get(f"{SCANS}/{scan['id']}/{kind}.dcm")
+    assert (response.status_code, response.json["code"]) == (409, "no_geometry")
+    assert "Slices of the series are missing" in response.json["message"]
 
 
 def points(affine: NDArray, mask: NDArray[np.bool]) -> NDArray:
