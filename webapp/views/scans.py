@@ -31,7 +31,7 @@ bp = Blueprint("scans", __name__, url_prefix="/scans")
 
 STACK_MESSAGE = (
     "They become one scan, in the order of their names, with the experts' masks, and are read again as a stack; the"
-    " single scans, with their runs, are removed."
+    " single scans, with their runs and entered distances, are removed."
 )
 SPLIT_MESSAGE = "Each file becomes a scan of its own and is segmented again; the stack, with its runs, is removed."
 

@@ -9,7 +9,7 @@ from tests.webapp.api.test_stacks import numbered, slice_png
 from tests.webapp.api.test_zips import mask_png
 from tests.webapp.clients import SCANS, resources_of, send, sent, token, traces
 from webapp.domain.errors import StorageFull
-from webapp.domain.scans import admission, gathering
+from webapp.domain.scans import admission, gathering, lookup
 
 STACK = f"{SCANS}/stack"
 
@@ -86,10 +86,38 @@ def test_the_history_asks_first(client: FlaskClient) -> None:
     made = singles(client, 1, 10)
     form = {"csrf_token": token(client), "action": "stack", "scan": [scan["id"] for scan in made]}
     asked = client.post("/scans/bulk", data=form)
-    assert asked.status_code == 200 and "single scans, with their runs, are removed" in asked.text
+    assert asked.status_code == 200 and "single scans, with their runs and entered distances, are removed" in asked.text
     done = client.post("/scans/bulk", data={**form, "confirmed": "yes"})
     assert done.status_code == 303
     assert "head_1.png" in client.get(done.headers["Location"]).text
     one = sent(client)
     refused = client.post("/scans/bulk", data={**form, "scan": [one["id"]]}, follow_redirects=True)
     assert "A stack is made of two scans or more" in refused.text
+
+
+@pytest.mark.parametrize("whose", ["stack", "split"])
+def test_where_another_tab_was_quicker_nothing_is_doubled(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    if whose == "stack":
+        made = singles(client, 10, 11)
+        path, body = STACK, {"scans": [scan["id"] for scan in made]}
+    else:
+        made = send(client, *numbered(1, 2), form={"group": "auto"}).json["scans"]
+        path, body = f"{SCANS}/{made[0]['id']}/split", None
+    store, taken = admission.store, made[-1]["id"]
+
+    def store_while_it_goes(*arguments: object, **options: object) -> object:
+        nonlocal taken
+        accepted = store(*arguments, **options)  # type: ignore[arg-type]
+        if taken:
+            gone, taken = taken, ""
+            lookup.delete(resources_of(app), gone)
+        return accepted
+
+    monkeypatch.setattr(admission, "store", store_while_it_goes)
+    response = client.post(path, json=body)
+    assert (response.status_code, response.json["code"]) == (409, "wrong_state")
+    assert "deleted meanwhile" in response.json["message"]
+    left = {scan["id"] for scan in client.get(SCANS).json["scans"]}
+    assert left == {scan["id"] for scan in made[:-1]}

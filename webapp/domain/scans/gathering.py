@@ -13,7 +13,7 @@ from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup, stacking, studies, truth
 from webapp.domain.scans.grouping import Grouping, group_files
 from webapp.domain.scans.models import Scan
-from webapp.domain.scans.splitting import GONE
+from webapp.domain.scans.splitting import GONE, take_place
 from webapp.domain.scans.truth import Truth
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import original_key
@@ -49,11 +49,9 @@ def gather(resources: Resources, scan_ids: Sequence[str]) -> str:
             raise WrongState(f"No stack was made, and the scans stay as they are: {reason}")
         _pass_truth_on(resources, scans, made[0])
     except BaseException:
-        for scan_id in made:
-            lookup.delete(resources, scan_id)
+        lookup.delete_all(resources, made)
         raise
-    for scan in scans:
-        lookup.delete(resources, scan.id)
+    take_place(resources, [scan.id for scan in scans], made)
     return made[0]
 
 

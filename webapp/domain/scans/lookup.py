@@ -81,8 +81,13 @@ def delete(resources: Resources, scan_id: str) -> None:
 
     A run in progress finds its row gone, and its result is discarded.
     """
+    delete_all(resources, [scan_id])
+
+
+def delete_all(resources: Resources, scan_ids: Sequence[str]) -> None:
+    """Delete several scans as `delete` does, all or, where one of them is not there any more, none: NotFound."""
     gone: list[str] = []
-    resources.database.delete(lambda session: gone.extend(_delete_rows(session, scan_id)))
+    resources.database.delete(lambda session: gone.extend(_delete_rows(session, scan_ids)))
     # Rows first: where the files cannot be removed now, the sweeper finds them without a row and removes them.
     try:
         for deleted in gone:
@@ -99,11 +104,11 @@ def joined_of(session: Session, scan_ids: Sequence[str]) -> list[str]:
     return list(session.scalars(select(Scan.id).where(Scan.parts.is_not(None), is_part))) if scan_ids else []
 
 
-def _delete_rows(session: Session, scan_id: str) -> list[str]:
+def _delete_rows(session: Session, scan_ids: Sequence[str]) -> list[str]:
     """The ids of what was deleted."""
-    chosen = [scan_id, *joined_of(session, [scan_id])]
+    chosen = {*scan_ids, *joined_of(session, scan_ids)}
     deleted = session.execute(delete_rows(Scan).where(Scan.id.in_(chosen)).returning(Scan.id, Scan.study_id)).all()
-    if scan_id not in [row.id for row in deleted]:
+    if not {*scan_ids} <= {row.id for row in deleted}:
         raise NotFound("There is no such scan.")
     for study_id in sorted({row.study_id for row in deleted if row.study_id is not None}):
         studies.prune(session, study_id)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from webapp.domain.errors import PortalError, StorageUnavailable, UploadRejected, WrongState
+from webapp.domain.errors import NotFound, PortalError, StorageUnavailable, UploadRejected, WrongState
 from webapp.domain.resources import Resources
 from webapp.domain.scans import admission, lookup, studies, truth
 from webapp.domain.scans.models import Scan
@@ -17,6 +17,7 @@ from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import original_key
 from webapp.domain.uploads import receiving
 
+MEANWHILE = "It was split, put into a stack or deleted meanwhile, elsewhere; nothing was changed. Load the page again."
 GONE = "The original files are missing; restore them, or delete the scan."
 
 
@@ -45,8 +46,20 @@ def split(resources: Resources, scan_id: str) -> tuple[str, ...]:
         for made in admitted:
             lookup.delete(resources, made)
         raise
-    lookup.delete(resources, scan_id)
+    take_place(resources, [scan_id], admitted)
     return tuple(admitted)
+
+
+def take_place(resources: Resources, old: Sequence[str], new: Sequence[str]) -> None:
+    """Delete the old scans, all at once; where somebody was quicker with one of them, the new ones go, and they stay.
+
+    Raises WrongState then.
+    """
+    try:
+        lookup.delete_all(resources, old)
+    except NotFound as error:
+        lookup.delete_all(resources, new)
+        raise WrongState(MEANWHILE) from error
 
 
 @contextmanager
