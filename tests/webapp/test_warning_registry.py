@@ -32,6 +32,7 @@ def test_the_api_has_all_of_it(client: FlaskClient, scan_id: str) -> None:
         {
             "code": "made_up_chip",
             "message": "The file is made up.",
+            "detail": None,
             "tone": "info",
             "chip": "Made-up file",
             "is_routine": False,
@@ -41,6 +42,7 @@ def test_the_api_has_all_of_it(client: FlaskClient, scan_id: str) -> None:
         {
             "code": "made_up_note",
             "message": "Something was made up on the way.",
+            "detail": None,
             "tone": "info",
             "chip": None,
             "is_routine": False,
@@ -50,6 +52,7 @@ def test_the_api_has_all_of_it(client: FlaskClient, scan_id: str) -> None:
         {
             "code": "made_up_doubt",
             "message": "Whether this is so is made up.",
+            "detail": None,
             "tone": "warn",
             "chip": "Made-up doubt",
             "is_routine": False,

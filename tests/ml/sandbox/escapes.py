@@ -136,8 +136,9 @@ def _signal_owner(pid: str) -> str:
 
 
 def _trace_owner(pid: str) -> str:
-    _call(101, 16, int(pid), 0, 0)  # ptrace, PTRACE_ATTACH
-    _call(101, 17, int(pid), 0, 0)
+    # PTRACE_SEIZE asks for the same right as PTRACE_ATTACH and stops nobody: a process that is let go before it has
+    # stopped would stop afterwards, for ever.
+    _call(101, 0x4206, int(pid), 0, 0)
     return "traced"
 
 

@@ -71,7 +71,8 @@ def world(tmp_path: Path) -> Iterator[World]:
             "unshare ", "shared_memory ",
         )  # fmt: skip
         yield World(tmp_path, lines)
-    victim.communicate(b"")
+    victim.kill()  # it may have been stopped by who traced it
+    victim.communicate()
 
 
 def test_no_attempt_escapes_though_each_does_without_a_sandbox(world: World, figure: Callable[[str], None]) -> None:

@@ -1,11 +1,12 @@
 """The documented nginx in front of a real gunicorn: forms, uploads, links, on a port that is none of the usual ones."""
 
-import base64
 import http.client
+import os
 import re
 import shutil
 import ssl
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,24 +22,25 @@ from tests.webapp.servers import web_server
 from webapp.domain.settings import PROJECT_ROOT
 
 HOST = "glioscope.example.org"
-LOGIN = {"Authorization": "Basic " + base64.b64encode(b"ann:secret").decode()}
 
 
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of the proxy."""
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if program is None:
-        pytest.skip("no nginx: install the package nginx-light")
-    port = free_port()
+    program, port = nginx(), free_port()
     with (
         tls_certificate() as certificate,
         web_server(tmp_path_factory.mktemp("web"), GLIOSCOPE_ALLOWED_HOSTS=HOST, GLIOSCOPE_TRUSTED_PROXIES="1") as web,
-        nginx_server(program, documented_block(port, web.port, certificate)) as folder,
+        nginx_server(program, documented_block(port, web.port, certificate)),
     ):
-        (folder / "users").write_text("ann:{PLAIN}secret\n")
-        (folder / "users").chmod(0o644)
         yield port
+
+
+def nginx() -> str:
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if program is None:
+        pytest.skip("no nginx: install the package nginx-light")
+    return program
 
 
 @contextmanager
@@ -55,7 +57,7 @@ def tls_certificate() -> Iterator[Path]:
 
 
 def documented_block(port: int, web_port: int, certificate: Path) -> str:
-    """The block of docs/deployment.md; only addresses, the file of users and the certificate are others."""
+    """The block of docs/deployment.md; only addresses and the certificate are others."""
     text = (PROJECT_ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
     block = re.search(r"```nginx\n(.*?)```", text, re.DOTALL)
     assert block is not None
@@ -63,7 +65,6 @@ def documented_block(port: int, web_port: int, certificate: Path) -> str:
         "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;"
         f" ssl_certificate {certificate / 'cert.pem'}; ssl_certificate_key {certificate / 'key.pem'};",
         "http://127.0.0.1:8000": f"http://127.0.0.1:{web_port}",
-        "/etc/nginx/glioscope.users": "FOLDER/users",
     }
     found = block[1]
     for documented, own in changes.items():
@@ -77,7 +78,7 @@ def ask(port: int, method: str, path: str, body: bytes | None = None, **headers:
     connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=trusts_all)
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, body, {"Host": f"{HOST}:{port}", **LOGIN, **named})
+        connection.request(method, path, body, {"Host": f"{HOST}:{port}", **named})
         response = connection.getresponse()
         return response.status, response.headers, response.read()
     finally:
@@ -122,5 +123,24 @@ def test_another_site_stays_outside(proxy: int, headers: dict[str, str]) -> None
     assert status == 403 and b"pass on the Host header" in answer
 
 
-def test_nobody_comes_in_without_the_login(proxy: int) -> None:
-    assert ask(proxy, "GET", "/", Authorization="")[0] == 401
+def test_nobody_comes_in_without_logging_in(tmp_path: Path) -> None:
+    program, port = nginx(), free_port()
+    users = {"GLIOSCOPE_AUTH": "password", "GLIOSCOPE_ALLOWED_HOSTS": HOST, "GLIOSCOPE_TRUSTED_PROXIES": "1"}
+    environment = {**os.environ, **users, "GLIOSCOPE_INSTANCE": str(tmp_path / "instance")}
+    for words, given in (
+        (["migrate"], None),
+        (["users", "create", "root", "--role", "admin"], b"a long secret word\n"),
+    ):
+        command = [sys.executable, "-m", "flask", "--app", "wsgi", *words]
+        subprocess.run(command, cwd=PROJECT_ROOT, env=environment, input=given, check=True, capture_output=True)
+    with (
+        tls_certificate() as certificate,
+        web_server(tmp_path, **users) as web,
+        nginx_server(program, documented_block(port, web.port, certificate)),
+    ):
+        status, headers, _ = ask(port, "GET", "/")
+        assert status == 303 and headers["Location"].startswith("/login")
+        assert ask(port, "GET", "/login")[0] == 200
+        body, kind = upload_body()
+        assert ask(port, "POST", "/api/v1/scans", body, **kind)[0] == 401
+        assert ask(port, "GET", "/api/v1/scans", Authorization="Bearer x")[0] == 401
