@@ -139,9 +139,7 @@ def write_audit(response: Response) -> Response:
             return response
         _viewed[key] = True
     if identity is not None and response.status_code not in (401, 403, 413):  # a refused body is not read
-        # Of what was refused nothing is read.
-        sent = _ids_sent() if response.status_code not in (401, 403, 413) else ()
-        ids = sorted({*sent, *_ids_answered(response)} - {object_id})[:MOST_IDS]
+        ids = sorted({*_ids_sent(), *_ids_answered(response)} - {object_id})[:MOST_IDS]
         details = {"ids": ids} if ids else {}
     if identity is not None and identity.is_token:
         details = {**details, "by": "token"}

@@ -7,8 +7,9 @@ the sweeper removes after a restore; what is deleted meanwhile is remembered, an
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -79,30 +80,30 @@ def _known(base: Path | None) -> dict[str, StoredFile]:
 def _copied(
     resources: Resources, folder: Path, base: Path | None, known: dict[str, StoredFile]
 ) -> Iterator[StoredFile]:
-    for key in resources.storage.keys(older_than_s=0):
-        path = f"{OBJECTS}/{key}"
+    for path, opened in _stored(resources):
         if (linked := _linked(folder, base, known.get(path))) is not None:
             yield linked
             continue
         try:
-            with resources.storage.open(key) as source:
+            with opened() as source:
                 yield _copy(source, folder, path)
         except FileNotFoundError:  # deleted since it was listed
             continue
+
+
+def _stored(resources: Resources) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+    """Every stored file: its path in a backup, and what opens it."""
+    for key in resources.storage.keys(older_than_s=0):
+        yield f"{OBJECTS}/{key}", partial(resources.storage.open, key)
     for name in resources.folders.names(older_than_s=0):
         root = resources.folders.path(name)
         for found in sorted(root.rglob("*")):
-            if found.is_symlink() or not found.is_file():
-                continue
-            path = f"{FOLDERS}/{name}/{found.relative_to(root).as_posix()}"
-            if (linked := _linked(folder, base, known.get(path))) is not None:
-                yield linked
-                continue
-            try:
-                with found.open("rb") as source:
-                    yield _copy(source, folder, path)
-            except FileNotFoundError:
-                continue
+            if found.is_file() and not found.is_symlink():
+                yield f"{FOLDERS}/{name}/{found.relative_to(root).as_posix()}", partial(_open, found)
+
+
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb")
 
 
 def _linked(folder: Path, base: Path | None, file: StoredFile | None) -> StoredFile | None:

@@ -170,7 +170,7 @@ class BucketStorage:
         try:
             with _translated(key), path.open("wb") as target:
                 self._client.download_fileobj(self._bucket, name, target, Config=_TRANSFER)
-            return _File(os.open(path, os.O_RDONLY))
+            return _File(os.open(path, os.O_RDONLY), path.stat().st_size)
         finally:
             path.unlink(missing_ok=True)
 
@@ -199,6 +199,7 @@ class _File:
     """An open file without a name. users: who reads it now; is_kept: whether somebody may come back for it."""
 
     handle: int
+    size: int
     users: int = 0
     is_kept: bool = True
     used_at: float = 0.0
@@ -259,11 +260,11 @@ class _KeptFiles:
 
     def _drop_old(self) -> None:
         latest = time.monotonic() - KEPT_S
-        kept_bytes = sum(os.fstat(file.handle).st_size for file in self._files.values())
+        kept_bytes = sum(file.size for file in self._files.values())
         for key, file in list(self._files.items()):
             if file.used_at > latest and kept_bytes <= self._most_bytes:
                 return
-            kept_bytes -= os.fstat(file.handle).st_size
+            kept_bytes -= file.size
             self._drop(key)
 
     def _drop(self, key: str) -> None:
