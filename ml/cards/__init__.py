@@ -1,7 +1,8 @@
 """Model packages and their cards. Never imports torch.
 
 A package is a folder, whose name is the package's: `card.json`, and the files that the card lists with their SHA-256
-(`model.safetensors`, `int8.xml`, `int8.bin`, `familiarity.npz`, `sequences.npz`). docs/models.md describes every field.
+(`model.safetensors`, `int8.xml`, `int8.bin`, `familiarity.npz`, `sequences.npz`, `training_slices.npz`).
+docs/models.md describes every field.
 
 card: what a card says, as dataclasses. reading: JSON to a checked card. packages: folders, files and their digests.
 members: the packages that an ensemble joins.
@@ -32,6 +33,7 @@ from ml.cards.packages import (
     INT8_WEIGHTS_FILE,
     OOD_FILE,
     SEQUENCES_FILE,
+    SLICES_FILE,
     WEIGHTS_FILE,
     find_package,
     list_packages,
@@ -47,6 +49,7 @@ __all__ = [
     "OOD_FILE",
     "OUT_OF_FOLD",
     "SEQUENCES_FILE",
+    "SLICES_FILE",
     "WEIGHTS_FILE",
     "Architecture",
     "Card",

@@ -13,6 +13,7 @@ INT8_GRAPH_FILE = "int8.xml"
 INT8_WEIGHTS_FILE = "int8.bin"
 OOD_FILE = "familiarity.npz"
 SEQUENCES_FILE = "sequences.npz"
+SLICES_FILE = "training_slices.npz"
 
 
 def list_packages(directories: Iterable[Path]) -> tuple[Path, ...]:

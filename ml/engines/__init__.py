@@ -35,6 +35,8 @@ class Inference:
     is_out_of_distribution: bool (N,), slices unlike the training data; None where the package has no check.
     sequences: what the sequence check says of the slices; None where the package has no such check.
     probability: float32 (N, H, W), the same map before it was rounded; None unless it was asked for.
+    is_of_training: bool (N,), slices that the model was trained on, by their pixels; None where the package has no
+    fingerprints of them.
     """
 
     probability_u8: NDArray[np.uint8]
@@ -42,6 +44,7 @@ class Inference:
     is_out_of_distribution: NDArray[np.bool] | None = None
     sequences: SequenceEvidence | None = None
     probability: NDArray[np.float32] | None = None
+    is_of_training: NDArray[np.bool] | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ LOGIT_LIMIT = math.log(254.5 / 0.5)
 
 
 class EnsembleEngine:
-    """Engines whose logits are averaged. Features and checks of the input are the first member's.
+    """Engines whose logits are averaged. Features and checks of the input are the first member's; a slice is of the
+    training if one of them was trained on it.
 
     Not thread-safe: one engine serves one thread at a time.
     """
@@ -41,6 +42,7 @@ class EnsembleEngine:
     def infer(self, pixels: NDArray[np.uint8]) -> Inference:
         """pixels: uint8 (N, H, W, 3). Returns the same map, with the first member's features and checks."""
         first, *others = (member.infer(pixels, is_exact=True) for member in self._members)
+        known = [found.is_of_training for found in (first, *others) if found.is_of_training is not None]
         mean = _logits(first)
         for found in others:
             mean += _logits(found)
@@ -48,7 +50,12 @@ class EnsembleEngine:
         scaling = self.card.temperature
         temperature, offset = (1.0, 0.0) if scaling is None else (scaling.temperature, scaling.offset)
         probability = mean_probability(mean, temperature, offset)
-        return replace(first, probability_u8=quantize(probability), probability=None)
+        return replace(
+            first,
+            probability_u8=quantize(probability),
+            probability=None,
+            is_of_training=np.logical_or.reduce(known) if known else None,
+        )
 
 
 def clipped_logit(probability: NDArray[np.float32]) -> NDArray[np.float32]:

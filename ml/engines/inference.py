@@ -14,6 +14,7 @@ from ml.engines import EngineError, Inference
 from ml.engines.crops import Crop, find_crop
 from ml.ood.detector import OodDetector, is_plain
 from ml.ood.sequences import SequenceClassifier
+from ml.ood.training_slices import TrainingSlices
 from ml.preprocessing import normalize, place_on_grid, quantize, resize_to_scan
 
 # Slices of a long stack that are resampled together and then sorted by the size of their crops; bounds the memory.
@@ -29,12 +30,18 @@ class SliceInference:
     """A network with the resampling, the crops and the checks of the input of its package."""
 
     def __init__(
-        self, card: Card, run: Run, detector: OodDetector | None, classifier: SequenceClassifier | None = None
+        self,
+        card: Card,
+        run: Run,
+        detector: OodDetector | None,
+        classifier: SequenceClassifier | None = None,
+        training: TrainingSlices | None = None,
     ) -> None:
         self._card = card
         self._run = run
         self._detector = detector
         self._classifier = classifier
+        self._training = training
         # Features of a black crop by its size: they never change.
         self._black: dict[tuple[int, int], NDArray[np.float32] | None] = {}
 
@@ -69,8 +76,9 @@ class SliceInference:
                 if found is not None:
                     features = np.empty((count, len(found)), np.float32) if features is None else features
                     features[index] = found
+        of_training = None if self._training is None else self._training.are_known(pixels)
         if features is None:
-            return Inference(probability_u8, probability=probability)
+            return Inference(probability_u8, probability=probability, is_of_training=of_training)
         self._check_fit(features)
         detector, classifier = self._detector, self._classifier
         return Inference(
@@ -79,6 +87,7 @@ class SliceInference:
             None if detector is None else detector.is_out_of_distribution(features) | is_blank,
             None if classifier is None else classifier.examine(pixels, features),
             probability,
+            of_training,
         )
 
     def _answers(self, pixels: NDArray[np.uint8], indices: NDArray[np.intp]) -> tuple[list[int], Iterator[Answer]]:

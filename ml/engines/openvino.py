@@ -37,6 +37,7 @@ from ml.engines.crops import Crop
 from ml.engines.inference import Answer, SliceInference
 from ml.ood.detector import OodDetector, load_detector
 from ml.ood.sequences import SequenceClassifier, load_classifier
+from ml.ood.training_slices import load_training_slices
 from ml.preprocessing import normalize
 
 # Slices computed at the same time, at most: the feature maps of two of them, for five sizes, took 400 MB.
@@ -77,6 +78,7 @@ class OpenVinoEngine:
         self._model = openvino_core().read_model(package / INT8_GRAPH_FILE, package / INT8_WEIGHTS_FILE)
         detector = load_detector(package, self.card)
         classifier = load_classifier(package, self.card)
+        training = load_training_slices(package, self.card)
         _check_shapes(self._model, self.card, {OOD_FILE: detector, SEQUENCES_FILE: classifier})
         self._has_features = len(self._model.outputs) > 1
         # Crops need the coarse maps of a black slice, so the graph for the whole grid then returns these as well.
@@ -85,7 +87,7 @@ class OpenVinoEngine:
         self._streams = min(threads or len(os.sched_getaffinity(0)), _MOST_STREAMS)
         self._compiled: dict[tuple[tuple[int, int], int], ov.CompiledModel] = {}
         self._requests: dict[tuple[tuple[int, int], int], tuple[ov.InferRequest, ...]] = {}
-        self._inference = SliceInference(self.card, self._run, detector, classifier)
+        self._inference = SliceInference(self.card, self._run, detector, classifier, training)
 
     def warm_up(self) -> None:
         """Compile each size of input, or read it from the cache, and run it once."""

@@ -24,6 +24,7 @@ from ml.networks import build_network, load_weights, read_checkpoint
 from ml.networks.exported_network import ExportedNetwork
 from ml.ood.detector import OodDetector, load_detector
 from ml.ood.sequences import SequenceClassifier, load_classifier
+from ml.ood.training_slices import TrainingSlices, load_training_slices
 
 # Slices in one batch. On a CPU one at a time is as fast and needs less memory.
 _BATCH = {"cpu": 1, "cuda": 16}
@@ -43,6 +44,7 @@ class TorchEngine:
         detector: OodDetector | None = None,
         is_half: bool = False,
         classifier: SequenceClassifier | None = None,
+        training: TrainingSlices | None = None,
     ) -> None:
         """device: "cpu" or "cuda", None for CUDA where there is a GPU. threads: of the CPU, for the whole process.
 
@@ -61,7 +63,7 @@ class TorchEngine:
         network = network.to(self._device, self._precision).to(memory_format=self._layout)
         self._network = ExportedNetwork(network).eval()
         # The reference computes whole slices, never crops.
-        self._inference = SliceInference(replace(card, crops=()), self._run, detector, classifier)
+        self._inference = SliceInference(replace(card, crops=()), self._run, detector, classifier, training)
 
     @classmethod
     def from_package(cls, package: Path, device: str | None = None, threads: int | None = None) -> "TorchEngine":
@@ -71,7 +73,8 @@ class TorchEngine:
         network = load_weights(build_network(card.architecture), load_file(package / WEIGHTS_FILE))
         device = device or default_device()
         detector, classifier = load_detector(package, card), load_classifier(package, card)
-        return cls(network, card, device, threads, detector, may_be_half(card, device), classifier)
+        training = load_training_slices(package, card)
+        return cls(network, card, device, threads, detector, may_be_half(card, device), classifier, training)
 
     @classmethod
     def from_checkpoint(

@@ -7,6 +7,9 @@ from ml.datasets.file_names import name_key
 from ml.metrics.intervals import FEW_PATIENTS
 
 _CHOSE = "used to choose the epoch"
+# Slices that are like those of the training by chance are fewer, of a hundred and at all.
+LEAST_SHARE_OF_TRAINING = 0.02
+FEWEST_OF_TRAINING = 3
 # A scan called "1" or "P7" may be anybody's: shorter names of patients than this are not looked for in a scan's.
 SHORTEST_PATIENT = 5
 # A model that fails may mark another place, and so does a mask of another patient: both are worth a look.
@@ -27,18 +30,25 @@ def caveats_of(
     duplicate_slices: int = 0,
     slices: int = 0,
     apart: Sequence[str] = (),
+    training_slices: int = 0,
     notes: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """The sentences, most important first.
 
     training: of the model's card. patients: all that were evaluated. with_tumor: how many of them have a Dice.
     has_interval: whether intervals are shown. duplicate_slices: that are another patient's, too.
-    slices: how many were evaluated. apart: patients whose mask and result hardly overlap. notes: of the data.
+    slices: how many were evaluated; training_slices: of them, those that the model was trained on, by their pixels.
+    apart: patients whose mask and result hardly overlap. notes: of the data.
     """
     found = []
     overlap = _overlap(training, set(patients))
     if overlap is not None:
         found.append(overlap)
+    if training_slices >= max(FEWEST_OF_TRAINING, LEAST_SHARE_OF_TRAINING * slices):
+        found.append(
+            f"By their pixels, {training_slices:,} of {slices:,} slices were trained on, whatever they are called: this"
+            " is no test."
+        )
     if duplicate_slices:
         found.append(
             f"{duplicate_slices:,} slices are equal to another patient's and count for each: is a patient in the data"

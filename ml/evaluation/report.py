@@ -128,6 +128,7 @@ def make_report(
                 for patient in patients
                 if is_apart(patient.dice, patient.metrics.get("predicted_pixels"))
             ],
+            training_slices=outcome.training_slices,
             notes=notes,
         ),
         left_out=tuple(left_out),

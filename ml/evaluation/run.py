@@ -45,7 +45,7 @@ class Outcome:
 
     volumes: by patient, of those who are volumes, the metrics of `ml.metrics.registry.VOLUME_METRICS`.
     doubtful_masks, duplicate_slices: of the cases that could be compared, where masks and slices were looked at; a
-    duplicate is another patient's slice, too.
+    duplicate is another patient's slice, too. training_slices: that the model was trained on, by their pixels.
     """
 
     results: tuple[SliceResult, ...]
@@ -53,6 +53,7 @@ class Outcome:
     doubtful_masks: DoubtfulMasks = field(default_factory=DoubtfulMasks)
     duplicate_slices: int = 0
     volumes: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    training_slices: int = 0
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -72,6 +73,7 @@ class CaseResult:
     probability_u8: uint8 (H, W), round(255 p); truth: bool (H, W).
     is_out_of_distribution: what the input check says of the slice, None without a check. sequence_warning: the code of
     the sequence check's warning, None without one. mask: what the expert's mask is judged by, None without one.
+    is_of_training: whether the model was trained on the slice, by its pixels; None where its package cannot tell.
     """
 
     result: SliceResult
@@ -80,6 +82,7 @@ class CaseResult:
     is_out_of_distribution: bool | None = None
     sequence_warning: str | None = None
     mask: MaskTraits | None = None
+    is_of_training: bool | None = None
 
 
 def evaluate_cases(
@@ -98,9 +101,11 @@ def evaluate_cases(
     results: list[SliceResult] = []
     masks: list[MaskTraits | None] = []
     volumes = VolumeCollector()
+    training_slices = 0
     for scored in score_cases(engine, cases, threshold, chunk=chunk):
         results.extend(item.result for item in scored if not isinstance(item.result, Prediction))
         masks.extend(item.mask for item in scored)
+        training_slices += sum(bool(item.is_of_training) for item in scored)
         for item in scored:
             _collect(volumes, item, engine.card, threshold)
         report_progress(len(results))
@@ -108,7 +113,9 @@ def evaluate_cases(
         (item.case.patient, mask.pixels_sha256) for item, mask in zip(results, masks, strict=True) if mask is not None
     ]
     seconds = time.perf_counter() - started
-    return Outcome(tuple(results), seconds, count_doubtful(masks), count_duplicates(slices), volumes.measured)
+    return Outcome(
+        tuple(results), seconds, count_doubtful(masks), count_duplicates(slices), volumes.measured, training_slices
+    )
 
 
 def _collect(volumes: VolumeCollector, item: CaseResult, card: Card, threshold: float) -> None:
@@ -170,6 +177,7 @@ class _Answer:
     probability_u8: NDArray[np.uint8]
     is_out_of_distribution: bool | None
     sequence_warning: str | None
+    is_of_training: bool | None
     seconds: float
 
 
@@ -189,7 +197,8 @@ def _answer(engine: Engine, group: list[LoadedCase | Failure]) -> list[_Answer |
     told = [
         found.sequence_warning_of(index, item.is_flair if reads_flair else None) for index, item in enumerate(loaded)
     ]
-    return [_Answer(*parts, seconds) for parts in zip(loaded, found.probability_u8, are_out, told, strict=True)]
+    known = [None] * len(loaded) if found.is_of_training is None else found.is_of_training.tolist()
+    return [_Answer(*parts, seconds) for parts in zip(loaded, found.probability_u8, are_out, told, known, strict=True)]
 
 
 def _read_ahead(
@@ -236,6 +245,7 @@ def _score_piece(card: Card, answers: list[_Answer | Failure], threshold: float)
                 item.is_out_of_distribution,
                 item.sequence_warning,
                 _trace(item.loaded),
+                item.is_of_training,
             )
     return [results[place] for place in range(len(answers))]
 

@@ -21,6 +21,7 @@ from ml.engines.openvino import OpenVinoEngine
 from ml.engines.torch import HALF, TorchEngine, default_device
 from ml.ood.detector import load_detector, save_detector
 from ml.ood.sequences import save_classifier
+from ml.ood.training_slices import fit_training_slices, save_training_slices
 from ml.packaging.card_metrics import HEADLINE_NAMES, VARIANT_NAMES, measure_model
 from ml.packaging.ood_fit import HeldOut, fit
 from ml.packaging.package_writer import write_card
@@ -173,4 +174,15 @@ def add_checks(folder: Path, card: Card, split: Split, calibration: Calibration)
     if told is not None:
         save_classifier(told[0], folder)
         card = replace(card, sequences=told[1])
+    add_training_slices(folder, card, (*split.calibration, *split.parity))
     return write_card(folder, card)
+
+
+def add_training_slices(folder: Path, card: Card, cases: Iterable[Case]) -> None:
+    """Write the fingerprints of the slices that the card names as trained on; none where those are too few."""
+    trained = set(card.training.training_patients or ())
+    logger.info("Taking the fingerprints of the training slices")
+    slices = (case.pixels() for case in cases if case.patient in trained)
+    known = fit_training_slices(slices, card.input.flair_channel)
+    if known is not None:
+        save_training_slices(known, folder)

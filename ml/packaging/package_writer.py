@@ -19,6 +19,7 @@ from ml.cards import (
     INT8_WEIGHTS_FILE,
     OOD_FILE,
     SEQUENCES_FILE,
+    SLICES_FILE,
     WEIGHTS_FILE,
     Card,
     PackageError,
@@ -49,7 +50,7 @@ def write_weights(network: nn.Module, path: Path) -> None:
 
 def write_card(folder: Path, card: Card) -> Card:
     """Write the card with the digests of the files that the folder holds now, and return it."""
-    known = (WEIGHTS_FILE, INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, OOD_FILE, SEQUENCES_FILE)
+    known = (WEIGHTS_FILE, INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, OOD_FILE, SEQUENCES_FILE, SLICES_FILE)
     names = (name for name in known if (folder / name).is_file())
     files = {name: PackageFile(sha256_of(folder / name), (folder / name).stat().st_size) for name in names}
     card = replace(card, files=files)

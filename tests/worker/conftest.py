@@ -30,6 +30,7 @@ class BrightnessEngine:
         self.pieces: list[int] = []
         # What the input check will say of the next slices; None: the model has no such check.
         self.is_out_of_distribution: list[bool] | None = None
+        self.is_of_training: bool | None = None
         # Log-odds of the sequence check, gray and color, of the next slices; None likewise.
         self.sequence_log_odds: list[tuple[float, float]] | None = None
 
@@ -45,12 +46,13 @@ class BrightnessEngine:
         if self.failures:
             raise self.failures.pop(0)
         flags = self.is_out_of_distribution
+        known = None if self.is_of_training is None else np.full(len(pixels), self.is_of_training)
         found = None if flags is None else np.array([flags.pop(0) for _ in pixels])
         sequences = None
         if self.sequence_log_odds is not None:
             log_odds = np.array([self.sequence_log_odds.pop(0) for _ in pixels], np.float32)
             sequences = SequenceEvidence(log_odds, slice_limits=(3.0, 3.0), stack_limits=(1.0, 1.0))
-        return Inference(pixels[..., 0].copy(), is_out_of_distribution=found, sequences=sequences)
+        return Inference(pixels[..., 0].copy(), is_out_of_distribution=found, sequences=sequences, is_of_training=known)
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
         seconds = progress.case_seconds(session, work.evaluation_id)
         evaluation = session.get_one(Evaluation, work.evaluation_id)
         findings = evaluation.findings or {}
+        training_slices = progress.training_slices(session, work.evaluation_id)
         title = Title(evaluation.name, Path(evaluation.location).name)
     left_out = _left_out(findings)
     subject = _subject(resources, work)
@@ -74,7 +75,9 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
                 # Nothing of an evaluation that was checked before the check looked for that.
                 doubtful = DoubtfulMasks(**findings.get("doubtful_masks", {}))
                 volumes = measure_volumes(resources, work.evaluation_id, subject.card, work.threshold).measured
-                outcome = Outcome(results, seconds, doubtful, findings.get("duplicate_slices", 0), volumes)
+                outcome = Outcome(
+                    results, seconds, doubtful, findings.get("duplicate_slices", 0), volumes, training_slices
+                )
                 settings = Settings(work.threshold, False, DEFAULT_SEED)
                 report = make_report(subject, outcome, settings, left_out, findings.get("notes", ()))
                 written = fill_folder(folder, report, _arrays_of(resources, work, subject.card, reader), title)

@@ -38,6 +38,14 @@ def test_masks_that_hardly_overlap_with_the_result_are_said():
     assert is_apart(0.001, 12) and not is_apart(0.001, 0) and not is_apart(0.5, 12) and not is_apart(None, 12)
 
 
+def test_slices_of_the_training_are_said_where_they_are_more_than_chance():
+    def said(slices, known):
+        return caveats_of(TRAINING, ["t"], 1, has_interval=False, slices=slices, training_slices=known)
+
+    assert said(3, 3) == ("By their pixels, 3 of 3 slices were trained on, whatever they are called: this is no test.",)
+    assert said(2, 2) == said(1000, 19) == () and said(1000, 20)
+
+
 def test_slices_that_are_patients_of_their_own_are_said():
     (sentence,) = caveats_of(Training(), MANY, 10, has_interval=True, slices=10)
     assert "Each slice is a patient of its own" in sentence

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from ml.__main__ import main
-from ml.cards import Metric, load_card, verify_files
+from ml.cards import SLICES_FILE, Metric, load_card, verify_files
 from ml.datasets import list_cases
 from ml.engines import load_engine
 from ml.engines.crops import sizes_of_crops
 from ml.ood.detector import load_detector
 from ml.ood.sequences import load_classifier
 from ml.packaging import packages
+from ml.packaging.measuring import add_training_slices
 from ml.packaging.quantization import Calibration
 from tests.ml.training.conftest import draw_patient
 
@@ -85,6 +86,18 @@ def test_checks_parity_and_digests_are_new(measured):
     parity = card.parity["int8"]
     assert (parity.patients, parity.slices, parity.warnings_equal is None) == (1, 3, False)
     assert "int8 beside torch fp32, 3 slices of 1 patients" in measured.said
+
+
+def test_the_slices_of_the_patients_that_the_card_names_leave_fingerprints(small_model, drawn_heads, tmp_path):
+    trained = tuple(f"patient_{number}" for number in range(4))
+    card = replace(small_model.card, training=replace(small_model.card.training, training_patients=trained))
+    add_training_slices(tmp_path, card, list_cases(drawn_heads))
+    with np.load(tmp_path / SLICES_FILE) as file:
+        assert file["codes"].shape == (3 * len(trained), 16)
+    unnamed = replace(card, training=replace(card.training, training_patients=None))
+    (tmp_path / "none").mkdir()
+    add_training_slices(tmp_path / "none", unnamed, list_cases(drawn_heads))
+    assert not list((tmp_path / "none").iterdir())
 
 
 def test_fitted_checks_load_and_examine_what_the_engine_sees(measured, drawn_heads):

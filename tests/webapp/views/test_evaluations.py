@@ -274,6 +274,18 @@ def test_an_evaluation_of_the_models_own_patients_says_so_wherever_its_headline_
     assert own in client.get(f"{API}/{evaluation_id}/report.html", buffered=True).text
 
 
+def test_an_evaluation_on_slices_of_the_training_under_other_names_says_so(
+    client: FlaskClient, resources: Resources, runtime: Runtime, data: Path
+) -> None:
+    runtime.engine("any").is_of_training = True
+    evaluation_id = begin(resources, data)
+    run_all(runtime, evaluation_id)
+    said = r"By their pixels, (\d+) of \1 slices were trained on, whatever they are called: this is no test\."
+    assert re.match(said, client.get(f"{API}/{evaluation_id}").json["summary"]["caveats"][0])
+    for path in (f"/evaluations/{evaluation_id}", f"{API}/{evaluation_id}/report.html"):
+        assert re.search(said, client.get(path, buffered=True).text), path
+
+
 def test_what_cannot_be_compared_is_said(
     client: FlaskClient, resources: Resources, runtime: Runtime, data: Path
 ) -> None:

@@ -57,6 +57,7 @@ def case_row(
         row.pixels_sha256, row.truth_sha256 = result.content.pixels_sha256, result.content.truth_sha256
     row.dropped = [list(pixel) for pixel in result.dropped] or None
     row.is_out_of_distribution, row.sequence_warning = found.is_out_of_distribution, found.sequence_warning
+    row.is_of_training = found.is_of_training
     if isinstance(result, Prediction):
         row.outcome = CaseOutcome(_verdict(result.metrics, row.warning_codes))
         _put(row, CASE_COLUMNS, result.metrics)

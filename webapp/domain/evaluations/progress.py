@@ -98,6 +98,12 @@ def case_seconds(session: Session, evaluation_id: str) -> float:
     return max((last - first).total_seconds(), 1e-3) if first is not None and last is not None else 1e-3
 
 
+def training_slices(session: Session, evaluation_id: str) -> int:
+    """How many compared cases are slices that the model was trained on, by their pixels."""
+    is_counted = (EvaluationCase.evaluation_id == evaluation_id, EvaluationCase.is_of_training.is_(True))
+    return session.scalar(select(func.count()).where(*is_counted)) or 0
+
+
 def _span(session: Session, evaluation_id: str) -> Any:
     last = select(func.max(EvaluationCase.finished_at)).where(EvaluationCase.evaluation_id == evaluation_id)
     first = select(EvaluationChunk.finished_at).where(
