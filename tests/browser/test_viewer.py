@@ -7,10 +7,11 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from ml.rendering.error_overlay import COLORS, Palette
 from tests.browser.actions import eventually, fact, open_result, picture
+from tests.browser.conftest import Console
 from tests.browser.portals import add_known_result, hill
 from tests.support.portal_process import RunningPortal
 
@@ -79,6 +80,26 @@ def test_the_pictures_take_their_places_before_scripts_and_none_moves(page: Page
         open_result(page, stack_id)
         page.wait_for_load_state("networkidle")
         assert page.evaluate("window.shift ?? 0") < 0.01
+
+
+def test_on_a_phone_the_tools_wait_for_the_pictures_that_stand_above_them(
+    page: Page, stack_id: str, console: Console
+) -> None:
+    """A page that has arrived up to its pictures: what is drawn now may not move when they come."""
+
+    def half(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.text().split('<div class="panels')[0])
+
+    page.set_viewport_size({"width": 390, "height": 844})
+    console.expected = ["The page has no "]  # scripts miss what has not arrived
+    page.route("**/scans/*", half)
+    page.goto(f"/scans/{stack_id}")
+    expect(page.locator(".viewer-bar")).to_be_hidden()
+
+    page.unroute("**/scans/*")
+    open_result(page, stack_id)
+    expect(page.locator(".viewer-bar")).to_be_visible()
 
 
 CHANNELS = {"pre-contrast": 40, "FLAIR": 90, "post-contrast": 200}
