@@ -20,11 +20,10 @@ from typing import IO
 
 from ml.datasets.file_names import (
     ANNOTATION_SUFFIXES,
-    DATASET_JSON,
     IMAGE_SUFFIXES,
     OTHER_SUFFIXES,
     VOLUME_SUFFIXES,
-    is_annotations,
+    is_description,
     lacks_ending,
     suffix_of,
 )
@@ -154,18 +153,18 @@ def _choose(file: zipfile.ZipFile, limits: ArchiveLimits, takes_all: bool) -> li
         name = parts[-1].lower()
         if name in _OF_A_DESKTOP:
             continue
-        is_volume = suffix_of(name) in VOLUME_SUFFIXES or name == DATASET_JSON
+        is_volume = suffix_of(name) in VOLUME_SUFFIXES
         is_other = (
             not takes_all
             and (suffix_of(name) in (*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES) or lacks_ending(name))
-            and not is_annotations(name)
+            and not is_description(name)
             and not is_volume
         )
         if name.endswith(NESTED_SUFFIXES) and not is_other and suffix_of(name) != ".nii.gz":
             raise ArchiveError("unreadable", "The archive has archives in it; unpack them and zip one folder.")
         if member.file_size > limits.member_bytes and not is_other:
             raise _too_large(limits.member_bytes)
-        if takes_all or is_other or is_volume or name.endswith(IMAGE_SUFFIXES) or is_annotations(name):
+        if takes_all or is_other or is_volume or name.endswith(IMAGE_SUFFIXES) or is_description(name):
             chosen.append(_Member(member, parts, not is_other))
     return chosen
 

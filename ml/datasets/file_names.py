@@ -43,6 +43,22 @@ _PAPERS = frozenset(
 _LIKE_ANNOTATIONS = re.compile(r".*(?:annotation|coco|instances|via_region).*\.(?:json|xml)")
 
 
+# What Label Studio and others call theirs; read where its content is COCO's and images have no masks.
+_MAYBE_COCO = frozenset({"result.json", "annotations.json", "coco.json", "labels.json"})
+# CVAT's description of the colors of its masks.
+LABEL_MAP = "labelmap.txt"
+
+
+def may_be_annotations(name: str) -> bool:
+    """Whether a file of this name may hold COCO annotations: its content says."""
+    return name.lower() in _MAYBE_COCO
+
+
+def is_description(name: str) -> bool:
+    """Whether a file that is no picture and no volume is read with a data set."""
+    return name.lower() in (DATASET_JSON, LABEL_MAP) or is_annotations(name) or may_be_annotations(name)
+
+
 def is_annotations(name: str) -> bool:
     """Whether a file of this name holds COCO annotations of objects, in any case."""
     return name.lower() == ANNOTATIONS_FILE or _INSTANCES.fullmatch(name.lower()) is not None

@@ -14,6 +14,9 @@ MASK_ENDING = "_mask"
 # Folders whose files are masks, whatever their names.
 MASK_FOLDERS = ("masks", "mask", "labels", "label")
 _OTHER_FOLDERS = ("groundtruth", "ground_truth", "ground-truth", "ground truth", "gt", "segmentations")
+# CVAT's and PASCAL VOC's, whose colors are those of labelmap.txt (`ml.datasets.layouts.label_colors`); nnU-Net's.
+CLASS_FOLDER = "segmentationclass"
+_PROGRAM_FOLDERS = (CLASS_FOLDER, "segmentationobject", "labelstr", "labelsts")
 # Long words say it wherever they end a name (`ScanMask`), short ones only apart from the rest: `insight` is no `gt`.
 _LONG = r"masks?|segmentations?|labelmaps?|ground[ ._-]?truths?"
 _SHORT = r"segs?|gts?|labels?|truths?|annotations?"
@@ -23,6 +26,8 @@ _COUNT = r"(?:[ ._-]*(?:[0-9]{1,6}|\([0-9]{1,6}\)|-? ?copy(?: [0-9]{1,2}| ?\([0-
 _DOUBTFUL = re.compile(r"[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$")
 _OME = ".ome"
 _BEGINNING = re.compile(r"masks?[ ._-]")
+# What Label Studio calls the masks of a brush, which do not name their image: task-7-annotation-3-by-1-tag-Tumor-0.
+_BRUSH = re.compile(r"task-[0-9]+-annotation-[0-9]+-by-.+-tag-.+", re.DOTALL)
 _WORD = rf"(?:[ ._-]?(?:{_LONG})|(?:^|[ ._-])(?:{_SHORT}))"
 _ENDING = re.compile(rf"{_WORD}{_COUNT}$")
 _ONE_ENDING = re.compile(rf"{_WORD}$")
@@ -34,8 +39,10 @@ def is_read_as_mask(stem: str) -> bool:
 
 
 def mask_word(name: str) -> str:
-    """What ends or begins a file's name as a mask's does (`_seg` of `scan_seg.png`), as it is written; else empty."""
+    """What of a file's name says that it is a mask (`_seg` of `scan_seg.png`), as it is written; else empty."""
     stem = _stem(name)
+    if _BRUSH.fullmatch(stem.lower()):
+        return stem
     if found := _ENDING.search(stem.lower()):
         return stem[found.start() :]
     begun = _BEGINNING.match(stem.lower())
@@ -68,7 +75,8 @@ def mask_sign(path: str) -> str:
         return ""
     if word := mask_word(name):
         return word
-    return next((f"{folder}/" for folder in folders if name_key(folder) in (*MASK_FOLDERS, *_OTHER_FOLDERS)), "")
+    known = (*MASK_FOLDERS, *_OTHER_FOLDERS, *_PROGRAM_FOLDERS)
+    return next((f"{folder}/" for folder in folders if name_key(folder) in known), "")
 
 
 def looks_like_mask(path: str) -> bool:

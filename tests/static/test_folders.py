@@ -8,6 +8,7 @@ from ml.datasets.file_names import (
     ANNOTATIONS_FILE,
     DATASET_JSON,
     IMAGE_SUFFIXES,
+    LABEL_MAP,
     OTHER_SUFFIXES,
     VOLUME_SUFFIXES,
 )
@@ -27,7 +28,14 @@ def test_endings_are_those_of_the_readers() -> None:
         assert taken.search(f"set/a{suffix.upper()}") and not other.search(f"set/a{suffix}")
     for suffix in {*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES} - {*VOLUME_SUFFIXES}:
         assert other.search(f"set/a{suffix}") and not taken.search(f"set/a{suffix}")
-    for name in (ANNOTATIONS_FILE, f"train/{ANNOTATIONS_FILE}", "annotations/instances_default.json", DATASET_JSON):
+    for name in (
+        ANNOTATIONS_FILE,
+        f"train/{ANNOTATIONS_FILE}",
+        "annotations/instances_default.json",
+        DATASET_JSON,
+        LABEL_MAP,
+        "result.json",
+    ):
         assert taken.search(name)
     for name in ("README.md", "set/annotations.csv", "more.zip"):
         assert not taken.search(name) and not other.search(name)

@@ -42,6 +42,8 @@ PARTS = [
     "masks/",
     "Images/",
     "gt/",
+    "SegmentationClass/",
+    "task-1-annotation-2-by-3-tag-",
     ".Mask",
     "-label",
     "_roi",

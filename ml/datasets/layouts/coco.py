@@ -1,6 +1,7 @@
 """COCO annotations as Roboflow, CVAT and others export them: polygons and run-length masks are the expert's masks.
 
-An image without annotation has an empty mask, and is its own group: no patient is named in these files. An image of
+An image without annotation has an empty mask. No patient is named in these files: an image is its own group, unless
+its name says whose it is, or that it is one of Roboflow's copies of one picture. An image of
 which one annotation cannot be read keeps its place with the reason (`Case.fault`): it is no image without tumor. So
 does every image without annotation where annotations name no image that the file lists: they may be its own.
 """
@@ -16,29 +17,17 @@ from ml.datasets.case import LIMITS, Case, DatasetError, Outline
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import name_key, shown
 from ml.datasets.layouts.annotations import Entry, Grid, UnreadableAnnotationError, read_annotation
+from ml.datasets.layouts.categories import is_tumor
+from ml.datasets.layouts.pairing import barcode_of
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.run_lengths import Runs
 
 MAX_ANNOTATIONS_BYTES = 2**28
-# Names of categories, without what is no letter, whose annotations are no tumor.
-NOT_TUMOR = frozenset(
-    {"background", "bg", "brain", "head", "healthy", "healthybrain", "negative", "normal", "normalbrain", "skull"}
-    | {f"{no}{tumor}" for no in ("no", "non") for tumor in ("tumor", "tumors", "tumour", "tumours")}
-    | {"tumorfree", "tumourfree"}
-)
-
-# Single words of such names: "normal tissue", "No lesion", "white matter".
-_HEALTHY = frozenset({"background", "healthy", "negative", "normal", "nontumor", "nontumour", "unaffected"})
-_DENYING = frozenset({"no", "non", "not", "without", "zero"})
-_TUMOR = frozenset(
-    {"abnormality", "cancer", "disease", "finding", "findings", "glioma", "lesion", "lesions", "mass", "pathology"}
-    | {"tumor", "tumors", "tumour", "tumours", "tumoral"}
-)
-_FREE = re.compile(r"\b(?:tumor|lesion) free\b|\bfree of (?:tumor|lesion)s?\b")
-_ANATOMY = frozenset(
-    {"area", "brain", "csf", "gray", "grey", "head", "matter", "region", "scalp", "skull", "tissue"}
-    | {"ventricle", "ventricles", "white", "whole"}
-)
+# Roboflow names every version and every augmented copy of a picture by a digest: `scan_png.rf.0123...jpg`.
+_COPY = re.compile(r"\.rf\.[0-9a-zA-Z]{16,64}$")
+# How a file of annotations begins, as far as it is read to tell that.
+_BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\s*\"(?:images|annotations|categories|info|licenses)\"\s*:")
+_BEGINNING_BYTES = 512
 
 
 class AnnotationsError(DatasetError):
@@ -130,7 +119,8 @@ class _Reader:
 
     def _add(self, entry: Entry, key: str, path: Path) -> None:
         stem = path.relative_to(self._root_of(path)).with_suffix("").as_posix()
-        image = self.images.setdefault(path, _Image(path, f"{self._source.prefix}{stem}", _grid(entry), []))
+        group = barcode_of(path.stem) or _COPY.sub("", f"{self._source.prefix}{stem}")
+        image = self.images.setdefault(path, _Image(path, group, _grid(entry), []))
         image.keys.append(key)
         if len(image.keys) > 1:
             text = f"{path.name} has {len(image.keys)} entries, of the ids {', '.join(image.keys)[:80]}"
@@ -227,6 +217,15 @@ class _Reader:
         self.problems.append(Problem(code, (self._name,), f"{text}; correct or remove it."))
 
 
+def begins_as_coco(path: Path) -> bool:
+    """Whether a file's first bytes are those of COCO annotations; False where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return _BEGINNING.match(file.read(_BEGINNING_BYTES)) is not None
+    except OSError:
+        return False
+
+
 def read_coco(
     folder: Path, sources: Sequence[CocoFile], tree: Tree
 ) -> tuple[list[list[Case]], list[Problem], list[Category]]:
@@ -245,7 +244,7 @@ def read_coco(
         reader.read_images(_list(document, "images"))
         names = _category_names(document)
         _count_categories(categories, names, _objects(document, "annotations"))
-        not_tumor = frozenset(key for key, name in names.items() if not _is_tumor(name))
+        not_tumor = frozenset(key for key, name in names.items() if not is_tumor(name))
         reader.read_annotations(_list(document, "annotations"), not_tumor)
         reader.note_boxes()
         reader.note_emptiness()
@@ -313,27 +312,7 @@ def _count_categories(categories: dict[str, Category], names: dict[str, str], an
     for key in sorted({*names, *used} - {None}, key=str):
         name = names.get(str(key), f"category {key}")
         before = categories[name].annotations if name in categories else 0
-        categories[name] = Category(name, before + used.count(key), _is_tumor(name))
-
-
-def _is_tumor(name: str) -> bool:
-    """Whether annotations of a category count as tumor: all but those that say themselves that they are none."""
-    words = re.findall(r"[^\W_]+", name_key(name))
-    if "".join(words) in NOT_TUMOR or any(word in _HEALTHY and not _is_denied(words, word) for word in words):
-        return False
-    if words and all(word in _ANATOMY for word in words):
-        return False
-    return not any(word in _TUMOR and _is_denied(words, word) for word in words) and not _FREE.search(_plain(words))
-
-
-def _is_denied(words: Sequence[str], word: str) -> bool:
-    """Whether "no", or another such word, stands right before: "non-tumor" is none, "non-enhancing tumor" is one."""
-    before = words[: words.index(word)]
-    return bool(before) and before[-1] in _DENYING
-
-
-def _plain(words: Sequence[str]) -> str:
-    return " ".join(words).replace("tumour", "tumor")
+        categories[name] = Category(name, before + used.count(key), is_tumor(name))
 
 
 def _key(value: object) -> str | None:

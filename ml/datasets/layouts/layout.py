@@ -11,15 +11,23 @@ from unicodedata import normalize
 
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import FIGURE_NOTES, LEFT_OUT, LeftOut, Problem, left_out_of
-from ml.datasets.file_names import ANNOTATIONS_FOLDER, is_annotations, is_text, name_key, shown
-from ml.datasets.layouts.coco import Category, CocoFile, read_coco
+from ml.datasets.file_names import (
+    ANNOTATIONS_FOLDER,
+    is_annotations,
+    is_text,
+    may_be_annotations,
+    name_key,
+    shown,
+)
+from ml.datasets.layouts.coco import Category, CocoFile, begins_as_coco, read_coco
+from ml.datasets.layouts.label_colors import check_label_map
 from ml.datasets.layouts.left_out import relative
 from ml.datasets.layouts.pairing import images_and_masks, images_beside_masks, pair, patient_of
 from ml.datasets.layouts.sequences import flair_folder, other_sequences
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError
 from ml.datasets.layouts.volumes import VolumeSet, has_nnunet, list_brats, list_nnunet
-from ml.datasets.mask_names import MASK_FOLDERS, looks_like_mask
+from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS, looks_like_mask
 from ml.datasets.splits import SIDES
 
 LayoutName = Literal["patient folders", "images and masks", "COCO", "BraTS", "nnU-Net", "images only"]
@@ -33,6 +41,8 @@ SUBSETS = {
     "test": "test",
     "testing": "test",
 }
+# Beside `SegmentationClass`, by PASCAL VOC and CVAT.
+_VOC_IMAGES = "jpegimages"
 _NOT_ANNOTATED_MASK = (
     "A mask by its name, and the masks are the outlines of COCO's annotations: remove one or the other."
 )
@@ -153,7 +163,19 @@ def _coco_files(tree: Tree, root: _Root) -> list[tuple[CocoFile, str | None]]:
     files = [path for path in tree.listing(root.folder).files if is_annotations(path.name)]
     beside = tree.folder(root.folder, [ANNOTATIONS_FOLDER])
     files += [path for path in (tree.listing(beside).files if beside else ()) if is_annotations(path.name)]
+    files = files or list(_coco_by_content(tree, root.folder))
     return [_coco_file(tree, root, path, len(files) > 1) for path in files]
+
+
+def _coco_by_content(tree: Tree, folder: Path) -> Iterator[Path]:
+    """Files of other names that hold COCO annotations, where images lie in the folder or in `images`, without masks."""
+    place = tree.folder(folder, IMAGE_FOLDERS) or folder
+    images = [path.name for path in tree.images(place)]
+    if not images or pair_folders(tree, folder) or any(map(looks_like_mask, images)):
+        return
+    for path in tree.listing(folder).files:
+        if may_be_annotations(path.name) and not path.is_symlink() and begins_as_coco(path):
+            yield path
 
 
 def _coco_file(tree: Tree, root: _Root, path: Path, is_one_of_several: bool) -> tuple[CocoFile, str | None]:
@@ -190,13 +212,18 @@ def _list_coco(tree: Tree, folder: Path, sources: list[tuple[CocoFile, str | Non
 def pair_folders(tree: Tree, folder: Path) -> tuple[Path, ...]:
     """The folder of images, by the first of its names, and all folders of masks; empty where one of the two lacks."""
     images, masks = tree.folder(folder, IMAGE_FOLDERS), tree.folders(folder, MASK_FOLDERS)
-    return (images, *masks) if images and masks else ()
+    if images and masks:
+        return (images, *masks)
+    classes = tree.folder(folder, [CLASS_FOLDER])
+    pictures = tree.folder(folder, [_VOC_IMAGES, *IMAGE_FOLDERS])
+    return (pictures, classes) if pictures and classes else ()
 
 
 def _list_pairs(tree: Tree, folder: Path, roots: list[_Root]) -> Layout:
     sided: list[tuple[Case, str | None]] = []
     problems: list[Problem] = []
     for root in roots:
+        check_label_map(tree, root.folder)
         for images, masks, group, side in _pair_groups(tree, root):
             beside = [path for place in masks for path in tree.images(place)]
             found, faults = pair(images_beside_masks(tree.images(images), beside), group, folder)

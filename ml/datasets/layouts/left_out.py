@@ -19,6 +19,7 @@ from ml.datasets.file_names import (
     suffix_of,
 )
 from ml.datasets.layouts.tree import Tree
+from ml.datasets.mask_names import mask_sign
 
 _DEAD_LINK = "A link that leads to nothing: fetch the file (`git annex get`, `dvc pull`) or remove the link."
 _OTHER_COCO = "COCO annotations where the layout has none: give their folder by itself if they are the data set."
@@ -27,6 +28,7 @@ _UNREADABLE = "The folder cannot be read: change its permissions."
 _POINTER = "What DVC keeps in place of the data: fetch them (`dvc pull`), or remove it."
 _SPECIAL = "A pipe, a socket or a device, and no file: remove it."
 _AGAIN = "Files of these names and sizes are part of the data set already, in a folder of the same name: remove these."
+_STRAY_MASK = "Masks by their folder, in a place where the layout has none: they are not used."
 _NO_ENDING = "The name has no ending, and files without one are not read: give it that of its kind (.png, .tif)."
 _VOLUME = (
     "A volume in a place, or of a name, where this layout has none: name it as BraTS or nnU-Net do, and give volumes a"
@@ -59,6 +61,8 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
                 continue
             if suffix in IMAGE_SUFFIXES and _is_double(path, places):
                 groups[here, "doubled_folder", _AGAIN].append(path)
+            elif suffix in IMAGE_SUFFIXES and mask_sign(path.relative_to(folder).as_posix()).endswith("/"):
+                groups[here, "left_out", _STRAY_MASK].append(path)
             elif suffix in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES):
                 groups[here, "left_out", suffix].append(path)
             elif lacks_ending(path.name):

@@ -11,8 +11,9 @@ from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import IMAGE_SUFFIXES, name_key
 from ml.datasets.mask_names import MASK_ENDING, doubtful_word, is_read_as_mask, mask_sign, mask_word, name_without_mask
 
-# A barcode of The Cancer Genome Atlas (project, site, participant), and the date of the study behind it.
-_PATIENT = re.compile(r"TCGA[_-][A-Z0-9]{2}[_-][A-Z0-9]{4}(?:[_-]\d{8})?(?=[_-]|$)", re.ASCII)
+# A barcode of The Cancer Genome Atlas (project, site, participant), and the date of the study behind it; Label Studio
+# puts eight digits before the name of an upload.
+_PATIENT = re.compile(r"(?:[0-9a-f]{8}-)?(TCGA[_-][A-Z0-9]{2}[_-][A-Z0-9]{4}(?:[_-]\d{8})?)(?=[_-]|$)", re.ASCII)
 
 # Files of one name: by stem.
 Named = Mapping[str, Sequence[Path]]
@@ -30,8 +31,13 @@ class FilesByKind:
 
 def patient_of(stem: str, prefix: str = "") -> str:
     """The patient named at the start of a file name (TCGA_DU_6404_19850629_32), else the whole name with `prefix`."""
+    return barcode_of(stem) or prefix + stem
+
+
+def barcode_of(stem: str) -> str:
+    """The barcode that a file name starts with; empty where there is none."""
     match = _PATIENT.match(stem)
-    return match[0] if match else prefix + stem
+    return match[1] if match else ""
 
 
 def images_and_masks(files: Iterable[Path]) -> FilesByKind:

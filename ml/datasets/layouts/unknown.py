@@ -13,7 +13,7 @@ from ml.datasets.file_names import (
     suffix_of,
 )
 from ml.datasets.layouts.tree import Tree, count_suffixes
-from ml.datasets.mask_names import MASK_FOLDERS, looks_like_mask
+from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS, looks_like_mask
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 _GROUPS_SHOWN = 5
@@ -64,6 +64,10 @@ def _nearest(folder: Path, files: list[Path]) -> str:
     places = {name_key(part) for path in files for part in path.relative_to(folder).parts[:-1]}
     suffixes = count_suffixes(files)
     images = sum(suffixes.get(suffix, 0) for suffix in IMAGE_SUFFIXES)
+    if CLASS_FOLDER in places:
+        return (
+            "The nearest layout is CVAT's and PASCAL VOC's: lay the images beside `SegmentationClass`, in `JPEGImages`"
+        )
     if any(looks_like_mask(path.name) for path in files if suffix_of(path.name) in IMAGE_SUFFIXES):
         return f"The nearest layout is {_PATIENT_FOLDERS}; put each mask beside its image"
     if any(name in places for name in (*IMAGE_FOLDERS, *MASK_FOLDERS)):

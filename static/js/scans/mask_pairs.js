@@ -5,6 +5,7 @@ import { folded } from "./grouping.js";
 const IMAGE_FOLDERS = ["images", "image", "imgs", "img"];
 const MASK_FOLDERS = ["masks", "mask", "labels", "label"];
 const OTHER_FOLDERS = ["groundtruth", "ground_truth", "ground-truth", "ground truth", "gt", "segmentations"];
+const PROGRAM_FOLDERS = ["segmentationclass", "segmentationobject", "labelstr", "labelsts"];
 const LONG = "masks?|segmentations?|labelmaps?|ground[ ._-]?truths?";
 const SHORT = "segs?|gts?|labels?|truths?|annotations?";
 const COUNT = "(?:[ ._-]*(?:[0-9]{1,6}|\\([0-9]{1,6}\\)|-? ?copy(?: [0-9]{1,2}| ?\\([0-9]{1,2}\\))?))?";
@@ -13,6 +14,7 @@ const TEXT = /\.(?:json|xml|txt)$/i; // outlines at most
 const DOUBTFUL = /[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$/;
 const FLAIR_ENDINGS = ["-t2f", "_t2f", "_flair", "-flair"]; // BraTS: the mask lies on all sequences of a patient, and this one is read
 const BEGINNING = /^masks?[ ._-]/;
+const BRUSH = /^task-[0-9]+-annotation-[0-9]+-by-.+-tag-.+$/s; // Label Studio's
 const WORD = `(?:[ ._-]?(?:${LONG})|(?:^|[ ._-])(?:${SHORT}))`;
 const ENDING = new RegExp(`${WORD}${COUNT}$`);
 const ONE_ENDING = new RegExp(`${WORD}$`);
@@ -39,8 +41,8 @@ function looksLikeMask(path) {
   const name = parts[parts.length - 1];
   if (TEXT.test(name)) return false;
   const stem = name.replace(/(?<=.)(?:\.nii\.gz|\.ome\.tiff?|\.[^.]*)$/is, "").toLowerCase();
-  if (ENDING.test(stem) || BEGINNING.test(stem)) return true;
-  return parts.slice(0, -1).some((folder) => [...MASK_FOLDERS, ...OTHER_FOLDERS].includes(folded(folder)));
+  if (ENDING.test(stem) || BEGINNING.test(stem) || BRUSH.test(stem)) return true;
+  return parts.slice(0, -1).some((folder) => [...MASK_FOLDERS, ...OTHER_FOLDERS, ...PROGRAM_FOLDERS].includes(folded(folder)));
 }
 
 /**

@@ -32,6 +32,7 @@ from ml.datasets.mask_names import looks_like_mask, mask_sign, mask_word, name_w
         ("seg.png", "seg"),
         ("label_12.png", "label_12"),
         ("Mask_s.png", "Mask_"),
+        ("task-7-annotation-12-by-1-tag-Tumor-0.png", "task-7-annotation-12-by-1-tag-Tumor-0"),
     ],
 )
 def test_what_makes_a_name_a_masks_is_said_as_it_is_written(name, word):
@@ -59,7 +60,9 @@ def test_other_names_do_not(name):
     assert mask_word(name) == "" and not looks_like_mask(name)
 
 
-@pytest.mark.parametrize("path", ["set/Masks/anna/1.png", "labels\\1.png", "Ground_Truth/1.png", "MASK/1.png"])
+@pytest.mark.parametrize(
+    "path", ["set/Masks/anna/1.png", "labels\\1.png", "Ground_Truth/1.png", "MASK/1.png", "SegmentationClass/1.png"]
+)
 def test_a_folder_of_masks_says_it_too(path):
     assert looks_like_mask(path) and mask_sign(path).endswith("/")
 

@@ -30,6 +30,7 @@ from webapp.domain.scans.mask_pairs import match_slices, pair_masks
         (["a.nii.gz", "a Segmentation.nii.gz", "b.nii", "b_annotation.nii"], {0: 1, 2: 3}, []),
         (["a.png", "a_roi.png", "b_tumor.png", "c-lesion.png", "p/c.png"], {}, [1]),
         (["a.nii.gz", "a_m.nii.gz"], {}, [1]),
+        (["task-1-annotation-2-by-3-tag-Tumor-0.png", "JPEGImages/a.png", "SegmentationClass/a.png"], {}, [0, 2]),
         (["a.png", "annotations.json", "labels/a.txt"], {}, []),
     ],
 )

@@ -1,0 +1,121 @@
+"""Folders as other programs export them: CVAT's segmentation masks, Label Studio, Roboflow's copies."""
+
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml.datasets import DatasetError, check, find_layout
+from ml.datasets.archive import ArchiveLimits, unpack
+from ml.prediction.sources import find_sources
+from tests.support.layouts import SIDE, coco, image
+from tests.support.layouts import mask as draw_mask
+
+TUMOR = (250, 50, 83)
+LABELS = "# label:color_rgb:parts:actions\nbackground:0,0,0::\ntumor:250,50,83::\n"
+
+
+def colors(path, color):
+    pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
+    pixels[8:20, 8:20] = color
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def segmentation_masks(tmp_path):
+    """CVAT's export "Segmentation mask 1.1" of two images; the text of its labelmap.txt is given."""
+
+    def make(labels):
+        folder = tmp_path / "cvat"
+        for name in ("a", "b"):
+            image(folder / "JPEGImages" / f"{name}.jpg")
+            for masks in ("SegmentationClass", "SegmentationObject"):
+                colors(folder / masks / f"{name}.png", TUMOR)
+        (folder / "labelmap.txt").write_text(labels)
+        return folder
+
+    return make
+
+
+def test_cvats_segmentation_masks_are_read_and_its_objects_left_out(segmentation_masks):
+    folder = segmentation_masks(LABELS)
+    report = check(folder)
+    assert (report.layout, report.analysis.tumor_slices, report.analysis.areas[0].pixels) == (
+        "images and masks",
+        2,
+        144,
+    )
+    (left_out,) = report.left_out
+    assert left_out.count == 2 and left_out.message.startswith("Masks by their folder")
+    sources, _ = find_sources([folder])
+    assert [source.name for source in sources] == ["JPEGImages/a", "JPEGImages/b"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (LABELS + "brain:51,221,255::\n", "paints `brain` in a color"),
+        (LABELS.replace("background:0,0,0", "background:0,128,0"), "paints `background` in a color"),
+        (LABELS.replace("250,50,83", "0,0,0"), "paints `tumor` black"),
+        ("\xff", "cannot be read as text"),
+    ],
+)
+def test_colors_that_would_be_read_as_what_they_are_not_are_refused(segmentation_masks, labels, said):
+    folder = segmentation_masks(labels)
+    if "\xff" in labels:
+        (folder / "labelmap.txt").write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(DatasetError, match=said):
+        find_layout(folder)
+
+
+def test_masks_of_other_programs_are_no_scans(segmentation_masks, tmp_path):
+    folder = segmentation_masks(LABELS)
+    for path in (folder / "JPEGImages").iterdir():
+        path.unlink()
+    draw_mask(tmp_path / "brush" / "task-1-annotation-12-by-1-tag-Tumor-0.png")
+    for place, said in ((folder, "in `JPEGImages`"), (tmp_path / "brush", "put each mask beside its image")):
+        with pytest.raises(DatasetError, match=said):
+            find_layout(place)
+        with pytest.raises(DatasetError, match="There are no images to predict on"):
+            find_sources([place])
+
+
+@pytest.mark.parametrize("name", ["result.json", "annotations.json"])
+def test_coco_of_another_name_is_told_by_its_content(tmp_path, name):
+    names = ["images/0a1b2c3d-TCGA_DU_6404_19850629_1.png", "images/4e5f6a7b-x.png"]
+    for one in names:
+        image(tmp_path / one)
+    coco(tmp_path / name, names, [[[8, 8, 19, 8, 19, 19, 10, 19, 8, 17]], None])
+    layout, report = find_layout(tmp_path), check(tmp_path)
+    assert (layout.name, report.problems, report.left_out) == ("COCO", (), ())
+    assert [case.patient for case in layout.cases] == ["TCGA_DU_6404_19850629", "4e5f6a7b-x"]
+    (tmp_path / name).write_text('[{"id": 1, "annotations": []}]')
+    with pytest.raises(DatasetError, match="not one mask"):
+        check(tmp_path)
+
+
+def test_descriptions_of_masks_come_out_of_a_zip_with_their_content(tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for name in ("labelmap.txt", "result.json", "notes.txt"):
+            archive.writestr(name, "words")
+    (tmp_path / "out").mkdir()
+    unpack(tmp_path / "set.zip", tmp_path / "out", ArchiveLimits(members=9, member_bytes=99, bytes=999))
+    found = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+    assert found == {"labelmap.txt": "words", "result.json": "words", "notes.txt": ""}
+
+
+def test_roboflows_copies_of_one_picture_are_one_group_and_a_barcode_is_a_patient(tmp_path):
+    copies = [f"x1_png.rf.{digit * 32}.jpg" for digit in "ab"]
+    named = f"TCGA_DU_6404_19850629_3_tif.rf.{'c' * 32}.jpg"
+    for side, names in (
+        ("train", [*copies, named]),
+        ("valid", [named.replace("_3_", "_4_"), f"y_png.rf.{'d' * 20}.jpg"]),
+    ):
+        for name in names:
+            image(tmp_path / side / name)
+        coco(tmp_path / side / "_annotations.coco.json", names)
+    layout = find_layout(tmp_path)
+    assert {case.patient for case in layout.cases} == {"train/x1_png", "TCGA_DU_6404_19850629", "valid/y_png"}
+    assert [problem.code for problem in layout.problems] == ["shared_patient"] and not layout.sides
