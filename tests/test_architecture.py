@@ -70,6 +70,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "webapp.domain.scans": (*_FLOORS, "webapp.domain.scans.image_cache", *_LIGHT),
     "webapp.domain.evaluations": (*_FLOORS, *_LIGHT),
     "webapp.domain.exports": (*_FLOORS, "webapp.domain.scans", "ml.version", *_LIGHT),
+    # Results among other systems: DICOM nodes and DICOMweb.
+    "webapp.domain.networks": (*_FLOORS, "webapp.domain.scans", "webapp.domain.exports", *_LIGHT),
     # It counts what the features hold.
     "webapp.domain.monitoring": (*_FLOORS, "webapp.domain.scans", "webapp.domain.evaluations"),
     # It copies what the features hold.
@@ -114,6 +116,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "webapp.error_handlers",
     ),
     "webapp": ("webapp", *_LIGHT),
+    # A process of its own, which no worker knows: it hands over uploads, and needs no engine.
+    "worker.dicom_node": ("webapp.domain", "worker.process.schema", "ml.atomic_files", "ml.digests"),
     "worker": ("worker", "webapp.domain", "ml.engines", "ml.skull", *_LIGHT),
     "ml.atomic_files": (),
     "ml.digests": (),

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 
 from flask import Flask, Response, g, request
 from prometheus_client import CollectorRegistry, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from webapp.context import resources
 from webapp.domain.errors import PortalError
 from webapp.domain.monitoring import statistics
+from webapp.domain.networks import node_status
+from webapp.domain.networks.node_status import Count, NodeStatus
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -54,6 +56,22 @@ class PortalCollector(Collector):
         for (stage, quantile), seconds in figures.stage_seconds.items():
             stages.add_metric([stage, quantile], seconds)
         yield stages
+        if resources().settings.dicom_node == "on":
+            yield from _dicom_node(node_status.read(resources().settings))
+
+
+def _dicom_node(status: NodeStatus) -> Iterator[Metric]:
+    """What the DICOM node last wrote of itself."""
+    yield GaugeMetricFamily("glioscope_dicom_up", "Whether the DICOM node lives", int(status.is_fresh))
+    studies = GaugeMetricFamily("glioscope_dicom_studies", "Studies in the DICOM node's spool", labels=["state"])
+    for state, count in status.by_state().items():
+        studies.add_metric([state], count)
+    yield studies
+    yield GaugeMetricFamily("glioscope_dicom_spool_bytes", "Bytes of instances in the spool", status.spool_bytes)
+    events = CounterMetricFamily("glioscope_dicom_events", "What the DICOM node counts", labels=["event"])
+    for event in Count:
+        events.add_metric([event.value], status.counts.get(event.value, 0))
+    yield events
 
 
 def register(app: Flask) -> None:

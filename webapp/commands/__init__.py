@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from webapp.commands import accounts, backups, database, evaluations
+from webapp.commands import accounts, backups, database, dicom_node, evaluations
 
 
 def register(app: Flask) -> None:
@@ -11,4 +11,5 @@ def register(app: Flask) -> None:
         app.cli.add_command(group)
     app.cli.add_command(backups.group)
     app.cli.add_command(database.migrate)
+    app.cli.add_command(dicom_node.group)
     app.cli.add_command(evaluations.group)

@@ -36,6 +36,7 @@ def main() -> None:
         GLIOSCOPE_PYTHON=shlex.quote(sys.executable),
         GLIOSCOPE_USER=getpass.getuser(),
         GLIOSCOPE_EMBEDDED_REDIS="true" if settings.has_embedded_redis else "false",
+        GLIOSCOPE_HAS_DICOM_NODE="true" if settings.dicom_node == "on" else "false",
     )
     os.chdir(PROJECT_ROOT)
     sys.stdout.write(f"Glioscope is starting on http://{settings.bind} ...\n")

@@ -20,6 +20,20 @@ _BUCKET_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/(?:[a-z0-9]+
 _MOST = 10**9
 
 
+# PS3.5 table 6.2-1: the default repertoire without backslash; no comma and @, which separate peers here.
+_AE_TITLE = re.compile(r"[!-+\--?A-\[\]-~](?:[ -+\--?A-\[\]-~]{0,14}[!-+\--?A-\[\]-~])?")
+_PORTS = range(1, 65_536)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A DICOM node of others: its application entity title, and where it listens."""
+
+    title: str
+    host: str
+    port: int
+
+
 class SettingsError(Exception):
     """A setting has a value that cannot work; the message names the variable, the value and the remedy."""
 
@@ -79,6 +93,42 @@ def folder(_name: str, value: str) -> Path:
 def folders(_name: str, value: str) -> tuple[Path, ...]:
     """Absolute paths, separated as in PATH."""
     return tuple(Path(word).absolute() for word in value.split(os.pathsep) if word)
+
+
+def ae_title(name: str, value: str) -> str:
+    """An application entity title of DICOM."""
+    if not _AE_TITLE.fullmatch(value):
+        raise SettingsError(f"{name} is {value[:40]!r}; it must be 1 to 16 letters, digits and signs without , and @.")
+    return value
+
+
+def peers(name: str, value: str) -> tuple[Peer, ...]:
+    """`AE@host:port`, separated by commas; titles are told apart."""
+    found = []
+    for word in filter(None, (part.strip() for part in value.split(","))):
+        title, at, where = word.partition("@")
+        host, _, port = where.rpartition(":")
+        if not at or not host or not port.isdecimal() or int(port) not in _PORTS or not _AE_TITLE.fullmatch(title):
+            raise SettingsError(f"{name} has {word[:60]!r}; a peer is AE@host:port, such as PACS@10.0.0.5:104.")
+        found.append(Peer(title, host.strip("[]"), int(port)))
+    if len({peer.title for peer in found}) < len(found):
+        raise SettingsError(f"{name} names one title twice; each peer has a title of its own.")
+    return tuple(found)
+
+
+def address(name: str, value: str) -> tuple[str, int]:
+    """`host:port`."""
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or int(port) not in _PORTS:
+        raise SettingsError(f"{name} is {value[:60]!r}; it must be a host and a port, such as 127.0.0.1:11112.")
+    return host.strip("[]"), int(port)
+
+
+def http_url(name: str, value: str) -> str:
+    """Empty, or the address of an HTTP service, without a password in it. The message does not repeat the value."""
+    if value and not re.fullmatch(r"https?://[^@?#\s]+", value):
+        raise SettingsError(f"{name} must begin with https:// or http://, and have no password, ? and #.")
+    return value.rstrip("/")
 
 
 def choice(*allowed: str) -> Parser[str]:

@@ -1,0 +1,45 @@
+"""What of a run goes to an archive: its mask as DICOM SEG, then its figures as SR, which refers to the SEG."""
+
+from pathlib import Path
+
+from ml.exports.facts import Kind
+from ml.measurements import Verdict
+from webapp.domain.errors import NotReady, WrongState
+from webapp.domain.exports import dicom_objects
+from webapp.domain.networks.identity import Identity, restore
+from webapp.domain.resources import Resources
+from webapp.domain.scans import lookup
+
+# In the order in which they are sent: whoever finds the report finds the mask that it refers to.
+KINDS = (Kind.SEGMENTATION, Kind.MEASUREMENTS)
+
+
+def write_objects(
+    resources: Resources, scan_id: str, run_id: str | None, folder: Path, identity: Identity | None
+) -> list[Path]:
+    """Write a run's objects to a folder as `SCAN-KIND.dcm`, and give their paths, of `KINDS`: all or none.
+
+    run_id: None for the shown run.
+    identity: of the patient and study; None leaves the pseudonym. Raises NotFound, NotReady, NoGeometry, WrongState (a
+    run without a verdict: in an archive its mask would be taken for a tumor), and what `dicom_objects.write` raises.
+    """
+    with resources.database.read() as session:
+        scan = lookup.get(session, scan_id)
+        run = lookup.finished_run(session, scan, run_id)
+        if run.verdict is None:
+            raise NotReady("The run has no result yet.")
+        if run.verdict is Verdict.NOT_ASSESSED:
+            raise WrongState("The run has no verdict, and is not sent: in an archive its mask would pass for a tumor.")
+        wanted = dicom_objects.source(scan, run)
+    paths = [folder / f"{scan_id}-{kind.value}.dcm" for kind in KINDS]
+    try:
+        for kind, path in zip(KINDS, paths, strict=True):
+            path.touch(mode=0o600)
+            dicom_objects.write(resources, wanted, kind, path)
+            if identity is not None:
+                restore(path, identity)
+    except BaseException:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
+    return paths

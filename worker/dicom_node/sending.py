@@ -1,0 +1,57 @@
+"""The node's mouth: objects to a peer by C-STORE, over one association."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydicom
+from pynetdicom import AE
+
+from webapp.domain.settings import Peer
+
+_CONNECT_S, _ANSWER_S = 10.0, 120.0
+
+
+class SendFailed(Exception):
+    """The peer does not have all objects, for this reason. It holds no patient's value."""
+
+
+def send(own_title: str, peer: Peer, paths: Sequence[Path]) -> None:
+    """Send files in this order, and stop at the first that is not taken. Raises SendFailed.
+
+    DICOM has no transaction: before the first object is sent it is sure that the peer takes every kind of them; what
+    was sent when another failed is sent again, under the same UIDs, with the next attempt.
+    """
+    entity = AE(ae_title=own_title)
+    entity.connection_timeout, entity.acse_timeout = _CONNECT_S, _CONNECT_S
+    entity.dimse_timeout = entity.network_timeout = _ANSWER_S
+    metas = [pydicom.filereader.read_file_meta_info(path) for path in paths]
+    for kind, syntax in {(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID) for meta in metas}:
+        entity.add_requested_context(kind, syntax)
+    association = entity.associate(peer.host, peer.port, ae_title=peer.title)
+    if not association.is_established:
+        if association.is_rejected:
+            raise SendFailed("the peer rejects us: it does not know our title, or has another")
+        raise SendFailed("the peer does not answer")
+    try:
+        taken = {context.abstract_syntax for context in association.accepted_contexts}
+        for meta in metas:
+            if meta.MediaStorageSOPClassUID not in taken:
+                raise SendFailed(f"the peer does not take objects of the kind {meta.MediaStorageSOPClassUID.name}")
+        for number, path in enumerate(paths, start=1):
+            _store(association, path, f"object {number} of {len(paths)}")
+        association.release()
+    finally:
+        if association.is_established:
+            association.abort()
+
+
+def _store(association: object, path: Path, name: str) -> None:
+    try:
+        answer = association.send_c_store(path)  # type: ignore[attr-defined]
+    except (RuntimeError, ValueError, OSError) as error:
+        raise SendFailed(f"the peer broke off before {name}") from error
+    if "Status" not in answer:
+        raise SendFailed(f"the peer broke off at {name}")
+    # Warnings are taken, too (PS3.4 B.2.3).
+    if answer.Status != 0 and answer.Status >> 12 != 0xB:
+        raise SendFailed(f"the peer refused {name} with the status {answer.Status:04X}")
