@@ -9,7 +9,7 @@ from tests.webapp.api.test_stacks import numbered, slice_png
 from tests.webapp.api.test_zips import mask_png
 from tests.webapp.clients import SCANS, resources_of, send, sent, token, traces
 from webapp.domain.errors import StorageFull
-from webapp.domain.scans import admission, gathering, lookup
+from webapp.domain.scans import admission, lookup, regrouping
 
 STACK = f"{SCANS}/stack"
 
@@ -68,7 +68,7 @@ def test_where_the_stack_cannot_be_made_the_slices_stay(
     if where == "storing":
         monkeypatch.setattr(admission, "store", full)
     else:
-        monkeypatch.setattr(gathering.truth, "attach", full)
+        monkeypatch.setattr(regrouping.truth, "attach", full)
     assert client.post(STACK, json={"scans": [scan["id"] for scan in made]}).status_code == 507
     assert traces(app).files == before.files
     assert all(client.get(f"{SCANS}/{scan['id']}").status_code == 200 for scan in made)

@@ -3,18 +3,14 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-
-from PIL import Image
 
 from ml.datasets.file_names import natural_key
-from webapp.domain.errors import InvalidInput, StorageUnavailable, UploadRejected, WrongState
+from webapp.domain.errors import InvalidInput, StorageUnavailable, WrongState
 from webapp.domain.resources import Resources
-from webapp.domain.scans import lookup, stacking, studies, truth
+from webapp.domain.scans import lookup, stacking, studies
 from webapp.domain.scans.grouping import Grouping, group_files
 from webapp.domain.scans.models import Scan
-from webapp.domain.scans.splitting import GONE, take_place
-from webapp.domain.scans.truth import Truth
+from webapp.domain.scans.regrouping import GONE, hand_truth_on, take_place
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import original_key
 from webapp.domain.uploads import receiving
@@ -47,7 +43,7 @@ def gather(resources: Resources, scan_ids: Sequence[str]) -> str:
         if len(made) != 1 or admitted.refused:
             reason = admitted.refused[0][1].message if admitted.refused else "Their files are of several sizes."
             raise WrongState(f"No stack was made, and the scans stay as they are: {reason}")
-        _pass_truth_on(resources, scans, made[0])
+        hand_truth_on(resources, [(scan, 0) for scan in scans], made[0])
     except BaseException:
         lookup.delete_all(resources, made)
         raise
@@ -79,7 +75,8 @@ def _files(resources: Resources, scans: Sequence[Scan]) -> Iterator[list[Receive
     with ExitStack() as stack:
         found = []
         for scan in scans:
-            path = _temporary(resources, stack)
+            path = resources.storage.temporary_file()
+            stack.callback(path.unlink, missing_ok=True)
             try:
                 with (
                     resources.storage.open(original_key(scan.id)) as source,
@@ -91,26 +88,3 @@ def _files(resources: Resources, scans: Sequence[Scan]) -> Iterator[list[Receive
                 raise StorageUnavailable(GONE) from error
             found.append(receiving.adopt(path, scan.filename))
         yield found
-
-
-def _temporary(resources: Resources, stack: ExitStack) -> Path:
-    path = resources.storage.temporary_file()
-    stack.callback(path.unlink, missing_ok=True)
-    return path
-
-
-def _pass_truth_on(resources: Resources, scans: Sequence[Scan], scan_id: str) -> None:
-    """Give the stack the experts' masks of its slices. Raises UploadRejected, StorageUnavailable."""
-    with ExitStack() as stack:
-        masks: dict[int, Received] = {}
-        for index, scan in enumerate(scans):
-            known = Truth.of(scan)
-            if known is None or not known.has_slice(0):
-                continue
-            path = _temporary(resources, stack)
-            with translated_errors():
-                Image.fromarray(truth.read_slice(resources, scan, known, 0)).save(path, "png")
-            masks[index] = receiving.adopt(path, f"{Path(scan.filename).stem}_mask.png")
-        refused = truth.attach(resources, scan_id, list(masks.values()), list(masks)) if masks else []
-    if refused:
-        raise UploadRejected("mask", refused[0][1].message)

@@ -5,7 +5,7 @@
 
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -51,7 +51,8 @@ def group_files(paths: Sequence[str], grouping: Grouping) -> list[FileGroup]:
     """The scans that files make, in the order of their first files.
 
     paths: as the client names them, with folders where it sends them ("patient 7/slice_12.png"). A file of no group is
-    a group of its own, called by its whole name. Masks are for the caller to leave out.
+    a group of its own, called by its whole name, after a folder's where two are called alike. Masks are for the caller
+    to leave out.
     """
     if grouping is Grouping.STACK and len(paths) > 1:
         places = sorted(range(len(paths)), key=lambda place: natural_key(paths[place]))
@@ -59,8 +60,10 @@ def group_files(paths: Sequence[str], grouping: Grouping) -> list[FileGroup]:
     stacks = _numbered_stacks(paths) if grouping is Grouping.AUTO else []
     stacked = {place for stack in stacks for place in stack.places}
     alone = {place: _file_name(path) for place, path in enumerate(paths) if place not in stacked}
-    if grouping is not Grouping.NONE:
-        alone = {place: _called(paths[place], name) for place, name in alone.items()}
+    names = Counter(alone.values())
+    for place, name in alone.items():
+        if grouping is not Grouping.NONE or names[name] > 1:
+            alone[place] = _called(paths[place], name)
     single = [FileGroup(name, (place,)) for place, name in alone.items()]
     return sorted([*stacks, *single], key=lambda group: min(group.places))
 

@@ -28,7 +28,7 @@ from webapp.domain.errors import InvalidInput, NoGeometry, NotFound, StorageUnav
 from webapp.domain.resources import Resources
 from webapp.domain.scans import admission, lookup
 from webapp.domain.scans.models import Scan
-from webapp.domain.scans.splitting import GONE
+from webapp.domain.scans.regrouping import GONE
 from webapp.domain.storage.arrays import read_array
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import original_key, stack_key

@@ -2,23 +2,18 @@
 
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from PIL import Image
-
-from webapp.domain.errors import NotFound, PortalError, StorageUnavailable, UploadRejected, WrongState
+from webapp.domain.errors import StorageUnavailable, WrongState
 from webapp.domain.resources import Resources
-from webapp.domain.scans import admission, lookup, studies, truth
+from webapp.domain.scans import admission, lookup, studies
 from webapp.domain.scans.models import Scan
-from webapp.domain.scans.truth import Truth
+from webapp.domain.scans.regrouping import GONE, hand_truth_on, take_place
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import original_key
 from webapp.domain.uploads import receiving
-
-MEANWHILE = "It was split, put into a stack or deleted meanwhile, elsewhere; nothing was changed. Load the page again."
-GONE = "The original files are missing; restore them, or delete the scan."
 
 
 def split(resources: Resources, scan_id: str) -> tuple[str, ...]:
@@ -41,25 +36,13 @@ def split(resources: Resources, scan_id: str) -> tuple[str, ...]:
                 upload = receiving.adopt(path, scan.slice_names[index])
                 accepted = admission.admit(resources, upload, model=model, threshold=threshold, study=study)
                 admitted.append(accepted.scan_id)
-                _pass_truth_on(resources, scan, index, accepted.scan_id)
+                hand_truth_on(resources, [(scan, index)], accepted.scan_id)
     except BaseException:
         for made in admitted:
             lookup.delete(resources, made)
         raise
     take_place(resources, [scan_id], admitted)
     return tuple(admitted)
-
-
-def take_place(resources: Resources, old: Sequence[str], new: Sequence[str]) -> None:
-    """Delete the old scans, all at once; where somebody was quicker with one of them, the new ones go, and they stay.
-
-    Raises WrongState then.
-    """
-    try:
-        lookup.delete_all(resources, old)
-    except NotFound as error:
-        lookup.delete_all(resources, new)
-        raise WrongState(MEANWHILE) from error
 
 
 @contextmanager
@@ -82,27 +65,3 @@ def _files(resources: Resources, scan: Scan) -> Iterator[list[Path]]:
         except (FileNotFoundError, KeyError, zipfile.BadZipFile) as error:
             raise StorageUnavailable(GONE) from error
         yield paths
-
-
-def _pass_truth_on(resources: Resources, scan: Scan, index: int, scan_id: str) -> None:
-    """Give the expert's mask of one slice to its own scan. Raises PortalError."""
-    known = Truth.of(scan)
-    if known is None or not known.has_slice(index):
-        return
-    mask = truth.read_slice(resources, scan, known, index)
-    path = resources.storage.temporary_file()
-    try:
-        with translated_errors():
-            Image.fromarray(mask).save(path, "png")
-        refused: Sequence[tuple[int, PortalError]] = truth.attach(
-            resources, scan_id, [receiving.adopt(path, _mask_name(scan, known, index))]
-        )
-    finally:
-        path.unlink(missing_ok=True)
-    if refused:
-        raise UploadRejected("mask", refused[0][1].message)
-
-
-def _mask_name(scan: Scan, known: Truth, index: int) -> str:
-    names = known.slice_names
-    return (names[index] if names is not None else None) or f"{Path((scan.slice_names or [''])[index]).stem}_mask.png"

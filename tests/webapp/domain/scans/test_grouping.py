@@ -86,6 +86,8 @@ def test_a_stack_takes_all_in_natural_order() -> None:
 
 def test_each_alone_is_the_default_of_programs() -> None:
     assert group_files(["s1.png", "s2.png"], Grouping.NONE) == [FileGroup("s1.png", (0,)), FileGroup("s2.png", (1,))]
+    paths = ["P7/flair.png", "P8/flair.png", "P9/t1.png"]  # two are called alike: nobody could tell them apart
+    assert [group.name for group in group_files(paths, Grouping.NONE)] == ["P7 flair.png", "P8 flair.png", "t1.png"]
 
 
 def test_what_is_missing_between_the_numbers() -> None:
