@@ -16,7 +16,7 @@ from webapp.context import resources, uploaded_files
 from webapp.domain.database.orm import is_id
 from webapp.domain.errors import InvalidInput, NotFound, NotReady
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
-from webapp.domain.scans import images, lookup, segmentations
+from webapp.domain.scans import doubts, images, lookup, segmentations
 from webapp.domain.scans.grouping import Grouping
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, submit_run, submit_truth
@@ -27,6 +27,9 @@ bp = Blueprint("monai-label", __name__, url_prefix="/monai")
 csrf.exempt(bp)
 
 LABELS = {"tumor": 1}
+NO_LABELS = {"not_assessed": 1}
+# An option of a model in 3D Slicer's plug-in: give what was marked in a scan without a verdict, too.
+UNASSESSED = "unassessed"
 DISCLAIMER = "Research use only. Not for diagnosis."
 # A viewer's request waits for its answer; a volume of 180 slices takes half a minute on a laptop.
 LONGEST_WAIT_S = 120.0
@@ -83,6 +86,8 @@ def infer(model: str) -> Response:
     if not scan_id:
         scan_id = _take("file", model)
     scan, run = _finished(scan_id, model)
+    if not _wants_unassessed():
+        doubts.check_assessed(scan, run)
     answer = _describe_run(scan, run)
     if output == "json":
         return jsonify(answer)
@@ -109,7 +114,7 @@ def _describe(name: str) -> dict[str, Any]:
         "labels": LABELS,
         "dimension": 3,
         "description": f"{card.title or name}. {DISCLAIMER}",
-        "config": {},
+        "config": {UNASSESSED: False},
     }
 
 
@@ -162,13 +167,23 @@ def _usable_run(scan_id: str, model: str) -> str | None:
         return next((run.id for run in runs if run.model == model and run.status in usable), None)
 
 
+def _wants_unassessed() -> bool:
+    """Whether the request's parameters, a JSON object in a form field, ask for it. Raises InvalidInput."""
+    try:
+        params = json.loads(request.form.get("params") or "{}")
+    except ValueError as error:
+        raise InvalidInput("The field params is no JSON; send an object, or leave it out.") from error
+    return isinstance(params, dict) and params.get(UNASSESSED) is True
+
+
 def _describe_run(scan: Scan, run: Segmentation) -> dict[str, Any]:
     with resources().database.read() as session:
         stored = lookup.get(session, scan.id)
         shown = dump_scan(stored, lookup.run(session, stored, run.id))["segmentation"]
     names = ("id", "model", "threshold", "verdict", "coverage_percent", "volume_ml", "warnings")
     return {
-        "label_names": LABELS,
+        "label_names": LABELS if doubts.is_assessed(run) else NO_LABELS,
+        "doubt": doubts.doubt_of(scan, run),
         "scan": scan.id,
         **{name: shown[name] for name in names},
         "segmentation": run.id,

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from webapp.context import resources
 from webapp.domain.errors import NotFound
-from webapp.domain.scans import images, lookup, measurements
+from webapp.domain.scans import doubts, images, lookup, measurements
 from webapp.domain.scans.images import Source
-from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.scans.models import Scan, Segmentation, Verdict
 from webapp.schemas.labels import OUTCOMES
 from webapp.schemas.measurements import dump_measurements
 from webapp.schemas.scans import dump_scan
@@ -15,7 +15,7 @@ from webapp.schemas.scans import dump_scan
 if TYPE_CHECKING:
     from ml.cards import Card
 
-_LESION_HEADS = ("lesion", "slices", "volume", "longest diameter", "perpendicular", "side")
+_LESION_HEADS = ("{}", "slices", "volume", "longest diameter", "perpendicular", "side")
 _MOST_PICTURES = 3
 
 
@@ -51,9 +51,10 @@ def report_of(scan_id: str, segmentation_id: str | None) -> tuple[bytes, str]:
         doubts=_doubts(described),
         facts=_facts(described),
         figures=_figures(described, measured),
+        figures_head="Figures" if doubts.is_assessed(run) else "Figures of what is marked: no finding",
         pictures=pictures,
         lesion_count=measured["lesion_count"],
-        lesion_heads=_LESION_HEADS,
+        lesion_heads=[head.format("lesion" if doubts.is_assessed(run) else "region") for head in _LESION_HEADS],
         lesions=[_lesion_row(lesion) for lesion in measured["lesions"]],
         notes=[warning["message"] for warning in shown["warnings"] if warning["tone"] != "warn"],
         model=_model_rows(run, card),
@@ -111,14 +112,17 @@ def _facts(described: dict[str, Any]) -> list[tuple[str, str]]:
 def _figures(described: dict[str, Any], measured: dict[str, Any]) -> list[tuple[str, str]]:
     run = described["segmentation"]
     slices = sum(1 for item in run["slices"] if item["tumor_pixels"])
-    rows = [("Tumor pixels", f"{run['tumor_pixels']:,} of {run['total_pixels']:,} ({run['coverage_percent']:.2f} %)")]
+    is_assessed = run["verdict"] != Verdict.NOT_ASSESSED
+    marked = f"{run['tumor_pixels']:,} of {run['total_pixels']:,} ({run['coverage_percent']:.2f} %)"
+    rows = [("Tumor pixels" if is_assessed else "Marked pixels", marked)]
     if described["slice_count"] > 1:
-        rows.append(("Slices with tumor", f"{slices:,} of {described['slice_count']:,}"))
+        label = "Slices with tumor" if is_assessed else "Slices with marks"
+        rows.append((label, f"{slices:,} of {described['slice_count']:,}"))
     if measured["volume_ml"] is not None:
         rows.append(("Volume", f"{measured['volume_ml']:.2f} ml"))
     if run["area_mm2"] is not None:
         rows.append(("Area", f"{run['area_mm2']:.1f} mm\u00b2"))
-    rows.append(("Lesions", f"{measured['lesion_count']:,}"))
+    rows.append(("Lesions" if is_assessed else "Marked regions", f"{measured['lesion_count']:,}"))
     rows.append(("Highest probability", f"{run['max_probability']:.1%}"))
     return rows
 

@@ -82,3 +82,6 @@ def _code(value: str, meaning: str) -> Dataset:
 CATEGORY = codes.SCT.MorphologicallyAbnormalStructure
 NEOPLASM = codes.SCT.Neoplasm
 BRAIN = codes.SCT.Brain
+# Of what is marked without a verdict: a place, and nothing that is said to be there.
+NO_CATEGORY = codes.SCT.SpatialAndRelationalConcept
+REGION = codes.DCM.ImageRegion

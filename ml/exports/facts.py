@@ -21,8 +21,10 @@ class Facts:
     """Of a run and its scan.
 
     run: what makes its objects' UIDs; equal for equal results. patient: a pseudonym, empty where there is none.
-    finished_at: ISO 8601, UTC. measured: of `webapp.domain.scans.measurements.measure`; of each lesion also
-    `source_slice`, the series' own slice that is its `largest_slice`, None where that is none.
+    finished_at: ISO 8601, UTC. is_assessed: whether there is a verdict; without one nothing that is marked is a
+    finding. doubt: what a reader must know, in sentences; empty where there is no doubt. measured: of
+    `webapp.domain.scans.measurements.measure`; of each lesion also `source_slice`, the series' own slice that is its
+    `largest_slice`, None where that is none.
     """
 
     run: str
@@ -32,4 +34,19 @@ class Facts:
     model_version: str
     threshold: float
     version: str
+    is_assessed: bool
+    doubt: str
     measured: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        """What the marked region is called wherever it is shown."""
+        if not self.is_assessed:
+            return "Not assessed"
+        return "Tumor, in doubt" if self.doubt else "Tumor"
+
+    def title(self, what: str) -> str:
+        """What an object's series is called. what: at most 16 letters."""
+        if not self.is_assessed:
+            return "Not assessed, no finding."
+        return f"{what}, in doubt." if self.doubt else f"Tumor {what.lower()}."

@@ -17,8 +17,10 @@ from highdicom.sr import (
     ObserverContext,
     QualitativeEvaluation,
     ReferencedSegment,
+    RelationshipTypeValues,
     SourceImageForMeasurementGroup,
     SourceSeriesForSegmentation,
+    TextContentItem,
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
@@ -28,9 +30,9 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from ml.exports.common_modules import BRAIN, DISCLAIMER, MANUFACTURER, NEOPLASM, SERIES_NUMBERS, finish, uid_of
+from ml.exports.common_modules import BRAIN, DISCLAIMER, MANUFACTURER, NEOPLASM, REGION, SERIES_NUMBERS, finish, uid_of
 from ml.exports.facts import Facts
-from ml.exports.segmentation_object import LABEL, make_segmentation
+from ml.exports.segmentation_object import make_segmentation
 from ml.exports.sources import Sources
 
 # PS3.16: CID 7469 for sizes, CID 100 for the procedure. UCUM for units.
@@ -66,7 +68,7 @@ def make_report(sources: Sources, mask: NDArray[uint8], facts: Facts) -> Compreh
         instance_number=1,
         manufacturer=MANUFACTURER,
         is_complete=True,
-        series_description=f"Tumor measurements. {DISCLAIMER}",
+        series_description=f"{facts.title('Measurements')} {DISCLAIMER}",
     )
     finish(made, facts)
     return made
@@ -78,15 +80,15 @@ def _whole(sources: Sources, segmentation: Dataset, facts: Facts) -> VolumetricR
     if measured["volume_mm3"] is not None:
         measurements.insert(0, Measurement(name=_VOLUME, value=measured["volume_mm3"], unit=_CUBIC_MM))
     verdict = str(measured["verdict"])
-    return VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(uid=uid_of(facts, "tracking"), identifier=LABEL),
+    group = VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=uid_of(facts, "tracking"), identifier=facts.label),
         referenced_segment=ReferencedSegment(
             sop_class_uid=segmentation.SOPClassUID,
             sop_instance_uid=segmentation.SOPInstanceUID,
             segment_number=1,
             source_series=SourceSeriesForSegmentation(sources.datasets[0].SeriesInstanceUID),
         ),
-        finding_type=NEOPLASM,
+        finding_type=_finding(facts),
         finding_sites=[FindingSite(BRAIN)],
         algorithm_id=_algorithm(facts),
         measurements=measurements,
@@ -94,6 +96,11 @@ def _whole(sources: Sources, segmentation: Dataset, facts: Facts) -> VolumetricR
             QualitativeEvaluation(_VERDICT, Code(verdict[:16], _OWN, verdict.replace("_", " "))),
         ],
     )
+    if facts.doubt:
+        # TID 1411 is extensible, and so may have a comment behind what it names.
+        comment = TextContentItem(codes.DCM.Comment, facts.doubt, RelationshipTypeValues.CONTAINS)
+        group[0].ContentSequence.append(comment)
+    return group
 
 
 def _lesions(sources: Sources, facts: Facts) -> Iterator[MeasurementsAndQualitativeEvaluations]:
@@ -104,10 +111,10 @@ def _lesions(sources: Sources, facts: Facts) -> Iterator[MeasurementsAndQualitat
             (_SHORT_AXIS, lesion["perpendicular_mm"], _MM),
         ]
         side = _SIDES.get(lesion["hemisphere"])
-        name = f"Lesion {lesion['number']}"
+        name = f"{'Lesion' if facts.is_assessed else 'Region'} {lesion['number']}"
         yield MeasurementsAndQualitativeEvaluations(
             tracking_identifier=TrackingIdentifier(uid=uid_of(facts, name), identifier=name),
-            finding_type=NEOPLASM,
+            finding_type=_finding(facts),
             finding_sites=[FindingSite(BRAIN, laterality=side)],
             algorithm_id=_algorithm(facts),
             measurements=[
@@ -115,6 +122,11 @@ def _lesions(sources: Sources, facts: Facts) -> Iterator[MeasurementsAndQualitat
             ],
             source_images=_image(sources, lesion["source_slice"]),
         )
+
+
+def _finding(facts: Facts) -> Code:
+    found: Code = NEOPLASM if facts.is_assessed else REGION
+    return found
 
 
 def _image(sources: Sources, index: int | None) -> list[SourceImageForMeasurementGroup] | None:

@@ -18,6 +18,8 @@ from ml.exports.common_modules import (
     DISCLAIMER,
     MANUFACTURER,
     NEOPLASM,
+    NO_CATEGORY,
+    REGION,
     SERIES_NUMBERS,
     finish,
     uid_of,
@@ -27,7 +29,6 @@ from ml.exports.sources import Sources
 
 # PS3.16 CID 7162.
 _ARTIFICIAL_INTELLIGENCE: Code = codes.DCM.ArtificialIntelligence
-LABEL = "Tumor"
 
 
 def make_segmentation(sources: Sources, mask: NDArray[np.uint8], facts: Facts) -> Segmentation:
@@ -43,15 +44,17 @@ def make_segmentation(sources: Sources, mask: NDArray[np.uint8], facts: Facts) -
         frames, datasets = mask, sources.by_slice
     description = SegmentDescription(
         segment_number=1,
-        segment_label=LABEL,
-        segmented_property_category=CATEGORY,
-        segmented_property_type=NEOPLASM,
+        segment_label=facts.label,
+        segmented_property_category=CATEGORY if facts.is_assessed else NO_CATEGORY,
+        segmented_property_type=NEOPLASM if facts.is_assessed else REGION,
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=algorithm(facts),
         tracking_uid=uid_of(facts, "tracking"),
-        tracking_id=LABEL,
+        tracking_id=facts.label,
         anatomic_regions=[BRAIN],
     )
+    if facts.doubt:
+        description.SegmentDescription = facts.doubt
     made = Segmentation(
         source_images=datasets,
         pixel_array=frames,
@@ -65,10 +68,10 @@ def make_segmentation(sources: Sources, mask: NDArray[np.uint8], facts: Facts) -
         manufacturer_model_name=f"{facts.model} {facts.model_version}"[:64],
         software_versions=facts.version,
         device_serial_number="none",
-        content_label="TUMOR",
-        content_description=f"Mask at threshold {facts.threshold:g}. {DISCLAIMER}"[:64],
+        content_label="TUMOR" if facts.is_assessed else "NOT_ASSESSED",
+        content_description=(facts.doubt or f"Mask at threshold {facts.threshold:g}. {DISCLAIMER}")[:64],
         omit_empty_frames=bool(mask.any()),
-        series_description=f"Tumor mask. {DISCLAIMER}",
+        series_description=f"{facts.title('Mask')} {DISCLAIMER}",
     )
     finish(made, facts)
     return made

@@ -17,7 +17,6 @@ from ml.exports.common_modules import (
 )
 from ml.exports.facts import Facts
 from ml.exports.outlines import is_hole, outlines
-from ml.exports.segmentation_object import LABEL
 from ml.exports.sources import Sources
 
 # Retired, and still what the Referenced SOP Class of a study is written as (PS3.6 table A-1).
@@ -38,16 +37,20 @@ def make_structure_set(sources: Sources, mask: NDArray[np.uint8], facts: Facts) 
     made.Modality, made.Manufacturer, made.OperatorsName = "RTSTRUCT", MANUFACTURER, ""
     made.ManufacturerModelName, made.SoftwareVersions = f"{facts.model} {facts.model_version}"[:64], facts.version
     made.SeriesInstanceUID, made.SeriesNumber = uid_of(facts, "rtstruct", "series"), SERIES_NUMBERS["rtstruct"]
-    made.SeriesDescription, made.InstanceNumber = f"Tumor outlines. {DISCLAIMER}", 1
+    made.SeriesDescription, made.InstanceNumber = f"{facts.title('Outlines')} {DISCLAIMER}", 1
     made.SeriesDate = made.SeriesTime = made.InstanceCreationDate = made.InstanceCreationTime = ""
-    made.StructureSetLabel, made.StructureSetDate, made.StructureSetTime = "TUMOR", "", ""
-    made.StructureSetDescription = f"Mask of {facts.model} at threshold {facts.threshold:g}. {DISCLAIMER}"
+    made.StructureSetLabel = "TUMOR" if facts.is_assessed else "NOT ASSESSED"
+    made.StructureSetDate = made.StructureSetTime = ""
+    made.StructureSetDescription = " ".join(
+        filter(None, [facts.doubt, f"Mask of {facts.model} at threshold {facts.threshold:g}.", DISCLAIMER])
+    )
     made.ReferencedFrameOfReferenceSequence = [_frame_of_reference(sources)]
     made.StructureSetROISequence = [
         _dataset(
             ROINumber=1,
             ReferencedFrameOfReferenceUID=first.FrameOfReferenceUID,
-            ROIName=LABEL,
+            ROIName=facts.label,
+            **({"ROIDescription": facts.doubt} if facts.doubt else {}),
             ROIGenerationAlgorithm="AUTOMATIC",
         )
     ]

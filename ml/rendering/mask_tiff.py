@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 DESCRIPTION = "Tumor mask, 0 or 255, a page a slice. Research use only. Not for diagnosis."
 
 
-def write_mask_tiff(target: Path, masks: Iterable[NDArray[np.bool]], shape: tuple[int, int, int]) -> None:
+def write_mask_tiff(
+    target: Path, masks: Iterable[NDArray[np.bool]], shape: tuple[int, int, int], note: str = ""
+) -> None:
     """Write masks, each bool (H, W) and one in memory at a time, as 8-bit pages of 0 and 255, deflated.
 
-    shape: (N, H, W). Raises OSError.
+    shape: (N, H, W). note: stands before the description; ASCII. Raises OSError.
     """
     pages = (np.where(mask, np.uint8(255), np.uint8(0)) for mask in masks)
     with tifffile.TiffWriter(target) as file:
@@ -23,6 +25,6 @@ def write_mask_tiff(target: Path, masks: Iterable[NDArray[np.bool]], shape: tupl
             dtype=np.uint8,
             photometric="minisblack",
             compression="zlib",
-            description=DESCRIPTION,
+            description=f"{note} {DESCRIPTION}" if note else DESCRIPTION,
             metadata=None,
         )

@@ -36,6 +36,7 @@ class ScanReport:
     doubts: Sequence[str]
     facts: Sequence[tuple[str, str]]
     figures: Sequence[tuple[str, str]]
+    figures_head: str
     pictures: Sequence[KeyPicture]
     lesion_count: int
     lesion_heads: Sequence[str]
@@ -55,7 +56,7 @@ def scan_pdf(report: ScanReport) -> bytes:
     for doubt in report.doubts:
         document.paragraph(doubt, style="B")
     _draw_pictures(document, report.pictures[:MOST_PICTURES])
-    document.heading("Figures")
+    document.heading(report.figures_head)
     document.title_block(report.figures)
     _list_lesions(document, report)
     document.heading("The scan")
@@ -108,7 +109,8 @@ def _list_lesions(document: Document, report: ScanReport) -> None:
         [document.epw / len(report.lesion_heads)] * len(report.lesion_heads),
     )
     if report.lesion_count > MOST_LESIONS:
-        text = f"The largest {MOST_LESIONS} of {report.lesion_count:,} lesions; measurements.csv has more."
+        what = f"{report.lesion_count:,} {report.lesion_heads[0]}s"
+        text = f"The largest {MOST_LESIONS} of {what}; measurements.csv has more."
         document.paragraph(text, size=8, muted=True)
 
 

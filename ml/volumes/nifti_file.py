@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ml.volumes.grid import VolumeGrid
 
-DESCRIPTION = b"Research use only. Not for diagnosis."
+DISCLAIMER = "Research use only. Not for diagnosis."
+_LONGEST_DESCRIPTION = 79  # and a zero byte
 
 # Of nifti1.h.
 _UINT8, _BITS = 2, 8
@@ -25,18 +26,22 @@ _HEADER_BYTES, _VOXELS_AT = 348, 352
 _LEVEL = 4  # masks are mostly zeros: a higher level costs seconds and saves little
 
 
-def write_nifti(target: Path, voxels: NDArray[np.uint8], grid: VolumeGrid, slope: float = 1.0) -> None:
-    """Write voxels, uint8 (i, j, k), whose values are multiplied by `slope` where they are read. Raises OSError."""
+def write_nifti(target: Path, voxels: NDArray[np.uint8], grid: VolumeGrid, slope: float = 1.0, note: str = "") -> None:
+    """Write voxels, uint8 (i, j, k), whose values are multiplied by `slope` where they are read. Raises OSError.
+
+    note: stands before the disclaimer in the header, as much of it as there is room for; ASCII.
+    """
     # No name and no time in the gzip header: equal volumes make equal bytes.
     with target.open("wb") as file, gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as packed:
-        packed.write(_header(grid, slope))
+        packed.write(_header(grid, slope, note))
         for index in range(voxels.shape[2]):
             packed.write(voxels[:, :, index].tobytes(order="F"))
 
 
-def _header(grid: VolumeGrid, slope: float) -> bytes:
+def _header(grid: VolumeGrid, slope: float, note: str) -> bytes:
     rotation, qfac = _rotation(grid)
     matrix = grid.matrix
+    description = f"{note} {DISCLAIMER}" if note else DISCLAIMER
     fields = (
         struct.pack("<i35xB", _HEADER_BYTES, 0)
         + struct.pack("<8h", 3, *grid.shape, 1, 1, 1, 1)
@@ -44,7 +49,7 @@ def _header(grid: VolumeGrid, slope: float) -> bytes:
         + struct.pack("<8f", qfac, *grid.spacing_mm, 0, 0, 0, 0)
         + struct.pack("<3fh2B", _VOXELS_AT, slope, 0, 0, 0, _MILLIMETERS)
         + struct.pack("<4f2i", 0, 0, 0, 0, 0, 0)
-        + struct.pack("<80s24s", DESCRIPTION, b"")
+        + struct.pack("<80s24s", description.encode("ascii", "replace")[:_LONGEST_DESCRIPTION], b"")
         + struct.pack("<2h", _ALIGNED, _ALIGNED)
         + struct.pack("<6f", *_quaternion(rotation), *matrix[:3, 3])
         + struct.pack("<12f", *matrix[:3].ravel())

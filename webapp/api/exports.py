@@ -13,27 +13,32 @@ from webapp.domain.exports.dicom_objects import Kind
 from webapp.domain.scans import lookup
 from webapp.downloads import file_names
 from webapp.schemas.errors import ErrorSchema
-from webapp.schemas.segmentations import RunChoiceSchema
+from webapp.schemas.segmentations import ObjectChoiceSchema, RunChoiceSchema
 
 blp = blueprint("exports", "scans", "Results for archives and viewers.")
 DICOM, PDF = "application/dicom", "application/pdf"
 
 
 @blp.get(f"/<hex_id:scan_id>/<any({','.join(Kind)}):kind>.dcm")
-@blp.arguments(RunChoiceSchema, location="query")
+@blp.arguments(ObjectChoiceSchema, location="query")
 @blp.response(200, content_type=DICOM)
 @blp.alt_response(404, schema=ErrorSchema)
-@blp.alt_response(409, schema=ErrorSchema, description="not_ready, or no_geometry: the scan is no DICOM series")
+@blp.alt_response(
+    409,
+    schema=ErrorSchema,
+    description="not_ready; no_geometry: the scan is no DICOM series; not_assessed: the run has no verdict",
+)
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable, decoder_unavailable, too_many_downloads")
 def dicom_object(query: dict[str, Any], scan_id: str, kind: str) -> Response:
     """Of a DICOM series: `segmentation`, its mask as DICOM SEG; `measurements` as SR; `rtstruct`, its outlines.
 
-    It refers to the instances that were uploaded, by their UIDs, and has the patient's pseudonym for a name.
+    It refers to the instances that were uploaded, by their UIDs, and has the patient's pseudonym for a name. What puts
+    the result in doubt stands in it.
     """
     with resources().database.read() as session:
         scan = lookup.get(session, scan_id)
         row = lookup.finished_run(session, scan, query.get("segmentation"))
-        wanted = dicom_objects.source(scan, row)
+        wanted = dicom_objects.source(scan, row, unassessed=query["unassessed"])
     if request.method == "HEAD":
         return head(DICOM)
     return written(

@@ -6,6 +6,7 @@ PortalError
 ├── NotFound              404 not_found
 ├── NotReady              409 not_ready
 ├── NoGeometry            409 no_geometry
+├── NotAssessed           409 not_assessed
 ├── WrongState            409 wrong_state
 ├── Conflict              409 conflict
 ├── InvalidInput          422 invalid
@@ -71,6 +72,13 @@ class NoGeometry(PortalError):
     """The scan's file does not say where its pixels lie in the patient."""
 
     code = "no_geometry"
+    status = 409
+
+
+class NotAssessed(PortalError):
+    """The run has no verdict, and what was asked for would show what it marked as a finding."""
+
+    code = "not_assessed"
     status = 409
 
 

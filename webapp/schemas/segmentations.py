@@ -194,3 +194,12 @@ class RunChoiceSchema(ma.Schema):
     segmentation = fields.String(
         validate=validate.Length(max=LONGEST_ID), metadata={"description": "a run's id; default: the displayed one"}
     )
+
+
+class ObjectChoiceSchema(RunChoiceSchema):
+    """Which run as a DICOM object."""
+
+    unassessed = fields.Boolean(
+        load_default=False,
+        metadata={"description": "also of a run without a verdict: the object says so, and calls nothing tumor"},
+    )

@@ -12,6 +12,7 @@ from ml.ood.detector import UNLIKE
 from ml.ood.sequences import CHANNEL_ORDER, MIXED_SEQUENCES, NOT_FLAIR, PLAINLY_NOT_FLAIR, SEQUENCE_UNCHECKED
 from ml.scans import WARNINGS as READER_WARNINGS
 from webapp.domain.scans import joining
+from webapp.domain.scans.doubts import WORDS
 from webapp.domain.scans.models import SPACING_ENTERED
 from webapp.domain.scans.stacking import SCALED_ALONE, SIZES_DIFFER, SLICES_MISSING, SLICES_REFUSED
 
@@ -57,14 +58,14 @@ WARNINGS: dict[str, Warning] = {
             "The model finds this scan unlike the brain MRI slices that it was trained on; its verdict and confidence"
             " may mean nothing here.",
             tone="warn",
-            chip="Unlike the training data",
+            chip=WORDS[UNLIKE],
         ),
         Warning(
             NOT_FLAIR,
             "This scan is not FLAIR, which the model reads, by what its file says or by its look (that of T1, with or"
             " without contrast); where no tumor is marked, that means nothing.",
             tone="warn",
-            chip="Not FLAIR",
+            chip=WORDS[NOT_FLAIR],
             beside_unlike="If it shows a brain at all, this scan is not FLAIR, which the model reads, by what its file"
             " says or by its look (that of T1, with or without contrast).",
         ),
@@ -79,14 +80,14 @@ WARNINGS: dict[str, Warning] = {
             "Neither the file nor the look of this scan tells whether it is FLAIR, which the model reads: the check of"
             " the look needs a whole head. On another sequence what is marked or not marked means nothing.",
             tone="warn",
-            chip="Sequence not known",
+            chip=WORDS[SEQUENCE_UNCHECKED],
         ),
         Warning(
             MIXED_SEQUENCES,
             "Some slices of this stack look like FLAIR and others like T1, with or without contrast. The model reads"
             " FLAIR alone; where it marks no tumor in the others, that means nothing.",
             tone="warn",
-            chip="Mixed sequences",
+            chip=WORDS[MIXED_SEQUENCES],
             beside_unlike="If it shows a brain at all, some slices of this stack look like FLAIR, which the model"
             " reads, and others like T1, with or without contrast.",
         ),
@@ -95,7 +96,7 @@ WARNINGS: dict[str, Warning] = {
             "The channels of this scan seem to stand in another order than pre-contrast, FLAIR, post-contrast, which"
             " the model reads; where it marks no tumor, that means nothing.",
             tone="warn",
-            chip="Channels in another order",
+            chip=WORDS[CHANNEL_ORDER],
             beside_unlike="If it shows a brain at all, the channels of this scan seem to stand in another order than"
             " pre-contrast, FLAIR, post-contrast, which the model reads.",
         ),
@@ -109,13 +110,13 @@ WARNINGS: dict[str, Warning] = {
             SLICES_MISSING,
             "Numbers are missing between the names of the slices: where slices were left out, what lies beside"
             " each other here does not in the patient.",
-            chip="Slices missing",
+            chip=WORDS[SLICES_MISSING],
         ),
         Warning(
             SLICES_REFUSED,
             "Files that were sent with this scan could not be read and are no part of it: slices may lack at its ends"
             " or inside of it.",
-            chip="Slices refused",
+            chip=WORDS[SLICES_REFUSED],
         ),
         Warning(
             SIZES_DIFFER,
@@ -147,7 +148,7 @@ WARNINGS: dict[str, Warning] = {
             joining.FRAMES_DIFFER,
             "By their frames of reference the series were not taken in one position of the patient: the channels may"
             " not lie on each other. Look at them before you trust what is marked.",
-            chip="Positions may differ",
+            chip=WORDS[joining.FRAMES_DIFFER],
         ),
         Warning(
             joining.FRAMES_UNKNOWN,
@@ -158,7 +159,7 @@ WARNINGS: dict[str, Warning] = {
             joining.HEADS_APART,
             "The heads of the series that were read together overlap poorly: the patient moved between them, or they"
             " are of two patients, and the channels do not lie on each other. Register them first.",
-            chip="Heads apart",
+            chip=WORDS[joining.HEADS_APART],
         ),
         Warning("synthetic", "This scan is a synthetic phantom, not a patient.", chip="Synthetic phantom"),
     )

@@ -1,9 +1,12 @@
 """GET /api/v1/scans/{id}/*.dcm: results as DICOM objects, opened by those who will read them."""
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import highdicom
+import nibabel
 import numpy as np
 import pydicom
 import pytest
@@ -13,6 +16,7 @@ from flask.testing import FlaskClient
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian
+from sqlalchemy import update
 
 from ml.exports.facts import Kind
 from tests.ml.exports.test_outlines import filled
@@ -21,7 +25,8 @@ from tests.support.dicom_judges import errors_of
 from tests.support.resources import png_bytes
 from tests.webapp.api.test_series import AFFINE, SHAPE, VOXELS, named, result, sagittal_series
 from tests.webapp.api.test_volumes import fetch
-from tests.webapp.clients import SCANS, finished
+from tests.webapp.clients import SCANS, finished, resources_of
+from webapp.domain.scans.models import Segmentation, Verdict
 
 STUDY = "1.2.826.0.1.3680043.8.498.77"
 
@@ -34,15 +39,17 @@ def add_series(app: Flask, affine: NDArray = AFFINE, voxels: NDArray | None = No
     return result(app, *named(files)), uids
 
 
-def exported(client: FlaskClient, scan: dict[str, Any], kind: str, folder: Path) -> tuple[Path, Dataset]:
+def exported(
+    client: FlaskClient, scan: dict[str, Any], kind: str, folder: Path, query: str = ""
+) -> tuple[Path, Dataset]:
     path = folder / f"{kind}.dcm"
-    path.write_bytes(sent_bytes(client, scan, kind))
+    path.write_bytes(sent_bytes(client, scan, kind, query))
     assert errors_of(path) == []
     return path, pydicom.dcmread(path)
 
 
-def sent_bytes(client: FlaskClient, scan: dict[str, Any], kind: str) -> bytes:
-    with client.get(f"{SCANS}/{scan['id']}/{kind}.dcm") as response:
+def sent_bytes(client: FlaskClient, scan: dict[str, Any], kind: str, query: str = "") -> bytes:
+    with client.get(f"{SCANS}/{scan['id']}/{kind}.dcm{query}") as response:
         assert response.status_code == 200, response.json
         assert response.mimetype == "application/dicom"
         return response.data
@@ -228,6 +235,65 @@ def test_a_series_with_a_filled_slice_is_not_referred_to(app: Flask, client: Fla
     response = client.get(f"{SCANS}/{scan['id']}/{kind}.dcm")
     assert (response.status_code, response.json["code"]) == (409, "no_geometry")
     assert "Slices of the series are missing" in response.json["message"]
+
+
+def judged(app: Flask, verdict: Verdict, *codes: str) -> None:
+    """Every run with this verdict and these warnings."""
+    with resources_of(app).database.write() as session:
+        session.execute(update(Segmentation).values(verdict=verdict, warnings=list(codes)))
+
+
+def test_what_has_no_verdict_leaves_only_where_it_is_asked_for_and_says_so(
+    app: Flask, client: FlaskClient, tmp_path: Path
+) -> None:
+    scan, _ = add_series(app)
+    judged(app, Verdict.NOT_ASSESSED, "not_flair", "plainly_not_flair")
+    for kind in Kind:
+        refused = client.get(f"{SCANS}/{scan['id']}/{kind}.dcm")
+        assert (refused.status_code, refused.json["code"]) == (409, "not_assessed")
+        assert refused.json["message"].startswith("No verdict: not FLAIR.")
+        assert (
+            f"{kind}.dcm?segmentation={scan['segmentation']['id']}&amp;unassessed=1"
+            in client.get(f"/scans/{scan['id']}").text
+        )
+
+    found = {kind: exported(client, scan, kind, tmp_path, "?unassessed=1")[1] for kind in Kind}
+
+    segment = found[Kind.SEGMENTATION].SegmentSequence[0]
+    assert segment.SegmentLabel == "Not assessed" and "no finding" in segment.SegmentDescription
+    assert segment.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Image Region"
+    region = found[Kind.RTSTRUCT].StructureSetROISequence[0]
+    assert region.ROIName == "Not assessed" and "no finding" in region.ROIDescription
+    said = found[Kind.MEASUREMENTS].to_json()
+    assert "not assessed" in said and "What is marked is no finding" in said
+    for made in found.values():
+        text = made.to_json()
+        assert "Not assessed, no finding." in made.SeriesDescription
+        assert [word for word in ("Neoplasm", "Tumor", "Lesion 1") if word in text] == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "codes", "said"),
+    [
+        (Verdict.TUMOR_DETECTED, ["unlike_training_data"], "In doubt: unlike the training data."),
+        (Verdict.UNCERTAIN, [], "Uncertain: something was seen"),
+    ],
+)
+def test_what_is_in_doubt_says_so_wherever_it_goes(
+    app: Flask, client: FlaskClient, tmp_path: Path, verdict: Verdict, codes: list[str], said: str
+) -> None:
+    scan, _ = add_series(app)
+    judged(app, verdict, *codes)
+    for kind in Kind:
+        _, made = exported(client, scan, kind, tmp_path)
+        assert said in made.to_json() and "in doubt" in made.SeriesDescription
+    with client.get(f"{SCANS}/{scan['id']}/download.zip") as response:
+        assert said in zipfile.ZipFile(io.BytesIO(response.data)).read("README.txt").decode()
+    with client.post(f"{SCANS}/download.zip", json={"scans": [scan["id"]], "content": "masks"}) as response:
+        listed = zipfile.ZipFile(io.BytesIO(response.data)).read("in_doubt.txt").decode()
+    assert said in listed and scan["filename"] in listed
+    header = nibabel.load(fetch(client, scan, "mask", tmp_path)).header
+    assert header["descrip"].item().decode() == "In doubt: see the result. Research use only. Not for diagnosis."
 
 
 def points(affine: NDArray, mask: NDArray[np.bool]) -> NDArray:

@@ -8,8 +8,9 @@ from flask.testing import FlaskClient
 from ml.reports.scan_pdf import KeyPicture, ScanReport, scan_pdf
 from tests.ml.reports.test_pdf import words_of
 from tests.support.resources import png_bytes
-from tests.webapp.api.test_exports import add_series
+from tests.webapp.api.test_exports import add_series, judged
 from tests.webapp.clients import SCANS, finished, send
+from webapp.domain.scans.models import Verdict
 
 
 def test_a_series_report_says_what_its_page_does(app: Flask, client: FlaskClient) -> None:
@@ -44,6 +45,14 @@ def test_a_picture_without_spacing_has_pixels_and_no_millimeters(app: Flask, cli
     assert pages_of(response.data) <= 2
 
 
+def test_without_a_verdict_nothing_is_called_tumor(app: Flask, client: FlaskClient) -> None:
+    scan, _ = add_series(app)
+    judged(app, Verdict.NOT_ASSESSED, "not_flair", "plainly_not_flair")
+    said = words_of(client.get(scan["links"]["report"]).data)
+    assert "No verdict" in said and "Marked regions" in said and "no finding" in said
+    assert "Tumor pixels" not in said and "Lesions" not in said
+
+
 def test_what_is_too_much_for_two_pages_is_counted() -> None:
     words = "as many words as a sentence of a model's card has, and more of them than anybody reads " * 2
     picture = KeyPicture("Slice 1", png_bytes(), png_bytes(value=10))
@@ -53,6 +62,7 @@ def test_what_is_too_much_for_two_pages_is_counted() -> None:
         doubts=[words] * 2,
         facts=[("fact", "value")] * 8,
         figures=[("figure", "value")] * 6,
+        figures_head="Figures",
         pictures=[picture] * 3,
         lesion_count=50,
         lesion_heads=["lesion", "volume"],

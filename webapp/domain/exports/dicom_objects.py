@@ -20,7 +20,7 @@ from ml.volumes.axial import back_to_source
 from ml.volumes.grid import VolumeGrid
 from webapp.domain.errors import NoGeometry, StorageUnavailable, TooManyDownloads
 from webapp.domain.resources import Resources
-from webapp.domain.scans import measurements
+from webapp.domain.scans import doubts, measurements
 from webapp.domain.scans.images import VolumeSlices
 from webapp.domain.scans.measurements import MeasurementSource
 from webapp.domain.scans.models import Scan, Segmentation
@@ -41,6 +41,7 @@ class ObjectSource:
     run: Segmentation
     patient: str
     measured: MeasurementSource
+    doubt: str
 
 
 def is_series(scan: Scan) -> bool:
@@ -48,14 +49,21 @@ def is_series(scan: Scan) -> bool:
     return scan.geometry is not None and bool(scan.geometry.get("frame_of_reference"))
 
 
-def source(scan: Scan, run: Segmentation) -> ObjectSource:
-    """Of a succeeded run. Raises NoGeometry for a scan that is no DICOM series."""
+def source(scan: Scan, run: Segmentation, *, unassessed: bool = False) -> ObjectSource:
+    """Of a succeeded run. unassessed: of one without a verdict, too; the object then says so and calls nothing tumor.
+
+    Raises NoGeometry for a scan that is no DICOM series, NotAssessed.
+    """
     if not is_series(scan):
         raise NoGeometry(
             "The scan is no DICOM series with a place in the patient, to which a DICOM object could refer; download"
             " mask.nii.gz or mask.tif instead."
         )
-    return ObjectSource(scan, run, (scan.series or {}).get("patient") or "", measurements.source(scan, run))
+    doubt = doubts.doubt_of(scan, run)
+    if not unassessed:
+        doubts.check_assessed(scan, run)
+    patient = (scan.series or {}).get("patient") or ""
+    return ObjectSource(scan, run, patient, measurements.source(scan, run), doubt)
 
 
 def write(resources: Resources, wanted: ObjectSource, kind: Kind, target: Path) -> None:
@@ -89,6 +97,8 @@ def _facts(resources: Resources, wanted: ObjectSource, kind: Kind) -> Facts:
         model_version=run.model_version or "",
         threshold=run.threshold,
         version=VERSION,
+        is_assessed=doubts.is_assessed(run),
+        doubt=wanted.doubt,
         measured=_measured(resources, wanted) if kind is Kind.MEASUREMENTS else {},
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from webapp.domain.errors import NotReady, StorageUnavailable, TooManyDownloads
 from webapp.domain.resources import Resources
-from webapp.domain.scans import images
+from webapp.domain.scans import doubts, images
 from webapp.domain.scans.models import Scan, Segmentation
 
 # Each draws pictures, or reads pages of rows, as fast as its client takes them, which keeps a core busy.
@@ -108,7 +108,8 @@ def scan_zip(resources: Resources, result: Result) -> Generator[bytes, None, Non
     outbox = _Outbox()
     # PNG is compressed already; storing keeps the archive quick to make.
     with zipfile.ZipFile(outbox, "w", zipfile.ZIP_STORED) as file:
-        file.writestr("README.txt", NOTE)
+        doubt = doubts.doubt_of(result.scan, result.run)
+        file.writestr("README.txt", f"{NOTE}{doubt}\n" if doubt else NOTE)
         yield from _add_pictures(resources, file, outbox, result, "")
     yield from outbox.take()
 
@@ -116,11 +117,13 @@ def scan_zip(resources: Resources, result: Result) -> Generator[bytes, None, Non
 def scans_zip(
     resources: Resources, scan_ids: Sequence[str], read: Callable[[str], Result | NoResult], content: Content
 ) -> Generator[bytes, None, None]:
-    """The bytes of a zip of several scans, those of a study in its folder; `left_out.txt` names what is not in it.
+    """The bytes of a zip of several scans, those of a study in its folder.
+
+    `left_out.txt` names what is not in it, `in_doubt.txt` what has no verdict or is in doubt.
 
     read: gives a scan when its turn comes. Raises NotReady where not one of them has a result.
     """
-    outbox, names, left_out = _Outbox(), _MemberNames(), []
+    outbox, names, left_out, in_doubt = _Outbox(), _MemberNames(), [], []
     is_empty = True
     with zipfile.ZipFile(outbox, "w", zipfile.ZIP_STORED) as file:
         for scan_id in scan_ids:
@@ -135,12 +138,16 @@ def scans_zip(
                 if content is Content.ALL:
                     yield from _add_pictures(resources, file, outbox, found, f"{name}/")
                 is_empty = False
+                if doubt := doubts.doubt_of(found.scan, found.run):
+                    in_doubt.append(f"{name}: {doubt}")
             except StorageUnavailable as error:
                 left_out.append(f"{found.scan.filename}: {error.message}")
             yield from outbox.take()
         if is_empty:
             raise NotReady("None of these scans has a result yet; wait for their runs, or choose others.")
         file.writestr("README.txt", NOTE)
+        if in_doubt:
+            file.writestr("in_doubt.txt", "\n".join(["Read these before the masks:", *in_doubt, ""]))
         if left_out:
             file.writestr("left_out.txt", "\n".join(["Not in this zip:", *left_out, ""]))
     yield from outbox.take()

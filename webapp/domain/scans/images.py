@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.masks import MaskRule, Masks, slice_masks, stored_rule
-from ml.measurements import Verdict
 from ml.ood.sequences import FLAIR_CHANNEL
 from ml.rendering import panels
 from ml.rendering.error_overlay import Palette, error_overlay_image
 from webapp.domain.errors import NoGeometry, NotFound
 from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup
+from webapp.domain.scans.doubts import doubt_of, is_assessed, short_doubt
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.scans.truth import Truth, read_slice, unpacked
 from webapp.domain.storage.arrays import read_array
@@ -185,7 +185,8 @@ def write_volume(resources: Resources, scan: Scan, row: Segmentation, kind: str,
     if kind == "mask":
         voxels = (voxels >= 128).view(np.uint8)
     with translated_errors():
-        write_nifti(target, voxels, grid, slope=1 / 255 if kind == "probability" else 1.0)
+        note = "" if kind == "scan" else short_doubt(scan, row)
+        write_nifti(target, voxels, grid, slope=1 / 255 if kind == "probability" else 1.0, note=note)
 
 
 class VolumeSlices(Sequence[NDArray[np.uint8]]):
@@ -218,7 +219,7 @@ def write_masks(resources: Resources, scan: Scan, row: Segmentation, target: Pat
         for index in range(scan.slice_count)
     )
     with translated_errors():
-        write_mask_tiff(target, masks, (scan.slice_count, scan.height, scan.width))
+        write_mask_tiff(target, masks, (scan.slice_count, scan.height, scan.width), doubt_of(scan, row))
 
 
 def mask_rule(row: Segmentation) -> MaskRule:
@@ -239,11 +240,14 @@ def _caption(scan: Scan, row: Segmentation, index: int) -> str:
     """What the panels show, in one line; no file name, since a picture travels further than its page."""
     measured = row.slices[index] if row.slices else {}
     pixels, doubtful = measured.get("tumor_pixels", 0), measured.get("doubtful_pixels", 0)
-    finding = f"{pixels} tumor pixels ({100 * pixels / (scan.width * scan.height):.2f} %)" if pixels else "No tumor"
+    kind = "tumor pixels" if is_assessed(row) else "pixels marked"
+    finding = f"{pixels} {kind} ({100 * pixels / (scan.width * scan.height):.2f} %)" if pixels else "No tumor"
     if doubtful:
         finding += f", {doubtful} pixels in doubt"
-    elif not pixels and row.verdict is Verdict.NOT_ASSESSED:
+    elif not pixels and not is_assessed(row):
         finding = "No verdict"
+    elif not is_assessed(row):
+        finding = f"No verdict, {finding}"
     if uncounted := measured.get("uncounted_pixels"):
         finding += f", {uncounted} pixels not counted"
     place = f"Slice {index + 1} of {scan.slice_count}: " if scan.slice_count > 1 else ""
