@@ -1,5 +1,6 @@
 """/monai: MONAI Label's own client, as 3D Slicer's plug-in uses it, against a running portal with its worker."""
 
+import dataclasses
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,15 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.support import dicom_files, volume_files
 from tests.support.portal_process import RunningPortal, running_portal
+from tests.webapp.api.test_exports import add_series, judged
+from tests.webapp.clients import resources_of
+from webapp import monai_label
+from webapp.domain.scans.models import Verdict
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # the client imports cgi
@@ -115,6 +121,23 @@ def test_two_series_are_no_session(portal: RunningPortal, viewer: MONAILabelClie
         "PUT", "/monai/session/", body + b"--b--\r\n", **{"Content-Type": "multipart/form-data; boundary=b"}
     )
     assert status == 422 and b"2 images" in answer
+
+
+def test_what_has_no_verdict_is_no_tumor(app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan, _ = add_series(app)
+    judged(app, Verdict.NOT_ASSESSED, "not_flair", "plainly_not_flair")
+    services = resources_of(app)
+    switched = dataclasses.replace(services, settings=dataclasses.replace(services.settings, monai_label="on"))
+    monkeypatch.setattr(monai_label, "resources", lambda: switched)
+    model = scan["segmentation"]["model"]
+    address = f"/monai/infer/{model}?image={scan['id']}"
+    refused = client.post(address)
+    assert (refused.status_code, refused.json["code"]) == (409, "not_assessed")
+    assert client.get("/monai/info/").json["models"][model]["config"] == {"unassessed": False}
+
+    asked = client.post(f"{address}&output=json", data={"params": '{"unassessed": true}'})
+    assert asked.json["label_names"] == {"not_assessed": 1} and "no finding" in asked.json["doubt"]
+    assert client.post(address, data={"params": "{"}).status_code == 422
 
 
 def test_it_is_off_unless_a_setting_turns_it_on(client: FlaskClient) -> None:
