@@ -71,7 +71,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "webapp.domain.evaluations": (*_FLOORS, *_LIGHT),
     "webapp.domain.exports": (*_FLOORS, "webapp.domain.scans", "ml.version", *_LIGHT),
     # Results among other systems: DICOM nodes and DICOMweb.
-    "webapp.domain.networks": (*_FLOORS, "webapp.domain.scans", "webapp.domain.exports", *_LIGHT),
+    "webapp.domain.networks": (
+        *_FLOORS, "webapp.domain.accounts", "webapp.domain.scans", "webapp.domain.exports", "ml.digests", *_LIGHT,
+    ),
     # It counts what the features hold.
     "webapp.domain.monitoring": (*_FLOORS, "webapp.domain.scans", "webapp.domain.evaluations"),
     # It copies what the features hold.

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from webapp.commands import accounts, backups, database, dicom_node, evaluations
+from webapp.commands import accounts, backups, database, dicom_node, dicomweb, evaluations
 
 
 def register(app: Flask) -> None:
@@ -12,4 +12,5 @@ def register(app: Flask) -> None:
     app.cli.add_command(backups.group)
     app.cli.add_command(database.migrate)
     app.cli.add_command(dicom_node.group)
+    app.cli.add_command(dicomweb.group)
     app.cli.add_command(evaluations.group)

@@ -9,6 +9,7 @@ import sys
 import threading
 
 from webapp.domain import logs
+from webapp.domain.networks.owner import OwnerMissing, act_as_owner
 from webapp.domain.resources import Resources
 from webapp.domain.settings import Settings
 from worker.process.schema import wait_for_schema
@@ -46,13 +47,13 @@ def _check(settings: Settings) -> None:
 
 
 def _run(resources: Resources, stopped: threading.Event) -> None:
-    from worker.dicom_node.node import Node, OwnerMissing, act_as_owner
+    from worker.dicom_node.node import Node
     from worker.dicom_node.spool import SpoolInUse
 
     settings = resources.settings
     host, port = settings.dicom_bind
     try:
-        act_as_owner(resources)
+        act_as_owner(resources, settings.dicom_user)
         with Node(resources) as node:
             logging.getLogger(__name__).info("%s listens on %s:%d", settings.dicom_title, host, port)
             node.run(stopped)

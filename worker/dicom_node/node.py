@@ -5,15 +5,12 @@ import threading
 import time
 from types import TracebackType
 
-from sqlalchemy import select
-
-from webapp.domain.accounts.models import Role, User
-from webapp.domain.database import ownership
 from webapp.domain.errors import PortalError
 from webapp.domain.networks import node_status
+from webapp.domain.networks.ledger import Ledger, ledger_folder
 from webapp.domain.networks.node_status import MOST_RECENT, Count, Entry, NodeStatus
+from webapp.domain.networks.owner import OwnerMissing, act_as_owner
 from webapp.domain.resources import Resources
-from worker.dicom_node.ledger import Ledger
 from worker.dicom_node.receiving import Receiver
 from worker.dicom_node.spool import Arriving, Spool
 from worker.dicom_node.studies import Studies, Study
@@ -24,10 +21,6 @@ ROUND_S = 1.0
 TIDY_EVERY_S = 600.0
 # Well within what a reader of the status calls fresh.
 TELL_EVERY_S = 10.0
-
-
-class OwnerMissing(Exception):
-    """There are users, and none whose scans these would be: one sentence with the remedy."""
 
 
 class Node:
@@ -46,7 +39,7 @@ class Node:
         before = node_status.read(settings)
         self._counts, self._recent = dict(before.counts), list(before.recent)
         self._lock = threading.Lock()
-        self._ledger = Ledger(folder / "ledger")
+        self._ledger = Ledger(ledger_folder(settings))
         self._studies = Studies(resources, self._ledger, self._count)
         self._tidied_at = self._told_at = -TIDY_EVERY_S
         self._told: tuple[object, ...] = ()
@@ -105,7 +98,7 @@ class Node:
     def _has_owner(self) -> bool:
         """Whether studies may become scans; says once why not."""
         try:
-            act_as_owner(self._resources)
+            act_as_owner(self._resources, self._resources.settings.dicom_user)
         except OwnerMissing as error:
             if self._has_said_whose:
                 return False
@@ -155,19 +148,3 @@ class Node:
         node_status.write(
             self._resources.settings, NodeStatus(time.time(), self.spool.bytes, counts, studies, self._recent)
         )
-
-
-def act_as_owner(resources: Resources) -> None:
-    """From here on this thread's scans belong to the named user. Raises OwnerMissing, DatabaseUnavailable."""
-    settings = resources.settings
-    if settings.auth == "local":
-        return
-    ownership.act_as(None)
-    with resources.database.read() as session:
-        user = session.scalar(select(User).where(User.name == settings.dicom_user.strip().lower()))
-    if user is None or user.disabled_at is not None or not user.role.includes(Role.RESEARCHER):
-        raise OwnerMissing(
-            "GLIOSCOPE_DICOM_USER must name a user of the role researcher or admin, whose scans the node's studies are;"
-            " make one: `flask --app wsgi users create NAME --role researcher`."
-        )
-    ownership.act_as(user.id)

@@ -7,7 +7,6 @@ its Idempotency-Key, results under the same UIDs.
 import logging
 import shutil
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,15 @@ from ml.atomic_files import sync
 from webapp.domain.accounts import audit
 from webapp.domain.accounts.audit import Event
 from webapp.domain.database.ownership import owner_of_new
-from webapp.domain.errors import NoGeometry, NotFound, PortalError, UploadRejected, WrongState
+from webapp.domain.errors import NoGeometry, NotFound, PortalError, WrongState
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
+from webapp.domain.networks.ledger import Ledger
 from webapp.domain.networks.node_status import Count
 from webapp.domain.networks.results import KINDS, write_objects
+from webapp.domain.networks.taking import study_name, take_series
 from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup
-from webapp.domain.scans.pseudonyms import pseudonym
-from webapp.domain.scans.submission import AllRejected, UploadOptions, submit
 from webapp.domain.settings import Peer, Settings
-from webapp.domain.uploads.receiving import UploadedFile
-from worker.dicom_node.ledger import Ledger
 from worker.dicom_node.sending import SendFailed, send
 from worker.dicom_node.spool import read_json, write_json
 
@@ -34,8 +31,6 @@ logger = logging.getLogger(__name__)
 
 # Between two attempts: doubled each time.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 900.0
-# One request takes four times a file's limit (docs/settings.md).
-_FILES_IN_ONE = 4
 
 
 class Delayed(Exception):
@@ -139,34 +134,21 @@ class Studies:
 
     def _take_series(self, study: Study, folder: Path) -> dict[str, Any]:
         instances = sorted(folder.glob("*.dcm"))
-        digest = self._ledger.digest(self._resources, instances)
-        known = self._ledger.scans(self._resources, digest)
-        if known is not None:
-            return {"scans": known}
-        name = f"{study.peer} {(pseudonym(self._settings.secret_key, study.key) or '')[1:9]}"
-        title = f"{name} series {int(folder.name.split('-')[0])}"
-        try:
-            self._check_size(instances)
-            with ExitStack() as stack:
-                files = [
-                    UploadedFile(f"{title}/{number:04d}.dcm", stack.enter_context(path.open("rb")))
-                    for number, path in enumerate(instances, start=1)
-                ]
-                key = f"dicom {study.folder.name} {folder.name}"
-                submitted = submit(self._resources, files, UploadOptions(study=name), key)
-        except (AllRejected, UploadRejected) as error:
+        taken = take_series(
+            self._resources,
+            self._ledger,
+            instances,
+            study=study_name(self._resources, study.peer, study.key),
+            number=int(folder.name.split("-")[0]),
+            key=f"dicom {study.folder.name} {folder.name}",
+        )
+        if taken.refused:
             self._count(Count.SERIES_REFUSED)
-            logger.warning("study %s: a series of %d files was refused: %s", study.name, len(instances), error.code)
-            return {"refused": error.code}
-        self._ledger.note(digest, submitted.scan_ids)
-        if submitted.rejected:
-            logger.warning("study %s: %d files of a series were refused", study.name, len(submitted.rejected))
-        return {"scans": list(submitted.scan_ids)}
-
-    def _check_size(self, instances: list[Path]) -> None:
-        most = _FILES_IN_ONE * self._settings.max_upload_bytes
-        if sum(path.stat().st_size for path in instances) > most:
-            raise UploadRejected("too_large", "The series is larger than four times GLIOSCOPE_MAX_UPLOAD_MB.")
+            logger.warning("study %s: a series of %d files was refused: %s", study.name, len(instances), taken.refused)
+            return {"refused": taken.refused}
+        if taken.files_refused:
+            logger.warning("study %s: %d files of a series were refused", study.name, taken.files_refused)
+        return {"scans": list(taken.scan_ids)}
 
     def _finished_runs(self, study: Study) -> dict[str, str] | None:
         """Of each scan with a result its shown run; None while one is still at work."""

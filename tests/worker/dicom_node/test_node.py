@@ -15,6 +15,7 @@ from tests.support.portal_process import free_port
 from tests.worker.dicom_node.conftest import Peered, study
 from webapp.domain.database.ownership import LOCAL
 from webapp.domain.errors import StorageFull
+from webapp.domain.networks import taking
 from webapp.domain.scans.models import Scan
 from webapp.domain.settings import Peer
 from worker.dicom_node import studies
@@ -227,14 +228,14 @@ def test_a_result_without_verdict_is_not_sent(make_node: Make, archive: Archive)
 def test_a_fault_of_the_machine_costs_time_and_no_study(make_node: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(studies, "FIRST_PAUSE_S", 0.0)
     peered = make_node()
-    real, faults = studies.submit, [StorageFull("The storage has no room left.")]
+    real, faults = taking.submit, [StorageFull("The storage has no room left.")]
 
     def submit(*arguments: object) -> object:
         if faults:
             raise faults.pop()
         return real(*arguments)
 
-    monkeypatch.setattr(studies, "submit", submit)
+    monkeypatch.setattr(taking, "submit", submit)
     send_whole(peered.port, study(2))
     peered.work()
     peered.work()

@@ -10,11 +10,18 @@ from ml.atomic_files import write_text
 from ml.digests import sha256_of
 from webapp.domain.database.ownership import owner_of_new
 from webapp.domain.errors import NotFound
+from webapp.domain.networks.node_status import spool_folder
 from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup
+from webapp.domain.settings import Settings
 
 # Some 40 MB of small files; the oldest are forgotten.
 MOST_ENTRIES = 10_000
+
+
+def ledger_folder(settings: Settings) -> Path:
+    """Where this instance's is."""
+    return spool_folder(settings) / "ledger"
 
 
 class Ledger:
