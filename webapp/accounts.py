@@ -1,4 +1,4 @@
-"""With GLIOSCOPE_AUTH=password: who asks, what their role allows, and a line of the audit log about it.
+"""With users (GLIOSCOPE_AUTH=password or oidc): who asks, what their role allows, and a line of the audit log about it.
 
 The rule of every route stands here. What belongs to a user is scoped in `webapp.domain.database.ownership`: another's
 id is answered like one that nobody has.
@@ -24,7 +24,10 @@ from webapp.domain.errors import NotFound, NotLoggedIn, PortalError, RoleRefused
 logger = logging.getLogger(__name__)
 
 # What anybody is answered, who has not logged in too.
-PUBLIC = frozenset({"static", "system.healthz", "system.readyz", "accounts.login", "accounts.log_in"})
+PUBLIC = frozenset({"static", "system.healthz", "system.readyz", "accounts.login", "accounts.log_in"}) | {
+    "oidc.start",
+    "oidc.finish",
+}
 # What asks about the server and not about one's own: of administrators alone, and for others not there.
 ADMIN_BLUEPRINT = "admin"
 METRICS = "metrics"

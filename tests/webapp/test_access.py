@@ -42,6 +42,8 @@ OF_USERS = {
     ("GET", "/admin/audit"): "admin",
     ("GET", "/admin/audit.jsonl"): "admin",
 }
+# Where they log in at a provider.
+OF_OIDC = {("GET", "/login/oidc"): "public", ("GET", "/login/oidc/done"): "public"}
 EXCEPTIONS = {
     ("GET", "/healthz"): "public",
     ("GET", "/readyz"): "public",
@@ -121,17 +123,24 @@ def ask(client: FlaskClient, method: str, path: str, **options: object) -> tuple
     return response.status_code, text
 
 
-def test_every_route_has_its_least_role_here(portal: Portal) -> None:
+@pytest.mark.parametrize("further", [{}, OF_OIDC], ids=["password", "oidc"])
+def test_every_route_has_its_least_role_here(
+    portal: Portal, make_app: Callable[..., Flask], further: dict[tuple[str, str], str]
+) -> None:
+    names = ("ISSUER", "CLIENT_ID", "CLIENT_SECRET")
+    of_oidc = {f"GLIOSCOPE_OIDC_{name}": "https://login.example.org" for name in names}
+    app = make_app(GLIOSCOPE_AUTH="oidc", **of_oidc) if further else portal.app
+    every = LEAST | further
     found = {
         (method, re.sub(r"<any\([^)]*\):(\w+)>", r"<\1>", rule.rule)): rule.endpoint
-        for rule in portal.app.url_map.iter_rules()
+        for rule in app.url_map.iter_rules()
         for method in rule.methods - {"HEAD", "OPTIONS"}
     }
-    assert set(found) == set(LEAST)
+    assert set(found) == set(every)
     for (method, rule), endpoint in found.items():
-        if LEAST[method, rule] != "public":
-            assert accounts.required_role(endpoint, method) == LEAST[method, rule], (method, rule)
-        assert (endpoint in accounts.PUBLIC) == (LEAST[method, rule] == "public")
+        if every[method, rule] != "public":
+            assert accounts.required_role(endpoint, method) == every[method, rule], (method, rule)
+        assert (endpoint in accounts.PUBLIC) == (every[method, rule] == "public")
 
 
 @pytest.mark.parametrize("name", ["nobody", "vera", "otto", "root"])

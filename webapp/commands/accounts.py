@@ -8,14 +8,14 @@ from flask.cli import AppGroup
 
 from webapp.commands.sentences import with_sentences
 from webapp.context import resources
-from webapp.domain.accounts import audit, tokens, users
+from webapp.domain.accounts import audit, oidc, tokens, users
 from webapp.domain.accounts.audit import Event
 from webapp.domain.accounts.identity import Scope
 from webapp.domain.accounts.models import Role
 from webapp.domain.database import ownership
 from webapp.domain.scans import studies
 
-users_group = AppGroup("users", help="Who may come in, with GLIOSCOPE_AUTH=password.")
+users_group = AppGroup("users", help="Who may come in, with GLIOSCOPE_AUTH=password or oidc.")
 tokens_group = AppGroup("tokens", help="API tokens of users.")
 audit_group = AppGroup("audit", help="The log of who did what.")
 
@@ -34,15 +34,36 @@ def _asked_password() -> str:
 @users_group.command("create")
 @click.argument("name")
 @click.option("--role", type=_ROLE, default=Role.VIEWER.value, show_default=True)
+@click.option("--no-password", is_flag=True, help="Logs in by OpenID Connect alone; NAME is an e-mail address.")
+@click.option("--subject", help="Invite whom the provider calls so, whatever NAME is.")
 @with_sentences
-def create(name: str, role: str) -> None:
+def create(name: str, role: str, no_password: bool, subject: str | None) -> None:
     """Make the user NAME. The password is asked for, or read as one line from the standard input."""
-    name = users.clean_name(name)
-    password = _asked_password()
+    name, bound = users.clean_name(name), _bound(subject)
+    password = None if no_password or subject else _asked_password()
     with resources().database.write() as session:
-        user_id = users.create(session, name, password, Role(role))
+        user_id = users.create(session, name, password, Role(role), bound)
         audit.append(session, Event("users.create", "ok", None, "command", user_id, {"role": role}))
     click.echo(f"{name} has the role {role}.")
+
+
+@users_group.command("subject")
+@click.argument("name")
+@click.argument("subject", required=False)
+@with_sentences
+def rebind(name: str, subject: str | None) -> None:
+    """Bind the user NAME to another SUBJECT of the provider; without one, to who takes the invitation next."""
+    with resources().database.write() as session:
+        user = users.named(session, name)
+        users.bind(session, user, _bound(subject))
+        audit.append(session, Event("users.subject", "ok", None, "command", user.id))
+
+
+def _bound(subject: str | None) -> str | None:
+    issuer = resources().settings.oidc_issuer
+    if subject and not issuer:
+        raise click.ClickException("A subject is of a provider: set GLIOSCOPE_OIDC_ISSUER.")
+    return oidc.subject_of(issuer, subject) if subject else None
 
 
 @users_group.command("list")

@@ -16,7 +16,8 @@ def check(settings: Settings) -> None:
     database = Database(settings.database_url)
     try:
         with database.read() as session:
-            if not users.has_administrator(session):
-                raise SettingsError(users.NO_ADMINISTRATOR)
+            by_oidc = settings.auth == "oidc"
+            if not users.has_administrator(session, by_oidc=by_oidc):
+                raise SettingsError(users.NO_OIDC_ADMINISTRATOR if by_oidc else users.NO_ADMINISTRATOR)
     finally:
         database.dispose()

@@ -40,3 +40,7 @@ def register(app: Flask, auth: str) -> None:
 
         app.register_blueprint(accounts.bp)
         app.register_blueprint(admin.bp)
+    if auth == "oidc":
+        from webapp.views import oidc
+
+        app.register_blueprint(oidc.bp)

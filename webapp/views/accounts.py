@@ -10,7 +10,7 @@ from webapp.domain.accounts.identity import Identity, Scope
 from webapp.domain.accounts.models import Role
 from webapp.domain.accounts.sessions import WrongPassword
 from webapp.domain.accounts.throttle import WINDOW_S
-from webapp.domain.errors import InvalidInput, NotLoggedIn, PortalError, TooManyAttempts
+from webapp.domain.errors import InvalidInput, NotFound, NotLoggedIn, PortalError, TooManyAttempts
 
 bp = Blueprint("accounts", __name__)
 
@@ -19,41 +19,47 @@ bp = Blueprint("accounts", __name__)
 def login() -> str | Response:
     """The form; who is logged in already goes on."""
     if accounts.current() is not None:
-        return redirect(_next(), 303)
-    return render_template("accounts/login.html", name="", problem="", next=_next())
+        return redirect(next_path(), 303)
+    return render_template("accounts/login.html", name="", problem="", next=next_path(), is_oidc=_is_oidc())
 
 
 @bp.post("/login")
 def log_in() -> Response:
     """Log in, in a new session whatever the browser brought."""
+    _refuse_without_passwords()
     name, password = request.form.get("name", ""), request.form.get("password", "")
     try:
         token, identity = sessions.log_in(resources().database, name, password, request.remote_addr or "")
     except WrongPassword:
         accounts.record("login", "401")
         page = render_template(
-            "accounts/login.html", name=name, problem="The name or the password is wrong.", next=_next()
+            "accounts/login.html",
+            name=name,
+            problem="The name or the password is wrong.",
+            next=next_path(),
+            is_oidc=False,
         )
         return make_response(page, 401)
     except TooManyAttempts as error:
         accounts.record("login", "429")
         response = make_response(
-            render_template("accounts/login.html", name=name, problem=error.message, next=_next()), 429
+            render_template("accounts/login.html", name=name, problem=error.message, next=next_path(), is_oidc=False),
+            429,
         )
         response.headers["Retry-After"] = str(int(WINDOW_S))
         return response
-    _end_session()
+    end_session()
     session[accounts.COOKIE_FIELD] = token
     accounts.identify_as(identity)
     accounts.record("login", "ok")
-    return redirect(_next(), 303)
+    return redirect(next_path(), 303)
 
 
 @bp.post("/logout")
 def log_out() -> Response:
     """End the session, here and in the database."""
     accounts.record("logout", "ok")
-    _end_session()
+    end_session()
     response = redirect(url_for("accounts.login"), 303)
     # Pictures that the browser kept; the word of the standard is in quotes (W3C, Clear Site Data).
     response.headers["Clear-Site-Data"] = '"cache"'
@@ -69,6 +75,7 @@ def show() -> str:
 @bp.post("/account/password")
 def change_password() -> Response | tuple[str, int]:
     """A new password ends all sessions; this browser gets a new one."""
+    _refuse_without_passwords()
     me, database = _me(), resources().database
     old, new = request.form.get("old", ""), request.form.get("new", "")
     try:
@@ -84,7 +91,7 @@ def change_password() -> Response | tuple[str, int]:
         return _page(problem="The old password is wrong."), 422
     except PortalError as error:
         return _page(problem=error.message), error.status
-    _end_session()
+    end_session()
     session[accounts.COOKIE_FIELD] = token
     flash("The password is changed; every other browser is logged out.", "info")
     return redirect(url_for("accounts.show"), 303)
@@ -122,8 +129,17 @@ def _page(problem: str = "", new_token: str = "") -> str:
     scopes = [scope for scope in Scope if scope is not Scope.METRICS or me.role is Role.ADMIN]
     return render_template(
         "accounts/account.html", me=me, tokens=shown, problem=problem, new_token=new_token, scopes=scopes,
-        shortest=passwords.SHORTEST, days=tokens.DEFAULT_DAYS, most_days=tokens.MOST_DAYS,
+        shortest=passwords.SHORTEST, days=tokens.DEFAULT_DAYS, is_oidc=_is_oidc(), most_days=tokens.MOST_DAYS,
     )  # fmt: skip
+
+
+def _is_oidc() -> bool:
+    return resources().settings.auth == "oidc"
+
+
+def _refuse_without_passwords() -> None:
+    if _is_oidc():
+        raise NotFound("Users of this portal log in at its login provider; passwords let nobody in.")
 
 
 def _me() -> Identity:
@@ -133,7 +149,8 @@ def _me() -> Identity:
     return identity
 
 
-def _end_session() -> None:
+def end_session() -> None:
+    """End the session of this browser, if it has one."""
     token = session.get(accounts.COOKIE_FIELD)
     if isinstance(token, str):
         sessions.log_out(resources().database, token)
@@ -141,6 +158,7 @@ def _end_session() -> None:
     session.clear()
 
 
-def _next() -> str:
+def next_path() -> str:
+    """Where to go after a login: a path of the portal."""
     wanted = request.values.get("next", "")
     return wanted if accounts.is_local_path(wanted) else "/"

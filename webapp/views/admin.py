@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from webapp import accounts
 from webapp.context import resources
-from webapp.domain.accounts import audit, tokens, users
+from webapp.domain.accounts import audit, oidc, tokens, users
 from webapp.domain.accounts.models import Role, User
 from webapp.domain.errors import InvalidInput, NotFound, PortalError
 from webapp.domain.monitoring import health, statistics
@@ -41,7 +41,7 @@ def create_user() -> BaseResponse | tuple[str, int]:
     try:
         with resources().database.write() as rows:
             name, role = request.form.get("name", ""), _role()
-            user_id = users.create(rows, name, request.form.get("password", ""), role)
+            user_id = users.create(rows, name, _first_password(), role, _subject())
     except PortalError as error:
         return _page(problem=error.message), error.status
     flash("The user is made.", "info")
@@ -116,6 +116,22 @@ def _role() -> Role:
         raise InvalidInput("There is no such role.") from error
 
 
+def _is_oidc() -> bool:
+    return resources().settings.auth == "oidc"
+
+
+def _first_password() -> str | None:
+    return None if _is_oidc() else request.form.get("password", "")
+
+
+def _subject() -> str | None:
+    """Of a form that invites somebody whose address the provider does not check."""
+    subject = request.form.get("subject", "").strip() if _is_oidc() else ""
+    if len(subject) > oidc.LONGEST_SUBJECT:
+        raise InvalidInput(f"A subject has at most {oidc.LONGEST_SUBJECT} characters.")
+    return oidc.subject_of(resources().settings.oidc_issuer, subject) if subject else None
+
+
 def settings_in_force(settings: Settings) -> list[InForce]:
     """Every setting. Secrets, and addresses that may have a password in them, are not shown."""
     shown = []
@@ -135,5 +151,5 @@ def _page(problem: str = "") -> str:
     return render_template(
         "accounts/admin.html", users=everybody, tokens=of_users, roles=list(Role), problem=problem,
         readiness=health.readiness(resources()), jobs=statistics.read(resources()),
-        settings=settings_in_force(resources().settings),
+        settings=settings_in_force(resources().settings), is_oidc=_is_oidc(),
     )  # fmt: skip

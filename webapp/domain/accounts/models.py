@@ -1,4 +1,4 @@
-"""The tables of users, sessions, tokens, wrong passwords and the audit log. None holds a patient's value."""
+"""The tables of users, sessions, logins, tokens, wrong passwords and the audit log. None holds a patient's value."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -26,7 +26,7 @@ class Role(StrEnum):
 
 
 class User(Base):
-    """A person with a password. `users` alone writes it; it is never deleted, so that no other gets its rows."""
+    """A person. `users` alone writes it; it is never deleted, so that no other gets its rows."""
 
     __tablename__ = "users"
 
@@ -35,8 +35,10 @@ class User(Base):
     # In lower case.
     name: Mapped[str] = mapped_column(String(64), unique=True)
     role: Mapped[Role] = mapped_column(by_value(Role, "role"))
-    # Of argon2id, with its parameters and salt.
+    # Of argon2id, with its parameters and salt; `passwords.NONE` where no password lets this user in.
     password_hash: Mapped[str] = mapped_column(Text)
+    # Whom an OpenID Connect provider calls so (`oidc.subject_of`); None until they have logged in by it.
+    subject: Mapped[str | None] = mapped_column(String(64), unique=True, index=True)
     disabled_at: Mapped[datetime | None]
 
 
@@ -52,6 +54,16 @@ class LoginSession(Base):
     seen_at: Mapped[datetime] = mapped_column(default=database_now())
 
     user: Mapped[User] = relationship(lazy="raise")
+
+
+class OidcLogin(Base):
+    """A login that was begun at a provider, and is over once its answer has come."""
+
+    __tablename__ = "oidc_logins"
+
+    # SHA-256 of the secret in the browser's cookie: the `state` that the provider passes on.
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(default=database_now(), index=True)
 
 
 class ApiToken(Base):

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 # NIST SP 800-63B, 3.1.1: length is what counts; no rules of composition, no expiry.
 SHORTEST = 12
 LONGEST = 256
+# Kept of a user without a password; no hash looks so.
+NONE = "!"
 # Each takes 64 MiB (RFC 9106, the second recommended option): a crowd of logins must not take the memory.
 _AT_ONCE = threading.BoundedSemaphore(4)
 
@@ -31,12 +33,15 @@ def hash_of(password: str) -> str:
 
 
 def is_right(password: str, password_hash: str | None) -> bool:
-    """Whether the password is the one that was hashed; with None, of a user that is not there, it takes as long."""
+    """Whether the password is the one that was hashed; with none, or of a user that is not there, it takes as
+    long."""
+    is_one = password_hash not in (None, NONE)
     from argon2.exceptions import InvalidHashError, VerificationError
 
     with _AT_ONCE:
         try:
-            return _hasher().verify(password_hash or _nobodys(), password[: LONGEST + 1]) and password_hash is not None
+            kept = password_hash if password_hash is not None and is_one else _nobodys()
+            return _hasher().verify(kept, password[: LONGEST + 1]) and is_one
         except (VerificationError, InvalidHashError):
             return False
 

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 
 from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
 
 from webapp.domain.accounts import passwords, throttle
 from webapp.domain.accounts.identity import Identity
@@ -38,12 +39,18 @@ def log_in(database: Database, name: str, password: str, address: str) -> tuple[
     is_right = passwords.is_right(password, user.password_hash if user is not None else None)
     if user is None or not is_right or user.disabled_at is not None:
         raise WrongPassword("The name or the password is wrong.")
-    token = secrets.token_urlsafe(32)
     with database.write() as session:
         throttle.forget(session, name, address)
-        session.execute(delete(LoginSession).where(LoginSession.created_at < database_now(-ABSOLUTE_S)))
-        session.add(LoginSession(id=digest_of(token), user_id=user.id))
+        token = start(session, user)
     return token, Identity(user.id, user.name, user.role)
+
+
+def start(session: Session, user: User) -> str:
+    """A new session of a user who has shown who they are: what its cookie holds."""
+    token = secrets.token_urlsafe(32)
+    session.execute(delete(LoginSession).where(LoginSession.created_at < database_now(-ABSOLUTE_S)))
+    session.add(LoginSession(id=digest_of(token), user_id=user.id))
+    return token
 
 
 def resume(database: Database, token: str) -> Identity | None:

@@ -22,6 +22,13 @@ def try_once(session: Session, name: str, address: str) -> bool:
     return all(found)
 
 
+def try_address(session: Session, address: str) -> bool:
+    """Count an attempt whose name is not known yet; False where this address made too many."""
+    session.execute(delete(LoginFailures).where(LoginFailures.since < database_now(-WINDOW_S)))
+    key, most = _keys("", address)[1]
+    return _count_one(session, key) <= most
+
+
 def forget(session: Session, name: str, address: str) -> None:
     """A right password ends the count of this name at this address."""
     key, _ = _keys(name, address)[0]

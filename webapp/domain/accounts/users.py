@@ -16,6 +16,10 @@ NO_ADMINISTRATOR = (
     "There is no administrator; make one: `flask --app wsgi migrate`, then `flask --app wsgi users create NAME --role"
     " admin`."
 )
+NO_OIDC_ADMINISTRATOR = (
+    "There is no administrator who could log in by OpenID Connect; invite one by the e-mail address that the provider"
+    " knows: `flask --app wsgi migrate`, then `flask --app wsgi users create E-MAIL --role admin --no-password`."
+)
 
 
 def clean_name(name: str) -> str:
@@ -26,17 +30,44 @@ def clean_name(name: str) -> str:
     return name
 
 
-def create(session: Session, name: str, password: str, role: Role) -> str:
-    """A new user's id. Raises InvalidInput, Conflict."""
+def is_name(name: str) -> bool:
+    """Whether a user may be called so."""
+    return _NAME.fullmatch(name) is not None
+
+
+def create(session: Session, name: str, password: str | None, role: Role, subject: str | None = None) -> str:
+    """A new user's id. password: None for one who logs in by OpenID Connect alone: invited by an e-mail address as
+    the name, or by the `subject` as `oidc.subject_of` gives it. Raises InvalidInput, Conflict."""
     name = clean_name(name)
-    passwords.check(password, name)
-    user = User(name=name, role=role, password_hash=passwords.hash_of(password))
+    if password is not None:
+        passwords.check(password, name)
+    kept = passwords.hash_of(password) if password is not None else passwords.NONE
+    user = User(name=name, role=role, password_hash=kept, subject=subject)
     try:
         with session.begin_nested():
             session.add(user)
     except IntegrityError as error:
-        raise Conflict(f"There is a user {name} already.") from error
+        raise Conflict(f"There is a user {name} already, or another one with this subject.") from error
     return user.id
+
+
+def of_subject(session: Session, subject: str) -> User | None:
+    """The user who is bound to a provider's subject."""
+    return session.scalar(select(User).where(User.subject == subject))
+
+
+def invited(session: Session, email: str) -> User | None:
+    """The user of this address who has never logged in by OpenID Connect."""
+    return session.scalar(select(User).where(User.name == email, User.subject.is_(None)).with_for_update())
+
+
+def bind(session: Session, user: User, subject: str | None) -> None:
+    """Bind the user to another person of the provider, or to none until an invitation is taken. Ends all sessions.
+    Raises Conflict."""
+    if subject is not None and (other := of_subject(session, subject)) is not None and other.id != user.id:
+        raise Conflict(f"The user {other.name} has this subject.")
+    user.subject = subject
+    session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
 
 
 def named(session: Session, name: str) -> User:
@@ -52,9 +83,10 @@ def every(session: Session) -> list[User]:
     return list(session.scalars(select(User).order_by(User.name)))
 
 
-def has_administrator(session: Session) -> bool:
-    """Whether an administrator can log in."""
-    return bool(session.scalar(select(exists().where(User.role == Role.ADMIN, User.disabled_at.is_(None)))))
+def has_administrator(session: Session, *, by_oidc: bool = False) -> bool:
+    """Whether an administrator can log in: with a password, or by OpenID Connect as one bound or invited."""
+    way = User.subject.is_not(None) | User.name.contains("@") if by_oidc else User.password_hash != passwords.NONE
+    return bool(session.scalar(select(exists().where(User.role == Role.ADMIN, User.disabled_at.is_(None), way))))
 
 
 def set_role(session: Session, user: User, role: Role) -> None:

@@ -28,6 +28,7 @@ from webapp.domain.settings.parsing import (
     folders,
     hosts,
     http_url,
+    issuer,
     peers,
     seconds,
     secret,
@@ -102,9 +103,34 @@ class Settings:
     auth: str = setting(
         "GLIOSCOPE_AUTH",
         "local",
-        choice("local", "password"),
+        choice("local", "password", "oidc"),
         "`local`: one implicit user; the portal then refuses to listen on an address that others reach. `password`:"
-        " users with roles, who log in; the first administrator is made on the command line (docs/security.md)",
+        " users with roles, who log in; the first administrator is made on the command line. `oidc`: the same users,"
+        " who log in at an OpenID Connect provider (docs/security.md)",
+    )
+    oidc_issuer: str = setting(
+        "GLIOSCOPE_OIDC_ISSUER",
+        "",
+        issuer,
+        "with `oidc`: the provider, as its `.well-known/openid-configuration` names itself; `https://...`",
+        "none",
+    )
+    oidc_client_id: str = setting(
+        "GLIOSCOPE_OIDC_CLIENT_ID", "", text, "with `oidc`: the name under which the provider knows this portal", "none"
+    )
+    oidc_client_secret: str = setting(
+        "GLIOSCOPE_OIDC_CLIENT_SECRET",
+        "",
+        text,
+        "with `oidc`: the secret that the provider gave this portal",
+        "none",
+        is_secret=True,
+    )
+    oidc_default_role: str = setting(
+        "GLIOSCOPE_OIDC_DEFAULT_ROLE",
+        "none",
+        choice("none", "viewer", "researcher"),
+        "with `oidc`: the role of people whom the provider knows and nobody invited; `none` refuses them",
     )
     bind: str = setting("GLIOSCOPE_BIND", "127.0.0.1:8000", text, "host and port of the web server")
     allowed_hosts: tuple[str, ...] = setting(
@@ -332,6 +358,11 @@ class Settings:
                 f"GLIOSCOPE_DICOM_RETURN is {settings.dicom_return[:40]!r}; it must be off, sender, or the title of a"
                 " peer in GLIOSCOPE_DICOM_PEERS."
             )
+        if settings.auth == "oidc":
+            names = ("oidc_issuer", "oidc_client_id", "oidc_client_secret")
+            missing = [SETTINGS[name].name for name in names if not getattr(settings, name)]
+            if missing:
+                raise SettingsError(f"GLIOSCOPE_AUTH is 'oidc', which needs {' and '.join(missing)}.")
         return settings
 
     @classmethod

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
+from urllib.parse import urlsplit
 
 T = TypeVar("T")
 # Reads the text of the variable that is named first. Raises SettingsError.
@@ -78,6 +79,24 @@ def secret(name: str, value: str) -> str:
     if 0 < len(value) < SHORTEST_SECRET:
         raise SettingsError(f"{name} has {len(value)} characters; it must have at least {SHORTEST_SECRET}.")
     return value
+
+
+def issuer(name: str, value: str) -> str:
+    """Empty, or the address of an OpenID Connect provider as it calls itself."""
+    if value and not is_safe_url(value):
+        raise SettingsError(f"{name} is {value[:80]!r}; it must be https://HOST/..., without a query.")
+    return value
+
+
+def is_safe_url(value: str) -> bool:
+    """Whether what is sent there is read by nobody on the way: TLS, or a server of this machine."""
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    is_here = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    is_tls = parts.scheme == "https" and bool(parts.hostname)
+    return (is_tls or is_here) and not (parts.query or parts.fragment or parts.username or parts.password)
 
 
 def hosts(_name: str, value: str) -> tuple[str, ...]:
