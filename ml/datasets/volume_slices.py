@@ -7,7 +7,7 @@ A volume is decoded once for all of its slices, by the readers of `ml.scans`, an
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
@@ -64,12 +64,18 @@ def slice_path(volume: Path, index: int) -> Path:
     return volume / f"{index:04}"
 
 
+def image_words(image: str) -> str:
+    """A case's image as people read it: of a volume's slice the volume, and the slice's number, which begins at 1."""
+    path = PurePosixPath(image)
+    return f"{path.parent}, slice {int(path.name) + 1}" if is_volume_slice(path) else image
+
+
 def file_of(path: Path) -> Path:
     """The file of a slice's path; a picture's own path."""
     return path.parent if is_volume_slice(path) else path
 
 
-def is_volume_slice(path: Path) -> bool:
+def is_volume_slice(path: PurePath) -> bool:
     """Whether a path is that of a volume's slice."""
     return path.name.isdecimal() and suffix_of(path.parent.name) in VOLUME_SUFFIXES
 

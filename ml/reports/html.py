@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ml.datasets.volume_slices import image_words
 from ml.evaluation.gallery import ORDERS
 from ml.evaluation.predictions import Predictions
 from ml.evaluation.report import Report, headline, summary_of
@@ -78,6 +79,7 @@ def _fill_template(name: str, **values: Any) -> str:
         trim_blocks=True,
     )
     environment.filters["value"] = _value
+    environment.filters["image_words"] = image_words
     return environment.get_template(name).render(notice=NOTICE, **values)
 
 

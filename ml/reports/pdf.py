@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ml.datasets.checking.problems import LeftOut
+from ml.datasets.volume_slices import image_words
 from ml.evaluation.gallery import ORDERS
 from ml.evaluation.predictions import Predictions
 from ml.evaluation.report import Report, headline, summary_of
@@ -151,7 +152,7 @@ def _draw_gallery(document: Document, pictures: Sequence[Picture], gallery: Path
             document.set_xy(left, top + side + 1)
             document.set_font("helvetica", size=6)
             size = f"Dice {picture.dice:.3f}" if picture.dice is not None else f"{picture.predicted_pixels:,} pixels"
-            document.multi_cell(side, 2.6, latin(f"{picture.image}\n{size}"), align="L")
+            document.multi_cell(side, 2.6, latin(f"{image_words(picture.image)}\n{size}"), align="L")
         document.set_y(top + side + 12)
 
 

@@ -1,6 +1,8 @@
 """Outcomes and stages of evaluations, and sequences, as people write them."""
 
 from ml.datasets.mask_findings import MASK_FINDINGS
+from ml.datasets.volume_slices import image_words as image_words
+from ml.evaluation.caveats import is_apart as is_apart
 from ml.metrics.surfaces import TOLERANCE_PIXELS
 from ml.scans.sequence import SequenceKind
 from webapp.domain.evaluations.progress import Stage

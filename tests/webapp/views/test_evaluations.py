@@ -20,6 +20,7 @@ from tests.support.evaluations import (
     write_data_set,
     write_slice,
 )
+from tests.support.volume_sets import write_brats
 from tests.webapp.clients import resources_of, token
 from webapp.domain.evaluations.models import Evaluation
 from webapp.domain.resources import Resources
@@ -92,6 +93,33 @@ def test_doubtful_masks_stand_in_the_headline_and_among_the_findings(
         assert ("Expert's mask: The mask covers more than half" in page) == shown
         found = client.get(f"{API}/{evaluation_id}/cases/{position}").json["mask_findings"]
         assert ("mask_covers_slice" in {finding["code"] for finding in found}) == shown
+
+
+def test_a_mark_elsewhere_than_the_experts_tumor_is_said_where_the_slice_counts_as_found(
+    client: FlaskClient, resources: Resources, runtime: Runtime, data: Path
+) -> None:
+    Image.fromarray(square(40, 40, 14)).save(data / "patient_0" / "p0_000_mask.png")
+    evaluation_id = begin(resources, data)
+    run_all(runtime, evaluation_id)
+    for position, shown in ((0, True), (1, False), (2, False)):
+        page = client.get(f"/evaluations/{evaluation_id}/cases/{position}").text
+        assert ("lies elsewhere than the expert's tumor" in page) == shown
+    assert client.get(f"/evaluations/{evaluation_id}").text.count("<span>Elsewhere</span>") == 1
+
+
+def test_slices_of_a_volume_are_named_by_their_number_from_one(
+    client: FlaskClient, resources: Resources, runtime: Runtime
+) -> None:
+    folder = resources.settings.evaluation_roots[0] / "volumes"
+    write_brats(folder, "P1")
+    evaluation_id = begin(resources, folder)
+    run_all(runtime, evaluation_id)
+    assert "P1/P1-t2f.nii.gz, slice 1</h1>" in client.get(f"/evaluations/{evaluation_id}/cases/0").text
+    page = client.get(f"/evaluations/{evaluation_id}").text
+    assert "P1/P1-t2f.nii.gz, slice 1</a>" in page and ".nii.gz/0000" not in page
+    with client.get(f"{API}/{evaluation_id}/report.html") as response:
+        assert ".nii.gz, slice " in response.text and ".nii.gz/0" not in response.text
+    assert client.get(f"{API}/{evaluation_id}/cases/0").json["image"] == "P1/P1-t2f.nii.gz/0000"  # programs' names stay
 
 
 def test_an_evaluation_that_was_checked_before_there_were_warnings_is_shown(
