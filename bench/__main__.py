@@ -1,7 +1,7 @@
 """`make bench`, or `python -m bench [PART ...]`: measure this machine and print the figures.
 
-Parts: engines, evaluations, uploads, history and pages by default; volumes; viewer, which needs a Chromium; recipes,
-which trains each one for some minutes.
+Parts: engines, evaluations, uploads, history and pages by default; mixed (uploads beside an evaluation); volumes;
+viewer, which needs a Chromium; recipes, which trains each one for some minutes.
 `python -m bench gpu` has options of its own: it trains all that ships, and measures it (`bench.gpu`).
 """
 
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from bench import evaluation_pages, evaluations, history, uploads
+from bench import evaluation_pages, evaluations, history, mixed_work, uploads
 from bench.figures import Table
 from bench.machine import measure_noise, processor
 
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
         return
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure a portal on this machine.")
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"{', '.join(BY_DEFAULT)} (default), volumes, viewer, recipes"
+        "parts", nargs="*", metavar="PART", help=f"{', '.join(BY_DEFAULT)} (default), mixed, volumes, viewer, recipes"
     )
     parser.add_argument("--slices", type=int, default=200, help="of the evaluated folder (default: 200; try 1000)")
     parser.add_argument("--scans", type=int, default=10_000, help="rows in the history (default: 10000; try 100000)")
@@ -42,6 +42,7 @@ def main(arguments: list[str]) -> None:
         "uploads": uploads.measure,
         "history": partial(history.measure, options.scans),
         "pages": partial(evaluation_pages.measure, options.cases),
+        "mixed": partial(mixed_work.measure, options.slices),
         "volumes": _measure_volumes,
         "viewer": _measure_viewer,
         "recipes": _measure_recipes,

@@ -42,6 +42,11 @@ class PortalCollector(Collector):
             "glioscope_queue_age_seconds", "How long the oldest queued job has waited", figures.queue_age_s
         )
         yield GaugeMetricFamily(
+            "glioscope_evaluation_queue_age_seconds",
+            "How long the oldest queued chunk of an evaluation has waited",
+            figures.evaluation_queue_age_s,
+        )
+        yield GaugeMetricFamily(
             "glioscope_stuck_jobs", "Jobs running more than a minute past their lease", figures.stuck_jobs
         )
         yield GaugeMetricFamily(

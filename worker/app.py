@@ -7,7 +7,7 @@ from celery.worker.state import reserved_requests
 
 from webapp.domain import logs
 from webapp.domain.database.engine import Database
-from webapp.domain.jobs.broker import celery_settings
+from webapp.domain.jobs.broker import celery_settings, served
 from webapp.domain.settings import Settings
 from worker.process import engines, runtime
 from worker.process.schema import wait_for_schema
@@ -16,7 +16,7 @@ settings = Settings.of_process()
 
 app = Celery("glioscope", include=["worker.tasks"])
 app.conf.update(
-    celery_settings(settings.redis_url),
+    celery_settings(settings.redis_url, served(settings.worker_jobs)),
     worker_concurrency=1,
     # Loading and compiling a model takes seconds; the default of 4 s would kill the child in the middle of it.
     worker_proc_alive_timeout=180,

@@ -95,10 +95,10 @@ def test_systemd_takes_a_unit(path: Path, tmp_path: Path) -> None:
     if program is None:
         pytest.skip("no systemd-analyze: install the package systemd")
     # An account of this machine in place of one that the operator makes.
-    copy = tmp_path / path.name
+    copy = tmp_path / path.name.replace("@.", "@all.")
     copy.write_text(path.read_text().replace("User=glioscope", "User=root").replace("/srv/glioscope", str(tmp_path)))
     done = subprocess.run([program, "verify", "--man=no", str(copy)], capture_output=True, text=True, check=False)
-    complaints = [line for line in done.stderr.splitlines() if path.stem in line]
+    complaints = [line for line in done.stderr.splitlines() if path.stem.rstrip("@") in line]
     assert complaints == [], done.stderr
 
 
@@ -110,6 +110,9 @@ def test_the_containers_run_what_the_supervisor_runs_with_settings_that_exist() 
     found = services()
     supervised = (DEPLOY / "supervisord.conf").read_text()
     web, worker, sweeper = (found[name]["command"] for name in ("web", "worker", "sweeper"))
+    assert found["batch_worker"]["command"] == worker
+    jobs = [found[name]["environment"]["GLIOSCOPE_WORKER_JOBS"] for name in ("worker", "batch_worker")]
+    assert jobs == ["interactive", "batch"], "every queue is consumed"
     assert web[0] == "gunicorn" and web[-1] == "wsgi:app" and "gunicorn wsgi:app" in supervised
     assert " ".join(worker) in supervised and sweeper[-1] in supervised
     known = {entry.name for entry in SETTINGS.values()}

@@ -35,6 +35,8 @@ def main() -> None:
         GLIOSCOPE_INSTANCE=str(settings.instance_dir),
         GLIOSCOPE_PYTHON=shlex.quote(sys.executable),
         GLIOSCOPE_USER=getpass.getuser(),
+        GLIOSCOPE_WORKER_JOBS="interactive" if settings.batch_worker == "on" else settings.worker_jobs,
+        GLIOSCOPE_BATCH_WORKER=settings.batch_worker,
         GLIOSCOPE_EMBEDDED_REDIS="true" if settings.has_embedded_redis else "false",
         GLIOSCOPE_HAS_DICOM_NODE="true" if settings.dicom_node == "on" else "false",
     )

@@ -19,6 +19,7 @@ from webapp.domain.evaluations.sources import is_inside
 from webapp.domain.jobs.kinds import ClaimedJob
 from webapp.domain.resources import Resources
 from webapp.domain.storage.keys import group_key
+from worker.evaluation.considerate_engine import ConsiderateEngine
 from worker.jobs.lease import Lease
 from worker.jobs.step import StepAside
 from worker.process.runtime import Runtime
@@ -36,10 +37,11 @@ def run_cases(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_
     card = engine.card
     if (card.version, card.min_tumor_pixels) != (work.model_version, work.min_tumor_pixels):
         raise EngineError(f"{work.model} is {card.version} now and was {work.model_version}; evaluate again.")
+    considerate = ConsiderateEngine(engine, step_aside, runtime.resources.settings.worker_threads)
     left = list(work.cases)
     for at_once in (GROUP, 1):
         try:
-            _run(runtime, engine, job, left, at_once, lease, step_aside)
+            _run(runtime, considerate, job, left, at_once, lease)
             break
         except MemoryError:
             if at_once == 1:
@@ -55,7 +57,6 @@ def _run(
     left: list[ListedCase],
     at_once: int,
     lease: Lease,
-    step_aside: StepAside,
 ) -> None:
     """The cases in `left`, which is emptied from its front as groups are written."""
     resources, work = runtime.resources, job.input
@@ -76,7 +77,6 @@ def _run(
             lease.check()
             _keep(resources, job, lease, engine.card, left[: len(results)], results)
             del left[: len(results)]
-            step_aside()
 
 
 def _read(reader: ChunkReader, case: Case, listed: ListedCase, work: ChunkInput) -> LoadedCase | Failure:

@@ -33,6 +33,8 @@ from worker.process.runtime import Runtime
 # Problems in the row, for the page; all of them are in storage.
 PROBLEMS_SHOWN = 100
 REPORT_EVERY_S = 1.0
+# To ask whether an upload waits takes less than a thousandth of a second.
+STEP_ASIDE_EVERY_S = 0.05
 
 NO_DATA_SET = "There is no data set in a layout that is known."
 BAD_ANNOTATIONS = "Reading the COCO annotations needs more memory than there is; split the data set."
@@ -51,13 +53,15 @@ def run_check(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_
     readable = tuple(case for case in layout.cases if case.image not in refusals)
 
     def follow(file_checks: Iterable[FileCheck], total: int) -> Iterator[FileCheck]:
-        written_at = time.monotonic()
+        written_at = asked_at = time.monotonic()
         for index, file_check in enumerate(file_checks):
             if time.monotonic() - written_at > REPORT_EVERY_S:
                 lease.check()
                 chunks.count_checked(resources, claim, work, checked=index, total=total)
-                step_aside()
                 written_at = time.monotonic()
+            if time.monotonic() - asked_at > STEP_ASIDE_EVERY_S:
+                step_aside()
+                asked_at = time.monotonic()
             yield file_check
 
     result = check_layout(replace(layout, cases=readable), follow)

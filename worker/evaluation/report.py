@@ -78,9 +78,13 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
                 outcome = Outcome(
                     results, seconds, doubtful, findings.get("duplicate_slices", 0), volumes, training_slices
                 )
+                step_aside()
                 settings = Settings(work.threshold, False, DEFAULT_SEED)
                 report = make_report(subject, outcome, settings, left_out, findings.get("notes", ()))
-                written = fill_folder(folder, report, _arrays_of(resources, work, subject.card, reader), title)
+                step_aside()
+                read = _arrays_of(resources, work, subject.card, reader, step_aside)
+                written = fill_folder(folder, report, read, title)
+                step_aside()
                 pdf = report_pdf(report, written.drawings, written.pictures, folder / "gallery", title)
                 sentence, summary, patients = headline(report), summary_of(report), report.patients
             else:
@@ -125,11 +129,12 @@ def _subject(resources: Resources, work: ChunkInput) -> Subject:
 
 
 def _arrays_of(
-    resources: Resources, work: ChunkInput, card: Card, reader: ChunkReader
+    resources: Resources, work: ChunkInput, card: Card, reader: ChunkReader, step_aside: StepAside
 ) -> Callable[[Score], SliceArrays]:
     """The gallery's arrays: map and truth as they are stored, the slice read once more; black where it is gone."""
 
     def read(score: Score) -> SliceArrays:
+        step_aside()
         row = find_case(resources, work.evaluation_id, score.case)
         probability_u8, truth = read_maps(resources, row.map_key or "", row.position) or (None, None)
         if probability_u8 is None or truth is None:

@@ -50,7 +50,7 @@ def run_next(runtime: Runtime) -> None:
     message before the job wakes an idle worker; one after it covers jobs that were queued meanwhile, by this job or by
     an upload whose own message was lost.
     """
-    job = kinds.claim_next(runtime.resources, runtime.worker_id)
+    job = kinds.claim_next(runtime.resources, runtime.worker_id, kinds.served_kinds(runtime.resources.settings))
     if job is not None:
         _wake_next(runtime)
         run(runtime, job)
@@ -60,10 +60,12 @@ def run_next(runtime: Runtime) -> None:
 def run(runtime: Runtime, job: ClaimedJob[Any]) -> None:
     """Run a claimed job to an end: succeeded, failed with a code, back in the queue, or left to another attempt."""
     resources, began = runtime.resources, time.monotonic()
+    served = kinds.served_kinds(resources.settings)
+    urgent = [kind for kind in served if KINDS.index(kind) < KINDS.index(job.kind)]
 
     def step_aside() -> None:
-        if time.monotonic() - began < job.timeout_s * SHARE_FOR_OTHERS:
-            _run_one_of(runtime, KINDS[: KINDS.index(job.kind)])
+        while time.monotonic() - began < job.timeout_s * SHARE_FOR_OTHERS and _is_one_done(runtime, urgent):
+            pass
 
     try:
         with (
@@ -103,15 +105,22 @@ def _wake_next(runtime: Runtime) -> None:
         logger.warning("no worker was woken: %s; the sweeper will do it", error.code)
 
 
-def _run_one_of(runtime: Runtime, urgent: Sequence[JobKind[Any, Any]]) -> None:
-    """Run the next job of the kinds that go before the one that is running."""
+def _is_one_done(runtime: Runtime, urgent: Sequence[JobKind[Any, Any]]) -> bool:
+    """Run the next job of the kinds that go before the one that is running; False where there is none.
+
+    It is looked for without writing: a step asks many times a second.
+    """
     try:
+        if not kinds.is_any_ready(runtime.resources, urgent):
+            return False
         job = kinds.claim_next(runtime.resources, runtime.worker_id, urgent)
     except DatabaseUnavailable as error:
         logger.warning("no job was claimed: %s", error.code)
-        return
-    if job is not None:
-        run(runtime, job)
+        return False
+    if job is None:
+        return False
+    run(runtime, job)
+    return True
 
 
 def _release(runtime: Runtime, job: ClaimedJob[Any], error: PortalError) -> None:

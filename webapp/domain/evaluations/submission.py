@@ -14,6 +14,7 @@ from webapp.domain.database.orm import new_id
 from webapp.domain.errors import InvalidInput, NotFound, OutcomeUnknown, UploadRejected
 from webapp.domain.evaluations import sources, states
 from webapp.domain.evaluations.models import ChunkKind, Evaluation, EvaluationChunk, SourceKind
+from webapp.domain.jobs.broker import BATCH
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.jobs.wait import Waiters
 from webapp.domain.resources import Resources
@@ -171,7 +172,7 @@ def _queue(
         )
         session.flush()
         session.add(EvaluationChunk(evaluation_id=evaluation_id, kind=ChunkKind.CHECK, status=Status.QUEUED))
-    resources.queue.publish()
+    resources.queue.publish(BATCH)
     return evaluation_id
 
 

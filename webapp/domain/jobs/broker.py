@@ -7,6 +7,7 @@ the row is the truth.
 import logging
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import redis
@@ -18,11 +19,12 @@ from kombu.exceptions import OperationalError
 logger = logging.getLogger(__name__)
 
 WAKE_UP = "glioscope.wake_up"
-QUEUE_NAME = "glioscope"
-# Messages from before an update name these tasks and carry a job's id; the evaluations' ones had a queue of their own.
-# They are taken as wake-ups, too.
+# Messages from before an update name these tasks and carry a job's id. They are taken as wake-ups, too.
 OLD_TASK_NAMES = ("glioscope.run_segmentation", "glioscope.run_evaluation_chunk")
-OLD_QUEUE_NAME = "glioscope-evaluations"
+# By the jobs that a message of it announces: those that a person waits for, and those that nobody does. Workers of the
+# versions before listen to both.
+INTERACTIVE, BATCH = "interactive", "batch"
+QUEUES: Mapping[str, str] = {INTERACTIVE: "glioscope", BATCH: "glioscope-evaluations"}
 
 # A submission waits for the broker at most this long; what was not published then is published by the sweeper.
 PUBLISH_TIMEOUT_S = 1.0
@@ -30,13 +32,18 @@ PUBLISH_TIMEOUT_S = 1.0
 PAUSE_AFTER_FAILURE_S = 2.0
 
 
-def celery_settings(redis_url: str) -> dict[str, Any]:
-    """The settings that publisher and worker share."""
+def served(worker_jobs: str) -> tuple[str, ...]:
+    """The names in QUEUES that a worker of this setting, `GLIOSCOPE_WORKER_JOBS`, serves."""
+    return (worker_jobs,) if worker_jobs in QUEUES else tuple(QUEUES)
+
+
+def celery_settings(redis_url: str, queues: Sequence[str] = tuple(QUEUES)) -> dict[str, Any]:
+    """The settings that publisher and worker share. queues: the names in QUEUES that are listened to."""
     return {
         # Celery and redis-py name a Unix socket differently.
         "broker_url": redis_url.replace("unix://", "redis+socket://", 1),
-        "task_default_queue": QUEUE_NAME,
-        "task_queues": [_broker_queue(QUEUE_NAME), _broker_queue(OLD_QUEUE_NAME)],
+        "task_default_queue": QUEUES[queues[0]],
+        "task_queues": [_broker_queue(QUEUES[name]) for name in queues],
         "task_serializer": "json",
         "accept_content": ["json"],
         "task_ignore_result": True,
@@ -78,12 +85,12 @@ class Queue:
         self._lock = threading.Lock()
         self._paused_until = 0.0
 
-    def publish(self) -> bool:
-        """Wake a worker. False where the broker did not take the message; the sweeper will publish one."""
+    def publish(self, name: str) -> bool:
+        """Wake a worker of a queue. False where the broker did not take the message; the sweeper will publish one."""
         if time.monotonic() < self._paused_until:
             return False
         try:
-            self._celery.send_task(WAKE_UP, queue=QUEUE_NAME, retry=False, ignore_result=True)
+            self._celery.send_task(WAKE_UP, queue=QUEUES[name], retry=False, ignore_result=True)
         except (OperationalError, redis.RedisError, OSError) as error:
             logger.warning("the broker did not take a message: %s", type(error).__name__)
             with self._lock:
@@ -91,10 +98,10 @@ class Queue:
             return False
         return True
 
-    def length(self) -> int | None:
-        """Messages that no worker has taken yet; None where the broker is away."""
+    def length(self, *names: str) -> int | None:
+        """Messages that no worker has taken yet, in these queues or in all; None where the broker is away."""
         try:
-            return int(self._redis.llen(QUEUE_NAME))
+            return sum(int(self._redis.llen(QUEUES[name])) for name in names or QUEUES)
         except (redis.RedisError, OSError):
             return None
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, exists, false, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -16,6 +16,7 @@ from webapp.domain.evaluations import chunks
 from webapp.domain.evaluations.chunks import ChunkInput
 from webapp.domain.evaluations.models import EvaluationChunk
 from webapp.domain.jobs import lifecycle
+from webapp.domain.jobs.broker import BATCH, INTERACTIVE, QUEUES, served
 from webapp.domain.jobs.failure_codes import (
     DATA_LOST,
     INTERNAL,
@@ -44,10 +45,12 @@ class JobKind(Generic[Row, Input]):
     the claim's transaction, and nothing but the database: other writers wait meanwhile. prepare: makes the step's input
     of that, after the commit. after_failure: what follows for other rows, in the transaction that ended the row as
     failed. messages: for each code with which the runner may end a job, what people read. says_why_it_waits: whether a
-    released row shows the reason. order: what tells rows apart that were queued at one moment.
+    released row shows the reason. order: what tells rows apart that were queued at one moment. queue: of
+    `webapp.domain.jobs.broker`, whose workers do these jobs.
     """
 
     name: str
+    queue: str
     table: type[Row]
     describe: Callable[[Row], str]
     timeout_s: Callable[[Settings, Row], float]
@@ -84,6 +87,7 @@ GIVEN_UP = "The server could not do this for a day; mend what it says, and try a
 
 SEGMENTATION = JobKind[Segmentation, SegmentationInput](
     name="segmentation",
+    queue=INTERACTIVE,
     table=Segmentation,
     describe=lambda row: f"segmentation {row.id}",
     timeout_s=lambda settings, _row: settings.job_timeout_s,
@@ -103,6 +107,7 @@ SEGMENTATION = JobKind[Segmentation, SegmentationInput](
 )
 EVALUATION_CHUNK = JobKind[EvaluationChunk, ChunkInput](
     name="evaluation_chunk",
+    queue=BATCH,
     table=EvaluationChunk,
     describe=lambda row: f"evaluation {row.evaluation_id} {row.kind.value} chunk {row.id}",
     timeout_s=lambda settings, row: chunks.timeout_s(settings, row.kind),
@@ -126,11 +131,24 @@ EVALUATION_CHUNK = JobKind[EvaluationChunk, ChunkInput](
 KINDS: tuple[JobKind[Any, Any], ...] = (SEGMENTATION, EVALUATION_CHUNK)
 
 
+def served_kinds(settings: Settings) -> tuple[JobKind[Any, Any], ...]:
+    """The kinds that a worker of these settings does, most urgent first."""
+    return tuple(kind for kind in KINDS if kind.queue in served(settings.worker_jobs))
+
+
 def claim_next(
     resources: Resources, worker_id: str, kinds: Sequence[JobKind[Any, Any]] = KINDS
 ) -> ClaimedJob[Any] | None:
     """Take the oldest ready job of the first of these kinds that has one. Raises DatabaseUnavailable."""
     return next((job for kind in kinds if (job := claim(resources, kind, worker_id)) is not None), None)
+
+
+def is_any_ready(resources: Resources, kinds: Sequence[JobKind[Any, Any]]) -> bool:
+    """Whether a job of these kinds could be claimed; it only reads. Raises DatabaseUnavailable."""
+    with resources.database.read() as session:
+        return bool(
+            session.scalar(select(or_(false(), *(exists().where(lifecycle.is_ready(kind.table)) for kind in kinds))))
+        )
 
 
 def claim(
@@ -190,14 +208,14 @@ def release(resources: Resources, job: ClaimedJob[Any], error: PortalError) -> b
 
 
 def publish_if_ready(resources: Resources) -> bool:
-    """Wake a worker where a job is ready and no message lies in the queue. Raises DatabaseUnavailable.
+    """Wake a worker where a job is ready and no message lies in its queue. Raises DatabaseUnavailable.
 
-    One message is enough: the worker that claims a job calls this before it runs it, so that all idle workers wake one
-    after the other, and there are never more messages than workers to read them.
+    One message a queue is enough: the worker that claims a job calls this before it runs it, so that all idle workers
+    wake one after the other, and there are never more messages than workers to read them.
     """
-    if resources.queue.length() != 0:
-        return False
-    is_any_ready = or_(*(exists().where(lifecycle.is_ready(kind.table)) for kind in KINDS))
-    with resources.database.read() as session:
-        is_needed = session.scalar(select(is_any_ready))
-    return bool(is_needed) and resources.queue.publish()
+    has_published = False
+    for name in QUEUES:
+        kinds = [kind for kind in KINDS if kind.queue == name]
+        if resources.queue.length(name) == 0 and is_any_ready(resources, kinds):
+            has_published |= resources.queue.publish(name)
+    return has_published

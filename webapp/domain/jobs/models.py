@@ -62,5 +62,7 @@ class WorkerPresence(Base):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     engine: Mapped[str] = mapped_column(String(40))
     model: Mapped[str] = mapped_column(String(100))
+    # GLIOSCOPE_WORKER_JOBS; a worker of the version before does not say it, and does all.
+    jobs: Mapped[str] = mapped_column(String(20), default="all", server_default="all")
     started_at: Mapped[datetime] = mapped_column(default=database_now())
     seen_at: Mapped[datetime] = mapped_column(default=database_now())

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from webapp.domain.errors import PortalError
 from webapp.domain.jobs import workers
+from webapp.domain.jobs.broker import INTERACTIVE
 from webapp.domain.resources import Resources
 
 OK = "ok"
@@ -53,5 +54,5 @@ def _model(resources: Resources) -> str:
 
 def _worker(resources: Resources) -> str:
     with resources.database.read() as session:
-        count = workers.live_workers(session, resources.settings.lease_s)
+        count = workers.live_workers(session, resources.settings.lease_s, INTERACTIVE)
     return OK if count else "No worker is running; queued jobs wait."

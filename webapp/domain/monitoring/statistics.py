@@ -30,6 +30,7 @@ class Statistics:
     jobs_by_status: dict[str, int]
     chunks_by_status: dict[str, int]
     queue_age_s: float
+    evaluation_queue_age_s: float
     stuck_jobs: int
     waiting_jobs: int
     live_workers: int
@@ -39,9 +40,6 @@ class Statistics:
 def read(resources: Resources) -> Statistics:
     """Ask the database. Raises DatabaseUnavailable."""
     with everyone(), resources.database.read() as session:
-        oldest, now = session.execute(
-            select(func.min(Segmentation.created_at), database_now()).where(Segmentation.status == Status.QUEUED)
-        ).one()
         chunks = dict(
             session.execute(select(EvaluationChunk.status, func.count()).group_by(EvaluationChunk.status)).all()
         )
@@ -54,12 +52,21 @@ def read(resources: Resources) -> Statistics:
         return Statistics(
             jobs_by_status=segmentations.counts_by_status(session),
             chunks_by_status={status.value: chunks.get(status, 0) for status in Status},
-            queue_age_s=max(0.0, (now - oldest).total_seconds()) if oldest is not None else 0.0,
+            queue_age_s=_age_s(session, Segmentation),
+            evaluation_queue_age_s=_age_s(session, EvaluationChunk),
             stuck_jobs=_count(session, _is_stuck),
             waiting_jobs=_count(session, _waits_after_a_release),
             live_workers=workers.live_workers(session, resources.settings.lease_s),
             stage_seconds=_quantiles(timings),
         )
+
+
+def _age_s(session: Session, table: type[JobColumns]) -> float:
+    """How long the oldest queued row has waited; 0 where none waits."""
+    oldest, now = session.execute(
+        select(func.min(table.created_at), database_now()).where(table.status == Status.QUEUED)
+    ).one()
+    return max(0.0, (now - oldest).total_seconds()) if oldest is not None else 0.0
 
 
 def _count(session: Session, is_meant: Callable[[type[JobColumns]], ColumnElement[bool]]) -> int:

@@ -16,6 +16,7 @@ from ml.scans.sequence import VOLUME_FORMATS, agree, kind_of_name
 from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import DecoderUnavailable, OutcomeUnknown, UploadRejected
+from webapp.domain.jobs.broker import INTERACTIVE
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations, studies
 from webapp.domain.scans.models import Scan
@@ -93,7 +94,7 @@ def store(
     except BaseException:
         resources.storage.delete(scan_prefix(scan_id))
         raise
-    resources.queue.publish()
+    resources.queue.publish(INTERACTIVE)
     return accepted
 
 

@@ -11,6 +11,7 @@ from ml.scans.sequence import StatedSequence
 from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.errors import NotFound
 from webapp.domain.jobs import lifecycle
+from webapp.domain.jobs.broker import INTERACTIVE
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import spacing
@@ -96,7 +97,7 @@ def request(resources: Resources, scan_id: str, *, model: str | None, threshold:
         if model is None and shown is not None and shown.map_key is not None and _is_of(shown, card):
             segmentation.map_of_id = shown.map_of_id or shown.id
         segmentation_id = segmentation.id
-    resources.queue.publish()
+    resources.queue.publish(INTERACTIVE)
     return segmentation_id
 
 
@@ -154,7 +155,7 @@ def retry(resources: Resources, segmentation_id: str) -> None:
     """Queue a failed or cancelled segmentation again. Raises NotFound, WrongState."""
     with resources.database.write() as session:
         lifecycle.retry(session, Segmentation, segmentation_id)
-    resources.queue.publish()
+    resources.queue.publish(INTERACTIVE)
 
 
 def runs(session: Session, scan_id: str) -> list[Segmentation]:

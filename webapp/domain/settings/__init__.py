@@ -176,6 +176,20 @@ class Settings:
     worker_threads: int | None = setting(
         "GLIOSCOPE_WORKER_THREADS", "0", threads, "threads of one prediction; 0 lets the engine choose"
     )
+    worker_jobs: str = setting(
+        "GLIOSCOPE_WORKER_JOBS",
+        "all",
+        choice("all", "interactive", "batch"),
+        "`interactive`: a worker started by hand does uploads alone; `batch`: evaluations alone, at a lower priority of"
+        " the processor; `all`: both, uploads first",
+    )
+    batch_worker: str = setting(
+        "GLIOSCOPE_BATCH_WORKER",
+        "off",
+        choice("off", "on"),
+        "`on`: `make run` starts a second worker, for evaluations alone, and the first does uploads alone; takes 0.5 to"
+        " 0.9 GB more memory",
+    )
     # A lease of three heartbeats survives two lost ones; a dead worker's job is back in the queue within 30 s.
     lease_s: float = setting(
         "GLIOSCOPE_LEASE_S", "15", seconds, "seconds for which a worker holds a job without a sign of life"
