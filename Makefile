@@ -1,4 +1,5 @@
 # make run    set up what a portal needs (no torch without an NVIDIA GPU) and run it on http://127.0.0.1:8000
+# make demo   the same as a public demonstration (docs/security.md), with an instance folder of its own; PORT is its port
 # make test   set up everything and run the whole test suite; make test-quick leaves out what takes minutes
 # make bench  measure this machine; BENCH="--scans 100000 --write docs/performance.md" for more
 PYTHON ?= python3
@@ -9,10 +10,14 @@ SERVE  := $(if $(GPU),requirements.txt,requirements-serve.txt)
 # A file of tests at a time to each process.
 SHARED_OUT := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-quick bench lint install install-train install-test
+.PHONY: run demo test test-quick bench lint install install-train install-test
 
 run: install
 	@exec $(BIN)/python -m webapp.process.launch
+
+demo: install
+	@GLIOSCOPE_AUTH=demo GLIOSCOPE_INSTANCE="$${GLIOSCOPE_INSTANCE:-$(CURDIR)/instance-demo}" \
+	GLIOSCOPE_BIND="$${GLIOSCOPE_BIND:-127.0.0.1:$${PORT:-8000}}" exec $(BIN)/python -m webapp.process.launch
 
 test: install-test
 	$(BIN)/python -m pytest $(SHARED_OUT)

@@ -62,12 +62,16 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "webapp.domain.errors",
         "webapp.domain.resources",
         "webapp.domain.storage",
+        # Which format a file is, by its first bytes.
+        "ml.scans.formats",
     ),
     "webapp.domain.uploads.archives": ("webapp.domain.uploads", *_FLOORS, "ml.datasets", "ml.sandbox"),
     # The container: it opens one of each, and knows no feature but the cache of rendered images.
     "webapp.domain.resources": (*_FLOORS, "webapp.domain.scans.image_cache", "ml.scans", "ml.sandbox"),
     "webapp.domain.scans.image_cache": (),
-    "webapp.domain.scans": (*_FLOORS, "webapp.domain.scans.image_cache", *_LIGHT),
+    "webapp.domain.scans": (
+        *_FLOORS, "webapp.domain.accounts.visitors", "webapp.domain.scans.image_cache", *_LIGHT,
+    ),
     "webapp.domain.evaluations": (*_FLOORS, *_LIGHT),
     "webapp.domain.exports": (*_FLOORS, "webapp.domain.scans", "ml.version", *_LIGHT),
     # Results among other systems: DICOM nodes and DICOMweb.
@@ -101,6 +105,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "webapp.security",
     ),
     "webapp.accounts": ("webapp.domain", "webapp.context"),
+    "webapp.visitors": ("webapp.domain", "webapp.context", "webapp.error_handlers"),
     "webapp.views": (
         "webapp.accounts",
         "webapp.schemas",

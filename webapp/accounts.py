@@ -13,7 +13,7 @@ from cachetools import TTLCache
 from flask import Flask, Response, g, redirect, request, session, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from webapp.context import resources
+from webapp.context import ACCESS, resources
 from webapp.domain.accounts import audit, sessions, tokens
 from webapp.domain.accounts.audit import Event
 from webapp.domain.accounts.identity import Identity, Scope
@@ -34,7 +34,7 @@ METRICS = "metrics"
 # Every user's own affairs, in a browser alone: no token makes another token.
 SELF_BLUEPRINT = "accounts"
 # POST that reads.
-READS = frozenset({"api-scans.download_several"})
+READS = frozenset({"api-scans.download_several", "scans.download"})
 # GET that is part of starting an evaluation: it lists folders of the server.
 RESEARCH = frozenset({"api-evaluations.folders", "evaluations.new"})
 # What programs ask, and tokens open: by path, and by the names of blueprints.
@@ -152,6 +152,7 @@ def write_audit(response: Response) -> Response:
 
 def register(app: Flask) -> None:
     """Install the guard; it stands before the look for form tokens, which reads the body."""
+    app.extensions[ACCESS] = _may
     app.before_request(guard)
     app.after_request(write_audit)
 
@@ -198,6 +199,12 @@ def _allow(identity: Identity, endpoint: str) -> None:
     if role is Role.ADMIN:
         raise NotFound("There is nothing at this address.")
     raise RoleRefused(f"Your role, {identity.role}, reads alone; an administrator can make you a {role}.")
+
+
+def _may(endpoint: str, method: str) -> bool:
+    """For the pages, which show no button that would be refused."""
+    identity = current()
+    return endpoint in PUBLIC or (identity is not None and identity.role.includes(required_role(endpoint, method)))
 
 
 def _ids_sent() -> Iterable[str]:

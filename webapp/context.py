@@ -3,16 +3,31 @@
 from typing import BinaryIO, cast
 
 from flask import abort, current_app, request
+from werkzeug.exceptions import HTTPException
 
 from webapp.domain.resources import Resources
 from webapp.domain.uploads.receiving import UploadedFile
 
 EXTENSION = "resources"
+# A function of an endpoint and a method: whether who asks may. Without one everybody may.
+ACCESS = "access"
 
 
 def resources() -> Resources:
     """The services, opened by the factory."""
     return cast(Resources, current_app.extensions[EXTENSION])
+
+
+def may(path: str, method: str = "POST") -> bool:
+    """Whether who asks may send this request, by the very rule that answers it; False where there is no such route."""
+    is_allowed = current_app.extensions.get(ACCESS)
+    if is_allowed is None:
+        return True
+    try:
+        endpoint, _ = current_app.url_map.bind("").match(path.partition("?")[0], method)
+    except HTTPException:
+        return False
+    return bool(is_allowed(endpoint, method))
 
 
 def uploaded_files(field: str) -> list[UploadedFile]:

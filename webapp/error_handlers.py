@@ -38,7 +38,9 @@ BODY_FAULTS = (ConnectionError, NoMoreData, ParseException)
 INTERNAL = ("internal", "Something failed on the server; its log has this request's id.")
 CSRF_MESSAGE = "This form is too old or not ours; open the page again and send it once more."
 HOST_MESSAGE = "This portal does not answer under that host name; see GLIOSCOPE_ALLOWED_HOSTS."
-RETRY_AFTER_S = "5"
+RETRY_AFTER_S = 5
+# What passes later than most.
+RETRY_AFTER_S_OF = {"too_many_requests": 60, "too_many_scans": 600, "demo_full": 300}
 
 
 def register(app: Flask) -> None:
@@ -84,7 +86,7 @@ def answer(status: int, code: str, message: str, **more: Any) -> Response:
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     if status in (429, 503):
-        response.headers["Retry-After"] = RETRY_AFTER_S
+        response.headers["Retry-After"] = str(RETRY_AFTER_S_OF.get(code, RETRY_AFTER_S))
     return response
 
 

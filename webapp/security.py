@@ -11,7 +11,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp import accounts
+from webapp import accounts, visitors
 from webapp.domain.settings import Settings
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -75,7 +75,9 @@ def register(app: Flask, settings: Settings) -> None:
     app.before_request(partial(refuse_foreign_hosts, _host_names(settings.allowed_hosts)))
     app.before_request(refuse_foreign_sites)
     app.before_request(partial(limit_body, settings.max_archive_bytes))
-    if settings.auth != "local":
+    if settings.auth == "demo":
+        visitors.register(app, settings)
+    elif settings.auth != "local":
         accounts.register(app)
     csrf.init_app(app)
     app.after_request(_add_headers)

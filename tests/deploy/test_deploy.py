@@ -1,6 +1,7 @@
 """The files of deploy/ against the code: metrics that exist, settings that exist, units that systemd takes."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.resources import make_settings
-from webapp.domain.settings import PROJECT_ROOT, SETTINGS, Settings
+from webapp.domain.settings import PROJECT_ROOT, SETTINGS, Settings, SettingsError, check_bind
 from webapp.factory import create_app
 
 DEPLOY = PROJECT_ROOT / "deploy"
@@ -120,7 +121,9 @@ def test_the_containers_run_what_the_supervisor_runs_with_settings_that_exist() 
         ours = {name for name in service["environment"] if not name.startswith("AWS_")}
         assert ours <= known and {"DATABASE_URL", "REDIS_URL", "GLIOSCOPE_SECRET_KEY"} <= ours
         assert service["cap_drop"] == ["ALL"] and service["read_only"] is True
-    # Nobody comes past the proxy's login: no other service has a port, and the portal listens on a socket.
+        # The portal's own login: a proxy's would take the header that tokens come in.
+        assert service["environment"]["GLIOSCOPE_AUTH"] == "password"
+    # Nobody comes past the proxy's TLS: no other service has a port, and the portal listens on a socket.
     assert [name for name, service in found.items() if "ports" in service] == ["proxy"]
     assert any(word.startswith("unix:") for word in web)
 
@@ -136,16 +139,38 @@ def test_the_settings_of_the_containers_can_be_read(tmp_path: Path) -> None:
 
 
 def test_the_image_holds_what_a_portal_needs_and_nothing_else() -> None:
-    text = (DEPLOY / "container" / "Dockerfile").read_text()
-    copied = {word for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE) for word in line.split()[:-1]}
-    allowed = {
-        line.removeprefix("!")
-        for line in (DEPLOY / "container" / "Dockerfile.dockerignore").read_text().splitlines()
-        if line.startswith("!")
-    }
+    text, copied, allowed = dockerfile("Dockerfile")
     assert copied == allowed and all((PROJECT_ROOT / name).exists() for name in copied)
     assert {"ml", "webapp", "worker", "templates", "static", "migrations", "wsgi.py"} <= copied
     assert re.search(r"^USER 10001$", text, re.MULTILINE) and "requirements.txt" not in text
+
+
+def dockerfile(name: str) -> tuple[str, set[str], set[str]]:
+    """An image's text, what it copies of the project, and what its .dockerignore lets through."""
+    text = (DEPLOY / "container" / name).read_text()
+    copied = {word for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE) for word in line.split()[:-1]}
+    lines = (DEPLOY / "container" / f"{name}.dockerignore").read_text().splitlines()
+    return text, copied, {line.removeprefix("!") for line in lines if line.startswith("!")}
+
+
+def test_the_image_of_the_demonstration_starts_everything_on_the_port_that_it_is_given(tmp_path: Path) -> None:
+    text, copied, allowed = dockerfile("Dockerfile.demo")
+    assert copied == allowed and all((PROJECT_ROOT / name).exists() for name in copied)
+    assert "deploy/supervisord.conf" in copied and re.search(r"^USER 1000$", text, re.MULTILINE)
+    (command,) = re.findall(r"^CMD (.+)$", text, re.MULTILINE)
+    shell, flag, line = json.loads(command)
+    assert (shell, flag) == ("sh", "-c") and line.endswith("exec python -m webapp.process.launch")
+    variables = dict(re.findall(r"(GLIOSCOPE_\w+)=(\S+)", text.split("ENV ", 1)[1].split("\nUSER")[0]))
+    environment = {"PATH": os.environ["PATH"], "PORT": "4321", **variables}
+    said = line.replace("exec python -m webapp.process.launch", 'echo "$GLIOSCOPE_BIND"').replace(" echo", "; echo")
+    shown = subprocess.run([shell, flag, said], env=environment, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "0.0.0.0:4321"
+    own = variables | {"GLIOSCOPE_INSTANCE": str(tmp_path)}
+    with pytest.raises(SettingsError, match="GLIOSCOPE_ALLOWED_HOSTS, the name"):
+        check_bind(Settings.from_environment(own), ("0.0.0.0", 4321))
+    named = Settings.from_environment(own | {"GLIOSCOPE_ALLOWED_HOSTS": "demo.example.org"})
+    check_bind(named, ("0.0.0.0", 4321))
+    assert (named.auth, named.trusted_proxies, named.max_slices) == ("demo", 1, 32)
 
 
 def test_nginx_takes_the_containers_configuration(tmp_path: Path) -> None:
@@ -168,6 +193,7 @@ def test_nginx_takes_the_containers_configuration(tmp_path: Path) -> None:
     ]
     subprocess.run(command, check=True, capture_output=True)
     text = (DEPLOY / "container" / "nginx.conf").read_text()
+    assert "auth_basic" not in text
     own = tmp_path / "nginx.conf"
     own.write_text(text.replace("/etc/nginx/tls", str(tmp_path)).replace("/tmp/", f"{tmp_path}/"))
     done = subprocess.run([program, "-t", "-q", "-c", str(own)], capture_output=True, text=True, check=False)

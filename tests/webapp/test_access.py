@@ -50,6 +50,7 @@ EXCEPTIONS = {
     ("GET", "/static/<path:filename>"): "public",
     ("GET", "/metrics"): "admin",
     ("POST", "/api/v1/scans/download.zip"): "viewer",
+    ("POST", "/scans/download"): "viewer",
     ("GET", "/evaluations/new"): "researcher",
     ("GET", "/api/v1/evaluations/folders"): "researcher",
 }
@@ -60,6 +61,12 @@ LEAST = {
     **OF_USERS,
 }
 USERS = {"vera": Role.VIEWER, "ruth": Role.RESEARCHER, "otto": Role.RESEARCHER, "root": Role.ADMIN}
+# What a visitor of the public demonstration is refused (403); the metrics, and users' pages, are not there (404).
+NOT_IN_DEMO = {
+    key
+    for key in ROUTES
+    if re.match(r"/(evaluations|api/v1/evaluations|monai|sequences)\b", key[1]) or key[1].endswith("/sequences")
+}
 RANKS = {"public": 0, "viewer": 1, "researcher": 2, "admin": 3}
 
 
@@ -112,10 +119,13 @@ def portal(make_app: Callable[..., Flask]) -> Iterator[Portal]:
     ownership.act_as(None)
 
 
-def ask(client: FlaskClient, method: str, path: str, **options: object) -> tuple[int, str]:
-    """Status and text of an answer, without what differs at every request."""
-    page = client.get("/login", follow_redirects=True).text
-    data = {"csrf_token": token_of(page)} if method == "POST" and not path.startswith("/api/") else None
+def ask(client: FlaskClient, method: str, path: str, page: str = "/login", **options: object) -> tuple[int, str]:
+    """Status and text of an answer, without what differs at every request. page: one with the form token."""
+    data = (
+        {"csrf_token": token_of(client.get(page, follow_redirects=True).text)}
+        if method == "POST" and not path.startswith("/api/")
+        else None
+    )
     with client.open(path, method=method, data=data, **options) as response:
         text = response.get_data().decode("latin-1")
     for varying in (r'content="[^"]*"', r'value="[^"]*"', r"<code>[0-9a-f]{16}</code>", r'"request_id":\s*"\w*"'):
@@ -176,6 +186,54 @@ def test_nobody_reaches_what_is_anothers(portal: Portal, name: str) -> None:
         if method == "GET" and "<hex_id" in rule and least != "admin" and "none-such" not in rule:
             status, _ = ask(owner, method, portal.path(rule, portal.owned))
             assert status != 404 or rule in WITHOUT_ONE, rule
+
+
+@pytest.fixture
+def demo(make_app: Callable[..., Flask]) -> Iterator[Portal]:
+    """A public demonstration, and what one visitor has in it."""
+    app = make_app(GLIOSCOPE_AUTH="demo", GLIOSCOPE_DEMO_CHANGES="10000", GLIOSCOPE_DEMO_REQUESTS="10000")
+    visitor, resources = new_visitor(app), resources_of(app)
+    scan = sent(visitor, f"{CANARY}.png", form={"study": f"{CANARY} study"})
+    ownership.act_as(None)
+    finish(resources, scan["segmentation"]["id"])
+    with resources.database.read() as session:
+        (study,) = studies.page(session, limit=1).rows
+    # A visitor makes no evaluation; the id is one that nobody has.
+    ids = {"scan_id": scan["id"], "segmentation_id": scan["segmentation"]["id"], "study_id": study.id}
+    yield Portal(app, ids | {"evaluation_id": "e" * 32})
+    ownership.act_as(None)
+
+
+def new_visitor(app: Flask) -> FlaskClient:
+    """A browser that has looked at the first page."""
+    client = app.test_client()
+    assert client.get("/").status_code == 200
+    return client
+
+
+def test_a_visitor_reaches_what_is_offered_and_nothing_of_anothers(demo: Portal) -> None:
+    found = {(method, rule.rule) for rule in demo.app.url_map.iter_rules() for method in rule.methods}
+    assert not {key for key in OF_USERS if key in found}
+    client, leaks = new_visitor(demo.app), []
+    for method, rule in ROUTES:
+        status, text = ask(client, method, demo.path(rule, demo.owned), page="/")
+        if (method, rule) in NOT_IN_DEMO:
+            assert status == 403 and ("demo" in text or "demonstration" in text), (method, rule, status)
+        elif rule == "/metrics":
+            assert status == 404
+        else:
+            assert status not in (401, 403), (method, rule, status)
+        if "<hex_id" in rule:
+            unknown, expected = ask(client, method, demo.path(rule, UNKNOWN), page="/")
+            if (status, text.replace(rule_id(rule, demo), "")) != (unknown, expected.replace(UNKNOWN, "")):
+                leaks.append((method, rule, status, unknown))
+        if CANARY in text:
+            leaks.append((method, rule, status, "shows it"))
+    assert leaks == []
+    with resources_of(demo.app).database.read() as session:
+        session.info.clear()
+        (kept,) = studies.page(session, limit=1).rows
+    assert kept.name == f"{CANARY} study"
 
 
 def rule_id(rule: str, portal: Portal) -> str:

@@ -53,6 +53,7 @@ ROUTES = {
     ("POST", "/scans/<hex_id:scan_id>/spacing"): Access(FORM, 404),
     ("POST", "/studies/<hex_id:study_id>"): Access(FORM, 404),
     ("POST", "/scans/bulk"): Access(FORM, 303),
+    ("POST", "/scans/download"): Access(FORM, 303),
     ("POST", "/segmentations/<hex_id:segmentation_id>/cancel"): Access(FORM, 404),
     ("POST", "/segmentations/<hex_id:segmentation_id>/retry"): Access(FORM, 404),
     ("POST", "/sequences"): Access(FORM, 303),

@@ -3,6 +3,8 @@
 PortalError
 ├── NotLoggedIn           401 unauthorized
 ├── RoleRefused           403 role
+├── DemoRefused           403 demo
+├── CookieNeeded          403 cookie_needed
 ├── NotFound              404 not_found
 ├── NotReady              409 not_ready
 ├── NoGeometry            409 no_geometry
@@ -51,6 +53,20 @@ class RoleRefused(PortalError):
     """The user's role, or the API token's scope, does not allow it."""
 
     code = "role"
+    status = 403
+
+
+class DemoRefused(PortalError):
+    """The public demonstration does not offer this."""
+
+    code = "demo"
+    status = 403
+
+
+class CookieNeeded(PortalError):
+    """The public demonstration tells its visitors apart by a cookie, and the request has none."""
+
+    code = "cookie_needed"
     status = 403
 
 
@@ -194,6 +210,9 @@ UPLOAD_ERRORS = {
     "no_name": (400, "The file has no name."),
     "too_large": (413, "The file, or the request, is larger than the portal takes."),
     "too_many_files": (413, "More files than the portal takes at once."),
+    "too_many_scans": (429, "A visitor of the public demonstration has as many scans, or runs, as it keeps for one."),
+    "demo_full": (503, "The public demonstration has as many scans as it keeps; they go by themselves."),
+    "pictures_only": (415, "The public demonstration takes pictures alone: no DICOM, NIfTI or zip."),
     "unsupported": (415, "The bytes are not those of a format that is read here, whatever the name says."),
     "empty": (422, "The file has no bytes."),
     "mask": (422, "The file is an expert's mask by its name, and its slice is not among the files."),

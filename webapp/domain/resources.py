@@ -15,6 +15,8 @@ from webapp.domain.storage.place import open_storage
 
 # Some 600 thumbnails, or the pictures of a day's reading.
 IMAGE_CACHE_BYTES = 16 * 1_048_576
+# The sweeper deletes visitors' scans, and cannot reach the pictures in the memory of the web process.
+VISITORS_IMAGES_KEPT_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Resources:
                 memory_bytes=settings.decode_memory_bytes,
                 timeout_s=settings.decode_timeout_s,
             ),
-            images=ImageCache(IMAGE_CACHE_BYTES),
+            images=ImageCache(IMAGE_CACHE_BYTES, VISITORS_IMAGES_KEPT_S if settings.auth == "demo" else None),
         )
 
     def close(self) -> None:

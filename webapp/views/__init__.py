@@ -35,7 +35,7 @@ def register(app: Flask, auth: str) -> None:
         system,
     ):
         app.register_blueprint(module.bp)
-    if auth != "local":
+    if auth not in ("local", "demo"):
         from webapp.views import accounts, admin
 
         app.register_blueprint(accounts.bp)

@@ -1,12 +1,15 @@
 """What every page's frame shows: the section, whether a worker is there, the version."""
 
 import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from flask import Flask, g, request
 
 from ml.version import VERSION
-from webapp.context import resources
+from webapp.context import may, resources
 from webapp.domain.monitoring import health
+from webapp.domain.settings import Settings
 
 SECTIONS = {
     "home": "portal",
@@ -19,8 +22,27 @@ SECTIONS = {
 WORKER_SEEN_FOR_S = 2.0
 
 
+@dataclass(frozen=True)
+class Demo:
+    """What a public demonstration says of itself."""
+
+    minutes: int
+    most_scans: int
+    max_upload_mb: int
+
+    @property
+    def kept_words(self) -> str:
+        """For how long it keeps a scan."""
+        return "an hour" if self.minutes == 60 else f"{self.minutes} minutes"
+
+    def goes_at(self, uploaded_at: str) -> str:
+        """When a scan goes that was uploaded then, both as in the API."""
+        return (datetime.fromisoformat(uploaded_at) + timedelta(minutes=self.minutes)).isoformat()
+
+
 def register(app: Flask) -> None:
     """Give the templates their globals."""
+    app.jinja_env.globals["may"] = may
     seen: dict[str, tuple[float, bool]] = {}
 
     def worker_ready() -> bool:
@@ -38,4 +60,12 @@ def register(app: Flask) -> None:
             "version": VERSION,
             # None where there are no users.
             "viewer": g.get("identity"),
+            # None where this is no public demonstration.
+            "demo": _demo(resources().settings),
         }
+
+
+def _demo(settings: Settings) -> Demo | None:
+    if settings.auth != "demo":
+        return None
+    return Demo(settings.demo_minutes, settings.demo_scans, settings.max_upload_bytes // 1_000_000)

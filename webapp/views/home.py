@@ -11,8 +11,10 @@ from webapp.schemas.scans import dump_scan
 bp = Blueprint("home", __name__)
 
 RECENT = 12
-ACCEPTS = ".png,.jpg,.jpeg,.jpe,.jfif,.tif,.tiff,.webp,.nii,.nii.gz,.gz,.zip,.dcm,.dicom,.ima"
-FORMATS_SENTENCE = "PNG, JPEG, TIFF (also 16 bit and stacks), WebP, NIfTI (.nii, .nii.gz) and DICOM series"
+ACCEPTS_PICTURES = ".png,.jpg,.jpeg,.jpe,.jfif,.tif,.tiff,.webp"
+ACCEPTS = f"{ACCEPTS_PICTURES},.nii,.nii.gz,.gz,.zip,.dcm,.dicom,.ima"
+PICTURES_SENTENCE = "PNG, JPEG, TIFF (also 16 bit and stacks), WebP"
+FORMATS_SENTENCE = f"{PICTURES_SENTENCE}, NIfTI (.nii, .nii.gz) and DICOM series"
 
 
 @bp.get("/")
@@ -23,13 +25,14 @@ def show() -> str:
         recent = [dump_scan(scan) for scan in page.rows]
     catalog = resources().catalog
     default = catalog.default_name
+    takes_pictures_alone = resources().settings.auth == "demo"
     return render_template(
         "portal/index.html",
         recent=recent,
         models=[("", f"{default} (default)"), *((name, name) for name in catalog.names() if name != default)],
         phantoms=PHANTOMS,
-        accepts=ACCEPTS,
-        formats_sentence=FORMATS_SENTENCE,
+        accepts=ACCEPTS_PICTURES if takes_pictures_alone else ACCEPTS,
+        formats_sentence=PICTURES_SENTENCE if takes_pictures_alone else FORMATS_SENTENCE,
         max_upload_mb=resources().settings.max_upload_bytes // 1_000_000,
         max_request_mb=current_app.config["MAX_CONTENT_LENGTH"] // 1_000_000,
         max_slices=resources().settings.max_slices,

@@ -35,7 +35,8 @@ STACK_MESSAGE = (
 )
 SPLIT_MESSAGE = "Each file becomes a scan of its own and is segmented again; the stack, with its runs, is removed."
 
-BULK_ACTIONS = ("delete", "rerun", "stack", "study", *Content)
+BULK_ACTIONS = ("delete", "rerun", "stack", "study")
+NONE_SELECTED = f"Select 1 to {MOST_SELECTED} scans first."
 # So many names tell a reader what is about to go; the rest is counted.
 NAMES_SHOWN = 10
 # Notices travel in the session's cookie, of which browsers keep 4 kB.
@@ -197,22 +198,16 @@ def delete(scan_id: str) -> Response | str:
 
 @bp.post("/bulk")
 def bulk() -> Response | str:
-    """Delete the selected scans, run them again, download them, or move them to a study."""
-    chosen = [value for value in request.form.getlist("scan") if len(value) == 32 and value.isalnum()]
+    """Delete the selected scans, run them again, make a stack of them, or move them to a study."""
+    chosen = _chosen()
     action, back_url = request.form.get("action", ""), _list_url(request.form.get("query", ""))
-    if not chosen or len(chosen) > MOST_SELECTED or action not in BULK_ACTIONS:
-        flash(f"Select 1 to {MOST_SELECTED} scans first.", "error")
+    if not chosen or action not in BULK_ACTIONS:
+        flash(NONE_SELECTED, "error")
         return redirect(back_url, 303)
     if action == "delete":
         return _delete(chosen, url_for("scans.bulk"), back_url)
     if action == "stack":
         return _stack(chosen, back_url)
-    if action in (Content.ALL, Content.MASKS):
-        try:
-            return downloads.zip_of_scans(chosen, Content(action), "scans")
-        except PortalError as error:
-            flash(error.message, "error")
-            return redirect(back_url, 303)
     if action == "rerun":
         model = resources().catalog.default_name
         count = _for_each(
@@ -225,6 +220,25 @@ def bulk() -> Response | str:
         place = f"in the study “{_shortened(name)}”" if name else "in no study"
         flash(f"{count} {'scan is' if count == 1 else 'scans are'} {place} now.", "info")
     return redirect(back_url, 303)
+
+
+@bp.post("/download")
+def download() -> Response:
+    """The selected scans, or their masks, in one zip: a form, because there may be many."""
+    chosen, content = _chosen(), request.form.get("content", "")
+    try:
+        if not chosen or content not in set(Content):
+            raise InvalidInput(NONE_SELECTED)
+        return downloads.zip_of_scans(chosen, Content(content), "scans")
+    except PortalError as error:
+        flash(error.message, "error")
+        return redirect(_list_url(request.form.get("query", "")), 303)
+
+
+def _chosen() -> list[str]:
+    """The ids of the selected scans; none where they are too many."""
+    chosen = [value for value in request.form.getlist("scan") if len(value) == 32 and value.isalnum()]
+    return chosen if len(chosen) <= MOST_SELECTED else []
 
 
 def _for_each(scan_ids: list[str], act: Callable[[str], object]) -> int:

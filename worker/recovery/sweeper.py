@@ -17,6 +17,7 @@ from webapp.domain.jobs.kinds import KINDS, JobKind, publish_if_ready
 from webapp.domain.jobs.lifecycle import ExpiredLease
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
+from webapp.domain.scans import visits
 from webapp.domain.settings import Settings
 from worker.process.schema import wait_for_schema
 from worker.recovery.orphans import delete_orphans
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 # It reads every stored file's time: once an hour, and only what is older than any upload or job can be.
 DELETE_ORPHANS_EVERY_S = 3600.0
 ORPHAN_AGE_S = 3600.0
+# Visitors are told minutes.
+DELETE_VISITORS_SCANS_EVERY_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,12 @@ class Sweeper:
         # When each expired lease was first seen.
         self._suspects: dict[tuple[str, ExpiredLease], float] = {}
         self._orphans_deleted_at = -DELETE_ORPHANS_EVERY_S
+        self._visitors_scans_deleted_at = -DELETE_VISITORS_SCANS_EVERY_S
 
     def run(self, stopped: threading.Event) -> None:
         """Sweep until `stopped`, whatever a round meets: a loop that ended would leave jobs and files behind."""
         while not stopped.is_set():
-            for step in (self.sweep, self.delete_orphans_when_due):
+            for step in (self.sweep, self.delete_visitors_scans_when_due, self.delete_orphans_when_due):
                 try:
                     step()
                 except PortalError as error:
@@ -69,6 +73,12 @@ class Sweeper:
         if time.monotonic() - self._orphans_deleted_at >= DELETE_ORPHANS_EVERY_S:
             self._orphans_deleted_at = time.monotonic()
             delete_orphans(self._resources, older_than_s=ORPHAN_AGE_S)
+
+    def delete_visitors_scans_when_due(self) -> None:
+        """Delete the scans of a public demonstration that are past their time."""
+        if time.monotonic() - self._visitors_scans_deleted_at >= DELETE_VISITORS_SCANS_EVERY_S:
+            self._visitors_scans_deleted_at = time.monotonic()
+            visits.delete_old(self._resources)
 
     def _recover(self) -> int:
         """Requeue or end jobs whose lease stayed expired for a whole heartbeat; the number of them.

@@ -92,7 +92,8 @@ function showSelection() {
   const all = element("#select-all", HTMLInputElement);
   all.checked = chosen === boxes.length;
   all.indeterminate = chosen > 0 && chosen < boxes.length;
-  Object.assign(element("#bulk-delete", HTMLElement).dataset, {
+  const remove = findElement("#bulk-delete", HTMLElement); // whose role only reads has none
+  if (remove) Object.assign(remove.dataset, {
     confirmTitle: chosen === 1 ? "Delete one scan?" : `Delete ${chosen} scans?`,
     confirmMessage: deletionWords(),
     confirmLabel: "Delete for good",
@@ -142,7 +143,7 @@ const keys = {
     if (row >= 0) select(row, event.shiftKey || !boxes[row].checked, event.shiftKey);
   },
   a: () => selectAll(boxes.some((box) => !box.checked)),
-  delete: () => boxes.some((box) => box.checked) && element("#bulk-delete", HTMLElement).click(),
+  delete: () => boxes.some((box) => box.checked) && findElement("#bulk-delete", HTMLElement)?.click(),
   escape: () => selectAll(false),
 };
 

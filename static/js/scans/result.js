@@ -18,7 +18,7 @@ const { scan = "", status = "", latest, latestStatus, segmentation } = element("
 function startViewer(root) {
   const viewer = new Viewer(root);
   followControls(viewer);
-  button("#save-threshold").addEventListener("click", () => save(viewer));
+  findElement("#save-threshold", HTMLButtonElement)?.addEventListener("click", () => save(viewer)); // whose role only reads has none
   return viewer.start();
 }
 

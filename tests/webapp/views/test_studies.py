@@ -54,11 +54,11 @@ def test_selected_scans_move_to_a_study_and_out_of_it(client: FlaskClient) -> No
 
 def test_selected_scans_are_downloaded_or_it_is_said_why_not(app: Flask, client: FlaskClient) -> None:
     scan = finished(app, "done.png")
-    form = {"csrf_token": token(client), "action": "masks", "scan": [scan["id"]]}
-    with zipfile.ZipFile(io.BytesIO(client.post("/scans/bulk", data=form).data)) as file:
+    form = {"csrf_token": token(client), "content": "masks", "scan": [scan["id"]]}
+    with zipfile.ZipFile(io.BytesIO(client.post("/scans/download", data=form).data)) as file:
         assert "done-mask.tif" in file.namelist()
     queued = sent(client, "waits.png", png_bytes(value=70))["id"]
-    assert client.post("/scans/bulk", data=form | {"scan": [queued]}).status_code == 303
+    assert client.post("/scans/download", data=form | {"scan": [queued]}).status_code == 303
     assert "None of these scans has a result yet" in client.get("/scans").text
 
 

@@ -18,7 +18,7 @@ from webapp.domain.database.orm import new_id
 from webapp.domain.errors import DecoderUnavailable, OutcomeUnknown, UploadRejected
 from webapp.domain.jobs.broker import INTERACTIVE
 from webapp.domain.resources import Resources
-from webapp.domain.scans import segmentations, studies
+from webapp.domain.scans import segmentations, studies, visits
 from webapp.domain.scans.models import Scan
 from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.storage.keys import original_key, scan_prefix, stack_key
@@ -83,6 +83,7 @@ def store(
         resources.storage.put(original, original_key(scan_id))
         resources.storage.put(stack, stack_key(scan_id))
         with resources.database.write() as session:
+            visits.check_room(session, resources.settings)
             row.study_id = studies.place(session, study) if study else None
             row.same_as_id = None if row.origin == "phantom" else _same_file(session, row.sha256)
             session.add(row)

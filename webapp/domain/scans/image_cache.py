@@ -4,14 +4,17 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 
 
 class ImageCache:
     """PNG or JSON bytes by a key that names their content: the bytes of a key never change. Thread-safe."""
 
-    def __init__(self, max_bytes: int) -> None:
-        self._images: LRUCache[str, bytes] = LRUCache(max_bytes, getsizeof=len)
+    def __init__(self, max_bytes: int, kept_s: float | None = None) -> None:
+        """kept_s: drop what was rendered longer ago, too; where another process deletes scans."""
+        self._images: LRUCache[str, bytes] | TTLCache[str, bytes] = (
+            LRUCache(max_bytes, getsizeof=len) if kept_s is None else TTLCache(max_bytes, kept_s, getsizeof=len)
+        )
         self._lock = threading.Lock()
 
     def get(self, key: str, render: Callable[[], bytes]) -> bytes:

@@ -14,7 +14,7 @@ from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.broker import INTERACTIVE
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.resources import Resources
-from webapp.domain.scans import spacing
+from webapp.domain.scans import spacing, visits
 from webapp.domain.scans.models import Scan, Segmentation
 
 
@@ -92,6 +92,7 @@ def request(resources: Resources, scan_id: str, *, model: str | None, threshold:
         )
         if duplicate is not None:
             return duplicate
+        visits.check_runs(session, resources.settings)
         segmentation = add(session, scan_id, model=card.name, version=card.version, threshold=wanted)
         # Only a change of the threshold asks for the stored map; an explicit model means: run it.
         if model is None and shown is not None and shown.map_key is not None and _is_of(shown, card):

@@ -20,7 +20,17 @@ from webapp.domain.errors import (
     UploadRejected,
 )
 from webapp.domain.resources import Resources
-from webapp.domain.scans import admission, segmentations, sequence_groups, series, stacking, studies, truth, zips
+from webapp.domain.scans import (
+    admission,
+    segmentations,
+    sequence_groups,
+    series,
+    stacking,
+    studies,
+    truth,
+    visits,
+    zips,
+)
 from webapp.domain.scans.grouping import Grouping, group_files
 from webapp.domain.scans.mask_pairs import is_outlines, pair_masks
 from webapp.domain.uploads import archives, idempotency, receiving
@@ -95,6 +105,9 @@ def submit(
     """
     if not files:
         raise UploadRejected("no_file", "The request has no file; send one or more in the form field `file`.")
+    # Before a byte of it is read; what is stored is counted again with it.
+    with resources.database.read() as session:
+        visits.check_room(session, resources.settings)
     if options.study:
         options = replace(options, study=studies.clean_name(options.study))
     is_series = [series.is_dicom_file(file.stream) for file in files]

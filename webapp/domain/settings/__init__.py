@@ -103,10 +103,11 @@ class Settings:
     auth: str = setting(
         "GLIOSCOPE_AUTH",
         "local",
-        choice("local", "password", "oidc"),
+        choice("local", "password", "oidc", "demo"),
         "`local`: one implicit user; the portal then refuses to listen on an address that others reach. `password`:"
         " users with roles, who log in; the first administrator is made on the command line. `oidc`: the same users,"
-        " who log in at an OpenID Connect provider (docs/security.md)",
+        " who log in at an OpenID Connect provider. `demo`: anybody may try it without a login; each browser sees its"
+        " own scans alone, and they go by themselves (docs/security.md)",
     )
     oidc_issuer: str = setting(
         "GLIOSCOPE_OIDC_ISSUER",
@@ -337,6 +338,28 @@ class Settings:
         "GLIOSCOPE_DICOMWEB_TIMEOUT_S", "60", seconds, "seconds that the service may be silent"
     )
 
+    # A public demonstration
+    demo_minutes: int = setting(
+        "GLIOSCOPE_DEMO_MINUTES", "60", whole(), "minutes after its upload at which a visitor's scan goes"
+    )
+    demo_scans: int = setting(
+        "GLIOSCOPE_DEMO_SCANS", "10", whole(), "scans that a visitor may have at a time, each with up to 5 runs"
+    )
+    demo_total_scans: int = setting(
+        "GLIOSCOPE_DEMO_TOTAL_SCANS", "300", whole(), "scans that all visitors together may have at a time"
+    )
+    # A visitor who looks through a stack of 32 slices in five layers asks for 160 pictures.
+    demo_requests: int = setting(
+        "GLIOSCOPE_DEMO_REQUESTS", "1200", whole(), "requests of one address in a minute, pictures included"
+    )
+    # So that one address alone cannot fill the installation within the hour.
+    demo_changes: int = setting(
+        "GLIOSCOPE_DEMO_CHANGES",
+        "40",
+        whole(),
+        "uploads, runs, deletions and other changes of one address in 10 minutes",
+    )
+
     # Whether the launcher starts Redis: no REDIS_URL was given.
     has_embedded_redis: bool = False
 
@@ -352,7 +375,8 @@ class Settings:
         for name, entry in SETTINGS.items():
             instance, place = values.get("instance_dir"), values.get("storage", "")
             local = instance if "://" in place else place
-            default = entry.default.format(project=PROJECT_ROOT, instance=instance, local=local)
+            chosen = DEMO_DEFAULTS.get(name, entry.default) if values.get("auth") == "demo" else entry.default
+            default = chosen.format(project=PROJECT_ROOT, instance=instance, local=local)
             values[name] = entry.parse(entry.name, environ.get(entry.name, "").strip() or default)
         values["has_embedded_redis"] = not values["redis_url"]
         values["redis_url"] = values["redis_url"] or f"unix://{quote(bytes(embedded_socket(values['instance_dir'])))}"
@@ -392,6 +416,9 @@ class Settings:
 SETTINGS: Mapping[str, Setting] = {
     field.name: field.metadata["setting"] for field in fields(Settings) if "setting" in field.metadata
 }
+
+# What a demonstration takes where nothing else is set: by the field.
+DEMO_DEFAULTS: Mapping[str, str] = {"max_upload_bytes": "10", "max_files_per_upload": "32", "max_slices": "32"}
 
 
 def check_bind(settings: Settings, address: tuple[str, int] | str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ml.scans.formats import HEAD_BYTES, find_format
 from webapp.domain.errors import UploadRejected
 from webapp.domain.resources import Resources
 from webapp.domain.storage.interface import translated_errors
@@ -17,6 +18,12 @@ CHUNK_BYTES = 1_048_576
 
 # What a name may be long in the database and in a row of the history; file systems allow 255 bytes.
 LONGEST_NAME = 255
+# What a public demonstration takes.
+PICTURES = ("png", "jpeg", "webp", "tiff")
+PICTURES_ONLY = (
+    "This demonstration takes pictures alone (PNG, JPEG, TIFF, WebP), and no DICOM, NIfTI or zip, which may hold"
+    " patients' data; export the slices as pictures, or install Glioscope where the data is."
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,8 @@ def received(resources: Resources, stream: BinaryIO, filename: str, *, is_archiv
                 file.write(chunk)
         if size == 0:
             raise UploadRejected("empty", "The file is empty; choose the scan's own file.")
+        if settings.auth == "demo":
+            _check_picture(path)
         yield Received(path, name, digest.hexdigest(), size)
     finally:
         path.unlink(missing_ok=True)
@@ -102,6 +111,15 @@ def display_name(filename: str) -> str:
 def too_large_message(limit_bytes: int, setting: str) -> str:
     """The sentence for an upload over the limit."""
     return f"The file is larger than {limit_bytes / 1e6:g} MB; send a smaller one, or raise {setting}."
+
+
+def _check_picture(path: Path) -> None:
+    """Raises UploadRejected for what is no picture. What is of no format at all its reader refuses."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    found = find_format(head)
+    if head.startswith(b"PK") or (found is not None and found.name not in PICTURES):
+        raise UploadRejected("pictures_only", PICTURES_ONLY)
 
 
 def _size_of(stream: BinaryIO) -> int:
