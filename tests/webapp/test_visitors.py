@@ -60,7 +60,7 @@ def test_two_browsers_see_their_own_scans_alone(make_demo: Callable[..., Flask])
         assert client.get(f"/scans/{other['id']}").status_code == 404
         assert client.delete(f"{SCANS}/{other['id']}").status_code == 404
         assert client.get(f"{SCANS}/{other['id']}/original").status_code == 404
-    assert "gone <time" in first.get(f"/scans/{mine['id']}").text
+    assert "Gone <time" in first.get(f"/scans/{mine['id']}").text
     cookie = next(iter(first._cookies.values()))
     assert cookie.http_only and "visitor-" not in repr(cookie.value)
 
