@@ -20,6 +20,7 @@ from webapp.domain.database.clock import database_now
 from webapp.domain.scans import visits
 from webapp.domain.scans.image_cache import ImageCache
 from webapp.domain.scans.models import Scan, Segmentation, Study
+from webapp.domain.settings import SettingsError
 from webapp.error_handlers import error_table
 
 
@@ -177,6 +178,11 @@ def test_limits_of_a_file_are_small_unless_they_are_set(make_demo: Callable[...,
     assert "Up to 10 MB a file and 32 slices" in client.get("/").text
     too_large = send(client, ("large.png", png_bytes() + b"\0" * 10_000_000))
     assert (too_large.status_code, too_large.json["code"]) == (413, "too_large")
+
+
+def test_it_does_not_start_beside_a_dicom_node(make_demo: Callable[..., Flask]) -> None:
+    with pytest.raises(SettingsError, match="takes no DICOM"):
+        make_demo(GLIOSCOPE_DICOM_NODE="on")
 
 
 def test_requests_of_an_address_are_counted_by_the_trusted_proxies(make_demo: Callable[..., Flask]) -> None:

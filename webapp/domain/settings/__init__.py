@@ -386,6 +386,10 @@ class Settings:
             or (values["instance_dir"] if "://" in values["storage"] else Path(values["storage"])) / "folders"
         )
         settings = cls(**values)
+        if settings.auth == "demo" and settings.dicom_node == "on":
+            raise SettingsError(
+                "A public demonstration takes no DICOM: set GLIOSCOPE_DICOM_NODE=off, or another GLIOSCOPE_AUTH."
+            )
         if settings.heartbeat_s > settings.lease_s / 2:
             raise SettingsError(
                 f"GLIOSCOPE_HEARTBEAT_S is {settings.heartbeat_s:g}; it must be at most half of GLIOSCOPE_LEASE_S,"
