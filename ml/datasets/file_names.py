@@ -29,6 +29,8 @@ OTHER_SUFFIXES = (
     ".nrrd",
     ".svs",
 )
+# Of these, the kinds of volumes: their remedy is NIfTI.
+OTHER_VOLUMES = (".dcm", ".dicom", ".ima", ".mgz", ".mha", ".mhd", ".nrrd")
 # Roboflow's name of COCO annotations, and what CVAT, COCO itself and others call theirs.
 ANNOTATIONS_FILE = "_annotations.coco.json"
 ANNOTATIONS_FOLDER = "annotations"

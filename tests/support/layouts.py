@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-SIDE = 48
+SIDE = 40
 _SQUARE = [8, 8, 19, 8, 19, 19, 10, 19, 8, 17]
 _seeds = iter(range(10**6))
 
@@ -98,6 +98,26 @@ def cvat(folder: Path) -> None:
     shapes: list[object] = [[_SQUARE], {"counts": [9, 4, SIDE * SIDE - 13], "size": [SIDE, SIDE]}, None, []]
     coco(folder / "annotations" / "instances_default.json", ["a.png", "sub/b.png", "c.PNG", "d.png"], shapes)
     image(folder / "images" / "unlisted.png")
+    _strays(folder)
+
+
+def cvat_masks(folder: Path) -> None:
+    """CVAT's export "Segmentation mask 1.1", with images that someone laid beside it."""
+    for name in ("a", "b"):
+        image(folder / "JPEGImages" / f"{name}.jpg")
+        for place in ("SegmentationClass", "SegmentationObject"):
+            mask(folder / place / f"{name}.png")
+    (folder / "labelmap.txt").write_text("background:0,0,0::\ntumor:255,255,255::\n")
+    _strays(folder)
+
+
+def nested(folder: Path) -> None:
+    """Patients with a folder of images and one of masks each, and a copy of one of them."""
+    for patient in ("anna", "ben"):
+        image(folder / patient / "images" / "1.png")
+        mask(folder / patient / "masks" / "1.png")
+    image(folder / "ben" / "images" / "bare.png")
+    shutil.copytree(folder / "anna", folder / "anna (copy)")
     _strays(folder)
 
 
@@ -190,6 +210,8 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     "images and masks by patient": pairs_of_patients,
     "Roboflow": roboflow,
     "CVAT": cvat,
+    "CVAT's masks": cvat_masks,
+    "nested": nested,
     "held twice": doubled,
     "wrapped": wrapped,
     "loose pair": loose_pair,

@@ -45,6 +45,8 @@ PROBLEMS = {
     "first_frame_only": "Animations of which the first picture was read",
     "duplicate_image": "Images that two patients share",
     "clipped_outline": "Outlines clipped at the edge of their image",
+    "outlines_in_corner": "Outlines that all lie in the upper left",
+    "nested_patients": "Folders of images and masks taken for one patient each",
     "box_outlines": "Boxes where outlines should be",
     "stray_piece": "Annotations with a piece that has no area",
     "stray_annotations": "Files of annotations that name no image",

@@ -12,6 +12,8 @@ DROPPING_NOTES = ("second_channel_dropped", "fourth_channel_dropped", "first_fra
 _LAYOUT_NOTES = (
     "clipped_outline",
     "box_outlines",
+    "outlines_in_corner",
+    "nested_patients",
     "stray_piece",
     "stray_annotations",
     "no_annotations",
@@ -39,7 +41,8 @@ LEFT_OUT = frozenset(
 )
 # Codes whose sentences stand beside the headline of an evaluation.
 FIGURE_NOTES = frozenset(
-    {"box_outlines", "no_annotations", "shared_patient", "stray_annotations", "volume_count", "mixed_channels"}
+    {"box_outlines", "outlines_in_corner", "no_annotations", "shared_patient", "stray_annotations"}
+    | {"nested_patients", "volume_count", "mixed_channels"}
 )
 # Names of a reason that a report repeats; the check has all of them.
 NAMES_SHOWN = 20

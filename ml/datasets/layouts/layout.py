@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,9 +20,10 @@ from ml.datasets.file_names import (
     shown,
 )
 from ml.datasets.layouts.coco import Category, CocoFile, begins_as_coco, read_coco
+from ml.datasets.layouts.copies import copies_of, copy_problems
 from ml.datasets.layouts.label_colors import check_label_map
 from ml.datasets.layouts.left_out import relative
-from ml.datasets.layouts.pairing import images_and_masks, images_beside_masks, pair, patient_of
+from ml.datasets.layouts.pairing import barcode_of, images_and_masks, images_beside_masks, pair, patient_of
 from ml.datasets.layouts.sequences import flair_folder, other_sequences
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError
@@ -108,11 +109,13 @@ class Layout:
 
 @dataclass(frozen=True)
 class _Root:
-    """A folder in which slices lie. prefix: what makes its names different from those of other roots."""
+    """A folder in which slices lie. prefix: what makes its names different from those of other roots; patient: whose
+    they are where the folder is one's own."""
 
     folder: Path
     prefix: str = ""
     side: str | None = None
+    patient: str | None = None
 
 
 def layout_in(tree: Tree, folder: Path) -> Layout:
@@ -224,7 +227,10 @@ def _list_pairs(tree: Tree, folder: Path, roots: list[_Root]) -> Layout:
     problems: list[Problem] = []
     for root in roots:
         check_label_map(tree, root.folder)
-        for images, masks, group, side in _pair_groups(tree, root):
+        pair_of_folders = pair_folders(tree, root.folder)
+        copies = copies_of(tree, tree.listing(pair_of_folders[0]).folders) if pair_of_folders else {}
+        problems.extend(copy_problems(copies, tree, folder))
+        for images, masks, group, side in _pair_groups(tree, root, pair_of_folders, copies):
             beside = [path for place in masks for path in tree.images(place)]
             found, faults = pair(images_beside_masks(tree.images(images), beside), group, folder)
             sided.extend((case, side) for case in found)
@@ -233,15 +239,40 @@ def _list_pairs(tree: Tree, folder: Path, roots: list[_Root]) -> Layout:
     return _layout("images and masks", folder, sided, problems)
 
 
-def _pair_groups(tree: Tree, root: _Root) -> Iterator[tuple[Path, list[Path], Callable[[str], str], str | None]]:
+def list_nested(tree: Tree, folder: Path, found: Sequence[Layout]) -> Layout | None:
+    """Patients with a folder of images and one of masks each (`PATIENT/images`, `PATIENT/masks`), in the folder or in
+    its `train`, `valid` and `test`; None where one of the layouts found there may be a set of several patients.
+    """
+    roots = []
+    for one in found:
+        around = one.folder.parent
+        side = None if around == folder else SUBSETS.get(name_key(around.name), "")
+        images = next(iter(pair_folders(tree, one.folder)), None)
+        is_patient = all(case.image.parent == images for case in one.cases) and (
+            len({barcode_of(case.name) for case in one.cases}) == 1
+        )
+        if images is None or not is_patient or side == "" or (side and around.parent != folder):
+            return None
+        roots.append(_Root(one.folder, side=side, patient=barcode_of(one.cases[0].name) or one.folder.name))
+    layout = _list_pairs(tree, folder, roots)
+    text = (
+        f"Each of {len(roots):,} folders with images and masks in it is taken for one patient: if it is a site, a class"
+        " or a set of several, figures of patients and their intervals mean nothing."
+    )
+    return replace(layout, problems=(*layout.problems, Problem("nested_patients", (), text)))
+
+
+def _pair_groups(
+    tree: Tree, root: _Root, folders: Sequence[Path], copies: Collection[Path]
+) -> Iterator[tuple[Path, list[Path], Callable[[str], str], str | None]]:
     """Folders of images with theirs of masks, who is in them, and on which side: the two themselves, and the folders of
     one name in both, which are patients, or `train`, `valid` and `test`."""
-    folders = pair_folders(tree, root.folder)
     if not folders:
         return
     images, *masks = folders
-    yield images, masks, partial(patient_of, prefix=root.prefix), root.side
-    for inner in tree.listing(images).folders:
+    group = partial(patient_of, prefix=root.prefix) if root.patient is None else partial(_named, root.patient)
+    yield images, masks, group, root.side
+    for inner in (path for path in tree.listing(images).folders if path not in copies):
         name = name_key(inner.name)
         is_subset = name in SUBSETS
         group = partial(patient_of, prefix=f"{root.prefix}{inner.name}/") if is_subset else partial(_named, inner.name)
@@ -256,7 +287,10 @@ def _list_patients(tree: Tree, folder: Path, roots: list[_Root]) -> Layout:
     subsets = {root.folder for root in roots}
     for root in roots:
         groups = [(root.folder, partial(patient_of, prefix=root.prefix))]
-        inner = [path for path in tree.listing(root.folder).folders if path not in subsets]
+        folders = [path for path in tree.listing(root.folder).folders if path not in subsets]
+        copies = copies_of(tree, folders)
+        problems.extend(copy_problems(copies, tree, folder))
+        inner = [path for path in folders if path not in copies]
         of_one = flair_folder(tree, root.folder) if not root.prefix else None
         if of_one is not None:  # the folder of one patient, who is called as it is
             groups.append((of_one, partial(_named, root.folder.name)))

@@ -11,6 +11,7 @@ from ml.datasets.file_names import (
     ANNOTATIONS_FILE,
     IMAGE_SUFFIXES,
     OTHER_SUFFIXES,
+    OTHER_VOLUMES,
     VOLUME_SUFFIXES,
     is_annotations,
     is_like_annotations,
@@ -103,6 +104,11 @@ def _sentence(what: str) -> str:
     """what: a suffix, or the sentence itself. No number: files of several folders stand together under one sentence."""
     if what in VOLUME_SUFFIXES:
         return _VOLUME
+    if what in OTHER_VOLUMES:
+        return (
+            f"The kind {what} is not read in a data set: export slices as PNG or TIFF, or volumes as NIfTI (.nii.gz),"
+            " named as BraTS or nnU-Net do."
+        )
     if what in OTHER_SUFFIXES:
         return f"The kind {what} is not read in a data set: export slices as PNG or TIFF."
     if what in IMAGE_SUFFIXES:

@@ -8,7 +8,8 @@ from pathlib import Path
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import shown
-from ml.datasets.layouts.layout import Layout, images_only, layout_in, pair_folders
+from ml.datasets.layouts.copies import have_same_bytes
+from ml.datasets.layouts.layout import Layout, images_only, layout_in, list_nested, pair_folders
 from ml.datasets.layouts.left_out import UNREAD_ANNOTATIONS, find_strays, relative
 from ml.datasets.layouts.pairing import patient_of
 from ml.datasets.layouts.sequences import is_other_sequence
@@ -54,14 +55,18 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
         raise DatasetError(f"{folder} is not a folder; give the folder of the data set.")
     tree = Tree(is_allowed)
     found = _search(tree, folder, MOST_WRAPPERS) or [_all_images(tree, folder)]
-    layout, *others = found
+    layout, *_ = found
     if not layout.cases:
         raise unknown(tree, folder)
-    for other in others:
-        if not _is_same(layout, other):
+    kept, others = _without_doubles(found)
+    if len(kept) > 1:
+        around = Path(os.path.commonpath([one.folder.parent for one in kept]))
+        nested = None if folder in [one.folder for one in kept] else list_nested(tree, around, kept)
+        if nested is None:
             places = (shown(relative(one.folder, folder)) for one in found[:4])
             names = ", ".join("directly in it" if place == "." else place for place in places)
             raise UnknownLayoutError(folder, _several(found, names))
+        layout = nested
     if layout.cases and not layout.has_truth and any(problem.code in _UNMATCHED for problem in layout.problems):
         raise UnknownLayoutError(folder, _unmatched(layout, folder))
     if not layout.has_truth and not layout.volumes and (whole := _all_images(tree, folder)).cases:
@@ -173,16 +178,26 @@ def _larger(layout: Layout, inner: list[Layout]) -> list[Layout]:
     return whole or [layout, *(one for one, images in theirs if images - own)]
 
 
+def _without_doubles(found: Sequence[Layout]) -> tuple[list[Layout], list[Layout]]:
+    """The layouts, and those that hold the files of one before."""
+    kept: list[Layout] = []
+    doubles: list[Layout] = []
+    for one in found:
+        (doubles if any(_is_same(one, other) for other in kept) else kept).append(one)
+    return kept, doubles
+
+
 def _is_same(first: Layout, second: Layout) -> bool:
-    """Whether two folders hold files of the same names and sizes."""
-    return dict(_files(first)) == dict(_files(second))
+    """Whether two folders hold the same files."""
+    files, others = dict(_files(first)), dict(_files(second))
+    return files.keys() == others.keys() and have_same_bytes((path, others[name]) for name, path in files.items())
 
 
-def _files(layout: Layout) -> Iterator[tuple[str, int]]:
+def _files(layout: Layout) -> Iterator[tuple[str, Path]]:
     for case in layout.cases:
         for path in (case.image, case.mask):
             if path is not None:
-                yield path.relative_to(layout.folder).as_posix(), file_of(path).stat().st_size
+                yield path.relative_to(layout.folder).as_posix(), file_of(path)
 
 
 def _used(layout: Layout) -> Iterator[Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import name_key
 from ml.datasets.layouts.tree import Tree
+from ml.datasets.mask_names import mask_ending
 
 
 class Sequence(Enum):
@@ -42,7 +43,12 @@ _NOT_CONTRAST = re.compile(r".*(pre|non|without|native|no)")
 
 
 def split_brats_name(stem: str) -> tuple[str, Sequence] | None:
-    """The patient's part of a file's name (empty where the name is that of the sequence alone) and its sequence."""
+    """The patient's part of a file's name (empty where the name is that of the sequence alone) and its sequence.
+
+    Masks are told by other programs' endings, too: `-label` (3D Slicer), `_segmentation` (ITK-SNAP), `_mask`.
+    """
+    if word := mask_ending(stem):
+        return stem.removesuffix(word), Sequence.SEG
     found = re.fullmatch(r"(?:(.+)[-_])?([a-z0-9]+)", stem, re.IGNORECASE)
     sequence = _BRATS.get(found[2].lower()) if found else None
     return None if found is None or sequence is None else (found[1] or "", sequence)

@@ -80,5 +80,8 @@ def _nearest(folder: Path, files: list[Path]) -> str:
     if not images and any(suffix in suffixes for suffix in VOLUME_SUFFIXES):
         return f"The layouts of volumes are {_VOLUMES}; name the files like that"
     if not images and any(suffix in suffixes for suffix in OTHER_SUFFIXES):
-        return f"None of these is read in a data set; export slices and masks as PNG or TIFF, as {_PATIENT_FOLDERS}"
+        return (
+            f"None of these is read in a data set; export slices and masks as PNG or TIFF, as {_PATIENT_FOLDERS}, or"
+            f" volumes as NIfTI, as {_VOLUMES}"
+        )
     return f"The layouts are {_PATIENT_FOLDERS}; {_PAIRS}; {_COCO}; {_VOLUMES}"

@@ -18,6 +18,7 @@ import numpy as np
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import DATASET_JSON, VOLUME_SUFFIXES, is_text, name_key, natural_key, shown, suffix_of
+from ml.datasets.layouts.copies import copies_of, copy_problems
 from ml.datasets.layouts.sequences import Sequence as Kind
 from ml.datasets.layouts.sequences import sequence_of_channel, split_brats_name
 from ml.datasets.layouts.tree import LinkOutError, Tree
@@ -33,17 +34,22 @@ MOST_JSON_BYTES = 2**26
 _NNUNET = (("imagestr", "labelstr", "train"), ("imagests", "labelsts", "test"))
 _SAME_MM = 0.1
 _LONELY = "The mask belongs to no volume: add the volume or remove the mask."
+_UNNAMED = f" ({DATASET_JSON} does not name all of its channels)"
+_UNNUMBERED = (
+    f" (no `_0000` in the name says which channel of {DATASET_JSON} the file is; of several in one file, 4-D, make one"
+    " file for each)"
+)
 _MISSING = "The volume has no mask: add one (all 0 if no tumor) or remove the volume."
 
 
 @dataclass
 class _Patient:
-    """The files of one volume by their sequences. side: of a set that comes divided."""
+    """The files of one volume by their sequences. side: of a set that comes divided; doubt: why one has none."""
 
     name: str
     files: dict[Kind, list[Path]] = field(default_factory=lambda: defaultdict(list))
     side: str | None = None
-    is_unclear: bool = False
+    doubt: str = ""
 
     @property
     def others(self) -> list[Path]:
@@ -71,13 +77,16 @@ class VolumeSet:
 def list_brats(tree: Tree, folder: Path) -> VolumeSet:
     """Folders of patients, or the files of patients in the folder itself, by the names of BraTS."""
     patients: list[_Patient] = []
-    for place in (folder, *tree.listing(folder).folders):
+    folders = tree.listing(folder).folders
+    copies = copies_of(tree, [path for path in folders if any(_volumes(tree, path))])
+    for place in (folder, *(path for path in folders if path not in copies)):
         by_base: dict[str, _Patient] = {}
         for path, stem in _volumes(tree, place):
             named = split_brats_name(stem)
             if named is not None:
                 base, kind = named
                 by_base.setdefault(base, _Patient(base or place.name)).files[kind].append(path)
+        _join_masks(by_base, is_one_patient=place != folder)
         # T1 and T2 alone are endings that any file may have.
         found = [patient for patient in by_base.values() if patient.first(Kind.FLAIR) or patient.first(Kind.SEG)]
         if len(found) == 1 and place != folder:
@@ -86,7 +95,22 @@ def list_brats(tree: Tree, folder: Path) -> VolumeSet:
             for patient in found:
                 patient.name = f"{place.name}/{patient.name}"
         patients += found
-    return _list(tree, folder, patients, [])
+    return _list(tree, folder, patients, list(copy_problems(copies, tree, folder)))
+
+
+def _join_masks(by_base: dict[str, _Patient], *, is_one_patient: bool) -> None:
+    """Give masks that are called as their FLAIR is (`flair-label`) to its patient; in a patient's own folder the one
+    mask to the one FLAIR, however they are called (`Segmentation`)."""
+    with_flair = [patient for patient in by_base.values() if patient.first(Kind.FLAIR)]
+    lonely = {base: patient for base, patient in by_base.items() if set(patient.files) == {Kind.SEG}}
+    for base, patient in lonely.items():
+        named = split_brats_name(base)
+        owner = by_base.get(named[0]) if named is not None and named[1] is Kind.FLAIR else None
+        if owner not in with_flair:
+            is_clear = is_one_patient and len(lonely) == len(with_flair) == 1 and not with_flair[0].first(Kind.SEG)
+            owner = with_flair[0] if is_clear else None
+        if owner is not None:
+            owner.files[Kind.SEG].extend(patient.files.pop(Kind.SEG))
 
 
 def has_nnunet(tree: Tree, folder: Path) -> bool:
@@ -122,15 +146,20 @@ def _list_side(
     tree: Tree, images: Path, labels: Path | None, channels: Mapping[int, Kind], side: str
 ) -> list[_Patient]:
     patients: dict[str, _Patient] = {}
+    masks = dict(_volumes(tree, labels)) if labels is not None else {}
     for path, stem in _volumes(tree, images):
         base, _, number = stem.rpartition("_")
-        is_numbered = bool(base) and len(number) == 4 and number.isdecimal()
-        patient = patients.setdefault(base if is_numbered else stem, _Patient(base if is_numbered else stem, side=side))
-        # A file without number, or with one that dataset.json does not name, may be anything.
-        kind = channels.get(int(number)) if is_numbered else None
+        # MONAI's and the Decathlon's have no number: `BRATS_0001` is the name there, and that of its mask.
+        is_numbered = bool(base) and len(number) == 4 and number.isdecimal() and stem not in masks.values()
+        name = base if is_numbered else stem
+        patient = patients.setdefault(name, _Patient(name, side=side))
+        # A file without number is the only channel; one with a number that dataset.json does not name may be anything.
+        only = next(iter(channels.values())) if len(channels) == 1 else None
+        kind = channels.get(int(number)) if is_numbered else only
         patient.files[kind or Kind.OTHER].append(path)
-        patient.is_unclear = patient.is_unclear or kind is None
-    for path, stem in _volumes(tree, labels) if labels is not None else ():
+        if kind is None:
+            patient.doubt = _UNNAMED if is_numbered else _UNNUMBERED
+    for path, stem in masks.items():
         patients.setdefault(stem, _Patient(stem, side=side)).files[Kind.SEG].append(path)
     return list(patients.values())
 
@@ -237,8 +266,7 @@ class _Lister:
         if doubled is not None:
             return self._report("doubled_image", doubled, "They are one sequence of one patient: keep one.")
         if flair is None:
-            unnamed = f" ({DATASET_JSON} does not name all of its channels)" if patient.is_unclear else ""
-            text = f"The patient has no FLAIR{unnamed}, which the models read: add it or remove the patient."
+            text = f"The patient has no FLAIR{patient.doubt}, which the models read: add it or remove the patient."
             return self._report("no_flair", patient.others[:1], text)
         grids = {}
         for kind, path in ((kind, patient.first(kind)) for kind in (Kind.FLAIR, Kind.T1, Kind.T1_POST, Kind.SEG)):

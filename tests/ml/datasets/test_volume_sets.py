@@ -33,6 +33,30 @@ def test_brats_folders_are_patients_whose_slices_are_cases(tmp_path: Path, ends:
     assert all((case.volume.channels is None) == (len(ends) < 4) for case in layout.cases)
 
 
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("P1/flair.nii.gz", "P1/flair-label.nii.gz"),  # 3D Slicer
+        ("P1/FLAIR.nii.gz", "P1/Segmentation.nii.gz"),
+        ("P1/P1_flair.nii.gz", "P1/Segmentation.nii.gz"),
+        ("P1_flair.nii.gz", "P1_segmentation.nii"),  # ITK-SNAP
+        ("P1_flair.nii", "P1_flair_mask.nii.gz"),
+    ],
+)
+def test_masks_of_other_programs_are_a_patients(tmp_path: Path, image: str, mask: str) -> None:
+    write_volume(tmp_path / image, flair())
+    write_volume(tmp_path / mask, labels())
+    report = check(tmp_path)
+    assert (report.layout, report.problems, report.left_out) == ("BraTS", (), ())
+    assert [patient.patient for patient in report.patients] == ["P1"] and report.analysis.tumor_slices
+
+
+def test_two_masks_of_one_volume_fail_it_whatever_they_are_called(tmp_path: Path) -> None:
+    write_brats(tmp_path, "P1")
+    write_volume(tmp_path / "P1" / "P1-label.nii.gz", labels())
+    assert codes(tmp_path) == {"doubled_image": ("P1/P1-label.nii.gz", "P1/P1-seg.nii.gz")}
+
+
 def test_a_header_that_says_another_sequence_is_kept(tmp_path: Path) -> None:
     write_nnunet(tmp_path, ("P1", "P2"), CHANNELS)
     said = nifti(flair(), affine(), descrip=b"3T 3D GR\\IR TR=2300ms/TE=2.98ms MPRAGE")
@@ -93,6 +117,18 @@ def test_nnunets_older_modality_and_its_test_side(tmp_path: Path) -> None:
     write_nnunet(tmp_path, ("a",), document)
     write_nnunet(tmp_path, ("b",), document, side="Ts")
     assert find_layout(tmp_path).sides == {"train": ("a",), "validation": (), "test": ("b",)}
+
+
+def test_names_without_a_number_are_the_only_channel(tmp_path: Path) -> None:
+    for name in ("BRATS_0001", "BRATS_0002", "c"):
+        write_volume(tmp_path / "imagesTr" / f"{name}.nii.gz", flair(seed=len(name)))
+        write_volume(tmp_path / "labelsTr" / f"{name}.nii.gz", labels())
+    (tmp_path / "dataset.json").write_text('{"modality": {"0": "FLAIR"}, "labels": {"0": "background"}}')
+    layout = find_layout(tmp_path)
+    assert layout.problems == () and {case.patient for case in layout.cases} == {"BRATS_0001", "BRATS_0002", "c"}
+    (tmp_path / "dataset.json").write_text('{"modality": {"0": "FLAIR", "1": "T1w"}, "labels": {}}')
+    (first, *_) = find_layout(tmp_path).problems
+    assert first.code == "no_flair" and "of several in one file, 4-D, make one file for each" in first.message
 
 
 @pytest.mark.parametrize(

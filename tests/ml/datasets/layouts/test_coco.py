@@ -129,6 +129,18 @@ def test_boxes_written_as_outlines_are_counted_beside_every_figure(one, box):
     assert codes(one([box, SQUARE])) == []
 
 
+def test_outlines_in_percent_or_of_smaller_pictures_stand_beside_every_figure(tmp_path):
+    names = ["a.png", "b.png", "c.png"]
+    for name in names:
+        image(tmp_path / name)
+    half = [value / 2 for value in SQUARE]
+    coco(tmp_path / "_annotations.coco.json", names, [[half]] * 3)
+    assert codes(tmp_path).count("outlines_in_corner") == 1
+    assert any("within 24% of both sides, on 3 images" in note for note in find_layout(tmp_path).notes)
+    coco(tmp_path / "_annotations.coco.json", names, [[half], [half], [SQUARE]])
+    assert "outlines_in_corner" not in codes(tmp_path)
+
+
 def test_a_missing_image_that_several_entries_name_is_one_file(tmp_path):
     image(tmp_path / "a.png")
     coco(tmp_path / "_annotations.coco.json", ["a.png", "gone.png", "gone.png", "lost.png"])
@@ -317,7 +329,7 @@ def test_an_entry_without_a_size_fails_its_image(tmp_path):
     image(tmp_path / "a.png")
     path = tmp_path / "_annotations.coco.json"
     coco(path, ["a.png"])
-    path.write_text(path.read_text().replace('"height": 48, ', ""))
+    path.write_text(path.read_text().replace(f'"height": {SIDE}, ', ""))
     assert "states no size" in read_case(list_cases(tmp_path)[0]).message
 
 

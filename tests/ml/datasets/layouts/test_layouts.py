@@ -11,6 +11,7 @@ from ml.evaluation.cases import choose_cases
 from ml.prediction.sources import find_sources
 from tests.support.layouts import coco, image, loose_pair, pairs_beside
 from tests.support.layouts import mask as draw_mask
+from tests.support.volume_sets import write_brats
 
 
 def test_a_patient_folder_is_a_patient(patient_folders):
@@ -130,7 +131,7 @@ def test_two_different_data_sets_are_refused_by_name(tmp_path):
             ["1 .jpg in train/images, 1 .txt in train/labels", "images and"],
         ),
         (["p/a.nii.gz", "p/b.nii.gz"], ["2 .nii.gz in p", "The layouts of volumes are BraTS"]),
-        (["p/a.mha", "p/b.mha"], ["2 .mha in p", "None of these is read", "export slices and masks"]),
+        (["p/a.mha", "p/b.seg.nrrd"], ["1 .mha in p, 1 .nrrd in p", "None of these is read", "or volumes as NIfTI"]),
         (["a.png", "result.json"], ["1 .json, 1 .png", "The nearest layout is COCO"]),
         (["p/a_mask.png"], ["1 .png in p", "put each mask beside its image"]),
         (["notes", "b.txt"], ["1 file without an ending, 1 .txt", "The layouts are patient folders"]),
@@ -369,6 +370,48 @@ def test_a_folder_that_lies_in_itself_again_is_named_as_that(tmp_path, inner):
     (group,) = report.left_out
     assert report.is_sound and report.analysis.slices == 3
     assert (group.code, group.count) == ("doubled_folder", 4 if inner == "anna/anna" else 6)
+
+
+@pytest.mark.parametrize("copy", ["ben (copy)", "ben - Copy", "ben_copy 2", "Ben (1)"])
+def test_a_copy_of_a_folder_beside_it_is_left_out_by_name(tmp_path, copy):
+    places = {"patient folders": ("", ""), "images and masks": ("images", "masks")}
+    for layout, (images, masks) in places.items():
+        root = tmp_path / layout
+        for patient in ("anna", "ben"):
+            image(root / images / patient / "1.png")
+            draw_mask(root / masks / patient / "1_mask.png")
+        shutil.copytree(root / images / "ben", root / images / copy)
+        report = check(root)
+        assert report.layout == layout and report.problems == () and report.analysis.patients == 2
+        (doubled,) = [group for group in report.left_out if group.code == "doubled_folder"]
+        assert "A copy of the folder ben" in doubled.message
+        image(root / images / copy / "1.png")  # another slice: now it is a patient
+        assert any(case.patient == copy for case in find_layout(root).cases)
+
+
+def test_copies_of_a_patients_volumes_are_left_out(tmp_path):
+    write_brats(tmp_path, "P1")
+    shutil.copytree(tmp_path / "P1", tmp_path / "P1 - Copy")
+    report = check(tmp_path)
+    assert (report.layout, report.problems, report.analysis.patients) == ("BraTS", (), 1)
+    assert [group.count for group in report.left_out] == [2]
+
+
+@pytest.mark.parametrize("side", ["", "train/"])
+def test_patients_with_folders_of_images_and_masks_are_patients_and_it_is_said(tmp_path, side):
+    for patient in ("anna", "ben"):
+        for number in range(2):
+            image(tmp_path / side / patient / "images" / f"{number}.tif")  # as long as the other's
+            draw_mask(tmp_path / side / patient / "masks" / f"{number}.tif")
+    layout = find_layout(tmp_path)
+    assert {case.patient for case in layout.cases} == {"anna", "ben"} and layout.has_truth
+    assert [problem.code for problem in layout.problems] == ["nested_patients"]
+    assert any("2 folders with images and masks" in note for note in layout.notes)
+    assert all(case.pixels().shape for case in layout.cases)
+    image(tmp_path / side / "ben" / "images" / "cleo" / "1.tif")
+    draw_mask(tmp_path / side / "ben" / "masks" / "cleo" / "1.tif")
+    with pytest.raises(DatasetError, match="It holds 2 data sets"):
+        find_layout(tmp_path)
 
 
 def test_of_a_patients_folders_of_sequences_the_one_of_flair_is_taken(tmp_path):
