@@ -55,7 +55,7 @@ def _run(resources: Resources, stopped: threading.Event) -> None:
     try:
         act_as_owner(resources, settings.dicom_user)
         with Node(resources) as node:
-            logging.getLogger(__name__).info("%s listens on %s:%d", settings.dicom_title, host, port)
+            logging.getLogger("worker.dicom_node").info("%s listens on %s:%d", settings.dicom_title, host, port)
             node.run(stopped)
     except OwnerMissing as error:
         sys.exit(str(error))

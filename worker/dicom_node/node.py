@@ -34,13 +34,14 @@ class Node:
             folder,
             most_bytes=settings.dicom_spool_bytes,
             most_studies=settings.dicom_studies,
+            secret=settings.secret_key,
             keeps_identity=settings.dicom_return != "off",
         )
         before = node_status.read(settings)
         self._counts, self._recent = dict(before.counts), list(before.recent)
         self._lock = threading.Lock()
         self._ledger = Ledger(ledger_folder(settings))
-        self._studies = Studies(resources, self._ledger, self._count)
+        self._studies = Studies(resources, self.spool, self._ledger, self._count)
         self._tidied_at = self._told_at = -TIDY_EVERY_S
         self._told: tuple[object, ...] = ()
         self._has_said_whose = False

@@ -13,6 +13,7 @@ association broke off in it; a broken one waits for its sender to try again.
 
 import fcntl
 import hashlib
+import hmac
 import json
 import os
 import shutil
@@ -54,13 +55,14 @@ class Arriving:
 class Spool:
     """Used by the threads of the associations and by the node's own rounds."""
 
-    def __init__(self, folder: Path, *, most_bytes: int, most_studies: int, keeps_identity: bool) -> None:
+    def __init__(self, folder: Path, *, most_bytes: int, most_studies: int, secret: str, keeps_identity: bool) -> None:
         """Open or make it; what a killed process left is taken up. Raises SpoolInUse, OSError."""
         self._folder = folder
         self.incoming, self.studies, self.temporary = (folder / name for name in ("incoming", "studies", "tmp"))
         for path in (folder, self.incoming, self.studies, self.temporary):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._most_bytes, self._most_studies, self._keeps_identity = most_bytes, most_studies, keeps_identity
+        self._secret = secret.encode()
         self._lock = threading.Lock()
         self._handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -69,7 +71,7 @@ class Spool:
             os.close(self._handle)
             raise SpoolInUse from error
         self._recover()
-        self._bytes = sum(path.stat().st_size for path in folder.rglob("*.dcm"))
+        self._bytes = _bytes_of(folder)
         self._arrived = {path.name: time.monotonic() for path in self.incoming.iterdir()}
 
     def close(self) -> None:
@@ -82,9 +84,12 @@ class Spool:
         return self._bytes
 
     def key_of(self, peer: str, header: Header) -> str:
-        """The folder of a study: one for each sender, study and patient, so that two patients are never one study."""
+        """The folder of a study: one for each sender, study and patient, so that two patients are never one study.
+
+        Of a keyed digest: log and status name it.
+        """
         said = "\n".join([peer, header.study_uid, header.identity.get("PatientID", "")])
-        return hashlib.sha256(said.encode()).hexdigest()[:24]
+        return hmac.new(self._secret, said.encode(), hashlib.sha256).hexdigest()[:24]
 
     def store(self, association: str, peer: str, header: Header, source: Path) -> str:
         """Take a finished temporary file in; the key of its study. Raises SpoolFull, OSError."""
@@ -161,9 +166,9 @@ class Spool:
         yield from sorted(self.studies.iterdir(), key=lambda path: path.stat().st_ctime)
 
     def remove(self, folder: Path) -> None:
-        """Remove a folder of the spool, whoever's names are in it."""
+        """Remove a study, or one of its series, whoever's names are in it."""
         with self._lock:
-            self._bytes -= sum(path.stat().st_size for path in folder.rglob("*.dcm"))
+            self._bytes -= _bytes_of(folder)
             shutil.rmtree(folder)
             self._arrived.pop(folder.name, None)
 
@@ -200,6 +205,11 @@ class Spool:
             mark.rename(mark.with_name(f"broken-{mark.name.removeprefix('open-')}"))
         for path in self.temporary.iterdir():
             path.unlink()
+
+
+def _bytes_of(folder: Path) -> int:
+    """Of instances; results on their way out do not count."""
+    return sum(path.stat().st_size for path in folder.rglob("*.dcm") if not path.parent.name.startswith("out"))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ its Idempotency-Key, results under the same UIDs.
 import logging
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ml.atomic_files import sync
 from webapp.domain.accounts import audit
 from webapp.domain.accounts.audit import Event
 from webapp.domain.database.ownership import owner_of_new
-from webapp.domain.errors import NoGeometry, NotFound, PortalError, WrongState
+from webapp.domain.errors import NoGeometry, NotAssessed, NotFound, PortalError
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.networks.ledger import Ledger
 from webapp.domain.networks.node_status import Count
@@ -25,7 +26,7 @@ from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup
 from webapp.domain.settings import Peer, Settings
 from worker.dicom_node.sending import SendFailed, send
-from worker.dicom_node.spool import read_json, write_json
+from worker.dicom_node.spool import Spool, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -85,8 +86,8 @@ class Study:
 class Studies:
     """The steps of complete studies. count: told of each event."""
 
-    def __init__(self, resources: Resources, ledger: Ledger, count: Any) -> None:
-        self._resources, self._ledger, self._count = resources, ledger, count
+    def __init__(self, resources: Resources, spool: Spool, ledger: Ledger, count: Callable[[Count], None]) -> None:
+        self._resources, self._spool, self._ledger, self._count = resources, spool, ledger, count
 
     @property
     def _settings(self) -> Settings:
@@ -108,11 +109,11 @@ class Studies:
     def _advance(self, study: Study) -> str | None:
         if study.state == "taking":
             self._take(study)
+            self._audit("dicom.receive", study)
             study.state = "waiting"
             study.write()
             self._count(Count.STUDIES_TAKEN)
             logger.info("study %s: %d series are %d scans", study.name, len(study.series), len(study.scan_ids))
-            self._audit("dicom.receive", study)
         if self._settings.dicom_return == "off" or not study.scan_ids:
             return "taken" if study.scan_ids else "refused: no series is a scan"
         if study.state == "waiting":
@@ -130,7 +131,7 @@ class Studies:
                 study.series[folder.name] = self._take_series(study, folder)
                 study.write()
             # The portal has its own, de-identified copy by now.
-            shutil.rmtree(folder)
+            self._spool.remove(folder)
 
     def _take_series(self, study: Study, folder: Path) -> dict[str, Any]:
         instances = sorted(folder.glob("*.dcm"))
@@ -191,7 +192,7 @@ class Studies:
             for scan_id, run_id in study.runs.items():
                 try:
                     write_objects(self._resources, scan_id, run_id, partial, study.identity)
-                except (NoGeometry, WrongState, NotFound) as error:
+                except (NoGeometry, NotAssessed, NotFound) as error:
                     logger.info("study %s: of scan %s nothing is sent: %s", study.name, scan_id, error.code)
             for path in partial.iterdir():
                 sync(path)

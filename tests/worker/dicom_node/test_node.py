@@ -13,9 +13,13 @@ from tests.support import dicom_files
 from tests.support.dicom_network import association, send_whole, store
 from tests.support.portal_process import free_port
 from tests.worker.dicom_node.conftest import Peered, study
+from webapp.domain.accounts import audit, users
+from webapp.domain.accounts.models import Role
+from webapp.domain.database import ownership
 from webapp.domain.database.ownership import LOCAL
 from webapp.domain.errors import StorageFull
 from webapp.domain.networks import taking
+from webapp.domain.resources import Resources
 from webapp.domain.scans.models import Scan
 from webapp.domain.settings import Peer
 from worker.dicom_node import studies
@@ -81,6 +85,7 @@ def test_a_study_becomes_scans_and_its_results_go_back_under_its_own_names(make_
         assert (item.StudyDate, item.AccessionNumber, item.PatientBirthDate) == ("20260102", "A-99", "19330204")
         assert "PatientIdentityRemoved" not in item and "DeidentificationMethod" not in item
     status = peered.status()
+    assert (status.spool_bytes, peered.node.spool.bytes) == (0, 0)
     assert status.studies == [] and status.recent[-1].reason == "2 results are with SENDER"
     # Names were in the spool alone, and are gone.
     spool = peered.resources.settings.instance_dir
@@ -262,6 +267,23 @@ def test_a_node_that_was_killed_between_two_steps_doubles_nothing(
     assert len(scans(peered)) == 1
     make_node().work()
     assert len(scans(peered)) == 2
+
+
+def test_with_users_a_study_is_the_named_users_or_waits(make_node: Make, resources: Resources) -> None:
+    """Its scans are theirs alone, and the audit log has a line for each; without the user nothing is lost."""
+    peered = make_node(auth="password", dicom_user="ruth")
+    send_whole(peered.port, study(2))
+    peered.work()
+    assert scans(peered) == []
+    assert [entry.state for entry in peered.status().studies] == ["taking"]
+    with resources.database.write() as session:
+        ruth = users.create(session, "ruth", "a long password of hers", Role.RESEARCHER)
+    peered.node.round()
+    ownership.act_as(None)
+    assert [scan.owner_id for scan in scans(peered)] == [ruth, ruth]
+    with resources.database.read() as session:
+        lines = [(entry.action, entry.user_id, entry.address) for entry in audit.every(session)]
+    assert lines == [("dicom.receive", ruth, "SENDER")] * 2
 
 
 def test_one_spool_has_one_node(make_node: Make, resources: object, tmp_path: Path) -> None:

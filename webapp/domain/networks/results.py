@@ -3,8 +3,6 @@
 from pathlib import Path
 
 from ml.exports.facts import Kind
-from ml.measurements import Verdict
-from webapp.domain.errors import NotReady, WrongState
 from webapp.domain.exports import dicom_objects
 from webapp.domain.networks.identity import Identity, restore
 from webapp.domain.resources import Resources
@@ -19,17 +17,13 @@ def write_objects(
 ) -> list[Path]:
     """Write a run's objects to a folder as `SCAN-KIND.dcm`, and give their paths, of `KINDS`: all or none.
 
-    run_id: None for the shown run.
-    identity: of the patient and study; None leaves the pseudonym. Raises NotFound, NotReady, NoGeometry, WrongState (a
-    run without a verdict: in an archive its mask would be taken for a tumor), and what `dicom_objects.write` raises.
+    run_id: None for the shown run. identity: of the patient and study; None leaves the pseudonym. Raises NotFound,
+    NotReady, NoGeometry, NotAssessed (nothing is sent without a verdict: in an archive the mask would pass for tumor),
+    and what `dicom_objects.write` raises.
     """
     with resources.database.read() as session:
         scan = lookup.get(session, scan_id)
         run = lookup.finished_run(session, scan, run_id)
-        if run.verdict is None:
-            raise NotReady("The run has no result yet.")
-        if run.verdict is Verdict.NOT_ASSESSED:
-            raise WrongState("The run has no verdict, and is not sent: in an archive its mask would pass for a tumor.")
         wanted = dicom_objects.source(scan, run)
     paths = [folder / f"{scan_id}-{kind.value}.dcm" for kind in KINDS]
     try:
