@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from ml.atomic_files import sync
-from webapp.domain.accounts import audit
-from webapp.domain.accounts.audit import Event
-from webapp.domain.database.ownership import owner_of_new
 from webapp.domain.errors import NoGeometry, NotAssessed, NotFound, PortalError
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.networks.ledger import Ledger
 from webapp.domain.networks.node_status import Count
+from webapp.domain.networks.owner import record
 from webapp.domain.networks.results import KINDS, write_objects
 from webapp.domain.networks.taking import study_name, take_series
 from webapp.domain.resources import Resources
@@ -109,7 +107,7 @@ class Studies:
     def _advance(self, study: Study) -> str | None:
         if study.state == "taking":
             self._take(study)
-            self._audit("dicom.receive", study)
+            record(self._resources, "dicom.receive", study.scan_ids, study.peer)
             study.state = "waiting"
             study.write()
             self._count(Count.STUDIES_TAKEN)
@@ -179,7 +177,7 @@ class Studies:
             [path for kind in KINDS for path in made if path.name.endswith(f"{kind.value}.dcm")],
         )
         self._count(Count.RESULTS_SENT)
-        self._audit("dicom.send", study)
+        record(self._resources, "dicom.send", study.runs, peer.title)
         return f"{len(made) // len(KINDS)} results are with {peer.title}"
 
     def _objects(self, study: Study) -> list[Path]:
@@ -207,14 +205,6 @@ class Studies:
             if peer.title == title:
                 return peer
         raise Delayed(f"the peer {title} is not in GLIOSCOPE_DICOM_PEERS any more")
-
-    def _audit(self, action: str, study: Study) -> None:
-        """A line of the log for each scan, where there are users."""
-        if self._settings.auth == "local":
-            return
-        for scan_id in study.scan_ids:
-            event = Event(action, "ok", owner_of_new(), study.peer, scan_id)
-            audit.record(self._resources.database, event)
 
     def _delay(self, study: Study, reason: str) -> str | None:
         """Try again later; or give up, in words."""

@@ -16,6 +16,7 @@ from tests.support import dicom_files, volume_files
 from tests.support.dicom_judges import errors_of
 from tests.support.dicom_network import Orthanc, running_orthanc
 from tests.support.portal_process import free_port
+from tests.webapp.api.test_exports import points, points_of_highdicom
 from tests.worker.dicom_node.conftest import AFFINE, SHAPE, VOXELS, Peered, study
 from webapp.domain.scans.models import Scan
 from webapp.domain.settings import Peer
@@ -64,6 +65,7 @@ def test_a_study_of_an_archive_comes_back_with_its_results(
             uids, assert_missing_frames_are_empty=True, ignore_spatial_locations=False
         )
         np.testing.assert_array_equal(frames[..., 0], truth.transpose(2, 1, 0))
+        np.testing.assert_allclose(points_of_highdicom(read), points(AFFINE, truth), atol=1e-3)
     assert by_series == {}
     for number, found in enumerate([*masks, *reports]):
         path = tmp_path / f"{number}.dcm"
@@ -71,7 +73,7 @@ def test_a_study_of_an_archive_comes_back_with_its_results(
         assert errors_of(path) == []
     figure(
         f"DICOM node: {seconds:.1f} s from C-STORE of a study of 5 series ({len(sent)} instances) to the last SEG in"
-        " Orthanc (a model of no weight); masks voxel by voxel as stored"
+        " Orthanc (a model of no weight); masks voxel by voxel, in mm, as stored"
     )
 
     # With its results the study has objects that are no images: sent again, it doubles nothing.

@@ -25,6 +25,7 @@ from ml.digests import sha256_of
 from webapp.domain.errors import WrongState
 from webapp.domain.networks.identity import identity_of, restore
 from webapp.domain.networks.ledger import Ledger, ledger_folder
+from webapp.domain.networks.owner import record
 from webapp.domain.networks.results import write_objects
 from webapp.domain.networks.taking import FILES_IN_ONE, Taken, study_name, take_series
 from webapp.domain.resources import Resources
@@ -77,6 +78,7 @@ def pull(resources: Resources, study_uid: str) -> Iterator[Pulled]:
             with _instances(resources, client, session, study_uid, str(item.SeriesInstanceUID)) as paths:
                 key = hashlib.sha256("\n".join(sha256_of(path) for path in paths).encode()).hexdigest()
                 taken = take_series(resources, ledger, paths, study=name, number=number, key=f"dicomweb {key}")
+            record(resources, "dicomweb.pull", taken.scan_ids, "command")
             yield Pulled(number, taken)
 
 
@@ -100,6 +102,7 @@ def push(resources: Resources, scan_id: str) -> None:
         with _asked():
             answer = client.store_instances([pydicom.dcmread(path) for path in paths], study_uid)
         _check_stored(answer, len(paths))
+    record(resources, "dicomweb.push", [scan_id], "command")
 
 
 def _check_stored(answer: Dataset, count: int) -> None:

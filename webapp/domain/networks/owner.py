@@ -1,7 +1,11 @@
 """Whose scans those are that come from other systems: no browser has logged in for them."""
 
+from collections.abc import Iterable
+
 from sqlalchemy import select
 
+from webapp.domain.accounts import audit
+from webapp.domain.accounts.audit import Event
 from webapp.domain.accounts.models import Role, User
 from webapp.domain.database import ownership
 from webapp.domain.resources import Resources
@@ -27,3 +31,14 @@ def act_as_owner(resources: Resources, name: str) -> None:
             " are; make one: `flask --app wsgi users create NAME --role researcher`."
         )
     ownership.act_as(user.id)
+
+
+def record(resources: Resources, action: str, scan_ids: Iterable[str], address: str) -> None:
+    """A line of the audit log for each scan, where there are users. address: the peer, or `command`.
+
+    Raises DatabaseUnavailable.
+    """
+    if resources.settings.auth == "local":
+        return
+    for scan_id in scan_ids:
+        audit.record(resources.database, Event(action, "ok", ownership.owner_of_new(), address, scan_id))
