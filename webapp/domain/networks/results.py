@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ml.exports.facts import Kind
+from webapp.domain.errors import NotAssessed
 from webapp.domain.exports import dicom_objects
 from webapp.domain.networks.identity import Identity, restore
 from webapp.domain.resources import Resources
@@ -24,7 +25,12 @@ def write_objects(
     with resources.database.read() as session:
         scan = lookup.get(session, scan_id)
         run = lookup.finished_run(session, scan, run_id)
-        wanted = dicom_objects.source(scan, run)
+        try:
+            wanted = dicom_objects.source(scan, run)
+        except NotAssessed as error:
+            raise NotAssessed(
+                "The run has no verdict and is not sent: its mask would pass for a tumor there."
+            ) from error
     paths = [folder / f"{scan_id}-{kind.value}.dcm" for kind in KINDS]
     try:
         for kind, path in zip(KINDS, paths, strict=True):
