@@ -1,6 +1,7 @@
 # make run    set up what a portal needs (no torch without an NVIDIA GPU) and run it on http://127.0.0.1:8000
 # make demo   the same as a public demonstration (docs/security.md), with an instance folder of its own; PORT is its port
 # make test   set up everything and run the whole test suite; make test-quick leaves out what takes minutes
+# make torture  every promise with its figure, in one table; an hour or two; TORTURE="--only load --seconds 20" for less
 # make bench  measure this machine; BENCH="--scans 100000 --write docs/performance.md" for more
 PYTHON ?= python3
 VENV   := .venv
@@ -10,7 +11,7 @@ SERVE  := $(if $(GPU),requirements.txt,requirements-serve.txt)
 # A file of tests at a time to each process.
 SHARED_OUT := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run demo test test-quick bench lint install install-train install-test
+.PHONY: run demo test test-quick bench torture lint install install-train install-test
 
 run: install
 	@exec $(BIN)/python -m webapp.process.launch
@@ -27,6 +28,9 @@ test-quick: install-test
 
 bench: install-test
 	$(BIN)/python -m bench $(BENCH)
+
+torture: install-test
+	$(BIN)/python -m bench torture $(TORTURE)
 
 lint: install-test node_modules/.installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

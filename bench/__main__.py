@@ -2,7 +2,8 @@
 
 Parts: engines, evaluations, uploads, history and pages by default; mixed (uploads beside an evaluation); volumes;
 viewer, which needs a Chromium; recipes, which trains each one for some minutes.
-`python -m bench gpu` has options of its own: it trains all that ships, and measures it (`bench.gpu`).
+`python -m bench gpu` has options of its own: it trains all that ships, and measures it (`bench.gpu`). So has `python -m
+bench torture`: every promise of the product with its figure (`bench.torture`).
 """
 
 import argparse
@@ -27,6 +28,10 @@ def main(arguments: list[str]) -> None:
 
         command.main(arguments[1:])
         return
+    if arguments[:1] == ["torture"]:
+        from bench.torture import command as torture
+
+        sys.exit(torture.main(arguments[1:]))
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure a portal on this machine.")
     parser.add_argument(
         "parts", nargs="*", metavar="PART", help=f"{', '.join(BY_DEFAULT)} (default), mixed, volumes, viewer, recipes"

@@ -13,10 +13,11 @@ import pytest
 import tifffile
 
 from tests.support.portal_process import RunningPortal
+from tests.support.repetitions import repeated
 
 pytestmark = pytest.mark.long
 
-KILLS = 10
+KILLS = repeated(10, promised=20)
 SLICES = 200
 
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.support.portal_process import RunningPortal
+from tests.support.repetitions import repeated
 from tests.support.resources import png_bytes
 from webapp.domain.resources import Resources
 from webapp.domain.settings import Settings
@@ -20,7 +21,9 @@ from worker.recovery.orphans import delete_orphans
 
 pytestmark = pytest.mark.long
 
-KILLS = 25
+KILLS = repeated(25, promised=100)
+# A kill and a start take some three seconds on a busy machine.
+LONGEST_S = 6.0 * KILLS
 CLIENTS = 3
 
 
@@ -44,7 +47,7 @@ def test_uploads_survive_kills_of_the_web_process(portal: RunningPortal, figure:
     clients = [threading.Thread(target=upload_until_stopped) for _ in range(CLIENTS)]
     for client in clients:
         client.start()
-    killed, pauses, deadline = 0, random.Random(7), time.monotonic() + 150
+    killed, pauses, deadline = 0, random.Random(7), time.monotonic() + LONGEST_S
     try:
         while killed < KILLS and time.monotonic() < deadline:
             seen = len(accepted)

@@ -1,0 +1,1 @@
+"""`make torture`: every promise of the product, what shows it, and whether it holds."""

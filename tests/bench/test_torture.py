@@ -1,0 +1,93 @@
+"""`make torture` names tests that exist and says what they found; load and soak hold on a small scale."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.torture import command, load, soak, suite
+from bench.torture.outcome import FALLS_SHORT, HOLDS, REPORTED
+from bench.torture.promises import PROMISES, Promise
+from tests.support.portal_process import RunningPortal, running_portal
+from tests.support.resources import MODEL, png_bytes
+from tests.support.small_model import write_small_model
+from webapp.domain.settings import PROJECT_ROOT
+
+
+def test_every_test_of_a_promise_exists() -> None:
+    for promise in PROMISES:
+        for node in promise.tests:
+            path, _, name = node.partition("::")
+            text = (PROJECT_ROOT / path).read_text()
+            assert re.search(rf"^def {name}\(" if name else r"^def test_", text, re.M), node
+    names = [promise.name for promise in PROMISES]
+    assert len(set(names)) == len(names)
+
+
+PASSED = '<testcase name="a"><properties><property name="figure" value="7 of 7"/></properties></testcase>'
+FAILED = '<testcase name="b"><failure/></testcase>'
+SKIPPED = '<testcase name="c"><skipped/></testcase>'
+
+
+@pytest.mark.parametrize(
+    ("cases", "code", "verdict", "words"),
+    [
+        (PASSED, 0, HOLDS, "7 of 7"),
+        (PASSED + FAILED, 1, FALLS_SHORT, "failed: b"),
+        (PASSED + SKIPPED, 0, FALLS_SHORT, "skipped: c"),
+        ("", 5, FALLS_SHORT, "pytest ended with 5"),
+    ],
+)
+def test_a_promise_holds_where_all_its_tests_passed(
+    tmp_path: Path, cases: str, code: int, verdict: str, words: str
+) -> None:
+    path = tmp_path / "report.xml"
+    path.write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
+    outcome = suite.judge(Promise("p", "it works", ()), suite.read_report(path), code, 1.0)
+    assert outcome.verdict == verdict and words in "; ".join(outcome.figures)
+
+
+def test_one_broken_promise_is_the_exit_status(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    def show(promise: Promise) -> object:
+        is_broken = promise.name == "poison"
+        report = suite.Report(1, ("a figure",), ("test_x",) if is_broken else (), ())
+        return suite.judge(promise, report, int(is_broken), 1.0)
+
+    monkeypatch.setattr(suite, "show", show)
+    assert command.main(["--only", "lost", "full-disk"]) == 0
+    assert command.main(["--only", "lost", "poison"]) == 1
+    table = capsys.readouterr().out
+    assert "| verdict" in table and "failed: test_x" in table and FALLS_SHORT in table
+    with pytest.raises(SystemExit):
+        command.main(["--only", "nothing"])
+
+
+@pytest.fixture(scope="module")
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPortal]:
+    folder = tmp_path_factory.mktemp("torture")
+    small = {"GLIOSCOPE_MODELS": str(write_small_model(folder / "models")), "GLIOSCOPE_MODEL": MODEL}
+    with running_portal(folder, **small) as portal:
+        yield portal
+
+
+ITEMS = [(f"{side}.png", png_bytes(side, side)) for side in (48, 64)]
+
+
+@pytest.mark.long
+def test_a_few_clients_who_upload_and_read_meet_no_error(portal: RunningPortal, figure) -> None:
+    outcome = load.measure(portal, ITEMS, clients=8, seconds=8)
+    figure(f"load: {'; '.join(outcome.figures)}")
+    assert outcome.verdict == HOLDS, (outcome, portal.log())
+
+
+@pytest.mark.long
+def test_a_short_soak_ends_with_a_result_for_each_scan(portal: RunningPortal, figure) -> None:
+    outcome = soak.measure(portal, ITEMS, scans=100)
+    figure(f"soak: {'; '.join(outcome.figures)}")
+    assert outcome.verdict == REPORTED and outcome.figures[0].startswith("100 scans")
+
+
+@pytest.mark.parametrize(("sizes", "growth"), [([5, 10, *[10] * 18], 0.0), ([5, 10, 10, *[10] * 15, 11, 11], 0.1)])
+def test_growth_begins_after_the_first_tenth(sizes: list[int], growth: float) -> None:
+    assert soak.growth_of(sizes) == pytest.approx(growth)
