@@ -198,3 +198,17 @@ def test_nginx_takes_the_containers_configuration(tmp_path: Path) -> None:
     own.write_text(text.replace("/etc/nginx/tls", str(tmp_path)).replace("/tmp/", f"{tmp_path}/"))
     done = subprocess.run([program, "-t", "-q", "-c", str(own)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_operators_guide_names_what_there_is() -> None:
+    """Its settings, units and figures exist, and every alert has a row that says what to do."""
+    text = (DEPLOY.parent / "docs" / "operations.md").read_text()
+    known = {entry.name for entry in SETTINGS.values()}
+    assert set(re.findall(r"\bGLIOSCOPE_[A-Z_]+", text)) <= known
+    units = {path.stem for path in UNITS}
+    assert {name.partition("@")[0] for name in re.findall(r"\bglioscope-[a-z]+@?", text)} <= {
+        unit.rstrip("@") for unit in units
+    }
+    rules = yaml.safe_load((DEPLOY / "monitoring" / "alerts.yaml").read_text())["groups"][0]["rules"]
+    described = re.findall(r"^\| `(Glioscope\w+)`", text, re.M)
+    assert described == [rule["alert"] for rule in rules]

@@ -40,6 +40,8 @@ class Installation:
     data: Path
     models: Path
     folder: Path
+    shared: dict[str, str]
+    postgres: str
 
     def log(self) -> str:
         return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*/portal.log")))
@@ -101,7 +103,7 @@ def installation(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
             assert time.monotonic() < deadline
             time.sleep(0.2)
         data = write_data_set(folder / "data" / "set", patients=8, slices=CASES // 8)
-        yield Installation(webs, workers, data, models, folder)
+        yield Installation(webs, workers, data, models, folder, shared, postgres)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -160,3 +162,45 @@ def test_the_report_is_one_machines_and_a_node_that_vanishes_costs_nothing(
         f"two web and two worker processes over PostgreSQL, Redis and S3: {CASES} cases in {both_s:.0f} s, report.json"
         " equal to the command line's; equal again after a worker's node vanished in the middle"
     )
+
+
+def test_its_backup_is_restored_into_a_database_and_a_prefix_of_its_own(
+    installation: Installation, tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    """As docs/operations.md says, while it runs."""
+    import boto3
+    import psycopg
+
+    from tests.support.servers import create_database, drop_database
+
+    first, _ = installation.webs
+    scan = first.wait(first.upload(png_bytes(64, 64))["id"])
+    backup = tmp_path / "backup"
+    trial = {
+        "DATABASE_URL": f"postgresql:///trial?{installation.postgres}",
+        "GLIOSCOPE_STORAGE": f"s3://{BUCKET}/trial",
+        "GLIOSCOPE_FOLDERS": str(tmp_path / "folders"),
+    }
+
+    def flask(*words: str, **environ: str) -> None:
+        environment = {**installation.shared, "GLIOSCOPE_INSTANCE": str(tmp_path / "instance"), **environ}
+        command = [sys.executable, "-m", "flask", "--app", "wsgi", "backups", *words, str(backup)]
+        done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def keys(prefix: str) -> set[str]:
+        found = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/").get("Contents", ())
+        return {item["Key"].removeprefix(f"{prefix}/") for item in found}
+
+    flask("make")
+    flask("verify")
+    create_database(installation.postgres, "trial", template="template1")
+    try:
+        flask("restore", **trial)
+        with psycopg.connect(f"postgresql:///trial?{installation.postgres}") as connection:
+            rows = connection.execute("SELECT count(*) FROM scans WHERE id = %s", (scan["id"],)).fetchone()
+    finally:
+        drop_database(installation.postgres, "trial")
+    assert rows == (1,)
+    assert keys("trial") == keys("glioscope") and any(scan["id"] in key for key in keys("trial"))
+    figure(f"backup of a running installation: {len(keys('trial'))} objects and the database restored into empty ones")

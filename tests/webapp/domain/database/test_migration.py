@@ -8,7 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -48,6 +48,38 @@ def test_two_processes_may_migrate_at_once(postgres_url: str) -> None:
 
 def test_there_is_one_head() -> None:
     assert len(ScriptDirectory.from_config(alembic_config("sqlite://")).get_heads()) == 1
+
+
+def test_code_of_the_version_before_works_on_the_new_schema(tmp_path) -> None:
+    """In an upgrade it runs on beside the new one: it neither misses a column nor lacks a value for one."""
+    url = f"sqlite:///{tmp_path}/upgrade.sqlite3"
+    config = alembic_config(url)
+    revisions = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()][::-1]
+    start = revisions.index("0022")  # from here on it is promised
+    command.upgrade(config, revisions[start])
+    before = _columns(url)
+    for revision in revisions[start + 1 :]:
+        command.upgrade(config, revision)
+        after = _columns(url)
+        for table, columns in before.items():
+            assert columns.keys() <= after[table].keys(), f"{revision} takes from {table}"
+            for name, needs_value in after[table].items():
+                assert not needs_value or columns.get(name), f"{revision}: {table}.{name} must be given a value"
+        before = after
+
+
+def _columns(url: str) -> dict[str, dict[str, bool]]:
+    """By table and column, whether an INSERT must give a value."""
+    database = Database(url)
+    found = inspect(database.engine)
+    tables = {
+        table: {
+            column["name"]: not column["nullable"] and column["default"] is None for column in found.get_columns(table)
+        }
+        for table in found.get_table_names()
+    }
+    database.dispose()
+    return tables
 
 
 @pytest.mark.parametrize("url", ["mysql://x/y", "oracle"])
