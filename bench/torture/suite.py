@@ -45,18 +45,10 @@ def show(promise: Promise) -> Outcome:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="torture-") as name:
         path = Path(name, "report.xml")
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            f"--junit-xml={path}",
-            *promise.tests,
-        ]
+        # xunit1: pytest's other form of the file has no place for a test's figures.
+        options = ["-q", "-p", "no:cacheprovider", "-o", "junit_family=xunit1", f"--junit-xml={path}"]
         done = subprocess.run(
-            command,
+            [sys.executable, "-m", "pytest", *options, *promise.tests],
             cwd=PROJECT_ROOT,
             env={**os.environ, "GLIOSCOPE_TEST_PROMISED": "1"},
             capture_output=True,

@@ -25,6 +25,15 @@ def test_every_test_of_a_promise_exists() -> None:
     assert len(set(names)) == len(names)
 
 
+def test_a_figure_is_recorded(figure) -> None:
+    figure("seven of seven")
+
+
+def test_a_promise_is_shown_by_pytest_itself_with_its_figures() -> None:
+    outcome = suite.show(Promise("p", "it works", ("tests/bench/test_torture.py::test_a_figure_is_recorded",)))
+    assert outcome.verdict == HOLDS and outcome.figures[1:] == ["seven of seven"], outcome
+
+
 PASSED = '<testcase name="a"><properties><property name="figure" value="7 of 7"/></properties></testcase>'
 FAILED = '<testcase name="b"><failure/></testcase>'
 SKIPPED = '<testcase name="c"><skipped/></testcase>'
