@@ -7,7 +7,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ml.datasets.file_names import ANNOTATION_SUFFIXES, VOLUME_SUFFIXES, is_like_annotations, name_key, suffix_of
+from ml.datasets.file_names import (
+    ANNOTATION_SUFFIXES,
+    VOLUME_SUFFIXES,
+    is_like_annotations,
+    may_be_annotations,
+    name_key,
+    suffix_of,
+)
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS
 from ml.datasets.mask_names import (
     MASK_ENDING,
@@ -81,7 +88,7 @@ def is_outlines(path: str) -> bool:
     """Whether a file is text in which other programs keep outlines or boxes: no scan, and no mask."""
     name = path.replace("\\", "/").rpartition("/")[2]
     in_masks = suffix_of(name) in ANNOTATION_SUFFIXES and looks_like_mask(f"{path.removesuffix(suffix_of(name))}.png")
-    return in_masks or is_like_annotations(name)
+    return in_masks or is_like_annotations(name) or may_be_annotations(name)
 
 
 def match_slices(slice_names: Sequence[str], mask_names: Sequence[str]) -> list[int] | None:
