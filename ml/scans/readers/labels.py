@@ -27,6 +27,16 @@ def largest_channel(colors: NDArray[np.generic]) -> NDArray[np.generic]:
     return largest
 
 
+def check_dropped(kept: NDArray[np.generic], dropped: NDArray[np.generic]) -> None:
+    """Raises ScanError `unreadable` where all that a mask has lies in the channel that is not used: it would count as
+    one without tumor."""
+    if not kept.any() and dropped.min() != dropped.max():
+        raise ScanError(
+            "unreadable",
+            "The mask's first channel is empty, and a further one, which is not used, is not: store the mask alone.",
+        )
+
+
 def labels_of_alpha(colors: NDArray[Integer], alpha: NDArray[Integer]) -> NDArray[np.generic]:
     """Colors (H, W) or (H, W, C) and straight alpha (H, W), both uint8 or both uint16, to labels (H, W)."""
     if not has_straight_alpha(alpha):

@@ -153,6 +153,23 @@ def test_an_empty_mask_is_empty_in_every_form(tmp_path, name):
     assert not case_of(tmp_path, WRITERS[name](EMPTY)).truth().any()
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda first, second: tiff(np.stack([first, second]), photometric="minisblack", metadata={"axes": "CYX"}),
+        lambda first, second: tiff(
+            np.dstack([first, second]), photometric="minisblack", planarconfig="contig", extrasamples=["unspecified"]
+        ),
+    ],
+    ids=["pages", "samples"],
+)
+def test_a_mask_that_is_all_in_the_dropped_channel_is_refused_and_not_empty(tmp_path, make):
+    with pytest.raises(DatasetError, match="first channel is empty, and a further one, which is not used, is not"):
+        case_of(tmp_path, make(white(EMPTY), white(TUMOR))).truth()
+    assert not case_of(tmp_path, make(white(EMPTY), white(~EMPTY))).truth().any()
+    assert np.array_equal(case_of(tmp_path, make(white(TUMOR), white(EMPTY))).truth(), TUMOR)
+
+
 def test_a_palette_that_is_transparent_all_over_is_empty(tmp_path):
     assert not case_of(tmp_path, palette(~EMPTY, [255, 0, 0, 0, 0, 0], transparency=1)).truth().any()
 

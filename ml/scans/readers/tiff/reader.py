@@ -17,7 +17,7 @@ from tifffile import TiffFile, TiffPage
 
 from ml.scans.labels import LabelMap
 from ml.scans.readers.intensity import Window, WindowFinder
-from ml.scans.readers.labels import settle_lossy
+from ml.scans.readers.labels import check_dropped, settle_lossy
 from ml.scans.readers.orientation import TAG, known, orient, swaps_sides
 from ml.scans.readers.tiff.axes import arrange_pages
 from ml.scans.readers.tiff.directories import count_pages
@@ -78,7 +78,10 @@ def read_labels(path: Path, limits: Limits) -> LabelMap:
             raise ScanError(
                 "unreadable", f"The mask has several pages ({len(found.places)} slices); store one mask in each file."
             )
-        return _read_slice_labels(found, found.places[0])
+        labels = _read_slice_labels(found, found.places[0])
+        for place in sorted(set(range(len(found.pages))) - set(found.places[0].tolist())):
+            check_dropped(labels.values, convert_labels(found.pages[place], set(), white_zero=found.white_zero))
+        return labels
 
 
 def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffPage
 
 from ml.scans.readers import colors
-from ml.scans.readers.labels import labels_of_alpha, largest_channel
+from ml.scans.readers.labels import check_dropped, labels_of_alpha, largest_channel
 
 # With these codecs tifffile hands out RGB whatever the file stores.
 _JPEG = (COMPRESSION.JPEG, COMPRESSION.OJPEG)
@@ -75,7 +75,7 @@ def convert_samples(page: TiffPage, notes: set[str], *, white_zero: bool) -> NDA
 def convert_labels(page: TiffPage, notes: set[str], *, white_zero: bool) -> NDArray[np.generic]:
     """Decode a page of a mask that `is_read` to its labels (H, W), of the file's own type, as they are stored.
 
-    Adds the code of a channel that is dropped to `notes`.
+    Adds the code of a channel that is dropped to `notes`. Raises as `check_dropped`.
     """
     samples = _decode(page)
     if page.photometric == PHOTOMETRIC.PALETTE:
@@ -89,6 +89,7 @@ def convert_labels(page: TiffPage, notes: set[str], *, white_zero: bool) -> NDAr
     if is_alpha and colors.are_8_or_16_bit(rest) and colors.are_8_or_16_bit(page_colors):
         return labels_of_alpha(page_colors, rest)
     notes.add(_dropped_after(page_colors))
+    check_dropped(page_colors, rest)
     return largest_channel(page_colors)
 
 
