@@ -5,7 +5,7 @@ import threading
 import time
 from types import TracebackType
 
-from webapp.domain.errors import PortalError
+from webapp.domain.errors import DatabaseUnavailable, PortalError
 from webapp.domain.networks import node_status
 from webapp.domain.networks.ledger import Ledger, ledger_folder
 from webapp.domain.networks.node_status import MOST_RECENT, Count, Entry, NodeStatus
@@ -100,7 +100,7 @@ class Node:
         """Whether studies may become scans; says once why not."""
         try:
             act_as_owner(self._resources, self._resources.settings.dicom_user)
-        except OwnerMissing as error:
+        except (OwnerMissing, DatabaseUnavailable) as error:
             if self._has_said_whose:
                 return False
             self._has_said_whose = True
@@ -112,16 +112,11 @@ class Node:
     def _look_at(self, item: Arriving) -> None:
         settings = self._resources.settings
         if not item.is_broken:
-            if item.quiet_s >= settings.dicom_quiet_s:
-                self.spool.hand_on(item.key, settings.dicom_quiet_s)
-        elif item.quiet_s >= settings.dicom_incomplete_s:
+            self.spool.hand_on(item.key, settings.dicom_quiet_s)
+        elif self.spool.drop(item.key, settings.dicom_incomplete_s):
             self._count(Count.STUDIES_DROPPED)
-            self._finish(
-                Entry(
-                    item.key, item.peer, "ended", "dropped: its sender broke off and did not send it again", time.time()
-                )
-            )
-            self.spool.remove(self.spool.incoming / item.key)
+            words = "dropped: its sender broke off and did not send it again"
+            self._finish(Entry(item.key, item.peer, "ended", words, time.time()))
 
     def _count(self, event: Count) -> None:
         with self._lock:

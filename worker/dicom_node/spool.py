@@ -49,7 +49,6 @@ class Arriving:
     key: str
     peer: str
     is_broken: bool
-    quiet_s: float
 
 
 class Spool:
@@ -141,9 +140,9 @@ class Spool:
         with self._lock:
             found = []
             for path in sorted(self.incoming.iterdir()):
-                quiet_s = time.monotonic() - self._arrived.setdefault(path.name, time.monotonic())
+                self._arrived.setdefault(path.name, time.monotonic())
                 peer = str(read_json(path / "study.json").get("peer", ""))
-                found.append(Arriving(path.name, peer, any(path.glob("broken-*")), quiet_s))
+                found.append(Arriving(path.name, peer, any(path.glob("broken-*"))))
             return found
 
     def hand_on(self, key: str, quiet_s: float) -> bool:
@@ -161,6 +160,14 @@ class Spool:
                 mark.unlink()
             return True
 
+    def drop(self, key: str, quiet_s: float) -> bool:
+        """Remove a study of `incoming`, if nothing came of it meanwhile."""
+        with self._lock:
+            if time.monotonic() - self._arrived.get(key, 0.0) < quiet_s:
+                return False
+            self._remove(self.incoming / key)
+            return True
+
     def complete(self) -> Iterator[Path]:
         """The folders of complete studies, the oldest first."""
         yield from sorted(self.studies.iterdir(), key=lambda path: path.stat().st_ctime)
@@ -168,15 +175,18 @@ class Spool:
     def remove(self, folder: Path) -> None:
         """Remove a study, or one of its series, whoever's names are in it."""
         with self._lock:
-            self._bytes -= _bytes_of(folder)
-            shutil.rmtree(folder)
-            self._arrived.pop(folder.name, None)
+            self._remove(folder)
 
     def remove_stale(self) -> None:
         """Remove instances that broke off in the middle of their arrival."""
         for path in self.temporary.iterdir():
             if time.time() - path.stat().st_mtime > STALE_S:
                 path.unlink(missing_ok=True)
+
+    def _remove(self, folder: Path) -> None:
+        self._bytes -= _bytes_of(folder)
+        shutil.rmtree(folder)
+        self._arrived.pop(folder.name, None)
 
     def _check_room(self, study: Path, size: int) -> None:
         if self._bytes + size > self._most_bytes:
@@ -213,11 +223,11 @@ def _bytes_of(folder: Path) -> int:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What was written down; empty where nothing was."""
+    """What was written down; empty where nothing was, or a disk has damaged it."""
     try:
         found: dict[str, Any] = json.loads(path.read_text())
         return found
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return {}
 
 

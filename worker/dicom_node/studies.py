@@ -99,6 +99,11 @@ class Studies:
             end = self._advance(study)
         except (Delayed, SendFailed, PortalError) as error:
             return self._delay(study, error.message if isinstance(error, PortalError) else str(error))
+        except OSError:
+            raise
+        except Exception:  # one study keeps no other from its turn
+            logger.exception("study %s: an unexpected fault", study.name)
+            return self._delay(study, "an unexpected fault, which the log tells")
         if study.tries:
             study.tries, study.next_at, study.failing_since, study.reason = 0, 0.0, 0.0, ""
             study.write()

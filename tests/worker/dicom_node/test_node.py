@@ -233,7 +233,7 @@ def test_a_result_without_verdict_is_not_sent(make_node: Make, archive: Archive)
 def test_a_fault_of_the_machine_costs_time_and_no_study(make_node: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(studies, "FIRST_PAUSE_S", 0.0)
     peered = make_node()
-    real, faults = taking.submit, [StorageFull("The storage has no room left.")]
+    real, faults = taking.submit, [StorageFull("The storage has no room left."), ValueError("nobody expected this")]
 
     def submit(*arguments: object) -> object:
         if faults:
@@ -242,8 +242,8 @@ def test_a_fault_of_the_machine_costs_time_and_no_study(make_node: Make, monkeyp
 
     monkeypatch.setattr(taking, "submit", submit)
     send_whole(peered.port, study(2))
-    peered.work()
-    peered.work()
+    for _ in range(3):
+        peered.node.round()
     assert len(scans(peered)) == 2
 
 
