@@ -85,6 +85,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
         *_FLOORS, "webapp.domain.resources", "webapp.domain.scans", "webapp.domain.evaluations", "ml.atomic_files",
         "ml.digests", "ml.version",
     ),
+    "webapp.domain.retention": (
+        *_FLOORS, "webapp.domain.accounts", "webapp.domain.scans", "webapp.domain.evaluations",
+    ),
     "webapp.domain.tables": ("webapp.domain",),
     "webapp.domain": (),
     "webapp.schemas": ("webapp.domain", "ml.version", *_LIGHT),

@@ -3,6 +3,8 @@
 import io
 import logging
 import random
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +16,7 @@ import tifffile
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image, PngImagePlugin
+from sqlalchemy import select
 
 from ml.engines import Inference
 from tests.support import scan_files
@@ -27,6 +30,8 @@ from webapp.domain.database.engine import Database
 from webapp.domain.jobs import lifecycle
 from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup
+from webapp.domain.scans.models import Scan
+from webapp.domain.settings import PROJECT_ROOT
 from worker.process.runtime import Runtime
 from worker.recovery.orphans import delete_orphans
 from worker.recovery.sweeper import Sweeper
@@ -205,6 +210,53 @@ def test_on_postgresql_no_row_of_any_table_holds_the_canary(
     for item in client.get(f"{SCANS}?limit=200").json["scans"]:
         client.delete(f"{SCANS}/{item['id']}")
     assert rows_with_canary(resources.database) == [] and NAME not in caplog.text and INSIDE not in caplog.text
+
+
+def test_on_postgresql_the_documented_lines_remove_the_canary_from_every_file(
+    postgres_url: str, make_app: Callable[..., Flask], figure: Callable[[str], None]
+) -> None:
+    app = make_app(DATABASE_URL=postgres_url)
+    resources, client = resources_of(app), app.test_client()
+    scan = sent(client, f"{NAME}.png", png(), headers={"Idempotency-Key": NAME})
+    finish(resources, scan["segmentation"]["id"])
+    use_everything(client, scan["id"])
+    # Rows that stay, on the same pages, and statistics that have the name.
+    for index in range(100):
+        add_scan(resources, filename=f"{'other' if index % 2 else NAME}_{index}.png")
+    execute(resources.database, "ANALYZE", "CHECKPOINT")
+    found = {"there": postgres_hits(resources.database)}
+    with resources.database.read() as session:
+        ids = list(session.scalars(select(Scan.id).where(Scan.filename.contains(NAME))))
+    lookup.delete_all(resources, ids)
+    assert rows_with_canary(resources.database) == []
+    execute(resources.database, "CHECKPOINT")
+    found["deleted"] = postgres_hits(resources.database)
+    text = (PROJECT_ROOT / "docs" / "security.md").read_text()
+    (lines,) = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+    execute(resources.database, *filter(None, lines.split(";\n")))
+    found["after the documented lines"] = postgres_hits(resources.database)
+    execute(resources.database, "ALTER SYSTEM RESET wal_recycle", "SELECT pg_reload_conf()")
+    assert found["there"].keys() == found["deleted"].keys() == {"base", "pg_wal"}, "the search finds what is there"
+    assert found["after the documented lines"] == {}
+    figure(f"a deleted name in the files of PostgreSQL: {found}")
+
+
+def execute(database: Database, *statements: str) -> None:
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def postgres_hits(database: Database) -> dict[str, int]:
+    """How often the canaries stand in the server's files, by their folder."""
+    with database.engine.connect() as connection:
+        folder = Path(str(connection.exec_driver_sql("SHOW data_directory").scalar()))
+    found: Counter[str] = Counter()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            found[path.relative_to(folder).parts[0]] += sum(data.count(word.encode()) for word in (NAME, INSIDE))
+    return {name: count for name, count in found.items() if count}
 
 
 def rows_with_canary(database: Database) -> list[str]:

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from webapp.commands import accounts, backups, database, dicom_node, dicomweb, evaluations
+from webapp.commands import accounts, backups, database, dicom_node, dicomweb, evaluations, purge
 
 
 def register(app: Flask) -> None:
@@ -14,3 +14,4 @@ def register(app: Flask) -> None:
     app.cli.add_command(dicom_node.group)
     app.cli.add_command(dicomweb.group)
     app.cli.add_command(evaluations.group)
+    app.cli.add_command(purge.purge)

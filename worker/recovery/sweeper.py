@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from webapp.domain import logs
+from webapp.domain import logs, retention
 from webapp.domain.errors import DatabaseUnavailable, PortalError
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.kinds import KINDS, JobKind, publish_if_ready
@@ -29,6 +29,8 @@ DELETE_ORPHANS_EVERY_S = 3600.0
 ORPHAN_AGE_S = 3600.0
 # Visitors are told minutes.
 DELETE_VISITORS_SCANS_EVERY_S = 20.0
+# Retention is a matter of days.
+PURGE_EVERY_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,17 @@ class Sweeper:
         self._suspects: dict[tuple[str, ExpiredLease], float] = {}
         self._orphans_deleted_at = -DELETE_ORPHANS_EVERY_S
         self._visitors_scans_deleted_at = -DELETE_VISITORS_SCANS_EVERY_S
+        self._purged_at = -PURGE_EVERY_S
 
     def run(self, stopped: threading.Event) -> None:
         """Sweep until `stopped`, whatever a round meets: a loop that ended would leave jobs and files behind."""
         while not stopped.is_set():
-            for step in (self.sweep, self.delete_visitors_scans_when_due, self.delete_orphans_when_due):
+            for step in (
+                self.sweep,
+                self.delete_visitors_scans_when_due,
+                self.purge_when_due,
+                self.delete_orphans_when_due,
+            ):
                 try:
                     step()
                 except PortalError as error:
@@ -79,6 +87,13 @@ class Sweeper:
         if time.monotonic() - self._visitors_scans_deleted_at >= DELETE_VISITORS_SCANS_EVERY_S:
             self._visitors_scans_deleted_at = time.monotonic()
             visits.delete_old(self._resources)
+
+    def purge_when_due(self) -> None:
+        """Delete what is older than the settings keep it, at most once an hour."""
+        days = self._resources.settings.retention_days
+        if days is not None and time.monotonic() - self._purged_at >= PURGE_EVERY_S:
+            self._purged_at = time.monotonic()
+            retention.purge(self._resources, days, by="sweeper")
 
     def _recover(self) -> int:
         """Requeue or end jobs whose lease stayed expired for a whole heartbeat; the number of them.

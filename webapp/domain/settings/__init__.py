@@ -24,6 +24,7 @@ from webapp.domain.settings.parsing import (
     ae_title,
     choice,
     database_url,
+    days_or_off,
     folder,
     folders,
     hosts,
@@ -90,6 +91,13 @@ class Settings:
         "the folder of unpacked data sets and of reports in the making; web and workers must see it under the same"
         " path",
         "`folders` in the storage folder; with a bucket `folders` in the instance folder",
+    )
+    retention_days: int | None = setting(
+        "GLIOSCOPE_RETENTION_DAYS",
+        "off",
+        days_or_off,
+        "days after which scans (from their upload) and evaluations (from their start) are deleted with everything of"
+        " them (docs/security.md); `off` keeps them",
     )
     model_directories: tuple[Path, ...] = setting(
         "GLIOSCOPE_MODELS",

@@ -19,6 +19,8 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _BUCKET_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/(?:[a-z0-9]+(?:[/._-][a-z0-9]+)*)?/?)?")
 # Above every sensible size, and far below where sizes in bytes would leave 64 bits.
 _MOST = 10**9
+# Of keeping anything: a hundred years.
+MOST_DAYS = 36_500
 
 
 # PS3.5 table 6.2-1: the default repertoire without backslash; no comma and @, which separate peers here.
@@ -181,6 +183,15 @@ def whole(*, least: int = 1, times: int = 1) -> Parser[int]:
         return int(value) * times
 
     return parse
+
+
+def days_or_off(name: str, value: str) -> int | None:
+    """A number of days from 1 up; `off` is None."""
+    if value == "off":
+        return None
+    if not value.isdecimal() or len(value) > 10 or not 1 <= int(value) <= MOST_DAYS:
+        raise SettingsError(f"{name} is {value[:40]!r}; it must be off, or a whole number from 1 to {MOST_DAYS}.")
+    return int(value)
 
 
 def database_url(name: str, value: str) -> str:
