@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
+from tests.conftest import DATABASES
 from tests.support.resources import add_scan, make_settings, png_bytes
 from tests.webapp.accounts import PASSWORD, add_token, add_user, log_in, login_token, post_form, token_of
 from tests.webapp.clients import SCANS, resources_of, send, sent
@@ -23,6 +24,8 @@ from webapp.domain.scans import studies
 from webapp.domain.settings import SettingsError
 from webapp.process import administrators
 
+on_both = pytest.mark.parametrize("app", DATABASES, indirect=True)
+
 
 @pytest.fixture(autouse=True)
 def _nobody_asks_any_more() -> Iterator[None]:
@@ -32,9 +35,11 @@ def _nobody_asks_any_more() -> Iterator[None]:
 
 
 @pytest.fixture
-def app(make_app: Callable[..., Flask]) -> Flask:
-    """A portal with one administrator and one researcher."""
-    app = make_app(GLIOSCOPE_AUTH="password")
+def app(request: pytest.FixtureRequest, make_app: Callable[..., Flask]) -> Flask:
+    """A portal with one administrator and one researcher; on SQLite, and for tests `on_both` on PostgreSQL, too."""
+    is_postgres = getattr(request, "param", "sqlite") == "postgresql"
+    environ = {"DATABASE_URL": request.getfixturevalue("postgres_url")} if is_postgres else {}
+    app = make_app(GLIOSCOPE_AUTH="password", **environ)
     add_user(app, "root", Role.ADMIN)
     add_user(app, "ruth", Role.RESEARCHER)
     return app
@@ -85,6 +90,7 @@ def test_the_answer_does_not_say_whether_there_is_such_a_user(app: Flask, monkey
     assert len(seen) == 2 and seen[1] is None
 
 
+@on_both
 def test_a_session_is_new_at_login_and_its_cookie_opens_nothing_after_logout(app: Flask) -> None:
     client = log_in(app, "ruth")
     before = client.get_cookie("glioscope").value
@@ -103,6 +109,7 @@ def test_a_session_is_new_at_login_and_its_cookie_opens_nothing_after_logout(app
     assert victim.get("/scans").status_code == 303
 
 
+@on_both
 @pytest.mark.parametrize(
     ("column", "age_s", "status"),
     [("seen_at", 1799, 200), ("seen_at", 1801, 303), ("created_at", 43_199, 200), ("created_at", 43_201, 303)],
@@ -114,6 +121,7 @@ def test_a_session_ends_by_itself(app: Flask, column: str, age_s: float, status:
     assert client.get("/scans").status_code == status
 
 
+@on_both
 def test_a_password_change_ends_every_other_session(app: Flask) -> None:
     one, other = log_in(app, "ruth"), log_in(app, "ruth")
     new = "another long password"
@@ -125,6 +133,7 @@ def test_a_password_change_ends_every_other_session(app: Flask) -> None:
     assert try_password(app, "ruth", PASSWORD) == 401 and try_password(app, "ruth", new) == 303
 
 
+@on_both
 def test_a_user_who_is_disabled_is_out_at_once(app: Flask) -> None:
     client, header = log_in(app, "ruth"), add_token(app, "ruth", [Scope.READ])
     assert app.test_client().get(SCANS, headers=header).status_code == 200
@@ -134,6 +143,7 @@ def test_a_user_who_is_disabled_is_out_at_once(app: Flask) -> None:
     assert try_password(app, "ruth", PASSWORD) == 401
 
 
+@on_both
 def test_twenty_wrong_passwords_are_429_also_for_the_right_one(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions.passwords, "is_right", lambda word, _kept: word == PASSWORD)
     client = app.test_client()
@@ -159,6 +169,7 @@ def test_a_login_needs_its_form_token_and_a_small_body(app: Flask) -> None:
     )
 
 
+@on_both
 def test_tokens_open_what_their_scopes_say_and_nothing_in_an_address(app: Flask) -> None:
     client = app.test_client()
     reads, writes = add_token(app, "ruth", [Scope.READ]), add_token(app, "ruth", [Scope.WRITE])
@@ -176,6 +187,7 @@ def test_tokens_open_what_their_scopes_say_and_nothing_in_an_address(app: Flask)
         assert client.get(SCANS + query).status_code == 401
 
 
+@on_both
 def test_a_token_that_is_over_or_revoked_opens_nothing_and_is_kept_hashed(app: Flask) -> None:
     client, header = app.test_client(), add_token(app, "ruth", [Scope.READ])
     database = resources_of(app).database
@@ -226,6 +238,7 @@ def test_it_starts_with_an_administrator_alone(make_app: Callable[..., Flask], t
     administrators.check(make_settings(tmp_path / "empty"))  # local: no users
 
 
+@on_both
 def test_the_last_administrator_stays_one(app: Flask) -> None:
     for words in (("role", "root", "viewer"), ("disable", "root")):
         assert "last administrator" in invoke(app, "users", *words)
@@ -260,6 +273,10 @@ def test_an_administrator_makes_users_and_sees_settings_without_secrets(app: Fla
     assert post_form(browser, "/admin/users", name="vera", password=PASSWORD, role="viewer").status_code == 303
     page = browser.get("/admin")
     assert "vera" in page.text and "GLIOSCOPE_MAX_UPLOAD_MB" in page.text
+    assert "0, originals 0 Bytes" in page.text
+    data = png_bytes()
+    assert send(log_in(app, "ruth"), ("a.png", data)).status_code == 202
+    assert f"1, originals {len(data)} Bytes" in browser.get("/admin").text
     settings = resources_of(app).settings
     assert settings.secret_key not in page.text and settings.database_url not in page.text
     viewer = log_in(app, "vera")
@@ -276,6 +293,7 @@ def lines(app: Flask) -> list[AuditEntry]:
         return list(audit.every(session))
 
 
+@on_both
 def test_the_log_has_who_did_what_and_no_value_of_a_patient(app: Flask) -> None:
     with resources_of(app).database.read() as session:
         ids = {user.name: user.id for user in session.scalars(select(User))}

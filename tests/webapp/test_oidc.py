@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
+from tests.conftest import DATABASES
 from tests.support.oidc_provider import CLIENT_SECRET, LIES, PERSON, OidcProvider, oidc_provider
 from tests.support.resources import make_settings
 from tests.webapp.accounts import PASSWORD, add_token, add_user, login_token, post_form
@@ -27,6 +28,7 @@ from webapp.domain.settings import SettingsError
 from webapp.process import administrators
 
 EMAIL = "ruth@example.org"
+on_both = pytest.mark.parametrize("app", DATABASES, indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +46,11 @@ def provider(server: OidcProvider) -> Iterator[OidcProvider]:
 
 
 @pytest.fixture
-def app(make_app: Callable[..., Flask], provider: OidcProvider) -> Flask:
-    """A portal to which an administrator and one researcher are invited."""
-    app = make_app(**provider.environment)
+def app(request: pytest.FixtureRequest, make_app: Callable[..., Flask], provider: OidcProvider) -> Flask:
+    """A portal to which an administrator and one researcher are invited; as in test_accounts, on both databases."""
+    is_postgres = getattr(request, "param", "sqlite") == "postgresql"
+    environ = {"DATABASE_URL": request.getfixturevalue("postgres_url")} if is_postgres else {}
+    app = make_app(**provider.environment, **environ)
     invite(app, "root@example.org", Role.ADMIN)
     invite(app, EMAIL, Role.RESEARCHER)
     return app
@@ -79,6 +83,7 @@ def lines(app: Flask) -> list[tuple[str, str, object]]:
         return [(entry.action, entry.outcome, entry.details) for entry in audit.every(session)]
 
 
+@on_both
 def test_a_person_comes_in_by_the_provider_and_goes_again(app: Flask, provider: OidcProvider) -> None:
     client = app.test_client()
     asked = client.get("/scans?query=x")
@@ -150,6 +155,7 @@ def test_no_false_answer_lets_anybody_in(
     figure(f"OpenID Connect: {len(REASONS)} false answers, 0 sessions; {len(provider.issued())} secrets, 0 in the log")
 
 
+@on_both
 def test_an_answer_counts_once_and_in_the_browser_that_asked(app: Flask) -> None:
     client, other = app.test_client(), app.test_client()
     back = to_provider(client)

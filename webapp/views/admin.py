@@ -151,5 +151,6 @@ def _page(problem: str = "") -> str:
     return render_template(
         "accounts/admin.html", users=everybody, tokens=of_users, roles=list(Role), problem=problem,
         readiness=health.readiness(resources()), jobs=statistics.read(resources()),
+        stored=statistics.stored(resources()),
         settings=settings_in_force(resources().settings), is_oidc=_is_oidc(),
     )  # fmt: skip

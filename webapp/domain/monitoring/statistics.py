@@ -1,5 +1,6 @@
 """Figures of the portal as a whole, for its metrics."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,13 +10,13 @@ from sqlalchemy.orm import Session
 
 from webapp.domain.database.clock import database_now
 from webapp.domain.database.ownership import everyone
-from webapp.domain.evaluations.models import EvaluationChunk
+from webapp.domain.evaluations.models import Evaluation, EvaluationChunk
 from webapp.domain.jobs import workers
 from webapp.domain.jobs.kinds import KINDS
 from webapp.domain.jobs.models import JobColumns, Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
-from webapp.domain.scans.models import Segmentation
+from webapp.domain.scans.models import Scan, Segmentation
 
 STAGE_SAMPLE = 500
 QUANTILES = (0.5, 0.95)
@@ -67,6 +68,30 @@ def _age_s(session: Session, table: type[JobColumns]) -> float:
         select(func.min(table.created_at), database_now()).where(table.status == Status.QUEUED)
     ).one()
     return max(0.0, (now - oldest).total_seconds()) if oldest is not None else 0.0
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What everybody's scans and evaluations take. original_bytes: of the files as they were sent; the maps and stacks
+    made of them come on top. free_bytes: of the disk where files lie; None in a bucket."""
+
+    scans: int
+    evaluations: int
+    original_bytes: int
+    free_bytes: int | None
+
+
+def stored(resources: Resources) -> Stored:
+    """Count what is kept. Raises DatabaseUnavailable."""
+    with everyone(), resources.database.read() as session:
+        scans, size = session.execute(select(func.count(), func.coalesce(func.sum(Scan.bytes), 0))).one()
+        evaluations = session.scalar(select(func.count()).select_from(Evaluation)) or 0
+    folder = resources.settings.storage
+    try:
+        free = None if "://" in folder else shutil.disk_usage(folder).free
+    except OSError:
+        free = None  # nothing was stored yet, or the disk is away, which readiness says
+    return Stored(scans, evaluations, int(size), free)
 
 
 def _count(session: Session, is_meant: Callable[[type[JobColumns]], ColumnElement[bool]]) -> int:
