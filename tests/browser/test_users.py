@@ -1,0 +1,223 @@
+"""Logging in, one's account, the administrators' pages, what a viewer sees, and the public demonstration."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from ml.synthetic import phantoms
+from tests.browser.actions import drop_files
+from tests.browser.conftest import REPORT_VIOLATIONS, TIMEOUT_MS, Console
+from tests.browser.test_accessibility import findings
+from tests.webapp import clients
+from tests.webapp.servers import WebServer, web_server
+from webapp.domain.accounts import users
+from webapp.domain.accounts.models import Role
+from webapp.domain.settings import PROJECT_ROOT
+
+pytestmark = pytest.mark.browser
+
+PASSWORD = "correct horse battery"
+NewContext = Callable[..., BrowserContext]
+
+
+@pytest.fixture(scope="module")
+def users_portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    """A portal with users, whose first administrator is made by command. The tests do its jobs."""
+    folder = tmp_path_factory.mktemp("users")
+    instance = {"GLIOSCOPE_INSTANCE": str(folder / "instance")}
+    for words, typed in ((["migrate"], ""), (["users", "create", "root", "--role", "admin"], f"{PASSWORD}\n")):
+        command = [sys.executable, "-m", "flask", "--app", "wsgi", *words]
+        subprocess.run(
+            command, cwd=PROJECT_ROOT, env={**os.environ, **instance}, input=typed.encode(), check=True,
+            capture_output=True,
+        )  # fmt: skip
+    with web_server(folder, GLIOSCOPE_AUTH="password") as server:
+        with server.resources.database.write() as session:
+            for name, role in (("vera", Role.RESEARCHER), ("ruth", Role.RESEARCHER)):
+                users.create(session, name, PASSWORD, role)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def demo_portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    with web_server(tmp_path_factory.mktemp("demo"), GLIOSCOPE_AUTH="demo") as server:
+        yield server
+
+
+@pytest.fixture
+def new_context(chromium: Browser, console: Console) -> Iterator[NewContext]:
+    """Browsers without history, over any portal; at the end nothing may have been complained about."""
+    # Nobody does jobs here but the tests.
+    console.expected += ["/readyz"]
+    contexts = []
+
+    def make(server: WebServer) -> BrowserContext:
+        context = chromium.new_context(
+            base_url=f"http://127.0.0.1:{server.port}", viewport={"width": 1440, "height": 900}, reduced_motion="reduce"
+        )
+        context.set_default_timeout(TIMEOUT_MS)
+        context.add_init_script(REPORT_VIOLATIONS)
+        context.on("page", console.follow)
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert console.unexpected() == []
+
+
+def shot(page: Page, name: str) -> None:
+    """Pictures to look at, wide and on a phone, where a folder for them is named."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        for width, height in ((1440, 900), (390, 844)):
+            page.set_viewport_size({"width": width, "height": height})
+            page.screenshot(path=Path(folder) / f"{name}-{width}.png", full_page=True)
+
+
+def log_in(page: Page, name: str, password: str = PASSWORD) -> None:
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_role("button", name="Log in").click()
+
+
+def upload(page: Page, server: WebServer, name: str) -> None:
+    """Drop a file, wait for its card, and do its job."""
+    page.goto("/")
+    drop_files(page, {name: phantoms.render("lesion")})
+    card = page.locator('.card[data-state="queued"]').filter(has_text=name)
+    card.wait_for()
+    clients.finish(server.resources, card.get_attribute("data-segmentation"))
+
+
+def test_a_person_logs_in_changes_the_password_and_makes_a_token(
+    users_portal: WebServer, new_context: NewContext, console: Console
+) -> None:
+    console.expected += ["status of 401", "status of 422"]
+    page = new_context(users_portal).new_page()
+    page.goto("/scans?q=a")
+    expect(page).to_have_url(f"http://127.0.0.1:{users_portal.port}/login?next=/scans?q%3Da")
+    assert findings(page) == []
+    shot(page, "login")
+    log_in(page, "ruth", "not the password")
+    expect(page.get_by_role("alert")).to_have_text("The name or the password is wrong.")
+    expect(page.get_by_label("Password", exact=True)).to_be_focused()
+    assert findings(page) == []
+    shot(page, "login-wrong")
+    log_in(page, "ruth")
+    expect(page.locator("h1")).to_have_text("History")
+    page.get_by_role("link", name="ruth", exact=True).click()
+    page.get_by_label("What it is for").fill("a script")
+    page.get_by_role("button", name="Make a token").click()
+    token = page.locator("code.break").inner_text()
+    assert findings(page) == []
+    shot(page, "account-token")
+    answer = page.context.browser.new_context().request.get(
+        f"http://127.0.0.1:{users_portal.port}/api/v1/scans", headers={"Authorization": f"Bearer {token}"}
+    )
+    assert answer.status == 200
+    page.get_by_label("Old password").fill("not the password")
+    page.get_by_label("New password, at least").fill("another long password")
+    page.get_by_label("New password again").fill("another long password")
+    page.get_by_role("button", name="Change the password").click()
+    expect(page.get_by_role("alert")).to_have_text("The old password is wrong.")
+    page.get_by_label("Old password").fill(PASSWORD)
+    page.get_by_label("New password, at least").fill("another long password")
+    page.get_by_label("New password again").fill("another long password")
+    page.get_by_role("button", name="Change the password").click()
+    expect(page.get_by_text("every other browser is logged out")).to_be_visible()
+    page.get_by_role("button", name="Revoke").click()
+    expect(page.get_by_text("The token is revoked.")).to_be_visible()
+    assert findings(page) == []
+    shot(page, "account")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.locator("h1")).to_have_text("Log in")
+    log_in(page, "ruth", "another long password")
+    expect(page.get_by_role("link", name="ruth", exact=True)).to_be_visible()
+
+
+def test_an_administrator_makes_and_changes_users_and_reads_the_log(
+    users_portal: WebServer, new_context: NewContext, console: Console
+) -> None:
+    console.expected += ["status of 409"]
+    page = new_context(users_portal).new_page()
+    page.goto("/login")
+    log_in(page, "root")
+    page.get_by_role("link", name="Admin").click()
+    page.get_by_label("Name of a new user").fill("nora")
+    page.get_by_label("First password").fill(PASSWORD)
+    page.get_by_role("button", name="Make the user").click()
+    expect(page.get_by_text("The user is made.")).to_be_visible()
+    page.locator("summary", has_text="nora").click()
+    page.get_by_label("Role of nora").select_option("researcher")
+    page.locator("details", has_text="nora").get_by_role("button", name="Change the role").click()
+    expect(page.locator("summary", has_text="nora")).to_contain_text("researcher")
+    page.locator("summary", has_text="root").click()
+    page.locator("details", has_text="root").get_by_role("button", name="Disable").click()
+    expect(page.get_by_role("alert")).to_contain_text("This is the last administrator")
+    page.locator("summary", has_text="nora").click()
+    assert findings(page) == []
+    shot(page, "admin")
+    page.get_by_role("link", name="The audit log").click()
+    expect(page.get_by_text("login").first).to_be_visible()
+    assert findings(page) == []
+    shot(page, "audit")
+
+
+def test_a_viewer_sees_results_and_no_button_that_is_refused(users_portal: WebServer, new_context: NewContext) -> None:
+    page = new_context(users_portal).new_page()
+    page.goto("/login")
+    log_in(page, "vera")
+    upload(page, users_portal, "vera.png")
+    with users_portal.resources.database.write() as session:
+        users.set_role(session, users.named(session, "vera"), Role.VIEWER)
+    page.goto("/")
+    expect(page.locator("#drop, .samples")).to_have_count(0)
+    expect(page.get_by_text("Tumor detected").or_(page.get_by_text("vera.png")).first).to_be_visible()
+    assert findings(page) == []
+    shot(page, "viewer-portal")
+    page.get_by_role("link", name="vera.png").first.click()
+    page.wait_for_selector("#viewer[data-drawn]")
+    page.locator("#threshold").fill("0.9")
+    expect(page.locator("#preview-bar")).to_be_visible()
+    expect(page.locator("#save-threshold, .again, #truth-form, #spacing, #main .button.danger")).to_have_count(0)
+    assert findings(page) == []
+    shot(page, "viewer-result")
+    page.goto("/scans")
+    page.keyboard.press("a")
+    expect(page.get_by_role("button", name="Run again")).to_have_count(0)
+    page.keyboard.press("Delete")
+    shot(page, "viewer-history")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Masks").click()
+    assert download.value.suggested_filename.endswith(".zip")
+
+
+def test_two_browsers_try_the_demonstration(demo_portal: WebServer, new_context: NewContext, console: Console) -> None:
+    console.expected += ["status of 404", "status of 415", "status of 403"]
+    first, second = new_context(demo_portal).new_page(), new_context(demo_portal).new_page()
+    second.goto("/")
+    upload(first, demo_portal, "mine.png")
+    drop_files(first, {"head.dcm": b"\0" * 128 + b"DICM" + b"\2\0\0\0UL\4\0" + b"\0" * 400})
+    expect(first.locator('.card[data-state="rejected"]')).to_contain_text("This demonstration takes pictures alone")
+    assert findings(first) == []
+    shot(first, "demo-portal")
+    first.goto("/scans")
+    first.get_by_role("link", name="mine.png").first.click()
+    first.wait_for_selector("#viewer[data-drawn]")
+    expect(first.locator("#goes")).to_have_text("Gone in 1 hour")
+    assert findings(first) == []
+    shot(first, "demo-result")
+    second.goto(first.url)
+    expect(second.get_by_text("There is no such scan.")).to_be_visible()
+    expect(second.locator("#demo-note")).to_contain_text("Only this browser sees your scans")
+    # Cookies that are thrown away, or never kept: a sentence, and nothing stored.
+    second.goto("/")
+    second.context.clear_cookies()
+    drop_files(second, {"theirs.png": phantoms.render("lesion")})
+    expect(second.locator('.card[data-state="rejected"]')).to_contain_text("allow cookies for this site")
