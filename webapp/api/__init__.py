@@ -9,7 +9,18 @@ from flask_smorest import Api
 from werkzeug.routing import BaseConverter
 
 from webapp import security
-from webapp.api import evaluations, exports, measurements, models, planes, scans, segmentations, sequences, studies
+from webapp.api import (
+    evaluations,
+    exports,
+    follow_up,
+    measurements,
+    models,
+    planes,
+    scans,
+    segmentations,
+    sequences,
+    studies,
+)
 from webapp.api.blueprints import PREFIX, HexId, PortalBlueprint
 from webapp.error_handlers import error_table
 from webapp.schemas.errors import ErrorSchema
@@ -76,6 +87,7 @@ def register(app: Flask) -> None:
         exports.blp,
         sequences.blp,
         studies.blp,
+        follow_up.blp,
         segmentations.blp,
         evaluations.blp,
         models.blp,

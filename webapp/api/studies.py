@@ -55,8 +55,9 @@ class StudyItem(MethodView):
     @blp.alt_response(415, schema=ErrorSchema, description="a body that is not JSON")
     @blp.alt_response(422, schema=ErrorSchema)
     def patch(self, body: dict[str, Any], study_id: str) -> dict[str, Any]:
-        """Rename it, write its notes or its tags."""
-        studies.change(resources(), study_id, StudyChange(**body))
+        """Rename it, write its notes, its tags, its day or its patient."""
+        emptied: dict[str, Any] = {name: "" for name in ("date", "patient") if name in body and body[name] is None}
+        studies.change(resources(), study_id, StudyChange(**(body | emptied)))
         return _described(study_id)
 
 

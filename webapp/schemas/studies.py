@@ -19,6 +19,7 @@ def _links(study: Study) -> dict[str, str]:
         "self": url_for("api-studies.StudyItem", study_id=study.id),
         "page": url_for("scans.index", study=study.id),
         "scans": url_for("api-scans.ScanCollection", study=study.id),
+        "follow_up": url_for("api-follow-up.show", study_id=study.id),
     }
 
 
@@ -29,6 +30,14 @@ class StudySchema(ma.Schema):
     name = fields.String(required=True)
     notes = fields.String(required=True)
     tags = fields.List(fields.String(), required=True)
+    date = fields.Date(
+        required=True, allow_none=True, metadata={"description": "of the examination, as entered; null: not entered"}
+    )
+    patient = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "as entered, for studies whose files do not say whose they are"},
+    )
     created_at = Timestamp(required=True)
     revision = fields.Integer(required=True, metadata={"description": "counts its changes"})
     links = Links(_links)
@@ -82,6 +91,16 @@ class StudyChangeSchema(ma.Schema):
     name = fields.String(validate=validate.Length(max=LONGEST_TYPED))
     notes = fields.String(validate=validate.Length(max=10 * LONGEST_TYPED))
     tags = fields.List(fields.String(validate=validate.Length(max=LONGEST_TYPED)), validate=validate.Length(max=1000))
+    date = fields.String(
+        allow_none=True,
+        validate=validate.Length(max=LONGEST_TYPED),
+        metadata={"description": "the day of the examination, as 2026-11-30; null: not known"},
+    )
+    patient = fields.String(
+        allow_none=True,
+        validate=validate.Length(max=LONGEST_TYPED),
+        metadata={"description": "whose study it is, best a pseudonym; null: not known"},
+    )
     revision = fields.Integer(
         metadata={"description": "of the study as it was read: where it was changed since, the answer is 409"}
     )

@@ -4,6 +4,7 @@ from flask import Flask
 
 from webapp.views import (
     evaluations,
+    follow_up,
     frame,
     help,
     home,
@@ -26,6 +27,7 @@ def register(app: Flask, auth: str) -> None:
         scans,
         measurements,
         studies,
+        follow_up,
         sequences,
         segmentations,
         samples,

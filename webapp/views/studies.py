@@ -15,12 +15,14 @@ bp = Blueprint("studies", __name__, url_prefix="/studies")
 @bp.post("/<hex_id:study_id>")
 def change(study_id: str) -> Response | tuple[str, int]:
     """Save what was written; where that cannot be, the page comes again with it."""
-    typed = {name: request.form.get(name, "") for name in ("name", "tags", "notes")}
+    typed = {name: request.form.get(name, "") for name in ("name", "tags", "notes", "date", "patient")}
     revision = request.form.get("revision", "")
     wanted = StudyChange(
         name=typed["name"],
         notes=typed["notes"],
         tags=typed["tags"].split(","),
+        date=request.form.get("date"),
+        patient=request.form.get("patient"),
         revision=int(revision) if revision.isdecimal() and len(revision) < 10 else None,
     )
     with resources().database.read() as session:

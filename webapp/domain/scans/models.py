@@ -4,12 +4,13 @@ A job's state columns are written by `webapp.domain.jobs.lifecycle` alone.
 """
 
 from collections.abc import Callable
+from datetime import date as Day
 from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Date, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
@@ -54,6 +55,9 @@ class Study(Owned, Base):
     search_text: Mapped[str] = mapped_column(Text)
     notes: Mapped[str] = mapped_column(Text, default="")
     tags: Mapped[list[str]] = mapped_column(JSON, default=list)
+    # As a person has entered them: when it was, and whose it is where no header says so (webapp.domain.scans.patients).
+    date: Mapped[Day | None] = mapped_column(Date)
+    patient: Mapped[str | None] = mapped_column(Text)
     # Counts its changes, so that two tabs do not overwrite each other.
     revision: Mapped[int] = mapped_column(default=1)
 

@@ -7,6 +7,7 @@ since its name is often a patient's. Whoever changes which scans it has, locks i
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -25,17 +26,24 @@ LONGEST_NAME = 255
 LONGEST_NOTES = 10_000
 MOST_TAGS = 20
 LONGEST_TAG = 60
+# No magnetic resonance image is older than the year.
+_FIRST_YEAR = 1970
 # Joiners, without which words of Persian, Hindi and others are written wrongly.
 _JOINERS = "\u200c\u200d"
 
 
 @dataclass(frozen=True)
 class StudyChange:
-    """What to write; None leaves it as it is. revision: of the study as its reader saw it, None whatever it was."""
+    """What to write; None leaves it as it is. date: as 2026-11-30; date, patient: empty, and it is not known any more.
+
+    revision: of the study as its reader saw it, None whatever it was.
+    """
 
     name: str | None = None
     notes: str | None = None
     tags: Sequence[str] | None = None
+    date: str | None = None
+    patient: str | None = None
     revision: int | None = None
 
 
@@ -148,6 +156,8 @@ def change(resources: Resources, study_id: str, wanted: StudyChange) -> None:
     name = None if wanted.name is None else clean_name(wanted.name)
     notes = None if wanted.notes is None else _clean_notes(wanted.notes)
     tags = None if wanted.tags is None else _clean_tags(wanted.tags)
+    day = None if wanted.date is None else _clean_date(wanted.date)
+    patient = None if wanted.patient is None else _clean_patient(wanted.patient)
     try:
         with resources.database.write() as session:
             study = session.scalar(select(Study).where(Study.id == study_id).with_for_update())
@@ -158,6 +168,8 @@ def change(resources: Resources, study_id: str, wanted: StudyChange) -> None:
             study.name = study.name if name is None else name
             study.notes = study.notes if notes is None else notes
             study.tags = study.tags if tags is None else tags
+            study.date = study.date if wanted.date is None else day
+            study.patient = study.patient if wanted.patient is None else patient
             study.revision += 1
             _write_keys(study)
     except IntegrityError as error:
@@ -191,6 +203,27 @@ def _one_line(text: str) -> str:
 
 def _is_shown(char: str) -> bool:
     return char in _JOINERS or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _clean_date(text: str) -> date | None:
+    """The day of an examination; None where it was emptied."""
+    if not text.strip():
+        return None
+    try:
+        day = date.fromisoformat(text.strip())
+    except ValueError:
+        raise InvalidInput(f"“{text.strip()[:40]}” is not a day; write it as 2026-11-30.") from None
+    # Tomorrow, since it is that already east of here.
+    if day.year < _FIRST_YEAR or day > datetime.now(UTC).date() + timedelta(days=1):
+        raise InvalidInput(f"An examination was between {_FIRST_YEAR} and today; {day.isoformat()} is not.")
+    return day
+
+
+def _clean_patient(text: str) -> str | None:
+    name = _one_line(text)
+    if len(name) > LONGEST_NAME:
+        raise InvalidInput(f"A patient's name has at most {LONGEST_NAME} characters, and this one has {len(name):,}.")
+    return name or None
 
 
 def _clean_notes(text: str) -> str:

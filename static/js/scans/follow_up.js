@@ -1,0 +1,29 @@
+// @ts-check
+// Two dates of a patient side by side: the slider of the left one takes the right one along.
+
+const section = /** @type {HTMLElement} */ (document.getElementById("pair"));
+const slider = /** @type {HTMLInputElement} */ (document.getElementById("pair-slice"));
+/** @type {(number | null)[]} */
+const seconds = JSON.parse(section.dataset.seconds ?? "[]");
+const sides = /** @type {NodeListOf<HTMLElement>} */ (section.querySelectorAll("[data-side]"));
+
+/**
+ * @param {HTMLElement} side
+ * @param {number | null} index of the slice; null: there is none
+ */
+function show(side, index) {
+  const picture = /** @type {HTMLImageElement} */ (side.querySelector("img"));
+  const words = /** @type {HTMLElement} */ (side.querySelector("[data-slice-words]"));
+  picture.hidden = index === null;
+  words.textContent = index === null ? "no slice here" : `slice ${index + 1} of ${side.dataset.slices}`;
+  if (index !== null) picture.src = `${side.dataset.address}&slice=${index}`;
+}
+
+slider.addEventListener("input", () => {
+  const index = Number(slider.value);
+  show(sides[0], index);
+  show(sides[1], seconds[index] ?? null);
+});
+for (const select of section.querySelectorAll("select")) {
+  select.addEventListener("change", () => /** @type {HTMLFormElement} */ (select.form).submit());
+}

@@ -1,0 +1,206 @@
+"""The follow-up of one patient: its order, its changes, and why there is none."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import update
+
+from ml.metrics.growth import growth, volume_factor
+from tests.support import dicom_files, volume_files
+from tests.webapp.api.test_series import AFFINE, HALFWAY, SHAPE, VOXELS, named
+from tests.webapp.clients import SCANS, finish, finished, resources_of, send
+from webapp.domain.scans import follow_up
+from webapp.domain.scans.follow_up import ModelError
+from webapp.domain.scans.models import Scan, Segmentation, Verdict
+
+STUDIES = "/api/v1/studies"
+
+
+def larger(times: int) -> Any:
+    """The head with a tumor of so many times its voxels."""
+    voxels = VOXELS.copy()
+    i, j, k = np.argwhere(VOXELS == 900).T
+    for step in range(1, times):
+        voxels[np.minimum(i + step * (int(np.ptp(i)) + 1), SHAPE[0] - 1), j, k] = 900
+    return voxels
+
+
+def add_study(app: Flask, name: str, day: str | None = None, voxels: Any = VOXELS, **elements: Any) -> dict[str, Any]:
+    """A study of one DICOM series with a result."""
+    client = app.test_client()
+    files = named(dicom_files.series(voxels, AFFINE, **{"PatientID": "A1", **elements}))
+    [scan] = send(client, *files, form={**HALFWAY, "study": name}).json["scans"]
+    finish(resources_of(app), scan["segmentation"]["id"])
+    if day:
+        assert client.patch(f"{STUDIES}/{scan['study']['id']}", json={"date": day}).json["date"] == day
+    return {"study": scan["study"]["id"], "scan": scan["id"], "run": scan["segmentation"]["id"]}
+
+
+def of(client: FlaskClient, study_id: str) -> dict[str, Any]:
+    response = client.get(f"{STUDIES}/{study_id}/follow-up")
+    assert response.status_code == 200, response.json
+    found: dict[str, Any] = response.json
+    return found
+
+
+@pytest.fixture
+def stated(monkeypatch: pytest.MonkeyPatch) -> float:
+    """A card that states a Dice of 0.9; its factor."""
+    factor = volume_factor(0.9)
+    error = ModelError("net", "1", 0.5, 0.9, 13, "test", factor)
+    monkeypatch.setattr(follow_up, "_error", lambda resources, run: (error, None))
+    return factor
+
+
+def test_the_range_is_that_of_two_masks_of_this_dice() -> None:
+    assert volume_factor(1.0) == 1.0
+    # Masks of 100 and 50 that share 50: Dice 2/3, and 50 is half of 100.
+    assert volume_factor(2 / 3) == pytest.approx(2.0)
+    told = growth(10.0, 30.0, 1.5)
+    assert told.change_percent_range == pytest.approx((100 * (3 / 2.25 - 1), 100 * (3 * 2.25 - 1)))
+    assert told.change_ml_range == pytest.approx((30 / 1.5 - 10 * 1.5, 30 * 1.5 - 10 / 1.5))
+    assert told.is_told and not growth(10.0, 15.0, 1.5).is_told
+
+
+def test_studies_stand_in_the_order_of_their_days_with_what_changed(
+    app: Flask, client: FlaskClient, stated: float
+) -> None:
+    late = add_study(app, "late", "2024-06-01", larger(2))
+    early = add_study(app, "early", "2023-01-31")
+    other = add_study(app, "somebody else", "2023-05-05", PatientID="B2")
+
+    found = of(client, late["study"])
+
+    assert [point["study"] for point in found["points"]] == [early["study"], late["study"]]
+    assert found["patient"]["source"] == "file" and found["patient"]["name"].startswith("P")
+    first, second = (point["volume_ml"] for point in found["points"])
+    [change] = found["changes"]
+    assert change["change_ml"] == pytest.approx(second - first, abs=1e-3)
+    assert change["change_percent"] == pytest.approx(100 * (second / first - 1), abs=0.01)
+    low = 100 * (second / first / stated**2 - 1)
+    assert change["change_percent_range"][0] == pytest.approx(low, abs=0.01)
+    assert change["is_told"] == (low > 0)
+    assert found["points"][0]["volume_ml_range"] == pytest.approx([first / stated, first * stated], abs=1e-3)
+    assert [point["study"] for point in of(client, other["study"])["points"]] == [other["study"]]
+
+    page = client.get(f"/studies/{late['study']}/follow-up").text
+    assert "2023-01-31 to 2024-06-01" in page and f"{second:.2f}" in page and "0.900" in page
+    assert f"/api/v1/scans/{early['scan']}/overlay.png" in page and "in one frame of reference" in page
+    plot = client.get(f"{STUDIES}/{late['study']}/follow-up.svg")
+    assert plot.mimetype == "image/svg+xml" and "2023-01-31" in plot.text and "<polyline" in plot.text
+    assert f"/studies/{late['study']}/follow-up" in client.get(f"/scans?study={late['study']}").text
+    assert f"/studies/{late['study']}/follow-up" in client.get(f"/scans/{late['scan']}").text
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"verdict": Verdict.NOT_ASSESSED, "warnings": ["not_flair", "plainly_not_flair"]}, "No verdict: not FLAIR."),
+        ({"warnings": ["unlike_training_data"]}, "In doubt: unlike the training data."),
+        ({"model": "another"}, "Not read alike: model"),
+        ({"threshold": 0.9}, "threshold"),
+        ({"volume_mm3": 0.0, "tumor_pixels": 0}, "nothing is marked"),
+        ({"volume_mm3": None}, "distances of its slices are not known"),
+    ],
+    ids=["no verdict", "doubt", "model", "threshold", "nothing", "no volume"],
+)
+@pytest.mark.usefixtures("stated")
+def test_no_change_is_told_between_what_cannot_be_compared(
+    app: Flask, client: FlaskClient, values: dict[str, Any], said: str
+) -> None:
+    early, late = add_study(app, "early", "2023-01-31"), add_study(app, "late", "2024-06-01", larger(2))
+    with resources_of(app).database.write() as session:
+        session.execute(update(Segmentation).where(Segmentation.id == late["run"]).values(**values))
+    [change] = of(client, early["study"])["changes"]
+    assert change["change_ml"] is change["change_percent"] is change["is_told"] is None
+    assert said in change["problem"]
+    assert said.split(":")[0] in client.get(f"/studies/{early['study']}/follow-up").text
+
+
+def test_another_sequence_and_a_card_without_its_error_are_said(app: Flask, client: FlaskClient) -> None:
+    early, late = add_study(app, "early", "2023-01-31"), add_study(app, "late", "2024-06-01", larger(2))
+    [change] = of(client, early["study"])["changes"]
+    assert change["change_ml"] is None and "card" in change["problem"]
+    with resources_of(app).database.write() as session:
+        told = {"kind": "t2", "source": "name"}
+        session.execute(update(Scan).where(Scan.id == late["scan"]).values(sequence=told))
+    assert "sequence" in of(client, early["study"])["changes"][0]["problem"]
+
+
+@pytest.mark.usefixtures("stated")
+def test_without_days_the_order_is_not_known(app: Flask, client: FlaskClient) -> None:
+    one = add_study(app, "one", StudyDate="20230131")
+    other = add_study(app, "other", StudyDate="20230907")
+    none = add_study(app, "none")
+    found = of(client, one["study"])
+    assert [point["date"] for point in found["points"]] == ["2023", "2023", None]
+    assert "earlier is not known" in found["changes"][0]["problem"]
+    for study in (one, other):
+        client.patch(f"{STUDIES}/{study['study']}", json={"date": "2023-01-31"})
+    assert "earlier is not known" in of(client, none["study"])["changes"][0]["problem"]
+    client.patch(f"{STUDIES}/{one['study']}", json={"date": "2023-02-01"})
+    assert of(client, none["study"])["changes"][0]["change_ml"] == 0.0
+    assert "not known; enter it" in client.get(f"/studies/{none['study']}/follow-up").text
+
+
+@pytest.mark.usefixtures("stated")
+def test_two_persons_are_never_one(app: Flask, client: FlaskClient) -> None:
+    one = add_study(app, "one", "2023-01-31")
+    mixed = add_study(app, "mixed", "2023-03-01")
+    add_study(app, "mixed", PatientID="B2", SeriesDescription="other")
+    found = of(client, one["study"])
+    assert [point["study"] for point in found["points"]] == [one["study"]]
+    assert found["changes"] == []
+    assert found["left_out"][0]["study"] == mixed["study"] and "2 patients" in found["left_out"][0]["reason"]
+    alone = of(client, mixed["study"])
+    assert alone["patient"]["name"] is None and len(alone["points"]) == 1 and alone["changes"] == []
+
+    client.patch(f"{STUDIES}/{one['study']}", json={"patient": "somebody"})
+    assert "another patient was entered" in of(client, one["study"])["patient"]["problem"]
+
+
+@pytest.mark.usefixtures("stated")
+def test_files_without_headers_are_of_the_patient_that_was_entered(app: Flask, client: FlaskClient) -> None:
+    def add(study: str) -> str:
+        data = volume_files.nifti(volume_files.head(AFFINE, SHAPE), AFFINE)
+        [scan] = send(client, ("head.nii.gz", data), form={**HALFWAY, "study": study}).json["scans"]
+        finish(resources_of(app), scan["segmentation"]["id"])
+        return str(scan["study"]["id"])
+
+    first, second = add("first"), add("second")
+    assert "enter its patient" in of(client, first)["patient"]["problem"]
+    for study, name, day in ((first, "P7 ", "2020-01-01"), (second, "p7", "2021-01-01")):
+        body = {"patient": name, "date": day}
+        assert client.patch(f"{STUDIES}/{study}", json=body).status_code == 200
+    found = of(client, first)
+    assert [point["study"] for point in found["points"]] == [first, second]
+    assert (found["patient"]["source"], found["changes"][0]["change_ml"]) == ("entered", 0.0)
+    dicom = add_study(app, "dicom", "2022-01-01")
+    own = of(client, dicom["study"])["patient"]["name"]
+    client.patch(f"{STUDIES}/{second}", json={"patient": own.lower()})
+    assert [point["study"] for point in of(client, second)["points"]] == [second, dicom["study"]]
+    assert client.patch(f"{STUDIES}/{second}", json={"patient": None}).json["patient"] is None
+
+    client.delete(f"{SCANS}/{dicom['scan']}")
+    assert client.get(f"{STUDIES}/{dicom['study']}/follow-up").status_code == 404
+
+
+@pytest.mark.parametrize("day", ["yesterday", "2023-02-30", "1823-01-01", "9999-01-01"])
+def test_a_day_that_was_none_is_refused(app: Flask, client: FlaskClient, day: str) -> None:
+    scan = finished(app)
+    study = client.patch(f"{SCANS}/{scan['id']}", json={"study": "x"}).json["study"]
+    refused = client.patch(f"{STUDIES}/{study['id']}", json={"date": day})
+    assert (refused.status_code, refused.json["code"]) == (422, "invalid")
+
+
+def test_a_picture_has_no_volume_and_no_plot(app: Flask, client: FlaskClient) -> None:
+    scan = finished(app)
+    study = client.patch(f"{SCANS}/{scan['id']}", json={"study": "x"}).json["study"]
+    [point] = of(client, study["id"])["points"]
+    assert point["volume_ml"] is None and "single slice" in point["problem"]
+    plot = client.get(f"{STUDIES}/{study['id']}/follow-up.svg")
+    assert (plot.status_code, plot.json["code"]) == (409, "not_ready")
+    assert client.get(f"/studies/{study['id']}/follow-up").status_code == 200

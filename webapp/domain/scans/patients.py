@@ -1,0 +1,72 @@
+"""Whose a study is. Two persons are never taken for one: what does not agree is nobody's.
+
+A study of DICOM series is that of their pseudonym; one of other files that of the patient whom a person has entered for
+it, in whatever case. What is entered may be a pseudonym: so files without headers join a DICOM patient.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from webapp.domain.database.search_keys import search_key
+from webapp.domain.scans.models import Scan, Study
+
+
+class PatientSource(StrEnum):
+    """Who says whose a study is."""
+
+    FILE = "file"
+    ENTERED = "entered"
+
+
+@dataclass(frozen=True)
+class StudyPatient:
+    """name: None where nobody says whose it is, or what is said does not agree; `problem` then says which."""
+
+    name: str | None
+    source: PatientSource | None
+    problem: str | None = None
+
+    @property
+    def key(self) -> str | None:
+        """By which two studies are of one patient."""
+        return None if self.name is None else search_key(self.name)
+
+
+def patient_of(session: Session, study: Study) -> StudyPatient:
+    """Whose a study is."""
+    series = session.scalars(select(Scan.series).where(Scan.study_id == study.id, Scan.series.is_not(None)))
+    names = sorted({name for item in series if item and (name := item.get("patient"))})
+    if len(names) > 1:
+        return StudyPatient(None, None, f"By their headers its series are of {len(names)} patients; move them apart.")
+    if not names and not study.patient:
+        return StudyPatient(None, None, "Nobody says whose it is; enter its patient.")
+    if not names:
+        return StudyPatient(study.patient, PatientSource.ENTERED)
+    if study.patient and search_key(study.patient) != search_key(names[0]):
+        return StudyPatient(None, None, f"Its series are of {names[0]}, and another patient was entered for it.")
+    return StudyPatient(names[0], PatientSource.FILE)
+
+
+def studies_that_name(session: Session, patient: StudyPatient) -> list[Study]:
+    """Studies in which anything names the patient, oldest entry first; whose each is, `patient_of` says."""
+    name, key = patient.name or "", patient.key
+    of_series = select(Scan.study_id).where(
+        Scan.study_id.is_not(None), Scan.series["patient"].as_string().in_({name, name.upper()})
+    )
+    found = session.scalars(
+        select(Study)
+        .where(or_(Study.id.in_(of_series), Study.patient.is_not(None)))
+        .order_by(Study.created_at, Study.id)
+    ).all()
+    of_headers = set(session.scalars(of_series))
+    return [study for study in found if study.id in of_headers or search_key(study.patient or "") == key]
+
+
+def lone_scans(session: Session, patient: StudyPatient) -> int:
+    """How many series of the patient are in no study."""
+    name = patient.name or ""
+    own = Scan.series["patient"].as_string().in_({name, name.upper()})
+    return len(session.scalars(select(Scan.id).where(Scan.study_id.is_(None), own)).all())

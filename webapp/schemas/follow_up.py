@@ -1,0 +1,157 @@
+"""The JSON of a follow-up, from which its page takes the same figures."""
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields
+
+from ml.measurements import Verdict
+from webapp.domain.scans.dates import DateSource
+from webapp.domain.scans.follow_up import Change, FollowUp, Point
+from webapp.domain.scans.patients import PatientSource
+from webapp.schemas.fields import Code, Rounded, dump
+
+METHOD = (
+    "With the model's patient Dice D of its card a true volume lies between V D / (2 - D) and V (2 - D) / D, if the"
+    " overlap on this patient is no worse; a change has both ends of the worst case."
+)
+
+
+class FollowUpPatientSchema(ma.Schema):
+    """Whose studies these are."""
+
+    name = fields.String(
+        required=True, allow_none=True, metadata={"description": "a pseudonym, or what was entered; null: not known"}
+    )
+    source = Code(PatientSource, allow_none=True)
+    problem = fields.String(allow_none=True, metadata={"description": "why it is not known"})
+
+
+class ModelErrorSchema(ma.Schema):
+    """The error that the model's card states."""
+
+    model = fields.String(required=True)
+    version = fields.String(allow_none=True)
+    threshold = fields.Float(required=True)
+    dice = Rounded(4, required=True, metadata={"description": "patient_dice_mean of the card"})
+    patients = fields.Integer(allow_none=True, metadata={"description": "on whom it was measured"})
+    set = fields.String(required=True)
+    factor = Rounded(4, required=True, metadata={"description": "how many times larger or smaller a volume may be"})
+
+
+class FollowUpPointSchema(ma.Schema):
+    """One study."""
+
+    study = fields.String(required=True, metadata={"description": "its id"})
+    name = fields.String(required=True)
+    date = fields.String(allow_none=True, metadata={"description": "a day, or a year; null where it is not known"})
+    date_source = Code(DateSource, allow_none=True, metadata={"description": "`entered`: a day; `file`: a year"})
+    scan = fields.String(allow_none=True, metadata={"description": "whose figures stand for the study"})
+    segmentation = fields.String(allow_none=True)
+    other_scans = fields.Integer(required=True, metadata={"description": "of the study that have a volume, too"})
+    model = fields.String(allow_none=True)
+    model_version = fields.String(allow_none=True)
+    threshold = fields.Float(allow_none=True)
+    verdict = Code(Verdict, allow_none=True)
+    volume_ml = Rounded(4, allow_none=True, metadata={"description": "null where none counts"})
+    volume_ml_range = fields.List(
+        Rounded(4), allow_none=True, metadata={"description": "what the model's stated error allows; null: not known"}
+    )
+    doubt = fields.String(required=True, metadata={"description": "in sentences; empty where there is none"})
+    problem = fields.String(allow_none=True, metadata={"description": "why there is no volume"})
+    error = fields.Nested(ModelErrorSchema, allow_none=True)
+    error_problem = fields.String(allow_none=True, metadata={"description": "why the error is not known"})
+
+
+class FollowUpChangeSchema(ma.Schema):
+    """From one study to a later one; figures are null where none can be told, and `problem` says why."""
+
+    first = fields.String(required=True, metadata={"description": "a study's id"})
+    second = fields.String(required=True)
+    change_ml = Rounded(4, allow_none=True)
+    change_ml_range = fields.List(Rounded(4), allow_none=True)
+    change_percent = Rounded(2, allow_none=True)
+    change_percent_range = fields.List(Rounded(2), allow_none=True)
+    is_told = fields.Boolean(
+        allow_none=True, metadata={"description": "false: the range covers zero, so no change can be told"}
+    )
+    problem = fields.String(allow_none=True)
+
+
+class LeftOutSchema(ma.Schema):
+    """A study that names the patient and is not counted."""
+
+    study = fields.String(required=True)
+    name = fields.String(required=True)
+    reason = fields.String(required=True)
+
+
+class FollowUpSchema(ma.Schema):
+    """One patient's studies in the order of their dates."""
+
+    patient = fields.Nested(FollowUpPatientSchema, required=True)
+    points = fields.List(fields.Nested(FollowUpPointSchema), required=True)
+    changes = fields.List(
+        fields.Nested(FollowUpChangeSchema),
+        required=True,
+        metadata={"description": "between neighbors in time; of three and more also from the first to the last"},
+    )
+    left_out = fields.List(fields.Nested(LeftOutSchema), required=True)
+    series_without_study = fields.Integer(required=True, metadata={"description": "of the patient"})
+    method = fields.String(required=True, metadata={"description": "how ranges are computed"})
+    notice = fields.String(required=True)
+
+
+def dump_follow_up(found: FollowUp) -> dict[str, Any]:
+    """Inside the session."""
+    return dump(
+        FollowUpSchema,
+        {
+            "patient": found.patient,
+            "points": [_point(point) for point in found.points],
+            "changes": [_change(item) for item in found.changes],
+            "left_out": [
+                {"study": item.study.id, "name": item.study.name, "reason": item.reason} for item in found.left_out
+            ],
+            "series_without_study": found.lone_scans,
+            "method": METHOD,
+            "notice": "Research use only. Not for diagnosis.",
+        },
+    )
+
+
+def _point(point: Point) -> dict[str, Any]:
+    run = point.run
+    return {
+        "study": point.study.id,
+        "name": point.study.name,
+        "date": point.date and point.date.label,
+        "date_source": point.date and point.date.source,
+        "scan": point.scan and point.scan.id,
+        "segmentation": run and run.id,
+        "other_scans": point.others,
+        "model": run and run.model,
+        "model_version": run and run.model_version,
+        "threshold": run and run.threshold,
+        "verdict": run and run.verdict,
+        "volume_ml": point.volume_ml,
+        "volume_ml_range": point.range_ml,
+        "doubt": point.doubt,
+        "problem": point.problem,
+        "error": point.error,
+        "error_problem": point.error_problem,
+    }
+
+
+def _change(item: Change) -> dict[str, Any]:
+    told = item.growth
+    return {
+        "first": item.first.study.id,
+        "second": item.second.study.id,
+        "change_ml": told and told.change_ml,
+        "change_ml_range": told and told.change_ml_range,
+        "change_percent": told and told.change_percent,
+        "change_percent_range": told and told.change_percent_range,
+        "is_told": told and told.is_told,
+        "problem": item.problem,
+    }
