@@ -1,15 +1,15 @@
 """Keep the date and the patient of a study, as a person has entered them
 
-Revision: 0023
-Revises: 0022
+Revision: 0024
+Revises: 0023
 Created: 2026-11-29 09:35:00
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0023"
-down_revision = "0022"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
