@@ -94,7 +94,10 @@ class FollowUpSchema(ma.Schema):
     changes = fields.List(
         fields.Nested(FollowUpChangeSchema),
         required=True,
-        metadata={"description": "between neighbors in time; of three and more also from the first to the last"},
+        metadata={
+            "description": "between neighbors in time, also over dates without a volume, and from the first to the last"
+            " with one"
+        },
     )
     left_out = fields.List(fields.Nested(LeftOutSchema), required=True)
     series_without_study = fields.Integer(required=True, metadata={"description": "of the patient"})

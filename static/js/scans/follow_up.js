@@ -3,6 +3,7 @@
 
 const section = /** @type {HTMLElement} */ (document.getElementById("pair"));
 const slider = /** @type {HTMLInputElement} */ (document.getElementById("pair-slice"));
+const beside = /** @type {HTMLInputElement} */ (document.getElementById("pair-beside"));
 /** @type {(number | null)[]} */
 const seconds = JSON.parse(section.dataset.seconds ?? "[]");
 const sides = /** @type {NodeListOf<HTMLElement>} */ (section.querySelectorAll("[data-side]"));
@@ -22,8 +23,12 @@ function show(side, index) {
 slider.addEventListener("input", () => {
   const index = Number(slider.value);
   show(sides[0], index);
-  show(sides[1], seconds[index] ?? null);
+  const matched = seconds[index] ?? null;
+  show(sides[1], matched);
+  if (matched !== null) beside.value = String(matched);
 });
+// Nothing is registered, so that a person may know better.
+beside.addEventListener("input", () => show(sides[1], Number(beside.value)));
 for (const select of section.querySelectorAll("select")) {
   select.addEventListener("change", () => /** @type {HTMLFormElement} */ (select.form).submit());
 }

@@ -99,8 +99,10 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class FollowUp:
-    """points: in the order of their dates, those without one behind them. changes: between neighbors in time, and from
-    the first to the last. lone_scans: series of the patient that are in no study."""
+    """points: in the order of their dates, those without one behind them. changes: of `_pairs`.
+
+    lone_scans: series of the patient that are in no study.
+    """
 
     patient: StudyPatient
     points: tuple[Point, ...]
@@ -123,11 +125,17 @@ def of_study(resources: Resources, session: Session, study_id: str) -> FollowUp:
         else:
             left_out.append(LeftOut(found, whose.problem or "It is of another patient."))
     dated = sorted((point for point in points if point.date), key=_order)
-    changes = [change(first, second) for first, second in pairwise(dated)]
-    if len(dated) > 2:
-        changes.append(change(dated[0], dated[-1]))
+    changes = [change(first, second) for first, second in _pairs(dated)]
     undated = [point for point in points if not point.date]
     return FollowUp(patient, (*dated, *undated), tuple(changes), tuple(left_out), patients.lone_scans(session, patient))
+
+
+def _pairs(dated: Sequence[Point]) -> list[tuple[Point, Point]]:
+    """Neighbors in time, also over dates without a volume, and the first and the last with one."""
+    measured = [point for point in dated if point.volume_ml is not None]
+    ends = [(measured[0], measured[-1])] if len(measured) > 2 else []
+    found = [*pairwise(dated), *pairwise(measured), *ends]
+    return list({(first.study.id, second.study.id): (first, second) for first, second in found}.values())
 
 
 def change(first: Point, second: Point) -> Change:
