@@ -1,15 +1,15 @@
 """Keep the date and the patient of a study, as a person has entered them
 
-Revision: 0024
-Revises: 0023
+Revision: 0025
+Revises: 0024
 Created: 2026-11-29 09:35:00
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0024"
-down_revision = "0023"
+revision = "0025"
+down_revision = "0024"
 branch_labels = None
 depends_on = None
 
