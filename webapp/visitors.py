@@ -21,6 +21,7 @@ PUBLIC = frozenset({"static", "system.healthz", "system.readyz"})
 OFFERED = frozenset(
     {
         "home", "samples", "scans", "studies", "segmentations", "measurements", "models", "help",
+        "follow-up", "api-follow-up",
         "api-scans", "api-studies", "api-segmentations", "api-measurements", "api-models", "api-planes", "api-exports",
         "api-docs", "api_docs",
     }
