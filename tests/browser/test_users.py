@@ -116,6 +116,8 @@ def test_a_person_logs_in_changes_the_password_and_makes_a_token(
     page.get_by_role("button", name="Make a token").click()
     token = page.locator("code.break").inner_text()
     assert findings(page) == []
+    # The last size that was looked at is a phone's: the token takes two lines there.
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     shot(page, "account-token")
     answer = page.context.browser.new_context().request.get(
         f"http://127.0.0.1:{users_portal.port}/api/v1/scans", headers={"Authorization": f"Bearer {token}"}
