@@ -258,6 +258,11 @@ def test_one_of_several_volumes_of_a_series_is_chosen_by_its_number(app: Flask, 
     finish(resources_of(app), scan["segmentation"]["id"])
     found = client.get(scan["links"]["self"]).json
     assert "volume_chosen" in codes(found)
+    assert not [name for name in found["links"] if name.endswith("_dcm")]
+    for name in ("segmentation.dcm", "measurements.dcm", "rtstruct.dcm"):
+        refused = client.get(f"{SCANS}/{scan['id']}/{name}")
+        assert (refused.status_code, refused.json["code"]) == (409, "no_geometry")
+        assert "one of several volumes of its files" in refused.json["message"]
     response = send(client, *named(film), form={"volume": "4"})
     assert "the series has 3; choose one from 1 to 3" in response.json["message"]
     plain = send(client, *named(dicom_files.series(VOXELS, AFFINE)), form={"volume": "2"}).json["scans"][0]

@@ -27,6 +27,8 @@ from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import original_key
 
+# The warning of a scan that is one of several volumes of its files.
+VOLUME_CHOSEN = "volume_chosen"
 # Each starts a process of 300 MB for two seconds; whoever comes meanwhile waits.
 MOST_AT_ONCE = 2
 _LONGEST_WAIT_S = 20.0
@@ -45,8 +47,10 @@ class ObjectSource:
 
 
 def is_series(scan: Scan) -> bool:
-    """Whether an object can refer to what a scan was made of: DICOM files with a place and a frame of reference."""
-    return scan.geometry is not None and bool(scan.geometry.get("frame_of_reference"))
+    """Whether an object can refer to what a scan was made of: DICOM files with a place and a frame of reference, all
+    of which are this scan."""
+    is_placed = scan.geometry is not None and bool(scan.geometry.get("frame_of_reference"))
+    return is_placed and VOLUME_CHOSEN not in scan.warnings
 
 
 def source(scan: Scan, run: Segmentation, *, unassessed: bool = False) -> ObjectSource:
@@ -54,6 +58,11 @@ def source(scan: Scan, run: Segmentation, *, unassessed: bool = False) -> Object
 
     Raises NoGeometry for a scan that is no DICOM series, NotAssessed.
     """
+    if VOLUME_CHOSEN in scan.warnings:
+        raise NoGeometry(
+            "The scan is one of several volumes of its files, to which no DICOM object can refer as a whole; send the"
+            " files of this volume alone, or download mask.nii.gz instead."
+        )
     if not is_series(scan):
         raise NoGeometry(
             "The scan is no DICOM series with a place in the patient, to which a DICOM object could refer; download"
