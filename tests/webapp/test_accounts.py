@@ -273,6 +273,7 @@ def test_an_administrator_makes_users_and_sees_settings_without_secrets(app: Fla
     assert post_form(browser, "/admin/users", name="vera", password=PASSWORD, role="viewer").status_code == 303
     page = browser.get("/admin")
     assert "vera" in page.text and "GLIOSCOPE_MAX_UPLOAD_MB" in page.text
+    assert re.search(r"GLIOSCOPE_MAX_UPLOAD_MB</code>.{0,80}?100 MB<", page.text, re.DOTALL)
     assert "0, originals 0 Bytes" in page.text
     data = png_bytes()
     assert send(log_in(app, "ruth"), ("a.png", data)).status_code == 202

@@ -139,6 +139,8 @@ def settings_in_force(settings: Settings) -> list[InForce]:
         if (entry := SETTINGS.get(field.name)) is not None:
             value = getattr(settings, field.name)
             text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            if field.name.endswith("_bytes"):  # their variables count megabytes
+                text = f"{value / 1e6:g} MB"
             is_hidden = not field.repr or field.name in ("database_url", "redis_url")
             shown.append(InForce(entry.name, "hidden" if is_hidden else text, entry.meaning))
     return shown
