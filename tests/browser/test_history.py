@@ -157,7 +157,7 @@ def test_a_study_is_typed_for_rows_filtered_by_renamed_and_downloaded(page: Page
     assert names(page) == ["ledger-a.png", "ledger-b.png"]
     expect(page.locator("#match-count")).to_have_text("2 scans match")
 
-    page.get_by_text("Rename, tags and notes").click()
+    page.get_by_text("Rename, day, patient, tags and notes").click()
     page.get_by_label("Name", exact=True).fill("Ledger 7")
     page.get_by_label("Tags, between commas").fill("visit 2, glioma")
     page.get_by_role("button", name="Save").click()

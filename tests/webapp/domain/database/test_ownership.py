@@ -28,7 +28,7 @@ ONE, OTHER = "1" * 32, "2" * 32
 # Tables whose rows belong to nobody; what they hold names no content of a user.
 OF_NOBODY = {"tombstones", "workers", "idempotency_keys"}
 # Of the portal itself; webapp.domain.accounts says who reads them.
-OF_ACCOUNTS = {"users", "sessions", "api_tokens", "login_failures", "audit_entries"}
+OF_ACCOUNTS = {"users", "sessions", "api_tokens", "login_failures", "oidc_logins", "audit_entries"}
 OWNED = {Scan, Study, Segmentation, Evaluation, EvaluationChunk, EvaluationCase, EvaluationPatient}
 # Modules with statements in plain text or over plain tables, which the scope does not see, and why they may.
 PAST_THE_SCOPE = {

@@ -142,7 +142,7 @@ def test_no_room_is_said_before_the_upload_is_copied(
 def test_a_worker_is_woken_after_the_commit(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def publish() -> bool:
+    def publish(_queue: str) -> bool:
         with resources.database.read() as session:
             seen.append(session.scalar(select(Segmentation.status)) is Status.QUEUED)
         return True
