@@ -69,17 +69,32 @@ def test_on_a_phone_verdict_and_picture_come_first_and_panels_are_tabs(page: Pag
     expect(page.locator('[data-layer="overlay"] canvas')).to_be_hidden()
 
 
-def test_the_pictures_take_their_places_before_scripts_and_none_moves(page: Page, stack_id: str) -> None:
+@pytest.fixture(scope="module")
+def known_twice(portal: RunningPortal) -> str:
+    """A scan whose page says that it was uploaded before, in a line that just fits on a phone."""
+    file = io.BytesIO()
+    Image.fromarray(np.full((96, 96), 77, np.uint8)).save(file, "png")
+    names = ("uploaded-twice.png", "again.png")
+    return [str(portal.wait(portal.upload(file.getvalue(), name)["id"])["id"]) for name in names][1]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+@pytest.mark.parametrize("scan", ["stack_id", "known_twice"])
+def test_the_pictures_take_their_places_before_scripts_and_none_moves(
+    page: Page, request: pytest.FixtureRequest, scan: str, width: int, height: int
+) -> None:
     page.add_init_script(
         """new PerformanceObserver((list) => {
-             for (const entry of list.getEntries()) window.shift = (window.shift ?? 0) + entry.value;
+             for (const { value, sources } of list.getEntries()) {
+               window.shift = (window.shift ?? 0) + value;
+               window.moved = [...(window.moved ?? []), ...sources.map(({ node }) => node?.outerHTML?.slice(0, 80))];
+             }
            }).observe({ type: "layout-shift", buffered: true });"""
     )
-    for width, height in ((1440, 900), (390, 844)):
-        page.set_viewport_size({"width": width, "height": height})
-        open_result(page, stack_id)
-        page.wait_for_load_state("networkidle")
-        assert page.evaluate("window.shift ?? 0") < 0.01
+    page.set_viewport_size({"width": width, "height": height})
+    open_result(page, request.getfixturevalue(scan))
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("window.shift ?? 0") < 0.01, page.evaluate("window.moved")
 
 
 def test_on_a_phone_the_tools_wait_for_the_pictures_that_stand_above_them(

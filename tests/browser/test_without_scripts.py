@@ -67,5 +67,5 @@ def test_the_history_is_filtered_by_its_form(plain_page: Page, lesion_id: str, s
 
     page.get_by_role("button", name="Apply").click()
 
-    assert page.locator("#history tbody tr").count() == 1
+    expect(page.locator("#history tbody tr")).to_have_count(1)
     expect(page.locator("#history")).to_contain_text("kept-lesion.png")
