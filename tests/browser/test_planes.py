@@ -262,8 +262,7 @@ def test_the_tumor_is_turned_in_three_dimensions(page: Page, volume_id: str, con
     letters = page.locator("#surface .surface-letter")
     assert sorted(letters.all_inner_texts()) == sorted("RLAPSI")
     before, start = seen(page), canvas.get_attribute("data-drawn")
-    red = (before[..., 0].astype(int) > before[..., 1].astype(int) + 40).mean()
-    assert 0.002 < red < 0.2
+    assert 0.002 < share_of_red(before) < 0.2
     assert (before.max(axis=-1) > 25).mean() > 0.1  # the head around it
 
     canvas.focus()
@@ -275,13 +274,18 @@ def test_the_tumor_is_turned_in_three_dimensions(page: Page, volume_id: str, con
     page.mouse.up()
     eventually(lambda: not np.array_equal(seen(page), before))
     page.locator("#threshold").fill("0.95")  # above the whole map: no tumor is left
-    eventually(lambda: (seen(page)[..., 0].astype(int) > seen(page)[..., 1].astype(int) + 40).mean() == 0)
+    eventually(lambda: share_of_red(seen(page)) == 0)
     assert findings(page) == []
 
 
 def seen(page: Page) -> np.ndarray:
     url = page.evaluate("document.querySelector('#surface canvas').toDataURL()")
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
+
+
+def share_of_red(picture: np.ndarray) -> float:
+    """Of uint8 (H, W, 3)."""
+    return float((picture[..., 0].astype(int) > picture[..., 1].astype(int) + 40).mean())
 
 
 def test_a_browser_without_webgl_is_told_so(page: Page, volume_id: str) -> None:
