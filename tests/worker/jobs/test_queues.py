@@ -9,7 +9,7 @@ import pytest
 from tests.support.evaluations import begin, evaluation_row, queued_chunks, run_all, write_data_set
 from tests.support.jobs import run_chunk
 from tests.support.resources import make_settings, row, upload
-from tests.support.servers import redis_server
+from tests.worker.jobs.conftest import lose_messages
 from webapp.domain.database import migration
 from webapp.domain.jobs import kinds, workers
 from webapp.domain.jobs.broker import BATCH, INTERACTIVE, QUEUES, celery_settings, served
@@ -20,12 +20,6 @@ from worker.jobs.runner import run_next
 from worker.process.runtime import Runtime
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[str]:
-    with redis_server() as url:
-        yield url
-
-
 @pytest.fixture
 def resources(tmp_path: Path, broker: str) -> Iterator[Resources]:
     """A portal with a broker, without a worker; one thread, so that a chunk goes on by two slices."""
@@ -34,13 +28,6 @@ def resources(tmp_path: Path, broker: str) -> Iterator[Resources]:
     lose_messages(opened)
     yield opened
     opened.close()
-
-
-def lose_messages(resources: Resources) -> None:
-    import redis
-
-    with redis.Redis.from_url(resources.settings.redis_url) as connection:
-        connection.flushall()
 
 
 def serve(runtime: Runtime, jobs: str) -> None:

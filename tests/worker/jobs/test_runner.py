@@ -10,7 +10,7 @@ from sqlalchemy import select
 from tests.support.evaluations import begin, evaluation_row, queued_chunks, write_data_set
 from tests.support.jobs import end_delays, run_chunk
 from tests.support.resources import make_settings, row, upload
-from tests.support.servers import redis_server
+from tests.worker.jobs.conftest import lose_messages
 from webapp.domain.database import migration
 from webapp.domain.errors import DatabaseUnavailable, OutcomeUnknown, StorageFull
 from webapp.domain.evaluations.models import ChunkKind, EvaluationChunk
@@ -24,12 +24,6 @@ from worker.jobs.runner import run_next
 from worker.recovery.sweeper import Sweeper
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[str]:
-    with redis_server() as url:
-        yield url
-
-
 @pytest.fixture
 def resources(tmp_path: Path, broker: str) -> Iterator[Resources]:
     """A portal with a broker, without a worker."""
@@ -38,14 +32,6 @@ def resources(tmp_path: Path, broker: str) -> Iterator[Resources]:
     lose_messages(opened)
     yield opened
     opened.close()
-
-
-def lose_messages(resources: Resources) -> None:
-    """Empty the broker, as a restart does."""
-    import redis
-
-    with redis.Redis.from_url(resources.settings.redis_url) as connection:
-        connection.flushall()
 
 
 def statuses(resources: Resources, ids: list[str]) -> list[Status]:
