@@ -4,7 +4,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 
 LONG = "public, max-age=31536000, immutable"
 
@@ -17,7 +17,11 @@ def register(app: Flask, folder: Path) -> None:
         return hashlib.sha256((folder / path).read_bytes()).hexdigest()[:12]
 
     def asset(path: str) -> str:
-        return f"/static/{path}?v={digest(path, (folder / path).stat().st_mtime_ns)}"
+        # A page names a file up to a hundred times, as it does the icons'.
+        known: dict[str, str] = g.setdefault("assets", {})
+        if path not in known:
+            known[path] = f"/static/{path}?v={digest(path, (folder / path).stat().st_mtime_ns)}"
+        return known[path]
 
     def keep(response: Response) -> Response:
         if request.endpoint == "static" and response.status_code == 200:

@@ -44,9 +44,7 @@ class ModelListSchema(ma.Schema):
 
 def dump_model(entry: CatalogEntry) -> dict[str, Any]:
     """A card as its file has it, which of its files are there, and whether the model can be used."""
-    card: dict[str, Any] = entry.card.to_json() if entry.card is not None else {"name": entry.name}
-    for name, file in card.get("files", {}).items():
-        file["present"] = name in entry.files_present
+    card = entry.card_json
     words = entry.card.training.in_words if entry.card is not None else None
     return {**card, "patients_in_words": words, "usable": entry.problem is None, "problem": entry.problem}
 

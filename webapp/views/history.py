@@ -12,13 +12,24 @@ from webapp.domain.scans import history, studies
 from webapp.domain.scans.history import SORTS, HistoryFilter
 from webapp.domain.scans.models import Verdict
 from webapp.schemas.fields import dump
-from webapp.schemas.scans import dump_scan
+from webapp.schemas.scans import ScanSchema
 from webapp.schemas.segmentations import LONGEST_ID
 from webapp.schemas.studies import StudySchema
 from webapp.schemas.warnings import WARNINGS
 from webapp.views.sequences import form_of
 
 FILTERS = ("q", "status", "verdict", "model", "study", "warning", "from", "to", "sort")
+# What a row of templates/scans/history.html shows; a name that it asks for in vain is an error.
+IN_A_ROW = (
+    *("id", "filename", "slice_count", "series", "created_at", "study"),
+    *(
+        f"segmentation.{name}"
+        for name in (
+            *("id", "status", "error", "warnings", "verdict", "coverage_percent"),
+            *("uncounted_pixels", "threshold", "model"),
+        )
+    ),
+)
 # The filter offers the newest ones; any other is found by its name.
 MOST_STUDIES_SHOWN = 100
 # The warning filter's word for all that put a verdict in question.
@@ -50,7 +61,7 @@ def history_page(
     )
     with resources().database.read() as session:
         page = history.page(session, wanted)
-        rows = [dump_scan(scan) for scan in page.rows]
+        rows = [dump(ScanSchema, scan, IN_A_ROW) for scan in page.rows]
         known = studies.page(session, limit=MOST_STUDIES_SHOWN).rows
         study = studies.find(session, args["study"])
         context = {

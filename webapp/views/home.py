@@ -6,11 +6,23 @@ from ml.synthetic.phantoms import PHANTOMS
 from webapp.context import resources
 from webapp.domain.scans import history, sequence_groups
 from webapp.domain.scans.history import HistoryFilter
-from webapp.schemas.scans import dump_scan
+from webapp.schemas.fields import dump
+from webapp.schemas.scans import ScanSchema
 
 bp = Blueprint("home", __name__)
 
 RECENT = 12
+# What `scan_card` of templates/macros/cards.html shows; a name that it asks for in vain is an error.
+ON_A_CARD = (
+    *("id", "filename", "slice_count", "series", "created_at", "study", "same_as"),
+    *(
+        f"segmentation.{name}"
+        for name in (
+            *("id", "status", "queue_position", "slices_done", "error", "warnings", "verdict", "coverage_percent"),
+            *("uncounted_pixels", "threshold", "min_tumor_pixels", "doubt", "slices.dropped"),
+        )
+    ),
+)
 ACCEPTS_PICTURES = ".png,.jpg,.jpeg,.jpe,.jfif,.tif,.tiff,.webp"
 ACCEPTS = f"{ACCEPTS_PICTURES},.nii,.nii.gz,.gz,.zip,.dcm,.dicom,.ima"
 PICTURES_SENTENCE = "PNG, JPEG, TIFF (also 16 bit and stacks), WebP"
@@ -22,7 +34,7 @@ def show() -> str:
     """Drop a scan; see the last ones."""
     with resources().database.read() as session:
         page = history.page(session, HistoryFilter(limit=RECENT))
-        recent = [dump_scan(scan) for scan in page.rows]
+        recent = [dump(ScanSchema, scan, ON_A_CARD) for scan in page.rows]
     catalog = resources().catalog
     default = catalog.default_name
     takes_pictures_alone = resources().settings.auth == "demo"

@@ -1,9 +1,13 @@
 """The models that this portal offers, read from their cards. The weights themselves are the worker's business."""
 
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from ml.cards import Card, PackageError, find_members, find_package, list_packages, load_card, verify_files
 from webapp.domain.errors import InvalidInput, NotFound
@@ -18,9 +22,23 @@ class CatalogEntry:
     problem: str | None
     files_present: frozenset[str] = frozenset()
 
+    @cached_property
+    def card_json(self) -> Mapping[str, Any]:
+        """The card as its file has it, and which of its files are there; of a card that cannot be read the name alone.
+
+        Made once for all requests, so it is not to be changed.
+        """
+        if self.card is None:
+            return {"name": self.name}
+        card = self.card.to_json()
+        for name, file in card.get("files", {}).items():
+            file["present"] = name in self.files_present
+        return card
+
 
 # Time of the last change, length and inode of each file that an entry was read from.
 State = tuple[tuple[int, int, int], ...]
+_NAME = attrgetter("name")
 
 
 class Catalog:
@@ -89,7 +107,9 @@ class Catalog:
         members = () if card is None else card.members
         places = [parent / member.name for member in members for parent in (folder.parent, *self.directories)]
         folders = [folder, *(place for place in places if place.is_dir())]
-        stats = (path.stat() for place in folders for path in sorted(place.iterdir()))
+        # Every page asks: os.scandir makes no Path of each file.
+        found = (file for place in folders for file in sorted(os.scandir(place), key=_NAME))
+        stats = (file.stat() for file in found)
         return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)
 
     def _read(self, folder: Path) -> CatalogEntry:
