@@ -108,9 +108,11 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "webapp.security",
     ),
     "webapp.accounts": ("webapp.domain", "webapp.context"),
+    "webapp.audit_trail": ("webapp.accounts", "webapp.domain", "webapp.context"),
     "webapp.visitors": ("webapp.domain", "webapp.context", "webapp.error_handlers"),
     "webapp.views": (
         "webapp.accounts",
+        "webapp.audit_trail",
         "webapp.schemas",
         "webapp.domain",
         "webapp.context",

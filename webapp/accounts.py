@@ -1,27 +1,20 @@
-"""With users (GLIOSCOPE_AUTH=password or oidc): who asks, what their role allows, and a line of the audit log about it.
+"""With users (GLIOSCOPE_AUTH=password or oidc): who asks, and what their role allows.
 
 The rule of every route stands here. What belongs to a user is scoped in `webapp.domain.database.ownership`: another's
 id is answered like one that nobody has.
 """
 
-import logging
-import re
-from collections.abc import Iterable
-from typing import Any, cast
+from typing import cast
 
-from cachetools import TTLCache
-from flask import Flask, Response, g, redirect, request, session, url_for
+from flask import Flask, g, redirect, request, session, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from webapp.context import ACCESS, resources
-from webapp.domain.accounts import audit, sessions, tokens
-from webapp.domain.accounts.audit import Event
+from webapp.domain.accounts import sessions, tokens
 from webapp.domain.accounts.identity import Identity, Scope
 from webapp.domain.accounts.models import Role
 from webapp.domain.database import ownership
-from webapp.domain.errors import NotFound, NotLoggedIn, PortalError, RoleRefused
-
-logger = logging.getLogger(__name__)
+from webapp.domain.errors import NotFound, NotLoggedIn, RoleRefused
 
 # What anybody is answered, who has not logged in too.
 PUBLIC = frozenset({"static", "system.healthz", "system.readyz", "accounts.login", "accounts.log_in"}) | {
@@ -29,7 +22,7 @@ PUBLIC = frozenset({"static", "system.healthz", "system.readyz", "accounts.login
     "oidc.finish",
 }
 # What asks about the server and not about one's own: of administrators alone, and for others not there.
-ADMIN_BLUEPRINT = "admin"
+ADMIN_BLUEPRINTS = frozenset({"admin", "audit"})
 METRICS = "metrics"
 # Every user's own affairs, in a browser alone: no token makes another token.
 SELF_BLUEPRINT = "accounts"
@@ -43,15 +36,6 @@ PROGRAMS_BLUEPRINTS = ("api", "monai")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MOST_PUBLIC_BYTES = 16_384
 COOKIE_FIELD = "session"
-
-_DOWNLOADS = re.compile(r"\.(zip|tif|gz|csv|json|bin|html|pdf|dcm)$|/original$")
-_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
-# Downloads of what has no one id.
-TABLES = frozenset({"api-scans.history_table"})
-MOST_IDS = 200
-# A page with its pictures is one view; looked at again after this time, another.
-VIEWED_FOR_S = 300
-_viewed: TTLCache[tuple[str, ...], bool] = TTLCache(10_000, VIEWED_FOR_S)
 
 
 def guard() -> BaseResponse | None:
@@ -90,7 +74,7 @@ def identify_as(identity: Identity) -> None:
 def required_role(endpoint: str, method: str) -> Role:
     """The least role that a route asks for."""
     blueprint = endpoint.partition(".")[0]
-    if blueprint == ADMIN_BLUEPRINT or endpoint == METRICS:
+    if blueprint in ADMIN_BLUEPRINTS or endpoint == METRICS:
         return Role.ADMIN
     if blueprint == SELF_BLUEPRINT or endpoint in READS:
         return Role.VIEWER
@@ -108,53 +92,10 @@ def required_scope(endpoint: str, method: str) -> Scope | None:
     return Scope.READ if method in SAFE_METHODS or endpoint in READS else Scope.WRITE
 
 
-def record(action: str, outcome: str, object_id: str | None = None, **details: Any) -> None:
-    """Append a line about this request. A log that cannot be written is said in the server's own log."""
-    g.is_recorded = True
-    identity = current()
-    who = identity.user_id if identity is not None else None
-    event = Event(action, outcome, who, request.remote_addr or "", object_id, details or None)
-    try:
-        audit.record(resources().database, event)
-    except PortalError:
-        logger.exception("request %s: its line of the audit log is lost: %s %s", g.get("request_id"), action, outcome)
-
-
-def write_audit(response: Response) -> Response:
-    """After every request: views, downloads, changes and denials, once each."""
-    endpoint = request.endpoint
-    if endpoint in PUBLIC or g.get("is_recorded") or request.method == "OPTIONS":
-        return response
-    values = dict(request.view_args or {})
-    object_id = next((value for value in values.values() if _ID.fullmatch(str(value))), None)
-    is_denied = response.status_code in (401, 403, 404)
-    is_read = request.method in SAFE_METHODS
-    if endpoint is None or (is_read and object_id is None and not is_denied and endpoint not in TABLES):
-        return response
-    action = f"{request.method} {endpoint}"
-    details: dict[str, Any] = {}
-    identity = current()
-    if is_read and not (_DOWNLOADS.search(request.path) and response.status_code < 300):
-        # Views and refusals come in crowds: pictures of a page, a program that asks without a token.
-        who = identity.user_id if identity is not None else request.remote_addr or ""
-        key = (who, str(object_id) if identity is not None else action, str(response.status_code))
-        if key in _viewed:
-            return response
-        _viewed[key] = True
-    if identity is not None and response.status_code not in (401, 403, 413):  # a refused body is not read
-        ids = sorted({*_ids_sent(), *_ids_answered(response)} - {object_id})[:MOST_IDS]
-        details = {"ids": ids} if ids else {}
-    if identity is not None and identity.is_token:
-        details = {**details, "by": "token"}
-    record(action, str(response.status_code), object_id if identity is not None else None, **details)
-    return response
-
-
 def register(app: Flask) -> None:
     """Install the guard; it stands before the look for form tokens, which reads the body."""
     app.extensions[ACCESS] = _may
     app.before_request(guard)
-    app.after_request(write_audit)
 
 
 def is_local_path(path: str) -> bool:
@@ -205,23 +146,3 @@ def _may(endpoint: str, method: str) -> bool:
     """For the pages, which show no button that would be refused."""
     identity = current()
     return endpoint in PUBLIC or (identity is not None and identity.role.includes(required_role(endpoint, method)))
-
-
-def _ids_sent() -> Iterable[str]:
-    if request.method in SAFE_METHODS:
-        return ()
-    if request.is_json:
-        return _ID.findall(request.get_data(as_text=True)[:100_000])
-    # Fields of a form that was read; an upload's own text is a patient's, and is not looked at.
-    return (value for values in request.form.listvalues() for value in values if _ID.fullmatch(value))
-
-
-def _ids_answered(response: Response) -> Iterable[str]:
-    """The ids of what a change made."""
-    if request.method in SAFE_METHODS or response.status_code >= 400:
-        return ()
-    if response.is_json:
-        answer = response.get_json(silent=True)
-        made = answer.get("scans", [answer]) if isinstance(answer, dict) else []
-        return [str(item["id"]) for item in made if isinstance(item, dict) and _ID.fullmatch(str(item.get("id")))]
-    return _ID.findall(response.headers.get("Location", ""))

@@ -11,7 +11,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webapp import accounts, visitors
+from webapp import accounts, audit_trail, visitors
 from webapp.domain.settings import Settings
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -77,8 +77,10 @@ def register(app: Flask, settings: Settings) -> None:
     app.before_request(partial(limit_body, settings.max_archive_bytes))
     if settings.auth == "demo":
         visitors.register(app, settings)
-    elif settings.auth != "local":
-        accounts.register(app)
+    else:
+        audit_trail.register(app)
+        if settings.auth != "local":
+            accounts.register(app)
     csrf.init_app(app)
     app.after_request(_add_headers)
 

@@ -14,7 +14,7 @@ from tests.conftest import DATABASES
 from tests.support.resources import add_scan, make_settings, png_bytes
 from tests.webapp.accounts import PASSWORD, add_token, add_user, log_in, login_token, post_form, token_of
 from tests.webapp.clients import SCANS, resources_of, send, sent
-from webapp import accounts
+from webapp import audit_trail
 from webapp.domain.accounts import audit, sessions, throttle
 from webapp.domain.accounts.identity import Scope
 from webapp.domain.accounts.models import ApiToken, AuditEntry, LoginSession, Role, User
@@ -29,7 +29,7 @@ on_both = pytest.mark.parametrize("app", DATABASES, indirect=True)
 
 @pytest.fixture(autouse=True)
 def _nobody_asks_any_more() -> Iterator[None]:
-    accounts._viewed.clear()
+    audit_trail._viewed.clear()
     yield
     ownership.act_as(None)
 
@@ -352,7 +352,7 @@ def test_two_who_write_at_once_get_one_chain(any_app: Flask) -> None:
     for thread in threads:
         thread.join()
     with database.read() as session:
-        assert audit.verify(session) == audit.Verdict(6, audit.newest(session, 1)[0].digest, None)
+        assert audit.verify(session) == audit.Verdict(1, 6, audit.newest(session, 1)[0].digest, None)
 
 
 def test_what_was_there_before_is_given_to_a_user_by_command(app: Flask, make_app: Callable[..., Flask]) -> None:

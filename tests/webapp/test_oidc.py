@@ -17,7 +17,7 @@ from tests.support.oidc_provider import CLIENT_SECRET, LIES, PERSON, OidcProvide
 from tests.support.resources import make_settings
 from tests.webapp.accounts import PASSWORD, add_token, add_user, login_token, post_form
 from tests.webapp.clients import SCANS, resources_of, sent
-from webapp import accounts
+from webapp import audit_trail
 from webapp.context import EXTENSION
 from webapp.domain.accounts import audit, oidc, sessions, users
 from webapp.domain.accounts.identity import Scope
@@ -40,7 +40,7 @@ def server() -> Iterator[OidcProvider]:
 @pytest.fixture
 def provider(server: OidcProvider) -> Iterator[OidcProvider]:
     server.tell()
-    accounts._viewed.clear()
+    audit_trail._viewed.clear()
     yield server
     ownership.act_as(None)
 

@@ -127,6 +127,8 @@ ROUTES = {
     ("GET", "/healthz"): READ,
     ("GET", "/readyz"): Access(503),
     ("GET", "/metrics"): READ,
+    ("GET", "/admin/audit"): READ,
+    ("GET", "/admin/audit.jsonl"): READ,
     ("GET", "/static/<path:filename>"): MISSING,
 }
 CHANGES = [key for key in ROUTES if key[0] not in ("GET", "HEAD", "OPTIONS")]

@@ -181,7 +181,9 @@ def verify(noted: str | None) -> None:
         found = audit.verify(session, (int(number), digest) if noted else None)
     if found.broken_at is not None:
         raise click.ClickException(f"Line {found.broken_at} is not as it was written, or is missing.")
-    click.echo(f"Sound: {found.lines} lines. Keep this elsewhere: {found.lines}:{found.head}")
+    cut = f" Those before line {found.first} were cut off by their age." if found.first > 1 else ""
+    lines = found.last - found.first + 1
+    click.echo(f"Sound: {lines} lines.{cut} Keep this elsewhere: {found.last}:{found.head}")
 
 
 @audit_group.command("export")

@@ -1,4 +1,7 @@
-"""How long scans and evaluations are kept: what is older goes as if somebody deleted it, and the audit log says so."""
+"""How long scans, evaluations and lines of the audit log are kept.
+
+What is older goes as if somebody deleted it, and the audit log says so, of its own lines, too.
+"""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -55,6 +58,14 @@ def purge(resources: Resources, days: int, *, by: str) -> Old:
     if gone.scans or gone.evaluations:
         logger.info("%d scans and %d evaluations were kept for %d days", len(gone.scans), len(gone.evaluations), days)
     return gone
+
+
+def cut_audit(resources: Resources, days: int, *, by: str) -> int:
+    """Cut off what is older than these days of the audit log: the number of lines. Raises DatabaseUnavailable."""
+    number = audit.cut(resources.database, days, by=by)
+    if number:
+        logger.info("%d lines of the audit log were kept for %d days", number, days)
+    return number
 
 
 def _delete_each(

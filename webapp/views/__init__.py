@@ -37,6 +37,10 @@ def register(app: Flask, auth: str) -> None:
         system,
     ):
         app.register_blueprint(module.bp)
+    if auth != "demo":
+        from webapp.views import audit
+
+        app.register_blueprint(audit.bp)
     if auth not in ("local", "demo"):
         from webapp.views import accounts, admin
 

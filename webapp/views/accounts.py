@@ -3,7 +3,7 @@
 from flask import Blueprint, flash, make_response, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
-from webapp import accounts
+from webapp import accounts, audit_trail
 from webapp.context import resources
 from webapp.domain.accounts import passwords, sessions, tokens, users
 from webapp.domain.accounts.identity import Identity, Scope
@@ -31,7 +31,7 @@ def log_in() -> Response:
     try:
         token, identity = sessions.log_in(resources().database, name, password, request.remote_addr or "")
     except WrongPassword:
-        accounts.record("login", "401")
+        audit_trail.record("login", "401")
         page = render_template(
             "accounts/login.html",
             name=name,
@@ -41,7 +41,7 @@ def log_in() -> Response:
         )
         return make_response(page, 401)
     except TooManyAttempts as error:
-        accounts.record("login", "429")
+        audit_trail.record("login", "429")
         response = make_response(
             render_template("accounts/login.html", name=name, problem=error.message, next=next_path(), is_oidc=False),
             429,
@@ -51,14 +51,14 @@ def log_in() -> Response:
     end_session()
     session[accounts.COOKIE_FIELD] = token
     accounts.identify_as(identity)
-    accounts.record("login", "ok")
+    audit_trail.record("login", "ok")
     return redirect(next_path(), 303)
 
 
 @bp.post("/logout")
 def log_out() -> Response:
     """End the session, here and in the database."""
-    accounts.record("logout", "ok")
+    audit_trail.record("logout", "ok")
     end_session()
     response = redirect(url_for("accounts.login"), 303)
     # Pictures that the browser kept; the word of the standard is in quotes (W3C, Clear Site Data).

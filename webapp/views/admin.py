@@ -1,23 +1,18 @@
-"""What administrators see: users, tokens, the audit log, the queue, the settings in force. No scan of anybody."""
+"""What administrators see: users, tokens, the queue, the settings in force. No scan of anybody."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, stream_with_context, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from webapp import accounts
 from webapp.context import resources
-from webapp.domain.accounts import audit, oidc, tokens, users
+from webapp.domain.accounts import oidc, tokens, users
 from webapp.domain.accounts.models import Role, User
 from webapp.domain.errors import InvalidInput, NotFound, PortalError
 from webapp.domain.monitoring import health, statistics
 from webapp.domain.settings import SETTINGS, Settings
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
-
-LINES = 100
 
 
 @dataclass(frozen=True)
@@ -82,31 +77,6 @@ def revoke_token(token_id: str) -> BaseResponse:
         tokens.revoke(rows, token_id)
     flash("The token is revoked.", "info")
     return redirect(url_for("admin.show"), 303)
-
-
-@bp.get("/audit")
-def show_audit() -> str:
-    """The newest lines of the audit log."""
-    before = request.args.get("before", "")
-    with resources().database.read() as rows:
-        shown = audit.newest(rows, LINES, int(before) if before.isdecimal() and len(before) < 10 else None)
-        names = {user.id: user.name for user in users.every(rows)}
-    return render_template("accounts/audit.html", entries=shown, names=names, has_more=len(shown) == LINES)
-
-
-@bp.get("/audit.jsonl")
-def export_audit() -> Response:
-    """Every line as JSON, one a line."""
-
-    def lines() -> Iterator[str]:
-        with resources().database.read() as rows:
-            for entry in audit.every(rows):
-                yield json.dumps(audit.as_json(entry), sort_keys=True) + "\n"
-
-    accounts.record("audit.export", "200")
-    response = Response(stream_with_context(lines()), mimetype="application/jsonl")
-    response.headers.set("Content-Disposition", "attachment", filename="audit.jsonl")
-    return response
 
 
 def _role() -> Role:

@@ -5,7 +5,7 @@ from urllib.parse import quote, unquote
 from flask import Blueprint, make_response, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
-from webapp import accounts
+from webapp import accounts, audit_trail
 from webapp.context import resources
 from webapp.domain.accounts import oidc
 from webapp.domain.accounts.models import Role
@@ -56,7 +56,7 @@ def finish() -> Response:
     end_session()
     session[accounts.COOKIE_FIELD] = token
     accounts.identify_as(identity)
-    accounts.record("login", "ok", by="oidc")
+    audit_trail.record("login", "ok", by="oidc")
     # A redirect would still be part of a way that began at another site, and be sent without the new, Strict cookie.
     return _done(
         make_response(render_template("accounts/welcome.html", next=wanted if accounts.is_local_path(wanted) else "/"))
@@ -64,7 +64,7 @@ def finish() -> Response:
 
 
 def _refused(status: int, reason: str, message: str) -> Response:
-    accounts.record("login", str(status), by="oidc", reason=reason)
+    audit_trail.record("login", str(status), by="oidc", reason=reason)
     page = render_template("accounts/login.html", problem=message, next="/", is_oidc=True, name="")
     return _done(make_response(page, status))
 

@@ -90,10 +90,14 @@ class Sweeper:
 
     def purge_when_due(self) -> None:
         """Delete what is older than the settings keep it, at most once an hour."""
-        days = self._resources.settings.retention_days
-        if days is not None and time.monotonic() - self._purged_at >= PURGE_EVERY_S:
-            self._purged_at = time.monotonic()
-            retention.purge(self._resources, days, by="sweeper")
+        if time.monotonic() - self._purged_at < PURGE_EVERY_S:
+            return
+        self._purged_at = time.monotonic()
+        settings = self._resources.settings
+        if settings.retention_days is not None:
+            retention.purge(self._resources, settings.retention_days, by="sweeper")
+        if settings.audit_days is not None:
+            retention.cut_audit(self._resources, settings.audit_days, by="sweeper")
 
     def _recover(self) -> int:
         """Requeue or end jobs whose lease stayed expired for a whole heartbeat; the number of them.

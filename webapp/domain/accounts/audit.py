@@ -1,29 +1,36 @@
 """The audit log: who did what to which object, when, and what came of it. Lines are appended and never changed.
 
 Each line's digest covers the line and the digest before it: whoever changes, adds or takes out a line must write all
-later digests anew, and then the newest one is not the one that was noted elsewhere. No line has a patient's value: ids
-and names of actions alone.
+later digests anew, and then the newest one is not the one that was noted elsewhere. Where the settings say for how long
+lines are kept, the oldest are cut off, and a line at the end says where and with which digest. No line has a patient's
+value: ids and names of actions alone.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.domain.accounts.models import AuditEntry
 from webapp.domain.database.clock import database_now
 from webapp.domain.database.engine import Database
-from webapp.domain.errors import DatabaseUnavailable
+from webapp.domain.errors import Conflict, DatabaseUnavailable
 
 # Before the first line.
 START = "0" * 64
+CUT = "audit.cut"
+DAY_S = 86_400.0
 _AT_ONCE = 1000
+# Of one transaction, which others wait for.
+MOST_CUT = 20_000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,23 +47,34 @@ class Event:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a look at the whole log found. broken_at: the number of the first line that is not as it was written."""
+    """What a look at the whole log found: the numbers of its first and last line, 1 and 0 of an empty one.
 
-    lines: int
+    head: the last line's digest. broken_at: the number of the first line that is not as it was written.
+    """
+
+    first: int
+    last: int
     head: str
     broken_at: int | None
 
 
-def record(database: Database, event: Event) -> None:
-    """Append one line in a transaction of its own. Raises DatabaseUnavailable."""
-    for _ in range(10):
-        try:
-            with database.write() as session:
-                append(session, event)
-            return
-        except IntegrityError:
-            continue  # another process took the number
-    raise DatabaseUnavailable("The audit log is being written by too many at once; try again in a few seconds.")
+def record(database: Database, event: Event, *, waits_for_disk: bool = True) -> None:
+    """Append one line in a transaction of its own. Raises DatabaseUnavailable.
+
+    waits_for_disk: as of `Database.write`.
+    """
+    _write(database, lambda session: append(session, event), waits_for_disk=waits_for_disk)
+
+
+def cut(database: Database, days: int, *, by: str) -> int:
+    """Take off the lines that are older than these days, and say so in a new one: how many went.
+
+    by: who, in the column of addresses. Raises DatabaseUnavailable.
+    """
+    gone = 0
+    while number := _write(database, lambda session: _cut_some(session, days, by)):
+        gone += number
+    return gone
 
 
 def append(session: Session, event: Event) -> None:
@@ -90,24 +108,69 @@ def every(session: Session) -> Iterator[AuditEntry]:
 
 
 def verify(session: Session, noted: tuple[int, str] | None = None) -> Verdict:
-    """Compute every digest again. noted: the number and digest of a line as somebody kept them elsewhere."""
-    lines, head, broken_at = 0, START, None
+    """Compute every digest again. noted: the number and digest of a line as somebody kept them elsewhere.
+
+    Raises Conflict where the noted line is not kept any more.
+    """
+    first = session.scalar(select(AuditEntry.number).order_by(AuditEntry.number).limit(1)) or 1
+    last, head = _before(session, first)
+    broken_at = None if last == first - 1 else min(last + 1, first)
+    if noted is not None and noted[0] == last and noted[1] != head:
+        broken_at = noted[0]
+    elif noted is not None and noted[0] < last:
+        raise Conflict(f"Line {noted[0]} was cut off by its age; the log begins with line {first}. Note a newer line.")
     for entry in every(session):
-        lines += 1
-        is_sound = entry.number == lines and entry.digest == _digest(head, entry)
+        last += 1
+        is_sound = entry.number == last and entry.digest == _digest(head, entry)
         if noted is not None and noted[0] == entry.number and noted[1] != entry.digest:
             is_sound = False
         if not is_sound and broken_at is None:
-            broken_at = min(entry.number, lines)
+            broken_at = min(entry.number, last)
         head = entry.digest
-    if broken_at is None and noted is not None and noted[0] > lines:
-        broken_at = lines + 1
-    return Verdict(lines, head, broken_at)
+    if broken_at is None and noted is not None and noted[0] > last:
+        broken_at = last + 1
+    return Verdict(first, last, head, broken_at)
 
 
 def as_json(entry: AuditEntry) -> dict[str, Any]:
     """A line as it is exported."""
     return {**_content(entry), "digest": entry.digest}
+
+
+def _write(database: Database, work: Callable[[Session], T], *, waits_for_disk: bool = True) -> T:
+    """Do work that appends a line in a transaction of its own. Raises DatabaseUnavailable."""
+    for _ in range(10):
+        try:
+            with database.write(waits_for_disk=waits_for_disk) as session:
+                return work(session)
+        except IntegrityError:
+            continue  # another process took the number
+    raise DatabaseUnavailable("The audit log is being written by too many at once; try again in a few seconds.")
+
+
+def _cut_some(session: Session, days: int, by: str) -> int:
+    """Cut off the oldest lines up to the first that is young, MOST_CUT at most."""
+    limit = database_now(-days * DAY_S)
+    numbers = select(AuditEntry.number).order_by(AuditEntry.number)
+    first = session.scalar(numbers.limit(1))
+    young = session.scalar(numbers.where(AuditEntry.at >= limit).limit(1))
+    if first is None or first == young:
+        return 0
+    last = session.scalar(numbers.order_by(None).order_by(AuditEntry.number.desc()).limit(1)) or first
+    through = min(young - 1 if young is not None else last, first + MOST_CUT - 1)
+    digest = session.scalar(select(AuditEntry.digest).where(AuditEntry.number == through))
+    # First: its number follows that of the last line, which may go.
+    append(session, Event(CUT, "ok", None, by, None, {"days": days, "through": through, "digest": digest}))
+    session.execute(delete(AuditEntry).where(AuditEntry.number <= through))
+    return through - first + 1
+
+
+def _before(session: Session, first: int) -> tuple[int, str]:
+    """Number and digest of the line that stood before the first one, as the newest cut says; 0 and START without."""
+    newest_cut = select(AuditEntry).where(AuditEntry.action == CUT).order_by(AuditEntry.number.desc()).limit(1)
+    entry = session.scalar(newest_cut) if first > 1 else None
+    details = entry.details or {} if entry is not None else {}
+    return int(details.get("through", 0)), str(details.get("digest", START))
 
 
 def _content(entry: AuditEntry) -> dict[str, Any]:

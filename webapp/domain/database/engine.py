@@ -74,6 +74,9 @@ class Database:
             event.listen(self.engine, "begin", _begin_sqlite)
         self._read = sessionmaker(self.engine, expire_on_commit=False)
         self._write = sessionmaker(self.engine.execution_options(sqlite_begin="IMMEDIATE"), expire_on_commit=False)
+        self._write_lazily = sessionmaker(
+            self.engine.execution_options(sqlite_begin="IMMEDIATE", sqlite_synchronous="NORMAL"), expire_on_commit=False
+        )
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -83,16 +86,20 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, *, waits_for_disk: bool = True) -> Iterator[Session]:
         """A transaction: committed at the end of the block, rolled back on an exception.
+
+        waits_for_disk: False for what may be lost in a power cut, and in nothing less; never for what is answered 202.
 
         A write has one of three outcomes. Done: the block ends, also where the acknowledgement of the COMMIT was lost,
         since PostgreSQL is asked what became of it. Not done: an exception. Unknown: OutcomeUnknown, where it does not
         answer that either; then nothing may be deleted that the write names. Raises DatabaseUnavailable, DatabaseFull.
         """
-        with _translated(), self._write() as session:
+        with _translated(), (self._write if waits_for_disk else self._write_lazily)() as session:
             ownership.bind(session, is_scoped=self.is_scoped)
             try:
+                if not waits_for_disk and not self.is_sqlite:
+                    session.execute(text("SET LOCAL synchronous_commit TO off"))
                 yield session
                 session.flush()
                 self._commit(session)
@@ -234,5 +241,9 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     # A write transaction takes the write lock at once; a deferred one may fail with SQLITE_BUSY in its middle.
-    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+    options = connection.get_execution_options()
+    mode = options.get("sqlite_begin", "DEFERRED")
+    if mode == "IMMEDIATE":
+        # It stays with the connection, so every writer says it.
+        connection.exec_driver_sql(f"PRAGMA synchronous={options.get('sqlite_synchronous', 'FULL')}")
     connection.exec_driver_sql(f"BEGIN {mode}")

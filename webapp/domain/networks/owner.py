@@ -34,11 +34,6 @@ def act_as_owner(resources: Resources, name: str) -> None:
 
 
 def record(resources: Resources, action: str, scan_ids: Iterable[str], address: str) -> None:
-    """A line of the audit log for each scan, where there are users. address: the peer, or `command`.
-
-    Raises DatabaseUnavailable.
-    """
-    if resources.settings.auth == "local":
-        return
+    """A line of the audit log for each scan. address: the peer, or `command`. Raises DatabaseUnavailable."""
     for scan_id in scan_ids:
         audit.record(resources.database, Event(action, "ok", ownership.owner_of_new(), address, scan_id))

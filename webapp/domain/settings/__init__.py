@@ -117,6 +117,13 @@ class Settings:
         " who log in at an OpenID Connect provider. `demo`: anybody may try it without a login; each browser sees its"
         " own scans alone, and they go by themselves (docs/security.md)",
     )
+    audit_days: int | None = setting(
+        "GLIOSCOPE_AUDIT_DAYS",
+        "off",
+        days_or_off,
+        "days after which lines of the audit log are cut off (docs/security.md); `off` keeps them",
+        "`365` with `GLIOSCOPE_AUTH=local`, otherwise `off`",
+    )
     oidc_issuer: str = setting(
         "GLIOSCOPE_OIDC_ISSUER",
         "",
@@ -383,7 +390,7 @@ class Settings:
         for name, entry in SETTINGS.items():
             instance, place = values.get("instance_dir"), values.get("storage", "")
             local = instance if "://" in place else place
-            chosen = DEMO_DEFAULTS.get(name, entry.default) if values.get("auth") == "demo" else entry.default
+            chosen = DEFAULTS_OF.get(values.get("auth", ""), {}).get(name, entry.default)
             default = chosen.format(project=PROJECT_ROOT, instance=instance, local=local)
             values[name] = entry.parse(entry.name, environ.get(entry.name, "").strip() or default)
         values["has_embedded_redis"] = not values["redis_url"]
@@ -429,8 +436,11 @@ SETTINGS: Mapping[str, Setting] = {
     field.name: field.metadata["setting"] for field in fields(Settings) if "setting" in field.metadata
 }
 
-# What a demonstration takes where nothing else is set: by the field.
-DEMO_DEFAULTS: Mapping[str, str] = {"max_upload_bytes": "10", "max_files_per_upload": "32", "max_slices": "32"}
+# What `auth` makes of other settings where nothing else is set: by the field.
+DEFAULTS_OF: Mapping[str, Mapping[str, str]] = {
+    "demo": {"max_upload_bytes": "10", "max_files_per_upload": "32", "max_slices": "32"},
+    "local": {"audit_days": "365"},
+}
 
 
 def check_bind(settings: Settings, address: tuple[str, int] | str) -> None:

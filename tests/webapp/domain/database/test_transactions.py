@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from tests.support.evaluations import begin, run_all
 from tests.support.jobs import run_segmentation
@@ -58,3 +59,15 @@ def test_no_file_is_looked_at_inside_a_write_transaction(
     lookup.delete(resources, accepted.scan_id)
     deletion.delete(resources, evaluation_id)
     assert seen == []
+
+
+def test_a_write_that_does_not_wait_for_the_disk_leaves_the_next_one_as_it_was(database_url: str) -> None:
+    database = Database(database_url)
+    asked = text("PRAGMA synchronous" if database.is_sqlite else "SHOW synchronous_commit")
+    found = []
+    for waits in (True, False, True):
+        with database.write(waits_for_disk=waits) as session:
+            found.append(session.scalar(asked))
+    database.dispose()
+    # SQLite's numbers: 2 is FULL, 1 is NORMAL.
+    assert found == ([2, 1, 2] if database.is_sqlite else ["on", "off", "on"])

@@ -1,0 +1,160 @@
+"""The audit log without users, and its end: what the implicit user's requests leave, and lines that are too old."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from tests.conftest import DATABASES
+from tests.webapp.clients import SCANS, resources_of, sent
+from webapp import audit_trail
+from webapp.domain.accounts import audit
+from webapp.domain.accounts.models import AuditEntry
+from webapp.domain.database import ownership
+from webapp.domain.database.clock import database_now
+from webapp.domain.errors import DatabaseUnavailable
+from worker.recovery.sweeper import Sweeper
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_viewed() -> Iterator[None]:
+    audit_trail._viewed.clear()
+    yield
+    ownership.act_as(None)
+
+
+@pytest.fixture
+def app(request: pytest.FixtureRequest, make_app: Callable[..., Flask]) -> Flask:
+    """A portal without users; on SQLite, and for tests that ask on PostgreSQL, too."""
+    is_postgres = getattr(request, "param", "sqlite") == "postgresql"
+    return make_app(**({"DATABASE_URL": request.getfixturevalue("postgres_url")} if is_postgres else {}))
+
+
+def lines(app: Flask) -> list[AuditEntry]:
+    with resources_of(app).database.read() as session:
+        return list(audit.every(session))
+
+
+def invoke(app: Flask, *words: str) -> str:
+    return app.test_cli_runner().invoke(args=["audit", *words]).output
+
+
+@pytest.mark.parametrize("app", DATABASES, indirect=True)
+def test_without_users_the_log_has_what_the_implicit_one_did_and_no_value_of_a_patient(app: Flask) -> None:
+    client = app.test_client()
+    scan = sent(client, "Canary^Doe.png", form={"study": "Canary study"})
+    for _ in range(2):
+        client.get(f"/scans/{scan['id']}")
+        client.get(f"{SCANS}/{scan['id']}/scan.png")
+        client.get(f"{SCANS}/{scan['id']}/original").close()
+        client.get(f"{SCANS}/{'f' * 32}")
+    client.get("/scans?query=canary")
+    client.delete(f"{SCANS}/{scan['id']}")
+    assert [(entry.user_id, entry.action, entry.object_id, entry.outcome) for entry in lines(app)] == [
+        ("local", "POST api-scans.ScanCollection", None, "202"),
+        ("local", "GET scans.show", scan["id"], "200"),
+        ("local", "GET api-scans.original", scan["id"], "200"),
+        ("local", "GET api-scans.ScanItem", "f" * 32, "404"),
+        ("local", "GET api-scans.original", scan["id"], "200"),
+        ("local", "DELETE api-scans.ScanItem", scan["id"], "204"),
+    ]
+    assert scan["id"] in lines(app)[0].details["ids"]
+    page = client.get("/admin/audit").text
+    assert "DELETE api-scans.ScanItem" in page and "<td>local</td>" in page and "kept for 365 days" in page
+    exported = client.get("/admin/audit.jsonl").text + page + invoke(app, "export")
+    assert "canary" not in exported.lower()
+    assert invoke(app, "verify").startswith("Sound: 7 lines")
+    assert 'href="/admin/audit"' in client.get("/").text
+
+
+def test_a_view_whose_line_was_lost_is_written_by_the_next(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = app.test_client()
+    scan = sent(client)
+    real = audit.record
+
+    def away(*_words: object, **_more: object) -> None:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(audit, "record", away)
+    assert client.get(f"/scans/{scan['id']}").status_code == 200
+    monkeypatch.setattr(audit, "record", real)
+    client.get(f"/scans/{scan['id']}")
+    assert [entry.action for entry in lines(app)][1:] == ["GET scans.show"]
+
+
+def test_a_demonstration_keeps_no_log(make_app: Callable[..., Flask]) -> None:
+    app = make_app(GLIOSCOPE_AUTH="demo")
+    client = app.test_client()
+    assert 'href="/admin/audit"' not in client.get("/").text
+    scan = sent(client)
+    client.get(f"/scans/{scan['id']}")
+    ownership.act_as(None)
+    with resources_of(app).database.read() as session:
+        assert session.scalar(select(AuditEntry)) is None
+    assert client.get("/admin/audit").status_code == 404
+
+
+# ---- lines that are too old ----
+
+
+def written(app: Flask, old: int, young: int) -> None:
+    """So many lines, the first of them 366 days old; the chain is made over the ages that they have."""
+    with resources_of(app).database.write() as session:
+        for number in range(old + young):
+            audit.append(session, audit.Event(f"test {number}", "ok"))
+        session.execute(update(AuditEntry).where(AuditEntry.number <= old).values(at=database_now(-366 * audit.DAY_S)))
+        session.expire_all()
+        head = audit.START
+        for entry in list(audit.every(session)):
+            head = audit._digest(head, entry)
+            session.execute(update(AuditEntry).where(AuditEntry.number == entry.number).values(digest=head))
+
+
+@pytest.mark.parametrize("app", DATABASES, indirect=True)
+def test_old_lines_are_cut_off_and_the_rest_is_still_a_chain(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "MOST_CUT", 3)  # several transactions
+    written(app, old=5, young=4)
+    before = invoke(app, "verify")
+    noted = {number: f"{number}:{digest}" for number, digest in ((e.number, e.digest) for e in lines(app))}
+    assert before.startswith("Sound: 9 lines. Keep")
+    sweeper = Sweeper(resources_of(app))
+    sweeper.purge_when_due()
+    assert [(entry.number, entry.action) for entry in lines(app)][:2] == [(6, "test 5"), (7, "test 6")]
+    assert [entry.details["through"] for entry in lines(app) if entry.action == audit.CUT] == [3, 5]
+    said = invoke(app, "verify")
+    assert said.startswith("Sound: 6 lines. Those before line 6 were cut off by their age. Keep this elsewhere: 11:")
+    for number in (5, 6, 9):
+        assert "Sound" in invoke(app, "verify", "--noted", noted[number])
+    assert "Line 4 was cut off by its age; the log begins with line 6" in invoke(app, "verify", "--noted", noted[4])
+    assert "Line 5 is not" in invoke(app, "verify", "--noted", "5:" + "0" * 64)
+    # Nothing is old any more: no line about nothing.
+    assert audit.cut(resources_of(app).database, 365, by="test") == 0
+    assert len(lines(app)) == 6
+
+
+@pytest.mark.parametrize(("missing", "broken"), [(6, 6), (7, 7), (11, 1)])
+def test_a_line_that_was_taken_out_after_a_cut_is_found(app: Flask, missing: int, broken: int) -> None:
+    written(app, old=5, young=5)
+    assert audit.cut(resources_of(app).database, 365, by="test") == 5
+    with resources_of(app).database.write() as session:
+        session.delete(session.get_one(AuditEntry, missing))
+    assert f"Line {broken} is not as it was written, or is missing" in invoke(app, "verify")
+
+
+def test_a_log_of_old_lines_alone_ends_with_the_line_that_says_so(app: Flask) -> None:
+    written(app, old=3, young=0)
+    assert audit.cut(resources_of(app).database, 365, by="test") == 3
+    assert [(entry.number, entry.action) for entry in lines(app)] == [(4, audit.CUT)]
+    assert "Sound: 1 lines" in invoke(app, "verify")
+    last = json.loads(invoke(app, "export"))
+    assert re.fullmatch(r"[0-9a-f]{64}", last["details"]["digest"])
+
+
+def test_with_users_nothing_is_cut_unless_it_is_set(make_app: Callable[..., Flask]) -> None:
+    for environ, days in (({}, None), ({"GLIOSCOPE_AUDIT_DAYS": "30"}, 30)):
+        app = make_app(GLIOSCOPE_AUTH="password", **environ)
+        assert resources_of(app).settings.audit_days == days
+    assert resources_of(make_app(GLIOSCOPE_AUDIT_DAYS="off")).settings.audit_days is None

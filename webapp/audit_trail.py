@@ -1,0 +1,132 @@
+"""What requests leave in the audit log: a line for each view, download, change and refusal, with users and without.
+
+Without users (GLIOSCOPE_AUTH=local) who asks is the implicit local user. Never in a public demonstration.
+"""
+
+import logging
+import re
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from cachetools import TTLCache
+from flask import Flask, Response, g, request, session
+
+from webapp import accounts
+from webapp.context import resources
+from webapp.domain.accounts import audit, sessions
+from webapp.domain.accounts.audit import Event
+from webapp.domain.database import ownership
+from webapp.domain.errors import PortalError
+
+logger = logging.getLogger(__name__)
+
+_DOWNLOADS = re.compile(r"\.(zip|tif|gz|csv|json|bin|html|pdf|dcm)$|/original$")
+_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
+# Downloads of what has no one id.
+TABLES = frozenset({"api-scans.history_table"})
+MOST_IDS = 200
+# A page, its pictures and what asks how far its job is are one view, until nobody asked for as long as ends a session.
+VIEWED_FOR_S = sessions.IDLE_S
+_viewed: TTLCache[tuple[str, ...], bool] = TTLCache(10_000, VIEWED_FOR_S)
+# The cache is not made for several threads.
+_lock = threading.Lock()
+
+
+def record(
+    action: str, outcome: str, object_id: str | None = None, *, waits_for_disk: bool = True, **details: Any
+) -> bool:
+    """Append a line about this request. A log that cannot be written is said in the server's own log: False."""
+    g.is_recorded = True
+    event = Event(action, outcome, _user_id(), request.remote_addr or "", object_id, details or None)
+    try:
+        audit.record(resources().database, event, waits_for_disk=waits_for_disk)
+    except PortalError:
+        logger.exception("request %s: its line of the audit log is lost: %s %s", g.get("request_id"), action, outcome)
+        return False
+    return True
+
+
+def write(response: Response) -> Response:
+    """After every request: views, downloads, changes and denials, once each."""
+    endpoint = request.endpoint
+    if endpoint in accounts.PUBLIC or g.get("is_recorded") or request.method == "OPTIONS":
+        return response
+    values = dict(request.view_args or {})
+    object_id = next((value for value in values.values() if _ID.fullmatch(str(value))), None)
+    is_denied = response.status_code in (401, 403, 404)
+    is_read = request.method in accounts.SAFE_METHODS
+    if endpoint is None or (is_read and object_id is None and not is_denied and endpoint not in TABLES):
+        return response
+    action, is_known = f"{request.method} {endpoint}", _user_id() is not None
+    # Views and refusals come in crowds: pictures of a page, a program that asks without a token.
+    view = None
+    if is_read and not (_DOWNLOADS.search(request.path) and response.status_code < 300):
+        view = (*_session(), str(object_id) if is_known else action, str(response.status_code))
+        if not _is_first(view):
+            return response
+    details: dict[str, Any] = {}
+    if is_known and response.status_code not in (401, 403, 413):  # a refused body is not read
+        ids = sorted({*_ids_sent(), *_ids_answered(response)} - {object_id})[:MOST_IDS]
+        details = {"ids": ids} if ids else {}
+    identity = accounts.current()
+    if identity is not None and identity.is_token:
+        details = {**details, "by": "token"}
+    # A page does not wait for the disk: in a power cut the views of its last moment may be lost.
+    is_written = record(
+        action, str(response.status_code), object_id if is_known else None, waits_for_disk=view is None, **details
+    )
+    if view is not None and not is_written:
+        with _lock:
+            _viewed.pop(view, None)  # the next one tries again
+    return response
+
+
+def register(app: Flask) -> None:
+    """Write a line after each request that calls for one."""
+    app.after_request(write)
+
+
+def _user_id() -> str | None:
+    """Who asks; None where nobody is logged in."""
+    if resources().settings.auth == "local":
+        return ownership.LOCAL
+    identity = accounts.current()
+    return identity.user_id if identity is not None else None
+
+
+def _session() -> tuple[str, str]:
+    """Who asks, and in which browser or by which way; of nobody the address."""
+    who = _user_id()
+    if who is None:
+        return "", request.remote_addr or ""
+    if who == ownership.LOCAL:
+        return who, ""
+    return who, request.headers.get("Authorization") or str(session.get(accounts.COOKIE_FIELD, ""))
+
+
+def _is_first(view: tuple[str, ...]) -> bool:
+    with _lock:
+        is_first = view not in _viewed
+        _viewed[view] = True
+    return is_first
+
+
+def _ids_sent() -> Iterable[str]:
+    if request.method in accounts.SAFE_METHODS:
+        return ()
+    if request.is_json:
+        return _ID.findall(request.get_data(as_text=True)[:100_000])
+    # Fields of a form that was read; an upload's own text is a patient's, and is not looked at.
+    return (value for values in request.form.listvalues() for value in values if _ID.fullmatch(value))
+
+
+def _ids_answered(response: Response) -> Iterable[str]:
+    """The ids of what a change made."""
+    if request.method in accounts.SAFE_METHODS or response.status_code >= 400:
+        return ()
+    if response.is_json:
+        answer = response.get_json(silent=True)
+        made = answer.get("scans", [answer]) if isinstance(answer, dict) else []
+        return [str(item["id"]) for item in made if isinstance(item, dict) and _ID.fullmatch(str(item.get("id")))]
+    return _ID.findall(response.headers.get("Location", ""))
