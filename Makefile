@@ -3,6 +3,9 @@
 # make test   set up everything and run the whole test suite; make test-quick leaves out what takes minutes
 # make torture  every promise with its figure, in one table; an hour or two; TORTURE="--only load --seconds 20" for less
 # make bench  measure this machine; BENCH="--scans 100000 --write docs/performance.md" for more
+# make lock   after a change of a requirements file: the packages that are deployed, with the hashes of their files
+# make sbom   the software bill of materials of what is deployed (CycloneDX), sbom.cdx.json
+# make audit-packages  whether known vulnerabilities are in it; 2 where nobody could be asked
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -10,8 +13,10 @@ GPU    := $(shell test -e /proc/driver/nvidia/version && echo yes)
 SERVE  := $(if $(GPU),requirements.txt,requirements-serve.txt)
 # A file of tests at a time to each process.
 SHARED_OUT := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
+TOOLS  := .venv-supply-chain
 
-.PHONY: run demo test test-quick bench torture lint install install-train install-test
+.PHONY: run demo test test-quick bench torture lint lock sbom audit-packages install install-train install-test
 
 run: install
 	@exec $(BIN)/python -m webapp.process.launch
@@ -36,6 +41,23 @@ lint: install-test node_modules/.installed
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
 	node_modules/.bin/tsc -p .
+
+# All platforms and every Python from 3.11 on in one file. What is locked stays, except where a requirement says otherwise.
+lock:
+	@command -v uv >/dev/null || { echo "make lock needs uv (pip install uv)."; exit 1; }
+	@uv pip compile $(LOCKED) -o requirements-serve.lock requirements-serve.txt
+	@uv pip compile $(LOCKED) -o requirements-container.lock -c requirements-serve.lock requirements-s3.txt requirements-dicom-network.txt
+
+sbom: $(TOOLS)/.installed
+	@$(TOOLS)/bin/cyclonedx-py requirements requirements-container.lock --output-reproducible --of JSON -o sbom.cdx.json
+	@echo "sbom.cdx.json lists every package of requirements-container.lock."
+
+audit-packages: $(TOOLS)/.installed
+	@$(TOOLS)/bin/python deploy/package_audit.py requirements-container.lock $(TOOLS)/bin/pip-audit
+
+$(TOOLS)/.installed: requirements-supply-chain.txt
+	@$(PYTHON) -m venv $(TOOLS) && $(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 install: $(VENV)/.installed-$(SERVE)
 
