@@ -11,6 +11,8 @@ from typing import Any
 
 from cachetools import TTLCache
 from flask import Flask, Response, g, request, session
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import HTTPException
 
 from webapp import accounts
 from webapp.context import resources
@@ -113,12 +115,17 @@ def _is_first(view: tuple[str, ...]) -> bool:
 
 
 def _ids_sent() -> Iterable[str]:
+    """Those of a body that the view has read: what it left is an upload that was refused, or ended early."""
     if request.method in accounts.SAFE_METHODS:
         return ()
     if request.is_json:
-        return _ID.findall(request.get_data(as_text=True)[:100_000])
-    # Fields of a form that was read; an upload's own text is a patient's, and is not looked at.
-    return (value for values in request.form.listvalues() for value in values if _ID.fullmatch(value))
+        try:
+            return _ID.findall(request.get_data(as_text=True)[:100_000])
+        except HTTPException:
+            return ()
+    # An upload's own text is a patient's, and is not looked at.
+    form: MultiDict[str, str] = vars(request).get("form", MultiDict())
+    return (value for values in form.listvalues() for value in values if _ID.fullmatch(value))
 
 
 def _ids_answered(response: Response) -> Iterable[str]:

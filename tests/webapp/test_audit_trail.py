@@ -1,5 +1,6 @@
 """The audit log without users, and its end: what the implicit user's requests leave, and lines that are too old."""
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -83,6 +84,14 @@ def test_a_view_whose_line_was_lost_is_written_by_the_next(app: Flask, monkeypat
     monkeypatch.setattr(audit, "record", real)
     client.get(f"/scans/{scan['id']}")
     assert [entry.action for entry in lines(app)][1:] == ["GET scans.show"]
+
+
+@pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=x", "application/json"])
+def test_a_body_that_ended_early_is_answered_and_written_down(app: Flask, content_type: str) -> None:
+    options = {"content_type": content_type, "input_stream": io.BytesIO(b"--x\r\n"), "content_length": 1000}
+    for path in (SCANS, f"{SCANS}/stack"):
+        assert app.test_client().post(path, **options).status_code in (400, 415, 422)
+    assert [entry.outcome[0] for entry in lines(app)] == ["4", "4"]
 
 
 def test_a_demonstration_keeps_no_log(make_app: Callable[..., Flask]) -> None:
