@@ -137,6 +137,11 @@ PROMISES = (
             "tests/worker/evaluation/test_faults.py::test_deleting_while_it_runs_leaves_nothing",
         ),
     ),
+    Promise(
+        "restarts",
+        "PostgreSQL, web or a worker restarted at work: what was taken is finished, by itself",
+        ("tests/faults/test_restarts.py",),
+    ),
     Promise("backups", "a backup restores to what it was", ("tests/webapp/domain/backups/test_backups.py",)),
     Promise("queues", "no chunk starts or goes on while an upload waits", ("tests/worker/jobs/test_queues.py",)),
     Promise(

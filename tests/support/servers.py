@@ -3,6 +3,7 @@
 import getpass
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -90,7 +91,40 @@ def postgres_programs() -> Path | None:
 
 @contextmanager
 def postgres_server(programs: Path) -> Iterator[str]:
-    """A PostgreSQL; gives the URL prefix to which `/NAME` of a database, and the socket's folder, are added."""
+    """A PostgreSQL; gives the socket's folder and the user, as a URL's query says them."""
+    with restartable_postgres(programs) as server:
+        yield server.where
+
+
+class PostgresServer:
+    """A PostgreSQL that a test may stop and start. where: the socket's folder and the user, as a URL's query."""
+
+    def __init__(self, programs: Path, folder: Path, user: str | None) -> None:
+        self.where = f"host={folder}&user=glioscope"
+        self._programs, self._folder, self._user = programs, folder, user
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and come back when it answers."""
+        self._process = subprocess.Popen(
+            [self._programs / "postgres", "-D", self._folder / "data", "-k", self._folder, "-h", "", "-c", "fsync=off"],
+            user=self._user,
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _wait_for_postgres(self._folder, self._process)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End it: SIGTERM waits for its clients, SIGINT ends their connections, SIGQUIT is a crash (manual, 18.5)."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait()
+
+
+@contextmanager
+def restartable_postgres(programs: Path) -> Iterator[PostgresServer]:
+    """A PostgreSQL that was started, and is stopped at the end."""
     # PostgreSQL refuses to run as root: then the system's own user of its package runs it.
     user = "postgres" if os.getuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
@@ -105,19 +139,12 @@ def postgres_server(programs: Path) -> Iterator[str]:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        process = subprocess.Popen(
-            [programs / "postgres", "-D", data, "-k", folder, "-h", "", "-c", "fsync=off"],
-            user=user,
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        server = PostgresServer(programs, Path(folder), user)
         try:
-            _wait_for_postgres(Path(folder), process)
-            yield f"host={folder}&user=glioscope"
+            server.start()
+            yield server
         finally:
-            process.terminate()
-            process.wait()
+            server.stop(signal.SIGINT)
 
 
 def create_database(where: str, name: str, *, template: str) -> None:
