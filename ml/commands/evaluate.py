@@ -63,6 +63,6 @@ def run(arguments: argparse.Namespace) -> int:
     write_results(arguments.out, engine, report, title)
     sys.stdout.write("\n".join([headline(report), *report.caveats, f"{arguments.out / 'report.html'}\n"]))
     write_left_out(chosen.left_out)
-    for message in dict.fromkeys(failure.message for failure in outcome.failures):
+    for message in dict.fromkeys(failure.sentence for failure in outcome.failures):
         sys.stderr.write(f"{message}\n")
     return 1 if outcome.failures else 0

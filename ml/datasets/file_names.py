@@ -37,12 +37,12 @@ ANNOTATIONS_FOLDER = "annotations"
 _INSTANCES = re.compile(r"instances_.+\.json")
 # Outlines and boxes of other programs (LabelMe, VOC, YOLO) are not read: they are named as left out where their files
 # are called as an image, or as annotations are.
-ANNOTATION_SUFFIXES = (".json", ".xml", ".txt")
+ANNOTATION_SUFFIXES = (".json", ".xml", ".txt", ".csv")
 # What people put beside their data, and never gave an ending.
 _PAPERS = frozenset(
     {"authors", "changelog", "checksums", "copying", "licence", "license", "makefile", "notice", "readme", "version"}
 )
-_LIKE_ANNOTATIONS = re.compile(r".*(?:annotation|coco|instances|via_region).*\.(?:json|xml)")
+_LIKE_ANNOTATIONS = re.compile(r".*(?:annotation|coco|instances|via_(?:region|project|export)).*\.(?:json|xml|csv)")
 
 
 # What Label Studio and others call theirs; read where its content is COCO's and images have no masks.
@@ -53,6 +53,11 @@ LABEL_MAP = "labelmap.txt"
 
 def may_be_annotations(name: str) -> bool:
     """Whether a file of this name may hold COCO annotations: its content says."""
+    return is_usually_coco(name) or (is_like_annotations(name) and name.lower().endswith(".json"))
+
+
+def is_usually_coco(name: str) -> bool:
+    """Whether programs call a file of COCO annotations so."""
     return name.lower() in _MAYBE_COCO
 
 

@@ -11,31 +11,44 @@ from ml.datasets.file_names import ANNOTATION_SUFFIXES, IMAGE_SUFFIXES, OTHER_SU
 
 # The ending of a mask that is read, in any case.
 MASK_ENDING = "_mask"
-# Folders whose files are masks, whatever their names.
-MASK_FOLDERS = ("masks", "mask", "labels", "label")
+# Folders whose files are masks, whatever their names; `masks_machine` is Supervisely's.
+MASK_FOLDERS = ("masks", "mask", "labels", "label", "masks_machine")
 _OTHER_FOLDERS = ("groundtruth", "ground_truth", "ground-truth", "ground truth", "gt", "segmentations")
+# `train_masks`, `tumor-mask`; `masks_human` (Supervisely's overlays); CamVid's `trainannot`. But not `with_mask`.
+_OF_MASKS = re.compile(
+    r"(?!(?:.*[ ._-])?(?:no|non|with|without|and|or)[ ._-])"
+    r"(?:.+[ ._-]masks?|masks?[ ._-](?:images?|imgs?|human|instances?|png|tiff?)|(?:train|val|valid|test|default)annot)"
+)
 # CVAT's and PASCAL VOC's, whose colors are those of labelmap.txt (`ml.datasets.layouts.label_colors`); nnU-Net's.
 CLASS_FOLDER = "segmentationclass"
 _PROGRAM_FOLDERS = (CLASS_FOLDER, "segmentationobject", "labelstr", "labelsts")
 # Long words say it wherever they end a name (`ScanMask`), short ones only apart from the rest: `insight` is no `gt`.
 _LONG = r"masks?|segmentations?|labelmaps?|ground[ ._-]?truths?"
-_SHORT = r"segs?|gts?|labels?|truths?|annotations?"
+_SHORT = r"segm?s?|gts?|labels?|truths?|annotations?"
 # `_mask_1`, `_mask (2)`, `_mask - Copy`, `_mask copy 2`: of several masks, or of copies.
 _COUNT = r"(?:[ ._-]*(?:[0-9]{1,6}|\([0-9]{1,6}\)|-? ?copy(?: [0-9]{1,2}| ?\([0-9]{1,2}\))?))?"
-# What may be a scan's name as well ("brain_tumor.png"): only beside an image of the rest of the name is it a mask.
-_DOUBTFUL = re.compile(r"[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$")
+# What may be a scan's name as well ("brain_tumor.png"): only beside an image of the rest of the name is it a mask; so
+# are names with a mask's word in the middle (`_mask_edema`, `_seg_v2`).
+_DOUBTFUL = re.compile(
+    rf"[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$|[ ._-](?:{_LONG}|{_SHORT})[ ._-].*$", re.DOTALL
+)
 _OME = ".ome"
 _BEGINNING = re.compile(r"masks?[ ._-]")
 # What Label Studio calls the masks of a brush, which do not name their image: task-7-annotation-3-by-1-tag-Tumor-0.
 _BRUSH = re.compile(r"task-[0-9]+-annotation-[0-9]+-by-.+-tag-.+", re.DOTALL)
 _WORD = rf"(?:[ ._-]?(?:{_LONG})|(?:^|[ ._-])(?:{_SHORT}))"
-_ENDING = re.compile(rf"{_WORD}{_COUNT}$")
+_ENDING = re.compile(rf"{_WORD}{_COUNT} *$")  # a blank before the suffix is nobody's intention
 _ONE_ENDING = re.compile(rf"{_WORD}$")
 
 
 def is_read_as_mask(stem: str) -> bool:
     """Whether a name without suffix ends as those of masks that are read do: `NAME_mask`, in any case."""
-    return stem.lower().endswith(MASK_ENDING)
+    return stem.lower().rstrip(" ").endswith(MASK_ENDING)
+
+
+def name_of_masked(stem: str) -> str:
+    """The name of the image whose mask this is, by `is_read_as_mask`."""
+    return stem.rstrip(" ")[: -len(MASK_ENDING)]
 
 
 def mask_word(name: str) -> str:
@@ -75,13 +88,18 @@ def mask_sign(path: str) -> str:
         return ""
     if word := mask_word(name):
         return word
-    known = (*MASK_FOLDERS, *_OTHER_FOLDERS, *_PROGRAM_FOLDERS)
-    return next((f"{folder}/" for folder in folders if name_key(folder) in known), "")
+    return next((f"{folder}/" for folder in folders if _is_of_masks(name_key(folder))), "")
 
 
 def looks_like_mask(path: str) -> bool:
     """Whether a file's name, or a folder that it lies in, says that it is an expert's mask and no scan."""
     return bool(mask_sign(path))
+
+
+def _is_of_masks(folder: str) -> bool:
+    """Whether a folder is called as those of masks are; by `name_key`."""
+    known = (*MASK_FOLDERS, *_OTHER_FOLDERS, *_PROGRAM_FOLDERS)
+    return folder in known or _OF_MASKS.fullmatch(folder) is not None
 
 
 def _stem(name: str) -> str:

@@ -50,4 +50,4 @@ def in_reading_order(cases: Iterable[Case]) -> tuple[Case, ...]:
 def check_outcome(outcome: Outcome) -> None:
     """Raises DatasetError where not one slice could be evaluated: such a report would be empty."""
     if not outcome.scores:
-        raise DatasetError(f"No slice could be evaluated: {outcome.failures[0].message}")
+        raise DatasetError(f"No slice could be evaluated: {outcome.failures[0].sentence}")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ml.cards import Card
 from ml.datasets import Case
+from ml.datasets.file_names import shown
 from ml.datasets.loading import LoadedCase
 from ml.digests import sha256_of_array, sha256_of_lines
 from ml.masks import Pixel, apply_rule, rule_on_grid, slice_masks
@@ -81,6 +82,14 @@ class Failure:
     case: Case
     message: str
     code: str = "unreadable"
+
+    @property
+    def sentence(self) -> str:
+        """The message, with patient and file where it names neither."""
+        case = self.case
+        names = (case.patient, *(path.name for path in case.files))
+        is_named = any(shown(name) in self.message for name in names)
+        return self.message if is_named else f"{shown(case.patient)}/{case.files[0].name}: {self.message}"
 
 
 # What became of a case.

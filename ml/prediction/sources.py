@@ -11,7 +11,7 @@ from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.left_out import find_strays
 from ml.datasets.layouts.search import find_layout
 from ml.datasets.layouts.tree import Tree
-from ml.datasets.mask_names import looks_like_mask
+from ml.datasets.mask_names import doubtful_word, looks_like_mask
 from ml.datasets.volume_slices import Channels, file_of
 from ml.scans import ScanError
 
@@ -95,7 +95,13 @@ def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...], dict[Path
     tree = Tree()
     files = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
     place = folder.absolute()
-    masks = {path for path in files if looks_like_mask(f"{place.name}/{path.relative_to(folder).as_posix()}")}
+    names = {(path.parent, name_key(path.stem)) for path in files}
+    masks = {
+        path
+        for path in files
+        if looks_like_mask(f"{place.name}/{path.relative_to(folder).as_posix()}")
+        or ((word := doubtful_word(path.stem)) and (path.parent, name_key(path.stem[: -len(word)])) in names)
+    }
     annotations = [path for _, found in tree.walk(folder) for path in found.files if is_annotations(path.name)]
     strays = find_strays(tree, folder, folder, [*files, *annotations], frozenset())
     return _in_order(set(files) - masks), _with_masks(folder, masks, strays), {}

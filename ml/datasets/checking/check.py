@@ -19,6 +19,7 @@ from ml.datasets.mask_findings import (
     MASK_FINDINGS,
     NON_BINARY,
     OUTSIDE_HEAD,
+    PICTURE,
     DoubtfulMasks,
     MaskTraits,
     count_doubtful,
@@ -183,7 +184,15 @@ def _find_exchanged(layout: Layout, masks: Sequence[MaskTraits | None]) -> Itera
         if mask is not None and mask.truth_sha256 is not None
     ]
     doubtful = [case for case, mask in with_tumor if {COVERS_SLICE, OUTSIDE_HEAD}.intersection(mask.codes)]
-    if 2 * len(doubtful) > len(with_tumor):
+    pictures = [case for case, mask in with_tumor if PICTURE in mask.codes]
+    if 2 * len(pictures) > len(with_tumor):
+        text = (
+            f"{len(pictures):,} of {len(with_tumor):,} masks with tumor look like scans, or like scans with something"
+            " drawn on them: images and masks seem to be exchanged, or overlays were saved as masks. Give the labels, 0"
+            " for background."
+        )
+        yield Problem("exchanged_masks", (_names(layout.base, pictures[0])[1],), text)
+    elif 2 * len(doubtful) > len(with_tumor):
         text = (
             f"{len(doubtful):,} of {len(with_tumor):,} masks with tumor cover most of their slice, or a corner outside"
             " the head: background and tumor seem to be exchanged. Export the masks again with 0 as background."

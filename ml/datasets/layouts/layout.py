@@ -15,6 +15,7 @@ from ml.datasets.file_names import (
     ANNOTATIONS_FOLDER,
     is_annotations,
     is_text,
+    is_usually_coco,
     may_be_annotations,
     name_key,
     shown,
@@ -27,7 +28,7 @@ from ml.datasets.layouts.pairing import barcode_of, images_and_masks, images_bes
 from ml.datasets.layouts.sequences import flair_folder, other_sequences
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError
-from ml.datasets.layouts.volumes import VolumeSet, has_nnunet, list_brats, list_nnunet
+from ml.datasets.layouts.volumes import VolumeSet, find_mixed_channels, has_nnunet, list_brats, list_nnunet
 from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS, looks_like_mask
 from ml.datasets.splits import SIDES
 
@@ -78,6 +79,16 @@ class Layout:
     def has_truth(self) -> bool:
         """Whether one slice at least has a mask."""
         return any(case.has_truth for case in self.cases)
+
+    def named_from(self, folder: Path) -> "Layout":
+        """The layout with the files of its problems as a person sees them who gave `folder`."""
+
+        def renamed(problem: Problem) -> Problem:
+            files = tuple(relative(self.folder / name, folder) for name in problem.files)
+            return replace(problem, files=files)
+
+        cases = tuple(case if case.fault is None else replace(case, fault=renamed(case.fault)) for case in self.cases)
+        return replace(self, given=folder, cases=cases, problems=tuple(map(renamed, self.problems)))
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
@@ -142,6 +153,25 @@ def images_only(folder: Path, cases: Sequence[Case]) -> Layout:
     return _layout("images only", folder, [(case, None) for case in cases], [])
 
 
+def join_volumes(folder: Path, parts: Sequence[Layout]) -> Layout:
+    """Folders of BraTS volumes within a folder as one set: `HGG` and `LGG`, sites, BIDS' folders of patients.
+
+    Patients of one name in several of them are called after these, too.
+    """
+    owners = Counter(patient for part in parts for patient in {case.patient for case in part.cases})
+    sided: list[tuple[Case, str | None]] = []
+    problems: list[Problem] = []
+    for part in (one.named_from(folder) for one in parts):
+        place = shown(relative(part.folder, folder))
+        for case in part.cases:
+            name = case.patient if owners[case.patient] == 1 else f"{place}/{case.patient}"
+            sided.append((replace(case, patient=name), SUBSETS.get(name_key(part.folder.name))))
+        problems += [problem for problem in part.problems if problem.code != "mixed_channels"]
+    problems += find_mixed_channels([case for case, _ in sided])
+    layout = _layout("BraTS", folder, sided, problems)
+    return replace(layout, volumes=tuple(path for part in parts for path in part.volumes))
+
+
 def _volume_layout(name: LayoutName, folder: Path, found: VolumeSet) -> Layout:
     return replace(_layout(name, folder, list(found.cases), list(found.problems)), volumes=found.used)
 
@@ -176,9 +206,10 @@ def _coco_by_content(tree: Tree, folder: Path) -> Iterator[Path]:
     images = [path.name for path in tree.images(place)]
     if not images or pair_folders(tree, folder) or any(map(looks_like_mask, images)):
         return
-    for path in tree.listing(folder).files:
-        if may_be_annotations(path.name) and not path.is_symlink() and begins_as_coco(path):
-            yield path
+    named = [path for path in tree.listing(folder).files if may_be_annotations(path.name) and not path.is_symlink()]
+    found = [path for path in named if begins_as_coco(path)]
+    # Of several files of other names nobody knows which is which: a version of all images, or a part of them.
+    yield from (path for path in found if len(found) == 1 or is_usually_coco(path.name))
 
 
 def _coco_file(tree: Tree, root: _Root, path: Path, is_one_of_several: bool) -> tuple[CocoFile, str | None]:

@@ -5,10 +5,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ml.datasets.checking.problems import Problem
+from ml.datasets.checking.problems import LeftOut, Problem
 from ml.datasets.file_names import (
     ANNOTATION_SUFFIXES,
     ANNOTATIONS_FILE,
+    ANNOTATIONS_FOLDER,
     IMAGE_SUFFIXES,
     OTHER_SUFFIXES,
     OTHER_VOLUMES,
@@ -36,9 +37,11 @@ _VOLUME = (
     " folder of their own."
 )
 UNREAD_ANNOTATIONS = (
-    f"Annotations of a name or a kind that is not read: COCO's file is called `{ANNOTATIONS_FILE}`, or"
-    " `annotations/instances_default.json`; other outlines are exported as masks."
+    "Annotations of a name or a kind that is not read: export them as COCO (called"
+    f" `{ANNOTATIONS_FILE}`, or `annotations/instances_default.json`) or as masks, a picture for each image."
 )
+# Folders in which programs keep a file of outlines for each image, or for all: V7, Datumaro, Supervisely, YOLO.
+_ANNOTATION_FOLDERS = frozenset({ANNOTATIONS_FOLDER, "annotation", "ann", "labels"})
 
 
 def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skipped: frozenset[Path]) -> list[Problem]:
@@ -57,7 +60,7 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
         for path in listing.files:
             suffix = suffix_of(path.name)
             if suffix in IMAGE_SUFFIXES:
-                stems.add(name_key(path.stem))
+                stems |= {name_key(path.stem), name_key(path.name)}  # Supervisely's are called NAME.png.json
             if path in known:
                 continue
             if suffix in IMAGE_SUFFIXES and _is_double(path, places):
@@ -78,7 +81,13 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
         groups[here, "missing_file", _SPECIAL].extend(listing.special)
     for path in tree.unreadable:
         groups[path.parent, "missing_file", _UNREADABLE].append(path)
-    unread = [path for path in annotations if is_like_annotations(path.name) or name_key(path.stem) in stems]
+    unread = [
+        path
+        for path in annotations
+        if is_like_annotations(path.name)
+        or name_key(path.stem) in stems
+        or (name_key(path.parent.name) in _ANNOTATION_FOLDERS and path not in known)
+    ]
     for path in unread:
         text = _OTHER_COCO if is_annotations(path.name) else UNREAD_ANNOTATIONS
         groups[path.parent, "left_out", text].append(path)
@@ -87,6 +96,12 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
         for (_, code, what), paths in sorted(groups.items())
         if paths
     ]
+
+
+def may_hold_masks(group: LeftOut) -> bool:
+    """Whether files left out may be the masks of images that have none: annotations, volumes, other kinds."""
+    suffixes = (suffix_of(name) for name in group.files)
+    return group.message in (UNREAD_ANNOTATIONS, _VOLUME) or any(suffix in OTHER_SUFFIXES for suffix in suffixes)
 
 
 def _is_double(path: Path, places: Mapping[tuple[str, str], Sequence[Path]]) -> bool:

@@ -9,7 +9,15 @@ from pathlib import Path
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import IMAGE_SUFFIXES, name_key
-from ml.datasets.mask_names import MASK_ENDING, doubtful_word, is_read_as_mask, mask_sign, mask_word, name_without_mask
+from ml.datasets.mask_names import (
+    MASK_ENDING,
+    doubtful_word,
+    is_read_as_mask,
+    mask_sign,
+    mask_word,
+    name_of_masked,
+    name_without_mask,
+)
 
 # A barcode of The Cancer Genome Atlas (project, site, participant), and the date of the study behind it; Label Studio
 # puts eight digits before the name of an upload.
@@ -49,7 +57,7 @@ def images_and_masks(files: Iterable[Path]) -> FilesByKind:
     masks: dict[str, list[Path]] = defaultdict(list)
     for stem, paths in by_stem.items():
         if is_read_as_mask(stem):
-            masks[stem[: -len(MASK_ENDING)]].extend(paths)
+            masks[name_of_masked(stem)].extend(paths)
     owners = {name_key(stem): stem for stem in masks}
     keys = {name_key(stem) for stem in by_stem}
     images: dict[str, list[Path]] = {}

@@ -1,21 +1,22 @@
 """Where in a folder its data set lies, and what lies there beside it."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.problems import Problem
-from ml.datasets.file_names import shown
+from ml.datasets.file_names import name_key, shown
 from ml.datasets.layouts.copies import have_same_bytes
-from ml.datasets.layouts.layout import Layout, images_only, layout_in, list_nested, pair_folders
-from ml.datasets.layouts.left_out import UNREAD_ANNOTATIONS, find_strays, relative
+from ml.datasets.layouts.layout import Layout, images_only, join_volumes, layout_in, list_nested, pair_folders
+from ml.datasets.layouts.left_out import find_strays, may_hold_masks, relative
 from ml.datasets.layouts.pairing import patient_of
 from ml.datasets.layouts.sequences import is_other_sequence
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError, unknown
-from ml.datasets.mask_names import looks_like_mask
+from ml.datasets.mask_names import is_read_as_mask, looks_like_mask
 from ml.datasets.volume_slices import file_of
 
 # Folders that people put around the data set's own.
@@ -23,6 +24,16 @@ MOST_WRAPPERS = 3
 # Masks that no image has.
 _UNMATCHED = frozenset({"mask_without_image", "mask_name"})
 _EQUAL_NAMES = "Image and mask have one name (`images/07.png` and `masks/07.png`, no `7.png`): rename them."
+_BESIDE = "A mask beside its image has its name and `_mask` (`07.png` and `07_mask.png`): rename them."
+_OF_VOLUMES = (
+    "A mask has its volume's name and `-seg` (`P1/P1-t2f.nii.gz` and `P1/P1-seg.nii.gz`), and one of brain or skull is"
+    " none: rename them."
+)
+_OF_PARTS = "Several masks begin with one image's name: join them into one mask, of that name (`masks/07.png`)."
+_OF_PICTURES_NNUNET = (
+    "Of nnU-Net's layout volumes alone are read: call the folders `images` and `masks`, and images as their masks,"
+    " without `_0000`."
+)
 
 
 def list_cases(
@@ -61,7 +72,10 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
     kept, others = _without_doubles(found)
     if len(kept) > 1:
         around = Path(os.path.commonpath([one.folder.parent for one in kept]))
-        nested = None if folder in [one.folder for one in kept] else list_nested(tree, around, kept)
+        nested = None
+        if folder not in [one.folder for one in kept]:
+            is_brats = all(one.name == "BraTS" for one in kept)
+            nested = join_volumes(around, kept) if is_brats else list_nested(tree, around, kept)
         if nested is None:
             places = (shown(relative(one.folder, folder)) for one in found[:4])
             names = ", ".join("directly in it" if place == "." else place for place in places)
@@ -73,19 +87,8 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
         layout, others = whole, []
     doubles = [_double(tree, other, folder) for other in others]
     strays = find_strays(tree, folder, folder, _used(layout), frozenset(other.folder for other in others))
-    named = _named_from(layout, folder)
+    named = layout.named_from(folder)
     return replace(named, problems=(*named.problems, *doubles, *strays))
-
-
-def _named_from(layout: Layout, folder: Path) -> Layout:
-    """The layout with the files of its problems as a person sees them who gave `folder`."""
-
-    def renamed(problem: Problem) -> Problem:
-        files = tuple(relative(layout.folder / name, folder) for name in problem.files)
-        return replace(problem, files=files)
-
-    cases = tuple(case if case.fault is None else replace(case, fault=renamed(case.fault)) for case in layout.cases)
-    return replace(layout, given=folder, cases=cases, problems=tuple(map(renamed, layout.problems)))
 
 
 def _all_images(tree: Tree, folder: Path) -> Layout:
@@ -119,6 +122,8 @@ def _several(found: Sequence[Layout], names: str) -> str:
             f"Its patients have a folder for each sequence ({names}), and none is FLAIR's alone, which the models read:"
             " call that one `flair`, with its masks in it."
         )
+    if any(layout.volumes for layout in found):
+        return f"It holds {len(found)} data sets ({names}); give the folder of one of them."
     return (
         f"It holds {len(found)} data sets ({names}); give the folder of one of them, or, if each is a patient, lay its"
         " images and masks into one folder: PATIENT/NAME.png beside PATIENT/NAME_mask.png."
@@ -127,8 +132,9 @@ def _several(found: Sequence[Layout], names: str) -> str:
 
 def no_truth(layout: Layout, folder: Path) -> DatasetError:
     """The error of a layout without any mask where masks are needed: what was found, and annotations that are there."""
-    count = f"{len(layout.cases):,} image{'' if len(layout.cases) == 1 else 's'}"
-    unread = [group.sentence for group in layout.left_out if group.message == UNREAD_ANNOTATIONS]
+    what = "slice" if layout.volumes else "image"
+    count = f"{len(layout.cases):,} {what}{'' if len(layout.cases) == 1 else 's'}"
+    unread = [group.sentence for group in layout.left_out if may_hold_masks(group)]
     finding = " ".join(unread) or unknown(Tree(), folder).finding
     return DatasetError(
         f"{shown(str(folder))} has {count} and not one mask, so there is nothing to compare with;"
@@ -223,8 +229,30 @@ def _unmatched(layout: Layout, folder: Path) -> str:
     masks = [relative(layout.folder / name, folder) for problem in problems for name in problem.files]
     images = [relative(case.image, folder) for case in layout.cases]
     found = f"{_count(images, 'image')} and {_count(masks, 'mask')}, and no mask is an image's"
-    remedy = next((problem.message for problem in problems if problem.code == "mask_name"), _EQUAL_NAMES)
+    by_name = next((problem.message for problem in problems if problem.code == "mask_name"), "")
+    remedy = _remedy(layout, [folder / name for name in masks]) or by_name or _EQUAL_NAMES
     return f"It has {found}. {remedy} `python -m ml predict` needs no masks."
+
+
+def _remedy(layout: Layout, masks: Sequence[Path]) -> str:
+    """What to do with masks of which none is an image's, as far as their names tell."""
+    if layout.volumes:
+        return _OF_VOLUMES
+    if any(name_key(path.parent.name) in ("labelstr", "labelsts") for path in masks):
+        return _OF_PICTURES_NNUNET
+    stems = {name_key(case.image.stem) for case in layout.cases}
+    begun = Counter(
+        key[:place]
+        for path in masks
+        for key in [name_key(path.stem)]
+        for place in range(len(key))
+        if key[:place] in stems
+    )
+    if begun and max(begun.values()) > 1:
+        return _OF_PARTS
+    folders = {case.image.parent for case in layout.cases}
+    is_beside = all(is_read_as_mask(path.stem) and path.parent in folders for path in masks)
+    return _BESIDE if masks and is_beside else ""
 
 
 def _count(names: list[str], what: str) -> str:

@@ -13,10 +13,13 @@ from ml.datasets.file_names import (
     suffix_of,
 )
 from ml.datasets.layouts.tree import Tree, count_suffixes
-from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS, looks_like_mask
+from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS, looks_like_mask, mask_sign
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 _GROUPS_SHOWN = 5
+_WITHOUT_ENDING = ("file without an ending", "files without an ending")
+# A DICOM file has these letters behind 128 bytes (PS3.10, 7.1), whatever its name.
+_DICOM_PLACE, _DICOM_SIGN = 128, b"DICM"
 _PATIENT_FOLDERS = "patient folders: PATIENT/NAME.tif beside PATIENT/NAME_mask.tif"
 _PAIRS = "images and masks: `images/NAME.png` and `masks/NAME.png`"
 _VOLUMES = (
@@ -51,7 +54,7 @@ def _found(groups: dict[tuple[str, str], int]) -> str:
         return "It has no files."
     most = sorted(groups.items(), key=lambda item: (-item[1], item[0]))
     parts = [
-        f"{count:,} {suffix or 'file without an ending'}{f' in {shown(place)}' if place != '.' else ''}"
+        f"{count:,} {suffix or _WITHOUT_ENDING[count > 1]}{f' in {shown(place)}' if place != '.' else ''}"
         for (place, suffix), count in most[:_GROUPS_SHOWN]
     ]
     rest = sum(count for _, count in most[_GROUPS_SHOWN:])
@@ -64,16 +67,24 @@ def _nearest(folder: Path, files: list[Path]) -> str:
     places = {name_key(part) for path in files for part in path.relative_to(folder).parts[:-1]}
     suffixes = count_suffixes(files)
     images = sum(suffixes.get(suffix, 0) for suffix in IMAGE_SUFFIXES)
+    if not images and (dicom := next(filter(_is_dicom, (path for path in files if not suffix_of(path.name))), None)):
+        return (
+            f"{shown(dicom.name)} is a DICOM file, which is not read in a data set; convert series to NIfTI (dcm2niix),"
+            f" named as {_VOLUMES}, or export slices and masks as PNG or TIFF, as {_PATIENT_FOLDERS}"
+        )
     if CLASS_FOLDER in places:
         return (
             "The nearest layout is CVAT's and PASCAL VOC's: lay the images beside `SegmentationClass`, in `JPEGImages`"
         )
     if any(looks_like_mask(path.name) for path in files if suffix_of(path.name) in IMAGE_SUFFIXES):
         return f"The nearest layout is {_PATIENT_FOLDERS}; put each mask beside its image"
-    if any(name in places for name in (*IMAGE_FOLDERS, *MASK_FOLDERS)):
+    if any(name in places for name in (*IMAGE_FOLDERS, *MASK_FOLDERS)) or any(
+        mask_sign(path.relative_to(folder).as_posix()).endswith("/") for path in files
+    ):
+        lists = "; masks that are listed in a .csv are not read: save each as a picture" if ".csv" in suffixes else ""
         return (
             f"The nearest layout is {_PAIRS}; give both folders, with images and masks in them or in one folder for"
-            " each patient"
+            f" each patient{lists}"
         )
     if ".json" in suffixes and images:
         return f"The nearest layout is {_COCO}; name and place the file like that"
@@ -85,3 +96,11 @@ def _nearest(folder: Path, files: list[Path]) -> str:
             f" volumes as NIfTI, as {_VOLUMES}"
         )
     return f"The layouts are {_PATIENT_FOLDERS}; {_PAIRS}; {_COCO}; {_VOLUMES}"
+
+
+def _is_dicom(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(_DICOM_PLACE + len(_DICOM_SIGN))[_DICOM_PLACE:] == _DICOM_SIGN
+    except OSError:
+        return False

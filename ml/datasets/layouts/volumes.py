@@ -7,6 +7,7 @@ out.
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,12 @@ _UNNAMED = f" ({DATASET_JSON} does not name all of its channels)"
 _UNNUMBERED = (
     f" (no `_0000` in the name says which channel of {DATASET_JSON} the file is; of several in one file, 4-D, make one"
     " file for each)"
+)
+# What a mask's name says of it: UCSF-PDGM's tumor_segmentation, and masks of anything else than the tumor.
+_OF_TUMOR = re.compile(r"(.*?)[-_. ]?(?:whole[-_. ]?)?(?:tumou?r|lesion|glioma)", re.IGNORECASE | re.DOTALL)
+_OF_ANATOMY = re.compile(
+    r"(?:.*[-_. ])?(?:brain|parenchyma|skull|head|bet|hd-?bet|tissues?|ventricles?|wm|gm|csf)",
+    re.IGNORECASE | re.DOTALL,
 )
 _MISSING = "The volume has no mask: add one (all 0 if no tumor) or remove the volume."
 
@@ -100,12 +107,17 @@ def list_brats(tree: Tree, folder: Path) -> VolumeSet:
 
 def _join_masks(by_base: dict[str, _Patient], *, is_one_patient: bool) -> None:
     """Give masks that are called as their FLAIR is (`flair-label`) to its patient; in a patient's own folder the one
-    mask to the one FLAIR, however they are called (`Segmentation`)."""
+    mask to the one FLAIR, however they are called (`Segmentation`). Masks of brain or skull are no part of the set."""
     with_flair = [patient for patient in by_base.values() if patient.first(Kind.FLAIR)]
     lonely = {base: patient for base, patient in by_base.items() if set(patient.files) == {Kind.SEG}}
+    for base in [base for base in lonely if _OF_ANATOMY.fullmatch(base)]:
+        del by_base[base], lonely[base]
     for base, patient in lonely.items():
         named = split_brats_name(base)
-        owner = by_base.get(named[0]) if named is not None and named[1] is Kind.FLAIR else None
+        of_tumor = _OF_TUMOR.fullmatch(base)
+        owner = by_base.get(of_tumor[1]) if of_tumor is not None else None
+        if named is not None and named[1] is Kind.FLAIR:
+            owner = by_base.get(named[0])
         if owner not in with_flair:
             is_clear = is_one_patient and len(lonely) == len(with_flair) == 1 and not with_flair[0].first(Kind.SEG)
             owner = with_flair[0] if is_clear else None
@@ -114,8 +126,9 @@ def _join_masks(by_base: dict[str, _Patient], *, is_one_patient: bool) -> None:
 
 
 def has_nnunet(tree: Tree, folder: Path) -> bool:
-    """Whether nnU-Net's folders of images are there."""
-    return any(tree.folder(folder, [images]) for images, _, _ in _NNUNET)
+    """Whether nnU-Net's folders of images are there, with volumes in them: pictures are not read from these."""
+    places = (tree.folder(folder, [images]) for images, _, _ in _NNUNET)
+    return any(place is not None and any(_volumes(tree, place)) for place in places)
 
 
 def list_nnunet(tree: Tree, folder: Path) -> VolumeSet:
@@ -227,7 +240,6 @@ class _Lister:
     def __init__(self, folder: Path, headers: Mapping[Path, VolumeGrid | str]) -> None:
         self._folder, self._headers = folder, headers
         self.problems: list[Problem] = []
-        self.with_flair_alone = 0
 
     def cases(self, patient: _Patient) -> list[Case]:
         """The slices; one case with the reason where there are none."""
@@ -245,7 +257,6 @@ class _Lister:
             self._report("missing_mask", [flair], _MISSING)
         before, after = patient.first(Kind.T1), patient.first(Kind.T1_POST)
         channels = None if before is None or after is None else (before, after)
-        self.with_flair_alone += channels is None
         shape = stack_shape(grid)
         slice_mm, row_mm, column_mm = (round(distance, 6) for distance in stack_spacing_mm(grid, shape))
         volume = VolumeSlice(shape[0], (slice_mm, row_mm, column_mm), channels)
@@ -329,14 +340,19 @@ def _list(
         for patient in sorted(patients, key=lambda one: natural_key(one.name))
         for case in lister.cases(patient)
     ]
-    whole = len({case.patient for case, _ in sided if case.fault is None})
-    if 0 < lister.with_flair_alone < whole:
+    problems = [*problems, *lister.problems, *find_mixed_channels([case for case, _ in sided])]
+    return VolumeSet(tuple(sided), tuple(problems), (*used, *files))
+
+
+def find_mixed_channels(cases: Sequence[Case]) -> Iterator[Problem]:
+    """Where FLAIR alone is read of some patients and three sequences of others."""
+    alone = {one.patient: one.volume.channels is None for one in cases if one.fault is None and one.volume is not None}
+    if 0 < sum(alone.values()) < len(alone):
         text = (
-            f"Of {lister.with_flair_alone:,} of {whole:,} patients FLAIR alone is read, as they have no T1 before and"
+            f"Of {sum(alone.values()):,} of {len(alone):,} patients FLAIR alone is read, as they have no T1 before and"
             " after contrast: figures of both kinds are mixed."
         )
-        lister.problems.append(Problem("mixed_channels", (), text))
-    return VolumeSet(tuple(sided), (*problems, *lister.problems), (*used, *files))
+        yield Problem("mixed_channels", (), text)
 
 
 def _read_headers(tree: Tree, paths: Sequence[Path]) -> dict[Path, VolumeGrid | str]:

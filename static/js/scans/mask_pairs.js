@@ -3,20 +3,23 @@
 import { folded } from "./grouping.js";
 
 const IMAGE_FOLDERS = ["images", "image", "imgs", "img"];
-const MASK_FOLDERS = ["masks", "mask", "labels", "label"];
+const MASK_FOLDERS = ["masks", "mask", "labels", "label", "masks_machine"];
 const OTHER_FOLDERS = ["groundtruth", "ground_truth", "ground-truth", "ground truth", "gt", "segmentations"];
 const PROGRAM_FOLDERS = ["segmentationclass", "segmentationobject", "labelstr", "labelsts"];
+const KNOWN_FOLDERS = [...MASK_FOLDERS, ...OTHER_FOLDERS, ...PROGRAM_FOLDERS];
+const OF_MASKS =
+  /^(?!(?:.*[ ._-])?(?:no|non|with|without|and|or)[ ._-])(?:.+[ ._-]masks?|masks?[ ._-](?:images?|imgs?|human|instances?|png|tiff?)|(?:train|val|valid|test|default)annot)$/s;
 const LONG = "masks?|segmentations?|labelmaps?|ground[ ._-]?truths?";
-const SHORT = "segs?|gts?|labels?|truths?|annotations?";
+const SHORT = "segm?s?|gts?|labels?|truths?|annotations?";
 const COUNT = "(?:[ ._-]*(?:[0-9]{1,6}|\\([0-9]{1,6}\\)|-? ?copy(?: [0-9]{1,2}| ?\\([0-9]{1,2}\\))?))?";
 const VOLUME = /\.nii(?:\.gz)?$/i;
-const TEXT = /\.(?:json|xml|txt)$/i; // outlines at most
-const DOUBTFUL = /[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$/;
+const TEXT = /\.(?:json|xml|txt|csv)$/i; // outlines at most
+const DOUBTFUL = new RegExp(`[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$|[ ._-](?:${LONG}|${SHORT})[ ._-].*$`, "s");
 const FLAIR_ENDINGS = ["-t2f", "_t2f", "_flair", "-flair"]; // BraTS: the mask lies on all sequences of a patient, and this one is read
 const BEGINNING = /^masks?[ ._-]/;
 const BRUSH = /^task-[0-9]+-annotation-[0-9]+-by-.+-tag-.+$/s; // Label Studio's
 const WORD = `(?:[ ._-]?(?:${LONG})|(?:^|[ ._-])(?:${SHORT}))`;
-const ENDING = new RegExp(`${WORD}${COUNT}$`);
+const ENDING = new RegExp(`${WORD}${COUNT} *$`);
 const ONE_ENDING = new RegExp(`${WORD}$`);
 
 /** @typedef {{ scans: number[], masks: Map<number, number>, refused: number[] }} MaskPairs places of files; masks: by the place of their slice */
@@ -42,7 +45,7 @@ function looksLikeMask(path) {
   if (TEXT.test(name)) return false;
   const stem = name.replace(/(?<=.)(?:\.nii\.gz|\.ome\.tiff?|\.[^.]*)$/is, "").toLowerCase();
   if (ENDING.test(stem) || BEGINNING.test(stem) || BRUSH.test(stem)) return true;
-  return parts.slice(0, -1).some((folder) => [...MASK_FOLDERS, ...OTHER_FOLDERS, ...PROGRAM_FOLDERS].includes(folded(folder)));
+  return parts.slice(0, -1).map(folded).some((folder) => KNOWN_FOLDERS.includes(folder) || OF_MASKS.test(folder));
 }
 
 /**
@@ -51,7 +54,8 @@ function looksLikeMask(path) {
  */
 function keysOfSlice(path) {
   const { folders, stem } = keyOf(path);
-  const stems = stem.endsWith("_mask") ? [stem.slice(0, -"_mask".length)] : volumeStems(path, stem);
+  const plain = stem.replace(/ +$/, "");
+  const stems = plain.endsWith("_mask") ? [plain.slice(0, -"_mask".length)] : volumeStems(path, stem);
   const keys = stems.map((name) => keyText(folders, name));
   for (const [place, folder] of folders.entries()) {
     if (!MASK_FOLDERS.includes(folder)) continue;

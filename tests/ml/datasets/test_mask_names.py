@@ -2,7 +2,7 @@
 
 import pytest
 
-from ml.datasets.mask_names import looks_like_mask, mask_sign, mask_word, name_without_mask
+from ml.datasets.mask_names import doubtful_word, looks_like_mask, mask_sign, mask_word, name_without_mask
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,8 @@ from ml.datasets.mask_names import looks_like_mask, mask_sign, mask_word, name_w
         ("seg.png", "seg"),
         ("label_12.png", "label_12"),
         ("Mask_s.png", "Mask_"),
+        ("W39_1998.09.19_Segm.nii", "_Segm"),
+        ("s_mask .png", "_mask "),
         ("task-7-annotation-12-by-1-tag-Tumor-0.png", "task-7-annotation-12-by-1-tag-Tumor-0"),
     ],
 )
@@ -61,7 +63,20 @@ def test_other_names_do_not(name):
 
 
 @pytest.mark.parametrize(
-    "path", ["set/Masks/anna/1.png", "labels\\1.png", "Ground_Truth/1.png", "MASK/1.png", "SegmentationClass/1.png"]
+    "path",
+    [
+        "set/Masks/anna/1.png",
+        "labels\\1.png",
+        "Ground_Truth/1.png",
+        "MASK/1.png",
+        "SegmentationClass/1.png",
+        "train_masks/1.png",
+        "Tumor Mask/1.png",
+        "ds0/masks_machine/1.png",
+        "ds0/masks_human/1.png",
+        "mask images/1.png",
+        "valannot/1.png",
+    ],
 )
 def test_a_folder_of_masks_says_it_too(path):
     assert looks_like_mask(path) and mask_sign(path).endswith("/")
@@ -70,3 +85,12 @@ def test_a_folder_of_masks_says_it_too(path):
 def test_a_folder_that_only_ends_like_one_does_not():
     assert not looks_like_mask("lgg-mri-segmentation/kaggle_3m/anna/1.tif")
     assert not looks_like_mask("segmentation/images/1.png")
+    for folder in ("with_mask", "no masks", "images_and_masks", "unmasked", "mask-rcnn-data", "annot"):
+        assert not looks_like_mask(f"{folder}/1.png")
+
+
+@pytest.mark.parametrize(
+    ("stem", "word"), [("s_roi", "_roi"), ("s_mask_edema", "_mask_edema"), ("s_seg_v2", "_seg_v2"), ("s_7", "")]
+)
+def test_what_may_be_a_masks_word_too(stem, word):
+    assert doubtful_word(stem) == word

@@ -8,6 +8,8 @@ import pytest
 
 from ml.datasets import DatasetError, check, find_layout
 from ml.datasets.loading import load_case
+from ml.evaluation.run import read_case
+from ml.evaluation.scoring import Failure
 from tests.support.volume_files import affine_of, nifti
 from tests.support.volume_sets import SHAPE, SPACING_MM, affine, flair, labels, write_brats, write_nnunet, write_volume
 
@@ -49,6 +51,52 @@ def test_masks_of_other_programs_are_a_patients(tmp_path: Path, image: str, mask
     report = check(tmp_path)
     assert (report.layout, report.problems, report.left_out) == ("BraTS", (), ())
     assert [patient.patient for patient in report.patients] == ["P1"] and report.analysis.tumor_slices
+
+
+def test_folders_of_patients_are_one_set(tmp_path: Path) -> None:
+    """BraTS' `HGG` and `LGG`; BIDS, whose patients' files lie one folder deeper."""
+    write_brats(tmp_path / "HGG", "P1", ends=THREE)
+    write_brats(tmp_path / "LGG", "P1", seed=1)
+    write_brats(tmp_path / "LGG", "P2", ends=("-t2f", "-t1n"), seed=2)
+    layout, report = find_layout(tmp_path), check(tmp_path)
+    assert (layout.name, {case.patient for case in layout.cases}) == ("BraTS", {"HGG/P1", "LGG/P1", "P2"})
+    assert [(one.code, one.files) for one in report.problems] == [("missing_mask", ("LGG/P2/P2-t2f.nii.gz",))]
+    assert [one.code for one in report.warnings] == ["mixed_channels"]
+    assert report.analysis.patients == 2
+    write_volume(tmp_path / "bids" / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz", flair())
+    write_volume(tmp_path / "bids" / "sub-02" / "anat" / "sub-02_FLAIR.nii.gz", flair(seed=1))
+    write_volume(tmp_path / "bids" / "derivatives" / "sub-01_lesion_mask.nii.gz", labels())
+    with pytest.raises(DatasetError, match=r"24 slices and not one mask.*derivatives/sub-01_lesion_mask.nii.gz: "):
+        check(tmp_path / "bids")
+
+
+def test_the_tumors_mask_is_taken_and_those_of_brain_and_skull_never(tmp_path: Path) -> None:
+    """As UCSF-PDGM calls them; and where the brain's is the only one."""
+    for name in ("P1_FLAIR", "P1_T1"):
+        write_volume(tmp_path / "P1" / f"{name}.nii.gz", flair())
+    for name in ("P1_brain_segmentation", "P1_brain_parenchyma_segmentation", "P1_tumor_segmentation"):
+        write_volume(tmp_path / "P1" / f"{name}.nii.gz", labels())
+    layout = find_layout(tmp_path)
+    assert {case.mask.parent.name for case in layout.cases if case.mask} == {"P1_tumor_segmentation.nii.gz"}
+    (left_out,) = layout.left_out
+    assert left_out.files == ("P1/P1_brain_parenchyma_segmentation.nii.gz", "P1/P1_brain_segmentation.nii.gz")
+    (tmp_path / "P1" / "P1_tumor_segmentation.nii.gz").unlink()
+    with pytest.raises(DatasetError, match=r"12 slices and not one mask.*P1/P1_brain_segmentation.nii.gz: A volume"):
+        check(tmp_path)
+
+
+def test_masks_of_a_kind_that_is_not_read_are_named(tmp_path: Path) -> None:
+    write_volume(tmp_path / "P1" / "P1_flair.nii.gz", flair())
+    (tmp_path / "P1" / "Segmentation.seg.nrrd").write_bytes(b"NRRD0004")
+    with pytest.raises(DatasetError, match=r"P1/Segmentation.seg.nrrd: The kind .nrrd is not read.*NIfTI"):
+        check(tmp_path)
+
+
+def test_a_failed_patient_is_named_by_the_evaluation(tmp_path: Path) -> None:
+    write_brats(tmp_path, "P1", ends=("-t1n", "-seg"))
+    case = find_layout(tmp_path).cases[0]
+    failure = read_case(case)
+    assert isinstance(failure, Failure) and failure.sentence.startswith("P1/P1-t1n.nii.gz: The patient has no FLAIR")
 
 
 def test_two_masks_of_one_volume_fail_it_whatever_they_are_called(tmp_path: Path) -> None:

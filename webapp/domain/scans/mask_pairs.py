@@ -24,6 +24,7 @@ from ml.datasets.mask_names import (
     looks_like_mask,
     mask_ending,
     mask_sign,
+    name_of_masked,
 )
 
 # BraTS names a patient's sequences, and the expert's mask lies on all of them: it belongs to the one that is read.
@@ -109,7 +110,7 @@ def match_slices(slice_names: Sequence[str], mask_names: Sequence[str]) -> list[
 def _keys_of_slice(path: str) -> Iterator[_Key]:
     """What the slice of a mask may be called; nothing where the name is none of those that are read."""
     folders, stem = _key(path)
-    stems = [stem[: -len(MASK_ENDING)]] if is_read_as_mask(stem) else _volume_stems(path, stem)
+    stems = [name_of_masked(stem)] if is_read_as_mask(stem) else _volume_stems(path, stem)
     yield from ((folders, name) for name in stems)
     for place, folder in enumerate(folders):
         if folder in MASK_FOLDERS:

@@ -126,6 +126,13 @@ def test_masks_that_are_mostly_exchanged_are_a_problem(heads, capsys):
     assert "sound" not in output
 
 
+def test_scans_in_the_place_of_most_masks_are_called_so(heads):
+    for index in range(4):
+        Image.fromarray(head(index + 9)).save(heads / "anna" / f"a_{index}_mask.png")
+    problem = next(problem for problem in check(heads).problems if problem.code == "exchanged_masks")
+    assert problem.message.startswith("4 of 6 masks with tumor look like scans")
+
+
 def test_a_boolean_mask_of_tifffile_is_sound(heads):
     for index in range(6):
         (heads / "anna" / f"a_{index}_mask.png").unlink()

@@ -119,3 +119,85 @@ def test_roboflows_copies_of_one_picture_are_one_group_and_a_barcode_is_a_patien
     layout = find_layout(tmp_path)
     assert {case.patient for case in layout.cases} == {"train/x1_png", "TCGA_DU_6404_19850629", "valid/y_png"}
     assert [problem.code for problem in layout.problems] == ["shared_patient"] and not layout.sides
+
+
+def test_coco_of_any_telling_name_is_read_where_it_is_the_only_one(tmp_path):
+    for name in ("a.png", "b.png"):
+        image(tmp_path / name)
+    coco(tmp_path / "via_project_12Mar2024_10h30m_coco.json", ["a.png", "b.png"])
+    report = check(tmp_path)
+    assert (report.layout, report.analysis.tumor_slices, report.left_out) == ("COCO", 2, ())
+    coco(tmp_path / "labels_coco.json", ["a.png"])
+    with pytest.raises(DatasetError, match=r"labels_coco.json, via_project_\w+.json: Annotations of a name"):
+        check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "outlines"),
+    [
+        (".", "via_project_12Mar2024.json"),  # VGG Image Annotator
+        (".", "via_export_csv.csv"),
+        ("ds0/img", "ds0/ann/a.png.json"),  # Supervisely
+        ("images/default", "annotations/default.json"),  # Datumaro
+        ("images", "annotations/other name.json"),  # V7
+    ],
+)
+def test_outlines_of_other_programs_are_named_with_the_export_to_choose(tmp_path, images, outlines):
+    image(tmp_path / images / "a.png")
+    (tmp_path / outlines).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / outlines).write_text("{}")
+    with pytest.raises(DatasetError, match=f"1 image and not one mask.*{outlines}: .*export them as COCO"):
+        check(tmp_path)
+
+
+def test_superviselys_masks_are_read_and_its_overlays_are_none(tmp_path):
+    for name in ("a", "b"):
+        image(tmp_path / "ds0" / "img" / f"{name}.png")
+        for folder in ("masks_machine", "masks_human"):
+            draw_mask(tmp_path / "ds0" / folder / f"{name}.png")
+    report = check(tmp_path)
+    assert (report.layout, report.analysis.tumor_slices) == ("images and masks", 2)
+    assert [(group.count, group.files[0]) for group in report.left_out] == [(2, "ds0/masks_human/a.png")]
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "said"),
+    [
+        ("train_images/{}.png", ["train_masks/{}.png"], r"A mask by its folder \(`train_masks/`\)"),
+        ("imagesTr/{}_0000.png", ["labelsTr/{}.png"], "without `_0000`"),  # nnU-Net's of pictures
+        ("images/{}.png", ["masks/{}_tumor.png", "masks/{}_edema.png"], "join them into one mask"),
+        ("{}.png", ["{}_mask_tumor.png", "{}_mask_edema.png"], "join them into one mask"),
+        ("{}_image.png", ["{}_mask.png"], r"`07.png` and `07_mask.png`"),
+    ],
+)
+def test_masks_that_belong_to_no_image_are_said_with_their_remedy_and_never_predicted(tmp_path, images, masks, said):
+    for name in ("a", "b"):
+        image(tmp_path / images.format(name))
+        for mask in masks:
+            draw_mask(tmp_path / mask.format(name))
+    with pytest.raises(DatasetError, match=said):
+        check(tmp_path)
+    sources, left_out = find_sources([tmp_path])
+    assert {source.path.relative_to(tmp_path).as_posix() for source in sources} == set(map(images.format, "ab"))
+    assert sum(group.count for group in left_out) == 2 * len(masks)
+
+
+def test_a_blank_before_the_ending_makes_no_scan_of_a_mask(tmp_path):
+    image(tmp_path / "a.png")
+    draw_mask(tmp_path / "a_mask .png")
+    assert check(tmp_path).analysis.tumor_slices == 1
+
+
+def test_dicom_without_an_ending_is_called_so(tmp_path):
+    (tmp_path / "PA0" / "SE1").mkdir(parents=True)
+    for name in ("IM0", "IM1"):
+        (tmp_path / "PA0" / "SE1" / name).write_bytes(bytes(128) + b"DICM" + bytes(9))
+    with pytest.raises(DatasetError, match=r"2 files without an ending in PA0/SE1. IM0 is a DICOM file.*NIfTI"):
+        find_layout(tmp_path)
+
+
+def test_pictures_without_masks_beside_a_table_are_told_that_it_is_not_read(tmp_path):
+    image(tmp_path / "images" / "a.png")
+    (tmp_path / "train.csv").write_text("image_id,rle_mask\n")
+    with pytest.raises(DatasetError, match=r"listed in a .csv are not read"):
+        check(tmp_path)
