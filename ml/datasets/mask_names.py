@@ -32,6 +32,8 @@ _COUNT = r"(?:[ ._-]*(?:[0-9]{1,6}|\([0-9]{1,6}\)|-? ?copy(?: [0-9]{1,2}| ?\([0-
 _DOUBTFUL = re.compile(
     rf"[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$|[ ._-](?:{_LONG}|{_SHORT})[ ._-].*$", re.DOTALL
 )
+# What of a mask's name says that it is the tumor's: UCSF-PDGM's NAME_tumor_segmentation.
+_OF_TUMOR = re.compile(r"[ ._-]?(?:whole[ ._-]?)?(?:tumou?rs?|lesions?|glioma)$", re.IGNORECASE)
 _OME = ".ome"
 _BEGINNING = re.compile(r"masks?[ ._-]")
 # What Label Studio calls the masks of a brush, which do not name their image: task-7-annotation-3-by-1-tag-Tumor-0.
@@ -72,6 +74,11 @@ def mask_ending(stem: str) -> str:
     """What ends a name without suffix as that of an image's one mask: no `_mask_2`, no copy; else empty."""
     found = _ONE_ENDING.search(stem.lower())
     return stem[found.start() :] if found else ""
+
+
+def without_tumor_word(base: str) -> str:
+    """A mask's name without its mask's word, and without one behind the image's name that says it is the tumor's."""
+    return _OF_TUMOR.sub("", base)
 
 
 def doubtful_word(stem: str) -> str:

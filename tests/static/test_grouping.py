@@ -48,6 +48,7 @@ PARTS = [
     "-label",
     "_roi",
     "_mask_x",
+    "_tumor_segm",
     "train_masks/",
     "with masks/",
     "masks_machine/",

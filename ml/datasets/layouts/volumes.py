@@ -24,6 +24,7 @@ from ml.datasets.layouts.sequences import Sequence as Kind
 from ml.datasets.layouts.sequences import sequence_of_channel, split_brats_name
 from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.unknown import UnknownLayoutError
+from ml.datasets.mask_names import without_tumor_word
 from ml.datasets.volume_headers import read_headers
 from ml.datasets.volume_slices import VolumeSlice, slice_path
 from ml.volumes.axial import stack_shape, stack_spacing_mm
@@ -40,8 +41,7 @@ _UNNUMBERED = (
     f" (no `_0000` in the name says which channel of {DATASET_JSON} the file is; of several in one file, 4-D, make one"
     " file for each)"
 )
-# What a mask's name says of it: UCSF-PDGM's tumor_segmentation, and masks of anything else than the tumor.
-_OF_TUMOR = re.compile(r"(.*?)[-_. ]?(?:whole[-_. ]?)?(?:tumou?r|lesion|glioma)", re.IGNORECASE | re.DOTALL)
+# Masks of anything else than the tumor, by what stands before the mask's word: UCSF-PDGM's brain_segmentation.
 _OF_ANATOMY = re.compile(
     r"(?:.*[-_. ])?(?:brain|parenchyma|skull|head|bet|hd-?bet|tissues?|ventricles?|wm|gm|csf)",
     re.IGNORECASE | re.DOTALL,
@@ -114,8 +114,7 @@ def _join_masks(by_base: dict[str, _Patient], *, is_one_patient: bool) -> None:
         del by_base[base], lonely[base]
     for base, patient in lonely.items():
         named = split_brats_name(base)
-        of_tumor = _OF_TUMOR.fullmatch(base)
-        owner = by_base.get(of_tumor[1]) if of_tumor is not None else None
+        owner = by_base.get(without_tumor_word(base))
         if named is not None and named[1] is Kind.FLAIR:
             owner = by_base.get(named[0])
         if owner not in with_flair:

@@ -17,6 +17,7 @@ const TEXT = /\.(?:json|xml|txt|csv)$/i; // outlines at most
 const DOUBTFUL = new RegExp(`[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$|[ ._-](?:${LONG}|${SHORT})[ ._-].*$`, "s");
 const FLAIR_ENDINGS = ["-t2f", "_t2f", "_flair", "-flair"]; // BraTS: the mask lies on all sequences of a patient, and this one is read
 const BEGINNING = /^masks?[ ._-]/;
+const OF_TUMOR = /[ ._-]?(?:whole[ ._-]?)?(?:tumou?rs?|lesions?|glioma)$/;
 const BRUSH = /^task-[0-9]+-annotation-[0-9]+-by-.+-tag-.+$/s; // Label Studio's
 const WORD = `(?:[ ._-]?(?:${LONG})|(?:^|[ ._-])(?:${SHORT}))`;
 const ENDING = new RegExp(`${WORD}${COUNT} *$`);
@@ -61,20 +62,21 @@ function keysOfSlice(path) {
     if (!MASK_FOLDERS.includes(folder)) continue;
     for (const middle of [[], ...IMAGE_FOLDERS.map((name) => [name])]) {
       const others = [...folders.slice(0, place), ...middle, ...folders.slice(place + 1)];
-      keys.push(...[stem, ...stems].map((name) => keyText(others, name)));
+      keys.push(...[stem, ...stems, stem.replace(ONE_ENDING, "")].map((name) => keyText(others, name)));
     }
   }
   return keys;
 }
 
 /**
- * The name of a volume's mask without what says that it is one; nothing of other files.
+ * The names of a volume's mask without what says that it is one, or the tumor's; nothing of other files.
  * @param {string} path
  * @param {string} stem
  */
 function volumeStems(path, stem) {
   const found = VOLUME.test(path) ? ONE_ENDING.exec(stem) : null;
-  return found ? [stem.slice(0, found.index)] : [];
+  const base = found ? stem.slice(0, found.index) : "";
+  return found ? [base, base.replace(OF_TUMOR, "")] : [];
 }
 
 /**

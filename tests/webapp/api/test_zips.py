@@ -134,6 +134,11 @@ def test_masks_of_a_stack_come_in_one_zip(client: FlaskClient) -> None:
 
 def test_annotations_in_a_zip_are_named_as_what_they_are_and_stop_nothing(client: FlaskClient) -> None:
     members = slices(1, 2) | {"annotations.json": b"{}" * 9, "result.json": b"{}" * 9, "labels/1.txt": b"0 0.5 0.5 0.1"}
+    members |= {
+        "ann/1.png.json": b"{}" * 9,
+        "train.csv": b"image_id,rle_mask",
+        "README.txt": b"thirty letters and more",
+    }
     for group in ("auto", "stack", "none"):
         answer = send(client, ("set.zip", zip_of(members)), form={"group": group}).json
         assert sum(scan["slice_count"] for scan in answer["scans"]) == 2
@@ -141,8 +146,11 @@ def test_annotations_in_a_zip_are_named_as_what_they_are_and_stop_nothing(client
             "set/annotations.json": "unsupported",
             "set/result.json": "unsupported",
             "set/labels/1.txt": "unsupported",
+            "set/ann/1.png.json": "unsupported",
+            "set/train.csv": "unsupported",
+            "set/README.txt": "unsupported",
         }
-        assert all("annotations, outlines or boxes" in item["message"] for item in answer["rejected"])
+        assert all("annotations, outlines or boxes, or a table" in item["message"] for item in answer["rejected"])
 
 
 def test_files_that_are_no_masks_are_not_counted_as_masks(client: FlaskClient) -> None:

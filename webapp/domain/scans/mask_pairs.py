@@ -25,6 +25,7 @@ from ml.datasets.mask_names import (
     mask_ending,
     mask_sign,
     name_of_masked,
+    without_tumor_word,
 )
 
 # BraTS names a patient's sequences, and the expert's mask lies on all of them: it belongs to the one that is read.
@@ -47,7 +48,8 @@ class MaskPairs:
 def pair_masks(paths: Sequence[str]) -> MaskPairs:
     """Tell masks from scans, and pair them. paths: as the client names them, with folders where it sends them.
 
-    `NAME_mask` is the mask of `NAME` beside it, and `masks/NAME` of `images/NAME` or of `NAME` in the folder above; of
+    `NAME_mask` is the mask of `NAME` beside it, and `masks/NAME` (also `masks/NAME_seg`) of `images/NAME` or of `NAME`
+    in the folder above; of
     volumes, whose programs (BraTS, ITK-SNAP, 3D Slicer) each have a way of their own, also `NAME-seg`, `NAME_label`,
     ..., beside `NAME` or else its FLAIR (`NAME-t2f`, `NAME_flair`).
     """
@@ -115,8 +117,9 @@ def _keys_of_slice(path: str) -> Iterator[_Key]:
     for place, folder in enumerate(folders):
         if folder in MASK_FOLDERS:
             before, after = folders[:place], folders[place + 1 :]
+            in_folder = (stem, *stems, stem.removesuffix(mask_ending(stem)))
             for middle in ((), *((name,) for name in IMAGE_FOLDERS)):
-                yield from (((*before, *middle, *after), name) for name in (stem, *stems))
+                yield from (((*before, *middle, *after), name) for name in in_folder)
 
 
 def _keys_of_flair(path: str) -> Iterator[_Key]:
@@ -126,9 +129,10 @@ def _keys_of_flair(path: str) -> Iterator[_Key]:
 
 
 def _volume_stems(path: str, stem: str) -> list[str]:
-    """The name of a volume's mask without what says that it is one; nothing of other files."""
+    """The names of a volume's mask without what says that it is one, or the tumor's; nothing of other files."""
     word = mask_ending(stem) if suffix_of(path) in VOLUME_SUFFIXES else ""
-    return [stem[: -len(word)]] if word else []
+    base = stem.removesuffix(word)
+    return [base, without_tumor_word(base)] if word else []
 
 
 def _doubt(path: str, names: Collection[_Key]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ml.datasets.file_names import ANNOTATION_SUFFIXES, suffix_of
 from ml.scans import Limits, ScanError
 from ml.scans.formats import find_reader
 from webapp.domain.errors import (
@@ -40,8 +41,8 @@ from webapp.domain.uploads.receiving import Received, UploadedFile
 MOST_SERIES = 16
 
 OUTLINES = (
-    "These are annotations, outlines or boxes as text, and no picture: export them as masks (PNG, TIFF or NIfTI), or"
-    " evaluate the whole data set on Evaluations, which reads COCO's."
+    "This is text (annotations, outlines or boxes, or a table) and no picture: export outlines as masks (PNG, TIFF or"
+    " NIfTI), or evaluate the whole data set on Evaluations, which reads COCO's."
 )
 NO_MASK = "This is no picture, and so no mask: {reason} Send the masks alone."
 SLICE_REFUSED = "The slice of this expert's mask was not taken, so the mask was not either."
@@ -176,6 +177,17 @@ def _checked_mask(item: Received | UploadRejected) -> Received | UploadRejected:
     return item
 
 
+def _is_text(name: str, upload: Received) -> bool:
+    """Whether a file that is text by its name is no picture by its first bytes."""
+    if suffix_of(name) not in ANNOTATION_SUFFIXES:
+        return False
+    try:
+        find_reader(upload.path, Limits())
+    except ScanError:
+        return True
+    return False
+
+
 def submit_run(resources: Resources, scan_id: str, options: RunOptions, key: str | None = None) -> str:
     """Queue another run of a stored scan; its id. Raises NotFound, InvalidInput, KeyReused, KeyInUse."""
     body = json.dumps([options.model, options.threshold]).encode()
@@ -257,7 +269,7 @@ def _admit_all(
     for index, upload in enumerate(received):
         if isinstance(upload, UploadRejected):
             rejected.append((index, upload))
-        elif is_outlines(names[index]):
+        elif is_outlines(names[index]) or _is_text(names[index], upload):
             rejected.append((index, UploadRejected("unsupported", OUTLINES)))
             continue
         elif index in pairs.refused:

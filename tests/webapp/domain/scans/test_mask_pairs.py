@@ -31,6 +31,9 @@ from webapp.domain.scans.mask_pairs import match_slices, pair_masks
         (["a.png", "a_roi.png", "b_tumor.png", "c-lesion.png", "p/c.png"], {}, [1]),
         (["a.nii.gz", "a_m.nii.gz"], {}, [1]),
         (["task-1-annotation-2-by-3-tag-Tumor-0.png", "JPEGImages/a.png", "SegmentationClass/a.png"], {}, [0, 2]),
+        (["P/images/1.png", "P/masks/1_seg.png", "P/masks/2_seg.png"], {0: 1}, [2]),
+        (["X_FLAIR.nii.gz", "X_tumor_segmentation.nii.gz", "X_brain_segmentation.nii.gz"], {0: 1}, [2]),
+        (["a.png", "a_mask_edema.png", "a_mask .png", "train_masks/b.png"], {0: 2}, [1, 3]),
         (["a.png", "annotations.json", "labels/a.txt"], {}, []),
     ],
 )
