@@ -95,7 +95,10 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "webapp.downloads": ("webapp.schemas", "webapp.domain", "webapp.context"),
     "webapp.scan_evaluations": ("webapp.domain", "webapp.context"),
     # A protocol of its own, with addresses of its own.
-    "webapp.monai_label": ("webapp.schemas", "webapp.domain", "webapp.context", "webapp.security"),
+    "webapp.monai_label": (
+        "webapp.accounts", "webapp.audit_trail", "webapp.schemas", "webapp.domain", "webapp.context",
+        "webapp.error_handlers", "webapp.security",
+    ),
     "webapp.scan_reports": ("webapp.schemas", "webapp.domain", "webapp.context", "ml.cards", "ml.reports"),
     "webapp.api": (
         "webapp.schemas",

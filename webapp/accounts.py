@@ -4,6 +4,7 @@ The rule of every route stands here. What belongs to a user is scoped in `webapp
 id is answered like one that nobody has.
 """
 
+from dataclasses import replace
 from typing import cast
 
 from flask import Flask, g, redirect, request, session, url_for
@@ -20,6 +21,8 @@ from webapp.domain.errors import NotFound, NotLoggedIn, RoleRefused
 PUBLIC = frozenset({"static", "system.healthz", "system.readyz", "accounts.login", "accounts.log_in"}) | {
     "oidc.start",
     "oidc.finish",
+    "monai-label.describe_login",
+    "monai-label.log_in",
 }
 # What asks about the server and not about one's own: of administrators alone, and for others not there.
 ADMIN_BLUEPRINTS = frozenset({"admin", "audit"})
@@ -32,6 +35,7 @@ READS = frozenset({"api-scans.download_several", "scans.download"})
 RESEARCH = frozenset({"api-evaluations.folders", "evaluations.new"})
 # What programs ask, and tokens open: by path, and by the names of blueprints.
 PROGRAMS = ("/api/", "/monai/")
+VIEWERS = "/monai/"
 PROGRAMS_BLUEPRINTS = ("api", "monai")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MOST_PUBLIC_BYTES = 16_384
@@ -113,10 +117,20 @@ def _identify() -> Identity | None:
         scheme, _, text = header.partition(" ")
         if scheme.lower() != "bearer" or not text.strip():
             return None
+        if text.strip().startswith(sessions.VIEWER_PREFIX):
+            return _identify_viewer(text.strip())
         with resources().database.read() as rows:
             return tokens.resolve(rows, text.strip())
     token = session.get(COOKIE_FIELD)
     return sessions.resume(resources().database, token) if isinstance(token, str) else None
+
+
+def _identify_viewer(token: str) -> Identity | None:
+    """Whose login a viewer's is: it opens the viewers' routes alone, as an API token would."""
+    if not request.path.startswith(VIEWERS):
+        return None
+    identity = sessions.resume(resources().database, token)
+    return None if identity is None else replace(identity, scopes=frozenset({Scope.READ, Scope.WRITE}))
 
 
 def _ask_to_log_in() -> BaseResponse:

@@ -49,6 +49,8 @@ EXCEPTIONS = {
     ("GET", "/metrics"): "admin",
     ("GET", "/admin/audit"): "admin",
     ("GET", "/admin/audit.jsonl"): "admin",
+    ("GET", "/monai/auth/"): "public",
+    ("POST", "/monai/auth/token"): "public",
     ("POST", "/api/v1/scans/download.zip"): "viewer",
     ("POST", "/scans/download"): "viewer",
     ("GET", "/evaluations/new"): "researcher",

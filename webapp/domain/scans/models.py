@@ -1,4 +1,4 @@
-"""The tables of studies, scans and segmentations.
+"""The tables of studies, scans, segmentations and the names that viewers have for scans.
 
 A job's state columns are written by `webapp.domain.jobs.lifecycle` alone.
 """
@@ -149,6 +149,18 @@ class Scan(Owned, Base):
         Index("ix_scans_sha256", "sha256"),
         CheckConstraint("slice_count >= 1 AND width >= 1 AND height >= 1", name="size"),
     )
+
+
+class ViewerImage(Part, Base):
+    """A scan under a name that a viewer has for it. `webapp.domain.scans.viewer_images` alone writes it."""
+
+    __tablename__ = "viewer_images"
+    owner_link = "scan_id"
+
+    scan_id: Mapped[str] = mapped_column(ForeignKey("scans.id", ondelete="CASCADE"), primary_key=True)
+    # Of the owner and the name, under the portal's key: a volume may be called by its patient.
+    name_digest: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
+    named_at: Mapped[datetime] = mapped_column(default=database_now())
 
 
 class Segmentation(JobColumns, Part, Base):

@@ -132,11 +132,17 @@ def submit(
     return Submission(tuple(answer["scans"]), rejected)
 
 
-def submit_truth(resources: Resources, scan_id: str, files: Sequence[UploadedFile], key: str | None = None) -> None:
-    """Make files the expert's mask of a scan: all of them or none.
+def submit_truth(
+    resources: Resources,
+    scan_id: str,
+    files: Sequence[UploadedFile],
+    key: str | None = None,
+    origin: truth.Origin | None = None,
+) -> None:
+    """Make files the expert's mask of a scan: all of them or none. origin: the viewer that sends them.
 
-    Raises NotFound, UploadRejected (no file, too many), AllRejected (a file that cannot be used), StorageFull,
-    StorageUnavailable, KeyReused, KeyInUse.
+    Raises NotFound, Conflict (a viewer, and another's mask is there), UploadRejected (no file, too many), AllRejected
+    (a file that cannot be used), StorageFull, StorageUnavailable, KeyReused, KeyInUse.
     """
     if not files:
         raise UploadRejected("no_file", "The request has no file; send the mask in the form field `file`.")
@@ -149,7 +155,7 @@ def submit_truth(resources: Resources, scan_id: str, files: Sequence[UploadedFil
             received_masks = [_checked_mask(item) for item in received]
             good = [item for item in received_masks if isinstance(item, Received)]
             refused = [(place, item) for place, item in enumerate(received_masks) if isinstance(item, UploadRejected)]
-            refused += truth.attach(resources, scan_id, good, is_whole=True) if not refused else []
+            refused += truth.attach(resources, scan_id, good, is_whole=True, origin=origin) if not refused else []
             return {"rejected": [(place, error.code, error.message) for place, error in refused]}
 
         answer = idempotency.once(

@@ -9,18 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import NewType
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 
 from ml.datasets.file_names import natural_key
-from ml.datasets.mask_findings import MASK_FINDINGS, REPEATED, find_doubtful, trace_mask
+from ml.datasets.mask_findings import MASK_FINDINGS, ON_ANOTHER_GRID, REPEATED, find_doubtful, trace_mask
 from ml.sandbox.decoder import DecodedMask
 from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
 from webapp.domain.database.orm import new_id
-from webapp.domain.errors import DecoderUnavailable, NotFound, OutcomeUnknown, UploadRejected
+from webapp.domain.errors import Conflict, DecoderUnavailable, NotFound, OutcomeUnknown, UploadRejected
 from webapp.domain.resources import Resources
 from webapp.domain.scans.grouping import number_of
 from webapp.domain.scans.mask_pairs import match_slices
@@ -33,18 +34,34 @@ from webapp.domain.uploads.receiving import Received
 AT_ONCE = 4  # masks of one request that are decoded at the same time
 
 
+# A viewer that stores masks; it replaces no other's.
+Origin = NewType("Origin", str)
+ANOTHERS = (
+    "This scan has an expert's mask that this viewer did not store, and it is not replaced; take it away on the scan's"
+    " page first, then submit again."
+)
+
+# Viewers write a label on the voxels of the volume in view, so this one was drawn on another.
+OTHER_VOXELS = (
+    "The label does not lie on the voxels of its image, and was drawn on another volume; choose the volume that was"
+    " sent as the source volume in the viewer, and submit again."
+)
+
+
 @dataclass(frozen=True)
 class Truth:
     """What a scan's row keeps of its expert's mask.
 
     id: of its array. filename: of the one file that has all masks; None where each slice has a file of its own, and
     then slice_names has them, None for a slice without a mask. findings: slices by the codes of `MASK_FINDINGS`.
+    origin: which viewer stored it; None of what was uploaded.
     """
 
     id: str
     filename: str | None
     slice_names: Sequence[str | None] | None
     findings: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    origin: str | None = None
 
     @classmethod
     def of(cls, scan: Scan) -> "Truth | None":
@@ -80,27 +97,32 @@ def attach(
     slices: Sequence[int] | None = None,
     *,
     is_whole: bool = False,
+    origin: Origin | None = None,
 ) -> Refused:
     """Store masks as the scan's truth, in the place of what it had; what of them was refused.
 
     slices: of each mask; None where the files tell: one with a page for each slice, or several by their names, else by
     their order. Files that cannot be used are refused and the others stand, or with `is_whole` none; where none does,
-    nothing changes. Raises NotFound, UploadRejected (the files do not fit the scan as a
-    whole), StorageFull, StorageUnavailable, DecoderUnavailable.
+    nothing changes. origin: the viewer that sends them, which replaces its own mask alone. Raises NotFound, Conflict
+    (another's mask is there), UploadRejected (the files do not fit the scan as a whole), StorageFull,
+    StorageUnavailable, DecoderUnavailable.
     """
     with resources.database.read() as session:
         scan = session.get(Scan, scan_id)
     if scan is None:
         raise NotFound("There is no such scan.")
+    _check_origin(Truth.of(scan), origin)
     places = slices if slices is not None else _places(scan, uploads)
     read = _read_masks(resources, scan, uploads, places)
     page_count = scan.slice_count if places is None else 1
-    checked = [item if isinstance(item, UploadRejected) else _misfit(scan, item, page_count) or item for item in read]
+    checked = [
+        item if isinstance(item, UploadRejected) else _misfit(scan, item, page_count, origin) or item for item in read
+    ]
     refused = [(place, item) for place, item in enumerate(checked) if isinstance(item, UploadRejected)]
     masks = {place: item for place, item in enumerate(checked) if isinstance(item, _Mask)}
     if masks and not (is_whole and refused):
         by_slice = {places[place] if places is not None else 0: (place, mask) for place, mask in masks.items()}
-        _store(resources, scan, uploads, by_slice)
+        _store(resources, scan, uploads, by_slice, origin)
     return refused
 
 
@@ -202,7 +224,7 @@ def _decode(resources: Resources, scan: Scan, upload: Received, bits: Path, orie
     return _Mask(decoded, np.load(bits, allow_pickle=False))
 
 
-def _misfit(scan: Scan, mask: _Mask, page_count: int) -> UploadRejected | None:
+def _misfit(scan: Scan, mask: _Mask, page_count: int, origin: Origin | None) -> UploadRejected | None:
     """Why a file's masks are not those of the scan. page_count: how many it should have."""
     decoded = mask.decoded
     if (decoded.width, decoded.height) != (scan.width, scan.height):
@@ -215,11 +237,17 @@ def _misfit(scan: Scan, mask: _Mask, page_count: int) -> UploadRejected | None:
         pages = "1 page" if decoded.slice_count == 1 else f"{decoded.slice_count:,} pages"
         needed = "1 is needed" if page_count == 1 else f"{page_count:,} are needed, one for each slice"
         return UploadRejected("unequal_size", f"The mask has {pages}; {needed}.")
+    if origin is not None and any(ON_ANOTHER_GRID in codes for codes in decoded.codes):
+        return UploadRejected("unequal_size", OTHER_VOXELS)
     return None
 
 
 def _store(
-    resources: Resources, scan: Scan, uploads: Sequence[Received], masks: Mapping[int, tuple[int, _Mask]]
+    resources: Resources,
+    scan: Scan,
+    uploads: Sequence[Received],
+    masks: Mapping[int, tuple[int, _Mask]],
+    origin: Origin | None,
 ) -> None:
     """Store the masks, by their slices, then name them in the scan's row."""
     bits = np.zeros((scan.slice_count, scan.height, (scan.width + 7) // 8), np.uint8)
@@ -238,6 +266,7 @@ def _store(
         filename=names[0] if is_one_file else None,
         slice_names=None if is_one_file else names,
         findings=_findings(resources, scan, bits, names, codes, digests),
+        origin=origin,
     )
     key = truth_key(scan.id, truth.id)
     write_array(resources.storage, key, bits)
@@ -253,14 +282,21 @@ def _store(
 
 
 def _exchange(resources: Resources, scan_id: str, truth: Truth | None) -> str | None:
-    """Write the row's truth; the id of what it had. Raises NotFound where the scan is gone."""
+    """Write the row's truth; the id of what it had. Raises NotFound where the scan is gone, Conflict."""
     with resources.database.write() as session:
         scan = session.scalar(select(Scan).where(Scan.id == scan_id).with_for_update(key_share=True))
         if scan is None:
             raise NotFound("There is no such scan.")
         old = Truth.of(scan)
+        _check_origin(old, truth.origin if truth else None)
         scan.truth = None if truth is None else asdict(truth)
         return old.id if old else None
+
+
+def _check_origin(old: Truth | None, origin: str | None) -> None:
+    """Raises Conflict where a viewer would replace a mask that it did not store, and whose editor would not know."""
+    if origin is not None and old is not None and old.origin != origin:
+        raise Conflict(ANOTHERS)
 
 
 def _findings(

@@ -168,7 +168,7 @@ class Settings:
         "GLIOSCOPE_MONAI_LABEL",
         "off",
         choice("off", "on"),
-        "`on`: 3D Slicer and OHIF segment by MONAI Label's protocol under `/monai`",
+        "`on`: 3D Slicer segments and submits labels by MONAI Label's protocol under `/monai`",
     )
     secret_key: str = setting(
         "GLIOSCOPE_SECRET_KEY",

@@ -1,30 +1,20 @@
-"""The part of MONAI Label's REST protocol that automatic segmentation in 3D Slicer and OHIF needs, under /monai.
-
-MONAI Label 0.8.5, https://github.com/Project-MONAI/MONAILabel (monailabel/endpoints). A session and an image are scans
-of the portal: what a viewer sends is in the history as any upload, and an id is a scan's. Off unless a setting turns
-it on: then every address answers as if it were not there.
-"""
+"""What there is to segment with, sessions, and segmentations that are waited for."""
 
 import json
 import secrets
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, abort, jsonify, request
+from flask import Response, jsonify, request
 
-from webapp.context import resources, uploaded_files
-from webapp.domain.database.orm import is_id
+from webapp.context import resources
 from webapp.domain.errors import InvalidInput, NotFound, NotReady
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.scans import doubts, images, lookup, segmentations
-from webapp.domain.scans.grouping import Grouping
 from webapp.domain.scans.models import Scan, Segmentation
-from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, submit_run, submit_truth
+from webapp.domain.scans.submission import RunOptions, submit_run
+from webapp.monai_label.blueprint import bp, known_scan, parameters, take
 from webapp.schemas.scans import dump_scan
-from webapp.security import csrf
-
-bp = Blueprint("monai-label", __name__, url_prefix="/monai")
-csrf.exempt(bp)
 
 LABELS = {"tumor": 1}
 NO_LABELS = {"not_assessed": 1}
@@ -35,12 +25,6 @@ DISCLAIMER = "Research use only. Not for diagnosis."
 LONGEST_WAIT_S = 120.0
 _WAIT_S = 30.0
 OUTPUTS = ("image", "json", "all")
-
-
-@bp.before_request
-def _refuse_where_it_is_off() -> None:
-    if resources().settings.monai_label != "on":
-        abort(404)
 
 
 @bp.get("/info/")
@@ -64,14 +48,14 @@ def info() -> Response:
 @bp.put("/session/")
 def create_session() -> Response:
     """Take the image of a session, a NIfTI volume, a zip or the files of a DICOM series: a scan, whose id it gets."""
-    scan_id = _take("files", None)
+    scan_id = take("files")
     return jsonify(session_id=scan_id, session_info=_session(scan_id))
 
 
 @bp.get("/session/<session_id>")
 def show_session(session_id: str) -> Response:
     """A session that there is."""
-    return jsonify(_session(session_id))
+    return jsonify(_session(known_scan(session_id)))
 
 
 @bp.post("/infer/<model>")
@@ -82,11 +66,9 @@ def infer(model: str) -> Response:
         raise InvalidInput(f"The output {output!r} is none of {', '.join(OUTPUTS)}.")
     if model not in resources().catalog.names():
         raise NotFound(f"There is no model of this name; the models are: {', '.join(resources().catalog.names())}.")
-    scan_id = request.args.get("session_id") or request.args.get("image") or ""
-    if not scan_id:
-        scan_id = _take("file", model)
-    scan, run = _finished(scan_id, model)
-    if not _wants_unassessed():
+    image = request.args.get("session_id") or request.args.get("image") or take("file", model)
+    scan, run = _finished(image, model)
+    if parameters().get(UNASSESSED) is not True:
         doubts.check_assessed(scan, run)
     answer = _describe_run(scan, run)
     if output == "json":
@@ -97,14 +79,6 @@ def infer(model: str) -> Response:
         response.headers.set("Content-Disposition", "attachment", filename=name)
         return response
     return _both(answer, data, name)
-
-
-@bp.put("/datastore/label")
-def save_label() -> Response:
-    """Take a label as the expert's mask of a scan."""
-    scan_id = _known(request.args.get("image") or "")
-    submit_truth(resources(), scan_id, uploaded_files("label"))
-    return jsonify(image=scan_id, label=scan_id)
 
 
 def _describe(name: str) -> dict[str, Any]:
@@ -118,33 +92,19 @@ def _describe(name: str) -> dict[str, Any]:
     }
 
 
-def _take(field: str, model: str | None) -> str:
-    """Store what the request brings as a scan; its id. Raises what `submit` does, InvalidInput for several scans."""
-    submitted = submit(resources(), uploaded_files(field), UploadOptions(model, None, Grouping.AUTO))
-    if len(submitted.scan_ids) != 1:
-        raise InvalidInput(f"These are {len(submitted.scan_ids)} images, and a session has one; send one series alone.")
-    return submitted.scan_ids[0]
-
-
 def _session(scan_id: str) -> dict[str, Any]:
     with resources().database.read() as session:
-        scan = lookup.get(session, _known(scan_id))
+        scan = lookup.get(session, scan_id)
         return {"image": scan.id, "name": scan.filename, "creation_ts": int(scan.created_at.timestamp()), "expiry": 0}
 
 
-def _known(scan_id: str) -> str:
-    if not is_id(scan_id):
-        raise NotFound("There is no such image; its id is that of a scan of the portal.")
-    with resources().database.read() as session:
-        return lookup.get(session, scan_id).id
-
-
-def _finished(scan_id: str, model: str) -> tuple[Scan, Segmentation]:
+def _finished(image: str, model: str) -> tuple[Scan, Segmentation]:
     """The scan and a succeeded run of the model, which is asked for where there is none.
 
     Raises NotFound, NotReady (it takes too long, or failed), TooManyWaiting.
     """
-    run_id = _usable_run(_known(scan_id), model) or submit_run(resources(), scan_id, RunOptions(model))
+    scan_id = known_scan(image)
+    run_id = _usable_run(scan_id, model) or submit_run(resources(), scan_id, RunOptions(model))
     for _ in range(int(LONGEST_WAIT_S / _WAIT_S)):
         lookup.wait(resources(), scan_id, _WAIT_S)
         with resources().database.read() as session:
@@ -165,15 +125,6 @@ def _usable_run(scan_id: str, model: str) -> str | None:
         runs = segmentations.runs(session, scan_id)
         usable = (*OPEN_STATUSES, Status.SUCCEEDED)
         return next((run.id for run in runs if run.model == model and run.status in usable), None)
-
-
-def _wants_unassessed() -> bool:
-    """Whether the request's parameters, a JSON object in a form field, ask for it. Raises InvalidInput."""
-    try:
-        params = json.loads(request.form.get("params") or "{}")
-    except ValueError as error:
-        raise InvalidInput("The field params is no JSON; send an object, or leave it out.") from error
-    return isinstance(params, dict) and params.get(UNASSESSED) is True
 
 
 def _describe_run(scan: Scan, run: Segmentation) -> dict[str, Any]:

@@ -1,0 +1,73 @@
+"""What viewers call the images that they have sent: by it a label finds its scan. Names are kept as digests alone."""
+
+import hashlib
+import hmac
+
+import numpy as np
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from webapp.domain.database.ownership import owner_of_new
+from webapp.domain.errors import Conflict
+from webapp.domain.resources import Resources
+from webapp.domain.scans import lookup
+from webapp.domain.scans.models import Scan, ViewerImage
+
+AMBIGUOUS = (
+    "{count} images were sent under this name, and they lie on the same voxels, so which one the label is for is not"
+    " clear: put it on the scan's page as the expert's mask, or give the volume a name of its own in a new scene, and"
+    " submit it from there."
+)
+# Viewers write affines in single precision.
+_TOLERANCE_MM = 1e-3
+
+
+def of_content(resources: Resources, sha256: str) -> str | None:
+    """The newest scan of a file with these very bytes."""
+    newest = (Scan.created_at.desc(), Scan.id.desc())
+    with resources.database.read() as session:
+        return session.scalar(select(Scan.id).where(Scan.sha256 == sha256).order_by(*newest).limit(1))
+
+
+def name(resources: Resources, scan_id: str, image: str) -> None:
+    """Call a scan so from now on, beside what else is called so. Raises NotFound."""
+    digest = _digest(resources, image)
+    with resources.database.write() as session:
+        lookup.get(session, scan_id)
+        # Anew, so that the last one that was sent under the name is known.
+        session.execute(delete(ViewerImage).where(ViewerImage.scan_id == scan_id, ViewerImage.name_digest == digest))
+        session.add(ViewerImage(scan_id=scan_id, name_digest=digest))
+
+
+def scan_of(resources: Resources, image: str) -> str | None:
+    """The id of the scan that was sent last under a name; None where none was.
+
+    Raises Conflict where another one of the name has the same voxels: nothing in a label would tell the two apart.
+    """
+    with resources.database.read() as session:
+        named = _named(session, _digest(resources, image))
+    if not named:
+        return None
+    alike = [scan for scan in named if _has_grid_of(scan, named[0])]
+    if len(alike) > 1:
+        raise Conflict(AMBIGUOUS.format(count=len(alike)))
+    return named[0].id
+
+
+def _named(session: Session, digest: str) -> list[Scan]:
+    """All scans of a name, the last named first."""
+    rows = select(Scan).join(ViewerImage, ViewerImage.scan_id == Scan.id).where(ViewerImage.name_digest == digest)
+    return list(session.scalars(rows.order_by(ViewerImage.named_at.desc(), Scan.created_at.desc(), Scan.id)))
+
+
+def _has_grid_of(scan: Scan, other: Scan) -> bool:
+    if (scan.slice_count, scan.height, scan.width) != (other.slice_count, other.height, other.width):
+        return False
+    if scan.geometry is None or other.geometry is None:
+        return scan.geometry is other.geometry
+    return bool(np.allclose(scan.geometry["affine"], other.geometry["affine"], rtol=0, atol=_TOLERANCE_MM))
+
+
+def _digest(resources: Resources, image: str) -> str:
+    said = f"image {owner_of_new()}\n{image}"
+    return hmac.new(resources.settings.secret_key.encode(), said.encode(), hashlib.sha256).hexdigest()
