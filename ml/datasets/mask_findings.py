@@ -17,6 +17,9 @@ from ml.scans import LabelMap
 from ml.volumes.silhouettes import enclosed
 
 MOST_OF_SLICE = 0.5
+# Of the head on a slice no tumor of the LGG and COCO data covers more than 0.28; a brain's mask covers 0.7 to 0.98. On
+# the last slices of a skull-stripped brain, which are small, a tumor may.
+_MOST_OF_HEAD, _LEAST_OF_SLICE = 0.5, 0.1
 # A pixel below this share of the slice's brightest is background; a corner is this part of a side.
 _BACKGROUND_SHARE = 0.1
 _CORNERS_PER_SIDE = 16
@@ -42,6 +45,7 @@ class MaskFinding:
 
 
 COVERS_SLICE = "mask_covers_slice"
+COVERS_HEAD = "mask_covers_head"
 OUTSIDE_HEAD = "mask_outside_head"
 MOSTLY_OUTSIDE = "mask_mostly_outside"
 PICTURE = "mask_is_picture"
@@ -62,6 +66,12 @@ MASK_FINDINGS: dict[str, MaskFinding] = {
             "most of the slice covered",
             "The mask covers more than half of its slice, which no tumor does: are background and tumor exchanged?"
             " Export it again with 0 as background.",
+        ),
+        MaskFinding(
+            COVERS_HEAD,
+            "Masks that cover most of the head",
+            "most of the head covered",
+            "The mask covers more than half of the head, which no tumor does: is it the brain's? Give the tumor's.",
         ),
         MaskFinding(
             OUTSIDE_HEAD,
@@ -203,15 +213,17 @@ def trace_mask(
     """A mask beside its slice. pixels: uint8 (H, W, 3); truth: bool (H, W); codes: of `codes_of_labels`; truth_sha256:
     of `digest_of_labels`."""
     found = list(codes)
-    if np.count_nonzero(truth) > MOST_OF_SLICE * truth.size:
+    area, within = int(np.count_nonzero(truth)), _lies_within(pixels)
+    inside = int(np.count_nonzero(truth & within))
+    if area > MOST_OF_SLICE * truth.size:
         found.append(COVERS_SLICE)
+    elif inside > _MOST_OF_HEAD * np.count_nonzero(within) and area > _LEAST_OF_SLICE * truth.size:
+        found.append(COVERS_HEAD)
     elif _is_box(truth):
         found.append(BOX)
     if any(_is_outside(pixels[corner], truth[corner], int(pixels.max())) for corner in _corners(*truth.shape)):
         found.append(OUTSIDE_HEAD)
-    if COVERS_SLICE not in found and np.count_nonzero(truth & ~_lies_within(pixels)) > _MOST_OUTSIDE * np.count_nonzero(
-        truth
-    ):
+    if COVERS_SLICE not in found and area - inside > _MOST_OUTSIDE * area:
         found.append(MOSTLY_OUTSIDE)
     return MaskTraits(tuple(found), truth_sha256, digest_of_pixels(pixels))
 

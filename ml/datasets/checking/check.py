@@ -15,6 +15,7 @@ from ml.datasets.layouts.coco import Category
 from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.search import find_layout, no_truth
 from ml.datasets.mask_findings import (
+    COVERS_HEAD,
     COVERS_SLICE,
     MASK_FINDINGS,
     NON_BINARY,
@@ -183,6 +184,7 @@ def _find_exchanged(layout: Layout, masks: Sequence[MaskTraits | None]) -> Itera
         for case, mask in zip(layout.cases, masks, strict=True)
         if mask is not None and mask.truth_sha256 is not None
     ]
+    heads = [case for case, mask in with_tumor if COVERS_HEAD in mask.codes]
     doubtful = [case for case, mask in with_tumor if {COVERS_SLICE, OUTSIDE_HEAD}.intersection(mask.codes)]
     pictures = [case for case, mask in with_tumor if PICTURE in mask.codes]
     if 2 * len(pictures) > len(with_tumor):
@@ -192,6 +194,12 @@ def _find_exchanged(layout: Layout, masks: Sequence[MaskTraits | None]) -> Itera
             " for background."
         )
         yield Problem("exchanged_masks", (_names(layout.base, pictures[0])[1],), text)
+    elif 2 * len(heads) > len(with_tumor):
+        text = (
+            f"{len(heads):,} of {len(with_tumor):,} masks with tumor cover most of the head: they seem to be masks of"
+            " the brain. Give the tumor's."
+        )
+        yield Problem("exchanged_masks", (_names(layout.base, heads[0])[1],), text)
     elif 2 * len(doubtful) > len(with_tumor):
         text = (
             f"{len(doubtful):,} of {len(with_tumor):,} masks with tumor cover most of their slice, or a corner outside"

@@ -58,7 +58,8 @@ def _found(groups: dict[tuple[str, str], int]) -> str:
         for (place, suffix), count in most[:_GROUPS_SHOWN]
     ]
     rest = sum(count for _, count in most[_GROUPS_SHOWN:])
-    more = f", and {rest:,} more in {len(most) - _GROUPS_SHOWN} groups" if rest else ""
+    others = len(most) - _GROUPS_SHOWN
+    more = f", and {rest:,} more in {others} group{'' if others == 1 else 's'}" if rest else ""
     return f"Found: {', '.join(parts)}{more}."
 
 
@@ -76,7 +77,14 @@ def _nearest(folder: Path, files: list[Path]) -> str:
         return (
             "The nearest layout is CVAT's and PASCAL VOC's: lay the images beside `SegmentationClass`, in `JPEGImages`"
         )
-    if any(looks_like_mask(path.name) for path in files if suffix_of(path.name) in IMAGE_SUFFIXES):
+    pictures = [path for path in files if suffix_of(path.name) in IMAGE_SUFFIXES]
+    others = sorted(set(suffixes) & set(OTHER_SUFFIXES) - set(VOLUME_SUFFIXES))
+    if pictures and others and all(looks_like_mask(path.relative_to(folder).as_posix()) for path in pictures):
+        return (
+            f"Its pictures are masks, and {', '.join(others)} is not read in a data set: export the images as PNG or"
+            f" TIFF, on the masks' grid, as {_PATIENT_FOLDERS}"
+        )
+    if any(looks_like_mask(path.name) for path in pictures):
         return f"The nearest layout is {_PATIENT_FOLDERS}; put each mask beside its image"
     if any(name in places for name in (*IMAGE_FOLDERS, *MASK_FOLDERS)) or any(
         mask_sign(path.relative_to(folder).as_posix()).endswith("/") for path in files

@@ -126,6 +126,17 @@ def test_masks_that_are_mostly_exchanged_are_a_problem(heads, capsys):
     assert "sound" not in output
 
 
+def test_masks_of_the_brain_are_no_tumors(heads):
+    rows, columns = np.mgrid[:SIDE, :SIDE] - SIDE // 2
+    for index in range(3):
+        write_mask(heads, index, np.hypot(rows, columns) < 18 - index)
+    report = check(heads)
+    assert report.is_sound and report.doubtful_masks.counts == {"mask_covers_head": 3}
+    write_mask(heads, 3, np.hypot(rows, columns) < 15)
+    problem = next(problem for problem in check(heads).problems if problem.code == "exchanged_masks")
+    assert problem.message.startswith("4 of 6 masks with tumor cover most of the head")
+
+
 def test_scans_in_the_place_of_most_masks_are_called_so(heads):
     for index in range(4):
         Image.fromarray(head(index + 9)).save(heads / "anna" / f"a_{index}_mask.png")

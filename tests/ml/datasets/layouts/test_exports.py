@@ -201,3 +201,10 @@ def test_pictures_without_masks_beside_a_table_are_told_that_it_is_not_read(tmp_
     (tmp_path / "train.csv").write_text("image_id,rle_mask\n")
     with pytest.raises(DatasetError, match=r"listed in a .csv are not read"):
         check(tmp_path)
+
+
+def test_dicom_beside_masks_is_named_as_the_images_that_are_not_read(tmp_path):
+    draw_mask(tmp_path / "P1" / "IM1_mask.png")
+    (tmp_path / "P1" / "IM1.dcm").write_bytes(bytes(128) + b"DICM")
+    with pytest.raises(DatasetError, match=r"Its pictures are masks, and .dcm is not read in a data set"):
+        find_layout(tmp_path)
