@@ -66,7 +66,7 @@ install-train: $(VENV)/.installed-requirements.txt
 install-test: $(VENV)/.installed-requirements-test.txt
 
 # The stamp is older than a requirements file that changed: then the environment is brought up to date.
-$(VENV)/.installed-%: requirements.txt requirements-serve.txt requirements-s3.txt requirements-dicom-network.txt requirements-test.txt | $(BIN)/python
+$(VENV)/.installed-%: requirements.txt requirements-serve.txt requirements-s3.txt requirements-dicom-network.txt requirements-traces.txt requirements-test.txt | $(BIN)/python
 	@echo "Installing $* ..."
 	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python -r $*; \
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -r $*; fi

@@ -50,6 +50,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "webapp.domain.errors": (),
     "webapp.domain.settings": (),
     "webapp.domain.logs": (),
+    "webapp.domain.tracing": (),
     "webapp.domain.database": ("webapp.domain.errors", "webapp.domain.settings"),
     "webapp.domain.accounts": ("webapp.domain.database", "webapp.domain.errors", "webapp.domain.settings"),
     "webapp.domain.storage": ("webapp.domain.errors", "ml.atomic_files"),
@@ -67,7 +68,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "webapp.domain.uploads.archives": ("webapp.domain.uploads", *_FLOORS, "ml.datasets", "ml.sandbox"),
     # The container: it opens one of each, and knows no feature but the cache of rendered images.
-    "webapp.domain.resources": (*_FLOORS, "webapp.domain.scans.image_cache", "ml.scans", "ml.sandbox"),
+    "webapp.domain.resources": (
+        *_FLOORS, "webapp.domain.scans.image_cache", "webapp.domain.tracing", "ml.scans", "ml.sandbox",
+    ),
     "webapp.domain.scans.image_cache": (),
     "webapp.domain.scans": (
         *_FLOORS, "webapp.domain.accounts.visitors", "webapp.domain.scans.image_cache", *_LIGHT,
@@ -269,8 +272,9 @@ def test_only_the_settings_and_the_launcher_read_the_environment() -> None:
 
 
 @pytest.mark.parametrize("statement", ["import wsgi", "import worker.tasks, ml.engines.openvino"])
-def test_serving_loads_no_torch(statement: str, tmp_path: Path) -> None:
-    check = f"import sys; {statement}; sys.exit('torch' in sys.modules)"
+def test_serving_loads_no_torch_and_no_tracing(statement: str, tmp_path: Path) -> None:
+    # Redis' client loads other parts of OpenTelemetry wherever it is installed; what sends is ours alone.
+    check = f"import sys; {statement}; sys.exit('torch' in sys.modules or 'opentelemetry.exporter' in sys.modules)"
     environment = {"GLIOSCOPE_INSTANCE": str(tmp_path), "PATH": "/usr/bin:/bin"}
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, env=environment, check=True)
 

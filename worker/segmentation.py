@@ -67,13 +67,14 @@ def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease,
         return Prediction(probability_u8, work.map_key, work.map_engine, card, 0.0, work.map_warnings)
     engine = runtime.engine(work.model)
     progress = _Progress(resources, job.claim)
-    began = time.monotonic()
+    began, began_ns = time.monotonic(), time.time_ns()
     try:
         found = _infer_stack(engine, pixels, job, lease, progress, SLICES_AT_ONCE)
     except MemoryError:
         logger.warning("%s: out of memory, tried again slice by slice", job.name)
         found = _infer_stack(engine, pixels, job, lease, progress, 1)
     infer_ms = (time.monotonic() - began) * 1000
+    resources.traces.add(job.trace, "predict", began_ns, time.time_ns(), engine=engine.name, slices=len(pixels))
     key = map_key(work.scan_id, job.claim.id, job.claim.attempt)
     lease.check()
     write_array(resources.storage, key, found.probability_u8)

@@ -12,6 +12,7 @@ from webapp.domain.settings import Settings
 from webapp.domain.storage.folders import Folders
 from webapp.domain.storage.interface import Storage
 from webapp.domain.storage.place import open_storage
+from webapp.domain.tracing import Traces
 
 # Some 600 thumbnails, or the pictures of a day's reading.
 IMAGE_CACHE_BYTES = 16 * 1_048_576
@@ -31,6 +32,7 @@ class Resources:
     catalog: Catalog
     decoder: Decoder
     images: ImageCache
+    traces: Traces
 
     @classmethod
     def open(cls, settings: Settings) -> "Resources":
@@ -47,6 +49,7 @@ class Resources:
                 memory_bytes=settings.decode_memory_bytes,
                 timeout_s=settings.decode_timeout_s,
             ),
+            traces=Traces(settings.traces),
             images=ImageCache(IMAGE_CACHE_BYTES, VISITORS_IMAGES_KEPT_S if settings.auth == "demo" else None),
         )
 
@@ -56,3 +59,4 @@ class Resources:
         self.storage.close()
         self.queue.close()
         self.decoder.close()
+        self.traces.close()

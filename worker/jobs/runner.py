@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 # How much of its time limit a job may have used when it still steps aside: what runs meanwhile counts toward the limit.
 SHARE_FOR_OTHERS = 1 / 3
+# How a trace calls the end of a run whose result another attempt writes.
+LEASE_LOST = "lease_lost"
 
 CHUNK_STEPS: Mapping[ChunkKind, Step[ChunkInput]] = {
     ChunkKind.CHECK: run_check,
@@ -59,6 +61,24 @@ def run_next(runtime: Runtime) -> None:
 
 def run(runtime: Runtime, job: ClaimedJob[Any]) -> None:
     """Run a claimed job to an end: succeeded, failed with a code, back in the queue, or left to another attempt."""
+    traces, began_ns = runtime.resources.traces, time.time_ns()
+    if job.waited_s is not None:
+        traces.add(job.trace, "queue", began_ns - int(job.waited_s * 1e9), began_ns)
+    error = _run_to_end(runtime, job)
+    traces.add(
+        job.trace,
+        job.kind.name,
+        began_ns,
+        time.time_ns(),
+        error=error,
+        job=job.claim.id,
+        attempt=job.claim.attempt,
+        worker=runtime.worker_id,
+    )
+
+
+def _run_to_end(runtime: Runtime, job: ClaimedJob[Any]) -> str | None:
+    """The code with which it ended; None where it succeeded."""
     resources, began = runtime.resources, time.monotonic()
     served = kinds.served_kinds(resources.settings)
     urgent = [kind for kind in served if KINDS.index(kind) < KINDS.index(job.kind)]
@@ -74,28 +94,27 @@ def run(runtime: Runtime, job: ClaimedJob[Any]) -> None:
         ):
             STEPS[job.kind.name](runtime, job, lease, step_aside)
         logger.info("%s: succeeded in %.0f ms", job.name, (time.monotonic() - began) * 1000)
+        return None
     except LeaseLost:
         logger.info("%s: lease lost, its result is discarded", job.name)
+        return LEASE_LOST
     except (StorageFull, StorageUnavailable, DatabaseUnavailable) as error:
         # Not the job's fault: it goes back into the queue and is tried again after a delay.
         logger.warning("%s: %s, released", job.name, error.code)
-        _release(runtime, job, error)
+        return _release(runtime, job, error)
     except JobFailed as error:
-        _fail(runtime, job, error.code, error.message)
+        return _fail(runtime, job, error.code, error.message)
     except MemoryError:
-        _fail(runtime, job, OUT_OF_MEMORY)
+        return _fail(runtime, job, OUT_OF_MEMORY)
     except JobTimeout:
-        _fail(runtime, job, TIMEOUT)
+        return _fail(runtime, job, TIMEOUT)
     except (PackageError, EngineError, InvalidInput):
         logger.exception(job.name)
-        _fail(runtime, job, MODEL_UNAVAILABLE)
+        return _fail(runtime, job, MODEL_UNAVAILABLE)
     except Exception as error:
         fault = machine_fault(error) if isinstance(error, OSError) else None
         logger.exception(job.name)
-        if fault is None:
-            _fail(runtime, job, INTERNAL)
-        else:
-            _release(runtime, job, fault)
+        return _fail(runtime, job, INTERNAL) if fault is None else _release(runtime, job, fault)
 
 
 def _wake_next(runtime: Runtime) -> None:
@@ -123,16 +142,18 @@ def _is_one_done(runtime: Runtime, urgent: Sequence[JobKind[Any, Any]]) -> bool:
     return True
 
 
-def _release(runtime: Runtime, job: ClaimedJob[Any], error: PortalError) -> None:
+def _release(runtime: Runtime, job: ClaimedJob[Any], error: PortalError) -> str:
     try:
         kinds.release(runtime.resources, job, error)
     except DatabaseUnavailable:
         logger.warning("%s: not released; its lease will end", job.name)
+    return error.code
 
 
-def _fail(runtime: Runtime, job: ClaimedJob[Any], code: str, message: str = "") -> None:
+def _fail(runtime: Runtime, job: ClaimedJob[Any], code: str, message: str = "") -> str:
     try:
         if not kinds.fail(runtime.resources, job, code, message):
             logger.info("%s: lease lost, its end (%s) is not written", job.name, code)
     except DatabaseUnavailable:
         logger.warning("%s: its failure was not written; its lease will end", job.name)
+    return code

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -152,6 +153,7 @@ def _queue(
     location: str,
     default_name: str,
 ) -> str:
+    began_ns = time.time_ns()
     card = resources.catalog.card(options.model)
     name = " ".join((options.name or "").split())[:LONGEST_NAME] or default_name[:LONGEST_NAME] or "data set"
     if "\0" in name or not is_text(name):
@@ -173,6 +175,7 @@ def _queue(
         session.flush()
         session.add(EvaluationChunk(evaluation_id=evaluation_id, kind=ChunkKind.CHECK, status=Status.QUEUED))
     resources.queue.publish(BATCH)
+    resources.traces.begin(evaluation_id, "evaluation", began_ns)
     return evaluation_id
 
 

@@ -59,6 +59,8 @@ class JobKind(Generic[Row, Input]):
     after_failure: Callable[[Session, str], None]
     messages: Mapping[str, str]
     says_why_it_waits: bool
+    # The id of the trace that a row's work belongs to: what was asked for in one.
+    trace: Callable[[Row], str] = lambda row: row.id
     order: Sequence[InstrumentedAttribute[Any]] = ()
 
 
@@ -66,7 +68,7 @@ class JobKind(Generic[Row, Input]):
 class ClaimedJob(Generic[Input]):
     """A claimed row as plain values, so that no session stays open while it runs. name: for the log.
 
-    begun: what the step needs, or why it cannot be read.
+    begun: what the step needs, or why it cannot be read. trace: of `webapp.domain.tracing`.
     """
 
     kind: JobKind[Any, Input]
@@ -74,6 +76,9 @@ class ClaimedJob(Generic[Input]):
     begun: Input | Exception
     name: str
     timeout_s: float
+    trace: str
+    # In the queue, of a first attempt; None of another, which waited for other reasons, too.
+    waited_s: float | None
 
     @property
     def input(self) -> Input:
@@ -124,6 +129,7 @@ EVALUATION_CHUNK = JobKind[EvaluationChunk, ChunkInput](
         INTERNAL: "This failed by a fault of this software; the server's log has it under the evaluation's id.",
     },
     says_why_it_waits=True,
+    trace=lambda row: row.evaluation_id,
     order=(EvaluationChunk.position,),
 )
 
@@ -164,7 +170,10 @@ def claim(
             return None
         row = session.get_one(kind.table, found.id)
         name = f"{kind.describe(row)} attempt {found.attempt}"
-        timeout_s = kind.timeout_s(settings, row)
+        timeout_s, trace = kind.timeout_s(settings, row), kind.trace(row)
+        waited_s = None
+        if found.attempt == 1 and not row.releases and row.started_at is not None:
+            waited_s = max(0.0, (row.started_at - row.created_at).total_seconds())
         # A job that cannot be read is claimed all the same: else every worker would meet it first, again and again.
         begun: Any
         try:
@@ -179,7 +188,7 @@ def claim(
             begun = kind.prepare(resources, begun)
         except Exception as error:  # noqa: BLE001 - as above
             begun = error
-    return ClaimedJob(kind, found, begun, name, timeout_s)
+    return ClaimedJob(kind, found, begun, name, timeout_s, trace, waited_s)
 
 
 def fail(resources: Resources, job: ClaimedJob[Any], code: str, message: str = "") -> bool:

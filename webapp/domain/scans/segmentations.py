@@ -1,5 +1,6 @@
 """Segmentations: asking for one, what a worker reads and writes, canceling, trying again."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import func, select, update
@@ -61,6 +62,13 @@ def note_progress(resources: Resources, claim: lifecycle.Claim, slices_done: int
     """
     with resources.database.write() as session:
         session.execute(update(Segmentation).where(claim.is_valid()).values(slices_done=slices_done))
+
+
+def open_runs(session: Session, scan_ids: Sequence[str]) -> list[tuple[str, str]]:
+    """The ids of runs that wait or are running, each with its scan's."""
+    is_open = Segmentation.scan_id.in_(scan_ids) & Segmentation.status.in_(OPEN_STATUSES)
+    found = session.execute(select(Segmentation.id, Segmentation.scan_id).where(is_open))
+    return [(row.id, row.scan_id) for row in found]
 
 
 def request(resources: Resources, scan_id: str, *, model: str | None, threshold: float | None) -> str:

@@ -23,6 +23,7 @@ from webapp.domain.settings.parsing import (
     address,
     ae_title,
     choice,
+    collector,
     database_url,
     days_or_off,
     folder,
@@ -169,6 +170,13 @@ class Settings:
         "off",
         choice("off", "on"),
         "`on`: 3D Slicer segments and submits labels by MONAI Label's protocol under `/monai`",
+    )
+    traces: str = setting(
+        "GLIOSCOPE_TRACES",
+        "",
+        collector,
+        "where traces of jobs are sent, OTLP over HTTP: `http://HOST:4318/v1/traces`; needs `requirements-traces.txt`",
+        "none",
     )
     secret_key: str = setting(
         "GLIOSCOPE_SECRET_KEY",

@@ -152,6 +152,14 @@ def http_url(name: str, value: str) -> str:
     return value.rstrip("/")
 
 
+def collector(name: str, value: str) -> str:
+    """Empty, or where OpenTelemetry's traces are sent."""
+    address = http_url(name, value)
+    if address and importlib.util.find_spec("opentelemetry") is None:
+        raise SettingsError(f"{name} needs more packages: pip install -r requirements-traces.txt")
+    return address
+
+
 def choice(*allowed: str) -> Parser[str]:
     """One of these words."""
 
