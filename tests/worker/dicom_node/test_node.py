@@ -9,6 +9,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import Comprehensive3DSRStorage, SegmentationStorage
 from sqlalchemy import select
 
+from ml.digests import sha256_of
 from tests.support import dicom_files
 from tests.support.dicom_network import association, send_whole, store
 from tests.support.portal_process import free_port
@@ -18,6 +19,7 @@ from webapp.domain.accounts.models import Role
 from webapp.domain.database import ownership
 from webapp.domain.database.ownership import LOCAL
 from webapp.domain.errors import StorageFull
+from webapp.domain.networks import ledger as networks_ledger
 from webapp.domain.networks import taking
 from webapp.domain.resources import Resources
 from webapp.domain.scans.models import Scan
@@ -31,6 +33,21 @@ Make = Callable[..., Peered]
 def scans(peered: Peered) -> list[Scan]:
     with peered.resources.database.read() as session:
         return list(session.scalars(select(Scan).order_by(Scan.filename)))
+
+
+def as_another_way(data: bytes, target: Path, **changes: object) -> Path:
+    """An instance as another program writes it: implicit, with a header of its own; with other elements."""
+    image = pydicom.dcmread(pydicom.filebase.DicomBytesIO(data))
+    for name, value in changes.items():
+        setattr(image, name, value)
+    image.file_meta = pydicom.dataset.FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+    image.file_meta.SourceApplicationEntityTitle = "ELSEWHERE"
+    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    image.private_block(0x0011, "SOMEBODY", create=True).add_new(1, "LO", "on the way")
+    image.save_as(target, implicit_vr=True, little_endian=True, enforce_file_format=True)
+    return target
 
 
 class Archive:
@@ -300,3 +317,30 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_series_that_comes_by_another_way_too_is_one_scan(make_node: Make, tmp_path: Path) -> None:
+    peered, files = make_node(), study()
+    send_whole(peered.port, files)
+    peered.work()
+    [scan] = scans(peered)
+    again = [as_another_way(data, tmp_path / f"{number}.dcm") for number, data in enumerate(files)]
+    ledger, resources = peered.node._ledger, peered.resources
+
+    def take(paths: list[Path], key: str) -> tuple[str, ...]:
+        return taking.take_series(resources, ledger, paths, study="DICOMweb x", number=1, key=key).scan_ids
+
+    assert take(again[::-1], "again") == (scan.id,) and len(scans(peered)) == 1
+    # What an archive has corrected is another series, also under its old UIDs.
+    nested = pydicom.Dataset()
+    nested.CodeValue = "1"
+    for number, changes in enumerate(
+        ({"SliceLocation": 3.5}, {"PatientID": "H-0816"}, {"ProcedureCodeSequence": [nested]}), start=1
+    ):
+        changed = [as_another_way(files[0], tmp_path / f"changed-{number}.dcm", **changes), *again[1:]]
+        assert ledger.known(resources, changed, ledger.digest(resources, changed)) is None, changes
+    # Noted by the files' bytes, as before there was this rule.
+    before = [sha256_of(path) for path in again]
+    digest = networks_ledger._keyed(resources, before)
+    ledger.note(digest, [scan.id])
+    assert ledger.known(resources, again, "0" * 64) == [scan.id]

@@ -42,7 +42,7 @@ def take_series(
     Raises StorageFull, StorageUnavailable, DecoderUnavailable, DatabaseUnavailable, KeyInUse, OSError.
     """
     digest = ledger.digest(resources, instances)
-    known = ledger.scans(resources, digest)
+    known = ledger.known(resources, instances, digest)
     if known is not None:
         return Taken(tuple(known))
     try:
