@@ -20,6 +20,8 @@ from webapp.schemas.measurements import dump_measurements, measurements_csv
 from webapp.schemas.scans import dump_scan
 from webapp.schemas.truth import dump_agreement
 
+_LONGEST_NAME_BYTES, _KEPT_BYTES, _CUT = 255, 32, ".."
+
 
 def zip_of_scan(scan_id: str, segmentation_id: str | None) -> Response:
     """All of one result. Raises NotFound, NotReady, TooManyDownloads, StorageUnavailable."""
@@ -63,14 +65,25 @@ def history_table(wanted: HistoryFilter) -> Response:
 
 
 def file_names(name: str) -> dict[str, str]:
-    """The parameters of Content-Disposition that name a file, as Flask's `send_file` writes them (RFC 8187).
+    """The parameters of Content-Disposition that name a file, as Flask's `send_file` writes them (RFC 8187), the name
+    no longer than a file's may be.
 
     Headers are ASCII: any other name has its letters without their accents, and whole in `filename*`.
     """
+    name = fitting(name)
     if name.isascii():
         return {"filename": name}
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return {"filename": plain, "filename*": f"UTF-8''{quote(name, safe='!#$&+-.^_`|~')}"}
+
+
+def fitting(name: str) -> str:
+    """A name of 255 bytes at most, as file systems have it: longer ones lose their middle, what was added stays."""
+    data = name.encode()
+    if len(data) <= _LONGEST_NAME_BYTES:
+        return name
+    end = data[-_KEPT_BYTES:].decode(errors="ignore")
+    return f"{data[: _LONGEST_NAME_BYTES - _KEPT_BYTES - len(_CUT)].decode(errors='ignore')}{_CUT}{end}"
 
 
 def _result(scan_id: str, segmentation_id: str | None) -> Result:

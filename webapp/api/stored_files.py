@@ -8,6 +8,7 @@ from flask import Response, send_file
 
 from webapp.context import resources
 from webapp.domain.errors import StorageUnavailable
+from webapp.downloads import fitting
 
 
 def attachment(key: str, mimetype: str, name: str, missing: str) -> Response:
@@ -15,7 +16,7 @@ def attachment(key: str, mimetype: str, name: str, missing: str) -> Response:
 
     Raises StorageUnavailable with the sentence `missing` where a row names a file that the storage has not.
     """
-    response = inline(key, mimetype, missing, as_attachment=True, download_name=name)
+    response = inline(key, mimetype, missing, as_attachment=True, download_name=fitting(name))
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -38,6 +39,6 @@ def written(write: Callable[[Path], None], media_type: str, name: str) -> Respon
         file = path.open("rb")
     finally:
         path.unlink(missing_ok=True)
-    response = send_file(file, mimetype=media_type, as_attachment=True, download_name=name)
+    response = send_file(file, mimetype=media_type, as_attachment=True, download_name=fitting(name))
     response.headers["Cache-Control"] = "no-store"
     return response

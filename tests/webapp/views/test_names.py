@@ -3,6 +3,7 @@
 import html
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from flask import Flask
@@ -73,6 +74,20 @@ def test_the_archives_header_is_one_safe_line(app: Flask, client: FlaskClient, n
         header = response.headers["Content-Disposition"]
     assert header.startswith("attachment; filename") and header.rstrip('"').endswith(".zip")
     assert header.isascii() and header.isprintable()
+
+
+@pytest.mark.parametrize("name", ["x" * 249 + ".png", "é" * 120 + ".png", "脳" * 255])
+def test_a_long_name_can_be_saved_whatever_is_added_to_it(app: Flask, client: FlaskClient, name: str) -> None:
+    scan_id = finished(app, name)["id"]
+    for kind, end in (
+        ("mask.tif", "-mask.tif"),
+        ("report.pdf", "-report.pdf"),
+        ("download.zip", ".zip"),
+        ("original", ""),
+    ):
+        with client.get(f"{SCANS}/{scan_id}/{kind}") as response:
+            saved = unquote(response.headers["Content-Disposition"].rpartition("=")[2].removeprefix("UTF-8''"))
+        assert saved.endswith(end) and saved.startswith(name[0] * 50) and len(saved.encode()) <= 255, kind
 
 
 def test_names_of_refused_files_are_escaped_too(client: FlaskClient) -> None:
