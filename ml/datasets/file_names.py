@@ -42,7 +42,9 @@ ANNOTATION_SUFFIXES = (".json", ".xml", ".txt", ".csv")
 _PAPERS = frozenset(
     {"authors", "changelog", "checksums", "copying", "licence", "license", "makefile", "notice", "readme", "version"}
 )
-_LIKE_ANNOTATIONS = re.compile(r".*(?:annotation|coco|instances|via_(?:region|project|export)).*\.(?:json|xml|csv)")
+_LIKE_ANNOTATIONS = re.compile(
+    r"(?:labels_|.*(?:annotation|coco|instances|via_(?:region|project|export))).*\.(?:json|xml|csv)"
+)
 
 
 # What Label Studio and others call theirs; read where its content is COCO's and images have no masks.

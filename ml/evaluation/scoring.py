@@ -10,6 +10,7 @@ from ml.cards import Card
 from ml.datasets import Case
 from ml.datasets.file_names import shown
 from ml.datasets.loading import LoadedCase
+from ml.datasets.volume_slices import is_volume
 from ml.digests import sha256_of_array, sha256_of_lines
 from ml.masks import Pixel, apply_rule, rule_on_grid, slice_masks
 from ml.metrics.calibration import pack_histogram, probability_histogram
@@ -87,9 +88,11 @@ class Failure:
     def sentence(self) -> str:
         """The message, with patient and file where it names neither."""
         case = self.case
-        names = (case.patient, *(path.name for path in case.files))
-        is_named = any(shown(name) in self.message for name in names)
-        return self.message if is_named else f"{shown(case.patient)}/{case.files[0].name}: {self.message}"
+        names = [case.patient, *(path.name for path in case.files)]
+        if any(shown(name) in self.message for name in names[: 1 if is_volume(case.image) else None]):
+            return self.message
+        files = case.fault.files if case.fault is not None else (f"{case.patient}/{case.files[0].name}",)
+        return f"{', '.join(map(shown, files))}: {self.message}"
 
 
 # What became of a case.

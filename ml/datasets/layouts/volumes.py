@@ -285,7 +285,7 @@ class _Lister:
             grid = self._headers[path]
             if isinstance(grid, str):
                 code = "unreadable_mask" if kind is Kind.SEG else "unreadable_image"
-                return self._report(code, [path], grid)
+                return self._report(code, [path], f"{shown(path.name)}: {grid}")
             grids[kind] = path, grid
         own = grids[Kind.FLAIR][1]
         for kind, (path, grid) in grids.items():

@@ -97,6 +97,11 @@ def test_a_failed_patient_is_named_by_the_evaluation(tmp_path: Path) -> None:
     case = find_layout(tmp_path).cases[0]
     failure = read_case(case)
     assert isinstance(failure, Failure) and failure.sentence.startswith("P1/P1-t1n.nii.gz: The patient has no FLAIR")
+    write_volume(tmp_path / "P2" / "flair.nii.gz", flair())
+    (tmp_path / "P2" / "seg.nii.gz").touch()
+    failure = read_case(find_layout(tmp_path).cases[-1])
+    assert isinstance(failure, Failure)
+    assert failure.sentence.startswith("P2/seg.nii.gz: seg.nii.gz: The file is empty")
 
 
 def test_two_masks_of_one_volume_fail_it_whatever_they_are_called(tmp_path: Path) -> None:
