@@ -73,6 +73,17 @@ def _dicom_node(status: NodeStatus) -> Iterator[Metric]:
         studies.add_metric([state], count)
     yield studies
     yield GaugeMetricFamily("glioscope_dicom_spool_bytes", "Bytes of instances in the spool", status.spool_bytes)
+    yield GaugeMetricFamily(
+        "glioscope_dicom_oldest_study_seconds",
+        "How long ago the oldest complete study in the spool began to arrive",
+        max(0.0, time.time() - status.oldest_at) if status.oldest_at else 0.0,
+    )
+    if status.heard_at:  # before the first one there is nothing to be silent since
+        yield GaugeMetricFamily(
+            "glioscope_dicom_silent_seconds",
+            "How long ago a peer was last let in",
+            max(0.0, time.time() - status.heard_at),
+        )
     events = CounterMetricFamily("glioscope_dicom_events", "What the DICOM node counts", labels=["event"])
     for event in Count:
         events.add_metric([event.value], status.counts.get(event.value, 0))

@@ -15,6 +15,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.resources import make_settings
+from webapp.domain.networks import node_status
+from webapp.domain.networks.node_status import NodeStatus
 from webapp.domain.settings import PROJECT_ROOT, SETTINGS, Settings, SettingsError, check_bind
 from webapp.factory import create_app
 
@@ -45,7 +47,9 @@ def unit(path: Path) -> ConfigParser:
 
 
 def test_rules_and_dashboard_name_metrics_and_routes_that_exist(tmp_path: Path, empty_sqlite: Path) -> None:
-    settings = make_settings(tmp_path)
+    settings = make_settings(tmp_path, GLIOSCOPE_DICOM_NODE="on")
+    node_status.spool_folder(settings).mkdir()
+    node_status.write(settings, NodeStatus(1.0, heard_at=1.0))
     shutil.copy(empty_sqlite, settings.instance_dir / "glioscope.sqlite3")
     app = create_app(settings)
     client = app.test_client()
@@ -117,14 +121,17 @@ def test_the_containers_run_what_the_supervisor_runs_with_settings_that_exist() 
     assert web[0] == "gunicorn" and web[-1] == "wsgi:app" and "gunicorn wsgi:app" in supervised
     assert " ".join(worker) in supervised and sweeper[-1] in supervised
     known = {entry.name for entry in SETTINGS.values()}
-    for service in (found["web"], found["worker"], found["sweeper"]):
+    node = found["dicom_node"]
+    assert node["command"][-1] in supervised and node["profiles"] == ["dicom"], "off by default"
+    for service in (found["web"], found["worker"], found["sweeper"], node):
         ours = {name for name in service["environment"] if not name.startswith("AWS_")}
         assert ours <= known and {"DATABASE_URL", "REDIS_URL", "GLIOSCOPE_SECRET_KEY"} <= ours
         assert service["cap_drop"] == ["ALL"] and service["read_only"] is True
         # The portal's own login: a proxy's would take the header that tokens come in.
         assert service["environment"]["GLIOSCOPE_AUTH"] == "password"
-    # Nobody comes past the proxy's TLS: no other service has a port, and the portal listens on a socket.
-    assert [name for name, service in found.items() if "ports" in service] == ["proxy"]
+    # Nobody comes past the proxy's TLS: no other service but the DICOM node has a port, and the portal listens on a
+    # socket.
+    assert {name for name, service in found.items() if "ports" in service} == {"proxy", "dicom_node"}
     assert any(word.startswith("unix:") for word in web)
 
 
@@ -206,7 +213,7 @@ def test_the_operators_guide_names_what_there_is() -> None:
     known = {entry.name for entry in SETTINGS.values()}
     assert set(re.findall(r"\bGLIOSCOPE_[A-Z_]+", text)) <= known
     units = {path.stem for path in UNITS}
-    assert {name.partition("@")[0] for name in re.findall(r"\bglioscope-[a-z]+@?", text)} <= {
+    assert {name.partition("@")[0] for name in re.findall(r"\bglioscope-[a-z]+(?:-[a-z]+)*@?", text)} <= {
         unit.rstrip("@") for unit in units
     }
     rules = yaml.safe_load((DEPLOY / "monitoring" / "alerts.yaml").read_text())["groups"][0]["rules"]

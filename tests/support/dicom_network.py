@@ -69,8 +69,8 @@ class Orthanc:
 
 
 @contextmanager
-def running_orthanc(folder: Path, node_port: int, title: str = "GLIOSCOPE") -> Iterator[Orthanc]:
-    """Start one over a folder, whose peer is our node; stop it."""
+def running_orthanc(folder: Path, node_port: int, title: str = "GLIOSCOPE", **further: Any) -> Iterator[Orthanc]:
+    """Start one over a folder, whose peer is our node, with further settings of its own; stop it."""
     if not Path(ORTHANC).exists() or not DICOMWEB_PLUGIN.exists():
         pytest.skip("no Orthanc: install the packages orthanc and orthanc-dicomweb")
     dicom_port, http_port = free_port(), free_port()
@@ -81,6 +81,7 @@ def running_orthanc(folder: Path, node_port: int, title: str = "GLIOSCOPE") -> I
         "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "DicomCheckCalledAet": True,
         "DicomModalities": {"portal": [title, "127.0.0.1", node_port]}, "DicomAlwaysAllowStore": False,
         "OverwriteInstances": True, "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+        **further,
     }  # fmt: skip
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with (folder / "orthanc.log").open("wb") as log:

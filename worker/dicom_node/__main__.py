@@ -49,6 +49,7 @@ def _check(settings: Settings) -> None:
 def _run(resources: Resources, stopped: threading.Event) -> None:
     from worker.dicom_node.node import Node
     from worker.dicom_node.spool import SpoolInUse
+    from worker.dicom_node.tls import TlsUnusable
 
     settings = resources.settings
     host, port = settings.dicom_bind
@@ -57,7 +58,7 @@ def _run(resources: Resources, stopped: threading.Event) -> None:
         with Node(resources) as node:
             logging.getLogger("worker.dicom_node").info("%s listens on %s:%d", settings.dicom_title, host, port)
             node.run(stopped)
-    except OwnerMissing as error:
+    except (OwnerMissing, TlsUnusable) as error:
         sys.exit(str(error))
     except SpoolInUse:
         sys.exit("A DICOM node runs on this instance already; stop it, or set another GLIOSCOPE_INSTANCE.")

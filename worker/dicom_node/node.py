@@ -39,6 +39,7 @@ class Node:
         )
         before = node_status.read(settings)
         self._counts, self._recent = dict(before.counts), list(before.recent)
+        self._heard_before = before.heard_at
         self._lock = threading.Lock()
         self._ledger = Ledger(ledger_folder(settings))
         self._studies = Studies(resources, self.spool, self._ledger, self._count)
@@ -132,15 +133,19 @@ class Node:
             Entry(item.key, item.peer, "interrupted" if item.is_broken else "arriving")
             for item in self.spool.arriving()
         ]
+        oldest_at = 0.0
         for folder in self.spool.complete():
             study = Study.read(folder)
+            oldest_at = min(oldest_at or study.since, study.since)
             studies.append(Entry(folder.name, study.peer, study.state, study.reason, study.next_at))
         with self._lock:
             counts = dict(self._counts)
-        told = (counts, studies, len(self._recent), self.spool.bytes)
+        heard_at = max(self._heard_before, self._receiver.heard_at)
+        told = (counts, studies, len(self._recent), self.spool.bytes, heard_at)
         if told == self._told and time.monotonic() - self._told_at < TELL_EVERY_S:
             return
         self._told, self._told_at = told, time.monotonic()
         node_status.write(
-            self._resources.settings, NodeStatus(time.time(), self.spool.bytes, counts, studies, self._recent)
+            self._resources.settings,
+            NodeStatus(time.time(), self.spool.bytes, counts, studies, self._recent, heard_at, oldest_at),
         )

@@ -7,6 +7,7 @@ MR images are taken; whatever else a study has, results that we sent ourselves a
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +27,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from webapp.domain.database.orm import new_id
 from webapp.domain.networks.node_status import Count
 from webapp.domain.settings import Peer, Settings
+from worker.dicom_node import tls
 from worker.dicom_node.header import UnreadableHeader, read_header
 from worker.dicom_node.spool import Spool, SpoolFull
 
@@ -59,6 +61,9 @@ class Receiver:
     """Listens until it is closed. count: told of each event."""
 
     def __init__(self, settings: Settings, spool: Spool, count: Callable[[Count], None]) -> None:
+        """Raises OSError (the port is taken), TlsUnusable."""
+        # When a peer was last let in, in seconds since 1970; 0 where none was.
+        self.heard_at = 0.0
         self._settings, self._spool, self._count = settings, spool, count
         self._peers = {peer.title: peer for peer in settings.dicom_peers}
         self._lock = threading.Lock()
@@ -78,7 +83,9 @@ class Receiver:
         self._server = entity.start_server(
             settings.dicom_bind,
             block=False,
+            ssl_context=tls.listening(settings),
             evt_handlers=[
+                (evt.EVT_CONN_OPEN, _bound_silence),
                 (evt.EVT_REQUESTED, self._admit),
                 (evt.EVT_DATA_RECV, self._bound),
                 (evt.EVT_C_ECHO, lambda _event: SUCCESS),
@@ -114,6 +121,7 @@ class Receiver:
         else:
             with self._lock:
                 self._associations[association] = _Association(peer.title)
+                self.heard_at = time.time()
 
     def _reject(self, association: Any, reason: tuple[int, int, int], words: str) -> None:
         self._count(Count.PEERS_REFUSED)
@@ -175,6 +183,13 @@ class Receiver:
             self._count(Count.SENDERS_BROKEN)
             logger.warning("%s broke off, or an instance was refused; its studies wait to be sent again", known.peer)
         self._spool.end(known.id, known.keys, is_whole=is_whole)
+
+
+def _bound_silence(event: evt.Event) -> None:
+    """In the middle of a message or of a handshake nobody is waited for without end; pynetdicom bounds the rest."""
+    made = event.assoc.dul.socket
+    if made is not None and made.socket is not None:
+        made.socket.settimeout(NETWORK_TIMEOUT_S)
 
 
 def _is_at(peer: Peer, address: str) -> bool:

@@ -6,32 +6,40 @@ from pathlib import Path
 import pydicom
 from pynetdicom import AE
 
-from webapp.domain.settings import Peer
+from webapp.domain.settings import Peer, Settings
+from worker.dicom_node import tls
 
 _CONNECT_S, _ANSWER_S = 10.0, 120.0
+
+
+NO_ANSWER = "the peer does not answer"
+NO_TLS_ANSWER = "the peer does not answer, has no TLS, or has no certificate for its address of our authorities"
 
 
 class SendFailed(Exception):
     """The peer does not have all objects, for this reason. It holds no patient's value."""
 
 
-def send(own_title: str, peer: Peer, paths: Sequence[Path]) -> None:
-    """Send files in this order, and stop at the first that is not taken. Raises SendFailed.
+def send(settings: Settings, peer: Peer, paths: Sequence[Path]) -> None:
+    """Send files in this order, and stop at the first that is not taken. Raises SendFailed, TlsUnusable.
 
     DICOM has no transaction: before the first object is sent it is sure that the peer takes every kind of them; what
     was sent when another failed is sent again, under the same UIDs, with the next attempt.
     """
-    entity = AE(ae_title=own_title)
+    entity = AE(ae_title=settings.dicom_title)
     entity.connection_timeout, entity.acse_timeout = _CONNECT_S, _CONNECT_S
     entity.dimse_timeout = entity.network_timeout = _ANSWER_S
     metas = [pydicom.filereader.read_file_meta_info(path) for path in paths]
     for kind, syntax in {(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID) for meta in metas}:
         entity.add_requested_context(kind, syntax)
-    association = entity.associate(peer.host, peer.port, ae_title=peer.title)
+    secured = tls.calling(settings)
+    association = entity.associate(
+        peer.host, peer.port, ae_title=peer.title, tls_args=None if secured is None else (secured, peer.host)
+    )
     if not association.is_established:
         if association.is_rejected:
             raise SendFailed("the peer rejects us: it does not know our title, or has another")
-        raise SendFailed("the peer does not answer")
+        raise SendFailed(NO_ANSWER if secured is None else NO_TLS_ANSWER)
     try:
         taken = {context.abstract_syntax for context in association.accepted_contexts}
         for meta in metas:

@@ -25,6 +25,7 @@ from webapp.domain.scans import lookup
 from webapp.domain.settings import Peer, Settings
 from worker.dicom_node.sending import SendFailed, send
 from worker.dicom_node.spool import Spool, read_json, write_json
+from worker.dicom_node.tls import TlsUnusable
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class Studies:
             return None
         try:
             end = self._advance(study)
-        except (Delayed, SendFailed, PortalError) as error:
+        except (Delayed, SendFailed, TlsUnusable, PortalError) as error:
             return self._delay(study, error.message if isinstance(error, PortalError) else str(error))
         except OSError:
             raise
@@ -177,7 +178,7 @@ class Studies:
             return "taken; no result to send: no series has a verdict"
         # Masks first, reports last: while a report is missing, nothing looks whole.
         send(
-            self._settings.dicom_title,
+            self._settings,
             peer,
             [path for kind in KINDS for path in made if path.name.endswith(f"{kind.value}.dcm")],
         )

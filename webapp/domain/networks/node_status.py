@@ -55,13 +55,19 @@ class Entry:
 
 @dataclass
 class NodeStatus:
-    """at: seconds since 1970. counts: by `Count`. studies: in the spool now; recent: what became of the last ones."""
+    """at: seconds since 1970. counts: by `Count`. studies: in the spool now; recent: what became of the last ones.
+
+    heard_at: when a peer was last let in; 0 where that is not known. oldest_at: since when the oldest study that is
+    complete waits; 0 where none does. Both in seconds since 1970.
+    """
 
     at: float = 0.0
     spool_bytes: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     studies: list[Entry] = field(default_factory=list)
     recent: list[Entry] = field(default_factory=list)
+    heard_at: float = 0.0
+    oldest_at: float = 0.0
 
     @property
     def is_fresh(self) -> bool:

@@ -322,6 +322,24 @@ class Settings:
         "the user whose scans they are, where there are users (`GLIOSCOPE_AUTH=password`)",
         "none",
     )
+    dicom_tls_cert: str = setting(
+        "GLIOSCOPE_DICOM_TLS_CERT",
+        "",
+        text,
+        "a file with the node's certificate (PEM): it then speaks DICOM over TLS alone, with every peer and in both"
+        " directions; with the two below",
+        "none",
+    )
+    dicom_tls_key: str = setting(
+        "GLIOSCOPE_DICOM_TLS_KEY", "", text, "a file with the key to it (PEM, without a password)", "none"
+    )
+    dicom_tls_ca: str = setting(
+        "GLIOSCOPE_DICOM_TLS_CA",
+        "",
+        text,
+        "a file with the authorities (PEM) of which one must have signed a peer's certificate",
+        "none",
+    )
     dicom_quiet_s: float = setting(
         "GLIOSCOPE_DICOM_QUIET_S", "30", seconds, "seconds without a new instance after which a study is complete"
     )
@@ -423,6 +441,10 @@ class Settings:
                 f"GLIOSCOPE_DICOM_RETURN is {settings.dicom_return[:40]!r}; it must be off, sender, or the title of a"
                 " peer in GLIOSCOPE_DICOM_PEERS."
             )
+        tls = [SETTINGS[name].name for name in _TLS if getattr(settings, name)]
+        if 0 < len(tls) < len(_TLS):
+            missing = [SETTINGS[name].name for name in _TLS if SETTINGS[name].name not in tls]
+            raise SettingsError(f"{' and '.join(tls)} need {' and '.join(missing)}, too, for DICOM over TLS.")
         if settings.auth == "oidc":
             names = ("oidc_issuer", "oidc_client_id", "oidc_client_secret")
             missing = [SETTINGS[name].name for name in names if not getattr(settings, name)]
@@ -449,6 +471,9 @@ DEFAULTS_OF: Mapping[str, Mapping[str, str]] = {
     "demo": {"max_upload_bytes": "10", "max_files_per_upload": "32", "max_slices": "32"},
     "local": {"audit_days": "365"},
 }
+
+# All of them, or none.
+_TLS = ("dicom_tls_cert", "dicom_tls_key", "dicom_tls_ca")
 
 
 def check_bind(settings: Settings, address: tuple[str, int] | str) -> None:
