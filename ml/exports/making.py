@@ -1,5 +1,6 @@
-"""Make an export in a sandboxed process. Importing this module loads neither pydicom nor highdicom."""
+"""Make exports of a run in one sandboxed process. Importing this module loads neither pydicom nor highdicom."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -29,24 +30,24 @@ class ExportError(Exception):
         self.message = message
 
 
-def make_export(kind: Kind, original: Path, mask: Path, target: Path, facts: Facts) -> None:
-    """Write the object to `target`, an existing file.
+def make_exports(targets: Mapping[Kind, Path], original: Path, mask: Path, facts: Facts) -> None:
+    """Write objects of a run to their files, which exist. Where one cannot be made, none is whole.
 
     original: of the scan, as stored. mask: .npy, uint8 (slice, row, column), 0 or 1, on the series' own voxels, slices
     in the order of their places. Raises ExportError, and OSError for what is the machine's fault.
     """
     limits = ChildLimits.of_one_request(_MEMORY_BYTES, _LARGEST_BYTES, _TIMEOUT_S)
     request = {
-        "kind": kind.value,
         "original": str(original.resolve()),
         "mask": str(mask.resolve()),
-        "target": str(target.resolve()),
+        "targets": {kind.value: str(path.resolve()) for kind, path in targets.items()},
         "facts": asdict(facts),
     }
     try:
-        # Started for this one: a server with these libraries keeps 200 MB, and exports are rare.
+        # Started for these together, since loading the libraries takes most of its time. A server that had them loaded
+        # would keep 200 MB, and exports are rare.
         with closing(Sandbox(_ENTRY, limits, children=1)) as sandbox:
-            answer = sandbox.run(request, Access.to(reads=[original, mask], writes=[target]))
+            answer = sandbox.run(request, Access.to(reads=[original, mask], writes=targets.values()))
     except ChildDied as death:
         reason = "takes longer than its limit" if death.is_timeout else "stopped its process"
         raise ExportError("unreadable", f"Writing the object {reason}; download the NIfTI instead.") from None

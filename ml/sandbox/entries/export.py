@@ -1,4 +1,4 @@
-"""Write a result as a DICOM object (`ml.exports.making`)."""
+"""Write a result as DICOM objects (`ml.exports.making`)."""
 
 import errno
 import warnings
@@ -22,14 +22,15 @@ warnings.simplefilter("ignore")  # they quote values
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Answer {"kind", "original", "mask", "target", "facts"}: {"written": true}, {"code", "message"} or {"errno"}."""
+    """Answer {"original", "mask", "targets", "facts"}: {"written": true}, {"code", "message"} or {"errno"}."""
     try:
         sources = read_sources(Path(request["original"]))
         mask = np.load(request["mask"], allow_pickle=False)
         facts = Facts(**request["facts"])
         name_patient(sources.datasets, facts)
-        made = _make(Kind(request["kind"]), sources, mask, facts)
-        made.save_as(Path(request["target"]), enforce_file_format=True, overwrite=True)
+        made = {target: _make(Kind(kind), sources, mask, facts) for kind, target in request["targets"].items()}
+        for target, dataset in made.items():
+            dataset.save_as(Path(target), enforce_file_format=True, overwrite=True)
     except NoSeries as error:
         return {"code": "no_series", "message": str(error)}, b""
     except ScanError as error:

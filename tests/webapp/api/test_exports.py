@@ -1,7 +1,9 @@
 """GET /api/v1/scans/{id}/*.dcm: results as DICOM objects, opened by those who will read them."""
 
 import io
+import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian
 from sqlalchemy import update
 
+from ml.exports import making
 from ml.exports.facts import Kind
 from tests.ml.exports.test_outlines import filled
 from tests.support import dicom_files, volume_files
@@ -26,6 +29,7 @@ from tests.support.resources import png_bytes
 from tests.webapp.api.test_series import AFFINE, SHAPE, VOXELS, named, result, sagittal_series
 from tests.webapp.api.test_volumes import fetch
 from tests.webapp.clients import SCANS, finished, resources_of
+from webapp.domain.networks import results
 from webapp.domain.scans.models import Segmentation, Verdict
 
 STUDY = "1.2.826.0.1.3680043.8.498.77"
@@ -133,6 +137,23 @@ def test_an_object_is_the_same_whenever_it_is_made(app: Flask, client: FlaskClie
     scan, _ = add_series(app)
     assert sent_bytes(client, scan, "segmentation") == sent_bytes(client, scan, "segmentation")
     assert client.head(f"{SCANS}/{scan['id']}/segmentation.dcm").status_code == 200
+
+
+def test_mask_and_report_of_a_run_are_made_by_one_process_and_are_the_same(
+    app: Flask, client: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Callable[[str], None]
+) -> None:
+    scan, _ = add_series(app)
+    began = time.monotonic()
+    alone = [sent_bytes(client, scan, kind) for kind in results.KINDS]
+    between = time.monotonic()
+    started: list[object] = []
+    real = making.Sandbox
+    monkeypatch.setattr(making, "Sandbox", lambda *args, **options: started.append(args) or real(*args, **options))
+    paths = results.write_objects(resources_of(app), scan["id"], None, tmp_path, None)
+    ended = time.monotonic()
+    assert [path.read_bytes() for path in paths] == alone
+    assert len(started) == 1
+    figure(f"SEG and SR of a run: {between - began:.1f} s one by one, {ended - between:.1f} s together")
 
 
 def test_a_segmentation_of_nothing_has_every_frame_and_none_marked(

@@ -4,7 +4,7 @@ The object is the same, UIDs included, whenever it is made of the same run: sent
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 
 from ml.exports.facts import Facts
 from ml.exports.facts import Kind as Kind
-from ml.exports.making import ExportError, make_export
+from ml.exports.making import ExportError, make_exports
 from ml.version import VERSION
 from ml.volumes.axial import back_to_source
 from ml.volumes.grid import VolumeGrid
@@ -75,19 +75,19 @@ def source(scan: Scan, run: Segmentation, *, unassessed: bool = False) -> Object
     return ObjectSource(scan, run, patient, measurements.source(scan, run), doubt)
 
 
-def write(resources: Resources, wanted: ObjectSource, kind: Kind, target: Path) -> None:
-    """Write the object to an existing file.
+def write(resources: Resources, wanted: ObjectSource, targets: Mapping[Kind, Path]) -> None:
+    """Write objects of a run to existing files, by one process.
 
     Raises NoGeometry (a series that no object can refer to), StorageUnavailable, StorageFull, DecoderUnavailable,
     TooManyDownloads.
     """
-    facts = _facts(resources, wanted, kind)
+    facts = _facts(resources, wanted, targets)
     mask = resources.storage.temporary_file()
     try:
         with _place(), translated_errors():
             _write_mask(resources, wanted, mask)
             with resources.storage.local_copy(original_key(wanted.scan.id)) as original:
-                make_export(kind, original, mask, target, facts)
+                make_exports(targets, original, mask, facts)
     except ExportError as error:
         raise NoGeometry(error.message) from error
     except FileNotFoundError as error:
@@ -96,7 +96,7 @@ def write(resources: Resources, wanted: ObjectSource, kind: Kind, target: Path) 
         mask.unlink(missing_ok=True)
 
 
-def _facts(resources: Resources, wanted: ObjectSource, kind: Kind) -> Facts:
+def _facts(resources: Resources, wanted: ObjectSource, kinds: Container[Kind]) -> Facts:
     run = wanted.run
     return Facts(
         run=f"{wanted.scan.id} {run.id} {run.attempt}",
@@ -108,7 +108,7 @@ def _facts(resources: Resources, wanted: ObjectSource, kind: Kind) -> Facts:
         version=VERSION,
         is_assessed=doubts.is_assessed(run),
         doubt=wanted.doubt,
-        measured=_measured(resources, wanted) if kind is Kind.MEASUREMENTS else {},
+        measured=_measured(resources, wanted) if Kind.MEASUREMENTS in kinds else {},
     )
 
 

@@ -33,10 +33,11 @@ def write_objects(
             ) from error
     paths = [folder / f"{scan_id}-{kind.value}.dcm" for kind in KINDS]
     try:
-        for kind, path in zip(KINDS, paths, strict=True):
+        for path in paths:
             path.touch(mode=0o600)
-            dicom_objects.write(resources, wanted, kind, path)
-            if identity is not None:
+        dicom_objects.write(resources, wanted, dict(zip(KINDS, paths, strict=True)))
+        if identity is not None:
+            for path in paths:
                 restore(path, identity)
     except BaseException:
         for path in paths:
