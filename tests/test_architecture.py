@@ -93,7 +93,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "webapp.domain.tables": ("webapp.domain",),
     "webapp.domain": (),
-    "webapp.schemas": ("webapp.domain", "ml.version", *_LIGHT),
+    "webapp.schemas": ("webapp.domain", "webapp.context", "ml.version", *_LIGHT),
     # Answers of the API and of the pages' forms alike.
     "webapp.downloads": ("webapp.schemas", "webapp.domain", "webapp.context"),
     "webapp.scan_evaluations": ("webapp.domain", "webapp.context"),

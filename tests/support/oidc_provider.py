@@ -112,11 +112,12 @@ class _Server:
         return _json(self.issued)
 
     def _openid_configuration(self, _request: Request) -> Response:
-        names = ("authorize", "token", "jwks", "userinfo")
-        authorize, token, jwks, userinfo = (f"{self.url}/{name}" for name in names)
+        names = ("authorize", "token", "jwks", "userinfo", "end-session")
+        authorize, token, jwks, userinfo, end_session = (f"{self.url}/{name}" for name in names)
         return _json({
             "issuer": self.url, "authorization_endpoint": authorize, "token_endpoint": token, "jwks_uri": jwks,
-            "userinfo_endpoint": userinfo, "response_types_supported": ["code"], "subject_types_supported": ["public"],
+            "userinfo_endpoint": userinfo, "end_session_endpoint": end_session,
+            "response_types_supported": ["code"], "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"], "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": True,
         })  # fmt: skip
@@ -147,6 +148,11 @@ class _Server:
         elif lie == "code":
             answer["code"] = "never-issued"
         return Response(status=302, headers={"Location": f"{asked['redirect_uri']}?{urlencode(answer)}"})
+
+    def _end_session(self, request: Request) -> Response:
+        asked = request.args.to_dict()
+        assert asked["client_id"] == CLIENT_ID
+        return Response(status=302, headers={"Location": asked["post_logout_redirect_uri"]})
 
     def _token(self, request: Request) -> Response:
         form, authorization = request.form, request.authorization

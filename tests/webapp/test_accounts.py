@@ -256,8 +256,8 @@ def test_the_last_administrator_stays_one(app: Flask) -> None:
 @pytest.mark.parametrize(
     ("name", "password", "sentence"),
     [
-        ("x", PASSWORD, "2 to 64"),
-        ("a b", PASSWORD, "2 to 64"),
+        ("x", PASSWORD, "2 to 254"),
+        ("a b", PASSWORD, "2 to 254"),
         ("ruth", PASSWORD, "already"),
         ("new", "short", "12 to 256"),
         ("longername", "LongerName12", "not the user's name"),

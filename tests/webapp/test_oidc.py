@@ -1,5 +1,6 @@
 """Logging in at an OpenID Connect provider that runs beside the test, and answers of it that are false."""
 
+import html
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
+from werkzeug.test import TestResponse
 
 from tests.conftest import DATABASES
 from tests.support.oidc_provider import CLIENT_SECRET, LIES, PERSON, OidcProvider, oidc_provider
@@ -101,7 +103,7 @@ def test_a_person_comes_in_by_the_provider_and_goes_again(app: Flask, provider: 
     assert client.get(f"{SCANS}/{scan['id']}").status_code == 200
     header = add_token(app, EMAIL, [Scope.READ])
     assert app.test_client().get(f"{SCANS}/{scan['id']}", headers=header).status_code == 200
-    assert post_form(client, "/logout").status_code == 303
+    assert_logged_out_there_too(post_form(client, "/logout"), provider)
     assert client.get("/scans").status_code == 303
     assert lines(app)[0] == ("login", "ok", {"by": "oidc"})
     # Bound to the person and not to the address, which may become somebody else's.
@@ -110,6 +112,63 @@ def test_a_person_comes_in_by_the_provider_and_goes_again(app: Flask, provider: 
     provider.tell(person={**PERSON, "sub": "subject-of-ruth"})
     other = app.test_client()
     assert other.get(to_provider(other)).status_code == 403
+
+
+def assert_logged_out_there_too(page: TestResponse, provider: OidcProvider) -> None:
+    """The page after a logout goes on to the provider, which sends the browser back to the portal."""
+    (away,) = re.findall(r'http-equiv="refresh" content="0; url=([^"]*)"', page.text)
+    away = html.unescape(away)
+    assert page.status_code == 200 and page.headers["Clear-Site-Data"] == '"cache"'
+    assert away.startswith(f"{provider.url}/end-session?client_id=glioscope&")
+    assert httpx.get(away).headers["Location"] == "http://localhost/login"
+
+
+@pytest.mark.parametrize("endpoint", [None, "javascript:alert(1)", "http://login.example.org/out"])
+def test_where_the_provider_has_no_safe_logout_the_portal_alone_logs_out(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, endpoint: str | None
+) -> None:
+    client, real = log_in(app), oidc._metadata
+
+    def told(provider: oidc.Provider) -> object:
+        return {**real(provider), "end_session_endpoint": endpoint}
+
+    monkeypatch.setattr(oidc, "_metadata", told)
+    answer = post_form(client, "/logout")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
+
+
+def test_an_administrator_who_never_came_does_not_count(app: Flask, provider: OidcProvider) -> None:
+    """`root` is invited alone; who has logged in stays, by whichever way an invitation was made."""
+    runner = app.test_cli_runner()
+    ownership.act_as(None)
+    with resources_of(app).database.write() as session:
+        users.set_role(session, users.named(session, EMAIL), Role.ADMIN, by_oidc=True)
+    invite(app, "third", Role.ADMIN, oidc.subject_of(provider.url, "subject-of-third"))
+    log_in(app)
+    ownership.act_as(None)
+    for words in (("disable", EMAIL), ("role", EMAIL, "viewer")):
+        said = runner.invoke(args=["users", *words]).output
+        assert "last administrator who can log in" in said and "have not logged in yet" in said
+    for name in ("root@example.org", "third"):
+        assert runner.invoke(args=["users", "disable", name]).output == ""
+        assert runner.invoke(args=["users", "enable", name]).output == ""
+    provider.tell(person={"sub": "subject-of-third"})
+    log_in(app)
+    ownership.act_as(None)
+    assert runner.invoke(args=["users", "disable", EMAIL]).output == ""
+    # Bound to somebody else, who has not come.
+    assert runner.invoke(args=["users", "enable", EMAIL]).output == ""
+    assert runner.invoke(args=["users", "subject", "third", "subject-of-another"]).output == ""
+    assert "last administrator" in runner.invoke(args=["users", "disable", EMAIL]).output
+
+
+@pytest.mark.parametrize("address", ["Ruth+Glioscope@example.org", "o'neil@example.org", "r" * 200 + "@example.org"])
+def test_an_address_that_is_long_or_has_a_plus_is_invited_like_another(
+    app: Flask, provider: OidcProvider, address: str
+) -> None:
+    invite(app, address, Role.VIEWER)
+    provider.tell(person={**PERSON, "sub": "subject-of-this", "email": address})
+    assert html.escape(address.lower()).replace("&#x27;", "&#39;") in log_in(app).get("/account").text
 
 
 def test_over_tls_the_logins_cookie_is_bound_to_the_host(

@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -221,6 +221,9 @@ def test_scans_go_after_their_time_and_no_others(make_demo: Callable[..., Flask]
     fresh, kept = sent(client, "fresh.png"), sent(visit(app), "of-a-user.png")
     hour = timedelta(minutes=resources.settings.demo_minutes)
     assert hour == timedelta(hours=1)
+    created, expires = (datetime.fromisoformat(fresh[name]) for name in ("created_at", "expires_at"))
+    assert expires - created == hour
+    assert client.get(SCANS).json["scans"][0]["expires_at"] == fresh["expires_at"]
     resources.database.is_scoped = False
     ownership.act_as(None)
     with resources.database.write() as session:

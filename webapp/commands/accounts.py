@@ -59,6 +59,10 @@ def rebind(name: str, subject: str | None) -> None:
         audit.append(session, Event("users.subject", "ok", None, "command", user.id))
 
 
+def _is_oidc() -> bool:
+    return resources().settings.auth == "oidc"
+
+
 def _bound(subject: str | None) -> str | None:
     issuer = resources().settings.oidc_issuer
     if subject and not issuer:
@@ -83,7 +87,7 @@ def role(name: str, role: str) -> None:
     """Give the user NAME another role."""
     with resources().database.write() as session:
         user = users.named(session, name)
-        users.set_role(session, user, Role(role))
+        users.set_role(session, user, Role(role), by_oidc=_is_oidc())
         audit.append(session, Event("users.role", "ok", None, "command", user.id, {"role": role}))
 
 
@@ -106,7 +110,7 @@ def disable(name: str) -> None:
     """Let the user NAME in no more: sessions and tokens end, scans stay."""
     with resources().database.write() as session:
         user = users.named(session, name)
-        users.disable(session, user)
+        users.disable(session, user, by_oidc=_is_oidc())
         audit.append(session, Event("users.disable", "ok", None, "command", user.id))
 
 

@@ -42,7 +42,7 @@ class Timestamp(fields.String):
     """ISO 8601 in UTC, to the millisecond."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(metadata={"format": "date-time"}, **options)
+        super().__init__(metadata={**options.pop("metadata", {}), "format": "date-time"}, **options)
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> str | None:
         if value is None:

@@ -8,9 +8,11 @@ from flask import request, url_for
 from marshmallow import fields, validate
 
 from ml.measurements import Verdict
+from webapp.context import resources
 from webapp.domain.exports.dicom_objects import Kind, is_series
 from webapp.domain.jobs.models import Status
 from webapp.domain.jobs.wait import LONGEST_WAIT_S
+from webapp.domain.scans import visits
 from webapp.domain.scans.archives import Content
 from webapp.domain.scans.grouping import Grouping, missing_numbers
 from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT, SORTS
@@ -46,6 +48,15 @@ class Spacing(fields.List[Any]):
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> list[float | None] | None:
         return [distance or None for distance in value] if value else None
+
+
+class ExpiresAt(Timestamp):
+    """When a scan goes by itself, as the portal's settings say."""
+
+    _CHECK_ATTRIBUTE = False
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> str | None:
+        return super()._serialize(visits.expires_at(obj, resources().settings), attr, obj, **options)
 
 
 def _links(scan: Scan) -> dict[str, str]:
@@ -141,6 +152,9 @@ class ScanSchema(RowSchema):
     origin = fields.String(metadata={"description": "upload, or phantom for a synthetic sample"})
     format = fields.String(required=True)
     created_at = Timestamp(required=True)
+    expires_at = ExpiresAt(
+        required=True, metadata={"description": "when a public demonstration deletes it by itself; null elsewhere"}
+    )
     width = fields.Integer(required=True)
     height = fields.Integer(required=True)
     slice_count = fields.Integer(required=True)

@@ -5,9 +5,10 @@ from werkzeug.wrappers import Response
 
 from webapp import accounts, audit_trail
 from webapp.context import resources
-from webapp.domain.accounts import passwords, sessions, tokens, users
+from webapp.domain.accounts import oidc, passwords, sessions, tokens, users
 from webapp.domain.accounts.identity import Identity, Scope
 from webapp.domain.accounts.models import Role
+from webapp.domain.accounts.oidc import Provider
 from webapp.domain.accounts.sessions import WrongPassword
 from webapp.domain.accounts.throttle import WINDOW_S
 from webapp.domain.errors import InvalidInput, NotFound, NotLoggedIn, PortalError, TooManyAttempts
@@ -60,7 +61,12 @@ def log_out() -> Response:
     """End the session, here and in the database."""
     audit_trail.record("logout", "ok")
     end_session()
-    response = redirect(url_for("accounts.login"), 303)
+    away = oidc.logout_url(provider(), url_for("accounts.login", _external=True)) if _is_oidc() else None
+    if away is None:
+        response = redirect(url_for("accounts.login"), 303)
+    else:
+        # A page that goes on, and no redirect: `form-action 'self'` holds for where a form's answer redirects to, too.
+        response = make_response(render_template("accounts/goodbye.html", away=away))
     # Pictures that the browser kept; the word of the standard is in quotes (W3C, Clear Site Data).
     response.headers["Clear-Site-Data"] = '"cache"'
     return response
@@ -131,6 +137,18 @@ def _page(problem: str = "", new_token: str = "") -> str:
         "accounts/account.html", me=me, tokens=shown, problem=problem, new_token=new_token, scopes=scopes,
         shortest=passwords.SHORTEST, days=tokens.DEFAULT_DAYS, is_oidc=_is_oidc(), most_days=tokens.MOST_DAYS,
     )  # fmt: skip
+
+
+def provider() -> Provider:
+    """The login provider of the settings."""
+    settings = resources().settings
+    role = settings.oidc_default_role
+    return Provider(
+        settings.oidc_issuer,
+        settings.oidc_client_id,
+        settings.oidc_client_secret,
+        None if role == "none" else Role(role),
+    )
 
 
 def _is_oidc() -> bool:

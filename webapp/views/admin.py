@@ -53,11 +53,11 @@ def change_user(user_id: str) -> BaseResponse | tuple[str, int]:
             if user is None:
                 raise NotFound("There is no such user.")
             if what == "role":
-                users.set_role(rows, user, _role())
+                users.set_role(rows, user, _role(), by_oidc=_is_oidc())
             elif what == "password":
                 users.set_password(rows, user, request.form.get("password", ""))
             elif what == "disable":
-                users.disable(rows, user)
+                users.disable(rows, user, by_oidc=_is_oidc())
             elif what == "enable":
                 users.enable(user)
             else:

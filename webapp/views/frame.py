@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from flask import Flask, g, request
 
@@ -34,10 +33,6 @@ class Demo:
     def kept_words(self) -> str:
         """For how long it keeps a scan."""
         return "an hour" if self.minutes == 60 else f"{self.minutes} minutes"
-
-    def goes_at(self, uploaded_at: str) -> str:
-        """When a scan goes that was uploaded then, both as in the API."""
-        return (datetime.fromisoformat(uploaded_at) + timedelta(minutes=self.minutes)).isoformat()
 
 
 def register(app: Flask) -> None:

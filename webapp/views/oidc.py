@@ -8,11 +8,10 @@ from werkzeug.wrappers import Response
 from webapp import accounts, audit_trail
 from webapp.context import resources
 from webapp.domain.accounts import oidc
-from webapp.domain.accounts.models import Role
-from webapp.domain.accounts.oidc import LoginRefused, Provider
+from webapp.domain.accounts.oidc import LoginRefused
 from webapp.domain.accounts.throttle import WINDOW_S
 from webapp.domain.errors import TooManyAttempts
-from webapp.views.accounts import end_session, next_path
+from webapp.views.accounts import end_session, next_path, provider
 
 bp = Blueprint("oidc", __name__)
 
@@ -24,7 +23,7 @@ LONGEST_COOKIE = 2048
 def start() -> Response:
     """To the provider, with a cookie that says who asked."""
     try:
-        secret, url = oidc.start(resources().database, _provider(), request.remote_addr or "", _redirect_uri())
+        secret, url = oidc.start(resources().database, provider(), request.remote_addr or "", _redirect_uri())
     except LoginRefused as error:
         return _refused(error.status, error.reason, error.message)
     except TooManyAttempts as error:
@@ -48,9 +47,7 @@ def finish() -> Response:
     secret, _, wanted = request.cookies.get(_cookie(), "").partition(".")
     wanted = unquote(wanted)
     try:
-        token, identity = oidc.finish(
-            resources().database, _provider(), secret, request.args.to_dict(), _redirect_uri()
-        )
+        token, identity = oidc.finish(resources().database, provider(), secret, request.args.to_dict(), _redirect_uri())
     except LoginRefused as error:
         return _refused(error.status, error.reason, error.message)
     end_session()
@@ -80,14 +77,3 @@ def _cookie() -> str:
 
 def _redirect_uri() -> str:
     return url_for("oidc.finish", _external=True)
-
-
-def _provider() -> Provider:
-    settings = resources().settings
-    role = settings.oidc_default_role
-    return Provider(
-        settings.oidc_issuer,
-        settings.oidc_client_id,
-        settings.oidc_client_secret,
-        None if role == "none" else Role(role),
-    )

@@ -123,9 +123,9 @@ def test_the_history_is_paged_by_cursor(app: Flask, client: FlaskClient) -> None
 def test_a_scan_has_the_documented_fields(app: Flask) -> None:
     scan = finished(app)
     assert list(scan) == [
-        "id", "filename", "origin", "format", "created_at", "width", "height", "slice_count", "spacing_mm",
-        "spacing_source", "geometry", "sequence", "parts", "slice_names", "missing_slice_numbers", "sha256", "bytes",
-        "series", "study", "same_as", "segmentation", "truth", "links", "agreement",
+        "id", "filename", "origin", "format", "created_at", "expires_at", "width", "height", "slice_count",
+        "spacing_mm", "spacing_source", "geometry", "sequence", "parts", "slice_names", "missing_slice_numbers",
+        "sha256", "bytes", "series", "study", "same_as", "segmentation", "truth", "links", "agreement",
     ]  # fmt: skip
     run = scan["segmentation"]
     assert (run["status"], run["verdict"], run["threshold"]) == ("succeeded", "tumor_detected", 0.65)

@@ -33,13 +33,15 @@ class User(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     created_at: Mapped[datetime] = mapped_column(default=database_now())
     # In lower case.
-    name: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(254), unique=True)
     role: Mapped[Role] = mapped_column(by_value(Role, "role"))
     # Of argon2id, with its parameters and salt; `passwords.NONE` where no password lets this user in.
     password_hash: Mapped[str] = mapped_column(Text)
     # Whom an OpenID Connect provider calls so (`oidc.subject_of`); None until they have logged in by it.
     subject: Mapped[str | None] = mapped_column(String(64), unique=True, index=True)
     disabled_at: Mapped[datetime | None]
+    # None: never, or not as whom `subject` names.
+    logged_in_at: Mapped[datetime | None]
 
 
 class LoginSession(Base):

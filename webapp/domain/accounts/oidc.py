@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
 
 from cachetools import TTLCache, cached
 from sqlalchemy import CursorResult, delete
@@ -124,6 +125,22 @@ def finish(
         user = _user(session, provider, person)
         token = sessions.start(session, user)
         return token, Identity(user.id, user.name, user.role)
+
+
+def logout_url(provider: Provider, back: str) -> str | None:
+    """Where a browser ends its session at the provider, which then sends it `back` (RP-Initiated Logout 1.0).
+
+    Without an ID token as a hint, since none is kept: the provider asks the person. None where it offers no such
+    address, or does not answer.
+    """
+    try:
+        endpoint = str(_metadata(provider).get("end_session_endpoint", ""))
+    except LoginRefused:
+        return None
+    if not is_safe_url(endpoint):
+        return None
+    query = urlencode({"client_id": provider.client_id, "post_logout_redirect_uri": back})
+    return f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"
 
 
 def subject_of(issuer: str, subject: str) -> str:

@@ -54,6 +54,7 @@ def start(session: Session, user: User, prefix: str = "") -> str:
     token = prefix + secrets.token_urlsafe(32)
     session.execute(delete(LoginSession).where(LoginSession.created_at < database_now(-ABSOLUTE_S)))
     session.add(LoginSession(id=digest_of(token), user_id=user.id))
+    session.execute(update(User).where(User.id == user.id).values(logged_in_at=database_now()))
     return token
 
 

@@ -11,7 +11,9 @@ from webapp.domain.accounts.models import LoginSession, Role, User
 from webapp.domain.database.clock import database_now
 from webapp.domain.errors import Conflict, InvalidInput, NotFound
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
+# An e-mail address is a name: RFC 5321, 4.5.3.1, has 254 characters of it; what else it may hold is rare.
+LONGEST_NAME = 254
+_NAME = re.compile(rf"[a-z0-9][a-z0-9._@+'-]{{1,{LONGEST_NAME - 1}}}")
 NO_ADMINISTRATOR = (
     "There is no administrator; make one: `flask --app wsgi migrate`, then `flask --app wsgi users create NAME --role"
     " admin`."
@@ -26,7 +28,9 @@ def clean_name(name: str) -> str:
     """A user's name in lower case. Raises InvalidInput."""
     name = name.strip().lower()
     if not _NAME.fullmatch(name):
-        raise InvalidInput("A user's name has 2 to 64 letters a to z, digits, and the characters . _ @ -.")
+        raise InvalidInput(
+            f"A user's name has 2 to {LONGEST_NAME} letters a to z, digits, and the characters . _ @ + ' -."
+        )
     return name
 
 
@@ -67,6 +71,7 @@ def bind(session: Session, user: User, subject: str | None) -> None:
     if subject is not None and (other := of_subject(session, subject)) is not None and other.id != user.id:
         raise Conflict(f"The user {other.name} has this subject.")
     user.subject = subject
+    user.logged_in_at = None
     session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
 
 
@@ -89,10 +94,10 @@ def has_administrator(session: Session, *, by_oidc: bool = False) -> bool:
     return bool(session.scalar(select(exists().where(User.role == Role.ADMIN, User.disabled_at.is_(None), way))))
 
 
-def set_role(session: Session, user: User, role: Role) -> None:
-    """Raises Conflict for the last administrator."""
+def set_role(session: Session, user: User, role: Role, *, by_oidc: bool = False) -> None:
+    """Raises Conflict for the last administrator who can log in."""
     if role is not Role.ADMIN:
-        _keep_an_administrator(session, user)
+        _keep_an_administrator(session, user, by_oidc=by_oidc)
     user.role = role
 
 
@@ -103,10 +108,10 @@ def set_password(session: Session, user: User, password: str) -> None:
     session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
 
 
-def disable(session: Session, user: User) -> None:
+def disable(session: Session, user: User, *, by_oidc: bool = False) -> None:
     """End the user's sessions and tokens, and let no new one in; scans stay. Raises Conflict for the last
-    administrator."""
-    _keep_an_administrator(session, user)
+    administrator who can log in."""
+    _keep_an_administrator(session, user, by_oidc=by_oidc)
     user.disabled_at = session.scalar(select(database_now()))
     session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
 
@@ -116,9 +121,20 @@ def enable(user: User) -> None:
     user.disabled_at = None
 
 
-def _keep_an_administrator(session: Session, user: User) -> None:
+def _keep_an_administrator(session: Session, user: User, *, by_oidc: bool) -> None:
+    """Raises Conflict where nobody would be left. One who was invited to a provider's login and has not come does not
+    count beside one who has; a password was given by an administrator, and lets in."""
     # All of them are locked, in one order: two who demote each other do not both succeed.
     active = (User.role == Role.ADMIN) & User.disabled_at.is_(None)
-    ids = session.scalars(select(User.id).where(active).order_by(User.id).with_for_update()).all()
-    if list(ids) == [user.id]:
-        raise Conflict("This is the last administrator; make another one first.")
+    everybody = session.scalars(select(User).where(active).order_by(User.id).with_for_update()).all()
+    can_log_in = {one.id: (one.logged_in_at is not None) if by_oidc else _has_password(one) for one in everybody}
+    others = [is_able for user_id, is_able in can_log_in.items() if user_id != user.id]
+    if user.id not in can_log_in or any(others):
+        return
+    if can_log_in[user.id] or not others:
+        invited = " Others are invited as administrators, and have not logged in yet." if others and by_oidc else ""
+        raise Conflict(f"This is the last administrator who can log in; make another one first.{invited}")
+
+
+def _has_password(user: User) -> bool:
+    return user.password_hash != passwords.NONE

@@ -1,6 +1,7 @@
 """What visitors of a public demonstration may have, and its end: their scans go by time."""
 
 import logging
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -46,6 +47,12 @@ def check_runs(session: Session, settings: Settings) -> None:
             "too_many_scans",
             "You have as many runs here as this demonstration keeps for one visitor; delete a scan, or wait.",
         )
+
+
+def expires_at(scan: Scan, settings: Settings) -> datetime | None:
+    """When a visitor's scan goes by itself; None of one that is kept."""
+    is_visitors = settings.auth == "demo" and scan.owner_id.startswith(PREFIX)
+    return scan.created_at + timedelta(minutes=settings.demo_minutes) if is_visitors else None
 
 
 def delete_old(resources: Resources) -> int:
