@@ -114,7 +114,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "webapp.security",
     ),
     "webapp.accounts": ("webapp.domain", "webapp.context"),
-    "webapp.audit_trail": ("webapp.accounts", "webapp.domain", "webapp.context"),
+    "webapp.audit_trail": (
+        "webapp.accounts", "webapp.domain", "webapp.context", "webapp.error_handlers", "webapp.process.patient_socket",
+    ),
     "webapp.visitors": ("webapp.domain", "webapp.context", "webapp.error_handlers"),
     "webapp.views": (
         "webapp.accounts",

@@ -20,6 +20,8 @@ from webapp.domain.accounts import audit, sessions
 from webapp.domain.accounts.audit import Event
 from webapp.domain.database import ownership
 from webapp.domain.errors import PortalError
+from webapp.error_handlers import BODY_FAULTS
+from webapp.process.patient_socket import SlowClient
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +51,13 @@ def record(
     return True
 
 
+def record_first(action: str, outcome: str, **details: Any) -> None:
+    """Append a line of what strangers may do as often as they like: once an address, until it is quiet for a while."""
+    g.is_recorded = True
+    if _is_first(("", request.remote_addr or "", action, outcome)):
+        record(action, outcome, **details)
+
+
 def write(response: Response) -> Response:
     """After every request: views, downloads, changes and denials, once each."""
     endpoint = request.endpoint
@@ -61,9 +70,10 @@ def write(response: Response) -> Response:
     if endpoint is None or (is_read and object_id is None and not is_denied and endpoint not in TABLES):
         return response
     action, is_known = f"{request.method} {endpoint}", _user_id() is not None
-    # Views and refusals come in crowds: pictures of a page, a program that asks without a token.
+    # Views and refusals come in crowds: pictures of a page, a program that asks without a token. Nor may strangers,
+    # whom the portal refuses whatever they send, fill the disk with lines.
     view = None
-    if is_read and not (_DOWNLOADS.search(request.path) and response.status_code < 300):
+    if not is_known or (is_read and not (_DOWNLOADS.search(request.path) and response.status_code < 300)):
         view = (*_session(), str(object_id) if is_known else action, str(response.status_code))
         if not _is_first(view):
             return response
@@ -121,7 +131,7 @@ def _ids_sent() -> Iterable[str]:
     if request.is_json:
         try:
             return _ID.findall(request.get_data(as_text=True)[:100_000])
-        except HTTPException:
+        except (HTTPException, SlowClient, OSError, *BODY_FAULTS):
             return ()
     # An upload's own text is a patient's, and is not looked at.
     form: MultiDict[str, str] = vars(request).get("form", MultiDict())

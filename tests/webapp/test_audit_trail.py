@@ -94,6 +94,21 @@ def test_a_body_that_ended_early_is_answered_and_written_down(app: Flask, conten
     assert [entry.outcome[0] for entry in lines(app)] == ["4", "4"]
 
 
+def test_strangers_do_not_fill_the_log(make_app: Callable[..., Flask]) -> None:
+    app = make_app(GLIOSCOPE_AUTH="password")
+    client = app.test_client()
+    for number in range(5):
+        assert client.post(SCANS, json={"n": number}).status_code == 401
+        assert client.post("/scans").status_code == 303
+        assert client.get(f"{SCANS}/{number:032x}").status_code == 401
+    ownership.act_as(None)
+    assert [(entry.user_id, entry.action, entry.outcome) for entry in lines(app)] == [
+        (None, "POST api-scans.ScanCollection", "401"),
+        (None, "POST scans.upload", "303"),
+        (None, "GET api-scans.ScanItem", "401"),
+    ]
+
+
 def test_a_demonstration_keeps_no_log(make_app: Callable[..., Flask]) -> None:
     app = make_app(GLIOSCOPE_AUTH="demo")
     client = app.test_client()

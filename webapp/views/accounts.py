@@ -42,7 +42,7 @@ def log_in() -> Response:
         )
         return make_response(page, 401)
     except TooManyAttempts as error:
-        audit_trail.record("login", "429")
+        audit_trail.record_first("login", "429")
         response = make_response(
             render_template("accounts/login.html", name=name, problem=error.message, next=next_path(), is_oidc=False),
             429,

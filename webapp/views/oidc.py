@@ -61,7 +61,9 @@ def finish() -> Response:
 
 
 def _refused(status: int, reason: str, message: str) -> Response:
-    audit_trail.record("login", str(status), by="oidc", reason=reason)
+    # Each costs the provider an answer, except where it was not asked.
+    write = audit_trail.record_first if reason in ("too_many", "state") else audit_trail.record
+    write("login", str(status), by="oidc", reason=reason)
     page = render_template("accounts/login.html", problem=message, next="/", is_oidc=True, name="")
     return _done(make_response(page, status))
 
