@@ -148,15 +148,16 @@ def test_an_administrator_makes_and_changes_users_and_reads_the_log(
 ) -> None:
     console.expected += ["status of 409"]
     page = new_context(users_portal).new_page()
+    nora = "nora.with-a-long-name+glioscope@neuro-oncology.department.hospital.example.org"
     page.goto("/login")
     log_in(page, "root")
     page.get_by_role("link", name="Admin").click()
-    page.get_by_label("Name of a new user").fill("nora")
+    page.get_by_label("Name of a new user").fill(nora)
     page.get_by_label("First password").fill(PASSWORD)
     page.get_by_role("button", name="Make the user").click()
     expect(page.get_by_text("The user is made.")).to_be_visible()
     page.locator("summary", has_text="nora").click()
-    page.get_by_label("Role of nora").select_option("researcher")
+    page.get_by_label(f"Role of {nora}").select_option("researcher")
     page.locator("details", has_text="nora").get_by_role("button", name="Change the role").click()
     expect(page.locator("summary", has_text="nora")).to_contain_text("researcher")
     page.locator("summary", has_text="root").click()
@@ -169,6 +170,12 @@ def test_an_administrator_makes_and_changes_users_and_reads_the_log(
     expect(page.get_by_text("login").first).to_be_visible()
     assert findings(page) == []
     shot(page, "audit")
+    page.get_by_role("button", name="Log out").click()
+    log_in(page, nora)
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.get_by_role("link", name=nora)).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    shot(page, "long-name")
 
 
 def test_a_viewer_sees_results_and_no_button_that_is_refused(users_portal: WebServer, new_context: NewContext) -> None:

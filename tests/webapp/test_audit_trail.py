@@ -64,6 +64,7 @@ def test_without_users_the_log_has_what_the_implicit_one_did_and_no_value_of_a_p
     ]
     assert scan["id"] in lines(app)[0].details["ids"]
     page = client.get("/admin/audit").text
+    assert page.count(f"<code>{scan['id']}</code>") == 5, "of the upload, too"
     assert "DELETE api-scans.ScanItem" in page and "<td>local</td>" in page and "kept for 365 days" in page
     exported = client.get("/admin/audit.jsonl").text + page + invoke(app, "export")
     assert "canary" not in exported.lower()
