@@ -41,7 +41,8 @@ class SliceMeasure:
     uncounted_pixels, dropped: of `ml.masks.Masks`. area_mm2: of its mask; None where the spacing is not known.
     mean_confidence: the mean probability of the mask's pixels, None
     without any. rim_pixels: those from RIM_FROM to below RIM_BELOW in the mask and joined to it; border_pixels: the
-    mask's own at its edge. head_pixels: of `ml.head`, None where the scan was not at hand.
+    mask's own at its edge. head_pixels: of `ml.head`, None where the scan was not at hand. is_first_look: whether the
+    first member of a cascade answered alone.
     """
 
     index: int
@@ -55,6 +56,7 @@ class SliceMeasure:
     rim_pixels: int = 0
     border_pixels: int = 0
     head_pixels: int | None = None
+    is_first_look: bool = False
 
     @property
     def head_coverage_percent(self) -> float | None:
@@ -112,11 +114,12 @@ def measure(
     spacing_mm: tuple[float, float, float] | None,
     warnings: Collection[str] = (),
     pixels: NDArray[np.uint8] | None = None,
+    is_first_look: NDArray[np.bool] | None = None,
 ) -> Measures:
     """Pixels, coverage and, where the spacing (slice, row, column) is known, area or volume.
 
     probability_u8: round(255 p), uint8 (N, H, W), N >= 1. warnings: the codes of the scan's. pixels: the scan, uint8
-    (N, H, W, 3), in which the head is looked for; None: it is not.
+    (N, H, W, 3), in which the head is looked for; None: it is not. is_first_look: bool (N,), of `ml.engines.Inference`.
     """
     pixel_mm2 = None if spacing_mm is None else spacing_mm[1] * spacing_mm[2]
     heads = None if pixels is None else np.count_nonzero(head_mask(pixels) | masks.tumor, axis=(1, 2))  # (N,)
@@ -133,6 +136,7 @@ def measure(
             rim_pixels=_rim_pixels(slice_u8, tumor),
             border_pixels=int(np.count_nonzero(outline(tumor))),
             head_pixels=None if heads is None else int(heads[index]),
+            is_first_look=is_first_look is not None and bool(is_first_look[index]),
         )
         for index, (slice_u8, tumor, doubtful, uncounted, dropped) in enumerate(
             zip(probability_u8, masks.tumor, masks.doubtful, masks.uncounted, masks.dropped, strict=True)

@@ -59,6 +59,7 @@ def _merged(is_first: NDArray[np.bool], first: Inference, second: Inference) -> 
         merge(first.is_out_of_distribution, second.is_out_of_distribution),
         probability=merge(first.probability, second.probability),
         is_of_training=merge(first.is_of_training, second.is_of_training),
+        is_first_look=merge(first.is_first_look, second.is_first_look),
     )
 
 

@@ -161,7 +161,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "ml.metrics": ("ml.masks", "ml.measurements"),
     "ml.rendering": ("ml.masks", "ml.measurements"),
     "ml.ood": ("ml.cards",),
-    "ml.engines": ("ml.cards", "ml.ood", "ml.preprocessing", "ml.networks"),
+    "ml.engines": ("ml.cards", "ml.masks", "ml.ood", "ml.preprocessing", "ml.networks"),
     "ml.evaluation": (
         "ml.cards", "ml.datasets", "ml.digests", "ml.engines", "ml.masks", "ml.measurements", "ml.metrics",
         "ml.preprocessing", "ml.skull",

@@ -34,7 +34,10 @@ NOTE_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class Prediction:
-    """A probability map, uint8 (N, H, W), its storage key, the engine and card that made it, and codes of warnings."""
+    """A probability map, uint8 (N, H, W), its storage key, the engine and card that made it, and codes of warnings.
+
+    is_first_look: bool (N,), slices that the first member of a cascade answered alone; None for other models.
+    """
 
     probability_u8: np.ndarray
     key: str
@@ -42,6 +45,7 @@ class Prediction:
     card: Card
     infer_ms: float
     warnings: tuple[str, ...]
+    is_first_look: np.ndarray | None = None
 
 
 def run(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease, _step_aside: StepAside) -> None:
@@ -64,7 +68,8 @@ def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease,
         # No network runs: the card alone is needed, and no engine is loaded for it.
         card = resources.catalog.card(work.model)
         probability_u8 = np.asarray(read_array(resources.storage, work.map_key))
-        return Prediction(probability_u8, work.map_key, work.map_engine, card, 0.0, work.map_warnings)
+        alone = np.isin(np.arange(len(probability_u8)), work.map_first_looks)
+        return Prediction(probability_u8, work.map_key, work.map_engine, card, 0.0, work.map_warnings, alone)
     engine = runtime.engine(work.model)
     progress = _Progress(resources, job.claim)
     began, began_ns = time.monotonic(), time.time_ns()
@@ -83,7 +88,7 @@ def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease,
     warnings = found.warnings_beside(is_flair)
     if work.is_skull_stripped:
         warnings += stripped_warnings(engine, is_flair)
-    return Prediction(found.probability_u8, key, engine.name, engine.card, infer_ms, warnings)
+    return Prediction(found.probability_u8, key, engine.name, engine.card, infer_ms, warnings, found.is_first_look)
 
 
 class _Progress:
@@ -116,6 +121,7 @@ def _infer_stack(
     probability_u8 = np.empty(pixels.shape[:3], dtype=np.uint8)
     flags: list[np.ndarray] = []
     sequences: list[SequenceEvidence] = []
+    alone: list[np.ndarray] = []
     for start in range(0, len(pixels), at_once):
         lease.check()
         part = slice(start, start + at_once)
@@ -126,11 +132,14 @@ def _infer_stack(
             flags.append(found.is_out_of_distribution)
         if found.sequences is not None:
             sequences.append(found.sequences)
+        if found.is_first_look is not None:
+            alone.append(found.is_first_look)
         progress.note(min(start + at_once, len(pixels)))
     return Inference(
         probability_u8,
         is_out_of_distribution=np.concatenate(flags) if flags else None,
         sequences=join(sequences) if sequences else None,
+        is_first_look=np.concatenate(alone) if alone else None,
     )
 
 
@@ -148,7 +157,7 @@ def _complete(
     _, height, width = probability_u8.shape
     rule = rule_on_grid(card, work.threshold, height, width)
     masks = apply_rule(probability_u8, rule, is_stack=True)
-    measures = measure(probability_u8, masks, work.spacing_mm, prediction.warnings, pixels)
+    measures = measure(probability_u8, masks, work.spacing_mm, prediction.warnings, pixels, prediction.is_first_look)
     total_ms = work.waited_ms + (time.monotonic() - began) * 1000
     timings = {"queued": work.waited_ms, "infer": prediction.infer_ms, "total": total_ms}
     lease.commit(

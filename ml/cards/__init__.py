@@ -9,9 +9,12 @@ members: the packages that an ensemble joins.
 """
 
 from ml.cards.card import (
+    LOST_PIXELS,
     OUT_OF_FOLD,
     Architecture,
     Card,
+    Cascade,
+    CascadeFigures,
     DepthRule,
     DoubtRule,
     EncoderSource,
@@ -45,6 +48,7 @@ __all__ = [
     "CARD_FILE",
     "INT8_GRAPH_FILE",
     "INT8_WEIGHTS_FILE",
+    "LOST_PIXELS",
     "NAME_PATTERN",
     "OOD_FILE",
     "OUT_OF_FOLD",
@@ -54,6 +58,8 @@ __all__ = [
     "Architecture",
     "Card",
     "CardError",
+    "Cascade",
+    "CascadeFigures",
     "DepthRule",
     "DoubtRule",
     "EncoderSource",

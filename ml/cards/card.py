@@ -10,6 +10,8 @@ from ml.cards.fields import encode
 # share (0 to 1) of slices with equal verdicts.
 MAX_DICE_DELTA = 0.002
 MIN_VERDICTS_EQUAL = 0.995
+# Of a slice of 256 x 256: a cascade may lose the mask of no tumor that is larger.
+LOST_PIXELS = 100
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,46 @@ class Member:
 
 
 @dataclass(frozen=True)
+class CascadeFigures:
+    """A cascade beside the same members, all of them asked on every slice.
+
+    skipped: slices that the first member answered alone; skipped_clear: of the `clear` slices without tumor in the
+    expert's mask. verdicts_equal: share (0 to 1) of the slices, each alone, whose verdict is the same: tumor, uncertain
+    or none. patient_dice_delta: mean over patients, cascade less all members, a patient's slices as a stack.
+    lost: slices whose tumor in the expert's mask has more than LOST_PIXELS pixels, and which have no mask any more.
+    """
+
+    slices: int
+    patients: int
+    skipped: int
+    clear: int
+    skipped_clear: int
+    verdicts_equal: float
+    patient_dice_delta: float | None
+    lost: int
+
+    @property
+    def is_close(self) -> bool:
+        """Whether the cascade passes its gate."""
+        is_alike = abs(self.patient_dice_delta or 0.0) <= MAX_DICE_DELTA and self.verdicts_equal >= MIN_VERDICTS_EQUAL
+        return is_alike and not self.lost
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """The first member looks at every slice, the others where it sees a probability of at least `limit` (0 to 1).
+
+    out_of_fold: what chose the limit, maps by networks that never saw the patients (`chosen_on`, in words); served: the
+    gate, on the compiled models.
+    """
+
+    limit: float
+    chosen_on: str | None = None
+    out_of_fold: CascadeFigures | None = None
+    served: CascadeFigures | None = None
+
+
+@dataclass(frozen=True)
 class OodFacts:
     """The out-of-distribution check (ml.ood.detector): its limit, what it warns about, and how well it separates.
 
@@ -269,6 +311,7 @@ class Card:
 
     crops: height and width of the crops to the brain that the package was measured with (ml.engines.crops).
     doubt, depth: None where the model has no such rule. members: of an ensemble, whose logits are averaged; empty else.
+    cascade: None where every member is asked on every slice.
     familiarity: the out-of-distribution check, under the name that cards have had from the first. sequences: the check
     of the sequence. Both are None where the package has no such check.
     """
@@ -285,6 +328,7 @@ class Card:
     doubt: DoubtRule | None = None
     depth: DepthRule | None = None
     members: tuple[Member, ...] = ()
+    cascade: Cascade | None = None
     crops: tuple[tuple[int, int], ...] = ()
     training: Training = field(default_factory=Training)
     metrics: tuple[Metric, ...] = ()

@@ -101,6 +101,14 @@ def _check_rules(card: Card) -> None:
     )
     is_ensemble = is_member and len(names) != 1 and len(set(names)) == len(names) and card.name not in names
     _require(is_ensemble, "members", names, "empty, or two or more other packages, each with its card's SHA-256")
+    if card.cascade is not None:
+        _require(bool(names), "cascade", card.cascade.limit, "null where the card names no members")
+        # What the first member answers alone is then neither a mask nor a doubt.
+        highest = card.threshold if doubt is None else doubt.threshold
+        is_limit = 0 < card.cascade.limit <= highest
+        _require(
+            is_limit, "cascade.limit", card.cascade.limit, f"above 0 and at most {highest:g}, the lowest threshold"
+        )
 
 
 def _require(is_within: bool, where: str, value: object, bounds: str) -> None:

@@ -7,7 +7,7 @@ the command line starts quickly and `check` loads no torch. A new command is one
 import argparse
 from typing import Protocol
 
-from ml.commands import check, compare, crossval, encoder, ensemble, evaluate, package, predict, split, train
+from ml.commands import cascade, check, compare, crossval, encoder, ensemble, evaluate, package, predict, split, train
 
 
 class Command(Protocol):
@@ -20,4 +20,16 @@ class Command(Protocol):
         """Do it; the exit status. Errors that have a sentence are raised and told by `ml.__main__`."""
 
 
-COMMANDS: tuple[Command, ...] = (check, split, encoder, train, crossval, compare, evaluate, predict, package, ensemble)
+COMMANDS: tuple[Command, ...] = (
+    check,
+    split,
+    encoder,
+    train,
+    crossval,
+    compare,
+    evaluate,
+    predict,
+    package,
+    ensemble,
+    cascade,
+)

@@ -37,6 +37,7 @@ class Inference:
     probability: float32 (N, H, W), the same map before it was rounded; None unless it was asked for.
     is_of_training: bool (N,), slices that the model was trained on, by their pixels; None where the package has no
     fingerprints of them.
+    is_first_look: bool (N,), slices that the first member of a cascade answered alone; None for other models.
     """
 
     probability_u8: NDArray[np.uint8]
@@ -45,6 +46,7 @@ class Inference:
     sequences: SequenceEvidence | None = None
     probability: NDArray[np.float32] | None = None
     is_of_training: NDArray[np.bool] | None = None
+    is_first_look: NDArray[np.bool] | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -1,4 +1,8 @@
-"""An ensemble: the mean of its members' logits, each member on its own grid. Never imports torch."""
+"""An ensemble: the mean of its members' logits, each member on its own grid. Never imports torch.
+
+A cascade is an ensemble whose first member, a small network, looks at every slice, and whose other members are asked
+only where it saw something: two slices in three show no tumor.
+"""
 
 import math
 from collections.abc import Sequence
@@ -9,6 +13,7 @@ from numpy.typing import NDArray
 
 from ml.cards import Card
 from ml.engines import ExactEngine, Inference
+from ml.masks import threshold_level
 from ml.preprocessing import quantize
 
 # The logit of half a step below 255: what 8 bits tell apart from certainty. The ensemble's rules are chosen on maps of
@@ -18,7 +23,7 @@ LOGIT_LIMIT = math.log(254.5 / 0.5)
 
 class EnsembleEngine:
     """Engines whose logits are averaged. Features and checks of the input are the first member's; a slice is of the
-    training if one of them was trained on it.
+    training if one of those that were asked was trained on it.
 
     Not thread-safe: one engine serves one thread at a time.
     """
@@ -40,22 +45,48 @@ class EnsembleEngine:
         return self.infer(pixels).probability_u8
 
     def infer(self, pixels: NDArray[np.uint8]) -> Inference:
-        """pixels: uint8 (N, H, W, 3). Returns the same map, with the first member's features and checks."""
-        first, *others = (member.infer(pixels, is_exact=True) for member in self._members)
-        known = [found.is_of_training for found in (first, *others) if found.is_of_training is not None]
-        mean = _logits(first)
-        for found in others:
-            mean += _logits(found)
-        mean /= np.float32(len(self._members))
-        scaling = self.card.temperature
-        temperature, offset = (1.0, 0.0) if scaling is None else (scaling.temperature, scaling.offset)
-        probability = mean_probability(mean, temperature, offset)
+        """pixels: uint8 (N, H, W, 3). Returns the same map, with the first member's features and checks.
+
+        Of a cascade the other members are asked for the slices alone on which the first one sees something; its own map
+        is the answer for the rest.
+        """
+        first = self._members[0].infer(pixels, is_exact=True)
+        probability = _exact(first)
+        is_seen = self._is_seen(first.probability_u8)  # (N,)
+        found = [member.infer(pixels[is_seen], is_exact=True) for member in self._members[1:]] if is_seen.any() else []
+        probability_u8 = first.probability_u8.copy()
+        if found:
+            mean = clipped_logit(probability[is_seen])
+            for other in found:
+                mean += clipped_logit(_exact(other))
+            probability_u8[is_seen] = quantize(self._scaled(mean / np.float32(len(self._members))))
         return replace(
             first,
-            probability_u8=quantize(probability),
+            probability_u8=probability_u8,
             probability=None,
-            is_of_training=np.logical_or.reduce(known) if known else None,
+            is_of_training=_known_to_any(first, found, is_seen),
+            is_first_look=None if self.card.cascade is None else ~is_seen,
         )
+
+    def _is_seen(self, probability_u8: NDArray[np.uint8]) -> NDArray[np.bool]:
+        """The slices, bool (N,), that all members are asked for. probability_u8: the first one's map, (N, H, W)."""
+        if self.card.cascade is None:
+            return np.ones(len(probability_u8), dtype=np.bool)
+        return is_seen(probability_u8, self.card.cascade.limit)
+
+    def _scaled(self, mean: NDArray[np.float32]) -> NDArray[np.float32]:
+        scaling = self.card.temperature
+        temperature, offset = (1.0, 0.0) if scaling is None else (scaling.temperature, scaling.offset)
+        return mean_probability(mean, temperature, offset)
+
+
+def is_seen(probability_u8: NDArray[np.uint8], limit: float) -> NDArray[np.bool]:
+    """The slices, bool (N,), with a probability of at least `limit` somewhere. probability_u8: uint8 (N, H, W).
+
+    By the 8 bits that masks are made of: what is not seen has no pixel of a mask or doubt at `limit` or above.
+    """
+    seen: NDArray[np.bool] = probability_u8.max(axis=(1, 2)) >= threshold_level(limit)
+    return seen
 
 
 def clipped_logit(probability: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -72,7 +103,18 @@ def mean_probability(mean: NDArray[np.float32], temperature: float, offset: floa
     return probability
 
 
-def _logits(found: Inference) -> NDArray[np.float32]:
+def _known_to_any(first: Inference, found: Sequence[Inference], is_seen: NDArray[np.bool]) -> NDArray[np.bool] | None:
+    """Slices that a member which was asked was trained on, bool (N,); None where no member can tell."""
+    if first.is_of_training is None and all(other.is_of_training is None for other in found):
+        return None
+    known = np.zeros(len(is_seen), dtype=np.bool) if first.is_of_training is None else first.is_of_training.copy()
+    for other in found:
+        if other.is_of_training is not None:
+            known[is_seen] |= other.is_of_training
+    return known
+
+
+def _exact(found: Inference) -> NDArray[np.float32]:
     if found.probability is None:
         raise ValueError("An ensemble's member was asked for its map before rounding and gave none.")
-    return clipped_logit(found.probability)
+    return found.probability

@@ -74,6 +74,7 @@ class CaseResult:
     is_out_of_distribution: what the input check says of the slice, None without a check. sequence_warning: the code of
     the sequence check's warning, None without one. mask: what the expert's mask is judged by, None without one.
     is_of_training: whether the model was trained on the slice, by its pixels; None where its package cannot tell.
+    is_first_look: whether the first member of a cascade answered alone; None for other models.
     """
 
     result: SliceResult
@@ -83,6 +84,7 @@ class CaseResult:
     sequence_warning: str | None = None
     mask: MaskTraits | None = None
     is_of_training: bool | None = None
+    is_first_look: bool | None = None
 
 
 def evaluate_cases(
@@ -178,6 +180,7 @@ class _Answer:
     is_out_of_distribution: bool | None
     sequence_warning: str | None
     is_of_training: bool | None
+    is_first_look: bool | None
     seconds: float
 
 
@@ -198,7 +201,11 @@ def _answer(engine: Engine, group: list[LoadedCase | Failure]) -> list[_Answer |
         found.sequence_warning_of(index, item.is_flair if reads_flair else None) for index, item in enumerate(loaded)
     ]
     known = [None] * len(loaded) if found.is_of_training is None else found.is_of_training.tolist()
-    return [_Answer(*parts, seconds) for parts in zip(loaded, found.probability_u8, are_out, told, known, strict=True)]
+    alone = [None] * len(loaded) if found.is_first_look is None else found.is_first_look.tolist()
+    return [
+        _Answer(item, found.probability_u8[index], are_out[index], told[index], known[index], alone[index], seconds)
+        for index, item in enumerate(loaded)
+    ]
 
 
 def _read_ahead(
@@ -246,6 +253,7 @@ def _score_piece(card: Card, answers: list[_Answer | Failure], threshold: float)
                 item.sequence_warning,
                 _trace(item.loaded),
                 item.is_of_training,
+                item.is_first_look,
             )
     return [results[place] for place in range(len(answers))]
 

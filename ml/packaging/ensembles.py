@@ -46,7 +46,7 @@ from ml.preprocessing import quantize
 logger = logging.getLogger(__name__)
 
 # Facts that the members state.
-_OF_MEMBERS = ("architecture", "input")
+OF_MEMBERS = ("architecture", "input")
 
 
 @dataclass(frozen=True)
@@ -92,23 +92,27 @@ def make_ensemble(plan: Ensemble, calibration: Calibration | None = None) -> Car
 
 
 def average_maps(
-    members: Sequence[Sequence[NDArray[np.uint8]]], tables: Sequence[NDArray[np.float32]]
+    members: Sequence[Sequence[NDArray[np.uint8]]],
+    tables: Sequence[NDArray[np.float32]],
+    *,
+    temperature: float = 1.0,
+    offset: float = 0.0,
 ) -> tuple[NDArray[np.uint8], ...]:
     """What `EnsembleEngine` makes of kept maps: the mean of the members' clipped logits, 8 bit.
 
     members: each member's maps, uint8 (H, W) each, of the same slices. tables: float32 (256,), the logit that a
-    member's package has where its kept map has a level.
+    member's package has where its kept map has a level. temperature, offset: the ensemble's.
     """
     averaged = []
     for slices in zip(*members, strict=True):
         logits = np.stack([table[levels] for table, levels in zip(tables, slices, strict=True)])  # (members, H, W)
         mean: NDArray[np.float32] = logits.mean(axis=0)
-        averaged.append(quantize(mean_probability(mean, 1.0, 0.0)))
+        averaged.append(quantize(mean_probability(mean, temperature, offset)))
     return tuple(averaged)
 
 
 def _checked(stated: Mapping[str, Any]) -> Mapping[str, Any]:
-    fixed = next((name for name in _OF_MEMBERS if name in stated), None)
+    fixed = next((name for name in OF_MEMBERS if name in stated), None)
     if fixed is not None:
         raise PackageError(f"The {fixed} of an ensemble is that of its members; leave it out of the facts.")
     return stated
@@ -191,7 +195,7 @@ def _choose(plan: Ensemble, card: Card, cards: Sequence[Card]) -> Card:
     for run, member in zip(runs, cards, strict=True):
         check_package(run, member)
         check_leaves_test(run, card.training.test_patients)
-    tables = [_table_of(folder, member, run) for folder, member, run in zip(plan.members, cards, runs, strict=True)]
+    tables = [table_of(folder, member, run) for folder, member, run in zip(plan.members, cards, runs, strict=True)]
     averaged = replace(runs[0], name=card.name, maps=average_maps([run.maps for run in runs], tables))
     # A mean of 8 bits is 0 only where every member's is, which no scaling changes.
     card = choose_on_folds(averaged, card, level_logits(-np.inf, LOGIT_LIMIT)).on_card(replace(card, chosen_on=None))
@@ -199,7 +203,7 @@ def _choose(plan: Ensemble, card: Card, cards: Sequence[Card]) -> Card:
     return replace(card, training=replace(card.training, split=split))
 
 
-def _table_of(folder: Path, card: Card, run: FoldRun) -> NDArray[np.float32]:
+def table_of(folder: Path, card: Card, run: FoldRun) -> NDArray[np.float32]:
     """The clipped logit of the package for each level of its kept maps, float32 (256,)."""
     verify_files(folder, card, (WEIGHTS_FILE,))
     network = load_weights(build_network(card.architecture), load_file(folder / WEIGHTS_FILE))

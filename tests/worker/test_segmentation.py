@@ -291,6 +291,18 @@ def test_another_threshold_keeps_the_warning_of_its_map(runtime, resources, engi
     assert row(resources, second).warnings == ["unlike_training_data"]
 
 
+def test_slices_that_the_first_look_answered_alone_are_named_also_at_another_threshold(
+    runtime, resources, engine
+) -> None:
+    accepted = upload(resources, tiff_bytes(3), "stack.tif")
+    engine.is_first_look = [True, False, True]
+    run_segmentation(runtime, accepted.segmentation_id)
+    second = segmentations.request(resources, accepted.scan_id, model=None, threshold=0.9)
+    run_segmentation(runtime, second)
+    for run in (accepted.segmentation_id, second):
+        assert [item["is_first_look"] for item in row(resources, run).slices] == [True, False, True]
+
+
 def test_a_named_model_runs_the_network_again(runtime, resources, engine) -> None:
     accepted = upload(resources)
     run_segmentation(runtime, accepted.segmentation_id)

@@ -47,6 +47,12 @@ class SliceSchema(RowSchema):
         dump_default=None, allow_none=True, metadata={"description": "of the mask, at its edge"}
     )
     head_pixels = fields.Integer(dump_default=None, allow_none=True, metadata={"description": "an estimate"})
+    is_first_look = fields.Boolean(
+        dump_default=False,
+        metadata={
+            "description": "of a cascade: its first member saw nothing and answered alone, so the map is its own"
+        },
+    )
     dropped = fields.List(
         fields.List(fields.Integer()),
         dump_default=(),

@@ -44,7 +44,13 @@ def describe(resources: Resources, evaluation: Evaluation, case: EvaluationCase)
             "threshold": evaluation.threshold,
             "min_tumor_pixels": case.min_tumor_pixels,
             "doubt_rule": case.doubt_rule,
-            "slices": [{"uncounted_pixels": case.metric("uncounted_pixels"), "dropped": case.dropped or []}],
+            "slices": [
+                {
+                    "uncounted_pixels": case.metric("uncounted_pixels"),
+                    "dropped": case.dropped or [],
+                    "is_first_look": bool(case.is_first_look),
+                }
+            ],
         },
         "has_depth": card is not None and card.depth is not None,
         "slice_index": 0,

@@ -41,7 +41,8 @@ export interface Segmentation {
   uncounted_pixels: number | null;
   threshold: number;
   min_tumor_pixels: number | null;
-  slices: { dropped: [row: number, column: number][] }[];
+  /** is_first_look: the first member of a cascade saw nothing and answered alone */
+  slices: { dropped: [row: number, column: number][]; is_first_look: boolean }[];
   /** of a stack, while it runs */
   slices_done: number | null;
   /** from 1; null unless queued */

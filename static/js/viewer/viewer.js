@@ -41,7 +41,7 @@ export class Viewer {
    */
   constructor(root, newFinding = (box, facts) => new Finding(box, facts)) {
     const { address = "", width, height, slices, slice, threshold, minPixels, spacing } = root.dataset;
-    const { doubtThreshold, doubtPixels, dropped, channel, truthSlices } = root.dataset;
+    const { doubtThreshold, doubtPixels, dropped, firstLooks, channel, truthSlices } = root.dataset;
     this.root = root;
     this.width = Number(width);
     this.height = Number(height);
@@ -54,6 +54,8 @@ export class Viewer {
     this.doubtRule = doubtThreshold ? { threshold: Number(doubtThreshold), minPixels: Number(doubtPixels) } : null;
     /** @type {[row: number, column: number][][]} by slice, at the stored threshold */
     this.dropped = JSON.parse(dropped ?? "[]");
+    /** @type {boolean[]} by slice, those that the first member of a cascade answered alone; none of other models */
+    this.firstLooks = JSON.parse(firstLooks ?? "[]");
     this.hasMask = true;
     /** @type {Shown | null} null until its pictures are here */
     this.shown = null;
@@ -240,6 +242,8 @@ export class Viewer {
     this.histogram.showMap(probabilityU8, mask);
     element('[data-slot="slice-area"]', HTMLElement, this.root).textContent = `${count(pixels)} px`;
     element('[data-slot="slice-uncounted"]', HTMLElement, this.root).hidden = !uncountedPixels;
+    const firstLook = findElement('[data-slot="first-look"]', HTMLElement, this.root);
+    if (firstLook) firstLook.hidden = !this.firstLooks[this.index];
     this.paintOverlay();
   }
 

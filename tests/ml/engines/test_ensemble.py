@@ -8,10 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from ml.cards import Architecture, Card, CardError, InputConvention, Member, PackageFileError, PackageNotFoundError
+from ml.cards import (
+    Architecture,
+    Card,
+    CardError,
+    Cascade,
+    InputConvention,
+    Member,
+    PackageFileError,
+    PackageNotFoundError,
+)
 from ml.cards.card import TemperatureScaling
 from ml.digests import sha256_of
-from ml.engines import load_engine
+from ml.engines import Inference, load_engine
+from ml.engines.ensemble import EnsembleEngine
 from ml.networks import build_network
 from ml.packaging.package_writer import write_card, write_weights
 
@@ -138,3 +148,91 @@ def test_int8_that_did_not_agree_is_not_taken_unasked(small_model, tmp_path, ver
     folder = write_ensemble(tmp_path, members, parity=parity)
     assert load_engine(folder).name.startswith(name)
     assert load_engine(folder, "openvino").name == "ensemble-openvino-int8"
+
+
+class LevelEngine:
+    """A member whose probability is a channel of the slice; it counts the slices that it was asked for."""
+
+    name = "drawn"
+
+    def __init__(self, channel, known=None):
+        self.channel, self.known, self.asked = channel, known, 0
+
+    def warm_up(self):
+        pass
+
+    def infer(self, pixels, *, is_exact=False):
+        self.asked += len(pixels)
+        probability_u8 = pixels[..., self.channel].copy()
+        exact = probability_u8.astype(np.float32) / 255 if is_exact else None
+        known = None if self.known is None else np.full(len(pixels), self.known)
+        return Inference(probability_u8, features=np.ones((len(pixels), 2)), probability=exact, is_of_training=known)
+
+
+def cascade_of(limit, *members):
+    convention = InputConvention((8, 8), CHANNELS, (0.4,) * 3, (0.2,) * 3)
+    card = Card("both", None, Architecture("ensemble", "a + b", 3, 1), convention, 0.5, 0, {})
+    return EnsembleEngine(replace(card, cascade=None if limit is None else Cascade(limit)), members)
+
+
+def slices_with(*levels):
+    """Slices (N, 8, 8, 3): in the first channel one pixel of each level, in the second 200 everywhere."""
+    pixels = np.zeros((len(levels), 8, 8, 3), dtype=np.uint8)
+    pixels[..., 1] = 200
+    pixels[:, 3, 4, 0] = levels
+    return pixels
+
+
+def test_only_the_first_member_of_a_cascade_is_asked_where_it_sees_nothing():
+    first, second = LevelEngine(0, known=False), LevelEngine(1, known=True)
+    # 0.1 of 255 is 25.5: a mask at 0.1 begins at level 26.
+    pixels = slices_with(0, 25, 26, 255)
+    found = cascade_of(0.1, first, second).infer(pixels)
+    assert (first.asked, second.asked) == (4, 2)
+    assert found.is_first_look.tolist() == [True, True, False, False]
+    whole = cascade_of(None, LevelEngine(0), LevelEngine(1)).infer(pixels)
+    assert np.array_equal(found.probability_u8[2:], whole.probability_u8[2:])
+    assert np.array_equal(found.probability_u8[:2], pixels[:2, ..., 0])
+    assert found.features.shape == (4, 2)
+    # Who was not asked has seen nothing in its training either.
+    assert found.is_of_training.tolist() == [False, False, True, True]
+    assert (whole.is_first_look, whole.is_of_training) == (None, None)
+
+
+@pytest.mark.parametrize("levels", [(0,), (10, 20, 0), (200, 90), ()])
+def test_slices_of_a_cascade_are_answered_alike_alone_and_together(levels):
+    pixels = slices_with(*levels)
+    together = cascade_of(0.1, LevelEngine(0), LevelEngine(1)).infer(pixels)
+    assert len(together.is_first_look) == len(levels)
+    for index in range(len(levels)):
+        alone = cascade_of(0.1, LevelEngine(0), LevelEngine(1)).infer(pixels[index : index + 1])
+        assert np.array_equal(alone.probability_u8[0], together.probability_u8[index])
+        assert alone.is_first_look[0] == together.is_first_look[index]
+
+
+def test_a_slice_that_is_all_tumor_and_one_that_the_first_look_alone_calls_tumor_are_seen():
+    full = np.full((1, 8, 8, 3), 255, dtype=np.uint8)
+    assert (cascade_of(0.1, LevelEngine(0), LevelEngine(1)).probability_map(full) >= 254).all()
+    alone = slices_with(250)
+    alone[..., 1] = 0
+    found = cascade_of(0.1, LevelEngine(0), LevelEngine(1)).infer(alone)
+    assert not found.is_first_look[0]
+    # The mean of both logits decides, as in an ensemble: 250 of 255 beside half a step above none.
+    mean = (np.log(250 / 5) + np.log(0.5 / 254.5)) / 2
+    assert found.probability_u8[0, 3, 4] == round(255 / (1 + np.exp(-mean)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"cascade": {"limit": 0.0}}, r"cascade\.limit is 0\.0; it must be above 0 and at most 0\.5"),
+        ({"cascade": {"limit": 0.6}}, r"cascade\.limit is 0\.6; it must be above 0 and at most 0\.5"),
+        ({"cascade": {"limit": 0.3}, "doubt": {"threshold": 0.2, "min_pixels": 4}}, r"at most 0\.2, the lowest"),
+        ({"cascade": {"limit": 0.3}, "members": []}, "cascade is 0.3; it must be null where the card names no members"),
+    ],
+)
+def test_a_limit_that_could_hide_a_mask_is_refused(tmp_path, members, changes, sentence):
+    path = write_ensemble(tmp_path, members) / "card.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(CardError, match=sentence):
+        load_engine(path.parent, "torch")

@@ -314,6 +314,16 @@ def test_an_evaluation_on_slices_of_the_training_under_other_names_says_so(
         assert re.search(said, client.get(path, buffered=True).text), path
 
 
+def test_a_case_that_the_first_look_of_a_cascade_answered_alone_says_so(
+    client: FlaskClient, resources: Resources, runtime: Runtime, data: Path
+) -> None:
+    runtime.engine("any").is_first_look = [True, False] * 50
+    evaluation_id = begin(resources, data)
+    run_all(runtime, evaluation_id)
+    pages = [client.get(f"/evaluations/{evaluation_id}/cases/{position}").text for position in (0, 1)]
+    assert [">first look alone<" in page for page in pages] == [True, False]
+
+
 def test_what_cannot_be_compared_is_said(
     client: FlaskClient, resources: Resources, runtime: Runtime, data: Path
 ) -> None:

@@ -58,6 +58,7 @@ def case_row(
     row.dropped = [list(pixel) for pixel in result.dropped] or None
     row.is_out_of_distribution, row.sequence_warning = found.is_out_of_distribution, found.sequence_warning
     row.is_of_training = found.is_of_training
+    row.is_first_look = found.is_first_look
     if isinstance(result, Prediction):
         row.outcome = CaseOutcome(_verdict(result.metrics, row.warning_codes))
         _put(row, CASE_COLUMNS, result.metrics)

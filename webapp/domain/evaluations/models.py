@@ -173,6 +173,8 @@ class EvaluationCase(Part, Base):
     sequence_warning: Mapped[str | None] = mapped_column(String(40))
     # Whether the model was trained on the slice, by its pixels; None where its package cannot tell.
     is_of_training: Mapped[bool | None]
+    # Whether the first member of a cascade answered alone; None for other models.
+    is_first_look: Mapped[bool | None]
     # Of ml.metrics.calibration.pack_histogram; None without an expert mask.
     probability_histogram: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     # The stored group in which its map and truth are.

@@ -29,10 +29,12 @@ class SegmentationInput:
     threshold: float
     spacing_mm: tuple[float, float, float] | None
     waited_ms: float
-    # The stored map to use instead of the network, what ran to make it, and what that run warned of.
+    # The stored map to use instead of the network, what ran to make it, what that run warned of, and the slices, from
+    # 0, that the first member of a cascade answered alone.
     map_key: str | None
     map_engine: str | None
     map_warnings: tuple[str, ...]
+    map_first_looks: tuple[int, ...] = ()
     # What the scan's file says that it is; None where it does not say.
     sequence: StatedSequence | None = None
     # The network then sees a rim around the brain (`ml.skull`).
@@ -125,9 +127,15 @@ def read_input(session: Session, row: Segmentation) -> SegmentationInput:
         map_key=source.map_key if source else None,
         map_engine=source.engine if source else None,
         map_warnings=tuple(source.warnings) if source else (),
+        map_first_looks=_first_looks(source),
         sequence=None if scan.sequence is None else StatedSequence.from_json(scan.sequence),
         is_skull_stripped="skull_stripped" in scan.warnings,
     )
+
+
+def _first_looks(source: Segmentation | None) -> tuple[int, ...]:
+    slices = [] if source is None else source.slices or []
+    return tuple(item["index"] for item in slices if item.get("is_first_look"))
 
 
 def complete(resources: Resources, claim: lifecycle.Claim, measures: Measures, **facts: object) -> bool:

@@ -1,0 +1,263 @@
+"""From an ensemble to a cascade: the same members and rules, one of them asked first, the rest where it saw something.
+
+The limit is chosen on maps of networks that never saw the patients; the gate is passed by the compiled models that
+serve, or no package is written. Imports torch.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.cards import (
+    LOST_PIXELS,
+    Card,
+    Cascade,
+    CascadeFigures,
+    PackageError,
+    find_members,
+    load_card,
+)
+from ml.datasets import Case, list_cases
+from ml.datasets.stacks import find_stacks
+from ml.engines.ensemble import EnsembleEngine, is_seen
+from ml.engines.openvino import OpenVinoEngine
+from ml.engines.torch import TorchEngine
+from ml.masks import Masks, apply_rule, min_pixels_on_grid, rule_on_grid
+from ml.measurements import Verdict, verdict_of
+from ml.packaging.card_facts import check_leaves_choices, read_facts, with_facts, with_test
+from ml.packaging.choices.folds import FoldRun, check_leaves_test, check_package, read_folds, with_common_folds
+from ml.packaging.ensembles import OF_MEMBERS, average_maps, table_of
+from ml.packaging.measuring import check_is_whole, parity_slices, split_of, with_figures
+from ml.packaging.package_writer import staged, write_card
+from ml.packaging.parity import compare_engines
+from ml.packaging.quantization import Calibration
+
+logger = logging.getLogger(__name__)
+
+# Tried from the highest: the more slices the first member answers alone, the less there is to compute.
+LIMITS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01)
+_GRID = (256, 256)  # that LOST_PIXELS are of
+
+
+@dataclass(frozen=True)
+class CascadePlan:
+    """An ensemble's folder, the name of the member to ask first, and the folder to write.
+
+    folds: a run of `python -m ml crossval` for each member, in the ensemble's order; data: the data set of these.
+    facts: YAML with fields of the card. directories: where members are found beside the ensemble's own. is_tested: the
+    test patients are measured as well.
+    """
+
+    ensemble: Path
+    first: str
+    out: Path
+    folds: tuple[Path, ...]
+    data: Path
+    facts: Path | None = None
+    directories: tuple[Path, ...] = ()
+    is_tested: bool = False
+
+
+@dataclass(frozen=True)
+class Look:
+    """A slice: the map of all members and the cascade's, uint8 (H, W), the truth, bool (H, W), and whether the first
+    member answered alone."""
+
+    case: Case
+    full: NDArray[np.uint8]
+    cascaded: NDArray[np.uint8]
+    truth: NDArray[np.bool]
+    is_skipped: bool
+
+
+def make_cascade(plan: CascadePlan, calibration: Calibration | None = None) -> Card:
+    """Write the package `plan.out` (its folder's name is the package's) and return its card.
+
+    Raises PackageError, also where no limit and where the compiled models do not pass the gate; nothing is left behind
+    then. Raises DatasetError and TrainingError as `python -m ml ensemble` does.
+    """
+    whole = load_card(plan.ensemble)
+    folders = find_members(plan.ensemble, whole, plan.directories)
+    names = [member.name for member in whole.members]
+    if plan.first not in names:
+        raise PackageError(
+            f"{plan.first} is no member of {whole.name}; name one of {', '.join(names) or 'an ensemble with members'}."
+        )
+    order = sorted(range(len(names)), key=lambda place: names[place] != plan.first)
+    folders = tuple(folders[place] for place in order)
+    stated = read_facts(plan.facts)
+    check_leaves_choices(stated)
+    fixed = next((name for name in OF_MEMBERS if name in stated), None)
+    if fixed is not None:
+        raise PackageError(f"The {fixed} of a cascade is that of its members; leave it out of the facts.")
+    cases = list_cases(plan.data)
+    card = with_facts(_reordered(plan, whole, order, load_card(folders[0])), stated)
+    card = with_test(card) if plan.is_tested else card
+    if plan.is_tested:
+        check_is_whole(cases, card.training.test_patients or ())
+    if len(plan.folds) != len(names):
+        raise PackageError(
+            f"{len(names)} members need as many runs after --folds, in the ensemble's order, not {len(plan.folds)}."
+        )
+    runs = with_common_folds([read_folds(plan.folds[place], plan.data) for place in order])
+    cascade = _choose(card, folders, runs)
+    card = _measure(card, cascade, folders, cases, calibration or Calibration(), plan.is_tested)
+    with staged(plan.out) as folder:
+        return write_card(folder, card)
+
+
+def compare_looks(looks: Sequence[Look], card: Card) -> CascadeFigures:
+    """The figures of slices, each patient's of one size as a stack for Dice, each alone for its verdict."""
+    same = lost = 0
+    for look in looks:
+        rule = rule_on_grid(card, card.threshold, *look.truth.shape)
+        full, cascaded = (apply_rule(one[None], rule, is_stack=False) for one in (look.full, look.cascaded))
+        same += _verdict(full) is _verdict(cascaded)
+        is_large = look.truth.sum() > min_pixels_on_grid(LOST_PIXELS, _GRID, *look.truth.shape)
+        lost += bool(is_large and full.tumor.any() and not cascaded.tumor.any())
+    patients = sorted({look.case.patient for look in looks})
+    deltas = [
+        delta
+        for patient in patients
+        if (delta := _dice_delta([look for look in looks if look.case.patient == patient], card)) is not None
+    ]
+    clear = [look for look in looks if not look.truth.any()]
+    return CascadeFigures(
+        slices=len(looks),
+        patients=len(patients),
+        skipped=sum(look.is_skipped for look in looks),
+        clear=len(clear),
+        skipped_clear=sum(look.is_skipped for look in clear),
+        verdicts_equal=round(same / len(looks), 4),
+        patient_dice_delta=round(float(np.mean(deltas)), 5) if deltas else None,
+        lost=lost,
+    )
+
+
+def _reordered(plan: CascadePlan, whole: Card, order: Sequence[int], first: Card) -> Card:
+    """The ensemble's card with its members in this order, the first one's checks of the input, and no figures yet."""
+    return replace(
+        whole,
+        name=plan.out.resolve().name,
+        version=None,
+        title=None,
+        members=tuple(whole.members[place] for place in order),
+        architecture=replace(whole.architecture, encoder=" + ".join(whole.members[place].name for place in order)),
+        chosen_on=f"rules as of {whole.name}: {whole.chosen_on}",
+        familiarity=first.familiarity,
+        sequences=first.sequences,
+        metrics=(),
+        parity={},
+    )
+
+
+def _choose(card: Card, folders: Sequence[Path], runs: Sequence[FoldRun]) -> Cascade:
+    """The highest limit that passes the gate on the kept maps. Raises PackageError where none does."""
+    tables = []
+    for folder, run in zip(folders, runs, strict=True):
+        member = load_card(folder)
+        check_package(run, member)
+        check_leaves_test(run, card.training.test_patients)
+        tables.append(table_of(folder, member, run))
+    scaling = card.temperature
+    means = average_maps(
+        [run.maps for run in runs],
+        tables,
+        temperature=1.0 if scaling is None else scaling.temperature,
+        offset=0.0 if scaling is None else scaling.offset,
+    )
+    # The first member's package on the grid of 8 bits that its folds' maps were kept in.
+    alone = average_maps([runs[0].maps], tables[:1])
+    highest = card.threshold if card.doubt is None else card.doubt.threshold
+    tried: CascadeFigures | None = None
+    for limit in (limit for limit in LIMITS if limit <= highest):
+        skipped = [not is_seen(one[None], limit)[0] for one in alone]
+        looks = [
+            Look(case, full, first if is_skipped else full, truth, is_skipped)
+            for case, full, first, truth, is_skipped in zip(
+                runs[0].cases, means, alone, runs[0].truths, skipped, strict=True
+            )
+        ]
+        tried = compare_looks(looks, card)
+        logger.info("Limit %g, out of fold: %s", limit, tried)
+        if tried.is_close:
+            words = f"the highest of {len(LIMITS)} limits from {LIMITS[-1]:g} to {LIMITS[0]:g} that passes the gate"
+            return Cascade(limit, f"out of fold, {runs[0].description}: {words}", tried)
+    raise PackageError(
+        f"With {load_card(folders[0]).name} asked first no limit passes the gate out of fold (the lowest: {tried}); all"
+        " members are needed on every slice."
+    )
+
+
+def _measure(
+    card: Card,
+    cascade: Cascade,
+    folders: Sequence[Path],
+    cases: Sequence[Case],
+    calibration: Calibration,
+    is_tested: bool,
+) -> Card:
+    """The gate on the compiled models, int8 beside torch with all members, and the test patients.
+
+    Raises PackageError where the gate is not passed.
+    """
+    members = [OpenVinoEngine(folder) for folder in folders]
+    whole = EnsembleEngine(card, members)
+    card = replace(card, cascade=cascade)
+    served = EnsembleEngine(card, members)
+    compared = parity_slices(split_of(card, cases, calibration.seed), calibration.seed)
+    logger.info("Comparing the cascade with all members on %d slices", len(compared))
+    passed = compare_looks(list(_served_looks(served, whole, compared)), card)
+    if not passed.is_close:
+        raise PackageError(f"The compiled models do not pass the gate at limit {cascade.limit:g}: {passed}.")
+    reference = EnsembleEngine(
+        replace(card, cascade=None), [TorchEngine.from_package(folder, device="cpu") for folder in folders]
+    )
+    logger.info("Comparing int8 with torch fp32 on %d slices", len(compared))
+    parity = compare_engines(served, reference, compared)
+    card = replace(
+        card,
+        cascade=replace(cascade, served=passed),
+        parity={"int8": replace(parity, against="torch fp32, all members on every slice")},
+    )
+    return with_figures(card, served, reference, cases, is_tested)
+
+
+def _served_looks(served: EnsembleEngine, whole: EnsembleEngine, cases: Sequence[Case]) -> Iterator[Look]:
+    for case in cases:
+        pixels = case.pixels()[None]  # (1, H, W, 3)
+        found = served.infer(pixels)
+        is_skipped = found.is_first_look is not None and bool(found.is_first_look[0])
+        full = whole.probability_map(pixels)[0] if is_skipped else found.probability_u8[0]
+        yield Look(case, full, found.probability_u8[0], case.labels() > 0, is_skipped)
+
+
+def _verdict(masks: Masks) -> Verdict:
+    return verdict_of(has_tumor=bool(masks.tumor.any()), has_doubt=bool(masks.doubtful.any()))
+
+
+def _dice_delta(looks: Sequence[Look], card: Card) -> float | None:
+    """Dice of one patient's slices, the cascade's less that of all members; None where nothing is there to compare."""
+    sums = np.zeros((2, 3), dtype=np.int64)  # intersection, predicted, truth
+    for places in find_stacks([look.case for look in looks]):
+        for stack in _of_one_size([looks[place] for place in places]):
+            truth = np.stack([look.truth for look in stack])
+            rule = rule_on_grid(card, card.threshold, *truth.shape[1:])
+            for row, maps in enumerate(([look.cascaded for look in stack], [look.full for look in stack])):
+                mask = apply_rule(np.stack(maps), rule, is_stack=True).tumor
+                sums[row] += [(mask & truth).sum(), mask.sum(), truth.sum()]
+    if not sums[:, 1:].sum(axis=1).all():
+        return None
+    dice = 2 * sums[:, 0] / sums[:, 1:].sum(axis=1)
+    return float(dice[0] - dice[1])
+
+
+def _of_one_size(looks: Sequence[Look]) -> list[list[Look]]:
+    by_shape: dict[tuple[int, ...], list[Look]] = {}
+    for look in looks:
+        by_shape.setdefault(look.truth.shape, []).append(look)
+    return list(by_shape.values())

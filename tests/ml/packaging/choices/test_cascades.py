@@ -1,0 +1,133 @@
+"""`python -m ml cascade`: the limit is chosen out of fold, the compiled models pass the gate, or nothing is written."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ml.__main__ import main
+from ml.cards import Architecture, Card, CascadeFigures, DoubtRule, InputConvention, load_card
+from ml.datasets import list_cases
+from ml.engines import load_engine
+from ml.packaging.cascades import Look, compare_looks
+from ml.packaging.packages import make_package
+from ml.packaging.quantization import Calibration
+from tests.ml.packaging.choices.conftest import EXCLUDED, SIDE, tumor_at, write_tiny_checkpoint
+
+CONVENTION = InputConvention((SIDE, SIDE), ("pre-contrast", "FLAIR", "post-contrast"), (0.4,) * 3, (0.2,) * 3)
+CARD = Card("both", None, Architecture("ensemble", "a + b", 3, 1), CONVENTION, 0.5, 0, {}, doubt=DoubtRule(0.3, 2))
+
+
+def looks_at(heads, cascaded):
+    """Looks of patient 0's four slices; cascaded(truth, number): the cascade's map, None: that of all members."""
+    looks = []
+    for number, case in enumerate(list_cases(heads, ["patient_0"])):
+        full = tumor_at(case.truth())
+        own = cascaded(case.truth(), number)
+        looks.append(Look(case, full, full if own is None else own, case.truth(), own is not None))
+    return looks
+
+
+def test_what_the_first_look_answers_alone_is_compared_with_all_members(heads):
+    alike = compare_looks(
+        looks_at(heads, lambda truth, number: np.zeros_like(truth, np.uint8) if number > 1 else None), CARD
+    )
+    assert alike == CascadeFigures(
+        4, 1, skipped=2, clear=2, skipped_clear=2, verdicts_equal=1.0, patient_dice_delta=0.0, lost=0
+    )
+    assert alike.is_close
+    # One of two slices with tumor (196 pixels, which are 3,136 of a grid of 256) without its mask: Dice 2/3 for 1.
+    lost = compare_looks(
+        looks_at(heads, lambda truth, number: np.zeros_like(truth, np.uint8) if number else None), CARD
+    )
+    assert (lost.skipped, lost.verdicts_equal, lost.lost, lost.is_close) == (3, 0.75, 1, False)
+    assert lost.patient_dice_delta == pytest.approx(-1 / 3, abs=1e-5)
+
+
+def test_a_doubt_that_is_gone_is_another_verdict(heads):
+    doubtful = [
+        replace(look, full=np.where(np.arange(SIDE) < 2, 80, 0).astype(np.uint8) * np.ones((SIDE, 1), np.uint8))
+        for look in looks_at(heads, lambda truth, _number: np.zeros_like(truth, np.uint8))[2:]
+    ]
+    found = compare_looks(doubtful, CARD)
+    assert (found.verdicts_equal, found.patient_dice_delta, found.lost, found.is_close) == (0.0, None, 0, False)
+
+
+@pytest.fixture
+def ensemble(heads, fake_run, tmp_path, without_check):
+    """Packages of two tiny networks, their runs, and the ensemble `both` of them with rules chosen out of fold."""
+    runs, folders = [], []
+    for seed, side in ((3, 64), (4, 96)):
+        recipe = {"stages": [{"epochs": 1, "size": side}]}
+        run = fake_run(f"cv{side}", lambda case: tumor_at(case.truth(), 230, 2), **recipe)
+        checkpoint = write_tiny_checkpoint(tmp_path / f"{side}.pth", heads, seed, **recipe)
+        folders.append(tmp_path / "models" / f"tiny-{side}")
+        make_package(checkpoint, folders[-1], heads, calibration=Calibration(slices=4), folds=run.folder)
+        runs.append(run.folder)
+    out = tmp_path / "models" / "both"
+    words = ["ensemble", *map(str, folders), "--out", str(out), "--data", str(heads)]
+    assert main([*words, "--folds", *map(str, runs)]) == 0
+    return out, runs
+
+
+def test_a_cascade_has_the_ensembles_rules_and_says_what_its_limit_costs(
+    ensemble, heads, tmp_path, capsys, monkeypatch
+):
+    whole, runs = ensemble
+    out = tmp_path / "models" / "quick"
+    words = ["cascade", str(whole), "--out", str(out), "--data", str(heads), "--folds", *map(str, runs)]
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, "--first", "other"]) == 1
+    assert "other is no member of both; name one of tiny-64, tiny-96" in capsys.readouterr().err
+    assert main([*words[:-1], "--first", "tiny-96"]) == 1
+    assert "2 members need as many runs after --folds" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*words, "--first", "tiny-96", "--test"]) == 0
+    assert "tiny-96 looks first; of " in capsys.readouterr().out
+    card, before = load_card(out), load_card(whole)
+    assert [member.name for member in card.members] == ["tiny-96", "tiny-64"]
+    assert card.architecture.encoder == "tiny-96 + tiny-64"
+    for name in ("threshold", "min_tumor_pixels", "doubt", "depth", "temperature"):
+        assert getattr(card, name) == getattr(before, name)
+    assert card.chosen_on.startswith("rules as of both: out of fold, 6 patients, 3 folds")
+    # Made-up maps that are right everywhere: half of the slices have no tumor, and these the first look answers alone.
+    found = card.cascade.out_of_fold
+    assert (found.slices, found.clear, found.skipped_clear, found.skipped, found.lost) == (24, 12, 12, 12, 0)
+    assert found.verdicts_equal == 1.0
+    assert 0 < card.cascade.limit <= card.threshold
+    assert card.cascade.chosen_on.startswith("out of fold, 6 patients, 3 folds: the highest of 11 limits")
+    assert card.cascade.served.is_close
+    assert card.parity["int8"].against == "torch fp32, all members on every slice"
+    assert {metric.set for metric in card.metrics} == {"test (used for no choice)"}
+    engine = load_engine(out, "openvino", threads=1)
+    pixels = np.stack([case.pixels() for case in list_cases(heads, EXCLUDED)])
+    assert engine.infer(pixels).is_first_look.shape == (4,)
+
+
+def test_no_cascade_is_written_where_the_first_look_misses_what_the_others_see(
+    ensemble, fake_run, heads, tmp_path, capsys
+):
+    whole, runs = ensemble
+    blind = fake_run("blind", lambda case: np.full((SIDE, SIDE), 2, np.uint8), stages=[{"epochs": 1, "size": 64}])
+    shutil.rmtree(runs[0])
+    out = tmp_path / "models" / "quick"
+    words = ["cascade", str(whole), "--first", "tiny-64", "--out", str(out), "--data", str(heads)]
+    assert main([*words, "--folds", str(blind.folder), str(runs[1])]) == 1
+    assert "With tiny-64 asked first no limit passes the gate out of fold" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_facts_cannot_fix_what_the_members_and_the_ensemble_say(ensemble, heads, tmp_path, capsys):
+    whole, runs = ensemble
+    out = tmp_path / "models" / "quick"
+    words = ["cascade", str(whole), "--first", "tiny-64", "--out", str(out), "--data", str(heads), "--folds"]
+    for fact, sentence in (
+        ({"threshold": 0.3}, "threshold"),
+        ({"input": {}}, "input of a cascade is that of its members"),
+    ):
+        (tmp_path / "facts.yaml").write_text(json.dumps(fact))
+        assert main([*words, *map(str, runs), "--card", str(tmp_path / "facts.yaml")]) == 1
+        assert sentence in capsys.readouterr().err
+    assert not out.exists()
