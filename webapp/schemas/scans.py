@@ -153,7 +153,9 @@ class ScanSchema(RowSchema):
     format = fields.String(required=True)
     created_at = Timestamp(required=True)
     expires_at = ExpiresAt(
-        required=True, metadata={"description": "when a public demonstration deletes it by itself; null elsewhere"}
+        required=True,
+        allow_none=True,
+        metadata={"description": "when a public demonstration deletes it by itself; null elsewhere"},
     )
     width = fields.Integer(required=True)
     height = fields.Integer(required=True)

@@ -144,6 +144,7 @@ def test_a_scan_has_the_documented_fields(app: Flask) -> None:
             "rim_pixels": 2304,
             "border_pixels": 148,
             "head_pixels": None,
+            "is_first_look": False,
             "dropped": [],
         }
     ]
