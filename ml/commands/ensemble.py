@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.commands.model_options import find_model, model_directories
+from ml.commands.model_options import add_card_options, find_model, model_directories
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -14,8 +14,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the package, beside its members")
     parser.add_argument("--folds", type=Path, nargs="+", default=(), metavar="RUN", help="`crossval` of each member")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="data set to choose, compare and test on")
-    parser.add_argument("--card", type=Path, metavar="FACTS.yaml", help="fields of the card; what is not given is null")
-    parser.add_argument("--test", action="store_true", help="also measure the test patients: once, at the very end")
+    add_card_options(parser)
     parser.set_defaults(run=run)
 
 

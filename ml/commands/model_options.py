@@ -1,4 +1,4 @@
-"""Which model a command runs, with which threshold, on which engine: the same options for all of them."""
+"""Options that several commands have: which model runs, with which threshold, on which engine; what a card says."""
 
 import argparse
 import math
@@ -15,6 +15,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="NAME_OR_DIR", help="a model package")
     parser.add_argument("--threshold", type=_threshold, metavar="T", help="0 to 1; default: the card's")
     parser.add_argument("--engine", choices=("auto", "openvino", "torch"), default="auto")
+
+
+def add_card_options(parser: argparse.ArgumentParser) -> None:
+    """`--card`, `--test`: of every command that writes a card."""
+    parser.add_argument("--card", type=Path, metavar="FACTS.yaml", help="fields of the card; what is not given is null")
+    parser.add_argument("--test", action="store_true", help="also measure the test patients: once, at the very end")
 
 
 def find_model(name: str) -> Path:

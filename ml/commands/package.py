@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from ml.cards import PackageError
+from ml.commands.model_options import add_card_options
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -19,8 +20,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="RUN",
         help="choose on the maps of this `crossval` run; with --only checks, by its networks",
     )
-    parser.add_argument("--card", type=Path, metavar="FACTS.yaml", help="fields of the card; what is not given is null")
-    parser.add_argument("--test", action="store_true", help="also measure the test patients: once, at the very end")
+    add_card_options(parser)
     parser.add_argument(
         "--only", choices=["checks"], help="of a package, fit the checks of the input again, and keep crops and metrics"
     )

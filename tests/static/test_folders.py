@@ -26,8 +26,7 @@ def test_endings_are_those_of_the_readers() -> None:
     taken, other = pattern("TAKEN"), pattern("OTHER")
     for suffix in (*IMAGE_SUFFIXES, *VOLUME_SUFFIXES):
         assert taken.search(f"set/a{suffix.upper()}") and not other.search(f"set/a{suffix}")
-    # A table beside the slices is common, and no outline of theirs most times: the page is silent about it.
-    for suffix in {*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES} - {*VOLUME_SUFFIXES, ".csv"}:
+    for suffix in {*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES} - {*VOLUME_SUFFIXES}:
         assert other.search(f"set/a{suffix}") and not taken.search(f"set/a{suffix}")
     for name in (
         ANNOTATIONS_FILE,
@@ -38,5 +37,5 @@ def test_endings_are_those_of_the_readers() -> None:
         "result.json",
     ):
         assert taken.search(name)
-    for name in ("README.md", "set/annotations.csv", "more.zip"):
+    for name in ("README.md", "set/notes.docx", "more.zip"):
         assert not taken.search(name) and not other.search(name)
