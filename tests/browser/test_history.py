@@ -141,6 +141,20 @@ def test_a_row_and_its_thumbnail_open_the_scan_and_its_box_does_not(page: Page, 
         page.wait_for_url(f"**/scans/{scan_ids['ledger-b.png']}")
 
 
+def test_a_browser_asks_for_a_thumbnail_once(page: Page, lesion_id: str) -> None:
+    sizes = []
+    for _ in range(2):
+        page.goto("/scans?q=kept-lesion")
+        expect(page.locator("#history tr[data-scan] img")).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        # 0 where the browser had it, and asked nobody (W3C, Resource Timing: transferSize).
+        sizes += page.evaluate(
+            "() => performance.getEntriesByType('resource').filter((item) => item.name.includes('thumbnail'))"
+            ".map((item) => item.transferSize)"
+        )
+    assert len(sizes) == 2 and 0 < sizes[0] < 8000 and sizes[1] == 0
+
+
 def test_a_study_is_typed_for_rows_filtered_by_renamed_and_downloaded(page: Page, scan_ids: dict[str, str]) -> None:
     name = "<img src=x onerror=alert(1)>"
     page.goto("/scans?q=ledger-&sort=name")

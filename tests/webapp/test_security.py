@@ -78,6 +78,7 @@ ROUTES = {
     ("GET", "/api/v1/studies/<hex_id:study_id>"): MISSING,
     ("PATCH", "/api/v1/studies/<hex_id:study_id>"): MISSING,
     ("GET", "/api/v1/scans/<hex_id:scan_id>/segmentations"): MISSING,
+    ("GET", "/api/v1/scans/<hex_id:scan_id>/thumbnail.jpg"): MISSING,
     ("POST", "/api/v1/scans/<hex_id:scan_id>/segmentations"): MISSING,
     ("GET", "/api/v1/scans/<hex_id:scan_id>/<kind>.png"): MISSING,
     ("GET", "/api/v1/scans/<hex_id:scan_id>/download.zip"): MISSING,

@@ -11,6 +11,8 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from werkzeug.routing import BaseConverter
 
+from webapp.domain.accounts import sessions
+
 PREFIX = "/api/v1"
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -96,12 +98,28 @@ def png(render: Callable[[], bytes], etag: str) -> Response:
 
     It is rendered where it is asked for and not known: a browser that has it gets 304, a HEAD the head alone.
     """
+    return _picture(render, etag, "image/png", "private, no-cache")
+
+
+def thumbnail(render: Callable[[], bytes], etag: str, *, is_final: bool) -> Response:
+    """A JPEG of a list. is_final: its address names what it shows, and a browser shows it again without asking.
+
+    Not for longer than an idle session lasts; a logout empties the browser's cache before.
+    """
+    kept = f"private, max-age={sessions.IDLE_S:.0f}, immutable" if is_final else "private, no-cache"
+    response = _picture(render, etag, "image/jpeg", kept)
+    # Nobody who logs in with the same browser is shown it from there.
+    response.vary.add("Cookie")
+    return response
+
+
+def _picture(render: Callable[[], bytes], etag: str, mimetype: str, kept: str) -> Response:
     if request.if_none_match.contains_weak(etag):
-        response = Response(status=304, mimetype="image/png")
+        response = Response(status=304, mimetype=mimetype)
     else:
-        response = Response(render(), mimetype="image/png") if request.method != "HEAD" else head("image/png")
+        response = Response(render(), mimetype=mimetype) if request.method != "HEAD" else head(mimetype)
     response.set_etag(etag)
-    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["Cache-Control"] = kept
     return response
 
 

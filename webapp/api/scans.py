@@ -1,5 +1,6 @@
 """/api/v1/scans: upload, list, read, wait, pictures, run again, delete."""
 
+from functools import partial
 from typing import Any
 
 from flask import Response, request
@@ -7,7 +8,7 @@ from flask.views import MethodView
 from webargs.flaskparser import parser
 
 from webapp import downloads
-from webapp.api.blueprints import blueprint, head, png
+from webapp.api.blueprints import blueprint, head, png, thumbnail
 from webapp.api.stored_files import attachment, written
 from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound
@@ -44,6 +45,7 @@ from webapp.schemas.scans import (
     ScanSchema,
     SelectionSchema,
     StackSchema,
+    ThumbnailQuerySchema,
     UploadFormSchema,
     dump_scan,
 )
@@ -238,6 +240,21 @@ def picture(query: dict[str, Any], scan_id: str, kind: str) -> Response:
             palette=query["palette"],
         )
     return png(lambda: images.render(resources(), wanted, kind), wanted.etag)
+
+
+@blp.get("/<hex_id:scan_id>/thumbnail.jpg")
+@blp.arguments(ThumbnailQuerySchema, location="query")
+@blp.response(200, content_type="image/jpeg")
+@blp.alt_response(404, schema=ErrorSchema)
+@blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
+def small_picture(query: dict[str, Any], scan_id: str) -> Response:
+    """The thumbnail for lists: a JPEG of one of two sizes; with `segmentation` a browser keeps it for half an hour."""
+    run_id = query.get("segmentation")
+    with resources().database.read() as session:
+        scan = lookup.get(session, scan_id)
+        wanted = images.source(session, scan, kind="thumbnail", slice_index=None, segmentation_id=run_id)
+    render = partial(images.render_thumbnail, resources(), wanted, query["side"])
+    return thumbnail(render, f"{wanted.etag}.{query['side']}.jpg", is_final=run_id is not None)
 
 
 @blp.get("/<hex_id:scan_id>/download.zip")

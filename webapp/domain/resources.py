@@ -14,7 +14,7 @@ from webapp.domain.storage.interface import Storage
 from webapp.domain.storage.place import open_storage
 from webapp.domain.tracing import Traces
 
-# Some 600 thumbnails, or the pictures of a day's reading.
+# Some 4,000 thumbnails of lists, or the pictures of a day's reading.
 IMAGE_CACHE_BYTES = 16 * 1_048_576
 # The sweeper deletes visitors' scans, and cannot reach the pictures in the memory of the web process.
 VISITORS_IMAGES_KEPT_S = 300.0

@@ -16,7 +16,7 @@ from webapp.domain.scans import visits
 from webapp.domain.scans.archives import Content
 from webapp.domain.scans.grouping import Grouping, missing_numbers
 from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT, SORTS
-from webapp.domain.scans.images import KINDS, OF_TRUTH, VOLUMES
+from webapp.domain.scans.images import KINDS, OF_TRUTH, THUMBNAIL_SIDES, VOLUMES
 from webapp.domain.scans.models import Scan, Segmentation, SpacingSource
 from webapp.domain.scans.spacing import LEAST_MM, MOST_MM
 from webapp.domain.scans.studies import LONGEST_NAME
@@ -344,6 +344,16 @@ class ImageQuerySchema(RunChoiceSchema, PictureColorsSchema):
 
     slice = fields.Integer(
         validate=validate.Range(0, 1_000_000), metadata={"description": "default: the slice with most tumor"}
+    )
+
+
+class ThumbnailQuerySchema(RunChoiceSchema):
+    """Which thumbnail."""
+
+    side = fields.Integer(
+        load_default=THUMBNAIL_SIDES[-1],
+        validate=validate.OneOf(THUMBNAIL_SIDES),
+        metadata={"description": "pixels of its longer side"},
     )
 
 

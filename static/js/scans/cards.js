@@ -71,7 +71,7 @@ export function fillCard(card, scan) {
   const picture = slot(card, "picture", HTMLImageElement);
   picture.hidden = false;
   // Before there is a result the thumbnail is the scan alone.
-  const source = `/api/v1/scans/${scan.id}/thumbnail.png${run.status === "succeeded" ? `?segmentation=${run.id}` : ""}`;
+  const source = `/api/v1/scans/${scan.id}/thumbnail.jpg?side=192${run.status === "succeeded" ? `&segmentation=${run.id}` : ""}`;
   if (picture.getAttribute("src") !== source) picture.src = source;
   const time = document.createElement("time");
   time.dateTime = scan.created_at;

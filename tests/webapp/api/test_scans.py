@@ -255,6 +255,34 @@ def test_a_known_picture_is_answered_304(app: Flask, client: FlaskClient) -> Non
     assert (second.status_code, second.data) == (304, b"")
 
 
+def test_a_lists_thumbnail_is_small_drawn_once_and_kept_for_an_idle_session(
+    any_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, scan = any_app.test_client(), finished(any_app)
+    path = f"{SCANS}/{scan['id']}/thumbnail.jpg?side=96"
+    named = f"{path}&segmentation={scan['segmentation']['id']}"
+    first = client.get(named)
+    assert (first.status_code, first.mimetype) == (200, "image/jpeg")
+    assert max(Image.open(io.BytesIO(first.data)).size) == 96
+    assert first.headers["Cache-Control"] == "private, max-age=1800, immutable"
+    assert "Cookie" in first.vary
+    monkeypatch.setattr(images.panels, "thumbnail_image", lambda *_: pytest.fail("it was drawn again"))
+    assert client.get(named).data == client.get(path).data == first.data
+    # What the address does not name may change: it is asked about.
+    assert client.get(path).headers["Cache-Control"] == "private, no-cache"
+    assert client.get(path, headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
+    assert client.get(f"{path}0").status_code == 422
+    assert client.delete(f"{SCANS}/{scan['id']}").status_code == 204
+    assert client.get(named, headers={"If-None-Match": first.headers["ETag"]}).status_code == 404
+
+
+def test_lists_ask_for_thumbnails_by_their_run_and_size(app: Flask, client: FlaskClient) -> None:
+    scan = finished(app)
+    for page, side in (("/scans", 96), ("/", 192)):
+        address = f"{SCANS}/{scan['id']}/thumbnail.jpg?side={side}&amp;segmentation={scan['segmentation']['id']}"
+        assert address in client.get(page).text
+
+
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"other", W/{}', "*"])
 def test_a_known_picture_is_known_by_a_weak_tag_too(app: Flask, client: FlaskClient, form: str) -> None:
     """A proxy that compresses answers weakens their tags."""

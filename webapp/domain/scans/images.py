@@ -12,6 +12,7 @@ from ml.masks import MaskRule, Masks, slice_masks, stored_rule
 from ml.ood.sequences import FLAIR_CHANNEL
 from ml.rendering import panels
 from ml.rendering.error_overlay import Palette, error_overlay_image
+from ml.rendering.jpeg import encode_jpeg
 from webapp.domain.errors import NoGeometry, NotFound
 from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup
@@ -30,6 +31,8 @@ ERRORS = "errors"
 OF_TRUTH = ("truth", ERRORS)
 # Whole volumes, on the voxels of their file.
 VOLUMES = ("mask", "probability", "scan")
+# Longer sides of the thumbnails of lists, in pixels: a row of the history shows 48 on a screen of twice the density.
+THUMBNAIL_SIDES = (96, 192)
 
 
 @dataclass(frozen=True)
@@ -107,21 +110,46 @@ def render(resources: Resources, wanted: Source, kind: str) -> bytes:
     return resources.images.get(wanted.etag, lambda: _render(resources, wanted, kind))
 
 
+def render_thumbnail(resources: Resources, wanted: Source, side: int) -> bytes:
+    """The thumbnail as JPEG, from the cache where it is there. Raises StorageUnavailable.
+
+    wanted: of the kind `thumbnail`. side: one of THUMBNAIL_SIDES.
+    """
+
+    def draw() -> bytes:
+        pixels = _pixels(resources, wanted)
+        masks = slice_masks(_map(resources, wanted, pixels)[None], wanted.rule, wanted.dropped)
+        image = panels.thumbnail_image(pixels, masks.tumor[0], masks.doubtful[0], masks.uncounted[0], side)
+        return encode_jpeg(image)
+
+    return resources.images.get(f"{wanted.etag}.{side}.jpg", draw)
+
+
 def _render(resources: Resources, wanted: Source, kind: str) -> bytes:
     if kind == "truth":
         return panels.encode_png(panels.mask_image(_truth(resources, wanted)))
-    pixels = np.asarray(read_array(resources.storage, stack_key(wanted.scan_id))[wanted.slice_index])  # (H, W, 3)
+    pixels = _pixels(resources, wanted)
     if wanted.channel is not None:
         pixels = np.repeat(pixels[..., wanted.channel, None], 3, axis=-1)
     if kind == "scan":
         return panels.encode_png(panels.scan_image(pixels))
-    q = np.zeros(pixels.shape[:2], dtype=np.uint8)  # (H, W)
-    if wanted.map_key is not None:
-        q = np.asarray(read_array(resources.storage, wanted.map_key)[wanted.slice_index])
+    q = _map(resources, wanted, pixels)
     if kind == ERRORS:
         mask = slice_masks(q[None], wanted.rule, wanted.dropped).tumor[0]
         return panels.encode_png(error_overlay_image(pixels, _truth(resources, wanted), mask, palette=wanted.palette))
     return _draw(pixels, q, slice_masks(q[None], wanted.rule, wanted.dropped), wanted.caption, kind)
+
+
+def _pixels(resources: Resources, wanted: Source) -> NDArray[np.uint8]:
+    """The slice, (H, W, 3)."""
+    return np.asarray(read_array(resources.storage, stack_key(wanted.scan_id))[wanted.slice_index])
+
+
+def _map(resources: Resources, wanted: Source, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The slice's probability map, (H, W); zeros before there is one."""
+    if wanted.map_key is None:
+        return np.zeros(pixels.shape[:2], dtype=np.uint8)
+    return np.asarray(read_array(resources.storage, wanted.map_key)[wanted.slice_index])
 
 
 def _truth(resources: Resources, wanted: Source) -> NDArray[np.bool]:
