@@ -13,7 +13,8 @@ from pathlib import Path
 
 from ml.__main__ import main
 from ml.atomic_files import write_text
-from ml.cards import CARD_FILE
+from ml.cards import CARD_FILE, PackageError
+from ml.packaging.cascades import CascadePlan, make_cascade
 from ml.packaging.ensembles import Ensemble, make_ensemble
 from ml.packaging.packages import make_package
 from ml.packaging.quantization import Calibration
@@ -21,9 +22,10 @@ from ml.training.callbacks import FINAL_FILE, LAST_FILE
 from ml.training.records import RESULT_FILE
 
 # Recipes, each with the folder of its encoder (docs/training.md converts them); the first one's package is the
-# ensemble's first member.
+# ensemble's first member, the last one's is asked first in the cascade.
 ENCODERS = {"unet-vgg16-lgg": "vgg16", "unet-lite0-lgg": "lite0"}
 ENSEMBLE = "unet-ensemble-lgg"
+CASCADE = "unet-cascade-lgg"
 _SECONDS_FILE = "seconds.json"
 
 
@@ -51,8 +53,9 @@ class Work:
 
     @property
     def packages(self) -> tuple[Path, ...]:
-        """All that is made, the ensemble last."""
-        return tuple(self.models / name for name in (*ENCODERS, ENSEMBLE))
+        """All that was made: networks, then what joins them."""
+        folders = (self.models / name for name in (*ENCODERS, ENSEMBLE, CASCADE))
+        return tuple(folder for folder in folders if (folder / CARD_FILE).is_file())
 
     def folds_of(self, recipe: str) -> Path:
         """The cross-validation."""
@@ -76,6 +79,7 @@ def make_models(work: Work) -> None:
         _train_on_all(work, recipe)
         _package(work, recipe)
     _join(work)
+    _ask_in_turn(work)
 
 
 def read_seconds(work: Work) -> dict[str, float]:
@@ -134,6 +138,27 @@ def _join(work: Work) -> None:
     )
     with _timed(work, ENSEMBLE):
         make_ensemble(plan, work.calibration)
+
+
+def _ask_in_turn(work: Work) -> None:
+    """The cascade; where it does not pass its gate the ensemble is the last package, and that is said."""
+    out = work.models / CASCADE
+    if (out / CARD_FILE).is_file():
+        return
+    plan = CascadePlan(
+        ensemble=work.models / ENSEMBLE,
+        first=list(ENCODERS)[-1],
+        out=out,
+        folds=tuple(work.folds_of(recipe) for recipe in ENCODERS),
+        data=work.data,
+        facts=work.facts_of(CASCADE),
+        is_tested=work.is_tested,
+    )
+    with _timed(work, CASCADE):
+        try:
+            make_cascade(plan, work.calibration)
+        except PackageError as error:
+            print(f"No {CASCADE}: {error}", flush=True)
 
 
 def _words(work: Work, recipe: str) -> list[str]:

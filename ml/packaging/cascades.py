@@ -17,6 +17,7 @@ from ml.cards import (
     Card,
     Cascade,
     CascadeFigures,
+    Metric,
     PackageError,
     find_members,
     load_card,
@@ -30,6 +31,7 @@ from ml.masks import Masks, apply_rule, min_pixels_on_grid, rule_on_grid
 from ml.measurements import Verdict, verdict_of
 from ml.packaging.card_facts import check_leaves_choices, read_facts, with_facts, with_test
 from ml.packaging.choices.folds import FoldRun, check_leaves_test, check_package, read_folds, with_common_folds
+from ml.packaging.choices.out_of_fold import measure_on_folds
 from ml.packaging.ensembles import OF_MEMBERS, average_maps, table_of
 from ml.packaging.measuring import check_is_whole, parity_slices, split_of, with_figures
 from ml.packaging.package_writer import staged, write_card
@@ -104,8 +106,10 @@ def make_cascade(plan: CascadePlan, calibration: Calibration | None = None) -> C
             f"{len(names)} members need as many runs after --folds, in the ensemble's order, not {len(plan.folds)}."
         )
     runs = with_common_folds([read_folds(plan.folds[place], plan.data) for place in order])
-    cascade = _choose(card, folders, runs)
-    card = _measure(card, cascade, folders, cases, calibration or Calibration(), plan.is_tested)
+    cascade, metrics = _choose(card, folders, runs)
+    card = _measure(
+        replace(card, metrics=metrics), cascade, folders, cases, calibration or Calibration(), plan.is_tested
+    )
     with staged(plan.out) as folder:
         return write_card(folder, card)
 
@@ -155,8 +159,11 @@ def _reordered(plan: CascadePlan, whole: Card, order: Sequence[int], first: Card
     )
 
 
-def _choose(card: Card, folders: Sequence[Path], runs: Sequence[FoldRun]) -> Cascade:
-    """The highest limit that passes the gate on the kept maps. Raises PackageError where none does."""
+def _choose(card: Card, folders: Sequence[Path], runs: Sequence[FoldRun]) -> tuple[Cascade, tuple[Metric, ...]]:
+    """The highest limit that passes the gate on the kept maps, and the cascade's figures there.
+
+    Raises PackageError where none does.
+    """
     tables = []
     for folder, run in zip(folders, runs, strict=True):
         member = load_card(folder)
@@ -186,7 +193,9 @@ def _choose(card: Card, folders: Sequence[Path], runs: Sequence[FoldRun]) -> Cas
         logger.info("Limit %g, out of fold: %s", limit, tried)
         if tried.is_close:
             words = f"the highest of {len(LIMITS)} limits from {LIMITS[-1]:g} to {LIMITS[0]:g} that passes the gate"
-            return Cascade(limit, f"out of fold, {runs[0].description}: {words}", tried)
+            judged = replace(runs[0], name=card.name, maps=tuple(look.cascaded for look in looks))
+            cascade = Cascade(limit, f"out of fold, {runs[0].description}: {words}", tried)
+            return cascade, measure_on_folds(judged, card)
     raise PackageError(
         f"With {load_card(folders[0]).name} asked first no limit passes the gate out of fold (the lowest: {tried}); all"
         " members are needed on every slice."

@@ -8,8 +8,8 @@ import torch
 
 from bench.__main__ import main
 from bench.gpu import steps
-from bench.gpu.steps import ENCODERS, ENSEMBLE, Work, make_models, read_seconds
-from ml.cards import load_card, verify_files
+from bench.gpu.steps import CASCADE, ENCODERS, ENSEMBLE, Work, make_models, read_seconds
+from ml.cards import PackageError, load_card, verify_files
 
 
 @pytest.fixture
@@ -74,14 +74,15 @@ def commands(work, monkeypatch):
         out.mkdir(parents=True)
         (out / "card.json").touch()
 
-    def ensemble(plan, calibration):
+    def joined(plan, calibration):
         called.append(plan)
         plan.out.mkdir(parents=True)
         (plan.out / "card.json").touch()
 
     monkeypatch.setattr(steps, "main", command)
     monkeypatch.setattr(steps, "make_package", package)
-    monkeypatch.setattr(steps, "make_ensemble", ensemble)
+    monkeypatch.setattr(steps, "make_ensemble", joined)
+    monkeypatch.setattr(steps, "make_cascade", joined)
     return called
 
 
@@ -100,9 +101,22 @@ def test_steps_follow_each_other_and_are_done_once(work, commands):
     assert commands[5][2]["facts"] == work.facts / "unet-lite0-lgg.facts.yaml"
     assert commands[6].members == tuple(work.models / recipe for recipe in ENCODERS)
     assert commands[6].folds == tuple(work.folds_of(recipe) for recipe in ENCODERS)
-    assert [len(commands), len(read_seconds(work))] == [7, 7]
+    assert (commands[7].ensemble, commands[7].first) == (work.models / ENSEMBLE, "unet-lite0-lgg")
+    assert commands[7].folds == commands[6].folds
+    assert [len(commands), len(read_seconds(work))] == [8, 8]
+    assert work.packages == tuple(work.models / name for name in (*ENCODERS, ENSEMBLE, CASCADE))
     make_models(work)
-    assert len(commands) == 7
+    assert len(commands) == 8
+
+
+def test_a_cascade_that_does_not_pass_its_gate_is_said_and_left_out(work, commands, monkeypatch, capsys):
+    def refused(plan, calibration):
+        raise PackageError("no limit passes")
+
+    monkeypatch.setattr(steps, "make_cascade", refused)
+    make_models(work)
+    assert "No unet-cascade-lgg: no limit passes" in capsys.readouterr().out
+    assert work.packages == tuple(work.models / name for name in (*ENCODERS, ENSEMBLE))
 
 
 def test_a_run_that_was_ended_goes_on_after_its_last_epoch(work, commands):

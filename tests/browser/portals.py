@@ -12,12 +12,13 @@ from ml.cards import DoubtRule, load_card
 from ml.masks import apply_rule, rule_on_grid
 from ml.measurements import measure
 from ml.synthetic import phantoms
+from tests.support import shipped_model
 from tests.support.jobs import claim_segmentation
 from tests.support.portal_process import RunningPortal
 from webapp.domain.jobs import lifecycle
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
-from webapp.domain.settings import PROJECT_ROOT, Settings
+from webapp.domain.settings import Settings
 from webapp.domain.storage.arrays import write_array
 from webapp.domain.storage.keys import map_key
 
@@ -25,7 +26,7 @@ from webapp.domain.storage.keys import map_key
 FAST = {"GLIOSCOPE_LEASE_S": "3", "GLIOSCOPE_HEARTBEAT_S": "1", "GLIOSCOPE_SWEEP_S": "1"}
 PEAK = 240 / 255
 # The threshold of a run that asks for none: the default model's.
-STORED = load_card(PROJECT_ROOT / "ml" / "weights" / "unet-ensemble-lgg").threshold
+STORED = load_card(shipped_model.FOLDER).threshold
 REASON = "The scan is too large for this machine's memory; send fewer slices, or use a larger machine."
 
 

@@ -14,6 +14,7 @@ from ml.masks import tumor_mask
 from ml.synthetic import phantoms
 from tests.browser.actions import TRANSFER, fact, open_result
 from tests.browser.portals import STORED, add_known_result, hill
+from tests.support import shipped_model
 from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
@@ -110,7 +111,7 @@ def test_a_preview_has_its_own_dice_and_what_is_stored_says_so(page: Page, porta
 
 
 def test_a_patient_that_the_model_was_trained_on_is_no_test(page: Page, portal: RunningPortal) -> None:
-    _, model = portal.json("GET", "/api/v1/models/unet-ensemble-lgg")
+    _, model = portal.json("GET", f"/api/v1/models/{shipped_model.NAME}")
     scan_id, _ = with_expert(page, portal, f"{model['training']['training_patients'][0]}_7.png")
     sentence = "By its name, this patient was trained on: this is no test."
     assert portal.json("GET", f"/api/v1/scans/{scan_id}")[1]["agreement"]["caveat"] == sentence

@@ -12,7 +12,8 @@ from ml.scans import ScanError, read_scan
 from ml.scans.readers.dicom.reader import read_series
 from ml.scans.scan import Limits, Scan
 from ml.scans.sequence import agree, kind_of_name
-from webapp.domain.settings import PROJECT_ROOT
+from ml.skull import infer_stripped, stripped_warnings
+from tests.support import shipped_model
 
 pytestmark = [pytest.mark.data, pytest.mark.long]
 
@@ -21,16 +22,18 @@ MOST_SLICES = 40
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return load_engine(PROJECT_ROOT / "ml" / "weights" / "unet-ensemble-lgg", "openvino")
+    return load_engine(shipped_model.FOLDER, "openvino")
 
 
 def judged(engine: Engine, scan: Scan, name: str) -> tuple[Measures, tuple[str, ...]]:
     """The portal's verdict on some slices of a scan, evenly drawn, and its warnings."""
     step = -(-len(scan.pixels) // MOST_SLICES)
     pixels = np.ascontiguousarray(scan.pixels[::step])
-    found = engine.infer(pixels)
+    is_stripped = "skull_stripped" in scan.warnings
+    found = infer_stripped(engine, pixels) if is_stripped else engine.infer(pixels)
     stated = agree(scan.sequence, kind_of_name(name))
-    warnings = found.warnings_beside(None if stated is None else stated.is_flair)
+    is_flair = None if stated is None else stated.is_flair
+    warnings = found.warnings_beside(is_flair) + (stripped_warnings(engine, is_flair) if is_stripped else ())
     rule = rule_on_grid(engine.card, engine.card.threshold, *pixels.shape[1:3])
     masks = apply_rule(found.probability_u8, rule, is_stack=True)
     return measure(found.probability_u8, masks, None, warnings), warnings

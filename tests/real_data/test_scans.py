@@ -12,8 +12,8 @@ from PIL import Image
 from ml.datasets import list_cases
 from ml.engines import load_engine
 from ml.masks import apply_rule, rule_on_grid
+from tests.support import shipped_model
 from tests.support.portal_process import RunningPortal, running_portal
-from webapp.domain.settings import PROJECT_ROOT
 
 pytestmark = [pytest.mark.data, pytest.mark.long]
 
@@ -36,7 +36,7 @@ def dice(mask: np.ndarray, truth: np.ndarray) -> float:
 def test_verdicts_and_dice_over_http_are_those_of_the_model(
     portal: RunningPortal, real_data: Path, figure: Callable[[str], None]
 ) -> None:
-    plain = load_engine(PROJECT_ROOT / "ml" / "weights" / "unet-ensemble-lgg", "torch")
+    plain = load_engine(shipped_model.FOLDER, "torch")
     card = plain.card
     cases = list_cases(real_data / "lgg", card.training.test_patients)
     order = np.random.default_rng(20).permutation(len(cases))

@@ -18,7 +18,7 @@ from ml.skull import draw_rim
 from ml.volumes.alignment import Alignment
 from ml.volumes.axial import axial_view
 from ml.volumes.planes import stack_affine
-from webapp.domain.settings import PROJECT_ROOT
+from tests.support import shipped_model
 
 pytestmark = [pytest.mark.data, pytest.mark.long]
 
@@ -28,7 +28,7 @@ _SIDE, _COLUMNS = 256, 224
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return load_engine(PROJECT_ROOT / "ml" / "weights" / "unet-ensemble-lgg", "openvino")
+    return load_engine(shipped_model.FOLDER, "openvino")
 
 
 def masks_of(engine: Engine, pixels: NDArray[np.uint8]) -> NDArray[np.bool]:

@@ -79,13 +79,16 @@ def choose_on_folds(run: FoldRun, card: Card, logits: NDArray[np.float64]) -> Fo
     for fold in run.finished if len(run.finished) > 1 else ():
         nested.append((run.folds == fold, _choose(maps, run.folds != fold, logits, f"the folds without {fold}")))
     measured, set_name = (nested, NESTED_SET) if nested else ([(everyone, final)], CHOSEN_SET)
-    stacked = [item for judged, choice in measured for item in _score(maps, judged, choice, card, is_stack=True)]
-    single = [item for judged, choice in measured for item in _score(maps, judged, choice, card, is_stack=False)]
-    words = f"{run.description}; {_rules_in_words([choice.rule for _, choice in measured])}"
-    metrics = (
-        *metrics_of([score for score, _ in stacked], set_name, NAMES, f"{words}; {STACKED}"),
-        *metrics_of([score for score, _ in single], set_name, VARIANT_NAMES, f"{words}; {SINGLE}"),
+    stacked, single = (
+        [
+            scored
+            for judged, choice in measured
+            for scored in _score(maps, judged, choice.scaled, with_rule(card, choice.rule), is_stack=is_stack)
+        ]
+        for is_stack in (True, False)
     )
+    words = f"{run.description}; {_rules_in_words([choice.rule for _, choice in measured])}"
+    metrics = _metrics(stacked, single, set_name, words)
     histogram = maps.histograms.sum(axis=0)
     before = LogitCounts(histogram, logits)
     temperature = describe_scaling(
@@ -101,6 +104,27 @@ def choose_on_folds(run: FoldRun, card: Card, logits: NDArray[np.float64]) -> Fo
     return FoldChoice(final.scaling, temperature, final.rule, chosen_on, metrics)
 
 
+def measure_on_folds(run: FoldRun, card: Card) -> tuple[Metric, ...]:
+    """The metrics of rules that the card has already, on `run.maps` as they are. card: its input's grid counts.
+
+    For rules that the same patients chose, which the metrics say.
+    """
+    maps = ChoiceMaps(run.cases, run.maps, run.truths, card.input.size)
+    everyone = np.ones(len(maps), dtype=bool)
+    as_kept = np.arange(256, dtype=np.uint8)
+    stacked, single = (list(_score(maps, everyone, as_kept, card, is_stack=is_stack)) for is_stack in (True, False))
+    return _metrics(stacked, single, CHOSEN_SET, f"{run.description}; {_rules_in_words([card])}")
+
+
+def _metrics(
+    stacked: Sequence[tuple[Score, Verdict]], single: Sequence[tuple[Score, Verdict]], set_name: str, words: str
+) -> tuple[Metric, ...]:
+    return (
+        *metrics_of([score for score, _ in stacked], set_name, NAMES, f"{words}; {STACKED}"),
+        *metrics_of([score for score, _ in single], set_name, VARIANT_NAMES, f"{words}; {SINGLE}"),
+    )
+
+
 def _choose(maps: ChoiceMaps, among: NDArray[np.bool], logits: NDArray[np.float64], name: str) -> _Choice:
     """On the slices `among`, bool (N,)."""
     scaling = fit_scaling(LogitCounts(maps.histograms[among].sum(axis=0), logits))
@@ -112,14 +136,16 @@ def _choose(maps: ChoiceMaps, among: NDArray[np.bool], logits: NDArray[np.float6
 
 
 def _score(
-    maps: ChoiceMaps, among: NDArray[np.bool], choice: _Choice, card: Card, *, is_stack: bool
+    maps: ChoiceMaps, among: NDArray[np.bool], scaled: NDArray[np.uint8], card: Card, *, is_stack: bool
 ) -> Iterator[tuple[Score, Verdict]]:
-    """The slices `among`, bool (N,), by the very rule that serves, as a stack or each alone, and their verdicts."""
-    card = with_rule(card, choice.rule)
+    """The slices `among`, bool (N,), by the very rule that serves, as a stack or each alone, and their verdicts.
+
+    scaled: uint8 (256,), what becomes of each kept level. card: its rule counts.
+    """
     for stack in maps.stacks:
         if not among[stack[0]]:  # a patient's slices are all in one fold
             continue
-        values = choice.scaled[np.stack([maps.maps[place] for place in stack])]  # (n, H, W)
+        values = scaled[np.stack([maps.maps[place] for place in stack])]  # (n, H, W)
         for place, one in zip(
             stack, mask_slices(values, card, card.threshold, [0.0] * len(stack), is_stack=is_stack), strict=True
         ):
@@ -127,7 +153,7 @@ def _score(
             yield score_slice(maps.cases[place], maps.truths[place], one), verdict
 
 
-def _rules_in_words(rules: Sequence[ChosenRule]) -> str:
+def _rules_in_words(rules: Sequence[ChosenRule | Card]) -> str:
     """What the rules have in common, and from where to where they differ."""
     parts = [
         ("threshold", [f"{rule.threshold:g}" for rule in rules]),

@@ -19,12 +19,11 @@ from PIL import Image
 from ml.engines import Engine, load_engine
 from ml.masks import apply_rule, rule_on_grid
 from ml.measurements import measure
-from tests.support import dicom_files, volume_files
+from tests.support import dicom_files, shipped_model, volume_files
 from tests.support.jobs import claim_segmentation
 from tests.webapp.clients import SCANS, resources_of, send
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
-from webapp.domain.settings import PROJECT_ROOT
 from webapp.domain.storage.arrays import read_array, write_array
 from webapp.domain.storage.keys import map_key, stack_key
 
@@ -37,7 +36,7 @@ FLAIR = 1
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return load_engine(PROJECT_ROOT / "ml" / "weights" / "unet-ensemble-lgg", "openvino")
+    return load_engine(shipped_model.FOLDER, "openvino")
 
 
 def slices(real_data: Path) -> list[NDArray[np.uint8]]:
