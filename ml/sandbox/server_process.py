@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -43,6 +45,7 @@ class ServerProcess:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
+        _take_over_niceness(self._process.pid)
         self._finalizer = weakref.finalize(self, _end, self._control, self._process)
 
     @property
@@ -82,6 +85,16 @@ class ServerProcess:
         self._finalizer.detach()
         self._control.close()
         self._process.returncode = 0  # not our child: keeps Popen from waiting for it and from warning
+
+
+def _take_over_niceness(pid: int) -> None:
+    """Let the server's session have its owner's niceness against other sessions.
+
+    Linux may share the processor among sessions first; what a process of one inherited says nothing to another then
+    (autogroup, man 7 sched).
+    """
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(str(os.getpriority(os.PRIO_PROCESS, 0)), encoding="ascii")
 
 
 def _end(control: socket.socket, process: subprocess.Popen[bytes]) -> None:

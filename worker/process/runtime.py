@@ -22,8 +22,10 @@ from worker.process.presence import Presence
 
 logger = logging.getLogger(__name__)
 
-# Of 19, the most: a core that somebody else wants is left to them nearly whole (1 to 9 parts; man 7 sched).
-BATCH_NICENESS = 10
+# What a person waits for goes first on the processor: pages and answers, then uploads, then evaluations. Of a core that
+# two of them want, the more urgent one gets nearly all (9 parts of 10, 7 of 8; man 7 sched). 19 is the most.
+NICENESS = 10
+BATCH_NICENESS = 19
 
 
 class Runtime:
@@ -80,6 +82,11 @@ class Runtime:
         )
 
 
+def niceness_of(settings: Settings) -> int:
+    """Of a worker's process, beside the 0 of the web process."""
+    return BATCH_NICENESS if settings.worker_jobs == BATCH else NICENESS
+
+
 _runtime: Runtime | None = None
 
 
@@ -93,9 +100,8 @@ def current() -> Runtime:
 def open_in_this_process(settings: Settings) -> None:
     """Open the runtime; it ends the process where the model cannot be loaded."""
     global _runtime
-    if settings.worker_jobs == BATCH:
-        # What a person waits for goes first, on the processor as well: the web, and another worker of this machine.
-        os.nice(BATCH_NICENESS)
+    # Before the model is loaded: its threads inherit it.
+    os.setpriority(os.PRIO_PROCESS, 0, max(niceness_of(settings), os.getpriority(os.PRIO_PROCESS, 0)))
     runtime = Runtime(Resources.open(settings))
     try:
         runtime.start()
