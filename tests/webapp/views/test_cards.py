@@ -45,6 +45,7 @@ def test_a_cascade_says_who_looks_first_and_what_it_costs(make_app: Callable[...
     client = make_app(GLIOSCOPE_MODELS=str(models), GLIOSCOPE_MODEL=NAME).test_client()
     assert client.get(f"/api/v1/models/{NAME}").json["cascade"] == cascade
     page = client.get(f"/models/{NAME}").text
+    assert "Cascade: one, then two" in page and "Ensemble of" not in page
     assert "one looks at every slice; the other is asked where it sees 7&nbsp;% or more somewhere" in page
     assert "enough for 228 of 520 slices of 15 patients, 223 of 347 without tumor" in page
     assert "99.62&nbsp;% of verdicts equal, mean patient Dice +0.0000, 0 larger tumors lost" in page
