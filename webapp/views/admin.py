@@ -1,6 +1,6 @@
 """What administrators see: users, tokens, the queue, the settings in force. No scan of anybody."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
@@ -105,14 +105,13 @@ def _subject() -> str | None:
 def settings_in_force(settings: Settings) -> list[InForce]:
     """Every setting. Secrets, and addresses that may have a password in them, are not shown."""
     shown = []
-    for field in fields(Settings):
-        if (entry := SETTINGS.get(field.name)) is not None:
-            value = getattr(settings, field.name)
-            text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            if field.name.endswith("_bytes"):  # their variables count megabytes
-                text = f"{value / 1e6:g} MB"
-            is_hidden = not field.repr or field.name in ("database_url", "redis_url")
-            shown.append(InForce(entry.name, "hidden" if is_hidden else text, entry.meaning))
+    for name, entry in SETTINGS.items():
+        value = getattr(settings, name)
+        text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        if name.endswith("_bytes"):  # their variables count megabytes
+            text = f"{value / 1e6:g} MB"
+        is_hidden = entry.is_secret or name in ("database_url", "redis_url")
+        shown.append(InForce(entry.name, "hidden" if is_hidden else text, entry.meaning))
     return shown
 
 

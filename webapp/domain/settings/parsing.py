@@ -48,6 +48,7 @@ class Setting:
     default: the text that stands for a variable not set; `{project}` is the checkout, `{instance}` the instance folder,
         `{local}` the storage, or the instance folder where that is no folder.
     meaning, default_words: its row in docs/settings.md; without words the default itself is shown.
+    is_secret: its value stays out of the repr of Settings, and is shown to nobody.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Setting:
     parse: Parser[object]
     meaning: str
     default_words: str
+    is_secret: bool
 
     @property
     def documented_default(self) -> str:
@@ -65,8 +67,8 @@ class Setting:
 def setting(
     name: str, default: str, parse: Parser[T], meaning: str, default_words: str = "", *, is_secret: bool = False
 ) -> T:
-    """A field of Settings that is read from the variable `name`; a secret one stays out of its repr."""
-    entry = Setting(name, default, parse, meaning, default_words)
+    """A field of a group of settings that is read from the variable `name`."""
+    entry = Setting(name, default, parse, meaning, default_words, is_secret)
     # A dataclass field stands in the class body where its value will be, as with dataclasses.field itself.
     return cast(T, field(repr=not is_secret, metadata={"setting": entry}))
 
