@@ -29,6 +29,12 @@ def _of_filename(key: Callable[[str], str]) -> Callable[[Any], str]:
     return lambda context: key(context.get_current_parameters()["filename"])
 
 
+def _of_series(context: Any) -> str | None:
+    """A default that is made from the pseudonym of the row's series."""
+    patient = (context.get_current_parameters().get("series") or {}).get("patient")
+    return search_keys.search_key(patient) if patient else None
+
+
 # The warning that marks a scan whose spacing a person has entered.
 SPACING_ENTERED = "spacing_entered"
 
@@ -58,6 +64,8 @@ class Study(Owned, Base):
     # As a person has entered them: when it was, and whose it is where no header says so (webapp.domain.scans.patients).
     date: Mapped[Day | None] = mapped_column(Date)
     patient: Mapped[str | None] = mapped_column(Text)
+    # The patient as it is compared.
+    patient_key: Mapped[str | None] = mapped_column(Text)
     # Counts its changes, so that two tabs do not overwrite each other.
     revision: Mapped[int] = mapped_column(default=1)
 
@@ -65,6 +73,7 @@ class Study(Owned, Base):
         Index("ix_studies_created_at_id", "created_at", "id"),
         Index("ix_studies_owner_id_created_at_id", "owner_id", "created_at", "id"),
         Index("ix_studies_sort_name_id", "sort_name", "id"),
+        Index("ix_studies_patient_key_owner_id", "patient_key", "owner_id"),
     )
 
 
@@ -109,6 +118,8 @@ class Scan(Owned, Base):
     orientations: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
     # Of ml.scans.series_label.SeriesLabel, and the patient's pseudonym; None of what is no DICOM.
     series: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # The pseudonym as it is compared.
+    patient_key: Mapped[str | None] = mapped_column(Text, default=_of_series)
     # Of webapp.domain.scans.truth.Truth; None without an expert's mask.
     truth: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # The run that the history and the result page show: the newest that succeeded, else the newest.
@@ -147,6 +158,7 @@ class Scan(Owned, Base):
         Index("ix_scans_search_name_id", "search_name", "id"),
         Index("ix_scans_study_id_created_at", "study_id", "created_at", "id"),
         Index("ix_scans_sha256", "sha256"),
+        Index("ix_scans_patient_key_owner_id", "patient_key", "owner_id"),
         CheckConstraint("slice_count >= 1 AND width >= 1 AND height >= 1", name="size"),
     )
 

@@ -179,6 +179,7 @@ def change(resources: Resources, study_id: str, wanted: StudyChange) -> None:
 def _write_keys(study: Study) -> None:
     study.search_name, study.sort_name = _identity(study.owner_id, study.name), sort_key(study.name)
     study.search_text = search_key("\n".join([study.name, *study.tags, study.notes]))
+    study.patient_key = search_key(study.patient) if study.patient else None
 
 
 def prepare_adoption(session: Session, owner_id: str) -> None:
