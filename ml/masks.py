@@ -152,14 +152,16 @@ def verdict_level(probability_u8: NDArray[np.uint8], min_tumor_pixels: int) -> i
     """
     if min_tumor_pixels <= 1:
         return int(probability_u8.max())
-    # Fewer candidates at a higher level, so their components only shrink: a binary search finds the last one.
+    # Fewer candidates at a higher level, so their components only shrink: a binary search finds the last one, and looks
+    # no further than the window of the components that it saw last.
     lowest, highest = 0, _level_of_rank(probability_u8, min_tumor_pixels)
+    window = probability_u8
     while lowest < highest:
         middle = (lowest + highest + 1) // 2
-        candidates: NDArray[np.bool] = probability_u8 >= middle
+        candidates: NDArray[np.bool] = window >= middle
         _drop_small_components(candidates, int(np.count_nonzero(candidates)), min_tumor_pixels)
         if candidates.any():
-            lowest = middle
+            lowest, window = middle, window[window_of(candidates)]
         else:
             highest = middle - 1
     return lowest
@@ -171,6 +173,13 @@ def outline(mask: NDArray[np.bool]) -> NDArray[np.bool]:
     core[1:-1, 1:-1] = mask[1:-1, 1:-1] & mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
     edge: NDArray[np.bool] = mask & ~core
     return edge
+
+
+def window_of(mask: NDArray[np.bool]) -> tuple[slice, ...]:
+    """The smallest box, a slice for each axis, that holds all pixels of a mask of any shape with at least one."""
+    axes = range(mask.ndim)
+    places = (np.flatnonzero(mask.any(axis=tuple(other for other in axes if other != axis))) for axis in axes)
+    return tuple(slice(int(along[0]), int(along[-1]) + 1) for along in places)
 
 
 def label_regions(mask: NDArray[np.bool]) -> tuple[NDArray[np.int32], int]:
@@ -192,7 +201,7 @@ def _drop_small_components(mask: NDArray[np.bool], candidates: int, min_tumor_pi
     if candidates < min_tumor_pixels:
         mask[:] = False
         return
-    window = _window_of(mask)
+    window = mask[window_of(mask)]
     labels, count = label_regions(window)
     is_kept = np.bincount(labels.ravel(), minlength=count + 1) >= min_tumor_pixels
     is_kept[0] = False  # label 0 is the background
@@ -205,12 +214,16 @@ def _drop_minor_components(mask: NDArray[np.bool], min_share: float) -> tuple[tu
     Returns per slice a pixel of each 8-connected component that was cleared; all of its pixels were, since neighbors in
     a slice are neighbors in the stack.
     """
-    labels, count = label_regions(mask)
+    if not mask.any():
+        return ((),) * len(mask)
+    window = window_of(mask)
+    labels, count = label_regions(mask[window])
     voxels = np.bincount(labels.ravel(), minlength=count + 1)
     voxels[0] = 0  # label 0 is the background
     is_kept = voxels >= min_share * int(voxels.max())
     is_kept[0] = False
-    minor = mask & ~is_kept[labels]
+    minor = np.zeros_like(mask)
+    minor[window] = mask[window] & ~is_kept[labels]
     mask &= ~minor
     return tuple(_pixel_of_each(part) for part in minor)
 
@@ -248,14 +261,9 @@ def _mark_doubtful(
     """Mark, in place, the components of candidates with enough pixels and none of the mask. bool (H, W) each."""
     if np.count_nonzero(candidates) < min_pixels or not candidates.any():
         return
-    labels, count = label_regions(candidates)
+    window = window_of(candidates)
+    labels, count = label_regions(candidates[window])
     is_in_doubt = np.bincount(labels.ravel(), minlength=count + 1) >= min_pixels
     is_in_doubt[0] = False  # label 0 is the background
-    is_in_doubt[labels[tumor]] = False
-    doubtful[:] = is_in_doubt[labels]
-
-
-def _window_of(mask: NDArray[np.bool]) -> NDArray[np.bool]:
-    """The part of a slice, bool (H, W) with at least one pixel, that holds all its pixels; a view."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    is_in_doubt[labels[tumor[window]]] = False
+    doubtful[window] = is_in_doubt[labels]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.channels import brightest_channel
 from ml.engines import Engine, Inference
 from ml.ood.sequences import SEQUENCE_UNCHECKED
 
@@ -65,7 +66,7 @@ def _merged(is_first: NDArray[np.bool], first: Inference, second: Inference) -> 
 
 def _lacks_room(plane: NDArray[np.uint8]) -> bool:
     """Whether a rim does not fit around what a slice shows, uint8 (H, W, 3): the volume was cropped to the brain."""
-    is_lit = plane.max(axis=-1) > _BLACK
+    is_lit = brightest_channel(plane) > _BLACK
     rows, columns = np.flatnonzero(is_lit.any(axis=1)), np.flatnonzero(is_lit.any(axis=0))
     if not rows.size:
         return False
@@ -94,7 +95,7 @@ def draw_rim(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     drawn = pixels.copy()
     longer = max(pixels.shape[1:3])
     for plane in drawn:
-        is_lit = plane.max(axis=-1) > _BLACK
+        is_lit = brightest_channel(plane) > _BLACK
         if not is_lit.any():
             continue
         distance = ndimage.distance_transform_edt(~ndimage.binary_fill_holes(is_lit))

@@ -16,22 +16,25 @@ class LoadedCase:
     """pixels: uint8 (H, W, 3); truth: bool (H, W), None where there is no mask.
 
     is_skull_stripped: the slice is of a volume without a skull; the network then sees a rim (`ml.skull`).
-    mask_codes: what the mask's file shows, of `ml.datasets.mask_findings.codes_of_labels`; truth_sha256: of
-    `digest_of_labels` there. is_flair: what header and name of a volume say; None where they do not say, and of
-    pictures.
+    mask_codes: what the mask's file shows, of `ml.datasets.mask_findings.codes_of_labels`, None where nobody looked;
+    truth_sha256: of `digest_of_labels` there. is_flair: what header and name of a volume say; None where they do not
+    say, and of pictures.
     """
 
     case: Case
     pixels: NDArray[np.uint8]
     truth: NDArray[np.bool] | None
-    mask_codes: tuple[str, ...] = ()
+    mask_codes: tuple[str, ...] | None = None
     is_skull_stripped: bool = False
     truth_sha256: str | None = None
     is_flair: bool | None = None
 
 
-def load_case(case: Case) -> LoadedCase:
-    """Read both files. Raises DatasetError where one cannot be read or they differ in size."""
+def load_case(case: Case, *, judges_mask: bool = True) -> LoadedCase:
+    """Read both files. Raises DatasetError where one cannot be read or they differ in size.
+
+    judges_mask: whether to look at what the mask's file shows; a portal's check has done so before.
+    """
     scan, labels = case.scan(), case.label_map()
     pixels: NDArray[np.uint8] = scan.pixels[0]  # (1, H, W, 3) -> (H, W, 3)
     is_stripped = "skull_stripped" in scan.warnings
@@ -45,6 +48,8 @@ def load_case(case: Case) -> LoadedCase:
             f"{case.patient}/{case.file_name} is {_size(pixels)} pixels and its mask {_size(truth)};"
             " give the mask of this image."
         )
+    if not judges_mask:
+        return LoadedCase(case, pixels, truth, is_skull_stripped=is_stripped, is_flair=is_flair)
     codes = codes_of_labels(labels, scan.orientation)
     return LoadedCase(case, pixels, truth, codes, is_stripped, digest_of_labels(labels.values), is_flair)
 

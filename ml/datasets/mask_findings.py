@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.channels import brightest_channel
 from ml.scans import LabelMap
 from ml.volumes.silhouettes import enclosed
 
@@ -203,8 +204,9 @@ def is_picture(values: NDArray[np.generic]) -> bool:
     others = values[values != 0]
     if others.size == 0:
         return False
-    counts = np.unique(others, return_counts=True)[1]
-    return bool(counts.size > _PICTURE_VALUES and counts.max() < _PREVAILING_SHARE * others.size)
+    # Counting is ten times as fast as sorting, and most masks have 8 bits.
+    counts = np.bincount(others) if others.dtype == np.uint8 else np.unique(others, return_counts=True)[1]
+    return bool(np.count_nonzero(counts) > _PICTURE_VALUES and counts.max() < _PREVAILING_SHARE * others.size)
 
 
 def trace_mask(
@@ -213,7 +215,10 @@ def trace_mask(
     """A mask beside its slice. pixels: uint8 (H, W, 3); truth: bool (H, W); codes: of `codes_of_labels`; truth_sha256:
     of `digest_of_labels`."""
     found = list(codes)
-    area, within = int(np.count_nonzero(truth)), _lies_within(pixels)
+    gray = brightest_channel(pixels)
+    background = _BACKGROUND_SHARE * int(gray.max())
+    # The head, by an estimate that needs no SciPy: of the tumors of the LGG data (1,110 slices) no pixel lies outside.
+    area, within = int(np.count_nonzero(truth)), enclosed(gray >= max(1.0, background))
     inside = int(np.count_nonzero(truth & within))
     if area > MOST_OF_SLICE * truth.size:
         found.append(COVERS_SLICE)
@@ -221,7 +226,7 @@ def trace_mask(
         found.append(COVERS_HEAD)
     elif _is_box(truth):
         found.append(BOX)
-    if any(_is_outside(pixels[corner], truth[corner], int(pixels.max())) for corner in _corners(*truth.shape)):
+    if any((truth[corner] & (gray[corner] < background)).any() for corner in _corners(*truth.shape)):
         found.append(OUTSIDE_HEAD)
     if COVERS_SLICE not in found and area - inside > _MOST_OUTSIDE * area:
         found.append(MOSTLY_OUTSIDE)
@@ -244,18 +249,6 @@ def _corners(height: int, width: int) -> list[tuple[slice, slice]]:
         for vertical in (slice(rows), slice(-rows, None))
         for horizontal in (slice(columns), slice(-columns, None))
     ]
-
-
-def _is_outside(pixels: NDArray[np.uint8], truth: NDArray[np.bool], brightest: int) -> bool:
-    """Whether a piece of a mask, bool (H, W), lies on background, uint8 (H, W, 3)."""
-    return bool((truth & (pixels.max(axis=2) < _BACKGROUND_SHARE * brightest)).any())
-
-
-def _lies_within(pixels: NDArray[np.uint8]) -> NDArray[np.bool]:
-    """Which pixels have tissue above, below, left and right of them, bool (H, W): an estimate of the head that needs
-    no SciPy. Of the tumors of the LGG data (1,110 slices) no pixel lies outside of it."""
-    gray = pixels.max(axis=2)
-    return enclosed(gray >= max(1.0, _BACKGROUND_SHARE * float(gray.max())))
 
 
 def digest_of_labels(values: NDArray[np.generic]) -> str | None:

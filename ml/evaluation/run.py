@@ -72,7 +72,8 @@ class CaseResult:
 
     probability_u8: uint8 (H, W), round(255 p); truth: bool (H, W).
     is_out_of_distribution: what the input check says of the slice, None without a check. sequence_warning: the code of
-    the sequence check's warning, None without one. mask: what the expert's mask is judged by, None without one.
+    the sequence check's warning, None without one. mask: what the expert's mask is judged by, None without one, and
+    where the case's reader did not look at it.
     is_of_training: whether the model was trained on the slice, by its pixels; None where its package cannot tell.
     is_first_look: whether the first member of a cascade answered alone; None for other models.
     """
@@ -269,7 +270,7 @@ def _stacks(card: Card, answers: Sequence[_Answer]) -> Iterator[Sequence[int]]:
 
 
 def _trace(loaded: LoadedCase) -> MaskTraits | None:
-    if loaded.truth is None:
+    if loaded.truth is None or loaded.mask_codes is None:
         return None
     return trace_mask(loaded.pixels, loaded.truth, loaded.mask_codes, loaded.truth_sha256)
 

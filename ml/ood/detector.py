@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.cards import OOD_FILE, Card, PackageFileError, verify_files
+from ml.channels import channel_ranges
 
 # The warning's code in the API, in a segmentation's `warnings` and in predictions.csv.
 UNLIKE = "unlike_training_data"
@@ -101,8 +102,7 @@ def limit_of(values: NDArray[np.float64], share: float) -> float:
 
 def is_plain(pixels: NDArray[np.uint8]) -> NDArray[np.bool]:
     """uint8 (N, H, W, 3) -> bool (N,): slices that show nothing, of one color all over."""
-    spread = pixels.max(axis=(1, 2)).astype(np.int16) - pixels.min(axis=(1, 2))  # (N, 3)
-    is_flat: NDArray[np.bool] = (spread <= _PLAIN_RANGE).all(axis=1)
+    is_flat: NDArray[np.bool] = np.all(channel_ranges(pixels) <= _PLAIN_RANGE, axis=1)
     return is_flat
 
 

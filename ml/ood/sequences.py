@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.cards import SEQUENCES_FILE, Card, PackageFileError, verify_files
+from ml.channels import brightest_channel
 from ml.ood import head_contrast
 from ml.ood.detector import compress
 
@@ -162,16 +163,17 @@ def is_gray(pixels: NDArray[np.uint8]) -> bool:
 def is_same(pixels: NDArray[np.uint8], one: int, other: int) -> bool:
     """Whether two channels of a slice, uint8 (H, W, 3), show the same: where it is bright they hardly differ."""
     bright = _bright(pixels)
-    if not bright.any():
+    count = np.count_nonzero(bright)
+    if not count:
         return True
-    differences = np.abs(pixels[bright, one].astype(np.int16) - pixels[bright, other])
-    return bool(differences.mean() <= _SAME)
+    first, second = pixels[..., one], pixels[..., other]
+    differences = (np.maximum(first, second) - np.minimum(first, second)) * bright
+    return bool(int(differences.sum()) / count <= _SAME)
 
 
 def _bright(pixels: NDArray[np.uint8]) -> NDArray[np.bool]:
-    """uint8 (H, W, 3) -> bool (H, W). A maximum along the last axis takes ten times as long."""
-    first, second, third = np.moveaxis(pixels, -1, 0)
-    is_bright: NDArray[np.bool] = np.maximum(np.maximum(first, second), third) > _DARK
+    """uint8 (H, W, 3) -> bool (H, W)."""
+    is_bright: NDArray[np.bool] = brightest_channel(pixels) > _DARK
     return is_bright
 
 

@@ -10,14 +10,19 @@ LIT = 10
 
 def enclosed(is_lit: NDArray[np.bool]) -> NDArray[np.bool]:
     """Which pixels have a lit one above, below, left and right of them, or are lit at an end. bool (H, W), both."""
-    spread = np.logical_or.accumulate
-    within: NDArray[np.bool] = (
-        spread(is_lit, axis=0)
-        & spread(is_lit[::-1], axis=0)[::-1]
-        & spread(is_lit, axis=1)
-        & spread(is_lit[:, ::-1], axis=1)[:, ::-1]
-    )
+    upright = np.ascontiguousarray(is_lit.T)  # searching along rows is several times as fast
+    within: NDArray[np.bool] = _between_ends(is_lit) & _between_ends(upright).T
     return within
+
+
+def _between_ends(is_lit: NDArray[np.bool]) -> NDArray[np.bool]:
+    """From the first lit pixel of each row to its last, both included. bool (H, W), both."""
+    width = is_lit.shape[1]
+    first, last = is_lit.argmax(axis=1), width - 1 - is_lit[:, ::-1].argmax(axis=1)
+    first[~is_lit.any(axis=1)] = width  # a row without a lit pixel
+    columns = np.arange(width)
+    between: NDArray[np.bool] = (columns >= first[:, None]) & (columns <= last[:, None])
+    return between
 
 
 class HeadOverlap:

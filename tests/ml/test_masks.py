@@ -11,6 +11,7 @@ from ml.masks import (
     MaskRule,
     Masks,
     apply_rule,
+    label_regions,
     min_pixels_on_grid,
     slice_masks,
     threshold_level,
@@ -170,6 +171,16 @@ def test_a_slice_is_masked_without_its_neighbors_as_in_the_stack(q, min_share):
         one = slice_masks(q[index][None], rule, stack.dropped[index])
         assert (one.tumor[0] == stack.tumor[index]).all()
         assert (one.doubtful[0] == stack.doubtful[index]).all()
+
+
+@given(hypothesis.extra.numpy.arrays(np.uint8, (2, 7, 8), elements=st.sampled_from([0, 0, 0, 60, 200])))
+def test_what_is_in_doubt_is_every_large_region_without_a_pixel_of_the_mask(q):
+    masks = apply_rule(q, _rule(doubt=DoubtRule(0.2, 3)), is_stack=False)
+    for index, candidates in enumerate(q >= 51):
+        labels, count = label_regions(candidates)
+        regions = [labels == number for number in range(1, count + 1)]
+        expected = [region for region in regions if region.sum() >= 3 and not (region & masks.tumor[index]).any()]
+        assert (masks.doubtful[index] == np.any([*expected, np.zeros_like(candidates)], axis=0)).all()
 
 
 def test_the_depth_rule_leaves_a_single_slice_as_it_is():

@@ -205,3 +205,17 @@ def test_what_a_volumes_file_says_of_its_sequence_is_told_as_in_the_portal(engin
     engine.card = replace(CARD, input=replace(CARD.input, channels=("pre-contrast", "FLAIR", "post-contrast")))
     scored = [item for chunk in score_cases(engine, list_cases(data), 0.5, read=read) for item in chunk]
     assert [item.sequence_warning for item in scored][:3] == ["not_flair", None, None]
+
+
+def test_masks_that_a_check_has_judged_are_not_judged_again_and_the_figures_are_the_same(engine, data):
+    cases = list_cases(data)
+    judged, read = (
+        [item for piece in found for item in piece]
+        for found in (
+            score_cases(engine, cases, 0.5),
+            score_cases(engine, cases, 0.5, read=lambda case: load_case(case, judges_mask=False)),
+        )
+    )
+    assert all(item.mask is not None for item in judged)
+    assert all(item.mask is None for item in read)
+    assert [item.result.counts for item in read] == [item.result.counts for item in judged]

@@ -5,6 +5,7 @@ from math import hypot
 import numpy as np
 import pytest
 
+from ml.masks import outline
 from ml.metrics.surfaces import compare_surfaces
 
 
@@ -35,6 +36,14 @@ def test_a_shifted_line_within_the_tolerance_is_right():
 def test_missed_tumor_is_as_far_as_the_image_allows():
     figures = compare_surfaces(rectangle(1, 1, 2, 2), rectangle(0, 0, 0, 0))
     assert (figures.hd95, figures.surface_dice) == (hypot(20, 30), 0)
+
+
+def test_outlines_are_those_of_the_whole_image_where_masks_touch_its_edge():
+    truth, prediction = rectangle(0, 0, 6, 30), rectangle(14, 3, 6, 20)
+    edges = [np.argwhere(outline(mask)) for mask in (truth, prediction)]
+    distances = np.hypot(*(edges[0][:, None] - edges[1][None]).transpose(2, 0, 1))  # (points, points)
+    expected = max(np.percentile(distances.min(axis=axis), 95) for axis in (0, 1))
+    assert compare_surfaces(truth, prediction).hd95 == expected
 
 
 def test_without_truth_there_is_no_distance():

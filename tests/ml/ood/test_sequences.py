@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import gaussian_laplace
 
 from ml.cards import SEQUENCES_FILE, PackageFile, PackageFileError
 from ml.digests import sha256_of
@@ -128,6 +129,19 @@ def test_contrast_of_a_head_does_not_depend_on_its_brightness(head):
     assert np.corrcoef(bright, dark)[0, 1] > 0.99
     inverted = head_contrast.describe(np.where(plane > 20, 275 - plane.astype(int), 0).clip(0, 255).astype(np.uint8))
     assert np.corrcoef(bright, inverted)[0, 1] < 0.9
+
+
+def test_levels_and_structures_of_a_head_are_those_of_numpy_and_scipy_to_the_bit():
+    random = np.random.default_rng(2)
+    for width in head_contrast._WIDTHS:
+        picture = random.uniform(size=(64, 64)).astype(np.float32)
+        np.testing.assert_array_equal(head_contrast._laplace(picture, width), gaussian_laplace(picture, width))
+    for size in (64, 65, 101, 5000):
+        values = random.integers(3, 256, size).astype(np.uint8)
+        counts = np.bincount(values, minlength=256)
+        assert [head_contrast._percentile_of_counts(counts, percent) for percent in (0, 50, 95, 100)] == [
+            np.percentile(values, percent) for percent in (0, 50, 95, 100)
+        ]
 
 
 @pytest.mark.parametrize(
