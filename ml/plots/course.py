@@ -24,7 +24,7 @@ class CoursePoint:
 
 def plot_course(points: Sequence[CoursePoint]) -> Plot:
     """Points in the order of their dates, at least one; lines between those that can be compared."""
-    said = "; ".join(f"{point.label}: {point.volume_ml:.2f} ml" for point in points)
+    said = "; ".join(f"{point.label}: {point.volume_ml:.2f} mL" for point in points)
     plot = Plot("Volume over time", f"{len(points)} dates. {said}.", _WIDTH, _HEIGHT)
     top = _ceiling(max(point.range_ml[1] if point.range_ml else point.volume_ml for point in points))
     first, last = points[0].day.toordinal(), points[-1].day.toordinal()
@@ -32,7 +32,7 @@ def plot_course(points: Sequence[CoursePoint]) -> Plot:
     axes = Axes(
         plot,
         "date",
-        "volume, ml",
+        "volume, mL",
         [],
         [(tick / 4, f"{top * tick / 4:g}") for tick in range(5)],
         (first - margin, last + margin),
@@ -47,7 +47,7 @@ def plot_course(points: Sequence[CoursePoint]) -> Plot:
             plot.line([(x, low), (x, high)], "muted")
             for end in (low, high):
                 plot.line([(x - 5, end), (x + 5, end)], "muted")
-        plot.point(x, y, "accent", f"{point.label}: {point.volume_ml:.2f} ml", radius=5)
+        plot.point(x, y, "accent", f"{point.label}: {point.volume_ml:.2f} mL", radius=5)
         if x - labeled >= _LEAST_GAP:
             plot.text(x, _HEIGHT - 34, point.label, "muted", anchor="middle")
             labeled = x

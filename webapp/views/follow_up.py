@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, render_template, request
 
 from webapp.context import resources
-from webapp.domain.scans import follow_up, slice_pairs
+from webapp.domain.scans import follow_up, picture_frames, slice_pairs
 from webapp.domain.scans.follow_up import FollowUp, Point
 from webapp.domain.scans.images import default_slice
 from webapp.schemas.fields import dump
@@ -23,9 +23,9 @@ def show(study_id: str) -> str:
         found = follow_up.of_study(resources(), session, study_id)
         study = next(point.study for point in found.points if point.study.id == study_id)
         shown = [point for point in found.points if point.scan is not None]
-        first = _chosen(shown, request.args.get("first", ""), 0)
+        first = _chosen(shown, request.args.get("first", ""), _ends(shown)[:1])
         others = [point for point in shown if point is not first]
-        second = _chosen(others, request.args.get("second", ""), -1)
+        second = _chosen(others, request.args.get("second", ""), _ends(others)[-1:])
         context = {
             "study": dump(StudySchema, study),
             "follow_up": dump_follow_up(found),
@@ -40,9 +40,15 @@ def _has_plot(found: FollowUp) -> bool:
     return any(point.date and point.volume_ml is not None for point in found.points)
 
 
-def _chosen(points: list[Point], study_id: str, default: int) -> Point | None:
+def _ends(points: list[Point]) -> list[Point]:
+    """Among these are the dates that are side by side where nobody chose: those with a volume, where there are any."""
+    dated = [point for point in points if point.date]
+    return [point for point in dated if point.volume_ml is not None] or dated or points
+
+
+def _chosen(points: list[Point], study_id: str, default: list[Point]) -> Point | None:
     """The point of a study; one that nobody has is the default."""
-    return next((point for point in points if point.study.id == study_id), points[default] if points else None)
+    return next((point for point in points if point.study.id == study_id), next(iter(default), None))
 
 
 def _title(point: Point) -> str:
@@ -58,12 +64,17 @@ def _pair(first: Point, second: Point) -> dict[str, Any]:
     index = request.args.get("slice", default_slice(first.scan, first.run), type=int)
     index = min(max(index, 0), most)
     beside = matched.seconds[index]
+    frames = picture_frames.of_pair(first.scan, second.scan)
     return {
         "how": matched.how,
+        "in_mm": frames[0].in_mm,
         "seconds": matched.seconds,
         "index": index,
         "most": most,
-        "sides": [_side(first, index), _side(second, beside)],
+        "sides": [
+            {**_side(first, index), "frame": frames[0]},
+            {**_side(second, beside), "frame": frames[1]},
+        ],
     }
 
 

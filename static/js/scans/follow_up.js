@@ -13,11 +13,11 @@ const sides = /** @type {NodeListOf<HTMLElement>} */ (section.querySelectorAll("
  * @param {number | null} index of the slice; null: there is none
  */
 function show(side, index) {
-  const picture = /** @type {HTMLImageElement} */ (side.querySelector("img"));
+  const picture = /** @type {SVGImageElement} */ (side.querySelector("image"));
   const words = /** @type {HTMLElement} */ (side.querySelector("[data-slice-words]"));
-  picture.hidden = index === null;
   words.textContent = index === null ? "no slice here" : `slice ${index + 1} of ${side.dataset.slices}`;
-  if (index !== null) picture.src = `${side.dataset.address}&slice=${index}`;
+  if (index === null) picture.removeAttribute("href");
+  else picture.setAttribute("href", `${side.dataset.address}&slice=${index}`);
 }
 
 slider.addEventListener("input", () => {

@@ -204,3 +204,45 @@ def test_a_picture_has_no_volume_and_no_plot(app: Flask, client: FlaskClient) ->
     plot = client.get(f"{STUDIES}/{study['id']}/follow-up.svg")
     assert (plot.status_code, plot.json["code"]) == (409, "not_ready")
     assert client.get(f"/studies/{study['id']}/follow-up").status_code == 200
+
+
+@pytest.mark.usefixtures("stated")
+def test_the_whole_course_is_told_first_and_its_ends_are_side_by_side(app: Flask, client: FlaskClient) -> None:
+    days = ("2021-01-15", "2022-01-15", "2023-01-15", "2024-01-15")
+    added = [add_study(app, day, day, larger(1 + number)) for number, day in enumerate(days)]
+    undated = add_study(app, "undated")
+    values = {"warnings": ["unlike_training_data"]}, {"volume_mm3": 0.0, "tumor_pixels": 0}
+    with resources_of(app).database.write() as session:
+        for study, changed in zip(added[1:], values, strict=False):
+            session.execute(update(Segmentation).where(Segmentation.id == study["run"]).values(**changed))
+
+    found = of(client, undated["study"])
+
+    numbers = {study["study"]: number for number, study in enumerate(added)}
+    told = [(numbers[change["first"]], numbers[change["second"]]) for change in found["changes"]]
+    assert told == [(0, 3), (0, 1), (1, 2), (2, 3)]
+    assert [point["volume_ml_range"] is None for point in found["points"]] == [False, True, True, False, False]
+    page = client.get(f"/studies/{undated['study']}/follow-up").text
+    assert "First to last" in page and "Nothing is marked." in page
+    assert [page.count(f"/scans/{study['scan']}/overlay.png") for study in (*added, undated)] == [2, 0, 0, 2, 0]
+
+
+@pytest.mark.usefixtures("stated")
+def test_two_dates_are_drawn_at_one_scale(app: Flask, client: FlaskClient) -> None:
+    """A tumor is not larger because its scan's pixels are, and a pixel that is higher than wide is drawn so."""
+    early, late = add_study(app, "early", "2023-01-31"), add_study(app, "late", "2024-06-01")
+    with resources_of(app).database.write() as session:
+        for study, spacing in ((early, [5.0, 2.0, 1.0]), (late, [5.0, 1.0, 1.0])):
+            session.execute(update(Scan).where(Scan.id == study["scan"]).values(spacing_mm=spacing))
+    address = f"/studies/{early['study']}/follow-up"
+    width, height = (
+        client.get(f"{SCANS}/{early['scan']}").json["width"],
+        client.get(f"{SCANS}/{early['scan']}").json["height"],
+    )
+    page = client.get(address).text
+    assert page.count(f'viewBox="0 0 {width} {2 * height}"') == 2 and "at one scale in mm" in page
+    assert f'width="{width}" height="{2 * height}"' in page
+    assert f'x="0" y="{height / 2:g}" width="{width}" height="{height}"' in page
+    with resources_of(app).database.write() as session:
+        session.execute(update(Scan).where(Scan.id == late["scan"]).values(spacing_mm=None))
+    assert "their own size of pixels" in client.get(address).text

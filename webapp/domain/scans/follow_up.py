@@ -68,8 +68,8 @@ class Point:
 
     @property
     def range_ml(self) -> tuple[float, float] | None:
-        """What the true volume may be by the model's error."""
-        if self.volume_ml is None or self.error is None:
+        """What the true volume may be by the model's error; None where that does not hold for it."""
+        if not self.volume_ml or self.error is None or self.doubt:
             return None
         return self.volume_ml / self.error.factor, self.volume_ml * self.error.factor
 
@@ -131,10 +131,13 @@ def of_study(resources: Resources, session: Session, study_id: str) -> FollowUp:
 
 
 def _pairs(dated: Sequence[Point]) -> list[tuple[Point, Point]]:
-    """Neighbors in time, also over dates without a volume, and the first and the last with one."""
+    """The first and the last with a volume, then neighbors in time, also over dates without a volume."""
+    places = {point.study.id: place for place, point in enumerate(dated)}
     measured = [point for point in dated if point.volume_ml is not None]
     ends = [(measured[0], measured[-1])] if len(measured) > 2 else []
-    found = [*pairwise(dated), *pairwise(measured), *ends]
+    pairs = [*pairwise(dated), *pairwise(measured)]
+    pairs.sort(key=lambda pair: (places[pair[0].study.id], places[pair[1].study.id]))
+    found = [*ends, *pairs]
     return list({(first.study.id, second.study.id): (first, second) for first, second in found}.values())
 
 
