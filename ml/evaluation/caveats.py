@@ -31,6 +31,7 @@ def caveats_of(
     slices: int = 0,
     apart: Sequence[str] = (),
     training_slices: int = 0,
+    misfits: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """The sentences, most important first.
@@ -38,9 +39,9 @@ def caveats_of(
     training: of the model's card. patients: all that were evaluated. with_tumor: how many of them have a Dice.
     has_interval: whether intervals are shown. duplicate_slices: that are another patient's, too.
     slices: how many were evaluated; training_slices: of them, those that the model was trained on, by their pixels.
-    apart: patients whose mask and result hardly overlap. notes: of the data.
+    apart: patients whose mask and result hardly overlap. misfits: of `ml.evaluation.mask_fit`. notes: of the data.
     """
-    found = []
+    found = [*misfits]
     overlap = _overlap(training, set(patients))
     if overlap is not None:
         found.append(overlap)

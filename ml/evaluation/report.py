@@ -9,6 +9,7 @@ import numpy as np
 from ml.cards import Card
 from ml.datasets.checking.problems import LeftOut
 from ml.evaluation.caveats import caveats_of, is_apart
+from ml.evaluation.mask_fit import Misfit, find_misfits
 from ml.evaluation.run import Outcome
 from ml.evaluation.scoring import slices_sha256
 from ml.evaluation.sizes import SizeResult, sizes_of
@@ -55,7 +56,7 @@ class Settings:
 class Report:
     """All results of one evaluation. metrics: of the whole data set, in the order of the registry.
 
-    caveats: what must be known before the figures, in sentences.
+    caveats: what must be known before the figures, in sentences; misfits: masks that would agree better another way.
     """
 
     model: str
@@ -74,6 +75,7 @@ class Report:
     calibration_foreground: Calibration  # of pixels with p >= 0.05
     caveats: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    misfits: tuple[Misfit, ...] = ()
 
     @property
     def has_volumes(self) -> bool:
@@ -98,6 +100,7 @@ def make_report(
     histogram = add_histograms(score.probability_histogram for score in scores)
     patients = patients_of((*scores, *outcome.failures), volumes=outcome.volumes)
     metrics = estimate_metrics(scores, settings.seed, outcome.volumes)
+    misfits = find_misfits(scores)
     return Report(
         model=engine.card.name,
         model_version=engine.card.version,
@@ -129,9 +132,11 @@ def make_report(
                 if is_apart(patient.dice, patient.metrics.get("predicted_pixels"))
             ],
             training_slices=outcome.training_slices,
+            misfits=[misfit.sentence for misfit in misfits],
             notes=notes,
         ),
         left_out=tuple(left_out),
+        misfits=misfits,
     )
 
 

@@ -12,6 +12,7 @@ from ml.datasets.file_names import shown
 from ml.datasets.loading import LoadedCase
 from ml.datasets.volume_slices import is_volume
 from ml.digests import sha256_of_array, sha256_of_lines
+from ml.evaluation.outlines import pack_outlines
 from ml.masks import Pixel, apply_rule, rule_on_grid, slice_masks
 from ml.metrics.calibration import pack_histogram, probability_histogram
 from ml.metrics.overlap import Counts
@@ -35,7 +36,8 @@ class Score:
     """A slice that was compared with its expert mask.
 
     metrics: by the names of `ml.metrics.registry.SLICE_METRICS`; probability_histogram: of
-    `ml.metrics.calibration.pack_histogram`; dropped: of `ml.masks.Masks`; content: None where nobody took it down.
+    `ml.metrics.calibration.pack_histogram`; dropped: of `ml.masks.Masks`; content: None where nobody took it down;
+    outlines: of `ml.evaluation.outlines.pack_outlines`, None where an earlier version compared.
     """
 
     case: Case
@@ -44,6 +46,7 @@ class Score:
     probability_histogram: bytes
     dropped: tuple[Pixel, ...] = ()
     content: SliceContent | None = None
+    outlines: bytes | None = None
 
     @property
     def patient(self) -> str:
@@ -166,6 +169,7 @@ def score_slice(case: Case, truth: NDArray[np.bool], one: MaskedSlice) -> Score:
         metrics={metric.name: metric.compute(compared) for metric in SLICE_METRICS},
         probability_histogram=pack_histogram(probability_histogram(one.probability_u8, truth)),
         dropped=one.dropped,
+        outlines=pack_outlines(truth, one.tumor),
     )
 
 

@@ -45,6 +45,7 @@ def report_document(report: Report, pictures: Sequence[Picture], title: Title) -
         "patients": _patients(report.patients),
         "gallery": [rounded(asdict(picture)) for picture in pictures],
         "doubtful_masks": asdict(report.outcome.doubtful_masks),
+        "misfits": [rounded({**asdict(misfit), "sentence": misfit.sentence}) for misfit in report.misfits],
         "failures": _failures(report.outcome.failures),
         "left_out": [asdict(group) for group in report.left_out],
     }

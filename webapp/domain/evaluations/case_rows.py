@@ -66,6 +66,7 @@ def case_row(
     # Beside a truth an empty mask is right or wrong, whatever was warned about.
     row.outcome = _OUTCOMES[_verdict(result.metrics), result.counts.truth > 0]
     row.probability_histogram = result.probability_histogram
+    row.outlines = result.outlines
     _put(row, CASE_COLUMNS, {**asdict(result.counts), **result.metrics})
     return row
 
@@ -83,7 +84,7 @@ def failed_row(evaluation_id: str, listed: ListedCase, code: str, message: str) 
 
 
 def result_of(row: EvaluationCase) -> SliceResult:
-    """What the row says, as it was when it was written; its histogram must be loaded."""
+    """What the row says, as it was when it was written; its histogram and outlines must be loaded."""
     # The image's name is what tables and reports show; its mask plays no part any more.
     case = Case(row.patient, Path(row.image), None)
     if row.outcome is CaseOutcome.FAILED:
@@ -94,7 +95,7 @@ def result_of(row: EvaluationCase) -> SliceResult:
     if row.probability_histogram is None:
         return Prediction(case, metrics, dropped, content)
     counts = Counts(*(int(metrics.pop(field.name) or 0) for field in fields(Counts)))
-    return Score(case, counts, metrics, row.probability_histogram, dropped, content)
+    return Score(case, counts, metrics, row.probability_histogram, dropped, content, row.outlines)
 
 
 def read_results(resources: Resources, evaluation_id: str) -> Iterator[SliceResult]:
@@ -112,7 +113,7 @@ def read_rows(resources: Resources, evaluation_id: str) -> Iterator[EvaluationCa
                 .where(EvaluationCase.evaluation_id == evaluation_id, EvaluationCase.position > after)
                 .order_by(EvaluationCase.position)
                 .limit(ROWS_AT_ONCE)
-                .options(undefer(EvaluationCase.probability_histogram))
+                .options(undefer(EvaluationCase.probability_histogram), undefer(EvaluationCase.outlines))
             ).all()
         if not rows:
             return

@@ -177,6 +177,8 @@ class EvaluationCase(Part, Base):
     is_first_look: Mapped[bool | None]
     # Of ml.metrics.calibration.pack_histogram; None without an expert mask.
     probability_histogram: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    # Of ml.evaluation.outlines.pack_outlines; None without an expert mask.
+    outlines: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     # The stored group in which its map and truth are.
     map_key: Mapped[str | None] = mapped_column(String(200))
     error_code: Mapped[str | None] = mapped_column(String(40))

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.evaluation.caveats import APART, is_apart, known_patient
+from ml.evaluation.mask_fit import find_misfit_of_stack
+from ml.evaluation.outlines import pack_outlines
 from ml.masks import slice_masks
 from ml.metrics.agreement import compare_slices
 from ml.metrics.slices import SliceComparison
@@ -38,7 +40,7 @@ def measure(resources: Resources, scan: Scan, row: Segmentation | None) -> dict[
     except StorageUnavailable as error:  # the scan's own figures are still worth an answer
         logger.warning("a scan was not compared with its expert's mask: %s", error.code)
         return None
-    caveats = [_apart(found, row), _caveat(resources, scan, row)]
+    caveats = [found.pop("misfit", None), _apart(found, row), _caveat(resources, scan, row)]
     return {**found, "caveat": " ".join(filter(None, caveats)) or None}
 
 
@@ -57,11 +59,25 @@ def _apart(found: dict[str, Any], row: Segmentation) -> str | None:
 
 
 def _measure(resources: Resources, scan: Scan, row: Segmentation, expert: Truth) -> bytes:
-    agreement = compare_slices(_slices(resources, scan, row, expert))
+    outlines: list[bytes] = []
+    agreement = compare_slices(_outlined(_slices(resources, scan, row, expert), outlines))
+    misfit = find_misfit_of_stack(outlines)
     own = _on_own_voxels(resources, scan, row, expert)
     whole = agreement.whole if own is None else compare_slices(own).whole
     slices = [{"index": index, **metrics} for index, metrics in agreement.slices.items()]
-    return json.dumps({"segmentation": row.id, **whole, "slices": slices}).encode()
+    return json.dumps(
+        {"segmentation": row.id, **whole, "slices": slices, "misfit": misfit and misfit.sentence}
+    ).encode()
+
+
+def _outlined(
+    slices: Iterator[tuple[int, SliceComparison]], outlines: list[bytes]
+) -> Iterator[tuple[int, SliceComparison]]:
+    """The slices as they are; the outlines of both masks are put into the list in passing."""
+    for index, compared in slices:
+        if compared.truth is not None:
+            outlines.append(pack_outlines(compared.truth, compared.mask))
+        yield index, compared
 
 
 def _on_own_voxels(
