@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -229,6 +230,39 @@ def test_a_viewers_label_replaces_its_own_alone(served: Flask) -> None:
     assert client.get(f"{SCANS}/{scan_id}").json["truth"]["filename"] == "expert.nii.gz"
     assert client.delete(f"{SCANS}/{scan_id}/truth").status_code == 204
     assert store_label(client, "FLAIR", label(3)).status_code == 200
+
+
+@pytest.mark.parametrize("user", ["user-xyz", ""])
+def test_two_machines_whose_viewers_have_no_name_of_their_own_replace_no_label(served: Flask, user: str) -> None:
+    """`user-xyz` is the plug-in's default, and says nothing."""
+    client = served.test_client()
+    scan_id = store_image(client, "FLAIR", head())
+    one, other = ({"environ_base": {"REMOTE_ADDR": address}} for address in ("10.0.0.7", "10.0.0.8"))
+    assert store_label(client, "FLAIR", label(), user, **one).status_code == 200
+    assert store_label(client, "FLAIR", label(1), user, **one).status_code == 200
+    stored = client.get(f"{SCANS}/{scan_id}").json["truth"]
+    refused = store_label(client, "FLAIR", label(2), user, **other)
+    assert (refused.status_code, refused.json["code"]) == (409, "conflict")
+    assert "Client/User-ID" in refused.json["message"]
+    assert client.get(f"{SCANS}/{scan_id}").json["truth"] == stored
+    assert client.delete(f"{SCANS}/{scan_id}/truth").status_code == 204
+    for machine in (one, other):  # who has a name is known everywhere
+        assert store_label(client, "FLAIR", label(), "ruth", **machine).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("tmp3k_9x2ab.nii.gz", r"3D Slicer, \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.nii\.gz"),
+        ("tmp_flair.nii.gz", r"tmp_flair\.nii\.gz"),
+    ],
+)
+def test_a_scan_of_the_viewers_temporary_file_has_a_readable_name(served: Flask, sent: str, shown: str) -> None:
+    """The plug-in saves the volume in view into a file of Python's `tempfile`."""
+    client = served.test_client()
+    form = {"params": "{}", "files": (io.BytesIO(head()), sent)}
+    session = client.put("/monai/session/", data=form).json["session_id"]
+    assert re.fullmatch(shown, client.get(f"{SCANS}/{session}").json["filename"])
 
 
 def test_a_name_of_two_images_on_the_same_voxels_takes_no_label(served: Flask) -> None:

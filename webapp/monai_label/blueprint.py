@@ -1,6 +1,9 @@
 """What all routes of the protocol share: the switch, the parameters of a request, and which scan an image is."""
 
 import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, abort, request
@@ -15,6 +18,9 @@ from webapp.security import csrf
 
 bp = Blueprint("monai-label", __name__, url_prefix="/monai")
 csrf.exempt(bp)
+
+# Of Python's `tempfile`: eight characters (`_RandomNameSequence`).
+_TEMPORARY = re.compile(r"tmp[a-z0-9_]{8}(\.[a-z0-9.]+)?")
 
 
 @bp.before_request
@@ -34,10 +40,17 @@ def parameters() -> dict[str, Any]:
 
 def take(field: str, model: str | None = None) -> str:
     """Store what the request brings as a scan; its id. Raises what `submit` does, InvalidInput for several scans."""
-    submitted = submit(resources(), uploaded_files(field), UploadOptions(model, None, Grouping.AUTO))
+    files = [replace(file, filename=_readable(file.filename)) for file in uploaded_files(field)]
+    submitted = submit(resources(), files, UploadOptions(model, None, Grouping.AUTO))
     if len(submitted.scan_ids) != 1:
         raise InvalidInput(f"These are {len(submitted.scan_ids)} images, and a session has one; send one series alone.")
     return submitted.scan_ids[0]
+
+
+def _readable(filename: str) -> str:
+    """A name for the history; 3D Slicer's plug-in saves what is in view into a file of a name that says nothing."""
+    ending = _TEMPORARY.fullmatch(filename)
+    return f"3D Slicer, {datetime.now(UTC):%Y-%m-%d %H:%M:%S}{ending[1] or ''}" if ending else filename
 
 
 def known_scan(image: str) -> str:

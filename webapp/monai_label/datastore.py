@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import hmac
 from typing import Any
 
 from flask import Response, jsonify, request
@@ -14,6 +15,9 @@ from webapp.domain.scans import viewer_images
 from webapp.domain.scans.submission import submit_truth
 from webapp.domain.scans.truth import Origin
 from webapp.monai_label.blueprint import bp, known_scan, parameters, take
+
+# What the plug-in of 3D Slicer says until somebody gives it a name (MONAILabel.py, `clientId`): it is everybody's.
+_UNNAMED = ("", "user-xyz")
 
 
 @bp.put("/datastore/")
@@ -57,7 +61,14 @@ def _check_one_segment(label_info: Any) -> None:
 
 
 def _origin(client_id: Any) -> Origin:
-    """Which viewer stores a label: by the id that its user gave it in the viewer's settings, of which a digest is
-    kept."""
-    digest = hashlib.sha256(str(client_id or "").encode()).hexdigest()[:16]
+    """Which viewer stores a label: by the id that its user gave it in the viewer's settings, else by its address.
+
+    A digest of it is kept.
+    """
+    name = str(client_id or "")
+    if name in _UNNAMED:
+        key = resources().settings.secret_key.encode()
+        digest = hmac.new(key, f"viewer at {request.remote_addr}".encode(), hashlib.sha256).hexdigest()[:16]
+    else:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
     return Origin(f"viewer {digest}")

@@ -38,7 +38,8 @@ AT_ONCE = 4  # masks of one request that are decoded at the same time
 Origin = NewType("Origin", str)
 ANOTHERS = (
     "This scan has an expert's mask that this viewer did not store, and it is not replaced; take it away on the scan's"
-    " page first, then submit again."
+    " page first, then submit again. A viewer is known by a Client/User-ID of its own in its settings, else by its"
+    " machine's address."
 )
 
 # Viewers write a label on the voxels of the volume in view, so this one was drawn on another.
