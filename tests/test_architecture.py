@@ -21,6 +21,7 @@ _FLOORS = (
     "webapp.domain.uploads",
     "webapp.domain.catalog",
     "webapp.domain.resources",
+    "webapp.domain.tracing",
 )
 # What of ml needs neither torch nor an engine.
 _LIGHT = (

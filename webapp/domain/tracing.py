@@ -6,6 +6,9 @@ message, and a worker of another machine finds the trace by the job alone. A tra
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +18,26 @@ if TYPE_CHECKING:
 # How long a span waits for others before all are sent together.
 SEND_EVERY_MS = 500
 SERVICE = "glioscope"
+
+
+# Name and beginning of what is being done for somebody.
+_asked: ContextVar[tuple[str, int] | None] = ContextVar("asked", default=None)
+
+
+@contextmanager
+def asked(name: str) -> Iterator[None]:
+    """What a person or program asks for: traces of the jobs that it queues begin here, under this name.
+
+    Of several around each other the outermost counts. Also a decorator.
+    """
+    if _asked.get() is not None:
+        yield
+        return
+    token = _asked.set((name, time.time_ns()))
+    try:
+        yield
+    finally:
+        _asked.reset(token)
 
 
 class Traces:
@@ -33,11 +56,12 @@ class Traces:
         """Whether spans are sent anywhere."""
         return bool(self._address)
 
-    def begin(self, trace: str, name: str, began_ns: int, **attributes: str | int) -> None:
-        """The first span of a job's trace: what was asked for, until it was in the queue.
+    def begin(self, trace: str, **attributes: str | int) -> None:
+        """The first span of a job's trace: what was asked for (`asked`), until it was in the queue; it ends now.
 
-        trace: the job's id. began_ns: of `time.time_ns`; it ends now.
+        trace: the job's id.
         """
+        name, began_ns = _asked.get() or (SERVICE, time.time_ns())
         self._record(trace, name, began_ns, time.time_ns(), None, attributes, is_first=True)
 
     def add(

@@ -13,13 +13,15 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from ml.engines import EngineError
+from tests.support import dicom_files, volume_files
 from tests.support.evaluations import begin, run_all
 from tests.support.portal_process import free_port
 from tests.support.resources import make_settings, png_bytes
 from tests.worker.conftest import BrightnessEngine
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
-from webapp.domain.scans import lookup, segmentations
+from webapp.domain.scans import gathering, joining, lookup, segmentations, splitting
+from webapp.domain.scans.grouping import Grouping
 from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, submit_run
 from webapp.domain.settings import Settings, SettingsError
 from webapp.domain.tracing import Traces
@@ -124,6 +126,37 @@ def test_one_trace_leads_from_the_upload_through_the_queue_to_the_result(
     assert not [body for body in collector.bodies if b"Musterfrau" in body]
 
 
+def test_every_way_to_a_new_run_begins_its_trace(resources: Resources, collector: Collector) -> None:
+    shape = (28, 32, 24)
+    affine = volume_files.affine_of("LPS", (5.0, 5.5, 6.0), shape)
+    head = volume_files.head(affine, shape, "uint16")
+
+    def sent(*files: tuple[str, bytes], **options: Any) -> tuple[str, ...]:
+        given = [UploadedFile(name, io.BytesIO(data)) for name, data in files]
+        return submit(resources, given, UploadOptions(**options)).scan_ids
+
+    numbered = [(f"slice_{number}.png", png_bytes()) for number in range(3)]
+    began = {"upload": [*sent(*numbered, group=Grouping.STACK)]}
+    began["upload"] += sent(*((f"{place}.dcm", data) for place, data in enumerate(dicom_files.series(head, affine))))
+    flair, t1 = (sent((f"{name}.nii.gz", volume_files.nifti(head, affine)))[0] for name in ("flair", "t1"))
+    singles = sent(*numbered[:2])
+    runs = {scan_id: newest_run(resources, scan_id) for scan_id in (*began["upload"], flair, t1, *singles)}
+    began["upload"] += (flair, t1, *singles)
+    began["stack"] = [gathering.gather(resources, singles)]
+    runs[began["stack"][0]] = newest_run(resources, began["stack"][0])
+    began["split"] = [*splitting.split(resources, began["stack"][0])]
+    began["join"] = [joining.join(resources, flair, joining.Choice(flair, t1, None))]
+    for scan_id in (*began["split"], *began["join"]):
+        runs[scan_id] = newest_run(resources, scan_id)
+    # A double click is one job, whose trace began already.
+    assert submit_run(resources, flair, RunOptions()) == runs[flair]
+    resources.traces.close()
+    for name, scan_ids in began.items():
+        for scan_id in scan_ids:
+            [top] = [span for span in collector.spans if span.trace_id.hex() == runs[scan_id]]
+            assert (top.name, top.span_id.hex(), top.parent_span_id) == (name, runs[scan_id][:16], b"")
+
+
 def test_a_run_that_failed_says_its_code(
     resources: Resources, runtime: Runtime, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,7 +181,7 @@ def test_an_evaluation_is_one_trace(resources: Resources, runtime: Runtime, coll
 
 def test_a_collector_that_is_away_stops_nothing() -> None:
     traces = Traces(f"http://127.0.0.1:{free_port()}/v1/traces")
-    traces.begin("0123456789abcdef" * 2, "upload", 1)
+    traces.begin("0123456789abcdef" * 2)
     traces.close()
 
 

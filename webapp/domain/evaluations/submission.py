@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -19,6 +18,7 @@ from webapp.domain.jobs.broker import BATCH
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.jobs.wait import Waiters
 from webapp.domain.resources import Resources
+from webapp.domain.tracing import asked
 from webapp.domain.uploads import archives, idempotency, receiving
 from webapp.domain.uploads.receiving import Received, UploadedFile
 
@@ -145,6 +145,7 @@ def _checked(resources: Resources, options: EvaluationOptions) -> None:
     checked_threshold(options.threshold, resources.catalog.card(options.model).threshold)
 
 
+@asked("evaluation")
 def _queue(
     resources: Resources,
     evaluation_id: str,
@@ -153,7 +154,6 @@ def _queue(
     location: str,
     default_name: str,
 ) -> str:
-    began_ns = time.time_ns()
     card = resources.catalog.card(options.model)
     name = " ".join((options.name or "").split())[:LONGEST_NAME] or default_name[:LONGEST_NAME] or "data set"
     if "\0" in name or not is_text(name):
@@ -175,7 +175,7 @@ def _queue(
         session.flush()
         session.add(EvaluationChunk(evaluation_id=evaluation_id, kind=ChunkKind.CHECK, status=Status.QUEUED))
     resources.queue.publish(BATCH)
-    resources.traces.begin(evaluation_id, "evaluation", began_ns)
+    resources.traces.begin(evaluation_id)
     return evaluation_id
 
 

@@ -22,6 +22,7 @@ from webapp.domain.scans import segmentations, studies, visits
 from webapp.domain.scans.models import Scan
 from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.storage.keys import original_key, scan_prefix, stack_key
+from webapp.domain.tracing import asked
 from webapp.domain.uploads.receiving import Received
 
 # The bytes tell a format, never the name; but whoever sends a volume by its name wants to hear of the volume.
@@ -37,6 +38,7 @@ class Accepted:
     segmentation_id: str
 
 
+@asked("upload")
 def admit(
     resources: Resources,
     upload: Received,
@@ -96,6 +98,7 @@ def store(
         resources.storage.delete(scan_prefix(scan_id))
         raise
     resources.queue.publish(INTERACTIVE)
+    resources.traces.begin(accepted.segmentation_id, scan=scan_id)
     return accepted
 
 

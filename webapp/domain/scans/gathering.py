@@ -13,10 +13,12 @@ from webapp.domain.scans.models import Scan
 from webapp.domain.scans.regrouping import GONE, hand_truth_on, take_place
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import original_key
+from webapp.domain.tracing import asked
 from webapp.domain.uploads import receiving
 from webapp.domain.uploads.receiving import Received
 
 
+@asked("stack")
 def gather(resources: Resources, scan_ids: Sequence[str]) -> str:
     """Make one stack of single slices, in the natural order of their names, with their experts' masks; its id.
 

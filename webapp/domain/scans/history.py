@@ -1,12 +1,11 @@
 """The history: scans filtered, sorted and paged by keyset, the same for the page and the API."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, cast, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, false, func, select
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from ml.measurements import Verdict
@@ -17,7 +16,7 @@ from webapp.domain.database.search_keys import search_key
 from webapp.domain.errors import InvalidInput
 from webapp.domain.jobs.models import Status
 from webapp.domain.scans import studies
-from webapp.domain.scans.models import Scan, Segmentation, Study
+from webapp.domain.scans.models import Scan, ScanWarning, Segmentation, Study
 
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 200
@@ -81,6 +80,11 @@ class HistoryFilter:
         """Whether a condition of the displayed run is among them: a scan without a run then has no place."""
         return bool(self.status or self.verdict or self.model)
 
+    @property
+    def is_by_warning(self) -> bool:
+        """Whether the index of one warning has the scans, and in the order that is wanted."""
+        return len(set(self.warnings)) == 1 and self.sort in ("newest", "oldest") and not self.is_of_run
+
 
 def page(session: Session, wanted: HistoryFilter) -> Page[Scan]:
     """One page of scans with their displayed runs and studies. Raises InvalidInput for an unknown order or cursor.
@@ -125,7 +129,7 @@ def _matching(session: Session, wanted: HistoryFilter) -> tuple[Sort, Select[Sca
         statement = statement.join(Scan.study)
     if wanted.query:
         statement = _named(session, statement, wanted.query)
-    return sort, _filtered(statement, wanted)
+    return sort, _filtered(session, statement, wanted)
 
 
 def _named(session: Session, statement: Select[Scan], query: str) -> Select[Scan]:
@@ -139,7 +143,7 @@ def _named(session: Session, statement: Select[Scan], query: str) -> Select[Scan
     return statement.where(Scan.id.in_(ids) if len(ids) <= FEW else has_name | is_of_study)
 
 
-def _filtered(statement: Select[Scan], wanted: HistoryFilter) -> Select[Scan]:
+def _filtered(session: Session, statement: Select[Scan], wanted: HistoryFilter) -> Select[Scan]:
     if wanted.status is not None:
         statement = statement.where(Segmentation.status == wanted.status)
     if wanted.verdict is not None:
@@ -149,8 +153,11 @@ def _filtered(statement: Select[Scan], wanted: HistoryFilter) -> Select[Scan]:
     if wanted.study:
         # What is no id of ours is none of any study, and PostgreSQL would refuse some.
         statement = statement.where(Scan.study_id == wanted.study if is_id(wanted.study) else false())
-    if wanted.warnings:
-        statement = statement.where(or_(*(_has_warning(code) for code in wanted.warnings)))
+    if wanted.is_by_warning:
+        statement = statement.join(ScanWarning, ScanWarning.scan_id == Scan.id)
+        statement = statement.where(ScanWarning.code == wanted.warnings[0])
+    elif wanted.warnings:
+        statement = statement.where(_has_warning(session, wanted.warnings))
     created_at = _created_at(wanted)
     if wanted.from_date is not None:
         statement = statement.where(created_at >= _midnight(wanted.from_date))
@@ -160,10 +167,14 @@ def _filtered(statement: Select[Scan], wanted: HistoryFilter) -> Select[Scan]:
     return statement
 
 
-def _has_warning(code: str) -> ColumnElement[bool]:
-    """Whether the scan, or its displayed run, keeps the code: in a list as JSON, on both databases a text."""
-    kept = (cast(column, Text) for column in (Scan.warnings, Segmentation.warnings))
-    return or_(*(column.contains(json.dumps(code), autoescape=True) for column in kept))
+def _has_warning(session: Session, codes: Sequence[str]) -> ColumnElement[bool]:
+    """Whether the scan is listed under one of the codes: by their ids where they are few, else by a look at each on the
+    way."""
+    listed = select(ScanWarning.scan_id).where(ScanWarning.code.in_(codes))
+    some = listed.limit(FEW + 1).subquery()
+    if (session.scalar(select(func.count()).select_from(some)) or 0) <= FEW:
+        return Scan.id.in_(listed)
+    return listed.where(ScanWarning.scan_id == Scan.id).exists()
 
 
 def _midnight(day: date) -> datetime:
@@ -172,13 +183,17 @@ def _midnight(day: date) -> datetime:
 
 def _created_at(wanted: HistoryFilter) -> Any:
     """The scan's time, from the table that the conditions are on: its indexes hold both, in this order."""
+    if wanted.is_by_warning:
+        return ScanWarning.scan_created_at
     return Segmentation.scan_created_at if wanted.is_of_run else Scan.created_at
 
 
 def _keyset(sort: Sort, wanted: HistoryFilter) -> Keyset:
     """The column to sort by, and an id of the same table that tells rows with equal values apart."""
     columns: tuple[Any, ...]
-    if sort.column is Scan.created_at and wanted.is_of_run:
+    if wanted.is_by_warning:
+        columns = (_created_at(wanted), ScanWarning.scan_id)
+    elif sort.column is Scan.created_at and wanted.is_of_run:
         columns = (_created_at(wanted), Segmentation.scan_id)
     elif sort.is_of_study:
         columns = (sort.column, Study.id, Scan.created_at, Scan.id)
@@ -189,6 +204,8 @@ def _keyset(sort: Sort, wanted: HistoryFilter) -> Keyset:
 
 def _values(scan: Scan, keyset: Keyset) -> list[Any]:
     """A scan's values of the keyset's columns, some of which are its displayed run's or its study's."""
+    if keyset.columns[0].class_ is ScanWarning:
+        return [scan.created_at, scan.id]
     return [getattr(_owner(scan, column), column.key) for column in keyset.columns]
 
 

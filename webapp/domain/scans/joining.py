@@ -32,6 +32,7 @@ from webapp.domain.scans.regrouping import GONE
 from webapp.domain.storage.arrays import read_array
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import original_key, stack_key
+from webapp.domain.tracing import asked
 from webapp.domain.uploads import idempotency
 
 FORMAT = "joined"
@@ -78,6 +79,7 @@ class Part:
     filename: str
 
 
+@asked("join")
 def join(resources: Resources, scan_id: str, choice: Choice, key: str | None = None) -> str:
     """Store the new scan and queue it; its id. The same parts again give the scan that they have become.
 

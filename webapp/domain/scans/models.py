@@ -163,6 +163,24 @@ class Scan(Owned, Base):
     )
 
 
+class ScanWarning(Part, Base):
+    """A code that a scan is listed under: its own, or its displayed run's.
+
+    Triggers of the database alone write it (migration 0031), from `Scan.warnings`, `Scan.displayed_id` and
+    `Segmentation.warnings`; a migration that copies one of these tables makes them anew.
+    """
+
+    __tablename__ = "scan_warnings"
+    owner_link = "scan_id"
+
+    scan_id: Mapped[str] = mapped_column(ForeignKey("scans.id", ondelete="CASCADE"), primary_key=True)
+    code: Mapped[str] = mapped_column(String(64), primary_key=True)
+    # The scan's own, which never changes: one index then finds a code's scans in the history's order.
+    scan_created_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_scan_warnings_code_scan", "code", "scan_created_at", "scan_id"),)
+
+
 class ViewerImage(Part, Base):
     """A scan under a name that a viewer has for it. `webapp.domain.scans.viewer_images` alone writes it."""
 

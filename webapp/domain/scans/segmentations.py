@@ -1,6 +1,5 @@
 """Segmentations: asking for one, what a worker reads and writes, canceling, trying again."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import func, select, update
@@ -17,6 +16,7 @@ from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import spacing, visits
 from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.tracing import asked
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,7 @@ def note_progress(resources: Resources, claim: lifecycle.Claim, slices_done: int
         session.execute(update(Segmentation).where(claim.is_valid()).values(slices_done=slices_done))
 
 
-def open_runs(session: Session, scan_ids: Sequence[str]) -> list[tuple[str, str]]:
-    """The ids of runs that wait or are running, each with its scan's."""
-    is_open = Segmentation.scan_id.in_(scan_ids) & Segmentation.status.in_(OPEN_STATUSES)
-    found = session.execute(select(Segmentation.id, Segmentation.scan_id).where(is_open))
-    return [(row.id, row.scan_id) for row in found]
-
-
+@asked("another run")
 def request(resources: Resources, scan_id: str, *, model: str | None, threshold: float | None) -> str:
     """Run a scan again with another model, or save another threshold of a stored map. Returns the new run's id.
 
@@ -109,6 +103,7 @@ def request(resources: Resources, scan_id: str, *, model: str | None, threshold:
             segmentation.map_of_id = shown.map_of_id or shown.id
         segmentation_id = segmentation.id
     resources.queue.publish(INTERACTIVE)
+    resources.traces.begin(segmentation_id)
     return segmentation_id
 
 

@@ -13,9 +13,11 @@ from webapp.domain.scans.models import Scan
 from webapp.domain.scans.regrouping import GONE, hand_truth_on, take_place
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import original_key
+from webapp.domain.tracing import asked
 from webapp.domain.uploads import receiving
 
 
+@asked("split")
 def split(resources: Resources, scan_id: str) -> tuple[str, ...]:
     """Make a scan of each file of a stack, with its model, threshold, study and expert's masks; their ids in order.
 

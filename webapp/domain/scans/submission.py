@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -35,6 +34,7 @@ from webapp.domain.scans import (
 )
 from webapp.domain.scans.grouping import Grouping, group_files
 from webapp.domain.scans.mask_pairs import is_outlines, pair_masks
+from webapp.domain.tracing import asked
 from webapp.domain.uploads import archives, idempotency, receiving
 from webapp.domain.uploads.receiving import Received, UploadedFile
 
@@ -94,6 +94,7 @@ class AllRejected(PortalError):
         self.rejected = rejected
 
 
+@asked("upload")
 def submit(
     resources: Resources, files: Sequence[UploadedFile], options: UploadOptions, key: str | None = None
 ) -> Submission:
@@ -107,7 +108,6 @@ def submit(
     """
     if not files:
         raise UploadRejected("no_file", "The request has no file; send one or more in the form field `file`.")
-    began_ns = time.time_ns()
     # Before a byte of it is read; what is stored is counted again with it.
     with resources.database.read() as session:
         visits.check_room(session, resources.settings)
@@ -125,7 +125,7 @@ def submit(
             scope="POST /api/v1/scans",
             key=key,
             body_sha256=_digest(names, received, options),
-            work=lambda: _traced(resources, began_ns, _admit_all(resources, names, received, options)),
+            work=lambda: _admit_all(resources, names, received, options),
         )
     rejected = tuple(Rejected(names[index], code, message) for index, code, message in answer["rejected"])
     if not answer["scans"]:
@@ -198,34 +198,17 @@ def _is_text(name: str, upload: Received) -> bool:
 
 def submit_run(resources: Resources, scan_id: str, options: RunOptions, key: str | None = None) -> str:
     """Queue another run of a stored scan; its id. Raises NotFound, InvalidInput, KeyReused, KeyInUse."""
-    body, began_ns = json.dumps([options.model, options.threshold]).encode(), time.time_ns()
+    body = json.dumps([options.model, options.threshold]).encode()
     answer = idempotency.once(
         resources,
         scope=f"POST segmentations of {scan_id}",
         key=key,
         body_sha256=hashlib.sha256(body).hexdigest(),
-        work=lambda: _traced_run(
-            resources,
-            began_ns,
-            segmentations.request(resources, scan_id, model=options.model, threshold=options.threshold),
-        ),
+        work=lambda: {
+            "segmentation": segmentations.request(resources, scan_id, model=options.model, threshold=options.threshold)
+        },
     )
     return str(answer["segmentation"])
-
-
-def _traced(resources: Resources, began_ns: int, answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer; each of its runs has a trace that begins with the upload."""
-    if resources.traces.is_on:
-        with resources.database.read() as session:
-            runs = segmentations.open_runs(session, answer["scans"])
-        for run_id, scan_id in runs:
-            resources.traces.begin(run_id, "upload", began_ns, scan=scan_id)
-    return answer
-
-
-def _traced_run(resources: Resources, began_ns: int, run_id: str) -> dict[str, Any]:
-    resources.traces.begin(run_id, "another run", began_ns)
-    return {"segmentation": run_id}
 
 
 def _receive(

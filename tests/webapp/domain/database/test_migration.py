@@ -8,7 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -25,7 +25,7 @@ from webapp.domain.evaluations.models import (
 )
 from webapp.domain.jobs.models import Status
 from webapp.domain.scans import segmentations
-from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.scans.models import Scan, ScanWarning, Segmentation
 from webapp.domain.settings import PROJECT_ROOT
 
 
@@ -111,6 +111,23 @@ def test_the_displayed_run_keeps_its_scan_through_a_downgrade(database_url: str)
     with database.read() as session:
         assert session.get_one(Scan, scan.id).displayed_id == run_id
         assert session.get_one(Segmentation, run_id).releases == 0
+    database.dispose()
+
+
+def test_scans_of_before_are_listed_under_their_warnings(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(database_url)
+    with database.write() as session:
+        scans = [add_scan(session) for _ in range(5)]
+        run = segmentations.add(session, scans[0].id, model="m", version=None, threshold=0.5)
+        scans[0].warnings, scans[1].warnings, run.warnings = ["constant"], ["a", "constant"], ["constant", "not_flair"]
+    listed = {(scans[0].id, "constant"), (scans[0].id, "not_flair"), (scans[1].id, "a"), (scans[1].id, "constant")}
+    config = alembic_config(database_url)
+    command.downgrade(config, "0030")
+    script = ScriptDirectory.from_config(config).get_revision("0031")
+    monkeypatch.setattr(script.module, "ROWS_AT_ONCE", 2)
+    command.upgrade(config, "head")
+    with database.read() as session:
+        assert {(row.scan_id, row.code) for row in session.scalars(select(ScanWarning))} == listed
     database.dispose()
 
 

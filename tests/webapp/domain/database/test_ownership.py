@@ -20,7 +20,7 @@ from webapp.domain.evaluations.submission import EvaluationOptions
 from webapp.domain.resources import Resources
 from webapp.domain.scans import history, lookup, studies
 from webapp.domain.scans.history import HistoryFilter
-from webapp.domain.scans.models import Scan, Segmentation, Study, ViewerImage
+from webapp.domain.scans.models import Scan, ScanWarning, Segmentation, Study, ViewerImage
 from webapp.domain.tables import Base
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -29,7 +29,12 @@ ONE, OTHER = "1" * 32, "2" * 32
 OF_NOBODY = {"tombstones", "workers", "idempotency_keys"}
 # Of the portal itself; webapp.domain.accounts says who reads them.
 OF_ACCOUNTS = {"users", "sessions", "api_tokens", "login_failures", "oidc_logins", "audit_entries"}
-OWNED = {Scan, Study, Segmentation, ViewerImage, Evaluation, EvaluationChunk, EvaluationCase, EvaluationPatient}
+OWNED = {Scan, ScanWarning, Study, Segmentation, ViewerImage} | {
+    Evaluation,
+    EvaluationChunk,
+    EvaluationCase,
+    EvaluationPatient,
+}
 # Modules with statements in plain text or over plain tables, which the scope does not see, and why they may.
 PAST_THE_SCOPE = {
     "webapp/domain/database/engine.py": "asks the server about itself",

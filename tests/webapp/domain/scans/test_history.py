@@ -1,17 +1,22 @@
 """The history: filters, orders, and pages that neither lose nor repeat a scan."""
 
+import shutil
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
+from bench.history import add_scans
 from ml.measurements import Verdict
 from tests.support.resources import add_rows, make_settings
+from webapp.domain.database.engine import Database
 from webapp.domain.errors import InvalidInput
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
-from webapp.domain.scans import history, studies
+from webapp.domain.scans import history, segmentations, studies
 from webapp.domain.scans.history import SORTS, HistoryFilter
 from webapp.domain.scans.models import Scan, Segmentation
 
@@ -104,6 +109,82 @@ def test_a_warning_finds_the_scans_that_keep_it_or_whose_run_does(scans: Resourc
     wanted = {"not_flair": {second.id}, "constant": {first.id}, "slices_miss": set()}
     assert {code: {scan.id for scan in listed(scans, warnings=[code])} for code in wanted} == wanted
     assert {scan.id for scan in listed(scans, warnings=["not_flair", "slices_missing"])} == {first.id, second.id}
+
+
+def test_a_scan_is_listed_under_what_its_displayed_run_says(scans: Resources) -> None:
+    """Whoever writes the columns: the list follows them in the same transaction."""
+    scan = listed(scans, sort="name", status=Status.SUCCEEDED)[4]
+
+    def found() -> set[str]:
+        return {code for code in ("constant", "not_flair", "unlike_training_data") if listed(scans, warnings=[code])}
+
+    others = found()
+    with scans.database.write() as session:
+        run = segmentations.add(session, scan.id, model="m", version=None, threshold=0.5)
+        session.execute(update(Segmentation).where(Segmentation.id == run.id).values(warnings=["unlike_training_data"]))
+        session.execute(update(Scan).where(Scan.id == scan.id).values(displayed_id=scan.displayed_id))
+    assert found() == others
+    with scans.database.write() as session:
+        session.execute(update(Scan).where(Scan.id == scan.id).values(displayed_id=run.id))
+    assert found() == others | {"unlike_training_data"}
+    with scans.database.write() as session:
+        session.execute(update(Scan).where(Scan.id == scan.id).values(displayed_id=scan.displayed_id))
+        session.execute(delete(Segmentation).where(Segmentation.id == run.id))
+    assert found() == others
+
+
+@pytest.mark.parametrize("sort", [sort.value for sort in SORTS])
+@pytest.mark.parametrize("few", [0, 1000])
+def test_a_common_warning_finds_the_same_as_a_rare_one(
+    scans: Resources, monkeypatch: pytest.MonkeyPatch, sort: str, few: int
+) -> None:
+    with scans.database.write() as session:
+        session.execute(update(Scan).where(Scan.filename == "scan_1%.png").values(warnings=["gray_repeated"]))
+    expected = [scan.id for scan in listed(scans, sort=sort) if scan.filename == "scan_1%.png"]
+    monkeypatch.setattr(history, "FEW", few)
+    for wanted in ({}, {"from_date": DAY.date()}, {"status": Status.QUEUED, "to_date": DAY.date()}):
+        unfiltered = {scan.id for scan in listed(scans, sort=sort, **wanted)}
+        for codes in (["gray_repeated"], ["gray_repeated", "burned_in_text"]):
+            paged, cursor = [], ""
+            while cursor is not None:
+                asked = HistoryFilter(sort=sort, warnings=codes, limit=2, cursor=cursor, **wanted)
+                with scans.database.read() as session:
+                    page = history.page(session, asked)
+                    assert history.count(session, asked) == len(unfiltered.intersection(expected))
+                paged += [scan.id for scan in page.rows]
+                cursor = page.next_cursor
+            assert paged == [scan_id for scan_id in expected if scan_id in unfiltered]
+    assert expected
+
+
+def test_a_rare_warning_is_found_without_a_look_at_every_scan(empty_sqlite: Path, tmp_path: Path) -> None:
+    """In SQLite's own steps, which a busy machine does not change."""
+    database = Database(f"sqlite:///{shutil.copy(empty_sqlite, tmp_path / 'many.sqlite3')}")
+    add_scans(database, 3000)
+
+    def steps(**wanted: object) -> int:
+        with database.read() as session:
+            taken = 0
+
+            def count() -> int:
+                nonlocal taken
+                taken += 10
+                return 0
+
+            driver = session.connection().connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            driver.set_progress_handler(count, 10)
+            history.page(session, HistoryFilter(**wanted))
+            if wanted:
+                history.count(session, HistoryFilter(**wanted))
+            driver.set_progress_handler(None, 0)
+            return taken
+
+    first = steps()
+    assert steps(warnings=["burned_in_text"]) < first
+    assert steps(warnings=["unlike_training_data"]) < 3 * first
+    assert steps(warnings=["unlike_training_data"], sort="coverage") < 3 * first
+    database.dispose()
 
 
 def test_many_matches_are_counted_no_further_than_they_are_read(
