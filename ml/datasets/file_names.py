@@ -53,6 +53,9 @@ _MAYBE_COCO = frozenset({"result.json", "annotations.json", "coco.json", "labels
 LABEL_MAP = "labelmap.txt"
 
 
+_DRIVE = re.compile(r"^[a-z]:/+(?:fakepath/+)?", re.IGNORECASE)
+
+
 def may_be_annotations(name: str) -> bool:
     """Whether a file of this name may hold COCO annotations: its content says."""
     return is_usually_coco(name) or (is_like_annotations(name) and name.lower().endswith(".json"))
@@ -92,6 +95,12 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     """What names are put in order by where a person reads them: 2 before 10, and case does not count."""
     parts = re.split(r"([0-9]{1,9})", name_key(name))
     return [(0, int(part), "") if place % 2 else (1, 0, part) for place, part in enumerate(parts) if part]
+
+
+def slashed(path: str) -> str:
+    """A path with `/`, as Windows may have written it: without its drive, and without what browsers put in the place
+    of a folder (`C:\\fakepath\\a.png`)."""
+    return _DRIVE.sub("", path.replace("\\", "/"))
 
 
 def suffix_of(name: str) -> str:

@@ -19,9 +19,17 @@ _TUMOR = frozenset(
     {"abnormality", "cancer", "disease", "finding", "findings", "glioma", "lesion", "lesions", "mass", "pathology"}
     | {"tumor", "tumors", "tumour", "tumours", "tumoral"}
 )
+# What tools draw besides tumors, joined or apart: "_artifact", "motionArtefacts", LabelMe's "__ignore__".
+_OTHER = re.compile(r"artif[ae]ct|artef[ae]ct|ignore|unlabel|unannotat|unclassified")
+_OTHER_WORDS = frozenset(
+    {"artery", "arteries", "blank", "bleeding", "blood", "bone", "cyst", "dura", "empty", "eye", "eyes", "ghosting"}
+    | {"haemorrhage", "hematoma", "hemorrhage", "infarct", "infarction", "ischemia", "motion", "noise", "none"}
+    | {"nothing", "orbit", "orbits", "plaque", "stroke", "text", "vein", "veins", "vessel", "vessels", "void", "wmh"}
+)
 _FREE = re.compile(r"\b(?:tumor|lesion) free\b|\bfree of (?:tumor|lesion)s?\b")
 _ANATOMY = frozenset(
     {"area", "brain", "csf", "gray", "grey", "head", "matter", "region", "scalp", "skull", "tissue"}
+    | {"brainstem", "cerebellum", "cerebrum", "hemisphere", "left", "midline", "right", "stem"}
     | {"ventricle", "ventricles", "white", "whole"}
 )
 
@@ -32,6 +40,9 @@ def is_tumor(name: str) -> bool:
     if "".join(words) in _NOT_TUMOR or any(word in _HEALTHY and not _is_denied(words, word) for word in words):
         return False
     if words and all(word in _ANATOMY for word in words):
+        return False
+    is_named = any(word in _TUMOR for word in words)
+    if not is_named and (_OTHER.search("".join(words)) or any(word in _OTHER_WORDS for word in words)):
         return False
     return not any(word in _TUMOR and _is_denied(words, word) for word in words) and not _FREE.search(_plain(words))
 

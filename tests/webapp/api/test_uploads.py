@@ -49,14 +49,28 @@ def test_a_good_file_is_answered_202_with_a_queued_scan(app: Flask, client: Flas
         ("Müller.png".encode("latin-1"), "Müller.png"),
         ("Müller – 5 €.png".encode("cp1252"), "Müller – 5 €.png"),
         (b"M\x81\xfcller.png", "Müller.png"),  # a control character is taken out of every name
+        (rb"C:\fakepath\a.png", "a.png"),
+        (rb"P7\scans\1 a.png", "1 a.png"),
+        (rb"D:\\scans\\a \"b\".png", 'a "b".png'),
+        (b"\\\\server\\share\\M\xfcller.png", "Müller.png"),
     ],
-    ids=["utf-8", "latin-1", "windows", "no characters of windows"],
+    ids=["utf-8", "latin-1", "windows", "no characters of windows", "fakepath", "folders", "escaped", "server"],
 )
 def test_a_name_in_the_characters_of_an_old_system_is_read(client: FlaskClient, sent_name: bytes, name: str) -> None:
     head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="' + sent_name + b'"\r\n\r\n'
     response = raw(client, head + png_bytes() + b"\r\n--b--\r\n")
     assert response.status_code == 202, response.json
     assert response.json["scans"][0]["filename"] == name
+
+
+def test_a_browsers_place_of_a_folder_is_none(client: FlaskClient) -> None:
+    """Neither a stack nor a name has `fakepath`, or a drive, of which no slices are."""
+    names = (rb"C:\fakepath\s_1.png", rb"C:\fakepath\s_2.png")
+    heads = [b'--b\r\nContent-Disposition: form-data; name="file"; filename="' + name + b'"\r\n\r\n' for name in names]
+    body = b"".join(head + png_bytes() + b"\r\n" for head in heads)
+    body += b'--b\r\nContent-Disposition: form-data; name="group"\r\n\r\nauto\r\n--b--\r\n'
+    [scan] = raw(client, body).json["scans"]
+    assert (scan["filename"], scan["slice_count"], scan["slice_names"]) == ("s", 2, ["s_1.png", "s_2.png"])
 
 
 @pytest.mark.parametrize(

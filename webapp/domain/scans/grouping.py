@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ml.datasets.file_names import natural_key
+from ml.datasets.file_names import natural_key, slashed
 
 # Numbers this far apart on average are no slices that lie on each other, but patients, dates, visits.
 SPARSEST = 2
@@ -152,7 +152,7 @@ def _folded(text: str) -> str:
 
 
 def _path(path: str) -> str:
-    return path.replace("\\", "/").strip("/")
+    return slashed(path).strip("/")
 
 
 def _file_name(path: str) -> str:

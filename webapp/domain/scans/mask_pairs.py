@@ -13,6 +13,7 @@ from ml.datasets.file_names import (
     is_like_annotations,
     may_be_annotations,
     name_key,
+    slashed,
     suffix_of,
 )
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS
@@ -89,7 +90,7 @@ def pair_masks(paths: Sequence[str]) -> MaskPairs:
 
 def is_outlines(path: str) -> bool:
     """Whether a file is text in which other programs keep outlines or boxes: no scan, and no mask."""
-    name = path.replace("\\", "/").rpartition("/")[2]
+    name = slashed(path).rpartition("/")[2]
     in_masks = suffix_of(name) in ANNOTATION_SUFFIXES and looks_like_mask(f"{path.removesuffix(suffix_of(name))}.png")
     return in_masks or is_like_annotations(name) or may_be_annotations(name)
 
@@ -143,7 +144,7 @@ def _doubt(path: str, names: Collection[_Key]) -> str:
 
 
 def _key(path: str) -> _Key:
-    *folders, name = path.replace("\\", "/").strip("/").split("/")
+    *folders, name = slashed(path).strip("/").split("/")
     stem = name.rpartition(".")[0] or name
     if suffix_of(name) == ".nii.gz":
         stem = stem[: -len(".nii")] or stem

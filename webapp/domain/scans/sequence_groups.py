@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from ml.datasets.file_names import slashed
 from ml.scans.sequence import SEQUENCE_WORDS
 from webapp.domain.scans import studies
 
@@ -71,5 +72,5 @@ def _says_whose(name: str) -> bool:
 
 def _split(path: str) -> tuple[str, str]:
     """Folder and name."""
-    folder, _, name = path.replace("\\", "/").strip("/").rpartition("/")
+    folder, _, name = slashed(path).strip("/").rpartition("/")
     return folder, name

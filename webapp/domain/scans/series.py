@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ml.datasets.file_names import slashed
 from ml.sandbox.decoder import Decoded, SortedFiles
 from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
@@ -246,4 +247,4 @@ def _shared_folder(names: Sequence[str]) -> str:
 
 
 def _folder(name: str) -> str:
-    return "/" + name.replace("\\", "/").strip("/").rpartition("/")[0]
+    return "/" + slashed(name).strip("/").rpartition("/")[0]

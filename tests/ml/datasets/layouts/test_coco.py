@@ -259,6 +259,15 @@ def test_the_annotations_of_an_entry_without_a_name_are_of_no_other_image(tmp_pa
         "White matter",
         "without tumor",
         "free of tumour",
+        "artifact",
+        "_artifact",
+        "motionArtefacts",
+        "susceptibility artifact",
+        "__ignore__",
+        "unlabelled",
+        "Left ventricle",
+        "blood vessels",
+        "stroke",
     ],
 )
 def test_a_category_that_says_that_it_is_no_tumor_is_none(tmp_path, name):
@@ -273,7 +282,17 @@ def test_a_category_that_says_that_it_is_no_tumor_is_none(tmp_path, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["non-enhancing tumor", "not normal", "abnormal", "Brain tumor", "benign", "whole tumor", "0", "lesion no 2"],
+    [
+        "non-enhancing tumor",
+        "not normal",
+        "abnormal",
+        "Brain tumor",
+        "benign",
+        "whole tumor",
+        "0",
+        "lesion no 2",
+        "lesion with artifact",
+    ],
 )
 def test_a_category_with_such_a_word_in_another_sense_is_tumor(tmp_path, name):
     image(tmp_path / "a.png")
