@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from ml.scans.unread_formats import UNREAD_FORMATS
+
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp")
 # nnU-Net's description of a set of volumes.
 DATASET_JSON = "dataset.json"
@@ -10,27 +12,14 @@ DATASET_JSON = "dataset.json"
 VOLUME_SUFFIXES = (".nii", ".nii.gz")
 # Files that hold images and are not read here: where they lie in a data set, they are named as left out.
 OTHER_SUFFIXES = (
-    ".bmp",
-    ".dcm",
-    ".dicom",
-    ".gif",
-    ".h5",
-    ".heic",
-    ".ima",
-    ".jp2",
-    ".mat",
-    ".mgz",
-    ".mha",
-    ".mhd",
-    ".nii",
-    ".nii.gz",
-    ".npy",
-    ".npz",
-    ".nrrd",
-    ".svs",
+    *(".dcm", ".dicom", ".ima", *VOLUME_SUFFIXES),
+    *(suffix for entry in UNREAD_FORMATS if entry.is_data for suffix in entry.suffixes),
 )
 # Of these, the kinds of volumes: their remedy is NIfTI.
-OTHER_VOLUMES = (".dcm", ".dicom", ".ima", ".mgz", ".mha", ".mhd", ".nrrd")
+OTHER_VOLUMES = (
+    *(".dcm", ".dicom", ".ima"),
+    *(suffix for entry in UNREAD_FORMATS if entry.is_volume for suffix in entry.suffixes),
+)
 # Roboflow's name of COCO annotations, and what CVAT, COCO itself and others call theirs.
 ANNOTATIONS_FILE = "_annotations.coco.json"
 ANNOTATIONS_FOLDER = "annotations"

@@ -21,6 +21,7 @@ from ml.reports.csv import TableWriter
 from ml.sandbox.decoder import Decoded, Decoder
 from ml.scans import ScanError
 from ml.scans.sequence import VOLUME_FORMATS, agree, kind_of_name
+from ml.scans.unread_formats import explained
 from ml.skull import infer_stripped, stripped_warnings
 
 
@@ -69,6 +70,8 @@ def _decode(path: Path, folder: Path, decoder: Decoder) -> tuple[Decoded, NDArra
     stack = folder / ".stack.npy"
     try:
         return decoder.decode(path, stack), np.load(stack)
+    except ScanError as error:
+        raise explained(error, path.name) from error
     finally:
         stack.unlink(missing_ok=True)
 

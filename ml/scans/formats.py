@@ -8,6 +8,7 @@ from typing import Protocol, cast
 
 from ml.scans.labels import LabelMap
 from ml.scans.scan import Limits, Scan, ScanError
+from ml.scans.unread_formats import unread_by_bytes
 
 # Bytes that tell a format. NIfTI has the last magic number of all medical images, at bytes 344 to 347.
 HEAD_BYTES = 348
@@ -91,6 +92,8 @@ def find_reader(path: Path, limits: Limits) -> Reader:
     if head.startswith(_BARE_DICOM):
         raise ScanError("unreadable", "The DICOM file lacks its preamble and file meta information; export it again.")
     entry = find_format(head)
+    if entry is None and (unread := unread_by_bytes(head)) is not None:
+        raise ScanError("unsupported", unread.sentence)
     if entry is None:
         raise ScanError(
             "unsupported",

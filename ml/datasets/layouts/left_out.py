@@ -22,6 +22,7 @@ from ml.datasets.file_names import (
 )
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.mask_names import mask_sign
+from ml.scans.unread_formats import unread_by_suffix
 
 _DEAD_LINK = "A link that leads to nothing: fetch the file (`git annex get`, `dvc pull`) or remove the link."
 _OTHER_COCO = "COCO annotations where the layout has none: give their folder by itself if they are the data set."
@@ -119,6 +120,9 @@ def _sentence(what: str) -> str:
     """what: a suffix, or the sentence itself. No number: files of several folders stand together under one sentence."""
     if what in VOLUME_SUFFIXES:
         return _VOLUME
+    if (unread := unread_by_suffix(what)) is not None:
+        named = " Name volumes as BraTS or nnU-Net do." if unread.is_volume else ""
+        return f"The kind {what} ({unread.name}) is not read in a data set. {unread.remedy}.{named}"
     if what in OTHER_VOLUMES:
         return (
             f"The kind {what} is not read in a data set: export slices as PNG or TIFF, or volumes as NIfTI (.nii.gz),"

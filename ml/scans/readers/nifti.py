@@ -23,6 +23,7 @@ from ml.scans.labels import LabelMap
 from ml.scans.readers.volumes import check_grid, make_scan
 from ml.scans.scan import Limits, Scan, ScanError
 from ml.scans.sequence import Acquisition, kind_of
+from ml.scans.unread_formats import unread_by_bytes
 from ml.volumes.grid import VolumeGrid
 from ml.volumes.label_volumes import LabelVolume
 
@@ -169,6 +170,8 @@ def _read_header(stream: BinaryIO) -> tuple[Any, int]:
     head = stream.read(_LONGEST_HEADER)
     header_class = _version_of(head)
     if header_class is None:
+        if (unread := unread_by_bytes(head)) is not None:
+            raise ScanError("unsupported", unread.sentence)
         raise ScanError("unsupported", "The gzip file holds no NIfTI volume; send the images themselves.")
     if len(head) < header_class.sizeof_hdr:
         raise ScanError("unreadable", "The NIfTI header is cut; copy the file again from where it came from.")

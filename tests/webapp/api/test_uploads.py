@@ -63,6 +63,22 @@ def test_a_name_in_the_characters_of_an_old_system_is_read(client: FlaskClient, 
     assert response.json["scans"][0]["filename"] == name
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("IMG_1.HEIC", b"\0\0\0\x18ftypheic" + bytes(500), "a HEIC or AVIF picture"),
+        ("slide.svs", bytes(500), "a slide of histology"),  # told by its name alone
+        ("flair.mgz", b"\x1f\x8b" + bytes(500), "mri_convert scan.mgz scan.nii.gz"),
+    ],
+)
+def test_a_format_that_is_not_read_is_refused_by_its_name(
+    client: FlaskClient, name: str, data: bytes, words: str
+) -> None:
+    answer = send(client, (name, data))
+    assert (answer.status_code, answer.json["code"]) == (415, "unsupported")
+    assert words in answer.json["message"]
+
+
 def test_a_browsers_place_of_a_folder_is_none(client: FlaskClient) -> None:
     """Neither a stack nor a name has `fakepath`, or a drive, of which no slices are."""
     names = (rb"C:\fakepath\s_1.png", rb"C:\fakepath\s_2.png")

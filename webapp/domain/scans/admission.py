@@ -13,6 +13,7 @@ from ml.sandbox.decoder import Decoded
 from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
 from ml.scans.sequence import VOLUME_FORMATS, agree, kind_of_name
+from ml.scans.unread_formats import explained
 from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import DecoderUnavailable, OutcomeUnknown, UploadRejected
@@ -123,6 +124,7 @@ def decode(
         except ScanError as error:
             if error.code == "unsupported" and filename.lower().endswith(_NIFTI_ENDINGS):
                 raise UploadRejected("unreadable", _NO_NIFTI) from error
+            error = explained(error, filename)
             raise UploadRejected(error.code, error.message) from error
         except SandboxError as error:
             raise DecoderUnavailable("Files cannot be read right now; try again in a few seconds.") from error
