@@ -1,7 +1,7 @@
 # make run    set up what a portal needs (no torch without an NVIDIA GPU) and run it on http://127.0.0.1:8000
 # make demo   the same as a public demonstration (docs/security.md), with an instance folder of its own; PORT is its port
 # make test   set up everything and run the whole test suite; make test-quick leaves out what takes minutes
-# make torture  every promise with its figure, in one table; an hour or two; TORTURE="--only load --seconds 20" for less
+# make torture  every promise with its figure, in one table; hours; TORTURE="--quick --results FILE" for less, in parts
 # make bench  measure this machine; BENCH="--scans 100000 --write docs/performance.md" for more
 # make lock   after a change of a requirements file: the packages that are deployed, with the hashes of their files
 # make sbom   the software bill of materials of what is deployed (CycloneDX), sbom.cdx.json

@@ -2,52 +2,112 @@
 
 import argparse
 import os
+import signal
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.clients import finish_scan
 from bench.slices import slices
 from bench.torture import load, soak, suite
-from bench.torture.outcome import FALLS_SHORT, Outcome, table
+from bench.torture.outcome import FALLS_SHORT, NOT_RUN, Outcome, command_of, keep, read, table
 from bench.torture.promises import PROMISES
 from tests.support.portal_process import RunningPortal, running_portal
 
 SLICES = 60
+PROMISED = {"clients": 50, "seconds": 120.0, "scans": 5000}
+QUICK = {"clients": 10, "seconds": 20.0, "scans": 200}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit status: 1 where a promise falls short."""
+    """The exit status: 1 where a promise falls short, 130 where it was interrupted.
+
+    SIGTERM interrupts as Ctrl-C does: what was started is ended, and what is known by then is printed.
+    """
+    options = _options(arguments)
+    shown = _parts(options)
+    if unknown := set(options.only or ()) - shown.keys():
+        sys.exit(f"There is no {', '.join(sorted(unknown))}; there are {', '.join(shown)}.")
+    outcomes = read(options.results)
+    began, code = time.monotonic(), 0
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        for name in options.only or [name for name in shown if name not in outcomes]:
+            outcome = outcomes[name] = shown[name].show()
+            if options.results:
+                keep(outcome, options.results)
+            print(f"{outcome.verdict}: {outcome.sentence}: {'; '.join(outcome.figures)}", flush=True)
+    except KeyboardInterrupt:
+        code = 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    nothing = {name: Outcome(name, part.sentence, command_of(name), (), NOT_RUN) for name, part in shown.items()}
+    rows = [outcomes.get(name, unknown) for name, unknown in nothing.items()]
+    average = " ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(
+        f"\n{table(rows).to_markdown()}\n\nThis run: {(time.monotonic() - began) / 60:.0f} min. Load average at the end"
+        f" {average}, {os.cpu_count()} processors."
+    )
+    return code or int(any(outcome.verdict == FALLS_SHORT for outcome in rows))
+
+
+@dataclass(frozen=True)
+class Part:
+    """sentence: what is promised. show: what finds out."""
+
+    sentence: str
+    show: Callable[[], Outcome]
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench torture", description="Show what the product promises.")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="these promises alone")
-    parser.add_argument("--clients", type=int, default=50, help="of the load (default: 50)")
-    parser.add_argument("--seconds", type=float, default=120, help="of the load (default: 120)")
-    parser.add_argument("--scans", type=int, default=5000, help="of the soak (default: 5000)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these promises alone, also where they are kept")
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="keep each outcome there, and show only what is not there yet"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="repeat as seldom as the suite does; 10 clients for 20 s, 200 scans"
+    )
+    parser.add_argument("--clients", type=int, help="of the load (default: 50)")
+    parser.add_argument("--seconds", type=float, help="of the load (default: 120)")
+    parser.add_argument("--scans", type=int, help="of the soak (default: 5000)")
+    parser.add_argument(
+        "--reads-p95-ms", type=float, metavar="MS", help="the load falls short where reads take longer (default: any)"
+    )
     options = parser.parse_args(arguments)
+    sizes = QUICK if options.quick else PROMISED
+    for name, value in sizes.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return options
+
+
+def _parts(options: argparse.Namespace) -> dict[str, Part]:
+    """By their names, in the table's order."""
 
     def measure_load() -> Outcome:
         with _portal() as portal:
-            return load.measure(portal, slices(SLICES), options.clients, options.seconds)
+            return load.measure(portal, slices(SLICES), options.clients, options.seconds, options.reads_p95_ms)
 
     def measure_soak() -> Outcome:
         with _portal() as portal:
             return soak.measure(portal, slices(SLICES), options.scans)
 
-    shown: dict[str, Callable[[], Outcome]] = {
-        promise.name.replace(" ", "-"): lambda promise=promise: suite.show(promise) for promise in PROMISES
+    parts = {
+        suite.name_of(promise): Part(promise.sentence, partial(suite.show, promise, is_quick=options.quick))
+        for promise in PROMISES
     }
-    shown |= {"load": measure_load, "soak": measure_soak}
-    if unknown := set(options.only or ()) - shown.keys():
-        parser.error(f"There is no {', '.join(sorted(unknown))}; there are {', '.join(shown)}.")
-    outcomes = []
-    for name in options.only or shown:
-        outcome = shown[name]()
-        outcomes.append(outcome)
-        print(f"{outcome.verdict}: {outcome.sentence}: {'; '.join(outcome.figures)}", flush=True)
-    average = " ".join(f"{value:.1f}" for value in os.getloadavg())
-    print(f"\n{table(outcomes).to_markdown()}\n\nLoad average at the end {average}, {os.cpu_count()} processors.")
-    return int(any(outcome.verdict == FALLS_SHORT for outcome in outcomes))
+    return {**parts, "load": Part(load.SENTENCE, measure_load), "soak": Part(soak.SENTENCE, measure_soak)}
+
+
+def _interrupt(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what ends now is not disturbed again
+    raise KeyboardInterrupt
 
 
 @contextmanager

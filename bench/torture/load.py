@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 from bench.clients import Slice
 from bench.figures import median, ms, p95
-from bench.torture.outcome import FALLS_SHORT, HOLDS, Outcome
+from bench.torture.outcome import FALLS_SHORT, HOLDS, Outcome, command_of
 from tests.support.portal_process import RunningPortal
 
+SENTENCE = "clients who upload and read at once meet no error and lose nothing"
 # One action in so many is an upload.
 UPLOAD_ONE_IN = 6
 # A person looks at what came before they ask for more.
@@ -28,15 +29,25 @@ class Seen:
     uploads_s: list[float] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
     scans: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
 
-def measure(portal: RunningPortal, items: Sequence[Slice], clients: int, seconds: float) -> Outcome:
-    """Let the clients work, then wait for every scan's end. No timing is judged."""
+def measure(
+    portal: RunningPortal, items: Sequence[Slice], clients: int, seconds: float, reads_p95_ms: float | None = None
+) -> Outcome:
+    """Let the clients work, then wait for every scan's end.
+
+    reads_p95_ms: what 95 of 100 reads may take; None: no timing is judged.
+    """
     seen, deadline = Seen(), time.monotonic() + seconds
-    lock = threading.Lock()
     with ThreadPoolExecutor(clients) as pool:
-        for future in [pool.submit(_work, portal, items, number, deadline, seen, lock) for number in range(clients)]:
-            future.result()
+        try:
+            for future in [pool.submit(_work, portal, items, number, deadline, seen) for number in range(clients)]:
+                future.result()
+        except BaseException:
+            seen.stopped.set()
+            raise
     ends = Counter(portal.wait(scan_id, DONE_S)["segmentation"]["status"] for scan_id in seen.scans)
     lost = len(seen.scans) - ends["succeeded"]
     figures = [
@@ -48,23 +59,24 @@ def measure(portal: RunningPortal, items: Sequence[Slice], clients: int, seconds
         if taken:
             figures.append(f"{name} median {ms(median(taken))} ms, p95 {ms(p95(taken))} ms")
     holds = bool(seen.scans and seen.reads_s) and not seen.errors and not lost
+    if reads_p95_ms is not None and seen.reads_s:
+        figures.append(f"reads p95 below {reads_p95_ms:g} ms asked for")
+        holds = holds and 1000 * p95(seen.reads_s) < reads_p95_ms
     return Outcome(
         "load",
-        "clients who upload and read at once meet no error and lose nothing",
-        'make torture TORTURE="--only load"',
+        SENTENCE,
+        command_of("load"),
         figures,
         HOLDS if holds else FALLS_SHORT,
     )
 
 
-def _work(
-    portal: RunningPortal, items: Sequence[Slice], number: int, deadline: float, seen: Seen, lock: threading.Lock
-) -> None:
-    """One client until the deadline."""
+def _work(portal: RunningPortal, items: Sequence[Slice], number: int, deadline: float, seen: Seen) -> None:
+    """One client until the deadline, or until it is stopped."""
     chance = random.Random(number)
     own: list[str] = []
-    time.sleep(chance.uniform(0, PAUSE_S[1]))
-    while time.monotonic() < deadline:
+    seen.stopped.wait(chance.uniform(0, PAUSE_S[1]))
+    while time.monotonic() < deadline and not seen.stopped.is_set():
         is_upload = not own or chance.randrange(UPLOAD_ONE_IN) == 0
         began = time.perf_counter()
         try:
@@ -78,14 +90,14 @@ def _work(
                 # A picture of a scan that is not done yet is 409, as documented.
                 assert status == 200 or (status == 409 and path.endswith(".png")), f"GET {status}"
         except (OSError, AssertionError) as error:
-            with lock:
+            with seen.lock:
                 seen.errors[str(error)[:60] or type(error).__name__] += 1
         else:
-            with lock:
+            with seen.lock:
                 (seen.uploads_s if is_upload else seen.reads_s).append(time.perf_counter() - began)
                 if is_upload:
                     seen.scans.append(own[-1])
-        time.sleep(chance.uniform(*PAUSE_S))
+        seen.stopped.wait(chance.uniform(*PAUSE_S))
 
 
 def _page(chance: random.Random, scan_id: str) -> str:

@@ -9,10 +9,11 @@ import psutil
 
 from bench.clients import Slice, finish_scan
 from bench.figures import megabytes
-from bench.torture.outcome import FALLS_SHORT, HOLDS, REPORTED, Outcome
+from bench.torture.outcome import FALLS_SHORT, HOLDS, REPORTED, Outcome, command_of
 from bench.uploads import role
 from tests.support.portal_process import RunningPortal
 
+SENTENCE = "the memory of worker and web is flat"
 # Of what the process has after the first tenth, which imports and allocates.
 MOST_GROWTH = 0.05
 # Fewer scans tell nothing of growth: a process still allocates then.
@@ -40,9 +41,7 @@ def measure(portal: RunningPortal, items: Sequence[Slice], scans: int) -> Outcom
         figures.append(f"{name} {change} ({growth[name]:+.1%})")
     is_flat = max(growth.values()) < MOST_GROWTH
     verdict = REPORTED if scans < FEWEST_JUDGED else HOLDS if is_flat else FALLS_SHORT
-    return Outcome(
-        "soak", "the memory of worker and web is flat", 'make torture TORTURE="--only soak"', figures, verdict
-    )
+    return Outcome("soak", SENTENCE, command_of("soak"), figures, verdict)
 
 
 def growth_of(sizes: Sequence[int]) -> float:

@@ -1,6 +1,7 @@
 """A promise that tests of the suite show: pytest runs them in a process of its own, and its report is read."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,9 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.torture.outcome import FALLS_SHORT, HOLDS, Outcome
+from bench.torture.outcome import FALLS_SHORT, HOLDS, Outcome, command_of
 from bench.torture.promises import Promise
 from webapp.domain.settings import PROJECT_ROOT
+
+# Tests that are interrupted end their portals first.
+END_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -40,23 +44,46 @@ def read_report(path: Path) -> Report:
     return Report(len(cases) - len(failed) - len(skipped), sorted(figures), failed, skipped)
 
 
-def show(promise: Promise) -> Outcome:
-    """Run a promise's tests, as often as promised. What was skipped is not shown, and falls short."""
+def show(promise: Promise, *, is_quick: bool = False) -> Outcome:
+    """Run a promise's tests, as often as promised. What was skipped is not shown, and falls short.
+
+    is_quick: as seldom as the suite does.
+    """
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="torture-") as name:
         path = Path(name, "report.xml")
         # xunit1: pytest's other form of the file has no place for a test's figures.
         options = ["-q", "-p", "no:cacheprovider", "-o", "junit_family=xunit1", f"--junit-xml={path}"]
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", *options, *promise.tests],
-            cwd=PROJECT_ROOT,
-            env={**os.environ, "GLIOSCOPE_TEST_PROMISED": "1"},
-            capture_output=True,
-            text=True,
-        )
+        code, output = _run_pytest([*options, *promise.tests], is_quick=is_quick)
         report = read_report(path)
-    sys.stderr.write(done.stdout[-4000:] if done.returncode else "")
-    return judge(promise, report, done.returncode, time.monotonic() - began)
+    sys.stderr.write(output[-4000:] if code else "")
+    return judge(promise, report, code, time.monotonic() - began)
+
+
+def _run_pytest(arguments: Sequence[str], *, is_quick: bool) -> tuple[int, str]:
+    """Exit status and output. Where this process is interrupted pytest is, too, and ends what its tests started."""
+    environ = {**os.environ, "GLIOSCOPE_TEST_PROMISED": "" if is_quick else "1"}
+    command = [sys.executable, "-m", "pytest", *arguments]
+    # In a session of its own a terminal's Ctrl-C does not reach it, and it is interrupted once.
+    with subprocess.Popen(
+        command, cwd=PROJECT_ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.communicate(timeout=END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
+    return process.returncode, output
+
+
+def name_of(promise: Promise) -> str:
+    """As `--only` takes it."""
+    return promise.name.replace(" ", "-")
 
 
 def judge(promise: Promise, report: Report, code: int, seconds: float) -> Outcome:
@@ -67,9 +94,9 @@ def judge(promise: Promise, report: Report, code: int, seconds: float) -> Outcom
     if not is_shown and not report.failed and not report.skipped:
         figures.append(f"pytest ended with {code}")
     return Outcome(
-        promise.name,
+        name_of(promise),
         promise.sentence,
-        f'make torture TORTURE="--only {promise.name.replace(" ", "-")}"',
+        command_of(name_of(promise)),
         figures,
         HOLDS if is_shown else FALLS_SHORT,
     )

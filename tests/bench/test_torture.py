@@ -1,9 +1,13 @@
 """`make torture` names tests that exist and says what they found; load and soak hold on a small scale."""
 
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.torture import command, load, soak, suite
@@ -58,7 +62,7 @@ def test_a_promise_holds_where_all_its_tests_passed(
 
 
 def test_one_broken_promise_is_the_exit_status(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    def show(promise: Promise) -> object:
+    def show(promise: Promise, *, is_quick: bool) -> object:
         is_broken = promise.name == "poison"
         report = suite.Report(1, ("a figure",), ("test_x",) if is_broken else (), ())
         return suite.judge(promise, report, int(is_broken), 1.0)
@@ -70,6 +74,48 @@ def test_one_broken_promise_is_the_exit_status(monkeypatch: pytest.MonkeyPatch, 
     assert "| verdict" in table and "failed: test_x" in table and FALLS_SHORT in table
     with pytest.raises(SystemExit):
         command.main(["--only", "nothing"])
+
+
+def test_what_was_shown_is_kept_and_the_table_names_what_was_not(
+    monkeypatch: pytest.MonkeyPatch, capsys, tmp_path: Path
+) -> None:
+    shown: list[str] = []
+
+    def show(promise: Promise, *, is_quick: bool) -> object:
+        assert is_quick
+        shown.append(promise.name)
+        if promise.name == "memory" and shown.count("memory") == 1:
+            raise KeyboardInterrupt
+        return suite.judge(promise, suite.Report(1, ("a figure",), (), ()), 0, 1.0)
+
+    monkeypatch.setattr(suite, "show", show)
+    monkeypatch.setattr(command, "PROMISES", [item for item in PROMISES if item.name in ("lost", "clock", "memory")])
+    monkeypatch.setattr(load, "measure", lambda *_: pytest.fail("load was to be interrupted before"))
+    arguments = ["--quick", "--results", str(tmp_path / "torture.jsonl")]
+    assert command.main(arguments) == 130
+    assert shown == ["lost", "clock", "memory"] and len(re.findall(r"not run +\|", capsys.readouterr().out)) == 3
+    assert command.main([*arguments, "--only", "memory"]) == 0
+    assert shown[3:] == ["memory"] and len(re.findall(r"not run +\|", capsys.readouterr().out)) == 2
+    monkeypatch.setattr(command, "_parts", lambda _: {"lost": command.Part("", lambda: pytest.fail("again"))})
+    assert command.main(arguments) == 0
+
+
+@pytest.mark.long
+def test_a_run_that_is_ended_leaves_no_process() -> None:
+    arguments = ["--only", "load", "--clients", "3", "--seconds", "300"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench", "torture", *arguments], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        started = psutil.Process(process.pid)
+        deadline = time.monotonic() + 120
+        while not any("celery" in item.cmdline() for item in started.children(recursive=True)):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        children = started.children(recursive=True)
+        process.terminate()
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130 and re.search(r"not run +\|", output)
+    assert psutil.wait_procs(children, timeout=5)[1] == []
 
 
 @pytest.fixture(scope="module")
