@@ -44,6 +44,9 @@ class Orthanc:
             data = response.read()
         return json.loads(data) if response.headers["Content-Type"].startswith("application/json") else data
 
+    def json(self, method: str, path: str, value: Any = None) -> Any:
+        return self.call(method, path, None if value is None else json.dumps(value).encode())
+
     def add(self, files: Sequence[bytes]) -> None:
         for data in files:
             self.call("POST", "/instances", data)

@@ -36,6 +36,12 @@ class Header:
     identity: dict[str, str]
 
 
+def identify(path: Path) -> tuple[str, str]:
+    """SOP class and SOP instance of a file that the node has taken."""
+    meta = pydicom.filereader.read_file_meta_info(path)
+    return str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID)
+
+
 def read_header(path: Path) -> Header:
     """Read a file in DICOM's own format. Raises UnreadableHeader."""
     try:

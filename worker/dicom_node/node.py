@@ -11,6 +11,8 @@ from webapp.domain.networks.ledger import Ledger, ledger_folder
 from webapp.domain.networks.node_status import MOST_RECENT, Count, Entry, NodeStatus
 from webapp.domain.networks.owner import OwnerMissing, act_as_owner
 from webapp.domain.resources import Resources
+from worker.dicom_node.commitment import Commitments
+from worker.dicom_node.kept import KeptInstances
 from worker.dicom_node.receiving import Receiver
 from worker.dicom_node.spool import Arriving, Spool
 from worker.dicom_node.studies import Studies, Study
@@ -42,12 +44,15 @@ class Node:
         self._heard_before = before.heard_at
         self._lock = threading.Lock()
         self._ledger = Ledger(ledger_folder(settings))
-        self._studies = Studies(resources, self.spool, self._ledger, self._count)
+        self._kept = KeptInstances(folder / "kept.sqlite3", settings.secret_key)
+        self._studies = Studies(resources, self.spool, self._ledger, self._kept, self._count)
+        self._commitments = Commitments(resources, self.spool, self._kept, folder / "commitments", self._count)
         self._tidied_at = self._told_at = -TIDY_EVERY_S
         self._told: tuple[object, ...] = ()
         self._has_said_whose = False
         try:
-            self._receiver = Receiver(settings, self.spool, self._count)
+            commit = self._commitments.ask if settings.dicom_commit == "on" else None
+            self._receiver = Receiver(settings, self.spool, self._count, commit)
         except BaseException:
             self.spool.close()
             raise
@@ -81,7 +86,8 @@ class Node:
         for item in arriving:
             self._look_at(item)
         folders = list(self.spool.complete())
-        for folder in folders if self._has_owner() else ():
+        has_owner = self._has_owner()
+        for folder in folders if has_owner else ():
             study = Study.read(folder)
             try:
                 end = self._studies.advance(study)
@@ -91,10 +97,13 @@ class Node:
             if end is not None:
                 self._finish(Entry(folder.name, study.peer, "ended", end, time.time()))
                 self.spool.remove(folder)
+        if has_owner:
+            self._commitments.advance()
         if time.monotonic() - self._tidied_at > TIDY_EVERY_S:
             self._tidied_at = time.monotonic()
             self.spool.remove_stale()
             self._ledger.forget_old()
+            self._kept.forget_old()
         self._tell()
 
     def _has_owner(self) -> bool:

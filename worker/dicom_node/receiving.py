@@ -1,4 +1,5 @@
-"""The node's ear: C-ECHO and C-STORE of named peers (DICOM PS3.4 annex B, PS3.7 9.1). All others are rejected.
+"""The node's ear: C-ECHO, C-STORE and requests of storage commitment of named peers (DICOM PS3.4 annexes B and J).
+All others are rejected.
 
 MR images are taken; whatever else a study has, results that we sent ourselves among them, is answered with the warning
 "elements discarded" and dropped, so that a sender of whole studies does not stop at it.
@@ -15,6 +16,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     EnhancedMRImageStorage,
@@ -22,12 +24,17 @@ from pydicom.uid import (
     MRImageStorage,
 )
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, _config, dimse_messages, evt
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+    Verification,
+)
 
 from webapp.domain.database.orm import new_id
 from webapp.domain.networks.node_status import Count
 from webapp.domain.settings import Peer, Settings
 from worker.dicom_node import tls
+from worker.dicom_node.commitment import INVALID_ARGUMENT, NO_SUCH_INSTANCE, PROCESSING_FAILURE
 from worker.dicom_node.header import UnreadableHeader, read_header
 from worker.dicom_node.spool import Spool, SpoolFull
 
@@ -36,6 +43,8 @@ logger = logging.getLogger(__name__)
 IMAGES = (MRImageStorage, EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage)
 # PS3.4 table B.2-1.
 SUCCESS, DISCARDED, NO_ROOM, UNREADABLE = 0x0000, 0xB006, 0xA700, 0xC000
+# PS3.7 10.1.4.1.10.
+NO_SUCH_ACTION = 0x0123
 # PS3.8 9.3.4: rejected for good, by the user; the calling, or the called title is not recognized.
 _NOT_A_PEER, _NOT_US = (0x01, 0x01, 0x03), (0x01, 0x01, 0x07)
 # Headers of PDUs and command sets around an instance.
@@ -60,11 +69,20 @@ class _Association:
 class Receiver:
     """Listens until it is closed. count: told of each event."""
 
-    def __init__(self, settings: Settings, spool: Spool, count: Callable[[Count], None]) -> None:
-        """Raises OSError (the port is taken), TlsUnusable."""
+    def __init__(
+        self,
+        settings: Settings,
+        spool: Spool,
+        count: Callable[[Count], None],
+        commit: Callable[[str, Dataset], int] | None = None,
+    ) -> None:
+        """commit: of `Commitments.ask`; None, and storage commitment is not offered.
+
+        Raises OSError (the port is taken), TlsUnusable.
+        """
         # When a peer was last let in, in seconds since 1970; 0 where none was.
         self.heard_at = 0.0
-        self._settings, self._spool, self._count = settings, spool, count
+        self._settings, self._spool, self._count, self._ask = settings, spool, count, commit
         self._peers = {peer.title: peer for peer in settings.dicom_peers}
         self._lock = threading.Lock()
         self._associations: dict[Any, _Association] = {}
@@ -76,6 +94,8 @@ class Receiver:
         entity.maximum_pdu_size = _PDU_BYTES
         entity.network_timeout = max(NETWORK_TIMEOUT_S, 2 * settings.dicom_quiet_s)
         entity.add_supported_context(Verification)
+        if commit is not None:
+            entity.add_supported_context(StorageCommitmentPushModel)
         # Without deflate: a small message would become a gigabyte.
         syntaxes = [uid for uid in ALL_TRANSFER_SYNTAXES if uid != DeflatedExplicitVRLittleEndian]
         for context in AllStoragePresentationContexts:
@@ -90,6 +110,7 @@ class Receiver:
                 (evt.EVT_DATA_RECV, self._bound),
                 (evt.EVT_C_ECHO, lambda _event: SUCCESS),
                 (evt.EVT_C_STORE, self._store),
+                (evt.EVT_N_ACTION, self._commit),
                 (evt.EVT_RELEASED, lambda event: self._end(event.assoc, is_released=True)),
                 (evt.EVT_ABORTED, lambda event: self._end(event.assoc, is_released=False)),
             ],
@@ -163,6 +184,22 @@ class Receiver:
         self._count(Count.INSTANCES_REFUSED)
         logger.warning("an instance of %s was refused: %s", known.peer, words)
         return status
+
+    def _commit(self, event: evt.Event) -> tuple[int, None]:
+        """Answer one request of storage commitment: whether it was taken down."""
+        known = self._associations.get(event.assoc)
+        if known is None or self._ask is None:
+            return PROCESSING_FAILURE, None
+        known.bytes = 0
+        if getattr(event.request, "RequestedSOPInstanceUID", "") != StorageCommitmentPushModelInstance:
+            return NO_SUCH_INSTANCE, None
+        if event.action_type != 1:
+            return NO_SUCH_ACTION, None
+        try:
+            information = event.action_information
+        except Exception:  # noqa: BLE001 - a stranger's bytes: readers raise whatever they like
+            return INVALID_ARGUMENT, None
+        return self._ask(known.peer, information), None
 
     def _take(self, known: _Association, path: Path) -> int:
         header = read_header(path)

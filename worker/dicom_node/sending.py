@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pynetdicom import AE
@@ -26,20 +27,11 @@ def send(settings: Settings, peer: Peer, paths: Sequence[Path]) -> None:
     DICOM has no transaction: before the first object is sent it is sure that the peer takes every kind of them; what
     was sent when another failed is sent again, under the same UIDs, with the next attempt.
     """
-    entity = AE(ae_title=settings.dicom_title)
-    entity.connection_timeout, entity.acse_timeout = _CONNECT_S, _CONNECT_S
-    entity.dimse_timeout = entity.network_timeout = _ANSWER_S
+    entity = prepare(settings)
     metas = [pydicom.filereader.read_file_meta_info(path) for path in paths]
     for kind, syntax in {(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID) for meta in metas}:
         entity.add_requested_context(kind, syntax)
-    secured = tls.calling(settings)
-    association = entity.associate(
-        peer.host, peer.port, ae_title=peer.title, tls_args=None if secured is None else (secured, peer.host)
-    )
-    if not association.is_established:
-        if association.is_rejected:
-            raise SendFailed("the peer rejects us: it does not know our title, or has another")
-        raise SendFailed(NO_ANSWER if secured is None else NO_TLS_ANSWER)
+    association = connect(settings, peer, entity)
     try:
         taken = {context.abstract_syntax for context in association.accepted_contexts}
         for meta in metas:
@@ -51,6 +43,28 @@ def send(settings: Settings, peer: Peer, paths: Sequence[Path]) -> None:
     finally:
         if association.is_established:
             association.abort()
+
+
+def prepare(settings: Settings) -> AE:
+    """An entity of our title that waits for nobody without end."""
+    entity = AE(ae_title=settings.dicom_title)
+    entity.connection_timeout, entity.acse_timeout = _CONNECT_S, _CONNECT_S
+    entity.dimse_timeout = entity.network_timeout = _ANSWER_S
+    return entity
+
+
+def connect(settings: Settings, peer: Peer, entity: AE, roles: Sequence[Any] = ()) -> Any:
+    """An established association with a peer. roles: of `build_role`. Raises SendFailed, TlsUnusable."""
+    secured = tls.calling(settings)
+    tls_args = None if secured is None else (secured, peer.host)
+    association = entity.associate(
+        peer.host, peer.port, ae_title=peer.title, ext_neg=list(roles) or None, tls_args=tls_args
+    )
+    if association.is_established:
+        return association
+    if association.is_rejected:
+        raise SendFailed("the peer rejects us: it does not know our title, or has another")
+    raise SendFailed(NO_ANSWER if secured is None else NO_TLS_ANSWER)
 
 
 def _store(association: object, path: Path, name: str) -> None:

@@ -90,6 +90,20 @@ class Spool:
         said = "\n".join([peer, header.study_uid, header.identity.get("PatientID", "")])
         return hmac.new(self._secret, said.encode(), hashlib.sha256).hexdigest()[:24]
 
+    @staticmethod
+    def instance_name(sop_uid: str) -> str:
+        """What the file of an instance is called."""
+        return f"{hashlib.sha256(sop_uid.encode()).hexdigest()[:24]}.dcm"
+
+    def instances_of(self, peer: str) -> set[str]:
+        """The names of all instances of a peer that are in the spool."""
+        found: set[str] = set()
+        with self._lock:
+            for study in (*self.incoming.iterdir(), *self.studies.iterdir()):
+                if read_json(study / "study.json").get("peer") == peer:
+                    found.update(path.name for path in study.glob("*/*.dcm") if not path.parent.name.startswith("out"))
+        return found
+
     def store(self, association: str, peer: str, header: Header, source: Path) -> str:
         """Take a finished temporary file in; the key of its study. Raises SpoolFull, OSError."""
         key, size = self.key_of(peer, header), source.stat().st_size
@@ -104,7 +118,7 @@ class Spool:
             digest = hashlib.sha256(header.series_uid.encode()).hexdigest()[:16]
             series = study / f"{header.series_number:05d}-{digest}"
             series.mkdir(mode=0o700, exist_ok=True)
-            target = series / f"{hashlib.sha256(header.sop_uid.encode()).hexdigest()[:24]}.dcm"
+            target = series / self.instance_name(header.sop_uid)
             before = target.stat().st_size if target.exists() else 0
             source.replace(target)
             for path in (series, study, self.incoming):

@@ -23,6 +23,8 @@ from webapp.domain.networks.taking import study_name, take_series
 from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup
 from webapp.domain.settings import Peer, Settings
+from worker.dicom_node.header import identify
+from worker.dicom_node.kept import KeptInstances
 from worker.dicom_node.sending import SendFailed, send
 from worker.dicom_node.spool import Spool, read_json, write_json
 from worker.dicom_node.tls import TlsUnusable
@@ -85,8 +87,10 @@ class Study:
 class Studies:
     """The steps of complete studies. count: told of each event."""
 
-    def __init__(self, resources: Resources, spool: Spool, ledger: Ledger, count: Callable[[Count], None]) -> None:
-        self._resources, self._spool, self._ledger, self._count = resources, spool, ledger, count
+    def __init__(
+        self, resources: Resources, spool: Spool, ledger: Ledger, kept: KeptInstances, count: Callable[[Count], None]
+    ) -> None:
+        self._resources, self._spool, self._ledger, self._kept, self._count = resources, spool, ledger, kept, count
 
     @property
     def _settings(self) -> Settings:
@@ -153,6 +157,10 @@ class Studies:
             return {"refused": taken.refused}
         if taken.files_refused:
             logger.warning("study %s: %d files of a series were refused", study.name, taken.files_refused)
+        elif taken.is_new and self._settings.dicom_commit == "on":
+            # Of a series of which files were refused none is promised, also when it comes again: which of them the
+            # portal has is not known here.
+            self._kept.note(study.peer, [identify(path) for path in instances], taken.scan_ids)
         return {"scans": list(taken.scan_ids)}
 
     def _finished_runs(self, study: Study) -> dict[str, str] | None:

@@ -35,6 +35,9 @@ class Count(StrEnum):
     SERIES_REFUSED = "series_refused", "series that were refused as an upload would be"
     SENDS_FAILED = "sends_failed", "attempts at sending results that failed"
     RESULTS_SENT = "results_sent", "studies whose results are with the peer"
+    COMMITMENTS_GIVEN = "commitments_given", "requests of storage commitment: all instances are kept"
+    COMMITMENTS_REFUSED = "commitments_refused", "requests of storage commitment: some instances are not kept"
+    COMMITMENTS_GIVEN_UP = "commitments_given_up", "answers to such requests that no peer took in time"
     STUDIES_GIVEN_UP = "studies_given_up", "studies given up after GLIOSCOPE_DICOM_RETRY_S"
 
 

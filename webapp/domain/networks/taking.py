@@ -20,12 +20,13 @@ FILES_IN_ONE = 4
 class Taken:
     """What became of a series: its scans, new or there already, or the code of why it was refused.
 
-    files_refused: of one that was not refused as a whole.
+    files_refused: of one that was not refused as a whole. is_new: it was not there before.
     """
 
     scan_ids: tuple[str, ...]
     refused: str | None = None
     files_refused: int = 0
+    is_new: bool = False
 
 
 def study_name(resources: Resources, source: str, study: str) -> str:
@@ -56,7 +57,7 @@ def take_series(
     except (AllRejected, UploadRejected) as error:
         return Taken((), error.code)
     ledger.note(digest, submitted.scan_ids)
-    return Taken(submitted.scan_ids, None, len(submitted.rejected))
+    return Taken(submitted.scan_ids, None, len(submitted.rejected), is_new=True)
 
 
 def _check_size(resources: Resources, instances: Sequence[Path]) -> None:

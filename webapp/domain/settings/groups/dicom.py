@@ -49,6 +49,13 @@ class Dicom:
         text,
         "where results go by C-STORE: `off` (nowhere), `sender`, or the title of one of the peers",
     )
+    dicom_commit: str = setting(
+        "GLIOSCOPE_DICOM_COMMIT",
+        "off",
+        choice("off", "on"),
+        "`on`: the node answers requests of storage commitment: kept is what became a scan that is still there, as a"
+        " de-identified copy; the portal is no archive",
+    )
     dicom_user: str = setting(
         "GLIOSCOPE_DICOM_USER",
         "",
