@@ -57,7 +57,7 @@ class Misfit:
         named = ", ".join(self.patients[:_MOST_NAMED])
         if len(self.patients) > _MOST_NAMED:
             named += f" and {len(self.patients) - _MOST_NAMED:,} more"
-        noun = "patient" if len(self.patients) == 1 else "patients"
+        noun = "patient" if self.of_patients == 1 else "patients"
         return (
             f"The masks of {len(self.patients):,} of {self.of_patients:,} {noun} fit the images {better}"
             f" {self.words} ({figures}): {named}. {remedy}"

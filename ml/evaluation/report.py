@@ -101,6 +101,7 @@ def make_report(
     patients = patients_of((*scores, *outcome.failures), volumes=outcome.volumes)
     metrics = estimate_metrics(scores, settings.seed, outcome.volumes)
     misfits = find_misfits(scores)
+    explained = {patient for misfit in misfits for patient in misfit.patients}
     return Report(
         model=engine.card.name,
         model_version=engine.card.version,
@@ -129,7 +130,7 @@ def make_report(
             apart=[
                 patient.patient
                 for patient in patients
-                if is_apart(patient.dice, patient.metrics.get("predicted_pixels"))
+                if is_apart(patient.dice, patient.metrics.get("predicted_pixels")) and patient.patient not in explained
             ],
             training_slices=outcome.training_slices,
             misfits=[misfit.sentence for misfit in misfits],

@@ -19,9 +19,8 @@ from ml.prediction.outputs import COLUMNS, FOLDERS, PredictedSlice, write_error,
 from ml.prediction.sources import PictureNames, Source, check_name
 from ml.reports.csv import TableWriter
 from ml.sandbox.decoder import Decoded, Decoder
-from ml.scans import ScanError
+from ml.scans import ScanError, unread_formats
 from ml.scans.sequence import VOLUME_FORMATS, agree, kind_of_name
-from ml.scans.unread_formats import explained
 from ml.skull import infer_stripped, stripped_warnings
 
 
@@ -69,9 +68,10 @@ def _decode(path: Path, folder: Path, decoder: Decoder) -> tuple[Decoded, NDArra
     """What is known of a file, and its pixels, uint8 (N, H, W, 3). Raises ScanError."""
     stack = folder / ".stack.npy"
     try:
+        unread_formats.check_name(path.name)
         return decoder.decode(path, stack), np.load(stack)
     except ScanError as error:
-        raise explained(error, path.name) from error
+        raise unread_formats.explained(error, path.name) from error
     finally:
         stack.unlink(missing_ok=True)
 

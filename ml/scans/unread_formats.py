@@ -27,6 +27,8 @@ class UnreadFormat:
     is_match: Callable[[bytes], bool] = lambda head: False
     is_volume: bool = False
     is_data: bool = True
+    # Of bytes that a reader here takes for another format: told by its name alone, before it is read.
+    is_disguised: bool = False
 
     @property
     def sentence(self) -> str:
@@ -122,6 +124,7 @@ UNREAD_FORMATS: tuple[UnreadFormat, ...] = (
         "a slide of histology",
         (".svs", ".ndpi", ".mrxs", ".scn", ".czi"),
         "The models read MRI, and nothing makes one of a slide",
+        is_disguised=True,
     ),
     UnreadFormat(
         "a film",
@@ -173,9 +176,20 @@ def unread_by_suffix(suffix: str) -> UnreadFormat | None:
     return _BY_SUFFIX.get(suffix)
 
 
+def check_name(name: str) -> None:
+    """Raises ScanError for a file whose bytes may be read, and say another thing than it is."""
+    found = unread_by_suffix(_suffix(name))
+    if found is not None and found.is_disguised:
+        raise ScanError("unsupported", found.sentence)
+
+
+def _suffix(name: str) -> str:
+    return f".{name.lower().rpartition('.')[2]}"
+
+
 def explained(error: ScanError, name: str) -> ScanError:
     """The error of a file that could not be read, by its name where its bytes told nothing."""
-    found = unread_by_suffix(f".{name.lower().rpartition('.')[2]}")
+    found = unread_by_suffix(_suffix(name))
     told_by_bytes = error.code in ("empty", "too_small")
     if found is None or told_by_bytes or any(entry.sentence == error.message for entry in UNREAD_FORMATS):
         return error

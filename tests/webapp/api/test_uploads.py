@@ -67,7 +67,7 @@ def test_a_name_in_the_characters_of_an_old_system_is_read(client: FlaskClient, 
     ("name", "data", "words"),
     [
         ("IMG_1.HEIC", b"\0\0\0\x18ftypheic" + bytes(500), "a HEIC or AVIF picture"),
-        ("slide.svs", bytes(500), "a slide of histology"),  # told by its name alone
+        ("slide.svs", png_bytes(), "a slide of histology"),  # its bytes are those of a TIFF, which is read
         ("flair.mgz", b"\x1f\x8b" + bytes(500), "mri_convert scan.mgz scan.nii.gz"),
     ],
 )

@@ -173,6 +173,7 @@ def test_what_makes_the_figures_other_than_they_look_stands_beside_them(runtime,
     for caveats in (report["summary"]["caveats"], done.summary["caveats"]):
         assert caveats[0].startswith(sentence)
     assert report["misfits"] == on_portal["misfits"]
+    assert not any("hardly overlap" in caveat for caveat in done.summary["caveats"])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ml.sandbox.decoder import Decoded
 from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
 from ml.scans.sequence import VOLUME_FORMATS, agree, kind_of_name
-from ml.scans.unread_formats import explained
+from ml.scans.unread_formats import check_name, explained
 from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import DecoderUnavailable, OutcomeUnknown, UploadRejected
@@ -112,7 +112,8 @@ def _same_file(session: Session, sha256: str) -> str | None:
 def decode(
     resources: Resources, source: Path, stack: Path, filename: str = "", *, volume: int | None = None
 ) -> Decoded:
-    """Decode a received file in the sandbox; its name only chooses the sentence where it cannot be read.
+    """Decode a received file in the sandbox; its name only chooses the sentence where it cannot be
+    read, and refuses what its bytes hide (slides).
 
     volume: of a file that holds several, the number from 1 of the one to read.
 
@@ -120,6 +121,7 @@ def decode(
     """
     with translated_errors():  # the stack may find no room
         try:
+            check_name(filename)
             return resources.decoder.decode(source, stack, spare_bytes=RESERVE_BYTES, volume=volume)
         except ScanError as error:
             if error.code == "unsupported" and filename.lower().endswith(_NIFTI_ENDINGS):
