@@ -1,5 +1,6 @@
 """A folder in no known layout: what was found in it, and the layout that is nearest, in one sentence."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from ml.datasets.case import DatasetError
@@ -14,6 +15,7 @@ from ml.datasets.file_names import (
 )
 from ml.datasets.layouts.tree import Tree, count_suffixes
 from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS, looks_like_mask, mask_sign
+from ml.scans.unread_formats import unread_by_suffix
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 _GROUPS_SHOWN = 5
@@ -101,9 +103,15 @@ def _nearest(folder: Path, files: list[Path]) -> str:
     if not images and any(suffix in suffixes for suffix in OTHER_SUFFIXES):
         return (
             f"None of these is read in a data set; export slices and masks as PNG or TIFF, as {_PATIENT_FOLDERS}, or"
-            f" volumes as NIfTI, as {_VOLUMES}"
+            f" volumes as NIfTI, as {_VOLUMES}{_remedies(suffixes)}"
         )
     return f"The layouts are {_PATIENT_FOLDERS}; {_PAIRS}; {_COCO}; {_VOLUMES}"
+
+
+def _remedies(suffixes: Iterable[str]) -> str:
+    """How the kinds that are not read are converted; an empty text where nobody knows."""
+    kinds = {suffix: unread_by_suffix(suffix) for suffix in sorted(suffixes)}
+    return "".join(f". {suffix} is {kind.name}. {kind.remedy}" for suffix, kind in kinds.items() if kind is not None)
 
 
 def _is_dicom(path: Path) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ml.datasets import check
+from ml.datasets import DatasetError, check
 from ml.scans import Limits, ScanError, read_scan
 from ml.scans.formats import find_format
 from ml.scans.unread_formats import UNREAD_FORMATS, explained, unread_by_suffix
@@ -70,3 +70,10 @@ def test_a_data_set_names_what_it_left_out_with_the_remedy(tmp_path):
     (tmp_path / "anna" / "flair.mgz").write_bytes(BYTES[".mgz"])
     (group,) = check(tmp_path).left_out
     assert group.files == ("anna/flair.mgz",) and "mri_convert scan.mgz scan.nii.gz" in group.message
+
+
+def test_a_set_of_nothing_else_is_refused_with_the_remedy(tmp_path):
+    for name in ("flair.mgz", "seg.mgz"):
+        (tmp_path / name).write_bytes(BYTES[".mgz"])
+    with pytest.raises(DatasetError, match=r"\.mgz is a FreeSurfer volume\. Convert it to NIfTI .*mri_convert"):
+        check(tmp_path)
