@@ -64,6 +64,11 @@ def _migrate() -> None:
         sys.exit(str(error))
 
 
+def post_fork(_server: Arbiter, _worker: Worker) -> None:
+    """Nothing that is made at the start is garbage: to look for it takes a fifth of the start's time."""
+    gc.disable()
+
+
 def post_worker_init(worker: Worker) -> None:
     """Leave the portal's own objects to no garbage collection, and start the decode server beside the first requests:
     the first upload need not wait for its imports.
@@ -72,5 +77,6 @@ def post_worker_init(worker: Worker) -> None:
     # What was imported stays anyway, and is not looked at again.
     gc.collect()
     gc.freeze()
+    gc.enable()
     resources = worker.wsgi.extensions["resources"]
     threading.Thread(target=resources.decoder.warm_up, name="decoder-warm-up", daemon=True).start()

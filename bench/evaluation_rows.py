@@ -57,6 +57,9 @@ def _score(case: Case, chance: random.Random) -> Score:
         "hd95": hd95,
         "surface_dice": surface_dice,
         "max_probability": round(255 * highest) / 255,
+        "doubtful_pixels": 0,
+        "uncounted_pixels": 0,
+        "verdict_probability": round(255 * highest) / 255,
         "seconds": chance.gauss(0.03, 0.002),
     }
     return Score(case, counts, metrics, histogram)

@@ -11,7 +11,6 @@ from ml.datasets.checking.problems import LeftOut
 from ml.evaluation.caveats import caveats_of, is_apart
 from ml.evaluation.mask_fit import Misfit, find_misfits
 from ml.evaluation.run import Outcome
-from ml.evaluation.scoring import slices_sha256
 from ml.evaluation.sizes import SizeResult, sizes_of
 from ml.evaluation.summary import (
     MetricEstimate,
@@ -195,7 +194,7 @@ def summary_of(report: Report) -> dict[str, Any]:
         "tta": report.settings.has_tta,
         "grey": report.settings.is_grey,
         "seed": report.settings.seed,
-        "slices_sha256": slices_sha256(outcome.results),
+        "slices_sha256": outcome.slices_sha256,
         "slices_per_second": round(len(outcome.results) / outcome.seconds, 2),
         "caveats": list(report.caveats),
     }

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby, islice
 
 import numpy as np
@@ -27,6 +28,7 @@ from ml.evaluation.scoring import (
     mask_slices,
     predict_slice,
     score_slice,
+    slices_sha256,
 )
 from ml.evaluation.volumes import VolumeCollector
 from ml.metrics.slices import Value
@@ -55,15 +57,20 @@ class Outcome:
     volumes: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     training_slices: int = 0
 
-    @property
+    @cached_property
     def scores(self) -> tuple[Score, ...]:
         """The slices that were compared with their masks."""
         return tuple(item for item in self.results if isinstance(item, Score))
 
-    @property
+    @cached_property
     def failures(self) -> tuple[Failure, ...]:
         """The slices that could not be evaluated."""
         return tuple(item for item in self.results if isinstance(item, Failure))
+
+    @cached_property
+    def slices_sha256(self) -> str | None:
+        """Of `ml.evaluation.scoring.slices_sha256`."""
+        return slices_sha256(self.results)
 
 
 @dataclass(frozen=True)

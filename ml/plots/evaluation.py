@@ -1,5 +1,6 @@
 """The five plots of an evaluation. Each draws what report.json holds and computes nothing new."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log10
@@ -12,6 +13,11 @@ from ml.plots.svg import UNIT_TICKS, Axes, Plot
 # In the order of the reports; the names of the files.
 NAMES = ("patient_dice", "dice_by_size", "roc", "reliability", "verdicts")
 
+# More bars than the axis has pixels cannot be told apart; more dots hide each other, and cost seconds on paper.
+MOST_BARS, MOST_DOTS = 388, 2000
+# Side in pixels of the squares in which more dots are counted, and the opacity of one with a single dot.
+_SQUARE, _LEAST_OPACITY = 4, 0.25
+
 
 @dataclass(frozen=True)
 class SlicePoint:
@@ -23,13 +29,16 @@ class SlicePoint:
 
 
 def plot_patients(dice_of_patients: Mapping[str, float | None]) -> Plot:
-    """A bar a patient, worst first; patients without tumor have no Dice and no bar."""
+    """A bar a patient, worst first, or one line through many; patients without tumor have no Dice and no bar."""
     ranked = sorted((dice, patient) for patient, dice in dice_of_patients.items() if dice is not None)
     worst = f"from {ranked[0][0]:.3f} to {ranked[-1][0]:.3f}" if ranked else "none has tumor"
     plot = Plot("Dice per patient", f"Pooled Dice of {len(ranked)} patients with tumor, worst first: {worst}.")
     count = max(len(ranked), 1)
     ticks = [(place + 0.5, str(place + 1)) for place in sorted({0, count - 1})]  # under the first bar and the last
     axes = Axes(plot, "patients, worst first", "Dice", ticks, x_range=(0, count))
+    if len(ranked) > MOST_BARS:
+        plot.line([axes.place(index + 0.5, value) for index, (value, _) in enumerate(ranked)], "accent", width=2)
+        return plot
     for index, (value, name) in enumerate(ranked):
         left, top = axes.place(index + 0.15, value)
         right, bottom = axes.place(index + 0.85, 0)
@@ -39,18 +48,42 @@ def plot_patients(dice_of_patients: Mapping[str, float | None]) -> Plot:
 
 
 def plot_sizes(slices: Sequence[SlicePoint]) -> Plot:
-    """A dot a slice with tumor; the horizontal axis is logarithmic."""
+    """A dot a slice with tumor, of many their number in each square; the horizontal axis is logarithmic."""
     points = [(log10(item.truth_pixels), item) for item in slices]
+    is_dense = len(points) > MOST_DOTS
     plot = Plot(
-        "Dice against tumor size", f"Dice of {len(points)} slices with tumor against the expert's tumor pixels."
+        "Dice against tumor size",
+        f"Dice of {len(points)} slices with tumor against the expert's tumor pixels"
+        f"{': the darker a square, the more slices' if is_dense else ''}.",
     )
     decades = max((int(x) + 1 for x, _ in points), default=1)
     ticks = [(decade, f"{10**decade:,}") for decade in range(decades + 1)]
     axes = Axes(plot, "tumor pixels of the slice (expert)", "Dice", ticks, x_range=(0, decades))
+    if is_dense:
+        _draw_squares(plot, [(*axes.place(x, item.dice), item) for x, item in points])
+        return plot
     for x, item in points:
         tip = f"{item.image}: {item.truth_pixels} pixels, Dice {item.dice:.3f}"
         plot.point(*axes.place(x, item.dice), "accent", tip, radius=2.5)
     return plot
+
+
+def _draw_squares(plot: Plot, dots: Sequence[tuple[float, float, SlicePoint]]) -> None:
+    """How many dots, (x, y) in pixels of the plot, lie in each square: its opacity is by the logarithm."""
+    members: dict[tuple[int, int], list[SlicePoint]] = defaultdict(list)
+    for x, y, item in dots:
+        members[int(x // _SQUARE), int(y // _SQUARE)].append(item)
+    most = log10(max(map(len, members.values())))
+    for (column, row), items in sorted(members.items()):
+        share = log10(len(items)) / most if most else 0
+        pixels, dices = ([getattr(item, name) for item in items] for name in ("truth_pixels", "dice"))
+        noun = "slice" if len(items) == 1 else "slices"
+        tip = (
+            f"{len(items):,} {noun}: {min(pixels):,} to {max(pixels):,} pixels,"
+            f" Dice {min(dices):.3f} to {max(dices):.3f}"
+        )
+        opacity = round(_LEAST_OPACITY + (1 - _LEAST_OPACITY) * share, 3)
+        plot.rectangle(column * _SQUARE, row * _SQUARE, _SQUARE, _SQUARE, "accent", opacity, tip)
 
 
 def plot_roc(curve: Roc | None, verdicts: Counts) -> Plot:

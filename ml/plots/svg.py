@@ -40,12 +40,15 @@ class Plot:
         self.rectangle(0, 0, width, height, "ground")
         self.text(width / 2, 22, title, size=15, anchor="middle")
 
-    def rectangle(self, x: float, y: float, width: float, height: float, color: str, opacity: float = 1) -> None:
-        """A filled rectangle."""
-        self._parts.append(
+    def rectangle(
+        self, x: float, y: float, width: float, height: float, color: str, opacity: float = 1, tip: str = ""
+    ) -> None:
+        """A filled rectangle, with a tool tip where there is one."""
+        start = (
             f'<rect x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" height="{height:.2f}" {_fill(color)}'
-            f' fill-opacity="{opacity:g}"/>'
+            f' fill-opacity="{opacity:g}"'
         )
+        self._parts.append(f"{start}><title>{escape(tip)}</title></rect>" if tip else f"{start}/>")
 
     def line(self, points: Sequence[tuple[float, float]], color: str, width: float = 1, dashes: str = "") -> None:
         """A line through points, in pixels of the plot."""

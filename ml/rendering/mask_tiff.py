@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 DESCRIPTION = "Tumor mask, 0 or 255, a page a slice. Research use only. Not for diagnosis."
@@ -18,6 +17,8 @@ def write_mask_tiff(
     shape: (N, H, W). note: stands before the description; ASCII. Raises OSError.
     """
     pages = (np.where(mask, np.uint8(255), np.uint8(0)) for mask in masks)
+    import tifffile  # a portal that starts need not wait for it
+
     with tifffile.TiffWriter(target) as file:
         file.write(
             pages,

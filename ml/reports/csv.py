@@ -65,5 +65,7 @@ def _cell(value: object) -> object:
 def _is_formula(text: str) -> bool:
     """Whether a spreadsheet would run a file's name as a formula (OWASP, CSV Injection): also behind blanks and
     characters that it drops, and in full width, which those of East Asian languages read as plain ones."""
+    if text[:1].isascii() and text[:1].isalnum():
+        return False  # nearly every name
     begun = next((char for char in text if not char.isspace() and unicodedata.category(char)[0] != "C"), "")
     return text.startswith(("\t", "\n")) or unicodedata.normalize("NFKC", begun) in tuple("=+-@")

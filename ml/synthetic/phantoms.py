@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
@@ -49,6 +48,8 @@ def render(name: str) -> bytes:
     if len(slices) == 1:
         Image.fromarray(slices[0]).save(file, "png")
     else:
+        import tifffile  # a quarter of a second, for who asks for the one sample that is a stack
+
         tifffile.imwrite(
             file,
             slices,

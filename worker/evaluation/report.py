@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from ml.datasets.volume_slices import VolumeSlice, is_volume_slice
 from ml.evaluation.predictions import summarize_predictions
 from ml.evaluation.report import Settings, headline, make_report, summary_of
 from ml.evaluation.run import Outcome
-from ml.evaluation.scoring import Failure, Score, mask_of
+from ml.evaluation.scoring import Failure, Score, SliceResult, mask_of
 from ml.metrics.intervals import DEFAULT_SEED
+from ml.metrics.slices import Value
 from ml.reports.folder import Written, fill_folder, fill_predictions_folder
 from ml.reports.gallery import SliceArrays
 from ml.reports.pdf import predictions_pdf, report_pdf
@@ -74,7 +75,7 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
             if work.has_truth:
                 # Nothing of an evaluation that was checked before the check looked for that.
                 doubtful = DoubtfulMasks(**findings.get("doubtful_masks", {}))
-                volumes = measure_volumes(resources, work.evaluation_id, subject.card, work.threshold).measured
+                volumes = _volumes(resources, work, subject.card, results)
                 outcome = Outcome(
                     results, seconds, doubtful, findings.get("duplicate_slices", 0), volumes, training_slices
                 )
@@ -104,6 +105,15 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
         ),
         stored=report_prefix(work.evaluation_id, claim.attempt),
     )
+
+
+def _volumes(
+    resources: Resources, work: ChunkInput, card: Card, results: Sequence[SliceResult]
+) -> Mapping[str, Mapping[str, Value]]:
+    """What was measured of volumes, by patient; rows are read once more only where there are any."""
+    if not any(is_volume_slice(result.case.image) for result in results):
+        return {}
+    return measure_volumes(resources, work.evaluation_id, card, work.threshold).measured
 
 
 def _left_out(findings: Mapping[str, Any]) -> tuple[LeftOut, ...]:

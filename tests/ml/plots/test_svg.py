@@ -6,7 +6,15 @@ import numpy as np
 
 from ml.metrics.calibration import calibrate, probability_histogram
 from ml.metrics.overlap import Counts
-from ml.plots.evaluation import plot_patients, plot_reliability, plot_verdicts
+from ml.plots.evaluation import (
+    MOST_BARS,
+    MOST_DOTS,
+    SlicePoint,
+    plot_patients,
+    plot_reliability,
+    plot_sizes,
+    plot_verdicts,
+)
 from ml.plots.svg import HEIGHT, WIDTH
 
 
@@ -46,3 +54,25 @@ def test_verdicts_have_three_outcomes_and_those_in_doubt_are_no_all_clear():
     boxes = re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', svg)
     assert len(boxes) == 7 and all(float(x) + float(width) <= WIDTH for x, width in boxes)
     assert "nan" not in plot_verdicts(Counts(0, 0, 0, 0), 0, 0).render()
+
+
+def test_many_slices_are_counted_in_squares_and_no_slice_is_left_out():
+    def drawn(count):
+        slices = [SlicePoint(f"s{n}.tif", 100 + n % 40 * 50, 0.5 + n % 7 * 0.05) for n in range(count)]
+        return plot_sizes(slices).render()
+
+    few, many = drawn(MOST_DOTS), drawn(20 * MOST_DOTS)
+    assert few.count("<circle") == MOST_DOTS
+    assert "<circle" not in many and len(many) < len(few) / 3
+    tips = re.findall(r"<title>([\d,]+) slices?: ([\d,]+) to ([\d,]+) pixels, Dice [\d.]+ to [\d.]+</title>", many)
+    assert sum(int(count.replace(",", "")) for count, _, _ in tips) == 20 * MOST_DOTS
+    opacities = [float(value) for value in re.findall(r'fill-opacity="([\d.]+)"><title>', many)]
+    assert len(opacities) == len(tips) and 0.25 <= min(opacities) <= max(opacities) == 1
+    assert f"Dice of {20 * MOST_DOTS} slices" in many and "the darker a square" in many
+
+
+def test_more_patients_than_pixels_are_one_line():
+    few, many = (plot_patients({f"p{n}": n / 1000 for n in range(count)}).render() for count in (MOST_BARS, 1000))
+    assert few.count("<circle") == MOST_BARS and "<circle" not in many
+    (places,) = re.findall(r'<polyline points="([^"]*)"[^>]*stroke-width="2"', many)
+    assert len(places.split()) == 1000

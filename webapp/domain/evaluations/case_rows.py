@@ -28,6 +28,7 @@ from webapp.domain.resources import Resources
 
 # Rows that are in memory as database objects at once.
 ROWS_AT_ONCE = 2000
+_COUNTS = tuple(field.name for field in fields(Counts))
 # By the verdict, and whether the truth has tumor.
 _OUTCOMES = {
     (Verdict.TUMOR_DETECTED, True): CaseOutcome.FOUND,
@@ -94,7 +95,7 @@ def result_of(row: EvaluationCase) -> SliceResult:
     content = None if row.pixels_sha256 is None else SliceContent(row.pixels_sha256, row.truth_sha256)
     if row.probability_histogram is None:
         return Prediction(case, metrics, dropped, content)
-    counts = Counts(*(int(metrics.pop(field.name) or 0) for field in fields(Counts)))
+    counts = Counts(*(int(metrics.pop(name) or 0) for name in _COUNTS))
     return Score(case, counts, metrics, row.probability_histogram, dropped, content, row.outlines)
 
 
