@@ -14,11 +14,12 @@ from functools import partial
 from pathlib import Path
 
 from bench import evaluation_pages, evaluations, history, mixed_work, uploads
+from bench.aims import aims_table, facts_of, verdict
 from bench.figures import Table
-from bench.machine import measure_noise, processor
+from bench.machine import measure_noise, this_machine
+from bench.pages import write
 
 BY_DEFAULT = ("engines", "evaluations", "uploads", "history", "pages")
-START, END = "<!-- figures: written by `python -m bench --write` -->", "<!-- end of figures -->"
 
 
 def main(arguments: list[str]) -> None:
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--slices", type=int, default=200, help="of the evaluated folder (default: 200; try 1000)")
     parser.add_argument("--scans", type=int, default=10_000, help="rows in the history (default: 10000; try 100000)")
     parser.add_argument("--cases", type=int, default=10_000, help="of the evaluation whose pages are opened (as above)")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables into this Markdown file")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="docs/performance.md: its row of this machine")
     options = parser.parse_args(arguments)
     parts: dict[str, Callable[[], Iterator[Table]]] = {
         "engines": _measure_engines,
@@ -56,15 +57,21 @@ def main(arguments: list[str]) -> None:
         parser.error(f"There is no part {', '.join(sorted(unknown))}; the parts are {', '.join(parts)}.")
     sizes = f"--slices {options.slices} --scans {options.scans} --cases {options.cases}"
     command = " ".join(["python -m bench", *options.parts, sizes])
-    head = f"{processor()}. {datetime.now(UTC):%Y-%m-%d}, `{command}`."
+    machine, today = this_machine(), f"{datetime.now(UTC):%Y-%m-%d}"
+    head = f"{machine}. {today}, `{command}`."
     tables = [measure_noise()]
     print(f"{head}\n\n{tables[0].to_markdown()}\n", flush=True)
     for name in options.parts or BY_DEFAULT:
         for table in parts[name]():
             tables.append(table)
             print(f"{table.to_markdown()}\n", flush=True)
+    facts = facts_of(tables)
+    tables.append(aims_table(facts, multiplies_8_bit=machine.multiplies_8_bit))
+    last = verdict(facts, multiplies_8_bit=machine.multiplies_8_bit)
     if options.write is not None:
-        write(options.write, "\n\n".join([head, *(table.to_markdown() for table in tables)]))
+        text = "\n\n".join([head, *(table.to_markdown() for table in tables), last])
+        print(f"Written: {write(options.write, machine, today, facts, text)}\n")
+    print(f"{tables[-1].to_markdown()}\n\n{last}", flush=True)
 
 
 def _measure_engines() -> Iterator[Table]:
@@ -89,15 +96,6 @@ def _measure_recipes() -> Iterator[Table]:
     from bench import recipes  # torch and Lightning: the other parts measure a process without them
 
     return recipes.measure()
-
-
-def write(path: Path, figures: str) -> None:
-    """Put the figures between the marks of a Markdown file; a new file gets a title and the marks."""
-    text = path.read_text() if path.exists() else f"# Performance\n\n{START}\n{END}\n"
-    if START not in text or END not in text:
-        raise SystemExit(f"{path} has no place for figures: it needs the lines {START} and {END}.")
-    before, after = text.partition(START)[0], text.partition(END)[2]
-    path.write_text(f"{before}{START}\n\n{figures}\n\n{END}{after}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Evaluations in a portal's database as workers write them; a finished one's report is made by the workers' code."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -39,8 +40,8 @@ LEASE = timedelta(days=1)
 _Cases = list[tuple[ListedCase, CaseResult]]
 
 
-def add_finished(resources: Resources, cases: int, seed: int = 1) -> str:
-    """An evaluation of so many cases, its report made by a worker's code; its id."""
+def add_finished(resources: Resources, cases: int, seed: int = 1) -> tuple[str, float]:
+    """An evaluation of so many cases, its report made by a worker's code; its id, and the report's seconds."""
     card = resources.catalog.card(None)
     evaluation_id = _add_evaluation(resources, card, cases, seed)
     found: list[tuple[ListedCase, Score]] = []
@@ -52,15 +53,17 @@ def add_finished(resources: Resources, cases: int, seed: int = 1) -> str:
         states.settle(session, evaluation_id)
     (chunk_id,) = queued_chunks(resources, evaluation_id)  # the report's: every other one has ended
     runtime = Runtime(resources)
+    began = time.perf_counter()
     try:
         run_chunk(runtime, chunk_id)
     finally:
         runtime.case_reader.close()
+    seconds = time.perf_counter() - began
     with resources.database.read() as session:
         row = session.get_one(Evaluation, evaluation_id)
     if row.status is not Status.SUCCEEDED:
         raise RuntimeError(f"the report was not made: {row.error_message}")
-    return evaluation_id
+    return evaluation_id, seconds
 
 
 def add_running(resources: Resources, cases: int, seed: int = 2) -> str:

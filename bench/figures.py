@@ -1,17 +1,21 @@
-"""Figures of a run: quantiles, and tables for the terminal and for docs/performance.md."""
+"""Figures of a run: quantiles, and tables for the terminal and for docs/performance."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table of figures: what was measured, its head, its rows of words, and a note on how to read it."""
+    """One table of figures: what was measured, its head, its rows of words, and a note on how to read it.
+
+    facts: of it, what `bench.aims` compares with the aims, by its names.
+    """
 
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    facts: Mapping[str, float] = field(default_factory=dict)
 
     def to_markdown(self) -> str:
         """The table as GitHub reads it; the columns are filled up, so that a terminal reads it too."""

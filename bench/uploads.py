@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from bench.aims import UPLOAD
 from bench.clients import ask_plain, finish_scan, plain_server, timed
 from bench.figures import Table, median, megabytes, ms, p95
 from bench.slices import CHECKPOINT, slices
@@ -69,7 +70,8 @@ def _latency(jobs: dict, clients: int) -> Table:
     )
     head = ("who answers", "median ms", "p95 ms", "slices a second", "median / portal's")
     title = f"Upload to finished result over HTTP, {SLICES} slices, {clients} client{'s' if clients > 1 else ''}"
-    return Table(title, head, rows, note)
+    facts = {UPLOAD: median(seconds["plain view"]) / median(own)} if clients == 1 and "plain view" in seconds else {}
+    return Table(title, head, rows, note, facts)
 
 
 def _memory(portal: RunningPortal) -> Table:

@@ -11,7 +11,7 @@ from bench.engines import ROUNDS, SLICES
 from bench.gpu.figures import measure
 from bench.gpu.quick import quick_work
 from bench.gpu.steps import ENCODERS, Work, make_models
-from bench.machine import measure_noise, processor
+from bench.machine import measure_noise, this_machine
 from ml.networks.pretrained.store import CARD_FILE
 
 # Processes that load and augment slices for the GPU, which would wait for one.
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
             parser.error(f"{work.encoders} has no {folder} of `python -m ml encoder`; docs/training.md makes it.")
     make_models(work)
     name = torch.cuda.get_device_name() if device == "cuda" else "no GPU"
-    head = f"{name}; {processor()}; torch {torch.__version__}. {datetime.now(UTC):%Y-%m-%d}, `python -m bench gpu`."
+    head = f"{name}; {this_machine()}; torch {torch.__version__}. {datetime.now(UTC):%Y-%m-%d}, `python -m bench gpu`."
     if options.quick:
         head += " A quick try on drawn data: the figures say nothing."
     slices, rounds = (4, 1) if options.quick else (SLICES, ROUNDS)

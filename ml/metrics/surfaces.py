@@ -10,7 +10,7 @@ from math import hypot
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.masks import outline, window_of
+from ml.masks import outline
 
 # About the distance at which two experts' outlines of this data set differ; stated beside every surface Dice.
 TOLERANCE_PIXELS = 2.0
@@ -42,16 +42,9 @@ def compare_surfaces(
         return SurfaceMetrics(hypot(*truth.shape), 0.0)
     from scipy.spatial import KDTree
 
-    edges = [_edge_pixels(mask) for mask in (truth, prediction)]  # (points, 2) each
+    edges = [np.argwhere(outline(mask)) for mask in (truth, prediction)]  # (points, 2) each
     trees = [KDTree(points) for points in edges]
     to_prediction, to_truth = trees[1].query(edges[0])[0], trees[0].query(edges[1])[0]
     hd95 = max(float(np.percentile(distances, _PERCENTILE)) for distances in (to_prediction, to_truth))
     near = np.count_nonzero(to_prediction <= tolerance) + np.count_nonzero(to_truth <= tolerance)
     return SurfaceMetrics(hd95, float(near / (len(to_prediction) + len(to_truth))))
-
-
-def _edge_pixels(mask: NDArray[np.bool]) -> NDArray[np.intp]:
-    """Row and column of each pixel of the surface, (points, 2), in reading order. mask: bool (H, W), not empty."""
-    window = window_of(mask)  # its border is outside the mask, as the image's is
-    pixels: NDArray[np.intp] = np.argwhere(outline(mask[window])) + [along.start for along in window]
-    return pixels

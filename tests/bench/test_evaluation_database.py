@@ -20,7 +20,8 @@ def test_a_made_up_evaluation_has_a_report_and_every_metric(tmp_path: Path, empt
     (tmp_path / "instance").mkdir()
     shutil.copy(empty_sqlite, tmp_path / "instance" / "glioscope.sqlite3")
     resources = Resources.open(make_settings(tmp_path))
-    evaluation_id = add_finished(resources, 80)
+    evaluation_id, seconds = add_finished(resources, 80)
+    assert seconds > 0
     with resources.database.read() as session:
         row = session.get_one(Evaluation, evaluation_id)
         assert (row.status, row.case_count) == (Status.SUCCEEDED, 80)
