@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ml.head import head_mask
 from ml.masks import Masks, Pixel, label_regions, outline
 from ml.ood.detector import UNLIKE
-from ml.ood.sequences import CHANNEL_ORDER, MIXED_SEQUENCES, NOT_FLAIR, PLAINLY_NOT_FLAIR
+from ml.ood.sequences import CHANNEL_ORDER, FLAIR_MISSING, MIXED_SEQUENCES, NOT_FLAIR, PLAINLY_NOT_FLAIR
 
 
 class Verdict(StrEnum):
@@ -29,9 +29,9 @@ class Verdict(StrEnum):
 RIM_FROM, RIM_BELOW = 64, 192
 
 # Warnings under which an empty mask is no all-clear: the model cannot read such a scan.
-VOIDING_WARNINGS = frozenset({UNLIKE, NOT_FLAIR, MIXED_SEQUENCES, CHANNEL_ORDER, PLAINLY_NOT_FLAIR})
+VOIDING_WARNINGS = frozenset({UNLIKE, NOT_FLAIR, MIXED_SEQUENCES, CHANNEL_ORDER, FLAIR_MISSING, PLAINLY_NOT_FLAIR})
 # And those under which a mask is no finding either.
-VOIDING_FINDINGS = frozenset({PLAINLY_NOT_FLAIR})
+VOIDING_FINDINGS = frozenset({FLAIR_MISSING, PLAINLY_NOT_FLAIR})
 
 
 @dataclass(frozen=True)

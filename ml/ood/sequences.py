@@ -22,6 +22,8 @@ from ml.ood.detector import compress
 NOT_FLAIR, CHANNEL_ORDER = "not_flair", "channel_order"
 CODES = (NOT_FLAIR, CHANNEL_ORDER)
 MIXED_SEQUENCES = "mixed_sequences"
+# A scan in color whose channel of FLAIR is empty: there is nothing to read.
+FLAIR_MISSING = "flair_missing"
 # Neither file nor look tells: the look of a brain without its skull does not.
 SEQUENCE_UNCHECKED = "sequence_unchecked"
 # Beside NOT_FLAIR, where that is sure: what is marked is no finding then either.
@@ -32,6 +34,8 @@ COLOR_CLASSES = ("FLAIR in its channel", "another sequence in its channel")
 FLAIR_CHANNEL = 1
 # A slice with a smaller share of pixels brighter than this gray level shows too little of a head.
 _DARK, MIN_SHOWN = 24, 0.05
+# The channel of FLAIR is empty where a smaller share of a head's pixels is brighter than that in it.
+_MIN_FILLED = 0.01
 # Scans with at least so many telling slices are judged by the stacks' limits, shorter ones by the slices'.
 MIN_STACK = 5
 # Mean log-odds above which the pictures of a gray stack alone make it sure that it is not FLAIR.
@@ -48,8 +52,8 @@ class SequenceEvidence:
     """What the check says of N slices.
 
     log_odds: float32 (N, 2), of a wrong sequence against the right one: gray slices in column 0, slices in color in
-    column 1; NaN elsewhere and where too little is shown. slice_limits, stack_limits: (2,), above which the mean over a
-    scan's slices is warned about.
+    column 1, inf there where FLAIR's channel is empty; NaN elsewhere and where too little is shown. slice_limits,
+    stack_limits: (2,), above which the mean over a scan's slices is warned about.
     """
 
     log_odds: NDArray[np.float32]
@@ -60,6 +64,8 @@ class SequenceEvidence:
     def warnings(self) -> tuple[str, ...]:
         """The codes of the warnings of the scan that these slices are: at most one, by the kind of most of them."""
         telling = np.isfinite(self.log_odds)  # (N, 2)
+        if np.isposinf(self.log_odds[:, 1]).sum() > telling.sum():
+            return (FLAIR_MISSING,)
         counts = telling.sum(axis=0)
         column = int(counts.argmax())
         if not counts[column]:
@@ -126,6 +132,9 @@ class SequenceClassifier:
         """pixels: uint8 (N, H, W, 3); features: float32 (N, F), the network's."""
         log_odds = np.full((len(pixels), len(CODES)), np.nan, dtype=np.float32)
         for index, item in enumerate(pixels):
+            if lacks_flair(item):
+                log_odds[index, 1] = np.inf
+                continue
             described = describe_slice(item, features[index])
             if described is None:
                 continue
@@ -153,6 +162,14 @@ def describe_slice(pixels: NDArray[np.uint8], features: NDArray[np.float32]) -> 
 def shows_enough(pixels: NDArray[np.uint8]) -> bool:
     """Whether a slice, uint8 (H, W, 3), shows so much of a head that its sequence can be told."""
     return bool(_bright(pixels).mean() >= MIN_SHOWN)
+
+
+def lacks_flair(pixels: NDArray[np.uint8]) -> bool:
+    """Whether the channel of FLAIR is empty in a slice, uint8 (H, W, 3), that shows a head in the others."""
+    bright = _bright(pixels)
+    if bright.mean() < MIN_SHOWN:
+        return False
+    return bool((pixels[..., FLAIR_CHANNEL][bright] > _DARK).mean() < _MIN_FILLED)
 
 
 def is_gray(pixels: NDArray[np.uint8]) -> bool:

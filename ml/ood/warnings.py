@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.ood.detector import UNLIKE
-from ml.ood.sequences import CHANNEL_ORDER, NOT_FLAIR, PLAINLY_NOT_FLAIR, SequenceEvidence
+from ml.ood.sequences import CHANNEL_ORDER, FLAIR_MISSING, NOT_FLAIR, PLAINLY_NOT_FLAIR, SequenceEvidence
 
 
 def warnings_of(
@@ -25,7 +25,7 @@ def sequence_warnings(sequences: SequenceEvidence | None, is_flair: bool | None)
     """A file that is not FLAIR says so surely. One that says FLAIR is believed where the pictures are in doubt, and
     not where they are plain: a name or header may be another series'."""
     seen = () if sequences is None else sequences.warnings
-    if CHANNEL_ORDER in seen:
+    if CHANNEL_ORDER in seen or FLAIR_MISSING in seen:
         return seen
     is_plain = sequences is not None and sequences.is_plainly_another
     if is_flair is False:

@@ -9,7 +9,14 @@ from typing import Literal
 
 from ml.measurements import VOIDING_FINDINGS, VOIDING_WARNINGS
 from ml.ood.detector import UNLIKE
-from ml.ood.sequences import CHANNEL_ORDER, MIXED_SEQUENCES, NOT_FLAIR, PLAINLY_NOT_FLAIR, SEQUENCE_UNCHECKED
+from ml.ood.sequences import (
+    CHANNEL_ORDER,
+    FLAIR_MISSING,
+    MIXED_SEQUENCES,
+    NOT_FLAIR,
+    PLAINLY_NOT_FLAIR,
+    SEQUENCE_UNCHECKED,
+)
 from ml.scans import WARNINGS as READER_WARNINGS
 from webapp.domain.scans import joining
 from webapp.domain.scans.doubts import WORDS
@@ -99,6 +106,13 @@ WARNINGS: dict[str, Warning] = {
             chip=WORDS[CHANNEL_ORDER],
             beside_unlike="If it shows a brain at all, the channels of this scan seem to stand in another order than"
             " pre-contrast, FLAIR, post-contrast, which the model reads.",
+        ),
+        Warning(
+            FLAIR_MISSING,
+            "The channel of FLAIR, which the model reads, is empty where the other channels show a head: neither what"
+            " is marked nor that nothing is marked means anything.",
+            tone="warn",
+            chip=WORDS[FLAIR_MISSING],
         ),
         Warning(
             SCALED_ALONE,

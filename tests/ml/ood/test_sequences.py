@@ -21,6 +21,7 @@ from ml.ood.sequences import (
     save_classifier,
     shows_enough,
 )
+from ml.ood.warnings import sequence_warnings
 from ml.synthetic.phantoms import render
 from tests.ml.evaluation.conftest import CARD
 
@@ -48,7 +49,7 @@ def evidence(log_odds):
     )
 
 
-NAN = float("nan")
+NAN, INF = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,10 @@ NAN = float("nan")
         ([[2.0, NAN]] * 5, ("not_flair",)),
         ([[9.0, NAN], [-9.0, NAN]], ()),
         ([[NAN, 9.0], [-9.0, NAN], [-9.0, NAN]], ()),
+        ([[NAN, INF]], ("flair_missing",)),
+        ([[NAN, INF], [NAN, -1.0]], ()),
+        ([[NAN, INF], [NAN, INF], [NAN, 9.0]], ("flair_missing",)),
+        ([[NAN, INF], [NAN, 9.0], [NAN, 9.0]], ("channel_order",)),
     ],
 )
 def test_limits_of_slices_hold_below_five_telling_slices_and_those_of_stacks_from_there(log_odds, codes):
@@ -106,6 +111,19 @@ def test_gray_slices_and_those_in_color_are_told_by_their_own_regression(head):
     np.testing.assert_allclose(found.log_odds[1], [NAN, -3], rtol=1e-5)
     assert np.isnan(found.log_odds[2]).all()
     assert (found.slice_limits, found.stack_limits) == ((1.0, 2.0), (0.5, 1.0))
+
+
+def test_a_slice_without_flair_beside_a_head_is_told_and_counts_for_no_order(head):
+    plane = head[..., 1]
+    speck = np.zeros_like(plane)
+    speck[100:104, 100:104] = 200
+    without, nearly = (np.stack([plane, flair, plane // 2], axis=-1) for flair in (0 * plane, speck))
+    dark = without // 20
+    found = classifier_that_says([0, 5, 0], [3, 0]).examine(
+        np.stack([without, nearly, dark]), np.ones((3, FEATURES), np.float32)
+    )
+    np.testing.assert_array_equal(found.log_odds[:, 1], [INF, INF, NAN])
+    assert found.warnings == sequence_warnings(found, None) == sequence_warnings(found, True) == ("flair_missing",)
 
 
 def test_log_odds_are_those_of_the_probabilities():

@@ -5,7 +5,7 @@ The sentences of warnings are in `webapp.schemas.warnings`, which takes its chip
 
 from ml.measurements import VOIDING_WARNINGS, Verdict
 from ml.ood.detector import UNLIKE
-from ml.ood.sequences import CHANNEL_ORDER, MIXED_SEQUENCES, NOT_FLAIR, SEQUENCE_UNCHECKED
+from ml.ood.sequences import CHANNEL_ORDER, FLAIR_MISSING, MIXED_SEQUENCES, NOT_FLAIR, SEQUENCE_UNCHECKED
 from webapp.domain.errors import NotAssessed
 from webapp.domain.scans.joining import FRAMES_DIFFER, HEADS_APART
 from webapp.domain.scans.models import Scan, Segmentation
@@ -17,6 +17,7 @@ WORDS = {
     SEQUENCE_UNCHECKED: "Sequence not known",
     MIXED_SEQUENCES: "Mixed sequences",
     CHANNEL_ORDER: "Channels in another order",
+    FLAIR_MISSING: "Empty FLAIR channel",
     SLICES_MISSING: "Slices missing",
     SLICES_REFUSED: "Slices refused",
     FRAMES_DIFFER: "Positions may differ",
