@@ -27,7 +27,7 @@ _NAMES = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg", "WEBP": "webp"}
 
 def read(path: Path, limits: Limits) -> Scan:
     """Decode the (first) picture. Raises ScanError, and Pillow's and libpng's own errors on damaged data."""
-    with _open(path) as image:
+    with _open(path, limits) as image:
         _check(image, limits)
         notes = ["first_frame_only"] if _has_frames(image) else []
         name = _NAMES[image.format or ""]
@@ -43,7 +43,7 @@ def read(path: Path, limits: Limits) -> Scan:
 
 def read_labels(path: Path, limits: Limits) -> LabelMap:
     """Decode a mask; raises as `read` does, and ScanError `unreadable` for several pictures or gray ones with loss."""
-    with _open(path) as image:
+    with _open(path, limits) as image:
         _check(image, limits)
         if _has_frames(image):
             raise ScanError("unreadable", "The mask has several pictures; store one mask in each file.")
@@ -62,7 +62,7 @@ def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:
     yield read_labels(path, limits)
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path, limits: Limits) -> Image.Image:
     """Open without decoding pixels; text chunks that inflate past Pillow's limit are refused here or on load."""
     with warnings.catch_warnings():
         # Between one and two times Pillow's limit it only warns; our own limit decides.
@@ -71,7 +71,9 @@ def _open(path: Path) -> Image.Image:
             return Image.open(path, formats=["PNG", "JPEG", "WEBP"])
         except Image.DecompressionBombError as error:
             raise ScanError(
-                "limit", "The header says more pixels than any limit allows; crop the image or make it smaller."
+                "limit",
+                f"The header says more pixels than {limits.max_pixels_per_slice:,}, the limit; crop the image or make"
+                " it smaller.",
             ) from error
 
 

@@ -82,7 +82,7 @@ def test_doubtful_masks_stand_in_the_headline_and_among_the_findings(
     run_all(runtime, evaluation_id)
     page = client.get(f"/evaluations/{evaluation_id}").text
     assert re.search(r'class="headline">[^<]*expert masks (is|are) doubtful \(most of the slice covered: 1,', page)
-    assert "look before you trust the figures" in page and "images and masks match" not in page
+    assert "look before you trust the figures" in page and "each mask has the size of its image" not in page
     assert re.search(r"<dt>Masks that cover most of their slice</dt><dd>1</dd>", page)
     assert re.search(r"p0_000_mask\.png</span>: The mask covers more than half of its slice", page)
     with client.get(f"{API}/{evaluation_id}/findings.json") as response:
@@ -132,7 +132,7 @@ def test_an_evaluation_that_was_checked_before_there_were_warnings_is_shown(
         new = ("warnings", "warning_counts", "warning_count", "doubtful_masks")
         row.findings = {name: value for name, value in row.findings.items() if name not in new}
     page = client.get(f"/evaluations/{evaluation_id}").text
-    assert "images and masks match" in page
+    assert "each mask has the size of its image" in page
 
 
 def test_a_slice_unlike_the_training_data_says_so_beside_its_outcome(
