@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.file_scheduling import FileScheduling, slow_files_first
+from tests.support.processors import share_processors
 from tests.support.temporary_files import keep_temporary_files_in_memory
 
 if TYPE_CHECKING:
@@ -129,8 +130,9 @@ def figure(record_property: Callable[[str, object], None]) -> Callable[[str], No
 
 
 def pytest_configure() -> None:
-    """Before the first temporary folder is made."""
+    """Before the first temporary folder is made, and before torch is imported."""
     keep_temporary_files_in_memory()
+    share_processors(_processors())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -141,6 +143,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """As many as logical cores: one more took 932 s in place of 826 s on two."""
+    return _processors()
+
+
+def _processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
