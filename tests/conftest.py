@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ml.datasets.case_reader import CaseReader
 
 DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
+# For tests of an application whose fixture takes its database from `database_environ` (tests/webapp/conftest.py).
+on_both = pytest.mark.parametrize("database_environ", DATABASES, indirect=True)
 _numbers = itertools.count()
 DEFAULT_DATA = Path(__file__).resolve().parents[1].parent / "shared"
 

@@ -32,7 +32,7 @@ TABLES = frozenset({"api-scans.history_table"})
 MOST_IDS = 200
 # A page, its pictures and what asks how far its job is are one view, until nobody asked for as long as ends a session.
 VIEWED_FOR_S = sessions.IDLE_S
-_viewed: TTLCache[tuple[str, ...], bool] = TTLCache(10_000, VIEWED_FOR_S)
+viewed: TTLCache[tuple[str, ...], bool] = TTLCache(10_000, VIEWED_FOR_S)
 # The cache is not made for several threads.
 _lock = threading.Lock()
 
@@ -90,7 +90,7 @@ def write(response: Response) -> Response:
     )
     if view is not None and not is_written:
         with _lock:
-            _viewed.pop(view, None)  # the next one tries again
+            viewed.pop(view, None)  # the next one tries again
     return response
 
 
@@ -119,8 +119,8 @@ def _session() -> tuple[str, str]:
 
 def _is_first(view: tuple[str, ...]) -> bool:
     with _lock:
-        is_first = view not in _viewed
-        _viewed[view] = True
+        is_first = view not in viewed
+        viewed[view] = True
     return is_first
 
 

@@ -14,7 +14,7 @@ from ml.measurements import measure
 from ml.synthetic import phantoms
 from tests.support import shipped_model
 from tests.support.jobs import claim_segmentation
-from tests.support.portal_process import RunningPortal
+from tests.support.portal_process import RunningPortal, suspended
 from webapp.domain.jobs import lifecycle
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
@@ -62,19 +62,14 @@ def is_writable(portal: RunningPortal) -> bool:
 def worker_stopped(portal: RunningPortal) -> Iterator[None]:
     """The worker's processes stand still, as on a machine that sleeps; the supervisor does not start others."""
     processes = portal.processes("celery", "worker.app")
-    for process in processes:
-        process.suspend()
-    while not is_writable(portal):  # stopped in the middle of a heartbeat's transaction
-        for process in processes:
-            process.resume()
-        time.sleep(0.05)
-        for process in processes:
-            process.suspend()
-    try:
+    with suspended(processes):
+        while not is_writable(portal):  # stopped in the middle of a heartbeat's transaction
+            for process in processes:
+                process.resume()
+            time.sleep(0.05)
+            for process in processes:
+                process.suspend()
         yield
-    finally:
-        for process in processes:
-            process.resume()
 
 
 @contextmanager

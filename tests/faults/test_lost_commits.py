@@ -12,7 +12,7 @@ from tests.support.commit_proxy import CommitProxy, commit_proxy
 from tests.support.evaluations import begin, case_rows, evaluation_row, queued_chunks, run_all, write_data_set, zip_of
 from tests.support.jobs import run_chunk, run_segmentation
 from tests.support.resources import make_settings, png_bytes, row, upload
-from tests.worker.conftest import BrightnessEngine
+from tests.worker.conftest import BrightnessEngine, runtime_with
 from webapp.domain.database import engine
 from webapp.domain.errors import DatabaseUnavailable, OutcomeUnknown
 from webapp.domain.evaluations import deletion, submission
@@ -51,10 +51,7 @@ def resources(postgres_url: str, proxy: CommitProxy, tmp_path: Path) -> Iterator
 
 @pytest.fixture
 def runtime(resources: Resources, case_reader: CaseReader, monkeypatch: pytest.MonkeyPatch) -> Runtime:
-    runtime, network = Runtime(resources), BrightnessEngine()
-    monkeypatch.setattr(runtime, "engine", lambda _model: network)
-    monkeypatch.setattr(runtime, "case_reader", case_reader)
-    return runtime
+    return runtime_with(BrightnessEngine(), resources, case_reader, monkeypatch)
 
 
 # The COMMIT is lost, or its acknowledgement.

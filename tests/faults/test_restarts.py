@@ -10,7 +10,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPResponse
 
@@ -20,7 +19,7 @@ import pytest
 from tests.faults.conftest import FAST
 from tests.faults.test_kills import SLICES, stack, wait_for
 from tests.support.evaluations import write_data_set
-from tests.support.portal_process import RunningPortal, running_portal
+from tests.support.portal_process import RunningPortal, running_portal, suspended
 from tests.support.repetitions import repeated
 from tests.support.resources import MODEL, png_bytes
 from tests.support.servers import PostgresServer, create_database, postgres_programs, restartable_postgres
@@ -74,18 +73,6 @@ def workers(portal: RunningPortal, jobs: str) -> list[psutil.Process]:
     ]
     pids = {process.pid for process in found}
     return sorted(found, key=lambda process: process.ppid() in pids)
-
-
-@contextmanager
-def suspended(processes: list[psutil.Process]) -> Iterator[None]:
-    """Processes that stand still."""
-    for process in processes:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.resume()
 
 
 def begin(portal: RunningPortal, name: str, cases: int) -> str:

@@ -19,6 +19,7 @@ from ml.volumes.alignment import Alignment
 from ml.volumes.axial import axial_view
 from ml.volumes.planes import stack_affine
 from tests.support import shipped_model
+from tests.support.simpleitk_images import image
 
 pytestmark = [pytest.mark.data, pytest.mark.long]
 
@@ -56,17 +57,6 @@ def joined(flair: Scan, t1: Scan, post: Scan) -> NDArray[np.uint8]:
         for index in range(len(pixels)):
             pixels[index, ..., channel] = alignment.cut(stack, index, pixels.shape[1:3])[0]
     return pixels
-
-
-def image(stack: NDArray, affine: NDArray[np.float64]) -> SimpleITK.Image:
-    """A stack (slice, row, column) where it lies."""
-    made = SimpleITK.GetImageFromArray(stack.astype(np.float32))
-    lps = np.diag([-1, -1, 1, 1]) @ affine[:, [2, 1, 0, 3]]
-    spacing = np.linalg.norm(lps[:3, :3], axis=0)
-    made.SetOrigin(lps[:3, 3].tolist())
-    made.SetSpacing(spacing.tolist())
-    made.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
-    return made
 
 
 def moved_onto(fixed: SimpleITK.Image, moving: SimpleITK.Image) -> SimpleITK.Transform:

@@ -14,14 +14,24 @@ from ml.sandbox.decoder import Decoder
 from ml.scans import Limits
 from tests.support.evaluations import write_data_set
 from tests.support.resources import make_settings
-from tests.worker.conftest import BrightnessEngine
+from tests.worker.conftest import BrightnessEngine, runtime_with
+from webapp import audit_trail
 from webapp.context import EXTENSION
+from webapp.domain.database import ownership
 from webapp.domain.resources import Resources
 from webapp.factory import create_app
 from worker.process.runtime import Runtime
 
 # What an application reads through its services alone.
 SERVICES = {"DATABASE_URL", "REDIS_URL"}
+
+
+@pytest.fixture(autouse=True)
+def nobody_asks() -> Iterator[None]:
+    """No test knows what another one viewed, or who it was."""
+    audit_trail.viewed.clear()
+    yield
+    ownership.act_as(None)
 
 
 @pytest.fixture
@@ -35,10 +45,7 @@ def resources(database_url: str, tmp_path: Path) -> Iterator[Resources]:
 @pytest.fixture
 def runtime(resources: Resources, case_reader: CaseReader, monkeypatch: pytest.MonkeyPatch) -> Runtime:
     """A worker in this process with a fake engine."""
-    runtime, engine = Runtime(resources), BrightnessEngine()
-    monkeypatch.setattr(runtime, "engine", lambda _model: engine)
-    monkeypatch.setattr(runtime, "case_reader", case_reader)
-    return runtime
+    return runtime_with(BrightnessEngine(), resources, case_reader, monkeypatch)
 
 
 @pytest.fixture
@@ -94,6 +101,13 @@ def make_app(
         app.extensions[EXTENSION].database.dispose()
         app.extensions[EXTENSION].queue.close()
     spare_apps += kept
+
+
+@pytest.fixture
+def database_environ(request: pytest.FixtureRequest) -> dict[str, str]:
+    """What chooses an application's database: SQLite, and for tests `on_both` PostgreSQL, too."""
+    is_postgres = getattr(request, "param", "sqlite") == "postgresql"
+    return {"DATABASE_URL": request.getfixturevalue("postgres_url")} if is_postgres else {}
 
 
 @pytest.fixture

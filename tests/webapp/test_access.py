@@ -116,7 +116,7 @@ def portal(make_app: Callable[..., Flask]) -> Iterator[Portal]:
     with resources.database.read() as session:
         (study,) = studies.page(session, limit=1).rows
     ids |= {"scan_id": scan["id"], "segmentation_id": scan["segmentation"]["id"], "study_id": study.id}
-    audit_trail._viewed.clear()
+    audit_trail.viewed.clear()
     yield Portal(app, ids | {"evaluation_id": evaluation_id})
     ownership.act_as(None)
 

@@ -3,18 +3,17 @@
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from tests.conftest import DATABASES
+from tests.conftest import on_both
 from tests.support.resources import add_scan, make_settings, png_bytes
 from tests.webapp.accounts import PASSWORD, add_token, add_user, log_in, login_token, post_form, token_of
 from tests.webapp.clients import SCANS, resources_of, send, sent
-from webapp import audit_trail
 from webapp.domain.accounts import audit, sessions, throttle
 from webapp.domain.accounts.identity import Scope
 from webapp.domain.accounts.models import ApiToken, AuditEntry, LoginSession, Role, User
@@ -24,22 +23,11 @@ from webapp.domain.scans import studies
 from webapp.domain.settings import SettingsError
 from webapp.process import administrators
 
-on_both = pytest.mark.parametrize("app", DATABASES, indirect=True)
-
-
-@pytest.fixture(autouse=True)
-def _nobody_asks_any_more() -> Iterator[None]:
-    audit_trail._viewed.clear()
-    yield
-    ownership.act_as(None)
-
 
 @pytest.fixture
-def app(request: pytest.FixtureRequest, make_app: Callable[..., Flask]) -> Flask:
-    """A portal with one administrator and one researcher; on SQLite, and for tests `on_both` on PostgreSQL, too."""
-    is_postgres = getattr(request, "param", "sqlite") == "postgresql"
-    environ = {"DATABASE_URL": request.getfixturevalue("postgres_url")} if is_postgres else {}
-    app = make_app(GLIOSCOPE_AUTH="password", **environ)
+def app(make_app: Callable[..., Flask], database_environ: dict[str, str]) -> Flask:
+    """A portal with one administrator and one researcher."""
+    app = make_app(GLIOSCOPE_AUTH="password", **database_environ)
     add_user(app, "root", Role.ADMIN)
     add_user(app, "ruth", Role.RESEARCHER)
     return app

@@ -3,15 +3,14 @@
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from tests.conftest import DATABASES
+from tests.conftest import on_both
 from tests.webapp.clients import SCANS, resources_of, sent
-from webapp import audit_trail
 from webapp.domain.accounts import audit
 from webapp.domain.accounts.models import AuditEntry
 from webapp.domain.database import ownership
@@ -20,18 +19,10 @@ from webapp.domain.errors import DatabaseUnavailable
 from worker.recovery.sweeper import Sweeper
 
 
-@pytest.fixture(autouse=True)
-def _nothing_was_viewed() -> Iterator[None]:
-    audit_trail._viewed.clear()
-    yield
-    ownership.act_as(None)
-
-
 @pytest.fixture
-def app(request: pytest.FixtureRequest, make_app: Callable[..., Flask]) -> Flask:
-    """A portal without users; on SQLite, and for tests that ask on PostgreSQL, too."""
-    is_postgres = getattr(request, "param", "sqlite") == "postgresql"
-    return make_app(**({"DATABASE_URL": request.getfixturevalue("postgres_url")} if is_postgres else {}))
+def app(make_app: Callable[..., Flask], database_environ: dict[str, str]) -> Flask:
+    """A portal without users."""
+    return make_app(**database_environ)
 
 
 def lines(app: Flask) -> list[AuditEntry]:
@@ -43,7 +34,7 @@ def invoke(app: Flask, *words: str) -> str:
     return app.test_cli_runner().invoke(args=["audit", *words]).output
 
 
-@pytest.mark.parametrize("app", DATABASES, indirect=True)
+@on_both
 def test_without_users_the_log_has_what_the_implicit_one_did_and_no_value_of_a_patient(app: Flask) -> None:
     client = app.test_client()
     scan = sent(client, "Canary^Doe.png", form={"study": "Canary study"})
@@ -138,7 +129,7 @@ def written(app: Flask, old: int, young: int) -> None:
             session.execute(update(AuditEntry).where(AuditEntry.number == entry.number).values(digest=head))
 
 
-@pytest.mark.parametrize("app", DATABASES, indirect=True)
+@on_both
 def test_old_lines_are_cut_off_and_the_rest_is_still_a_chain(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "MOST_CUT", 3)  # several transactions
     written(app, old=5, young=4)

@@ -14,12 +14,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from tests.conftest import DATABASES
+from tests.conftest import on_both
 from tests.support.oidc_provider import CLIENT_SECRET, LIES, PERSON, OidcProvider, oidc_provider
 from tests.support.resources import make_settings
 from tests.webapp.accounts import PASSWORD, add_token, add_user, login_token, post_form
 from tests.webapp.clients import SCANS, resources_of, sent
-from webapp import audit_trail
 from webapp.context import EXTENSION
 from webapp.domain.accounts import audit, oidc, sessions, users
 from webapp.domain.accounts.identity import Scope
@@ -30,7 +29,6 @@ from webapp.domain.settings import SettingsError
 from webapp.process import administrators
 
 EMAIL = "ruth@example.org"
-on_both = pytest.mark.parametrize("app", DATABASES, indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -40,19 +38,15 @@ def server() -> Iterator[OidcProvider]:
 
 
 @pytest.fixture
-def provider(server: OidcProvider) -> Iterator[OidcProvider]:
+def provider(server: OidcProvider) -> OidcProvider:
     server.tell()
-    audit_trail._viewed.clear()
-    yield server
-    ownership.act_as(None)
+    return server
 
 
 @pytest.fixture
-def app(request: pytest.FixtureRequest, make_app: Callable[..., Flask], provider: OidcProvider) -> Flask:
-    """A portal to which an administrator and one researcher are invited; as in test_accounts, on both databases."""
-    is_postgres = getattr(request, "param", "sqlite") == "postgresql"
-    environ = {"DATABASE_URL": request.getfixturevalue("postgres_url")} if is_postgres else {}
-    app = make_app(**provider.environment, **environ)
+def app(make_app: Callable[..., Flask], database_environ: dict[str, str], provider: OidcProvider) -> Flask:
+    """A portal to which an administrator and one researcher are invited."""
+    app = make_app(**provider.environment, **database_environ)
     invite(app, "root@example.org", Role.ADMIN)
     invite(app, EMAIL, Role.RESEARCHER)
     return app

@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,12 +22,6 @@ from webapp.domain.scans.image_cache import ImageCache
 from webapp.domain.scans.models import Scan, Segmentation, Study
 from webapp.domain.settings import SettingsError
 from webapp.error_handlers import error_table
-
-
-@pytest.fixture(autouse=True)
-def _nobody_asks_any_more() -> Iterator[None]:
-    yield
-    ownership.act_as(None)
 
 
 @pytest.fixture

@@ -89,6 +89,13 @@ def runtime(
     resources: Resources, engine: BrightnessEngine, case_reader: CaseReader, monkeypatch: pytest.MonkeyPatch
 ) -> Runtime:
     """A runtime with the fake engine for every model."""
+    return runtime_with(engine, resources, case_reader, monkeypatch)
+
+
+def runtime_with(
+    engine: BrightnessEngine, resources: Resources, case_reader: CaseReader, monkeypatch: pytest.MonkeyPatch
+) -> Runtime:
+    """A worker in this process, with this engine for every model and the test run's reader of cases."""
     runtime = Runtime(resources)
     monkeypatch.setattr(runtime, "engine", lambda _model: engine)
     monkeypatch.setattr(runtime, "case_reader", case_reader)

@@ -3,25 +3,14 @@
 import numpy as np
 import pytest
 import SimpleITK
-from numpy.typing import NDArray
 
 from ml.volumes.alignment import Alignment
 from ml.volumes.grid import VolumeGrid
 from ml.volumes.planes import stack_affine
 from tests.support import volume_files
+from tests.support.simpleitk_images import image
 
 TARGET, SOURCE = (9, 20, 24), (12, 26, 18)
-
-
-def image(stack: NDArray, affine: NDArray) -> SimpleITK.Image:
-    """A stack (slice, row, column) where it lies."""
-    made = SimpleITK.GetImageFromArray(stack.astype(np.float32))
-    lps = np.diag([-1, -1, 1, 1]) @ affine[:, [2, 1, 0, 3]]
-    spacing = np.linalg.norm(lps[:3, :3], axis=0)
-    made.SetOrigin(lps[:3, 3].tolist())
-    made.SetSpacing(spacing.tolist())
-    made.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
-    return made
 
 
 @pytest.mark.parametrize("orientation", ["LPS", "RAS", "PSR", "AIL"])
