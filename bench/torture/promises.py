@@ -6,7 +6,7 @@ from dataclasses import dataclass
 _LIFECYCLE = "tests/webapp/domain/jobs/test_lifecycle.py"
 _SWEEPER = "tests/worker/recovery/test_sweeper.py"
 _ERRORS = "tests/webapp/test_error_handlers.py"
-_SEGMENTATION = "tests/worker/test_segmentation.py"
+_SEGMENTATION = "tests/worker/segmentation/test_faults.py"
 _GUNICORN = "tests/webapp/process/test_gunicorn_worker.py"
 
 

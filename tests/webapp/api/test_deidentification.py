@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from ml.scans.readers.dicom.descriptions import without_people
 from tests.support import dicom_files
-from tests.webapp.api.test_series import AFFINE, SHAPE, VOXELS, result
+from tests.webapp.api.series.drawn_head import AFFINE, SHAPE, VOXELS, result
 from tests.webapp.clients import SCANS, resources_of
 from webapp.domain.scans.pseudonyms import pseudonym
 

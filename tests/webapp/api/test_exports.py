@@ -26,7 +26,7 @@ from tests.ml.exports.test_outlines import filled
 from tests.support import dicom_files, volume_files
 from tests.support.dicom_judges import errors_of
 from tests.support.resources import png_bytes
-from tests.webapp.api.test_series import AFFINE, SHAPE, VOXELS, named, result, sagittal_series
+from tests.webapp.api.series.drawn_head import AFFINE, SHAPE, VOXELS, named, result, sagittal_series
 from tests.webapp.api.test_volumes import fetch
 from tests.webapp.clients import SCANS, finished, resources_of
 from webapp.domain.networks import results

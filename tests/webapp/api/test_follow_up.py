@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from ml.metrics.growth import growth, volume_factor
 from tests.support import dicom_files, volume_files
-from tests.webapp.api.test_series import AFFINE, HALFWAY, SHAPE, VOXELS, named
+from tests.webapp.api.series.drawn_head import AFFINE, HALFWAY, SHAPE, VOXELS, named
 from tests.webapp.clients import SCANS, finish, finished, resources_of, send
 from webapp.domain.scans import follow_up
 from webapp.domain.scans.follow_up import ModelError

@@ -21,7 +21,7 @@ from tests.support import dicom_files, volume_files
 from tests.support.dicom_judges import errors_of
 from tests.support.dicom_network import Orthanc, running_orthanc
 from tests.webapp.accounts import add_user
-from tests.webapp.api.test_series import AFFINE, SHAPE, VOXELS
+from tests.webapp.api.series.drawn_head import AFFINE, SHAPE, VOXELS
 from tests.webapp.clients import finish, resources_of
 from webapp.context import EXTENSION
 from webapp.domain.accounts import audit

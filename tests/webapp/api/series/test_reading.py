@@ -1,0 +1,165 @@
+"""POST /api/v1/scans with DICOM files: series told apart by their headers, geometry kept."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
+
+from ml.sandbox.decoder import Decoder
+from ml.sandbox.launcher import Sandbox
+from ml.scans import ScanError
+from tests.support import dicom_files, volume_files
+from tests.webapp.api.series.drawn_head import AFFINE, SHAPE, VOXELS, codes, named, result
+from tests.webapp.api.test_volumes import check_place, fetch
+from tests.webapp.clients import SCANS, finish, resources_of, send
+
+
+@pytest.mark.parametrize("orientation", ["LPS", "RAS", "PSR", "LIP", "AIL"])
+def test_a_series_is_a_volume_whose_mask_comes_back(
+    app: Flask, client: FlaskClient, tmp_path: Path, orientation: str
+) -> None:
+    affine = volume_files.affine_of(orientation, (5.5, 5.5, 6.0), SHAPE)
+    if np.linalg.det(affine[:3, :3] * [[-1], [-1], [1]]) < 0:  # slices follow the normal of rows and columns
+        affine[:3, 2] *= -1
+        affine[:3, 3] -= affine[:3, 2] * (SHAPE[2] - 1)
+    scan = result(app, *named(dicom_files.series(volume_files.head(affine, SHAPE, "uint16"), affine)))
+    assert (scan["filename"], scan["format"], scan["geometry"]["shape"]) == ("head", "dicom", list(SHAPE))
+    assert scan["geometry"]["frame_of_reference"] == "1.2.826.0.1.3680043.8.498.1"
+    assert codes(scan) == ["head_scaled", "gray_repeated"]
+    scan["links"] = {**scan["links"]}
+    check_place(fetch(client, scan, "mask", tmp_path), affine, volume_files.tumor(affine, SHAPE))
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        ImplicitVRLittleEndian,
+        ExplicitVRBigEndian,
+        DeflatedExplicitVRLittleEndian,
+        RLELossless,
+        *dicom_files.ENCODERS,
+    ],
+    ids=lambda syntax: syntax.keyword,
+)
+def test_every_transfer_syntax_shows_the_same(app: Flask, syntax: pydicom.uid.UID) -> None:
+    plain = result(app, *named(dicom_files.series(VOXELS, AFFINE)))["segmentation"]
+    other = result(app, *named(dicom_files.series(VOXELS, AFFINE, syntax)))["segmentation"]
+    assert other["slices"] == plain["slices"]
+    assert other["volume_ml"] == plain["volume_ml"] == pytest.approx(int((VOXELS == 900).sum()) * 0.165)
+
+
+def test_rescale_inversion_and_signs_change_no_picture(app: Flask) -> None:
+    plain = result(app, *named(dicom_files.series(VOXELS, AFFINE)))["segmentation"]["slices"]
+    slopes = [float(1 + k % 3) for k in range(SHAPE[2])]
+    scaled = VOXELS // np.array([1 + k % 3 for k in range(SHAPE[2])])
+    voxels = np.where(VOXELS % 6 == 0, scaled, VOXELS)  # 0 and 900 are divisible by 1, 2 and 3
+    slopes = [slope if (VOXELS[..., k] == voxels[..., k] * slope).all() else 1.0 for k, slope in enumerate(slopes)]
+    voxels = np.stack([VOXELS[..., k] // int(slopes[k]) for k in range(SHAPE[2])], axis=-1).astype(np.uint16)
+    assert (
+        result(app, *named(dicom_files.series(voxels, AFFINE, RescaleSlope=slopes, RescaleIntercept=0.0)))[
+            "segmentation"
+        ]["slices"]
+        == plain
+    )
+    inverted = dicom_files.series((1000 - VOXELS).astype("int16"), AFFINE, PhotometricInterpretation="MONOCHROME1")
+    assert result(app, *named(inverted))["segmentation"]["slices"] == plain
+
+
+def test_series_of_one_upload_are_scans_of_their_own(client: FlaskClient) -> None:
+    first, second = dicom_files.series(VOXELS, AFFINE), dicom_files.series(VOXELS, AFFINE)
+    echoes = dicom_files.series(VOXELS, AFFINE, uid="1.2.3", EchoNumbers=1, AcquisitionNumber=1)
+    echoes += dicom_files.series(VOXELS, AFFINE, uid="1.2.3", EchoNumbers=2, AcquisitionNumber=1)
+    acquisitions = dicom_files.series(VOXELS, AFFINE, uid="1.2.4", AcquisitionNumber=1)
+    acquisitions += dicom_files.series(VOXELS, AFFINE, uid="1.2.4", AcquisitionNumber=2)
+    response = send(client, *named(first + second + echoes + acquisitions))
+    assert [scan["slice_count"] for scan in response.json["scans"]] == [24] * 6
+    assert "rejected" not in response.json
+
+
+def test_a_zip_of_a_series_is_the_series(app: Flask) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in named(dicom_files.series(VOXELS, AFFINE), "IM{:06d}"):
+            archive.writestr(name, data)
+    scan = result(app, ("patient.zip", file.getvalue()))
+    assert (scan["slice_count"], scan["geometry"]["orientation"]) == (24, "LPS")
+
+
+def test_a_document_and_a_localizer_among_the_images_are_named_or_apart(client: FlaskClient) -> None:
+    sideways = volume_files.affine_of("PSR", (5.5, 5.5, 20.0), (32, 32, 1))
+    localizer = dicom_files.series(np.full((32, 32, 1), 50, np.uint16), sideways)
+    files = [*named(dicom_files.series(VOXELS, AFFINE)), ("report.dcm", dicom_files.pdf())]
+    response = send(client, *files, ("localizer.dcm", localizer[0]))
+    assert [scan["slice_count"] for scan in response.json["scans"]] == [24]
+    refused = {item["filename"]: item["message"] for item in response.json["rejected"]}
+    assert "Encapsulated PDF Storage" in refused["report.dcm"]
+    assert set(refused) == {"report.dcm", "localizer.dcm"}  # one sagittal slice makes no axial ones
+
+
+def test_doubled_files_are_used_once_and_films_are_refused(app: Flask, client: FlaskClient) -> None:
+    files = dicom_files.series(VOXELS, AFFINE)
+    scan = result(app, *named(files + files[3:6]))
+    assert scan["slice_count"] == 24
+    assert "slices_doubled" in codes(scan)
+    film = [data for _ in range(3) for data in dicom_files.series(VOXELS, AFFINE, uid="1.2.9", AcquisitionNumber=1)]
+    response = send(client, *named(film))
+    assert (response.status_code, response.json["code"]) == (422, "unreadable")
+    assert "one volume is read; choose it by its number, from 1 to 3" in response.json["message"]
+
+
+def test_one_of_several_volumes_of_a_series_is_chosen_by_its_number(app: Flask, client: FlaskClient) -> None:
+    levels = [1, 2, 3]
+    film = [
+        data
+        for level in levels
+        for data in dicom_files.series(
+            VOXELS * level, AFFINE, uid="1.2.9", AcquisitionNumber=1, TemporalPositionIdentifier=level
+        )
+    ]
+    for place in range(len(film)):  # numbered through, as scanners do
+        dataset = pydicom.dcmread(io.BytesIO(film[place]))
+        dataset.InstanceNumber = place + 1
+        film[place] = dicom_files.written(dataset)
+    [scan] = send(client, *named(film), form={"volume": "2"}).json["scans"]
+    assert (scan["filename"], scan["slice_count"]) == ("head, volume 2", 24)
+    finish(resources_of(app), scan["segmentation"]["id"])
+    found = client.get(scan["links"]["self"]).json
+    assert "volume_chosen" in codes(found)
+    assert not [name for name in found["links"] if name.endswith("_dcm")]
+    for name in ("segmentation.dcm", "measurements.dcm", "rtstruct.dcm"):
+        refused = client.get(f"{SCANS}/{scan['id']}/{name}")
+        assert (refused.status_code, refused.json["code"]) == (409, "no_geometry")
+        assert "one of several volumes of its files" in refused.json["message"]
+    response = send(client, *named(film), form={"volume": "4"})
+    assert "the series has 3; choose one from 1 to 3" in response.json["message"]
+    plain = send(client, *named(dicom_files.series(VOXELS, AFFINE)), form={"volume": "2"}).json["scans"][0]
+    assert plain["filename"] == "head"
+
+
+def test_spacing_of_zero_is_taken_without_millimeters(app: Flask) -> None:
+    scan = result(app, *named(dicom_files.series(VOXELS, AFFINE, PixelSpacing="0\\0")))
+    assert (scan["slice_count"], scan["geometry"], scan["spacing_mm"]) == (24, None, None)
+    assert "position_unknown" in codes(scan)
+
+
+def test_many_files_have_as_much_time_as_their_number_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(
+        Sandbox, "run", lambda _self, _request, _access, times: asked.append(times) or {"code": "limit"}
+    )
+    decoder = Decoder()
+    for count in (1, 100, 101, 512, 100_000):
+        with pytest.raises(ScanError):
+            decoder.sort_series([tmp_path] * count)
+    assert asked == [1, 1, 2, 6, 255]
