@@ -31,6 +31,7 @@ __all__ = [
     "read_label_stack",
     "read_label_volume",
     "read_labels",
+    "read_labels_on",
     "read_scan",
     "read_volume",
 ]
@@ -74,4 +75,12 @@ def read_label_volume(path: Path, limits: Limits) -> "LabelVolume | None":
     """Decode an expert's mask that says where its voxels lie; None where the format does not. Raises as `read_scan`."""
     read = getattr(find_reader(path, limits), "read_label_volume", None)
     volume: LabelVolume | None = None if read is None else read(path, limits)
+    return volume
+
+
+def read_labels_on(path: Path, limits: Limits, grid: "VolumeGrid") -> "LabelVolume | None":
+    """Decode an expert's mask of a scan with this grid; None where the format says nothing of where it lies. Raises as
+    `read_scan`."""
+    read = getattr(find_reader(path, limits), "read_labels_on", None)
+    volume: LabelVolume | None = read_label_volume(path, limits) if read is None else read(path, limits, grid)
     return volume

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ml.datasets.mask_findings import NON_BINARY, ON_ANOTHER_GRID, codes_of_labels, digest_of_labels
 from ml.sandbox.child import memory_limit_mib
 from ml.sandbox.entries.preload import preload_readers
-from ml.scans import LabelMap, read_label_stack, read_label_volume, read_volume
+from ml.scans import LabelMap, read_label_stack, read_labels_on, read_volume
 from ml.scans.readers.dicom.copies import write_copies
 from ml.scans.readers.dicom.descriptions import without_people
 from ml.scans.readers.dicom.instances import Instance, read_dataset, read_instance
@@ -156,9 +156,9 @@ _Truth = tuple[NDArray[np.bool], tuple[str, ...], str | None]
 def _truths(request: dict[str, Any]) -> Iterator[_Truth]:
     """Those of all slices."""
     source, limits = Path(request["source"]), Limits(**request["limits"])
-    volume = read_label_volume(source, limits) if request["grid"] is not None else None
-    if volume is not None:
-        grid = VolumeGrid.from_json(request["grid"])
+    grid = None if request["grid"] is None else VolumeGrid.from_json(request["grid"])
+    volume = None if grid is None else read_labels_on(source, limits, grid)
+    if grid is not None and volume is not None:
         yield from _truths_of_volume(volume, grid, tuple(request["shape"]))
         return
     labels: LabelMap

@@ -196,6 +196,19 @@ def test_a_day_that_was_none_is_refused(app: Flask, client: FlaskClient, day: st
     assert (refused.status_code, refused.json["code"]) == (422, "invalid")
 
 
+def test_only_scans_with_a_verdict_are_counted_beside_the_one_that_stands_for_a_study(
+    app: Flask, client: FlaskClient
+) -> None:
+    """A study has T1 series, too, of which nothing that is marked counts."""
+    study = add_study(app, "one", "2023-01-31")
+    others = [add_study(app, "one", SeriesDescription=words) for words in ("T2", "T1")]
+    values = {"verdict": Verdict.NOT_ASSESSED, "warnings": ["not_flair", "plainly_not_flair"]}
+    with resources_of(app).database.write() as session:
+        session.execute(update(Segmentation).where(Segmentation.id == others[1]["run"]).values(**values))
+    [point] = of(client, study["study"])["points"]
+    assert point["other_scans"] == 1
+
+
 def test_a_picture_has_no_volume_and_no_plot(app: Flask, client: FlaskClient) -> None:
     scan = finished(app)
     study = client.patch(f"{SCANS}/{scan['id']}", json={"study": "x"}).json["study"]

@@ -205,7 +205,9 @@ def _point(resources: Resources, session: Session, study: Study) -> Point:
         date,
         scan,
         run,
-        others=sum(other is not scan and _has_volume(other) for other in measured),
+        others=sum(
+            other is not scan and _has_volume(other) and doubts.is_assessed(its) for other, its in measured.items()
+        ),
         doubt=doubts.doubt_of(scan, run),
         problem=_no_volume(scan, run),
         error=error,

@@ -122,7 +122,7 @@ def instance_of(header: Dataset, path: Path, limits: Limits) -> Instance:
         limits.check_slice(columns, rows)
     limits.check_stack(count, columns, rows)
     reference = header.get("FrameOfReferenceUID")
-    frames = _frames(header, count) if mosaic is None else _tiles(header, mosaic)
+    frames = frames_of(header, count) if mosaic is None else _tiles(header, mosaic)
     if frames[0].orientation is not None:
         _ = frames[0].normal
     return Instance(
@@ -203,7 +203,7 @@ def _check_kind(header: Dataset) -> None:
         raise ScanError("unreadable", "The DICOM picture is in color, and MR series are gray; send the series itself.")
 
 
-def _frames(header: Dataset, count: int) -> tuple[Frame, ...]:
+def frames_of(header: Dataset, count: int) -> tuple[Frame, ...]:
     """The frames with their places: of the file itself, or of an enhanced object's functional groups (C.7.6.16)."""
     per_frame = header.get("PerFrameFunctionalGroupsSequence")
     if per_frame is None:

@@ -12,10 +12,13 @@ from ml.scans.labels import LabelMap
 from ml.scans.readers.dicom.instances import Instance, read_dataset, read_instance
 from ml.scans.readers.dicom.mosaics import tiles_of
 from ml.scans.readers.dicom.pixels import read_frames
+from ml.scans.readers.dicom.segmentations import read_segmentation
 from ml.scans.readers.dicom.series import Volume, order_frames
 from ml.scans.readers.volumes import check_grid, make_scan, make_unplaced_scan
 from ml.scans.scan import DamagedFile, LeftOut, Limits, Scan, ScanError
 from ml.volumes.axial import axial_view
+from ml.volumes.grid import VolumeGrid
+from ml.volumes.label_volumes import LabelVolume
 
 # Of a series so many files may be damaged, and one always: the others are read without them.
 MOST_DAMAGED_SHARE = 0.25
@@ -36,12 +39,17 @@ def read_labels(path: Path, limits: Limits) -> LabelMap:
 
 
 def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:
-    """An expert's mask of a scan is read from images. Raises ScanError `unreadable`."""
+    """A DICOM SEG is read by `read_labels_on`. Raises ScanError `unreadable`."""
     raise ScanError(
         "unreadable",
-        "The mask is a DICOM file, which is not read as an expert's mask; store it as a TIFF with a page for each axial"
-        " slice of the scan.",
+        "The mask is a DICOM file, which is read as an expert's mask where it is a DICOM SEG and its scan says where"
+        " its voxels lie; store it as a TIFF with a page for each axial slice of the scan.",
     )
+
+
+def read_labels_on(path: Path, limits: Limits, grid: VolumeGrid) -> LabelVolume | None:
+    """A DICOM SEG on the voxels of its series; None of any other DICOM file. Raises ScanError."""
+    return read_segmentation(path, limits, grid)
 
 
 def read_volume(path: Path, limits: Limits, volume: int) -> Scan:
