@@ -83,8 +83,8 @@ class Engine(Protocol):
 class ExactEngine(Engine, Protocol):
     """An engine of a network of its own, whose map can be had before it is rounded."""
 
-    def infer(self, pixels: NDArray[np.uint8], *, is_exact: bool = False) -> Inference:
-        """As Engine's; is_exact: with `Inference.probability`."""
+    def infer(self, pixels: NDArray[np.uint8], *, is_exact: bool = False, is_checked: bool = True) -> Inference:
+        """As Engine's; is_exact: with `Inference.probability`; is_checked: with the checks of the input."""
 
 
 def load_engine(

@@ -53,7 +53,8 @@ class EnsembleEngine:
         first = self._members[0].infer(pixels, is_exact=True)
         probability = _exact(first)
         is_seen = self._is_seen(first.probability_u8)  # (N,)
-        found = [member.infer(pixels[is_seen], is_exact=True) for member in self._members[1:]] if is_seen.any() else []
+        others = self._members[1:] if is_seen.any() else ()
+        found = [member.infer(pixels[is_seen], is_exact=True, is_checked=False) for member in others]
         probability_u8 = first.probability_u8.copy()
         if found:
             mean = clipped_logit(probability[is_seen])

@@ -52,10 +52,10 @@ class SliceInference:
             if features is not None:
                 self._check_fit(features[None])
 
-    def infer(self, pixels: NDArray[np.uint8], *, is_exact: bool = False) -> Inference:
+    def infer(self, pixels: NDArray[np.uint8], *, is_exact: bool = False, is_checked: bool = True) -> Inference:
         """pixels: uint8 (N, H, W, 3). A slice of one color shows nothing and skips the network: p = 0.
 
-        is_exact: with the map before it is rounded to 8 bits.
+        is_exact: with the map before it is rounded to 8 bits. is_checked: with what detector and classifier say.
         Raises EngineError where the network answers with NaN, and where a check was fitted on other features.
         """
         count, height, width, _ = pixels.shape
@@ -80,7 +80,7 @@ class SliceInference:
         if features is None:
             return Inference(probability_u8, probability=probability, is_of_training=of_training)
         self._check_fit(features)
-        detector, classifier = self._detector, self._classifier
+        detector, classifier = (self._detector, self._classifier) if is_checked else (None, None)
         return Inference(
             probability_u8,
             features,

@@ -1,7 +1,8 @@
 """Do the expert's masks lie on their images? Where a model agrees far better with the same masks turned, mirrored or in
 another order, it is they that lie wrongly: no model finds tumors on the wrong side of every head.
 
-The bounds were chosen on the LGG data (docs/evaluation.md): with its own masks, and with poor models, nothing is said.
+The bounds are a first guess that was checked on the LGG data (docs/evaluation.md): with its own masks, and with poor
+models, nothing is said.
 """
 
 from collections.abc import Iterable, Sequence

@@ -156,13 +156,14 @@ class LevelEngine:
     name = "drawn"
 
     def __init__(self, channel, known=None):
-        self.channel, self.known, self.asked = channel, known, 0
+        self.channel, self.known, self.asked, self.checked = channel, known, 0, 0
 
     def warm_up(self):
         pass
 
-    def infer(self, pixels, *, is_exact=False):
+    def infer(self, pixels, *, is_exact=False, is_checked=True):
         self.asked += len(pixels)
+        self.checked += len(pixels) if is_checked else 0
         probability_u8 = pixels[..., self.channel].copy()
         exact = probability_u8.astype(np.float32) / 255 if is_exact else None
         known = None if self.known is None else np.full(len(pixels), self.known)
@@ -189,6 +190,7 @@ def test_only_the_first_member_of_a_cascade_is_asked_where_it_sees_nothing():
     pixels = slices_with(0, 25, 26, 255)
     found = cascade_of(0.1, first, second).infer(pixels)
     assert (first.asked, second.asked) == (4, 2)
+    assert (first.checked, second.checked) == (4, 0), "the checks of the others are read by nobody"
     assert found.is_first_look.tolist() == [True, True, False, False]
     whole = cascade_of(None, LevelEngine(0), LevelEngine(1)).infer(pixels)
     assert np.array_equal(found.probability_u8[2:], whole.probability_u8[2:])
