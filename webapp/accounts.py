@@ -11,14 +11,16 @@ from flask import Flask, g, redirect, request, session, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from webapp.context import ACCESS, resources
-from webapp.domain.accounts import sessions, tokens
+from webapp.domain.accounts import second_factor, sessions, tokens
 from webapp.domain.accounts.identity import Identity, Scope
 from webapp.domain.accounts.models import Role
 from webapp.domain.database import ownership
-from webapp.domain.errors import NotFound, NotLoggedIn, RoleRefused
+from webapp.domain.errors import NotFound, NotLoggedIn, RoleRefused, SecondFactorNeeded
 
 # What anybody is answered, who has not logged in too.
 PUBLIC = frozenset({"static", "system.healthz", "system.readyz", "accounts.login", "accounts.log_in"}) | {
+    "accounts.ask_code",
+    "accounts.take_code",
     "oidc.start",
     "oidc.finish",
     "monai-label.describe_login",
@@ -28,7 +30,8 @@ PUBLIC = frozenset({"static", "system.healthz", "system.readyz", "accounts.login
 ADMIN_BLUEPRINTS = frozenset({"admin", "audit"})
 METRICS = "metrics"
 # Every user's own affairs, in a browser alone: no token makes another token.
-SELF_BLUEPRINT = "accounts"
+SELF_BLUEPRINTS = frozenset({"accounts", "second-factor"})
+SET_UP = "second-factor"
 # POST that reads.
 READS = frozenset({"api-scans.download_several", "scans.download"})
 # GET that is part of starting an evaluation: it lists folders of the server.
@@ -60,6 +63,8 @@ def guard() -> BaseResponse | None:
         return None
     if identity is None:
         return _ask_to_log_in()
+    if not identity.is_token and lacks_second_factor(identity) and not _sets_up(endpoint):
+        return _ask_to_set_up()
     _allow(identity, endpoint)
     return None
 
@@ -80,7 +85,7 @@ def required_role(endpoint: str, method: str) -> Role:
     blueprint = endpoint.partition(".")[0]
     if blueprint in ADMIN_BLUEPRINTS or endpoint == METRICS:
         return Role.ADMIN
-    if blueprint == SELF_BLUEPRINT or endpoint in READS:
+    if blueprint in SELF_BLUEPRINTS or endpoint in READS:
         return Role.VIEWER
     if method in SAFE_METHODS and endpoint not in RESEARCH:
         return Role.VIEWER
@@ -100,6 +105,12 @@ def register(app: Flask) -> None:
     """Install the guard; it stands before the look for form tokens, which reads the body."""
     app.extensions[ACCESS] = _may
     app.before_request(guard)
+
+
+def lacks_second_factor(identity: Identity) -> bool:
+    """Whether the settings ask this user for a second factor, and none is set up."""
+    policy = resources().settings.second_factor
+    return not identity.has_second_factor and second_factor.is_required(policy, identity.role)
 
 
 def is_local_path(path: str) -> bool:
@@ -130,15 +141,35 @@ def _identify_viewer(token: str) -> Identity | None:
     if not request.path.startswith(VIEWERS):
         return None
     identity = sessions.resume(resources().database, token)
-    return None if identity is None else replace(identity, scopes=frozenset({Scope.READ, Scope.WRITE}))
+    if identity is None or lacks_second_factor(identity):
+        return None
+    return replace(identity, scopes=frozenset({Scope.READ, Scope.WRITE}))
 
 
 def _ask_to_log_in() -> BaseResponse:
-    if request.path.startswith(PROGRAMS) or request.endpoint == METRICS:
+    if _asks_a_program():
         raise NotLoggedIn("Log in, or send an API token as `Authorization: Bearer ...`.")
-    # What was to be changed is not sent again by a redirect.
+    return redirect(url_for("accounts.login", next=_wanted()), 303)
+
+
+def _ask_to_set_up() -> BaseResponse:
+    if _asks_a_program():
+        raise SecondFactorNeeded("This portal asks you for a second factor; set it up on the page of your account.")
+    return redirect(url_for("second-factor.show", next=_wanted()), 303)
+
+
+def _sets_up(endpoint: str) -> bool:
+    return endpoint.partition(".")[0] == SET_UP or endpoint == "accounts.log_out"
+
+
+def _asks_a_program() -> bool:
+    return request.path.startswith(PROGRAMS) or request.endpoint == METRICS
+
+
+def _wanted() -> str | None:
+    """The page to come back to; what was to be changed is not sent again by a redirect."""
     wanted = request.full_path.rstrip("?") if request.method in SAFE_METHODS else "/"
-    return redirect(url_for("accounts.login", next=wanted if wanted != "/" else None), 303)
+    return wanted if wanted != "/" else None
 
 
 def _allow(identity: Identity, endpoint: str) -> None:
@@ -159,4 +190,8 @@ def _allow(identity: Identity, endpoint: str) -> None:
 def _may(endpoint: str, method: str) -> bool:
     """For the pages, which show no button that would be refused."""
     identity = current()
-    return endpoint in PUBLIC or (identity is not None and identity.role.includes(required_role(endpoint, method)))
+    if endpoint in PUBLIC or identity is None:
+        return endpoint in PUBLIC
+    if lacks_second_factor(identity) and not _sets_up(endpoint):
+        return False
+    return identity.role.includes(required_role(endpoint, method))

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyotp
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
@@ -141,6 +143,56 @@ def test_a_person_logs_in_changes_the_password_and_makes_a_token(
     expect(page.locator("h1")).to_have_text("Log in")
     log_in(page, "ruth", "another long password")
     expect(page.get_by_role("link", name="ruth", exact=True)).to_be_visible()
+
+
+def test_a_person_sets_up_a_second_factor_and_logs_in_with_it(
+    users_portal: WebServer, new_context: NewContext, console: Console
+) -> None:
+    console.expected += ["status of 401", "status of 422"]
+    with users_portal.resources.database.write() as session:
+        users.create(session, "mona", PASSWORD, Role.RESEARCHER)
+    page = new_context(users_portal).new_page()
+    page.goto("/account")
+    log_in(page, "mona")
+    page.get_by_role("link", name="Set it up").click()
+    expect(page.locator("h1")).to_have_text("Second factor")
+    shot(page, "factor-off")
+    page.get_by_role("button", name="Set it up").click()
+    authenticator = pyotp.TOTP("".join(page.locator(".secret span").all_inner_texts()))
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_label("The six digits").fill("000000")
+    page.get_by_role("button", name="Turn it on").click()
+    expect(page.get_by_role("alert")).to_contain_text("The code is wrong")
+    assert findings(page) == []
+    shot(page, "factor-setting-up")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_label("The six digits").fill(authenticator.now())
+    page.get_by_label("The six digits").press("Enter")
+    codes = page.locator(".recovery-codes code").all_inner_texts()
+    assert len(codes) == 10 and findings(page) == []
+    shot(page, "factor-codes")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_role("link", name="I have kept them").click()
+    expect(page.get_by_text("10 recovery codes are left")).to_be_visible()
+    page.get_by_role("link", name="Change it").click()
+    assert findings(page) == []
+    shot(page, "factor-on")
+    page.get_by_role("button", name="Log out").click()
+    log_in(page, "mona")
+    expect(page.get_by_label("The six digits")).to_be_focused()
+    assert findings(page) == []
+    # The last code was taken; the next one is good already, as clocks may differ.
+    page.get_by_label("The six digits").fill(authenticator.at(time.time() + 30))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="mona", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Log out").click()
+    log_in(page, "mona")
+    page.get_by_text("The authenticator is not at hand").click()
+    shot(page, "factor-code")
+    page.get_by_label("One of your recovery codes").fill(codes[0])
+    page.get_by_role("button", name="Log in with it").click()
+    expect(page.get_by_text("You used a recovery code")).to_be_visible()
 
 
 def test_an_administrator_makes_and_changes_users_and_reads_the_log(

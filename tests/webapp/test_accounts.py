@@ -14,7 +14,7 @@ from tests.conftest import on_both
 from tests.support.resources import add_scan, make_settings, png_bytes
 from tests.webapp.accounts import PASSWORD, add_token, add_user, log_in, login_token, post_form, token_of
 from tests.webapp.clients import SCANS, resources_of, send, sent
-from webapp.domain.accounts import audit, sessions, throttle
+from webapp.domain.accounts import audit, logins, throttle
 from webapp.domain.accounts.identity import Scope
 from webapp.domain.accounts.models import ApiToken, AuditEntry, LoginSession, Role, User
 from webapp.domain.database import ownership
@@ -64,8 +64,8 @@ def test_a_login_leads_nowhere_else(app: Flask, elsewhere: str) -> None:
 
 def test_the_answer_does_not_say_whether_there_is_such_a_user(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str | None] = []
-    real = sessions.passwords.is_right
-    monkeypatch.setattr(sessions.passwords, "is_right", lambda word, kept: (seen.append(kept), real(word, kept))[1])
+    real = logins.passwords.is_right
+    monkeypatch.setattr(logins.passwords, "is_right", lambda word, kept: (seen.append(kept), real(word, kept))[1])
     client = app.test_client()
     answers = []
     for name in ("ruth", "none"):
@@ -133,7 +133,7 @@ def test_a_user_who_is_disabled_is_out_at_once(app: Flask) -> None:
 
 @on_both
 def test_twenty_wrong_passwords_are_429_also_for_the_right_one(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions.passwords, "is_right", lambda word, _kept: word == PASSWORD)
+    monkeypatch.setattr(logins.passwords, "is_right", lambda word, _kept: word == PASSWORD)
     client = app.test_client()
     form = {"csrf_token": login_token(client), "name": "ruth", "password": "wrong password"}
     assert [client.post("/login", data=form).status_code for _ in range(21)] == [401] * 20 + [429]

@@ -76,7 +76,8 @@ def show_users() -> None:
     """All users, with their roles."""
     with resources().database.read() as session:
         for user in users.every(session):
-            click.echo(f"{user.id}  {user.role.value:<10}  {user.name}{'  disabled' if user.disabled_at else ''}")
+            marks = ("second factor" if user.totp_secret else "", "disabled" if user.disabled_at else "")
+            click.echo("  ".join((user.id, f"{user.role.value:<10}", user.name, *filter(None, marks))))
 
 
 @users_group.command("role")
@@ -101,6 +102,17 @@ def password(name: str) -> None:
         user = users.named(session, name)
         users.set_password(session, user, new)
         audit.append(session, Event("users.password", "ok", None, "command", user.id))
+
+
+@users_group.command("reset-second-factor")
+@click.argument("name")
+@with_sentences
+def reset_second_factor(name: str) -> None:
+    """Take the second factor and the recovery codes off the user NAME, who has lost them; ends their sessions."""
+    with resources().database.write() as session:
+        user = users.named(session, name)
+        users.reset_second_factor(session, user)
+        audit.append(session, Event("users.reset-second-factor", "ok", None, "command", user.id))
 
 
 @users_group.command("disable")

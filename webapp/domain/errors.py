@@ -3,6 +3,7 @@
 PortalError
 ├── NotLoggedIn           401 unauthorized
 ├── RoleRefused           403 role
+├── SecondFactorNeeded    403 second_factor
 ├── DemoRefused           403 demo
 ├── CookieNeeded          403 cookie_needed
 ├── NotFound              404 not_found
@@ -53,6 +54,13 @@ class RoleRefused(PortalError):
     """The user's role, or the API token's scope, does not allow it."""
 
     code = "role"
+    status = 403
+
+
+class SecondFactorNeeded(PortalError):
+    """The portal asks this user for a second factor, and none is set up yet."""
+
+    code = "second_factor"
     status = 403
 
 

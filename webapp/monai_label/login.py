@@ -9,15 +9,19 @@ from flask import Response, jsonify, request
 
 from webapp import accounts, audit_trail
 from webapp.context import resources
-from webapp.domain.accounts import sessions, throttle, tokens
+from webapp.domain.accounts import logins, throttle, tokens
 from webapp.domain.accounts.identity import Identity
-from webapp.domain.accounts.sessions import WrongPassword
+from webapp.domain.accounts.logins import WrongPassword
 from webapp.domain.accounts.throttle import WINDOW_S
 from webapp.domain.errors import NotLoggedIn, TooManyAttempts
 from webapp.error_handlers import answer
 from webapp.monai_label.blueprint import bp
 
 REALM = "Glioscope"
+# The same words where the password is right, and the user has a second factor: nobody learns that it is.
+WRONG = (
+    "The name or the password is wrong; an API token may stand in the password's place, and must with a second factor."
+)
 
 
 @bp.get("/auth/")
@@ -36,9 +40,7 @@ def log_in() -> Response:
         token, identity = _token(name, password)
     except WrongPassword as error:
         audit_trail.record("login", "401", by="viewer")
-        raise NotLoggedIn("The name or the password is wrong; an API token may stand in the password's place.") from (
-            error
-        )
+        raise NotLoggedIn(WRONG) from error
     except TooManyAttempts as error:
         audit_trail.record("login", "429", by="viewer")
         response = answer(error.status, error.code, error.message)
@@ -74,4 +76,5 @@ def _token(name: str, password: str) -> tuple[str, Identity]:
             return password, identity
     if resources().settings.auth == "oidc":
         raise WrongPassword("Passwords let nobody in.")
-    return sessions.log_in(database, name, password, address, is_viewer=True)
+    login = logins.log_in_viewer(database, resources().settings.second_factor, name, password, address)
+    return login.token, login.identity

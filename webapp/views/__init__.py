@@ -42,9 +42,10 @@ def register(app: Flask, auth: str) -> None:
 
         app.register_blueprint(audit.bp)
     if auth not in ("local", "demo"):
-        from webapp.views import accounts, admin
+        from webapp.views import accounts, admin, second_factor
 
         app.register_blueprint(accounts.bp)
+        app.register_blueprint(second_factor.bp)
         app.register_blueprint(admin.bp)
     if auth == "oidc":
         from webapp.views import oidc

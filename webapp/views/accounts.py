@@ -1,19 +1,26 @@
 """Logging in and out, and what users do about themselves: their password and their API tokens."""
 
+from typing import Any
+
 from flask import Blueprint, flash, make_response, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
 from webapp import accounts, audit_trail
 from webapp.context import resources
-from webapp.domain.accounts import oidc, passwords, sessions, tokens, users
+from webapp.domain.accounts import logins, oidc, passwords, second_factor, sessions, tokens, users
 from webapp.domain.accounts.identity import Identity, Scope
+from webapp.domain.accounts.logins import Half, Login, WrongPassword
 from webapp.domain.accounts.models import Role
 from webapp.domain.accounts.oidc import Provider
-from webapp.domain.accounts.sessions import WrongPassword
+from webapp.domain.accounts.second_factor import Factor, WrongCode
 from webapp.domain.accounts.throttle import WINDOW_S
 from webapp.domain.errors import InvalidInput, NotFound, NotLoggedIn, PortalError, TooManyAttempts
 
 bp = Blueprint("accounts", __name__)
+
+# Of the cookie: a login that waits for a code.
+HALF_FIELD = "half"
+WRONG_CODE = "The code is wrong, or was used already. A new one comes every 30 seconds."
 
 
 @bp.get("/login")
@@ -27,10 +34,10 @@ def login() -> str | Response:
 @bp.post("/login")
 def log_in() -> Response:
     """Log in, in a new session whatever the browser brought."""
-    _refuse_without_passwords()
+    refuse_without_passwords()
     name, password = request.form.get("name", ""), request.form.get("password", "")
     try:
-        token, identity = sessions.log_in(resources().database, name, password, request.remote_addr or "")
+        begun = logins.log_in(resources().database, name, password, request.remote_addr or "")
     except WrongPassword:
         audit_trail.record("login", "401")
         page = render_template(
@@ -50,10 +57,61 @@ def log_in() -> Response:
         response.headers["Retry-After"] = str(int(WINDOW_S))
         return response
     end_session()
-    session[accounts.COOKIE_FIELD] = token
-    accounts.identify_as(identity)
-    audit_trail.record("login", "ok")
+    if isinstance(begun, Half):
+        session[HALF_FIELD] = begun.token
+        audit_trail.record("login.password", "ok", of=begun.user_id)
+        return redirect(url_for("accounts.ask_code", next=request.form.get("next")), 303)
+    return _begin_session(begun)
+
+
+@bp.get("/login/code")
+def ask_code() -> str | Response:
+    """The second half of a login: the form for a code."""
+    if logins.awaited(resources().database, session.get(HALF_FIELD, "")) is None:
+        return redirect(url_for("accounts.login"), 303)
+    return render_template("accounts/code.html", problem="", next=next_path())
+
+
+@bp.post("/login/code")
+def take_code() -> Response:
+    """End a login with a code of the authenticator, or with a recovery code."""
+    found = resources()
+    half, code = session.get(HALF_FIELD, ""), request.form.get("code", "")
+    try:
+        login = logins.finish(found.database, found.settings.secret_key, half, code, request.remote_addr or "")
+    except NotLoggedIn as error:
+        session.pop(HALF_FIELD, None)
+        flash(error.message, "warn")
+        return redirect(url_for("accounts.login", next=request.form.get("next")), 303)
+    except WrongCode:
+        audit_trail.record("login", "401", by="code", **_of_half(half))
+        page = render_template("accounts/code.html", problem=WRONG_CODE, next=next_path())
+        return make_response(page, 401)
+    except TooManyAttempts as error:
+        audit_trail.record_first("login", "429", by="code")
+        response = make_response(
+            render_template("accounts/code.html", problem=error.message, next=next_path()), error.status
+        )
+        response.headers["Retry-After"] = str(int(WINDOW_S))
+        return response
+    session.clear()
+    return _begin_session(login)
+
+
+def _begin_session(login: Login) -> Response:
+    session[accounts.COOKIE_FIELD] = login.token
+    accounts.identify_as(login.identity)
+    details: dict[str, Any] = {"by": login.factor.value} if login.factor is not None else {}
+    audit_trail.record("login", "ok", **details)
+    if login.factor is Factor.RECOVERY:
+        flash("You used a recovery code, which is gone. On the page of your account you can make new ones.", "warn")
     return redirect(next_path(), 303)
+
+
+def _of_half(token: str) -> dict[str, Any]:
+    """Whose login waits, for the audit log: somebody has this user's password."""
+    user = logins.awaited(resources().database, token)
+    return {"of": user.id} if user is not None else {}
 
 
 @bp.post("/logout")
@@ -81,18 +139,19 @@ def show() -> str:
 @bp.post("/account/password")
 def change_password() -> Response | tuple[str, int]:
     """A new password ends all sessions; this browser gets a new one."""
-    _refuse_without_passwords()
-    me, database = _me(), resources().database
+    refuse_without_passwords()
+    me, database = signed_in(), resources().database
     old, new = request.form.get("old", ""), request.form.get("new", "")
     try:
         if new != request.form.get("again", ""):
             raise InvalidInput("The two new passwords are not the same.")
         passwords.check(new, me.name)
         # As a login: guesses of the old one are counted.
-        sessions.log_in(database, me.name, old, request.remote_addr or "")
+        logins.prove(database, me.name, old, request.remote_addr or "")
         with database.write() as rows:
-            users.set_password(rows, users.named(rows, me.name), new)
-        token, _ = sessions.log_in(database, me.name, new, request.remote_addr or "")
+            user = users.named(rows, me.name)
+            users.set_password(rows, user, new)
+            token = logins.restart(rows, user, request.remote_addr or "")
     except WrongPassword:
         return _page(problem="The old password is wrong."), 422
     except PortalError as error:
@@ -112,7 +171,7 @@ def create_token() -> Response | tuple[str, int]:
             raise InvalidInput("The days are a whole number.")
         scopes = [Scope(text) for text in request.form.getlist("scope") if text in set(Scope)]
         with resources().database.write() as rows:
-            user = users.named(rows, _me().name)
+            user = users.named(rows, signed_in().name)
             _, text = tokens.create(rows, user, request.form.get("label", ""), scopes, int(days))
     except PortalError as error:
         return _page(problem=error.message), error.status
@@ -123,19 +182,21 @@ def create_token() -> Response | tuple[str, int]:
 def revoke_token(token_id: str) -> Response:
     """End a token of one's own."""
     with resources().database.write() as rows:
-        tokens.revoke(rows, token_id, _me().user_id)
+        tokens.revoke(rows, token_id, signed_in().user_id)
     flash("The token is revoked.", "info")
     return redirect(url_for("accounts.show"), 303)
 
 
 def _page(problem: str = "", new_token: str = "") -> str:
-    me = _me()
+    me = signed_in()
     with resources().database.read() as rows:
         shown = tokens.of_user(rows, me.user_id)
+        codes_left = second_factor.recovery_left(rows, me.user_id)
     scopes = [scope for scope in Scope if scope is not Scope.METRICS or me.role is Role.ADMIN]
     return render_template(
         "accounts/account.html", me=me, tokens=shown, problem=problem, new_token=new_token, scopes=scopes,
         shortest=passwords.SHORTEST, days=tokens.DEFAULT_DAYS, is_oidc=_is_oidc(), most_days=tokens.MOST_DAYS,
+        codes_left=codes_left,
     )  # fmt: skip
 
 
@@ -155,12 +216,14 @@ def _is_oidc() -> bool:
     return resources().settings.auth == "oidc"
 
 
-def _refuse_without_passwords() -> None:
+def refuse_without_passwords() -> None:
+    """Raises NotFound where users log in at a provider."""
     if _is_oidc():
         raise NotFound("Users of this portal log in at its login provider; passwords let nobody in.")
 
 
-def _me() -> Identity:
+def signed_in() -> Identity:
+    """Who asks. Raises NotLoggedIn."""
     identity = accounts.current()
     if identity is None:
         raise NotLoggedIn("Log in first.")

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
+from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as BaseResponse
 
+from webapp import accounts, audit_trail
 from webapp.context import resources
 from webapp.domain.accounts import oidc, tokens, users
 from webapp.domain.accounts.models import Role, User
-from webapp.domain.errors import InvalidInput, NotFound, PortalError
+from webapp.domain.errors import Conflict, InvalidInput, NotFound, PortalError
 from webapp.domain.monitoring import health, statistics
 from webapp.domain.settings import SETTINGS, Settings
 
@@ -56,6 +58,8 @@ def change_user(user_id: str) -> BaseResponse | tuple[str, int]:
                 users.set_role(rows, user, _role(), by_oidc=_is_oidc())
             elif what == "password":
                 users.set_password(rows, user, request.form.get("password", ""))
+            elif what == "second-factor":
+                _reset_second_factor(rows, user)
             elif what == "disable":
                 users.disable(rows, user, by_oidc=_is_oidc())
             elif what == "enable":
@@ -66,6 +70,8 @@ def change_user(user_id: str) -> BaseResponse | tuple[str, int]:
         raise
     except PortalError as error:
         return _page(problem=error.message), error.status
+    if what == "second-factor":
+        audit_trail.record("users.reset-second-factor", "ok", user_id)
     flash("The user is changed.", "info")
     return redirect(url_for("admin.show"), 303)
 
@@ -77,6 +83,14 @@ def revoke_token(token_id: str) -> BaseResponse:
         tokens.revoke(rows, token_id)
     flash("The token is revoked.", "info")
     return redirect(url_for("admin.show"), 303)
+
+
+def _reset_second_factor(rows: Session, user: User) -> None:
+    """Raises Conflict for one's own: whoever found an open browser of an administrator would do it."""
+    me = accounts.current()
+    if me is not None and me.user_id == user.id:
+        raise Conflict("Turn off your own second factor on the page of your account, or on the command line.")
+    users.reset_second_factor(rows, user)
 
 
 def _role() -> Role:

@@ -17,12 +17,16 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Identity:
-    """A user who has shown a session or a token. scopes: of the token; None for a session, which has no limits."""
+    """A user who has shown a session or a token.
+
+    scopes: of the token; None for a session, which has no limits. has_second_factor: of a session's user.
+    """
 
     user_id: str
     name: str
     role: Role
     scopes: frozenset[Scope] | None = None
+    has_second_factor: bool = False
 
     @property
     def is_token(self) -> bool:

@@ -1,10 +1,10 @@
-"""The tables of users, sessions, logins, tokens, wrong passwords and the audit log. None holds a patient's value."""
+"""The tables of users, their sessions, second factors and tokens, of logins and the audit log: no patient's value."""
 
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
@@ -42,6 +42,10 @@ class User(Base):
     disabled_at: Mapped[datetime | None]
     # None: never, or not as whom `subject` names.
     logged_in_at: Mapped[datetime | None]
+    # The second factor's secret, sealed; None where it is off. `second_factor` alone writes both.
+    totp_secret: Mapped[str | None] = mapped_column(Text)
+    # The step (RFC 6238) of the last code that was taken: none is taken twice, and none before it.
+    totp_step: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class LoginSession(Base):
@@ -56,6 +60,29 @@ class LoginSession(Base):
     seen_at: Mapped[datetime] = mapped_column(default=database_now())
 
     user: Mapped[User] = relationship(lazy="raise")
+
+
+class HalfLogin(Base):
+    """A login whose password was right, and whose second factor is awaited: no session, and soon over."""
+
+    __tablename__ = "half_logins"
+
+    # SHA-256 of the cookie's 256 random bits.
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=database_now(), index=True)
+
+    user: Mapped[User] = relationship(lazy="raise")
+
+
+class RecoveryCode(Base):
+    """A code that stands once in the place of the second factor's; the row goes when it is taken."""
+
+    __tablename__ = "recovery_codes"
+
+    # SHA-256 of the user's id and the code's 80 random bits, which are shown once.
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
 
 
 class OidcLogin(Base):

@@ -13,6 +13,8 @@ WINDOW_S = 15 * 60.0
 # By one address for one name; by one address for all names; for one name by all addresses. The last is large, so that
 # nobody is locked out by a few strangers, and still far from what a guess of a good password needs.
 MOST_OF_BOTH, MOST_OF_ADDRESS, MOST_OF_NAME = 20, 100, 200
+# Codes of a second factor for one name by all addresses: one in 333,333 is right, and who tries has the password.
+MOST_CODES = 20
 
 
 def try_once(session: Session, name: str, address: str) -> bool:
@@ -20,6 +22,12 @@ def try_once(session: Session, name: str, address: str) -> bool:
     session.execute(delete(LoginFailures).where(LoginFailures.since < database_now(-WINDOW_S)))
     found = [_count_one(session, key) <= most for key, most in _keys(name, address)]
     return all(found)
+
+
+def try_code(session: Session, name: str, address: str) -> bool:
+    """Count an attempt at a second factor before its code is looked at; False where there were too many."""
+    may_try = try_once(session, name, address)
+    return _count_one(session, _code_key(name)) <= MOST_CODES and may_try
 
 
 def try_address(session: Session, address: str) -> bool:
@@ -30,9 +38,17 @@ def try_address(session: Session, address: str) -> bool:
 
 
 def forget(session: Session, name: str, address: str) -> None:
-    """A right password ends the count of this name at this address."""
+    """A login ends the count of this name at this address, and of its codes."""
     key, _ = _keys(name, address)[0]
-    session.execute(delete(LoginFailures).where(LoginFailures.id == key))
+    session.execute(delete(LoginFailures).where(LoginFailures.id.in_((key, _code_key(name)))))
+
+
+def _code_key(name: str) -> str:
+    return _hashed(f"code\n{name}")
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _keys(name: str, address: str) -> list[tuple[str, int]]:
@@ -41,7 +57,7 @@ def _keys(name: str, address: str) -> list[tuple[str, int]]:
         (f"address\n{address}", MOST_OF_ADDRESS),
         (f"name\n{name}", MOST_OF_NAME),
     )
-    return [(hashlib.sha256(text.encode()).hexdigest(), most) for text, most in kinds]
+    return [(_hashed(text), most) for text, most in kinds]
 
 
 def _count_one(session: Session, key: str) -> int:

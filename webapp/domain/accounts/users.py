@@ -2,12 +2,12 @@
 
 import re
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import exists, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from webapp.domain.accounts import passwords
-from webapp.domain.accounts.models import LoginSession, Role, User
+from webapp.domain.accounts import passwords, second_factor, sessions
+from webapp.domain.accounts.models import Role, User
 from webapp.domain.database.clock import database_now
 from webapp.domain.errors import Conflict, InvalidInput, NotFound
 
@@ -72,7 +72,7 @@ def bind(session: Session, user: User, subject: str | None) -> None:
         raise Conflict(f"The user {other.name} has this subject.")
     user.subject = subject
     user.logged_in_at = None
-    session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
+    sessions.end_all(session, user.id)
 
 
 def named(session: Session, name: str) -> User:
@@ -105,7 +105,15 @@ def set_password(session: Session, user: User, password: str) -> None:
     """A new password, which ends every session of the user. Raises InvalidInput."""
     passwords.check(password, user.name)
     user.password_hash = passwords.hash_of(password)
-    session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
+    sessions.end_all(session, user.id)
+
+
+def reset_second_factor(session: Session, user: User) -> None:
+    """Take it off who has lost it; it ends every session of the user. Raises Conflict where there is none."""
+    if user.totp_secret is None:
+        raise Conflict(f"The user {user.name} has no second factor.")
+    second_factor.turn_off(session, user)
+    sessions.end_all(session, user.id)
 
 
 def disable(session: Session, user: User, *, by_oidc: bool = False) -> None:
@@ -113,7 +121,7 @@ def disable(session: Session, user: User, *, by_oidc: bool = False) -> None:
     administrator who can log in."""
     _keep_an_administrator(session, user, by_oidc=by_oidc)
     user.disabled_at = session.scalar(select(database_now()))
-    session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
+    sessions.end_all(session, user.id)
 
 
 def enable(user: User) -> None:

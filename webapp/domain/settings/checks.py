@@ -27,6 +27,11 @@ def check_together(settings: Variables) -> None:
     if 0 < len(tls) < len(_TLS):
         missing = [SETTINGS[name].name for name in _TLS if SETTINGS[name].name not in tls]
         raise SettingsError(f"{' and '.join(tls)} need {' and '.join(missing)}, too, for DICOM over TLS.")
+    if settings.second_factor != "optional" and settings.auth != "password":
+        raise SettingsError(
+            f"GLIOSCOPE_SECOND_FACTOR is {settings.second_factor!r}, which is of GLIOSCOPE_AUTH=password; with oidc"
+            " the provider asks for it."
+        )
     if settings.auth == "oidc":
         names = ("oidc_issuer", "oidc_client_id", "oidc_client_secret")
         missing = [SETTINGS[name].name for name in names if not getattr(settings, name)]

@@ -28,7 +28,10 @@ ONE, OTHER = "1" * 32, "2" * 32
 # Tables whose rows belong to nobody; what they hold names no content of a user.
 OF_NOBODY = {"tombstones", "workers", "idempotency_keys"}
 # Of the portal itself; webapp.domain.accounts says who reads them.
-OF_ACCOUNTS = {"users", "sessions", "api_tokens", "login_failures", "oidc_logins", "audit_entries"}
+OF_ACCOUNTS = {"users", "sessions", "api_tokens", "login_failures", "oidc_logins", "audit_entries"} | {
+    "half_logins",
+    "recovery_codes",
+}
 OWNED = {Scan, ScanWarning, Study, Segmentation, ViewerImage} | {
     Evaluation,
     EvaluationChunk,

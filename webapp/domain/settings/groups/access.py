@@ -18,6 +18,14 @@ class Access:
         " who log in at an OpenID Connect provider. `demo`: anybody may try it without a login; each browser sees its"
         " own scans alone, and they go by themselves (docs/security.md)",
     )
+    second_factor: str = setting(
+        "GLIOSCOPE_SECOND_FACTOR",
+        "optional",
+        choice("optional", "admins", "all"),
+        "with `password`: who must have a second factor, a code of an authenticator: `optional` leaves it to each"
+        " user, `admins` asks administrators for it, `all` everybody; who has none is led to set it up before anything"
+        " else (docs/security.md)",
+    )
     audit_days: int | None = setting(
         "GLIOSCOPE_AUDIT_DAYS",
         "off",
