@@ -9,11 +9,13 @@ A single slice gets all threads, for the lowest latency. Several slices get one 
 wait for each other at every layer, the more so while a core is busy with something else.
 """
 
+import fcntl
 import functools
 import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 
@@ -40,6 +42,8 @@ from ml.ood.sequences import SequenceClassifier, load_classifier
 from ml.ood.training_slices import load_training_slices
 from ml.preprocessing import normalize
 
+# In the directory of compiled models.
+LOCK_FILE = "compiling.lock"
 # Slices computed at the same time, at most: the feature maps of two of them, for five sizes, took 400 MB.
 _MOST_STREAMS = 8
 
@@ -150,7 +154,8 @@ class OpenVinoEngine:
             else:
                 model = self._model.clone()
                 model.add_outputs(outputs_at(model, self._border))
-            self._compiled[size, streams] = openvino_core().compile_model(model, "CPU", self._properties(streams))
+            with _alone_in(self._cache_directory):
+                self._compiled[size, streams] = openvino_core().compile_model(model, "CPU", self._properties(streams))
         return self._compiled[size, streams]
 
     @functools.cached_property
@@ -175,6 +180,22 @@ class OpenVinoEngine:
         if self._cache_directory is not None:
             properties["CACHE_DIR"] = str(self._cache_directory)
         return properties
+
+
+@contextmanager
+def _alone_in(cache_directory: Path | None) -> Iterator[None]:
+    """Keep other processes from compiling into this directory meanwhile; what one has compiled the next one reads.
+
+    OpenVINO 2026.4 moves a compiled model into place by itself, and two processes that do so at once take each other's
+    file away: "filesystem error: cannot set permissions".
+    """
+    if cache_directory is None:
+        yield
+        return
+    cache_directory.mkdir(parents=True, exist_ok=True)
+    with (cache_directory / LOCK_FILE).open("ab") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # ends with the handle, also where the process is killed
+        yield
 
 
 def _feature_count(model: ov.Model) -> int | None:

@@ -1,5 +1,6 @@
 """Engines: equal maps from both, in the scan's own grid, and clear words where a package lacks something."""
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from ml.digests import sha256_of
 from ml.engines import EngineError, load_engine
 from ml.engines.flair_only import FlairOnlyEngine
 from ml.engines.flip_tta import FlipTtaEngine
-from ml.engines.openvino import openvino_core
+from ml.engines.openvino import LOCK_FILE, openvino_core
 from ml.ood.detector import load_detector, save_detector
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -235,6 +236,28 @@ def test_model_that_does_not_fit_its_card_is_refused(copy):
 def test_unknown_kind_is_refused(small_model):
     with pytest.raises(EngineError, match="auto, torch, openvino"):
         load_engine(small_model.folder, "tensorflow")
+
+
+COMPILING = """
+import sys
+from pathlib import Path
+from ml.engines import load_engine
+load_engine(Path(sys.argv[1]), "openvino", threads=1, cache_directory=Path(sys.argv[2])).warm_up()
+"""
+
+
+def test_processes_that_start_at_once_compile_in_turn(small_model, tmp_path):
+    with (tmp_path / LOCK_FILE).open("ab") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        words = [sys.executable, "-c", COMPILING, small_model.folder, tmp_path]
+        running = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+        with pytest.raises(subprocess.TimeoutExpired):
+            running[0].wait(8)
+        assert [path.name for path in tmp_path.iterdir()] == [LOCK_FILE]
+    for process in running:
+        assert process.communicate(timeout=120)[1] == ""
+        assert process.returncode == 0
+    assert list(tmp_path.glob("*.blob"))
 
 
 def test_compiled_model_is_cached_where_a_directory_is_given(small_model, tmp_path, slices):
