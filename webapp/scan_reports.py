@@ -119,7 +119,7 @@ def _figures(described: dict[str, Any], measured: dict[str, Any]) -> list[tuple[
         label = "Slices with tumor" if is_assessed else "Slices with marks"
         rows.append((label, f"{slices:,} of {described['slice_count']:,}"))
     if measured["volume_ml"] is not None:
-        rows.append(("Volume", f"{measured['volume_ml']:.2f} ml"))
+        rows.append(("Volume", f"{measured['volume_ml']:.2f} mL"))
     if run["area_mm2"] is not None:
         rows.append(("Area", f"{run['area_mm2']:.1f} mm\u00b2"))
     rows.append(("Lesions" if is_assessed else "Marked regions", f"{measured['lesion_count']:,}"))
@@ -137,7 +137,7 @@ def _lesion_row(lesion: dict[str, Any]) -> list[str]:
     return [
         str(lesion["number"]),
         str(first) if first == last else f"{first} to {last}",
-        f"{lesion['voxels']:,} voxels" if lesion["volume_ml"] is None else f"{lesion['volume_ml']:.2f} ml",
+        f"{lesion['voxels']:,} voxels" if lesion["volume_ml"] is None else f"{lesion['volume_ml']:.2f} mL",
         length("diameter"),
         length("perpendicular"),
         lesion["hemisphere"] or "not known",

@@ -25,7 +25,7 @@ def test_a_series_report_says_what_its_page_does(app: Flask, client: FlaskClient
     wanted = [
         "Research use only. Not for diagnosis.",
         "Tumor detected",
-        f"{measured['volume_ml']:.2f} ml",
+        f"{measured['volume_ml']:.2f} mL",
         f"{measured['lesions'][0]['diameter_mm']:.1f} mm",
         scan["series"]["patient"],
         scan["segmentation"]["model"],
@@ -41,7 +41,7 @@ def test_a_picture_without_spacing_has_pixels_and_no_millimeters(app: Flask, cli
     response = client.get(f"{SCANS}/{scan['id']}/report.pdf")
     said = words_of(response.data)
     assert response.status_code == 200
-    assert " ml" not in said and " mm" not in said and "not known" in said
+    assert " mL" not in said and " mm" not in said and "not known" in said
     assert pages_of(response.data) <= 2
 
 
