@@ -98,15 +98,21 @@ def current() -> Runtime:
 
 
 def open_in_this_process(settings: Settings) -> None:
-    """Open the runtime; it ends the process where the model cannot be loaded."""
+    """Open the runtime, or end the process, which its parent replaces after a while.
+
+    Celery would write down what went wrong and keep a process that takes messages and has nothing to do them with.
+    """
     global _runtime
     # Before the model is loaded: its threads inherit it.
     os.setpriority(os.PRIO_PROCESS, 0, max(niceness_of(settings), os.getpriority(os.PRIO_PROCESS, 0)))
-    runtime = Runtime(Resources.open(settings))
     try:
+        runtime = Runtime(Resources.open(settings))
         runtime.start()
     except (PackageError, EngineError) as error:
         logger.critical("the model cannot be loaded: %s", error)
+        os._exit(1)
+    except Exception:
+        logger.critical("this worker cannot start", exc_info=True)
         os._exit(1)
     _runtime = runtime
 
