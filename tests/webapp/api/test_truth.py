@@ -157,7 +157,7 @@ def test_a_mask_of_a_slice_that_is_refused_is_named(client: FlaskClient) -> None
     [
         (png(np.zeros((32, 32), np.uint8)), "unequal_size", "32 x 32"),
         (b"\x89PNG\r\n\x1a\n and nothing that follows", "unreadable", "damaged"),
-        (b"GIF89a and more bytes of it", "unsupported", "not a PNG"),
+        (b"GIF89a and more bytes of it", "unsupported", "a GIF picture"),
         (tiff(np.stack([half(), half()])), "unequal_size", "2 pages"),
         (tiff(np.full((SIZE, SIZE), np.nan, np.float32)), "unreadable", "NaN"),
     ],

@@ -32,13 +32,13 @@ def test_several_files_lead_home_and_the_refused_ones_are_named(client: FlaskCli
     response = upload(client, ("a.png", png_bytes()), ("b.png", b"%PDF-1.7 no picture"))
     assert (response.status_code, response.headers["Location"]) == (303, "/")
     page = client.get("/").text
-    assert "b.png: The file is not a PNG" in page and "a.png" in page
+    assert "b.png: The file is a PDF document" in page and "a.png" in page
 
 
 def test_a_refused_file_is_a_page_that_says_why(app: Flask, client: FlaskClient) -> None:
     response = upload(client, ("b.png", b"%PDF-1.7 no picture"))
     assert (response.status_code, response.mimetype) == (415, "text/html")
-    assert "The file is not a PNG" in response.text
+    assert "The file is a PDF document" in response.text
     assert upload(client).status_code == 400
     assert traces(app) == NOTHING
 
@@ -49,7 +49,7 @@ def test_many_refusals_with_long_names_fit_into_the_cookie(client: FlaskClient) 
     assert response.status_code == 303
     assert len(response.headers["Set-Cookie"]) < LARGEST_COOKIE
     page = client.get("/").text
-    assert "The file is not a PNG" in page and "more files were not taken" in page
+    assert "The file is a PDF document" in page and "more files were not taken" in page
 
 
 @pytest.mark.parametrize("name", [phantom.name for phantom in PHANTOMS])

@@ -94,7 +94,7 @@ def test_names_of_refused_files_are_escaped_too(client: FlaskClient) -> None:
     files = [("good.png", png_bytes()), ("<img src=x onerror=alert(1)>.png", b"%PDF-1.7 no picture")]
     send(client, *files, path="/scans", form={"csrf_token": token(client)})
     page = client.get("/").text
-    assert "&lt;img src=x onerror=alert(1)&gt;.png: The file is not" in page
+    assert "&lt;img src=x onerror=alert(1)&gt;.png: The file is a PDF document" in page
     assert "<img src=x" not in page
 
 
