@@ -8,6 +8,8 @@ _SWEEPER = "tests/worker/recovery/test_sweeper.py"
 _ERRORS = "tests/webapp/test_error_handlers.py"
 _SEGMENTATION = "tests/worker/segmentation/test_faults.py"
 _GUNICORN = "tests/webapp/process/test_gunicorn_worker.py"
+_RESTARTS = "tests/faults/test_restarts.py"
+_WEB = "tests/faults/test_web.py"
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,12 @@ PROMISES = (
         (
             f"{_LIFECYCLE}::test_two_workers_forced_on_one_job_a_hundred_times_give_one_result_each",
             f"{_LIFECYCLE}::test_a_result_under_a_lost_lease_changes_no_row",
-            f"{_LIFECYCLE}::test_a_double_click_makes_one_run",
         ),
+    ),
+    Promise(
+        "double click",
+        "a button that is pressed twice makes one job",
+        (f"{_LIFECYCLE}::test_a_double_click_makes_one_run", "tests/webapp/domain/uploads/test_idempotency.py"),
     ),
     Promise(
         "poison",
@@ -47,7 +53,17 @@ PROMISES = (
             "tests/worker/evaluation/test_faults.py::test_a_chunk_that_stops_its_workers_costs_its_own_cases_alone",
         ),
     ),
-    Promise("stuck", "nothing stays running past its lease", (_SWEEPER, "tests/worker/jobs/test_time_limit.py")),
+    Promise("stuck", "nothing stays running past its lease", (_SWEEPER,)),
+    Promise(
+        "hang",
+        "a job that hangs is ended at its limit, as a timeout",
+        (
+            "tests/worker/jobs/test_time_limit.py",
+            "tests/worker/jobs/test_runner.py::test_a_job_over_its_time_fails_by_name",
+            f"{_LIFECYCLE}::test_a_job_over_its_time_ends_as_timeout",
+            f"{_SEGMENTATION}::test_a_step_that_hangs_is_left_when_its_lease_is_lost",
+        ),
+    ),
     Promise(
         "parsing",
         "1,000 mutated files of every format: no 5xx, decoded in bounded memory and time",
@@ -58,8 +74,32 @@ PROMISES = (
             "tests/webapp/api/test_zips.py",
         ),
     ),
+    Promise(
+        "bad input",
+        "bad files and requests get their answer, and leave nothing",
+        (
+            "tests/ml/sandbox/test_hostile.py",
+            "tests/ml/scans/readers/test_nifti.py",
+            "tests/webapp/api/test_uploads.py",
+            f"{_ERRORS}::test_an_error_is_json_under_the_api",
+        ),
+    ),
+    Promise(
+        "bad file",
+        "one bad file in a batch: the others finish, and it is named",
+        ("tests/faults/test_bad_files.py", "tests/worker/evaluation/test_left_out.py"),
+    ),
     Promise("calls", "no call at random is a fault or is undocumented", ("tests/webapp/api/test_schemathesis.py",)),
-    Promise("durable", "a killed web process leaves no row without its file", ("tests/faults/test_web.py",)),
+    Promise(
+        "durable",
+        "a killed web process leaves no row without its file",
+        (f"{_WEB}::test_uploads_survive_kills_of_the_web_process",),
+    ),
+    Promise(
+        "unpublished",
+        "a web process killed between commit and message leaves a job that is done",
+        (f"{_WEB}::test_a_scan_whose_message_was_never_sent_is_done_all_the_same",),
+    ),
     Promise(
         "commits",
         "a COMMIT whose answer is lost is done once or not at all (PostgreSQL)",
@@ -69,6 +109,16 @@ PROMISES = (
         "isolation",
         "every route for every role: nobody reaches what is another's",
         ("tests/webapp/test_access.py", "tests/webapp/test_security.py"),
+    ),
+    Promise(
+        "access",
+        "logins, sessions, tokens and the audit log hold; an unsafe start is refused",
+        (
+            "tests/webapp/test_accounts.py",
+            "tests/webapp/test_second_factor.py",
+            "tests/webapp/test_audit_trail.py",
+            "tests/webapp/domain/test_settings.py",
+        ),
     ),
     Promise("deletion", "after a delete a patient's name is nowhere", ("tests/webapp/test_privacy.py",)),
     Promise(
@@ -90,14 +140,20 @@ PROMISES = (
             "tests/worker/process/test_broker_watchdog.py",
         ),
     ),
+    Promise("redis", "Redis flushed or restarted: messages are published again", ("tests/faults/test_redis.py",)),
     Promise(
-        "database away",
-        "a locked or absent database is 503; a worker keeps its result",
+        "database locked",
+        "a database that stays locked is 503 with Retry-After",
+        (f"{_ERRORS}::test_a_locked_database_is_503_with_retry_after",),
+    ),
+    Promise(
+        "postgresql",
+        "PostgreSQL restarted at work: 503, then all is finished by itself; a worker keeps its result",
         (
-            f"{_ERRORS}::test_a_locked_database_is_503_with_retry_after",
+            f"{_RESTARTS}::test_postgresql_is_restarted_under_uploads_and_an_evaluation",
             f"{_ERRORS}::test_a_database_that_is_away_is_503_on_pages_too",
             f"{_SEGMENTATION}::test_a_result_waits_for_a_database_that_is_away",
-            "tests/worker/test_tasks.py",
+            "tests/worker/test_tasks.py::test_a_database_that_is_away_costs_a_message_and_no_worker",
         ),
     ),
     Promise(
@@ -138,12 +194,25 @@ PROMISES = (
         ),
     ),
     Promise(
-        "restarts",
-        "PostgreSQL, web or a worker restarted at work: what was taken is finished, by itself",
-        ("tests/faults/test_restarts.py",),
+        "deploy",
+        "web and workers told to end finish what they have, or leave it to the next; the version before still works",
+        (
+            f"{_RESTARTS}::test_a_web_process_that_is_told_to_end_answers_what_it_has_begun",
+            f"{_RESTARTS}::test_a_worker_that_is_told_to_end_finishes_its_job_or_leaves_it_to_the_next",
+            "tests/worker/test_tasks.py",
+            "tests/webapp/domain/database/test_migration.py::test_code_of_the_version_before_works_on_the_new_schema",
+        ),
     ),
+    Promise("starts", "a worker that cannot start is tried again", ("tests/faults/test_starts.py",)),
     Promise("backups", "a backup restores to what it was", ("tests/webapp/domain/backups/test_backups.py",)),
-    Promise("queues", "no chunk starts or goes on while an upload waits", ("tests/worker/jobs/test_queues.py",)),
+    Promise(
+        "queues",
+        "no chunk starts or goes on while an upload waits; each kind of job may have a worker of its own",
+        (
+            "tests/worker/jobs/test_queues.py",
+            f"{_RESTARTS}::test_uploads_and_evaluations_have_a_worker_each",
+        ),
+    ),
     Promise(
         "machines",
         "two web and two worker processes over PostgreSQL, Redis and S3: one machine's report",

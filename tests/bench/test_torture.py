@@ -29,6 +29,40 @@ def test_every_test_of_a_promise_exists() -> None:
     assert len(set(names)) == len(names)
 
 
+# The fault, and the line of the table that shows it. Each has its own.
+FAULTS = {
+    "web killed in an upload": "durable",
+    "web killed between commit and publish": "unpublished",
+    "broker down at submission": "broker-away",
+    "Redis flushed or restarted": "redis",
+    "database locked": "database-locked",
+    "PostgreSQL restarted": "postgresql",
+    "disk full": "full-disk",
+    "storage down": "storage-away",
+    "slow clients": "slow-clients",
+    "double click": "double-click",
+    "clock jumps by an hour": "clock",
+    "deploy in the middle of jobs": "deploy",
+    "model missing or its hash wrong": "model",
+    "out of memory": "memory",
+    "hang": "hang",
+    "one bad file in a batch": "bad-file",
+    "deleted while running": "deleted",
+}
+OTHERS = [
+    "lost", "recovery", "duplicates", "poison", "stuck", "parsing", "bad-input", "calls", "commits", "isolation",
+    "access", "deletion", "logs", "starts", "backups", "queues", "machines", "load", "soak",
+]  # fmt: skip
+
+
+def test_every_fault_has_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch, capsys, tmp_path: Path) -> None:
+    results = tmp_path / "torture.jsonl"
+    monkeypatch.setattr(suite, "show", lambda promise, **_: suite.judge(promise, suite.Report(1, (), (), ()), 0, 1.0))
+    command.main(["--only", "lost", "--results", str(results)])
+    lines = re.findall(r'--only ([a-z-]+)"', capsys.readouterr().out)
+    assert sorted(lines) == sorted([*FAULTS.values(), *OTHERS])
+
+
 def test_a_figure_is_recorded(figure) -> None:
     figure("seven of seven")
 

@@ -1,5 +1,6 @@
 """`kill -9` of the web process during uploads: the database is whole, and no row is without its file."""
 
+import contextlib
 import random
 import signal
 import sqlite3
@@ -12,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.portal_process import RunningPortal
+from tests.support.portal_process import RunningPortal, suspended
 from tests.support.repetitions import repeated
 from tests.support.resources import png_bytes
 from webapp.domain.resources import Resources
@@ -72,6 +73,36 @@ def test_uploads_survive_kills_of_the_web_process(portal: RunningPortal, figure:
         f"web killed {killed} times during uploads: all {len(accepted)} answered ones have their result; {rows} rows, "
         f"none without its files; {orphans} files without a row were swept"
     )
+
+
+def test_a_scan_whose_message_was_never_sent_is_done_all_the_same(portal: RunningPortal) -> None:
+    portal.wait_until_ready()
+    database = sqlite3.connect(portal.folder / "instance" / "glioscope.sqlite3")
+    (before,) = database.execute("SELECT count(*) FROM scans").fetchone()
+    answered = []
+
+    def upload() -> None:
+        with contextlib.suppress(OSError, HTTPException):  # the process is killed
+            answered.append(portal.upload(png_bytes(64, 64)))
+
+    # The web waits for Redis after its commit, and for nothing else: there it is killed.
+    with suspended(portal.processes("redis-server")), suspended(portal.processes("recovery.sweeper")):
+        client = threading.Thread(target=upload)
+        client.start()
+        deadline = time.monotonic() + 30
+        while database.execute("SELECT count(*) FROM scans").fetchone() == (before,):
+            assert time.monotonic() < deadline, portal.log()
+            time.sleep(0.005)
+        process = web_worker(portal)
+        assert process is not None
+        process.send_signal(signal.SIGKILL)
+        client.join()
+        (status,) = database.execute("SELECT status FROM segmentations ORDER BY created_at DESC LIMIT 1").fetchone()
+        assert (answered, status) == ([], "queued")
+    (scan_id,) = database.execute("SELECT id FROM scans ORDER BY created_at DESC LIMIT 1").fetchone()
+    database.close()
+    portal.wait_until_ready()
+    assert portal.wait(scan_id)["segmentation"]["status"] == "succeeded", portal.log()
 
 
 def check_files(instance: Path) -> tuple[int, int]:
