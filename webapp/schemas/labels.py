@@ -44,6 +44,7 @@ PROBLEMS = {
     "fourth_channel_dropped": "Images whose fourth channel was dropped",
     "first_frame_only": "Animations of which the first picture was read",
     "duplicate_image": "Images that two patients share",
+    "found_by_name": "Annotated images found by their file names alone",
     "clipped_outline": "Outlines clipped at the edge of their image",
     "outlines_in_corner": "Outlines that all lie in the upper left",
     "nested_patients": "Folders of images and masks taken for one patient each",

@@ -11,6 +11,7 @@ DROPPING_NOTES = ("second_channel_dropped", "fourth_channel_dropped", "first_fra
 # What the layout says of the folder, and of annotations that are used all the same.
 _LAYOUT_NOTES = (
     "clipped_outline",
+    "found_by_name",
     "box_outlines",
     "outlines_in_corner",
     "nested_patients",

@@ -8,16 +8,17 @@ does every image without annotation where annotations name no image that the fil
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from urllib.parse import unquote
+from pathlib import Path
 
 from ml.datasets.case import LIMITS, Case, DatasetError, Outline
 from ml.datasets.checking.problems import Problem
-from ml.datasets.file_names import name_key, shown
+from ml.datasets.file_names import name_key, shown, slashed
 from ml.datasets.layouts.annotations import Entry, Grid, UnreadableAnnotationError, read_annotation
 from ml.datasets.layouts.categories import is_tumor
+from ml.datasets.layouts.image_paths import Found, ImagePaths, path_of
 from ml.datasets.layouts.pairing import barcode_of
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.run_lengths import Runs
@@ -88,7 +89,8 @@ class _Reader:
     """Reads one file: its images by id, then what is drawn on each."""
 
     def __init__(self, folder: Path, source: CocoFile, tree: Tree) -> None:
-        self._folder, self._source, self._tree = folder, source, tree
+        self._folder, self._source = folder, source
+        self._paths = ImagePaths(tree, source.images)
         self._name = source.path.relative_to(folder).as_posix()
         self.problems: list[Problem] = []
         self.images: dict[Path, _Image] = {}
@@ -97,28 +99,64 @@ class _Reader:
         self.absent: list[str] = []  # names of images that are not there, as they are written
         self._drawn = self._boxes = 0  # annotations, and those that are boxes
 
-    def read_images(self, entries: Iterable[object]) -> None:
+    def read_images(self, entries: Sequence[object]) -> None:
+        written = {entry["file_name"] for entry in entries if isinstance(entry, dict) and _is_name(entry)}
+        found = {name: self._paths.find(name) for name in sorted(written)}
+        meant: dict[Path, list[str]] = defaultdict(list)
+        for name, one in found.items():
+            if one.path is not None:
+                meant[one.path].append(name)
+        by_name: list[str] = []
         for place, entry in enumerate(entries):
             if not isinstance(entry, dict):
                 self._report("bad_annotation", f"number {place} of `images` is no object")
                 continue
-            name = _name(entry)
             key = _key(entry.get("id"))
-            path = None if name is None or key is None else self._find(name)
-            if name is None or key is None:
+            name = str(entry["file_name"]) if _is_name(entry) else ""
+            one = found.get(name, Found(None))
+            if key is None or (one.alike == 0 and path_of(name) is None):
                 self._nameless.add(key)
-                written = repr(entry.get("file_name"))[:80]
-                self.absent += [written] if name is None else []
-                what = "no id" if name is not None else f"a `file_name` that is no path within the folder, {written}"
+                what = "no id"
+                if path_of(name) is None and one.path is None:
+                    shown_name = repr(entry.get("file_name"))[:80]
+                    self.absent.append(shown_name)
+                    what = f"a `file_name` that is no path within the folder, {shown_name}"
                 self._report("bad_annotation", f"image entry {_short(entry)} has {what}")
-            elif path is None:
-                self.absent.append(repr(entry.get("file_name"))[:80])
+            elif one.path is None or (one.is_by_name and len(meant[one.path]) > 1):
+                self._miss(name, one)
                 self._by_key.setdefault(key, [])
-                missing = (self._source.images[0] / name).relative_to(self._folder).as_posix()
-                text = f"{self._source.path.name} names an image that is not there: add it or remove its entry."
-                self.problems.append(Problem("missing_image", (missing,), text))
             else:
-                self._add(entry, key, path)
+                by_name += [name] if one.is_by_name else []
+                self._add(entry, key, one.path)
+        self._note_names(by_name)
+
+    def _miss(self, name: str, found: Found) -> None:
+        """An entry whose image is not there, or of whose name there are several."""
+        self.absent.append(repr(name)[:80])
+        if not found.is_by_name:
+            missing = (self._source.images[0] / str(path_of(name))).relative_to(self._folder).as_posix()
+            text = f"{self._source.path.name} names an image that is not there: add it or remove its entry."
+        else:
+            missing = slashed(name).lstrip("/")
+            why = "several images have the last part of its name"
+            if found.alike == 1:
+                why = "other entries end in the name of the same image"
+            text = (
+                f"{self._source.path.name} names an image by a path that is not there, and {why}: write the path below"
+                " the folder of the annotations."
+            )
+        self.problems.append(Problem("missing_image", (missing,), text))
+
+    def _note_names(self, names: Sequence[str]) -> None:
+        """Images that were found by the last part of their paths alone."""
+        if names:
+            are = "1 image is" if len(names) == 1 else f"{len(names):,} images are"
+            text = (
+                f"{are} named in {self._source.path.name} by paths that are not there (the first: {names[0][:80]!r}), and"
+                " found by their file names alone, which no other image has: look whether it is right, or write the"
+                " paths below the folder of the annotations."
+            )
+            self.problems.append(Problem("found_by_name", (self._name,), text))
 
     def _add(self, entry: Entry, key: str, path: Path) -> None:
         stem = path.relative_to(self._root_of(path)).with_suffix("").as_posix()
@@ -222,11 +260,6 @@ class _Reader:
                 " export it again with its annotations if they are not."
             )
             self.problems.append(Problem("no_annotations", (self._name,), text))
-
-    def _find(self, name: str) -> Path | None:
-        names = [name, *([decoded] if (decoded := _path(unquote(name))) not in (None, name) else [])]
-        found = (self._tree.find(folder, one) for one in names for folder in self._source.images)
-        return next((path for path in found if path is not None), None)
 
     def _root_of(self, path: Path) -> Path:
         return next(folder for folder in self._source.images if path.is_relative_to(folder))
@@ -341,20 +374,10 @@ def _key(value: object) -> str | None:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
-def _name(entry: Entry) -> str | None:
-    """The path of an image below its folder, with `/`; None where there is none or it leads out."""
+def _is_name(entry: Entry) -> bool:
+    """Whether an image's entry has a `file_name`."""
     name = entry.get("file_name")
-    return _path(name) if isinstance(name, str) else None
-
-
-def _path(name: str) -> str | None:
-    """`_name` of a text."""
-    if not name or "\0" in name:
-        return None
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        return None
-    return path.as_posix()
+    return isinstance(name, str) and bool(name)
 
 
 def _grid(entry: Entry) -> Grid | None:
