@@ -1,7 +1,7 @@
 """Formats that are not read here, told by their bytes or else by their name, and how to convert them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ml.scans.scan import ScanError
@@ -174,6 +174,15 @@ def unread_by_bytes(head: bytes) -> UnreadFormat | None:
 def unread_by_suffix(suffix: str) -> UnreadFormat | None:
     """What a file is by the ending of its name, in lower case."""
     return _BY_SUFFIX.get(suffix)
+
+
+def unread_kinds(suffixes: Iterable[str]) -> Mapping[UnreadFormat, tuple[str, ...]]:
+    """The formats that these endings are of, each once, with its endings among them: both halves of a pair are one."""
+    found: dict[UnreadFormat, tuple[str, ...]] = {}
+    for suffix in sorted(set(suffixes)):
+        if (entry := unread_by_suffix(suffix)) is not None:
+            found[entry] = (*found.get(entry, ()), suffix)
+    return found
 
 
 def check_name(name: str) -> None:

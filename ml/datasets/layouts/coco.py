@@ -9,7 +9,7 @@ does every image without annotation where annotations name no image that the fil
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -152,8 +152,8 @@ class _Reader:
         if names:
             are = "1 image is" if len(names) == 1 else f"{len(names):,} images are"
             text = (
-                f"{are} named in {self._source.path.name} by paths that are not there (the first: {names[0][:80]!r}), and"
-                " found by their file names alone, which no other image has: look whether it is right, or write the"
+                f"{are} named in {self._source.path.name} by paths that are not there (the first: {names[0][:80]!r}),"
+                " and found by their file names alone, which no other image has: look whether it is right, or write the"
                 " paths below the folder of the annotations."
             )
             self.problems.append(Problem("found_by_name", (self._name,), text))

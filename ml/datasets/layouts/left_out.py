@@ -22,7 +22,7 @@ from ml.datasets.file_names import (
 )
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.mask_names import mask_sign
-from ml.scans.unread_formats import unread_by_suffix
+from ml.scans.unread_formats import unread_by_suffix, unread_kinds
 
 _DEAD_LINK = "A link that leads to nothing: fetch the file (`git annex get`, `dvc pull`) or remove the link."
 _OTHER_COCO = "COCO annotations where the layout has none: give their folder by itself if they are the data set."
@@ -56,6 +56,7 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
     groups: dict[tuple[Path, str, str], list[Path]] = defaultdict(list)
     annotations: list[Path] = []
     stems: set[str] = set()
+    suffixes: set[str] = set()
     for here, listing in tree.walk(folder, skipped):
         here_names = {name_key(path.name) for path in (*listing.files, *listing.folders)}
         for path in listing.files:
@@ -69,7 +70,8 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
             elif suffix in IMAGE_SUFFIXES and mask_sign(path.relative_to(folder).as_posix()).endswith("/"):
                 groups[here, "left_out", _STRAY_MASK].append(path)
             elif suffix in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES):
-                groups[here, "left_out", suffix].append(path)
+                suffixes.add(suffix)
+                groups[here, "left_out", _kind_of(suffix)].append(path)
             elif lacks_ending(path.name):
                 groups[here, "left_out", _NO_ENDING].append(path)
             elif suffix in ANNOTATION_SUFFIXES:
@@ -93,7 +95,7 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
         text = _OTHER_COCO if is_annotations(path.name) else UNREAD_ANNOTATIONS
         groups[path.parent, "left_out", text].append(path)
     return [
-        Problem(code, tuple(relative(path, base) for path in paths), _sentence(what))
+        Problem(code, tuple(relative(path, base) for path in paths), _sentence(what, suffixes))
         for (_, code, what), paths in sorted(groups.items())
         if paths
     ]
@@ -116,13 +118,24 @@ def relative(path: Path, base: Path) -> str:
     return Path(os.path.relpath(path, base)).as_posix()
 
 
-def _sentence(what: str) -> str:
-    """what: a suffix, or the sentence itself. No number: files of several folders stand together under one sentence."""
+def _kind_of(suffix: str) -> str:
+    """One suffix for all of a format: halves of a pair (`.hdr` and `.img`) are left out together."""
+    unread = unread_by_suffix(suffix)
+    return suffix if unread is None else unread.suffixes[0]
+
+
+def _sentence(what: str, suffixes: Iterable[str]) -> str:
+    """what: of `_kind_of`, or the sentence itself; suffixes: of all files that are left out. No number: files of
+    several folders stand together under one sentence."""
     if what in VOLUME_SUFFIXES:
         return _VOLUME
     if (unread := unread_by_suffix(what)) is not None:
         named = " Name volumes as BraTS or nnU-Net do." if unread.is_volume else ""
-        return f"The kind {what} ({unread.name}) is not read in a data set. {unread.remedy}.{named}"
+        first, *more = unread_kinds(suffixes)[unread]
+        kinds = (
+            f"kinds {' and '.join([first, *more])} ({unread.name}) are" if more else f"kind {first} ({unread.name}) is"
+        )
+        return f"The {kinds} not read in a data set. {unread.remedy}.{named}"
     if what in OTHER_VOLUMES:
         return (
             f"The kind {what} is not read in a data set: export slices as PNG or TIFF, or volumes as NIfTI (.nii.gz),"

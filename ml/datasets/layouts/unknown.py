@@ -15,7 +15,7 @@ from ml.datasets.file_names import (
 )
 from ml.datasets.layouts.tree import Tree, count_suffixes
 from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS, looks_like_mask, mask_sign
-from ml.scans.unread_formats import unread_by_suffix
+from ml.scans.unread_formats import unread_kinds
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 _GROUPS_SHOWN = 5
@@ -48,7 +48,8 @@ def unknown(tree: Tree, folder: Path) -> UnknownLayoutError:
         files.extend(listing.files)
         dead = len(listing.dead_links)
         groups |= {(place, f"link{'' if dead == 1 else 's'} to nothing"): dead} if dead else {}
-    return UnknownLayoutError(folder, f"{_found(groups)} {_nearest(folder, files)} (docs/datasets.md).")
+    nearest = f"{_nearest(folder, files)} (docs/datasets.md).{_remedies(files)}"
+    return UnknownLayoutError(folder, f"{_found(groups)} {nearest}")
 
 
 def _found(groups: dict[tuple[str, str], int]) -> str:
@@ -80,11 +81,12 @@ def _nearest(folder: Path, files: list[Path]) -> str:
             "The nearest layout is CVAT's and PASCAL VOC's: lay the images beside `SegmentationClass`, in `JPEGImages`"
         )
     pictures = [path for path in files if suffix_of(path.name) in IMAGE_SUFFIXES]
-    others = sorted(set(suffixes) & set(OTHER_SUFFIXES) - set(VOLUME_SUFFIXES))
+    unread = {*OTHER_SUFFIXES, *(suffix for endings in unread_kinds(suffixes).values() for suffix in endings)}
+    others = sorted(set(suffixes) & unread - set(VOLUME_SUFFIXES))
     if pictures and others and all(looks_like_mask(path.relative_to(folder).as_posix()) for path in pictures):
         return (
-            f"Its pictures are masks, and {', '.join(others)} is not read in a data set: export the images as PNG or"
-            f" TIFF, on the masks' grid, as {_PATIENT_FOLDERS}"
+            f"Its pictures are masks, and {', '.join(others)} {'is' if len(others) == 1 else 'are'} not read in a data"
+            f" set: export the images as PNG or TIFF, on the masks' grid, as {_PATIENT_FOLDERS}"
         )
     if any(looks_like_mask(path.name) for path in pictures):
         return f"The nearest layout is {_PATIENT_FOLDERS}; put each mask beside its image"
@@ -100,18 +102,18 @@ def _nearest(folder: Path, files: list[Path]) -> str:
         return f"The nearest layout is {_COCO}; name and place the file like that"
     if not images and any(suffix in suffixes for suffix in VOLUME_SUFFIXES):
         return f"The layouts of volumes are {_VOLUMES}; name the files like that"
-    if not images and any(suffix in suffixes for suffix in OTHER_SUFFIXES):
+    if not images and others:
         return (
             f"None of these is read in a data set; export slices and masks as PNG or TIFF, as {_PATIENT_FOLDERS}, or"
-            f" volumes as NIfTI, as {_VOLUMES}{_remedies(suffixes)}"
+            f" volumes as NIfTI, as {_VOLUMES}"
         )
     return f"The layouts are {_PATIENT_FOLDERS}; {_PAIRS}; {_COCO}; {_VOLUMES}"
 
 
-def _remedies(suffixes: Iterable[str]) -> str:
-    """How the kinds that are not read are converted; an empty text where nobody knows."""
-    kinds = {suffix: unread_by_suffix(suffix) for suffix in sorted(suffixes)}
-    return "".join(f". {suffix} is {kind.name}. {kind.remedy}" for suffix, kind in kinds.items() if kind is not None)
+def _remedies(files: Iterable[Path]) -> str:
+    """How the kinds that are not read are converted, each said once; an empty text where nobody knows."""
+    kinds = unread_kinds(suffix_of(path.name) for path in files)
+    return "".join(f" {' and '.join(endings)}: {entry.name}. {entry.remedy}." for entry, endings in kinds.items())
 
 
 def _is_dicom(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """What is not read is refused by the name of its format, and by how to convert it: from its bytes, else its name."""
 
 import gzip
+import itertools
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from ml.datasets import DatasetError, check
 from ml.scans import Limits, ScanError, read_scan
 from ml.scans.formats import find_format
 from ml.scans.unread_formats import UNREAD_FORMATS, explained, unread_by_suffix
-from tests.support.layouts import pairs_beside
+from tests.support.layouts import mask, pairs_beside
 
 MGH = b"".join(number.to_bytes(4, "big") for number in (1, 256, 256, 192, 1, 3, 0)) + bytes(500)
 BYTES = {
@@ -72,8 +73,33 @@ def test_a_data_set_names_what_it_left_out_with_the_remedy(tmp_path):
     assert group.files == ("anna/flair.mgz",) and "mri_convert scan.mgz scan.nii.gz" in group.message
 
 
-def test_a_set_of_nothing_else_is_refused_with_the_remedy(tmp_path):
-    for name in ("flair.mgz", "seg.mgz"):
-        (tmp_path / name).write_bytes(BYTES[".mgz"])
-    with pytest.raises(DatasetError, match=r"\.mgz is a FreeSurfer volume\. Convert it to NIfTI .*mri_convert"):
+def _laid(folder, form, suffixes):
+    """Images of these kinds, with masks that are read in two of the forms."""
+    for suffix, name in itertools.product(suffixes, ("a", "b")):
+        path = folder / {"pairs": "images", "beside": "P1", "volumes": "P1"}[form] / f"{name}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+        if form != "volumes":
+            mask(folder / ("masks" if form == "pairs" else "P1") / f"{name}{'_mask' * (form == 'beside')}.png")
+
+
+@pytest.mark.parametrize("form", ["pairs", "beside", "volumes"])
+@pytest.mark.parametrize("entry", UNREAD_FORMATS, ids=lambda entry: entry.suffixes[0])
+def test_a_set_of_such_images_is_refused_with_the_remedy_once(tmp_path, entry, form):
+    _laid(tmp_path, form, entry.suffixes[:2])
+    with pytest.raises(DatasetError) as refused:
         check(tmp_path)
+    said = str(refused.value)
+    assert said.count(f"{entry.name}. {entry.remedy}.") == 1
+    assert ("Its pictures are masks" in said) == (form != "volumes")
+
+
+@pytest.mark.parametrize("suffix", [".par", ".hdr", ".head", ".mhd", ".heic"])
+def test_both_halves_of_a_pair_are_left_out_in_one_sentence(tmp_path, suffix):
+    entry = unread_by_suffix(suffix)
+    pairs_beside(tmp_path / "anna", "1", "2")
+    _laid(tmp_path / "anna", "volumes", entry.suffixes[:2])
+    (group,) = check(tmp_path).left_out
+    first, second = sorted(entry.suffixes[:2])
+    assert group.count == 4 and group.message.count(entry.remedy) == 1
+    assert group.message.startswith(f"The kinds {first} and {second} ({entry.name}) are not read in a data set.")

@@ -131,7 +131,7 @@ def test_faults_of_coco(coco_folder, annotations):
     def edit(document):
         document["images"] += [
             {"id": 7, "file_name": "absent.jpg", "height": 32, "width": 32},
-            {"id": 8, "file_name": "../../a.jpg", "height": 32, "width": 32},
+            {"id": 8, "file_name": "../../elsewhere.jpg", "height": 32, "width": 32},
         ]
         square = [0, 0, 9, 0, 9, 9]
         document["annotations"] += [
