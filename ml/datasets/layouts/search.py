@@ -9,10 +9,13 @@ from pathlib import Path
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import name_key, shown
+from ml.datasets.layouts.assembly import images_only, join_volumes
 from ml.datasets.layouts.copies import have_same_bytes
-from ml.datasets.layouts.layout import Layout, images_only, join_volumes, layout_in, list_nested, pair_folders
+from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.left_out import find_strays, may_hold_masks, relative
 from ml.datasets.layouts.pairing import patient_of
+from ml.datasets.layouts.pairs import list_nested, pair_folders
+from ml.datasets.layouts.recognition import layout_in
 from ml.datasets.layouts.sequences import is_other_sequence
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError, unknown

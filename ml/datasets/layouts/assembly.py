@@ -1,0 +1,109 @@
+"""A layout made of the slices that were found: its sides, patients of one name, and names that are not UTF-8."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from unicodedata import normalize
+
+from ml.datasets.case import Case
+from ml.datasets.checking.problems import Problem
+from ml.datasets.file_names import is_text, name_key, shown
+from ml.datasets.layouts.coco import Category
+from ml.datasets.layouts.layout import Layout, LayoutName
+from ml.datasets.layouts.left_out import relative
+from ml.datasets.layouts.roots import SUBSETS
+from ml.datasets.layouts.volumes import find_mixed_channels
+from ml.datasets.splits import SIDES
+
+_NOT_TEXT = "{name} has a name that is not UTF-8; rename it."
+
+
+def images_only(folder: Path, cases: Sequence[Case]) -> Layout:
+    """A layout of images that have no masks."""
+    return assemble("images only", folder, [(case, None) for case in cases], [])
+
+
+def join_volumes(folder: Path, parts: Sequence[Layout]) -> Layout:
+    """Folders of BraTS volumes within a folder as one set: `HGG` and `LGG`, sites, BIDS' folders of patients.
+
+    Patients of one name in several of them are called after these, too.
+    """
+    owners = Counter(patient for part in parts for patient in {case.patient for case in part.cases})
+    sided: list[tuple[Case, str | None]] = []
+    problems: list[Problem] = []
+    for part in (one.named_from(folder) for one in parts):
+        place = shown(relative(part.folder, folder))
+        for case in part.cases:
+            name = case.patient if owners[case.patient] == 1 else f"{place}/{case.patient}"
+            sided.append((replace(case, patient=name), SUBSETS.get(name_key(part.folder.name))))
+        problems += [problem for problem in part.problems if problem.code != "mixed_channels"]
+    problems += find_mixed_channels([case for case, _ in sided])
+    layout = assemble("BraTS", folder, sided, problems)
+    return replace(layout, volumes=tuple(path for part in parts for path in part.volumes))
+
+
+def assemble(
+    name: LayoutName,
+    folder: Path,
+    sided: list[tuple[Case, str | None]],
+    problems: list[Problem],
+    categories: tuple[Category, ...] = (),
+) -> Layout:
+    cases = tuple(_with_text_names(case, folder) for case, _ in sided)
+    problems = [*problems, *(case.fault for case in cases if case.fault and case.fault.code == "bad_name")]
+    if not any(case.has_truth for case in cases):
+        problems = [problem for problem in problems if problem.code != "missing_mask"]
+    cases, doubles = _with_clear_patients(cases, folder)
+    problems += doubles
+    owners: dict[str, dict[str | None, Path]] = {}  # of each patient an image on each side
+    for case, (_, side) in zip(cases, sided, strict=True):
+        owners.setdefault(case.patient, {}).setdefault(side, case.image)
+    shared = [patient for patient in sorted(owners) if len(owners[patient]) > 1]
+    if shared:
+        text = (
+            f"{len(shared)} {'patient is' if len(shared) == 1 else 'patients are'} on several sides of the division"
+            f" that the folders make (the first: {shared[0]}): it is not kept; `python -m ml split` makes one by"
+            " patient."
+        )
+        images = owners[shared[0]].values()
+        problems.append(Problem("shared_patient", tuple(shown(relative(path, folder)) for path in images), text))
+    sides = {side: tuple(sorted(name for name, found in owners.items() if set(found) == {side})) for side in SIDES}
+    is_divided = not shared and bool(sides["train"]) and sum(map(len, sides.values())) == len(owners)
+    return Layout(name, folder, cases, tuple(problems), sides if is_divided else {}, categories)
+
+
+def _with_clear_patients(cases: tuple[Case, ...], folder: Path) -> tuple[tuple[Case, ...], list[Problem]]:
+    """The cases, those with the fault whose patients' names differ in case or in the form of accents alone."""
+    firsts: dict[str, dict[str, Case]] = {}  # by name key, of each spelling
+    for case in cases:
+        firsts.setdefault(name_key(case.patient), {}).setdefault(case.patient, case)
+    problems: dict[str, Problem] = {}
+    for key, spellings in firsts.items():
+        if len(spellings) > 1:
+            first, *others = sorted({normalize("NFC", shown(name)) for name in spellings})
+            differ = "in case" if others else "in how their accents are written"
+            names = " and ".join([first, *(others or [first])])
+            text = (
+                f"The names of patients {names} differ {differ} alone: rename one, or make them one folder if it is one"
+                " patient."
+            )
+            files = tuple(shown(relative(case.image, folder)) for case in spellings.values())
+            problems[key] = Problem("doubled_patient", files, text)
+    if not problems:
+        return cases, []
+    clear = tuple(
+        case if case.fault or not case.has_truth else replace(case, fault=problems.get(name_key(case.patient)))
+        for case in cases
+    )
+    return clear, list(problems.values())
+
+
+def _with_text_names(case: Case, folder: Path) -> Case:
+    """A case whose name or patient is not UTF-8 keeps its place with the reason, and a name that can be written."""
+    paths = [path.relative_to(folder).as_posix() for path in (case.image, case.mask) if path is not None]
+    strange = next((path for path in paths if not is_text(path)), None)
+    if strange is None:
+        return case
+    fault = Problem("bad_name", (strange,), _NOT_TEXT.format(name=shown(strange)))
+    return replace(case, patient=shown(case.patient), fault=fault)

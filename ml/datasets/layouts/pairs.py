@@ -1,0 +1,90 @@
+"""The layout of a folder of images and one of masks, once, or once in each patient's folder."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from ml.datasets.case import Case
+from ml.datasets.checking.problems import Problem
+from ml.datasets.file_names import name_key
+from ml.datasets.layouts.assembly import assemble
+from ml.datasets.layouts.copies import copies_of, copy_problems
+from ml.datasets.layouts.label_colors import check_label_map
+from ml.datasets.layouts.layout import Layout
+from ml.datasets.layouts.pairing import barcode_of, images_beside_masks, pair, patient_of
+from ml.datasets.layouts.roots import SUBSETS, Root, named
+from ml.datasets.layouts.tree import Tree
+from ml.datasets.layouts.unknown import IMAGE_FOLDERS
+from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS
+
+# Beside `SegmentationClass`, by PASCAL VOC and CVAT.
+_VOC_IMAGES = "jpegimages"
+
+
+def pair_folders(tree: Tree, folder: Path) -> tuple[Path, ...]:
+    """The folder of images, by the first of its names, and all folders of masks; empty where one of the two lacks."""
+    images, masks = tree.folder(folder, IMAGE_FOLDERS), tree.folders(folder, MASK_FOLDERS)
+    if images and masks:
+        return (images, *masks)
+    classes = tree.folder(folder, [CLASS_FOLDER])
+    pictures = tree.folder(folder, [_VOC_IMAGES, *IMAGE_FOLDERS])
+    return (pictures, classes) if pictures and classes else ()
+
+
+def list_pairs(tree: Tree, folder: Path, roots: list[Root]) -> Layout:
+    sided: list[tuple[Case, str | None]] = []
+    problems: list[Problem] = []
+    for root in roots:
+        check_label_map(tree, root.folder)
+        pair_of_folders = pair_folders(tree, root.folder)
+        copies = copies_of(tree, tree.listing(pair_of_folders[0]).folders) if pair_of_folders else {}
+        problems.extend(copy_problems(copies, tree, folder))
+        for images, masks, group, side in _pair_groups(tree, root, pair_of_folders, copies):
+            beside = [path for place in masks for path in tree.images(place)]
+            found, faults = pair(images_beside_masks(tree.images(images), beside), group, folder)
+            sided.extend((case, side) for case in found)
+            problems.extend(faults)
+    sided.sort(key=lambda item: (item[0].patient, item[0].image))
+    return assemble("images and masks", folder, sided, problems)
+
+
+def list_nested(tree: Tree, folder: Path, found: Sequence[Layout]) -> Layout | None:
+    """Patients with a folder of images and one of masks each (`PATIENT/images`, `PATIENT/masks`), in the folder or in
+    its `train`, `valid` and `test`; None where one of the layouts found there may be a set of several patients.
+    """
+    roots = []
+    for one in found:
+        around = one.folder.parent
+        side = None if around == folder else SUBSETS.get(name_key(around.name), "")
+        images = next(iter(pair_folders(tree, one.folder)), None)
+        is_patient = all(case.image.parent == images for case in one.cases) and (
+            len({barcode_of(case.name) for case in one.cases}) == 1
+        )
+        if images is None or not is_patient or side == "" or (side and around.parent != folder):
+            return None
+        roots.append(Root(one.folder, side=side, patient=barcode_of(one.cases[0].name) or one.folder.name))
+    layout = list_pairs(tree, folder, roots)
+    text = (
+        f"Each of {len(roots):,} folders with images and masks in it is taken for one patient: if it is a site, a class"
+        " or a set of several, figures of patients and their intervals mean nothing."
+    )
+    return replace(layout, problems=(*layout.problems, Problem("nested_patients", (), text)))
+
+
+def _pair_groups(
+    tree: Tree, root: Root, folders: Sequence[Path], copies: Collection[Path]
+) -> Iterator[tuple[Path, list[Path], Callable[[str], str], str | None]]:
+    """Folders of images with theirs of masks, who is in them, and on which side: the two themselves, and the folders of
+    one name in both, which are patients, or `train`, `valid` and `test`."""
+    if not folders:
+        return
+    images, *masks = folders
+    group = partial(patient_of, prefix=root.prefix) if root.patient is None else partial(named, root.patient)
+    yield images, masks, group, root.side
+    for inner in (path for path in tree.listing(images).folders if path not in copies):
+        name = name_key(inner.name)
+        is_subset = name in SUBSETS
+        group = partial(patient_of, prefix=f"{root.prefix}{inner.name}/") if is_subset else partial(named, inner.name)
+        beside = [path for place in masks for path in tree.folders(place, [name])]
+        yield inner, beside, group, SUBSETS[name] if is_subset else root.side

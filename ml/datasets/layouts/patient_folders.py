@@ -1,0 +1,42 @@
+"""The layout of a folder for each patient, with each mask beside its image."""
+
+from functools import partial
+from pathlib import Path
+
+from ml.datasets.case import Case
+from ml.datasets.checking.problems import Problem
+from ml.datasets.layouts.assembly import assemble
+from ml.datasets.layouts.copies import copies_of, copy_problems
+from ml.datasets.layouts.layout import Layout, LayoutName
+from ml.datasets.layouts.pairing import images_and_masks, pair, patient_of
+from ml.datasets.layouts.roots import Root, named
+from ml.datasets.layouts.sequences import flair_folder, other_sequences
+from ml.datasets.layouts.tree import Tree
+
+
+def list_patients(tree: Tree, folder: Path, roots: list[Root]) -> Layout:
+    """Patient folders; a root's own images too, for a person who gives one patient's folder."""
+    sided: list[tuple[Case, str | None]] = []
+    problems: list[Problem] = []
+    subsets = {root.folder for root in roots}
+    for root in roots:
+        groups = [(root.folder, partial(patient_of, prefix=root.prefix))]
+        folders = [path for path in tree.listing(root.folder).folders if path not in subsets]
+        copies = copies_of(tree, folders)
+        problems.extend(copy_problems(copies, tree, folder))
+        inner = [path for path in folders if path not in copies]
+        of_one = flair_folder(tree, root.folder) if not root.prefix else None
+        if of_one is not None:  # the folder of one patient, who is called as it is
+            groups.append((of_one, partial(named, root.folder.name)))
+            problems.extend(other_sequences(tree, root.folder, of_one, folder))
+            inner = []
+        for path in inner:
+            flair = flair_folder(tree, path)
+            groups.append((flair or path, partial(named, path.name)))
+            problems.extend(other_sequences(tree, path, flair, folder) if flair else ())
+        for path, group in groups:
+            found, faults = pair(images_and_masks(tree.images(path)), group, folder)
+            sided.extend((case, root.side) for case in found)
+            problems.extend(faults)
+    name: LayoutName = "patient folders" if any(case.has_truth for case, _ in sided) else "images only"
+    return assemble(name, folder, sided, problems)
