@@ -41,8 +41,8 @@ from webapp.schemas.evaluations import (
     FolderQuerySchema,
 )
 from webapp.schemas.fields import dump
+from webapp.schemas.idempotency import IdempotencyHeaderSchema
 from webapp.schemas.pictures import PictureColorsSchema
-from webapp.schemas.scans import IdempotencyHeaderSchema
 
 blp = blueprint("evaluations", "evaluations", "A model over whole data sets, with or without expert masks.")
 

@@ -30,27 +30,20 @@ from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, su
 from webapp.domain.storage.keys import original_key
 from webapp.schemas.errors import ErrorSchema
 from webapp.schemas.fields import dump
-from webapp.schemas.scans import (
-    TRUTH_BODY,
-    UPLOAD_BODY,
-    AdmittedSchema,
-    HistoryFilterSchema,
-    HistoryQuerySchema,
-    IdempotencyHeaderSchema,
+from webapp.schemas.history_filters import HistoryFilterSchema, HistoryQuerySchema
+from webapp.schemas.idempotency import IdempotencyHeaderSchema
+from webapp.schemas.scan_requests import (
     ImageQuerySchema,
     ScanChangeSchema,
-    ScanDetailSchema,
-    ScanPageSchema,
     ScanQuerySchema,
-    ScanSchema,
     SelectionSchema,
     StackSchema,
     ThumbnailQuerySchema,
-    UploadFormSchema,
-    dump_scan,
 )
+from webapp.schemas.scans import AdmittedSchema, ScanDetailSchema, ScanPageSchema, ScanSchema, dump_scan
 from webapp.schemas.segmentations import RunChoiceSchema, RunSchema, SegmentationListSchema, SegmentationSchema
 from webapp.schemas.truth import dump_agreement
+from webapp.schemas.uploads import TRUTH_BODY, UPLOAD_BODY, UploadFormSchema
 
 blp = blueprint("scans", "scans", "Upload scans, read their results, find them again.")
 

@@ -9,7 +9,8 @@ from webapp.context import resources
 from webapp.domain.scans import joining, lookup
 from webapp.domain.scans.joining import Choice
 from webapp.schemas.errors import ErrorSchema
-from webapp.schemas.scans import IdempotencyHeaderSchema, ScanSchema, dump_scan
+from webapp.schemas.idempotency import IdempotencyHeaderSchema
+from webapp.schemas.scans import ScanSchema, dump_scan
 from webapp.schemas.sequences import ChoiceSchema
 
 blp = blueprint("sequences", "scans", "Several sequences of one patient, read together.")

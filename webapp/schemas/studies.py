@@ -11,7 +11,8 @@ from webapp.domain.scans.archives import Content
 from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT
 from webapp.domain.scans.models import Scan, Study
 from webapp.schemas.fields import Links, Timestamp, dump
-from webapp.schemas.scans import LONGEST_TYPED, ScanSchema, dump_scan
+from webapp.schemas.scans import ScanSchema, dump_scan
+from webapp.schemas.uploads import LONGEST_TYPED
 
 
 def _links(study: Study) -> dict[str, str]:

@@ -19,7 +19,8 @@ from webapp.schemas import labels, metrics
 from webapp.schemas.fields import dump_all
 from webapp.schemas.measurements import dump_measurements
 from webapp.schemas.models import dump_model
-from webapp.schemas.scans import MOST_SELECTED, dump_scan
+from webapp.schemas.scan_requests import MOST_SELECTED
+from webapp.schemas.scans import dump_scan
 from webapp.schemas.segmentations import SegmentationSchema
 from webapp.schemas.sequences import channel_names
 from webapp.schemas.truth import dump_agreement

@@ -1,0 +1,43 @@
+"""What the history may be asked for."""
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from ml.measurements import Verdict
+from webapp.domain.jobs.models import Status
+from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT, SORTS
+from webapp.schemas.segmentations import LONGEST_ID, LONGEST_MODEL_NAME
+from webapp.schemas.warnings import WARNINGS
+
+
+class HistoryFilterSchema(ma.Schema):
+    """Which scans, in which order."""
+
+    query = fields.String(
+        data_key="q",
+        load_default="",
+        validate=validate.Length(max=255),
+        metadata={"description": "part of the file name, or of the name, tags or notes of its study"},
+    )
+    status = fields.Enum(Status, by_value=True)
+    verdict = fields.Enum(Verdict, by_value=True)
+    model = fields.String(load_default="", validate=validate.Length(max=LONGEST_MODEL_NAME))
+    study = fields.String(
+        load_default="", validate=validate.Length(max=LONGEST_ID), metadata={"description": "a study's id"}
+    )
+    warnings = fields.List(
+        fields.String(validate=validate.OneOf(list(WARNINGS))),
+        data_key="warning",
+        load_default=(),
+        metadata={"description": "a code; repeated: scans with any of them"},
+    )
+    from_date = fields.Date(data_key="from", metadata={"description": "first day, UTC"})
+    to_date = fields.Date(data_key="to", metadata={"description": "last day, UTC"})
+    sort = fields.String(load_default="newest", validate=validate.OneOf([sort.value for sort in SORTS]))
+
+
+class HistoryQuerySchema(HistoryFilterSchema):
+    """What to list."""
+
+    limit = fields.Integer(load_default=DEFAULT_LIMIT, validate=validate.Range(1, LARGEST_LIMIT))
+    cursor = fields.String(load_default="", validate=validate.Length(max=3000))

@@ -1,0 +1,85 @@
+"""The forms in which files come: scans, and experts' masks of one."""
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from webapp.domain.scans.grouping import Grouping
+from webapp.domain.scans.studies import LONGEST_NAME
+from webapp.schemas.segmentations import LONGEST_MODEL_NAME, THRESHOLD_RANGE
+
+# Longer than any name: what is too long for one is said in the domain's sentence.
+LONGEST_TYPED = 10_000
+MOST_VOLUMES = 1_000_000
+
+
+class UploadFormSchema(ma.Schema):
+    """The form fields beside the files."""
+
+    # A file sent as text has no name and is none: the answer is `no_file`, not that the field is unknown.
+    file = fields.Raw()
+    model = fields.String(validate=validate.Length(max=LONGEST_MODEL_NAME))
+    threshold = fields.Float(validate=THRESHOLD_RANGE)
+    group = fields.Enum(Grouping, by_value=True, load_default=Grouping.NONE)
+    study = fields.String(validate=validate.Length(max=LONGEST_TYPED))
+    volume = fields.Integer(validate=validate.Range(1, MOST_VOLUMES))
+
+
+# The body of an upload as OpenAPI 3 says it; flask-smorest would describe files and fields as two bodies.
+UPLOAD_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                    "model": {"type": "string", "description": "default: the portal's model"},
+                    "threshold": {
+                        "type": "number",
+                        "minimum": 0,
+                        "maximum": 1,
+                        "description": "default: the model card's",
+                    },
+                    "group": {
+                        "type": "string",
+                        "enum": [grouping.value for grouping in Grouping],
+                        "default": Grouping.NONE.value,
+                        "description": "stack: all files are one scan; auto: numbered files of one name in one"
+                        " folder; in each way NAME_mask becomes the truth of NAME",
+                    },
+                    "volume": {
+                        "type": "integer",
+                        "minimum": 1,
+                        "maximum": MOST_VOLUMES,
+                        "description": "of NIfTI files that hold several volumes (4-D): the one to read, from 1",
+                    },
+                    "study": {
+                        "type": "string",
+                        "maxLength": LONGEST_NAME,
+                        "description": "the name of the study that all of them belong to; made where there is none",
+                    },
+                },
+            }
+        }
+    },
+}
+TRUTH_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": {
+                        "type": "array",
+                        "items": {"type": "string", "format": "binary"},
+                        "description": "one mask with a page for each slice, or a mask a slice, told by its name"
+                        " (NAME_mask, or NAME) or else by its place in the natural order of the names",
+                    }
+                },
+            }
+        }
+    },
+}
