@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ml.datasets import check
+
 SIDE = 40
-_SQUARE = [8, 8, 19, 8, 19, 19, 10, 19, 8, 17]
+SQUARE = [8, 8, 19, 8, 19, 19, 10, 19, 8, 17]  # without a corner: a whole one is a box that nobody drew
+OUTLINED = 144 - 3
 _seeds = iter(range(10**6))
 
 
@@ -31,7 +34,7 @@ def mask(path: Path) -> None:
 
 def coco(path: Path, names: list[str], segmentations: list[object] | None = None) -> None:
     """Annotations of images by name, each with a square or what is given; None: no annotation."""
-    shapes = [[_SQUARE]] * len(names) if segmentations is None else segmentations
+    shapes = [[SQUARE]] * len(names) if segmentations is None else segmentations
     document = {
         "images": [{"id": i, "file_name": name, "height": SIDE, "width": SIDE} for i, name in enumerate(names)],
         "annotations": [
@@ -95,7 +98,7 @@ def cvat(folder: Path) -> None:
     names = ["a.png", "sub/b.png", "C.png", "d.png"]
     for name in names:
         image(folder / "images" / name)
-    shapes: list[object] = [[_SQUARE], {"counts": [9, 4, SIDE * SIDE - 13], "size": [SIDE, SIDE]}, None, []]
+    shapes: list[object] = [[SQUARE], {"counts": [9, 4, SIDE * SIDE - 13], "size": [SIDE, SIDE]}, None, []]
     coco(folder / "annotations" / "instances_default.json", ["a.png", "sub/b.png", "c.PNG", "d.png"], shapes)
     image(folder / "images" / "unlisted.png")
     _strays(folder)
@@ -219,3 +222,9 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     "ambiguous": ambiguous,
     "no files": no_files,
 }
+
+
+def codes(folder: Path) -> list[str]:
+    """The codes of all that is found wrong with a folder."""
+    report = check(folder)
+    return [problem.code for problem in (*report.problems, *report.warnings)]

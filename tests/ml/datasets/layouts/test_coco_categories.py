@@ -1,0 +1,81 @@
+"""Which of COCO's categories are tumor."""
+
+import json
+
+import pytest
+
+from ml.datasets import check, list_cases
+from tests.support.layouts import SQUARE, coco, image
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "non-tumour",
+        "No Tumor",
+        "Normal brain",
+        "tumor-free",
+        "non-tumor region",
+        "No lesion",
+        "healthy brain tissue",
+        "White matter",
+        "without tumor",
+        "free of tumour",
+        "artifact",
+        "_artifact",
+        "motionArtefacts",
+        "susceptibility artifact",
+        "__ignore__",
+        "unlabelled",
+        "Left ventricle",
+        "blood vessels",
+        "stroke",
+    ],
+)
+def test_a_category_that_says_that_it_is_no_tumor_is_none(tmp_path, name):
+    image(tmp_path / "a.png")
+    path = tmp_path / "_annotations.coco.json"
+    coco(path, ["a.png"], [[SQUARE]])
+    document = json.loads(path.read_text())
+    document["categories"] = [{"id": document["annotations"][0]["category_id"], "name": name}]
+    path.write_text(json.dumps(document))
+    assert not list_cases(tmp_path)[0].truth().any()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "non-enhancing tumor",
+        "not normal",
+        "abnormal",
+        "Brain tumor",
+        "benign",
+        "whole tumor",
+        "0",
+        "lesion no 2",
+        "lesion with artifact",
+    ],
+)
+def test_a_category_with_such_a_word_in_another_sense_is_tumor(tmp_path, name):
+    image(tmp_path / "a.png")
+    path = tmp_path / "_annotations.coco.json"
+    coco(path, ["a.png"], [[SQUARE]])
+    document = json.loads(path.read_text())
+    document["categories"] = [{"id": document["annotations"][0]["category_id"], "name": name}]
+    path.write_text(json.dumps(document))
+    assert list_cases(tmp_path)[0].truth().any()
+
+
+def test_categories_are_listed_and_those_that_are_no_tumor_do_not_count(tmp_path):
+    for name in ("a.png", "b.png"):
+        image(tmp_path / name)
+    path = tmp_path / "_annotations.coco.json"
+    coco(path, ["a.png", "b.png"])
+    document = json.loads(path.read_text())
+    document["categories"] = [{"id": 1, "name": "Glioma"}, {"id": 2, "name": "No_Tumor"}, {"id": 3, "name": "other"}]
+    document["annotations"][1]["category_id"] = 2
+    path.write_text(json.dumps(document))
+    report = check(tmp_path)
+    found = [(category.name, category.annotations, category.is_tumor) for category in report.categories]
+    assert found == [("Glioma", 1, True), ("No_Tumor", 1, False), ("other", 0, True)]
+    assert [case.truth().any() for case in list_cases(tmp_path)] == [True, False]
