@@ -14,7 +14,7 @@ from tests.conftest import on_both
 from tests.support.resources import add_scan, make_settings, png_bytes
 from tests.webapp.accounts import PASSWORD, add_token, add_user, log_in, login_token, post_form, token_of
 from tests.webapp.clients import SCANS, resources_of, send, sent
-from webapp.domain.accounts import audit, logins, throttle
+from webapp.domain.accounts import audit, logins, passwords, throttle, users
 from webapp.domain.accounts.identity import Scope
 from webapp.domain.accounts.models import ApiToken, AuditEntry, LoginSession, Role, User
 from webapp.domain.database import ownership
@@ -249,11 +249,33 @@ def test_the_last_administrator_stays_one(app: Flask) -> None:
         ("ruth", PASSWORD, "already"),
         ("new", "short", "12 to 256"),
         ("longername", "LongerName12", "not the user's name"),
+        ("new", "password1234", "easy to guess. This is a very common password."),
     ],
 )
 def test_a_user_that_cannot_be_is_refused_in_a_sentence(app: Flask, name: str, password: str, sentence: str) -> None:
     said = invoke(app, "users", "create", name, typed=password + "\n")
     assert sentence in said and said.count("\n") == 1 and password not in said
+
+
+WEAK = "glioscope2026"
+
+
+@on_both
+def test_no_way_of_setting_a_password_takes_a_weak_one_and_one_of_before_still_logs_in(app: Flask) -> None:
+    with resources_of(app).database.write() as session:
+        ruth = users.named(session, "ruth")
+        ruth.password_hash, ruth_id = passwords.hash_of(WEAK), ruth.id
+    browser, root = log_in(app, "ruth", WEAK), log_in(app, "root")
+    refusals = [
+        post_form(browser, "/account/password", old=WEAK, new=WEAK, again=WEAK),
+        post_form(root, "/admin/users", name="vera", password=WEAK, role="viewer"),
+        post_form(root, f"/admin/users/{ruth_id}", what="password", password=WEAK),
+    ]
+    assert [answer.status_code for answer in refusals] == [422] * 3
+    said = [answer.text for answer in refusals]
+    said += [invoke(app, "users", *words, typed=WEAK + "\n") for words in (["create", "first"], ["password", "ruth"])]
+    assert all("This password is easy to guess." in text for text in said)
+    assert try_password(app, "ruth", WEAK) == 303
 
 
 def test_an_administrator_makes_users_and_sees_settings_without_secrets(app: Flask) -> None:

@@ -1,5 +1,6 @@
-"""Passwords: argon2id, few at a time, and the same work for a name that nobody has."""
+"""Passwords: argon2id, few at a time, and the same work for a name that nobody has. New ones are not easy to guess."""
 
+import re
 import threading
 from functools import cache
 from typing import TYPE_CHECKING
@@ -9,21 +10,45 @@ from webapp.domain.errors import InvalidInput
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-# NIST SP 800-63B, 3.1.1: length is what counts; no rules of composition, no expiry.
+# NIST SP 800-63B, 3.1.1: length is what counts; no rules of composition, no expiry; what is tried first is refused.
 SHORTEST = 12
 LONGEST = 256
+# Of zxcvbn (Wheeler, USENIX Security 2016): from 3 on a password takes 10^8 guesses and more.
+LOWEST_SCORE = 3
+# Its work grows with the square of the length, and it takes no more; what begins well does not end badly.
+_LOOKED_AT = 72
+# What belongs to the portal, and not to its user alone.
+_OURS = ("glioscope", "braintumor", "brain", "tumor", "radiology", "mri")
 # Kept of a user without a password; no hash looks so.
 NONE = "!"
 # Each takes 64 MiB (RFC 9106, the second recommended option): a crowd of logins must not take the memory.
 _AT_ONCE = threading.BoundedSemaphore(4)
+# zxcvbn keeps the words of whoever asks in a table that all threads share.
+_ONE_ESTIMATE = threading.Lock()
 
 
 def check(password: str, name: str) -> None:
-    """Raises InvalidInput for a password that is too short, too long, or the user's own name."""
+    """Raises InvalidInput for a password that is too short, too long, the user's own name, or easy to guess."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise InvalidInput(f"A password has {SHORTEST} to {LONGEST} characters.")
     if name.lower() in password.lower() and len(password) < len(name) + SHORTEST:
         raise InvalidInput("A password is not the user's name with a few characters more.")
+    if (why := _why_it_is_easy(password, name)) is not None:
+        raise InvalidInput(f"This password is easy to guess. {why}")
+
+
+def _why_it_is_easy(password: str, name: str) -> str | None:
+    """A sentence or two, which do not repeat it; None where it is not."""
+    import zxcvbn  # its lists take 30 ms to load
+
+    parts = re.split(r"[^a-z0-9]+", name.partition("@")[0].lower())
+    of_user = [name, "".join(parts), *parts, *re.split(r"[^a-z0-9]+", name.partition("@")[2].lower()), *_OURS]
+    with _ONE_ESTIMATE:
+        found = zxcvbn.zxcvbn(password[:_LOOKED_AT], user_inputs=of_user)
+    if found["score"] >= LOWEST_SCORE:
+        return None
+    feedback = found["feedback"]
+    return " ".join(filter(None, [feedback["warning"], *feedback["suggestions"][:1]]))
 
 
 def hash_of(password: str) -> str:
