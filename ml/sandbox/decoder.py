@@ -126,17 +126,25 @@ class Decoder:
             return _read_scan(answer, stack)
 
     def decode_mask(
-        self, source: Path, bits: Path, *, orientation: int, volume: tuple[Any, Sequence[int]] | None = None
+        self,
+        source: Path,
+        bits: Path,
+        *,
+        orientation: int,
+        volume: tuple[Any, Sequence[int]] | None = None,
+        regions: Sequence[str] = (),
     ) -> DecodedMask:
         """Decode an expert's mask, and write what is not background to `bits`: .npy, uint8 (N, H, bytes of a row), as
         `numpy.packbits` packs rows.
 
         orientation: the tag of the scan that it belongs to. volume: of a scan that is one, its `VolumeGrid.to_json` and
-        the (slices, rows, columns) of its stack, onto which a mask is brought that says where it lies. Raises as
+        the (slices, rows, columns) of its stack, onto which a mask is brought that says where it lies. regions:
+        of a DICOM SEG or RTSTRUCT with several, the names of the tumor's; () where its own names tell. Raises as
         `decode`.
         """
         grid, shape = volume or (None, ())
-        with self._asked(source, bits, {"orientation": orientation, "grid": grid, "shape": list(shape)}) as answer:
+        options = {"orientation": orientation, "grid": grid, "shape": list(shape), "regions": list(regions)}
+        with self._asked(source, bits, options) as answer:
             return _read_mask(answer, bits)
 
     def sort_series(self, sources: Sequence[Path]) -> SortedFiles:

@@ -8,7 +8,7 @@ A new format is one file with the functions of `ml.scans.formats.Reader`, which 
 `ml.scans.formats.FORMATS`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,9 +78,11 @@ def read_label_volume(path: Path, limits: Limits) -> "LabelVolume | None":
     return volume
 
 
-def read_labels_on(path: Path, limits: Limits, grid: "VolumeGrid") -> "LabelVolume | None":
-    """Decode an expert's mask of a scan with this grid; None where the format says nothing of where it lies. Raises as
-    `read_scan`."""
+def read_labels_on(path: Path, limits: Limits, grid: "VolumeGrid", regions: Sequence[str] = ()) -> "LabelVolume | None":
+    """Decode an expert's mask of a scan with this grid; None where the format says nothing of where it lies.
+
+    regions: of a file with several named ones (DICOM), those that are the tumor. Raises as `read_scan`.
+    """
     read = getattr(find_reader(path, limits), "read_labels_on", None)
-    volume: LabelVolume | None = read_label_volume(path, limits) if read is None else read(path, limits, grid)
+    volume: LabelVolume | None = read_label_volume(path, limits) if read is None else read(path, limits, grid, regions)
     return volume

@@ -9,6 +9,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 
 from tests.support import dicom_files, volume_files
 from tests.support.mutated_files import mutated
+from tests.support.segmentations import segmentation
+from tests.support.structure_sets import Outline, box, structure_set
 
 SHAPE = (24, 28, 5)
 AFFINE = volume_files.affine_of("LPS", (6.0, 6.0, 20.0), SHAPE)
@@ -103,3 +105,30 @@ def _dicom(generator: np.random.Generator) -> bytes:
     except (ValueError, TypeError, OverflowError, AttributeError, KeyError, OSError) as error:  # pydicom writes no such
         del error
         return mutated(originals()[-1], originals(), generator)
+
+
+@cache
+def masks() -> list[bytes]:
+    """Good DICOM masks of `VOXELS`: RTSTRUCT in its forms, SEG of one segment and of two."""
+    ring = [Outline(box(2.5, 2.5, 20.5, 20.5), 2), Outline(box(8.5, 8.5, 12.5, 12.5), 2)]
+    drawn = [Outline(item.points, item.slice, "CLOSEDPLANAR_XOR") for item in ring]
+    between = [Outline(box(2, 2, 20, 20), 1.2), Outline(box(3, 3, 20, 20), 1.7)]
+    sets = [structure_set(AFFINE, [("GTV", ring), ("Brain", drawn)]), structure_set(AFFINE, [("GTV", drawn)])]
+    sets.append(structure_set(AFFINE, [("GTV", between)]))
+    mask = volume_files.tumor(AFFINE, SHAPE)
+    mask[5:9, 5:9, 1:3] = True
+    return [*sets, segmentation(mask, AFFINE), segmentation(mask, AFFINE, labels=("Tumor", "Brain"))]
+
+
+def broken_mask(index: int, generator: np.random.Generator) -> bytes:
+    """One of `masks` with changed bytes, or with nonsense in the points of an outline."""
+    files = masks()
+    data = files[(index // 2) % len(files)]
+    if index % 2:
+        return mutated(data, files, generator)
+    place = int(generator.integers(len(data) // 2, len(data)))
+    nonsense = _NONSENSE[generator.integers(len(_NONSENSE))]
+    return data[:place] + nonsense + data[place + len(nonsense) :]
+
+
+_NONSENSE = (b"1e308\\", b"-9e99\\", b"nan\\inf\\", b"\\\\\\", b"0\\" * 40, b"CLOSEDPLANAR_XOR", b"\xff" * 12, b"1_0\\")

@@ -43,7 +43,7 @@ from webapp.schemas.scan_requests import (
 from webapp.schemas.scans import AdmittedSchema, ScanDetailSchema, ScanPageSchema, ScanSchema, dump_scan
 from webapp.schemas.segmentations import RunChoiceSchema, RunSchema, SegmentationListSchema, SegmentationSchema
 from webapp.schemas.truth import dump_agreement
-from webapp.schemas.uploads import TRUTH_BODY, UPLOAD_BODY, UploadFormSchema
+from webapp.schemas.uploads import TRUTH_BODY, UPLOAD_BODY, TruthFormSchema, UploadFormSchema
 
 blp = blueprint("scans", "scans", "Upload scans, read their results, find them again.")
 
@@ -169,7 +169,9 @@ class ScanTruth(MethodView):
     @blp.alt_response(507, schema=ErrorSchema, description="no room left")
     def put(self, headers: dict[str, Any], scan_id: str) -> dict[str, Any]:
         """Set the expert's mask, in the place of an earlier one: all of its files, or none."""
-        submit_truth(resources(), scan_id, uploaded_files("file"), headers.get("idempotency_key"))
+        regions = parser.parse(TruthFormSchema(), request, location="form")["region"]
+        key = headers.get("idempotency_key")
+        submit_truth(resources(), scan_id, uploaded_files("file"), key, regions=regions)
         return _detail(scan_id)
 
     @blp.response(204)

@@ -10,6 +10,8 @@ from webapp.schemas.segmentations import LONGEST_MODEL_NAME, THRESHOLD_RANGE
 # Longer than any name: what is too long for one is said in the domain's sentence.
 LONGEST_TYPED = 10_000
 MOST_VOLUMES = 1_000_000
+# DICOM's own names of segments and ROIs have 64 characters.
+LONGEST_REGION, MOST_REGIONS = 64, 16
 
 
 class UploadFormSchema(ma.Schema):
@@ -64,6 +66,19 @@ UPLOAD_BODY = {
         }
     },
 }
+
+
+class TruthFormSchema(ma.Schema):
+    """The form fields beside an expert's mask."""
+
+    file = fields.Raw()
+    region = fields.List(
+        fields.String(validate=validate.Length(1, LONGEST_REGION)),
+        load_default=(),
+        validate=validate.Length(max=MOST_REGIONS),
+    )
+
+
 TRUTH_BODY = {
     "required": True,
     "content": {
@@ -76,8 +91,16 @@ TRUTH_BODY = {
                         "type": "array",
                         "items": {"type": "string", "format": "binary"},
                         "description": "one mask with a page for each slice, or a mask a slice, told by its name"
-                        " (NAME_mask, or NAME) or else by its place in the natural order of the names",
-                    }
+                        " (NAME_mask, or NAME) or else by its place in the natural order of the names; of a scan"
+                        " with geometry also NIfTI, DICOM SEG or RTSTRUCT",
+                    },
+                    "region": {
+                        "type": "array",
+                        "maxItems": MOST_REGIONS,
+                        "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_REGION},
+                        "description": "of a DICOM SEG or RTSTRUCT with several segments or ROIs the names of the"
+                        " tumor's; by default those that are called as a tumor",
+                    },
                 },
             }
         }

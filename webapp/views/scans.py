@@ -24,6 +24,7 @@ from webapp.schemas.scans import dump_scan
 from webapp.schemas.segmentations import SegmentationSchema
 from webapp.schemas.sequences import channel_names
 from webapp.schemas.truth import dump_agreement
+from webapp.schemas.uploads import LONGEST_REGION
 from webapp.views.history import FILTERS, history_page
 from webapp.views.planes import planes_view
 from webapp.views.sequences import form_of
@@ -163,12 +164,18 @@ def split(scan_id: str) -> Response | str:
 def set_truth(scan_id: str) -> Response:
     """The form of the expert's mask."""
     try:
-        submit_truth(resources(), scan_id, uploaded_files("file"))
+        submit_truth(resources(), scan_id, uploaded_files("file"), regions=_typed_region())
     except AllRejected as error:
         _name_rejected([(item["filename"], item["message"]) for item in error.rejected])
     except UploadRejected as error:
         flash(error.message, "error")
     return redirect(url_for("scans.show", scan_id=scan_id), 303)
+
+
+def _typed_region() -> tuple[str, ...]:
+    """The region that is the tumor, where one was entered."""
+    name = request.form.get("region", "").strip()[:LONGEST_REGION]
+    return (name,) if name else ()
 
 
 @bp.post("/<hex_id:scan_id>/truth/delete")

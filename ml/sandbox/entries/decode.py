@@ -36,8 +36,8 @@ _ELSEWHERE = "Both must have one frame of reference (an atlas is another one): e
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Answer {"source", "stack", "limits"} with {"spare_bytes", "reader"} of a scan, or {"orientation", "grid",
-    "shape"} of a mask; {"sources", "limits"}, DICOM files to sort; or these with {"stack", "original", "spare_bytes",
-    "name"}, one scan's.
+    "shape", "regions"} of a mask; {"sources", "limits"}, DICOM files to sort; or these with {"stack", "original",
+    "spare_bytes", "name"}, one scan's.
 
     reader: "module:function" of `(path, limits) -> Scan`. orientation: the tag of the mask's scan; grid, shape:
     its voxels and its stack, where it is a volume. The answer has the fields of `Decoded`, `DecodedMask` or
@@ -157,7 +157,7 @@ def _truths(request: dict[str, Any]) -> Iterator[_Truth]:
     """Those of all slices."""
     source, limits = Path(request["source"]), Limits(**request["limits"])
     grid = None if request["grid"] is None else VolumeGrid.from_json(request["grid"])
-    volume = None if grid is None else read_labels_on(source, limits, grid)
+    volume = None if grid is None else read_labels_on(source, limits, grid, request["regions"])
     if grid is not None and volume is not None:
         yield from _truths_of_volume(volume, grid, tuple(request["shape"]))
         return

@@ -10,9 +10,11 @@ import pytest
 
 from ml.sandbox.decoder import Decoder
 from ml.scans import ScanError
+from ml.volumes.grid import VolumeGrid
 from tests.ml.sandbox.gauge import peak_bytes
 from tests.support import mutated_volumes, scan_files
 from tests.support.mutated_files import mutated
+from tests.support.structure_sets import FRAME
 
 FILES = 1000
 MAX_MEMORY_BYTES = 10**9
@@ -67,3 +69,39 @@ def test_a_thousand_mutated_files_are_scans_or_scan_errors(tmp_path, figure, bro
     assert set(outcomes) > {"unreadable", *kinds}
     decoder.close()
     assert not Path(f"/proc/{server}").exists()
+
+
+@pytest.mark.long
+def test_a_thousand_mutated_dicom_masks_are_masks_or_scan_errors(tmp_path, figure):
+    generator = np.random.default_rng(SEED)
+    decoder = Decoder(children=2)
+    decoder.warm_up()
+    server = decoder.server_pid
+    grid = VolumeGrid.of(mutated_volumes.AFFINE, mutated_volumes.SHAPE, FRAME)
+    columns, rows, slices = mutated_volumes.SHAPE
+
+    def decode(job: tuple[int, bytes]) -> tuple[str, float]:
+        index, data = job
+        source, bits = tmp_path / f"{index}", tmp_path / f"{index}.npy"
+        source.write_bytes(data)
+        started = time.monotonic()
+        try:
+            decoded = decoder.decode_mask(source, bits, orientation=1, volume=(grid.to_json(), (slices, rows, columns)))
+            outcome = "mask"
+            assert (decoded.slice_count, decoded.height, decoded.width) == (slices, rows, columns)
+        except ScanError as error:
+            outcome = error.code
+            assert not bits.exists()
+        bits.unlink(missing_ok=True)
+        return outcome, time.monotonic() - started
+
+    jobs = [(index, mutated_volumes.broken_mask(index, generator)) for index in range(FILES)]
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(decode, jobs))
+    outcomes = Counter(outcome for outcome, _ in results)
+    slowest = max(seconds for _, seconds in results)
+    figure(f"{FILES} mutated DICOM masks: {dict(outcomes)}; slowest {slowest:.2f} s")
+    assert decoder.server_pid == server, "the server lived through all of them"
+    assert slowest < MAX_SECONDS
+    assert set(outcomes) >= {"mask", "unreadable"}
+    decoder.close()

@@ -57,6 +57,7 @@ def test_a_seg_of_its_series_is_the_experts_mask_voxel_by_voxel(
 
 
 def two_segments(dataset: Dataset) -> None:
+    dataset.SegmentSequence[0].SegmentLabel = "left half"
     dataset.SegmentSequence = [*dataset.SegmentSequence, dataset.SegmentSequence[0]]
 
 
@@ -65,8 +66,8 @@ def two_segments(dataset: Dataset) -> None:
     [
         (lambda data: setattr(data, "FrameOfReferenceUID", generate_uid()), "another frame of reference"),
         (lambda data: setattr(data, "SegmentationType", "FRACTIONAL"), "of the type FRACTIONAL"),
-        (two_segments, "has 2 segments"),
-        (lambda data: setattr(data, "SegmentSequence", []), "has 0 segments"),
+        (two_segments, "has 2 regions"),
+        (lambda data: setattr(data, "SegmentSequence", []), "has 0 regions"),
         (moved(2.0), "does not lie on the voxels"),
         (moved(5.0 * 5.5 * 6.0 * 10), "lies outside"),
         (of_shared("PixelMeasuresSequence", PixelSpacing=[1.0, 1.0]), "does not lie on the voxels"),
@@ -87,5 +88,5 @@ def test_a_seg_that_is_not_its_mask_is_refused_in_a_sentence(
 
 def test_another_dicom_file_is_no_mask(app: Flask, client: FlaskClient) -> None:
     scan, _ = add_series(app)
-    refused = put(client, scan, ("expert.dcm", sent_bytes(client, scan, "rtstruct")))
+    refused = put(client, scan, ("expert.dcm", sent_bytes(client, scan, "measurements")))
     assert refused.status_code == 422 and "DICOM SEG" in refused.json["message"], refused.json

@@ -140,8 +140,10 @@ def submit_truth(
     files: Sequence[UploadedFile],
     key: str | None = None,
     origin: truth.Origin | None = None,
+    regions: Sequence[str] = (),
 ) -> None:
-    """Make files the expert's mask of a scan: all of them or none. origin: the viewer that sends them.
+    """Make files the expert's mask of a scan: all of them or none. origin: the viewer that sends them. regions: of a
+    DICOM object with several, the names of the tumor's.
 
     Raises NotFound, Conflict (a viewer, and another's mask is there), UploadRejected (no file, too many), AllRejected
     (a file that cannot be used), StorageFull, StorageUnavailable, KeyReused, KeyInUse.
@@ -157,14 +159,15 @@ def submit_truth(
             received_masks = [_checked_mask(item) for item in received]
             good = [item for item in received_masks if isinstance(item, Received)]
             refused = [(place, item) for place, item in enumerate(received_masks) if isinstance(item, UploadRejected)]
-            refused += truth.attach(resources, scan_id, good, is_whole=True, origin=origin) if not refused else []
+            if not refused:
+                refused = truth.attach(resources, scan_id, good, is_whole=True, origin=origin, regions=regions)
             return {"rejected": [(place, error.code, error.message) for place, error in refused]}
 
         answer = idempotency.once(
             resources,
             scope=f"PUT truth of {scan_id}",
             key=key,
-            body_sha256=_digest(names, received, UploadOptions()),
+            body_sha256=_digest([*names, *(f"region {name}" for name in regions)], received, UploadOptions()),
             work=attach,
         )
     if answer["rejected"]:

@@ -99,12 +99,14 @@ def attach(
     *,
     is_whole: bool = False,
     origin: Origin | None = None,
+    regions: Sequence[str] = (),
 ) -> Refused:
     """Store masks as the scan's truth, in the place of what it had; what of them was refused.
 
     slices: of each mask; None where the files tell: one with a page for each slice, or several by their names, else by
     their order. Files that cannot be used are refused and the others stand, or with `is_whole` none; where none does,
-    nothing changes. origin: the viewer that sends them, which replaces its own mask alone. Raises NotFound, Conflict
+    nothing changes. origin: the viewer that sends them, which replaces its own mask alone. regions: of a DICOM object
+    with several, the names of the tumor's. Raises NotFound, Conflict
     (another's mask is there), UploadRejected (the files do not fit the scan as a whole), StorageFull,
     StorageUnavailable, DecoderUnavailable.
     """
@@ -114,7 +116,7 @@ def attach(
         raise NotFound("There is no such scan.")
     _check_origin(Truth.of(scan), origin)
     places = slices if slices is not None else _places(scan, uploads)
-    read = _read_masks(resources, scan, uploads, places)
+    read = _read_masks(resources, scan, uploads, places, regions)
     page_count = scan.slice_count if places is None else 1
     checked = [
         item if isinstance(item, UploadRejected) else _misfit(scan, item, page_count, origin) or item for item in read
@@ -193,7 +195,11 @@ def _steps(numbers: Sequence[int | None]) -> list[int] | None:
 
 
 def _read_masks(
-    resources: Resources, scan: Scan, uploads: Sequence[Received], places: Sequence[int] | None
+    resources: Resources,
+    scan: Scan,
+    uploads: Sequence[Received],
+    places: Sequence[int] | None,
+    regions: Sequence[str],
 ) -> list[_Mask | UploadRejected]:
     """Each file's masks, or why it was refused."""
 
@@ -203,7 +209,7 @@ def _read_masks(
         bits = resources.storage.temporary_file()
         try:
             with translated_errors():
-                return _decode(resources, scan, uploads[place], bits, orientation)
+                return _decode(resources, scan, uploads[place], bits, orientation, regions)
         except UploadRejected as error:
             return error
         finally:
@@ -213,11 +219,15 @@ def _read_masks(
         return list(pool.map(read, range(len(uploads))))
 
 
-def _decode(resources: Resources, scan: Scan, upload: Received, bits: Path, orientation: int) -> _Mask:
+def _decode(
+    resources: Resources, scan: Scan, upload: Received, bits: Path, orientation: int, regions: Sequence[str]
+) -> _Mask:
     shape = (scan.slice_count, scan.height, scan.width)
     volume = None if scan.geometry is None else (scan.geometry, shape)
     try:
-        decoded = resources.decoder.decode_mask(upload.path, bits, orientation=orientation, volume=volume)
+        decoded = resources.decoder.decode_mask(
+            upload.path, bits, orientation=orientation, volume=volume, regions=regions
+        )
     except ScanError as error:
         raise UploadRejected(error.code, error.message) from error
     except SandboxError as error:

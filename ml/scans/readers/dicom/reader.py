@@ -12,8 +12,9 @@ from ml.scans.labels import LabelMap
 from ml.scans.readers.dicom.instances import Instance, read_dataset, read_instance
 from ml.scans.readers.dicom.mosaics import tiles_of
 from ml.scans.readers.dicom.pixels import read_frames
-from ml.scans.readers.dicom.segmentations import read_segmentation
+from ml.scans.readers.dicom.segmentations import is_segmentation, read_segmentation
 from ml.scans.readers.dicom.series import Volume, order_frames
+from ml.scans.readers.dicom.structure_sets import is_structure_set, read_structure_set
 from ml.scans.readers.volumes import check_grid, make_scan, make_unplaced_scan
 from ml.scans.scan import DamagedFile, LeftOut, Limits, Scan, ScanError
 from ml.volumes.axial import axial_view
@@ -39,17 +40,24 @@ def read_labels(path: Path, limits: Limits) -> LabelMap:
 
 
 def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:
-    """A DICOM SEG is read by `read_labels_on`. Raises ScanError `unreadable`."""
+    """A DICOM SEG or RTSTRUCT is read by `read_labels_on`. Raises ScanError `unreadable`."""
     raise ScanError(
         "unreadable",
-        "The mask is a DICOM file, which is read as an expert's mask where it is a DICOM SEG and its scan says where"
-        " its voxels lie; store it as a TIFF with a page for each axial slice of the scan.",
+        "The mask is a DICOM file, which is read as an expert's mask where it is a DICOM SEG or an RTSTRUCT and its"
+        " scan says where its voxels lie; store it as a TIFF with a page for each axial slice of the scan.",
     )
 
 
-def read_labels_on(path: Path, limits: Limits, grid: VolumeGrid) -> LabelVolume | None:
-    """A DICOM SEG on the voxels of its series; None of any other DICOM file. Raises ScanError."""
-    return read_segmentation(path, limits, grid)
+def read_labels_on(path: Path, limits: Limits, grid: VolumeGrid, regions: Sequence[str] = ()) -> LabelVolume | None:
+    """A DICOM SEG or RTSTRUCT of a series; None of any other DICOM file. Raises ScanError.
+
+    regions: names of the segments or ROIs that are the tumor; () where the file's own names tell.
+    """
+    limits.check_bytes(path.stat().st_size)
+    header = read_dataset(path, is_whole=False)
+    if is_segmentation(header):
+        return read_segmentation(path, limits, grid, regions)
+    return read_structure_set(path, limits, grid, regions) if is_structure_set(header) else None
 
 
 def read_volume(path: Path, limits: Limits, volume: int) -> Scan:

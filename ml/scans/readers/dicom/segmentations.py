@@ -1,4 +1,4 @@
-"""DICOM SEG (PS3.3 A.51) as an expert's mask: one binary segment on the very voxels of its series.
+"""DICOM SEG (PS3.3 A.51) as an expert's mask: binary segments, those of the tumor, on the very voxels of their series.
 
 Frames that a SEG leaves out are empty (C.8.20.2): a slice without a frame has no tumor. Nothing is resampled: what does
 not lie on the scan's voxels is refused.
@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, SegmentationStorage
 
 from ml.scans.readers.dicom.instances import Frame, frames_of, read_dataset
+from ml.scans.readers.dicom.regions import choose_regions
 from ml.scans.scan import DamagedFile, Limits, ScanError
 from ml.volumes.grid import VolumeGrid
 from ml.volumes.label_volumes import LabelVolume
@@ -22,35 +23,39 @@ _SAME_VOXELS = 0.1
 _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 
 
-def read_segmentation(path: Path, limits: Limits, grid: VolumeGrid) -> LabelVolume | None:
-    """The mask on the voxels of a scan; None of a DICOM file that is no SEG. Raises ScanError."""
+def is_segmentation(header: Dataset) -> bool:
+    """Whether a header is that of a SEG."""
+    return bool(header.get("SOPClassUID") == SegmentationStorage)
+
+
+def read_segmentation(path: Path, limits: Limits, grid: VolumeGrid, regions: Sequence[str] = ()) -> LabelVolume:
+    """The mask on the voxels of a scan. Raises ScanError.
+
+    regions: the labels of the segments that are the tumor; () where the file's own labels tell.
+    """
     limits.check_bytes(path.stat().st_size)
     header = read_dataset(path, is_whole=False)
-    if header.get("SOPClassUID") != SegmentationStorage:
-        return None
     _check(header, grid)
+    numbers = _chosen(header, regions)
     count, rows, columns = (int(header.get(name) or 0) for name in ("NumberOfFrames", "Rows", "Columns"))
     if min(count, rows, columns) < 1:
         raise DamagedFile("The DICOM SEG does not say how many frames and pixels it has; export it again.")
     limits.check_slice(columns, rows)
     limits.check_stack(count, columns, rows)
-    frames = _read_bits(path, (count, rows, columns))
-    return LabelVolume(grid, _place(frames, frames_of(header, count), grid))
+    masks, frames = _read_bits(path, (count, rows, columns)), frames_of(header, count)
+    if numbers is not None:
+        is_tumor = [number in numbers for number in _segments_of_frames(header, count)]
+        masks, frames = masks[is_tumor], tuple(frame for frame, is_own in zip(frames, is_tumor, strict=True) if is_own)
+    return LabelVolume(grid, _place(masks, frames, grid))
 
 
 def _check(header: Dataset, grid: VolumeGrid) -> None:
-    """Raises ScanError for what is not one binary segment in the scan's frame of reference."""
+    """Raises ScanError for what is not binary, in the scan's frame of reference."""
     kind = str(header.get("SegmentationType", ""))
     if kind != "BINARY":
         raise ScanError(
             "unreadable",
             f"The DICOM SEG is of the type {kind[:16] or 'unknown'}, and an expert's mask is BINARY: export it so.",
-        )
-    count = len(header.get("SegmentSequence") or ())
-    if count != 1:
-        raise ScanError(
-            "unreadable",
-            f"The DICOM SEG has {count} segments, and an expert's mask has one: export that of the tumor alone.",
         )
     reference = str(header.get("FrameOfReferenceUID") or "")
     if reference and grid.frame_of_reference and reference != grid.frame_of_reference:
@@ -59,6 +64,39 @@ def _check(header: Dataset, grid: VolumeGrid) -> None:
             "The DICOM SEG has another frame of reference than its scan: it was drawn on another examination, or on a"
             " registered copy; export it on the scan's own series.",
         )
+
+
+def _chosen(header: Dataset, wanted: Sequence[str]) -> set[int] | None:
+    """The numbers of the tumor's segments; None where there is one segment, whose frames all are. Raises ScanError."""
+    segments = list(header.get("SegmentSequence") or ())
+    names = [str(segment.get("SegmentLabel", "")) for segment in segments]
+    places = choose_regions(names, wanted, "DICOM SEG")
+    if len(segments) == 1:
+        return None
+    try:
+        return {int(segments[place].SegmentNumber) for place in places}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DamagedFile("The DICOM SEG has segments without a number; export it again.") from error
+
+
+def _segments_of_frames(header: Dataset, count: int) -> list[int]:
+    """The segment of each frame (C.8.20.3.1). Raises DamagedFile."""
+    groups = [*(header.get("PerFrameFunctionalGroupsSequence") or ())]
+    shared = list(header.get("SharedFunctionalGroupsSequence") or ())[:1]
+    try:
+        found = [
+            int(
+                next(part for part in (own, *shared) if "SegmentIdentificationSequence" in part)
+                .SegmentIdentificationSequence[0]
+                .ReferencedSegmentNumber
+            )
+            for own in groups
+        ]
+    except (StopIteration, AttributeError, IndexError, TypeError, ValueError) as error:
+        raise DamagedFile("The DICOM SEG does not say which segment its frames are of; export it again.") from error
+    if len(found) != count:
+        raise DamagedFile("The DICOM SEG describes another number of frames than it has; export it again.")
+    return found
 
 
 def _read_bits(path: Path, shape: tuple[int, int, int]) -> NDArray[np.bool]:

@@ -1,0 +1,50 @@
+"""Which of several regions of a DICOM object (segments, ROIs) are the tumor: by their names, or as somebody asked."""
+
+import re
+from collections.abc import Sequence
+
+from ml.scans.scan import ScanError
+
+MOST_NAMED, LONGEST_NAME = 8, 32
+_TUMOR = re.compile(r"tumou?rs?|lesions?|gtv[pn]?|gliomas?|glioblastoma|gbm|neoplasm", re.IGNORECASE)
+# What planning systems make of a tumor, and what only lies beside it: Brain-GTV, GTV+5mm, peritumoral, tumor bed.
+_NOT_THE_TUMOR = re.compile(
+    r"[-+]|brain|peri|bed|cavity|margin|ring|[pc]tv|prv|healthy|normal|(?:^|[^a-z])(?:no|not|without|minus)(?:[^a-z]|$)",
+    re.IGNORECASE,
+)
+
+
+def choose_regions(names: Sequence[str], wanted: Sequence[str], what: str) -> tuple[int, ...]:
+    """Places of the regions that are the tumor: the wanted ones, the only one, the only one that is called as a tumor,
+    or several that differ in their number alone (GTV1, GTV2).
+
+    what: the object and its regions, as a sentence names them. Raises ScanError, with the names, where it is not clear.
+    """
+    if wanted:
+        keys = {_key(name) for name in wanted}
+        found = tuple(place for place, name in enumerate(names) if _key(name) in keys)
+        if missing := [name for name in wanted if _key(name) not in map(_key, names)]:
+            raise ScanError("unreadable", f"The {what} has no region {_shown(missing)}; it has {_shown(names)}.")
+        return found
+    if not names:
+        raise ScanError("unreadable", f"The {what} has 0 regions, and an expert's mask has one: export the tumor's.")
+    if len(names) == 1:
+        return (0,)
+    tumors = [place for place, name in enumerate(names) if _TUMOR.search(name) and not _NOT_THE_TUMOR.search(name)]
+    if len(tumors) == 1 or (tumors and all(_TUMOR.fullmatch(re.sub(r"[\W\d_]", "", names[place])) for place in tumors)):
+        return tuple(tumors)
+    raise ScanError(
+        "unreadable",
+        f"The {what} has {len(names)} regions ({_shown(names)}), and their names do not say clearly which is the tumor:"
+        " name it beside the file (“Region”; `region` in the API), or export the tumor's alone.",
+    )
+
+
+def _key(name: str) -> str:
+    return " ".join(name.split()).casefold()
+
+
+def _shown(names: Sequence[str]) -> str:
+    first = ["".join(letter for letter in name if letter.isprintable())[:LONGEST_NAME] for name in names[:MOST_NAMED]]
+    more = len(names) - MOST_NAMED
+    return ", ".join(first) + (f" and {more} more" if more > 0 else "")
