@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ml.head import head_mask
 from ml.masks import Masks, Pixel, label_regions, outline
+from ml.ood.background import BRIGHT_BACKGROUND
 from ml.ood.detector import UNLIKE
 from ml.ood.sequences import CHANNEL_ORDER, FLAIR_MISSING, MIXED_SEQUENCES, NOT_FLAIR, PLAINLY_NOT_FLAIR
 
@@ -28,10 +29,10 @@ class Verdict(StrEnum):
 # The rim of a mask: what the model neither gives nor denies it. Probabilities from and below, 8 bit.
 RIM_FROM, RIM_BELOW = 64, 192
 
-# Warnings under which an empty mask is no all-clear: the model cannot read such a scan.
-VOIDING_WARNINGS = frozenset({UNLIKE, NOT_FLAIR, MIXED_SEQUENCES, CHANNEL_ORDER, FLAIR_MISSING, PLAINLY_NOT_FLAIR})
-# And those under which a mask is no finding either.
-VOIDING_FINDINGS = frozenset({FLAIR_MISSING, PLAINLY_NOT_FLAIR})
+# Warnings under which a mask is no finding.
+VOIDING_FINDINGS = frozenset({FLAIR_MISSING, PLAINLY_NOT_FLAIR, BRIGHT_BACKGROUND})
+# And those under which an empty mask is no all-clear: the model cannot read such a scan.
+VOIDING_WARNINGS = VOIDING_FINDINGS | {UNLIKE, NOT_FLAIR, MIXED_SEQUENCES, CHANNEL_ORDER}
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ def _merged(is_first: NDArray[np.bool], first: Inference, second: Inference) -> 
         probability=merge(first.probability, second.probability),
         is_of_training=merge(first.is_of_training, second.is_of_training),
         is_first_look=merge(first.is_first_look, second.is_first_look),
+        is_bright=merge(first.is_bright, second.is_bright),
     )
 
 

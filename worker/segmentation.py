@@ -122,6 +122,7 @@ def _infer_stack(
     flags: list[np.ndarray] = []
     sequences: list[SequenceEvidence] = []
     alone: list[np.ndarray] = []
+    bright: list[np.ndarray] = []
     for start in range(0, len(pixels), at_once):
         lease.check()
         part = slice(start, start + at_once)
@@ -134,12 +135,15 @@ def _infer_stack(
             sequences.append(found.sequences)
         if found.is_first_look is not None:
             alone.append(found.is_first_look)
+        if found.is_bright is not None:
+            bright.append(found.is_bright)
         progress.note(min(start + at_once, len(pixels)))
     return Inference(
         probability_u8,
         is_out_of_distribution=np.concatenate(flags) if flags else None,
         sequences=join(sequences) if sequences else None,
         is_first_look=np.concatenate(alone) if alone else None,
+        is_bright=np.concatenate(bright) if bright else None,
     )
 
 

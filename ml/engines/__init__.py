@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ml.cards import INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, WEIGHTS_FILE, Card, find_members, load_card
 from ml.ood.sequences import SequenceEvidence
-from ml.ood.warnings import sequence_warnings, warnings_of
+from ml.ood.warnings import input_warnings, warnings_of
 
 Kind = Literal["auto", "torch", "openvino"]
 KINDS: tuple[Kind, ...] = ("auto", "torch", "openvino")
@@ -33,6 +33,7 @@ class Inference:
     features: float32 (N, D), the encoder's pooled features that the out-of-distribution check compares; None where the
     package was made without them.
     is_out_of_distribution: bool (N,), slices unlike the training data; None where the package has no check.
+    is_bright: bool (N,), those of them whose background is bright; None without that check.
     sequences: what the sequence check says of the slices; None where the package has no such check.
     probability: float32 (N, H, W), the same map before it was rounded; None unless it was asked for.
     is_of_training: bool (N,), slices that the model was trained on, by their pixels; None where the package has no
@@ -47,6 +48,7 @@ class Inference:
     probability: NDArray[np.float32] | None = None
     is_of_training: NDArray[np.bool] | None = None
     is_first_look: NDArray[np.bool] | None = None
+    is_bright: NDArray[np.bool] | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -55,12 +57,16 @@ class Inference:
 
     def warnings_beside(self, is_flair: bool | None) -> tuple[str, ...]:
         """The same, beside what the scan's file says: that it is FLAIR, or that it is not; None: it does not say."""
-        return warnings_of(self.is_out_of_distribution, self.sequences, is_flair)
+        return warnings_of(self.is_out_of_distribution, self.sequences, is_flair, self.is_bright)
 
-    def sequence_warning_of(self, index: int, is_flair: bool | None) -> str | None:
-        """The code of one slice's warning of its sequence, by itself and beside what its file says; None without."""
+    def input_warning_of(self, index: int, is_flair: bool | None) -> str | None:
+        """The code of one slice's warning, by itself and beside what its file says of its sequence; None without.
+
+        That it is out of distribution is no part of it.
+        """
         evidence = None if self.sequences is None else self.sequences.of(index)
-        return next(iter(sequence_warnings(evidence, is_flair)), None)
+        is_bright = self.is_bright is not None and bool(self.is_bright[index])
+        return next(iter(input_warnings(evidence, is_flair, is_bright)), None)
 
 
 class Engine(Protocol):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ml.cards import OOD_FILE, SEQUENCES_FILE, Card
 from ml.engines import EngineError, Inference
 from ml.engines.crops import Crop, find_crop
+from ml.ood.background import has_bright_background
 from ml.ood.detector import OodDetector, is_plain
 from ml.ood.sequences import SequenceClassifier
 from ml.ood.training_slices import TrainingSlices
@@ -81,13 +82,15 @@ class SliceInference:
             return Inference(probability_u8, probability=probability, is_of_training=of_training)
         self._check_fit(features)
         detector, classifier = (self._detector, self._classifier) if is_checked else (None, None)
+        is_unlike = None if detector is None else detector.is_out_of_distribution(features) | is_blank
         return Inference(
             probability_u8,
             features,
-            None if detector is None else detector.is_out_of_distribution(features) | is_blank,
+            is_unlike,
             None if classifier is None else classifier.examine(pixels, features),
             probability,
             of_training,
+            is_bright=None if is_unlike is None else _bright_among(pixels, is_unlike),
         )
 
     def _answers(self, pixels: NDArray[np.uint8], indices: NDArray[np.intp]) -> tuple[list[int], Iterator[Answer]]:
@@ -141,3 +144,10 @@ class SliceInference:
                     f"The model {self._card.name} has {features.shape[1]} features and {file} {check.feature_count};"
                     " make the package again with `python -m ml package --calibrate`."
                 )
+
+
+def _bright_among(pixels: NDArray[np.uint8], is_unlike: NDArray[np.bool]) -> NDArray[np.bool]:
+    """Slices that are out of distribution and have a bright background, bool (N,). pixels: uint8 (N, H, W, 3)."""
+    is_bright = np.zeros(len(pixels), dtype=np.bool)
+    is_bright[is_unlike] = has_bright_background(pixels[is_unlike])
+    return is_bright

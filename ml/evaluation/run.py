@@ -78,9 +78,9 @@ class CaseResult:
     """One case's result, and the arrays behind it, None where there are none: they are too large to be kept for all.
 
     probability_u8: uint8 (H, W), round(255 p); truth: bool (H, W).
-    is_out_of_distribution: what the input check says of the slice, None without a check. sequence_warning: the code of
-    the sequence check's warning, None without one. mask: what the expert's mask is judged by, None without one, and
-    where the case's reader did not look at it.
+    is_out_of_distribution: what the input check says of the slice, None without a check. input_warning: the code of
+    the warning of its background or sequence, None without one. mask: what the expert's mask is judged by, None without
+    one, and where the case's reader did not look at it.
     is_of_training: whether the model was trained on the slice, by its pixels; None where its package cannot tell.
     is_first_look: whether the first member of a cascade answered alone; None for other models.
     """
@@ -89,7 +89,7 @@ class CaseResult:
     probability_u8: NDArray[np.uint8] | None = None
     truth: NDArray[np.bool] | None = None
     is_out_of_distribution: bool | None = None
-    sequence_warning: str | None = None
+    input_warning: str | None = None
     mask: MaskTraits | None = None
     is_of_training: bool | None = None
     is_first_look: bool | None = None
@@ -186,7 +186,7 @@ class _Answer:
     loaded: LoadedCase
     probability_u8: NDArray[np.uint8]
     is_out_of_distribution: bool | None
-    sequence_warning: str | None
+    input_warning: str | None
     is_of_training: bool | None
     is_first_look: bool | None
     seconds: float
@@ -205,9 +205,7 @@ def _answer(engine: Engine, group: list[LoadedCase | Failure]) -> list[_Answer |
     are_out = [None] * len(loaded) if flags is None else flags.tolist()
     # Each slice by itself: a case is no part of a scan.
     reads_flair = engine.card.input.flair_channel is not None
-    told = [
-        found.sequence_warning_of(index, item.is_flair if reads_flair else None) for index, item in enumerate(loaded)
-    ]
+    told = [found.input_warning_of(index, item.is_flair if reads_flair else None) for index, item in enumerate(loaded)]
     known = [None] * len(loaded) if found.is_of_training is None else found.is_of_training.tolist()
     alone = [None] * len(loaded) if found.is_first_look is None else found.is_first_look.tolist()
     return [
@@ -258,7 +256,7 @@ def _score_piece(card: Card, answers: list[_Answer | Failure], threshold: float)
                 item.probability_u8,
                 item.loaded.truth,
                 item.is_out_of_distribution,
-                item.sequence_warning,
+                item.input_warning,
                 _trace(item.loaded),
                 item.is_of_training,
                 item.is_first_look,

@@ -95,11 +95,28 @@ def test_no_state_of_a_result_has_a_finding(page: Page, lesion_id: str, act: Cal
     assert findings(page) == []
 
 
-def test_a_scan_unlike_the_training_data_has_no_finding(page: Page, portal: RunningPortal) -> None:
-    drawn = next(image for image in draw_negatives(12) if image.kind == "chart")
+def upload_drawn(portal: RunningPortal, kind: str, name: str) -> str:
+    """The id of a picture without a brain, once it has its result."""
+    drawn = next(image for image in draw_negatives(12) if image.kind == kind)
     file = io.BytesIO()
     Image.fromarray(drawn.pixels).save(file, "png")
-    scan_id = portal.wait(portal.upload(file.getvalue(), "axe-unlike.png")["id"])["id"]
+    return str(portal.wait(portal.upload(file.getvalue(), name)["id"])["id"])
+
+
+def test_a_picture_that_is_no_slice_has_no_verdict_and_no_finding(page: Page, portal: RunningPortal) -> None:
+    scan_id = upload_drawn(portal, "chart", "axe-chart.png")
+    open_result(page, scan_id)
+    expect(page.locator("#verdict")).to_contain_text("No verdict")
+    expect(page.locator("#finding [data-warning='bright_background']")).to_contain_text("crop the picture to it")
+    assert findings(page) == []
+    for path in ("/", "/scans?q=axe-chart"):
+        page.goto(path)
+        expect(page.get_by_text("No verdict: unlike the training data").first).to_be_visible()
+        assert findings(page) == []
+
+
+def test_a_scan_unlike_the_training_data_has_no_finding(page: Page, portal: RunningPortal) -> None:
+    scan_id = upload_drawn(portal, "limb", "axe-unlike.png")
     open_result(page, scan_id)
     expect(page.locator("#finding [data-warning='unlike_training_data']")).to_contain_text("may mean nothing here")
     assert findings(page) == []

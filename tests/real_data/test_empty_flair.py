@@ -39,5 +39,5 @@ def test_empty_ends_of_a_stack_are_told_and_leave_it_its_verdict(engine: Engine,
     cases = list_cases(real_data / "lgg", ["TCGA_DU_A5TU_19980312"])
     found = engine.infer(np.stack([case.pixels() for case in cases]))
     assert "flair_missing" not in found.warnings
-    told = [case.name for index, case in enumerate(cases) if found.sequence_warning_of(index, None) == "flair_missing"]
+    told = [case.name for index, case in enumerate(cases) if found.input_warning_of(index, None) == "flair_missing"]
     assert {name.rpartition("_")[2] for name in told} == {"1", "22", "23"}

@@ -30,6 +30,8 @@ class BrightnessEngine:
         self.pieces: list[int] = []
         # What the input check will say of the next slices; None: the model has no such check.
         self.is_out_of_distribution: list[bool] | None = None
+        # And which of them have a bright background, likewise.
+        self.is_bright: list[bool] | None = None
         self.is_of_training: bool | None = None
         # Whether the first member of a cascade answers the next slices alone; None: the model is no cascade.
         self.is_first_look: list[bool] | None = None
@@ -54,13 +56,14 @@ class BrightnessEngine:
         if self.sequence_log_odds is not None:
             log_odds = np.array([self.sequence_log_odds.pop(0) for _ in pixels], np.float32)
             sequences = SequenceEvidence(log_odds, slice_limits=(3.0, 3.0), stack_limits=(1.0, 1.0))
-        looks = self.is_first_look
+        looks, bright = self.is_first_look, self.is_bright
         return Inference(
             pixels[..., 0].copy(),
             is_out_of_distribution=found,
             sequences=sequences,
             is_of_training=known,
             is_first_look=None if looks is None else np.array([looks.pop(0) for _ in pixels]),
+            is_bright=None if bright is None else np.array([bright.pop(0) for _ in pixels]),
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ml.measurements import VOIDING_FINDINGS, VOIDING_WARNINGS
+from ml.ood.background import BRIGHT_BACKGROUND
 from ml.ood.detector import UNLIKE
 from ml.ood.sequences import (
     CHANNEL_ORDER,
@@ -66,6 +67,14 @@ WARNINGS: dict[str, Warning] = {
             " may mean nothing here.",
             tone="warn",
             chip=WORDS[UNLIKE],
+        ),
+        Warning(
+            BRIGHT_BACKGROUND,
+            "A slice of MRI shows a head on a dark background; this picture is bright at its edges, or full of what it"
+            " shows, as photographs, charts and pictures of a screen are. What is marked is no finding. If a head is"
+            " in it, crop the picture to it, or export the slice itself.",
+            tone="warn",
+            chip=WORDS[BRIGHT_BACKGROUND],
         ),
         Warning(
             NOT_FLAIR,

@@ -195,7 +195,7 @@ def test_each_case_is_judged_by_its_own_sequence(engine, data, monkeypatch):
 
     monkeypatch.setattr(engine, "infer", infer_with_sequences)
     scored = [item for chunk in score_cases(engine, list_cases(data), 0.5, chunk=3) for item in chunk]
-    assert [item.sequence_warning for item in scored][:3] == [None, "not_flair", "channel_order"]
+    assert [item.input_warning for item in scored][:3] == [None, "not_flair", "channel_order"]
 
 
 def test_what_a_volumes_file_says_of_its_sequence_is_told_as_in_the_portal(engine, data):
@@ -204,7 +204,7 @@ def test_what_a_volumes_file_says_of_its_sequence_is_told_as_in_the_portal(engin
 
     engine.card = replace(CARD, input=replace(CARD.input, channels=("pre-contrast", "FLAIR", "post-contrast")))
     scored = [item for chunk in score_cases(engine, list_cases(data), 0.5, read=read) for item in chunk]
-    assert [item.sequence_warning for item in scored][:3] == ["not_flair", None, None]
+    assert [item.input_warning for item in scored][:3] == ["not_flair", None, None]
 
 
 def test_masks_that_a_check_has_judged_are_not_judged_again_and_the_figures_are_the_same(engine, data):

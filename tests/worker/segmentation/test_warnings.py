@@ -46,6 +46,15 @@ def test_an_empty_mask_of_a_scan_that_the_model_cannot_read_is_no_all_clear(runt
     assert row(resources, accepted.segmentation_id).verdict is Verdict.NOT_ASSESSED
 
 
+def test_a_mark_on_a_picture_that_is_no_slice_of_a_head_is_no_finding(runtime, resources, engine) -> None:
+    accepted = upload(resources, tiff_bytes(10), "photographs.tif")
+    engine.card = replace(engine.card, threshold=0.0, min_tumor_pixels=0)
+    engine.is_out_of_distribution, engine.is_bright = [True] * 10, [True] * 4 + [False] * 4 + [True] * 2
+    run_segmentation(runtime, accepted.segmentation_id)
+    done = row(resources, accepted.segmentation_id)
+    assert (done.verdict, done.warnings) == (Verdict.NOT_ASSESSED, ["unlike_training_data", "bright_background"])
+
+
 def test_what_the_mask_does_not_count_makes_a_verdict_uncertain(runtime, resources, engine) -> None:
     engine.card = replace(engine.card, threshold=0.5, min_tumor_pixels=4096, doubt=DoubtRule(0.2, 64))
     pixels = np.zeros((3, 256, 256), np.uint8)

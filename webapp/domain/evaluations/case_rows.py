@@ -57,7 +57,7 @@ def case_row(
     if result.content is not None:
         row.pixels_sha256, row.truth_sha256 = result.content.pixels_sha256, result.content.truth_sha256
     row.dropped = [list(pixel) for pixel in result.dropped] or None
-    row.is_out_of_distribution, row.sequence_warning = found.is_out_of_distribution, found.sequence_warning
+    row.is_out_of_distribution, row.input_warning = found.is_out_of_distribution, found.input_warning
     row.is_of_training = found.is_of_training
     row.is_first_look = found.is_first_look
     if isinstance(result, Prediction):

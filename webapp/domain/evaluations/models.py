@@ -169,8 +169,8 @@ class EvaluationCase(Part, Base):
     metrics: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # What the input check says of the slice; None where its model has no check.
     is_out_of_distribution: Mapped[bool | None] = mapped_column("is_unlike")
-    # The code of the sequence check's warning; None without one.
-    sequence_warning: Mapped[str | None] = mapped_column(String(40))
+    # The code of the warning of its background or sequence; None without one.
+    input_warning: Mapped[str | None] = mapped_column("sequence_warning", String(40))
     # Whether the model was trained on the slice, by its pixels; None where its package cannot tell.
     is_of_training: Mapped[bool | None]
     # Whether the first member of a cascade answered alone; None for other models.
@@ -188,7 +188,7 @@ class EvaluationCase(Part, Base):
     def warning_codes(self) -> tuple[str, ...]:
         """What a reader must know of the slice."""
         unlike = (UNLIKE,) if self.is_out_of_distribution else ()
-        return (*unlike, self.sequence_warning) if self.sequence_warning else unlike
+        return (*unlike, self.input_warning) if self.input_warning else unlike
 
     @property
     def has_truth(self) -> bool:

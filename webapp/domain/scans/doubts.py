@@ -4,6 +4,7 @@ The sentences of warnings are in `webapp.schemas.warnings`, which takes its chip
 """
 
 from ml.measurements import VOIDING_WARNINGS, Verdict
+from ml.ood.background import BRIGHT_BACKGROUND
 from ml.ood.detector import UNLIKE
 from ml.ood.sequences import CHANNEL_ORDER, FLAIR_MISSING, MIXED_SEQUENCES, NOT_FLAIR, SEQUENCE_UNCHECKED
 from webapp.domain.errors import NotAssessed
@@ -13,6 +14,7 @@ from webapp.domain.scans.stacking import SLICES_MISSING, SLICES_REFUSED
 
 WORDS = {
     UNLIKE: "Unlike the training data",
+    BRIGHT_BACKGROUND: "Bright background",
     NOT_FLAIR: "Not FLAIR",
     SEQUENCE_UNCHECKED: "Sequence not known",
     MIXED_SEQUENCES: "Mixed sequences",
