@@ -29,6 +29,8 @@ _MOST_OUTSIDE = 0.5
 _PICTURE_VALUES, _PREVAILING_SHARE = 64, 0.5
 # Neighbors of a stack that was resampled may share a mask.
 _FEWEST_REPEATED = 3
+# Two patients may share a mask of a few pixels by chance, never so many masks.
+_FEWEST_SHARED = 3
 # A rectangle: no side shorter, and its bounding box filled to this share. No mask of the LGG data fills more than 0.87.
 _SHORTEST_SIDE = 8
 _BOX_SHARE = 0.99
@@ -51,6 +53,7 @@ OUTSIDE_HEAD = "mask_outside_head"
 MOSTLY_OUTSIDE = "mask_mostly_outside"
 PICTURE = "mask_is_picture"
 REPEATED = "mask_repeated"
+SHARED = "mask_shared"
 BOX = "mask_is_box"
 TURNED = "mask_orientation"
 CHANNEL_DROPPED = "mask_channel_dropped"
@@ -100,6 +103,13 @@ MASK_FINDINGS: dict[str, MaskFinding] = {
             "Masks that several slices share",
             "shared by three or more slices",
             "The same mask, pixel by pixel, belongs to three or more different slices: give each slice its own.",
+        ),
+        MaskFinding(
+            SHARED,
+            "Masks that two patients share",
+            "shared by two patients",
+            "Two patients, whose images differ, have three or more masks in common, pixel by pixel: one of them has the"
+            " other's. Give each patient their own.",
         ),
         MaskFinding(
             BOX,
@@ -266,26 +276,47 @@ def digest_of_pixels(pixels: NDArray[np.uint8]) -> str | None:
     return None if pixels.min() == pixels.max() else hashlib.sha256(pixels.tobytes()).hexdigest()
 
 
-def find_doubtful(masks: Sequence[MaskTraits | None]) -> list[tuple[str, ...]]:
-    """The findings of each mask, those that only show beside the others included; None: nothing can be compared."""
+def find_doubtful(masks: Sequence[MaskTraits | None], patients: Sequence[str] = ()) -> list[tuple[str, ...]]:
+    """The findings of each mask, those that only show beside the others included; None: nothing can be compared.
+
+    patients: whose each mask is; empty where all are one's.
+    """
     slices: dict[str, set[str | None]] = defaultdict(set)
     for mask in masks:
         if mask is not None and mask.truth_sha256 is not None:
             slices[mask.truth_sha256].add(mask.pixels_sha256)
     repeated = {digest for digest, of_slices in slices.items() if len(of_slices) >= _FEWEST_REPEATED}
+    shared = _shared_by_two(masks, patients) - repeated
     are_boxes = len({mask.truth_sha256 for mask in masks if mask is not None and BOX in mask.codes}) >= _FEWEST_BOXES
-    return [() if mask is None else tuple(_codes_beside(mask, repeated, are_boxes)) for mask in masks]
+    return [() if mask is None else tuple(_codes_beside(mask, repeated, shared, are_boxes)) for mask in masks]
 
 
-def _codes_beside(mask: MaskTraits, repeated: Collection[str | None], are_boxes: bool) -> Iterator[str]:
+def _shared_by_two(masks: Sequence[MaskTraits | None], patients: Sequence[str]) -> set[str | None]:
+    """Digests of the masks that two patients have on slices that differ, where there are several of them."""
+    owners: dict[str | None, dict[str, str | None]] = defaultdict(dict)
+    for mask, patient in zip(masks, patients, strict=False):
+        if mask is not None and mask.truth_sha256 is not None:
+            owners[mask.truth_sha256].setdefault(patient, mask.pixels_sha256)
+    found: dict[frozenset[str], set[str | None]] = defaultdict(set)
+    for digest, pixels in owners.items():
+        if len(pixels) == len(set(pixels.values())) == 2:
+            found[frozenset(pixels)].add(digest)
+    return {digest for digests in found.values() if len(digests) >= _FEWEST_SHARED for digest in digests}
+
+
+def _codes_beside(
+    mask: MaskTraits, repeated: Collection[str | None], shared: Collection[str | None], are_boxes: bool
+) -> Iterator[str]:
     yield from (code for code in mask.codes if code != BOX or are_boxes)
     if mask.truth_sha256 in repeated:
         yield REPEATED
+    if mask.truth_sha256 in shared:
+        yield SHARED
 
 
-def count_doubtful(masks: Sequence[MaskTraits | None]) -> DoubtfulMasks:
-    """Counts over masks that can be compared, in the order of `MASK_FINDINGS`."""
-    found = find_doubtful(masks)
+def count_doubtful(masks: Sequence[MaskTraits | None], patients: Sequence[str] = ()) -> DoubtfulMasks:
+    """Counts over masks that can be compared, in the order of `MASK_FINDINGS`. patients: of `find_doubtful`."""
+    found = find_doubtful(masks, patients)
     counts = Counter(code for codes in found for code in codes)
     return DoubtfulMasks(
         masks=sum(mask is not None for mask in masks),

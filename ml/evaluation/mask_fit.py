@@ -1,5 +1,5 @@
-"""Do the expert's masks lie on their images? Where a model agrees far better with the same masks turned, mirrored or in
-another order, it is they that lie wrongly: no model finds tumors on the wrong side of every head.
+"""Do the expert's masks lie on their images? Where a model agrees far better with the same masks turned, mirrored, in
+another order or on another patient, it is they that lie wrongly: no model finds tumors on the wrong side of every head.
 
 The bounds are a first guess that was checked on the LGG data (docs/evaluation.md): with its own masks, and with poor
 models, nothing is said.
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ml.evaluation.arrangements import ARRANGEMENTS, GIVEN, Arrangement
+from ml.evaluation.exchanges import Exchange, find_exchanges
 from ml.evaluation.outlines import Outlines, unpack_outlines
 from ml.evaluation.scoring import Score
 from ml.metrics.overlap import Counts
@@ -25,6 +26,7 @@ _SHARE_OF_PATIENTS = 0.5
 # Masks that are off by a slice or two still look right: little is gained, but for nearly every patient.
 _LEAST_SMALL_GAIN, _SHARE_OF_SMALL_GAINS = 0.05, 0.8
 _MOST_NAMED = 5
+_ANOTHER, _OF_ANOTHER = "another_patient", "beside another patient"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Misfit:
     """How masks agree better than as they are. patients: whose do, all or some of `of_patients` with tumor.
 
     is_whole: whether it is said of the data set. dice_as_given, dice_arranged: of `slices` with tumor, on a small grid.
+    others: of masks that fit another patient, whom those of each of `patients` fit; else empty.
     """
 
     arrangement: str
@@ -42,6 +45,7 @@ class Misfit:
     slices: int
     dice_as_given: float
     dice_arranged: float
+    others: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -55,7 +59,8 @@ class Misfit:
                 f"The masks fit the images {better} {self.words}: {figures}, over {self.slices:,} slices with"
                 f" tumor{of}. {remedy}"
             )
-        named = ", ".join(self.patients[:_MOST_NAMED])
+        fit = [f" (beside {other})" for other in self.others] or [""] * len(self.patients)
+        named = ", ".join(map("".join, list(zip(self.patients, fit, strict=True))[:_MOST_NAMED]))
         if len(self.patients) > _MOST_NAMED:
             named += f" and {len(self.patients) - _MOST_NAMED:,} more"
         noun = "patient" if self.of_patients == 1 else "patients"
@@ -86,7 +91,13 @@ def find_misfits(scores: Sequence[Score]) -> tuple[Misfit, ...]:
     if sum(slices for slices, _ in fits.values()) < _FEWEST_SLICES:
         return ()
     whole = _whole(fits)
-    return _of_some(fits) if whole is None else (whole,)
+    if whole is not None:
+        return (whole,)
+    exchanges = [one for one in _exchanges(scores) if one.patient in fits]
+    better = [one for one in exchanges if _dice(one.there) >= max(map(_dice, fits[one.patient][1]))]
+    passed = {one.patient for one in better}
+    turned = _of_some({patient: fit for patient, fit in fits.items() if patient not in passed}, len(fits))
+    return (*turned, *_of_others(better, len(fits)))
 
 
 def find_misfit_of_stack(outlines: Sequence[bytes]) -> Misfit | None:
@@ -175,7 +186,7 @@ def _whole(fits: dict[str, tuple[int, _Fits]]) -> Misfit | None:
     return Misfit(arrangement.code, arrangement.words, True, gainers, len(fits), slices, given, dice)
 
 
-def _of_some(fits: dict[str, tuple[int, _Fits]]) -> tuple[Misfit, ...]:
+def _of_some(fits: dict[str, tuple[int, _Fits]], of_patients: int) -> tuple[Misfit, ...]:
     """Of single patients, those with the same arrangement together."""
     turned: dict[int, list[str]] = {}
     for patient, (slices, of_one) in fits.items():
@@ -193,10 +204,30 @@ def _of_some(fits: dict[str, tuple[int, _Fits]]) -> tuple[Misfit, ...]:
                 ARRANGEMENTS[place].words,
                 False,
                 tuple(patients),
-                len(fits),
+                of_patients,
                 sum(fits[patient][0] for patient in patients),
                 _dice(pooled[0]),
                 _dice(pooled[place]),
             )
         )
     return tuple(found)
+
+
+def _exchanges(scores: Sequence[Score]) -> Iterable[Exchange]:
+    outlines: dict[str, list[bytes]] = {}
+    for one in scores:
+        if one.outlines is not None:
+            outlines.setdefault(one.patient, []).append(one.outlines)
+    return find_exchanges(outlines)
+
+
+def _of_others(found: Sequence[Exchange], of_patients: int) -> tuple[Misfit, ...]:
+    """Of patients whose masks fit another one of the data."""
+    if not found:
+        return ()
+    patients, others = tuple(one.patient for one in found), tuple(one.other for one in found)
+    given, there = (
+        _dice(sum(counts, Counts())) for counts in ([one.given for one in found], [one.there for one in found])
+    )
+    slices = sum(one.slices for one in found)
+    return (Misfit(_ANOTHER, _OF_ANOTHER, False, patients, of_patients, slices, given, there, others),)

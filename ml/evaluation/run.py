@@ -123,9 +123,8 @@ def evaluate_cases(
         (item.case.patient, mask.pixels_sha256) for item, mask in zip(results, masks, strict=True) if mask is not None
     ]
     seconds = time.perf_counter() - started
-    return Outcome(
-        tuple(results), seconds, count_doubtful(masks), count_duplicates(slices), volumes.measured, training_slices
-    )
+    doubtful = count_doubtful(masks, [item.case.patient for item in results])
+    return Outcome(tuple(results), seconds, doubtful, count_duplicates(slices), volumes.measured, training_slices)
 
 
 def _collect(volumes: VolumeCollector, item: CaseResult, card: Card, threshold: float) -> None:

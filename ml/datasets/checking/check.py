@@ -108,7 +108,8 @@ def check_layout(
         for case, file_check in zip(cases, file_checks, strict=True)
     ]
     found.extend(_find_exchanged(layout, masks))
-    doubtful = find_doubtful(masks)
+    patients = [case.patient for case in cases]
+    doubtful = find_doubtful(masks, patients)
     for case, file_check, codes in zip(cases, file_checks, doubtful, strict=True):
         found.extend(_find_warnings(folder, case, file_check, codes))
     found.extend(_find_emptiness(zip(cases, file_checks, strict=True)))
@@ -120,7 +121,7 @@ def check_layout(
         layout=layout.name,
         problems=problems,
         warnings=tuple(problem for problem in found if problem.is_warning),
-        doubtful_masks=count_doubtful(masks),
+        doubtful_masks=count_doubtful(masks, patients),
         analysis=analyze(good),
         data_sha256=None if problems else digest_of(layout.folder, cases, file_checks),
         patients=counts,

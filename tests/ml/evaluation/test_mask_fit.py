@@ -111,6 +111,62 @@ def test_nothing_is_said_of_right_masks_poor_models_and_too_few_slices(found):
     assert find_misfits(found) == ()
 
 
+def apart(number: int) -> list[np.ndarray]:
+    """A stack whose tumor lies where no other of ten lies."""
+    return [np.roll(mask, (number % 3 * 50, number // 3 * 38), (0, 1)) for mask in stack(number, shape=(160, 160))]
+
+
+def given(owners: dict[int, int], change=lambda mask: mask) -> list[Score]:
+    """Ten patients whose masks are those of `owners`, else their own; `change` is what becomes of every result."""
+    found = []
+    for number in range(10):
+        masks = apart(number)
+        results = [change(mask) for mask in masks]
+        truths = apart(owners[number]) if number in owners else masks
+        found += scores(f"patient {number}", truths, results)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("owners", "named"),
+    [
+        ({3: 8, 8: 3}, {"patient 3": "patient 8", "patient 8": "patient 3"}),
+        ({3: 8}, {"patient 3": "patient 8"}),
+        ({3: 8, 8: 1, 1: 3}, {"patient 1": "patient 3", "patient 3": "patient 8", "patient 8": "patient 1"}),
+        (
+            {number: (number + 1) % 10 for number in range(10)},
+            {f"patient {n}": f"patient {(n + 1) % 10}" for n in range(10)},
+        ),
+    ],
+    ids=["exchanged", "copied", "in a ring", "all"],
+)
+def test_masks_of_another_patient_are_named_with_whose_they_are(owners, named):
+    (misfit,) = find_misfits(given(owners))
+    assert (misfit.arrangement, misfit.is_whole, misfit.of_patients) == ("another_patient", False, 10)
+    assert dict(zip(misfit.patients, misfit.others, strict=True)) == named
+    assert misfit.dice_as_given < 0.35 and misfit.dice_arranged > 0.99
+    assert (
+        f"The masks of {len(named)} of 10 patients fit the images far better beside another patient" in misfit.sentence
+    )
+    first = next(iter(named))
+    assert f": {first} (beside {named[first]})" in misfit.sentence
+
+
+def test_nobody_is_named_where_another_patient_has_use_for_their_own_masks():
+    """The results of two patients are wrong, one of them like a third's tumor, whose masks are right."""
+    found = given({})
+    wrong = {3: apart(8), 5: [np.fliplr(mask) for mask in apart(5)]}
+    for number, results in wrong.items():
+        found[12 * number : 12 * number + 12] = scores(f"patient {number}", apart(number), results)
+    assert [misfit for misfit in find_misfits(found) if misfit.others] == []
+
+
+@pytest.mark.parametrize("owners", [{3: 8, 8: 3}, {}], ids=["exchanged", "right"])
+def test_nobody_is_named_by_a_model_that_finds_little(owners):
+    assert find_misfits(given(owners, change=np.zeros_like)) == ()
+    assert find_misfits(given(owners, change=lambda mask: mask & (np.arange(160) % 9 == 0))) == ()
+
+
 @pytest.mark.parametrize("shape", [(256, 256), (40, 90), (1, 1), (301, 177)])
 def test_outlines_are_small_and_keep_what_covers_half_of_a_part(shape):
     truth = np.zeros(shape, bool)

@@ -95,6 +95,21 @@ def test_a_mask_that_three_different_slices_share_is_named(heads):
     assert check(heads).warnings == ()
 
 
+def test_masks_that_two_patients_share_are_named(heads):
+    (heads / "ben").mkdir()
+    for index in range(6):
+        image = Image.fromarray(head(index)).point(lambda value: value // 2)
+        image.save(heads / "ben" / f"a_{index}.png")
+        Image.fromarray(square(15 + index + 9 * (index > 1))).save(heads / "ben" / f"a_{index}_mask.png")
+    assert check(heads).warnings == ()  # two of six may be chance
+    Image.open(heads / "anna" / "a_5_mask.png").save(heads / "ben" / "a_5_mask.png")
+    report = check(heads)
+    assert report.is_sound and report.doubtful_masks.counts == {"mask_shared": 6}
+    assert ("mask_shared", "a_5_mask.png") in warnings_of(report)
+    Image.open(heads / "anna" / "a_5.png").save(heads / "ben" / "a_5.png")  # the slice is in the data twice
+    assert "mask_shared" not in check(heads).doubtful_masks.counts
+
+
 def test_masks_of_other_classes_are_other_masks_and_the_numbers_of_classes_are_none_of_it(heads):
     outline = square(15, side=12).astype(np.uint8)
     for index, inner in enumerate((square(17), square(18), square(19))):
