@@ -21,6 +21,7 @@ _FLOORS = (
     "webapp.domain.uploads",
     "webapp.domain.catalog",
     "webapp.domain.resources",
+    "webapp.domain.stages",
     "webapp.domain.tracing",
 )
 # What of ml needs neither torch nor an engine.
@@ -52,6 +53,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "webapp.domain.settings": (),
     "webapp.domain.logs": (),
     "webapp.domain.tracing": (),
+    "webapp.domain.stages": (),
     "webapp.domain.database": ("webapp.domain.errors", "webapp.domain.settings"),
     "webapp.domain.accounts": ("webapp.domain.database", "webapp.domain.errors", "webapp.domain.settings"),
     "webapp.domain.storage": ("webapp.domain.errors", "ml.atomic_files"),
@@ -70,7 +72,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "webapp.domain.uploads.archives": ("webapp.domain.uploads", *_FLOORS, "ml.datasets", "ml.sandbox"),
     # The container: it opens one of each, and knows no feature but the cache of rendered images.
     "webapp.domain.resources": (
-        *_FLOORS, "webapp.domain.scans.image_cache", "webapp.domain.tracing", "ml.scans", "ml.sandbox",
+        *_FLOORS, "webapp.domain.scans.image_cache", "ml.scans", "ml.sandbox",
     ),
     "webapp.domain.scans.image_cache": (),
     "webapp.domain.scans": (

@@ -6,6 +6,7 @@ from flask import abort, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from webapp.domain.resources import Resources
+from webapp.domain.stages import Stage
 from webapp.domain.uploads.receiving import UploadedFile
 
 EXTENSION = "resources"
@@ -32,7 +33,9 @@ def may(path: str, method: str = "POST") -> bool:
 
 def uploaded_files(field: str) -> list[UploadedFile]:
     """The files that the request sends in a form field."""
-    return [UploadedFile(file.filename or "", cast(BinaryIO, file.stream)) for file in request.files.getlist(field)]
+    with resources().stages.timed(Stage.RECEIVE):  # the body is read when it is first asked for
+        sent = request.files.getlist(field)
+    return [UploadedFile(file.filename or "", cast(BinaryIO, file.stream)) for file in sent]
 
 
 def form_threshold() -> float | None:

@@ -55,7 +55,7 @@ class PortalCollector(Collector):
         yield GaugeMetricFamily("glioscope_live_workers", "Workers that are ready", figures.live_workers)
         stages = GaugeMetricFamily(
             "glioscope_stage_seconds",
-            f"Time of each stage over the last {statistics.STAGE_SAMPLE} finished segmentations",
+            f"Time of each stage of an upload and its run over the last {statistics.STAGE_SAMPLE} of them",
             labels=["stage", "quantile"],
         )
         for (stage, quantile), seconds in figures.stage_seconds.items():

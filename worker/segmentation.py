@@ -34,7 +34,8 @@ NOTE_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class Prediction:
-    """A probability map, uint8 (N, H, W), its storage key, the engine and card that made it, and codes of warnings.
+    """A probability map, uint8 (N, H, W), its storage key, the engine and card that made it, how long it took to
+    compute and to store it, and codes of warnings.
 
     is_first_look: bool (N,), slices that the first member of a cascade answered alone; None for other models.
     """
@@ -44,6 +45,7 @@ class Prediction:
     engine: str | None
     card: Card
     infer_ms: float
+    store_ms: float
     warnings: tuple[str, ...]
     is_first_look: np.ndarray | None = None
 
@@ -69,7 +71,7 @@ def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease,
         card = resources.catalog.card(work.model)
         probability_u8 = np.asarray(read_array(resources.storage, work.map_key))
         alone = np.isin(np.arange(len(probability_u8)), work.map_first_looks)
-        return Prediction(probability_u8, work.map_key, work.map_engine, card, 0.0, work.map_warnings, alone)
+        return Prediction(probability_u8, work.map_key, work.map_engine, card, 0.0, 0.0, work.map_warnings, alone)
     engine = runtime.engine(work.model)
     progress = _Progress(resources, job.claim)
     began, began_ns = time.monotonic(), time.time_ns()
@@ -82,13 +84,17 @@ def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease,
     resources.traces.add(job.trace, "predict", began_ns, time.time_ns(), engine=engine.name, slices=len(pixels))
     key = map_key(work.scan_id, job.claim.id, job.claim.attempt)
     lease.check()
+    began = time.monotonic()
     write_array(resources.storage, key, found.probability_u8)
+    store_ms = (time.monotonic() - began) * 1000
     stated = work.sequence if engine.card.input.flair_channel is not None else None
     is_flair = None if stated is None else stated.is_flair
     warnings = found.warnings_beside(is_flair)
     if work.is_skull_stripped:
         warnings += stripped_warnings(engine, is_flair)
-    return Prediction(found.probability_u8, key, engine.name, engine.card, infer_ms, warnings, found.is_first_look)
+    return Prediction(
+        found.probability_u8, key, engine.name, engine.card, infer_ms, store_ms, warnings, found.is_first_look
+    )
 
 
 class _Progress:
@@ -163,7 +169,7 @@ def _complete(
     masks = apply_rule(probability_u8, rule, is_stack=True)
     measures = measure(probability_u8, masks, work.spacing_mm, prediction.warnings, pixels, prediction.is_first_look)
     total_ms = work.waited_ms + (time.monotonic() - began) * 1000
-    timings = {"queued": work.waited_ms, "infer": prediction.infer_ms, "total": total_ms}
+    timings = {"queued": work.waited_ms, "infer": prediction.infer_ms, "store": prediction.store_ms, "total": total_ms}
     lease.commit(
         lambda: segmentations.complete(
             resources,

@@ -22,6 +22,7 @@ from importlib import import_module
 from types import FrameType
 
 from ml.sandbox.child import Answer, ChildLimits, run_child
+from ml.sandbox.confinement import prepare
 
 
 def main(arguments: list[str]) -> None:
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> None:
     with socket.socket(fileno=int(descriptor)) as control:
         entry, *_ = [import_module(name) for name in json.loads(modules)]
         answer: Answer = entry.answer
+        prepare()
         # Keeps the pages of all that was imported shared between server and children.
         gc.collect()
         gc.freeze()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 from flask import Flask
@@ -10,10 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
 
 from tests.support.jobs import claim_segmentation
-from tests.webapp.clients import SCANS, finished, resources_of, sent
+from tests.webapp.clients import SCANS, finish, finished, resources_of, sent
 from webapp.domain.database.clock import database_now
 from webapp.domain.jobs import lifecycle
+from webapp.domain.jobs.endings import Ending, Endings
 from webapp.domain.scans.models import Segmentation
+from webapp.domain.stages import Stage
 
 
 @pytest.fixture
@@ -80,3 +83,21 @@ def test_methods_that_a_client_makes_up_are_one_series(client: FlaskClient) -> N
 def test_without_a_database_it_says_so(make_app: Callable[..., Flask]) -> None:
     client = make_app(DATABASE_URL="postgresql://nobody@127.0.0.1:1/none").test_client()
     assert samples(client)["glioscope_database_up",] == 0
+
+
+def test_every_stage_of_an_upload_is_timed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, resources = app.test_client(), resources_of(app)
+    scan = sent(client)
+    found = samples(client)
+    for stage in (Stage.RECEIVE, Stage.DECODE, Stage.ADMIT):
+        assert 0 < found["glioscope_stage_seconds", "0.5", stage] < 60
+    assert ("glioscope_stage_seconds", "0.5", Stage.WAKE) not in found
+    listen = Endings.of
+
+    def end_then_listen(endings: Endings, subject: str) -> AbstractContextManager[Ending]:
+        finish(resources, scan["segmentation"]["id"])
+        return listen(endings, subject)
+
+    monkeypatch.setattr(Endings, "of", end_then_listen)
+    assert client.get(f"{SCANS}/{scan['id']}?wait=20").json["segmentation"]["status"] == "succeeded"
+    assert 0 <= samples(client)["glioscope_stage_seconds", "0.5", Stage.WAKE] < 20

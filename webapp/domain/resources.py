@@ -7,8 +7,10 @@ from ml.scans import Limits
 from webapp.domain.catalog.entries import Catalog
 from webapp.domain.database.engine import Database
 from webapp.domain.jobs.broker import Queue
+from webapp.domain.jobs.endings import Endings
 from webapp.domain.scans.image_cache import ImageCache
 from webapp.domain.settings import Settings
+from webapp.domain.stages import Stages
 from webapp.domain.storage.folders import Folders
 from webapp.domain.storage.interface import Storage
 from webapp.domain.storage.place import open_storage
@@ -29,10 +31,12 @@ class Resources:
     storage: Storage
     folders: Folders
     queue: Queue
+    endings: Endings
     catalog: Catalog
     decoder: Decoder
     images: ImageCache
     traces: Traces
+    stages: Stages
 
     @classmethod
     def open(cls, settings: Settings) -> "Resources":
@@ -43,6 +47,7 @@ class Resources:
             storage=open_storage(settings.storage, settings.instance_dir),
             folders=Folders(settings.folders_dir),
             queue=Queue(settings.redis_url),
+            endings=Endings(settings.redis_url),
             catalog=Catalog(settings.model_directories, settings.default_model),
             decoder=Decoder(
                 Limits(max_bytes=settings.max_upload_bytes, max_slices=settings.max_slices),
@@ -50,6 +55,7 @@ class Resources:
                 timeout_s=settings.decode_timeout_s,
             ),
             traces=Traces(settings.traces),
+            stages=Stages(),
             images=ImageCache(IMAGE_CACHE_BYTES, VISITORS_IMAGES_KEPT_S if settings.auth == "demo" else None),
         )
 
@@ -58,5 +64,6 @@ class Resources:
         self.database.dispose()
         self.storage.close()
         self.queue.close()
+        self.endings.close()
         self.decoder.close()
         self.traces.close()

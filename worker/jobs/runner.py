@@ -65,6 +65,7 @@ def run(runtime: Runtime, job: ClaimedJob[Any]) -> None:
     if job.waited_s is not None:
         traces.add(job.trace, "queue", began_ns - int(job.waited_s * 1e9), began_ns)
     error = _run_to_end(runtime, job)
+    runtime.resources.endings.announce(job.subject)
     traces.add(
         job.trace,
         job.kind.name,

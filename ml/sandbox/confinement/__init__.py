@@ -8,7 +8,7 @@ nobody.
 from ml.sandbox.confinement import landlock, seccomp
 from ml.sandbox.confinement.access import Access
 
-__all__ = ["Access", "confine", "missing"]
+__all__ = ["Access", "confine", "missing", "prepare"]
 
 
 def confine(access: Access) -> None:
@@ -18,6 +18,13 @@ def confine(access: Access) -> None:
     """
     landlock.restrict(access)
     seccomp.restrict()
+
+
+def prepare() -> None:
+    """Find out once, before children are forked, what each of them would ask for by itself."""
+    landlock.version()
+    landlock.libraries()
+    seccomp.is_available()
 
 
 def missing() -> tuple[str, ...]:

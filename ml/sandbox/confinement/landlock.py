@@ -58,7 +58,7 @@ def restrict(access: Access) -> None:
     # Older kernels know fewer fields; they take more where those are 0.
     rules = system.call(_CREATE_RULESET, ctypes.create_string_buffer(attributes, len(attributes)), len(attributes), 0)
     try:
-        for path in (*_libraries(), *_DEVICES):
+        for path in (*libraries(), *_DEVICES):
             _allow(rules, path, _READ & handled, may_be_missing=True)
         for path in access.reads:  # the reader finds out what is not there, and says of which file
             _allow(rules, path, _READ & handled, may_be_missing=True)
@@ -70,7 +70,7 @@ def restrict(access: Access) -> None:
 
 
 @cache
-def _libraries() -> tuple[str, ...]:
+def libraries() -> tuple[str, ...]:
     """Where code lies that may be imported late: never the folder of the project, where an instance's data may lie."""
     paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     return (*sorted(paths), str(_CODE), *_SYSTEM_LIBRARIES)

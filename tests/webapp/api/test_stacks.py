@@ -193,11 +193,11 @@ def test_a_full_disk_leaves_nothing_of_a_stack(
 ) -> None:
     put, calls = LocalStorage.put, []
 
-    def fail(self, source, key):
+    def fail(self, source, key, **options):
         calls.append(key)
         if len(calls) == 2:
             raise StorageFull("full.")
-        put(self, source, key)
+        put(self, source, key, **options)
 
     monkeypatch.setattr(LocalStorage, "put", fail)
     assert grouped(client, *numbered(1, 2)).status_code == 507

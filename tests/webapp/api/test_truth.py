@@ -307,7 +307,7 @@ def test_deletion_and_sweeper_know_the_mask(app: Flask, client: FlaskClient) -> 
 def test_a_full_disk_leaves_no_half_of_a_mask(app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     [scan] = send(client, ("a.png", png(head()))).json["scans"]
 
-    def refuse(self: LocalStorage, source: Path, key: str) -> None:
+    def refuse(self: LocalStorage, source: Path, key: str, **_: bool) -> None:
         raise StorageFull("no room")
 
     with monkeypatch.context() as patch:

@@ -215,11 +215,11 @@ def test_a_disk_that_fills_up_between_two_files_is_said_of_the_second(
 ) -> None:
     put, calls = LocalStorage.put, []
 
-    def full_after_two(self, source, key):
+    def full_after_two(self, source, key, **options):
         calls.append(key)
         if len(calls) > 2:
             raise StorageFull("The storage has no room left; delete scans or free disk space.")
-        put(self, source, key)
+        put(self, source, key, **options)
 
     monkeypatch.setattr(LocalStorage, "put", full_after_two)
     response = send(client, ("a.png", png_bytes()), ("b.png", png_bytes(80, 80)))

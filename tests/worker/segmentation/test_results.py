@@ -31,7 +31,7 @@ def test_a_queued_segmentation_runs_to_its_result(runtime, resources) -> None:
     # A quarter of the rows is bright: 12 of 48 rows of 64 pixels.
     assert (done.tumor_pixels, done.total_pixels, done.coverage_percent) == (12 * 64, 64 * 48, 25.0)
     assert done.max_probability == pytest.approx(200 / 255)
-    assert set(done.timings_ms) == {"queued", "infer", "total"}
+    assert set(done.timings_ms) == {"queued", "infer", "store", "total"}
     np.testing.assert_array_equal(np.unique(read_array(resources.storage, done.map_key)), [90, 200])
 
 

@@ -6,6 +6,7 @@ from sqlalchemy import DateTime, Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.visitors import InternalTraversal
 from sqlalchemy.types import TypeDecorator
 
 
@@ -34,7 +35,12 @@ class database_now(FunctionElement[datetime]):  # noqa: N801 - reads as a SQL fu
 
     type = UtcDateTime()
     name = "database_now"
-    inherit_cache = False  # `plus_s` is part of the text
+    # `plus_s` is part of the text, and so of what a compiled statement is kept under. Not kept, each claim, lease and
+    # end of a job would compile its statement again, which takes longer than to run it.
+    _traverse_internals = [  # noqa: RUF012 - SQLAlchemy's
+        *FunctionElement._traverse_internals,
+        ("plus_s", InternalTraversal.dp_plain_obj),
+    ]
 
     def __init__(self, plus_s: float = 0.0) -> None:
         super().__init__()

@@ -117,7 +117,7 @@ def from_scans(
 
 def wait(resources: Resources, evaluation_id: str, seconds: float) -> None:
     """Come back when the evaluation has ended, at the latest after `seconds`. Raises NotFound."""
-    waiters.wait(lambda: _is_open(resources, evaluation_id), seconds)
+    waiters.wait(lambda: _is_open(resources, evaluation_id), seconds, resources.endings, evaluation_id)
 
 
 def cancel(resources: Resources, evaluation_id: str) -> None:

@@ -16,7 +16,7 @@ from webapp.domain.evaluations import chunks
 from webapp.domain.evaluations.chunks import ChunkInput
 from webapp.domain.evaluations.models import EvaluationChunk
 from webapp.domain.jobs import lifecycle
-from webapp.domain.jobs.broker import BATCH, INTERACTIVE, QUEUES, served
+from webapp.domain.jobs.broker import BATCH, INTERACTIVE, served
 from webapp.domain.jobs.failure_codes import (
     DATA_LOST,
     INTERNAL,
@@ -41,10 +41,11 @@ Input = TypeVar("Input")
 class JobKind(Generic[Row, Input]):
     """One table of jobs.
 
-    describe: names a row in the log. timeout_s: how long a row's job may run. begin: reads what a claimed row needs, in
-    the claim's transaction, and nothing but the database: other writers wait meanwhile. prepare: makes the step's input
-    of that, after the commit. after_failure: what follows for other rows, in the transaction that ended the row as
-    failed. messages: for each code with which the runner may end a job, what people read. says_why_it_waits: whether a
+    describe: names a row in the log. subject: of `webapp.domain.jobs.endings`, the scan or evaluation whose end is
+    waited for. timeout_s: how long a row's job may run. begin: reads what a claimed row needs, in the claim's
+    transaction, and nothing but the database: other writers wait meanwhile. prepare: makes the step's input of that,
+    after the commit. after_failure: what follows for other rows, in the transaction that ended the row as failed.
+    messages: for each code with which the runner may end a job, what people read. says_why_it_waits: whether a
     released row shows the reason. order: what tells rows apart that were queued at one moment. queue: of
     `webapp.domain.jobs.broker`, whose workers do these jobs.
     """
@@ -53,6 +54,7 @@ class JobKind(Generic[Row, Input]):
     queue: str
     table: type[Row]
     describe: Callable[[Row], str]
+    subject: Callable[[Row], str]
     timeout_s: Callable[[Settings, Row], float]
     begin: Callable[[Session, Row], Any]
     prepare: Callable[[Resources, Any], Input]
@@ -68,7 +70,8 @@ class JobKind(Generic[Row, Input]):
 class ClaimedJob(Generic[Input]):
     """A claimed row as plain values, so that no session stays open while it runs. name: for the log.
 
-    begun: what the step needs, or why it cannot be read. trace: of `webapp.domain.tracing`.
+    begun: what the step needs, or why it cannot be read. trace: of `webapp.domain.tracing`. subject: of
+    `webapp.domain.jobs.endings`.
     """
 
     kind: JobKind[Any, Input]
@@ -77,6 +80,7 @@ class ClaimedJob(Generic[Input]):
     name: str
     timeout_s: float
     trace: str
+    subject: str
     # In the queue, of a first attempt; None of another, which waited for other reasons, too.
     waited_s: float | None
 
@@ -95,6 +99,7 @@ SEGMENTATION = JobKind[Segmentation, SegmentationInput](
     queue=INTERACTIVE,
     table=Segmentation,
     describe=lambda row: f"segmentation {row.id}",
+    subject=lambda row: row.scan_id,
     timeout_s=lambda settings, _row: settings.job_timeout_s,
     begin=segmentations.read_input,
     prepare=lambda _resources, begun: begun,
@@ -115,6 +120,7 @@ EVALUATION_CHUNK = JobKind[EvaluationChunk, ChunkInput](
     queue=BATCH,
     table=EvaluationChunk,
     describe=lambda row: f"evaluation {row.evaluation_id} {row.kind.value} chunk {row.id}",
+    subject=lambda row: row.evaluation_id,
     timeout_s=lambda settings, row: chunks.timeout_s(settings, row.kind),
     begin=chunks.begin,
     prepare=chunks.prepare,
@@ -152,17 +158,17 @@ def claim_next(
 def is_any_ready(resources: Resources, kinds: Sequence[JobKind[Any, Any]]) -> bool:
     """Whether a job of these kinds could be claimed; it only reads. Raises DatabaseUnavailable."""
     with resources.database.read() as session:
-        return bool(
-            session.scalar(select(or_(false(), *(exists().where(lifecycle.is_ready(kind.table)) for kind in kinds))))
-        )
+        return bool(session.scalar(select(_is_one_ready([kind.table for kind in kinds]))))
 
 
 def claim(
     resources: Resources, kind: JobKind[Row, Input], worker_id: str, *conditions: ColumnElement[bool]
 ) -> ClaimedJob[Input] | None:
     """Take the oldest ready job of this kind that meets the conditions, and read what it needs."""
-    settings = resources.settings
-    with resources.database.write() as session:
+    settings, database = resources.settings, resources.database
+    # A power cut ends this worker and SQLite alike: the row is then still queued. PostgreSQL may run elsewhere, and
+    # would give another worker an attempt that is running.
+    with database.write(waits_for_disk=not database.is_sqlite) as session:
         found = lifecycle.claim_next(
             session, kind.table, *conditions, order=kind.order, worker_id=worker_id, lease_s=settings.lease_s
         )
@@ -170,7 +176,7 @@ def claim(
             return None
         row = session.get_one(kind.table, found.id)
         name = f"{kind.describe(row)} attempt {found.attempt}"
-        timeout_s, trace = kind.timeout_s(settings, row), kind.trace(row)
+        timeout_s, trace, subject = kind.timeout_s(settings, row), kind.trace(row), kind.subject(row)
         waited_s = None
         if found.attempt == 1 and not row.releases and row.started_at is not None:
             waited_s = max(0.0, (row.started_at - row.created_at).total_seconds())
@@ -188,7 +194,7 @@ def claim(
             begun = kind.prepare(resources, begun)
         except Exception as error:  # noqa: BLE001 - as above
             begun = error
-    return ClaimedJob(kind, found, begun, name, timeout_s, trace, waited_s)
+    return ClaimedJob(kind, found, begun, name, timeout_s, trace, subject, waited_s)
 
 
 def fail(resources: Resources, job: ClaimedJob[Any], code: str, message: str = "") -> bool:
@@ -222,9 +228,15 @@ def publish_if_ready(resources: Resources) -> bool:
     One message a queue is enough: the worker that claims a job calls this before it runs it, so that all idle workers
     wake one after the other, and there are never more messages than workers to read them.
     """
-    has_published = False
-    for name in QUEUES:
-        kinds = [kind for kind in KINDS if kind.queue == name]
-        if resources.queue.length(name) == 0 and is_any_ready(resources, kinds):
-            has_published |= resources.queue.publish(name)
-    return has_published
+    empty = [name for name, length in resources.queue.lengths().items() if length == 0]
+    if not empty:
+        return False
+    tables = {name: [kind.table for kind in KINDS if kind.queue == name] for name in empty}
+    with resources.database.read() as session:
+        found = session.execute(select(*map(_is_one_ready, tables.values()))).one()
+    published = [resources.queue.publish(name) for name, is_ready in zip(tables, found, strict=True) if is_ready]
+    return any(published)
+
+
+def _is_one_ready(tables: Sequence[type[JobColumns]]) -> ColumnElement[bool]:
+    return or_(false(), *(exists().where(lifecycle.is_ready(table)) for table in tables))

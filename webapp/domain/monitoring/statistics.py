@@ -1,7 +1,7 @@
 """Figures of the portal as a whole, for its metrics."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from webapp.domain.jobs.models import JobColumns, Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.stages import Stage
 
 STAGE_SAMPLE = 500
 QUANTILES = (0.5, 0.95)
@@ -58,7 +59,7 @@ def read(resources: Resources) -> Statistics:
             stuck_jobs=_count(session, _is_stuck),
             waiting_jobs=_count(session, _waits_after_a_release),
             live_workers=workers.live_workers(session, resources.settings.lease_s),
-            stage_seconds=_quantiles(timings),
+            stage_seconds=_quantiles(timings, resources.stages.recent()),
         )
 
 
@@ -108,10 +109,16 @@ def _waits_after_a_release(table: type[JobColumns]) -> ColumnElement[bool]:
     return (table.status == Status.QUEUED) & (table.releases > 0)
 
 
-def _quantiles(timings: Sequence[dict[str, float]]) -> dict[tuple[str, str], float]:
-    stages = sorted({stage for row in timings for stage in row})
+def _quantiles(
+    timings_ms: Sequence[dict[str, float]], of_web: Mapping[Stage, Sequence[float]]
+) -> dict[tuple[str, str], float]:
+    """timings_ms: of runs. of_web: seconds of what the web process does."""
+    seconds: dict[str, list[float]] = {stage.value: list(taken) for stage, taken in of_web.items()}
+    for row in timings_ms:
+        for stage, taken_ms in row.items():
+            seconds.setdefault(stage, []).append(taken_ms / 1000)
     return {
-        (stage, str(quantile)): float(np.quantile([row[stage] for row in timings if stage in row], quantile)) / 1000
-        for stage in stages
+        (stage, str(quantile)): float(np.quantile(seconds[stage], quantile))
+        for stage in sorted(seconds)
         for quantile in QUANTILES
     }

@@ -21,6 +21,7 @@ from webapp.domain.jobs.broker import INTERACTIVE
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations, studies, visits
 from webapp.domain.scans.models import Scan
+from webapp.domain.stages import Stage
 from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.storage.keys import original_key, scan_prefix, stack_key
 from webapp.domain.tracing import asked
@@ -58,7 +59,8 @@ def admit(
     try:
         decoded = decode(resources, upload.path, stack, upload.filename, volume=volume)
         row = scan_row(upload, decoded, origin, volume)
-        return store(resources, row, upload.path, stack, model=model, threshold=threshold, study=study)
+        with resources.stages.timed(Stage.ADMIT):
+            return store(resources, row, upload.path, stack, model=model, threshold=threshold, study=study)
     finally:
         stack.unlink(missing_ok=True)
 
@@ -83,8 +85,8 @@ def store(
     try:
         # Files first, then the row: a crash between the two leaves a file that the sweeper removes, never a row
         # without its file.
-        resources.storage.put(original, original_key(scan_id))
-        resources.storage.put(stack, stack_key(scan_id))
+        resources.storage.put(original, original_key(scan_id), is_last=False)
+        resources.storage.put(stack, stack_key(scan_id))  # in the same folder
         with resources.database.write() as session:
             visits.check_room(session, resources.settings)
             row.study_id = studies.place(session, study) if study else None
@@ -122,7 +124,8 @@ def decode(
     with translated_errors():  # the stack may find no room
         try:
             check_name(filename)
-            return resources.decoder.decode(source, stack, spare_bytes=RESERVE_BYTES, volume=volume)
+            with resources.stages.timed(Stage.DECODE):
+                return resources.decoder.decode(source, stack, spare_bytes=RESERVE_BYTES, volume=volume)
         except ScanError as error:
             if error.code == "unsupported" and filename.lower().endswith(_NIFTI_ENDINGS):
                 raise UploadRejected("unreadable", _NO_NIFTI) from error

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Text, bindparam, cast, or_, select, tuple_
+from sqlalchemy import Text, bindparam, cast, func, or_, select, tuple_
 from sqlalchemy import delete as delete_rows
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, aliased, joinedload
 
+from webapp.domain.database.clock import database_now
 from webapp.domain.database.orm import is_id
 from webapp.domain.database.tombstones import Tombstone
 from webapp.domain.errors import NotFound, NotReady
@@ -14,6 +15,7 @@ from webapp.domain.jobs.wait import Waiters
 from webapp.domain.resources import Resources
 from webapp.domain.scans import studies
 from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.stages import Stage
 from webapp.domain.storage.keys import scan_prefix
 
 waiters = Waiters(most=48)
@@ -77,7 +79,15 @@ def neighbors(session: Session, scan: Scan) -> tuple[str | None, str | None]:
 
 def wait(resources: Resources, scan_id: str, seconds: float) -> None:
     """Come back when no run of the scan is open any more, at the latest after `seconds`. Raises NotFound."""
-    waiters.wait(lambda: _is_open(resources, scan_id), seconds)
+    ended_s = 0.0
+
+    def is_open() -> bool:
+        nonlocal ended_s
+        open_runs, ended_s = _look(resources, scan_id)
+        return open_runs
+
+    if waiters.wait(is_open, seconds, resources.endings, scan_id):
+        resources.stages.note(Stage.WAKE, ended_s)
 
 
 def delete(resources: Resources, scan_id: str) -> None:
@@ -121,14 +131,22 @@ def _delete_rows(session: Session, scan_ids: Sequence[str]) -> list[str]:
     return [row.id for row in deleted]
 
 
-def _is_open(resources: Resources, scan_id: str) -> bool:
+_ran = aliased(Segmentation)
+_last_end = select(func.max(_ran.finished_at)).where(_ran.scan_id == Scan.id).scalar_subquery()
+_OPEN_RUN = (
+    select(Segmentation.status, _last_end.label("finished_at"), database_now().label("now"))
+    .select_from(Scan)
+    .outerjoin(Segmentation, (Segmentation.scan_id == Scan.id) & Segmentation.status.in_(OPEN_STATUSES))
+    .where(Scan.id == bindparam("scan_id"))
+    .limit(1)
+)
+
+
+def _look(resources: Resources, scan_id: str) -> tuple[bool, float]:
+    """Whether a run of a scan is open, and how long ago, in seconds, the last one ended. Raises NotFound."""
     with resources.database.read() as session:
-        row = session.execute(
-            select(Scan.id, Segmentation.status)
-            .outerjoin(Segmentation, (Segmentation.scan_id == Scan.id) & Segmentation.status.in_(OPEN_STATUSES))
-            .where(Scan.id == scan_id)
-            .limit(1)
-        ).first()
+        row = session.execute(_OPEN_RUN, {"scan_id": scan_id}).first()
     if row is None:
         raise NotFound("There is no such scan.")
-    return row.status is not None
+    ended_s = 0.0 if row.finished_at is None else max(0.0, (row.now - row.finished_at).total_seconds())
+    return row.status is not None, ended_s

@@ -73,7 +73,7 @@ class BucketStorage:
     def temporary_file(self) -> Path:
         return self._temporary.make()
 
-    def put(self, source: Path, key: str) -> None:
+    def put(self, source: Path, key: str, *, is_last: bool = True) -> None:
         name = self._name(key)
         with _translated(key), source.open("rb") as file:
             self._client.upload_fileobj(file, self._bucket, name, Config=_TRANSFER)

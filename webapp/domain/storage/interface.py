@@ -20,8 +20,11 @@ class Storage(Protocol):
     def temporary_file(self) -> Path:
         """A new empty local file, for writing before `put`; the caller puts or removes it."""
 
-    def put(self, source: Path, key: str) -> None:
-        """Move a finished temporary file under a key, durably and in one step."""
+    def put(self, source: Path, key: str, *, is_last: bool = True) -> None:
+        """Move a finished temporary file under a key, durably and in one step.
+
+        is_last: False where another one follows beside it, with which its name becomes durable, too.
+        """
 
     def __hash__(self) -> int:
         """A store is told apart by its identity: what was read from it may be cached."""

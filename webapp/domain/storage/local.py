@@ -32,7 +32,7 @@ class LocalStorage:
     def temporary_file(self) -> Path:
         return self._temporary.make()
 
-    def put(self, source: Path, key: str) -> None:
+    def put(self, source: Path, key: str, *, is_last: bool = True) -> None:
         target = self._path(key)
         with translated_errors():
             sync(source)
@@ -46,7 +46,8 @@ class LocalStorage:
                     # or while it did.
                     if not tries_left:
                         raise
-            sync(target.parent)
+            if is_last:
+                sync(target.parent)
 
     def open(self, key: str) -> BinaryIO:
         return self._path(key).open("rb")

@@ -61,11 +61,11 @@ def test_a_name_of_nothing_is_refused(given: str) -> None:
 def _disk_full_at_put(resources: Resources, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     put, calls = LocalStorage.put, []
 
-    def fail(self, source, key):
+    def fail(self, source, key, **options):
         calls.append(key)
         if len(calls) == number:
             raise StorageFull("full.")
-        put(self, source, key)
+        put(self, source, key, **options)
 
     monkeypatch.setattr(LocalStorage, "put", fail)
 

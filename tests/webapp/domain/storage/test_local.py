@@ -192,3 +192,12 @@ def test_what_crashed_writers_left_is_removed_by_age(storage: LocalStorage) -> N
     os.utime(old, (1, 1))
     assert storage.delete_temporary(3600) == 1
     assert not old.exists() and new.exists()
+
+
+def test_two_files_of_one_folder_wait_once_for_its_names(storage: LocalStorage, monkeypatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("webapp.domain.storage.local.sync", synced.append)
+    sources = [storage.temporary_file(), storage.temporary_file()]
+    storage.put(sources[0], "scans/ab/one", is_last=False)
+    storage.put(sources[1], "scans/ab/two")
+    assert synced == [*sources, storage.root / "objects" / "scans" / "ab"]
