@@ -105,3 +105,11 @@ def test_every_warning_is_documented_as_it_is_shown() -> None:
     documented = [tuple(row) for row in table_rows(text) if row[0].startswith("`")]
     assert documented == [(f"`{w.code}`", w.tone, w.chip or "", w.message) for w in WARNINGS.values()]
     assert all(warning.beside_unlike in text for warning in WARNINGS.values() if warning.beside_unlike)
+
+
+def test_where_there_is_no_verdict_the_first_sentence_does_not_speak_of_one() -> None:
+    unlike, bright = described(["unlike_training_data", "bright_background"])
+    assert "verdict" not in unlike.message and unlike.message.endswith("trained on.")
+    assert "crop the picture to it" in bright.message
+    (alone,) = described(["unlike_training_data"])
+    assert alone.message.endswith("its verdict and confidence may mean nothing here.")

@@ -55,6 +55,7 @@ class Warning:
         return self.code in VOIDING_FINDINGS
 
 
+_UNLIKE = "The model finds this scan unlike the brain MRI slices that it was trained on."
 _ROUTINE = ("intensity_scaled", "gray_repeated", "alpha_removed", "cmyk_converted", "head_scaled")
 
 WARNINGS: dict[str, Warning] = {
@@ -63,8 +64,7 @@ WARNINGS: dict[str, Warning] = {
         *(Warning(code, message, is_routine=code in _ROUTINE) for code, message in READER_WARNINGS.items()),
         Warning(
             UNLIKE,
-            "The model finds this scan unlike the brain MRI slices that it was trained on; its verdict and confidence"
-            " may mean nothing here.",
+            f"{_UNLIKE[:-1]}; its verdict and confidence may mean nothing here.",
             tone="warn",
             chip=WORDS[UNLIKE],
         ),
@@ -198,6 +198,8 @@ def described(codes: Iterable[str], details: Mapping[str, str] | None = None) ->
     found = [WARNINGS.get(code, Warning(code, code)) for code in given]
     if UNLIKE in given:
         found = [replace(item, message=item.beside_unlike or item.message) for item in found]
+    if BRIGHT_BACKGROUND in given:  # there is no verdict then, of which the first sentence speaks
+        found = [replace(item, message=_UNLIKE) if item.code == UNLIKE else item for item in found]
     return [
         replace(item, message=f"{item.message} {detail}", detail=detail) if (detail := said.get(item.code)) else item
         for item in found
