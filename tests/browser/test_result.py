@@ -53,6 +53,20 @@ def test_the_threshold_changes_mask_coverage_and_verdict_at_once_and_says_previe
     eventually(lambda: picture(page, "mask") == before)
 
 
+def test_a_tumor_does_not_hide_what_is_in_doubt_besides(page: Page, portal: RunningPortal) -> None:
+    values = hill()
+    values[:20, :20] = 120  # of 255, far from the hill: 47 %
+    scan_id = add_known_result(portal, "besides.png", values, DoubtRule(0.2, 4), threshold=0.5)
+    run = portal.json("GET", f"/api/v1/scans/{scan_id}")[1]["segmentation"]
+    assert (run["verdict"], run["doubt"]["regions"]) == ("tumor_detected", 1)
+    open_result(page, scan_id)
+    assert fact(page, "in-doubt") == "1 region, up to 47 %"
+    page.locator("#threshold").fill("0.4")
+    assert fact(page, "in-doubt") == "none"
+    page.get_by_role("button", name="Back to 0.50").click()
+    assert fact(page, "in-doubt") == "1 region, up to 47 %"
+
+
 def test_a_verdict_in_doubt_says_what_and_where_and_a_preview_follows_the_same_rule(
     page: Page, portal: RunningPortal
 ) -> None:

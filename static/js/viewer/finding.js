@@ -106,13 +106,14 @@ export class Finding {
    * @param {Sum} sum
    * @returns {Map<string, string>}
    */
-  figures(threshold, { pixels, slicesWithTumor, levels, overlap }) {
+  figures(threshold, { pixels, slicesWithTumor, levels, overlap, doubt }) {
     const dice = overlap && agreementOf(overlap).dice;
     const figures = new Map([
       ["dice", dice === null ? "–" : dice.toFixed(3)],
       ["confidence", pixels ? percent((100 * levels) / (255 * pixels), 1) : "–"],
       ["rim", "–"], // measured when a threshold is saved
       ["threshold", `${threshold.toFixed(2)} (preview)`],
+      ["in-doubt", this.wordsOf(doubt)],
       ["coverage", percent((100 * pixels) / this.totalPixels)],
       ["pixels", count(pixels)],
       ["slices", `${slicesWithTumor} of ${this.slices}`],
@@ -168,6 +169,16 @@ export class Finding {
     const first = `A region of ${count(pixels)} px with up to ${percent(100 * probability, 0)}${where} is below what this model calls a tumor: ${count(Math.max(this.minPixels, 1))} px above ${threshold.toFixed(2)}.`;
     const more = `${count(regions - 1)} more region${regions > 2 ? "s" : ""} of the ${isStack ? "stack" : "image"} like it.`;
     return regions > 1 ? `${first} ${more}` : first;
+  }
+
+  /**
+   * The same in a few words, for a finding that has a tumor besides.
+   * @param {Doubt | null} doubt
+   */
+  wordsOf(doubt) {
+    if (!doubt) return "none";
+    const where = this.slices > 1 ? ` at slice ${doubt.slice + 1}` : "";
+    return `${count(doubt.regions)} region${doubt.regions === 1 ? "" : "s"}, up to ${percent(100 * doubt.max_probability, 0)}${where}`;
   }
 
   /** @param {string} id */
