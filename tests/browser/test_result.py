@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from ml.cards import DoubtRule
 from ml.masks import tumor_mask
@@ -250,3 +250,17 @@ def test_a_scan_is_deleted_from_its_page_once_asked(page: Page, portal: RunningP
     page.wait_for_url("**/scans")
     expect(page.locator("#notices")).to_contain_text("1 scan deleted.")
     assert portal.json("GET", f"/api/v1/scans/{scan_id}")[0] == 404
+
+
+def test_pictures_that_take_long_say_that_they_are_loading(page: Page, hill_id: str) -> None:
+    words = "element => getComputedStyle(element, '::after').content"
+    well = page.locator(".panel.large .panel-well")
+    held: list[Route] = []
+    page.route(re.compile(rf"{hill_id}.*\.png"), lambda route: held.append(route))  # and nobody answers
+    page.goto(f"/scans/{hill_id}", wait_until="domcontentloaded")
+    assert well.evaluate(words) == '"Loading the pictures"'
+    eventually(lambda: bool(held))
+    page.unroute_all(behavior="wait")
+    page.goto(f"/scans/{hill_id}")
+    page.wait_for_selector("#viewer[data-drawn]")
+    assert well.evaluate(words) == "none"
