@@ -260,7 +260,9 @@ def test_pictures_that_take_long_say_that_they_are_loading(page: Page, hill_id: 
     page.goto(f"/scans/{hill_id}", wait_until="domcontentloaded")
     assert well.evaluate(words) == '"Loading the pictures"'
     eventually(lambda: bool(held))
-    page.unroute_all(behavior="wait")
+    for route in held:
+        route.continue_()
+    page.unroute_all(behavior="ignoreErrors")
     page.goto(f"/scans/{hill_id}")
     page.wait_for_selector("#viewer[data-drawn]")
     assert well.evaluate(words) == "none"
