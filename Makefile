@@ -66,9 +66,10 @@ install-train: $(VENV)/.installed-requirements.txt
 install-test: $(VENV)/.installed-requirements-test.txt
 
 # The stamp is older than a requirements file that changed: then the environment is brought up to date.
+# Bytecode as pip writes it: where Python may write none, each process would compile torch or Flask anew, for seconds.
 $(VENV)/.installed-%: requirements.txt requirements-serve.txt requirements-s3.txt requirements-dicom-network.txt requirements-traces.txt requirements-test.txt | $(BIN)/python
 	@echo "Installing $* ..."
-	@if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python -r $*; \
+	@if command -v uv >/dev/null; then uv pip install --quiet --compile-bytecode --python $(BIN)/python -r $*; \
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -r $*; fi
 	@touch $@
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.bytecode import keep_bytecode
 from tests.support.file_scheduling import FileScheduling, slow_files_first
 from tests.support.processors import share_processors
 from tests.support.temporary_files import keep_temporary_files_in_memory
@@ -133,6 +134,7 @@ def figure(record_property: Callable[[str, object], None]) -> Callable[[str], No
 
 def pytest_configure() -> None:
     """Before the first temporary folder is made, and before torch is imported."""
+    keep_bytecode()
     keep_temporary_files_in_memory()
     share_processors(_processors())
 
