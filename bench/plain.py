@@ -15,13 +15,13 @@ from flask import Flask, Response, jsonify, request
 from PIL import Image
 
 from bench.panels import save_panels
-from ml.networks import UNET_VGG16, build_network, load_weights, read_checkpoint
+from ml.networks import UNET_VGG16, load_network, read_checkpoint
 
 MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 FOLDER = Path.cwd()
 
 app = Flask(__name__)
-network = load_weights(build_network(UNET_VGG16), read_checkpoint(Path(os.environ["BENCH_CHECKPOINT"])).weights)
+network = load_network(UNET_VGG16, read_checkpoint(Path(os.environ["BENCH_CHECKPOINT"])).weights)
 
 
 @app.get("/")

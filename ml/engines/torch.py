@@ -20,7 +20,7 @@ from ml.cards import WEIGHTS_FILE, Card, load_card, verify_files
 from ml.engines import Inference
 from ml.engines.crops import Crop
 from ml.engines.inference import Answer, SliceInference
-from ml.networks import build_network, load_weights, read_checkpoint
+from ml.networks import load_network, read_checkpoint
 from ml.networks.exported_network import ExportedNetwork
 from ml.ood.detector import OodDetector, load_detector
 from ml.ood.sequences import SequenceClassifier, load_classifier
@@ -70,7 +70,7 @@ class TorchEngine:
         """Load `model.safetensors` of a package, checked against its card. Raises PackageError, naming the file."""
         card = load_card(package)
         verify_files(package, card, (WEIGHTS_FILE,))
-        network = load_weights(build_network(card.architecture), load_file(package / WEIGHTS_FILE))
+        network = load_network(card.architecture, load_file(package / WEIGHTS_FILE))
         device = device or default_device()
         detector, classifier = load_detector(package, card), load_classifier(package, card)
         training = load_training_slices(package, card)
@@ -81,7 +81,7 @@ class TorchEngine:
         cls, checkpoint: Path, card: Card, device: str | None = None, threads: int | None = None
     ) -> "TorchEngine":
         """Load a published checkpoint, to be used as `card` says. Raises CheckpointError."""
-        network = load_weights(build_network(card.architecture), read_checkpoint(checkpoint).weights)
+        network = load_network(card.architecture, read_checkpoint(checkpoint).weights)
         return cls(network, card, device, threads)
 
     def warm_up(self) -> None:

@@ -7,7 +7,7 @@ Every network has `encoder(x) -> list of feature maps`, `decoder(feature maps)` 
 float32 (N, in_channels, h, w), h and w by 32, to logits (N, classes, h, w).
 """
 
-from ml.networks.build import ENCODERS, UNET_VGG16, build_network
+from ml.networks.build import ENCODERS, UNET_VGG16, build_network, load_network
 from ml.networks.checkpoints import Checkpoint, CheckpointError, load_weights, read_checkpoint
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "build_network",
+    "load_network",
     "load_weights",
     "read_checkpoint",
 ]

@@ -1,14 +1,18 @@
-"""From an architecture to a network with random (or ImageNet's) weights."""
+"""From an architecture to a network with random (or ImageNet's) weights, or with those of a checkpoint."""
 
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import segmentation_models_pytorch as smp
+import torch
 from torch import nn
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
 
 from ml.cards import Architecture
-from ml.networks.checkpoints import CheckpointError
+from ml.networks.checkpoints import CheckpointError, load_weights
 from ml.networks.plain_unet import PlainUnet
 from ml.networks.pretrained import load_encoder
 
@@ -51,6 +55,33 @@ def build_network(architecture: Architecture, encoder_weights: str | None = None
     if encoder_weights != IMAGENET:
         return _with_encoder_of_file(build, architecture, Path(encoder_weights), arguments).eval()
     return _with_published_encoder(build, architecture.encoder, encoder_weights, arguments).eval()
+
+
+def load_network(architecture: Architecture, weights: Mapping[str, torch.Tensor]) -> nn.Module:
+    """The network in evaluation mode with `weights`, every one of them; raises CheckpointError where they do not fit.
+
+    No random ones are drawn for them to replace: of a VGG16 that takes a second.
+    """
+    with _SkippedRandomValues():
+        network = build_network(architecture)
+    return load_weights(network, weights)
+
+
+class _SkippedRandomValues(TorchFunctionMode):
+    """Tensors that are to be filled at random stay as they were allocated; constants are written as ever."""
+
+    _RANDOM = frozenset(
+        {init.uniform_, init.normal_, init.kaiming_uniform_, torch.Tensor.uniform_, torch.Tensor.normal_}
+    )
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """What torch calls in place of `func`."""
+        named = dict(kwargs or {})
+        if func in self._RANDOM:
+            return args[0] if args else named["tensor"]
+        return func(*args, **named)
 
 
 def _check(architecture: Architecture) -> None:

@@ -12,8 +12,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ml.cards import Architecture
-from ml.networks.build import build_network
-from ml.networks.checkpoints import load_weights
+from ml.networks.build import load_network
 
 _SUFFIX = "_bn"
 
@@ -31,10 +30,8 @@ def fold(network: nn.Module, architecture: Architecture) -> dict[str, torch.Tens
     weights = {key: value.detach().float().cpu() for key, value in network.state_dict().items()}
     if plain == architecture:
         return weights
-    trained = load_weights(build_network(architecture), weights)
-    return load_weights(
-        build_network(plain), _without_normalization(trained.get_submodule("encoder.features"), weights)
-    ).state_dict()
+    trained = load_network(architecture, weights)
+    return load_network(plain, _without_normalization(trained.get_submodule("encoder.features"), weights)).state_dict()
 
 
 def _without_normalization(layers: nn.Module, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -32,7 +32,7 @@ from ml.digests import sha256_of
 from ml.engines.ensemble import LOGIT_LIMIT, EnsembleEngine, mean_probability
 from ml.engines.openvino import OpenVinoEngine
 from ml.engines.torch import TorchEngine
-from ml.networks import build_network, load_weights
+from ml.networks import load_network
 from ml.packaging.card_facts import check_leaves_choices, read_facts, with_facts, with_test
 from ml.packaging.choices.folds import FoldRun, check_leaves_test, check_package, read_folds, with_common_folds
 from ml.packaging.choices.out_of_fold import choose_on_folds, level_logits
@@ -206,7 +206,7 @@ def _choose(plan: Ensemble, card: Card, cards: Sequence[Card]) -> Card:
 def table_of(folder: Path, card: Card, run: FoldRun) -> NDArray[np.float32]:
     """The clipped logit of the package for each level of its kept maps, float32 (256,)."""
     verify_files(folder, card, (WEIGHTS_FILE,))
-    network = load_weights(build_network(card.architecture), load_file(folder / WEIGHTS_FILE))
+    network = load_network(card.architecture, load_file(folder / WEIGHTS_FILE))
     found = count_logits(network, card.input, choose_slices(run.cases, Calibration(slices=SATURATION_SLICES)))
     scaling = Scaling() if card.temperature is None else Scaling(card.temperature.temperature, card.temperature.offset)
     # The folds' networks are not scaled: back to their logits, to see which of them saturate.

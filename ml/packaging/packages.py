@@ -24,7 +24,7 @@ from ml.cards import (
 )
 from ml.datasets import Case, list_cases
 from ml.engines.torch import TorchEngine
-from ml.networks import Checkpoint, build_network, load_weights, read_checkpoint
+from ml.networks import Checkpoint, load_network, read_checkpoint
 from ml.packaging.card_facts import MASK_RULE, card_of_facts, check_leaves_choices, read_facts, with_facts, with_test
 from ml.packaging.choices.folds import FoldRun, check_checkpoint, check_leaves_test, check_package, read_folds
 from ml.packaging.choices.networks import held_out_by
@@ -83,7 +83,7 @@ def make_package(
     cases = () if calibrate is None else list_cases(calibrate)
     if is_tested:
         check_is_whole(cases, card.training.test_patients or ())
-    network = load_weights(build_network(card.architecture), published.weights)
+    network = load_network(card.architecture, published.weights)
     with staged(out) as folder:
         # A published checkpoint is packaged unchanged; one of our own gets temperature and mask rule first.
         if run is not None:
@@ -130,7 +130,7 @@ def measure_again(
     cases = list_cases(data)
     if is_tested:
         check_is_whole(cases, card.training.test_patients or ())
-    network = load_weights(build_network(card.architecture), load_file(package / WEIGHTS_FILE))
+    network = load_network(card.architecture, load_file(package / WEIGHTS_FILE))
     held_out = None if folds is None else _held_out_by(folds, data, card, cases, calibration.seed)
     with staged(out) as folder:
         for name in kept:

@@ -20,7 +20,7 @@ from ml.evaluation.report import Report, Settings, headline, make_report, summar
 from ml.evaluation.run import evaluate_cases
 from ml.evaluation.scoring import mask_of
 from ml.metrics.intervals import DEFAULT_SEED
-from ml.networks import build_network, load_weights, read_checkpoint
+from ml.networks import load_network, read_checkpoint
 from ml.networks.folding import folded_architecture
 from ml.plots.svg import Axes, Plot
 from ml.rendering.error_overlay import error_overlay_image
@@ -148,7 +148,7 @@ def engine_of(checkpoint: Path, configuration: Configuration) -> TorchEngine:
         min_tumor_pixels=_MIN_TUMOR_PIXELS,
         files={},
     )
-    return TorchEngine(load_weights(build_network(architecture), published.weights), card)
+    return TorchEngine(load_network(architecture, published.weights), card)
 
 
 def _set_name(trained: Trained, report: Report | None) -> str:

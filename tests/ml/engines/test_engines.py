@@ -281,10 +281,10 @@ def test_half_precision_is_the_same_network_nearly(small_model, slices, engines)
     from safetensors.torch import load_file
 
     from ml.engines.torch import TorchEngine
-    from ml.networks import build_network, load_weights
+    from ml.networks import load_network
 
     card = small_model.card
-    network = load_weights(build_network(card.architecture), load_file(small_model.folder / "model.safetensors"))
+    network = load_network(card.architecture, load_file(small_model.folder / "model.safetensors"))
     half = TorchEngine(network, card, "cpu", is_half=True)
     assert half.name == "torch-cpu-half"
     expected = engines["torch"].infer(slices)

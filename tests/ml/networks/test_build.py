@@ -5,7 +5,7 @@ import segmentation_models_pytorch.encoders as encoders
 import torch
 
 from ml.cards import Architecture
-from ml.networks import CheckpointError, build_network
+from ml.networks import CheckpointError, build_network, load_network
 from ml.networks.logits import tumor_logit
 from ml.networks.plain_unet import PlainUnet
 from ml.training.recipes import list_recipes, load_recipe
@@ -24,6 +24,18 @@ def test_network_of_every_recipe_runs_a_slice_and_has_its_three_parts(name):
     assert logits.shape == (1, 1, 64, 64)
     torch.testing.assert_close(again, logits)
     assert len(maps) >= 5
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_a_network_with_given_weights_draws_no_random_ones(name):
+    architecture = load_recipe(name, ["network.encoder_weights=null"]).architecture
+    network = build_network(architecture)
+    before = torch.get_rng_state()
+    loaded = load_network(architecture, network.state_dict())
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not loaded.training
+    for one, other in ((network.parameters(), loaded.parameters()), (network.buffers(), loaded.buffers())):
+        assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize(

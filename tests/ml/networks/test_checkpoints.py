@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ml.cards import Architecture
-from ml.networks import CheckpointError, build_network, load_weights, read_checkpoint
+from ml.networks import CheckpointError, build_network, load_network, load_weights, read_checkpoint
 from ml.networks.checkpoints import write_checkpoint
 
 SMALL = Architecture("scratch", "none", 3, 1, {"width": 4})
@@ -33,7 +33,7 @@ def test_what_is_written_reads_again(weights, tmp_path):
     for key, value in found.weights.items():
         expected = weights[key].half().float() if weights[key].is_floating_point() else weights[key]
         assert torch.equal(value, expected)
-    load_weights(build_network(SMALL), found.weights)
+    load_network(SMALL, found.weights)
     assert [item.name for item in tmp_path.iterdir()] == ["best.pth"]
 
 
@@ -52,7 +52,7 @@ def test_prefixes_of_wrappers_are_taken_off(weights, tmp_path, key, prefix):
     torch.save({key: wrapped, "epoch": 3, "loops": {"fit_loop": {"done": 1}}}, tmp_path / "wrapped.ckpt")
     found = read_checkpoint(tmp_path / "wrapped.ckpt")
     assert found.weights.keys() == weights.keys()
-    load_weights(build_network(SMALL), found.weights)
+    load_network(SMALL, found.weights)
 
 
 def test_wrappers_of_a_part_of_the_network_and_their_count_are_taken_out(weights, tmp_path):
@@ -60,7 +60,7 @@ def test_wrappers_of_a_part_of_the_network_and_their_count_are_taken_out(weights
     wrapped = {name.replace("decoder.", "decoder._orig_mod.", 1): value for name, value in wrapped.items()}
     averaged = {"n_averaged": torch.tensor(3), **{f"module.{name}": value for name, value in wrapped.items()}}
     torch.save({"model_state_dict": averaged}, tmp_path / "wrapped.pth")
-    load_weights(build_network(SMALL), read_checkpoint(tmp_path / "wrapped.pth").weights)
+    load_network(SMALL, read_checkpoint(tmp_path / "wrapped.pth").weights)
 
 
 @pytest.mark.parametrize("key", [None, "model"])

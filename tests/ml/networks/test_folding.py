@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ml.cards import Architecture
-from ml.networks import UNET_VGG16, build_network, load_weights
+from ml.networks import UNET_VGG16, build_network, load_network
 from ml.networks.folding import fold, folded_architecture
 
 TRAINED = Architecture("unet", "vgg16_bn", 3, 1)
@@ -28,7 +28,7 @@ def with_random_statistics(architecture, seed=6):
 def test_folding_changes_nothing(network):
     architecture = Architecture(network, "vgg16_bn", 3, 1)
     trained = with_random_statistics(architecture)
-    plain = load_weights(build_network(folded_architecture(architecture)), fold(trained, architecture))
+    plain = load_network(folded_architecture(architecture), fold(trained, architecture))
     x = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         expected, found = trained(x), plain(x)
