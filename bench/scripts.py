@@ -18,9 +18,9 @@ from torch import nn
 
 from bench.arithmetic import torch_limits
 from bench.panels import save_panels
+from ml import networks
 from ml.cards import WEIGHTS_FILE, load_card
 from ml.datasets import Case
-from ml.networks import load_network
 
 BATCH = 8
 MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
@@ -28,7 +28,7 @@ MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224,
 
 def load_network(package: Path) -> nn.Module:
     """The package's network in single precision."""
-    return load_network(load_card(package).architecture, load_file(package / WEIGHTS_FILE))
+    return networks.load_network(load_card(package).architecture, load_file(package / WEIGHTS_FILE))
 
 
 def run_plain(network: nn.Module, cases: Sequence[Case]) -> float:

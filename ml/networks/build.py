@@ -3,18 +3,16 @@
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
 from torch import nn
-from torch.nn import init
-from torch.overrides import TorchFunctionMode
 
 from ml.cards import Architecture
 from ml.networks.checkpoints import CheckpointError, load_weights
 from ml.networks.plain_unet import PlainUnet
 from ml.networks.pretrained import load_encoder
+from ml.networks.random_values import SkippedRandomValues
 
 # The published checkpoints are smp.Unet("vgg16", classes=1): U-Net (Ronneberger et al., 2015, arXiv:1505.04597) on a
 # VGG16 encoder (Simonyan and Zisserman, 2015, arXiv:1409.1556).
@@ -62,26 +60,9 @@ def load_network(architecture: Architecture, weights: Mapping[str, torch.Tensor]
 
     No random ones are drawn for them to replace: of a VGG16 that takes a second.
     """
-    with _SkippedRandomValues():
+    with SkippedRandomValues():
         network = build_network(architecture)
     return load_weights(network, weights)
-
-
-class _SkippedRandomValues(TorchFunctionMode):
-    """Tensors that are to be filled at random stay as they were allocated; constants are written as ever."""
-
-    _RANDOM = frozenset(
-        {init.uniform_, init.normal_, init.kaiming_uniform_, torch.Tensor.uniform_, torch.Tensor.normal_}
-    )
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        """What torch calls in place of `func`."""
-        named = dict(kwargs or {})
-        if func in self._RANDOM:
-            return args[0] if args else named["tensor"]
-        return func(*args, **named)
 
 
 def _check(architecture: Architecture) -> None:

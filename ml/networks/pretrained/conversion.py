@@ -15,6 +15,7 @@ from ml.networks.pretrained.conventions import CONVENTIONS, check_convention, re
 from ml.networks.pretrained.matching import match_tensors
 from ml.networks.pretrained.store import PretrainedEncoder
 from ml.networks.pretrained.weight_files import is_ordered, read_tensors
+from ml.networks.random_values import SkippedRandomValues
 
 # Formats of the frameworks whose published weights take RGB with ImageNet's mean and deviation.
 _TORCH_SUFFIXES = {".safetensors", ".pth", ".pt", ".bin"}
@@ -34,7 +35,8 @@ def convert_encoder(
     convention: a name of CONVENTIONS, None to recognize it. inputs: float32 (N, 3, h, w), slices for the scale of the
     layers and the check of half precision; None for drawn ones. Raises CheckpointError.
     """
-    network = build_encoder(encoder)
+    with SkippedRandomValues():
+        network = build_encoder(encoder)
     tensors = read_tensors(path)
     matched = match_tensors(tensors, network.state_dict(), encoder, is_ordered=is_ordered(path))
     first, shift = _first_layer(network)
