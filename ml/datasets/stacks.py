@@ -2,7 +2,8 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from ml.datasets.case import Case
 
@@ -23,3 +24,12 @@ def find_stacks(cases: Sequence[Case]) -> tuple[tuple[int, ...], ...]:
         for start, end in zip(starts, [*starts[1:], len(slices)], strict=True):
             stacks.append(tuple(place for _, place in slices[start:end]))
     return tuple(sorted(stacks, key=min))
+
+
+def parts_of_one_size(places: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
+    """A stack's places in parts of neighbors of one size, from its lowest slice up; slices of several fit no array.
+
+    shapes: of each case's picture, by place.
+    """
+    for _, part in groupby(places, key=lambda place: shapes[place]):
+        yield tuple(part)

@@ -15,7 +15,7 @@ from ml.datasets import Case, DatasetError
 from ml.datasets.duplicates import count_duplicates
 from ml.datasets.loading import LoadedCase, load_case
 from ml.datasets.mask_findings import DoubtfulMasks, MaskTraits, count_doubtful, trace_mask
-from ml.datasets.stacks import find_stacks
+from ml.datasets.stacks import find_stacks, parts_of_one_size
 from ml.engines import Engine
 from ml.evaluation.scoring import (
     Failure,
@@ -268,9 +268,9 @@ def _stacks(card: Card, answers: Sequence[_Answer]) -> Iterator[Sequence[int]]:
     places: Sequence[Sequence[int]] = [range(len(answers))]
     if card.depth is not None:
         places = find_stacks([item.loaded.case for item in answers])
+    shapes = [item.probability_u8.shape for item in answers]
     for stack in places:
-        for _, part in groupby(stack, key=lambda place: answers[place].probability_u8.shape):
-            yield list(part)
+        yield from parts_of_one_size(stack, shapes)
 
 
 def _trace(loaded: LoadedCase) -> MaskTraits | None:

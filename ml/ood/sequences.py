@@ -132,13 +132,14 @@ class SequenceClassifier:
         """pixels: uint8 (N, H, W, 3); features: float32 (N, F), the network's."""
         log_odds = np.full((len(pixels), len(CODES)), np.nan, dtype=np.float32)
         for index, item in enumerate(pixels):
-            if lacks_flair(item):
+            bright = _bright(item)
+            if _lacks_flair(item, bright):
                 log_odds[index, 1] = np.inf
                 continue
-            described = describe_slice(item, features[index])
+            described = _describe(item, bright, features[index])
             if described is None:
                 continue
-            column = 0 if is_gray(item) else 1
+            column = 0 if _is_gray(item, bright) else 1
             standard = (described - self.center[column]) / self.scale[column]
             weights = (self.gray, self.color)[column]
             log_odds[index, column] = odds_against_first(standard @ weights[:-1] + weights[-1])
@@ -151,7 +152,31 @@ def describe_slice(pixels: NDArray[np.uint8], features: NDArray[np.float32]) -> 
 
     pixels: uint8 (H, W, 3); features: float32 (F,). Returns float64 (D,); None for a slice that shows too little.
     """
-    if not shows_enough(pixels):
+    return _describe(pixels, _bright(pixels), features)
+
+
+def shows_enough(pixels: NDArray[np.uint8]) -> bool:
+    """Whether a slice, uint8 (H, W, 3), shows so much of a head that its sequence can be told."""
+    return _is_enough(_bright(pixels))
+
+
+def is_gray(pixels: NDArray[np.uint8]) -> bool:
+    """Whether the three channels of a slice, uint8 (H, W, 3), show the same."""
+    return _is_gray(pixels, _bright(pixels))
+
+
+def is_same(pixels: NDArray[np.uint8], one: int, other: int) -> bool:
+    """Whether two channels of a slice, uint8 (H, W, 3), show the same: where it is bright they hardly differ."""
+    return _is_same(pixels, _bright(pixels), one, other)
+
+
+# The same of a slice whose bright pixels, bool (H, W), are known: an examination asks for them four times.
+
+
+def _describe(
+    pixels: NDArray[np.uint8], bright: NDArray[np.bool], features: NDArray[np.float32]
+) -> NDArray[np.float64] | None:
+    if not _is_enough(bright):
         return None
     contrast = head_contrast.describe(pixels[..., FLAIR_CHANNEL])
     if contrast is None:
@@ -159,27 +184,22 @@ def describe_slice(pixels: NDArray[np.uint8], features: NDArray[np.float32]) -> 
     return np.concatenate([compress(features), contrast.astype(np.float64)])
 
 
-def shows_enough(pixels: NDArray[np.uint8]) -> bool:
-    """Whether a slice, uint8 (H, W, 3), shows so much of a head that its sequence can be told."""
-    return bool(_bright(pixels).mean() >= MIN_SHOWN)
+def _is_enough(bright: NDArray[np.bool]) -> bool:
+    return bool(bright.mean() >= MIN_SHOWN)
 
 
-def lacks_flair(pixels: NDArray[np.uint8]) -> bool:
-    """Whether the channel of FLAIR is empty in a slice, uint8 (H, W, 3), that shows a head in the others."""
-    bright = _bright(pixels)
-    if bright.mean() < MIN_SHOWN:
+def _lacks_flair(pixels: NDArray[np.uint8], bright: NDArray[np.bool]) -> bool:
+    """Whether the channel of FLAIR is empty in a slice that shows a head in the others."""
+    if not _is_enough(bright):
         return False
     return bool((pixels[..., FLAIR_CHANNEL][bright] > _DARK).mean() < _MIN_FILLED)
 
 
-def is_gray(pixels: NDArray[np.uint8]) -> bool:
-    """Whether the three channels of a slice, uint8 (H, W, 3), show the same."""
-    return is_same(pixels, 0, 1) and is_same(pixels, 2, 1)
+def _is_gray(pixels: NDArray[np.uint8], bright: NDArray[np.bool]) -> bool:
+    return _is_same(pixels, bright, 0, 1) and _is_same(pixels, bright, 2, 1)
 
 
-def is_same(pixels: NDArray[np.uint8], one: int, other: int) -> bool:
-    """Whether two channels of a slice, uint8 (H, W, 3), show the same: where it is bright they hardly differ."""
-    bright = _bright(pixels)
+def _is_same(pixels: NDArray[np.uint8], bright: NDArray[np.bool], one: int, other: int) -> bool:
     count = np.count_nonzero(bright)
     if not count:
         return True

@@ -23,7 +23,7 @@ from ml.cards import (
     load_card,
 )
 from ml.datasets import Case, list_cases
-from ml.datasets.stacks import find_stacks
+from ml.datasets.stacks import find_stacks, parts_of_one_size
 from ml.engines.ensemble import EnsembleEngine, is_seen
 from ml.engines.openvino import OpenVinoEngine
 from ml.engines.torch import TorchEngine
@@ -252,8 +252,10 @@ def _verdict(masks: Masks) -> Verdict:
 def _dice_delta(looks: Sequence[Look], card: Card) -> float | None:
     """Dice of one patient's slices, the cascade's less that of all members; None where nothing is there to compare."""
     sums = np.zeros((2, 3), dtype=np.int64)  # intersection, predicted, truth
+    shapes = [look.truth.shape for look in looks]
     for places in find_stacks([look.case for look in looks]):
-        for stack in _of_one_size([looks[place] for place in places]):
+        for part in parts_of_one_size(places, shapes):
+            stack = [looks[place] for place in part]
             truth = np.stack([look.truth for look in stack])
             rule = rule_on_grid(card, card.threshold, *truth.shape[1:])
             for row, maps in enumerate(([look.cascaded for look in stack], [look.full for look in stack])):
@@ -263,10 +265,3 @@ def _dice_delta(looks: Sequence[Look], card: Card) -> float | None:
         return None
     dice = 2 * sums[:, 0] / sums[:, 1:].sum(axis=1)
     return float(dice[0] - dice[1])
-
-
-def _of_one_size(looks: Sequence[Look]) -> list[list[Look]]:
-    by_shape: dict[tuple[int, ...], list[Look]] = {}
-    for look in looks:
-        by_shape.setdefault(look.truth.shape, []).append(look)
-    return list(by_shape.values())

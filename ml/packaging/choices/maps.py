@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.datasets import Case, DatasetError
-from ml.datasets.stacks import find_stacks
+from ml.datasets.stacks import find_stacks, parts_of_one_size
 from ml.masks import label_regions, min_pixels_on_grid, tumor_mask
 from ml.metrics.calibration import probability_histogram
 
@@ -55,8 +55,8 @@ class ChoiceMaps:
         self.owners = np.array([row[case.patient] for case in cases])
         self.histograms = np.stack([probability_histogram(*pair) for pair in zip(maps, truths, strict=True)])
         self.has_tumor: NDArray[np.bool] = self.histograms[:, 1].sum(axis=1) > 0
-        self.stacks = tuple(stack for places in find_stacks(cases) for stack in self._of_one_size(places))
         self._shapes = [(probability_u8.shape[0], probability_u8.shape[1]) for probability_u8 in maps]
+        self.stacks = tuple(part for places in find_stacks(cases) for part in parts_of_one_size(places, self._shapes))
         self._windows = [_window_of(probability_u8) for probability_u8 in maps]
         self._regions: dict[int, Regions] = {}
         self._bodies: dict[tuple[int, int], NDArray[np.int64]] = {}
@@ -119,11 +119,6 @@ class ChoiceMaps:
         places = np.empty((count + 1, 2), dtype=np.int64)
         places[labels[rows, columns]] = np.stack([rows + window[0].start, columns + window[1].start], axis=1)
         return np.column_stack([np.full(count, index), pixels, overlap, places[1:]])
-
-    def _of_one_size(self, places: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-        """A stack; slices of different sizes cannot lie on each other."""
-        is_one = len({self.maps[place].shape for place in places}) == 1
-        return (places,) if is_one else tuple((place,) for place in places)
 
 
 def _window_of(probability_u8: NDArray[np.uint8]) -> tuple[slice, slice]:

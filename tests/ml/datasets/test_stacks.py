@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ml.datasets import Case
-from ml.datasets.stacks import find_stacks
+from ml.datasets.stacks import find_stacks, parts_of_one_size
 
 
 def cases(*names):
@@ -31,3 +31,14 @@ def test_consecutive_numbers_are_a_stack_in_their_order(names, expected):
 def test_patients_are_never_stacked_together():
     found = [Case("one", Path("s_1.png"), None), Case("two", Path("s_2.png"), None)]
     assert set(find_stacks(found)) == {(0,), (1,)}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"), [("aab", [(3, 1), (2,)]), ("aba", [(3,), (1,), (2,)]), ("aaa", [(3, 1, 2)]), ("", [])]
+)
+def test_neighbors_of_one_size_stay_together_and_what_lies_between_divides_them(sizes, expected):
+    places = (3, 1, 2)[: len(sizes)]
+    shapes: list[tuple[int, ...]] = [()] * 4
+    for place, size in zip(places, sizes, strict=True):
+        shapes[place] = (64, 64) if size == "a" else (32, 64)
+    assert list(parts_of_one_size(places, shapes)) == expected

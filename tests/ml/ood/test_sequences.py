@@ -9,8 +9,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_laplace
 
 from ml.cards import SEQUENCES_FILE, PackageFile, PackageFileError
+from ml.channels import brightest_channel
 from ml.digests import sha256_of
-from ml.ood import head_contrast
+from ml.ood import head_contrast, sequences
 from ml.ood.sequences import (
     SequenceClassifier,
     SequenceEvidence,
@@ -219,3 +220,10 @@ def test_changed_file_is_refused(tmp_path):
     (tmp_path / SEQUENCES_FILE).write_bytes(npz(slice_limits=np.zeros(2)))
     with pytest.raises(PackageFileError, match=r"sequences\.npz"):
         load_classifier(tmp_path, card)
+
+
+def test_the_bright_pixels_of_a_slice_are_found_once(head, monkeypatch):
+    looked = []
+    monkeypatch.setattr(sequences, "brightest_channel", lambda pixels: looked.append(1) or brightest_channel(pixels))
+    classifier_that_says([0, 5, 0], [3, 0]).examine(np.stack([head, head]), np.ones((2, FEATURES), np.float32))
+    assert len(looked) == 2

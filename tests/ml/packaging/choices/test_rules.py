@@ -214,3 +214,8 @@ def test_nothing_is_in_doubt_where_nothing_is_missed(tmp_path):
     write_case(tmp_path, "one", "a", strong, strong)
     write_case(tmp_path, "one", "b", strong * 0, strong * 0)
     assert choose_doubt(FakeEngine(), list_cases(tmp_path)) is None
+
+
+def test_neighbors_of_one_size_are_a_stack_as_the_evaluation_takes_them():
+    maps = maps_of(*(("one", f"s_{number}", q, q) for number, q in enumerate((TUMOR, TUMOR, TUMOR[:128]), 1)))
+    assert maps.stacks == ((0, 1), (2,))
