@@ -61,6 +61,6 @@ export class Strip {
       title.textContent = `Slice ${index + 1}: ${count(area)} px`;
     }
     const highest = Math.max(0, ...areas.map((area) => area ?? 0));
-    this.note.textContent = `tumor area per slice, highest ${count(highest)} px`;
+    this.note.textContent = `${this.note.dataset.what} area per slice, highest ${count(highest)} px`;
   }
 }

@@ -101,5 +101,7 @@ def test_a_scan_that_is_certainly_not_flair_has_figures_of_marks_and_no_finding(
     assert "Marked pixels" in finding and "Tumor pixels" not in finding and "No finding" in finding
     measured = page.split('id="measurements"')[1].split("</section>")[0]
     assert "No finding: 1 marked region" in measured and "<details><summary>Sizes of the marked region" in measured
+    pictures = page.split('id="viewer"')[1].split("</section>")[0]
+    assert "</i>marked<" in pictures and "marked area per slice" in pictures and "</i>tumor" not in pictures
     channels = page.split('id="channel"')[1].split("</select>")[0]
     assert "T1</option>" in channels and "FLAIR" not in channels
