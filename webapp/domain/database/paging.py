@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import ARRAY, ColumnElement, Select, String, func, literal, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from webapp.domain.database.clock import UtcDateTime
 from webapp.domain.database.orm import is_id
@@ -67,6 +67,13 @@ def page(
     rows = rows[:limit]
     values = values_of(rows[-1]) if values_of else [getattr(rows[-1], column.key) for column in keyset.columns]
     return Page(rows, _encode(keyset, values))
+
+
+def is_one_of(session: Session, column: InstrumentedAttribute[Any], values: Sequence[str]) -> ColumnElement[bool]:
+    """The condition that a column has one of these texts, however many: they are one parameter."""
+    if session.get_bind().dialect.name == "postgresql":
+        return column.in_(select(func.unnest(literal(list(values), ARRAY(String)))))
+    return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
 
 
 def neighbors(session: Session, statement: Select[Row], keyset: Keyset, row: Row) -> tuple[Row | None, Row | None]:

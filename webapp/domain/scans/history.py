@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, false, func, select
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from ml.measurements import Verdict
-from webapp.domain.database import paging
+from webapp.domain.database import paging, text_search
 from webapp.domain.database.orm import is_id
 from webapp.domain.database.paging import Keyset, Page
 from webapp.domain.database.search_keys import search_key
@@ -21,7 +21,9 @@ from webapp.domain.scans.models import Scan, ScanWarning, Segmentation, Study
 DEFAULT_LIMIT = 50
 LARGEST_LIMIT = 200
 # Scans that are looked up one by one faster than the history is walked to them.
-FEW = 200
+FEW = 2000
+# The same of those that a subquery finds.
+FEW_WARNED = 200
 # Matches are counted so far; beyond it a reader learns nothing from the number that the next filter would not say.
 MOST_COUNTED = 10_000
 
@@ -134,13 +136,29 @@ def _matching(session: Session, wanted: HistoryFilter) -> tuple[Sort, Select[Sca
 
 def _named(session: Session, statement: Select[Scan], query: str) -> Select[Scan]:
     """The scans with the text in their name or of such a study: by their ids where they are few, else by a look at each
-    on the way."""
-    has_name = Scan.search_name.contains(search_key(query), autoescape=True)
-    is_of_study = Scan.study_id.in_(select(Study.id).where(studies.matching(query)))
-    ids: set[str] = set()
-    for condition in (has_name, is_of_study):  # each by its own index
-        ids.update(session.scalars(select(Scan.id).where(condition).limit(FEW + 1)))
-    return statement.where(Scan.id.in_(ids) if len(ids) <= FEW else has_name | is_of_study)
+    on the way.
+
+    Names are read once a session: a page and its count ask for the same.
+    """
+    known: dict[str, ColumnElement[bool]] = session.info.setdefault("scans with a text in their names", {})
+    if query not in known:
+        known[query] = _has_text(session, query)
+    return statement.where(known[query])
+
+
+def _has_text(session: Session, query: str) -> ColumnElement[bool]:
+    found = session.scalars(select(Study.id).where(studies.matching(query)).limit(FEW + 1)).all()
+    if len(found) <= FEW:
+        is_of_study = paging.is_one_of(session, Scan.study_id, found) if found else false()
+    else:
+        is_of_study = Scan.study_id.in_(select(Study.id).where(studies.matching(query)))
+    text = search_key(query)
+    # Of one table, so that PostgreSQL reads two indexes for it.
+    rare = text_search.has_rare_text(session, Scan.search_name, text) | is_of_study
+    ids = session.scalars(select(Scan.id).where(rare).limit(FEW + 1)).all()
+    if len(ids) <= FEW:
+        return paging.is_one_of(session, Scan.id, ids)
+    return Scan.search_name.contains(text, autoescape=True) | is_of_study
 
 
 def _filtered(session: Session, statement: Select[Scan], wanted: HistoryFilter) -> Select[Scan]:
@@ -171,8 +189,8 @@ def _has_warning(session: Session, codes: Sequence[str]) -> ColumnElement[bool]:
     """Whether the scan is listed under one of the codes: by their ids where they are few, else by a look at each on the
     way."""
     listed = select(ScanWarning.scan_id).where(ScanWarning.code.in_(codes))
-    some = listed.limit(FEW + 1).subquery()
-    if (session.scalar(select(func.count()).select_from(some)) or 0) <= FEW:
+    some = listed.limit(FEW_WARNED + 1).subquery()
+    if (session.scalar(select(func.count()).select_from(some)) or 0) <= FEW_WARNED:
         return Scan.id.in_(listed)
     return listed.where(ScanWarning.scan_id == Scan.id).exists()
 

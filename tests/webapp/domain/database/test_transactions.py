@@ -27,8 +27,8 @@ def test_no_file_is_looked_at_inside_a_write_transaction(
     write, writing, seen = Database.write, set(), []  # the threads that are inside of one
 
     @contextmanager
-    def watched(database: Database) -> Iterator[object]:
-        with write(database) as session:
+    def watched(database: Database, **options: bool) -> Iterator[object]:
+        with write(database, **options) as session:
             writing.add(threading.get_ident())
             try:
                 yield session

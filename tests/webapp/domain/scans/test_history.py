@@ -5,13 +5,15 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, event, text, update
 
 from bench.history import add_scans
 from ml.measurements import Verdict
 from tests.support.resources import add_rows, make_settings
+from webapp.domain.database import text_search
 from webapp.domain.database.engine import Database
 from webapp.domain.errors import InvalidInput
 from webapp.domain.jobs.models import Status
@@ -212,3 +214,49 @@ def test_a_name_finds_the_same_scans_however_many_have_it(
     assert expected
     assert [scan.id for scan in listed(scans, query="SCAN_3%", **wanted)] == expected
     assert listed(scans, query="scan_3_", **wanted) == []
+
+
+def reading_names(database: Database, **wanted: object) -> list[str]:
+    """PostgreSQL's plans of what a page and its count read of names."""
+    plans: list[str] = []
+
+    def explain(_: Any, cursor: Any, statement: str, values: Any, *__: Any) -> None:
+        if "search_name LIKE" in statement:
+            with database.engine.connect() as another:
+                driver = another.connection.cursor()
+                driver.execute(f"EXPLAIN {statement}", values)
+                plans.append("\n".join(line for (line,) in driver.fetchall()))
+
+    event.listen(database.engine, "before_cursor_execute", explain)
+    with database.read() as session:
+        page = history.page(session, HistoryFilter(**wanted))
+        assert history.count(session, HistoryFilter(**wanted)) >= len(page.rows) > 0
+    event.remove(database.engine, "before_cursor_execute", explain)
+    return plans
+
+
+@pytest.mark.postgres
+def test_a_rare_name_is_found_by_an_index_and_names_are_read_once(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    add_scans(database, 3000)
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE scans"))
+    for sort in ("newest", "name", "coverage"):
+        (plan,) = reading_names(database, query="patient_0042", sort=sort)
+        assert text_search.INDEX in plan
+    database.dispose()
+
+
+def test_names_are_read_once_for_a_page_and_its_count(scans: Resources) -> None:
+    statements: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        statements.append(statement)
+
+    event.listen(scans.database.engine, "before_cursor_execute", note)
+    asked = HistoryFilter(query="scan_3%")
+    with scans.database.read() as session:
+        found = history.page(session, asked).rows
+        assert history.count(session, asked) == len(found) > 0
+    event.remove(scans.database.engine, "before_cursor_execute", note)
+    assert sum("search_name LIKE" in statement for statement in statements) == 1
