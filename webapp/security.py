@@ -82,7 +82,8 @@ def register(app: Flask, settings: Settings) -> None:
         if settings.auth != "local":
             accounts.register(app)
     csrf.init_app(app)
-    app.after_request(_add_headers)
+    subdomains = "; includeSubDomains" if settings.hsts_subdomains == "on" else ""
+    app.after_request(partial(_add_headers, STRICT_TRANSPORT + subdomains))
 
 
 def refuse_foreign_hosts(names: frozenset[str]) -> None:
@@ -143,11 +144,11 @@ def _name_request() -> None:
     g.request_id = secrets.token_hex(8)
 
 
-def _add_headers(response: Response) -> Response:
+def _add_headers(strict_transport: str, response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers[name] = value
     if request.is_secure:
-        response.headers["Strict-Transport-Security"] = STRICT_TRANSPORT
+        response.headers["Strict-Transport-Security"] = strict_transport
     response.headers["X-Request-Id"] = g.get("request_id", "")
     # Scans, names and verdicts stay out of shared caches and of the disk; pictures and static files say otherwise.
     response.headers.setdefault("Cache-Control", "no-store")

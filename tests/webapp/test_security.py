@@ -241,6 +241,12 @@ def test_over_tls_the_cookie_stays_there(make_app) -> None:
     assert "Strict-Transport-Security" not in client.get("/").headers
 
 
+def test_subdomains_are_held_to_tls_where_the_settings_say_so(make_app) -> None:
+    app = make_app(GLIOSCOPE_TRUSTED_PROXIES="1", GLIOSCOPE_HSTS_SUBDOMAINS="on")
+    page = app.test_client().get("/", headers={"X-Forwarded-Proto": "https"})
+    assert page.headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains"
+
+
 @pytest.mark.parametrize(
     ("trusted", "said"), [("0", "https"), ("1", "https, http"), ("2", "https")], ids=["nobody", "of the client", "one"]
 )

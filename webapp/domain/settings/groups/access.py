@@ -73,6 +73,13 @@ class Access:
         "proxies in a row in front of the portal whose `X-Forwarded-Proto` and `X-Forwarded-For` are believed; with"
         " TLS at the first, cookies are then sent over TLS alone",
     )
+    hsts_subdomains: str = setting(
+        "GLIOSCOPE_HSTS_SUBDOMAINS",
+        "off",
+        choice("off", "on"),
+        "`on`: browsers ask names below the portal's own over TLS alone, too (HSTS with `includeSubDomains`), for a"
+        " year; only where all of them have TLS",
+    )
     monai_label: str = setting(
         "GLIOSCOPE_MONAI_LABEL",
         "off",
