@@ -115,6 +115,7 @@ def test_a_person_logs_in_changes_the_password_and_makes_a_token(
     expect(page.locator("h1")).to_have_text("History")
     page.get_by_role("link", name="ruth", exact=True).click()
     page.get_by_label("What it is for").fill("a script")
+    page.get_by_label("Your password").fill(PASSWORD)
     page.get_by_role("button", name="Make a token").click()
     token = page.locator("code.break").inner_text()
     assert findings(page) == []

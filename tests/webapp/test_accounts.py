@@ -185,7 +185,11 @@ def test_a_token_that_is_over_or_revoked_opens_nothing_and_is_kept_hashed(app: F
         row.expires_at = session.scalar(select(database_now(-1)))
     assert client.get(SCANS, headers=header).status_code == 401
     browser = log_in(app, "ruth")
-    made = post_form(browser, "/account/tokens", label="notebook", scope="read", days="7")
+    form = {"label": "notebook", "scope": "read", "days": "7"}
+    for wrong in ({}, {"password": "not the password"}):
+        refused = post_form(browser, "/account/tokens", **form, **wrong)
+        assert refused.status_code == 422 and "The password is wrong." in refused.text
+    made = post_form(browser, "/account/tokens", **form, password=PASSWORD)
     text = re.search(r"glioscope_[\w-]{43}", made.text).group()
     assert client.get(SCANS, headers={"Authorization": f"Bearer {text}"}).status_code == 200
     assert text not in browser.get("/account").text
@@ -333,6 +337,32 @@ def test_the_log_has_who_did_what_and_no_value_of_a_patient(app: Flask) -> None:
     assert "canary" not in invoke(app, "audit", "export").lower()
     assert "GET api-scans.original" in other.get("/admin/audit").text
     assert len(other.get("/admin/audit.jsonl").text.splitlines()) >= len(found)
+
+
+@on_both
+def test_an_administrator_sees_failed_logins_by_account_and_address(app: Flask) -> None:
+    database = resources_of(app).database
+    for address, age_s in (("192.0.2.8", 87_000), ("192.0.2.7", 86_000)):
+        audit.record(database, audit.Event("login", "401", None, address))
+        with database.write() as session:
+            last = session.scalars(select(AuditEntry).order_by(AuditEntry.number.desc()).limit(1)).one()
+            last.at = session.scalar(select(database_now(-age_s)))
+    for name, password in (("ruth", "no"), ("ruth", "no"), ("nobody", "no"), ("ruth", PASSWORD)):
+        try_password(app, name, password)
+    with database.read() as session:
+        found = [(item.user_id, item.address, item.failures) for item in audit.failed_logins(session)]
+        ruth = users.named(session, "ruth").id
+    assert found[0] == (ruth, "127.0.0.1", 2)
+    assert sorted(found[1:], key=str) == [(None, "127.0.0.1", 1), (None, "192.0.2.7", 1)]
+    page = log_in(app, "root").get("/admin/audit").text
+    section = page.split('id="failures"', 1)[1].split("</section>", 1)[0]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row)[:3] for row in section.split("<tr>")[2:]]
+    assert rows[0] == ["ruth", "127.0.0.1", "2"]
+    assert sorted(rows[1:]) == [["no such user", "127.0.0.1", "1"], ["no such user", "192.0.2.7", "1"]]
+
+
+def test_where_no_login_failed_the_log_says_so(app: Flask) -> None:
+    assert "No login failed in the last 24 hours." in log_in(app, "root").get("/admin/audit").text
 
 
 @pytest.mark.parametrize("change", ["outcome", "delete", "tail"])

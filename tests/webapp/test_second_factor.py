@@ -274,6 +274,23 @@ def test_the_log_has_each_step_and_no_secret(app: Flask, clock: Clock) -> None:
     assert not any(text in exported for text in (secret, codes[0], "123456"))
 
 
+def test_an_api_token_takes_password_and_code(app: Flask, clock: Clock) -> None:
+    client = log_in(app, "ruth")
+    secret, codes = turn_on(client, clock)
+    form = {"label": "notebook", "scope": "read", "days": "7", "password": PASSWORD}
+    assert "A code of your authenticator" in client.get("/account").text
+    for wrong in ({}, {"code": "123456"}):
+        refused = post_form(client, "/account/tokens", **form, **wrong)
+        assert refused.status_code == 422 and "The code is wrong" in refused.text
+    assert post_form(client, "/account/tokens", **{**form, "password": "no"}, code=codes[0]).status_code == 422
+    clock.now += 60
+    assert post_form(client, "/account/tokens", **form, code=clock.code(secret)).status_code == 201
+    assert post_form(client, "/account/tokens", **form, code=codes[0]).status_code == 201
+    for _ in range(25):  # right ones are not counted as guesses
+        clock.now += 60
+        assert post_form(client, "/account/tokens", **form, code=clock.code(secret)).status_code == 201
+
+
 @pytest.mark.parametrize(("policy", "asked"), [("optional", ()), ("admins", ("root",)), ("all", ("root", "ruth"))])
 def test_whoever_must_have_one_sets_it_up_before_anything_else(
     make_app: Callable[..., Flask], clock: Clock, policy: str, asked: tuple[str, ...]

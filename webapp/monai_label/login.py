@@ -5,6 +5,8 @@ opens these routes alone. In the place of the password an API token is taken, an
 log in at a provider, too.
 """
 
+from typing import Any
+
 from flask import Response, jsonify, request
 
 from webapp import accounts, audit_trail
@@ -39,7 +41,8 @@ def log_in() -> Response:
     try:
         token, identity = _token(name, password)
     except WrongPassword as error:
-        audit_trail.record("login", "401", by="viewer")
+        whose: dict[str, Any] = {"of": error.user_id} if error.user_id is not None else {}
+        audit_trail.record("login", "401", by="viewer", **whose)
         raise NotLoggedIn(WRONG) from error
     except TooManyAttempts as error:
         audit_trail.record("login", "429", by="viewer")

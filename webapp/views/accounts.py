@@ -38,8 +38,8 @@ def log_in() -> Response:
     name, password = request.form.get("name", ""), request.form.get("password", "")
     try:
         begun = logins.log_in(resources().database, name, password, request.remote_addr or "")
-    except WrongPassword:
-        audit_trail.record("login", "401")
+    except WrongPassword as error:
+        audit_trail.record("login", "401", **_of(error.user_id))
         page = render_template(
             "accounts/login.html",
             name=name,
@@ -111,7 +111,11 @@ def _begin_session(login: Login) -> Response:
 def _of_half(token: str) -> dict[str, Any]:
     """Whose login waits, for the audit log: somebody has this user's password."""
     user = logins.awaited(resources().database, token)
-    return {"of": user.id} if user is not None else {}
+    return _of(user.id if user is not None else None)
+
+
+def _of(user_id: str | None) -> dict[str, Any]:
+    return {"of": user_id} if user_id is not None else {}
 
 
 @bp.post("/logout")
@@ -164,15 +168,23 @@ def change_password() -> Response | tuple[str, int]:
 
 @bp.post("/account/tokens")
 def create_token() -> Response | tuple[str, int]:
-    """Make a token; this answer alone shows it."""
-    days = request.form.get("days", "")
+    """Make a token, with what a login takes: it opens as much, and for longer. This answer alone shows it."""
+    found, me, sent = resources(), signed_in(), request.form
+    days = sent.get("days", "")
     try:
         if not days.isdecimal() or len(days) > 4:
             raise InvalidInput("The days are a whole number.")
-        scopes = [Scope(text) for text in request.form.getlist("scope") if text in set(Scope)]
-        with resources().database.write() as rows:
-            user = users.named(rows, signed_in().name)
-            _, text = tokens.create(rows, user, request.form.get("label", ""), scopes, int(days))
+        scopes = [Scope(text) for text in sent.getlist("scope") if text in set(Scope)]
+        if not _is_oidc():
+            password, code = sent.get("password", ""), sent.get("code", "")
+            address = request.remote_addr or ""
+            logins.confirm(found.database, found.settings.secret_key, me.name, password, code, address)
+        with found.database.write() as rows:
+            _, text = tokens.create(rows, users.named(rows, me.name), sent.get("label", ""), scopes, int(days))
+    except WrongPassword:
+        return _page(problem="The password is wrong."), 422
+    except WrongCode:
+        return _page(problem=WRONG_CODE), 422
     except PortalError as error:
         return _page(problem=error.message), error.status
     return _page(new_token=text), 201

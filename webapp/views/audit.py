@@ -21,10 +21,13 @@ def show() -> str:
     before = request.args.get("before", "")
     with resources().database.read() as rows:
         shown = audit.newest(rows, LINES, int(before) if before.isdecimal() and len(before) < 10 else None)
+        failed = audit.failed_logins(rows)
         names = {ownership.LOCAL: ownership.LOCAL} | {user.id: user.name for user in users.every(rows)}
     return render_template(
         "accounts/audit.html",
         entries=shown,
+        failed=failed,
+        has_logins=resources().settings.auth != "local",
         names=names,
         has_more=len(shown) == LINES,
         days=resources().settings.audit_days,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -25,6 +25,8 @@ from webapp.domain.errors import Conflict, DatabaseUnavailable
 # Before the first line.
 START = "0" * 64
 CUT = "audit.cut"
+LOGIN = "login"
+MOST_FAILED = 20
 DAY_S = 86_400.0
 _AT_ONCE = 1000
 # Of one transaction, which others wait for.
@@ -56,6 +58,16 @@ class Verdict:
     last: int
     head: str
     broken_at: int | None
+
+
+@dataclass(frozen=True)
+class FailedLogins:
+    """How often a login failed. user_id: whose name was given; None where it was no user's."""
+
+    user_id: str | None
+    address: str
+    failures: int
+    last_at: datetime
 
 
 def record(database: Database, event: Event, *, waits_for_disk: bool = True) -> None:
@@ -94,6 +106,28 @@ def newest(session: Session, limit: int, before: int | None = None) -> list[Audi
     """The last lines, newest first; `before`: those with a smaller number."""
     statement = select(AuditEntry).order_by(AuditEntry.number.desc()).limit(limit)
     return list(session.scalars(statement.where(AuditEntry.number < before) if before is not None else statement))
+
+
+def failed_logins(session: Session) -> list[FailedLogins]:
+    """Of the last day, by user and address, those of most failures first, MOST_FAILED of them."""
+    day = database_now(-DAY_S)
+    # By the primary key: the lines before are not read.
+    older = select(AuditEntry.number).where(AuditEntry.at < day).order_by(AuditEntry.number.desc()).limit(1)
+    whose = AuditEntry.details["of"].as_string()
+    failures = func.count().label("failures")
+    statement = (
+        select(whose, AuditEntry.address, failures, func.max(AuditEntry.at))
+        .where(
+            AuditEntry.number > func.coalesce(older.scalar_subquery(), 0),
+            AuditEntry.at >= day,
+            AuditEntry.action == LOGIN,
+            AuditEntry.outcome == "401",
+        )
+        .group_by(whose, AuditEntry.address)
+        .order_by(failures.desc(), func.max(AuditEntry.at).desc())
+        .limit(MOST_FAILED)
+    )
+    return [FailedLogins(*row) for row in session.execute(statement)]
 
 
 def every(session: Session) -> Iterator[AuditEntry]:

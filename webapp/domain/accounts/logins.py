@@ -21,7 +21,11 @@ OVER = "This login took too long, or is over; begin again."
 
 
 class WrongPassword(Exception):
-    """There is no such user, or the password is another."""
+    """There is no such user, or the password is another. user_id: whose, for the audit log alone."""
+
+    def __init__(self, message: str, user_id: str | None = None) -> None:
+        super().__init__(message)
+        self.user_id = user_id
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def log_in_viewer(database: Database, policy: str, name: str, password: str, add
     policy of the settings, is refused as a wrong password is. Raises as `log_in`."""
     user = prove(database, name, password, address)
     if user.totp_secret is not None or second_factor.is_required(policy, user.role):
-        raise WrongPassword("The password alone lets nobody in who has, or must have, a second factor.")
+        raise WrongPassword("The password alone lets nobody in who has, or must have, a second factor.", user.id)
     with database.write() as session:
         throttle.forget(session, user.name, address)
         return Login(sessions.start(session, user, sessions.VIEWER_PREFIX), sessions.identity_of(user))
@@ -115,8 +119,20 @@ def prove(database: Database, name: str, password: str, address: str) -> User:
     # Outside of a transaction: the hash takes its time.
     is_right = passwords.is_right(password, user.password_hash if user is not None else None)
     if user is None or not is_right or user.disabled_at is not None:
-        raise WrongPassword("The name or the password is wrong.")
+        raise WrongPassword("The name or the password is wrong.", user.id if user is not None else None)
     return user
+
+
+def confirm(database: Database, secret_key: str, name: str, password: str, code: str, address: str) -> None:
+    """Who is logged in shows again that it is they, by all that a login asks them for. Raises WrongPassword,
+    WrongCode, TooManyAttempts."""
+    user = prove(database, name, password, address)
+    if user.totp_secret is not None:
+        count_code(database, user, address)
+    with database.write() as session:
+        if user.totp_secret is not None:
+            second_factor.take(session, secret_key, user, code)
+        throttle.forget(session, user.name, address)
 
 
 def count_code(database: Database, user: User, address: str) -> None:
