@@ -12,6 +12,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
@@ -126,6 +127,46 @@ def test_info_session_infer_and_label(
     again, same = viewer.infer(MODEL, session, {})
     assert same["segmentation"] == params["segmentation"], "what is there is not done again"
     assert Path(again).read_bytes() == stored
+
+
+def test_automatic_segmentation_as_the_plug_in_calls_it(
+    portal: RunningPortal, viewer: MONAILabelClient, volume: Path, tmp_path: Path
+) -> None:
+    """`onUploadImage`, `getSessionId`, `onClickSegmentation` and `updateSegmentationMask` of MONAILabel.py (0.8.5)."""
+    assert viewer.auth_enabled() is False
+    info = viewer.info()
+    # What the panel reads, with the defaults that it would take where a field lacks.
+    assert (info["name"], info["labels"], info["models"][MODEL]["labels"]) == ("Glioscope", ["tumor"], {"tumor": 1})
+    assert info["models"][MODEL]["type"] == "segmentation" and info["models"][MODEL]["dimension"] == 3
+    assert all(info[name] == {} for name in ("trainers", "strategies", "scoring", "train_stats", "datastore"))
+    sample = {"id": "4: Ax FLAIR", "session_id": viewer.create_session(str(volume))["session_id"]}
+    assert viewer.get_session(sample["session_id"])
+
+    params = {**info["models"][MODEL]["config"], "result_extension": ".nrrd", "result_dtype": "uint8"}
+    file, answered = viewer.infer(MODEL, sample["id"], params, None, None, sample["session_id"])
+
+    assert file.endswith(".nrrd")
+    image = SimpleITK.ReadImage(file)
+    assert image.GetPixelIDValue() == SimpleITK.sitkUInt8
+    _, stored = portal.call(
+        "GET", f"/api/v1/scans/{answered['scan']}/mask.nii.gz?segmentation={answered['segmentation']}"
+    )
+    (tmp_path / "stored.nii.gz").write_bytes(stored)
+    wanted = SimpleITK.ReadImage(str(tmp_path / "stored.nii.gz"))
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(image), SimpleITK.GetArrayFromImage(wanted))
+    for index in ((0, 0, 0), (63, 5, 7)):
+        np.testing.assert_allclose(
+            image.TransformIndexToPhysicalPoint(index), wanted.TransformIndexToPhysicalPoint(index), atol=1e-4
+        )
+    labels = [name for name, _ in sorted(answered["label_names"].items(), key=lambda item: item[1])]
+    assert labels == ["tumor"]
+    # OHIF's extension: the same without gzip, and the file alone.
+    asked = json.dumps({"result_extension": ".nrrd", "result_dtype": "uint8", "result_compress": False})
+    body = f'--b\r\nContent-Disposition: form-data; name="params"\r\n\r\n{asked}\r\n--b--\r\n'.encode()
+    address = f"/monai/infer/{MODEL}?image={sample['session_id']}&output=image"
+    status, raw = portal.call("POST", address, body, **{"Content-Type": "multipart/form-data; boundary=b"})
+    assert status == 200 and raw.startswith(b"NRRD") and b"encoding: raw" in raw
+    assert raw.endswith(SimpleITK.GetArrayFromImage(wanted).tobytes())
 
 
 def test_an_image_may_come_with_the_request(viewer: MONAILabelClient, volume: Path) -> None:

@@ -24,6 +24,8 @@ DISCLAIMER = "Research use only. Not for diagnosis."
 # A viewer's request waits for its answer; a volume of 180 slices takes half a minute on a laptop.
 LONGEST_WAIT_S = 120.0
 _WAIT_S = 30.0
+# What 3D Slicer's plug-in and OHIF's extension ask for (`result_extension`).
+_NRRD = ".nrrd"
 OUTPUTS = ("image", "json", "all")
 
 
@@ -73,7 +75,7 @@ def infer(model: str) -> Response:
     answer = _describe_run(scan, run)
     if output == "json":
         return jsonify(answer)
-    data, name = _mask(scan, run)
+    data, name = _mask(scan, run, parameters())
     if output == "image":
         response = Response(data, mimetype=_media_type(name))
         response.headers.set("Content-Disposition", "attachment", filename=name)
@@ -142,13 +144,18 @@ def _describe_run(scan: Scan, run: Segmentation) -> dict[str, Any]:
     }
 
 
-def _mask(scan: Scan, run: Segmentation) -> tuple[bytes, str]:
-    """The mask on the file's own voxels as NIfTI; of pictures as TIFF."""
+def _mask(scan: Scan, run: Segmentation, params: dict[str, Any]) -> tuple[bytes, str]:
+    """The mask on the file's own voxels: as NRRD where the viewer asks for that, packed unless it says no, else as
+    NIfTI; of pictures as TIFF. uint8, whatever type it asks for."""
     path = resources().storage.temporary_file()
     try:
         if scan.geometry is None:
             images.write_masks(resources(), scan, run, path)
             return path.read_bytes(), "label.tif"
+        if params.get("result_extension") == _NRRD:
+            is_packed = params.get("result_compress") is not False
+            images.write_mask_nrrd(resources(), scan, run, path, is_packed=is_packed)
+            return path.read_bytes(), f"label{_NRRD}"
         images.write_volume(resources(), scan, run, "mask", path)
         return path.read_bytes(), "label.nii.gz"
     finally:
@@ -156,7 +163,7 @@ def _mask(scan: Scan, run: Segmentation) -> tuple[bytes, str]:
 
 
 def _media_type(name: str) -> str:
-    return "image/tiff" if Path(name).suffix == ".tif" else "application/gzip"
+    return {".tif": "image/tiff", _NRRD: "application/octet-stream"}.get(Path(name).suffix, "application/gzip")
 
 
 def _both(answer: dict[str, Any], data: bytes, name: str) -> Response:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from webapp.domain.scans.truth import Truth, read_slice, unpacked
 from webapp.domain.storage.arrays import read_array
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import stack_key, truth_key
+
+if TYPE_CHECKING:
+    from ml.volumes.grid import VolumeGrid
 
 # In the order of the download.
 OF_RESULT = ("panels", "mask", "overlay", "heatmap", "probability", "thumbnail")
@@ -202,19 +205,33 @@ def write_volume(resources: Resources, scan: Scan, row: Segmentation, kind: str,
 
     Raises NoGeometry, StorageUnavailable, StorageFull.
     """
+    grid, voxels = _on_file(resources, scan, row, kind)
+    from ml.volumes.nifti_file import write_nifti
+
+    with translated_errors():
+        note = "" if kind == "scan" else short_doubt(scan, row)
+        write_nifti(target, voxels, grid, slope=1 / 255 if kind == "probability" else 1.0, note=note)
+
+
+def write_mask_nrrd(resources: Resources, scan: Scan, row: Segmentation, target: Path, *, is_packed: bool) -> None:
+    """Masks as `write_volume` has them, as NRRD. Raises as it does."""
+    grid, voxels = _on_file(resources, scan, row, "mask")
+    from ml.volumes.nrrd_file import write_nrrd
+
+    with translated_errors():
+        write_nrrd(target, voxels, grid, is_packed=is_packed)
+
+
+def _on_file(resources: Resources, scan: Scan, row: Segmentation, kind: str) -> "tuple[VolumeGrid, NDArray[np.uint8]]":
+    """The grid of the scan's file and what lies on its voxels, uint8 (i, j, k); of masks 0 and 1. Raises NoGeometry."""
     check_geometry(scan)
     from ml.volumes.axial import back_to_source  # a web process that shows no volume does not pay for it
     from ml.volumes.grid import VolumeGrid
-    from ml.volumes.nifti_file import write_nifti
 
     grid = VolumeGrid.from_json(scan.geometry)
     slices = VolumeSlices(resources, scan, row, kind)
     voxels = back_to_source(grid, slices, (scan.slice_count, scan.height, scan.width))
-    if kind == "mask":
-        voxels = (voxels >= 128).view(np.uint8)
-    with translated_errors():
-        note = "" if kind == "scan" else short_doubt(scan, row)
-        write_nifti(target, voxels, grid, slope=1 / 255 if kind == "probability" else 1.0, note=note)
+    return grid, (voxels >= 128).view(np.uint8) if kind == "mask" else voxels
 
 
 class VolumeSlices(Sequence[NDArray[np.uint8]]):
