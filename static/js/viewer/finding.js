@@ -113,7 +113,8 @@ export class Finding {
       ["confidence", pixels ? percent((100 * levels) / (255 * pixels), 1) : "–"],
       ["rim", "–"], // measured when a threshold is saved
       ["threshold", `${threshold.toFixed(2)} (preview)`],
-      ["in-doubt", this.wordsOf(doubt)],
+      ["in-doubt", doubt ? `${count(doubt.regions)} region${doubt.regions === 1 ? "" : "s"}` : "none"],
+      ["most-doubt", doubt ? percent(100 * doubt.max_probability, 0) + (this.slices > 1 ? `, slice ${doubt.slice + 1}` : "") : "–"],
       ["coverage", percent((100 * pixels) / this.totalPixels)],
       ["pixels", count(pixels)],
       ["slices", `${slicesWithTumor} of ${this.slices}`],
@@ -169,16 +170,6 @@ export class Finding {
     const first = `A region of ${count(pixels)} px with up to ${percent(100 * probability, 0)}${where} is below what this model calls a tumor: ${count(Math.max(this.minPixels, 1))} px above ${threshold.toFixed(2)}.`;
     const more = `${count(regions - 1)} more region${regions > 2 ? "s" : ""} of the ${isStack ? "stack" : "image"} like it.`;
     return regions > 1 ? `${first} ${more}` : first;
-  }
-
-  /**
-   * The same in a few words, for a finding that has a tumor besides.
-   * @param {Doubt | null} doubt
-   */
-  wordsOf(doubt) {
-    if (!doubt) return "none";
-    const where = this.slices > 1 ? ` at slice ${doubt.slice + 1}` : "";
-    return `${count(doubt.regions)} region${doubt.regions === 1 ? "" : "s"}, up to ${percent(100 * doubt.max_probability, 0)}${where}`;
   }
 
   /** @param {string} id */
