@@ -1,10 +1,13 @@
 """How far an evaluation is: rows done of rows in all, how fast, and how long it still takes."""
 
+import threading
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, select
+from cachetools import LRUCache
+from sqlalchemy import ColumnElement, ScalarSelect, func, select
 from sqlalchemy.orm import Session
 
 from webapp.domain.database.clock import database_now
@@ -13,6 +16,7 @@ from webapp.domain.jobs.models import OPEN_STATUSES, Status
 
 # The rate is taken over so long: it follows a second worker that joins, and does not jump with every group of cases.
 RATE_WINDOW_S = 30.0
+RATE_WINDOW = timedelta(seconds=RATE_WINDOW_S)
 
 
 class Stage(StrEnum):
@@ -46,6 +50,39 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Tally:
+    """Cases of some positions. by_outcome: how many, how many with a Dice, and the sum of these."""
+
+    by_outcome: dict[CaseOutcome, tuple[int, int, float]]
+
+    def plus(self, other: "Tally") -> "Tally":
+        """Of the positions of both."""
+        found = dict(self.by_outcome)
+        for outcome, (number, measured, total) in other.by_outcome.items():
+            before = found.get(outcome, (0, 0, 0.0))
+            found[outcome] = (before[0] + number, before[1] + measured, before[2] + total)
+        return Tally(found)
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """Cases by outcome."""
+        return {outcome.value: number for outcome, (number, _, _) in self.by_outcome.items()}
+
+    @property
+    def mean_dice(self) -> float | None:
+        """None where no case has one."""
+        measured = sum(number for _, number, _ in self.by_outcome.values())
+        return sum(total for _, _, total in self.by_outcome.values()) / measured if measured else None
+
+
+# Evaluations that run at the same time and are looked at.
+MOST_COUNTED = 100
+# By evaluation: the position up to which its cases are counted, and their tally.
+_counted: LRUCache[str, tuple[int, Tally]] = LRUCache(MOST_COUNTED)
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
 class CaseCounts:
     """Finished cases: by outcome, their mean Dice (of slices with tumor), and cases a second from first to last."""
 
@@ -57,7 +94,13 @@ class CaseCounts:
 def progress(session: Session, evaluation: Evaluation) -> Progress:
     """Ask the rows; of an ended evaluation, what was counted at its end."""
     is_open = evaluation.status in OPEN_STATUSES
-    counts = CaseCounts(**evaluation.counts) if evaluation.counts is not None else count(session, evaluation.id)
+    if evaluation.counts is not None:
+        counts = CaseCounts(**evaluation.counts)
+    elif is_open:
+        tally = _tally_so_far(session, evaluation.id)
+        counts = CaseCounts(tally.outcomes, tally.mean_dice, None)
+    else:
+        counts = count(session, evaluation.id)
     done = sum(counts.outcomes.values())
     rate = _rate_now(session, evaluation.id, done) if is_open else counts.rate_per_s
     left = None
@@ -79,17 +122,44 @@ def progress(session: Session, evaluation: Evaluation) -> Progress:
 
 def count(session: Session, evaluation_id: str) -> CaseCounts:
     """Count the finished cases, in one query that an index answers alone."""
+    tally = _tally(session, evaluation_id)
+    done = sum(tally.outcomes.values())
+    rate = done / case_seconds(session, evaluation_id) if done else None
+    return CaseCounts(tally.outcomes, tally.mean_dice, rate)
+
+
+def _tally(session: Session, evaluation_id: str, *where: ColumnElement[bool]) -> Tally:
     dice = EvaluationCase.dice
     rows = session.execute(
         select(EvaluationCase.outcome, func.count(), func.count(dice), func.sum(dice))
-        .where(EvaluationCase.evaluation_id == evaluation_id)
+        .where(EvaluationCase.evaluation_id == evaluation_id, *where)
         .group_by(EvaluationCase.outcome)
     ).all()
-    done = sum(number for _, number, _, _ in rows)
-    measured = sum(number for _, _, number, _ in rows)
-    mean_dice = sum(total or 0.0 for _, _, _, total in rows) / measured if measured else None
-    rate = done / case_seconds(session, evaluation_id) if done else None
-    return CaseCounts({outcome.value: number for outcome, number, _, _ in rows}, mean_dice, rate)
+    return Tally({outcome: (number, measured, total or 0.0) for outcome, number, measured, total in rows})
+
+
+def _tally_so_far(session: Session, evaluation_id: str) -> Tally:
+    """Of a running evaluation, whose page asks every few seconds: what lies before its first open chunk is counted
+    once.
+
+    Each case of an ended chunk has its row, and no row is changed or removed while its evaluation is there.
+    """
+    open_from = session.scalar(
+        select(func.min(EvaluationChunk.position)).where(
+            EvaluationChunk.evaluation_id == evaluation_id,
+            EvaluationChunk.kind == ChunkKind.CASES,
+            EvaluationChunk.status.in_(OPEN_STATUSES),
+        )
+    )
+    with _lock:
+        until, tally = _counted.get(evaluation_id, (0, Tally({})))
+    position = EvaluationCase.position
+    if open_from is not None and open_from > until:
+        tally = tally.plus(_tally(session, evaluation_id, position >= until, position < open_from))
+        until = open_from
+        with _lock:
+            _counted[evaluation_id] = (until, tally)
+    return tally.plus(_tally(session, evaluation_id, position >= until))
 
 
 def case_seconds(session: Session, evaluation_id: str) -> float:
@@ -106,23 +176,30 @@ def training_slices(session: Session, evaluation_id: str) -> int:
 
 def _span(session: Session, evaluation_id: str) -> Any:
     last = select(func.max(EvaluationCase.finished_at)).where(EvaluationCase.evaluation_id == evaluation_id)
-    first = select(EvaluationChunk.finished_at).where(
-        EvaluationChunk.evaluation_id == evaluation_id, EvaluationChunk.kind == ChunkKind.CHECK
+    return session.scalar(select(_end_of_check(evaluation_id))), session.scalar(last)
+
+
+def _end_of_check(evaluation_id: str) -> ScalarSelect[datetime | None]:
+    return (
+        select(EvaluationChunk.finished_at)
+        .where(EvaluationChunk.evaluation_id == evaluation_id, EvaluationChunk.kind == ChunkKind.CHECK)
+        .scalar_subquery()
     )
-    return session.scalar(first), session.scalar(last)
 
 
 def _rate_now(session: Session, evaluation_id: str, done: int) -> float | None:
     """Cases a second over the last half minute, or since the check where that was later."""
-    first, _ = _span(session, evaluation_id)
-    if not done or first is None:
+    if not done:
         return None
-    now = session.scalar(select(database_now()))
+    first, now = session.execute(select(_end_of_check(evaluation_id), database_now())).one()
+    if first is None:
+        return None
     window = min(RATE_WINDOW_S, (now - first).total_seconds())
     recent = session.scalar(
         select(func.count())
         .select_from(EvaluationCase)
-        .where(EvaluationCase.evaluation_id == evaluation_id, EvaluationCase.finished_at > database_now(-RATE_WINDOW_S))
+        # A time that is known beforehand: PostgreSQL compares its clock, which goes on, with every row.
+        .where(EvaluationCase.evaluation_id == evaluation_id, EvaluationCase.finished_at > now - RATE_WINDOW)
     )
     return (recent or 0) / max(window, 0.1) or None
 
