@@ -1,10 +1,13 @@
 """A portal on a fresh database."""
 
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import argon2
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -24,6 +27,8 @@ from worker.process.runtime import Runtime
 
 # What an application reads through its services alone.
 SERVICES = {"DATABASE_URL", "REDIS_URL"}
+# Of Flask's part, but of so many tests that applications are kept for them by its value.
+AUTH = "GLIOSCOPE_AUTH"
 
 
 @pytest.fixture(autouse=True)
@@ -63,15 +68,25 @@ def decoder() -> Iterator[Decoder]:
     decoder.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> Iterator[None]:
+    """A hash as the portal makes it takes a core a sixth of a second; tests/webapp/domain/accounts asks for that."""
+    cheap = partial(argon2.PasswordHasher, time_cost=1, memory_cost=64, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(argon2, "PasswordHasher", cheap)
+        yield
+
+
 @pytest.fixture(scope="session")
-def spare_apps() -> list[Flask]:
-    """Applications that no test uses now. Most of a short test would go into building one and compiling its pages."""
-    return []
+def spare_apps() -> dict[str, list[Flask]]:
+    """Applications that no test uses now, by AUTH: most of a short test would go into building one and compiling its
+    pages."""
+    return defaultdict(list)
 
 
 @pytest.fixture
 def make_app(
-    tmp_path: Path, decoder: Decoder, empty_sqlite: Path, spare_apps: list[Flask]
+    tmp_path: Path, decoder: Decoder, empty_sqlite: Path, spare_apps: dict[str, list[Flask]]
 ) -> Iterator[Callable[..., Flask]]:
     """Make an application over services of its own (SQLite unless DATABASE_URL is given), without a broker.
 
@@ -79,7 +94,7 @@ def make_app(
     what a page remembers, and not with settings that may be of that part.
     """
     apps: list[Flask] = []
-    kept: list[Flask] = []
+    kept: list[tuple[str, Flask]] = []
 
     def make(*, is_new: bool = False, **environ: str) -> Flask:
         folder = tmp_path / f"app{len(apps)}"
@@ -87,11 +102,12 @@ def make_app(
         if "DATABASE_URL" not in environ:
             shutil.copy(empty_sqlite, folder / "instance" / "glioscope.sqlite3")
         settings = make_settings(folder, **environ)
-        if is_new or environ.keys() - SERVICES:
+        if is_new or environ.keys() - SERVICES - {AUTH}:
             app = create_app(settings)
         else:
-            app = spare_apps.pop() if spare_apps else create_app(settings)
-            kept.append(app)
+            spare = spare_apps[settings.auth]
+            app = spare.pop() if spare else create_app(settings)
+            kept.append((settings.auth, app))
         app.extensions[EXTENSION] = replace(Resources.open(settings), decoder=decoder)
         apps.append(app)
         return app
@@ -100,7 +116,8 @@ def make_app(
     for app in apps:
         app.extensions[EXTENSION].database.dispose()
         app.extensions[EXTENSION].queue.close()
-    spare_apps += kept
+    for auth, app in kept:
+        spare_apps[auth].append(app)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Passwords that are tried first are refused in a sentence; long ones cost no more than short ones."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -97,3 +99,10 @@ def test_who_asks_at_the_same_time_is_not_taken_for_another(monkeypatch: pytest.
     for one in both:
         one.join()
     assert seen == [1] * 8
+
+
+def test_what_is_kept_of_a_password_is_argon2id_as_its_standard_recommends() -> None:
+    # In a process of its own: the suite's own hashes are cheap ones (tests/webapp/conftest.py).
+    program = "from webapp.domain.accounts import passwords; print(passwords.hash_of('Nine lanterns drift'))"
+    made = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert made.stdout.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
