@@ -19,6 +19,7 @@ from ml.datasets.run_lengths import Runs, draw_runs
 from ml.datasets.volume_slices import (
     VolumeSlice,
     file_of,
+    files_of,
     is_volume_slice,
     read_slice_labels,
     read_volume_slice,
@@ -93,8 +94,8 @@ class Case:
     @property
     def files(self) -> tuple[Path, ...]:
         """All files that it is read from; of a slice of a volume, the volume's."""
-        channels = () if self.volume is None or self.volume.channels is None else self.volume.channels
-        return tuple(file_of(path) for path in (self.image, self.mask, *channels) if path is not None)
+        own = (file_of(path) for path in (self.image, self.mask) if path is not None)
+        return tuple(dict.fromkeys((*own, *files_of(self.image, self.volume))))
 
     @property
     def has_truth(self) -> bool:
@@ -127,7 +128,7 @@ class Case:
         if self.mask is None:
             return None
         try:
-            return read_mask(self.mask, self.image)
+            return read_mask(self.mask, self.image, self.volume)
         except (ScanError, *READ_ERRORS) as error:
             raise self._unreadable(self.mask, error) from error
 
@@ -164,7 +165,7 @@ class Case:
 def read_slice(path: Path, volume: VolumeSlice | None = None) -> Scan:
     """An image file with one slice, or a slice of a volume. Raises ScanError and any of READ_ERRORS."""
     if is_volume_slice(path):
-        return read_volume_slice(path, None if volume is None else volume.channels, LIMITS)
+        return read_volume_slice(path, volume, LIMITS)
     scan = read_scan(path, LIMITS)
     if len(scan.pixels) != 1:
         raise ScanError(
@@ -173,9 +174,9 @@ def read_slice(path: Path, volume: VolumeSlice | None = None) -> Scan:
     return scan
 
 
-def read_mask(path: Path, image: Path) -> LabelMap:
+def read_mask(path: Path, image: Path, volume: VolumeSlice | None = None) -> LabelMap:
     """The expert's mask of an image. Raises ScanError and any of READ_ERRORS."""
-    return read_slice_labels(path, image, LIMITS) if is_volume_slice(path) else read_labels(path, LIMITS)
+    return read_slice_labels(path, image, volume, LIMITS) if is_volume_slice(path) else read_labels(path, LIMITS)
 
 
 def label_map_of(outlines: Sequence[Outline], runs: Sequence[Runs], grid: tuple[int, int]) -> LabelMap:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.file_checks import FileCheck
-from ml.datasets.volume_slices import Channels, sha256_of_image
+from ml.datasets.volume_slices import VolumeSlice, sha256_of_image
 
 
 def digest_of(folder: Path, cases: Sequence[Case], file_checks: Sequence[FileCheck] | None = None) -> str:
@@ -23,7 +23,7 @@ def digest_of(folder: Path, cases: Sequence[Case], file_checks: Sequence[FileChe
     digest = hashlib.sha256()
     known = file_checks or [FileCheck()] * len(cases)
     for case, check in sorted(zip(cases, known, strict=True), key=lambda pair: pair[0].image):
-        _add(digest, folder, case.image, check.image_sha256, None if case.volume is None else case.volume.channels)
+        _add(digest, folder, case.image, check.image_sha256, case.volume)
         if case.mask is not None:
             _add(digest, folder, case.mask, check.mask_sha256)
         elif case.outlines is not None:
@@ -34,11 +34,11 @@ def digest_of(folder: Path, cases: Sequence[Case], file_checks: Sequence[FileChe
 
 
 def _add(
-    digest: "hashlib._Hash", folder: Path, path: Path, sha256: str | None, channels: Channels | None = None
+    digest: "hashlib._Hash", folder: Path, path: Path, sha256: str | None, volume: VolumeSlice | None = None
 ) -> None:
     try:
         if sha256 is None:
-            sha256 = sha256_of_image(path, channels)
+            sha256 = sha256_of_image(path, volume)
     except OSError as error:
         raise DatasetError(f"{path} cannot be read ({error.strerror}); replace or remove it.") from error
     digest.update(f"{path.relative_to(folder).as_posix()}\n{sha256}\n".encode(errors="surrogateescape"))

@@ -10,14 +10,16 @@ IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".w
 DATASET_JSON = "dataset.json"
 # NIfTI, in data sets of volumes (ml.datasets.layouts.volumes).
 VOLUME_SUFFIXES = (".nii", ".nii.gz")
+# DICOM, in data sets of series whose masks are DICOM SEG or RTSTRUCT (ml.datasets.layouts.dicom_sets).
+DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 # Files that hold images and are not read here: where they lie in a data set, they are named as left out.
 OTHER_SUFFIXES = (
-    *(".dcm", ".dicom", ".ima", *VOLUME_SUFFIXES),
+    *(*DICOM_SUFFIXES, *VOLUME_SUFFIXES),
     *(suffix for entry in UNREAD_FORMATS if entry.is_data for suffix in entry.suffixes),
 )
 # Of these, the kinds of volumes: their remedy is NIfTI.
 OTHER_VOLUMES = (
-    *(".dcm", ".dicom", ".ima"),
+    *DICOM_SUFFIXES,
     *(suffix for entry in UNREAD_FORMATS if entry.is_volume for suffix in entry.suffixes),
 )
 # Roboflow's name of COCO annotations, and what CVAT, COCO itself and others call theirs.

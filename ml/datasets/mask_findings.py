@@ -205,6 +205,7 @@ def codes_of_labels(labels: LabelMap, orientation: int) -> tuple[str, ...]:
         LOSSY: labels.is_lossy,
         NON_BINARY: not count_values(labels.values)[1],
         PICTURE: is_picture(labels.values),
+        ON_ANOTHER_GRID: labels.is_on_another_grid and bool(labels.values.any()),
     }
     return tuple(code for code, is_there in signs.items() if is_there)
 

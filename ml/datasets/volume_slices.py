@@ -1,5 +1,5 @@
 """Slices of volumes as cases: a slice's path is its file's and below it the slice's number in the axial stack, as if
-the file was a folder (`P1/P1-t2f.nii.gz/0042`).
+the file was a folder (`P1/P1-t2f.nii.gz/0042`); of a DICOM series by the first of its files (`P1/0001.dcm/0042`).
 
 A volume is decoded once for all of its slices, by the readers of `ml.scans`, and kept until the next one is asked for.
 """
@@ -14,11 +14,22 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.datasets.file_names import VOLUME_SUFFIXES, suffix_of
+from ml.datasets.file_names import DICOM_SUFFIXES, VOLUME_SUFFIXES, suffix_of
 from ml.digests import sha256_of, sha256_of_lines
-from ml.scans import LabelMap, Limits, Scan, ScanError, read_grid, read_label_volume, read_scan
+from ml.scans import (
+    LabelMap,
+    Limits,
+    Scan,
+    ScanError,
+    read_grid,
+    read_label_volume,
+    read_labels_on,
+    read_scan,
+    read_series,
+)
 from ml.volumes.axial import stack_shape
-from ml.volumes.label_volumes import cut_labels
+from ml.volumes.grid import VolumeGrid
+from ml.volumes.label_volumes import LEAST_SHARE_INSIDE, cut_labels, is_same_lattice, share_inside
 
 Value = TypeVar("Value")
 
@@ -31,20 +42,23 @@ class VolumeSlice:
     """What a slice's case knows of its volume.
 
     slices: in the axial stack. spacing_mm: of slices, rows and columns. channels: the files of T1 and of T1 after
-    contrast, None where FLAIR stands for all three.
+    contrast, None where FLAIR stands for all three. series: all files of a DICOM series; () of one file.
     """
 
     slices: int
     spacing_mm: tuple[float, float, float]
     channels: Channels | None = None
+    series: tuple[Path, ...] = ()
 
     def to_json(self, folder: Path | None = None) -> dict[str, Any]:
         """Plain values; paths below `folder`, else absolute ones, for a child process."""
-        channels = None
-        if self.channels is not None:
-            paths = (path.relative_to(folder) if folder else path.absolute() for path in self.channels)
-            channels = [path.as_posix() for path in paths]
-        return {"slices": self.slices, "spacing_mm": list(self.spacing_mm), "channels": channels}
+
+        def written(paths: tuple[Path, ...]) -> list[str]:
+            return [(path.relative_to(folder) if folder else path.absolute()).as_posix() for path in paths]
+
+        channels = None if self.channels is None else written(self.channels)
+        fields = {"slices": self.slices, "spacing_mm": list(self.spacing_mm), "channels": channels}
+        return {**fields, "series": written(self.series)} if self.series else fields
 
 
 def volume_of(fields: dict[str, Any] | None, folder: Path = Path()) -> VolumeSlice | None:
@@ -56,7 +70,8 @@ def volume_of(fields: dict[str, Any] | None, folder: Path = Path()) -> VolumeSli
     if fields["channels"] is not None:
         before, after = fields["channels"]
         channels = folder / before, folder / after
-    return VolumeSlice(int(fields["slices"]), (slice_mm, row_mm, column_mm), channels)
+    series = tuple(folder / path for path in fields.get("series", ()))
+    return VolumeSlice(int(fields["slices"]), (slice_mm, row_mm, column_mm), channels, series)
 
 
 def slice_path(volume: Path, index: int) -> Path:
@@ -77,18 +92,17 @@ def file_of(path: Path) -> Path:
 
 def is_volume_slice(path: PurePath) -> bool:
     """Whether a path is that of a volume's slice."""
-    return path.name.isdecimal() and suffix_of(path.parent.name) in VOLUME_SUFFIXES
+    return path.name.isdecimal() and suffix_of(path.parent.name) in (*VOLUME_SUFFIXES, *DICOM_SUFFIXES)
 
 
 def is_volume(path: Path) -> bool:
     """Whether a path is that of a whole volume, which no case is: of a patient of whom nothing can be used."""
-    return suffix_of(path.name) in VOLUME_SUFFIXES
+    return suffix_of(path.name) in (*VOLUME_SUFFIXES, *DICOM_SUFFIXES)
 
 
-def read_volume_slice(path: Path, channels: Channels | None, limits: Limits) -> Scan:
+def read_volume_slice(path: Path, volume: VolumeSlice | None, limits: Limits) -> Scan:
     """One slice as a scan of its own. Raises ScanError and what a reader's libraries raise."""
-    volume = file_of(path)
-    scan = _scans.get((volume, *(channels or ())), lambda: _read_scan(volume, channels, limits))
+    scan = _whole(path, volume, limits)
     index = int(path.name)
     if index >= len(scan.pixels):
         raise ScanError("unreadable", f"The volume has {len(scan.pixels)} slices now and had more; evaluate it again.")
@@ -96,18 +110,40 @@ def read_volume_slice(path: Path, channels: Channels | None, limits: Limits) -> 
     return Scan(pixels, scan.format, scan.geometry, scan.warnings, sequence=scan.sequence)
 
 
-def read_slice_labels(path: Path, image: Path, limits: Limits) -> LabelMap:
+def read_slice_labels(path: Path, image: Path, volume: VolumeSlice | None, limits: Limits) -> LabelMap:
     """The expert's mask of a slice, which has the path `image`, bool (H, W). Raises as `read_volume_slice`."""
-    mask, volume = file_of(path), file_of(image)
-    return LabelMap(_truths.get((mask, volume), lambda: _read_truth(mask, volume, limits))[int(path.name)])
+    mask, file = file_of(path), file_of(image)
+    if volume is not None and volume.series:
+        grid = _whole(image, volume, limits).grid
+        truth = _truths.get((mask, *volume.series), lambda: _read_truth_of_series(mask, grid, limits))
+    else:
+        truth = _truths.get((mask, file), lambda: _Truth(_read_truth(mask, file, limits)))
+    return LabelMap(truth.slices[int(path.name)], is_on_another_grid=truth.is_on_another_grid)
 
 
-def sha256_of_image(path: Path, channels: Channels | None = None) -> str:
-    """Of a file's bytes; of three channels' files, of their digests in order. Raises OSError."""
-    file = file_of(path)
-    if channels is None:
-        return _sha256(file, _stamp(file))
-    return sha256_of_lines(_sha256(one, _stamp(one)) for one in (channels[0], file, channels[1]))
+def files_of(path: Path, volume: VolumeSlice | None) -> tuple[Path, ...]:
+    """All files that a slice's pixels are read from; those of three channels in their order."""
+    if volume is None or (volume.channels is None and not volume.series):
+        return (file_of(path),)
+    if volume.channels is None:
+        return volume.series
+    return (volume.channels[0], file_of(path), volume.channels[1])
+
+
+def sha256_of_image(path: Path, volume: VolumeSlice | None = None) -> str:
+    """Of a file's bytes; of several files, of their digests in order. Raises OSError."""
+    first, *others = files_of(path, volume)
+    if not others:
+        return _sha256(first, _stamp(first))
+    return sha256_of_lines(_sha256(one, _stamp(one)) for one in (first, *others))
+
+
+def _whole(path: Path, volume: VolumeSlice | None, limits: Limits) -> Scan:
+    """The volume of a slice, which is kept."""
+    if volume is not None and volume.series:
+        return _scans.get(volume.series, lambda: read_series(volume.series, limits))
+    channels = None if volume is None else volume.channels
+    return _scans.get((file_of(path), *(channels or ())), lambda: _read_scan(file_of(path), channels, limits))
 
 
 def _read_scan(volume: Path, channels: Channels | None, limits: Limits) -> Scan:
@@ -125,6 +161,14 @@ def _read_scan(volume: Path, channels: Channels | None, limits: Limits) -> Scan:
     return Scan(pixels, scan.format, scan.geometry, scan.warnings, grid=scan.grid, sequence=scan.sequence)
 
 
+@dataclass(frozen=True)
+class _Truth:
+    """slices: bool (N, H, W). is_on_another_grid: whether it was brought onto the volume's voxels."""
+
+    slices: NDArray[np.bool]
+    is_on_another_grid: bool = False
+
+
 def _read_truth(mask: Path, volume: Path, limits: Limits) -> NDArray[np.bool]:
     labels, grid = read_label_volume(mask, limits), read_grid(volume, limits)
     if labels is None or grid is None:
@@ -135,6 +179,21 @@ def _read_truth(mask: Path, volume: Path, limits: Limits) -> NDArray[np.bool]:
             "The mask has values that are no whole numbers, as interpolation leaves them: export the labels.",
         )
     return np.stack(list(cut_labels(labels, grid, stack_shape(grid))))
+
+
+def _read_truth_of_series(mask: Path, grid: VolumeGrid | None, limits: Limits) -> _Truth:
+    labels = None if grid is None else read_labels_on(mask, limits, grid)
+    if grid is None or labels is None:
+        raise ScanError(
+            "unreadable", "The mask of a series must be a DICOM SEG or an RTSTRUCT, on slices that lie even."
+        )
+    share = share_inside(labels, grid)
+    if share is not None and share < LEAST_SHARE_INSIDE:
+        raise ScanError(
+            "unreadable", f"Of the mask's tumor {share:.0%} lies inside of its series; export it on this series."
+        )
+    slices = np.stack(list(cut_labels(labels, grid, stack_shape(grid))))
+    return _Truth(slices, bool(slices.any()) and not is_same_lattice(labels.grid, grid))
 
 
 class _Last(Generic[Value]):
@@ -164,7 +223,7 @@ class _Last(Generic[Value]):
 
 
 _scans: _Last[Scan] = _Last()
-_truths: _Last[NDArray[np.bool]] = _Last()
+_truths: _Last[_Truth] = _Last()
 
 
 def _stamp(file: Path) -> tuple[int, int]:
@@ -173,6 +232,6 @@ def _stamp(file: Path) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
-@lru_cache(64)
+@lru_cache(4096)  # of the files of a series, for each of its slices
 def _sha256(file: Path, stamp: tuple[int, int]) -> str:
     return sha256_of(file)

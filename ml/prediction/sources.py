@@ -81,6 +81,8 @@ def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...], dict[Path
         layout = find_layout(folder)
     except DatasetError:  # nothing that tells images from masks but their names
         layout = None
+    if layout is not None and layout.name == "DICOM":  # `predict` reads single files
+        layout = None
     if layout is not None and layout.volumes:
         return _volumes_of(layout)
     if layout is not None and layout.has_truth:

@@ -33,6 +33,7 @@ __all__ = [
     "read_labels",
     "read_labels_on",
     "read_scan",
+    "read_series",
     "read_volume",
 ]
 
@@ -52,6 +53,13 @@ def read_volume(path: Path, limits: Limits, volume: int) -> Scan:
     read = getattr(reader, "read_volume", None)
     scan: Scan = reader.read(path, limits) if read is None else read(path, limits, volume)
     return scan
+
+
+def read_series(paths: Sequence[Path], limits: Limits) -> Scan:
+    """Decode the files of a DICOM series. Raises as `read_scan`."""
+    from ml.scans.readers.dicom import reader  # NumPy and pydicom, where it is needed
+
+    return reader.read_series(paths, limits)
 
 
 def read_labels(path: Path, limits: Limits) -> LabelMap:

@@ -15,6 +15,8 @@ from ml.volumes.planes import stack_affine
 
 # Voxels of one lattice lie on each other to rounding of headers.
 _SAME_VOXELS = 0.1
+# Of a mask's tumor: experts draw inside of the scan, and the rest is rounding at its edges.
+LEAST_SHARE_INSIDE = 0.9
 # A place halfway between two voxels belongs to the lower one, so that rounding errors do not decide.
 _TIE = 1e-6
 

@@ -56,6 +56,7 @@ PROBLEMS = {
     "doubled_folder": "Folders that hold the data set again",
     "shared_patient": "Patients on several sides of the folders' division",
     "empty_masks": "Not one mask with tumor",
+    "empty_mask": "DICOM masks without tumor",
     "volume_count": "Other volumes than dataset.json counts",
     "mixed_channels": "Patients of whom FLAIR alone is read",
     "outside_roots": "Links that lead out of the allowed roots",

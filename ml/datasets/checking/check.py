@@ -113,6 +113,7 @@ def check_layout(
     for case, file_check, codes in zip(cases, file_checks, doubtful, strict=True):
         found.extend(_find_warnings(folder, case, file_check, codes))
     found.extend(_find_emptiness(zip(cases, file_checks, strict=True)))
+    found.extend(_find_empty_volumes(layout, file_checks))
     found = list(dict.fromkeys(found))  # a volume that cannot be read says so for each slice
     found.sort(key=lambda problem: (problem.files, problem.code))
     problems = tuple(problem for problem in found if not problem.is_warning)
@@ -222,6 +223,18 @@ def _find_emptiness(pairs: Iterable[tuple[Case, FileCheck]]) -> Iterable[Problem
             " heads only false alarms can be told."
         )
         yield Problem("empty_masks", (), text)
+
+
+def _find_empty_volumes(layout: Layout, file_checks: Sequence[FileCheck]) -> Iterable[Problem]:
+    """DICOM masks without a voxel of tumor: a head without one, or an export that lost it."""
+    pixels: dict[Path, int] = {}
+    for case, seen in zip(layout.cases, file_checks, strict=True):
+        if layout.name == "DICOM" and case.mask is not None and seen.tumor_pixels is not None:
+            mask = file_of(case.mask)
+            pixels[mask] = pixels.get(mask, 0) + seen.tumor_pixels
+    for mask in (mask for mask, count in pixels.items() if not count):
+        text = "The mask has not one voxel of tumor: export it again if there is a tumor."
+        yield Problem("empty_mask", (mask.relative_to(layout.base).as_posix(),), text)
 
 
 def _names(folder: Path, case: Case) -> tuple[str, str]:

@@ -24,6 +24,7 @@ _LAYOUT_NOTES = (
     "volume_count",
     "mixed_channels",
     "empty_masks",
+    "empty_mask",
 )
 # Of these the files are used all the same, and the data set stays sound; a person should look at them.
 WARNING_CODES = frozenset({*MASK_FINDINGS, *DROPPING_NOTES, *_LAYOUT_NOTES} - {NON_BINARY})

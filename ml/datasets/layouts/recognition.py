@@ -6,6 +6,7 @@ from pathlib import Path
 from ml.datasets.file_names import name_key
 from ml.datasets.layouts.assembly import assemble
 from ml.datasets.layouts.coco_sets import coco_files, list_coco
+from ml.datasets.layouts.dicom_sets import list_dicom
 from ml.datasets.layouts.layout import Layout, LayoutName
 from ml.datasets.layouts.pairs import list_pairs, pair_folders
 from ml.datasets.layouts.patient_folders import list_patients
@@ -32,6 +33,11 @@ def layout_in(tree: Tree, folder: Path) -> Layout:
             folder, f"It holds several layouts side by side, {names}: give each a folder of its own."
         )
     return next(iter([*with_truth, *(layout for layout in found if layout.cases), *found]))
+
+
+def dicom_layout(tree: Tree, folder: Path) -> Layout:
+    """The DICOM series and masks anywhere below a folder; one without cases where no file is such a mask."""
+    return _volume_layout("DICOM", folder, list_dicom(tree, folder))
 
 
 def _volume_layout(name: LayoutName, folder: Path, found: VolumeSet) -> Layout:

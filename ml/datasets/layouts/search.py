@@ -15,7 +15,7 @@ from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.left_out import find_strays, may_hold_masks, relative
 from ml.datasets.layouts.pairing import patient_of
 from ml.datasets.layouts.pairs import list_nested, pair_folders
-from ml.datasets.layouts.recognition import layout_in
+from ml.datasets.layouts.recognition import dicom_layout, layout_in
 from ml.datasets.layouts.sequences import is_other_sequence
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError, unknown
@@ -32,6 +32,7 @@ _OF_VOLUMES = (
     "A mask has its volume's name and `-seg` (`P1/P1-t2f.nii.gz` and `P1/P1-seg.nii.gz`), and one of brain or skull is"
     " none: rename them."
 )
+_OF_SERIES = "A DICOM SEG or RTSTRUCT belongs to the series whose UID it refers to: add that series."
 _OF_PARTS = "Several masks begin with one image's name: join them into one mask, of that name (`masks/07.png`)."
 _OF_PICTURES_NNUNET = (
     "Of nnU-Net's layout volumes alone are read: call the folders `images` and `masks`, and images as their masks,"
@@ -69,8 +70,12 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
         raise DatasetError(f"{folder} is not a folder; give the folder of the data set.")
     tree = Tree(is_allowed)
     found = _search(tree, folder, MOST_WRAPPERS) or [_all_images(tree, folder)]
+    if not any(one.has_truth for one in found) and (of_series := dicom_layout(tree, folder)).volumes:
+        found = [of_series]
     layout, *_ = found
     if not layout.cases:
+        if layout.name == "DICOM":
+            raise UnknownLayoutError(folder, _unmatched(layout, folder))
         raise unknown(tree, folder)
     kept, others = _without_doubles(found)
     if len(kept) > 1:
@@ -239,6 +244,8 @@ def _unmatched(layout: Layout, folder: Path) -> str:
 
 def _remedy(layout: Layout, masks: Sequence[Path]) -> str:
     """What to do with masks of which none is an image's, as far as their names tell."""
+    if layout.name == "DICOM":
+        return _OF_SERIES
     if layout.volumes:
         return _OF_VOLUMES
     if any(name_key(path.parent.name) in ("labelstr", "labelsts") for path in masks):

@@ -37,7 +37,7 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         scan = read_slice(path, volume)
         pixels: NDArray[np.uint8] = scan.pixels[0]  # (1, H, W, 3) -> (H, W, 3)
         return {
-            "image_sha256": sha256_of_image(path, None if volume is None else volume.channels),
+            "image_sha256": sha256_of_image(path, volume),
             "pixels_sha256": digest_of_pixels(pixels),
             "image_size": pixels.shape[:2],
             "image_notes": scan.warnings,
@@ -45,7 +45,7 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
     def check_mask(path: Path) -> dict[str, Any]:
         LIMITS.check_bytes(file_of(path).stat().st_size)
-        labels = read_mask(path, Path(request["image"] or request["mask"]))
+        labels = read_mask(path, Path(request["image"] or request["mask"]), volume)
         return {"mask_sha256": sha256_of_image(path), **_measure(labels, scan)}
 
     if request["image"] is not None:

@@ -25,12 +25,17 @@ from ml.scans.readers.dicom.reader import read_series
 from ml.scans.readers.dicom.series import sort_files
 from ml.scans.scan import DamagedFile, Limits, Scan, ScanError
 from ml.volumes.grid import Shape, VolumeGrid
-from ml.volumes.label_volumes import LabelVolume, covers_middle, cut_labels, is_same_lattice, share_inside
+from ml.volumes.label_volumes import (
+    LEAST_SHARE_INSIDE,
+    LabelVolume,
+    covers_middle,
+    cut_labels,
+    is_same_lattice,
+    share_inside,
+)
 
 preload_readers()
 
-# Of a mask's tumor: experts draw inside of the scan, and the rest is rounding at its edges.
-LEAST_SHARE_INSIDE = 0.9
 _ELSEWHERE = "Both must have one frame of reference (an atlas is another one): export the mask on the scan's own grid."
 
 

@@ -30,10 +30,9 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         volume=volume_of(request["volume"]),
     )
     try:
-        channels = None if case.volume is None else case.volume.channels
-        sums = ((case.image, channels, request["image_sha256"]), (case.mask, None, request["mask_sha256"]))
-        for path, others, expected in sums:
-            if path is not None and expected is not None and sha256_of_image(path, others) != expected:
+        sums = ((case.image, case.volume, request["image_sha256"]), (case.mask, None, request["mask_sha256"]))
+        for path, volume, expected in sums:
+            if path is not None and expected is not None and sha256_of_image(path, volume) != expected:
                 text = f"{case.patient}/{file_of(path).name} changed after it was checked; evaluate the folder again."
                 return {"code": "changed", "message": text}, b""
         loaded = load_case(case, judges_mask=False)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support import dicom_sets
 from tests.support.evaluations import begin, case_rows, run_all
 from tests.support.volume_sets import labels, write_brats, write_nnunet, write_volume
 from tests.worker.evaluation.test_chunks import read_report
@@ -17,7 +18,7 @@ from webapp.schemas.labels import PROBLEMS
 CHANNELS = {"0": "T1", "1": "FLAIR", "2": "T1ce"}
 
 
-@pytest.mark.parametrize("kind", ["brats", "nnunet"])
+@pytest.mark.parametrize("kind", ["brats", "nnunet", "dicom"])
 def test_volumes_have_the_figures_of_the_command_line(runtime, resources, evaluate, kind, capsys):  # noqa: F811
     folder = resources.settings.evaluation_roots[0] / "set"
     if kind == "brats":
@@ -25,6 +26,13 @@ def test_volumes_have_the_figures_of_the_command_line(runtime, resources, evalua
             write_brats(folder, name, seed=seed)
         write_volume(folder / "P2" / "P2-seg.nii.gz", np.roll(labels(), 1, axis=0))
         write_brats(folder, "P3", ends=("-t1n", "-seg"), seed=2)
+    elif kind == "dicom":
+        for seed, name in enumerate(("P1", "P2", "P3")):
+            dicom_sets.write_series(folder / name, f"1.2.{seed}", seed=seed, PatientID=name)
+        dicom_sets.write_seg(folder / "P1" / "seg.dcm", "1.2.0")
+        dicom_sets.write_outlines(folder / "P2" / "plan" / "rt.dcm", "1.2.1")
+        dicom_sets.write_seg(folder / "P3" / "seg.dcm", "1.2.2", FrameOfReferenceUID="1.2.3.4")
+        dicom_sets.write_seg(folder / "P3" / "lost.dcm", "1.2.99")
     else:
         write_nnunet(folder, ("a", "b"), {"channel_names": CHANNELS}, channels=3)
     expected = evaluate(folder)
@@ -39,7 +47,8 @@ def test_volumes_have_the_figures_of_the_command_line(runtime, resources, evalua
         name: value for name, value in expected["summary"].items() if name not in aside
     }
     assert report["summary"]["volumes"] == 2
+    size = dicom_sets.SHAPE[:2] if kind == "dicom" else (40, 48)
     row = next(row for row in case_rows(resources, key) if row.metric("truth_pixels"))
     with resources.database.read() as session:
         wanted = images.source(resources, session, key, row.position, "scan")
-    assert Image.open(io.BytesIO(images.render(resources, wanted, "scan"))).size == (40, 48)
+    assert Image.open(io.BytesIO(images.render(resources, wanted, "scan"))).size == size

@@ -1,6 +1,7 @@
 """Pictures of a case: its map and truth from storage, its slice read again from the data set, in the sandbox."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,15 +133,16 @@ def _pixels(resources: Resources, wanted: Source) -> np.ndarray:
     if wanted.image is None:
         raise NotFound(GONE)
     channels = None if wanted.volume is None else wanted.volume.channels
-    files = (file_of(wanted.image), *(channels or ()))
+    series = () if wanted.volume is None else wanted.volume.series
+    files = series or (file_of(wanted.image), *(channels or ()))
     if not all(sources.is_inside(file, wanted.boundaries) and file.is_file() for file in files):
         raise NotFound(GONE)
     index = int(wanted.image.name) if is_volume_slice(wanted.image) else 0
     try:
-        if sha256_of_image(wanted.image, channels) != wanted.image_sha256:
+        if sha256_of_image(wanted.image, wanted.volume) != wanted.image_sha256:
             raise NotFound(GONE)
-        pixels = _decode(resources, files[0], index)
-        for plane, file in zip((0, 2), files[1:], strict=False):
+        pixels = _decode(resources, files[0], index) if not series else _decode_series(resources, series, index)
+        for plane, file in zip((0, 2), channels or (), strict=False):
             pixels[..., plane] = _decode(resources, file, index)[..., 0]
     except (ScanError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, IndexError) as error:
         raise NotFound(GONE) from error
@@ -161,3 +163,16 @@ def _decode(resources: Resources, file: Path, index: int) -> np.ndarray:
         return pixels
     finally:
         stack.unlink(missing_ok=True)
+
+
+def _decode_series(resources: Resources, files: Sequence[Path], index: int) -> np.ndarray:
+    """One slice of a DICOM series, as `_decode`."""
+    stack, original = resources.storage.temporary_file(), resources.storage.temporary_file()
+    try:
+        with translated_errors():
+            resources.decoder.decode_series(files, stack, original)
+            pixels: np.ndarray = np.load(stack, mmap_mode="r", allow_pickle=False)[index].copy()
+        return pixels
+    finally:
+        stack.unlink(missing_ok=True)
+        original.unlink(missing_ok=True)

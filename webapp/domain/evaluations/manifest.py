@@ -4,7 +4,7 @@ The list is frozen at the check: files that come later are not evaluated, and fi
 """
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,24 @@ def listed(position: int, case: Case, folder: Path, mask_codes: Sequence[str] = 
     )
 
 
+# Stands for the volume of the case before: the files of a DICOM series are many, and its slices share them.
+_SAME_VOLUME = "same"
+
+
+_VOLUME_PLACE = [item.name for item in fields(ListedCase)].index("volume")
+
+
 def encode(cases: Sequence[ListedCase]) -> list[Any]:
     """Plain JSON values."""
-    return [list(astuple(case)) for case in cases]
+    before: Any = None
+    values = []
+    for case in cases:
+        value = list(astuple(case))
+        if case.volume is not None and case.volume == before:
+            value[_VOLUME_PLACE] = _SAME_VOLUME
+        before = case.volume
+        values.append(value)
+    return values
 
 
 class UnreadableCases(Exception):
@@ -74,7 +89,13 @@ class UnreadableCases(Exception):
 
 def decode(values: Sequence[Sequence[Any]]) -> tuple[ListedCase, ...]:
     """The cases of `encode`."""
+    found: list[ListedCase] = []
     try:
-        return tuple(ListedCase(*value) for value in values)
-    except TypeError as error:
+        for value in values:
+            is_same = len(value) > _VOLUME_PLACE and value[_VOLUME_PLACE] == _SAME_VOLUME
+            volume = found[-1].volume if is_same else None
+            case = ListedCase(*value)
+            found.append(replace(case, volume=volume) if is_same else case)
+        return tuple(found)
+    except (TypeError, IndexError) as error:
         raise UnreadableCases("cases in a form of another version") from error

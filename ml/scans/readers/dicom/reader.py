@@ -13,7 +13,7 @@ from ml.scans.readers.dicom.instances import Instance, read_dataset, read_instan
 from ml.scans.readers.dicom.mosaics import tiles_of
 from ml.scans.readers.dicom.pixels import read_frames
 from ml.scans.readers.dicom.segmentations import is_segmentation, read_segmentation
-from ml.scans.readers.dicom.series import Volume, order_frames
+from ml.scans.readers.dicom.series import Volume, order_frames, sort_files
 from ml.scans.readers.dicom.structure_sets import is_structure_set, read_structure_set
 from ml.scans.readers.volumes import check_grid, make_scan, make_unplaced_scan
 from ml.scans.scan import DamagedFile, LeftOut, Limits, Scan, ScanError
@@ -84,6 +84,27 @@ def read_series(paths: Sequence[Path], limits: Limits, volume: int | None = None
         scan = _read_others(instances, limits, volume, left_out)
     said = {item.sequence for item in instances}
     return replace(scan, sequence=said.pop() if len(said) == 1 else None, left_out=left_out)
+
+
+def read_series_grid(paths: Sequence[Path], limits: Limits) -> VolumeGrid:
+    """Where the voxels of a series lie, by its headers alone. Raises ScanError, also where it is no volume."""
+    instances = [read_instance(path, limits) for path in paths]
+    if len(sort_files(instances)) != 1:
+        raise ScanError(
+            "unreadable",
+            "The series has pictures of several sizes, directions, echoes or acquisitions: keep those that are one"
+            " volume.",
+        )
+    volume = order_frames(instances)
+    if volume.affine is None or (not volume.is_even and not volume.fillable):
+        raise ScanError(
+            "unreadable",
+            "The slices of the series lie at uneven distances, or the files do not say where: add the missing ones.",
+        )
+    first = instances[0]
+    shape = (first.columns, first.rows, len(volume.places) + len(volume.fillable))
+    limits.check_stack(shape[2], first.columns, first.rows)
+    return check_grid(volume.affine, shape, first.frame_of_reference)
 
 
 def _read_others(

@@ -1,0 +1,184 @@
+"""Data sets of DICOM series with DICOM SEG or RTSTRUCT as experts' masks, wherever in the folder they lie.
+
+A mask belongs to the series whose UID it refers to, whatever the names. A series with a mask is a patient whose axial
+slices are the cases, as a NIfTI volume is. Patients are called as the first folder below the set's.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ml.datasets.case import Case
+from ml.datasets.checking.problems import Problem
+from ml.datasets.dicom_headers import DicomHeaders, MaskFile, SeriesFile, dicom_headers
+from ml.datasets.file_names import DICOM_SUFFIXES, is_text, name_key, natural_key, suffix_of
+from ml.datasets.layouts.roots import SUBSETS
+from ml.datasets.layouts.tree import LinkOutError, Tree
+from ml.datasets.layouts.volumes import VolumeSet
+from ml.datasets.volume_slices import VolumeSlice, slice_path
+from ml.volumes.axial import stack_shape, stack_spacing_mm
+
+# Files whose headers are read; a larger archive is no data set of one evaluation.
+MOST_FILES = 50_000
+_LONELY = (
+    "The {what} refers to a series that is not in the folder: add the series that it was drawn on, or remove the mask."
+)
+_DOUBLED = "They are masks of one series: keep one."
+_MISSING = (
+    "The series has no mask: add a DICOM SEG or RTSTRUCT that refers to it (empty if no tumor), or remove the series."
+)
+_UNUSED = "Series of a patient of whom another one is read, the one with a mask, and of several FLAIR: not read."
+_LINK_OUT = "The file is a link that leads out of the data: copy the file itself."
+_NOT_TEXT = "The file has a name that is not UTF-8: rename it."
+
+
+@dataclass
+class _Series:
+    """uid: of the series; patient: a digest, or the folder where the header names nobody. side: of a divided set."""
+
+    uid: str
+    patient: str
+    name: str
+    side: str | None
+    is_flair: bool | None
+    files: list[Path] = field(default_factory=list)
+    masks: list[Path] = field(default_factory=list)
+
+    @property
+    def first(self) -> Path:
+        """What it is called by."""
+        return self.files[0]
+
+
+def list_dicom(tree: Tree, folder: Path) -> VolumeSet:
+    """The series and masks below a folder; nothing where no file is a DICOM SEG or RTSTRUCT."""
+    files = [
+        path
+        for _, listing in tree.walk(folder)
+        for path in listing.files
+        if suffix_of(path.name) in DICOM_SUFFIXES and path.stat().st_size
+    ][:MOST_FILES]
+    problems: list[Problem] = []
+    readable = [path for path in files if _is_readable(tree, folder, path, problems)]
+    if not readable:
+        return VolumeSet()
+    with dicom_headers(readable) as headers:
+        found = {path: headers.describe(path) for path in readable}
+        if not any(isinstance(one, MaskFile) for one in found.values()):
+            return VolumeSet()
+        series = _series_of(folder, found)
+        problems += _give_masks(folder, series, found)
+        problems += [
+            Problem("left_out", (_relative(folder, path),), one) for path, one in found.items() if isinstance(one, str)
+        ]
+        read, unused = _choose(series.values())
+        if unused:
+            problems.append(Problem("left_out", tuple(_relative(folder, one.first) for one in unused), _UNUSED))
+        cases = [(case, one.side) for one in read for case in _cases(folder, one, headers, problems)]
+    return VolumeSet(tuple(cases), tuple(problems), tuple(files))
+
+
+def _is_readable(tree: Tree, folder: Path, path: Path, problems: list[Problem]) -> bool:
+    try:
+        tree.check(path)
+    except LinkOutError:
+        problems.append(Problem("left_out", (_relative(folder, path),), _LINK_OUT))
+        return False
+    if not is_text(str(path)):
+        problems.append(Problem("bad_name", (_relative(folder, path),), _NOT_TEXT))
+        return False
+    return True
+
+
+def _series_of(folder: Path, found: Mapping[Path, SeriesFile | MaskFile | str]) -> dict[str, _Series]:
+    """The series by their UIDs, their files in the order of their names."""
+    series: dict[str, _Series] = {}
+    for path in sorted(found, key=lambda one: natural_key(one.relative_to(folder).as_posix())):
+        one = found[path]
+        if not isinstance(one, SeriesFile):
+            continue
+        if one.series not in series:
+            side, name = _place(folder, path)
+            series[one.series] = _Series(one.series, one.patient or name, name, side, one.is_flair)
+        series[one.series].files.append(path)
+    return series
+
+
+def _place(folder: Path, path: Path) -> tuple[str | None, str]:
+    """The side and the name of the patient by the folders around a file."""
+    parts = path.relative_to(folder).parts[:-1]
+    side = SUBSETS.get(name_key(parts[0])) if parts else None
+    inner = parts[1:] if side is not None else parts
+    return side, inner[0] if inner else (parts[0] if parts else folder.absolute().name)
+
+
+def _give_masks(
+    folder: Path, series: Mapping[str, _Series], found: Mapping[Path, SeriesFile | MaskFile | str]
+) -> Iterator[Problem]:
+    """Give each mask to the series that it refers to; of several to FLAIR, if one of them is."""
+    for path, one in found.items():
+        if not isinstance(one, MaskFile):
+            continue
+        owners = [series[uid] for uid in dict.fromkeys(one.refers) if uid in series]
+        flair = [owner for owner in owners if owner.is_flair]
+        for owner in flair if len(flair) == 1 else owners:
+            owner.masks.append(path)
+        if not owners:
+            yield Problem("mask_without_image", (_relative(folder, path),), _LONELY.format(what=one.what))
+
+
+def _choose(series: Iterable[_Series]) -> tuple[list[_Series], list[_Series]]:
+    """The series to read, called as their patients, and the others: of a patient those with masks, and of several
+    FLAIR, where the headers name one alone."""
+    by_patient: dict[str, list[_Series]] = defaultdict(list)
+    for one in series:
+        by_patient[one.patient].append(one)
+    names: dict[str, int] = defaultdict(int)
+    read: list[_Series] = []
+    unused: list[_Series] = []
+    for own in by_patient.values():
+        candidates = [one for one in own if one.masks] or own
+        flair = [one for one in candidates if one.is_flair]
+        kept = flair if len(flair) == 1 else candidates
+        unused += [one for one in own if one not in kept]
+        name = own[0].name  # one patient in two folders is one
+        names[name] += 1
+        whole = name if names[name] == 1 else f"{name} {names[name]}"
+        for number, one in enumerate(kept, 1):
+            one.name = whole if len(kept) == 1 else f"{whole}/series {number}"
+        read += kept
+    return sorted(read, key=lambda one: natural_key(one.name)), unused
+
+
+def _cases(folder: Path, series: _Series, headers: DicomHeaders, problems: list[Problem]) -> list[Case]:
+    """The slices of a series; one case with the reason where none can be used."""
+    mask = series.masks[0] if series.masks else None
+
+    def fault(code: str, paths: Sequence[Path], text: str) -> list[Case]:
+        problems.append(Problem(code, tuple(_relative(folder, path) for path in paths), text))
+        return [Case(series.name, series.first, mask, fault=problems[-1])]
+
+    if len(series.masks) > 1:
+        return fault("doubled_mask", series.masks, _DOUBLED)
+    grid = headers.grid(series.files)
+    if isinstance(grid, str):
+        return fault("unreadable_image", [series.first], grid)
+    if mask is None:
+        problems.append(Problem("missing_mask", (_relative(folder, series.first),), _MISSING))
+    shape = stack_shape(grid)
+    slice_mm, row_mm, column_mm = (round(distance, 6) for distance in stack_spacing_mm(grid, shape))
+    volume = VolumeSlice(shape[0], (slice_mm, row_mm, column_mm), series=tuple(series.files))
+    return [
+        Case(
+            series.name,
+            slice_path(series.first, index),
+            None if mask is None else slice_path(mask, index),
+            volume=volume,
+        )
+        for index in range(shape[0])
+    ]
+
+
+def _relative(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()

@@ -1,0 +1,62 @@
+"""Read what the DICOM files of a data set say of themselves, and where a series' voxels lie
+(`ml.datasets.dicom_headers`)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from ml.datasets.case import DAMAGED, LIMITS
+from ml.sandbox.entries.preload import preload_readers
+from ml.scans import ScanError
+from ml.scans.readers.dicom.instances import instance_of, read_dataset
+from ml.scans.readers.dicom.reader import read_series_grid
+from ml.scans.readers.dicom.segmentations import is_segmentation
+from ml.scans.readers.dicom.structure_sets import is_structure_set
+from ml.scans.sequence import SequenceKind
+from ml.volumes.axial import stack_shape
+
+preload_readers()
+
+
+def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Answer {"path"}: {"series", "patient", "is_flair"} of an image, {"mask", "refers"} of an expert's mask; or
+    {"series"}, the files of one: {"grid"} of `VolumeGrid.to_json`. Else {"message"}."""
+    try:
+        if "path" in request:
+            return _describe(Path(request["path"])), b""
+        grid = read_series_grid([Path(path) for path in request["series"]], LIMITS)
+        slices, rows, columns = stack_shape(grid)
+        LIMITS.check_slice(columns, rows)
+        LIMITS.check_stack(slices, columns, rows)
+        return {"grid": grid.to_json()}, b""
+    except ScanError as error:
+        return {"message": error.message}, b""
+    except OSError as error:
+        return {"message": f"The file cannot be read ({error.strerror})."}, b""
+    except Exception:  # noqa: BLE001 - see the package's docstring
+        return {"message": DAMAGED}, b""
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    LIMITS.check_bytes(path.stat().st_size)
+    header = read_dataset(path, is_whole=False)
+    if is_segmentation(header):
+        return {"mask": "DICOM SEG", "refers": _of(header.get("ReferencedSeriesSequence"))}
+    if is_structure_set(header):
+        return {"mask": "RTSTRUCT", "refers": sorted(set(_referred(header)))}
+    image = instance_of(header, path, LIMITS)
+    is_flair = None if image.sequence is None else image.sequence is SequenceKind.FLAIR
+    return {"series": image.series_uid, "patient": image.patient, "is_flair": is_flair}
+
+
+def _referred(header: Dataset) -> Iterator[str]:
+    """The series that an RTSTRUCT was drawn on (PS3.3 C.8.8.5)."""
+    for frame in header.get("ReferencedFrameOfReferenceSequence") or ():
+        for study in frame.get("RTReferencedStudySequence") or ():
+            yield from _of(study.get("RTReferencedSeriesSequence"))
+
+
+def _of(sequence: Any) -> list[str]:
+    return [str(item.get("SeriesInstanceUID") or "") for item in sequence or ()]
