@@ -2,7 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 GALLERY_SIZE = 6
 # Each order's key, and its title.
@@ -42,6 +46,34 @@ def choose_gallery(items: Sequence[Item], rank_of: Callable[[Item], Rank]) -> di
     largest = sorted((found for found in alarms if found[0]), key=_value_and_place, reverse=True)[:GALLERY_SIZE]
     chosen = {"worst": worst, "false_alarm": largest, "best": best}
     return {order: [item for _, _, item in chosen[order]] for order in ORDERS}
+
+
+class GalleryMaps:
+    """The probability maps of the slices that would be in the gallery, kept while slices are evaluated one by one: of a
+    gallery's slices, of which there are three times GALLERY_SIZE, and no more.
+
+    Whatever is chosen of all slices is chosen of each beginning of them, too, though perhaps in another order.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Path, Rank, NDArray[np.uint8]]] = []
+
+    def add(self, found: Sequence[tuple[Path, Rank, NDArray[np.uint8]]]) -> None:
+        """The next slices, in the order of the data set: image, rank and map, uint8 (H, W)."""
+        before = {image for image, _, _ in self._kept}
+        chosen = choose_gallery([*self._kept, *found], lambda item: item[1])
+        images = {image for members in chosen.values() for image, _, _ in members}
+        # A slice's map is a part of its piece's, which would stay as a whole.
+        self._kept = [
+            (image, rank, probability_u8 if image in before else probability_u8.copy())
+            for image, rank, probability_u8 in (*self._kept, *found)
+            if image in images
+        ]
+
+    @property
+    def by_image(self) -> dict[Path, NDArray[np.uint8]]:
+        """The maps, by their slices' images."""
+        return {image: probability_u8 for image, _, probability_u8 in self._kept}
 
 
 def _value_and_place(found: tuple[float, int, Item]) -> tuple[float, int]:

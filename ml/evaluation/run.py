@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby, islice
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from ml.datasets.loading import LoadedCase, load_case
 from ml.datasets.mask_findings import DoubtfulMasks, MaskTraits, count_doubtful, trace_mask
 from ml.datasets.stacks import find_stacks, parts_of_one_size
 from ml.engines import Engine
+from ml.evaluation.gallery import GalleryMaps
 from ml.evaluation.scoring import (
     Failure,
     MaskedSlice,
@@ -48,6 +50,7 @@ class Outcome:
     volumes: by patient, of those who are volumes, the metrics of `ml.metrics.registry.VOLUME_METRICS`.
     doubtful_masks, duplicate_slices: of the cases that could be compared, where masks and slices were looked at; a
     duplicate is another patient's slice, too. training_slices: that the model was trained on, by their pixels.
+    gallery_maps: probability maps, uint8 (H, W), of the gallery's slices, by their images.
     """
 
     results: tuple[SliceResult, ...]
@@ -56,6 +59,7 @@ class Outcome:
     duplicate_slices: int = 0
     volumes: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     training_slices: int = 0
+    gallery_maps: Mapping[Path, NDArray[np.uint8]] = field(default_factory=dict)
 
     @cached_property
     def scores(self) -> tuple[Score, ...]:
@@ -111,6 +115,7 @@ def evaluate_cases(
     results: list[SliceResult] = []
     masks: list[MaskTraits | None] = []
     volumes = VolumeCollector()
+    maps = GalleryMaps()
     training_slices = 0
     for scored in score_cases(engine, cases, threshold, chunk=chunk):
         results.extend(item.result for item in scored if not isinstance(item.result, Prediction))
@@ -118,13 +123,21 @@ def evaluate_cases(
         training_slices += sum(bool(item.is_of_training) for item in scored)
         for item in scored:
             _collect(volumes, item, engine.card, threshold)
+        maps.add(
+            [
+                (item.result.case.image, item.result.rank, item.probability_u8)
+                for item in scored
+                if isinstance(item.result, Score) and item.probability_u8 is not None
+            ]
+        )
         report_progress(len(results))
     slices = [
         (item.case.patient, mask.pixels_sha256) for item, mask in zip(results, masks, strict=True) if mask is not None
     ]
     seconds = time.perf_counter() - started
     doubtful = count_doubtful(masks, [item.case.patient for item in results])
-    return Outcome(tuple(results), seconds, doubtful, count_duplicates(slices), volumes.measured, training_slices)
+    duplicates = count_duplicates(slices)
+    return Outcome(tuple(results), seconds, doubtful, duplicates, volumes.measured, training_slices, maps.by_image)
 
 
 def _collect(volumes: VolumeCollector, item: CaseResult, card: Card, threshold: float) -> None:

@@ -12,6 +12,7 @@ from ml.datasets.file_names import shown
 from ml.datasets.loading import LoadedCase
 from ml.datasets.volume_slices import is_volume
 from ml.digests import sha256_of_array, sha256_of_lines
+from ml.evaluation.gallery import Rank
 from ml.evaluation.outlines import pack_outlines
 from ml.masks import Pixel, apply_rule, rule_on_grid, slice_masks
 from ml.metrics.calibration import pack_histogram, probability_histogram
@@ -57,6 +58,11 @@ class Score:
     def dice(self) -> float | None:
         """None where the truth is empty."""
         return self.metrics["dice"]
+
+    @property
+    def rank(self) -> Rank:
+        """What its place in the gallery follows from."""
+        return Rank(self.dice, self.counts.predicted, self.counts.false_negative)
 
     @property
     def max_probability(self) -> float:

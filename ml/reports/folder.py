@@ -32,7 +32,7 @@ def write_results(out: Path, engine: Engine, report: Report, title: Title) -> No
     """Write everything and rename it to `out`, or beside it where `out` is not free by now. Raises OSError: of a full
     disk nothing is left behind, and of a name that was taken meanwhile all is, under the name that the error says."""
     with fresh_folder(out, is_late=True) as folder:
-        fill_folder(folder, report, arrays_of(engine, report.settings.threshold), title)
+        fill_folder(folder, report, arrays_of(engine, report.settings.threshold, report.outcome.gallery_maps), title)
 
 
 def fill_folder(folder: Path, report: Report, read: Callable[[Score], SliceArrays], title: Title) -> Written:

@@ -1,15 +1,16 @@
 """The best and the worst slices, with what went wrong drawn on them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.datasets import DatasetError
 from ml.engines import Engine
-from ml.evaluation.gallery import Rank, choose_gallery
+from ml.evaluation.gallery import choose_gallery
 from ml.evaluation.scoring import Score, mask_of
 from ml.rendering.error_overlay import error_overlay_image
 from ml.rendering.panels import encode_png
@@ -40,14 +41,18 @@ class SliceArrays:
     channel: int | None = None
 
 
-def arrays_of(engine: Engine, threshold: float) -> Callable[[Score], SliceArrays]:
-    """Reads a slice again and runs the engine on it once more: for these few slices, keeping every mask costs more."""
+def arrays_of(
+    engine: Engine, threshold: float, maps: Mapping[Path, NDArray[np.uint8]] = MappingProxyType({})
+) -> Callable[[Score], SliceArrays]:
+    """Reads a slice again, whose map is in `maps` by its image; else the engine is run on it once more."""
 
     def read(score: Score) -> SliceArrays:
         pixels, truth = score.case.pixels(), score.case.truth()
         if truth is None:
             raise DatasetError(f"{score.case.image} has no mask any more; evaluate again.")
-        probability_u8 = engine.probability_map(pixels[None])[0]
+        probability_u8 = maps.get(score.case.image)
+        if probability_u8 is None:
+            probability_u8 = engine.probability_map(pixels[None])[0]
         mask = mask_of(probability_u8, engine.card, threshold, score.dropped)
         return SliceArrays(pixels, truth, mask, engine.card.input.flair_channel)
 
@@ -56,7 +61,7 @@ def arrays_of(engine: Engine, threshold: float) -> Callable[[Score], SliceArrays
 
 def choose_scores(scores: Sequence[Score]) -> dict[str, list[Score]]:
     """The slices of each order, the first one foremost."""
-    return choose_gallery(scores, _rank)
+    return choose_gallery(scores, lambda score: score.rank)
 
 
 def draw_gallery(folder: Path, scores: Sequence[Score], read: Callable[[Score], SliceArrays]) -> tuple[Picture, ...]:
@@ -67,10 +72,6 @@ def draw_gallery(folder: Path, scores: Sequence[Score], read: Callable[[Score], 
         for order, members in choose_scores(scores).items()
         for rank, score in enumerate(members, start=1)
     )
-
-
-def _rank(score: Score) -> Rank:
-    return Rank(score.dice, score.counts.predicted, score.counts.false_negative)
 
 
 def _draw(folder: Path, score: Score, arrays: SliceArrays, order: str, rank: int) -> Picture:

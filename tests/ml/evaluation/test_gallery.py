@@ -1,6 +1,12 @@
 """Which slices a report shows first: of equal ones the same as the pages, which take them from an index."""
 
-from ml.evaluation.gallery import GALLERY_SIZE, Rank, choose_gallery
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml.evaluation.gallery import GALLERY_SIZE, GalleryMaps, Rank, choose_gallery
 
 
 def chosen(ranks: list[Rank]) -> dict[str, list[int]]:
@@ -29,3 +35,21 @@ def test_of_equally_bad_slices_those_that_miss_most_come_first() -> None:
     found = chosen(ranks)
     assert found["worst"] == [1, 6, 5, 4, 3, 2]
     assert found["best"] == [8, 7, 0]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_maps_of_the_gallery_are_kept_while_slices_come_and_of_no_more_slices(seed: int) -> None:
+    chance = random.Random(seed)
+    ranks = [
+        Rank(chance.choice([None, 0.0, chance.random()]), chance.randrange(4), chance.randrange(3)) for _ in range(200)
+    ]
+    kept, images = GalleryMaps(), [Path(f"{number}.png") for number in range(len(ranks))]
+    piece = chance.choice([1, 7, 16])
+    for start in range(0, len(ranks), piece):
+        maps = np.arange(start, start + piece, dtype=np.uint8)[:, None, None]
+        kept.add(list(zip(images[start : start + piece], ranks[start : start + piece], maps, strict=False)))
+        assert len(kept.by_image) <= 3 * GALLERY_SIZE
+    found = kept.by_image
+    assert {images[place] for members in chosen(ranks).values() for place in members} == found.keys()
+    assert all(found[image][0, 0] == int(image.stem) for image in found)
+    assert all(item.base is None for item in found.values()), "a view would keep its whole piece"

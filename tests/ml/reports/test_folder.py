@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -81,6 +82,19 @@ def test_worst_slice_comes_first(out):
     worst = np.asarray(Image.open(out / "gallery" / "worst_1.png"))
     assert tuple(worst[4, 4]) == MISSED  # patient two's tumor, not found
     assert (out / "gallery" / "false_alarm_1.png").is_file()
+
+
+def test_the_gallery_is_drawn_of_the_maps_that_the_evaluation_computed(engine, report, out, tmp_path, monkeypatch):
+    def pictures(folder: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (folder / "gallery").iterdir()}
+
+    forgotten = replace(report, outcome=replace(report.outcome, gallery_maps={}))
+    write_results(tmp_path / "computed again", engine, forgotten, TITLE)
+    assert pictures(tmp_path / "computed again") == pictures(out)
+    monkeypatch.setattr(engine, "infer", None)
+    monkeypatch.setattr(engine, "probability_map", None)
+    write_results(tmp_path / "not again", engine, report, TITLE)
+    assert pictures(tmp_path / "not again") == pictures(out)
 
 
 def test_full_disk_leaves_nothing(engine, report, tmp_path, monkeypatch):
