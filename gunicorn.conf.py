@@ -4,11 +4,15 @@ import gc
 import multiprocessing
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from webapp.domain.settings import Settings, SettingsError, check_bind
+
+if TYPE_CHECKING:
+    from webapp.domain.resources import Resources
 
 settings = Settings.of_process()
 
@@ -70,13 +74,22 @@ def post_fork(_server: Arbiter, _worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Leave the portal's own objects to no garbage collection, and start the decode server beside the first requests:
-    the first upload need not wait for its imports.
-    """
+    """Leave the portal's own objects to no garbage collection, and warm up beside the first requests."""
     # A full collection looks at every object there is, and no thread runs meanwhile: 180 ms, once in a hundred lists.
     # What was imported stays anyway, and is not looked at again.
     gc.collect()
     gc.freeze()
     gc.enable()
-    resources = worker.wsgi.extensions["resources"]
-    threading.Thread(target=resources.decoder.warm_up, name="decoder-warm-up", daemon=True).start()
+    resources: Resources = worker.wsgi.extensions["resources"]
+    threading.Thread(target=_warm_up, args=(resources,), name="warm-up", daemon=True).start()
+
+
+def _warm_up(resources: "Resources") -> None:
+    """What the first upload would wait for: the imports of the decode server, the broker's connection and Celery's
+    publishing end; a worker that is woken and finds no job has compiled how it claims one.
+    """
+    from webapp.domain.jobs.broker import INTERACTIVE  # Celery: the arbiter need not hold it
+
+    if resources.queue.is_reachable():  # a message that it does not take keeps the next ones back
+        resources.queue.publish(INTERACTIVE)
+    resources.decoder.warm_up()

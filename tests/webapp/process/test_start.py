@@ -8,6 +8,7 @@ import threading
 from types import SimpleNamespace
 
 from tests.support.portal_process import PROJECT_ROOT
+from webapp.domain.jobs.broker import INTERACTIVE
 
 # Readers and writers of files, drawing, arithmetic of workers, clients of stores and identity providers that are not
 # set up: each is imported by the first request, or in the process, that needs it.
@@ -29,13 +30,16 @@ def test_a_start_imports_nothing_that_the_first_page_does_not_need() -> None:
 def test_no_garbage_is_collected_while_a_web_process_starts_and_it_is_afterwards() -> None:
     hooks = runpy.run_path(str(PROJECT_ROOT / "gunicorn.conf.py"))
     is_warm = threading.Event()
-    resources = SimpleNamespace(decoder=SimpleNamespace(warm_up=is_warm.set))
+    published: list[str] = []
+    queue = SimpleNamespace(is_reachable=lambda: True, publish=published.append)
+    resources = SimpleNamespace(decoder=SimpleNamespace(warm_up=is_warm.set), queue=queue)
     try:
         hooks["post_fork"](None, None)
         assert not gc.isenabled()
         hooks["post_worker_init"](SimpleNamespace(wsgi=SimpleNamespace(extensions={"resources": resources})))
         assert gc.isenabled() and gc.get_freeze_count()
         assert is_warm.wait(10)
+        assert published == [INTERACTIVE]
     finally:
         gc.enable()
         gc.unfreeze()
