@@ -20,6 +20,7 @@ from typing import IO
 
 from ml.datasets.file_names import (
     ANNOTATION_SUFFIXES,
+    ARCHIVE_SUFFIXES,
     IMAGE_SUFFIXES,
     OTHER_SUFFIXES,
     VOLUME_SUFFIXES,
@@ -29,7 +30,6 @@ from ml.datasets.file_names import (
 )
 
 ERROR_CODES = ("unsupported", "unreadable", "unsafe", "limit", "empty")
-NESTED_SUFFIXES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 # PKWARE's APPNOTE 4.4.4: bit 0 of a member's flags.
 _ENCRYPTED = 0x1
 _DEEPEST = 12
@@ -154,13 +154,15 @@ def _choose(file: zipfile.ZipFile, limits: ArchiveLimits, takes_all: bool) -> li
         if name in _OF_A_DESKTOP:
             continue
         is_volume = suffix_of(name) in VOLUME_SUFFIXES
+        # What the page sends of an archive in a folder: its name, so that the check says that it is left out.
+        is_named_archive = name.endswith(ARCHIVE_SUFFIXES) and member.file_size == 0
         is_other = (
             not takes_all
-            and (suffix_of(name) in (*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES) or lacks_ending(name))
+            and (suffix_of(name) in (*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES) or lacks_ending(name) or is_named_archive)
             and not is_description(name)
             and not is_volume
         )
-        if name.endswith(NESTED_SUFFIXES) and not is_other and suffix_of(name) != ".nii.gz":
+        if name.endswith(ARCHIVE_SUFFIXES) and not is_other and suffix_of(name) != ".nii.gz":
             raise ArchiveError("unreadable", "The archive has archives in it; unpack them and zip one folder.")
         if member.file_size > limits.member_bytes and not is_other:
             raise _too_large(limits.member_bytes)

@@ -22,6 +22,8 @@ OTHER_VOLUMES = (
     *DICOM_SUFFIXES,
     *(suffix for entry in UNREAD_FORMATS if entry.is_volume for suffix in entry.suffixes),
 )
+# What may hold a data set's files and is not looked into: named as left out, too.
+ARCHIVE_SUFFIXES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 # Roboflow's name of COCO annotations, and what CVAT, COCO itself and others call theirs.
 ANNOTATIONS_FILE = "_annotations.coco.json"
 ANNOTATIONS_FOLDER = "annotations"

@@ -6,7 +6,16 @@ from pathlib import Path
 
 from ml.datasets.case import DatasetError
 from ml.datasets.checking.problems import LeftOut, Problem, left_out_of
-from ml.datasets.file_names import IMAGE_SUFFIXES, is_annotations, is_text, name_key, natural_key, shown, suffix_of
+from ml.datasets.file_names import (
+    IMAGE_SUFFIXES,
+    VOLUME_SUFFIXES,
+    is_annotations,
+    is_text,
+    name_key,
+    natural_key,
+    shown,
+    suffix_of,
+)
 from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.left_out import find_strays
 from ml.datasets.layouts.search import find_layout
@@ -17,6 +26,9 @@ from ml.scans import ScanError
 
 _LONGEST_NAME_BYTES = 255  # of one part, as file systems have it
 _MASKS = "Expert masks, of the data set or by their names: no images to predict on."
+# Scans that no data set has as slices, and that the sandbox reads.
+_READ_ALONE = (".dcm", ".dicom", ".ima", *VOLUME_SUFFIXES)
+_ALONE = "A scan of a kind that is read where it is given by itself (`python -m ml predict FILE`), not in a folder."
 _GIVEN_MASKS = "Masks by their names: rename them if they are scans."
 
 
@@ -52,6 +64,7 @@ def find_sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[LeftO
         if not path.is_dir():
             raise DatasetError(f"{path} is no file and no folder; give an image or a folder with images.")
         images, others, of_volumes = _images_of(path)
+        others = tuple(map(_readable_alone, others))
         channels |= of_volumes
         if not images and not others:
             raise DatasetError(f"{path} has no images ({', '.join(IMAGE_SUFFIXES)}); give another folder.")
@@ -107,6 +120,12 @@ def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...], dict[Path
     annotations = [path for _, found in tree.walk(folder) for path in found.files if is_annotations(path.name)]
     strays = find_strays(tree, folder, folder, [*files, *annotations], frozenset())
     return _in_order(set(files) - masks), _with_masks(folder, masks, strays), {}
+
+
+def _readable_alone(group: LeftOut) -> LeftOut:
+    """Scans that lie where a data set has none."""
+    is_scan = group.code == "left_out" and all(suffix_of(name) in _READ_ALONE for name in group.files)
+    return replace(group, message=_ALONE) if is_scan else group
 
 
 def _volumes_of(layout: Layout) -> tuple[list[Path], tuple[LeftOut, ...], dict[Path, Channels]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from ml.datasets.file_names import (
     ANNOTATION_SUFFIXES,
     ANNOTATIONS_FILE,
+    ARCHIVE_SUFFIXES,
     DATASET_JSON,
     IMAGE_SUFFIXES,
     LABEL_MAP,
@@ -26,7 +27,7 @@ def test_endings_are_those_of_the_readers() -> None:
     taken, other = pattern("TAKEN"), pattern("OTHER")
     for suffix in (*IMAGE_SUFFIXES, *VOLUME_SUFFIXES):
         assert taken.search(f"set/a{suffix.upper()}") and not other.search(f"set/a{suffix}")
-    for suffix in {*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES} - {*VOLUME_SUFFIXES}:
+    for suffix in {*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES, *ARCHIVE_SUFFIXES} - {*VOLUME_SUFFIXES}:
         assert other.search(f"set/a{suffix}") and not taken.search(f"set/a{suffix}")
     for name in (
         ANNOTATIONS_FILE,
@@ -37,5 +38,5 @@ def test_endings_are_those_of_the_readers() -> None:
         "result.json",
     ):
         assert taken.search(name)
-    for name in ("README.md", "set/notes.docx", "more.zip"):
+    for name in ("README.md", "set/notes.docx"):
         assert not taken.search(name) and not other.search(name)

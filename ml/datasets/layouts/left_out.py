@@ -10,6 +10,7 @@ from ml.datasets.file_names import (
     ANNOTATION_SUFFIXES,
     ANNOTATIONS_FILE,
     ANNOTATIONS_FOLDER,
+    ARCHIVE_SUFFIXES,
     IMAGE_SUFFIXES,
     OTHER_SUFFIXES,
     OTHER_VOLUMES,
@@ -33,6 +34,7 @@ _SPECIAL = "A pipe, a socket or a device, and no file: remove it."
 _AGAIN = "Files of these names and sizes are part of the data set already, in a folder of the same name: remove these."
 _STRAY_MASK = "Masks by their folder, in a place where the layout has none: they are not used."
 _NO_ENDING = "The name has no ending, and files without one are not read: give it that of its kind (.png, .tif)."
+_ARCHIVE = "An archive, which is not looked into: unpack it if its files belong to the data set, else remove it."
 _VOLUME = (
     "A volume in a place, or of a name, where this layout has none: name it as BraTS or nnU-Net do, and give volumes a"
     " folder of their own."
@@ -72,6 +74,8 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
             elif suffix in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES):
                 suffixes.add(suffix)
                 groups[here, "left_out", _kind_of(suffix)].append(path)
+            elif suffix in ARCHIVE_SUFFIXES:
+                groups[here, "left_out", _ARCHIVE].append(path)
             elif lacks_ending(path.name):
                 groups[here, "left_out", _NO_ENDING].append(path)
             elif suffix in ANNOTATION_SUFFIXES:
@@ -104,7 +108,9 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
 def may_hold_masks(group: LeftOut) -> bool:
     """Whether files left out may be the masks of images that have none: annotations, volumes, other kinds."""
     suffixes = (suffix_of(name) for name in group.files)
-    return group.message in (UNREAD_ANNOTATIONS, _VOLUME) or any(suffix in OTHER_SUFFIXES for suffix in suffixes)
+    return group.message in (UNREAD_ANNOTATIONS, _VOLUME, _ARCHIVE) or any(
+        suffix in OTHER_SUFFIXES for suffix in suffixes
+    )
 
 
 def _is_double(path: Path, places: Mapping[tuple[str, str], Sequence[Path]]) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from ml.datasets.case import DatasetError
 from ml.datasets.file_names import (
     ANNOTATIONS_FILE,
+    ARCHIVE_SUFFIXES,
     IMAGE_SUFFIXES,
     OTHER_SUFFIXES,
     VOLUME_SUFFIXES,
@@ -81,7 +82,8 @@ def _nearest(folder: Path, files: list[Path]) -> str:
             "The nearest layout is CVAT's and PASCAL VOC's: lay the images beside `SegmentationClass`, in `JPEGImages`"
         )
     pictures = [path for path in files if suffix_of(path.name) in IMAGE_SUFFIXES]
-    unread = {*OTHER_SUFFIXES, *(suffix for endings in unread_kinds(suffixes).values() for suffix in endings)}
+    kinds = unread_kinds(suffixes).values()
+    unread = {*OTHER_SUFFIXES, *ARCHIVE_SUFFIXES, *(suffix for endings in kinds for suffix in endings)}
     others = sorted(set(suffixes) & unread - set(VOLUME_SUFFIXES))
     if pictures and others and all(looks_like_mask(path.relative_to(folder).as_posix()) for path in pictures):
         return (
@@ -112,8 +114,13 @@ def _nearest(folder: Path, files: list[Path]) -> str:
 
 def _remedies(files: Iterable[Path]) -> str:
     """How the kinds that are not read are converted, each said once; an empty text where nobody knows."""
-    kinds = unread_kinds(suffix_of(path.name) for path in files)
-    return "".join(f" {' and '.join(endings)}: {entry.name}. {entry.remedy}." for entry, endings in kinds.items())
+    suffixes = {suffix_of(path.name) for path in files}
+    kinds = unread_kinds(suffixes)
+    archives = sorted(suffixes & {*ARCHIVE_SUFFIXES} - {suffix for endings in kinds.values() for suffix in endings})
+    unpack = f" {' and '.join(archives)}: an archive, which is not looked into. Unpack it." if archives else ""
+    return unpack + "".join(
+        f" {' and '.join(endings)}: {entry.name}. {entry.remedy}." for entry, endings in kinds.items()
+    )
 
 
 def _is_dicom(path: Path) -> bool:
