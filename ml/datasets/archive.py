@@ -28,6 +28,7 @@ from ml.datasets.file_names import (
     lacks_ending,
     suffix_of,
 )
+from ml.datasets.remedies import remedies
 
 ERROR_CODES = ("unsupported", "unreadable", "unsafe", "limit", "empty")
 # PKWARE's APPNOTE 4.4.4: bit 0 of a member's flags.
@@ -179,7 +180,8 @@ def _empty(others: list[_Member]) -> ArchiveError:
     dicom = " (DICOM is not read in a data set: convert series to NIfTI)" if is_dicom else ""
     return ArchiveError(
         "empty",
-        f"The archive has no images ({', '.join(IMAGE_SUFFIXES)}){found}{dicom}; zip the data set's own folder.",
+        f"The archive has no images ({', '.join(IMAGE_SUFFIXES)}){found}{dicom}; zip the data set's own folder."
+        f"{remedies(kinds)}",
     )
 
 

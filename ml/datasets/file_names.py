@@ -30,13 +30,13 @@ ANNOTATIONS_FOLDER = "annotations"
 _INSTANCES = re.compile(r"instances_.+\.json")
 # Outlines and boxes of other programs (LabelMe, VOC, YOLO) are not read: they are named as left out where their files
 # are called as an image, or as annotations are.
-ANNOTATION_SUFFIXES = (".json", ".xml", ".txt", ".csv")
+ANNOTATION_SUFFIXES = (".json", ".jsonl", ".geojson", ".xml", ".txt", ".csv", ".tsv")
 # What people put beside their data, and never gave an ending.
 _PAPERS = frozenset(
     {"authors", "changelog", "checksums", "copying", "licence", "license", "makefile", "notice", "readme", "version"}
 )
 _LIKE_ANNOTATIONS = re.compile(
-    r"(?:labels_|.*(?:annotation|coco|instances|via_(?:region|project|export))).*\.(?:json|xml|csv)"
+    r"(?:labels_|project-\d+-at-|.*(?:annotation|coco|instances|via_(?:region|project|export))).*\.(?:json|xml|csv)"
 )
 
 

@@ -121,6 +121,20 @@ UNREAD_FORMATS: tuple[UnreadFormat, ...] = (
     UnreadFormat("an HDF5 file", (".h5", ".hdf5"), _ARRAYS, _begins(b"\x89HDF\r\n\x1a\n")),
     UnreadFormat("a NumPy array", (".npy", ".npz"), _ARRAYS, _begins(b"\x93NUMPY")),
     UnreadFormat(
+        "an SVG drawing",
+        (".svg",),
+        "Export it as PNG of the scan's own width and height, for example with Inkscape: inkscape --export-width=256"
+        " --export-height=256 mask.svg -o mask.png",
+        _begins(b"<svg"),
+    ),
+    UnreadFormat(
+        "a table of Hugging Face (Parquet or Arrow)",
+        (".parquet", ".arrow"),
+        'Save its pictures as PNG, for example in Python: for i, row in enumerate(datasets.load_dataset("FOLDER")'
+        '["train"]): row["image"].save(f"images/{i}.png"), and the masks so',
+        _begins(b"PAR1", b"ARROW1"),
+    ),
+    UnreadFormat(
         "a slide of histology",
         (".svs", ".ndpi", ".mrxs", ".scn", ".czi"),
         "The models read MRI, and nothing makes one of a slide",

@@ -33,7 +33,7 @@ _OF_VOLUMES = (
     " none: rename them."
 )
 _OF_SERIES = "A DICOM SEG or RTSTRUCT belongs to the series whose UID it refers to: add that series."
-_OF_PARTS = "Several masks begin with one image's name: join them into one mask, of that name (`masks/07.png`)."
+_OF_PARTS = "Several masks are one image's: join them into one mask, of the image's name (`masks/07.png`)."
 _OF_PICTURES_NNUNET = (
     "Of nnU-Net's layout volumes alone are read: call the folders `images` and `masks`, and images as their masks,"
     " without `_0000`."
@@ -258,11 +258,18 @@ def _remedy(layout: Layout, masks: Sequence[Path]) -> str:
         for place in range(len(key))
         if key[:place] in stems
     )
-    if begun and max(begun.values()) > 1:
+    if (begun and max(begun.values()) > 1) or _has_several(layout, masks):
         return _OF_PARTS
     folders = {case.image.parent for case in layout.cases}
     is_beside = all(is_read_as_mask(path.stem) and path.parent in folders for path in masks)
     return _BESIDE if masks and is_beside else ""
+
+
+def _has_several(layout: Layout, masks: Sequence[Path]) -> bool:
+    """Whether several masks lie beside a folder of one image, each object in a file of its own."""
+    images = Counter(case.image.parent.parent for case in layout.cases)
+    found = Counter(path.parent.parent for path in masks)
+    return any(images[place] == 1 and count > 1 for place, count in found.items())
 
 
 def _count(names: list[str], what: str) -> str:

@@ -16,10 +16,12 @@ from ml.datasets.file_names import (
 )
 from ml.datasets.layouts.tree import Tree, count_suffixes
 from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS, looks_like_mask, mask_sign
+from ml.datasets.remedies import remedies
 from ml.scans.unread_formats import unread_kinds
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 _GROUPS_SHOWN = 5
+_TABLES = (".csv", ".tsv", ".jsonl", ".xlsx")
 _WITHOUT_ENDING = ("file without an ending", "files without an ending")
 # A DICOM file has these letters behind 128 bytes (PS3.10, 7.1), whatever its name.
 _DICOM_PLACE, _DICOM_SIGN = 128, b"DICM"
@@ -49,7 +51,8 @@ def unknown(tree: Tree, folder: Path) -> UnknownLayoutError:
         files.extend(listing.files)
         dead = len(listing.dead_links)
         groups |= {(place, f"link{'' if dead == 1 else 's'} to nothing"): dead} if dead else {}
-    nearest = f"{_nearest(folder, files)} (docs/datasets.md).{_remedies(files)}"
+    nearest = f"{_nearest(folder, files)} (docs/datasets.md).{_tables(files)}"
+    nearest += remedies(suffix_of(path.name) for path in files)
     return UnknownLayoutError(folder, f"{_found(groups)} {nearest}")
 
 
@@ -95,10 +98,9 @@ def _nearest(folder: Path, files: list[Path]) -> str:
     if any(name in places for name in (*IMAGE_FOLDERS, *MASK_FOLDERS)) or any(
         mask_sign(path.relative_to(folder).as_posix()).endswith("/") for path in files
     ):
-        lists = "; masks that are listed in a .csv are not read: save each as a picture" if ".csv" in suffixes else ""
         return (
             f"The nearest layout is {_PAIRS}; give both folders, with images and masks in them or in one folder for"
-            f" each patient{lists}"
+            " each patient"
         )
     if ".json" in suffixes and images:
         return f"The nearest layout is {_COCO}; name and place the file like that"
@@ -112,15 +114,13 @@ def _nearest(folder: Path, files: list[Path]) -> str:
     return f"The layouts are {_PATIENT_FOLDERS}; {_PAIRS}; {_COCO}; {_VOLUMES}"
 
 
-def _remedies(files: Iterable[Path]) -> str:
-    """How the kinds that are not read are converted, each said once; an empty text where nobody knows."""
+def _tables(files: Iterable[Path]) -> str:
+    """Of pictures beside a table, in which some data sets list their masks as run lengths or outlines."""
     suffixes = {suffix_of(path.name) for path in files}
-    kinds = unread_kinds(suffixes)
-    archives = sorted(suffixes & {*ARCHIVE_SUFFIXES} - {suffix for endings in kinds.values() for suffix in endings})
-    unpack = f" {' and '.join(archives)}: an archive, which is not looked into. Unpack it." if archives else ""
-    return unpack + "".join(
-        f" {' and '.join(endings)}: {entry.name}. {entry.remedy}." for entry, endings in kinds.items()
-    )
+    table = next((suffix for suffix in _TABLES if suffix in suffixes), None)
+    if table is None or suffixes.isdisjoint(IMAGE_SUFFIXES):
+        return ""
+    return f" Masks that are listed in a {table} are not read: save each as a picture."
 
 
 def _is_dicom(path: Path) -> bool:
