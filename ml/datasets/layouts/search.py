@@ -18,7 +18,7 @@ from ml.datasets.layouts.pairs import list_nested, pair_folders
 from ml.datasets.layouts.recognition import dicom_layout, layout_in
 from ml.datasets.layouts.sequences import is_other_sequence
 from ml.datasets.layouts.tree import Tree
-from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError, unknown
+from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError, say_twins, unknown
 from ml.datasets.mask_names import is_read_as_mask, looks_like_mask
 from ml.datasets.volume_slices import file_of
 
@@ -87,7 +87,8 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
         if nested is None:
             places = (shown(relative(one.folder, folder)) for one in found[:4])
             names = ", ".join("directly in it" if place == "." else place for place in places)
-            raise UnknownLayoutError(folder, _several(found, names))
+            pictures = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
+            raise UnknownLayoutError(folder, _several(found, names) + say_twins(folder, pictures))
         layout = nested
     if layout.cases and not layout.has_truth and any(problem.code in _UNMATCHED for problem in layout.problems):
         raise UnknownLayoutError(folder, _unmatched(layout, folder))

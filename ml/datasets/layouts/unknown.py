@@ -51,7 +51,7 @@ def unknown(tree: Tree, folder: Path) -> UnknownLayoutError:
         files.extend(listing.files)
         dead = len(listing.dead_links)
         groups |= {(place, f"link{'' if dead == 1 else 's'} to nothing"): dead} if dead else {}
-    nearest = f"{_nearest(folder, files)} (docs/datasets.md).{_tables(files)}"
+    nearest = f"{_nearest(folder, files)} (docs/datasets.md).{say_twins(folder, files)}{_tables(files)}"
     nearest += remedies(suffix_of(path.name) for path in files)
     return UnknownLayoutError(folder, f"{_found(groups)} {nearest}")
 
@@ -112,6 +112,23 @@ def _nearest(folder: Path, files: list[Path]) -> str:
             f" volumes as NIfTI, as {_VOLUMES}"
         )
     return f"The layouts are {_PATIENT_FOLDERS}; {_PAIRS}; {_COCO}; {_VOLUMES}"
+
+
+def say_twins(folder: Path, files: Iterable[Path]) -> str:
+    """Of two folders that have pictures of the same names: one may have the other's masks (`X` and `Y`, ADE20K's
+    `images` and `annotations`). Empty where there are others."""
+    stems: dict[str, list[str]] = {}
+    for path in files:
+        place, *inner = path.relative_to(folder).parts
+        if suffix_of(path.name) in IMAGE_SUFFIXES:
+            stems.setdefault(place if inner else "", []).append(name_key(path.stem))
+    if len(stems) != 2 or "" in stems or len({tuple(sorted(names)) for names in stems.values()}) > 1:
+        return ""
+    first, second = map(shown, sorted(stems))
+    return (
+        f" The folders {first} and {second} have pictures of the same names: if one has the masks of the other, call"
+        " them `images` and `masks`."
+    )
 
 
 def _tables(files: Iterable[Path]) -> str:

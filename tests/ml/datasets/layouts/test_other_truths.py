@@ -75,3 +75,18 @@ def test_masks_of_single_objects_beside_one_image_are_to_be_joined(tmp_path):
         for name in ("0f3a", "1b2c"):
             mask(tmp_path / patient / "masks" / f"{name}.png")
     assert "Several masks are one image's: join them into one mask" in said_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [("X", "Y"), ("images/training", "annotations/training"), ("images", "annotations/trimaps"), ("inputs", "targets")],
+)
+def test_two_folders_with_pictures_of_the_same_names_may_be_images_and_masks(tmp_path, images, masks):
+    for name in ("1", "2"):
+        image(tmp_path / images / f"{name}.jpg")
+        mask(tmp_path / masks / f"{name}.png")
+    first, second = sorted((images.partition("/")[0], masks.partition("/")[0]))
+    said = said_of(tmp_path)
+    assert f"The folders {first} and {second} have pictures of the same names: if one has the masks" in said
+    image(tmp_path / images / "3.jpg")
+    assert "of the same names" not in said_of(tmp_path)
