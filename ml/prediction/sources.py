@@ -64,7 +64,6 @@ def find_sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[LeftO
         if not path.is_dir():
             raise DatasetError(f"{path} is no file and no folder; give an image or a folder with images.")
         images, others, of_volumes = _images_of(path)
-        others = tuple(map(_readable_alone, others))
         channels |= of_volumes
         if not images and not others:
             raise DatasetError(f"{path} has no images ({', '.join(IMAGE_SUFFIXES)}); give another folder.")
@@ -92,21 +91,27 @@ def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...], dict[Path
     """The images of a folder, sorted, what is left out of it, and the other channels of volumes."""
     try:
         layout = find_layout(folder)
-    except DatasetError:  # nothing that tells images from masks but their names
+    except DatasetError:
         layout = None
     if layout is not None and layout.name == "DICOM":  # `predict` reads single files
         layout = None
     if layout is not None and layout.volumes:
         return _volumes_of(layout)
+    images, others = _slices_of(folder, layout)
+    return images, tuple(map(_readable_alone, others)), {}
+
+
+def _slices_of(folder: Path, layout: Layout | None) -> tuple[list[Path], tuple[LeftOut, ...]]:
+    """The same of a folder without volumes; layout: None where nothing tells images from masks but their names."""
     if layout is not None and layout.has_truth:
         images = {case.image for case in layout.cases}
         masks = {case.mask for case in layout.cases if case.mask is not None}
         doubled = (problem for problem in layout.problems if problem.code == "doubled_mask")
         masks |= {layout.base / name for problem in doubled for name in problem.files}
         kept = [problem for problem in layout.problems if problem.code != "missing_mask"]
-        return _in_order(images), _with_masks(layout.base, masks - images, kept), {}
+        return _in_order(images), _with_masks(layout.base, masks - images, kept)
     if layout is not None:
-        return _in_order(case.image for case in layout.cases), layout.left_out, {}
+        return _in_order(case.image for case in layout.cases), layout.left_out
     tree = Tree()
     files = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
     place = folder.absolute()
@@ -119,7 +124,7 @@ def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...], dict[Path
     }
     annotations = [path for _, found in tree.walk(folder) for path in found.files if is_annotations(path.name)]
     strays = find_strays(tree, folder, folder, [*files, *annotations], frozenset())
-    return _in_order(set(files) - masks), _with_masks(folder, masks, strays), {}
+    return _in_order(set(files) - masks), _with_masks(folder, masks, strays)
 
 
 def _readable_alone(group: LeftOut) -> LeftOut:
