@@ -5,6 +5,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
+from ml.ood.detector import UNLIKE
 from tests.webapp.clients import SCANS, finished, resources_of
 from tests.webapp.test_documents import DOCS, table_rows
 from webapp.domain.scans.models import Scan, Segmentation
@@ -96,7 +97,7 @@ def test_a_picture_that_may_be_no_brain_is_not_said_to_look_like_one(
     assert sentences(code) == [WARNINGS[code].message]
     unlike, beside = sentences("unlike_training_data", code)
     assert unlike == WARNINGS["unlike_training_data"].message
-    assert beside == WARNINGS[code].beside_unlike and beside.startswith("If it shows a brain at all")
+    assert beside == WARNINGS[code].beside[UNLIKE] and beside.startswith("If it shows a brain at all")
     assert described([code])[0].message == WARNINGS[code].message, "the registry is as it was"
 
 
@@ -104,7 +105,7 @@ def test_every_warning_is_documented_as_it_is_shown() -> None:
     text = (DOCS / "api.md").read_text().split("## Warnings")[1].split("\n## ")[0]
     documented = [tuple(row) for row in table_rows(text) if row[0].startswith("`")]
     assert documented == [(f"`{w.code}`", w.tone, w.chip or "", w.message) for w in WARNINGS.values()]
-    assert all(warning.beside_unlike in text for warning in WARNINGS.values() if warning.beside_unlike)
+    assert all(sentence in text for warning in WARNINGS.values() for sentence in warning.beside.values())
 
 
 def test_where_there_is_no_verdict_the_first_sentence_does_not_speak_of_one() -> None:

@@ -69,26 +69,25 @@ class ScanChangeSchema(ma.Schema):
             raise ma.ValidationError("Give `study` or `spacing_mm`, one at a time.")
 
 
+def _scan_ids(least: int, description: str) -> fields.List[str]:
+    return fields.List(
+        fields.String(validate=validate.Length(max=LONGEST_ID)),
+        required=True,
+        validate=validate.Length(least, MOST_SELECTED),
+        metadata={"description": description},
+    )
+
+
 class StackSchema(ma.Schema):
     """Scans of one picture each that become one stack."""
 
-    scans = fields.List(
-        fields.String(validate=validate.Length(max=LONGEST_ID)),
-        required=True,
-        validate=validate.Length(2, MOST_SELECTED),
-        metadata={"description": "ids, in any order: the stack is in the natural order of their names"},
-    )
+    scans = _scan_ids(2, "ids, in any order: the stack is in the natural order of their names")
 
 
 class SelectionSchema(ma.Schema):
     """Several scans, and what of them."""
 
-    scans = fields.List(
-        fields.String(validate=validate.Length(max=LONGEST_ID)),
-        required=True,
-        validate=validate.Length(1, MOST_SELECTED),
-        metadata={"description": "ids"},
-    )
+    scans = _scan_ids(1, "ids")
     content = fields.Enum(
         Content,
         by_value=True,

@@ -1,5 +1,7 @@
 """The forms in which files come: scans, and experts' masks of one."""
 
+from typing import Any
+
 import marshmallow as ma
 from marshmallow import fields, validate
 
@@ -26,46 +28,43 @@ class UploadFormSchema(ma.Schema):
     volume = fields.Integer(validate=validate.Range(1, MOST_VOLUMES))
 
 
+def _form(properties: dict[str, Any]) -> dict[str, Any]:
+    """A body of files and fields in OpenAPI's words; the files are required."""
+    schema = {"type": "object", "required": ["file"], "properties": properties}
+    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+
+
 # The body of an upload as OpenAPI 3 says it; flask-smorest would describe files and fields as two bodies.
-UPLOAD_BODY = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {
-                    "file": {"type": "array", "items": {"type": "string", "format": "binary"}},
-                    "model": {"type": "string", "description": "default: the portal's model"},
-                    "threshold": {
-                        "type": "number",
-                        "minimum": 0,
-                        "maximum": 1,
-                        "description": "default: the model card's",
-                    },
-                    "group": {
-                        "type": "string",
-                        "enum": [grouping.value for grouping in Grouping],
-                        "default": Grouping.NONE.value,
-                        "description": "stack: all files are one scan; auto: numbered files of one name in one"
-                        " folder; in each way NAME_mask becomes the truth of NAME",
-                    },
-                    "volume": {
-                        "type": "integer",
-                        "minimum": 1,
-                        "maximum": MOST_VOLUMES,
-                        "description": "of NIfTI files that hold several volumes (4-D): the one to read, from 1",
-                    },
-                    "study": {
-                        "type": "string",
-                        "maxLength": LONGEST_NAME,
-                        "description": "the name of the study that all of them belong to; made where there is none",
-                    },
-                },
-            }
-        }
-    },
-}
+UPLOAD_BODY = _form(
+    {
+        "file": {"type": "array", "items": {"type": "string", "format": "binary"}},
+        "model": {"type": "string", "description": "default: the portal's model"},
+        "threshold": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": "default: the model card's",
+        },
+        "group": {
+            "type": "string",
+            "enum": [grouping.value for grouping in Grouping],
+            "default": Grouping.NONE.value,
+            "description": "stack: all files are one scan; auto: numbered files of one name in one"
+            " folder; in each way NAME_mask becomes the truth of NAME",
+        },
+        "volume": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MOST_VOLUMES,
+            "description": "of NIfTI files that hold several volumes (4-D): the one to read, from 1",
+        },
+        "study": {
+            "type": "string",
+            "maxLength": LONGEST_NAME,
+            "description": "the name of the study that all of them belong to; made where there is none",
+        },
+    }
+)
 
 
 class TruthFormSchema(ma.Schema):
@@ -79,30 +78,21 @@ class TruthFormSchema(ma.Schema):
     )
 
 
-TRUTH_BODY = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {
-                    "file": {
-                        "type": "array",
-                        "items": {"type": "string", "format": "binary"},
-                        "description": "one mask with a page for each slice, or a mask a slice, told by its name"
-                        " (NAME_mask, or NAME) or else by its place in the natural order of the names; of a scan"
-                        " with geometry also NIfTI, DICOM SEG or RTSTRUCT",
-                    },
-                    "region": {
-                        "type": "array",
-                        "maxItems": MOST_REGIONS,
-                        "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_REGION},
-                        "description": "of a DICOM SEG or RTSTRUCT with several segments or ROIs the names of the"
-                        " tumor's; by default those that are called as a tumor",
-                    },
-                },
-            }
-        }
-    },
-}
+TRUTH_BODY = _form(
+    {
+        "file": {
+            "type": "array",
+            "items": {"type": "string", "format": "binary"},
+            "description": "one mask with a page for each slice, or a mask a slice, told by its name"
+            " (NAME_mask, or NAME) or else by its place in the natural order of the names; of a scan"
+            " with geometry also NIfTI, DICOM SEG or RTSTRUCT",
+        },
+        "region": {
+            "type": "array",
+            "maxItems": MOST_REGIONS,
+            "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_REGION},
+            "description": "of a DICOM SEG or RTSTRUCT with several segments or ROIs the names of the"
+            " tumor's; by default those that are called as a tumor",
+        },
+    }
+)

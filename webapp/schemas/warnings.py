@@ -4,7 +4,7 @@ A new warning is one entry: the API serializes it whole, pages and scripts loop 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ml.measurements import VOIDING_FINDINGS, VOIDING_WARNINGS
@@ -31,16 +31,16 @@ class Warning:
 
     chip: the few words that stand beside the verdict wherever a scan is listed; None where the sentence on the result
     page is enough. detail: of one scan, which files or slices it means; it stands behind the message, too.
-    beside_unlike: the sentence for a scan that is also unlike the training data and may be no brain at
-    all; None where `message` holds of any picture. is_routine: a conversion that most scans of its kind need: such
-    notes share one quiet line.
+    beside: by the code of another warning of the same scan the sentence that is said then in place of `message`, as
+    of a scan that is also unlike the training data and may be no brain at all. is_routine: a conversion that most scans
+    of its kind need: such notes share one quiet line.
     """
 
     code: str
     message: str
     tone: Literal["info", "warn"] = "info"
     chip: str | None = None
-    beside_unlike: str | None = None
+    beside: Mapping[str, str] = field(default_factory=dict)
     is_routine: bool = False
     detail: str | None = None
 
@@ -67,6 +67,7 @@ WARNINGS: dict[str, Warning] = {
             f"{_UNLIKE[:-1]}; its verdict and confidence may mean nothing here.",
             tone="warn",
             chip=WORDS[UNLIKE],
+            beside={BRIGHT_BACKGROUND: _UNLIKE},  # there is no verdict then
         ),
         Warning(
             BRIGHT_BACKGROUND,
@@ -82,8 +83,10 @@ WARNINGS: dict[str, Warning] = {
             " without contrast); where no tumor is marked, that means nothing.",
             tone="warn",
             chip=WORDS[NOT_FLAIR],
-            beside_unlike="If it shows a brain at all, this scan is not FLAIR, which the model reads, by what its file"
-            " says or by its look (that of T1, with or without contrast).",
+            beside={
+                UNLIKE: "If it shows a brain at all, this scan is not FLAIR, which the model reads, by what its file"
+                " says or by its look (that of T1, with or without contrast)."
+            },
         ),
         Warning(
             PLAINLY_NOT_FLAIR,
@@ -104,8 +107,10 @@ WARNINGS: dict[str, Warning] = {
             " FLAIR alone; where it marks no tumor in the others, that means nothing.",
             tone="warn",
             chip=WORDS[MIXED_SEQUENCES],
-            beside_unlike="If it shows a brain at all, some slices of this stack look like FLAIR, which the model"
-            " reads, and others like T1, with or without contrast.",
+            beside={
+                UNLIKE: "If it shows a brain at all, some slices of this stack look like FLAIR, which the model"
+                " reads, and others like T1, with or without contrast."
+            },
         ),
         Warning(
             CHANNEL_ORDER,
@@ -113,8 +118,10 @@ WARNINGS: dict[str, Warning] = {
             " the model reads; where it marks no tumor, that means nothing.",
             tone="warn",
             chip=WORDS[CHANNEL_ORDER],
-            beside_unlike="If it shows a brain at all, the channels of this scan seem to stand in another order than"
-            " pre-contrast, FLAIR, post-contrast, which the model reads.",
+            beside={
+                UNLIKE: "If it shows a brain at all, the channels of this scan seem to stand in another order than"
+                " pre-contrast, FLAIR, post-contrast, which the model reads."
+            },
         ),
         Warning(
             FLAIR_MISSING,
@@ -196,10 +203,8 @@ def described(codes: Iterable[str], details: Mapping[str, str] | None = None) ->
     """
     given, said = list(codes), details or {}
     found = [WARNINGS.get(code, Warning(code, code)) for code in given]
-    if UNLIKE in given:
-        found = [replace(item, message=item.beside_unlike or item.message) for item in found]
-    if BRIGHT_BACKGROUND in given:  # there is no verdict then, of which the first sentence speaks
-        found = [replace(item, message=_UNLIKE) if item.code == UNLIKE else item for item in found]
+    for code in given:
+        found = [replace(item, message=item.beside.get(code, item.message)) for item in found]
     return [
         replace(item, message=f"{item.message} {detail}", detail=detail) if (detail := said.get(item.code)) else item
         for item in found

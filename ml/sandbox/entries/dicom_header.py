@@ -7,15 +7,14 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from ml.datasets.case import DAMAGED, LIMITS
+from ml.datasets.case import LIMITS
+from ml.sandbox.entries.headers import answer_of, grid_answer
 from ml.sandbox.entries.preload import preload_readers
-from ml.scans import ScanError
 from ml.scans.readers.dicom.instances import instance_of, read_dataset
 from ml.scans.readers.dicom.reader import read_series_grid
 from ml.scans.readers.dicom.segmentations import is_segmentation
 from ml.scans.readers.dicom.structure_sets import is_structure_set
 from ml.scans.sequence import SequenceKind
-from ml.volumes.axial import stack_shape
 
 preload_readers()
 
@@ -23,20 +22,13 @@ preload_readers()
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Answer {"path"}: {"series", "patient", "is_flair"} of an image, {"mask", "refers"} of an expert's mask; or
     {"series"}, the files of one: {"grid"} of `VolumeGrid.to_json`. Else {"message"}."""
-    try:
-        if "path" in request:
-            return _describe(Path(request["path"])), b""
-        grid = read_series_grid([Path(path) for path in request["series"]], LIMITS)
-        slices, rows, columns = stack_shape(grid)
-        LIMITS.check_slice(columns, rows)
-        LIMITS.check_stack(slices, columns, rows)
-        return {"grid": grid.to_json()}, b""
-    except ScanError as error:
-        return {"message": error.message}, b""
-    except OSError as error:
-        return {"message": f"The file cannot be read ({error.strerror})."}, b""
-    except Exception:  # noqa: BLE001 - see the package's docstring
-        return {"message": DAMAGED}, b""
+    return answer_of(lambda: _read(request))
+
+
+def _read(request: dict[str, Any]) -> dict[str, Any]:
+    if "path" in request:
+        return _describe(Path(request["path"]))
+    return grid_answer(read_series_grid([Path(path) for path in request["series"]], LIMITS))
 
 
 def _describe(path: Path) -> dict[str, Any]:

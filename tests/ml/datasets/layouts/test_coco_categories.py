@@ -8,6 +8,17 @@ from ml.datasets import check, list_cases
 from tests.support.layouts import SQUARE, coco, image
 
 
+def is_tumor(folder, name):
+    """Whether what is annotated as this category is read as tumor."""
+    image(folder / "a.png")
+    path = folder / "_annotations.coco.json"
+    coco(path, ["a.png"], [[SQUARE]])
+    document = json.loads(path.read_text())
+    document["categories"] = [{"id": document["annotations"][0]["category_id"], "name": name}]
+    path.write_text(json.dumps(document))
+    return bool(list_cases(folder)[0].truth().any())
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -33,13 +44,7 @@ from tests.support.layouts import SQUARE, coco, image
     ],
 )
 def test_a_category_that_says_that_it_is_no_tumor_is_none(tmp_path, name):
-    image(tmp_path / "a.png")
-    path = tmp_path / "_annotations.coco.json"
-    coco(path, ["a.png"], [[SQUARE]])
-    document = json.loads(path.read_text())
-    document["categories"] = [{"id": document["annotations"][0]["category_id"], "name": name}]
-    path.write_text(json.dumps(document))
-    assert not list_cases(tmp_path)[0].truth().any()
+    assert not is_tumor(tmp_path, name)
 
 
 @pytest.mark.parametrize(
@@ -57,13 +62,7 @@ def test_a_category_that_says_that_it_is_no_tumor_is_none(tmp_path, name):
     ],
 )
 def test_a_category_with_such_a_word_in_another_sense_is_tumor(tmp_path, name):
-    image(tmp_path / "a.png")
-    path = tmp_path / "_annotations.coco.json"
-    coco(path, ["a.png"], [[SQUARE]])
-    document = json.loads(path.read_text())
-    document["categories"] = [{"id": document["annotations"][0]["category_id"], "name": name}]
-    path.write_text(json.dumps(document))
-    assert list_cases(tmp_path)[0].truth().any()
+    assert is_tumor(tmp_path, name)
 
 
 def test_categories_are_listed_and_those_that_are_no_tumor_do_not_count(tmp_path):
