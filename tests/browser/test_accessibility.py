@@ -47,6 +47,7 @@ def press(*keys: str) -> Callable[[Page], None]:
 
 def ask_before_delete(page: Page) -> None:
     page.get_by_role("button", name="Delete this scan").click()
+    page.locator("dialog[open]").wait_for()
 
 
 def unfold(page: Page) -> None:

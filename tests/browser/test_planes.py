@@ -260,6 +260,7 @@ def test_the_tumor_is_turned_in_three_dimensions(page: Page, volume_id: str, con
     canvas = page.locator("#surface canvas[data-drawn]")
     canvas.wait_for()
     letters = page.locator("#surface .surface-letter")
+    expect(letters).to_have_count(6)
     assert sorted(letters.all_inner_texts()) == sorted("RLAPSI")
     before, start = seen(page), canvas.get_attribute("data-drawn")
     assert 0.002 < share_of_red(before) < 0.2
