@@ -207,6 +207,15 @@ def test_a_window_ends_and_a_network_counts_as_one() -> None:
     assert network_of("::ffff:192.0.2.1") == "192.0.2.1" and network_of("x" * 99) == "x" * 64
 
 
+def test_who_asks_slowly_is_never_refused() -> None:
+    now = [0.0]
+    limit = RateLimit(2, 10, lambda: now[0])
+    waits = []
+    for now[0] in range(0, 60, 6):  # at most two within any ten seconds
+        waits.append(limit.wait_s("192.0.2.1"))
+    assert waits == [0.0] * 10
+
+
 def test_scans_go_after_their_time_and_no_others(make_demo: Callable[..., Flask], tmp_path: Path) -> None:
     app = make_demo()
     resources = resources_of(app)

@@ -25,9 +25,12 @@ class RateLimit:
         """Count one, and say for how many seconds the next is refused: 0 where this one is allowed."""
         key = network_of(address)
         with self._lock:
-            count, ends_at = self._counts.get(key, (0, self._clock() + self._window_s))
+            now = self._clock()
+            count, ends_at = self._counts.get(key, (0, now))
+            if ends_at <= now:  # the cache keeps an entry for a window after its last count, not after its first
+                count, ends_at = 0, now + self._window_s
             if count >= self._most:
-                return max(1.0, ends_at - self._clock())
+                return max(1.0, ends_at - now)
             self._counts[key] = (count + 1, ends_at)
             return 0.0
 
