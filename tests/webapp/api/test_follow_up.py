@@ -259,3 +259,15 @@ def test_two_dates_are_drawn_at_one_scale(app: Flask, client: FlaskClient) -> No
     with resources_of(app).database.write() as session:
         session.execute(update(Scan).where(Scan.id == late["scan"]).values(spacing_mm=None))
     assert "their own size of pixels" in client.get(address).text
+
+
+def test_a_study_beyond_the_most_is_in_its_own_follow_up(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Series that were de-identified elsewhere may all have one patient's id."""
+    monkeypatch.setattr(follow_up, "MOST_POINTS", 2)
+    studies = [add_study(app, f"visit {number}")["study"] for number in range(4)]
+
+    assert [point["study"] for point in of(client, studies[3])["points"]] == [studies[0], studies[3]]
+    assert client.get(f"/studies/{studies[3]}/follow-up").status_code == 200
+    assert [point["study"] for point in of(client, studies[1])["points"]] == studies[:2]

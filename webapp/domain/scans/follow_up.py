@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ml.cards import Card
 
 _DICE = "patient_dice_mean"
-# More dates than anybody has of one patient.
+# More dates than anybody has of one patient; but series that were de-identified elsewhere may all have one id.
 MOST_POINTS = 100
 
 
@@ -118,7 +118,10 @@ def of_study(resources: Resources, session: Session, study_id: str) -> FollowUp:
     if patient.name is None:
         return FollowUp(patient, (_point(resources, session, study),), (), (), 0)
     points, left_out = [], []
-    for found in patients.studies_that_name(session, patient)[:MOST_POINTS]:
+    naming = patients.studies_that_name(session, patient)
+    if study not in naming[:MOST_POINTS]:
+        naming = [*naming[: MOST_POINTS - 1], study]
+    for found in naming[:MOST_POINTS]:
         whose = patients.patient_of(session, found)
         if whose.key == patient.key:
             points.append(_point(resources, session, found))
