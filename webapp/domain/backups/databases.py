@@ -21,9 +21,10 @@ def copy_out(url: str, folder: Path) -> str:
     if parsed.get_backend_name() != "sqlite":
         _run("pg_dump", url, "--format=custom", "--no-owner", "--no-privileges", f"--file={folder / POSTGRES_FILE}")
         return POSTGRES_FILE
+    address = f"{Path(parsed.database or '').absolute().as_uri()}?mode=ro"  # which escapes # and %
     try:
         with (
-            closing(sqlite3.connect(f"file:{parsed.database}?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(address, uri=True)) as source,
             closing(sqlite3.connect(folder / SQLITE_FILE)) as target,
         ):
             source.backup(target)

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -224,3 +226,16 @@ def test_a_password_is_not_in_a_command_line(tmp_path: Path, monkeypatch: pytest
     line, secret = seen.read_text().splitlines()
     assert "se" + ":cret" not in line and line.startswith("--dbname=postgresql://me@db/glio?passfile=")
     assert secret == "*:*:*:*:se\\:cret"
+
+
+def test_a_database_is_copied_from_a_folder_with_a_hash_in_its_name(tmp_path: Path) -> None:
+    source, copy = tmp_path / "scans #2" / "portal.sqlite3", tmp_path / "copy"
+    source.parent.mkdir()
+    copy.mkdir()
+    with closing(sqlite3.connect(source)) as database:
+        database.execute("CREATE TABLE kept (id)")
+
+    name = databases.copy_out(f"sqlite:///{source}", copy)
+
+    with closing(sqlite3.connect(copy / name)) as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("kept",)]
