@@ -87,6 +87,7 @@ def time_limit(seconds: float, silence_s: float | None = None) -> Iterator[TimeL
         stopped.set()
         with _lock:
             _limits.pop()
+            signal.setitimer(signal.ITIMER_REAL, 0)  # again: another thread may have cut the limit since
             faulthandler.cancel_dump_traceback_later()
             signal.signal(signal.SIGALRM, handler)
             if _limits:

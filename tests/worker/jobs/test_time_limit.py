@@ -73,6 +73,24 @@ def test_a_limit_that_is_cut_ends_the_block_soon_also_from_another_thread() -> N
     assert time.monotonic() - began < 5
 
 
+def test_a_limit_that_is_cut_while_its_block_ends_is_over_with_it() -> None:
+    cut_at_the_end = (
+        "import signal, time\n"
+        "from worker.jobs.time_limit import time_limit\n"
+        "arm = signal.setitimer\n"
+        "def setitimer(which, seconds):\n"
+        "    arm(which, seconds)\n"
+        "    if not seconds:\n"
+        "        signal.setitimer = arm\n"
+        "        limit.cut(0.1)\n"  # as the lease's thread may, just then
+        "with time_limit(3600) as limit:\n"
+        "    signal.setitimer = setitimer\n"
+        "time.sleep(0.5)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", cut_at_the_end], cwd=PROJECT_ROOT, capture_output=True, timeout=60)
+    assert found.returncode == 0, found.stderr
+
+
 def test_an_outer_limit_that_is_cut_ends_after_the_inner_block() -> None:
     with pytest.raises(JobTimeout), time_limit(3600) as outer:
         with time_limit(20):
