@@ -76,14 +76,16 @@ export class Totals {
   /** @returns {Sum} */
   sum() {
     const counted = this.areas.filter((area) => area !== null);
+    /** @type {(parts: number[]) => number} */
+    const sumOf = (parts) => parts.reduce((sum, part, index) => sum + (this.areas[index] === null ? 0 : part), 0);
     return {
       pixels: counted.reduce((sum, area) => sum + area, 0),
       slicesWithTumor: counted.filter((area) => area > 0).length,
       counted: counted.length,
       doubt: this.doubt(),
-      uncounted: this.uncounted.reduce((sum, pixels, index) => sum + (this.areas[index] === null ? 0 : pixels), 0),
-      levels: this.levels.reduce((sum, levels, index) => sum + (this.areas[index] === null ? 0 : levels), 0),
-      doubtful: this.doubts.reduce((sum, doubt) => sum + (doubt?.area ?? 0), 0),
+      uncounted: sumOf(this.uncounted),
+      levels: sumOf(this.levels),
+      doubtful: sumOf(this.doubts.map((doubt) => doubt?.area ?? 0)),
       overlap: this.overlap(),
     };
   }
@@ -104,7 +106,7 @@ export class Totals {
 
   /** The region in doubt with the highest probability, the largest of equal ones. */
   doubt() {
-    const doubtful = this.doubts.flatMap((doubt, slice) => (doubt?.regions ? [{ slice, ...doubt }] : []));
+    const doubtful = this.doubts.flatMap((doubt, slice) => (doubt?.regions && this.areas[slice] !== null ? [{ slice, ...doubt }] : []));
     if (!doubtful.length) return null;
     const [{ slice, pixels, maxLevel }] = doubtful.sort((a, b) => b.maxLevel - a.maxLevel || b.pixels - a.pixels);
     return { slice, pixels, max_probability: maxLevel / 255, regions: doubtful.reduce((sum, { regions }) => sum + regions, 0) };
