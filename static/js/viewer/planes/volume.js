@@ -41,13 +41,16 @@ export class Volume {
   }
 
   /**
-   * Another channel's gray values in the place of those that are there; false where they are there, or on their way.
+   * Another channel's gray values in the place of those that are there; false where they are there, or on their way. Throws ApiError, TypeError.
    * @param {number} channel
    */
   async show(channel) {
     if (channel === this.channelWanted) return false;
     this.channelWanted = channel;
-    const gray = await this.fetch(`content=scan&channel=${channel}`, () => {});
+    const gray = await this.fetch(`content=scan&channel=${channel}`, () => {}).catch((error) => {
+      if (channel === this.channelWanted) this.channelWanted = this.channel; // the next call tries again
+      throw error;
+    });
     if (channel !== this.channelWanted) return false; // another one was chosen since
     this.gray = gray;
     this.channel = channel;
