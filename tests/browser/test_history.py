@@ -24,6 +24,21 @@ def names(page: Page) -> list[str]:
     return [link.get_attribute("title") or "" for link in page.locator("#history .cell-name a").all()]
 
 
+def test_the_history_works_where_storage_is_forbidden(page: Page, scan_ids: dict[str, str]) -> None:
+    page.add_init_script(
+        """for (const place of ["localStorage", "sessionStorage"]) {
+          Object.defineProperty(window, place, { get() { throw new DOMException("forbidden", "SecurityError"); } });
+        }"""
+    )
+    page.goto("/scans?q=ledger")
+
+    page.locator('#history input[name="scan"]').first.check()
+    expect(page.locator("#bulk-count")).to_have_text("1 selected")
+    page.get_by_label("File or study").fill("ledger-a")
+    page.wait_for_url(re.compile(r"q=ledger-a"))
+    assert names(page) == ["ledger-a.png"]
+
+
 def test_scans_are_found_by_name_filtered_and_sorted(page: Page, scan_ids: dict[str, str]) -> None:
     page.goto("/scans")
 

@@ -1,18 +1,11 @@
 /* The colors of error overlays: the standard ones, or orange, blue and hatching for color-blind readers. The choice stays
    in this browser. The server draws both (ml/rendering/error_overlay.py). */
 import { elements, targetOf } from "./elements.js";
+import { keep, readKept } from "./storage.js";
 
 const KEY = "palette";
 const COLOR_BLIND = "color-blind";
 const root = document.documentElement;
-
-function stored() {
-  try {
-    return localStorage.getItem(KEY);
-  } catch {
-    return null; // storage may be forbidden
-  }
-}
 
 /** @param {boolean} isColorBlind */
 function apply(isColorBlind) {
@@ -31,14 +24,10 @@ export const isColorBlind = () => root.dataset.palette === COLOR_BLIND;
 
 /** Follows the switches beside the legends. `palette` is sent to the document after each change. */
 export function followPalette() {
-  if (stored() === COLOR_BLIND) apply(true);
+  if (readKept("localStorage", KEY) === COLOR_BLIND) apply(true);
   document.addEventListener("click", (event) => {
     if (!targetOf(event)?.closest("[data-palette-switch]")) return;
     apply(!isColorBlind());
-    try {
-      localStorage.setItem(KEY, root.dataset.palette ?? "");
-    } catch {
-      // the choice then lasts for this page only
-    }
+    keep("localStorage", KEY, root.dataset.palette ?? "");
   });
 }

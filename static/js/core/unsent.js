@@ -1,6 +1,7 @@
 /* Uploads that a reader leaves behind: asked about before the page goes, named on the page that comes after it. */
 import { firstNames } from "./names.js";
 import { notify } from "./notices.js";
+import { keep, readKept } from "./storage.js";
 
 const KEY = "unsent";
 
@@ -14,14 +15,14 @@ export function guardUploads(pending) {
   window.addEventListener("beforeunload", (event) => pending().names.length && event.preventDefault());
   window.addEventListener("pagehide", () => {
     const { names, total } = pending();
-    if (names.length) sessionStorage.setItem(KEY, JSON.stringify({ names, total }));
+    if (names.length) keep("sessionStorage", KEY, JSON.stringify({ names, total }));
   });
 }
 
 /** Says once what the page before this one had not sent. */
 export function sayUnsent() {
-  const kept = sessionStorage.getItem(KEY);
-  sessionStorage.removeItem(KEY);
+  const kept = readKept("sessionStorage", KEY);
+  keep("sessionStorage", KEY, null);
   if (!kept) return;
   /** @type {Unsent} */
   const { names, total } = JSON.parse(kept);

@@ -4,9 +4,11 @@ import { showState } from "../core/chips.js";
 import { isTyping } from "../core/dialogs.js";
 import { element, elements, findElement, targetOf } from "../core/elements.js";
 import { isOver, watchScan } from "../core/jobs.js";
+import { keep, readKept } from "../core/storage.js";
 
 const SEARCH_PAUSE_MS = 500;
 const NAMES_SHOWN = 5; // of those that a deletion takes
+const SEARCH_FOCUS = "search-focus"; // kept for the next page: what is typed goes on there
 
 const filters = element("#filters", HTMLFormElement);
 const search = element('[name="q"]', HTMLInputElement, filters);
@@ -51,12 +53,12 @@ for (const date of elements('input[type="date"]', HTMLInputElement, filters)) {
 search.addEventListener("input", () => {
   clearTimeout(timer);
   timer = setTimeout(() => {
-    sessionStorage.setItem("search-focus", "yes");
+    keep("sessionStorage", SEARCH_FOCUS, "yes");
     applyFilters();
   }, SEARCH_PAUSE_MS);
 });
-if (sessionStorage.getItem("search-focus")) {
-  sessionStorage.removeItem("search-focus");
+if (readKept("sessionStorage", SEARCH_FOCUS)) {
+  keep("sessionStorage", SEARCH_FOCUS, null);
   search.focus();
   search.setSelectionRange(search.value.length, search.value.length);
 }

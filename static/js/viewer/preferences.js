@@ -1,4 +1,5 @@
 /* What a reader likes, kept in this browser alone. */
+import { keep, readKept } from "../core/storage.js";
 
 const PREFIX = "viewer.";
 
@@ -6,22 +7,10 @@ const PREFIX = "viewer.";
  * @param {string} name
  * @param {string} otherwise
  */
-export function readPreference(name, otherwise) {
-  try {
-    return localStorage.getItem(PREFIX + name) ?? otherwise;
-  } catch {
-    return otherwise; // storage may be forbidden
-  }
-}
+export const readPreference = (name, otherwise) => readKept("localStorage", PREFIX + name) ?? otherwise;
 
 /**
  * @param {string} name
  * @param {string} value
  */
-export function writePreference(name, value) {
-  try {
-    localStorage.setItem(PREFIX + name, value);
-  } catch {
-    // the choice then lasts for this page only
-  }
-}
+export const writePreference = (name, value) => keep("localStorage", PREFIX + name, value);
