@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.cards import PackageError
+from ml.cards import Card, PackageError
 from ml.commands.model_options import add_card_options
 
 
@@ -22,35 +22,24 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     add_card_options(parser)
     parser.add_argument(
-        "--only", choices=["checks"], help="of a package, fit the checks of the input again, and keep crops and metrics"
+        "--only",
+        choices=["checks", "rules"],
+        help="of a package, fit the checks of the input again, and keep crops and metrics; or choose threshold,"
+        " smallest area, depth and doubt again on --folds, and keep weights, scaling and checks",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the package and say what is in it."""
-    from ml.packaging.packages import make_package, measure_again
+    from ml.packaging.packages import make_package
 
     checkpoint, out, data = arguments.checkpoint, arguments.out, arguments.calibrate
     if checkpoint.is_dir():
-        if arguments.folds is not None and not arguments.only:
-            raise PackageError("A package that is measured again keeps its choices; give its checkpoint with --folds.")
-        if data is None:
-            raise PackageError("A package is measured again on a data set; give it with --calibrate.")
-        if arguments.only and arguments.test:
-            raise PackageError("--only checks keeps the metrics; leave out --test, or --only.")
-        card = measure_again(
-            checkpoint,
-            out,
-            data,
-            facts=arguments.card,
-            is_tested=arguments.test,
-            only_checks=arguments.only == "checks",
-            folds=arguments.folds,
-        )
+        card = _again(arguments)
     else:
         if arguments.only:
-            raise PackageError("--only checks is for a package; a checkpoint's is made whole.")
+            raise PackageError(f"--only {arguments.only} is for a package; a checkpoint's is made whole.")
         card = make_package(
             checkpoint, out, data, facts=arguments.card, is_tested=arguments.test, folds=arguments.folds
         )
@@ -63,3 +52,38 @@ def run(arguments: argparse.Namespace) -> int:
             else f"{form} beside {parity.against}: equal verdicts {parity.verdicts_equal:.2%}, no patient with tumor\n"
         )
     return 0
+
+
+def _again(arguments: argparse.Namespace) -> Card:
+    """The card of a package that is measured again, or whose rules are chosen again."""
+    from ml.packaging.packages import choose_rules_again, measure_again
+
+    package, out, data, folds, only = (
+        arguments.checkpoint,
+        arguments.out,
+        arguments.calibrate,
+        arguments.folds,
+        arguments.only,
+    )
+    if folds is not None and not only:
+        raise PackageError(
+            "A package that is measured again keeps its choices; with --only rules --folds chooses again, or give its"
+            " checkpoint with --folds."
+        )
+    if only == "rules" and folds is None:
+        raise PackageError("Rules are chosen on out-of-fold maps; give a run of `python -m ml crossval` with --folds.")
+    if data is None:
+        raise PackageError("A package is measured again on a data set; give it with --calibrate.")
+    if only == "rules":
+        return choose_rules_again(package, out, data, folds, facts=arguments.card, is_tested=arguments.test)
+    if only and arguments.test:
+        raise PackageError("--only checks keeps the metrics; leave out --test, or --only.")
+    return measure_again(
+        package,
+        out,
+        data,
+        facts=arguments.card,
+        is_tested=arguments.test,
+        only_checks=only == "checks",
+        folds=folds,
+    )

@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from ml.cards import (
     CARD_FILE,
-    WEIGHTS_FILE,
     Architecture,
     Card,
     Member,
@@ -25,22 +23,20 @@ from ml.cards import (
     check_members,
     find_package,
     load_card,
-    verify_files,
 )
 from ml.datasets import Case, list_cases
 from ml.digests import sha256_of
 from ml.engines.ensemble import LOGIT_LIMIT, EnsembleEngine, mean_probability
 from ml.engines.openvino import OpenVinoEngine
 from ml.engines.torch import TorchEngine
-from ml.networks import load_network
 from ml.packaging.card_facts import check_leaves_choices, read_facts, with_facts, with_test
 from ml.packaging.choices.folds import FoldRun, check_leaves_test, check_package, read_folds, with_common_folds
+from ml.packaging.choices.networks import kept_logits, scaling_of
 from ml.packaging.choices.out_of_fold import choose_on_folds, level_logits
 from ml.packaging.measuring import check_is_whole, parity_slices, split_of, with_figures
 from ml.packaging.package_writer import staged, write_card
 from ml.packaging.parity import compare_engines
-from ml.packaging.quantization import Calibration, choose_slices
-from ml.packaging.temperature import SATURATION_SLICES, LogitCounts, Scaling, count_logits, saturated_logits
+from ml.packaging.quantization import Calibration
 from ml.preprocessing import quantize
 
 logger = logging.getLogger(__name__)
@@ -205,13 +201,7 @@ def _choose(plan: Ensemble, card: Card, cards: Sequence[Card]) -> Card:
 
 def table_of(folder: Path, card: Card, run: FoldRun) -> NDArray[np.float32]:
     """The clipped logit of the package for each level of its kept maps, float32 (256,)."""
-    verify_files(folder, card, (WEIGHTS_FILE,))
-    network = load_network(card.architecture, load_file(folder / WEIGHTS_FILE))
-    found = count_logits(network, card.input, choose_slices(run.cases, Calibration(slices=SATURATION_SLICES)))
-    scaling = Scaling() if card.temperature is None else Scaling(card.temperature.temperature, card.temperature.offset)
-    # The folds' networks are not scaled: back to their logits, to see which of them saturate.
-    unscaled = LogitCounts(found.counts, (found.centers - scaling.offset) * scaling.temperature)
-    logits = scaling.of(level_logits(*saturated_logits(unscaled)))
+    logits = scaling_of(card).of(kept_logits(folder, card, run))
     return np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT).astype(np.float32)
 
 

@@ -113,8 +113,13 @@ def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, cal
 
 def check_and_compare(folder: Path, card: Card, network: nn.Module, split: Split, calibration: Calibration) -> Card:
     """Fit the checks of the input for the int8 form in `folder`, with the card's crops, and compare it with torch."""
-    compared = parity_slices(split, calibration.seed)
     card = add_checks(folder, write_card(folder, card), split, calibration)
+    return compare_forms(folder, card, network, split, calibration)
+
+
+def compare_forms(folder: Path, card: Card, network: nn.Module, split: Split, calibration: Calibration) -> Card:
+    """Compare the int8 form in `folder`, with its checks of the input, and half precision on a GPU with torch."""
+    compared = parity_slices(split, calibration.seed)
     logger.info("Comparing int8 with torch fp32 on %d slices", len(compared))
     detector = load_detector(folder, card)
     reference = TorchEngine(network, card, device="cpu", detector=detector)

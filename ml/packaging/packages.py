@@ -27,7 +27,7 @@ from ml.engines.torch import TorchEngine
 from ml.networks import Checkpoint, load_network, read_checkpoint
 from ml.packaging.card_facts import MASK_RULE, card_of_facts, check_leaves_choices, read_facts, with_facts, with_test
 from ml.packaging.choices.folds import FoldRun, check_checkpoint, check_leaves_test, check_package, read_folds
-from ml.packaging.choices.networks import held_out_by
+from ml.packaging.choices.networks import held_out_by, kept_logits, scaling_of
 from ml.packaging.choices.out_of_fold import choose_on_folds, level_logits, with_rule
 from ml.packaging.choices.rules import choose_doubt, choose_mask_rule, describe_rule
 from ml.packaging.measuring import (
@@ -35,6 +35,7 @@ from ml.packaging.measuring import (
     cases_of,
     check_and_compare,
     check_is_whole,
+    compare_forms,
     measure_int8,
     split_of,
 )
@@ -116,20 +117,10 @@ def measure_again(
     choose the limits of the input check.
     Raises PackageError and DatasetError; nothing is left behind then.
     """
-    card = load_card(package)
-    if card.members:
-        raise PackageError(f"{card.name} has no weights of its own; make it again with `python -m ml ensemble`.")
     kept = (WEIGHTS_FILE, INT8_GRAPH_FILE, INT8_WEIGHTS_FILE)
-    verify_files(package, card, kept)
-    card = with_facts(replace(card, name=out.resolve().name), read_facts(facts))
-    if is_tested:
-        card = with_test(card)
-        if not card.training.test_patients:
-            raise PackageError(f"{card.name} names no test patients; give --card with training.test_patients.")
+    card = _read_again(package, kept)
+    card, cases = _restated(replace(card, name=out.resolve().name), read_facts(facts), data, is_tested=is_tested)
     calibration = calibration or Calibration()
-    cases = list_cases(data)
-    if is_tested:
-        check_is_whole(cases, card.training.test_patients or ())
     network = load_network(card.architecture, load_file(package / WEIGHTS_FILE))
     held_out = None if folds is None else _held_out_by(folds, data, card, cases, calibration.seed)
     with staged(out) as folder:
@@ -144,6 +135,64 @@ def measure_again(
         card = replace(card, metrics=tuple(metric for metric in card.metrics if metric.is_out_of_fold))
         card = measure_int8(folder, card, network, split, calibration)
         return add_figures(folder, card, network, cases, is_tested)
+
+
+def choose_rules_again(
+    package: Path,
+    out: Path,
+    data: Path,
+    folds: Path,
+    facts: Path | None = None,
+    calibration: Calibration | None = None,
+    is_tested: bool = False,
+) -> Card:
+    """Choose a package's threshold, smallest area, depth and doubt again, on more folds than it was made with.
+
+    Weights, int8 files, scaling, crops and the checks of the input stay; parity and metrics are taken anew. folds: a
+    run of `python -m ml crossval` of this network on `data`. facts: fields that replace the card's. `out` may be
+    `package`. Raises PackageError, DatasetError and TrainingError; nothing is left behind then.
+    """
+    card = _read_again(package)
+    stated = read_facts(facts)
+    check_leaves_choices(stated)
+    run = read_folds(folds, data)
+    check_package(run, card)
+    logits, scaling = kept_logits(package, card, run), scaling_of(card)
+    card, cases = _restated(replace(card, name=out.resolve().name), stated, data, is_tested=is_tested)
+    card = _with_run(replace(card, metrics=(), parity={}), run, is_scaled=False)
+    chosen = choose_on_folds(run, card, logits, scaling)
+    card = replace(chosen.on_card(card), temperature=card.temperature)
+    network = load_network(card.architecture, load_file(package / WEIGHTS_FILE))
+    calibration = calibration or Calibration()
+    with staged(out) as folder:
+        for name in card.files:
+            shutil.copy(package / name, folder / name)
+        card = compare_forms(
+            folder, write_card(folder, card), network, split_of(card, cases, calibration.seed), calibration
+        )
+        return add_figures(folder, card, network, cases, is_tested)
+
+
+def _read_again(package: Path, files: Sequence[str] | None = None) -> Card:
+    """The card of a package whose files are whole. Raises PackageError for one that has no weights of its own."""
+    card = load_card(package)
+    if card.members:
+        raise PackageError(f"{card.name} has no weights of its own; make it again with `python -m ml ensemble`.")
+    verify_files(package, card, tuple(card.files) if files is None else files)
+    return card
+
+
+def _restated(card: Card, stated: Mapping[str, Any], data: Path, *, is_tested: bool) -> tuple[Card, tuple[Case, ...]]:
+    """The card with facts in place of its own, and the data set's cases. Raises PackageError without a test."""
+    card = with_facts(card, stated)
+    if is_tested:
+        card = with_test(card)
+        if not card.training.test_patients:
+            raise PackageError(f"{card.name} names no test patients; give --card with training.test_patients.")
+    cases = list_cases(data)
+    if is_tested:
+        check_is_whole(cases, card.training.test_patients or ())
+    return card, cases
 
 
 def _held_out_by(folds: Path, data: Path, card: Card, cases: Sequence[Case], seed: int) -> HeldOut:
@@ -199,16 +248,20 @@ def _read_run(folds: Path, data: Path | None, stated: Mapping[str, Any], publish
     return run
 
 
-def _with_run(card: Card, run: FoldRun) -> Card:
-    """The card that says who chose. Raises PackageError where a test patient was trained on, or chose something."""
+def _with_run(card: Card, run: FoldRun, *, is_scaled: bool = True) -> Card:
+    """The card that says who chose. is_scaled: the scaling, too, and not the rules alone.
+
+    Raises PackageError where a test patient was trained on, or chose something.
+    """
     training = card.training
     check_leaves_test(run, training.test_patients)
     excluded = {*(training.excluded_patients or ()), *run.split.excluded} - set(training.test_patients or ())
     kept = len(training.test_patients or ())
     epochs = sum(stage.epochs for stage in run.configuration.stages)
     shorter = "" if training.epochs in (None, epochs) else f", whose networks were trained for {epochs} epochs"
+    chosen = "scaling and rules" if is_scaled else "the rules alone"
     split = (
-        f"trained on {training.patients} patients without validation; scaling and rules chosen out of fold on"
+        f"trained on {training.patients} patients without validation; {chosen} chosen out of fold on"
         f" {run.description}{shorter}; {f'{kept} kept for the final test' if kept else 'no test patients'}"
     )
     return replace(

@@ -1,13 +1,20 @@
-"""The networks of a cross-validation, each of which never saw its fold's patients. Imports torch."""
+"""The networks behind the maps: a cross-validation's own, and the package that is chosen for. Imports torch."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import load_file
 
-from ml.cards import PackageError
+from ml.cards import WEIGHTS_FILE, Card, PackageError, verify_files
 from ml.datasets import Case
+from ml.networks import load_network
 from ml.packaging.choices.folds import FoldRun
+from ml.packaging.choices.out_of_fold import level_logits
 from ml.packaging.ood_fit import FoldNetwork, HeldOut
+from ml.packaging.quantization import Calibration, choose_slices
+from ml.packaging.temperature import SATURATION_SLICES, LogitCounts, Scaling, count_logits, saturated_logits
 from ml.training.crossval import checkpoint_of
 from ml.training.records import engine_of
 
@@ -38,3 +45,24 @@ def held_out_by(run: FoldRun, cases: Sequence[Case], seed: int) -> HeldOut:
             )
         )
     return HeldOut(folds=networks, description=f"{run.description}, by networks that never saw them")
+
+
+def scaling_of(card: Card) -> Scaling:
+    """What is folded into the weights of a package; none where it was packaged unchanged."""
+    found = card.temperature
+    return Scaling() if found is None else Scaling(found.temperature, found.offset)
+
+
+def kept_logits(package: Path, card: Card, run: FoldRun) -> NDArray[np.float64]:
+    """The logit of each level of a run's kept maps, before any scaling, float64 (256,).
+
+    The package's network runs on a few of the slices, to see what the levels 0 and 255 stand for. Raises PackageError
+    for a damaged package.
+    """
+    verify_files(package, card, (WEIGHTS_FILE,))
+    network = load_network(card.architecture, load_file(package / WEIGHTS_FILE))
+    found = count_logits(network, card.input, choose_slices(run.cases, Calibration(slices=SATURATION_SLICES)))
+    scaling = scaling_of(card)
+    # The folds' networks are not scaled: back to their logits, to see which of them saturate.
+    unscaled = LogitCounts(found.counts, (found.centers - scaling.offset) * scaling.temperature)
+    return level_logits(*saturated_logits(unscaled))

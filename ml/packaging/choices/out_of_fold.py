@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 NESTED_SET = f"{OUT_OF_FOLD}; scaling and rules chosen on the other folds"
 CHOSEN_SET = f"{OUT_OF_FOLD}; these patients chose scaling and rules"
+# Of a scaling that stays as it was.
+NESTED_RULES_SET = f"{OUT_OF_FOLD}; rules chosen on the other folds"
+CHOSEN_RULES_SET = f"{OUT_OF_FOLD}; these patients chose the rules"
 STACKED, SINGLE = "slices stacked, with the depth rule", "each slice alone"
 
 
@@ -65,20 +68,25 @@ def level_logits(lowest: float = -LOGIT_LIMIT, highest: float = LOGIT_LIMIT) -> 
     return np.concatenate([[lowest], np.log(inner / (1 - inner)), [highest]])
 
 
-def choose_on_folds(run: FoldRun, card: Card, logits: NDArray[np.float64]) -> FoldChoice:
+def choose_on_folds(
+    run: FoldRun, card: Card, logits: NDArray[np.float64], scaling: Scaling | None = None
+) -> FoldChoice:
     """Scaling, then rules, on all finished folds; where there are two or more, measured on each by the others' choice.
 
-    card: its input's grid counts. logits: `level_logits` of the kept maps. Raises PackageError where a fold's patients
-    or the others' have no slices with tumor, or none without.
+    card: its input's grid counts. logits: `level_logits` of the kept maps. scaling: one that stays as it is, so that
+    rules alone are chosen. Raises PackageError where a fold's patients or the others' have no slices with tumor, or
+    none without.
     """
     maps = ChoiceMaps(run.cases, run.maps, run.truths, card.input.size)
     everyone = np.ones(len(maps), dtype=bool)
-    final = _choose(maps, everyone, logits, run.description)
+    final = _choose(maps, everyone, logits, scaling, run.description)
     logger.info("Chosen on %s: %s", run.description, final.rule)
     nested: list[tuple[NDArray[np.bool], _Choice]] = []
     for fold in run.finished if len(run.finished) > 1 else ():
-        nested.append((run.folds == fold, _choose(maps, run.folds != fold, logits, f"the folds without {fold}")))
-    measured, set_name = (nested, NESTED_SET) if nested else ([(everyone, final)], CHOSEN_SET)
+        others = _choose(maps, run.folds != fold, logits, scaling, f"the folds without {fold}")
+        nested.append((run.folds == fold, others))
+    nested_set, chosen_set = (NESTED_SET, CHOSEN_SET) if scaling is None else (NESTED_RULES_SET, CHOSEN_RULES_SET)
+    measured, set_name = (nested, nested_set) if nested else ([(everyone, final)], chosen_set)
     stacked, single = (
         [
             scored
@@ -125,9 +133,11 @@ def _metrics(
     )
 
 
-def _choose(maps: ChoiceMaps, among: NDArray[np.bool], logits: NDArray[np.float64], name: str) -> _Choice:
-    """On the slices `among`, bool (N,)."""
-    scaling = fit_scaling(LogitCounts(maps.histograms[among].sum(axis=0), logits))
+def _choose(
+    maps: ChoiceMaps, among: NDArray[np.bool], logits: NDArray[np.float64], scaling: Scaling | None, name: str
+) -> _Choice:
+    """On the slices `among`, bool (N,). scaling: one that stays as it is, None for one that they choose."""
+    scaling = scaling or fit_scaling(LogitCounts(maps.histograms[among].sum(axis=0), logits))
     scaled = quantize(1 / (1 + np.exp(-scaling.of(logits))))
     rule = choose_rule(maps, among, scaled)
     if rule is None:

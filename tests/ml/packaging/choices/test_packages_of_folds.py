@@ -9,9 +9,9 @@ from ml.datasets import list_cases
 from ml.networks import read_checkpoint
 from ml.packaging import packages
 from ml.packaging.card_metrics import NAMES
-from ml.packaging.packages import make_package, measure_again
+from ml.packaging.packages import choose_rules_again, make_package, measure_again
 from ml.packaging.quantization import Calibration
-from tests.ml.packaging.choices.conftest import EXCLUDED
+from tests.ml.packaging.choices.conftest import EXCLUDED, tumor_at
 
 CALIBRATION = Calibration(slices=4)
 
@@ -141,3 +141,56 @@ def test_folds_that_cannot_choose_leave_nothing_behind(checkpoint, fake_run, tmp
     with pytest.raises(PackageError, match="no maps to choose on"):
         make_package(checkpoint, tmp_path / "tiny", run.data, folds=run.folder)
     assert {path.name for path in tmp_path.iterdir()} == {"cv", "final.pth"}
+
+
+def speckled(case):
+    """Right, and beside it a speck on every slice as sure as the tumor."""
+    answer = tumor_at(case.truth())
+    answer[60:63, 2:5] = 200
+    return answer
+
+
+def test_rules_are_chosen_again_on_more_folds_and_all_else_stays(checkpoint, fake_run, tmp_path, without_check):
+    first = fake_run("first", finished=(1,))
+    before = make_package(checkpoint, tmp_path / "tiny", first.data, calibration=CALIBRATION, folds=first.folder)
+    more = fake_run("more", answer=speckled)
+    again = choose_rules_again(tmp_path / "tiny", tmp_path / "tiny", more.data, more.folder, calibration=CALIBRATION)
+    assert load_card(tmp_path / "tiny") == again
+    assert (again.files, again.temperature, again.crops) == (before.files, before.temperature, before.crops)
+    smallest = 9  # pixels of a speck
+    assert before.min_tumor_pixels <= smallest
+    assert again.min_tumor_pixels > smallest or again.depth is not None
+    assert again.chosen_on.startswith("out of fold, 6 patients, 3 folds: threshold of 13")
+    assert again.training.split == (
+        "trained on 6 patients without validation; the rules alone chosen out of fold on 6 patients, 3 folds; no test"
+        " patients"
+    )
+    assert {metric.set for metric in again.metrics} == {"out of fold; rules chosen on the other folds"}
+    assert again.parity["int8"].slices == before.parity["int8"].slices
+
+
+def test_the_same_folds_choose_the_same_rules_again(checkpoint, fake_run, tmp_path, without_check):
+    run = fake_run(answer=speckled)
+    before = make_package(checkpoint, tmp_path / "tiny", run.data, calibration=CALIBRATION, folds=run.folder)
+    again = choose_rules_again(tmp_path / "tiny", tmp_path / "again", run.data, run.folder, calibration=CALIBRATION)
+    assert again.name == "again"
+    for field in ("threshold", "min_tumor_pixels", "depth", "doubt", "parity"):
+        assert getattr(again, field) == getattr(before, field), field
+
+
+def test_rules_are_not_chosen_again_on_what_says_nothing(checkpoint, fake_run, tmp_path, without_check, capsys):
+    run = fake_run()
+    make_package(checkpoint, tmp_path / "tiny", run.data, calibration=CALIBRATION, folds=run.folder)
+    words = ["package", str(tmp_path / "tiny"), "--out", str(tmp_path / "again"), "--only", "rules"]
+    assert main([*words, "--calibrate", str(run.data)]) == 1
+    assert "Rules are chosen on out-of-fold maps" in capsys.readouterr().err
+    (tmp_path / "facts.yaml").write_text("threshold: 0.4")
+    folds = ["--calibrate", str(run.data), "--folds", str(run.folder)]
+    assert main([*words, *folds, "--card", str(tmp_path / "facts.yaml")]) == 1
+    assert "the maps choose threshold" in capsys.readouterr().err
+    other = fake_run("other", network={"name": "scratch", "width": 8})
+    assert main([*words, "--calibrate", str(run.data), "--folds", str(other.folder)]) == 1
+    assert "other is no cross-validation of tiny" in capsys.readouterr().err
+    assert main(["package", str(checkpoint), *words[2:], *folds]) == 1
+    assert "--only rules is for a package" in capsys.readouterr().err
+    assert not (tmp_path / "again").exists()
