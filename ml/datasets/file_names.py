@@ -22,6 +22,8 @@ OTHER_VOLUMES = (
     *DICOM_SUFFIXES,
     *(suffix for entry in UNREAD_FORMATS if entry.is_volume for suffix in entry.suffixes),
 )
+# Of the kinds above those with two dots: none of them is an archive.
+_DOUBLE_SUFFIXES = tuple(suffix for suffix in OTHER_SUFFIXES if suffix.count(".") > 1)
 # What may hold a data set's files and is not looked into: named as left out, too.
 ARCHIVE_SUFFIXES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 # Roboflow's name of COCO annotations, and what CVAT, COCO itself and others call theirs.
@@ -97,9 +99,10 @@ def slashed(path: str) -> str:
 
 
 def suffix_of(name: str) -> str:
-    """The name's ending in lower case, `.nii.gz` as one."""
+    """The name's ending in lower case, `.nii.gz` and `.brik.gz` as one."""
     lower = name.lower()
-    return ".nii.gz" if lower.endswith(".nii.gz") else f".{lower.rpartition('.')[2]}" if "." in lower else ""
+    double = next((suffix for suffix in _DOUBLE_SUFFIXES if lower.endswith(suffix)), "")
+    return double or (f".{lower.rpartition('.')[2]}" if "." in lower else "")
 
 
 def is_text(name: str) -> bool:

@@ -90,7 +90,7 @@ UNREAD_FORMATS: tuple[UnreadFormat, ...] = (
     ),
     UnreadFormat(
         "a FreeSurfer volume",
-        (".mgz", ".mgh"),
+        (".mgz", ".mgh", ".mgh.gz"),
         "Convert it to NIfTI with FreeSurfer: mri_convert scan.mgz scan.nii.gz",
         _is_mgh,
         is_volume=True,
@@ -104,7 +104,7 @@ UNREAD_FORMATS: tuple[UnreadFormat, ...] = (
     ),
     UnreadFormat(
         "half of an Analyze or NIfTI pair (.hdr and .img)",
-        (".hdr", ".img"),
+        (".hdr", ".img", ".hdr.gz", ".img.gz"),
         "Convert both to one NIfTI file (.nii.gz): fslchfiletype NIFTI_GZ scan, or open the .hdr in 3D Slicer and save"
         " it so",
         _is_analyze,
@@ -112,11 +112,13 @@ UNREAD_FORMATS: tuple[UnreadFormat, ...] = (
     ),
     UnreadFormat(
         "half of an AFNI data set (.HEAD and .BRIK)",
-        (".head", ".brik"),
+        (".head", ".brik", ".brik.gz", ".brik.bz2"),
         "Convert both to NIfTI with AFNI: 3dAFNItoNIFTI scan+orig",
         is_volume=True,
     ),
-    UnreadFormat("a MINC volume", (".mnc",), "Convert it to NIfTI: mnc2nii scan.mnc scan.nii", is_volume=True),
+    UnreadFormat(
+        "a MINC volume", (".mnc", ".mnc.gz"), "Convert it to NIfTI: mnc2nii scan.mnc scan.nii", is_volume=True
+    ),
     UnreadFormat("a MATLAB file", (".mat",), _ARRAYS, _begins(b"MATLAB ")),
     UnreadFormat("an HDF5 file", (".h5", ".hdf5"), _ARRAYS, _begins(b"\x89HDF\r\n\x1a\n")),
     UnreadFormat("a NumPy array", (".npy", ".npz"), _ARRAYS, _begins(b"\x93NUMPY")),
@@ -207,7 +209,8 @@ def check_name(name: str) -> None:
 
 
 def _suffix(name: str) -> str:
-    return f".{name.lower().rpartition('.')[2]}"
+    """The ending of one of these formats, the longest; of any other name none."""
+    return max((suffix for suffix in _BY_SUFFIX if name.lower().endswith(suffix)), key=len, default="")
 
 
 def explained(error: ScanError, name: str) -> ScanError:

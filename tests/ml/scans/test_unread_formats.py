@@ -9,6 +9,7 @@ import pytest
 from ml.datasets import DatasetError, check
 from ml.scans import Limits, ScanError, read_scan
 from ml.scans.formats import find_format
+from ml.prediction.sources import find_sources
 from ml.scans.unread_formats import UNREAD_FORMATS, explained, unread_by_suffix
 from tests.support.layouts import mask, pairs_beside
 
@@ -103,3 +104,17 @@ def test_both_halves_of_a_pair_are_left_out_in_one_sentence(tmp_path, suffix):
     first, second = sorted(entry.suffixes[:2])
     assert group.count == 4 and group.message.count(entry.remedy) == 1
     assert group.message.startswith(f"The kinds {first} and {second} ({entry.name}) are not read in a data set.")
+
+
+@pytest.mark.parametrize("suffix", [".BRIK.gz", ".img.gz", ".hdr.gz", ".mnc.gz", ".mgh.gz"])
+def test_a_volume_that_is_compressed_is_no_archive(tmp_path, suffix):
+    """In its set, its set's zip, and in `predict`."""
+    entry = unread_by_suffix(suffix.lower())
+    for name in ("P1/flair+orig", "P2/flair+orig"):
+        (tmp_path / "set" / name).parent.mkdir(parents=True)
+        (tmp_path / "set" / f"{name}{suffix}").write_bytes(gzip.compress(b"voxels"))
+    for refused in (check, lambda folder: find_sources([folder])):
+        with pytest.raises(DatasetError) as caught:
+            refused(tmp_path / "set")
+        assert entry.remedy in str(caught.value) and "archive" not in str(caught.value)
+    assert explained(ScanError("unreadable", "The file is cut."), f"a{suffix}").message == entry.sentence
