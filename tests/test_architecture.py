@@ -67,7 +67,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "webapp.domain.resources",
         "webapp.domain.storage",
         # Which format a file is, by its first bytes.
-        "ml.scans.formats",
+        "ml.scans.formats", "ml.scans.scan",
     ),
     "webapp.domain.uploads.archives": ("webapp.domain.uploads", *_FLOORS, "ml.datasets", "ml.sandbox"),
     # The container: it opens one of each, and knows no feature but the cache of rendered images.

@@ -29,6 +29,7 @@ from ml.datasets.file_names import (
     suffix_of,
 )
 from ml.datasets.remedies import remedies
+from ml.scans.scan import EMPTY
 
 ERROR_CODES = ("unsupported", "unreadable", "unsafe", "limit", "empty")
 # PKWARE's APPNOTE 4.4.4: bit 0 of a member's flags.
@@ -109,7 +110,7 @@ def _check_directory(archive: Path, limits: ArchiveLimits) -> None:
     """The number of members, before Python's reader makes an object of each. Raises ArchiveError."""
     size = archive.stat().st_size
     if size == 0:
-        raise ArchiveError("empty", "The archive has no bytes; choose the zip itself.")
+        raise ArchiveError("empty", f"The archive {EMPTY}.")
     with archive.open("rb") as file:
         if file.read(4) not in (b"PK\x03\x04", b"PK\x05\x06"):
             raise ArchiveError("unsupported", "The file is not a zip by its bytes; zip the data set's folder.")

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 ErrorCode = Literal["unsupported", "unreadable", "limit", "too_small", "empty"]
 
+# Of a file without bytes, whatever it should be: its name, or "The file", stands before.
+EMPTY = "is empty (0 bytes); copy, download or export it again"
+
 # What a reader had to change, as codes in `Scan.warnings`, and the sentence for each.
 WARNINGS: dict[str, str] = {
     "intensity_scaled": "Intensities were scaled to 8 bits, from percentile 0.5 to 99.5 of the scan.",
@@ -149,7 +152,7 @@ class Limits:
     def check_bytes(self, size: int) -> None:
         """Refuse an empty or too large file. Raises ScanError `empty` or `limit`."""
         if size == 0:
-            raise ScanError("empty", "The file is empty (0 bytes); choose a file with an image in it.")
+            raise ScanError("empty", f"The file {EMPTY}.")
         if size > self.max_bytes:
             raise ScanError(
                 "limit",

@@ -22,6 +22,7 @@ from ml.datasets.layouts.image_paths import Found, ImagePaths, path_of
 from ml.datasets.layouts.pairing import barcode_of
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.run_lengths import Runs
+from ml.scans.scan import EMPTY
 
 MAX_ANNOTATIONS_BYTES = 2**28
 # Roboflow names every version and every augmented copy of a picture by a digest: `scan_png.rf.0123...jpg`.
@@ -326,6 +327,8 @@ def read_coco(
 def _read_document(path: Path) -> Entry:
     """The object with the lists `images` and `annotations`. Raises AnnotationsError."""
     try:
+        if not path.stat().st_size:
+            raise AnnotationsError(path, f"{EMPTY}.")
         if path.stat().st_size > MAX_ANNOTATIONS_BYTES:
             most = MAX_ANNOTATIONS_BYTES // 2**20
             raise AnnotationsError(path, f"has more than {most} MiB; split the data set.")

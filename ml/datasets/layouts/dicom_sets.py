@@ -17,10 +17,14 @@ from ml.datasets.layouts.roots import SUBSETS
 from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.volumes import VolumeSet
 from ml.datasets.volume_slices import VolumeSlice, slice_path
+from ml.scans.scan import EMPTY
 from ml.volumes.axial import stack_shape, stack_spacing_mm
 
 # Files whose headers are read; a larger archive is no data set of one evaluation.
 MOST_FILES = 50_000
+# SEG and RTSTRUCT (PS3.4 B.5). The class stands before all that describes patient and pixels (PS3.10 7.1).
+_MASK_CLASSES = (b"1.2.840.10008.5.1.4.1.1.66.4", b"1.2.840.10008.5.1.4.1.1.481.3")
+_HEAD_BYTES = 16_384
 _LONELY = (
     "The {what} refers to a series that is not in the folder: add the series that it was drawn on, or remove the mask."
 )
@@ -53,15 +57,11 @@ class _Series:
 
 def list_dicom(tree: Tree, folder: Path) -> VolumeSet:
     """The series and masks below a folder; nothing where no file is a DICOM SEG or RTSTRUCT."""
-    files = [
-        path
-        for _, listing in tree.walk(folder)
-        for path in listing.files
-        if suffix_of(path.name) in DICOM_SUFFIXES and path.stat().st_size
-    ][:MOST_FILES]
+    named = (path for _, listing in tree.walk(folder) for path in listing.files)
+    files = [path for path in named if suffix_of(path.name) in DICOM_SUFFIXES][:MOST_FILES]
     problems: list[Problem] = []
     readable = [path for path in files if _is_readable(tree, folder, path, problems)]
-    if not readable:
+    if not any(map(_may_be_mask, readable)):
         return VolumeSet()
     with dicom_headers(readable) as headers:
         found = {path: headers.describe(path) for path in readable}
@@ -79,7 +79,20 @@ def list_dicom(tree: Tree, folder: Path) -> VolumeSet:
     return VolumeSet(tuple(cases), tuple(problems), tuple(files))
 
 
+def _may_be_mask(path: Path) -> bool:
+    """Whether a file's first bytes name the class of a mask: that of every file's header would take minutes."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return False
+    return any(uid in head for uid in _MASK_CLASSES)
+
+
 def _is_readable(tree: Tree, folder: Path, path: Path, problems: list[Problem]) -> bool:
+    if not path.stat().st_size:  # also what a zip has in place of a kind that is not read
+        problems.append(Problem("left_out", (_relative(folder, path),), f"The file {EMPTY}."))
+        return False
     try:
         tree.check(path)
     except LinkOutError:

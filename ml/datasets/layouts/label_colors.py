@@ -12,6 +12,7 @@ from ml.datasets.layouts.categories import is_tumor
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import UnknownLayoutError
 from ml.datasets.mask_names import CLASS_FOLDER
+from ml.scans.scan import EMPTY
 
 _MOST_BYTES = 2**20
 _BLACK = ("0", "0", "0")
@@ -35,6 +36,8 @@ def check_label_map(tree: Tree, folder: Path) -> None:
 def _labels(folder: Path, path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Name and color of each line "label:r,g,b:parts:actions"."""
     try:
+        if not path.stat().st_size:
+            raise UnknownLayoutError(folder, f"Its {LABEL_MAP} {EMPTY}.")
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError("it is too large")
         lines = path.read_bytes().decode("utf-8-sig").splitlines()

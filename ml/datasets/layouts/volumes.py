@@ -27,6 +27,7 @@ from ml.datasets.layouts.unknown import UnknownLayoutError
 from ml.datasets.mask_names import without_tumor_word
 from ml.datasets.volume_headers import read_headers
 from ml.datasets.volume_slices import VolumeSlice, slice_path
+from ml.scans.scan import EMPTY
 from ml.volumes.axial import stack_shape, stack_spacing_mm
 from ml.volumes.grid import VolumeGrid
 from ml.volumes.planes import stack_affine
@@ -186,6 +187,8 @@ def _volumes(tree: Tree, folder: Path) -> Iterator[tuple[Path, str]]:
 
 def _read_json(folder: Path, path: Path) -> Mapping[str, Any]:
     try:
+        if not path.stat().st_size:
+            raise UnknownLayoutError(folder, f"Its {DATASET_JSON} {EMPTY}.")
         if path.stat().st_size > MOST_JSON_BYTES:
             raise ValueError("it is too large")
         document = json.loads(path.read_bytes().decode("utf-8-sig"))

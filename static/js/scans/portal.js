@@ -143,7 +143,7 @@ const uploadOf = (card, name, files, masks, folder) => ({
 function refusalOf(files, isSeries = false) {
   const large = files.find(({ file }) => file.size > maxMegabytes * 1e6 * 1.05);
   if (large) return `The file has ${fileSize(large.file.size)}; the limit is ${maxMegabytes} MB.`;
-  if (files.length === 1 && files[0].file.size === 0) return "The file is empty.";
+  if (files.length === 1 && files[0].file.size === 0) return "The file is empty (0 bytes); copy, download or export it again.";
   if (bytesOf(files) > maxRequestMegabytes * 1e6) return `These are ${fileSize(bytesOf(files))}, and one request takes ${count(maxRequestMegabytes)} MB; choose fewer.`;
   if (isSeries) return null;
   if (files.length > MOST_PARTS) return `These are ${count(files.length)} files, more than one request takes; send the folder as a zip.`;

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml.datasets import DatasetError, check, find_layout
-from ml.datasets.dicom_headers import MaskFile, SeriesFile, dicom_headers
+from ml.datasets.dicom_headers import DicomHeaders, MaskFile, SeriesFile, dicom_headers
 from ml.datasets.loading import load_case
 from ml.evaluation.run import read_case
 from ml.evaluation.scoring import Failure
@@ -148,3 +148,28 @@ def test_mutated_headers_are_descriptions_or_sentences(tmp_path: Path) -> None:
         assert isinstance(described, SeriesFile) and (described.series, described.is_flair) == ("1.2.1", None)
         assert not isinstance(headers.grid([good]), str)
     assert {type(one) for one in found} == {MaskFile, str}
+
+
+def test_a_folder_without_a_mask_is_refused_before_every_header_is_read(tmp_path: Path, monkeypatch) -> None:
+    asked: list[Path] = []
+    describe = DicomHeaders.describe
+
+    def counted(self: DicomHeaders, path: Path) -> SeriesFile | MaskFile | str:
+        asked.append(path)
+        return describe(self, path)
+
+    monkeypatch.setattr(DicomHeaders, "describe", counted)
+    files = write_series(tmp_path / "P1", "1.2.1")
+    with pytest.raises(DatasetError):
+        find_layout(tmp_path)
+    assert not asked
+    write_outlines(tmp_path / "P1" / "rt.dcm", "1.2.1")
+    assert find_layout(tmp_path).has_truth and len(asked) == len(files) + 1
+
+
+def test_a_file_without_bytes_is_called_so_among_the_others(tmp_path: Path) -> None:
+    write_series(tmp_path / "P1", "1.2.1")
+    write_seg(tmp_path / "P1" / "seg.dcm", "1.2.1")
+    (tmp_path / "P1" / "lost.dcm").touch()
+    (group,) = find_layout(tmp_path).left_out
+    assert group.sentence == "P1/lost.dcm: The file is empty (0 bytes); copy, download or export it again."

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from ml.datasets import DatasetError, check
+from ml.prediction.sources import find_sources
 from ml.scans import Limits, ScanError, read_scan
 from ml.scans.formats import find_format
-from ml.prediction.sources import find_sources
 from ml.scans.unread_formats import UNREAD_FORMATS, explained, unread_by_suffix
 from tests.support.layouts import mask, pairs_beside
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ml.scans.formats import HEAD_BYTES, find_format
+from ml.scans.scan import EMPTY
 from webapp.domain.errors import UploadRejected
 from webapp.domain.resources import Resources
 from webapp.domain.storage.interface import translated_errors
@@ -72,7 +73,7 @@ def received(resources: Resources, stream: BinaryIO, filename: str, *, is_archiv
                 digest.update(chunk)
                 file.write(chunk)
         if size == 0:
-            raise UploadRejected("empty", "The file is empty; choose the scan's own file.")
+            raise UploadRejected("empty", f"The file {EMPTY}.")
         if settings.auth == "demo":
             _check_picture(path)
         yield Received(path, name, digest.hexdigest(), size)
@@ -86,7 +87,7 @@ def adopt(path: Path, filename: str) -> Received:
     with translated_errors():
         size = path.stat().st_size
         if size == 0:
-            raise UploadRejected("empty", "The file is empty; choose the scan's own file.")
+            raise UploadRejected("empty", f"The file {EMPTY}.")
         with path.open("rb") as file:
             return Received(path, name, hashlib.file_digest(file, "sha256").hexdigest(), size)
 
