@@ -24,7 +24,8 @@ class Facts:
     finished_at: ISO 8601, UTC. is_assessed: whether there is a verdict; without one nothing that is marked is a
     finding. doubt: what a reader must know, in sentences; empty where there is no doubt. measured: of
     `webapp.domain.scans.measurements.measure`; of each lesion also `source_slice`, the series' own slice that is its
-    `largest_slice`, None where that is none.
+    `largest_slice`, None where that is none, and `diameter_ends_mm` and `perpendicular_ends_mm`, two points of x, y, z
+    in mm (RAS) each.
     """
 
     run: str

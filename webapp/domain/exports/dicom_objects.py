@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ml.exports.facts import Facts
 from ml.exports.facts import Kind as Kind
@@ -18,6 +19,7 @@ from ml.exports.making import ExportError, make_exports
 from ml.version import VERSION
 from ml.volumes.axial import back_to_source
 from ml.volumes.grid import VolumeGrid
+from ml.volumes.planes import stack_affine
 from webapp.domain.errors import NoGeometry, StorageUnavailable, TooManyDownloads
 from webapp.domain.resources import Resources
 from webapp.domain.scans import doubts, measurements
@@ -32,6 +34,8 @@ VOLUME_CHOSEN = "volume_chosen"
 # Each starts a process of 300 MB for two seconds; whoever comes meanwhile waits.
 MOST_AT_ONCE = 2
 _LONGEST_WAIT_S = 20.0
+# Of a lesion, as its measurements call them.
+_LINES = ("diameter", "perpendicular")
 _places = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 
@@ -117,20 +121,21 @@ def _measured(resources: Resources, wanted: ObjectSource) -> dict[str, Any]:
     grid = VolumeGrid.from_json(scan.geometry)
     slices = grid.axial[0]
     is_own = slices.axis == 2 and grid.axial_shape == (scan.slice_count, scan.height, scan.width)
-    lesions = [
-        {
-            **lesion,
-            "source_slice": (
-                None
-                if not is_own
-                else scan.slice_count - 1 - lesion["largest_slice"]
-                if slices.is_turned
-                else lesion["largest_slice"]
-            ),
-        }
-        for lesion in measured["lesions"]
-    ]
+    to_mm = np.array(stack_affine(grid, (scan.slice_count, scan.height, scan.width)))
+    lesions = []
+    for lesion in measured["lesions"]:
+        index = lesion["largest_slice"]
+        turned = scan.slice_count - 1 - index if slices.is_turned else index
+        ends = {f"{which}_ends_mm": _ends_mm(to_mm, index, lesion[f"{which}_line"]) for which in _LINES}
+        lesions.append({**lesion, **ends, "source_slice": turned if is_own else None})
     return {**measured, "verdict": measured["verdict"].value, "lesions": lesions}
+
+
+def _ends_mm(to_mm: NDArray[np.float64], index: int, line: list[list[float]]) -> list[list[float]]:
+    """Of a line on a slice of the stack. line: rows and columns, 0 at the outer corner of the first pixel."""
+    ends = np.column_stack([np.full(len(line), index), np.array(line) - 0.5])
+    found: list[list[float]] = (ends @ to_mm[:3, :3].T + to_mm[:3, 3]).tolist()
+    return found
 
 
 def _write_mask(resources: Resources, wanted: ObjectSource, target: Path) -> None:
