@@ -6,7 +6,6 @@ and brightness hardly matter. Never imports torch.
 """
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,28 +40,9 @@ def infer_stripped(engine: Engine, pixels: NDArray[np.uint8]) -> Inference:
     cut = replace(found, probability_u8=found.probability_u8[own], probability=probability, sequences=None)
     if lacks_room.all():
         return replace(cut, probability_u8=np.ascontiguousarray(cut.probability_u8))
-    return _merged(lacks_room, cut, engine.infer(draw_rim(pixels[~lacks_room])))
-
-
-def _merged(is_first: NDArray[np.bool], first: Inference, second: Inference) -> Inference:
-    """Two answers in the order of their slices. is_first: bool (N,), which are the first one's."""
-
-    def merge(one: NDArray[Any] | None, other: NDArray[Any] | None) -> Any:
-        if one is None or other is None:
-            return None
-        whole = np.empty((len(is_first), *one.shape[1:]), one.dtype)
-        whole[is_first], whole[~is_first] = one, other
-        return whole
-
-    return Inference(
-        merge(first.probability_u8, second.probability_u8),
-        merge(first.features, second.features),
-        merge(first.is_out_of_distribution, second.is_out_of_distribution),
-        probability=merge(first.probability, second.probability),
-        is_of_training=merge(first.is_of_training, second.is_of_training),
-        is_first_look=merge(first.is_first_look, second.is_first_look),
-        is_bright=merge(first.is_bright, second.is_bright),
-    )
+    rest = replace(engine.infer(draw_rim(pixels[~lacks_room])), sequences=None)
+    asked = np.concatenate([np.flatnonzero(lacks_room), np.flatnonzero(~lacks_room)])
+    return Inference.join([cut, rest]).take(np.argsort(asked))
 
 
 def _lacks_room(plane: NDArray[np.uint8]) -> bool:

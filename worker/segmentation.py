@@ -10,7 +10,6 @@ from ml.cards import Card
 from ml.engines import Engine, Inference
 from ml.masks import apply_rule, rule_on_grid
 from ml.measurements import measure
-from ml.ood.sequences import SequenceEvidence, join
 from ml.skull import infer_stripped, stripped_warnings
 from webapp.domain.errors import DatabaseUnavailable
 from webapp.domain.jobs.kinds import ClaimedJob
@@ -124,33 +123,13 @@ def _infer_stack(
     at_once: int,
 ) -> Inference:
     """The model's answer for pixels, uint8 (N, H, W, 3); the lease is checked between pieces. Raises LeaseLost."""
-    probability_u8 = np.empty(pixels.shape[:3], dtype=np.uint8)
-    flags: list[np.ndarray] = []
-    sequences: list[SequenceEvidence] = []
-    alone: list[np.ndarray] = []
-    bright: list[np.ndarray] = []
+    parts = []
     for start in range(0, len(pixels), at_once):
         lease.check()
-        part = slice(start, start + at_once)
-        shown = np.ascontiguousarray(pixels[part])
-        found = infer_stripped(engine, shown) if job.input.is_skull_stripped else engine.infer(shown)
-        probability_u8[part] = found.probability_u8
-        if found.is_out_of_distribution is not None:
-            flags.append(found.is_out_of_distribution)
-        if found.sequences is not None:
-            sequences.append(found.sequences)
-        if found.is_first_look is not None:
-            alone.append(found.is_first_look)
-        if found.is_bright is not None:
-            bright.append(found.is_bright)
+        shown = np.ascontiguousarray(pixels[start : start + at_once])
+        parts.append(infer_stripped(engine, shown) if job.input.is_skull_stripped else engine.infer(shown))
         progress.note(min(start + at_once, len(pixels)))
-    return Inference(
-        probability_u8,
-        is_out_of_distribution=np.concatenate(flags) if flags else None,
-        sequences=join(sequences) if sequences else None,
-        is_first_look=np.concatenate(alone) if alone else None,
-        is_bright=np.concatenate(bright) if bright else None,
-    )
+    return Inference.join(parts)
 
 
 def _complete(

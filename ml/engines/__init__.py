@@ -6,15 +6,15 @@ for, so a portal with the OpenVINO engine never loads torch.
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.cards import INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, WEIGHTS_FILE, Card, find_members, load_card
-from ml.ood.sequences import SequenceEvidence
+from ml.ood.sequences import SequenceEvidence, join
 from ml.ood.warnings import input_warnings, warnings_of
 
 Kind = Literal["auto", "torch", "openvino"]
@@ -50,6 +50,21 @@ class Inference:
     is_first_look: NDArray[np.bool] | None = None
     is_bright: NDArray[np.bool] | None = None
 
+    @classmethod
+    def join(cls, parts: Sequence["Inference"]) -> "Inference":
+        """The answer for the slices of all parts, one part after the other; a field that a part lacks is None.
+
+        parts: at least one, of slices of one size.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        return cls(**{item.name: _joined([getattr(part, item.name) for part in parts]) for item in fields(cls)})
+
+    def take(self, order: NDArray[np.intp]) -> "Inference":
+        """The answer for these of the slices, in this order."""
+        values = ((item.name, getattr(self, item.name)) for item in fields(self))
+        return Inference(**{name: _taken(value, order) for name, value in values})
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """The codes of the warnings of the scan that these slices are."""
@@ -67,6 +82,19 @@ class Inference:
         evidence = None if self.sequences is None else self.sequences.of(index)
         is_bright = self.is_bright is not None and bool(self.is_bright[index])
         return next(iter(input_warnings(evidence, is_flair, is_bright)), None)
+
+
+def _joined(values: Sequence[Any]) -> Any:
+    """One field of several answers."""
+    if any(value is None for value in values):
+        return None
+    return join(values) if isinstance(values[0], SequenceEvidence) else np.concatenate(values)
+
+
+def _taken(value: Any, order: NDArray[np.intp]) -> Any:
+    if value is None:
+        return None
+    return value.take(order) if isinstance(value, SequenceEvidence) else value[order]
 
 
 class Engine(Protocol):

@@ -98,7 +98,11 @@ class SequenceEvidence:
 
     def of(self, index: int) -> "SequenceEvidence":
         """The evidence of one slice alone."""
-        return SequenceEvidence(self.log_odds[index : index + 1], self.slice_limits, self.stack_limits)
+        return self.take(np.array([index]))
+
+    def take(self, order: NDArray[np.intp]) -> "SequenceEvidence":
+        """That of these slices, in this order."""
+        return SequenceEvidence(self.log_odds[order], self.slice_limits, self.stack_limits)
 
 
 def join(parts: Sequence[SequenceEvidence]) -> SequenceEvidence:
