@@ -146,7 +146,8 @@ def _complete(
     _, height, width = probability_u8.shape
     rule = rule_on_grid(card, work.threshold, height, width)
     masks = apply_rule(probability_u8, rule, is_stack=True)
-    measures = measure(probability_u8, masks, work.spacing_mm, prediction.warnings, pixels, prediction.is_first_look)
+    # Areas and volume follow from the spacing that the scan has when the result is written.
+    measures = measure(probability_u8, masks, None, prediction.warnings, pixels, prediction.is_first_look)
     total_ms = work.waited_ms + (time.monotonic() - began) * 1000
     timings = {"queued": work.waited_ms, "infer": prediction.infer_ms, "store": prediction.store_ms, "total": total_ms}
     lease.commit(

@@ -27,7 +27,6 @@ class SegmentationInput:
     segmentation_id: str
     model: str
     threshold: float
-    spacing_mm: tuple[float, float, float] | None
     waited_ms: float
     # The stored map to use instead of the network, what ran to make it, what that run warned of, and the slices, from
     # 0, that the first member of a cascade answered alone.
@@ -117,7 +116,6 @@ def read_input(session: Session, row: Segmentation) -> SegmentationInput:
         segmentation_id=row.id,
         model=row.model,
         threshold=row.threshold,
-        spacing_mm=(scan.spacing_mm[0], scan.spacing_mm[1], scan.spacing_mm[2]) if scan.spacing_mm else None,
         waited_ms=max(0.0, waited_s * 1000),
         map_key=source.map_key if source else None,
         map_engine=source.engine if source else None,
