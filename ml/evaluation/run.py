@@ -118,7 +118,7 @@ def evaluate_cases(
     maps = GalleryMaps()
     training_slices = 0
     for scored in score_cases(engine, cases, threshold, chunk=chunk):
-        results.extend(item.result for item in scored if not isinstance(item.result, Prediction))
+        results.extend(item.result for item in scored)
         masks.extend(item.mask for item in scored)
         training_slices += sum(bool(item.is_of_training) for item in scored)
         for item in scored:

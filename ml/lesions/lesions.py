@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ml.head import head_mask
 from ml.lesions.diameters import Diameters, Line, measure_diameters
-from ml.masks import label_regions
+from ml.masks import label_regions, window_of
 from ml.volumes.grid import Affine
 
 LISTED = 50
@@ -75,9 +75,9 @@ def find_lesions(
     mask: NDArray[np.bool], row_distance: float = 1.0, column_distance: float = 1.0, patient: Patient | None = None
 ) -> Lesions:
     """The lesions of a mask, bool (N, H, W). Distances: of neighboring rows and columns, the unit of the diameters."""
-    box = _bounds(mask)
-    if box is None:
+    if not mask.any():
         return Lesions(0, ())
+    box = window_of(mask)
     labels, count = label_regions(mask[box])
     sizes = _sizes_of(labels, count)
     order = np.argsort(-sizes, kind="stable")[:LISTED]
@@ -102,17 +102,6 @@ def _sizes_of(labels: NDArray[np.int32], count: int) -> NDArray[np.int64]:
     for start in range(0, flat.size, _AT_ONCE):
         sizes += np.bincount(flat[start : start + _AT_ONCE], minlength=count + 1)
     return sizes[1:]
-
-
-def _bounds(mask: NDArray[np.bool]) -> tuple[slice, slice, slice] | None:
-    """The box around what is true; None where nothing is."""
-    box = []
-    for others in ((1, 2), (0, 2), (0, 1)):
-        places = np.flatnonzero(mask.any(axis=others))
-        if not places.size:
-            return None
-        box.append(slice(int(places[0]), int(places[-1]) + 1))
-    return box[0], box[1], box[2]
 
 
 def _measure(

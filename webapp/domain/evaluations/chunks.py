@@ -26,8 +26,6 @@ from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.settings import Settings
 
-# The code of a chunk whose model is gone or has changed: no other chunk of its evaluation could be done either.
-
 
 @dataclass(frozen=True)
 class ChunkInput:
@@ -39,13 +37,11 @@ class ChunkInput:
     """
 
     evaluation_id: str
-    chunk_id: str
     kind: ChunkKind
     model: str
     model_version: str | None
     threshold: float
     min_tumor_pixels: int
-    engine: str | None
     folder: Path | None
     refusal: str
     data_folder: Path | None
@@ -70,13 +66,11 @@ def begin(session: Session, chunk: EvaluationChunk) -> tuple[Evaluation, ChunkIn
     done = set(_finished(session, chunk.evaluation_id, [case.position for case in cases]))
     return evaluation, ChunkInput(
         evaluation_id=evaluation.id,
-        chunk_id=chunk.id,
         kind=chunk.kind,
         model=evaluation.model,
         model_version=evaluation.model_version,
         threshold=evaluation.threshold,
         min_tumor_pixels=evaluation.min_tumor_pixels,
-        engine=evaluation.engine,
         folder=None,
         refusal="",
         data_folder=None,
@@ -212,8 +206,8 @@ def complete_report(
 def after_failure(session: Session, chunk_id: str) -> None:
     """What follows from a chunk that has just failed, whether a worker or the sweeper ended it.
 
-    Without its check, its report, its model or its list of cases an evaluation has failed. Otherwise a chunk of cases
-    costs its unfinished cases alone.
+    Without its check, its report, its model or its list of cases an evaluation has failed: with the model gone or
+    another, no other chunk of it could be done either. Otherwise a chunk of cases costs its unfinished cases alone.
     """
     chunk = session.get_one(EvaluationChunk, chunk_id, options=[undefer(EvaluationChunk.cases)], populate_existing=True)
     try:
