@@ -70,6 +70,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "ml.scans.formats", "ml.scans.scan",
     ),
     "webapp.domain.uploads.archives": ("webapp.domain.uploads", *_FLOORS, "ml.datasets", "ml.sandbox"),
+    "webapp.domain.uploads.sandbox_errors": ("webapp.domain.errors", "ml.sandbox"),
     # The container: it opens one of each, and knows no feature but the cache of rendered images.
     "webapp.domain.resources": (
         *_FLOORS, "webapp.domain.scans.image_cache", "ml.scans", "ml.sandbox",

@@ -1,7 +1,7 @@
 """Pictures of a case: its map and truth from storage, its slice read again from the data set, in the sandbox."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from ml.datasets.volume_slices import VolumeSlice, file_of, is_volume_slice, sha
 from ml.masks import MaskRule, slice_masks, stored_rule
 from ml.rendering import panels
 from ml.rendering.error_overlay import Palette, error_overlay_image
-from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
-from webapp.domain.errors import DecoderUnavailable, FolderRefused, NotFound, NotReady
+from webapp.domain.errors import FolderRefused, NotFound, NotReady
 from webapp.domain.evaluations import cases, lookup, sources
 from webapp.domain.evaluations.maps import read_maps
 from webapp.domain.evaluations.volumes import listed_volume
 from webapp.domain.resources import Resources
 from webapp.domain.storage.interface import translated_errors
+from webapp.domain.uploads.sandbox_errors import sandbox_errors
 
 # Kinds that need the expert's mask, and those that need the slice itself.
 OF_TRUTH = ("truth", "errors")
@@ -94,7 +94,7 @@ def source(
 
 
 def render(resources: Resources, wanted: Source, kind: str) -> bytes:
-    """One picture as PNG, from the cache where it is there. Raises NotFound, StorageUnavailable."""
+    """One picture as PNG, from the cache where it is there. Raises NotFound, StorageUnavailable, DecoderUnavailable."""
     return resources.images.get(wanted.etag, lambda: panels.encode_png(_draw(resources, wanted, kind)))
 
 
@@ -146,33 +146,36 @@ def _pixels(resources: Resources, wanted: Source) -> np.ndarray:
             pixels[..., plane] = _decode(resources, file, index)[..., 0]
     except (ScanError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, IndexError) as error:
         raise NotFound(GONE) from error
-    except SandboxError as error:
-        raise DecoderUnavailable("Files cannot be read right now; try again in a few seconds.") from error
     if pixels.shape[:2] != wanted.size:
         raise NotFound(GONE)
     return pixels
 
 
 def _decode(resources: Resources, file: Path, index: int) -> np.ndarray:
-    """One slice of a file, uint8 (H, W, 3). Raises ScanError, IndexError, and what the storage raises."""
-    stack = resources.storage.temporary_file()
-    try:
-        with translated_errors():
-            resources.decoder.decode(file, stack)
-            pixels: np.ndarray = np.load(stack, mmap_mode="r", allow_pickle=False)[index].copy()
-        return pixels
-    finally:
-        stack.unlink(missing_ok=True)
+    """One slice of a file, uint8 (H, W, 3). Raises ScanError, IndexError, and what sandbox and storage raise."""
+    with _temporary(resources) as stack:
+        resources.decoder.decode(file, stack)
+        return _slice_of(stack, index)
 
 
 def _decode_series(resources: Resources, files: Sequence[Path], index: int) -> np.ndarray:
     """One slice of a DICOM series, as `_decode`."""
-    stack, original = resources.storage.temporary_file(), resources.storage.temporary_file()
+    with _temporary(resources) as stack, _temporary(resources) as original:
+        resources.decoder.decode_series(files, stack, original)
+        return _slice_of(stack, index)
+
+
+@contextlib.contextmanager
+def _temporary(resources: Resources) -> Iterator[Path]:
+    """A file to decode into, gone after the block."""
+    path = resources.storage.temporary_file()
     try:
-        with translated_errors():
-            resources.decoder.decode_series(files, stack, original)
-            pixels: np.ndarray = np.load(stack, mmap_mode="r", allow_pickle=False)[index].copy()
-        return pixels
+        with translated_errors(), sandbox_errors():
+            yield path
     finally:
-        stack.unlink(missing_ok=True)
-        original.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def _slice_of(stack: Path, index: int) -> np.ndarray:
+    pixels: np.ndarray = np.load(stack, mmap_mode="r", allow_pickle=False)[index].copy()
+    return pixels

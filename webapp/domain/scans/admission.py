@@ -10,13 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ml.sandbox.decoder import Decoded
-from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
 from ml.scans.sequence import VOLUME_FORMATS, agree, kind_of_name
 from ml.scans.unread_formats import check_name, explained
 from webapp.domain.catalog.thresholds import checked_threshold
 from webapp.domain.database.orm import new_id
-from webapp.domain.errors import DecoderUnavailable, OutcomeUnknown, UploadRejected
+from webapp.domain.errors import OutcomeUnknown, UploadRejected
 from webapp.domain.jobs.broker import INTERACTIVE
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations, studies, visits
@@ -26,6 +25,7 @@ from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.storage.keys import original_key, scan_prefix, stack_key
 from webapp.domain.tracing import asked
 from webapp.domain.uploads.receiving import Received
+from webapp.domain.uploads.sandbox_errors import sandbox_errors
 
 # The bytes tell a format, never the name; but whoever sends a volume by its name wants to hear of the volume.
 _NIFTI_ENDINGS = (".nii", ".nii.gz")
@@ -121,7 +121,7 @@ def decode(
 
     Raises UploadRejected, DecoderUnavailable, StorageFull.
     """
-    with translated_errors():  # the stack may find no room
+    with translated_errors(), sandbox_errors():  # the stack may find no room
         try:
             check_name(filename)
             with resources.stages.timed(Stage.DECODE):
@@ -131,8 +131,6 @@ def decode(
                 raise UploadRejected("unreadable", _NO_NIFTI) from error
             error = explained(error, filename)
             raise UploadRejected(error.code, error.message) from error
-        except SandboxError as error:
-            raise DecoderUnavailable("Files cannot be read right now; try again in a few seconds.") from error
 
 
 def stated_sequence(decoded: Decoded, filename: str) -> dict[str, str] | None:

@@ -15,12 +15,11 @@ from typing import Any, BinaryIO
 
 from ml.datasets.file_names import slashed
 from ml.sandbox.decoder import Decoded, SortedFiles
-from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
 from ml.scans.formats import HEAD_BYTES, is_dicom
 from ml.scans.scan import DamagedFile, LeftOut
 from webapp.domain.database.orm import new_id
-from webapp.domain.errors import DecoderUnavailable, PortalError, UploadRejected
+from webapp.domain.errors import PortalError, UploadRejected
 from webapp.domain.resources import Resources
 from webapp.domain.scans import admission, sequence_groups
 from webapp.domain.scans.admission import Accepted
@@ -29,6 +28,7 @@ from webapp.domain.scans.pseudonyms import pseudonym
 from webapp.domain.scans.stacking import SLICES_REFUSED, AdmittedGroup, listed
 from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.uploads.receiving import Received
+from webapp.domain.uploads.sandbox_errors import sandbox_errors
 
 # What a scan is called whose files came without a folder.
 _UNNAMED = "DICOM series"
@@ -204,13 +204,12 @@ def _admit(resources: Resources, series: _Series, options: dict[str, Any]) -> tu
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """The sandbox's errors as the portal's."""
-    try:
-        yield
-    except ScanError as error:
-        raise UploadRejected(error.code, error.message) from error
-    except SandboxError as error:
-        raise DecoderUnavailable("Files cannot be read right now; try again in a few seconds.") from error
+    """A reader's errors, and the sandbox's, as the portal's."""
+    with sandbox_errors():
+        try:
+            yield
+        except ScanError as error:
+            raise UploadRejected(error.code, error.message) from error
 
 
 def _row(name: str, decoded: Decoded, original: Path) -> Scan:

@@ -18,10 +18,9 @@ from sqlalchemy import select
 from ml.datasets.file_names import natural_key
 from ml.datasets.mask_findings import MASK_FINDINGS, ON_ANOTHER_GRID, REPEATED, find_doubtful, trace_mask
 from ml.sandbox.decoder import DecodedMask
-from ml.sandbox.launcher import SandboxError
 from ml.scans import ScanError
 from webapp.domain.database.orm import new_id
-from webapp.domain.errors import Conflict, DecoderUnavailable, NotFound, OutcomeUnknown, UploadRejected
+from webapp.domain.errors import Conflict, NotFound, OutcomeUnknown, UploadRejected
 from webapp.domain.resources import Resources
 from webapp.domain.scans.grouping import number_of
 from webapp.domain.scans.mask_pairs import match_slices
@@ -30,6 +29,7 @@ from webapp.domain.storage.arrays import read_array, write_array
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import stack_key, truth_key
 from webapp.domain.uploads.receiving import Received
+from webapp.domain.uploads.sandbox_errors import sandbox_errors
 
 AT_ONCE = 4  # masks of one request that are decoded at the same time
 
@@ -225,13 +225,12 @@ def _decode(
     shape = (scan.slice_count, scan.height, scan.width)
     volume = None if scan.geometry is None else (scan.geometry, shape)
     try:
-        decoded = resources.decoder.decode_mask(
-            upload.path, bits, orientation=orientation, volume=volume, regions=regions
-        )
+        with sandbox_errors():
+            decoded = resources.decoder.decode_mask(
+                upload.path, bits, orientation=orientation, volume=volume, regions=regions
+            )
     except ScanError as error:
         raise UploadRejected(error.code, error.message) from error
-    except SandboxError as error:
-        raise DecoderUnavailable("Files cannot be read right now; try again in a few seconds.") from error
     return _Mask(decoded, np.load(bits, allow_pickle=False))
 
 

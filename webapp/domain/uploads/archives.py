@@ -5,11 +5,11 @@ from typing import BinaryIO
 
 from ml.datasets.archive import ArchiveError, ArchiveLimits
 from ml.datasets.unpacking import unpack_archive
-from ml.sandbox.launcher import SandboxError
-from webapp.domain.errors import DecoderUnavailable, UploadRejected
+from webapp.domain.errors import UploadRejected
 from webapp.domain.resources import Resources
 from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.uploads.receiving import Received
+from webapp.domain.uploads.sandbox_errors import sandbox_errors
 
 # PKWARE's APPNOTE 4.3: a member, or the end of an empty archive.
 _SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
@@ -33,9 +33,7 @@ def unpack(resources: Resources, upload: Received, folder: Path, timeout_s: floa
         settings.max_archive_files, settings.max_upload_bytes, settings.max_unpacked_bytes, RESERVE_BYTES
     )
     try:
-        with translated_errors():
+        with translated_errors(), sandbox_errors("Archives cannot be unpacked right now; try again in a few seconds."):
             unpack_archive(upload.path, folder, limits, timeout_s, takes_all=takes_all)
     except ArchiveError as error:
         raise UploadRejected(error.code, error.message) from error
-    except SandboxError as error:
-        raise DecoderUnavailable("Archives cannot be unpacked right now; try again in a few seconds.") from error
