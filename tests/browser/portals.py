@@ -112,7 +112,7 @@ def add_known_result(
         segmentations.complete(
             opened,
             claim,
-            measure(maps, apply_rule(maps, rule, is_stack=True), work.spacing_mm, warnings),
+            measure(maps, apply_rule(maps, rule, is_stack=True), None, warnings),
             engine="openvino-int8",
             model_version=card.version,
             map_key=key,

@@ -78,7 +78,7 @@ def finish(resources: Resources, segmentation_id: str) -> None:
     if work.map_key is None:
         write_array(resources.storage, key, np.asarray(read_array(resources.storage, stack_key(work.scan_id)))[..., 0])
     q = np.asarray(read_array(resources.storage, key))  # (N, H, W)
-    measures = measure(q, apply_rule(q, MaskRule(work.threshold, MIN_TUMOR_PIXELS), is_stack=True), work.spacing_mm)
+    measures = measure(q, apply_rule(q, MaskRule(work.threshold, MIN_TUMOR_PIXELS), is_stack=True), None)
     timings = {"queued": 1.0, "infer": 2.0, "total": 3.0}
     facts = {"engine": "test", "map_key": key, "min_tumor_pixels": MIN_TUMOR_PIXELS, "timings_ms": timings}
     assert segmentations.complete(resources, claim, measures, **facts)

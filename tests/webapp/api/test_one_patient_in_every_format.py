@@ -85,7 +85,7 @@ def run(resources: Resources, engine: Engine, segmentation_id: str) -> None:
     key = map_key(work.scan_id, claim.id, claim.attempt)
     write_array(resources.storage, key, q)
     rule = rule_on_grid(engine.card, engine.card.threshold, *q.shape[1:])
-    measures = measure(q, apply_rule(q, rule, is_stack=True), work.spacing_mm)
+    measures = measure(q, apply_rule(q, rule, is_stack=True), None)
     facts = {"engine": "test", "map_key": key, "min_tumor_pixels": rule.min_tumor_pixels, "timings_ms": {}}
     assert segmentations.complete(resources, claim, measures, **facts)
 
