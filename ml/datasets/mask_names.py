@@ -35,6 +35,8 @@ _DOUBTFUL = re.compile(
 # What of a mask's name says that it is the tumor's: UCSF-PDGM's NAME_tumor_segmentation.
 _OF_TUMOR = re.compile(r"[ ._-]?(?:whole[ ._-]?)?(?:tumou?rs?|lesions?|glioma)$", re.IGNORECASE)
 _OME = ".ome"
+# Of Cityscapes, whose images are called NAME_leftImg8bit.
+_CITYSCAPES = re.compile(r"_gt(?:fine|coarse)_(?:(?:label|instance)(?:train)?ids|color)$")
 _BEGINNING = re.compile(r"masks?[ ._-]")
 # What Label Studio calls the masks of a brush, which do not name their image: task-7-annotation-3-by-1-tag-Tumor-0.
 _BRUSH = re.compile(r"task-[0-9]+-annotation-[0-9]+-by-.+-tag-.+", re.DOTALL)
@@ -58,7 +60,7 @@ def mask_word(name: str) -> str:
     stem = _stem(name)
     if _BRUSH.fullmatch(stem.lower()):
         return stem
-    if found := _ENDING.search(stem.lower()):
+    if found := _CITYSCAPES.search(stem.lower()) or _ENDING.search(stem.lower()):
         return stem[found.start() :]
     begun = _BEGINNING.match(stem.lower())
     return stem[: begun.end()] if begun else ""
@@ -74,6 +76,13 @@ def mask_ending(stem: str) -> str:
     """What ends a name without suffix as that of an image's one mask: no `_mask_2`, no copy; else empty."""
     found = _ONE_ENDING.search(stem.lower())
     return stem[found.start() :] if found else ""
+
+
+def cityscapes_base(stem: str) -> str:
+    """The name of the image whose labels these are by Cityscapes' names, which that ends with `_leftImg8bit`; else
+    empty."""
+    found = _CITYSCAPES.search(stem.lower())
+    return stem[: found.start()] if found else ""
 
 
 def without_tumor_word(base: str) -> str:

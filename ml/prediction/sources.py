@@ -20,12 +20,17 @@ from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.left_out import find_strays
 from ml.datasets.layouts.search import find_layout
 from ml.datasets.layouts.tree import Tree
+from ml.datasets.layouts.unknown import find_twins
 from ml.datasets.mask_names import doubtful_word, looks_like_mask
 from ml.datasets.volume_slices import Channels, file_of
 from ml.scans import ScanError
 
 _LONGEST_NAME_BYTES = 255  # of one part, as file systems have it
 _MASKS = "Expert masks, of the data set or by their names: no images to predict on."
+_BY_PIXELS = (
+    "Masks by their pixels, a few values alone, of a folder whose pictures are called as another folder's: no images to"
+    " predict on."
+)
 # Scans that no data set has as slices, and that the sandbox reads.
 _READ_ALONE = (".dcm", ".dicom", ".ima", *VOLUME_SUFFIXES)
 _ALONE = "A scan of a kind that is read where it is given by itself (`python -m ml predict FILE`), not in a folder."
@@ -111,7 +116,9 @@ def _slices_of(folder: Path, layout: Layout | None) -> tuple[list[Path], tuple[L
         kept = [problem for problem in layout.problems if problem.code != "missing_mask"]
         return _in_order(images), _with_masks(layout.base, masks - images, kept)
     if layout is not None:
-        return _in_order(case.image for case in layout.cases), layout.left_out
+        images = {case.image for case in layout.cases}
+        told = _masks_by_pixels(images)
+        return _in_order(images.difference(told)), _with_masks(layout.base, told, layout.problems, _BY_PIXELS)
     tree = Tree()
     files = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
     place = folder.absolute()
@@ -122,9 +129,17 @@ def _slices_of(folder: Path, layout: Layout | None) -> tuple[list[Path], tuple[L
         if looks_like_mask(f"{place.name}/{path.relative_to(folder).as_posix()}")
         or ((word := doubtful_word(path.stem)) and (path.parent, name_key(path.stem[: -len(word)])) in names)
     }
+    by_pixels = set() if masks else set(_masks_by_pixels(files))
+    masks |= by_pixels
     annotations = [path for _, found in tree.walk(folder) for path in found.files if is_annotations(path.name)]
     strays = find_strays(tree, folder, folder, [*files, *annotations], frozenset())
-    return _in_order(set(files) - masks), _with_masks(folder, masks, strays)
+    return _in_order(set(files) - masks), _with_masks(folder, masks, strays, _BY_PIXELS if by_pixels else _MASKS)
+
+
+def _masks_by_pixels(images: Iterable[Path]) -> tuple[Path, ...]:
+    """The pictures of the one of two folders, called alike, that are masks of the other's by what they show."""
+    twins = find_twins(Tree(), images)
+    return () if twins is None else twins.mask_files
 
 
 def _readable_alone(group: LeftOut) -> LeftOut:
@@ -149,9 +164,11 @@ def _in_order(images: Iterable[Path]) -> list[Path]:
     return sorted(images, key=lambda path: natural_key(path.as_posix()))
 
 
-def _with_masks(folder: Path, masks: Iterable[Path], problems: Iterable[Problem]) -> tuple[LeftOut, ...]:
+def _with_masks(
+    folder: Path, masks: Iterable[Path], problems: Iterable[Problem], reason: str = _MASKS
+) -> tuple[LeftOut, ...]:
     names = tuple(path.relative_to(folder).as_posix() for path in masks)
-    return left_out_of([*problems, *([Problem("expert_mask", names, _MASKS)] if names else [])])
+    return left_out_of([*problems, *([Problem("expert_mask", names, reason)] if names else [])])
 
 
 class PictureNames:

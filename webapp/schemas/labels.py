@@ -48,6 +48,8 @@ PROBLEMS = {
     "clipped_outline": "Outlines clipped at the edge of their image",
     "outlines_in_corner": "Outlines that all lie in the upper left",
     "nested_patients": "Folders of images and masks taken for one patient each",
+    "masks_by_pixels": "Masks told from their images by their pixels",
+    "transparent_images": "Images with an alpha channel and no mask",
     "box_outlines": "Boxes where outlines should be",
     "stray_piece": "Annotations with a piece that has no area",
     "stray_annotations": "Files of annotations that name no image",

@@ -12,6 +12,7 @@ from ml.datasets.checking.problems import DROPPING_NOTES, WARNING_CODES, LeftOut
 from ml.datasets.digest import digest_of
 from ml.datasets.duplicates import count_duplicates, find_duplicates
 from ml.datasets.layouts.coco import Category
+from ml.datasets.layouts.glances import OF_ALPHA, TRANSPARENT
 from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.search import find_layout, no_truth
 from ml.datasets.mask_findings import (
@@ -114,6 +115,8 @@ def check_layout(
         found.extend(_find_warnings(folder, case, file_check, codes))
     found.extend(_find_emptiness(zip(cases, file_checks, strict=True)))
     found.extend(_find_empty_volumes(layout, file_checks))
+    if not has_masks:
+        found.extend(_find_transparent(file_checks))
     found = list(dict.fromkeys(found))  # a volume that cannot be read says so for each slice
     found.sort(key=lambda problem: (problem.files, problem.code))
     problems = tuple(problem for problem in found if not problem.is_warning)
@@ -223,6 +226,13 @@ def _find_emptiness(pairs: Iterable[tuple[Case, FileCheck]]) -> Iterable[Problem
             " heads only false alarms can be told."
         )
         yield Problem("empty_masks", (), text)
+
+
+def _find_transparent(file_checks: Sequence[FileCheck]) -> Iterable[Problem]:
+    """Images that have no masks and a channel that may be one."""
+    count = sum(TRANSPARENT in seen.image_notes for seen in file_checks)
+    if 2 * count > len(file_checks):
+        yield Problem("transparent_images", (), f"{count:,} of {len(file_checks):,} images {OF_ALPHA}")
 
 
 def _find_empty_volumes(layout: Layout, file_checks: Sequence[FileCheck]) -> Iterable[Problem]:

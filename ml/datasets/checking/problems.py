@@ -15,6 +15,8 @@ _LAYOUT_NOTES = (
     "box_outlines",
     "outlines_in_corner",
     "nested_patients",
+    "masks_by_pixels",
+    "transparent_images",
     "stray_piece",
     "stray_annotations",
     "no_annotations",
@@ -44,7 +46,7 @@ LEFT_OUT = frozenset(
 # Codes whose sentences stand beside the headline of an evaluation.
 FIGURE_NOTES = frozenset(
     {"box_outlines", "outlines_in_corner", "no_annotations", "shared_patient", "stray_annotations"}
-    | {"nested_patients", "volume_count", "mixed_channels"}
+    | {"nested_patients", "masks_by_pixels", "volume_count", "mixed_channels"}
 )
 # Names of a reason that a report repeats; the check has all of them.
 NAMES_SHOWN = 20

@@ -2,13 +2,15 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
-from ml.datasets.file_names import IMAGE_SUFFIXES, name_key
+from ml.datasets.file_names import IMAGE_SUFFIXES, name_key, shown
+from ml.datasets.layouts.glances import masks_of_two
+from ml.datasets.layouts.tree import Tree
 from ml.datasets.mask_names import (
     MASK_ENDING,
     doubtful_word,
@@ -82,6 +84,49 @@ def _is_beside_image(stem: str, keys: Collection[str]) -> bool:
     """Whether a name is that of another file with an ending that masks have (`scan_roi` beside `scan`)."""
     word = doubtful_word(stem)
     return bool(word) and name_key(stem[: -len(word)]) in keys
+
+
+def twins_in(files: FilesByKind) -> Iterator[tuple[Path, Path]]:
+    """Two images of one name and two endings, without a mask by their names: `1.jpg` may have the mask `1.png`."""
+    for stem, paths in files.images.items():
+        if len(paths) == 2 and stem not in files.masks and paths[0].suffix.lower() != paths[1].suffix.lower():
+            yield paths[0], paths[1]
+
+
+def told_by_pixels(tree: Tree, found: Sequence[FilesByKind]) -> tuple[list[FilesByKind], list[Problem]]:
+    """The files of folders, those of two endings as image and mask where pixels tell them; and a note that they did."""
+    twins: dict[tuple[str, str], list[tuple[Path, Path]]] = defaultdict(list)
+    for two in (two for files in found for two in twins_in(files)):
+        twins[_endings(two)].append(two)
+    for endings, pairs in twins.items():
+        if endings not in tree.mask_endings:
+            firsts, seconds = zip(*pairs, strict=True)
+            tree.mask_endings[endings] = masks_of_two(tree, firsts, seconds)
+    told = [pairs[0] for endings, pairs in twins.items() if tree.mask_endings[endings] is not None]
+    notes = [Problem("masks_by_pixels", (), _told_text(two, tree.mask_endings[_endings(two)])) for two in told]
+    return [_without_twins(tree, files) for files in found], notes
+
+
+def _without_twins(tree: Tree, files: FilesByKind) -> FilesByKind:
+    images, masks = dict(files.images), dict(files.masks)
+    for two in twins_in(files):
+        place = tree.mask_endings[_endings(two)]
+        if place is not None:
+            stem = two[0].stem
+            images[stem], masks[stem] = [two[1 - place]], [two[place]]
+    return replace(files, images=images, masks=masks)
+
+
+def _endings(two: tuple[Path, Path]) -> tuple[str, str]:
+    return two[0].suffix.lower(), two[1].suffix.lower()
+
+
+def _told_text(two: tuple[Path, Path], place: int | None) -> str:
+    image, mask = (shown(path.name) for path in (two if place else two[::-1]))
+    return (
+        f"Masks have the names of their images here and are told by their pixels, a few values alone: of `{image}` and"
+        f" `{mask}` the first is taken for the image, the second for its mask."
+    )
 
 
 def images_beside_masks(image_files: Iterable[Path], mask_files: Iterable[Path]) -> FilesByKind:

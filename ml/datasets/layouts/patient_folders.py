@@ -1,5 +1,6 @@
 """The layout of a folder for each patient, with each mask beside its image."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from ml.datasets.checking.problems import Problem
 from ml.datasets.layouts.assembly import assemble
 from ml.datasets.layouts.copies import copies_of, copy_problems
 from ml.datasets.layouts.layout import Layout, LayoutName
-from ml.datasets.layouts.pairing import images_and_masks, pair, patient_of
+from ml.datasets.layouts.pairing import images_and_masks, pair, patient_of, told_by_pixels
 from ml.datasets.layouts.roots import Root, named
 from ml.datasets.layouts.sequences import flair_folder, other_sequences
 from ml.datasets.layouts.tree import Tree
@@ -18,6 +19,7 @@ def list_patients(tree: Tree, folder: Path, roots: list[Root]) -> Layout:
     """Patient folders; a root's own images too, for a person who gives one patient's folder."""
     sided: list[tuple[Case, str | None]] = []
     problems: list[Problem] = []
+    places: list[tuple[Path, Callable[[str], str], str | None]] = []
     subsets = {root.folder for root in roots}
     for root in roots:
         groups = [(root.folder, partial(patient_of, prefix=root.prefix))]
@@ -34,9 +36,12 @@ def list_patients(tree: Tree, folder: Path, roots: list[Root]) -> Layout:
             flair = flair_folder(tree, path)
             groups.append((flair or path, partial(named, path.name)))
             problems.extend(other_sequences(tree, path, flair, folder) if flair else ())
-        for path, group in groups:
-            found, faults = pair(images_and_masks(tree.images(path)), group, folder)
-            sided.extend((case, root.side) for case in found)
-            problems.extend(faults)
+        places += [(path, group, root.side) for path, group in groups]
+    files, notes = told_by_pixels(tree, [images_and_masks(tree.images(path)) for path, _, _ in places])
+    problems.extend(notes)
+    for own, (_, group, side) in zip(files, places, strict=True):
+        found, faults = pair(own, group, folder)
+        sided.extend((case, side) for case in found)
+        problems.extend(faults)
     name: LayoutName = "patient folders" if any(case.has_truth for case, _ in sided) else "images only"
     return assemble(name, folder, sided, problems)

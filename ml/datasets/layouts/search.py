@@ -11,6 +11,7 @@ from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import name_key, shown
 from ml.datasets.layouts.assembly import images_only, join_volumes
 from ml.datasets.layouts.copies import have_same_bytes
+from ml.datasets.layouts.glances import OF_ALPHA, count_transparent
 from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.left_out import find_strays, may_hold_masks, relative
 from ml.datasets.layouts.pairing import patient_of
@@ -18,7 +19,7 @@ from ml.datasets.layouts.pairs import list_nested, pair_folders
 from ml.datasets.layouts.recognition import dicom_layout, layout_in
 from ml.datasets.layouts.sequences import is_other_sequence
 from ml.datasets.layouts.tree import Tree
-from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError, say_twins, unknown
+from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError, say_cityscapes, say_twins, unknown
 from ml.datasets.mask_names import is_read_as_mask, looks_like_mask
 from ml.datasets.volume_slices import file_of
 
@@ -88,7 +89,9 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
             places = (shown(relative(one.folder, folder)) for one in found[:4])
             names = ", ".join("directly in it" if place == "." else place for place in places)
             pictures = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
-            raise UnknownLayoutError(folder, _several(found, names) + say_twins(folder, pictures))
+            raise UnknownLayoutError(
+                folder, (say_cityscapes(pictures) or _several(found, names)) + say_twins(tree, folder, pictures)
+            )
         layout = nested
     if layout.cases and not layout.has_truth and any(problem.code in _UNMATCHED for problem in layout.problems):
         raise UnknownLayoutError(folder, _unmatched(layout, folder))
@@ -147,8 +150,16 @@ def no_truth(layout: Layout, folder: Path) -> DatasetError:
     finding = " ".join(unread) or unknown(Tree(), folder).finding
     return DatasetError(
         f"{shown(str(folder))} has {count} and not one mask, so there is nothing to compare with;"
-        f" `python -m ml predict` needs none. {finding}"
+        f" `python -m ml predict` needs none. {_say_transparent(layout)}{finding}"
     )
+
+
+def _say_transparent(layout: Layout) -> str:
+    """Of images that have a channel more: it may be the mask."""
+    if layout.volumes:
+        return ""
+    count, seen = count_transparent(Tree(), [case.image for case in layout.cases])
+    return f"{count} of {seen} images that were looked at {OF_ALPHA} " if 2 * count > seen else ""
 
 
 def _search(tree: Tree, folder: Path, depth: int) -> list[Layout]:
@@ -249,6 +260,8 @@ def _remedy(layout: Layout, masks: Sequence[Path]) -> str:
         return _OF_SERIES
     if layout.volumes:
         return _OF_VOLUMES
+    if cityscapes := say_cityscapes(masks):
+        return cityscapes
     if any(name_key(path.parent.name) in ("labelstr", "labelsts") for path in masks):
         return _OF_PICTURES_NNUNET
     stems = {name_key(case.image.stem) for case in layout.cases}

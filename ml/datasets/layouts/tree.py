@@ -30,13 +30,15 @@ class Listing:
 class Tree:
     """Listings by folder. is_allowed: whether a path may be opened, its links resolved; by default all may.
 
-    unreadable: folders that a walk could not list.
+    unreadable: folders that a walk could not list. mask_endings: of two files of one name, by their endings, which one
+    is the other's mask by its pixels (`pairing.told_by_pixels`); None where these do not tell.
     """
 
     def __init__(self, is_allowed: Callable[[Path], bool] = lambda path: True) -> None:
         self._is_allowed = is_allowed
         self._listings: dict[Path, Listing] = {}
         self.unreadable: set[Path] = set()
+        self.mask_endings: dict[tuple[str, str], int | None] = {}
 
     def listing(self, folder: Path) -> Listing:
         """Raises LinkOutError, and OSError where the folder cannot be read."""

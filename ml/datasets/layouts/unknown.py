@@ -1,7 +1,9 @@
 """A folder in no known layout: what was found in it, and the layout that is nearest, in one sentence."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from ml.datasets.case import DatasetError
 from ml.datasets.file_names import (
@@ -14,8 +16,9 @@ from ml.datasets.file_names import (
     shown,
     suffix_of,
 )
+from ml.datasets.layouts.glances import masks_of_two
 from ml.datasets.layouts.tree import Tree, count_suffixes
-from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS, looks_like_mask, mask_sign
+from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS, cityscapes_base, looks_like_mask, mask_sign
 from ml.datasets.remedies import remedies
 from ml.scans.unread_formats import unread_kinds
 
@@ -51,7 +54,7 @@ def unknown(tree: Tree, folder: Path) -> UnknownLayoutError:
         files.extend(listing.files)
         dead = len(listing.dead_links)
         groups |= {(place, f"link{'' if dead == 1 else 's'} to nothing"): dead} if dead else {}
-    nearest = f"{_nearest(folder, files)} (docs/datasets.md).{say_twins(folder, files)}{_tables(files)}"
+    nearest = f"{_nearest(folder, files)} (docs/datasets.md).{say_twins(tree, folder, files)}{_tables(files)}"
     nearest += remedies(suffix_of(path.name) for path in files)
     return UnknownLayoutError(folder, f"{_found(groups)} {nearest}")
 
@@ -85,6 +88,8 @@ def _nearest(folder: Path, files: list[Path]) -> str:
             "The nearest layout is CVAT's and PASCAL VOC's: lay the images beside `SegmentationClass`, in `JPEGImages`"
         )
     pictures = [path for path in files if suffix_of(path.name) in IMAGE_SUFFIXES]
+    if cityscapes := say_cityscapes(pictures):
+        return cityscapes.removesuffix(".")
     kinds = unread_kinds(suffixes).values()
     unread = {*OTHER_SUFFIXES, *ARCHIVE_SUFFIXES, *(suffix for endings in kinds for suffix in endings)}
     others = sorted(set(suffixes) & unread - set(VOLUME_SUFFIXES))
@@ -114,20 +119,52 @@ def _nearest(folder: Path, files: list[Path]) -> str:
     return f"The layouts are {_PATIENT_FOLDERS}; {_PAIRS}; {_COCO}; {_VOLUMES}"
 
 
-def say_twins(folder: Path, files: Iterable[Path]) -> str:
-    """Of two folders that have pictures of the same names: one may have the other's masks (`X` and `Y`, ADE20K's
-    `images` and `annotations`). Empty where there are others."""
-    stems: dict[str, list[str]] = {}
-    for path in files:
-        place, *inner = path.relative_to(folder).parts
-        if suffix_of(path.name) in IMAGE_SUFFIXES:
-            stems.setdefault(place if inner else "", []).append(name_key(path.stem))
-    if len(stems) != 2 or "" in stems or len({tuple(sorted(names)) for names in stems.values()}) > 1:
+class Twins(NamedTuple):
+    """Two folders that have pictures of the same names, of which one has the masks of the other by their pixels."""
+
+    images: Path
+    masks: Path
+    mask_files: tuple[Path, ...]
+
+
+def find_twins(tree: Tree, files: Iterable[Path]) -> Twins | None:
+    """`X` and `Y`, ADE20K's `images` and `annotations`; None where there are others, and for two patients' folders."""
+    pictures = [path for path in files if suffix_of(path.name) in IMAGE_SUFFIXES]
+    if not pictures:
+        return None
+    around = Path(os.path.commonpath([path.parent for path in pictures]))
+    groups: dict[Path, list[Path]] = {}
+    for path in sorted(pictures, key=lambda path: (name_key(path.stem), path)):
+        groups.setdefault(around / path.relative_to(around).parts[0], []).append(path)
+    if len(groups) != 2 or len({tuple(name_key(path.stem) for path in group) for group in groups.values()}) > 1:
+        return None
+    folders = sorted(groups)
+    place = masks_of_two(tree, *(groups[folder] for folder in folders))
+    return None if place is None else Twins(folders[1 - place], folders[place], tuple(groups[folders[place]]))
+
+
+def say_twins(tree: Tree, folder: Path, files: Iterable[Path]) -> str:
+    """What to call two such folders; an empty text where there are none."""
+    twins = find_twins(tree, files)
+    if twins is None:
         return ""
-    first, second = map(shown, sorted(stems))
+    images, masks = (shown(path.relative_to(folder).as_posix()) for path in (twins.images, twins.masks))
     return (
-        f" The folders {first} and {second} have pictures of the same names: if one has the masks of the other, call"
-        " them `images` and `masks`."
+        f" The folders {' and '.join(sorted((images, masks)))} have pictures of the same names, and those of {masks}"
+        f" have a few values alone, as masks have: call {images} `images` and {masks} `masks`."
+    )
+
+
+def say_cityscapes(files: Iterable[Path]) -> str:
+    """Of pictures that are called as Cityscapes' (https://www.cityscapes-dataset.com/), what to call them."""
+    base = next((base for base in map(cityscapes_base, (path.stem for path in files)) if base), None)
+    if base is None:
+        return ""
+    name = shown(base)
+    return (
+        "Its files are called as Cityscapes' are: lay each `NAME_leftImg8bit.png` into `images` as `NAME.png`, and its"
+        f" labels `NAME_gtFine_labelIds.png`, 0 where there is no tumor, into `masks` (`images/{name}.png`,"
+        f" `masks/{name}.png`); `_color` and `_instanceIds` are no masks."
     )
 
 
