@@ -21,10 +21,12 @@ from typing import IO
 from ml.datasets.file_names import (
     ANNOTATION_SUFFIXES,
     ARCHIVE_SUFFIXES,
+    FOLDER_ICON,
     IMAGE_SUFFIXES,
     OTHER_SUFFIXES,
     VOLUME_SUFFIXES,
     is_description,
+    is_of_system,
     lacks_ending,
     suffix_of,
 )
@@ -35,8 +37,6 @@ ERROR_CODES = ("unsupported", "unreadable", "unsafe", "limit", "empty")
 # PKWARE's APPNOTE 4.4.4: bit 0 of a member's flags.
 _ENCRYPTED = 0x1
 _DEEPEST = 12
-# What Windows leaves in a folder.
-_OF_A_DESKTOP = ("thumbs.db", "desktop.ini")
 _PIECE_BYTES = 1_048_576
 _LONGEST_NAME_BYTES = 255  # of one part, as file systems have it
 # A data set of masks and images shrinks to a tenth; a bomb to a thousandth. Small archives may shrink more.
@@ -144,17 +144,17 @@ def _choose(file: zipfile.ZipFile, limits: ArchiveLimits, takes_all: bool) -> li
     chosen = []
     for member in members:
         path = member.filename.replace("\\", "/")  # as older programs of Windows write it
+        if path.lower().endswith(FOLDER_ICON):  # of all names with a control character the one that people have
+            continue
         parts = _safe_parts(path)
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise ArchiveError("unsafe", "The archive has a link or a special file in it; zip the files themselves.")
         if member.flag_bits & _ENCRYPTED:
             raise ArchiveError("unreadable", "The archive is encrypted; make it again without a password.")
-        if path.endswith("/") or parts[0] == "__MACOSX" or any(part.startswith(".") for part in parts):
+        if path.endswith("/") or any(map(is_of_system, parts)):
             continue
         name = parts[-1].lower()
-        if name in _OF_A_DESKTOP:
-            continue
         is_volume = suffix_of(name) in VOLUME_SUFFIXES
         # What the page sends of an archive in a folder: its name, so that the check says that it is left out.
         is_named_archive = name.endswith(ARCHIVE_SUFFIXES) and member.file_size == 0

@@ -51,6 +51,21 @@ LABEL_MAP = "labelmap.txt"
 _DRIVE = re.compile(r"^[a-z]:/+(?:fakepath/+)?", re.IGNORECASE)
 
 
+# That of a folder, by macOS.
+FOLDER_ICON = "icon\r"
+# What systems leave in folders of people, and hold pictures that are no part of a data set: thumbnails of Synology and
+# QNAP, recycle bins, and what lies at the root of a disk.
+OF_SYSTEMS = frozenset(
+    {"thumbs.db", "ehthumbs.db", "desktop.ini", FOLDER_ICON, "__macosx", "@eadir", "@tmp", "lost+found"}
+    | {"$recycle.bin", "recycler", "#recycle", "@recycle", "system volume information"}
+)
+
+
+def is_of_system(name: str) -> bool:
+    """Whether a file or a folder is hidden, or of those that systems make for themselves."""
+    return name.startswith(".") or name.lower() in OF_SYSTEMS
+
+
 def may_be_annotations(name: str) -> bool:
     """Whether a file of this name may hold COCO annotations: its content says."""
     return is_usually_coco(name) or (is_like_annotations(name) and name.lower().endswith(".json"))

@@ -14,6 +14,8 @@ MASK_ENDING = "_mask"
 # Folders whose files are masks, whatever their names; `masks_machine` is Supervisely's.
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "masks_machine")
 _OTHER_FOLDERS = ("groundtruth", "ground_truth", "ground-truth", "ground truth", "gt", "segmentations")
+# What a whole data set may be called as well: of masks where files lie in it and it lies in a patient's folder.
+_INNER_FOLDERS = ("segmentation", "seg", "segs", "truth", "truths", "labelmap", "labelmaps", "gts")
 # `train_masks`, `tumor-mask`; `masks_human` (Supervisely's overlays); CamVid's `trainannot`. But not `with_mask`.
 _OF_MASKS = re.compile(
     r"(?!(?:.*[ ._-])?(?:no|non|with|without|and|or)[ ._-])"
@@ -104,7 +106,9 @@ def mask_sign(path: str) -> str:
         return ""
     if word := mask_word(name):
         return word
-    return next((f"{folder}/" for folder in folders if _is_of_masks(name_key(folder))), "")
+    if found := next((f"{folder}/" for folder in folders if _is_of_masks(name_key(folder))), ""):
+        return found
+    return f"{folders[-1]}/" if len(folders) > 1 and name_key(folders[-1]) in _INNER_FOLDERS else ""
 
 
 def looks_like_mask(path: str) -> bool:

@@ -121,11 +121,18 @@ def institution_of(patient: str) -> str | None:
     return found[1] if found else None
 
 
+def of_table(unknown: str) -> str:
+    """What to do about a line that is none of the patients' names, where it is a row of a table; else empty."""
+    found = next((sign for sign in (";", ",", "\t") if sign in unknown), None)
+    return "" if found is None else "the list seems to be a table: give the patients' names alone, one a line."
+
+
 def _exclude(patients: Sequence[PatientCounts], excluded: Iterable[str]) -> tuple[list[PatientCounts], tuple[str, ...]]:
     names = set(excluded)
     unknown = sorted(names - {counts.patient for counts in patients})
     if unknown:
-        raise DatasetError(f"{unknown[0]!r} is to be excluded and is no patient of the data set; correct the name.")
+        remedy = of_table(unknown[0]) or "correct the name."
+        raise DatasetError(f"{unknown[0]!r} is to be excluded and is no patient of the data set; {remedy}")
     kept = sorted((counts for counts in patients if counts.patient not in names), key=lambda counts: counts.patient)
     return kept, tuple(sorted(names))
 

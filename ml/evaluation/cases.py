@@ -8,6 +8,7 @@ from ml.datasets import Case, DatasetError, find_layout, read_patients
 from ml.datasets.checking.problems import LeftOut
 from ml.datasets.file_names import natural_key
 from ml.datasets.layouts.search import no_truth
+from ml.datasets.splits import of_table
 from ml.evaluation.run import Outcome
 
 
@@ -37,7 +38,7 @@ def choose_cases(folder: Path, patients_file: Path | None) -> Choice:
     if unknown:
         raise DatasetError(
             f"{patients_file} names {len(unknown)} patients that {folder} does not have (the first: {unknown[0]!r});"
-            " correct the list."
+            f" {of_table(unknown[0]) or 'correct the list.'}"
         )
     return replace(choice, cases=tuple(case for case in cases if case.patient in wanted))
 

@@ -10,8 +10,10 @@ from ml.datasets.file_names import (
     DATASET_JSON,
     IMAGE_SUFFIXES,
     LABEL_MAP,
+    OF_SYSTEMS,
     OTHER_SUFFIXES,
     VOLUME_SUFFIXES,
+    is_of_system,
 )
 
 SCRIPT = (Path(__file__).resolve().parents[2] / "static" / "js" / "evaluations" / "new.js").read_text()
@@ -21,6 +23,17 @@ def pattern(name: str) -> re.Pattern[str]:
     found = re.search(rf"const {name} = /(.+)/i;", SCRIPT)
     assert found is not None
     return re.compile(found[1].replace(r"\/", "/"), re.IGNORECASE)
+
+
+def test_what_systems_leave_is_not_sent() -> None:
+    script = (Path(__file__).resolve().parents[2] / "static" / "js" / "core" / "folders.js").read_text()
+    found = re.search(r"const OF_SYSTEMS = /(.+)/i;", script)
+    assert found is not None
+    pattern = re.compile(found[1], re.IGNORECASE)
+    for name in (*OF_SYSTEMS, ".DS_Store", "Thumbs.db"):
+        assert is_of_system(name) and pattern.search(name)
+    for name in ("anna", "thumbs", "recycle.png", "1.png"):
+        assert not is_of_system(name) and not pattern.search(name)
 
 
 def test_endings_are_those_of_the_readers() -> None:

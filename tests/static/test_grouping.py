@@ -43,6 +43,8 @@ PARTS = [
     "Images/",
     "gt/",
     "SegmentationClass/",
+    "Segmentation/",
+    "_gtFine_color",
     "task-1-annotation-2-by-3-tag-",
     ".Mask",
     "-label",

@@ -48,6 +48,7 @@ PROBLEMS = {
     "clipped_outline": "Outlines clipped at the edge of their image",
     "outlines_in_corner": "Outlines that all lie in the upper left",
     "nested_patients": "Folders of images and masks taken for one patient each",
+    "unnamed_patients": "Images that each count as a patient",
     "masks_by_pixels": "Masks told from their images by their pixels",
     "transparent_images": "Images with an alpha channel and no mask",
     "box_outlines": "Boxes where outlines should be",

@@ -16,6 +16,7 @@ _LAYOUT_NOTES = (
     "outlines_in_corner",
     "nested_patients",
     "masks_by_pixels",
+    "unnamed_patients",
     "transparent_images",
     "stray_piece",
     "stray_annotations",
@@ -46,7 +47,7 @@ LEFT_OUT = frozenset(
 # Codes whose sentences stand beside the headline of an evaluation.
 FIGURE_NOTES = frozenset(
     {"box_outlines", "outlines_in_corner", "no_annotations", "shared_patient", "stray_annotations"}
-    | {"nested_patients", "masks_by_pixels", "volume_count", "mixed_channels"}
+    | {"nested_patients", "masks_by_pixels", "unnamed_patients", "volume_count", "mixed_channels"}
 )
 # Names of a reason that a report repeats; the check has all of them.
 NAMES_SHOWN = 20

@@ -1,7 +1,8 @@
 """A layout made of the slices that were found: its sides, patients of one name, and names that are not UTF-8."""
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from unicodedata import normalize
@@ -16,6 +17,8 @@ from ml.datasets.layouts.roots import SUBSETS
 from ml.datasets.layouts.volumes import find_mixed_channels
 from ml.datasets.splits import SIDES
 
+# A number, and behind a sign another one at the end: the patient's, or the series', and the slice's.
+_TWO_NUMBERS = re.compile(r"(.*?[0-9].*?)[ ._-]+[a-z]*[0-9]+", re.IGNORECASE | re.DOTALL)
 _NOT_TEXT = "{name} has a name that is not UTF-8; rename it."
 
 
@@ -68,9 +71,26 @@ def assemble(
         )
         images = owners[shared[0]].values()
         problems.append(Problem("shared_patient", tuple(shown(relative(path, folder)) for path in images), text))
+    problems += _find_unnamed(cases)
     sides = {side: tuple(sorted(name for name, found in owners.items() if set(found) == {side})) for side in SIDES}
     is_divided = not shared and bool(sides["train"]) and sum(map(len, sides.values())) == len(owners)
     return Layout(name, folder, cases, tuple(problems), sides if is_divided else {}, categories)
+
+
+def _find_unnamed(cases: Sequence[Case]) -> Iterator[Problem]:
+    """Where each image is its own patient, and names with two numbers (`case12_slice03`) seem to tell the patients."""
+    if any(case.volume is not None for case in cases) or len({case.patient for case in cases}) < len(cases):
+        return
+    found = [_TWO_NUMBERS.fullmatch(case.image.stem) for case in cases]
+    seeming = Counter((case.image.parent, one[1]) for case, one in zip(cases, found, strict=True) if one)
+    if len(seeming) > 1 and seeming.total() == len(cases) > len(seeming):
+        text = (
+            f"No patient is named, so each of {len(cases):,} images counts as one, and their names"
+            f" ({shown(cases[0].image.stem)}) seem to be of {len(seeming):,}: if they are, give each patient a folder"
+            " (PATIENT/NAME.png), else slices of one lie on several sides of a split, and figures of patients mean"
+            " nothing."
+        )
+        yield Problem("unnamed_patients", (), text)
 
 
 def _with_clear_patients(cases: tuple[Case, ...], folder: Path) -> tuple[tuple[Case, ...], list[Problem]]:

@@ -193,7 +193,8 @@ def pair(files: FilesByKind, patient: Callable[[str], str], folder: Path) -> tup
         if not found:
             report("missing_mask", paths[:1], "The image has no mask: add one (all black if no tumor) or remove it.")
         if len(found) > 1:
-            fault = report("doubled_mask", found, f"{_names(found)} are masks of one image, {paths[0].name}: keep one.")
+            one = f"{_names(found)} are masks of one image, {paths[0].name}"
+            fault = report("doubled_mask", found, f"{one}: keep one, or join them if each is a part.")
         cases.extend(
             Case(patient(stem), path, found[0], fault=fault) if found else Case(patient(stem), path, None)
             for path in paths

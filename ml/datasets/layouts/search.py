@@ -20,7 +20,7 @@ from ml.datasets.layouts.recognition import dicom_layout, layout_in
 from ml.datasets.layouts.sequences import is_other_sequence
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError, say_cityscapes, say_twins, unknown
-from ml.datasets.mask_names import is_read_as_mask, looks_like_mask
+from ml.datasets.mask_names import is_read_as_mask, looks_like_mask, mask_sign
 from ml.datasets.volume_slices import file_of
 
 # Folders that people put around the data set's own.
@@ -35,6 +35,10 @@ _OF_VOLUMES = (
 )
 _OF_SERIES = "A DICOM SEG or RTSTRUCT belongs to the series whose UID it refers to: add that series."
 _OF_PARTS = "Several masks are one image's: join them into one mask, of the image's name (`masks/07.png`)."
+_OF_PAGES = (
+    "One file has the masks of several images: if it is a TIFF of several pages, save each page as the mask of its"
+    " image (`07_mask.png` beside `07.png`)."
+)
 _OF_PICTURES_NNUNET = (
     "Of nnU-Net's layout volumes alone are read: call the folders `images` and `masks`, and images as their masks,"
     " without `_0000`."
@@ -90,7 +94,9 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
             names = ", ".join("directly in it" if place == "." else place for place in places)
             pictures = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
             raise UnknownLayoutError(
-                folder, (say_cityscapes(pictures) or _several(found, names)) + say_twins(tree, folder, pictures)
+                folder,
+                (say_cityscapes(pictures) or _several(found, names) + _say_mask_folders(folder, pictures))
+                + say_twins(tree, folder, pictures),
             )
         layout = nested
     if layout.cases and not layout.has_truth and any(problem.code in _UNMATCHED for problem in layout.problems):
@@ -140,6 +146,15 @@ def _several(found: Sequence[Layout], names: str) -> str:
         f"It holds {len(found)} data sets ({names}); give the folder of one of them, or, if each is a patient, lay its"
         " images and masks into one folder: PATIENT/NAME.png beside PATIENT/NAME_mask.png."
     )
+
+
+def _say_mask_folders(folder: Path, pictures: Sequence[Path]) -> str:
+    """What to call folders of masks that are not read as such (`PATIENT/FLAIR` and `PATIENT/Segmentation`)."""
+    masks = [path for path in pictures if mask_sign(relative(path, folder)).endswith("/")]
+    if not masks:
+        return ""
+    names = shown(", ".join(sorted({path.parent.name for path in masks})[:4]))
+    return f" Folders of masks lie there ({names}): call them `masks`, and those of their images beside them `images`."
 
 
 def no_truth(layout: Layout, folder: Path) -> DatasetError:
@@ -275,6 +290,8 @@ def _remedy(layout: Layout, masks: Sequence[Path]) -> str:
     if (begun and max(begun.values()) > 1) or _has_several(layout, masks):
         return _OF_PARTS
     folders = {case.image.parent for case in layout.cases}
+    if masks and _has_masks_of_several(layout, masks):
+        return _OF_PAGES
     is_beside = all(is_read_as_mask(path.stem) and path.parent in folders for path in masks)
     return _BESIDE if masks and is_beside else ""
 
@@ -284,6 +301,14 @@ def _has_several(layout: Layout, masks: Sequence[Path]) -> bool:
     images = Counter(case.image.parent.parent for case in layout.cases)
     found = Counter(path.parent.parent for path in masks)
     return any(images[place] == 1 and count > 1 for place, count in found.items())
+
+
+def _has_masks_of_several(layout: Layout, masks: Sequence[Path]) -> bool:
+    """Whether each folder with masks has one alone, a TIFF, and several images."""
+    images = Counter(case.image.parent for case in layout.cases)
+    found = Counter(path.parent for path in masks)
+    are_tiff = all(path.suffix.lower() in (".tif", ".tiff") for path in masks)
+    return are_tiff and all(count == 1 and images[place] > 1 for place, count in found.items())
 
 
 def _count(names: list[str], what: str) -> str:

@@ -6,6 +6,7 @@ const IMAGE_FOLDERS = ["images", "image", "imgs", "img"];
 const MASK_FOLDERS = ["masks", "mask", "labels", "label", "masks_machine"];
 const OTHER_FOLDERS = ["groundtruth", "ground_truth", "ground-truth", "ground truth", "gt", "segmentations"];
 const PROGRAM_FOLDERS = ["segmentationclass", "segmentationobject", "labelstr", "labelsts"];
+const INNER_FOLDERS = ["segmentation", "seg", "segs", "truth", "truths", "labelmap", "labelmaps", "gts"]; // of a file in a patient's folder
 const KNOWN_FOLDERS = [...MASK_FOLDERS, ...OTHER_FOLDERS, ...PROGRAM_FOLDERS];
 const OF_MASKS =
   /^(?!(?:.*[ ._-])?(?:no|non|with|without|and|or)[ ._-])(?:.+[ ._-]masks?|masks?[ ._-](?:images?|imgs?|human|instances?|png|tiff?)|(?:train|val|valid|test|default)annot)$/s;
@@ -20,6 +21,7 @@ const BEGINNING = /^masks?[ ._-]/;
 const OF_TUMOR = /[ ._-]?(?:whole[ ._-]?)?(?:tumou?rs?|lesions?|glioma)$/;
 const BRUSH = /^task-[0-9]+-annotation-[0-9]+-by-.+-tag-.+$/s; // Label Studio's
 const WORD = `(?:[ ._-]?(?:${LONG})|(?:^|[ ._-])(?:${SHORT}))`;
+const CITYSCAPES = /_gt(?:fine|coarse)_(?:(?:label|instance)(?:train)?ids|color)$/;
 const ENDING = new RegExp(`${WORD}${COUNT} *$`);
 const ONE_ENDING = new RegExp(`${WORD}$`);
 
@@ -45,8 +47,10 @@ function looksLikeMask(path) {
   const name = parts[parts.length - 1];
   if (TEXT.test(name)) return false;
   const stem = name.replace(/(?<=.)(?:\.nii\.gz|\.ome\.tiff?|\.[^.]*)$/is, "").toLowerCase();
-  if (ENDING.test(stem) || BEGINNING.test(stem) || BRUSH.test(stem)) return true;
-  return parts.slice(0, -1).map(folded).some((folder) => KNOWN_FOLDERS.includes(folder) || OF_MASKS.test(folder));
+  if (ENDING.test(stem) || CITYSCAPES.test(stem) || BEGINNING.test(stem) || BRUSH.test(stem)) return true;
+  const folders = parts.slice(0, -1).map(folded);
+  if (folders.length > 1 && INNER_FOLDERS.includes(folders[folders.length - 1])) return true;
+  return folders.some((folder) => KNOWN_FOLDERS.includes(folder) || OF_MASKS.test(folder));
 }
 
 /**

@@ -85,6 +85,7 @@ def test_a_folder_of_masks_says_it_too(path):
 def test_a_folder_that_only_ends_like_one_does_not():
     assert not looks_like_mask("lgg-mri-segmentation/kaggle_3m/anna/1.tif")
     assert not looks_like_mask("segmentation/images/1.png")
+    assert not looks_like_mask("segmentation/1.png") and looks_like_mask("P1/Segmentation/1.png")
     for folder in ("with_mask", "no masks", "images_and_masks", "unmasked", "mask-rcnn-data", "annot"):
         assert not looks_like_mask(f"{folder}/1.png")
 

@@ -1,0 +1,127 @@
+"""Habits of people's folders: what systems leave in them, masks in one file, patients in file names, other words."""
+
+import zipfile
+
+import numpy as np
+import pytest
+import tifffile
+
+from ml.datasets import DatasetError, check, find_layout
+from ml.datasets.analysis import PatientCounts
+from ml.datasets.archive import ArchiveLimits, unpack
+from ml.datasets.splits import make_split
+from ml.evaluation.cases import choose_cases
+from ml.prediction.sources import find_sources
+from tests.support.layouts import image, mask, pairs_beside
+
+OF_SYSTEMS = (
+    "Thumbs.db",
+    "anna/ehthumbs.db",
+    "desktop.ini",
+    "Icon\r",
+    "anna/.DS_Store",
+    "__MACOSX/anna/._1.png",
+    "System Volume Information/IndexerVolumeGuid",
+    "$RECYCLE.BIN/S-1-5-21/$RABC.png",
+    "lost+found/1234",
+    "anna/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg",
+    "#recycle/1.png",
+)
+
+
+def test_what_systems_leave_in_a_folder_is_no_part_of_it(tmp_path):
+    """Recycle bins and thumbnails of disks and network storage hold pictures, which are none of the set's."""
+    for patient in ("anna", "ben"):
+        pairs_beside(tmp_path / patient, "1", "2")
+    for name in OF_SYSTEMS:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        image(tmp_path / name) if name.endswith((".png", ".jpg")) else (tmp_path / name).write_bytes(b"x")
+    assert find_layout(tmp_path).problems == ()
+    assert len(find_sources([tmp_path])[0]) == 4
+
+
+def test_what_systems_leave_is_not_unpacked(tmp_path):
+    """Nor is a zip of macOS refused for the name of a folder's icon, which ends in a carriage return."""
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as file:
+        for name in (*OF_SYSTEMS, "anna/1.png", "anna/Icon\r"):
+            file.writestr(name, b"x")
+    (tmp_path / "out").mkdir()
+    assert unpack(tmp_path / "set.zip", tmp_path / "out", ArchiveLimits(100, 10**6, 10**6), takes_all=True) == 1
+
+
+@pytest.mark.parametrize("place", ["anna/anna_masks.tif", "anna/mask.tiff", "anna/segmentation.tif"])
+def test_one_mask_of_several_images_is_told_to_be_saved_page_by_page(tmp_path, place):
+    for stem in ("1", "2", "3"):
+        image(tmp_path / "anna" / f"{stem}.png")
+    tifffile.imwrite(tmp_path / place, np.zeros((3, 40, 40), np.uint8), photometric="minisblack")
+    with pytest.raises(DatasetError, match=r"3 images .* 1 mask .* each page as the mask of its image") as refused:
+        check(tmp_path)
+    assert "name it as its image" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("case12_slice01", "case12_slice02", "case13_slice01"),
+        ("P001-7", "P001-8", "P002-7"),
+        ("12_z004", "12_z005", "13_z004"),
+        ("IM-0001-0003", "IM-0001-0004", "IM-0002-0003"),
+    ],
+)
+def test_patients_that_file_names_seem_to_name_are_said_where_each_image_counts_as_one(tmp_path, names):
+    for stem in names:
+        image(tmp_path / "images" / f"{stem}.png")
+        mask(tmp_path / "masks" / f"{stem}.png")
+    (finding,) = find_layout(tmp_path).problems
+    assert finding.code == "unnamed_patients" and finding.is_warning
+    assert "each of 3 images counts as one" in finding.message and "of 2" in finding.message
+    assert finding.message in choose_cases(tmp_path, None).notes
+
+
+@pytest.mark.parametrize(
+    "names", [("1", "2", "3"), ("a1", "a2"), ("x_1", "y_1"), ("case1_2020", "case2_2020"), ("y1", "y02")]
+)
+def test_names_with_one_number_or_one_image_each_say_nothing_of_patients(tmp_path, names):
+    for stem in names:
+        image(tmp_path / "images" / f"{stem}.png")
+        mask(tmp_path / "masks" / f"{stem}.png")
+    assert not find_layout(tmp_path).problems
+
+
+def test_patients_in_folders_and_barcodes_are_named(tmp_path):
+    pairs_beside(tmp_path / "anna", "case1_1", "case1_2", "case2_1")
+    for stem in ("TCGA_DU_6404_19850629_1", "TCGA_DU_6404_19850629_2", "TCGA_DU_6405_19850629_1"):
+        pairs_beside(tmp_path, stem)
+    assert not find_layout(tmp_path).problems
+
+
+@pytest.mark.parametrize("masks", ["Segmentation", "segmentations", "SEG", "Truth"])
+def test_a_folder_of_segmentations_beside_flair_is_no_scan_and_is_told_what_to_call_it(tmp_path, masks):
+    for patient in ("anna", "ben"):
+        image(tmp_path / patient / "FLAIR" / "IM_001.png")
+        mask(tmp_path / patient / masks / "IM_001.png")
+    with pytest.raises(DatasetError, match=rf"Folders of masks lie there \({masks}\): call them `masks`"):
+        check(tmp_path)
+    sources, left_out = find_sources([tmp_path])
+    assert [source.path.parent.name for source in sources] == ["FLAIR", "FLAIR"]
+    assert sum(group.count for group in left_out) == 2
+
+
+def test_several_masks_of_one_image_may_be_joined(tmp_path):
+    """BUSI's `_mask_1`: a second tumor, which `keep one` would lose."""
+    pairs_beside(tmp_path / "malignant", "malignant (1)", "malignant (2)")
+    mask(tmp_path / "malignant" / "malignant (2)_mask_1.png")
+    (problem,) = find_layout(tmp_path).problems
+    assert problem.code == "doubled_mask" and problem.message.endswith("keep one, or join them if each is a part.")
+
+
+@pytest.mark.parametrize("lines", ["patient;age\nanna;50\n", "patient,age\nanna,50\n", "patient\tage\nanna\t50\n"])
+def test_a_table_in_place_of_a_list_of_patients_is_called_so(tmp_path, lines):
+    for patient in ("anna", "ben", "cleo"):
+        pairs_beside(tmp_path / "set" / patient, "1", "2")
+    (tmp_path / "list.csv").write_text(f"\ufeff{lines}", encoding="utf-8")
+    with pytest.raises(DatasetError, match="a table: give the patients' names alone, one a line"):
+        choose_cases(tmp_path / "set", tmp_path / "list.csv")
+    patients = [PatientCounts(name, 2, 1, 100, 10) for name in ("anna", "ben", "cleo")]
+    with pytest.raises(DatasetError, match="a table: give the patients' names alone, one a line"):
+        make_split(patients, "0", excluded=[lines.splitlines()[1]])
