@@ -23,6 +23,7 @@ from ml.datasets.file_names import (
     ARCHIVE_SUFFIXES,
     FOLDER_ICON,
     IMAGE_SUFFIXES,
+    MASK_VOLUME_SUFFIXES,
     OTHER_SUFFIXES,
     VOLUME_SUFFIXES,
     is_description,
@@ -155,7 +156,7 @@ def _choose(file: zipfile.ZipFile, limits: ArchiveLimits, takes_all: bool) -> li
         if path.endswith("/") or any(map(is_of_system, parts)):
             continue
         name = parts[-1].lower()
-        is_volume = suffix_of(name) in VOLUME_SUFFIXES
+        is_volume = suffix_of(name) in (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)
         # What the page sends of an archive in a folder: its name, so that the check says that it is left out.
         is_named_archive = name.endswith(ARCHIVE_SUFFIXES) and member.file_size == 0
         is_other = (

@@ -10,6 +10,8 @@ IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".w
 DATASET_JSON = "dataset.json"
 # NIfTI, in data sets of volumes (ml.datasets.layouts.volumes).
 VOLUME_SUFFIXES = (".nii", ".nii.gz")
+# Of volumes that are read as experts' masks alone: ITK's and 3D Slicer's `.nrrd` and `.seg.nrrd`.
+MASK_VOLUME_SUFFIXES = (".nrrd",)
 # DICOM, in data sets of series whose masks are DICOM SEG or RTSTRUCT (ml.datasets.layouts.dicom_sets).
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 # Files that hold images and are not read here: where they lie in a data set, they are named as left out.

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.datasets.file_names import DICOM_SUFFIXES, VOLUME_SUFFIXES, suffix_of
+from ml.datasets.file_names import DICOM_SUFFIXES, MASK_VOLUME_SUFFIXES, VOLUME_SUFFIXES, suffix_of
 from ml.digests import sha256_of, sha256_of_lines
 from ml.scans import (
     LabelMap,
@@ -32,6 +32,8 @@ from ml.volumes.grid import VolumeGrid
 from ml.volumes.label_volumes import LEAST_SHARE_INSIDE, cut_labels, is_same_lattice, share_inside
 
 Value = TypeVar("Value")
+
+_SUFFIXES = (*VOLUME_SUFFIXES, *DICOM_SUFFIXES, *MASK_VOLUME_SUFFIXES)
 
 # The first and the last of a scan's three channels: FLAIR is the one between (docs/datasets.md).
 Channels = tuple[Path, Path]
@@ -92,12 +94,12 @@ def file_of(path: Path) -> Path:
 
 def is_volume_slice(path: PurePath) -> bool:
     """Whether a path is that of a volume's slice."""
-    return path.name.isdecimal() and suffix_of(path.parent.name) in (*VOLUME_SUFFIXES, *DICOM_SUFFIXES)
+    return path.name.isdecimal() and suffix_of(path.parent.name) in _SUFFIXES
 
 
 def is_volume(path: Path) -> bool:
     """Whether a path is that of a whole volume, which no case is: of a patient of whom nothing can be used."""
-    return suffix_of(path.name) in (*VOLUME_SUFFIXES, *DICOM_SUFFIXES)
+    return suffix_of(path.name) in _SUFFIXES
 
 
 def read_volume_slice(path: Path, volume: VolumeSlice | None, limits: Limits) -> Scan:

@@ -67,6 +67,8 @@ FORMATS: tuple[Format, ...] = (
     Format("tiff", lambda head: head.startswith(_TIFF_MAGIC), "ml.scans.readers.tiff.reader"),
     Format("nifti", _is_nifti, "ml.scans.readers.nifti"),
     Format("dicom", is_dicom, "ml.scans.readers.dicom.reader"),
+    # Of experts' masks alone.
+    Format("nrrd", lambda head: head.startswith(b"NRRD0") and head[5:8].isdigit(), "ml.scans.readers.nrrd"),
 )
 
 

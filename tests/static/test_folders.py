@@ -10,6 +10,7 @@ from ml.datasets.file_names import (
     DATASET_JSON,
     IMAGE_SUFFIXES,
     LABEL_MAP,
+    MASK_VOLUME_SUFFIXES,
     OF_SYSTEMS,
     OTHER_SUFFIXES,
     VOLUME_SUFFIXES,
@@ -38,9 +39,10 @@ def test_what_systems_leave_is_not_sent() -> None:
 
 def test_endings_are_those_of_the_readers() -> None:
     taken, other = pattern("TAKEN"), pattern("OTHER")
-    for suffix in (*IMAGE_SUFFIXES, *VOLUME_SUFFIXES):
+    read = {*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES}
+    for suffix in (*IMAGE_SUFFIXES, *read):
         assert taken.search(f"set/a{suffix.upper()}") and not other.search(f"set/a{suffix}")
-    for suffix in {*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES, *ARCHIVE_SUFFIXES} - {*VOLUME_SUFFIXES}:
+    for suffix in {*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES, *ARCHIVE_SUFFIXES} - read:
         assert other.search(f"set/a{suffix}") and not taken.search(f"set/a{suffix}")
     for name in (
         ANNOTATIONS_FILE,

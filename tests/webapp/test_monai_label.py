@@ -18,6 +18,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
+from tests.ml.scans.readers.test_nrrd import header
 from tests.support import dicom_files, volume_files
 from tests.support.portal_process import RunningPortal, running_portal
 from tests.webapp.accounts import PASSWORD, add_token, add_user, log_in, post_form
@@ -319,6 +320,16 @@ def test_a_name_of_two_images_on_the_same_voxels_takes_no_label(served: Flask) -
     with resources_of(served).database.read() as rows:
         assert rows.scalar(select(func.count()).select_from(ViewerImage)) == 1
         assert rows.scalar(select(func.count()).select_from(Scan)) == 1
+
+
+def test_a_label_as_nrrd_is_taken(served: Flask) -> None:
+    """Where the plug-in's settings have it so."""
+    client = served.test_client()
+    scan_id = store_image(client, "FLAIR", head())
+    data = header(SHAPE, AFFINE) + volume_files.tumor(AFFINE, SHAPE).tobytes("F")
+    form = {"params": "{}", "label": (io.BytesIO(data), "tmp2.nrrd")}
+    taken = client.put("/monai/datastore/label?image=FLAIR", data=form)
+    assert (taken.status_code, taken.json["scan"]) == (200, scan_id), taken.text
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,16 @@ import numpy as np
 
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
-from ml.datasets.file_names import DATASET_JSON, VOLUME_SUFFIXES, is_text, name_key, natural_key, shown, suffix_of
+from ml.datasets.file_names import (
+    DATASET_JSON,
+    MASK_VOLUME_SUFFIXES,
+    VOLUME_SUFFIXES,
+    is_text,
+    name_key,
+    natural_key,
+    shown,
+    suffix_of,
+)
 from ml.datasets.layouts.copies import copies_of, copy_problems
 from ml.datasets.layouts.sequences import Sequence as Kind
 from ml.datasets.layouts.sequences import sequence_of_channel, split_brats_name
@@ -89,9 +98,10 @@ def list_brats(tree: Tree, folder: Path) -> VolumeSet:
     copies = copies_of(tree, [path for path in folders if any(_volumes(tree, path))])
     for place in (folder, *(path for path in folders if path not in copies)):
         by_base: dict[str, _Patient] = {}
-        for path, stem in _volumes(tree, place):
+        for path, stem in [*_volumes(tree, place), *_volumes(tree, place, MASK_VOLUME_SUFFIXES)]:
             named = split_brats_name(stem)
-            if named is not None:
+            is_scan = named is not None and named[1] is not Kind.SEG
+            if named is not None and not (is_scan and suffix_of(path.name) in MASK_VOLUME_SUFFIXES):
                 base, kind = named
                 by_base.setdefault(base, _Patient(base or place.name)).files[kind].append(path)
         _join_masks(by_base, is_one_patient=place != folder)
@@ -159,7 +169,7 @@ def _list_side(
     tree: Tree, images: Path, labels: Path | None, channels: Mapping[int, Kind], side: str
 ) -> list[_Patient]:
     patients: dict[str, _Patient] = {}
-    masks = dict(_volumes(tree, labels)) if labels is not None else {}
+    masks = {} if labels is None else dict(_volumes(tree, labels, (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)))
     for path, stem in _volumes(tree, images):
         base, _, number = stem.rpartition("_")
         # MONAI's and the Decathlon's have no number: `BRATS_0001` is the name there, and that of its mask.
@@ -177,11 +187,11 @@ def _list_side(
     return list(patients.values())
 
 
-def _volumes(tree: Tree, folder: Path) -> Iterator[tuple[Path, str]]:
+def _volumes(tree: Tree, folder: Path, suffixes: Sequence[str] = VOLUME_SUFFIXES) -> Iterator[tuple[Path, str]]:
     """The volumes of a folder, and their names without ending."""
     for path in tree.listing(folder).files:
         suffix = suffix_of(path.name)
-        if suffix in VOLUME_SUFFIXES:
+        if suffix in suffixes:
             yield path, path.name[: -len(suffix)]
 
 

@@ -7,7 +7,7 @@ bomb costs what its header admits to.
 import gzip
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.scans.labels import LabelMap
+from ml.scans.readers.label_voxels import find_tumor
 from ml.scans.readers.volumes import check_grid, make_scan
 from ml.scans.scan import Limits, Scan, ScanError
 from ml.scans.sequence import Acquisition, kind_of
@@ -34,9 +35,6 @@ _LONGEST_HEADER = 540
 # Extensions of a header; DICOM converters write some kilobytes.
 _MOST_EXTENSION_BYTES = 16 * 2**20
 _CHUNK_BYTES = 2**20
-# A mask has a few labels, and a tumor takes a few percent of its volume; an MR image has thousands of values.
-MOST_LABELS, PICTURE_SHARE = 64, 0.05
-_MOST_COUNTED = 4096
 _TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 _MM_PER_UNIT = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
 # What dcm2niix and SPM write of a scanner's numbers, in ms: "TE=1.1e+02;Time=...", "3T 3D GR\\IR TR=2300ms/TE=2.98ms".
@@ -101,38 +99,12 @@ def read_label_volume(path: Path, limits: Limits) -> LabelVolume:
         grid = _read_grid(header, shape, [])
         voxels = _read_voxels(stream, header, head_bytes, shape)  # (i, j, k)
     slope, intercept = _scaling(header)
-    is_tumor = np.empty(shape, np.bool, order="F")
-    is_whole = True
-    counts: dict[float, int] = {}
-    for k in range(shape[2]):
+
+    def plane(k: int) -> NDArray[Any]:
         values: NDArray[Any] = voxels[:, :, k]
-        if (slope, intercept) != (1.0, 0.0):
-            values = values * slope + intercept
-        if values.dtype.kind == "f":
-            if not np.isfinite(values).all():
-                raise ScanError("unreadable", "The mask has voxels of NaN or infinity; write it again.")
-            is_whole = is_whole and bool((values == np.rint(values)).all())
-        is_tumor[:, :, k] = values > 0
-        for value, count in zip(
-            *(part.tolist() for part in np.unique(values[values > 0], return_counts=True)), strict=True
-        ):
-            if value in counts or len(counts) < _MOST_COUNTED:
-                counts[value] = counts.get(value, 0) + count
-    _check_labels(counts, is_tumor)
-    return LabelVolume(grid, is_tumor, is_whole)
+        return values if (slope, intercept) == (1.0, 0.0) else values * slope + intercept
 
-
-def _check_labels(counts: Mapping[float, int], is_tumor: NDArray[np.bool]) -> None:
-    """Refuse a picture in a mask's place. counts: voxels of the values above 0. Raises ScanError `unreadable`."""
-    tumor = int(np.count_nonzero(is_tumor))
-    if len(counts) <= MOST_LABELS or tumor <= PICTURE_SHARE * is_tumor.size or max(counts.values()) > tumor / 2:
-        return
-    raise ScanError(
-        "unreadable",
-        f"The mask has more than {MOST_LABELS} different values over {tumor / is_tumor.size:.0%} of its volume and none"
-        " that prevails, as an MR image has, or a map: it is no mask of a tumor; choose the file of labels, 0 for"
-        " background.",
-    )
+    return LabelVolume(grid, *find_tumor(map(plane, range(shape[2])), shape))
 
 
 def _no_picture() -> ScanError:

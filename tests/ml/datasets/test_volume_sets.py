@@ -10,7 +10,9 @@ from ml.datasets import DatasetError, check, find_layout
 from ml.datasets.loading import load_case
 from ml.evaluation.run import read_case
 from ml.evaluation.scoring import Failure
-from tests.support.volume_files import affine_of, nifti
+from ml.volumes.grid import VolumeGrid
+from ml.volumes.nrrd_file import write_nrrd
+from tests.support.volume_files import affine_of, nifti, tumor
 from tests.support.volume_sets import SHAPE, SPACING_MM, affine, flair, labels, write_brats, write_nnunet, write_volume
 
 BRIGHT = 150
@@ -88,9 +90,47 @@ def test_the_tumors_mask_is_taken_and_those_of_brain_and_skull_never(tmp_path: P
 
 def test_masks_of_a_kind_that_is_not_read_are_named(tmp_path: Path) -> None:
     write_volume(tmp_path / "P1" / "P1_flair.nii.gz", flair())
-    (tmp_path / "P1" / "Segmentation.seg.nrrd").write_bytes(b"NRRD0004")
-    with pytest.raises(DatasetError, match=r"P1/Segmentation.seg.nrrd: The kind .nrrd \(.*\) is not read.*NIfTI"):
+    (tmp_path / "P1" / "Segmentation.mha").write_bytes(b"ObjectType = Image")
+    with pytest.raises(DatasetError, match=r"P1/Segmentation.mha: The kind .mha \(.*\) is not read.*NIfTI"):
         check(tmp_path)
+
+
+@pytest.mark.parametrize("orientation", ["LPS", "RAS", "SAL"])
+@pytest.mark.parametrize("name", ["P1-seg.nrrd", "P1.seg.nrrd", "Segmentation.seg.nrrd", "P1-t2f-label.NRRD"])
+def test_masks_as_nrrd_are_the_volumes(tmp_path: Path, name: str, orientation: str) -> None:
+    sizes, spacing = dict(zip("LPS", SHAPE, strict=True)), dict(zip("LPS", SPACING_MM, strict=True))
+    along = [letter if letter in "LPS" else "LPS"["RAI".index(letter)] for letter in orientation]
+    shape, lengths = tuple(sizes[one] for one in along), tuple(spacing[one] for one in along)
+    matrix = affine_of(orientation, lengths, shape)
+    write_volume(tmp_path / "P1" / "P1-t2f.nii.gz", flair())
+    write_nrrd(tmp_path / "P1" / name, tumor(matrix, shape).astype(np.uint8), VolumeGrid.of(matrix, shape))
+    layout, report = find_layout(tmp_path), check(tmp_path)
+    assert (layout.name, report.problems, report.left_out) == ("BraTS", (), ())
+    found = np.stack([load_case(case).truth for case in layout.cases])
+    write_volume(tmp_path / "P2" / "P2-t2f.nii.gz", flair())
+    write_volume(tmp_path / "P2" / "P2-seg.nii.gz", labels())
+    wanted = np.stack([load_case(case).truth for case in find_layout(tmp_path / "P2").cases])
+    np.testing.assert_array_equal(found, wanted)
+    assert found.any()
+
+
+def test_labels_of_nnunet_may_be_nrrd_and_scans_may_not(tmp_path: Path) -> None:
+    write_nnunet(tmp_path, ("A", "B"), CHANNELS)
+    for name in ("A", "B"):
+        (tmp_path / "labelsTr" / f"{name}.nii.gz").unlink()
+        write_nrrd(tmp_path / "labelsTr" / f"{name}.nrrd", labels(), VolumeGrid.of(affine(), SHAPE))
+    write_nrrd(tmp_path / "imagesTr" / "C_0000.nrrd", labels(), VolumeGrid.of(affine(), SHAPE))
+    report = check(tmp_path)
+    assert report.analysis.patients == 2 and report.analysis.tumor_slices
+    (left_out,) = report.left_out
+    assert left_out.files == ("imagesTr/C_0000.nrrd",) and "NRRD volume" in left_out.message
+
+
+def test_a_damaged_mask_as_nrrd_fails_its_patient(tmp_path: Path) -> None:
+    write_volume(tmp_path / "P1" / "P1-t2f.nii.gz", flair())
+    write_brats(tmp_path, "P2", seed=1)
+    (tmp_path / "P1" / "P1-seg.nrrd").write_bytes(b"NRRD0004\ntype: uchar\n")
+    assert codes(tmp_path)["unreadable_mask"] == ("P1/P1-seg.nrrd",)
 
 
 def test_a_failed_patient_is_named_by_the_evaluation(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ml.datasets.file_names import (
     ANNOTATION_SUFFIXES,
+    MASK_VOLUME_SUFFIXES,
     VOLUME_SUFFIXES,
     is_like_annotations,
     may_be_annotations,
@@ -131,7 +132,7 @@ def _keys_of_flair(path: str) -> Iterator[_Key]:
 
 def _volume_stems(path: str, stem: str) -> list[str]:
     """The names of a volume's mask without what says that it is one, or the tumor's; nothing of other files."""
-    word = mask_ending(stem) if suffix_of(path) in VOLUME_SUFFIXES else ""
+    word = mask_ending(stem) if suffix_of(path) in (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES) else ""
     base = stem.removesuffix(word)
     return [base, without_tumor_word(base)] if word else []
 

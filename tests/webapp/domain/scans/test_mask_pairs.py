@@ -22,6 +22,7 @@ from webapp.domain.scans.mask_pairs import match_slices, pair_masks
         (["p/A.nii.gz", "p/a-seg.nii"], {0: 1}, []),
         (["a.nii", "a_label.nii.gz", "b.nii.gz"], {0: 1}, []),
         (["a.nii.gz", "a_mask.tif"], {0: 1}, []),
+        (["a.nii.gz", "a.seg.nrrd", "b-t2f.nii.gz", "b-seg.NRRD"], {0: 1, 2: 3}, []),
         (["a-t1n.nii.gz", "a-t2f.nii.gz", "a-seg.nii.gz"], {1: 2}, []),
         (["a.nii.gz", "a_flair.nii.gz", "a_seg.nii.gz"], {0: 2}, []),
         (["a-t2f.nii.gz", "a_flair.nii.gz", "a_seg.nii.gz"], {}, [2]),

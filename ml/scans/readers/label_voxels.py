@@ -1,0 +1,49 @@
+"""Which voxels of a mask's volume are tumor, of whatever format, and which volumes are no masks."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.scans.scan import ScanError
+
+# A mask has a few labels, and a tumor takes a few percent of its volume; an MR image has thousands of values.
+MOST_LABELS, PICTURE_SHARE = 64, 0.05
+_MOST_COUNTED = 4096
+
+
+def find_tumor(planes: Iterable[NDArray[Any]], shape: tuple[int, int, int]) -> tuple[NDArray[np.bool], bool]:
+    """Voxels above 0, bool (i, j, k), and whether all values are whole numbers.
+
+    planes: the values of k = 0, 1, ..., (i, j) each. Raises ScanError `unreadable` for NaN, infinities and pictures.
+    """
+    is_tumor = np.empty(shape, np.bool, order="F")
+    is_whole = True
+    counts: dict[float, int] = {}
+    for k, values in enumerate(planes):
+        if values.dtype.kind == "f":
+            if not np.isfinite(values).all():
+                raise ScanError("unreadable", "The mask has voxels of NaN or infinity; write it again.")
+            is_whole = is_whole and bool((values == np.rint(values)).all())
+        is_tumor[:, :, k] = values > 0
+        for value, count in zip(
+            *(part.tolist() for part in np.unique(values[values > 0], return_counts=True)), strict=True
+        ):
+            if value in counts or len(counts) < _MOST_COUNTED:
+                counts[value] = counts.get(value, 0) + count
+    _check_labels(counts, is_tumor)
+    return is_tumor, is_whole
+
+
+def _check_labels(counts: Mapping[float, int], is_tumor: NDArray[np.bool]) -> None:
+    """Refuse a picture in a mask's place. counts: voxels of the values above 0. Raises ScanError `unreadable`."""
+    tumor = int(np.count_nonzero(is_tumor))
+    if len(counts) <= MOST_LABELS or tumor <= PICTURE_SHARE * is_tumor.size or max(counts.values()) > tumor / 2:
+        return
+    raise ScanError(
+        "unreadable",
+        f"The mask has more than {MOST_LABELS} different values over {tumor / is_tumor.size:.0%} of its volume and none"
+        " that prevails, as an MR image has, or a map: it is no mask of a tumor; choose the file of labels, 0 for"
+        " background.",
+    )
