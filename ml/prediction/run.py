@@ -6,7 +6,7 @@ Files are decoded in the sandbox, as uploads are: files to predict on often come
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from ml.sandbox.decoder import Decoded, Decoder
 from ml.scans import ScanError, unread_formats
 from ml.scans.sequence import VOLUME_FORMATS, agree, kind_of_name
 from ml.skull import infer_stripped, stripped_warnings
+
+# Of a series without its damaged files, as the portal calls it.
+_SLICES_REFUSED = "slices_refused"
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,24 @@ def _decode(path: Path, folder: Path, decoder: Decoder) -> tuple[Decoded, NDArra
         stack.unlink(missing_ok=True)
 
 
+def _decode_series(files: Sequence[Path], folder: Path, decoder: Decoder) -> tuple[Decoded, NDArray[np.uint8]]:
+    """The same of the files of one DICOM series."""
+    stack, copies = folder / ".stack.npy", folder / ".series.zip"
+    try:
+        return decoder.decode_series(files, stack, copies), np.load(stack)
+    finally:
+        stack.unlink(missing_ok=True)
+        copies.unlink(missing_ok=True)
+
+
 def _predict(
     engine: Engine, source: Source, names: PictureNames, folder: Path, threshold: float, decoder: Decoder
 ) -> Iterator[tuple[PredictedSlice, tuple[str, ...]]]:
     """The slices of one file, each with the codes of the file's warnings. Raises ScanError before the first one."""
     check_name(source)
-    decoded, pixels = _decode(source.path, folder, decoder)
+    decoded, pixels = (
+        _decode_series(source.series, folder, decoder) if source.series else _decode(source.path, folder, decoder)
+    )
     for plane, path in zip((0, 2), source.channels or (), strict=False):
         other = _decode(path, folder, decoder)[1]
         if other.shape != pixels.shape:
@@ -91,9 +106,11 @@ def _predict(
     is_stripped = "skull_stripped" in decoded.warnings
     found = infer_stripped(engine, pixels) if is_stripped else engine.infer(pixels)
     is_known = engine.card.input.flair_channel is not None and decoded.format in VOLUME_FORMATS
-    stated = agree(decoded.sequence, kind_of_name(source.path.name)) if is_known else None
+    name = PurePosixPath(source.name).name if source.series else source.path.name
+    stated = agree(decoded.sequence, kind_of_name(name)) if is_known else None
     is_flair = None if stated is None else stated.is_flair
     warnings = found.warnings_beside(is_flair) + (stripped_warnings(engine, is_flair) if is_stripped else ())
+    warnings += (_SLICES_REFUSED,) if decoded.left_out else ()
     probability_u8 = found.probability_u8
     masks = apply_rule(probability_u8, rule_on_grid(engine.card, threshold, *probability_u8.shape[1:]), is_stack=True)
     for index in range(len(pixels)):

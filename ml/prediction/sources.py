@@ -7,7 +7,11 @@ from pathlib import Path
 from ml.datasets.case import DatasetError
 from ml.datasets.checking.problems import LeftOut, Problem, left_out_of
 from ml.datasets.file_names import (
+    ANNOTATION_SUFFIXES,
+    ARCHIVE_SUFFIXES,
+    DICOM_SUFFIXES,
     IMAGE_SUFFIXES,
+    OTHER_SUFFIXES,
     VOLUME_SUFFIXES,
     is_annotations,
     is_text,
@@ -19,11 +23,12 @@ from ml.datasets.file_names import (
 from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.left_out import find_strays
 from ml.datasets.layouts.search import find_layout
-from ml.datasets.layouts.tree import Tree
+from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.unknown import find_twins
 from ml.datasets.mask_names import doubtful_word, looks_like_mask
 from ml.datasets.volume_slices import Channels, file_of
 from ml.scans import ScanError
+from ml.scans.formats import HEAD_BYTES, is_dicom
 
 _LONGEST_NAME_BYTES = 255  # of one part, as file systems have it
 _MASKS = "Expert masks, of the data set or by their names: no images to predict on."
@@ -32,8 +37,13 @@ _BY_PIXELS = (
     " predict on."
 )
 # Scans that no data set has as slices, and that the sandbox reads.
-_READ_ALONE = (".dcm", ".dicom", ".ima", *VOLUME_SUFFIXES)
-_ALONE = "A scan of a kind that is read where it is given by itself (`python -m ml predict FILE`), not in a folder."
+_READ_ALONE = (*DICOM_SUFFIXES, *VOLUME_SUFFIXES)
+# Of files that are no DICOM, whatever they are.
+_OTHER_ENDINGS = {*IMAGE_SUFFIXES, *OTHER_SUFFIXES, *ARCHIVE_SUFFIXES, *ANNOTATION_SUFFIXES} - set(DICOM_SUFFIXES)
+_ALONE = (
+    "A scan of a kind that is read where it is given by itself (`python -m ml predict FILE`), or, as DICOM, in a folder"
+    " without pictures."
+)
 _GIVEN_MASKS = "Masks by their names: rename them if they are scans."
 
 
@@ -42,17 +52,20 @@ class Source:
     """A file to predict on. name: its place in the results, without suffix; unique among the sources.
 
     channels: of a patient of a set of volumes, the files of T1 before and after contrast; None for all others.
+    series: all files of a DICOM series (`ml.prediction.series`), of which `path` is the first; () of one file.
     """
 
     path: Path
     name: str
     channels: Channels | None = None
+    series: tuple[Path, ...] = ()
 
 
 def find_sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[LeftOut, ...]]:
     """Files as they are given, and the images of folders; and what was left out, masks by their names among it.
 
-    Of a data set with expert masks its layout's images are taken, of other folders those of all folders within. Raises
+    Of a data set with expert masks its layout's images are taken, of other folders those of all folders within, and
+    files that begin as DICOM does, each by itself. Raises
     DatasetError where a path does not exist, a folder has no images, or nothing but masks is given.
     """
     found: list[tuple[Path, Path]] = []  # the file, and its place below what was given
@@ -80,16 +93,30 @@ def find_sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[LeftO
     if not found:
         reasons = " ".join(group.sentence for group in left_out)
         raise DatasetError(f"There are no images to predict on; what was left out: {reasons}")
-    sources: list[Source] = []
     taken: set[str] = set()
-    for path, place in found:
-        stem = place.as_posix()[: -len(suffix_of(place.name)) or None]
-        name, number = stem, 2
-        while name_key(name) in taken:  # a.png and a.tif, or two folders with equal names
-            name, number = f"{stem}_{number}", number + 1
-        taken.add(name_key(name))
-        sources.append(Source(path, name, channels.get(path)))
+    sources = [
+        Source(path, unique_name(place.as_posix()[: -len(suffix_of(place.name)) or None], taken), channels.get(path))
+        for path, place in found
+    ]
     return tuple(sources), tuple(left_out)
+
+
+def unique_name(stem: str, taken: set[str]) -> str:
+    """The name, with a number where it is taken: a.png and a.tif, or two folders with equal names. Takes it."""
+    name, number = stem, 2
+    while name_key(name) in taken:
+        name, number = f"{stem}_{number}", number + 1
+    taken.add(name_key(name))
+    return name
+
+
+def is_dicom_file(path: Path) -> bool:
+    """Whether a file begins as DICOM does. One that cannot be opened does not: its reader says what is in the way."""
+    try:
+        with path.open("rb") as file:
+            return is_dicom(file.read(HEAD_BYTES))
+    except OSError:
+        return False
 
 
 def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...], dict[Path, Channels]]:
@@ -98,7 +125,7 @@ def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...], dict[Path
         layout = find_layout(folder)
     except DatasetError:
         layout = None
-    if layout is not None and layout.name == "DICOM":  # `predict` reads single files
+    if layout is not None and layout.name == "DICOM":  # its series are told by their headers, with masks or without
         layout = None
     if layout is not None and layout.volumes:
         return _volumes_of(layout)
@@ -132,8 +159,20 @@ def _slices_of(folder: Path, layout: Layout | None) -> tuple[list[Path], tuple[L
     by_pixels = set() if masks else set(_masks_by_pixels(files))
     masks |= by_pixels
     annotations = [path for _, found in tree.walk(folder) for path in found.files if is_annotations(path.name)]
-    strays = find_strays(tree, folder, folder, [*files, *annotations], frozenset())
-    return _in_order(set(files) - masks), _with_masks(folder, masks, strays, _BY_PIXELS if by_pixels else _MASKS)
+    dicom = [path for _, found in tree.walk(folder) for path in found.files if _is_dicom(tree, path)]
+    strays = find_strays(tree, folder, folder, [*files, *annotations, *dicom], frozenset())
+    return _in_order({*files, *dicom} - masks), _with_masks(folder, masks, strays, _BY_PIXELS if by_pixels else _MASKS)
+
+
+def _is_dicom(tree: Tree, path: Path) -> bool:
+    """Whether a file of a folder is DICOM, whatever its name: scanners give none an ending, or its UID as name."""
+    if suffix_of(path.name) in _OTHER_ENDINGS:
+        return False
+    try:
+        tree.check(path)
+    except LinkOutError:
+        return False
+    return is_dicom_file(path)
 
 
 def _masks_by_pixels(images: Iterable[Path]) -> tuple[Path, ...]:

@@ -8,12 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage
 
 import ml.engines
 from ml import atomic_files
 from ml.__main__ import main
 from ml.ood.sequences import SequenceEvidence
 from tests.ml.evaluation.conftest import CARD, FakeEngine, square, write_case
+from tests.support import dicom_files, volume_files
 from tests.support.volume_sets import labels, write_brats, write_volume
 
 
@@ -337,3 +339,59 @@ def test_predict_takes_flair_of_each_patient_of_volumes(command, tmp_path):
     rows = rows_of(tmp_path / "out" / "predictions.csv")
     assert status == 0 and {row["file"] for row in rows} == {str(tmp_path / "brats" / "P1" / "P1-t2f.nii.gz")}
     assert rows[0]["mask"] == "masks/P1/P1-t2f_0000.png" and "has no FLAIR" in said
+
+
+SHAPE = (40, 48, 6)
+AFFINE = volume_files.affine_of("LPS", (4.0, 4.0, 8.0), SHAPE)
+
+
+def write_series(folder, name="{k:04}.dcm", seed=0, **elements):
+    """A DICOM series of six slices, its files in the reverse order of their places."""
+    folder.mkdir(parents=True, exist_ok=True)
+    voxels = volume_files.head(AFFINE, SHAPE, "uint16") + np.uint16(seed)
+    files = dicom_files.series(voxels, AFFINE, **elements)
+    for k, data in enumerate(files):
+        (folder / name.format(k=SHAPE[2] - k)).write_bytes(data)
+    return files
+
+
+@pytest.mark.parametrize("name", ["{k:04}.dcm", "IM{k:06}", "{k:04}", "MR.1.2.840.{k}", "{k}.IMA"])
+def test_predict_takes_a_series_of_a_folder_as_one_volume(command, tmp_path, name):
+    """Whatever its files are called."""
+    write_series(tmp_path / "study" / "flair", name)
+    (tmp_path / "study" / "README").write_text("Of the scanner.")
+    status, said, _ = command("predict", tmp_path / "study")
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    assert (status, len(rows)) == (0, SHAPE[2]), said
+    assert [row["mask"] for row in rows] == [f"masks/flair_{k:04}.png" for k in range(SHAPE[2])]
+    assert {row["area_mm2"] for row in rows} != {""} and len({row["file"] for row in rows}) == 1
+    assert not [path.name for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+
+
+def test_predict_tells_series_apart_and_leaves_masks_of_dicom_out(command, tmp_path):
+    for seed, name in enumerate(("t1", "flair")):
+        write_series(tmp_path / "all", f"{name}{{k}}", seed, uid=f"1.2.{seed + 1}")
+    document = dicom_files.blank(SegmentationStorage, ExplicitVRLittleEndian)
+    document.SeriesInstanceUID, document.Modality = "1.2.9", "SEG"
+    (tmp_path / "all" / "mask").write_bytes(dicom_files.written(document))
+    status, said, output = command("predict", tmp_path / "all")
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    assert status == 0, said
+    assert len(rows) == 2 * SHAPE[2] and len({row["mask"] for row in rows}) == len(rows)
+    assert "Left out: 1 file" in output and "all/mask: " in said
+
+
+def test_predict_joins_files_that_are_given_by_themselves(command, tmp_path):
+    write_series(tmp_path / "flair")
+    status, said, _ = command("predict", *sorted((tmp_path / "flair").iterdir()))
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    assert (status, [row["mask"] for row in rows]) == (0, [f"masks/flair_{k:04}.png" for k in range(SHAPE[2])]), said
+
+
+def test_predict_reads_a_series_without_its_damaged_file_and_says_so(command, tmp_path):
+    files = write_series(tmp_path / "flair")
+    (tmp_path / "flair" / "0001.dcm").write_bytes(files[-1][:-900])
+    status, said, _ = command("predict", tmp_path / "flair")
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    assert (status, len(rows)) == (0, SHAPE[2] - 1), said
+    assert all("slices_refused" in row["warnings"] for row in rows)
