@@ -22,7 +22,7 @@ from webapp.schemas.cases import CaseSchema, PatientSchema, described_case
 from webapp.schemas.comparisons import ComparisonSchema
 from webapp.schemas.evaluations import EvaluationSchema
 from webapp.schemas.fields import dump, dump_all
-from webapp.views import case_viewer
+from webapp.views import case_viewer, confirmation
 
 bp = Blueprint("evaluations", __name__, url_prefix="/evaluations")
 
@@ -175,17 +175,14 @@ def delete(evaluation_id: str) -> Response | str:
     """Delete it, once it was asked about."""
     with resources().database.read() as session:
         name = lookup.get(session, evaluation_id).name
-    if request.form.get("confirmed") != "yes":
-        return render_template(
-            "confirm.html",
-            title="Delete this evaluation?",
-            names=[name],
-            more_names=0,
-            message="All its cases, maps and its report are removed; a folder of yours stays as it is. This is final.",
+    if not confirmation.is_confirmed():
+        return confirmation.ask(
+            "Delete this evaluation?",
+            "All its cases, maps and its report are removed; a folder of yours stays as it is. This is final.",
+            "Delete",
             action_url=url_for("evaluations.delete", evaluation_id=evaluation_id),
-            fields=[("confirmed", "yes")],
             cancel_url=url_for("evaluations.show", evaluation_id=evaluation_id),
-            confirm_label="Delete",
+            names=[name],
         )
     with contextlib.suppress(NotFound):  # somebody was quicker
         deletion.delete(resources(), evaluation_id)

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from webapp import downloads
 from webapp.context import form_threshold, resources, uploaded_files
+from webapp.domain.database.orm import is_id
 from webapp.domain.errors import InvalidInput, NotFound, PortalError, UploadRejected
 from webapp.domain.scans import agreement, gathering, lookup, measurements, segmentations, splitting, studies, truth
 from webapp.domain.scans.archives import Content
@@ -25,6 +26,7 @@ from webapp.schemas.segmentations import SegmentationSchema
 from webapp.schemas.sequences import channel_names
 from webapp.schemas.truth import dump_agreement
 from webapp.schemas.uploads import LONGEST_REGION
+from webapp.views import confirmation
 from webapp.views.history import FILTERS, history_page
 from webapp.views.planes import planes_view
 from webapp.views.sequences import form_of
@@ -35,12 +37,14 @@ STACK_MESSAGE = (
     "They become one scan, in the order of their names, with the experts' masks, and are read again as a stack; the"
     " single scans, with their runs and entered distances, are removed."
 )
+DELETE_MESSAGE = (
+    "Pictures, results and the original file are removed, and scans of several sequences that were joined of them. This"
+    " is final."
+)
 SPLIT_MESSAGE = "Each file becomes a scan of its own and is segmented again; the stack, with its runs, is removed."
 
 BULK_ACTIONS = ("delete", "rerun", "stack", "study")
 NONE_SELECTED = f"Select 1 to {MOST_SELECTED} scans first."
-# So many names tell a reader what is about to go; the rest is counted.
-NAMES_SHOWN = 10
 # Notices travel in the session's cookie, of which browsers keep 4 kB.
 MOST_NOTICES = 8
 IN_COLOR = -1
@@ -135,19 +139,16 @@ def move(scan_id: str) -> Response:
 @bp.post("/<hex_id:scan_id>/split")
 def split(scan_id: str) -> Response | str:
     """Keep the files of a stack apart, once it was asked about."""
-    if request.form.get("confirmed") != "yes":
+    if not confirmation.is_confirmed():
         with resources().database.read() as session:
             name = lookup.get(session, scan_id).filename
-        return render_template(
-            "confirm.html",
-            title="Make single scans of this stack?",
-            names=[name],
-            more_names=0,
-            message=SPLIT_MESSAGE,
+        return confirmation.ask(
+            "Make single scans of this stack?",
+            SPLIT_MESSAGE,
+            "Make single scans",
             action_url=url_for("scans.split", scan_id=scan_id),
-            fields=[("confirmed", "yes")],
             cancel_url=url_for("scans.show", scan_id=scan_id),
-            confirm_label="Make single scans",
+            names=[name],
         )
     try:
         made = splitting.split(resources(), scan_id)
@@ -182,17 +183,13 @@ def _typed_region() -> tuple[str, ...]:
 def remove_truth(scan_id: str) -> Response | str:
     """Take the expert's mask away, once it was asked about."""
     back_url = url_for("scans.show", scan_id=scan_id)
-    if request.form.get("confirmed") != "yes":
-        return render_template(
-            "confirm.html",
-            title="Take the expert's mask away?",
-            names=[],
-            more_names=0,
-            message="The mask is removed; the scan and its segmentations stay. This is final.",
+    if not confirmation.is_confirmed():
+        return confirmation.ask(
+            "Take the expert's mask away?",
+            "The mask is removed; the scan and its segmentations stay. This is final.",
+            "Take it away",
             action_url=url_for("scans.remove_truth", scan_id=scan_id),
-            fields=[("confirmed", "yes")],
             cancel_url=back_url,
-            confirm_label="Take it away",
         )
     truth.remove(resources(), scan_id)
     return redirect(back_url, 303)
@@ -245,8 +242,13 @@ def download() -> Response:
 
 def _chosen() -> list[str]:
     """The ids of the selected scans; none where they are too many."""
-    chosen = [value for value in request.form.getlist("scan") if len(value) == 32 and value.isalnum()]
+    chosen = [value for value in request.form.getlist("scan") if is_id(value)]
     return chosen if len(chosen) <= MOST_SELECTED else []
+
+
+def _bulk_fields(action: str, scan_ids: list[str]) -> list[tuple[str, str]]:
+    """The fields of the form of selected scans, for the page that asks about them."""
+    return [("action", action), ("query", request.form.get("query", "")), *(("scan", scan_id) for scan_id in scan_ids)]
 
 
 def _for_each(scan_ids: list[str], act: Callable[[str], object]) -> int:
@@ -265,24 +267,17 @@ def _for_each(scan_ids: list[str], act: Callable[[str], object]) -> int:
 
 def _stack(scan_ids: list[str], cancel_url: str) -> Response | str:
     """Ask on a page of its own where nobody has confirmed yet; then make one stack."""
-    if len(scan_ids) > 1 and request.form.get("confirmed") != "yes":
+    if len(scan_ids) > 1 and not confirmation.is_confirmed():
         with resources().database.read() as session:
             names = lookup.filenames(session, scan_ids)
-        return render_template(
-            "confirm.html",
-            title=f"Make one stack of these {len(scan_ids)} scans?",
-            names=names[:NAMES_SHOWN],
-            more_names=max(0, len(names) - NAMES_SHOWN),
-            message=STACK_MESSAGE,
+        return confirmation.ask(
+            f"Make one stack of these {len(scan_ids)} scans?",
+            STACK_MESSAGE,
+            "Make one stack",
             action_url=url_for("scans.bulk"),
-            fields=[
-                ("confirmed", "yes"),
-                ("action", "stack"),
-                ("query", request.form.get("query", "")),
-                *(("scan", scan_id) for scan_id in scan_ids),
-            ],
             cancel_url=cancel_url,
-            confirm_label="Make one stack",
+            names=names,
+            fields=_bulk_fields("stack", scan_ids),
         )
     try:
         made = gathering.gather(resources(), scan_ids)
@@ -297,25 +292,17 @@ def _stack(scan_ids: list[str], cancel_url: str) -> Response | str:
 def _delete(scan_ids: list[str], action_url: str, cancel_url: str) -> Response | str:
     """Ask on a page of its own where nobody has confirmed yet; then delete."""
     what = "this scan" if len(scan_ids) == 1 else f"these {len(scan_ids)} scans"
-    if request.form.get("confirmed") != "yes":
+    if not confirmation.is_confirmed():
         with resources().database.read() as session:
             names = lookup.filenames(session, scan_ids)
-        return render_template(
-            "confirm.html",
-            title=f"Delete {what}?",
-            names=names[:NAMES_SHOWN],
-            more_names=max(0, len(names) - NAMES_SHOWN),
-            message="Pictures, results and the original file are removed, and scans of several sequences that were"
-            " joined of them. This is final.",
+        return confirmation.ask(
+            f"Delete {what}?",
+            DELETE_MESSAGE,
+            "Delete",
             action_url=action_url,
-            fields=[
-                ("confirmed", "yes"),
-                ("action", "delete"),
-                ("query", request.form.get("query", "")),
-                *(("scan", scan_id) for scan_id in scan_ids),
-            ],
             cancel_url=cancel_url,
-            confirm_label="Delete",
+            names=names,
+            fields=_bulk_fields("delete", scan_ids),
         )
     count = 0
     for scan_id in scan_ids:
