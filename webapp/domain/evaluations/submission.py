@@ -69,20 +69,13 @@ def from_archive(resources: Resources, upload: Received, options: EvaluationOpti
     Raises UploadRejected, InvalidInput, StorageFull, StorageUnavailable, DecoderUnavailable; nothing is left behind
     then. OutcomeUnknown leaves the folder to the sweeper.
     """
-    _checked(resources, options)
-    evaluation_id = new_id()
-    folder = resources.folders.make(evaluation_id)
-    try:
-        archives.unpack(resources, upload, folder, UNPACK_TIMEOUT_S)
-        # Folders first, then the row, as with uploads.
-        return _queue(
-            resources, evaluation_id, options, SourceKind.ARCHIVE, upload.filename, PurePath(upload.filename).stem
-        )
-    except OutcomeUnknown:  # a row may name the folder
-        raise
-    except BaseException:
-        resources.folders.delete(evaluation_id)
-        raise
+    return _from_own_folder(
+        resources,
+        lambda folder: archives.unpack(resources, upload, folder, UNPACK_TIMEOUT_S),
+        options,
+        upload.filename,
+        PurePath(upload.filename).stem,
+    )
 
 
 def from_scans(
@@ -98,21 +91,13 @@ def from_scans(
 
     identity: of what is written, for the key. location: in words. Raises as `from_archive` does, and what `write` does.
     """
-
-    def queue() -> str:
-        _checked(resources, options)
-        evaluation_id = new_id()
-        folder = resources.folders.make(evaluation_id)
-        try:
-            write(folder)
-            return _queue(resources, evaluation_id, options, SourceKind.ARCHIVE, location, default_name)
-        except OutcomeUnknown:  # a row may name the folder
-            raise
-        except BaseException:
-            resources.folders.delete(evaluation_id)
-            raise
-
-    return _once(resources, key, ["scans", *identity], options, queue)
+    return _once(
+        resources,
+        key,
+        ["scans", *identity],
+        options,
+        lambda: _from_own_folder(resources, write, options, location, default_name),
+    )
 
 
 def wait(resources: Resources, evaluation_id: str, seconds: float) -> None:
@@ -140,9 +125,25 @@ def _once(
     return str(answer["evaluation"])
 
 
-def _checked(resources: Resources, options: EvaluationOptions) -> None:
-    """Raises InvalidInput before an archive is unpacked for nothing."""
+def _from_own_folder(
+    resources: Resources, write: Callable[[Path], object], options: EvaluationOptions, location: str, default_name: str
+) -> str:
+    """Queue an evaluation of a folder that `write` fills and that goes with it; its id.
+
+    Raises InvalidInput, before it writes, and what `write` does: nothing is left behind then.
+    """
     checked_threshold(options.threshold, resources.catalog.card(options.model).threshold)
+    evaluation_id = new_id()
+    folder = resources.folders.make(evaluation_id)
+    try:
+        write(folder)
+        # Folders first, then the row, as with uploads.
+        return _queue(resources, evaluation_id, options, SourceKind.ARCHIVE, location, default_name)
+    except OutcomeUnknown:  # a row may name the folder
+        raise
+    except BaseException:
+        resources.folders.delete(evaluation_id)
+        raise
 
 
 @asked("evaluation")
