@@ -76,10 +76,10 @@ def is_one_of(session: Session, column: InstrumentedAttribute[Any], values: Sequ
     return column.in_(select(func.json_each(json.dumps(list(values))).table_valued("value").c.value))
 
 
-def neighbors(session: Session, statement: Select[Row], keyset: Keyset, row: Row) -> tuple[Row | None, Row | None]:
+def neighbors(session: Session, statement: Select[Row], keyset: Keyset, row: object) -> tuple[Row | None, Row | None]:
     """The statement's rows just before and just after a row in the keyset's order, None at the ends.
 
-    The row itself need not be one of the statement's.
+    row: has the keyset's columns; it need not be one of the statement's.
     """
     here, values = tuple_(*keyset.columns), tuple(getattr(row, column.key) for column in keyset.columns)
     found = []

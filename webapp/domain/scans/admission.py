@@ -6,9 +6,6 @@ Hostile bytes are parsed once, here, in the sandbox; after it everything works o
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from ml.sandbox.decoder import Decoded
 from ml.scans import ScanError
 from ml.scans.sequence import VOLUME_FORMATS, agree, kind_of_name
@@ -18,7 +15,7 @@ from webapp.domain.database.orm import new_id
 from webapp.domain.errors import OutcomeUnknown, UploadRejected
 from webapp.domain.jobs.broker import INTERACTIVE
 from webapp.domain.resources import Resources
-from webapp.domain.scans import segmentations, studies, visits
+from webapp.domain.scans import lookup, segmentations, studies, visits
 from webapp.domain.scans.models import Scan
 from webapp.domain.stages import Stage
 from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
@@ -90,7 +87,7 @@ def store(
         with resources.database.write() as session:
             visits.check_room(session, resources.settings)
             row.study_id = studies.place(session, study) if study else None
-            row.same_as_id = None if row.origin == "phantom" else _same_file(session, row.sha256)
+            row.same_as_id = None if row.origin == "phantom" else lookup.newest_of(session, row.sha256)
             session.add(row)
             session.flush()
             segmentation = segmentations.add(session, scan_id, model=card.name, version=card.version, threshold=wanted)
@@ -103,12 +100,6 @@ def store(
     resources.queue.publish(INTERACTIVE)
     resources.traces.begin(accepted.segmentation_id, scan=scan_id)
     return accepted
-
-
-def _same_file(session: Session, sha256: str) -> str | None:
-    """The newest scan whose original has these bytes."""
-    newest = (Scan.created_at.desc(), Scan.id.desc())
-    return session.scalar(select(Scan.id).where(Scan.sha256 == sha256).order_by(*newest).limit(1))
 
 
 def decode(

@@ -184,11 +184,8 @@ _NAMES = {SequenceKind.FLAIR: "FLAIR", SequenceKind.T1: "T1", SequenceKind.T1_PO
 
 def _known(resources: Resources, digest: str) -> str | None:
     """The newest scan of the very same parts in the same places."""
-    newest = (Scan.created_at.desc(), Scan.id.desc())
     with resources.database.read() as session:
-        return session.scalar(
-            select(Scan.id).where(Scan.sha256 == digest, Scan.format == FORMAT).order_by(*newest).limit(1)
-        )
+        return lookup.newest_of(session, digest, Scan.format == FORMAT)
 
 
 def _write_originals(resources: Resources, parts: Mapping[SequenceKind, Scan], target: Path) -> None:

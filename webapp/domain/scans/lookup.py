@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Text, bindparam, cast, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Text, bindparam, cast, func, or_, select
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.orm import Session, aliased, joinedload
 
+from webapp.domain.database import paging
 from webapp.domain.database.clock import database_now
 from webapp.domain.database.orm import is_id
+from webapp.domain.database.paging import Keyset
 from webapp.domain.database.tombstones import Tombstone
 from webapp.domain.errors import NotFound, NotReady
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
@@ -19,6 +21,7 @@ from webapp.domain.stages import Stage
 from webapp.domain.storage.keys import scan_prefix
 
 waiters = Waiters(most=48)
+_NEWEST = Keyset("newest", (Scan.created_at, Scan.id), is_descending=True)
 # Made once: every page and picture of a scan begins with it, and to make it took nearly half of its time.
 _SCAN = (
     select(Scan)
@@ -69,12 +72,13 @@ def segmentation(session: Session, segmentation_id: str) -> Segmentation:
 
 def neighbors(session: Session, scan: Scan) -> tuple[str | None, str | None]:
     """The ids of the next newer and the next older scan, None at the ends of the history."""
-    here, there = (Scan.created_at, Scan.id), (scan.created_at, scan.id)
-    newer = session.scalar(select(Scan.id).where(tuple_(*here) > there).order_by(*here).limit(1))
-    older = session.scalar(
-        select(Scan.id).where(tuple_(*here) < there).order_by(*(column.desc() for column in here)).limit(1)
-    )
-    return newer, older
+    return paging.neighbors(session, select(Scan.id), _NEWEST, scan)
+
+
+def newest_of(session: Session, sha256: str, *conditions: ColumnElement[bool]) -> str | None:
+    """The id of the newest scan whose original has these bytes, and that the conditions are true of."""
+    newest = (Scan.created_at.desc(), Scan.id.desc())
+    return session.scalar(select(Scan.id).where(Scan.sha256 == sha256, *conditions).order_by(*newest).limit(1))
 
 
 def wait(resources: Resources, scan_id: str, seconds: float) -> None:

@@ -24,9 +24,8 @@ _TOLERANCE_MM = 1e-3
 
 def of_content(resources: Resources, sha256: str) -> str | None:
     """The newest scan of a file with these very bytes."""
-    newest = (Scan.created_at.desc(), Scan.id.desc())
     with resources.database.read() as session:
-        return session.scalar(select(Scan.id).where(Scan.sha256 == sha256).order_by(*newest).limit(1))
+        return lookup.newest_of(session, sha256)
 
 
 def name(resources: Resources, scan_id: str, image: str) -> None:
