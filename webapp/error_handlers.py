@@ -10,6 +10,7 @@ from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge, SecurityError
 
 from webapp.domain.errors import UPLOAD_ERRORS, PortalError, StorageFull
+from webapp.domain.scans.submission import AllRejected
 from webapp.domain.storage.interface import FULL
 from webapp.process.patient_socket import SlowClient
 
@@ -97,7 +98,7 @@ def refusal(status: int, request_id: str) -> dict[str, str]:
 
 
 def _portal_error(error: PortalError) -> Response:
-    more = {"rejected": error.rejected} if hasattr(error, "rejected") else {}
+    more = {"rejected": [vars(item) for item in error.rejected]} if isinstance(error, AllRejected) else {}
     return answer(error.status, error.code, error.message, **more)
 
 

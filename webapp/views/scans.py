@@ -1,6 +1,6 @@
 """The history and the result page, and their forms."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,7 +15,15 @@ from webapp.domain.scans import agreement, gathering, lookup, measurements, segm
 from webapp.domain.scans.archives import Content
 from webapp.domain.scans.grouping import Grouping
 from webapp.domain.scans.images import default_slice
-from webapp.domain.scans.submission import AllRejected, RunOptions, UploadOptions, submit, submit_run, submit_truth
+from webapp.domain.scans.submission import (
+    AllRejected,
+    Rejected,
+    RunOptions,
+    UploadOptions,
+    submit,
+    submit_run,
+    submit_truth,
+)
 from webapp.schemas import labels, metrics
 from webapp.schemas.fields import dump_all
 from webapp.schemas.measurements import dump_measurements
@@ -66,7 +74,7 @@ def upload() -> Response:
     volume = request.form.get("volume", type=int)
     options = UploadOptions(request.form.get("model") or None, form_threshold(), grouping, study, volume)
     submitted = submit(resources(), uploaded_files("file"), options)
-    _name_rejected([(item.filename, item.message) for item in submitted.rejected])
+    _name_rejected(submitted.rejected)
     if len(submitted.scan_ids) == 1 and not submitted.rejected:
         return redirect(url_for("scans.show", scan_id=submitted.scan_ids[0]), 303)
     return redirect(url_for("home.show"), 303)
@@ -167,7 +175,7 @@ def set_truth(scan_id: str) -> Response:
     try:
         submit_truth(resources(), scan_id, uploaded_files("file"), regions=_typed_region())
     except AllRejected as error:
-        _name_rejected([(item["filename"], item["message"]) for item in error.rejected])
+        _name_rejected(error.rejected)
     except UploadRejected as error:
         flash(error.message, "error")
     return redirect(url_for("scans.show", scan_id=scan_id), 303)
@@ -321,10 +329,10 @@ def _list_url(query: str) -> str:
     return url_for("scans.index", **kept)
 
 
-def _name_rejected(rejected: list[tuple[str, str]]) -> None:
+def _name_rejected(rejected: Sequence[Rejected]) -> None:
     """A notice for each of the first files that were not taken, by name and sentence, and the number of the others."""
-    for filename, message in rejected[:MOST_NOTICES]:
-        flash(f"{_shortened(filename)}: {message}", "error")
+    for item in rejected[:MOST_NOTICES]:
+        flash(f"{_shortened(item.filename)}: {item.message}", "error")
     if len(rejected) > MOST_NOTICES:
         flash(f"{len(rejected) - MOST_NOTICES} more files were not taken.", "error")
 

@@ -87,7 +87,8 @@ class Submission:
 class AllRejected(PortalError):
     """No file was admitted: the first one's code, sentence and status, and the list."""
 
-    def __init__(self, first: UploadRejected, rejected: list[dict[str, str]]) -> None:
+    def __init__(self, rejected: Sequence[Rejected]) -> None:
+        first = UploadRejected(rejected[0].code, rejected[0].message)
         super().__init__(first.message)
         self.code = first.code  # type: ignore[misc]
         self.status = first.status  # type: ignore[misc]
@@ -129,8 +130,7 @@ def submit(
         )
     rejected = tuple(Rejected(names[index], code, message) for index, code, message in answer["rejected"])
     if not answer["scans"]:
-        first = rejected[0]
-        raise AllRejected(UploadRejected(first.code, first.message), [vars(item) for item in rejected])
+        raise AllRejected(rejected)
     return Submission(tuple(answer["scans"]), rejected)
 
 
@@ -171,8 +171,7 @@ def submit_truth(
             work=attach,
         )
     if answer["rejected"]:
-        rejected = [Rejected(names[place], code, message) for place, code, message in answer["rejected"]]
-        raise AllRejected(UploadRejected(rejected[0].code, rejected[0].message), [vars(item) for item in rejected])
+        raise AllRejected([Rejected(names[place], code, message) for place, code, message in answer["rejected"]])
 
 
 def _checked_mask(item: Received | UploadRejected) -> Received | UploadRejected:
