@@ -10,7 +10,7 @@ from typing import cast
 from flask import Flask, g, redirect, request, session, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from webapp.context import ACCESS, resources
+from webapp.context import ACCESS, PROGRAMS, SAFE_METHODS, resources
 from webapp.domain.accounts import second_factor, sessions, tokens
 from webapp.domain.accounts.identity import Identity, Scope
 from webapp.domain.accounts.models import Role
@@ -36,11 +36,9 @@ SET_UP = "second-factor"
 READS = frozenset({"api-scans.download_several", "scans.download"})
 # GET that is part of starting an evaluation: it lists folders of the server.
 RESEARCH = frozenset({"api-evaluations.folders", "evaluations.new"})
-# What programs ask, and tokens open: by path, and by the names of blueprints.
-PROGRAMS = ("/api/", "/monai/")
 VIEWERS = "/monai/"
+# The names of the blueprints of `PROGRAMS` begin so.
 PROGRAMS_BLUEPRINTS = ("api", "monai")
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MOST_PUBLIC_BYTES = 16_384
 COOKIE_FIELD = "session"
 

@@ -15,7 +15,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
 from webapp import accounts
-from webapp.context import resources
+from webapp.context import SAFE_METHODS, resources
 from webapp.domain.accounts import audit, sessions
 from webapp.domain.accounts.audit import Event
 from webapp.domain.database import ownership
@@ -66,7 +66,7 @@ def write(response: Response) -> Response:
     values = dict(request.view_args or {})
     object_id = next((value for value in values.values() if _ID.fullmatch(str(value))), None)
     is_denied = response.status_code in (401, 403, 404)
-    is_read = request.method in accounts.SAFE_METHODS
+    is_read = request.method in SAFE_METHODS
     if endpoint is None or (is_read and object_id is None and not is_denied and endpoint not in TABLES):
         return response
     action, is_known = f"{request.method} {endpoint}", _user_id() is not None
@@ -126,7 +126,7 @@ def _is_first(view: tuple[str, ...]) -> bool:
 
 def _ids_sent() -> Iterable[str]:
     """Those of a body that the view has read: what it left is an upload that was refused, or ended early."""
-    if request.method in accounts.SAFE_METHODS:
+    if request.method in SAFE_METHODS:
         return ()
     if request.is_json:
         try:
@@ -140,7 +140,7 @@ def _ids_sent() -> Iterable[str]:
 
 def _ids_answered(response: Response) -> Iterable[str]:
     """The ids of what a change made."""
-    if request.method in accounts.SAFE_METHODS or response.status_code >= 400:
+    if request.method in SAFE_METHODS or response.status_code >= 400:
         return ()
     if response.is_json:
         answer = response.get_json(silent=True)

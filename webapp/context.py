@@ -12,6 +12,10 @@ from webapp.domain.uploads.receiving import UploadedFile
 EXTENSION = "resources"
 # A function of an endpoint and a method: whether who asks may. Without one everybody may.
 ACCESS = "access"
+# What programs ask, and tokens open, by path: failures are answered as JSON there, and nobody is led to a form.
+PROGRAMS = ("/api/", "/monai/")
+# Methods that change nothing.
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def resources() -> Resources:

@@ -9,6 +9,7 @@ from flask_wtf.csrf import CSRFError
 from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge, SecurityError
 
+from webapp.context import PROGRAMS
 from webapp.domain.errors import UPLOAD_ERRORS, PortalError, StorageFull
 from webapp.domain.scans.submission import AllRejected
 from webapp.domain.storage.interface import FULL
@@ -70,8 +71,8 @@ def error_table() -> list[dict[str, object]]:
 
 
 def wants_json() -> bool:
-    """Whether this request is the API's."""
-    return request.path.startswith(("/api/", "/monai/"))
+    """Whether a program asks."""
+    return request.path.startswith(PROGRAMS)
 
 
 def answer(status: int, code: str, message: str, **more: Any) -> Response:

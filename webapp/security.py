@@ -12,6 +12,7 @@ from werkzeug.exceptions import SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp import accounts, audit_trail, visitors
+from webapp.context import SAFE_METHODS
 from webapp.domain.settings import Settings
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -41,7 +42,6 @@ COOKIE = "glioscope"
 # 200 ids of a bulk form take 8 kB, a JSON body less.
 MOST_TEXT_BYTES = 1_048_576
 TAKE_ARCHIVES = frozenset({"api-evaluations.EvaluationCollection", "evaluations.create"})
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 csrf = CSRFProtect()
 

@@ -7,7 +7,7 @@ There is no audit log: it would keep strangers' addresses, and anybody could fil
 
 from flask import Flask, Response, request, session
 
-from webapp.context import ACCESS, resources
+from webapp.context import ACCESS, SAFE_METHODS, resources
 from webapp.domain.accounts.rates import RateLimit
 from webapp.domain.accounts.visitors import is_visitor, new_visitor
 from webapp.domain.database import ownership
@@ -28,7 +28,6 @@ OFFERED = frozenset(
 )  # fmt: skip
 # An administrator's in a portal with users: here nobody's.
 HIDDEN = frozenset({"metrics"})
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 COOKIE_FIELD = "visitor"
 REQUESTS_WINDOW_S, CHANGES_WINDOW_S = 60.0, 600.0
 NOT_OFFERED = (

@@ -15,6 +15,7 @@ from tests.webapp.accounts import add_token, add_user, log_in, token_of
 from tests.webapp.clients import SCANS, finish, resources_of, sent
 from tests.webapp.test_security import EVALUATION, ROUTES
 from webapp import accounts, audit_trail
+from webapp.context import PROGRAMS
 from webapp.domain.accounts import tokens as api_tokens
 from webapp.domain.accounts import users
 from webapp.domain.accounts.identity import Scope
@@ -180,7 +181,7 @@ def test_nobody_reaches_what_is_anothers(portal: Portal, name: str) -> None:
             leaks.append((method, rule, status, "shows it"))
         is_allowed = RANKS[role] >= RANKS[least]
         if name == "nobody" and least != "public":
-            assert status in ((401,) if rule.startswith(accounts.PROGRAMS) or rule == "/metrics" else (303, 400)), (
+            assert status in ((401,) if rule.startswith(PROGRAMS) or rule == "/metrics" else (303, 400)), (
                 method,
                 rule,
             )
@@ -271,11 +272,11 @@ def test_a_token_does_what_its_scopes_say(portal: Portal, scopes: tuple[Scope, .
             continue
         reads = method == "GET" or rule == "/api/v1/scans/download.zip"
         needed = Scope.METRICS if rule == "/metrics" else Scope.READ if reads else Scope.WRITE
-        is_open = (rule.startswith(accounts.PROGRAMS) or rule == "/metrics") and needed in scopes
+        is_open = (rule.startswith(PROGRAMS) or rule == "/metrics") and needed in scopes
         with client.open(portal.path(rule, portal.owned), method=method, headers=header) as response:
-            refused = (403,) if rule.startswith(accounts.PROGRAMS) or reads else (400, 403)
+            refused = (403,) if rule.startswith(PROGRAMS) or reads else (400, 403)
             assert (response.status_code in refused) != is_open or (is_open and response.status_code == 400), rule
-        assert "Set-Cookie" not in response.headers or not rule.startswith(accounts.PROGRAMS)
+        assert "Set-Cookie" not in response.headers or not rule.startswith(PROGRAMS)
 
 
 def test_a_zip_of_several_has_nothing_of_anothers(portal: Portal) -> None:
