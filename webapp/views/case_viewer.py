@@ -4,12 +4,10 @@ from typing import Any
 
 from flask import url_for
 
-from webapp.domain.errors import NotFound
 from webapp.domain.evaluations.models import Evaluation, EvaluationCase
 from webapp.domain.resources import Resources
+from webapp.schemas import channels
 
-CHANNELS_OF_NO_CARD = ("Channel 1", "Channel 2", "Channel 3")
-IN_COLOR = -1
 # With an expert's mask what went wrong is seen first, without one what was found.
 LAYERS_OF_TRUTH = (
     ("errors", "Errors"),
@@ -24,11 +22,7 @@ LAYERS = (("overlay", "Overlay"), ("scan", "Scan"), ("mask", "Model's mask"), ("
 
 def describe(resources: Resources, evaluation: Evaluation, case: EvaluationCase) -> dict[str, Any]:
     """What `templates/scans/result/viewer.html` needs; of a case that failed, which has no pictures, less is used."""
-    try:
-        card = resources.catalog.entry(evaluation.model).card
-    except NotFound:
-        card = None
-    flair = card.input.flair_channel if card else None
+    card = resources.catalog.readable_card(evaluation.model)
     picture = url_for("api-evaluations.picture", evaluation_id=evaluation.id, position=case.position, kind="scan")
     return {
         "picture_address": picture.removesuffix("scan.png") + "{picture}.png",
@@ -54,8 +48,8 @@ def describe(resources: Resources, evaluation: Evaluation, case: EvaluationCase)
         },
         "has_depth": card is not None and card.depth is not None,
         "slice_index": 0,
-        "channels": list(card.input.channels if card else CHANNELS_OF_NO_CARD),
-        "channel": IN_COLOR if flair is None else flair,
+        "channels": channels.names_of(card),
+        "channel": channels.first_shown(card),
         "pinned": False,
         "planes": None,  # a case is one slice
     }

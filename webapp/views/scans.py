@@ -24,7 +24,7 @@ from webapp.domain.scans.submission import (
     submit_run,
     submit_truth,
 )
-from webapp.schemas import labels, metrics
+from webapp.schemas import channels, labels, metrics
 from webapp.schemas.fields import dump_all
 from webapp.schemas.measurements import dump_measurements
 from webapp.schemas.models import dump_model
@@ -55,8 +55,6 @@ BULK_ACTIONS = ("delete", "rerun", "stack", "study")
 NONE_SELECTED = f"Select 1 to {MOST_SELECTED} scans first."
 # Notices travel in the session's cookie, of which browsers keep 4 kB.
 MOST_NOTICES = 8
-IN_COLOR = -1
-CHANNELS_OF_NO_CARD = ("Channel 1", "Channel 2", "Channel 3")
 LONGEST_NOTICE_NAME = 60
 
 
@@ -98,18 +96,13 @@ def show(scan_id: str) -> str:
     measured = measurements.find(resources(), scan, shown)
     if not 0 <= index < scan.slice_count:
         abort(404)
-    try:
-        card = dump_model(resources().catalog.entry(model))
-    except NotFound:
-        card = None
-    flair = resources().catalog.flair_channel(model)
-    channels = channel_names(described, card["input"]["channels"] if card else CHANNELS_OF_NO_CARD)
-    channel = IN_COLOR if flair is None else flair
+    card = resources().catalog.readable_card(model)
+    channel = channels.first_shown(card)
     return render_template(
         "scans/result.html",
         scan=described,
         runs=described_runs,
-        card=card,
+        card=dump_model(resources().catalog.entry(model)) if card else None,
         agreement=dump_agreement(found),
         measurements=None if measured is None else dump_measurements(measured),
         metrics=metrics,
@@ -117,7 +110,7 @@ def show(scan_id: str) -> str:
         sequences=sequences,
         models=resources().catalog.names(),
         slice_index=index,
-        channels=channels,
+        channels=channel_names(described, channels.names_of(card)),
         channel=channel,
         planes=planes_view(scan, shown, index, channel),
         pinned=chosen is not None,

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from ml.cards.card import Training
 from tests.support.ensembles import NAME, write_ensemble
+from tests.webapp.clients import finished
 
 
 def test_figures_have_labels_and_no_raw_keys(client: FlaskClient) -> None:
@@ -81,3 +82,14 @@ def test_patients_are_counted_by_what_they_were_used_for(client: FlaskClient) ->
     )
     assert Training(patients=1).in_words == "1 patient trained it"
     assert Training().in_words is None
+
+
+def test_a_result_has_its_page_when_its_models_card_can_no_longer_be_read(
+    make_app: Callable[..., Flask], tmp_path: Path
+) -> None:
+    models = write_ensemble(tmp_path / "models")
+    app = make_app(GLIOSCOPE_MODELS=str(models), GLIOSCOPE_MODEL="one")
+    scan = finished(app)
+    (models / "one" / "card.json").write_text("{")
+    response = app.test_client().get(f"/scans/{scan['id']}")
+    assert response.status_code == 200 and "Channel 1" in response.text

@@ -77,12 +77,16 @@ class Catalog:
             raise InvalidInput(f"The model {entry.name} cannot be used: {entry.problem}")
         return entry.card
 
-    def flair_channel(self, name: str) -> int | None:
-        """The channel of a model's scans that is shown in gray; None where its card has none, or it is gone."""
+    def readable_card(self, name: str) -> Card | None:
+        """The card of a model that has read something, usable or not; None where it is gone, or cannot be read."""
         try:
-            card = self.entry(name).card
+            return self.entry(name).card
         except NotFound:
             return None
+
+    def flair_channel(self, name: str) -> int | None:
+        """The channel of a model's scans that is shown in gray; None where its card has none, or it is gone."""
+        card = self.readable_card(name)
         return card.input.flair_channel if card else None
 
     def default_problem(self) -> str | None:
