@@ -11,10 +11,10 @@ from flask import Response, copy_current_request_context, request
 from webapp.context import resources
 from webapp.domain.errors import NotFound, NotReady
 from webapp.domain.resources import Resources
-from webapp.domain.scans import agreement, archives, history, lookup, measurements
-from webapp.domain.scans.archives import Content, Download, NoResult, Result
+from webapp.domain.scans import agreement, history, lookup, measurements, result_zips
 from webapp.domain.scans.history import LARGEST_LIMIT, HistoryFilter
 from webapp.domain.scans.measurements import MeasurementSource
+from webapp.domain.scans.result_zips import Content, Download, NoResult, Result
 from webapp.schemas.history_table import table_rows
 from webapp.schemas.measurements import dump_measurements, measurements_csv
 from webapp.schemas.scans import dump_scan
@@ -26,7 +26,7 @@ _LONGEST_NAME_BYTES, _KEPT_BYTES, _CUT = 255, 32, ".."
 def zip_of_scan(scan_id: str, segmentation_id: str | None) -> Response:
     """All of one result. Raises NotFound, NotReady, TooManyDownloads, StorageUnavailable."""
     result = _result(scan_id, segmentation_id)
-    return _answer(archives.scan_zip(resources(), result), "application/zip", f"{result.scan.stem}.zip")
+    return _answer(result_zips.scan_zip(resources(), result), "application/zip", f"{result.scan.stem}.zip")
 
 
 def zip_of_scans(scan_ids: Sequence[str], content: Content, name: str) -> Response:
@@ -42,7 +42,7 @@ def zip_of_scans(scan_ids: Sequence[str], content: Content, name: str) -> Respon
         except NotFound:
             return NoResult(scan_id, "This scan was deleted.")
 
-    pieces = archives.scans_zip(resources(), scan_ids, read, content)
+    pieces = result_zips.scans_zip(resources(), scan_ids, read, content)
     return _answer(pieces, "application/zip", f"{name}-masks.zip" if content is Content.MASKS else f"{name}.zip")
 
 

@@ -6,8 +6,8 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from webapp.domain.jobs.wait import LONGEST_WAIT_S
-from webapp.domain.scans.archives import Content
 from webapp.domain.scans.images import THUMBNAIL_SIDES
+from webapp.domain.scans.result_zips import Content
 from webapp.domain.scans.spacing import LEAST_MM, MOST_MM
 from webapp.schemas.pictures import PictureColorsSchema
 from webapp.schemas.segmentations import LONGEST_ID, RunChoiceSchema

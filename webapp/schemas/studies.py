@@ -7,9 +7,9 @@ import marshmallow as ma
 from flask import url_for
 from marshmallow import fields, validate
 
-from webapp.domain.scans.archives import Content
 from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT
 from webapp.domain.scans.models import Scan, Study
+from webapp.domain.scans.result_zips import Content
 from webapp.schemas.fields import Links, Timestamp, dump
 from webapp.schemas.scans import ScanSchema, dump_scan
 from webapp.schemas.uploads import LONGEST_TYPED

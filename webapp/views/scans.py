@@ -12,9 +12,9 @@ from webapp.context import form_threshold, resources, uploaded_files
 from webapp.domain.database.orm import is_id
 from webapp.domain.errors import InvalidInput, NotFound, PortalError, UploadRejected
 from webapp.domain.scans import agreement, gathering, lookup, measurements, segmentations, splitting, studies, truth
-from webapp.domain.scans.archives import Content
 from webapp.domain.scans.grouping import Grouping
 from webapp.domain.scans.images import default_slice
+from webapp.domain.scans.result_zips import Content
 from webapp.domain.scans.submission import (
     AllRejected,
     Rejected,

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from tests.support import scan_files
 from tests.support.resources import png_bytes
 from tests.webapp.clients import SCANS, finish, finished, resources_of, sent
-from webapp.domain.scans import archives, history
+from webapp.domain.scans import history, result_zips
 from webapp.domain.scans.images import KINDS
 from webapp.domain.storage.keys import scan_prefix
 
@@ -82,7 +82,7 @@ def test_scans_without_a_result_and_lost_arrays(app: Flask, client: FlaskClient,
 def test_downloads_of_all_kinds_share_few_places(
     client: FlaskClient, ids: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archives, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(result_zips, "_places", threading.BoundedSemaphore(1))
     first = client.post(ZIP, json={"scans": ids}, buffered=False)
     assert client.get(TABLE).json["code"] == "too_many_downloads"
     first.close()

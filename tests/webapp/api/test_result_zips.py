@@ -17,7 +17,7 @@ from PIL import Image
 from tests.support import scan_files
 from tests.support.resources import png_bytes
 from tests.webapp.clients import SCANS, finish, finished, resources_of
-from webapp.domain.scans import archives
+from webapp.domain.scans import result_zips
 from webapp.domain.scans.images import KINDS
 from webapp.domain.storage.keys import scan_prefix
 
@@ -70,7 +70,7 @@ def test_the_zip_is_made_while_it_is_sent(app: Flask, client: FlaskClient) -> No
 
 def test_few_zips_are_made_at_once(app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     path = f"{SCANS}/{finished(app)['id']}/download.zip"
-    monkeypatch.setattr(archives, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(result_zips, "_places", threading.BoundedSemaphore(1))
     first = client.get(path, buffered=False)
     second = client.get(path)
     assert (second.status_code, second.json["code"]) == (503, "too_many_downloads")
