@@ -28,8 +28,6 @@ from webapp.domain.storage.keys import stack_key
 
 logger = logging.getLogger(__name__)
 
-# A header that does not state where left is (`ml.scans`): sides and places are then not told.
-_ORIENTATION_ASSUMED = "orientation_assumed"
 # A stack of the largest size takes 400 MB for some seconds: one at a time.
 _turn = threading.Lock()
 
@@ -58,7 +56,6 @@ def source(scan: Scan, row: Segmentation) -> MeasurementSource:
     """Of a succeeded run."""
     distances = (scan.spacing_mm[0], scan.spacing_mm[1], scan.spacing_mm[2]) if scan.spacing_mm else None
     shape = (scan.slice_count, scan.height, scan.width)
-    is_placed = scan.geometry is not None and _ORIENTATION_ASSUMED not in scan.warnings
     tumor_slices = tuple(item["index"] for item in row.slices or () if item["tumor_pixels"])
     return MeasurementSource(
         scan_id=scan.id,
@@ -85,7 +82,7 @@ def source(scan: Scan, row: Segmentation) -> MeasurementSource:
         },
         shape=shape,
         spacing_mm=distances,
-        affine=stack_affine(VolumeGrid.from_json(scan.geometry), shape) if is_placed else None,
+        affine=stack_affine(VolumeGrid.from_json(scan.geometry), shape) if scan.knows_directions else None,
         map_key=row.map_key or "",
         rule=mask_rule(row),
         tumor_slices=tumor_slices,

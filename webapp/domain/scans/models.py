@@ -37,6 +37,8 @@ def _of_series(context: Any) -> str | None:
 
 # The warning that marks a scan whose spacing a person has entered.
 SPACING_ENTERED = "spacing_entered"
+# The warning of a header that does not state where left is (`ml.scans`).
+ORIENTATION_ASSUMED = "orientation_assumed"
 
 
 class SpacingSource(StrEnum):
@@ -135,6 +137,11 @@ class Scan(Owned, Base):
             return self.filename
         name = self.filename[:-3] if self.filename.lower().endswith(".nii.gz") else self.filename
         return PurePosixPath(name).stem
+
+    @property
+    def knows_directions(self) -> bool:
+        """Whether its file says where left, front and head are: sides and heights are not told of another."""
+        return self.geometry is not None and ORIENTATION_ASSUMED not in self.warnings
 
     @property
     def spacing_source(self) -> SpacingSource | None:

@@ -14,7 +14,6 @@ from ml.volumes.grid import VolumeGrid
 from ml.volumes.planes import stack_affine
 from webapp.domain.scans.models import Scan
 
-_ORIENTATION_ASSUMED = "orientation_assumed"
 # Of the shorter stack's slices, so many must have one beside them.
 _LEAST_OVERLAP = 0.5
 
@@ -56,7 +55,7 @@ def _frames(first: Scan, second: Scan) -> str:
 
 def _heights(scan: Scan) -> NDArray[np.float64] | None:
     """Of each slice's middle, in mm toward the head; None where the file does not say."""
-    if scan.geometry is None or scan.slice_count < 2 or _ORIENTATION_ASSUMED in scan.warnings:
+    if not scan.knows_directions or scan.slice_count < 2:
         return None
     shape = (scan.slice_count, scan.height, scan.width)
     affine = np.array(stack_affine(VolumeGrid.from_json(scan.geometry), shape))
