@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from webapp.context import resources
-from webapp.domain.errors import NotFound
 from webapp.domain.scans import doubts, images, lookup, measurements
 from webapp.domain.scans.images import Source
 from webapp.domain.scans.models import Scan, Segmentation, Verdict
@@ -44,7 +43,7 @@ def report_of(scan_id: str, segmentation_id: str | None) -> tuple[bytes, str]:
         for of_scan, of_overlay in sources
     ]
     shown = described["segmentation"]
-    card = _card(run.model)
+    card = resources().catalog.readable_card(run.model)
     report = ScanReport(
         name=scan.filename,
         verdict=OUTCOMES[shown["verdict"]][2],
@@ -142,13 +141,6 @@ def _lesion_row(lesion: dict[str, Any]) -> list[str]:
         length("perpendicular"),
         lesion["hemisphere"] or "not known",
     ]
-
-
-def _card(model: str) -> "Card | None":
-    try:
-        return resources().catalog.entry(model).card
-    except NotFound:
-        return None
 
 
 def _model_rows(run: Segmentation, card: "Card | None") -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from ml.evaluation.outlines import pack_outlines
 from ml.masks import slice_masks
 from ml.metrics.agreement import compare_slices
 from ml.metrics.slices import SliceComparison
-from webapp.domain.errors import NotFound, StorageUnavailable
+from webapp.domain.errors import StorageUnavailable
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import truth
@@ -46,10 +46,7 @@ def measure(resources: Resources, scan: Scan, row: Segmentation | None) -> dict[
 
 def _caveat(resources: Resources, scan: Scan, row: Segmentation) -> str | None:
     """What a reader must know before the figures: that the model knows the patient."""
-    try:
-        card = resources.catalog.entry(row.model).card
-    except NotFound:  # the model is gone
-        return None
+    card = resources.catalog.readable_card(row.model)
     names = [scan.filename, *(scan.slice_names or ()), *((scan.study.name,) if scan.study else ())]
     return None if card is None else known_patient(card.training, names)
 

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session, joinedload
 
 from ml.measurements import Verdict
 from ml.metrics.growth import Growth, growth, volume_factor
-from webapp.domain.errors import NotFound
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import doubts, patients, studies
@@ -250,10 +249,7 @@ def _no_volume(scan: Scan, run: Segmentation) -> str | None:
 
 def _error(resources: Resources, run: Segmentation) -> tuple[ModelError | None, str | None]:
     """The card's Dice, if it is of this very model as it ran; else why there is none."""
-    try:
-        card = resources.catalog.entry(run.model).card
-    except NotFound:
-        card = None
+    card = resources.catalog.readable_card(run.model)
     if card is None:
         return None, f"The card of {run.model} is not here, so its error is not known."
     if (card.version or "") != (run.model_version or ""):
