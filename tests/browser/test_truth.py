@@ -61,6 +61,16 @@ def test_a_dropped_mask_is_the_truth_and_follows_the_slice_in_view(page: Page, p
     expect(expert).to_contain_text("other.tif")
 
 
+def test_a_dropped_folder_that_cannot_be_read_is_said(page: Page, portal: RunningPortal) -> None:
+    open_result(page, add_known_result(portal, "no-folder.png", hill()))
+    page.evaluate("""() => {
+        const createReader = () => ({ readEntries: (_, refuse) => refuse(new DOMException("locked")) });
+        DataTransferItem.prototype.webkitGetAsEntry = () => ({ name: "locked", isDirectory: true, createReader });
+    }""")
+    drop(page, "expert.png", b"in a folder")
+    expect(page.locator("#truth-drop")).to_contain_text("The browser cannot read this folder")
+
+
 def test_of_a_single_slice_model_and_expert_stand_side_by_side(page: Page, portal: RunningPortal) -> None:
     scan = portal.wait(portal.upload(phantoms.render("lesion"), "single-expert.png")["id"])
     open_result(page, scan["id"])

@@ -37,7 +37,12 @@ function takeDrops(form) {
   const input = element("#truth-files", HTMLInputElement);
   receiveDrops(async (transfer) => {
     const chosen = new DataTransfer();
-    for (const { file } of await droppedFiles(transfer, MOST_FILES)) chosen.items.add(file);
+    try {
+      for (const { file } of await droppedFiles(transfer, MOST_FILES)) chosen.items.add(file);
+    } catch {
+      notify("truth-drop", "The browser cannot read this folder; choose its files instead.", "error");
+      return;
+    }
     if (!chosen.files.length) return;
     if (chosen.files.length > 1 && !input.multiple) {
       notify("truth-drop", "This scan has one slice, so it takes one mask; drop that alone. Scans are dropped on the Portal.", "warn");
