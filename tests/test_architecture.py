@@ -80,7 +80,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         *_FLOORS, "webapp.domain.accounts.visitors", "webapp.domain.scans.image_cache", *_LIGHT,
     ),
     "webapp.domain.evaluations": (*_FLOORS, *_LIGHT),
-    "webapp.domain.exports": (*_FLOORS, "webapp.domain.scans", "ml.version", *_LIGHT),
+    "webapp.domain.exports": (*_FLOORS, "webapp.domain.scans", "webapp.domain.uploads", "ml.version", *_LIGHT),
     # Results among other systems: DICOM nodes and DICOMweb.
     "webapp.domain.networks": (
         *_FLOORS, "webapp.domain.accounts", "webapp.domain.scans", "webapp.domain.exports", "ml.digests", *_LIGHT,

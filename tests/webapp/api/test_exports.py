@@ -22,6 +22,7 @@ from sqlalchemy import update
 
 from ml.exports import making
 from ml.exports.facts import Kind
+from ml.sandbox.launcher import SandboxError
 from tests.ml.exports.test_outlines import filled
 from tests.support import dicom_files, volume_files
 from tests.support.dicom_judges import errors_of
@@ -154,6 +155,19 @@ def test_mask_and_report_of_a_run_are_made_by_one_process_and_are_the_same(
     assert [path.read_bytes() for path in paths] == alone
     assert len(started) == 1
     figure(f"SEG and SR of a run: {between - began:.1f} s one by one, {ended - between:.1f} s together")
+
+
+def test_an_object_without_a_sandbox_is_to_be_asked_for_again(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan, _ = add_series(app)
+
+    def gone(*_: object, **_more: object) -> None:
+        raise SandboxError("the server does not stay alive")
+
+    monkeypatch.setattr(making, "Sandbox", gone)
+    answer = client.get(f"{SCANS}/{scan['id']}/measurements.dcm")
+    assert (answer.status_code, answer.json["code"]) == (503, "decoder_unavailable")
 
 
 def test_a_segmentation_of_nothing_has_every_frame_and_none_marked(

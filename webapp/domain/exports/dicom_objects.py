@@ -28,6 +28,7 @@ from webapp.domain.scans.measurements import MeasurementSource
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import original_key
+from webapp.domain.uploads.sandbox_errors import sandbox_errors
 
 # The warning of a scan that is one of several volumes of its files.
 VOLUME_CHOSEN = "volume_chosen"
@@ -88,7 +89,7 @@ def write(resources: Resources, wanted: ObjectSource, targets: Mapping[Kind, Pat
     facts = _facts(resources, wanted, targets)
     mask = resources.storage.temporary_file()
     try:
-        with _place(), translated_errors():
+        with _place(), translated_errors(), sandbox_errors():
             _write_mask(resources, wanted, mask)
             with resources.storage.local_copy(original_key(wanted.scan.id)) as original:
                 make_exports(targets, original, mask, facts)
