@@ -47,9 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
             found = predict_sources(engine, sources, folder, threshold, decoder, lambda done: bar.update(done - bar.n))
     finally:
         decoder.close()
-    sys.stdout.write(f"{len(sources) - len(found.errors)} of {len(sources)} files in {arguments.out}. {NOTICE}\n")
+    sys.stdout.write(f"{len(sources) - found.failed} of {len(sources)} files in {arguments.out}. {NOTICE}\n")
     for code, files in sorted(found.warned.items()):
         sys.stdout.write(f"warning {code}: {files} of {len(sources)} files\n")
+    if found.damaged:
+        noun = "file" if found.damaged == 1 else "files"
+        sys.stdout.write(f"Damaged and left out of its series: {found.damaged:,} {noun}\n")
     write_left_out((*left_out, *beside))
     for error in found.errors:
         sys.stderr.write(f"{error}\n")

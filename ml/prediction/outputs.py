@@ -91,6 +91,6 @@ def _decimals(value: float | None, digits: int) -> str | None:
     return None if value is None else f"{value:.{digits}f}"
 
 
-def write_error(table: TableWriter, source: Source, message: str) -> None:
+def write_error(table: TableWriter, path: Path, message: str) -> None:
     """The row of a file that cannot be decoded: its name and why."""
-    table.write([shown(str(source.path)), *[None] * (len(COLUMNS) - 2), message])
+    table.write([shown(str(path)), *[None] * (len(COLUMNS) - 2), message])

@@ -5,7 +5,7 @@ Files are decoded in the sandbox, as uploads are: files to predict on often come
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -20,6 +20,7 @@ from ml.prediction.sources import PictureNames, Source, check_name
 from ml.reports.csv import TableWriter
 from ml.sandbox.decoder import Decoded, Decoder
 from ml.scans import ScanError, unread_formats
+from ml.scans.scan import LeftOut
 from ml.scans.sequence import VOLUME_FORMATS, agree, kind_of_name
 from ml.skull import infer_stripped, stripped_warnings
 
@@ -29,10 +30,15 @@ _SLICES_REFUSED = "slices_refused"
 
 @dataclass(frozen=True)
 class Predictions:
-    """What is said at the end. errors: a sentence a file that cannot be decoded; warned: how many files have a warning,
-    by its code."""
+    """What is said at the end. errors: a sentence a file that cannot be decoded, those of series among them.
+
+    failed: how many sources have no slices; damaged: how many files are left out of series; warned: how many sources
+    have a warning, by its code.
+    """
 
     errors: tuple[str, ...]
+    failed: int
+    damaged: int
     warned: Mapping[str, int]
 
 
@@ -44,27 +50,43 @@ def predict_sources(
     decoder: Decoder,
     report_progress: Callable[[int], object] = lambda done: None,
 ) -> Predictions:
-    """Write all results into `folder`; a file that cannot be decoded is a row with its error, and the rest goes on.
+    """Write all results into `folder`; a file that cannot be decoded is a row with its error, and the rest goes on. So
+    is one that is left out of its series.
 
     Raises EngineError and OSError, which end everything.
     """
     errors: list[str] = []
+    failed = damaged = 0
     warned: Counter[str] = Counter()
     names = PictureNames(sources)
     for name in FOLDERS:
         (folder / name).mkdir()
     with (folder / "predictions.csv").open("w", encoding="utf-8", newline="") as file:
         table = TableWriter(file, COLUMNS)
+
+        def refuse(path: Path, message: str) -> None:
+            errors.append(f"{shown(str(path))}: {message}")
+            write_error(table, path, message)
+
         for done, source in enumerate(sources, start=1):
+            lost: tuple[LeftOut, ...] = ()
             try:
-                for one, warnings in _predict(engine, source, names, folder, threshold, decoder):
+                check_name(source)
+                decoded, pixels = _read(source, folder, decoder)
+                lost = decoded.left_out if source.series else ()
+                whole = _without(source, lost)
+                for one, warnings in _predict(engine, whole, decoded, pixels, names, threshold):
                     write_slice(folder, table, one, " ".join(warnings))
                     warned.update(warnings if one.index == 0 else ())
+                damaged += len(lost)
             except ScanError as error:
-                errors.append(f"{shown(str(source.path))}: {error.message}")
-                write_error(table, source, error.message)
+                refuse(source.path, error.message)
+                lost = lost or (error.files if source.series else ())
+                failed += 1
+            for item in lost:
+                refuse(source.series[item.place], item.message)
             report_progress(done)
-    return Predictions(tuple(errors), warned)
+    return Predictions(tuple(errors), failed, damaged, warned)
 
 
 def _decode(path: Path, folder: Path, decoder: Decoder) -> tuple[Decoded, NDArray[np.uint8]]:
@@ -89,19 +111,35 @@ def _decode_series(files: Sequence[Path], folder: Path, decoder: Decoder) -> tup
         copies.unlink(missing_ok=True)
 
 
-def _predict(
-    engine: Engine, source: Source, names: PictureNames, folder: Path, threshold: float, decoder: Decoder
-) -> Iterator[tuple[PredictedSlice, tuple[str, ...]]]:
-    """The slices of one file, each with the codes of the file's warnings. Raises ScanError before the first one."""
-    check_name(source)
-    decoded, pixels = (
-        _decode_series(source.series, folder, decoder) if source.series else _decode(source.path, folder, decoder)
-    )
+def _read(source: Source, folder: Path, decoder: Decoder) -> tuple[Decoded, NDArray[np.uint8]]:
+    """The same of a source, with the other channels of a patient. Raises ScanError."""
+    if source.series:
+        return _decode_series(source.series, folder, decoder)
+    decoded, pixels = _decode(source.path, folder, decoder)
     for plane, path in zip((0, 2), source.channels or (), strict=False):
         other = _decode(path, folder, decoder)[1]
         if other.shape != pixels.shape:
             raise ScanError("unreadable", f"{shown(path.name)} has another number of voxels than its FLAIR.")
         pixels[..., plane] = other[..., 0]
+    return decoded, pixels
+
+
+def _without(source: Source, lost: Sequence[LeftOut]) -> Source:
+    """The source of a series by the first of its files that were read."""
+    places = {item.place for item in lost}
+    read = [path for place, path in enumerate(source.series) if place not in places]
+    return replace(source, path=read[0]) if read else source
+
+
+def _predict(
+    engine: Engine,
+    source: Source,
+    decoded: Decoded,
+    pixels: NDArray[np.uint8],
+    names: PictureNames,
+    threshold: float,
+) -> Iterator[tuple[PredictedSlice, tuple[str, ...]]]:
+    """The slices of one file, each with the codes of the file's warnings. Raises ScanError before the first one."""
     picture_names = names.of(source, len(pixels))
     is_stripped = "skull_stripped" in decoded.warnings
     found = infer_stripped(engine, pixels) if is_stripped else engine.infer(pixels)

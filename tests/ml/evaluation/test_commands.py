@@ -388,10 +388,28 @@ def test_predict_joins_files_that_are_given_by_themselves(command, tmp_path):
     assert (status, [row["mask"] for row in rows]) == (0, [f"masks/flair_{k:04}.png" for k in range(SHAPE[2])]), said
 
 
-def test_predict_reads_a_series_without_its_damaged_file_and_says_so(command, tmp_path):
+@pytest.mark.parametrize("place", [1, 4])
+def test_predict_reads_a_series_without_its_damaged_file_and_names_it(command, tmp_path, place):
     files = write_series(tmp_path / "flair")
-    (tmp_path / "flair" / "0001.dcm").write_bytes(files[-1][:-900])
-    status, said, _ = command("predict", tmp_path / "flair")
+    damaged = tmp_path / "flair" / f"{place:04}.dcm"
+    damaged.write_bytes(files[SHAPE[2] - place][:-900])
+    status, said, output = command("predict", tmp_path / "flair")
+    *rows, error = rows_of(tmp_path / "out" / "predictions.csv")
+    assert (status, len(rows)) == (1, SHAPE[2] - 1), said
+    assert all("slices_refused" in row["warnings"] and not row["error"] for row in rows)
+    assert (error["file"], error["verdict"]) == (str(damaged), "")
+    assert error["error"] and f"{damaged}: {error['error']}\n" in said
+    assert str(damaged) not in {row["file"] for row in rows}
+    assert "1 of 1 files in" in output and "Damaged and left out of its series: 1 file\n" in output
+
+
+def test_predict_names_each_damaged_file_of_a_series_that_cannot_be_read(command, tmp_path):
+    files = write_series(tmp_path / "flair")
+    damaged = [tmp_path / "flair" / f"{place:04}.dcm" for place in (2, 4, 5)]
+    for place, path in zip((2, 4, 5), damaged, strict=True):
+        path.write_bytes(files[SHAPE[2] - place][:-900])
+    status, said, output = command("predict", tmp_path / "flair")
     rows = rows_of(tmp_path / "out" / "predictions.csv")
-    assert (status, len(rows)) == (0, SHAPE[2] - 1), said
-    assert all("slices_refused" in row["warnings"] for row in rows)
+    assert status == 1 and "0 of 1 files in" in output
+    assert [row["file"] for row in rows[1:]] == [str(path) for path in damaged]
+    assert all(row["error"] for row in rows) and all(f"{path}: " in said for path in damaged)
