@@ -16,8 +16,8 @@ from ml.datasets.file_names import is_text, shown
 from ml.datasets.layouts.coco import AnnotationsError
 from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.search import find_layout
-from ml.datasets.layouts.tree import LinkOutError
-from ml.datasets.layouts.unknown import UnknownLayoutError
+from ml.datasets.layouts.tree import LinkOutError, Tree
+from ml.datasets.layouts.unknown import UnknownLayoutError, say_twins
 from ml.evaluation.cases import in_reading_order
 from webapp.domain.evaluations import chunks
 from webapp.domain.evaluations.chunks import ChunkInput
@@ -89,9 +89,20 @@ def run_check(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_
 
 
 def _find(folder: Path, boundaries: tuple[Path, ...]) -> Layout:
-    """The layout of the folder, or of the one in it, as archives have it. Raises JobFailed."""
+    """The layout of the folder, or of the one in it, as archives have it. Raises JobFailed.
+
+    Without masks all its images are scans: two folders of which one has the masks of the other are refused.
+    """
+
+    def is_allowed(path: Path) -> bool:
+        return is_inside(path, boundaries)
+
     try:
-        layout = find_layout(folder, lambda path: is_inside(path, boundaries))
+        layout = find_layout(folder, is_allowed)
+        if not layout.has_truth and not layout.volumes:
+            images = {case.image for case in layout.cases}
+            if twins := say_twins(Tree(is_allowed), folder, images):
+                raise JobFailed("no_images", f"{NO_DATA_SET}{twins}")
     except OSError as error:
         raise JobFailed("unreadable", "The folder cannot be read; change its permissions.") from error
     except LinkOutError as error:

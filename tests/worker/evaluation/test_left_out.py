@@ -190,3 +190,10 @@ def test_truth_that_cannot_be_read_fails_an_evaluation_by_name(runtime, resource
     image(folder / file_name) if file_name.endswith(".png") else (folder / file_name).write_text("[")
     done = run_all(runtime, begin(resources, folder))
     assert done.error_code == code and sentence in done.error_message and str(folder) not in done.error_message
+
+
+def test_two_patients_whose_slices_have_the_same_names_are_scans(runtime, resources):
+    folder = resources.settings.evaluation_roots[0] / "set"
+    for patient in ("anna", "ben"):
+        image(folder / patient / "1.png")
+    assert run_all(runtime, begin(resources, folder)).case_count == 2

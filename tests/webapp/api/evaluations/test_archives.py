@@ -12,7 +12,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 
-from tests.support.evaluations import run_all, write_data_set, zip_of
+from ml.datasets import DatasetError, check
+from tests.support.evaluations import begin, case_rows, run_all, write_data_set, zip_of
+from tests.support.layouts import image, mask
 from tests.webapp.clients import resources_of
 from tests.webapp.evaluation_calls import PATH, left_over, send_zip
 from webapp.domain.resources import Resources
@@ -28,6 +30,25 @@ def test_a_zip_is_evaluated_like_its_folder(client: FlaskClient, runtime: Runtim
     done = run_all(runtime, evaluation["id"])
     assert done.headline.startswith("Patient Dice 0.") and done.case_count == 15
     assert client.get(f"{PATH}/{evaluation['id']}/cases/0/errors.png").status_code == 200
+
+
+@pytest.mark.parametrize("prefix", [None, "", "set/"])
+def test_masks_called_as_their_images_are_never_scans(
+    client: FlaskClient, runtime: Runtime, resources: Resources, prefix: str | None
+) -> None:
+    """An evaluation needs no masks, and those of `X` in `Y` are none of its scans: `check` says what to call both."""
+    folder = resources.settings.evaluation_roots[0] / "set"
+    for stem in ("1", "2", "3"):
+        image(folder / "X" / f"{stem}.png")
+        mask(folder / "Y" / f"{stem}.png")
+    with pytest.raises(DatasetError) as refused:
+        check(folder)
+    own = begin(resources, folder) if prefix is None else send_zip(client, zip_of(folder, prefix)).json["id"]
+    done = run_all(runtime, own)
+    sentence = "call X `images` and Y `masks`."
+    assert sentence in str(refused.value)
+    assert done.error_code == "no_images" and not case_rows(resources, own)
+    assert sentence in done.error_message.replace("set/", "")
 
 
 def test_other_members_of_a_zip_are_left_out(client: FlaskClient, runtime: Runtime, tmp_path: Path) -> None:
