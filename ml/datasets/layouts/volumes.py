@@ -44,6 +44,8 @@ from ml.volumes.planes import stack_affine
 MOST_JSON_BYTES = 2**26
 # Folders of images and of labels, and the side that each pair is.
 _NNUNET = (("imagestr", "labelstr", "train"), ("imagests", "labelsts", "test"))
+# 3D Slicer's ending of a segmentation is `.seg.nrrd`.
+_SLICER = ".seg"
 _SAME_MM = 0.1
 _LONELY = "The mask belongs to no volume: add the volume or remove the mask."
 _UNNAMED = f" ({DATASET_JSON} does not name all of its channels)"
@@ -170,10 +172,11 @@ def _list_side(
 ) -> list[_Patient]:
     patients: dict[str, _Patient] = {}
     masks = {} if labels is None else dict(_volumes(tree, labels, (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)))
+    names = {name for path, stem in masks.items() for name in (stem, _without_slicer(path, stem))}
     for path, stem in _volumes(tree, images):
         base, _, number = stem.rpartition("_")
         # MONAI's and the Decathlon's have no number: `BRATS_0001` is the name there, and that of its mask.
-        is_numbered = bool(base) and len(number) == 4 and number.isdecimal() and stem not in masks.values()
+        is_numbered = bool(base) and len(number) == 4 and number.isdecimal() and stem not in names
         name = base if is_numbered else stem
         patient = patients.setdefault(name, _Patient(name, side=side))
         # A file without number is the only channel; one with a number that dataset.json does not name may be anything.
@@ -183,8 +186,15 @@ def _list_side(
         if kind is None:
             patient.doubt = _UNNAMED if is_numbered else _UNNUMBERED
     for path, stem in masks.items():
-        patients.setdefault(stem, _Patient(stem, side=side)).files[Kind.SEG].append(path)
+        name = stem if stem in patients else _without_slicer(path, stem)
+        patients.setdefault(name, _Patient(name, side=side)).files[Kind.SEG].append(path)
     return list(patients.values())
+
+
+def _without_slicer(path: Path, stem: str) -> str:
+    """The name of a mask without what 3D Slicer puts before its ending: `NAME.seg.nrrd` is NAME's."""
+    is_of_slicer = suffix_of(path.name) in MASK_VOLUME_SUFFIXES and name_key(stem).endswith(_SLICER)
+    return stem[: -len(_SLICER)] if is_of_slicer else stem
 
 
 def _volumes(tree: Tree, folder: Path, suffixes: Sequence[str] = VOLUME_SUFFIXES) -> Iterator[tuple[Path, str]]:

@@ -126,6 +126,33 @@ def test_labels_of_nnunet_may_be_nrrd_and_scans_may_not(tmp_path: Path) -> None:
     assert left_out.files == ("imagesTr/C_0000.nrrd",) and "NRRD volume" in left_out.message
 
 
+@pytest.mark.parametrize("image", ["{}_0000.nii.gz", "{}.nii.gz"])
+@pytest.mark.parametrize("mask", ["{}.seg.nrrd", "{}.SEG.NRRD"])
+def test_segmentations_of_3d_slicer_are_labels_of_nnunet(tmp_path: Path, image: str, mask: str) -> None:
+    write_nnunet(tmp_path, ("A", "BRATS_0001"), CHANNELS)
+    for name in ("A", "BRATS_0001"):
+        (tmp_path / "imagesTr" / f"{name}_0000.nii.gz").rename(tmp_path / "imagesTr" / image.format(name))
+        (tmp_path / "labelsTr" / f"{name}.nii.gz").unlink()
+        write_nrrd(tmp_path / "labelsTr" / mask.format(name), labels(), VolumeGrid.of(affine(), SHAPE))
+    report = check(tmp_path)
+    assert (report.layout, report.problems, report.left_out) == ("nnU-Net", (), ())
+    assert [patient.patient for patient in report.patients] == ["A", "BRATS_0001"] and report.analysis.tumor_slices
+
+
+def test_a_volume_of_nnunet_may_be_called_as_a_segmentation_of_3d_slicer(tmp_path: Path) -> None:
+    write_nnunet(tmp_path, ("A", "B.seg"), CHANNELS)
+    (tmp_path / "labelsTr" / "B.seg.nii.gz").unlink()
+    write_nrrd(tmp_path / "labelsTr" / "B.seg.nrrd", labels(), VolumeGrid.of(affine(), SHAPE))
+    report = check(tmp_path)
+    assert (report.problems, report.left_out) == ((), ()) and report.analysis.patients == 2
+
+
+def test_two_labels_of_one_volume_of_nnunet_are_refused_by_their_names(tmp_path: Path) -> None:
+    write_nnunet(tmp_path, ("A", "B"), CHANNELS)
+    write_nrrd(tmp_path / "labelsTr" / "A.seg.nrrd", labels(), VolumeGrid.of(affine(), SHAPE))
+    assert set(codes(tmp_path)["doubled_image"]) == {"labelsTr/A.nii.gz", "labelsTr/A.seg.nrrd"}
+
+
 def test_a_damaged_mask_as_nrrd_fails_its_patient(tmp_path: Path) -> None:
     write_volume(tmp_path / "P1" / "P1-t2f.nii.gz", flair())
     write_brats(tmp_path, "P2", seed=1)
