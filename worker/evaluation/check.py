@@ -49,6 +49,9 @@ def run_check(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_
     if folder is None:
         raise JobFailed("folder_refused", work.refusal)
     layout = _find(folder, work.boundaries)
+    if work.data_folder is not None and _is_its_patient(work.data_folder, layout):
+        inner = _find(work.data_folder, work.boundaries)
+        layout = inner if inner.has_truth else layout
     refusals = {case.image: refusal for case in layout.cases if (refusal := _refusal(case, work.boundaries))}
     readable = tuple(case for case in layout.cases if case.image not in refusals)
 
@@ -118,6 +121,15 @@ def _find(folder: Path, boundaries: tuple[Path, ...]) -> Layout:
     if not is_text(str(layout.folder)):
         raise JobFailed("bad_name", "The folder of the data set has a name that is not UTF-8; rename it.")
     return layout
+
+
+def _is_its_patient(wrapper: Path, layout: Layout) -> bool:
+    """Whether the folder that an archive has around all its files is the one patient of slices with masks.
+
+    By itself it may be none: its slices are counted then as the commands count them, who are given that very folder.
+    """
+    is_alone = {case.patient for case in layout.cases} == {wrapper.name}
+    return is_alone and layout.has_truth and not layout.volumes and layout.folder == wrapper.parent
 
 
 def _refusal(case: Case, boundaries: tuple[Path, ...]) -> tuple[str, str] | None:

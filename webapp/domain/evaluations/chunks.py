@@ -32,8 +32,8 @@ class ChunkInput:
     """What a worker must know to do a claimed chunk; plain values, so that no session stays open.
 
     folder: the source's real folder, None where it may not be read any more; refusal says why. data_folder: the data
-    set's own folder, once it was checked. boundaries: what no file may lie outside of. cases: of a chunk of cases,
-    those that are not finished yet.
+    set's own folder, once it was checked; before, the folder around all files of an archive. boundaries: what no file
+    may lie outside of. cases: of a chunk of cases, those that are not finished yet.
     """
 
     evaluation_id: str

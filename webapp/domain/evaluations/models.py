@@ -78,7 +78,7 @@ class Evaluation(StateColumns, Owned, Base):
     engine: Mapped[str | None] = mapped_column(String(200))
     threshold: Mapped[float]
     min_tumor_pixels: Mapped[int]
-    # The data set's own folder below the source, and its layout; set by the check.
+    # The data set's own folder below the source; set by the check, before it the folder around all files of an archive.
     data_folder: Mapped[str | None] = mapped_column(Text)
     has_truth: Mapped[bool | None]
     case_count: Mapped[int | None]

@@ -117,6 +117,12 @@ def source_folder(resources: Resources, evaluation: Evaluation) -> Path:
     return folder
 
 
+def wrapper_in(folder: Path) -> str | None:
+    """The name of the folder around all files of an unpacked archive, as the page packs a chosen folder; else None."""
+    first, *others = folder.iterdir()
+    return first.name if first.is_dir() and not others else None
+
+
 def boundaries(resources: Resources, evaluation: Evaluation) -> tuple[Path, ...]:
     """The real folders that no file of an evaluation may lie outside of."""
     if evaluation.source is SourceKind.ARCHIVE:

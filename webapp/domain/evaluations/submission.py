@@ -75,6 +75,7 @@ def from_archive(resources: Resources, upload: Received, options: EvaluationOpti
         options,
         upload.filename,
         PurePath(upload.filename).stem,
+        is_archive=True,
     )
 
 
@@ -126,10 +127,17 @@ def _once(
 
 
 def _from_own_folder(
-    resources: Resources, write: Callable[[Path], object], options: EvaluationOptions, location: str, default_name: str
+    resources: Resources,
+    write: Callable[[Path], object],
+    options: EvaluationOptions,
+    location: str,
+    default_name: str,
+    *,
+    is_archive: bool = False,
 ) -> str:
     """Queue an evaluation of a folder that `write` fills and that goes with it; its id.
 
+    is_archive: a folder around all files is the one that somebody packed, not a patient's that the portal made.
     Raises InvalidInput, before it writes, and what `write` does: nothing is left behind then.
     """
     checked_threshold(options.threshold, resources.catalog.card(options.model).threshold)
@@ -138,7 +146,8 @@ def _from_own_folder(
     try:
         write(folder)
         # Folders first, then the row, as with uploads.
-        return _queue(resources, evaluation_id, options, SourceKind.ARCHIVE, location, default_name)
+        wrapper = sources.wrapper_in(folder) if is_archive else None
+        return _queue(resources, evaluation_id, options, SourceKind.ARCHIVE, location, default_name, wrapper)
     except OutcomeUnknown:  # a row may name the folder
         raise
     except BaseException:
@@ -154,6 +163,7 @@ def _queue(
     source: SourceKind,
     location: str,
     default_name: str,
+    data_folder: str | None = None,
 ) -> str:
     card = resources.catalog.card(options.model)
     name = " ".join((options.name or "").split())[:LONGEST_NAME] or default_name[:LONGEST_NAME] or "data set"
@@ -166,6 +176,7 @@ def _queue(
                 name=name,
                 source=source,
                 location=location,
+                data_folder=data_folder,
                 model=card.name,
                 model_version=card.version,
                 threshold=checked_threshold(options.threshold, card.threshold),

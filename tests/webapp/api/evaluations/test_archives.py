@@ -12,9 +12,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 
-from ml.datasets import DatasetError, check
+from ml.datasets import DatasetError, check, find_layout
+from ml.evaluation.cases import in_reading_order
 from tests.support.evaluations import begin, case_rows, run_all, write_data_set, zip_of
-from tests.support.layouts import image, mask
+from tests.support.layouts import image, mask, pairs_beside
 from tests.webapp.clients import resources_of
 from tests.webapp.evaluation_calls import PATH, left_over, send_zip
 from webapp.domain.resources import Resources
@@ -49,6 +50,55 @@ def test_masks_called_as_their_images_are_never_scans(
     assert sentence in str(refused.value)
     assert done.error_code == "no_images" and not case_rows(resources, own)
     assert sentence in done.error_message.replace("set/", "")
+
+
+def flat_pairs(folder: Path) -> None:
+    for stem in ("1", "2", "3"):
+        image(folder / f"{stem}.jpg")
+        mask(folder / f"{stem}.png")
+
+
+def one_patient(folder: Path) -> None:
+    pairs_beside(folder, "1", "2", "3")
+
+
+def one_barcode(folder: Path) -> None:
+    pairs_beside(folder, "TCGA_DU_6404_19850629_1", "TCGA_DU_6404_19850629_2")
+
+
+def two_patients(folder: Path) -> None:
+    pairs_beside(folder / "anna", "1", "2")
+    pairs_beside(folder / "ben", "1")
+
+
+def around_one(folder: Path) -> None:
+    pairs_beside(folder / "anna", "1", "2")
+
+
+@pytest.mark.parametrize("make", [flat_pairs, one_patient, one_barcode, two_patients, around_one])
+def test_the_folder_that_a_zip_wraps_is_no_patient_where_it_is_none_by_itself(
+    client: FlaskClient, runtime: Runtime, resources: Resources, make: Callable[[Path], None]
+) -> None:
+    """The page packs a chosen folder under its own name; patients are those that `check` counts in that folder."""
+    folder = resources.settings.evaluation_roots[0] / "set"
+    make(folder)
+    direct = run_all(runtime, begin(resources, folder))
+    packed = run_all(runtime, send_zip(client, zip_of(folder, "set/")).json["id"])
+    expected = [case.patient for case in in_reading_order(find_layout(folder).cases)]
+    for done in (direct, packed):
+        assert [row.patient for row in case_rows(resources, done.id)] == expected
+    assert packed.headline == direct.headline and packed.summary["caveats"] == direct.summary["caveats"]
+    assert packed.findings["data_sha256"] == direct.findings["data_sha256"] == check(folder).data_sha256
+    answer = client.get(f"{PATH}/{packed.id}/cases/0/errors.png")
+    assert answer.status_code == 200
+
+
+def test_a_wrapped_folder_without_masks_is_one_patient(client: FlaskClient, runtime: Runtime, tmp_path: Path) -> None:
+    """Whose slices are looked at together; no command counts its patients."""
+    for stem in ("1", "2"):
+        image(tmp_path / "set" / f"{stem}.png")
+    done = run_all(runtime, send_zip(client, zip_of(tmp_path / "set", "set/")).json["id"])
+    assert {row.patient for row in case_rows(runtime.resources, done.id)} == {"set"}
 
 
 def test_other_members_of_a_zip_are_left_out(client: FlaskClient, runtime: Runtime, tmp_path: Path) -> None:
