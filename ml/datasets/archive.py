@@ -91,7 +91,8 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits, *, takes_all: boo
                 target = folder.joinpath(*member.parts)
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 if not member.is_read:
-                    target.touch(exist_ok=False)
+                    with target.open("xb") as sink:  # a byte stands for all of a file: one without any is said to be
+                        sink.truncate(min(1, member.info.file_size) if lacks_ending(member.parts[-1]) else 0)
                     continue
                 with file.open(member.info) as source, target.open("xb") as sink:
                     written += _copy(source, sink, min(limits.member_bytes, most - written))
@@ -129,8 +130,8 @@ def _check_directory(archive: Path, limits: ArchiveLimits) -> None:
 
 @dataclass(frozen=True)
 class _Member:
-    """A member to unpack, and its safe path. is_read: False for images and annotations of a kind that is not read: an
-    empty file of their name is left, which the check of the data set names as left out."""
+    """A member to unpack, and its safe path. is_read: False for images and annotations of a kind that is not read: a
+    file of their name is left, of one byte at most, which the check of the data set names as left out."""
 
     info: zipfile.ZipInfo
     parts: tuple[str, ...]

@@ -9,6 +9,7 @@ from ml.version import VERSION
 from webapp.context import may, resources
 from webapp.domain.monitoring import health
 from webapp.domain.settings import Settings
+from webapp.views.marked import marked
 
 SECTIONS = {
     "home": "portal",
@@ -38,6 +39,7 @@ class Demo:
 def register(app: Flask) -> None:
     """Give the templates their globals."""
     app.jinja_env.globals["may"] = may
+    app.jinja_env.filters["marked"] = marked
     seen: dict[str, tuple[float, bool]] = {}
 
     def worker_ready() -> bool:

@@ -23,6 +23,7 @@ from ml.datasets.file_names import (
 )
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.mask_names import mask_sign
+from ml.scans.scan import EMPTY
 from ml.scans.unread_formats import unread_by_suffix, unread_kinds
 
 _DEAD_LINK = "A link that leads to nothing: fetch the file (`git annex get`, `dvc pull`) or remove the link."
@@ -34,6 +35,7 @@ _SPECIAL = "A pipe, a socket or a device, and no file: remove it."
 _AGAIN = "Files of these names and sizes are part of the data set already, in a folder of the same name: remove these."
 _STRAY_MASK = "Masks by their folder, in a place where the layout has none: they are not used."
 _NO_ENDING = "The name has no ending, and files without one are not read: give it that of its kind (.png, .tif)."
+_NO_BYTES = f"The file {EMPTY}."
 _ARCHIVE = "An archive, which is not looked into: unpack it if its files belong to the data set, else remove it."
 _VOLUME = (
     "A volume in a place, or of a name, where this layout has none: name it as BraTS or nnU-Net do, and give volumes a"
@@ -77,7 +79,7 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
             elif suffix in ARCHIVE_SUFFIXES:
                 groups[here, "left_out", _ARCHIVE].append(path)
             elif lacks_ending(path.name):
-                groups[here, "left_out", _NO_ENDING].append(path)
+                groups[here, "left_out", _NO_ENDING if path.stat().st_size else _NO_BYTES].append(path)
             elif suffix in ANNOTATION_SUFFIXES:
                 annotations.append(path)
             elif suffix == ".dvc" and name_key(path.stem) not in here_names:

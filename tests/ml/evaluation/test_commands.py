@@ -13,6 +13,8 @@ from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage
 import ml.engines
 from ml import atomic_files
 from ml.__main__ import main
+from ml.commands.left_out import WORDS
+from ml.datasets.checking.problems import LEFT_OUT
 from ml.ood.sequences import SequenceEvidence
 from tests.ml.evaluation.conftest import CARD, FakeEngine, square, write_case
 from tests.support import dicom_files, volume_files
@@ -277,8 +279,12 @@ def test_predict_takes_the_images_of_a_layout_and_names_what_it_leaves_out(comma
     status, said, output = command("predict", tmp_path / "set")
     rows = rows_of(tmp_path / "out" / "predictions.csv")
     assert status == 0 and [row["mask"] for row in rows] == ["masks/images/a.png"]
-    assert "Left out: 2 files: 1 expert_mask, 1 left_out" in output
+    assert "Left out: 2 files: 1 expert's mask and no image, 1 that is no part of the data set\n" in output
     assert "expert_mask: masks/a.png" in said and "left_out: images/b.bmp" in said
+
+
+def test_each_reason_to_leave_files_out_has_words():
+    assert set(WORDS) == LEFT_OUT
 
 
 def test_evaluate_goes_on_after_a_name_that_is_not_utf8(command, data, tmp_path):

@@ -1,6 +1,7 @@
 """A file without bytes is called so in one wording, whatever it should have been."""
 
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ml.scans.scan import EMPTY
 from tests.support.layouts import image, mask, pairs_beside
 
 WORDS = "is empty (0 bytes); copy, download or export it again"
+LIMITS = ArchiveLimits(100, 10**6, 10**6)
 
 
 @pytest.mark.parametrize("name", ["anna/1.png", "anna/1_mask.png"])
@@ -63,3 +65,25 @@ def test_the_page_says_it_in_the_same_words():
     assert WORDS == EMPTY
     script = Path(__file__).parents[4] / "static" / "js" / "scans" / "portal.js"
     assert f"The file {WORDS}." in script.read_text()
+
+
+def test_a_file_without_an_ending(tmp_path):
+    pairs_beside(tmp_path / "anna", "1")
+    (tmp_path / "anna" / "IM0001").touch()
+    (tmp_path / "anna" / "IM0002").write_bytes(b"anything")
+    said = {group.files: group.message for group in check(tmp_path).left_out}
+    assert said.pop(("anna/IM0001",)) == f"The file {WORDS}."
+    assert "no ending" in said.pop(("anna/IM0002",)) and not said
+
+
+def test_a_file_without_an_ending_in_an_archive(tmp_path):
+    pairs_beside(tmp_path / "set" / "anna", "1")
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for path in (tmp_path / "set" / "anna").iterdir():
+            archive.write(path, f"anna/{path.name}")
+        archive.writestr("anna/IM0001", b"")
+        archive.writestr("anna/IM0002", b"anything")
+    (tmp_path / "unpacked").mkdir()
+    unpack(tmp_path / "set.zip", tmp_path / "unpacked", LIMITS)
+    said = {group.files: group.message for group in check(tmp_path / "unpacked").left_out}
+    assert said[("anna/IM0001",)] == f"The file {WORDS}." and "no ending" in said[("anna/IM0002",)]
