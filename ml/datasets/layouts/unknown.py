@@ -80,8 +80,9 @@ def _nearest(folder: Path, files: list[Path]) -> str:
     images = sum(suffixes.get(suffix, 0) for suffix in IMAGE_SUFFIXES)
     if not images and (dicom := next(filter(_is_dicom, (path for path in files if not suffix_of(path.name))), None)):
         return (
-            f"{shown(dicom.name)} is a DICOM file, which is not read in a data set; convert series to NIfTI (dcm2niix),"
-            f" named as {_VOLUMES}, or export slices and masks as PNG or TIFF, as {_PATIENT_FOLDERS}"
+            f"{shown(dicom.name)} is a DICOM file, and a data set's are told by their ending: call the files `.dcm`"
+            f" (`{shown(dicom.name)}.dcm`), a DICOM SEG or RTSTRUCT of each series among them; or convert series to"
+            f" NIfTI (dcm2niix), named as {_VOLUMES}, or export slices and masks as PNG or TIFF, as {_PATIENT_FOLDERS}"
         )
     if CLASS_FOLDER in places:
         return (

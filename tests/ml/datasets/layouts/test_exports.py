@@ -193,7 +193,8 @@ def test_dicom_without_an_ending_is_called_so(tmp_path):
     (tmp_path / "PA0" / "SE1").mkdir(parents=True)
     for name in ("IM0", "IM1"):
         (tmp_path / "PA0" / "SE1" / name).write_bytes(bytes(128) + b"DICM" + bytes(9))
-    with pytest.raises(DatasetError, match=r"2 files without an ending in PA0/SE1. IM0 is a DICOM file.*NIfTI"):
+    found = r"2 files without an ending in PA0/SE1. IM0 is a DICOM file.*call the files `.dcm` \(`IM0.dcm`\).*NIfTI"
+    with pytest.raises(DatasetError, match=found):
         find_layout(tmp_path)
 
 

@@ -198,3 +198,4 @@ def test_files_without_an_ending_are_counted_and_named(tmp_path):
         (tmp_path / "anna" / name).write_bytes(b"anything")
     (group,) = find_layout(tmp_path).left_out
     assert group.files == ("anna/IM0001", "anna/IM0002") and "no ending" in group.message
+    assert ".dcm" in group.message
