@@ -227,10 +227,11 @@ class Decoder:
         """The error of a child that gave no answer, by how it ended."""
         logger.warning("a decode child ended without an answer: %s", death)
         if death.is_timeout:
+            what, remedy = ("the file", "it smaller or split it") if times == 1 else ("the files", "them fewer")
             return ScanError(
                 "limit",
-                f"Decoding {'the file' if times == 1 else 'the files'} takes longer than the limit of"
-                f" {times * self._timeout_s:g} s; make {'it smaller or split it' if times == 1 else 'them fewer'}.",
+                f"Decoding {what} takes longer than the limit of {times * self._timeout_s:g} s; make {remedy},"
+                " or try again when the machine is less busy.",
             )
         if death.is_out_of_memory:
             return ScanError("limit", "Decoding the file needs more memory than there is; make it smaller or split it.")
