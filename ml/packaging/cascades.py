@@ -31,6 +31,7 @@ from ml.masks import Masks, apply_rule, min_pixels_on_grid, rule_on_grid
 from ml.measurements import Verdict, verdict_of
 from ml.packaging.card_facts import check_leaves_choices, read_facts, with_facts, with_test
 from ml.packaging.choices.folds import FoldRun, check_leaves_test, check_package, read_folds, with_common_folds
+from ml.packaging.choices.networks import scaling_of
 from ml.packaging.choices.out_of_fold import measure_on_folds
 from ml.packaging.ensembles import OF_MEMBERS, average_maps, table_of
 from ml.packaging.measuring import check_is_whole, parity_slices, split_of, with_figures
@@ -170,12 +171,12 @@ def _choose(card: Card, folders: Sequence[Path], runs: Sequence[FoldRun]) -> tup
         check_package(run, member)
         check_leaves_test(run, card.training.test_patients)
         tables.append(table_of(folder, member, run))
-    scaling = card.temperature
+    scaling = scaling_of(card)
     means = average_maps(
         [run.maps for run in runs],
         tables,
-        temperature=1.0 if scaling is None else scaling.temperature,
-        offset=0.0 if scaling is None else scaling.offset,
+        temperature=scaling.temperature,
+        offset=scaling.offset,
     )
     # The first member's package on the grid of 8 bits that its folds' maps were kept in.
     alone = average_maps([runs[0].maps], tables[:1])

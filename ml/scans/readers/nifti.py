@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.scans.labels import LabelMap
+from ml.scans.readers.exact_reads import CHUNK_BYTES, read_exactly
 from ml.scans.readers.label_voxels import find_tumor
 from ml.scans.readers.volumes import check_grid, make_scan
 from ml.scans.scan import Limits, Scan, ScanError
@@ -34,7 +35,6 @@ _HEADERS = {348: (nibabel.Nifti1Header, 344), 540: (nibabel.Nifti2Header, 4)}
 _LONGEST_HEADER = 540
 # Extensions of a header; DICOM converters write some kilobytes.
 _MOST_EXTENSION_BYTES = 16 * 2**20
-_CHUNK_BYTES = 2**20
 _TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 _MM_PER_UNIT = {"mm": 1.0, "meter": 1000.0, "micron": 0.001}
 # What dcm2niix and SPM write of a scanner's numbers, in ms: "TE=1.1e+02;Time=...", "3T 3D GR\\IR TR=2300ms/TE=2.98ms".
@@ -234,25 +234,14 @@ def _read_voxels(
     if skipped < 0:  # a NIfTI-1 whose voxels begin within the longest header
         stream.seek(int(offset))
     else:
-        _read_exactly(stream, bytearray(skipped))
+        read_exactly(stream, bytearray(skipped))
     size = shape[0] * shape[1] * shape[2] * stored.itemsize
     for _ in range(place):  # of a gzip stream, volumes before it have to be unpacked, one at a time
-        _read_exactly(stream, bytearray(size))
+        read_exactly(stream, bytearray(size))
     data = bytearray(size)
-    _read_exactly(stream, data)
-    stream.read(_CHUNK_BYTES)  # to the end of a gzip stream, where its checksum is; a longer tail is never unpacked
+    read_exactly(stream, data)
+    stream.read(CHUNK_BYTES)  # to the end of a gzip stream, where its checksum is; a longer tail is never unpacked
     return np.frombuffer(data, stored).reshape(shape, order="F")
-
-
-def _read_exactly(stream: BinaryIO, target: bytearray) -> None:
-    """Fill a buffer. Raises ScanError `unreadable` where the file ends before."""
-    view, filled = memoryview(target), 0
-    while filled < len(target):
-        data = stream.read(min(len(target) - filled, _CHUNK_BYTES))
-        if not data:
-            raise ScanError("unreadable", "The file is cut: voxels are missing; copy it again from where it came from.")
-        view[filled : filled + len(data)] = data
-        filled += len(data)
 
 
 def _acquisition_of(header: Any) -> Acquisition:

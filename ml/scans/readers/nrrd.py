@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ml.scans.labels import LabelMap
 from ml.scans.readers.dicom.regions import choose_regions
+from ml.scans.readers.exact_reads import read_exactly
 from ml.scans.readers.label_voxels import find_tumor
 from ml.scans.readers.volumes import check_grid
 from ml.scans.scan import Limits, Scan, ScanError
@@ -27,7 +28,6 @@ from ml.volumes.label_volumes import LabelVolume
 
 # With the terminology of some hundred segments, as 3D Slicer writes it.
 _LONGEST_HEADER = 2**20
-_CHUNK_BYTES = 2**20
 # 3D Slicer's table has a few; each is looked for in every plane.
 _MOST_SEGMENTS = 256
 _TYPES = {
@@ -304,22 +304,12 @@ def _read_voxels(file: BinaryIO, header: _Header) -> NDArray[np.generic]:
     """The stored values (i, j, k, layer). Raises ScanError `unreadable`."""
     data = bytearray(prod(header.sizes) * header.stored.itemsize)
     try:
-        _fill(cast(BinaryIO, gzip.GzipFile(fileobj=file)) if header.is_packed else file, data)
+        stream = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if header.is_packed else file
+        read_exactly(stream, data)
+        stream.read(1)  # no further than the end of a gzip stream, where its checksum is
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ScanError(
             "unreadable", "The NRRD file is cut or damaged; copy it again from where it came from."
         ) from error
     voxels = np.frombuffer(data, header.stored).reshape(header.sizes, order="F")
     return voxels[..., None] if header.layers_axis is None else np.moveaxis(voxels, header.layers_axis, -1)
-
-
-def _fill(stream: BinaryIO, target: bytearray) -> None:
-    """Fill a buffer, and look no further than the end of a gzip stream, where its checksum is."""
-    view, filled = memoryview(target), 0
-    while filled < len(target):
-        data = stream.read(min(len(target) - filled, _CHUNK_BYTES))
-        if not data:
-            raise ScanError("unreadable", "The file is cut: voxels are missing; copy it again from where it came from.")
-        view[filled : filled + len(data)] = data
-        filled += len(data)
-    stream.read(1)
