@@ -2,7 +2,7 @@
 
 import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from webapp.domain.jobs.kinds import ClaimedJob
 from webapp.domain.jobs.lifecycle import Claim
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
-from webapp.domain.scans.segmentations import SegmentationInput
+from webapp.domain.scans.segmentations import RunFacts, SegmentationInput
 from webapp.domain.storage.arrays import read_array, write_array
 from webapp.domain.storage.keys import map_key, stack_key
 from worker.jobs.lease import Lease
@@ -150,19 +150,17 @@ def _complete(
     measures = measure(probability_u8, masks, None, prediction.warnings, pixels, prediction.is_first_look)
     total_ms = work.waited_ms + (time.monotonic() - began) * 1000
     timings = {"queued": work.waited_ms, "infer": prediction.infer_ms, "store": prediction.store_ms, "total": total_ms}
+    facts = RunFacts(
+        map_key=prediction.key,
+        engine=prediction.engine,
+        model_version=card.version,
+        min_tumor_pixels=rule.min_tumor_pixels,
+        doubt_rule=rule.doubt,
+        timings_ms={name: round(value, 1) for name, value in timings.items()},
+        warnings=prediction.warnings,
+    )
     lease.commit(
-        lambda: segmentations.complete(
-            resources,
-            job.claim,
-            measures,
-            engine=prediction.engine,
-            model_version=card.version,
-            map_key=prediction.key,
-            min_tumor_pixels=rule.min_tumor_pixels,
-            doubt_rule=None if rule.doubt is None else asdict(rule.doubt),
-            timings_ms={name: round(value, 1) for name, value in timings.items()},
-            warnings=list(prediction.warnings),
-        ),
+        lambda: segmentations.complete(resources, job.claim, measures, facts),
         # Another run's map stays, whatever becomes of this one.
         stored=None if work.map_key is not None else prediction.key,
     )

@@ -4,9 +4,10 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
+from sqlalchemy import update
 
 from ml.cards import DoubtRule, load_card
 from ml.masks import apply_rule, rule_on_grid
@@ -18,6 +19,8 @@ from tests.support.portal_process import RunningPortal, suspended
 from webapp.domain.jobs import lifecycle
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
+from webapp.domain.scans.models import Segmentation
+from webapp.domain.scans.segmentations import RunFacts
 from webapp.domain.settings import Settings
 from webapp.domain.storage.arrays import write_array
 from webapp.domain.storage.keys import map_key
@@ -109,18 +112,19 @@ def add_known_result(
         rule = rule_on_grid(replace(card, doubt=doubt), threshold or work.threshold, *maps.shape[1:])
         key = map_key(work.scan_id, claim.id, claim.attempt)
         write_array(opened.storage, key, maps)
-        segmentations.complete(
-            opened,
-            claim,
-            measure(maps, apply_rule(maps, rule, is_stack=True), None, warnings),
+        with opened.database.write() as session:
+            session.execute(update(Segmentation).where(claim.is_valid()).values(threshold=rule.threshold))
+        facts = RunFacts(
+            map_key=key,
             engine="openvino-int8",
             model_version=card.version,
-            map_key=key,
             min_tumor_pixels=rule.min_tumor_pixels,
-            doubt_rule=None if doubt is None else asdict(doubt),
-            threshold=rule.threshold,
+            doubt_rule=doubt,
             timings_ms={"queued": 1.0, "infer": 1.0, "total": 2.0},
-            warnings=list(warnings),
+            warnings=warnings,
+        )
+        segmentations.complete(
+            opened, claim, measure(maps, apply_rule(maps, rule, is_stack=True), None, warnings), facts
         )
     return str(scan["id"])
 

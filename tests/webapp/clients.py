@@ -13,11 +13,12 @@ from werkzeug.test import TestResponse
 from ml.masks import MaskRule, apply_rule
 from ml.measurements import measure
 from tests.support.jobs import claim_segmentation
-from tests.support.resources import png_bytes
+from tests.support.resources import png_bytes, row
 from webapp.context import EXTENSION
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.scans.segmentations import RunFacts
 from webapp.domain.storage.arrays import read_array, write_array
 from webapp.domain.storage.keys import map_key, stack_key
 from webapp.domain.uploads.models import IdempotencyKey
@@ -80,8 +81,9 @@ def finish(resources: Resources, segmentation_id: str) -> None:
     q = np.asarray(read_array(resources.storage, key))  # (N, H, W)
     measures = measure(q, apply_rule(q, MaskRule(work.threshold, MIN_TUMOR_PIXELS), is_stack=True), None)
     timings = {"queued": 1.0, "infer": 2.0, "total": 3.0}
-    facts = {"engine": "test", "map_key": key, "min_tumor_pixels": MIN_TUMOR_PIXELS, "timings_ms": timings}
-    assert segmentations.complete(resources, claim, measures, **facts)
+    version = row(resources, segmentation_id).model_version
+    facts = RunFacts(key, "test", version, MIN_TUMOR_PIXELS, None, timings)
+    assert segmentations.complete(resources, claim, measures, facts)
 
 
 def finished(app: Flask, name: str = "scan.png", data: bytes | None = None) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from tests.support.jobs import claim_segmentation
 from tests.webapp.clients import SCANS, resources_of, send
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
+from webapp.domain.scans.segmentations import RunFacts
 from webapp.domain.storage.arrays import read_array, write_array
 from webapp.domain.storage.keys import map_key, stack_key
 
@@ -86,8 +87,8 @@ def run(resources: Resources, engine: Engine, segmentation_id: str) -> None:
     write_array(resources.storage, key, q)
     rule = rule_on_grid(engine.card, engine.card.threshold, *q.shape[1:])
     measures = measure(q, apply_rule(q, rule, is_stack=True), None)
-    facts = {"engine": "test", "map_key": key, "min_tumor_pixels": rule.min_tumor_pixels, "timings_ms": {}}
-    assert segmentations.complete(resources, claim, measures, **facts)
+    facts = RunFacts(key, "test", engine.card.version, rule.min_tumor_pixels, None, {})
+    assert segmentations.complete(resources, claim, measures, facts)
 
 
 def test_one_patient_has_one_tumor_whatever_the_format(

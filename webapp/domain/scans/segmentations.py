@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from ml.cards import Card
+from ml.cards import Card, DoubtRule
 from ml.measurements import Measures
 from ml.scans.sequence import StatedSequence
 from webapp.domain.catalog.thresholds import checked_threshold
@@ -38,6 +38,20 @@ class SegmentationInput:
     sequence: StatedSequence | None = None
     # The network then sees a rim around the brain (`ml.skull`).
     is_skull_stripped: bool = False
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What made a run's map and where it is, and the rule of its masks; a run's row keeps them beside its measures."""
+
+    map_key: str
+    engine: str | None
+    model_version: str | None
+    # On the scan's own grid, as the rule of doubt.
+    min_tumor_pixels: int
+    doubt_rule: DoubtRule | None
+    timings_ms: dict[str, float]
+    warnings: tuple[str, ...] = ()
 
 
 def add(session: Session, scan_id: str, *, model: str, version: str | None, threshold: float) -> Segmentation:
@@ -131,11 +145,8 @@ def _first_looks(source: Segmentation | None) -> tuple[int, ...]:
     return tuple(item["index"] for item in slices if item.get("is_first_look"))
 
 
-def complete(resources: Resources, claim: lifecycle.Claim, measures: Measures, **facts: object) -> bool:
-    """Write a run's result under its lease; False where the lease was lost and nothing was written.
-
-    facts: engine, model_version, map_key, min_tumor_pixels, doubt_rule, timings_ms, warnings.
-    """
+def complete(resources: Resources, claim: lifecycle.Claim, measures: Measures, facts: RunFacts) -> bool:
+    """Write a run's result under its lease; False where the lease was lost and nothing was written."""
     doubt = None if measures.doubt is None else asdict(measures.doubt)
     values = {name: getattr(measures, name) for name in _MEASURED}
     with resources.database.write() as session:
@@ -148,7 +159,7 @@ def complete(resources: Resources, claim: lifecycle.Claim, measures: Measures, *
         area_mm2, volume_mm3, slices = spacing.sizes([asdict(item) for item in measures.slices], distances)
         values |= {"area_mm2": area_mm2, "volume_mm3": volume_mm3}
         is_written = lifecycle.complete(
-            session, claim, verdict=measures.verdict, slices=slices, doubt=doubt, **values, **facts
+            session, claim, verdict=measures.verdict, slices=slices, doubt=doubt, **values, **asdict(facts)
         )
         if is_written:
             refresh_displayed(session, scan_id)

@@ -17,6 +17,7 @@ from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.scans.segmentations import RunFacts
 
 MEASURES = Measures(Verdict.TUMOR_DETECTED, 5, 100, 5.0, 0.9, None, None, (SliceMeasure(0, 5, 0.9),))
 LIMITS = {"max_attempts": 3, "timeout_s": 300.0}
@@ -28,7 +29,8 @@ def take(resources: Resources, segmentation_id: str, lease_s: float = 15.0) -> l
 
 
 def complete(resources: Resources, claimed: lifecycle.Claim) -> bool:
-    return segmentations.complete(resources, claimed, MEASURES, engine="test", map_key=f"scans/m{claimed.attempt}")
+    facts = RunFacts(f"scans/m{claimed.attempt}", "test", "1", min_tumor_pixels=4, doubt_rule=None, timings_ms={})
+    return segmentations.complete(resources, claimed, MEASURES, facts)
 
 
 def expire(resources: Resources, segmentation_id: str) -> None:
