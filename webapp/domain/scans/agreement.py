@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from ml.evaluation.caveats import APART, is_apart, known_patient
 from ml.evaluation.mask_fit import find_misfit_of_stack
 from ml.evaluation.outlines import pack_outlines
-from ml.masks import slice_masks
 from ml.metrics.agreement import compare_slices
 from ml.metrics.slices import SliceComparison
 from webapp.domain.errors import StorageUnavailable
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import truth
-from webapp.domain.scans.images import VolumeSlices, dropped_regions, mask_rule
+from webapp.domain.scans.images import VolumeSlices, masks_of_slice
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.scans.truth import Truth
 from webapp.domain.storage.arrays import read_array
@@ -110,6 +109,6 @@ def _slices(
         if not expert.has_slice(index):
             continue
         probability_u8 = np.asarray(maps[index])
-        masks = slice_masks(probability_u8[None], mask_rule(row), dropped_regions(row, index))
-        mask = truth.read_slice(resources, scan, expert, index)
-        yield index, SliceComparison(probability_u8, masks.tumor[0], mask, seconds=0.0)
+        found = masks_of_slice(row, probability_u8, index).tumor[0]
+        drawn = truth.read_slice(resources, scan, expert, index)
+        yield index, SliceComparison(probability_u8, found, drawn, seconds=0.0)

@@ -137,10 +137,11 @@ def _render(resources: Resources, wanted: Source, kind: str) -> bytes:
     if kind == "scan":
         return panels.encode_png(panels.scan_image(pixels))
     q = _map(resources, wanted, pixels)
+    masks = slice_masks(q[None], wanted.rule, wanted.dropped)
     if kind == ERRORS:
-        mask = slice_masks(q[None], wanted.rule, wanted.dropped).tumor[0]
-        return panels.encode_png(error_overlay_image(pixels, _truth(resources, wanted), mask, palette=wanted.palette))
-    return _draw(pixels, q, slice_masks(q[None], wanted.rule, wanted.dropped), wanted.caption, kind)
+        truth = _truth(resources, wanted)
+        return panels.encode_png(error_overlay_image(pixels, truth, masks.tumor[0], palette=wanted.palette))
+    return _draw(pixels, q, masks, wanted.caption, kind)
 
 
 def _pixels(resources: Resources, wanted: Source) -> NDArray[np.uint8]:
@@ -182,7 +183,7 @@ def slice_pictures(resources: Resources, scan: Scan, row: Segmentation, index: i
     """
     pixels = np.array(read_array(resources.storage, stack_key(scan.id))[index])  # (H, W, 3)
     q = np.array(read_array(resources.storage, row.map_key or "")[index])  # (H, W)
-    masks = slice_masks(q[None], mask_rule(row), dropped_regions(row, index))
+    masks = masks_of_slice(row, q, index)
     for kind in KINDS:
         if kind != "thumbnail":
             yield kind, _draw(pixels, q, masks, _caption(scan, row, index), kind)
@@ -248,9 +249,7 @@ class VolumeSlices(Sequence[NDArray[np.uint8]]):
     def __getitem__(self, index: Any) -> Any:
         plane: NDArray[np.uint8] = np.array(self._stack[index])
         if self._is_mask:
-            return slice_masks(plane[None], mask_rule(self._row), dropped_regions(self._row, index)).tumor[
-                0
-            ] * np.uint8(255)
+            return masks_of_slice(self._row, plane, index).tumor[0] * np.uint8(255)
         return plane[..., FLAIR_CHANNEL] if plane.ndim == 3 else plane
 
 
@@ -259,10 +258,7 @@ def write_masks(resources: Resources, scan: Scan, row: Segmentation, target: Pat
     from ml.rendering.mask_tiff import write_mask_tiff  # tifffile costs a web process 60 ms and is seldom needed
 
     maps = read_array(resources.storage, row.map_key or "")  # (N, H, W)
-    masks = (
-        slice_masks(np.array(maps[index])[None], mask_rule(row), dropped_regions(row, index)).tumor[0]
-        for index in range(scan.slice_count)
-    )
+    masks = (masks_of_slice(row, np.array(maps[index]), index).tumor[0] for index in range(scan.slice_count))
     with translated_errors():
         write_mask_tiff(target, masks, (scan.slice_count, scan.height, scan.width), doubt_of(scan, row))
 
@@ -270,6 +266,11 @@ def write_masks(resources: Resources, scan: Scan, row: Segmentation, target: Pat
 def mask_rule(row: Segmentation) -> MaskRule:
     """Of a succeeded run, on its scan's own grid."""
     return stored_rule(row.threshold, row.min_tumor_pixels, row.doubt_rule)
+
+
+def masks_of_slice(row: Segmentation, probability_u8: NDArray[np.uint8], index: int) -> Masks:
+    """Of a succeeded run. probability_u8: the slice's map, (H, W); the masks are (1, H, W)."""
+    return slice_masks(probability_u8[None], mask_rule(row), dropped_regions(row, index))
 
 
 def dropped_regions(row: Segmentation, index: int) -> list[list[int]]:
