@@ -10,7 +10,7 @@ from webapp.api.blueprints import blueprint
 from webapp.context import resources
 from webapp.domain.scans import history, studies
 from webapp.domain.scans.history import LARGEST_LIMIT, HistoryFilter
-from webapp.domain.scans.result_zips import clean_member
+from webapp.domain.scans.member_names import clean_member
 from webapp.domain.scans.studies import StudyChange
 from webapp.schemas.errors import ErrorSchema
 from webapp.schemas.studies import (

@@ -1,6 +1,5 @@
 """Scans with experts' masks, written as the folder of a data set: what an evaluation of them reads."""
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +11,14 @@ from webapp.domain.errors import InvalidInput
 from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup, truth
 from webapp.domain.scans.grouping import number_of, title_of
+from webapp.domain.scans.member_names import MemberNames, clean_member
 from webapp.domain.scans.models import Scan
 from webapp.domain.scans.truth import Truth
 from webapp.domain.storage.arrays import read_array
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import stack_key
 
+# Its files have its name, a number and an ending behind it.
 LONGEST_FOLDER_BYTES = 120
 
 
@@ -46,10 +47,13 @@ def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
     Raises StorageFull, StorageUnavailable.
     """
     numbers: dict[str, set[int]] = defaultdict(set)  # of the slices written, by patient
+    patients = MemberNames()
     for scan in scans:
-        patient = _safe(title_of(scan.filename) if scan.slice_count == 1 else scan.stem)
-        if scan.slice_count > 1:
-            patient = _free(patient, numbers)
+        if scan.slice_count == 1:
+            patient = clean_member(title_of(scan.filename), LONGEST_FOLDER_BYTES)
+            patients.add(patient)
+        else:
+            patient = patients.take(clean_member(scan.stem, LONGEST_FOLDER_BYTES))
         expert = Truth.of(scan)
         if expert is None:
             continue
@@ -71,18 +75,3 @@ def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
             for ending, image in images:
                 with translated_errors():
                     (place / f"{patient}_{number}{ending}.png").write_bytes(panels.encode_png(image))
-
-
-def _safe(name: str) -> str:
-    """A name that a folder may have on any disk."""
-    plain = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", name).encode()[:LONGEST_FOLDER_BYTES].decode(errors="ignore")
-    return plain.strip(" .") or "scan"
-
-
-def _free(name: str, taken: dict[str, set[int]]) -> str:
-    number = 2
-    free = name
-    while free in taken:
-        free, number = f"{name} ({number})", number + 1
-    taken[free] = set()
-    return free

@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import tempfile
 import threading
 import zipfile
@@ -14,6 +13,7 @@ from typing import Any
 from webapp.domain.errors import NotReady, StorageUnavailable, TooManyDownloads
 from webapp.domain.resources import Resources
 from webapp.domain.scans import doubts, images
+from webapp.domain.scans.member_names import MemberNames, clean_member
 from webapp.domain.scans.models import Scan, Segmentation
 
 # Each draws pictures, or reads pages of rows, as fast as its client takes them, which keeps a core busy.
@@ -21,14 +21,10 @@ MOST_AT_ONCE = 4
 PIECE_BYTES = 1_048_576
 # What of a zip is not sent yet is on the disk beyond this.
 MOST_IN_MEMORY = 8 * PIECE_BYTES
-# File systems take 255 bytes; an ending and a number follow.
-LONGEST_MEMBER_BYTES = 200
 NOTE = (
     "Research use only. Not for diagnosis.\n"
     "In the names of these files slices count from 0: slice_0000 is slice 1 of the page.\n"
 )
-# Names that Windows keeps for devices, whatever their ending (its manual, "Naming Files, Paths, and Namespaces").
-_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
 
 _places = threading.BoundedSemaphore(MOST_AT_ONCE)
 
@@ -123,7 +119,7 @@ def scans_zip(
 
     read: gives a scan when its turn comes. Raises NotReady where not one of them has a result.
     """
-    outbox, names, left_out, in_doubt = _Outbox(), _MemberNames(), [], []
+    outbox, names, left_out, in_doubt = _Outbox(), MemberNames(), [], []
     is_empty = True
     with zipfile.ZipFile(outbox, "w", zipfile.ZIP_STORED) as file:
         for scan_id in scan_ids:
@@ -132,7 +128,8 @@ def scans_zip(
                 left_out.append(f"{found.name}: {found.reason}")
                 continue
             study = found.described["study"]
-            name = names.take(found.scan.stem, clean_member(study["name"]) + "/" if study else "")
+            folder = clean_member(study["name"]) + "/" if study else ""
+            name = names.take(folder + clean_member(found.scan.stem))
             try:
                 _add_masks(resources, file, found, name if content is Content.MASKS else f"{name}/")
                 if content is Content.ALL:
@@ -173,30 +170,6 @@ def _add_pictures(
         for kind, data in images.slice_pictures(resources, result.scan, result.run, index):
             file.writestr(f"{folder}{kind}/slice_{index:04d}.png", data)
         yield from outbox.take()
-
-
-class _MemberNames:
-    """Names that every system takes as those of files and folders, each once."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-
-    def take(self, name: str, folder: str) -> str:
-        """The name below the folder; a number follows where another scan has it."""
-        plain = folder + clean_member(name)
-        free, number = plain, 1
-        while free.casefold() in self._taken:
-            number += 1
-            free = f"{plain} ({number})"
-        self._taken.add(free.casefold())
-        return free
-
-
-def clean_member(name: str) -> str:
-    """A name without what leads out of a folder, or is no part of a file's name on some system."""
-    plain = re.sub(r'[<>:"/\\|?*]', "_", name)
-    plain = plain.encode()[:LONGEST_MEMBER_BYTES].decode(errors="ignore").strip(" .")
-    return f"_{plain}" if not plain or _DEVICES.match(plain) else plain
 
 
 class _Outbox(io.RawIOBase):
