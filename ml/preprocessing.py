@@ -91,11 +91,6 @@ def normalize(grid: NDArray[np.uint8], convention: InputConvention) -> NDArray[n
     return inputs
 
 
-def to_scan_grid(probabilities: NDArray[np.float32], height: int, width: int) -> NDArray[np.uint8]:
-    """`resize_to_scan`, 8 bit: uint8 (N, height, width), round(255 p)."""
-    return quantize(resize_to_scan(probabilities, height, width))
-
-
 def resize_to_scan(probabilities: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
     """Probability maps on the scan's grid.
 

@@ -20,7 +20,7 @@ from ml.cards import WEIGHTS_FILE, Card, load_card, verify_files
 from ml.engines import Inference
 from ml.engines.crops import Crop
 from ml.engines.inference import Answer, SliceInference
-from ml.networks import load_network, read_checkpoint
+from ml.networks import load_network
 from ml.networks.exported_network import ExportedNetwork
 from ml.ood.detector import OodDetector, load_detector
 from ml.ood.sequences import SequenceClassifier, load_classifier
@@ -75,14 +75,6 @@ class TorchEngine:
         detector, classifier = load_detector(package, card), load_classifier(package, card)
         training = load_training_slices(package, card)
         return cls(network, card, device, threads, detector, may_be_half(card, device), classifier, training)
-
-    @classmethod
-    def from_checkpoint(
-        cls, checkpoint: Path, card: Card, device: str | None = None, threads: int | None = None
-    ) -> "TorchEngine":
-        """Load a published checkpoint, to be used as `card` says. Raises CheckpointError."""
-        network = load_network(card.architecture, read_checkpoint(checkpoint).weights)
-        return cls(network, card, device, threads)
 
     def warm_up(self) -> None:
         """Run each size of input once."""

@@ -12,8 +12,8 @@ from ml.preprocessing import (
     place_labels_on_grid,
     place_on_grid,
     quantize,
+    resize_to_scan,
     to_model_grid,
-    to_scan_grid,
 )
 
 IMAGENET = InputConvention((256, 256), ("a", "b", "c"), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -32,7 +32,7 @@ def test_scan_on_the_models_grid_is_only_normalized():
 
 def test_map_on_the_models_grid_comes_back_pixel_for_pixel():
     q = np.random.default_rng(2).integers(0, 256, (2, 256, 256), dtype=np.uint8)
-    assert np.array_equal(to_scan_grid(q.astype(np.float32) / 255, 256, 256), q)
+    assert np.array_equal(quantize(resize_to_scan(q.astype(np.float32) / 255, 256, 256)), q)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_square_comes_back_where_it_was_whatever_the_scans_shape(shape):
     height, width = shape
     pixels = np.zeros((1, height, width, 3), dtype=np.uint8)
     pixels[0, height // 2 :, :, :] = 255
-    q = to_scan_grid(to_model_grid(pixels, PLAIN)[:, 0], height, width)
+    q = quantize(resize_to_scan(to_model_grid(pixels, PLAIN)[:, 0], height, width))
     assert q.shape == (1, height, width)
     assert (q[0, : int(height * 0.4)] < 30).all()
     assert (q[0, int(height * 0.6) + 1 :] > 225).all()

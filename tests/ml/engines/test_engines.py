@@ -161,9 +161,9 @@ def test_warm_up_runs(engines):
 
 
 def test_torch_from_a_checkpoint_and_from_its_package_agree(small_model, engines, slices):
-    from ml.engines.torch import TorchEngine
+    from tests.support.torch_engines import engine_of_checkpoint
 
-    direct = TorchEngine.from_checkpoint(small_model.checkpoint, small_model.card, device="cpu")
+    direct = engine_of_checkpoint(small_model.checkpoint, small_model.card)
     assert np.abs(direct.probability_map(slices).astype(int) - engines["torch"].probability_map(slices)).max() <= 1
 
 

@@ -85,9 +85,9 @@ def test_packaged_model_finds_what_the_checkpoint_finds(run, tested, brains):
     card = load_card(tested[0])
     pixels = np.stack([case.pixels() for case in list_cases(brains, EXCLUDED)])
     q = load_engine(tested[0], "torch").probability_map(pixels).astype(int)
-    from ml.engines.torch import TorchEngine
+    from tests.support.torch_engines import engine_of_checkpoint
 
-    plain = TorchEngine.from_checkpoint(run / "best.pth", card, device="cpu").probability_map(pixels).astype(int)
+    plain = engine_of_checkpoint(run / "best.pth", card).probability_map(pixels).astype(int)
     # The package's logits are the checkpoint's by one number: the order of the pixels is kept.
     sure, unsure = plain >= 160, plain <= 96
     assert q[sure].min(initial=255) >= q[unsure].max(initial=0)

@@ -47,12 +47,13 @@ def test_card_says_what_was_chosen_on_whom(checkpoint, fake_run, tmp_path, witho
 
 def test_scaling_is_folded_into_the_packages_weights(checkpoint, fake_run, tmp_path, without_check):
     from ml.engines.torch import TorchEngine
+    from tests.support.torch_engines import engine_of_checkpoint
 
     run = fake_run(answer=lambda case: (case.truth() * 120 + 60).astype("uint8"))
     card = make_package(checkpoint, tmp_path / "tiny", run.data, calibration=CALIBRATION, folds=run.folder)
     assert card.temperature.offset != 0
     pixels = list_cases(run.data)[0].pixels()[None]
-    plain = TorchEngine.from_checkpoint(checkpoint, card, device="cpu").infer(pixels, is_exact=True).probability
+    plain = engine_of_checkpoint(checkpoint, card).infer(pixels, is_exact=True).probability
     served = TorchEngine.from_package(tmp_path / "tiny", device="cpu").infer(pixels, is_exact=True).probability
     logits, scaled = (torch.logit(torch.from_numpy(p)) for p in (plain, served))
     expected = logits / card.temperature.temperature + card.temperature.offset
