@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Text, bindparam, cast, func, or_, select
+from sqlalchemy import ColumnElement, Text, bindparam, cast, exists, func, select
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.orm import Session, aliased, joinedload
 
@@ -119,8 +119,10 @@ def delete_all(resources: Resources, scan_ids: Sequence[str]) -> None:
 
 def joined_of(session: Session, scan_ids: Sequence[str]) -> list[str]:
     """The ids of the scans that have one of these for a part."""
-    is_part = or_(*(cast(Scan.parts, Text).contains(scan_id, autoescape=True) for scan_id in scan_ids))
-    return list(session.scalars(select(Scan.id).where(Scan.parts.is_not(None), is_part))) if scan_ids else []
+    part = aliased(Scan)
+    # An id stands in the text of a list of parts as it is: it is of hexadecimal digits.
+    is_part = exists().where(part.id.in_(scan_ids), cast(Scan.parts, Text).contains(part.id))
+    return list(session.scalars(select(Scan.id).where(Scan.parts.is_not(None), is_part)))
 
 
 def _delete_rows(session: Session, scan_ids: Sequence[str]) -> list[str]:
