@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from ml.datasets.layouts.search import find_layout
 from ml.networks import build_network
 from ml.networks.checkpoints import write_checkpoint
 from ml.packaging import measuring
+from ml.packaging.packages import make_package
+from ml.packaging.quantization import Calibration
 from ml.training.configuration import Configuration
 from ml.training.out_of_fold import key_of
 from ml.training.recipes import dump, make_configuration
@@ -101,10 +104,14 @@ def checkpoint(heads: Path, tmp_path: Path) -> Path:
     return write_tiny_checkpoint(tmp_path / "final.pth", heads)
 
 
+def leave_out_checks(patch: pytest.MonkeyPatch) -> None:
+    """The input check draws 500 pictures; it is tested with the package of tests/ml/conftest.py."""
+    patch.setattr(measuring, "add_checks", lambda folder, card, *given: card)
+
+
 @pytest.fixture
 def without_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The input check draws 500 pictures; it is tested with the package of tests/ml/conftest.py."""
-    monkeypatch.setattr(measuring, "add_checks", lambda folder, card, *given: card)
+    leave_out_checks(monkeypatch)
 
 
 def split_of_heads(data: Path, folds: Mapping[int, tuple[str, ...]] | None = None) -> Split:
@@ -113,26 +120,64 @@ def split_of_heads(data: Path, folds: Mapping[int, tuple[str, ...]] | None = Non
     return Split(digest_of(data, find_layout(data).cases), seed=1, folds=sides, excluded=EXCLUDED)
 
 
+def write_run(
+    out: Path,
+    data: Path,
+    answer: Answer | None = None,
+    finished: tuple[int, ...] = (0, 1, 2),
+    split: Split | None = None,
+    **recipe: object,
+) -> FakeRun:
+    """A run's folder. finished: the folds that have maps; answer: makes them, by default right everywhere."""
+    answer = answer or (lambda case: tumor_at(case.truth()))
+    split = split or split_of_heads(data)
+    write_split(split, out / "split.json")
+    for number in range(len(split.folds)):
+        folder = out / f"fold-{number}"
+        folder.mkdir()
+        (folder / "configuration.yaml").write_text(dump(configuration(**recipe)))
+        if number not in finished:
+            continue
+        cases = list_cases(data, split.folds[number])
+        maps = {key_of(case): answer(case) for case in cases}
+        np.savez_compressed(folder / "maps.npz", seconds=np.full(len(cases), 0.1), **maps)
+        write_tiny_checkpoint(folder / "final.pth", data, **recipe)
+        (folder / "result.json").write_text(json.dumps({"checkpoint": "final.pth"}))
+    return FakeRun(out, data)
+
+
 @pytest.fixture
 def fake_run(heads: Path, tmp_path: Path) -> Callable[..., FakeRun]:
-    """fake_run(name, answer, finished=(0, 1, 2), split=None, **recipe)."""
+    """fake_run(name, answer, finished, split, **recipe), as `write_run`."""
 
-    def write(name: str = "cv", answer: Answer | None = None, finished=(0, 1, 2), split=None, **recipe) -> FakeRun:
-        answer = answer or (lambda case: tumor_at(case.truth()))
-        out = tmp_path / name
-        split = split or split_of_heads(heads)
-        write_split(split, out / "split.json")
-        for number in range(len(split.folds)):
-            folder = out / f"fold-{number}"
-            folder.mkdir()
-            (folder / "configuration.yaml").write_text(dump(configuration(**recipe)))
-            if number not in finished:
-                continue
-            cases = list_cases(heads, split.folds[number])
-            maps = {key_of(case): answer(case) for case in cases}
-            np.savez_compressed(folder / "maps.npz", seconds=np.full(len(cases), 0.1), **maps)
-            write_tiny_checkpoint(folder / "final.pth", heads, **recipe)
-            (folder / "result.json").write_text(json.dumps({"checkpoint": "final.pth"}))
-        return FakeRun(out, heads)
+    def write(name: str = "cv", answer: Answer | None = None, **options: Any) -> FakeRun:
+        return write_run(tmp_path / name, heads, answer, **options)
 
     return write
+
+
+# Of the two members that ensembles and cascades are made of: the seed of the weights, and the side of the slices.
+MEMBERS = ((3, 64), (4, 96))
+
+
+def recipe_of(side: int) -> dict[str, Any]:
+    """What a member's recipe has of its own."""
+    return {"stages": [{"epochs": 1, "size": side}]}
+
+
+@pytest.fixture(scope="session")
+def quantized_members(heads: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`models/tiny-64` and `models/tiny-96`, and their runs `cv64` and `cv96`, whose maps are right everywhere.
+
+    Made once, since each takes seconds to quantize. Copy them before changing anything.
+    """
+    folder = tmp_path_factory.mktemp("members")
+    with pytest.MonkeyPatch.context() as patch:
+        leave_out_checks(patch)
+        for seed, side in MEMBERS:
+            recipe = recipe_of(side)
+            run = write_run(folder / f"cv{side}", heads, lambda case: tumor_at(case.truth(), 230, 2), **recipe)
+            checkpoint = write_tiny_checkpoint(folder / f"{side}.pth", heads, seed, **recipe)
+            out = folder / "models" / f"tiny-{side}"
+            make_package(checkpoint, out, heads, calibration=Calibration(slices=4), folds=run.folder)
+    return folder

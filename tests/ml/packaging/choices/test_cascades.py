@@ -12,9 +12,7 @@ from ml.cards import Architecture, Card, CascadeFigures, DoubtRule, InputConvent
 from ml.datasets import list_cases
 from ml.engines import load_engine
 from ml.packaging.cascades import Look, compare_looks
-from ml.packaging.packages import make_package
-from ml.packaging.quantization import Calibration
-from tests.ml.packaging.choices.conftest import EXCLUDED, SIDE, tumor_at, write_tiny_checkpoint
+from tests.ml.packaging.choices.conftest import EXCLUDED, MEMBERS, SIDE, tumor_at
 
 CONVENTION = InputConvention((SIDE, SIDE), ("pre-contrast", "FLAIR", "post-contrast"), (0.4,) * 3, (0.2,) * 3)
 CARD = Card("both", None, Architecture("ensemble", "a + b", 3, 1), CONVENTION, 0.5, 0, {}, doubt=DoubtRule(0.3, 2))
@@ -55,21 +53,21 @@ def test_a_doubt_that_is_gone_is_another_verdict(heads):
     assert (found.verdicts_equal, found.patient_dice_delta, found.lost, found.is_close) == (0.0, None, 0, False)
 
 
+@pytest.fixture(scope="module")
+def made_ensemble(quantized_members, heads, tmp_path_factory):
+    """The members' folder, with the ensemble `both` of them whose rules were chosen out of fold."""
+    folder = shutil.copytree(quantized_members, tmp_path_factory.mktemp("ensemble") / "made")
+    members, runs = ([str(folder / f"{name}{side}") for _, side in MEMBERS] for name in ("models/tiny-", "cv"))
+    out = folder / "models" / "both"
+    assert main(["ensemble", *members, "--out", str(out), "--data", str(heads), "--folds", *runs]) == 0
+    return folder
+
+
 @pytest.fixture
-def ensemble(heads, fake_run, tmp_path, without_check):
-    """Packages of two tiny networks, their runs, and the ensemble `both` of them with rules chosen out of fold."""
-    runs, folders = [], []
-    for seed, side in ((3, 64), (4, 96)):
-        recipe = {"stages": [{"epochs": 1, "size": side}]}
-        run = fake_run(f"cv{side}", lambda case: tumor_at(case.truth(), 230, 2), **recipe)
-        checkpoint = write_tiny_checkpoint(tmp_path / f"{side}.pth", heads, seed, **recipe)
-        folders.append(tmp_path / "models" / f"tiny-{side}")
-        make_package(checkpoint, folders[-1], heads, calibration=Calibration(slices=4), folds=run.folder)
-        runs.append(run.folder)
-    out = tmp_path / "models" / "both"
-    words = ["ensemble", *map(str, folders), "--out", str(out), "--data", str(heads)]
-    assert main([*words, "--folds", *map(str, runs)]) == 0
-    return out, runs
+def ensemble(made_ensemble, tmp_path):
+    """The ensemble `both`, its members beside it in `models`, and their runs: copies."""
+    shutil.copytree(made_ensemble, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "models" / "both", [tmp_path / f"cv{side}" for _, side in MEMBERS]
 
 
 def test_a_cascade_has_the_ensembles_rules_and_says_what_its_limit_costs(

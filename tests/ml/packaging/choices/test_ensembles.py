@@ -13,10 +13,8 @@ from ml.digests import sha256_of
 from ml.engines import load_engine
 from ml.engines.ensemble import LOGIT_LIMIT
 from ml.packaging.ensembles import Ensemble, average_maps, make_ensemble
-from ml.packaging.packages import make_package
-from ml.packaging.quantization import Calibration
 from tests.ml.engines.test_ensemble import write_member
-from tests.ml.packaging.choices.conftest import EXCLUDED, PATIENTS, split_of_heads, tumor_at, write_tiny_checkpoint
+from tests.ml.packaging.choices.conftest import EXCLUDED, MEMBERS, PATIENTS, recipe_of, split_of_heads, tumor_at
 
 
 @pytest.fixture
@@ -55,18 +53,17 @@ def test_kept_maps_are_averaged_as_the_engine_averages():
     assert not np.stack(average_maps([first, second], [floor, floor])).any()
 
 
-def test_rules_are_chosen_out_of_fold_and_int8_is_compared_with_torch(heads, fake_run, tmp_path, without_check, capsys):
-    calibration = Calibration(slices=4)
-    runs, folders = [], []
-    for seed, side in ((3, 64), (4, 96)):
-        recipe = {"stages": [{"epochs": 1, "size": side}]}
-        run = fake_run(
-            f"cv{side}", lambda case, seed=seed: tumor_at(case.truth(), 180 + 10 * seed, 20 * seed), **recipe
-        )
-        checkpoint = write_tiny_checkpoint(tmp_path / f"{side}.pth", heads, seed, **recipe)
-        folders.append(tmp_path / "models" / f"tiny-{side}")
-        make_package(checkpoint, folders[-1], heads, calibration=calibration, folds=run.folder)
-        runs.append(run.folder)
+def test_rules_are_chosen_out_of_fold_and_int8_is_compared_with_torch(
+    quantized_members, heads, fake_run, tmp_path, capsys
+):
+    shutil.copytree(quantized_members / "models", tmp_path / "models")
+    runs = [
+        fake_run(
+            f"cv{side}", lambda case, seed=seed: tumor_at(case.truth(), 180 + 10 * seed, 20 * seed), **recipe_of(side)
+        ).folder
+        for seed, side in MEMBERS
+    ]
+    folders = [tmp_path / "models" / f"tiny-{side}" for _, side in MEMBERS]
     out = tmp_path / "models" / "both"
     words = ["ensemble", *map(str, folders), "--out", str(out), "--data", str(heads), "--test"]
     assert main([*words, "--folds", *map(str, runs)]) == 0
