@@ -36,3 +36,15 @@ def test_nothing_outside_the_folder_is_served(client: FlaskClient, path: str) ->
 
 def test_a_missing_file_is_not_kept(client: FlaskClient) -> None:
     assert client.get("/static/none.css?v=0").headers["Cache-Control"] == "no-store"
+
+
+def test_the_themes_differ_in_their_colors_alone() -> None:
+    sheets = {path.name: path.read_text() for path in (PROJECT_ROOT / "static/css").glob("*.css")}
+    assert {name for name, text in sheets.items() if "data-theme" in text} == {"tokens.css", "print.css"}
+    tokens = re.sub(r"/\*.*?\*/", "", sheets["tokens.css"], flags=re.DOTALL)
+    dark, light = (
+        dict(re.findall(r"([\w-]+):\s*([^;]+);", block)) for block in re.findall(r"\{(.*?)\}", tokens, re.DOTALL)
+    )
+    assert light.keys() < dark.keys()
+    for name in light.keys() - {"color-scheme"}:
+        assert all(re.fullmatch(r"#[0-9a-f]{3,6}", theme[name]) for theme in (dark, light)), name
