@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections import OrderedDict
+from pathlib import Path
 
 from ml.cards import PackageError, find_package, load_card
 from ml.engines import KINDS, Engine, load_engine
@@ -24,16 +25,17 @@ class LoadedEngines:
     def get(self, model: str) -> Engine:
         """The model, loaded where it is not. Raises PackageError, EngineError."""
         if model not in self._engines:
-            self._engines[model] = self._load(model)
+            folder = find_package(model, self._settings.model_directories)
+            while len(self._engines) >= MOST_MODELS:  # before the next one takes its memory
+                self._engines.popitem(last=False)
+            self._engines[model] = self._load(folder)
         self._engines.move_to_end(model)
-        while len(self._engines) > MOST_MODELS:
-            self._engines.popitem(last=False)
         return self._engines[model]
 
-    def _load(self, model: str) -> Engine:
+    def _load(self, folder: Path) -> Engine:
         settings = self._settings
         engine = load_engine(
-            find_package(model, settings.model_directories),
+            folder,
             next(kind for kind in KINDS if kind == settings.engine),
             settings.worker_threads,
             settings.instance_dir / "compiled",

@@ -1,0 +1,56 @@
+"""The models that a worker keeps loaded."""
+
+import gc
+import weakref
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from ml.cards import PackageError
+from tests.support.resources import make_settings
+from worker.process import engines
+from worker.process.engines import MOST_MODELS, LoadedEngines
+
+
+class Loaded:
+    """An engine that says for how many models memory was taken when it was made."""
+
+    alive: ClassVar[weakref.WeakSet["Loaded"]] = weakref.WeakSet()
+
+    def __init__(self, folder: Path) -> None:
+        gc.collect()
+        self.name, self.others = folder.name, len(Loaded.alive)
+        Loaded.alive.add(self)
+
+    def warm_up(self) -> None:
+        pass
+
+
+@pytest.fixture
+def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoadedEngines:
+    def find(model: str, _directories: object) -> Path:
+        if model == "gone":
+            raise PackageError("There is no model gone.")
+        return tmp_path / model
+
+    monkeypatch.setattr(engines, "find_package", find)
+    monkeypatch.setattr(engines, "load_engine", lambda folder, *_given: Loaded(folder))
+    return LoadedEngines(make_settings(tmp_path))
+
+
+def test_the_model_asked_for_longest_ago_makes_room_before_another_is_loaded(loaded: LoadedEngines) -> None:
+    first, second = loaded.get("one"), loaded.get("two")
+    assert loaded.get("one") is first
+    names = (first.name, second.name)
+    del first, second
+    third = loaded.get("three")
+    assert (names, third.name, third.others) == (("one", "two"), "three", MOST_MODELS - 1)
+    assert loaded.get("one").others == 0  # it has stayed
+
+
+def test_a_model_that_is_not_there_takes_no_others_place(loaded: LoadedEngines) -> None:
+    kept = [loaded.get("one"), loaded.get("two")]
+    with pytest.raises(PackageError):
+        loaded.get("gone")
+    assert [loaded.get("one"), loaded.get("two")] == kept
