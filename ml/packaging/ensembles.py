@@ -31,7 +31,7 @@ from ml.engines.openvino import OpenVinoEngine
 from ml.engines.torch import TorchEngine
 from ml.packaging.card_facts import check_leaves_choices, read_facts, with_facts, with_test
 from ml.packaging.choices.folds import FoldRun, check_leaves_test, check_package, read_folds, with_common_folds
-from ml.packaging.choices.networks import kept_logits, scaling_of
+from ml.packaging.choices.networks import kept_logits, network_of, scaling_of
 from ml.packaging.choices.out_of_fold import choose_on_folds, level_logits
 from ml.packaging.measuring import check_is_whole, parity_slices, split_of, with_figures
 from ml.packaging.package_writer import staged, write_card
@@ -201,7 +201,7 @@ def _choose(plan: Ensemble, card: Card, cards: Sequence[Card]) -> Card:
 
 def table_of(folder: Path, card: Card, run: FoldRun) -> NDArray[np.float32]:
     """The clipped logit of the package for each level of its kept maps, float32 (256,)."""
-    logits = scaling_of(card).of(kept_logits(folder, card, run))
+    logits = scaling_of(card).of(kept_logits(network_of(folder, card), card, run))
     return np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT).astype(np.float32)
 
 

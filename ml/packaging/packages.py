@@ -27,7 +27,7 @@ from ml.engines.torch import TorchEngine
 from ml.networks import Checkpoint, load_network, read_checkpoint
 from ml.packaging.card_facts import MASK_RULE, card_of_facts, check_leaves_choices, read_facts, with_facts, with_test
 from ml.packaging.choices.folds import FoldRun, check_checkpoint, check_leaves_test, check_package, read_folds
-from ml.packaging.choices.networks import held_out_by, kept_logits, scaling_of
+from ml.packaging.choices.networks import checkpoints_of, held_out_by, kept_logits, scaling_of
 from ml.packaging.choices.out_of_fold import choose_on_folds, level_logits, with_rule
 from ml.packaging.choices.rules import choose_doubt, choose_mask_rule, describe_rule
 from ml.packaging.measuring import (
@@ -157,12 +157,12 @@ def choose_rules_again(
     check_leaves_choices(stated)
     run = read_folds(folds, data)
     check_package(run, card)
-    logits, scaling = kept_logits(package, card, run), scaling_of(card)
+    network = load_network(card.architecture, load_file(package / WEIGHTS_FILE))
+    logits, scaling = kept_logits(network, card, run), scaling_of(card)
     card, cases = _restated(replace(card, name=out.resolve().name), stated, data, is_tested=is_tested)
     card = _with_run(replace(card, metrics=(), parity={}), run, is_scaled=False)
     chosen = choose_on_folds(run, card, logits, scaling)
     card = replace(chosen.on_card(card), temperature=card.temperature)
-    network = load_network(card.architecture, load_file(package / WEIGHTS_FILE))
     calibration = calibration or Calibration()
     with staged(out) as folder:
         for name in card.files:
@@ -245,6 +245,7 @@ def _read_run(folds: Path, data: Path | None, stated: Mapping[str, Any], publish
     check_leaves_choices(stated)
     run = read_folds(folds, data)
     check_checkpoint(run, published)
+    checkpoints_of(run)  # needed after the minutes of the quantization
     return run
 
 

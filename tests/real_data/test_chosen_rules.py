@@ -10,7 +10,7 @@ import pytest
 from ml.cards import Card, load_card
 from ml.engines.ensemble import LOGIT_LIMIT
 from ml.packaging.choices.folds import FoldRun, read_folds, with_common_folds
-from ml.packaging.choices.networks import kept_logits, scaling_of
+from ml.packaging.choices.networks import kept_logits, network_of, scaling_of
 from ml.packaging.choices.out_of_fold import FoldChoice, choose_on_folds, level_logits
 from ml.packaging.ensembles import average_maps, table_of
 
@@ -37,7 +37,7 @@ def check(choice: FoldChoice, card: Card) -> None:
 def test_the_large_networks_rules_are_chosen_by_its_folds(runs: Sequence[FoldRun]) -> None:
     folder = WEIGHTS / "unet-vgg16-lgg"
     card = load_card(folder)
-    check(choose_on_folds(runs[0], card, kept_logits(folder, card, runs[0]), scaling_of(card)), card)
+    check(choose_on_folds(runs[0], card, kept_logits(network_of(folder, card), card, runs[0]), scaling_of(card)), card)
 
 
 def test_the_ensembles_scaling_and_rules_are_chosen_by_its_members_folds(runs: Sequence[FoldRun]) -> None:

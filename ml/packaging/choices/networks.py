@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.torch import load_file
+from torch import nn
 
 from ml.cards import WEIGHTS_FILE, Card, PackageError, verify_files
 from ml.datasets import Case
@@ -22,6 +23,17 @@ from ml.training.records import engine_of
 HELD_OUT_SLICES = 300
 
 
+def checkpoints_of(run: FoldRun) -> dict[int, Path]:
+    """The checkpoint of each finished fold. Raises PackageError where one is gone."""
+    found = {number: checkpoint_of(run.folder / f"fold-{number}") for number in run.finished}
+    for checkpoint in found.values():
+        if not checkpoint.is_file():
+            raise PackageError(
+                f"{checkpoint.parent} has no {checkpoint.name}, which judges its patients; train the fold again."
+            )
+    return found
+
+
 def held_out_by(run: FoldRun, cases: Sequence[Case], seed: int) -> HeldOut:
     """The finished folds of a run, and slices of the data set that it was made of, `cases`.
 
@@ -29,11 +41,7 @@ def held_out_by(run: FoldRun, cases: Sequence[Case], seed: int) -> HeldOut:
     """
     known = set(run.patients)
     networks = []
-    for number in run.finished:
-        folder = run.folder / f"fold-{number}"
-        checkpoint = checkpoint_of(folder)
-        if not checkpoint.is_file():
-            raise PackageError(f"{folder} has no {checkpoint.name}, which judges its patients; train the fold again.")
+    for number, checkpoint in checkpoints_of(run).items():
         own = set(run.split.folds[number])
         held_out = [case for case in cases if case.patient in own]
         order = np.random.default_rng(seed).permutation(len(held_out))[:HELD_OUT_SLICES]
@@ -53,14 +61,17 @@ def scaling_of(card: Card) -> Scaling:
     return Scaling() if found is None else Scaling(found.temperature, found.offset)
 
 
-def kept_logits(package: Path, card: Card, run: FoldRun) -> NDArray[np.float64]:
+def network_of(package: Path, card: Card) -> nn.Module:
+    """The package's network; the scaling is folded into its weights. Raises PackageError for a damaged package."""
+    verify_files(package, card, (WEIGHTS_FILE,))
+    return load_network(card.architecture, load_file(package / WEIGHTS_FILE))
+
+
+def kept_logits(network: nn.Module, card: Card, run: FoldRun) -> NDArray[np.float64]:
     """The logit of each level of a run's kept maps, before any scaling, float64 (256,).
 
-    The package's network runs on a few of the slices, to see what the levels 0 and 255 stand for. Raises PackageError
-    for a damaged package.
+    network: the package's; it runs on a few of the slices, to see what the levels 0 and 255 stand for.
     """
-    verify_files(package, card, (WEIGHTS_FILE,))
-    network = load_network(card.architecture, load_file(package / WEIGHTS_FILE))
     found = count_logits(network, card.input, choose_slices(run.cases, Calibration(slices=SATURATION_SLICES)))
     scaling = scaling_of(card)
     # The folds' networks are not scaled: back to their logits, to see which of them saturate.
