@@ -45,7 +45,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPortal]:
-    with running_portal(tmp_path_factory.mktemp("monai"), GLIOSCOPE_MONAI_LABEL="on") as portal:
+    with running_portal(tmp_path_factory.mktemp("monai"), GLIOSCOPE_MONAI_LABEL="on", GLIOSCOPE_MODEL=MODEL) as portal:
         yield portal
 
 
