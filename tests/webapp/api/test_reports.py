@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from ml.reports.scan_pdf import KeyPicture, ScanReport, scan_pdf
 from tests.ml.reports.test_pdf import words_of
 from tests.support.resources import png_bytes
-from tests.webapp.api.test_exports import add_series, judged
+from tests.webapp.api.exports.exported import add_series, judged
 from tests.webapp.clients import SCANS, finished, send
 from webapp.domain.scans.models import Verdict
 

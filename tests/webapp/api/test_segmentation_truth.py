@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from tests.support import volume_files
+from tests.webapp.api.exports.exported import add_series, sent_bytes
 from tests.webapp.api.series.drawn_head import SHAPE
-from tests.webapp.api.test_exports import add_series, sent_bytes
 from tests.webapp.api.test_truth import put
 from tests.webapp.clients import SCANS
 

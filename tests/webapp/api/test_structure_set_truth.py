@@ -15,8 +15,8 @@ from werkzeug.test import TestResponse
 
 from tests.support import volume_files
 from tests.support.structure_sets import Outline, box, structure_set
+from tests.webapp.api.exports.exported import add_series, sent_bytes
 from tests.webapp.api.series.drawn_head import AFFINE, SHAPE
-from tests.webapp.api.test_exports import add_series, sent_bytes
 from tests.webapp.api.test_segmentation_truth import changed
 from tests.webapp.clients import SCANS, token
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from tests.ml.scans.readers.test_nrrd import header
 from tests.support import volume_files
-from tests.webapp.api.test_exports import add_series, judged
+from tests.webapp.api.exports.exported import add_series, judged
 from tests.webapp.clients import SCANS, resources_of
 from tests.webapp.monai.calls import AFFINE, SHAPE, head, label, store_image, store_label
 from webapp.domain.scans.models import Scan, Verdict, ViewerImage

@@ -16,7 +16,7 @@ from tests.support import dicom_files, volume_files
 from tests.support.dicom_judges import errors_of
 from tests.support.dicom_network import Orthanc, running_orthanc
 from tests.support.portal_process import free_port
-from tests.webapp.api.test_exports import points, points_of_highdicom
+from tests.webapp.api.exports.exported import points, points_of_highdicom
 from tests.worker.dicom_node.conftest import AFFINE, SHAPE, VOXELS, Peered, study
 from webapp.domain.scans.models import Scan
 from webapp.domain.settings import Peer

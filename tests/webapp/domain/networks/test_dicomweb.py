@@ -104,7 +104,7 @@ def is_of(item: pydicom.Dataset, mask: pydicom.Dataset) -> bool:
 
 def test_a_result_is_not_pushed_where_it_would_lie(app: Flask, archive: Orthanc, tmp_path: Path) -> None:
     """Without a verdict, or where the archive does not have the study."""
-    from tests.webapp.api.test_exports import add_series
+    from tests.webapp.api.exports.exported import add_series
 
     scan, _ = add_series(app)
     assert "does not have the scan's study" in told(app, archive.dicomweb, "push", scan["id"])[1]
