@@ -114,7 +114,10 @@ PROMISES = (
         "access",
         "logins, sessions, tokens and the audit log hold; an unsafe start is refused",
         (
-            "tests/webapp/test_accounts.py",
+            "tests/webapp/users/test_administration.py",
+            "tests/webapp/users/test_audit_log.py",
+            "tests/webapp/users/test_logins.py",
+            "tests/webapp/users/test_tokens.py",
             "tests/webapp/test_second_factor.py",
             "tests/webapp/test_audit_trail.py",
             "tests/webapp/domain/test_settings.py",

@@ -6,9 +6,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.webapp.clients import resources_of, token
-from webapp.domain.accounts import tokens, users
+from webapp.domain.accounts import audit, tokens, users
 from webapp.domain.accounts.identity import Scope
-from webapp.domain.accounts.models import Role
+from webapp.domain.accounts.models import AuditEntry, Role
+from webapp.domain.database import ownership
 
 PASSWORD = "correct horse battery"
 
@@ -48,3 +49,24 @@ def add_token(app: Flask, name: str, scopes: Iterable[Scope], days: int = 1) -> 
 def post_form(client: FlaskClient, path: str, **fields: str) -> object:
     """Send a form with its token."""
     return client.post(path, data={"csrf_token": token(client), **fields})
+
+
+def try_password(app: Flask, name: str, password: str) -> int:
+    """The status of the answer to a login in a browser of its own."""
+    client = app.test_client()
+    form = {"csrf_token": login_token(client), "name": name, "password": password}
+    return client.post("/login", data=form).status_code
+
+
+def invoke(app: Flask, *words: str, typed: str = PASSWORD + "\n") -> str:
+    """What the command says: of a failure its sentence."""
+    result = app.test_cli_runner().invoke(args=list(words), input=typed)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.output
+
+
+def lines(app: Flask) -> list[AuditEntry]:
+    """Every line of the audit log."""
+    ownership.act_as(None)
+    with resources_of(app).database.read() as session:
+        return list(audit.every(session))

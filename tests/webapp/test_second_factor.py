@@ -12,9 +12,18 @@ from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from tests.conftest import on_both
-from tests.webapp.accounts import PASSWORD, add_token, add_user, log_in, login_token, post_form, token_of
+from tests.webapp.accounts import (
+    PASSWORD,
+    add_token,
+    add_user,
+    invoke,
+    lines,
+    log_in,
+    login_token,
+    post_form,
+    token_of,
+)
 from tests.webapp.clients import SCANS, resources_of
-from tests.webapp.test_accounts import invoke, lines
 from webapp.domain.accounts import logins, sealing, second_factor, throttle
 from webapp.domain.accounts.identity import Scope
 from webapp.domain.accounts.models import HalfLogin, LoginFailures, RecoveryCode, Role, User

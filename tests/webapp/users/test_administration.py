@@ -1,0 +1,115 @@
+"""Users, as an administrator and the commands make and change them; the first one."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from tests.conftest import on_both
+from tests.support.resources import add_scan, make_settings, png_bytes
+from tests.webapp.accounts import PASSWORD, invoke, log_in, post_form, try_password
+from tests.webapp.clients import SCANS, resources_of, send, sent
+from webapp.domain.accounts import passwords, users
+from webapp.domain.accounts.models import User
+from webapp.domain.database import ownership
+from webapp.domain.scans import studies
+from webapp.domain.settings import SettingsError
+from webapp.process import administrators
+
+
+def test_it_starts_with_an_administrator_alone(make_app: Callable[..., Flask], tmp_path: Path) -> None:
+    app = make_app(GLIOSCOPE_AUTH="password")
+    settings = resources_of(app).settings
+    with pytest.raises(SettingsError, match="There is no administrator; make one"):
+        administrators.check(settings)
+    assert "at least one" not in invoke(app, "users", "create", "Root", "--role", "admin")
+    administrators.check(settings)
+    administrators.check(make_settings(tmp_path / "empty"))  # local: no users
+
+
+@on_both
+def test_the_last_administrator_stays_one(app: Flask) -> None:
+    for words in (("role", "root", "viewer"), ("disable", "root")):
+        assert "last administrator" in invoke(app, "users", *words)
+    browser = log_in(app, "root")
+    with resources_of(app).database.read() as session:
+        root = session.scalars(select(User.id).where(User.name == "root")).one()
+    for form in ({"what": "role", "role": "viewer"}, {"what": "disable"}):
+        answer = post_form(browser, f"/admin/users/{root}", **form)
+        assert answer.status_code == 409 and "last administrator" in answer.text
+    assert invoke(app, "users", "role", "ruth", "admin") == ""
+    assert invoke(app, "users", "disable", "root") == ""
+    assert "last administrator" in invoke(app, "users", "disable", "ruth")
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "sentence"),
+    [
+        ("x", PASSWORD, "2 to 254"),
+        ("a b", PASSWORD, "2 to 254"),
+        ("ruth", PASSWORD, "already"),
+        ("new", "short", "12 to 256"),
+        ("longername", "LongerName12", "not the user's name"),
+        ("new", "password1234", "easy to guess. This is a very common password."),
+    ],
+)
+def test_a_user_that_cannot_be_is_refused_in_a_sentence(app: Flask, name: str, password: str, sentence: str) -> None:
+    said = invoke(app, "users", "create", name, typed=password + "\n")
+    assert sentence in said and said.count("\n") == 1 and password not in said
+
+
+WEAK = "glioscope2026"
+
+
+@on_both
+def test_no_way_of_setting_a_password_takes_a_weak_one_and_one_of_before_still_logs_in(app: Flask) -> None:
+    with resources_of(app).database.write() as session:
+        ruth = users.named(session, "ruth")
+        ruth.password_hash, ruth_id = passwords.hash_of(WEAK), ruth.id
+    browser, root = log_in(app, "ruth", WEAK), log_in(app, "root")
+    refusals = [
+        post_form(browser, "/account/password", old=WEAK, new=WEAK, again=WEAK),
+        post_form(root, "/admin/users", name="vera", password=WEAK, role="viewer"),
+        post_form(root, f"/admin/users/{ruth_id}", what="password", password=WEAK),
+    ]
+    assert [answer.status_code for answer in refusals] == [422] * 3
+    said = [answer.text for answer in refusals]
+    said += [invoke(app, "users", *words, typed=WEAK + "\n") for words in (["create", "first"], ["password", "ruth"])]
+    assert all("This password is easy to guess." in text for text in said)
+    assert try_password(app, "ruth", WEAK) == 303
+
+
+def test_an_administrator_makes_users_and_sees_settings_without_secrets(app: Flask) -> None:
+    browser = log_in(app, "root")
+    assert post_form(browser, "/admin/users", name="vera", password=PASSWORD, role="viewer").status_code == 303
+    page = browser.get("/admin")
+    assert "vera" in page.text and "GLIOSCOPE_MAX_UPLOAD_MB" in page.text
+    assert re.search(r"GLIOSCOPE_MAX_UPLOAD_MB</code>.{0,80}?100 MB<", page.text, re.DOTALL)
+    assert "0, originals 0 Bytes" in page.text
+    data = png_bytes()
+    assert send(log_in(app, "ruth"), ("a.png", data)).status_code == 202
+    assert f"1, originals {len(data)} Bytes" in browser.get("/admin").text
+    settings = resources_of(app).settings
+    assert settings.secret_key not in page.text and settings.database_url not in page.text
+    viewer = log_in(app, "vera")
+    assert viewer.get("/admin").status_code == viewer.get("/admin/audit").status_code == 404
+    assert send(viewer, ("a.png", png_bytes())).status_code == 403
+
+
+def test_what_was_there_before_is_given_to_a_user_by_command(app: Flask, make_app: Callable[..., Flask]) -> None:
+    ownership.act_as(None)
+    resources = resources_of(app)
+    scan_id, _ = add_scan(resources, "before.png")
+    studies.move(resources, scan_id, "Patient 1")
+    browser = log_in(app, "ruth")
+    assert browser.get(f"/scans/{scan_id}").status_code == 404
+    ownership.act_as(None)
+    assert "1 scans, 1 studies" in invoke(app, "users", "adopt", "ruth")
+    assert browser.get(f"/scans/{scan_id}").status_code == 200
+    assert (
+        sent(browser, form={"study": "patient 1"})["study"]["id"]
+        == browser.get(f"{SCANS}/{scan_id}").json["study"]["id"]
+    )
