@@ -1,4 +1,6 @@
-"""`python -m bench torture`: show every promise, print one table, and end with 1 where one falls short."""
+"""`python -m bench torture`: show every promise, print one table, and end with 1 where one falls short.
+
+A part that fails, or does not end within its limit, falls short; the others are shown all the same."""
 
 import argparse
 import os
@@ -6,6 +8,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,14 +17,19 @@ from pathlib import Path
 
 from bench.clients import finish_scan
 from bench.slices import slices
-from bench.torture import load, soak, suite
+from bench.torture import beside, load, soak, suite
 from bench.torture.outcome import FALLS_SHORT, NOT_RUN, Outcome, command_of, keep, read, table
 from bench.torture.promises import PROMISES
 from tests.support.portal_process import RunningPortal, running_portal
 
 SLICES = 60
-PROMISED = {"clients": 50, "seconds": 120.0, "scans": 5000}
-QUICK = {"clients": 10, "seconds": 20.0, "scans": 200}
+PROMISED = {"clients": 50, "seconds": 120.0, "scans": 5000, "slices": 3000}
+QUICK = {"clients": 10, "seconds": 20.0, "scans": 200, "slices": 1000}
+# What a part may take before it is ended as one that falls short, so that the next has its turn. A quiet machine of two
+# cores needs a tenth of it or less.
+SUITE_LIMIT_S = 1800.0
+PORTAL_LIMIT_S = 900.0
+SCAN_LIMIT_S = 1.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,8 +46,8 @@ def main(arguments: Sequence[str]) -> int:
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         for name in options.only or [name for name in shown if name not in outcomes]:
-            outcome = outcomes[name] = shown[name].show()
-            if options.results:
+            outcome = outcomes[name] = _show(name, shown[name])
+            if options.results and outcome.verdict != NOT_RUN:
                 keep(outcome, options.results)
             print(f"{outcome.verdict}: {outcome.sentence}: {'; '.join(outcome.figures)}", flush=True)
     except KeyboardInterrupt:
@@ -58,10 +66,46 @@ def main(arguments: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class Part:
-    """sentence: what is promised. show: what finds out."""
+    """sentence: what is promised. show: what finds out. limit_s: how long it may take."""
 
     sentence: str
     show: Callable[[], Outcome]
+    limit_s: float = SUITE_LIMIT_S
+
+
+class TimeUp(Exception):
+    """A part has not ended within its limit."""
+
+
+def _show(name: str, part: Part) -> Outcome:
+    """What became of a part; one that fails or hangs falls short, and keeps no other from its turn."""
+    began = time.monotonic()
+    try:
+        with _limit(part.limit_s):
+            return part.show()
+    except TimeUp:
+        figure = f"ended at its limit of {part.limit_s:g} s"
+    except Exception as error:  # noqa: BLE001 # whatever it is, the others are still to be shown
+        traceback.print_exc()
+        said = f"{type(error).__name__}: {str(error)[:200]}".rstrip(": ")
+        figure = f"broke off after {time.monotonic() - began:.0f} s: {said}"
+    return Outcome(name, part.sentence, command_of(name), (figure,), FALLS_SHORT)
+
+
+@contextmanager
+def _limit(seconds: float) -> Iterator[None]:
+    """Raises TimeUp in the main thread after so many seconds, once."""
+
+    def end(*_: object) -> None:
+        raise TimeUp
+
+    before = signal.signal(signal.SIGALRM, end)
+    others = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *others)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -71,13 +115,22 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--results", type=Path, metavar="FILE", help="keep each outcome there, and show only what is not there yet"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="repeat as seldom as the suite does; 10 clients for 20 s, 200 scans"
+        "--quick",
+        action="store_true",
+        help="repeat as seldom as the suite does; 10 clients for 20 s, 200 scans, an evaluation of 1,000 slices",
     )
     parser.add_argument("--clients", type=int, help="of the load (default: 50)")
     parser.add_argument("--seconds", type=float, help="of the load (default: 120)")
     parser.add_argument("--scans", type=int, help="of the soak (default: 5000)")
+    parser.add_argument("--slices", type=int, help="of the evaluation that uploads are sent beside (default: 3000)")
     parser.add_argument(
         "--reads-p95-ms", type=float, metavar="MS", help="the load falls short where reads take longer (default: any)"
+    )
+    parser.add_argument(
+        "--uploads-p95-ratio",
+        type=float,
+        metavar="N",
+        help="uploads beside an evaluation fall short where p95 is over N times that of alone (default: any)",
     )
     options = parser.parse_args(arguments)
     sizes = QUICK if options.quick else PROMISED
@@ -102,7 +155,13 @@ def _parts(options: argparse.Namespace) -> dict[str, Part]:
         suite.name_of(promise): Part(promise.sentence, partial(suite.show, promise, is_quick=options.quick))
         for promise in PROMISES
     }
-    return {**parts, "load": Part(load.SENTENCE, measure_load), "soak": Part(soak.SENTENCE, measure_soak)}
+    measure_beside = partial(beside.measure, options.slices, options.uploads_p95_ratio)
+    return {
+        **parts,
+        "load": Part(load.SENTENCE, measure_load, PORTAL_LIMIT_S + options.seconds),
+        "beside": Part(beside.SENTENCE, measure_beside, PORTAL_LIMIT_S + options.slices * SCAN_LIMIT_S),
+        "soak": Part(soak.SENTENCE, measure_soak, PORTAL_LIMIT_S + options.scans * SCAN_LIMIT_S),
+    }
 
 
 def _interrupt(*_: object) -> None:

@@ -8,8 +8,11 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from bench.torture.outcome import FALLS_SHORT, HOLDS, Outcome, command_of
 from bench.torture.promises import Promise
@@ -76,7 +79,10 @@ def _run_pytest(arguments: Sequence[str], *, is_quick: bool) -> tuple[int, str]:
             try:
                 process.communicate(timeout=END_S)
             except subprocess.TimeoutExpired:
-                process.kill()
+                # With what its tests started, which is in sessions of its own.
+                for item in [*psutil.Process(process.pid).children(recursive=True), process]:
+                    with suppress(psutil.NoSuchProcess):
+                        item.kill()
             raise
     return process.returncode, output
 

@@ -1,8 +1,11 @@
 """`make torture` names tests that exist and says what they found; load and soak hold on a small scale."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.torture import command, load, soak, suite
-from bench.torture.outcome import FALLS_SHORT, HOLDS, REPORTED
+from bench import mixed_work
+from bench.torture import beside, command, load, soak, suite
+from bench.torture.outcome import FALLS_SHORT, HOLDS, NOT_RUN, REPORTED, Outcome, command_of
 from bench.torture.promises import PROMISES, Promise
 from tests.support.portal_process import RunningPortal, running_portal
 from tests.support.resources import MODEL, png_bytes
@@ -51,7 +55,7 @@ FAULTS = {
 }
 OTHERS = [
     "lost", "recovery", "duplicates", "poison", "stuck", "parsing", "bad-input", "calls", "commits", "isolation",
-    "access", "deletion", "logs", "starts", "backups", "queues", "machines", "load", "soak",
+    "access", "deletion", "logs", "starts", "backups", "queues", "machines", "load", "beside", "soak",
 ]  # fmt: skip
 
 
@@ -127,11 +131,86 @@ def test_what_was_shown_is_kept_and_the_table_names_what_was_not(
     monkeypatch.setattr(load, "measure", lambda *_: pytest.fail("load was to be interrupted before"))
     arguments = ["--quick", "--results", str(tmp_path / "torture.jsonl")]
     assert command.main(arguments) == 130
-    assert shown == ["lost", "clock", "memory"] and len(re.findall(r"not run +\|", capsys.readouterr().out)) == 3
+    assert shown == ["lost", "clock", "memory"] and len(re.findall(r"not run +\|", capsys.readouterr().out)) == 4
     assert command.main([*arguments, "--only", "memory"]) == 0
-    assert shown[3:] == ["memory"] and len(re.findall(r"not run +\|", capsys.readouterr().out)) == 2
+    assert shown[3:] == ["memory"] and len(re.findall(r"not run +\|", capsys.readouterr().out)) == 3
     monkeypatch.setattr(command, "_parts", lambda _: {"lost": command.Part("", lambda: pytest.fail("again"))})
     assert command.main(arguments) == 0
+
+
+def test_a_part_that_fails_or_hangs_falls_short_and_the_others_are_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys, tmp_path: Path
+) -> None:
+    def fail() -> Outcome:
+        raise ConnectionError("the portal did not start")
+
+    def hang() -> Outcome:
+        threading.Event().wait()
+        raise AssertionError
+
+    held = Outcome("last", "c", command_of("last"), ("a figure",), HOLDS)
+    parts = {
+        "fails": command.Part("a", fail),
+        "hangs": command.Part("b", hang, limit_s=0.2),
+        "last": command.Part("c", lambda: held),
+    }
+    monkeypatch.setattr(command, "_parts", lambda _: parts)
+    results = tmp_path / "torture.jsonl"
+    assert command.main(["--results", str(results)]) == 1
+    table = capsys.readouterr().out
+    assert "ConnectionError: the portal did not start" in table and "ended at its limit of 0.2 s" in table
+    rows = command.read(results)
+    assert [row.verdict for row in rows.values()] == [FALLS_SHORT, FALLS_SHORT, HOLDS]
+    assert list(rows) == list(parts)
+
+
+def test_each_part_has_a_limit_that_a_slow_machine_keeps() -> None:
+    options = command._options([])
+    parts = command._parts(options)
+    assert all(part.limit_s >= 900 for part in parts.values())
+    assert parts["load"].limit_s > options.seconds and parts["soak"].limit_s > options.scans
+
+
+def test_tests_that_do_not_end_are_ended_with_what_they_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "test_hang.py").write_text(
+        "import pathlib, signal, subprocess, time\n"
+        "def test_it():\n"
+        "    signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "    child = subprocess.Popen(['sleep', '300'], start_new_session=True)\n"
+        "    pathlib.Path(__file__).with_name('pid.new').write_text(str(child.pid))\n"
+        "    pathlib.Path(__file__).with_name('pid.new').rename(pathlib.Path(__file__).with_name('pid'))\n"
+        "    time.sleep(300)\n"
+    )
+    monkeypatch.setattr(suite, "END_S", 0.5)
+    told = tmp_path / "pid"
+
+    def ring() -> None:
+        while not told.exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    threading.Thread(target=ring, daemon=True).start()
+    outcome = command._show("p", command.Part("it ends", lambda: suite.show(Promise("p", "", (str(tmp_path),)))))
+    assert outcome.verdict == FALLS_SHORT and "limit" in outcome.figures[0]
+    _, alive = psutil.wait_procs([psutil.Process(pid) for pid in (int(told.read_text()),) if psutil.pid_exists(pid)], 5)
+    assert alive == []
+
+
+@pytest.mark.parametrize(("most", "verdict"), [(None, REPORTED), (2.0, HOLDS), (1.4, FALLS_SHORT)])
+def test_uploads_beside_an_evaluation_are_held_against_uploads_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, most: float | None, verdict: str
+) -> None:
+    (tmp_path / "lgg").mkdir()
+    monkeypatch.setattr(beside, "DATA", tmp_path)
+    seen = mixed_work.Uploads([0.1] * 20, [0.1] * 20, [0.15] * 20, done=700)
+    monkeypatch.setattr(beside, "compare", lambda count, **_: seen)
+    outcome = beside.measure(3000, most)
+    assert outcome.verdict == verdict
+    assert "3000 slices, 700 of them done" in outcome.figures[0] and "(1.50 of idle)" in outcome.figures[3]
+    monkeypatch.setattr(beside, "DATA", tmp_path / "none")
+    assert beside.measure(3000, most).verdict == NOT_RUN
 
 
 @pytest.mark.long
