@@ -4,7 +4,7 @@ import logging
 import sys
 
 # They speak of every plug-in, every message and every request line; what a reader needs of these, our own lines say.
-QUIET = ("alembic.runtime.plugins", "celery.app.trace", "celery.worker.strategy", "werkzeug")
+QUIET = ("alembic.runtime.plugins", "botocore", "celery.app.trace", "celery.worker.strategy", "werkzeug")
 
 
 def configure() -> None:

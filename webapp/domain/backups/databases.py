@@ -1,5 +1,6 @@
 """A copy of the database as it is at one moment, and the way back. SQLite by itself, PostgreSQL by its own programs."""
 
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -72,5 +73,11 @@ def _run(program: str, url: str, *arguments: str) -> None:
         command = [path, f"--dbname={parsed.render_as_string(hide_password=False)}", *arguments]
         done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it does not say why"]
-        raise BackupError(f"{program} failed: {lines[-1]}")
+        raise BackupError(f"{program} failed: {_reason(done.stderr.decode(errors='replace'))}")
+
+
+def _reason(said: str) -> str:
+    """Of all that a program says its errors and their details; the statement that failed comes after them."""
+    lines = said.strip().splitlines()
+    found = [re.match(r"\w+: (?:error|detail): (.+)", line) for line in lines]
+    return " ".join(match[1] for match in found if match) or (lines or ["it does not say why"])[-1]

@@ -52,6 +52,8 @@ class Database:
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         # Set where requests of several users are answered: a session of nobody then sees nothing.
         self.is_scoped = False
+        # What the database said last when it did not do what it was asked; empty once it does.
+        self._said = ""
         self._path = Path(parsed.database) if self.is_sqlite and parsed.database else None
         if self._path is not None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -81,7 +83,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session for reading; nothing is committed. Raises DatabaseUnavailable."""
-        with _translated(), self._read() as session:
+        with self._translated(), self._read() as session:
             ownership.bind(session, is_scoped=self.is_scoped)
             yield session
 
@@ -95,7 +97,7 @@ class Database:
         since PostgreSQL is asked what became of it. Not done: an exception. Unknown: OutcomeUnknown, where it does not
         answer that either; then nothing may be deleted that the write names. Raises DatabaseUnavailable, DatabaseFull.
         """
-        with _translated(), (self._write if waits_for_disk else self._write_lazily)() as session:
+        with self._translated(), (self._write if waits_for_disk else self._write_lazily)() as session:
             ownership.bind(session, is_scoped=self.is_scoped)
             try:
                 if not waits_for_disk and not self.is_sqlite:
@@ -175,6 +177,19 @@ class Database:
         with self.read() as session:
             session.execute(text("SELECT 1"))
 
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """`_translated`, with a line in the log of what the database or its driver said: once, until it answers."""
+        try:
+            with _translated():
+                yield
+        except DatabaseUnavailable as error:
+            if (said := _said_by(error)) and said != self._said:
+                self._said = said
+                logger.warning("the database does not answer: %s", said)
+            raise
+        self._said = ""
+
     def dispose(self) -> None:
         """Close every connection; a forked child calls this before its first session."""
         self.engine.dispose()
@@ -196,6 +211,12 @@ def _translated() -> Iterator[None]:
         if _is_of_another_schema(error):
             raise _another_schema(error) from error
         raise
+
+
+def _said_by(error: DatabaseUnavailable) -> str:
+    """The first line of the driver's own words: which password, server or lock; no values, which stand further down."""
+    cause = getattr(error.__cause__, "orig", None) or error.__cause__
+    return str(cause).strip().partition("\n")[0] if cause else ""
 
 
 def _says_not_committed(error: DBAPIError) -> bool:

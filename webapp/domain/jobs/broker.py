@@ -84,6 +84,8 @@ class Queue:
         )
         self._lock = threading.Lock()
         self._paused_until = 0.0
+        # Why it did not answer last; empty once it does.
+        self._said = ""
 
     def publish(self, name: str) -> bool:
         """Wake a worker of a queue. False where the broker did not take the message; the sweeper will publish one."""
@@ -92,7 +94,7 @@ class Queue:
         try:
             self._celery.send_task(WAKE_UP, queue=QUEUES[name], retry=False, ignore_result=True)
         except (OperationalError, redis.RedisError, OSError) as error:
-            logger.warning("the broker did not take a message: %s", type(error).__name__)
+            logger.warning("the broker did not take a message: %s", _words(error))
             with self._lock:
                 self._paused_until = time.monotonic() + PAUSE_AFTER_FAILURE_S
             return False
@@ -101,9 +103,12 @@ class Queue:
     def length(self, *names: str) -> int | None:
         """Messages that no worker has taken yet, in these queues or in all; None where the broker is away."""
         try:
-            return sum(int(self._redis.llen(QUEUES[name])) for name in names or QUEUES)
-        except (redis.RedisError, OSError):
+            found = sum(int(self._redis.llen(QUEUES[name])) for name in names or QUEUES)
+        except (redis.RedisError, OSError) as error:
+            self._say(_words(error))
             return None
+        self._said = ""
+        return found
 
     def lengths(self) -> dict[str, int | None]:
         """As `length`, of each queue, asked for together."""
@@ -111,18 +116,35 @@ class Queue:
             with self._redis.pipeline(transaction=False) as pipeline:
                 for queue in QUEUES.values():
                     pipeline.llen(queue)
-                return dict(zip(QUEUES, map(int, pipeline.execute()), strict=True))
-        except (redis.RedisError, OSError):
+                found: dict[str, int | None] = dict(zip(QUEUES, map(int, pipeline.execute()), strict=True))
+        except (redis.RedisError, OSError) as error:
+            self._say(_words(error))
             return dict.fromkeys(QUEUES)
+        self._said = ""
+        return found
 
     def is_reachable(self) -> bool:
         """Whether the broker answers."""
         try:
-            return bool(self._redis.ping())
-        except (redis.RedisError, OSError):
+            self._redis.ping()
+        except (redis.RedisError, OSError) as error:
+            self._say(_words(error))
             return False
+        self._said = ""
+        return True
+
+    def _say(self, words: str) -> None:
+        """Log why the broker does not answer: once, until it does."""
+        if words != self._said:
+            self._said = words
+            logger.warning("the broker does not answer: %s", words)
 
     def close(self) -> None:
         """Close the connections; a forked child calls this before its first message."""
         self._celery.close()
         self._redis.close()
+
+
+def _words(error: Exception) -> str:
+    """The driver's own: away, a wrong password, a name that is unknown. It names no password."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}".rstrip(": ")

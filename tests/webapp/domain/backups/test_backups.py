@@ -228,6 +228,41 @@ def test_a_password_is_not_in_a_command_line(tmp_path: Path, monkeypatch: pytest
     assert secret == "*:*:*:*:se\\:cret"
 
 
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (
+            [
+                "pg_restore: error: could not execute query: ERROR:  permission denied for schema public",
+                "LINE 1: C",
+                "$_$;",
+            ],
+            "could not execute query: ERROR:  permission denied for schema public",
+        ),
+        (
+            [
+                "pg_dump: error: aborting because of server version mismatch",
+                "pg_dump: detail: server version: 17.1; pg_dump version: 15.1",
+            ],
+            "aborting because of server version mismatch server version: 17.1; pg_dump version: 15.1",
+        ),
+        (["cannot run"], "cannot run"),
+        ([], "it does not say why"),
+    ],
+)
+def test_what_a_program_of_postgresqls_says_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str], reason: str
+) -> None:
+    (tmp_path / "said").write_text("\n".join(lines))
+    program = tmp_path / "pg_dump"
+    program.write_text(f"#!/bin/sh\ncat {tmp_path}/said >&2\nexit 1\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(BackupError) as raised:
+        databases.copy_out("postgresql+psycopg://me@db/glio", tmp_path)
+    assert str(raised.value) == f"pg_dump failed: {reason}"
+
+
 def test_a_database_is_copied_from_a_folder_with_a_hash_in_its_name(tmp_path: Path) -> None:
     source, copy = tmp_path / "scans #2" / "portal.sqlite3", tmp_path / "copy"
     source.parent.mkdir()
