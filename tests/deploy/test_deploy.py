@@ -15,6 +15,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.resources import make_settings
+from tests.support.servers import NGINX_TEMPORARY
 from webapp.domain.networks import node_status
 from webapp.domain.networks.node_status import NodeStatus
 from webapp.domain.settings import PROJECT_ROOT, SETTINGS, Settings, SettingsError, check_bind
@@ -184,27 +185,64 @@ def test_nginx_takes_the_containers_configuration(tmp_path: Path) -> None:
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
         pytest.skip("no nginx: install the package nginx-light")
-    keys = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "1",
-        "-subj",
-        "/CN=localhost",
-        *keys,
-    ]
-    subprocess.run(command, check=True, capture_output=True)
+    make_certificate(tmp_path)
     text = (DEPLOY / "container" / "nginx.conf").read_text()
     assert "auth_basic" not in text
     own = tmp_path / "nginx.conf"
     own.write_text(text.replace("/etc/nginx/tls", str(tmp_path)).replace("/tmp/", f"{tmp_path}/"))
     done = subprocess.run([program, "-t", "-q", "-c", str(own)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def operators_environments() -> list[dict[str, str]]:
+    """The environment files of docs/operations.md; systemd would take a comment behind a value as a part of it."""
+    text = (DEPLOY.parent / "docs" / "operations.md").read_text()
+    fenced = re.findall(r"^```(\w*)\n(.+?)^```$", text, re.M | re.S)
+    blocks = [block.splitlines() for language, block in fenced if not language]
+    for line in [line for block in blocks for line in block]:
+        assert re.fullmatch(r"[A-Z][A-Z0-9_]*=[^\s#]+", line), line
+    return [dict(line.split("=", 1) for line in block) for block in blocks]
+
+
+def test_the_operators_environment_can_be_read_and_answers_the_names_it_is_asked_by(tmp_path: Path) -> None:
+    text = (DEPLOY.parent / "docs" / "operations.md").read_text()
+    environ, node = operators_environments()
+    settings = Settings.from_environment(environ | {"GLIOSCOPE_INSTANCE": str(tmp_path)})
+    check_bind(settings, ("0.0.0.0", 8000))
+    assert settings.auth == "password" and set(node) <= {entry.name for entry in SETTINGS.values()}
+    called = set(re.findall(r"\b([a-z][a-z0-9-]*):8000\b", text)) - {"127.0.0.1"}
+    assert called == {"node-1", "node-2"} and called <= set(settings.allowed_hosts), "Prometheus would be answered 400"
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_a_unit_may_write_where_the_operators_environment_says(path: Path) -> None:
+    service, environ = unit(path)["Service"], operators_environments()[0]
+    assert service["ProtectSystem"] == "strict" and service["StateDirectory"] == "glioscope"
+    writable = ["/var/lib/glioscope", *(word.removeprefix("-") for word in service["ReadWritePaths"].split())]
+    for name in ("GLIOSCOPE_INSTANCE", "GLIOSCOPE_FOLDERS"):
+        assert any(Path(environ[name]).is_relative_to(place) for place in writable), name
+
+
+def test_nginx_takes_the_server_block_of_the_guide(tmp_path: Path) -> None:
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if program is None:
+        pytest.skip("no nginx: install the package nginx-light")
+    (block,) = re.findall(r"^```nginx\n(.+?)^```$", (PROJECT_ROOT / "docs" / "deployment.md").read_text(), re.M | re.S)
+    make_certificate(tmp_path)
+    own = tmp_path / "nginx.conf"
+    block = block.replace("/etc/nginx/tls", str(tmp_path)).replace("listen 443", "listen 127.0.0.1:8443")
+    temporary = "".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in NGINX_TEMPORARY)
+    own.write_text(f"pid {tmp_path}/pid; error_log {tmp_path}/error.log; events {{}} http {{ {temporary} {block} }}")
+    command = [program, "-t", "-q", "-e", str(tmp_path / "error.log"), "-c", str(own)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def make_certificate(folder: Path) -> None:
+    """key.pem and cert.pem there."""
+    subject = ["-subj", "/CN=localhost", "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *subject]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def test_the_operators_guide_names_what_there_is() -> None:

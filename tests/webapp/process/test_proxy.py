@@ -62,8 +62,8 @@ def documented_block(port: int, web_port: int, certificate: Path) -> str:
     block = re.search(r"```nginx\n(.*?)```", text, re.DOTALL)
     assert block is not None
     changes = {
-        "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;"
-        f" ssl_certificate {certificate / 'cert.pem'}; ssl_certificate_key {certificate / 'key.pem'};",
+        "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
+        "/etc/nginx/tls/": f"{certificate}/",
         "http://127.0.0.1:8000": f"http://127.0.0.1:{web_port}",
     }
     found = block[1]
