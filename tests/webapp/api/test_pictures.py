@@ -7,11 +7,13 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
+from sqlalchemy import update
 
 from tests.support import scan_files
 from tests.webapp.clients import SCANS, finished, resources_of, sent
-from webapp.domain.scans import images
+from webapp.domain.scans import images, lookup
 from webapp.domain.scans.images import KINDS, OF_RESULT
+from webapp.domain.scans.models import Segmentation, Verdict
 
 
 def test_before_there_is_a_result_only_the_scan_and_its_thumbnail_can_be_seen(client: FlaskClient) -> None:
@@ -53,6 +55,31 @@ def test_mask_and_probability_are_in_the_scans_own_grid(app: Flask, client: Flas
 def test_a_picture_is_of_a_slice_and_a_run_of_this_scan(any_app: Flask, query: str, status: int) -> None:
     scan = finished(any_app, "stack.tif", scan_files.every_format()["tiff stack"])
     assert any_app.test_client().get(f"{SCANS}/{scan['id']}/mask.png?{query}").status_code == status
+
+
+@pytest.mark.parametrize(
+    ("verdict", "tumor", "doubtful", "said"),
+    [
+        (Verdict.TUMOR_DETECTED, 30, 0, "30 tumor pixels (0.98 %), "),
+        (Verdict.UNCERTAIN, 0, 7, "No tumor, 7 pixels in doubt, "),
+        (Verdict.NO_TUMOR, 0, 0, "No tumor, "),
+        (Verdict.NOT_ASSESSED, 30, 0, "No verdict, 30 pixels marked (0.98 %), "),
+        (Verdict.NOT_ASSESSED, 30, 7, "No verdict, 30 pixels marked (0.98 %), 7 pixels in doubt, "),
+        (Verdict.NOT_ASSESSED, 0, 7, "No verdict, 7 pixels in doubt, "),
+        (Verdict.NOT_ASSESSED, 0, 0, "No verdict, "),
+    ],
+)
+def test_a_caption_calls_nothing_free_of_tumor_without_a_verdict(
+    app: Flask, verdict: Verdict, tumor: int, doubtful: int, said: str
+) -> None:
+    scan_id = finished(app)["id"]
+    figures = {"index": 0, "tumor_pixels": tumor, "doubtful_pixels": doubtful, "max_probability": 0.9}
+    with resources_of(app).database.write() as session:
+        session.execute(update(Segmentation).values(verdict=verdict, slices=[figures]))
+    with resources_of(app).database.read() as session:
+        scan = lookup.get(session, scan_id)
+        found = images.source(session, scan, kind="panels", slice_index=0, segmentation_id=None)
+    assert found.caption.startswith(f"{said}threshold 0.65, ")
 
 
 def test_scan_and_overlay_show_one_channel_in_gray(app: Flask, client: FlaskClient) -> None:

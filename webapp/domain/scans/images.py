@@ -287,13 +287,15 @@ def _caption(scan: Scan, row: Segmentation, index: int) -> str:
     measured = row.slices[index] if row.slices else {}
     pixels, doubtful = measured.get("tumor_pixels", 0), measured.get("doubtful_pixels", 0)
     kind = "tumor pixels" if is_assessed(row) else "pixels marked"
-    finding = f"{pixels} {kind} ({100 * pixels / (scan.width * scan.height):.2f} %)" if pixels else "No tumor"
+    # Without a verdict nothing is called free of tumor, whatever else is said of the slice.
+    said = [] if is_assessed(row) else ["No verdict"]
+    if pixels:
+        said.append(f"{pixels} {kind} ({100 * pixels / (scan.width * scan.height):.2f} %)")
+    elif is_assessed(row):
+        said.append("No tumor")
     if doubtful:
-        finding += f", {doubtful} pixels in doubt"
-    elif not pixels and not is_assessed(row):
-        finding = "No verdict"
-    elif not is_assessed(row):
-        finding = f"No verdict, {finding}"
+        said.append(f"{doubtful} pixels in doubt")
+    finding = ", ".join(said)
     if uncounted := measured.get("uncounted_pixels"):
         finding += f", {uncounted} pixels not counted"
     place = f"Slice {index + 1} of {scan.slice_count}: " if scan.slice_count > 1 else ""
