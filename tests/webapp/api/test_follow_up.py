@@ -241,6 +241,21 @@ def test_the_whole_course_is_told_first_and_its_ends_are_side_by_side(app: Flask
 
 
 @pytest.mark.usefixtures("stated")
+def test_neighbors_are_not_called_the_whole_course(app: Flask, client: FlaskClient) -> None:
+    """Of four dates two of which have a volume, the first change is that of two neighbors."""
+    days = ("2021-01-15", "2022-01-15", "2023-01-15", "2024-01-15")
+    added = [add_study(app, day, day) for day in days]
+    with resources_of(app).database.write() as session:
+        for study in (added[0], added[3]):
+            changed = update(Segmentation).where(Segmentation.id == study["run"])
+            session.execute(changed.values(verdict=Verdict.NOT_ASSESSED))
+
+    page = client.get(f"/studies/{added[0]['study']}/follow-up").text
+
+    assert "2021-01-15 to 2022-01-15" in page and "First to last" not in page
+
+
+@pytest.mark.usefixtures("stated")
 def test_two_dates_are_drawn_at_one_scale(app: Flask, client: FlaskClient) -> None:
     """A tumor is not larger because its scan's pixels are, and a pixel that is higher than wide is drawn so."""
     early, late = add_study(app, "early", "2023-01-31"), add_study(app, "late", "2024-06-01")
