@@ -33,8 +33,9 @@ class Sources:
 
     @property
     def is_multiframe(self) -> bool:
-        """Whether the slices are frames of one file."""
-        return (len(self.datasets) == 1 and len(self.places) > 1) or "NumberOfFrames" in self.datasets[0]
+        """Whether the slices are frames of one file. A file of one frame may say so (NumberOfFrames of 1), and is
+        referred to as a whole."""
+        return len(self.datasets) == 1 and len(self.places) > 1
 
     @property
     def by_slice(self) -> list[Dataset]:

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import highdicom
 import nibabel
 import numpy as np
 import pytest
@@ -16,14 +17,39 @@ from ml.exports import making
 from ml.exports.facts import Kind
 from ml.sandbox.launcher import SandboxError
 from tests.ml.exports.test_outlines import filled
-from tests.support import volume_files
+from tests.support import dicom_files, volume_files
 from tests.support.resources import png_bytes
-from tests.webapp.api.exports.exported import add_series, exported, judged, sent_bytes
+from tests.webapp.api.exports.exported import (
+    STUDY,
+    add_series,
+    exported,
+    judged,
+    points,
+    points_of_highdicom,
+    sent_bytes,
+)
 from tests.webapp.api.series.drawn_head import AFFINE, SHAPE, VOXELS, named, result, sagittal_series
 from tests.webapp.api.test_volumes import fetch
 from tests.webapp.clients import SCANS, finished, resources_of
 from webapp.domain.networks import results
 from webapp.domain.scans.models import Verdict
+
+
+def test_files_that_say_that_they_have_one_frame_are_slices_as_any(
+    app: Flask, client: FlaskClient, tmp_path: Path
+) -> None:
+    """Some archives and converters write NumberOfFrames of 1 into plain MR images, which have no frames."""
+    scan = result(app, *named(dicom_files.series(VOXELS, AFFINE, StudyInstanceUID=STUDY, NumberOfFrames=1)))
+
+    path, _ = exported(client, scan, "segmentation", tmp_path)
+
+    truth = points(AFFINE, volume_files.tumor(AFFINE, SHAPE))
+    np.testing.assert_allclose(points_of_highdicom(highdicom.seg.segread(path)), truth, atol=1e-3)
+    _, outlines = exported(client, scan, "rtstruct", tmp_path)
+    contours = outlines.ROIContourSequence[0].ContourSequence
+    assert len({contour.ContourImageSequence[0].ReferencedSOPInstanceUID for contour in contours}) > 1
+    assert not any("ReferencedFrameNumber" in contour.ContourImageSequence[0] for contour in contours)
+    exported(client, scan, "measurements", tmp_path)
 
 
 def test_an_object_is_the_same_whenever_it_is_made(app: Flask, client: FlaskClient) -> None:
