@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from ml.cards import Training
 from ml.datasets.file_names import name_key
+from ml.datasets.time_points import person_of
 from ml.metrics.intervals import FEW_PATIENTS
 
 _CHOSE = "used to choose the epoch"
@@ -36,7 +37,7 @@ def caveats_of(
 ) -> tuple[str, ...]:
     """The sentences, most important first.
 
-    training: of the model's card. patients: all that were evaluated. with_tumor: how many of them have a Dice.
+    training: of the model's card. patients: all that were evaluated. with_tumor: how many persons of them have a Dice.
     has_interval: whether intervals are shown. duplicate_slices: that are another patient's, too.
     slices: how many were evaluated; training_slices: of them, those that the model was trained on, by their pixels.
     apart: patients whose mask and result hardly overlap. misfits: of `ml.evaluation.mask_fit`. notes: of the data.
@@ -85,7 +86,8 @@ def known_patient(training: Training, names: Iterable[str]) -> str | None:
     """
     spelled = [name_key(name) for name in names]
     for patients, use in ((training.training_patients, "trained on"), (training.validation_patients, _CHOSE)):
-        if any(_begins_with(name, name_key(patient)) for patient in patients or () for name in spelled):
+        known = {name_key(person_of(patient)) for patient in patients or ()}
+        if any(_begins_with(name, person) for person in known for name in spelled):
             return f"By its name, this patient was {use}: this is no test."
     return None
 
@@ -96,9 +98,15 @@ def _begins_with(name: str, patient: str) -> bool:
 
 
 def _overlap(training: Training, patients: set[str]) -> str | None:
-    """Whom the model knows already; None where the card names none of them."""
-    trained = patients.intersection(training.training_patients or ())
-    chose = patients.intersection(training.validation_patients or ()) - trained
+    """Whom the model knows already, at whatever time; None where the card names none of them."""
+    trained, chose = (
+        {patient for patient in patients if person_of(patient) in persons}
+        for persons in (
+            {person_of(patient) for patient in known or ()}
+            for known in (training.training_patients, training.validation_patients)
+        )
+    )
+    chose -= trained
     if not trained and not chose:
         return None
     uses = [(trained, "trained on"), (chose, _CHOSE)]

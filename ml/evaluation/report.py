@@ -8,6 +8,7 @@ import numpy as np
 
 from ml.cards import Card
 from ml.datasets.checking.problems import LeftOut
+from ml.datasets.time_points import person_of
 from ml.evaluation.caveats import caveats_of, is_apart
 from ml.evaluation.mask_fit import Misfit, find_misfits
 from ml.evaluation.run import Outcome
@@ -122,7 +123,7 @@ def make_report(
         caveats=caveats_of(
             engine.card.training,
             {score.patient for score in scores},
-            sum(patient.dice is not None for patient in patients),
+            len({person_of(patient.patient) for patient in patients if patient.dice is not None}),
             has_interval=any(metric.ci95 for metric in metrics),
             duplicate_slices=outcome.duplicate_slices,
             slices=len(scores),

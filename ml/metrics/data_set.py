@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.metrics.calibration import LEVELS, add_histograms, calibrate
-from ml.metrics.intervals import Interval, draw_patients, interval_of, mean_interval, median_interval
+from ml.metrics.intervals import Interval, draw_patients, has_several, interval_of, mean_interval, median_interval
 from ml.metrics.overlap import Counts
 from ml.metrics.slices import ScoredSlice, Value
 from ml.metrics.verdicts import auc_of_levels
@@ -19,7 +19,7 @@ FOREGROUND_LEVEL = 13
 
 @dataclass(frozen=True)
 class Estimate:
-    """value: None where nothing defines it; ci95: over patients, None under two of them, or where none is sound."""
+    """value: None where nothing defines it; ci95: over patients, None under two persons, or where none is sound."""
 
     value: float | None
     ci95: Interval | None
@@ -118,7 +118,7 @@ class DataSetSlices:
         for owner, score in zip(self._owners, self._scores, strict=True):
             counts[int(score.counts.truth > 0), owner, round(verdict_score(score) * 255)] += 1
         area = float(auc_of_levels(counts[1].sum(axis=0), counts[0].sum(axis=0)))
-        several = len(self._pooled) > 1
+        several = has_several(self._draws, np.ones(len(self._pooled), np.bool))
         interval = interval_of(auc_of_levels(self._draws @ counts[1], self._draws @ counts[0])) if several else None
         return Estimate(None if np.isnan(area) else area, interval)
 

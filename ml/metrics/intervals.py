@@ -31,6 +31,12 @@ def draw_patients(
     return draws if persons is None else draws[:, [rows[person] for person in persons]]
 
 
+def has_several(draws: NDArray[np.float64], is_counted: NDArray[np.bool]) -> bool:
+    """Whether the patients that count, bool (patients,), are two persons or more: one is drawn whole every time."""
+    counted = draws[:, is_counted]
+    return bool((counted != counted[:, :1]).any())
+
+
 def interval_of(values: NDArray[np.float64]) -> Interval | None:
     """The 2.5th and 97.5th percentile of a metric's resamples, float (resamples,); NaN ones are left out."""
     defined = values[np.isfinite(values)]
@@ -46,17 +52,17 @@ def mean_interval(
     """Of a mean over things that patients have several of (or one, or none).
 
     sums, counts: float (patients,), a patient's sum of the metric and number of things. draws: of `draw_patients`.
-    None where fewer than two patients have any: one patient says nothing about the next.
+    None where fewer than two persons have any: one person says nothing about the next.
     """
-    if np.count_nonzero(counts) < 2:
+    if not has_several(draws, counts > 0):
         return None
     totals = draws @ counts
     return interval_of(np.divide(draws @ sums, totals, out=np.full(len(draws), np.nan), where=totals > 0))
 
 
 def median_interval(groups: Sequence[NDArray[np.float64]], draws: NDArray[np.float64]) -> Interval | None:
-    """Of a median over things of all patients. groups: per patient float (things,), possibly empty."""
-    if sum(len(group) > 0 for group in groups) < 2:
+    """Of a median over the things of all patients; None as of a mean. groups: per patient float (things,), or empty."""
+    if not has_several(draws, np.array([len(group) > 0 for group in groups], np.bool)):
         return None
     values = np.concatenate(groups)
     order = np.argsort(values, kind="stable")

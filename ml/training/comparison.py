@@ -15,6 +15,7 @@ import numpy as np
 import yaml
 
 from ml.datasets import DatasetError, read_split
+from ml.datasets.time_points import person_of
 from ml.metrics.comparison import PairedComparison, compare_pairs
 from ml.metrics.intervals import draw_patients, mean_interval
 from ml.training.errors import TrainingError
@@ -83,7 +84,8 @@ def _merge(runs: Sequence[Run]) -> Run:
     dice = {patient: float(np.mean([run.dice[patient] for run in runs])) for patient in first.dice}
     values = np.array(list(dice.values()))
     summary: dict[str, Any] = {name: _mean([run.result["summary"][name] for run in runs]) for name in _FIGURES}
-    summary["patient_dice_ci95"] = mean_interval(values, np.ones(len(values)), draw_patients(len(values)))
+    draws = draw_patients(len(values), persons=[person_of(patient) for patient in dice])
+    summary["patient_dice_ci95"] = mean_interval(values, np.ones(len(values)), draws)
     seconds = [value for run in runs for value in run.result["seconds_per_epoch"]]
     result = {**first.result, "summary": summary, "seconds_per_epoch": seconds}
     return replace(first, name=names, result=result, dice=dice, seeds=seeds)
@@ -151,7 +153,11 @@ def _compare(dice: Mapping[str, float], reference: Mapping[str, float]) -> Paire
     if not reference:
         raise TrainingError("The validation patients have no tumor, so no run has a Dice to compare.")
     patients = sorted(reference)
-    return compare_pairs([reference[patient] for patient in patients], [dice[patient] for patient in patients])
+    return compare_pairs(
+        [reference[patient] for patient in patients],
+        [dice[patient] for patient in patients],
+        persons=[person_of(patient) for patient in patients],
+    )
 
 
 def _start(network: Mapping[str, Any]) -> str:

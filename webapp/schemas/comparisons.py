@@ -22,14 +22,14 @@ class PairedSchema(ma.Schema):
     mean_difference = Rounded(6, allow_none=True)
     median_difference = Rounded(6, allow_none=True)
     ci95 = fields.List(Rounded(6), allow_none=True, metadata={"description": "of the mean, bootstrap over patients"})
-    is_few = fields.Boolean(metadata={"description": "under ten pairs: too few for a test"})
+    is_few = fields.Boolean(metadata={"description": "under ten persons: too few for a test"})
     better = fields.Integer(metadata={"description": "patients with a higher Dice in the second"})
     worse = fields.Integer()
     equal = fields.Integer()
     wilcoxon_p = fields.Float(
         attribute="p_value",
         allow_none=True,
-        metadata={"description": "two-sided signed-rank; null under ten pairs"},
+        metadata={"description": "two-sided signed-rank, a person's times as one; null under ten persons"},
     )
 
 

@@ -31,6 +31,14 @@ def test_patients_that_the_card_names_are_no_test(patients, sentence):
     assert caveats_of(TRAINING, patients, 3, has_interval=False) == (f"{sentence}: this is no test.",)
 
 
+def test_a_person_at_another_time_is_no_test_either():
+    training = Training(patients=1, training_patients=("BraTS-GLI-00001-000",))
+    (sentence,) = caveats_of(training, ["BraTS-GLI-00001-001", "BraTS-GLI-00002-000"], 2, has_interval=False)
+    assert sentence == "By their names, 1 of 2 patients was trained on: this is no test."
+    assert known_patient(training, ["BraTS-GLI-00001-001-t2f.nii.gz"]) is not None
+    assert known_patient(training, ["BraTS-GLI-00002-000-t2f.nii.gz", "BraTS-GLI-000010-000"]) is None
+
+
 def test_masks_that_hardly_overlap_with_the_result_are_said():
     (sentence,) = caveats_of(Training(), MANY, 10, has_interval=False, apart=MANY[:7])
     assert "hardly overlap" in sentence

@@ -47,3 +47,12 @@ def test_a_large_difference_is_told_from_noise():
     first = random.uniform(0.5, 0.8, 60)
     assert compare_pairs(first, first + 0.05 + random.normal(0, 0.02, 60)).p_value < 1e-6
     assert compare_pairs(first, first + random.normal(0, 0.02, 60)).p_value > 0.01
+
+
+def test_a_person_at_several_times_counts_once():
+    first = np.arange(1, 10) / 20
+    alone = compare_pairs(first, 2 * first, persons=[str(number) for number in range(9)])
+    doubled = compare_pairs(np.repeat(first, 2), np.repeat(2 * first, 2), persons=[str(n // 2) for n in range(18)])
+    assert (doubled.pairs, doubled.persons, doubled.is_few, doubled.p_value) == (18, 9, True, None)
+    assert doubled.ci95 == pytest.approx(alone.ci95)
+    assert compare_pairs([0.5, 0.6], [0.6, 0.8], persons=["a", "a"]).ci95 is None

@@ -44,3 +44,13 @@ def test_a_person_with_several_times_is_drawn_whole():
     assert (draws[:, 0] == draws[:, 1]).all()
     assert (draws[:, [0, 2, 3]].sum(axis=1) == 3).all()
     np.testing.assert_array_equal(draw_patients(3, persons=["x", "y", "z"]), draw_patients(3))
+
+
+def test_one_person_at_several_times_has_no_interval():
+    """Drawn whole, one person is every resample: the interval would have no width, and claim certainty."""
+    draws = draw_patients(2, persons=["a", "a"])
+    assert mean_interval(np.array([0.7, 0.9]), np.ones(2), draws) is None
+    assert median_interval([np.array([0.7]), np.array([0.9])], draws) is None
+    others = draw_patients(3, persons=["a", "a", "b"])
+    assert mean_interval(np.array([0.7, 0.9, 0.0]), np.array([1, 1, 0]), others) is None
+    assert mean_interval(np.array([0.7, 0.9, 0.8]), np.ones(3), others) is not None

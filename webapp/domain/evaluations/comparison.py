@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from ml.datasets.time_points import person_of
 from ml.metrics.comparison import PairedComparison, compare_pairs
 from ml.metrics.overlap import Counts, dice
 from ml.plots.comparison import PairPoint, plot_pairs
@@ -139,7 +140,11 @@ def compare(session: Session, first_id: str, second_id: str) -> Comparison:
         failed=shared - sum(count for count, _ in both),
         only_first=(first.case_count or 0) - shared,
         only_second=(second.case_count or 0) - shared,
-        paired=compare_pairs([pair.first for pair in pairs], [pair.second for pair in pairs]),
+        paired=compare_pairs(
+            [pair.first for pair in pairs],
+            [pair.second for pair in pairs],
+            persons=[person_of(pair.patient) for pair in pairs],
+        ),
         patients=tuple(ranked[:PATIENTS_SHOWN]),
         changed={(a.value, b.value): count for a, b, count, _ in groups if a is not b},
         changes=tuple(Change(*row[:4], row[4].value, row[5].value) for row in rows),
