@@ -16,8 +16,7 @@ COUNT_ANEW = """async () => {
   const totals = new Totals(stack, { width: 4, height: 4, ...rule, onChange: () => {} });
   totals.count();
   const before = totals.sum();
-  totals.threshold = 0.3;
-  totals.areas = [null, null];
+  totals.begin(0.3, null);
   totals.put(0, 0, doubtOf(maps[0], 4, 4, tumorMask(maps[0], 4, 4, 0.3, 0), 0.3, doubtRule), 0, 0, null);
   return [before, totals.sum()];
 }"""
@@ -28,3 +27,25 @@ def test_what_was_in_doubt_at_another_threshold_is_not_counted(module_page: Page
 
     assert (before["counted"], before["doubtful"], before["doubt"]["slice"]) == (2, 4, 1)
     assert (partial["counted"], partial["doubtful"], partial["doubt"]) == (1, 0, None)
+
+
+# Of slice 0 the rule for stacks dropped its only component, and an expert marked it.
+BACK_TO_STORED = """async () => {
+  const { Totals } = await import("/js/viewer/totals.js");
+  const maps = [Uint8Array.from({ length: 16 }, (_, i) => (i < 4 ? 230 : 0))];
+  const experts = [Uint8Array.from({ length: 16 }, (_, i) => (i < 4 ? 1 : 0))];
+  const stack = { count: 1, maps, experts, truthSlices: new Set([0]) };
+  const rule = { minPixels: 0, doubtRule: null, threshold: 0.5 };
+  const totals = new Totals(stack, { width: 4, height: 4, ...rule, onChange: () => {} });
+  const areas = [];
+  for (const [threshold, stored] of [[0.3, null], [0.5, [0]]]) {
+    totals.begin(threshold, stored);
+    totals.count();
+    areas.push(totals.areas[0]);
+  }
+  return areas;
+}"""
+
+
+def test_back_at_the_stored_threshold_nothing_is_counted_anew(module_page: Page) -> None:
+    assert module_page.evaluate(BACK_TO_STORED) == [4, 0]

@@ -35,6 +35,20 @@ export class Totals {
     /** @type {(Overlap | null)[]} by slice; null: not compared yet, or with nothing */
     this.overlaps = new Array(stack.count).fill(null);
     this.timer = 0;
+    this.isStored = false;
+  }
+
+  /**
+   * Begins at another threshold.
+   * @param {number} threshold
+   * @param {(number | null)[] | null} stored areas by slice, which stay as they are: the rule for stacks dropped parts, which a
+   *   count of a slice alone would bring back; null: every slice is to be counted
+   */
+  begin(threshold, stored) {
+    this.threshold = threshold;
+    this.isStored = stored !== null;
+    this.areas = stored ? [...stored] : new Array(this.stack.count).fill(null);
+    this.overlaps.fill(null);
   }
 
   /**
@@ -54,14 +68,14 @@ export class Totals {
     this.uncounted[index] = uncounted;
   }
 
-  /** Counts what can be counted, now and in later turns. */
+  /** Counts what can be counted, now and in later turns; nothing of what is stored. */
   count() {
     clearTimeout(this.timer);
     const end = performance.now() + TURN_MS;
     for (const [index, area] of this.areas.entries()) {
       const probabilityU8 = this.stack.maps[index];
       const expert = this.stack.experts[index];
-      if (!probabilityU8 || (area !== null && !(expert && !this.overlaps[index]))) continue;
+      if (this.isStored || !probabilityU8 || (area !== null && !(expert && !this.overlaps[index]))) continue;
       const mask = tumorMask(probabilityU8, this.width, this.height, this.threshold, this.minPixels);
       const doubt = doubtOf(probabilityU8, this.width, this.height, mask, this.threshold, this.doubtRule);
       const uncounted = maskArea(uncountedOf(probabilityU8, mask, doubt.mask, this.threshold));

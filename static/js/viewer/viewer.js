@@ -322,9 +322,7 @@ export class Viewer {
     element("#colorbar-mark", SVGRectElement).setAttribute("x", `${this.threshold * 256 - 1.5}`);
     this.histogram.showThreshold(this.threshold);
     if (!this.shown) return;
-    this.totals.threshold = this.threshold;
-    this.totals.areas = this.isPreview ? new Array(this.stack.count).fill(null) : [...this.storedAreas];
-    this.totals.overlaps.fill(null);
+    this.totals.begin(this.threshold, this.isPreview ? null : this.storedAreas);
     this.paintTumor(this.shown.rgba, this.shown.probabilityU8, this.shown.truth);
     this.totals.count();
   }
