@@ -9,6 +9,7 @@ import yaml
 
 from ml.cards import NAME_PATTERN, Card, CardError, card_from_json
 from ml.cards.fields import encode
+from ml.datasets.time_points import person_of
 from ml.networks import Checkpoint
 from ml.training.recipes import make_configuration
 
@@ -91,11 +92,21 @@ def check_leaves_choices(facts: Mapping[str, Any]) -> None:
 
 
 def with_test(card: Card) -> Card:
-    """The card of a model that is tested: on the patients who were excluded, where it names no others."""
+    """The card of a model that is tested: on the patients who were excluded, where it names no others.
+
+    Raises CardError where one of them, at whatever time, is named as trained on or as having chosen something.
+    """
     training = card.training
-    if training.test_patients or not training.excluded_patients:
-        return card
-    return replace(card, training=replace(training, test_patients=training.excluded_patients, excluded_patients=None))
+    if training.excluded_patients and not training.test_patients:
+        training = replace(training, test_patients=training.excluded_patients, excluded_patients=None)
+    known = {person_of(who) for who in (*(training.training_patients or ()), *(training.validation_patients or ()))}
+    tested = next((who for who in training.test_patients or () if person_of(who) in known), None)
+    if tested is not None:
+        raise CardError(
+            f"{tested!r} is to be tested on and trained or chose the model, now or at another time: that is no test;"
+            " name others, or none."
+        )
+    return replace(card, training=training)
 
 
 def _of_checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from ml.cards import (
     load_card,
 )
 from ml.datasets import Case, list_cases
+from ml.datasets.time_points import person_of
 from ml.digests import sha256_of
 from ml.engines.ensemble import LOGIT_LIMIT, EnsembleEngine, mean_probability
 from ml.engines.openvino import OpenVinoEngine
@@ -142,6 +143,9 @@ def _join(plan: Ensemble, cards: Sequence[Card]) -> Card:
     kept = {who for one in trainings for who in (*(one.test_patients or ()), *(one.excluded_patients or ()))}
     trained = [training.training_patients for training in trainings]
     validated = {who for training in trainings for who in training.validation_patients or ()}
+    # Whom one member knows the ensemble knows, whoever excluded that patient.
+    known = {person_of(who) for who in (*validated, *(who for one in trained for who in one or ()))}
+    excluded = {who for who in kept - test if person_of(who) not in known}
     return replace(
         first,
         name=plan.out.resolve().name,
@@ -169,7 +173,7 @@ def _join(plan: Ensemble, cards: Sequence[Card]) -> Card:
             training_patients=tuple(sorted({who for one in trained for who in one or ()})) if all(trained) else None,
             validation_patients=tuple(sorted(validated)) or None,
             test_patients=tuple(sorted(test)) or None,
-            excluded_patients=tuple(sorted(kept - test)) or None,
+            excluded_patients=tuple(sorted(excluded)) or None,
         ),
         metrics=(),
         temperature=None,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ml.cards import Architecture, Card, InputConvention, PackageError
 from ml.datasets import Case, DatasetError, Split, list_cases, read_split
+from ml.datasets.time_points import person_of
 from ml.networks import Checkpoint
 from ml.networks.folding import folded_architecture
 from ml.training.configuration import Configuration
@@ -105,7 +106,8 @@ def read_folds(run: Path, data: Path) -> FoldRun:
 
 def check_leaves_test(run: FoldRun, test_patients: Sequence[str] | None) -> None:
     """Raises PackageError where a test patient was trained on and chose something."""
-    known = sorted(set(test_patients or ()) & set(run.patients))
+    persons = {person_of(patient) for patient in run.patients}
+    known = sorted(who for who in test_patients or () if person_of(who) in persons)
     if known:
         raise PackageError(
             f"{known[0]!r} is to be tested on and is in a fold of {run.name}: that is no test; name others, or none."

@@ -67,6 +67,28 @@ def test_who_was_merely_excluded_is_a_test_patient_only_where_asked_for(sides, f
     assert (training.test_patients, training.excluded_patients) == expected
 
 
+@pytest.mark.parametrize(
+    ("sides", "facts", "known"),
+    [
+        ({}, {"training": {"test_patients": ["e", "b"]}}, "'b' is to be tested on and trained or chose the model"),
+        ({}, {"training": {"test_patients": ["c"]}}, "'c' is to be tested on"),
+        (
+            {
+                "train_patients": ["BraTS-GLI-00001-000"],
+                "test_patients": [],
+                "excluded_patients": ["BraTS-GLI-00001-001"],
+            },
+            {},
+            "'BraTS-GLI-00001-001' is to be tested on",
+        ),
+    ],
+)
+def test_whom_the_model_knows_is_no_test(sides, facts, known):
+    checkpoint = replace(OWN, data={**OWN.data, **sides})
+    with pytest.raises(CardError, match=known):
+        card_of_facts("own", facts, checkpoint, is_tested=True)
+
+
 ENCODER = {
     "encoder": "resnet34",
     "source": "resnet34.pth",

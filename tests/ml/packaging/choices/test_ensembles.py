@@ -39,6 +39,16 @@ def test_an_ensemble_is_a_card_that_names_its_members(members, tmp_path, capsys)
     assert load_engine(out, "torch").name.startswith("ensemble-torch")
 
 
+def test_whom_one_member_knows_is_not_excluded_from_all(members, tmp_path):
+    for folder, trained, excluded in zip(members, (["a"], ["a", "b"]), (["b", "c"], ["c", "d"]), strict=True):
+        card = json.loads((folder / "card.json").read_text())
+        card["training"] |= {"training_patients": trained, "excluded_patients": excluded, "validation_patients": None}
+        (folder / "card.json").write_text(json.dumps(card))
+    card = make_ensemble(Ensemble(members=members, out=tmp_path / "models" / "both"))
+    assert card.training.training_patients == ("a", "b")
+    assert card.training.excluded_patients == ("c", "d")
+
+
 def test_kept_maps_are_averaged_as_the_engine_averages():
     random = np.random.default_rng(4)
     first, second = (random.integers(0, 256, (2, 8, 8), dtype=np.uint8) for _ in range(2))
