@@ -5,6 +5,7 @@ import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ml.atomic_files import fresh_file, write_text
 from ml.datasets import Split, list_cases, make_folds, read_split, write_split
@@ -26,6 +27,12 @@ from ml.training.run import CONFIGURATION_FILE, SPLIT_FILE, Plan, check_data, ch
 
 logger = logging.getLogger(__name__)
 
+# What may differ from fold to fold.
+_OF_MACHINE = {
+    "sampling.cache_gb",
+    *(f"loop.{key}" for key in ("precision", "workers", "devices", "nodes", "is_compiled")),
+}
+
 
 @dataclass(frozen=True)
 class Folds:
@@ -45,6 +52,7 @@ def cross_validate(folds: Folds, report_check: Progress | None = None) -> Report
     A fold that was interrupted goes on after its last epoch. Writes a run's folder a fold, and when all are there
     `metrics.csv`, `patients.csv` and `report.json` over all patients. Raises as `train` does.
     """
+    _check_recipe(folds)
     split = _find_split(folds, report_check)
     numbers = range(folds.count) if folds.only is None else (folds.only,)
     for number in numbers:
@@ -71,6 +79,33 @@ def _find_split(folds: Folds, report_check: Progress | None) -> Split:
     _check_folds(folds, split)
     write_split(split, path)
     return split
+
+
+def _check_recipe(folds: Folds) -> None:
+    """Raises TrainingError where a fold was trained otherwise than is asked for now: pooled, they are of no recipe."""
+    asked = _values_of(folds.configuration)
+    for number in range(folds.count):
+        folder = _folder(folds, number)
+        if not any((folder / name).is_file() for name in (RESULT_FILE, LAST_FILE)):
+            continue
+        kept = _values_of(load_recipe(str(folder / CONFIGURATION_FILE)))
+        other = next((key for key in asked if kept[key] != asked[key]), None)
+        if other is not None:
+            raise TrainingError(
+                f"{folder} is of another recipe: {other} is {kept[other]!r} there and {asked[other]!r} now; go on with"
+                " the same recipe and --set, or give --out a new folder."
+            )
+
+
+def _values_of(configuration: Configuration) -> dict[str, Any]:
+    """Every value by its key, without those of the machine that trains; of the encoder's file the name."""
+    found: dict[str, Any] = {}
+    for name, value in configuration.model_dump(mode="json").items():
+        section = value if isinstance(value, dict) else {"": value}
+        found |= {f"{name}.{key}".rstrip("."): one for key, one in section.items()}
+    weights = found["network.encoder_weights"]
+    found["network.encoder_weights"] = None if weights is None else Path(weights).name
+    return {key: value for key, value in found.items() if key not in _OF_MACHINE}
 
 
 def _check_folds(folds: Folds, split: Split) -> None:

@@ -7,9 +7,11 @@ import shutil
 import pytest
 
 from ml.__main__ import main
-from ml.datasets import read_split
+from ml.datasets import DatasetError, read_split
 from ml.training.comparison import compare_runs, read_run
+from ml.training.crossval import Folds, cross_validate
 from ml.training.errors import TrainingError
+from ml.training.recipes import dump, load_recipe
 from tests.ml.training.conftest import one_thread
 
 pytestmark = pytest.mark.long
@@ -65,6 +67,22 @@ def test_a_fold_that_was_ended_before_its_first_epoch_was_starts_anew(crossval, 
 def test_folds_of_another_number_do_not_mix(crossval, validated, capsys):
     assert crossval(validated, folds="3") == 1
     assert "has 2 folds and 0 excluded patients; go on with the same" in capsys.readouterr().err
+
+
+def test_folds_of_another_recipe_do_not_mix(tmp_path):
+    def asked(*changes):
+        return Folds(load_recipe("unet-lite0-lgg", changes), tmp_path / "data", tmp_path, 2)
+
+    (tmp_path / "data").mkdir()
+    (tmp_path / "fold-1").mkdir()
+    first = load_recipe("unet-lite0-lgg", ["network.encoder_weights=encoders/lite0"])
+    (tmp_path / "fold-1" / "configuration.yaml").write_text(dump(first))
+    (tmp_path / "fold-1" / "result.json").write_text("{}")
+    with pytest.raises(TrainingError, match=r"fold-1 is of another recipe: network\.encoder_weights is 'lite0' there"):
+        cross_validate(asked())
+    # Another machine keeps the same file elsewhere, and has other processors; the empty data set is what is wrong.
+    with pytest.raises(DatasetError):
+        cross_validate(asked("network.encoder_weights=/mnt/lite0", "loop.workers=0", "loop.precision=32-true"))
 
 
 def test_runs_are_compared_patient_by_patient(finished, train, tmp_path, capsys):
