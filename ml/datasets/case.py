@@ -27,7 +27,8 @@ from ml.datasets.volume_slices import (
 from ml.scans import LabelMap, Limits, Scan, ScanError, read_labels, read_scan
 
 LIMITS = Limits()
-# Of a sandboxed process that reads cases, and of one case in it: as for an upload (ml.sandbox.decoder), but two files.
+# Of a sandboxed process that reads cases, and processor time of one case in it: as for an upload (ml.sandbox.decoder),
+# but two files.
 MEMORY_BYTES = 2**30
 TIMEOUT_S = 20.0
 NO_MEMORY = (

@@ -7,7 +7,7 @@ same sentences.
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,8 @@ class CaseReader:
     """
 
     def __init__(self, chunk_timeout_s: float) -> None:
-        limits = ChildLimits(MEMORY_BYTES, file_bytes=0, request_s=TIMEOUT_S, life_s=chunk_timeout_s)
+        each = ChildLimits.of_each_request(MEMORY_BYTES, file_bytes=0, cpu_s=TIMEOUT_S)
+        limits = replace(each, life_cpu_s=chunk_timeout_s, life_wall_s=chunk_timeout_s)
         self._sandbox = Sandbox(_ENTRY, limits)
 
     @contextmanager
@@ -100,7 +101,7 @@ class ChunkReader:
             if death.is_out_of_memory:
                 reason = NO_MEMORY
             elif death.is_timeout:
-                reason = f"Reading takes longer than the limit of {TIMEOUT_S:g} s."
+                reason = f"Reading takes longer than {death.limit_in_words(TIMEOUT_S)}."
         except (ValueError, KeyError, TypeError):  # a child that its file took over may answer anything
             logger.warning("a child that read a case gave a wrong answer")
         self._conversation.close()

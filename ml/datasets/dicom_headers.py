@@ -71,7 +71,7 @@ class DicomHeaders:
 @contextmanager
 def dicom_headers(paths: Sequence[Path]) -> Iterator[DicomHeaders]:
     """A reader of these files' headers."""
-    sandbox = Sandbox(_ENTRY, ChildLimits(MEMORY_BYTES, file_bytes=0, request_s=TIMEOUT_S))
+    sandbox = Sandbox(_ENTRY, ChildLimits.of_each_request(MEMORY_BYTES, file_bytes=0, cpu_s=TIMEOUT_S))
     try:
         with closing(Conversation(sandbox, Access.to_folders_of(paths))) as conversation:
             yield DicomHeaders(conversation)

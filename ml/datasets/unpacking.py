@@ -18,7 +18,7 @@ def unpack_archive(
 ) -> int:
     """Unpack into an existing empty folder; says how many files. The caller removes the folder where it raises.
 
-    takes_all: of `archive.unpack`.
+    timeout_s: of processor time. takes_all: of `archive.unpack`.
 
     Raises ArchiveError for what is the archive's fault, OSError for what is the machine's (no room).
     """
@@ -34,7 +34,8 @@ def unpack_archive(
             answer = sandbox.run(request, Access.to(reads=[archive], writes=[folder]))
     except ChildDied as death:
         if death.is_timeout:
-            raise ArchiveError("limit", f"Unpacking takes longer than {timeout_s:g} s; split the archive.") from None
+            limit = death.limit_in_words(timeout_s)
+            raise ArchiveError("limit", f"Unpacking takes longer than {limit}; split the archive.") from None
         if death.is_out_of_memory:
             text = "Unpacking needs more memory than there is; try again when more is free, or split the archive."
             raise ArchiveError("limit", text) from None

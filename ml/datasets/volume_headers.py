@@ -15,7 +15,7 @@ _ENTRY = "ml.sandbox.entries.volume_header"
 
 def read_headers(paths: Sequence[Path]) -> dict[Path, VolumeGrid | str]:
     """The grid of each file, or one sentence that says why there is none. Raises OSError without a child."""
-    sandbox = Sandbox(_ENTRY, ChildLimits(MEMORY_BYTES, file_bytes=0, request_s=TIMEOUT_S))
+    sandbox = Sandbox(_ENTRY, ChildLimits.of_each_request(MEMORY_BYTES, file_bytes=0, cpu_s=TIMEOUT_S))
     try:
         with closing(Conversation(sandbox, Access.to_folders_of(paths))) as conversation:
             return {path: _read(conversation, path) for path in paths}

@@ -14,7 +14,7 @@ _ENTRY = "ml.sandbox.entries.export"
 # Series, mask and object are in memory together: 1,024 slices of 256 x 256 take 0.6 GB, libraries included.
 _MEMORY_BYTES = 3 * 2**30
 _LARGEST_BYTES = 2**30
-_TIMEOUT_S = 60.0
+_TIMEOUT_S = 60.0  # of processor time
 _CODES = ("unreadable", "no_series")
 
 

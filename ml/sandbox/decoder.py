@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from ml.sandbox.child import ChildLimits
+from ml.sandbox.child import ChildLimits, wall_limit_s
 from ml.sandbox.confinement import Access
 from ml.sandbox.launcher import ChildDied, Sandbox
 from ml.scans.scan import DamagedFile, ErrorCode, LeftOut, Limits, ScanError
@@ -91,7 +91,8 @@ class Decoder:
     """Decodes files in sandboxed child processes. Thread-safe; follows its owner through forks.
 
     limits: of headers and sizes. memory_bytes: address space of one child, all its libraries (190 MB) included.
-    timeout_s: wall and processor time of one decode, of each `FILES_IN_TIME` files of a series.
+    timeout_s: processor time of one decode, of each `FILES_IN_TIME` files of a series. wall_s: how long it may take
+    by the clock; by default `wall_limit_s` of it.
     children: decodes at the same time; the others wait their turn.
     reader: "module:function" of `(path, limits) -> Scan`; another one only in tests of faults.
     """
@@ -103,13 +104,15 @@ class Decoder:
         timeout_s: float = 10.0,
         children: int = 4,
         *,
+        wall_s: float | None = None,
         reader: str = "ml.scans:read_scan",
     ) -> None:
         self.limits = limits or Limits()
         self._timeout_s = timeout_s
+        self._wall_s = wall_limit_s(timeout_s) if wall_s is None else wall_s
         self._reader = reader
         stack_bytes = 3 * self.limits.max_voxels + _NPY_HEADER_BYTES
-        child_limits = ChildLimits.of_one_request(memory_bytes, stack_bytes, timeout_s)
+        child_limits = ChildLimits.of_one_request(memory_bytes, stack_bytes, timeout_s, self._wall_s)
         self._sandbox = Sandbox(_ENTRY, child_limits, children, modules=[reader.partition(":")[0]])
 
     def decode(self, source: Path, stack: Path, *, spare_bytes: int = 0, volume: int | None = None) -> Decoded:
@@ -228,11 +231,11 @@ class Decoder:
         logger.warning("a decode child ended without an answer: %s", death)
         if death.is_timeout:
             what, remedy = ("the file", "it smaller or split it") if times == 1 else ("the files", "them fewer")
-            return ScanError(
-                "limit",
-                f"Decoding {what} takes longer than the limit of {times * self._timeout_s:g} s; make {remedy},"
-                " or try again when the machine is less busy.",
-            )
+            limit = death.limit_in_words(times * self._timeout_s, times * self._wall_s)
+            if death.is_out_of_processor_time:
+                return ScanError("limit", f"Decoding {what} takes longer than {limit}; make {remedy}.")
+            busy = "try again when the machine is less busy"
+            return ScanError("limit", f"Decoding {what} has not ended within {limit}; {busy}, or make {remedy}.")
         if death.is_out_of_memory:
             return ScanError("limit", "Decoding the file needs more memory than there is; make it smaller or split it.")
         return _damaged()

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any, BinaryIO
 
-from ml.sandbox.child import ChildLimits
+from ml.sandbox.child import ChildLimits, wall_limit_s
 from ml.sandbox.confinement import Access, missing
 from ml.sandbox.server_process import ServerProcess
 
@@ -49,9 +49,16 @@ class ChildDied(Exception):
     def __init__(self, exit_code: int | None, *, is_expired: bool = False) -> None:
         super().__init__(f"exit {exit_code}, expired {is_expired}")
         self.exit_code = exit_code
-        self.is_timeout = is_expired or exit_code in (-signal.SIGALRM, -signal.SIGXCPU)
+        self.is_out_of_processor_time = not is_expired and exit_code in (-signal.SIGPROF, -signal.SIGXCPU)
+        self.is_timeout = self.is_out_of_processor_time or is_expired or exit_code == -signal.SIGALRM
         # Not by us: by the kernel, where the machine is out of memory.
         self.is_out_of_memory = not self.is_timeout and exit_code == -signal.SIGKILL
+
+    def limit_in_words(self, cpu_s: float, wall_s: float | None = None) -> str:
+        """The limit of time that it met: of processor time, or by the clock."""
+        if self.is_out_of_processor_time:
+            return f"the limit of {cpu_s:g} s of processor time"
+        return f"the limit of {wall_limit_s(cpu_s) if wall_s is None else wall_s:g} s"
 
 
 class Sandbox:
@@ -63,7 +70,7 @@ class Sandbox:
     """
 
     def __init__(self, entry: str, limits: ChildLimits, children: int = 4, *, modules: Sequence[str] = ()) -> None:
-        self._request_s = limits.request_s
+        self._request_s = limits.request_wall_s
         self._arguments = (json.dumps([entry, *modules]), json.dumps(asdict(limits)))
         self._children = children
         self._server: ServerProcess | None = None

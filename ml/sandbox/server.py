@@ -91,7 +91,7 @@ class ForkServer:
         if pid == 0:
             self._become_child(connection, server_pid, limits)
         _lead_a_group(pid)
-        life_s = float("inf") if limits.life_s is None else limits.life_s
+        life_s = float("inf") if limits.life_wall_s is None else limits.life_wall_s
         self._children[pid] = (connection, time.monotonic() + life_s)
         return True
 

@@ -51,7 +51,7 @@ class FileCheck:
 def check_files(cases: Sequence[Case], processes: int | None = None) -> Iterator[FileCheck]:
     """A check for each case, in their order, as they come. processes: by default one for each core."""
     count = min(processes or len(os.sched_getaffinity(0)), max(len(cases), 1))
-    sandbox = Sandbox(ENTRY, ChildLimits(MEMORY_BYTES, file_bytes=0, request_s=TIMEOUT_S))
+    sandbox = Sandbox(ENTRY, ChildLimits.of_each_request(MEMORY_BYTES, file_bytes=0, cpu_s=TIMEOUT_S))
     access = Access.to_folders_of(path for case in cases for path in case.files)
     conversations = [Conversation(sandbox, access) for _ in range(count)]
     idle = list(conversations)
@@ -102,6 +102,6 @@ def _ask(conversation: Conversation, request: dict[str, Any], error_field: str) 
         return conversation.ask(request)
     except ChildDied as death:
         if death.is_timeout:
-            text = f"Reading the file takes longer than the limit of {TIMEOUT_S:g} s; make it smaller or remove it."
-            return {error_field: text}
+            limit = death.limit_in_words(TIMEOUT_S)
+            return {error_field: f"Reading the file takes longer than {limit}; make it smaller or remove it."}
         return {error_field: NO_MEMORY if death.is_out_of_memory else DAMAGED}

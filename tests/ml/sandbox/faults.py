@@ -18,7 +18,9 @@ def read(path: Path, limits: Limits) -> Scan:
             hoard = [np.ones(2**24) for _ in range(1000)]
             raise AssertionError(f"{len(hoard)} pieces of 128 MiB were given")
         case b"sleep":
-            time.sleep(60)
+            time.sleep(600)
+        case b"starve":  # as on a machine whose processors others have
+            time.sleep(float(rest[0]))
         case b"spin":
             while True:
                 pass

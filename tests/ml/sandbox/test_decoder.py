@@ -31,7 +31,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(scope="module")
 def faulty() -> Iterator[Decoder]:
-    decoder = Decoder(timeout_s=2, reader=FAULTS)
+    decoder = Decoder(timeout_s=1, wall_s=2, reader=FAULTS)
     yield decoder
     decoder.close()
 
@@ -98,12 +98,48 @@ def test_a_fault_of_the_child_is_a_scan_error(faulty, image, tmp_path, words, co
     with pytest.raises(ScanError) as caught:
         faulty.decode(_write(tmp_path, words), stack)
     assert caught.value.code == code
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 60, "and not for ever, as it would"
     assert not stack.exists()
     server = faulty.server_pid
     assert faulty.decode(image, stack).format == "png"
     assert faulty.server_pid == server, "the server outlives its children"
     assert _children_of(server) == [], "no zombies"
+
+
+def test_a_file_that_waits_for_the_processor_is_not_refused(image, tmp_path):
+    with closing(Decoder(timeout_s=0.5, reader=FAULTS)) as starved:
+        source = tmp_path / "starved"
+        source.write_bytes(b"starve 1.5")
+        with pytest.raises(ScanError) as caught:
+            starved.decode(source, tmp_path / "stack.npy")
+    assert caught.value.code == "unsupported", "read, three times as late as its processor time allows"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("spin", "takes longer than the limit of 1 s of processor time; make it smaller or split it."),
+        ("sleep", "has not ended within the limit of 2 s; try again when the machine is less busy, or make it smaller"),
+    ],
+)
+def test_the_sentence_says_which_limit_it_was(faulty, tmp_path, words, said):
+    with pytest.raises(ScanError) as caught:
+        faulty.decode(_write(tmp_path, words), tmp_path / "stack.npy")
+    assert said in caught.value.message
+
+
+def test_a_spinning_child_gets_its_processor_time_and_no_more(faulty, image, tmp_path):
+    faulty.decode(image, tmp_path / "stack.npy")
+    before = _seconds_of_children(faulty.server_pid)
+    with pytest.raises(ScanError):
+        faulty.decode(_write(tmp_path, "spin"), tmp_path / "stack.npy")
+    assert 0.9 <= _seconds_of_children(faulty.server_pid) - before <= 2.2
+
+
+def _seconds_of_children(pid: int) -> float:
+    """Processor time of the children that a process has waited for: fields 16 and 17 of proc(5)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_the_child_sees_no_secrets(faulty, tmp_path, monkeypatch):
@@ -151,7 +187,7 @@ def test_a_server_killed_during_a_decode_costs_one_more_try(faulty, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL], ids=["frozen", "dead"])
 def test_a_frozen_or_dead_server_costs_no_good_file(image, tmp_path, monkeypatch, number):
     monkeypatch.setattr(launcher, "_GRACE_S", 0.5)
-    decoder = Decoder(timeout_s=2)
+    decoder = Decoder(timeout_s=2, wall_s=2)
     decoder.decode(image, tmp_path / "stack.npy")
     os.kill(decoder.server_pid, number)
     began = time.monotonic()

@@ -5,7 +5,6 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 
 from ml.datasets.volume_slices import VolumeSlice
@@ -24,7 +23,7 @@ def _read_slice(path: Path, volume: VolumeSlice | None = None) -> Scan:
     if path.stem == "cleo_1":
         os.kill(os.getpid(), signal.SIGKILL)
     while path.stem == "ben_2":
-        time.sleep(1)
+        pass
     return _original(path, volume)
 
 

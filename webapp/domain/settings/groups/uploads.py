@@ -20,7 +20,13 @@ class Uploads:
     )
     max_files_per_upload: int = setting("GLIOSCOPE_MAX_FILES", "100", whole(), "files in one request")
     max_slices: int = setting("GLIOSCOPE_MAX_SLICES", "512", whole(), "slices (pages) of one scan")
-    decode_timeout_s: float = setting("GLIOSCOPE_DECODE_TIMEOUT_S", "10", seconds, "seconds for decoding one file")
+    decode_timeout_s: float = setting(
+        "GLIOSCOPE_DECODE_TIMEOUT_S",
+        "10",
+        seconds,
+        "processor seconds for decoding one file, or each hundred of a series, so that a busy machine refuses none; it"
+        " ends after twelve times as long by the clock in any case",
+    )
     decode_memory_bytes: int = setting(
         "GLIOSCOPE_DECODE_MEMORY_MB",
         "1024",
