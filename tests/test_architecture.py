@@ -178,7 +178,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "ml.prediction": (
         "ml.atomic_files", "ml.cards", "ml.datasets", "ml.engines", "ml.evaluation", "ml.masks", "ml.measurements",
-        "ml.metrics", "ml.ood", "ml.rendering", "ml.reports", "ml.sandbox", "ml.scans", "ml.skull",
+        "ml.metrics", "ml.ood", "ml.rendering", "ml.reports", "ml.sandbox", "ml.scans", "ml.skull", "ml.volumes",
     ),
     "ml.networks": ("ml.cards", "ml.atomic_files", "ml.digests", "ml.synthetic"),
     "ml.training": (

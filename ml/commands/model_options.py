@@ -7,12 +7,17 @@ from pathlib import Path
 
 from ml.cards import CARD_FILE, find_package
 
+# Of the portal, too (GLIOSCOPE_MODEL).
+DEFAULT_MODEL = "unet-cascade-lgg"
 _SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """`--model`, `--threshold`, `--engine`."""
-    parser.add_argument("--model", required=True, metavar="NAME_OR_DIR", help="a model package")
+    default = os.environ.get("GLIOSCOPE_MODEL") or DEFAULT_MODEL
+    parser.add_argument(
+        "--model", default=default, metavar="NAME_OR_DIR", help="a model package; default: the portal's (%(default)s)"
+    )
     parser.add_argument("--threshold", type=_threshold, metavar="T", help="0 to 1; default: the card's")
     parser.add_argument("--engine", choices=("auto", "openvino", "torch"), default="auto")
 

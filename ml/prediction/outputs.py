@@ -1,4 +1,4 @@
-"""What a prediction leaves: masks, cut-outs and overlays as PNG, and `predictions.csv`."""
+"""What a prediction leaves: masks, cut-outs and overlays as PNG, masks of volumes as NIfTI, and `predictions.csv`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,9 @@ from ml.measurements import Measures
 from ml.prediction.sources import Source
 from ml.rendering.panels import cutout_image, encode_png, mask_image, overlay_image
 from ml.reports.csv import TableWriter
+from ml.volumes.axial import mask_on_source
+from ml.volumes.grid import VolumeGrid
+from ml.volumes.nifti_file import write_nifti
 
 COLUMNS = (
     "file",
@@ -31,15 +34,19 @@ COLUMNS = (
     "mask",
     "cutout",
     "overlay",
+    "volume_mask",
     "warnings",
     "error",
 )
 FOLDERS = ("masks", "cutouts", "overlays")
+# Of masks of volumes; there only where there is one.
+VOLUMES, VOLUME_ENDING = "volumes", ".nii.gz"
 
 
 @dataclass(frozen=True)
 class PredictedSlice:
-    """One slice of a file. pixels: uint8 (H, W, 3); masks: of this slice; name: of its pictures, without suffix."""
+    """One slice of a file. pixels: uint8 (H, W, 3); masks: of this slice; name: of its pictures, without suffix;
+    volume_mask: the file that has the masks of all slices, of a volume."""
 
     source: Source
     index: int
@@ -47,6 +54,7 @@ class PredictedSlice:
     pixels: NDArray[np.uint8]
     masks: Masks
     measures: Measures
+    volume_mask: str | None = None
 
 
 def write_slice(folder: Path, table: TableWriter, one: PredictedSlice, warnings: str) -> None:
@@ -81,10 +89,23 @@ def write_slice(folder: Path, table: TableWriter, one: PredictedSlice, warnings:
             _decimals(of_slice.rim_width_pixels, 2),
             _decimals(measures.area_mm2, 3),
             *files,
+            one.volume_mask,
             warnings,
             None,
         ]
     )
+
+
+def write_volume_mask(folder: Path, source: Source, masks: Masks, grid: VolumeGrid) -> str:
+    """The masks of all slices on the voxels of the scan's own file, 0 or 1, as the portal's `mask.nii.gz`; its name in
+    the results. Raises OSError."""
+    tumor = masks.tumor.view(np.uint8) * np.uint8(255)  # (N, H, W)
+    slices, rows, columns = tumor.shape
+    name = f"{VOLUMES}/{source.name}{VOLUME_ENDING}"
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_nifti(path, mask_on_source(grid, list(tumor), (slices, rows, columns)), grid)
+    return name
 
 
 def _decimals(value: float | None, digits: int) -> str | None:

@@ -15,7 +15,14 @@ from ml.datasets.file_names import shown
 from ml.engines import Engine
 from ml.masks import apply_rule, rule_on_grid
 from ml.measurements import measure
-from ml.prediction.outputs import COLUMNS, FOLDERS, PredictedSlice, write_error, write_slice
+from ml.prediction.outputs import (
+    COLUMNS,
+    FOLDERS,
+    PredictedSlice,
+    write_error,
+    write_slice,
+    write_volume_mask,
+)
 from ml.prediction.sources import PictureNames, Source, check_name
 from ml.reports.csv import TableWriter
 from ml.sandbox.decoder import Decoded, Decoder
@@ -75,7 +82,7 @@ def predict_sources(
                 decoded, pixels = _read(source, folder, decoder)
                 lost = decoded.left_out if source.series else ()
                 whole = _without(source, lost)
-                for one, warnings in _predict(engine, whole, decoded, pixels, names, threshold):
+                for one, warnings in _predict(engine, whole, decoded, pixels, names, threshold, folder):
                     write_slice(folder, table, one, " ".join(warnings))
                     warned.update(warnings if one.index == 0 else ())
                 damaged += len(lost)
@@ -138,9 +145,13 @@ def _predict(
     pixels: NDArray[np.uint8],
     names: PictureNames,
     threshold: float,
+    folder: Path,
 ) -> Iterator[tuple[PredictedSlice, tuple[str, ...]]]:
-    """The slices of one file, each with the codes of the file's warnings. Raises ScanError before the first one."""
-    picture_names = names.of(source, len(pixels))
+    """The slices of one file, each with the codes of the file's warnings, once the mask of a volume is in `folder`.
+
+    Raises ScanError before the first one.
+    """
+    picture_names = names.of(source, len(pixels), is_volume=decoded.grid is not None)
     is_stripped = "skull_stripped" in decoded.warnings
     found = infer_stripped(engine, pixels) if is_stripped else engine.infer(pixels)
     is_known = engine.card.input.flair_channel is not None and decoded.format in VOLUME_FORMATS
@@ -151,8 +162,12 @@ def _predict(
     warnings += (_SLICES_REFUSED,) if decoded.left_out else ()
     probability_u8 = found.probability_u8
     masks = apply_rule(probability_u8, rule_on_grid(engine.card, threshold, *probability_u8.shape[1:]), is_stack=True)
+    volume_mask = None if decoded.grid is None else write_volume_mask(folder, source, masks, decoded.grid)
     for index in range(len(pixels)):
         one = slice(index, index + 1)
         masks_of_one = masks.of_slice(index)
         measures = measure(probability_u8[one], masks_of_one, decoded.spacing_mm, warnings, pixels[one])
-        yield PredictedSlice(source, index, picture_names[index], pixels[index], masks_of_one, measures), warnings
+        found_slice = PredictedSlice(
+            source, index, picture_names[index], pixels[index], masks_of_one, measures, volume_mask
+        )
+        yield found_slice, warnings

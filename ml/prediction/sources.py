@@ -216,10 +216,11 @@ class PictureNames:
     def __init__(self, sources: Sequence[Source]) -> None:
         self._taken = {name_key(source.name) for source in sources}
 
-    def of(self, source: Source, count: int) -> list[str]:
+    def of(self, source: Source, count: int, *, is_volume: bool = False) -> list[str]:
         """A name for each slice, without suffix. Raises ScanError for names that no file system takes."""
         names = [source.name] if count == 1 else self._of_stack(source, count)
-        longest = max(len(name.rpartition("/")[2].encode()) for name in names) + len(".png")
+        files = [f"{name}.png" for name in names] + ([f"{source.name}.nii.gz"] if is_volume else [])
+        longest = max(len(name.rpartition("/")[2].encode()) for name in files)
         if longest > _LONGEST_NAME_BYTES:
             raise ScanError(
                 "limit",

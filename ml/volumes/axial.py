@@ -77,6 +77,11 @@ def back_to_source(grid: VolumeGrid, stack: Sequence[NDArray[np.uint8]], shape: 
     return volume
 
 
+def mask_on_source(grid: VolumeGrid, stack: Sequence[NDArray[np.uint8]], shape: Shape) -> NDArray[np.uint8]:
+    """A mask of an axial stack, 0 or 255, on the volume's own grid: uint8 (i, j, k), 0 or 1, as `back_to_source`."""
+    return (back_to_source(grid, stack, shape) >= 128).view(np.uint8)
+
+
 def _turns(grid: VolumeGrid) -> tuple[slice, ...]:
     return tuple(slice(None, None, -1) if item.is_turned else slice(None) for item in grid.axial)
 

@@ -36,6 +36,14 @@ def faulty() -> Iterator[Decoder]:
     decoder.close()
 
 
+@pytest.fixture(scope="module")
+def patient_faulty() -> Iterator[Decoder]:
+    """Its children end by their processor time, however busy the machine is."""
+    decoder = Decoder(timeout_s=0.5, wall_s=300, reader=FAULTS)
+    yield decoder
+    decoder.close()
+
+
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     path = tmp_path / "image"
@@ -110,30 +118,22 @@ def test_a_file_that_waits_for_the_processor_is_not_refused(image, tmp_path):
     with closing(Decoder(timeout_s=0.5, reader=FAULTS)) as starved:
         source = tmp_path / "starved"
         source.write_bytes(b"starve 1.5")
-        with pytest.raises(ScanError) as caught:
-            starved.decode(source, tmp_path / "stack.npy")
-    assert caught.value.code == "unsupported", "read, three times as late as its processor time allows"
+        assert starved.decode(source, tmp_path / "stack.npy").format == "png", "three times as late as it may compute"
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ("spin", "takes longer than the limit of 1 s of processor time; make it smaller or split it."),
-        ("sleep", "has not ended within the limit of 2 s; try again when the machine is less busy, or make it smaller"),
-    ],
-)
-def test_the_sentence_says_which_limit_it_was(faulty, tmp_path, words, said):
+def test_a_child_that_only_waits_ends_by_the_clock(faulty, tmp_path):
     with pytest.raises(ScanError) as caught:
-        faulty.decode(_write(tmp_path, words), tmp_path / "stack.npy")
-    assert said in caught.value.message
+        faulty.decode(_write(tmp_path, "sleep"), tmp_path / "stack.npy")
+    assert "has not ended within the limit of 2 s; try again when the machine is less busy" in caught.value.message
 
 
-def test_a_spinning_child_gets_its_processor_time_and_no_more(faulty, image, tmp_path):
-    faulty.decode(image, tmp_path / "stack.npy")
-    before = _seconds_of_children(faulty.server_pid)
-    with pytest.raises(ScanError):
-        faulty.decode(_write(tmp_path, "spin"), tmp_path / "stack.npy")
-    assert 0.9 <= _seconds_of_children(faulty.server_pid) - before <= 2.2
+def test_a_child_that_computes_ends_by_its_processor_time(patient_faulty, image, tmp_path):
+    patient_faulty.decode(image, tmp_path / "stack.npy")
+    before = _seconds_of_children(patient_faulty.server_pid)
+    with pytest.raises(ScanError) as caught:
+        patient_faulty.decode(_write(tmp_path, "spin"), tmp_path / "stack.npy")
+    assert "takes longer than the limit of 0.5 s of processor time; make it smaller" in caught.value.message
+    assert 0.4 <= _seconds_of_children(patient_faulty.server_pid) - before <= 1.1
 
 
 def _seconds_of_children(pid: int) -> float:

@@ -17,7 +17,7 @@ from ml.exports.facts import Facts
 from ml.exports.facts import Kind as Kind
 from ml.exports.making import ExportError, make_exports
 from ml.version import VERSION
-from ml.volumes.axial import back_to_source
+from ml.volumes.axial import mask_on_source
 from ml.volumes.grid import VolumeGrid
 from ml.volumes.planes import stack_affine
 from webapp.domain.errors import NoGeometry, StorageUnavailable, TooManyDownloads
@@ -144,9 +144,9 @@ def _write_mask(resources: Resources, wanted: ObjectSource, target: Path) -> Non
     scan = wanted.scan
     grid = VolumeGrid.from_json(scan.geometry)
     slices = VolumeSlices(resources, scan, wanted.run, "mask")
-    voxels = back_to_source(grid, slices, (scan.slice_count, scan.height, scan.width))  # (column, row, slice)
+    voxels = mask_on_source(grid, slices, (scan.slice_count, scan.height, scan.width))  # (column, row, slice)
     with target.open("wb") as file:
-        np.save(file, np.ascontiguousarray(voxels.transpose(2, 1, 0) >= 128).view(np.uint8), allow_pickle=False)
+        np.save(file, np.ascontiguousarray(voxels.transpose(2, 1, 0)), allow_pickle=False)
 
 
 @contextmanager

@@ -226,13 +226,13 @@ def write_mask_nrrd(resources: Resources, scan: Scan, row: Segmentation, target:
 def _on_file(resources: Resources, scan: Scan, row: Segmentation, kind: str) -> "tuple[VolumeGrid, NDArray[np.uint8]]":
     """The grid of the scan's file and what lies on its voxels, uint8 (i, j, k); of masks 0 and 1. Raises NoGeometry."""
     check_geometry(scan)
-    from ml.volumes.axial import back_to_source  # a web process that shows no volume does not pay for it
+    from ml.volumes.axial import back_to_source, mask_on_source  # a web process without volumes does not pay for it
     from ml.volumes.grid import VolumeGrid
 
     grid = VolumeGrid.from_json(scan.geometry)
     slices = VolumeSlices(resources, scan, row, kind)
-    voxels = back_to_source(grid, slices, (scan.slice_count, scan.height, scan.width))
-    return grid, (voxels >= 128).view(np.uint8) if kind == "mask" else voxels
+    put_back = mask_on_source if kind == "mask" else back_to_source
+    return grid, put_back(grid, slices, (scan.slice_count, scan.height, scan.width))
 
 
 class VolumeSlices(Sequence[NDArray[np.uint8]]):

@@ -26,7 +26,8 @@ def command(tmp_path, capsys):
     """Run a command into `out`; gives its exit status and what it said on standard error and standard output."""
 
     def run(name, *words, model="fake", out=tmp_path / "out"):
-        status = main([name, *map(str, words), "--model", str(model), "--out", str(out)])
+        chosen = () if model is None else ("--model", str(model))
+        status = main([name, *map(str, words), *chosen, "--out", str(out)])
         said = capsys.readouterr()
         return status, said.err, said.out
 
