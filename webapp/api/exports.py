@@ -42,7 +42,7 @@ def dicom_object(query: dict[str, Any], scan_id: str, kind: str) -> Response:
     if request.method == "HEAD":
         return head(DICOM)
     return written(
-        lambda path: dicom_objects.write(resources(), wanted, {Kind(kind): path}), DICOM, f"{scan.stem}-{kind}.dcm"
+        lambda path: dicom_objects.write_kept(resources(), wanted, Kind(kind), path), DICOM, f"{scan.stem}-{kind}.dcm"
     )
 
 

@@ -3,10 +3,12 @@
 The object is the same, UIDs included, whenever it is made of the same run: sent twice to an archive it is there once.
 """
 
+import hashlib
+import json
 import threading
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,8 @@ VOLUME_CHOSEN = "volume_chosen"
 # Each starts a process of 300 MB for two seconds; whoever comes meanwhile waits.
 MOST_AT_ONCE = 2
 _LONGEST_WAIT_S = 20.0
+# Of the cache that pictures are in, too: most objects have a tenth of it.
+_LARGEST_KEPT_BYTES = 4 * 2**20
 # Of a lesion, as its measurements call them.
 _LINES = ("diameter", "perpendicular")
 _places = threading.BoundedSemaphore(MOST_AT_ONCE)
@@ -99,6 +103,24 @@ def write(resources: Resources, wanted: ObjectSource, targets: Mapping[Kind, Pat
         raise StorageUnavailable("The original file is missing; restore it, or delete the scan.") from error
     finally:
         mask.unlink(missing_ok=True)
+
+
+def write_kept(resources: Resources, wanted: ObjectSource, kind: Kind, target: Path) -> None:
+    """Write one object to an existing file, from memory where it was made before. Raises as `write`.
+
+    Its key is made of everything that the object is: the run's own arrays, which never change, and all that is said
+    beside them. Whatever changes that makes another object; a deleted scan's go with its pictures.
+    """
+    facts = json.dumps(asdict(_facts(resources, wanted, (kind,))), sort_keys=True)
+    key = f"{wanted.scan.id}.{kind}.{hashlib.sha256(facts.encode()).hexdigest()}"
+    data = resources.images.find(key)
+    if data is not None:
+        with translated_errors():
+            target.write_bytes(data)
+        return
+    write(resources, wanted, {kind: target})
+    if target.stat().st_size <= _LARGEST_KEPT_BYTES:
+        resources.images.keep(key, target.read_bytes())
 
 
 def _facts(resources: Resources, wanted: ObjectSource, kinds: Container[Kind]) -> Facts:

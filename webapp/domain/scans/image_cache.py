@@ -1,4 +1,5 @@
-"""Rendered images, and what was measured of a scan, in memory; the least recently used are dropped first."""
+"""Rendered images, what was measured of a scan and its DICOM objects, in memory; the least recently used are dropped
+first."""
 
 import threading
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from cachetools import LRUCache, TTLCache
 
 
 class ImageCache:
-    """PNG or JSON bytes by a key that names their content: the bytes of a key never change. Thread-safe."""
+    """PNG, JSON or DICOM bytes by a key that names their content: the bytes of a key never change. Thread-safe."""
 
     def __init__(self, max_bytes: int, kept_s: float | None = None) -> None:
         """kept_s: drop what was rendered longer ago, too; where another process deletes scans."""
@@ -19,13 +20,21 @@ class ImageCache:
 
     def get(self, key: str, render: Callable[[], bytes]) -> bytes:
         """The image, rendered where it is not in memory. Two threads may render the same one; the second is kept."""
-        with self._lock:
-            data = self._images.get(key)
+        data = self.find(key)
         if data is None:
             data = render()
-            with self._lock, suppress(ValueError):  # larger than the whole cache
-                self._images[key] = data
+            self.keep(key, data)
         return data
+
+    def find(self, key: str) -> bytes | None:
+        """What is in memory under the key."""
+        with self._lock:
+            return self._images.get(key)
+
+    def keep(self, key: str, data: bytes) -> None:
+        """Put bytes that were made elsewhere under the key."""
+        with self._lock, suppress(ValueError):  # larger than the whole cache
+            self._images[key] = data
 
     def delete(self, prefix: str) -> None:
         """Drop every image whose key starts so: those of a deleted scan."""
