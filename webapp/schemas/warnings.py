@@ -30,16 +30,17 @@ class Warning:
     """One warning. tone: `warn` where the verdict itself is in question, else `info`.
 
     chip: the few words that stand beside the verdict wherever a scan is listed; None where the sentence on the result
-    page is enough. detail: of one scan, which files or slices it means; it stands behind the message, too.
-    beside: by the code of another warning of the same scan the sentence that is said then in place of `message`, as
-    of a scan that is also unlike the training data and may be no brain at all. is_routine: a conversion that most scans
-    of its kind need: such notes share one quiet line.
+    page is enough. title: what such a warning is called where all are listed. detail: of one scan, which files or
+    slices it means; it stands behind the message, too. beside: by the code of another warning of the same scan the
+    sentence that is said then in place of `message`, as of a scan that is also unlike the training data and may be no
+    brain at all. is_routine: a conversion that most scans of its kind need: such notes share one quiet line.
     """
 
     code: str
     message: str
     tone: Literal["info", "warn"] = "info"
     chip: str | None = None
+    title: str | None = None
     beside: Mapping[str, str] = field(default_factory=dict)
     is_routine: bool = False
     detail: str | None = None
@@ -56,12 +57,37 @@ class Warning:
 
 
 _UNLIKE = "The model finds this scan unlike the brain MRI slices that it was trained on."
+_TITLES = {
+    "intensity_scaled": "Scaled to 8 bits",
+    "gray_repeated": "One channel",
+    "constant": "One intensity",
+    "alpha_removed": "Transparency",
+    "cmyk_converted": "CMYK colors",
+    "second_channel_dropped": "Two channels",
+    "fourth_channel_dropped": "Four channels",
+    "head_scaled": "Scaled by the head",
+    "resampled": "Resampled",
+    "skull_stripped": "Skull taken off",
+    "oblique": "Tilted slices",
+    "forms_differ": "Two positions",
+    "orientation_assumed": "Orientation assumed",
+    "position_unknown": "No position",
+    "slices_uneven": "Uneven distances",
+    "slices_filled": "Slices filled in",
+    "slices_doubled": "Slices doubled",
+    "burned_in_text": "Text in the pictures",
+    "volume_chosen": "One of several volumes",
+    "first_frame_only": "First picture alone",
+}
 _ROUTINE = ("intensity_scaled", "gray_repeated", "alpha_removed", "cmyk_converted", "head_scaled")
 
 WARNINGS: dict[str, Warning] = {
     warning.code: warning
     for warning in (
-        *(Warning(code, message, is_routine=code in _ROUTINE) for code, message in READER_WARNINGS.items()),
+        *(
+            Warning(code, message, title=_TITLES.get(code), is_routine=code in _ROUTINE)
+            for code, message in READER_WARNINGS.items()
+        ),
         Warning(
             UNLIKE,
             f"{_UNLIKE[:-1]}; its verdict and confidence may mean nothing here.",
@@ -93,6 +119,7 @@ WARNINGS: dict[str, Warning] = {
             "Nor is what is marked a finding, for this is certain. The mask stays in the pictures; read the FLAIR"
             " series instead.",
             tone="warn",
+            title="Certainly not FLAIR",
         ),
         Warning(
             SEQUENCE_UNCHECKED,
@@ -134,6 +161,7 @@ WARNINGS: dict[str, Warning] = {
             SCALED_ALONE,
             "Intensities of each slice were scaled to 8 bits on their own, from percentile 0.5 to 99.5 of that file, so"
             " that brightness cannot be compared between slices.",
+            title="Each slice scaled alone",
             is_routine=True,
         ),
         Warning(
@@ -163,16 +191,19 @@ WARNINGS: dict[str, Warning] = {
         Warning(
             joining.JOINED,
             "The channels are series of their own, brought onto FLAIR's grid by linear interpolation.",
+            title="Sequences joined",
             is_routine=True,
         ),
         Warning(
             joining.FILLED,
             "A sequence is missing, and FLAIR stands in for it, as in the training data.",
+            title="A sequence is missing",
             is_routine=True,
         ),
         Warning(
             joining.PARTLY_COVERED,
             "A sequence does not reach over all slices of FLAIR; in the others FLAIR stands in for it.",
+            title="A sequence is shorter",
         ),
         Warning(
             joining.FRAMES_DIFFER,
@@ -184,6 +215,7 @@ WARNINGS: dict[str, Warning] = {
             joining.FRAMES_UNKNOWN,
             "The files do not say whether the patient lay in one position for all series (NIfTI cannot); their"
             " affines were taken at their word. Look whether the channels lie on each other.",
+            title="Position of series not known",
         ),
         Warning(
             joining.HEADS_APART,

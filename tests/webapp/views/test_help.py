@@ -20,6 +20,9 @@ def test_every_warning_and_verdict_is_explained(client: FlaskClient) -> None:
     page = client.get("/help").text
     for warning in WARNINGS.values():
         assert str(escape(warning.message)) in page, warning.code
+        assert str(escape(warning.chip or warning.title)) in page, warning.code
+    titles = [warning.chip or warning.title for warning in WARNINGS.values()]
+    assert None not in titles and len(set(titles)) == len(titles), "each by words of its own"
     for words in ("Tumor detected", "Uncertain", "No tumor found", "No tumor counted", "No verdict"):
         assert f"<span>{words}</span>" in page
     assert "Research use only. Not for diagnosis." in page
