@@ -12,7 +12,7 @@ from gunicorn.workers.base import Worker
 from webapp.domain.settings import Settings, SettingsError, check_bind
 
 if TYPE_CHECKING:
-    from webapp.domain.resources import Resources
+    from flask import Flask
 
 settings = Settings.of_process()
 
@@ -80,16 +80,10 @@ def post_worker_init(worker: Worker) -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
-    resources: Resources = worker.wsgi.extensions["resources"]
-    threading.Thread(target=_warm_up, args=(resources,), name="warm-up", daemon=True).start()
+    threading.Thread(target=_warm_up, args=(worker.wsgi,), name="warm-up", daemon=True).start()
 
 
-def _warm_up(resources: "Resources") -> None:
-    """What the first upload would wait for: the imports of the decode server, the broker's connection and Celery's
-    publishing end; a worker that is woken and finds no job has compiled how it claims one.
-    """
-    from webapp.domain.jobs.broker import INTERACTIVE  # Celery: the arbiter need not hold it
+def _warm_up(app: "Flask") -> None:
+    from webapp.warm_up import warm_up  # Flask and Celery: the arbiter need not hold them
 
-    if resources.queue.is_reachable():  # a message that it does not take keeps the next ones back
-        resources.queue.publish(INTERACTIVE)
-    resources.decoder.warm_up()
+    warm_up(app)
