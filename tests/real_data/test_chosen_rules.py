@@ -23,7 +23,7 @@ FOLDS = WEIGHTS / "unet-ensemble-lgg.folds"
 @pytest.fixture(scope="module")
 def runs(real_data: Path) -> Sequence[FoldRun]:
     """Of the ensemble's members, in their order."""
-    return with_common_folds([read_folds(FOLDS / name, real_data / "lgg") for name in ("vgg16", "lite0")])
+    return with_common_folds([read_folds(FOLDS / name, real_data / "lgg") for name in ("lite0", "vgg16")])
 
 
 def check(choice: FoldChoice, card: Card) -> None:
@@ -34,10 +34,11 @@ def check(choice: FoldChoice, card: Card) -> None:
     assert choice.metrics == tuple(metric for metric in card.metrics if metric.is_out_of_fold)
 
 
-def test_the_large_networks_rules_are_chosen_by_its_folds(runs: Sequence[FoldRun]) -> None:
-    folder = WEIGHTS / "unet-vgg16-lgg"
+@pytest.mark.parametrize(("place", "name"), [(0, "unet-lite0-lgg"), (1, "unet-vgg16-lgg")])
+def test_a_networks_rules_are_chosen_by_its_folds(runs: Sequence[FoldRun], place: int, name: str) -> None:
+    folder, run = WEIGHTS / name, runs[place]
     card = load_card(folder)
-    check(choose_on_folds(runs[0], card, kept_logits(network_of(folder, card), card, runs[0]), scaling_of(card)), card)
+    check(choose_on_folds(run, card, kept_logits(network_of(folder, card), card, run), scaling_of(card)), card)
 
 
 def test_the_ensembles_scaling_and_rules_are_chosen_by_its_members_folds(runs: Sequence[FoldRun]) -> None:
