@@ -123,26 +123,7 @@ def measure(
     (N, H, W, 3), in which the head is looked for; None: it is not. is_first_look: bool (N,), of `ml.engines.Inference`.
     """
     pixel_mm2 = None if spacing_mm is None else spacing_mm[1] * spacing_mm[2]
-    heads = None if pixels is None else np.count_nonzero(head_mask(pixels) | masks.tumor, axis=(1, 2))  # (N,)
-    slices = tuple(
-        SliceMeasure(
-            index=index,
-            tumor_pixels=int(np.count_nonzero(tumor)),
-            max_probability=int(slice_u8.max()) / 255,
-            doubtful_pixels=int(np.count_nonzero(doubtful)),
-            uncounted_pixels=int(np.count_nonzero(uncounted)),
-            dropped=dropped,
-            area_mm2=None if pixel_mm2 is None else int(np.count_nonzero(tumor)) * pixel_mm2,
-            mean_confidence=float(slice_u8[tumor].mean()) / 255 if tumor.any() else None,
-            rim_pixels=_rim_pixels(slice_u8, tumor),
-            border_pixels=int(np.count_nonzero(outline(tumor))),
-            head_pixels=None if heads is None else int(heads[index]),
-            is_first_look=is_first_look is not None and bool(is_first_look[index]),
-        )
-        for index, (slice_u8, tumor, doubtful, uncounted, dropped) in enumerate(
-            zip(probability_u8, masks.tumor, masks.doubtful, masks.uncounted, masks.dropped, strict=True)
-        )
-    )
+    slices = _measure_slices(probability_u8, masks, pixel_mm2, pixels, is_first_look)
     tumor_pixels = sum(item.tumor_pixels for item in slices)
     doubt = _find_doubt(probability_u8, masks.doubtful, slices)
     area_mm2 = volume_mm3 = None
@@ -161,6 +142,36 @@ def measure(
         volume_mm3=volume_mm3,
         slices=slices,
         doubt=doubt,
+    )
+
+
+def _measure_slices(
+    probability_u8: NDArray[np.uint8],
+    masks: Masks,
+    pixel_mm2: float | None,
+    pixels: NDArray[np.uint8] | None,
+    is_first_look: NDArray[np.bool] | None,
+) -> tuple[SliceMeasure, ...]:
+    """Of each slice by itself; the arrays are those of `measure`."""
+    heads = None if pixels is None else np.count_nonzero(head_mask(pixels) | masks.tumor, axis=(1, 2))  # (N,)
+    return tuple(
+        SliceMeasure(
+            index=index,
+            tumor_pixels=int(np.count_nonzero(tumor)),
+            max_probability=int(slice_u8.max()) / 255,
+            doubtful_pixels=int(np.count_nonzero(doubtful)),
+            uncounted_pixels=int(np.count_nonzero(uncounted)),
+            dropped=dropped,
+            area_mm2=None if pixel_mm2 is None else int(np.count_nonzero(tumor)) * pixel_mm2,
+            mean_confidence=float(slice_u8[tumor].mean()) / 255 if tumor.any() else None,
+            rim_pixels=_rim_pixels(slice_u8, tumor),
+            border_pixels=int(np.count_nonzero(outline(tumor))),
+            head_pixels=None if heads is None else int(heads[index]),
+            is_first_look=is_first_look is not None and bool(is_first_look[index]),
+        )
+        for index, (slice_u8, tumor, doubtful, uncounted, dropped) in enumerate(
+            zip(probability_u8, masks.tumor, masks.doubtful, masks.uncounted, masks.dropped, strict=True)
+        )
     )
 
 

@@ -46,19 +46,7 @@ def history_page(
     typed, problem: what was written into the study's form and could not be saved, and why.
     """
     args = dict.fromkeys(FILTERS, "") | args
-    from_date, to_date = _day(args["from"]), _day(args["to"])
-    wanted = HistoryFilter(
-        query=args["q"][:255],
-        status=_choice(Status, args["status"]),
-        verdict=_choice(Verdict, args["verdict"]),
-        model=args["model"][:100],
-        study=args["study"],
-        warnings=_warnings(args["warning"]),
-        from_date=from_date,
-        to_date=to_date,
-        sort=args["sort"] if args["sort"] in {sort.value for sort in SORTS} else SORTS[0].value,
-        cursor=cursor,
-    )
+    wanted = _wanted(args, cursor)
     with resources().database.read() as session:
         page = history.page(session, wanted)
         rows = [dump(ScanSchema, scan, IN_A_ROW) for scan in page.rows]
@@ -86,10 +74,26 @@ def history_page(
         next_url=url_for("scans.index", **kept, cursor=page.next_cursor) if page.next_cursor else None,
         first_url=url_for("scans.index", **kept) if wanted.cursor else None,
         table_url=_table_url(wanted),
-        filter_problem=_problem(args, from_date, to_date),
+        filter_problem=_problem(args, wanted.from_date, wanted.to_date),
         typed=typed,
         problem=problem,
         **context,
+    )
+
+
+def _wanted(args: dict[str, str], cursor: str) -> HistoryFilter:
+    """What the filters understand of the address."""
+    return HistoryFilter(
+        query=args["q"][:255],
+        status=_choice(Status, args["status"]),
+        verdict=_choice(Verdict, args["verdict"]),
+        model=args["model"][:100],
+        study=args["study"],
+        warnings=_warnings(args["warning"]),
+        from_date=_day(args["from"]),
+        to_date=_day(args["to"]),
+        sort=args["sort"] if args["sort"] in {sort.value for sort in SORTS} else SORTS[0].value,
+        cursor=cursor,
     )
 
 

@@ -21,6 +21,7 @@ from ml.evaluation.predictions import summarize_predictions
 from ml.evaluation.report import Settings, headline, make_report, summary_of
 from ml.evaluation.run import Outcome
 from ml.evaluation.scoring import Failure, Score, SliceResult, mask_of
+from ml.evaluation.summary import PatientResult
 from ml.metrics.intervals import DEFAULT_SEED
 from ml.metrics.slices import Value
 from ml.reports.folder import Written, fill_folder, fill_predictions_folder
@@ -53,6 +54,27 @@ class Subject:
     card: Card
 
 
+@dataclass(frozen=True)
+class _Facts:
+    """What the evaluation's rows say beside the results: seconds of all cases, and slices that were trained on."""
+
+    title: Title
+    findings: Mapping[str, Any]
+    seconds: float
+    training_slices: int
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A report's files and what the evaluation's row keeps of it."""
+
+    written: Written
+    pdf: bytes
+    headline: str
+    summary: dict[str, Any]
+    patients: Sequence[PatientResult]
+
+
 def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_aside: StepAside) -> None:
     """Make and store the report. Raises JobFailed, LeaseLost, StorageFull, InvalidInput (the model is gone)."""
     resources, claim, work = runtime.resources, job.claim, job.input
@@ -61,50 +83,80 @@ def run_report(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step
     if all(isinstance(item, Failure) for item in results):
         first = next((item.message for item in results if isinstance(item, Failure)), "There are no slices.")
         raise JobFailed("nothing_evaluated", f"No slice could be evaluated: {first}")
-    with resources.database.read() as session:
-        seconds = progress.case_seconds(session, work.evaluation_id)
-        evaluation = session.get_one(Evaluation, work.evaluation_id)
-        findings = evaluation.findings or {}
-        training_slices = progress.training_slices(session, work.evaluation_id)
-        title = Title(evaluation.name, Path(evaluation.location).name)
-    left_out = _left_out(findings)
-    subject = _subject(resources, work)
+    subject, facts = _subject(resources, work), _facts(resources, work)
     folder = resources.folders.make(report_folder(work.evaluation_id, claim.attempt))
     try:
-        with runtime.case_reader.chunk(work.boundaries) as reader:
-            if work.has_truth:
-                # Nothing of an evaluation that was checked before the check looked for that.
-                doubtful = DoubtfulMasks(**findings.get("doubtful_masks", {}))
-                volumes = _volumes(resources, work, subject.card, results)
-                outcome = Outcome(
-                    results, seconds, doubtful, findings.get("duplicate_slices", 0), volumes, training_slices
-                )
-                step_aside()
-                settings = Settings(work.threshold, False, DEFAULT_SEED)
-                report = make_report(subject, outcome, settings, left_out, findings.get("notes", ()))
-                step_aside()
-                read = _arrays_of(resources, work, subject.card, reader, step_aside)
-                written = fill_folder(folder, report, read, title)
-                step_aside()
-                pdf = report_pdf(report, written.drawings, written.pictures, folder / "gallery", title)
-                sentence, summary, patients = headline(report), summary_of(report), report.patients
-            else:
-                predictions = summarize_predictions(subject, results, work.threshold, seconds, left_out)
-                written = fill_predictions_folder(folder, predictions, title)
-                pdf = predictions_pdf(predictions, title)
-                sentence, summary, patients = predictions.headline, predictions.summary, predictions.patients
-            (folder / "report.pdf").write_bytes(pdf)
-            _write_page_document(folder, written)
+        if work.has_truth:
+            with runtime.case_reader.chunk(work.boundaries) as reader:
+                made = _write_report(resources, work, subject, results, facts, folder, reader, step_aside)
+        else:
+            made = _write_predictions(work, subject, results, facts, folder)
+        (folder / "report.pdf").write_bytes(made.pdf)
+        _write_page_document(folder, made.written)
         lease.check()
         _store(resources, work, claim, folder)
     finally:
         resources.folders.delete(folder.name)
     lease.commit(
         lambda: chunks.complete_report(
-            resources, claim, work, patients=patients, headline=sentence, summary=summary, engine=subject.name
+            resources,
+            claim,
+            work,
+            patients=made.patients,
+            headline=made.headline,
+            summary=made.summary,
+            engine=subject.name,
         ),
         stored=report_prefix(work.evaluation_id, claim.attempt),
     )
+
+
+def _facts(resources: Resources, work: ChunkInput) -> _Facts:
+    with resources.database.read() as session:
+        evaluation = session.get_one(Evaluation, work.evaluation_id)
+        return _Facts(
+            title=Title(evaluation.name, Path(evaluation.location).name),
+            findings=evaluation.findings or {},
+            seconds=progress.case_seconds(session, work.evaluation_id),
+            training_slices=progress.training_slices(session, work.evaluation_id),
+        )
+
+
+def _write_report(
+    resources: Resources,
+    work: ChunkInput,
+    subject: Subject,
+    results: tuple[SliceResult, ...],
+    facts: _Facts,
+    folder: Path,
+    reader: ChunkReader,
+    step_aside: StepAside,
+) -> _Made:
+    """What the results are beside the experts' masks, and the files of that in the folder."""
+    findings = facts.findings
+    # Nothing of an evaluation that was checked before the check looked for that.
+    doubtful = DoubtfulMasks(**findings.get("doubtful_masks", {}))
+    volumes = _volumes(resources, work, subject.card, results)
+    duplicates = findings.get("duplicate_slices", 0)
+    outcome = Outcome(results, facts.seconds, doubtful, duplicates, volumes, facts.training_slices)
+    step_aside()
+    settings = Settings(work.threshold, False, DEFAULT_SEED)
+    report = make_report(subject, outcome, settings, _left_out(findings), findings.get("notes", ()))
+    step_aside()
+    read = _arrays_of(resources, work, subject.card, reader, step_aside)
+    written = fill_folder(folder, report, read, facts.title)
+    step_aside()
+    pdf = report_pdf(report, written.drawings, written.pictures, folder / "gallery", facts.title)
+    return _Made(written, pdf, headline(report), summary_of(report), report.patients)
+
+
+def _write_predictions(
+    work: ChunkInput, subject: Subject, results: tuple[SliceResult, ...], facts: _Facts, folder: Path
+) -> _Made:
+    """What was found in slices without experts' masks, and the files of that in the folder."""
+    found = summarize_predictions(subject, results, work.threshold, facts.seconds, _left_out(facts.findings))
+    written = fill_predictions_folder(folder, found, facts.title)
+    return _Made(written, predictions_pdf(found, facts.title), found.headline, found.summary, found.patients)
 
 
 def _volumes(

@@ -66,30 +66,7 @@ def admit_series(
     ]
     accepted: list[Accepted] = []
     stored: list[tuple[int, ...]] = []
-    titles = [
-        _title([names[place] for place in places], [uploads[place] for place in places]) for places in found.series
-    ]
-    damaged = {place for place, error in found.refused if isinstance(error, DamagedFile)}
-    folders_of_patients, time = _folders_of_patients(names, found), sequence_groups.now()
-    names_apart = _told_apart(titles, found)
-    for places, title, name, label, digest, patient in zip(
-        found.series, titles, names_apart, found.labels, found.digests, found.patients, strict=True
-    ):
-        # A header that cannot be read does not say of which series it was; its folder does.
-        folders = {_folder(names[place]) for place in places}
-        lacking = [names[place] for place in sorted(damaged) if _folder(names[place]) in folders]
-        series = _Series(
-            title=title,
-            suffix=name[len(title) :],
-            words={**asdict(label), "patient": pseudonym(resources.settings.secret_key, digest)},
-            uploads=[uploads[place] for place in places],
-            names=[names[place] for place in places],
-            lacking=lacking,
-            folder=folders_of_patients.get(patient),
-            of_patient=f", patient {patient + 1}" if len(set(found.patients)) > 1 else "",
-            time=time,
-            volume=volume,
-        )
+    for places, series in _series_of(uploads, names, found, resources.settings.secret_key, volume):
         try:
             scan, left_out = _admit(resources, series, options)
             lost = {item.place for item in left_out}
@@ -104,6 +81,37 @@ def admit_series(
                 raise
             refused += [(place, error) for place in places]
     return AdmittedGroup(tuple(accepted), tuple(stored), tuple(sorted(refused, key=lambda item: item[0])))
+
+
+def _series_of(
+    uploads: Sequence[Received], names: Sequence[str], found: SortedFiles, secret: str, volume: int | None
+) -> Iterator[tuple[Sequence[int], "_Series"]]:
+    """Each series that the files were sorted into, with its files' places among them."""
+    titles = [
+        _title([names[place] for place in places], [uploads[place] for place in places]) for places in found.series
+    ]
+    damaged = {place for place, error in found.refused if isinstance(error, DamagedFile)}
+    folders_of_patients, time = _folders_of_patients(names, found), sequence_groups.now()
+    for places, title, name, label, digest, patient in zip(
+        found.series, titles, _told_apart(titles, found), found.labels, found.digests, found.patients, strict=True
+    ):
+        # A header that cannot be read does not say of which series it was; its folder does.
+        folders = {_folder(names[place]) for place in places}
+        yield (
+            places,
+            _Series(
+                title=title,
+                suffix=name[len(title) :],
+                words={**asdict(label), "patient": pseudonym(secret, digest)},
+                uploads=[uploads[place] for place in places],
+                names=[names[place] for place in places],
+                lacking=[names[place] for place in sorted(damaged) if _folder(names[place]) in folders],
+                folder=folders_of_patients.get(patient),
+                of_patient=f", patient {patient + 1}" if len(set(found.patients)) > 1 else "",
+                time=time,
+                volume=volume,
+            ),
+        )
 
 
 def _told_apart(titles: Sequence[str], found: SortedFiles) -> list[str]:

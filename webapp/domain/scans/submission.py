@@ -33,7 +33,7 @@ from webapp.domain.scans import (
     zips,
 )
 from webapp.domain.scans.grouping import Grouping, group_files
-from webapp.domain.scans.mask_pairs import is_outlines, pair_masks
+from webapp.domain.scans.mask_pairs import MaskPairs, is_outlines, pair_masks
 from webapp.domain.tracing import asked
 from webapp.domain.uploads import archives, idempotency, receiving
 from webapp.domain.uploads.receiving import Received, UploadedFile
@@ -271,22 +271,9 @@ def _admit_all(
 ) -> dict[str, Any]:
     """Ids and codes only: this is what an Idempotency-Key keeps."""
     scan_ids: list[str] = []
-    rejected: list[tuple[int, PortalError]] = []
     pairs = pair_masks(names)
     idle = set(pairs.masks.values())  # masks whose slice has not been stored
-    pictures: list[int] = []  # those that were refused among them: a stack that lacks one says so
-    instances: list[int] = []  # of DICOM series
-    for index, upload in enumerate(received):
-        if isinstance(upload, UploadRejected):
-            rejected.append((index, upload))
-        elif is_outlines(names[index]) or _is_text(names[index], upload):
-            rejected.append((index, UploadRejected("unsupported", OUTLINES)))
-            continue
-        elif index in pairs.refused:
-            rejected.append((index, UploadRejected("mask", pairs.refused[index])))
-        if index in pairs.scans:
-            is_dicom = isinstance(upload, Received) and series.is_dicom_file(upload.path)
-            (instances if is_dicom else pictures).append(index)
+    pictures, instances, rejected = _sorted_out(names, received, pairs)
     groups = [
         (group.name, [pictures[place] for place in group.places])
         for group in group_files([names[index] for index in pictures], options.group)
@@ -321,6 +308,28 @@ def _admit_all(
     rejected += [(index, UploadRejected("mask", SLICE_REFUSED)) for index in idle]
     rejected.sort(key=lambda item: item[0])
     return {"scans": scan_ids, "rejected": [(index, error.code, error.message) for index, error in rejected]}
+
+
+def _sorted_out(
+    names: Sequence[str], received: Sequence[Received | UploadRejected], pairs: MaskPairs
+) -> tuple[list[int], list[int], list[tuple[int, PortalError]]]:
+    """The places of pictures, those that were refused among them, since a stack that lacks one says so; those of
+    instances of DICOM series; and what is refused before it is read."""
+    pictures: list[int] = []
+    instances: list[int] = []
+    rejected: list[tuple[int, PortalError]] = []
+    for index, upload in enumerate(received):
+        if isinstance(upload, UploadRejected):
+            rejected.append((index, upload))
+        elif is_outlines(names[index]) or _is_text(names[index], upload):
+            rejected.append((index, UploadRejected("unsupported", OUTLINES)))
+            continue
+        elif index in pairs.refused:
+            rejected.append((index, UploadRejected("mask", pairs.refused[index])))
+        if index in pairs.scans:
+            is_dicom = isinstance(upload, Received) and series.is_dicom_file(upload.path)
+            (instances if is_dicom else pictures).append(index)
+    return pictures, instances, rejected
 
 
 def _studies_of_sequences(
