@@ -4,5 +4,6 @@ from webapp.domain import logs
 from webapp.domain.settings import Settings
 from webapp.factory import create_app
 
-logs.configure()
-app = create_app(Settings.of_process())
+settings = Settings.of_process()
+logs.configure(settings.log)
+app = create_app(settings)

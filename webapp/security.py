@@ -13,6 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp import accounts, audit_trail, visitors
 from webapp.context import SAFE_METHODS
+from webapp.domain import logs
 from webapp.domain.settings import Settings
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -72,6 +73,7 @@ def register(app: Flask, settings: Settings) -> None:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=trusted, x_proto=trusted)  # type: ignore[method-assign]
     # In this order: every refusal names its request, and a foreign site's body is not read for a token.
     app.before_request(_name_request)
+    app.teardown_request(_forget_request)
     app.before_request(partial(refuse_foreign_hosts, _host_names(settings.allowed_hosts)))
     app.before_request(refuse_foreign_sites)
     app.before_request(partial(limit_body, settings.max_archive_bytes))
@@ -142,6 +144,11 @@ def _host_names(hosts: Iterable[str]) -> frozenset[str]:
 
 def _name_request() -> None:
     g.request_id = secrets.token_hex(8)
+    logs.name_ids(request_id=g.request_id)
+
+
+def _forget_request(_error: BaseException | None) -> None:
+    logs.name_ids()
 
 
 def _add_headers(strict_transport: str, response: Response) -> Response:

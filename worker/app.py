@@ -29,7 +29,7 @@ app.conf.update(
 
 def set_up_logging(**_: object) -> None:
     """Ours instead of Celery's, which would print arguments."""
-    logs.configure()
+    logs.configure(settings.log)
 
 
 def check_model_and_schema(**_: object) -> None:

@@ -17,8 +17,8 @@ from worker.process.schema import wait_for_schema
 
 def main() -> None:
     """Ends with one sentence where something is in its way."""
-    logs.configure()
     settings = Settings.of_process()
+    logs.configure(settings.log)
     _check(settings)
     # They write of every element and association; ours say what a reader needs, and no patient's value.
     for name in ("pynetdicom", "pydicom"):

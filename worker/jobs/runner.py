@@ -7,6 +7,7 @@ from typing import Any
 
 from ml.cards import PackageError
 from ml.engines import EngineError
+from webapp.domain import logs
 from webapp.domain.errors import DatabaseUnavailable, InvalidInput, PortalError, StorageFull, StorageUnavailable
 from webapp.domain.evaluations.chunks import ChunkInput
 from webapp.domain.evaluations.models import ChunkKind
@@ -64,7 +65,8 @@ def run(runtime: Runtime, job: ClaimedJob[Any]) -> None:
     traces, began_ns = runtime.resources.traces, time.time_ns()
     if job.waited_s is not None:
         traces.add(job.trace, "queue", began_ns - int(job.waited_s * 1e9), began_ns)
-    error = _run_to_end(runtime, job)
+    with logs.with_ids(job=job.claim.id, kind=job.kind.name, attempt=job.claim.attempt):
+        error = _run_to_end(runtime, job)
     runtime.resources.endings.announce(job.subject)
     traces.add(
         job.trace,

@@ -145,11 +145,12 @@ class Sweeper:
 
 def main() -> None:
     """Sweep until SIGTERM or SIGINT."""
-    logs.configure()
+    settings = Settings.of_process()
+    logs.configure(settings.log)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    resources = Resources.open(Settings.of_process())
+    resources = Resources.open(settings)
     wait_for_schema(resources.database, resources.settings.sweep_s, stopped)
     Sweeper(resources).run(stopped)
     resources.close()

@@ -93,6 +93,13 @@ class Access:
         "where traces of jobs are sent, OTLP over HTTP: `http://HOST:4318/v1/traces`; needs `requirements-traces.txt`",
         "none",
     )
+    log: str = setting(
+        "GLIOSCOPE_LOG",
+        "text",
+        choice("text", "json"),
+        "the form of every process's log: `text`, or `json`, an object a line with the ids of the request, or of the"
+        " job and its attempt (docs/operations.md)",
+    )
     secret_key: str = setting(
         "GLIOSCOPE_SECRET_KEY",
         "",
