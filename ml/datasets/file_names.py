@@ -34,7 +34,7 @@ ANNOTATIONS_FOLDER = "annotations"
 _INSTANCES = re.compile(r"instances_.+\.json")
 # Outlines and boxes of other programs (LabelMe, VOC, YOLO) are not read: they are named as left out where their files
 # are called as an image, or as annotations are.
-ANNOTATION_SUFFIXES = (".json", ".jsonl", ".geojson", ".xml", ".txt", ".csv", ".tsv")
+ANNOTATION_SUFFIXES = (".json", ".jsonl", ".ndjson", ".geojson", ".xml", ".txt", ".csv", ".tsv")
 # What people put beside their data, and never gave an ending.
 _PAPERS = frozenset(
     {"authors", "changelog", "checksums", "copying", "licence", "license", "makefile", "notice", "readme", "version"}
@@ -96,6 +96,14 @@ def is_like_annotations(name: str) -> bool:
 def lacks_ending(name: str) -> bool:
     """Whether a file's name has no ending and may be a slice's all the same: it is named as left out."""
     return not suffix_of(name) and name.lower() not in _PAPERS
+
+
+def may_be_data(name: str) -> bool:
+    """Whether a file's name says that it may be a part of a data set, of a kind that is read or that is named as left
+    out: a slice, a mask, a volume, annotations or an archive; not so are descriptions and tables (`README.txt`)."""
+    kinds = (*IMAGE_SUFFIXES, *OTHER_SUFFIXES, *VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES, *ARCHIVE_SUFFIXES)
+    is_outlines = is_annotations(name) or is_like_annotations(name) or may_be_annotations(name)
+    return suffix_of(name) in kinds or is_outlines or lacks_ending(name)
 
 
 def name_key(name: str) -> str:

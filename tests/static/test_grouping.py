@@ -132,3 +132,19 @@ def test_both_rules_make_the_same_scans_of_the_same_names(module_page: Page) -> 
         paired, refused = paired + bool(masks), refused + bool(others)
         grouped += any(len(group["places"]) > 1 for group in expected)
     assert min(grouped, paired, refused) > 20
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["1.jpg", "2.jpg", "1.png"], ["1.jpg", "1.png"]),
+        (["set/Scan.TIF", "set/scan.png"], ["set/Scan.TIF", "set/scan.png"]),
+        (["a/1.jpg", "b/1.png"], None),
+        (["1.jpg", "1.nii.gz", "1.JPG"], None),
+    ],
+)
+def test_pictures_that_may_be_a_slice_and_its_mask_are_noticed(
+    module_page: Page, paths: list[str], expected: list[str] | None
+) -> None:
+    script = """async (paths) => (await import("/js/scans/mask_pairs.js")).namesakes(paths)"""
+    assert module_page.evaluate(script, paths) == expected

@@ -1,5 +1,6 @@
 """The layout of a folder of images and one of masks, once, or once in each patient's folder."""
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,6 +19,9 @@ from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS
 from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS
 
+_SIDES, _WORDS = "|".join(SUBSETS), "|".join((*IMAGE_FOLDERS, *MASK_FOLDERS))
+# A side and what lies in its folder: `train_images`, `imagesTrain`.
+_SIDED = re.compile(rf"({_SIDES})[ _-]?({_WORDS})|({_WORDS})[ _-]?({_SIDES})")
 # Beside `SegmentationClass`, by PASCAL VOC and CVAT.
 _VOC_IMAGES = "jpegimages"
 
@@ -32,12 +36,35 @@ def pair_folders(tree: Tree, folder: Path) -> tuple[Path, ...]:
     return (pictures, classes) if pictures and classes else ()
 
 
+def sided_pairs(tree: Tree, folder: Path) -> list[Root]:
+    """Folders called by their sides, `train_images` and `train_masks` (`images_train`; Carvana's `train`), as roots."""
+    images: dict[str, Path] = {}
+    masks: dict[str, list[Path]] = {}
+    plain: dict[str, Path] = {}
+    for path in tree.listing(folder).folders:
+        key = name_key(path.name)
+        if found := _SIDED.fullmatch(key):
+            side, word = (found[1], found[2]) if found[1] else (found[4], found[3])
+            if word in MASK_FOLDERS:
+                masks.setdefault(side, []).append(path)
+            else:
+                images.setdefault(side, path)
+        elif key in SUBSETS and tree.images(path):
+            plain[key] = path
+    pairs = {side: images.get(side) or plain.get(side) for side in masks}
+    return [
+        Root(folder, f"{side}/", SUBSETS[side], pair=(place, *masks[side]))
+        for side, place in pairs.items()
+        if place is not None
+    ]
+
+
 def list_pairs(tree: Tree, folder: Path, roots: list[Root]) -> Layout:
     sided: list[tuple[Case, str | None]] = []
     problems: list[Problem] = []
     for root in roots:
         check_label_map(tree, root.folder)
-        pair_of_folders = pair_folders(tree, root.folder)
+        pair_of_folders = root.pair or pair_folders(tree, root.folder)
         copies = copies_of(tree, tree.listing(pair_of_folders[0]).folders) if pair_of_folders else {}
         problems.extend(copy_problems(copies, tree, folder))
         for images, masks, group, side in _pair_groups(tree, root, pair_of_folders, copies):
@@ -85,6 +112,9 @@ def _pair_groups(
     for inner in (path for path in tree.listing(images).folders if path not in copies):
         name = name_key(inner.name)
         is_subset = name in SUBSETS
-        group = partial(patient_of, prefix=f"{root.prefix}{inner.name}/") if is_subset else partial(named, inner.name)
+        if is_subset:
+            inner_group = partial(patient_of, prefix=f"{root.prefix}{inner.name}/")
+        else:  # `images/img`, which Keras' generators want, is no patient
+            inner_group = group if name in IMAGE_FOLDERS else partial(named, inner.name)
         beside = [path for place in masks for path in tree.folders(place, [name])]
-        yield inner, beside, group, SUBSETS[name] if is_subset else root.side
+        yield inner, beside, inner_group, SUBSETS[name] if is_subset else root.side

@@ -8,7 +8,7 @@ from ml.datasets.layouts.assembly import assemble
 from ml.datasets.layouts.coco_sets import coco_files, list_coco
 from ml.datasets.layouts.dicom_sets import list_dicom
 from ml.datasets.layouts.layout import Layout, LayoutName
-from ml.datasets.layouts.pairs import list_pairs, pair_folders
+from ml.datasets.layouts.pairs import list_pairs, pair_folders, sided_pairs
 from ml.datasets.layouts.patient_folders import list_patients
 from ml.datasets.layouts.roots import SUBSETS, Root
 from ml.datasets.layouts.tree import Tree
@@ -54,6 +54,7 @@ def _slices_in(tree: Tree, folder: Path) -> Layout:
     roots = [Root(folder), *subsets]
     if sources := [found for root in roots for found in coco_files(tree, root)]:
         return list_coco(tree, folder, sources)
-    if any(pair_folders(tree, root.folder) for root in roots):
-        return list_pairs(tree, folder, roots)
+    sided = [] if pair_folders(tree, folder) else sided_pairs(tree, folder)
+    if sided or any(pair_folders(tree, root.folder) for root in roots):
+        return list_pairs(tree, folder, [*roots, *sided])
     return list_patients(tree, folder, roots)

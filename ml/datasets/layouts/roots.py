@@ -18,12 +18,13 @@ SUBSETS = {
 @dataclass(frozen=True)
 class Root:
     """A folder in which slices lie. prefix: what makes its names different from those of other roots; patient: whose
-    they are where the folder is one's own."""
+    they are where the folder is one's own; pair: its folders of images and of masks, where their names do not tell."""
 
     folder: Path
     prefix: str = ""
     side: str | None = None
     patient: str | None = None
+    pair: tuple[Path, ...] = ()
 
 
 def named(patient: str, _stem: str) -> str:

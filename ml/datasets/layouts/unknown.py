@@ -1,7 +1,7 @@
 """A folder in no known layout: what was found in it, and the layout that is nearest, in one sentence."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,12 +24,14 @@ from ml.scans.unread_formats import unread_kinds
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 _GROUPS_SHOWN = 5
-_TABLES = (".csv", ".tsv", ".jsonl", ".xlsx")
+_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".xlsx")
+_OUTLINES = frozenset({".json", ".jsonl", ".ndjson", ".geojson", ".xml"})
 _WITHOUT_ENDING = ("file without an ending", "files without an ending")
 # A DICOM file has these letters behind 128 bytes (PS3.10, 7.1), whatever its name.
 _DICOM_PLACE, _DICOM_SIGN = 128, b"DICM"
 _PATIENT_FOLDERS = "patient folders: PATIENT/NAME.tif beside PATIENT/NAME_mask.tif"
 _PAIRS = "images and masks: `images/NAME.png` and `masks/NAME.png`"
+_SAME_PLACES = "lay each mask at the place of its image (`images/train/1.png`, `masks/train/1.png`)"
 _VOLUMES = (
     "BraTS: PATIENT/PATIENT-t2f.nii.gz with PATIENT-seg.nii.gz, or nnU-Net: `imagesTr`, `labelsTr` and `dataset.json`"
 )
@@ -101,6 +103,8 @@ def _nearest(folder: Path, files: list[Path]) -> str:
         )
     if any(looks_like_mask(path.name) for path in pictures):
         return f"The nearest layout is {_PATIENT_FOLDERS}; put each mask beside its image"
+    if not images and any(suffix in suffixes for suffix in VOLUME_SUFFIXES):
+        return f"The layouts of volumes are {_VOLUMES}; name the files like that"
     if any(name in places for name in (*IMAGE_FOLDERS, *MASK_FOLDERS)) or any(
         mask_sign(path.relative_to(folder).as_posix()).endswith("/") for path in files
     ):
@@ -110,38 +114,61 @@ def _nearest(folder: Path, files: list[Path]) -> str:
         )
     if ".json" in suffixes and images:
         return f"The nearest layout is {_COCO}; name and place the file like that"
-    if not images and any(suffix in suffixes for suffix in VOLUME_SUFFIXES):
-        return f"The layouts of volumes are {_VOLUMES}; name the files like that"
     if not images and others:
         return (
             f"None of these is read in a data set; export slices and masks as PNG or TIFF, as {_PATIENT_FOLDERS}, or"
             f" volumes as NIfTI, as {_VOLUMES}"
         )
+    if not images and suffixes.keys() & _OUTLINES:
+        return (
+            "It has annotations at most, and no images: add these (LabelMe keeps them in its files, as `imageData`),"
+            f" and export the outlines as masks, as {_PATIENT_FOLDERS}, or as {_COCO}"
+        )
     return f"The layouts are {_PATIENT_FOLDERS}; {_PAIRS}; {_COCO}; {_VOLUMES}"
 
 
 class Twins(NamedTuple):
-    """Two folders that have pictures of the same names, of which one has the masks of the other by their pixels."""
+    """Two folders that have pictures of the same names, of which one has the masks of the other by their pixels.
 
-    images: Path
-    masks: Path
+    images, masks: the two, each once or in several others (`train/X`, `val/X`). mask_files: what lies in `masks`.
+    """
+
+    images: tuple[Path, ...]
+    masks: tuple[Path, ...]
     mask_files: tuple[Path, ...]
 
 
 def find_twins(tree: Tree, files: Iterable[Path]) -> Twins | None:
-    """`X` and `Y`, ADE20K's `images` and `annotations`; None where there are others, and for two patients' folders."""
-    pictures = [path for path in files if suffix_of(path.name) in IMAGE_SUFFIXES]
+    """`X` and `Y`, ADE20K's `images` and `annotations`, also in each of several folders (`train/X`, `train/Y`); None
+    where there are others, and for two patients' folders."""
+    pictures = sorted(
+        (path for path in files if suffix_of(path.name) in IMAGE_SUFFIXES), key=lambda path: (name_key(path.stem), path)
+    )
     if not pictures:
         return None
     around = Path(os.path.commonpath([path.parent for path in pictures]))
-    groups: dict[Path, list[Path]] = {}
-    for path in sorted(pictures, key=lambda path: (name_key(path.stem), path)):
-        groups.setdefault(around / path.relative_to(around).parts[0], []).append(path)
-    if len(groups) != 2 or len({tuple(name_key(path.stem) for path in group) for group in groups.values()}) > 1:
-        return None
-    folders = sorted(groups)
-    place = masks_of_two(tree, *(groups[folder] for folder in folders))
-    return None if place is None else Twins(folders[1 - place], folders[place], tuple(groups[folders[place]]))
+    folders = {path: path.relative_to(around).parts[:-1] for path in pictures}
+    for depth in range(min(map(len, folders.values()))):
+        groups: dict[str, list[Path]] = {}
+        for path in pictures:
+            groups.setdefault(name_key(folders[path][depth]), []).append(path)
+        if len(groups) != 2 or len({_names_at(folders, group, depth) for group in groups.values()}) > 1:
+            continue
+        found = [groups[name] for name in sorted(groups)]
+        place = masks_of_two(tree, *found)
+        if place is not None:
+            tops = [tuple(sorted({around.joinpath(*folders[path][: depth + 1]) for path in group})) for group in found]
+            return Twins(tops[1 - place], tops[place], tuple(found[place]))
+    return None
+
+
+def _names_at(
+    folders: Mapping[Path, tuple[str, ...]], group: Iterable[Path], depth: int
+) -> tuple[tuple[str, ...], ...]:
+    """What two groups of pictures that differ in the folder at this depth have in common: below the two that hold all
+    of them the names of the files alone, wherever they lie there."""
+    around = {path: (*folders[path][:depth], *folders[path][depth + 1 :]) if depth else () for path in group}
+    return tuple(sorted((*map(name_key, parts), name_key(path.stem)) for path, parts in around.items()))
 
 
 def say_twins(tree: Tree, folder: Path, files: Iterable[Path]) -> str:
@@ -149,11 +176,20 @@ def say_twins(tree: Tree, folder: Path, files: Iterable[Path]) -> str:
     twins = find_twins(tree, files)
     if twins is None:
         return ""
-    images, masks = (shown(path.relative_to(folder).as_posix()) for path in (twins.images, twins.masks))
+    images, masks = (_called(folder, paths) for paths in (twins.images, twins.masks))
+    each = "" if len(twins.images) == 1 else "each "
+    wanted = [(images, twins.images, "images"), (masks, twins.masks, "masks")]
+    calls = [f"call {each}{text} `{name}`" for text, paths, name in wanted if name_key(paths[0].name) != name]
+    remedy = " and ".join(calls).replace("and call ", "and ")
     return (
         f" The folders {' and '.join(sorted((images, masks)))} have pictures of the same names, and those of {masks}"
-        f" have a few values alone, as masks have: call {images} `images` and {masks} `masks`."
+        f" have a few values alone, as masks have: {remedy or _SAME_PLACES}."
     )
+
+
+def _called(folder: Path, paths: Sequence[Path]) -> str:
+    """One folder by its path, several of one name by that."""
+    return shown(paths[0].relative_to(folder).as_posix() if len(paths) == 1 else paths[0].name)
 
 
 def say_cityscapes(files: Iterable[Path]) -> str:
@@ -175,7 +211,10 @@ def _tables(files: Iterable[Path]) -> str:
     table = next((suffix for suffix in _TABLES if suffix in suffixes), None)
     if table is None or suffixes.isdisjoint(IMAGE_SUFFIXES):
         return ""
-    return f" Masks that are listed in a {table} are not read: save each as a picture."
+    return (
+        f" Masks that are listed in a {table} are not read: save each as a picture, called as its image"
+        " (`images/1.png`, `masks/1.png`)."
+    )
 
 
 def _is_dicom(path: Path) -> bool:

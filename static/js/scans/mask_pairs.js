@@ -14,7 +14,7 @@ const LONG = "masks?|segmentations?|labelmaps?|ground[ ._-]?truths?";
 const SHORT = "segm?s?|gts?|labels?|truths?|annotations?";
 const COUNT = "(?:[ ._-]*(?:[0-9]{1,6}|\\([0-9]{1,6}\\)|-? ?copy(?: [0-9]{1,2}| ?\\([0-9]{1,2}\\))?))?";
 const VOLUME = /\.(?:nii(?:\.gz)?|nrrd)$/i;
-const TEXT = /\.(?:json|xml|txt|csv)$/i; // outlines at most
+const TEXT = /\.(?:json|jsonl|ndjson|geojson|xml|txt|csv|tsv)$/i; // outlines at most
 const DOUBTFUL = new RegExp(`[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$|[ ._-](?:${LONG}|${SHORT})[ ._-].*$`, "s");
 const FLAIR_ENDINGS = ["-t2f", "_t2f", "_flair", "-flair"]; // BraTS: the mask lies on all sequences of a patient, and this one is read
 const BEGINNING = /^masks?[ ._-]/;
@@ -131,4 +131,25 @@ export function pairMasks(paths) {
   for (const [slice, [first, ...others]] of found) if (!others.length) masks.set(slice, first);
   const paired = new Set(masks.values());
   return { scans, masks, refused: places.filter((place) => isMask[place] && !paired.has(place)) };
+}
+
+const PICTURE = /\.(?:tiff?|png|jpg|jpeg|jpe|jfif|webp)$/i;
+
+/**
+ * The first two pictures of one name with two endings (`1.jpg`, `1.png`), which may be a slice and its mask: of loose files nobody looks at
+ * the pixels, as `python -m ml check` does in a data set. Null where there are none.
+ * @param {string[]} paths of scans
+ * @returns {[string, string] | null}
+ */
+export function namesakes(paths) {
+  /** @type {Map<string, string>} */
+  const firsts = new Map();
+  for (const path of paths.filter((name) => PICTURE.test(name))) {
+    const { folders, stem } = keyOf(path);
+    const key = keyText(folders, stem);
+    const first = firsts.get(key);
+    if (first !== undefined && folded(first) !== folded(path)) return [first, path];
+    firsts.set(key, path);
+  }
+  return null;
 }

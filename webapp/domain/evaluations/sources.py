@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.datasets.file_names import is_text, natural_key
+from ml.datasets.file_names import is_text, may_be_data, natural_key
 from webapp.domain.errors import FolderRefused
 from webapp.domain.evaluations.models import Evaluation, SourceKind
 from webapp.domain.resources import Resources
@@ -118,9 +118,12 @@ def source_folder(resources: Resources, evaluation: Evaluation) -> Path:
 
 
 def wrapper_in(folder: Path) -> str | None:
-    """The name of the folder around all files of an unpacked archive, as the page packs a chosen folder; else None."""
-    first, *others = folder.iterdir()
-    return first.name if first.is_dir() and not others else None
+    """The name of the folder around a data set in an unpacked archive, as the page packs a chosen folder; else None.
+
+    What people lay beside it and no check has a word for (`README.txt`, a table) makes no difference.
+    """
+    entries = [path for path in folder.iterdir() if path.is_dir() or may_be_data(path.name)]
+    return entries[0].name if len(entries) == 1 and entries[0].is_dir() else None
 
 
 def boundaries(resources: Resources, evaluation: Evaluation) -> tuple[Path, ...]:

@@ -164,7 +164,7 @@ def test_superviselys_masks_are_read_and_its_overlays_are_none(tmp_path):
 @pytest.mark.parametrize(
     ("images", "masks", "said"),
     [
-        ("train_images/{}.png", ["train_masks/{}.png"], r"A mask by its folder \(`train_masks/`\)"),
+        ("pictures/{}.png", ["train_masks/{}.png"], r"A mask by its folder \(`train_masks/`\)"),
         ("imagesTr/{}_0000.png", ["labelsTr/{}.png"], "without `_0000`"),  # nnU-Net's of pictures
         ("images/{}.png", ["masks/{}_tumor.png", "masks/{}_edema.png"], "join them into one mask"),
         ("{}.png", ["{}_mask_tumor.png", "{}_mask_edema.png"], "join them into one mask"),
@@ -181,6 +181,59 @@ def test_masks_that_belong_to_no_image_are_said_with_their_remedy_and_never_pred
     sources, left_out = find_sources([tmp_path])
     assert {source.path.relative_to(tmp_path).as_posix() for source in sources} == set(map(images.format, "ab"))
     assert sum(group.count for group in left_out) == 2 * len(masks)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        ("{}_images", "{}_masks"),
+        ("Images-{}", "Labels-{}"),
+        ("{}Img", "{}Mask"),
+        ("{}", "{}_masks"),  # Carvana's
+        ("data/{}_images", "data/{}_masks"),
+    ],
+)
+def test_folders_may_be_called_by_their_sides(tmp_path, images, masks):
+    for side, names in (("train", "ab"), ("val", "c"), ("Test", "a")):
+        for name in names:
+            image(tmp_path / images.format(side) / f"{name}.png")
+            draw_mask(tmp_path / masks.format(side) / f"{name}_mask.png")
+    report = check(tmp_path)
+    assert report.is_sound and not report.left_out and report.analysis.tumor_slices == 4
+    sides = {"train": ("train/a", "train/b"), "validation": ("val/c",), "test": ("test/a",)}
+    assert (report.layout, report.sides) == ("images and masks", sides)
+
+
+def test_a_side_that_has_images_and_masks_of_its_own_is_read_once(tmp_path):
+    """`train/images` and `train/masks`, and `train_masks` beside them."""
+    for place in ("train", "val"):
+        image(tmp_path / place / "images" / "a.png")
+        draw_mask(tmp_path / place / "masks" / "a.png")
+    draw_mask(tmp_path / "train_masks" / "a.png")
+    report = check(tmp_path)
+    assert report.analysis.slices == 2 and [group.files for group in report.left_out] == [("train_masks/a.png",)]
+
+
+def test_annotations_without_images_are_told_to_come_with_them(tmp_path):
+    (tmp_path / "a.json").write_text('{"shapes": [], "imagePath": "a.png", "imageData": "iVBORw0KGgo="}')
+    with pytest.raises(DatasetError, match=r"annotations at most, and no images: add these .*`imageData`"):
+        check(tmp_path)
+
+
+def test_volumes_in_folders_of_images_and_masks_are_told_the_layouts_of_volumes(tmp_path):
+    for place in ("images", "masks"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "P1.nii.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(DatasetError, match=r"The layouts of volumes are BraTS.*`imagesTr`"):
+        check(tmp_path)
+
+
+def test_a_folder_called_img_within_images_is_no_patient(tmp_path):
+    """As Keras' generators want it."""
+    for name in "ab":
+        image(tmp_path / "train" / "images" / "img" / f"{name}.png")
+        draw_mask(tmp_path / "train" / "masks" / "img" / f"{name}.png")
+    assert [patient.patient for patient in check(tmp_path).patients] == ["train/a", "train/b"]
 
 
 def test_a_blank_before_the_ending_makes_no_scan_of_a_mask(tmp_path):

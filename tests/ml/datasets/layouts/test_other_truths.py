@@ -47,7 +47,7 @@ def test_a_truth_in_another_form_is_named_where_no_image_has_a_mask(tmp_path, na
     assert said_of(zipped(folder, tmp_path)).partition("and not one mask")[2] == said.partition("and not one mask")[2]
 
 
-@pytest.mark.parametrize("name", ["train.csv", "lists/train_rle.csv", "metadata.jsonl", "list.tsv"])
+@pytest.mark.parametrize("name", ["train.csv", "lists/train_rle.csv", "metadata.jsonl", "list.tsv", "export.ndjson"])
 @pytest.mark.parametrize("place", ["images", "train_images"])
 def test_masks_that_a_table_may_list_are_said_not_to_be_read(tmp_path, name, place):
     folder = tmp_path / "set"
@@ -56,7 +56,7 @@ def test_masks_that_a_table_may_list_are_said_not_to_be_read(tmp_path, name, pla
     (folder / name).write_text("ImageId,EncodedPixels\na.png,1 3\n")
     suffix = (folder / name).suffix
     for said in (said_of(folder), said_of(zipped(folder, tmp_path))):
-        assert said.endswith(f"Masks that are listed in a {suffix} are not read: save each as a picture.")
+        assert f"Masks that are listed in a {suffix} are not read: save each as a picture, called as its image" in said
 
 
 def test_a_parquet_file_is_refused_with_how_to_save_its_pictures_and_so_is_its_zip(tmp_path):

@@ -64,6 +64,41 @@ def test_of_two_folders_predict_takes_the_images_and_check_says_which_they_are(t
     assert f"those of {second} have a few values alone, as masks have: call {first} `images`" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "place", ["{side}/{kind}/{stem}.png", "data/{side}/{kind}/{stem}.png", "{side}/{kind}/ben/{stem}.png"]
+)
+def test_two_folders_may_lie_in_each_of_several(tmp_path, place):
+    """`train/X` and `val/X` beside `train/Y` and `val/Y`; so may each patient have two."""
+    for side, stems in (("train", "123"), ("val", "45")):
+        for stem in stems:
+            image(tmp_path / place.format(side=side, kind="X", stem=stem))
+            mask(tmp_path / place.format(side=side, kind="Y", stem=stem))
+    sources, left_out = find_sources([tmp_path])
+    assert len(sources) == 5 and all("/X/" in source.path.as_posix() for source in sources)
+    assert [(group.code, group.count) for group in left_out] == [("expert_mask", 5)]
+    with pytest.raises(DatasetError) as refused:
+        check(tmp_path)
+    assert "call each X `images` and each Y `masks`." in str(refused.value)
+
+
+def test_folders_that_are_called_as_they_should_be_are_not_called_so_again(tmp_path):
+    for stem in ("1", "2"):
+        image(tmp_path / "images" / "train" / f"{stem}.png")
+        mask(tmp_path / "annotations" / "train" / f"{stem}.png")
+    with pytest.raises(DatasetError) as refused:
+        check(tmp_path)
+    assert "call annotations `masks`." in str(refused.value)
+
+
+def test_images_and_masks_at_different_places_of_their_folders_are_told_where_to_lie(tmp_path):
+    for side, stem in (("train", "1"), ("val", "2")):
+        image(tmp_path / "images" / side / "images" / f"{stem}.png")
+        mask(tmp_path / "masks" / side / "masks" / f"{stem}.png")
+    with pytest.raises(DatasetError) as refused:
+        check(tmp_path)
+    assert "lay each mask at the place of its image (`images/train/1.png`, `masks/train/1.png`)." in str(refused.value)
+
+
 def test_patients_whose_slices_have_the_same_names_are_not_taken_for_images_and_masks(tmp_path):
     for patient in ("anna", "ben"):
         for stem in ("1", "2"):

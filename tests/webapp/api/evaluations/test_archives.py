@@ -18,6 +18,7 @@ from tests.support.evaluations import begin, case_rows, run_all, write_data_set,
 from tests.support.layouts import image, mask, pairs_beside
 from tests.webapp.clients import resources_of
 from tests.webapp.evaluation_calls import PATH, left_over, send_zip
+from webapp.domain.evaluations.sources import wrapper_in
 from webapp.domain.resources import Resources
 from webapp.domain.uploads import archives
 from worker.process.runtime import Runtime
@@ -91,6 +92,38 @@ def test_the_folder_that_a_zip_wraps_is_no_patient_where_it_is_none_by_itself(
     assert packed.findings["data_sha256"] == direct.findings["data_sha256"] == check(folder).data_sha256
     answer = client.get(f"{PATH}/{packed.id}/cases/0/errors.png")
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("loose", "wrapper"),
+    [
+        (["README.txt", "LICENSE", "dataset.json", "train.csv", "notes.md"], "set"),
+        (["thumbnail.png"], None),  # said to be left out
+        (["P1.nii.gz"], None),
+        (["_annotations.coco.json"], None),  # the folder may hold its images
+        (["result.json"], None),
+        (["rest.zip"], None),
+        (["IM0"], None),
+        (["more/1.png"], None),
+    ],
+)
+def test_what_lies_beside_the_folder_in_a_zip_and_is_no_data_makes_no_difference(
+    tmp_path: Path, loose: list[str], wrapper: str | None
+) -> None:
+    (tmp_path / "set").mkdir()
+    for name in loose:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert wrapper_in(tmp_path) == wrapper
+
+
+def test_a_zip_with_a_text_beside_its_folder_is_counted_as_without(
+    client: FlaskClient, runtime: Runtime, resources: Resources, tmp_path: Path
+) -> None:
+    flat_pairs(tmp_path / "set")
+    (tmp_path / "README.txt").write_text("words")
+    done = run_all(runtime, send_zip(client, zip_of(tmp_path)).json["id"])
+    assert [row.patient for row in case_rows(resources, done.id)] == ["1", "2", "3"]
 
 
 def test_a_wrapped_folder_without_masks_is_one_patient(client: FlaskClient, runtime: Runtime, tmp_path: Path) -> None:
