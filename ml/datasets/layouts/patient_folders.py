@@ -1,11 +1,13 @@
 """The layout of a folder for each patient, with each mask beside its image."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
+from ml.datasets.file_names import name_key, shown
 from ml.datasets.layouts.assembly import assemble
 from ml.datasets.layouts.copies import copies_of, copy_problems
 from ml.datasets.layouts.layout import Layout, LayoutName
@@ -13,6 +15,12 @@ from ml.datasets.layouts.pairing import images_and_masks, pair, patient_of, told
 from ml.datasets.layouts.roots import Root, named
 from ml.datasets.layouts.sequences import flair_folder, other_sequences
 from ml.datasets.layouts.tree import Tree
+
+# What people call folders of slices by what is on them, not by whose they are.
+_CLASS = re.compile(
+    r"(?:yes|no|positive|negative|normal|healthy|benign|malignant|hgg|lgg|(?:no|non|with|without)?[ _-]?tumou?rs?"
+    r"|(?:glioma|glioblastoma|astrocytoma|oligodendroglioma|meningioma|pituitary|metastas[ei]s)(?:[ _-]tumou?rs?)?)"
+)
 
 
 def list_patients(tree: Tree, folder: Path, roots: list[Root]) -> Layout:
@@ -43,5 +51,17 @@ def list_patients(tree: Tree, folder: Path, roots: list[Root]) -> Layout:
         found, faults = pair(own, group, folder)
         sided.extend((case, side) for case in found)
         problems.extend(faults)
+    problems.extend(_find_classes({case.patient for case, _ in sided if case.has_truth}))
     name: LayoutName = "patient folders" if any(case.has_truth for case, _ in sided) else "images only"
     return assemble(name, folder, sided, problems)
+
+
+def _find_classes(patients: Collection[str]) -> Iterator[Problem]:
+    """Where each folder is called as a class of slices (`glioma`, `no_tumor`), it is hardly one patient."""
+    if patients and all(_CLASS.fullmatch(name_key(patient)) for patient in patients):
+        text = (
+            f"Each folder ({shown(', '.join(sorted(patients)[:4]))}) counts as one patient, and is called as a class:"
+            " figures of patients and their intervals mean nothing, unless each patient has a folder"
+            " (PATIENT/NAME.png beside PATIENT/NAME_mask.png)."
+        )
+        yield Problem("nested_patients", (), text)

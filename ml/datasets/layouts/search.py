@@ -304,11 +304,14 @@ def _has_several(layout: Layout, masks: Sequence[Path]) -> bool:
 
 
 def _has_masks_of_several(layout: Layout, masks: Sequence[Path]) -> bool:
-    """Whether each folder with masks has one alone, a TIFF, and several images."""
+    """Whether each folder with masks has one alone, a TIFF, and several images in it or in the folder beside it."""
     images = Counter(case.image.parent for case in layout.cases)
+    beside = Counter(case.image.parent.parent for case in layout.cases)
     found = Counter(path.parent for path in masks)
     are_tiff = all(path.suffix.lower() in (".tif", ".tiff") for path in masks)
-    return are_tiff and all(count == 1 and images[place] > 1 for place, count in found.items())
+    return are_tiff and all(
+        count == 1 and (images[place] or beside[place.parent]) > 1 for place, count in found.items()
+    )
 
 
 def _count(names: list[str], what: str) -> str:

@@ -236,6 +236,27 @@ def test_a_folder_called_img_within_images_is_no_patient(tmp_path):
     assert [patient.patient for patient in check(tmp_path).patients] == ["train/a", "train/b"]
 
 
+@pytest.mark.parametrize("masks", ["masks/p1.tif", "images/p1_mask.tif"])
+def test_one_file_for_the_masks_of_several_images_is_told_to_be_split(tmp_path, masks):
+    for name in "abc":
+        image(tmp_path / "images" / f"{name}.png")
+    draw_mask(tmp_path / masks)
+    with pytest.raises(DatasetError, match=r"a TIFF of several pages, save each page as the mask of its image"):
+        check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("folders", "is_said"),
+    [(("glioma", "no_tumor"), True), (("Yes", "No"), True), (("glioma", "anna"), False), (("nora", "lgg_01"), False)],
+)
+def test_folders_called_as_classes_are_said_to_count_as_patients(tmp_path, folders, is_said):
+    for place, folder in enumerate(folders):
+        image(tmp_path / folder / f"{place}.png")
+        draw_mask(tmp_path / folder / f"{place}_mask.png")
+    found = [one.message for one in find_layout(tmp_path).problems if one.code == "nested_patients"]
+    assert bool(found) is is_said and all("called as a class" in message for message in found)
+
+
 def test_a_blank_before_the_ending_makes_no_scan_of_a_mask(tmp_path):
     image(tmp_path / "a.png")
     draw_mask(tmp_path / "a_mask .png")

@@ -120,9 +120,9 @@ def test_what_lies_beside_the_folder_in_a_zip_and_is_no_data_makes_no_difference
 def test_a_zip_with_a_text_beside_its_folder_is_counted_as_without(
     client: FlaskClient, runtime: Runtime, resources: Resources, tmp_path: Path
 ) -> None:
-    flat_pairs(tmp_path / "set")
-    (tmp_path / "README.txt").write_text("words")
-    done = run_all(runtime, send_zip(client, zip_of(tmp_path)).json["id"])
+    flat_pairs(tmp_path / "sent" / "set")
+    (tmp_path / "sent" / "README.txt").write_text("words")
+    done = run_all(runtime, send_zip(client, zip_of(tmp_path / "sent")).json["id"])
     assert [row.patient for row in case_rows(resources, done.id)] == ["1", "2", "3"]
 
 
