@@ -35,11 +35,12 @@ def zip_of_scans(scan_ids: Sequence[str], content: Content, name: str) -> Respon
     @copy_current_request_context
     def read(scan_id: str) -> Result | NoResult:
         try:
-            return _result(scan_id, None)
-        except NotReady as error:
-            with resources().database.read() as session:
-                return NoResult(lookup.get(session, scan_id).filename, error.message)
-        except NotFound:
+            try:
+                return _result(scan_id, None)
+            except NotReady as error:
+                with resources().database.read() as session:
+                    return NoResult(lookup.get(session, scan_id).filename, error.message)
+        except NotFound:  # of the second read, too
             return NoResult(scan_id, "This scan was deleted.")
 
     pieces = result_zips.scans_zip(resources(), scan_ids, read, content)

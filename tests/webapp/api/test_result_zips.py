@@ -13,12 +13,15 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
+from sqlalchemy.orm import Session
 
 from tests.support import scan_files
 from tests.support.resources import png_bytes
-from tests.webapp.clients import SCANS, finish, finished, resources_of
-from webapp.domain.scans import result_zips
+from tests.webapp.clients import SCANS, finish, finished, resources_of, sent
+from webapp.domain.errors import NotFound
+from webapp.domain.scans import lookup, result_zips
 from webapp.domain.scans.images import KINDS
+from webapp.domain.scans.models import Scan
 from webapp.domain.storage.keys import scan_prefix
 
 
@@ -111,3 +114,24 @@ def test_the_original_comes_back_byte_by_byte_and_is_not_cached(app: Flask, clie
     response = client.get(f"{SCANS}/{finished(app, data=data)['id']}/original", buffered=True)
     assert response.data == data
     assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_a_scan_that_is_deleted_while_a_zip_is_made_is_named_in_it(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, done = sent(client), finished(app, "b.png")
+    read: list[str] = []
+    get = lookup.get
+
+    def get_once(session: Session, scan_id: str) -> Scan:
+        if scan_id == waiting["id"] and scan_id in read:
+            raise NotFound("There is no such scan.")
+        read.append(scan_id)
+        return get(session, scan_id)
+
+    monkeypatch.setattr(lookup, "get", get_once)
+    response = client.post(f"{SCANS}/download.zip", json={"scans": [waiting["id"], done["id"]]})
+    with zipfile.ZipFile(io.BytesIO(response.data)) as archive:
+        assert archive.testzip() is None
+        texts = [archive.read(name).decode() for name in archive.namelist() if name.endswith(".txt")]
+    assert any("This scan was deleted." in text for text in texts)

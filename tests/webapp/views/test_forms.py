@@ -1,5 +1,6 @@
 """The forms: what they do, and where they lead; without JavaScript too."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -130,6 +131,15 @@ def test_cancel_and_retry_lead_back_to_the_scan(client: FlaskClient) -> None:
         assert (response.status_code, response.headers["Location"]) == (303, f"/scans/{scan['id']}")
         assert heading in client.get(f"/scans/{scan['id']}").text
     assert post(client, f"/segmentations/{scan['segmentation']['id']}/retry").status_code == 409
+
+
+def test_a_run_is_offered_again_with_its_own_threshold(client: FlaskClient, app: Flask) -> None:
+    scan = finished(app)
+    path = f"/api/v1/scans/{scan['id']}/segmentations"
+    run = client.post(path, json={"threshold": 0.305}).json
+    page = client.get(f"/scans/{scan['id']}?segmentation={run['id']}").text
+    (field,) = re.findall(r'<input[^>]*name="threshold"[^>]*>', page)
+    assert 'value="0.305"' in field and 'step="any"' in field
 
 
 def test_bulk_actions_come_back_to_the_same_list(client: FlaskClient, app: Flask) -> None:
