@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
@@ -52,7 +52,8 @@ def test_a_line_is_one_object_with_the_traceback_of_an_error(lines: list[str]) -
     assert found["traceback"].endswith("ValueError: two\nlines") and found["time"].endswith("+00:00")
 
 
-def test_a_requests_lines_have_the_id_that_its_answer_has(app: Flask, lines: list[str]) -> None:
+def test_a_requests_lines_have_the_id_that_its_answer_has(make_app: Callable[..., Flask], lines: list[str]) -> None:
+    app = make_app(is_new=True)
     app.add_url_rule("/test", "test", lambda: 1 / 0)
     answer = app.test_client().get("/test")
     logging.getLogger("ours").info("afterwards")

@@ -111,8 +111,9 @@ def test_several_masks_of_one_image_may_be_joined(tmp_path):
     """BUSI's `_mask_1`: a second tumor, which `keep one` would lose."""
     pairs_beside(tmp_path / "malignant", "malignant (1)", "malignant (2)")
     mask(tmp_path / "malignant" / "malignant (2)_mask_1.png")
-    (problem,) = find_layout(tmp_path).problems
-    assert problem.code == "doubled_mask" and problem.message.endswith("keep one, or join them if each is a part.")
+    doubled, nested = sorted(find_layout(tmp_path).problems, key=lambda problem: problem.code)
+    assert doubled.code == "doubled_mask" and doubled.message.endswith("keep one, or join them if each is a part.")
+    assert nested.code == "nested_patients"  # a class's folder counts as one patient
 
 
 @pytest.mark.parametrize("lines", ["patient;age\nanna;50\n", "patient,age\nanna,50\n", "patient\tage\nanna\t50\n"])

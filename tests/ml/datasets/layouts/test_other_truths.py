@@ -87,6 +87,7 @@ def test_two_folders_with_pictures_of_the_same_names_may_be_images_and_masks(tmp
         mask(tmp_path / masks / f"{name}.png")
     first, second = images.partition("/")[0], masks.partition("/")[0]
     said = said_of(tmp_path)
-    assert f" and those of {second} have a few values alone, as masks have: call {first} `images`" in said
+    remedy = f"call {second} `masks`" if first == "images" else f"call {first} `images` and {second} `masks`"
+    assert f" and those of {second} have a few values alone, as masks have: {remedy}." in said
     image(tmp_path / images / "3.jpg")
     assert "of the same names" not in said_of(tmp_path)
