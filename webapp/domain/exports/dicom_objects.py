@@ -90,7 +90,29 @@ def write(resources: Resources, wanted: ObjectSource, targets: Mapping[Kind, Pat
     Raises NoGeometry (a series that no object can refer to), StorageUnavailable, StorageFull, DecoderUnavailable,
     TooManyDownloads.
     """
-    facts = _facts(resources, wanted, targets)
+    _make(resources, wanted, targets, _facts(resources, wanted, targets))
+
+
+def write_kept(resources: Resources, wanted: ObjectSource, kind: Kind, target: Path) -> None:
+    """Write one object to an existing file, from memory where it was made before. Raises as `write`.
+
+    Its key is made of everything that the object is: the run's own arrays, which never change, and all that is said
+    beside them. Whatever changes that makes another object; a deleted scan's go with its pictures.
+    """
+    facts = _facts(resources, wanted, (kind,))
+    said = json.dumps(asdict(facts), sort_keys=True)
+    key = f"{wanted.scan.id}.{kind}.{hashlib.sha256(said.encode()).hexdigest()}"
+    data = resources.images.find(key)
+    if data is not None:
+        with translated_errors():
+            target.write_bytes(data)
+        return
+    _make(resources, wanted, {kind: target}, facts)
+    if target.stat().st_size <= _LARGEST_KEPT_BYTES:
+        resources.images.keep(key, target.read_bytes())
+
+
+def _make(resources: Resources, wanted: ObjectSource, targets: Mapping[Kind, Path], facts: Facts) -> None:
     mask = resources.storage.temporary_file()
     try:
         with _place(), translated_errors(), sandbox_errors():
@@ -103,24 +125,6 @@ def write(resources: Resources, wanted: ObjectSource, targets: Mapping[Kind, Pat
         raise StorageUnavailable("The original file is missing; restore it, or delete the scan.") from error
     finally:
         mask.unlink(missing_ok=True)
-
-
-def write_kept(resources: Resources, wanted: ObjectSource, kind: Kind, target: Path) -> None:
-    """Write one object to an existing file, from memory where it was made before. Raises as `write`.
-
-    Its key is made of everything that the object is: the run's own arrays, which never change, and all that is said
-    beside them. Whatever changes that makes another object; a deleted scan's go with its pictures.
-    """
-    facts = json.dumps(asdict(_facts(resources, wanted, (kind,))), sort_keys=True)
-    key = f"{wanted.scan.id}.{kind}.{hashlib.sha256(facts.encode()).hexdigest()}"
-    data = resources.images.find(key)
-    if data is not None:
-        with translated_errors():
-            target.write_bytes(data)
-        return
-    write(resources, wanted, {kind: target})
-    if target.stat().st_size <= _LARGEST_KEPT_BYTES:
-        resources.images.keep(key, target.read_bytes())
 
 
 def _facts(resources: Resources, wanted: ObjectSource, kinds: Container[Kind]) -> Facts:
