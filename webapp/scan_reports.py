@@ -169,5 +169,5 @@ def _metric_rows(card: "Card | None") -> list[list[str]]:
             metric.aggregation or "",
         ]
         for metric in (card.metrics if card else ())
-        if (metric.set or "").startswith("test") or metric.is_out_of_fold
+        if metric.is_test or metric.is_out_of_fold
     ]

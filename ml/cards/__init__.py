@@ -10,6 +10,7 @@ members: the packages that an ensemble joins.
 
 from ml.cards.card import (
     LOST_PIXELS,
+    NESTED,
     OUT_OF_FOLD,
     Architecture,
     Card,
@@ -50,6 +51,7 @@ __all__ = [
     "INT8_WEIGHTS_FILE",
     "LOST_PIXELS",
     "NAME_PATTERN",
+    "NESTED",
     "OOD_FILE",
     "OUT_OF_FOLD",
     "SEQUENCES_FILE",

@@ -114,6 +114,8 @@ class Training:
 
 # Beginning of the set of every metric of out-of-fold maps.
 OUT_OF_FOLD = "out of fold"
+# End of it where what is measured of each fold was chosen on the others.
+NESTED = "chosen on the other folds"
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,21 @@ class Metric:
     def is_out_of_fold(self) -> bool:
         """Whether it was taken from the kept maps of a cross-validation: no engine measures it again."""
         return (self.set or "").startswith(OUT_OF_FOLD)
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether it was taken out of fold, by rules that other patients had chosen."""
+        return self.is_out_of_fold and (self.set or "").endswith(NESTED)
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it was taken on patients that are kept for testing."""
+        return (self.set or "").startswith("test")
+
+    @property
+    def folds(self) -> str | None:
+        """Of an out-of-fold figure: which patients and folds it is of, in words; None where the card does not say."""
+        return (self.rule or "").partition(";")[0] or None if self.is_out_of_fold else None
 
 
 @dataclass(frozen=True)

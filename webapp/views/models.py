@@ -3,7 +3,7 @@
 from flask import Blueprint, render_template
 
 from webapp.context import resources
-from webapp.domain.catalog.comparison import better_than_default, headlines
+from webapp.domain.catalog.comparison import compared_with_default, headlines
 from webapp.schemas import metrics
 from webapp.schemas.models import dump_model, group_metrics
 
@@ -12,7 +12,7 @@ bp = Blueprint("models", __name__, url_prefix="/models")
 
 @bp.get("")
 def index() -> str:
-    """All models, and which of them did better than the one that is used where none is chosen."""
+    """All models, and how one of them did beside the one that is used where none is chosen."""
     catalog = resources().catalog
     entries = catalog.entries()
     usable = [entry.card for entry in entries if entry.card is not None and entry.problem is None]
@@ -21,7 +21,7 @@ def index() -> str:
         cards=[dump_model(entry) for entry in entries],
         headlines={card.name: headlines(card) for card in usable},
         default_name=catalog.default_name,
-        better=better_than_default(usable, catalog.default_name),
+        compared=compared_with_default(usable, catalog.default_name),
         metrics=metrics,
     )
 

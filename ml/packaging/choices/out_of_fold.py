@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.cards import OUT_OF_FOLD, Card, Metric, PackageError, TemperatureScaling
+from ml.cards import NESTED, OUT_OF_FOLD, Card, Metric, PackageError, TemperatureScaling
 from ml.engines.ensemble import LOGIT_LIMIT
 from ml.evaluation.scoring import Score, mask_slices, score_slice
 from ml.measurements import Verdict, verdict_of
@@ -20,10 +20,10 @@ from ml.preprocessing import quantize
 
 logger = logging.getLogger(__name__)
 
-NESTED_SET = f"{OUT_OF_FOLD}; scaling and rules chosen on the other folds"
+NESTED_SET = f"{OUT_OF_FOLD}; scaling and rules {NESTED}"
 CHOSEN_SET = f"{OUT_OF_FOLD}; these patients chose scaling and rules"
 # Of a scaling that stays as it was.
-NESTED_RULES_SET = f"{OUT_OF_FOLD}; rules chosen on the other folds"
+NESTED_RULES_SET = f"{OUT_OF_FOLD}; rules {NESTED}"
 CHOSEN_RULES_SET = f"{OUT_OF_FOLD}; these patients chose the rules"
 STACKED, SINGLE = "slices stacked, with the depth rule", "each slice alone"
 
