@@ -13,6 +13,7 @@ from torch import nn
 
 from ml.cards import Card, PackageError
 from ml.datasets import Case
+from ml.datasets.time_points import person_of
 from ml.engines import Engine
 from ml.engines.crops import sizes_of_crops
 from ml.engines.flair_only import FlairOnlyEngine
@@ -38,7 +39,7 @@ _HELD_OUT_SHARE = 0.15
 
 @dataclass(frozen=True)
 class Split:
-    """The cases that calibrate int8 and those that it is compared on; no patient is in both.
+    """The cases that calibrate int8 and those that it is compared on; no person is in both.
 
     held_out: what chooses the limits of the checks of the input; None for the cases that int8 is compared on.
     """
@@ -49,25 +50,28 @@ class Split:
 
 
 def split_cases(cases: Sequence[Case], held_out: Iterable[str], validation: Iterable[str], seed: int) -> Split:
-    """Split by patient; nobody in `held_out`, which includes the validation patients, calibrates.
+    """Split by person; nobody in `held_out`, which includes the validation patients, calibrates at any time.
 
-    Parity takes the validation patients where the folder has any, else patients drawn with the seed. Raises
+    Parity takes the validation patients where the folder has any, else persons drawn with the seed. Raises
     PackageError where one of the two parts would be empty.
     """
-    patients = sorted({case.patient for case in cases})
-    compared = set(validation) & set(patients)
+    patients = {case.patient for case in cases}
+    persons = {person_of(patient) for patient in patients}
+    withheld = {person_of(patient) for patient in held_out}
+    compared = set(validation) & patients
     if not compared:
-        free = [patient for patient in patients if patient not in set(held_out)]
+        free = sorted(persons - withheld)
         count = max(1, round(_HELD_OUT_SHARE * len(free)))
-        compared = set(np.random.default_rng(seed).permutation(free)[:count].tolist())
-    withheld = compared | set(held_out)
+        drawn = set(np.random.default_rng(seed).permutation(free)[:count].tolist())
+        compared = {patient for patient in patients if person_of(patient) in drawn}
+    withheld |= {person_of(patient) for patient in compared}
     split = Split(
-        calibration=tuple(case for case in cases if case.patient not in withheld),
+        calibration=tuple(case for case in cases if person_of(case.patient) not in withheld),
         parity=tuple(case for case in cases if case.patient in compared),
     )
     if not split.calibration or not split.parity:
         raise PackageError(
-            f"The data set has {len(patients)} patients; at least one to calibrate on and another one to compare on are"
+            f"The data set has {len(persons)} patients; at least one to calibrate on and another one to compare on are"
             " needed: give a folder with training patients in it."
         )
     return split

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ml.cards import PackageError, SequenceFacts, SequenceFigures
 from ml.datasets import Case
+from ml.datasets.time_points import person_of
 from ml.engines import Engine
 from ml.ood.detector import limit_of
 from ml.ood.head_contrast import COUNT
@@ -30,7 +31,7 @@ from ml.packaging.logistic import fit_logistic
 from ml.packaging.ood_fit import FoldNetwork
 
 SLICES_PER_PATIENT = 6
-# Patients are dealt into so many folds; fewer patients cannot be measured out of fold.
+# Patients, all times of one together, are dealt into so many folds; fewer cannot be measured out of fold.
 FOLDS = 5
 # The share of the true FLAIR slices, and of the stacks, that may be warned about.
 WARNED_SHARE = 0.01
@@ -61,6 +62,11 @@ class _Samples:
     def among(self, chosen: NDArray[np.bool]) -> "_Samples":
         """chosen: bool (S,)."""
         return _Samples(self.described[chosen], self.labels[chosen], self.patients[chosen])
+
+    @property
+    def persons(self) -> NDArray[np.str_]:
+        """Whose the slices are at whatever time: text (S,)."""
+        return np.array([person_of(patient) for patient in self.patients.tolist()], dtype=np.str_)
 
 
 def fit_sequences(
@@ -97,8 +103,9 @@ def fit_sequences(
 
 
 def _is_enough(samples: _Samples, classes: int) -> bool:
-    """Whether each class is shown by as many patients as there are folds, so that each fit knows all classes."""
-    return all(len(set(samples.patients[samples.labels == label].tolist())) >= FOLDS for label in range(classes))
+    """Whether each class is shown by as many persons as there are folds, so that each fit knows all classes."""
+    persons = samples.persons
+    return all(len(set(persons[samples.labels == label].tolist())) >= FOLDS for label in range(classes))
 
 
 def _sample(engine: Engine, cases: Sequence[Case], seed: int) -> tuple[_Samples, _Samples]:
@@ -180,10 +187,10 @@ def _fit_half(
 
 
 def _deal(samples: _Samples, seed: int) -> list[tuple[_Samples, _Samples]]:
-    """By patient: for each of FOLDS, the others and itself."""
-    patients = np.unique(samples.patients)
-    deal = np.random.default_rng(seed).permutation(len(patients)) % FOLDS
-    folds = deal[np.searchsorted(patients, samples.patients)]  # (S,)
+    """By person: for each of FOLDS, the others and itself."""
+    persons, places = np.unique(samples.persons, return_inverse=True)
+    deal = np.random.default_rng(seed).permutation(len(persons)) % FOLDS
+    folds = deal[places]  # (S,)
     return [(samples.among(folds != fold), samples.among(folds == fold)) for fold in range(FOLDS)]
 
 

@@ -44,10 +44,15 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """A run's folder. Raises TrainingError where it is not finished."""
+    """A run's folder. Raises TrainingError where it is not finished, or has nothing to compare."""
     try:
         result = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
         split = read_split(folder / SPLIT_FILE)
+        if not split.validation:
+            raise TrainingError(
+                f"{folder} was trained on {len(split.train)} patients and none was kept for validation, so it has no"
+                " figures to compare; give runs of a split with a validation side."
+            )
         with (folder / VALIDATION_FOLDER / "patients.csv").open(encoding="utf-8", newline="") as file:
             dice = {row["patient"]: float(row["dice"]) for row in csv.DictReader(file) if row["dice"]}
         configuration = yaml.safe_load((folder / CONFIGURATION_FILE).read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from marshmallow import fields
 
 from ml.measurements import Verdict
 from webapp.domain.scans.dates import DateSource
-from webapp.domain.scans.follow_up import Change, FollowUp, Point
+from webapp.domain.scans.follow_up import MOST_POINTS, Change, FollowUp, Point
 from webapp.domain.scans.patients import PatientSource
 from webapp.schemas.fields import Code, Rounded, dump
 
@@ -101,6 +101,9 @@ class FollowUpSchema(ma.Schema):
     )
     left_out = fields.List(fields.Nested(LeftOutSchema), required=True)
     series_without_study = fields.Integer(required=True, metadata={"description": "of the patient"})
+    older_studies = fields.Integer(
+        required=True, metadata={"description": f"beyond the newest {MOST_POINTS}, which are not in `points`"}
+    )
     method = fields.String(required=True, metadata={"description": "how ranges are computed"})
     notice = fields.String(required=True)
 
@@ -117,6 +120,7 @@ def dump_follow_up(found: FollowUp) -> dict[str, Any]:
                 {"study": item.study.id, "name": item.study.name, "reason": item.reason} for item in found.left_out
             ],
             "series_without_study": found.lone_scans,
+            "older_studies": found.older,
             "method": METHOD,
             "notice": "Research use only. Not for diagnosis.",
         },

@@ -32,6 +32,7 @@ def show(study_id: str) -> str:
             "choices": [(point.study.id, _title(point)) for point in shown],
             "pair": _pair(first, second) if first and second else None,
             "has_plot": _has_plot(found),
+            "most_points": follow_up.MOST_POINTS,
         }
     return render_template("scans/follow_up.html", **context)
 

@@ -11,6 +11,7 @@ from webapp.domain.jobs.models import Status
 from webapp.domain.scans import history, studies
 from webapp.domain.scans.history import SORTS, HistoryFilter
 from webapp.domain.scans.models import Verdict
+from webapp.domain.scans.tag_lines import line_of
 from webapp.schemas.fields import dump
 from webapp.schemas.scans import ScanSchema
 from webapp.schemas.segmentations import LONGEST_ID
@@ -56,6 +57,7 @@ def history_page(
             "match_count": history.count(session, wanted),
             "has_scans": bool(rows) or history.has_any(session),
             "study": dump(StudySchema, study) if study else None,
+            "tags_line": line_of(study.tags) if study else "",
             "has_truth": bool(study and studies.scans_with_truth(session, study.id)),
             "sequences": form_of(session, study.id) if study else None,
             "studies": [(item.id, item.name) for item in {item.id: item for item in (*known, study) if item}.values()],

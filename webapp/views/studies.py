@@ -7,6 +7,7 @@ from webapp.context import resources
 from webapp.domain.errors import NotFound, PortalError
 from webapp.domain.scans import studies
 from webapp.domain.scans.studies import StudyChange
+from webapp.domain.scans.tag_lines import tags_of
 from webapp.views.history import history_page
 
 bp = Blueprint("studies", __name__, url_prefix="/studies")
@@ -20,7 +21,7 @@ def change(study_id: str) -> Response | tuple[str, int]:
     wanted = StudyChange(
         name=typed["name"],
         notes=typed["notes"],
-        tags=typed["tags"].split(","),
+        tags=tags_of(typed["tags"]),
         date=request.form.get("date"),
         patient=request.form.get("patient"),
         revision=int(revision) if revision.isdecimal() and len(revision) < 10 else None,

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from ml.__main__ import main
 from ml.cards import CardError, PackageError, load_card, verify_files
 from ml.datasets import list_cases
+from ml.datasets.time_points import person_of
 from ml.engines.crops import sizes_of_crops
 from ml.networks import CheckpointError, read_checkpoint
 from ml.ood.detector import load_detector
@@ -231,6 +233,23 @@ def test_no_patient_calibrates_and_is_compared_on(small_data):
         assert compared
     with pytest.raises(PackageError, match="at least one to calibrate on"):
         split_cases(list_cases(small_data, ["patient_0"]), (), (), seed=1)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_person_calibrates_at_one_time_and_is_compared_on_at_another(seed):
+    names = [f"BraTS-GLI-0000{person}-00{time}" for person in range(4) for time in range(3)]
+    cases = [SimpleNamespace(patient=name) for name in names]
+    for validation, held_out in (((), ()), ((), names[:1]), (names[:1], names[:1])):
+        split = split_cases(cases, held_out, validation, seed)
+        sides = split.calibration, split.parity
+        calibrating, compared = ({person_of(case.patient) for case in side} for side in sides)
+        assert calibrating.isdisjoint(compared | {person_of(name) for name in held_out})
+        assert compared and calibrating
+    assert {case.patient for case in split_cases(cases, (), (), seed).parity} in (
+        {name for name in names if name.startswith(f"BraTS-GLI-0000{person}-")} for person in range(4)
+    )
+    with pytest.raises(PackageError, match="has 1 patients"):
+        split_cases(cases[:3], (), (), seed)
 
 
 def test_half_of_the_calibration_slices_have_tumor(small_data):

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ml.datasets.time_points import person_of
 from ml.engines import Inference
 from ml.ood.sequences import COLOR_CLASSES, GRAY_CLASSES
+from ml.packaging import sequence_fit
 from ml.packaging.logistic import fit_logistic
 from ml.packaging.ood_fit import FoldNetwork
 from ml.packaging.sequence_fit import FOLDS, SLICES_PER_PATIENT, fit_sequences
@@ -88,6 +90,31 @@ def test_networks_of_the_folds_choose_the_limits_on_patients_they_never_saw():
 @pytest.mark.parametrize("cases", [[], patients(FOLDS - 1), patients(FOLDS, missing=range(FOLDS))])
 def test_too_few_patients_or_sequences_give_no_check(cases):
     assert fit_sequences(MeansEngine(), cases, seed=1) is None
+
+
+def times_of(persons):
+    """Two patients each who are one person at two times."""
+    cases = patients(2 * persons)
+    for case in cases:
+        number = int(case.patient.removeprefix("patient_"))
+        case.patient = f"BraTS-GLI-{number // 2:05}-{number % 2:03}"
+    return cases
+
+
+def test_two_times_of_one_person_are_in_one_fold(monkeypatch):
+    parts = []
+    judge = sequence_fit._judge
+    monkeypatch.setattr(sequence_fit, "_judge", lambda *given: parts.append(given[:2]) or judge(*given))
+    _, facts = fit_sequences(MeansEngine(), times_of(FOLDS), seed=1)
+    assert facts.patients == 2 * FOLDS
+    assert len(parts) == 2 * FOLDS
+    for sides in parts:
+        fitted, held_out = ({person_of(patient) for patient in side.patients.tolist()} for side in sides)
+        assert held_out and fitted.isdisjoint(held_out)
+
+
+def test_times_of_too_few_persons_give_no_check():
+    assert fit_sequences(MeansEngine(), times_of(FOLDS - 1), seed=1) is None
 
 
 def test_regression_weighs_classes_alike_and_a_penalty_shrinks_it():

@@ -1,6 +1,7 @@
 """Finished runs side by side, and several seeds of one recipe as one row. Nothing is trained here."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -94,6 +95,18 @@ def test_table_names_seeds_start_and_loss(folders, capsys):
     ]
     assert "+0.1500 (0.150 to 0.150)" in second
     assert explanation.startswith("4 validation patients, used for no choice. Patient Dice")
+
+
+def test_a_run_without_validation_patients_is_not_called_unfinished(folders, capsys):
+    """As a training on everybody leaves it: no figures, and no folder of an evaluation."""
+    folder = folders[1]
+    write_split(Split("0" * 64, 1, ("other", "another"), ()), folder / "split.json")
+    result = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps({**result, "set": "no validation patients", "summary": None}))
+    shutil.rmtree(folder / "validation")
+    assert main(["compare", *map(str, folders)]) == 1
+    said = capsys.readouterr().err
+    assert "bce-1 was trained on 2 patients and none was kept for validation" in said and "finished" not in said
 
 
 def test_a_seed_given_twice_is_refused(folders, run):

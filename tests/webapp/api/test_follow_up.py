@@ -276,13 +276,33 @@ def test_two_dates_are_drawn_at_one_scale(app: Flask, client: FlaskClient) -> No
     assert "their own size of pixels" in client.get(address).text
 
 
-def test_a_study_beyond_the_most_is_in_its_own_follow_up(
+def test_of_too_many_studies_the_newest_are_followed_and_the_others_counted(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Series that were de-identified elsewhere may all have one patient's id."""
     monkeypatch.setattr(follow_up, "MOST_POINTS", 2)
+    days = ("2024-06-01", None, "2021-01-15", None)
+    years = ({"StudyDate": "20200101"}, {"StudyDate": "20230101"}, {}, {})
+    added = zip(days, years, strict=True)
+    studies = [add_study(app, f"visit {at}", day, **year)["study"] for at, (day, year) in enumerate(added)]
+
+    found = of(client, studies[0])
+    assert [point["study"] for point in found["points"]] == [studies[1], studies[0]]
+    assert (found["older_studies"], [point["date"] for point in found["points"]]) == (2, ["2023", "2024-06-01"])
+    page = client.get(f"/studies/{studies[0]}/follow-up").text
+    assert "2 older studies of this patient are not here: a follow-up has the 2 newest" in page
+    assert client.get(f"{STUDIES}/{studies[0]}/follow-up.svg").text.count("visit") == 0
+
+
+def test_a_study_beyond_the_most_is_in_its_own_follow_up(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow_up, "MOST_POINTS", 2)
     studies = [add_study(app, f"visit {number}")["study"] for number in range(4)]
 
-    assert [point["study"] for point in of(client, studies[3])["points"]] == [studies[0], studies[3]]
-    assert client.get(f"/studies/{studies[3]}/follow-up").status_code == 200
-    assert [point["study"] for point in of(client, studies[1])["points"]] == studies[:2]
+    assert [point["study"] for point in of(client, studies[0])["points"]] == [studies[0], studies[3]]
+    assert client.get(f"/studies/{studies[0]}/follow-up").status_code == 200
+    assert [point["study"] for point in of(client, studies[2])["points"]] == studies[2:]
+    monkeypatch.setattr(follow_up, "MOST_POINTS", 4)
+    assert of(client, studies[0])["older_studies"] == 0
+    assert "older stud" not in client.get(f"/studies/{studies[0]}/follow-up").text

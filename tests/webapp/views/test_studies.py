@@ -1,5 +1,6 @@
 """Studies on the pages, by their forms alone: made, renamed, moved, and what is said where that cannot be."""
 
+import html
 import io
 import re
 import zipfile
@@ -36,6 +37,22 @@ def test_a_study_is_renamed_on_its_page_and_the_second_tab_keeps_what_it_typed(c
     assert client.post(path, data=form).status_code == 303
     empty = client.post(path, data=form | {"name": " ", "csrf_token": token(client)})
     assert empty.status_code == 422 and "A study has a name" in empty.text
+
+
+def test_saving_a_study_as_it_is_shown_keeps_its_tags(client: FlaskClient) -> None:
+    """A tag that the API has set may have a comma, or quotes."""
+    study = sent(client, form={"study": "Patient 7"})["study"]
+    tags = ["left, frontal", '5" coil', '"seen"', "glioma"]
+    address = f"/api/v1/studies/{study['id']}"
+    assert client.patch(address, json={"tags": tags}).json["tags"] == tags
+
+    page = client.get(f"/scans?study={study['id']}").text
+    shown = re.findall(r'name="(name|tags|revision)" value="([^"]*)"', page)
+    form = {**{name: html.unescape(value) for name, value in shown}, "csrf_token": token(client), "notes": "seen"}
+    assert client.post(f"/studies/{study['id']}", data=form).status_code == 303
+
+    saved = client.get(address).json
+    assert (saved["tags"], saved["notes"]) == (tags, "seen")
 
 
 def test_selected_scans_move_to_a_study_and_out_of_it(client: FlaskClient) -> None:

@@ -4,8 +4,9 @@ A change is told only between runs that can be compared, each with a verdict tha
 none, it is said why.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -100,7 +101,8 @@ class LeftOut:
 class FollowUp:
     """points: in the order of their dates, those without one behind them. changes: of `_pairs`.
 
-    lone_scans: series of the patient that are in no study.
+    lone_scans: series of the patient that are in no study. older: studies beyond the newest MOST_POINTS, which are not
+    looked at.
     """
 
     patient: StudyPatient
@@ -108,6 +110,7 @@ class FollowUp:
     changes: tuple[Change, ...]
     left_out: tuple[LeftOut, ...]
     lone_scans: int
+    older: int = 0
 
 
 def of_study(resources: Resources, session: Session, study_id: str) -> FollowUp:
@@ -118,9 +121,8 @@ def of_study(resources: Resources, session: Session, study_id: str) -> FollowUp:
         return FollowUp(patient, (_point(resources, session, study),), (), (), 0)
     points, left_out = [], []
     naming = patients.studies_that_name(session, patient)
-    if study not in naming[:MOST_POINTS]:
-        naming = [*naming[: MOST_POINTS - 1], study]
-    for found in naming[:MOST_POINTS]:
+    newest = _newest(session, patient, naming, study)
+    for found in newest:
         whose = patients.patient_of(session, found)
         if whose.key == patient.key:
             points.append(_point(resources, session, found))
@@ -129,7 +131,29 @@ def of_study(resources: Resources, session: Session, study_id: str) -> FollowUp:
     dated = sorted((point for point in points if point.date), key=_order)
     changes = [change(first, second) for first, second in _pairs(dated)]
     undated = [point for point in points if not point.date]
-    return FollowUp(patient, (*dated, *undated), tuple(changes), tuple(left_out), patients.lone_scans(session, patient))
+    return FollowUp(
+        patient,
+        (*dated, *undated),
+        tuple(changes),
+        tuple(left_out),
+        patients.lone_scans(session, patient),
+        older=len(naming) - len(newest),
+    )
+
+
+def _newest(session: Session, patient: StudyPatient, naming: Sequence[Study], study: Study) -> Sequence[Study]:
+    """The MOST_POINTS newest by their dates, `study` always among them; those without a date are the oldest."""
+    if len(naming) <= MOST_POINTS:
+        return naming
+    years = patients.years_of_studies(session, patient)
+
+    def age(one: Study) -> tuple[object, ...]:
+        when = _date(one.date, years.get(one.id, ()))
+        return (when is not None, when.middle if when else date.min, one.created_at, one.id)
+
+    others = sorted((one for one in naming if one.id != study.id), key=age, reverse=True)
+    kept = {study.id, *(one.id for one in others[: MOST_POINTS - 1])}
+    return [one for one in naming if one.id in kept]
 
 
 def _pairs(dated: Sequence[Point]) -> list[tuple[Point, Point]]:
@@ -196,15 +220,15 @@ def _point(resources: Resources, session: Session, study: Study) -> Point:
         select(Scan).where(Scan.study_id == study.id).options(*loaded).order_by(Scan.created_at)
     ).all()
     measured = {scan: scan.displayed for scan in scans if scan.displayed and scan.displayed.status is Status.SUCCEEDED}
-    date = _date(study, scans)
+    when = _date(study.date, {year for scan in scans if (year := (scan.series or {}).get("date"))})
     if not measured:
-        return Point(study, date, None, None, 0, "", "None of its scans has a result yet.", None, None)
+        return Point(study, when, None, None, 0, "", "None of its scans has a result yet.", None, None)
     scan = max(measured, key=_fitness)
     run = measured[scan]
     error, error_problem = _error(resources, run)
     return Point(
         study,
-        date,
+        when,
         scan,
         run,
         others=sum(
@@ -217,12 +241,11 @@ def _point(resources: Resources, session: Session, study: Study) -> Point:
     )
 
 
-def _date(study: Study, scans: Sequence[Scan]) -> ExamDate | None:
+def _date(entered: date | None, years: Collection[str]) -> ExamDate | None:
     """What was entered, else the year in which all series of the study agree."""
-    if study.date is not None:
-        return ExamDate.of_day(study.date)
-    years = {year for scan in scans if (year := (scan.series or {}).get("date"))}
-    return ExamDate.of_year(years.pop()) if len(years) == 1 else None
+    if entered is not None:
+        return ExamDate.of_day(entered)
+    return ExamDate.of_year(next(iter(years))) if len(years) == 1 else None
 
 
 def _fitness(scan: Scan) -> tuple[object, ...]:

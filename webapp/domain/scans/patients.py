@@ -7,7 +7,7 @@ it, in whatever case. What is entered may be a pseudonym: so files without heade
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import func, select, union
+from sqlalchemy import CompoundSelect, func, select, union
 from sqlalchemy.orm import Session
 
 from webapp.domain.database.search_keys import search_key
@@ -52,12 +52,27 @@ def patient_of(session: Session, study: Study) -> StudyPatient:
 
 def studies_that_name(session: Session, patient: StudyPatient) -> list[Study]:
     """Studies in which anything names the patient, oldest entry first; whose each is, `patient_of` says."""
+    found = select(Study).where(Study.id.in_(_naming(patient)))
+    return list(session.scalars(found.order_by(Study.created_at, Study.id)))
+
+
+def years_of_studies(session: Session, patient: StudyPatient) -> dict[str, set[str]]:
+    """The years that the series of `studies_that_name` state, by the study's id."""
+    year = Scan.series["date"].as_string()
+    stated = select(Scan.study_id, year).where(Scan.study_id.in_(_naming(patient)), Scan.series.is_not(None))
+    found: dict[str, set[str]] = {}
+    for study_id, text in session.execute(stated.distinct()):
+        if study_id and text:
+            found.setdefault(study_id, set()).add(text)
+    return found
+
+
+def _naming(patient: StudyPatient) -> CompoundSelect[tuple[str | None]]:
+    """The ids of the studies in which anything names the patient."""
     key = patient.key
     of_series = select(Scan.study_id).where(Scan.patient_key == key, Scan.study_id.is_not(None))
-    entered = select(Study.id).where(Study.patient_key == key)
     # Two reads by an index: PostgreSQL reads all studies for "in one, or the other".
-    found = select(Study).where(Study.id.in_(union(of_series, entered)))
-    return list(session.scalars(found.order_by(Study.created_at, Study.id)))
+    return union(of_series, select(Study.id).where(Study.patient_key == key))
 
 
 def lone_scans(session: Session, patient: StudyPatient) -> int:
