@@ -13,6 +13,7 @@ import pytest
 from tests.support.bytecode import keep_bytecode
 from tests.support.file_scheduling import FileScheduling, slow_files_first
 from tests.support.processors import share_processors
+from tests.support.sandbox_servers import forked_servers
 from tests.support.temporary_files import keep_temporary_files_in_memory
 
 if TYPE_CHECKING:
@@ -113,6 +114,13 @@ def _postgres_database(where: str) -> Iterator[str]:
     create_database(where, name, template="empty")
     yield f"postgresql+psycopg:///{name}?{where}"
     drop_database(where, name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sandbox_servers() -> Iterator[None]:
+    """Servers of sandboxes are forked with their imports done."""
+    with forked_servers():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,14 @@ import pytest
 
 from ml.sandbox.decoder import Decoded, Decoder
 from ml.scans import ScanError
+from tests.support.sandbox_servers import started_servers
+
+
+@pytest.fixture(scope="module", autouse=True)
+def servers_as_they_are() -> Iterator[None]:
+    """These tests are about the servers themselves."""
+    with started_servers():
+        yield
 
 
 @pytest.fixture(scope="session")
