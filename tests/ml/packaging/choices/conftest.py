@@ -1,7 +1,9 @@
 """Cross-validations that no network has run: folders as `python -m ml crossval` leaves them, with made-up maps."""
 
+import hashlib
 import json
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +12,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
+from ml.cards import INT8_GRAPH_FILE, InputConvention
 from ml.cards.fields import encode
 from ml.datasets import Case, Split, list_cases, write_split
 from ml.datasets.digest import digest_of
 from ml.datasets.layouts.search import find_layout
 from ml.networks import build_network
 from ml.networks.checkpoints import write_checkpoint
-from ml.packaging import measuring
+from ml.packaging import measuring, packages
 from ml.packaging.packages import make_package
-from ml.packaging.quantization import Calibration
+from ml.packaging.quantization import Calibration, write_int8
 from ml.training.configuration import Configuration
 from ml.training.out_of_fold import key_of
 from ml.training.recipes import dump, make_configuration
@@ -56,6 +60,28 @@ class FakeRun:
 
     folder: Path
     data: Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quantized_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The same network on the same slices gives the same int8 files, which take seconds: they are made once."""
+    kept = tmp_path_factory.mktemp("quantized")
+
+    def write(network: nn.Module, convention: InputConvention, cases: Sequence[Case], folder: Path) -> None:
+        content = hashlib.sha256(f"{network} {convention}".encode())
+        for name, values in network.state_dict().items():
+            content.update(name.encode() + values.numpy().tobytes())
+        for case in cases:
+            content.update(case.pixels().tobytes())
+        made = kept / content.hexdigest()
+        if not (made / INT8_GRAPH_FILE).exists():
+            made.mkdir(exist_ok=True)
+            write_int8(network, convention, cases, made)
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packages, "write_int8", write)
+        yield
 
 
 @pytest.fixture(scope="session")
