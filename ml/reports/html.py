@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,12 @@ def render_predictions(predictions: Predictions, title: Title) -> str:
 
 def _fill_template(name: str, **values: Any) -> str:
     """A template of this folder, with the notice that every page has."""
+    return _environment().get_template(name).render(notice=NOTICE, **values)
+
+
+@cache
+def _environment() -> Environment:
+    """Made once: it keeps the templates that it has compiled, which takes longer than to fill them."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -80,7 +87,7 @@ def _fill_template(name: str, **values: Any) -> str:
     )
     environment.filters["value"] = _value
     environment.filters["image_words"] = image_words
-    return environment.get_template(name).render(notice=NOTICE, **values)
+    return environment
 
 
 def _value(value: Value, metric: Metric[Any, Any]) -> str:
