@@ -1,9 +1,10 @@
 """What all tests share. The real scans are not in the repository: GLIOSCOPE_TEST_DATA says where they are."""
 
+import gc
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,6 +146,18 @@ def pytest_configure() -> None:
     keep_bytecode()
     keep_temporary_files_in_memory()
     share_processors(_processors())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported for tests is no garbage, and a test that collects garbage need not look at it: half a second."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

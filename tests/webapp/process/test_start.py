@@ -73,6 +73,7 @@ def test_no_garbage_is_collected_while_a_web_process_starts_and_it_is_afterwards
     is_warm = threading.Event()
     warmed: list[object] = []
     monkeypatch.setattr(warm_up, "warm_up", lambda app: warmed.append(app) or is_warm.set())
+    gc.unfreeze()
     try:
         hooks["post_fork"](None, None)
         assert not gc.isenabled()
@@ -82,4 +83,3 @@ def test_no_garbage_is_collected_while_a_web_process_starts_and_it_is_afterwards
         assert warmed == ["the application"]
     finally:
         gc.enable()
-        gc.unfreeze()
