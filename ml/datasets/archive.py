@@ -149,6 +149,8 @@ def _choose(file: zipfile.ZipFile, limits: ArchiveLimits, takes_all: bool) -> li
         if path.lower().endswith(FOLDER_ICON):  # of all names with a control character the one that people have
             continue
         parts = _safe_parts(path)
+        if not parts:  # `./`, the folder itself
+            continue
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise ArchiveError("unsafe", "The archive has a link or a special file in it; zip the files themselves.")
@@ -189,13 +191,16 @@ def _empty(others: list[_Member]) -> ArchiveError:
 
 
 def _safe_parts(name: str) -> tuple[str, ...]:
-    """A member's path in parts. Raises ArchiveError where it could lead anywhere but below the folder."""
-    parts = tuple(name.rstrip("/").split("/"))
+    """A member's path in parts; those that are `.`, as bsdtar (Windows' and macOS' tar) and jar write, are none.
+
+    Raises ArchiveError where it could lead anywhere but below the folder.
+    """
+    parts = tuple(part for part in name.rstrip("/").split("/") if part != ".")
     is_safe = (
         not name.startswith("/")
         and not re.match("[A-Za-z]:", name)
         and len(parts) <= _DEEPEST
-        and all(part not in ("", ".", "..") and len(part.encode()) <= _LONGEST_NAME_BYTES for part in parts)
+        and all(part not in ("", "..") and len(part.encode()) <= _LONGEST_NAME_BYTES for part in parts)
         and not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
     )
     if not is_safe:

@@ -4,8 +4,8 @@ the file was a folder (`P1/P1-t2f.nii.gz/0042`); of a DICOM series by the first 
 A volume is decoded once for all of its slices, by the readers of `ml.scans`, and kept until the next one is asked for.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePath, PurePosixPath
 from threading import Lock
@@ -26,6 +26,7 @@ from ml.scans import (
     read_labels_on,
     read_scan,
     read_series,
+    read_volume,
 )
 from ml.volumes.axial import stack_shape
 from ml.volumes.grid import VolumeGrid
@@ -34,6 +35,8 @@ from ml.volumes.label_volumes import LEAST_SHARE_INSIDE, cut_labels, is_same_lat
 Value = TypeVar("Value")
 
 _SUFFIXES = (*VOLUME_SUFFIXES, *DICOM_SUFFIXES, *MASK_VOLUME_SUFFIXES)
+# What a reader says of a file of several volumes.
+_CHOSEN = "volume_chosen"
 
 # The first and the last of a scan's three channels: FLAIR is the one between (docs/datasets.md).
 Channels = tuple[Path, Path]
@@ -44,13 +47,16 @@ class VolumeSlice:
     """What a slice's case knows of its volume.
 
     slices: in the axial stack. spacing_mm: of slices, rows and columns. channels: the files of T1 and of T1 after
-    contrast, None where FLAIR stands for all three. series: all files of a DICOM series; () of one file.
+    contrast, None where FLAIR stands for all three. series: all files of a DICOM series; () of one file. numbers: where
+    a file holds several volumes (4-D), which of them, from 1, is FLAIR; with `channels` T1, FLAIR, and T1 after
+    contrast.
     """
 
     slices: int
     spacing_mm: tuple[float, float, float]
     channels: Channels | None = None
     series: tuple[Path, ...] = ()
+    numbers: tuple[int, ...] = ()
 
     def to_json(self, folder: Path | None = None) -> dict[str, Any]:
         """Plain values; paths below `folder`, else absolute ones, for a child process."""
@@ -59,8 +65,9 @@ class VolumeSlice:
             return [(path.relative_to(folder) if folder else path.absolute()).as_posix() for path in paths]
 
         channels = None if self.channels is None else written(self.channels)
-        fields = {"slices": self.slices, "spacing_mm": list(self.spacing_mm), "channels": channels}
-        return {**fields, "series": written(self.series)} if self.series else fields
+        fields: dict[str, Any] = {"slices": self.slices, "spacing_mm": list(self.spacing_mm), "channels": channels}
+        fields |= {"series": written(self.series)} if self.series else {}
+        return fields | ({"numbers": list(self.numbers)} if self.numbers else {})
 
 
 def volume_of(fields: dict[str, Any] | None, folder: Path = Path()) -> VolumeSlice | None:
@@ -73,7 +80,13 @@ def volume_of(fields: dict[str, Any] | None, folder: Path = Path()) -> VolumeSli
         before, after = fields["channels"]
         channels = folder / before, folder / after
     series = tuple(folder / path for path in fields.get("series", ()))
-    return VolumeSlice(int(fields["slices"]), (slice_mm, row_mm, column_mm), channels, series)
+    numbers = tuple(map(int, fields.get("numbers", ())))
+    return VolumeSlice(int(fields["slices"]), (slice_mm, row_mm, column_mm), channels, series, numbers)
+
+
+def number_of(numbers: Sequence[int], plane: int) -> int | None:
+    """Which volume of its file a channel, 0 to 2, is, from 1; None of a file with one. numbers: of `VolumeSlice`."""
+    return numbers[plane if len(numbers) > 1 else 0] if numbers else None
 
 
 def slice_path(volume: Path, index: int) -> Path:
@@ -119,7 +132,7 @@ def read_slice_labels(path: Path, image: Path, volume: VolumeSlice | None, limit
         grid = _whole(image, volume, limits).grid
         truth = _truths.get((mask, *volume.series), lambda: _read_truth_of_series(mask, grid, limits))
     else:
-        truth = _truths.get((mask, file), lambda: _Truth(_read_truth(mask, file, limits)))
+        truth = _truths.get((mask, file), lambda: _Truth(_read_truth(mask, image, volume, limits)))
     return LabelMap(truth.slices[int(path.name)], is_on_another_grid=truth.is_on_another_grid)
 
 
@@ -144,20 +157,28 @@ def _whole(path: Path, volume: VolumeSlice | None, limits: Limits) -> Scan:
     """The volume of a slice, which is kept."""
     if volume is not None and volume.series:
         return _scans.get(volume.series, lambda: read_series(volume.series, limits))
-    channels = None if volume is None else volume.channels
-    return _scans.get((file_of(path), *(channels or ())), lambda: _read_scan(file_of(path), channels, limits))
+    channels = () if volume is None or volume.channels is None else volume.channels
+    return _scans.get((file_of(path), *channels), lambda: _read_scan(file_of(path), volume, limits))
 
 
-def _read_scan(volume: Path, channels: Channels | None, limits: Limits) -> Scan:
-    scan = read_scan(volume, limits)
-    if channels is None:
+def _read_one(file: Path, number: int | None, limits: Limits) -> Scan:
+    """A file, or one of its volumes: the set says which it is, so that nothing is to be told of it."""
+    if number is None:
+        return read_scan(file, limits)
+    scan = read_volume(file, limits, number)
+    return replace(scan, warnings=tuple(code for code in scan.warnings if code != _CHOSEN))
+
+
+def _read_scan(file: Path, volume: VolumeSlice | None, limits: Limits) -> Scan:
+    scan = _read_one(file, number_of(volume.numbers, 1) if volume else None, limits)
+    if volume is None or volume.channels is None:
         return scan
     flair: NDArray[np.uint8] = scan.pixels[..., 1].copy()
     pixels = scan.pixels
-    for plane, file in ((0, channels[0]), (2, channels[1])):
-        other = read_scan(file, limits)
+    for plane, channel in zip((0, 2), volume.channels, strict=True):
+        other = _read_one(channel, number_of(volume.numbers, plane), limits)
         if other.pixels.shape != pixels.shape:
-            raise ScanError("unreadable", f"{file.name} has another number of voxels than {volume.name}.")
+            raise ScanError("unreadable", f"{channel.name} has another number of voxels than {file.name}.")
         pixels[..., plane] = other.pixels[..., 0]
     pixels[..., 1] = flair
     return Scan(pixels, scan.format, scan.geometry, scan.warnings, grid=scan.grid, sequence=scan.sequence)
@@ -171,8 +192,10 @@ class _Truth:
     is_on_another_grid: bool = False
 
 
-def _read_truth(mask: Path, volume: Path, limits: Limits) -> NDArray[np.bool]:
-    labels, grid = read_label_volume(mask, limits), read_grid(volume, limits)
+def _read_truth(mask: Path, image: Path, volume: VolumeSlice | None, limits: Limits) -> NDArray[np.bool]:
+    labels = read_label_volume(mask, limits)
+    has_several = volume is not None and volume.numbers
+    grid = _whole(image, volume, limits).grid if has_several else read_grid(file_of(image), limits)
     if labels is None or grid is None:
         raise ScanError("unreadable", "The mask of a volume must be a volume.")
     if not labels.is_whole:

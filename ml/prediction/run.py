@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.datasets.file_names import shown
+from ml.datasets.volume_slices import number_of
 from ml.engines import Engine
 from ml.masks import apply_rule, rule_on_grid
 from ml.measurements import measure
@@ -96,12 +97,12 @@ def predict_sources(
     return Predictions(tuple(errors), failed, damaged, warned)
 
 
-def _decode(path: Path, folder: Path, decoder: Decoder) -> tuple[Decoded, NDArray[np.uint8]]:
-    """What is known of a file, and its pixels, uint8 (N, H, W, 3). Raises ScanError."""
+def _decode(path: Path, folder: Path, decoder: Decoder, number: int | None = None) -> tuple[Decoded, NDArray[np.uint8]]:
+    """What is known of a file, or of one of its volumes, and its pixels, uint8 (N, H, W, 3). Raises ScanError."""
     stack = folder / ".stack.npy"
     try:
         unread_formats.check_name(path.name)
-        return decoder.decode(path, stack), np.load(stack)
+        return decoder.decode(path, stack, volume=number), np.load(stack)
     except ScanError as error:
         raise unread_formats.explained(error, path.name) from error
     finally:
@@ -122,9 +123,9 @@ def _read(source: Source, folder: Path, decoder: Decoder) -> tuple[Decoded, NDAr
     """The same of a source, with the other channels of a patient. Raises ScanError."""
     if source.series:
         return _decode_series(source.series, folder, decoder)
-    decoded, pixels = _decode(source.path, folder, decoder)
+    decoded, pixels = _decode(source.path, folder, decoder, number_of(source.numbers, 1))
     for plane, path in zip((0, 2), source.channels or (), strict=False):
-        other = _decode(path, folder, decoder)[1]
+        other = _decode(path, folder, decoder, number_of(source.numbers, plane))[1]
         if other.shape != pixels.shape:
             raise ScanError("unreadable", f"{shown(path.name)} has another number of voxels than its FLAIR.")
         pixels[..., plane] = other[..., 0]

@@ -26,7 +26,7 @@ from ml.datasets.layouts.search import find_layout
 from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.unknown import find_twins
 from ml.datasets.mask_names import doubtful_word, looks_like_mask
-from ml.datasets.volume_slices import Channels, file_of
+from ml.datasets.volume_slices import Channels, VolumeSlice, file_of
 from ml.scans import ScanError
 from ml.scans.formats import HEAD_BYTES, is_dicom
 
@@ -53,12 +53,14 @@ class Source:
 
     channels: of a patient of a set of volumes, the files of T1 before and after contrast; None for all others.
     series: all files of a DICOM series (`ml.prediction.series`), of which `path` is the first; () of one file.
+    numbers: of `VolumeSlice`, where the set's files hold several volumes.
     """
 
     path: Path
     name: str
     channels: Channels | None = None
     series: tuple[Path, ...] = ()
+    numbers: tuple[int, ...] = ()
 
 
 def find_sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[LeftOut, ...]]:
@@ -69,7 +71,7 @@ def find_sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[LeftO
     DatasetError where a path does not exist, a folder has no images, or nothing but masks is given.
     """
     found: list[tuple[Path, Path]] = []  # the file, and its place below what was given
-    channels: dict[Path, Channels] = {}
+    volumes: dict[Path, VolumeSlice] = {}
     masks: list[Path] = []
     left_out: list[LeftOut] = []
     for path in paths:
@@ -82,7 +84,7 @@ def find_sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[LeftO
         if not path.is_dir():
             raise DatasetError(f"{path} is no file and no folder; give an image or a folder with images.")
         images, others, of_volumes = _images_of(path)
-        channels |= of_volumes
+        volumes |= of_volumes
         if not images and not others:
             raise DatasetError(f"{path} has no images ({', '.join(IMAGE_SUFFIXES)}); give another folder.")
         found.extend((image, image.relative_to(path)) for image in images)
@@ -95,10 +97,14 @@ def find_sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[LeftO
         raise DatasetError(f"There are no images to predict on; what was left out: {reasons}")
     taken: set[str] = set()
     sources = [
-        Source(path, unique_name(place.as_posix()[: -len(suffix_of(place.name)) or None], taken), channels.get(path))
+        _source(path, unique_name(place.as_posix()[: -len(suffix_of(place.name)) or None], taken), volumes.get(path))
         for path, place in found
     ]
     return tuple(sources), tuple(left_out)
+
+
+def _source(path: Path, name: str, volume: VolumeSlice | None) -> Source:
+    return Source(path, name) if volume is None else Source(path, name, volume.channels, numbers=volume.numbers)
 
 
 def unique_name(stem: str, taken: set[str]) -> str:
@@ -119,8 +125,8 @@ def is_dicom_file(path: Path) -> bool:
         return False
 
 
-def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...], dict[Path, Channels]]:
-    """The images of a folder, sorted, what is left out of it, and the other channels of volumes."""
+def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...], dict[Path, VolumeSlice]]:
+    """The images of a folder, sorted, what is left out of it, and what is known of volumes."""
     try:
         layout = find_layout(folder)
     except DatasetError:
@@ -187,16 +193,15 @@ def _readable_alone(group: LeftOut) -> LeftOut:
     return replace(group, message=_ALONE) if is_scan else group
 
 
-def _volumes_of(layout: Layout) -> tuple[list[Path], tuple[LeftOut, ...], dict[Path, Channels]]:
+def _volumes_of(layout: Layout) -> tuple[list[Path], tuple[LeftOut, ...], dict[Path, VolumeSlice]]:
     """FLAIR of each patient; those of whom nothing can be used are left out by their reason."""
     usable = [case for case in layout.cases if case.fault is None]
     masks = {file_of(case.mask) for case in layout.cases if case.mask is not None}
     faults = {case.fault for case in layout.cases if case.fault is not None}
     kept = [problem for problem in layout.problems if problem.code != "missing_mask" and problem not in faults]
     kept += [replace(problem, code="left_out") for problem in faults]
-    volumes = {file_of(case.image): case.volume for case in usable}
-    channels = {path: volume.channels for path, volume in volumes.items() if volume is not None and volume.channels}
-    return _in_order(volumes), _with_masks(layout.base, masks, kept), channels
+    volumes = {file_of(case.image): case.volume for case in usable if case.volume is not None}
+    return _in_order(volumes), _with_masks(layout.base, masks, kept), volumes
 
 
 def _in_order(images: Iterable[Path]) -> list[Path]:

@@ -72,10 +72,15 @@ def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:
     return find_reader(path, limits).read_label_stack(path, limits)
 
 
-def read_grid(path: Path, limits: Limits) -> "VolumeGrid | None":
-    """Where a volume's voxels lie, by its header alone; None of pictures. Raises as `read_scan`."""
+def read_grid(path: Path, limits: Limits, volumes: int = 1) -> "VolumeGrid | None":
+    """Where a volume's voxels lie, by its header alone; None of pictures. Raises as `read_scan`.
+
+    volumes: how many the file must hold, where its format can have several.
+    """
     read = getattr(find_reader(path, limits), "read_grid", None)
-    grid: VolumeGrid | None = None if read is None else read(path, limits)
+    if read is None:
+        return None
+    grid: VolumeGrid = read(path, limits) if volumes == 1 else read(path, limits, volumes)
     return grid
 
 

@@ -43,6 +43,20 @@ def write_brats(
         write_volume(folder / name / f"{name}{end}{kind}", voxels)
 
 
+def write_decathlon(folder: Path, names: tuple[str, ...], channels: tuple[str, ...]) -> None:
+    """All channels of a patient in one file (4-D), each as bright as its place says; no number in the names."""
+    for seed, name in enumerate(names):
+        volumes = [flair(seed=seed) * (place + 1) for place in range(len(channels))]
+        write_volume(folder / "imagesTr" / f"{name}.nii.gz", np.stack(volumes, axis=-1))
+        write_volume(folder / "labelsTr" / f"{name}.nii.gz", labels())
+    document = {
+        "modality": {str(place): channel for place, channel in enumerate(channels)},
+        "labels": {"0": "background", "1": "edema", "2": "enhancing tumour"},
+        "numTraining": len(names),
+    }
+    (folder / "dataset.json").write_text(json.dumps(document))
+
+
 def write_nnunet(
     folder: Path, names: tuple[str, ...], document: object, *, channels: int = 1, side: str = "Tr"
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.problems import Problem
-from ml.datasets.file_names import name_key, shown
+from ml.datasets.file_names import OTHER_SUFFIXES, name_key, shown, suffix_of
 from ml.datasets.layouts.assembly import images_only, join_volumes
 from ml.datasets.layouts.copies import have_same_bytes
 from ml.datasets.layouts.glances import OF_ALPHA, count_transparent
@@ -105,8 +105,27 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
         layout, others = whole, []
     doubles = [_double(tree, other, folder) for other in others]
     strays = find_strays(tree, folder, folder, _used(layout), frozenset(other.folder for other in others))
+    if not layout.has_truth and not layout.volumes and (text := _say_unread_masks(layout, strays)):
+        raise UnknownLayoutError(folder, text)
     named = layout.named_from(folder)
     return replace(named, problems=(*named.problems, *doubles, *strays))
+
+
+def _say_unread_masks(layout: Layout, strays: Sequence[Problem]) -> str:
+    """Of images without a mask, beside files that are masks by their names and of a kind that is not read (Carvana's
+    `train_masks/1_mask.gif`, `masks/1.npy`): they are never images that have no truth. Empty where there are none."""
+    of_masks = [
+        (one, name) for one in strays for name in one.files if suffix_of(name) in OTHER_SUFFIXES and mask_sign(name)
+    ]
+    if not of_masks:
+        return ""
+    images = [relative(case.image, layout.folder) for case in layout.cases]
+    (first, name), *others = of_masks
+    what = f"{len(of_masks):,} files that are masks by their names" if others else "1 file that is a mask by its name"
+    return (
+        f"It has {_count(images, 'image')}, and {what} and cannot be read; {shown(name)}: {first.message}"
+        " `python -m ml predict` needs no masks."
+    )
 
 
 def _all_images(tree: Tree, folder: Path) -> Layout:

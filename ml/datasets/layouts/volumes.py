@@ -49,10 +49,6 @@ _SLICER = ".seg"
 _SAME_MM = 0.1
 _LONELY = "The mask belongs to no volume: add the volume or remove the mask."
 _UNNAMED = f" ({DATASET_JSON} does not name all of its channels)"
-_UNNUMBERED = (
-    f" (no `_0000` in the name says which channel of {DATASET_JSON} the file is; of several in one file, 4-D, make one"
-    " file for each)"
-)
 # Masks of anything else than the tumor, by what stands before the mask's word: UCSF-PDGM's brain_segmentation.
 _OF_ANATOMY = re.compile(
     r"(?:.*[-_. ])?(?:brain|parenchyma|skull|head|bet|hd-?bet|tissues?|ventricles?|wm|gm|csf)",
@@ -63,12 +59,17 @@ _MISSING = "The volume has no mask: add one (all 0 if no tumor) or remove the vo
 
 @dataclass
 class _Patient:
-    """The files of one volume by their sequences. side: of a set that comes divided; doubt: why one has none."""
+    """The files of one volume by their sequences. side: of a set that comes divided; doubt: why one has none.
+
+    numbers: of a file that holds all of them (4-D), which volume, from 1, each sequence is; volumes: how many it holds.
+    """
 
     name: str
     files: dict[Kind, list[Path]] = field(default_factory=lambda: defaultdict(list))
     side: str | None = None
     doubt: str = ""
+    numbers: dict[Kind, int] = field(default_factory=dict)
+    volumes: int = 1
 
     @property
     def others(self) -> list[Path]:
@@ -179,12 +180,16 @@ def _list_side(
         is_numbered = bool(base) and len(number) == 4 and number.isdecimal() and stem not in names
         name = base if is_numbered else stem
         patient = patients.setdefault(name, _Patient(name, side=side))
-        # A file without number is the only channel; one with a number that dataset.json does not name may be anything.
-        only = next(iter(channels.values())) if len(channels) == 1 else None
-        kind = channels.get(int(number)) if is_numbered else only
-        patient.files[kind or Kind.OTHER].append(path)
-        if kind is None:
-            patient.doubt = _UNNAMED if is_numbered else _UNNUMBERED
+        if is_numbered:  # one with a number that dataset.json does not name may be anything
+            kind = channels.get(int(number))
+            patient.files[kind or Kind.OTHER].append(path)
+            patient.doubt = _UNNAMED if kind is None else patient.doubt
+        else:  # a file without number is the only channel, or holds all of them, as the Decathlon's do (4-D)
+            if len(channels) > 1:
+                patient.volumes = max(channels) + 1
+                patient.numbers = {one: at + 1 for at, one in channels.items()}
+            for kind in {*channels.values()} - {Kind.OTHER}:
+                patient.files[kind].append(path)
     for path, stem in masks.items():
         name = stem if stem in patients else _without_slicer(path, stem)
         patients.setdefault(name, _Patient(name, side=side)).files[Kind.SEG].append(path)
@@ -281,7 +286,9 @@ class _Lister:
         channels = None if before is None or after is None else (before, after)
         shape = stack_shape(grid)
         slice_mm, row_mm, column_mm = (round(distance, 6) for distance in stack_spacing_mm(grid, shape))
-        volume = VolumeSlice(shape[0], (slice_mm, row_mm, column_mm), channels)
+        wanted = (Kind.FLAIR,) if channels is None else (Kind.T1, Kind.FLAIR, Kind.T1_POST)
+        numbers = tuple(patient.numbers[kind] for kind in wanted) if patient.numbers else ()
+        volume = VolumeSlice(shape[0], (slice_mm, row_mm, column_mm), channels, numbers=numbers)
         return [
             Case(
                 patient.name,
@@ -349,13 +356,13 @@ def _list(
     tree: Tree, folder: Path, patients: list[_Patient], problems: list[Problem], used: Sequence[Path] = ()
 ) -> VolumeSet:
     files = [path for patient in patients for paths in patient.files.values() for path in paths]
-    read = [
-        path
+    read = {
+        path: 1 if kind is Kind.SEG else patient.volumes
         for patient in patients
         for kind, paths in patient.files.items()
         for path in paths
         if kind is not Kind.OTHER
-    ]
+    }
     lister = _Lister(folder, _read_headers(tree, read))
     sided = [
         (case, patient.side)
@@ -377,8 +384,8 @@ def find_mixed_channels(cases: Sequence[Case]) -> Iterator[Problem]:
         yield Problem("mixed_channels", (), text)
 
 
-def _read_headers(tree: Tree, paths: Sequence[Path]) -> dict[Path, VolumeGrid | str]:
-    """The grid of each file, or why there is none."""
+def _read_headers(tree: Tree, paths: Mapping[Path, int]) -> dict[Path, VolumeGrid | str]:
+    """The grid of each file, or why there is none. paths: with how many volumes each must hold."""
     headers: dict[Path, VolumeGrid | str] = {}
     for path in paths:
         try:
@@ -387,5 +394,5 @@ def _read_headers(tree: Tree, paths: Sequence[Path]) -> dict[Path, VolumeGrid | 
             headers[path] = "The file is a link that leads out of the data: copy the file itself."
         if not is_text(str(path)):
             headers[path] = "The file has a name that is not UTF-8: rename it."
-    readable = [path for path in paths if path not in headers]
+    readable = {path: volumes for path, volumes in paths.items() if path not in headers}
     return headers | (read_headers(readable) if readable else {})

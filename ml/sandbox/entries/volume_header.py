@@ -12,12 +12,12 @@ preload_readers()
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Answer {"path"}: {"grid"} of `VolumeGrid.to_json`, or {"message"}."""
-    return answer_of(lambda: _read(Path(request["path"])))
+    """Answer {"path", "volumes"}: {"grid"} of `VolumeGrid.to_json`, or {"message"}."""
+    return answer_of(lambda: _read(Path(request["path"]), request["volumes"]))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    grid = read_grid(path, LIMITS)
+def _read(path: Path, volumes: int) -> dict[str, Any]:
+    grid = read_grid(path, LIMITS, volumes)
     if grid is None:
         return {"message": "The file is no NIfTI volume, whatever its name says; replace it."}
     return grid_answer(grid)

@@ -11,12 +11,19 @@ from ml.scans.scan import ScanError
 # A mask has a few labels, and a tumor takes a few percent of its volume; an MR image has thousands of values.
 MOST_LABELS, PICTURE_SHARE = 64, 0.05
 _MOST_COUNTED = 4096
+# A label that was stored as an integer with a slope comes back off by half a step of it at most: nibabel writes labels
+# that were real numbers so, and 1 of 0 to 4 in 8 bits is 1.0039. Interpolation leaves fractions further away.
+_MOST_ROUNDING = 0.01
+_FLOAT_ROUNDING = 1e-6  # and slopes are float32: relative
 
 
-def find_tumor(planes: Iterable[NDArray[Any]], shape: tuple[int, int, int]) -> tuple[NDArray[np.bool], bool]:
-    """Voxels above 0, bool (i, j, k), and whether all values are whole numbers.
+def find_tumor(
+    planes: Iterable[NDArray[Any]], shape: tuple[int, int, int], slope: float = 0
+) -> tuple[NDArray[np.bool], bool]:
+    """Voxels above 0, bool (i, j, k), and whether all values are whole numbers, but for rounding.
 
-    planes: the values of k = 0, 1, ..., (i, j) each. Raises ScanError `unreadable` for NaN, infinities and pictures.
+    planes: the values of k = 0, 1, ..., (i, j) each. slope: by which stored integers were multiplied.
+    Raises ScanError `unreadable` for NaN, infinities and pictures.
     """
     is_tumor = np.empty(shape, np.bool, order="F")
     is_whole = True
@@ -25,7 +32,8 @@ def find_tumor(planes: Iterable[NDArray[Any]], shape: tuple[int, int, int]) -> t
         if values.dtype.kind == "f":
             if not np.isfinite(values).all():
                 raise ScanError("unreadable", "The mask has voxels of NaN or infinity; write it again.")
-            is_whole = is_whole and bool((values == np.rint(values)).all())
+            values, is_plane_whole = _without_rounding(values, slope)
+            is_whole = is_whole and is_plane_whole
         is_tumor[:, :, k] = values > 0
         for value, count in zip(
             *(part.tolist() for part in np.unique(values[values > 0], return_counts=True)), strict=True
@@ -34,6 +42,14 @@ def find_tumor(planes: Iterable[NDArray[Any]], shape: tuple[int, int, int]) -> t
                 counts[value] = counts.get(value, 0) + count
     _check_labels(counts, is_tumor)
     return is_tumor, is_whole
+
+
+def _without_rounding(values: NDArray[Any], slope: float) -> tuple[NDArray[Any], bool]:
+    """Real numbers, those that are whole but for rounding as such, and whether all are."""
+    whole = np.rint(values)
+    most = min(abs(slope) / 2, _MOST_ROUNDING) + _FLOAT_ROUNDING * np.maximum(np.abs(whole), 1)
+    is_near = np.abs(values - whole) <= most
+    return np.where(is_near, whole, values), bool(is_near.all())
 
 
 def _check_labels(counts: Mapping[float, int], is_tumor: NDArray[np.bool]) -> None:

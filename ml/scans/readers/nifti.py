@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.scans.labels import LabelMap
-from ml.scans.readers.exact_reads import CHUNK_BYTES, read_exactly
+from ml.scans.readers.exact_reads import check_end, read_exactly
 from ml.scans.readers.label_voxels import find_tumor
 from ml.scans.readers.volumes import check_grid, make_scan
 from ml.scans.scan import Limits, Scan, ScanError
@@ -64,12 +64,19 @@ def read_volume(path: Path, limits: Limits, volume: int | None) -> Scan:
     return replace(scan, sequence=kind_of(_acquisition_of(header)))
 
 
-def read_grid(path: Path, limits: Limits) -> VolumeGrid:
-    """Where the voxels lie, by the header alone. Raises ScanError."""
+def read_grid(path: Path, limits: Limits, volumes: int = 1) -> VolumeGrid:
+    """Where the voxels lie, by the header alone, of a file with so many volumes. Raises ScanError."""
     with _open(path) as stream:
         header, _ = _read_header(stream)
     shape, count = _volume_shape(header)
-    _place_of(None, count, header)
+    if volumes == 1:
+        _place_of(None, count, header)
+    elif count != volumes:
+        raise ScanError(
+            "unreadable",
+            f"The file holds {count} volume{'' if count == 1 else 's'}, and its set names {volumes} channels: store all"
+            " in this order in one file (4-D), or each in its own (`NAME_0000.nii.gz`, `NAME_0001.nii.gz`, ...).",
+        )
     limits.check_stack(1, 1, shape[0] * shape[1] * shape[2])
     return _read_grid(header, shape, [])
 
@@ -104,7 +111,7 @@ def read_label_volume(path: Path, limits: Limits) -> LabelVolume:
         values: NDArray[Any] = voxels[:, :, k]
         return values if (slope, intercept) == (1.0, 0.0) else values * slope + intercept
 
-    return LabelVolume(grid, *find_tumor(map(plane, range(shape[2])), shape))
+    return LabelVolume(grid, *find_tumor(map(plane, range(shape[2])), shape, slope))
 
 
 def _no_picture() -> ScanError:
@@ -240,7 +247,7 @@ def _read_voxels(
         read_exactly(stream, bytearray(size))
     data = bytearray(size)
     read_exactly(stream, data)
-    stream.read(CHUNK_BYTES)  # to the end of a gzip stream, where its checksum is; a longer tail is never unpacked
+    check_end(stream)
     return np.frombuffer(data, stored).reshape(shape, order="F")
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ml.scans.labels import LabelMap
 from ml.scans.readers.dicom.regions import choose_regions
-from ml.scans.readers.exact_reads import read_exactly
+from ml.scans.readers.exact_reads import check_end, read_exactly
 from ml.scans.readers.label_voxels import find_tumor
 from ml.scans.readers.volumes import check_grid
 from ml.scans.scan import Limits, Scan, ScanError
@@ -306,7 +306,7 @@ def _read_voxels(file: BinaryIO, header: _Header) -> NDArray[np.generic]:
     try:
         stream = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if header.is_packed else file
         read_exactly(stream, data)
-        stream.read(1)  # no further than the end of a gzip stream, where its checksum is
+        check_end(stream)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ScanError(
             "unreadable", "The NRRD file is cut or damaged; copy it again from where it came from."

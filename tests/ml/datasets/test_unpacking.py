@@ -51,6 +51,17 @@ def test_backslashes_are_separators(tmp_path: Path) -> None:
     assert (tmp_path / "folder" / "set" / "anna" / "a.png").read_bytes() == b"x"
 
 
+def test_members_may_begin_with_the_folder_itself(tmp_path: Path) -> None:
+    """As bsdtar, the `tar` of Windows and macOS, writes zips."""
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in (("./", b""), ("./anna/", b""), ("./anna/a.png", b"x"), ("./anna/./b.png", b"x")):
+            file.writestr(name, data)
+    assert unpack_archive(path, tmp_path / "folder", LIMITS, timeout_s=30) == 2
+    assert {found.name for found in (tmp_path / "folder" / "anna").iterdir()} == {"a.png", "b.png"}
+
+
 def test_images_of_kinds_that_are_not_read_leave_their_names_alone(archive: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "a") as file:
         file.writestr("anna/volume.mha", b"\x1f\x8b" + b"x" * 2_000_000)

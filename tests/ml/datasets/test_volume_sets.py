@@ -1,5 +1,6 @@
 """BraTS folders and nnU-Net's layout: volumes whose slices are the cases."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -8,12 +9,24 @@ import pytest
 
 from ml.datasets import DatasetError, check, find_layout
 from ml.datasets.loading import load_case
+from ml.datasets.volume_slices import volume_of
 from ml.evaluation.run import read_case
 from ml.evaluation.scoring import Failure
+from ml.prediction.sources import find_sources
 from ml.volumes.grid import VolumeGrid
 from ml.volumes.nrrd_file import write_nrrd
 from tests.support.volume_files import affine_of, nifti, tumor
-from tests.support.volume_sets import SHAPE, SPACING_MM, affine, flair, labels, write_brats, write_nnunet, write_volume
+from tests.support.volume_sets import (
+    SHAPE,
+    SPACING_MM,
+    affine,
+    flair,
+    labels,
+    write_brats,
+    write_decathlon,
+    write_nnunet,
+    write_volume,
+)
 
 BRIGHT = 150
 THREE = ("-t2f", "-t1n", "-t1c", "-seg", "-t2w")
@@ -249,7 +262,47 @@ def test_names_without_a_number_are_the_only_channel(tmp_path: Path) -> None:
     assert layout.problems == () and {case.patient for case in layout.cases} == {"BRATS_0001", "BRATS_0002", "c"}
     (tmp_path / "dataset.json").write_text('{"modality": {"0": "FLAIR", "1": "T1w"}, "labels": {}}')
     (first, *_) = find_layout(tmp_path).problems
-    assert first.code == "no_flair" and "of several in one file, 4-D, make one file for each" in first.message
+    assert first.code == "unreadable_image" and "holds 1 volume, and its set names 2 channels" in first.message
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers"),
+    [
+        (("FLAIR", "T1w", "t1gd", "T2w"), (2, 1, 3)),  # Medical Segmentation Decathlon, Task01_BrainTumour
+        (("T2w", "FLAIR"), (2,)),
+    ],
+)
+def test_one_file_may_hold_all_channels_that_dataset_json_names(
+    tmp_path: Path, names: tuple[str, ...], numbers: tuple[int, ...]
+) -> None:
+    write_decathlon(tmp_path / "4d", ("BRATS_001", "BRATS_002"), names)
+    layout, report = find_layout(tmp_path / "4d"), check(tmp_path / "4d")
+    assert (layout.name, report.problems, report.left_out) == ("nnU-Net", (), ())
+    assert {warning.code for warning in report.warnings} == {"mask_shared"}  # of the drawn patients
+    assert report.analysis.slices == 2 * SHAPE[2] and report.analysis.tumor_slices
+    assert {case.volume.numbers for case in layout.cases} == {numbers}
+    for place in range(len(names)):  # the same in a file for each
+        for case in ("BRATS_001", "BRATS_002"):
+            voxels = flair(seed=int(case[-1]) - 1) * (place + 1)
+            write_volume(tmp_path / "3d" / "imagesTr" / f"{case}_{place:04}.nii.gz", voxels)
+            write_volume(tmp_path / "3d" / "labelsTr" / f"{case}.nii.gz", labels())
+    (tmp_path / "3d" / "dataset.json").write_bytes((tmp_path / "4d" / "dataset.json").read_bytes())
+    for one, other in zip(layout.cases, find_layout(tmp_path / "3d").cases, strict=True):
+        again = replace(one, volume=volume_of(one.volume.to_json()))
+        np.testing.assert_array_equal(load_case(again).pixels, load_case(other).pixels)
+        np.testing.assert_array_equal(load_case(again).truth, load_case(other).truth)
+    sources, _ = find_sources([tmp_path / "4d"])
+    assert [(source.path.name, source.numbers) for source in sources] == [
+        ("BRATS_001.nii.gz", numbers),
+        ("BRATS_002.nii.gz", numbers),
+    ]
+
+
+def test_a_file_of_more_volumes_than_channels_are_named_fails_its_patient(tmp_path: Path) -> None:
+    write_decathlon(tmp_path, ("a", "b"), ("FLAIR", "T1w", "t1gd", "T2w"))
+    write_volume(tmp_path / "imagesTr" / "b.nii.gz", np.stack([flair()] * 3, axis=-1))
+    (found,) = check(tmp_path).problems
+    assert found.code == "unreadable_image" and "holds 3 volumes, and its set names 4 channels" in found.message
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,7 @@ def test_what_makes_the_figures_other_than_they_look_stands_beside_them(runtime,
     ("file_name", "code", "sentence"),
     [
         ("a_seg.png", "no_images", "A mask by its name (`_seg`), which is not read"),
+        ("a_mask.gif", "no_images", "1 file that is a mask by its name and cannot be read; a_mask.gif: The kind .gif"),
         ("_annotations.coco.json", "bad_annotations", "_annotations.coco.json cannot be read as JSON"),
     ],
 )

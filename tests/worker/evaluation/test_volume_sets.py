@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.support import dicom_sets
 from tests.support.evaluations import begin, case_rows, run_all
-from tests.support.volume_sets import labels, write_brats, write_nnunet, write_volume
+from tests.support.volume_sets import labels, write_brats, write_decathlon, write_nnunet, write_volume
 from tests.worker.evaluation.test_chunks import read_report
 from tests.worker.evaluation.test_left_out import evaluate  # noqa: F401 - a fixture
 from webapp.domain.evaluations import images
@@ -18,7 +18,7 @@ from webapp.schemas.labels import PROBLEMS
 CHANNELS = {"0": "T1", "1": "FLAIR", "2": "T1ce"}
 
 
-@pytest.mark.parametrize("kind", ["brats", "nnunet", "dicom"])
+@pytest.mark.parametrize("kind", ["brats", "nnunet", "decathlon", "dicom"])
 def test_volumes_have_the_figures_of_the_command_line(runtime, resources, evaluate, kind, capsys):  # noqa: F811
     folder = resources.settings.evaluation_roots[0] / "set"
     if kind == "brats":
@@ -33,6 +33,8 @@ def test_volumes_have_the_figures_of_the_command_line(runtime, resources, evalua
         dicom_sets.write_outlines(folder / "P2" / "plan" / "rt.dcm", "1.2.1")
         dicom_sets.write_seg(folder / "P3" / "seg.dcm", "1.2.2", FrameOfReferenceUID="1.2.3.4")
         dicom_sets.write_seg(folder / "P3" / "lost.dcm", "1.2.99")
+    elif kind == "decathlon":
+        write_decathlon(folder, ("a", "b"), ("FLAIR", "T1w", "t1gd", "T2w"))
     else:
         write_nnunet(folder, ("a", "b"), {"channel_names": CHANNELS}, channels=3)
     expected = evaluate(folder)

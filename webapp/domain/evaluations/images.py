@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from sqlalchemy.orm import Session
 
-from ml.datasets.volume_slices import VolumeSlice, file_of, is_volume_slice, sha256_of_image
+from ml.datasets.volume_slices import VolumeSlice, file_of, is_volume_slice, number_of, sha256_of_image
 from ml.masks import MaskRule, slice_masks, stored_rule
 from ml.rendering import panels
 from ml.rendering.error_overlay import Palette, error_overlay_image
@@ -134,6 +134,7 @@ def _pixels(resources: Resources, wanted: Source) -> np.ndarray:
         raise NotFound(GONE)
     channels = None if wanted.volume is None else wanted.volume.channels
     series = () if wanted.volume is None else wanted.volume.series
+    numbers = () if wanted.volume is None else wanted.volume.numbers
     files = series or (file_of(wanted.image), *(channels or ()))
     if not all(sources.is_inside(file, wanted.boundaries) and file.is_file() for file in files):
         raise NotFound(GONE)
@@ -141,9 +142,12 @@ def _pixels(resources: Resources, wanted: Source) -> np.ndarray:
     try:
         if sha256_of_image(wanted.image, wanted.volume) != wanted.image_sha256:
             raise NotFound(GONE)
-        pixels = _decode(resources, files[0], index) if not series else _decode_series(resources, series, index)
+        if series:
+            pixels = _decode_series(resources, series, index)
+        else:
+            pixels = _decode(resources, files[0], index, number_of(numbers, 1))
         for plane, file in zip((0, 2), channels or (), strict=False):
-            pixels[..., plane] = _decode(resources, file, index)[..., 0]
+            pixels[..., plane] = _decode(resources, file, index, number_of(numbers, plane))[..., 0]
     except (ScanError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, IndexError) as error:
         raise NotFound(GONE) from error
     if pixels.shape[:2] != wanted.size:
@@ -151,10 +155,11 @@ def _pixels(resources: Resources, wanted: Source) -> np.ndarray:
     return pixels
 
 
-def _decode(resources: Resources, file: Path, index: int) -> np.ndarray:
-    """One slice of a file, uint8 (H, W, 3). Raises ScanError, IndexError, and what sandbox and storage raise."""
+def _decode(resources: Resources, file: Path, index: int, number: int | None = None) -> np.ndarray:
+    """One slice of a file, or of one of its volumes, uint8 (H, W, 3). Raises ScanError, IndexError, and what sandbox
+    and storage raise."""
     with _temporary(resources) as stack:
-        resources.decoder.decode(file, stack)
+        resources.decoder.decode(file, stack, volume=number)
         return _slice_of(stack, index)
 
 

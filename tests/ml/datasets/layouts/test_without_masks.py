@@ -39,6 +39,30 @@ def test_masks_of_another_ending_are_refused_by_it_and_are_no_scans(tmp_path, en
     assert [(group.code, group.count) for group in left_out] == [("expert_mask", 2)]
 
 
+@pytest.mark.parametrize(
+    ("images", "masks", "remedy"),
+    [
+        ("train/{}.png", "train_masks/{}_mask.gif", "Save it as PNG"),  # Carvana
+        ("images/{}.png", "masks/{}.npy", "tifffile.imwrite"),
+        ("{}.png", "{}_seg.nii.gz", "A volume in a place"),
+    ],
+)
+def test_masks_of_a_kind_that_is_not_read_are_refused_and_their_images_predicted(tmp_path, images, masks, remedy):
+    """Nobody hears that there are no masks, the portal neither, whose evaluations need none."""
+    for stem in ("1", "2"):
+        image(tmp_path / images.format(stem))
+        mask = tmp_path / masks.format(stem)
+        mask.parent.mkdir(exist_ok=True)
+        mask.write_bytes(b"GIF89a")
+    for refused in (find_layout, check):
+        with pytest.raises(DatasetError, match=r"2 images .*, and 2 files that are masks by their names") as caught:
+            refused(tmp_path)
+        assert remedy in str(caught.value)
+    sources, left_out = find_sources([tmp_path])
+    assert [source.path.name for source in sources] == ["1.png", "2.png"]
+    assert [(group.code, group.count) for group in left_out] == [("left_out", 2)]
+
+
 def test_masks_that_are_given_by_themselves_are_no_scans(tmp_path):
     for folder in ("scans", "Masks"):
         image(tmp_path / folder / "1.png")

@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from ml.scans import Limits
+from ml.scans import Limits, ScanError
 from ml.scans.readers import nifti
 from tests.support import volume_files
 
@@ -175,6 +175,37 @@ def test_a_gzip_bomb_costs_what_its_header_admits_to(tmp_path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert pixels(tmp_path, data).shape == (18, 24, 20, 3)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
+
+
+@pytest.mark.parametrize("tail", [b"\r\n--boundary--\r\n", b"x", bytes(512)])
+def test_bytes_behind_a_gzip_stream_are_nobodys(tmp_path, tail):
+    """As `gzip -d` has it; the stream's own checksum counts all the same."""
+    whole = volume_files.nifti(VOXELS, AFFINE)
+    np.testing.assert_array_equal(pixels(tmp_path, whole + tail), pixels(tmp_path, whole))
+    with pytest.raises(ScanError, match="cut or damaged"):
+        pixels(tmp_path, whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:] + tail)
+
+
+@pytest.mark.parametrize("stored", ["uint8", "int16", "int32"])
+def test_labels_that_nibabel_stored_with_a_slope_are_whole_numbers(tmp_path, stored):
+    """It does so where an array of real numbers is written under the header of whole ones."""
+    labels = volume_files.tumor(AFFINE, SHAPE) * np.arange(SHAPE[0])[:, None, None] % 5
+    image = nibabel.Nifti1Image(labels.astype(np.float32), AFFINE)
+    image.set_data_dtype(stored)
+    (tmp_path / "mask").write_bytes(image.to_bytes())
+    assert (nibabel.Nifti1Image.from_bytes(image.to_bytes()).get_fdata() != labels).any()
+    found = nifti.read_label_volume(tmp_path / "mask", Limits())
+    assert found.is_whole
+    np.testing.assert_array_equal(found.is_tumor, labels > 0)
+
+
+def test_what_interpolation_leaves_in_labels_is_no_rounding(tmp_path):
+    soft = volume_files.tumor(AFFINE, SHAPE).astype(np.float32)
+    soft[1:] = (soft[1:] + soft[:-1]) / 2
+    image = nibabel.Nifti1Image(soft, AFFINE)
+    image.set_data_dtype(np.uint8)
+    (tmp_path / "mask").write_bytes(image.to_bytes())
+    assert not nifti.read_label_volume(tmp_path / "mask", Limits()).is_whole
 
 
 def test_a_bomb_that_admits_to_it_is_a_limit(refuse):

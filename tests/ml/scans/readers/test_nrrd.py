@@ -208,6 +208,11 @@ def test_a_bomb_is_unpacked_no_further_than_its_header_says(tmp_path: Path) -> N
     np.testing.assert_array_equal(read_bytes(tmp_path, bomb).is_tumor, TUMOR)
 
 
+def test_bytes_behind_a_gzip_stream_are_nobodys(tmp_path: Path) -> None:
+    whole = header(encoding="gzip") + gzip.compress(TUMOR.tobytes("F"))
+    np.testing.assert_array_equal(read_bytes(tmp_path, whole + b"\r\n").is_tumor, TUMOR)
+
+
 def test_no_scan_is_read_from_it(tmp_path: Path) -> None:
     path = tmp_path / "scan.nrrd"
     path.write_bytes(header() + bytes(TUMOR.size))
