@@ -125,6 +125,15 @@ def sandbox_servers() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def statements() -> Iterator[None]:
+    """SQL is compiled once, not once a database."""
+    from tests.support.compiled_statements import compiled_once
+
+    with compiled_once():
+        yield
+
+
+@pytest.fixture(scope="session")
 def case_reader() -> "Iterator[CaseReader]":
     """One server that reads cases for all runtimes in this process: a start costs most of a second."""
     from ml.datasets.case_reader import CaseReader

@@ -31,6 +31,11 @@ SERVICES = {"DATABASE_URL", "REDIS_URL"}
 AUTH = "GLIOSCOPE_AUTH"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def statements_are_compiled_once(statements: None) -> None:
+    """Each test has a database of its own."""
+
+
 @pytest.fixture(autouse=True)
 def nobody_asks() -> Iterator[None]:
     """No test knows what another one viewed, or who it was."""

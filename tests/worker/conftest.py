@@ -67,6 +67,11 @@ class BrightnessEngine:
         )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def statements_are_compiled_once(statements: None) -> None:
+    """Each test has a database of its own."""
+
+
 @pytest.fixture
 def resources(tmp_path: Path, empty_sqlite: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Resources]:
     """A portal on SQLite whose broker is away; leases of a second."""
