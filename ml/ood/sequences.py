@@ -2,12 +2,14 @@
 
 A network that reads FLAIR finds no tumor in a T1 slice. So two multinomial logistic regressions, one for gray slices
 and one for slices in color, tell from the network's pooled features and from the contrast of the channel that should be
-FLAIR (ml.ood.head_contrast) which sequence is shown. Never imports torch.
+FLAIR (ml.ood.head_contrast) which sequence is shown. In color the contrasts of all three channels are compared with
+each other, too: a dim FLAIR misleads the look at it alone, and is FLAIR beside the other two. Never imports torch.
 """
 
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,14 @@ PLAINLY_NOT_FLAIR = "plainly_not_flair"
 GRAY_CLASSES = ("FLAIR", "T1", "T1 with contrast")
 COLOR_CLASSES = ("FLAIR in its channel", "another sequence in its channel")
 FLAIR_CHANNEL = 1
+# Of GRAY_CLASSES what the channels show in the order that is read, in the five others, and which of these have another
+# sequence in FLAIR's channel.
+_RIGHT_ORDER = np.array([1, 0, 2])
+_OTHER_ORDERS = np.array([order for order in permutations(range(3)) if order != (1, 0, 2)])
+_LACKS_FLAIR = _OTHER_ORDERS[:, FLAIR_CHANNEL] != 0
+# Limits of the log-odds of another order, of single slices and of stacks, never below these: few patients choose a
+# package's own, and older ones chose them for the look at FLAIR's channel alone. Chosen out of fold (docs/models.md).
+LEAST_ORDER_LIMITS = (8.0, 1.0)
 # A slice with a smaller share of pixels brighter than this gray level shows too little of a head.
 _DARK, MIN_SHOWN = 24, 0.05
 # The channel of FLAIR is empty where a smaller share of a head's pixels is brighter than that in it.
@@ -51,9 +61,9 @@ _SAME = 3.0
 class SequenceEvidence:
     """What the check says of N slices.
 
-    log_odds: float32 (N, 2), of a wrong sequence against the right one: gray slices in column 0, slices in color in
-    column 1, inf there where FLAIR's channel is empty; NaN elsewhere and where too little is shown. slice_limits,
-    stack_limits: (2,), above which the mean over a scan's slices is warned about.
+    log_odds: float32 (N, 2), of a wrong sequence against the right one: gray slices in column 0; slices in color in
+    column 1, of the likeliest other order, inf there where FLAIR's channel is empty; NaN elsewhere and where too little
+    is shown. slice_limits, stack_limits: (2,), above which the mean over a scan's slices is warned about.
     """
 
     log_odds: NDArray[np.float32]
@@ -146,9 +156,15 @@ class SequenceClassifier:
             column = 0 if _is_gray(item, bright) else 1
             standard = (described - self.center[column]) / self.scale[column]
             weights = (self.gray, self.color)[column]
-            log_odds[index, column] = odds_against_first(standard @ weights[:-1] + weights[-1])
-        gray, color = (tuple(float(limit) for limit in limits) for limits in (self.slice_limits, self.stack_limits))
-        return SequenceEvidence(log_odds, (gray[0], gray[1]), (color[0], color[1]))
+            odds = float(odds_against_first(standard @ weights[:-1] + weights[-1]))
+            if column == 1 and (contrasts := describe_channels(item, described)) is not None:
+                odds = odds_of_other_order(contrasts, odds, self.center[0], self.scale[0], self.gray)
+            log_odds[index, column] = odds
+        of_slices, of_stacks = (
+            (float(limits[0]), max(float(limits[1]), least))
+            for limits, least in zip((self.slice_limits, self.stack_limits), LEAST_ORDER_LIMITS, strict=True)
+        )
+        return SequenceEvidence(log_odds, of_slices, of_stacks)
 
 
 def describe_slice(pixels: NDArray[np.uint8], features: NDArray[np.float32]) -> NDArray[np.float64] | None:
@@ -157,6 +173,38 @@ def describe_slice(pixels: NDArray[np.uint8], features: NDArray[np.float32]) -> 
     pixels: uint8 (H, W, 3); features: float32 (F,). Returns float64 (D,); None for a slice that shows too little.
     """
     return _describe(pixels, _bright(pixels), features)
+
+
+def describe_channels(pixels: NDArray[np.uint8], described: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The contrast of each channel of a slice in color, uint8 (H, W, 3), float64 (3, COUNT); None where one is empty.
+
+    described: float64 (D,), of `describe_slice`, whose end is that of FLAIR's channel.
+    """
+    first, last = (head_contrast.describe(pixels[..., channel]) for channel in (0, 2))
+    if first is None or last is None:
+        return None
+    return np.stack([first, described[-head_contrast.COUNT :], last]).astype(np.float64)
+
+
+def odds_of_other_order(
+    contrasts: NDArray[np.float64],
+    flair_odds: float,
+    center: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    gray: NDArray[np.float64],
+) -> float:
+    """The log-odds of the likeliest other order of the channels against the one that is read.
+
+    An order is as likely as each channel is what it would be in it, by its contrast alone: the network's features are
+    of all channels together. contrasts: float64 (3, COUNT). flair_odds: log-odds that FLAIR's channel shows another
+    sequence, by the regression for slices in color, which count for the orders in which it does. center, scale: float64
+    (D,), and gray, float64 (D + 1, 3): the regression for gray slices.
+    """
+    standard = (contrasts - center[-head_contrast.COUNT :]) / scale[-head_contrast.COUNT :]
+    logits = standard @ gray[-head_contrast.COUNT - 1 : -1]  # (3 channels, 3 classes); intercepts cancel
+    channels = np.arange(len(logits))
+    others = logits[channels, _OTHER_ORDERS].sum(axis=1) + np.where(_LACKS_FLAIR, flair_odds, 0.0)  # (5,)
+    return float(others.max() - logits[channels, _RIGHT_ORDER].sum())
 
 
 def shows_enough(pixels: NDArray[np.uint8]) -> bool:

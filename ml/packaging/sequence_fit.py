@@ -5,7 +5,7 @@ Some patients lack a sequence, and FLAIR stands in for it: a channel that shows 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import groupby
 
 import numpy as np
@@ -20,11 +20,14 @@ from ml.ood.head_contrast import COUNT
 from ml.ood.sequences import (
     COLOR_CLASSES,
     GRAY_CLASSES,
+    LEAST_ORDER_LIMITS,
     SequenceClassifier,
+    describe_channels,
     describe_slice,
     is_gray,
     is_same,
     odds_against_first,
+    odds_of_other_order,
     shows_enough,
 )
 from ml.packaging.logistic import fit_logistic
@@ -41,7 +44,8 @@ PENALTIES = (1e-3, 1e-2)
 SHARES = (0.2, 0.8)
 METHOD = (
     "logistic regressions on the network's pooled features and on the ranks of gray levels inside of the head, their"
-    " logits averaged 1 to 4; a scan by the mean over its slices"
+    " logits averaged 1 to 4; in color the ranks in all three channels beside each other, too; a scan by the mean over"
+    " its slices"
 )
 WITHIN = "five folds by patient"
 # A slice's three channels as they are read, by the class that FLAIR's channel then shows: T1 there is class 1 of the
@@ -53,20 +57,28 @@ _OTHER_ORDERS = (((1, 0, 2), (1, 2, 0)), ((2, 0, 1), (0, 2, 1)))
 
 @dataclass(frozen=True)
 class _Samples:
-    """S slices as they may be given. described: float64 (S, D); labels: int (S,); patients: text (S,)."""
+    """S slices as they may be given. described: float64 (S, D); labels: int (S,); patients: text (S,); contrasts:
+    float64 (S, 3, COUNT), of their channels, NaN of gray ones and where one is empty."""
 
     described: NDArray[np.float64]
     labels: NDArray[np.int64]
     patients: NDArray[np.str_]
+    contrasts: NDArray[np.float64]
 
     def among(self, chosen: NDArray[np.bool]) -> "_Samples":
         """chosen: bool (S,)."""
-        return _Samples(self.described[chosen], self.labels[chosen], self.patients[chosen])
+        return _Samples(*(getattr(self, item.name)[chosen] for item in fields(self)))
 
     @property
     def persons(self) -> NDArray[np.str_]:
         """Whose the slices are at whatever time: text (S,)."""
         return np.array([person_of(patient) for patient in self.patients.tolist()], dtype=np.str_)
+
+
+# The gray slices and those in color of the same patients.
+_Halves = tuple[_Samples, _Samples]
+# A regression: center and scale, float64 (D,); weights, float64 (D + 1, K).
+_Regression = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 def fit_sequences(
@@ -78,28 +90,26 @@ def fit_sequences(
     taken then: features of patients that a network was trained on are more alike than those of others. Raises
     DatasetError, EngineError and, without features, PackageError.
     """
-    gray, color = _sample(engine, cases, seed)
-    classes = GRAY_CLASSES, COLOR_CLASSES
-    if not all(_is_enough(samples, len(names)) for samples, names in zip((gray, color), classes, strict=True)):
+    gray, color = both = _sample(engine, cases, seed)
+    if not (_is_enough(gray, len(GRAY_CLASSES)) and _is_enough(color, len(COLOR_CLASSES))):
         return None
-    of_folds = [
-        (_sample(fold.engine, fold.training, seed), _sample(fold.engine, fold.held_out, seed)) for fold in folds
-    ]
+    parts = [(_sample(fold.engine, fold.training, seed), _sample(fold.engine, fold.held_out, seed)) for fold in folds]
+    of_gray, of_color = _measure_halves(parts or _deal(both, seed))
     halves = [
-        _fit_half(samples, names, seed, [(fitted[half], held_out[half]) for fitted, held_out in of_folds])
-        for half, (samples, names) in enumerate(zip((gray, color), classes, strict=True))
+        _regress(samples.described, samples.labels, len(classes))
+        for samples, classes in ((gray, GRAY_CLASSES), (color, COLOR_CLASSES))
     ]
     classifier = SequenceClassifier(
-        center=np.stack([half.center for half in halves]),
-        scale=np.stack([half.scale for half in halves]),
-        gray=halves[0].weights,
-        color=halves[1].weights,
-        slice_limits=np.array([half.figures.slice_limit for half in halves]),
-        stack_limits=np.array([half.figures.stack_limit for half in halves]),
+        center=np.stack([center for center, _, _ in halves]),
+        scale=np.stack([scale for _, scale, _ in halves]),
+        gray=halves[0][2],
+        color=halves[1][2],
+        slice_limits=np.array([of_gray.slice_limit, of_color.slice_limit]),
+        stack_limits=np.array([of_gray.stack_limit, of_color.stack_limit]),
     )
     patients = len({*gray.patients.tolist(), *color.patients.tolist()})
     method = f"{METHOD}; figures of {'patients that the networks of the folds never saw' if folds else WITHIN}"
-    return classifier, SequenceFacts(method, patients, halves[0].figures, halves[1].figures)
+    return classifier, SequenceFacts(method, patients, of_gray, of_color)
 
 
 def _is_enough(samples: _Samples, classes: int) -> bool:
@@ -108,9 +118,14 @@ def _is_enough(samples: _Samples, classes: int) -> bool:
     return all(len(set(persons[samples.labels == label].tolist())) >= FOLDS for label in range(classes))
 
 
-def _sample(engine: Engine, cases: Sequence[Case], seed: int) -> tuple[_Samples, _Samples]:
+# What a slice gives: described, label, patient, contrasts.
+_Row = tuple[NDArray[np.float64], int, str, NDArray[np.float64]]
+_UNKNOWN = np.full((3, COUNT), np.nan)
+
+
+def _sample(engine: Engine, cases: Sequence[Case], seed: int) -> _Halves:
     """Slices of every patient, given as gray scans and in color."""
-    rows: tuple[list[tuple[NDArray[np.float64], int, str]], ...] = ([], [])
+    rows: tuple[list[_Row], list[_Row]] = ([], [])
     for patient, group in groupby(sorted(cases, key=lambda case: case.patient), key=lambda case: case.patient):
         drawn = _draw(list(group), seed)
         ways = [
@@ -127,14 +142,16 @@ def _sample(engine: Engine, cases: Sequence[Case], seed: int) -> tuple[_Samples,
             for (half, label, given), row in zip(items, features, strict=True):
                 described = describe_slice(given, row)
                 if described is not None:
-                    rows[half].append((described, label, patient))
+                    contrasts = describe_channels(given, described) if half else None
+                    rows[half].append((described, label, patient, _UNKNOWN if contrasts is None else contrasts))
     return _gathered(rows[0]), _gathered(rows[1])
 
 
-def _gathered(rows: list[tuple[NDArray[np.float64], int, str]]) -> _Samples:
+def _gathered(rows: list[_Row]) -> _Samples:
     described = np.stack([row[0] for row in rows]) if rows else np.empty((0, COUNT))
     labels = np.array([row[1] for row in rows], dtype=np.int64)
-    return _Samples(described, labels, np.array([row[2] for row in rows], dtype=np.str_))
+    contrasts = np.stack([row[3] for row in rows]) if rows else np.empty((0, 3, COUNT))
+    return _Samples(described, labels, np.array([row[2] for row in rows], dtype=np.str_), contrasts)
 
 
 def _draw(cases: list[Case], seed: int) -> list[NDArray[np.uint8]]:
@@ -163,54 +180,59 @@ def _ways(pixels: NDArray[np.uint8], index: int) -> Iterator[tuple[int, int, NDA
             yield 1, 1, np.ascontiguousarray(pixels[..., channels])
 
 
-@dataclass(frozen=True)
-class _Half:
-    """One regression. center, scale: float64 (D,); weights: float64 (D + 1, K)."""
+def _measure_halves(parts: Sequence[tuple[_Halves, _Halves]]) -> tuple[SequenceFigures, SequenceFigures]:
+    """Limits and figures, gray and in color, of regressions that were fitted on other patients.
 
-    center: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    figures: SequenceFigures
-
-
-def _fit_half(
-    samples: _Samples, classes: tuple[str, ...], seed: int, of_folds: Sequence[tuple[_Samples, _Samples]]
-) -> _Half:
-    """Fit one regression on all patients; limits and figures are of regressions that were fitted on other patients.
-
-    of_folds: for each network of a cross-validation, what it makes of its training patients and of those it never saw.
+    parts: the slices that regressions are fitted on, and those that they judge; for each network of a cross-validation
+    its training patients and those that it never saw.
     """
-    parts = of_folds or _deal(samples, seed)
-    log_p = np.concatenate([_judge(fitted, held_out, len(classes)) for fitted, held_out in parts])
-    judged = _joined([held_out for _, held_out in parts])
-    return _Half(*_regress(samples.described, samples.labels, len(classes)), _measure(log_p, judged, classes))
-
-
-def _deal(samples: _Samples, seed: int) -> list[tuple[_Samples, _Samples]]:
-    """By person: for each of FOLDS, the others and itself."""
-    persons, places = np.unique(samples.persons, return_inverse=True)
-    deal = np.random.default_rng(seed).permutation(len(persons)) % FOLDS
-    folds = deal[places]  # (S,)
-    return [(samples.among(folds != fold), samples.among(folds == fold)) for fold in range(FOLDS)]
-
-
-def _joined(parts: Sequence[_Samples]) -> _Samples:
-    return _Samples(
-        np.concatenate([part.described for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.patients for part in parts]),
+    of_gray, of_color = [], []
+    for (gray, color), (gray_held, color_held) in parts:
+        by_gray = _regress(gray.described, gray.labels, len(GRAY_CLASSES))
+        by_color = _regress(color.described, color.labels, len(COLOR_CLASSES))
+        of_gray.append(_judge(by_gray, gray_held))
+        of_color.append(_judge_orders(by_gray, by_color, color_held))
+    judged = [_joined([held_out[half] for _, held_out in parts]) for half in range(2)]
+    return (
+        _measure(np.concatenate(of_gray), judged[0], GRAY_CLASSES),
+        _measure(np.concatenate(of_color), judged[1], COLOR_CLASSES, LEAST_ORDER_LIMITS),
     )
 
 
-def _judge(fitted: _Samples, held_out: _Samples, classes: int) -> NDArray[np.float64]:
-    """Log-probabilities, float64 (S, K), of the held-out slices by a regression on the others."""
-    center, scale, weights = _regress(fitted.described, fitted.labels, classes)
+def _deal(halves: _Halves, seed: int) -> list[tuple[_Halves, _Halves]]:
+    """By person: for each of FOLDS, the others and itself."""
+    persons = np.unique(np.concatenate([samples.persons for samples in halves]))
+    deal = np.random.default_rng(seed).permutation(len(persons)) % FOLDS
+    gray, color = (deal[np.searchsorted(persons, samples.persons)] for samples in halves)  # (S,)
+    return [
+        (
+            (halves[0].among(gray != fold), halves[1].among(color != fold)),
+            (halves[0].among(gray == fold), halves[1].among(color == fold)),
+        )
+        for fold in range(FOLDS)
+    ]
+
+
+def _joined(parts: Sequence[_Samples]) -> _Samples:
+    return _Samples(*(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(_Samples)))
+
+
+def _judge(regression: _Regression, held_out: _Samples) -> NDArray[np.float64]:
+    """Log-probabilities, float64 (S, K), of the held-out slices by a regression on others."""
+    center, scale, weights = regression
     return _normalize((held_out.described - center) / scale @ weights[:-1] + weights[-1])
 
 
-def _regress(
-    described: NDArray[np.float64], labels: NDArray[np.int64], classes: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _judge_orders(by_gray: _Regression, by_color: _Regression, held_out: _Samples) -> NDArray[np.float64]:
+    """Log-probabilities, float64 (S, 2), of the right order and of another, of held-out slices in color."""
+    odds = odds_against_first(_judge(by_color, held_out))  # (S,)
+    for index, contrasts in enumerate(held_out.contrasts):
+        if np.isfinite(contrasts).all():
+            odds[index] = odds_of_other_order(contrasts, float(odds[index]), *by_gray)
+    return np.stack([-np.logaddexp(0, odds), -np.logaddexp(0, -odds)], axis=1)
+
+
+def _regress(described: NDArray[np.float64], labels: NDArray[np.int64], classes: int) -> _Regression:
     """Center, scale and weights of the mean of two regressions, on the network's features and on the head's contrast.
 
     Fitted apart they told more than one on both: the network's features, which are many, do not drown the others.
@@ -236,8 +258,13 @@ def _normalize(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return normalized
 
 
-def _measure(log_p: NDArray[np.float64], samples: _Samples, classes: tuple[str, ...]) -> SequenceFigures:
-    """Limits and figures from out-of-fold log-probabilities, float64 (S, K)."""
+def _measure(
+    log_p: NDArray[np.float64],
+    samples: _Samples,
+    classes: tuple[str, ...],
+    least: tuple[float, float] = (-np.inf, -np.inf),
+) -> SequenceFigures:
+    """Limits, never below `least`, and figures from out-of-fold log-probabilities, float64 (S, K)."""
     labels = samples.labels
     odds = odds_against_first(log_p)
     groups = [
@@ -249,8 +276,8 @@ def _measure(log_p: NDArray[np.float64], samples: _Samples, classes: tuple[str, 
     stack_labels = np.array([label for label, _ in stacks])
     stack_odds = np.array([odds[chosen].mean() for _, chosen in stacks])
     stack_answers = np.array([log_p[chosen].mean(axis=0).argmax() for _, chosen in stacks])
-    slice_limit = limit_of(odds[labels == 0], WARNED_SHARE)
-    stack_limit = limit_of(stack_odds[stack_labels == 0], WARNED_SHARE)
+    slice_limit = max(limit_of(odds[labels == 0], WARNED_SHARE), least[0])
+    stack_limit = max(limit_of(stack_odds[stack_labels == 0], WARNED_SHARE), least[1])
     return SequenceFigures(
         classes=classes,
         slices=len(labels),

@@ -17,7 +17,7 @@ VOLUME_FORMATS = ("nifti", "dicom")
 
 
 class SequenceKind(StrEnum):
-    """What is told apart. OTHER: not FLAIR, and no more is known."""
+    """What is told apart. OTHER: not FLAIR, and no more is known. OTHER_PART: of another part of the body."""
 
     FLAIR = "flair"
     T1 = "t1"
@@ -31,6 +31,7 @@ class SequenceKind(StrEnum):
     ANGIOGRAPHY = "angiography"
     LOCALIZER = "localizer"
     OTHER = "other"
+    OTHER_PART = "other_part"
 
 
 class SequenceSource(StrEnum):
@@ -68,7 +69,8 @@ class Acquisition:
 
     words: of the names that people gave the series. scanning: DICOM's codes ("SE", "GR", "IR", "EP", "RM"). echo_ms,
     repetition_ms, inversion_ms: TE, TR and TI. has_contrast: whether a contrast agent is named. contrast: what the
-    header itself calls it, of DICOM's AcquisitionContrast (C.8.13.3.1.1).
+    header itself calls it, of DICOM's AcquisitionContrast (C.8.13.3.1.1). is_other_part: whether another part of the
+    body is named than the head.
     """
 
     words: str = ""
@@ -78,6 +80,7 @@ class Acquisition:
     inversion_ms: float | None = None
     has_contrast: bool = False
     contrast: str = ""
+    is_other_part: bool = False
 
 
 # FLAIR is weighted by T2: its echoes come after 80 ms and later (Hajnal et al., J Comput Assist Tomogr 1992; 140 ms in
@@ -138,6 +141,8 @@ _SPECIFIED = {
 def kind_of(made: Acquisition) -> SequenceKind | None:
     """What a header says; None where it says nothing, or contradicts itself."""
     words = _kinds_of_words(made.words)
+    if made.is_other_part:  # FLAIR is made of heads: one of the two words is wrong then
+        return None if SequenceKind.FLAIR in words else SequenceKind.OTHER_PART
     if SequenceKind.FLAIR in words:
         return _kind_of_flair(made, words)
     stated = _OF_CONTRAST.get(made.contrast)

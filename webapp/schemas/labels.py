@@ -78,6 +78,7 @@ SEQUENCES = {
     SequenceKind.ANGIOGRAPHY.value: "Angiography",
     SequenceKind.LOCALIZER.value: "Localizer",
     SequenceKind.OTHER.value: "Not FLAIR",
+    SequenceKind.OTHER_PART.value: "Another part of the body",
 }
 SURFACE_TOLERANCE = f"{TOLERANCE_PIXELS:g} pixels"
 STAGES = {

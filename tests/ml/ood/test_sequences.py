@@ -19,6 +19,7 @@ from ml.ood.sequences import (
     join,
     load_classifier,
     odds_against_first,
+    odds_of_other_order,
     save_classifier,
     shows_enough,
 )
@@ -107,11 +108,43 @@ def test_a_stack_without_any_slice_like_flair_is_not_mixed():
 def test_gray_slices_and_those_in_color_are_told_by_their_own_regression(head):
     gray = np.repeat(head[..., 1, None], 3, axis=2)
     pixels = np.stack([gray, np.stack([gray[..., 0] // 2, gray[..., 0], gray[..., 0] // 3], axis=-1), 0 * gray])
-    found = classifier_that_says([0, 5, 0], [3, 0]).examine(pixels, np.ones((3, FEATURES), np.float32))
+    found = classifier_that_says([0, 5, 0], [0, 3]).examine(pixels, np.ones((3, FEATURES), np.float32))
     np.testing.assert_allclose(found.log_odds[0], [np.log(np.exp(5) + 1), NAN], rtol=1e-5)
-    np.testing.assert_allclose(found.log_odds[1], [NAN, -3], rtol=1e-5)
+    np.testing.assert_allclose(found.log_odds[1], [NAN, 3], rtol=1e-5)
     assert np.isnan(found.log_odds[2]).all()
-    assert (found.slice_limits, found.stack_limits) == ((1.0, 2.0), (0.5, 1.0))
+    assert (found.slice_limits, found.stack_limits) == ((1.0, 8.0), (0.5, 1.0))  # in color never below these
+
+
+def contrast_of(flair: float, t1: float, post: float):
+    """What a channel looks like, float64 (COUNT,): its first three numbers are its logits as FLAIR, T1 and T1 post."""
+    return np.array([flair, t1, post] + [0.0] * (head_contrast.COUNT - 3))
+
+
+def other_order(channels, flair_odds: float) -> float:
+    gray = np.zeros((WIDTH + 1, 3))
+    gray[FEATURES : FEATURES + 3] = np.eye(3)
+    gray[-1] = [9, 5, 7]  # no channel alone, so intercepts say nothing
+    return odds_of_other_order(np.stack(channels), flair_odds, np.zeros(WIDTH), np.ones(WIDTH), gray)
+
+
+def test_an_order_is_told_by_what_all_three_channels_look_like():
+    flair, t1, post = contrast_of(4, 0, 0), contrast_of(0, 3, 1), contrast_of(0, 1, 3)
+    assert other_order([t1, flair, post], -2.0) == -4  # pre and post exchanged would be likeliest
+    assert other_order([post, flair, t1], -2.0) == 4
+    for wrong in ([flair, t1, post], [flair, post, t1], [t1, post, flair], [post, t1, flair]):
+        assert other_order(wrong, 2.0) >= 8
+
+
+def test_a_dim_flair_that_looks_like_t1_by_itself_is_flair_beside_the_others():
+    dim, t1, post = contrast_of(0, 1, 0), contrast_of(-4, 3, 2), contrast_of(-4, 1, 4)
+    assert other_order([t1, dim, post], 1.3) < 0
+    assert other_order([dim, t1, post], 1.3) > 5
+
+
+def test_a_sequence_that_flair_stands_in_for_makes_no_other_order():
+    flair, post = contrast_of(4, 0, 0), contrast_of(0, 1, 3)
+    assert other_order([flair, flair, post], -2.0) < 0
+    assert other_order([flair, flair, flair], -2.0) == 0
 
 
 def test_a_slice_without_flair_beside_a_head_is_told_and_counts_for_no_order(head):

@@ -1,6 +1,7 @@
 """The fit of the sequence check on made-up patients: who is labeled, what is measured, and who is not asked."""
 
 import io
+from itertools import permutations
 from types import SimpleNamespace
 
 import numpy as np
@@ -53,10 +54,11 @@ def test_sequences_that_differ_are_told_and_missing_ones_are_not_labeled():
         warned = [half.slices_warned[name] for name in half.classes]
         assert (warned[0] <= 0.01, warned[1:]) == (True, [1] * (len(warned) - 1))
     pixels = patients(1)[0].pixels()
-    given = np.stack([pixels, pixels[..., [1, 0, 2]], pixels[..., [1] * 3], pixels[..., [0] * 3], pixels[..., [2] * 3]])
+    orders = [pixels[..., order] for order in permutations(range(3))]
+    given = np.stack([*orders, pixels[..., [1] * 3], pixels[..., [0] * 3], pixels[..., [2] * 3]])
     found = classifier.examine(given, MeansEngine().infer(given).features)
     warnings = [found.of(index).warnings for index in range(len(given))]
-    assert warnings == [(), ("channel_order",), (), ("not_flair",), ("not_flair",)]
+    assert warnings == [(), *[("channel_order",)] * 5, (), ("not_flair",), ("not_flair",)]
 
 
 class UnsureEngine(MeansEngine):
@@ -103,13 +105,15 @@ def times_of(persons):
 
 def test_two_times_of_one_person_are_in_one_fold(monkeypatch):
     parts = []
-    judge = sequence_fit._judge
-    monkeypatch.setattr(sequence_fit, "_judge", lambda *given: parts.append(given[:2]) or judge(*given))
+    measure = sequence_fit._measure_halves
+    monkeypatch.setattr(sequence_fit, "_measure_halves", lambda given: parts.extend(given) or measure(given))
     _, facts = fit_sequences(MeansEngine(), times_of(FOLDS), seed=1)
     assert facts.patients == 2 * FOLDS
-    assert len(parts) == 2 * FOLDS
+    assert len(parts) == FOLDS
     for sides in parts:
-        fitted, held_out = ({person_of(patient) for patient in side.patients.tolist()} for side in sides)
+        fitted, held_out = (
+            {person_of(patient) for samples in halves for patient in samples.patients.tolist()} for halves in sides
+        )
         assert held_out and fitted.isdisjoint(held_out)
 
 

@@ -9,13 +9,14 @@ from ml.scans.readers.dicom.acquisition import acquisition_of
 from ml.scans.readers.dicom.instances import _sequence
 from ml.scans.sequence import Acquisition, SequenceKind, SequenceSource, StatedSequence, agree, kind_of, kind_of_name
 
-FLAIR, T1, T1_POST, T2, EPI, OTHER = (
+FLAIR, T1, T1_POST, T2, EPI, OTHER, OTHER_PART = (
     SequenceKind.FLAIR,
     SequenceKind.T1,
     SequenceKind.T1_POST,
     SequenceKind.T2,
     SequenceKind.EPI,
     SequenceKind.OTHER,
+    SequenceKind.OTHER_PART,
 )
 
 
@@ -43,6 +44,14 @@ FLAIR, T1, T1_POST, T2, EPI, OTHER = (
         (None, {"ScanningSequence": "SE", "EchoTime": "100"}),
         (None, {}),
         (None, {"EchoTime": "0"}),
+        (OTHER_PART, {"BodyPartExamined": "ABDOMEN", "SeriesDescription": "T2 TSE", "EchoTime": "100"}),
+        (OTHER_PART, {"BodyPartExamined": "LSPINE"}),
+        (OTHER_PART, {"StudyDescription": "MRI^Right_Knee"}),
+        (None, {"BodyPartExamined": "HEAD", "StudyDescription": "Liver"}),
+        (None, {"StudyDescription": "Brain and abdomen"}),
+        (None, {"StudyDescription": "Handler study", "BodyPartExamined": ""}),
+        (None, {"BodyPartExamined": "CSPINE"}),
+        (None, {"BodyPartExamined": "ABDOMEN", "SeriesDescription": "AX FLAIR", "EchoTime": "120"}),
     ],
 )
 def test_a_header_says_its_sequence_by_words_and_numbers(

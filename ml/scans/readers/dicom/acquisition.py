@@ -9,6 +9,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from ml.scans.body_parts import is_other_part
 from ml.scans.sequence import Acquisition
 
 _WORDS = ("SeriesDescription", "ProtocolName", "SequenceName", "PulseSequenceName")
@@ -43,6 +44,7 @@ def acquisition_of(header: Dataset) -> Acquisition:
         inversion_ms=_number(value("InversionTime", "InversionTimes")),
         has_contrast=_has_agent(header),
         contrast=str(value("AcquisitionContrast") or ""),
+        is_other_part=is_other_part(str(header.get("BodyPartExamined") or header.get("StudyDescription") or "")),
     )
 
 
