@@ -16,11 +16,23 @@ BRIGHT_BACKGROUND = "bright_background"
 _WIDTH = 0.04
 _DARK_BELOW = 48
 _LEAST_DARK = 0.3
+# A row or column shows something where a greater share of it is brighter than that; a picture is looked at from the
+# first to the last of them, for a photograph in a black frame is one all the same. No less than so many are cut to.
+_BLACK, _LEAST_SHOWN, _MIN_SIDE = 24, 0.02, 16
 
 
 def has_bright_background(pixels: NDArray[np.uint8]) -> NDArray[np.bool]:
-    """uint8 (N, H, W, 3) -> bool (N,): pictures whose margin is bright, or full of what they show."""
-    return np.array([_dark_share(plane) < _LEAST_DARK for plane in pixels], dtype=np.bool)
+    """uint8 (N, H, W, 3) -> bool (N,): pictures whose margin is bright, or full of what they show; without a frame."""
+    return np.array([_dark_share(_without_frame(plane)) < _LEAST_DARK for plane in pixels], dtype=np.bool)
+
+
+def _without_frame(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What a picture shows, cut out of the black around it. plane: uint8 (H, W, 3)."""
+    is_lit = brightest_channel(plane) > _BLACK
+    rows, columns = (np.flatnonzero(is_lit.mean(axis=axis) > _LEAST_SHOWN) for axis in (1, 0))
+    if len(rows) < _MIN_SIDE or len(columns) < _MIN_SIDE:
+        return plane
+    return plane[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _dark_share(plane: NDArray[np.uint8]) -> float:

@@ -34,6 +34,13 @@ def test_drawn_pictures_that_fill_their_frame_get_no_verdict(engine: Engine) -> 
     assert np.mean(found) >= 0.8
 
 
+def test_the_same_pictures_in_a_black_frame_get_none_either(engine: Engine) -> None:
+    framed = (np.pad(pixels, ((60, 60), (60, 60), (0, 0))) for pixels in screens_and_photographs())
+    found = [BRIGHT_BACKGROUND in engine.infer(pixels[None]).warnings for pixels in framed]
+    print(f"{sum(found)} of {len(found)} framed pictures without a verdict")
+    assert np.mean(found) >= 0.6
+
+
 def test_slices_of_the_models_own_data_keep_their_verdict(engine: Engine, real_data: Path) -> None:
     patients = ["TCGA_CS_4941_19960909", "TCGA_CS_4942_19970222", "TCGA_CS_5393_19990606"]
     cases = list_cases(real_data / "lgg", patients)

@@ -35,6 +35,20 @@ def test_a_brain_that_is_cropped_at_two_sides_still_has_a_dark_ground() -> None:
     assert has_bright_background(pixels[None]).tolist() == [False]
 
 
+def test_a_photograph_in_a_black_frame_is_one_all_the_same_and_a_head_stays_one() -> None:
+    framed = np.pad(picture(180, 180), ((30, 50), (20, 70), (0, 0)))
+    rows, columns = np.mgrid[-60:60, -60:60]
+    head = np.where((rows / 50) ** 2 + (columns / 40) ** 2 < 1, 180, 0).astype(np.uint8)
+    assert has_bright_background(framed[None]).tolist() == [True]
+    assert has_bright_background(np.repeat(head[None, ..., None], 3, axis=3)).tolist() == [False]
+
+
+def test_what_is_black_but_for_a_speck_has_no_frame() -> None:
+    speck = np.zeros((100, 100, 3), np.uint8)
+    speck[40:50, 40:50] = 200
+    assert has_bright_background(speck[None]).tolist() == [False]
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 300), (16, 16)])
 def test_the_smallest_picture_has_a_margin(size: tuple[int, int]) -> None:
     assert has_bright_background(np.full((1, *size, 3), 200, np.uint8)).tolist() == [True]
