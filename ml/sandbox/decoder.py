@@ -232,6 +232,8 @@ class Decoder:
         if death.is_timeout:
             what, remedy = ("the file", "it smaller or split it") if times == 1 else ("the files", "them fewer")
             limit = death.limit_in_words(times * self._timeout_s, times * self._wall_s)
+            if death.is_still:
+                return ScanError("limit", f"Decoding {what} met {limit}; try again, or export {what} anew.")
             if death.is_out_of_processor_time:
                 return ScanError("limit", f"Decoding {what} takes longer than {limit}; make {remedy}.")
             busy = "try again when the machine is less busy"

@@ -10,9 +10,11 @@ import contextlib
 import json
 import logging
 import os
+import select
 import signal
 import socket
 import threading
+import time
 import weakref
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -21,6 +23,7 @@ from typing import Any, BinaryIO
 
 from ml.sandbox.child import ChildLimits, wall_limit_s
 from ml.sandbox.confinement import Access, missing
+from ml.sandbox.progress import LOOK_S, STILL_LOOKS, Watch, sample_of
 from ml.sandbox.server_process import ServerProcess
 
 logger = logging.getLogger(__name__)
@@ -44,18 +47,23 @@ class _Silent(SandboxError):
 
 
 class ChildDied(Exception):
-    """A child gave no answer. exit_code: negative for a signal, None where it is not known."""
+    """A child gave no answer. exit_code: negative for a signal, None where it is not known. is_expired, is_still: why
+    the server has ended it, at its deadline or because it stood still."""
 
-    def __init__(self, exit_code: int | None, *, is_expired: bool = False) -> None:
-        super().__init__(f"exit {exit_code}, expired {is_expired}")
+    def __init__(self, exit_code: int | None, *, is_expired: bool = False, is_still: bool = False) -> None:
+        super().__init__(f"exit {exit_code}, expired {is_expired}, still {is_still}")
         self.exit_code = exit_code
-        self.is_out_of_processor_time = not is_expired and exit_code in (-signal.SIGPROF, -signal.SIGXCPU)
-        self.is_timeout = self.is_out_of_processor_time or is_expired or exit_code == -signal.SIGALRM
+        self.is_still = is_still
+        was_ended = is_expired or is_still
+        self.is_out_of_processor_time = not was_ended and exit_code in (-signal.SIGPROF, -signal.SIGXCPU)
+        self.is_timeout = self.is_out_of_processor_time or was_ended or exit_code == -signal.SIGALRM
         # Not by us: by the kernel, where the machine is out of memory.
         self.is_out_of_memory = not self.is_timeout and exit_code == -signal.SIGKILL
 
     def limit_in_words(self, cpu_s: float, wall_s: float | None = None) -> str:
-        """The limit of time that it met: of processor time, or by the clock."""
+        """The limit of time that it met: of processor time, of standing still, or by the clock."""
+        if self.is_still:
+            return f"the limit of {STILL_LOOKS * LOOK_S:g} s in which nothing moves"
         if self.is_out_of_processor_time:
             return f"the limit of {cpu_s:g} s of processor time"
         return f"the limit of {wall_limit_s(cpu_s) if wall_s is None else wall_s:g} s"
@@ -201,6 +209,7 @@ class Conversation:
         if self._socket is not None and self._stream is not None:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_WR)
+                self._wait(self._socket, select.POLLIN)
                 while self._stream.read(_MAX_ANSWER_BYTES):
                     pass
         self.close()
@@ -224,7 +233,11 @@ class Conversation:
             raise ChildDied(None) from error
         if "exit" in answer:
             code = answer["exit"]
-            raise ChildDied(code if isinstance(code, int) else None, is_expired=bool(answer.get("expired")))
+            raise ChildDied(
+                code if isinstance(code, int) else None,
+                is_expired=bool(answer.get("expired")),
+                is_still=bool(answer.get("still")),
+            )
         if isinstance(number := answer.get("errno"), int):
             raise OSError(number, os.strerror(number))
         return answer
@@ -238,13 +251,33 @@ class Conversation:
             data = self._access + data
         self._socket.settimeout(self._sandbox.silence_of(self._server, self._times))
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the last line says how the child ended
-            self._socket.sendall(data)
+            self._send(self._socket, data)
+        self._wait(self._socket, select.POLLIN)
         line = self._stream.readline(_MAX_ANSWER_BYTES)
         self._server.has_answered |= bool(line)
         answer = json.loads(line)
         if not isinstance(answer, dict):
             raise ValueError("the answer is no object")
         return answer
+
+    def _send(self, connection: socket.socket, data: bytes) -> None:
+        """All of it, however long a child takes to read it. Raises as `_wait`."""
+        left = memoryview(data)
+        while left:
+            self._wait(connection, select.POLLOUT)
+            left = left[connection.send(left) :]
+
+    def _wait(self, connection: socket.socket, event: int) -> None:
+        """Until the socket can be read from, or written to. Raises TimeoutError where the server stands still, or where
+        it is silent for the socket's time."""
+        poll = select.poll()
+        poll.register(connection, event)
+        watch = Watch()
+        deadline = time.monotonic() + (connection.gettimeout() or 0.0)
+        while not poll.poll(1000 * min(LOOK_S, max(deadline - time.monotonic(), 0.0))):
+            pid = self._server.pid if self._server is not None else 0
+            if time.monotonic() >= deadline or watch.stands_still(sample_of(pid)):
+                raise TimeoutError("the sandbox server is silent")
 
 
 @cache

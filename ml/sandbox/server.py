@@ -18,11 +18,15 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from types import FrameType
 
 from ml.sandbox.child import Answer, ChildLimits, run_child
 from ml.sandbox.confinement import prepare
+from ml.sandbox.progress import LOOK_S, Sample, Watch, sample_of
 
 
 def main(arguments: list[str]) -> None:
@@ -40,16 +44,39 @@ def main(arguments: list[str]) -> None:
         ForkServer(control, answer, ChildLimits(**json.loads(limits))).serve()
 
 
+@dataclass
+class _Child:
+    """connection: that its end is written to. deadline: monotonic seconds. watch: None of one that may wait for its
+    owner's next request. ended_for: why the server has killed it."""
+
+    connection: socket.socket
+    deadline: float
+    watch: Watch | None
+    ended_for: dict[str, bool] = field(default_factory=dict)
+
+    def is_over(self, now: float, look: Callable[[], Sample | None] | None) -> bool:
+        """Whether it is to be ended now, in monotonic seconds; `ended_for` says why. look: at it, where it is time."""
+        if self.ended_for:
+            return False
+        if now >= self.deadline:
+            self.ended_for = {"expired": True}
+        elif look is not None and self.watch is not None and self.watch.stands_still(look()):
+            self.ended_for = {"still": True}
+        return bool(self.ended_for)
+
+
 class ForkServer:
-    """Forks children, kills them at their deadlines, reaps them. Single-threaded."""
+    """Forks children, kills them at their deadlines or where they stand still, reaps them. Single-threaded.
+
+    While it has children it wakes at every look, by which its owner sees that it does not stand still itself.
+    """
 
     def __init__(self, control: socket.socket, answer: Answer, limits: ChildLimits) -> None:
         self._control = control
         self._answer = answer
         self._limits = limits
-        # By process id: the socket that the exit status is written to, and the deadline (monotonic seconds).
-        self._children: dict[int, tuple[socket.socket, float]] = {}
-        self._expired: set[int] = set()
+        self._children: dict[int, _Child] = {}  # by process id
+        self._next_look = time.monotonic() + LOOK_S
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -60,7 +87,7 @@ class ForkServer:
         """Loop until the control socket ends; then kill and reap what still runs."""
         while True:
             sources: list[socket.socket | int] = [self._control, self._wake_read]
-            ready, _, _ = select.select(sources, [], [], self._seconds_to_next_deadline())
+            ready, _, _ = select.select(sources, [], [], self._seconds_to_next_look())
             if self._wake_read in ready:
                 os.read(self._wake_read, 4096)
             self._reap()
@@ -91,8 +118,10 @@ class ForkServer:
         if pid == 0:
             self._become_child(connection, server_pid, limits)
         _lead_a_group(pid)
-        life_s = float("inf") if limits.life_wall_s is None else limits.life_wall_s
-        self._children[pid] = (connection, time.monotonic() + life_s)
+        life_s, watch = (
+            (float("inf"), None) if limits.life_wall_s is None else (limits.life_wall_s, Watch(has_slow_disk=True))
+        )
+        self._children[pid] = _Child(connection, time.monotonic() + life_s, watch)
         return True
 
     def _become_child(self, connection: socket.socket, server_pid: int, limits: ChildLimits) -> None:
@@ -103,8 +132,8 @@ class ForkServer:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             # A child that held another's socket would keep that one's reader waiting.
-            for other, _ in self._children.values():
-                other.close()
+            for other in self._children.values():
+                other.connection.close()
             self._control.close()
             os.close(self._wake_read)
             os.close(self._wake_write)
@@ -118,22 +147,25 @@ class ForkServer:
             done, status = os.waitpid(pid, os.WNOHANG)
             if not done:
                 continue
-            connection, _ = self._children.pop(pid)
-            _send_line(connection, {"exit": os.waitstatus_to_exitcode(status), "expired": pid in self._expired})
-            self._expired.discard(pid)
-            connection.close()
+            child = self._children.pop(pid)
+            _send_line(child.connection, {"exit": os.waitstatus_to_exitcode(status), **child.ended_for})
+            child.connection.close()
 
     def _kill_expired(self) -> None:
         now = time.monotonic()
-        for pid, (_, deadline) in self._children.items():
-            if now >= deadline and pid not in self._expired:
-                self._expired.add(pid)
+        is_look = now >= self._next_look
+        if is_look:
+            self._next_look = now + LOOK_S
+        for pid, child in self._children.items():
+            if child.is_over(now, partial(sample_of, pid) if is_look else None):
                 os.killpg(pid, signal.SIGKILL)
 
-    def _seconds_to_next_deadline(self) -> float | None:
-        deadlines = [deadline for pid, (_, deadline) in self._children.items() if pid not in self._expired]
-        nearest = min(deadlines, default=float("inf"))
-        return None if nearest == float("inf") else max(nearest - time.monotonic(), 0)
+    def _seconds_to_next_look(self) -> float | None:
+        """Until the next look at the children, or the next of their deadlines; None without children."""
+        if not self._children:
+            return None
+        moments = [child.deadline for child in self._children.values() if not child.ended_for]
+        return max(min([self._next_look, *moments]) - time.monotonic(), 0)
 
 
 def _lead_a_group(pid: int) -> None:

@@ -107,9 +107,10 @@ def write_kept(resources: Resources, wanted: ObjectSource, kind: Kind, target: P
         with translated_errors():
             target.write_bytes(data)
         return
-    _make(resources, wanted, {kind: target}, facts)
-    if target.stat().st_size <= _LARGEST_KEPT_BYTES:
-        resources.images.keep(key, target.read_bytes())
+    with resources.images.making(key) as keep:
+        _make(resources, wanted, {kind: target}, facts)
+        if target.stat().st_size <= _LARGEST_KEPT_BYTES:
+            keep(target.read_bytes())
 
 
 def _make(resources: Resources, wanted: ObjectSource, targets: Mapping[Kind, Path], facts: Facts) -> None:

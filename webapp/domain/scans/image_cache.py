@@ -2,10 +2,19 @@
 first."""
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from cachetools import LRUCache, TTLCache
+
+
+@dataclass(eq=False)
+class _Making:
+    """Bytes that are being made. is_deleted: what they are of is gone since."""
+
+    key: str
+    is_deleted: bool = False
 
 
 class ImageCache:
@@ -17,13 +26,15 @@ class ImageCache:
             LRUCache(max_bytes, getsizeof=len) if kept_s is None else TTLCache(max_bytes, kept_s, getsizeof=len)
         )
         self._lock = threading.Lock()
+        self._making: set[_Making] = set()
 
     def get(self, key: str, render: Callable[[], bytes]) -> bytes:
         """The image, rendered where it is not in memory. Two threads may render the same one; the second is kept."""
         data = self.find(key)
         if data is None:
-            data = render()
-            self.keep(key, data)
+            with self.making(key) as keep:
+                data = render()
+                keep(data)
         return data
 
     def find(self, key: str) -> bytes | None:
@@ -31,13 +42,29 @@ class ImageCache:
         with self._lock:
             return self._images.get(key)
 
-    def keep(self, key: str, data: bytes) -> None:
-        """Put bytes that were made elsewhere under the key."""
-        with self._lock, suppress(ValueError):  # larger than the whole cache
-            self._images[key] = data
+    @contextmanager
+    def making(self, key: str) -> Iterator[Callable[[bytes], None]]:
+        """While the bytes of a key are made; they are given to what comes, once they are. Of a scan that is deleted in
+        the meantime nothing is kept."""
+        made = _Making(key)
+        with self._lock:
+            self._making.add(made)
+
+        def keep(data: bytes) -> None:
+            with self._lock, suppress(ValueError):  # larger than the whole cache
+                if not made.is_deleted:
+                    self._images[key] = data
+
+        try:
+            yield keep
+        finally:
+            with self._lock:
+                self._making.discard(made)
 
     def delete(self, prefix: str) -> None:
-        """Drop every image whose key starts so: those of a deleted scan."""
+        """Drop every image whose key starts so, those that are being made, too: of a deleted scan."""
         with self._lock:
+            for made in self._making:
+                made.is_deleted |= made.key.startswith(prefix)
             for key in [key for key in self._images if key.startswith(prefix)]:
                 del self._images[key]

@@ -21,7 +21,7 @@ import boto3
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 from s3transfer.exceptions import RetriesExceededError
 
 from webapp.domain.errors import StorageFull, StorageUnavailable
@@ -30,6 +30,7 @@ from webapp.domain.storage.keys import KEY
 from webapp.domain.storage.temporary import TemporaryFiles
 
 if TYPE_CHECKING:
+    from botocore.model import OperationModel
     from types_boto3_s3 import S3Client
 
 logger = logging.getLogger(__name__)
@@ -44,8 +45,16 @@ _CONFIG = Config(
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
 )
-# In one piece up to this size, and without threads of the library's own.
-_TRANSFER = TransferConfig(multipart_threshold=64 * 1_048_576, multipart_chunksize=32 * 1_048_576, use_threads=False)
+# What is asked before an upload is accepted carries no bytes: a store that is silent so long has none of its time.
+_QUICK = Config(read_timeout=5)
+# A connection that a firewall has dropped is silent, too, and the next one is not; one more silence is the store's.
+_SILENT_TRIES = 2
+# In one piece up to this size, and without threads of the library's own. A body that is cut is fetched again.
+_TRANSFER = TransferConfig(
+    multipart_threshold=64 * 1_048_576, multipart_chunksize=32 * 1_048_576, use_threads=False, num_download_attempts=3
+)
+# Repeated by `_TRANSFER` itself.
+_FETCHES = frozenset({"GetObject"})
 _NOT_FOUND = frozenset({"404", "NoSuchKey", "NotFound"})
 _FULL = frozenset({"507", "InsufficientStorage", "QuotaExceeded", "XMinioStorageFull"})
 _MOST_AT_ONCE = 1_000  # keys of one DeleteObjects
@@ -67,7 +76,7 @@ class BucketStorage:
         self._prefix = f"{prefix}/" if prefix else ""
         self._temporary = TemporaryFiles(temporary)
         self._kept = _KeptFiles(kept_bytes)
-        self._clients: dict[int, S3Client] = {}
+        self._clients: dict[int, _Clients] = {}
         self._lock = threading.Lock()
 
     def temporary_file(self) -> Path:
@@ -132,7 +141,7 @@ class BucketStorage:
         self._temporary.check(needed_bytes)
         try:
             with _translated(""):
-                self._client.head_bucket(Bucket=self._bucket)
+                self._own_clients.quick.head_bucket(Bucket=self._bucket)
         except FileNotFoundError as error:
             raise StorageUnavailable("The storage's bucket does not exist; make it, or name another one.") from error
 
@@ -141,11 +150,15 @@ class BucketStorage:
 
     @property
     def _client(self) -> "S3Client":
+        return self._own_clients.patient
+
+    @property
+    def _own_clients(self) -> "_Clients":
         """This process's own: connections must not be shared with a process that forked."""
         with self._lock:
             if os.getpid() not in self._clients:
-                self._clients = {os.getpid(): boto3.client("s3", config=_CONFIG)}
-                self._warn_of_versions(self._clients[os.getpid()])
+                self._clients = {os.getpid(): _Clients(_connect(_CONFIG), _connect(_CONFIG.merge(_QUICK)))}
+                self._warn_of_versions(self._clients[os.getpid()].quick)
             return self._clients[os.getpid()]
 
     def _warn_of_versions(self, client: "S3Client") -> None:
@@ -173,6 +186,29 @@ class BucketStorage:
             return _File(os.open(path, os.O_RDONLY), path.stat().st_size)
         finally:
             path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Clients:
+    """patient: for bytes; quick: for what carries none."""
+
+    patient: "S3Client"
+    quick: "S3Client"
+
+
+def _connect(config: Config) -> "S3Client":
+    client: S3Client = boto3.client("s3", config=config)
+    # The first answer that is not None counts; the stubs know of hooks that answer nothing alone.
+    client.meta.events.register_first("needs-retry.s3", _ends_silence)  # type: ignore[arg-type]
+    return client
+
+
+def _ends_silence(
+    attempts: int, operation: "OperationModel", caught_exception: Exception | None, **_other: object
+) -> bool | None:
+    """False where a request that nobody answered is not sent again; None where botocore decides."""
+    tries = 1 if operation.name in _FETCHES else _SILENT_TRIES
+    return False if isinstance(caught_exception, ReadTimeoutError) and attempts >= tries else None
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """A DICOM object is made once, kept while it is what it was, and gone with its scan."""
 
+from typing import Any
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -51,3 +53,18 @@ def test_a_kept_object_goes_with_its_scan(app: Flask, client: FlaskClient) -> No
     assert [key for key in kept if key.startswith(f"{scan['id']}.segmentation.")]
     assert client.delete(f"{SCANS}/{scan['id']}").status_code == 204
     assert not [key for key in kept if key.startswith(scan["id"])]
+
+
+def test_an_object_whose_scan_is_deleted_while_it_is_made_is_not_kept(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan, _ = add_series(app)
+    real = dicom_objects.make_exports
+
+    def make(*arguments: Any) -> None:
+        real(*arguments)
+        assert app.test_client().delete(f"{SCANS}/{scan['id']}").status_code == 204
+
+    monkeypatch.setattr(dicom_objects, "make_exports", make)
+    sent_bytes(client, scan, "segmentation")
+    assert not [key for key in resources_of(app).images._images if key.startswith(scan["id"])]

@@ -54,6 +54,30 @@ def test_nothing_of_a_deleted_scan_stays_and_its_room_is_free(renderer: Renderer
     assert renderer.rendered == ["one/mask", "one/scan", "two/mask", "three/mask", "three/scan", "one/mask"]
 
 
+def test_nothing_is_kept_of_what_was_made_while_its_scan_was_deleted(renderer: Renderer) -> None:
+    cache = ImageCache(300)
+
+    def deleted_meanwhile() -> bytes:
+        cache.delete("one")
+        return b"mask"
+
+    assert cache.get("one/mask", deleted_meanwhile) == b"mask"
+    assert cache.find("one/mask") is None
+    with cache.making("one.export") as keep, cache.making("two.export") as keep_other:
+        cache.delete("one")
+        keep(b"seg")
+        keep_other(b"seg")
+    assert (cache.find("one.export"), cache.find("two.export")) == (None, b"seg")
+
+
+def test_what_is_made_after_a_failure_is_kept(renderer: Renderer) -> None:
+    cache = ImageCache(300)
+    with pytest.raises(ZeroDivisionError), cache.making("one"):
+        raise ZeroDivisionError
+    cache.delete("one")
+    assert renderer.of(cache, "one") == cache.find("one")
+
+
 def test_threads_that_read_render_and_delete_at_once_get_their_own_images() -> None:
     cache = ImageCache(1000)
 

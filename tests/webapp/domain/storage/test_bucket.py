@@ -3,6 +3,7 @@
 import gc
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -238,6 +239,57 @@ def test_a_store_that_is_away_is_unavailable(tmp_path: Path, monkeypatch: pytest
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
         with pytest.raises(StorageUnavailable):
             BucketStorage(BUCKET, "", tmp_path).check()
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """A store that takes every connection and never answers; what each connection said first."""
+    asked: list[bytes] = []
+    taken: list[socket.socket] = []
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def take() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                taken.append(connection)
+                asked.append(connection.recv(4096).split(b" ")[0])
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{listening.getsockname()[1]}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "x")
+    for config in (bucket._CONFIG, bucket._QUICK):
+        monkeypatch.setattr(config, "read_timeout", 0.2)
+    thread = threading.Thread(target=take)
+    thread.start()
+    yield asked
+    listening.shutdown(socket.SHUT_RDWR)
+    listening.close()
+    thread.join()
+    for connection in taken:
+        connection.close()
+
+
+def test_a_silent_store_is_asked_twice_and_no_more(silent: list[bytes], tmp_path: Path) -> None:
+    """Its versions, whether it is there, then a file that is put."""
+    storage = BucketStorage(BUCKET, "", tmp_path)
+    with pytest.raises(StorageUnavailable):
+        storage.check()
+    assert silent == [b"GET"] * 2 + [b"HEAD"] * 2
+    with pytest.raises(StorageUnavailable):
+        put(storage, "scans/ab/one")
+    assert silent[4:] == [b"PUT"] * 2
+
+
+def test_what_a_silent_store_has_is_not_fetched_for_ever(silent: list[bytes], tmp_path: Path) -> None:
+    storage = BucketStorage(BUCKET, "", tmp_path)
+    with pytest.raises(StorageUnavailable), storage.open("scans/ab/one"):
+        pass
+    assert len(silent) <= 2 + 2 + 3  # its versions; how large it is, and the file
+
+
+def test_what_is_asked_before_an_upload_waits_for_less_than_its_bytes() -> None:
+    assert bucket._CONFIG.merge(bucket._QUICK).read_timeout < bucket._CONFIG.read_timeout
 
 
 def test_missing_credentials_are_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
