@@ -44,8 +44,12 @@ _LIKE_ANNOTATIONS = re.compile(
 )
 
 
-# What Label Studio and others call theirs; read where its content is COCO's and images have no masks.
-_MAYBE_COCO = frozenset({"result.json", "annotations.json", "coco.json", "labels.json"})
+# What Label Studio and others call theirs, and MMDetection a side's; read where its content is COCO's and images have
+# no masks.
+_MAYBE_COCO = frozenset(
+    {"result.json", "annotations.json", "coco.json", "labels.json"}
+    | {"train.json", "val.json", "valid.json", "validation.json", "test.json"}
+)
 # CVAT's description of the colors of its masks.
 LABEL_MAP = "labelmap.txt"
 

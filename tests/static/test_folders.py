@@ -51,6 +51,7 @@ def test_endings_are_those_of_the_readers() -> None:
         DATASET_JSON,
         LABEL_MAP,
         "result.json",
+        "annotations/train.json",
     ):
         assert taken.search(name)
     for name in ("README.md", "set/notes.docx"):

@@ -51,20 +51,24 @@ def list_coco(tree: Tree, folder: Path, sources: list[tuple[CocoFile, str | None
 
 
 def _coco_by_content(tree: Tree, folder: Path) -> Iterator[Path]:
-    """Files of other names that hold COCO annotations, where images lie in the folder or in `images`, without masks."""
+    """Files of other names that hold COCO annotations, in the folder or in `annotations`, where images without masks
+    lie in the folder or in `images`, or in their `train`, `val` and `test`."""
     place = tree.folder(folder, IMAGE_FOLDERS) or folder
-    images = [path.name for path in tree.images(place)]
+    images = [path.name for one in (place, *tree.folders(place, SUBSETS)) for path in tree.images(one)]
     if not images or pair_folders(tree, folder) or any(map(looks_like_mask, images)):
         return
-    named = [path for path in tree.listing(folder).files if may_be_annotations(path.name) and not path.is_symlink()]
+    files = [path for one in (folder, *tree.folders(folder, [ANNOTATIONS_FOLDER])) for path in tree.listing(one).files]
+    named = [path for path in files if may_be_annotations(path.name) and not path.is_symlink()]
     found = [path for path in named if begins_as_coco(path)]
     # Of several files of other names nobody knows which is which: a version of all images, or a part of them.
     yield from (path for path in found if len(found) == 1 or is_usually_coco(path.name))
 
 
 def _coco_file(tree: Tree, root: Root, path: Path, is_one_of_several: bool) -> tuple[CocoFile, str | None]:
-    """`instances_SUBSET.json`: its images lie in `images/SUBSET`, `SUBSET` or `images`; else beside the file."""
-    subset = path.stem.lower().removeprefix("instances_") if path.stem.lower().startswith("instances_") else ""
+    """`instances_SUBSET.json`, `train.json`: its images lie in `images/SUBSET`, `SUBSET` or `images`; else beside the
+    file."""
+    stem = path.stem.lower()
+    subset = stem.removeprefix("instances_") if stem.startswith("instances_") or stem in SUBSETS else ""
     side = SUBSETS.get(re.sub(r"\d+$", "", subset), root.side)  # COCO's own: instances_train2017.json
     images = tree.folder(root.folder, IMAGE_FOLDERS)
     within = tree.folder(images, [subset]) if images and subset else None

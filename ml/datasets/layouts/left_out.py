@@ -36,6 +36,11 @@ _AGAIN = "Files of these names and sizes are part of the data set already, in a 
 _STRAY_MASK = "Masks by their folder, in a place where the layout has none: they are not used."
 _NO_ENDING = "The name has no ending, and files without one are not read: give it that of its kind (.png, .tif, .dcm)."
 _NO_BYTES = f"The file {EMPTY}."
+_TABLES = (".csv", ".tsv")
+_TABLE = (
+    "A table, which is not read: masks that it names are taken for images, since nothing else tells them; call each"
+    " mask as its image (`images/1.png`, `masks/1.png`)."
+)
 _ARCHIVE = "An archive, which is not looked into: unpack it if its files belong to the data set, else remove it."
 _VOLUME = (
     "A volume in a place, or of a name, where this layout has none: name it as BraTS or nnU-Net do, and give volumes a"
@@ -105,6 +110,15 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
         for (_, code, what), paths in sorted(groups.items())
         if paths
     ]
+
+
+def find_tables(tree: Tree, folder: Path, named: Iterable[str]) -> list[Problem]:
+    """Tables of a folder whose images have no masks: they may say which of these are masks. named: files that are left
+    out already."""
+    known = set(named)
+    paths = [path for _, listing in tree.walk(folder) for path in listing.files if suffix_of(path.name) in _TABLES]
+    found = tuple(name for name in (relative(path, folder) for path in paths) if name not in known)
+    return [Problem("left_out", found, _TABLE)] if found else []
 
 
 def may_hold_masks(group: LeftOut) -> bool:

@@ -13,7 +13,7 @@ from ml.datasets.layouts.assembly import images_only, join_volumes
 from ml.datasets.layouts.copies import have_same_bytes
 from ml.datasets.layouts.glances import OF_ALPHA, count_transparent
 from ml.datasets.layouts.layout import Layout
-from ml.datasets.layouts.left_out import find_strays, may_hold_masks, relative
+from ml.datasets.layouts.left_out import find_strays, find_tables, may_hold_masks, relative
 from ml.datasets.layouts.pairing import patient_of
 from ml.datasets.layouts.pairs import list_nested, pair_folders
 from ml.datasets.layouts.recognition import dicom_layout, layout_in
@@ -105,8 +105,10 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
         layout, others = whole, []
     doubles = [_double(tree, other, folder) for other in others]
     strays = find_strays(tree, folder, folder, _used(layout), frozenset(other.folder for other in others))
-    if not layout.has_truth and not layout.volumes and (text := _say_unread_masks(layout, strays)):
-        raise UnknownLayoutError(folder, text)
+    if not layout.has_truth and not layout.volumes:
+        if text := _say_unread_masks(layout, strays):
+            raise UnknownLayoutError(folder, text)
+        strays += find_tables(tree, folder, [name for one in strays for name in one.files])
     named = layout.named_from(folder)
     return replace(named, problems=(*named.problems, *doubles, *strays))
 

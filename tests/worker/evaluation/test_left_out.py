@@ -119,6 +119,18 @@ def test_a_folder_without_masks_is_predicted_by_both_alike(runtime, resources):
     assert done.headline.endswith("1 file of the folder left out")
 
 
+def test_a_table_beside_images_without_masks_may_say_which_are_masks(runtime, resources):
+    folder = resources.settings.evaluation_roots[0] / "set"
+    for name in ("1f3a.png", "77b0.png"):
+        image(folder / "data" / name)
+    (folder / "manifest.csv").write_text("image,mask\ndata/1f3a.png,data/77b0.png\n")
+    done = run_all(runtime, begin(resources, folder))
+    (group,) = done.findings["left_out"]
+    assert group["files"] == ["manifest.csv"] and "masks that it names are taken for images" in group["message"]
+    assert done.headline.endswith("1 file of the folder left out")
+    assert names_of(find_sources([folder])[1]) == {("left_out", "manifest.csv")}
+
+
 @pytest.mark.parametrize("name", ["patient folders", "held twice", "CVAT", "CVAT's masks", "annotations"])
 def test_a_zip_leaves_out_what_its_folder_does(runtime, resources, tmp_path, name):
     from ml.datasets.archive import ArchiveLimits

@@ -9,7 +9,7 @@ from PIL import Image
 from ml.datasets import DatasetError, check, find_layout
 from ml.datasets.archive import ArchiveLimits, unpack
 from ml.prediction.sources import find_sources
-from tests.support.layouts import SIDE, coco, image
+from tests.support.layouts import SIDE, SQUARE, coco, image
 from tests.support.layouts import mask as draw_mask
 
 TUMOR = (250, 50, 83)
@@ -80,6 +80,19 @@ def test_masks_of_other_programs_are_no_scans(segmentation_masks, tmp_path):
             find_layout(place)
         with pytest.raises(DatasetError, match="There are no images to predict on"):
             find_sources([place])
+
+
+@pytest.mark.parametrize("images", ["images/{}", "{}", "images"])
+def test_coco_may_be_called_by_its_side_alone(tmp_path, images):
+    """As in MMDetection's examples: annotations/train.json with images/train, train, or all in images."""
+    for side in ("train", "val"):
+        for name in ("1.png", "2.png"):
+            image(tmp_path / images.format(side) / f"{side}_{name}")
+        coco(tmp_path / "annotations" / f"{side}.json", [f"{side}_1.png", f"{side}_2.png"], [[SQUARE], None])
+    layout, report = find_layout(tmp_path), check(tmp_path)
+    assert (layout.name, report.problems, report.left_out) == ("COCO", (), ())
+    assert [len(patients) for patients in layout.sides.values()] == [2, 2, 0]
+    assert [bool(case.outlines) for case in layout.cases] == [True, False] * 2
 
 
 @pytest.mark.parametrize("name", ["result.json", "annotations.json"])
