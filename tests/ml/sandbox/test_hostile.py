@@ -10,6 +10,7 @@ import pytest
 import tifffile
 
 from tests.support import scan_files
+from tests.support.deflate_bombs import zlib_stream
 
 
 @pytest.mark.parametrize("name", list(scan_files.every_format()))
@@ -177,8 +178,7 @@ def test_nan_or_infinite_pixels_are_unreadable(refuse, value, dtype):
 
 
 def test_a_deflated_strip_that_inflates_to_a_gigabyte_is_refused(refuse):
-    packer = zlib.compressobj(9)
-    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(1024)) + packer.flush()
+    bomb = zlib_stream(1024)
     data = scan_files.tiff_with({259: (3, 1, 8), 279: (4, 1, len(bomb)), 273: (4, 1, 8)}, pixels=bomb)
     assert refuse(data).code in ("unreadable", "limit")
 

@@ -3,6 +3,7 @@
 import io
 import random
 import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from pydicom.uid import (
 )
 
 from tests.support import dicom_files
+from tests.support.deflate_bombs import deflated
 from tests.webapp.api.series.drawn_head import AFFINE, VOXELS, codes, named, result, sagittal_series, sentence
 from tests.webapp.clients import NOTHING, finish, resources_of, send, traces
 
@@ -158,14 +160,20 @@ def test_nested_sequences_do_no_harm(client: FlaskClient) -> None:
 
 
 def test_a_deflate_bomb_is_a_limit(app: Flask, client: FlaskClient) -> None:
-    bomb = dicom_files.image(
+    small = dicom_files.image(
         np.zeros((20, 20), np.uint16),
         AFFINE,
         0,
         "1.2.3",
         DeflatedExplicitVRLittleEndian,
-        EncapsulatedDocument=bytes(2**29 * 2 - 2),
+        EncapsulatedDocument=b"zeros!",
     )
+    # Behind the file's preamble and its meta group, whose first element says how long the others are (part 10, 7.1).
+    start = 144 + int.from_bytes(small[140:144], "little")
+    dataset = zlib.decompress(small[start:], -zlib.MAX_WBITS)
+    length, value, rest = dataset.partition(b"zeros!")
+    assert length.endswith((6).to_bytes(4, "little")) and value
+    bomb = small[:start] + deflated(length[:-4] + (2**30).to_bytes(4, "little"), 1024, rest)
     assert len(bomb) < 3_000_000
     response = send(client, ("bomb.dcm", bomb))
     assert response.status_code == 422
