@@ -65,7 +65,12 @@ UNREAD_FORMATS: tuple[UnreadFormat, ...] = (
         _brand(b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1", b"avif", b"avis"),
     ),
     UnreadFormat("a BMP picture", (".bmp",), _PICTURE, lambda head: head[:2] == b"BM" and head[6:10] == bytes(4)),
-    UnreadFormat("a GIF picture", (".gif",), _PICTURE, _begins(b"GIF87a", b"GIF89a")),
+    UnreadFormat(
+        "a GIF picture",
+        (".gif",),
+        "Save each of its pictures as PNG, of which nothing is lost",
+        _begins(b"GIF87a", b"GIF89a"),
+    ),
     UnreadFormat(
         "a JPEG 2000 picture",
         (".jp2", ".j2k", ".jpx"),

@@ -42,7 +42,11 @@ def test_masks_of_another_ending_are_refused_by_it_and_are_no_scans(tmp_path, en
 @pytest.mark.parametrize(
     ("images", "masks", "remedy"),
     [
-        ("train/{}.png", "train_masks/{}_mask.gif", "Save it as PNG"),  # Carvana
+        (
+            "train/{}.png",
+            "train_masks/{}_mask.gif",
+            "Save each of its pictures as PNG",
+        ),  # Carvana; a GIF may hold several
         ("images/{}.png", "masks/{}.npy", "tifffile.imwrite"),
         ("{}.png", "{}_seg.nii.gz", "A volume in a place"),
     ],
