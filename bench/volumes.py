@@ -13,6 +13,7 @@ import psutil
 from bench.figures import Table, megabytes
 from bench.uploads import role
 from ml.engines import load_engine
+from ml.engines.context import Context
 from ml.scans import Limits, read_scan
 from ml.skull import infer_stripped
 from tests.support import volume_files
@@ -54,7 +55,9 @@ def measure() -> Iterator[Table]:
     engine.warm_up()
     is_stripped = "skull_stripped" in read.warnings
     began = time.perf_counter()
-    infer_stripped(engine, read.pixels) if is_stripped else engine.infer(read.pixels)
+    infer_stripped(engine, read.pixels) if is_stripped else engine.infer(
+        read.pixels, Context.of_stack(len(read.pixels))
+    )
     alone = time.perf_counter() - began
     stages = done["timings_ms"]
     rows = [

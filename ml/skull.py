@@ -26,7 +26,8 @@ _BRAIN_SHARE = 0.7
 def infer_stripped(engine: Engine, pixels: NDArray[np.uint8]) -> Inference:
     """The model's answer for slices of a brain without its skull, uint8 (N, H, W, 3).
 
-    The sequence check, which was fitted on whole heads, is not asked: it took FLAIR and T1 alike for T1.
+    The sequence check, which was fitted on whole heads, is not asked: it took FLAIR and T1 alike for T1. Of a cascade
+    all members are asked on every slice, as if none had neighbors: its limit was chosen on whole heads, too.
     """
     lacks_room = np.array([_lacks_room(plane) for plane in pixels])
     if not lacks_room.any():

@@ -8,6 +8,7 @@ import numpy as np
 
 from ml.cards import Card
 from ml.engines import Engine, Inference
+from ml.engines.context import Context
 from ml.masks import apply_rule, rule_on_grid
 from ml.measurements import measure
 from ml.skull import infer_stripped, stripped_warnings
@@ -123,12 +124,15 @@ def _infer_stack(
     at_once: int,
 ) -> Inference:
     """The model's answer for pixels, uint8 (N, H, W, 3); the lease is checked between pieces. Raises LeaseLost."""
-    parts = []
-    for start in range(0, len(pixels), at_once):
+    is_stripped = job.input.is_skull_stripped
+    neighbors = 0 if is_stripped else engine.card.neighbors
+    parts, done = [], 0
+    for given, context in Context.of_stack(len(pixels)).pieces(at_once, neighbors):
         lease.check()
-        shown = np.ascontiguousarray(pixels[start : start + at_once])
-        parts.append(infer_stripped(engine, shown) if job.input.is_skull_stripped else engine.infer(shown))
-        progress.note(min(start + at_once, len(pixels)))
+        shown = np.ascontiguousarray(pixels[given])
+        parts.append(infer_stripped(engine, shown) if is_stripped else engine.infer(shown, context))
+        done += context.stop - context.start
+        progress.note(done)
     return Inference.join(parts)
 
 

@@ -228,11 +228,14 @@ class CascadeFigures:
 class Cascade:
     """The first member looks at every slice, the others where it sees a probability of at least `limit` (0 to 1).
 
+    neighbors: the others are asked about so many slices on either side as well, in the stack; where it is above 0 they
+    are asked about every slice that has no neighbors.
     out_of_fold: what chose the limit, maps by networks that never saw the patients (`chosen_on`, in words); served: the
     gate, on the compiled models.
     """
 
     limit: float
+    neighbors: int = 0
     chosen_on: str | None = None
     out_of_fold: CascadeFigures | None = None
     served: CascadeFigures | None = None
@@ -355,6 +358,16 @@ class Card:
     parity: Mapping[str, Parity] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     licence: str | None = None
+
+    @property
+    def neighbors(self) -> int:
+        """The slices on either side, in a stack, that the answer for a slice depends on."""
+        return 0 if self.cascade is None else self.cascade.neighbors
+
+    @property
+    def sees_stacks(self) -> bool:
+        """Whether what is said of a slice depends on the others of its patient, so that they are looked at together."""
+        return self.depth is not None or self.neighbors > 0
 
     def to_json(self) -> dict[str, Any]:
         """The card as plain JSON values, every field present, null where a fact was not stated."""

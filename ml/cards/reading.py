@@ -12,6 +12,8 @@ CARD_FILE = "card.json"
 # The name is a folder's name and a part of a URL: nothing in it needs escaping or can leave the directory.
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MAX_CARD_BYTES = 1_000_000
+# Of a cascade, on either side: an engine is given so many slices more.
+MAX_NEIGHBORS = 8
 # The portal's tables keep no longer one.
 LONGEST_VERSION = 40
 
@@ -109,6 +111,8 @@ def _check_rules(card: Card) -> None:
         _require(
             is_limit, "cascade.limit", card.cascade.limit, f"above 0 and at most {highest:g}, the lowest threshold"
         )
+        reach = card.cascade.neighbors
+        _require(0 <= reach <= MAX_NEIGHBORS, "cascade.neighbors", reach, f"0 to {MAX_NEIGHBORS}")
 
 
 def _require(is_within: bool, where: str, value: object, bounds: str) -> None:

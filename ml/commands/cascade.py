@@ -24,6 +24,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="`crossval` of each member, as the ensemble names them",
     )
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="data set to choose and compare on")
+    parser.add_argument(
+        "--neighbors",
+        type=int,
+        default=1,
+        metavar="N",
+        help="the others are asked about so many slices on either side of what the first one sees too (%(default)s)",
+    )
     add_card_options(parser)
     parser.set_defaults(run=run)
 
@@ -39,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
             out=arguments.out,
             folds=tuple(arguments.folds),
             data=arguments.data,
+            neighbors=arguments.neighbors,
             facts=arguments.card,
             directories=tuple(model_directories()),
             is_tested=arguments.test,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.cards import INT8_GRAPH_FILE, INT8_WEIGHTS_FILE, WEIGHTS_FILE, Card, find_members, load_card
+from ml.engines.context import Context
 from ml.ood.sequences import SequenceEvidence, join
 from ml.ood.warnings import input_warnings, warnings_of
 
@@ -110,14 +111,24 @@ class Engine(Protocol):
     def probability_map(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """pixels: uint8 (N, H, W, 3). Returns round(255 p), uint8 (N, H, W), in the same grid."""
 
-    def infer(self, pixels: NDArray[np.uint8]) -> Inference:
-        """pixels: uint8 (N, H, W, 3). Returns the same map, with features and the out-of-distribution check."""
+    def infer(self, pixels: NDArray[np.uint8], context: Context | None = None) -> Inference:
+        """pixels: uint8 (N, H, W, 3). Returns the same map, with features and the out-of-distribution check.
+
+        context: where the slices lie, and which of them are asked for; None: all are, and none has neighbors.
+        """
 
 
 class ExactEngine(Engine, Protocol):
-    """An engine of a network of its own, whose map can be had before it is rounded."""
+    """An engine of a network of its own, which no neighbor tells anything, and whose map can be had before rounding."""
 
-    def infer(self, pixels: NDArray[np.uint8], *, is_exact: bool = False, is_checked: bool = True) -> Inference:
+    def infer(
+        self,
+        pixels: NDArray[np.uint8],
+        context: Context | None = None,
+        *,
+        is_exact: bool = False,
+        is_checked: bool = True,
+    ) -> Inference:
         """As Engine's; is_exact: with `Inference.probability`; is_checked: with the checks of the input."""
 
 

@@ -1,7 +1,7 @@
 """An ensemble: the mean of its members' logits, each member on its own grid. Never imports torch.
 
 A cascade is an ensemble whose first member, a small network, looks at every slice, and whose other members are asked
-only where it saw something: two slices in three show no tumor.
+only where it saw something, or beside that in a stack: two slices in three show no tumor.
 """
 
 import math
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ml.cards import Card
 from ml.engines import ExactEngine, Inference
+from ml.engines.context import Context
 from ml.masks import threshold_level
 from ml.preprocessing import quantize
 
@@ -44,15 +45,20 @@ class EnsembleEngine:
         """pixels: uint8 (N, H, W, 3). Returns round(255 p), uint8 (N, H, W), in the same grid."""
         return self.infer(pixels).probability_u8
 
-    def infer(self, pixels: NDArray[np.uint8]) -> Inference:
+    def infer(self, pixels: NDArray[np.uint8], context: Context | None = None) -> Inference:
         """pixels: uint8 (N, H, W, 3). Returns the same map, with the first member's features and checks.
 
-        Of a cascade the other members are asked for the slices alone on which the first one sees something; its own map
-        is the answer for the rest.
+        Of a cascade the other members are asked for the slices alone on which the first one sees something, and those
+        near them by `context`; its own map is the answer for the rest.
         """
-        first = self._members[0].infer(pixels, is_exact=True)
+        place = context or Context.of_single(len(pixels))
+        looked = self._members[0].infer(pixels, is_exact=True)
+        is_seen = self._is_seen(looked.probability_u8, place)[place.asked]  # (N,), of the slices asked for
+        pixels = pixels[place.asked]
+        first = (
+            looked if len(is_seen) == len(looked.probability_u8) else looked.take(np.arange(place.start, place.stop))
+        )
         probability = _exact(first)
-        is_seen = self._is_seen(first.probability_u8)  # (N,)
         others = self._members[1:] if is_seen.any() else ()
         found = [member.infer(pixels[is_seen], is_exact=True, is_checked=False) for member in others]
         probability_u8 = first.probability_u8.copy()
@@ -69,11 +75,13 @@ class EnsembleEngine:
             is_first_look=None if self.card.cascade is None else ~is_seen,
         )
 
-    def _is_seen(self, probability_u8: NDArray[np.uint8]) -> NDArray[np.bool]:
+    def _is_seen(self, probability_u8: NDArray[np.uint8], context: Context) -> NDArray[np.bool]:
         """The slices, bool (N,), that all members are asked for. probability_u8: the first one's map, (N, H, W)."""
-        if self.card.cascade is None:
+        cascade = self.card.cascade
+        if cascade is None:
             return np.ones(len(probability_u8), dtype=np.bool)
-        return is_seen(probability_u8, self.card.cascade.limit)
+        seen = is_seen(probability_u8, cascade.limit)
+        return context.spread(seen, cascade.neighbors) if cascade.neighbors else seen
 
     def _scaled(self, mean: NDArray[np.float32]) -> NDArray[np.float32]:
         scaling = self.card.temperature

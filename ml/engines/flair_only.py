@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.engines import Inference
+from ml.engines.context import Context
 from ml.engines.wrapper import EngineWrapper
 
 _FLAIR = 1  # of pre-contrast, FLAIR, post-contrast
@@ -12,6 +13,7 @@ _FLAIR = 1  # of pre-contrast, FLAIR, post-contrast
 class FlairOnlyEngine(EngineWrapper):
     """Wraps an engine that then sees FLAIR in all three channels, as for a gray scan."""
 
-    def infer(self, pixels: NDArray[np.uint8]) -> Inference:
+    def infer(self, pixels: NDArray[np.uint8], context: Context | None = None) -> Inference:
         """pixels: uint8 (N, H, W, 3). Returns the engine's answer for FLAIR alone."""
-        return self._engine.infer(np.repeat(pixels[..., _FLAIR, None], pixels.shape[3], axis=3))  # (N, H, W, 3)
+        flair = np.repeat(pixels[..., _FLAIR, None], pixels.shape[3], axis=3)  # (N, H, W, 3)
+        return self._engine.infer(flair, context)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ml.cards import OOD_FILE, SEQUENCES_FILE, Card
 from ml.engines import EngineError, Inference
+from ml.engines.context import Context
 from ml.engines.crops import Crop, find_crop
 from ml.ood.background import has_bright_background
 from ml.ood.detector import OodDetector, is_plain
@@ -53,12 +54,21 @@ class SliceInference:
             if features is not None:
                 self._check_fit(features[None])
 
-    def infer(self, pixels: NDArray[np.uint8], *, is_exact: bool = False, is_checked: bool = True) -> Inference:
+    def infer(
+        self,
+        pixels: NDArray[np.uint8],
+        context: Context | None = None,
+        *,
+        is_exact: bool = False,
+        is_checked: bool = True,
+    ) -> Inference:
         """pixels: uint8 (N, H, W, 3). A slice of one color shows nothing and skips the network: p = 0.
 
-        is_exact: with the map before it is rounded to 8 bits. is_checked: with what detector and classifier say.
+        context: says which slices are asked for; the others are not looked at. is_exact: with the map before it is
+        rounded to 8 bits. is_checked: with what detector and classifier say.
         Raises EngineError where the network answers with NaN, and where a check was fitted on other features.
         """
+        pixels = pixels if context is None else pixels[context.asked]
         count, height, width, _ = pixels.shape
         probability_u8 = np.zeros((count, height, width), dtype=np.uint8)
         probability = np.zeros((count, height, width), dtype=np.float32) if is_exact else None

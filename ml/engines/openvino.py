@@ -34,6 +34,7 @@ from ml.cards import (
     verify_files,
 )
 from ml.engines import Inference
+from ml.engines.context import Context
 from ml.engines.cropped_graph import crop_graph, find_border, outputs_at, places
 from ml.engines.crops import Crop
 from ml.engines.inference import Answer, SliceInference
@@ -101,12 +102,20 @@ class OpenVinoEngine:
         """pixels: uint8 (N, H, W, 3). Returns round(255 p), uint8 (N, H, W), in the same grid."""
         return self.infer(pixels).probability_u8
 
-    def infer(self, pixels: NDArray[np.uint8], *, is_exact: bool = False, is_checked: bool = True) -> Inference:
+    def infer(
+        self,
+        pixels: NDArray[np.uint8],
+        context: Context | None = None,
+        *,
+        is_exact: bool = False,
+        is_checked: bool = True,
+    ) -> Inference:
         """pixels: uint8 (N, H, W, 3). Returns the same map, with features and the out-of-distribution check.
 
-        is_exact: with the map before it is rounded to 8 bits. is_checked: with the checks of the input.
+        context: says which slices are asked for. is_exact: with the map before it is rounded to 8 bits. is_checked:
+        with the checks of the input.
         """
-        return self._inference.infer(pixels, is_exact=is_exact, is_checked=is_checked)
+        return self._inference.infer(pixels, context, is_exact=is_exact, is_checked=is_checked)
 
     def _run(self, inputs: Iterator[tuple[Crop, NDArray[np.float32]]]) -> Iterator[Answer]:
         """Crops, float32 (C, h, w), up to `streams` in parallel, and one more that is prepared or read meanwhile."""

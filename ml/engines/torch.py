@@ -18,6 +18,7 @@ from torch import nn
 
 from ml.cards import WEIGHTS_FILE, Card, load_card, verify_files
 from ml.engines import Inference
+from ml.engines.context import Context
 from ml.engines.crops import Crop
 from ml.engines.inference import Answer, SliceInference
 from ml.networks import load_network
@@ -84,12 +85,20 @@ class TorchEngine:
         """pixels: uint8 (N, H, W, 3). Returns round(255 p), uint8 (N, H, W), in the same grid."""
         return self.infer(pixels).probability_u8
 
-    def infer(self, pixels: NDArray[np.uint8], *, is_exact: bool = False, is_checked: bool = True) -> Inference:
+    def infer(
+        self,
+        pixels: NDArray[np.uint8],
+        context: Context | None = None,
+        *,
+        is_exact: bool = False,
+        is_checked: bool = True,
+    ) -> Inference:
         """pixels: uint8 (N, H, W, 3). Returns the same map, with features and the out-of-distribution check.
 
-        is_exact: with the map before it is rounded to 8 bits. is_checked: with the checks of the input.
+        context: says which slices are asked for. is_exact: with the map before it is rounded to 8 bits. is_checked:
+        with the checks of the input.
         """
-        return self._inference.infer(pixels, is_exact=is_exact, is_checked=is_checked)
+        return self._inference.infer(pixels, context, is_exact=is_exact, is_checked=is_checked)
 
     def _run(self, inputs: Iterator[tuple[Crop, NDArray[np.float32]]]) -> Iterator[Answer]:
         """Whole slices, float32 (C, h, w), in batches."""

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ml.cards import Card
 from ml.engines import Engine, Inference
+from ml.engines.context import Context
 
 
 class EngineWrapper(ABC):
@@ -26,5 +27,5 @@ class EngineWrapper(ABC):
         return self.infer(pixels).probability_u8
 
     @abstractmethod
-    def infer(self, pixels: NDArray[np.uint8]) -> Inference:
-        """pixels: uint8 (N, H, W, 3)."""
+    def infer(self, pixels: NDArray[np.uint8], context: Context | None = None) -> Inference:
+        """pixels: uint8 (N, H, W, 3); context: where they lie, and which of them are asked for."""

@@ -1,6 +1,7 @@
 """An engine over all cases: files are read ahead and masks compared while the engine works on the next slices."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,8 @@ from ml.datasets.duplicates import count_duplicates
 from ml.datasets.loading import LoadedCase, load_case
 from ml.datasets.mask_findings import DoubtfulMasks, MaskTraits, count_doubtful, trace_mask
 from ml.datasets.stacks import find_stacks, parts_of_one_size
-from ml.engines import Engine
+from ml.engines import Engine, Inference
+from ml.engines.context import Context
 from ml.evaluation.gallery import GalleryMaps
 from ml.evaluation.scoring import (
     Failure,
@@ -164,19 +166,14 @@ def score_cases(
 ) -> Iterator[list[CaseResult]]:
     """The cases in order, a piece at a time, as soon as each piece is compared. Raises EngineError.
 
-    A piece is `chunk` cases; of a model with a depth rule it is a patient, whose slices are looked at together. The
-    engine gets at most `chunk` slices at once. One thread reads, one compares, the caller's runs the engine, which lets
-    the others go on meanwhile. No number depends on `chunk`.
+    A piece is `chunk` cases; of a model that sees stacks it is a patient, whose slices are looked at together. The
+    engine is asked for at most `chunk` slices at once. One thread reads, one compares, the caller's runs the engine,
+    which lets the others go on meanwhile. No number depends on `chunk`.
     """
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as scorer:
         before: Future[list[CaseResult]] | None = None
         for loaded in _read_ahead(reader, split_pieces(cases, chunk, engine.card), read):
-            answers = [
-                _answer(engine, group[start : start + chunk])
-                for group in _groups_of_one_size(loaded)
-                for start in range(0, len(group), chunk)
-            ]
-            after = scorer.submit(_score_piece, engine.card, [item for answer in answers for item in answer], threshold)
+            after = scorer.submit(_score_piece, engine.card, _answer_piece(engine, loaded, chunk), threshold)
             if before is not None:
                 yield before.result()
             before = after
@@ -185,8 +182,8 @@ def score_cases(
 
 
 def split_pieces(cases: Sequence[Case], size: int, card: Card) -> list[Sequence[Case]]:
-    """The cases in order, `size` at a time; for a model with a depth rule patient by patient."""
-    if card.depth is None:
+    """The cases in order, `size` at a time; for a model that sees stacks patient by patient."""
+    if not card.sees_stacks:
         return [cases[start : start + size] for start in range(0, len(cases), size)]
     return [list(slices) for _, slices in groupby(cases, key=lambda case: case.patient)]
 
@@ -204,15 +201,41 @@ class _Answer:
     seconds: float
 
 
-def _answer(engine: Engine, group: list[LoadedCase | Failure]) -> list[_Answer | Failure]:
-    """Run the engine on slices of one size; failures, which are groups of their own, stay what they are."""
-    loaded = [item for item in group if isinstance(item, LoadedCase)]
-    if not loaded:
-        return [item for item in group if isinstance(item, Failure)]
-    began = time.perf_counter()
-    pixels = np.stack([item.pixels for item in loaded])  # (N, H, W, 3)
-    found = infer_stripped(engine, pixels) if loaded[0].is_skull_stripped else engine.infer(pixels)
-    seconds = (time.perf_counter() - began) / len(loaded)
+def _answer_piece(engine: Engine, piece: Sequence[LoadedCase | Failure], chunk: int) -> list[_Answer | Failure]:
+    """Run the engine on the slices of a piece; failures stay what they are."""
+    answers: dict[int, _Answer | Failure] = {}
+    alike: dict[object, list[tuple[int, LoadedCase]]] = defaultdict(list)
+    for place, item in enumerate(piece):
+        if isinstance(item, Failure):
+            answers[place] = item
+        else:
+            alike[item.pixels.shape, item.is_skull_stripped].append((place, item))
+    for group in alike.values():
+        places, loaded = zip(*group, strict=True)
+        answers.update(zip(places, _answer(engine, loaded, chunk), strict=True))
+    return [answers[place] for place in range(len(piece))]
+
+
+def _answer(engine: Engine, loaded: Sequence[LoadedCase], chunk: int) -> list[_Answer]:
+    """Run the engine on slices of one size, all with their skull or all without."""
+    stacks = find_stacks([item.case for item in loaded])
+    order = [place for stack in stacks for place in stack]  # neighbors next to each other
+    is_stripped = loaded[0].is_skull_stripped
+    neighbors = 0 if is_stripped else engine.card.neighbors
+    answers: dict[int, _Answer] = {}
+    for given, context in Context.of_stacks(stacks).pieces(chunk, neighbors):
+        places = order[given]
+        began = time.perf_counter()
+        pixels = np.stack([loaded[place].pixels for place in places])  # (N, H, W, 3)
+        found = infer_stripped(engine, pixels) if is_stripped else engine.infer(pixels, context)
+        asked = places[context.asked]
+        seconds = (time.perf_counter() - began) / len(asked)
+        answers.update(zip(asked, _answers(engine, [loaded[place] for place in asked], found, seconds), strict=True))
+    return [answers[place] for place in range(len(loaded))]
+
+
+def _answers(engine: Engine, loaded: Sequence[LoadedCase], found: Inference, seconds: float) -> list[_Answer]:
+    """What the engine found on these slices, each by itself."""
     flags = found.is_out_of_distribution
     are_out = [None] * len(loaded) if flags is None else flags.tolist()
     # Each slice by itself: a case is no part of a scan.
@@ -240,15 +263,6 @@ def _read_ahead(
         loaded = queue.pop(0).result()
         queue.extend(reader.submit(read_chunk, chunk) for chunk in islice(pending, 1))
         yield loaded
-
-
-def _groups_of_one_size(loaded: list[LoadedCase | Failure]) -> list[list[LoadedCase | Failure]]:
-    """Neighbors that can be stacked, in order: slices of one size, all with their skull or all without, or failures."""
-
-    def kind(item: LoadedCase | Failure) -> object:
-        return None if isinstance(item, Failure) else (item.pixels.shape, item.is_skull_stripped)
-
-    return [list(group) for _, group in groupby(loaded, key=kind)]
 
 
 def _score_piece(card: Card, answers: list[_Answer | Failure], threshold: float) -> list[CaseResult]:

@@ -1,4 +1,5 @@
-"""From an ensemble to a cascade: the same members and rules, one of them asked first, the rest where it saw something.
+"""From an ensemble to a cascade: the same members and rules, one of them asked first, the rest where it saw something,
+and for its neighbors in the stack.
 
 The limit is chosen on maps of networks that never saw the patients; the gate is passed by the compiled models that
 serve, or no package is written. Imports torch.
@@ -7,6 +8,7 @@ serve, or no package is written. Imports torch.
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +24,16 @@ from ml.cards import (
     find_members,
     load_card,
 )
+from ml.cards.reading import MAX_NEIGHBORS
 from ml.datasets import Case, list_cases
+from ml.datasets.loading import load_case
 from ml.datasets.stacks import find_stacks, parts_of_one_size
+from ml.engines import Engine
+from ml.engines.context import Context
 from ml.engines.ensemble import EnsembleEngine, is_seen
 from ml.engines.openvino import OpenVinoEngine
 from ml.engines.torch import TorchEngine
+from ml.evaluation.run import CaseResult, score_cases
 from ml.masks import Masks, apply_rule, min_pixels_on_grid, rule_on_grid
 from ml.measurements import Verdict, verdict_of
 from ml.packaging.card_facts import check_leaves_choices, read_facts, with_facts, with_test
@@ -34,7 +41,7 @@ from ml.packaging.choices.folds import FoldRun, check_leaves_test, check_package
 from ml.packaging.choices.networks import scaling_of
 from ml.packaging.choices.out_of_fold import measure_on_folds
 from ml.packaging.ensembles import OF_MEMBERS, average_maps, table_of
-from ml.packaging.measuring import check_is_whole, parity_slices, split_of, with_figures
+from ml.packaging.measuring import PARITY_SLICES, check_is_whole, parity_slices, split_of, with_figures
 from ml.packaging.package_writer import staged, write_card
 from ml.packaging.parity import compare_engines
 from ml.packaging.quantization import Calibration
@@ -50,9 +57,10 @@ _GRID = (256, 256)  # that LOST_PIXELS are of
 class CascadePlan:
     """An ensemble's folder, the name of the member to ask first, and the folder to write.
 
-    folds: a run of `python -m ml crossval` for each member, in the ensemble's order; data: the data set of these.
-    facts: YAML with fields of the card. directories: where members are found beside the ensemble's own. is_tested: the
-    test patients are measured as well.
+    neighbors: slices on either side of what that member sees that the others are asked about as well. folds: a run of
+    `python -m ml crossval` for each member, in the ensemble's order; data: the data set of these. facts: YAML with
+    fields of the card. directories: where members are found beside the ensemble's own. is_tested: the test patients are
+    measured as well.
     """
 
     ensemble: Path
@@ -60,6 +68,7 @@ class CascadePlan:
     out: Path
     folds: tuple[Path, ...]
     data: Path
+    neighbors: int = 1
     facts: Path | None = None
     directories: tuple[Path, ...] = ()
     is_tested: bool = False
@@ -102,12 +111,14 @@ def make_cascade(plan: CascadePlan, calibration: Calibration | None = None) -> C
     card = with_test(card) if plan.is_tested else card
     if plan.is_tested:
         check_is_whole(cases, card.training.test_patients or ())
+    if not 0 <= plan.neighbors <= MAX_NEIGHBORS:
+        raise PackageError(f"--neighbors {plan.neighbors}: give a number from 0 to {MAX_NEIGHBORS}.")
     if len(plan.folds) != len(names):
         raise PackageError(
             f"{len(names)} members need as many runs after --folds, in the ensemble's order, not {len(plan.folds)}."
         )
     runs = with_common_folds([read_folds(plan.folds[place], plan.data) for place in order])
-    cascade, metrics = _choose(card, folders, runs)
+    cascade, metrics = _choose(card, folders, runs, plan.neighbors)
     card = _measure(
         replace(card, metrics=metrics), cascade, folders, cases, calibration or Calibration(), plan.is_tested
     )
@@ -160,7 +171,9 @@ def _reordered(plan: CascadePlan, whole: Card, order: Sequence[int], first: Card
     )
 
 
-def _choose(card: Card, folders: Sequence[Path], runs: Sequence[FoldRun]) -> tuple[Cascade, tuple[Metric, ...]]:
+def _choose(
+    card: Card, folders: Sequence[Path], runs: Sequence[FoldRun], neighbors: int
+) -> tuple[Cascade, tuple[Metric, ...]]:
     """The highest limit that passes the gate on the kept maps, and the cascade's figures there.
 
     Raises PackageError where none does.
@@ -183,7 +196,8 @@ def _choose(card: Card, folders: Sequence[Path], runs: Sequence[FoldRun]) -> tup
     highest = card.threshold if card.doubt is None else card.doubt.threshold
     tried: CascadeFigures | None = None
     for limit in (limit for limit in LIMITS if limit <= highest):
-        skipped = [not is_seen(one[None], limit)[0] for one in alone]
+        seen = [bool(is_seen(one[None], limit)[0]) for one in alone]
+        skipped = [not asked for asked in asked_about(runs[0].cases, [one.shape for one in alone], seen, neighbors)]
         looks = [
             Look(case, full, first if is_skipped else full, truth, is_skipped)
             for case, full, first, truth, is_skipped in zip(
@@ -195,7 +209,7 @@ def _choose(card: Card, folders: Sequence[Path], runs: Sequence[FoldRun]) -> tup
         if tried.is_close:
             words = f"the highest of {len(LIMITS)} limits from {LIMITS[-1]:g} to {LIMITS[0]:g} that passes the gate"
             judged = replace(runs[0], name=card.name, maps=tuple(look.cascaded for look in looks))
-            cascade = Cascade(limit, f"out of fold, {runs[0].description}: {words}", tried)
+            cascade = Cascade(limit, neighbors, f"out of fold, {runs[0].description}: {words}", tried)
             return cascade, measure_on_folds(judged, card)
     raise PackageError(
         f"With {load_card(folders[0]).name} asked first no limit passes the gate out of fold (the lowest: {tried}); all"
@@ -219,14 +233,16 @@ def _measure(
     whole = EnsembleEngine(card, members)
     card = replace(card, cascade=cascade)
     served = EnsembleEngine(card, members)
-    compared = parity_slices(split_of(card, cases, calibration.seed), calibration.seed)
-    logger.info("Comparing the cascade with all members on %d slices", len(compared))
-    passed = compare_looks(list(_served_looks(served, whole, compared)), card)
+    split = split_of(card, cases, calibration.seed)
+    stacks = _whole_patients(split.parity)
+    logger.info("Comparing the cascade with all members on %d slices", len(stacks))
+    passed = compare_looks(list(_served_looks(served, whole, stacks)), card)
     if not passed.is_close:
         raise PackageError(f"The compiled models do not pass the gate at limit {cascade.limit:g}: {passed}.")
     reference = EnsembleEngine(
         replace(card, cascade=None), [TorchEngine.from_package(folder, device="cpu") for folder in folders]
     )
+    compared = parity_slices(split, calibration.seed)
     logger.info("Comparing int8 with torch fp32 on %d slices", len(compared))
     parity = compare_engines(served, reference, compared)
     card = replace(
@@ -237,13 +253,45 @@ def _measure(
     return with_figures(card, served, reference, cases, is_tested)
 
 
-def _served_looks(served: EnsembleEngine, whole: EnsembleEngine, cases: Sequence[Case]) -> Iterator[Look]:
-    for case in cases:
-        pixels = case.pixels()[None]  # (1, H, W, 3)
-        found = served.infer(pixels)
-        is_skipped = found.is_first_look is not None and bool(found.is_first_look[0])
-        full = whole.probability_map(pixels)[0] if is_skipped else found.probability_u8[0]
-        yield Look(case, full, found.probability_u8[0], case.labels() > 0, is_skipped)
+def asked_about(
+    cases: Sequence[Case], shapes: Sequence[tuple[int, ...]], seen: Sequence[bool], neighbors: int
+) -> list[bool]:
+    """The cases that all members are asked about, in the order of the cases, as an engine decides it.
+
+    shapes: of the cases' slices; seen: on which the first member sees something.
+    """
+    if not neighbors:
+        return list(seen)
+    stacks = [part for stack in find_stacks(cases) for part in parts_of_one_size(stack, shapes)]
+    order = np.array([place for stack in stacks for place in stack], dtype=np.intp)
+    asked = np.empty(len(cases), dtype=np.bool)
+    asked[order] = Context.of_stacks(stacks).spread(np.array(seen)[order], neighbors)
+    return [bool(one) for one in asked]
+
+
+def _whole_patients(cases: Sequence[Case]) -> list[Case]:
+    """The first patients, with all their slices, that have PARITY_SLICES together."""
+    taken: list[Case] = []
+    for _, slices in groupby(cases, key=lambda case: case.patient):
+        if len(taken) >= PARITY_SLICES:
+            break
+        taken.extend(slices)
+    return taken
+
+
+def _served_looks(served: Engine, whole: Engine, cases: Sequence[Case]) -> Iterator[Look]:
+    """Every slice as both engines answer it among its patient's. Raises DatasetError."""
+    answers = zip(_maps(served, cases), _maps(whole, cases), strict=True)
+    for found, full in answers:
+        if found.probability_u8 is None or full.probability_u8 is None or found.truth is None:
+            raise PackageError(f"{found.result.case.image} has no expert's mask to compare with.")
+        is_skipped = bool(found.is_first_look)
+        yield Look(found.result.case, full.probability_u8, found.probability_u8, found.truth, is_skipped)
+
+
+def _maps(engine: Engine, cases: Sequence[Case]) -> Iterator[CaseResult]:
+    for piece in score_cases(engine, cases, engine.card.threshold, read=load_case):
+        yield from piece
 
 
 def _verdict(masks: Masks) -> Verdict:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ml.datasets.file_names import shown
 from ml.datasets.volume_slices import number_of
 from ml.engines import Engine
+from ml.engines.context import Context
 from ml.masks import apply_rule, rule_on_grid
 from ml.measurements import measure
 from ml.prediction.outputs import (
@@ -154,7 +155,7 @@ def _predict(
     """
     picture_names = names.of(source, len(pixels), is_volume=decoded.grid is not None)
     is_stripped = "skull_stripped" in decoded.warnings
-    found = infer_stripped(engine, pixels) if is_stripped else engine.infer(pixels)
+    found = infer_stripped(engine, pixels) if is_stripped else engine.infer(pixels, Context.of_stack(len(pixels)))
     is_known = engine.card.input.flair_channel is not None and decoded.format in VOLUME_FORMATS
     name = PurePosixPath(source.name).name if source.series else source.path.name
     stated = agree(decoded.sequence, kind_of_name(name)) if is_known else None

@@ -5,14 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ml.cards import load_card
+from ml.cards import Cascade, load_card
 from ml.datasets.case import Case
 from ml.datasets.loading import LoadedCase
 from ml.engines import Inference
+from ml.engines.context import Context
+from ml.engines.ensemble import EnsembleEngine
 from ml.evaluation.run import score_cases
 from ml.ood.sequences import SEQUENCE_UNCHECKED
 from ml.scans.readers.skull import is_skull_stripped
 from ml.skull import BRIGHTNESS, draw_rim, infer_stripped, stripped_warnings
+from tests.support.level_engine import LevelEngine
 from webapp.domain.settings import PROJECT_ROOT
 
 SIDE = 160
@@ -26,7 +29,7 @@ class BrightnessEngine:
     def __init__(self) -> None:
         self.card = replace(load_card(PROJECT_ROOT / "ml" / "weights" / "unet-lite0-lgg"), doubt=None)
 
-    def infer(self, pixels: np.ndarray) -> Inference:
+    def infer(self, pixels: np.ndarray, context: Context | None = None) -> Inference:
         return Inference(pixels[..., 0].copy())
 
 
@@ -77,6 +80,14 @@ def test_the_network_sees_the_rim_and_its_look_is_not_asked_for_the_sequence() -
     assert not np.array_equal(found.probability_u8, engine.infer(brain).probability_u8)
     assert stripped_warnings(engine, None) == (SEQUENCE_UNCHECKED,)
     assert stripped_warnings(engine, True) == stripped_warnings(engine, False) == ()
+
+
+def test_of_a_cascade_all_members_are_asked_about_every_slice_of_a_brain_alone() -> None:
+    second = LevelEngine(1)
+    card = replace(BrightnessEngine().card, cascade=Cascade(0.9, neighbors=1))
+    dark = head(has_skull=False, slices=6)
+    found = infer_stripped(EnsembleEngine(card, [LevelEngine(0), second]), dark)
+    assert (second.asked, found.is_first_look.tolist()) == (6, [False] * 6)
 
 
 def test_a_brain_without_room_for_a_rim_is_seen_in_a_whole_picture() -> None:

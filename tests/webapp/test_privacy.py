@@ -19,6 +19,7 @@ from PIL import Image, PngImagePlugin
 from sqlalchemy import select
 
 from ml.engines import Inference
+from ml.engines.context import Context
 from tests.support import scan_files
 from tests.support.evaluations import run_all, write_data_set, zip_of
 from tests.support.jobs import claim_segmentation, run_segmentation
@@ -174,7 +175,7 @@ def test_a_workers_log_holds_no_name(
     runtime = Runtime(resources_of(app))
     engine = SimpleNamespace(name="test", card=resources_of(app).catalog.card(None))
 
-    def infer(pixels: np.ndarray) -> Inference:
+    def infer(pixels: np.ndarray, _context: Context) -> Inference:
         if failure is not None:
             raise failure
         return Inference(pixels[..., 0].copy())

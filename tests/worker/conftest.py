@@ -11,6 +11,7 @@ import pytest
 from ml.cards import Card, load_card
 from ml.datasets.case_reader import CaseReader
 from ml.engines import Inference
+from ml.engines.context import Context
 from ml.ood.sequences import SequenceEvidence
 from tests.support.resources import MODEL, MODELS, make_settings
 from webapp.domain.resources import Resources
@@ -44,8 +45,9 @@ class BrightnessEngine:
     def probability_map(self, pixels: np.ndarray) -> np.ndarray:
         return self.infer(pixels).probability_u8
 
-    def infer(self, pixels: np.ndarray) -> Inference:
+    def infer(self, pixels: np.ndarray, context: Context | None = None) -> Inference:
         self.pieces.append(len(pixels))
+        pixels = pixels if context is None else pixels[context.asked]
         self.before()
         if self.failures:
             raise self.failures.pop(0)

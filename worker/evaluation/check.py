@@ -82,7 +82,7 @@ def run_check(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_
             claim,
             work,
             cases,
-            keeps_patients=resources.catalog.card(work.model).depth is not None,
+            keeps_patients=resources.catalog.card(work.model).sees_stacks,
             data_folder=layout.folder.relative_to(folder).as_posix(),
             has_truth=has_truth,
             findings=shown_findings,

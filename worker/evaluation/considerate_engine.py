@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.engines import Engine, Inference
+from ml.engines.context import Context
 from ml.engines.wrapper import EngineWrapper
 from worker.jobs.step import StepAside
 
@@ -21,10 +22,11 @@ class ConsiderateEngine(EngineWrapper):
         self._step_aside = step_aside
         self._at_once = ROUNDS * (threads or len(os.sched_getaffinity(0)))
 
-    def infer(self, pixels: NDArray[np.uint8]) -> Inference:
-        """pixels: uint8 (N, H, W, 3), N >= 1. Returns the map with the checks of the input."""
+    def infer(self, pixels: NDArray[np.uint8], context: Context | None = None) -> Inference:
+        """pixels: uint8 (N, H, W, 3), one of them asked for or more. Returns the map with the checks of the input."""
+        whole = context or Context.of_single(len(pixels))
         parts = []
-        for start in range(0, len(pixels), self._at_once):
+        for given, of_piece in whole.pieces(self._at_once, self.card.neighbors):
             self._step_aside()
-            parts.append(self._engine.infer(pixels[start : start + self._at_once]))
+            parts.append(self._engine.infer(pixels[given], of_piece))
         return Inference.join(parts)

@@ -12,7 +12,6 @@ from ml.cards import (
     Architecture,
     Card,
     CardError,
-    Cascade,
     InputConvention,
     Member,
     PackageFileError,
@@ -20,10 +19,10 @@ from ml.cards import (
 )
 from ml.cards.card import TemperatureScaling
 from ml.digests import sha256_of
-from ml.engines import Inference, load_engine
-from ml.engines.ensemble import EnsembleEngine
+from ml.engines import load_engine
 from ml.networks import build_network
 from ml.packaging.package_writer import write_card, write_weights
+from tests.support.level_engine import LevelEngine, cascade_of, slices_with
 
 CHANNELS = ("pre-contrast", "FLAIR", "post-contrast")
 
@@ -150,40 +149,6 @@ def test_int8_that_did_not_agree_is_not_taken_unasked(small_model, tmp_path, ver
     assert load_engine(folder, "openvino").name == "ensemble-openvino-int8"
 
 
-class LevelEngine:
-    """A member whose probability is a channel of the slice; it counts the slices that it was asked for."""
-
-    name = "drawn"
-
-    def __init__(self, channel, known=None):
-        self.channel, self.known, self.asked, self.checked = channel, known, 0, 0
-
-    def warm_up(self):
-        pass
-
-    def infer(self, pixels, *, is_exact=False, is_checked=True):
-        self.asked += len(pixels)
-        self.checked += len(pixels) if is_checked else 0
-        probability_u8 = pixels[..., self.channel].copy()
-        exact = probability_u8.astype(np.float32) / 255 if is_exact else None
-        known = None if self.known is None else np.full(len(pixels), self.known)
-        return Inference(probability_u8, features=np.ones((len(pixels), 2)), probability=exact, is_of_training=known)
-
-
-def cascade_of(limit, *members):
-    convention = InputConvention((8, 8), CHANNELS, (0.4,) * 3, (0.2,) * 3)
-    card = Card("both", None, Architecture("ensemble", "a + b", 3, 1), convention, 0.5, 0, {})
-    return EnsembleEngine(replace(card, cascade=None if limit is None else Cascade(limit)), members)
-
-
-def slices_with(*levels):
-    """Slices (N, 8, 8, 3): in the first channel one pixel of each level, in the second 200 everywhere."""
-    pixels = np.zeros((len(levels), 8, 8, 3), dtype=np.uint8)
-    pixels[..., 1] = 200
-    pixels[:, 3, 4, 0] = levels
-    return pixels
-
-
 def test_only_the_first_member_of_a_cascade_is_asked_where_it_sees_nothing():
     first, second = LevelEngine(0, known=False), LevelEngine(1, known=True)
     # 0.1 of 255 is 25.5: a mask at 0.1 begins at level 26.
@@ -230,6 +195,7 @@ def test_a_slice_that_is_all_tumor_and_one_that_the_first_look_alone_calls_tumor
         ({"cascade": {"limit": 0.0}}, r"cascade\.limit is 0\.0; it must be above 0 and at most 0\.5"),
         ({"cascade": {"limit": 0.6}}, r"cascade\.limit is 0\.6; it must be above 0 and at most 0\.5"),
         ({"cascade": {"limit": 0.3}, "doubt": {"threshold": 0.2, "min_pixels": 4}}, r"at most 0\.2, the lowest"),
+        ({"cascade": {"limit": 0.3, "neighbors": 9}}, r"cascade\.neighbors is 9; it must be 0 to 8"),
         ({"cascade": {"limit": 0.3}, "members": []}, "cascade is 0.3; it must be null where the card names no members"),
     ],
 )

@@ -36,7 +36,7 @@ class FakeEngine:
     def probability_map(self, pixels):
         return self.infer(pixels).probability_u8
 
-    def infer(self, pixels):
+    def infer(self, pixels, context=None):
         self.chunks.append(len(pixels))
         return Inference(pixels[..., 0].copy())
 

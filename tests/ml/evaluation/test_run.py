@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.cards import DepthRule, DoubtRule
+from ml.cards import Cascade, DepthRule, DoubtRule
 from ml.datasets import list_cases
 from ml.datasets.loading import load_case
+from ml.engines.ensemble import EnsembleEngine
 from ml.evaluation.report import Settings, headline, make_report, summary_of
 from ml.evaluation.run import evaluate_cases, score_cases
 from ml.ood.sequences import SequenceEvidence
@@ -18,6 +19,7 @@ from ml.reports.csv import SLICE_COLUMNS
 from ml.reports.folder import write_results
 from ml.reports.json import json_text, report_document
 from tests.ml.evaluation.conftest import CARD, SIDE, FakeEngine, square, write_case
+from tests.support.level_engine import LevelEngine
 from tests.support.reports import TITLE
 
 SETTINGS = Settings(threshold=0.5, has_tta=False, seed=1)
@@ -76,6 +78,23 @@ def test_a_model_with_depth_looks_at_a_patients_slices_together_whatever_the_pie
     assert (report.uncertain.tumor, report.uncertain.tumor_free) == (2, 0)
     # By a slice's own threshold: the faint one has a mask at 100 of 255, the false alarm at 255.
     assert [score.metrics["verdict_probability"] for score in report.outcome.scores][-1] == pytest.approx(100 / 255)
+
+
+def test_a_cascade_knows_a_slices_neighbors_whatever_the_pieces_and_the_order_of_the_files(tmp_path):
+    card = replace(CARD, cascade=Cascade(0.1, neighbors=1))
+    nothing, faint = square(0, 0, 0), square(20, 20, 5, value=30)
+    shown = {"one_8": faint, "two_1": faint, "two_12": faint}
+    names = [f"one_{n}" for n in (7, 8, 9, 10, 11)] + ["one_20"] + [f"two_{n}" for n in (1, 2, 3, 10, 11, 12)]
+    for name in names:  # by name one_10 stands before one_7
+        write_case(tmp_path, name[:3], name, shown.get(name, nothing), nothing)
+    (tmp_path / "two" / "two_11.png").write_bytes(b"no picture")
+    cases = sorted(list_cases(tmp_path), key=lambda case: (case.patient, case.name))
+    for chunk in (1, 2, 16):
+        engine = EnsembleEngine(card, [LevelEngine(0), LevelEngine(1)])
+        scored = [item for piece in score_cases(engine, cases, 0.5, chunk=chunk) for item in piece]
+        assert [item.result.case.name for item in scored] == [case.name for case in cases]
+        # A slice of no neighbors is asked about, one_20; two_10 and two_12 are neighbors of a file that is none.
+        assert {item.result.case.name for item in scored if item.is_first_look} == {"one_10", "one_11", "two_3"}
 
 
 def test_every_key_of_the_design_is_there(engine, data):
@@ -189,9 +208,9 @@ def test_figures_depend_on_the_seed_in_their_intervals_alone(engine, data):
 def test_each_case_is_judged_by_its_own_sequence(engine, data, monkeypatch):
     infer = engine.infer
 
-    def infer_with_sequences(pixels):
+    def infer_with_sequences(pixels, context):
         log_odds = np.array([[np.nan, np.nan], [9.0, np.nan], [np.nan, 9.0]] * 9, np.float32)[: len(pixels)]
-        return replace(infer(pixels), sequences=SequenceEvidence(log_odds, (3.0, 3.0), (0.0, 0.0)))
+        return replace(infer(pixels, context), sequences=SequenceEvidence(log_odds, (3.0, 3.0), (0.0, 0.0)))
 
     monkeypatch.setattr(engine, "infer", infer_with_sequences)
     scored = [item for chunk in score_cases(engine, list_cases(data), 0.5, chunk=3) for item in chunk]

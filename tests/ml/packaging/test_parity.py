@@ -18,7 +18,7 @@ class Brightness:
         self.card = card
         self._among_others = among_others
 
-    def infer(self, pixels):
+    def infer(self, pixels, context=None):
         q = np.where(pixels.min(axis=3) >= 150, 255, 0).astype(np.uint8)
         return Inference(self._among_others(q) if len(q) > 1 else q)
 

@@ -21,7 +21,7 @@ from ml.synthetic.phantoms import render
 class MeansEngine:
     """An engine whose features are the means of the channels."""
 
-    def infer(self, pixels):
+    def infer(self, pixels, context=None):
         features = pixels.mean(axis=(1, 2)).astype(np.float32)
         return Inference(np.zeros(pixels.shape[:3], np.uint8), features)
 
@@ -67,7 +67,7 @@ class UnsureEngine(MeansEngine):
     def __init__(self, unseen):
         self.unseen = [case.pixels()[..., 1].tobytes() for case in unseen]
 
-    def infer(self, pixels):
+    def infer(self, pixels, context=None):
         features = super().infer(pixels).features
         for row, one in zip(features, pixels, strict=True):
             if one[..., 1].tobytes() in self.unseen:

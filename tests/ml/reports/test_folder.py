@@ -137,7 +137,7 @@ def test_flips_average_what_was_turned_back(engine):
         def probability_map(self, pixels):
             return self.infer(pixels).probability_u8
 
-        def infer(self, pixels):
+        def infer(self, pixels, context=None):
             q = np.zeros(pixels.shape[:3], dtype=np.uint8)
             q[:, 0, 0] = 200
             return Inference(q)

@@ -6,15 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.engines import Engine, Inference
+from ml.engines.context import Context
+from ml.engines.ensemble import EnsembleEngine
 from ml.engines.wrapper import EngineWrapper
 from ml.ood.sequences import SequenceEvidence
+from tests.support.level_engine import LevelEngine, cascade_of, slices_with
 from worker.evaluation.considerate_engine import ROUNDS, ConsiderateEngine
 
 
 class AnswersByBrightness(EngineWrapper):
     """Every field follows from its slice alone; of this model no slice is answered by a first look."""
 
-    def infer(self, pixels: NDArray[np.uint8]) -> Inference:
+    def infer(self, pixels: NDArray[np.uint8], context: Context | None = None) -> Inference:
         level = pixels[:, 0, 0, 0]
         features = np.stack([level, 2.0 * level], axis=1).astype(np.float32)
         return Inference(
@@ -25,6 +28,19 @@ class AnswersByBrightness(EngineWrapper):
             is_of_training=level > 5,
             is_bright=level > 7,
         )
+
+
+def test_the_pieces_of_a_cascade_have_their_neighbors_beside_them() -> None:
+    def engine() -> EnsembleEngine:
+        return cascade_of(0.1, LevelEngine(0), LevelEngine(1), neighbors=1)
+
+    pixels, context = slices_with(*[0, 0, 0, 255] * 4), Context.of_stack(16)
+    whole = engine().infer(pixels, context)
+    found = ConsiderateEngine(engine(), lambda: None, threads=1).infer(pixels, context)
+    assert whole.is_first_look is not None and found.is_first_look is not None
+    assert whole.is_first_look.tolist() == [True, True, False, False] + 3 * [False, True, False, False]
+    assert found.is_first_look.tolist() == whole.is_first_look.tolist()
+    assert np.array_equal(found.probability_u8, whole.probability_u8)
 
 
 def test_a_group_is_answered_in_pieces_between_which_others_go_first(engine: Engine) -> None:

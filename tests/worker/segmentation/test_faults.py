@@ -5,11 +5,13 @@ import itertools
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
+from ml.cards import Cascade
 from ml.engines import EngineError
 from ml.sandbox.launcher import SandboxError
 from tests.support.jobs import end_delays, run_segmentation
@@ -64,6 +66,15 @@ def test_memory_that_runs_out_is_tried_once_more_in_smaller_pieces(runtime, reso
     engine.failures = [MemoryError(), MemoryError()]
     run_segmentation(runtime, again)
     assert row(resources, again).error_code == "out_of_memory"
+
+
+def test_pieces_of_a_stack_have_the_neighbors_that_a_cascade_asks_about(runtime, resources, engine) -> None:
+    engine.card = replace(engine.card, cascade=Cascade(0.1, neighbors=1))
+    accepted = upload(resources, tiff_bytes(10), "stack.tif")
+    run_segmentation(runtime, accepted.segmentation_id)
+    assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
+    assert engine.pieces == [9, 3], "eight and two are asked for"
+    assert len(row(resources, accepted.segmentation_id).slices) == 10
 
 
 def test_a_full_disk_puts_the_job_back(runtime, resources, monkeypatch) -> None:

@@ -95,6 +95,7 @@ def test_a_cascade_has_the_ensembles_rules_and_says_what_its_limit_costs(
     assert (found.slices, found.clear, found.skipped_clear, found.skipped, found.lost) == (24, 12, 12, 12, 0)
     assert found.verdicts_equal == 1.0
     assert 0 < card.cascade.limit <= card.threshold
+    assert card.cascade.neighbors == 1
     assert card.cascade.chosen_on.startswith("out of fold, 6 patients, 3 folds: the highest of 11 limits")
     assert card.cascade.served.is_close
     assert card.parity["int8"].against == "torch fp32, all members on every slice"

@@ -1,0 +1,76 @@
+"""Where slices lie in their stacks: a cascade asks about a slice what its neighbors show. Never imports torch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Context:
+    """Slices that an engine is given together: which of them lie on each other, and which it is asked for.
+
+    stack_of: int (N,); slices next to each other with the same number lie on each other. start, stop: the slices asked
+    for; the others are given as neighbors of these alone.
+    """
+
+    stack_of: NDArray[np.intp]
+    start: int
+    stop: int
+
+    @classmethod
+    def of_stack(cls, count: int) -> "Context":
+        """One stack, all of it asked for."""
+        return cls(np.zeros(count, dtype=np.intp), 0, count)
+
+    @classmethod
+    def of_single(cls, count: int) -> "Context":
+        """Slices without neighbors."""
+        return cls(np.arange(count), 0, count)
+
+    @classmethod
+    def of_stacks(cls, stacks: Sequence[Sequence[int]]) -> "Context":
+        """Stacks one after the other, by the places of their slices."""
+        lengths = [len(stack) for stack in stacks]
+        return cls(np.repeat(np.arange(len(stacks)), lengths), 0, sum(lengths))
+
+    @property
+    def asked(self) -> slice:
+        """The places of the slices asked for."""
+        return slice(self.start, self.stop)
+
+    def pieces(self, size: int, neighbors: int) -> Iterator[tuple[slice, "Context"]]:
+        """The slices asked for, `size` at a time, each piece with up to `neighbors` of its stack on either side.
+
+        Yields the places of the slices to give to the engine, and their own context.
+        """
+        for start in range(self.start, self.stop, size):
+            stop = min(start + size, self.stop)
+            first, last = start, stop
+            while first > 0 and start - first < neighbors and self._continues(first):
+                first -= 1
+            while last < len(self.stack_of) and last - stop < neighbors and self._continues(last):
+                last += 1
+            yield slice(first, last), Context(self.stack_of[first:last], start - first, stop - first)
+
+    def _continues(self, place: int) -> bool:
+        """Whether this slice lies on the one before it."""
+        return bool(self.stack_of[place] == self.stack_of[place - 1])
+
+    def spread(self, is_seen: NDArray[np.bool], neighbors: int) -> NDArray[np.bool]:
+        """The slices, bool (N,), that have a seen one among themselves and their neighbors, or have no neighbors.
+
+        is_seen: bool (N,). A slice without neighbors counts as seen: nothing beside it can say what it hides.
+        """
+        is_joined = np.diff(self.stack_of) == 0  # (N - 1,), slice i + 1 lies on slice i
+        has_neighbor = np.zeros(len(is_seen), dtype=np.bool)
+        has_neighbor[1:] |= is_joined
+        has_neighbor[:-1] |= is_joined
+        spread = is_seen | ~has_neighbor
+        for _ in range(neighbors):
+            reached = spread.copy()
+            reached[1:] |= spread[:-1] & is_joined
+            reached[:-1] |= spread[1:] & is_joined
+            spread = reached
+        return spread
