@@ -27,7 +27,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--neighbors",
         type=int,
-        default=1,
+        default=2,
         metavar="N",
         help="the others are asked about so many slices on either side of what the first one sees too (%(default)s)",
     )

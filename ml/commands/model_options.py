@@ -8,7 +8,7 @@ from pathlib import Path
 from ml.cards import CARD_FILE, find_package
 
 # Of the portal, too (GLIOSCOPE_MODEL).
-DEFAULT_MODEL = "unet-ensemble-lgg"
+DEFAULT_MODEL = "unet-cascade-lgg"
 _SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 
 

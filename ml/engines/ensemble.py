@@ -33,6 +33,8 @@ class EnsembleEngine:
         """card: the ensemble's, whose temperature and offset are applied to the mean; members: two or more."""
         self.card = card
         self._members = tuple(members)
+        # The last slices that a cascade's first member looked at, uint8 (N, H, W, 3), and what it said of them.
+        self._looked: tuple[NDArray[np.uint8], Inference] | None = None
         names = {member.name for member in members}
         self.name = f"ensemble-{names.pop() if len(names) == 1 else 'mixed'}"
 
@@ -52,7 +54,7 @@ class EnsembleEngine:
         near them by `context`; its own map is the answer for the rest.
         """
         place = context or Context.of_single(len(pixels))
-        looked = self._members[0].infer(pixels, is_exact=True)
+        looked = self._look(pixels)
         is_seen = self._is_seen(looked.probability_u8, place)[place.asked]  # (N,), of the slices asked for
         pixels = pixels[place.asked]
         first = (
@@ -75,6 +77,22 @@ class EnsembleEngine:
             is_first_look=None if self.card.cascade is None else ~is_seen,
         )
 
+    def _look(self, pixels: NDArray[np.uint8]) -> Inference:
+        """The first member's answer for all slices, uint8 (N, H, W, 3).
+
+        Pieces of a stack overlap by the neighbors that they have on both sides; it is asked about these once.
+        """
+        first, neighbors = self._members[0], self.card.neighbors
+        known = 0 if self._looked is None else _overlap(self._looked[0], pixels)
+        parts = [] if known == len(pixels) > 0 else [first.infer(pixels[known:], is_exact=True)]
+        if known and self._looked is not None:
+            kept = self._looked[1]
+            parts.insert(0, kept.take(np.arange(len(kept.probability_u8) - known, len(kept.probability_u8))))
+        found = Inference.join(parts)
+        last = np.arange(max(0, len(pixels) - 2 * neighbors), len(pixels))
+        self._looked = (pixels[last], found.take(last)) if neighbors and len(last) else None
+        return found
+
     def _is_seen(self, probability_u8: NDArray[np.uint8], context: Context) -> NDArray[np.bool]:
         """The slices, bool (N,), that all members are asked for. probability_u8: the first one's map, (N, H, W)."""
         cascade = self.card.cascade
@@ -87,6 +105,14 @@ class EnsembleEngine:
         scaling = self.card.temperature
         temperature, offset = (1.0, 0.0) if scaling is None else (scaling.temperature, scaling.offset)
         return mean_probability(mean, temperature, offset)
+
+
+def _overlap(before: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> int:
+    """How many of the last slices of `before` are the first ones of `pixels`. Both uint8 (N, H, W, 3)."""
+    if before.shape[1:] != pixels.shape[1:]:
+        return 0
+    most = min(len(before), len(pixels))
+    return next((count for count in range(most, 0, -1) if np.array_equal(before[-count:], pixels[:count])), 0)
 
 
 def is_seen(probability_u8: NDArray[np.uint8], limit: float) -> NDArray[np.bool]:

@@ -68,7 +68,7 @@ class CascadePlan:
     out: Path
     folds: tuple[Path, ...]
     data: Path
-    neighbors: int = 1
+    neighbors: int = 2
     facts: Path | None = None
     directories: tuple[Path, ...] = ()
     is_tested: bool = False
@@ -118,7 +118,7 @@ def make_cascade(plan: CascadePlan, calibration: Calibration | None = None) -> C
             f"{len(names)} members need as many runs after --folds, in the ensemble's order, not {len(plan.folds)}."
         )
     runs = with_common_folds([read_folds(plan.folds[place], plan.data) for place in order])
-    cascade, metrics = _choose(card, folders, runs, plan.neighbors)
+    cascade, metrics = choose_limit(card, folders, runs, plan.neighbors)
     card = _measure(
         replace(card, metrics=metrics), cascade, folders, cases, calibration or Calibration(), plan.is_tested
     )
@@ -171,12 +171,15 @@ def _reordered(plan: CascadePlan, whole: Card, order: Sequence[int], first: Card
     )
 
 
-def _choose(
+def choose_limit(
     card: Card, folders: Sequence[Path], runs: Sequence[FoldRun], neighbors: int
 ) -> tuple[Cascade, tuple[Metric, ...]]:
-    """The highest limit that passes the gate on the kept maps, and the cascade's figures there.
+    """The highest limit that passes the gate on the kept maps of each fold, and the cascade's figures on all of them.
 
-    Raises PackageError where none does.
+    card: the ensemble's, its members in the order of `folders` and `runs`.
+
+    A limit that only just passes on some patients does not on the next ones: of 30 patients one had lost no tumor, of
+    60 it lost two. Raises PackageError where none does.
     """
     tables = []
     for folder, run in zip(folders, runs, strict=True):
@@ -206,14 +209,14 @@ def _choose(
         ]
         tried = compare_looks(looks, card)
         logger.info("Limit %g, out of fold: %s", limit, tried)
-        if tried.is_close:
-            words = f"the highest of {len(LIMITS)} limits from {LIMITS[-1]:g} to {LIMITS[0]:g} that passes the gate"
+        if tried.is_close and passes_in_each(looks, runs[0].folds, card):
+            words = f"the highest of {len(LIMITS)} limits from {LIMITS[-1]:g} to {LIMITS[0]:g} that passes in each fold"
             judged = replace(runs[0], name=card.name, maps=tuple(look.cascaded for look in looks))
             cascade = Cascade(limit, neighbors, f"out of fold, {runs[0].description}: {words}", tried)
             return cascade, measure_on_folds(judged, card)
     raise PackageError(
-        f"With {load_card(folders[0]).name} asked first no limit passes the gate out of fold (the lowest: {tried}); all"
-        " members are needed on every slice."
+        f"With {load_card(folders[0]).name} asked first no limit passes the gate in each fold (the lowest, on all of"
+        f" them: {tried}); all members are needed on every slice."
     )
 
 
@@ -267,6 +270,14 @@ def asked_about(
     asked = np.empty(len(cases), dtype=np.bool)
     asked[order] = Context.of_stacks(stacks).spread(np.array(seen)[order], neighbors)
     return [bool(one) for one in asked]
+
+
+def passes_in_each(looks: Sequence[Look], folds: NDArray[np.int64], card: Card) -> bool:
+    """Whether the gate is passed on the slices of each fold by themselves. folds: int (N,), of each look."""
+    return all(
+        compare_looks([look for look, of in zip(looks, folds, strict=True) if of == fold], card).is_close
+        for fold in np.unique(folds)
+    )
 
 
 def _whole_patients(cases: Sequence[Case]) -> list[Case]:

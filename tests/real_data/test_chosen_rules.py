@@ -9,6 +9,7 @@ import pytest
 
 from ml.cards import Card, load_card
 from ml.engines.ensemble import LOGIT_LIMIT
+from ml.packaging.cascades import choose_limit
 from ml.packaging.choices.folds import FoldRun, read_folds, with_common_folds
 from ml.packaging.choices.networks import kept_logits, network_of, scaling_of
 from ml.packaging.choices.out_of_fold import FoldChoice, choose_on_folds, level_logits
@@ -49,3 +50,19 @@ def test_the_ensembles_scaling_and_rules_are_chosen_by_its_members_folds(runs: S
     choice = choose_on_folds(averaged, card, level_logits(-np.inf, LOGIT_LIMIT))
     assert choice.temperature == card.temperature
     check(choice, card)
+
+
+def test_the_cascades_limit_is_chosen_by_its_members_folds(runs: Sequence[FoldRun]) -> None:
+    card = load_card(WEIGHTS / "unet-cascade-lgg")
+    assert card.cascade is not None
+    whole = load_card(WEIGHTS / "unet-ensemble-lgg")
+    assert (card.threshold, card.doubt, card.depth, card.members) == (
+        whole.threshold,
+        whole.doubt,
+        whole.depth,
+        whole.members,
+    )
+    folders = [WEIGHTS / member.name for member in card.members]
+    cascade, metrics = choose_limit(replace(card, cascade=None), folders, runs, card.cascade.neighbors)
+    assert replace(cascade, served=card.cascade.served) == card.cascade
+    assert metrics == tuple(metric for metric in card.metrics if metric.is_out_of_fold)

@@ -86,6 +86,27 @@ def test_no_answer_depends_on_the_pieces(stacks, neighbors, size, inner):
         assert whole.is_first_look[index] == (not is_alone and all(levels[other] < 26 for other in near)), level
 
 
+def test_the_first_member_is_asked_about_each_slice_once_whatever_the_pieces():
+    rng = np.random.default_rng(3)
+    pixels = rng.integers(0, 20, (21, 8, 8, 3), dtype=np.uint8)
+    pixels[9, 3, 4, 0] = 255
+    whole = cascade(2).infer(pixels, Context.of_stack(21))
+    for size in (1, 4, 8):
+        first = LevelEngine(0)
+        engine = cascade_of(0.1, first, LevelEngine(1), neighbors=2)
+        found, given_at = in_pieces(engine, pixels, Context.of_stack(21), size)
+        assert sum(end - start for start, end in given_at) > 21
+        assert first.asked == 21
+        assert np.array_equal(found.probability_u8, whole.probability_u8)
+        other = rng.integers(0, 20, (3, 8, 8, 3), dtype=np.uint8)  # another stack, then one of another size
+        assert np.array_equal(
+            engine.infer(other, Context.of_stack(3)).probability_u8,
+            cascade(2).infer(other, Context.of_stack(3)).probability_u8,
+        )
+        assert engine.infer(np.zeros((2, 4, 4, 3), np.uint8), Context.of_stack(2)).probability_u8.shape == (2, 4, 4)
+        assert first.asked == 26
+
+
 def test_a_single_network_answers_what_it_is_asked_for(small_engine):
     pixels = np.random.default_rng(1).integers(0, 255, (4, 40, 40, 3), dtype=np.uint8)
     whole = small_engine.infer(pixels)
@@ -98,4 +119,4 @@ def test_a_single_network_answers_what_it_is_asked_for(small_engine):
 def small_engine(small_model):
     from ml.engines import load_engine
 
-    return load_engine(small_model.package, "torch", threads=1)
+    return load_engine(small_model.folder, "torch", threads=1)

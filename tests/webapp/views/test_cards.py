@@ -42,13 +42,14 @@ def test_a_cascade_says_who_looks_first_and_what_it_costs(make_app: Callable[...
     path = models / NAME / "card.json"
     found = {"slices": 520, "patients": 15, "skipped": 228, "clear": 347, "skipped_clear": 223, "lost": 0}
     found |= {"verdicts_equal": 0.9962, "patient_dice_delta": 0.0}
-    cascade = {"limit": 0.07, "chosen_on": "out of fold", "out_of_fold": found, "served": None}
+    cascade = {"limit": 0.07, "neighbors": 1, "chosen_on": "out of fold", "out_of_fold": found, "served": None}
     path.write_text(json.dumps({**json.loads(path.read_text()), "cascade": cascade}))
     client = make_app(GLIOSCOPE_MODELS=str(models), GLIOSCOPE_MODEL=NAME).test_client()
     assert client.get(f"/api/v1/models/{NAME}").json["cascade"] == cascade
     page = client.get(f"/models/{NAME}").text
     assert "Cascade: one, then two" in page and "Ensemble of" not in page
-    assert "one looks at every slice; the other is asked where it sees 7&nbsp;% or more somewhere" in page
+    assert "one looks at every slice; the other is asked where it sees 7&nbsp;% or more somewhere, about 1" in page
+    assert " slice on either side of such a one in its stack, and about each slice without neighbors" in page
     assert "enough for 228 of 520 slices of 15 patients, 223 of 347 without tumor" in page
     assert "99.62&nbsp;% of verdicts equal, mean patient Dice +0.0000, 0 larger tumors lost" in page
 

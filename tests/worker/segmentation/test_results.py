@@ -82,9 +82,9 @@ def test_a_running_stack_says_how_many_slices_are_done(runtime, resources, engin
     accepted = upload(resources, tiff_bytes(20), "stack.tif")
     seen, infer = [], engine.infer
 
-    def watched(pixels):
+    def watched(pixels, context):
         seen.append(row(resources, accepted.segmentation_id).slices_done)
-        return infer(pixels)
+        return infer(pixels, context)
 
     monkeypatch.setattr(engine, "infer", watched)
     run_segmentation(runtime, accepted.segmentation_id)

@@ -59,7 +59,7 @@ def test_predict_says_what_is_of_another_sequence(command, tmp_path, monkeypatch
     """A slice whose first pixel is 10 is told as T1, every other one as FLAIR."""
     infer = FakeEngine.infer
 
-    def told(engine, pixels):
+    def told(engine, pixels, context=None):
         log_odds = np.full((len(pixels), 2), np.nan, np.float32)
         log_odds[:, 0] = np.where(pixels[:, 0, 0, 0] == 10, 4.0, -2.0)
         return replace(infer(engine, pixels), sequences=SequenceEvidence(log_odds, (3.0, 3.0), (2.0, 2.0)))

@@ -10,7 +10,7 @@ class Workers:
     """Models and workers."""
 
     default_model: str = setting(
-        "GLIOSCOPE_MODEL", "unet-ensemble-lgg", text, "the model that is used where none is chosen"
+        "GLIOSCOPE_MODEL", "unet-cascade-lgg", text, "the model that is used where none is chosen"
     )
     engine: str = setting(
         "GLIOSCOPE_ENGINE",
