@@ -15,7 +15,7 @@ from ml.measurements import measure
 from ml.synthetic import phantoms
 from tests.support import shipped_model
 from tests.support.jobs import claim_segmentation
-from tests.support.portal_process import RunningPortal, suspended
+from tests.support.portal_process import RunningPortal, suspend, suspended
 from webapp.domain.jobs import lifecycle
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
@@ -70,8 +70,7 @@ def worker_stopped(portal: RunningPortal) -> Iterator[None]:
             for process in processes:
                 process.resume()
             time.sleep(0.05)
-            for process in processes:
-                process.suspend()
+            suspend(processes)
         yield
 
 

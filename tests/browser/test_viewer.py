@@ -69,15 +69,6 @@ def test_on_a_phone_verdict_and_picture_come_first_and_panels_are_tabs(page: Pag
     expect(page.locator('[data-layer="overlay"] canvas')).to_be_hidden()
 
 
-def test_on_a_phone_no_row_of_tools_lies_half_under_the_sliders(page: Page, stack_id: str, lesion_id: str) -> None:
-    """On the first screen: the whole first row, of a single slice all rows."""
-    page.set_viewport_size({"width": 390, "height": 844})
-    for scan, whole in ((stack_id, "#zoom-value"), (lesion_id, "#display > summary")):
-        open_result(page, scan)
-        sliders = page.locator(".sliders").bounding_box()
-        assert sliders is not None and bottom(page, whole) <= sliders["y"], whole
-
-
 @pytest.mark.parametrize("width", [390, 768, 1440])
 def test_the_contents_of_the_help_page_are_seen_whole(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})

@@ -109,13 +109,33 @@ class RunningPortal:
 @contextmanager
 def suspended(processes: Sequence[psutil.Process]) -> Iterator[None]:
     """Processes that stand still, as on a machine that sleeps."""
-    for process in processes:
-        process.suspend()
+    suspend(processes)
     try:
         yield
     finally:
         for process in processes:
             process.resume()
+
+
+def suspend(processes: Sequence[psutil.Process]) -> None:
+    """Stop processes, and wait until they are: on a busy machine a thread may still begin a transaction after the
+    signal was sent."""
+    for process in processes:
+        process.suspend()
+    while not all(_stands_still(process.pid) for process in processes):
+        time.sleep(0.01)
+
+
+def _stands_still(pid: int) -> bool:
+    """Whether each thread of the process is stopped, or the process is gone."""
+    try:
+        states = [
+            task.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
+            for task in Path(f"/proc/{pid}/task").glob("*/stat")
+        ]
+    except OSError:
+        return False  # a thread has just ended
+    return all(state in "TtZX" for state in states)
 
 
 def free_port() -> int:
