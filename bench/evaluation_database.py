@@ -14,6 +14,7 @@ from bench.evaluation_rows import SIDE, SLICES_OF_A_PATIENT, synthetic_cases
 from ml.cards import Card
 from ml.datasets.analysis import analyze
 from ml.datasets.checking.file_checks import FileCheck
+from ml.datasets.mask_findings import DoubtfulMasks
 from ml.evaluation.run import CaseResult
 from ml.evaluation.scoring import Score
 from ml.reports.gallery import choose_scores
@@ -174,4 +175,11 @@ def _findings(cases: int, seed: int) -> dict[str, Any]:
     ]
     analysis = {**asdict(analyze(observed)), "slices": cases, "patients": -(-cases // SLICES_OF_A_PATIENT)}
     facts = {"layout": "patient folders", "is_sound": True, "data_sha256": "0" * 64, "counts": {}, "problem_count": 0}
-    return {**facts, "analysis": analysis, "problems": [], "attempt": 1}
+    of_files = {
+        "warning_counts": {},
+        "warning_count": 0,
+        "doubtful_masks": asdict(DoubtfulMasks()),
+        "duplicate_slices": 0,
+    }
+    lists: dict[str, list[Any]] = {name: [] for name in ("notes", "left_out", "categories", "problems", "warnings")}
+    return {**facts, **of_files, **lists, "sides": {}, "analysis": analysis, "attempt": 1}

@@ -1,5 +1,6 @@
 """Evaluations that the figures of pages are measured on: made as today's workers write them."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.support.resources import make_settings
 from webapp.domain.evaluations.models import Evaluation
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
+from webapp.domain.settings import PROJECT_ROOT
 
 
 def test_a_made_up_evaluation_has_a_report_and_every_metric(tmp_path: Path, empty_sqlite: Path) -> None:
@@ -26,4 +28,7 @@ def test_a_made_up_evaluation_has_a_report_and_every_metric(tmp_path: Path, empt
         row = session.get_one(Evaluation, evaluation_id)
         assert (row.status, row.case_count) == (Status.SUCCEEDED, 80)
         assert row.summary is not None and row.summary["slices"] == 80
+        # A page that asks for a field which these findings lack is an error, and no figure.
+        shown = (PROJECT_ROOT / "templates" / "evaluations" / "findings.html").read_text()
+        assert row.findings is not None and set(re.findall(r"\bfound\.([a-z_0-9]+)", shown)) <= row.findings.keys()
     resources.close()
