@@ -54,7 +54,7 @@ class EnsembleEngine:
         near them by `context`; its own map is the answer for the rest.
         """
         place = context or Context.of_single(len(pixels))
-        looked = self._look(pixels)
+        looked = self._look(pixels, is_continued=place.stop < len(pixels))
         is_seen = self._is_seen(looked.probability_u8, place)[place.asked]  # (N,), of the slices asked for
         pixels = pixels[place.asked]
         first = (
@@ -77,10 +77,11 @@ class EnsembleEngine:
             is_first_look=None if self.card.cascade is None else ~is_seen,
         )
 
-    def _look(self, pixels: NDArray[np.uint8]) -> Inference:
-        """The first member's answer for all slices, uint8 (N, H, W, 3).
+    def _look(self, pixels: NDArray[np.uint8], *, is_continued: bool) -> Inference:
+        """The first member's answer for all slices, uint8 (N, H, W, 3). is_continued: another piece of the stack comes.
 
-        Pieces of a stack overlap by the neighbors that they have on both sides; it is asked about these once.
+        Pieces of a stack overlap by the neighbors that they have on both sides; it is asked about these once. Of a
+        stack that has ended nothing is kept.
         """
         first, neighbors = self._members[0], self.card.neighbors
         known = 0 if self._looked is None else _overlap(self._looked[0], pixels)
@@ -90,7 +91,7 @@ class EnsembleEngine:
             parts.insert(0, kept.take(np.arange(len(kept.probability_u8) - known, len(kept.probability_u8))))
         found = Inference.join(parts)
         last = np.arange(max(0, len(pixels) - 2 * neighbors), len(pixels))
-        self._looked = (pixels[last], found.take(last)) if neighbors and len(last) else None
+        self._looked = (pixels[last], found.take(last)) if is_continued else None
         return found
 
     def _is_seen(self, probability_u8: NDArray[np.uint8], context: Context) -> NDArray[np.bool]:

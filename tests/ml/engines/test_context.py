@@ -97,6 +97,7 @@ def test_the_first_member_is_asked_about_each_slice_once_whatever_the_pieces():
         found, given_at = in_pieces(engine, pixels, Context.of_stack(21), size)
         assert sum(end - start for start, end in given_at) > 21
         assert first.asked == 21
+        assert engine._looked is None, "of a stack that has ended nothing is kept"
         assert np.array_equal(found.probability_u8, whole.probability_u8)
         other = rng.integers(0, 20, (3, 8, 8, 3), dtype=np.uint8)  # another stack, then one of another size
         assert np.array_equal(
