@@ -1,10 +1,11 @@
 """The path of a slice through a network: onto its grid, cropped to the brain, back to the scan's grid.
 
-Every engine uses `SliceInference`, so all of them see the same pixels; an engine adds `Run`, its network on a sequence
-of crops. Never imports torch.
+The engine of every single network is a `NetworkEngine`, so all of them see the same pixels; a subclass adds its network
+on a sequence of crops. Never imports torch.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,23 +25,27 @@ _AT_ONCE = 64
 
 # One crop's probabilities, float32 (h, w), and its features, float32 (D,), or None for a network without.
 Answer = tuple[NDArray[np.float32], NDArray[np.float32] | None]
-# Crops with their normalized pixels, float32 (C, h, w), equal sizes next to each other -> answers in the same order.
-Run = Callable[[Iterator[tuple[Crop, NDArray[np.float32]]]], Iterable[Answer]]
 
 
-class SliceInference:
-    """A network with the resampling, the crops and the checks of the input of its package."""
+class NetworkEngine(ABC):
+    """A network with the resampling, the crops and the checks of the input of its package.
+
+    Not thread-safe: one engine serves one thread at a time.
+    """
+
+    name: str
 
     def __init__(
         self,
         card: Card,
-        run: Run,
-        detector: OodDetector | None,
+        crops: Sequence[tuple[int, int]],
+        detector: OodDetector | None = None,
         classifier: SequenceClassifier | None = None,
         training: TrainingSlices | None = None,
     ) -> None:
-        self._card = card
-        self._run = run
+        """crops: sizes (height, width) that a slice may be cropped to; none: whole slices alone."""
+        self.card = card
+        self._crops = tuple(crops)
         self._detector = detector
         self._classifier = classifier
         self._training = training
@@ -49,10 +54,14 @@ class SliceInference:
 
     def warm_up(self) -> None:
         """Run each size once, so that compiling does not delay the first slice. Raises EngineError."""
-        for size in (self._card.input.size, *self._card.crops):
+        for size in (self.card.input.size, *self._crops):
             features = self._features_of_black(size)
             if features is not None:
                 self._check_fit(features[None])
+
+    def probability_map(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """pixels: uint8 (N, H, W, 3). Returns round(255 p), uint8 (N, H, W), in the same grid."""
+        return self.infer(pixels).probability_u8
 
     def infer(
         self,
@@ -62,10 +71,11 @@ class SliceInference:
         is_exact: bool = False,
         is_checked: bool = True,
     ) -> Inference:
-        """pixels: uint8 (N, H, W, 3). A slice of one color shows nothing and skips the network: p = 0.
+        """pixels: uint8 (N, H, W, 3). Returns the same map, with features and the out-of-distribution check.
 
-        context: says which slices are asked for; the others are not looked at. is_exact: with the map before it is
-        rounded to 8 bits. is_checked: with what detector and classifier say.
+        A slice of one color shows nothing and skips the network: p = 0. context: says which slices are asked for; the
+        others are not looked at. is_exact: with the map before it is rounded to 8 bits. is_checked: with what detector
+        and classifier say.
         Raises EngineError where the network answers with NaN, and where a check was fitted on other features.
         """
         pixels = pixels if context is None else pixels[context.asked]
@@ -75,7 +85,7 @@ class SliceInference:
         is_blank = is_plain(pixels)
         shown = np.flatnonzero(~is_blank)
         features: NDArray[np.float32] | None = None
-        if len(shown) < count and (of_black := self._features_of_black(self._card.input.size)) is not None:
+        if len(shown) < count and (of_black := self._features_of_black(self.card.input.size)) is not None:
             features = np.tile(of_black, (count, 1))  # (N, D)
         for start in range(0, len(shown), _AT_ONCE):
             part = shown[start : start + _AT_ONCE]
@@ -103,14 +113,21 @@ class SliceInference:
             is_bright=None if is_unlike is None else _bright_among(pixels, is_unlike),
         )
 
+    @abstractmethod
+    def _run(self, inputs: Iterator[tuple[Crop, NDArray[np.float32]]]) -> Iterable[Answer]:
+        """The network on crops with their normalized pixels, float32 (C, h, w), equal sizes next to each other.
+
+        Returns the answers in the same order.
+        """
+
     def _answers(self, pixels: NDArray[np.uint8], indices: NDArray[np.intp]) -> tuple[list[int], Iterator[Answer]]:
         """The slices `indices` in the order in which they are answered, and their answers on the model's whole grid."""
-        convention = self._card.input
+        convention = self.card.input
         grid = place_on_grid(pixels[indices], convention)
-        crops = [find_crop(item, self._card.crops) for item in grid]
+        crops = [find_crop(item, self._crops) for item in grid]
         sizes = {crop.size for crop in crops}
         for size in sizes | {convention.size} if sizes != {convention.size} else ():
-            self._features_of_black(size)  # before the sequence starts: `Run` cannot be entered twice at once
+            self._features_of_black(size)  # before the sequence starts: `_run` cannot be entered twice at once
         order = sorted(range(len(crops)), key=lambda place: crops[place].size)
         inputs = ((crops[place], normalize(crops[place].of(grid[place])[None], convention)[0]) for place in order)
         answers = (
@@ -123,9 +140,9 @@ class SliceInference:
         probabilities, features = answer
         if not np.isfinite(probabilities).all() or (features is not None and not np.isfinite(features).all()):
             raise EngineError(
-                f"The model {self._card.name} answered with NaN; its package or this processor is at fault."
+                f"The model {self.card.name} answered with NaN; its package or this processor is at fault."
             )
-        size = self._card.input.size
+        size = self.card.input.size
         if crop.size == size:
             return answer
         whole = np.zeros(size, dtype=np.float32)
@@ -141,8 +158,8 @@ class SliceInference:
     def _features_of_black(self, size: tuple[int, int]) -> NDArray[np.float32] | None:
         """float32 (D,), the features of a black input of this size; None for a network without features."""
         if size not in self._black:
-            channels = self._card.architecture.in_channels
-            black = normalize(np.zeros((1, *size, channels), dtype=np.uint8), self._card.input)[0]
+            channels = self.card.architecture.in_channels
+            black = normalize(np.zeros((1, *size, channels), dtype=np.uint8), self.card.input)[0]
             ((_, self._black[size]),) = self._run(iter([(Crop(0, 0, *size), black)]))
         return self._black[size]
 
@@ -151,7 +168,7 @@ class SliceInference:
         for check, file in ((self._detector, OOD_FILE), (self._classifier, SEQUENCES_FILE)):
             if check is not None and features.shape[1] != check.feature_count:
                 raise EngineError(
-                    f"The model {self._card.name} has {features.shape[1]} features and {file} {check.feature_count};"
+                    f"The model {self.card.name} has {features.shape[1]} features and {file} {check.feature_count};"
                     " make the package again with `python -m ml package --calibrate`."
                 )
 

@@ -33,11 +33,9 @@ from ml.cards import (
     load_card,
     verify_files,
 )
-from ml.engines import Inference
-from ml.engines.context import Context
 from ml.engines.cropped_graph import crop_graph, find_border, outputs_at, places
 from ml.engines.crops import Crop
-from ml.engines.inference import Answer, SliceInference
+from ml.engines.inference import Answer, NetworkEngine
 from ml.ood.detector import OodDetector, load_detector
 from ml.ood.sequences import SequenceClassifier, load_classifier
 from ml.ood.training_slices import load_training_slices
@@ -67,8 +65,8 @@ def _core_of(_process: int) -> ov.Core:
 _making_core = threading.Lock()
 
 
-class OpenVinoEngine:
-    """One compiled int8 package. Not thread-safe: one engine serves one thread at a time."""
+class OpenVinoEngine(NetworkEngine):
+    """One compiled int8 package."""
 
     name = "openvino-int8"
 
@@ -77,45 +75,21 @@ class OpenVinoEngine:
 
         Raises CardError for a model that does not fit its card, PackageFileError for missing or changed files.
         """
-        self.card: Card = load_card(package)
-        verify_files(package, self.card, (INT8_GRAPH_FILE, INT8_WEIGHTS_FILE))
+        card = load_card(package)
+        verify_files(package, card, (INT8_GRAPH_FILE, INT8_WEIGHTS_FILE))
+        detector = load_detector(package, card)
+        classifier = load_classifier(package, card)
+        super().__init__(card, card.crops, detector, classifier, load_training_slices(package, card))
         self._cache_directory = cache_directory
         self._model = openvino_core().read_model(package / INT8_GRAPH_FILE, package / INT8_WEIGHTS_FILE)
-        detector = load_detector(package, self.card)
-        classifier = load_classifier(package, self.card)
-        training = load_training_slices(package, self.card)
-        _check_shapes(self._model, self.card, {OOD_FILE: detector, SEQUENCES_FILE: classifier})
+        _check_shapes(self._model, card, {OOD_FILE: detector, SEQUENCES_FILE: classifier})
         self._has_features = len(self._model.outputs) > 1
         # Crops need the coarse maps of a black slice, so the graph for the whole grid then returns these as well.
-        self._border = find_border(self._model, self.card.input.size) if self.card.crops else None
+        self._border = find_border(self._model, card.input.size) if card.crops else None
         self._threads = threads
         self._streams = min(threads or len(os.sched_getaffinity(0)), _MOST_STREAMS)
         self._compiled: dict[tuple[tuple[int, int], int], ov.CompiledModel] = {}
         self._requests: dict[tuple[tuple[int, int], int], tuple[ov.InferRequest, ...]] = {}
-        self._inference = SliceInference(self.card, self._run, detector, classifier, training)
-
-    def warm_up(self) -> None:
-        """Compile each size of input, or read it from the cache, and run it once."""
-        self._inference.warm_up()
-
-    def probability_map(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """pixels: uint8 (N, H, W, 3). Returns round(255 p), uint8 (N, H, W), in the same grid."""
-        return self.infer(pixels).probability_u8
-
-    def infer(
-        self,
-        pixels: NDArray[np.uint8],
-        context: Context | None = None,
-        *,
-        is_exact: bool = False,
-        is_checked: bool = True,
-    ) -> Inference:
-        """pixels: uint8 (N, H, W, 3). Returns the same map, with features and the out-of-distribution check.
-
-        context: says which slices are asked for. is_exact: with the map before it is rounded to 8 bits. is_checked:
-        with the checks of the input.
-        """
-        return self._inference.infer(pixels, context, is_exact=is_exact, is_checked=is_checked)
 
     def _run(self, inputs: Iterator[tuple[Crop, NDArray[np.float32]]]) -> Iterator[Answer]:
         """Crops, float32 (C, h, w), up to `streams` in parallel, and one more that is prepared or read meanwhile."""

@@ -6,7 +6,6 @@ the card says that half precision passed the parity gate, else in float32.
 
 import copy
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -17,10 +16,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ml.cards import WEIGHTS_FILE, Card, load_card, verify_files
-from ml.engines import Inference
-from ml.engines.context import Context
 from ml.engines.crops import Crop
-from ml.engines.inference import Answer, SliceInference
+from ml.engines.inference import Answer, NetworkEngine
 from ml.networks import load_network
 from ml.networks.exported_network import ExportedNetwork
 from ml.ood.detector import OodDetector, load_detector
@@ -33,8 +30,8 @@ _BATCH = {"cpu": 1, "cuda": 16}
 HALF = "half"
 
 
-class TorchEngine:
-    """A network in torch. Not thread-safe: one engine serves one thread at a time."""
+class TorchEngine(NetworkEngine):
+    """A network in torch."""
 
     def __init__(
         self,
@@ -51,7 +48,7 @@ class TorchEngine:
 
         is_half: compute in half precision, on a copy of the network.
         """
-        self.card = card
+        super().__init__(card, (), detector, classifier, training)  # the reference computes whole slices, never crops
         self._device = device or default_device()
         self.name = f"torch-{self._device}" + ("-half" if is_half else "")
         if threads is not None:
@@ -63,8 +60,6 @@ class TorchEngine:
         network = copy.deepcopy(network) if is_half else network
         network = network.to(self._device, self._precision).to(memory_format=self._layout)
         self._network = ExportedNetwork(network).eval()
-        # The reference computes whole slices, never crops.
-        self._inference = SliceInference(replace(card, crops=()), self._run, detector, classifier, training)
 
     @classmethod
     def from_package(cls, package: Path, device: str | None = None, threads: int | None = None) -> "TorchEngine":
@@ -76,29 +71,6 @@ class TorchEngine:
         detector, classifier = load_detector(package, card), load_classifier(package, card)
         training = load_training_slices(package, card)
         return cls(network, card, device, threads, detector, may_be_half(card, device), classifier, training)
-
-    def warm_up(self) -> None:
-        """Run each size of input once."""
-        self._inference.warm_up()
-
-    def probability_map(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """pixels: uint8 (N, H, W, 3). Returns round(255 p), uint8 (N, H, W), in the same grid."""
-        return self.infer(pixels).probability_u8
-
-    def infer(
-        self,
-        pixels: NDArray[np.uint8],
-        context: Context | None = None,
-        *,
-        is_exact: bool = False,
-        is_checked: bool = True,
-    ) -> Inference:
-        """pixels: uint8 (N, H, W, 3). Returns the same map, with features and the out-of-distribution check.
-
-        context: says which slices are asked for. is_exact: with the map before it is rounded to 8 bits. is_checked:
-        with the checks of the input.
-        """
-        return self._inference.infer(pixels, context, is_exact=is_exact, is_checked=is_checked)
 
     def _run(self, inputs: Iterator[tuple[Crop, NDArray[np.float32]]]) -> Iterator[Answer]:
         """Whole slices, float32 (C, h, w), in batches."""

@@ -1,7 +1,5 @@
 """Crops to the brain: nothing bright is left out, sizes are those that are compiled, and maps come back in place."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +8,7 @@ from hypothesis import strategies as st
 from ml.cards import Architecture, Card, InputConvention
 from ml.engines import EngineError
 from ml.engines.crops import DARK, STRIDE, Crop, find_crop, sizes_of_crops
-from ml.engines.inference import SliceInference
+from ml.engines.inference import NetworkEngine
 
 SIDE = 128
 SIZES = sizes_of_crops((SIDE, SIDE))
@@ -24,6 +22,19 @@ CARD = Card(
     files={},
     crops=SIZES,
 )
+
+
+class FakeEngine(NetworkEngine):
+    """A network that is a function of crops with their pixels."""
+
+    name = "fake"
+
+    def __init__(self, network, crops=SIZES):
+        super().__init__(CARD, crops)
+        self._run_network = network
+
+    def _run(self, inputs):
+        return self._run_network(inputs)
 
 
 def brightness(inputs):
@@ -81,8 +92,8 @@ def test_maps_and_features_of_cropped_slices_are_those_of_whole_ones():
     )
     stack[stack == 3] = 0  # features take the dark for black
     stack[1, 64, 64] = 0  # of one color it would be blank
-    cropped = SliceInference(CARD, brightness, None).infer(stack)
-    whole = SliceInference(replace(CARD, crops=()), brightness, None).infer(stack)
+    cropped = FakeEngine(brightness).infer(stack)
+    whole = FakeEngine(brightness, crops=()).infer(stack)
     assert np.array_equal(cropped.probability_u8, whole.probability_u8) and np.array_equal(
         cropped.probability_u8, stack[..., 0]
     )
@@ -100,11 +111,11 @@ def test_the_network_sees_one_size_after_the_other_and_nothing_of_blank_slices()
 
     small, large, blank = slice_with(60, 60, 9, 9), slice_with(0, 0, SIDE, SIDE), slice_with(0, 0, 0, 0)
     large[5, 5] = 0
-    inference = SliceInference(CARD, watch, None)
-    inference.warm_up()
+    engine = FakeEngine(watch)
+    engine.warm_up()
     assert sorted(seen) == sorted([*SIZES, (SIDE, SIDE)])
     seen.clear()
-    found = inference.infer(np.stack([large, small, blank, large, small]))
+    found = engine.infer(np.stack([large, small, blank, large, small]))
     assert seen == sorted(seen) and len(seen) == 4
     assert not found.probability_u8[2].any()
 
@@ -117,4 +128,4 @@ def test_answer_of_nan_is_an_error_not_an_empty_mask():
 
     for probability, feature in ((np.nan, 0.0), (0.5, np.nan)):
         with pytest.raises(EngineError, match="NaN"):
-            SliceInference(CARD, answer(probability, feature), None).infer(slice_with(60, 60, 9, 9)[None])
+            FakeEngine(answer(probability, feature)).infer(slice_with(60, 60, 9, 9)[None])
