@@ -52,6 +52,8 @@ class HeadWindowFinder(WindowFinder):
         if high <= low:  # nearly all of it is air
             low, high = self.low, self.high
         head = sample[sample > low + _AIR * (high - low)]
+        if not head.size:  # what is no air is so little that none of it was sampled
+            head = np.array([high])
         median, highest = (float(edge) for edge in np.percentile(head, (50, 99.5)))
         is_as_stored = (
             self.low >= 0

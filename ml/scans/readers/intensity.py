@@ -62,8 +62,9 @@ class WindowFinder:
                 "unreadable", "The image has NaN or infinite pixels; replace them by numbers and try again."
             )
         self._low, self._high = min(self._low, low), max(self._high, high)
-        flat = page.reshape(-1)
-        self._samples.append(flat[:: -(-flat.size // self._page_sample_size)].copy())
+        # Whole pixels: steps over a page's values may be a multiple of its channels, and then meet one channel alone.
+        values = page.reshape(-1, *page.shape[2:])  # (H * W,) or (H * W, 3)
+        self._samples.append(values[:: -(-page.size // self._page_sample_size)].reshape(-1).copy())
 
     @property
     def low(self) -> float:
