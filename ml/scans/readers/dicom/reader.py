@@ -208,7 +208,8 @@ def _read_stored(instances: Sequence[Instance], volume: Volume, gaps: Sequence[i
                     continue
                 if stack is None:
                     size = (len(frames) + len(gaps), *values.shape)
-                    stack = np.empty(size, np.float32 if is_scaled else np.int32)
+                    whole = np.int64 if values.dtype.kind == "u" and values.dtype.itemsize == 4 else np.int32
+                    stack = np.empty(size, np.float32 if is_scaled else whole)
                 place = where[file, index]
                 frame = frames[place]
                 stack[rows[place]] = values.astype(np.float64) * frame.slope + frame.intercept if is_scaled else values

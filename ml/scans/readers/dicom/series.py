@@ -12,6 +12,8 @@ from ml.scans.scan import ScanError
 
 # Positions that are nearer to each other are the same.
 SAME_MM = 1e-2
+# Directions (as cosines) and sizes of pixels (as a share) of one series differ by rounding of headers alone.
+SAME_COSINE, SAME_SIZE = 1e-2, 1e-2
 # Distances of slices differ by rounding and by a scanner's steps; a missing slice doubles one.
 UNEVEN_SHARE = 0.1
 # Of a series whose slices are cut anew anyway so many single ones may lack: the mean of their neighbors stands in.
@@ -47,19 +49,38 @@ class Volume:
 
 
 def sort_files(instances: Sequence[Instance]) -> list[list[int]]:
-    """The files of each scan, by their places: one patient, one series, size, direction, echo and acquisition.
+    """The files of each scan, by their places: one patient, one series, size, direction, size of pixels, echo and
+    acquisition.
 
     Files with several frames are scans of their own, unless they are so many that they are a film. Raises ScanError
     where a header's directions are none.
     """
-    groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    series: dict[tuple[object, ...], list[list[int]]] = defaultdict(list)
     for place, item in enumerate(instances):
-        first = item.frames[0]
         is_volume = len(item.frames) > 1
-        direction = None if first.orientation is None else tuple(round(value, 2) + 0.0 for value in first.orientation)
         size = (item.rows, item.columns, item.is_inverted)
-        groups[(item.patient, item.series_uid, *size, direction, item.echo, is_volume)].append(place)
-    return [part for places in groups.values() for part in _split_repeats(instances, places)]
+        groups = series[(item.patient, item.series_uid, *size, item.echo, is_volume)]
+        own = next((group for group in groups if _is_one_plane(instances[group[0]].frames[0], item.frames[0])), None)
+        if own is None:
+            groups.append([place])
+        else:
+            own.append(place)
+    found = sorted((group for groups in series.values() for group in groups), key=min)
+    return [part for places in found for part in _split_repeats(instances, places)]
+
+
+def _is_one_plane(one: Frame, other: Frame) -> bool:
+    """Whether two frames have the same directions and the same size of pixels; frames without a place have."""
+    if one.orientation is None or other.orientation is None:
+        return one.orientation is other.orientation
+    cosines = zip(one.orientation, other.orientation, strict=True)
+    return all(abs(first - second) <= SAME_COSINE for first, second in cosines) and _is_one_size(one, other)
+
+
+def _is_one_size(one: Frame, other: Frame) -> bool:
+    """Whether the pixels of two frames have the same size."""
+    sizes = zip(one.spacing_mm or (), other.spacing_mm or (), strict=True)
+    return all(abs(first - second) <= SAME_SIZE * first for first, second in sizes)
 
 
 def _split_repeats(instances: Sequence[Instance], places: list[int]) -> list[list[int]]:
@@ -89,15 +110,29 @@ def order_frames(instances: Sequence[Instance], volume: int | None = None) -> Vo
     if not is_placed:
         by_number = sorted(places, key=lambda place: (instances[place.file].number, place.file, place.frame.index))
         return Volume(tuple(by_number), None, False, ("position_unknown",))
+    _check_is_one_plane([place.frame for place in places])
     normal = places[0].frame.normal
-    if any(abs(float(normal @ place.frame.normal)) < 1 - 1e-3 for place in places):
-        raise ScanError("unreadable", "The frames of the DICOM file lie in different planes; send one plane alone.")
     places.sort(key=lambda place: float(normal @ np.array(place.frame.position)))
     chosen: list[str] = []
     if volume is not None:
         places, chosen = _choose(instances, places, volume)
     kept, notes = _drop_copies(instances, places, normal)
     return _placed(kept, normal, [*notes, *chosen])
+
+
+def _check_is_one_plane(frames: Sequence[Frame]) -> None:
+    """Raises ScanError where frames do not lie on each other row by row and column by column."""
+    directions = np.array([frame.orientation for frame in frames]).reshape(len(frames), 2, 3)
+    cosines = np.sum(directions * directions[0], axis=2)  # (frames, 2): of columns and of rows, with the first's
+    if (cosines < 1 - 1e-3).any():
+        raise ScanError(
+            "unreadable",
+            "The frames of the DICOM file lie in different planes, or are turned in their plane; send one plane alone.",
+        )
+    if not all(_is_one_size(frames[0], frame) for frame in frames):
+        raise ScanError(
+            "unreadable", "The DICOM pictures have pixels of different sizes; send those of one size alone."
+        )
 
 
 def _choose(instances: Sequence[Instance], places: Sequence[Place], volume: int) -> tuple[list[Place], list[str]]:
@@ -139,7 +174,11 @@ def _at_each_position(instances: Sequence[Instance], places: Sequence[Place]) ->
 
     found = []
     for group in groups:
-        once = {(instances[place.file].instance_uid, place.frame.index): place for place in sorted(group, key=order)}
+        # Files without a UID are never copies of each other.
+        once = {
+            (instances[place.file].instance_uid or place.file, place.frame.index): place
+            for place in sorted(group, key=order)
+        }
         found.append(list(once.values()))
     return found
 
@@ -159,13 +198,17 @@ def _drop_copies(
     for place in places:
         if not kept or _along(normal, place.frame) - _along(normal, kept[-1].frame) > SAME_MM:
             kept.append(place)
-        elif (
-            instances[place.file].instance_uid == instances[kept[-1].file].instance_uid and place.file != kept[-1].file
-        ):
+        elif _is_copy(instances, place, kept[-1]):
             notes = ["slices_doubled"]
         else:
             raise _film(_at_one_position(instances, places))
     return kept, notes
+
+
+def _is_copy(instances: Sequence[Instance], one: Place, other: Place) -> bool:
+    """Whether two frames are of one file that was sent twice; files without a UID are not told to be."""
+    uids = {instances[one.file].instance_uid, instances[other.file].instance_uid}
+    return one.file != other.file and len(uids) == 1 and uids != {""}
 
 
 def _placed(places: Sequence[Place], normal: NDArray[np.float64], notes: Sequence[str]) -> Volume:
