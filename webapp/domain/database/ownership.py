@@ -23,6 +23,8 @@ _asking: ContextVar[str | None] = ContextVar("asking")
 _OWNER = "owner"
 # Execution option of a statement that counts everybody's rows and tells no content of them; a test lists its users.
 OF_EVERYONE = {"of_everyone": True}
+# Of a statement that joins each part to what it belongs to: the owner is asked for once, and not of the part again.
+OF_OWNED = {"of_owned": True}
 
 
 def _owner_of_new() -> str:
@@ -73,13 +75,14 @@ def _scope(state: ORMExecuteState) -> None:
         return
     if not (state.is_select or state.is_update or state.is_delete):
         return
-    state.statement = state.statement.options(*_criteria(owner))
+    state.statement = state.statement.options(*_criteria(owner, bool(state.execution_options.get("of_owned"))))
 
 
 @lru_cache(maxsize=256)
-def _criteria(owner: str) -> tuple[Any, ...]:
+def _criteria(owner: str, is_of_owned: bool) -> tuple[Any, ...]:
     """Made once an owner: to write the conditions out at every statement took as long as the statement itself."""
-    return tuple(with_loader_criteria(kind, _is_owned(kind, owner), include_aliases=True) for kind in owned_tables())
+    kinds = Owned.__subclasses__() if is_of_owned else owned_tables()
+    return tuple(with_loader_criteria(kind, _is_owned(kind, owner), include_aliases=True) for kind in kinds)
 
 
 def adopt(session: Session, owner_id: str) -> dict[str, int]:

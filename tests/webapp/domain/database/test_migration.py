@@ -26,14 +26,15 @@ from webapp.domain.evaluations.models import (
     SourceKind,
 )
 from webapp.domain.jobs.models import Status
-from webapp.domain.scans import segmentations
+from webapp.domain.scans import history, segmentations
 from webapp.domain.scans.models import Scan, ScanWarning, Segmentation
 from webapp.domain.settings import PROJECT_ROOT
 
 
 def differences(connection: Connection) -> list[Any]:
     """What the database has and the models have not, or the other way round."""
-    options = {"include_name": lambda name, *_: name not in (text_search.COLUMN, text_search.INDEX)}
+    of_postgres = {text_search.COLUMN, text_search.INDEX, *history.INDEXES}
+    options = {"include_name": lambda name, *_: name not in of_postgres}
     return list(compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata))
 
 

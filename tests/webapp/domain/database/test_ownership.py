@@ -17,6 +17,7 @@ from webapp.domain.evaluations import lookup as evaluations
 from webapp.domain.evaluations import submission
 from webapp.domain.evaluations.models import Evaluation, EvaluationCase, EvaluationChunk, EvaluationPatient
 from webapp.domain.evaluations.submission import EvaluationOptions
+from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import history, lookup, studies
 from webapp.domain.scans.history import HistoryFilter
@@ -97,6 +98,16 @@ def test_statements_that_the_scope_does_not_see_are_listed() -> None:
     assert found == set(PAST_THE_SCOPE)
 
 
+def test_statements_that_name_an_owner_otherwise_are_listed() -> None:
+    users: dict[str, set[str]] = {"OF_EVERYONE": set(), "OF_OWNED": set()}
+    for path in (*(ROOT / "webapp").rglob("*.py"), *(ROOT / "worker").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    users.get(alias.name, set()).add(path.stem)
+    assert users == {"OF_EVERYONE": {"lifecycle", "visits"}, "OF_OWNED": {"history"}}
+
+
 def test_each_sees_their_own_and_workers_see_all(shared: Resources) -> None:
     all_rows = counts(shared, None)
     assert set(all_rows.values()) == {1}
@@ -161,6 +172,8 @@ def test_no_order_of_the_history_shows_another_users_scan(shared: Resources, sor
         with shared.database.read() as session:
             assert len(history.page(session, HistoryFilter(sort=sort, query="a")).rows) <= expected
             assert len(history.page(session, HistoryFilter(sort=sort)).rows) == expected
+            assert history.count(session, HistoryFilter(sort=sort)) == expected
+            assert history.count(session, HistoryFilter(sort=sort, status=Status.QUEUED)) <= expected
 
 
 def test_two_users_may_have_a_study_of_one_name_and_send_one_key(shared: Resources, any_app: Flask) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, event, text, update
 
-from bench.history import add_scans
+from bench.history import FIRST_DAY, MODELS, add_scans
 from ml.measurements import Verdict
 from tests.support.resources import add_rows, make_settings
-from webapp.domain.database import text_search
+from webapp.domain.database import ownership, text_search
 from webapp.domain.database.engine import Database
 from webapp.domain.errors import InvalidInput
 from webapp.domain.jobs.models import Status
@@ -244,6 +244,47 @@ def test_a_rare_name_is_found_by_an_index_and_names_are_read_once(postgres_url: 
     for sort in ("newest", "name", "coverage"):
         (plan,) = reading_names(database, query="patient_0042", sort=sort)
         assert text_search.INDEX in plan
+    database.dispose()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"verdict": Verdict.TUMOR_DETECTED},
+        {"verdict": Verdict.NO_TUMOR, "sort": "coverage"},
+        {"status": Status.SUCCEEDED, "model": MODELS[0], "from_date": FIRST_DAY.date()},
+        {"sort": "coverage"},
+    ],
+)
+@pytest.mark.parametrize("owner", [None, ownership.LOCAL])
+def test_matches_are_counted_from_two_indexes_and_no_table(
+    postgres_url: str, wanted: dict[str, Any], owner: str | None
+) -> None:
+    database = Database(postgres_url)
+    add_scans(database, 300)
+    found: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, values: Any, *___: Any) -> None:
+        found.append((statement, values))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    ownership.act_as(owner)
+    with database.read() as session:
+        assert history.count(session, HistoryFilter(**wanted)) > 0
+    ownership.act_as(None)
+    ((statement, values),) = found
+    assert statement.count("owner_id =") == (0 if owner is None else 1), "the run's own owner is not asked for again"
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE"))
+        for way in ("seqscan", "hashjoin", "nestloop", "sort"):  # which so few rows would be read by
+            connection.execute(text(f"SET enable_{way} TO off"))
+        cursor = connection.connection.cursor()
+        cursor.execute(f"EXPLAIN {statement}", values)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Merge Join" in plan and "Sort" not in plan, plan
+    assert plan.count("Index Only Scan") == 2 and f"using {history.INDEXES[0]}" in plan, plan
+    assert (f"using {history.INDEXES[1]}" in plan) is (owner is not None), plan
     database.dispose()
 
 
