@@ -1,16 +1,20 @@
 """What requests leave in the audit log: a line for each view, download, change and refusal, with users and without.
 
+A change's line is written in the change's own transaction: neither is there without the other. All else has a
+transaction of its own, once the answer is known.
+
 Without users (GLIOSCOPE_AUTH=local) who asks is the implicit local user. Never in a public demonstration.
 """
 
 import logging
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from cachetools import TTLCache
 from flask import Flask, Response, g, request, session
+from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
@@ -18,7 +22,8 @@ from webapp import accounts
 from webapp.context import SAFE_METHODS, resources
 from webapp.domain.accounts import audit, sessions
 from webapp.domain.accounts.audit import Event
-from webapp.domain.database import ownership
+from webapp.domain.database import changes, ownership
+from webapp.domain.database.changes import Changed
 from webapp.domain.errors import PortalError
 from webapp.error_handlers import BODY_FAULTS
 from webapp.process.patient_socket import SlowClient
@@ -58,13 +63,60 @@ def record_first(action: str, outcome: str, **details: Any) -> None:
         record(action, outcome, **details)
 
 
+def name_change(action: str) -> None:
+    """What the line of this request's change calls it, before it is made."""
+    g.change = action
+
+
+class ChangeLines:
+    """The lines of one request's changes: the first has each id that was sent, a later one those of what else was made.
+
+    Its outcome is `ok`: what the request is answered is not known yet.
+    """
+
+    def __init__(self) -> None:
+        # Whether something was changed, and its line is kept.
+        self.is_written = False
+        self._named: set[str] = set()
+
+    def append(self, session: Session, changed: Changed) -> Callable[[], None] | None:
+        """A `changes.Witness`. Raises DatabaseUnavailable: a change whose line cannot be written is not made."""
+        who, object_id = _user_id(), _object_id()
+        made = changed.ids or (changed.parts if not self.is_written else [])
+        sent = [] if self.is_written else sorted(_ids_sent())
+        # The last one first: a scan before the study that was made for it.
+        ids = [id_ for id_ in dict.fromkeys([*reversed(made), *sent]) if id_ not in {*self._named, object_id}]
+        if who is None or (self.is_written and not ids):
+            return None
+        action = g.get("change") or f"{request.method} {request.endpoint}"
+        details = _details(ids)
+        audit.append(session, Event(action, "ok", who, request.remote_addr or "", object_id, details or None))
+
+        def keep() -> None:
+            self.is_written = True
+            self._named.update(ids)
+
+        return keep
+
+
+def attend() -> None:
+    """Before every request: one that may change something has its line written with the change."""
+    changes.tell(None)
+    if request.method not in SAFE_METHODS and request.endpoint is not None and request.endpoint not in accounts.PUBLIC:
+        g.change_lines = ChangeLines()
+        changes.tell(g.change_lines.append)
+
+
 def write(response: Response) -> Response:
-    """After every request: views, downloads, changes and denials, once each."""
+    """After every request: views, downloads, denials, and what a request was answered that changed nothing, once
+    each."""
     endpoint = request.endpoint
     if endpoint in accounts.PUBLIC or g.get("is_recorded") or request.method == "OPTIONS":
         return response
-    values = dict(request.view_args or {})
-    object_id = next((value for value in values.values() if _ID.fullmatch(str(value))), None)
+    lines: ChangeLines | None = g.get("change_lines")
+    if lines is not None and lines.is_written and response.status_code < 400:
+        return response
+    object_id = _object_id()
     is_denied = response.status_code in (401, 403, 404)
     is_read = request.method in SAFE_METHODS
     if endpoint is None or (is_read and object_id is None and not is_denied and endpoint not in TABLES):
@@ -77,13 +129,10 @@ def write(response: Response) -> Response:
         view = (*_session(), str(object_id) if is_known else action, str(response.status_code))
         if not _is_first(view):
             return response
-    details: dict[str, Any] = {}
+    ids: list[str] = []
     if is_known and response.status_code not in (401, 403, 413):  # a refused body is not read
-        ids = sorted({*_ids_sent(), *_ids_answered(response)} - {object_id})[:MOST_IDS]
-        details = {"ids": ids} if ids else {}
-    identity = accounts.current()
-    if identity is not None and identity.is_token:
-        details = {**details, "by": "token"}
+        ids = sorted({*_ids_sent(), *_ids_answered(response)} - {object_id})
+    details = _details(ids)
     # A page does not wait for the disk: in a power cut the views of its last moment may be lost.
     is_written = record(
         action, str(response.status_code), object_id if is_known else None, waits_for_disk=view is None, **details
@@ -95,7 +144,9 @@ def write(response: Response) -> Response:
 
 
 def register(app: Flask) -> None:
-    """Write a line after each request that calls for one."""
+    """Write a line with each change, and after each other request that calls for one."""
+    app.before_request(attend)
+    app.teardown_request(lambda _error: changes.tell(None))
     app.after_request(write)
 
 
@@ -105,6 +156,18 @@ def _user_id() -> str | None:
         return ownership.LOCAL
     identity = accounts.current()
     return identity.user_id if identity is not None else None
+
+
+def _object_id() -> str | None:
+    """The first id of the address."""
+    values = dict(request.view_args or {}).values()
+    return next((str(value) for value in values if _ID.fullmatch(str(value))), None)
+
+
+def _details(ids: list[str]) -> dict[str, Any]:
+    details: dict[str, Any] = {"ids": ids[:MOST_IDS]} if ids else {}
+    identity = accounts.current()
+    return {**details, "by": "token"} if identity is not None and identity.is_token else details
 
 
 def _session() -> tuple[str, str]:

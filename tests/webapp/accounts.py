@@ -46,7 +46,7 @@ def add_token(app: Flask, name: str, scopes: Iterable[Scope], days: int = 1) -> 
     return {"Authorization": f"Bearer {text}"}
 
 
-def post_form(client: FlaskClient, path: str, **fields: str) -> object:
+def post_form(client: FlaskClient, path: str, **fields: str | list[str]) -> object:
     """Send a form with its token."""
     return client.post(path, data={"csrf_token": token(client), **fields})
 

@@ -3,19 +3,31 @@
 import io
 import json
 import re
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import event, func, select, update
 
 from tests.conftest import on_both
-from tests.webapp.clients import SCANS, resources_of, sent
+from tests.support.resources import add_scan, make_settings, png_bytes
+from tests.webapp.accounts import post_form
+from tests.webapp.clients import SCANS, finish, resources_of, send, sent
 from webapp.domain.accounts import audit
 from webapp.domain.accounts.models import AuditEntry
 from webapp.domain.database import ownership
 from webapp.domain.database.clock import database_now
 from webapp.domain.errors import DatabaseUnavailable
+from webapp.domain.resources import Resources
+from webapp.domain.scans import studies
+from webapp.domain.scans.models import Scan, Segmentation
+from webapp.domain.settings import PROJECT_ROOT
 from worker.recovery.sweeper import Sweeper
 
 
@@ -46,12 +58,12 @@ def test_without_users_the_log_has_what_the_implicit_one_did_and_no_value_of_a_p
     client.get("/scans?query=canary")
     client.delete(f"{SCANS}/{scan['id']}")
     assert [(entry.user_id, entry.action, entry.object_id, entry.outcome) for entry in lines(app)] == [
-        ("local", "POST api-scans.ScanCollection", None, "202"),
+        ("local", "POST api-scans.ScanCollection", None, "ok"),
         ("local", "GET scans.show", scan["id"], "200"),
         ("local", "GET api-scans.original", scan["id"], "200"),
         ("local", "GET api-scans.ScanItem", "f" * 32, "404"),
         ("local", "GET api-scans.original", scan["id"], "200"),
-        ("local", "DELETE api-scans.ScanItem", scan["id"], "204"),
+        ("local", "DELETE api-scans.ScanItem", scan["id"], "ok"),
     ]
     assert scan["id"] in lines(app)[0].details["ids"]
     page = client.get("/admin/audit").text
@@ -111,6 +123,107 @@ def test_a_demonstration_keeps_no_log(make_app: Callable[..., Flask]) -> None:
     with resources_of(app).database.read() as session:
         assert session.scalar(select(AuditEntry)) is None
     assert client.get("/admin/audit").status_code == 404
+
+
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+from tests.support.resources import make_settings
+from webapp.factory import create_app
+
+app = create_app(make_settings(Path(sys.argv[1])))
+app.process_response = lambda response: os.kill(os.getpid(), signal.SIGKILL)  # all is committed, nothing answered
+app.test_client().open(sys.argv[3], method=sys.argv[2], json=json.loads(sys.argv[4]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("DELETE", "{scans}/{id}", None),
+        ("PATCH", "{scans}/{id}", {"study": "Study"}),
+        ("POST", "{scans}/{id}/segmentations", {"threshold": 0.4}),
+    ],
+)
+def test_a_change_has_its_line_though_the_process_is_killed_before_it_answers(
+    tmp_path: Path, empty_sqlite: Path, method: str, path: str, body: object
+) -> None:
+    settings = make_settings(tmp_path)
+    shutil.copy(empty_sqlite, settings.instance_dir / "glioscope.sqlite3")
+    resources = Resources.open(settings)
+    scan_id, _ = add_scan(resources)
+    words = [method, path.format(scans=SCANS, id=scan_id), json.dumps(body)]
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), *words], cwd=PROJECT_ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    with resources.database.read() as session:
+        (line,) = audit.every(session)
+        scan = session.get(Scan, scan_id)
+        assert {
+            "DELETE": scan is None,
+            "PATCH": scan is not None and scan.study_id is not None,
+            "POST": session.scalar(select(func.count()).select_from(Segmentation)) == 2,
+        }[method], "it was changed"
+    resources.close()
+    assert (line.user_id, line.object_id, line.outcome) == ("local", scan_id, "ok")
+    assert line.action.startswith(f"{method} api-")
+    assert (method == "DELETE") or len(line.details["ids"]) == 1, "the study, or the run, that was made"
+
+
+def test_a_request_that_changes_several_things_names_each_with_it(app: Flask) -> None:
+    client = app.test_client()
+    answer = send(client, *((f"{value}.png", png_bytes(value=value)) for value in (50, 60)), form={"group": "none"})
+    scans = [scan["id"] for scan in answer.json["scans"]]
+    runs = [scan["segmentation"]["id"] for scan in answer.json["scans"]]
+    assert [(entry.action, entry.outcome, entry.details) for entry in lines(app)] == [
+        ("POST api-scans.ScanCollection", "ok", {"ids": [scan_id]}) for scan_id in scans
+    ]
+    for run in runs:
+        finish(resources_of(app), run)
+    post_form(client, "/scans/bulk", action="rerun", scan=scans)
+    entry = lines(app)[2]
+    assert (entry.action, entry.outcome) == ("POST scans.bulk", "ok") and {*scans} < {*entry.details["ids"]}
+    assert len(lines(app)) == 3
+
+
+def test_what_changes_nothing_or_fails_has_the_status_that_it_was_answered(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = app.test_client()
+    scan = sent(client, headers={"Idempotency-Key": "one"})
+    sent(client, headers={"Idempotency-Key": "one"})
+    assert client.patch(f"{SCANS}/{scan['id']}", json={"study": 7}).status_code == 422
+    real = studies.move
+
+    def break_after(*words: Any) -> None:
+        real(*words)
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(studies, "move", break_after)
+    assert client.patch(f"{SCANS}/{scan['id']}", json={"study": "Study"}).status_code == 503
+    assert [(entry.action.split()[0], entry.outcome) for entry in lines(app)] == [
+        ("POST", "ok"), ("POST", "202"), ("PATCH", "422"), ("PATCH", "ok"), ("PATCH", "503"),
+    ]  # fmt: skip
+
+
+def test_a_change_whose_line_cannot_be_written_is_not_made(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = app.test_client()
+    scan = sent(client)
+
+    def away(*_words: object) -> None:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(audit, "append", away)
+    assert client.delete(f"{SCANS}/{scan['id']}").status_code == 503
+    assert client.get(f"{SCANS}/{scan['id']}").status_code == 200
+
+
+def test_a_change_and_its_line_wait_for_the_disk_once(app: Flask) -> None:
+    client = app.test_client()
+    scan = sent(client)
+    commits: list[str] = []
+    event.listen(resources_of(app).database.engine, "commit", lambda _connection: commits.append("commit"))
+    assert client.patch(f"{SCANS}/{scan['id']}", json={"study": "Study"}).status_code == 200
+    assert commits == ["commit"]
 
 
 # ---- lines that are too old ----

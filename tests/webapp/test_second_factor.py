@@ -272,7 +272,7 @@ def test_the_log_has_each_step_and_no_secret(app: Flask, clock: Clock) -> None:
     assert found == [
         ("login", "ok", None),
         ("POST second-factor.begin", "201", None),
-        ("POST second-factor.turn_on", "201", None),
+        ("POST second-factor.turn_on", "ok", None),
         ("login.password", "ok", {"of": ruth}),
         ("login", "401", {"by": "code", "of": ruth}),
         ("login", "ok", {"by": "authenticator"}),

@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from webapp.domain.accounts import audit
 from webapp.domain.accounts.audit import Event
+from webapp.domain.database import changes
+from webapp.domain.database.changes import Changed
 from webapp.domain.database.clock import database_now
 from webapp.domain.errors import NotFound
 from webapp.domain.evaluations import deletion
@@ -22,8 +25,6 @@ from webapp.domain.scans.models import Scan
 logger = logging.getLogger(__name__)
 
 DAY_S = 86_400.0
-# Of one line of the audit log; more are several lines.
-MOST_IDS = 200
 
 
 @dataclass(frozen=True)
@@ -71,23 +72,16 @@ def cut_audit(resources: Resources, days: int, *, by: str) -> int:
 def _delete_each(
     resources: Resources, kind: str, ids: Sequence[str], delete: Callable[[Resources, str], None], days: int, by: str
 ) -> tuple[str, ...]:
+    def append(session: Session, changed: Changed) -> None:
+        details = {"days": days, "ids": changed.ids}
+        audit.append(session, Event(f"purge.{kind}", "ok", None, by, None, details))
+
     gone: list[str] = []
-    noted = 0
-    try:
+    with changes.told(append):
         for one in ids:
             try:
                 delete(resources, one)
             except NotFound:
                 continue  # with what it was a part of, or by somebody else
             gone.append(one)
-            if len(gone) - noted == MOST_IDS:
-                _note(resources, kind, gone[noted:], days, by)
-                noted = len(gone)
-    finally:
-        if gone[noted:]:
-            _note(resources, kind, gone[noted:], days, by)
     return tuple(gone)
-
-
-def _note(resources: Resources, kind: str, ids: list[str], days: int, by: str) -> None:
-    audit.record(resources.database, Event(f"purge.{kind}", "ok", None, by, None, {"days": days, "ids": ids}))

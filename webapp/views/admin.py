@@ -59,6 +59,7 @@ def change_user(user_id: str) -> BaseResponse | tuple[str, int]:
             elif what == "password":
                 users.set_password(rows, user, request.form.get("password", ""))
             elif what == "second-factor":
+                audit_trail.name_change("users.reset-second-factor")
                 _reset_second_factor(rows, user)
             elif what == "disable":
                 users.disable(rows, user, by_oidc=_is_oidc())
@@ -70,8 +71,6 @@ def change_user(user_id: str) -> BaseResponse | tuple[str, int]:
         raise
     except PortalError as error:
         return _page(problem=error.message), error.status
-    if what == "second-factor":
-        audit_trail.record("users.reset-second-factor", "ok", user_id)
     flash("The user is changed.", "info")
     return redirect(url_for("admin.show"), 303)
 

@@ -117,4 +117,4 @@ def test_what_went_before_a_fault_is_in_the_log(
     monkeypatch.setattr(retention.lookup, "delete", fail_at_last)
     with pytest.raises(StorageUnavailable):
         retention.purge(resources, 7, by="sweeper")
-    assert lines(resources) == [("purge.scan", "sweeper", {"days": 7, "ids": ids[:2]})]
+    assert lines(resources) == [("purge.scan", "sweeper", {"days": 7, "ids": [gone]}) for gone in ids[:2]]

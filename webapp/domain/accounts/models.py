@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstr
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
+from webapp.domain.database.changes import bookkeeping
 from webapp.domain.database.clock import database_now
 from webapp.domain.database.orm import Base, by_value, new_id
 
@@ -48,6 +49,7 @@ class User(Base):
     totp_step: Mapped[int | None] = mapped_column(BigInteger)
 
 
+@bookkeeping
 class LoginSession(Base):
     """A browser that is logged in. The row, and not the cookie, says for how long."""
 
@@ -62,6 +64,7 @@ class LoginSession(Base):
     user: Mapped[User] = relationship(lazy="raise")
 
 
+@bookkeeping
 class HalfLogin(Base):
     """A login whose password was right, and whose second factor is awaited: no session, and soon over."""
 
@@ -85,6 +88,7 @@ class RecoveryCode(Base):
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
 
 
+@bookkeeping
 class OidcLogin(Base):
     """A login that was begun at a provider, and is over once its answer has come."""
 
@@ -113,6 +117,7 @@ class ApiToken(Base):
     user: Mapped[User] = relationship(lazy="raise")
 
 
+@bookkeeping
 class LoginFailures(Base):
     """How often somebody gave a wrong password lately."""
 
@@ -124,6 +129,7 @@ class LoginFailures(Base):
     count: Mapped[int]
 
 
+@bookkeeping
 class AuditEntry(Base):
     """One line of the audit log, chained to the one before it by `digest`. `audit` alone writes it: it appends."""
 

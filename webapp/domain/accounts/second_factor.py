@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from webapp.domain.accounts import sealing
 from webapp.domain.accounts.models import RecoveryCode, Role, User
+from webapp.domain.database.changes import BESIDE
 from webapp.domain.errors import Conflict, InvalidInput
 
 # RFC 6238, 4 and 5.2: steps of 30 s, and one step of drift, which is the time that it takes to type, too.
@@ -108,7 +109,7 @@ def take(session: Session, secret_key: str, user: User, code: str) -> Factor:
     code = _clean(code)
     if not _CODE.fullmatch(code):
         own = delete(RecoveryCode).where(RecoveryCode.id == _digest(user.id, code), RecoveryCode.user_id == user.id)
-        if _changed(session, own) != 1:
+        if _changed(session, own.execution_options(**BESIDE)) != 1:
             raise WrongCode
         return Factor.RECOVERY
     owner, _, secret = (sealing.unseal(secret_key, _KEPT, user.totp_secret or "") or "").partition(" ")
@@ -117,7 +118,8 @@ def take(session: Session, secret_key: str, user: User, code: str) -> Factor:
     step = _step_of(secret, code)
     # Of two that come with one code at once, one changes the row.
     is_newer = (User.id == user.id) & (User.totp_secret == user.totp_secret) & (User.totp_step < step)
-    if _changed(session, update(User).where(is_newer).values(totp_step=step)) != 1:
+    is_taken = update(User).where(is_newer).values(totp_step=step).execution_options(**BESIDE)
+    if _changed(session, is_taken) != 1:
         raise WrongCode
     return Factor.AUTHENTICATOR
 

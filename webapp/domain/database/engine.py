@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
-from webapp.domain.database import ownership
+from webapp.domain.database import changes, ownership
 from webapp.domain.database.ballast import Ballast
 from webapp.domain.errors import DatabaseFull, DatabaseUnavailable, OutcomeUnknown
 
@@ -104,7 +104,9 @@ class Database:
                     session.execute(text("SET LOCAL synchronous_commit TO off"))
                 yield session
                 session.flush()
+                changes.conclude(session)
                 self._commit(session)
+                changes.settle(session)
             except BaseException:
                 session.rollback()  # its new objects can be added to another session
                 raise

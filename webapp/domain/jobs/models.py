@@ -6,6 +6,7 @@ from enum import StrEnum
 from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
+from webapp.domain.database.changes import bookkeeping
 from webapp.domain.database.clock import database_now
 from webapp.domain.database.orm import Base, by_value, new_id
 
@@ -54,6 +55,7 @@ class JobColumns(StateColumns):
     worker_id: Mapped[str | None] = mapped_column(String(64))
 
 
+@bookkeeping
 class WorkerPresence(Base):
     """A live worker process that has loaded its model; it updates `seen_at` with every heartbeat."""
 

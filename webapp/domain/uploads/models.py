@@ -7,10 +7,12 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import JSON
 
+from webapp.domain.database.changes import bookkeeping
 from webapp.domain.database.clock import database_now
 from webapp.domain.database.orm import Base
 
 
+@bookkeeping
 class IdempotencyKey(Base):
     """One Idempotency-Key of a POST, and what was answered: ids and codes, never names."""
 
