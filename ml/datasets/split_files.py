@@ -11,6 +11,7 @@ from ml.datasets.case import DatasetError
 from ml.datasets.digest import digest_of
 from ml.datasets.layouts.search import find_layout
 from ml.datasets.splits import SIDES, Split
+from ml.datasets.time_points import person_of
 
 FORMAT = "glioscope-split-1"
 _MAX_LIST_BYTES = 1_000_000
@@ -26,7 +27,8 @@ def write_split(split: Split, path: Path) -> None:
 def read_split(path: Path, folder: Path | None = None) -> Split:
     """Read a split; with `folder`, its data must have the digest that the split was made of.
 
-    Raises DatasetError where the file is no split, a patient is on two sides, or the data are others.
+    Raises DatasetError where the file is no split, a patient, or a person at two times, is on two sides, or the data
+    are others.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -41,6 +43,7 @@ def read_split(path: Path, folder: Path | None = None) -> Split:
     doubled = next((name for name in sorted(set(names)) if names.count(name) > 1), None)
     if doubled is not None:
         raise DatasetError(f"{path} has the patient {doubled} on two sides; make it again with `python -m ml split`.")
+    _check_persons(split, path)
     if folder is not None:
         layout = find_layout(folder)
         found = digest_of(layout.folder, layout.cases)
@@ -50,6 +53,18 @@ def read_split(path: Path, folder: Path | None = None) -> Split:
                 f" {found[:12]}; give the folder it was made of, or make a new split."
             )
     return split
+
+
+def _check_persons(split: Split, path: Path) -> None:
+    """Raises DatasetError where a person is on two sides, at different times."""
+    sides: dict[str, int] = {}
+    for number, side in enumerate((split.train, split.validation, split.test, *split.folds)):
+        for patient in side:
+            if sides.setdefault(person_of(patient), number) != number:
+                raise DatasetError(
+                    f"{path} has the patient {person_of(patient)} on two sides, at different times; make it again with"
+                    " `python -m ml split`."
+                )
 
 
 def read_patients(path: Path) -> tuple[str, ...]:

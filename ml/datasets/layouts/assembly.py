@@ -1,7 +1,7 @@
 """A layout made of the slices that were found: its sides, patients of one name, and names that are not UTF-8."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from ml.datasets.layouts.left_out import relative
 from ml.datasets.layouts.roots import SUBSETS
 from ml.datasets.layouts.volumes import find_mixed_channels
 from ml.datasets.splits import SIDES
+from ml.datasets.time_points import person_of
 
 # A number, and behind a sign another one at the end: the patient's, or the series', and the slice's.
 _TWO_NUMBERS = re.compile(r"(.*?[0-9].*?)[ ._-]+[a-z]*[0-9]+", re.IGNORECASE | re.DOTALL)
@@ -59,10 +60,13 @@ def assemble(
         problems = [problem for problem in problems if problem.code != "missing_mask"]
     cases, doubles = _with_clear_patients(cases, folder)
     problems += doubles
-    owners: dict[str, dict[str | None, Path]] = {}  # of each patient an image on each side
+    # Of each patient, who may be there at several times, an image on each side; and who is on each side.
+    owners: dict[str, dict[str | None, Path]] = {}
+    on_side: dict[str | None, set[str]] = defaultdict(set)
     for case, (_, side) in zip(cases, sided, strict=True):
-        owners.setdefault(case.patient, {}).setdefault(side, case.image)
-    shared = [patient for patient in sorted(owners) if len(owners[patient]) > 1]
+        owners.setdefault(person_of(case.patient), {}).setdefault(side, case.image)
+        on_side[side].add(case.patient)
+    shared = [person for person in sorted(owners) if len(owners[person]) > 1]
     if shared:
         text = (
             f"{len(shared)} {'patient is' if len(shared) == 1 else 'patients are'} on several sides of the division"
@@ -72,8 +76,8 @@ def assemble(
         images = owners[shared[0]].values()
         problems.append(Problem("shared_patient", tuple(shown(relative(path, folder)) for path in images), text))
     problems += _find_unnamed(cases)
-    sides = {side: tuple(sorted(name for name, found in owners.items() if set(found) == {side})) for side in SIDES}
-    is_divided = not shared and bool(sides["train"]) and sum(map(len, sides.values())) == len(owners)
+    sides = {side: tuple(sorted(on_side[side])) for side in SIDES}
+    is_divided = not shared and bool(sides["train"]) and not on_side[None]
     return Layout(name, folder, cases, tuple(problems), sides if is_divided else {}, categories)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ml.__main__ import main
-from ml.datasets import DatasetError, check, make_folds, make_split, read_patients, read_split, write_split
+from ml.datasets import DatasetError, Split, check, make_folds, make_split, read_patients, read_split, write_split
 from ml.datasets.analysis import PatientCounts
 from ml.datasets.time_points import person_of
 from tests.support.layouts import image, mask, roboflow
@@ -211,6 +211,28 @@ def test_a_patient_on_two_sides_of_the_folders_division_is_named_and_the_divisio
     (problem,) = report.warnings
     assert (problem.code, report.is_sound, report.sides) == ("shared_patient", True, {})
     assert "TCGA_DU_6404_19850629" in problem.message
+
+
+def test_a_person_on_two_sides_at_different_times_is_named_and_the_division_not_kept(tmp_path):
+    for side, number, time in (("train", 1, 0), ("val", 1, 1), ("val", 2, 0)):
+        folder = tmp_path / side / f"BraTS-GLI-{number:05}-{time:03}"
+        image(folder / "s_1.png")
+        mask(folder / "s_1_mask.png")
+    report = check(tmp_path)
+    (problem,) = (problem for problem in report.warnings if problem.code == "shared_patient")
+    assert (report.is_sound, report.sides, len(problem.files)) == (True, {}, 2)
+    assert "1 patient is on several sides" in problem.message and "BraTS-GLI-00001)" in problem.message
+
+
+@pytest.mark.parametrize("side", ["validation", "test", "folds"])
+def test_a_split_with_a_person_on_two_sides_at_different_times_is_refused(tmp_path, side):
+    first, second = ("BraTS-GLI-00001-000", "BraTS-GLI-00002-000"), ("BraTS-GLI-00001-001",)
+    sides = {"folds": (first, second)} if side == "folds" else {"train": first, side: second}
+    write_split(Split("0" * 64, 1, **sides), tmp_path / "split.json")
+    with pytest.raises(DatasetError, match="BraTS-GLI-00001 on two sides, at different times"):
+        read_split(tmp_path / "split.json")
+    write_split(Split("0" * 64, 1, train=first, excluded=second), tmp_path / "split.json")
+    assert read_split(tmp_path / "split.json").excluded == second
 
 
 def test_two_times_of_one_person_are_on_one_side():
