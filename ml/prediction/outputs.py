@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ml.datasets.file_names import shown
 from ml.masks import Masks
-from ml.measurements import Measures
+from ml.measurements import SliceMeasure, Verdict
 from ml.prediction.sources import Source
 from ml.rendering.panels import cutout_image, encode_png, mask_image, overlay_image
 from ml.reports.csv import TableWriter
@@ -45,15 +45,16 @@ VOLUMES, VOLUME_ENDING = "volumes", ".nii.gz"
 
 @dataclass(frozen=True)
 class PredictedSlice:
-    """One slice of a file. pixels: uint8 (H, W, 3); masks: of this slice; name: of its pictures, without suffix;
-    volume_mask: the file that has the masks of all slices, of a volume."""
+    """One slice of a file. pixels: uint8 (H, W, 3); masks, measure: of this slice; name: of its pictures, without
+    suffix; volume_mask: the file that has the masks of all slices, of a volume."""
 
     source: Source
     index: int
     name: str
     pixels: NDArray[np.uint8]
     masks: Masks
-    measures: Measures
+    measure: SliceMeasure
+    verdict: Verdict
     volume_mask: str | None = None
 
 
@@ -70,24 +71,23 @@ def write_slice(folder: Path, table: TableWriter, one: PredictedSlice, warnings:
             picture.save(path, compress_level=1)
         else:
             path.write_bytes(encode_png(picture))
-    measures = one.measures
-    (of_slice,) = measures.slices
+    measure, pixels = one.measure, mask.size
     table.write(
         [
             shown(str(one.source.path)),
             one.index,
-            measures.verdict,
-            measures.tumor_pixels,
-            measures.total_pixels,
-            f"{measures.coverage_percent:.4f}",
-            f"{measures.max_probability:.4f}",
-            of_slice.doubtful_pixels,
-            of_slice.uncounted_pixels,
-            of_slice.head_pixels or None,
-            _decimals(of_slice.head_coverage_percent, 4),
-            _decimals(of_slice.mean_confidence, 4),
-            _decimals(of_slice.rim_width_pixels, 2),
-            _decimals(measures.area_mm2, 3),
+            one.verdict,
+            measure.tumor_pixels,
+            pixels,
+            f"{100 * measure.tumor_pixels / pixels:.4f}",
+            f"{measure.max_probability:.4f}",
+            measure.doubtful_pixels,
+            measure.uncounted_pixels,
+            measure.head_pixels or None,
+            _decimals(measure.head_coverage_percent, 4),
+            _decimals(measure.mean_confidence, 4),
+            _decimals(measure.rim_width_pixels, 2),
+            _decimals(measure.area_mm2, 3),
             *files,
             one.volume_mask,
             warnings,

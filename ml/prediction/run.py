@@ -16,7 +16,7 @@ from ml.datasets.volume_slices import number_of
 from ml.engines import Engine
 from ml.engines.context import Context
 from ml.masks import apply_rule, rule_on_grid
-from ml.measurements import measure
+from ml.measurements import measure, verdict_of
 from ml.prediction.outputs import (
     COLUMNS,
     FOLDERS,
@@ -165,11 +165,11 @@ def _predict(
     probability_u8 = found.probability_u8
     masks = apply_rule(probability_u8, rule_on_grid(engine.card, threshold, *probability_u8.shape[1:]), is_stack=True)
     volume_mask = None if decoded.grid is None else write_volume_mask(folder, source, masks, decoded.grid)
-    for index in range(len(pixels)):
-        one = slice(index, index + 1)
-        masks_of_one = masks.of_slice(index)
-        measures = measure(probability_u8[one], masks_of_one, decoded.spacing_mm, warnings, pixels[one])
+    # Of the whole stack at once: what is lit, and so the head, is told by all of its slices.
+    for one in measure(probability_u8, masks, decoded.spacing_mm, warnings, pixels).slices:
+        index, masks_of_one = one.index, masks.of_slice(one.index)
+        verdict = verdict_of(has_tumor=one.tumor_pixels > 0, has_doubt=one.doubtful_pixels > 0, warnings=warnings)
         found_slice = PredictedSlice(
-            source, index, picture_names[index], pixels[index], masks_of_one, measures, volume_mask
+            source, index, picture_names[index], pixels[index], masks_of_one, one, verdict, volume_mask
         )
         yield found_slice, warnings

@@ -55,6 +55,17 @@ def test_predict_takes_stacks_and_files_of_one_name(command, tmp_path):
     assert [row["verdict"] for row in rows] == ["tumor_detected", "no_tumor", "tumor_detected"]
 
 
+def test_the_head_on_a_slice_is_told_by_what_is_lit_in_its_whole_stack(command, tmp_path):
+    head, noise = np.zeros((32, 32), np.uint8), np.zeros((32, 32), np.uint8)
+    head[4:28, 4:28], noise[4:28, 4:28] = 200, 15  # 12 % of the stack's bright pixels are 24, of the noise's alone 2
+    pages = [Image.fromarray(page) for page in (head, noise)]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    pages[1].save(tmp_path / "noise.png")
+    assert command("predict", tmp_path / "scan.tif", tmp_path / "noise.png")[0] == 0
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    assert [row["head_pixels"] for row in rows] == [str(24 * 24), "", str(24 * 24)]
+
+
 def test_predict_says_what_is_of_another_sequence(command, tmp_path, monkeypatch):
     """A slice whose first pixel is 10 is told as T1, every other one as FLAIR."""
     infer = FakeEngine.infer
