@@ -8,14 +8,19 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+# Of the files that this process writes.
+_numbers = count()
+
 
 @contextmanager
 def fresh_file(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write a file to; it replaces `path` where the block ends well, else it is removed.
 
+    Of several threads or processes that write one file at once each has a path of its own; the last one's stays.
+
     Raises OSError, and FileNotFoundError where the block wrote no file.
     """
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}-{next(_numbers)}")
     try:
         yield partial
         sync(partial)

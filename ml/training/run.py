@@ -58,7 +58,7 @@ ENCODER_FILE = "encoder.json"
 SUMMARY_FILE = "summary.txt"
 # What a run has written before its first epoch is finished, and a file that was just being written.
 _OF_A_START = {CONFIGURATION_FILE, SPLIT_FILE, ENCODER_FILE, SUMMARY_FILE, INTERRUPTED_FILE, "logs"}
-_PARTIAL = re.compile(r"\..+\.partial-\d+")
+_PARTIAL = re.compile(r"\..+\.partial-\d+(-\d+)?")
 # torch's words where batch normalization has one value a channel.
 _ONE_VALUE = "Expected more than 1 value per channel"
 

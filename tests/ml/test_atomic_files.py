@@ -37,6 +37,16 @@ def test_a_text_that_cannot_be_written_leaves_the_older_one(tmp_path: Path) -> N
     assert target.read_text() == "old" and _names(tmp_path) == ["report.json"]
 
 
+def test_two_that_write_one_file_at_once_do_not_meet(tmp_path: Path) -> None:
+    target = tmp_path / "status.json"
+    with fresh_file(target) as first:
+        first.write_text("first")
+        with fresh_file(target) as second:
+            second.write_text("second")
+        assert target.read_text() == "second"
+    assert target.read_text() == "first" and _names(tmp_path) == ["status.json"]
+
+
 def test_a_folder_is_there_when_its_last_file_is(tmp_path: Path) -> None:
     target = tmp_path / "results"
     with fresh_folder(target) as folder:

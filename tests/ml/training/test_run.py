@@ -201,7 +201,8 @@ def test_a_run_that_was_killed_before_its_first_epoch_was_finished_begins_anew(t
         patch.setattr(SegmentationModule, "training_step", die)
         with pytest.raises(Killed):
             train(out)
-    (out / ".last.ckpt.partial-77").write_bytes(b"half of it")
+    for number in ("77", "77-3"):
+        (out / f".last.ckpt.partial-{number}").write_bytes(b"half of it")
     assert {"configuration.yaml", "split.json", "summary.txt", "logs"} <= names_in(out)
     assert train(out, "--resume") == 1
     assert "start it without --resume" in capsys.readouterr().err
