@@ -5,6 +5,7 @@
 """
 
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
@@ -28,10 +29,12 @@ def evaluate_and_keep(engine: Engine, cases: Sequence[Case], threshold: float, f
     results: list[Score | Failure] = []
     maps: dict[str, NDArray[np.uint8]] = {}
     seconds = []
+    keys = iter(keys_of(cases))
     for chunk in score_cases(engine, cases, threshold):
         for found in chunk:
+            key = next(keys)
             if isinstance(found.result, Score) and found.probability_u8 is not None:
-                maps[key_of(found.result.case)] = found.probability_u8
+                maps[key] = found.probability_u8
                 seconds.append(found.result.seconds)
             if isinstance(found.result, Score | Failure):
                 results.append(found.result)
@@ -56,7 +59,7 @@ def read_maps(folder: Path, cases: Sequence[Case]) -> list[tuple[NDArray[np.uint
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             names = [name for name in content.files if name != _SECONDS]
             seconds = dict(zip(names, content[_SECONDS].tolist(), strict=True))
-            found = [(content[key_of(case)], seconds[key_of(case)]) for case in cases]
+            found = [(content[key], seconds[key]) for key in keys_of(cases)]
     except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
         raise DatasetError(f"{path} has not the maps of this fold ({error}); train the fold again.") from error
     if any(probability_u8.dtype != np.uint8 or probability_u8.ndim != 2 for probability_u8, _ in found):
@@ -64,15 +67,22 @@ def read_maps(folder: Path, cases: Sequence[Case]) -> list[tuple[NDArray[np.uint
     return found
 
 
-def key_of(case: Case) -> str:
-    """The name of a slice's map in the file."""
-    return f"{case.patient}/{case.name}"
+def keys_of(cases: Sequence[Case]) -> list[str]:
+    """The names of slices' maps in the file. A patient whom a data set has in two folders may have two of one name."""
+    seen: Counter[str] = Counter()
+    found = []
+    for name in (f"{case.patient}/{case.name}" for case in cases):
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return found
 
 
 def _score(case: Case, probability_u8: NDArray[np.uint8], seconds: float, card: Card, threshold: float) -> Score:
     """probability_u8: uint8 (H, W)."""
     truth = case.truth()
     if truth is None or truth.shape != probability_u8.shape:
-        raise DatasetError(f"{key_of(case)} has no mask of its map's size; mend the data, or train the fold again.")
+        raise DatasetError(
+            f"{case.patient}/{case.name} has no mask of its map's size; mend the data, or train the fold again."
+        )
     (masked,) = mask_slices(probability_u8[None], card, threshold, [seconds], is_stack=False)
     return score_slice(case, truth, masked)

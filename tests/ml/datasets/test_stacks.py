@@ -33,6 +33,13 @@ def test_patients_are_never_stacked_together():
     assert set(find_stacks(found)) == {(0,), (1,)}
 
 
+def test_slices_of_one_number_in_two_folders_are_two_stacks():
+    found = [Case("one", Path(f"{folder}/s_{number}.png"), None) for folder in ("train", "val") for number in (1, 2)]
+    assert set(find_stacks(found)) == {(0, 1), (2, 3)}
+    scattered = [Case("one", Path(f"{folder}/s_{number}.png"), None) for number, folder in enumerate("abab")]
+    assert find_stacks(scattered) == ((0, 1, 2, 3),)
+
+
 @pytest.mark.parametrize(
     ("sizes", "expected"), [("aab", [(3, 1), (2,)]), ("aba", [(3,), (1,), (2,)]), ("aaa", [(3, 1, 2)]), ("", [])]
 )

@@ -25,7 +25,7 @@ from ml.packaging import measuring, packages
 from ml.packaging.packages import make_package
 from ml.packaging.quantization import Calibration, write_int8
 from ml.training.configuration import Configuration
-from ml.training.out_of_fold import key_of
+from ml.training.out_of_fold import keys_of
 from ml.training.recipes import dump, make_configuration
 
 SIDE = 64
@@ -165,7 +165,7 @@ def write_run(
         if number not in finished:
             continue
         cases = list_cases(data, split.folds[number])
-        maps = {key_of(case): answer(case) for case in cases}
+        maps = dict(zip(keys_of(cases), map(answer, cases), strict=True))
         np.savez_compressed(folder / "maps.npz", seconds=np.full(len(cases), 0.1), **maps)
         write_tiny_checkpoint(folder / "final.pth", data, **recipe)
         (folder / "result.json").write_text(json.dumps({"checkpoint": "final.pth"}))
