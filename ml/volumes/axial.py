@@ -19,6 +19,9 @@ Number = TypeVar("Number", bound=np.generic)
 
 # Sides of a pixel that differ by no more are taken as a square.
 SQUARE_RATIO = 1.25
+# Headers are rounded: sides of 1.25 and 1 mm may be 1.2500001, and what is half a pixel too long is so by that alone.
+# Files of one patient would else be cut to stacks of other shapes.
+_ROUNDING, _DIGITS = 1e-4, 3
 # What the training data have in a slice (256 pixels a field of view of 220 to 240 mm): nothing is gained below it.
 FINEST_MM = 0.9
 
@@ -27,14 +30,17 @@ def stack_shape(grid: VolumeGrid) -> Shape:
     """Slices, rows and columns of the axial stack that is made of a volume; its own voxels where their pixels are
     nearly square."""
     shape, spacing = grid.axial_shape, grid.axial_spacing_mm
-    if max(spacing[1:]) <= SQUARE_RATIO * min(spacing[1:]):
+    if max(spacing[1:]) <= SQUARE_RATIO * min(spacing[1:]) * (1 + _ROUNDING):
         return shape
     wanted_mm = max(min(spacing[1:]), FINEST_MM)
-    rows, columns = (
-        max(round(size * distance / wanted_mm), 1) for size, distance in zip(shape[1:], spacing[1:], strict=True)
-    )
-    slices = shape[0] if spacing[0] >= wanted_mm else max(round(shape[0] * spacing[0] / wanted_mm), 1)
-    return slices, rows, columns
+    rows, columns = (_resized(size, distance, wanted_mm) for size, distance in zip(shape[1:], spacing[1:], strict=True))
+    is_coarse = spacing[0] >= wanted_mm * (1 - _ROUNDING)
+    return shape[0] if is_coarse else _resized(shape[0], spacing[0], wanted_mm), rows, columns
+
+
+def _resized(size: int, distance: float, wanted_mm: float) -> int:
+    """How many pixels at the wanted distance an axis has; halves go to the even one, whatever a header's rounding."""
+    return max(round(round(size * distance / wanted_mm, _DIGITS)), 1)
 
 
 def stack_spacing_mm(grid: VolumeGrid, shape: Shape) -> tuple[float, float, float]:
