@@ -44,6 +44,18 @@ def arrange_pages(description: str, page_count: int, samples: int, notes: set[st
     return places[:, : _USED[channels]]
 
 
+def count_stated(description: str, page_values: int) -> int:
+    """How many pages ImageJ or tifffile say that they stored; 0 where neither does. page_values: samples of a page."""
+    if (imagej := parse_description(description)) is not None:
+        return imagej.images
+    if not description.startswith("{"):
+        return 0
+    try:
+        return prod(map(int, json.loads(description)["shape"])) // page_values
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return 0
+
+
 def _read_axes(description: str, page_count: int) -> _Axes:
     """The axes that the description states, [] where it states none."""
     if (imagej := parse_description(description)) is not None:

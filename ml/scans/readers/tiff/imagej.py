@@ -27,8 +27,10 @@ _PLAUSIBLE_MM = (0.05, 20.0)
 
 @dataclass(frozen=True)
 class ImageJInfo:
-    """Channels of a hyperstack (the fastest index of its pages), its unit and the distance of slices in that unit."""
+    """Pictures and channels of a hyperstack (the fastest index of its pages), its unit and the distance of slices in
+    that unit."""
 
+    images: int
     channels: int
     mm_per_unit: float | None
     slice_distance: float | None
@@ -40,9 +42,10 @@ def parse_description(text: str) -> ImageJInfo | None:
         return None
     fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     unit = fields.get("unit", "").strip().strip("\0").lower()
-    channels = fields.get("channels", "1").strip()
+    images, channels = (fields.get(name, "1").strip() for name in ("images", "channels"))
     distance = _parse_number(fields.get("spacing"))
     return ImageJInfo(
+        images=int(images) if images.isdecimal() else 1,
         channels=int(channels) if channels.isdecimal() else 1,
         mm_per_unit=_MM_PER_UNIT.get(unit),
         slice_distance=abs(distance) if distance is not None else None,  # negative in files of flipped stacks

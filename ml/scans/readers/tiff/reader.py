@@ -19,7 +19,7 @@ from ml.scans.labels import LabelMap
 from ml.scans.readers.intensity import Window, WindowFinder
 from ml.scans.readers.labels import check_dropped, settle_lossy
 from ml.scans.readers.orientation import TAG, known, orient, swaps_sides
-from ml.scans.readers.tiff.axes import arrange_pages
+from ml.scans.readers.tiff.axes import arrange_pages, count_stated
 from ml.scans.readers.tiff.directories import count_pages
 from ml.scans.readers.tiff.imagej import find_geometry, parse_description
 from ml.scans.readers.tiff.samples import convert_labels, convert_samples, is_lossy, is_read, is_white_zero
@@ -110,6 +110,7 @@ def _read_slice_labels(found: _Stack, places: NDArray[np.intp]) -> LabelMap:
 def _read_stack(file: TiffFile, page_count: int, limits: Limits) -> _Stack:
     """Which pages are slices and how they are to be read. Raises ScanError where headers are absurd or pages differ."""
     pages = _read_headers(file, page_count, limits)
+    _check_pages(pages, file.filehandle.size)
     first, notes = pages[0], set[str]()
     places = arrange_pages(first.description, len(pages), first.samplesperpixel, notes)
     limits.check_stack(len(places), first.imagewidth, first.imagelength)
@@ -135,6 +136,19 @@ def _read_headers(file: TiffFile, page_count: int, limits: Limits) -> list[TiffP
             )
         pages.append(page)
     return pages
+
+
+def _check_pages(pages: list[TiffPage], file_bytes: int) -> None:
+    """Raises ScanError where pictures lie behind the first one that have no page: ImageJ and tifffile can store so."""
+    first = pages[0]
+    stated = count_stated(first.description, first.imagelength * first.imagewidth * first.samplesperpixel)
+    end = first.dataoffsets[0] + stated * sum(first.databytecounts)
+    if first.compression == 1 and stated > len(pages) and end <= file_bytes:
+        raise ScanError(
+            "unreadable",
+            f"The file holds {stated:,} pictures and has pages for {len(pages):,} of them; save it again with a page"
+            " for each slice.",
+        )
 
 
 def _kind(page: TiffPage) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from ml.scans import Geometry, Limits, Scan, read_scan
+from ml.scans import Geometry, Limits, Scan, ScanError, read_scan
 from tests.support import scan_files
 
 
@@ -321,3 +321,17 @@ def test_a_stack_whose_pages_all_say_to_be_previews_is_a_stack(tmp_path):
 def test_a_boolean_stack_of_tifffile_is_what_its_array_was(read):
     stack = np.stack([np.roll(scan_files.noise() > 100, k, axis=0) for k in range(3)])
     assert np.array_equal(read(stack).pixels[..., 0], stack * np.uint8(255))
+
+
+@pytest.mark.parametrize("options", [{}, {"imagej": True}], ids=["tifffile", "ImageJ"])
+def test_a_stack_behind_a_single_page_does_not_pass_for_one_slice(tmp_path, options):
+    path = tmp_path / "scan"
+    stack = np.stack([np.roll(scan_files.noise(), k, axis=0) for k in range(5)])
+    tifffile.imwrite(path, stack, truncate=True, **options)
+    with pytest.raises(ScanError, match="holds 5 pictures and has pages for 1 of them"):
+        read_scan(path, Limits())
+    tifffile.imwrite(path, stack, **options)
+    assert np.array_equal(read_scan(path, Limits()).pixels[..., 0], stack)
+    with tifffile.TiffFile(path) as file:  # one slice, cut out by a program that keeps descriptions
+        tifffile.imwrite(tmp_path / "one", stack[2], description=file.pages[0].description, metadata=None)
+    assert np.array_equal(read_scan(tmp_path / "one", Limits()).pixels[0, ..., 0], stack[2])
