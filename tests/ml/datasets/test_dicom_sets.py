@@ -103,6 +103,16 @@ def test_of_a_patients_series_that_with_a_mask_is_read(tmp_path: Path) -> None:
     assert {case.patient for case in find_layout(tmp_path).cases} == {"P1/series 1", "P1/series 2"}
 
 
+def test_series_of_one_patient_on_two_sides_are_no_division(tmp_path: Path) -> None:
+    """The headers have one PatientID, whatever the folders are called."""
+    for side, name, uid in (("train", "P1", "1.2.1"), ("val", "P2", "1.2.2")):
+        write_series(tmp_path / side / name, uid, seed=int(uid[-1]))
+        write_seg(tmp_path / side / name / "mask.dcm", uid)
+    layout = find_layout(tmp_path)
+    assert {case.patient for case in layout.cases} == {"P1/series 1", "P1/series 2"}
+    assert layout.sides == {} and "shared_patient" in {problem.code for problem in layout.problems}
+
+
 def test_a_mask_that_does_not_fit_fails_its_slices_with_a_sentence(tmp_path: Path) -> None:
     write_series(tmp_path / "P1", "1.2.1")
     write_seg(tmp_path / "P1" / "seg.dcm", "1.2.1", FrameOfReferenceUID="1.2.3.4")

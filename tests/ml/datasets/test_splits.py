@@ -247,3 +247,15 @@ def test_two_times_of_one_person_are_on_one_side():
     assert len(split.train) == 20
     folds = make_folds(patients, "0" * 64, 4).folds
     assert sum(len({person_of(patient) for patient in fold}) for fold in folds) == 20
+
+
+def test_several_series_of_one_patient_are_on_one_side():
+    patients = [
+        PatientCounts(f"study/P{number}/series {series}", 10, 5, 1000, 10 + number)
+        for number in range(12)
+        for series in (1, 2, 3)
+    ]
+    split = make_split(patients, "0" * 64, shares=(50, 25, 25))
+    sides = [{person_of(patient) for patient in side} for side in (split.train, split.validation, split.test)]
+    assert sum(map(len, sides)) == len(set().union(*sides)) == 12
+    assert person_of("series 1") == "series 1" and person_of("BraTS-GLI-00001-000/series 2") == "BraTS-GLI-00001"
