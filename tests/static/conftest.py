@@ -11,9 +11,9 @@ STATIC = Path(__file__).resolve().parents[2] / "static"
 ORIGIN = "http://static.test"
 
 
-@pytest.fixture
-def module_page(chromium: Browser) -> Iterator[Page]:
-    """An empty page whose origin serves `static/`."""
+@pytest.fixture(scope="session")
+def module_origin(chromium: Browser) -> Iterator[Page]:
+    """A page whose origin serves `static/`."""
 
     def answer(route: Route) -> None:
         path = STATIC / route.request.url.removeprefix(f"{ORIGIN}/")
@@ -24,6 +24,12 @@ def module_page(chromium: Browser) -> Iterator[Page]:
 
     page = chromium.new_page()
     page.route(f"{ORIGIN}/**", answer)
-    page.goto(f"{ORIGIN}/page")
     yield page
     page.close()
+
+
+@pytest.fixture
+def module_page(module_origin: Page) -> Page:
+    """The page, loaded anew: no module remembers another test. A process for each takes longer than most of them."""
+    module_origin.goto(f"{ORIGIN}/page")
+    return module_origin
