@@ -175,9 +175,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """As many as logical cores: one more took 932 s in place of 826 s on two."""
-    return _processors()
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """As many as logical cores, and for a whole run one more, which waits for leases and restarts in tests/faults."""
+    return _processors() + (not config.option.markexpr)
 
 
 def _processors() -> int:
