@@ -1,15 +1,13 @@
 """The documented nginx in front of a real gunicorn: forms, uploads, links, on a port that is none of the usual ones."""
 
 import http.client
-import os
 import re
 import shutil
 import ssl
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,10 @@ from tests.support.portal_process import free_port
 from tests.support.resources import png_bytes
 from tests.support.servers import nginx_server
 from tests.webapp.servers import web_server
-from webapp.domain.settings import PROJECT_ROOT
+from webapp.domain.accounts import users
+from webapp.domain.accounts.models import Role
+from webapp.domain.resources import Resources
+from webapp.domain.settings import PROJECT_ROOT, Settings
 
 HOST = "glioscope.example.org"
 
@@ -123,19 +124,17 @@ def test_another_site_stays_outside(proxy: int, headers: dict[str, str]) -> None
     assert status == 403 and b"pass on the Host header" in answer
 
 
-def test_nobody_comes_in_without_logging_in(tmp_path: Path) -> None:
+def test_nobody_comes_in_without_logging_in(tmp_path: Path, empty_sqlite: Path) -> None:
     program, port = nginx(), free_port()
-    users = {"GLIOSCOPE_AUTH": "password", "GLIOSCOPE_ALLOWED_HOSTS": HOST, "GLIOSCOPE_TRUSTED_PROXIES": "1"}
-    environment = {**os.environ, **users, "GLIOSCOPE_INSTANCE": str(tmp_path / "instance")}
-    for words, given in (
-        (["migrate"], None),
-        (["users", "create", "root", "--role", "admin"], b"a long secret word\n"),
-    ):
-        command = [sys.executable, "-m", "flask", "--app", "wsgi", *words]
-        subprocess.run(command, cwd=PROJECT_ROOT, env=environment, input=given, check=True, capture_output=True)
+    environ = {"GLIOSCOPE_AUTH": "password", "GLIOSCOPE_ALLOWED_HOSTS": HOST, "GLIOSCOPE_TRUSTED_PROXIES": "1"}
+    (tmp_path / "instance").mkdir()
+    shutil.copy(empty_sqlite, tmp_path / "instance" / "glioscope.sqlite3")
+    settings = Settings.from_environment({"GLIOSCOPE_INSTANCE": str(tmp_path / "instance"), **environ})
+    with closing(Resources.open(settings)) as services, services.database.write() as session:
+        users.create(session, "root", "a long secret word", Role.ADMIN)
     with (
         tls_certificate() as certificate,
-        web_server(tmp_path, **users) as web,
+        web_server(tmp_path, **environ) as web,
         nginx_server(program, documented_block(port, web.port, certificate)),
     ):
         status, headers, _ = ask(port, "GET", "/")
