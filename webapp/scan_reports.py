@@ -7,7 +7,7 @@ from webapp.context import resources
 from webapp.domain.scans import doubts, images, lookup, measurements
 from webapp.domain.scans.images import Source
 from webapp.domain.scans.models import Scan, Segmentation, Verdict
-from webapp.schemas.labels import OUTCOMES
+from webapp.schemas.labels import FORMATS, OUTCOMES
 from webapp.schemas.measurements import dump_measurements
 from webapp.schemas.scans import dump_scan
 
@@ -82,12 +82,28 @@ def _sources(session: Any, scan: Scan, run: Segmentation, index: int) -> tuple[S
 def _doubts(described: dict[str, Any]) -> list[str]:
     run = described["segmentation"]
     doubts = [warning["message"] for warning in run["warnings"] if warning["tone"] == "warn"]
-    if doubt := run["doubt"]:
-        doubts.append(
-            f"A region of {doubt['pixels']:,} pixels with a probability of up to {doubt['max_probability']:.0%} on"
-            f" slice {doubt['slice'] + 1} is below what the model calls a tumor."
-        )
+    if words := _in_doubt(described):
+        doubts.append(words)
     return doubts
+
+
+def _in_doubt(described: dict[str, Any]) -> str:
+    """What is suspicious and no figure counts, as the page says it; nothing where no mark is a finding."""
+    run = described["segmentation"]
+    doubt = run["doubt"]
+    if not doubt or run["verdict"] not in (Verdict.UNCERTAIN, Verdict.TUMOR_DETECTED):
+        return ""
+    where = f" on slice {doubt['slice'] + 1}" if described["slice_count"] > 1 else ""
+    most = f"with a probability of up to {100 * doubt['max_probability']:.0f} %{where}"
+    if run["verdict"] == Verdict.TUMOR_DETECTED:
+        # Also what the rule for stacks dropped: it may be as probable as the tumor.
+        regions = f"{doubt['regions']:,} region" + ("" if doubt["regions"] == 1 else "s")
+        return f"In doubt, and counted by no figure: {regions}, {most}."
+    least = max(run["min_tumor_pixels"] or 1, 1)
+    return (
+        f"A region of {doubt['pixels']:,} pixels {most} is below what the model calls a tumor:"
+        f" {least:,} px above {run['threshold']:.2f}."
+    )
 
 
 def _facts(described: dict[str, Any]) -> list[tuple[str, str]]:
@@ -96,7 +112,7 @@ def _facts(described: dict[str, Any]) -> list[tuple[str, str]]:
     series = described["series"] or {}
     words = ", ".join(str(series[name]) for name in ("modality", "description", "date") if series.get(name))
     rows = [
-        ("File", f"{described['filename']} ({described['format']})"),
+        ("File", f"{described['filename']} ({FORMATS[described['format']]})"),
         ("Series", words),
         ("Patient's pseudonym", series.get("patient") or ""),
         ("Study", (described["study"] or {}).get("name", "")),
@@ -122,7 +138,7 @@ def _figures(described: dict[str, Any], measured: dict[str, Any]) -> list[tuple[
     if run["area_mm2"] is not None:
         rows.append(("Area", f"{run['area_mm2']:.1f} mm\u00b2"))
     rows.append(("Lesions" if is_assessed else "Marked regions", f"{measured['lesion_count']:,}"))
-    rows.append(("Highest probability", f"{run['max_probability']:.1%}"))
+    rows.append(("Highest probability", f"{100 * run['max_probability']:.1f} %"))
     return rows
 
 

@@ -2,12 +2,13 @@
 
 import re
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
 from ml.synthetic import phantoms
 from tests.browser.actions import eventually
-from tests.browser.portals import worker_stopped
+from tests.browser.portals import add_known_result, worker_stopped
 from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
@@ -203,3 +204,18 @@ def test_a_study_is_typed_for_rows_filtered_by_renamed_and_downloaded(page: Page
     with page.expect_download() as download:
         page.get_by_role("link", name="As a table").click()
     assert download.value.suggested_filename == "history.csv"
+
+
+@pytest.mark.parametrize("width", [1440, 1280, 1024, 800])
+def test_what_was_not_counted_and_the_time_are_read_whole(page: Page, portal: RunningPortal, width: int) -> None:
+    specks = np.zeros((256, 256), np.uint8)
+    specks[::16, ::4] = 250  # 1,024 pixels, each alone
+    add_known_result(portal, f"specks-{width}.png", specks, warnings=("not_flair", "plainly_not_flair"))
+    page.set_viewport_size({"width": width, "height": 900})
+
+    page.goto(f"/scans?q=specks-{width}")
+
+    reason, time = page.locator("#history .reason"), page.locator("#history .cell-time")
+    expect(reason).to_have_text("1,024\u00a0px not counted")
+    for cell in (reason, time):
+        assert cell.evaluate("(cell) => cell.scrollWidth - cell.clientWidth") <= 0

@@ -57,6 +57,19 @@ def test_the_question_mark_shows_the_keys_and_escape_hides_them(page: Page, path
     expect(dialog).to_have_count(0)
 
 
+@pytest.mark.parametrize("height", [900, 500])
+def test_the_list_of_keys_is_read_from_its_top(page: Page, lesion_id: str, height: int) -> None:
+    page.set_viewport_size({"width": 1440, "height": height})
+    page.goto(f"/scans/{lesion_id}")
+    page.wait_for_selector("#viewer[data-drawn]")
+
+    page.keyboard.press("?")
+
+    expect(page.get_by_role("dialog").get_by_role("heading", name="Keys")).to_be_in_viewport()
+    if height == 900:
+        expect(page.get_by_role("dialog").get_by_role("button", name="Close")).to_be_in_viewport()
+
+
 def test_a_field_keeps_its_letters(page: Page, lesion_id: str) -> None:
     page.goto("/scans")
     page.keyboard.press("/")

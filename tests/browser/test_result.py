@@ -268,3 +268,25 @@ def test_pictures_that_take_long_say_that_they_are_loading(page: Page, hill_id: 
     page.goto(f"/scans/{hill_id}")
     page.wait_for_selector("#viewer[data-drawn]")
     assert well.evaluate(words) == "none"
+
+
+def test_another_model_is_run_again_at_its_own_threshold(page: Page, portal: RunningPortal, hill_id: str) -> None:
+    """What was chosen for one model stood in the field of every other."""
+    models = portal.json("GET", "/api/v1/models")[1]["models"]
+    own = {model["name"]: model["threshold"] for model in models}
+    shown = portal.json("GET", f"/api/v1/scans/{hill_id}")[1]["segmentation"]
+    other = next(name for name, threshold in own.items() if threshold != shown["threshold"])
+    page.goto(f"/scans/{hill_id}")
+    page.locator(".runs summary").click()
+    form = page.locator("form.again")
+    model, threshold = form.get_by_label("Model"), form.get_by_label("Threshold")
+    expect(threshold).to_have_value(f"{shown['threshold']:g}")
+
+    model.select_option(other)
+    expect(threshold).to_have_value(f"{own[other]:g}")
+    model.select_option(shown["model"])
+    expect(threshold).to_have_value(f"{shown['threshold']:g}")
+
+    threshold.fill("0.61")
+    model.select_option(other)
+    expect(threshold).to_have_value("0.61")  # a threshold of the reader's own stays

@@ -7,6 +7,18 @@ from ml.metrics.surfaces import TOLERANCE_PIXELS
 from ml.scans.sequence import SequenceKind
 from webapp.domain.evaluations.progress import Stage
 
+# Of `ml.scans.formats.FORMATS`, and of scans that are made of others (`webapp.domain.scans`).
+FORMATS = {
+    "png": "PNG",
+    "jpeg": "JPEG",
+    "webp": "WebP",
+    "tiff": "TIFF",
+    "nifti": "NIfTI",
+    "dicom": "DICOM",
+    "nrrd": "NRRD",
+    "mixed": "several formats",
+    "joined": "several sequences",
+}
 # Tone, icon and words, as templates/macros/chips.html has them for states.
 OUTCOMES = {
     "found": ("clear", "clear", "Tumor found"),

@@ -8,6 +8,7 @@ import { isOver, watchScan } from "../core/jobs.js";
 import { notify } from "../core/notices.js";
 import { followControls } from "../viewer/controls.js";
 import { Viewer } from "../viewer/viewer.js";
+import { followModel } from "./run_again.js";
 
 const RUNS_EVERY_MS = 1000;
 const SAVE_WAIT_S = 3;
@@ -80,6 +81,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 const viewerRoot = findElement("#viewer", HTMLElement);
+followModel();
 if (viewerRoot) startViewer(viewerRoot);
 else if (!isOver(status)) waitForResult();
 if (latest !== segmentation && !isOver(latestStatus)) waitForLatest();

@@ -2,15 +2,19 @@
 
 import re
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import update
 
 from ml.reports.scan_pdf import KeyPicture, ScanReport, scan_pdf
+from ml.scans import formats
 from tests.ml.reports.test_pdf import words_of
 from tests.support.resources import png_bytes
 from tests.webapp.api.exports.exported import add_series, judged
-from tests.webapp.clients import SCANS, finished, send
-from webapp.domain.scans.models import Verdict
+from tests.webapp.clients import SCANS, finished, resources_of, send
+from webapp.domain.scans.models import Segmentation, Verdict
+from webapp.schemas.labels import FORMATS
 
 
 def test_a_series_report_says_what_its_page_does(app: Flask, client: FlaskClient) -> None:
@@ -51,6 +55,43 @@ def test_without_a_verdict_nothing_is_called_tumor(app: Flask, client: FlaskClie
     said = words_of(client.get(scan["links"]["report"]).data)
     assert "No verdict" in said and "Marked regions" in said and "no finding" in said
     assert "Tumor pixels" not in said and "Lesions" not in said
+
+
+DOUBT = {"slice": 1, "pixels": 113, "max_probability": 0.96, "regions": 2}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "codes", "sentence"),
+    [
+        (
+            Verdict.TUMOR_DETECTED,
+            (),
+            "In doubt, and counted by no figure: 2 regions, with a probability of up to 96 % on slice 2.",
+        ),
+        (Verdict.UNCERTAIN, (), "is below what the model calls a tumor: 39 px above"),
+        (Verdict.NOT_ASSESSED, ("not_flair", "plainly_not_flair"), None),
+    ],
+)
+def test_what_is_in_doubt_is_told_by_the_verdict(
+    app: Flask, client: FlaskClient, verdict: Verdict, codes: tuple[str, ...], sentence: str | None
+) -> None:
+    """What the rule for stacks dropped may be as probable as the tumor: it is not below the model's threshold."""
+    scan, _ = add_series(app)
+    judged(app, verdict, *codes)
+    with resources_of(app).database.write() as session:
+        session.execute(update(Segmentation).values(doubt=DOUBT, min_tumor_pixels=39))
+
+    said = " ".join(words_of(client.get(scan["links"]["report"]).data).split())
+
+    if sentence:
+        assert sentence in said
+    else:
+        assert "in doubt" not in said.lower() and "calls a tumor" not in said
+    assert "(DICOM)" in said and "%" not in re.sub(r" %", "", said)
+
+
+def test_every_format_has_its_name() -> None:
+    assert {entry.name for entry in formats.FORMATS} <= set(FORMATS)
 
 
 def test_what_is_too_much_for_two_pages_is_counted() -> None:

@@ -59,6 +59,11 @@ class Catalog:
         names = [entry.name for entry in self.entries() if entry.problem is None]
         return sorted(names, key=lambda name: (name != self.default_name, name))
 
+    def thresholds(self) -> dict[str, float]:
+        """What each usable model takes where no threshold is given, by its name; the default model first."""
+        cards = {entry.name: entry.card for entry in self.entries() if entry.problem is None}
+        return {name: card.threshold for name in self.names() if (card := cards.get(name)) is not None}
+
     def entry(self, name: str) -> CatalogEntry:
         """One package. Raises NotFound."""
         try:
