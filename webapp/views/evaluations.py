@@ -158,8 +158,14 @@ def compare(evaluation_id: str) -> str:
         found = evaluation_comparison.compare(session, evaluation_id, request.args.get("other", ""))
         described = dump(ComparisonSchema, found)
         evaluations = dump_all(EvaluationSchema, (found.first, found.second))
+        names = found.names
     return render_template(
-        "evaluations/compare.html", comparison=described, evaluations=evaluations, labels=labels, metrics=metrics
+        "evaluations/compare.html",
+        comparison=described,
+        evaluations=evaluations,
+        names=names,
+        labels=labels,
+        metrics=metrics,
     )
 
 

@@ -264,7 +264,8 @@ def test_a_comparison_without_changes_is_that_of_the_reports(
     assert found["patient_dice"]["mean_difference"] == pytest.approx(two - one, abs=1e-6) and two != one
     assert (found["patient_dice"]["wilcoxon_p"], found["patient_dice"]["is_few"]) == (None, True)
     page = client.get(f"/evaluations/{first}/compare?other={second}").text
-    names = [evaluation_row(resources, item).name for item in (second, first)]
+    rows = [evaluation_row(resources, item) for item in (second, first)]
+    names = [f"{row.name} ({row.model}, {row.threshold:g})" for row in rows]
     words = f"{abs(one - two):.4f} {'lower' if two < one else 'higher'}"
     assert f"{names[0]} has a mean patient Dice {words} than {names[1]}" in page
     assert "over 3 patients; no difference shown; too few patients for a test" in page

@@ -84,6 +84,19 @@ class Comparison:
     changes: tuple[Change, ...]
     differences: tuple[Difference, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """What tells them apart: models on one data set have its name, and which is the better one must be said."""
+        first, second = (_described(item) for item in (self.first, self.second))
+        if self.first.name != self.second.name:
+            return self.first.name, self.second.name
+        return (first, second) if first != second else (f"{first}, first", f"{second}, second")
+
+
+def _described(evaluation: Evaluation) -> str:
+    """As the choice of what to compare with has it (templates/evaluations/show.html)."""
+    return f"{evaluation.name} ({evaluation.model}, {evaluation.threshold:g})"
+
 
 def candidates(session: Session, evaluation: Evaluation) -> list[Evaluation]:
     """Other finished evaluations with masks, those of as many cases first."""
@@ -155,7 +168,7 @@ def compare(session: Session, first_id: str, second_id: str) -> Comparison:
 def plot(found: Comparison) -> str:
     """The patients' pairs as SVG: those that the comparison lists."""
     points = [PairPoint(pair.patient, pair.first, pair.second) for pair in found.patients]
-    return plot_pairs(points, found.first.name, found.second.name).render()
+    return plot_pairs(points, *found.names).render()
 
 
 def _differences(session: Session, first_id: str, second_id: str) -> tuple[Difference, ...]:

@@ -93,3 +93,21 @@ def test_what_slices_and_masks_show_is_compared_and_not_their_files(resources: R
         assert comparison.compare(session, first, moved_mask).altered == 1
         found = comparison.compare(session, first, same)
     assert (found.altered, found.compared) == (0, 1)
+
+
+def test_evaluations_of_one_name_are_told_apart(resources: Resources) -> None:
+    """Two models on one data set, which names both: "set" was better than "set"."""
+    case = [("anna", SHA, (30, 10, 10, 950))]
+    first, second, other = (evaluation(resources, case) for _ in range(3))
+    with resources.database.write() as session:
+        session.get_one(Evaluation, second).model = "n"
+        session.get_one(Evaluation, other).name = "another"
+
+    with resources.database.read() as session:
+        assert comparison.compare(session, first, second).names == ("set (m, 0.5)", "set (n, 0.5)")
+        assert comparison.compare(session, first, other).names == ("set", "another")
+        found = comparison.compare(session, first, second)
+        assert "set (m, 0.5)" in comparison.plot(found) and "set (n, 0.5)" in comparison.plot(found)
+        session.expunge(found.second)
+        found.second.model = "m"
+        assert found.names == ("set (m, 0.5), first", "set (m, 0.5), second")
