@@ -120,11 +120,8 @@ def settings_in_force(settings: Settings) -> list[InForce]:
     shown = []
     for name, entry in SETTINGS.items():
         value = getattr(settings, name)
-        text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        if name.endswith("_bytes"):  # their variables count megabytes
-            text = f"{value / 1e6:g} MB"
         is_hidden = entry.is_secret or name in ("database_url", "redis_url")
-        shown.append(InForce(entry.name, "hidden" if is_hidden else text, entry.meaning))
+        shown.append(InForce(entry.name, "hidden" if is_hidden else entry.written(value), entry.meaning))
     return shown
 
 

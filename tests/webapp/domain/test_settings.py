@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from tests.support.resources import make_settings
-from webapp.domain.settings import Settings, SettingsError, check_bind
+from webapp.domain.settings import SETTINGS, Settings, SettingsError, check_bind
 from webapp.domain.settings.instance import LONGEST_SOCKET_PATH
 
 
@@ -21,6 +21,22 @@ def test_the_defaults_run_on_one_machine(tmp_path: Path) -> None:
     assert (settings.auth, settings.bind) == ("local", "127.0.0.1:8000")
     assert settings.max_upload_bytes == 100_000_000
     assert settings.lease_s >= 3 * settings.heartbeat_s
+
+
+def test_every_value_is_shown_as_its_variable_has_it(tmp_path: Path) -> None:
+    """The page of administrators said None for "off", 15.0 for 15 and 1073.74 MB for 1024."""
+    variables = {"GLIOSCOPE_INSTANCE": str(tmp_path), "GLIOSCOPE_DICOM_PEERS": "A@b:104,C@d:1"}
+    settings = Settings.from_environment(variables)
+    shown = {entry.name: entry.written(getattr(settings, field)) for field, entry in SETTINGS.items()}
+
+    assert (shown["GLIOSCOPE_RETENTION_DAYS"], shown["GLIOSCOPE_WORKER_THREADS"]) == ("off", "0")
+    assert (shown["GLIOSCOPE_LEASE_S"], shown["GLIOSCOPE_DICOM_BIND"]) == ("15", "127.0.0.1:11112")
+    assert (shown["GLIOSCOPE_DECODE_MEMORY_MB"], shown["GLIOSCOPE_MAX_UPLOAD_MB"]) == ("1024 MiB", "100 MB")
+    assert shown["GLIOSCOPE_DICOM_PEERS"] == "A@b:104, C@d:1"
+    for field, entry in SETTINGS.items():
+        if entry.name != "GLIOSCOPE_ALLOWED_HOSTS":  # this machine's names are added to it
+            text = shown[entry.name].removesuffix(" MB").removesuffix(" MiB")
+            assert entry.parse(entry.name, text) == getattr(settings, field), entry.name
 
 
 def test_the_embedded_broker_is_found_in_a_folder_of_an_odd_name(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _BUCKET_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/(?:[a-z0-9]+(?:[/._-][a-z0-9]+)*)?/?)?")
 # Above every sensible size, and far below where sizes in bytes would leave 64 bits.
 _MOST = 10**9
+_MIB = 1_048_576
 # Of keeping anything: a hundred years.
 MOST_DAYS = 36_500
 
@@ -35,6 +36,9 @@ class Peer:
     title: str
     host: str
     port: int
+
+    def __str__(self) -> str:
+        return f"{self.title}@{self.host}:{self.port}"
 
 
 class SettingsError(Exception):
@@ -62,6 +66,25 @@ class Setting:
     def documented_default(self) -> str:
         """The default in Markdown."""
         return self.default_words or f"`{self.default}`"
+
+    def written(self, value: object) -> str:
+        """The value as its variable has it, not as the program does; what counts megabytes has its unit behind it."""
+        if value is None:
+            return "off" if self.parse is days_or_off else "0"
+        if isinstance(value, tuple):
+            return _written_words(self.parse, value)
+        if self.name.endswith("_MB") and isinstance(value, int):
+            unit = cast(int, self.parse(self.name, "1"))
+            return f"{value // unit} {'MiB' if unit == _MIB else 'MB'}"
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _written_words(parse: Parser[object], value: tuple[object, ...]) -> str:
+    if parse is address:
+        return ":".join(map(str, value))
+    if parse is folders:
+        return os.pathsep.join(map(str, value))
+    return ", ".join(map(str, value))
 
 
 def setting(
