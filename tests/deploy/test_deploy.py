@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
+from flask import Flask
+from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.resources import make_settings
@@ -22,6 +24,7 @@ from webapp.domain.settings import PROJECT_ROOT, SETTINGS, Settings, SettingsErr
 from webapp.factory import create_app
 
 DEPLOY = PROJECT_ROOT / "deploy"
+DOCS = PROJECT_ROOT / "docs"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 METRIC = re.compile(r"\bglioscope_[a-z_]+")
 
@@ -47,7 +50,9 @@ def unit(path: Path) -> ConfigParser:
     return parser
 
 
-def test_rules_and_dashboard_name_metrics_and_routes_that_exist(tmp_path: Path, empty_sqlite: Path) -> None:
+@pytest.fixture
+def watched(tmp_path: Path, empty_sqlite: Path) -> tuple[Flask, list[Metric]]:
+    """A portal with a DICOM node, and its figures."""
     settings = make_settings(tmp_path, GLIOSCOPE_DICOM_NODE="on")
     node_status.spool_folder(settings).mkdir()
     node_status.write(settings, NodeStatus(1.0, heard_at=1.0))
@@ -55,12 +60,47 @@ def test_rules_and_dashboard_name_metrics_and_routes_that_exist(tmp_path: Path, 
     app = create_app(settings)
     client = app.test_client()
     client.get("/healthz")
-    families = list(text_string_to_metric_families(client.get("/metrics").text))
+    return app, list(text_string_to_metric_families(client.get("/metrics").text))
+
+
+def test_rules_and_dashboard_name_metrics_labels_and_routes_that_exist(watched: tuple[Flask, list[Metric]]) -> None:
+    _, families = watched
     served = {family.name for family in families} | {item.name for family in families for item in family.samples}
     named = {metric for text in expressions() for metric in METRIC.findall(text)}
     assert named <= served and {"glioscope_stuck_jobs", "glioscope_live_workers"} <= named
-    routes = {route for text in expressions() for route in re.findall(r'route!?="([^"]+)"', text)}
-    assert routes <= {rule.rule for rule in app.url_map.iter_rules()}
+    values: dict[str, set[str]] = {}
+    for sample in (item for family in families for item in family.samples):
+        for label, value in sample.labels.items():
+            values.setdefault(label, set()).add(value)
+    for text in expressions():
+        for label, words in re.findall(r'(event|state)=~?"([^"]+)"', text):
+            assert {*words.split("|")} <= values[label], text
+
+
+def test_routes_that_wait_for_a_result_are_no_slow_reads(watched: tuple[Flask, list[Metric]]) -> None:
+    app, _ = watched
+    rules = {rule.rule for rule in app.url_map.iter_rules()}
+    paths = app.test_client().get("/api/v1/openapi.json").json["paths"]
+    that_wait = {
+        path
+        for path, item in paths.items()
+        if "wait" in [parameter.get("name") for parameter in item.get("get", {}).get("parameters", ())]
+    }
+    left_out = [words for text in expressions() for words in re.findall(r'route!~"([^"]+)"', text)]
+    assert len(left_out) >= 3 and len(set(left_out)) == 1
+    found = {re.sub(r"<[^:>]+:([^>]+)>", r"{\1}", rule) for rule in rules if re.fullmatch(left_out[0], rule)}
+    assert found == that_wait and len(found) == 2
+    assert not [text for text in expressions() if re.search('route!?="', text)]
+
+
+def test_every_figure_is_in_the_documentation_and_no_other(watched: tuple[Flask, list[Metric]]) -> None:
+    _, families = watched
+    names = {family.name + ("_total" if family.type == "counter" else "") for family in families}
+    served = {name for name in names if not name.endswith("_created")}  # of a histogram, by the library itself
+    table = set(re.findall(r"^\| `(\w+)` \|", (DOCS / "operations.md").read_text(), re.M))
+    assert {name for name in table if METRIC.match(name)} == served
+    named = {name for path in DOCS.glob("*.md") for name in re.findall(r"`(glioscope_[a-z_]+)`", path.read_text())}
+    assert named - {"glioscope_trial"} <= served
 
 
 def test_every_rule_says_what_is_wrong_and_what_to_do() -> None:
