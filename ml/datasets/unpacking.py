@@ -1,7 +1,7 @@
 """Unpacking an archive in a sandboxed process, under limits of memory, time and file size that the kernel holds."""
 
-from contextlib import closing
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 
 from ml.datasets.archive import ERROR_CODES, ArchiveError, ArchiveLimits
@@ -11,6 +11,8 @@ from ml.sandbox.launcher import ChildDied, Sandbox
 
 _ENTRY = "ml.sandbox.entries.unpack"
 _MEMORY_BYTES = 2**29
+# Archives come one after the other; a server is 40 MB.
+_IDLE_S = 60.0
 
 
 def unpack_archive(
@@ -30,8 +32,7 @@ def unpack_archive(
         "takes_all": takes_all,
     }
     try:
-        with closing(Sandbox(_ENTRY, child_limits)) as sandbox:
-            answer = sandbox.run(request, Access.to(reads=[archive], writes=[folder]))
+        answer = _sandbox(child_limits).run(request, Access.to(reads=[archive], writes=[folder]))
     except ChildDied as death:
         if death.is_timeout:
             limit = death.limit_in_words(timeout_s)
@@ -45,6 +46,12 @@ def unpack_archive(
     if answer.get("code") in ERROR_CODES:
         raise ArchiveError(answer["code"], str(answer.get("message")))
     raise _broken()
+
+
+@lru_cache(maxsize=2)
+def _sandbox(limits: ChildLimits) -> Sandbox:
+    """Of uploads, and of data sets."""
+    return Sandbox(_ENTRY, limits, idle_s=_IDLE_S)
 
 
 def _broken() -> ArchiveError:

@@ -1,7 +1,6 @@
-"""Make exports of a run in one sandboxed process. Importing this module loads neither pydicom nor highdicom."""
+"""Make exports of a run in one sandboxed child. Importing this module loads neither pydicom nor highdicom."""
 
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +14,15 @@ _ENTRY = "ml.sandbox.entries.export"
 _MEMORY_BYTES = 3 * 2**30
 _LARGEST_BYTES = 2**30
 _TIMEOUT_S = 60.0  # of processor time
+# Loading the libraries takes most of an export's time, and 70 MB while they are loaded: mask, report and outlines of a
+# run, and the series of a study, are asked for one after the other.
+_IDLE_S = 60.0
+SANDBOX = Sandbox(
+    _ENTRY,
+    ChildLimits.of_one_request(_MEMORY_BYTES, _LARGEST_BYTES, _TIMEOUT_S),
+    children=2,
+    idle_s=_IDLE_S,
+)
 _CODES = ("unreadable", "no_series")
 
 
@@ -36,7 +44,6 @@ def make_exports(targets: Mapping[Kind, Path], original: Path, mask: Path, facts
     original: of the scan, as stored. mask: .npy, uint8 (slice, row, column), 0 or 1, on the series' own voxels, slices
     in the order of their places. Raises ExportError, and OSError for what is the machine's fault.
     """
-    limits = ChildLimits.of_one_request(_MEMORY_BYTES, _LARGEST_BYTES, _TIMEOUT_S)
     request = {
         "original": str(original.resolve()),
         "mask": str(mask.resolve()),
@@ -44,10 +51,7 @@ def make_exports(targets: Mapping[Kind, Path], original: Path, mask: Path, facts
         "facts": asdict(facts),
     }
     try:
-        # Started for these together, since loading the libraries takes most of its time. A server that had them loaded
-        # would keep 200 MB, and exports are rare.
-        with closing(Sandbox(_ENTRY, limits, children=1)) as sandbox:
-            answer = sandbox.run(request, Access.to(reads=[original, mask], writes=targets.values()))
+        answer = SANDBOX.run(request, Access.to(reads=[original, mask], writes=targets.values()))
     except ChildDied as death:
         reason = "takes longer than its limit" if death.is_timeout else "stopped its process"
         raise ExportError("unreadable", f"Writing the object {reason}; download the NIfTI instead.") from None

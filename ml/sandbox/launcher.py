@@ -74,14 +74,27 @@ class Sandbox:
 
     The server starts with the first request, and again where it is gone. children: of `run` at the same time; others
     wait their turn, a few times as many at most. modules: imported beside the entry's own, since a child can read no
-    code of the project.
+    code of the project. idle_s: the server ends when `run` was not called for so long; None: it stays until `close`.
     """
 
-    def __init__(self, entry: str, limits: ChildLimits, children: int = 4, *, modules: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        entry: str,
+        limits: ChildLimits,
+        children: int = 4,
+        *,
+        modules: Sequence[str] = (),
+        idle_s: float | None = None,
+    ) -> None:
+        self._idle_s = idle_s
         self._request_s = limits.request_wall_s
         self._arguments = (json.dumps([entry, *modules]), json.dumps(asdict(limits)))
         self._children = children
         self._server: ServerProcess | None = None
+        # What ends the server, where nobody asks it; how many ask it now.
+        self._timer: threading.Timer | None = None
+        self._running = 0
+        self._lock = threading.Lock()
         self._is_closed = False
         self._renew()
         _SANDBOXES.add(self)
@@ -95,12 +108,14 @@ class Sandbox:
         places = self._places
         if not places.acquire(blocking=False):
             raise SandboxError("Too many requests wait for a child.")
+        self._begin()
         try:
             with self._turns, contextlib.closing(Conversation(self, access, times)) as conversation:
                 answer = conversation.ask(request)
                 conversation.finish()
                 return answer
         finally:
+            self._rest()
             places.release()
 
     def ensure_server(self) -> ServerProcess:
@@ -146,11 +161,36 @@ class Sandbox:
         server = self._server
         return server.pid if server is not None and not server.has_ended() else None
 
+    def _begin(self) -> None:
+        with self._lock:
+            self._running += 1
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def _rest(self) -> None:
+        with self._lock:
+            self._running -= 1
+            if self._idle_s is not None and not self._running and self._server is not None:
+                self._timer = threading.Timer(self._idle_s, self._end_idle)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _end_idle(self) -> None:
+        with self._lock:
+            if self._running:  # it was just called
+                return
+            server, self._server, self._timer = self._server, None, None
+        if server is not None:
+            server.stop()
+
     def _renew(self) -> None:
         """Start without a server: at first, and in a forked process, which must not talk to its parent's."""
         if self._server is not None:
             self._server.abandon()
             self._server = None
+        self._running = 0
+        self._timer = None
         self._lock = threading.Lock()
         self._turns = threading.BoundedSemaphore(self._children)
         self._places = threading.BoundedSemaphore(self._children + _MOST_WAITING)

@@ -34,7 +34,7 @@ from webapp.domain.uploads.sandbox_errors import sandbox_errors
 
 # The warning of a scan that is one of several volumes of its files.
 VOLUME_CHOSEN = "volume_chosen"
-# Each starts a process of 300 MB for two seconds; whoever comes meanwhile waits.
+# Each is a process of 300 MB for a second or two; whoever comes meanwhile waits.
 MOST_AT_ONCE = 2
 _LONGEST_WAIT_S = 20.0
 # Of the cache that pictures are in, too: most objects have a tenth of it.

@@ -68,8 +68,8 @@ def test_mask_and_report_of_a_run_are_made_by_one_process_and_are_the_same(
     alone = [sent_bytes(client, scan, kind) for kind in results.KINDS]
     between = time.monotonic()
     started: list[object] = []
-    real = making.Sandbox
-    monkeypatch.setattr(making, "Sandbox", lambda *args, **options: started.append(args) or real(*args, **options))
+    real = making.SANDBOX.run
+    monkeypatch.setattr(making.SANDBOX, "run", lambda *args: started.append(args) or real(*args))
     paths = results.write_objects(resources_of(app), scan["id"], None, tmp_path, None)
     ended = time.monotonic()
     assert [path.read_bytes() for path in paths] == alone
@@ -85,7 +85,7 @@ def test_an_object_without_a_sandbox_is_to_be_asked_for_again(
     def gone(*_: object, **_more: object) -> None:
         raise SandboxError("the server does not stay alive")
 
-    monkeypatch.setattr(making, "Sandbox", gone)
+    monkeypatch.setattr(making.SANDBOX, "run", gone)
     answer = client.get(f"{SCANS}/{scan['id']}/measurements.dcm")
     assert (answer.status_code, answer.json["code"]) == (503, "decoder_unavailable")
 

@@ -17,10 +17,10 @@ from webapp.domain.scans.models import Segmentation, Verdict
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The sandboxes that exports started."""
+    """The children that exports started."""
     started: list[object] = []
-    real = making.Sandbox
-    monkeypatch.setattr(making, "Sandbox", lambda *args, **options: started.append(args) or real(*args, **options))
+    real = making.SANDBOX.run
+    monkeypatch.setattr(making.SANDBOX, "run", lambda *args: started.append(args) or real(*args))
     return started
 
 
