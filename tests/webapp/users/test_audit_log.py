@@ -3,10 +3,12 @@
 import json
 import re
 import threading
+import time
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from flask.testing import FlaskClient
+from sqlalchemy import func, select, text
 
 from tests.conftest import on_both
 from tests.webapp.accounts import PASSWORD, invoke, lines, log_in, try_password
@@ -14,6 +16,7 @@ from tests.webapp.clients import SCANS, resources_of, sent
 from webapp.domain.accounts import audit, users
 from webapp.domain.accounts.models import AuditEntry, User
 from webapp.domain.database.clock import database_now
+from webapp.domain.database.engine import Database
 
 
 @on_both
@@ -101,3 +104,45 @@ def test_two_who_write_at_once_get_one_chain(any_app: Flask) -> None:
         thread.join()
     with database.read() as session:
         assert audit.verify(session) == audit.Verdict(1, 6, audit.newest(session, 1)[0].digest, None)
+
+
+@pytest.mark.postgres
+def test_a_line_whose_number_another_takes_without_the_lock_is_written_with_the_next(postgres_url: str) -> None:
+    """A process of the version before takes none; its number would cost the change that the line is of."""
+    database = Database(postgres_url)
+    waiting = select(func.count()).select_from(text("pg_stat_activity")).where(text("wait_event_type = 'Lock'"))
+    thread = threading.Thread(target=audit.record, args=(database, audit.Event("new", "ok")))
+    with database.write() as session:
+        audit._append(session, audit.Event("old", "ok"))
+        thread.start()
+        deadline = time.monotonic() + 60
+        with database.read() as other:
+            while not other.scalar(waiting) and time.monotonic() < deadline:
+                time.sleep(0.01)
+                other.rollback()
+    thread.join()
+    with database.read() as session:
+        assert [entry.action for entry in audit.every(session)] == ["old", "new"]
+        assert audit.verify(session).broken_at is None
+    database.dispose()
+
+
+@on_both
+def test_changes_of_several_at_once_have_each_its_line_in_one_chain(app: Flask) -> None:
+    client = log_in(app, "ruth")
+    scans = [sent(client, f"{number}.png")["id"] for number in range(6)]
+    browsers = [log_in(app, "ruth") for _ in scans]
+    answers: list[int] = []
+
+    def change(browser: FlaskClient, scan_id: str) -> None:
+        answers.append(browser.patch(f"{SCANS}/{scan_id}", json={"study": f"Study {scan_id}"}).status_code)
+
+    threads = [threading.Thread(target=change, args=pair) for pair in zip(browsers, scans, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [200] * 6
+    found = [entry.object_id for entry in lines(app) if entry.action.startswith("PATCH")]
+    assert sorted(found) == sorted(scans)
+    assert "Sound" in invoke(app, "audit", "verify")
