@@ -197,6 +197,10 @@ def count_values(values: NDArray[np.generic]) -> tuple[int, bool]:
     return int(kinds.size), bool(kinds.size == 1 or (kinds.size == 2 and kinds[0] == 0))
 
 
+# Those of `codes_of_labels`: the mask's file shows them, and its pixels alone do not.
+OF_FILES = frozenset((TURNED, CHANNEL_DROPPED, LOSSY, NON_BINARY, PICTURE, ON_ANOTHER_GRID))
+
+
 def codes_of_labels(labels: LabelMap, orientation: int) -> tuple[str, ...]:
     """What a mask's file shows. orientation: the tag of its image."""
     signs = {

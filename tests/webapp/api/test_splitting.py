@@ -1,8 +1,12 @@
 """POST /api/v1/scans/{id}/split: the files of a stack become scans of their own."""
 
+import io
+
+import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from PIL import Image
 
 from tests.webapp.api.test_stacks import numbered, slice_png
 from tests.webapp.api.test_zips import mask_png
@@ -58,6 +62,42 @@ def test_where_one_cannot_be_stored_the_stack_stays_and_the_others_go(
     assert client.post(f"{SCANS}/{scan['id']}/split").status_code == 507
     assert traces(app) == before
     assert client.get(f"{SCANS}/{scan['id']}").json["truth"]["slices"] == [1]
+
+
+def turned(pixels: np.ndarray, tag: int, kind: str = "png") -> bytes:
+    """A picture whose orientation tag (EXIF 274) turns it."""
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = tag
+    Image.fromarray(pixels).save(file, kind, exif=exif)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("mask_tag", "kind", "codes"),
+    [(6, "png", []), (6, "jpeg", ["lossy_mask"]), (8, "png", ["mask_orientation"])],
+)
+def test_what_is_doubtful_about_a_mask_is_what_its_own_file_showed(
+    client: FlaskClient, mask_tag: int, kind: str, codes: list[str]
+) -> None:
+    """Whatever became of its slice since: split, put into a stack, and split again."""
+    head, mask = np.zeros((48, 64), np.uint8), np.zeros((48, 64), np.uint8)
+    head[8:40, 8:56] = np.arange(48, dtype=np.uint8) + 90
+    mask[20:30, 20:40] = 255
+    mask[22:26, 40:44] = 255
+    files = [(f"head_{number}.png", turned(head + number, 6)) for number in (1, 2)]
+    scan = send(client, *files, (f"head_2_mask.{kind}", turned(mask, mask_tag, kind)), form={"group": "auto"})
+    [scan] = scan.json["scans"]
+
+    def found() -> list[tuple[str, list[int]]]:
+        return [(finding["code"], finding["slices"]) for finding in scan["truth"]["findings"]]
+
+    assert found() == [(code, [1]) for code in codes]
+    apart = client.post(f"{SCANS}/{scan['id']}/split").json["scans"]
+    assert apart[0]["truth"] is None
+    scan = apart[1]
+    assert found() == [(code, [0]) for code in codes]
+    scan = client.post(f"{SCANS}/stack", json={"scans": [one["id"] for one in apart]}).json
+    assert found() == [(code, [1]) for code in codes]
 
 
 def test_originals_that_are_gone_are_said(app: Flask, client: FlaskClient) -> None:

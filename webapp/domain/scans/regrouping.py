@@ -37,6 +37,7 @@ def hand_truth_on(resources: Resources, slices: Sequence[tuple[Scan, int]], scan
     Raises UploadRejected, StorageFull, StorageUnavailable, DecoderUnavailable.
     """
     masks: dict[int, Received] = {}
+    codes: list[tuple[str, ...]] = []
     with ExitStack() as stack:
         for place, (scan, index) in enumerate(slices):
             known = Truth.of(scan)
@@ -47,7 +48,8 @@ def hand_truth_on(resources: Resources, slices: Sequence[tuple[Scan, int]], scan
             with translated_errors():
                 Image.fromarray(truth.read_slice(resources, scan, known, index)).save(path, "png")
             masks[place] = receiving.adopt(path, _mask_name(scan, known, index))
-        refused = truth.attach(resources, scan_id, list(masks.values()), list(masks)) if masks else []
+            codes.append(known.shown_by_file(index))
+        refused = truth.attach(resources, scan_id, list(masks.values()), list(masks), codes=codes) if masks else []
     if refused:
         raise UploadRejected("mask", refused[0][1].message)
 

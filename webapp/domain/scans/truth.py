@@ -6,7 +6,7 @@ not 0 is tumor; what is doubtful about a mask (`ml.datasets.mask_findings`) is s
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import NewType
@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from ml.datasets.file_names import natural_key
-from ml.datasets.mask_findings import MASK_FINDINGS, ON_ANOTHER_GRID, REPEATED, find_doubtful, trace_mask
+from ml.datasets.mask_findings import (
+    MASK_FINDINGS,
+    OF_FILES,
+    ON_ANOTHER_GRID,
+    REPEATED,
+    find_doubtful,
+    trace_mask,
+)
 from ml.sandbox.decoder import DecodedMask
 from ml.scans import ScanError
 from webapp.domain.database.orm import new_id
@@ -73,6 +80,10 @@ class Truth:
         """Whether a slice has an expert's mask, empty or not."""
         return self.slice_names is None or self.slice_names[index] is not None
 
+    def shown_by_file(self, index: int) -> tuple[str, ...]:
+        """What the file of a slice's mask showed, and its pixels alone do not."""
+        return tuple(code for code, slices in self.findings.items() if code in OF_FILES and index in slices)
+
     def check_slice(self, index: int) -> None:
         """Raises NotFound where a slice has no expert's mask."""
         if not self.has_slice(index):
@@ -85,6 +96,10 @@ class _Mask:
 
     decoded: DecodedMask
     bits: NDArray[np.uint8]
+
+    def showing(self, codes: tuple[str, ...]) -> "_Mask":
+        """Of one slice, with these codes in the place of its own."""
+        return replace(self, decoded=replace(self.decoded, codes=(codes,)))
 
 
 # The files that were refused, by their places, and why.
@@ -100,13 +115,15 @@ def attach(
     is_whole: bool = False,
     origin: Origin | None = None,
     regions: Sequence[str] = (),
+    codes: Sequence[tuple[str, ...]] | None = None,
 ) -> Refused:
     """Store masks as the scan's truth, in the place of what it had; what of them was refused.
 
     slices: of each mask; None where the files tell: one with a page for each slice, or several by their names, else by
     their order. Files that cannot be used are refused and the others stand, or with `is_whole` none; where none does,
     nothing changes. origin: the viewer that sends them, which replaces its own mask alone. regions: of a DICOM object
-    with several, the names of the tumor's. Raises NotFound, Conflict
+    with several, the names of the tumor's. codes: of masks of one slice that the portal itself wrote, turned already as
+    their slices are, what the files that they came in had shown. Raises NotFound, Conflict
     (another's mask is there), UploadRejected (the files do not fit the scan as a whole), StorageFull,
     StorageUnavailable, DecoderUnavailable.
     """
@@ -117,6 +134,11 @@ def attach(
     _check_origin(Truth.of(scan), origin)
     places = slices if slices is not None else _places(scan, uploads)
     read = _read_masks(resources, scan, uploads, places, regions)
+    if codes is not None:
+        read = [
+            item if isinstance(item, UploadRejected) else item.showing(own)
+            for item, own in zip(read, codes, strict=True)
+        ]
     page_count = scan.slice_count if places is None else 1
     checked = [
         item if isinstance(item, UploadRejected) else _misfit(scan, item, page_count, origin) or item for item in read
