@@ -70,7 +70,7 @@ def cut_audit(resources: Resources, days: int, *, by: str) -> int:
 
 
 def _delete_each(
-    resources: Resources, kind: str, ids: Sequence[str], delete: Callable[[Resources, str], None], days: int, by: str
+    resources: Resources, kind: str, ids: Sequence[str], delete: Callable[[Resources, str], object], days: int, by: str
 ) -> tuple[str, ...]:
     def append(session: Session, changed: Changed) -> None:
         details = {"days": days, "ids": changed.ids}

@@ -309,10 +309,9 @@ def _delete(scan_ids: list[str], action_url: str, cancel_url: str) -> Response |
     count = 0
     for scan_id in scan_ids:
         try:
-            lookup.delete(resources(), scan_id)
-            count += 1
+            count += len(lookup.delete(resources(), scan_id))
         except NotFound:
-            continue  # somebody was quicker
+            continue  # it went with its part, or somebody was quicker
     flash(f"{count} {'scan' if count == 1 else 'scans'} deleted.", "info")
     return redirect(_list_url(request.form.get("query", "")), 303)
 

@@ -120,6 +120,19 @@ def test_a_deleted_part_leaves_nothing_of_its_pixels_in_a_joined_scan(app: Flask
     assert not [name for name in traces(app).files if joined["id"] in name or t1["id"] in name]
 
 
+@pytest.mark.parametrize("is_chosen", [False, True])
+def test_the_page_counts_all_that_went(client: FlaskClient, is_chosen: bool) -> None:
+    """Of a part and the scan that was joined of it, whether that was chosen, too, or went with its part."""
+    flair = volume(client, "flair.nii.gz", FLAIR, FLAIR_AFFINE)
+    t1 = volume(client, "t1.nii.gz", T1, T1_AFFINE)
+    joined = join(client, flair, flair=flair["id"], t1=t1["id"]).json
+    chosen = [t1["id"], *([joined["id"]] if is_chosen else [])]
+    form = {"csrf_token": token(client), "scan": chosen, "action": "delete", "confirmed": "yes"}
+    done = client.post("/scans/bulk", data=form, follow_redirects=True)
+    assert "2 scans deleted." in done.text
+    assert [scan["id"] for scan in client.get(SCANS).json["scans"]] == [flair["id"]]
+
+
 def test_slices_that_a_series_lacks_show_flair(app: Flask, client: FlaskClient) -> None:
     upper = T1[:, :15]  # of "PIR": from the head down
     flair = volume(client, "flair.nii.gz", FLAIR, FLAIR_AFFINE)

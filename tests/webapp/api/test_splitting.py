@@ -12,7 +12,7 @@ from tests.webapp.api.test_stacks import numbered, slice_png
 from tests.webapp.api.test_zips import mask_png
 from tests.webapp.clients import SCANS, resources_of, send, sent, token, traces
 from webapp.domain.errors import StorageFull
-from webapp.domain.scans import admission
+from webapp.domain.scans import admission, lookup
 
 
 def stack(client: FlaskClient, **form: str) -> dict:
@@ -62,6 +62,26 @@ def test_where_one_cannot_be_stored_the_stack_stays_and_the_others_go(
     assert client.post(f"{SCANS}/{scan['id']}/split").status_code == 507
     assert traces(app) == before
     assert client.get(f"{SCANS}/{scan['id']}").json["truth"]["slices"] == [1]
+
+
+def test_where_the_stack_stays_one_that_was_deleted_meanwhile_keeps_no_other(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = stack(client)
+    before, admit, made = traces(app), admission.admit, []
+
+    def full(*arguments, **options):
+        if len(made) == 2:
+            lookup.delete(resources_of(app), made[0])  # somebody found it in the history already
+            raise StorageFull("The disk is full.")
+        accepted = admit(*arguments, **options)
+        made.append(accepted.scan_id)
+        return accepted
+
+    monkeypatch.setattr(admission, "admit", full)
+    response = client.post(f"{SCANS}/{scan['id']}/split")
+    assert (response.status_code, response.json["code"]) == (507, "storage_full")
+    assert traces(app) == before
 
 
 def turned(pixels: np.ndarray, tag: int, kind: str = "png") -> bytes:

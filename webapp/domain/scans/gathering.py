@@ -47,7 +47,7 @@ def gather(resources: Resources, scan_ids: Sequence[str]) -> str:
             raise WrongState(f"No stack was made, and the scans stay as they are: {reason}")
         hand_truth_on(resources, [(scan, 0) for scan in scans], made[0])
     except BaseException:
-        lookup.delete_all(resources, made)
+        lookup.delete_left(resources, made)
         raise
     take_place(resources, [scan.id for scan in scans], made)
     return made[0]

@@ -10,7 +10,6 @@ import json
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -174,8 +173,7 @@ def _check_parts_stand(resources: Resources, scan_id: str, part_ids: Sequence[st
     with resources.database.read() as session:
         count = session.scalar(select(func.count()).where(Scan.id.in_(part_ids)))
     if count != len(part_ids):
-        with suppress(NotFound):
-            lookup.delete(resources, scan_id)
+        lookup.delete_left(resources, [scan_id])
         raise NotFound("A scan that was chosen has been deleted meanwhile.")
 
 

@@ -1,6 +1,7 @@
 """Scans: reading one, waiting for its result, deleting it with every trace."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from sqlalchemy import ColumnElement, Text, bindparam, cast, exists, func, select
 from sqlalchemy import delete as delete_rows
@@ -94,19 +95,23 @@ def wait(resources: Resources, scan_id: str, seconds: float) -> None:
         resources.stages.note(Stage.WAKE, ended_s)
 
 
-def delete(resources: Resources, scan_id: str) -> None:
+def delete(resources: Resources, scan_id: str) -> list[str]:
     """Delete a scan with its runs, maps, pictures and original, and the scans that were joined of it, which have copies
-    of its pixels; tombstones without content stay. Raises NotFound.
+    of its pixels; tombstones without content stay. The ids of all that went. Raises NotFound.
 
     A run in progress finds its row gone, and its result is discarded.
     """
-    delete_all(resources, [scan_id])
+    return delete_all(resources, [scan_id])
 
 
-def delete_all(resources: Resources, scan_ids: Sequence[str]) -> None:
+def delete_all(resources: Resources, scan_ids: Sequence[str]) -> list[str]:
     """Delete several scans as `delete` does, all or, where one of them is not there any more, none: NotFound."""
     gone: list[str] = []
-    resources.database.delete(lambda session: gone.extend(_delete_rows(session, scan_ids)))
+
+    def work(session: Session) -> None:
+        gone[:] = _delete_rows(session, scan_ids)  # also where it is done again, after a full disk
+
+    resources.database.delete(work)
     # Rows first: where the files cannot be removed now, the sweeper finds them without a row and removes them.
     try:
         for deleted in gone:
@@ -115,6 +120,14 @@ def delete_all(resources: Resources, scan_ids: Sequence[str]) -> None:
         for deleted in gone:
             resources.images.delete(deleted)
         resources.database.forget_deleted()
+    return gone
+
+
+def delete_left(resources: Resources, scan_ids: Sequence[str]) -> None:
+    """Delete those of several scans that are still there: what another deleted meanwhile keeps no other."""
+    for scan_id in scan_ids:
+        with suppress(NotFound):
+            delete(resources, scan_id)
 
 
 def joined_of(session: Session, scan_ids: Sequence[str]) -> list[str]:

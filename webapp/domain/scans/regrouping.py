@@ -27,7 +27,7 @@ def take_place(resources: Resources, old: Sequence[str], new: Sequence[str]) -> 
     try:
         lookup.delete_all(resources, old)
     except NotFound as error:
-        lookup.delete_all(resources, new)
+        lookup.delete_left(resources, new)
         raise WrongState(MEANWHILE) from error
 
 

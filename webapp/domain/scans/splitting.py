@@ -40,8 +40,7 @@ def split(resources: Resources, scan_id: str) -> tuple[str, ...]:
                 admitted.append(accepted.scan_id)
                 hand_truth_on(resources, [(scan, index)], accepted.scan_id)
     except BaseException:
-        for made in admitted:
-            lookup.delete(resources, made)
+        lookup.delete_left(resources, admitted)
         raise
     take_place(resources, [scan_id], admitted)
     return tuple(admitted)
