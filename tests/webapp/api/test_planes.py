@@ -15,7 +15,7 @@ from ml.synthetic import phantoms
 from ml.volumes import planes
 from ml.volumes.grid import VolumeGrid
 from tests.support import volume_files
-from tests.webapp.clients import SCANS, finish, finished, resources_of, sent
+from tests.webapp.clients import SCANS, finish, finished, resources_of, send, sent
 from webapp.domain.scans import voxels as stored_voxels
 
 SHAPE = (28, 32, 24)
@@ -72,6 +72,22 @@ def test_a_plane_of_another_threshold_has_another_mask(app: Flask) -> None:
 
     assert (head > 0).sum() > 4 * (tumor > 0).sum()
     assert np.array_equal(tumor, plane(client, scan, "axis=sagittal&index=14&layer=mask"))
+
+
+@pytest.mark.parametrize(("axis", "index"), [("axial", 0), ("coronal", 20)])
+def test_thresholds_that_are_nearly_equal_have_masks_of_their_own(client: FlaskClient, axis: str, index: int) -> None:
+    """A browser that has the one is not told that it has the other, and the memory of pictures tells them apart."""
+    pixels = np.full((48, 64), 20, np.uint8)
+    pixels[8:40, 8:56] = 51  # p is 0.2
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    files = [(f"head_{number}.png", file.getvalue()) for number in (1, 2)]
+    [scan] = send(client, *files, form={"group": "auto", "threshold": "0.2"}).json["scans"]
+    finish(resources_of(client.application), scan["segmentation"]["id"])
+
+    above = plane(client, scan, f"axis={axis}&index={index}&layer=mask&threshold=0.2000001")
+    assert not above.any()
+    assert plane(client, scan, f"axis={axis}&index={index}&layer=mask").any()
 
 
 def test_what_is_no_plane_is_refused_by_name(app: Flask) -> None:

@@ -63,7 +63,8 @@ class PlaneSource:
     @property
     def masks_key(self) -> str:
         """Of the masks of all slices."""
-        return f"{self.scan_id}.{self.run}.{self.rule.threshold:g}.planes"
+        # All digits: near the run's own threshold another one has other masks.
+        return f"{self.scan_id}.{self.run}.{self.rule.threshold!r}.planes"
 
 
 def source(
