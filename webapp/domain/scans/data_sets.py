@@ -48,10 +48,13 @@ def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
     """
     numbers: dict[str, set[int]] = defaultdict(set)  # of the slices written, by patient
     patients = MemberNames()
+    # First, so that no stack has the folder of single slices, in whatever order the scans are named.
     for scan in scans:
         if scan.slice_count == 1:
-            patient = clean_member(title_of(scan.filename), LONGEST_FOLDER_BYTES)
-            patients.add(patient)
+            patients.add(_patient_of_single(scan))
+    for scan in scans:
+        if scan.slice_count == 1:
+            patient = _patient_of_single(scan)
         else:
             patient = patients.take(clean_member(scan.stem, LONGEST_FOLDER_BYTES))
         expert = Truth.of(scan)
@@ -75,3 +78,7 @@ def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
             for ending, image in images:
                 with translated_errors():
                     (place / f"{patient}_{number}{ending}.png").write_bytes(panels.encode_png(image))
+
+
+def _patient_of_single(scan: Scan) -> str:
+    return clean_member(title_of(scan.filename), LONGEST_FOLDER_BYTES)

@@ -45,6 +45,23 @@ def test_a_study_is_evaluated_where_its_scans_have_masks(
     assert client.get(f"{PATH}/{done.id}/cases/0/scan.png").status_code == 200
 
 
+@pytest.mark.parametrize("is_stack_first", [True, False])
+def test_a_stack_is_a_patient_of_its_own_in_whatever_order_scans_are_named(
+    app: Flask, client: FlaskClient, resources: Resources, runtime: Runtime, is_stack_first: bool
+) -> None:
+    """Its slices were not sent with the single ones that have its name."""
+    stack = stack_of(app, client, ("p/s_3_mask.png", png(drawn())))
+    single = sent_alone(client, "p s_9.png", "Cohort", half())
+    chosen = [stack["id"], single["id"]]
+    made = client.post(PATH, json={"scans": chosen if is_stack_first else chosen[::-1]})
+    assert made.status_code == 202, made.json
+    done = run_all(runtime, made.json["id"])
+    cases = client.get(f"{PATH}/{done.id}/cases").json["cases"]
+    assert {(case["patient"], case["image"].rpartition("/")[2]) for case in cases} == {
+        ("p s", "p s_9.png"), ("p s (2)", "p s (2)_3.png"),
+    }  # fmt: skip
+
+
 def test_one_scan_is_evaluated_from_its_page(app: Flask, client: FlaskClient, resources: Resources) -> None:
     stack = stack_of(app, client, ("p/s_3_mask.png", png(drawn())))
     fields = {"scan": stack["id"], "csrf_token": token(client), "threshold": "0.4"}
