@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from sqlalchemy import update
 
 from ml.cards import DepthRule, DoubtRule
 from ml.measurements import Verdict
@@ -15,9 +16,11 @@ from tests.support import volume_files
 from tests.support.jobs import run_segmentation
 from tests.support.resources import png_bytes, row, upload
 from tests.worker.segmentation.conftest import tiff_bytes
+from webapp.domain.database.clock import database_now
 from webapp.domain.jobs.models import Status
+from webapp.domain.monitoring import statistics
 from webapp.domain.scans import images, segmentations
-from webapp.domain.scans.models import Scan
+from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.storage.arrays import read_array
 from webapp.domain.storage.keys import stack_key
 from worker import segmentation
@@ -33,6 +36,20 @@ def test_a_queued_segmentation_runs_to_its_result(runtime, resources) -> None:
     assert done.max_probability == pytest.approx(200 / 255)
     assert set(done.timings_ms) == {"queued", "infer", "store", "total"}
     np.testing.assert_array_equal(np.unique(read_array(resources.storage, done.map_key)), [90, 200])
+
+
+def test_a_run_that_is_tried_again_counts_no_time_before_that(runtime, resources) -> None:
+    accepted = upload(resources, png_bytes(64, 48))
+    segmentations.cancel(resources, accepted.segmentation_id)
+    with resources.database.write() as session:
+        long_ago = {"created_at": database_now(-3 * 86_400.0)}
+        session.execute(update(Segmentation).where(Segmentation.id == accepted.segmentation_id).values(long_ago))
+    segmentations.retry(resources, accepted.segmentation_id)
+    assert statistics.read(resources).queue_age_s < 86_400
+    run_segmentation(runtime, accepted.segmentation_id)
+    done = row(resources, accepted.segmentation_id)
+    assert done.status is Status.SUCCEEDED
+    assert done.timings_ms["queued"] < done.timings_ms["total"] < 86_400_000
 
 
 def test_of_a_volume_without_skull_the_network_sees_a_rim_and_the_scan_stays_as_it_is(runtime, resources) -> None:

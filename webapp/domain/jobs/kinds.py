@@ -179,7 +179,7 @@ def claim(
         timeout_s, trace, subject = kind.timeout_s(settings, row), kind.trace(row), kind.subject(row)
         waited_s = None
         if found.attempt == 1 and not row.releases and row.started_at is not None:
-            waited_s = max(0.0, (row.started_at - row.created_at).total_seconds())
+            waited_s = max(0.0, (row.started_at - row.queued_at).total_seconds())
         # A job that cannot be read is claimed all the same: else every worker would meet it first, again and again.
         begun: Any
         try:

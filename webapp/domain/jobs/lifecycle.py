@@ -206,7 +206,7 @@ def retry(session: Session, table: type[Job], job_id: str) -> None:
             **_QUEUED,
             attempts_before=table.attempt,
             releases=0,
-            not_before=None,
+            not_before=database_now(),
             finished_at=None,
             error_code=None,
             error_message=None,

@@ -3,7 +3,8 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import String, Text
+from sqlalchemy import ColumnElement, String, Text, and_, case
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from webapp.domain.database.changes import bookkeeping
@@ -48,11 +49,22 @@ class JobColumns(StateColumns):
     # The attempts that were spent before a person asked for a retry.
     attempts_before: Mapped[int] = mapped_column(default=0)
     # How often the job was put back into the queue for a fault that is not its own (a full disk), and until when it
-    # waits there.
+    # waits there; of one that was not, when a person asked for it again.
     releases: Mapped[int] = mapped_column(default=0, server_default="0")
     not_before: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
     worker_id: Mapped[str | None] = mapped_column(String(64))
+
+    @hybrid_property
+    def queued_at(self) -> datetime:
+        """Since when somebody waits for it."""
+        return self.not_before if self.not_before is not None and not self.releases else self.created_at
+
+    @queued_at.inplace.expression
+    @classmethod
+    def _queued_at(cls) -> ColumnElement[datetime]:
+        is_retried = and_(cls.not_before.is_not(None), cls.releases == 0)
+        return case((is_retried, cls.not_before), else_=cls.created_at)
 
 
 @bookkeeping

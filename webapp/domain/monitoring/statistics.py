@@ -66,7 +66,7 @@ def read(resources: Resources) -> Statistics:
 def _age_s(session: Session, table: type[JobColumns]) -> float:
     """How long the oldest queued row has waited; 0 where none waits."""
     oldest, now = session.execute(
-        select(func.min(table.created_at), database_now()).where(table.status == Status.QUEUED)
+        select(func.min(table.queued_at), database_now()).where(table.status == Status.QUEUED)
     ).one()
     return max(0.0, (now - oldest).total_seconds()) if oldest is not None else 0.0
 

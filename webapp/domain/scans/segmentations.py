@@ -124,7 +124,7 @@ def read_input(session: Session, row: Segmentation) -> SegmentationInput:
     """What is needed to run a segmentation that was claimed in this transaction."""
     source = session.get(Segmentation, row.map_of_id) if row.map_of_id else None
     scan = session.get_one(Scan, row.scan_id)
-    waited_s = 0.0 if row.started_at is None else (row.started_at - row.created_at).total_seconds()
+    waited_s = 0.0 if row.started_at is None else (row.started_at - row.queued_at).total_seconds()
     return SegmentationInput(
         scan_id=scan.id,
         segmentation_id=row.id,
