@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from ml.scans.sequence import SequenceKind, SequenceSource
 from ml.volumes.alignment import Alignment
@@ -129,7 +129,7 @@ def _join(resources: Resources, scan_id: str, choice: Choice) -> str:
             parts=[asdict(Part(kind.value, scan.id, scan.filename)) for kind, scan in parts.items()],
         )
         made = admission.store(resources, row, original, stack, model=model, threshold=None, study=study).scan_id
-        _check_parts_stand(resources, made, [scan.id for scan in parts.values()])
+        check_parts_stand(resources, made, [scan.id for scan in parts.values()])
         return made
     finally:
         original.unlink(missing_ok=True)
@@ -168,11 +168,13 @@ def _read_parts(
     return parts, model, study_name
 
 
-def _check_parts_stand(resources: Resources, scan_id: str, part_ids: Sequence[str]) -> None:
-    """A part that was deleted meanwhile takes the new scan with it. Raises NotFound."""
-    with resources.database.read() as session:
-        count = session.scalar(select(func.count()).where(Scan.id.in_(part_ids)))
-    if count != len(part_ids):
+def check_parts_stand(resources: Resources, scan_id: str, part_ids: Sequence[str]) -> None:
+    """A part that was deleted meanwhile, or is just being deleted, takes the new scan with it. Raises NotFound."""
+    with resources.database.write() as session:
+        wanted = select(Scan.id).where(Scan.id.in_(part_ids)).order_by(Scan.id)
+        # Waits for a deletion of one of them, which may have looked for scans joined of it before this one was there.
+        standing = session.scalars(wanted.with_for_update(read=True, key_share=True)).all()
+    if len(standing) != len(part_ids):
         lookup.delete_left(resources, [scan_id])
         raise NotFound("A scan that was chosen has been deleted meanwhile.")
 

@@ -140,6 +140,9 @@ def joined_of(session: Session, scan_ids: Sequence[str]) -> list[str]:
 
 def _delete_rows(session: Session, scan_ids: Sequence[str]) -> list[str]:
     """The ids of what was deleted."""
+    # Locked before those are looked for that were joined of them: whoever joins them now (`joining`) waits, and then
+    # finds them gone, or was quicker, and its scan is found here.
+    session.execute(select(Scan.id).where(Scan.id.in_(scan_ids)).order_by(Scan.id).with_for_update())
     chosen = {*scan_ids, *joined_of(session, scan_ids)}
     deleted = session.execute(delete_rows(Scan).where(Scan.id.in_(chosen)).returning(Scan.id, Scan.study_id)).all()
     if not {*scan_ids} <= {row.id for row in deleted}:
