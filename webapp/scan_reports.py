@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from webapp.context import resources
-from webapp.domain.scans import doubts, images, lookup, measurements
+from webapp.domain.scans import doubts, figures, images, lookup, measurements
 from webapp.domain.scans.images import Source
 from webapp.domain.scans.models import Scan, Segmentation, Verdict
 from webapp.schemas.labels import FORMATS, OUTCOMES
@@ -128,13 +128,13 @@ def _figures(described: dict[str, Any], measured: dict[str, Any]) -> list[tuple[
     run = described["segmentation"]
     slices = sum(1 for item in run["slices"] if item["tumor_pixels"])
     is_assessed = run["verdict"] != Verdict.NOT_ASSESSED
-    marked = f"{run['tumor_pixels']:,} of {run['total_pixels']:,} ({run['coverage_percent']:.2f} %)"
+    marked = f"{run['tumor_pixels']:,} of {run['total_pixels']:,} ({figures.percent(run['coverage_percent'])})"
     rows = [("Tumor pixels" if is_assessed else "Marked pixels", marked)]
     if described["slice_count"] > 1:
         label = "Slices with tumor" if is_assessed else "Slices with marks"
         rows.append((label, f"{slices:,} of {described['slice_count']:,}"))
-    if measured["volume_ml"] is not None:
-        rows.append(("Volume", f"{measured['volume_ml']:.2f} mL"))
+    if measured["volume_mm3"] is not None:
+        rows.append(("Volume", figures.volume(measured["volume_mm3"])))
     if run["area_mm2"] is not None:
         rows.append(("Area", f"{run['area_mm2']:.1f} mm\u00b2"))
     rows.append(("Lesions" if is_assessed else "Marked regions", f"{measured['lesion_count']:,}"))
@@ -152,7 +152,7 @@ def _lesion_row(lesion: dict[str, Any]) -> list[str]:
     return [
         str(lesion["number"]),
         str(first) if first == last else f"{first} to {last}",
-        f"{lesion['voxels']:,} voxels" if lesion["volume_ml"] is None else f"{lesion['volume_ml']:.2f} mL",
+        f"{lesion['voxels']:,} voxels" if lesion["volume_mm3"] is None else figures.volume(lesion["volume_mm3"]),
         length("diameter"),
         length("perpendicular"),
         lesion["hemisphere"] or "not known",

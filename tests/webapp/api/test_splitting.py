@@ -120,6 +120,15 @@ def test_what_is_doubtful_about_a_mask_is_what_its_own_file_showed(
     assert found() == [(code, [1]) for code in codes]
 
 
+def test_files_of_one_name_are_told_apart_whatever_the_others_are_called(client: FlaskClient) -> None:
+    names = ("head.png", "0003_head.png", "head.png")
+    files = [(name, slice_png(10 * number)) for number, name in enumerate(names, 1)]
+    [scan] = send(client, *files, form={"group": "stack"}).json["scans"]
+    made = client.post(f"{SCANS}/{scan['id']}/split").json["scans"]
+    sent_back = [client.get(f"{SCANS}/{item['id']}/original", buffered=True).data for item in made]
+    assert sorted(sent_back) == sorted(content for _, content in files)
+
+
 def test_originals_that_are_gone_are_said(app: Flask, client: FlaskClient) -> None:
     scan = stack(client)
     resources_of(app).storage.delete(f"scans/{scan['id'][:2]}/{scan['id']}/original")

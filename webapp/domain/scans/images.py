@@ -15,7 +15,7 @@ from ml.rendering.error_overlay import Palette, error_overlay_image
 from ml.rendering.jpeg import encode_jpeg
 from webapp.domain.errors import NoGeometry, NotFound
 from webapp.domain.resources import Resources
-from webapp.domain.scans import lookup
+from webapp.domain.scans import figures, lookup
 from webapp.domain.scans.doubts import doubt_of, is_assessed, short_doubt
 from webapp.domain.scans.models import Scan, Segmentation
 from webapp.domain.scans.truth import Truth, read_slice, unpacked
@@ -290,7 +290,7 @@ def _caption(scan: Scan, row: Segmentation, index: int) -> str:
     # Without a verdict nothing is called free of tumor, whatever else is said of the slice.
     said = [] if is_assessed(row) else ["No verdict"]
     if pixels:
-        said.append(f"{pixels} {kind} ({100 * pixels / (scan.width * scan.height):.2f} %)")
+        said.append(f"{pixels} {kind} ({figures.percent(100 * pixels / (scan.width * scan.height))})")
     elif is_assessed(row):
         said.append("No tumor")
     if doubtful:

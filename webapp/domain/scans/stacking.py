@@ -209,9 +209,10 @@ def _write_originals(target: Path, uploads: Sequence[Received]) -> list[str]:
     names: list[str] = []
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for upload in uploads:
-            # Equal names in two folders: the later one says its place.
-            taken = upload.filename in names
-            names.append(f"{len(names) + 1:04d}_{upload.filename}" if taken else upload.filename)
+            name = upload.filename
+            while name in names:  # equal names in two folders: the later one says its place
+                name = f"{len(names) + 1:04d}_{name}"
+            names.append(name)
             # ZipInfo's own date is the same for all, so that equal files make equal bytes.
             with upload.path.open("rb") as source, archive.open(zipfile.ZipInfo(names[-1]), "w") as member:
                 shutil.copyfileobj(source, member)
