@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ml.datasets import Case, DatasetError
 from ml.datasets.stacks import find_stacks, parts_of_one_size
-from ml.masks import label_regions, min_pixels_on_grid, tumor_mask
+from ml.masks import label_regions, min_pixels_on_grid, tumor_mask, window_of
 from ml.metrics.calibration import probability_histogram
 
 
@@ -57,7 +57,6 @@ class ChoiceMaps:
         self.has_tumor: NDArray[np.bool] = self.histograms[:, 1].sum(axis=1) > 0
         self._shapes = [(probability_u8.shape[0], probability_u8.shape[1]) for probability_u8 in maps]
         self.stacks = tuple(part for places in find_stacks(cases) for part in parts_of_one_size(places, self._shapes))
-        self._windows = [_window_of(probability_u8) for probability_u8 in maps]
         self._regions: dict[int, Regions] = {}
         self._bodies: dict[tuple[int, int], NDArray[np.int64]] = {}
 
@@ -103,27 +102,27 @@ class ChoiceMaps:
                 continue
             depth = {place: index for index, place in enumerate(stack)}
             values = np.stack([self.maps[place] for place in stack])
-            labels, count = label_regions(tumor_mask(values, level / 255, int(smallest[stack[0]])))
+            mask = tumor_mask(values, level / 255, int(smallest[stack[0]]))
+            window = window_of(mask)
+            labels, count = label_regions(mask[window])
             layers = [depth[place] for place in regions.slices[rows].tolist()]
-            bodies[rows] = found + labels[layers, regions.places[rows, 0], regions.places[rows, 1]]
+            corner = [axis.start for axis in window]
+            voxels = np.column_stack([layers, regions.places[rows]]) - corner  # (rows, 3)
+            bodies[rows] = found + labels[tuple(voxels.T)]
             found += count + 1
         return bodies
 
     def _label(self, index: int, level: int) -> NDArray[np.int64]:
-        """Rows of a table: slice, pixels, overlap, row and column. (regions of this slice, 5)"""
-        window = self._windows[index]
-        labels, count = label_regions(self.maps[index][window] >= level)
+        """Rows of a table: slice, pixels, overlap, row and column. (regions of this slice, 5)
+
+        The slice has a pixel of that level.
+        """
+        mask = self.maps[index] >= level
+        window = window_of(mask)  # few levels fill more than a corner of the slice
+        labels, count = label_regions(mask[window])
         pixels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
         overlap = np.bincount(labels[self.truths[index][window]], minlength=count + 1)[1:]
         rows, columns = np.nonzero(labels)
         places = np.empty((count + 1, 2), dtype=np.int64)
         places[labels[rows, columns]] = np.stack([rows + window[0].start, columns + window[1].start], axis=1)
         return np.column_stack([np.full(count, index), pixels, overlap, places[1:]])
-
-
-def _window_of(probability_u8: NDArray[np.uint8]) -> tuple[slice, slice]:
-    """Rows and columns of a map, uint8 (H, W), outside of which it is 0."""
-    rows, columns = (np.flatnonzero(probability_u8.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return slice(0, 0), slice(0, 0)
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ml.cards import NESTED, OUT_OF_FOLD, Card, Metric, PackageError, TemperatureScaling
 from ml.engines.ensemble import LOGIT_LIMIT
-from ml.evaluation.scoring import Score, mask_slices, score_slice
+from ml.evaluation.scoring import MaskedSlice, Score, mask_slices, score_slice
 from ml.measurements import Verdict, verdict_of
 from ml.packaging.card_metrics import NAMES, VARIANT_NAMES, metrics_of
 from ml.packaging.choices.folds import FoldRun
@@ -55,6 +55,14 @@ class _Choice:
     rule: ChosenRule
 
 
+@dataclass(frozen=True)
+class _ScoredSlice:
+    """A slice as part of its stack, with the depth rule, and by itself."""
+
+    in_stack: tuple[Score, Verdict]
+    alone: tuple[Score, Verdict]
+
+
 def with_rule(card: Card, rule: ChosenRule) -> Card:
     """The card with a rule in place of its own."""
     return replace(
@@ -87,14 +95,12 @@ def choose_on_folds(
         nested.append((run.folds == fold, others))
     nested_set, chosen_set = (NESTED_SET, CHOSEN_SET) if scaling is None else (NESTED_RULES_SET, CHOSEN_RULES_SET)
     measured, set_name = (nested, nested_set) if nested else ([(everyone, final)], chosen_set)
-    stacked, single = (
-        [
-            scored
-            for judged, choice in measured
-            for scored in _score(maps, judged, choice.scaled, with_rule(card, choice.rule), is_stack=is_stack)
-        ]
-        for is_stack in (True, False)
-    )
+    scored = [
+        both
+        for judged, choice in measured
+        for both in _score(maps, judged, choice.scaled, with_rule(card, choice.rule))
+    ]
+    stacked, single = [both.in_stack for both in scored], [both.alone for both in scored]
     words = f"{run.description}; {_rules_in_words([choice.rule for _, choice in measured])}"
     metrics = _metrics(stacked, single, set_name, words)
     histogram = maps.histograms.sum(axis=0)
@@ -120,7 +126,8 @@ def measure_on_folds(run: FoldRun, card: Card) -> tuple[Metric, ...]:
     maps = ChoiceMaps(run.cases, run.maps, run.truths, card.input.size)
     everyone = np.ones(len(maps), dtype=bool)
     as_kept = np.arange(256, dtype=np.uint8)
-    stacked, single = (list(_score(maps, everyone, as_kept, card, is_stack=is_stack)) for is_stack in (True, False))
+    scored = list(_score(maps, everyone, as_kept, card))
+    stacked, single = [both.in_stack for both in scored], [both.alone for both in scored]
     return _metrics(stacked, single, CHOSEN_SET, f"{run.description}; {_rules_in_words([card])}")
 
 
@@ -145,10 +152,8 @@ def _choose(
     return _Choice(scaling, scaled, rule)
 
 
-def _score(
-    maps: ChoiceMaps, among: NDArray[np.bool], scaled: NDArray[np.uint8], card: Card, *, is_stack: bool
-) -> Iterator[tuple[Score, Verdict]]:
-    """The slices `among`, bool (N,), by the very rule that serves, as a stack or each alone, and their verdicts.
+def _score(maps: ChoiceMaps, among: NDArray[np.bool], scaled: NDArray[np.uint8], card: Card) -> Iterator[_ScoredSlice]:
+    """The slices `among`, bool (N,), by the very rule that serves.
 
     scaled: uint8 (256,), what becomes of each kept level. card: its rule counts.
     """
@@ -156,11 +161,19 @@ def _score(
         if not among[stack[0]]:  # a patient's slices are all in one fold
             continue
         values = scaled[np.stack([maps.maps[place] for place in stack])]  # (n, H, W)
-        for place, one in zip(
-            stack, mask_slices(values, card, card.threshold, [0.0] * len(stack), is_stack=is_stack), strict=True
-        ):
-            verdict = verdict_of(has_tumor=bool(one.tumor.any()), has_doubt=bool(one.doubtful.any()))
-            yield score_slice(maps.cases[place], maps.truths[place], one), verdict
+        masked, alone = (
+            mask_slices(values, card, card.threshold, [0.0] * len(stack), is_stack=is_stack)
+            for is_stack in (True, False)
+        )
+        for place, one, other in zip(stack, masked, alone, strict=True):
+            in_stack = _scored(maps, place, one)
+            # Where the depth rule dropped nothing, both masks are the same.
+            yield _ScoredSlice(in_stack, _scored(maps, place, other) if one.dropped else in_stack)
+
+
+def _scored(maps: ChoiceMaps, place: int, one: MaskedSlice) -> tuple[Score, Verdict]:
+    verdict = verdict_of(has_tumor=bool(one.tumor.any()), has_doubt=bool(one.doubtful.any()))
+    return score_slice(maps.cases[place], maps.truths[place], one), verdict
 
 
 def _rules_in_words(rules: Sequence[ChosenRule | Card]) -> str:
