@@ -25,8 +25,10 @@ _OF_MASKS = re.compile(
 CLASS_FOLDER = "segmentationclass"
 _PROGRAM_FOLDERS = (CLASS_FOLDER, "segmentationobject", "labelstr", "labelsts")
 # Long words say it wherever they end a name (`ScanMask`), short ones only apart from the rest: `insight` is no `gt`.
-_LONG = r"masks?|segmentations?|labelmaps?|ground[ ._-]?truths?"
-_SHORT = r"segm?s?|gts?|labels?|truths?|annotations?"
+# GLISTRboost's, of TCIA's glioma collections; `dseg` is BIDS' (discrete segmentation).
+_GLISTRBOOST = r"glistrboost(?:[ ._-]out)?(?:[ ._-]manually[ ._-]?corrected)?"
+_LONG = rf"masks?|segmentations?|labelmaps?|ground[ ._-]?truths?|{_GLISTRBOOST}"
+_SHORT = r"d?segm?s?|gts?|labels?|truths?|annotations?"
 # `_mask_1`, `_mask (2)`, `_mask - Copy`, `_mask copy 2`: of several masks, or of copies.
 _COUNT = r"(?:[ ._-]*(?:[0-9]{1,6}|\([0-9]{1,6}\)|-? ?copy(?: [0-9]{1,2}| ?\([0-9]{1,2}\))?))?"
 # What may be a scan's name as well ("brain_tumor.png"): only beside an image of the rest of the name is it a mask; so

@@ -22,7 +22,7 @@ from ml.datasets.file_names import (
 )
 from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.left_out import find_strays
-from ml.datasets.layouts.search import find_layout
+from ml.datasets.layouts.search import UnreadMasksError, find_layout
 from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.unknown import find_twins
 from ml.datasets.mask_names import doubtful_word, looks_like_mask
@@ -127,8 +127,11 @@ def is_dicom_file(path: Path) -> bool:
 
 def _images_of(folder: Path) -> tuple[list[Path], tuple[LeftOut, ...], dict[Path, VolumeSlice]]:
     """The images of a folder, sorted, what is left out of it, and what is known of volumes."""
+    layout: Layout | None
     try:
         layout = find_layout(folder)
+    except UnreadMasksError as error:
+        layout = error.layout if error.layout.volumes else None
     except DatasetError:
         layout = None
     if layout is not None and layout.name == "DICOM":  # its series are told by their headers, with masks or without

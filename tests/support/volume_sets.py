@@ -65,3 +65,12 @@ def write_nnunet(
             write_volume(folder / f"images{side}" / f"{name}_{channel:04}.nii.gz", flair(seed=seed))
         write_volume(folder / f"labels{side}" / f"{name}.nii.gz", labels())
     (folder / "dataset.json").write_text(json.dumps(document))
+
+
+def write_apart(folder: Path) -> None:
+    """As UPENN-GBM lays them out: structural images by patient, and the masks of all in other folders."""
+    for seed, name in enumerate(("UPENN-GBM-00001_11", "UPENN-GBM-00002_11")):
+        for end in ("FLAIR", "T1", "T1GD", "T2"):
+            write_volume(folder / "images_structural" / name / f"{name}_{end}.nii.gz", flair(seed=seed))
+        write_volume(folder / "automated_segm" / f"{name}_automated_approx_segm.nii.gz", labels())
+    write_volume(folder / "images_segm" / "UPENN-GBM-00002_11_segm.nii.gz", np.roll(labels(), 1, axis=0))

@@ -74,6 +74,7 @@ PROBLEMS = {
     "empty_mask": "DICOM masks without tumor",
     "volume_count": "Other volumes than dataset.json counts",
     "mixed_channels": "Patients of whom FLAIR alone is read",
+    "automatic_masks": "Masks that a program made",
     "outside_roots": "Links that lead out of the allowed roots",
     "bad_name": "Names that are not UTF-8",
 }

@@ -26,6 +26,7 @@ _LAYOUT_NOTES = (
     "shared_patient",
     "volume_count",
     "mixed_channels",
+    "automatic_masks",
     "empty_masks",
     "empty_mask",
 )
@@ -48,6 +49,7 @@ LEFT_OUT = frozenset(
 FIGURE_NOTES = frozenset(
     {"box_outlines", "outlines_in_corner", "no_annotations", "shared_patient", "stray_annotations"}
     | {"nested_patients", "masks_by_pixels", "unnamed_patients", "volume_count", "mixed_channels"}
+    | {"automatic_masks"}
 )
 # Names of a reason that a report repeats; the check has all of them.
 NAMES_SHOWN = 20

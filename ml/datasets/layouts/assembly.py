@@ -14,6 +14,7 @@ from ml.datasets.layouts.coco import Category
 from ml.datasets.layouts.layout import Layout, LayoutName
 from ml.datasets.layouts.left_out import relative
 from ml.datasets.layouts.roots import SUBSETS
+from ml.datasets.layouts.volume_masks import find_automatic_masks
 from ml.datasets.layouts.volumes import find_mixed_channels
 from ml.datasets.splits import SIDES
 from ml.datasets.time_points import person_of
@@ -41,8 +42,9 @@ def join_volumes(folder: Path, parts: Sequence[Layout]) -> Layout:
         for case in part.cases:
             name = case.patient if owners[case.patient] == 1 else f"{place}/{case.patient}"
             sided.append((replace(case, patient=name), SUBSETS.get(name_key(part.folder.name))))
-        problems += [problem for problem in part.problems if problem.code != "mixed_channels"]
-    problems += find_mixed_channels([case for case, _ in sided])
+        problems += [problem for problem in part.problems if problem.code not in ("mixed_channels", "automatic_masks")]
+    cases = [case for case, _ in sided]
+    problems += [*find_mixed_channels(cases), *find_automatic_masks(cases)]
     layout = assemble("BraTS", folder, sided, problems)
     return replace(layout, volumes=tuple(path for part in parts for path in part.volumes))
 

@@ -12,7 +12,9 @@ from ml.datasets.file_names import shown
 from ml.datasets.layouts.coco import Category
 from ml.datasets.layouts.left_out import relative
 
-LayoutName = Literal["patient folders", "images and masks", "COCO", "BraTS", "nnU-Net", "DICOM", "images only"]
+LayoutName = Literal[
+    "patient folders", "images and masks", "COCO", "BraTS", "volumes and masks", "nnU-Net", "DICOM", "images only"
+]
 
 
 @dataclass(frozen=True)

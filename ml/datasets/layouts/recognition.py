@@ -14,6 +14,7 @@ from ml.datasets.layouts.roots import SUBSETS, Root
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import UnknownLayoutError
 from ml.datasets.layouts.volumes import VolumeSet, has_nnunet, list_brats, list_nnunet
+from ml.datasets.layouts.volumes_apart import list_apart
 
 
 def layout_in(tree: Tree, folder: Path) -> Layout:
@@ -33,6 +34,11 @@ def layout_in(tree: Tree, folder: Path) -> Layout:
             folder, f"It holds several layouts side by side, {names}: give each a folder of its own."
         )
     return next(iter([*with_truth, *(layout for layout in found if layout.cases), *found]))
+
+
+def apart_layout(tree: Tree, folder: Path) -> Layout:
+    """The volumes anywhere below a folder whose masks lie in other folders; one without cases where none does."""
+    return _volume_layout("volumes and masks", folder, list_apart(tree, folder))
 
 
 def dicom_layout(tree: Tree, folder: Path) -> Layout:

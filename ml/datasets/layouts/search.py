@@ -16,10 +16,11 @@ from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.left_out import find_strays, find_tables, may_hold_masks, relative
 from ml.datasets.layouts.pairing import patient_of
 from ml.datasets.layouts.pairs import list_nested, pair_folders
-from ml.datasets.layouts.recognition import dicom_layout, layout_in
+from ml.datasets.layouts.recognition import apart_layout, dicom_layout, layout_in
 from ml.datasets.layouts.sequences import is_other_sequence
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError, say_cityscapes, say_twins, unknown
+from ml.datasets.layouts.volume_masks import is_of_anatomy, is_volume_mask
 from ml.datasets.mask_names import is_read_as_mask, looks_like_mask, mask_sign
 from ml.datasets.volume_slices import file_of
 
@@ -30,8 +31,8 @@ _UNMATCHED = frozenset({"mask_without_image", "mask_name"})
 _EQUAL_NAMES = "Image and mask have one name (`images/07.png` and `masks/07.png`, no `7.png`): rename them."
 _BESIDE = "A mask beside its image has its name and `_mask` (`07.png` and `07_mask.png`): rename them."
 _OF_VOLUMES = (
-    "A mask has its volume's name and `-seg` (`P1/P1-t2f.nii.gz` and `P1/P1-seg.nii.gz`), and one of brain or skull is"
-    " none: rename them."
+    "A mask has its volume's name and `-seg` (`P1/P1-t2f.nii.gz` and `P1/P1-seg.nii.gz`), also in another folder"
+    " (`masks/P1_seg.nii.gz`), where one volume alone has that name, and one of brain or skull is none: rename them."
 )
 _OF_SERIES = "A DICOM SEG or RTSTRUCT belongs to the series whose UID it refers to: add that series."
 _OF_PARTS = "Several masks are one image's: join them into one mask, of the image's name (`masks/07.png`)."
@@ -43,6 +44,14 @@ _OF_PICTURES_NNUNET = (
     "Of nnU-Net's layout volumes alone are read: call the folders `images` and `masks`, and images as their masks,"
     " without `_0000`."
 )
+
+
+class UnreadMasksError(UnknownLayoutError):
+    """Images beside masks that cannot be read, or belong to none of them. layout: what to predict on."""
+
+    def __init__(self, folder: Path, finding: str, layout: Layout) -> None:
+        super().__init__(folder, finding)
+        self.layout = layout
 
 
 def list_cases(
@@ -75,6 +84,8 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
         raise DatasetError(f"{folder} is not a folder; give the folder of the data set.")
     tree = Tree(is_allowed)
     found = _search(tree, folder, MOST_WRAPPERS) or [_all_images(tree, folder)]
+    if not any(one.has_truth for one in found) and (apart := apart_layout(tree, folder)).has_truth:
+        found = [apart]
     if not any(one.has_truth for one in found) and (of_series := dicom_layout(tree, folder)).volumes:
         found = [of_series]
     layout, *_ = found
@@ -100,34 +111,49 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
             )
         layout = nested
     if layout.cases and not layout.has_truth and any(problem.code in _UNMATCHED for problem in layout.problems):
-        raise UnknownLayoutError(folder, _unmatched(layout, folder))
+        raise UnreadMasksError(folder, _unmatched(layout, folder), layout.named_from(folder))
     if not layout.has_truth and not layout.volumes and (whole := _all_images(tree, folder)).cases:
         layout, others = whole, []
     doubles = [_double(tree, other, folder) for other in others]
     strays = find_strays(tree, folder, folder, _used(layout), frozenset(other.folder for other in others))
-    if not layout.has_truth and not layout.volumes:
-        if text := _say_unread_masks(layout, strays):
-            raise UnknownLayoutError(folder, text)
-        strays += find_tables(tree, folder, [name for one in strays for name in one.files])
     named = layout.named_from(folder)
+    if not layout.has_truth and (text := _say_unread_masks(layout, folder, strays)):
+        raise UnreadMasksError(folder, text, replace(named, problems=(*named.problems, *doubles, *strays)))
+    if not layout.has_truth and not layout.volumes:
+        strays += find_tables(tree, folder, [name for one in strays for name in one.files])
     return replace(named, problems=(*named.problems, *doubles, *strays))
 
 
-def _say_unread_masks(layout: Layout, strays: Sequence[Problem]) -> str:
-    """Of images without a mask, beside files that are masks by their names and of a kind that is not read (Carvana's
-    `train_masks/1_mask.gif`, `masks/1.npy`): they are never images that have no truth. Empty where there are none."""
+def _say_unread_masks(layout: Layout, folder: Path, strays: Sequence[Problem]) -> str:
+    """Of images without a mask, beside files that are masks by their names and of a kind or in a place that is not read
+    (Carvana's `train_masks/1_mask.gif`, `masks/1.npy`; a volume's of another name): they are never images that have no
+    truth. Empty where there are none, and for masks of a volume's brain."""
     of_masks = [
-        (one, name) for one in strays for name in one.files if suffix_of(name) in OTHER_SUFFIXES and mask_sign(name)
+        (one, name)
+        for one in strays
+        for name in one.files
+        if suffix_of(name) in OTHER_SUFFIXES
+        and (mask_sign(name) or (layout.volumes and is_volume_mask(folder / name, folder)))
+        and not (layout.volumes and is_of_anatomy(folder / name, folder))
     ]
     if not of_masks:
         return ""
-    images = [relative(case.image, layout.folder) for case in layout.cases]
     (first, name), *others = of_masks
+    if layout.volumes and all(is_volume_mask(folder / name, folder) for _, name in of_masks):
+        return _no_volume_has(layout, folder, [name for _, name in of_masks])
+    images = [relative(case.image, layout.folder) for case in layout.cases]
     what = f"{len(of_masks):,} files that are masks by their names" if others else "1 file that is a mask by its name"
     return (
-        f"It has {_count(images, 'image')}, and {what} and cannot be read; {shown(name)}: {first.message}"
-        " `python -m ml predict` needs no masks."
+        f"It has {_count(images, 'slice' if layout.volumes else 'image')}, and {what} and cannot be read;"
+        f" {shown(name)}: {first.message} `python -m ml predict` needs no masks."
     )
+
+
+def _no_volume_has(layout: Layout, folder: Path, masks: list[str]) -> str:
+    """Of volumes and masks of which no two belong together, and what to call them."""
+    volumes = sorted({relative(file_of(case.image), folder) for case in layout.cases})
+    found = f"{_count(volumes, 'volume')} and {_count(masks, 'mask')}, and no mask is a volume's"
+    return f"It has {found}. {_OF_VOLUMES} `python -m ml predict` needs no masks."
 
 
 def _all_images(tree: Tree, folder: Path) -> Layout:
@@ -283,6 +309,8 @@ def _unmatched(layout: Layout, folder: Path) -> str:
     """Of images and masks of which no two belong together: how many there are, and the first of each."""
     problems = [problem for problem in layout.problems if problem.code in _UNMATCHED]
     masks = [relative(layout.folder / name, folder) for problem in problems for name in problem.files]
+    if layout.volumes and layout.name != "DICOM":
+        return _no_volume_has(layout, folder, masks)
     images = [relative(case.image, folder) for case in layout.cases]
     found = f"{_count(images, 'image')} and {_count(masks, 'mask')}, and no mask is an image's"
     by_name = next((problem.message for problem in problems if problem.code == "mask_name"), "")
@@ -294,8 +322,6 @@ def _remedy(layout: Layout, masks: Sequence[Path]) -> str:
     """What to do with masks of which none is an image's, as far as their names tell."""
     if layout.name == "DICOM":
         return _OF_SERIES
-    if layout.volumes:
-        return _OF_VOLUMES
     if cityscapes := say_cityscapes(masks):
         return cityscapes
     if any(name_key(path.parent.name) in ("labelstr", "labelsts") for path in masks):

@@ -9,7 +9,9 @@ from ml.datasets.case import DatasetError
 from ml.datasets.file_names import (
     ANNOTATIONS_FILE,
     ARCHIVE_SUFFIXES,
+    DATASET_JSON,
     IMAGE_SUFFIXES,
+    MASK_VOLUME_SUFFIXES,
     OTHER_SUFFIXES,
     VOLUME_SUFFIXES,
     name_key,
@@ -26,6 +28,7 @@ IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 _GROUPS_SHOWN = 5
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".xlsx")
 _OUTLINES = frozenset({".json", ".jsonl", ".ndjson", ".geojson", ".xml"})
+_VOLUME_ENDINGS = (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)
 _WITHOUT_ENDING = ("file without an ending", "files without an ending")
 # A DICOM file has these letters behind 128 bytes (PS3.10, 7.1), whatever its name.
 _DICOM_PLACE, _DICOM_SIGN = 128, b"DICM"
@@ -103,6 +106,8 @@ def _nearest(folder: Path, files: list[Path]) -> str:
         )
     if any(looks_like_mask(path.name) for path in pictures):
         return f"The nearest layout is {_PATIENT_FOLDERS}; put each mask beside its image"
+    if not images and (nnunet := _say_nnunet(folder, files)):
+        return nnunet
     if not images and any(suffix in suffixes for suffix in VOLUME_SUFFIXES):
         return f"The layouts of volumes are {_VOLUMES}; name the files like that"
     if any(name in places for name in (*IMAGE_FOLDERS, *MASK_FOLDERS)) or any(
@@ -125,6 +130,27 @@ def _nearest(folder: Path, files: list[Path]) -> str:
             f" and export the outlines as masks, as {_PATIENT_FOLDERS}, or as {_COCO}"
         )
     return f"The layouts are {_PATIENT_FOLDERS}; {_PAIRS}; {_COCO}; {_VOLUMES}"
+
+
+def _say_nnunet(folder: Path, files: Iterable[Path]) -> str:
+    """What nnU-Net's folders lack where images or labels are alone, also where one of them was given by itself."""
+    around = folder.absolute().name
+    volumes = [path for path in files if suffix_of(path.name) in _VOLUME_ENDINGS]
+    places = {name_key(path.relative_to(folder).parent.name or around) for path in volumes}
+    for images, labels in (("imagesTr", "labelsTr"), ("imagesTs", "labelsTs")):
+        has_images, has_labels = (name_key(name) in places for name in (images, labels))
+        if has_images and not has_labels:
+            found = f"These are nnU-Net's {'training' if images == 'imagesTr' else 'test'} images without their labels"
+            return (
+                f"{found}: give the folder that has `{images}` and `{labels}` (`{images}/P1_0000.nii.gz` and"
+                f" `{labels}/P1.nii.gz`) and {DATASET_JSON}, which says which channel (_0000) is FLAIR"
+            )
+        if has_labels and not has_images:
+            return (
+                f"These are nnU-Net's labels without their images: give the folder that has `{images}`, `{labels}` and"
+                f" {DATASET_JSON}"
+            )
+    return ""
 
 
 class Twins(NamedTuple):

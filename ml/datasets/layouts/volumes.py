@@ -7,10 +7,8 @@ out.
 """
 
 import json
-import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +31,8 @@ from ml.datasets.layouts.sequences import Sequence as Kind
 from ml.datasets.layouts.sequences import sequence_of_channel, split_brats_name
 from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.unknown import UnknownLayoutError
-from ml.datasets.mask_names import without_tumor_word
+from ml.datasets.layouts.volume_masks import choose_masks, find_automatic_masks, join_masks
+from ml.datasets.layouts.volume_patients import VolumePatient, volumes_in
 from ml.datasets.volume_headers import read_headers
 from ml.datasets.volume_slices import VolumeSlice, slice_path
 from ml.scans.scan import EMPTY
@@ -49,35 +48,11 @@ _SLICER = ".seg"
 _SAME_MM = 0.1
 _LONELY = "The mask belongs to no volume: add the volume or remove the mask."
 _UNNAMED = f" ({DATASET_JSON} does not name all of its channels)"
-# Masks of anything else than the tumor, by what stands before the mask's word: UCSF-PDGM's brain_segmentation.
-_OF_ANATOMY = re.compile(
-    r"(?:.*[-_. ])?(?:brain|parenchyma|skull|head|bet|hd-?bet|tissues?|ventricles?|wm|gm|csf)",
-    re.IGNORECASE | re.DOTALL,
+_WITHOUT_LABELS = (
+    "nnU-Net's test images, whose labels are not there: add them as `labelsTs` (`imagesTs/P1_0000.nii.gz` and"
+    " `labelsTs/P1.nii.gz`) to have these evaluated, too."
 )
 _MISSING = "The volume has no mask: add one (all 0 if no tumor) or remove the volume."
-
-
-@dataclass
-class _Patient:
-    """The files of one volume by their sequences. side: of a set that comes divided; doubt: why one has none.
-
-    numbers: of a file that holds all of them (4-D), which volume, from 1, each sequence is; volumes: how many it holds.
-    """
-
-    name: str
-    files: dict[Kind, list[Path]] = field(default_factory=lambda: defaultdict(list))
-    side: str | None = None
-    doubt: str = ""
-    numbers: dict[Kind, int] = field(default_factory=dict)
-    volumes: int = 1
-
-    @property
-    def others(self) -> list[Path]:
-        """All but its masks."""
-        return [path for kind, paths in self.files.items() if kind is not Kind.SEG for path in paths]
-
-    def first(self, kind: Kind) -> Path | None:
-        return next(iter(self.files.get(kind, ())), None)
 
 
 @dataclass(frozen=True)
@@ -96,18 +71,18 @@ class VolumeSet:
 
 def list_brats(tree: Tree, folder: Path) -> VolumeSet:
     """Folders of patients, or the files of patients in the folder itself, by the names of BraTS."""
-    patients: list[_Patient] = []
+    patients: list[VolumePatient] = []
     folders = tree.listing(folder).folders
-    copies = copies_of(tree, [path for path in folders if any(_volumes(tree, path))])
+    copies = copies_of(tree, [path for path in folders if any(volumes_in(tree, path))])
     for place in (folder, *(path for path in folders if path not in copies)):
-        by_base: dict[str, _Patient] = {}
-        for path, stem in [*_volumes(tree, place), *_volumes(tree, place, MASK_VOLUME_SUFFIXES)]:
+        by_base: dict[str, VolumePatient] = {}
+        for path, stem in [*volumes_in(tree, place), *volumes_in(tree, place, MASK_VOLUME_SUFFIXES)]:
             named = split_brats_name(stem)
             is_scan = named is not None and named[1] is not Kind.SEG
             if named is not None and not (is_scan and suffix_of(path.name) in MASK_VOLUME_SUFFIXES):
                 base, kind = named
-                by_base.setdefault(base, _Patient(base or place.name)).files[kind].append(path)
-        _join_masks(by_base, is_one_patient=place != folder)
+                by_base.setdefault(base, VolumePatient(base or place.name)).files[kind].append(path)
+        join_masks(by_base, is_one_patient=place != folder)
         # T1 and T2 alone are endings that any file may have.
         found = [patient for patient in by_base.values() if patient.first(Kind.FLAIR) or patient.first(Kind.SEG)]
         if len(found) == 1 and place != folder:
@@ -116,32 +91,13 @@ def list_brats(tree: Tree, folder: Path) -> VolumeSet:
             for patient in found:
                 patient.name = f"{place.name}/{patient.name}"
         patients += found
-    return _list(tree, folder, patients, list(copy_problems(copies, tree, folder)))
-
-
-def _join_masks(by_base: dict[str, _Patient], *, is_one_patient: bool) -> None:
-    """Give masks that are called as their FLAIR is (`flair-label`) to its patient; in a patient's own folder the one
-    mask to the one FLAIR, however they are called (`Segmentation`). Masks of brain or skull are no part of the set."""
-    with_flair = [patient for patient in by_base.values() if patient.first(Kind.FLAIR)]
-    lonely = {base: patient for base, patient in by_base.items() if set(patient.files) == {Kind.SEG}}
-    for base in [base for base in lonely if _OF_ANATOMY.fullmatch(base)]:
-        del by_base[base], lonely[base]
-    for base, patient in lonely.items():
-        named = split_brats_name(base)
-        owner = by_base.get(without_tumor_word(base))
-        if named is not None and named[1] is Kind.FLAIR:
-            owner = by_base.get(named[0])
-        if owner not in with_flair:
-            is_clear = is_one_patient and len(lonely) == len(with_flair) == 1 and not with_flair[0].first(Kind.SEG)
-            owner = with_flair[0] if is_clear else None
-        if owner is not None:
-            owner.files[Kind.SEG].extend(patient.files.pop(Kind.SEG))
+    return list_volumes(tree, folder, patients, list(copy_problems(copies, tree, folder)))
 
 
 def has_nnunet(tree: Tree, folder: Path) -> bool:
     """Whether nnU-Net's folders of images are there, with volumes in them: pictures are not read from these."""
     places = (tree.folder(folder, [images]) for images, _, _ in _NNUNET)
-    return any(place is not None and any(_volumes(tree, place)) for place in places)
+    return any(place is not None and any(volumes_in(tree, place)) for place in places)
 
 
 def list_nnunet(tree: Tree, folder: Path) -> VolumeSet:
@@ -149,37 +105,45 @@ def list_nnunet(tree: Tree, folder: Path) -> VolumeSet:
     `labelsTs` is there too. Raises UnknownLayoutError where dataset.json cannot say which channel is FLAIR."""
     path = next((path for path in tree.listing(folder).files if name_key(path.name) == DATASET_JSON), None)
     if path is None:
-        text = f"It has nnU-Net's folders and no {DATASET_JSON}, which says which channel (_0000) is FLAIR: add it."
+        text = f"It has nnU-Net's folders and no {DATASET_JSON}, which says which channel (_0000) is FLAIR: add it"
+        lacks_labels = not tree.folders(folder, [labels for _, labels, _ in _NNUNET])
+        text += (
+            ", and the labels (`labelsTr`, `labelsTs`), without which nothing can be compared." if lacks_labels else "."
+        )
         raise UnknownLayoutError(folder, text)
     tree.check(path)
     document = _read_json(folder, path)
     channels = _channels(folder, document)
     problems: list[Problem] = []
-    patients: list[_Patient] = []
+    patients: list[VolumePatient] = []
     used = [path]
     for images_name, labels_name, side in _NNUNET:
         images, labels = tree.folder(folder, [images_name]), tree.folder(folder, [labels_name])
-        if images is None or (labels is None and side == "test" and patients):
+        if images is None:
+            continue
+        if labels is None and side == "test" and patients:
+            names = tuple(image.relative_to(folder).as_posix() for image, _ in volumes_in(tree, images))
+            problems += [Problem("left_out", names, _WITHOUT_LABELS)] if names else []
             continue
         found = _list_side(tree, images, labels, channels, side)
         patients += found
         if side == "train":
             problems += _check_count(folder, path, document, len(found), [labels] if labels else [])
-    return _list(tree, folder, patients, problems, used)
+    return list_volumes(tree, folder, patients, problems, used)
 
 
 def _list_side(
     tree: Tree, images: Path, labels: Path | None, channels: Mapping[int, Kind], side: str
-) -> list[_Patient]:
-    patients: dict[str, _Patient] = {}
-    masks = {} if labels is None else dict(_volumes(tree, labels, (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)))
+) -> list[VolumePatient]:
+    patients: dict[str, VolumePatient] = {}
+    masks = {} if labels is None else dict(volumes_in(tree, labels, (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)))
     names = {name for path, stem in masks.items() for name in (stem, _without_slicer(path, stem))}
-    for path, stem in _volumes(tree, images):
+    for path, stem in volumes_in(tree, images):
         base, _, number = stem.rpartition("_")
         # MONAI's and the Decathlon's have no number: `BRATS_0001` is the name there, and that of its mask.
         is_numbered = bool(base) and len(number) == 4 and number.isdecimal() and stem not in names
         name = base if is_numbered else stem
-        patient = patients.setdefault(name, _Patient(name, side=side))
+        patient = patients.setdefault(name, VolumePatient(name, side=side))
         if is_numbered:  # one with a number that dataset.json does not name may be anything
             kind = channels.get(int(number))
             patient.files[kind or Kind.OTHER].append(path)
@@ -192,7 +156,7 @@ def _list_side(
                 patient.files[kind].append(path)
     for path, stem in masks.items():
         name = stem if stem in patients else _without_slicer(path, stem)
-        patients.setdefault(name, _Patient(name, side=side)).files[Kind.SEG].append(path)
+        patients.setdefault(name, VolumePatient(name, side=side)).files[Kind.SEG].append(path)
     return list(patients.values())
 
 
@@ -200,14 +164,6 @@ def _without_slicer(path: Path, stem: str) -> str:
     """The name of a mask without what 3D Slicer puts before its ending: `NAME.seg.nrrd` is NAME's."""
     is_of_slicer = suffix_of(path.name) in MASK_VOLUME_SUFFIXES and name_key(stem).endswith(_SLICER)
     return stem[: -len(_SLICER)] if is_of_slicer else stem
-
-
-def _volumes(tree: Tree, folder: Path, suffixes: Sequence[str] = VOLUME_SUFFIXES) -> Iterator[tuple[Path, str]]:
-    """The volumes of a folder, and their names without ending."""
-    for path in tree.listing(folder).files:
-        suffix = suffix_of(path.name)
-        if suffix in suffixes:
-            yield path, path.name[: -len(suffix)]
 
 
 def _read_json(folder: Path, path: Path) -> Mapping[str, Any]:
@@ -268,7 +224,7 @@ class _Lister:
         self._folder, self._headers = folder, headers
         self.problems: list[Problem] = []
 
-    def cases(self, patient: _Patient) -> list[Case]:
+    def cases(self, patient: VolumePatient) -> list[Case]:
         """The slices; one case with the reason where there are none."""
         flair, mask = patient.first(Kind.FLAIR), patient.first(Kind.SEG)
         if set(patient.files) == {Kind.SEG}:
@@ -299,7 +255,7 @@ class _Lister:
             for index in range(shape[0])
         ]
 
-    def _fault(self, patient: _Patient, flair: Path | None) -> Problem | None:
+    def _fault(self, patient: VolumePatient, flair: Path | None) -> Problem | None:
         """Why no slice of a patient can be used."""
         read = (paths for kind, paths in patient.files.items() if kind is not Kind.OTHER)
         doubled = next((paths for paths in read if len(paths) > 1), None)
@@ -352,9 +308,11 @@ def _is_same_grid(one: VolumeGrid, other: VolumeGrid) -> bool:
     return bool(np.abs((affines[0] - affines[1]) @ corners.T).max() < _SAME_MM)
 
 
-def _list(
-    tree: Tree, folder: Path, patients: list[_Patient], problems: list[Problem], used: Sequence[Path] = ()
+def list_volumes(
+    tree: Tree, folder: Path, patients: list[VolumePatient], problems: list[Problem], used: Sequence[Path] = ()
 ) -> VolumeSet:
+    """The cases of patients, and what is wrong with them. used: files that belong to the set beside theirs."""
+    problems = [*problems, *choose_masks(patients, folder)]
     files = [path for patient in patients for paths in patient.files.values() for path in paths]
     read = {
         path: 1 if kind is Kind.SEG else patient.volumes
@@ -369,8 +327,10 @@ def _list(
         for patient in sorted(patients, key=lambda one: natural_key(one.name))
         for case in lister.cases(patient)
     ]
-    problems = [*problems, *lister.problems, *find_mixed_channels([case for case, _ in sided])]
-    return VolumeSet(tuple(sided), tuple(problems), (*used, *files))
+    cases = [case for case, _ in sided]
+    problems = [*problems, *lister.problems, *find_mixed_channels(cases), *find_automatic_masks(cases)]
+    spare = [path for patient in patients for path in patient.spare]
+    return VolumeSet(tuple(sided), tuple(problems), (*used, *files, *spare))
 
 
 def find_mixed_channels(cases: Sequence[Case]) -> Iterator[Problem]:

@@ -10,8 +10,9 @@ const INNER_FOLDERS = ["segmentation", "seg", "segs", "truth", "truths", "labelm
 const KNOWN_FOLDERS = [...MASK_FOLDERS, ...OTHER_FOLDERS, ...PROGRAM_FOLDERS];
 const OF_MASKS =
   /^(?!(?:.*[ ._-])?(?:no|non|with|without|and|or)[ ._-])(?:.+[ ._-]masks?|masks?[ ._-](?:images?|imgs?|human|instances?|png|tiff?)|(?:train|val|valid|test|default)annot)$/s;
-const LONG = "masks?|segmentations?|labelmaps?|ground[ ._-]?truths?";
-const SHORT = "segm?s?|gts?|labels?|truths?|annotations?";
+const GLISTRBOOST = "glistrboost(?:[ ._-]out)?(?:[ ._-]manually[ ._-]?corrected)?";
+const LONG = `masks?|segmentations?|labelmaps?|ground[ ._-]?truths?|${GLISTRBOOST}`;
+const SHORT = "d?segm?s?|gts?|labels?|truths?|annotations?";
 const COUNT = "(?:[ ._-]*(?:[0-9]{1,6}|\\([0-9]{1,6}\\)|-? ?copy(?: [0-9]{1,2}| ?\\([0-9]{1,2}\\))?))?";
 const VOLUME = /\.(?:nii(?:\.gz)?|nrrd)$/i;
 const TEXT = /\.(?:json|jsonl|ndjson|geojson|xml|txt|csv|tsv)$/i; // outlines at most

@@ -34,6 +34,9 @@ from ml.datasets.mask_names import doubtful_word, looks_like_mask, mask_sign, ma
         ("Mask_s.png", "Mask_"),
         ("W39_1998.09.19_Segm.nii", "_Segm"),
         ("s_mask .png", "_mask "),
+        ("TCGA-02-0006_1996.08.23_GlistrBoost.nii.gz", "_GlistrBoost"),
+        ("s_GlistrBoost_ManuallyCorrected.nii.gz", "_GlistrBoost_ManuallyCorrected"),
+        ("sub-01_desc-lesion_dseg.nii.gz", "_dseg"),
         ("task-7-annotation-12-by-1-tag-Tumor-0.png", "task-7-annotation-12-by-1-tag-Tumor-0"),
     ],
 )

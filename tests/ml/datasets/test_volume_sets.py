@@ -82,8 +82,11 @@ def test_folders_of_patients_are_one_set(tmp_path: Path) -> None:
     write_volume(tmp_path / "bids" / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz", flair())
     write_volume(tmp_path / "bids" / "sub-02" / "anat" / "sub-02_FLAIR.nii.gz", flair(seed=1))
     write_volume(tmp_path / "bids" / "derivatives" / "sub-01_lesion_mask.nii.gz", labels())
-    with pytest.raises(DatasetError, match=r"24 slices and not one mask.*derivatives/sub-01_lesion_mask.nii.gz: "):
-        check(tmp_path / "bids")
+    report = check(tmp_path / "bids")
+    assert [(one.code, one.files) for one in report.problems] == [
+        ("missing_mask", ("sub-02/anat/sub-02_FLAIR.nii.gz",))
+    ]
+    assert [one.patient for one in report.patients] == ["sub-01"]
 
 
 def test_the_tumors_mask_is_taken_and_those_of_brain_and_skull_never(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from ml.prediction.sources import find_sources
 from tests.ml.evaluation.conftest import CARD, FakeEngine
 from tests.support.evaluations import begin, case_rows, run_all, slice_pixels, square, write_slice, zip_of
 from tests.support.layouts import LAYOUTS, coco, image, pairs_beside, with_annotations, without_masks
+from tests.support.volume_sets import write_apart
 from tests.worker.evaluation.test_chunks import read_report
 from webapp.domain.evaluations.models import CaseOutcome
 from webapp.schemas.labels import PROBLEMS
@@ -131,12 +132,12 @@ def test_a_table_beside_images_without_masks_may_say_which_are_masks(runtime, re
     assert names_of(find_sources([folder])[1]) == {("left_out", "manifest.csv")}
 
 
-@pytest.mark.parametrize("name", ["patient folders", "held twice", "CVAT", "CVAT's masks", "annotations"])
+@pytest.mark.parametrize("name", ["patient folders", "held twice", "CVAT", "CVAT's masks", "annotations", "apart"])
 def test_a_zip_leaves_out_what_its_folder_does(runtime, resources, tmp_path, name):
     from ml.datasets.archive import ArchiveLimits
     from ml.datasets.unpacking import unpack_archive
 
-    {**LAYOUTS, "annotations": with_annotations}[name](tmp_path / "set")
+    {**LAYOUTS, "annotations": with_annotations, "apart": write_apart}[name](tmp_path / "set")
     (tmp_path / "set.zip").write_bytes(zip_of(tmp_path / "set"))
     (tmp_path / "unpacked").mkdir()
     unpack_archive(tmp_path / "set.zip", tmp_path / "unpacked", ArchiveLimits(1000, 10**8, 10**9), 60)

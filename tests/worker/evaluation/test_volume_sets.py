@@ -7,9 +7,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ml.datasets import check
+from ml.datasets.layouts.unknown import UnknownLayoutError
 from tests.support import dicom_sets
 from tests.support.evaluations import begin, case_rows, run_all
-from tests.support.volume_sets import labels, write_brats, write_decathlon, write_nnunet, write_volume
+from tests.support.volume_sets import (
+    flair,
+    labels,
+    write_apart,
+    write_brats,
+    write_decathlon,
+    write_nnunet,
+    write_volume,
+)
 from tests.worker.evaluation.test_chunks import read_report
 from tests.worker.evaluation.test_left_out import evaluate  # noqa: F401 - a fixture
 from webapp.domain.evaluations import images
@@ -18,7 +28,7 @@ from webapp.schemas.labels import PROBLEMS
 CHANNELS = {"0": "T1", "1": "FLAIR", "2": "T1ce"}
 
 
-@pytest.mark.parametrize("kind", ["brats", "nnunet", "decathlon", "dicom"])
+@pytest.mark.parametrize("kind", ["brats", "apart", "nnunet", "decathlon", "dicom"])
 def test_volumes_have_the_figures_of_the_command_line(runtime, resources, evaluate, kind, capsys):  # noqa: F811
     folder = resources.settings.evaluation_roots[0] / "set"
     if kind == "brats":
@@ -33,6 +43,8 @@ def test_volumes_have_the_figures_of_the_command_line(runtime, resources, evalua
         dicom_sets.write_outlines(folder / "P2" / "plan" / "rt.dcm", "1.2.1")
         dicom_sets.write_seg(folder / "P3" / "seg.dcm", "1.2.2", FrameOfReferenceUID="1.2.3.4")
         dicom_sets.write_seg(folder / "P3" / "lost.dcm", "1.2.99")
+    elif kind == "apart":
+        write_apart(folder)
     elif kind == "decathlon":
         write_decathlon(folder, ("a", "b"), ("FLAIR", "T1w", "t1gd", "T2w"))
     else:
@@ -54,3 +66,14 @@ def test_volumes_have_the_figures_of_the_command_line(runtime, resources, evalua
     with resources.database.read() as session:
         wanted = images.source(resources, session, key, row.position, "scan")
     assert Image.open(io.BytesIO(images.render(resources, wanted, "scan"))).size == size
+
+
+def test_masks_that_are_no_volumes_are_refused_by_check_and_portal_alike(runtime, resources):
+    folder = resources.settings.evaluation_roots[0] / "set"
+    write_volume(folder / "data" / "P1" / "P1_flair.nii.gz", flair())
+    write_volume(folder / "truth" / "mask1.nii.gz", labels())
+    done = run_all(runtime, begin(resources, folder))
+    with pytest.raises(UnknownLayoutError) as raised:
+        check(folder)
+    assert done.error_code == "no_images" and done.error_message.endswith(raised.value.finding)
+    assert "and no mask is a volume's" in raised.value.finding

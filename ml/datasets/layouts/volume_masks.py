@@ -1,0 +1,122 @@
+"""Which masks of volumes are the tumor's by an expert, by their names: those of brain, skull and tissue are none, and
+of several of one patient the one that says it most plainly is taken.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ml.datasets.case import Case
+from ml.datasets.checking.problems import Problem
+from ml.datasets.file_names import MASK_VOLUME_SUFFIXES, VOLUME_SUFFIXES, name_key, shown, suffix_of
+from ml.datasets.layouts.left_out import relative
+from ml.datasets.layouts.sequences import Sequence as Kind
+from ml.datasets.layouts.sequences import split_brats_name
+from ml.datasets.layouts.volume_patients import VolumePatient
+from ml.datasets.mask_names import mask_ending, mask_sign, name_without_mask, without_tumor_word
+from ml.datasets.volume_slices import file_of
+
+# Masks of anything else than the tumor, by what stands before the mask's word: UCSF-PDGM's brain_segmentation,
+# fMRIPrep's desc-brain_mask, desc-aseg_dseg, label-GM_mask.
+_OF_ANATOMY = re.compile(
+    r"(?:.*[-_. ])?(?:brain|parenchyma|skull|head|bet|hd-?bet|tissues?|ventricles?|wm|gm|csf|aseg|aparc(?:\+?aseg)?)",
+    re.IGNORECASE | re.DOTALL,
+)
+# Programs whose segmentations are of anatomy, by the folders of BIDS' derivatives.
+_OF_PROGRAMS = re.compile(
+    r"(?:[fs]mriprep|freesurfer|fastsurfer|synthseg|synthstrip|cat12|spm\d*|fsl|hd-?bet|mriqc|micapipe)(?:[-_. ].*)?"
+)
+# What says that a mask is the tumor's: also the labels of BIDS (`label-lesion_mask`).
+_SAYS_TUMOR = re.compile(r"(?:.*[^a-z])?(?:tumou?r|lesion|glioma|glioblastoma)s?(?:[^a-z].*)?", re.DOTALL)
+# The same of a name without a mask's word: `P1_tumor`, BIDS' older `label-lesion_roi`.
+_TUMOR_AT_END = re.compile(r".*[-_. ](?:tumou?rs?|lesions?)(?:[-_. ]roi)?", re.DOTALL)
+# Masks that a program made and nobody corrected: of TCIA's BraTS-TCGA (https://doi.org/10.7937/K9/TCIA.2017.KLXWJJ1Q)
+# and UPENN-GBM (https://doi.org/10.7937/TCIA.709X-DN49).
+_AUTOMATIC = re.compile(
+    r"(?:.*[-_. ])?auto(?:mated|matic|matically)?(?:[-_. ].*)?|.*glistrboost(?:[-_. ]?out)?", re.DOTALL
+)
+_MAKER = re.compile(r"[-_. ]?auto(?:mated|matic)?(?:[-_. ]approx)?$", re.IGNORECASE)
+_SPARE = (
+    "Another mask of the same volume is taken, which says by its name that it is the expert's or the tumor's: remove"
+    " these, or that one, if they are the right ones."
+)
+
+
+def is_of_anatomy(path: Path, folder: Path) -> bool:
+    """Whether a mask, of a path below `folder`, is one of brain, skull or tissue by its name, or by the folder of the
+    program that made it."""
+    *folders, name = path.relative_to(folder).parts
+    if _OF_ANATOMY.fullmatch(name_without_mask(name)):
+        return True
+    return not _says_tumor(path) and any(_OF_PROGRAMS.fullmatch(name_key(part)) for part in folders)
+
+
+def is_volume_mask(path: Path, folder: Path) -> bool:
+    """Whether a volume, of a path below `folder`, is a mask of a tumor by its name or by its folder."""
+    is_volume = suffix_of(path.name) in (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)
+    has_sign = bool(mask_sign(path.relative_to(folder).as_posix())) or _TUMOR_AT_END.fullmatch(_key(path)) is not None
+    return is_volume and has_sign and not is_of_anatomy(path, folder)
+
+
+def base_of_mask(stem: str) -> str:
+    """What of a mask's name is its patient's: `P1` of `P1_tumor_segmentation`, `P1_automated_approx_segm`."""
+    return _MAKER.sub("", without_tumor_word(stem.removesuffix(mask_ending(stem))))
+
+
+def join_masks(by_base: dict[str, VolumePatient], *, is_one_patient: bool) -> None:
+    """Give masks that are called as their FLAIR is (`flair-label`) to its patient; in a patient's own folder the one
+    mask to the one FLAIR, however they are called (`Segmentation`). Masks of brain or skull are no part of the set."""
+    with_flair = [patient for patient in by_base.values() if patient.first(Kind.FLAIR)]
+    lonely = {base: patient for base, patient in by_base.items() if set(patient.files) == {Kind.SEG}}
+    for base in [base for base in lonely if _OF_ANATOMY.fullmatch(base)]:
+        del by_base[base], lonely[base]
+    for base, patient in lonely.items():
+        named = split_brats_name(base)
+        owner = by_base.get(base_of_mask(base))
+        if named is not None and named[1] is Kind.FLAIR:
+            owner = by_base.get(named[0])
+        if owner not in with_flair:
+            is_clear = is_one_patient and len(lonely) == len(with_flair) == 1 and not with_flair[0].first(Kind.SEG)
+            owner = with_flair[0] if is_clear else None
+        if owner is not None:
+            owner.files[Kind.SEG].extend(patient.files.pop(Kind.SEG))
+
+
+def choose_masks(patients: Sequence[VolumePatient], folder: Path) -> Iterator[Problem]:
+    """Of several masks of a patient keep those by a person, and of these the one that says that it is the tumor's; the
+    others are named as left out, by paths below `folder`."""
+    for patient in patients:
+        masks = found = patient.files.get(Kind.SEG, [])
+        for is_better in (_is_by_person, _says_tumor):
+            masks = [path for path in masks if is_better(path)] or masks
+        if found:
+            patient.spare = [path for path in found if path not in masks]
+            patient.files[Kind.SEG] = masks
+    if spare := tuple(relative(path, folder) for patient in patients for path in patient.spare):
+        yield Problem("left_out", spare, _SPARE)
+
+
+def find_automatic_masks(cases: Sequence[Case]) -> Iterator[Problem]:
+    """How many patients have masks that a program made and nobody corrected."""
+    masks = {case.patient: file_of(case.mask) for case in cases if case.mask is not None and case.fault is None}
+    automatic = [path for path in masks.values() if not _is_by_person(path)]
+    if automatic:
+        text = (
+            f"The masks of {len(automatic):,} of {len(masks):,} patients were made by a program, and corrected by"
+            f" nobody, by their names (the first: {shown(automatic[0].name)}): figures of these say how far two"
+            " programs agree."
+        )
+        yield Problem("automatic_masks", (), text)
+
+
+def _is_by_person(path: Path) -> bool:
+    return _AUTOMATIC.fullmatch(_key(path)) is None
+
+
+def _says_tumor(path: Path) -> bool:
+    return _SAYS_TUMOR.fullmatch(_key(path)) is not None
+
+
+def _key(path: Path) -> str:
+    """A volume's name without ending."""
+    return name_key(path.name[: -len(suffix_of(path.name)) or None])

@@ -1,0 +1,170 @@
+"""Volumes whose masks have other names or lie in other folders, as collections and BIDS publish them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from ml.datasets import DatasetError, check, find_layout
+from ml.datasets.time_points import person_of
+from ml.prediction.sources import find_sources
+from tests.support.volume_sets import SHAPE, flair, labels, write_apart, write_brats, write_nnunet, write_volume
+
+BIDS = "sub-0{0}/anat/sub-0{0}_FLAIR.nii.gz"
+
+
+def write(folder: Path, images: Iterable[str], masks: Iterable[str]) -> None:
+    for seed, name in enumerate(images):
+        write_volume(folder / name, flair(seed=seed))
+    for name in masks:
+        write_volume(folder / name, labels())
+
+
+def masks_of(folder: Path) -> dict[str, str | None]:
+    """The mask of each patient by its path."""
+    cases = find_layout(folder).cases
+    return {one.patient: None if one.mask is None else one.mask.parent.relative_to(folder).as_posix() for one in cases}
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        (BIDS, "derivatives/manual/sub-0{0}/anat/sub-0{0}_label-lesion_mask.nii.gz"),
+        (BIDS, "derivatives/manual/sub-0{0}/anat/sub-0{0}_space-FLAIR_desc-tumor_dseg.nii.gz"),
+        (BIDS, "derivatives/manual/sub-0{0}/anat/sub-0{0}_dseg.nii"),
+        (BIDS, "derivatives/manual/sub-0{0}/anat/sub-0{0}_label-lesion_roi.nii.gz"),
+        (
+            "sub-1/ses-{0}/anat/sub-1_ses-{0}_acq-iso_FLAIR.nii.gz",
+            "derivatives/a/sub-1/ses-{0}/anat/sub-1_ses-{0}_label-lesion_mask.nii.gz",
+        ),
+        ("images/P{0}_flair.nii.gz", "labels/P{0}_flair.nii.gz"),
+        ("images/P{0}/FLAIR.nii.gz", "masks/P{0}/tumor.nii.gz"),
+        ("images/P{0}/P{0}-t2f.nii.gz", "truth/P{0}.seg.nrrd"),
+    ],
+)
+def test_masks_in_other_folders_are_told_by_their_patients_names(tmp_path: Path, images: str, masks: str) -> None:
+    numbers = (1, 2)
+    write(tmp_path, map(images.format, numbers), [masks.format(one) for one in numbers if not masks.endswith("nrrd")])
+    if masks.endswith("nrrd"):
+        from ml.volumes.grid import VolumeGrid
+        from ml.volumes.nrrd_file import write_nrrd
+        from tests.support.volume_sets import affine
+
+        for one in numbers:
+            (tmp_path / "truth").mkdir(exist_ok=True)
+            write_nrrd(tmp_path / masks.format(one), labels(), VolumeGrid.of(affine(), SHAPE))
+    layout = find_layout(tmp_path)
+    assert (layout.name, layout.problems) == ("volumes and masks", ())
+    assert set(masks_of(tmp_path).values()) == set(map(masks.format, numbers)) and len(layout.cases) == 2 * SHAPE[2]
+    pairs = {(one.image.parent.as_posix().count("1"), one.mask.parent.as_posix().count("1")) for one in layout.cases}
+    assert len(pairs) == 2  # the first of one is not the second's
+
+
+def test_upenns_folders_are_one_set_and_an_experts_mask_comes_first(tmp_path: Path) -> None:
+    write_apart(tmp_path)
+    report = check(tmp_path)
+    assert (report.layout, report.is_sound, report.analysis.tumor_patients) == ("volumes and masks", True, 2)
+    assert [group.files for group in report.left_out] == [
+        ("automated_segm/UPENN-GBM-00002_11_automated_approx_segm.nii.gz",)
+    ]
+    (note,) = find_layout(tmp_path).notes
+    assert note.startswith("The masks of 1 of 2 patients were made by a program, and corrected by nobody")
+    assert all(one.volume.channels for one in find_layout(tmp_path).cases)
+
+
+def test_corrected_masks_of_the_cancer_imaging_archive_are_taken(tmp_path: Path) -> None:
+    names = ("TCGA-02-0006_1996.08.23", "TCGA-02-0009_1997.06.14")
+    ends = ("_flair", "_t1", "_t1Gd", "_t2")
+    write(
+        tmp_path,
+        [f"{name}/{name}{end}.nii.gz" for name in names for end in ends],
+        [f"{name}/{name}_GlistrBoost{end}.nii.gz" for name in names for end in ("", "_ManuallyCorrected")],
+    )
+    (tmp_path / names[1] / f"{names[1]}_GlistrBoost_ManuallyCorrected.nii.gz").unlink()
+    assert masks_of(tmp_path) == {
+        names[0]: f"{names[0]}/{names[0]}_GlistrBoost_ManuallyCorrected.nii.gz",
+        names[1]: f"{names[1]}/{names[1]}_GlistrBoost.nii.gz",
+    }
+    assert "1 of 2 patients were made by a program" in find_layout(tmp_path).notes[0]
+
+
+def test_masks_of_brain_and_tissue_in_derivatives_are_no_truth(tmp_path: Path) -> None:
+    """Without one of a tumor there is none, and the images are scans."""
+    of_anatomy = [
+        f"derivatives/fmriprep/sub-0{one}/anat/sub-0{one}_{end}.nii.gz"
+        for one in (1, 2)
+        for end in ("desc-brain_mask", "dseg", "desc-aparcaseg_dseg")
+    ]
+    write(tmp_path, map(BIDS.format, (1, 2)), of_anatomy)
+    assert not find_layout(tmp_path).has_truth
+    write(tmp_path, (), [f"derivatives/fmriprep/sub-0{one}/anat/sub-0{one}_label-lesion_mask.nii.gz" for one in (1, 2)])
+    assert {Path(mask).name for mask in masks_of(tmp_path).values()} == {
+        "sub-01_label-lesion_mask.nii.gz",
+        "sub-02_label-lesion_mask.nii.gz",
+    }
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        (["a/P1_flair.nii.gz", "b/P1_flair.nii.gz"], ["masks/P1_seg.nii.gz"]),  # whose?
+        (["data/P1/P1_flair.nii.gz", "data/P2/P2_flair.nii.gz"], ["truth/mask1.nii.gz", "truth/mask2.nii.gz"]),
+        (["P1/P1_flair.nii.gz"], ["P1/other_tumor.nii.gz"]),
+    ],
+)
+def test_masks_of_no_volume_are_refused_by_name_and_the_volumes_predicted(
+    tmp_path: Path, images: list[str], masks: list[str]
+) -> None:
+    write(tmp_path, images, masks)
+    with pytest.raises(
+        DatasetError, match=r"and [12] masks? \(the first: .*\), and no mask is a volume's.*rename them"
+    ):
+        find_layout(tmp_path)
+    sources, left_out = find_sources([tmp_path])
+    assert {one.path for one in sources} == {tmp_path / name for name in images}
+    assert {name for group in left_out for name in group.files} == set(masks)
+
+
+def test_two_masks_of_one_volume_in_other_folders_fail_it(tmp_path: Path) -> None:
+    write(tmp_path, ["images/P1_flair.nii.gz"], ["masks/P1_seg.nii.gz", "labels/P1.nii.gz"])
+    (case,) = find_layout(tmp_path).cases
+    assert case.fault is not None and case.fault.code == "doubled_image"
+
+
+@pytest.mark.parametrize(
+    ("names", "person"),
+    [
+        (("UPENN-GBM-00001_11", "UPENN-GBM-00001_21"), "UPENN-GBM-00001"),
+        (("sub-01_ses-1", "sub-01_ses-2", "sub-01/ses-3/anat"), "sub-01"),
+    ],
+)
+def test_times_of_one_person_are_told_by_the_names_of_the_collection(names: tuple[str, ...], person: str) -> None:
+    assert set(map(person_of, names)) == {person} and person_of("sub-01") == "sub-01"
+
+
+@pytest.mark.parametrize("has_json", [True, False])
+@pytest.mark.parametrize("place", ["imagesTs", "."])
+def test_nnunets_images_without_labels_are_told_what_lacks(tmp_path: Path, place: str, has_json: bool) -> None:
+    write_nnunet(tmp_path, ("a", "b"), {"channel_names": {"0": "FLAIR"}}, side="Ts")
+    for path in (tmp_path / "labelsTs").iterdir():
+        path.unlink()
+    (tmp_path / "labelsTs").rmdir()
+    if not has_json:
+        (tmp_path / "dataset.json").unlink()
+    with pytest.raises(DatasetError, match=r"labelsTs.*dataset.json|dataset.json.*labelsTs") as raised:
+        check(tmp_path / "imagesTs" if place == "." else tmp_path)
+    assert "BraTS" not in str(raised.value)
+
+
+def test_nnunets_test_images_beside_its_training_set_are_said_to_lack_their_labels(tmp_path: Path) -> None:
+    write_nnunet(tmp_path, ("a", "b"), {"channel_names": {"0": "FLAIR"}})
+    write_volume(tmp_path / "imagesTs" / "c_0000.nii.gz", flair())
+    (left_out,) = find_layout(tmp_path).left_out
+    assert left_out.files == ("imagesTs/c_0000.nii.gz",) and "`labelsTs/P1.nii.gz`" in left_out.message
+
+
+def test_a_mask_beside_its_volume_is_taken_as_before(tmp_path: Path) -> None:
+    write_brats(tmp_path, "P1")
+    write(tmp_path, (), ["masks/P2_seg.nii.gz"])
+    layout = find_layout(tmp_path)
+    assert layout.name == "BraTS" and layout.left_out[0].files == ("masks/P2_seg.nii.gz",)
