@@ -29,6 +29,7 @@ from ml.cards.card import (
     SequenceFigures,
     TemperatureScaling,
     Training,
+    VolumeError,
 )
 from ml.cards.errors import CardError, PackageError, PackageFileError, PackageNotFoundError
 from ml.cards.members import check_members, find_members
@@ -78,6 +79,7 @@ __all__ = [
     "SequenceFigures",
     "TemperatureScaling",
     "Training",
+    "VolumeError",
     "card_from_json",
     "check_members",
     "find_members",

@@ -174,6 +174,22 @@ class TemperatureScaling:
 
 
 @dataclass(frozen=True)
+class VolumeError:
+    """How many times larger or smaller than the volume of a stack's mask the expert's may be (ml.metrics.growth).
+
+    half: for half of the patients; volume: for the share of `share` (0 to 1) of them; change: the same of the ratio of
+    two volumes. set: the patients that it was measured on, whose number is `patients`.
+    """
+
+    half: float
+    volume: float
+    change: float
+    share: float
+    patients: int
+    set: str
+
+
+@dataclass(frozen=True)
 class DoubtRule:
     """When a slice without a mask is in doubt: a component at `threshold` (0 to 1), which is below the card's, has at
     least `min_pixels` pixels of the model's grid (ml.masks)."""
@@ -332,6 +348,7 @@ class Card:
     crops: height and width of the crops to the brain that the package was measured with (ml.engines.crops).
     doubt, depth: None where the model has no such rule. members: of an ensemble, whose logits are averaged; empty else.
     cascade: None where every member is asked on every slice.
+    volumes: None where too few patients measured it.
     familiarity: the out-of-distribution check, under the name that cards have had from the first. sequences: the check
     of the sequence. Both are None where the package has no such check.
     """
@@ -352,6 +369,7 @@ class Card:
     crops: tuple[tuple[int, int], ...] = ()
     training: Training = field(default_factory=Training)
     metrics: tuple[Metric, ...] = ()
+    volumes: VolumeError | None = None
     temperature: TemperatureScaling | None = None
     familiarity: OodFacts | None = None
     sequences: SequenceFacts | None = None

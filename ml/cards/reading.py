@@ -83,6 +83,11 @@ def _check_bounds(card: Card) -> None:
     _require(0 <= card.threshold <= 1, "threshold", card.threshold, "0 to 1")
     _require(is_area, "min_tumor_pixels", card.min_tumor_pixels, f"0 to {height * width}, the pixels of the grid")
     _check_rules(card)
+    if card.volumes is not None:
+        error = card.volumes
+        is_factor = all(1 <= factor < float("inf") for factor in (error.half, error.volume, error.change))
+        _require(is_factor, "volumes", (error.half, error.volume, error.change), "three numbers of at least 1")
+        _require(0 < error.share < 1, "volumes.share", error.share, "above 0 and below 1")
     _require(is_crop, "crops", card.crops, f"multiples of {_CROP_STRIDE} within {height} x {width}")
     _require(is_file, "files", dict(card.files), "plain file names, each with a SHA-256 of 64 hexadecimal digits")
 

@@ -19,7 +19,6 @@ from ml.cards import (
     Card,
     Cascade,
     CascadeFigures,
-    Metric,
     PackageError,
     find_members,
     load_card,
@@ -118,10 +117,8 @@ def make_cascade(plan: CascadePlan, calibration: Calibration | None = None) -> C
             f"{len(names)} members need as many runs after --folds, in the ensemble's order, not {len(plan.folds)}."
         )
     runs = with_common_folds([read_folds(plan.folds[place], plan.data) for place in order])
-    cascade, metrics = choose_limit(card, folders, runs, plan.neighbors)
-    card = _measure(
-        replace(card, metrics=metrics), cascade, folders, cases, calibration or Calibration(), plan.is_tested
-    )
+    card = choose_limit(card, folders, runs, plan.neighbors)
+    card = _measure(card, folders, cases, calibration or Calibration(), plan.is_tested)
     with staged(plan.out) as folder:
         return write_card(folder, card)
 
@@ -167,16 +164,16 @@ def _reordered(plan: CascadePlan, whole: Card, order: Sequence[int], first: Card
         familiarity=first.familiarity,
         sequences=first.sequences,
         metrics=(),
+        volumes=None,
         parity={},
     )
 
 
-def choose_limit(
-    card: Card, folders: Sequence[Path], runs: Sequence[FoldRun], neighbors: int
-) -> tuple[Cascade, tuple[Metric, ...]]:
-    """The highest limit that passes the gate on the kept maps of each fold, and the cascade's figures on all of them.
+def choose_limit(card: Card, folders: Sequence[Path], runs: Sequence[FoldRun], neighbors: int) -> Card:
+    """The card with the highest limit that passes the gate on the kept maps of each fold, and its figures on all of
+    them.
 
-    card: the ensemble's, its members in the order of `folders` and `runs`.
+    card: the ensemble's, without figures, its members in the order of `folders` and `runs`.
 
     A limit that only just passes on some patients does not on the next ones: of 30 patients one had lost no tumor, of
     60 it lost two. Raises PackageError where none does.
@@ -213,7 +210,7 @@ def choose_limit(
             words = f"the highest of {len(LIMITS)} limits from {LIMITS[-1]:g} to {LIMITS[0]:g} that passes in each fold"
             judged = replace(runs[0], name=card.name, maps=tuple(look.cascaded for look in looks))
             cascade = Cascade(limit, neighbors, f"out of fold, {runs[0].description}: {words}", tried)
-            return cascade, measure_on_folds(judged, card)
+            return replace(measure_on_folds(judged, card), cascade=cascade)
     raise PackageError(
         f"With {load_card(folders[0]).name} asked first no limit passes the gate in each fold (the lowest, on all of"
         f" them: {tried}); all members are needed on every slice."
@@ -222,7 +219,6 @@ def choose_limit(
 
 def _measure(
     card: Card,
-    cascade: Cascade,
     folders: Sequence[Path],
     cases: Sequence[Case],
     calibration: Calibration,
@@ -230,21 +226,19 @@ def _measure(
 ) -> Card:
     """The gate on the compiled models, int8 beside torch with all members, and the test patients.
 
-    Raises PackageError where the gate is not passed.
+    card: with its cascade. Raises PackageError where the gate is not passed.
     """
     members = [OpenVinoEngine(folder) for folder in folders]
-    whole = EnsembleEngine(card, members)
-    card = replace(card, cascade=cascade)
-    served = EnsembleEngine(card, members)
+    without = replace(card, cascade=None)
+    whole, served = EnsembleEngine(without, members), EnsembleEngine(card, members)
     split = split_of(card, cases, calibration.seed)
     stacks = _whole_patients(split.parity)
     logger.info("Comparing the cascade with all members on %d slices", len(stacks))
     passed = compare_looks(list(_served_looks(served, whole, stacks)), card)
-    if not passed.is_close:
-        raise PackageError(f"The compiled models do not pass the gate at limit {cascade.limit:g}: {passed}.")
-    reference = EnsembleEngine(
-        replace(card, cascade=None), [TorchEngine.from_package(folder, device="cpu") for folder in folders]
-    )
+    cascade = card.cascade
+    if cascade is None or not passed.is_close:
+        raise PackageError(f"The compiled models do not pass the gate: {passed}.")
+    reference = EnsembleEngine(without, [TorchEngine.from_package(folder, device="cpu") for folder in folders])
     compared = parity_slices(split, calibration.seed)
     logger.info("Comparing int8 with torch fp32 on %d slices", len(compared))
     parity = compare_engines(served, reference, compared)

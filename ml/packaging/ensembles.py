@@ -176,6 +176,7 @@ def _join(plan: Ensemble, cards: Sequence[Card]) -> Card:
             excluded_patients=tuple(sorted(excluded)) or None,
         ),
         metrics=(),
+        volumes=None,
         temperature=None,
         parity={},
         limits=tuple(dict.fromkeys(limit for card in cards for limit in card.limits)),

@@ -32,6 +32,7 @@ def check(choice: FoldChoice, card: Card) -> None:
     assert (rule.threshold, rule.min_tumor_pixels) == (card.threshold, card.min_tumor_pixels)
     assert (rule.depth, rule.doubt) == (card.depth, card.doubt)
     assert choice.chosen_on == card.chosen_on
+    assert choice.volumes == card.volumes
     assert choice.metrics == tuple(metric for metric in card.metrics if metric.is_out_of_fold)
 
 
@@ -63,6 +64,9 @@ def test_the_cascades_limit_is_chosen_by_its_members_folds(runs: Sequence[FoldRu
         whole.members,
     )
     folders = [WEIGHTS / member.name for member in card.members]
-    cascade, metrics = choose_limit(replace(card, cascade=None), folders, runs, card.cascade.neighbors)
-    assert replace(cascade, served=card.cascade.served) == card.cascade
-    assert metrics == tuple(metric for metric in card.metrics if metric.is_out_of_fold)
+    plain = replace(card, cascade=None, metrics=(), volumes=None)
+    chosen = choose_limit(plain, folders, runs, card.cascade.neighbors)
+    assert chosen.cascade is not None
+    assert replace(chosen.cascade, served=card.cascade.served) == card.cascade
+    assert chosen.volumes == card.volumes
+    assert chosen.metrics == tuple(metric for metric in card.metrics if metric.is_out_of_fold)

@@ -12,8 +12,10 @@ from webapp.domain.scans.patients import PatientSource
 from webapp.schemas.fields import Code, Rounded, dump
 
 METHOD = (
-    "With the model's patient Dice D of its card a true volume lies between V D / (2 - D) and V (2 - D) / D, if the"
-    " overlap on this patient is no worse; a change has both ends of the worst case."
+    "The model's card states, from patients that it had not seen, within how many times the expert's volume was larger"
+    " or smaller than its own for a share of them (95 in 100), and the same of the ratio of two volumes, by pairs of"
+    " patients. A volume V then stands for V / factor to V x factor, and a ratio r for r / change_factor to"
+    " r x change_factor. That the errors of one patient at two dates are as unlike as those of two is assumed."
 )
 
 
@@ -28,15 +30,31 @@ class FollowUpPatientSchema(ma.Schema):
 
 
 class ModelErrorSchema(ma.Schema):
-    """The error that the model's card states."""
+    """The error of volumes that the model's card states."""
 
     model = fields.String(required=True)
     version = fields.String(allow_none=True)
     threshold = fields.Float(required=True)
-    dice = Rounded(4, required=True, metadata={"description": "patient_dice_mean of the card"})
-    patients = fields.Integer(allow_none=True, metadata={"description": "on whom it was measured"})
-    set = fields.String(required=True)
-    factor = Rounded(4, required=True, metadata={"description": "how many times larger or smaller a volume may be"})
+    patients = fields.Integer(required=True, attribute="volumes.patients", metadata={"description": "who measured it"})
+    set = fields.String(required=True, attribute="volumes.set")
+    share = fields.Float(
+        required=True, attribute="volumes.share", metadata={"description": "of patients, and of changes, 0 to 1"}
+    )
+    factor = Rounded(
+        4,
+        required=True,
+        attribute="volumes.volume",
+        metadata={"description": "how many times larger or smaller a volume may be"},
+    )
+    half_factor = Rounded(
+        4, required=True, attribute="volumes.half", metadata={"description": "the same for half of the patients"}
+    )
+    change_factor = Rounded(
+        4,
+        required=True,
+        attribute="volumes.change",
+        metadata={"description": "how many times larger or smaller the ratio of two volumes may be"},
+    )
 
 
 class FollowUpPointSchema(ma.Schema):

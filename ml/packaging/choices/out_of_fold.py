@@ -1,16 +1,19 @@
 """Everything that is chosen on out-of-fold maps, and honest figures: of rules that were chosen on the other folds."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.cards import NESTED, OUT_OF_FOLD, Card, Metric, PackageError, TemperatureScaling
+from ml.cards import NESTED, OUT_OF_FOLD, Card, Metric, PackageError, TemperatureScaling, VolumeError
 from ml.engines.ensemble import LOGIT_LIMIT
 from ml.evaluation.scoring import MaskedSlice, Score, mask_slices, score_slice
 from ml.measurements import Verdict, verdict_of
+from ml.metrics.growth import SHARE, volume_factors
+from ml.metrics.overlap import Counts
 from ml.packaging.card_metrics import NAMES, VARIANT_NAMES, metrics_of
 from ml.packaging.choices.folds import FoldRun
 from ml.packaging.choices.maps import ChoiceMaps
@@ -37,12 +40,17 @@ class FoldChoice:
     rule: ChosenRule
     chosen_on: str
     metrics: tuple[Metric, ...]
+    volumes: VolumeError | None
 
     def on_card(self, card: Card) -> Card:
         """The card with everything that was chosen."""
         metrics = (*card.metrics, *self.metrics)
         return replace(
-            with_rule(card, self.rule), temperature=self.temperature, chosen_on=self.chosen_on, metrics=metrics
+            with_rule(card, self.rule),
+            temperature=self.temperature,
+            chosen_on=self.chosen_on,
+            metrics=metrics,
+            volumes=self.volumes,
         )
 
 
@@ -115,11 +123,12 @@ def choose_on_folds(
     chosen_on = f"{OUT_OF_FOLD}, {run.description}: {describe_rule(final.rule)}"
     if nested:
         chosen_on += f"; with the rules of the other folds {_doubt_in_words(stacked)}"
-    return FoldChoice(final.scaling, temperature, final.rule, chosen_on, metrics)
+    volumes = _volumes([score for score, _ in stacked], set_name)
+    return FoldChoice(final.scaling, temperature, final.rule, chosen_on, metrics, volumes)
 
 
-def measure_on_folds(run: FoldRun, card: Card) -> tuple[Metric, ...]:
-    """The metrics of rules that the card has already, on `run.maps` as they are. card: its input's grid counts.
+def measure_on_folds(run: FoldRun, card: Card) -> Card:
+    """The card with figures of the rules that it has already, on `run.maps` as they are. card: its input's grid counts.
 
     For rules that the same patients chose, which the metrics say.
     """
@@ -128,7 +137,9 @@ def measure_on_folds(run: FoldRun, card: Card) -> tuple[Metric, ...]:
     as_kept = np.arange(256, dtype=np.uint8)
     scored = list(_score(maps, everyone, as_kept, card))
     stacked, single = [both.in_stack for both in scored], [both.alone for both in scored]
-    return _metrics(stacked, single, CHOSEN_SET, f"{run.description}; {_rules_in_words([card])}")
+    metrics = _metrics(stacked, single, CHOSEN_SET, f"{run.description}; {_rules_in_words([card])}")
+    volumes = _volumes([score for score, _ in stacked], CHOSEN_SET)
+    return replace(card, metrics=(*card.metrics, *metrics), volumes=volumes)
 
 
 def _metrics(
@@ -138,6 +149,20 @@ def _metrics(
         *metrics_of([score for score, _ in stacked], set_name, NAMES, f"{words}; {STACKED}"),
         *metrics_of([score for score, _ in single], set_name, VARIANT_NAMES, f"{words}; {SINGLE}"),
     )
+
+
+def _volumes(stacked: Sequence[Score], set_name: str) -> VolumeError | None:
+    """Of each patient's slices as a stack; what a pixel measures is the same in both volumes of a patient."""
+    pooled: dict[str, Counts] = defaultdict(Counts)
+    for score in stacked:
+        pooled[score.patient] += score.counts
+    factors = volume_factors(
+        [counts.predicted for counts in pooled.values()], [counts.truth for counts in pooled.values()]
+    )
+    if factors is None:
+        return None
+    half, volume, change = (round(factor, 4) for factor in (factors.half, factors.volume, factors.change))
+    return VolumeError(half, volume, change, SHARE, factors.patients, set_name)
 
 
 def _choose(

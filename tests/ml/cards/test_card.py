@@ -105,12 +105,17 @@ def test_number_beyond_floating_point_is_refused_by_name():
         card_from_json(CARD | {"threshold": 10**400})
 
 
+VOLUMES = {"half": 1.1, "volume": 2.5, "change": 2.7, "share": 0.95, "patients": 75, "set": "out of fold"}
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"threshold": 1.5}, "threshold is 1.5; it must be 0 to 1; docs/models.md"),
         ({"min_tumor_pixels": -1}, "min_tumor_pixels is -1; it must be 0 to 65536"),
         ({"crops": [[100, 128]]}, r"crops is \(\(100, 128\),\); it must be multiples of 16 within 256 x 256"),
+        ({"volumes": VOLUMES | {"half": 0.9}}, "volumes is .*; it must be three numbers of at least 1"),
+        ({"volumes": VOLUMES | {"share": 1.0}}, "volumes.share is 1.0; it must be above 0 and below 1"),
     ],
 )
 def test_refusal_names_the_value_its_bounds_and_where_they_are_described(changes, sentence):

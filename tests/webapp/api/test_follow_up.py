@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
-from ml.metrics.growth import growth, volume_factor
+from ml.cards import VolumeError
 from tests.support import dicom_files, volume_files
 from tests.webapp.api.series.drawn_head import AFFINE, HALFWAY, SHAPE, VOXELS, named
 from tests.webapp.clients import SCANS, finish, finished, resources_of, send
@@ -47,26 +47,15 @@ def of(client: FlaskClient, study_id: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def stated(monkeypatch: pytest.MonkeyPatch) -> float:
-    """A card that states a Dice of 0.9; its factor."""
-    factor = volume_factor(0.9)
-    error = ModelError("net", "1", 0.5, 0.9, 13, "test", factor)
-    monkeypatch.setattr(follow_up, "_error", lambda resources, run: (error, None))
-    return factor
-
-
-def test_the_range_is_that_of_two_masks_of_this_dice() -> None:
-    assert volume_factor(1.0) == 1.0
-    # Masks of 100 and 50 that share 50: Dice 2/3, and 50 is half of 100.
-    assert volume_factor(2 / 3) == pytest.approx(2.0)
-    told = growth(10.0, 30.0, 1.5)
-    assert told.change_percent_range == pytest.approx((100 * (3 / 2.25 - 1), 100 * (3 * 2.25 - 1)))
-    assert told.change_ml_range == pytest.approx((30 / 1.5 - 10 * 1.5, 30 * 1.5 - 10 / 1.5))
-    assert told.is_told and not growth(10.0, 15.0, 1.5).is_told
+def stated(monkeypatch: pytest.MonkeyPatch) -> VolumeError:
+    """What a card states of its volumes."""
+    volumes = VolumeError(half=1.1, volume=1.25, change=1.5, share=0.95, patients=75, set="out of fold")
+    monkeypatch.setattr(follow_up, "_error", lambda resources, run: (ModelError("net", "1", 0.5, volumes), None))
+    return volumes
 
 
 def test_studies_stand_in_the_order_of_their_days_with_what_changed(
-    app: Flask, client: FlaskClient, stated: float
+    app: Flask, client: FlaskClient, stated: VolumeError
 ) -> None:
     late = add_study(app, "late", "2024-06-01", larger(2))
     early = add_study(app, "early", "2023-01-31")
@@ -80,14 +69,17 @@ def test_studies_stand_in_the_order_of_their_days_with_what_changed(
     [change] = found["changes"]
     assert change["change_ml"] == pytest.approx(second - first, abs=1e-3)
     assert change["change_percent"] == pytest.approx(100 * (second / first - 1), abs=0.01)
-    low = 100 * (second / first / stated**2 - 1)
+    low = 100 * (second / first / stated.change - 1)
     assert change["change_percent_range"][0] == pytest.approx(low, abs=0.01)
     assert change["is_told"] == (low > 0)
-    assert found["points"][0]["volume_ml_range"] == pytest.approx([first / stated, first * stated], abs=1e-3)
+    assert found["points"][0]["volume_ml_range"] == pytest.approx([first / 1.25, first * 1.25], abs=1e-3)
+    error = found["points"][0]["error"]
+    assert (error["factor"], error["change_factor"], error["half_factor"]) == (1.25, 1.5, 1.1)
+    assert (error["patients"], error["share"], error["set"]) == (75, 0.95, "out of fold")
     assert [point["study"] for point in of(client, other["study"])["points"]] == [other["study"]]
 
     page = client.get(f"/studies/{late['study']}/follow-up").text
-    assert "2023-01-31 to 2024-06-01" in page and f"{second:.2f}" in page and "0.900" in page
+    assert "2023-01-31 to 2024-06-01" in page and f"{second:.2f}" in page and "at most 1.50 times" in page
     assert f"/api/v1/scans/{early['scan']}/overlay.png" in page and "in one frame of reference" in page
     plot = client.get(f"{STUDIES}/{late['study']}/follow-up.svg")
     assert plot.mimetype == "image/svg+xml" and "2023-01-31" in plot.text and "<polyline" in plot.text

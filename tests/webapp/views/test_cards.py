@@ -37,6 +37,19 @@ def test_an_ensemble_has_a_page_that_names_its_members(make_app: Callable[..., F
     assert f'<a href="/models/{NAME}">' in client.get("/models").text
 
 
+def test_the_error_of_volumes_is_said_or_that_there_is_none(make_app: Callable[..., Flask], tmp_path: Path) -> None:
+    models = write_ensemble(tmp_path / "models")
+    path = models / NAME / "card.json"
+    card = json.loads(path.read_text())
+    assert card["volumes"] is None
+    client = make_app(GLIOSCOPE_MODELS=str(models), GLIOSCOPE_MODEL=NAME).test_client()
+    assert "a follow-up by this model tells no change" in client.get(f"/models/{NAME}").text
+    error = {"half": 1.1, "volume": 2.5, "change": 2.75, "share": 0.95, "patients": 75, "set": "out of fold"}
+    path.write_text(json.dumps({**card, "volumes": error}))
+    page = make_app(GLIOSCOPE_MODELS=str(models), GLIOSCOPE_MODEL=NAME).test_client().get(f"/models/{NAME}").text
+    assert "Of 75 patients (out of fold)" in page and "at most 2.50 times" in page and "at most 2.75 times" in page
+
+
 def test_a_cascade_says_who_looks_first_and_what_it_costs(make_app: Callable[..., Flask], tmp_path: Path) -> None:
     models = write_ensemble(tmp_path / "models")
     path = models / NAME / "card.json"

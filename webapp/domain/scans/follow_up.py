@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from ml.measurements import Verdict
-from ml.metrics.growth import Growth, growth, volume_factor
+from ml.metrics.growth import Growth, growth
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import doubts, patients, studies
@@ -23,24 +23,20 @@ from webapp.domain.scans.models import Scan, Segmentation, Study
 from webapp.domain.scans.patients import StudyPatient
 
 if TYPE_CHECKING:
-    from ml.cards import Card
+    from ml.cards import VolumeError
 
-_DICE = "patient_dice_mean"
 # More dates than anybody has of one patient; but series that were de-identified elsewhere may all have one id.
 MOST_POINTS = 100
 
 
 @dataclass(frozen=True)
 class ModelError:
-    """The card's own figure, and how many times a true volume can be larger or smaller by it."""
+    """What the card of the model, as it ran, says of its volumes."""
 
     model: str
     version: str | None
     threshold: float
-    dice: float
-    patients: int | None
-    set: str
-    factor: float
+    volumes: "VolumeError"
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,8 @@ class Point:
         """What the true volume may be by the model's error; None where that does not hold for it."""
         if not self.volume_ml or self.error is None or self.doubt:
             return None
-        return self.volume_ml / self.error.factor, self.volume_ml * self.error.factor
+        factor = self.error.volumes.volume
+        return self.volume_ml / factor, self.volume_ml * factor
 
     @property
     def name(self) -> str:
@@ -172,7 +169,8 @@ def change(first: Point, second: Point) -> Change:
     problem = _problem(first, second)
     if problem or first.volume_ml is None or second.volume_ml is None or first.error is None:
         return Change(first, second, None, problem)
-    return Change(first, second, growth(first.volume_ml, second.volume_ml, first.error.factor), None)
+    error = first.error.volumes
+    return Change(first, second, growth(first.volume_ml, second.volume_ml, error.volume, error.change), None)
 
 
 def _problem(first: Point, second: Point) -> str | None:
@@ -271,7 +269,7 @@ def _no_volume(scan: Scan, run: Segmentation) -> str | None:
 
 
 def _error(resources: Resources, run: Segmentation) -> tuple[ModelError | None, str | None]:
-    """The card's Dice, if it is of this very model as it ran; else why there is none."""
+    """The card's error of volumes, if it is of this very model as it ran; else why there is none."""
     card = resources.catalog.readable_card(run.model)
     if card is None:
         return None, f"The card of {run.model} is not here, so its error is not known."
@@ -282,15 +280,6 @@ def _error(resources: Resources, run: Segmentation) -> tuple[ModelError | None, 
             None,
             f"The card states its error at a threshold of {card.threshold:g}, and the run has {run.threshold:g}.",
         )
-    return _stated(card)
-
-
-def _stated(card: "Card") -> tuple[ModelError | None, str | None]:
-    found = next((item for item in card.metrics if item.name == _DICE and (item.set or "").startswith("test")), None)
-    if found is None or not 0 < found.value <= 1:
-        return None, f"The card of {card.name} states no patient Dice on test patients, so its error is not known."
-    factor = volume_factor(found.value)
-    return (
-        ModelError(card.name, card.version, card.threshold, found.value, found.patients, found.set or "", factor),
-        None,
-    )
+    if card.volumes is None:
+        return None, f"The card of {card.name} states no error of volumes, so it is not known."
+    return ModelError(card.name, card.version, card.threshold, card.volumes), None

@@ -29,6 +29,7 @@ def test_perfect_maps_have_perfect_figures_of_both_kinds(fake_run):
     assert "hd95_median" in stacked and "slice_auc" in single
     assert choice.temperature.set == "out of fold: 6 patients, 3 folds"
     assert choice.temperature.patients == 6
+    assert choice.volumes is None  # six patients tell no error of a seventh
 
 
 def test_the_scaling_makes_confidence_honest(fake_run):
