@@ -5,6 +5,7 @@ result is in the scan's own grid. A 256 x 256 scan and a 256 x 256 model need no
 pixel where it is. This module never imports torch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,11 +37,12 @@ def letterbox(height: int, width: int, size: tuple[int, int]) -> Letterbox:
 
 
 def to_model_grid(pixels: NDArray[np.uint8], convention: InputConvention) -> NDArray[np.float32]:
-    """Slices as the network takes them.
+    """Slices as the network takes them, each without neighbors: it stands in for them.
 
-    pixels: uint8 (N, H, W, 3). Returns float32 (N, C, h, w), contiguous, x = (v / 255 - mean) / std.
+    pixels: uint8 (N, H, W, 3). Returns float32 (N, slices * C, h, w), contiguous, x = (v / 255 - mean) / std.
     """
-    return normalize(place_on_grid(pixels, convention), convention)
+    inputs = normalize(place_on_grid(pixels, convention), convention)
+    return inputs if convention.slices == 1 else np.tile(inputs, (1, convention.slices, 1, 1))
 
 
 def place_on_grid(pixels: NDArray[np.uint8], convention: InputConvention) -> NDArray[np.uint8]:
@@ -89,6 +91,21 @@ def normalize(grid: NDArray[np.uint8], convention: InputConvention) -> NDArray[n
     for channel in range(channels):
         np.take(levels[:, channel], grid[..., channel], out=inputs[:, channel], mode="clip")  # no copy of `out`
     return inputs
+
+
+def normalize_together(slices: Sequence[NDArray[np.uint8]], convention: InputConvention) -> NDArray[np.float32]:
+    """A slice between its neighbors as the network takes them, from the lowest on.
+
+    slices: `convention.slices` of uint8 (h, w, C). Returns float32 (slices * C, h, w), each slice as by `normalize`.
+    """
+    parts = [normalize(one[None], convention)[0] for one in slices]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def black_input(convention: InputConvention, size: tuple[int, int]) -> NDArray[np.float32]:
+    """What the network takes for black slices of `size`, float32 (slices * C, h, w)."""
+    black = np.zeros((*size, len(convention.channels)), dtype=np.uint8)
+    return normalize_together([black] * convention.slices, convention)
 
 
 def resize_to_scan(probabilities: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:

@@ -36,6 +36,8 @@ class InputConvention:
     grey: in words, how a scan with one channel becomes three; the scan's reader does it.
     planes: which of a scan's three planes (0, 1, 2) becomes each channel; None: all three in order.
     is_equalized: each channel's histogram is equalized on the model's grid.
+    neighbors: slices on either side in the stack whose channels the network takes as well, from the lowest slice to the
+    highest; for one that is not there the nearest that is stands in.
     """
 
     size: tuple[int, int]
@@ -45,6 +47,12 @@ class InputConvention:
     grey: str | None = None
     planes: tuple[int, ...] | None = None
     is_equalized: bool = False
+    neighbors: int = 0
+
+    @property
+    def slices(self) -> int:
+        """How many slices the network takes for the answer about one."""
+        return 1 + 2 * self.neighbors
 
     @property
     def flair_channel(self) -> int | None:
@@ -380,7 +388,7 @@ class Card:
     @property
     def neighbors(self) -> int:
         """The slices on either side, in a stack, that the answer for a slice depends on."""
-        return 0 if self.cascade is None else self.cascade.neighbors
+        return self.input.neighbors + (0 if self.cascade is None else self.cascade.neighbors)
 
     @property
     def sees_stacks(self) -> bool:

@@ -60,7 +60,8 @@ def load_card(folder: Path) -> Card:
 
 def _check_bounds(card: Card) -> None:
     """Bounds that the types do not state. Raises FieldError."""
-    classes, channels, grid = card.architecture.classes, card.architecture.in_channels, card.input
+    classes, grid = card.architecture.classes, card.input
+    channels, rest = divmod(card.architecture.in_channels, max(1, grid.slices))  # of one slice
     height, width = grid.size
     is_plane = grid.planes is None or (len(grid.planes) == channels and set(grid.planes) <= {0, 1, 2})
     is_std = len(grid.std) == channels and all(value > 0 for value in grid.std)
@@ -76,6 +77,9 @@ def _check_bounds(card: Card) -> None:
     _require(channels >= 1, "architecture.in_channels", channels, "at least 1")
     _require(classes >= 1, "architecture.classes", classes, "at least 1")
     _require(min(grid.size) >= 16 and max(grid.size) <= 4096, "input.size", grid.size, "two sides of 16 to 4096")
+    is_reach = 0 <= grid.neighbors <= MAX_NEIGHBORS
+    _require(is_reach, "input.neighbors", grid.neighbors, f"0 to {MAX_NEIGHBORS}")
+    _require(not rest, "architecture.in_channels", card.architecture.in_channels, f"those of {grid.slices} slices")
     _require(len(grid.channels) == channels, "input.channels", grid.channels, f"{channels} names")
     _require(is_plane, "input.planes", grid.planes, f"null or {channels} of the planes 0, 1 and 2")
     _require(len(grid.mean) == channels, "input.mean", grid.mean, f"{channels} numbers")

@@ -40,6 +40,12 @@ class Context:
         """The places of the slices asked for."""
         return slice(self.start, self.stop)
 
+    @property
+    def is_joined(self) -> NDArray[np.bool]:
+        """The slices that lie on the one before them, bool (N,)."""
+        joined: NDArray[np.bool] = np.diff(self.stack_of, prepend=-1) == 0
+        return joined
+
     def pieces(self, size: int, neighbors: int) -> Iterator[tuple[slice, "Context"]]:
         """The slices asked for, `size` at a time, each piece with up to `neighbors` of its stack on either side.
 
@@ -57,6 +63,31 @@ class Context:
     def _continues(self, place: int) -> bool:
         """Whether this slice lies on the one before it."""
         return bool(self.stack_of[place] == self.stack_of[place - 1])
+
+    def around(self, place: int, neighbors: int) -> list[int]:
+        """The places of a slice and so many of its stack on either side, from the lowest on.
+
+        The lowest and the highest slice of the stack stand in for those beyond.
+        """
+        first = last = place
+        while place - first < neighbors and first > 0 and self._continues(first):
+            first -= 1
+        while last - place < neighbors and last + 1 < len(self.stack_of) and self._continues(last + 1):
+            last += 1
+        return [min(max(one, first), last) for one in range(place - neighbors, place + neighbors + 1)]
+
+    def widened(self, neighbors: int) -> "Context":
+        """The same slices, with up to so many of the stack on either side asked for as well."""
+        if not len(self.stack_of) or self.start == self.stop:
+            return self
+        first, last = self.around(self.start, neighbors)[0], self.around(self.stop - 1, neighbors)[-1]
+        return Context(self.stack_of, first, last + 1)
+
+    def runs(self, is_chosen: NDArray[np.bool]) -> Iterator["Context"]:
+        """The chosen ones of the slices asked for, bool (stop - start,), as pieces without a gap, in order."""
+        edges = np.flatnonzero(np.diff(is_chosen, prepend=False, append=False))
+        for first, last in edges.reshape(-1, 2).tolist():
+            yield Context(self.stack_of, self.start + first, self.start + last)
 
     def spread(self, is_seen: NDArray[np.bool], neighbors: int) -> NDArray[np.bool]:
         """The slices, bool (N,), that have a seen one among themselves and their neighbors, or have no neighbors.

@@ -6,7 +6,7 @@ only where it saw something, or beside that in a stack: two slices in three show
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,57 @@ from ml.preprocessing import quantize
 LOGIT_LIMIT = math.log(254.5 / 0.5)
 
 
+@dataclass(frozen=True)
+class _Looked:
+    """The last slices that a cascade's first member was given, and what it said of those that it was asked for.
+
+    pixels: uint8 (M, H, W, 3); is_joined: bool (M,), those that lie on the one before them; found: of the slices from
+    `stop` - len(found) to `stop`. reach: the neighbors on either side that an answer depends on.
+    """
+
+    pixels: NDArray[np.uint8]
+    is_joined: NDArray[np.bool]
+    found: Inference
+    stop: int
+    reach: int
+
+    @classmethod
+    def last_of(cls, pixels: NDArray[np.uint8], wide: Context, found: Inference, count: int, reach: int) -> "_Looked":
+        """Of the last `count` slices. found: of the slices that `wide` asks for."""
+        first = max(0, len(pixels) - count)
+        skipped = max(0, first - wide.start)
+        kept = found.take(np.arange(min(skipped, wide.stop - wide.start), wide.stop - wide.start))
+        return cls(pixels[first:], wide.is_joined[first:], kept, wide.stop - first, reach)
+
+    def of(self, pixels: NDArray[np.uint8], wide: Context) -> Inference | None:
+        """What is known of the first slices that `wide` asks for; None where that is nothing.
+
+        pixels: uint8 (N, H, W, 3). An answer is known where the slice and all that it depends on are those of before.
+        """
+        overlap = self._overlap(pixels, wide)
+        shift = len(self.pixels) - overlap  # of a place among `pixels` to one of before
+        stop = min(wide.stop, self.stop - shift, overlap - self.reach)
+        first = wide.start + shift - (self.stop - len(self.found.probability_u8))  # among `found`
+        if not overlap or stop <= wide.start or first < 0 or wide.start < self.reach:
+            return None
+        return self.found.take(np.arange(first, first + stop - wide.start))
+
+    def _overlap(self, pixels: NDArray[np.uint8], wide: Context) -> int:
+        """How many of the last slices of before are the first ones of `pixels`."""
+        if self.pixels.shape[1:] != pixels.shape[1:]:
+            return 0
+        most = min(len(self.pixels), len(pixels))
+        return next(
+            (
+                count
+                for count in range(most, 0, -1)
+                if np.array_equal(self.pixels[-count:], pixels[:count])
+                and np.array_equal(self.is_joined[-count:][1:], wide.is_joined[1:count])
+            ),
+            0,
+        )
+
+
 class EnsembleEngine:
     """Engines whose logits are averaged. Features and checks of the input are the first member's; a slice is of the
     training if one of those that were asked was trained on it.
@@ -33,8 +84,7 @@ class EnsembleEngine:
         """card: the ensemble's, whose temperature and offset are applied to the mean; members: two or more."""
         self.card = card
         self._members = tuple(members)
-        # The last slices that a cascade's first member looked at, uint8 (N, H, W, 3), and what it said of them.
-        self._looked: tuple[NDArray[np.uint8], Inference] | None = None
+        self._looked: _Looked | None = None
         names = {member.name for member in members}
         self.name = f"ensemble-{names.pop() if len(names) == 1 else 'mixed'}"
 
@@ -54,15 +104,14 @@ class EnsembleEngine:
         near them by `context`; its own map is the answer for the rest.
         """
         place = context or Context.of_single(len(pixels))
-        looked = self._look(pixels, is_continued=place.stop < len(pixels))
-        is_seen = self._is_seen(looked.probability_u8, place)[place.asked]  # (N,), of the slices asked for
-        pixels = pixels[place.asked]
-        first = (
-            looked if len(is_seen) == len(looked.probability_u8) else looked.take(np.arange(place.start, place.stop))
-        )
+        wide = place if self.card.cascade is None else place.widened(self.card.cascade.neighbors)
+        looked = self._look(pixels, wide, is_continued=place.stop < len(pixels))
+        asked = slice(place.start - wide.start, place.stop - wide.start)  # of those that were looked at
+        is_seen = self._is_seen(looked.probability_u8, wide)[asked]  # (N,), of the slices asked for
+        first = looked if wide == place else looked.take(np.arange(asked.start, asked.stop))
         probability = _exact(first)
         others = self._members[1:] if is_seen.any() else ()
-        found = [member.infer(pixels[is_seen], is_exact=True, is_checked=False) for member in others]
+        found = [_ask(member, pixels, place, is_seen) for member in others]
         probability_u8 = first.probability_u8.copy()
         if found:
             mean = clipped_logit(probability[is_seen])
@@ -77,43 +126,41 @@ class EnsembleEngine:
             is_first_look=None if self.card.cascade is None else ~is_seen,
         )
 
-    def _look(self, pixels: NDArray[np.uint8], *, is_continued: bool) -> Inference:
-        """The first member's answer for all slices, uint8 (N, H, W, 3). is_continued: another piece of the stack comes.
+    def _look(self, pixels: NDArray[np.uint8], wide: Context, *, is_continued: bool) -> Inference:
+        """The first member's answer for the slices that `wide` asks for. is_continued: more of the stack comes.
 
-        Pieces of a stack overlap by the neighbors that they have on both sides; it is asked about these once. Of a
-        stack that has ended nothing is kept.
+        pixels: uint8 (N, H, W, 3). Pieces of a stack overlap by the neighbors that they have on both sides; it is asked
+        about these once. Of a stack that has ended nothing is kept.
         """
-        first, neighbors = self._members[0], self.card.neighbors
-        known = 0 if self._looked is None else _overlap(self._looked[0], pixels)
-        parts = [] if known == len(pixels) > 0 else [first.infer(pixels[known:], is_exact=True)]
-        if known and self._looked is not None:
-            kept = self._looked[1]
-            parts.insert(0, kept.take(np.arange(len(kept.probability_u8) - known, len(kept.probability_u8))))
+        kept = None if self._looked is None else self._looked.of(pixels, wide)
+        start = wide.start if kept is None else wide.start + len(kept.probability_u8)
+        parts = [] if kept is None else [kept]
+        if start < wide.stop or not parts:
+            rest = Context(wide.stack_of, start, wide.stop)
+            parts.append(self._members[0].infer(pixels, rest, is_exact=True))
         found = Inference.join(parts)
-        last = np.arange(max(0, len(pixels) - 2 * neighbors), len(pixels))
-        self._looked = (pixels[last], found.take(last)) if is_continued else None
+        self._looked = None
+        if is_continued:
+            card = self.card
+            self._looked = _Looked.last_of(pixels, wide, found, 2 * card.neighbors, card.input.neighbors)
         return found
 
-    def _is_seen(self, probability_u8: NDArray[np.uint8], context: Context) -> NDArray[np.bool]:
-        """The slices, bool (N,), that all members are asked for. probability_u8: the first one's map, (N, H, W)."""
+    def _is_seen(self, probability_u8: NDArray[np.uint8], wide: Context) -> NDArray[np.bool]:
+        """The slices that all members are asked for, of those that `wide` asks for, bool (N,).
+
+        probability_u8: the first member's map of these, (N, H, W).
+        """
         cascade = self.card.cascade
         if cascade is None:
             return np.ones(len(probability_u8), dtype=np.bool)
         seen = is_seen(probability_u8, cascade.limit)
-        return context.spread(seen, cascade.neighbors) if cascade.neighbors else seen
+        looked_at = Context(wide.stack_of[wide.asked], 0, len(seen))
+        return looked_at.spread(seen, cascade.neighbors) if cascade.neighbors else seen
 
     def _scaled(self, mean: NDArray[np.float32]) -> NDArray[np.float32]:
         scaling = self.card.temperature
         temperature, offset = (1.0, 0.0) if scaling is None else (scaling.temperature, scaling.offset)
         return mean_probability(mean, temperature, offset)
-
-
-def _overlap(before: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> int:
-    """How many of the last slices of `before` are the first ones of `pixels`. Both uint8 (N, H, W, 3)."""
-    if before.shape[1:] != pixels.shape[1:]:
-        return 0
-    most = min(len(before), len(pixels))
-    return next((count for count in range(most, 0, -1) if np.array_equal(before[-count:], pixels[:count])), 0)
 
 
 def is_seen(probability_u8: NDArray[np.uint8], limit: float) -> NDArray[np.bool]:
@@ -137,6 +184,14 @@ def mean_probability(mean: NDArray[np.float32], temperature: float, offset: floa
     probability: NDArray[np.float32] = 1 / (1 + np.exp(-(mean / np.float32(temperature) + np.float32(offset))))
     probability[mean <= -LOGIT_LIMIT + 1e-4] = 0
     return probability
+
+
+def _ask(member: ExactEngine, pixels: NDArray[np.uint8], place: Context, is_seen: NDArray[np.bool]) -> Inference:
+    """What a member says of the seen ones, bool (N,), of the slices that `place` asks for; neighbors are among all."""
+    if not member.card.input.neighbors:
+        return member.infer(pixels[place.asked][is_seen], is_exact=True, is_checked=False)
+    runs = [member.infer(pixels, run, is_exact=True, is_checked=False) for run in place.runs(is_seen)]
+    return Inference.join(runs)
 
 
 def _known_to_any(first: Inference, found: Sequence[Inference], is_seen: NDArray[np.bool]) -> NDArray[np.bool] | None:

@@ -18,7 +18,7 @@ from ml.ood.background import has_bright_background
 from ml.ood.detector import OodDetector, is_plain
 from ml.ood.sequences import SequenceClassifier
 from ml.ood.training_slices import TrainingSlices
-from ml.preprocessing import normalize, place_on_grid, quantize, resize_to_scan
+from ml.preprocessing import black_input, normalize_together, place_on_grid, quantize, resize_to_scan
 
 # Slices of a long stack that are resampled together and then sorted by the size of their crops; bounds the memory.
 _AT_ONCE = 64
@@ -73,12 +73,13 @@ class NetworkEngine(ABC):
     ) -> Inference:
         """pixels: uint8 (N, H, W, 3). Returns the same map, with features and the out-of-distribution check.
 
-        A slice of one color shows nothing and skips the network: p = 0. context: says which slices are asked for; the
-        others are not looked at. is_exact: with the map before it is rounded to 8 bits. is_checked: with what detector
-        and classifier say.
+        A slice of one color shows nothing and skips the network: p = 0. context: says which slices are asked for; of
+        the others only those are looked at that the network takes as neighbors. is_exact: with the map before it is
+        rounded to 8 bits. is_checked: with what detector and classifier say.
         Raises EngineError where the network answers with NaN, and where a check was fitted on other features.
         """
-        pixels = pixels if context is None else pixels[context.asked]
+        place = context or Context.of_single(len(pixels))
+        given, pixels = pixels, pixels[place.asked]
         count, height, width, _ = pixels.shape
         probability_u8 = np.zeros((count, height, width), dtype=np.uint8)
         probability = np.zeros((count, height, width), dtype=np.float32) if is_exact else None
@@ -89,7 +90,7 @@ class NetworkEngine(ABC):
             features = np.tile(of_black, (count, 1))  # (N, D)
         for start in range(0, len(shown), _AT_ONCE):
             part = shown[start : start + _AT_ONCE]
-            for index, (probabilities, found) in zip(*self._answers(pixels, part), strict=True):
+            for index, (probabilities, found) in zip(*self._answers(given, place, part), strict=True):
                 resized = resize_to_scan(probabilities[None], height, width)[0]
                 probability_u8[index] = quantize(resized)
                 if probability is not None:
@@ -120,16 +121,29 @@ class NetworkEngine(ABC):
         Returns the answers in the same order.
         """
 
-    def _answers(self, pixels: NDArray[np.uint8], indices: NDArray[np.intp]) -> tuple[list[int], Iterator[Answer]]:
-        """The slices `indices` in the order in which they are answered, and their answers on the model's whole grid."""
+    def _answers(
+        self, pixels: NDArray[np.uint8], context: Context, indices: NDArray[np.intp]
+    ) -> tuple[list[int], Iterator[Answer]]:
+        """The slices `indices` in the order in which they are answered, and their answers on the model's whole grid.
+
+        indices: int (n,), among those asked for. A slice's neighbors are cropped where it is.
+        """
         convention = self.card.input
-        grid = place_on_grid(pixels[indices], convention)
-        crops = [find_crop(item, self._crops) for item in grid]
+        around = [context.around(context.start + int(index), convention.neighbors) for index in indices]
+        taken = sorted({one for places in around for one in places})
+        grid = dict(zip(taken, place_on_grid(pixels[taken], convention), strict=True))  # (h, w, C) each
+        crops = [find_crop(grid[places[convention.neighbors]], self._crops) for places in around]
         sizes = {crop.size for crop in crops}
         for size in sizes | {convention.size} if sizes != {convention.size} else ():
             self._features_of_black(size)  # before the sequence starts: `_run` cannot be entered twice at once
         order = sorted(range(len(crops)), key=lambda place: crops[place].size)
-        inputs = ((crops[place], normalize(crops[place].of(grid[place])[None], convention)[0]) for place in order)
+        inputs = (
+            (
+                crops[place],
+                normalize_together([crops[place].of(grid[one]) for one in around[place]], convention),
+            )
+            for place in order
+        )
         answers = (
             self._on_whole_grid(crops[place], answer) for place, answer in zip(order, self._run(inputs), strict=True)
         )
@@ -158,8 +172,7 @@ class NetworkEngine(ABC):
     def _features_of_black(self, size: tuple[int, int]) -> NDArray[np.float32] | None:
         """float32 (D,), the features of a black input of this size; None for a network without features."""
         if size not in self._black:
-            channels = self.card.architecture.in_channels
-            black = normalize(np.zeros((1, *size, channels), dtype=np.uint8), self.card.input)[0]
+            black = black_input(self.card.input, size)
             ((_, self._black[size]),) = self._run(iter([(Crop(0, 0, *size), black)]))
         return self._black[size]
 

@@ -39,7 +39,7 @@ from ml.engines.inference import Answer, NetworkEngine
 from ml.ood.detector import OodDetector, load_detector
 from ml.ood.sequences import SequenceClassifier, load_classifier
 from ml.ood.training_slices import load_training_slices
-from ml.preprocessing import normalize
+from ml.preprocessing import black_input
 
 # In the directory of compiled models.
 LOCK_FILE = "compiling.lock"
@@ -145,9 +145,7 @@ class OpenVinoEngine(NetworkEngine):
     def _black_maps(self) -> list[NDArray[np.float32]]:
         """The feature maps of a black slice at the border's entries, float32 (1, C, h / 16, w / 16) each."""
         request = self._compile(self.card.input.size, 1).create_infer_request()
-        channels = self.card.architecture.in_channels
-        black = np.zeros((1, *self.card.input.size, channels), dtype=np.uint8)
-        request.infer({0: normalize(black, self.card.input)})
+        request.infer({0: black_input(self.card.input, self.card.input.size)[None]})
         return [tensor.data.copy() for tensor in request.output_tensors[1 + self._has_features :]]
 
     def _properties(self, streams: int) -> dict[str, str | int | bool]:

@@ -96,6 +96,10 @@ def _with_encoder_of_file(
         if value.ndim == 4 and value.shape[1] == 3 and expected[name].shape[1] == 1:
             # One channel stands in all three: the kernels are added, as segmentation-models-pytorch does.
             weights[name] = value.sum(1, keepdim=True)
+        elif value.ndim == 4 and value.shape[1] == 3 and (wanted := expected[name].shape[1]) > 3:
+            # A slice between its neighbors, which tell nothing before training.
+            beside = (wanted - 3) // 2
+            weights[name] = nn.functional.pad(value, (0, 0, 0, 0, beside, beside))
     encoder.load_state_dict(weights)
     return network
 

@@ -137,7 +137,7 @@ def _read_members(plan: Ensemble) -> list[Card]:
 
 def _join(plan: Ensemble, cards: Sequence[Card]) -> Card:
     """The card before anything is chosen: the first member's rule, input and check of the input."""
-    first = cards[0]
+    first, reach = cards[0], max(card.input.neighbors for card in cards)
     trainings = [card.training for card in cards]
     test = set.intersection(*(set(training.test_patients or ()) for training in trainings))
     kept = {who for one in trainings for who in (*(one.test_patients or ()), *(one.excluded_patients or ()))}
@@ -154,10 +154,11 @@ def _join(plan: Ensemble, cards: Sequence[Card]) -> Card:
         architecture=Architecture(
             network="ensemble",
             encoder=" + ".join(card.name for card in cards),
-            in_channels=first.architecture.in_channels,
+            in_channels=len(first.input.channels) * (1 + 2 * reach),
             classes=first.architecture.classes,
         ),
         files={},
+        input=replace(first.input, neighbors=reach),
         members=tuple(
             Member(card.name, card.version, sha256_of(folder / CARD_FILE))
             for folder, card in zip(plan.members, cards, strict=True)

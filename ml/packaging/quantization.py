@@ -59,7 +59,7 @@ def write_int8(network: nn.Module, convention: InputConvention, cases: Sequence[
     in docs/models.md). The input shape is fixed at (1, 3, h, w): with dynamic shapes OpenVINO 2026.4 returned wrong
     int8 masks without an error. Outputs: the logit of tumor, and the pooled features of the out-of-distribution check.
     """
-    shape = [1, len(convention.channels), *convention.size]
+    shape = [1, len(convention.channels) * convention.slices, *convention.size]
     # Two outputs: logits (1, 1, h, w) and features (1, D).
     model = ov.convert_model(torch.export.export(ExportedNetwork(network).eval(), (torch.zeros(shape),)))
     model.reshape(shape)

@@ -35,17 +35,39 @@ class Augmenter:
     def __call__(
         self, image: NDArray[np.uint8], labels: NDArray[np.uint8], seed: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """image: uint8 (h, w, C), labels: uint8 (h, w). Returns both, augmented; of `crop` pixels a side."""
-        if image.shape[0] != self._side:  # one size a stage
-            self._side = image.shape[0]
+        """image: uint8 (S, h, w, C), S slices of a stack, the middle one's labels: uint8 (h, w).
+
+        Returns both, augmented; of `crop` pixels a side. All slices are moved alike and have the same gray levels.
+        """
+        slices, side, _, channels = image.shape
+        if side != self._side:  # one size a stage
+            self._side = side
             self._geometry = A.Compose(_geometry(self._configuration, self._crop, self._side), seed=0)
         self._geometry.set_random_seed(seed)
-        moved = self._geometry(image=image, mask=labels)
+        layered = np.moveaxis(image, 0, 2).reshape(side, side, slices * channels)
+        moved = self._geometry(image=np.ascontiguousarray(layered), mask=labels)
+        height, width = moved["mask"].shape
+        stack = np.moveaxis(moved["image"].reshape(height, width, slices, channels), 2, 0)  # (S, h, w, C)
         random = np.random.default_rng(seed)
-        return self._change_channels(self._change_gray(moved["image"], random), random), moved["mask"]
+        # One below the other, so that a curve of gray levels is that of the sequence in all of them.
+        tall = np.ascontiguousarray(stack).reshape(slices * height, width, channels)
+        changed = self._change_channels(self._change_gray(tall, height, random), random)
+        return self._drop_neighbors(changed.reshape(slices, height, width, channels), random), moved["mask"]
 
-    def _change_gray(self, image: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    def _drop_neighbors(self, stack: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+        """Of uint8 (S, h, w, C) the slices below the middle one become it, or those above, as at a stack's ends."""
+        middle = len(stack) // 2
+        if not middle:  # no draw: a network without neighbors sees what it saw before there were any
+            return stack
+        for side in (slice(None, middle), slice(middle + 1, None)):
+            if random.random() < self._configuration.neighbor_dropout:
+                stack[side] = stack[middle]
+        return stack
+
+    def _change_gray(self, image: NDArray[np.uint8], side: int, random: np.random.Generator) -> NDArray[np.uint8]:
         """Contrast, brightness and gamma of each channel of its own: sequences come from scanners one by one.
+
+        image: uint8 (S * h, w, C), slices one below the other; side: h.
 
         Black stays black: it is the air around the head, and what a crop or a shift brings in.
         """
@@ -53,9 +75,10 @@ class Augmenter:
         channels = [_curve(image[..., k], chosen, random) for k in range(image.shape[2])]
         changed = np.stack(channels, axis=2)
         if random.random() < chosen.blur:
-            sigma = random.uniform(*_BLUR_SIGMA) * image.shape[0]
-            blurred = np.asarray(cv2.GaussianBlur(changed, (0, 0), sigma), np.uint8)
-            changed = blurred.reshape(image.shape)  # OpenCV drops the axis of a single channel
+            sigma = random.uniform(*_BLUR_SIGMA) * side
+            blurred = [cv2.GaussianBlur(one, (0, 0), sigma) for one in np.split(changed, len(changed) // side)]
+            # OpenCV drops the axis of a single channel.
+            changed = np.asarray(np.concatenate(blurred), np.uint8).reshape(image.shape)
         if random.random() < chosen.noise:
             noise = random.normal(0, random.uniform(2, 10), image.shape)
             changed = np.where(changed > 0, np.clip(changed + noise, 0, 255), 0).astype(np.uint8)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ml.cards import Architecture, InputConvention
+from ml.cards.reading import MAX_NEIGHBORS
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
@@ -26,7 +27,8 @@ class Section(BaseModel):
 
 
 class Network(Section):
-    """The network. channels: 1 takes FLAIR alone. classes: 1 is tumor or not; more: class 0 is background.
+    """The network. channels: of a slice; 1 takes FLAIR alone. neighbors: slices on either side in the stack that it
+    takes as well. classes: 1 is tumor or not; more: class 0 is background.
 
     encoder_weights: "imagenet" (downloaded), or a path: a folder of `python -m ml encoder`, or a published file.
     freeze_epochs: the encoder keeps its weights for so many epochs from the start; is_encoder_frozen: for all of them.
@@ -38,6 +40,7 @@ class Network(Section):
     encoder_weights: Annotated[str, Field(min_length=1)] | None = None
     freeze_epochs: Annotated[int, Field(ge=0)] = 0
     channels: Literal[1, 3] = 3
+    neighbors: Annotated[int, Field(ge=0, le=MAX_NEIGHBORS)] = 0
     classes: Count = 1
     attention: Literal["scse"] | None = None
     decoder_channels: Annotated[tuple[Count, ...], Field(min_length=5, max_length=5)] | None = None
@@ -50,7 +53,9 @@ class Network(Section):
 class Augmentation(Section):
     """Probabilities, and the largest change of each kind. Geometry moves image and mask together.
 
-    flair_only: the share of slices of which FLAIR alone is shown, in all channels, as a gray scan is.
+    flair_only: the share of slices of which FLAIR alone is shown, in all channels, as a gray scan is. neighbor_dropout:
+    how often the neighbors on one side are taken away, for each side by itself, as at the end of a stack; without it a
+    network that takes neighbors would know no slice that comes alone.
     """
 
     horizontal_flip: Share = 0.0
@@ -68,6 +73,7 @@ class Augmentation(Section):
     noise: Share = 0.0
     blur: Share = 0.0
     channel_dropout: Share = 0.0
+    neighbor_dropout: Share = 0.0
     flair_only: Share = 0.0
 
 
@@ -243,7 +249,7 @@ class Configuration(Section):
         return Architecture(
             network=network.name,
             encoder="none" if network.name == "scratch" else network.encoder,
-            in_channels=network.channels,
+            in_channels=network.channels * self.convention.slices,
             classes=network.classes,
             options={key: value for key, value in options.items() if value is not None},
         )
@@ -264,4 +270,5 @@ class Configuration(Section):
             grey="taken as FLAIR" if is_gray else "FLAIR repeated",
             planes=(_FLAIR,) if is_gray else None,
             is_equalized=self.is_equalized,
+            neighbors=self.network.neighbors,
         )

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from ml.datasets import Case
-from ml.preprocessing import normalize
+from ml.preprocessing import normalize_together
 from ml.training.configuration import Configuration
 from ml.training.samples import (
     SliceCache,
@@ -59,8 +59,9 @@ class SliceDataModule(L.LightningDataModule):
         order = draw_balanced(slices.has_tumor, slices.owners, None, count, random)
         size = min(stage.batch_size, len(order))
         for start in range(0, len(order) - size + 1, size):
-            images = np.stack([slices[int(index)].image for index in order[start : start + size]])
-            yield torch.from_numpy(normalize(images, slices.convention))
+            stacks = [slices.with_neighbors(int(index)) for index in order[start : start + size]]
+            inputs = [normalize_together(list(stack), slices.convention) for stack in stacks]
+            yield torch.from_numpy(np.stack(inputs))
 
     def _on_grid(self, side: str, size: int) -> SliceCache:
         """The side's slices on the grid of `size`; those of an earlier stage are freed first."""

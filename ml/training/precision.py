@@ -32,7 +32,7 @@ def choose_precision(network: nn.Module, configuration: Configuration) -> Precis
         logger.info("precision: single, for this processor does not multiply bfloat16")
         return SINGLE
     stage = configuration.stages[-1]  # the largest grid, where most of the time goes
-    side, channels = stage.crop or stage.size, configuration.network.channels
+    side, channels = stage.crop or stage.size, configuration.architecture.in_channels
     with torch.random.fork_rng():
         inputs = torch.randn(min(stage.batch_size, 2), channels, side, side).to(memory_format=torch.channels_last)
         single, half = (_seconds_per_step(network, inputs, is_half) for is_half in (False, True))

@@ -294,7 +294,7 @@ def _write_summary(module: SegmentationModule, folder: Path) -> None:
     convention = module.configuration.convention
     text = torchinfo.summary(
         module.network,
-        input_size=(1, module.configuration.network.channels, *convention.size),
+        input_size=(1, module.configuration.architecture.in_channels, *convention.size),
         col_names=("output_size", "num_params", "mult_adds"),
         verbose=0,
     )

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from ml.datasets import Case
-from ml.preprocessing import normalize, place_labels_on_grid, place_on_grid
+from ml.datasets.stacks import find_stacks
+from ml.engines.context import Context
+from ml.preprocessing import normalize_together, place_labels_on_grid, place_on_grid
 from ml.training.augmentation import Augmenter
 from ml.training.configuration import Configuration, Stage
 
@@ -50,11 +52,21 @@ class SliceCache:
         number = {patient: index for index, patient in enumerate(self.patients)}
         self.owners = np.array([number[case.patient] for case in self.cases], dtype=int)  # (slices,)
 
+        self._around: dict[int, list[int]] = {}
+        for stack in find_stacks(self.cases) if self.convention.neighbors else ():
+            of_stack = Context.of_stack(len(stack))
+            for place, index in enumerate(stack):
+                self._around[index] = [stack[one] for one in of_stack.around(place, self.convention.neighbors)]
+
     def __len__(self) -> int:
         return len(self.cases)
 
     def __getitem__(self, index: int) -> Sample:
         return self._samples[index] or self._read(self.cases[index])
+
+    def with_neighbors(self, index: int) -> NDArray[np.uint8]:
+        """The slice between those of its stack that the network takes as well, uint8 (S, h, w, C)."""
+        return np.stack([self[one].image for one in self._around.get(index, [index])])
 
     def _read_first(self, case: Case) -> tuple[Sample | None, bool]:
         sample = self._read(case)
@@ -91,9 +103,11 @@ class TrainingDataset(Dataset[TrainingSample]):
 
     def __getitem__(self, position: int) -> TrainingSample:
         """float32 (C, h, w) and uint8 (h, w)."""
-        sample = self._slices[int(self._order[position])]
-        image, labels = self._augment(sample.image, sample.labels, int(self._draws[position]))
-        inputs = normalize(image[None], self._slices.convention)[0]
+        index = int(self._order[position])
+        image, labels = self._augment(
+            self._slices.with_neighbors(index), self._slices[index].labels, int(self._draws[position])
+        )
+        inputs = normalize_together(list(image), self._slices.convention)
         return torch.from_numpy(inputs), torch.from_numpy(np.ascontiguousarray(labels))
 
 
@@ -115,7 +129,7 @@ class ValidationDataset(Dataset[ValidationSample]):
         """float32 (C, h, w), uint8 (h, w), and the patient."""
         place = index % len(self._slices)
         sample = self._slices[place]
-        inputs = normalize(sample.image[None], self._slices.convention)[0]
+        inputs = normalize_together(list(self._slices.with_neighbors(place)), self._slices.convention)
         owner = int(self._slices.owners[place]) if place == index else REPEATED
         return torch.from_numpy(inputs), torch.from_numpy(sample.labels), owner
 

@@ -12,9 +12,10 @@ from ml.engines.context import Context
 from tests.support.level_engine import LevelEngine, cascade_of, slices_with
 
 
-def cascade(neighbors, second=None):
-    """At 0.1, which level 26 of 255 reaches."""
-    return cascade_of(0.1, LevelEngine(0), second or LevelEngine(1), neighbors=neighbors)
+def cascade(neighbors, second=None, reach=(0, 0)):
+    """At 0.1, which level 26 of 255 reaches. reach: the neighbors that each member takes itself."""
+    first = LevelEngine(0, neighbors=reach[0])
+    return cascade_of(0.1, first, second or LevelEngine(1, neighbors=reach[1]), neighbors=neighbors)
 
 
 def in_pieces(engine, pixels, context, size):
@@ -63,16 +64,18 @@ def test_a_piece_has_its_neighbors_beside_it_and_none_of_another_stack():
     neighbors=st.integers(0, 3),
     size=st.integers(1, 9),
     inner=st.integers(1, 5),
+    reach=st.tuples(st.integers(0, 2), st.integers(0, 2)),
 )
-def test_no_answer_depends_on_the_pieces(stacks, neighbors, size, inner):
+def test_no_answer_depends_on_the_pieces(stacks, neighbors, size, inner, reach):
     levels = [level for stack in stacks for level in stack]
     pixels = slices_with(*levels)
+    pixels[..., 1] = np.arange(0, 3 * len(levels), 3)[:, None, None]  # so that the second member's slices differ
     starts = np.cumsum([0, *map(len, stacks)])
     context = Context.of_stacks([range(start, end) for start, end in itertools.pairwise(starts)])
-    whole = cascade(neighbors).infer(pixels, context)
-    engine = cascade(neighbors)
+    whole = cascade(neighbors, reach=reach).infer(pixels, context)
+    engine = cascade(neighbors, reach=reach)
     parts = []
-    for places, of_piece in context.pieces(size, neighbors):
+    for places, of_piece in context.pieces(size, engine.card.neighbors):
         given_pixels = pixels[places]
         parts.append(in_pieces(engine, given_pixels, of_piece, inner)[0])  # as a worker's pieces are cut once more
     found = Inference.join(parts)
@@ -81,7 +84,8 @@ def test_no_answer_depends_on_the_pieces(stacks, neighbors, size, inner):
     # By the rule's own words: a slice is left to the first look if it has a neighbor, and nobody within reach is seen.
     for index, level in enumerate(levels):
         stack = int(np.searchsorted(starts, index, side="right")) - 1
-        near = range(max(starts[stack], index - neighbors), min(starts[stack + 1], index + neighbors + 1))
+        far = neighbors + reach[0]
+        near = range(max(starts[stack], index - far), min(starts[stack + 1], index + far + 1))
         is_alone = neighbors > 0 and len(stacks[stack]) == 1
         assert whole.is_first_look[index] == (not is_alone and all(levels[other] < 26 for other in near)), level
 
