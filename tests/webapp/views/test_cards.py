@@ -41,7 +41,7 @@ def test_the_error_of_volumes_is_said_or_that_there_is_none(make_app: Callable[.
     models = write_ensemble(tmp_path / "models")
     path = models / NAME / "card.json"
     card = json.loads(path.read_text())
-    assert card["volumes"] is None
+    assert card.get("volumes") is None
     client = make_app(GLIOSCOPE_MODELS=str(models), GLIOSCOPE_MODEL=NAME).test_client()
     assert "a follow-up by this model tells no change" in client.get(f"/models/{NAME}").text
     error = {"half": 1.1, "volume": 2.5, "change": 2.75, "share": 0.95, "patients": 75, "set": "out of fold"}
