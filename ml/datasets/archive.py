@@ -1,6 +1,6 @@
 """The zip of a data set, checked and unpacked. Runs in a sandboxed process (`ml.sandbox.entries.unpack`).
 
-What is taken: images, masks and COCO annotations, under their own names below one folder. What is refused as a whole:
+What is taken: images, masks and annotations, under their own names below one folder. What is refused as a whole:
 members that would leave the folder, links, encryption, archives within the archive, and more than the limits, counted
 in the bytes that really come out.
 """
@@ -29,6 +29,7 @@ from ml.datasets.file_names import (
     is_description,
     is_of_system,
     lacks_ending,
+    may_be_outlines,
     suffix_of,
 )
 from ml.datasets.remedies import remedies
@@ -80,7 +81,7 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits, *, takes_all: boo
         with zipfile.ZipFile(archive) as file:
             chosen = _choose(file, limits, takes_all)
             readable = [member for member in chosen if member.is_read]
-            if not readable:
+            if not any(member.is_data for member in chosen):
                 raise _empty(chosen)
             most = min(limits.bytes, _MOST_RATIO * archive.stat().st_size + _RATIO_FREE_BYTES)
             needed = min(most, sum(member.info.file_size for member in readable))
@@ -131,11 +132,13 @@ def _check_directory(archive: Path, limits: ArchiveLimits) -> None:
 @dataclass(frozen=True)
 class _Member:
     """A member to unpack, and its safe path. is_read: False for images and annotations of a kind that is not read: a
-    file of their name is left, of one byte at most, which the check of the data set names as left out."""
+    file of their name is left, of one byte at most, which the check of the data set names as left out. is_data: whether
+    it can be a data set without others, as outlines cannot."""
 
     info: zipfile.ZipInfo
     parts: tuple[str, ...]
     is_read: bool
+    is_data: bool
 
 
 def _choose(file: zipfile.ZipFile, limits: ArchiveLimits, takes_all: bool) -> list[_Member]:
@@ -161,19 +164,22 @@ def _choose(file: zipfile.ZipFile, limits: ArchiveLimits, takes_all: bool) -> li
         name = parts[-1].lower()
         is_volume = suffix_of(name) in (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)
         # What the page sends of an archive in a folder: its name, so that the check says that it is left out.
+        is_outlines = may_be_outlines(parts) and member.file_size <= limits.member_bytes
         is_named_archive = name.endswith(ARCHIVE_SUFFIXES) and member.file_size == 0
         is_other = (
             not takes_all
             and (suffix_of(name) in (*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES) or lacks_ending(name) or is_named_archive)
             and not is_description(name)
+            and not is_outlines
             and not is_volume
         )
         if name.endswith(ARCHIVE_SUFFIXES) and not is_other and suffix_of(name) != ".nii.gz":
             raise ArchiveError("unreadable", "The archive has archives in it; unpack them and zip one folder.")
         if member.file_size > limits.member_bytes and not is_other:
             raise _too_large(limits.member_bytes)
-        if takes_all or is_other or is_volume or name.endswith(IMAGE_SUFFIXES) or is_description(name):
-            chosen.append(_Member(member, parts, not is_other))
+        is_data = takes_all or is_volume or name.endswith(IMAGE_SUFFIXES) or is_description(name)
+        if is_data or is_other or is_outlines:
+            chosen.append(_Member(member, parts, not is_other, is_data=is_data and not is_other))
     return chosen
 
 

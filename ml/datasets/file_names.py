@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from ml.scans.unread_formats import UNREAD_FORMATS
 
@@ -32,8 +33,8 @@ ARCHIVE_SUFFIXES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 ANNOTATIONS_FILE = "_annotations.coco.json"
 ANNOTATIONS_FOLDER = "annotations"
 _INSTANCES = re.compile(r"instances_.+\.json")
-# Outlines and boxes of other programs (LabelMe, VOC, YOLO) are not read: they are named as left out where their files
-# are called as an image, or as annotations are.
+# Outlines and boxes. Those of programs that are not read (VOC, VGG Image Annotator), or beside masks, are named as left
+# out where their files are called as an image, or as annotations are.
 ANNOTATION_SUFFIXES = (".json", ".jsonl", ".ndjson", ".geojson", ".xml", ".txt", ".csv", ".tsv")
 # What people put beside their data, and never gave an ending.
 _PAPERS = frozenset(
@@ -50,6 +51,9 @@ _MAYBE_COCO = frozenset(
     {"result.json", "annotations.json", "coco.json", "labels.json"}
     | {"train.json", "val.json", "valid.json", "validation.json", "test.json"}
 )
+# Of YOLO: the names of its classes, and the folders of its labels.
+_CLASS_NAMES = frozenset({"data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "classes.txt"})
+_LABEL_FOLDERS = frozenset({"labels", "label"})
 # CVAT's description of the colors of its masks.
 LABEL_MAP = "labelmap.txt"
 
@@ -90,6 +94,15 @@ def is_description(name: str) -> bool:
 def is_annotations(name: str) -> bool:
     """Whether a file of this name holds COCO annotations of objects, in any case."""
     return name.lower() == ANNOTATIONS_FILE or _INSTANCES.fullmatch(name.lower()) is not None
+
+
+def may_be_outlines(path: Sequence[str]) -> bool:
+    """Whether a file, by the parts of its path, may hold outlines of LabelMe, CVAT or YOLO, or the names of their
+    classes: its content says."""
+    *folders, name = (part.lower() for part in path)
+    if name in _CLASS_NAMES or name.endswith((".json", ".xml")):
+        return True
+    return name.endswith(".txt") and any(folder in _LABEL_FOLDERS for folder in folders)
 
 
 def is_like_annotations(name: str) -> bool:

@@ -40,6 +40,14 @@ def draw_runs(runs: Runs, grid: tuple[int, int]) -> NDArray[np.bool]:
     return np.repeat(values, counts).reshape(grid, order="F")  # (H * W,) -> (H, W)
 
 
+def runs_of(mask: NDArray[np.bool]) -> list[int]:
+    """The counts of a mask (H, W), in turn background and tumor, down the columns."""
+    values = mask.ravel(order="F")
+    ends = np.flatnonzero(np.diff(values)) + 1
+    counts: list[int] = np.diff([0, *ends, values.size]).tolist()
+    return [0, *counts] if values[0] else counts
+
+
 def _decode(text: str) -> NDArray[np.int64]:
     """Counts of the text code: groups of five bits, the lowest first, each but the last with a sixth bit set.
 

@@ -14,7 +14,9 @@ from ml.datasets.file_names import (
     OF_SYSTEMS,
     OTHER_SUFFIXES,
     VOLUME_SUFFIXES,
+    is_description,
     is_of_system,
+    may_be_outlines,
 )
 
 SCRIPT = (Path(__file__).resolve().parents[2] / "static" / "js" / "evaluations" / "new.js").read_text()
@@ -42,7 +44,8 @@ def test_endings_are_those_of_the_readers() -> None:
     read = {*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES}
     for suffix in (*IMAGE_SUFFIXES, *read):
         assert taken.search(f"set/a{suffix.upper()}") and not other.search(f"set/a{suffix}")
-    for suffix in {*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES, *ARCHIVE_SUFFIXES} - read:
+    outlines = {".json", ".xml"}  # their content says whose they are
+    for suffix in {*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES, *ARCHIVE_SUFFIXES} - read - outlines:
         assert other.search(f"set/a{suffix}") and not taken.search(f"set/a{suffix}")
     for name in (
         ANNOTATIONS_FILE,
@@ -52,7 +55,14 @@ def test_endings_are_those_of_the_readers() -> None:
         LABEL_MAP,
         "result.json",
         "annotations/train.json",
+        "anna/1.json",
+        "annotations.xml",
+        "labels/train/1.txt",
+        "data.yaml",
+        "classes.txt",
     ):
         assert taken.search(name)
+        parts = name.split("/")
+        assert is_description(parts[-1]) or may_be_outlines(parts)
     for name in ("README.md", "set/notes.docx"):
         assert not taken.search(name) and not other.search(name)

@@ -48,6 +48,72 @@ def coco(path: Path, names: list[str], segmentations: list[object] | None = None
     path.write_text(json.dumps(document))
 
 
+def labelme(path: Path, *shapes: dict[str, object], **fields: object) -> None:
+    """LabelMe's file of one image. shapes: each a polygon of `points` unless it says another `shape_type`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {"version": "5.5.0", "flags": {}, "shapes": list(shapes), "imagePath": f"{path.stem}.png"}
+    size = {"imageData": None, "imageHeight": SIDE, "imageWidth": SIDE}
+    path.write_text(json.dumps({**document, **size, **fields}))
+
+
+def pairs_of(outline: list[int]) -> list[list[int]]:
+    return [list(pair) for pair in zip(outline[::2], outline[1::2], strict=True)]
+
+
+def cvat_xml(path: Path, images: dict[str, str]) -> None:
+    """CVAT for images 1.1. images: by name, the shapes of each as XML."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entries = "".join(
+        f'<image id="{number}" name="{name}" width="{SIDE}" height="{SIDE}">{shapes}</image>'
+        for number, (name, shapes) in enumerate(images.items())
+    )
+    labels = "<labels><label><name>Tumor</name></label><label><name>brain</name></label></labels>"
+    meta = f"<meta><task><name>t</name>{labels}</task></meta>"
+    text = f'<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>1.1</version>{meta}{entries}</annotations>'
+    path.write_text(text)
+
+
+def cvat_polygon(outline: list[int], label: str = "Tumor") -> str:
+    return f'<polygon label="{label}" points="{";".join(f"{x}.0,{y}.0" for x, y in pairs_of(outline))}" z_order="0"/>'
+
+
+def yolo(path: Path, *lines: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def yolo_line(outline: list[int], number: int = 0) -> str:
+    return " ".join([str(number), *(f"{value / SIDE:.6f}" for value in outline)])
+
+
+def labelme_set(folder: Path) -> None:
+    for name in ("anna/1", "anna/2", "ben/3", "ben/bare"):
+        image(folder / f"{name}.png")
+    labelme(folder / "anna" / "1.json", {"label": "Tumor", "points": pairs_of(SQUARE)})
+    labelme(folder / "anna" / "2.json")
+    labelme(folder / "ben" / "3.json", {"label": "Tumor", "points": [[8, 8], [19, 19]], "shape_type": "rectangle"})
+    _strays(folder)
+
+
+def cvat_xml_set(folder: Path) -> None:
+    for name in ("a", "sub/b", "c", "d", "unlisted"):
+        image(folder / "images" / f"{name}.png")
+    square, line = cvat_polygon(SQUARE), '<polyline label="Tumor" points="1,1;9,9"/>'
+    cvat_xml(folder / "annotations.xml", {"a.png": square, "sub/b.png": square, "c.png": line, "d.png": ""})
+    _strays(folder)
+
+
+def yolo_set(folder: Path) -> None:
+    for name in ("train/a", "train/c", "val/b", "val/d", "val/bare"):
+        image(folder / "images" / f"{name}.png")
+    (folder / "data.yaml").write_text("path: .\ntrain: images/train\nval: images/val\nnames:\n  0: tumor\n")
+    yolo(folder / "labels" / "train" / "a.txt", yolo_line(SQUARE))
+    yolo(folder / "labels" / "train" / "c.txt")
+    yolo(folder / "labels" / "val" / "b.txt", yolo_line(SQUARE))
+    yolo(folder / "labels" / "val" / "d.txt", "0 0.5 0.5 0.2 0.2")
+    _strays(folder)
+
+
 def _strays(folder: Path) -> None:
     """An image where no layout has one, and a file of a kind that is not read."""
     image(folder / "extra" / "deep" / "thumbnail.png")
@@ -214,6 +280,9 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     "Roboflow": roboflow,
     "CVAT": cvat,
     "CVAT's masks": cvat_masks,
+    "LabelMe": labelme_set,
+    "CVAT's XML": cvat_xml_set,
+    "YOLO": yolo_set,
     "nested": nested,
     "held twice": doubled,
     "wrapped": wrapped,

@@ -13,7 +13,7 @@ from ml.datasets.checking.check import CheckResult, check_layout
 from ml.datasets.checking.file_checks import FileCheck
 from ml.datasets.checking.problems import LEFT_OUT, Problem
 from ml.datasets.file_names import is_text, shown
-from ml.datasets.layouts.coco import AnnotationsError
+from ml.datasets.layouts.annotation_files import AnnotationsError
 from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.search import find_layout
 from ml.datasets.layouts.tree import LinkOutError, Tree
@@ -37,7 +37,7 @@ REPORT_EVERY_S = 1.0
 STEP_ASIDE_EVERY_S = 0.05
 
 NO_DATA_SET = "There is no data set in a layout that is known."
-BAD_ANNOTATIONS = "Reading the COCO annotations needs more memory than there is; split the data set."
+BAD_ANNOTATIONS = "Reading the annotations needs more memory than there is; split the data set."
 LINK_OUT = "A folder or the annotations are a link that leads out of the allowed roots; copy what it leads to."
 OUTSIDE = "{name} is a link that leads out of the allowed roots; copy the file itself."
 

@@ -47,6 +47,8 @@ def read_annotation(entry: Entry, grid: Grid) -> Drawing:
     segmentation = entry.get("segmentation")
     if not segmentation:
         what = "a box alone and no outline" if entry.get("bbox") else "no outline"
+        if shape := entry.get("shape"):  # of other programs' readers
+            what = f"a shape of the kind {str(shape)[:40]!r} and no outline"
         raise UnreadableAnnotationError(what)
     if isinstance(segmentation, dict):
         return Drawing(runs=(_runs(segmentation, grid),))

@@ -47,6 +47,11 @@ def is_tumor(name: str) -> bool:
     return not any(word in _TUMOR and _is_denied(words, word) for word in words) and not _FREE.search(_plain(words))
 
 
+def names_tumor(name: str) -> bool:
+    """Whether a name says of itself that it is a tumor's, not only of nothing else."""
+    return is_tumor(name) and any(word in _TUMOR for word in re.findall(r"[^\W_]+", name_key(name)))
+
+
 def _is_denied(words: Sequence[str], word: str) -> bool:
     """Whether "no", or another such word, stands right before: "non-tumor" is none, "non-enhancing tumor" is one."""
     before = words[: words.index(word)]

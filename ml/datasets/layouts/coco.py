@@ -1,4 +1,5 @@
-"""COCO annotations as Roboflow, CVAT and others export them: polygons and run-length masks are the expert's masks.
+"""COCO annotations as Roboflow, CVAT and others export them, and those of other programs that are read as COCO's lists
+(`annotation_files`): polygons and run-length masks are the expert's masks.
 
 An image without annotation has an empty mask. No patient is named in these files: an image is its own group, unless
 its name says whose it is, or that it is one of Roboflow's copies of one picture. An image of
@@ -6,41 +7,34 @@ which one annotation cannot be read keeps its place with the reason (`Case.fault
 does every image without annotation where annotations name no image that the file lists: they may be its own.
 """
 
-import json
 import re
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ml.datasets.case import LIMITS, Case, DatasetError, Outline
+from ml.datasets.case import LIMITS, Case
 from ml.datasets.checking.problems import Problem
-from ml.datasets.file_names import name_key, shown, slashed
+from ml.datasets.file_names import name_key, slashed
+from ml.datasets.layouts.annotated_images import AnnotatedImage, find_notes
+from ml.datasets.layouts.annotation_files import (
+    AnnotationFile,
+    AnnotationsError,
+    Document,
+    listed,
+    objects,
+    read_beginning,
+)
 from ml.datasets.layouts.annotations import Entry, Grid, UnreadableAnnotationError, read_annotation
 from ml.datasets.layouts.categories import is_tumor
 from ml.datasets.layouts.image_paths import Found, ImagePaths, path_of
 from ml.datasets.layouts.pairing import barcode_of
 from ml.datasets.layouts.tree import Tree
-from ml.datasets.run_lengths import Runs
-from ml.scans.scan import EMPTY
 
-MAX_ANNOTATIONS_BYTES = 2**28
 # Roboflow names every version and every augmented copy of a picture by a digest: `scan_png.rf.0123...jpg`.
 _COPY = re.compile(r"\.rf\.[0-9a-zA-Z]{16,64}$")
-# Outlines of so many images that all end within this share of both sides were drawn on a smaller picture, or are in
-# percent: of the 88 patients of the LGG data the tumor of none does, of single slices with tumor 1 % do.
-_FEWEST_IN_CORNER, _CORNER_SHARE = 3, 0.45
-# How a file of annotations begins, as far as it is read to tell that.
+# How a file of annotations begins.
 _BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{\s*\"(?:images|annotations|categories|info|licenses)\"\s*:")
-_BEGINNING_BYTES = 512
-
-
-class AnnotationsError(DatasetError):
-    """A file of annotations cannot be read as COCO, or names no image that is there. finding: with the file's name."""
-
-    def __init__(self, path: Path, finding: str) -> None:
-        super().__init__(f"{shown(str(path))} {finding}")
-        self.finding = f"{shown(path.name)} {finding}"
 
 
 @dataclass(frozen=True)
@@ -52,53 +46,18 @@ class Category:
     is_tumor: bool
 
 
-@dataclass(frozen=True)
-class CocoFile:
-    """One file of annotations. images: the folders that its images are looked for in, the first one foremost.
-
-    prefix: what makes its groups different from those of other files.
-    """
-
-    path: Path
-    images: tuple[Path, ...]
-    prefix: str
-
-
-@dataclass
-class _Image:
-    """A file that `images` names, and what is drawn on it. grid: None where the entry does not state it."""
-
-    path: Path
-    group: str
-    grid: Grid | None
-    keys: list[str]
-    outlines: list[Outline] = field(default_factory=list)
-    runs: list[Runs] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-
-    def case(self, folder: Path) -> Case:
-        """The case; its fault where one of the annotations is missing from it."""
-        fault = None
-        if self.faults:
-            more = f" and {len(self.faults) - 1} more" if len(self.faults) > 1 else ""
-            text = f"{self.path.name} has no mask that can be used: {self.faults[0]}{more}; correct or remove it."
-            fault = Problem("bad_annotation", (self.path.relative_to(folder).as_posix(),), text)
-        return Case(self.group, self.path, None, tuple(self.outlines), self.grid, runs=tuple(self.runs), fault=fault)
-
-
 class _Reader:
     """Reads one file: its images by id, then what is drawn on each."""
 
-    def __init__(self, folder: Path, source: CocoFile, tree: Tree) -> None:
-        self._folder, self._source = folder, source
-        self._paths = ImagePaths(tree, source.images)
+    def __init__(self, folder: Path, source: AnnotationFile, paths: ImagePaths) -> None:
+        self._folder, self.source, self._paths = folder, source, paths
         self._name = source.path.relative_to(folder).as_posix()
         self.problems: list[Problem] = []
-        self.images: dict[Path, _Image] = {}
-        self._by_key: dict[str, list[_Image]] = {}
+        self.images: dict[Path, AnnotatedImage] = {}
+        self._by_key: dict[str, list[AnnotatedImage]] = {}
         self._nameless: set[str | None] = set()  # ids of entries whose annotations are those of no other image
         self.absent: list[str] = []  # names of images that are not there, as they are written
-        self._drawn = self._boxes = 0  # annotations, and those that are boxes
+        self.drawn = self.boxes = 0  # annotations, and those that are boxes
 
     def read_images(self, entries: Sequence[object]) -> None:
         written = {entry["file_name"] for entry in entries if isinstance(entry, dict) and _is_name(entry)}
@@ -135,15 +94,15 @@ class _Reader:
         """An entry whose image is not there, or of whose name there are several."""
         self.absent.append(repr(name)[:80])
         if not found.is_by_name:
-            missing = (self._source.images[0] / str(path_of(name))).relative_to(self._folder).as_posix()
-            text = f"{self._source.path.name} names an image that is not there: add it or remove its entry."
+            missing = (self.source.images[0] / str(path_of(name))).relative_to(self._folder).as_posix()
+            text = f"{self.source.path.name} names an image that is not there: add it or remove its entry."
         else:
             missing = slashed(name).lstrip("/")
             why = "several images have the last part of its name"
             if found.alike == 1:
                 why = "other entries end in the name of the same image"
             text = (
-                f"{self._source.path.name} names an image by a path that is not there, and {why}: write the path below"
+                f"{self.source.path.name} names an image by a path that is not there, and {why}: write the path below"
                 " the folder of the annotations."
             )
         self.problems.append(Problem("missing_image", (missing,), text))
@@ -153,7 +112,7 @@ class _Reader:
         if names:
             are = "1 image is" if len(names) == 1 else f"{len(names):,} images are"
             text = (
-                f"{are} named in {self._source.path.name} by paths that are not there (the first: {names[0][:80]!r}),"
+                f"{are} named in {self.source.path.name} by paths that are not there (the first: {names[0][:80]!r}),"
                 " and found by their file names alone, which no other image has: look whether it is right, or write the"
                 " paths below the folder of the annotations."
             )
@@ -161,8 +120,8 @@ class _Reader:
 
     def _add(self, entry: Entry, key: str, path: Path) -> None:
         stem = path.relative_to(self._root_of(path)).with_suffix("").as_posix()
-        group = barcode_of(path.stem) or _COPY.sub("", f"{self._source.prefix}{stem}")
-        image = self.images.setdefault(path, _Image(path, group, _grid(entry), []))
+        group = self.source.patient or barcode_of(path.stem) or _COPY.sub("", f"{self.source.prefix}{stem}")
+        image = self.images.setdefault(path, AnnotatedImage(path, group, _grid(entry), []))
         image.keys.append(key)
         if len(image.keys) > 1:
             text = f"{path.name} has {len(image.keys)} entries, of the ids {', '.join(image.keys)[:80]}"
@@ -201,13 +160,13 @@ class _Reader:
                 self._draw(entry, images[0])
         if strays:
             are = "1 annotation names" if strays == 1 else f"{strays:,} annotations name"
-            text = f"{are} no image of {self._source.path.name}, and may belong to it"
-            lost = f"{are} no image of {self._source.path.name}: the mask of any image may lack them."
+            text = f"{are} no image of {self.source.path.name}, and may belong to it"
+            lost = f"{are} no image of {self.source.path.name}: the mask of any image may lack them."
             self.problems.append(Problem("stray_annotations", (self._name,), lost))
             for path in self.images.keys() - annotated:
                 self.images[path].faults.append(text)
 
-    def _draw(self, entry: Entry, image: _Image) -> None:
+    def _draw(self, entry: Entry, image: AnnotatedImage) -> None:
         if image.grid is None:
             return
         what = f"annotation {_short(entry)} of {image.path.name}"
@@ -219,51 +178,22 @@ class _Reader:
             return
         image.outlines.extend(drawing.outlines)
         image.runs.extend(drawing.runs)
-        self._drawn += 1
-        self._boxes += drawing.is_box
+        self.drawn += 1
+        self.boxes += drawing.is_box
         if drawing.outside:
             text = f"{what} leaves the image by {drawing.outside:.1f} pixels and is clipped at its edge"
             self._report("clipped_outline", text)
         if drawing.has_stray:
             self._report("stray_piece", f"{what} has a piece without an area (a point or a line), which is left out")
 
-    def note_boxes(self) -> None:
-        """Outlines that nobody drew: exporters of boxes write their corners as polygons."""
-        if self._boxes:
-            are = "is a box" if self._boxes == 1 else "are boxes"
-            text = (
-                f"{self._boxes:,} of {self._drawn:,} annotations of tumor of {self._source.path.name} {are}, upright"
-                " rectangles and no outlines: Dice beside a box says little of a mask; export outlines, or draw them."
-            )
-            self.problems.append(Problem("box_outlines", (self._name,), text))
-
-    def note_corner(self) -> None:
-        """Outlines in percent, or of a smaller picture than the file, lie in the upper left of their images."""
-        reaches = [
-            max(max(outline[place::2]) / image.grid[1 - place] for outline in image.outlines for place in (0, 1))
-            for image in self.images.values()
-            if image.outlines and image.grid is not None
-        ]
-        if len(reaches) >= _FEWEST_IN_CORNER and max(reaches) < _CORNER_SHARE:
-            text = (
-                f"All outlines of {self._source.path.name} lie in the upper left of their images, within"
-                f" {max(reaches):.0%} of both sides, on {len(reaches):,} images: they may be in percent, or drawn on"
-                " smaller pictures than these files. Look at them, and export them in pixels of these files."
-            )
-            self.problems.append(Problem("outlines_in_corner", (self._name,), text))
-
-    def note_emptiness(self) -> None:
-        """A file that draws nothing at all may be of patients without tumor, or have lost its annotations."""
-        if self.images and not any(image.outlines or image.runs or image.faults for image in self.images.values()):
-            count = f"{len(self.images):,} image{'' if len(self.images) == 1 else 's'}"
-            text = (
-                f"{self._source.path.name} has no annotation of tumor for its {count}, which count as free of tumor:"
-                " export it again with its annotations if they are not."
-            )
-            self.problems.append(Problem("no_annotations", (self._name,), text))
+    def fail(self, image: Path, finding: str) -> None:
+        """The one image of a file that cannot be read."""
+        group = self.source.patient or barcode_of(image.stem) or f"{self.source.prefix}{image.stem}"
+        self.images[image] = AnnotatedImage(image, group, None, [], faults=[finding])
+        self.problems.append(Problem("bad_annotation", (self._name,), finding))
 
     def _root_of(self, path: Path) -> Path:
-        return next(folder for folder in self._source.images if path.is_relative_to(folder))
+        return next(folder for folder in self.source.images if path.is_relative_to(folder))
 
     def _report(self, code: str, text: str) -> None:
         self.problems.append(Problem(code, (self._name,), f"{text}; correct or remove it."))
@@ -271,36 +201,38 @@ class _Reader:
 
 def begins_as_coco(path: Path) -> bool:
     """Whether a file's first bytes are those of COCO annotations; False where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return _BEGINNING.match(file.read(_BEGINNING_BYTES)) is not None
-    except OSError:
-        return False
+    return _BEGINNING.match(read_beginning(path)) is not None
 
 
-def read_coco(
-    folder: Path, sources: Sequence[CocoFile], tree: Tree
+def read_annotations(
+    folder: Path, sources: Sequence[AnnotationFile], tree: Tree
 ) -> tuple[list[list[Case]], list[Problem], list[Category]]:
     """The cases of each file by name, what is wrong with the annotations, and the categories of all together.
 
-    Raises AnnotationsError where a file is no COCO at all or no image is there.
+    Raises AnnotationsError where a file of several images cannot be read or no image is there.
     """
     readers: list[_Reader] = []
     problems: list[Problem] = []
     categories: dict[str, Category] = {}
-    seen: dict[Path, _Image] = {}
+    seen: dict[Path, AnnotatedImage] = {}
+    paths: dict[tuple[Path, ...], ImagePaths] = {}
+    sets: dict[str, list[_Reader]] = defaultdict(list)
     for source in sources:
         tree.check(source.path)
-        document = _read_document(source.path)
-        reader = _Reader(folder, source, tree)
-        reader.read_images(_list(document, "images"))
+        reader = _Reader(folder, source, paths.setdefault(source.images, ImagePaths(tree, source.images)))
+        sets[source.set_name or str(source.path)].append(reader)
+        try:
+            document = source.read(source.path)
+        except AnnotationsError as error:
+            if source.image is None:
+                raise
+            reader.fail(source.image, error.finding)
+            document = {}
+        reader.read_images(listed(document, "images"))
         names = _category_names(document)
-        _count_categories(categories, names, _objects(document, "annotations"))
+        _count_categories(categories, names, objects(document, "annotations"))
         not_tumor = frozenset(key for key, name in names.items() if not is_tumor(name))
-        reader.read_annotations(_list(document, "annotations"), not_tumor)
-        reader.note_boxes()
-        reader.note_corner()
-        reader.note_emptiness()
+        reader.read_annotations(listed(document, "annotations"), not_tumor)
         for path in seen.keys() & reader.images.keys():
             text = f"{path.name} has entries in two files of annotations, {source.path.name} is the second"
             problems.append(Problem("doubled_image", (path.relative_to(folder).as_posix(),), f"{text}; keep one."))
@@ -317,6 +249,8 @@ def read_coco(
             " below the folder of the annotations, or below `images` beside it, such as `scan_1.png`.",
         )
     problems.extend(problem for reader in readers for problem in reader.problems)
+    for alike in sets.values():
+        problems.extend(_find_notes(folder, alike))
     cases = [
         sorted((image.case(folder) for image in reader.images.values()), key=lambda case: case.image)
         for reader in readers
@@ -324,40 +258,19 @@ def read_coco(
     return cases, problems, sorted(categories.values(), key=lambda category: name_key(category.name))
 
 
-def _read_document(path: Path) -> Entry:
-    """The object with the lists `images` and `annotations`. Raises AnnotationsError."""
-    try:
-        if not path.stat().st_size:
-            raise AnnotationsError(path, f"{EMPTY}.")
-        if path.stat().st_size > MAX_ANNOTATIONS_BYTES:
-            most = MAX_ANNOTATIONS_BYTES // 2**20
-            raise AnnotationsError(path, f"has more than {most} MiB; split the data set.")
-        document = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise AnnotationsError(path, f"cannot be read as JSON ({reason}); export it again.") from error
-    if not isinstance(document, dict) or not all(_is_list(document.get(key)) for key in ("images", "annotations")):
-        raise AnnotationsError(path, "has no lists `images` and `annotations`; export it again as COCO segmentation.")
-    return document
+def _find_notes(folder: Path, readers: Sequence[_Reader]) -> Iterator[Problem]:
+    """What the files of one set show together."""
+    sources = [reader.source for reader in readers]
+    images = [image for reader in readers for image in reader.images.values()]
+    drawn, boxes = sum(reader.drawn for reader in readers), sum(reader.boxes for reader in readers)
+    files = tuple(source.path.relative_to(folder).as_posix() for source in sources)
+    name = sources[0].set_name if len(sources) > 1 else sources[0].path.name
+    yield from find_notes(name or sources[0].path.name, files, images, drawn, boxes)
 
 
-def _list(document: Entry, key: str) -> list[object]:
-    value = document.get(key)
-    return value if isinstance(value, list) else []
-
-
-def _objects(document: Entry, key: str) -> list[Entry]:
-    return [item for item in _list(document, key) if isinstance(item, dict)]
-
-
-def _is_list(value: object) -> bool:
-    """Whether a value is a list of objects; one that is none among others is for the reader to name."""
-    return isinstance(value, list) and (not value or any(isinstance(item, dict) for item in value))
-
-
-def _category_names(document: Entry) -> dict[str, str]:
+def _category_names(document: Document) -> dict[str, str]:
     """Names by id."""
-    found = ((_key(entry.get("id")), entry.get("name")) for entry in _objects(document, "categories"))
+    found = ((_key(entry.get("id")), entry.get("name")) for entry in objects(document, "categories"))
     return {key: name for key, name in found if key is not None and isinstance(name, str)}
 
 

@@ -12,9 +12,10 @@ from ml.datasets.file_names import shown
 from ml.datasets.layouts.coco import Category
 from ml.datasets.layouts.left_out import relative
 
-LayoutName = Literal[
-    "patient folders", "images and masks", "COCO", "BraTS", "volumes and masks", "nnU-Net", "DICOM", "images only"
-]
+LayoutName = (
+    Literal["patient folders", "images and masks", "COCO", "LabelMe", "CVAT", "YOLO"]
+    | Literal["BraTS", "volumes and masks", "nnU-Net", "DICOM", "images only"]
+)
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class Layout:
     """A folder's slices, also those without a mask, and what the file names alone show to be wrong.
 
     folder: the data set's own, which may lie in `given`, what problems' files are relative to. sides: patients of each
-    side where the data set comes divided by patient, else empty. categories, annotations: COCO's, and the files that
-    were read. volumes: the files of a set of volumes, also those that no figure needs.
+    side where the data set comes divided by patient, else empty. categories, annotations: of outlines, and the files
+    that were read. volumes: the files of a set of volumes, also those that no figure needs.
     """
 
     name: LayoutName

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from ml.datasets.file_names import name_key
 from ml.datasets.layouts.assembly import assemble
-from ml.datasets.layouts.coco_sets import coco_files, list_coco
+from ml.datasets.layouts.coco_sets import coco_files, list_annotated
 from ml.datasets.layouts.dicom_sets import list_dicom
 from ml.datasets.layouts.layout import Layout, LayoutName
+from ml.datasets.layouts.outline_sets import outline_files
 from ml.datasets.layouts.pairs import list_pairs, pair_folders, sided_pairs
 from ml.datasets.layouts.patient_folders import list_patients
 from ml.datasets.layouts.roots import SUBSETS, Root
@@ -59,7 +60,9 @@ def _slices_in(tree: Tree, folder: Path) -> Layout:
     ]
     roots = [Root(folder), *subsets]
     if sources := [found for root in roots for found in coco_files(tree, root)]:
-        return list_coco(tree, folder, sources)
+        return list_annotated(tree, folder, "COCO", sources)
+    if annotated := outline_files(tree, roots):
+        return list_annotated(tree, folder, *annotated)
     sided = [] if pair_folders(tree, folder) else sided_pairs(tree, folder)
     if sided or any(pair_folders(tree, root.folder) for root in roots):
         return list_pairs(tree, folder, [*roots, *sided])

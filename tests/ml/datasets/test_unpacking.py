@@ -80,11 +80,11 @@ def test_volumes_and_what_describes_them_are_unpacked(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     path = tmp_path / "volumes.zip"
     with zipfile.ZipFile(path, "w") as file:
-        for name in ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii", "dataset.json", "other.json"):
+        for name in ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii", "dataset.json", "notes.txt"):
             file.writestr(name, b"x")
     assert unpack_archive(path, tmp_path / "folder", LIMITS, timeout_s=30) == 3
     sizes = {found.name: found.stat().st_size for found in (tmp_path / "folder").rglob("*.*")}
-    assert sizes == {"a_0000.nii.gz": 1, "a.nii": 1, "dataset.json": 1, "other.json": 0}
+    assert sizes == {"a_0000.nii.gz": 1, "a.nii": 1, "dataset.json": 1, "notes.txt": 0}
 
 
 def test_of_an_archive_without_images_it_is_said_what_it_has(tmp_path: Path) -> None:

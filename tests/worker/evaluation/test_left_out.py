@@ -30,6 +30,9 @@ EXPECTED = {
     "Roboflow": {"missing_mask": 1, "missing_image": 3, "left_out": 2},
     "CVAT": {"missing_mask": 1, "left_out": 2},
     "CVAT's masks": {"left_out": 4},
+    "LabelMe": {"missing_mask": 1, "left_out": 2},
+    "CVAT's XML": {"missing_mask": 1, "left_out": 2},
+    "YOLO": {"missing_mask": 1, "left_out": 2},
     "nested": {"missing_mask": 1, "left_out": 2, "doubled_folder": 2},
     "held twice": {"missing_mask": 2, "mask_without_image": 1, "left_out": 2, "doubled_folder": 9},
     "wrapped": {"missing_mask": 1, "mask_without_image": 1, "left_out": 3},
@@ -40,6 +43,9 @@ EXPECTED = {
 }
 FAILED = {
     "CVAT": {"d.png"},
+    "LabelMe": {"3.png"},
+    "CVAT's XML": {"c.png"},
+    "YOLO": {"d.png"},
     "ambiguous": {"S_0.TIF", "S_0.TIFF", "two.png", "three.png", "upper.png", "lower.png"},
 }
 
@@ -132,7 +138,20 @@ def test_a_table_beside_images_without_masks_may_say_which_are_masks(runtime, re
     assert names_of(find_sources([folder])[1]) == {("left_out", "manifest.csv")}
 
 
-@pytest.mark.parametrize("name", ["patient folders", "held twice", "CVAT", "CVAT's masks", "annotations", "apart"])
+ZIPPED = (
+    "patient folders",
+    "held twice",
+    "CVAT",
+    "CVAT's masks",
+    "LabelMe",
+    "CVAT's XML",
+    "YOLO",
+    "annotations",
+    "apart",
+)
+
+
+@pytest.mark.parametrize("name", ZIPPED)
 def test_a_zip_leaves_out_what_its_folder_does(runtime, resources, tmp_path, name):
     from ml.datasets.archive import ArchiveLimits
     from ml.datasets.unpacking import unpack_archive
