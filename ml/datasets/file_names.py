@@ -36,6 +36,8 @@ _INSTANCES = re.compile(r"instances_.+\.json")
 # Outlines and boxes. Those of programs that are not read (VOC, VGG Image Annotator), or beside masks, are named as left
 # out where their files are called as an image, or as annotations are.
 ANNOTATION_SUFFIXES = (".json", ".jsonl", ".ndjson", ".geojson", ".xml", ".txt", ".csv", ".tsv")
+# Tables, which may name an image and its mask in each row.
+TABLE_SUFFIXES = (".csv", ".tsv")
 # What people put beside their data, and never gave an ending.
 _PAPERS = frozenset(
     {"authors", "changelog", "checksums", "copying", "licence", "license", "makefile", "notice", "readme", "version"}
@@ -97,10 +99,10 @@ def is_annotations(name: str) -> bool:
 
 
 def may_be_outlines(path: Sequence[str]) -> bool:
-    """Whether a file, by the parts of its path, may hold outlines of LabelMe, CVAT or YOLO, or the names of their
-    classes: its content says."""
+    """Whether a file, by the parts of its path, may hold outlines of LabelMe, CVAT or YOLO, the names of their classes,
+    or a table of masks: its content says."""
     *folders, name = (part.lower() for part in path)
-    if name in _CLASS_NAMES or name.endswith((".json", ".xml")):
+    if name in _CLASS_NAMES or name.endswith((".json", ".xml", *TABLE_SUFFIXES)):
         return True
     return name.endswith(".txt") and any(folder in _LABEL_FOLDERS for folder in folders)
 

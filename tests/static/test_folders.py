@@ -44,7 +44,7 @@ def test_endings_are_those_of_the_readers() -> None:
     read = {*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES}
     for suffix in (*IMAGE_SUFFIXES, *read):
         assert taken.search(f"set/a{suffix.upper()}") and not other.search(f"set/a{suffix}")
-    outlines = {".json", ".xml"}  # their content says whose they are
+    outlines = {".json", ".xml", ".csv", ".tsv"}  # their content says whose they are
     for suffix in {*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES, *ARCHIVE_SUFFIXES} - read - outlines:
         assert other.search(f"set/a{suffix}") and not taken.search(f"set/a{suffix}")
     for name in (
@@ -60,6 +60,7 @@ def test_endings_are_those_of_the_readers() -> None:
         "labels/train/1.txt",
         "data.yaml",
         "classes.txt",
+        "manifest.csv",
     ):
         assert taken.search(name)
         parts = name.split("/")

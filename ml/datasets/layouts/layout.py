@@ -13,7 +13,7 @@ from ml.datasets.layouts.coco import Category
 from ml.datasets.layouts.left_out import relative
 
 LayoutName = (
-    Literal["patient folders", "images and masks", "COCO", "LabelMe", "CVAT", "YOLO"]
+    Literal["patient folders", "images and masks", "COCO", "LabelMe", "CVAT", "YOLO", "table"]
     | Literal["BraTS", "volumes and masks", "nnU-Net", "DICOM", "images only"]
 )
 

@@ -14,6 +14,7 @@ from ml.datasets.file_names import (
     IMAGE_SUFFIXES,
     OTHER_SUFFIXES,
     OTHER_VOLUMES,
+    TABLE_SUFFIXES,
     VOLUME_SUFFIXES,
     is_annotations,
     is_like_annotations,
@@ -36,10 +37,10 @@ _AGAIN = "Files of these names and sizes are part of the data set already, in a 
 _STRAY_MASK = "Masks by their folder, in a place where the layout has none: they are not used."
 _NO_ENDING = "The name has no ending, and files without one are not read: give it that of its kind (.png, .tif, .dcm)."
 _NO_BYTES = f"The file {EMPTY}."
-_TABLES = (".csv", ".tsv")
 _TABLE = (
-    "A table, which is not read: masks that it names are taken for images, since nothing else tells them; call each"
-    " mask as its image (`images/1.png`, `masks/1.png`)."
+    "A table, which is not read: masks that it names are taken for images, since nothing else tells them; give it the"
+    " columns `image` and `mask`, with the path of one file in each, or call each mask as its image (`images/1.png`,"
+    " `masks/1.png`)."
 )
 _ARCHIVE = "An archive, which is not looked into: unpack it if its files belong to the data set, else remove it."
 _VOLUME = (
@@ -116,7 +117,9 @@ def find_tables(tree: Tree, folder: Path, named: Iterable[str]) -> list[Problem]
     """Tables of a folder whose images have no masks: they may say which of these are masks. named: files that are left
     out already."""
     known = set(named)
-    paths = [path for _, listing in tree.walk(folder) for path in listing.files if suffix_of(path.name) in _TABLES]
+    paths = [
+        path for _, listing in tree.walk(folder) for path in listing.files if suffix_of(path.name) in TABLE_SUFFIXES
+    ]
     found = tuple(name for name in (relative(path, folder) for path in paths) if name not in known)
     return [Problem("left_out", found, _TABLE)] if found else []
 

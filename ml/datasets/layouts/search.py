@@ -18,6 +18,7 @@ from ml.datasets.layouts.pairing import patient_of
 from ml.datasets.layouts.pairs import list_nested, pair_folders
 from ml.datasets.layouts.recognition import apart_layout, dicom_layout, layout_in
 from ml.datasets.layouts.sequences import is_other_sequence
+from ml.datasets.layouts.tables import list_table
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError, say_cityscapes, say_twins, unknown
 from ml.datasets.layouts.volume_masks import is_of_anatomy, is_volume_mask
@@ -86,6 +87,8 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
     found = _search(tree, folder, MOST_WRAPPERS) or [_all_images(tree, folder)]
     if not any(one.has_truth for one in found) and (apart := apart_layout(tree, folder)).has_truth:
         found = [apart]
+    if not any(one.has_truth for one in found) and (table := list_table(tree, folder)) is not None:
+        found = [table]
     if not any(one.has_truth for one in found) and (of_series := dicom_layout(tree, folder)).volumes:
         found = [of_series]
     layout, *_ = found

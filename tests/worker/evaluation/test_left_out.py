@@ -10,11 +10,12 @@ import pytest
 import ml.engines
 from ml.__main__ import main
 from ml.datasets import check, find_layout
+from ml.datasets.layouts.unknown import UnknownLayoutError
 from ml.datasets.mask_names import looks_like_mask
 from ml.prediction.sources import find_sources
 from tests.ml.evaluation.conftest import CARD, FakeEngine
 from tests.support.evaluations import begin, case_rows, run_all, slice_pixels, square, write_slice, zip_of
-from tests.support.layouts import LAYOUTS, coco, image, pairs_beside, with_annotations, without_masks
+from tests.support.layouts import LAYOUTS, coco, image, mask, pairs_beside, with_annotations, without_masks
 from tests.support.volume_sets import write_apart
 from tests.worker.evaluation.test_chunks import read_report
 from webapp.domain.evaluations.models import CaseOutcome
@@ -126,16 +127,32 @@ def test_a_folder_without_masks_is_predicted_by_both_alike(runtime, resources):
     assert done.headline.endswith("1 file of the folder left out")
 
 
-def test_a_table_beside_images_without_masks_may_say_which_are_masks(runtime, resources):
+def test_a_table_that_names_no_masks_is_left_out_and_one_that_does_is_read(runtime, resources, evaluate):
     folder = resources.settings.evaluation_roots[0] / "set"
-    for name in ("1f3a.png", "77b0.png"):
+    for name in ("1f3a.png", "23b1.png"):
         image(folder / "data" / name)
-    (folder / "manifest.csv").write_text("image,mask\ndata/1f3a.png,data/77b0.png\n")
+    (folder / "manifest.csv").write_text("image,glioma\ndata/1f3a.png,yes\n")
     done = run_all(runtime, begin(resources, folder))
     (group,) = done.findings["left_out"]
     assert group["files"] == ["manifest.csv"] and "masks that it names are taken for images" in group["message"]
     assert done.headline.endswith("1 file of the folder left out")
     assert names_of(find_sources([folder])[1]) == {("left_out", "manifest.csv")}
+    mask(folder / "data" / "77b0.png")
+    (folder / "manifest.csv").write_text("image,mask\ndata/1f3a.png,data/77b0.png\n")
+    done, report = run_all(runtime, begin(resources, folder)), evaluate(folder)
+    assert (done.findings["layout"], done.case_count, report["summary"]["slices"]) == ("table", 1, 1)
+    assert names_of(done.findings["left_out"]) == names_of(report["left_out"]) == {("missing_mask", "data/23b1.png")}
+
+
+def test_a_table_whose_masks_are_not_there_is_refused_by_the_words_of_check(runtime, resources):
+    folder = resources.settings.evaluation_roots[0] / "set"
+    image(folder / "data" / "1f3a.png")
+    (folder / "manifest.csv").write_text("image,mask\ndata/1f3a.png,data/gone.png\n")
+    done = run_all(runtime, begin(resources, folder))
+    with pytest.raises(UnknownLayoutError) as raised:
+        check(folder)
+    assert done.error_message.endswith(raised.value.finding)
+    assert "no image of it is there with its mask (the first: 'data/1f3a.png'" in done.error_message
 
 
 ZIPPED = (

@@ -1,0 +1,88 @@
+"""A table that names image and mask in each row, beside files whose names do not tell them."""
+
+from pathlib import Path
+
+import pytest
+
+from ml.datasets import DatasetError, check, find_layout
+from ml.datasets.archive import ArchiveLimits, unpack
+from ml.prediction.sources import find_sources
+from tests.support.evaluations import zip_of
+from tests.support.layouts import image, mask
+
+
+def write(folder: Path, *names: str) -> None:
+    for name in names:
+        image(folder / f"x{name}.png")
+        mask(folder / f"y{name}.png")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image,mask\nx1.png,y1.png\nx2.png,y2.png\n",
+        "\ufeffimg_path;mask_path;age\n/kaggle/input/set/x1.png;/kaggle/input/set/y1.png;7\n./x2.png;y2.png;8",
+        "patient_id\tImage Path\tMask Path\nA\tC:\\data\\x1.png\tC:\\data\\y1.png\nB\tx2.png\ty2.png\n",
+        ",image_path,mask_path,diagnosis\n0,../set/x1.png,../set/y1.png,1\n1,x2.png,y2.png,0\n\n",
+    ],
+)
+def test_pairs_are_those_of_the_rows(tmp_path: Path, text: str) -> None:
+    write(tmp_path, "1", "2")
+    (tmp_path / "data.csv").write_text(text)
+    report = check(tmp_path)
+    assert (report.layout, report.problems, report.left_out) == ("table", (), ())
+    assert {(case.image.name, case.mask.name) for case in find_layout(tmp_path).cases if case.mask} == {
+        ("x1.png", "y1.png"),
+        ("x2.png", "y2.png"),
+    }
+    assert [one.patient for one in report.patients] == (["A", "B"] if "patient" in text else ["x1", "x2"])
+    assert {one.path.name for one in find_sources([tmp_path])[0]} == {"x1.png", "x2.png"}
+
+
+def test_rows_that_cannot_be_right_are_named_and_no_image_is_without_tumor(tmp_path: Path) -> None:
+    write(tmp_path, "1", "2", "3", "4", "5")
+    rows = ("x1.png,y1.png", "x2.png,", "x3.png,y3.png", "x3.png,y4.png", "gone.png,y5.png", "x5.png,x1.png")
+    (tmp_path / "data.csv").write_text("\n".join(("image,mask", *rows)))
+    layout = find_layout(tmp_path)
+    assert {problem.code: problem.files[0] for problem in layout.problems if problem.code != "missing_mask"} == {
+        "missing_image": "gone.png",
+        "mask_without_image": "y5.png",
+        "doubled_mask": "x5.png",
+    }
+    usable = [case.image.name for case in layout.cases if case.has_truth and case.fault is None]
+    assert usable == ["x1.png"]
+    assert not any(case.has_truth for case in layout.cases if case.image.name in ("x2.png", "x4.png"))
+
+
+def test_sides_have_tables_of_their_own_and_several_others_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "1", "2")
+    for name, number in (("train", 1), ("val", 2)):
+        (tmp_path / f"{name}.csv").write_text(f"image,mask\nx{number}.png,y{number}.png\n")
+    assert find_layout(tmp_path).sides == {"train": ("x1",), "validation": ("x2",), "test": ()}
+    (tmp_path / "val.csv").rename(tmp_path / "other.csv")
+    with pytest.raises(DatasetError, match=r"several tables that name images and masks \(other.csv, train.csv\)"):
+        find_layout(tmp_path)
+
+
+def test_masks_by_their_names_come_before_a_table(tmp_path: Path) -> None:
+    image(tmp_path / "P" / "a.png")
+    mask(tmp_path / "P" / "a_mask.png")
+    (tmp_path / "data.csv").write_text("image,mask\nP/a_mask.png,P/a.png\n")
+    assert find_layout(tmp_path).name == "patient folders"
+
+
+def test_a_path_that_leads_out_opens_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "out", "1")
+    write(tmp_path / "set", "2")
+    (tmp_path / "set" / "data.csv").write_text("image,mask\n../out/x1.png,../out/y1.png\n")
+    with pytest.raises(DatasetError, match="no image of it is there with its mask"):
+        find_layout(tmp_path / "set")
+
+
+def test_a_zip_keeps_a_table(tmp_path: Path) -> None:
+    write(tmp_path / "set", "1")
+    (tmp_path / "set" / "data.csv").write_text("image,mask\nx1.png,y1.png\n")
+    (tmp_path / "set.zip").write_bytes(zip_of(tmp_path / "set"))
+    (tmp_path / "unpacked").mkdir()
+    unpack(tmp_path / "set.zip", tmp_path / "unpacked", ArchiveLimits(100, 10**7, 10**8))
+    assert find_layout(tmp_path / "unpacked").name == "table"
