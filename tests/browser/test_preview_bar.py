@@ -4,7 +4,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.actions import fact, open_result, picture
-from tests.browser.portals import STORED
+from tests.browser.portals import STORED, add_known_result, hill
+from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
 
@@ -76,3 +77,17 @@ def drawn(page: Page) -> object:
     """The overlay as the last change left it: what was asked for is drawn in the next frame."""
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
     return picture(page, "overlay")
+
+
+@pytest.mark.parametrize("threshold", [0.999, 0.002])
+def test_a_stored_threshold_beyond_the_sliders_ends_is_shown_again(
+    page: Page, portal: RunningPortal, threshold: float
+) -> None:
+    scan_id = add_known_result(portal, f"beyond-{threshold}.png", hill(), threshold=threshold)
+    open_result(page, scan_id)
+    stored = fact(page, "pixels")
+    page.locator("#threshold").fill("0.5")
+    expect(page.locator("#preview-tag")).to_be_visible()
+    page.locator("#drop-preview").click()
+    expect(page.locator("#preview-tag")).to_be_hidden()
+    assert fact(page, "pixels") == stored

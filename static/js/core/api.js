@@ -92,9 +92,13 @@ export async function request(method, path, { json, signal } = {}) {
  * @param {string} id
  * @param {number} [wait]
  * @param {AbortSignal} [signal]
+ * @param {string} [segmentation] of its runs; empty: the one that the portal shows
  * @returns {Promise<Scan>}
  */
-export const getScan = (id, wait = 0, signal) => request("GET", `/scans/${id}${wait ? `?wait=${wait}` : ""}`, { signal });
+export function getScan(id, wait = 0, signal, segmentation = "") {
+  const query = new URLSearchParams({ ...(wait && { wait: `${wait}` }), ...(segmentation && { segmentation }) });
+  return request("GET", `/scans/${id}${`${query}` && `?${query}`}`, { signal });
+}
 
 /**
  * The scans that wait in line, the first ones first.

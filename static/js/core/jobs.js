@@ -47,12 +47,13 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
  * Returns the last scan, or null where the scan no longer exists or the signal aborted.
  * @param {string} id
  * @param {(scan: Scan) => void} onScan
- * @param {{ onOffline?: (error: unknown) => void, signal?: AbortSignal, status?: string }} [options] status: as last known
+ * @param {{ onOffline?: (error: unknown) => void, signal?: AbortSignal, status?: string, segmentation?: string }} [options] status: as last
+ *   known; segmentation: of its runs; empty: the one that the portal shows
  * @returns {Promise<Scan | null>}
  */
-export async function watchScan(id, onScan, { onOffline = () => {}, signal, status = "queued" } = {}) {
+export async function watchScan(id, onScan, { onOffline = () => {}, signal, status = "queued", segmentation = "" } = {}) {
   try {
-    return await follow(id, onScan, onOffline, signal, status);
+    return await follow(id, onScan, onOffline, signal, status, segmentation);
   } finally {
     noteInLine(id, false);
   }
@@ -64,13 +65,14 @@ export async function watchScan(id, onScan, { onOffline = () => {}, signal, stat
  * @param {(error: unknown) => void} onOffline
  * @param {AbortSignal | undefined} signal
  * @param {string} status
+ * @param {string} segmentation
  */
-async function follow(id, onScan, onOffline, signal, status) {
+async function follow(id, onScan, onOffline, signal, status, segmentation) {
   let state = status;
   let hasProgress = false;
   while (!signal?.aborted) {
     try {
-      noteInLine(id, state === "queued");
+      noteInLine(id, state === "queued" && !segmentation);
       const listed = await listedInLine(id);
       if (listed) {
         onScan(listed);
@@ -80,7 +82,7 @@ async function follow(id, onScan, onOffline, signal, status) {
       const scan = await inTurn(() => {
         isCrowded = line.length > 0;
         const wait = (isCrowded ? CROWDED_WAIT_S : WAIT_S).get(state) ?? 2;
-        return getScan(id, hasProgress ? Math.min(wait, STACK_WAIT_S) : wait, signal);
+        return getScan(id, hasProgress ? Math.min(wait, STACK_WAIT_S) : wait, signal, segmentation);
       });
       state = scan.segmentation.status;
       hasProgress = state === "running" && scan.slice_count > MANY_SLICES;

@@ -13,6 +13,7 @@ import { followModel } from "./run_again.js";
 const RUNS_EVERY_MS = 1000;
 const SAVE_WAIT_S = 3;
 const button = (/** @type {string} */ selector) => element(selector, HTMLButtonElement);
+const pinned = new URLSearchParams(location.search).get("segmentation") ?? ""; // a run that was asked for by its address
 const { scan = "", status = "", latest, latestStatus, segmentation } = element("#result", HTMLElement).dataset;
 
 /** @param {HTMLElement} root */
@@ -61,7 +62,7 @@ async function waitForResult() {
   const last = await watchScan(scan, (current) => {
     notify("offline", null);
     showPlace(current);
-  }, { status, onOffline: offline });
+  }, { status, onOffline: offline, segmentation: pinned });
   if (last) location.reload();
   else location.assign("/scans");
 }

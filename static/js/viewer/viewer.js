@@ -316,7 +316,8 @@ export class Viewer {
   /** @param {number} value rounded to a hundredth, 0.01 to 0.99; beside the stored threshold it is the stored one */
   setThreshold(value) {
     this.threshold = Math.min(0.99, Math.max(0.01, Math.round(value * 100) / 100));
-    if (Math.abs(this.threshold - this.stored) < 0.005) this.threshold = this.stored;
+    // A stored one may lie beyond the slider's ends.
+    if ([value, this.threshold].some((one) => Math.abs(one - this.stored) < 0.005)) this.threshold = this.stored;
     this.thresholdSlider.value = `${this.threshold}`;
     byId("threshold-value").textContent = this.threshold.toFixed(2);
     element("#colorbar-mark", SVGRectElement).setAttribute("x", `${this.threshold * 256 - 1.5}`);
