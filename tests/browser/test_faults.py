@@ -6,7 +6,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from ml.synthetic import phantoms
 from tests.browser.actions import card, drop_files, open_result
 from tests.browser.conftest import Console
-from tests.browser.portals import REASON, add_failed, worker_away
+from tests.browser.portals import REASON, add_failed, worker_away, worker_stopped
 from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
@@ -99,9 +99,49 @@ def test_out_of_reach_the_page_says_so_and_goes_on(page: Page, context: BrowserC
     expect(page.locator("#offline")).to_contain_text("The server cannot be reached.", timeout=SOON_MS)
     drop_files(page, {"offline.png": phantoms.render("lesion")})
     failed = page.locator('.card[data-state="failed"]').filter(has_text="offline.png")
-    expect(failed).to_contain_text("The file was not stored.")
+    expect(failed).to_contain_text("The file may have arrived; sent again, it is stored once.")
 
     context.set_offline(False)
     expect(page.locator("#offline")).to_have_count(0, timeout=SOON_MS)
     failed.get_by_role("button", name="Try again").click()
     expect(card(page, "offline.png", "succeeded")).to_contain_text("Tumor detected")
+
+
+def test_an_upload_whose_answer_was_lost_is_stored_once(
+    page: Page, context: BrowserContext, portal: RunningPortal, console: Console
+) -> None:
+    console.expected = ["ERR_FAILED"]
+    page.goto("/")
+    browser, lost = context.new_cdp_session(page), []
+
+    def lose_first(event: dict) -> None:
+        """The server has done its work when the head of its answer is here."""
+        way = {"requestId": event["requestId"]}
+        if lost:
+            browser.send("Fetch.continueRequest", way)
+        else:
+            lost.append(event["responseStatusCode"])
+            browser.send("Fetch.failRequest", {**way, "errorReason": "Failed"})
+
+    browser.on("Fetch.requestPaused", lose_first)
+    browser.send("Fetch.enable", {"patterns": [{"urlPattern": "*/api/v1/scans", "requestStage": "Response"}]})
+    drop_files(page, {"lost-answer.png": phantoms.render("lesion")})
+    failed = page.locator('.card[data-state="failed"]').filter(has_text="lost-answer.png")
+    expect(failed).to_contain_text("may have arrived")
+    assert lost == [202]
+
+    failed.get_by_role("button", name="Try again").click()
+
+    expect(card(page, "lost-answer.png", "succeeded")).to_contain_text("Tumor detected")
+    assert len(portal.json("GET", "/api/v1/scans?q=lost-answer")[1]["scans"]) == 1
+
+
+def test_a_card_whose_run_was_tried_again_elsewhere_follows_it(page: Page, portal: RunningPortal) -> None:
+    scan_id = add_failed(portal, "tried-elsewhere.png")
+    page.goto("/")
+    run = card(page, "tried-elsewhere.png", "failed").get_attribute("data-segmentation")
+    with worker_stopped(portal):
+        assert portal.call("POST", f"/api/v1/segmentations/{run}/retry")[0] == 200
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(card(page, "tried-elsewhere.png", "queued")).to_contain_text("in line")
+    expect(page.locator(f'.card[data-scan="{scan_id}"]')).to_have_attribute("data-state", "succeeded")

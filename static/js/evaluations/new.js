@@ -7,7 +7,7 @@ import { receiveDrops } from "../core/drops.js";
 import { element } from "../core/elements.js";
 import { chosenFiles, droppedFiles } from "../core/folders.js";
 import { count, fileSize } from "../core/format.js";
-import { postForm } from "../core/uploads.js";
+import { mayHaveArrived, newKey, postForm } from "../core/uploads.js";
 import { zip } from "../core/zip.js";
 
 /* What a data set is made of, and images and annotations of other kinds: the endings of ml/datasets/file_names.py; a test holds them equal. */
@@ -33,6 +33,7 @@ const maxBytes = Number(form.dataset.maxMb) * 1e6;
 let stop = null;
 /** @type {((signal: AbortSignal) => Promise<Archive>) | null} makes what was chosen ready to be sent; null: nothing is chosen */
 let chosen = null;
+let sentAs = { said: "", key: "" }; // what was sent last, while it may have arrived: sent again, it is one evaluation
 
 /** @param {string | null} text null: none */
 function problem(text) {
@@ -63,13 +64,16 @@ async function send({ archive, name }, signal) {
   const fields = new FormData(form);
   const body = new FormData();
   body.append("archive", archive, name);
+  const said = [name, `${archive.size}`];
   for (const field of ["name", "model", "threshold"]) {
     const value = fields.get(field);
     if (value) body.append(field, value);
+    said.push(`${value ?? ""}`);
   }
+  if (sentAs.said !== said.join("\n")) sentAs = { said: said.join("\n"), key: newKey() };
   const onProgress = (/** @type {number} */ fraction) => sending(fraction < 1 ? "Sending" : "Unpacking on the server", fraction);
   /** @type {{ status: number, body: (Evaluation & ErrorBody) | null }} */
-  const answer = await postForm("/evaluations", body, { onProgress, signal });
+  const answer = await postForm("/evaluations", body, { key: sentAs.key, onProgress, signal });
   if (answer.status < 300 && answer.body?.id) return answer.body;
   throw errorFrom(answer.status, answer.body);
 }
@@ -91,6 +95,7 @@ async function start(make) {
     location.assign(evaluation.links.page);
   } catch (error) {
     sending(null);
+    if (!isAbort(error) && !mayHaveArrived(error)) sentAs = { said: "", key: "" };
     if (!isAbort(error)) problem(messageOf(error) || "The folder cannot be read by the browser.");
   } finally {
     stop = null;

@@ -2,7 +2,7 @@
 /** @import { PathFile } from "../core/folders.js" */
 /** @import { Rejected, Scan } from "../core/types.js" */
 /** @import { Upload } from "./uploads.js" */
-import { ApiError, isAbort, messageOf } from "../core/api.js";
+import { ApiError, hasCode, isAbort, messageOf } from "../core/api.js";
 import { isTyping } from "../core/dialogs.js";
 import { receiveDrops } from "../core/drops.js";
 import { element, elements, targetOf } from "../core/elements.js";
@@ -13,6 +13,7 @@ import { firstNames, showName } from "../core/names.js";
 import { notify } from "../core/notices.js";
 import { refreshTimes } from "../core/times.js";
 import { guardUploads } from "../core/unsent.js";
+import { mayHaveArrived, newKey } from "../core/uploads.js";
 import { actOnRun, adoptCard, fillCard, followCard, showProgress } from "./cards.js";
 import { examinationsOf } from "./dicom.js";
 import { groupFiles, studyNames } from "./grouping.js";
@@ -96,9 +97,12 @@ function showAnswer(card, { scans, rejected }) {
  * @param {unknown} error
  */
 function showFailure(card, error) {
-  const isOurs = error instanceof ApiError && (error.isOffline || error.status >= 500);
+  const isOurs = error instanceof ApiError && error.status >= 500;
+  const isMany = (uploads.get(card)?.files.length ?? 1) > 1;
   if (isAbort(error)) card.remove();
-  else if (isOurs) showProgress(card, "failed", `${error.message} ${(uploads.get(card)?.files.length ?? 1) > 1 ? "The files were" : "The file was"} not stored.`);
+  else if (hasCode(error, "idempotency_key_in_use")) showProgress(card, "failed", "The server is still at what was sent before; try again in a moment.");
+  else if (mayHaveArrived(error)) showProgress(card, "failed", `${messageOf(error)} ${isMany ? "The files" : "The file"} may have arrived; sent again, ${isMany ? "they are" : "it is"} stored once.`);
+  else if (isOurs) showProgress(card, "failed", `${error.message} ${isMany ? "The files were" : "The file was"} not stored.`);
   else showProgress(card, "rejected", messageOf(error));
 }
 
@@ -119,6 +123,7 @@ function start(card) {
  * @returns {Upload}
  */
 const uploadOf = (card, name, files, masks, folder) => ({
+  key: newKey(),
   name,
   files,
   masks,
@@ -277,6 +282,13 @@ const isBusy = () => document.hidden || uploads.size > 0 || queue.isBusy
   || list.querySelector('[data-state="uploading"], [data-state="rejected"]') !== null || document.querySelector("dialog[open]") !== null;
 const keyOf = (/** @type {HTMLElement} */ { dataset }) => `${dataset.scan} ${dataset.segmentation}`;
 
+/**
+ * True where a card says that its run is over, and it was tried again elsewhere: a card that is over follows nothing.
+ * @param {HTMLElement | undefined} card
+ * @param {HTMLElement} fresh
+ */
+const isStale = (card, fresh) => isOver(card?.dataset.state) && card?.dataset.state !== fresh.dataset.state;
+
 async function refreshList() {
   if (isBusy()) return;
   const page = await fetch("/").then((response) => (response.ok ? response.text() : "")).catch(() => "");
@@ -284,6 +296,7 @@ async function refreshList() {
   if (!fresh || isBusy()) return; // the server is away, or the reader has begun something
   const cards = cardsOf(fresh);
   const known = new Map(cardsOf(list).map((card) => [keyOf(card), card]));
+  for (const card of cards) if (isStale(known.get(keyOf(card)), card)) known.delete(keyOf(card));
   if (cards.map(keyOf).join() === [...known.keys()].slice(0, cards.length).join() && cards.length > 0) return;
   list.replaceChildren(...cards.map((card) => known.get(keyOf(card)) ?? card));
   showEmpty(cards.length === 0);

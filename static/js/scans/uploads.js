@@ -18,7 +18,7 @@ export const isZip = (path) => path.toLowerCase().endsWith(".zip");
  * @param {AbortSignal} signal
  * @returns {Promise<{ scans: Scan[], rejected: Rejected[] }>}
  */
-async function uploadScan({ name, files, masks, choices, onProgress }, signal) {
+async function uploadScan({ key, name, files, masks, choices, onProgress }, signal) {
   const form = new FormData();
   for (const [field, value] of Object.entries(choices)) if (value) form.append(field, value);
   // More files than a request has parts are packed: they come out of the zip as they are.
@@ -27,7 +27,7 @@ async function uploadScan({ name, files, masks, choices, onProgress }, signal) {
   if (files.length > 1 && files.length <= MOST_PARTS) form.append("group", "stack");
   else if (files.some(({ path }) => isZip(path))) form.append("group", "auto"); // of what is in it
   /** @type {{ status: number, body: (UploadAnswer & ErrorBody) | null }} */
-  const { status, body } = await postForm("/scans", form, { onProgress, signal });
+  const { status, body } = await postForm("/scans", form, { key, onProgress, signal });
   if (status < 300 && body?.scans?.length) return { scans: body.scans, rejected: body.rejected ?? [] };
   const [first] = body?.rejected ?? [];
   throw errorFrom(first ? 422 : status, first ?? body);
@@ -35,6 +35,7 @@ async function uploadScan({ name, files, masks, choices, onProgress }, signal) {
 
 /**
  * @typedef {object} Upload
+ * @property {string} key under which it is stored once, however often it is sent
  * @property {string} name of the scan
  * @property {PathFile[]} files its slices, in their order
  * @property {PathFile[]} masks an expert's, of some of them
