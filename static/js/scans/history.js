@@ -1,8 +1,9 @@
 /* The history: filters that apply at once, selection by mouse and keyboard, rows that follow their jobs. */
 /** @import { Scan } from "../core/types.js" */
-import { showState } from "../core/chips.js";
+import { reasonOf, showState, wordOf } from "../core/chips.js";
 import { isTyping } from "../core/dialogs.js";
 import { element, elements, findElement, targetOf } from "../core/elements.js";
+import { percent } from "../core/format.js";
 import { isOver, watchScan } from "../core/jobs.js";
 import { keep, readKept } from "../core/storage.js";
 
@@ -109,7 +110,7 @@ function showSelection() {
  */
 function select(index, isChecked, withRange) {
   const [low, high] = withRange ? [Math.min(anchor, index), Math.max(anchor, index)] : [index, index];
-  for (let i = low; i <= high; i++) boxes[i].checked = isChecked;
+  for (const box of boxes.slice(low, high + 1)) box.checked = isChecked;
   anchor = index;
   showSelection();
 }
@@ -166,6 +167,16 @@ async function follow(row) {
     if (!isOver(run.status)) showState(row, run.status);
   }, { status: row.dataset.status });
   if (last) showOutcome(row, last);
+  else dropRow(row); // deleted elsewhere
+}
+
+/** @param {HTMLElement} row */
+function dropRow(row) {
+  const at = rows.indexOf(row);
+  for (const list of [rows, boxes, links]) list.splice(at, 1);
+  row.remove();
+  if (rows.length) showSelection();
+  else location.reload(); // the list is another one, or none
 }
 
 /**
@@ -176,10 +187,24 @@ async function follow(row) {
 async function showOutcome(row, scan) {
   const page = await fetch(location.href).then((response) => response.text()).catch(() => "");
   const fresh = findElement(`tr[data-scan="${scan.id}"]`, HTMLElement, new DOMParser().parseFromString(page, "text/html"));
-  if (!fresh) return;
+  if (!fresh) {
+    showRun(row, scan);
+    return;
+  }
   for (const cell of [".cell-picture", ".cell-finding", ".cell-coverage"]) {
     element(cell, HTMLElement, row).replaceChildren(...element(cell, HTMLElement, fresh).childNodes);
   }
+}
+
+/**
+ * The outcome of a row that is none of this list any more, which was filtered by its state, or is full of newer ones.
+ * @param {HTMLElement} row
+ * @param {Scan} scan
+ */
+function showRun(row, { segmentation: run }) {
+  const verdict = run.status === "succeeded" && run.verdict ? wordOf(run.verdict, run.uncounted_pixels) : null;
+  showState(row, verdict ?? run.status, verdict === "not_assessed" ? reasonOf(run.warnings) : "");
+  if (run.coverage_percent !== null) element(".cell-coverage", HTMLElement, row).textContent = percent(run.coverage_percent);
 }
 
 if (rows.length) {
@@ -189,8 +214,8 @@ if (rows.length) {
   const all = element("#select-all", HTMLInputElement);
   all.addEventListener("change", () => selectAll(all.checked));
   element("#bulk-clear", HTMLElement).addEventListener("click", () => selectAll(false));
-  for (const [index, box] of boxes.entries()) box.addEventListener("click", (event) => select(index, box.checked, event.shiftKey));
+  for (const box of boxes) box.addEventListener("click", (event) => select(boxes.indexOf(box), box.checked, event.shiftKey));
   window.addEventListener("pageshow", showSelection); // a page from the browser's memory keeps its boxes
   showSelection();
-  for (const row of rows) if (!isOver(row.dataset.status)) follow(row);
+  for (const row of [...rows]) if (!isOver(row.dataset.status)) follow(row);
 }
