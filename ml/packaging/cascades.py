@@ -152,7 +152,10 @@ def compare_looks(looks: Sequence[Look], card: Card) -> CascadeFigures:
 
 
 def _reordered(plan: CascadePlan, whole: Card, order: Sequence[int], first: Card) -> Card:
-    """The ensemble's card with its members in this order, the first one's checks of the input, and no figures yet."""
+    """The ensemble's card with its members in this order, the first one's checks of the input, and no metrics yet.
+
+    Its error of volumes stays: the gate lets no mask change that counts, and it is of rules that other patients chose.
+    """
     return replace(
         whole,
         name=plan.out.resolve().name,
@@ -164,7 +167,6 @@ def _reordered(plan: CascadePlan, whole: Card, order: Sequence[int], first: Card
         familiarity=first.familiarity,
         sequences=first.sequences,
         metrics=(),
-        volumes=None,
         parity={},
     )
 
@@ -210,7 +212,7 @@ def choose_limit(card: Card, folders: Sequence[Path], runs: Sequence[FoldRun], n
             words = f"the highest of {len(LIMITS)} limits from {LIMITS[-1]:g} to {LIMITS[0]:g} that passes in each fold"
             judged = replace(runs[0], name=card.name, maps=tuple(look.cascaded for look in looks))
             cascade = Cascade(limit, neighbors, f"out of fold, {runs[0].description}: {words}", tried)
-            return replace(measure_on_folds(judged, card), cascade=cascade)
+            return replace(card, cascade=cascade, metrics=measure_on_folds(judged, card))
     raise PackageError(
         f"With {load_card(folders[0]).name} asked first no limit passes the gate in each fold (the lowest, on all of"
         f" them: {tried}); all members are needed on every slice."

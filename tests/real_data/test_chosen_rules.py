@@ -64,9 +64,9 @@ def test_the_cascades_limit_is_chosen_by_its_members_folds(runs: Sequence[FoldRu
         whole.members,
     )
     folders = [WEIGHTS / member.name for member in card.members]
-    plain = replace(card, cascade=None, metrics=(), volumes=None)
+    plain = replace(card, cascade=None, metrics=())
     chosen = choose_limit(plain, folders, runs, card.cascade.neighbors)
     assert chosen.cascade is not None
     assert replace(chosen.cascade, served=card.cascade.served) == card.cascade
-    assert chosen.volumes == card.volumes
+    assert card.volumes == whole.volumes
     assert chosen.metrics == tuple(metric for metric in card.metrics if metric.is_out_of_fold)

@@ -127,8 +127,8 @@ def choose_on_folds(
     return FoldChoice(final.scaling, temperature, final.rule, chosen_on, metrics, volumes)
 
 
-def measure_on_folds(run: FoldRun, card: Card) -> Card:
-    """The card with figures of the rules that it has already, on `run.maps` as they are. card: its input's grid counts.
+def measure_on_folds(run: FoldRun, card: Card) -> tuple[Metric, ...]:
+    """The metrics of rules that the card has already, on `run.maps` as they are. card: its input's grid counts.
 
     For rules that the same patients chose, which the metrics say.
     """
@@ -137,9 +137,7 @@ def measure_on_folds(run: FoldRun, card: Card) -> Card:
     as_kept = np.arange(256, dtype=np.uint8)
     scored = list(_score(maps, everyone, as_kept, card))
     stacked, single = [both.in_stack for both in scored], [both.alone for both in scored]
-    metrics = _metrics(stacked, single, CHOSEN_SET, f"{run.description}; {_rules_in_words([card])}")
-    volumes = _volumes([score for score, _ in stacked], CHOSEN_SET)
-    return replace(card, metrics=(*card.metrics, *metrics), volumes=volumes)
+    return _metrics(stacked, single, CHOSEN_SET, f"{run.description}; {_rules_in_words([card])}")
 
 
 def _metrics(
