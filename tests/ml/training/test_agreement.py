@@ -91,6 +91,9 @@ def test_each_of_several_processes_gets_as_many_slices_and_none_counts_twice():
         def __getitem__(self, index):
             return Sample(np.full((4, 4, 1), 40 * index, dtype=np.uint8), labels[index])
 
+        def with_neighbors(self, index):
+            return self[index].image[None]
+
     samples = ValidationDataset(Slices(), processes=4)
     parts = [list(DistributedSampler(samples, 4, rank, shuffle=False)) for rank in range(4)]
     assert [len(part) for part in parts] == [2, 2, 2, 2]
