@@ -53,12 +53,8 @@ class Context:
         """
         for start in range(self.start, self.stop, size):
             stop = min(start + size, self.stop)
-            first, last = start, stop
-            while first > 0 and start - first < neighbors and self._continues(first):
-                first -= 1
-            while last < len(self.stack_of) and last - stop < neighbors and self._continues(last):
-                last += 1
-            yield slice(first, last), Context(self.stack_of[first:last], start - first, stop - first)
+            given = Context(self.stack_of, start, stop).widened(neighbors).asked
+            yield given, Context(self.stack_of[given], start - given.start, stop - given.start)
 
     def _continues(self, place: int) -> bool:
         """Whether this slice lies on the one before it."""

@@ -108,7 +108,8 @@ class EnsembleEngine:
         looked = self._look(pixels, wide, is_continued=place.stop < len(pixels))
         asked = slice(place.start - wide.start, place.stop - wide.start)  # of those that were looked at
         is_seen = self._is_seen(looked.probability_u8, wide)[asked]  # (N,), of the slices asked for
-        first = looked if wide == place else looked.take(np.arange(asked.start, asked.stop))
+        is_all = len(is_seen) == len(looked.probability_u8)
+        first = looked if is_all else looked.take(np.arange(asked.start, asked.stop))
         probability = _exact(first)
         others = self._members[1:] if is_seen.any() else ()
         found = [_ask(member, pixels, place, is_seen) for member in others]
