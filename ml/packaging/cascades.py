@@ -243,7 +243,7 @@ def _measure(
     reference = EnsembleEngine(without, [TorchEngine.from_package(folder, device="cpu") for folder in folders])
     compared = parity_slices(split, calibration.seed)
     logger.info("Comparing int8 with torch fp32 on %d slices", len(compared))
-    parity = compare_engines(served, reference, compared)
+    parity = compare_engines(served, reference, compared, split.surroundings)
     card = replace(
         card,
         cascade=replace(cascade, served=passed),

@@ -215,9 +215,10 @@ def _measure(plan: Ensemble, card: Card, cases: tuple[Case, ...], calibration: C
     """int8 beside torch on slices that did not calibrate it, and the test patients where that is asked for."""
     served = EnsembleEngine(card, [OpenVinoEngine(folder) for folder in plan.members])
     reference = EnsembleEngine(card, [TorchEngine.from_package(folder, device="cpu") for folder in plan.members])
-    compared = parity_slices(split_of(card, cases, calibration.seed), calibration.seed)
+    split = split_of(card, cases, calibration.seed)
+    compared = parity_slices(split, calibration.seed)
     logger.info("Comparing int8 with torch fp32 on %d slices", len(compared))
-    card = replace(card, parity={"int8": compare_engines(served, reference, compared)})
+    card = replace(card, parity={"int8": compare_engines(served, reference, compared, split.surroundings)})
     return with_figures(card, served, reference, cases, plan.is_tested)
 
 

@@ -29,6 +29,7 @@ from ml.packaging.package_writer import write_card
 from ml.packaging.parity import compare_engines
 from ml.packaging.quantization import Calibration
 from ml.packaging.sequence_fit import fit_sequences
+from ml.packaging.surroundings import Surroundings
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +43,13 @@ class Split:
     """The cases that calibrate int8 and those that it is compared on; no person is in both.
 
     held_out: what chooses the limits of the checks of the input; None for the cases that int8 is compared on.
+    surroundings: the slices around all of them, of a network that takes neighbors.
     """
 
     calibration: tuple[Case, ...]
     parity: tuple[Case, ...]
     held_out: HeldOut | None = None
+    surroundings: Surroundings | None = None
 
 
 def split_cases(cases: Sequence[Case], held_out: Iterable[str], validation: Iterable[str], seed: int) -> Split:
@@ -82,7 +85,8 @@ def split_of(card: Card, cases: Sequence[Case], seed: int) -> Split:
     training = card.training
     validation = training.validation_patients or ()
     held_out = {*validation, *(training.test_patients or ()), *(training.excluded_patients or ())}
-    return split_cases(cases, held_out, validation, seed)
+    split = split_cases(cases, held_out, validation, seed)
+    return replace(split, surroundings=Surroundings(cases, card.input.neighbors))
 
 
 def cases_of(cases: Sequence[Case], patients: Iterable[str]) -> tuple[Case, ...]:
@@ -109,7 +113,7 @@ def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, cal
     if cropped.crops:
         logger.info("Comparing crops with whole slices on %d slices", len(compared))
         write_card(folder, cropped)
-        on_crops = compare_engines(OpenVinoEngine(folder), reference, compared)
+        on_crops = compare_engines(OpenVinoEngine(folder), reference, compared, split.surroundings)
         logger.info("%s: %s", on_crops, "they are served" if on_crops.is_close else "whole slices are served")
         card = cropped if on_crops.is_close else replace(card, crops=())
     return check_and_compare(folder, card, network, split, calibration)
@@ -127,11 +131,11 @@ def compare_forms(folder: Path, card: Card, network: nn.Module, split: Split, ca
     logger.info("Comparing int8 with torch fp32 on %d slices", len(compared))
     detector = load_detector(folder, card)
     reference = TorchEngine(network, card, device="cpu", detector=detector)
-    parity = {"int8": compare_engines(OpenVinoEngine(folder), reference, compared)}
+    parity = {"int8": compare_engines(OpenVinoEngine(folder), reference, compared, split.surroundings)}
     if default_device() == "cuda":
         logger.info("Comparing half precision on the GPU with torch fp32 on %d slices", len(compared))
         half = TorchEngine(network, card, device="cuda", detector=detector, is_half=True)
-        parity[HALF] = compare_engines(half, reference, compared)
+        parity[HALF] = compare_engines(half, reference, compared, split.surroundings)
     return write_card(folder, replace(card, parity=parity))
 
 
@@ -174,16 +178,17 @@ def add_checks(folder: Path, card: Card, split: Split, calibration: Calibration)
     engine = OpenVinoEngine(folder)
     held_out = split.held_out or HeldOut(split.parity)
     logger.info("Fitting the out-of-distribution check")
-    found = fit(engine, split.calibration, held_out, calibration.seed, calibration.other_images)
+    found = fit(engine, split.calibration, held_out, calibration.seed, calibration.other_images, split.surroundings)
     if found is not None:
         save_detector(found[0], folder)
         card = replace(card, familiarity=found[1])
     logger.info("Fitting the sequence check")
-    told = fit_sequences(engine, (*split.calibration, *split.parity), calibration.seed, held_out.folds)
+    cases = (*split.calibration, *split.parity)
+    told = fit_sequences(engine, cases, calibration.seed, held_out.folds, split.surroundings)
     if told is not None:
         save_classifier(told[0], folder)
         card = replace(card, sequences=told[1])
-    add_training_slices(folder, card, (*split.calibration, *split.parity))
+    add_training_slices(folder, card, cases)
     return write_card(folder, card)
 
 

@@ -20,6 +20,7 @@ from ml.engines.flair_only import FlairOnlyEngine
 from ml.metrics.verdicts import roc
 from ml.ood.detector import OodDetector, fit_detector, is_plain, limit_of
 from ml.packaging.logistic import fit_logistic
+from ml.packaging.surroundings import Surroundings, ask_middle
 from ml.synthetic.negatives import COUNT, FIT_SEED, Negative, draw_negatives
 
 # Of the training patients, drawn with the seed; every third one is used as a gray scan as well.
@@ -61,18 +62,27 @@ class HeldOut:
 
 
 def fit(
-    engine: Engine, training: Sequence[Case], held_out: HeldOut, seed: int, other_images: int = COUNT
+    engine: Engine,
+    training: Sequence[Case],
+    held_out: HeldOut,
+    seed: int,
+    other_images: int = COUNT,
+    surroundings: Surroundings | None = None,
 ) -> tuple[OodDetector, OodFacts] | None:
     """The detector and what the card says of it; None where there are too few slices to fit one.
 
-    engine: of a package with features. Raises DatasetError, EngineError and, without features, PackageError.
+    engine: of a package with features. surroundings: where the network takes neighbors, slices are given alone and in
+    their stacks, and each counts twice. Raises DatasetError, EngineError and, without features, PackageError.
     """
     seen_images = tuple(draw_negatives(other_images, FIT_SEED))
-    own = _Sample.drawn(engine, training, held_out.validation, seen_images, seed)
+    around = surroundings or Surroundings()
+    own = _Sample.drawn(engine, training, held_out.validation, seen_images, seed, around)
     axes = min(AXES, (len(own.fitted) - 2) // 4)
     if axes < 1:
         return None
-    of_folds = [_Sample.drawn(fold.engine, fold.training, fold.held_out, seen_images, seed) for fold in held_out.folds]
+    of_folds = [
+        _Sample.drawn(fold.engine, fold.training, fold.held_out, seen_images, seed, around) for fold in held_out.folds
+    ]
     detector, judges = _fit_with_limits(own, of_folds, axes)
     negatives = _Negatives.drawn(engine, draw_negatives(other_images))
     is_warned = negatives.are_warned_by(detector)
@@ -120,7 +130,7 @@ class _Negatives:
     def drawn(cls, engine: Engine, negatives: Iterable[Negative]) -> "_Negatives":
         images = list(negatives)
         return cls(
-            _features(engine, (image.pixels for image in images)),
+            features_of(engine, (image.pixels[None] for image in images)),
             np.array([image.kind for image in images]),
             np.array([is_plain(image.pixels[None])[0] for image in images]),
         )
@@ -146,22 +156,28 @@ class _Sample:
 
     @classmethod
     def drawn(
-        cls, engine: Engine, training: Sequence[Case], held_out: Sequence[Case], images: Iterable[Negative], seed: int
+        cls,
+        engine: Engine,
+        training: Sequence[Case],
+        held_out: Sequence[Case],
+        images: Iterable[Negative],
+        seed: int,
+        around: Surroundings,
     ) -> "_Sample":
         gray = FlairOnlyEngine(engine)
         order = np.random.default_rng(seed).permutation(len(training))[:TRAINING_SLICES]
         cases = [training[index] for index in sorted(order)]
         some = cases[::_GRAY_STEP]
-        fitted = [_features(engine, _pixels_of(cases)), _features(gray, _pixels_of(some))]
+        fitted = [features_of(engine, around.all_ways(cases)), features_of(gray, around.all_ways(some))]
         # Another sequence than FLAIR shows a brain all the same.
-        others = [_features(engine, _pixels_of(some, channel)) for channel in (0, 2)]
+        others = [features_of(engine, _of_channel(around.all_ways(some), channel)) for channel in (0, 2)]
         empty = fitted[0][:0]
         return cls(
             np.concatenate(fitted),
             np.concatenate(others),
             _Negatives.drawn(engine, images),
-            _features(engine, _pixels_of(held_out)) if held_out else empty,
-            _features(gray, _pixels_of(held_out)) if held_out else empty,
+            features_of(engine, around.all_ways(held_out)) if held_out else empty,
+            features_of(gray, around.all_ways(held_out)) if held_out else empty,
         )
 
     @property
@@ -209,22 +225,24 @@ def _fit_without_limits(sample: _Sample, axes: int) -> OodDetector:
     return replace(detector, head=head, head_limit=float(weights[-1, 0] - weights[-1, 1]))
 
 
-def _pixels_of(cases: Iterable[Case], channel: int | None = None) -> Iterator[NDArray[np.uint8]]:
-    """The slices of these cases, uint8 (H, W, 3) each; with a channel, that one in all three."""
-    for case in cases:
-        pixels = case.pixels()
-        yield pixels if channel is None else np.repeat(pixels[..., channel, None], 3, axis=2)
+def _of_channel(ways: Iterable[NDArray[np.uint8]], channel: int) -> Iterator[NDArray[np.uint8]]:
+    """Slices, uint8 (S, H, W, 3) each, with this channel in all three."""
+    for way in ways:
+        yield np.repeat(way[..., channel, None], 3, axis=3)
 
 
-def _features(engine: Engine, slices: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """Slices, uint8 (H, W, 3) each -> float32 (N, D). Raises PackageError for an engine without features."""
+def features_of(engine: Engine, ways: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """N slices, each alone or in the middle of its stack, uint8 (S, H, W, 3) -> float32 (N, D).
+
+    Raises PackageError for an engine without features.
+    """
     rows = []
-    for _, same in groupby(slices, key=lambda pixels: pixels.shape):
-        while batch := list(islice(same, _BATCH)):
-            features = engine.infer(np.stack(batch)).features  # (n, D)
-            if features is None:
+    for shape, same in groupby(ways, key=lambda way: way.shape):
+        while batch := list(islice(same, _BATCH if shape[0] == 1 else 1)):
+            found = engine.infer(np.concatenate(batch)) if shape[0] == 1 else ask_middle(engine, batch[0])
+            if found.features is None:
                 raise PackageError("The engine gives no features; make the int8 files again.")
-            rows.append(features)
+            rows.append(found.features)  # (n, D)
     return np.concatenate(rows)
 
 

@@ -293,6 +293,6 @@ def _add_int8(
     split = split_of(card, cases, calibration.seed)
     chosen = choose_slices(split.calibration, calibration)
     logger.info("Calibrating on %d slices of %d patients", len(chosen), len({case.patient for case in chosen}))
-    write_int8(network, card.input, chosen, folder)
+    write_int8(network, card.input, chosen, folder, split.surroundings)
     split = replace(split, held_out=None if run is None else held_out_by(run, cases, calibration.seed))
     return measure_int8(folder, card, network, split, calibration)

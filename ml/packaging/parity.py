@@ -10,11 +10,16 @@ from ml.datasets import Case
 from ml.engines import Engine
 from ml.masks import apply_rule, rule_on_grid
 from ml.measurements import verdict_of
+from ml.packaging.surroundings import Surroundings, ask_middle
 
 
-def compare_engines(served: Engine, reference: Engine, cases: Sequence[Case]) -> Parity:
+def compare_engines(
+    served: Engine, reference: Engine, cases: Sequence[Case], surroundings: Surroundings | None = None
+) -> Parity:
     """Run both engines on every slice, with the served card's rule for single slices.
 
+    surroundings: where the network takes neighbors, each slice is compared alone and in its stack; its verdict is equal
+    where it is both times, and either mask counts.
     Patient Dice pools a patient's slices; it is undefined where the pooled truth and masks are empty. Slice Dice is the
     mean over slices with tumor in the truth. A delta is served less reference. A stack of slices may be computed by
     another compiled form than a single slice: where the two differ by more than 1 of 255, the slice's verdict counts as
@@ -27,21 +32,27 @@ def compare_engines(served: Engine, reference: Engine, cases: Sequence[Case]) ->
     equal_warnings: list[bool] = []
     equal = equal_doubt = 0
     for case in cases:
-        pixels, truth = case.pixels(), case.labels() > 0  # (H, W, 3), (H, W)
+        truth = case.labels() > 0  # (H, W)
         rule = rule_on_grid(card, card.threshold, *truth.shape)
-        found = [engine.infer(pixels[None]) for engine in (served, reference)]
-        both = [apply_rule(item.probability_u8, rule, is_stack=False) for item in found]
-        masks = [item.tumor[0] for item in both]
-        verdicts = {verdict_of(has_tumor=bool(item.tumor.any()), has_doubt=bool(item.doubtful.any())) for item in both}
-        if found[0].is_out_of_distribution is not None and found[1].is_out_of_distribution is not None:
-            equal_warnings.append(bool(found[0].is_out_of_distribution[0] == found[1].is_out_of_distribution[0]))
-        is_same = _is_same_among_others(served, pixels, found[0].probability_u8)
-        equal += is_same and masks[0].any() == masks[1].any()
-        equal_doubt += is_same and len(verdicts) == 1
-        sums = np.array([[(mask & truth).sum(), mask.sum(), truth.sum()] for mask in masks])  # (2, 3)
-        counts[case.patient] += sums
-        if truth.any():
-            slice_dice.append(_dice(sums))
+        is_equal = is_doubt_equal = True
+        for way in (surroundings or Surroundings()).ways(case):  # (S, H, W, 3)
+            found = [ask_middle(engine, way) for engine in (served, reference)]
+            both = [apply_rule(item.probability_u8, rule, is_stack=False) for item in found]
+            masks = [item.tumor[0] for item in both]
+            verdicts = {
+                verdict_of(has_tumor=bool(item.tumor.any()), has_doubt=bool(item.doubtful.any())) for item in both
+            }
+            if found[0].is_out_of_distribution is not None and found[1].is_out_of_distribution is not None:
+                equal_warnings.append(bool(found[0].is_out_of_distribution[0] == found[1].is_out_of_distribution[0]))
+            is_same = len(way) > 1 or _is_same_among_others(served, way[0], found[0].probability_u8)
+            is_equal &= is_same and bool(masks[0].any() == masks[1].any())
+            is_doubt_equal &= is_same and len(verdicts) == 1
+            sums = np.array([[(mask & truth).sum(), mask.sum(), truth.sum()] for mask in masks])  # (2, 3)
+            counts[case.patient] += sums
+            if truth.any():
+                slice_dice.append(_dice(sums))
+        equal += is_equal
+        equal_doubt += is_doubt_equal
     patient_dice = [_dice(sums) for sums in counts.values() if sums[:, 1:].sum(axis=1).all()]
     return Parity(
         patient_dice_delta=_mean_delta(patient_dice),

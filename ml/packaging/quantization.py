@@ -8,13 +8,15 @@ import nncf
 import numpy as np
 import openvino as ov
 import torch
+from numpy.typing import NDArray
 from openvino import opset13 as operations
 from torch import nn
 
 from ml.cards import INT8_GRAPH_FILE, InputConvention
 from ml.datasets import Case
 from ml.networks.exported_network import ExportedNetwork
-from ml.preprocessing import to_model_grid
+from ml.packaging.surroundings import Surroundings
+from ml.preprocessing import normalize_together, place_on_grid
 from ml.synthetic.negatives import COUNT
 
 OUTPUTS = ("logits", "features")
@@ -51,13 +53,20 @@ def choose_slices(cases: Sequence[Case], calibration: Calibration) -> tuple[Case
     return (*with_tumor, *without)[: calibration.slices]
 
 
-def write_int8(network: nn.Module, convention: InputConvention, cases: Sequence[Case], folder: Path) -> None:
+def write_int8(
+    network: nn.Module,
+    convention: InputConvention,
+    cases: Sequence[Case],
+    folder: Path,
+    surroundings: Surroundings | None = None,
+) -> None:
     """Quantize `network` on the slices of `cases` and write `int8.xml` and `int8.bin` into `folder`.
 
     Biases are corrected layer by layer, each on the outputs of the quantized layers before it (NNCF's slow way): of the
     settings tried on the first shipped model only this one kept the verdicts of slices close to the threshold (figures
-    in docs/models.md). The input shape is fixed at (1, 3, h, w): with dynamic shapes OpenVINO 2026.4 returned wrong
+    in docs/models.md). The input shape is fixed at (1, C, h, w): with dynamic shapes OpenVINO 2026.4 returned wrong
     int8 masks without an error. Outputs: the logit of tumor, and the pooled features of the out-of-distribution check.
+    surroundings: a network that takes neighbors is calibrated on each slice alone and in its stack.
     """
     shape = [1, len(convention.channels) * convention.slices, *convention.size]
     # Two outputs: logits (1, 1, h, w) and features (1, D).
@@ -66,7 +75,7 @@ def write_int8(network: nn.Module, convention: InputConvention, cases: Sequence[
     for output, name in zip(model.outputs, OUTPUTS, strict=True):
         output.get_tensor().set_names({name})
     upsample_by_scale(model)
-    inputs = [to_model_grid(case.pixels()[None], convention) for case in cases]
+    inputs = [_input_of(way, convention) for way in (surroundings or Surroundings()).all_ways(cases)]
     quantized = nncf.quantize(
         model,
         nncf.Dataset(inputs),
@@ -76,6 +85,12 @@ def write_int8(network: nn.Module, convention: InputConvention, cases: Sequence[
         target_device=nncf.TargetDevice.CPU,
     )
     ov.save_model(quantized, folder / INT8_GRAPH_FILE)
+
+
+def _input_of(way: NDArray[np.uint8], convention: InputConvention) -> NDArray[np.float32]:
+    """A slice as the network takes it, alone or between its neighbors, uint8 (S, H, W, 3) -> float32 (1, C, h, w)."""
+    grid = place_on_grid(way, convention)  # (S, h, w, C)
+    return normalize_together(list(grid) * (convention.slices // len(grid)), convention)[None]
 
 
 def upsample_by_scale(model: ov.Model) -> None:

@@ -11,7 +11,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.cards import PackageError, SequenceFacts, SequenceFigures
+from ml.cards import SequenceFacts, SequenceFigures
 from ml.datasets import Case
 from ml.datasets.time_points import person_of
 from ml.engines import Engine
@@ -31,7 +31,8 @@ from ml.ood.sequences import (
     shows_enough,
 )
 from ml.packaging.logistic import fit_logistic
-from ml.packaging.ood_fit import FoldNetwork
+from ml.packaging.ood_fit import FoldNetwork, features_of
+from ml.packaging.surroundings import Surroundings
 
 SLICES_PER_PATIENT = 6
 # Patients, all times of one together, are dealt into so many folds; fewer cannot be measured out of fold.
@@ -82,18 +83,27 @@ _Regression = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64
 
 
 def fit_sequences(
-    engine: Engine, cases: Sequence[Case], seed: int, folds: Sequence[FoldNetwork] = ()
+    engine: Engine,
+    cases: Sequence[Case],
+    seed: int,
+    folds: Sequence[FoldNetwork] = (),
+    surroundings: Surroundings | None = None,
 ) -> tuple[SequenceClassifier, SequenceFacts] | None:
     """The check and what the card says of it; None where there are too few patients, or one sequence alone.
 
     engine: of a package with features. folds: networks that never saw some patients, on whom limits and figures are
-    taken then: features of patients that a network was trained on are more alike than those of others. Raises
-    DatasetError, EngineError and, without features, PackageError.
+    taken then: features of patients that a network was trained on are more alike than those of others. surroundings:
+    where the network takes neighbors, slices are given alone and in their stacks. Raises DatasetError, EngineError and,
+    without features, PackageError.
     """
-    gray, color = both = _sample(engine, cases, seed)
+    around = surroundings or Surroundings()
+    gray, color = both = _sample(engine, cases, seed, around)
     if not (_is_enough(gray, len(GRAY_CLASSES)) and _is_enough(color, len(COLOR_CLASSES))):
         return None
-    parts = [(_sample(fold.engine, fold.training, seed), _sample(fold.engine, fold.held_out, seed)) for fold in folds]
+    parts = [
+        (_sample(fold.engine, fold.training, seed, around), _sample(fold.engine, fold.held_out, seed, around))
+        for fold in folds
+    ]
     of_gray, of_color = _measure_halves(parts or _deal(both, seed))
     halves = [
         _regress(samples.described, samples.labels, len(classes))
@@ -123,26 +133,22 @@ _Row = tuple[NDArray[np.float64], int, str, NDArray[np.float64]]
 _UNKNOWN = np.full((3, COUNT), np.nan)
 
 
-def _sample(engine: Engine, cases: Sequence[Case], seed: int) -> _Halves:
+def _sample(engine: Engine, cases: Sequence[Case], seed: int, around: Surroundings) -> _Halves:
     """Slices of every patient, given as gray scans and in color."""
     rows: tuple[list[_Row], list[_Row]] = ([], [])
     for patient, group in groupby(sorted(cases, key=lambda case: case.patient), key=lambda case: case.patient):
         drawn = _draw(list(group), seed)
-        ways = [
-            (half, label, given) for index, pixels in enumerate(drawn) for half, label, given in _ways(pixels, index)
-        ]
+        ways = [way for index, case in enumerate(drawn) for slices in around.ways(case) for way in _ways(slices, index)]
         if not ways:
             continue
         by_size = sorted(ways, key=lambda way: way[2].shape)
         for _, same in groupby(by_size, key=lambda way: way[2].shape):
             items = list(same)
-            features = engine.infer(np.stack([given for _, _, given in items])).features  # (n, F)
-            if features is None:
-                raise PackageError("The engine gives no features; make the int8 files again.")
-            for (half, label, given), row in zip(items, features, strict=True):
-                described = describe_slice(given, row)
+            for (half, label, given), row in zip(items, features_of(engine, [way[2] for way in items]), strict=True):
+                middle = given[len(given) // 2]  # (H, W, 3)
+                described = describe_slice(middle, row)
                 if described is not None:
-                    contrasts = describe_channels(given, described) if half else None
+                    contrasts = describe_channels(middle, described) if half else None
                     rows[half].append((described, label, patient, _UNKNOWN if contrasts is None else contrasts))
     return _gathered(rows[0]), _gathered(rows[1])
 
@@ -154,30 +160,33 @@ def _gathered(rows: list[_Row]) -> _Samples:
     return _Samples(described, labels, np.array([row[2] for row in rows], dtype=np.str_), contrasts)
 
 
-def _draw(cases: list[Case], seed: int) -> list[NDArray[np.uint8]]:
-    """A patient's slices that show enough, uint8 (H, W, 3) each, drawn with the seed."""
-    found: list[NDArray[np.uint8]] = []
+def _draw(cases: list[Case], seed: int) -> list[Case]:
+    """A patient's slices that show enough, drawn with the seed."""
+    found: list[Case] = []
     for index in np.random.default_rng(seed).permutation(len(cases)):
-        pixels = cases[index].pixels()
-        if shows_enough(pixels):
-            found.append(pixels)
+        if shows_enough(cases[index].pixels()):
+            found.append(cases[index])
         if len(found) == SLICES_PER_PATIENT:
             break
     return found
 
 
-def _ways(pixels: NDArray[np.uint8], index: int) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-    """The ways to give a patient's slice of this index: half (0 gray, 1 color), class, and the pixels."""
+def _ways(slices: NDArray[np.uint8], index: int) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+    """The ways to give a patient's slice of this index: half (0 gray, 1 color), class, and the pixels.
+
+    slices: uint8 (S, H, W, 3), the slice in the middle of what is given with it.
+    """
+    pixels = slices[len(slices) // 2]
     is_other = [not is_same(pixels, channel, 1) for channel in range(3)]
     for label, channels in enumerate(_GRAY):
         if label == 0 or is_other[channels[0]]:
-            yield 0, label, np.ascontiguousarray(pixels[..., channels])
+            yield 0, label, np.ascontiguousarray(slices[..., channels])
     if is_gray(pixels):
         return
-    yield 1, 0, pixels
+    yield 1, 0, slices
     for channels in _OTHER_ORDERS[index % len(_OTHER_ORDERS)]:
         if is_other[channels[1]]:
-            yield 1, 1, np.ascontiguousarray(pixels[..., channels])
+            yield 1, 1, np.ascontiguousarray(slices[..., channels])
 
 
 def _measure_halves(parts: Sequence[tuple[_Halves, _Halves]]) -> tuple[SequenceFigures, SequenceFigures]:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from ml.datasets import Case
-from ml.datasets.stacks import find_stacks
-from ml.engines.context import Context
+from ml.datasets.stacks import places_around
 from ml.preprocessing import normalize_together, place_labels_on_grid, place_on_grid
 from ml.training.augmentation import Augmenter
 from ml.training.configuration import Configuration, Stage
@@ -52,11 +51,8 @@ class SliceCache:
         number = {patient: index for index, patient in enumerate(self.patients)}
         self.owners = np.array([number[case.patient] for case in self.cases], dtype=int)  # (slices,)
 
-        self._around: dict[int, list[int]] = {}
-        for stack in find_stacks(self.cases) if self.convention.neighbors else ():
-            of_stack = Context.of_stack(len(stack))
-            for place, index in enumerate(stack):
-                self._around[index] = [stack[one] for one in of_stack.around(place, self.convention.neighbors)]
+        neighbors = self.convention.neighbors
+        self._around = places_around(self.cases, neighbors) if neighbors else {}
 
     def __len__(self) -> int:
         return len(self.cases)

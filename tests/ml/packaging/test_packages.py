@@ -104,7 +104,7 @@ SIZES = sizes_of_crops((64, 64))
 def test_crops_are_served_only_where_they_pass_the_parity_gate(small_model, tmp_path, monkeypatch, agrees, crops):
     seen = []
 
-    def compare(served, reference, cases):
+    def compare(served, reference, cases, surroundings):
         seen.append(served.card.crops)
         verdicts_equal = 1.0 if agrees or not served.card.crops else 0.9
         return replace(small_model.card.parity["int8"], patient_dice_delta=0.0, verdicts_equal=verdicts_equal)

@@ -24,6 +24,7 @@ from ml.networks.checkpoints import write_checkpoint
 from ml.packaging import measuring, packages
 from ml.packaging.packages import make_package
 from ml.packaging.quantization import Calibration, write_int8
+from ml.packaging.surroundings import Surroundings
 from ml.training.configuration import Configuration
 from ml.training.out_of_fold import keys_of
 from ml.training.recipes import dump, make_configuration
@@ -67,16 +68,23 @@ def quantized_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The same network on the same slices gives the same int8 files, which take seconds: they are made once."""
     kept = tmp_path_factory.mktemp("quantized")
 
-    def write(network: nn.Module, convention: InputConvention, cases: Sequence[Case], folder: Path) -> None:
+    def write(
+        network: nn.Module,
+        convention: InputConvention,
+        cases: Sequence[Case],
+        folder: Path,
+        surroundings: Surroundings | None = None,
+    ) -> None:
         content = hashlib.sha256(f"{network} {convention}".encode())
         for name, values in network.state_dict().items():
             content.update(name.encode() + values.numpy().tobytes())
         for case in cases:
-            content.update(case.pixels().tobytes())
+            for way in (surroundings or Surroundings()).ways(case):
+                content.update(way.tobytes())
         made = kept / content.hexdigest()
         if not (made / INT8_GRAPH_FILE).exists():
             made.mkdir(exist_ok=True)
-            write_int8(network, convention, cases, made)
+            write_int8(network, convention, cases, made, surroundings)
         shutil.copytree(made, folder, dirs_exist_ok=True)
 
     with pytest.MonkeyPatch.context() as patch:
