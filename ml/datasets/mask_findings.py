@@ -35,6 +35,8 @@ _FEWEST_SHARED = 3
 _SHORTEST_SIDE = 8
 _BOX_SHARE = 0.99
 _FEWEST_BOXES = 3
+# A line, if what it encloses, itself included, is more than so many times itself; of the LGG masks 1.42 at most.
+_MOST_ENCLOSED, _FEWEST_OUTLINES = 1.6, 3
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ PICTURE = "mask_is_picture"
 REPEATED = "mask_repeated"
 SHARED = "mask_shared"
 BOX = "mask_is_box"
+OUTLINE = "mask_is_outline"
+COLORS = "mask_colors"
 TURNED = "mask_orientation"
 CHANNEL_DROPPED = "mask_channel_dropped"
 LOSSY = "lossy_mask"
@@ -117,6 +121,20 @@ MASK_FINDINGS: dict[str, MaskFinding] = {
             "rectangles",
             "The mask is an upright rectangle, as three or more others of other sizes or places are: boxes were filled,"
             " and nobody drew an outline. Dice beside a box says little of a mask; draw outlines.",
+        ),
+        MaskFinding(
+            OUTLINE,
+            "Masks that are lines around a region",
+            "outlines that were not filled",
+            "The mask is a line around a region, as three or more others are, and what it encloses does not count: the"
+            " outline was saved in place of the region. Fill it, or add the rest if it is the tumor's rim alone.",
+        ),
+        MaskFinding(
+            COLORS,
+            "Masks of several colors",
+            "several colors",
+            "The mask has several colors, and every one but black is taken for tumor: if one of them is something else"
+            " (the brain, a ventricle), save a mask of the tumor alone, 0 for background.",
         ),
         MaskFinding(
             TURNED,
@@ -198,7 +216,7 @@ def count_values(values: NDArray[np.generic]) -> tuple[int, bool]:
 
 
 # Those of `codes_of_labels`: the mask's file shows them, and its pixels alone do not.
-OF_FILES = frozenset((TURNED, CHANNEL_DROPPED, LOSSY, NON_BINARY, PICTURE, ON_ANOTHER_GRID))
+OF_FILES = frozenset((TURNED, CHANNEL_DROPPED, COLORS, LOSSY, NON_BINARY, PICTURE, ON_ANOTHER_GRID))
 
 
 def codes_of_labels(labels: LabelMap, orientation: int) -> tuple[str, ...]:
@@ -206,6 +224,7 @@ def codes_of_labels(labels: LabelMap, orientation: int) -> tuple[str, ...]:
     signs = {
         TURNED: labels.orientation not in (None, orientation),
         CHANNEL_DROPPED: not labels.is_whole,
+        COLORS: labels.has_colors,
         LOSSY: labels.is_lossy,
         NON_BINARY: not count_values(labels.values)[1],
         PICTURE: is_picture(labels.values),
@@ -241,6 +260,8 @@ def trace_mask(
         found.append(COVERS_HEAD)
     elif _is_box(truth):
         found.append(BOX)
+    elif _is_outline(truth):
+        found.append(OUTLINE)
     if any((truth[corner] & (gray[corner] < background)).any() for corner in _corners(*truth.shape)):
         found.append(OUTSIDE_HEAD)
     if COVERS_SLICE not in found and area - inside > _MOST_OUTSIDE * area:
@@ -255,6 +276,15 @@ def _is_box(truth: NDArray[np.bool]) -> bool:
         return False
     height, width = (int(places[-1] - places[0]) + 1 for places in (rows, columns))
     return int(np.count_nonzero(truth)) > _BOX_SHARE * height * width
+
+
+def _is_outline(truth: NDArray[np.bool]) -> bool:
+    """Whether the tumor, bool (H, W), is a line around a region."""
+    rows, columns = np.flatnonzero(truth.any(axis=1)), np.flatnonzero(truth.any(axis=0))
+    if min(rows.size, columns.size) < _SHORTEST_SIDE:
+        return False
+    around = truth[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return int(np.count_nonzero(enclosed(around))) > _MOST_ENCLOSED * int(np.count_nonzero(around))
 
 
 def _corners(height: int, width: int) -> list[tuple[slice, slice]]:
@@ -292,8 +322,16 @@ def find_doubtful(masks: Sequence[MaskTraits | None], patients: Sequence[str] = 
             slices[mask.truth_sha256].add(mask.pixels_sha256)
     repeated = {digest for digest, of_slices in slices.items() if len(of_slices) >= _FEWEST_REPEATED}
     shared = _shared_by_two(masks, patients) - repeated
-    are_boxes = len({mask.truth_sha256 for mask in masks if mask is not None and BOX in mask.codes}) >= _FEWEST_BOXES
-    return [() if mask is None else tuple(_codes_beside(mask, repeated, shared, are_boxes)) for mask in masks]
+    few = {code for code, fewest in _FEWEST.items() if _count_different(masks, code) < fewest}
+    return [() if mask is None else tuple(_codes_beside(mask, repeated, shared, few)) for mask in masks]
+
+
+# Of so many different masks: one or two may be of that form by chance.
+_FEWEST = {BOX: _FEWEST_BOXES, OUTLINE: _FEWEST_OUTLINES}
+
+
+def _count_different(masks: Iterable[MaskTraits | None], code: str) -> int:
+    return len({mask.truth_sha256 for mask in masks if mask is not None and code in mask.codes})
 
 
 def _shared_by_two(masks: Sequence[MaskTraits | None], patients: Sequence[str]) -> set[str | None]:
@@ -310,9 +348,9 @@ def _shared_by_two(masks: Sequence[MaskTraits | None], patients: Sequence[str]) 
 
 
 def _codes_beside(
-    mask: MaskTraits, repeated: Collection[str | None], shared: Collection[str | None], are_boxes: bool
+    mask: MaskTraits, repeated: Collection[str | None], shared: Collection[str | None], few: Collection[str]
 ) -> Iterator[str]:
-    yield from (code for code in mask.codes if code != BOX or are_boxes)
+    yield from (code for code in mask.codes if code not in few)
     if mask.truth_sha256 in repeated:
         yield REPEATED
     if mask.truth_sha256 in shared:

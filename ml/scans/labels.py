@@ -18,6 +18,7 @@ class LabelMap:
     is_lossy: whether the file's compression changes values, so that 0 and 255 had to be told apart by a threshold.
     orientation: the tag that was applied, 1 to 8; None of what was not read from an image file.
     is_whole: False where the file has a channel that was dropped.
+    has_colors: whether what is not 0 has several colors in the file.
     is_on_another_grid: whether it was brought from other voxels onto those of its volume.
     """
 
@@ -26,3 +27,4 @@ class LabelMap:
     orientation: int | None = None
     is_whole: bool = True
     is_on_another_grid: bool = False
+    has_colors: bool = False

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from unicodedata import combining, normalize
 
 from ml.datasets.file_names import name_key
 
@@ -12,12 +13,23 @@ _NOT_TUMOR = frozenset(
     | {"tumorfree", "tumourfree"}
 )
 
-# Single words of such names: "normal tissue", "No lesion", "white matter".
-_HEALTHY = frozenset({"background", "healthy", "negative", "normal", "nontumor", "nontumour", "unaffected"})
-_DENYING = frozenset({"no", "non", "not", "without", "zero"})
+# Single words of such names: "normal tissue", "No lesion", "white matter"; also in German, French, Spanish, Italian and
+# Portuguese ("kein Tumor", "cerveau sain", "sin tumor").
+_HEALTHY = frozenset(
+    {"background", "healthy", "negative", "normal", "nontumor", "nontumour", "unaffected"}
+    | {"hintergrund", "gesund", "gesundes", "normales", "negativ", "fond", "arriere", "sain", "saine", "fondo", "sano"}
+    | {"sana", "sfondo", "fundo", "saudavel", "negativo"}
+)
+_DENYING = frozenset(
+    {"no", "non", "not", "without", "zero", "kein", "keine", "keinen", "ohne", "nicht", "pas", "sans", "aucune"}
+    | {"aucun", "sin", "senza", "nessun", "nessuna", "sem", "nenhum", "nenhuma"}
+)
+# What stands between: "pas de tumeur".
+_LINKING = frozenset({"de", "d", "di", "any", "a", "un", "una", "une"})
 _TUMOR = frozenset(
     {"abnormality", "cancer", "disease", "finding", "findings", "glioma", "lesion", "lesions", "mass", "pathology"}
-    | {"tumor", "tumors", "tumour", "tumours", "tumoral"}
+    | {"tumor", "tumors", "tumour", "tumours", "tumoral", "tumore", "tumoren", "tumeur", "tumeurs"}
+    | {"tumores", "tumori", "lasion", "lesione", "lesoes", "lesao"}
 )
 # What tools draw besides tumors, joined or apart: "_artifact", "motionArtefacts", LabelMe's "__ignore__".
 _OTHER = re.compile(r"artif[ae]ct|artef[ae]ct|ignore|unlabel|unannotat|unclassified")
@@ -25,18 +37,40 @@ _OTHER_WORDS = frozenset(
     {"artery", "arteries", "blank", "bleeding", "blood", "bone", "cyst", "dura", "empty", "eye", "eyes", "ghosting"}
     | {"haemorrhage", "hematoma", "hemorrhage", "infarct", "infarction", "ischemia", "motion", "noise", "none"}
     | {"nothing", "orbit", "orbits", "plaque", "stroke", "text", "vein", "veins", "vessel", "vessels", "void", "wmh"}
+    # What BraTS has after surgery, and organs that radiotherapy spares.
+    | {"cavity", "cavities", "chiasm", "cochlea", "cord", "hippocampus", "lens", "lenses", "optic"}
+    | {"artefakt", "auge", "augen", "blutung", "gefass", "gefasse", "knochen", "liquor", "narbe", "schlaganfall"}
 )
 _FREE = re.compile(r"\b(?:tumor|lesion) free\b|\bfree of (?:tumor|lesion)s?\b")
 _ANATOMY = frozenset(
     {"area", "brain", "csf", "gray", "grey", "head", "matter", "region", "scalp", "skull", "tissue"}
     | {"brainstem", "cerebellum", "cerebrum", "hemisphere", "left", "midline", "right", "stem"}
     | {"ventricle", "ventricles", "white", "whole"}
+    | {"cerebro", "cerveau", "cervello", "gehirn", "hirn", "hirnstamm", "kleinhirn", "kopf", "schadel", "tete"}
+    | {"cabeza", "cabeca", "crane", "craneo", "cranio", "encefalo", "tejido", "gewebe", "tissu", "tessuto"}
+    | {"ventrikel", "ventrikeln", "ventricule", "ventricules", "ventriculo", "ventriculos", "ventricolo", "ventricoli"}
+    | {
+        "links",
+        "linke",
+        "linker",
+        "rechts",
+        "rechte",
+        "rechter",
+        "gauche",
+        "droite",
+        "droit",
+        "izquierdo",
+        "derecho",
+        "weisse",
+        "graue",
+        "substanz",
+    }
 )
 
 
 def is_tumor(name: str) -> bool:
     """Whether annotations of a category count as tumor: all but those that say themselves that they are none."""
-    words = re.findall(r"[^\W_]+", name_key(name))
+    words = _words(name)
     if "".join(words) in _NOT_TUMOR or any(word in _HEALTHY and not _is_denied(words, word) for word in words):
         return False
     if words and all(word in _ANATOMY for word in words):
@@ -49,13 +83,19 @@ def is_tumor(name: str) -> bool:
 
 def names_tumor(name: str) -> bool:
     """Whether a name says of itself that it is a tumor's, not only of nothing else."""
-    return is_tumor(name) and any(word in _TUMOR for word in re.findall(r"[^\W_]+", name_key(name)))
+    return is_tumor(name) and any(word in _TUMOR for word in _words(name))
 
 
 def _is_denied(words: Sequence[str], word: str) -> bool:
     """Whether "no", or another such word, stands right before: "non-tumor" is none, "non-enhancing tumor" is one."""
-    before = words[: words.index(word)]
+    before = [one for one in words[: words.index(word)] if one not in _LINKING]
     return bool(before) and before[-1] in _DENYING
+
+
+def _words(name: str) -> list[str]:
+    """Words in lower case, and without accents: "Läsion", "lesão" and "tête" as people type them in a hurry."""
+    plain = "".join(sign for sign in normalize("NFD", name_key(name)) if not combining(sign))
+    return re.findall(r"[^\W_]+", plain)
 
 
 def _plain(words: Sequence[str]) -> str:

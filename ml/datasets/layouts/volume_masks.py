@@ -16,10 +16,16 @@ from ml.datasets.layouts.volume_patients import VolumePatient
 from ml.datasets.mask_names import mask_ending, mask_sign, name_without_mask, without_tumor_word
 from ml.datasets.volume_slices import file_of
 
+# What radiotherapy spares, and what is left after surgery.
+_ORGANS = (
+    r"brain[-_. ]?stem|cerebellum|ventricles?|hippocamp(?:us|i)|(?:optic[-_. ]?)?(?:chiasm|nerves?)|eyes?|lens(?:es)?"
+    r"|cochleas?|(?:spinal[-_. ]?)?cord|pituitary[-_. ]?gland|(?:resection[-_. ]?)?cavity"
+)
 # Masks of anything else than the tumor, by what stands before the mask's word: UCSF-PDGM's brain_segmentation,
 # fMRIPrep's desc-brain_mask, desc-aseg_dseg, label-GM_mask.
 _OF_ANATOMY = re.compile(
-    r"(?:.*[-_. ])?(?:brain|parenchyma|skull|head|bet|hd-?bet|tissues?|ventricles?|wm|gm|csf|aseg|aparc(?:\+?aseg)?)",
+    r"(?:.*[-_. ])?(?:brain|parenchyma|skull|head|bet|hd-?bet|tissues?|wm|gm|csf|aseg|aparc(?:\+?aseg)?"
+    rf"|(?:{_ORGANS})(?:[-_. ]?(?:l|r|lt|rt|left|right))?)",
     re.IGNORECASE | re.DOTALL,
 )
 # Programs whose segmentations are of anatomy, by the folders of BIDS' derivatives.

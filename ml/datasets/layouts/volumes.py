@@ -26,6 +26,7 @@ from ml.datasets.file_names import (
     shown,
     suffix_of,
 )
+from ml.datasets.layouts.categories import is_tumor
 from ml.datasets.layouts.copies import copies_of, copy_problems
 from ml.datasets.layouts.sequences import Sequence as Kind
 from ml.datasets.layouts.sequences import sequence_of_channel, split_brats_name
@@ -201,7 +202,24 @@ def _channels(folder: Path, document: Mapping[str, Any]) -> dict[int, Kind]:
     if zero[0] not in (None, 0, "0") or (zero[1] is not None and name_key(str(zero[1])) not in _BACKGROUND):
         text = f"Its {DATASET_JSON} says that the label 0 is not the background, and every label above 0 is tumor here."
         raise UnknownLayoutError(folder, f"{text} Export the labels again with 0 as background.")
+    if others := _labels_of_others(labels):
+        text = (
+            f"Its {DATASET_JSON} has labels that are no tumor ({shown(', '.join(others))[:200]}), and every label above"
+        )
+        raise UnknownLayoutError(folder, f"{text} 0 is tumor here: export the labels again with 0 in their place.")
     return found
+
+
+def _labels_of_others(labels: object) -> list[str]:
+    """The names of labels above 0 that say themselves that they are no tumor; written either way round."""
+    if not isinstance(labels, dict):
+        return []
+    # nnU-Net's first version writes {"1": "edema"}, its second {"edema": 1}, and regions {"whole tumor": [1, 2, 3]}.
+    names = {
+        str(value if str(key).isdecimal() else key): key if str(key).isdecimal() else value
+        for key, value in labels.items()
+    }
+    return [name for name, number in names.items() if str(number) not in ("0", "[0]") and not is_tumor(name)]
 
 
 _BACKGROUND = ("background", "bg", "clear label")

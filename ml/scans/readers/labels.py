@@ -19,12 +19,25 @@ NEAR_BLACK, NEAR_WHITE = 64, 192
 _EDGE_PIXELS = 2
 # Gray elsewhere, as a share of all that is not near 0. JPEG of quality 30 leaves 0.008 of the LGG masks at most.
 _MOST_GRAY = 0.05
+# Of color masks: what JPEG and smoothing leave along edges between two colors is less of what is drawn.
+_RGB, _LEAST_OF_COLOR = 3, 0.02
 
 
 def largest_channel(colors: NDArray[np.generic]) -> NDArray[np.generic]:
     """(H, W) or (H, W, C) to (H, W)."""
     largest: NDArray[np.generic] = colors if colors.ndim == 2 else colors.max(axis=2)
     return largest
+
+
+def has_colors(samples: NDArray[np.generic]) -> bool:
+    """Whether a mask (H, W) or (H, W, C) has several colors that are not black: each of one share or more of its
+    pixels. A color is told by its channels from half of its largest on, so that shades of one are one."""
+    if samples.ndim == 2 or samples.shape[2] != _RGB:
+        return False
+    drawn = samples[samples.any(axis=2)]  # (H, W, 3) -> (N, 3)
+    hues = np.packbits(drawn >= drawn.max(axis=1, keepdims=True) / 2, axis=1)  # a bit for each channel
+    counts = np.bincount(hues[:, 0])
+    return int(np.count_nonzero(counts >= max(_LEAST_OF_COLOR * len(drawn), 1))) > 1
 
 
 def check_dropped(kept: NDArray[np.generic], dropped: NDArray[np.generic]) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from ml.scans.labels import LabelMap
 from ml.scans.readers import colors
 from ml.scans.readers.intensity import WindowFinder
-from ml.scans.readers.labels import labels_of_alpha, labels_of_palette, largest_channel, settle_lossy
+from ml.scans.readers.labels import has_colors, labels_of_alpha, labels_of_palette, largest_channel, settle_lossy
 from ml.scans.readers.orientation import TAG, known, orient
 from ml.scans.readers.png_chunks import read_bit_depth
 from ml.scans.readers.webp_chunks import is_lossless
@@ -48,13 +48,13 @@ def read_labels(path: Path, limits: Limits) -> LabelMap:
         if _has_frames(image):
             raise ScanError("unreadable", "The mask has several pictures; store one mask in each file.")
         name = _NAMES[image.format or ""]
-        values = _read_deep_labels(path) if _is_deep(path, name) else _read_label_values(image)
+        values, of_colors = _read_deep_labels(path) if _is_deep(path, name) else _read_label_values(image)
         orientation = _read_orientation(image)
     values = orient(values, orientation)
     if name == "jpeg" or (name == "webp" and not is_lossless(path)):
         values = settle_lossy(values)
-        return LabelMap(values, is_lossy=bool(values.any()), orientation=orientation)
-    return LabelMap(values, orientation=orientation)
+        return LabelMap(values, is_lossy=bool(values.any()), orientation=orientation, has_colors=of_colors)
+    return LabelMap(values, orientation=orientation, has_colors=of_colors)
 
 
 def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:
@@ -127,23 +127,35 @@ def _read_deep_png(path: Path, notes: list[str]) -> NDArray[np.uint8]:
     return scaled[..., 0] if scaled.ndim == 3 and scaled.shape[2] == 1 else scaled
 
 
-def _read_label_values(image: Image.Image) -> NDArray[np.generic]:
-    """Labels (H, W) of any Pillow mode."""
+def _read_label_values(image: Image.Image) -> tuple[NDArray[np.generic], bool]:
+    """Labels (H, W) of any Pillow mode, and whether they are of several colors."""
     if image.mode == "P":
         transparency = image.info.get("transparency")
-        return labels_of_palette(np.array(image), transparency if isinstance(transparency, bytes | int) else None)
+        given = transparency if isinstance(transparency, bytes | int) else None
+        return labels_of_palette(np.array(image), given), False
     if image.mode == "CMYK":
-        return largest_channel(colors.convert_cmyk(np.array(image)))
+        return _of_colors(colors.convert_cmyk(np.array(image)))
     if image.has_transparency_data:
         samples = np.array(image.convert("RGBA"))
-        return labels_of_alpha(samples[..., :3], samples[..., 3])
+        return _of_alpha(samples)
     is_gray = image.mode in ("1", "L", "I", "F") or image.mode.startswith("I;16")
-    return np.array(image) if is_gray else largest_channel(np.array(image.convert("RGB")))
+    return (np.array(image), False) if is_gray else _of_colors(np.array(image.convert("RGB")))
 
 
-def _read_deep_labels(path: Path) -> NDArray[np.generic]:
-    """Labels (H, W) of 16 bits, of which Pillow would lose the lower byte of colors."""
+def _of_colors(samples: NDArray[np.generic]) -> tuple[NDArray[np.generic], bool]:
+    return largest_channel(samples), has_colors(samples)
+
+
+def _of_alpha(samples: NDArray[colors.Integer]) -> tuple[NDArray[np.generic], bool]:
+    """samples: (H, W, C) with alpha as the last channel."""
+    visible = samples[..., :-1] * (samples[..., -1:] > 0)
+    return labels_of_alpha(samples[..., :-1], samples[..., -1]), has_colors(visible)
+
+
+def _read_deep_labels(path: Path) -> tuple[NDArray[np.generic], bool]:
+    """Labels (H, W) of 16 bits, of which Pillow would lose the lower byte of colors, and whether they are of several
+    colors."""
     samples = imagecodecs.png_decode(path.read_bytes())
     if samples.ndim == 3 and samples.shape[2] in (2, 4):
-        return labels_of_alpha(samples[..., :-1], samples[..., -1])
-    return largest_channel(samples)
+        return _of_alpha(samples)
+    return _of_colors(samples)

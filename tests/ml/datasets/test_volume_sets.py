@@ -9,7 +9,7 @@ import pytest
 
 from ml.datasets import DatasetError, check, find_layout
 from ml.datasets.loading import load_case
-from ml.datasets.volume_slices import volume_of
+from ml.datasets.volume_slices import file_of, volume_of
 from ml.evaluation.run import read_case
 from ml.evaluation.scoring import Failure
 from ml.prediction.sources import find_sources
@@ -370,3 +370,37 @@ def test_patients_with_and_without_t1_are_said_to_be_mixed(tmp_path: Path) -> No
     write_brats(tmp_path, "P1", ends=THREE)
     write_brats(tmp_path, "P2", seed=1)
     assert any("1 of 2 patients FLAIR alone" in note for note in find_layout(tmp_path).notes)
+
+
+@pytest.mark.parametrize(
+    "name", ["brainstem_mask", "P1_eye_L_mask", "P1_optic_chiasm_seg", "P1_ventricles_label", "resection_cavity_mask"]
+)
+def test_a_mask_of_an_organ_or_a_cavity_is_no_tumors(tmp_path, name):
+    """What radiotherapy outlines beside the tumor is in folders of the same form."""
+    write_brats(tmp_path, "P1", ends=("-t2f",))
+    write_volume(tmp_path / "P1" / f"{name}.nii.gz", labels())
+    with pytest.raises(DatasetError, match="12 slices and not one mask"):
+        check(tmp_path)
+    write_volume(tmp_path / "P1" / "P1_tumor_seg.nii.gz", labels())
+    layout = find_layout(tmp_path)
+    assert {file_of(case.mask).name for case in layout.cases} == {"P1_tumor_seg.nii.gz"}
+
+
+@pytest.mark.parametrize(
+    ("named", "refused"),
+    [
+        ({"background": 0, "edema": 1, "resection cavity": 2}, "resection cavity"),
+        ({"0": "background", "1": "brain", "2": "tumor"}, "brain"),
+        ({"background": 0, "whole tumor": [1, 2], "enhancing tumor": [2], "ignore": 3}, "ignore"),
+        ({"background": 0, "edema": 1, "enhancing tumor": 2}, ""),
+        ({"0": "background", "1": "necrotic", "2": "edema"}, ""),
+    ],
+)
+def test_labels_that_dataset_json_calls_no_tumor_are_refused(tmp_path, named, refused):
+    """Every label above 0 is tumor: a cavity would be missed tumor in every figure."""
+    write_nnunet(tmp_path, ("P1",), {"channel_names": {"0": "FLAIR"}, "labels": named, "numTraining": 1})
+    if not refused:
+        assert find_layout(tmp_path).has_truth
+        return
+    with pytest.raises(DatasetError, match=rf"labels that are no tumor \({refused}\).*export the labels again"):
+        find_layout(tmp_path)

@@ -17,12 +17,12 @@ from tifffile import TiffFile, TiffPage
 
 from ml.scans.labels import LabelMap
 from ml.scans.readers.intensity import Window, WindowFinder
-from ml.scans.readers.labels import check_dropped, settle_lossy
+from ml.scans.readers.labels import check_dropped, has_colors, settle_lossy
 from ml.scans.readers.orientation import TAG, known, orient, swaps_sides
 from ml.scans.readers.tiff.axes import arrange_pages, count_stated
 from ml.scans.readers.tiff.directories import count_pages
 from ml.scans.readers.tiff.imagej import find_geometry, parse_description
-from ml.scans.readers.tiff.samples import convert_labels, convert_samples, is_lossy, is_read, is_white_zero
+from ml.scans.readers.tiff.samples import COLORS, convert_labels, convert_samples, is_lossy, is_read, is_white_zero
 from ml.scans.scan import Geometry, Limits, Scan, ScanError
 
 _X_RESOLUTION = 282
@@ -97,14 +97,21 @@ def _read_slice_labels(found: _Stack, places: NDArray[np.intp]) -> LabelMap:
     """The mask of the slice whose pages are at these places. Raises ScanError."""
     # ImageJ's binary images have 255 in what was marked, and an inverting table that shows it black on white.
     white_zero = found.white_zero and parse_description(found.first.description) is None
+    found.notes.discard(COLORS)  # of the slice before
     planes = [convert_labels(found.pages[place], found.notes, white_zero=white_zero) for place in places]
     values = orient(planes[0] if len(planes) == 1 else np.maximum.reduce(planes), found.orientation)
     if values.dtype.kind == "f" and not np.isfinite(values.astype(float, copy=False)).all():
         raise ScanError("unreadable", "The mask has NaN or infinite pixels; replace them by numbers and try again.")
-    if is_lossy(found.first, values):
+    if is_with_loss := is_lossy(found.first, values):
         values = settle_lossy(values)
-        return LabelMap(values, bool(values.any()), found.orientation, is_whole=not found.notes)
-    return LabelMap(values, orientation=found.orientation, is_whole=not found.notes)
+    of_colors = COLORS in found.notes or (len(planes) > 1 and has_colors(np.stack(planes, axis=2)))
+    return LabelMap(
+        values,
+        is_lossy=is_with_loss and bool(values.any()),
+        orientation=found.orientation,
+        is_whole=not found.notes - {COLORS},
+        has_colors=of_colors,
+    )
 
 
 def _read_stack(file: TiffFile, page_count: int, limits: Limits) -> _Stack:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffPage
 
 from ml.scans.readers import colors
-from ml.scans.readers.labels import check_dropped, labels_of_alpha, largest_channel
+from ml.scans.readers.labels import check_dropped, has_colors, labels_of_alpha, largest_channel
 
 # With these codecs tifffile hands out RGB whatever the file stores.
 _JPEG = (COMPRESSION.JPEG, COMPRESSION.OJPEG)
@@ -26,6 +26,9 @@ _SAMPLE_COUNTS: dict[int, tuple[int, ...]] = {
     PHOTOMETRIC.SEPARATED: (4,),
     PHOTOMETRIC.YCBCR: (3,),
 }
+
+# Of a mask with several colors, a note of `convert_labels`.
+COLORS = "colors"
 
 
 def is_read(page: TiffPage) -> bool:
@@ -75,7 +78,7 @@ def convert_samples(page: TiffPage, notes: set[str], *, white_zero: bool) -> NDA
 def convert_labels(page: TiffPage, notes: set[str], *, white_zero: bool) -> NDArray[np.generic]:
     """Decode a page of a mask that `is_read` to its labels (H, W), of the file's own type, as they are stored.
 
-    Adds the code of a channel that is dropped to `notes`. Raises as `check_dropped`.
+    Adds the code of a channel that is dropped to `notes`, and `COLORS`. Raises as `check_dropped`.
     """
     samples = _decode(page)
     if page.photometric == PHOTOMETRIC.PALETTE:
@@ -83,6 +86,8 @@ def convert_labels(page: TiffPage, notes: set[str], *, white_zero: bool) -> NDAr
     if page.photometric == PHOTOMETRIC.SEPARATED:
         return largest_channel(colors.convert_cmyk(samples))
     page_colors, rest = _split(_turn_white(samples, 2**page.bitspersample, white_zero))
+    if has_colors(page_colors):
+        notes.add(COLORS)
     if rest is None:
         return largest_channel(page_colors)
     is_alpha = _extra_of(page) != EXTRASAMPLE.UNSPECIFIED

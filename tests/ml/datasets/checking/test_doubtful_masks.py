@@ -1,5 +1,6 @@
 """Masks that can be read and are not what an expert drew: warnings, and a problem where most are so."""
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -130,6 +131,50 @@ def test_three_rectangles_are_boxes_and_fewer_may_be_chance(heads):
     report = check(heads)
     assert report.is_sound and report.doubtful_masks.counts == {"mask_is_box": 3}
     assert count_doubtful([trace(case) for case in list_cases(heads)]) == report.doubtful_masks
+
+
+def test_three_outlines_that_were_not_filled_are_named(heads):
+    for index in range(3):
+        write_mask(heads, index, square(13 + index, side=12) & ~square(14 + index, left=21, side=10))
+        if index == 1:
+            assert not check(heads).warnings
+    report = check(heads)
+    assert report.is_sound and report.doubtful_masks.counts == {"mask_is_outline": 3}
+    assert count_doubtful([trace(case) for case in list_cases(heads)]) == report.doubtful_masks
+
+
+@pytest.mark.parametrize("form", ["png", "rgba", "deep", "tif", "pages"])
+def test_colors_of_several_classes_are_named(heads, form):
+    """Red on the tumor and green on a ventricle are both tumor here, and nothing else tells them apart."""
+    classes = np.zeros((SIDE, SIDE, 3), np.uint8)
+    classes[square(15)], classes[square(28)] = (255, 0, 0), (0, 200, 0)
+    path = heads / "anna" / f"a_0_mask.{'tif' if form in ('tif', 'pages') else 'png'}"
+    (heads / "anna" / "a_0_mask.png").unlink()
+    if form == "png":
+        Image.fromarray(classes).save(path)
+    elif form == "rgba":
+        Image.fromarray(np.dstack([classes, 255 * classes.any(axis=2).astype(np.uint8)])).save(path)
+    elif form == "deep":
+        path.write_bytes(imagecodecs.png_encode(classes.astype(np.uint16) * 257))
+    elif form == "tif":
+        tifffile.imwrite(path, classes)
+    else:
+        tifffile.imwrite(path, np.moveaxis(classes, 2, 0), photometric="minisblack", metadata={"axes": "CYX"})
+    loaded = load_case(list_cases(heads)[0])
+    assert "mask_colors" in loaded.mask_codes and "mask_channel_dropped" not in loaded.mask_codes
+    if form == "png":
+        report = check(heads)
+        assert ("mask_colors", "a_0_mask.png") in warnings_of(report) and report.doubtful_masks.counts[
+            "mask_colors"
+        ] == 1
+
+
+def test_shades_of_one_color_and_gray_are_one_color(heads):
+    smooth = np.zeros((SIDE, SIDE, 3), np.uint8)
+    smooth[square(14, 19, 8)], smooth[square(15)] = (120, 0, 0), (255, 10, 0)
+    Image.fromarray(smooth).save(heads / "anna" / "a_0_mask.png")
+    Image.fromarray(np.dstack([square(16)] * 3).astype(np.uint8) * 255).save(heads / "anna" / "a_1_mask.png")
+    assert not any("mask_colors" in load_case(case).mask_codes for case in list_cases(heads))
 
 
 def test_masks_that_are_mostly_exchanged_are_a_problem(heads, capsys):

@@ -41,6 +41,16 @@ def is_tumor(folder, name):
         "Left ventricle",
         "blood vessels",
         "stroke",
+        "resection cavity",
+        "Optic chiasm",
+        "kein Tumor",
+        "Gesundes Gewebe",
+        "linker Ventrikel",
+        "Schädel",
+        "pas de tumeur",
+        "cerveau",
+        "sin tumor",
+        "senza lesione",
     ],
 )
 def test_a_category_that_says_that_it_is_no_tumor_is_none(tmp_path, name):
@@ -59,6 +69,11 @@ def test_a_category_that_says_that_it_is_no_tumor_is_none(tmp_path, name):
         "0",
         "lesion no 2",
         "lesion with artifact",
+        "Läsion",
+        "Hirntumor links",
+        "tumeur de la tête",
+        "tumor in the resection cavity",
+        "optic glioma",
     ],
 )
 def test_a_category_with_such_a_word_in_another_sense_is_tumor(tmp_path, name):
