@@ -31,8 +31,8 @@ def run(folder: str, model: str | None, threshold: float | None, name: str | Non
     """Evaluate FOLDER with the running workers, and wait for the end. Ctrl-C stops waiting, not the evaluation."""
     evaluation_id = submission.from_folder(resources(), folder, EvaluationOptions(model, threshold, name))
     click.echo(evaluation_id)
-    if not health.has_worker(resources()):
-        click.echo("No worker is running; the evaluation waits for one.", err=True)
+    if not health.has_batch_worker(resources()):
+        click.echo("No worker of evaluations is running; it waits for one.", err=True)
     try:
         _watch(evaluation_id)
     except KeyboardInterrupt:

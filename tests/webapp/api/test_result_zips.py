@@ -22,7 +22,7 @@ from webapp.domain.errors import NotFound
 from webapp.domain.scans import lookup, result_zips
 from webapp.domain.scans.images import KINDS
 from webapp.domain.scans.models import Scan
-from webapp.domain.storage.keys import scan_prefix
+from webapp.domain.storage.keys import map_key, scan_prefix, stack_key
 
 
 @pytest.mark.parametrize(
@@ -135,3 +135,20 @@ def test_a_scan_that_is_deleted_while_a_zip_is_made_is_named_in_it(
         assert archive.testzip() is None
         texts = [archive.read(name).decode() for name in archive.namelist() if name.endswith(".txt")]
     assert any("This scan was deleted." in text for text in texts)
+
+
+def test_a_scan_whose_stack_is_missing_leaves_a_whole_zip_that_says_so(app: Flask, client: FlaskClient) -> None:
+    scan = finished(app)
+    resources_of(app).storage.delete(stack_key(scan["id"]))
+    response = client.post(f"{SCANS}/download.zip", json={"scans": [scan["id"]]})
+    with zipfile.ZipFile(io.BytesIO(response.data)) as archive:
+        assert archive.testzip() is None
+        assert "scan/mask.tif" in archive.namelist()
+        assert "scan, a part of it: " in archive.read("left_out.txt").decode()
+
+
+def test_scans_whose_maps_are_missing_are_no_scans_without_a_result(app: Flask, client: FlaskClient) -> None:
+    scan, waiting = finished(app), sent(client)
+    resources_of(app).storage.delete(map_key(scan["id"], scan["segmentation"]["id"], 1))
+    response = client.post(f"{SCANS}/download.zip", json={"scans": [scan["id"], waiting["id"]], "content": "masks"})
+    assert (response.status_code, response.json["code"]) == (503, "storage_unavailable")

@@ -25,7 +25,11 @@ def test_the_defaults_run_on_one_machine(tmp_path: Path) -> None:
 
 def test_every_value_is_shown_as_its_variable_has_it(tmp_path: Path) -> None:
     """The page of administrators said None for "off", 15.0 for 15 and 1073.74 MB for 1024."""
-    variables = {"GLIOSCOPE_INSTANCE": str(tmp_path), "GLIOSCOPE_DICOM_PEERS": "A@b:104,C@d:1"}
+    variables = {
+        "GLIOSCOPE_INSTANCE": str(tmp_path),
+        "GLIOSCOPE_DICOM_PEERS": "A@b:104,C@d:1",
+        "GLIOSCOPE_DICOM_RETRY_S": "1296001.5",
+    }
     settings = Settings.from_environment(variables)
     shown = {entry.name: entry.written(getattr(settings, field)) for field, entry in SETTINGS.items()}
 
@@ -33,6 +37,7 @@ def test_every_value_is_shown_as_its_variable_has_it(tmp_path: Path) -> None:
     assert (shown["GLIOSCOPE_LEASE_S"], shown["GLIOSCOPE_DICOM_BIND"]) == ("15", "127.0.0.1:11112")
     assert (shown["GLIOSCOPE_DECODE_MEMORY_MB"], shown["GLIOSCOPE_MAX_UPLOAD_MB"]) == ("1024 MiB", "100 MB")
     assert shown["GLIOSCOPE_DICOM_PEERS"] == "A@b:104, C@d:1"
+    assert (shown["GLIOSCOPE_DICOM_RETRY_S"], shown["GLIOSCOPE_SWEEP_S"]) == ("1296001.5", "5")
     for field, entry in SETTINGS.items():
         if entry.name != "GLIOSCOPE_ALLOWED_HOSTS":  # this machine's names are added to it
             text = shown[entry.name].removesuffix(" MB").removesuffix(" MiB")

@@ -9,7 +9,16 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from ml.cards import Card, PackageError, find_members, find_package, list_packages, load_card, verify_files
+from ml.cards import (
+    CARD_FILE,
+    Card,
+    PackageError,
+    find_members,
+    find_package,
+    list_packages,
+    load_card,
+    verify_files,
+)
 from webapp.domain.errors import InvalidInput, NotFound
 
 
@@ -52,7 +61,8 @@ class Catalog:
 
     def entries(self) -> list[CatalogEntry]:
         """Every package found, usable or not."""
-        return [self._entry(folder) for folder in list_packages(self.directories)]
+        found = (self._entry(folder) for folder in list_packages(self.directories))
+        return [entry for entry in found if entry is not None]
 
     def names(self) -> list[str]:
         """The usable models, the default one first."""
@@ -67,9 +77,12 @@ class Catalog:
     def entry(self, name: str) -> CatalogEntry:
         """One package. Raises NotFound."""
         try:
-            return self._entry(find_package(name, self.directories))
+            found = self._entry(find_package(name, self.directories))
         except PackageError as error:
             raise NotFound("There is no such model.") from error
+        if found is None:
+            raise NotFound("There is no such model.")
+        return found
 
     def card(self, name: str | None) -> Card:
         """The card of a usable model, of the default one where no name is given. Raises InvalidInput."""
@@ -101,14 +114,22 @@ class Catalog:
         except NotFound:
             return f"The model {self.default_name} is missing."
 
-    def _entry(self, folder: Path) -> CatalogEntry:
+    def _entry(self, folder: Path) -> CatalogEntry | None:
+        """None where the package has gone since its folder was found. One whose files change right now, or may not be
+        read, cannot be used, and is read again when it is next asked for."""
         # Reading a card takes 10 ms and hashing the weights 20: once for each state of the files.
         with self._lock:
             known = self._entries.get(folder)
-            if known is None or known[0] != self._state_of(folder, known[1].card):
-                entry = self._read(folder)
-                known = (self._state_of(folder, entry.card), entry)
-                self._entries[folder] = known
+            try:
+                if known is None or known[0] != self._state_of(folder, known[1].card):
+                    # The state first: of a package that is still being copied the next look reads the rest.
+                    state = self._state_of(folder, _readable_card(folder))
+                    known = self._entries[folder] = (state, self._read(folder))
+            except OSError as error:
+                self._entries.pop(folder, None)
+                if not (folder / CARD_FILE).is_file():
+                    return None
+                return CatalogEntry(folder.name, None, f"Its files cannot be read ({error.strerror}).")
             return known[1]
 
     def _state_of(self, folder: Path, card: Card | None) -> State:
@@ -131,6 +152,13 @@ class Catalog:
             return CatalogEntry(folder.name, entry.card, str(error))
         problems = (f"Its member {member.name}: {member.problem}" for member in members if member.problem)
         return CatalogEntry(folder.name, entry.card, next(problems, None))
+
+
+def _readable_card(folder: Path) -> Card | None:
+    try:
+        return load_card(folder)
+    except PackageError:
+        return None
 
 
 def _read_single(folder: Path) -> CatalogEntry:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from webapp.domain.errors import PortalError
 from webapp.domain.jobs import workers
-from webapp.domain.jobs.broker import INTERACTIVE
+from webapp.domain.jobs.broker import BATCH, INTERACTIVE
 from webapp.domain.resources import Resources
 
 OK = "ok"
@@ -23,8 +23,13 @@ def readiness(resources: Resources) -> dict[str, str]:
 
 
 def has_worker(resources: Resources) -> bool:
-    """Whether a worker lives; False where the database cannot say."""
+    """Whether a worker of uploads lives; False where the database cannot say."""
     return _answer(_worker, resources) == OK
+
+
+def has_batch_worker(resources: Resources) -> bool:
+    """Whether a worker of evaluations lives. Raises DatabaseUnavailable."""
+    return _count_of(resources, BATCH) > 0
 
 
 def _answer(check: Callable[[Resources], str], resources: Resources) -> str:
@@ -53,6 +58,9 @@ def _model(resources: Resources) -> str:
 
 
 def _worker(resources: Resources) -> str:
+    return OK if _count_of(resources, INTERACTIVE) else "No worker is running; queued jobs wait."
+
+
+def _count_of(resources: Resources, queue: str) -> int:
     with resources.database.read() as session:
-        count = workers.live_workers(session, resources.settings.lease_s, INTERACTIVE)
-    return OK if count else "No worker is running; queued jobs wait."
+        return workers.live_workers(session, resources.settings.lease_s, queue)

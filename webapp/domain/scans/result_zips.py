@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from webapp.domain.errors import NotReady, StorageUnavailable, TooManyDownloads
+from webapp.domain.errors import NotReady, PortalError, StorageFull, StorageUnavailable, TooManyDownloads
 from webapp.domain.resources import Resources
 from webapp.domain.scans import doubts, images
 from webapp.domain.scans.member_names import MemberNames, clean_member
@@ -117,10 +117,12 @@ def scans_zip(
 
     `left_out.txt` names what is not in it, `in_doubt.txt` what has no verdict or is in doubt.
 
-    read: gives a scan when its turn comes. Raises NotReady where not one of them has a result.
+    read: gives a scan when its turn comes. Where nothing of any scan can be given, raises before the first byte:
+    NotReady, or StorageUnavailable or StorageFull of one that has a result.
     """
     outbox, names, left_out, in_doubt = _Outbox(), MemberNames(), [], []
     is_empty = True
+    problem: PortalError | None = None
     with zipfile.ZipFile(outbox, "w", zipfile.ZIP_STORED) as file:
         for scan_id in scan_ids:
             found = read(scan_id)
@@ -132,16 +134,22 @@ def scans_zip(
             name = names.take(folder + clean_member(found.scan.stem))
             try:
                 _add_masks(resources, file, found, name if content is Content.MASKS else f"{name}/")
-                if content is Content.ALL:
-                    yield from _add_pictures(resources, file, outbox, found, f"{name}/")
-                is_empty = False
-                if doubt := doubts.doubt_of(found.scan, found.run):
-                    in_doubt.append(f"{name}: {doubt}")
-            except StorageUnavailable as error:
+            except (StorageUnavailable, StorageFull) as error:
+                problem = error
                 left_out.append(f"{found.scan.filename}: {error.message}")
+                continue
+            is_empty = False
+            if doubt := doubts.doubt_of(found.scan, found.run):
+                in_doubt.append(f"{name}: {doubt}")
+            if content is Content.ALL:
+                try:
+                    yield from _add_pictures(resources, file, outbox, found, f"{name}/")
+                except (StorageUnavailable, StorageFull) as error:
+                    # By now a part of the zip is with the client.
+                    left_out.append(f"{name}, a part of it: {error.message}")
             yield from outbox.take()
         if is_empty:
-            raise NotReady("None of these scans has a result yet; wait for their runs, or choose others.")
+            raise problem or NotReady("None of these scans has a result yet; wait for their runs, or choose others.")
         file.writestr("README.txt", NOTE)
         if in_doubt:
             file.writestr("in_doubt.txt", "\n".join(["Read these before the masks:", *in_doubt, ""]))

@@ -4,11 +4,13 @@ import hashlib
 import hmac
 
 import numpy as np
-from sqlalchemy import delete, select
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from webapp.domain.database.clock import database_now
 from webapp.domain.database.ownership import owner_of_new
-from webapp.domain.errors import Conflict
+from webapp.domain.errors import Conflict, NotFound
 from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup
 from webapp.domain.scans.models import Scan, ViewerImage
@@ -32,10 +34,15 @@ def name(resources: Resources, scan_id: str, image: str) -> None:
     """Call a scan so from now on, beside what else is called so. Raises NotFound."""
     digest = _digest(resources, image)
     with resources.database.write() as session:
-        lookup.get(session, scan_id)
-        # Anew, so that the last one that was sent under the name is known.
-        session.execute(delete(ViewerImage).where(ViewerImage.scan_id == scan_id, ViewerImage.name_digest == digest))
-        session.add(ViewerImage(scan_id=scan_id, name_digest=digest))
+        # Locked, so that nobody deletes it before its name is written.
+        wanted = select(Scan.id).where(Scan.id == scan_id).with_for_update(read=True, key_share=True)
+        if session.scalar(wanted) is None:
+            raise NotFound("There is no such scan.")
+        insert = sqlite.insert if resources.database.is_sqlite else postgresql.insert
+        made = insert(ViewerImage).values(scan_id=scan_id, name_digest=digest, named_at=database_now())
+        # Anew, so that the last one that was sent under the name is known, also where another request just sends it.
+        keys = ["scan_id", "name_digest"]
+        session.execute(made.on_conflict_do_update(index_elements=keys, set_={"named_at": database_now()}))
 
 
 def scan_of(resources: Resources, image: str) -> str | None:

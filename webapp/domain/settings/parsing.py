@@ -76,7 +76,7 @@ class Setting:
         if self.name.endswith("_MB") and isinstance(value, int):
             unit = cast(int, self.parse(self.name, "1"))
             return f"{value // unit} {'MiB' if unit == _MIB else 'MB'}"
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def _written_words(parse: Parser[object], value: tuple[object, ...]) -> str:

@@ -8,7 +8,9 @@ from flask.testing import FlaskClient
 
 from tests.support.evaluations import queued_chunks, write_data_set
 from tests.support.jobs import run_chunk
+from tests.webapp.clients import resources_of
 from tests.webapp.evaluation_calls import PATH, left_over, started
+from webapp.domain.jobs.models import WorkerPresence
 from webapp.domain.resources import Resources
 from worker.process.runtime import Runtime
 
@@ -94,4 +96,22 @@ def test_the_command_line_waits_for_the_report(
     monkeypatch.setattr(commands.time, "sleep", work_instead_of_sleeping)
     done = app.test_cli_runner().invoke(args=["evaluations", "run", str(data), "--threshold", "0.5"])
     assert done.exit_code == 0, done.output
-    assert "No worker is running" in done.output and "Patient Dice 0." in done.output
+    assert "No worker of evaluations is running" in done.output and "Patient Dice 0." in done.output
+
+
+@pytest.mark.parametrize(("jobs", "is_warned"), [("interactive", True), ("batch", False), ("all", False)])
+def test_the_command_line_says_whether_a_worker_of_evaluations_lives(
+    app: Flask, data: Path, monkeypatch: pytest.MonkeyPatch, jobs: str, is_warned: bool
+) -> None:
+    import webapp.commands.evaluations as commands
+
+    with resources_of(app).database.write() as session:
+        session.add(WorkerPresence(id="w", engine="e", model="m", jobs=jobs))
+
+    def press_control_c(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands.time, "sleep", press_control_c)
+    begun = app.test_cli_runner().invoke(args=["evaluations", "run", str(data)])
+    assert begun.exit_code == 130
+    assert ("No worker of evaluations is running" in begun.output) is is_warned

@@ -1,13 +1,17 @@
 """The catalog: what is offered, and what a damaged or missing package does."""
 
+import errno
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from ml.cards import Card
 from tests.support.ensembles import write_ensemble
 from tests.support.resources import make_settings
+from webapp.domain.catalog import entries
 from webapp.domain.catalog.entries import Catalog
 from webapp.domain.errors import InvalidInput, NotFound
 
@@ -116,3 +120,54 @@ def test_an_ensemble_follows_the_state_of_its_members(joined: Path) -> None:
     (joined / "one" / "card.json").write_text(json.dumps({**card, "threshold": 0.3}))
     assert "one is not the package that the ensemble both was made of" in catalog.default_problem()
     assert catalog.names() == ["one", "two"]
+
+
+def test_a_package_that_goes_while_the_folders_are_looked_through_is_not_listed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(folder / NAME, folder / "other")
+    catalog = Catalog([folder], NAME)
+    assert [entry.name for entry in catalog.entries()] == ["other", NAME]
+    found = entries.list_packages
+
+    def list_then_lose(directories: Sequence[Path]) -> tuple[Path, ...]:
+        listed = found(directories)
+        shutil.rmtree(folder / "other", ignore_errors=True)
+        return listed
+
+    monkeypatch.setattr(entries, "list_packages", list_then_lose)
+    assert catalog.names() == [NAME]
+    monkeypatch.setattr(entries, "find_package", lambda name, directories: folder / name)
+    with pytest.raises(NotFound):
+        catalog.entry("other")
+    assert catalog.readable_card("other") is None
+
+
+def test_a_package_whose_files_may_not_be_read_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    catalog = Catalog([folder], NAME)
+    with monkeypatch.context() as patch:
+        patch.setattr(entries, "verify_files", refuse)
+        assert catalog.default_problem() == "Its files cannot be read (Permission denied)."
+    assert catalog.default_problem() is None
+
+
+def test_a_package_that_is_still_being_copied_is_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = folder / NAME / "int8.bin"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1])
+    verify = entries.verify_files
+
+    def verify_while_the_rest_comes(package: Path, card: Card, names: Sequence[str]) -> None:
+        try:
+            verify(package, card, names)
+        finally:
+            weights.write_bytes(whole)
+
+    catalog = Catalog([folder], NAME)
+    with monkeypatch.context() as patch:
+        patch.setattr(entries, "verify_files", verify_while_the_rest_comes)
+        assert "int8.bin" in (catalog.default_problem() or "")
+    assert catalog.default_problem() is None

@@ -60,7 +60,7 @@ class Dicom:
         "GLIOSCOPE_DICOM_USER",
         "",
         text,
-        "the user whose scans they are, where there are users (`GLIOSCOPE_AUTH=password`)",
+        "the user whose scans they are, where there are users (`GLIOSCOPE_AUTH=password` or `oidc`)",
         "none",
     )
     dicom_tls_cert: str = setting(

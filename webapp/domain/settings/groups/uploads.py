@@ -18,7 +18,13 @@ class Uploads:
         whole(times=_MB),
         "megabytes (10^6 bytes) of one file; one request takes four times as much in all its files",
     )
-    max_files_per_upload: int = setting("GLIOSCOPE_MAX_FILES", "100", whole(), "files in one request")
+    max_files_per_upload: int = setting(
+        "GLIOSCOPE_MAX_FILES",
+        "100",
+        whole(),
+        "files in one request, and as many experts' masks; where files become stacks (`group`), as many as"
+        " `GLIOSCOPE_MAX_SLICES` says, if that is more",
+    )
     max_slices: int = setting("GLIOSCOPE_MAX_SLICES", "512", whole(), "slices (pages) of one scan")
     decode_timeout_s: float = setting(
         "GLIOSCOPE_DECODE_TIMEOUT_S",
