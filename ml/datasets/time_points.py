@@ -4,7 +4,10 @@ interval.
 BraTS from 2023 on writes the time behind the person: BraTS-GLI-00001-000 and BraTS-GLI-00001-001
 (https://www.synapse.org/brats2023); so do UPENN-GBM (UPENN-GBM-00001_11 and _21, https://doi.org/10.7937/TCIA.709X-DN49)
 and BIDS, whose times are sessions (sub-01_ses-1, https://bids-specification.readthedocs.io). Several series of one
-PatientID that are read from DICOM are called `P1/series 1`, `P1/series 2` (ml.datasets.layouts.dicom_sets).
+PatientID that are read from DICOM are called `P1/series 1`, `P1/series 2` (ml.datasets.layouts.dicom_sets). Others
+write a date or a word behind a name with a number: TCIA's and PACS' `TCGA-02-0006_1996.08.23`, `P7_20190304`,
+MU-Glioma-Post's `PatientID_0003/Timepoint_1` (https://doi.org/10.7937/7K9K-3C83), LUMIERE's `Patient-001/week-044`
+(https://doi.org/10.1038/s41597-022-01881-7).
 """
 
 import re
@@ -15,11 +18,24 @@ _TIMES = re.compile(
     r"|(?:.*/)?(sub-[a-z0-9]+)[_/]ses-[a-z0-9]+(?:[_/].*)?",
     re.IGNORECASE,
 )
+# A date, or the word of a time with its number. A name without a number before it may be anything ("MR_20190304").
+_DATE = r"(?:19|20)\d\d([-_.]?)(?:0[1-9]|1[0-2])\{group}(?:0[1-9]|[12]\d|3[01])"
+_WORD = (
+    r"(?:time[-_ ]?points?|tp|visit|weeks?|months?|days?|session|follow[-_ ]?up|fu)[-_ ]?\d[-\w]*|baseline"
+    r"|(?:pre|post)[-_ ]?op(?:erative)?"
+)
+_TIME = re.compile(rf"{_DATE.format(group=1)}|{_WORD}", re.IGNORECASE)
+_DATED = re.compile(rf"(.*\d.*?)[-_. /](?:{_DATE.format(group=2)}|{_WORD})", re.IGNORECASE | re.DOTALL)
+
+
+def is_time(name: str) -> bool:
+    """Whether a name says a time and nobody: that of a folder in a person's."""
+    return _TIME.fullmatch(name) is not None
 
 
 def person_of(patient: str) -> str:
     """The name without the time or the series, of a data set that has one; else the patient's own."""
-    for pattern in (_SERIES, _TIMES):
+    for pattern in (_SERIES, _TIMES, _DATED):
         if found := pattern.fullmatch(patient):
             patient = next(filter(None, found.groups()))
     return patient

@@ -17,7 +17,7 @@ from ml.datasets.layouts.roots import SUBSETS
 from ml.datasets.layouts.volume_masks import find_automatic_masks
 from ml.datasets.layouts.volumes import find_mixed_channels
 from ml.datasets.splits import SIDES
-from ml.datasets.time_points import person_of
+from ml.datasets.time_points import is_time, person_of
 
 # A number, and behind a sign another one at the end: the patient's, or the series', and the slice's.
 _TWO_NUMBERS = re.compile(r"(.*?[0-9].*?)[ ._-]+[a-z]*[0-9]+", re.IGNORECASE | re.DOTALL)
@@ -32,15 +32,18 @@ def images_only(folder: Path, cases: Sequence[Case]) -> Layout:
 def join_volumes(folder: Path, parts: Sequence[Layout]) -> Layout:
     """Folders of BraTS volumes within a folder as one set: `HGG` and `LGG`, sites, BIDS' folders of patients.
 
-    Patients of one name in several of them are called after these, too.
+    Patients of one name in several of them, and folders of times (`P1/Timepoint_1`), are called after these, too, as
+    are the others beside them.
     """
     owners = Counter(patient for part in parts for patient in {case.patient for case in part.cases})
+    unclear = {patient for patient, count in owners.items() if count > 1 or is_time(patient)}
     sided: list[tuple[Case, str | None]] = []
     problems: list[Problem] = []
     for part in (one.named_from(folder) for one in parts):
         place = shown(relative(part.folder, folder))
+        is_clear = unclear.isdisjoint(case.patient for case in part.cases)
         for case in part.cases:
-            name = case.patient if owners[case.patient] == 1 else f"{place}/{case.patient}"
+            name = case.patient if is_clear else f"{place}/{case.patient}"
             sided.append((replace(case, patient=name), SUBSETS.get(name_key(part.folder.name))))
         problems += [problem for problem in part.problems if problem.code not in ("mixed_channels", "automatic_masks")]
     cases = [case for case, _ in sided]

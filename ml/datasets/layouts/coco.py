@@ -28,7 +28,7 @@ from ml.datasets.layouts.annotation_files import (
 from ml.datasets.layouts.annotations import Entry, Grid, UnreadableAnnotationError, read_annotation
 from ml.datasets.layouts.categories import is_tumor
 from ml.datasets.layouts.image_paths import Found, ImagePaths, path_of
-from ml.datasets.layouts.pairing import barcode_of
+from ml.datasets.layouts.pairing import barcode_of, original_of
 from ml.datasets.layouts.tree import Tree
 
 # Roboflow names every version and every augmented copy of a picture by a digest: `scan_png.rf.0123...jpg`.
@@ -120,7 +120,9 @@ class _Reader:
 
     def _add(self, entry: Entry, key: str, path: Path) -> None:
         stem = path.relative_to(self._root_of(path)).with_suffix("").as_posix()
-        group = self.source.patient or barcode_of(path.stem) or _COPY.sub("", f"{self.source.prefix}{stem}")
+        group = (
+            self.source.patient or barcode_of(path.stem) or original_of(_COPY.sub("", f"{self.source.prefix}{stem}"))
+        )
         image = self.images.setdefault(path, AnnotatedImage(path, group, _grid(entry), []))
         image.keys.append(key)
         if len(image.keys) > 1:

@@ -25,6 +25,13 @@ from ml.datasets.mask_names import (
 # puts eight digits before the name of an upload.
 _PATIENT = re.compile(r"(?:[0-9a-f]{8}-)?(TCGA[_-][A-Z0-9]{2}[_-][A-Z0-9]{4}(?:[_-]\d{8})?)(?=[_-]|$)", re.ASCII)
 
+# What programs put behind the names of copies that they made of a picture to train on.
+_AUGMENTED = re.compile(
+    r"(?:[ ._-](?:aug(?:mented|mentation)?|(?:[hv]|lr|ud|horizontal|vertical)?[ ._-]?flip(?:ped)?|rot(?:ated?|ation)?"
+    r"|mirror(?:ed)?|elastic|noisy?|blur(?:red)?)[ ._-]?\d*)+$",
+    re.IGNORECASE,
+)
+
 # Files of one name: by stem.
 Named = Mapping[str, Sequence[Path]]
 
@@ -40,8 +47,18 @@ class FilesByKind:
 
 
 def patient_of(stem: str, prefix: str = "") -> str:
-    """The patient named at the start of a file name (TCGA_DU_6404_19850629_32), else the whole name with `prefix`."""
-    return barcode_of(stem) or prefix + stem
+    """The patient named at the start of a file name (TCGA_DU_6404_19850629_32), else the whole name with `prefix`: that
+    of the picture which it is a copy of."""
+    return barcode_of(stem) or prefix + original_of(stem)
+
+
+def original_of(stem: str) -> str:
+    """The name of the picture that one was made of to train on (`7` of `7_hflip`, `7_aug_2`); else the name itself.
+
+    One without a number (`brain_aug_1`) may have been made of many.
+    """
+    base = _AUGMENTED.sub("", stem)
+    return base if any(map(str.isdecimal, base)) else stem
 
 
 def barcode_of(stem: str) -> str:

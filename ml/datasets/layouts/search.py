@@ -18,7 +18,7 @@ from ml.datasets.layouts.pairing import patient_of
 from ml.datasets.layouts.pairs import list_nested, pair_folders
 from ml.datasets.layouts.recognition import apart_layout, dicom_layout, layout_in
 from ml.datasets.layouts.sequences import is_other_sequence
-from ml.datasets.layouts.tables import list_table
+from ml.datasets.layouts.tables import find_patients, list_table
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError, say_cityscapes, say_twins, unknown
 from ml.datasets.layouts.volume_masks import is_of_anatomy, is_volume_mask
@@ -122,6 +122,8 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
     named = layout.named_from(folder)
     if not layout.has_truth and (text := _say_unread_masks(layout, folder, strays)):
         raise UnreadMasksError(folder, text, replace(named, problems=(*named.problems, *doubles, *strays)))
+    if layout.has_truth:
+        named = replace(named, problems=(*named.problems, *find_patients(tree, folder, layout.cases)))
     if not layout.has_truth and not layout.volumes:
         strays += find_tables(tree, folder, [name for one in strays for name in one.files])
     return replace(named, problems=(*named.problems, *doubles, *strays))

@@ -4,6 +4,7 @@ Paths are those of the table's own folder, or of another machine (`/kaggle/input
 their end as leads to a file here is taken.
 """
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator, Sequence
@@ -20,10 +21,14 @@ from ml.datasets.layouts.roots import SUBSETS
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import UnknownLayoutError
 
-_MOST_BYTES = 2**26
+_MOST_BYTES, _HEAD_BYTES = 2**26, 2**16
+# Marks of byte order, as Excel's "Unicode text" begins with one.
+_SIGNS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _FILE = r"(?:path|paths|file|files|filename|filenames|name)?"
 _IMAGE = re.compile(rf"(?:image|images|img|imgs|scan|slice|flair|input){_FILE}")
 _MASK = re.compile(rf"(?:mask|masks|label|labels|seg|segmentation|groundtruth|gt|truth|target){_FILE}")
+# A column whose cells may be images' names, of a table that has their patients.
+_NAME = re.compile(r"(?:image|img|slice|scan|file|picture)s?(?:id|name|path|file|no|number)?|name|id")
 _PATIENT = re.compile(r"(?:patient|subject|case)(?:id|name)?")
 
 
@@ -73,30 +78,110 @@ def _tables(tree: Tree, folder: Path) -> Iterator[Path]:
         yield from (one for one in listing.files if suffix_of(one.name) in TABLE_SUFFIXES and not one.is_symlink())
 
 
-def _read(tree: Tree, path: Path) -> list[_Row]:
-    """The rows of a table with one column of images and one of masks, which are called as pictures; else none."""
+def find_patients(tree: Tree, folder: Path, cases: Sequence[Case]) -> Iterator[Problem]:
+    """Where each image counts as a patient, the tables that name patients of these images: they are not read."""
+    if len({case.patient for case in cases}) < len(cases) or any(case.volume is not None for case in cases):
+        return
+    images = {name_key(name) for case in cases for name in (case.image.name, case.image.stem)}
+    for path in _tables(tree, folder):
+        head = _head(tree, path)
+        if head is None or len(head.patients) != 1 or not head.places(_NAME):
+            continue
+        rows = _cells(path, head)
+        owners = {row[head.patients[0]].strip() for row in rows if len(row) > head.patients[0]}
+        named = (sum(_last_part(row, place) in images for row in rows) for place in range(len(head.names)))
+        if 2 * max(named, default=0) > len(cases) and len(owners) < len(cases):
+            text = (
+                f"Each of {len(cases):,} images counts as a patient, and {shown(path.relative_to(folder).as_posix())}"
+                f" names {len(owners):,} in its column {shown(head.cells[head.patients[0]])[:40]!r}, which is not read:"
+                " give each patient a folder (PATIENT/NAME.png), or the table columns `image` and `mask` and the masks"
+                " other names; else slices of one patient lie on several sides of a split, and figures of patients mean"
+                " nothing."
+            )
+            yield Problem("unnamed_patients", (), text)
+
+
+def _last_part(row: Sequence[str], place: int) -> str:
+    return name_key(slashed(row[place].strip()).rpartition("/")[2]) if place < len(row) else ""
+
+
+@dataclass(frozen=True)
+class _Head:
+    """A table's first line. cells: as they are written; names: by which columns are told; the places of columns."""
+
+    cells: tuple[str, ...]
+    encoding: str
+    delimiter: str
+
+    @property
+    def names(self) -> list[str]:
+        return [re.sub(r"[^a-z0-9]", "", name_key(cell)) for cell in self.cells]
+
+    def places(self, pattern: re.Pattern[str]) -> list[int]:
+        return [place for place, name in enumerate(self.names) if pattern.fullmatch(name)]
+
+    @property
+    def patients(self) -> list[int]:
+        return self.places(_PATIENT)
+
+
+def _head(tree: Tree, path: Path) -> _Head | None:
+    """The first line of a table, of which no more is read; None where it is none."""
     tree.check(path)
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(_HEAD_BYTES)
+    except OSError:
+        return None
+    encoding = next((name for sign, name in _SIGNS if beginning.startswith(sign)), "utf-8")
+    text = beginning.decode(encoding, "replace").lstrip("\ufeff")
+    line, *more = text.splitlines() or [""]
+    if len(beginning) == _HEAD_BYTES and not more:
+        return None
+    delimiter = max(",;\t", key=line.count)
+    try:
+        cells = next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return None
+    return _Head(tuple(cells), encoding, delimiter)
+
+
+def _cells(path: Path, head: _Head) -> list[list[str]]:
+    """All lines of a table but the first; none where it cannot be read. What is not UTF-8 is read as Excel writes it on
+    Windows."""
     try:
         if path.stat().st_size > _MOST_BYTES:
             return []
-        lines = path.read_bytes().decode("utf-8-sig").splitlines()
-        head = lines[0] if lines else ""
-        table = list(csv.reader(lines, delimiter=max(",;\t", key=head.count)))
+        data = path.read_bytes()
+        try:
+            text = data.decode(head.encoding)
+        except UnicodeDecodeError:
+            text = data.decode("cp1252")
+        return list(csv.reader(text.lstrip("\ufeff").splitlines(), delimiter=head.delimiter))[1:]
     except (OSError, ValueError, csv.Error):
         return []
-    names = [re.sub(r"[^a-z0-9]", "", name_key(cell)) for cell in (table[0] if table else ())]
-    images, masks, patients = (
-        [place for place, name in enumerate(names) if pattern.fullmatch(name)] for pattern in (_IMAGE, _MASK, _PATIENT)
-    )
+
+
+def _read(tree: Tree, path: Path) -> list[_Row]:
+    """The rows of a table with one column of images and one of masks, which are called as pictures; else none."""
+    head = _head(tree, path)
+    if head is None or not head.places(_IMAGE) or not head.places(_MASK):
+        return []
+    table = _cells(path, head)
+    # A column `mask` may say 0 or 1 beside `mask_path`.
+    images, masks = ([place for place in head.places(one) if _has_pictures(table, place)] for one in (_IMAGE, _MASK))
     if len(images) != 1 or len(masks) != 1:
         return []
-    places = (images[0], masks[0], patients[0] if len(patients) == 1 else None)
-    rows = [
+    places = (images[0], masks[0], head.patients[0] if len(head.patients) == 1 else None)
+    return [
         _Row(number, *("" if place is None or place >= len(cells) else cells[place].strip() for place in places))
-        for number, cells in enumerate(table[1:], start=2)
+        for number, cells in enumerate(table, start=2)
         if any(cell.strip() for cell in cells)
     ]
-    return rows if any(suffix_of(row.mask) in IMAGE_SUFFIXES for row in rows) else []
+
+
+def _has_pictures(table: Sequence[Sequence[str]], place: int) -> bool:
+    return any(suffix_of(cells[place].strip()) in IMAGE_SUFFIXES for cells in table if place < len(cells))
 
 
 class _Reader:

@@ -136,6 +136,10 @@ def test_two_masks_of_one_volume_in_other_folders_fail_it(tmp_path: Path) -> Non
     [
         (("UPENN-GBM-00001_11", "UPENN-GBM-00001_21"), "UPENN-GBM-00001"),
         (("sub-01_ses-1", "sub-01_ses-2", "sub-01/ses-3/anat"), "sub-01"),
+        (("TCGA-02-0006_1996.08.23", "TCGA-02-0006_1997-01-02", "TCGA-02-0006-19980304"), "TCGA-02-0006"),
+        (("PatientID_0003/Timepoint_1", "PatientID_0003_Timepoint_2"), "PatientID_0003"),
+        (("Imaging/Patient-001/week-000-1", "Imaging/Patient-001/week-044"), "Imaging/Patient-001"),
+        (("P7_baseline", "P7_fu1", "P7 follow-up 2", "P7_preop", "P7_post_op"), "P7"),
     ],
 )
 def test_times_of_one_person_are_told_by_the_names_of_the_collection(names: tuple[str, ...], person: str) -> None:
@@ -168,3 +172,25 @@ def test_a_mask_beside_its_volume_is_taken_as_before(tmp_path: Path) -> None:
     write(tmp_path, (), ["masks/P2_seg.nii.gz"])
     layout = find_layout(tmp_path)
     assert layout.name == "BraTS" and layout.left_out[0].files == ("masks/P2_seg.nii.gz",)
+
+
+@pytest.mark.parametrize(
+    "name", ["MR_20190304", "P7_19991345", "P7_day", "P7_follower3", "20190304", "P7_2019-03.04", "week-3", "P1/P2"]
+)
+def test_a_name_that_may_be_several_persons_or_no_date_is_one_of_its_own(name: str) -> None:
+    assert person_of(name) == name
+
+
+def test_folders_of_times_are_called_after_their_persons_all_of_them(tmp_path: Path) -> None:
+    """A time that one person alone has was called `Timepoint_5`, and was nobody's."""
+    times = {"PatientID_0003": (1, 2), "PatientID_0004": (1,), "PatientID_0006": (5,), "PatientID_0007": (6,)}
+    for seed, (name, numbers) in enumerate(times.items()):
+        for number in numbers:
+            place = tmp_path / name / f"Timepoint_{number}" / f"{name}_Timepoint_{number}"
+            write_volume(place.with_name(f"{place.name}_brain_t2f.nii.gz"), flair(seed=10 * seed + number))
+            write_volume(place.with_name(f"{place.name}_tumorMask.nii.gz"), labels())
+    layout = find_layout(tmp_path)
+    assert {case.patient for case in layout.cases} == {
+        f"{name}/Timepoint_{number}" for name, numbers in times.items() for number in numbers
+    }
+    assert {person_of(case.patient) for case in layout.cases} == times.keys()

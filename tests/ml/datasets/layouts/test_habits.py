@@ -126,3 +126,20 @@ def test_a_table_in_place_of_a_list_of_patients_is_called_so(tmp_path, lines):
     patients = [PatientCounts(name, 2, 1, 100, 10) for name in ("anna", "ben", "cleo")]
     with pytest.raises(DatasetError, match="a table: give the patients' names alone, one a line"):
         make_split(patients, "0", excluded=[lines.splitlines()[1]])
+
+
+def test_copies_made_to_train_on_are_of_one_patient_with_their_picture(tmp_path):
+    """Each counted as a patient: a picture and its mirror image were on two sides of a split."""
+    names = ("7", "7_hflip", "7_rot90", "7_aug_2", "8", "8-flipped", "8_rotated_2_blur", "brain_aug_1", "brain_aug_2")
+    for stem in names:
+        image(tmp_path / "images" / f"{stem}.png")
+        mask(tmp_path / "masks" / f"{stem}.png")
+    groups = {}
+    for case in find_layout(tmp_path).cases:
+        groups.setdefault(case.patient, set()).add(case.name)
+    assert groups == {
+        "7": {"7", "7_hflip", "7_rot90", "7_aug_2"},
+        "8": {"8", "8-flipped", "8_rotated_2_blur"},
+        "brain_aug_1": {"brain_aug_1"},
+        "brain_aug_2": {"brain_aug_2"},
+    }

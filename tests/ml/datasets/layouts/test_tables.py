@@ -24,6 +24,8 @@ def write(folder: Path, *names: str) -> None:
         "\ufeffimg_path;mask_path;age\n/kaggle/input/set/x1.png;/kaggle/input/set/y1.png;7\n./x2.png;y2.png;8",
         "patient_id\tImage Path\tMask Path\nA\tC:\\data\\x1.png\tC:\\data\\y1.png\nB\tx2.png\ty2.png\n",
         ",image_path,mask_path,diagnosis\n0,../set/x1.png,../set/y1.png,1\n1,x2.png,y2.png,0\n\n",
+        "patient_id,image_path,mask_path,mask\nA,x1.png,y1.png,1\nB,x2.png,y2.png,0\n",
+        "mask,mask_path,image\n,y1.png,x1.png\n0,y2.png,x2.png\n",
     ],
 )
 def test_pairs_are_those_of_the_rows(tmp_path: Path, text: str) -> None:
@@ -86,3 +88,40 @@ def test_a_zip_keeps_a_table(tmp_path: Path) -> None:
     (tmp_path / "unpacked").mkdir()
     unpack(tmp_path / "set.zip", tmp_path / "unpacked", ArchiveLimits(100, 10**7, 10**8))
     assert find_layout(tmp_path / "unpacked").name == "table"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-16-be", "utf-8-sig"])
+def test_a_table_of_excel_is_read_in_its_encoding(tmp_path: Path, encoding: str) -> None:
+    write(tmp_path / "M\u00fcller", "1")
+    text = "Patient;Image;Mask\r\nM\u00fcller;M\u00fcller\\x1.png;M\u00fcller\\y1.png\r\n"
+    mark = "\ufeff" if encoding.endswith("be") else ""
+    (tmp_path / "liste.csv").write_bytes(f"{mark}{text}".encode(encoding))
+    (case,) = find_layout(tmp_path).cases
+    assert (case.patient, case.image.name, case.mask and case.mask.name) == ("M\u00fcller", "x1.png", "y1.png")
+
+
+def test_of_other_tables_the_first_line_alone_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "1")
+    (tmp_path / "measures.csv").write_text("patient,volume\n" + "A,1\n" * 100_000)
+    (tmp_path / "one_line.csv").write_text("image,mask" * 100_000)
+    (tmp_path / "data.csv").write_text("image,mask\nx1.png,y1.png\n")
+    whole: list[str] = []
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: whole.append(path.name) or read(path))
+    assert find_layout(tmp_path).name == "table"
+    assert set(whole) == {"data.csv"}
+
+
+def test_a_table_that_names_patients_of_images_is_said_not_to_be_read(tmp_path: Path) -> None:
+    """Slices of one patient were on several sides of a split, and nothing said so."""
+    for number in (1, 2, 3):
+        image(tmp_path / "images" / f"{number}.png")
+        mask(tmp_path / "masks" / f"{number}.png")
+    (tmp_path / "meta.csv").write_text("image_id,patient_id\n1.png,A\n2.png,A\n3.png,B\n")
+    layout = find_layout(tmp_path)
+    (note,) = layout.notes
+    assert "Each of 3 images counts as a patient, and meta.csv names 2 in its column 'patient_id'" in note
+    (tmp_path / "meta.csv").write_text("image_id,patient_id\n1.png,A\n2.png,B\n3.png,C\n")
+    assert not find_layout(tmp_path).notes
+    (tmp_path / "meta.csv").write_text("visit,patient_id\n7,A\n8,A\n9,B\n")
+    assert not find_layout(tmp_path).notes
