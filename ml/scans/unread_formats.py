@@ -78,6 +78,13 @@ UNREAD_FORMATS: tuple[UnreadFormat, ...] = (
         _begins(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
     ),
     UnreadFormat("a JPEG XL picture", (".jxl",), _PICTURE, _begins(b"\0\0\0\x0cJXL \r\n\x87\n")),
+    UnreadFormat(
+        "a Netpbm picture",
+        (".pbm", ".pgm", ".pnm", ".ppm"),
+        _PICTURE,
+        lambda head: re.match(rb"P[1-6]\s+(?:#.*\s+)*\d+\s", head) is not None,
+    ),
+    UnreadFormat("a Targa picture", (".tga",), _PICTURE),
     UnreadFormat("a Photoshop picture", (".psd",), _PICTURE, _begins(b"8BPS")),
     UnreadFormat(
         "a MetaImage volume",
@@ -124,9 +131,20 @@ UNREAD_FORMATS: tuple[UnreadFormat, ...] = (
     UnreadFormat(
         "a MINC volume", (".mnc", ".mnc.gz"), "Convert it to NIfTI: mnc2nii scan.mnc scan.nii", is_volume=True
     ),
+    UnreadFormat(
+        "an MRtrix volume", (".mif", ".mif.gz"), "Convert it to NIfTI: mrconvert scan.mif scan.nii.gz", is_volume=True
+    ),
+    UnreadFormat(
+        "a VTK volume",
+        (".vtk", ".vti"),
+        "Convert it to NIfTI (.nii.gz): " + _ITK.format("scan.vtk"),
+        _begins(b"# vtk DataFile"),
+        is_volume=True,
+    ),
     UnreadFormat("a MATLAB file", (".mat",), _ARRAYS, _begins(b"MATLAB ")),
     UnreadFormat("an HDF5 file", (".h5", ".hdf5"), _ARRAYS, _begins(b"\x89HDF\r\n\x1a\n")),
     UnreadFormat("a NumPy array", (".npy", ".npz"), _ARRAYS, _begins(b"\x93NUMPY")),
+    UnreadFormat("a Python pickle or a tensor of PyTorch", (".pkl", ".pickle", ".pt"), _ARRAYS),
     UnreadFormat(
         "an SVG drawing",
         (".svg",),

@@ -48,7 +48,7 @@ def read_annotation(entry: Entry, grid: Grid) -> Drawing:
     if not segmentation:
         what = "a box alone and no outline" if entry.get("bbox") else "no outline"
         if shape := entry.get("shape"):  # of other programs' readers
-            what = f"a shape of the kind {str(shape)[:40]!r} and no outline"
+            what = f"a shape of the kind {str(shape)[:40]!r} and no outline (draw a polygon)"
         raise UnreadableAnnotationError(what)
     if isinstance(segmentation, dict):
         return Drawing(runs=(_runs(segmentation, grid),))

@@ -18,6 +18,8 @@ from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS
 from ml.datasets.mask_names import looks_like_mask
 
+# FiftyOne keeps its images in `data` (https://docs.voxel51.com, COCODetectionDataset).
+_IMAGE_FOLDERS = (*IMAGE_FOLDERS, "data")
 _NOT_ANNOTATED_MASK = "A mask by its name, and the masks are the outlines of annotations: remove one or the other."
 
 
@@ -51,8 +53,8 @@ def list_annotated(
 
 
 def has_bare_images(tree: Tree, folder: Path) -> bool:
-    """Whether images without masks lie in the folder or in `images`, or in their `train`, `val` and `test`."""
-    place = tree.folder(folder, IMAGE_FOLDERS) or folder
+    """Whether images without masks lie in the folder, `images` or `data`, or in `train`, `val` and `test` there."""
+    place = tree.folder(folder, _IMAGE_FOLDERS) or folder
     images = [path.name for one in (place, *tree.folders(place, SUBSETS)) for path in tree.images(one)]
     return bool(images) and not pair_folders(tree, folder) and not any(map(looks_like_mask, images))
 
@@ -75,7 +77,7 @@ def _coco_file(tree: Tree, root: Root, path: Path, is_one_of_several: bool) -> t
     stem = path.stem.lower()
     subset = stem.removeprefix("instances_") if stem.startswith("instances_") or stem in SUBSETS else ""
     side = SUBSETS.get(re.sub(r"\d+$", "", subset), root.side)  # COCO's own: instances_train2017.json
-    images = tree.folder(root.folder, IMAGE_FOLDERS)
+    images = tree.folder(root.folder, _IMAGE_FOLDERS)
     within = tree.folder(images, [subset]) if images and subset else None
     beside = tree.folder(root.folder, [subset]) if subset else None
     folders = tuple(found for found in (within, beside, images, root.folder) if found is not None)

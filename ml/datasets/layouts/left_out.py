@@ -23,6 +23,7 @@ from ml.datasets.file_names import (
     suffix_of,
 )
 from ml.datasets.layouts.tree import Tree
+from ml.datasets.layouts.yolo import begins_as_yolo
 from ml.datasets.mask_names import mask_sign
 from ml.scans.scan import EMPTY
 from ml.scans.unread_formats import unread_by_suffix, unread_kinds
@@ -50,6 +51,10 @@ _VOLUME = (
 UNREAD_ANNOTATIONS = (
     "Annotations of a name or a kind that is not read: export them as COCO (called"
     f" `{ANNOTATIONS_FILE}`, or `annotations/instances_default.json`) or as masks, a picture for each image."
+)
+UNREAD_YOLO = (
+    "Labels of YOLO beside their images: outlines are read where images lie in `images` and labels in `labels`; boxes"
+    " (four numbers behind the class) are no masks."
 )
 # Folders in which programs keep a file of outlines for each image, or for all: V7, Datumaro, Supervisely, YOLO.
 _ANNOTATION_FOLDERS = frozenset({ANNOTATIONS_FOLDER, "annotation", "ann", "labels"})
@@ -104,7 +109,8 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
         or (name_key(path.parent.name) in _ANNOTATION_FOLDERS and path not in known)
     ]
     for path in unread:
-        text = _OTHER_COCO if is_annotations(path.name) else UNREAD_ANNOTATIONS
+        is_yolo = suffix_of(path.name) == ".txt" and begins_as_yolo(path)
+        text = _OTHER_COCO if is_annotations(path.name) else UNREAD_YOLO if is_yolo else UNREAD_ANNOTATIONS
         groups[path.parent, "left_out", text].append(path)
     return [
         Problem(code, tuple(relative(path, base) for path in paths), _sentence(what, suffixes))
@@ -127,7 +133,7 @@ def find_tables(tree: Tree, folder: Path, named: Iterable[str]) -> list[Problem]
 def may_hold_masks(group: LeftOut) -> bool:
     """Whether files left out may be the masks of images that have none: annotations, volumes, other kinds."""
     suffixes = (suffix_of(name) for name in group.files)
-    return group.message in (UNREAD_ANNOTATIONS, _VOLUME, _ARCHIVE) or any(
+    return group.message in (UNREAD_ANNOTATIONS, UNREAD_YOLO, _VOLUME, _ARCHIVE) or any(
         suffix in OTHER_SUFFIXES for suffix in suffixes
     )
 

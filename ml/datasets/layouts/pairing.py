@@ -32,6 +32,10 @@ _AUGMENTED = re.compile(
     re.IGNORECASE,
 )
 
+# A number at the end of a name; of so many images and masks a shift is no chance.
+_NUMBERED = re.compile(r"(.*?)(\d{1,9})", re.DOTALL | re.ASCII)
+_FEWEST_SHIFTED, _SHIFTS = 3, ({1}, {-1})
+
 # Files of one name: by stem.
 Named = Mapping[str, Sequence[Path]]
 
@@ -201,9 +205,10 @@ def pair(files: FilesByKind, patient: Callable[[str], str], folder: Path) -> tup
         problems.append(problem)
         return problem
 
+    shift = _shift_of(files)
     for stem, paths in files.images.items():
         found = files.masks.get(stem, ())
-        fault = None
+        fault = report("shifted_masks", [paths[0], *found], shift) if shift and found else None
         if len(paths) > 1:
             doubt = ", and nobody can say whose the mask is" if found else ""
             fault = report("doubled_image", paths, f"{_names(paths)} have one name{doubt}: keep one.")
@@ -222,6 +227,27 @@ def pair(files: FilesByKind, patient: Callable[[str], str], folder: Path) -> tup
     for path in files.unread:
         report("mask_name", [path], unread_text(path))
     return sorted(cases, key=lambda case: case.image), problems
+
+
+def _shift_of(files: FilesByKind) -> str:
+    """What to say where masks are numbered as their images are, from another number on (`0000` to `0007`, `0001` to
+    `0008`): each would be its neighbor's. Empty where they are not."""
+    numbers: list[list[int]] = []
+    for stems in (files.images, files.masks):
+        found = [_NUMBERED.fullmatch(stem) for stem in stems]
+        if len(found) < _FEWEST_SHIFTED or not all(found) or len({one[1] for one in found if one}) > 1:
+            return ""
+        numbers.append(sorted(int(one[2]) for one in found if one))
+    images, masks = numbers
+    if len(images) != len(masks) or {mask - image for image, mask in zip(images, masks, strict=True)} not in (
+        {1},
+        {-1},
+    ):
+        return ""
+    return (
+        f"Images are numbered from {images[0]} to {images[-1]} and their masks from {masks[0]} to {masks[-1]}: they"
+        " seem to be counted from different numbers, and each mask would be its neighbor's; rename one or the other."
+    )
 
 
 def unread_text(path: Path) -> str:

@@ -15,6 +15,7 @@ from ml.datasets.layouts.label_colors import check_label_map
 from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.pairing import barcode_of, images_beside_masks, pair, patient_of
 from ml.datasets.layouts.roots import SUBSETS, Root, named
+from ml.datasets.layouts.sequences import is_flair, other_sequences
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS
 from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS
@@ -27,13 +28,21 @@ _VOC_IMAGES = "jpegimages"
 
 
 def pair_folders(tree: Tree, folder: Path) -> tuple[Path, ...]:
-    """The folder of images, by the first of its names, and all folders of masks; empty where one of the two lacks."""
-    images, masks = tree.folder(folder, IMAGE_FOLDERS), tree.folders(folder, MASK_FOLDERS)
+    """The folder of images, by the first of its names, else FLAIR's, and all folders of masks; empty where one of the
+    two lacks."""
+    masks = tree.folders(folder, MASK_FOLDERS)
+    images = tree.folder(folder, IMAGE_FOLDERS) or (_flair_alone(tree, folder) if masks else None)
     if images and masks:
         return (images, *masks)
     classes = tree.folder(folder, [CLASS_FOLDER])
     pictures = tree.folder(folder, [_VOC_IMAGES, *IMAGE_FOLDERS])
     return (pictures, classes) if pictures and classes else ()
+
+
+def _flair_alone(tree: Tree, folder: Path) -> Path | None:
+    """The one folder of FLAIR's slices, of those for each sequence (`flair`, `t1`)."""
+    found = [path for path in tree.listing(folder).folders if is_flair(path) and tree.images(path)]
+    return found[0] if len(found) == 1 else None
 
 
 def sided_pairs(tree: Tree, folder: Path) -> list[Root]:
@@ -65,6 +74,8 @@ def list_pairs(tree: Tree, folder: Path, roots: list[Root]) -> Layout:
     for root in roots:
         check_label_map(tree, root.folder)
         pair_of_folders = root.pair or pair_folders(tree, root.folder)
+        if pair_of_folders and is_flair(pair_of_folders[0]):
+            problems.extend(other_sequences(tree, root.folder, pair_of_folders[0], folder))
         copies = copies_of(tree, tree.listing(pair_of_folders[0]).folders) if pair_of_folders else {}
         problems.extend(copy_problems(copies, tree, folder))
         for images, masks, group, side in _pair_groups(tree, root, pair_of_folders, copies):

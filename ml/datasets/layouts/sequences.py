@@ -8,7 +8,7 @@ from pathlib import Path
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import name_key
 from ml.datasets.layouts.tree import Tree
-from ml.datasets.mask_names import mask_ending
+from ml.datasets.mask_names import mask_ending, mask_sign
 
 
 class Sequence(Enum):
@@ -70,7 +70,7 @@ def flair_folder(tree: Tree, patient: Path) -> Path | None:
     listing = tree.listing(patient)
     if tree.images(patient) or not listing.folders:
         return None
-    flair = [path for path in listing.folders if _is_flair(path)]
+    flair = [path for path in listing.folders if is_flair(path)]
     others = [path for path in listing.folders if is_other_sequence(path)]
     return flair[0] if len(flair) == 1 and tree.images(flair[0]) and others else None
 
@@ -83,11 +83,12 @@ def other_sequences(tree: Tree, patient: Path, flair: Path, folder: Path) -> Ite
             yield Problem("left_out", names, _NOT_FLAIR)
 
 
-def _is_flair(path: Path) -> bool:
-    return sequence_of_channel(path.name) is Sequence.FLAIR
+def is_flair(path: Path) -> bool:
+    """Whether a folder is called as FLAIR's, and not as its masks'."""
+    return not mask_sign(f"{path.name}/1.png") and sequence_of_channel(path.name) is Sequence.FLAIR
 
 
 def is_other_sequence(path: Path) -> bool:
     """Whether a folder is called as a sequence that is not FLAIR."""
     plain = re.sub(r"[^a-z0-9]", "", name_key(path.name))
-    return not _is_flair(path) and _OTHER_FOLDER.fullmatch(plain) is not None
+    return not is_flair(path) and _OTHER_FOLDER.fullmatch(plain) is not None

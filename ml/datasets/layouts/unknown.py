@@ -110,6 +110,14 @@ def _nearest(folder: Path, files: list[Path]) -> str:
         return nnunet
     if not images and any(suffix in suffixes for suffix in VOLUME_SUFFIXES):
         return f"The layouts of volumes are {_VOLUMES}; name the files like that"
+    stems = {name_key(path.stem) for path in pictures}
+    parts = (path for path in pictures if mask_sign(path.relative_to(folder).as_posix()).endswith("/"))
+    if part := next((path for path in parts if name_key(path.parent.name) in stems), None):
+        place = shown(part.relative_to(folder).as_posix())
+        return (
+            f"Each image has a folder of masks (`{place}`): join those of the tumor into one mask, of the image's name"
+            f" (`masks/{shown(part.parent.name)}.png`)"
+        )
     if any(name in places for name in (*IMAGE_FOLDERS, *MASK_FOLDERS)) or any(
         mask_sign(path.relative_to(folder).as_posix()).endswith("/") for path in files
     ):
@@ -235,6 +243,8 @@ def _tables(files: Iterable[Path]) -> str:
     """Of pictures beside a table, in which some data sets list their masks as run lengths or outlines."""
     suffixes = {suffix_of(path.name) for path in files}
     table = next((suffix for suffix in _TABLES if suffix in suffixes), None)
+    if table is not None and suffixes.isdisjoint(IMAGE_SUFFIXES) and not suffixes.isdisjoint(VOLUME_SUFFIXES):
+        return f" A {table} that names volumes and masks is not read: what the files are is told by their names."
     if table is None or suffixes.isdisjoint(IMAGE_SUFFIXES):
         return ""
     return (

@@ -41,6 +41,10 @@ _TUMOR_AT_END = re.compile(r".*[-_. ](?:tumou?rs?|lesions?)(?:[-_. ]roi)?", re.D
 _AUTOMATIC = re.compile(
     r"(?:.*[-_. ])?auto(?:mated|matic|matically)?(?:[-_. ].*)?|.*glistrboost(?:[-_. ]?out)?", re.DOTALL
 )
+# The same by folders: LUMIERE's HD-GLIO-AUTO-segmentation; what MONAI Label's models drew is in `labels/original`, and
+# what a person made of it in `labels/final`.
+_OF_MODELS = re.compile(r"(?:.*[-_. ])?auto(?:mated|matic)?(?:[-_. ].*)?|deepbratumia.*|predictions?|inferences?")
+_ORIGINAL = ("labels", "original")
 _MAKER = re.compile(r"[-_. ]?auto(?:mated|matic)?(?:[-_. ]approx)?$", re.IGNORECASE)
 _SPARE = (
     "Another mask of the same volume is taken, which says by its name that it is the expert's or the tumor's: remove"
@@ -116,7 +120,9 @@ def find_automatic_masks(cases: Sequence[Case]) -> Iterator[Problem]:
 
 
 def _is_by_person(path: Path) -> bool:
-    return _AUTOMATIC.fullmatch(_key(path)) is None
+    folders = tuple(map(name_key, path.parts[-3:-1]))
+    is_of_model = folders == _ORIGINAL or any(map(_OF_MODELS.fullmatch, folders))
+    return _AUTOMATIC.fullmatch(_key(path)) is None and not is_of_model
 
 
 def _says_tumor(path: Path) -> bool:

@@ -277,6 +277,8 @@ class _Lister:
         """Why no slice of a patient can be used."""
         read = (paths for kind, paths in patient.files.items() if kind is not Kind.OTHER)
         doubled = next((paths for paths in read if len(paths) > 1), None)
+        if doubled is not None and doubled == patient.files.get(Kind.SEG):
+            return self._report("doubled_mask", doubled, "They are masks of one volume: keep one, or join its parts.")
         if doubled is not None:
             return self._report("doubled_image", doubled, "They are one sequence of one patient: keep one.")
         if flair is None:

@@ -1,11 +1,11 @@
 """Volumes whose masks lie in other folders: UPENN-GBM's `images_structural` and `images_segm`, BIDS' `derivatives`.
 
-A mask is told by its name, or by its folder's (`masks`), and whose it is by the patient's name in both names. One that
-may be of several volumes is of none.
+A mask is told by its name, or by its folder's (`masks`), and whose it is by the patient's name in both names, else by a
+folder that has one FLAIR and this mask alone. One that may be of several volumes is of none.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -27,10 +27,10 @@ _SUBJECT = re.compile(r"sub-[a-z0-9]+(?:_ses-[a-z0-9]+)?(?=_|$)", re.IGNORECASE)
 def list_apart(tree: Tree, folder: Path) -> VolumeSet:
     """All volumes below a folder with their masks, wherever these lie; empty where no mask is a volume's."""
     patients, masks = _find(tree, folder)
-    owners = _Owners(patients)
+    owners, neighbors = _Owners(patients), _Neighbors(folder, patients, masks)
     lonely: list[VolumePatient] = []
     for path in masks:
-        owner = owners.of(path)
+        owner = owners.of(path) or neighbors.of(path)
         if owner is None:
             lonely.append(VolumePatient(path.name))
         (owner or lonely[-1]).files[Kind.SEG].append(path)
@@ -75,6 +75,37 @@ class _Owners:
             if alike := owners.get(name_key(name)):
                 return alike[0] if len(alike) == 1 else None
         return None
+
+
+class _Neighbors:
+    """Whose a mask of another name is: that of the one FLAIR which lies with it in a folder of the set, where it is the
+    only mask (`EGD-0001/4_FLAIR/NIFTI/FLAIR`, `EGD-0001/5_MASK/NIFTI/MASK`)."""
+
+    def __init__(self, folder: Path, patients: Iterable[VolumePatient], masks: Iterable[Path]) -> None:
+        self._patients: dict[Path, list[VolumePatient]] = defaultdict(list)
+        self._masks: Counter[Path] = Counter()
+        for patient in patients:
+            for place in _places(patient.files[Kind.FLAIR][0], folder):
+                self._patients[place].append(patient)
+        for mask in masks:
+            self._masks.update(_places(mask, folder))
+        self._folder = folder
+
+    def of(self, mask: Path) -> VolumePatient | None:
+        place = next((one for one in _places(mask, self._folder) if one in self._patients), None)
+        # Beside its FLAIR a mask has its name (`volumes.list_brats`).
+        if place is None or place == mask.parent or self._masks[place] > 1 or len(self._patients[place]) > 1:
+            return None
+        (owner,) = self._patients[place]
+        if owner.first(Kind.SEG):
+            return None
+        owner.name = place.name
+        return owner
+
+
+def _places(path: Path, folder: Path) -> Iterator[Path]:
+    """The folders around a file, the nearest first, that lie below the set's."""
+    yield from (one for one in path.parents if one != folder and one.is_relative_to(folder))
 
 
 def _names_of(mask: Path) -> Iterator[str]:

@@ -166,7 +166,7 @@ def test_a_volume_of_nnunet_may_be_called_as_a_segmentation_of_3d_slicer(tmp_pat
 def test_two_labels_of_one_volume_of_nnunet_are_refused_by_their_names(tmp_path: Path) -> None:
     write_nnunet(tmp_path, ("A", "B"), CHANNELS)
     write_nrrd(tmp_path / "labelsTr" / "A.seg.nrrd", labels(), VolumeGrid.of(affine(), SHAPE))
-    assert set(codes(tmp_path)["doubled_image"]) == {"labelsTr/A.nii.gz", "labelsTr/A.seg.nrrd"}
+    assert set(codes(tmp_path)["doubled_mask"]) == {"labelsTr/A.nii.gz", "labelsTr/A.seg.nrrd"}
 
 
 def test_a_damaged_mask_as_nrrd_fails_its_patient(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_failed_patient_is_named_by_the_evaluation(tmp_path: Path) -> None:
 def test_two_masks_of_one_volume_fail_it_whatever_they_are_called(tmp_path: Path) -> None:
     write_brats(tmp_path, "P1")
     write_volume(tmp_path / "P1" / "P1-label.nii.gz", labels())
-    assert codes(tmp_path) == {"doubled_image": ("P1/P1-label.nii.gz", "P1/P1-seg.nii.gz")}
+    assert codes(tmp_path) == {"doubled_mask": ("P1/P1-label.nii.gz", "P1/P1-seg.nii.gz")}
 
 
 def test_a_header_that_says_another_sequence_is_kept(tmp_path: Path) -> None:

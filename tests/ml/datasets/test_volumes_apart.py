@@ -128,7 +128,7 @@ def test_masks_of_no_volume_are_refused_by_name_and_the_volumes_predicted(
 def test_two_masks_of_one_volume_in_other_folders_fail_it(tmp_path: Path) -> None:
     write(tmp_path, ["images/P1_flair.nii.gz"], ["masks/P1_seg.nii.gz", "labels/P1.nii.gz"])
     (case,) = find_layout(tmp_path).cases
-    assert case.fault is not None and case.fault.code == "doubled_image"
+    assert case.fault is not None and case.fault.code == "doubled_mask"
 
 
 @pytest.mark.parametrize(
@@ -194,3 +194,53 @@ def test_folders_of_times_are_called_after_their_persons_all_of_them(tmp_path: P
         f"{name}/Timepoint_{number}" for name, numbers in times.items() for number in numbers
     }
     assert {person_of(case.patient) for case in layout.cases} == times.keys()
+
+
+@pytest.mark.parametrize(
+    ("image", "others", "mask", "patients"),
+    [
+        (  # the Erasmus Glioma Database, as XNAT exports it
+            "SUBJECTS/EGD-000{0}/4_FLAIR/NIFTI/FLAIR.nii.gz",
+            ("SUBJECTS/EGD-000{0}/2_T1GD/NIFTI/T1GD.nii.gz",),
+            "SUBJECTS/EGD-000{0}/5_MASK/NIFTI/MASK.nii.gz",
+            {"EGD-0001", "EGD-0002"},
+        ),
+        (  # BraTS 2021 as it is published on Kaggle: folders that are called as files
+            "BraTS2021_0000{0}/BraTS2021_0000{0}_flair.nii/00000057_brain_flair.nii",
+            (),
+            "BraTS2021_0000{0}/BraTS2021_0000{0}_seg.nii/00000057_final_seg.nii",
+            {"BraTS2021_00001", "BraTS2021_00002"},
+        ),
+    ],
+)
+def test_a_mask_of_another_name_is_that_of_the_one_volume_in_its_patients_folder(
+    tmp_path: Path, image: str, others: tuple[str, ...], mask: str, patients: set[str]
+) -> None:
+    numbers = (1, 2)
+    write(tmp_path, map(image.format, numbers), map(mask.format, numbers))
+    write(tmp_path, (other.format(one) for one in numbers for other in others), ())
+    layout = find_layout(tmp_path)
+    assert {case.patient for case in layout.cases} == patients and layout.has_truth
+    assert masks_of(tmp_path) == dict(zip(sorted(patients), map(mask.format, numbers), strict=True))
+    assert {group.code for group in layout.left_out} == ({"left_out"} if others else set())
+    write(tmp_path, (), [mask.format(1).replace("MASK.nii", "MASK2_seg.nii").replace("final", "other")])
+    assert set(masks_of(tmp_path).values()) == {None, mask.format(2)}  # which of two?
+
+
+def test_of_masks_of_monai_label_those_that_a_person_corrected_are_taken(tmp_path: Path) -> None:
+    images = [f"P{one}_flair.nii.gz" for one in (1, 2)]
+    write(tmp_path, images, [f"labels/{kind}/{name}" for kind in ("final", "original") for name in images])
+    (tmp_path / "labels" / "final" / images[1]).unlink()
+    assert masks_of(tmp_path) == {"P1": f"labels/final/{images[0]}", "P2": f"labels/original/{images[1]}"}
+    layout = find_layout(tmp_path)
+    assert [group.files for group in layout.left_out] == [(f"labels/original/{images[0]}",)]
+    assert layout.notes[0].startswith("The masks of 1 of 2 patients were made by a program")
+
+
+def test_volumes_that_a_table_names_are_told_that_it_is_not_read(tmp_path: Path) -> None:
+    write(tmp_path, ["raw/a.nii.gz"], ["raw/b.nii.gz"])
+    (tmp_path / "cases.csv").write_text("subject,image,mask\nS1,raw/a.nii.gz,raw/b.nii.gz\n")
+    with pytest.raises(
+        DatasetError, match=r"name the files like that .* A .csv that names volumes and masks is not read"
+    ):
+        find_layout(tmp_path)

@@ -143,3 +143,57 @@ def test_copies_made_to_train_on_are_of_one_patient_with_their_picture(tmp_path)
         "brain_aug_1": {"brain_aug_1"},
         "brain_aug_2": {"brain_aug_2"},
     }
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        (("images/0000", "images/0001", "images/0002"), ("masks/0001", "masks/0002", "masks/0003")),
+        (("anna/z4", "anna/z5", "anna/z6"), ("anna/z3_mask", "anna/z4_mask", "anna/z5_mask")),
+    ],
+)
+def test_masks_that_are_counted_from_another_number_fail_and_are_no_neighbors_truth(tmp_path, images, masks):
+    """One program counts from 0 and the other from 1: two were named, and all others had the next slice's mask."""
+    for stem in images:
+        image(tmp_path / f"{stem}.png")
+    for stem in masks:
+        mask(tmp_path / f"{stem}.png")
+    cases = choose_cases(tmp_path, None).cases
+    assert len(cases) == 2 and {case.fault.code for case in cases if case.fault} == {"shifted_masks"}
+    assert all("counted from different numbers" in case.fault.message for case in cases)
+    image(tmp_path / f"{masks[0].removesuffix('_mask').replace('masks', 'images')}.png")
+    image(tmp_path / f"{masks[2].removesuffix('_mask').replace('masks', 'images')}.png")
+    assert not any(case.fault for case in choose_cases(tmp_path, None).cases)
+
+
+def test_flair_of_folders_for_each_sequence_is_taken_with_the_folder_of_masks(tmp_path):
+    for stem in ("1", "2"):
+        for sequence in ("flair", "t1", "T1ce"):
+            image(tmp_path / sequence / f"{stem}.png")
+        mask(tmp_path / "mask" / f"{stem}.png")
+    layout = find_layout(tmp_path)
+    assert (layout.name, {case.image.parent.name for case in layout.cases}) == ("images and masks", {"flair"})
+    assert {name for group in layout.left_out for name in group.files} == {
+        f"{sequence}/{stem}.png" for sequence in ("t1", "T1ce") for stem in ("1", "2")
+    }
+    assert all(group.message.startswith("Slices of another sequence") for group in layout.left_out)
+
+
+def test_a_folder_of_masks_for_each_image_is_told_to_be_joined(tmp_path):
+    """As Segment Anything writes them."""
+    for stem in ("1", "2"):
+        image(tmp_path / "images" / f"{stem}.png")
+        for part in ("0", "1"):
+            mask(tmp_path / "masks" / stem / f"{part}.png")
+    with pytest.raises(DatasetError, match=r"a folder of masks \(`masks/1/0.png`\): join those of the tumor into one"):
+        check(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".pgm", ".ppm", ".tga", ".mif", ".vti", ".pkl", ".pt"])
+def test_slices_of_a_site_that_saved_another_kind_are_named(tmp_path, ending):
+    pairs_beside(tmp_path / "anna", "1")
+    (tmp_path / "ben").mkdir()
+    for name in ("1", "1_mask"):
+        (tmp_path / "ben" / f"{name}{ending}").write_bytes(b"P5 2 2 255\n1234")
+    (left_out,) = find_layout(tmp_path).left_out
+    assert left_out.files == (f"ben/1{ending}", f"ben/1_mask{ending}") and "not read in a data set" in left_out.message

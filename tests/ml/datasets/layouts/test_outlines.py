@@ -215,3 +215,18 @@ def test_a_zip_keeps_them(tmp_path: Path, kind: str) -> None:
     unpack(tmp_path / "set.zip", tmp_path / "unpacked", ArchiveLimits(100, 10**7, 10**8))
     layout = find_layout(tmp_path / "unpacked")
     assert layout.name == kind and layout.has_truth and not layout.problems
+
+
+def test_labels_of_yolo_beside_their_images_are_told_where_they_belong(tmp_path: Path) -> None:
+    """As darknet keeps them (CVAT's "YOLO 1.1")."""
+    image(tmp_path / "obj_train_data" / "a.png")
+    yolo(tmp_path / "obj_train_data" / "a.txt", "0 0.5 0.5 0.2 0.2")
+    with pytest.raises(DatasetError, match="outlines are read where images lie in `images` and labels in `labels`"):
+        check(tmp_path)
+
+
+def test_coco_of_fiftyone_is_read_with_its_folder_of_data(tmp_path: Path) -> None:
+    image(tmp_path / "data" / "a.png")
+    coco(tmp_path / "labels.json", ["a.png"])
+    layout = find_layout(tmp_path)
+    assert (layout.name, layout.has_truth, layout.left_out) == ("COCO", True, ())
