@@ -32,17 +32,17 @@ def images_only(folder: Path, cases: Sequence[Case]) -> Layout:
 def join_volumes(folder: Path, parts: Sequence[Layout]) -> Layout:
     """Folders of BraTS volumes within a folder as one set: `HGG` and `LGG`, sites, BIDS' folders of patients.
 
-    Patients of one name in several of them, and folders of times (`P1/Timepoint_1`), are called after these, too, as
-    are the others beside them.
+    Patients of one name in several of them are called after these, too, and all of one that has folders of times
+    (`P1/Timepoint_1`).
     """
     owners = Counter(patient for part in parts for patient in {case.patient for case in part.cases})
-    unclear = {patient for patient, count in owners.items() if count > 1 or is_time(patient)}
     sided: list[tuple[Case, str | None]] = []
     problems: list[Problem] = []
     for part in (one.named_from(folder) for one in parts):
         place = shown(relative(part.folder, folder))
-        is_clear = unclear.isdisjoint(case.patient for case in part.cases)
+        has_times = any(is_time(case.patient) for case in part.cases)
         for case in part.cases:
+            is_clear = owners[case.patient] == 1 and not has_times
             name = case.patient if is_clear else f"{place}/{case.patient}"
             sided.append((replace(case, patient=name), SUBSETS.get(name_key(part.folder.name))))
         problems += [problem for problem in part.problems if problem.code not in ("mixed_channels", "automatic_masks")]
