@@ -210,7 +210,7 @@ def test_a_patient_on_two_sides_of_the_folders_division_is_named_and_the_divisio
     report = check(tmp_path)
     (problem,) = report.warnings
     assert (problem.code, report.is_sound, report.sides) == ("shared_patient", True, {})
-    assert "TCGA_DU_6404_19850629" in problem.message
+    assert "(the first: TCGA_DU_6404)" in problem.message
 
 
 def test_a_person_on_two_sides_at_different_times_is_named_and_the_division_not_kept(tmp_path):
