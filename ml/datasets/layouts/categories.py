@@ -49,22 +49,8 @@ _ANATOMY = frozenset(
     | {"cerebro", "cerveau", "cervello", "gehirn", "hirn", "hirnstamm", "kleinhirn", "kopf", "schadel", "tete"}
     | {"cabeza", "cabeca", "crane", "craneo", "cranio", "encefalo", "tejido", "gewebe", "tissu", "tessuto"}
     | {"ventrikel", "ventrikeln", "ventricule", "ventricules", "ventriculo", "ventriculos", "ventricolo", "ventricoli"}
-    | {
-        "links",
-        "linke",
-        "linker",
-        "rechts",
-        "rechte",
-        "rechter",
-        "gauche",
-        "droite",
-        "droit",
-        "izquierdo",
-        "derecho",
-        "weisse",
-        "graue",
-        "substanz",
-    }
+    | {"links", "linke", "linker", "rechts", "rechte", "rechter", "gauche"}
+    | {"droite", "droit", "izquierdo", "derecho", "weisse", "graue", "substanz"}
 )
 
 

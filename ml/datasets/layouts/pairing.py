@@ -239,10 +239,7 @@ def _shift_of(files: FilesByKind) -> str:
             return ""
         numbers.append(sorted(int(one[2]) for one in found if one))
     images, masks = numbers
-    if len(images) != len(masks) or {mask - image for image, mask in zip(images, masks, strict=True)} not in (
-        {1},
-        {-1},
-    ):
+    if len(images) != len(masks) or {mask - image for image, mask in zip(images, masks, strict=True)} not in _SHIFTS:
         return ""
     return (
         f"Images are numbered from {images[0]} to {images[-1]} and their masks from {masks[0]} to {masks[-1]}: they"
