@@ -60,6 +60,12 @@ _LABEL_FOLDERS = frozenset({"labels", "label"})
 LABEL_MAP = "labelmap.txt"
 
 
+# iCloud Drive's, Nextcloud's and ownCloud's; downloads of Chrome, Firefox, Safari and FileZilla.
+_PLACEHOLDER = re.compile(
+    r"\.(.+)\.icloud|(.+)\.(?:nextcloud|owncloud|crdownload|part|partial|download|filepart)", re.IGNORECASE | re.DOTALL
+)
+
+
 _DRIVE = re.compile(r"^[a-z]:/+(?:fakepath/+)?", re.IGNORECASE)
 
 
@@ -76,6 +82,14 @@ OF_SYSTEMS = frozenset(
 def is_of_system(name: str) -> bool:
     """Whether a file or a folder is hidden, or of those that systems make for themselves."""
     return name.startswith(".") or name.lower() in OF_SYSTEMS
+
+
+def placeholder_of(name: str) -> str:
+    """Of what clouds and browsers keep in place of a file that is not there yet, the file's name; else empty."""
+    found = _PLACEHOLDER.fullmatch(name)
+    inner = (found[1] or found[2]) if found else ""
+    kinds = (*IMAGE_SUFFIXES, *OTHER_SUFFIXES, *MASK_VOLUME_SUFFIXES)
+    return inner if suffix_of(inner) in kinds else ""
 
 
 def may_be_annotations(name: str) -> bool:

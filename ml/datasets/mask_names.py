@@ -16,10 +16,14 @@ MASK_FOLDERS = ("masks", "mask", "labels", "label", "masks_machine")
 _OTHER_FOLDERS = ("groundtruth", "ground_truth", "ground-truth", "ground truth", "gt", "segmentations")
 # What a whole data set may be called as well: of masks where files lie in it and it lies in a patient's folder.
 _INNER_FOLDERS = ("segmentation", "seg", "segs", "truth", "truths", "labelmap", "labelmaps", "gts")
+# Masks in German, French, Spanish, Portuguese and Italian.
+_FOREIGN = "masken?|masques?|m[aá]scaras?|maschera|maschere|segmentierung(?:en)?|segmentaci[oó]n|segmentazione"
 # `train_masks`, `tumor-mask`; `masks_human` (Supervisely's overlays); CamVid's `trainannot`. But not `with_mask`.
 _OF_MASKS = re.compile(
     r"(?!(?:.*[ ._-])?(?:no|non|with|without|and|or)[ ._-])"
-    r"(?:.+[ ._-]masks?|masks?[ ._-](?:images?|imgs?|human|instances?|png|tiff?)|(?:train|val|valid|test|default)annot)"
+    r"(?:.+[ ._-]masks?|masks?[ ._-](?:images?|imgs?|human|instances?|png|tiff?)|(?:train|val|valid|test|default)annot"
+    rf"|(?:.+[ ._-])?(?:{_FOREIGN})|masks?[ ._-]?(?:rater|reader|expert|annotator|observer).*|masks?[ ._-]?[0-9]+"
+    r"|masks?[ ._-](?:edema|oedema|core|tumou?rs?|whole|enhancing|necrosis|necrotic|et|tc|wt|ed|net|ncr))"
 )
 # CVAT's and PASCAL VOC's, whose colors are those of labelmap.txt (`ml.datasets.layouts.label_colors`); nnU-Net's.
 CLASS_FOLDER = "segmentationclass"
@@ -27,7 +31,7 @@ _PROGRAM_FOLDERS = (CLASS_FOLDER, "segmentationobject", "labelstr", "labelsts")
 # Long words say it wherever they end a name (`ScanMask`), short ones only apart from the rest: `insight` is no `gt`.
 # GLISTRboost's, of TCIA's glioma collections; `dseg` is BIDS' (discrete segmentation).
 _GLISTRBOOST = r"glistrboost(?:[ ._-]out)?(?:[ ._-]manually[ ._-]?corrected)?"
-_LONG = rf"masks?|segmentations?|labelmaps?|ground[ ._-]?truths?|{_GLISTRBOOST}"
+_LONG = rf"masks?|segmentations?|labelmaps?|ground[ ._-]?truths?|{_FOREIGN}|{_GLISTRBOOST}"
 _SHORT = r"d?segm?s?|gts?|labels?|truths?|annotations?"
 # `_mask_1`, `_mask (2)`, `_mask - Copy`, `_mask copy 2`: of several masks, or of copies.
 _COUNT = r"(?:[ ._-]*(?:[0-9]{1,6}|\([0-9]{1,6}\)|-? ?copy(?: [0-9]{1,2}| ?\([0-9]{1,2}\))?))?"

@@ -2,8 +2,9 @@
 interval.
 
 BraTS from 2023 on writes the time behind the person: BraTS-GLI-00001-000 and BraTS-GLI-00001-001
-(https://www.synapse.org/brats2023); so do UPENN-GBM (UPENN-GBM-00001_11 and _21, https://doi.org/10.7937/TCIA.709X-DN49)
-and BIDS, whose times are sessions (sub-01_ses-1, https://bids-specification.readthedocs.io). Several series of one
+(https://www.synapse.org/brats2023); so do UPENN-GBM (UPENN-GBM-00001_11 and _21, https://doi.org/10.7937/TCIA.709X-DN49),
+UCSF-PDGM (UCSF-PDGM-0433_nifti and UCSF-PDGM-0433_FU001d_nifti, https://doi.org/10.7937/tcia.bdgf-8v37) and BIDS, whose
+times are sessions (sub-01_ses-1, https://bids-specification.readthedocs.io). Several series of one
 PatientID that are read from DICOM are called `P1/series 1`, `P1/series 2` (ml.datasets.layouts.dicom_sets). Others
 write a date or a word behind a name with a number: TCIA's and PACS' `TCGA-02-0006_1996.08.23`, `P7_20190304`,
 MU-Glioma-Post's `PatientID_0003/Timepoint_1` (https://doi.org/10.7937/7K9K-3C83), LUMIERE's `Patient-001/week-044`
@@ -14,7 +15,7 @@ import re
 
 _SERIES = re.compile(r"(.*)/series \d+", re.DOTALL)
 _TIMES = re.compile(
-    r"(.*BraTS[-_][A-Za-z]+[-_]\d{4,6})[-_]\d{3}|(UPENN-GBM-\d{5})_\d{2}"
+    r"(.*BraTS[-_][A-Za-z]+[-_]\d{4,6})[-_]\d{3}|(UPENN-GBM-\d{5})_\d{2}|(UCSF-PDGM-\d{4})(?:_FU\d+d)?(?:_nifti)?"
     r"|(?:.*/)?(sub-[a-z0-9]+)[_/]ses-[a-z0-9]+(?:[_/].*)?",
     re.IGNORECASE,
 )

@@ -43,7 +43,7 @@ def find_notes(
     if boxes:  # outlines that nobody drew: exporters of boxes write their corners as polygons
         are = "is a box" if boxes == 1 else "are boxes"
         text = (
-            f"{boxes:,} of {drawn:,} annotations of tumor of {name} {are}, upright"
+            f"{boxes:,} of {drawn:,} annotations of tumor of {name} {are},"
             " rectangles and no outlines: Dice beside a box says little of a mask; export outlines, or draw them."
         )
         yield Problem("box_outlines", files, text)

@@ -19,7 +19,7 @@ _NARROWEST_PIXELS = 0.4
 # Corners of an outline in fractions of the image, which may overshoot its sides, lie below this; no tumor is as small.
 _MOST_OF_FRACTIONS = 1.5
 # What fills its bounding box to this share is the box.
-_BOX_SHARE = 0.99
+_BOX_SHARE, _CORNERS = 0.99, 4
 
 
 class UnreadableAnnotationError(Exception):
@@ -31,7 +31,7 @@ class Drawing:
     """What an annotation draws. has_stray: a piece without area (points, or all on one line) is left out.
 
     outside: by how many pixels its farthest corner lies outside the image, where it is clipped; 0 where it does not.
-    is_box: all that it draws are upright rectangles, as boxes are exported whose outline nobody drew.
+    is_box: all that it draws are rectangles, as boxes are exported whose outline nobody drew.
     """
 
     outlines: tuple[Outline, ...] = ()
@@ -135,9 +135,16 @@ def _turned(values: Outline) -> Outline:
 
 
 def _is_box(polygon: Outline) -> bool:
-    """Whether a polygon is an upright rectangle."""
+    """Whether a polygon is a rectangle: upright, or of four corners and turned, as YOLO's oriented boxes are."""
     xs, ys = polygon[::2], polygon[1::2]
-    return abs(_signed_area(polygon)) > _BOX_SHARE * (max(xs) - min(xs)) * (max(ys) - min(ys))
+    if abs(_signed_area(polygon)) > _BOX_SHARE * (max(xs) - min(xs)) * (max(ys) - min(ys)):
+        return True
+    if len(xs) != _CORNERS:
+        return False
+    (a, b, c, d) = zip(xs, ys, strict=True)
+    # Its diagonals have one middle and one length.
+    middles = dist((a[0] + c[0], a[1] + c[1]), (b[0] + d[0], b[1] + d[1])) / 2
+    return max(middles, abs(dist(a, c) - dist(b, d))) < (1 - _BOX_SHARE) * dist(a, c)
 
 
 def _outside(polygon: Outline, grid: Grid) -> float:

@@ -20,6 +20,7 @@ from ml.datasets.file_names import (
     is_like_annotations,
     lacks_ending,
     name_key,
+    placeholder_of,
     suffix_of,
 )
 from ml.datasets.layouts.tree import Tree
@@ -33,6 +34,7 @@ _OTHER_COCO = "COCO annotations where the layout has none: give their folder by 
 _LINKED_FOLDER = "A link to a folder is not followed in this place: copy the folder if it belongs to the data set."
 _UNREADABLE = "The folder cannot be read: change its permissions."
 _POINTER = "What DVC keeps in place of the data: fetch them (`dvc pull`), or remove it."
+_PLACEHOLDER = "What a cloud's folder or a download keeps in place of the file: download it whole, or remove it."
 _SPECIAL = "A pipe, a socket or a device, and no file: remove it."
 _AGAIN = "Files of these names and sizes are part of the data set already, in a folder of the same name: remove these."
 _STRAY_MASK = "Masks by their folder, in a place where the layout has none: they are not used."
@@ -93,6 +95,8 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
                 groups[here, "left_out", _NO_ENDING if path.stat().st_size else _NO_BYTES].append(path)
             elif suffix in ANNOTATION_SUFFIXES:
                 annotations.append(path)
+            elif placeholder_of(path.name):
+                groups[here, "missing_file", _PLACEHOLDER].append(path)
             elif suffix == ".dvc" and name_key(path.stem) not in here_names:
                 groups[here, "missing_file", _POINTER].append(path)
         linked = [path for path in listing.folders if path not in opened and path.is_symlink()]

@@ -20,7 +20,14 @@ from ml.datasets.layouts.recognition import apart_layout, dicom_layout, layout_i
 from ml.datasets.layouts.sequences import is_other_sequence
 from ml.datasets.layouts.tables import find_patients, list_table
 from ml.datasets.layouts.tree import Tree
-from ml.datasets.layouts.unknown import IMAGE_FOLDERS, UnknownLayoutError, say_cityscapes, say_twins, unknown
+from ml.datasets.layouts.unknown import (
+    IMAGE_FOLDERS,
+    UnknownLayoutError,
+    say_cityscapes,
+    say_several,
+    say_twins,
+    unknown,
+)
 from ml.datasets.layouts.volume_masks import is_of_anatomy, is_volume_mask
 from ml.datasets.mask_names import is_read_as_mask, looks_like_mask, mask_sign
 from ml.datasets.volume_slices import file_of
@@ -319,7 +326,9 @@ def _unmatched(layout: Layout, folder: Path) -> str:
     images = [relative(case.image, folder) for case in layout.cases]
     found = f"{_count(images, 'image')} and {_count(masks, 'mask')}, and no mask is an image's"
     by_name = next((problem.message for problem in problems if problem.code == "mask_name"), "")
-    remedy = _remedy(layout, [folder / name for name in masks]) or by_name or _EQUAL_NAMES
+    paths = [folder / name for name in masks]
+    several = say_several(folder, paths, [case.image for case in layout.cases])
+    remedy = several or _remedy(layout, paths) or by_name or _EQUAL_NAMES
     return f"It has {found}. {remedy} `python -m ml predict` needs no masks."
 
 

@@ -111,13 +111,15 @@ def _nearest(folder: Path, files: list[Path]) -> str:
     if not images and any(suffix in suffixes for suffix in VOLUME_SUFFIXES):
         return f"The layouts of volumes are {_VOLUMES}; name the files like that"
     stems = {name_key(path.stem) for path in pictures}
-    parts = (path for path in pictures if mask_sign(path.relative_to(folder).as_posix()).endswith("/"))
-    if part := next((path for path in parts if name_key(path.parent.name) in stems), None):
+    masks = [path for path in pictures if mask_sign(path.relative_to(folder).as_posix()).endswith("/")]
+    if part := next((path for path in masks if name_key(path.parent.name) in stems), None):
         place = shown(part.relative_to(folder).as_posix())
         return (
             f"Each image has a folder of masks (`{place}`): join those of the tumor into one mask, of the image's name"
             f" (`masks/{shown(part.parent.name)}.png`)"
         )
+    if several := say_several(folder, masks, set(pictures) - set(masks)):
+        return several.removesuffix(".")
     if any(name in places for name in (*IMAGE_FOLDERS, *MASK_FOLDERS)) or any(
         mask_sign(path.relative_to(folder).as_posix()).endswith("/") for path in files
     ):
@@ -138,6 +140,22 @@ def _nearest(folder: Path, files: list[Path]) -> str:
             f" and export the outlines as masks, as {_PATIENT_FOLDERS}, or as {_COCO}"
         )
     return f"The layouts are {_PATIENT_FOLDERS}; {_PAIRS}; {_COCO}; {_VOLUMES}"
+
+
+def say_several(folder: Path, masks: Iterable[Path], images: Iterable[Path]) -> str:
+    """Of images whose masks lie in several folders, one for each part of the tumor or for each reader; empty where they
+    do not."""
+    found: dict[str, set[Path]] = {}
+    for path in masks:
+        found.setdefault(name_key(path.stem), set()).add(path.parent)
+    several = max(found.values(), key=len, default=set())
+    if len(several) < 2 or not found.keys() <= {name_key(path.stem) for path in images}:
+        return ""
+    names = shown(" and ".join(sorted(path.relative_to(folder).as_posix() for path in several)[:4]))
+    return (
+        f"An image has masks in several folders ({names}): join those of parts of the tumor, or take one person's, and"
+        f" lay them out as {_PAIRS}."
+    )
 
 
 def _say_nnunet(folder: Path, files: Iterable[Path]) -> str:

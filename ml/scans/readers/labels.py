@@ -19,8 +19,9 @@ NEAR_BLACK, NEAR_WHITE = 64, 192
 _EDGE_PIXELS = 2
 # Gray elsewhere, as a share of all that is not near 0. JPEG of quality 30 leaves 0.008 of the LGG masks at most.
 _MOST_GRAY = 0.05
-# Of color masks: what JPEG and smoothing leave along edges between two colors is less of what is drawn.
-_RGB, _LEAST_OF_COLOR = 3, 0.02
+# Of color masks: what smoothing leaves along edges between two colors is less of what is drawn; JPEG leaves more, and
+# faint colors elsewhere, which are no tumor there.
+_RGB, _LEAST_OF_COLOR, _LEAST_OF_LOSSY_COLOR, _LEAST_LOSSY_TUMOR = 3, 0.02, 0.15, 128
 
 
 def largest_channel(colors: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -29,15 +30,17 @@ def largest_channel(colors: NDArray[np.generic]) -> NDArray[np.generic]:
     return largest
 
 
-def has_colors(samples: NDArray[np.generic]) -> bool:
+def has_colors(samples: NDArray[np.generic], *, is_lossy: bool = False) -> bool:
     """Whether a mask (H, W) or (H, W, C) has several colors that are not black: each of one share or more of its
     pixels. A color is told by its channels from half of its largest on, so that shades of one are one."""
     if samples.ndim == 2 or samples.shape[2] != _RGB:
         return False
-    drawn = samples[samples.any(axis=2)]  # (H, W, 3) -> (N, 3)
+    is_drawn = samples.max(axis=2) >= _LEAST_LOSSY_TUMOR if is_lossy else samples.any(axis=2)
+    drawn = samples[is_drawn]  # (H, W, 3) -> (N, 3)
+    least = _LEAST_OF_LOSSY_COLOR if is_lossy else _LEAST_OF_COLOR
     hues = np.packbits(drawn >= drawn.max(axis=1, keepdims=True) / 2, axis=1)  # a bit for each channel
     counts = np.bincount(hues[:, 0])
-    return int(np.count_nonzero(counts >= max(_LEAST_OF_COLOR * len(drawn), 1))) > 1
+    return int(np.count_nonzero(counts >= max(least * len(drawn), 1))) > 1
 
 
 def check_dropped(kept: NDArray[np.generic], dropped: NDArray[np.generic]) -> None:

@@ -48,10 +48,11 @@ def read_labels(path: Path, limits: Limits) -> LabelMap:
         if _has_frames(image):
             raise ScanError("unreadable", "The mask has several pictures; store one mask in each file.")
         name = _NAMES[image.format or ""]
-        values, of_colors = _read_deep_labels(path) if _is_deep(path, name) else _read_label_values(image)
+        with_loss = name == "jpeg" or (name == "webp" and not is_lossless(path))
+        values, of_colors = _read_deep_labels(path) if _is_deep(path, name) else _read_label_values(image, with_loss)
         orientation = _read_orientation(image)
     values = orient(values, orientation)
-    if name == "jpeg" or (name == "webp" and not is_lossless(path)):
+    if with_loss:
         values = settle_lossy(values)
         return LabelMap(values, is_lossy=bool(values.any()), orientation=orientation, has_colors=of_colors)
     return LabelMap(values, orientation=orientation, has_colors=of_colors)
@@ -127,7 +128,7 @@ def _read_deep_png(path: Path, notes: list[str]) -> NDArray[np.uint8]:
     return scaled[..., 0] if scaled.ndim == 3 and scaled.shape[2] == 1 else scaled
 
 
-def _read_label_values(image: Image.Image) -> tuple[NDArray[np.generic], bool]:
+def _read_label_values(image: Image.Image, is_lossy: bool) -> tuple[NDArray[np.generic], bool]:
     """Labels (H, W) of any Pillow mode, and whether they are of several colors."""
     if image.mode == "P":
         transparency = image.info.get("transparency")
@@ -139,11 +140,11 @@ def _read_label_values(image: Image.Image) -> tuple[NDArray[np.generic], bool]:
         samples = np.array(image.convert("RGBA"))
         return _of_alpha(samples)
     is_gray = image.mode in ("1", "L", "I", "F") or image.mode.startswith("I;16")
-    return (np.array(image), False) if is_gray else _of_colors(np.array(image.convert("RGB")))
+    return (np.array(image), False) if is_gray else _of_colors(np.array(image.convert("RGB")), is_lossy)
 
 
-def _of_colors(samples: NDArray[np.generic]) -> tuple[NDArray[np.generic], bool]:
-    return largest_channel(samples), has_colors(samples)
+def _of_colors(samples: NDArray[np.generic], is_lossy: bool = False) -> tuple[NDArray[np.generic], bool]:
+    return largest_channel(samples), has_colors(samples, is_lossy=is_lossy)
 
 
 def _of_alpha(samples: NDArray[colors.Integer]) -> tuple[NDArray[np.generic], bool]:

@@ -8,10 +8,16 @@ const OTHER_FOLDERS = ["groundtruth", "ground_truth", "ground-truth", "ground tr
 const PROGRAM_FOLDERS = ["segmentationclass", "segmentationobject", "labelstr", "labelsts"];
 const INNER_FOLDERS = ["segmentation", "seg", "segs", "truth", "truths", "labelmap", "labelmaps", "gts"]; // of a file in a patient's folder
 const KNOWN_FOLDERS = [...MASK_FOLDERS, ...OTHER_FOLDERS, ...PROGRAM_FOLDERS];
-const OF_MASKS =
-  /^(?!(?:.*[ ._-])?(?:no|non|with|without|and|or)[ ._-])(?:.+[ ._-]masks?|masks?[ ._-](?:images?|imgs?|human|instances?|png|tiff?)|(?:train|val|valid|test|default)annot)$/s;
+const FOREIGN = "masken?|masques?|m[aá]scaras?|maschera|maschere|segmentierung(?:en)?|segmentaci[oó]n|segmentazione";
+const OF_MASKS = new RegExp(
+  "^(?!(?:.*[ ._-])?(?:no|non|with|without|and|or)[ ._-])" +
+    "(?:.+[ ._-]masks?|masks?[ ._-](?:images?|imgs?|human|instances?|png|tiff?)|(?:train|val|valid|test|default)annot" +
+    `|(?:.+[ ._-])?(?:${FOREIGN})|masks?[ ._-]?(?:rater|reader|expert|annotator|observer).*|masks?[ ._-]?[0-9]+` +
+    "|masks?[ ._-](?:edema|oedema|core|tumou?rs?|whole|enhancing|necrosis|necrotic|et|tc|wt|ed|net|ncr))$",
+  "s",
+);
 const GLISTRBOOST = "glistrboost(?:[ ._-]out)?(?:[ ._-]manually[ ._-]?corrected)?";
-const LONG = `masks?|segmentations?|labelmaps?|ground[ ._-]?truths?|${GLISTRBOOST}`;
+const LONG = `masks?|segmentations?|labelmaps?|ground[ ._-]?truths?|${FOREIGN}|${GLISTRBOOST}`;
 const SHORT = "d?segm?s?|gts?|labels?|truths?|annotations?";
 const COUNT = "(?:[ ._-]*(?:[0-9]{1,6}|\\([0-9]{1,6}\\)|-? ?copy(?: [0-9]{1,2}| ?\\([0-9]{1,2}\\))?))?";
 const VOLUME = /\.(?:nii(?:\.gz)?|nrrd)$/i;

@@ -139,6 +139,7 @@ def test_two_masks_of_one_volume_in_other_folders_fail_it(tmp_path: Path) -> Non
         (("TCGA-02-0006_1996.08.23", "TCGA-02-0006_1997-01-02", "TCGA-02-0006-19980304"), "TCGA-02-0006"),
         (("PatientID_0003/Timepoint_1", "PatientID_0003_Timepoint_2"), "PatientID_0003"),
         (("Imaging/Patient-001/week-000-1", "Imaging/Patient-001/week-044"), "Imaging/Patient-001"),
+        (("UCSF-PDGM-0433_nifti", "UCSF-PDGM-0433_FU001d_nifti", "UCSF-PDGM-0433"), "UCSF-PDGM-0433"),
         (("P7_baseline", "P7_fu1", "P7 follow-up 2", "P7_preop", "P7_post_op"), "P7"),
     ],
 )

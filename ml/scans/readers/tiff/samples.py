@@ -86,7 +86,7 @@ def convert_labels(page: TiffPage, notes: set[str], *, white_zero: bool) -> NDAr
     if page.photometric == PHOTOMETRIC.SEPARATED:
         return largest_channel(colors.convert_cmyk(samples))
     page_colors, rest = _split(_turn_white(samples, 2**page.bitspersample, white_zero))
-    if has_colors(page_colors):
+    if has_colors(page_colors, is_lossy=page.compression in _JPEG):
         notes.add(COLORS)
     if rest is None:
         return largest_channel(page_colors)

@@ -174,7 +174,13 @@ def test_shades_of_one_color_and_gray_are_one_color(heads):
     smooth[square(14, 19, 8)], smooth[square(15)] = (120, 0, 0), (255, 10, 0)
     Image.fromarray(smooth).save(heads / "anna" / "a_0_mask.png")
     Image.fromarray(np.dstack([square(16)] * 3).astype(np.uint8) * 255).save(heads / "anna" / "a_1_mask.png")
+    red = np.where(square(13, side=9)[..., None], (237, 28, 36), 0).astype(np.uint8)
+    (heads / "anna" / "a_2_mask.png").unlink()
+    Image.fromarray(red).save(heads / "anna" / "a_2_mask.jpg", quality=90)
     assert not any("mask_colors" in load_case(case).mask_codes for case in list_cases(heads))
+    red[square(25, side=9)] = (0, 200, 0)
+    Image.fromarray(red).save(heads / "anna" / "a_2_mask.jpg", quality=90)
+    assert "mask_colors" in load_case(list_cases(heads)[2]).mask_codes
 
 
 def test_masks_that_are_mostly_exchanged_are_a_problem(heads, capsys):

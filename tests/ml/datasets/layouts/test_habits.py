@@ -197,3 +197,39 @@ def test_slices_of_a_site_that_saved_another_kind_are_named(tmp_path, ending):
         (tmp_path / "ben" / f"{name}{ending}").write_bytes(b"P5 2 2 255\n1234")
     (left_out,) = find_layout(tmp_path).left_out
     assert left_out.files == (f"ben/1{ending}", f"ben/1_mask{ending}") and "not read in a data set" in left_out.message
+
+
+@pytest.mark.parametrize(
+    "name", [".1.png.icloud", "1.png.nextcloud", "1.png.crdownload", "1.png.part", ".1.nii.gz.icloud"]
+)
+def test_what_clouds_and_downloads_keep_in_place_of_a_file_is_named(tmp_path, name):
+    """A slice that was not there yet, and its mask, were no part of any figure, and nothing said so."""
+    pairs_beside(tmp_path / "anna", "2")
+    (tmp_path / "anna" / name).write_bytes(b"x")
+    (tmp_path / "anna" / ".hidden.png").write_bytes(b"x")
+    (tmp_path / "anna" / "notes.part").write_bytes(b"x")
+    (left_out,) = find_layout(tmp_path).left_out
+    assert (left_out.code, left_out.files) == ("missing_file", (f"anna/{name}",))
+    assert "download it whole" in left_out.message
+
+
+@pytest.mark.parametrize("word", ["_Maske", "_masque", "-mascara", " maschera", "Segmentierung"])
+def test_masks_by_words_of_other_languages_are_no_scans(tmp_path, word):
+    image(tmp_path / "anna" / "Bild1.png")
+    mask(tmp_path / "anna" / f"Bild1{word}.png")
+    with pytest.raises(DatasetError, match="name it as its image"):
+        check(tmp_path)
+    assert [source.name for source in find_sources([tmp_path])[0]] == ["anna/Bild1"]
+
+
+@pytest.mark.parametrize(
+    "folders", [("masks_rater1", "masks_rater2"), ("masks/edema", "masks/core"), ("Masken", "masks")]
+)
+def test_an_image_with_masks_in_several_folders_is_told_so_and_they_are_no_scans(tmp_path, folders):
+    for stem in ("1", "2"):
+        image(tmp_path / "scans" / f"{stem}.png")
+        for place in folders:
+            mask(tmp_path / place / f"{stem}.png")
+    with pytest.raises(DatasetError, match=f"masks in several folders .*{' and '.join(sorted(folders))}"):
+        check(tmp_path)
+    assert {source.name for source in find_sources([tmp_path])[0]} == {"scans/1", "scans/2"}

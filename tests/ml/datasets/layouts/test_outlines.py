@@ -230,3 +230,13 @@ def test_coco_of_fiftyone_is_read_with_its_folder_of_data(tmp_path: Path) -> Non
     coco(tmp_path / "labels.json", ["a.png"])
     layout = find_layout(tmp_path)
     assert (layout.name, layout.has_truth, layout.left_out) == ("COCO", True, ())
+
+
+def test_boxes_that_are_turned_are_boxes(tmp_path: Path) -> None:
+    """YOLO's oriented boxes are four corners, as an outline may be."""
+    image(tmp_path / "images" / "a.png")
+    yolo(tmp_path / "labels" / "a.txt", "0 0.5 0.2 0.8 0.5 0.6 0.7 0.3 0.4")
+    (note,) = find_layout(tmp_path).problems
+    assert note.code == "box_outlines" and "is a box, rectangles and no outlines" in note.message
+    yolo(tmp_path / "labels" / "a.txt", "0 0.5 0.2 0.8 0.5 0.6 0.75 0.3 0.4")
+    assert find_layout(tmp_path).problems == ()
