@@ -22,6 +22,7 @@ from webapp.api import (
     studies,
 )
 from webapp.api.blueprints import PREFIX, HexId, PortalBlueprint
+from webapp.api.curl_examples import curl_commands
 from webapp.error_handlers import error_table
 from webapp.schemas.errors import ErrorSchema
 
@@ -98,7 +99,9 @@ def register(app: Flask) -> None:
 
     @app.get(f"{PREFIX}/docs")
     def api_docs() -> str:
-        return render_template("api/docs.html", spec=api.spec.to_dict(), error_codes=error_table())
+        return render_template(
+            "api/docs.html", spec=api.spec.to_dict(), error_codes=error_table(), curl_commands=curl_commands
+        )
 
 
 def _describe_id(_converter: BaseConverter) -> dict[str, Any]:

@@ -168,7 +168,11 @@ EVALUATION_BODY = {
                 "type": "object",
                 "description": "one of path, scans and study",
                 "properties": {
-                    "path": {"type": "string", "description": "a folder below an allowed root"},
+                    "path": {
+                        "type": "string",
+                        "description": "a folder below an allowed root",
+                        "x-example": "/data/brains",
+                    },
                     "scans": {
                         "type": "array",
                         "items": {"type": "string"},
@@ -183,7 +187,15 @@ EVALUATION_BODY = {
             "schema": {
                 "type": "object",
                 "required": ["archive"],
-                "properties": {"archive": {"type": "string", "format": "binary", "description": "a zip"}, **_OPTIONS},
+                "properties": {
+                    "archive": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "a zip",
+                        "x-example": "brains.zip",
+                    },
+                    **_OPTIONS,
+                },
             }
         },
     },

@@ -51,7 +51,10 @@ class ScanChangeSchema(ma.Schema):
     study = fields.String(
         allow_none=True,
         validate=validate.Length(max=LONGEST_TYPED),
-        metadata={"description": "the name of its new study, made where there is none; null: out of its study"},
+        metadata={
+            "description": "the name of its new study, made where there is none; null: out of its study",
+            "x-example": "Patient 7",
+        },
     )
     spacing_mm = fields.List(
         fields.Float(allow_none=True),
@@ -74,7 +77,7 @@ def _scan_ids(least: int, description: str) -> fields.List[str]:
         fields.String(validate=validate.Length(max=LONGEST_ID)),
         required=True,
         validate=validate.Length(least, MOST_SELECTED),
-        metadata={"description": description},
+        metadata={"description": description, "x-example": ["SCAN_ID", "OTHER_ID"]},
     )
 
 

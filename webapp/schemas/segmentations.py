@@ -209,7 +209,7 @@ class RunSchema(ma.Schema):
     """What to run: another model, another threshold, or both. A threshold alone uses the stored map."""
 
     model = fields.String(validate=validate.Length(max=LONGEST_MODEL_NAME))
-    threshold = fields.Float(validate=THRESHOLD_RANGE)
+    threshold = fields.Float(validate=THRESHOLD_RANGE, metadata={"x-example": 0.62})
 
 
 class RunChoiceSchema(ma.Schema):

@@ -29,22 +29,22 @@ class PartSchema(ma.Schema):
     filename = fields.String(required=True)
 
 
-def _id(description: str, *, is_required: bool = False) -> fields.String:
+def _id(description: str, example: str, *, is_required: bool = False) -> fields.String:
     return fields.String(
         required=is_required,
         allow_none=not is_required,
         load_default=ma.missing if is_required else None,
         validate=validate.Length(max=LONGEST_ID),
-        metadata={"description": description},
+        metadata={"description": description, "x-example": example},
     )
 
 
 class ChoiceSchema(ma.Schema):
     """The scans that are read together, one of them the scan of the address."""
 
-    flair = _id("the id of the scan whose grid the new one has", is_required=True)
-    t1 = _id("of T1 before contrast; null or left out: there is none")
-    t1_post = _id("of T1 after contrast; likewise")
+    flair = _id("the id of the scan whose grid the new one has", "SCAN_ID", is_required=True)
+    t1 = _id("of T1 before contrast; null or left out: there is none", "OTHER_ID")
+    t1_post = _id("of T1 after contrast; likewise", "THIRD_ID")
 
 
 def channel_names(scan: dict[str, Any], names: Sequence[str]) -> list[str]:

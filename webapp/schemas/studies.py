@@ -90,7 +90,7 @@ class StudyChangeSchema(ma.Schema):
     """What to write; what is not named stays."""
 
     name = fields.String(validate=validate.Length(max=LONGEST_TYPED))
-    notes = fields.String(validate=validate.Length(max=10 * LONGEST_TYPED))
+    notes = fields.String(validate=validate.Length(max=10 * LONGEST_TYPED), metadata={"x-example": "Second visit"})
     tags = fields.List(fields.String(validate=validate.Length(max=LONGEST_TYPED)), validate=validate.Length(max=1000))
     date = fields.String(
         allow_none=True,

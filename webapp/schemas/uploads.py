@@ -81,6 +81,7 @@ class TruthFormSchema(ma.Schema):
 TRUTH_BODY = _form(
     {
         "file": {
+            "x-example": "scan_mask.png",
             "type": "array",
             "items": {"type": "string", "format": "binary"},
             "description": "one mask with a page for each slice, or a mask a slice, told by its name"

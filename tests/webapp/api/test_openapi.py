@@ -1,5 +1,8 @@
 """The description of the API: complete, of one form, and answers that keep to it."""
 
+import html
+import io
+import json
 import re
 
 import marshmallow as ma
@@ -86,3 +89,23 @@ def test_a_models_answer_has_the_described_fields_and_no_others(client: FlaskCli
         assert all(set(metric) == set(schemas["CardMetric"]["properties"]) for metric in model["metrics"])
     assert schemas["Model"]["properties"]["threshold"] == {"type": "number"}
     assert schemas["ModelList"]["properties"]["models"]["items"] == {"$ref": "#/components/schemas/Model"}
+
+
+def test_the_pages_commands_send_what_their_calls_take(client: FlaskClient) -> None:
+    page = html.unescape(client.get("/api/v1/docs").text)
+    commands = re.findall(r'<pre [^>]*aria-label="Example of ([A-Z]+) [^>]*>(.*?)</pre>', page, re.DOTALL)
+    sent = [(method, line) for method, lines in commands for line in lines.splitlines()]
+    assert len(sent) > 40
+    for method, line in sent:
+        address = re.search(r'"http://localhost([^"]+)"$', line)
+        assert address is not None and "{" not in address[1], line
+        url = re.sub(r"\$position", "0", address[1])
+        url = re.sub(r"\$\w+", "0" * 32, url)
+        body = re.search(r"-d '(.*?)'", line)
+        files = {name: (io.BytesIO(b""), file) for name, file in re.findall(r"-F (\w+)=@(\S+)", line)}
+        answer = client.open(url, method=method, json=json.loads(body[1])) if body else (
+            client.open(url, method=method, data=files or None)
+        )  # fmt: skip
+        # No such scan, an empty file, no result: but nothing is missing, unknown or of another kind.
+        is_understood = answer.status_code in (200, 404, 409) or answer.json["code"] in ("empty", "folder_refused")
+        assert is_understood, (line, answer.text)
