@@ -7,7 +7,7 @@ from webapp.context import resources
 from webapp.domain.scans import doubts, figures, images, lookup, measurements
 from webapp.domain.scans.images import Source
 from webapp.domain.scans.models import Scan, Segmentation, Verdict
-from webapp.schemas.labels import FORMATS, OUTCOMES
+from webapp.schemas.labels import FORMATS, NO_TUMOR_COUNTED, OUTCOMES, threshold
 from webapp.schemas.measurements import dump_measurements
 from webapp.schemas.scans import dump_scan
 
@@ -46,7 +46,7 @@ def report_of(scan_id: str, segmentation_id: str | None) -> tuple[bytes, str]:
     card = resources().catalog.readable_card(run.model)
     report = ScanReport(
         name=scan.filename,
-        verdict=OUTCOMES[shown["verdict"]][2],
+        verdict=_verdict(shown),
         doubts=_doubts(described),
         facts=_facts(described),
         figures=_figures(described, measured),
@@ -84,6 +84,8 @@ def _doubts(described: dict[str, Any]) -> list[str]:
     doubts = [warning["message"] for warning in run["warnings"] if warning["tone"] == "warn"]
     if words := _in_doubt(described):
         doubts.append(words)
+    if run["uncounted_pixels"]:
+        doubts.append(_not_counted(described))
     return doubts
 
 
@@ -102,8 +104,25 @@ def _in_doubt(described: dict[str, Any]) -> str:
     least = max(run["min_tumor_pixels"] or 1, 1)
     return (
         f"A region of {doubt['pixels']:,} pixels {most} is below what the model calls a tumor:"
-        f" {least:,} px above {run['threshold']:.2f}."
+        f" {least:,} px above {threshold(run['threshold'])}."
     )
+
+
+def _not_counted(described: dict[str, Any]) -> str:
+    """What reaches the threshold and is neither tumor nor in doubt, as the page says it."""
+    run = described["segmentation"]
+    least = run["min_tumor_pixels"] or 0
+    reasons = [f"in areas smaller than the smallest that counts, {least:,} px"] if least > 1 else []
+    if any(item["dropped"] for item in run["slices"]):
+        reasons.append("small beside the largest area of the stack")
+    why = f": {', or '.join(reasons)}" if reasons else ""
+    return f"{run['uncounted_pixels']:,} px above {threshold(run['threshold'])} are not counted{why}."
+
+
+def _verdict(run: dict[str, Any]) -> str:
+    """`No tumor found` is for scans on which nothing was seen, as on pages."""
+    is_seen = run["verdict"] == Verdict.NO_TUMOR and run["uncounted_pixels"]
+    return NO_TUMOR_COUNTED if is_seen else OUTCOMES[run["verdict"]][2]
 
 
 def _facts(described: dict[str, Any]) -> list[tuple[str, str]]:

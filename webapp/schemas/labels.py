@@ -33,6 +33,8 @@ OUTCOMES = {
     "not_assessed": ("plain", "info", "No verdict"),
     "failed": ("warn", "failed", "Not evaluated"),
 }
+# A scan's verdict "no tumor" where something was seen and not counted; templates/macros/chips.html has it, too.
+NO_TUMOR_COUNTED = "No tumor counted"
 WITH_TRUTH = ("found", "uncertain_tumor", "missed", "false_alarm", "uncertain_clear", "clear", "failed")
 WITHOUT_TRUTH = ("tumor_detected", "uncertain", "no_tumor", "not_assessed", "failed")
 PROBLEMS = {
@@ -101,6 +103,13 @@ STAGES = {
     Stage.REPORTING.value: "Adding up the report",
     Stage.ENDED.value: "Ended",
 }
+
+
+def threshold(value: float) -> str:
+    """A threshold with two digits, or with all that it has: 0.999 is not 1. static/js/core/format.js says the same."""
+    # Fifteen digits are those that every computer shows alike.
+    whole, _, digits = f"{value:.15f}".rstrip("0").partition(".")
+    return f"{whole}.{digits:0<2}"
 
 
 def duration(seconds: float) -> str:

@@ -9,6 +9,7 @@ from ml.version import VERSION
 from webapp.context import may, resources
 from webapp.domain.monitoring import health
 from webapp.domain.settings import Settings
+from webapp.schemas import labels
 from webapp.views.marked import marked
 
 SECTIONS = {
@@ -40,6 +41,7 @@ def register(app: Flask) -> None:
     """Give the templates their globals."""
     app.jinja_env.globals["may"] = may
     app.jinja_env.filters["marked"] = marked
+    app.jinja_env.filters["threshold"] = labels.threshold
     seen: dict[str, tuple[float, bool]] = {}
 
     def worker_ready() -> bool:
@@ -59,6 +61,8 @@ def register(app: Flask) -> None:
             "viewer": g.get("identity"),
             # None where this is no public demonstration.
             "demo": _demo(resources().settings),
+            # After so many days scans and evaluations go by themselves; None: never.
+            "kept_days": resources().settings.retention_days,
         }
 
 

@@ -90,6 +90,21 @@ def test_what_is_in_doubt_is_told_by_the_verdict(
     assert "(DICOM)" in said and "%" not in re.sub(r" %", "", said)
 
 
+def test_what_was_seen_and_not_counted_is_no_all_clear_on_paper_either(app: Flask, client: FlaskClient) -> None:
+    scan = finished(app)
+    figures = {"index": 0, "tumor_pixels": 0, "max_probability": 0.999, "uncounted_pixels": 1234}
+    values = {"verdict": Verdict.NO_TUMOR, "tumor_pixels": 0, "min_tumor_pixels": 1500, "threshold": 0.995}
+    with resources_of(app).database.write() as session:
+        session.execute(update(Segmentation).values(slices=[figures], **values))
+
+    said = " ".join(words_of(client.get(f"{SCANS}/{scan['id']}/report.pdf").data).split())
+
+    assert "No tumor counted" in said and "No tumor found" not in said
+    assert "1,234 px above 0.995 are not counted: in areas smaller than the smallest that counts, 1,500 px." in said
+    page = client.get(f"/scans/{scan['id']}").text
+    assert "<strong>No tumor counted</strong>" in page and "1,234&nbsp;px above 0.995 not counted" in page
+
+
 def test_every_format_has_its_name() -> None:
     assert {entry.name for entry in formats.FORMATS} <= set(FORMATS)
 
