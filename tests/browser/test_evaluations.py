@@ -285,3 +285,19 @@ def test_everything_but_the_folder_drop_works_without_scripts(
 def test_a_path_outside_the_roots_says_so(plain_page: Page) -> None:
     plain_page.goto("/evaluations/new?path=/etc")
     expect(plain_page.locator(".field-error").first).to_contain_text("There is no such folder below the allowed roots")
+
+
+def test_a_page_that_is_not_told_how_far_it_is_says_why(
+    page: Page, portal: RunningPortal, data: Path, console: Console
+) -> None:
+    console.expected = ["status of 500"]
+    with worker_stopped(portal):
+        evaluation_id = portal.json("POST", PATH, {"path": str(data)})[1]["id"]
+        refusal = {"code": "internal", "message": "Something failed."}
+        page.route(f"**{PATH}/{evaluation_id}", lambda route: route.fulfill(status=500, json=refusal))
+        page.goto(f"/evaluations/{evaluation_id}")
+        notice = page.locator("#evaluation-offline")
+        expect(notice).to_have_text("Something failed. This page goes on by itself.")
+        page.unroute_all()
+        expect(notice).to_have_count(0)
+        portal.call("DELETE", f"{PATH}/{evaluation_id}")

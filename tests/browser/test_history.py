@@ -224,3 +224,30 @@ def test_what_was_not_counted_the_labels_and_the_time_are_read_whole(
     assert labels
     for cell in (reason, time, *labels):
         assert cell.evaluate("(cell) => cell.scrollWidth - cell.clientWidth") <= 0
+
+
+def test_enter_in_the_study_field_moves_the_selection_and_elsewhere_does_nothing(
+    page: Page, portal: RunningPortal
+) -> None:
+    """The browser presses a form's first button then, which ran all selected scans again."""
+    scan_id = portal.wait(portal.upload(phantoms.render("clear"), "enter-0.png")["id"])["id"]
+    page.goto("/scans?q=enter-")
+    box = page.get_by_label("Select enter-0.png")
+    box.check()
+    box.press("Enter")
+    study = page.get_by_label("Study; empty: none")
+    study.fill("By Enter")
+    study.press("Enter")
+    expect(page.locator("#notices")).to_contain_text("1 scan is in the study “By Enter” now.")
+    assert len(portal.json("GET", f"/api/v1/scans/{scan_id}/segmentations")[1]["segmentations"]) == 1
+
+
+def test_who_has_agreed_once_is_asked_again_on_a_page_that_comes_back(page: Page, lesion_id: str) -> None:
+    page.goto("/scans?q=kept-")
+    page.locator('#history input[name="scan"]').first.check()
+    page.route("**/scans/bulk", lambda route: route.fulfill(status=204))
+    for _ in range(2):
+        page.locator("#bulk-delete").click()
+        with page.expect_request("**/scans/bulk"):
+            page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    page.unroute_all()

@@ -86,8 +86,10 @@ def test_a_stored_threshold_beyond_the_sliders_ends_is_shown_again(
     scan_id = add_known_result(portal, f"beyond-{threshold}.png", hill(), threshold=threshold)
     open_result(page, scan_id)
     stored = fact(page, "pixels")
+    assert fact(page, "threshold") == f"{threshold:g}"
     page.locator("#threshold").fill("0.5")
-    expect(page.locator("#preview-tag")).to_be_visible()
+    expect(page.locator("#preview-tag")).to_contain_text(f"Stored: {threshold:g}.")
     page.locator("#drop-preview").click()
     expect(page.locator("#preview-tag")).to_be_hidden()
+    expect(page.locator("#threshold-value")).to_have_text(f"{threshold:g}")
     assert fact(page, "pixels") == stored

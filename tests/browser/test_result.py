@@ -7,8 +7,10 @@ from playwright.sync_api import Page, Route, expect
 
 from ml.cards import DoubtRule
 from ml.masks import tumor_mask
+from ml.synthetic import phantoms
 from tests.browser.actions import eventually, fact, open_result, picture
-from tests.browser.portals import PEAK, STORED, add_known_result, hill
+from tests.browser.conftest import Console
+from tests.browser.portals import PEAK, STORED, add_known_result, hill, worker_stopped
 from tests.support.portal_process import RunningPortal
 
 pytestmark = pytest.mark.browser
@@ -290,3 +292,31 @@ def test_another_model_is_run_again_at_its_own_threshold(page: Page, portal: Run
     threshold.fill("0.61")
     model.select_option(other)
     expect(threshold).to_have_value("0.61")  # a threshold of the reader's own stays
+
+
+def test_a_threshold_that_is_chosen_before_the_pictures_are_here_is_a_preview(page: Page, hill_id: str) -> None:
+    """The mask was that of the slider, beside the stored figures, and nothing said so."""
+    held: list[Route] = []
+    page.route("**/probability.png?*", lambda route: held.append(route))
+    page.goto(f"/scans/{hill_id}")
+    eventually(lambda: page.wait_for_timeout(20) or held)
+    page.locator("#threshold").fill("0.9")
+    held[0].continue_()
+    expect(page.locator("#preview-tag")).to_contain_text("Preview at 0.90")
+    assert fact(page, "pixels") != page.locator('[data-fact="pixels"] + .stored').inner_text().removeprefix("stored ")
+
+
+def test_a_page_whose_newest_run_waits_asks_no_more_once_its_scan_is_gone(
+    page: Page, portal: RunningPortal, console: Console
+) -> None:
+    console.expected = ["status of 404"]
+    scan_id = portal.wait(portal.upload(phantoms.render("lesion"), "going.png")["id"])["id"]
+    asked: list[int] = []
+    page.on("response", lambda answer: asked.append(answer.status) if answer.url.endswith("/segmentations") else None)
+    with worker_stopped(portal):
+        portal.json("POST", f"/api/v1/scans/{scan_id}/segmentations", {"threshold": 0.31})
+        page.goto(f"/scans/{scan_id}")
+        eventually(lambda: page.wait_for_timeout(20) or len(asked) >= 2)
+        portal.call("DELETE", f"/api/v1/scans/{scan_id}")
+        expect(page.locator("#gone")).to_contain_text("deleted elsewhere")
+    assert asked.count(404) == 1

@@ -31,6 +31,7 @@ export function confirmForms() {
     Object.assign(answer, { type: "hidden", name: "confirmed", value: "yes" });
     form.append(answer);
     form.requestSubmit(submitter);
+    answer.remove(); // a page that the browser brings back asks again
   });
 }
 

@@ -15,6 +15,15 @@ export function percent(value, digits = 2) {
   return `${value.toFixed(digits)}${NBSP}%`;
 }
 
+/**
+ * A threshold with two digits, or with all that it has, as webapp/schemas/labels.py writes it.
+ * @param {number} value
+ */
+export function threshold(value) {
+  const [whole, digits = ""] = value.toFixed(15).replace(/\.?0+$/, "").split(".");
+  return `${whole}.${digits.padEnd(2, "0")}`;
+}
+
 /** @param {number} bytes */
 export function fileSize(bytes) {
   if (bytes < 1000) return `${bytes}${NBSP}B`;
@@ -56,13 +65,13 @@ export function placeInLine(position) {
  * What was seen and is not counted, as the macro uncounted_words says it.
  * @param {number} pixels
  * @param {number} minPixels
- * @param {number} threshold
+ * @param {number} above the threshold
  * @param {boolean} [hasDropped] whether the rule for stacks took something out
  */
-export function uncountedWords(pixels, minPixels, threshold, hasDropped = false) {
+export function uncountedWords(pixels, minPixels, above, hasDropped = false) {
   const small = minPixels > 1 ? `in areas smaller than the smallest that counts, ${count(minPixels)}${NBSP}px` : "";
   const minor = hasDropped ? "small beside the largest area of the stack" : "";
-  return `${count(pixels)}${NBSP}px above ${threshold.toFixed(2)} not counted: ${[small, minor].filter(Boolean).join(", or ")}`;
+  return `${count(pixels)}${NBSP}px above ${threshold(above)} not counted: ${[small, minor].filter(Boolean).join(", or ")}`;
 }
 
 /**

@@ -2,7 +2,7 @@
 /** @import { FindingFacts } from "../viewer/finding.js" */
 /** @import { Sum } from "../viewer/totals.js" */
 import { element, elements } from "../core/elements.js";
-import { count } from "../core/format.js";
+import { count, threshold as thresholdWords } from "../core/format.js";
 import { setIcon } from "../core/icons.js";
 import { showNotes } from "../viewer/finding.js";
 import { agreementOf } from "../viewer/mask.js";
@@ -23,6 +23,7 @@ export class CaseFinding {
     /** @type {Record<string, [tone: string, icon: string, words: string]>} by outcome */
     this.outcomes = JSON.parse(root.dataset.outcomes ?? "{}");
     this.allClear = root.dataset.allClear ?? "no_tumor";
+    this.withMask = root.dataset.withMask ?? "tumor_detected"; // not_assessed: what is marked is no finding
     this.expertPixels = root.dataset.expertPixels === undefined ? null : Number(root.dataset.expertPixels);
     this.tag = element("#preview-tag", HTMLElement, root);
     this.verdict = element("#verdict", HTMLElement, root);
@@ -50,11 +51,11 @@ export class CaseFinding {
       ["iou", shownShare(iou)],
       ["precision", shownShare(precision)],
       ["recall", shownShare(recall)],
-      ["threshold", `${threshold.toFixed(2)} (preview)`],
+      ["threshold", `${thresholdWords(threshold)} (preview)`],
     ]);
     this.root.dataset.preview = "";
     this.tag.hidden = false;
-    this.tag.textContent = `Preview at ${threshold.toFixed(2)}. Evaluated at ${this.threshold.toFixed(2)}.`;
+    this.tag.textContent = `Preview at ${thresholdWords(threshold)}. Evaluated at ${thresholdWords(this.threshold)}.`;
     if (this.hasDepth) this.tag.textContent += " The rule for stacks is left out.";
     this.showOutcome(this.outcomes[this.outcomeOf(sum)]);
     for (const { element: fact, name, stored, beside } of this.facts) {
@@ -62,7 +63,7 @@ export class CaseFinding {
       beside.hidden = STEADY.has(name);
     }
     showNotes(true);
-    element("#preview-words", HTMLElement).textContent = `Preview at ${threshold.toFixed(2)}: ${this.words.textContent.toLowerCase()}${sum.overlap ? `, Dice ${shownShare(dice)}` : ""}.`;
+    element("#preview-words", HTMLElement).textContent = `Preview at ${thresholdWords(threshold)}: ${this.words.textContent.toLowerCase()}${sum.overlap ? `, Dice ${shownShare(dice)}` : ""}.`;
   }
 
   /**
@@ -70,7 +71,8 @@ export class CaseFinding {
    * @param {Sum} sum
    */
   outcomeOf({ pixels, doubt }) {
-    if (this.expertPixels === null) return pixels ? "tumor_detected" : doubt ? "uncertain" : this.allClear;
+    if (this.expertPixels === null && (pixels || this.withMask === "not_assessed")) return this.withMask;
+    if (this.expertPixels === null) return doubt ? "uncertain" : this.allClear;
     if (this.expertPixels) return pixels ? "found" : doubt ? "uncertain_tumor" : "missed";
     return pixels ? "false_alarm" : doubt ? "uncertain_clear" : "clear";
   }

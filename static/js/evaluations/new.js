@@ -92,6 +92,7 @@ async function start(make) {
     if (size > maxBytes) throw new RangeError(`This is ${count(Math.ceil(size / 1e6))} MB, and at most ${count(maxBytes / 1e6)} MB are taken.`);
     sending("Sending");
     const evaluation = await send(packed, stop.signal);
+    stop = null;
     location.assign(evaluation.links.page);
   } catch (error) {
     sending(null);
@@ -154,6 +155,9 @@ directoryInput.addEventListener("change", () => {
 // After Back the browser may have kept a file in the field.
 if (archiveInput.files?.[0]) chooseZip(archiveInput.files[0]);
 element("#sending-stop", HTMLElement).addEventListener("click", () => stop?.abort());
+
+// What is packed or sent is lost with the page.
+window.addEventListener("beforeunload", (event) => stop && event.preventDefault());
 
 receiveDrops((transfer) => {
   const [file, ...others] = transfer.files;

@@ -1,6 +1,6 @@
 /* The page of one evaluation: progress while it runs, by asking once a second; every slot keeps its room. */
 /** @import { Evaluation } from "../core/types.js" */
-import { hasStatus, request } from "../core/api.js";
+import { ApiError, hasStatus, messageOf, request } from "../core/api.js";
 import { element, elements, findElement } from "../core/elements.js";
 import { count, timeLeft } from "../core/format.js";
 import { isOver } from "../core/jobs.js";
@@ -71,6 +71,8 @@ async function watch(box) {
       location.assign("/evaluations");
       return;
     }
+    // That the server is out of reach says every page.
+    if (!(error instanceof ApiError && error.isOffline)) notify("evaluation-offline", `${messageOf(error)} This page goes on by itself.`, "error");
     pause = OFFLINE_EVERY_MS;
   }
   box.dataset.stage = stage;

@@ -75,7 +75,8 @@ function filterWords() {
     if (!(field instanceof HTMLInputElement || field instanceof HTMLSelectElement)) continue;
     if (!field.name || field === sort || !given.get(field.name)) continue;
     const value = field instanceof HTMLSelectElement ? field.options[field.selectedIndex].text : given.get(field.name);
-    words.push(`${field.labels?.[0].textContent.toLowerCase()} “${value}”`);
+    const label = field.labels?.[0].textContent ?? "";
+    words.push(`${label.charAt(0).toLowerCase()}${label.slice(1)} “${value}”`);
   }
   return words.join(", ");
 }
@@ -213,6 +214,11 @@ if (rows.length) {
   table.addEventListener("auxclick", (event) => event.button === 1 && openRow(event));
   const all = element("#select-all", HTMLInputElement);
   all.addEventListener("change", () => selectAll(all.checked));
+  element("#bulk", HTMLFormElement).addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing || !(event.target instanceof HTMLInputElement)) return;
+    event.preventDefault(); // the browser would press the first button, which runs the scans again
+    if (event.target.name === "study") element("#bulk-move", HTMLButtonElement).click();
+  });
   element("#bulk-clear", HTMLElement).addEventListener("click", () => selectAll(false));
   for (const box of boxes) box.addEventListener("click", (event) => select(boxes.indexOf(box), box.checked, event.shiftKey));
   window.addEventListener("pageshow", showSelection); // a page from the browser's memory keeps its boxes

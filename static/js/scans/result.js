@@ -69,8 +69,15 @@ async function waitForResult() {
 
 /* A newer run is under way while an older result is shown. */
 async function waitForLatest() {
-  const runs = await getRuns(scan).catch(() => null);
-  const run = runs?.segmentations.find(({ id }) => id === latest);
+  let run;
+  try {
+    run = (await getRuns(scan)).segmentations.find(({ id }) => id === latest);
+  } catch (error) {
+    if (hasStatus(error, 404)) {
+      notify("gone", "This scan was deleted elsewhere.", "warn");
+      return;
+    }
+  }
   if (run && isOver(run.status)) location.assign(`/scans/${scan}`);
   else setTimeout(waitForLatest, RUNS_EVERY_MS);
 }

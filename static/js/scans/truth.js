@@ -34,6 +34,7 @@ function followSlice(root) {
 
 /** @param {HTMLFormElement} form */
 function takeDrops(form) {
+  form.addEventListener("formdata", () => notify("truth-drop", "Reading the expert's mask…")); // it is sent, once agreed to
   const input = element("#truth-files", HTMLInputElement);
   receiveDrops(async (transfer) => {
     const chosen = new DataTransfer();
@@ -49,7 +50,6 @@ function takeDrops(form) {
       return;
     }
     input.files = chosen.files;
-    notify("truth-drop", "Reading the expert's mask…");
     form.requestSubmit();
   });
 }

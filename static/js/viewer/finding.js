@@ -3,7 +3,7 @@
 /** @import { Sum } from "./totals.js" */
 import { stateOf, wordOf } from "../core/chips.js";
 import { element, elements } from "../core/elements.js";
-import { area, count, percent, uncountedWords, volume } from "../core/format.js";
+import { area, count, percent, threshold as thresholdWords, uncountedWords, volume } from "../core/format.js";
 import { setIcon } from "../core/icons.js";
 import { agreementOf } from "./mask.js";
 
@@ -65,7 +65,7 @@ export class Finding {
   preview(threshold, sum) {
     const tag = this.part("preview-tag");
     tag.hidden = false;
-    tag.textContent = `Preview at ${threshold.toFixed(2)}. Stored: ${this.threshold.toFixed(2)}.`;
+    tag.textContent = `Preview at ${thresholdWords(threshold)}. Stored: ${thresholdWords(this.threshold)}.`;
     if (this.hasDepth) tag.textContent += " The rule for stacks is applied when it is saved.";
     this.root.dataset.preview = "";
     const isPartial = sum.counted < this.slices;
@@ -96,8 +96,8 @@ export class Finding {
     const stored = this.facts.find(({ name }) => name === "coverage")?.stored ?? "";
     showNotes(true);
     element("#preview-words", HTMLElement).textContent = isPartial
-      ? `Preview at ${threshold.toFixed(2)}: counting the other slices.`
-      : `Preview at ${threshold.toFixed(2)}: ${this.verdictWords.textContent.toLowerCase()}, ${coverage} (stored ${stored}).`;
+      ? `Preview at ${thresholdWords(threshold)}: counting the other slices.`
+      : `Preview at ${thresholdWords(threshold)}: ${this.verdictWords.textContent.toLowerCase()}, ${coverage} (stored ${stored}).`;
   }
 
   /**
@@ -112,7 +112,7 @@ export class Finding {
       ["dice", dice === null ? "–" : dice.toFixed(3)],
       ["confidence", pixels ? percent((100 * levels) / (255 * pixels), 1) : "–"],
       ["rim", "–"], // measured when a threshold is saved
-      ["threshold", `${threshold.toFixed(2)} (preview)`],
+      ["threshold", `${thresholdWords(threshold)} (preview)`],
       ["in-doubt", doubt ? `${count(doubt.regions)} region${doubt.regions === 1 ? "" : "s"}` : "none"],
       ["most-doubt", doubt ? percent(100 * doubt.max_probability, 0) + (this.slices > 1 ? `, slice ${doubt.slice + 1}` : "") : "–"],
       ["coverage", percent((100 * pixels) / this.totalPixels)],
@@ -167,7 +167,7 @@ export class Finding {
   sentenceOf({ slice, pixels, max_probability: probability, regions }, threshold) {
     const isStack = this.slices > 1;
     const where = isStack ? ` at slice ${slice + 1}` : "";
-    const first = `A region of ${count(pixels)} px with up to ${percent(100 * probability, 0)}${where} is below what this model calls a tumor: ${count(Math.max(this.minPixels, 1))} px above ${threshold.toFixed(2)}.`;
+    const first = `A region of ${count(pixels)} px with up to ${percent(100 * probability, 0)}${where} is below what this model calls a tumor: ${count(Math.max(this.minPixels, 1))} px above ${thresholdWords(threshold)}.`;
     const more = `${count(regions - 1)} more region${regions > 2 ? "s" : ""} of the ${isStack ? "stack" : "image"} like it.`;
     return regions > 1 ? `${first} ${more}` : first;
   }

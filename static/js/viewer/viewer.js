@@ -2,7 +2,7 @@
 import { messageOf } from "../core/api.js";
 import { element, elements, findElement } from "../core/elements.js";
 import { isColorBlind } from "../core/palette.js";
-import { count } from "../core/format.js";
+import { count, threshold as thresholdWords } from "../core/format.js";
 import { Cine } from "./cine.js";
 import { Comparison } from "./comparison.js";
 import { DOUBT_COLOR, TUMOR_COLOR, UNCOUNTED_COLOR } from "./canvas.js";
@@ -173,6 +173,7 @@ export class Viewer {
       this.display.learn(rgba);
       this.paintPixels(rgba);
       this.paintTumor(rgba, probabilityU8, truth);
+      if (this.isPreview) this.totals.count(); // also of a threshold that was chosen before the pictures were here
       this.measures.show(null);
       this.readout.show(this.readout.point, this.shown);
       this.root.dataset.drawn = "";
@@ -319,11 +320,11 @@ export class Viewer {
     // A stored one may lie beyond the slider's ends.
     if ([value, this.threshold].some((one) => Math.abs(one - this.stored) < 0.005)) this.threshold = this.stored;
     this.thresholdSlider.value = `${this.threshold}`;
-    byId("threshold-value").textContent = this.threshold.toFixed(2);
+    byId("threshold-value").textContent = thresholdWords(this.threshold);
     element("#colorbar-mark", SVGRectElement).setAttribute("x", `${this.threshold * 256 - 1.5}`);
     this.histogram.showThreshold(this.threshold);
-    if (!this.shown) return;
     this.totals.begin(this.threshold, this.isPreview ? null : this.storedAreas);
+    if (!this.shown) return; // counted as soon as its pictures are here
     this.paintTumor(this.shown.rgba, this.shown.probabilityU8, this.shown.truth);
     this.totals.count();
   }

@@ -22,7 +22,7 @@ from tests.support.evaluations import (
 )
 from tests.support.volume_sets import write_brats
 from tests.webapp.clients import resources_of, token
-from webapp.domain.evaluations.models import Evaluation
+from webapp.domain.evaluations.models import Evaluation, EvaluationCase
 from webapp.domain.resources import Resources
 from worker.process.runtime import Runtime
 
@@ -150,6 +150,17 @@ def test_a_slice_unlike_the_training_data_says_so_beside_its_outcome(
     assert client.get(f"/evaluations/{evaluation_id}").text.count("Unlike the training data") == 1
     rows = client.get(f"{API}/{evaluation_id}/cases").json["cases"]
     assert [[item["code"] for item in row["warnings"]] for row in rows[:2]] == [["unlike_training_data"], []]
+
+
+def test_a_preview_of_a_slice_without_a_verdict_is_told_that_no_mark_is_a_finding(
+    client: FlaskClient, resources: Resources, runtime: Runtime, data: Path
+) -> None:
+    evaluation_id = begin(resources, data)
+    run_all(runtime, evaluation_id)
+    with resources.database.write() as session:
+        session.get_one(EvaluationCase, (evaluation_id, 0)).input_warning = "bright_background"
+    first, second = (client.get(f"/evaluations/{evaluation_id}/cases/{position}").text for position in (0, 1))
+    assert 'data-with-mask="not_assessed"' in first and 'data-with-mask="tumor_detected"' in second
 
 
 def test_the_overlay_of_a_case_names_the_dashed_lines_that_a_threshold_may_bring(

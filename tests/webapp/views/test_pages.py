@@ -98,6 +98,13 @@ def test_only_a_model_whose_card_has_no_temperature_is_called_not_calibrated(
     assert client.get(f"/scans/{states['tumor']}").text.count("not calibrated") == 2
 
 
+def test_where_scans_go_by_themselves_the_pages_say_when(make_app: Callable[..., Flask]) -> None:
+    """They said that scans stay until somebody deletes them."""
+    client = make_app(GLIOSCOPE_RETENTION_DAYS="30").test_client()
+    for path in ("/", "/scans", "/evaluations"):
+        assert "30 days" in client.get(path).text, path
+
+
 def test_a_worker_that_lives_is_said(make_app: Callable[..., Flask]) -> None:
     app = make_app(is_new=True)  # an older one may still know that there was none
     client = app.test_client()
