@@ -8,6 +8,9 @@ from flask.cli import AppGroup
 
 from webapp.commands.sentences import with_sentences
 from webapp.context import resources
+from webapp.domain.accounts import users
+from webapp.domain.accounts.models import Role
+from webapp.domain.database import ownership
 from webapp.domain.evaluations import deletion, lookup, progress, submission
 from webapp.domain.evaluations.models import Evaluation
 from webapp.domain.evaluations.progress import Progress, Stage
@@ -26,9 +29,11 @@ POLL_S = 0.5
 @click.option("--model", default=None, help="A model's name; default: the portal's.")
 @click.option("--threshold", type=click.FloatRange(0, 1), default=None, help="Default: the model card's.")
 @click.option("--name", default=None, help="Default: the folder's name.")
+@click.option("--user", default=None, help="Whose evaluation it is, where there are users; others do not see it.")
 @with_sentences
-def run(folder: str, model: str | None, threshold: float | None, name: str | None) -> None:
+def run(folder: str, model: str | None, threshold: float | None, name: str | None, user: str | None) -> None:
     """Evaluate FOLDER with the running workers, and wait for the end. Ctrl-C stops waiting, not the evaluation."""
+    _act_as(user)
     evaluation_id = submission.from_folder(resources(), folder, EvaluationOptions(model, threshold, name))
     click.echo(evaluation_id)
     if not health.has_batch_worker(resources()):
@@ -77,6 +82,21 @@ def cancel(evaluation_id: str) -> None:
 def delete(evaluation_id: str) -> None:
     """Delete an evaluation with all its cases."""
     deletion.delete(resources(), evaluation_id)
+
+
+def _act_as(name: str | None) -> None:
+    """Make what is started now the named user's."""
+    if resources().settings.auth not in ("password", "oidc"):
+        if name is not None:
+            raise click.ClickException("There are no users here: leave out --user.")
+        return
+    if name is None:
+        raise click.ClickException("There are users, and nobody's evaluation is on no page: say whose it is by --user.")
+    with resources().database.read() as session:
+        user = users.named(session, name)
+    if user.disabled_at is not None or not user.role.includes(Role.RESEARCHER):
+        raise click.ClickException(f"{user.name} may not start an evaluation: that takes the role researcher or admin.")
+    ownership.act_as(user.id)
 
 
 def _watch(evaluation_id: str) -> None:
