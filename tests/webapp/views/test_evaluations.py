@@ -280,7 +280,7 @@ def test_a_comparison_without_changes_is_that_of_the_reports(
     words = f"{abs(one - two):.4f} {'lower' if two < one else 'higher'}"
     assert f"{names[0]} has a mean patient Dice {words} than {names[1]}" in page
     assert "over 3 patients; no difference shown; too few patients for a test" in page
-    assert page.count("Both: The 95 % intervals are of 3 patients") == 1
+    assert page.count("Both: The 95\u00a0% intervals are of 3 patients") == 1
     apart = [abs(item["second"] - item["first"]) for item in found["differences"]]
     assert 0 < len(apart) <= 6 and apart == sorted(apart, reverse=True) and apart[-1] > 0
     for item in found["differences"]:
@@ -309,7 +309,7 @@ def test_an_evaluation_of_the_models_own_patients_says_so_wherever_its_headline_
     few = "The 95 % intervals are of 3 patients with tumor: with fewer than ten they are too narrow."
     assert client.get(f"{API}/{evaluation_id}").json["summary"]["caveats"] == [own, few]
     for path in ("", f"/{evaluation_id}"):
-        page = client.get(f"/evaluations{path}").text
+        page = client.get(f"/evaluations{path}").text.replace("\u00a0", " ")
         assert own in page and few in page, path
     assert own in client.get(f"{API}/{evaluation_id}/report.html", buffered=True).text
 
