@@ -242,12 +242,12 @@ def test_enter_in_the_study_field_moves_the_selection_and_elsewhere_does_nothing
     assert len(portal.json("GET", f"/api/v1/scans/{scan_id}/segmentations")[1]["segmentations"]) == 1
 
 
-def test_who_has_agreed_once_is_asked_again_on_a_page_that_comes_back(page: Page, lesion_id: str) -> None:
-    page.goto("/scans?q=kept-")
-    page.locator('#history input[name="scan"]').first.check()
+def test_who_has_agreed_once_is_asked_again_on_a_page_that_comes_back(page: Page, portal: RunningPortal) -> None:
+    portal.wait(portal.upload(phantoms.render("clear"), "asked-again.png")["id"])
+    page.goto("/scans?q=asked-again")
+    page.locator('#history input[name="scan"]').check()
     page.route("**/scans/bulk", lambda route: route.fulfill(status=204))
     for _ in range(2):
         page.locator("#bulk-delete").click()
-        with page.expect_request("**/scans/bulk"):
+        with page.expect_response("**/scans/bulk"):
             page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
-    page.unroute_all()

@@ -320,3 +320,15 @@ def test_a_page_whose_newest_run_waits_asks_no_more_once_its_scan_is_gone(
         portal.call("DELETE", f"/api/v1/scans/{scan_id}")
         expect(page.locator("#gone")).to_contain_text("deleted elsewhere")
     assert asked.count(404) == 1
+
+
+def test_a_page_that_turns_to_its_newest_run_stays_at_the_slice_in_view(page: Page, portal: RunningPortal) -> None:
+    scan_id = portal.wait(portal.upload(phantoms.render("stack"), "turns.tif")["id"])["id"]
+    with worker_stopped(portal):
+        portal.json("POST", f"/api/v1/scans/{scan_id}/segmentations", {"threshold": 0.37})
+        open_result(page, scan_id, "?slice=1")
+        expect(page.locator("#latest-run")).to_be_visible()
+        page.keyboard.press("ArrowRight")
+        eventually(lambda: page.wait_for_timeout(20) or page.url.endswith("slice=2"))
+    expect(page.locator('[data-fact="threshold"]')).to_have_text("0.37", timeout=20_000)
+    expect(page.locator("#slice-value")).to_have_text("3")

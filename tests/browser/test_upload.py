@@ -179,3 +179,15 @@ def test_a_tab_that_is_looked_at_again_shows_what_others_did(page: Page, portal:
     portal.call("DELETE", f"/api/v1/scans/{scan['id']}")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(page.locator(f'[data-scan="{scan["id"]}"]')).to_have_count(0)
+
+
+def test_nothing_is_sent_at_a_default_where_what_was_typed_is_no_number(page: Page) -> None:
+    page.goto("/")
+    page.locator("#drop-options summary").click()
+    page.locator("#field-threshold").press_sequentially("1e")
+    drop_files(page, {"typed.png": phantoms.render("clear")})
+    expect(page.locator("#left-out, .card:has-text('typed.png')")).to_contain_text("None was sent")
+    page.locator("#field-threshold").fill("0.999")
+    drop_files(page, {"typed.png": phantoms.render("clear")})
+    card(page, "typed.png", "succeeded")
+    expect(page.locator("#left-out")).to_have_count(0)

@@ -199,6 +199,12 @@ function scansOf(files) {
  * @param {PathFile[]} files
  */
 async function accept(files) {
+  if (!form.checkValidity()) { // what is no number has no value, and the default would be taken
+    element("#drop-options", HTMLDetailsElement).open = true;
+    form.reportValidity();
+    notify("left-out", "None was sent: a field below does not say what it should. Mend it, and choose them again.", "warn");
+    return;
+  }
   if (files.length > MOST_FILES) {
     notify("left-out", `These are more than ${count(MOST_FILES)} files, and none was sent; choose fewer, or evaluate a whole data set on Evaluations.`, "warn");
     return;

@@ -78,7 +78,8 @@ async function waitForLatest() {
       return;
     }
   }
-  if (run && isOver(run.status)) location.assign(`/scans/${scan}`);
+  const slice = new URLSearchParams(location.search).get("slice"); // in view
+  if (run && isOver(run.status)) location.assign(`/scans/${scan}${slice ? `?slice=${slice}` : ""}`);
   else setTimeout(waitForLatest, RUNS_EVERY_MS);
 }
 

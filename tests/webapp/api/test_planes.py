@@ -1,7 +1,9 @@
 """The planes of a stack: pictures with true sides and aspect, and voxels for the viewer. Judge: nibabel's RAS order."""
 
 import gzip
+import html
 import io
+import re
 from typing import Any
 
 import nibabel
@@ -177,3 +179,14 @@ def test_letters_of_oblique_planes_name_both_axes() -> None:
 
     assert (letters.left, letters.right, letters.top, letters.bottom) == ("R", "L", "S", "I")
     assert (oblique.left, oblique.right) == ("RA", "LP")
+
+
+def test_a_run_that_was_asked_for_stays_between_slices_and_planes(app: Flask) -> None:
+    """Without scripts the link to the planes led to the run that is displayed."""
+    scan, _ = add_volume(app, "LPS")
+    client, run = app.test_client(), scan["segmentation"]["id"]
+    client.post(f"{SCANS}/{scan['id']}/segmentations", json={"threshold": 0.9})
+    for view in ("slices", "planes"):
+        page = html.unescape(client.get(f"/scans/{scan['id']}?segmentation={run}&view={view}").text)
+        links = re.findall(r'<a href="(\?[^"]*)">(?:Slices alone|Axial, coronal and sagittal planes)<', page)
+        assert len(links) == 1 and links[0].endswith(f"&segmentation={run}"), (view, links)

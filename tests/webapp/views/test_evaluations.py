@@ -22,7 +22,7 @@ from tests.support.evaluations import (
 )
 from tests.support.volume_sets import write_brats
 from tests.webapp.clients import resources_of, token
-from webapp.domain.evaluations.models import Evaluation, EvaluationCase
+from webapp.domain.evaluations.models import CaseOutcome, Evaluation, EvaluationCase
 from webapp.domain.resources import Resources
 from worker.process.runtime import Runtime
 
@@ -161,6 +161,22 @@ def test_a_preview_of_a_slice_without_a_verdict_is_told_that_no_mark_is_a_findin
         session.get_one(EvaluationCase, (evaluation_id, 0)).input_warning = "bright_background"
     first, second = (client.get(f"/evaluations/{evaluation_id}/cases/{position}").text for position in (0, 1))
     assert 'data-with-mask="not_assessed"' in first and 'data-with-mask="tumor_detected"' in second
+
+
+def test_what_is_marked_on_a_slice_without_a_verdict_is_not_called_a_tumor(
+    client: FlaskClient, resources: Resources, runtime: Runtime
+) -> None:
+    folder = resources.settings.evaluation_roots[0] / "set"
+    write_slice(folder, "p", "a", slice_pixels(1, 8, 8, 14, 230), None)
+    evaluation_id = begin(resources, folder)
+    run_all(runtime, evaluation_id)
+    path = f"/evaluations/{evaluation_id}/cases/0"
+    assert "white: tumor" in client.get(path).text
+    with resources.database.write() as session:
+        row = session.get_one(EvaluationCase, (evaluation_id, 0))
+        row.input_warning, row.outcome = "bright_background", CaseOutcome.NOT_ASSESSED
+    page = client.get(path).text
+    assert "white: marked" in page and "white: tumor" not in page
 
 
 def test_the_overlay_of_a_case_names_the_dashed_lines_that_a_threshold_may_bring(
