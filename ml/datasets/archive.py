@@ -30,6 +30,7 @@ from ml.datasets.file_names import (
     is_of_system,
     lacks_ending,
     may_be_outlines,
+    placeholder_of,
     suffix_of,
 )
 from ml.datasets.remedies import remedies
@@ -166,9 +167,10 @@ def _choose(file: zipfile.ZipFile, limits: ArchiveLimits, takes_all: bool) -> li
         # What the page sends of an archive in a folder: its name, so that the check says that it is left out.
         is_outlines = may_be_outlines(parts) and member.file_size <= limits.member_bytes
         is_named_archive = name.endswith(ARCHIVE_SUFFIXES) and member.file_size == 0
+        is_of_name = lacks_ending(name) or is_named_archive or bool(placeholder_of(name))
         is_other = (
             not takes_all
-            and (suffix_of(name) in (*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES) or lacks_ending(name) or is_named_archive)
+            and (suffix_of(name) in (*OTHER_SUFFIXES, *ANNOTATION_SUFFIXES) or is_of_name)
             and not is_description(name)
             and not is_outlines
             and not is_volume

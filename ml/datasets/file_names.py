@@ -80,8 +80,8 @@ OF_SYSTEMS = frozenset(
 
 
 def is_of_system(name: str) -> bool:
-    """Whether a file or a folder is hidden, or of those that systems make for themselves."""
-    return name.startswith(".") or name.lower() in OF_SYSTEMS
+    """Whether a file or a folder is hidden and stands for none, or of those that systems make for themselves."""
+    return (name.startswith(".") and not placeholder_of(name)) or name.lower() in OF_SYSTEMS
 
 
 def placeholder_of(name: str) -> str:

@@ -17,6 +17,7 @@ from ml.datasets.file_names import (
     is_description,
     is_of_system,
     may_be_outlines,
+    placeholder_of,
 )
 
 SCRIPT = (Path(__file__).resolve().parents[2] / "static" / "js" / "evaluations" / "new.js").read_text()
@@ -35,7 +36,7 @@ def test_what_systems_leave_is_not_sent() -> None:
     pattern = re.compile(found[1], re.IGNORECASE)
     for name in (*OF_SYSTEMS, ".DS_Store", "Thumbs.db"):
         assert is_of_system(name) and pattern.search(name)
-    for name in ("anna", "thumbs", "recycle.png", "1.png"):
+    for name in ("anna", "thumbs", "recycle.png", "1.png", ".1.png.icloud"):
         assert not is_of_system(name) and not pattern.search(name)
 
 
@@ -65,5 +66,14 @@ def test_endings_are_those_of_the_readers() -> None:
         assert taken.search(name)
         parts = name.split("/")
         assert is_description(parts[-1]) or may_be_outlines(parts)
+    for name in (
+        ".1.png.icloud",
+        "1.nii.gz.nextcloud",
+        "1.png.owncloud",
+        "1.tif.crdownload",
+        "1.png.part",
+        "1.png.partial",
+    ):
+        assert placeholder_of(name) and other.search(name) and not taken.search(name)
     for name in ("README.md", "set/notes.docx"):
         assert not taken.search(name) and not other.search(name)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ml.datasets.case import DatasetError
-from ml.datasets.file_names import IMAGE_SUFFIXES, is_of_system, name_key, placeholder_of, suffix_of
+from ml.datasets.file_names import IMAGE_SUFFIXES, is_of_system, name_key, suffix_of
 
 # Entries and depth that a walk over everything goes through.
 MOST_ENTRIES = 1_000_000
@@ -106,7 +106,7 @@ def _list(folder: Path) -> Listing:
     found: dict[str, list[Path]] = {"files": [], "folders": [], "dead_links": [], "special": []}
     with os.scandir(folder) as entries:
         for entry in entries:
-            if not is_of_system(entry.name) or placeholder_of(entry.name):
+            if not is_of_system(entry.name):
                 found[_kind_of(entry)].append(folder / entry.name)
     return Listing(**{kind: tuple(sorted(paths)) for kind, paths in found.items()})
 

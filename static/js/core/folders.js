@@ -3,7 +3,7 @@
 /** @typedef {{ path: string, file: File }} PathFile a file and its path, which begins with the dropped folder's name */
 
 /* What systems leave in folders: those of ml/datasets/file_names.py; a test holds them equal. */
-const OF_SYSTEMS = /^(\..*|thumbs\.db|ehthumbs\.db|desktop\.ini|icon\r|__macosx|@eadir|@tmp|lost\+found|\$recycle\.bin|recycler|#recycle|@recycle|system volume information)$/i;
+const OF_SYSTEMS = /^(\.(?!.*\.icloud$).*|thumbs\.db|ehthumbs\.db|desktop\.ini|icon\r|__macosx|@eadir|@tmp|lost\+found|\$recycle\.bin|recycler|#recycle|@recycle|system volume information)$/i;
 const isHidden = (/** @type {string} */ path) => path.split("/").some((part) => OF_SYSTEMS.test(part));
 
 /* By their flags: Chromium does not give scripts the classes FileSystemDirectoryEntry and FileSystemFileEntry. */

@@ -12,6 +12,7 @@ from ml.datasets.archive import ArchiveLimits, unpack
 from ml.datasets.splits import make_split
 from ml.evaluation.cases import choose_cases
 from ml.prediction.sources import find_sources
+from tests.support.evaluations import zip_of
 from tests.support.layouts import image, mask, pairs_beside
 
 OF_SYSTEMS = (
@@ -211,6 +212,10 @@ def test_what_clouds_and_downloads_keep_in_place_of_a_file_is_named(tmp_path, na
     (left_out,) = find_layout(tmp_path).left_out
     assert (left_out.code, left_out.files) == ("missing_file", (f"anna/{name}",))
     assert "download it whole" in left_out.message
+    (tmp_path / "set.zip").write_bytes(zip_of(tmp_path / "anna", "anna/"))
+    (tmp_path / "out").mkdir()
+    assert unpack(tmp_path / "set.zip", tmp_path / "out", ArchiveLimits(100, 10**6, 10**6)) == 2
+    assert find_layout(tmp_path / "out").left_out == (left_out,)
 
 
 @pytest.mark.parametrize("word", ["_Maske", "_masque", "-mascara", " maschera", "Segmentierung"])
