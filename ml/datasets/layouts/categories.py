@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from unicodedata import combining, normalize
+from unicodedata import normalize
 
 from ml.datasets.file_names import name_key
 
@@ -11,6 +11,10 @@ _NOT_TUMOR = frozenset(
     {"background", "bg", "brain", "head", "healthy", "healthybrain", "negative", "normal", "normalbrain", "skull"}
     | {f"{no}{tumor}" for no in ("no", "non") for tumor in ("tumor", "tumors", "tumour", "tumours")}
     | {"tumorfree", "tumourfree"}
+    # Chinese, in both scripts, Japanese, Korean and Russian: normal, healthy, background, brain, ventricle, no tumor.
+    | {"正常", "健康", "背景", "脑", "腦", "脳", "大脑", "大腦", "脑室", "腦室", "脳室", "头", "頭", "颅骨", "頭蓋骨"}
+    | {"无肿瘤", "無腫瘤", "没有肿瘤", "非肿瘤", "腫瘍なし", "정상", "배경", "뇌", "뇌실", "종양없음"}
+    | {"норма", "здоровая", "здоровый", "фон", "мозг", "желудочек", "желудочки", "нетопухоли", "безопухоли"}
 )
 
 # Single words of such names: "normal tissue", "No lesion", "white matter"; also in German, French, Spanish, Italian and
@@ -41,6 +45,7 @@ _OTHER_WORDS = frozenset(
     | {"cavity", "cavities", "chiasm", "cochlea", "cord", "hippocampus", "lens", "lenses", "optic"}
     | {"artefakt", "auge", "augen", "blutung", "gefass", "gefasse", "knochen", "liquor", "narbe", "schlaganfall"}
 )
+_ACCENTS = re.compile("(?<=[a-z])[\u0300-\u036f]+")  # of Latin letters alone
 _FREE = re.compile(r"\b(?:tumor|lesion) free\b|\bfree of (?:tumor|lesion)s?\b")
 _ANATOMY = frozenset(
     {"area", "brain", "csf", "gray", "grey", "head", "matter", "region", "scalp", "skull", "tissue"}
@@ -79,8 +84,8 @@ def _is_denied(words: Sequence[str], word: str) -> bool:
 
 
 def _words(name: str) -> list[str]:
-    """Words in lower case, and without accents: "Läsion", "lesão" and "tête" as people type them in a hurry."""
-    plain = "".join(sign for sign in normalize("NFD", name_key(name)) if not combining(sign))
+    """Words in lower case, Latin ones without accents: "Läsion", "lesão" and "tête" as people type them in a hurry."""
+    plain = normalize("NFC", _ACCENTS.sub("", normalize("NFD", name_key(name))))
     return re.findall(r"[^\W_]+", plain)
 
 

@@ -42,6 +42,10 @@ _T1_POST = re.compile(r".*t1.*(ce?$|post|gd|gad|contrast|enhanced|km)")
 _NOT_CONTRAST = re.compile(r".*(pre|non|without|native|no)")
 
 
+# What CaPTk's pipeline puts behind a sequence (LPS, resampled, skull-stripped), as TCIA's REMBRANDT has it.
+_PROCESSED = re.compile(r"(?:_LPS)?(?:_rSRI)?(?:_SS(?:Final)?)?$", re.IGNORECASE)
+
+
 def split_brats_name(stem: str) -> tuple[str, Sequence] | None:
     """The patient's part of a file's name (empty where the name is that of the sequence alone) and its sequence.
 
@@ -49,7 +53,7 @@ def split_brats_name(stem: str) -> tuple[str, Sequence] | None:
     """
     if word := mask_ending(stem):
         return stem.removesuffix(word), Sequence.SEG
-    found = re.fullmatch(r"(?:(.+)[-_])?([a-z0-9]+)", stem, re.IGNORECASE)
+    found = re.fullmatch(r"(?:(.+)[-_])?([a-z0-9]+)", _PROCESSED.sub("", stem), re.IGNORECASE)
     sequence = _BRATS.get(found[2].lower()) if found else None
     return None if found is None or sequence is None else (found[1] or "", sequence)
 

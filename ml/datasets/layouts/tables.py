@@ -24,9 +24,11 @@ from ml.datasets.layouts.unknown import UnknownLayoutError
 _MOST_BYTES, _HEAD_BYTES = 2**26, 2**16
 # Marks of byte order, as Excel's "Unicode text" begins with one.
 _SIGNS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_FILE = r"(?:path|paths|file|files|filename|filenames|name)?"
-_IMAGE = re.compile(rf"(?:image|images|img|imgs|scan|slice|flair|input){_FILE}")
-_MASK = re.compile(rf"(?:mask|masks|label|labels|seg|segmentation|groundtruth|gt|truth|target){_FILE}")
+_FILE = r"(?:path|paths|file|files|filename|filenames|name|pfad|datei)?"
+_IMAGE = re.compile(rf"(?:image|images|img|imgs|scan|slice|flair|input|bild|bilder|imagen|imagem|immagine){_FILE}")
+_MASK = re.compile(
+    rf"(?:mask|masks|label|labels|seg|segmentation|groundtruth|gt|truth|target|maske|masken|masque|mascara|maschera){_FILE}"
+)
 # A column whose cells may be images' names, of a table that has their patients.
 _NAME = re.compile(r"(?:image|img|slice|scan|file|picture)s?(?:id|name|path|file|no|number)?|name|id")
 _PATIENT = re.compile(r"(?:patient|subject|case)(?:id|name)?")

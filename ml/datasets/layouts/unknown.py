@@ -10,6 +10,7 @@ from ml.datasets.file_names import (
     ANNOTATIONS_FILE,
     ARCHIVE_SUFFIXES,
     DATASET_JSON,
+    DICOM_SUFFIXES,
     IMAGE_SUFFIXES,
     MASK_VOLUME_SUFFIXES,
     OTHER_SUFFIXES,
@@ -106,6 +107,15 @@ def _nearest(folder: Path, files: list[Path]) -> str:
         )
     if any(looks_like_mask(path.name) for path in pictures):
         return f"The nearest layout is {_PATIENT_FOLDERS}; put each mask beside its image"
+    if (
+        not images
+        and any(suffix in suffixes for suffix in DICOM_SUFFIXES)
+        and not suffixes.keys().isdisjoint(_VOLUME_ENDINGS)
+    ):
+        return (
+            "The mask of a DICOM series is a DICOM SEG or an RTSTRUCT, no NIfTI: convert the series to NIfTI (dcm2niix)"
+            f" on the masks' grid, named as {_VOLUMES}, or export the masks as DICOM SEG"
+        )
     if not images and (nnunet := _say_nnunet(folder, files)):
         return nnunet
     if not images and any(suffix in suffixes for suffix in VOLUME_SUFFIXES):
@@ -267,7 +277,8 @@ def _tables(files: Iterable[Path]) -> str:
         return ""
     return (
         f" Masks that are listed in a {table} are not read: save each as a picture, called as its image"
-        " (`images/1.png`, `masks/1.png`)."
+        " (`images/1.png`, `masks/1.png`), or give a .csv the columns `image` and `mask`, with the path of one picture"
+        " in each."
     )
 
 

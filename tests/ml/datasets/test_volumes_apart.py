@@ -245,3 +245,20 @@ def test_volumes_that_a_table_names_are_told_that_it_is_not_read(tmp_path: Path)
         DatasetError, match=r"name the files like that .* A .csv that names volumes and masks is not read"
     ):
         find_layout(tmp_path)
+
+
+def test_rembrandts_names_say_how_a_volume_was_processed(tmp_path: Path) -> None:
+    name = "HF1538_1994.01.28"
+    ends = [f"_{one}_LPS_rSRI_SSFinal" for one in ("flair", "t1", "t1Gd", "t2")]
+    write(tmp_path, [f"{name}/{name}{end}.nii.gz" for end in ends], [])
+    write(tmp_path, [], [f"{name}/{name}_GlistrBoost{end}.nii.gz" for end in ("", "_ManuallyCorrected")])
+    assert masks_of(tmp_path) == {name: f"{name}/{name}_GlistrBoost_ManuallyCorrected.nii.gz"}
+    assert all(case.volume and case.volume.channels for case in find_layout(tmp_path).cases)
+
+
+def test_nifti_masks_of_dicom_series_are_told_to_convert_one_of_the_two(tmp_path: Path) -> None:
+    write(tmp_path, [], ["P1/mask.nii.gz"])
+    (tmp_path / "P1" / "dicom").mkdir()
+    (tmp_path / "P1" / "dicom" / "IM1.dcm").write_bytes(bytes(128) + b"DICM")
+    with pytest.raises(DatasetError, match=r"convert the series to NIfTI .* or export the masks as DICOM SEG"):
+        find_layout(tmp_path)

@@ -51,6 +51,11 @@ def is_tumor(folder, name):
         "cerveau",
         "sin tumor",
         "senza lesione",
+        "正常",
+        "脑室",
+        "无肿瘤",
+        "нет опухоли",
+        "정상",
     ],
 )
 def test_a_category_that_says_that_it_is_no_tumor_is_none(tmp_path, name):
@@ -74,6 +79,9 @@ def test_a_category_that_says_that_it_is_no_tumor_is_none(tmp_path, name):
         "tumeur de la tête",
         "tumor in the resection cavity",
         "optic glioma",
+        "肿瘤",
+        "脑肿瘤",
+        "опухоль",
     ],
 )
 def test_a_category_with_such_a_word_in_another_sense_is_tumor(tmp_path, name):

@@ -26,6 +26,7 @@ def write(folder: Path, *names: str) -> None:
         ",image_path,mask_path,diagnosis\n0,../set/x1.png,../set/y1.png,1\n1,x2.png,y2.png,0\n\n",
         "patient_id,image_path,mask_path,mask\nA,x1.png,y1.png,1\nB,x2.png,y2.png,0\n",
         "mask,mask_path,image\n,y1.png,x1.png\n0,y2.png,x2.png\n",
+        "Nr;Bild;Maske\n1;x1.png;y1.png\n2;x2.png;y2.png\n",
     ],
 )
 def test_pairs_are_those_of_the_rows(tmp_path: Path, text: str) -> None:
