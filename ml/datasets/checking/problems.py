@@ -27,6 +27,7 @@ _LAYOUT_NOTES = (
     "volume_count",
     "mixed_channels",
     "automatic_masks",
+    "cavities",
     "empty_masks",
     "empty_mask",
 )
@@ -49,7 +50,7 @@ LEFT_OUT = frozenset(
 FIGURE_NOTES = frozenset(
     {"box_outlines", "outlines_in_corner", "no_annotations", "shared_patient", "stray_annotations"}
     | {"nested_patients", "masks_by_pixels", "unnamed_patients", "volume_count", "mixed_channels"}
-    | {"automatic_masks"}
+    | {"automatic_masks", "cavities"}
 )
 # Names of a reason that a report repeats; the check has all of them.
 NAMES_SHOWN = 20

@@ -14,13 +14,15 @@ from ml.datasets.layouts.coco import Category
 from ml.datasets.layouts.layout import Layout, LayoutName
 from ml.datasets.layouts.left_out import relative
 from ml.datasets.layouts.roots import SUBSETS
-from ml.datasets.layouts.volume_masks import find_automatic_masks
+from ml.datasets.layouts.volume_masks import find_automatic_masks, find_cavities
 from ml.datasets.layouts.volumes import find_mixed_channels
 from ml.datasets.splits import SIDES
 from ml.datasets.time_points import is_time, person_of
 
 # A number, and behind a sign another one at the end: the patient's, or the series', and the slice's.
 _TWO_NUMBERS = re.compile(r"(.*?[0-9].*?)[ ._-]+[a-z]*[0-9]+", re.IGNORECASE | re.DOTALL)
+# Findings that are counted over all folders of a joined set.
+_OF_ALL = ("mixed_channels", "automatic_masks", "cavities")
 _NOT_TEXT = "{name} has a name that is not UTF-8; rename it."
 
 
@@ -45,9 +47,9 @@ def join_volumes(folder: Path, parts: Sequence[Layout]) -> Layout:
             is_clear = owners[case.patient] == 1 and not has_times
             name = case.patient if is_clear else f"{place}/{case.patient}"
             sided.append((replace(case, patient=name), SUBSETS.get(name_key(part.folder.name))))
-        problems += [problem for problem in part.problems if problem.code not in ("mixed_channels", "automatic_masks")]
+        problems += [problem for problem in part.problems if problem.code not in _OF_ALL]
     cases = [case for case, _ in sided]
-    problems += [*find_mixed_channels(cases), *find_automatic_masks(cases)]
+    problems += [*find_mixed_channels(cases), *find_automatic_masks(cases), *find_cavities(cases)]
     layout = assemble("BraTS", folder, sided, problems)
     return replace(layout, volumes=tuple(path for part in parts for path in part.volumes))
 

@@ -45,6 +45,8 @@ _AUTOMATIC = re.compile(
 # what a person made of it in `labels/final`.
 _OF_MODELS = re.compile(r"(?:.*[-_. ])?auto(?:mated|matic)?(?:[-_. ].*)?|deepbratumia.*|predictions?|inferences?")
 _ORIGINAL = ("labels", "original")
+# Of BraTS 2024 (https://www.synapse.org/Synapse:syn53708249) the times from 100 on, and MU-Glioma-Post's.
+_AFTER_TREATMENT = re.compile(r"brats-gli-\d{5}-1\d\d-seg|patientid_\d{4}_timepoint_\d+_tumormask")
 _MAKER = re.compile(r"[-_. ]?auto(?:mated|matic)?(?:[-_. ]approx)?$", re.IGNORECASE)
 _SPARE = (
     "Another mask of the same volume is taken, which says by its name that it is the expert's or the tumor's: remove"
@@ -117,6 +119,19 @@ def find_automatic_masks(cases: Sequence[Case]) -> Iterator[Problem]:
             " programs agree."
         )
         yield Problem("automatic_masks", (), text)
+
+
+def find_cavities(cases: Sequence[Case]) -> Iterator[Problem]:
+    """How many patients have masks of a collection whose label 4 is the cavity of a resection, after treatment."""
+    masks = {case.patient: file_of(case.mask) for case in cases if case.mask is not None and case.fault is None}
+    treated = [path for path in masks.values() if _AFTER_TREATMENT.fullmatch(_key(path))]
+    if treated:
+        text = (
+            f"The masks of {len(treated):,} of {len(masks):,} patients are called as those after treatment of BraTS"
+            f" 2024 or MU-Glioma-Post (the first: {shown(treated[0].name)}), whose label 4 is a cavity of a resection:"
+            " it counts as tumor here, as every label does. Write 0 in its place if it is none."
+        )
+        yield Problem("cavities", (), text)
 
 
 def _is_by_person(path: Path) -> bool:

@@ -32,7 +32,7 @@ from ml.datasets.layouts.sequences import Sequence as Kind
 from ml.datasets.layouts.sequences import sequence_of_channel, split_brats_name
 from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.unknown import UnknownLayoutError
-from ml.datasets.layouts.volume_masks import choose_masks, find_automatic_masks, join_masks
+from ml.datasets.layouts.volume_masks import choose_masks, find_automatic_masks, find_cavities, join_masks
 from ml.datasets.layouts.volume_patients import VolumePatient, volumes_in
 from ml.datasets.volume_headers import read_headers
 from ml.datasets.volume_slices import VolumeSlice, slice_path
@@ -348,7 +348,13 @@ def list_volumes(
         for case in lister.cases(patient)
     ]
     cases = [case for case, _ in sided]
-    problems = [*problems, *lister.problems, *find_mixed_channels(cases), *find_automatic_masks(cases)]
+    problems = [
+        *problems,
+        *lister.problems,
+        *find_mixed_channels(cases),
+        *find_automatic_masks(cases),
+        *find_cavities(cases),
+    ]
     spare = [path for patient in patients for path in patient.spare]
     return VolumeSet(tuple(sided), tuple(problems), (*used, *files, *spare))
 

@@ -262,3 +262,11 @@ def test_nifti_masks_of_dicom_series_are_told_to_convert_one_of_the_two(tmp_path
     (tmp_path / "P1" / "dicom" / "IM1.dcm").write_bytes(bytes(128) + b"DICM")
     with pytest.raises(DatasetError, match=r"convert the series to NIfTI .* or export the masks as DICOM SEG"):
         find_layout(tmp_path)
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+def test_masks_after_treatment_are_said_to_have_cavities(tmp_path: Path, is_nested: bool) -> None:
+    for seed, name in enumerate(("BraTS-GLI-02064-100", "BraTS-GLI-02064-101", "BraTS-GLI-00001-000")):
+        write_brats(tmp_path / (name[-3:] if is_nested else ""), name, seed=seed)
+    (note,) = find_layout(tmp_path).notes
+    assert note.startswith("The masks of 2 of 3 patients are called as those after treatment") and "label 4" in note
