@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from ml.masks import tumor_mask
 from tests.browser.actions import eventually, fact, picture
@@ -301,3 +301,20 @@ def test_a_page_that_is_not_told_how_far_it_is_says_why(
         page.unroute_all()
         expect(notice).to_have_count(0)
         portal.call("DELETE", f"{PATH}/{evaluation_id}")
+
+
+def test_a_page_that_sends_an_archive_asks_before_it_is_left(page: Page, tmp_path: Path) -> None:
+    file = tmp_path / "brains.zip"
+    file.write_bytes(b"PK")
+    held: list[Route] = []
+    page.route(f"**{PATH}", lambda route: held.append(route))
+    page.goto("/evaluations/new")
+    page.locator("#archive").set_input_files(file)
+    page.get_by_role("button", name="Send and evaluate").click()
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: asked.append(dialog.type) or dialog.accept())
+    other = page.context.new_page()
+    eventually(lambda: other.wait_for_timeout(20) or held)
+    page.close(run_before_unload=True)
+    eventually(lambda: other.wait_for_timeout(20) or asked)
+    assert asked == ["beforeunload"]
