@@ -55,7 +55,10 @@ def test_a_dropped_mask_is_the_truth_and_follows_the_slice_in_view(page: Page, p
     expect(expert.locator('img[data-truth="truth"]')).to_have_attribute("src", re.compile("slice=3"))
     expect(expert.locator('[data-slot="truth-number"]')).to_have_text("4")
 
-    # Another one is asked about first.
+    # Another one is asked about first, and nothing is read where the reader keeps this one.
+    drop(page, "other.tif", file.getvalue())
+    page.get_by_role("dialog").get_by_role("button", name="Keep").click()
+    expect(page.locator("#truth-drop")).to_have_count(0)
     drop(page, "other.tif", file.getvalue())
     page.locator("#confirm-yes").click()
     expect(expert).to_contain_text("other.tif")
