@@ -12,6 +12,7 @@ from ml.datasets.layouts.annotation_files import AnnotationFile, read_coco_docum
 from ml.datasets.layouts.assembly import assemble
 from ml.datasets.layouts.coco import begins_as_coco, read_annotations
 from ml.datasets.layouts.layout import Layout, LayoutName
+from ml.datasets.layouts.pairing import patient_of
 from ml.datasets.layouts.pairs import pair_folders
 from ml.datasets.layouts.roots import SUBSETS, Root
 from ml.datasets.layouts.tree import Tree
@@ -46,7 +47,7 @@ def list_annotated(
             if looks_like_mask(path.name):
                 problems.append(Problem("mask_name", (file,), _NOT_ANNOTATED_MASK))
                 continue
-            sided.append((Case(source.patient or f"{source.prefix}{path.stem}", path, None), side))
+            sided.append((Case(source.patient or patient_of(path.stem, source.prefix), path, None), side))
             problems.append(Problem("missing_mask", (file,), "No annotations name the image: annotate or remove it."))
     layout = assemble(name, folder, sided, problems, tuple(categories))
     return replace(layout, annotations=tuple(source.path for source, _ in sources))

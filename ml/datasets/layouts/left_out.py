@@ -55,8 +55,8 @@ UNREAD_ANNOTATIONS = (
     f" `{ANNOTATIONS_FILE}`, or `annotations/instances_default.json`) or as masks, a picture for each image."
 )
 UNREAD_YOLO = (
-    "Labels of YOLO beside their images: outlines are read where images lie in `images` and labels in `labels`; boxes"
-    " (four numbers behind the class) are no masks."
+    "Labels of YOLO that are not read: outlines are where images lie in `images`, labels in `labels`, and no image has"
+    " a mask by its name; boxes (four numbers behind the class) are no masks."
 )
 # Folders in which programs keep a file of outlines for each image, or for all: V7, Datumaro, Supervisely, YOLO.
 _ANNOTATION_FOLDERS = frozenset({ANNOTATIONS_FOLDER, "annotation", "ann", "labels"})

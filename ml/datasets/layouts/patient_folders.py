@@ -16,10 +16,12 @@ from ml.datasets.layouts.roots import Root, named
 from ml.datasets.layouts.sequences import flair_folder, other_sequences
 from ml.datasets.layouts.tree import Tree
 
-# What people call folders of slices by what is on them, not by whose they are.
+# What people call folders of slices by what is on them, or by where they come from, not by whose they are.
 _CLASS = re.compile(
     r"(?:yes|no|positive|negative|normal|healthy|benign|malignant|hgg|lgg|(?:no|non|with|without)?[ _-]?tumou?rs?"
-    r"|(?:glioma|glioblastoma|astrocytoma|oligodendroglioma|meningioma|pituitary|metastas[ei]s)(?:[ _-]tumou?rs?)?)"
+    r"|(?:glioma|glioblastoma|astrocytoma|oligodendroglioma|meningioma|pituitary|metastas[ei]s)(?:[ _-]tumou?rs?)?"
+    r"|axial|coronal|sagittal|ax|cor|sag|t1(?:w|c|ce|gd|n|post)?|t2(?:w|f|flair)?|pd|flair"
+    r"|(?:batch|part|chunk|fold|split|site|cent(?:er|re)|hospital|scanner|vendor|group|subset)[ _-]?[a-z0-9]{1,3})"
 )
 
 
@@ -60,8 +62,8 @@ def _find_classes(patients: Collection[str]) -> Iterator[Problem]:
     """Where each folder is called as a class of slices (`glioma`, `no_tumor`), it is hardly one patient."""
     if patients and all(_CLASS.fullmatch(name_key(patient)) for patient in patients):
         text = (
-            f"Each folder ({shown(', '.join(sorted(patients)[:4]))}) counts as one patient, and is called as a class:"
-            " figures of patients and their intervals mean nothing, unless each patient has a folder"
-            " (PATIENT/NAME.png beside PATIENT/NAME_mask.png)."
+            f"Each folder ({shown(', '.join(sorted(patients)[:4]))}) counts as one patient, and is called as a class, a"
+            " sequence, a plane or a part: figures of patients and their intervals mean nothing, unless each patient"
+            " has a folder (PATIENT/NAME.png beside PATIENT/NAME_mask.png)."
         )
         yield Problem("nested_patients", (), text)

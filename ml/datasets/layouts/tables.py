@@ -241,7 +241,8 @@ class _Reader:
                 name = path.relative_to(self._folder).as_posix()
                 text = "No line of the table names the image: add one with its mask or remove the image."
                 self.problems.append(Problem("missing_mask", (name,), text))
-                yield Case(path.relative_to(self._folder).with_suffix("").as_posix(), path, None)
+                own = path.relative_to(self._folder).with_suffix("").as_posix()
+                yield Case(barcode_of(path.stem) or own, path, None)
 
     def _find(self, table: Path, written: str) -> Path | None:
         """The file of a path: below the table's folder or the set's, without as much of its beginning as leads to none

@@ -260,7 +260,16 @@ def test_one_file_for_the_masks_of_several_images_is_told_to_be_split(tmp_path, 
 
 @pytest.mark.parametrize(
     ("folders", "is_said"),
-    [(("glioma", "no_tumor"), True), (("Yes", "No"), True), (("glioma", "anna"), False), (("nora", "lgg_01"), False)],
+    [
+        *(
+            (("glioma", "no_tumor"), True),
+            (("Yes", "No"), True),
+            (("glioma", "anna"), False),
+            (("nora", "lgg_01"), False),
+        ),
+        *((("axial", "coronal", "sagittal"), True), (("T1", "T2"), True), (("site A", "site B"), True)),
+        *((("batch_1", "batch 2"), True), (("T101", "T102"), False), (("axial", "anna"), False)),
+    ],
 )
 def test_folders_called_as_classes_are_said_to_count_as_patients(tmp_path, folders, is_said):
     for place, folder in enumerate(folders):

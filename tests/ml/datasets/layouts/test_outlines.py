@@ -221,7 +221,7 @@ def test_labels_of_yolo_beside_their_images_are_told_where_they_belong(tmp_path:
     """As darknet keeps them (CVAT's "YOLO 1.1")."""
     image(tmp_path / "obj_train_data" / "a.png")
     yolo(tmp_path / "obj_train_data" / "a.txt", "0 0.5 0.5 0.2 0.2")
-    with pytest.raises(DatasetError, match="outlines are read where images lie in `images` and labels in `labels`"):
+    with pytest.raises(DatasetError, match="outlines are where images lie in `images`, labels in `labels`"):
         check(tmp_path)
 
 
@@ -240,3 +240,13 @@ def test_boxes_that_are_turned_are_boxes(tmp_path: Path) -> None:
     assert note.code == "box_outlines" and "is a box, rectangles and no outlines" in note.message
     yolo(tmp_path / "labels" / "a.txt", "0 0.5 0.2 0.8 0.5 0.6 0.75 0.3 0.4")
     assert find_layout(tmp_path).problems == ()
+
+
+def test_an_image_without_annotations_is_of_the_patient_in_its_name(tmp_path: Path) -> None:
+    """Each was one of its own, and names with a barcode were said to name nobody."""
+    for number in (1, 2, 3):
+        image(tmp_path / f"TCGA_DU_640{number % 2}_19850629_{number}.png")
+    labelme(tmp_path / "TCGA_DU_6401_19850629_1.json", {"label": "tumor", "points": pairs_of(SQUARE)})
+    layout = find_layout(tmp_path)
+    assert {case.patient for case in layout.cases} == {"TCGA_DU_6400_19850629", "TCGA_DU_6401_19850629"}
+    assert {problem.code for problem in layout.problems} == {"missing_mask"}
