@@ -46,7 +46,11 @@ _TABLE = (
     " `masks/1.png`)."
 )
 _ARCHIVE = "An archive, which is not looked into: unpack it if its files belong to the data set, else remove it."
-_VOLUME = (
+OF_ANATOMY = (
+    "A mask by its name, of brain, skull, tissue, an organ or a cavity: no tumor's, so it is not used. Call it as a"
+    " tumor's if it is one (`P1_tumor_seg.nii.gz`)."
+)
+VOLUME = (
     "A volume in a place, or of a name, where this layout has none: name it as BraTS or nnU-Net do, and give volumes a"
     " folder of their own."
 )
@@ -137,7 +141,7 @@ def find_tables(tree: Tree, folder: Path, named: Iterable[str]) -> list[Problem]
 def may_hold_masks(group: LeftOut) -> bool:
     """Whether files left out may be the masks of images that have none: annotations, volumes, other kinds."""
     suffixes = (suffix_of(name) for name in group.files)
-    return group.message in (UNREAD_ANNOTATIONS, UNREAD_YOLO, _VOLUME, _ARCHIVE) or any(
+    return group.message in (UNREAD_ANNOTATIONS, UNREAD_YOLO, OF_ANATOMY, VOLUME, _ARCHIVE) or any(
         suffix in OTHER_SUFFIXES for suffix in suffixes
     )
 
@@ -163,7 +167,7 @@ def _sentence(what: str, suffixes: Iterable[str]) -> str:
     """what: of `_kind_of`, or the sentence itself; suffixes: of all files that are left out. No number: files of
     several folders stand together under one sentence."""
     if what in VOLUME_SUFFIXES:
-        return _VOLUME
+        return VOLUME
     if (unread := unread_by_suffix(what)) is not None:
         named = " Name volumes as BraTS or nnU-Net do." if unread.is_volume else ""
         first, *more = unread_kinds(suffixes)[unread]

@@ -13,7 +13,7 @@ from ml.datasets.layouts.assembly import images_only, join_volumes
 from ml.datasets.layouts.copies import have_same_bytes
 from ml.datasets.layouts.glances import OF_ALPHA, count_transparent
 from ml.datasets.layouts.layout import Layout
-from ml.datasets.layouts.left_out import find_strays, find_tables, may_hold_masks, relative
+from ml.datasets.layouts.left_out import OF_ANATOMY, VOLUME, find_strays, find_tables, may_hold_masks, relative
 from ml.datasets.layouts.pairing import patient_of
 from ml.datasets.layouts.pairs import list_nested, pair_folders
 from ml.datasets.layouts.recognition import apart_layout, dicom_layout, layout_in
@@ -126,6 +126,7 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
         layout, others = whole, []
     doubles = [_double(tree, other, folder) for other in others]
     strays = find_strays(tree, folder, folder, _used(layout), frozenset(other.folder for other in others))
+    strays = [part for stray in strays for part in _without_anatomy(folder, stray)]
     named = layout.named_from(folder)
     if not layout.has_truth and (text := _say_unread_masks(layout, folder, strays)):
         raise UnreadMasksError(folder, text, replace(named, problems=(*named.problems, *doubles, *strays)))
@@ -134,6 +135,19 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
     if not layout.has_truth and not layout.volumes:
         strays += find_tables(tree, folder, [name for one in strays for name in one.files])
     return replace(named, problems=(*named.problems, *doubles, *strays))
+
+
+def _without_anatomy(folder: Path, stray: Problem) -> Iterator[Problem]:
+    """Volumes that are left out, those that are masks of a brain or an organ by their names with a sentence of their
+    own: nobody is told to call them as a tumor's."""
+    of_anatomy = {
+        name
+        for name in stray.files
+        if stray.message == VOLUME and mask_sign(name) and is_of_anatomy(folder / name, folder)
+    }
+    for message, files in ((stray.message, set(stray.files) - of_anatomy), (OF_ANATOMY, of_anatomy)):
+        if files:
+            yield replace(stray, files=tuple(name for name in stray.files if name in files), message=message)
 
 
 def _say_unread_masks(layout: Layout, folder: Path, strays: Sequence[Problem]) -> str:

@@ -99,8 +99,11 @@ def test_the_tumors_mask_is_taken_and_those_of_brain_and_skull_never(tmp_path: P
     assert {case.mask.parent.name for case in layout.cases if case.mask} == {"P1_tumor_segmentation.nii.gz"}
     (left_out,) = layout.left_out
     assert left_out.files == ("P1/P1_brain_parenchyma_segmentation.nii.gz", "P1/P1_brain_segmentation.nii.gz")
+    assert "no tumor's, so it is not used" in left_out.message and "name it as BraTS" not in left_out.message
     (tmp_path / "P1" / "P1_tumor_segmentation.nii.gz").unlink()
-    with pytest.raises(DatasetError, match=r"12 slices and not one mask.*P1/P1_brain_segmentation.nii.gz: A volume"):
+    with pytest.raises(
+        DatasetError, match=r"12 slices and not one mask.*P1_brain_segmentation.nii.gz: A mask .* of brain"
+    ):
         check(tmp_path)
 
 
