@@ -356,7 +356,7 @@ def _remedy(layout: Layout, masks: Sequence[Path]) -> str:
         return _OF_PICTURES_NNUNET
     stems = {name_key(case.image.stem) for case in layout.cases}
     begun = Counter(
-        key[:place]
+        (path.parent, key[:place])
         for path in masks
         for key in [name_key(path.stem)]
         for place in range(len(key))

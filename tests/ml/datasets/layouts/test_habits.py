@@ -238,3 +238,16 @@ def test_an_image_with_masks_in_several_folders_is_told_so_and_they_are_no_scans
     with pytest.raises(DatasetError, match=f"masks in several folders .*{' and '.join(sorted(folders))}"):
         check(tmp_path)
     assert {source.name for source in find_sources([tmp_path])[0]} == {"scans/1", "scans/2"}
+
+
+def test_masks_of_two_patients_whose_slices_have_one_name_are_no_parts_of_one(tmp_path):
+    """`Bild1_Maske` of each was told to be joined with the other's."""
+    for patient in ("anna", "ben"):
+        image(tmp_path / patient / "Bild1.png")
+        mask(tmp_path / patient / "Bild1_Maske.png")
+    with pytest.raises(DatasetError, match="name it as its image with `_mask`") as refused:
+        check(tmp_path)
+    assert "join them" not in str(refused.value)
+    mask(tmp_path / "anna" / "Bild1_Maske_2.png")
+    with pytest.raises(DatasetError, match="join them into one mask"):
+        check(tmp_path)
