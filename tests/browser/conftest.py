@@ -70,6 +70,8 @@ def context(chromium: Browser, portal: RunningPortal, console: Console) -> Itera
     context.set_default_timeout(TIMEOUT_MS)
     context.add_init_script(REPORT_VIOLATIONS)
     context.on("page", console.follow)
+    # Caught from the start: a wait alone asks for it beside the key that opens it, and may come too late.
+    context.on("page", lambda page: page.on("filechooser", lambda chooser: None))
     yield context
     context.close()
     assert console.unexpected() == []
