@@ -80,15 +80,23 @@ def test_model_and_threshold_are_chosen_before_sending(page: Page, portal: Runni
     assert (run["model"], run["threshold"]) == ("unet-lite0-lgg", 0.3)
 
 
-def test_a_threshold_that_is_none_is_said(page: Page, console: Console) -> None:
-    console.expected = ["status of 422"]
+def test_a_threshold_that_is_none_is_said_and_nothing_is_sent(page: Page) -> None:
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     page.goto("/")
     page.get_by_text("Study, model and threshold").click()
-    page.get_by_label("Threshold", exact=True).fill("7")
+    field = page.get_by_label("Threshold", exact=True)
+    field.fill("7")
 
     drop_files(page, {"seven.png": phantoms.render("clear")})
 
-    expect(page.locator('.card[data-state="rejected"]').filter(has_text="seven.png")).to_contain_text("1")
+    expect(page.get_by_text("None was sent: a field below does not say what it should")).to_be_visible()
+    expect(field).to_be_focused()
+    assert "1" in field.evaluate("(field) => field.validationMessage")
+    assert sent == []
+    field.fill("0.7")
+    drop_files(page, {"seven.png": phantoms.render("clear")})
+    expect(card(page, "seven.png", "succeeded")).to_be_visible()
 
 
 def test_a_chosen_folder_is_a_stack_with_its_experts_masks_and_says_what_is_left_out(
