@@ -37,19 +37,6 @@ def _apart(cases: Sequence[Case], slices: list[tuple[int, int]]) -> list[list[tu
     return list(of_folder.values())
 
 
-def places_around(cases: Sequence[Case], neighbors: int) -> dict[int, list[int]]:
-    """The places of each case and of so many of its stack on either side, from the lowest slice on.
-
-    The lowest and the highest slice of the stack stand in for those beyond, so the case itself is in the middle.
-    """
-    around: dict[int, list[int]] = {}
-    for stack in find_stacks(cases):
-        for middle, place in enumerate(stack):
-            wanted = range(middle - neighbors, middle + neighbors + 1)
-            around[place] = [stack[min(max(one, 0), len(stack) - 1)] for one in wanted]
-    return around
-
-
 def parts_of_one_size(places: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
     """A stack's places in parts of neighbors of one size, from its lowest slice up; slices of several fit no array.
 

@@ -1,6 +1,6 @@
 """Where slices lie in their stacks: a cascade asks about a slice what its neighbors show. Never imports torch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,3 +101,13 @@ class Context:
             reached[:-1] |= spread[1:] & is_joined
             spread = reached
         return spread
+
+
+def places_around(stacks: Iterable[Sequence[int]], neighbors: int) -> dict[int, list[int]]:
+    """For each place in these stacks its own and those of so many neighbors, as `Context.around` has them."""
+    around: dict[int, list[int]] = {}
+    for stack in stacks:
+        context = Context.of_stack(len(stack))
+        for index, place in enumerate(stack):
+            around[place] = [stack[one] for one in context.around(index, neighbors)]
+    return around

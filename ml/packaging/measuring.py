@@ -29,7 +29,7 @@ from ml.packaging.package_writer import write_card
 from ml.packaging.parity import compare_engines
 from ml.packaging.quantization import Calibration
 from ml.packaging.sequence_fit import fit_sequences
-from ml.packaging.surroundings import Surroundings
+from ml.packaging.surroundings import ALONE, Surroundings
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Split:
     calibration: tuple[Case, ...]
     parity: tuple[Case, ...]
     held_out: HeldOut | None = None
-    surroundings: Surroundings | None = None
+    surroundings: Surroundings = ALONE
 
 
 def split_cases(cases: Sequence[Case], held_out: Iterable[str], validation: Iterable[str], seed: int) -> Split:

@@ -20,7 +20,7 @@ from ml.engines.flair_only import FlairOnlyEngine
 from ml.metrics.verdicts import roc
 from ml.ood.detector import OodDetector, fit_detector, is_plain, limit_of
 from ml.packaging.logistic import fit_logistic
-from ml.packaging.surroundings import Surroundings, ask_middle
+from ml.packaging.surroundings import ALONE, Surroundings, ask_middle
 from ml.synthetic.negatives import COUNT, FIT_SEED, Negative, draw_negatives
 
 # Of the training patients, drawn with the seed; every third one is used as a gray scan as well.
@@ -67,7 +67,7 @@ def fit(
     held_out: HeldOut,
     seed: int,
     other_images: int = COUNT,
-    surroundings: Surroundings | None = None,
+    surroundings: Surroundings = ALONE,
 ) -> tuple[OodDetector, OodFacts] | None:
     """The detector and what the card says of it; None where there are too few slices to fit one.
 
@@ -75,13 +75,13 @@ def fit(
     their stacks, and each counts twice. Raises DatasetError, EngineError and, without features, PackageError.
     """
     seen_images = tuple(draw_negatives(other_images, FIT_SEED))
-    around = surroundings or Surroundings()
-    own = _Sample.drawn(engine, training, held_out.validation, seen_images, seed, around)
+    own = _Sample.drawn(engine, training, held_out.validation, seen_images, seed, surroundings)
     axes = min(AXES, (len(own.fitted) - 2) // 4)
     if axes < 1:
         return None
     of_folds = [
-        _Sample.drawn(fold.engine, fold.training, fold.held_out, seen_images, seed, around) for fold in held_out.folds
+        _Sample.drawn(fold.engine, fold.training, fold.held_out, seen_images, seed, surroundings)
+        for fold in held_out.folds
     ]
     detector, judges = _fit_with_limits(own, of_folds, axes)
     negatives = _Negatives.drawn(engine, draw_negatives(other_images))
@@ -162,22 +162,22 @@ class _Sample:
         held_out: Sequence[Case],
         images: Iterable[Negative],
         seed: int,
-        around: Surroundings,
+        surroundings: Surroundings,
     ) -> "_Sample":
         gray = FlairOnlyEngine(engine)
         order = np.random.default_rng(seed).permutation(len(training))[:TRAINING_SLICES]
         cases = [training[index] for index in sorted(order)]
         some = cases[::_GRAY_STEP]
-        fitted = [features_of(engine, around.all_ways(cases)), features_of(gray, around.all_ways(some))]
+        fitted = [features_of(engine, surroundings.all_ways(cases)), features_of(gray, surroundings.all_ways(some))]
         # Another sequence than FLAIR shows a brain all the same.
-        others = [features_of(engine, _of_channel(around.all_ways(some), channel)) for channel in (0, 2)]
+        others = [features_of(engine, _of_channel(surroundings.all_ways(some), channel)) for channel in (0, 2)]
         empty = fitted[0][:0]
         return cls(
             np.concatenate(fitted),
             np.concatenate(others),
             _Negatives.drawn(engine, images),
-            features_of(engine, around.all_ways(held_out)) if held_out else empty,
-            features_of(gray, around.all_ways(held_out)) if held_out else empty,
+            features_of(engine, surroundings.all_ways(held_out)) if held_out else empty,
+            features_of(gray, surroundings.all_ways(held_out)) if held_out else empty,
         )
 
     @property

@@ -10,11 +10,11 @@ from ml.datasets import Case
 from ml.engines import Engine
 from ml.masks import apply_rule, rule_on_grid
 from ml.measurements import verdict_of
-from ml.packaging.surroundings import Surroundings, ask_middle
+from ml.packaging.surroundings import ALONE, Surroundings, ask_middle
 
 
 def compare_engines(
-    served: Engine, reference: Engine, cases: Sequence[Case], surroundings: Surroundings | None = None
+    served: Engine, reference: Engine, cases: Sequence[Case], surroundings: Surroundings = ALONE
 ) -> Parity:
     """Run both engines on every slice, with the served card's rule for single slices.
 
@@ -35,7 +35,7 @@ def compare_engines(
         truth = case.labels() > 0  # (H, W)
         rule = rule_on_grid(card, card.threshold, *truth.shape)
         is_equal = is_doubt_equal = True
-        for way in (surroundings or Surroundings()).ways(case):  # (S, H, W, 3)
+        for way in surroundings.ways(case):  # (S, H, W, 3)
             found = [ask_middle(engine, way) for engine in (served, reference)]
             both = [apply_rule(item.probability_u8, rule, is_stack=False) for item in found]
             masks = [item.tumor[0] for item in both]

@@ -15,7 +15,7 @@ from torch import nn
 from ml.cards import INT8_GRAPH_FILE, InputConvention
 from ml.datasets import Case
 from ml.networks.exported_network import ExportedNetwork
-from ml.packaging.surroundings import Surroundings
+from ml.packaging.surroundings import ALONE, Surroundings
 from ml.preprocessing import normalize_together, place_on_grid
 from ml.synthetic.negatives import COUNT
 
@@ -58,7 +58,7 @@ def write_int8(
     convention: InputConvention,
     cases: Sequence[Case],
     folder: Path,
-    surroundings: Surroundings | None = None,
+    surroundings: Surroundings = ALONE,
 ) -> None:
     """Quantize `network` on the slices of `cases` and write `int8.xml` and `int8.bin` into `folder`.
 
@@ -75,7 +75,7 @@ def write_int8(
     for output, name in zip(model.outputs, OUTPUTS, strict=True):
         output.get_tensor().set_names({name})
     upsample_by_scale(model)
-    inputs = [_input_of(way, convention) for way in (surroundings or Surroundings()).all_ways(cases)]
+    inputs = [_input_of(way, convention) for way in surroundings.all_ways(cases)]
     quantized = nncf.quantize(
         model,
         nncf.Dataset(inputs),

@@ -32,7 +32,7 @@ from ml.ood.sequences import (
 )
 from ml.packaging.logistic import fit_logistic
 from ml.packaging.ood_fit import FoldNetwork, features_of
-from ml.packaging.surroundings import Surroundings
+from ml.packaging.surroundings import ALONE, Surroundings
 
 SLICES_PER_PATIENT = 6
 # Patients, all times of one together, are dealt into so many folds; fewer cannot be measured out of fold.
@@ -87,7 +87,7 @@ def fit_sequences(
     cases: Sequence[Case],
     seed: int,
     folds: Sequence[FoldNetwork] = (),
-    surroundings: Surroundings | None = None,
+    surroundings: Surroundings = ALONE,
 ) -> tuple[SequenceClassifier, SequenceFacts] | None:
     """The check and what the card says of it; None where there are too few patients, or one sequence alone.
 
@@ -96,12 +96,14 @@ def fit_sequences(
     where the network takes neighbors, slices are given alone and in their stacks. Raises DatasetError, EngineError and,
     without features, PackageError.
     """
-    around = surroundings or Surroundings()
-    gray, color = both = _sample(engine, cases, seed, around)
+    gray, color = both = _sample(engine, cases, seed, surroundings)
     if not (_is_enough(gray, len(GRAY_CLASSES)) and _is_enough(color, len(COLOR_CLASSES))):
         return None
     parts = [
-        (_sample(fold.engine, fold.training, seed, around), _sample(fold.engine, fold.held_out, seed, around))
+        (
+            _sample(fold.engine, fold.training, seed, surroundings),
+            _sample(fold.engine, fold.held_out, seed, surroundings),
+        )
         for fold in folds
     ]
     of_gray, of_color = _measure_halves(parts or _deal(both, seed))
@@ -133,12 +135,17 @@ _Row = tuple[NDArray[np.float64], int, str, NDArray[np.float64]]
 _UNKNOWN = np.full((3, COUNT), np.nan)
 
 
-def _sample(engine: Engine, cases: Sequence[Case], seed: int, around: Surroundings) -> _Halves:
+def _sample(engine: Engine, cases: Sequence[Case], seed: int, surroundings: Surroundings) -> _Halves:
     """Slices of every patient, given as gray scans and in color."""
     rows: tuple[list[_Row], list[_Row]] = ([], [])
     for patient, group in groupby(sorted(cases, key=lambda case: case.patient), key=lambda case: case.patient):
         drawn = _draw(list(group), seed)
-        ways = [way for index, case in enumerate(drawn) for slices in around.ways(case) for way in _ways(slices, index)]
+        ways = [
+            way
+            for index, case in enumerate(drawn)
+            for slices in surroundings.ways(case)
+            for way in _ways(slices, index)
+        ]
         if not ways:
             continue
         by_size = sorted(ways, key=lambda way: way[2].shape)

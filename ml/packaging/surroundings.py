@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.datasets import Case
-from ml.datasets.stacks import places_around
+from ml.datasets.stacks import find_stacks
 from ml.engines import Engine, Inference
-from ml.engines.context import Context
+from ml.engines.context import Context, places_around
 
 
 class Surroundings:
-    """The slices around those of a data set; of `Surroundings()` none has any."""
+    """The slices around those of a data set."""
 
     def __init__(self, cases: Sequence[Case] = (), neighbors: int = 0) -> None:
         """cases: of the whole data set, so that no neighbor lacks. neighbors: as the network, or any member, takes."""
-        found = places_around(cases, neighbors) if neighbors else {}
+        found = places_around(find_stacks(cases), neighbors) if neighbors else {}
         self._around = {_key(cases[place]): [cases[one] for one in around] for place, around in found.items()}
 
     def ways(self, case: Case) -> tuple[NDArray[np.uint8], ...]:
@@ -39,6 +39,10 @@ class Surroundings:
         """`ways` of every case, one after the other."""
         for case in cases:
             yield from self.ways(case)
+
+
+# Of a network without neighbors.
+ALONE = Surroundings()
 
 
 def ask_middle(engine: Engine, way: NDArray[np.uint8]) -> Inference:

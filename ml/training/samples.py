@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from ml.datasets import Case
-from ml.datasets.stacks import places_around
+from ml.datasets.stacks import find_stacks
+from ml.engines.context import places_around
 from ml.preprocessing import normalize_together, place_labels_on_grid, place_on_grid
 from ml.training.augmentation import Augmenter
 from ml.training.configuration import Configuration, Stage
@@ -52,7 +53,7 @@ class SliceCache:
         self.owners = np.array([number[case.patient] for case in self.cases], dtype=int)  # (slices,)
 
         neighbors = self.convention.neighbors
-        self._around = places_around(self.cases, neighbors) if neighbors else {}
+        self._around = places_around(find_stacks(self.cases), neighbors) if neighbors else {}
 
     def __len__(self) -> int:
         return len(self.cases)

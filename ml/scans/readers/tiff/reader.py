@@ -97,19 +97,20 @@ def _read_slice_labels(found: _Stack, places: NDArray[np.intp]) -> LabelMap:
     """The mask of the slice whose pages are at these places. Raises ScanError."""
     # ImageJ's binary images have 255 in what was marked, and an inverting table that shows it black on white.
     white_zero = found.white_zero and parse_description(found.first.description) is None
-    found.notes.discard(COLORS)  # of the slice before
-    planes = [convert_labels(found.pages[place], found.notes, white_zero=white_zero) for place in places]
+    notes: set[str] = set()
+    planes = [convert_labels(found.pages[place], notes, white_zero=white_zero) for place in places]
+    found.notes.update(notes - {COLORS})  # a channel that one slice has is one of all; colors are of each
     values = orient(planes[0] if len(planes) == 1 else np.maximum.reduce(planes), found.orientation)
     if values.dtype.kind == "f" and not np.isfinite(values.astype(float, copy=False)).all():
         raise ScanError("unreadable", "The mask has NaN or infinite pixels; replace them by numbers and try again.")
     if is_with_loss := is_lossy(found.first, values):
         values = settle_lossy(values)
-    of_colors = COLORS in found.notes or (len(planes) > 1 and has_colors(np.stack(planes, axis=2)))
+    of_colors = COLORS in notes or (len(planes) > 1 and has_colors(np.stack(planes, axis=2)))
     return LabelMap(
         values,
         is_lossy=is_with_loss and bool(values.any()),
         orientation=found.orientation,
-        is_whole=not found.notes - {COLORS},
+        is_whole=not found.notes,
         has_colors=of_colors,
     )
 

@@ -24,7 +24,7 @@ from ml.networks.checkpoints import write_checkpoint
 from ml.packaging import measuring, packages
 from ml.packaging.packages import make_package
 from ml.packaging.quantization import Calibration, write_int8
-from ml.packaging.surroundings import Surroundings
+from ml.packaging.surroundings import ALONE, Surroundings
 from ml.training.configuration import Configuration
 from ml.training.out_of_fold import keys_of
 from ml.training.recipes import dump, make_configuration
@@ -73,13 +73,13 @@ def quantized_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         convention: InputConvention,
         cases: Sequence[Case],
         folder: Path,
-        surroundings: Surroundings | None = None,
+        surroundings: Surroundings = ALONE,
     ) -> None:
         content = hashlib.sha256(f"{network} {convention}".encode())
         for name, values in network.state_dict().items():
             content.update(name.encode() + values.numpy().tobytes())
         for case in cases:
-            for way in (surroundings or Surroundings()).ways(case):
+            for way in surroundings.ways(case):
                 content.update(way.tobytes())
         made = kept / content.hexdigest()
         if not (made / INT8_GRAPH_FILE).exists():
