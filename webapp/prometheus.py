@@ -53,6 +53,10 @@ class PortalCollector(Collector):
             "glioscope_waiting_jobs", "Jobs put back for a fault of the machine or lost data", figures.waiting_jobs
         )
         yield GaugeMetricFamily("glioscope_live_workers", "Workers that are ready", figures.live_workers)
+        serving = GaugeMetricFamily("glioscope_queue_workers", "Workers that are ready, by queue", labels=["queue"])
+        for queue, count in figures.queue_workers.items():
+            serving.add_metric([queue], count)
+        yield serving
         stages = GaugeMetricFamily(
             "glioscope_stage_seconds",
             f"Time of each stage of an upload and its run over the last {statistics.STAGE_SAMPLE} of them",

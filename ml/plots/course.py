@@ -7,7 +7,7 @@ from datetime import date
 
 from ml.plots.svg import Axes, Plot
 
-_WIDTH, _HEIGHT = 640, 360
+_WIDTH, _HEIGHT = 480, 320
 _LEAST_GAP = 70  # between labels of dates, in pixels
 
 

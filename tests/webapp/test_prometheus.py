@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -13,7 +14,7 @@ from sqlalchemy import update
 from tests.support.jobs import claim_segmentation
 from tests.webapp.clients import SCANS, finish, finished, resources_of, sent
 from webapp.domain.database.clock import database_now
-from webapp.domain.jobs import lifecycle
+from webapp.domain.jobs import lifecycle, workers
 from webapp.domain.jobs.endings import Ending, Endings
 from webapp.domain.scans.models import Segmentation
 from webapp.domain.stages import Stage
@@ -42,6 +43,15 @@ def test_jobs_are_counted_by_state(any_app: Flask) -> None:
     assert found["glioscope_stage_seconds", "0.5", "infer"] == 0.002
     time.sleep(0.05)
     assert 0 < samples(client)["glioscope_queue_age_seconds",] < 60
+
+
+def test_workers_of_evaluations_alone_are_none_of_uploads(any_app: Flask) -> None:
+    resources, client = resources_of(any_app), any_app.test_client()
+    batch = replace(resources, settings=replace(resources.settings, worker_jobs="batch"))
+    workers.register_worker(batch, "of evaluations", engine="e", model="m")
+    found = samples(client)
+    assert found["glioscope_live_workers",] == found["glioscope_queue_workers", "batch"] == 1
+    assert found["glioscope_queue_workers", "interactive"] == 0
 
 
 def test_a_job_far_past_its_lease_is_seen(any_app: Flask) -> None:

@@ -211,6 +211,19 @@ def test_a_picture_has_no_volume_and_no_plot(app: Flask, client: FlaskClient) ->
     assert client.get(f"/studies/{study['id']}/follow-up").status_code == 200
 
 
+def test_a_volume_of_a_few_voxels_is_not_zero(app: Flask, client: FlaskClient, stated: VolumeError) -> None:
+    small, large = add_study(app, "small", "2023-01-31"), add_study(app, "large", "2024-06-01")
+    with resources_of(app).database.write() as session:
+        for study, volume in ((small, 1.0), (large, 4.0)):
+            session.execute(update(Segmentation).where(Segmentation.id == study["run"]).values(volume_mm3=volume))
+
+    page = client.get(f"/studies/{small['study']}/follow-up").text
+
+    low, high = 1e-3 / stated.volume, 1e-3 * stated.volume
+    assert "0.0010&nbsp;mL" in page and "0.0040&nbsp;mL" in page and f"{low:.4f} to {high:.4f}&nbsp;mL" in page
+    assert "differ by +0.0030&nbsp;mL" in page and "0.00&nbsp;mL" not in page
+
+
 @pytest.mark.usefixtures("stated")
 def test_the_whole_course_is_told_first_and_its_ends_are_side_by_side(app: Flask, client: FlaskClient) -> None:
     days = ("2021-01-15", "2022-01-15", "2023-01-15", "2024-01-15")

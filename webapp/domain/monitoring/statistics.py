@@ -12,6 +12,7 @@ from webapp.domain.database.clock import database_now
 from webapp.domain.database.ownership import everyone
 from webapp.domain.evaluations.models import Evaluation, EvaluationChunk
 from webapp.domain.jobs import workers
+from webapp.domain.jobs.broker import QUEUES
 from webapp.domain.jobs.kinds import KINDS
 from webapp.domain.jobs.models import JobColumns, Status
 from webapp.domain.resources import Resources
@@ -27,7 +28,8 @@ STUCK_AFTER_S = 60.0
 
 @dataclass(frozen=True)
 class Statistics:
-    """`stage_seconds` by (stage, quantile)."""
+    """`queue_workers` by the names in `broker.QUEUES`; a worker of both counts in each. `stage_seconds` by (stage,
+    quantile)."""
 
     jobs_by_status: dict[str, int]
     chunks_by_status: dict[str, int]
@@ -36,6 +38,7 @@ class Statistics:
     stuck_jobs: int
     waiting_jobs: int
     live_workers: int
+    queue_workers: dict[str, int]
     stage_seconds: dict[tuple[str, str], float]
 
 
@@ -51,6 +54,7 @@ def read(resources: Resources) -> Statistics:
             .order_by(Segmentation.finished_at.desc())
             .limit(STAGE_SAMPLE)
         ).all()
+        lease_s = resources.settings.lease_s
         return Statistics(
             jobs_by_status=segmentations.counts_by_status(session),
             chunks_by_status={status.value: chunks.get(status, 0) for status in Status},
@@ -58,7 +62,8 @@ def read(resources: Resources) -> Statistics:
             evaluation_queue_age_s=_age_s(session, EvaluationChunk),
             stuck_jobs=_count(session, _is_stuck),
             waiting_jobs=_count(session, _waits_after_a_release),
-            live_workers=workers.live_workers(session, resources.settings.lease_s),
+            live_workers=workers.live_workers(session, lease_s),
+            queue_workers={queue: workers.live_workers(session, lease_s, queue) for queue in QUEUES},
             stage_seconds=_quantiles(timings, resources.stages.recent()),
         )
 
