@@ -182,7 +182,7 @@ def _model_rows(run: Segmentation, card: "Card | None") -> list[tuple[str, str]]
     rows = [
         ("Model", " ".join(filter(None, (run.model, run.model_version)))),
         ("Engine", run.engine or "not stated"),
-        ("Threshold", f"{run.threshold:g}"),
+        ("Threshold", f"{run.threshold}"),
     ]
     if card is None:
         return [*rows, ("Card", "The model is no longer installed, so its card is not here.")]

@@ -235,6 +235,6 @@ def _algorithm(facts: Facts) -> AlgorithmIdentification:
     return AlgorithmIdentification(
         name=facts.model,
         version=facts.model_version or "not stated",
-        parameters=[f"threshold {facts.threshold:g}"],
+        parameters=[f"threshold {facts.threshold}"],
         manufacturer=MANUFACTURER,
     )

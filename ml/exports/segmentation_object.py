@@ -69,7 +69,7 @@ def make_segmentation(sources: Sources, mask: NDArray[np.uint8], facts: Facts) -
         software_versions=facts.version,
         device_serial_number="none",
         content_label="TUMOR" if facts.is_assessed else "NOT_ASSESSED",
-        content_description=(facts.doubt or f"Mask at threshold {facts.threshold:g}. {DISCLAIMER}")[:64],
+        content_description=(facts.doubt or f"Mask at threshold {facts.threshold}. {DISCLAIMER}")[:64],
         omit_empty_frames=bool(mask.any()),
         series_description=f"{facts.title('Mask')} {DISCLAIMER}",
     )

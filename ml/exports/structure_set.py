@@ -42,7 +42,7 @@ def make_structure_set(sources: Sources, mask: NDArray[np.uint8], facts: Facts) 
     made.StructureSetLabel = "TUMOR" if facts.is_assessed else "NOT ASSESSED"
     made.StructureSetDate = made.StructureSetTime = ""
     made.StructureSetDescription = " ".join(
-        filter(None, [facts.doubt, f"Mask of {facts.model} at threshold {facts.threshold:g}.", DISCLAIMER])
+        filter(None, [facts.doubt, f"Mask of {facts.model} at threshold {facts.threshold}.", DISCLAIMER])
     )
     made.ReferencedFrameOfReferenceSequence = [_frame_of_reference(sources)]
     made.StructureSetROISequence = [

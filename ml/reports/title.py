@@ -43,7 +43,7 @@ def title_rows(title: dict[str, str], summary: dict[str, Any]) -> list[tuple[str
         ("Digest of the slices", summary["slices_sha256"] or "not known"),
         ("Model", model),
         ("Engine", engine),
-        ("Threshold", f"{summary['threshold']:g}"),
+        ("Threshold", f"{summary['threshold']}"),
         ("Smallest area", f"{summary['min_tumor_pixels']:,} pixels on the model's grid"),
         ("Speed", f"{summary['slices_per_second']:g} slices a second"),
         ("Program", title["program"]),

@@ -322,6 +322,19 @@ def test_a_page_whose_newest_run_waits_asks_no_more_once_its_scan_is_gone(
     assert asked.count(404) == 1
 
 
+def test_a_page_does_not_turn_to_its_newest_run_while_somebody_writes(page: Page, portal: RunningPortal) -> None:
+    scan_id = portal.wait(portal.upload(phantoms.render("lesion"), "writes.png")["id"])["id"]
+    with worker_stopped(portal):
+        portal.json("POST", f"/api/v1/scans/{scan_id}/segmentations", {"threshold": 0.37})
+        open_result(page, scan_id)
+        field = page.locator("input:not([type=range]):not([type=file]):not([type=hidden]):visible").first
+        field.fill("1")
+    expect(page.locator("#latest-run")).to_contain_text("has ended", timeout=20_000)
+    expect(field).to_have_value("1")
+    field.blur()
+    expect(page.locator('[data-fact="threshold"]')).to_have_text("0.37", timeout=20_000)
+
+
 def test_a_page_that_turns_to_its_newest_run_stays_at_the_slice_in_view(page: Page, portal: RunningPortal) -> None:
     scan_id = portal.wait(portal.upload(phantoms.render("stack"), "turns.tif")["id"])["id"]
     with worker_stopped(portal):

@@ -40,8 +40,15 @@ export function confirmForms() {
  * @param {KeyboardEvent} event
  */
 export function isTyping(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return true;
-  const target = targetOf(event);
+  return event.ctrlKey || event.metaKey || event.altKey || isAtWork(targetOf(event));
+}
+
+/**
+ * True where somebody writes in a field, or has a dialog open: what would be lost with the page.
+ * @param {EventTarget | null} target what has the focus
+ */
+export function isAtWork(target = document.activeElement) {
+  if (document.querySelector("dialog[open]")) return true;
   if (target instanceof HTMLInputElement) return !["checkbox", "range", "button", "submit", "file"].includes(target.type);
   return target instanceof HTMLElement && (target.isContentEditable || ["TEXTAREA", "SELECT"].includes(target.tagName));
 }

@@ -1,7 +1,7 @@
 /* The result page: the viewer where there is a result, else the state of the job until there is one. */
 /** @import { Scan } from "../core/types.js" */
 import { getRuns, getScan, hasCode, hasStatus, messageOf, saveThreshold } from "../core/api.js";
-import { isTyping } from "../core/dialogs.js";
+import { isAtWork, isTyping } from "../core/dialogs.js";
 import { element, elements, findElement } from "../core/elements.js";
 import { placeInLine, slicesDone } from "../core/format.js";
 import { isOver, watchScan } from "../core/jobs.js";
@@ -67,7 +67,7 @@ async function waitForResult() {
   else location.assign("/scans");
 }
 
-/* A newer run is under way while an older result is shown. */
+/* A newer run is under way while an older result is shown. Its page comes when nobody writes on this one. */
 async function waitForLatest() {
   let run;
   try {
@@ -78,9 +78,18 @@ async function waitForLatest() {
       return;
     }
   }
-  const slice = new URLSearchParams(location.search).get("slice"); // in view
-  if (run && isOver(run.status)) location.assign(`/scans/${scan}${slice ? `?slice=${slice}` : ""}`);
+  if (run && isOver(run.status)) turnToLatest();
   else setTimeout(waitForLatest, RUNS_EVERY_MS);
+}
+
+function turnToLatest() {
+  if (isAtWork()) {
+    element("#latest-run", HTMLElement).textContent = "The new segmentation has ended. This page turns to it once you leave the field or dialog.";
+    setTimeout(turnToLatest, RUNS_EVERY_MS);
+    return;
+  }
+  const slice = new URLSearchParams(location.search).get("slice"); // in view
+  location.assign(`/scans/${scan}${slice ? `?slice=${slice}` : ""}`);
 }
 
 document.addEventListener("keydown", (event) => {

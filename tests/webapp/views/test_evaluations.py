@@ -253,6 +253,17 @@ def test_the_comparison_counts_what_changed(
     assert "over the 14 slices that both compared" in page
 
 
+def test_a_threshold_is_shown_with_all_its_digits(
+    client: FlaskClient, resources: Resources, runtime: Runtime, data: Path
+) -> None:
+    first, second = (begin(resources, data, threshold=threshold) for threshold in (0.5, 0.99999995))
+    for evaluation in (first, second):
+        run_all(runtime, evaluation)
+    assert "<dt>Threshold</dt><dd>0.99999995</dd>" in client.get(f"/evaluations/{second}").text
+    assert ", 0.99999995)</option>" in client.get(f"/evaluations/{first}").text
+    assert "<td>0.99999995</td>" in client.get(f"/evaluations/{first}/compare?other={second}").text
+
+
 def test_a_comparison_pools_the_very_same_slices(
     client: FlaskClient, resources: Resources, runtime: Runtime, data: Path
 ) -> None:

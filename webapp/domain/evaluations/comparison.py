@@ -95,7 +95,7 @@ class Comparison:
 
 def _described(evaluation: Evaluation) -> str:
     """As the choice of what to compare with has it (templates/evaluations/show.html)."""
-    return f"{evaluation.name} ({evaluation.model}, {evaluation.threshold:g})"
+    return f"{evaluation.name} ({evaluation.model}, {evaluation.threshold})"
 
 
 def candidates(session: Session, evaluation: Evaluation) -> list[Evaluation]:

@@ -202,7 +202,7 @@ def _read(point: Point) -> dict[str, str]:
     parts = "+".join(sorted(part["sequence"] for part in scan.parts or ()))
     return {
         "model": f"{run.model} {run.model_version or ''}".strip(),
-        "threshold": f"{run.threshold:g}",
+        "threshold": f"{run.threshold}",
         "sequence": parts or (scan.sequence or {}).get("kind") or "not stated",
     }
 
@@ -278,7 +278,7 @@ def _error(resources: Resources, run: Segmentation) -> tuple[ModelError | None, 
     if abs(card.threshold - run.threshold) > 1e-9:
         return (
             None,
-            f"The card states its error at a threshold of {card.threshold:g}, and the run has {run.threshold:g}.",
+            f"The card states its error at a threshold of {card.threshold}, and the run has {run.threshold}.",
         )
     if card.volumes is None:
         return None, f"The card of {card.name} states no error of volumes, so it is not known."

@@ -299,4 +299,4 @@ def _caption(scan: Scan, row: Segmentation, index: int) -> str:
     if uncounted := measured.get("uncounted_pixels"):
         finding += f", {uncounted} pixels not counted"
     place = f"Slice {index + 1} of {scan.slice_count}: " if scan.slice_count > 1 else ""
-    return f"{place}{finding}, threshold {row.threshold:g}, {row.model} {row.model_version or ''}".rstrip()
+    return f"{place}{finding}, threshold {row.threshold}, {row.model} {row.model_version or ''}".rstrip()
