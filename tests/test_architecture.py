@@ -1,6 +1,7 @@
 """The arrows between the rooms, read from the imports: docs/architecture.md draws them."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -276,6 +277,16 @@ def test_only_the_settings_and_the_launcher_read_the_environment() -> None:
         "webapp.domain.settings",
         "webapp.process.launch",
     }
+
+
+def test_every_path_that_the_map_names_exists() -> None:
+    """A path may be given from the folder that its sentence is about: it is the end of a real one."""
+    named = set(re.findall(r"`([\w./-]+(?:/|\.(?:py|js|html|md|yaml)))`", (ROOT / "docs/architecture.md").read_text()))
+    assert len(named) > 40
+    tops = ("webapp", "worker", "ml", "templates", "static", "tests", "bench", "docs", "migrations", "deploy")
+    real = [f"/{path.relative_to(ROOT)}" for top in tops for path in (ROOT / top, *(ROOT / top).rglob("*"))]
+    ends = [f"/{name.rstrip('/')}" for name in named]
+    assert [end for end in ends if not any(path.endswith(end) for path in real)] == []
 
 
 @pytest.mark.parametrize("statement", ["import wsgi", "import worker.tasks, ml.engines.openvino"])
