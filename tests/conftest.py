@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
 
     from ml.datasets.case_reader import CaseReader
+    from ml.datasets.checking.file_checks import FileChecker
 
 DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
 # For tests of an application whose fixture takes its database from `database_environ` (tests/webapp/conftest.py).
@@ -142,6 +143,16 @@ def case_reader() -> "Iterator[CaseReader]":
     reader = CaseReader(Settings.from_environment({}).job_timeout_s)
     yield reader
     reader.close()
+
+
+@pytest.fixture(scope="session")
+def file_checker() -> "Iterator[FileChecker]":
+    """One server that checks files for all runtimes in this process."""
+    from ml.datasets.checking.file_checks import FileChecker
+
+    checker = FileChecker()
+    yield checker
+    checker.close()
 
 
 @pytest.fixture

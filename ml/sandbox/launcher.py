@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import cache
 from typing import Any, BinaryIO
@@ -74,7 +74,7 @@ class Sandbox:
 
     The server starts with the first request, and again where it is gone. children: of `run` at the same time; others
     wait their turn, a few times as many at most. modules: imported beside the entry's own, since a child can read no
-    code of the project. idle_s: the server ends when `run` was not called for so long; None: it stays until `close`.
+    code of the project. idle_s: the server ends when it was not in `use` for so long; None: it stays until `close`.
     """
 
     def __init__(
@@ -108,15 +108,22 @@ class Sandbox:
         places = self._places
         if not places.acquire(blocking=False):
             raise SandboxError("Too many requests wait for a child.")
-        self._begin()
         try:
-            with self._turns, contextlib.closing(Conversation(self, access, times)) as conversation:
+            with self.use(), self._turns, contextlib.closing(Conversation(self, access, times)) as conversation:
                 answer = conversation.ask(request)
                 conversation.finish()
                 return answer
         finally:
-            self._rest()
             places.release()
+
+    @contextlib.contextmanager
+    def use(self) -> Iterator[None]:
+        """A block that asks children, during which the server does not count as idle."""
+        self._begin()
+        try:
+            yield
+        finally:
+            self._rest()
 
     def ensure_server(self) -> ServerProcess:
         """The running server. Raises SandboxError after the final `close`."""

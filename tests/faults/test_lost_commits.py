@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from ml.datasets.case_reader import CaseReader
+from ml.datasets.checking.file_checks import FileChecker
 from tests.support.commit_proxy import CommitProxy, commit_proxy
 from tests.support.evaluations import begin, case_rows, evaluation_row, queued_chunks, run_all, write_data_set, zip_of
 from tests.support.jobs import run_chunk, run_segmentation
@@ -50,8 +51,10 @@ def resources(postgres_url: str, proxy: CommitProxy, tmp_path: Path) -> Iterator
 
 
 @pytest.fixture
-def runtime(resources: Resources, case_reader: CaseReader, monkeypatch: pytest.MonkeyPatch) -> Runtime:
-    return runtime_with(BrightnessEngine(), resources, case_reader, monkeypatch)
+def runtime(
+    resources: Resources, case_reader: CaseReader, file_checker: FileChecker, monkeypatch: pytest.MonkeyPatch
+) -> Runtime:
+    return runtime_with(BrightnessEngine(), resources, case_reader, file_checker, monkeypatch)
 
 
 # The COMMIT is lost, or its acknowledgement.

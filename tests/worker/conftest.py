@@ -10,6 +10,7 @@ import pytest
 
 from ml.cards import Card, load_card
 from ml.datasets.case_reader import CaseReader
+from ml.datasets.checking.file_checks import FileChecker
 from ml.engines import Inference
 from ml.engines.context import Context
 from ml.ood.sequences import SequenceEvidence
@@ -96,17 +97,26 @@ def engine() -> BrightnessEngine:
 
 @pytest.fixture
 def runtime(
-    resources: Resources, engine: BrightnessEngine, case_reader: CaseReader, monkeypatch: pytest.MonkeyPatch
+    resources: Resources,
+    engine: BrightnessEngine,
+    case_reader: CaseReader,
+    file_checker: FileChecker,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Runtime:
     """A runtime with the fake engine for every model."""
-    return runtime_with(engine, resources, case_reader, monkeypatch)
+    return runtime_with(engine, resources, case_reader, file_checker, monkeypatch)
 
 
 def runtime_with(
-    engine: BrightnessEngine, resources: Resources, case_reader: CaseReader, monkeypatch: pytest.MonkeyPatch
+    engine: BrightnessEngine,
+    resources: Resources,
+    case_reader: CaseReader,
+    file_checker: FileChecker,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Runtime:
-    """A worker in this process, with this engine for every model and the test run's reader of cases."""
+    """A worker in this process, with this engine for every model and the test run's readers of files."""
     runtime = Runtime(resources)
     monkeypatch.setattr(runtime, "engine", lambda _model: engine)
     monkeypatch.setattr(runtime, "case_reader", case_reader)
+    monkeypatch.setattr(runtime, "file_checker", file_checker)
     return runtime

@@ -25,6 +25,7 @@ def main(evaluation_id: str) -> None:
         # Not always the first: several workers then share the chunks.
         run_chunk(runtime, chunks[time.monotonic_ns() % len(chunks)])
     runtime.case_reader.close()
+    runtime.file_checker.close()
 
 
 if __name__ == "__main__":

@@ -67,7 +67,8 @@ def run_check(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_
                 asked_at = time.monotonic()
             yield file_check
 
-    result = check_layout(replace(layout, cases=readable), follow)
+    layout_read = replace(layout, cases=readable)
+    result = check_layout(layout_read, follow, check_files=runtime.file_checker.check)
     seen = zip(result.file_checks, result.mask_codes, strict=True)
     cases, has_truth = _list(layout, refusals, dict(zip(readable, seen, strict=True)))
     lease.check()

@@ -32,6 +32,8 @@ from ml.scans import WARNINGS as READER_WARNINGS
 
 # Wraps the file checks while they are made, with their number: a progress bar.
 Progress = Callable[[Iterable[FileCheck], int], Iterable[FileCheck]]
+# Makes the file checks: `check_files`, or a `FileChecker`'s.
+CheckFiles = Callable[[Sequence[Case]], Iterable[FileCheck]]
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,11 @@ def check(folder: Path, progress: Progress = lambda checks, _: checks, *, is_bin
 
 
 def check_layout(
-    layout: Layout, progress: Progress = lambda checks, _: checks, *, is_binary_needed: bool = True
+    layout: Layout,
+    progress: Progress = lambda checks, _: checks,
+    *,
+    is_binary_needed: bool = True,
+    check_files: CheckFiles = check_files,
 ) -> CheckResult:
     """Read every file of a layout; one without any mask is checked for all the rest."""
     folder, cases = layout.base, layout.cases

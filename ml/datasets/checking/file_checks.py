@@ -48,29 +48,67 @@ class FileCheck:
         return MaskTraits(tuple(self.mask_codes), self.truth_sha256, self.pixels_sha256)
 
 
+class FileChecker:
+    """Owns the server that forks the children, which outlives a check: what comes soon after does not wait for its
+    imports. One for each process that checks; one check at a time."""
+
+    def __init__(self, idle_s: float | None = None) -> None:
+        """idle_s: the server ends when nothing was checked for so long; None: it stays until `close`."""
+        self._idle_s = idle_s
+        self._sandbox = self._new_sandbox()
+
+    def check(self, cases: Sequence[Case], processes: int | None = None) -> Iterator[FileCheck]:
+        """A check for each case, in their order, as they come. processes: by default one for each core."""
+        count = min(processes or len(os.sched_getaffinity(0)), max(len(cases), 1))
+        access = Access.to_folders_of(path for case in cases for path in case.files)
+        conversations = [Conversation(self._sandbox, access) for _ in range(count)]
+        idle = list(conversations)
+
+        def check(case: Case) -> FileCheck:
+            conversation = idle.pop()  # there are as many as threads
+            try:
+                return _check_case(conversation, case)
+            finally:
+                idle.append(conversation)
+
+        pool = ThreadPoolExecutor(count)
+        with self._sandbox.use():
+            try:
+                yield from pool.map(check, cases)
+            except BaseException:
+                self._end_children()
+                raise
+            finally:
+                pool.shutdown(cancel_futures=True)
+                for conversation in conversations:
+                    conversation.close()
+
+    def close(self) -> None:
+        """End the server and its children."""
+        self._sandbox.close()
+
+    @property
+    def server_pid(self) -> int | None:
+        """Process id of the server, None where none runs."""
+        return self._sandbox.server_pid
+
+    def _end_children(self) -> None:
+        """Of a check that is given up, so that no thread waits for one; the next check has a server of its own."""
+        self._sandbox.close(is_final=True)
+        self._sandbox = self._new_sandbox()
+
+    def _new_sandbox(self) -> Sandbox:
+        limits = ChildLimits.of_each_request(MEMORY_BYTES, file_bytes=0, cpu_s=TIMEOUT_S)
+        return Sandbox(ENTRY, limits, idle_s=self._idle_s)
+
+
 def check_files(cases: Sequence[Case], processes: int | None = None) -> Iterator[FileCheck]:
-    """A check for each case, in their order, as they come. processes: by default one for each core."""
-    count = min(processes or len(os.sched_getaffinity(0)), max(len(cases), 1))
-    sandbox = Sandbox(ENTRY, ChildLimits.of_each_request(MEMORY_BYTES, file_bytes=0, cpu_s=TIMEOUT_S))
-    access = Access.to_folders_of(path for case in cases for path in case.files)
-    conversations = [Conversation(sandbox, access) for _ in range(count)]
-    idle = list(conversations)
-
-    def check(case: Case) -> FileCheck:
-        conversation = idle.pop()  # there are as many as threads
-        try:
-            return _check_case(conversation, case)
-        finally:
-            idle.append(conversation)
-
-    pool = ThreadPoolExecutor(count)
+    """The same by a server that ends with the check."""
+    checker = FileChecker()
     try:
-        yield from pool.map(check, cases)
+        yield from checker.check(cases, processes)
     finally:
-        sandbox.close(is_final=True)  # ends the children, so that no thread waits for one
-        pool.shutdown(cancel_futures=True)
-        for conversation in conversations:
-            conversation.close()
+        checker.close()
 
 
 def _check_case(conversation: Conversation, case: Case) -> FileCheck:

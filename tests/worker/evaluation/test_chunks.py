@@ -44,6 +44,14 @@ def rows_without_times(text: str) -> list[dict]:
     return [{**row, "seconds": bool(row["seconds"])} for row in csv.DictReader(io.StringIO(text, newline=""))]
 
 
+def test_the_checks_of_two_evaluations_have_one_server(runtime, resources, data):
+    servers = []
+    for _ in range(2):
+        assert run_all(runtime, begin(resources, data)).status is Status.SUCCEEDED
+        servers.append(runtime.file_checker.server_pid)
+    assert servers[0] is not None and servers[1] == servers[0]
+
+
 @pytest.mark.parametrize("has_depth", [False, True])
 @pytest.mark.parametrize("size", [1, 4, 7, 64])
 def test_numbers_are_those_of_the_command_line_whatever_the_chunks(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.datasets import DatasetError, check
+from ml.datasets import DatasetError, check, list_cases
 from ml.datasets.checking import file_checks
 from tests.ml.datasets.conftest import draw_mask, draw_slice
 
@@ -112,6 +112,36 @@ def test_a_file_that_kills_or_hangs_its_reader_is_named(patient_folders, monkeyp
     assert "damaged" in report.problems[0].message and "limit of" in report.problems[1].message
     assert "more memory than there is" in report.problems[2].message
     assert report.analysis.slices == 9
+
+
+def test_what_is_checked_soon_after_has_the_same_server(patient_folders):
+    cases = list_cases(patient_folders)
+    checker = file_checks.FileChecker()
+    try:
+        first = list(checker.check(cases))
+        pid = checker.server_pid
+        assert pid is not None
+        assert list(checker.check(cases)) == first and checker.server_pid == pid
+    finally:
+        checker.close()
+    assert checker.server_pid is None and list(file_checks.check_files(cases)) == first
+
+
+def test_a_check_that_is_given_up_ends_its_children_and_the_next_one_has_others(patient_folders, monkeypatch):
+    cases = list_cases(patient_folders)
+    monkeypatch.setattr(file_checks, "ENTRY", "tests.ml.datasets.checking.hostile_entry")  # hangs at one of ben's
+    checker = file_checks.FileChecker()
+    try:
+        checks = checker.check(cases)
+        next(checks)
+        given_up = checker.server_pid
+        checks.close()
+        assert given_up is not None and checker.server_pid is None
+        checks = checker.check(cases)
+        assert next(checks).image_error is None and checker.server_pid not in (None, given_up)
+        checks.close()
+    finally:
+        checker.close()
 
 
 def test_equal_images_of_two_patients_are_reported_whatever_their_format(patient_folders):

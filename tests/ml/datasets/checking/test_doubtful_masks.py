@@ -9,7 +9,14 @@ from PIL import Image
 from ml.__main__ import main
 from ml.datasets import Case, check, find_layout, list_cases
 from ml.datasets.loading import load_case
-from ml.datasets.mask_findings import DoubtfulMasks, count_doubtful, digest_of_labels, trace_mask
+from ml.datasets.mask_findings import (
+    DoubtfulMasks,
+    count_doubtful,
+    count_values,
+    digest_of_labels,
+    is_picture,
+    trace_mask,
+)
 from tests.ml.datasets.conftest import draw_mask
 
 SIDE = 48
@@ -275,6 +282,14 @@ def test_a_mask_beside_the_head_and_a_scan_in_a_masks_place_are_named(heads):
     found = warnings_of(check(heads))
     assert ("mask_mostly_outside", "a_0_mask.png") in found
     assert ("mask_is_picture", "a_1_mask.png") in found
+
+
+@pytest.mark.parametrize("truth", [square(12, 12, 24), np.zeros((SIDE, SIDE), bool), np.ones((SIDE, SIDE), bool)])
+def test_a_mask_of_booleans_is_told_of_as_the_same_of_bytes(truth):
+    levels = truth.view(np.uint8)
+    assert count_values(truth) == count_values(levels) == (len(np.unique(truth)), True)
+    assert is_picture(truth) is is_picture(levels) is False
+    assert digest_of_labels(truth) == digest_of_labels(levels)
 
 
 def test_a_mark_near_a_corner_is_outside_the_head(heads):
