@@ -113,6 +113,9 @@ def train(plan: Plan, report_check: Progress | None = None) -> Trained:
     pace = EpochReport(configuration)
     with without_noise():
         precision = choose_precision(module.network, configuration)
+        # What was measured once holds: a run that is resumed is the run that was not.
+        loop = configuration.loop.model_copy(update={"precision": precision})
+        write_text(plan.out / CONFIGURATION_FILE, dump(configuration.model_copy(update={"loop": loop})))
         trainer = _make_trainer(configuration, plan.out, precision, bool(split.validation), [pace, checkpoints])
     resumed = plan.out / LAST_FILE if plan.is_resumed else None
     # Our own file; Lightning's callbacks and loops store more than tensors in it.

@@ -88,6 +88,22 @@ def test_average_is_another_than_the_weights_and_is_what_is_kept(uninterrupted):
         torch.testing.assert_close(kept, content["state_dict"][key], atol=1e-3, rtol=1e-3)
 
 
+def test_resumed_run_keeps_the_precision_that_was_measured(train, tmp_path, monkeypatch):
+    out, asked = tmp_path / "run", []
+
+    def choose(network, configuration):
+        asked.append(configuration.loop.precision)
+        return "32-true" if asked[-1] == "auto" else asked[-1]
+
+    monkeypatch.setattr("ml.training.run.choose_precision", choose)
+    with monkeypatch.context() as patch:
+        stop_in_the_second_epoch(patch, RuntimeError("the machine went away"), 0)
+        with pytest.raises(RuntimeError):
+            train(out, "stages.0.epochs=2", "loop.precision=auto")
+    assert train(out, "--resume") == 0
+    assert asked == ["auto", "32-true"]
+
+
 def test_curves_of_a_resumed_run_begin_with_its_first_epoch(train, tmp_path, monkeypatch):
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
