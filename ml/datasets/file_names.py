@@ -56,8 +56,13 @@ _MAYBE_COCO = frozenset(
 # Of YOLO: the names of its classes, and the folders of its labels.
 _CLASS_NAMES = frozenset({"data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "classes.txt"})
 _LABEL_FOLDERS = frozenset({"labels", "label"})
-# CVAT's description of the colors of its masks.
+# What says which label each color or value of masks is: CVAT's; Roboflow's; LabelMe's, of `labelme2voc` and
+# `labelme_export_json`; Supervisely's, in the folder around the data set's.
 LABEL_MAP = "labelmap.txt"
+MASK_CLASSES = "_classes.csv"
+VOC_NAMES, EXPORT_NAMES = "class_names.txt", "label_names.txt"
+MACHINE_COLORS = "obj_class_to_machine_color.json"
+LABEL_FILES = frozenset({LABEL_MAP, MASK_CLASSES, VOC_NAMES, EXPORT_NAMES, MACHINE_COLORS})
 
 
 # iCloud Drive's, Nextcloud's and ownCloud's; downloads of Chrome, Firefox, Safari and FileZilla.
@@ -104,7 +109,7 @@ def is_usually_coco(name: str) -> bool:
 
 def is_description(name: str) -> bool:
     """Whether a file that is no picture and no volume is read with a data set."""
-    return name.lower() in (DATASET_JSON, LABEL_MAP) or is_annotations(name) or may_be_annotations(name)
+    return name.lower() in {DATASET_JSON, *LABEL_FILES} or is_annotations(name) or may_be_annotations(name)
 
 
 def is_annotations(name: str) -> bool:

@@ -11,8 +11,10 @@ from ml.datasets.file_names import ANNOTATION_SUFFIXES, IMAGE_SUFFIXES, OTHER_SU
 
 # The ending of a mask that is read, in any case.
 MASK_ENDING = "_mask"
-# Folders whose files are masks, whatever their names; `masks_machine` is Supervisely's.
-MASK_FOLDERS = ("masks", "mask", "labels", "label", "masks_machine")
+# Supervisely's, whose colors are those of a file in the project's folder (`ml.datasets.layouts.label_colors`).
+MACHINE_FOLDER = "masks_machine"
+# Folders whose files are masks, whatever their names.
+MASK_FOLDERS = ("masks", "mask", "labels", "label", MACHINE_FOLDER)
 _OTHER_FOLDERS = ("groundtruth", "ground_truth", "ground-truth", "ground truth", "gt", "segmentations")
 # What a whole data set may be called as well: of masks where files lie in it and it lies in a patient's folder.
 _INNER_FOLDERS = ("segmentation", "seg", "segs", "truth", "truths", "labelmap", "labelmaps", "gts")
@@ -46,11 +48,14 @@ _OME = ".ome"
 # Of Cityscapes, whose images are called NAME_leftImg8bit.
 _CITYSCAPES = re.compile(r"_gt(?:fine|coarse)_(?:(?:label|instance)(?:train)?ids|color)$")
 _BEGINNING = re.compile(r"masks?[ ._-]")
+# A picture of the labels on their image, which LabelMe's `labelme_export_json` writes beside both.
+_OVERLAY = "label_viz"
 # What Label Studio calls the masks of a brush, which do not name their image: task-7-annotation-3-by-1-tag-Tumor-0.
 _BRUSH = re.compile(r"task-[0-9]+-annotation-[0-9]+-by-.+-tag-.+", re.DOTALL)
 _WORD = rf"(?:[ ._-]?(?:{_LONG})|(?:^|[ ._-])(?:{_SHORT}))"
 _ENDING = re.compile(rf"{_WORD}{_COUNT} *$")  # a blank before the suffix is nobody's intention
 _ONE_ENDING = re.compile(rf"{_WORD}$")
+_APART = re.compile(rf"(?<![^\W\d_])(?:{_LONG}|{_SHORT})(?![^\W\d_])")
 
 
 def is_read_as_mask(stem: str) -> bool:
@@ -63,10 +68,15 @@ def name_of_masked(stem: str) -> str:
     return stem.rstrip(" ")[: -len(MASK_ENDING)]
 
 
+def is_overlay(stem: str) -> bool:
+    """Whether a name without suffix is that of a picture of a mask on its image: neither of the two."""
+    return stem.lower() == _OVERLAY
+
+
 def mask_word(name: str) -> str:
     """What of a file's name says that it is a mask (`_seg` of `scan_seg.png`), as it is written; else empty."""
     stem = _stem(name)
-    if _BRUSH.fullmatch(stem.lower()):
+    if _BRUSH.fullmatch(stem.lower()) or is_overlay(stem):
         return stem
     if found := _CITYSCAPES.search(stem.lower()) or _ENDING.search(stem.lower()):
         return stem[found.start() :]
@@ -84,6 +94,12 @@ def mask_ending(stem: str) -> str:
     """What ends a name without suffix as that of an image's one mask: no `_mask_2`, no copy; else empty."""
     found = _ONE_ENDING.search(stem.lower())
     return stem[found.start() :] if found else ""
+
+
+def cut_mask_word(stem: str) -> list[str]:
+    """A name without each mask's word that stands in it apart from other letters (`flair_75` of `flair_seg_75`)."""
+    plain = stem.lower()
+    return [f"{plain[: found.start()]}_{plain[found.end() :]}" for found in _APART.finditer(plain)]
 
 
 def cityscapes_base(stem: str) -> str:

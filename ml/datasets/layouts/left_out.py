@@ -37,7 +37,7 @@ _POINTER = "What DVC keeps in place of the data: fetch them (`dvc pull`), or rem
 _PLACEHOLDER = "What a cloud's folder or a download keeps in place of the file: download it whole, or remove it."
 _SPECIAL = "A pipe, a socket or a device, and no file: remove it."
 _AGAIN = "Files of these names and sizes are part of the data set already, in a folder of the same name: remove these."
-_STRAY_MASK = "Masks by their folder, in a place where the layout has none: they are not used."
+STRAY_MASK = "Masks by their folder, in a place where the layout has none: they are not used."
 _NO_ENDING = "The name has no ending, and files without one are not read: give it that of its kind (.png, .tif, .dcm)."
 _NO_BYTES = f"The file {EMPTY}."
 _TABLE = (
@@ -89,7 +89,7 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
             if suffix in IMAGE_SUFFIXES and _is_double(path, places):
                 groups[here, "doubled_folder", _AGAIN].append(path)
             elif suffix in IMAGE_SUFFIXES and mask_sign(path.relative_to(folder).as_posix()).endswith("/"):
-                groups[here, "left_out", _STRAY_MASK].append(path)
+                groups[here, "left_out", STRAY_MASK].append(path)
             elif suffix in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES):
                 suffixes.add(suffix)
                 groups[here, "left_out", _kind_of(suffix)].append(path)

@@ -14,6 +14,7 @@ from ml.datasets.layouts.tree import Tree
 from ml.datasets.mask_names import (
     MASK_ENDING,
     doubtful_word,
+    is_overlay,
     is_read_as_mask,
     mask_sign,
     mask_word,
@@ -35,6 +36,8 @@ _AUGMENTED = re.compile(
 # A number at the end of a name; of so many images and masks a shift is no chance.
 _NUMBERED = re.compile(r"(.*?)(\d{1,9})", re.DOTALL | re.ASCII)
 _FEWEST_SHIFTED, _SHIFTS = 3, ({1}, {-1})
+
+_OVERLAY = "A picture of a mask on its image, by its name: neither of the two."
 
 # Files of one name: by stem.
 Named = Mapping[str, Sequence[Path]]
@@ -225,7 +228,7 @@ def pair(files: FilesByKind, patient: Callable[[str], str], folder: Path) -> tup
         if stem not in files.images:
             report("mask_without_image", paths, "The mask belongs to no image: add the image or remove the mask.")
     for path in files.unread:
-        report("mask_name", [path], unread_text(path))
+        report(*(("left_out", [path], _OVERLAY) if is_overlay(path.stem) else ("mask_name", [path], unread_text(path))))
     return sorted(cases, key=lambda case: case.image), problems
 
 

@@ -1,4 +1,4 @@
-"""The layout of a folder of images and one of masks, once, or once in each patient's folder."""
+"""The layout of a folder of images and one of masks beside it or in it, once, or once in each patient's folder."""
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -16,9 +16,10 @@ from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.pairing import barcode_of, images_beside_masks, pair, patient_of
 from ml.datasets.layouts.roots import SUBSETS, Root, named
 from ml.datasets.layouts.sequences import is_flair, other_sequences
+from ml.datasets.layouts.swapped_words import OTHER_SEQUENCE, join_swapped
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS
-from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS
+from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS, mask_sign, mask_word, name_without_mask
 
 _SIDES, _WORDS = "|".join(SUBSETS), "|".join((*IMAGE_FOLDERS, *MASK_FOLDERS))
 # A side and what lies in its folder: `train_images`, `imagesTrain`.
@@ -28,21 +29,43 @@ _VOC_IMAGES = "jpegimages"
 
 
 def pair_folders(tree: Tree, folder: Path) -> tuple[Path, ...]:
-    """The folder of images, by the first of its names, else FLAIR's, and all folders of masks; empty where one of the
-    two lacks."""
+    """The folder of images, by the first of its names, else FLAIR's, else the very folder, and all folders of masks;
+    empty where one of the two lacks."""
     masks = tree.folders(folder, MASK_FOLDERS)
-    images = tree.folder(folder, IMAGE_FOLDERS) or (_flair_alone(tree, folder) if masks else None)
-    if images and masks:
+    if masks and (images := tree.folder(folder, IMAGE_FOLDERS)):
         return (images, *masks)
+    flair = _flair_alone(tree, folder)
+    if flair and (beside := masks or _masks_of_flair(tree, folder, flair)):
+        return (flair, *beside)
     classes = tree.folder(folder, [CLASS_FOLDER])
     pictures = tree.folder(folder, [_VOC_IMAGES, *IMAGE_FOLDERS])
-    return (pictures, classes) if pictures and classes else ()
+    if pictures and classes:
+        return (pictures, classes)
+    return (folder, *masks) if masks and _are_of(tree, masks, folder) else ()
 
 
 def _flair_alone(tree: Tree, folder: Path) -> Path | None:
     """The one folder of FLAIR's slices, of those for each sequence (`flair`, `t1`)."""
     found = [path for path in tree.listing(folder).folders if is_flair(path) and tree.images(path)]
     return found[0] if len(found) == 1 else None
+
+
+def _masks_of_flair(tree: Tree, folder: Path, flair: Path) -> list[Path]:
+    """The folder of masks beside FLAIR's by any name that says it (`seg`, `Segmentation`, `FLAIR_mask`): FLAIR's own
+    where there are several; empty where that is not one."""
+    found = [path for path in tree.listing(folder).folders if tree.images(path) and mask_sign(f"x/{path.name}/1.png")]
+    own = [path for path in found if name_key(name_without_mask(path.name)) == name_key(flair.name)]
+    masks = own or found
+    return masks if len(masks) == 1 and _are_of(tree, masks, flair) else []
+
+
+def _are_of(tree: Tree, masks: Sequence[Path], images: Path) -> bool:
+    """Whether folders have masks of a folder's images by their names, and no mask lies beside these."""
+    own = tree.images(images)
+    if not own or any(mask_word(path.name) for path in own):
+        return False
+    files = images_beside_masks(own, [path for place in masks for path in tree.images(place)])
+    return any(stem in files.masks for stem in files.images)
 
 
 def sided_pairs(tree: Tree, folder: Path) -> list[Root]:
@@ -72,17 +95,22 @@ def list_pairs(tree: Tree, folder: Path, roots: list[Root]) -> Layout:
     sided: list[tuple[Case, str | None]] = []
     problems: list[Problem] = []
     for root in roots:
-        check_label_map(tree, root.folder)
         pair_of_folders = root.pair or pair_folders(tree, root.folder)
+        for place in {root.folder, *pair_of_folders}:
+            check_label_map(tree, place)
         if pair_of_folders and is_flair(pair_of_folders[0]):
             problems.extend(other_sequences(tree, root.folder, pair_of_folders[0], folder))
         copies = copies_of(tree, tree.listing(pair_of_folders[0]).folders) if pair_of_folders else {}
         problems.extend(copy_problems(copies, tree, folder))
         for images, masks, group, side in _pair_groups(tree, root, pair_of_folders, copies):
             beside = [path for place in masks for path in tree.images(place)]
-            found, faults = pair(images_beside_masks(tree.images(images), beside), group, folder)
+            files, others = join_swapped(images_beside_masks(tree.images(images), beside), is_folder_of_masks=True)
+            found, faults = pair(files, group, folder)
             sided.extend((case, side) for case in found)
             problems.extend(faults)
+            if others:
+                names = tuple(path.relative_to(folder).as_posix() for path in others)
+                problems.append(Problem("left_out", names, OTHER_SEQUENCE))
     sided.sort(key=lambda item: (item[0].patient, item[0].image))
     return assemble("images and masks", folder, sided, problems)
 
@@ -120,6 +148,8 @@ def _pair_groups(
     images, *masks = folders
     group = partial(patient_of, prefix=root.prefix) if root.patient is None else partial(named, root.patient)
     yield images, masks, group, root.side
+    if images == root.folder:
+        return
     for inner in (path for path in tree.listing(images).folders if path not in copies):
         name = name_key(inner.name)
         is_subset = name in SUBSETS

@@ -10,10 +10,12 @@ from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import name_key, shown
 from ml.datasets.layouts.assembly import assemble
 from ml.datasets.layouts.copies import copies_of, copy_problems
+from ml.datasets.layouts.label_colors import check_label_map
 from ml.datasets.layouts.layout import Layout, LayoutName
 from ml.datasets.layouts.pairing import images_and_masks, pair, patient_of, told_by_pixels
 from ml.datasets.layouts.roots import Root, named
 from ml.datasets.layouts.sequences import flair_folder, other_sequences
+from ml.datasets.layouts.swapped_words import OTHER_SEQUENCE, join_swapped
 from ml.datasets.layouts.tree import Tree
 
 # What people call folders of slices by what is on them, or by where they come from, not by whose they are.
@@ -23,6 +25,8 @@ _CLASS = re.compile(
     r"|axial|coronal|sagittal|ax|cor|sag|t1(?:w|c|ce|gd|n|post)?|t2(?:w|f|flair)?|pd|flair"
     r"|(?:batch|part|chunk|fold|split|site|cent(?:er|re)|hospital|scanner|vendor|group|subset)[ _-]?[a-z0-9]{1,3})"
 )
+# Behind the slice's name, of the folder that LabelMe makes of its file.
+_OF_ONE_SLICE = "_json"
 
 
 def list_patients(tree: Tree, folder: Path, roots: list[Root]) -> Layout:
@@ -44,18 +48,31 @@ def list_patients(tree: Tree, folder: Path, roots: list[Root]) -> Layout:
             inner = []
         for path in inner:
             flair = flair_folder(tree, path)
-            groups.append((flair or path, partial(named, path.name)))
+            groups.append((flair or path, partial(named, _owner_of(path.name))))
             problems.extend(other_sequences(tree, path, flair, folder) if flair else ())
         places += [(path, group, root.side) for path, group in groups]
-    files, notes = told_by_pixels(tree, [images_and_masks(tree.images(path)) for path, _, _ in places])
+    joined = [join_swapped(images_and_masks(tree.images(path))) for path, _, _ in places]
+    problems.extend(
+        Problem("left_out", tuple(path.relative_to(folder).as_posix() for path in others), OTHER_SEQUENCE)
+        for _, others in joined
+        if others
+    )
+    files, notes = told_by_pixels(tree, [own for own, _ in joined])
     problems.extend(notes)
-    for own, (_, group, side) in zip(files, places, strict=True):
+    for own, (path, group, side) in zip(files, places, strict=True):
+        if own.masks:
+            check_label_map(tree, path)
         found, faults = pair(own, group, folder)
         sided.extend((case, side) for case in found)
         problems.extend(faults)
     problems.extend(_find_classes({case.patient for case, _ in sided if case.has_truth}))
     name: LayoutName = "patient folders" if any(case.has_truth for case, _ in sided) else "images only"
     return assemble(name, folder, sided, problems)
+
+
+def _owner_of(folder: str) -> str:
+    """The patient whose folder it is; of one that `labelme_export_json` made of a slice (`NAME_json`) the slice's."""
+    return patient_of(folder.removesuffix(_OF_ONE_SLICE)) if folder.endswith(_OF_ONE_SLICE) else folder
 
 
 def _find_classes(patients: Collection[str]) -> Iterator[Problem]:

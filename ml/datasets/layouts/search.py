@@ -2,9 +2,10 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from unicodedata import normalize
 
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.problems import Problem
@@ -13,7 +14,15 @@ from ml.datasets.layouts.assembly import images_only, join_volumes
 from ml.datasets.layouts.copies import have_same_bytes
 from ml.datasets.layouts.glances import OF_ALPHA, count_transparent
 from ml.datasets.layouts.layout import Layout
-from ml.datasets.layouts.left_out import OF_ANATOMY, VOLUME, find_strays, find_tables, may_hold_masks, relative
+from ml.datasets.layouts.left_out import (
+    OF_ANATOMY,
+    STRAY_MASK,
+    VOLUME,
+    find_strays,
+    find_tables,
+    may_hold_masks,
+    relative,
+)
 from ml.datasets.layouts.pairing import patient_of
 from ml.datasets.layouts.pairs import list_nested, pair_folders
 from ml.datasets.layouts.recognition import apart_layout, dicom_layout, layout_in
@@ -44,6 +53,9 @@ _OF_VOLUMES = (
 )
 _OF_SERIES = "A DICOM SEG or RTSTRUCT belongs to the series whose UID it refers to: add that series."
 _OF_PARTS = "Several masks are one image's: join them into one mask, of the image's name (`masks/07.png`)."
+_OF_LONGER = (
+    "The name of a mask is its image's with `{more}` behind it, which is not read: take that off (`masks/{name}.png`)."
+)
 _OF_PAGES = (
     "One file has the masks of several images: if it is a TIFF of several pages, save each page as the mask of its"
     " image (`07_mask.png` beside `07.png`)."
@@ -152,8 +164,10 @@ def _without_anatomy(folder: Path, stray: Problem) -> Iterator[Problem]:
 
 def _say_unread_masks(layout: Layout, folder: Path, strays: Sequence[Problem]) -> str:
     """Of images without a mask, beside files that are masks by their names and of a kind or in a place that is not read
-    (Carvana's `train_masks/1_mask.gif`, `masks/1.npy`; a volume's of another name): they are never images that have no
-    truth. Empty where there are none, and for masks of a volume's brain."""
+    (Carvana's `train_masks/1_mask.gif`, `masks/1.npy`; `masks_rater1`; a volume's of another name): they are never
+    images that have no truth. Empty where there are none, and for masks of a volume's brain."""
+    if not layout.volumes and any(one.message == STRAY_MASK for one in strays):
+        return f"{unknown(Tree(), folder).finding} `python -m ml predict` needs no masks."
     of_masks = [
         (one, name)
         for one in strays
@@ -355,20 +369,28 @@ def _remedy(layout: Layout, masks: Sequence[Path]) -> str:
     if any(name_key(path.parent.name) in ("labelstr", "labelsts") for path in masks):
         return _OF_PICTURES_NNUNET
     stems = {name_key(case.image.stem) for case in layout.cases}
-    begun = Counter(
-        (path.parent, key[:place])
-        for path in masks
-        for key in [name_key(path.stem)]
-        for place in range(len(key))
-        if key[:place] in stems
-    )
-    if (begun and max(begun.values()) > 1) or _has_several(layout, masks):
+    begun = [(path, _begin(name_key(path.stem), stems)) for path in masks]
+    owned = Counter((path.parent, base) for path, base in begun if base)
+    if (owned and max(owned.values()) > 1) or _has_several(layout, masks):
         return _OF_PARTS
     folders = {case.image.parent for case in layout.cases}
     if masks and _has_masks_of_several(layout, masks):
         return _OF_PAGES
     is_beside = all(is_read_as_mask(path.stem) and path.parent in folders for path in masks)
-    return _BESIDE if masks and is_beside else ""
+    if masks and is_beside:
+        return _BESIDE
+    path, base = next(iter(begun), (Path(), ""))
+    if base and all(base for _, base in begun) and not folders & {path.parent for path in masks}:
+        stem = normalize("NFC", path.stem)
+        return _OF_LONGER.format(more=shown(stem[len(base) :]), name=shown(stem[: len(base)]))
+    return ""
+
+
+def _begin(mask: str, images: Collection[str]) -> str:
+    """The longest name of an image that a mask's begins with, no number cut (`scan_1` does not begin `scan_11_seg`);
+    empty where none does."""
+    ends = (place for place in range(len(mask) - 1, 0, -1) if mask[:place] in images)
+    return next((mask[:place] for place in ends if not (mask[place - 1].isdigit() and mask[place].isdigit())), "")
 
 
 def _has_several(layout: Layout, masks: Sequence[Path]) -> bool:

@@ -1,6 +1,7 @@
 """A folder in no known layout: what was found in it, and the layout that is nearest, in one sentence."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -158,8 +159,10 @@ def say_several(folder: Path, masks: Iterable[Path], images: Iterable[Path]) -> 
     found: dict[str, set[Path]] = {}
     for path in masks:
         found.setdefault(name_key(path.stem), set()).add(path.parent)
-    several = max(found.values(), key=len, default=set())
-    if len(several) < 2 or not found.keys() <= {name_key(path.stem) for path in images}:
+    # Slices of two patients may have one name, and each a mask.
+    owners = Counter(name_key(path.stem) for path in images)
+    several = max((found[name] for name in found if len(found[name]) > owners[name]), key=len, default=set())
+    if len(several) < 2 or not found.keys() <= owners.keys():
         return ""
     names = shown(" and ".join(sorted(path.relative_to(folder).as_posix() for path in several)[:4]))
     return (

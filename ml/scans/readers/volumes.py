@@ -13,6 +13,10 @@ from ml.volumes.grid import Shape, VolumeGrid
 
 # Between voxels of a head; outside of it the header means something else.
 PLAUSIBLE_MM = (0.05, 50.0)
+# nnU-Net's `convert_2d_image_to_nifti` gives slices the distance 999 mm.
+_OF_PICTURE = (
+    ", or, since it is a single slice, give it as a picture (PNG or TIFF: `images/NAME.png`, its mask `masks/NAME.png`)"
+)
 # The cosine of 88.9 degrees: rounding of headers stays far below it.
 MOST_SHEAR = 0.02
 MOST_TILT_DEGREES = 20.0
@@ -29,7 +33,7 @@ def check_grid(affine: NDArray[np.floating], shape: tuple[int, int, int], uid: s
         raise ScanError(
             "unreadable",
             f"The header says voxels of {sizes} mm, and a side must have {PLAUSIBLE_MM[0]:g} to {PLAUSIBLE_MM[1]:g} mm;"
-            " correct the header.",
+            f" correct the header{_OF_PICTURE if 1 in shape else ''}.",
         )
     if abs(float(np.linalg.det(matrix[:3, :3] / spacing))) < 1e-3:
         raise ScanError(

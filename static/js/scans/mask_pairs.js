@@ -27,6 +27,7 @@ const FLAIR_ENDINGS = ["-t2f", "_t2f", "_flair", "-flair"]; // BraTS: the mask l
 const BEGINNING = /^masks?[ ._-]/;
 const OF_TUMOR = /[ ._-]?(?:whole[ ._-]?)?(?:tumou?rs?|lesions?|glioma)$/;
 const BRUSH = /^task-[0-9]+-annotation-[0-9]+-by-.+-tag-.+$/s; // Label Studio's
+const OVERLAY = "label_viz"; // LabelMe's picture of the labels on their image
 const WORD = `(?:[ ._-]?(?:${LONG})|(?:^|[ ._-])(?:${SHORT}))`;
 const CITYSCAPES = /_gt(?:fine|coarse)_(?:(?:label|instance)(?:train)?ids|color)$/;
 const ENDING = new RegExp(`${WORD}${COUNT} *$`);
@@ -54,7 +55,7 @@ function looksLikeMask(path) {
   const name = parts[parts.length - 1];
   if (TEXT.test(name)) return false;
   const stem = name.replace(/(?<=.)(?:\.nii\.gz|\.ome\.tiff?|\.[^.]*)$/is, "").toLowerCase();
-  if (ENDING.test(stem) || CITYSCAPES.test(stem) || BEGINNING.test(stem) || BRUSH.test(stem)) return true;
+  if (ENDING.test(stem) || CITYSCAPES.test(stem) || BEGINNING.test(stem) || BRUSH.test(stem) || stem === OVERLAY) return true;
   const folders = parts.slice(0, -1).map(folded);
   if (folders.length > 1 && INNER_FOLDERS.includes(folders[folders.length - 1])) return true;
   return folders.some((folder) => KNOWN_FOLDERS.includes(folder) || OF_MASKS.test(folder));

@@ -9,6 +9,7 @@ from PIL import Image
 from ml.datasets import DatasetError, check, find_layout
 from ml.datasets.archive import ArchiveLimits, unpack
 from ml.prediction.sources import find_sources
+from tests.support.evaluations import zip_of
 from tests.support.layouts import SIDE, SQUARE, coco, image
 from tests.support.layouts import mask as draw_mask
 
@@ -56,9 +57,9 @@ def test_cvats_segmentation_masks_are_read_and_its_objects_left_out(segmentation
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        (LABELS + "brain:51,221,255::\n", "paints `brain` in a color"),
-        (LABELS.replace("background:0,0,0", "background:0,128,0"), "paints `background` in a color"),
-        (LABELS.replace("250,50,83", "0,0,0"), "paints `tumor` black"),
+        (LABELS + "brain:51,221,255::\n", "has `brain` in a color"),
+        (LABELS.replace("background:0,0,0", "background:0,128,0"), "has `background` in a color"),
+        (LABELS.replace("250,50,83", "0,0,0"), "has `tumor` in black"),
         ("\xff", "cannot be read as text"),
     ],
 )
@@ -181,7 +182,7 @@ def test_superviselys_masks_are_read_and_its_overlays_are_none(tmp_path):
         ("imagesTr/{}_0000.png", ["labelsTr/{}.png"], "without `_0000`"),  # nnU-Net's of pictures
         ("images/{}.png", ["masks/{}_tumor.png", "masks/{}_edema.png"], "join them into one mask"),
         ("{}.png", ["{}_mask_tumor.png", "{}_mask_edema.png"], "join them into one mask"),
-        ("{}_image.png", ["{}_mask.png"], r"`07.png` and `07_mask.png`"),
+        ("{}_axial.png", ["{}_mask.png"], r"`07.png` and `07_mask.png`"),
     ],
 )
 def test_masks_that_belong_to_no_image_are_said_with_their_remedy_and_never_predicted(tmp_path, images, masks, said):
@@ -306,3 +307,49 @@ def test_dicom_beside_masks_is_named_as_the_images_that_are_not_read(tmp_path):
     (tmp_path / "P1" / "IM1.dcm").write_bytes(bytes(128) + b"DICM")
     with pytest.raises(DatasetError, match=r"Its pictures are masks, and .dcm is not read in a data set"):
         find_layout(tmp_path)
+
+
+LABELS_OF = {
+    "_classes.csv": ("Pixel Value, Class\n0, background\n1, {}\n", "as the value 1"),
+    "label_names.txt": ("_background_\n{}\n", "as the value 1"),
+    "class_names.txt": ("__ignore__\n_background_\n{}\n", "as the value 1"),
+    "obj_class_to_machine_color.json": ('{{"{}": [1, 1, 1]}}', "in a color"),
+}
+PLACES_OF = {
+    "_classes.csv": ("train/1.jpg", "train/1_mask.png", "train/_classes.csv"),
+    "label_names.txt": ("1_json/img.png", "1_json/label.png", "1_json/label_names.txt"),
+    "class_names.txt": ("JPEGImages/1.jpg", "SegmentationClass/1.png", "class_names.txt"),
+    "obj_class_to_machine_color.json": ("ds0/img/1.png", "ds0/masks_machine/1.png", "obj_class_to_machine_color.json"),
+}
+
+
+@pytest.mark.parametrize("name", LABELS_OF)
+def test_masks_whose_file_of_labels_names_more_than_tumor_are_refused_by_all(tmp_path, name):
+    """Roboflow's brain, with the value 1 of its `_classes.csv`, was tumor; from a zip, too, whose texts are kept."""
+    text, value = LABELS_OF[name]
+    for place, draw in zip(PLACES_OF[name], (image, draw_mask, None), strict=True):
+        if draw:
+            draw(tmp_path / "set" / place)
+    labels = tmp_path / "set" / PLACES_OF[name][2]
+    labels.write_text(text.format("tumor"))
+    for number, label in enumerate(("tumor", "brain")):
+        labels.write_text(text.format(label))
+        out = tmp_path / f"out{number}"
+        out.mkdir()
+        (tmp_path / "set.zip").write_bytes(zip_of(tmp_path / "set"))
+        unpack(tmp_path / "set.zip", out, ArchiveLimits(100, 10**6, 10**6))
+        for folder in (tmp_path / "set", out):
+            if label == "tumor":
+                (case,) = find_layout(folder).cases
+                assert case.has_truth and not case.fault
+                continue
+            with pytest.raises(DatasetError, match=f"Its {name} has `brain` {value}, and all that is not black is"):
+                find_layout(folder)
+
+
+def test_a_file_of_classes_of_another_kind_says_nothing_of_masks(tmp_path):
+    """Roboflow's of a classification has the same name."""
+    image(tmp_path / "train" / "1.jpg")
+    draw_mask(tmp_path / "train" / "1_mask.png")
+    (tmp_path / "train" / "_classes.csv").write_text("filename, glioma, healthy\n1.jpg, 1, 0\n")
+    assert find_layout(tmp_path).has_truth

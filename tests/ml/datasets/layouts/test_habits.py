@@ -96,16 +96,66 @@ def test_patients_in_folders_and_barcodes_are_named(tmp_path):
     assert not find_layout(tmp_path).problems
 
 
-@pytest.mark.parametrize("masks", ["Segmentation", "segmentations", "SEG", "Truth"])
-def test_a_folder_of_segmentations_beside_flair_is_no_scan_and_is_told_what_to_call_it(tmp_path, masks):
+@pytest.mark.parametrize("masks", ["Segmentation", "segmentations", "SEG", "Truth", "FLAIR_mask"])
+@pytest.mark.parametrize("others", [(), ("T1", "T2")])
+def test_a_folder_of_masks_beside_flairs_is_read(tmp_path, masks, others):
+    """As BraTS' sequences are saved slice by slice; the masks of two patients were told to be two of one image."""
     for patient in ("anna", "ben"):
-        image(tmp_path / patient / "FLAIR" / "IM_001.png")
+        for sequence in ("FLAIR", *others):
+            image(tmp_path / patient / sequence / "IM_001.png")
+        mask(tmp_path / patient / masks / "IM_001.png")
+    layout = find_layout(tmp_path)
+    assert [(case.patient, case.image.parent.name, case.mask.parent.name) for case in layout.cases] == [
+        ("anna", "FLAIR", masks),
+        ("ben", "FLAIR", masks),
+    ]
+    assert {path.rpartition("/")[0] for group in layout.left_out for path in group.files} == {
+        f"{patient}/{sequence}" for patient in ("anna", "ben") for sequence in others
+    }
+
+
+def test_of_several_folders_of_masks_flairs_own_is_read(tmp_path):
+    for folder in ("T2_FLAIR", "T1"):
+        image(tmp_path / "anna" / folder / "1.png")
+        mask(tmp_path / "anna" / f"{folder}_mask" / "1.png")
+    (case,) = find_layout(tmp_path).cases
+    assert (case.image.parent.name, case.mask.parent.name) == ("T2_FLAIR", "T2_FLAIR_mask")
+
+
+@pytest.mark.parametrize("masks", ["Segmentation", "segmentations", "SEG", "Truth"])
+def test_a_folder_of_segmentations_beside_another_is_no_scan_and_is_told_what_to_call_it(tmp_path, masks):
+    for patient in ("anna", "ben"):
+        image(tmp_path / patient / "slices" / "IM_001.png")
         mask(tmp_path / patient / masks / "IM_001.png")
     with pytest.raises(DatasetError, match=rf"Folders of masks lie there \({masks}\): call them `masks`"):
         check(tmp_path)
     sources, left_out = find_sources([tmp_path])
-    assert [source.path.parent.name for source in sources] == ["FLAIR", "FLAIR"]
+    assert [source.path.parent.name for source in sources] == ["slices", "slices"]
     assert sum(group.count for group in left_out) == 2
+
+
+@pytest.mark.parametrize("places", [("anna", "ben"), ("train", "val"), ("",)])
+def test_masks_in_a_folder_within_that_of_their_images_are_read(tmp_path, places):
+    """The portal took them for images without a truth, and evaluated none of them."""
+    for place in places:
+        for stem in ("1", "2"):
+            image(tmp_path / place / f"{stem}.png")
+            mask(tmp_path / place / "masks" / f"{stem}.png")
+    layout = find_layout(tmp_path)
+    assert len(layout.cases) == 2 * len(places) and all(case.has_truth for case in layout.cases)
+    assert not layout.left_out
+    if places == ("anna", "ben"):
+        assert {case.patient for case in layout.cases} == {"anna", "ben"}
+    assert bool(layout.sides) == ("train" in places)
+
+
+def test_a_mask_beside_its_image_and_one_in_a_folder_are_not_both_its_truth(tmp_path):
+    """As before, the folder is left out by name."""
+    pairs_beside(tmp_path / "anna", "1", "2")
+    mask(tmp_path / "anna" / "masks" / "1.png")
+    layout = find_layout(tmp_path)
+    assert [case.mask.name for case in layout.cases] == ["1_mask.png", "2_mask.png"]
+    assert [group.files for group in layout.left_out] == [("anna/masks/1.png",)]
 
 
 def test_several_masks_of_one_image_may_be_joined(tmp_path):
@@ -238,6 +288,29 @@ def test_an_image_with_masks_in_several_folders_is_told_so_and_they_are_no_scans
     with pytest.raises(DatasetError, match=f"masks in several folders .*{' and '.join(sorted(folders))}"):
         check(tmp_path)
     assert {source.name for source in find_sources([tmp_path])[0]} == {"scans/1", "scans/2"}
+
+
+def test_masks_in_a_place_that_is_not_read_are_refused_by_all_and_their_images_predicted(tmp_path):
+    """The portal, which needs no masks, said that there were none."""
+    for patient in ("anna", "ben"):
+        image(tmp_path / patient / "1.png")
+        mask(tmp_path / patient / "gt" / "1.png")
+    for refused in (find_layout, check):
+        with pytest.raises(DatasetError, match="The nearest layout is images and masks") as caught:
+            refused(tmp_path)
+        assert "several folders" not in str(caught.value)
+    assert [source.name for source in find_sources([tmp_path])[0]] == ["anna/1", "ben/1"]
+
+
+@pytest.mark.parametrize("ending", ["_Simple Segmentation", "-labelled", "_anno"])
+def test_masks_whose_names_go_on_behind_their_images_are_told_to_be_called_as_they(tmp_path, ending):
+    """ilastik's: `scan_1` seemed to have the masks of `scan_11` and `scan_12`, too, which were to be joined."""
+    for number in (1, 11, 12):
+        image(tmp_path / "images" / f"scan_{number}.png")
+        mask(tmp_path / "masks" / f"scan_{number}{ending}.png")
+    with pytest.raises(DatasetError, match=f"with `{ending}` behind it, which is not read: take that off") as refused:
+        check(tmp_path)
+    assert "join them" not in str(refused.value)
 
 
 def test_masks_of_two_patients_whose_slices_have_one_name_are_no_parts_of_one(tmp_path):

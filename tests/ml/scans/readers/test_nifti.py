@@ -115,11 +115,14 @@ def with_affine(affine):
     )
 
 
+OF_ONE_SLICE = np.diag([1.0, 1.0, 999.0, 1.0])  # as nnU-Net converts pictures
+
 BAD = {
     "a series of volumes": (volume_files.nifti(SERIES, AFFINE), "series of volumes"),
     "five axes": (volume_files.nifti(SERIES[..., None, :], AFFINE), "series of volumes"),
     "voxels of 0 mm": (with_affine(FLAT), "0 mm"),
     "voxels of half a meter": (with_affine(AFFINE * 60), "correct the header"),
+    "a single slice at no place": (volume_files.nifti(VOXELS[..., :1], OF_ONE_SLICE), "give it as a picture"),
     "a singular affine": (with_affine(SINGULAR), "singular"),
     "an affine with a shear": (with_affine(SHEARED), "right angles"),
     "an affine with NaN": (with_affine(AFFINE * np.nan), "NaN"),

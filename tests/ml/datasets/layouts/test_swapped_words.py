@@ -1,0 +1,95 @@
+"""Masks that have a mask's word in the place of their image's: sequences of slices, LabelMe's, BraTS' as pictures."""
+
+import pytest
+
+from ml.datasets import DatasetError, check, find_layout
+from ml.prediction.sources import find_sources
+from tests.support.layouts import image
+from tests.support.layouts import mask as draw_mask
+
+
+def pairs_of(folder):
+    return {
+        (case.image.relative_to(folder).as_posix(), case.mask.relative_to(folder).as_posix())
+        for case in find_layout(folder).cases
+        if case.has_truth
+    }
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        ("anna/flair000{}.tif", "anna/mask000{}.tif"),  # ImageJ's image sequences
+        ("anna/P1_flair_{}.png", "anna/P1_seg_{}.png"),
+        ("anna/{}_flair.png", "anna/{}_seg.png"),
+        ("anna/img_{}.png", "anna/label_{}.png"),
+        ("anna/scan-{}.png", "anna/mask-{}.png"),
+        ("anna/{}_image.png", "anna/{}_mask.png"),
+        ("anna/P1_T2_FLAIR_{}.png", "anna/P1_seg_{}.png"),
+        ("images/image_{}.png", "masks/mask_{}.png"),
+        ("images/img{}.png", "masks/{}.png"),
+        ("images/P1_flair_{}.png", "masks/P1_seg_{}.png"),
+        ("{}_json/img.png", "{}_json/label.png"),  # LabelMe's
+    ],
+)
+def test_images_and_masks_that_differ_in_a_word_are_pairs(tmp_path, images, masks):
+    wanted = set()
+    for number in (1, 2, 3, 11):
+        image(tmp_path / images.format(number))
+        draw_mask(tmp_path / masks.format(number))
+        wanted.add((images.format(number), masks.format(number)))
+    assert pairs_of(tmp_path) == wanted and check(tmp_path).is_sound
+    sources, left_out = find_sources([tmp_path])
+    assert {source.path for source in sources} == {tmp_path / one for one, _ in wanted}
+    assert [(group.code, group.count) for group in left_out] == [("expert_mask", 4)]
+
+
+def test_slices_of_other_sequences_beside_flairs_are_left_out_by_name(tmp_path):
+    """As BraTS' sequences are saved slice by slice into one folder; T1, T2 and the masks' remedy were no help."""
+    for patient in ("001", "002"):
+        for number in (7, 8):
+            for sequence in ("flair", "t1", "t1ce", "t2"):
+                image(tmp_path / f"BraTS20_{patient}_{sequence}_{number}.png")
+            draw_mask(tmp_path / f"BraTS20_{patient}_seg_{number}.png")
+    layout = find_layout(tmp_path)
+    assert pairs_of(tmp_path) == {
+        (f"BraTS20_{patient}_flair_{number}.png", f"BraTS20_{patient}_seg_{number}.png")
+        for patient in ("001", "002")
+        for number in (7, 8)
+    }
+    (left_out,) = layout.left_out
+    assert left_out.count == 12 and left_out.message.startswith("Slices of another sequence than FLAIR")
+    assert {problem.code for problem in layout.problems} == {"left_out", "unnamed_patients"}
+    assert {source.path.name for source in find_sources([tmp_path])[0]} == {one for one, _ in pairs_of(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        (("img_0", "img_1", "img_2"), ("mask_1", "mask_2", "mask_3")),  # each would be its neighbor's
+        (("img_1", "scan_1"), ("mask_1",)),
+        (("img_1",), ("mask_1", "seg_1")),
+        (("t1_1", "t2_1"), ("seg_1",)),
+        (("img_01", "img_02"), ("mask_1", "mask_2")),
+        (("P1_1",), ("P1_mask_1",)),
+    ],
+)
+def test_what_is_not_clear_is_no_pair(tmp_path, images, masks):
+    for stem in images:
+        image(tmp_path / "anna" / f"{stem}.png")
+    for stem in masks:
+        draw_mask(tmp_path / "anna" / f"{stem}.png")
+    with pytest.raises(DatasetError, match="no mask is an image's"):
+        find_layout(tmp_path)
+
+
+def test_a_picture_of_labels_on_their_image_is_neither(tmp_path):
+    """LabelMe writes it beside both; it was a slice without a mask, and one to predict on."""
+    for name, draw in (("img", image), ("label", draw_mask), ("label_viz", image)):
+        for folder in ("TCGA_DU_6404_19850629_1_json", "TCGA_DU_6404_19850629_2_json"):
+            draw(tmp_path / folder / f"{name}.png")
+    layout = find_layout(tmp_path)
+    assert {case.patient for case in layout.cases} == {"TCGA_DU_6404_19850629"}
+    assert [(group.code, group.count) for group in layout.left_out] == [("left_out", 2)]
+    assert "neither of the two" in layout.left_out[0].message
+    assert {source.path.name for source in find_sources([tmp_path])[0]} == {"img.png"}
