@@ -5,6 +5,7 @@ The head is cropped, stretched to one size, and its gray levels are replaced by 
 gamma changes; T1 and FLAIR differ in the order of white matter, gray matter and fluid. Never imports torch.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -19,6 +20,8 @@ _DARK = 0.12
 _BLACK = 2
 # Depths below the skin, as shares of the half side, between which ranks are counted.
 _DEPTHS = (0.06, 0.12, 0.2, 0.3, 0.45, 0.6)
+# By the squared distance from the skin in pixels of the square: the layer of depth.
+_LAYERS = np.digitize(np.sqrt(np.arange(2 * _SIDE * _SIDE)) / (_SIDE / 2), _DEPTHS)
 _BINS = 8
 _PERCENTILES = (2, 5, 10, 25, 50, 75, 90, 95, 98, 99.5)
 _FINE_PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
@@ -32,7 +35,7 @@ def describe(plane: NDArray[np.uint8]) -> NDArray[np.float32] | None:
     from scipy import ndimage  # costs 0.1 s and 20 MB: the web process never describes a slice
 
     plane = np.ascontiguousarray(plane)
-    counts = np.bincount(plane.ravel(), minlength=256)
+    counts = np.array(Image.fromarray(plane).histogram())  # (256,)
     counts[: _BLACK + 1] = 0
     if counts.sum() < _SIDE:
         return None
@@ -41,49 +44,84 @@ def describe(plane: NDArray[np.uint8]) -> NDArray[np.float32] | None:
     rows, columns = (np.flatnonzero(is_lit.any(axis=axis)) for axis in (1, 0))
     cut = plane[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     # Averages where it shrinks, as ml.preprocessing does.
-    head = np.asarray(Image.fromarray(cut).resize((_SIDE, _SIDE), Image.Resampling.BILINEAR), np.float32)
-    is_head = ndimage.binary_fill_holes(head > level)
+    head = np.asarray(Image.fromarray(cut).resize((_SIDE, _SIDE), Image.Resampling.BILINEAR))
+    # Background that does not reach the edge is a hole of the head. In single precision, in which packages were fitted.
+    is_around = np.ones((_SIDE + 2, _SIDE + 2), dtype=np.bool)
+    is_around[1:-1, 1:-1] = head <= np.float32(level)
+    regions, _ = ndimage.label(is_around)
+    is_filled = regions != regions[0, 0]  # (66, 66)
+    is_head = is_filled[1:-1, 1:-1]
     if not is_head.any():
         return None
-    depth = ndimage.distance_transform_edt(np.pad(is_head, 1))[1:-1, 1:-1] / (_SIDE / 2)
-    values = head[is_head]
-    order = np.empty(len(values), dtype=np.intp)
-    order[np.argsort(values, kind="stable")] = np.arange(len(values))
-    ranks = np.zeros_like(head)
-    ranks[is_head] = order / max(len(values) - 1, 1)
+    depth = _squared_distances(is_filled)[1:-1, 1:-1]
+    places = np.flatnonzero(is_head)
+    values = head.ravel()[places]
+    order = np.argsort(values, kind="stable")
+    ranks = np.zeros(head.shape, dtype=np.float32)
+    ranks.ravel()[places[order]] = np.arange(len(places)) / max(len(places) - 1, 1)
     parts = (
-        _ranks_by_depth(ranks[is_head], depth[is_head]),
-        _levels(values),
+        _ranks_by_depth(ranks.ravel()[places], depth.ravel()[places]),
+        _levels(values[order].astype(np.float32)),
         _folds(ranks, is_head, depth),
         _map_of(ranks),
     )
     return np.concatenate(parts).astype(np.float32)
 
 
-def _ranks_by_depth(ranks: NDArray[np.float32], depth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each layer of depth the shares of its pixels in each bin of ranks, (7 * 8,)."""
-    places = np.digitize(depth, _DEPTHS) * _BINS + np.minimum((ranks * _BINS).astype(int), _BINS - 1)
+def _squared_distances(is_filled: NDArray[np.bool]) -> NDArray[np.int32]:
+    """Of each pixel to the nearest one that is not filled; bool (66, 66), edges not. int32 (66, 66)."""
+    from scipy import ndimage
+
+    nearest = ndimage.distance_transform_edt(is_filled, return_distances=False, return_indices=True)  # (2, 66, 66)
+    steps = nearest - _places(is_filled.shape)
+    squared: NDArray[np.int32] = steps[0] * steps[0] + steps[1] * steps[1]
+    return squared
+
+
+@cache
+def _places(shape: tuple[int, int]) -> NDArray[np.int32]:
+    """Row and column of each pixel, int32 (2, H, W)."""
+    return np.indices(shape, dtype=np.int32)
+
+
+def _ranks_by_depth(ranks: NDArray[np.float32], depth: NDArray[np.int32]) -> NDArray[np.float64]:
+    """For each layer of depth the shares of its pixels in each bin of ranks, (7 * 8,). depth: squared distances."""
+    places = _LAYERS[depth] * _BINS + np.minimum((ranks * _BINS).astype(int), _BINS - 1)
     counts = np.bincount(places, minlength=(len(_DEPTHS) + 1) * _BINS).reshape(-1, _BINS)  # (56,) -> (7, 8)
     shares: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return shares.ravel()
 
 
 def _levels(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Percentiles of the gray levels about their median, in units of the range of most, (10,)."""
-    found = np.percentile(values, _PERCENTILES)
+    """Percentiles of the sorted gray levels about their median, in units of the range of most, (10,)."""
+    found = _percentiles(values, _PERCENTILES)
     centered: NDArray[np.float64] = (found - found[4]) / max(float(found[7] - found[1]), 1.0)
     return centered
 
 
-def _folds(ranks: NDArray[np.float32], is_head: NDArray[np.bool], depth: NDArray[np.float64]) -> NDArray[np.float64]:
+def _percentiles(ordered: NDArray[np.float32], percents: Sequence[float]) -> NDArray[np.float64]:
+    """`numpy.percentile` of values that are sorted along the last axis, (..., n), to the bit. Returns (..., K)."""
+    last = ordered.shape[-1] - 1
+    place = last * (np.array(percents) / 100)
+    below = np.floor(place)
+    share = place - below
+    index = below.astype(np.intp)
+    low, high = ordered[..., index], ordered[..., np.minimum(index + 1, last)]
+    step = high - low
+    # As NumPy interpolates: from the nearer end.
+    found: NDArray[np.float64] = np.where(share < 0.5, low + step * share, high - step * (1 - share))
+    return found
+
+
+def _folds(ranks: NDArray[np.float32], is_head: NDArray[np.bool], depth: NDArray[np.int32]) -> NDArray[np.float64]:
     """How bright and dark structures of three widths stand out, overall and by quarter of the ranks, (3 * 15,)."""
-    inside = is_head & (depth > _DEPTHS[0])
-    inside = inside if inside.any() else is_head
-    quarter = np.minimum((ranks[inside] * 4).astype(int), 3)
-    filled = np.where(is_head, ranks, 0.5)
-    responses = np.stack([_laplace(filled, width)[inside] * width**2 for width in _WIDTHS])  # (3, pixels)
+    inside = np.flatnonzero(is_head & (_LAYERS[depth] > 0))
+    inside = inside if inside.size else np.flatnonzero(is_head)
+    quarter = np.minimum((ranks.ravel()[inside] * 4).astype(int), 3)
+    filled = np.where(is_head, ranks, np.float32(0.5))
+    responses = np.stack([_laplace(filled, width).ravel()[inside] * width**2 for width in _WIDTHS])  # (3, pixels)
     found = np.zeros((len(_WIDTHS), len(_FINE_PERCENTILES) + 8))
-    found[:, : len(_FINE_PERCENTILES)] = np.percentile(responses, _FINE_PERCENTILES, axis=1).T
+    found[:, : len(_FINE_PERCENTILES)] = _percentiles(np.sort(responses, axis=1), _FINE_PERCENTILES)
     for index in range(4):
         part = np.compress(quarter == index, responses, axis=1)
         if part.size:
