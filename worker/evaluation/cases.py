@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 
 from ml.cards import Card
 from ml.datasets.case import Case
@@ -26,7 +28,7 @@ from worker.process.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
-# Cases of one commit: as many as go to the engine together, and the most that a crash can cost.
+# Cases of one commit: as many as go to the engine together.
 GROUP = CHUNK
 
 
@@ -65,18 +67,31 @@ def _run(
         rows = [failed_row(work.evaluation_id, listed, "folder_refused", work.refusal) for listed in left]
         lease.commit(lambda: chunks.write_cases(resources, job.claim, work, rows))
         return
-    by_image = {listed.case(folder).image: listed for listed in left}
-    with runtime.case_reader.chunk(work.boundaries) as reader:
+    listed = tuple(left)
+    by_image = {one.case(folder).image: one for one in listed}
+    # A group is written while the engine works on the next one; one group at a time, in order.
+    with runtime.case_reader.chunk(work.boundaries) as reader, ThreadPoolExecutor(1) as writer:
 
         def read(case: Case) -> LoadedCase | Failure:
             return _read(reader, case, by_image[case.image], work)
 
+        def keep(group: Sequence[ListedCase], results: Sequence[CaseResult]) -> None:
+            _keep(resources, job, lease, engine.card, group, results)
+            del left[: len(group)]
+
+        done = 0
+        before: Future[None] | None = None
         for results in score_cases(
-            engine, [listed.case(folder) for listed in left], work.threshold, chunk=at_once, read=read
+            engine, [one.case(folder) for one in listed], work.threshold, chunk=at_once, read=read
         ):
             lease.check()
-            _keep(resources, job, lease, engine.card, left[: len(results)], results)
-            del left[: len(results)]
+            if before is not None:
+                before.result()
+            group = listed[done : done + len(results)]
+            done += len(results)
+            before = writer.submit(copy_context().run, keep, group, results)
+        if before is not None:
+            before.result()
 
 
 def _read(reader: ChunkReader, case: Case, listed: ListedCase, work: ChunkInput) -> LoadedCase | Failure:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -29,9 +30,11 @@ from tests.support.evaluations import (
 )
 from tests.support.jobs import run_chunk
 from tests.support.reports import TITLE
+from webapp.domain.evaluations import chunks
 from webapp.domain.evaluations.maps import read_maps
 from webapp.domain.jobs.models import Status
 from webapp.domain.storage.keys import report_key
+from worker.evaluation import cases as worker_cases
 
 
 def without_times(report: dict) -> dict:
@@ -50,6 +53,25 @@ def test_the_checks_of_two_evaluations_have_one_server(runtime, resources, data)
         assert run_all(runtime, begin(resources, data)).status is Status.SUCCEEDED
         servers.append(runtime.file_checker.server_pid)
     assert servers[0] is not None and servers[1] == servers[0]
+
+
+def test_a_group_is_written_while_the_engine_works_on_the_next(runtime, resources, engine, data, monkeypatch):
+    monkeypatch.setattr(worker_cases, "GROUP", 5)
+    is_third_begun, waited, write_cases = threading.Event(), [], chunks.write_cases
+
+    def begin_slices():
+        if sum(engine.pieces) > 10:
+            is_third_begun.set()
+
+    def write(*args):
+        waited.append(is_third_begun.wait(30))
+        return write_cases(*args)
+
+    engine.before = begin_slices
+    monkeypatch.setattr(chunks, "write_cases", write)
+    evaluation_id = begin(resources, data)
+    assert run_all(runtime, evaluation_id).status is Status.SUCCEEDED
+    assert waited == [True] * 3 and len(case_rows(resources, evaluation_id)) == 15
 
 
 @pytest.mark.parametrize("has_depth", [False, True])
