@@ -54,11 +54,7 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         files = [[item.place, item.message] for item in error.files]
         return {**_refuse(error.code, error.message, error), "files": files}, b""
     except MemoryError as error:
-        text = (
-            f"Decoding the file needs more memory than the limit of {memory_limit_mib()} MiB; "
-            "crop the image, make it smaller or split it."
-        )
-        return _refuse("limit", text, error), b""
+        return _refuse("limit", _too_much_memory(), error), b""
     except Exception as error:  # noqa: BLE001 - see the package's docstring
         text = "The file is damaged or of a variant that is not read; export it again as PNG or TIFF."
         return _refuse("unreadable", text, error), b""
@@ -98,8 +94,10 @@ def _header_of(source: Path, limits: Limits) -> Instance:
     """One file's header, which takes no other with it. Raises ScanError."""
     try:
         return read_instance(source, limits)
-    except (MemoryError, ScanError):
+    except ScanError:
         raise
+    except MemoryError as error:  # a deflated dataset that unpacks to gigabytes; what it took is free again
+        raise ScanError("limit", _too_much_memory()) from error
     except Exception as error:  # see the package's docstring
         raise DamagedFile("The DICOM header is damaged; copy or export the file again.") from error
 
@@ -215,6 +213,13 @@ def store(scan: Scan, stack: Path, spare_bytes: int) -> dict[str, Any]:
         "left_out": [[item.place, item.message] for item in scan.left_out],
         "warnings": (*scan.warnings, *(("gray_repeated",) if _is_gray(scan.pixels) else ())),
     }
+
+
+def _too_much_memory() -> str:
+    return (
+        f"Decoding the file needs more memory than the limit of {memory_limit_mib()} MiB; "
+        "crop the image, make it smaller or split it."
+    )
 
 
 def _refuse(code: str, message: str, cause: Exception) -> dict[str, Any]:

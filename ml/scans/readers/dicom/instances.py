@@ -5,6 +5,7 @@ the words of `descriptions`. DICOM PS3.3, https://dicom.nema.org.
 """
 
 import hashlib
+import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -182,12 +183,26 @@ def _sequence(header: Dataset) -> SequenceKind | None:
         return None
 
 
+class _Clipped(io.BufferedReader):
+    """A file of which nobody asks for more bytes than it has: Python makes room for as many as an element says that it
+    has, up to 4 GB, before it reads one."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._length = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(self._length - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
 def read_dataset(path: Path, *, is_whole: bool) -> Dataset:
     """A file's elements, with its pixels where `is_whole`. Raises ScanError `unreadable`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they quote values
-            return pydicom.dcmread(path, stop_before_pixels=not is_whole)
+            with _Clipped(path) as file:
+                return pydicom.dcmread(file, stop_before_pixels=not is_whole)
     except (MemoryError, ScanError):
         raise
     except Exception as error:

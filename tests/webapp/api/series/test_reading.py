@@ -2,6 +2,8 @@
 
 import io
 import zipfile
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +165,29 @@ def test_many_files_have_as_much_time_as_their_number_needs(tmp_path: Path, monk
         with pytest.raises(ScanError):
             decoder.sort_series([tmp_path] * count)
     assert asked == [1, 1, 2, 6, 255]
+
+
+def _of_lying_length() -> bytes:
+    """An element says that it has 1.8 GB, in a file of 300 bytes."""
+    return bytes(128) + b"DICM" + bytes.fromhex("02000000554c0400be000000") + b"junk" * 40
+
+
+def _deflate_bomb() -> bytes:
+    """Its dataset unpacks to more than a reader may have."""
+    [data] = dicom_files.series(VOXELS[..., :1], AFFINE, DeflatedExplicitVRLittleEndian)
+    length = 128 + 4 + 12 + pydicom.dcmread(io.BytesIO(data)).file_meta.FileMetaInformationGroupLength
+    # (0009,0010) of 2 GiB - 16, UN, in front of everything else; raw deflate.
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed = packer.compress(bytes.fromhex("09001000554e0000f0ffff7f"))
+    packed += b"".join(packer.compress(bytes(2**24)) for _ in range(96)) + packer.flush()
+    return data[:length] + packed
+
+
+@pytest.mark.parametrize("made", [_of_lying_length, _deflate_bomb])
+def test_a_file_that_asks_for_more_memory_than_there_is_takes_no_other_with_it(
+    client: FlaskClient, made: Callable[[], bytes]
+) -> None:
+    response = send(client, *named(dicom_files.series(VOXELS, AFFINE)), ("head/DICOMDIR", made()))
+    assert response.status_code == 202, response.json
+    assert [scan["slice_count"] for scan in response.json["scans"]] == [24]
+    assert [item["filename"] for item in response.json["rejected"]] == ["head/DICOMDIR"]
