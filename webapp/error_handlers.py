@@ -7,10 +7,16 @@ from typing import Any, cast
 from flask import Flask, Response, g, jsonify, render_template, request
 from flask_wtf.csrf import CSRFError
 from gunicorn.http.errors import NoMoreData, ParseException
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge, SecurityError
+from werkzeug.exceptions import (
+    HTTPException,
+    MethodNotAllowed,
+    RequestedRangeNotSatisfiable,
+    RequestEntityTooLarge,
+    SecurityError,
+)
 
 from webapp.context import PROGRAMS
-from webapp.domain.errors import UPLOAD_ERRORS, PortalError, StorageFull
+from webapp.domain.errors import UPLOAD_ERRORS, PackedBody, PortalError, StorageFull
 from webapp.domain.scans.submission import AllRejected
 from webapp.domain.storage.interface import FULL
 from webapp.process.patient_socket import SlowClient
@@ -30,7 +36,8 @@ HTTP_ANSWERS = {
     409: ("conflict", "The state does not allow this."),
     413: ("too_large", "The request is larger than this portal takes; send less at once."),
     414: ("uri_too_long", "The address has more characters than the portal reads; ask for less at once."),
-    415: ("unsupported", "This kind of content is not taken here."),
+    415: ("unsupported", "The body must be JSON; send it with the header `Content-Type: application/json`."),
+    416: ("range", "The bytes that the header `Range` asks for lie behind the file's end; ask for others."),
     422: ("invalid", "A value is not allowed."),
     429: ("too_many_requests", "Too many requests; wait a moment."),
     431: ("headers_too_large", "The request has more header lines or bytes than the portal reads; send fewer cookies."),
@@ -100,7 +107,10 @@ def refusal(status: int, request_id: str) -> dict[str, str]:
 
 def _portal_error(error: PortalError) -> Response:
     more = {"rejected": [vars(item) for item in error.rejected]} if isinstance(error, AllRejected) else {}
-    return answer(error.status, error.code, error.message, **more)
+    response = answer(error.status, error.code, error.message, **more)
+    if isinstance(error, PackedBody):
+        response.headers["Accept-Encoding"] = "identity"  # RFC 9110, section 12.5.3
+    return response
 
 
 def _csrf_error(_error: CSRFError) -> Response:
@@ -123,6 +133,8 @@ def _http_error(error: HTTPException) -> Response:
     response = answer(status, code, message)
     if isinstance(error, MethodNotAllowed):
         response.allow.update(error.valid_methods or ())
+    elif isinstance(error, RequestedRangeNotSatisfiable):
+        response.headers["Content-Range"] = f"{error.units} */{error.length}"
     return response
 
 

@@ -14,6 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from webapp import accounts, audit_trail, visitors
 from webapp.context import SAFE_METHODS
 from webapp.domain import logs
+from webapp.domain.errors import PackedBody
 from webapp.domain.settings import Settings
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -77,6 +78,7 @@ def register(app: Flask, settings: Settings) -> None:
     app.before_request(partial(refuse_foreign_hosts, _host_names(settings.allowed_hosts)))
     app.before_request(refuse_foreign_sites)
     app.before_request(partial(limit_body, settings.max_archive_bytes))
+    app.before_request(refuse_packed_bodies)
     if settings.auth == "demo":
         visitors.register(app, settings)
     else:
@@ -95,6 +97,14 @@ def refuse_foreign_hosts(names: frozenset[str]) -> None:
     """
     if _host_name(request.host) not in names:
         raise SecurityError
+
+
+def refuse_packed_bodies() -> None:
+    """A body in a Content-Encoding: nobody unpacks it here, and files are found in one that gzip only stored, with its
+    own bytes in the middle of them. RFC 9110, section 8.4. Raises PackedBody."""
+    codings = request.headers.get("Content-Encoding", "")
+    if any(coding.strip().lower() not in ("", "identity") for coding in codings.split(",")):
+        raise PackedBody("A body with a Content-Encoding (gzip, br and so on) is not read here; send it as it is.")
 
 
 def limit_body(max_archive_bytes: int) -> None:

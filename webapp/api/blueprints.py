@@ -2,18 +2,23 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
-from flask import Request, Response, jsonify, request
+from flask import Request, Response, current_app, jsonify, request
 from flask_smorest import Blueprint
 from marshmallow import Schema
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from werkzeug.routing import BaseConverter
 
+from webapp.context import SAFE_METHODS
 from webapp.domain.accounts import sessions
+from webapp.domain.errors import InvalidInput
 
 PREFIX = "/api/v1"
+NO_JSON = "The body is not JSON in UTF-8 without a byte order mark; send it so."
+# Of a name in an address, in a sentence.
+_LONGEST_SHOWN = 60
 
 View = TypeVar("View", bound=Callable[..., Any])
 Decorator = Callable[[View], View]
@@ -39,6 +44,12 @@ class JsonParser(FlaskParser):
             # Nested deeper than Python's stack, or a number of more digits than it converts.
             raise BadRequest from error
 
+    def _handle_invalid_json_error(self, error: Exception, req: Request, *args: Any, **values: Any) -> NoReturn:
+        """What such a body mostly is, beside cut: JSON in another coding, as shells and old clients send it."""
+        broken = BadRequest()
+        broken.data = {"messages": NO_JSON}  # type: ignore[attr-defined]
+        raise broken from error
+
 
 class PortalBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no types
     """A blueprint of the API. flask-smorest's decorators with types, and `answers`."""
@@ -63,7 +74,17 @@ class PortalBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships n
 
     def arguments(self, schema: type[Schema], *, location: str = "json") -> Decorator[Any]:
         """What the request says, read by the schema."""
-        return cast(Decorator[Any], super().arguments(schema, location=location))
+        read = super().arguments(schema, location=location)
+        if location != "query":
+            return cast(Decorator[Any], read)
+
+        def decorate(view: Callable[..., Any]) -> Any:
+            # functools.wraps carries it through every decorator above.
+            decorated = read(view)
+            decorated.address_names = _names_of(schema)
+            return decorated
+
+        return decorate
 
     def response(self, status: int, schema: type[Schema] | None = None, **options: Any) -> Decorator[Any]:
         """A view that returns a Response, or nothing."""
@@ -90,7 +111,32 @@ class PortalBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships n
 
 def blueprint(name: str, path: str, description: str) -> PortalBlueprint:
     """A blueprint below the API's prefix."""
-    return PortalBlueprint(f"api-{name}", __name__, url_prefix=f"{PREFIX}/{path}", description=description)
+    made = PortalBlueprint(f"api-{name}", __name__, url_prefix=f"{PREFIX}/{path}", description=description)
+    made.before_request(refuse_unknown_names)
+    return made
+
+
+def refuse_unknown_names() -> None:
+    """A name behind the `?` that the call does not know: what it asks for would else be answered as if it were done.
+
+    Raises InvalidInput.
+    """
+    view: Any = current_app.view_functions[str(request.endpoint)]
+    if cls := getattr(view, "view_class", None):
+        method = "get" if request.method == "HEAD" else request.method.lower()
+        view = getattr(cls, method, None)
+    known: tuple[str, ...] = getattr(view, "address_names", ())
+    unknown = [name for name in request.args if name not in known]
+    if not unknown or request.method == "OPTIONS":
+        return
+    names = ", ".join(name[:_LONGEST_SHOWN] for name in unknown[:3])
+    takes = f"it takes: {', '.join(known)}" if known else "it takes none"
+    remedy = "." if request.method in SAFE_METHODS else ", and what changes something is sent in the body."
+    raise InvalidInput(f"{names}: not a name that is taken behind the address; {takes}{remedy}")
+
+
+def _names_of(schema: type[Schema]) -> tuple[str, ...]:
+    return tuple(sorted(field.data_key or name for name, field in schema().load_fields.items()))
 
 
 def png(render: Callable[[], bytes], etag: str) -> Response:

@@ -12,6 +12,7 @@ PortalError
 ├── NotAssessed           409 not_assessed
 ├── WrongState            409 wrong_state
 ├── Conflict              409 conflict
+├── PackedBody            415 unsupported
 ├── InvalidInput          422 invalid
 ├── FolderRefused         422 folder_refused
 ├── UploadRejected        4xx the code of the reader that refused the file
@@ -118,6 +119,13 @@ class Conflict(PortalError):
 
     code = "conflict"
     status = 409
+
+
+class PackedBody(PortalError):
+    """The request's body is in a Content-Encoding."""
+
+    code = "unsupported"
+    status = 415
 
 
 class InvalidInput(PortalError):

@@ -16,6 +16,7 @@ from webapp.domain.jobs.models import Status
 from webapp.domain.jobs.wait import LONGEST_WAIT_S
 from webapp.schemas.fields import Code, FailureField, Links, Rounded, Timestamp, session_of
 from webapp.schemas.segmentations import LONGEST_MODEL_NAME, THRESHOLD_RANGE
+from webapp.schemas.uploads import FormSchema
 
 
 class ProgressSchema(ma.Schema):
@@ -128,7 +129,7 @@ class EvaluationOptionsSchema(ma.Schema):
     name = fields.String(validate=validate.Length(max=LONGEST_NAME))
 
 
-class ArchiveFormSchema(EvaluationOptionsSchema):
+class ArchiveFormSchema(FormSchema, EvaluationOptionsSchema):
     """The form fields beside an archive."""
 
     # A file sent as text has no name and is none: the answer is `no_file`, not that the field is unknown.

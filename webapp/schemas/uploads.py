@@ -16,7 +16,15 @@ MOST_VOLUMES = 1_000_000
 LONGEST_REGION, MOST_REGIONS = 64, 16
 
 
-class UploadFormSchema(ma.Schema):
+class FormSchema(ma.Schema):
+    """A form's fields beside its files. One that nobody filled in is sent empty, and is none."""
+
+    @ma.pre_load
+    def _drop_empty(self, data: Any, **_options: Any) -> dict[str, Any]:
+        return {name: data[name] for name in data if data[name] != ""}
+
+
+class UploadFormSchema(FormSchema):
     """The form fields beside the files."""
 
     # A file sent as text has no name and is none: the answer is `no_file`, not that the field is unknown.
