@@ -1,5 +1,6 @@
 """Answers that are made while they are sent: zips of scans, and the history as a table."""
 
+import codecs
 import json
 import unicodedata
 from collections.abc import Generator, Sequence
@@ -47,8 +48,11 @@ def zip_of_scans(scan_ids: Sequence[str], content: Content, name: str) -> Respon
     return _answer(pieces, "application/zip", f"{name}-masks.zip" if content is Content.MASKS else f"{name}.zip")
 
 
-def history_table(wanted: HistoryFilter) -> Response:
-    """Every scan that the filter finds, in its order, as CSV. Raises InvalidInput, TooManyDownloads."""
+def history_table(wanted: HistoryFilter, *, has_mark: bool) -> Response:
+    """Every scan that the filter finds, in its order, as CSV. Raises InvalidInput, TooManyDownloads.
+
+    has_mark: with a byte order mark, without which Excel takes UTF-8 for Windows' letters.
+    """
 
     @copy_current_request_context
     def read(cursor: str) -> tuple[bytes, str | None]:
@@ -58,6 +62,8 @@ def history_table(wanted: HistoryFilter) -> Response:
 
     def pieces() -> Generator[bytes, None, None]:
         cursor: str | None = ""
+        if has_mark:
+            yield codecs.BOM_UTF8
         while cursor is not None:
             rows, cursor = read(cursor)
             yield rows

@@ -131,6 +131,7 @@ def _facts(described: dict[str, Any]) -> list[tuple[str, str]]:
     series = described["series"] or {}
     words = ", ".join(str(series[name]) for name in ("modality", "description", "date") if series.get(name))
     rows = [
+        ("Scan", described["id"]),
         ("File", f"{described['filename']} ({FORMATS[described['format']]})"),
         ("Series", words),
         ("Patient's pseudonym", series.get("patient") or ""),

@@ -29,7 +29,7 @@ class Document(FPDF):
         super().__init__(format="A4")
         self.set_margin(_MARGIN_MM)
         self.set_auto_page_break(True, margin=20)
-        self.set_title(latin(title))
+        self.set_title(title)
         self.set_creator("Glioscope")
         self.set_lang("en")
         self.add_page()

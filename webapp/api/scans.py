@@ -30,7 +30,7 @@ from webapp.domain.scans.submission import RunOptions, UploadOptions, submit, su
 from webapp.domain.storage.keys import original_key
 from webapp.schemas.errors import ErrorSchema
 from webapp.schemas.fields import dump
-from webapp.schemas.history_filters import HistoryFilterSchema, HistoryQuerySchema
+from webapp.schemas.history_filters import HistoryQuerySchema, HistoryTableQuerySchema
 from webapp.schemas.idempotency import IdempotencyHeaderSchema
 from webapp.schemas.scan_requests import (
     ImageQuerySchema,
@@ -276,13 +276,14 @@ def download_several(body: dict[str, Any]) -> Response:
 
 
 @blp.get("/history.csv")
-@blp.arguments(HistoryFilterSchema, location="query")
+@blp.arguments(HistoryTableQuerySchema, location="query")
 @blp.response(200, content_type="text/csv")
 @blp.alt_response(422, schema=ErrorSchema)
 @blp.alt_response(503, schema=ErrorSchema, description="too_many_downloads")
 def history_table(query: dict[str, Any]) -> Response:
     """The history, filtered and sorted, as a table with a row a scan."""
-    return downloads.history_table(HistoryFilter(**query))
+    has_mark = query.pop("bom")
+    return downloads.history_table(HistoryFilter(**query), has_mark=has_mark)
 
 
 @blp.get("/<hex_id:scan_id>/mask.tif")

@@ -36,6 +36,15 @@ class HistoryFilterSchema(ma.Schema):
     sort = fields.String(load_default="newest", validate=validate.OneOf([sort.value for sort in SORTS]))
 
 
+class HistoryTableQuerySchema(HistoryFilterSchema):
+    """Which scans, in which order, and how the table begins."""
+
+    bom = fields.Boolean(
+        load_default=False,
+        metadata={"description": "true: a byte order mark first, by which Excel tells UTF-8"},
+    )
+
+
 class HistoryQuerySchema(HistoryFilterSchema):
     """What to list."""
 

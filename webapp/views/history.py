@@ -100,11 +100,11 @@ def _wanted(args: dict[str, str], cursor: str) -> HistoryFilter:
 
 
 def _table_url(wanted: HistoryFilter) -> str:
-    """The same list as a table; only what the filters understood is said."""
+    """The same list as a table, for a spreadsheet; only what the filters understood is said."""
     said = {
         "q": wanted.query, "status": wanted.status, "verdict": wanted.verdict, "model": wanted.model,
         "study": wanted.study[:LONGEST_ID], "warning": list(wanted.warnings), "from": wanted.from_date,
-        "to": wanted.to_date, "sort": wanted.sort,
+        "to": wanted.to_date, "sort": wanted.sort, "bom": "true",
     }  # fmt: skip
     return url_for("api-scans.history_table", **{name: value for name, value in said.items() if value})  # type: ignore[arg-type]
 

@@ -1,7 +1,10 @@
 """Several scans as one zip, their masks alone, and the history as a table."""
 
+import codecs
 import csv
+import html
 import io
+import re
 import threading
 import zipfile
 from typing import Any
@@ -117,3 +120,13 @@ def test_a_name_that_a_spreadsheet_would_run_is_quoted(client: FlaskClient, name
     sent(client, f"{name}.png", form={"study": name})
     [row] = rows_of(client.get(TABLE))
     assert row["filename"].startswith("'") and row["study"].startswith("'")
+
+
+def test_the_pages_table_begins_with_the_mark_by_which_excel_tells_utf_8(app: Flask, client: FlaskClient) -> None:
+    """Without it Excel takes "Müller" for "MÃ¼ller"; a program's own has none, which most readers take for a letter."""
+    finished(app, "Müller فحص.png")
+    [address] = re.findall(r'href="([^"]*history\.csv[^"]*)"', client.get("/scans").text)
+    shown, plain = client.get(html.unescape(address)), client.get(TABLE)
+    assert shown.data.startswith(codecs.BOM_UTF8 + b"id,") and plain.data.startswith(b"id,")
+    assert shown.data[3:] == plain.data and "Müller فحص.png" in plain.text
+    assert client.get(f"{TABLE}?bom=x").status_code == 422

@@ -46,6 +46,8 @@ def test_a_picture_without_spacing_has_pixels_and_no_millimeters(app: Flask, cli
     said = words_of(response.data)
     assert response.status_code == 200
     assert " mL" not in said and " mm" not in said and "not known" in said
+    assert scan["id"] in said, "the name on paper may be nothing but question marks"
+    assert "Größe \u4e2d.png".encode("utf-16-be").hex().encode() in response.data, "its own title has every letter"
     assert pages_of(response.data) <= 2
 
 
