@@ -52,6 +52,8 @@ _BEGINNING = re.compile(r"masks?[ ._-]")
 _OVERLAY = "label_viz"
 # What Label Studio calls the masks of a brush, which do not name their image: task-7-annotation-3-by-1-tag-Tumor-0.
 _BRUSH = re.compile(r"task-[0-9]+-annotation-[0-9]+-by-.+-tag-.+", re.DOTALL)
+# MATLAB's Image Labeler counts its labels by itself.
+_MATLAB = re.compile(r"Label_[1-9][0-9]*")
 _WORD = rf"(?:[ ._-]?(?:{_LONG})|(?:^|[ ._-])(?:{_SHORT}))"
 _ENDING = re.compile(rf"{_WORD}{_COUNT} *$")  # a blank before the suffix is nobody's intention
 _ONE_ENDING = re.compile(rf"{_WORD}$")
@@ -94,6 +96,11 @@ def mask_ending(stem: str) -> str:
     """What ends a name without suffix as that of an image's one mask: no `_mask_2`, no copy; else empty."""
     found = _ONE_ENDING.search(stem.lower())
     return stem[found.start() :] if found else ""
+
+
+def is_of_matlab(stem: str) -> bool:
+    """Whether a name is that of MATLAB's label, whose number is not its image's."""
+    return _MATLAB.fullmatch(stem) is not None
 
 
 def cut_mask_word(stem: str) -> list[str]:

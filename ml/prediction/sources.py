@@ -11,6 +11,7 @@ from ml.datasets.file_names import (
     ARCHIVE_SUFFIXES,
     DICOM_SUFFIXES,
     IMAGE_SUFFIXES,
+    MASK_VOLUME_SUFFIXES,
     OTHER_SUFFIXES,
     VOLUME_SUFFIXES,
     is_annotations,
@@ -25,6 +26,7 @@ from ml.datasets.layouts.left_out import find_strays
 from ml.datasets.layouts.search import UnreadMasksError, find_layout
 from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.unknown import find_twins
+from ml.datasets.layouts.volume_masks import is_volume_mask
 from ml.datasets.mask_names import doubtful_word, looks_like_mask
 from ml.datasets.volume_slices import Channels, VolumeSlice, file_of
 from ml.scans import ScanError
@@ -33,8 +35,8 @@ from ml.scans.formats import HEAD_BYTES, is_dicom
 _LONGEST_NAME_BYTES = 255  # of one part, as file systems have it
 _MASKS = "Expert masks, of the data set or by their names: no images to predict on."
 _BY_PIXELS = (
-    "Masks by their pixels, a few values alone, of a folder whose pictures are called as another folder's: no images to"
-    " predict on."
+    "Masks by their pixels, a few values alone, which are called as another folder's pictures, or as others with more"
+    " behind: no images to predict on."
 )
 # Scans that no data set has as slices, and that the sandbox reads.
 _READ_ALONE = (*DICOM_SUFFIXES, *VOLUME_SUFFIXES)
@@ -169,7 +171,14 @@ def _slices_of(folder: Path, layout: Layout | None) -> tuple[list[Path], tuple[L
     masks |= by_pixels
     annotations = [path for _, found in tree.walk(folder) for path in found.files if is_annotations(path.name)]
     dicom = [path for _, found in tree.walk(folder) for path in found.files if _is_dicom(tree, path)]
-    strays = find_strays(tree, folder, folder, [*files, *annotations, *dicom], frozenset())
+    of_volumes = {
+        path
+        for _, found in tree.walk(folder)
+        for path in found.files
+        if suffix_of(path.name) in (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES) and is_volume_mask(path, folder)
+    }
+    strays = find_strays(tree, folder, folder, [*files, *annotations, *dicom, *of_volumes], frozenset())
+    masks |= of_volumes
     return _in_order({*files, *dicom} - masks), _with_masks(folder, masks, strays, _BY_PIXELS if by_pixels else _MASKS)
 
 

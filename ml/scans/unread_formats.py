@@ -19,6 +19,7 @@ class UnreadFormat:
     """name: what a file is; suffixes: in lower case; is_match: of a file's first bytes; remedy: what to do instead.
 
     is_volume: its remedy is NIfTI. is_data: whether a data set may consist of such files, which are then counted.
+    is_mask: it holds what somebody drew on a scan, whatever its name.
     """
 
     name: str
@@ -27,6 +28,7 @@ class UnreadFormat:
     is_match: Callable[[bytes], bool] = lambda head: False
     is_volume: bool = False
     is_data: bool = True
+    is_mask: bool = False
     # Of bytes that a reader here takes for another format: told by its name alone, before it is read.
     is_disguised: bool = False
 
@@ -141,6 +143,21 @@ UNREAD_FORMATS: tuple[UnreadFormat, ...] = (
         _begins(b"# vtk DataFile"),
         is_volume=True,
     ),
+    UnreadFormat(
+        "a region that MRIcron drew",
+        (".voi",),
+        "It is a mask as NIfTI under another name: call it scan_seg.nii.gz beside scan_flair.nii.gz",
+        is_volume=True,
+        is_mask=True,
+    ),
+    UnreadFormat(
+        "a region that ImageJ drew",
+        (".roi",),
+        "Save it as a mask in ImageJ: open the scan and the region, Edit > Selection > Create Mask, and save that as"
+        " scan_mask.png beside scan.png",
+        _begins(b"Iout"),
+        is_mask=True,
+    ),
     UnreadFormat("a MATLAB file", (".mat",), _ARRAYS, _begins(b"MATLAB ")),
     UnreadFormat("an HDF5 file", (".h5", ".hdf5"), _ARRAYS, _begins(b"\x89HDF\r\n\x1a\n")),
     UnreadFormat("a NumPy array", (".npy", ".npz"), _ARRAYS, _begins(b"\x93NUMPY")),
@@ -213,6 +230,12 @@ def unread_by_bytes(head: bytes) -> UnreadFormat | None:
 def unread_by_suffix(suffix: str) -> UnreadFormat | None:
     """What a file is by the ending of its name, in lower case."""
     return _BY_SUFFIX.get(suffix)
+
+
+def is_drawn(suffix: str) -> bool:
+    """Whether a file of this ending is what somebody drew on a scan, whatever its name."""
+    found = unread_by_suffix(suffix)
+    return found is not None and found.is_mask
 
 
 def unread_kinds(suffixes: Iterable[str]) -> Mapping[UnreadFormat, tuple[str, ...]]:

@@ -41,9 +41,9 @@ STRAY_MASK = "Masks by their folder, in a place where the layout has none: they 
 _NO_ENDING = "The name has no ending, and files without one are not read: give it that of its kind (.png, .tif, .dcm)."
 _NO_BYTES = f"The file {EMPTY}."
 _TABLE = (
-    "A table, which is not read: masks that it names are taken for images, since nothing else tells them; give it the"
-    " columns `image` and `mask`, with the path of one file in each, or call each mask as its image (`images/1.png`,"
-    " `masks/1.png`)."
+    "A table, which is not read: masks that it names are taken for images, since nothing else tells them, and run"
+    " lengths in it are no masks; give it the columns `image` and `mask`, with the path of one file in each, or call"
+    " each mask as its image (`images/1.png`, `masks/1.png`)."
 )
 _ARCHIVE = "An archive, which is not looked into: unpack it if its files belong to the data set, else remove it."
 OF_ANATOMY = (

@@ -258,7 +258,7 @@ def unread_text(path: Path) -> str:
     by = "its folder" if sign.endswith("/") else "its name"
     return (
         f"A mask by {by} (`{sign}`), which is not read: name it as its image with `{MASK_ENDING}`, beside it, or put it"
-        " into `masks` beside `images`."
+        " into `masks` beside `images`, called as it."
     )
 
 

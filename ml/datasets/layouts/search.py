@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from unicodedata import normalize
@@ -32,14 +32,16 @@ from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import (
     IMAGE_FOLDERS,
     UnknownLayoutError,
+    longest_beginning,
     say_cityscapes,
     say_several,
     say_twins,
     unknown,
 )
 from ml.datasets.layouts.volume_masks import is_of_anatomy, is_volume_mask
-from ml.datasets.mask_names import is_read_as_mask, looks_like_mask, mask_sign
+from ml.datasets.mask_names import MASK_FOLDERS, is_of_matlab, is_read_as_mask, looks_like_mask, mask_sign
 from ml.datasets.volume_slices import file_of
+from ml.scans.unread_formats import is_drawn
 
 # Folders that people put around the data set's own.
 MOST_WRAPPERS = 3
@@ -53,6 +55,10 @@ _OF_VOLUMES = (
 )
 _OF_SERIES = "A DICOM SEG or RTSTRUCT belongs to the series whose UID it refers to: add that series."
 _OF_PARTS = "Several masks are one image's: join them into one mask, of the image's name (`masks/07.png`)."
+_OF_MATLAB = (
+    "MATLAB's Image Labeler counts its labels (`Label_1`) in the order of gTruth.DataSource, whatever numbers its"
+    " images have: save each as the mask of that image (`masks/07.png` of `images/07.png`)."
+)
 _OF_LONGER = (
     "The name of a mask is its image's with `{more}` behind it, which is not read: take that off (`masks/{name}.png`)."
 )
@@ -129,7 +135,7 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
             raise UnknownLayoutError(
                 folder,
                 (say_cityscapes(pictures) or _several(found, names) + _say_mask_folders(folder, pictures))
-                + say_twins(tree, folder, pictures),
+                + ("" if all(one.has_truth for one in kept) else say_twins(tree, folder, pictures)),
             )
         layout = nested
     if layout.cases and not layout.has_truth and any(problem.code in _UNMATCHED for problem in layout.problems):
@@ -173,7 +179,7 @@ def _say_unread_masks(layout: Layout, folder: Path, strays: Sequence[Problem]) -
         for one in strays
         for name in one.files
         if suffix_of(name) in OTHER_SUFFIXES
-        and (mask_sign(name) or (layout.volumes and is_volume_mask(folder / name, folder)))
+        and (mask_sign(name) or is_drawn(suffix_of(name)) or (layout.volumes and is_volume_mask(folder / name, folder)))
         and not (layout.volumes and is_of_anatomy(folder / name, folder))
     ]
     if not of_masks:
@@ -229,15 +235,21 @@ def _several(found: Sequence[Layout], names: str) -> str:
         )
     if any(layout.volumes for layout in found):
         return f"It holds {len(found)} data sets ({names}); give the folder of one of them."
+    are_pairs = all(layout.name == "images and masks" for layout in found)
+    of_parts = "; if they are parts of one set, lay all images into one `images` and all masks into one `masks`"
     return (
         f"It holds {len(found)} data sets ({names}); give the folder of one of them, or, if each is a patient, lay its"
-        " images and masks into one folder: PATIENT/NAME.png beside PATIENT/NAME_mask.png."
+        f" images and masks into one folder: PATIENT/NAME.png beside PATIENT/NAME_mask.png{of_parts * are_pairs}."
     )
 
 
 def _say_mask_folders(folder: Path, pictures: Sequence[Path]) -> str:
     """What to call folders of masks that are not read as such (`PATIENT/FLAIR` and `PATIENT/Segmentation`)."""
-    masks = [path for path in pictures if mask_sign(relative(path, folder)).endswith("/")]
+    masks = [
+        path
+        for path in pictures
+        if mask_sign(relative(path, folder)).endswith("/") and name_key(path.parent.name) not in MASK_FOLDERS
+    ]
     if not masks:
         return ""
     names = shown(", ".join(sorted({path.parent.name for path in masks})[:4]))
@@ -366,10 +378,12 @@ def _remedy(layout: Layout, masks: Sequence[Path]) -> str:
         return _OF_SERIES
     if cityscapes := say_cityscapes(masks):
         return cityscapes
+    if masks and all(is_of_matlab(path.stem) for path in masks):
+        return _OF_MATLAB
     if any(name_key(path.parent.name) in ("labelstr", "labelsts") for path in masks):
         return _OF_PICTURES_NNUNET
     stems = {name_key(case.image.stem) for case in layout.cases}
-    begun = [(path, _begin(name_key(path.stem), stems)) for path in masks]
+    begun = [(path, longest_beginning(name_key(path.stem), stems)) for path in masks]
     owned = Counter((path.parent, base) for path, base in begun if base)
     if (owned and max(owned.values()) > 1) or _has_several(layout, masks):
         return _OF_PARTS
@@ -384,13 +398,6 @@ def _remedy(layout: Layout, masks: Sequence[Path]) -> str:
         stem = normalize("NFC", path.stem)
         return _OF_LONGER.format(more=shown(stem[len(base) :]), name=shown(stem[: len(base)]))
     return ""
-
-
-def _begin(mask: str, images: Collection[str]) -> str:
-    """The longest name of an image that a mask's begins with, no number cut (`scan_1` does not begin `scan_11_seg`);
-    empty where none does."""
-    ends = (place for place in range(len(mask) - 1, 0, -1) if mask[:place] in images)
-    return next((mask[:place] for place in ends if not (mask[place - 1].isdigit() and mask[place].isdigit())), "")
 
 
 def _has_several(layout: Layout, masks: Sequence[Path]) -> bool:

@@ -93,6 +93,6 @@ def is_flair(path: Path) -> bool:
 
 
 def is_other_sequence(path: Path) -> bool:
-    """Whether a folder is called as a sequence that is not FLAIR."""
+    """Whether a folder is called as a sequence that is not FLAIR, and not as its masks'."""
     plain = re.sub(r"[^a-z0-9]", "", name_key(path.name))
-    return not is_flair(path) and _OTHER_FOLDER.fullmatch(plain) is not None
+    return not is_flair(path) and not mask_sign(f"{path.name}/1.png") and _OTHER_FOLDER.fullmatch(plain) is not None

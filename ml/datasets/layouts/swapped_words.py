@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ml.datasets.file_names import name_key
 from ml.datasets.layouts.pairing import FilesByKind
-from ml.datasets.mask_names import cut_mask_word
+from ml.datasets.mask_names import cut_mask_word, is_of_matlab
 
 OTHER_SEQUENCE = (
     "Slices of another sequence than FLAIR, which the models read: of slices that differ in a sequence's name alone"
@@ -32,10 +32,10 @@ def join_swapped(files: FilesByKind, *, is_folder_of_masks: bool = False) -> tup
 
     is_folder_of_masks: masks lie in a folder of their own, where the names of one of the two need no word.
     """
-    if any(stem in files.masks for stem in files.images):
-        return files, ()
     masks = [path for stem, paths in files.masks.items() if stem not in files.images for path in paths]
     masks += files.unread
+    if any(stem in files.masks for stem in files.images) or any(is_of_matlab(path.stem) for path in masks):
+        return files, ()
     images: dict[Key, set[str]] = defaultdict(set)
     flair: dict[Key, set[str]] = defaultdict(set)
     others: dict[str, set[Key]] = {}

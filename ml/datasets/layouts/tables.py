@@ -29,6 +29,8 @@ _IMAGE = re.compile(rf"(?:image|images|img|imgs|scan|slice|flair|input|bild|bild
 _MASK = re.compile(
     rf"(?:mask|masks|label|labels|seg|segmentation|groundtruth|gt|truth|target|maske|masken|masque|mascara|maschera){_FILE}"
 )
+# What Hugging Face's `metadata.csv` calls an image, with `mask_file_name` beside it.
+_FILE_NAME = re.compile("file(?:name|path)s?")
 # A column whose cells may be images' names, of a table that has their patients.
 _NAME = re.compile(r"(?:image|img|slice|scan|file|picture)s?(?:id|name|path|file|no|number)?|name|id")
 _PATIENT = re.compile(r"(?:patient|subject|case)(?:id|name)?")
@@ -45,14 +47,14 @@ class _Row:
 
 
 def list_table(tree: Tree, folder: Path) -> Layout | None:
-    """The pairs of the one table of a folder, or of those called `train`, `val` and `test`; None where there is none.
+    """The pairs of the one table of a folder, or of those of `train`, `val` and `test`; None where there is none.
 
     Raises UnknownLayoutError where there are several others, or no image of them is there with its mask.
     """
     tables = [(path, rows) for path in _tables(tree, folder) if (rows := _read(tree, path))]
     if not tables:
         return None
-    sides = [SUBSETS.get(name_key(path.stem)) for path, _ in tables]
+    sides = [_side_of(path) for path, _ in tables]
     names = shown(", ".join(path.relative_to(folder).as_posix() for path, _ in tables[:4]))
     if len(tables) > 1 and not (all(sides) and len({*sides}) == len(sides)):
         text = f"It has several tables that name images and masks ({names}): keep one, or call them by their sides"
@@ -73,6 +75,11 @@ def list_table(tree: Tree, folder: Path) -> Layout | None:
     sided.sort(key=lambda item: (item[0].patient, item[0].image))
     layout = assemble("table", folder, sided, reader.problems)
     return replace(layout, annotations=tuple(path for path, _ in tables))
+
+
+def _side_of(table: Path) -> str | None:
+    """By its name, else by its folder's (Hugging Face's `train/metadata.csv`)."""
+    return SUBSETS.get(name_key(table.stem)) or SUBSETS.get(name_key(table.parent.name))
 
 
 def _tables(tree: Tree, folder: Path) -> Iterator[Path]:
@@ -167,11 +174,14 @@ def _cells(path: Path, head: _Head) -> list[list[str]]:
 def _read(tree: Tree, path: Path) -> list[_Row]:
     """The rows of a table with one column of images and one of masks, which are called as pictures; else none."""
     head = _head(tree, path)
-    if head is None or not head.places(_IMAGE) or not head.places(_MASK):
+    if head is None or not (head.places(_IMAGE) or head.places(_FILE_NAME)) or not head.places(_MASK):
         return []
     table = _cells(path, head)
     # A column `mask` may say 0 or 1 beside `mask_path`.
-    images, masks = ([place for place in head.places(one) if _has_pictures(table, place)] for one in (_IMAGE, _MASK))
+    images, names, masks = (
+        [place for place in head.places(one) if _has_pictures(table, place)] for one in (_IMAGE, _FILE_NAME, _MASK)
+    )
+    images = images or names
     if len(images) != 1 or len(masks) != 1:
         return []
     places = (images[0], masks[0], head.patients[0] if len(head.patients) == 1 else None)

@@ -2,9 +2,10 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 from ml.datasets.case import DatasetError
 from ml.datasets.file_names import (
@@ -28,6 +29,8 @@ from ml.scans.unread_formats import unread_kinds
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 _GROUPS_SHOWN = 5
+# Of pictures that may be masks by an ending of their names.
+_FEWEST_PAIRS = 2
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".xlsx")
 _OUTLINES = frozenset({".json", ".jsonl", ".ndjson", ".geojson", ".xml"})
 _VOLUME_ENDINGS = (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)
@@ -196,16 +199,19 @@ class Twins(NamedTuple):
     """Two folders that have pictures of the same names, of which one has the masks of the other by their pixels.
 
     images, masks: the two, each once or in several others (`train/X`, `val/X`). mask_files: what lies in `masks`.
+    ending: where both lie in the same folders, what a mask's name has behind its image's.
     """
 
     images: tuple[Path, ...]
     masks: tuple[Path, ...]
     mask_files: tuple[Path, ...]
+    ending: str = ""
 
 
 def find_twins(tree: Tree, files: Iterable[Path]) -> Twins | None:
-    """`X` and `Y`, ADE20K's `images` and `annotations`, also in each of several folders (`train/X`, `train/Y`); None
-    where there are others, and for two patients' folders."""
+    """`X` and `Y`, ADE20K's `images` and `annotations`, also in each of several folders (`train/X`, `train/Y`), else
+    masks that are called as their images with more behind it; None where there are others, and for two patients'
+    folders."""
     pictures = sorted(
         (path for path in files if suffix_of(path.name) in IMAGE_SUFFIXES), key=lambda path: (name_key(path.stem), path)
     )
@@ -224,7 +230,36 @@ def find_twins(tree: Tree, files: Iterable[Path]) -> Twins | None:
         if place is not None:
             tops = [tuple(sorted({around.joinpath(*folders[path][: depth + 1]) for path in group})) for group in found]
             return Twins(tops[1 - place], tops[place], tuple(found[place]))
-    return None
+    return _by_ending(tree, pictures)
+
+
+def _by_ending(tree: Tree, pictures: Sequence[Path]) -> Twins | None:
+    """Masks beside their images by an ending that is no mask's word here (`05_маска`), told by their pixels; None where
+    fewer than half of the other pictures have one."""
+    stems: dict[Path, dict[str, Path]] = {}
+    for path in pictures:
+        stems.setdefault(path.parent, {})[normalize("NFC", path.stem)] = path
+    pairs: dict[str, list[tuple[Path, Path]]] = {}
+    for names in stems.values():
+        for stem, path in names.items():
+            if base := longest_beginning(stem, names):
+                pairs.setdefault(stem[len(base) :], []).append((names[base], path))
+    ending = max(pairs, key=lambda one: len(pairs[one]), default="")
+    count = len(pairs.get(ending, ()))
+    if count < _FEWEST_PAIRS or 3 * count < len(pictures):
+        return None
+    images, masks = zip(*pairs[ending], strict=True)
+    if masks_of_two(tree, images, masks) != 1:
+        return None
+    folders = tuple(sorted({path.parent for path in masks}))
+    return Twins(folders, folders, tuple(masks), ending)
+
+
+def longest_beginning(name: str, others: Collection[str]) -> str:
+    """The longest of other names that this one begins with, no number cut (`scan_1` does not begin `scan_11_seg`);
+    empty where none does."""
+    ends = (place for place in range(len(name) - 1, 0, -1) if name[:place] in others)
+    return next((name[:place] for place in ends if not (name[place - 1].isdigit() and name[place].isdigit())), "")
 
 
 def _names_at(
@@ -241,6 +276,11 @@ def say_twins(tree: Tree, folder: Path, files: Iterable[Path]) -> str:
     twins = find_twins(tree, files)
     if twins is None:
         return ""
+    if twins.ending:
+        return (
+            f" {len(twins.mask_files):,} pictures are called as others with `{shown(twins.ending)}` behind it, and have"
+            " a few values alone, as masks have: call each as its image with `_mask` behind it."
+        )
     images, masks = (_called(folder, paths) for paths in (twins.images, twins.masks))
     each = "" if len(twins.images) == 1 else "each "
     wanted = [(images, twins.images, "images"), (masks, twins.masks, "masks")]

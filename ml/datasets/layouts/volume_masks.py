@@ -3,7 +3,7 @@ of several of one patient the one that says it most plainly is taken.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from ml.datasets.case import Case
@@ -34,8 +34,8 @@ _OF_PROGRAMS = re.compile(
 )
 # What says that a mask is the tumor's: also the labels of BIDS (`label-lesion_mask`).
 _SAYS_TUMOR = re.compile(r"(?:.*[^a-z])?(?:tumou?r|lesion|glioma|glioblastoma)s?(?:[^a-z].*)?", re.DOTALL)
-# The same of a name without a mask's word: `P1_tumor`, BIDS' older `label-lesion_roi`.
-_TUMOR_AT_END = re.compile(r".*[-_. ](?:tumou?rs?|lesions?)(?:[-_. ]roi)?", re.DOTALL)
+# The same of a name without a mask's word: `tumor`, `P1_tumor`, `P1_ROI`, BIDS' older `label-lesion_roi`.
+_TUMOR_AT_END = re.compile(r"(.*[-_. ])?(?:tumou?rs?|lesions?|rois?)", re.DOTALL)
 # Masks that a program made and nobody corrected: of TCIA's BraTS-TCGA (https://doi.org/10.7937/K9/TCIA.2017.KLXWJJ1Q)
 # and UPENN-GBM (https://doi.org/10.7937/TCIA.709X-DN49).
 _AUTOMATIC = re.compile(
@@ -92,6 +92,17 @@ def join_masks(by_base: dict[str, VolumePatient], *, is_one_patient: bool) -> No
             owner = with_flair[0] if is_clear else None
         if owner is not None:
             owner.files[Kind.SEG].extend(patient.files.pop(Kind.SEG))
+
+
+def join_drawn(patients: Collection[VolumePatient], drawn: Sequence[Path]) -> None:
+    """Give the one file of a patient's own folder that is the tumor's by its name alone (`tumor`, `P1_ROI`, no
+    `other_tumor`) to the one FLAIR, if there is no mask."""
+    flair = [(patient, path) for patient in patients if (path := patient.first(Kind.FLAIR))]
+    if len(drawn) != 1 or len(flair) != 1 or any(patient.first(Kind.SEG) for patient in patients):
+        return
+    found = _TUMOR_AT_END.fullmatch(_key(drawn[0]))
+    if found is not None and _key(flair[0][1]).startswith((found[1] or "").rstrip("-_. ")):
+        flair[0][0].files[Kind.SEG].append(drawn[0])
 
 
 def choose_masks(patients: Sequence[VolumePatient], folder: Path) -> Iterator[Problem]:

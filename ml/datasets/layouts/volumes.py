@@ -32,7 +32,14 @@ from ml.datasets.layouts.sequences import Sequence as Kind
 from ml.datasets.layouts.sequences import sequence_of_channel, split_brats_name
 from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.unknown import UnknownLayoutError
-from ml.datasets.layouts.volume_masks import choose_masks, find_automatic_masks, find_cavities, join_masks
+from ml.datasets.layouts.volume_masks import (
+    choose_masks,
+    find_automatic_masks,
+    find_cavities,
+    is_volume_mask,
+    join_drawn,
+    join_masks,
+)
 from ml.datasets.layouts.volume_patients import VolumePatient, volumes_in
 from ml.datasets.volume_headers import read_headers
 from ml.datasets.volume_slices import VolumeSlice, slice_path
@@ -77,13 +84,17 @@ def list_brats(tree: Tree, folder: Path) -> VolumeSet:
     copies = copies_of(tree, [path for path in folders if any(volumes_in(tree, path))])
     for place in (folder, *(path for path in folders if path not in copies)):
         by_base: dict[str, VolumePatient] = {}
+        drawn: list[Path] = []
         for path, stem in [*volumes_in(tree, place), *volumes_in(tree, place, MASK_VOLUME_SUFFIXES)]:
             named = split_brats_name(stem)
             is_scan = named is not None and named[1] is not Kind.SEG
             if named is not None and not (is_scan and suffix_of(path.name) in MASK_VOLUME_SUFFIXES):
                 base, kind = named
                 by_base.setdefault(base, VolumePatient(base or place.name)).files[kind].append(path)
+            elif named is None and place != folder and is_volume_mask(path, place):
+                drawn.append(path)
         join_masks(by_base, is_one_patient=place != folder)
+        join_drawn(by_base.values(), drawn)
         # T1 and T2 alone are endings that any file may have.
         found = [patient for patient in by_base.values() if patient.first(Kind.FLAIR) or patient.first(Kind.SEG)]
         if len(found) == 1 and place != folder:

@@ -68,6 +68,25 @@ def test_masks_of_other_programs_are_a_patients(tmp_path: Path, image: str, mask
     assert [patient.patient for patient in report.patients] == ["P1"] and report.analysis.tumor_slices
 
 
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [("FLAIR", "tumor"), ("P1_T2_FLAIR", "P1_ROI"), ("P1_flair", "P1_flair_lesion"), ("a_t2f", "Lesions")],
+)
+def test_a_tumor_by_its_name_alone_is_the_one_mask_of_a_patients_folder(tmp_path: Path, image: str, mask: str) -> None:
+    """The portal evaluated such volumes as scans without masks."""
+    for seed, patient in enumerate(("P1", "P2")):
+        write_volume(tmp_path / patient / f"{image}.nii.gz", flair(seed=seed))
+        write_volume(tmp_path / patient / f"{mask}.nii.gz", labels())
+    layout = find_layout(tmp_path)
+    assert layout.has_truth and not layout.problems
+    assert {(case.patient, file_of(case.mask).name) for case in layout.cases if case.mask} == {
+        (patient, f"{mask}.nii.gz") for patient in ("P1", "P2")
+    }
+    for patient in ("P1", "P2"):  # a mask by its name is the truth
+        write_volume(tmp_path / patient / f"{image.rpartition('_')[0] or 'flair'}_seg.nii.gz", labels())
+    assert all("_seg" in file_of(case.mask).name for case in find_layout(tmp_path).cases if case.mask)
+
+
 def test_folders_of_patients_are_one_set(tmp_path: Path) -> None:
     """BraTS' `HGG` and `LGG`; BIDS, whose patients' files lie one folder deeper."""
     write_brats(tmp_path / "HGG", "P1", ends=THREE)

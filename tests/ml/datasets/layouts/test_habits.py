@@ -118,8 +118,11 @@ def test_of_several_folders_of_masks_flairs_own_is_read(tmp_path):
     for folder in ("T2_FLAIR", "T1"):
         image(tmp_path / "anna" / folder / "1.png")
         mask(tmp_path / "anna" / f"{folder}_mask" / "1.png")
-    (case,) = find_layout(tmp_path).cases
+    layout = find_layout(tmp_path)
+    (case,) = layout.cases
     assert (case.image.parent.name, case.mask.parent.name) == ("T2_FLAIR", "T2_FLAIR_mask")
+    assert {name for group in layout.left_out for name in group.files} == {"anna/T1/1.png", "anna/T1_mask/1.png"}
+    assert [group.files for group in layout.left_out if "another sequence" in group.message] == [("anna/T1/1.png",)]
 
 
 @pytest.mark.parametrize("masks", ["Segmentation", "segmentations", "SEG", "Truth"])
@@ -156,6 +159,27 @@ def test_a_mask_beside_its_image_and_one_in_a_folder_are_not_both_its_truth(tmp_
     layout = find_layout(tmp_path)
     assert [case.mask.name for case in layout.cases] == ["1_mask.png", "2_mask.png"]
     assert [group.files for group in layout.left_out] == [("anna/masks/1.png",)]
+
+
+def test_folds_are_told_to_be_laid_into_one_set(tmp_path):
+    """They were told to call `masks` so."""
+    for fold, stem in (("fold_1", "TCGA_DU_6404_19850629_1"), ("fold_1", "TCGA_DU_6405_19850629_1"), ("fold_2", "a")):
+        image(tmp_path / fold / "images" / f"{stem}.png")
+        mask(tmp_path / fold / "masks" / f"{stem}.png")
+    with pytest.raises(
+        DatasetError, match="lay all images into one `images` and all masks into one `masks`"
+    ) as refused:
+        check(tmp_path)
+    assert "call them" not in str(refused.value) and "pictures of the same names" not in str(refused.value)
+
+
+def test_a_mask_as_nifti_beside_dicom_is_no_scan_to_give_by_itself(tmp_path):
+    (tmp_path / "anna").mkdir()
+    (tmp_path / "anna" / "1.dcm").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "anna" / "FLAIR_seg.nii.gz").write_bytes(b"x")
+    sources, (left_out,) = find_sources([tmp_path])
+    assert [source.path.name for source in sources] == ["1.dcm"]
+    assert (left_out.code, left_out.files) == ("expert_mask", ("anna/FLAIR_seg.nii.gz",))
 
 
 def test_several_masks_of_one_image_may_be_joined(tmp_path):

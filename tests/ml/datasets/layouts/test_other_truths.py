@@ -4,8 +4,9 @@ import zipfile
 
 import pytest
 
-from ml.datasets import DatasetError, check
+from ml.datasets import DatasetError, check, find_layout
 from ml.datasets.archive import ArchiveError, ArchiveLimits, unpack
+from ml.prediction.sources import find_sources
 from tests.support.layouts import image, mask
 
 LIMITS = ArchiveLimits(100, 10**6, 10**6)
@@ -45,6 +46,22 @@ def test_a_truth_in_another_form_is_named_where_no_image_has_a_mask(tmp_path, na
     said = said_of(folder)
     assert f"{name}: {sentence}" in said
     assert said_of(zipped(folder, tmp_path)).partition("and not one mask")[2] == said.partition("and not one mask")[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("a.roi", "Edit > Selection > Create Mask"), ("a.voi", "It is a mask as NIfTI under another name")],
+)
+def test_what_was_drawn_on_an_image_is_a_mask_that_is_not_read(tmp_path, name, remedy):
+    """Nothing named it, and the portal said that there were no masks."""
+    folder = tmp_path / "set"
+    image(folder / "anna" / "a.png")
+    (folder / "anna" / name).write_bytes(b"Iout")
+    for place in (folder, zipped(folder, tmp_path)):
+        with pytest.raises(DatasetError, match=remedy):
+            find_layout(place)
+    (source,), (left_out,) = find_sources([folder])
+    assert source.path.name == "a.png" and left_out.files == (f"anna/{name}",)
 
 
 @pytest.mark.parametrize("name", ["train.csv", "lists/train_rle.csv", "metadata.jsonl", "list.tsv", "export.ndjson"])
@@ -91,3 +108,26 @@ def test_two_folders_with_pictures_of_the_same_names_may_be_images_and_masks(tmp
     assert f" and those of {second} have a few values alone, as masks have: {remedy}." in said
     image(tmp_path / images / "3.jpg")
     assert "of the same names" not in said_of(tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["_маска", "掩膜", "_a", " (tumour area)"])
+def test_masks_beside_their_images_by_an_unknown_ending_are_told_by_their_pixels(tmp_path, ending):
+    """They were scans, in the portal, too; `scan_1` begins `scan_11`, and is not its image."""
+    for patient in ("anna", "ben"):
+        for number in (1, 11):
+            image(tmp_path / patient / f"scan_{number}.png")
+            mask(tmp_path / patient / f"scan_{number}{ending}.png")
+    assert f"4 pictures are called as others with `{ending}` behind it" in said_of(tmp_path)
+    sources, (left_out,) = find_sources([tmp_path])
+    assert {source.name for source in sources} == {
+        f"{one}/scan_{number}" for one in ("anna", "ben") for number in (1, 11)
+    }
+    assert (left_out.code, left_out.count) == ("expert_mask", 4) and "by their pixels" in left_out.message
+
+
+def test_pictures_with_a_longer_name_are_no_masks_if_they_look_like_scans(tmp_path):
+    for number in (1, 2):
+        for ending in ("", "_2", "_t1"):
+            image(tmp_path / "anna" / f"IM_{number}{ending}.png")
+    assert "behind it" not in said_of(tmp_path)
+    assert len(find_sources([tmp_path])[0]) == 6

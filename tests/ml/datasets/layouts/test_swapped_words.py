@@ -93,3 +93,14 @@ def test_a_picture_of_labels_on_their_image_is_neither(tmp_path):
     assert [(group.code, group.count) for group in layout.left_out] == [("left_out", 2)]
     assert "neither of the two" in layout.left_out[0].message
     assert {source.path.name for source in find_sources([tmp_path])[0]} == {"img.png"}
+
+
+@pytest.mark.parametrize("folder", ["PixelLabelData", "masks"])
+def test_labels_that_matlab_counts_are_not_paired_by_their_numbers(tmp_path, folder):
+    """Its order is that of the session's images: `slice_10` comes before `slice_2`."""
+    for number in (1, 2, 10):
+        image(tmp_path / "images" / f"slice_{number}.png")
+        draw_mask(tmp_path / folder / f"Label_{number}.png")
+    with pytest.raises(DatasetError, match="MATLAB's Image Labeler counts its labels"):
+        find_layout(tmp_path)
+    assert {source.path.parent.name for source in find_sources([tmp_path])[0]} == {"images"}

@@ -27,6 +27,7 @@ def write(folder: Path, *names: str) -> None:
         "patient_id,image_path,mask_path,mask\nA,x1.png,y1.png,1\nB,x2.png,y2.png,0\n",
         "mask,mask_path,image\n,y1.png,x1.png\n0,y2.png,x2.png\n",
         "Nr;Bild;Maske\n1;x1.png;y1.png\n2;x2.png;y2.png\n",
+        "file_name,mask_file_name\nx1.png,y1.png\nx2.png,y2.png\n",
     ],
 )
 def test_pairs_are_those_of_the_rows(tmp_path: Path, text: str) -> None:
@@ -40,6 +41,16 @@ def test_pairs_are_those_of_the_rows(tmp_path: Path, text: str) -> None:
     }
     assert [one.patient for one in report.patients] == (["A", "B"] if "patient" in text else ["x1", "x2"])
     assert {one.path.name for one in find_sources([tmp_path])[0]} == {"x1.png", "x2.png"}
+
+
+def test_a_table_in_the_folder_of_a_side_is_of_that_side(tmp_path: Path) -> None:
+    """Hugging Face's `metadata.csv` of each split, by which masks were taken for images."""
+    for side, name in (("train", "1"), ("test", "2")):
+        write(tmp_path / side, name)
+        (tmp_path / side / "metadata.csv").write_text(f"file_name,mask_file_name\nx{name}.png,y{name}.png\n")
+    layout = find_layout(tmp_path)
+    assert all(case.has_truth for case in layout.cases)
+    assert (layout.sides["train"], layout.sides["test"]) == (("train/x1",), ("test/x2",))
 
 
 def test_rows_that_cannot_be_right_are_named_and_no_image_is_without_tumor(tmp_path: Path) -> None:

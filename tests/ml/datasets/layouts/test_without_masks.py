@@ -40,18 +40,15 @@ def test_masks_of_another_ending_are_refused_by_it_and_are_no_scans(tmp_path, en
 
 
 @pytest.mark.parametrize(
-    ("images", "masks", "remedy"),
+    ("images", "masks", "remedy", "code"),
     [
-        (
-            "train/{}.png",
-            "train_masks/{}_mask.gif",
-            "Save each of its pictures as PNG",
-        ),  # Carvana; a GIF may hold several
-        ("images/{}.png", "masks/{}.npy", "tifffile.imwrite"),
-        ("{}.png", "{}_seg.nii.gz", "A volume in a place"),
+        # Carvana; a GIF may hold several
+        ("train/{}.png", "train_masks/{}_mask.gif", "Save each of its pictures as PNG", "left_out"),
+        ("images/{}.png", "masks/{}.npy", "tifffile.imwrite", "left_out"),
+        ("{}.png", "{}_seg.nii.gz", "A volume in a place", "expert_mask"),
     ],
 )
-def test_masks_of_a_kind_that_is_not_read_are_refused_and_their_images_predicted(tmp_path, images, masks, remedy):
+def test_masks_of_a_kind_that_is_not_read_are_refused_and_their_images_predicted(tmp_path, images, masks, remedy, code):
     """Nobody hears that there are no masks, the portal neither, whose evaluations need none."""
     for stem in ("1", "2"):
         image(tmp_path / images.format(stem))
@@ -64,7 +61,7 @@ def test_masks_of_a_kind_that_is_not_read_are_refused_and_their_images_predicted
         assert remedy in str(caught.value)
     sources, left_out = find_sources([tmp_path])
     assert [source.path.name for source in sources] == ["1.png", "2.png"]
-    assert [(group.code, group.count) for group in left_out] == [("left_out", 2)]
+    assert [(group.code, group.count) for group in left_out] == [(code, 2)]
 
 
 def test_masks_that_are_given_by_themselves_are_no_scans(tmp_path):
