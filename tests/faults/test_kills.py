@@ -17,7 +17,7 @@ from tests.support.repetitions import repeated
 
 pytestmark = pytest.mark.long
 
-KILLS = repeated(10, promised=20)
+KILLS = repeated(5, promised=20)
 SLICES = 200
 
 

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.long, pytest.mark.postgres]
 
 PATH = "/api/v1/evaluations"
 CASES = 240
-RESTARTS = repeated(3, promised=6)
+RESTARTS = repeated(2, promised=6)
 # How PostgreSQL ends: its clients' connections are ended, or it crashes.
 WAYS = (signal.SIGINT, signal.SIGQUIT)
 END_S = 300.0

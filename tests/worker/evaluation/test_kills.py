@@ -19,6 +19,7 @@ from ml.evaluation.report import make_report, summary_of
 from ml.evaluation.run import evaluate_cases
 from ml.metrics.intervals import DEFAULT_SEED
 from tests.support.evaluations import begin, case_rows, evaluation_row, write_data_set
+from tests.support.repetitions import repeated
 from tests.support.resources import make_settings
 from tests.worker.conftest import BrightnessEngine
 from webapp.domain.jobs.models import Status
@@ -31,7 +32,7 @@ from worker.recovery.sweeper import Sweeper
 pytestmark = pytest.mark.long
 
 # A worker is killed once so many of the 120 cases are done, and a random moment later.
-KILL_AT = (4, 20, 36, 52, 68, 84)
+KILL_AT = (4, 20, 36, 52, 68, 84)[: repeated(3, promised=6)]
 WORKERS = 2
 
 
