@@ -5,7 +5,7 @@ on a sequence of crops. Never imports torch.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from ml.engines.context import Context
 from ml.engines.crops import Crop, find_crop
 from ml.ood.background import has_bright_background
 from ml.ood.detector import OodDetector, is_plain
-from ml.ood.sequences import SequenceClassifier
+from ml.ood.sequences import Look, SequenceClassifier, look_at
 from ml.ood.training_slices import TrainingSlices
 from ml.preprocessing import black_input, normalize_together, place_on_grid, quantize, resize_to_scan
 
@@ -80,6 +80,8 @@ class NetworkEngine(ABC):
         """
         place = context or Context.of_single(len(pixels))
         given, pixels = pixels, pixels[place.asked]
+        detector, classifier = (self._detector, self._classifier) if is_checked else (None, None)
+        looks = _Looks(pixels, classifier is not None, self._training)
         count, height, width, _ = pixels.shape
         probability_u8 = np.zeros((count, height, width), dtype=np.uint8)
         probability = np.zeros((count, height, width), dtype=np.float32) if is_exact else None
@@ -90,7 +92,7 @@ class NetworkEngine(ABC):
             features = np.tile(of_black, (count, 1))  # (N, D)
         for start in range(0, len(shown), _AT_ONCE):
             part = shown[start : start + _AT_ONCE]
-            for index, (probabilities, found) in zip(*self._answers(given, place, part), strict=True):
+            for index, (probabilities, found) in zip(*self._answers(given, place, part, looks.take), strict=True):
                 resized = resize_to_scan(probabilities[None], height, width)[0]
                 probability_u8[index] = quantize(resized)
                 if probability is not None:
@@ -98,35 +100,39 @@ class NetworkEngine(ABC):
                 if found is not None:
                     features = np.empty((count, len(found)), np.float32) if features is None else features
                     features[index] = found
-        of_training = None if self._training is None else self._training.are_known(pixels)
+        of_training = looks.of_training
         if features is None:
             return Inference(probability_u8, probability=probability, is_of_training=of_training)
         self._check_fit(features)
-        detector, classifier = (self._detector, self._classifier) if is_checked else (None, None)
         is_unlike = None if detector is None else detector.is_out_of_distribution(features) | is_blank
         return Inference(
             probability_u8,
             features,
             is_unlike,
-            None if classifier is None else classifier.examine(pixels, features),
+            None if classifier is None else classifier.judge(looks.of_sequences, features),
             probability,
             of_training,
             is_bright=None if is_unlike is None else _bright_among(pixels, is_unlike),
         )
 
     @abstractmethod
-    def _run(self, inputs: Iterator[tuple[Crop, NDArray[np.float32]]]) -> Iterable[Answer]:
-        """The network on crops with their normalized pixels, float32 (C, h, w), equal sizes next to each other.
+    def _run(self, inputs: Iterator[tuple[Crop, NDArray[np.float32]]], count: int) -> Iterable[Answer]:
+        """The network on so many crops with their normalized pixels, float32 (C, h, w), equal sizes next to each other.
 
-        Returns the answers in the same order.
+        Returns the answers in the same order. Asking for an input may take a while: best with one under way.
         """
 
     def _answers(
-        self, pixels: NDArray[np.uint8], context: Context, indices: NDArray[np.intp]
+        self,
+        pixels: NDArray[np.uint8],
+        context: Context,
+        indices: NDArray[np.intp],
+        meanwhile: Callable[[int], None],
     ) -> tuple[list[int], Iterator[Answer]]:
         """The slices `indices` in the order in which they are answered, and their answers on the model's whole grid.
 
-        indices: int (n,), among those asked for. A slice's neighbors are cropped where it is.
+        indices: int (n,), among those asked for. A slice's neighbors are cropped where it is. meanwhile: called with
+        each of them while the network works.
         """
         convention = self.card.input
         around = [context.around(context.start + int(index), convention.neighbors) for index in indices]
@@ -137,16 +143,17 @@ class NetworkEngine(ABC):
         for size in sizes | {convention.size} if sizes != {convention.size} else ():
             self._features_of_black(size)  # before the sequence starts: `_run` cannot be entered twice at once
         order = sorted(range(len(crops)), key=lambda place: crops[place].size)
-        inputs = (
-            (
-                crops[place],
-                normalize_together([crops[place].of(grid[one]) for one in around[place]], convention),
-            )
-            for place in order
-        )
-        answers = (
-            self._on_whole_grid(crops[place], answer) for place, answer in zip(order, self._run(inputs), strict=True)
-        )
+
+        def inputs() -> Iterator[tuple[Crop, NDArray[np.float32]]]:
+            for place in order:
+                yield (
+                    crops[place],
+                    normalize_together([crops[place].of(grid[one]) for one in around[place]], convention),
+                )
+                meanwhile(int(indices[place]))  # the network has begun with it
+
+        found = self._run(inputs(), len(order))
+        answers = (self._on_whole_grid(crops[place], answer) for place, answer in zip(order, found, strict=True))
         return [int(indices[place]) for place in order], answers
 
     def _on_whole_grid(self, crop: Crop, answer: Answer) -> Answer:
@@ -173,7 +180,7 @@ class NetworkEngine(ABC):
         """float32 (D,), the features of a black input of this size; None for a network without features."""
         if size not in self._black:
             black = black_input(self.card.input, size)
-            ((_, self._black[size]),) = self._run(iter([(Crop(0, 0, *size), black)]))
+            ((_, self._black[size]),) = self._run(iter([(Crop(0, 0, *size), black)]), 1)
         return self._black[size]
 
     def _check_fit(self, features: NDArray[np.float32]) -> None:
@@ -184,6 +191,43 @@ class NetworkEngine(ABC):
                     f"The model {self.card.name} has {features.shape[1]} features and {file} {check.feature_count};"
                     " make the package again with `python -m ml package --calibrate`."
                 )
+
+
+class _Looks:
+    """What the checks of the input see of slices without the network, each looked at once."""
+
+    def __init__(self, pixels: NDArray[np.uint8], looks_at_sequences: bool, training: TrainingSlices | None) -> None:
+        """pixels: uint8 (N, H, W, 3)."""
+        self._pixels = pixels
+        self._looks_at_sequences = looks_at_sequences
+        self._training = training
+        self._sequences: dict[int, Look] = {}
+        self._known: dict[int, bool] = {}
+
+    def take(self, index: int) -> None:
+        """Look at a slice."""
+        if self._looks_at_sequences and index not in self._sequences:
+            self._sequences[index] = look_at(self._pixels[index])
+        if self._training is not None and index not in self._known:
+            self._known[index] = self._training.is_known(self._pixels[index])
+
+    @property
+    def of_sequences(self) -> list[Look]:
+        """Of all slices, for `SequenceClassifier.judge`."""
+        return [self._sequences[index] for index in self._all()]
+
+    @property
+    def of_training(self) -> NDArray[np.bool] | None:
+        """Slices that the model was trained on, bool (N,); None where the package cannot tell."""
+        if self._training is None:
+            return None
+        return np.array([self._known[index] for index in self._all()], dtype=np.bool)
+
+    def _all(self) -> range:
+        places = range(len(self._pixels))
+        for index in places:
+            self.take(index)
+        return places
 
 
 def _bright_among(pixels: NDArray[np.uint8], is_unlike: NDArray[np.bool]) -> NDArray[np.bool]:

@@ -16,7 +16,6 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -91,13 +90,12 @@ class OpenVinoEngine(NetworkEngine):
         self._compiled: dict[tuple[tuple[int, int], int], ov.CompiledModel] = {}
         self._requests: dict[tuple[tuple[int, int], int], tuple[ov.InferRequest, ...]] = {}
 
-    def _run(self, inputs: Iterator[tuple[Crop, NDArray[np.float32]]]) -> Iterator[Answer]:
+    def _run(self, inputs: Iterator[tuple[Crop, NDArray[np.float32]]], count: int) -> Iterator[Answer]:
         """Crops, float32 (C, h, w), up to `streams` in parallel, and one more that is prepared or read meanwhile."""
-        first = list(islice(inputs, 2))
-        streams = self._streams if len(first) > 1 else 1
+        streams = self._streams if count > 1 else 1
         under_way: deque[ov.InferRequest] = deque()
         try:
-            for crop, pixels in chain(first, inputs):
+            for crop, pixels in inputs:
                 if len(under_way) == streams + 1:
                     yield self._answer(under_way.popleft())
                 request = next(each for each in self._requests_for(crop.size, streams) if each not in under_way)

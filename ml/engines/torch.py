@@ -72,7 +72,7 @@ class TorchEngine(NetworkEngine):
         training = load_training_slices(package, card)
         return cls(network, card, device, threads, detector, may_be_half(card, device), classifier, training)
 
-    def _run(self, inputs: Iterator[tuple[Crop, NDArray[np.float32]]]) -> Iterator[Answer]:
+    def _run(self, inputs: Iterator[tuple[Crop, NDArray[np.float32]]], _count: int) -> Iterator[Answer]:
         """Whole slices, float32 (C, h, w), in batches."""
         while batch := [pixels for _, pixels in islice(inputs, _BATCH[self._device])]:
             yield from self._predict(np.stack(batch))

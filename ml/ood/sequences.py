@@ -145,27 +145,55 @@ class SequenceClassifier:
 
     def examine(self, pixels: NDArray[np.uint8], features: NDArray[np.float32]) -> SequenceEvidence:
         """pixels: uint8 (N, H, W, 3); features: float32 (N, F), the network's."""
-        log_odds = np.full((len(pixels), len(CODES)), np.nan, dtype=np.float32)
-        for index, item in enumerate(pixels):
-            bright = _bright(item)
-            if _lacks_flair(item, bright):
+        return self.judge([look_at(item) for item in pixels], features)
+
+    def judge(self, looks: Sequence["Look"], features: NDArray[np.float32]) -> SequenceEvidence:
+        """The same of slices that were looked at before. features: float32 (N, F), the network's."""
+        log_odds = np.full((len(looks), len(CODES)), np.nan, dtype=np.float32)
+        for index, look in enumerate(looks):
+            if look.lacks_flair:
                 log_odds[index, 1] = np.inf
                 continue
-            described = _describe(item, bright, features[index])
-            if described is None:
+            if look.contrast is None:
                 continue
-            column = 0 if _is_gray(item, bright) else 1
+            described = np.concatenate([compress(features[index]), look.contrast])
+            column = 0 if look.is_gray else 1
             standard = (described - self.center[column]) / self.scale[column]
             weights = (self.gray, self.color)[column]
             odds = float(odds_against_first(standard @ weights[:-1] + weights[-1]))
-            if column == 1 and (contrasts := describe_channels(item, described)) is not None:
-                odds = odds_of_other_order(contrasts, odds, self.center[0], self.scale[0], self.gray)
+            if column == 1 and look.contrasts is not None:
+                odds = odds_of_other_order(look.contrasts, odds, self.center[0], self.scale[0], self.gray)
             log_odds[index, column] = odds
         of_slices, of_stacks = (
             (float(limits[0]), max(float(limits[1]), least))
             for limits, least in zip((self.slice_limits, self.stack_limits), LEAST_ORDER_LIMITS, strict=True)
         )
         return SequenceEvidence(log_odds, of_slices, of_stacks)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the check sees of a slice without a network, and nearly all of its work.
+
+    lacks_flair: the channel of FLAIR is empty. contrast: float64 (COUNT,), of that channel; None where too little is
+    shown. is_gray: of three equal channels. contrasts: of `describe_channels`; None of gray slices.
+    """
+
+    lacks_flair: bool = False
+    contrast: NDArray[np.float64] | None = None
+    is_gray: bool = True
+    contrasts: NDArray[np.float64] | None = None
+
+
+def look_at(pixels: NDArray[np.uint8]) -> Look:
+    """uint8 (H, W, 3)."""
+    bright = _bright(pixels)
+    if _lacks_flair(pixels, bright):
+        return Look(lacks_flair=True)
+    contrast = _contrast(pixels, bright)
+    if contrast is None or _is_gray(pixels, bright):
+        return Look(contrast=contrast)
+    return Look(contrast=contrast, is_gray=False, contrasts=describe_channels(pixels, contrast))
 
 
 def describe_slice(pixels: NDArray[np.uint8], features: NDArray[np.float32]) -> NDArray[np.float64] | None:
@@ -179,7 +207,7 @@ def describe_slice(pixels: NDArray[np.uint8], features: NDArray[np.float32]) -> 
 def describe_channels(pixels: NDArray[np.uint8], described: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """The contrast of each channel of a slice in color, uint8 (H, W, 3), float64 (3, COUNT); None where one is empty.
 
-    described: float64 (D,), of `describe_slice`, whose end is that of FLAIR's channel.
+    described: float64 (D,), of `describe_slice`, whose end is that of FLAIR's channel, or that end.
     """
     first, last = (head_contrast.describe(pixels[..., channel]) for channel in (0, 2))
     if first is None or last is None:
@@ -229,12 +257,15 @@ def is_same(pixels: NDArray[np.uint8], one: int, other: int) -> bool:
 def _describe(
     pixels: NDArray[np.uint8], bright: NDArray[np.bool], features: NDArray[np.float32]
 ) -> NDArray[np.float64] | None:
+    contrast = _contrast(pixels, bright)
+    return None if contrast is None else np.concatenate([compress(features), contrast])
+
+
+def _contrast(pixels: NDArray[np.uint8], bright: NDArray[np.bool]) -> NDArray[np.float64] | None:
     if not _is_enough(bright):
         return None
     contrast = head_contrast.describe(pixels[..., FLAIR_CHANNEL])
-    if contrast is None:
-        return None
-    return np.concatenate([compress(features), contrast.astype(np.float64)])
+    return None if contrast is None else contrast.astype(np.float64)
 
 
 def _is_enough(bright: NDArray[np.bool]) -> bool:

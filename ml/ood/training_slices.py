@@ -44,9 +44,10 @@ class TrainingSlices:
 
     def are_known(self, pixels: NDArray[np.uint8]) -> NDArray[np.bool]:
         """uint8 (N, H, W, 3) -> bool (N,): slices that are one of the training's."""
-        return np.array([self._is_known(plane) for plane in pixels], dtype=np.bool)
+        return np.array([self.is_known(plane) for plane in pixels], dtype=np.bool)
 
-    def _is_known(self, plane: NDArray[np.uint8]) -> bool:
+    def is_known(self, plane: NDArray[np.uint8]) -> bool:
+        """The same of one slice, uint8 (H, W, 3)."""
         found = _frequencies(plane, self.channel)
         if found is None:
             return False

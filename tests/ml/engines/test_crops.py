@@ -1,5 +1,7 @@
 """Crops to the brain: nothing bright is left out, sizes are those that are compiled, and maps come back in place."""
 
+from collections import deque
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -29,11 +31,11 @@ class FakeEngine(NetworkEngine):
 
     name = "fake"
 
-    def __init__(self, network, crops=SIZES):
-        super().__init__(CARD, crops)
+    def __init__(self, network, crops=SIZES, training=None):
+        super().__init__(CARD, crops, training=training)
         self._run_network = network
 
-    def _run(self, inputs):
+    def _run(self, inputs, _count):
         return self._run_network(inputs)
 
 
@@ -129,3 +131,26 @@ def test_answer_of_nan_is_an_error_not_an_empty_mask():
     for probability, feature in ((np.nan, 0.0), (0.5, np.nan)):
         with pytest.raises(EngineError, match="NaN"):
             FakeEngine(answer(probability, feature)).infer(slice_with(60, 60, 9, 9)[None])
+
+
+def test_slices_are_looked_at_once_and_while_the_network_works():
+    under_way, looked = deque(), []
+
+    class Known:
+        def is_known(self, plane):
+            looked.append((int(plane.max()), len(under_way)))
+            return plane.max() == 103
+
+    def network(inputs):  # as OpenVINO's engine takes them: one slice at a time, and one that waits
+        for _, pixels in inputs:
+            if len(under_way) == 2:
+                yield under_way.popleft()
+            under_way.append((pixels[0].copy(), None))
+        while under_way:
+            yield under_way.popleft()
+
+    pixels = np.stack([slice_with(10, 10, 60, 40, 100 + index) for index in range(5)] + [slice_with(0, 0, 1, 1, 3)])
+    found = FakeEngine(network, training=Known()).infer(pixels)
+    assert found.is_of_training.tolist() == [False, False, False, True, False, False]
+    assert sorted(level for level, _ in looked) == [3, *range(100, 105)]
+    assert all(count for level, count in looked if level != 3)  # of one color: it needs no network
