@@ -13,6 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from ml.datasets.case_reader import CaseReader
+from ml.datasets.checking.file_checks import FileChecker
 from ml.sandbox.decoder import Decoder
 from ml.scans import Limits
 from tests.support.evaluations import write_data_set
@@ -53,9 +54,11 @@ def resources(database_url: str, tmp_path: Path) -> Iterator[Resources]:
 
 
 @pytest.fixture
-def runtime(resources: Resources, case_reader: CaseReader, monkeypatch: pytest.MonkeyPatch) -> Runtime:
+def runtime(
+    resources: Resources, case_reader: CaseReader, file_checker: FileChecker, monkeypatch: pytest.MonkeyPatch
+) -> Runtime:
     """A worker in this process with a fake engine."""
-    return runtime_with(BrightnessEngine(), resources, case_reader, monkeypatch)
+    return runtime_with(BrightnessEngine(), resources, case_reader, file_checker, monkeypatch)
 
 
 @pytest.fixture
