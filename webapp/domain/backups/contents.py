@@ -11,7 +11,7 @@ secret_key       of the instance, where no setting gives it
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ml.digests import sha256_of
@@ -40,7 +40,10 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """database: the name of its file. deleted: ids of scans and evaluations that went while the copy was made."""
+    """database: the name of its file. deleted: ids of scans and evaluations that went while the copy was made.
+
+    digests: SHA-256 of every other file of the backup, by name; of an older backup none.
+    """
 
     format: str
     version: str
@@ -49,6 +52,12 @@ class Manifest:
     files: int
     bytes: int
     deleted: tuple[str, ...] = ()
+    digests: dict[str, str] = field(default_factory=dict)
+
+
+def digests_of(folder: Path, database: str) -> dict[str, str]:
+    """Of the files that the list does not name: the database, the list itself, the instance's key where it is there."""
+    return {name: sha256_of(folder / name) for name in (database, FILE_LIST, KEY_FILE) if (folder / name).is_file()}
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -99,4 +108,8 @@ def verify(folder: Path) -> Manifest:
         raise BackupError(f"{len(wrong)} of {count} files are missing or damaged, the first: {wrong[0]}.")
     if count != manifest.files or not (folder / manifest.database).is_file():
         raise BackupError(f"The backup is not whole: {count} of {manifest.files} files, or no database.")
+    found = digests_of(folder, manifest.database)
+    for name, digest in manifest.digests.items():
+        if found.get(name) != digest:
+            raise BackupError(f"The backup's {name} is missing or damaged; take another backup.")
     return manifest

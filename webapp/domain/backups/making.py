@@ -28,6 +28,7 @@ from webapp.domain.backups.contents import (
     BackupError,
     Manifest,
     StoredFile,
+    digests_of,
     read_files,
     read_manifest,
     write_line,
@@ -63,7 +64,8 @@ def make(resources: Resources, out: Path, base: Path | None = None) -> Manifest:
             with resources.database.read() as session:
                 deleted = sorted(set(session.scalars(select(Tombstone.id))) - before)
             made_at = datetime.now(UTC).isoformat(timespec="seconds")
-            manifest = Manifest(FORMAT, VERSION, made_at, database, count, size, tuple(deleted))
+            digests = digests_of(folder, database)
+            manifest = Manifest(FORMAT, VERSION, made_at, database, count, size, tuple(deleted), digests)
             write_manifest(folder, manifest)
     except FileExistsError as error:
         raise BackupError(f"{out} exists already; name a folder that does not.") from error

@@ -134,6 +134,15 @@ def damage(folder: Path, how: str) -> None:
             (folder / "files.jsonl").write_text(json.dumps({"path": "objects/../../x", "bytes": 1, "sha256": ""}))
         case "no database":
             next(folder.glob("database.*")).unlink()
+        case "changed database":
+            database = next(folder.glob("database.*"))
+            data = bytearray(database.read_bytes())
+            data[-1] ^= 1
+            database.write_bytes(data)
+        case "other key":
+            (folder / "secret_key").write_text("x" * 64)
+        case "no key":
+            (folder / "secret_key").unlink()
         case "no manifest":
             (folder / "backup.json").unlink()
         case "newer":
@@ -151,6 +160,9 @@ def damage(folder: Path, how: str) -> None:
         ("cut list", "missing or damaged"),
         ("leads out", "leads out of the backup"),
         ("no database", "not whole"),
+        ("changed database", "database.sqlite3 is missing or damaged"),
+        ("other key", "secret_key is missing or damaged"),
+        ("no key", "secret_key is missing or damaged"),
         ("no manifest", "is no backup"),
         ("newer", "glioscope-backup-9"),
     ],
@@ -274,3 +286,12 @@ def test_a_database_is_copied_from_a_folder_with_a_hash_in_its_name(tmp_path: Pa
 
     with closing(sqlite3.connect(copy / name)) as database:
         assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("kept",)]
+
+
+def test_a_backup_of_before_its_digests_is_sound(resources: Resources, tmp_path: Path) -> None:
+    upload(resources)
+    making.make(resources, tmp_path / "backup")
+    manifest = json.loads((tmp_path / "backup" / "backup.json").read_text())
+    assert set(manifest.pop("digests")) == {manifest["database"], "files.jsonl", "secret_key"}
+    (tmp_path / "backup" / "backup.json").write_text(json.dumps(manifest))
+    contents.verify(tmp_path / "backup")
