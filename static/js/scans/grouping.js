@@ -2,6 +2,11 @@
 
 const SPARSEST = 2; // numbers this far apart on average count patients or dates, not slices
 
+const EVERYBODYS_FOLDERS = new Set([ // of one patient as of any other
+  "images", "image", "imgs", "img", "slices", "scans", "png", "tif", "tiff", "jpg", "dicom", "dcm",
+  "flair", "t1", "t1c", "t1ce", "t1gd", "t1post", "t2",
+]);
+
 const LONGEST_NAME = 255; // of a study
 
 /** @typedef {{ name: string, places: number[] }} FileGroup places: of its files, from the first slice to the last */
@@ -36,8 +41,9 @@ function numbered(path) {
 function called(path, name) {
   if ((name.match(/[0-9]/g) ?? []).length > 1) return name;
   const words = folded(name);
-  const other = foldersAround(path).map(fileName).find((folder) => folder && !words.startsWith(folded(folder)));
-  return other ? `${other} ${name}` : name;
+  const around = foldersAround(path).map(fileName).filter((folder) => folder && !words.startsWith(folded(folder)));
+  const first = Math.max(around.findIndex((folder) => !EVERYBODYS_FOLDERS.has(folded(folder))), 0);
+  return [...around.slice(0, first + 1).reverse(), name].join(" ");
 }
 
 /**

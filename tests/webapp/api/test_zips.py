@@ -171,3 +171,14 @@ def test_a_zip_is_known_by_its_bytes_and_not_by_its_name(client: FlaskClient) ->
     assert not archives.is_zip(io.BytesIO(png_bytes()))
     scan = sent(client, "called.zip", png_bytes())
     assert (scan["filename"], scan["format"]) == ("called.zip", "png")
+
+
+def test_names_in_utf_8_without_the_flag_are_read_as_such(client: FlaskClient) -> None:
+    """As macOS' Finder packs; of other programs' old letters one set is assumed, as APPNOTE 4.4.4 has it."""
+    for name, read in (
+        ("M\u00fcller \u0641.png".encode(), "M\u00fcller \u0641.png"),
+        (b"M\x81ller.png", "M\u00fcller.png"),
+    ):
+        plain = "x" * len(name)
+        data = zip_of({plain: png_bytes()}).replace(plain.encode(), name)
+        assert sent(client, "z.zip", data)["filename"] == read

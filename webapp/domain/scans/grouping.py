@@ -14,6 +14,11 @@ from ml.datasets.file_names import natural_key, slashed
 
 # Numbers this far apart on average are no slices that lie on each other, but patients, dates, visits.
 SPARSEST = 2
+# Folders of one patient as of any other, in small letters.
+EVERYBODYS_FOLDERS = frozenset(
+    {"images", "image", "imgs", "img", "slices", "scans", "png", "tif", "tiff", "jpg", "dicom", "dcm"}
+    | {"flair", "t1", "t1c", "t1ce", "t1gd", "t1post", "t2"}
+)
 
 
 class Grouping(StrEnum):
@@ -114,14 +119,15 @@ def _called(path: str, name: str) -> str:
     """A scan's name, after that of a folder where it says nothing of whose scan it is: "P7 flair", "P8 flair".
 
     Whoever numbers patients or days uses two digits or more: a name with fewer is told apart by the nearest folder
-    with whose name it does not begin.
+    with whose name it does not begin, and where that is of a kind that every patient has by the next one, too.
     """
     if len(re.findall(r"[0-9]", name)) > 1:
         return name
     words = _folded(name)
-    folders = reversed(_folder(path).split("/"))
-    other = next((folder for folder in folders if folder and not words.startswith(_folded(folder))), None)
-    return f"{other} {name}" if other else name
+    folders = [folder for folder in reversed(_folder(path).split("/")) if folder]
+    around = [folder for folder in folders if not words.startswith(_folded(folder))]
+    first = next((place for place, folder in enumerate(around) if _folded(folder) not in EVERYBODYS_FOLDERS), 0)
+    return " ".join([*reversed(around[: first + 1]), name])
 
 
 def title_of(path: str) -> str:

@@ -29,6 +29,14 @@ AUTO = {
             FileGroup("P9_t1.nii", (5,)),
         ],
     ),
+    "a folder that every patient has follows that of the patient": (
+        ["Z/P1/images/s_1.png", "Z/P1/images/s_2.png", "Z/P2/images/s_1.png", "Z/P2/images/s_2.png"],
+        [FileGroup("P1 images s", (0, 1)), FileGroup("P2 images s", (2, 3))],
+    ),
+    "folders of sequences follow that of the patient": (
+        ["P1/T1/s_1.png", "P1/T1/s_2.png", "P1/FLAIR/Images/1.png", "P1/FLAIR/Images/2.png", "images/img/t_1.png"],
+        [FileGroup("P1 T1 s", (0, 1)), FileGroup("P1 FLAIR Images", (2, 3)), FileGroup("img t_1.png", (4,))],
+    ),
     "a name that says whose it is": (
         ["export/TCGA_12_1.tif", "export/TCGA_12_2.tif", "export/TCGA_34.tif"],
         [FileGroup("TCGA_12", (0, 1)), FileGroup("TCGA_34.tif", (2,))],
