@@ -2,6 +2,7 @@
 
 import gc
 import multiprocessing
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from flask import Flask
 
 settings = Settings.of_process()
+if "GLIOSCOPE_PYTHON" not in os.environ:  # else the launcher has said it
+    for sentence in Settings.unknown_variables():
+        sys.stderr.write(f"{sentence}\n")
 
 bind = settings.bind
 # One process: its threads wait for jobs and render pictures; a second one would cost 100 MB and win nothing here.

@@ -30,6 +30,8 @@ def main() -> None:
         administrators.check(settings)
     except (SettingsError, migration.SchemaError) as error:
         sys.exit(str(error))
+    for sentence in Settings.unknown_variables():
+        sys.stderr.write(f"{sentence}\n")
     os.environ.update(
         GLIOSCOPE_ROOT=str(PROJECT_ROOT),
         GLIOSCOPE_INSTANCE=str(settings.instance_dir),

@@ -73,6 +73,14 @@ def test_the_embedded_broker_is_found_in_a_folder_of_an_odd_name(tmp_path: Path)
         ("GLIOSCOPE_STORAGE", "gs://bucket"),
         ("GLIOSCOPE_SECRET_KEY", "short"),
         ("DATABASE_URL", "glioscope.sqlite3"),
+        ("REDIS_URL", "localhost:6379"),
+        ("REDIS_URL", "http://localhost:6379"),
+        ("REDIS_URL", "redis://"),
+        ("REDIS_URL", "redis://:pass/word@data:6379/0"),
+        ("REDIS_URL", "redis://data:port/0"),
+        ("GLIOSCOPE_INSTANCE", "~/glioscope"),
+        ("GLIOSCOPE_STORAGE", "~/storage"),
+        ("GLIOSCOPE_MODELS", "/srv/models:~/models"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
@@ -93,6 +101,31 @@ def test_a_value_that_cannot_work_is_refused_by_name(tmp_path: Path, name: str, 
 def test_a_refusal_names_the_value_and_the_limit(tmp_path: Path, name: str, value: str, limit: str) -> None:
     with pytest.raises(SettingsError, match=f"{name} is '{value}'; it must be {limit}"):
         make_settings(tmp_path, **{name: value})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://data", "redis://:a%2Fb@data:6379/0", "rediss://data:6379/0", "unix:///run/r.sock", "redis://[::1]:1/0"],
+)
+def test_a_broker_of_ones_own_is_named_by_its_url(tmp_path: Path, url: str) -> None:
+    assert make_settings(tmp_path, REDIS_URL=url).redis_url == url
+    redis.Redis.from_url(url).close()
+
+
+def test_a_variable_that_is_called_like_a_setting_and_is_none_is_said() -> None:
+    """A misspelled one would be heard of when nothing was ever deleted."""
+    said = Settings.unknown_variables(
+        {
+            "GLIOSCOPE_RETENTION_DAY": "30",
+            "GLIOSCOPE_XYZZY": "1",
+            "GLIOSCOPE_AUTH": "local",
+            "GLIOSCOPE_TEST_DATA": "/x",
+        }
+    )
+    assert said == [
+        "GLIOSCOPE_RETENTION_DAY is no setting, and does nothing; did you mean GLIOSCOPE_RETENTION_DAYS?",
+        "GLIOSCOPE_XYZZY is no setting, and does nothing.",
+    ]
 
 
 def test_a_heartbeat_that_a_lease_cannot_outlive_is_refused(tmp_path: Path) -> None:

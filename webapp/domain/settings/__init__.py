@@ -6,6 +6,7 @@ which a test holds against this list. The defaults run the whole product on one 
 Read without pydantic-settings, which cost the web process 280 ms of CPU time at its start and 14 MB.
 """
 
+import difflib
 import os
 import sys
 from collections.abc import Mapping
@@ -20,6 +21,15 @@ from webapp.domain.settings.instance import embedded_socket, stored_secret
 from webapp.domain.settings.parsing import Peer, Setting, SettingsError
 
 __all__ = ["PROJECT_ROOT", "SETTINGS", "Peer", "Setting", "Settings", "SettingsError", "check_bind"]
+
+PREFIX = "GLIOSCOPE_"
+# Of difflib: a letter or two in a name of twenty, prefix included.
+NEAR = 0.85
+# Variables of that prefix that are no settings: the launcher's for what it starts, and the test suite's.
+OTHERS = (
+    "GLIOSCOPE_EMBEDDED_REDIS", "GLIOSCOPE_HAS_DICOM_NODE", "GLIOSCOPE_PYTHON", "GLIOSCOPE_ROOT", "GLIOSCOPE_TEST_",
+    "GLIOSCOPE_USER",
+)  # fmt: skip
 
 PROJECT_ROOT = Path(__file__).resolve().parents[3]
 
@@ -58,6 +68,20 @@ class Settings(Variables):
         settings = cls(**values)
         check_together(settings)
         return settings
+
+    @staticmethod
+    def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
+        """A sentence for each variable that is called like a setting and is none: nothing would say that it does
+        nothing, of a misspelled GLIOSCOPE_RETENTION_DAYS that nothing is ever deleted."""
+        known = [entry.name for entry in SETTINGS.values()]
+        sentences = []
+        for name in sorted(environ):
+            if name.startswith(PREFIX) and name not in known and not name.startswith(OTHERS):
+                near = difflib.get_close_matches(name, known, 1, NEAR)
+                sentences.append(
+                    f"{name} is no setting, and does nothing{f'; did you mean {near[0]}?' if near else '.'}"
+                )
+        return sentences
 
     @classmethod
     def of_process(cls) -> Self:

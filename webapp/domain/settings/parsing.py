@@ -131,14 +131,31 @@ def hosts(_name: str, value: str) -> tuple[str, ...]:
     return LOCAL_HOSTS + tuple(value.replace(",", " ").split())
 
 
-def folder(_name: str, value: str) -> Path:
+def folder(name: str, value: str) -> Path:
     """One absolute path."""
+    if value.startswith("~"):
+        raise SettingsError(f"{name} is {value[:60]!r}; nothing but a shell reads ~: write the whole path.")
     return Path(value).absolute()
 
 
-def folders(_name: str, value: str) -> tuple[Path, ...]:
+def folders(name: str, value: str) -> tuple[Path, ...]:
     """Absolute paths, separated as in PATH."""
-    return tuple(Path(word).absolute() for word in value.split(os.pathsep) if word)
+    return tuple(folder(name, word) for word in value.split(os.pathsep) if word)
+
+
+def redis_url(name: str, value: str) -> str:
+    """Empty, or the address of a Redis server. The message does not repeat the value, which may hold a password."""
+    wanted = f"{name} must be redis://HOST:PORT/0, rediss://HOST:PORT/0 or unix://FILE"
+    if not value:
+        return value
+    try:
+        parts = urlsplit(value)
+        is_placed = bool(parts.path if parts.scheme == "unix" else parts.hostname and parts.port != 0)
+    except ValueError as error:
+        raise SettingsError(f"{wanted}, a password's signs as %40 and so on.") from error
+    if parts.scheme not in ("redis", "rediss", "unix") or not is_placed:
+        raise SettingsError(f"{wanted}.")
+    return value
 
 
 def ae_title(name: str, value: str) -> str:
@@ -243,7 +260,7 @@ def storage_place(name: str, value: str) -> str:
     if not value.startswith("s3://"):
         if "://" in value:
             raise SettingsError(f"{name} is {value[:40]!r}; it must be a folder, or s3://BUCKET/PREFIX.")
-        return str(Path(value).absolute())
+        return str(folder(name, value))
     if not _BUCKET_URL.fullmatch(value):
         raise SettingsError(
             f"{name} is {value[:60]!r}; it must be s3://BUCKET or s3://BUCKET/PREFIX in small letters, digits"

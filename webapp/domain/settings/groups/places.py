@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from webapp.domain.settings.parsing import database_url, days_or_off, folder, folders, setting, storage_place, text
+from webapp.domain.settings.parsing import database_url, days_or_off, folder, folders, redis_url, setting, storage_place
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Places:
     redis_url: str = setting(
         "REDIS_URL",
         "",
-        text,
+        redis_url,
         "`redis://HOST:PORT/0`, `rediss://...` or `unix://FILE`; set, no Redis of our own is started. `make run` alone"
         " starts the embedded one; started by hand, worker and web need this variable",
         "an embedded Redis on a Unix socket",
