@@ -15,8 +15,9 @@ from werkzeug.exceptions import (
     SecurityError,
 )
 
-from webapp.context import PROGRAMS
-from webapp.domain.errors import UPLOAD_ERRORS, PackedBody, PortalError, StorageFull
+from webapp.context import PROGRAMS, resources
+from webapp.domain.errors import UPLOAD_ERRORS, DataLost, NotFound, PackedBody, PortalError, StorageFull
+from webapp.domain.scans import lookup
 from webapp.domain.scans.submission import AllRejected
 from webapp.domain.storage.interface import FULL
 from webapp.process.patient_socket import SlowClient
@@ -106,11 +107,28 @@ def refusal(status: int, request_id: str) -> dict[str, str]:
 
 
 def _portal_error(error: PortalError) -> Response:
+    if isinstance(error, DataLost) and (gone := _is_gone()):
+        error = gone
     more = {"rejected": [vars(item) for item in error.rejected]} if isinstance(error, AllRejected) else {}
     response = answer(error.status, error.code, error.message, **more)
     if isinstance(error, PackedBody):
         response.headers["Accept-Encoding"] = "identity"  # RFC 9110, section 12.5.3
     return response
+
+
+def _is_gone() -> NotFound | None:
+    """What is missing is missed because its scan was deleted while the request was under way; None where it was not."""
+    scan_id = (request.view_args or {}).get("scan_id")
+    if scan_id is None:
+        return None
+    try:
+        with resources().database.read() as session:
+            lookup.get(session, scan_id)
+    except NotFound as error:
+        return error
+    except PortalError:
+        return None
+    return None
 
 
 def _csrf_error(_error: CSRFError) -> Response:
@@ -161,7 +179,10 @@ def _unexpected(error: Exception) -> Response:
 def _sentence(messages: Any, field: str = "") -> str:
     """webargs' nested messages as one sentence: `threshold: Not a valid number.`"""
     if isinstance(messages, dict):
-        return " ".join(_sentence(value, str(key)) for key, value in messages.items())
+        # Places of a list's values are numbers, and say less than the list's own name.
+        return " ".join(
+            _sentence(value, field if isinstance(key, int) else str(key)) for key, value in messages.items()
+        )
     if isinstance(messages, list):
         text = " ".join(_sentence(value) for value in messages)
         return f"{field}: {text}" if field and field not in ("json", "query", "form", "files") else text

@@ -334,4 +334,4 @@ def original(scan_id: str) -> Response:
     missing = "The original file is missing; restore it, or delete the scan."
     is_zip = scan.slice_names is not None or scan.format in ("dicom", joining.FORMAT)
     name = f"{scan.stem}.zip" if is_zip else scan.filename
-    return attachment(original_key(scan_id), "application/octet-stream", name, missing)
+    return attachment(original_key(scan_id), "application/octet-stream", name, missing, length=scan.bytes)

@@ -7,15 +7,23 @@ from pathlib import Path
 from flask import Response, send_file
 
 from webapp.context import resources
-from webapp.domain.errors import StorageUnavailable
+from webapp.domain.errors import DataLost, StorageUnavailable
 from webapp.downloads import fitting
 
 
-def attachment(key: str, mimetype: str, name: str, missing: str) -> Response:
-    """The stored bytes to be saved under `name`, kept by no cache.
+def attachment(key: str, mimetype: str, name: str, missing: str, *, length: int | None = None) -> Response:
+    """The stored bytes to be saved under `name`, kept by no cache. length: how many a row says that they are.
 
-    Raises StorageUnavailable with the sentence `missing` where a row names a file that the storage has not.
+    Raises DataLost with the sentence `missing` where a row names a file that the storage has not, or another one.
     """
+    if length is not None:
+        try:
+            with resources().storage.local_copy(key) as path:
+                found = path.stat().st_size
+        except FileNotFoundError as error:
+            raise DataLost(missing) from error
+        if found != length:
+            raise DataLost(f"The stored file has {found:,} bytes of {length:,}; restore it, or delete the scan.")
     response = inline(key, mimetype, missing, as_attachment=True, download_name=fitting(name))
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -104,3 +104,8 @@ def test_an_empty_field_of_an_upload_is_none(client: FlaskClient, name: str) -> 
         assert answer["study"] is None
     assert other["segmentation"]["threshold"] == plain["segmentation"]["threshold"]
     assert other["segmentation"]["model"] == plain["segmentation"]["model"]
+
+
+def test_a_value_of_a_list_that_is_not_allowed_is_named_by_its_list(client: FlaskClient) -> None:
+    message = client.get(f"{SCANS}?warning=constant&warning=nope").json["message"]
+    assert message.startswith("warning: Must be one of")

@@ -3,6 +3,7 @@
 import gc
 import io
 import json
+import os
 import tempfile
 import threading
 import tracemalloc
@@ -22,7 +23,7 @@ from webapp.domain.errors import NotFound
 from webapp.domain.scans import lookup, result_zips
 from webapp.domain.scans.images import KINDS
 from webapp.domain.scans.models import Scan
-from webapp.domain.storage.keys import map_key, scan_prefix, stack_key
+from webapp.domain.storage.keys import map_key, original_key, scan_prefix, stack_key
 
 
 @pytest.mark.parametrize(
@@ -114,6 +115,15 @@ def test_the_original_comes_back_byte_by_byte_and_is_not_cached(app: Flask, clie
     response = client.get(f"{SCANS}/{finished(app, data=data)['id']}/original", buffered=True)
     assert response.data == data
     assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_an_original_that_was_cut_on_the_disk_is_no_original(app: Flask, client: FlaskClient) -> None:
+    scan = finished(app)
+    with resources_of(app).storage.local_copy(original_key(scan["id"])) as path:
+        os.truncate(path, 20)
+    response = client.get(f"{SCANS}/{scan['id']}/original")
+    assert (response.status_code, response.json["code"]) == (503, "storage_unavailable")
+    assert f"20 bytes of {scan['bytes']}" in response.json["message"]
 
 
 def test_a_scan_that_is_deleted_while_a_zip_is_made_is_named_in_it(

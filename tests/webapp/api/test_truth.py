@@ -3,6 +3,7 @@
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 from tests.webapp.clients import BOUNDARY, SCANS, finish, resources_of, send, traces
 from webapp.domain.errors import StorageFull
+from webapp.domain.scans import truth
 from webapp.domain.storage.local import LocalStorage
 from webapp.domain.uploads.models import IdempotencyKey
 from worker.recovery.orphans import delete_orphans
@@ -327,3 +329,20 @@ def test_masks_that_fit_their_slices_mirrored_are_said(app: Flask, client: Flask
         " tumor. Check how they were exported"
     )
     assert put(client, scan, ("expert.tif", tiff(right))).json["agreement"]["caveat"] is None
+
+
+def test_a_mask_for_a_scan_that_is_deleted_meanwhile_is_for_none(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is missing then is no fault of the storage, which a client would wait for."""
+    [scan] = send(client, ("a.png", png(head()))).json["scans"]
+    read = truth.read_array
+
+    def read_late(storage: Any, key: str) -> Any:
+        assert app.test_client().delete(f"{SCANS}/{scan['id']}").status_code == 204
+        return read(storage, key)
+
+    monkeypatch.setattr(truth, "read_array", read_late)
+    data = {"file": (io.BytesIO(png(head())), "a_mask.png")}
+    response = client.put(f"{SCANS}/{scan['id']}/truth", data=data)
+    assert (response.status_code, response.json["code"]) == (404, "not_found")
