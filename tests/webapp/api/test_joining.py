@@ -17,6 +17,7 @@ from sqlalchemy import update
 from tests.support import dicom_files, volume_files
 from tests.support.resources import png_bytes
 from tests.webapp.clients import SCANS, finish, resources_of, send, sent, token, traces
+from webapp.domain.scans import joining
 from webapp.domain.scans.models import Scan
 from webapp.domain.storage.arrays import read_array
 from webapp.domain.storage.keys import stack_key
@@ -105,6 +106,37 @@ def test_the_same_parts_again_are_the_same_scan_whose_deletion_leaves_them(app: 
     np.testing.assert_array_equal(stack[..., 2], stack[..., 1])  # FLAIR stands in
     assert client.delete(f"{SCANS}/{first['id']}").status_code == 204
     assert {scan["id"] for scan in client.get(SCANS).json["scans"]} == {flair["id"], t1["id"], other["id"]}
+
+
+def test_equal_files_that_were_sent_again_make_a_scan_of_their_own(client: FlaskClient) -> None:
+    """The first ones take theirs with them."""
+    made = []
+    files = [volume_files.nifti(FLAIR, FLAIR_AFFINE), volume_files.nifti(T1, T1_AFFINE)]
+    for _ in range(2):
+        flair, t1 = (sent(client, f"{name}.nii.gz", data) for name, data in zip(("f", "t"), files, strict=True))
+        scan = join(client, flair, flair=flair["id"], t1=t1["id"]).json
+        assert [part["id"] for part in scan["parts"]] == [flair["id"], t1["id"]]
+        made.append((flair, scan))
+    client.delete(f"{SCANS}/{made[0][0]['id']}")
+    assert [client.get(f"{SCANS}/{scan['id']}").status_code for _, scan in made] == [404, 200]
+
+
+def test_a_request_that_is_sent_twice_at_once_makes_one_scan(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flair, t1 = volume(client, "f.nii.gz", FLAIR, FLAIR_AFFINE), volume(client, "t.nii.gz", T1, T1_AFFINE)
+    write, answers = joining._write_stack, []
+
+    def write_late(*values: Any) -> Any:
+        monkeypatch.setattr(joining, "_write_stack", write)
+        answers.append(join(app.test_client(), flair, flair=flair["id"], t1=t1["id"]))
+        return write(*values)
+
+    monkeypatch.setattr(joining, "_write_stack", write_late)
+    answers.append(join(client, flair, flair=flair["id"], t1=t1["id"]))
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert len({answer.json["id"] for answer in answers}) == 1
+    assert len(client.get(SCANS).json["scans"]) == 3
 
 
 def test_a_deleted_part_leaves_nothing_of_its_pixels_in_a_joined_scan(app: Flask, client: FlaskClient) -> None:

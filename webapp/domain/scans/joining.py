@@ -98,6 +98,8 @@ def join(resources: Resources, scan_id: str, choice: Choice, key: str | None = N
 
 def _join(resources: Resources, scan_id: str, choice: Choice) -> str:
     parts, model, study = _read_parts(resources, scan_id, choice)
+    if (known := _known(resources, parts)) is not None:
+        return known
     flair = parts[SequenceKind.FLAIR]
     original, stack = resources.storage.temporary_file(), resources.storage.temporary_file()
     try:
@@ -105,8 +107,6 @@ def _join(resources: Resources, scan_id: str, choice: Choice) -> str:
             _write_originals(resources, parts, original)
             with original.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if (known := _known(resources, digest)) is not None:
-            return known
         with translated_errors():
             codes, details = _write_stack(resources, parts, stack)
         row = Scan(
@@ -130,7 +130,10 @@ def _join(resources: Resources, scan_id: str, choice: Choice) -> str:
         )
         made = admission.store(resources, row, original, stack, model=model, threshold=None, study=study).scan_id
         check_parts_stand(resources, made, [scan.id for scan in parts.values()])
-        return made
+        first = _known(resources, parts) or made
+        if first != made:  # the same request was sent twice at once
+            lookup.delete_left(resources, [made])
+        return first
     finally:
         original.unlink(missing_ok=True)
         stack.unlink(missing_ok=True)
@@ -182,10 +185,15 @@ def check_parts_stand(resources: Resources, scan_id: str, part_ids: Sequence[str
 _NAMES = {SequenceKind.FLAIR: "FLAIR", SequenceKind.T1: "T1", SequenceKind.T1_POST: "T1 with contrast"}
 
 
-def _known(resources: Resources, digest: str) -> str | None:
-    """The newest scan of the very same parts in the same places."""
+def _known(resources: Resources, parts: Mapping[SequenceKind, Scan]) -> str | None:
+    """The oldest scan of these very parts in the same places: equal files that were sent again are other parts."""
+    wanted = {kind.value: scan.id for kind, scan in parts.items()}
     with resources.database.read() as session:
-        return lookup.newest_of(session, digest, Scan.format == FORMAT)
+        made = select(Scan).where(Scan.id.in_(lookup.joined_of(session, list(wanted.values()))))
+        for scan in session.scalars(made.order_by(Scan.created_at, Scan.id)):
+            if {part["sequence"]: part["id"] for part in scan.parts or ()} == wanted:
+                return scan.id
+    return None
 
 
 def _write_originals(resources: Resources, parts: Mapping[SequenceKind, Scan], target: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from sqlalchemy import ColumnElement, Text, bindparam, cast, exists, func, select
+from sqlalchemy import Text, bindparam, cast, exists, func, select
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.orm import Session, aliased, joinedload
 
@@ -76,10 +76,10 @@ def neighbors(session: Session, scan: Scan) -> tuple[str | None, str | None]:
     return paging.neighbors(session, select(Scan.id), _NEWEST, scan)
 
 
-def newest_of(session: Session, sha256: str, *conditions: ColumnElement[bool]) -> str | None:
-    """The id of the newest scan whose original has these bytes, and that the conditions are true of."""
+def newest_of(session: Session, sha256: str) -> str | None:
+    """The id of the newest scan whose original has these bytes."""
     newest = (Scan.created_at.desc(), Scan.id.desc())
-    return session.scalar(select(Scan.id).where(Scan.sha256 == sha256, *conditions).order_by(*newest).limit(1))
+    return session.scalar(select(Scan.id).where(Scan.sha256 == sha256).order_by(*newest).limit(1))
 
 
 def wait(resources: Resources, scan_id: str, seconds: float) -> None:
