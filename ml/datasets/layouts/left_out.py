@@ -38,6 +38,10 @@ _PLACEHOLDER = "What a cloud's folder or a download keeps in place of the file: 
 _SPECIAL = "A pipe, a socket or a device, and no file: remove it."
 _AGAIN = "Files of these names and sizes are part of the data set already, in a folder of the same name: remove these."
 STRAY_MASK = "Masks by their folder, in a place where the layout has none: they are not used."
+OF_PICTURE = (
+    "A volume that is called as a picture, and its mask, if ITK-SNAP or 3D Slicer saved it: save it as PNG of the"
+    " picture's width and height (`07_mask.png` beside `07.png`)."
+)
 _NO_ENDING = "The name has no ending, and files without one are not read: give it that of its kind (.png, .tif, .dcm)."
 _NO_BYTES = f"The file {EMPTY}."
 _TABLE = (
@@ -141,7 +145,7 @@ def find_tables(tree: Tree, folder: Path, named: Iterable[str]) -> list[Problem]
 def may_hold_masks(group: LeftOut) -> bool:
     """Whether files left out may be the masks of images that have none: annotations, volumes, other kinds."""
     suffixes = (suffix_of(name) for name in group.files)
-    return group.message in (UNREAD_ANNOTATIONS, UNREAD_YOLO, OF_ANATOMY, VOLUME, _ARCHIVE) or any(
+    return group.message in (UNREAD_ANNOTATIONS, UNREAD_YOLO, OF_ANATOMY, OF_PICTURE, VOLUME, _ARCHIVE) or any(
         suffix in OTHER_SUFFIXES for suffix in suffixes
     )
 

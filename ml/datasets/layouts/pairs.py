@@ -64,7 +64,8 @@ def _are_of(tree: Tree, masks: Sequence[Path], images: Path) -> bool:
     own = tree.images(images)
     if not own or any(mask_word(path.name) for path in own):
         return False
-    files = images_beside_masks(own, [path for place in masks for path in tree.images(place)])
+    beside = [path for place in masks for path in tree.images(place)]
+    files, _ = join_swapped(images_beside_masks(own, beside), is_folder_of_masks=True)
     return any(stem in files.masks for stem in files.images)
 
 

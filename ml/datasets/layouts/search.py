@@ -9,13 +9,22 @@ from unicodedata import normalize
 
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.problems import Problem
-from ml.datasets.file_names import OTHER_SUFFIXES, name_key, shown, suffix_of
+from ml.datasets.file_names import (
+    IMAGE_SUFFIXES,
+    MASK_VOLUME_SUFFIXES,
+    OTHER_SUFFIXES,
+    VOLUME_SUFFIXES,
+    name_key,
+    shown,
+    suffix_of,
+)
 from ml.datasets.layouts.assembly import images_only, join_volumes
 from ml.datasets.layouts.copies import have_same_bytes
 from ml.datasets.layouts.glances import OF_ALPHA, count_transparent
 from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.left_out import (
     OF_ANATOMY,
+    OF_PICTURE,
     STRAY_MASK,
     VOLUME,
     find_strays,
@@ -39,7 +48,14 @@ from ml.datasets.layouts.unknown import (
     unknown,
 )
 from ml.datasets.layouts.volume_masks import is_of_anatomy, is_volume_mask
-from ml.datasets.mask_names import MASK_FOLDERS, is_of_matlab, is_read_as_mask, looks_like_mask, mask_sign
+from ml.datasets.mask_names import (
+    MASK_FOLDERS,
+    is_of_matlab,
+    is_read_as_mask,
+    looks_like_mask,
+    mask_sign,
+    name_without_mask,
+)
 from ml.datasets.volume_slices import file_of
 from ml.scans.unread_formats import is_drawn
 
@@ -54,7 +70,10 @@ _OF_VOLUMES = (
     " (`masks/P1_seg.nii.gz`), where one volume alone has that name, and one of brain or skull is none: rename them."
 )
 _OF_SERIES = "A DICOM SEG or RTSTRUCT belongs to the series whose UID it refers to: add that series."
-_OF_PARTS = "Several masks are one image's: join them into one mask, of the image's name (`masks/07.png`)."
+_OF_PARTS = (
+    "Several masks are one image's: join them into one mask, of the image's name (`masks/07.png`), if they are parts of"
+    " the tumor, or keep one person's."
+)
 _OF_MATLAB = (
     "MATLAB's Image Labeler counts its labels (`Label_1`) in the order of gTruth.DataSource, whatever numbers its"
     " images have: save each as the mask of that image (`masks/07.png` of `images/07.png`)."
@@ -145,6 +164,7 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
     doubles = [_double(tree, other, folder) for other in others]
     strays = find_strays(tree, folder, folder, _used(layout), frozenset(other.folder for other in others))
     strays = [part for stray in strays for part in _without_anatomy(folder, stray)]
+    strays = [part for stray in strays for part in _with_pictures(layout, folder, stray)]
     named = layout.named_from(folder)
     if not layout.has_truth and (text := _say_unread_masks(layout, folder, strays)):
         raise UnreadMasksError(folder, text, replace(named, problems=(*named.problems, *doubles, *strays)))
@@ -168,18 +188,51 @@ def _without_anatomy(folder: Path, stray: Problem) -> Iterator[Problem]:
             yield replace(stray, files=tuple(name for name in stray.files if name in files), message=message)
 
 
+def _with_pictures(layout: Layout, folder: Path, stray: Problem) -> Iterator[Problem]:
+    """Volumes that are left out beside pictures, those of a picture's name with a sentence of their own."""
+    kinds = (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)
+    if layout.volumes or any(suffix_of(name) not in kinds for name in stray.files):
+        yield stray
+        return
+    pictures = {(case.image.parent, name_key(case.image.stem)) for case in layout.cases}
+    paths = [(name, folder / name) for name in stray.files]
+    own = {
+        name
+        for name, path in paths
+        if not {(path.parent, name_key(base)) for base in (_stem_of(path), name_without_mask(path.name))}.isdisjoint(
+            pictures
+        )
+    }
+    for message, files in ((stray.message, set(stray.files) - own), (OF_PICTURE, own)):
+        if files:
+            yield replace(stray, files=tuple(name for name in stray.files if name in files), message=message)
+
+
+def _stem_of(path: Path) -> str:
+    """A name without the whole ending of its kind."""
+    return path.name[: -len(suffix_of(path.name)) or None]
+
+
 def _say_unread_masks(layout: Layout, folder: Path, strays: Sequence[Problem]) -> str:
     """Of images without a mask, beside files that are masks by their names and of a kind or in a place that is not read
     (Carvana's `train_masks/1_mask.gif`, `masks/1.npy`; `masks_rater1`; a volume's of another name): they are never
     images that have no truth. Empty where there are none, and for masks of a volume's brain."""
-    if not layout.volumes and any(one.message == STRAY_MASK for one in strays):
+    left_out = [(one, name) for one in strays if one.code == "left_out" for name in one.files]
+    if not layout.volumes and any(
+        one.message == STRAY_MASK or (suffix_of(name) in IMAGE_SUFFIXES and mask_sign(name)) for one, name in left_out
+    ):
         return f"{unknown(Tree(), folder).finding} `python -m ml predict` needs no masks."
     of_masks = [
         (one, name)
         for one in strays
         for name in one.files
         if suffix_of(name) in OTHER_SUFFIXES
-        and (mask_sign(name) or is_drawn(suffix_of(name)) or (layout.volumes and is_volume_mask(folder / name, folder)))
+        and (
+            one.message == OF_PICTURE
+            or mask_sign(name)
+            or is_drawn(suffix_of(name))
+            or (layout.volumes and is_volume_mask(folder / name, folder))
+        )
         and not (layout.volumes and is_of_anatomy(folder / name, folder))
     ]
     if not of_masks:

@@ -22,6 +22,7 @@ from ml.datasets.file_names import (
     suffix_of,
 )
 from ml.datasets.layouts.glances import masks_of_two
+from ml.datasets.layouts.sequences import split_brats_name
 from ml.datasets.layouts.tree import Tree, count_suffixes
 from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS, cityscapes_base, looks_like_mask, mask_sign
 from ml.datasets.remedies import remedies
@@ -122,6 +123,8 @@ def _nearest(folder: Path, files: list[Path]) -> str:
         )
     if not images and (nnunet := _say_nnunet(folder, files)):
         return nnunet
+    if not images and (unnamed := _say_unnamed_volumes(folder, files)):
+        return unnamed
     if not images and any(suffix in suffixes for suffix in VOLUME_SUFFIXES):
         return f"The layouts of volumes are {_VOLUMES}; name the files like that"
     stems = {name_key(path.stem) for path in pictures}
@@ -193,6 +196,20 @@ def _say_nnunet(folder: Path, files: Iterable[Path]) -> str:
                 f" {DATASET_JSON}"
             )
     return ""
+
+
+def _say_unnamed_volumes(folder: Path, files: Iterable[Path]) -> str:
+    """What to call volumes and masks of which no name says a sequence (`P1.nii.gz`, `P1_mask.nii.gz`)."""
+    volumes = [path for path in files if suffix_of(path.name) in VOLUME_SUFFIXES]
+    scans = [path for path in volumes if not looks_like_mask(path.relative_to(folder).as_posix())]
+    stems = [path.name[: -len(suffix_of(path.name))] for path in scans]
+    if not scans or len(scans) == len(volumes) or any(map(split_brats_name, stems)):
+        return ""
+    name, ending = shown(stems[0]), suffix_of(scans[0].name)
+    return (
+        f"Nothing says which sequence a volume is, and the models read FLAIR: call `{shown(scans[0].name)}`"
+        f" `{name}_flair{ending}` if it is that, and its mask `{name}_seg{ending}`, beside it or in a folder `masks`"
+    )
 
 
 class Twins(NamedTuple):

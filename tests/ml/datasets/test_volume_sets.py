@@ -87,6 +87,23 @@ def test_a_tumor_by_its_name_alone_is_the_one_mask_of_a_patients_folder(tmp_path
     assert all("_seg" in file_of(case.mask).name for case in find_layout(tmp_path).cases if case.mask)
 
 
+@pytest.mark.parametrize(("image", "mask"), [("{}", "{}_mask"), ("Images/{}", "Masks/{}")])
+def test_volumes_of_no_sequence_are_told_what_to_call_flair_and_are_read_then(
+    tmp_path: Path, image: str, mask: str
+) -> None:
+    for seed, name in enumerate(("P1", "P2")):
+        write_volume(tmp_path / f"{image.format(name)}.nii.gz", flair(seed=seed))
+        write_volume(tmp_path / f"{mask.format(name)}.nii.gz", labels())
+    with pytest.raises(DatasetError, match=r"call `P1[.]nii[.]gz` `P1_flair[.]nii[.]gz` if it is that"):
+        find_layout(tmp_path)
+    for name in ("P1", "P2"):
+        path = tmp_path / f"{image.format(name)}.nii.gz"
+        path.rename(path.with_name(f"{name}_flair.nii.gz"))
+        path = tmp_path / f"{mask.format(name)}.nii.gz"
+        path.rename(path.with_name(f"{name}_seg.nii.gz"))
+    assert find_layout(tmp_path).has_truth
+
+
 def test_folders_of_patients_are_one_set(tmp_path: Path) -> None:
     """BraTS' `HGG` and `LGG`; BIDS, whose patients' files lie one folder deeper."""
     write_brats(tmp_path / "HGG", "P1", ends=THREE)

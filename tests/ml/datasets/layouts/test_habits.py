@@ -114,6 +114,18 @@ def test_a_folder_of_masks_beside_flairs_is_read(tmp_path, masks, others):
     }
 
 
+def test_masks_by_their_names_in_a_place_that_is_not_read_are_refused_by_all(tmp_path):
+    """The portal, which needs no masks, said that there were none."""
+    for patient in ("anna", "ben"):
+        image(tmp_path / patient / "FLAIR" / "1.png")
+        image(tmp_path / patient / "T1" / "1.png")
+        mask(tmp_path / patient / "drawn" / "2_seg.png")
+    for refused in (find_layout, check):
+        with pytest.raises(DatasetError, match="needs no masks"):
+            refused(tmp_path)
+    assert {source.path.parent.name for source in find_sources([tmp_path])[0]} == {"FLAIR", "T1"}
+
+
 def test_of_several_folders_of_masks_flairs_own_is_read(tmp_path):
     for folder in ("T2_FLAIR", "T1"):
         image(tmp_path / "anna" / folder / "1.png")

@@ -50,7 +50,12 @@ def test_a_truth_in_another_form_is_named_where_no_image_has_a_mask(tmp_path, na
 
 @pytest.mark.parametrize(
     ("name", "remedy"),
-    [("a.roi", "Edit > Selection > Create Mask"), ("a.voi", "It is a mask as NIfTI under another name")],
+    [
+        ("a.roi", "Edit > Selection > Create Mask"),
+        ("a.voi", "It is a mask as NIfTI under another name"),
+        ("a.nii.gz", "save it as PNG of the picture's width and height"),  # ITK-SNAP's of a picture
+        ("a_seg.nrrd", "save it as PNG of the picture's width and height"),
+    ],
 )
 def test_what_was_drawn_on_an_image_is_a_mask_that_is_not_read(tmp_path, name, remedy):
     """Nothing named it, and the portal said that there were no masks."""

@@ -30,6 +30,9 @@ def pairs_of(folder):
         ("images/img{}.png", "masks/{}.png"),
         ("images/P1_flair_{}.png", "masks/P1_seg_{}.png"),
         ("{}_json/img.png", "{}_json/label.png"),  # LabelMe's
+        ("anna/flair ({}).png", "anna/mask ({}).png"),  # many renamed at once on Windows
+        ("FLAIR/{}_flair.png", "seg/{}_seg.png"),
+        ("anna/img_{}.png", "anna/masks/mask_{}.png"),
     ],
 )
 def test_images_and_masks_that_differ_in_a_word_are_pairs(tmp_path, images, masks):

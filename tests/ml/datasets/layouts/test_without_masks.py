@@ -45,7 +45,7 @@ def test_masks_of_another_ending_are_refused_by_it_and_are_no_scans(tmp_path, en
         # Carvana; a GIF may hold several
         ("train/{}.png", "train_masks/{}_mask.gif", "Save each of its pictures as PNG", "left_out"),
         ("images/{}.png", "masks/{}.npy", "tifffile.imwrite", "left_out"),
-        ("{}.png", "{}_seg.nii.gz", "A volume in a place", "expert_mask"),
+        ("{}.png", "{}_seg.nii.gz", "A volume that is called as a picture", "expert_mask"),
     ],
 )
 def test_masks_of_a_kind_that_is_not_read_are_refused_and_their_images_predicted(tmp_path, images, masks, remedy, code):
