@@ -2,6 +2,7 @@
 
 import re
 import threading
+import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -54,19 +55,30 @@ def _why_it_is_easy(password: str, name: str) -> str | None:
 def hash_of(password: str) -> str:
     """What is kept of a password."""
     with _AT_ONCE:
-        return _hasher().hash(password)
+        return _hasher().hash(_normal(password))
+
+
+def _normal(password: str) -> str:
+    """In one form, whichever a keyboard or a system sends an accent in (NIST SP 800-63B, 3.1.1.2)."""
+    return unicodedata.normalize("NFKC", password)
 
 
 def is_right(password: str, password_hash: str | None) -> bool:
     """Whether the password is the one that was hashed; with none, or of a user that is not there, it takes as
     long."""
     is_one = password_hash not in (None, NONE)
+    kept = password_hash if password_hash is not None and is_one else _nobodys()
+    typed = password[: LONGEST + 1]
+    # Earlier ones were hashed as they came.
+    return any(_matches(form, kept) for form in dict.fromkeys((_normal(typed), typed))) and is_one
+
+
+def _matches(password: str, kept: str) -> bool:
     from argon2.exceptions import InvalidHashError, VerificationError
 
     with _AT_ONCE:
         try:
-            kept = password_hash if password_hash is not None and is_one else _nobodys()
-            return _hasher().verify(kept, password[: LONGEST + 1]) and is_one
+            return _hasher().verify(kept, password)
         except (VerificationError, InvalidHashError):
             return False
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import unicodedata
 
 import pytest
 
@@ -106,3 +107,16 @@ def test_what_is_kept_of_a_password_is_argon2id_as_its_standard_recommends() -> 
     program = "from webapp.domain.accounts import passwords; print(passwords.hash_of('Nine lanterns drift'))"
     made = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert made.stdout.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+
+
+def test_a_password_is_the_same_in_every_form_of_unicode() -> None:
+    """Systems and keyboards differ in how they send an accent; nobody sees which it was."""
+    typed = "ein Kürbis über dem Fluß"
+    forms = {unicodedata.normalize(form, typed) for form in ("NFC", "NFD")}
+    assert len(forms) == 2
+    for kept in map(passwords.hash_of, forms):
+        assert [passwords.is_right(form, kept) for form in forms] == [True, True]
+        assert not passwords.is_right("ein Kurbis uber dem Fluß", kept)
+    # What was hashed as it came, before, still lets in.
+    for form in forms:
+        assert passwords.is_right(form, passwords._hasher().hash(form))
