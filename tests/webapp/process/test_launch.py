@@ -108,11 +108,16 @@ def test_a_process_of_a_killed_portal_that_does_not_end_is_named(
 
 
 @pytest.mark.long
-def test_one_instance_runs_once(tmp_path: Path) -> None:
+def test_one_instance_runs_once_also_where_it_and_the_checkout_have_odd_names(tmp_path: Path) -> None:
     models = write_small_model(tmp_path / "models")
     small = {"GLIOSCOPE_MODELS": str(models), "GLIOSCOPE_MODEL": MODEL}  # it loads sooner
-    with running_portal(tmp_path, **small) as portal:
-        second = launch(tmp_path, GLIOSCOPE_BIND="127.0.0.1:0")
+    odd = tmp_path / "o dd %20 'n\"ame ü"
+    odd.mkdir()
+    (odd / "venv").symlink_to(sys.prefix)
+    python = str(odd / "venv" / "bin" / "python")
+    with running_portal(odd, python=python, **small) as portal:
+        assert portal.upload(png_bytes())["id"]
+        second = launch(odd, GLIOSCOPE_BIND="127.0.0.1:0")
         assert second.returncode == 1
         assert "runs on this instance already" in second.stderr
         busy = launch(tmp_path / "other", GLIOSCOPE_BIND=f"127.0.0.1:{portal.port}")
@@ -121,20 +126,9 @@ def test_one_instance_runs_once(tmp_path: Path) -> None:
         portal.wait_until_ready(10)
         # Without its supervisor every process ends, and the next portal waits for that.
         portal.process.kill()
-        with running_portal(tmp_path, port=portal.port, **small) as after:
+        with running_portal(odd, python=python, port=portal.port, **small) as after:
             after.wait_for_words("was killed; waiting for its processes to end")
             after.wait_for_words("Glioscope is ready")
-
-
-@pytest.mark.long
-def test_a_checkout_and_an_instance_of_odd_names_run(tmp_path: Path) -> None:
-    models = write_small_model(tmp_path / "models")
-    odd = tmp_path / "o dd %20 'n\"ame ü"
-    odd.mkdir()
-    (odd / "venv").symlink_to(sys.prefix)
-    python = str(odd / "venv" / "bin" / "python")
-    with running_portal(odd, python=python, GLIOSCOPE_MODELS=str(models), GLIOSCOPE_MODEL=MODEL) as portal:
-        assert portal.upload(png_bytes())["id"]
 
 
 def test_a_process_that_cannot_start_is_said(tmp_path: Path) -> None:
