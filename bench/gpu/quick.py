@@ -9,7 +9,7 @@ from tests.ml.training.conftest import draw_patient
 
 PATIENTS = 7
 _CHANGES = (
-    "stages=[{epochs: 1, size: 64, batch_size: 2}]",
+    "stages=[{epochs: 1, size: 32, batch_size: 2}]",
     "sampling={tumor_share: 0.6, slices: 4, is_patient_balanced: true}",
     "network.freeze_epochs=0",
     "schedule.warmup_epochs=0",
@@ -27,5 +27,5 @@ def quick_work(out: Path, encoders: Path | None) -> Work:
             for number in range(PATIENTS):
                 draw_patient(folder / f"patient_{number}", seed=number)
     excluded.write_text(f"patient_{PATIENTS - 1}\n", encoding="utf-8")
-    calibration = Calibration(slices=4, other_images=24)
+    calibration = Calibration(slices=4, other_images=12)
     return Work(data, out, excluded, encoders, folds=2, changes=_CHANGES, calibration=calibration)
