@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.data]
 
-SLICES = int(os.environ.get("GLIOSCOPE_TEST_SLICES", "40"))
+SLICES = int(os.environ.get("GLIOSCOPE_TEST_SLICES", "60"))
 KILL_AT = ((0.3, "child"), (0.6, "parent"))
 # A slice a second is slow even for one core.
 FINISH_S = 60 + SLICES
