@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 _SCRIPT = """
 import ml.packaging.quantization, ml.training.augmentation
 import nncf.telemetry.wrapper as nncf_telemetry
@@ -15,6 +17,7 @@ print(is_told, ovc_telemetry.tm.__name__, os.environ["NO_ALBUMENTATIONS_UPDATE"]
 """
 
 
+@pytest.mark.long
 def test_neither_converter_nor_quantizer_nor_augmentation_calls_home() -> None:
     # Both are silent by themselves under pytest and in CI, so a process that is neither is asked.
     environment = {name: value for name, value in os.environ.items() if name not in ("CI", "NO_ALBUMENTATIONS_UPDATE")}

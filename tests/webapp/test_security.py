@@ -163,26 +163,25 @@ def test_a_route_answers_as_listed_and_with_all_headers(client: FlaskClient, met
     assert re.fullmatch(r"[0-9a-f]{16}", response.headers["X-Request-Id"])
 
 
-@pytest.mark.parametrize(("method", "rule"), CHANGES)
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Origin": "http://evil.example"},
-        {"Origin": "http://localhost.evil.example"},
-        {"Origin": "http://localhost:9999"},
-        {"Origin": "null"},
-        {"Origin": "http://["},
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "same-site"},
-        {"Sec-Fetch-Site": "cross-site", "Origin": "null"},
-    ],
-    ids=lambda headers: " ".join(headers.values()),
+FOREIGN_HEADERS = (
+    {"Origin": "http://evil.example"},
+    {"Origin": "http://localhost.evil.example"},
+    {"Origin": "http://localhost:9999"},
+    {"Origin": "null"},
+    {"Origin": "http://["},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "cross-site", "Origin": "null"},
 )
-def test_another_site_may_change_nothing(client: FlaskClient, method: str, rule: str, headers: dict[str, str]) -> None:
-    response = client.open(path_of(rule), method=method, headers=headers)
-    assert response.status_code == 403
-    if rule.startswith("/api/"):
-        assert response.json["code"] == "forbidden" and response.json["request_id"]
+
+
+@pytest.mark.parametrize(("method", "rule"), CHANGES)
+def test_another_site_may_change_nothing(client: FlaskClient, method: str, rule: str) -> None:
+    for headers in FOREIGN_HEADERS:
+        response = client.open(path_of(rule), method=method, headers=headers)
+        assert response.status_code == 403, headers
+        if rule.startswith("/api/"):
+            assert response.json["code"] == "forbidden" and response.json["request_id"], headers
 
 
 @pytest.mark.parametrize(("method", "rule"), [key for key in CHANGES if ROUTES[key].with_token is not None])

@@ -22,6 +22,7 @@ with warnings.catch_warnings():
 MODEL = "unet-vgg16-lgg"
 # The client leaves its sockets and files to the garbage collector.
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

@@ -13,6 +13,7 @@ from ml.packaging.packages import choose_rules_again, make_package, measure_agai
 from ml.packaging.quantization import Calibration
 from tests.ml.packaging.choices.conftest import EXCLUDED, tumor_at
 
+pytestmark = pytest.mark.long
 CALIBRATION = Calibration(slices=4)
 
 
