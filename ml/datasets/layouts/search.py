@@ -148,14 +148,7 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
             is_brats = all(one.name == "BraTS" for one in kept)
             nested = join_volumes(around, kept) if is_brats else list_nested(tree, around, kept)
         if nested is None:
-            places = (shown(relative(one.folder, folder)) for one in found[:4])
-            names = ", ".join("directly in it" if place == "." else place for place in places)
-            pictures = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
-            raise UnknownLayoutError(
-                folder,
-                (say_cityscapes(pictures) or _several(found, names) + _say_mask_folders(folder, pictures))
-                + ("" if all(one.has_truth for one in kept) else say_twins(tree, folder, pictures)),
-            )
+            raise UnknownLayoutError(folder, _why_several(tree, folder, found))
         layout = nested
     if layout.cases and not layout.has_truth and any(problem.code in _UNMATCHED for problem in layout.problems):
         raise UnreadMasksError(folder, _unmatched(layout, folder), layout.named_from(folder))
@@ -277,15 +270,25 @@ def _all_images(tree: Tree, folder: Path) -> Layout:
     return images_only(folder, [Case(owner(path), path, None) for path in images])
 
 
-def _several(found: Sequence[Layout], names: str) -> str:
-    """Why several data sets are none, and what they may be instead."""
+def _why_several(tree: Tree, folder: Path, found: Sequence[Layout]) -> str:
+    """Why several data sets are none, and what to call their folders: no more than one thing of each."""
     places = {case.image.parent.name: case.image.parent for layout in found for case in layout.cases}
     if all(is_other_sequence(path) for path in places.values()):
-        names = shown(", ".join(sorted(places)))
         return (
-            f"Its patients have a folder for each sequence ({names}), and none is FLAIR's alone, which the models read:"
-            " call that one `flair`, with its masks in it."
+            f"Its patients have a folder for each sequence ({shown(', '.join(sorted(places)))}), and none is FLAIR's"
+            " alone, which the models read: call FLAIR's `flair`, with its masks in it or in a folder beside it."
         )
+    pictures = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
+    twins = "" if all(one.has_truth for one in found) else say_twins(tree, folder, pictures)
+    if cityscapes := say_cityscapes(pictures):
+        return f"{cityscapes}{twins}"
+    names = (shown(relative(one.folder, folder)) for one in found[:4])
+    several = _several(found, ", ".join("directly in it" if name == "." else name for name in names))
+    return f"{several}{_say_mask_folders(folder, pictures)}{twins}"
+
+
+def _several(found: Sequence[Layout], names: str) -> str:
+    """That there are several, and what they may be instead."""
     if any(layout.volumes for layout in found):
         return f"It holds {len(found)} data sets ({names}); give the folder of one of them."
     are_pairs = all(layout.name == "images and masks" for layout in found)

@@ -126,6 +126,16 @@ def test_masks_by_their_names_in_a_place_that_is_not_read_are_refused_by_all(tmp
     assert {source.path.parent.name for source in find_sources([tmp_path])[0]} == {"FLAIR", "T1"}
 
 
+def test_masks_of_t1_alone_are_told_that_flair_is_read_and_nothing_else(tmp_path):
+    """They were told to call T1 `flair` as well as `images`."""
+    for patient in ("anna", "ben"):
+        image(tmp_path / patient / "T1" / "1.png")
+        mask(tmp_path / patient / "T1_mask" / "1.png")
+    with pytest.raises(DatasetError, match="call FLAIR's `flair`") as refused:
+        check(tmp_path)
+    assert "`images`" not in str(refused.value) and "call them" not in str(refused.value)
+
+
 def test_of_several_folders_of_masks_flairs_own_is_read(tmp_path):
     for folder in ("T2_FLAIR", "T1"):
         image(tmp_path / "anna" / folder / "1.png")
