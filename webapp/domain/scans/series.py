@@ -21,7 +21,7 @@ from ml.scans.scan import DamagedFile, LeftOut
 from webapp.domain.database.orm import new_id
 from webapp.domain.errors import PortalError, UploadRejected
 from webapp.domain.resources import Resources
-from webapp.domain.scans import admission, sequence_groups
+from webapp.domain.scans import admission, sequence_groups, studies
 from webapp.domain.scans.admission import Accepted
 from webapp.domain.scans.models import Scan
 from webapp.domain.scans.pseudonyms import pseudonym
@@ -201,13 +201,23 @@ def _admit(resources: Resources, series: _Series, options: dict[str, Any]) -> tu
             if lacking:
                 row.warnings = [*row.warnings, SLICES_REFUSED]
                 row.warning_details = {**(row.warning_details or {}), SLICES_REFUSED: f"Left out: {listed(lacking)}."}
-        if series.folder is not None and not options.get("study"):
-            study = sequence_groups.title((folder or "DICOM examination") + series.of_patient, series.time)
-            options = {**options, "study": study}
+        if series.folder is not None and options.get("study") in (None, "", series.folder):
+            options = {**options, "study": _study(resources, series, folder, options.get("study"))}
         return admission.store(resources, row, original, stack, **options), decoded.left_out
     finally:
         stack.unlink(missing_ok=True)
         original.unlink(missing_ok=True)
+
+
+def _study(resources: Resources, series: _Series, folder: str, wanted: str | None) -> str:
+    """The study that a folder names, or the page by it; another one where that is of other patients already.
+
+    folder: its name without what the header says of people.
+    """
+    name = wanted or sequence_groups.title((folder or "DICOM examination") + series.of_patient, series.time)
+    with resources.database.read() as session:
+        is_of_others = studies.is_of_others(session, name, series.words["patient"])
+    return f"{name}, {series.time}"[-studies.LONGEST_NAME :] if is_of_others else name
 
 
 @contextmanager

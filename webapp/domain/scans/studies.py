@@ -125,6 +125,16 @@ def place(session: Session, name: str) -> str:
     raise DatabaseUnavailable("Another request changes this study right now; try again in a few seconds.")
 
 
+def is_of_others(session: Session, name: str, patient: str | None) -> bool:
+    """Whether there is a study of this name whose headers name patients, and not this one (a pseudonym, or None)."""
+    if patient is None:
+        return False
+    identity = _identity(owner_of_new(), clean_name(name))
+    known = select(Scan.patient_key).join(Study, Scan.study_id == Study.id).where(Study.search_name == identity)
+    keys = set(session.scalars(known.where(Scan.patient_key.is_not(None)).distinct()))
+    return bool(keys) and search_key(patient) not in keys
+
+
 def move(resources: Resources, scan_id: str, name: str | None) -> None:
     """Put a scan into the study of this name, or, with None, into none. Raises NotFound, InvalidInput."""
     name = None if name is None else clean_name(name)

@@ -57,6 +57,35 @@ def test_series_of_one_patient_are_a_study(client: FlaskClient) -> None:
     assert {scan["study"]["name"].partition(", 20")[0] for scan in scans} == {"export, patient 1", "export, patient 2"}
 
 
+@pytest.mark.parametrize("form", [{}, {"study": "ST000000"}], ids=["a program", "the page, which names the folder"])
+def test_discs_of_two_patients_are_two_studies_though_their_folders_are_called_alike(
+    client: FlaskClient, form: dict[str, str]
+) -> None:
+    """As every disc has its ST000000: who reads a study takes it for one person's."""
+
+    def studies_of(patient: str) -> set[str]:
+        files = [
+            (f"DICOM/PA000000/ST000000/SE00000{number}/IM{place:06}", data)
+            for number in (1, 2)
+            for place, data in enumerate(dicom_files.series(VOXELS, AFFINE, PatientID=patient))
+        ]
+        return {scan["study"]["name"] for scan in send(client, *files, form=form).json["scans"]}
+
+    assert studies_of("A") == studies_of("A") == {"ST000000"}
+    [other] = studies_of("B")
+    assert other.startswith("ST000000, 20")
+    assert studies_of("A") == {"ST000000"}
+
+
+def test_a_study_that_somebody_named_takes_whom_they_put_there(client: FlaskClient) -> None:
+    names = set()
+    for patient in ("A", "B"):
+        files = [data for _ in range(2) for data in dicom_files.series(VOXELS, AFFINE, PatientID=patient)]
+        scans = send(client, *named(files, "P07/{}"), form={"study": "Trial 12"}).json["scans"]
+        names |= {scan["study"]["name"] for scan in scans}
+    assert names == {"Trial 12"}
+
+
 def label(client: FlaskClient, **elements: Any) -> dict[str, Any]:
     [scan] = send(client, *named(dicom_files.series(VOXELS, AFFINE, **elements))).json["scans"]
     return {name: value for name, value in scan["series"].items() if name != "patient"}
