@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ml.atomic_files import sync
+from webapp.domain.errors import StorageUnavailable
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import KEY
 from webapp.domain.storage.temporary import TemporaryFiles
@@ -28,12 +29,23 @@ class LocalStorage:
         self.root = root
         self._objects = root / "objects"
         self._temporary = TemporaryFiles(root / "temporary")
+        self._was_there = False
 
     def temporary_file(self) -> Path:
-        return self._temporary.make()
+        self._check_stands()
+        path = self._temporary.make()
+        self._was_there = True
+        return path
+
+    def _check_stands(self) -> None:
+        """A store that was there is not made anew: where a file system is not mounted any more, what is written would
+        lie below it, and be gone when it is mounted again. Raises StorageUnavailable."""
+        if self._was_there and not self._objects.exists() and not self._temporary.is_there():
+            raise StorageUnavailable("The storage folder is gone; mount or restore it.")
 
     def put(self, source: Path, key: str, *, is_last: bool = True) -> None:
         target = self._path(key)
+        self._check_stands()
         with translated_errors():
             sync(source)
             for tries_left in reversed(range(PUT_TRIES)):
@@ -92,7 +104,9 @@ class LocalStorage:
         return self._temporary.delete(older_than_s)
 
     def check(self, needed_bytes: int = 0) -> None:
+        self._check_stands()
         self._temporary.check(needed_bytes)
+        self._was_there = True
 
     def close(self) -> None:
         """Nothing is."""

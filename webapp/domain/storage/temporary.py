@@ -28,6 +28,10 @@ class TemporaryFiles:
             os.close(handle)
         return Path(name)
 
+    def is_there(self) -> bool:
+        """Whether the folder is; it is made with its first file, or when it is checked."""
+        return self._folder.exists()
+
     def delete(self, older_than_s: float) -> int:
         """Remove what crashed writers left; says how many files that were."""
         latest = time.time() - older_than_s

@@ -174,6 +174,29 @@ def test_room_is_checked_before_a_write(storage: LocalStorage, monkeypatch: pyte
         storage.check(100)
 
 
+def test_a_store_that_is_gone_is_not_made_anew(storage: LocalStorage, tmp_path: Path) -> None:
+    """As of a network file system that is not mounted any more: what was written then would lie below it, unseen."""
+    source = storage.temporary_file()
+    storage.put(source, "scans/ab/one")
+    left = storage.temporary_file()
+    storage.root.rename(tmp_path / "away")
+    storage.root.mkdir()  # the place where it was mounted
+    for call in (storage.temporary_file, storage.check, lambda: storage.put(left, "scans/ab/one")):
+        with pytest.raises(StorageUnavailable, match="mount"):
+            call()
+    assert list(storage.root.iterdir()) == []
+    storage.root.rmdir()
+    (tmp_path / "away").rename(storage.root)
+    storage.check()
+    assert storage.exists("scans/ab/one")
+
+
+def test_its_folder_of_temporary_files_may_go(storage: LocalStorage) -> None:
+    storage.put(storage.temporary_file(), "scans/ab/one")
+    shutil.rmtree(storage.root / "temporary")
+    assert storage.temporary_file().is_file()
+
+
 def test_a_store_that_is_read_only_is_unavailable(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(StorageUnavailable):
