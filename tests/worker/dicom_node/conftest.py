@@ -51,15 +51,8 @@ class Peered:
         return self.node._counts.get(name, 0)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def little_to_look_at() -> None:
-    """What is there before these tests is no garbage of theirs: to look through it after each takes half a second."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture(autouse=True)
-def no_warnings_of_sockets(little_to_look_at: None) -> Iterator[None]:
+def no_warnings_of_sockets() -> Iterator[None]:
     """pynetdicom leaves the sockets of broken associations to the garbage collector: here, and in no other test."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
