@@ -38,8 +38,8 @@ class LocalStorage:
         return path
 
     def _check_stands(self) -> None:
-        """A store that was there is not made anew: where a file system is not mounted any more, what is written would
-        lie below it, and be gone when it is mounted again. Raises StorageUnavailable."""
+        """A store that was there is neither made anew nor missed for ever: where a file system is not mounted any more,
+        what is written would lie below it, and what is read is not lost. Raises StorageUnavailable."""
         if self._was_there and not self._objects.exists() and not self._temporary.is_there():
             raise StorageUnavailable("The storage folder is gone; mount or restore it.")
 
@@ -62,7 +62,13 @@ class LocalStorage:
                 sync(target.parent)
 
     def open(self, key: str) -> BinaryIO:
-        return self._path(key).open("rb")
+        try:
+            file = self._path(key).open("rb")
+        except FileNotFoundError:
+            self._check_stands()
+            raise
+        self._was_there = True
+        return file
 
     def exists(self, key: str) -> bool:
         return self._path(key).is_file()
@@ -71,7 +77,9 @@ class LocalStorage:
     def local_copy(self, key: str) -> Iterator[Path]:
         path = self._path(key)
         if not path.is_file():
+            self._check_stands()
             raise FileNotFoundError(errno.ENOENT, "nothing is stored under the key", key)
+        self._was_there = True
         yield path  # the stored file itself
 
     def _path(self, key: str) -> Path:
