@@ -42,8 +42,9 @@ _COUNT = r"(?:[ ._-]*(?:[0-9]{1,6}|\([0-9]{1,6}\)|-? ?copy(?: [0-9]{1,2}| ?\([0-
 _DOUBTFUL = re.compile(
     rf"[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$|[ ._-](?:{_LONG}|{_SHORT})[ ._-].*$", re.DOTALL
 )
-# What of a mask's name says that it is the tumor's: UCSF-PDGM's NAME_tumor_segmentation.
-_OF_TUMOR = re.compile(r"[ ._-]?(?:whole[ ._-]?)?(?:tumou?rs?|lesions?|glioma)$", re.IGNORECASE)
+# What of a mask's name says that it is the tumor's: UCSF-PDGM's NAME_tumor_segmentation, UCSD-PTGBM's
+# NAME_BraTS_tumor_seg.
+_OF_TUMOR = re.compile(r"[ ._-]?(?:brats[ ._-])?(?:whole[ ._-]?)?(?:tumou?rs?|lesions?|glioma)$", re.IGNORECASE)
 _OME = ".ome"
 # Of Cityscapes, whose images are called NAME_leftImg8bit.
 _CITYSCAPES = re.compile(r"_gt(?:fine|coarse)_(?:(?:label|instance)(?:train)?ids|color)$")

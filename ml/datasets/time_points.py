@@ -8,7 +8,9 @@ times are sessions (sub-01_ses-1, https://bids-specification.readthedocs.io). Se
 PatientID that are read from DICOM are called `P1/series 1`, `P1/series 2` (ml.datasets.layouts.dicom_sets). Others
 write a date or a word behind a name with a number: TCIA's and PACS' `TCGA-02-0006_1996.08.23`, `P7_20190304`,
 MU-Glioma-Post's `PatientID_0003/Timepoint_1` (https://doi.org/10.7937/7K9K-3C83), LUMIERE's `Patient-001/week-044`
-(https://doi.org/10.1038/s41597-022-01881-7).
+(https://doi.org/10.1038/s41597-022-01881-7). TCIA's RHUH-GBM has a folder for each time (`RHUH-0001/0`
+to `/2`), its UCSD-PTGBM a number behind the person's (UCSD-PTGBM-0002_01 and _02), and UCSF-ALPTDG both times in one
+folder (`100001/100001_time1`).
 """
 
 import re
@@ -16,13 +18,14 @@ import re
 _SERIES = re.compile(r"(.*)/series \d+", re.DOTALL)
 _TIMES = re.compile(
     r"(.*BraTS[-_][A-Za-z]+[-_]\d{4,6})[-_]\d{3}|(UPENN-GBM-\d{5})_\d{2}|(UCSF-PDGM-\d{4})(?:_FU\d+d)?(?:_nifti)?"
+    r"|(?:.*/)?(RHUH-\d{4})[/_]\d(?:/.*)?|(?:.*/)?(UCSD-PTGBM-\d{4})_\d{2}"
     r"|(?:.*/)?(sub-[a-z0-9]+)[_/]ses-[a-z0-9]+(?:[_/].*)?",
     re.IGNORECASE,
 )
 # A date, or the word of a time with its number. A name without a number before it may be anything ("MR_20190304").
 _DATE = r"(?:19|20)\d\d([-_.]?)(?:0[1-9]|1[0-2])\{group}(?:0[1-9]|[12]\d|3[01])"
 _WORD = (
-    r"(?:time[-_ ]?points?|tp|visit|weeks?|months?|days?|session|follow[-_ ]?up|fu)[-_ ]?\d[-\w]*|baseline"
+    r"(?:time(?:[-_ ]?points?)?|tp|visit|weeks?|months?|days?|session|follow[-_ ]?up|fu)[-_ ]?\d[-\w]*|baseline"
     r"|(?:pre|post)[-_ ]?op(?:erative)?"
 )
 _TIME = re.compile(rf"{_DATE.format(group=1)}|{_WORD}", re.IGNORECASE)

@@ -4,6 +4,7 @@ A mask belongs to the series whose UID it refers to, whatever the names. A serie
 slices are the cases, as a NIfTI volume is. Patients are called as the first folder below the set's.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -107,15 +108,30 @@ def _is_readable(tree: Tree, folder: Path, path: Path, problems: list[Problem]) 
 def _series_of(folder: Path, found: Mapping[Path, SeriesFile | MaskFile | str]) -> dict[str, _Series]:
     """The series by their UIDs, their files in the order of their names."""
     series: dict[str, _Series] = {}
+    around = _around_patients(folder, found)
     for path in sorted(found, key=lambda one: natural_key(one.relative_to(folder).as_posix())):
         one = found[path]
         if not isinstance(one, SeriesFile):
             continue
         if one.series not in series:
-            side, name = _place(folder, path)
+            side, name = _place(around, path)
             series[one.series] = _Series(one.series, one.patient or name, name, side, one.is_flair)
         series[one.series].files.append(path)
     return series
+
+
+def _around_patients(folder: Path, found: Mapping[Path, SeriesFile | MaskFile | str]) -> Path:
+    """The folder around the series of all patients, where there are several: NBIA's `manifest-1/COLLECTION/P1`. A side
+    is a part of the set."""
+    places = {path.parent: one.patient for path, one in found.items() if isinstance(one, SeriesFile)}
+    if len({patient for patient in places.values() if patient}) < 2:
+        return folder
+    around = folder
+    for part in Path(os.path.commonpath(places)).relative_to(folder).parts:
+        if name_key(part) in SUBSETS or around / part in places:
+            break
+        around /= part
+    return around
 
 
 def _place(folder: Path, path: Path) -> tuple[str | None, str]:

@@ -58,6 +58,10 @@ VOLUME = (
     "A volume in a place, or of a name, where this layout has none: name it as BraTS or nnU-Net do, and give volumes a"
     " folder of their own."
 )
+OF_VOLUME = (
+    "Volumes of a patient without a mask: add one (`P1/P1-seg.nii.gz`, all 0 if no tumor) if they belong to the"
+    " data set."
+)
 UNREAD_ANNOTATIONS = (
     "Annotations of a name or a kind that is not read: export them as COCO (called"
     f" `{ANNOTATIONS_FILE}`, or `annotations/instances_default.json`) or as masks, a picture for each image."

@@ -21,7 +21,8 @@ from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS
 from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS, mask_sign, mask_word, name_without_mask
 
-_SIDES, _WORDS = "|".join(SUBSETS), "|".join((*IMAGE_FOLDERS, *MASK_FOLDERS))
+# `train_frames` and `train_masks`, of a tutorial of Keras, are images only where they are named by their sides.
+_SIDES, _WORDS = "|".join(SUBSETS), "|".join((*IMAGE_FOLDERS, "frames", *MASK_FOLDERS))
 # A side and what lies in its folder: `train_images`, `imagesTrain`.
 _SIDED = re.compile(rf"({_SIDES})[ _-]?({_WORDS})|({_WORDS})[ _-]?({_SIDES})")
 # Beside `SegmentationClass`, by PASCAL VOC and CVAT.
@@ -67,6 +68,14 @@ def _are_of(tree: Tree, masks: Sequence[Path], images: Path) -> bool:
     beside = [path for place in masks for path in tree.images(place)]
     files, _ = join_swapped(images_beside_masks(own, beside), is_folder_of_masks=True)
     return any(stem in files.masks for stem in files.images)
+
+
+def side_of_masks(folder: str) -> str:
+    """What is left of the name of a side's folder of masks with images in their place (`train_images` of
+    `train_masks`); empty for another folder."""
+    found = _SIDED.fullmatch(name_key(folder))
+    word = (found[2] or found[3]) if found else ""
+    return name_key(folder).replace(word, "images") if word in MASK_FOLDERS else ""
 
 
 def sided_pairs(tree: Tree, folder: Path) -> list[Root]:
@@ -154,7 +163,9 @@ def _pair_groups(
     for inner in (path for path in tree.listing(images).folders if path not in copies):
         name = name_key(inner.name)
         is_subset = name in SUBSETS
-        if is_subset:
+        if is_subset and SUBSETS[name] == root.side:  # `train_images/train`
+            inner_group = group
+        elif is_subset:
             inner_group = partial(patient_of, prefix=f"{root.prefix}{inner.name}/")
         else:  # `images/img`, which Keras' generators want, is no patient
             inner_group = group if name in IMAGE_FOLDERS else partial(named, inner.name)

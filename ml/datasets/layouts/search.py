@@ -1,6 +1,7 @@
 """Where in a folder its data set lies, and what lies there beside it."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from unicodedata import normalize
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import (
+    DATASET_JSON,
     IMAGE_SUFFIXES,
     MASK_VOLUME_SUFFIXES,
     OTHER_SUFFIXES,
@@ -25,6 +27,7 @@ from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.left_out import (
     OF_ANATOMY,
     OF_PICTURE,
+    OF_VOLUME,
     STRAY_MASK,
     VOLUME,
     find_strays,
@@ -33,9 +36,10 @@ from ml.datasets.layouts.left_out import (
     relative,
 )
 from ml.datasets.layouts.pairing import patient_of
-from ml.datasets.layouts.pairs import list_nested, pair_folders
+from ml.datasets.layouts.pairs import list_nested, pair_folders, side_of_masks
 from ml.datasets.layouts.recognition import apart_layout, dicom_layout, layout_in
-from ml.datasets.layouts.sequences import is_other_sequence
+from ml.datasets.layouts.sequences import Sequence as Sequences
+from ml.datasets.layouts.sequences import is_other_sequence, split_brats_name
 from ml.datasets.layouts.tables import find_patients, list_table
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import (
@@ -48,6 +52,7 @@ from ml.datasets.layouts.unknown import (
     unknown,
 )
 from ml.datasets.layouts.volume_masks import is_of_anatomy, is_volume_mask
+from ml.datasets.layouts.volumes import flair_number
 from ml.datasets.mask_names import (
     MASK_FOLDERS,
     is_of_matlab,
@@ -89,6 +94,13 @@ _OF_PICTURES_NNUNET = (
     "Of nnU-Net's layout volumes alone are read: call the folders `images` and `masks`, and images as their masks,"
     " without `_0000`."
 )
+_OF_CHANNELS_NNUNET = (
+    "Of nnU-Net's layout volumes alone are read, and of pictures one for each slice: call the folder of masks `masks`,"
+    f" and lay FLAIR's pictures alone, whose number {DATASET_JSON} says{{number}}, into a folder `images` beside it,"
+    " each called as its mask, without the number (`images/{name}.png`)."
+)
+# The number of a channel in a picture's name by nnU-Net.
+_CHANNEL = re.compile(r"(.+)_(\d{4})", re.DOTALL)
 
 
 class UnreadMasksError(UnknownLayoutError):
@@ -157,6 +169,7 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
     doubles = [_double(tree, other, folder) for other in others]
     strays = find_strays(tree, folder, folder, _used(layout), frozenset(other.folder for other in others))
     strays = [part for stray in strays for part in _without_anatomy(folder, stray)]
+    strays = [part for stray in strays for part in _without_masks(layout, folder, stray)]
     strays = [part for stray in strays for part in _with_pictures(layout, folder, stray)]
     named = layout.named_from(folder)
     if not layout.has_truth and (text := _say_unread_masks(layout, folder, strays)):
@@ -177,6 +190,23 @@ def _without_anatomy(folder: Path, stray: Problem) -> Iterator[Problem]:
         if stray.message == VOLUME and mask_sign(name) and is_of_anatomy(folder / name, folder)
     }
     for message, files in ((stray.message, set(stray.files) - of_anatomy), (OF_ANATOMY, of_anatomy)):
+        if files:
+            yield replace(stray, files=tuple(name for name in stray.files if name in files), message=message)
+
+
+def _without_masks(layout: Layout, folder: Path, stray: Problem) -> Iterator[Problem]:
+    """Volumes that are left out beside a set of volumes, those of a patient with FLAIR and no mask (BraTS' validation
+    data) with a sentence of their own: they are called as they should be."""
+    own: set[str] = set()
+    if layout.has_truth and layout.volumes and stray.message == VOLUME:
+        named = {name: split_brats_name(_stem_of(folder / name)) for name in stray.files}
+        kinds: dict[Path, set[Sequences]] = {}
+        for name, one in named.items():
+            if one is not None:
+                kinds.setdefault((folder / name).parent, set()).add(one[1])
+        of_patients = {place for place, found in kinds.items() if Sequences.FLAIR in found - {Sequences.SEG} == found}
+        own = {name for name, one in named.items() if one is not None and (folder / name).parent in of_patients}
+    for message, files in ((stray.message, set(stray.files) - own), (OF_VOLUME, own)):
         if files:
             yield replace(stray, files=tuple(name for name in stray.files if name in files), message=message)
 
@@ -301,14 +331,14 @@ def _several(found: Sequence[Layout], names: str) -> str:
 
 def _say_mask_folders(folder: Path, pictures: Sequence[Path]) -> str:
     """What to call folders of masks that are not read as such (`PATIENT/FLAIR` and `PATIENT/Segmentation`)."""
-    masks = [
-        path
-        for path in pictures
-        if mask_sign(relative(path, folder)).endswith("/") and name_key(path.parent.name) not in MASK_FOLDERS
-    ]
-    if not masks:
+    signs = (mask_sign(relative(path, folder)) for path in pictures)
+    found = sorted({sign[:-1] for sign in signs if sign.endswith("/") and name_key(sign[:-1]) not in MASK_FOLDERS})
+    if not found:
         return ""
-    names = shown(", ".join(sorted({path.parent.name for path in masks})[:4]))
+    names = shown(", ".join(found[:4]))
+    if wanted := sorted(filter(None, map(side_of_masks, found))):
+        called = shown(", ".join(f"`{name}`" for name in wanted[:4]))
+        return f" Folders of masks lie there ({names}): call those of their images {called}."
     return f" Folders of masks lie there ({names}): call them `masks`, and those of their images beside them `images`."
 
 
@@ -437,7 +467,7 @@ def _remedy(layout: Layout, masks: Sequence[Path]) -> str:
     if masks and all(is_of_matlab(path.stem) for path in masks):
         return _OF_MATLAB
     if any(name_key(path.parent.name) in ("labelstr", "labelsts") for path in masks):
-        return _OF_PICTURES_NNUNET
+        return _say_pictures_of_nnunet(layout, masks)
     stems = {name_key(case.image.stem) for case in layout.cases}
     begun = [(path, longest_beginning(name_key(path.stem), stems)) for path in masks]
     owned = Counter((path.parent, base) for path, base in begun if base)
@@ -454,6 +484,16 @@ def _remedy(layout: Layout, masks: Sequence[Path]) -> str:
         stem = normalize("NFC", path.stem)
         return _OF_LONGER.format(more=shown(stem[len(base) :]), name=shown(stem[: len(base)]))
     return ""
+
+
+def _say_pictures_of_nnunet(layout: Layout, masks: Sequence[Path]) -> str:
+    """Of pictures in nnU-Net's folders what to call them: of several channels FLAIR's alone, never the first."""
+    found = [one for case in layout.cases if (one := _CHANNEL.fullmatch(case.image.stem))]
+    if len({one[2] for one in found}) < 2:
+        return _OF_PICTURES_NNUNET
+    number = flair_number(masks[0].parent.parent)
+    said = "" if number is None else f" (`_{number:04d}`)"
+    return _OF_CHANNELS_NNUNET.format(number=said, name=shown(found[0][1]))
 
 
 def _has_several(layout: Layout, masks: Sequence[Path]) -> bool:

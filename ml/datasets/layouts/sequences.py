@@ -42,6 +42,13 @@ _T1_POST = re.compile(r".*t1.*(ce?$|post|gd|gad|contrast|enhanced|km)")
 _NOT_CONTRAST = re.compile(r".*(pre|non|without|native|no)")
 
 
+# What stands before the sequence on whose grid a volume of another was brought: `P1_T1_to_FLAIR`, `T2_space-FLAIR`.
+_ONTO = re.compile(r"(?:.*[-_. ])?(?:on)?to|.*[-_. ](?:in|space)", re.IGNORECASE | re.DOTALL)
+# What of a name with FLAIR in it says that it is something else, or lies on FLAIR's grid.
+_NOT_SCANNED = re.compile(
+    r"t1.*|adc|dwi|swi|to|in|on|reg.*|coreg.*|space|warp.*|brain|bet|diff.*|sub.*|map|prob.*|pred.*"
+)
+
 # What CaPTk's pipeline puts behind a sequence (LPS, resampled, skull-stripped), as TCIA's REMBRANDT has it.
 _PROCESSED = re.compile(r"(?:_LPS)?(?:_rSRI)?(?:_SS(?:Final)?)?$", re.IGNORECASE)
 
@@ -55,7 +62,17 @@ def split_brats_name(stem: str) -> tuple[str, Sequence] | None:
         return stem.removesuffix(word), Sequence.SEG
     found = re.fullmatch(r"(?:(.+)[-_])?([a-z0-9]+)", _PROCESSED.sub("", stem), re.IGNORECASE)
     sequence = _BRATS.get(found[2].lower()) if found else None
-    return None if found is None or sequence is None else (found[1] or "", sequence)
+    if found is None or sequence is None:
+        return None
+    base = found[1] or ""
+    return base, Sequence.OTHER if _ONTO.fullmatch(base) else sequence
+
+
+def says_flair(stem: str) -> bool:
+    """Whether a word of a volume's name says that it is FLAIR as a scanner made it, wherever it stands
+    (`P1_AX_T2_FLAIR_20190304_5`): no T1 FLAIR, no map, and nothing that was brought onto FLAIR."""
+    words = re.split(r"[^a-z0-9]+", stem.lower())
+    return "flair" in words and not any(map(_NOT_SCANNED.fullmatch, words))
 
 
 def sequence_of_channel(name: str) -> Sequence:

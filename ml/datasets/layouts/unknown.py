@@ -22,7 +22,7 @@ from ml.datasets.file_names import (
     suffix_of,
 )
 from ml.datasets.layouts.glances import masks_of_two
-from ml.datasets.layouts.sequences import split_brats_name
+from ml.datasets.layouts.sequences import says_flair, split_brats_name
 from ml.datasets.layouts.tree import Tree, count_suffixes
 from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS, cityscapes_base, looks_like_mask, mask_sign
 from ml.datasets.remedies import remedies
@@ -205,9 +205,12 @@ def _say_unnamed_volumes(folder: Path, files: Iterable[Path]) -> str:
     stems = [path.name[: -len(suffix_of(path.name))] for path in scans]
     if not scans or len(scans) == len(volumes) or any(map(split_brats_name, stems)):
         return ""
-    name, ending = shown(stems[0]), suffix_of(scans[0].name)
+    described = [place for place, stem in enumerate(stems) if says_flair(stem)]
+    place = next(iter(described), 0)
+    name, ending = shown(stems[place]), suffix_of(scans[place].name)
+    said = "No name ends with what says" if described else "Nothing says"
     return (
-        f"Nothing says which sequence a volume is, and the models read FLAIR: call `{shown(scans[0].name)}`"
+        f"{said} which sequence a volume is, and the models read FLAIR: call `{shown(scans[place].name)}`"
         f" `{name}_flair{ending}` if it is that, and its mask `{name}_seg{ending}`, beside it or in a folder `masks`"
     )
 

@@ -45,8 +45,10 @@ _AUTOMATIC = re.compile(
 # what a person made of it in `labels/final`.
 _OF_MODELS = re.compile(r"(?:.*[-_. ])?auto(?:mated|matic)?(?:[-_. ].*)?|deepbratumia.*|predictions?|inferences?")
 _ORIGINAL = ("labels", "original")
-# Of BraTS 2024 (https://www.synapse.org/Synapse:syn53708249) the times from 100 on, and MU-Glioma-Post's.
-_AFTER_TREATMENT = re.compile(r"brats-gli-\d{5}-1\d\d-seg|patientid_\d{4}_timepoint_\d+_tumormask")
+# Of BraTS 2024 (https://www.synapse.org/Synapse:syn53708249) the times from 100 on, MU-Glioma-Post's and UCSD-PTGBM's.
+_AFTER_TREATMENT = re.compile(
+    r"brats-gli-\d{5}-1\d\d-seg|patientid_\d{4}_timepoint_\d+_tumormask|ucsd-ptgbm-\d{4}_\d{2}_brats_tumor_seg"
+)
 _MAKER = re.compile(r"[-_. ]?auto(?:mated|matic)?(?:[-_. ]approx)?$", re.IGNORECASE)
 _SPARE = (
     "Another mask of the same volume is taken, which says by its name that it is the expert's or the tumor's: remove"
@@ -77,7 +79,9 @@ def base_of_mask(stem: str) -> str:
 
 def join_masks(by_base: dict[str, VolumePatient], *, is_one_patient: bool) -> None:
     """Give masks that are called as their FLAIR is (`flair-label`) to its patient; in a patient's own folder the one
-    mask to the one FLAIR, however they are called (`Segmentation`). Masks of brain or skull are no part of the set."""
+    mask to the one FLAIR, however they are called (`Segmentation`). Masks of brain or skull are no part of the set, and
+    others of one patient's folder that say more than its name (`P1_cellular_tumor_seg`) are spare where there is his.
+    """
     with_flair = [patient for patient in by_base.values() if patient.first(Kind.FLAIR)]
     lonely = {base: patient for base, patient in by_base.items() if set(patient.files) == {Kind.SEG}}
     for base in [base for base in lonely if _OF_ANATOMY.fullmatch(base)]:
@@ -92,6 +96,13 @@ def join_masks(by_base: dict[str, VolumePatient], *, is_one_patient: bool) -> No
             owner = with_flair[0] if is_clear else None
         if owner is not None:
             owner.files[Kind.SEG].extend(patient.files.pop(Kind.SEG))
+            del by_base[base]
+    if is_one_patient and len(with_flair) == 1 and with_flair[0].first(Kind.SEG):
+        (owner,) = with_flair
+        name = name_key(next(base for base, patient in by_base.items() if patient is owner))
+        more = re.compile(rf"{re.escape(name)}[-_. ].+", re.DOTALL)
+        for base in [one for one in lonely if one in by_base and name and more.fullmatch(name_key(one))]:
+            owner.spare.extend(by_base.pop(base).files[Kind.SEG])
 
 
 def join_drawn(patients: Collection[VolumePatient], drawn: Sequence[Path]) -> None:
@@ -113,7 +124,7 @@ def choose_masks(patients: Sequence[VolumePatient], folder: Path) -> Iterator[Pr
         for is_better in (_is_by_person, _says_tumor):
             masks = [path for path in masks if is_better(path)] or masks
         if found:
-            patient.spare = [path for path in found if path not in masks]
+            patient.spare += [path for path in found if path not in masks]
             patient.files[Kind.SEG] = masks
     if spare := tuple(relative(path, folder) for patient in patients for path in patient.spare):
         yield Problem("left_out", spare, _SPARE)
@@ -139,8 +150,8 @@ def find_cavities(cases: Sequence[Case]) -> Iterator[Problem]:
     if treated:
         text = (
             f"The masks of {len(treated):,} of {len(masks):,} patients are called as those after treatment of BraTS"
-            f" 2024 or MU-Glioma-Post (the first: {shown(treated[0].name)}), whose label 4 is a cavity of a resection:"
-            " it counts as tumor here, as every label does. Write 0 in its place if it is none."
+            f" 2024, MU-Glioma-Post or UCSD-PTGBM (the first: {shown(treated[0].name)}), whose label 4 is a cavity of a"
+            " resection: it counts as tumor here, as every label does. Write 0 in its place if it is none."
         )
         yield Problem("cavities", (), text)
 

@@ -29,7 +29,7 @@ from ml.datasets.file_names import (
 from ml.datasets.layouts.categories import is_tumor
 from ml.datasets.layouts.copies import copies_of, copy_problems
 from ml.datasets.layouts.sequences import Sequence as Kind
-from ml.datasets.layouts.sequences import sequence_of_channel, split_brats_name
+from ml.datasets.layouts.sequences import says_flair, sequence_of_channel, split_brats_name
 from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.unknown import UnknownLayoutError
 from ml.datasets.layouts.volume_masks import (
@@ -41,6 +41,7 @@ from ml.datasets.layouts.volume_masks import (
     join_masks,
 )
 from ml.datasets.layouts.volume_patients import VolumePatient, volumes_in
+from ml.datasets.mask_names import mask_sign
 from ml.datasets.volume_headers import read_headers
 from ml.datasets.volume_slices import VolumeSlice, slice_path
 from ml.scans.scan import EMPTY
@@ -93,6 +94,8 @@ def list_brats(tree: Tree, folder: Path) -> VolumeSet:
                 by_base.setdefault(base, VolumePatient(base or place.name)).files[kind].append(path)
             elif named is None and place != folder and is_volume_mask(path, place):
                 drawn.append(path)
+        if place != folder and not any(patient.first(Kind.FLAIR) for patient in by_base.values()):
+            _take_described_flair(tree, place, by_base)
         join_masks(by_base, is_one_patient=place != folder)
         join_drawn(by_base.values(), drawn)
         # T1 and T2 alone are endings that any file may have.
@@ -104,6 +107,19 @@ def list_brats(tree: Tree, folder: Path) -> VolumeSet:
                 patient.name = f"{place.name}/{patient.name}"
         patients += found
     return list_volumes(tree, folder, patients, list(copy_problems(copies, tree, folder)))
+
+
+def _take_described_flair(tree: Tree, place: Path, by_base: dict[str, VolumePatient]) -> None:
+    """Give a patient's folder without FLAIR by its names the one volume whose name says it elsewhere, as dcm2niix
+    has it (`P1_AX_T2_FLAIR_20190304101112_5`)."""
+    found = [
+        (path, stem)
+        for path, stem in volumes_in(tree, place)
+        if says_flair(stem) and not is_volume_mask(path, place) and not mask_sign(path.name)
+    ]
+    if len(found) == 1:
+        ((path, stem),) = found
+        by_base.setdefault(stem, VolumePatient(stem)).files[Kind.FLAIR].append(path)
 
 
 def has_nnunet(tree: Tree, folder: Path) -> bool:
@@ -219,6 +235,15 @@ def _channels(folder: Path, document: Mapping[str, Any]) -> dict[int, Kind]:
         )
         raise UnknownLayoutError(folder, f"{text} 0 is tumor here: export the labels again with 0 in their place.")
     return found
+
+
+def flair_number(folder: Path) -> int | None:
+    """The number of FLAIR's channel by a folder's dataset.json; None where it says none."""
+    try:
+        channels = _channels(folder, _read_json(folder, folder / DATASET_JSON))
+    except (OSError, UnknownLayoutError):
+        return None
+    return next(number for number, kind in channels.items() if kind is Kind.FLAIR)
 
 
 def _labels_of_others(labels: object) -> list[str]:

@@ -183,3 +183,16 @@ def test_a_file_without_bytes_is_called_so_among_the_others(tmp_path: Path) -> N
     (tmp_path / "P1" / "lost.dcm").touch()
     (group,) = find_layout(tmp_path).left_out
     assert group.sentence == "P1/lost.dcm: The file is empty (0 bytes); copy, download or export it again."
+
+
+def test_patients_are_called_by_their_own_folders_in_those_of_a_download(tmp_path: Path) -> None:
+    """NBIA's `manifest-1/COLLECTION/P1`: all were called as the collection."""
+    for number, patient in enumerate(("P1", "P2")):
+        place = tmp_path / "COLLECTION" / patient / "07-02-1999-NA-MRI" / "5.000000-AX FLAIR"
+        write_series(place, f"1.2.{number + 1}", seed=number, PatientID=patient)
+        write_outlines(place.parent / "1.000000-RTstruct" / "1-1.dcm", f"1.2.{number + 1}")
+    assert {case.patient for case in find_layout(tmp_path).cases} == {"P1", "P2"}
+    (tmp_path / "COLLECTION").rename(tmp_path / "train")
+    layout = find_layout(tmp_path)
+    assert {case.patient for case in layout.cases} == {"P1", "P2"} and layout.sides is not None
+    assert {side for side, patients in layout.sides.items() if patients} == {"train"}

@@ -443,3 +443,74 @@ def test_labels_that_dataset_json_calls_no_tumor_are_refused(tmp_path, named, re
         return
     with pytest.raises(DatasetError, match=rf"labels that are no tumor \({refused}\).*export the labels again"):
         find_layout(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("others", "mask"),
+    [
+        (["P1_AX_T1_SE_20190304101112_3", "P1_AX_DWI_20190304101112_7"], "tumor_seg"),
+        (["P1_T1_to_FLAIR"], "P1_AX_T2_FLAIR_20190304101112_5_seg"),
+        (["P1_AX_T1_FLAIR_20190304101112_9", "FLAIR_brain"], "P1_ROI"),
+    ],
+)
+def test_flair_as_dcm2niix_calls_it_is_read_in_a_patients_own_folder(
+    tmp_path: Path, others: list[str], mask: str
+) -> None:
+    """Refused, and told that nothing says which sequence a volume is, with a name for T1."""
+    name = "P1_AX_T2_FLAIR_20190304101112_5"
+    for seed, stem in enumerate([name, *others]):
+        write_volume(tmp_path / "P1" / f"{stem}.nii.gz", flair(seed=seed))
+    write_volume(tmp_path / "P1" / f"{mask}.nii.gz", labels())
+    write_brats(tmp_path, "P2", seed=9)
+    layout = find_layout(tmp_path)
+    own = [case for case in layout.cases if case.patient == "P1"]
+    assert {(file_of(case.image).name, case.mask and file_of(case.mask).name) for case in own} == {
+        (f"{name}.nii.gz", f"{mask}.nii.gz")
+    }
+    assert {one for group in layout.left_out for one in group.files} == {f"P1/{stem}.nii.gz" for stem in others}
+
+
+@pytest.mark.parametrize("other", ["P1_T1_to_FLAIR", "P1_T2_space-FLAIR", "T1c_in_FLAIR"])
+def test_what_was_brought_onto_flair_is_not_flair(tmp_path: Path, other: str) -> None:
+    """T1 was read as FLAIR, and with the mask."""
+    write_volume(tmp_path / "P1" / f"{other}.nii.gz", flair())
+    write_volume(tmp_path / "P1" / "tumor_seg.nii.gz", labels())
+    write_brats(tmp_path, "P2", seed=1)
+    assert {case.patient for case in find_layout(tmp_path).cases if case.has_truth} == {"P2"}
+    write_volume(tmp_path / "P1" / "P1_FLAIR.nii.gz", flair(seed=2))
+    own = [case for case in find_layout(tmp_path).cases if case.patient == "P1" and case.mask is not None]
+    assert {(file_of(case.image).name, file_of(case.mask).name) for case in own if case.mask} == {
+        ("P1_FLAIR.nii.gz", "tumor_seg.nii.gz")
+    }
+
+
+def test_of_several_volumes_whose_names_say_flair_none_is_taken_and_one_is_named(tmp_path: Path) -> None:
+    for seed, stem in enumerate(("P1_AX_T1_3", "P1_COR_FLAIR_4", "P1_AX_FLAIR_5")):
+        write_volume(tmp_path / "P1" / f"{stem}.nii.gz", flair(seed=seed))
+    write_volume(tmp_path / "P1" / "tumor_seg.nii.gz", labels())
+    with pytest.raises(DatasetError, match=r"No name ends with what says .*call `P1_AX_FLAIR_5[.]nii[.]gz`") as refused:
+        check(tmp_path)
+    assert "Nothing says" not in str(refused.value)
+
+
+def test_of_a_patients_masks_the_one_called_as_he_is_is_taken_and_parts_are_left_out(tmp_path: Path) -> None:
+    """UCSD-PTGBM was refused; parts beside a patient's mask were masks of no volume."""
+    name, parts = "UCSD-PTGBM-0002_01", ("total_cellular_tumor", "enhancing_cellular_tumor")
+    write_brats(tmp_path, name, ends=("_FLAIR", "_BraTS_tumor_seg", *(f"_{part}_seg" for part in parts)))
+    layout = find_layout(tmp_path)
+    assert {(case.patient, case.mask and file_of(case.mask).name) for case in layout.cases} == {
+        (name, f"{name}_BraTS_tumor_seg.nii.gz")
+    }
+    assert {one.code for one in layout.problems} == {"left_out", "cavities"}
+    assert [set(group.files) for group in layout.left_out] == [{f"{name}/{name}_{part}_seg.nii.gz" for part in parts}]
+
+
+def test_patients_without_a_mask_beside_a_set_are_told_that_they_have_none(tmp_path: Path) -> None:
+    """BraTS' validation data were told to be named as BraTS does."""
+    write_brats(tmp_path / "Training", "P1")
+    write_brats(tmp_path / "Validation", "P2", ends=("-t2f", "-t1n"), seed=1)
+    write_volume(tmp_path / "Other" / "P3_adc.nii.gz", flair(seed=2))
+    layout = find_layout(tmp_path)
+    said = {one: group.message for group in layout.left_out for one in group.files}
+    assert set(said) == {"Validation/P2/P2-t2f.nii.gz", "Validation/P2/P2-t1n.nii.gz", "Other/P3_adc.nii.gz"}
+    assert {one for one, text in said.items() if "without a mask" in text} == set(said) - {"Other/P3_adc.nii.gz"}

@@ -140,6 +140,9 @@ def test_two_masks_of_one_volume_in_other_folders_fail_it(tmp_path: Path) -> Non
         (("PatientID_0003/Timepoint_1", "PatientID_0003_Timepoint_2"), "PatientID_0003"),
         (("Imaging/Patient-001/week-000-1", "Imaging/Patient-001/week-044"), "Imaging/Patient-001"),
         (("UCSF-PDGM-0433_nifti", "UCSF-PDGM-0433_FU001d_nifti", "UCSF-PDGM-0433"), "UCSF-PDGM-0433"),
+        (("RHUH-0001/0", "RHUH-0001/2", "RHUH-0001_1"), "RHUH-0001"),
+        (("UCSD-PTGBM-0002_01", "UCSD-PTGBM-0002_02"), "UCSD-PTGBM-0002"),
+        (("100001/100001_time1", "100001/100001_time2"), "100001/100001"),
         (("P7_baseline", "P7_fu1", "P7 follow-up 2", "P7_preop", "P7_post_op"), "P7"),
     ],
 )

@@ -204,14 +204,15 @@ def test_masks_that_belong_to_no_image_are_said_with_their_remedy_and_never_pred
         ("Images-{}", "Labels-{}"),
         ("{}Img", "{}Mask"),
         ("{}", "{}_masks"),  # Carvana's
+        ("{}_frames/{}", "{}_masks/{}"),  # with a folder of its side within, as Keras' generators want it
         ("data/{}_images", "data/{}_masks"),
     ],
 )
 def test_folders_may_be_called_by_their_sides(tmp_path, images, masks):
     for side, names in (("train", "ab"), ("val", "c"), ("Test", "a")):
         for name in names:
-            image(tmp_path / images.format(side) / f"{name}.png")
-            draw_mask(tmp_path / masks.format(side) / f"{name}_mask.png")
+            image(tmp_path / images.format(side, side) / f"{name}.png")
+            draw_mask(tmp_path / masks.format(side, side) / f"{name}_mask.png")
     report = check(tmp_path)
     assert report.is_sound and not report.left_out and report.analysis.tumor_slices == 4
     sides = {"train": ("train/a", "train/b"), "validation": ("val/c",), "test": ("test/a",)}
@@ -353,3 +354,33 @@ def test_a_file_of_classes_of_another_kind_says_nothing_of_masks(tmp_path):
     draw_mask(tmp_path / "train" / "1_mask.png")
     (tmp_path / "train" / "_classes.csv").write_text("filename, glioma, healthy\n1.jpg, 1, 0\n")
     assert find_layout(tmp_path).has_truth
+
+
+def test_folders_of_a_sides_images_are_told_what_to_call_them(tmp_path):
+    """They were told to call `train` and `val` masks, which lie in those of images and of masks alike."""
+    for side in ("train", "val"):
+        image(tmp_path / f"{side}_pics" / side / "a.png")
+        draw_mask(tmp_path / f"{side}_masks" / side / "a.png")
+    text = r"lie there \(train_masks, val_masks\): call those of their images `train_images`, `val_images`"
+    with pytest.raises(DatasetError, match=text):
+        check(tmp_path)
+    for side in ("train", "val"):
+        (tmp_path / f"{side}_pics").rename(tmp_path / f"{side}_images")
+    report = check(tmp_path)
+    assert report.is_sound and report.sides == {"train": ("train/a",), "validation": ("val/a",), "test": ()}
+
+
+@pytest.mark.parametrize("has_json", [True, False])
+def test_of_nnunets_pictures_of_several_channels_flairs_are_to_be_taken(tmp_path, has_json):
+    """They were told to take `_0000`, which was T1."""
+    for name in ("a", "b"):
+        for number in range(3):
+            image(tmp_path / "imagesTr" / f"{name}_{number:04d}.png")
+        draw_mask(tmp_path / "labelsTr" / f"{name}.png")
+    if has_json:
+        text = '{"channel_names": {"0": "T1", "1": "FLAIR", "2": "T1ce"}, "labels": {"background": 0, "tumor": 1}}'
+        (tmp_path / "dataset.json").write_text(text)
+    said = r"says \(`_0001`\), into" if has_json else "says, into"
+    with pytest.raises(DatasetError, match=rf"lay FLAIR's pictures alone, whose number dataset.json {said}") as refused:
+        check(tmp_path)
+    assert "`_0000`" not in str(refused.value)
