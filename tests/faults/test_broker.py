@@ -10,12 +10,11 @@ import psutil
 import pytest
 
 from tests.support.portal_process import RunningPortal
-from tests.support.repetitions import repeated
 from tests.support.resources import png_bytes
 
 pytestmark = pytest.mark.long
 
-SUBMISSIONS = repeated(80, promised=200)
+SUBMISSIONS = 200
 LONGEST_PAUSE_S = 1.5
 
 

@@ -18,14 +18,13 @@ from schemathesis.specs.openapi.checks import (
 
 from ml.datasets.case_reader import CaseReader
 from tests.support.evaluations import run_all, write_data_set
-from tests.support.repetitions import repeated
 from tests.webapp.clients import finished, resources_of
 from tests.webapp.evaluation_calls import started
 from tests.worker.conftest import BrightnessEngine
 from worker.process.runtime import Runtime
 
 # Of each call; the same ones at every run.
-CALLS = repeated(10, promised=20)
+CALLS = 20
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 EXPLORE = settings(
     max_examples=CALLS,
