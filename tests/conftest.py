@@ -42,11 +42,11 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def chromium() -> "Iterator[Browser]":
-    """One Chromium for all tests with the marker `browser`. Pages of one context and site share a process."""
+    """One Chromium for all tests with the marker `browser`; each opens a context of its own."""
     from tests.support.browsers import NoBrowser, chromium_browser  # Playwright is imported by those alone
 
     try:
-        with chromium_browser("--process-per-site") as browser:
+        with chromium_browser() as browser:
             yield browser
     except NoBrowser as error:
         pytest.skip(str(error))

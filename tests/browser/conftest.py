@@ -1,7 +1,6 @@
 """One running portal, a Chromium, and a page whose console must stay silent."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,45 +61,19 @@ def console() -> Console:
     return Console()
 
 
-def new_context(chromium: Browser, portal: RunningPortal) -> BrowserContext:
-    """A browser without history."""
+@pytest.fixture
+def context(chromium: Browser, portal: RunningPortal, console: Console) -> Iterator[BrowserContext]:
+    """A browser without history; at its end nothing may have been complained about."""
     context = chromium.new_context(
         base_url=portal.url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce"
     )
     context.set_default_timeout(TIMEOUT_MS)
     context.add_init_script(REPORT_VIOLATIONS)
+    context.on("page", console.follow)
     # Caught from the start: a wait alone asks for it beside the key that opens it, and may come too late.
     context.on("page", lambda page: page.on("filechooser", lambda chooser: None))
-    return context
-
-
-@pytest.fixture(scope="session")
-def warm_context(chromium: Browser, portal: RunningPortal) -> Iterator[BrowserContext]:
-    """The context of nearly all tests, whose first page stays open so that its process draws the pages of them all: a
-    process for each would be half of what a short test takes."""
-    with closing(new_context(chromium, portal)) as context:
-        context.new_page().goto("/healthz")
-        yield context
-
-
-@pytest.fixture
-def context(warm_context: BrowserContext, portal: RunningPortal, console: Console) -> Iterator[BrowserContext]:
-    """A browser without history; at its end nothing may have been complained about."""
-    forget_visits(warm_context, portal.url)
-    warm_context.on("page", console.follow)
-    yield warm_context
-    warm_context.remove_listener("page", console.follow)
-    close_visit(warm_context)
-    assert console.unexpected() == []
-
-
-@pytest.fixture
-def own_context(chromium: Browser, portal: RunningPortal, console: Console) -> Iterator[BrowserContext]:
-    """As `context`, with a process of its own: a browser that goes offline tells all pages of a process at once, and
-    lets their requests fail one page after the other."""
-    with closing(new_context(chromium, portal)) as context:
-        context.on("page", console.follow)
-        yield context
+    yield context
+    context.close()
     assert console.unexpected() == []
 
 
@@ -109,36 +82,13 @@ def page(context: BrowserContext) -> Page:
     return context.new_page()
 
 
-@pytest.fixture(scope="session")
-def warm_plain_context(chromium: Browser, portal: RunningPortal) -> Iterator[BrowserContext]:
-    """As `warm_context`, without JavaScript."""
-    with closing(chromium.new_context(base_url=portal.url, java_script_enabled=False)) as context:
-        context.set_default_timeout(TIMEOUT_MS)
-        context.new_page().goto("/healthz")
-        yield context
-
-
 @pytest.fixture
-def plain_page(warm_plain_context: BrowserContext, portal: RunningPortal) -> Iterator[Page]:
+def plain_page(chromium: Browser, portal: RunningPortal) -> Iterator[Page]:
     """A page without JavaScript."""
-    forget_visits(warm_plain_context, portal.url)
-    yield warm_plain_context.new_page()
-    close_visit(warm_plain_context)
-
-
-def forget_visits(context: BrowserContext, origin: str) -> None:
-    """Forget cookies, what pages of the origin have stored, and what was kept of answers."""
-    context.clear_cookies()
-    session = context.new_cdp_session(context.pages[0])
-    session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
-    session.send("Network.clearBrowserCache")
-    session.detach()
-
-
-def close_visit(context: BrowserContext) -> None:
-    """Close all pages but the first."""
-    for page in context.pages[1:]:
-        page.close()
+    context = chromium.new_context(base_url=portal.url, java_script_enabled=False)
+    context.set_default_timeout(TIMEOUT_MS)
+    yield context.new_page()
+    context.close()
 
 
 @pytest.fixture

@@ -91,18 +91,17 @@ def test_a_failed_job_says_why_and_its_retry_works(page: Page, portal: RunningPo
     page.wait_for_selector("#viewer[data-drawn]")
 
 
-def test_out_of_reach_the_page_says_so_and_goes_on(own_context: BrowserContext, console: Console) -> None:
+def test_out_of_reach_the_page_says_so_and_goes_on(page: Page, context: BrowserContext, console: Console) -> None:
     console.expected = ["ERR_INTERNET_DISCONNECTED"]
-    page = own_context.new_page()
     page.goto("/")
 
-    own_context.set_offline(True)
+    context.set_offline(True)
     expect(page.locator("#offline")).to_contain_text("The server cannot be reached.", timeout=SOON_MS)
     drop_files(page, {"offline.png": phantoms.render("lesion")})
     failed = page.locator('.card[data-state="failed"]').filter(has_text="offline.png")
     expect(failed).to_contain_text("The file may have arrived; sent again, it is stored once.")
 
-    own_context.set_offline(False)
+    context.set_offline(False)
     expect(page.locator("#offline")).to_have_count(0, timeout=SOON_MS)
     failed.get_by_role("button", name="Try again").click()
     expect(card(page, "offline.png", "succeeded")).to_contain_text("Tumor detected")

@@ -24,8 +24,8 @@ class NoBrowser(Exception):
 
 
 @contextmanager
-def chromium_browser(*arguments: str) -> Iterator[Browser]:
-    """The system's Chromium with further arguments, else Playwright's own. Raises NoBrowser.
+def chromium_browser() -> Iterator[Browser]:
+    """The system's Chromium, else Playwright's own. Raises NoBrowser.
 
     One at a time in a process: Playwright's synchronous interface runs in one loop.
     """
@@ -33,7 +33,7 @@ def chromium_browser(*arguments: str) -> Iterator[Browser]:
         path = next(filter(None, map(shutil.which, NAMES)), None) or playwright.chromium.executable_path
         if not Path(path).exists():
             raise NoBrowser("no Chromium: install the package chromium, or run `playwright install chromium`")
-        browser = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *arguments])
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         try:
             yield browser
         finally:
