@@ -38,7 +38,7 @@ from ml.datasets.remedies import remedies
 from ml.scans.scan import EMPTY
 
 ERROR_CODES = ("unsupported", "unreadable", "unsafe", "limit", "empty")
-# PKWARE's APPNOTE 4.4.4: bit 0 of a member's flags.
+# PKWARE's APPNOTE 4.4.4: bits 11 and 0 of a member's flags.
 _UTF_8 = 0x800
 _ENCRYPTED = 0x1
 _DEEPEST = 12

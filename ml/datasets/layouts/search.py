@@ -1,20 +1,14 @@
 """Where in a folder its data set lies, and what lies there beside it."""
 
 import os
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
-from unicodedata import normalize
 
 from ml.datasets.case import Case, DatasetError
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import (
-    DATASET_JSON,
-    IMAGE_SUFFIXES,
     MASK_VOLUME_SUFFIXES,
-    OTHER_SUFFIXES,
     VOLUME_SUFFIXES,
     name_key,
     shown,
@@ -28,7 +22,6 @@ from ml.datasets.layouts.left_out import (
     OF_ANATOMY,
     OF_PICTURE,
     OF_VOLUME,
-    STRAY_MASK,
     VOLUME,
     find_strays,
     find_tables,
@@ -45,62 +38,22 @@ from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import (
     IMAGE_FOLDERS,
     UnknownLayoutError,
-    longest_beginning,
     say_cityscapes,
-    say_several,
     say_twins,
     unknown,
 )
-from ml.datasets.layouts.volume_masks import is_of_anatomy, is_volume_mask
-from ml.datasets.layouts.volumes import flair_number
+from ml.datasets.layouts.unmatched import UNMATCHED, say_unmatched, say_unread_masks
+from ml.datasets.layouts.volume_masks import is_of_anatomy
 from ml.datasets.mask_names import (
     MASK_FOLDERS,
-    is_of_matlab,
-    is_read_as_mask,
     looks_like_mask,
     mask_sign,
     name_without_mask,
 )
 from ml.datasets.volume_slices import file_of
-from ml.scans.unread_formats import is_drawn
 
 # Folders that people put around the data set's own.
 MOST_WRAPPERS = 3
-# Masks that no image has.
-_UNMATCHED = frozenset({"mask_without_image", "mask_name"})
-_EQUAL_NAMES = "Image and mask have one name (`images/07.png` and `masks/07.png`, no `7.png`): rename them."
-_BESIDE = "A mask beside its image has its name and `_mask` (`07.png` and `07_mask.png`): rename them."
-_OF_VOLUMES = (
-    "A mask has its volume's name and `-seg` (`P1/P1-t2f.nii.gz` and `P1/P1-seg.nii.gz`), also in another folder"
-    " (`masks/P1_seg.nii.gz`), where one volume alone has that name, and one of brain or skull is none: rename them."
-)
-_OF_SERIES = "A DICOM SEG or RTSTRUCT belongs to the series whose UID it refers to: add that series."
-_OF_PARTS = (
-    "Several masks are one image's: join them into one mask, of the image's name (`masks/07.png`), if they are parts of"
-    " the tumor, or keep one person's."
-)
-_OF_MATLAB = (
-    "MATLAB's Image Labeler counts its labels (`Label_1`) in the order of gTruth.DataSource, whatever numbers its"
-    " images have: save each as the mask of that image (`masks/07.png` of `images/07.png`)."
-)
-_OF_LONGER = (
-    "The name of a mask is its image's with `{more}` behind it, which is not read: take that off (`masks/{name}.png`)."
-)
-_OF_PAGES = (
-    "One file has the masks of several images: if it is a TIFF of several pages, save each page as the mask of its"
-    " image (`07_mask.png` beside `07.png`)."
-)
-_OF_PICTURES_NNUNET = (
-    "Of nnU-Net's layout volumes alone are read: call the folders `images` and `masks`, and images as their masks,"
-    " without `_0000`."
-)
-_OF_CHANNELS_NNUNET = (
-    "Of nnU-Net's layout volumes alone are read, and of pictures one for each slice: call the folder of masks `masks`,"
-    f" and lay FLAIR's pictures alone, whose number {DATASET_JSON} says{{number}}, into a folder `images` beside it,"
-    " each called as its mask, without the number (`images/{name}.png`)."
-)
-# The number of a channel in a picture's name by nnU-Net.
-_CHANNEL = re.compile(r"(.+)_(\d{4})", re.DOTALL)
 
 
 class UnreadMasksError(UnknownLayoutError):
@@ -150,7 +103,7 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
     layout, *_ = found
     if not layout.cases:
         if layout.name == "DICOM":
-            raise UnknownLayoutError(folder, _unmatched(layout, folder))
+            raise UnknownLayoutError(folder, say_unmatched(layout, folder))
         raise unknown(tree, folder)
     kept, others = _without_doubles(found)
     if len(kept) > 1:
@@ -162,8 +115,8 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
         if nested is None:
             raise UnknownLayoutError(folder, _why_several(tree, folder, found))
         layout = nested
-    if layout.cases and not layout.has_truth and any(problem.code in _UNMATCHED for problem in layout.problems):
-        raise UnreadMasksError(folder, _unmatched(layout, folder), layout.named_from(folder))
+    if layout.cases and not layout.has_truth and any(problem.code in UNMATCHED for problem in layout.problems):
+        raise UnreadMasksError(folder, say_unmatched(layout, folder), layout.named_from(folder))
     if not layout.has_truth and not layout.volumes and (whole := _all_images(tree, folder)).cases:
         layout, others = whole, []
     doubles = [_double(tree, other, folder) for other in others]
@@ -172,7 +125,7 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
     strays = [part for stray in strays for part in _without_masks(layout, folder, stray)]
     strays = [part for stray in strays for part in _with_pictures(layout, folder, stray)]
     named = layout.named_from(folder)
-    if not layout.has_truth and (text := _say_unread_masks(layout, folder, strays)):
+    if not layout.has_truth and (text := say_unread_masks(layout, folder, strays)):
         raise UnreadMasksError(folder, text, replace(named, problems=(*named.problems, *doubles, *strays)))
     if layout.has_truth:
         named = replace(named, problems=(*named.problems, *find_patients(tree, folder, layout.cases)))
@@ -189,9 +142,7 @@ def _without_anatomy(folder: Path, stray: Problem) -> Iterator[Problem]:
         for name in stray.files
         if stray.message == VOLUME and mask_sign(name) and is_of_anatomy(folder / name, folder)
     }
-    for message, files in ((stray.message, set(stray.files) - of_anatomy), (OF_ANATOMY, of_anatomy)):
-        if files:
-            yield replace(stray, files=tuple(name for name in stray.files if name in files), message=message)
+    yield from _told_apart(stray, of_anatomy, OF_ANATOMY)
 
 
 def _without_masks(layout: Layout, folder: Path, stray: Problem) -> Iterator[Problem]:
@@ -206,9 +157,7 @@ def _without_masks(layout: Layout, folder: Path, stray: Problem) -> Iterator[Pro
                 kinds.setdefault((folder / name).parent, set()).add(one[1])
         of_patients = {place for place, found in kinds.items() if Sequences.FLAIR in found - {Sequences.SEG} == found}
         own = {name for name, one in named.items() if one is not None and (folder / name).parent in of_patients}
-    for message, files in ((stray.message, set(stray.files) - own), (OF_VOLUME, own)):
-        if files:
-            yield replace(stray, files=tuple(name for name in stray.files if name in files), message=message)
+    yield from _told_apart(stray, own, OF_VOLUME)
 
 
 def _with_pictures(layout: Layout, folder: Path, stray: Problem) -> Iterator[Problem]:
@@ -226,56 +175,19 @@ def _with_pictures(layout: Layout, folder: Path, stray: Problem) -> Iterator[Pro
             pictures
         )
     }
-    for message, files in ((stray.message, set(stray.files) - own), (OF_PICTURE, own)):
-        if files:
-            yield replace(stray, files=tuple(name for name in stray.files if name in files), message=message)
+    yield from _told_apart(stray, own, OF_PICTURE)
+
+
+def _told_apart(stray: Problem, files: Set[str], message: str) -> Iterator[Problem]:
+    """What is left out, these files of it with a sentence of their own."""
+    for text, names in ((stray.message, set(stray.files) - files), (message, files)):
+        if names:
+            yield replace(stray, files=tuple(name for name in stray.files if name in names), message=text)
 
 
 def _stem_of(path: Path) -> str:
     """A name without the whole ending of its kind."""
     return path.name[: -len(suffix_of(path.name)) or None]
-
-
-def _say_unread_masks(layout: Layout, folder: Path, strays: Sequence[Problem]) -> str:
-    """Of images without a mask, beside files that are masks by their names and of a kind or in a place that is not read
-    (Carvana's `train_masks/1_mask.gif`, `masks/1.npy`; `masks_rater1`; a volume's of another name): they are never
-    images that have no truth. Empty where there are none, and for masks of a volume's brain."""
-    left_out = [(one, name) for one in strays if one.code == "left_out" for name in one.files]
-    if not layout.volumes and any(
-        one.message == STRAY_MASK or (suffix_of(name) in IMAGE_SUFFIXES and mask_sign(name)) for one, name in left_out
-    ):
-        return f"{unknown(Tree(), folder).finding} `python -m ml predict` needs no masks."
-    of_masks = [
-        (one, name)
-        for one in strays
-        for name in one.files
-        if suffix_of(name) in OTHER_SUFFIXES
-        and (
-            one.message == OF_PICTURE
-            or mask_sign(name)
-            or is_drawn(suffix_of(name))
-            or (layout.volumes and is_volume_mask(folder / name, folder))
-        )
-        and not (layout.volumes and is_of_anatomy(folder / name, folder))
-    ]
-    if not of_masks:
-        return ""
-    (first, name), *others = of_masks
-    if layout.volumes and all(is_volume_mask(folder / name, folder) for _, name in of_masks):
-        return _no_volume_has(layout, folder, [name for _, name in of_masks])
-    images = [relative(case.image, layout.folder) for case in layout.cases]
-    what = f"{len(of_masks):,} files that are masks by their names" if others else "1 file that is a mask by its name"
-    return (
-        f"It has {_count(images, 'slice' if layout.volumes else 'image')}, and {what} and cannot be read;"
-        f" {shown(name)}: {first.message} `python -m ml predict` needs no masks."
-    )
-
-
-def _no_volume_has(layout: Layout, folder: Path, masks: list[str]) -> str:
-    """Of volumes and masks of which no two belong together, and what to call them."""
-    volumes = sorted({relative(file_of(case.image), folder) for case in layout.cases})
-    found = f"{_count(volumes, 'volume')} and {_count(masks, 'mask')}, and no mask is a volume's"
-    return f"It has {found}. {_OF_VOLUMES} `python -m ml predict` needs no masks."
 
 
 def _all_images(tree: Tree, folder: Path) -> Layout:
@@ -441,79 +353,3 @@ def _double(tree: Tree, other: Layout, folder: Path) -> Problem:
     text = f"The folder {place} holds the same {len(other.cases):,} images again: it is left out; remove it."
     files = [name for stray in find_strays(tree, other.folder, folder, (), frozenset()) for name in stray.files]
     return Problem("doubled_folder", tuple(files), text)
-
-
-def _unmatched(layout: Layout, folder: Path) -> str:
-    """Of images and masks of which no two belong together: how many there are, and the first of each."""
-    problems = [problem for problem in layout.problems if problem.code in _UNMATCHED]
-    masks = [relative(layout.folder / name, folder) for problem in problems for name in problem.files]
-    if layout.volumes and layout.name != "DICOM":
-        return _no_volume_has(layout, folder, masks)
-    images = [relative(case.image, folder) for case in layout.cases]
-    found = f"{_count(images, 'image')} and {_count(masks, 'mask')}, and no mask is an image's"
-    by_name = next((problem.message for problem in problems if problem.code == "mask_name"), "")
-    paths = [folder / name for name in masks]
-    several = say_several(folder, paths, [case.image for case in layout.cases])
-    remedy = several or _remedy(layout, paths) or by_name or _EQUAL_NAMES
-    return f"It has {found}. {remedy} `python -m ml predict` needs no masks."
-
-
-def _remedy(layout: Layout, masks: Sequence[Path]) -> str:
-    """What to do with masks of which none is an image's, as far as their names tell."""
-    if layout.name == "DICOM":
-        return _OF_SERIES
-    if cityscapes := say_cityscapes(masks):
-        return cityscapes
-    if masks and all(is_of_matlab(path.stem) for path in masks):
-        return _OF_MATLAB
-    if any(name_key(path.parent.name) in ("labelstr", "labelsts") for path in masks):
-        return _say_pictures_of_nnunet(layout, masks)
-    stems = {name_key(case.image.stem) for case in layout.cases}
-    begun = [(path, longest_beginning(name_key(path.stem), stems)) for path in masks]
-    owned = Counter((path.parent, base) for path, base in begun if base)
-    if (owned and max(owned.values()) > 1) or _has_several(layout, masks):
-        return _OF_PARTS
-    folders = {case.image.parent for case in layout.cases}
-    if masks and _has_masks_of_several(layout, masks):
-        return _OF_PAGES
-    is_beside = all(is_read_as_mask(path.stem) and path.parent in folders for path in masks)
-    if masks and is_beside:
-        return _BESIDE
-    path, base = next(iter(begun), (Path(), ""))
-    if base and all(base for _, base in begun) and not folders & {path.parent for path in masks}:
-        stem = normalize("NFC", path.stem)
-        return _OF_LONGER.format(more=shown(stem[len(base) :]), name=shown(stem[: len(base)]))
-    return ""
-
-
-def _say_pictures_of_nnunet(layout: Layout, masks: Sequence[Path]) -> str:
-    """Of pictures in nnU-Net's folders what to call them: of several channels FLAIR's alone, never the first."""
-    found = [one for case in layout.cases if (one := _CHANNEL.fullmatch(case.image.stem))]
-    if len({one[2] for one in found}) < 2:
-        return _OF_PICTURES_NNUNET
-    number = flair_number(masks[0].parent.parent)
-    said = "" if number is None else f" (`_{number:04d}`)"
-    return _OF_CHANNELS_NNUNET.format(number=said, name=shown(found[0][1]))
-
-
-def _has_several(layout: Layout, masks: Sequence[Path]) -> bool:
-    """Whether several masks lie beside a folder of one image, each object in a file of its own."""
-    images = Counter(case.image.parent.parent for case in layout.cases)
-    found = Counter(path.parent.parent for path in masks)
-    return any(images[place] == 1 and count > 1 for place, count in found.items())
-
-
-def _has_masks_of_several(layout: Layout, masks: Sequence[Path]) -> bool:
-    """Whether each folder with masks has one alone, a TIFF, and several images in it or in the folder beside it."""
-    images = Counter(case.image.parent for case in layout.cases)
-    beside = Counter(case.image.parent.parent for case in layout.cases)
-    found = Counter(path.parent for path in masks)
-    are_tiff = all(path.suffix.lower() in (".tif", ".tiff") for path in masks)
-    return are_tiff and all(
-        count == 1 and (images[place] or beside[place.parent]) > 1 for place, count in found.items()
-    )
-
-
-def _count(names: list[str], what: str) -> str:
-    first = f" (the first: {shown(sorted(names)[0])})" if names else ""
-    return f"{len(names):,} {what}{'' if len(names) == 1 else 's'}{first}"
