@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -28,7 +29,9 @@ def program_of(sandbox: Sandbox) -> str:
     """The module whose process the server is, or was forked from."""
     sandbox.warm_up()
     assert sandbox.server_pid is not None
-    line = psutil.Process(sandbox.server_pid).cmdline()
+    process = psutil.Process(sandbox.server_pid)
+    while not (line := process.cmdline()):  # a process that has just been started has none yet
+        time.sleep(0.01)
     return line[line.index("-m") + 1]
 
 
