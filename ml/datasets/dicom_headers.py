@@ -29,10 +29,11 @@ class SeriesFile:
 
 @dataclass(frozen=True)
 class MaskFile:
-    """An expert's mask: what it is in words, and the UIDs of the series that it refers to."""
+    """An expert's mask: what it is in words, the UIDs of the series that it refers to, and its regions' names."""
 
     what: str
     refers: tuple[str, ...]
+    regions: tuple[str, ...] = ()
 
 
 class DicomHeaders:
@@ -45,7 +46,9 @@ class DicomHeaders:
         """What a file is, or a sentence. Raises OSError without a child."""
         answer = self._ask({"path": str(path.resolve())})
         if "mask" in answer and isinstance(answer.get("refers"), list):
-            return MaskFile(str(answer["mask"])[:40], tuple(map(str, answer["refers"])))
+            regions = answer.get("regions")
+            names = tuple(map(str, regions)) if isinstance(regions, list) else ()
+            return MaskFile(str(answer["mask"])[:40], tuple(map(str, answer["refers"])), names)
         if isinstance(answer.get("series"), str):
             is_flair = answer.get("is_flair")
             return SeriesFile(

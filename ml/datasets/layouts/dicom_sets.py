@@ -13,11 +13,13 @@ from pathlib import Path
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
 from ml.datasets.dicom_headers import DicomHeaders, MaskFile, SeriesFile, dicom_headers
-from ml.datasets.file_names import DICOM_SUFFIXES, is_text, name_key, natural_key, suffix_of
+from ml.datasets.file_names import DICOM_SUFFIXES, is_text, name_key, natural_key, shown, suffix_of
+from ml.datasets.layouts.categories import is_tumor
 from ml.datasets.layouts.roots import SUBSETS
 from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.volumes import VolumeSet
 from ml.datasets.volume_slices import VolumeSlice, slice_path
+from ml.scans.readers.dicom.regions import names_tumor
 from ml.scans.scan import EMPTY
 from ml.volumes.axial import stack_shape, stack_spacing_mm
 
@@ -29,7 +31,16 @@ _HEAD_BYTES = 16_384
 _LONELY = (
     "The {what} refers to a series that is not in the folder: add the series that it was drawn on, or remove the mask."
 )
-_DOUBLED = "They are masks of one series: keep one."
+_DOUBLED = (
+    "They are masks of one series{called}, and not one alone of them is called as a tumor: keep one, or name the"
+    " tumor's region as such."
+)
+_NO_TUMORS = (
+    "A mask of brain, an organ or the like by the names of its regions, no tumor's, so it is not used: name its region"
+    " as a tumor if it is one."
+)
+_SPARE = "Masks of a series of which another mask is called as a tumor, and taken: remove that one if these are right."
+_NAMES_SHOWN, _LONGEST_NAME = 6, 32
 _MISSING = (
     "The series has no mask: add a DICOM SEG or RTSTRUCT that refers to it (empty if no tumor), or remove the series."
 )
@@ -48,7 +59,7 @@ class _Series:
     side: str | None
     is_flair: bool | None
     files: list[Path] = field(default_factory=list)
-    masks: list[Path] = field(default_factory=list)
+    masks: dict[Path, MaskFile] = field(default_factory=dict)
 
     @property
     def first(self) -> Path:
@@ -145,16 +156,32 @@ def _place(folder: Path, path: Path) -> tuple[str | None, str]:
 def _give_masks(
     folder: Path, series: Mapping[str, _Series], found: Mapping[Path, SeriesFile | MaskFile | str]
 ) -> Iterator[Problem]:
-    """Give each mask to the series that it refers to; of several to FLAIR, if one of them is."""
+    """Give each mask to the series that it refers to; of several to FLAIR, if one of them is. Of several of one series
+    that is taken which alone is called as a tumor; none of them is whose regions are all something else."""
+    others = [
+        path
+        for path, one in found.items()
+        if isinstance(one, MaskFile) and one.regions and not any(map(is_tumor, one.regions))
+    ]
+    if others:
+        yield Problem("left_out", tuple(_relative(folder, path) for path in others), _NO_TUMORS)
     for path, one in found.items():
-        if not isinstance(one, MaskFile):
+        if not isinstance(one, MaskFile) or path in others:
             continue
         owners = [series[uid] for uid in dict.fromkeys(one.refers) if uid in series]
         flair = [owner for owner in owners if owner.is_flair]
         for owner in flair if len(flair) == 1 else owners:
-            owner.masks.append(path)
+            owner.masks[path] = one
         if not owners:
             yield Problem("mask_without_image", (_relative(folder, path),), _LONELY.format(what=one.what))
+    spare: dict[Path, None] = {}
+    for owner in series.values():
+        tumors = {path: one for path, one in owner.masks.items() if any(map(names_tumor, one.regions))}
+        if len(tumors) == 1:
+            spare |= dict.fromkeys(path for path in owner.masks if path not in tumors)
+            owner.masks = tumors
+    if spare:
+        yield Problem("left_out", tuple(_relative(folder, path) for path in spare), _SPARE)
 
 
 def _choose(series: Iterable[_Series]) -> tuple[list[_Series], list[_Series]]:
@@ -182,14 +209,14 @@ def _choose(series: Iterable[_Series]) -> tuple[list[_Series], list[_Series]]:
 
 def _cases(folder: Path, series: _Series, headers: DicomHeaders, problems: list[Problem]) -> list[Case]:
     """The slices of a series; one case with the reason where none can be used."""
-    mask = series.masks[0] if series.masks else None
+    mask = next(iter(series.masks), None)
 
     def fault(code: str, paths: Sequence[Path], text: str) -> list[Case]:
         problems.append(Problem(code, tuple(_relative(folder, path) for path in paths), text))
         return [Case(series.name, series.first, mask, fault=problems[-1])]
 
     if len(series.masks) > 1:
-        return fault("doubled_mask", series.masks, _DOUBLED)
+        return fault("doubled_mask", list(series.masks), _DOUBLED.format(called=_called(series.masks.values())))
     grid = headers.grid(series.files)
     if isinstance(grid, str):
         return fault("unreadable_image", [series.first], grid)
@@ -207,6 +234,14 @@ def _cases(folder: Path, series: _Series, headers: DicomHeaders, problems: list[
         )
         for index in range(shape[0])
     ]
+
+
+def _called(masks: Iterable[MaskFile]) -> str:
+    """What the regions of several masks are called, each name once."""
+    names = list(dict.fromkeys(shown(name)[:_LONGEST_NAME] for one in masks for name in one.regions if name.strip()))
+    first, more = names[:_NAMES_SHOWN], len(names) - _NAMES_SHOWN
+    last = f"{more} more" if more > 0 else first.pop() if len(first) > 1 else ""
+    return f" (called {', '.join(first)}{f' and {last}' if last else ''})" if names else ""
 
 
 def _relative(folder: Path, path: Path) -> str:

@@ -12,16 +12,19 @@ from ml.sandbox.entries.headers import answer_of, grid_answer
 from ml.sandbox.entries.preload import preload_readers
 from ml.scans.readers.dicom.instances import instance_of, read_dataset
 from ml.scans.readers.dicom.reader import read_series_grid
-from ml.scans.readers.dicom.segmentations import is_segmentation
-from ml.scans.readers.dicom.structure_sets import is_structure_set
+from ml.scans.readers.dicom.segmentations import is_segmentation, segment_names
+from ml.scans.readers.dicom.structure_sets import is_structure_set, region_names
 from ml.scans.sequence import SequenceKind
+
+# A plan of radiotherapy has a few dozen.
+MOST_REGIONS = 1000
 
 preload_readers()
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Answer {"path"}: {"series", "patient", "is_flair"} of an image, {"mask", "refers"} of an expert's mask; or
-    {"series"}, the files of one: {"grid"} of `VolumeGrid.to_json`. Else {"message"}."""
+    """Answer {"path"}: {"series", "patient", "is_flair"} of an image, {"mask", "refers", "regions"} of an expert's
+    mask; or {"series"}, the files of one: {"grid"} of `VolumeGrid.to_json`. Else {"message"}."""
     return answer_of(lambda: _read(request))
 
 
@@ -35,12 +38,22 @@ def _describe(path: Path) -> dict[str, Any]:
     LIMITS.check_bytes(path.stat().st_size)
     header = read_dataset(path, is_whole=False)
     if is_segmentation(header):
-        return {"mask": "DICOM SEG", "refers": _of(header.get("ReferencedSeriesSequence"))}
+        refers = _of(header.get("ReferencedSeriesSequence"))
+        return {"mask": "DICOM SEG", "refers": refers, "regions": segment_names(header)[:MOST_REGIONS]}
     if is_structure_set(header):
-        return {"mask": "RTSTRUCT", "refers": sorted(set(_referred(header)))}
+        names = _names_in(header)[:MOST_REGIONS]
+        return {"mask": "RTSTRUCT", "refers": sorted(set(_referred(header))), "regions": names}
     image = instance_of(header, path, LIMITS)
     is_flair = None if image.sequence is None else image.sequence is SequenceKind.FLAIR
     return {"series": image.series_uid, "patient": image.patient, "is_flair": is_flair}
+
+
+def _names_in(header: Dataset) -> list[str]:
+    """Of an RTSTRUCT; nothing of damaged regions, which its reader names."""
+    try:
+        return region_names(header)
+    except (AttributeError, TypeError, ValueError):
+        return []
 
 
 def _referred(header: Dataset) -> Iterator[str]:

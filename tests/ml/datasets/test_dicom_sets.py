@@ -68,6 +68,41 @@ def test_a_mask_of_a_series_that_is_not_there_and_two_of_one_are_findings(tmp_pa
     assert "masks of one series" in result.message
 
 
+def test_of_several_masks_of_a_series_the_one_called_as_a_tumor_is_taken(tmp_path: Path) -> None:
+    """ReMIND's patients have a SEG for each structure; two that may be the tumor are two masks still."""
+    other = np.roll(TUMOR, 9, axis=0)
+    for number, names in ((1, ("tumor", "cerebrum", "ventricles")), (2, ("tumor", "Segment_1")), (3, ("a", "b"))):
+        write_series(tmp_path / f"P{number}", f"1.2.{number}", seed=number, PatientID=str(number))
+        for name in names:
+            mask = TUMOR if name == "tumor" else other
+            write_seg(tmp_path / f"P{number}" / f"{name}.dcm", f"1.2.{number}", mask, labels=(name,))
+    layout = find_layout(tmp_path)
+    found = findings(tmp_path)
+    assert found["doubled_mask"] == ("P3/a.dcm", "P3/b.dcm")
+    [told] = [one.message for one in layout.problems if one.code == "doubled_mask"]
+    assert "called a and b" in told
+    left_out = {name: group.message for group in layout.left_out for name in group.files}
+    assert left_out.keys() == {"P1/cerebrum.dcm", "P1/ventricles.dcm", "P2/Segment_1.dcm"}
+    assert "no tumor's" in left_out["P1/cerebrum.dcm"] and "called as a tumor" in left_out["P2/Segment_1.dcm"]
+    for case in layout.cases[: SHAPE[2]]:
+        assert case.mask is not None and case.mask.parent.name == "tumor.dcm"
+
+
+def test_a_mask_of_anatomy_alone_is_no_truth(tmp_path: Path) -> None:
+    """Neither as SEG nor as the one region of an RTSTRUCT that was drawn, with a tumor's name that has no outline."""
+    write_series(tmp_path / "P1" / "flair", "1.2.1", SeriesDescription="Ax T2 FLAIR")
+    write_seg(tmp_path / "P1" / "1.dcm", "1.2.1", labels=("Ventricles",))
+    write_series(tmp_path / "P1" / "t1", "1.2.2", seed=1, SeriesDescription="Ax T1")
+    write_seg(tmp_path / "P1" / "2.dcm", "1.2.2", labels=("Tumor",))
+    write_series(tmp_path / "P2", "1.2.3", seed=2, PatientID="other")
+    write_outlines(tmp_path / "P2" / "rt.dcm", "1.2.3", [])
+    layout = find_layout(tmp_path)
+    [left_out] = [group for group in layout.left_out if "no tumor's" in group.message]
+    assert left_out.files == ("P1/1.dcm", "P2/rt.dcm")
+    assert findings(tmp_path)["missing_mask"] == ("P2/1.2.3-00.dcm",)
+    assert {case.image.parent.name for case in layout.cases if case.mask} == {"1.2.2-00.dcm"}
+
+
 def test_an_empty_mask_is_said(tmp_path: Path) -> None:
     write_series(tmp_path / "P1", "1.2.1")
     write_seg(tmp_path / "P1" / "seg.dcm", "1.2.1", np.zeros(SHAPE, np.bool))

@@ -30,7 +30,7 @@ def choose_regions(names: Sequence[str], wanted: Sequence[str], what: str) -> tu
         raise ScanError("unreadable", f"The {what} has 0 regions, and an expert's mask has one: export the tumor's.")
     if len(names) == 1:
         return (0,)
-    tumors = [place for place, name in enumerate(names) if _TUMOR.search(name) and not _NOT_THE_TUMOR.search(name)]
+    tumors = [place for place, name in enumerate(names) if names_tumor(name)]
     if len(tumors) == 1 or (tumors and all(_TUMOR.fullmatch(re.sub(r"[\W\d_]", "", names[place])) for place in tumors)):
         return tuple(tumors)
     raise ScanError(
@@ -38,6 +38,11 @@ def choose_regions(names: Sequence[str], wanted: Sequence[str], what: str) -> tu
         f"The {what} has {len(names)} regions ({_shown(names)}), and their names do not say clearly which is the tumor:"
         " name it beside the file (“Region”; `region` in the API), or export the tumor's alone.",
     )
+
+
+def names_tumor(name: str) -> bool:
+    """Whether a region is called as a tumor is."""
+    return bool(_TUMOR.search(name)) and not _NOT_THE_TUMOR.search(name)
 
 
 def _key(name: str) -> str:

@@ -28,6 +28,11 @@ def is_segmentation(header: Dataset) -> bool:
     return bool(header.get("SOPClassUID") == SegmentationStorage)
 
 
+def segment_names(header: Dataset) -> list[str]:
+    """The labels of its segments."""
+    return [str(segment.get("SegmentLabel", "")) for segment in header.get("SegmentSequence") or ()]
+
+
 def read_segmentation(path: Path, limits: Limits, grid: VolumeGrid, regions: Sequence[str] = ()) -> LabelVolume:
     """The mask on the voxels of a scan. Raises ScanError.
 
@@ -69,8 +74,7 @@ def _check(header: Dataset, grid: VolumeGrid) -> None:
 def _chosen(header: Dataset, wanted: Sequence[str]) -> set[int] | None:
     """The numbers of the tumor's segments; None where there is one segment, whose frames all are. Raises ScanError."""
     segments = list(header.get("SegmentSequence") or ())
-    names = [str(segment.get("SegmentLabel", "")) for segment in segments]
-    places = choose_regions(names, wanted, "DICOM SEG")
+    places = choose_regions(segment_names(header), wanted, "DICOM SEG")
     if len(segments) == 1:
         return None
     try:

@@ -75,12 +75,22 @@ def read_structure_set(path: Path, limits: Limits, grid: VolumeGrid, regions: Se
 
 
 def _chosen(dataset: Dataset, wanted: Sequence[str]) -> dict[int, Dataset]:
-    """The tumor's regions by their numbers. Where some have outlines, only those are asked about."""
+    """The tumor's regions by their numbers."""
+    regions = _drawn_regions(dataset)
+    numbers, names = list(regions), region_names(dataset)
+    return {numbers[place]: regions[numbers[place]] for place in choose_regions(names, wanted, "RTSTRUCT")}
+
+
+def region_names(dataset: Dataset) -> list[str]:
+    """The names of the ROIs that have outlines, of all where none has."""
+    return [str(region.get("ROIName", "")) for region in _drawn_regions(dataset).values()]
+
+
+def _drawn_regions(dataset: Dataset) -> dict[int, Dataset]:
+    """Regions by their numbers. Where some have outlines, only those are asked about."""
     all_regions = {int(item.ROINumber): item for item in dataset.get("StructureSetROISequence") or ()}
     drawn = {int(item.ReferencedROINumber) for item in dataset.get("ROIContourSequence") or () if _contours(item)}
-    numbers = [number for number in all_regions if number in drawn] or list(all_regions)
-    names = [str(all_regions[number].get("ROIName", "")) for number in numbers]
-    return {numbers[place]: all_regions[numbers[place]] for place in choose_regions(names, wanted, "RTSTRUCT")}
+    return {number: one for number, one in all_regions.items() if number in drawn} or all_regions
 
 
 def _contours(item: Dataset) -> Sequence[Dataset]:
