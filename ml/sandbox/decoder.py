@@ -61,14 +61,16 @@ class SortedFiles:
     """DICOM files, by their places: those of each scan, and those that are refused, which a `DamagedFile` is where
     it would have been one of a scan's.
 
-    labels: what may be said of each scan's series. patients: of each scan, numbers from 0 that tell patients apart.
-    digests: of each scan's patient, for a pseudonym, and never stored; empty where the header names none.
+    labels: what may be said of each scan's series. patients: of each scan, numbers from 0 that tell patients apart, and
+    examinations where the headers name none. digests, examinations: of each scan's patient and of its study's UID, for
+    pseudonyms, and never stored; empty where the header has none.
     """
 
     series: tuple[tuple[int, ...], ...]
     labels: tuple[SeriesLabel, ...]
     patients: tuple[int, ...]
     digests: tuple[str, ...]
+    examinations: tuple[str, ...]
     refused: tuple[tuple[int, ScanError], ...]
 
 
@@ -263,14 +265,15 @@ def _read_sorted(answer: dict[str, Any], count: int) -> SortedFiles:
         labels = tuple(map(SeriesLabel.from_json, answer["labels"]))
         patients = tuple(map(int, answer["patients"]))
         digests = tuple(map(str, answer["digests"]))
-        if not len(labels) == len(patients) == len(digests) == len(series):
+        examinations = tuple(map(str, answer["examinations"]))
+        if {len(labels), len(patients), len(digests), len(examinations)} != {len(series)}:
             raise ValueError("not each series once")
         named = sorted([place for places in series for place in places] + [place for place, _ in refused])
         if named != list(range(count)):
             raise ValueError("not each file once")
     except (TypeError, ValueError, KeyError, IndexError):
         raise _damaged() from None
-    return SortedFiles(series, labels, patients, digests, refused)
+    return SortedFiles(series, labels, patients, digests, examinations, refused)
 
 
 def _read_left_out(said: Any, count: int) -> tuple[LeftOut, ...]:

@@ -79,12 +79,15 @@ def _sort_series(request: dict[str, Any]) -> dict[str, Any]:
             refused.append((place, reasons.setdefault(reason, len(reasons))))
     groups = sort_files(instances)
     firsts = [instances[group[0]] for group in groups]
-    patients = list(dict.fromkeys(first.patient for first in firsts))
+    # Of whom no header names the patient, each examination is somebody's.
+    whose = [(first.patient, first.patient or first.examination) for first in firsts]
+    patients = list(dict.fromkeys(whose))
     return {
         "series": [[places[index] for index in group] for group in groups],
         "labels": [asdict(first.label) for first in firsts],
-        "patients": [patients.index(first.patient) for first in firsts],
+        "patients": [patients.index(person) for person in whose],
         "digests": [first.patient for first in firsts],
+        "examinations": [first.examination for first in firsts],
         "refused": refused,
         "reasons": list(reasons),
     }

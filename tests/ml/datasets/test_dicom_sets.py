@@ -148,6 +148,13 @@ def test_series_of_one_patient_on_two_sides_are_no_division(tmp_path: Path) -> N
     assert layout.sides == {} and "shared_patient" in {problem.code for problem in layout.problems}
 
 
+def test_one_word_for_every_patient_names_nobody(tmp_path: Path) -> None:
+    for name, uid in (("P1", "1.2.1"), ("P2", "1.2.2")):
+        write_series(tmp_path / name, uid, seed=int(uid[-1]), PatientID="Anonymized", PatientName="Anonymous^^")
+        write_seg(tmp_path / name / "mask.dcm", uid)
+    assert {case.patient for case in find_layout(tmp_path).cases} == {"P1", "P2"}
+
+
 def test_a_mask_that_does_not_fit_fails_its_slices_with_a_sentence(tmp_path: Path) -> None:
     write_series(tmp_path / "P1", "1.2.1")
     write_seg(tmp_path / "P1" / "seg.dcm", "1.2.1", FrameOfReferenceUID="1.2.3.4")

@@ -69,10 +69,12 @@ def test_one_patient_has_one_pseudonym_which_needs_the_key(app: Flask) -> None:
     first = result(app, *_named(dicom_files.series(VOXELS, AFFINE, PatientID="123")))
     second = result(app, *_named(dicom_files.series(VOXELS + 1, AFFINE, PatientID="123")))
     other = result(app, *_named(dicom_files.series(VOXELS, AFFINE, PatientID="124")))
-    nobody = result(app, *_named(dicom_files.series(VOXELS + 2, AFFINE, PatientID="", PatientName="")))
+    nobody = result(app, *_named(dicom_files.series(VOXELS + 2, AFFINE, PatientID="ANON", PatientName="")))
+    by_name = result(app, *_named(dicom_files.series(VOXELS + 3, AFFINE, PatientID="0", PatientName="Miller^Jane")))
     patient = first["series"]["patient"]
     assert patient == second["series"]["patient"] != other["series"]["patient"]
     assert nobody["series"]["patient"] is None
+    assert by_name["series"]["patient"] not in (None, patient)
     key = resources_of(app).settings.secret_key
     assert pseudonym(key, "digest") != pseudonym(key + "x", "digest")
     assert "123" not in patient

@@ -12,6 +12,15 @@ _DIGITS = 16  # 64 bits: among a million patients two share one with a chance of
 
 def pseudonym(key: str, digest: str) -> str | None:
     """Of a digest of a patient's id; None where it is empty."""
+    return _keyed(key, "P", "patient", digest)
+
+
+def examination_pseudonym(key: str, digest: str) -> str | None:
+    """Of a digest of an examination's UID, which may have a date in it; None where it is empty."""
+    return _keyed(key, "E", "examination", digest)
+
+
+def _keyed(key: str, letter: str, kind: str, digest: str) -> str | None:
     if not digest:
         return None
-    return "P" + hmac.new(key.encode(), f"patient {digest}".encode(), hashlib.sha256).hexdigest()[:_DIGITS].upper()
+    return letter + hmac.new(key.encode(), f"{kind} {digest}".encode(), hashlib.sha256).hexdigest()[:_DIGITS].upper()

@@ -24,7 +24,7 @@ from webapp.domain.resources import Resources
 from webapp.domain.scans import admission, sequence_groups, studies
 from webapp.domain.scans.admission import Accepted
 from webapp.domain.scans.models import Scan
-from webapp.domain.scans.pseudonyms import pseudonym
+from webapp.domain.scans.pseudonyms import examination_pseudonym, pseudonym
 from webapp.domain.scans.stacking import SLICES_REFUSED, AdmittedGroup, listed
 from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.uploads.receiving import Received
@@ -92,9 +92,8 @@ def _series_of(
     ]
     damaged = {place for place, error in found.refused if isinstance(error, DamagedFile)}
     folders_of_patients, time = _folders_of_patients(names, found), sequence_groups.now()
-    for places, title, name, label, digest, patient in zip(
-        found.series, titles, _told_apart(titles, found), found.labels, found.digests, found.patients, strict=True
-    ):
+    columns = (found.series, titles, _told_apart(titles, found), found.labels, found.digests, found.patients)
+    for places, title, name, label, digest, patient, examination in zip(*columns, found.examinations, strict=True):
         # A header that cannot be read does not say of which series it was; its folder does.
         folders = {_folder(names[place]) for place in places}
         yield (
@@ -102,7 +101,11 @@ def _series_of(
             _Series(
                 title=title,
                 suffix=name[len(title) :],
-                words={**asdict(label), "patient": pseudonym(secret, digest)},
+                words={
+                    **asdict(label),
+                    "patient": pseudonym(secret, digest),
+                    "examination": examination_pseudonym(secret, examination),
+                },
                 uploads=[uploads[place] for place in places],
                 names=[names[place] for place in places],
                 lacking=[names[place] for place in sorted(damaged) if _folder(names[place]) in folders],
@@ -210,13 +213,13 @@ def _admit(resources: Resources, series: _Series, options: dict[str, Any]) -> tu
 
 
 def _study(resources: Resources, series: _Series, folder: str, wanted: str | None) -> str:
-    """The study that a folder names, or the page by it; another one where that is of other patients already.
+    """The study that a folder names, or the page by it; another one where that is of others already.
 
     folder: its name without what the header says of people.
     """
     name = wanted or sequence_groups.title((folder or "DICOM examination") + series.of_patient, series.time)
     with resources.database.read() as session:
-        is_of_others = studies.is_of_others(session, name, series.words["patient"])
+        is_of_others = studies.is_of_others(session, name, series.words["patient"], series.words["examination"])
     return f"{name}, {series.time}"[-studies.LONGEST_NAME :] if is_of_others else name
 
 

@@ -125,14 +125,19 @@ def place(session: Session, name: str) -> str:
     raise DatabaseUnavailable("Another request changes this study right now; try again in a few seconds.")
 
 
-def is_of_others(session: Session, name: str, patient: str | None) -> bool:
-    """Whether there is a study of this name whose headers name patients, and not this one (a pseudonym, or None)."""
-    if patient is None:
-        return False
+def is_of_others(session: Session, name: str, patient: str | None, examination: str | None) -> bool:
+    """Whether there is a study of this name whose headers name patients, and not this one (pseudonyms, or None).
+
+    Of whom no header names, each examination is somebody's.
+    """
     identity = _identity(owner_of_new(), clean_name(name))
-    known = select(Scan.patient_key).join(Study, Scan.study_id == Study.id).where(Study.search_name == identity)
-    keys = set(session.scalars(known.where(Scan.patient_key.is_not(None)).distinct()))
-    return bool(keys) and search_key(patient) not in keys
+    own = select(Scan.series).join(Study, Scan.study_id == Study.id).where(Study.search_name == identity)
+    there = [series for series in session.scalars(own.where(Scan.series.is_not(None))) if series]
+    patients = {series.get("patient") for series in there} - {None}
+    if patient is not None:
+        return bool(patients) and patient not in patients
+    examinations = {series.get("examination") for series in there} - {None}
+    return bool(patients | examinations) and examination is not None and examination not in examinations
 
 
 def move(resources: Resources, scan_id: str, name: str | None) -> None:

@@ -6,6 +6,7 @@ the words of `descriptions`. DICOM PS3.3, https://dicom.nema.org.
 
 import hashlib
 import io
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -54,6 +55,27 @@ _OTHERS = {
     "SEG": "a segmentation",
 }
 _GRAY = ("MONOCHROME1", "MONOCHROME2")
+# What de-identification writes in place of an id or a name, letters and digits alone: of everybody the same.
+_NOBODY = frozenset(
+    {"anon", "anonym", "anonymous", "anonymized", "anonymised", "anonymouspatient", "anonymizedpatient", "anonymizedid"}
+    | {"anonymisedpatient", "patientanonymous", "patientanonymized", "deidentified", "deident", "removed", "redacted"}
+    | {
+        "hidden",
+        "masked",
+        "withheld",
+        "confidential",
+        "blank",
+        "empty",
+        "default",
+        "dummy",
+        "test",
+        "none",
+        "null",
+        "nil",
+    }
+    | {"na", "nan", "unknown", "unnamed", "unspecified", "notavailable", "notprovided", "noname", "noid", "nopatientid"}
+    | {"id", "name", "patient", "patientid", "patientname", "subject", "subjectid"}
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +118,8 @@ class Instance:
 
     tiles_across: of a mosaic, whose tiles are the frames; else 1. is_inverted: the highest values are black
     (MONOCHROME1). sequence: what the header says. patient: a digest that two files of one patient share; empty where
-    the header names none. label: what may be shown of the header's words.
+    the header names none, or has a word that is written for everybody. examination: a digest of the study's UID; empty
+    without one. label: what may be shown of the header's words.
     """
 
     path: Path
@@ -115,6 +138,7 @@ class Instance:
     has_burned_in_text: bool
     sequence: SequenceKind | None
     patient: str
+    examination: str
     label: SeriesLabel
 
 
@@ -158,6 +182,7 @@ def instance_of(header: Dataset, path: Path, limits: Limits) -> Instance:
         has_burned_in_text=header.get("BurnedInAnnotation") == "YES",
         sequence=_sequence(header),
         patient=_patient(header),
+        examination=_digest(str(header.get("StudyInstanceUID") or "").strip()),
         label=_label(header),
     )
 
@@ -171,8 +196,17 @@ def _label(header: Dataset) -> SeriesLabel:
 
 
 def _patient(header: Dataset) -> str:
-    known = str(header.get("PatientID") or header.get("PatientName") or "").strip()
-    return hashlib.sha256(known.encode("utf-8", "replace")).hexdigest() if known else ""
+    known = (str(header.get(name) or "").strip() for name in ("PatientID", "PatientName"))
+    return _digest(next(filter(_names_somebody, known), ""))
+
+
+def _names_somebody(text: str) -> bool:
+    """Whether it is no word that de-identification writes for everybody."""
+    return re.sub(r"[\W_]+", "", text).casefold() not in _NOBODY and bool(text.strip("0Xx-_^ "))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() if text else ""
 
 
 def _sequence(header: Dataset) -> SequenceKind | None:

@@ -39,6 +39,7 @@ def instance(
         has_burned_in_text=False,
         sequence=None,
         patient="",
+        examination="",
         label=SeriesLabel(),
     )
 

@@ -77,6 +77,29 @@ def test_discs_of_two_patients_are_two_studies_though_their_folders_are_called_a
     assert studies_of("A") == {"ST000000"}
 
 
+@pytest.mark.parametrize("nobody", ["", "ANONYMOUS", "Patient^Anonymized", "000000"])
+def test_discs_of_which_nobody_says_whose_they_are_are_a_study_each(client: FlaskClient, nobody: str) -> None:
+    def sent(*examinations: str) -> list[dict[str, Any]]:
+        elements = {"PatientID": nobody, "PatientName": nobody}
+        files = [
+            (f"ST000000/{uid}-{number}-{place:03}", data)
+            for uid in examinations
+            for number in (1, 2)
+            for place, data in enumerate(dicom_files.series(VOXELS, AFFINE, StudyInstanceUID=uid, **elements))
+        ]
+        return send(client, *files).json["scans"]
+
+    def names(scans: list[dict[str, Any]]) -> set[str]:
+        return {scan["study"]["name"].partition(", 20")[0] for scan in scans}
+
+    first, second = sent("1.2.1"), sent("1.2.2")
+    assert {scan["series"]["patient"] for scan in first + second} == {None}
+    assert names(first) == names(second) == {"ST000000"}
+    assert len({scan["study"]["id"] for scan in first + second}) == 2
+    assert {scan["study"]["id"] for scan in sent("1.2.1")} == {scan["study"]["id"] for scan in first}
+    assert names(sent("1.2.3", "1.2.4")) == {"ST000000, patient 1", "ST000000, patient 2"}
+
+
 def test_a_study_that_somebody_named_takes_whom_they_put_there(client: FlaskClient) -> None:
     names = set()
     for patient in ("A", "B"):
