@@ -59,22 +59,9 @@ _GRAY = ("MONOCHROME1", "MONOCHROME2")
 _NOBODY = frozenset(
     {"anon", "anonym", "anonymous", "anonymized", "anonymised", "anonymouspatient", "anonymizedpatient", "anonymizedid"}
     | {"anonymisedpatient", "patientanonymous", "patientanonymized", "deidentified", "deident", "removed", "redacted"}
-    | {
-        "hidden",
-        "masked",
-        "withheld",
-        "confidential",
-        "blank",
-        "empty",
-        "default",
-        "dummy",
-        "test",
-        "none",
-        "null",
-        "nil",
-    }
-    | {"na", "nan", "unknown", "unnamed", "unspecified", "notavailable", "notprovided", "noname", "noid", "nopatientid"}
-    | {"id", "name", "patient", "patientid", "patientname", "subject", "subjectid"}
+    | {"hidden", "masked", "withheld", "confidential", "blank", "empty", "default", "dummy", "test", "none", "null"}
+    | {"nil", "na", "nan", "unknown", "unnamed", "unspecified", "notavailable", "notprovided", "noname", "noid"}
+    | {"nopatientid", "id", "name", "patient", "patientid", "patientname", "subject", "subjectid"}
 )
 
 
