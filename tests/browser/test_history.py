@@ -130,6 +130,21 @@ def test_after_back_the_filters_say_what_the_address_says(page: Page, lesion_id:
     expect(page.locator("#filters")).not_to_have_attribute("data-loading", "")
 
 
+def test_after_back_no_other_scan_is_selected(portal: RunningPortal, page: Page) -> None:
+    """A scan that came in meanwhile moves the others down; boxes that are ticked by their places would be theirs."""
+    for number in range(3):
+        portal.upload(phantoms.render("clear"), f"ticked-{number}.png")
+    page.goto("/scans?q=ticked-")
+    page.locator('#history input[name="scan"]').nth(1).check()
+    page.locator(".cell-name a").nth(1).click()
+    page.wait_for_url(re.compile(r"/scans/[0-9a-f]{32}"))
+    portal.upload(phantoms.render("clear"), "ticked-3.png")
+    page.go_back()
+    page.wait_for_url(re.compile(r"q=ticked-"))
+    expect(page.locator('#history input[name="scan"]')).to_have_count(4)
+    expect(page.locator('#history input[name="scan"]:checked')).to_have_count(0)
+
+
 def test_days_in_the_wrong_order_are_said(page: Page) -> None:
     page.goto("/scans?from=2026-02-02&to=2026-01-01")
     expect(page.locator("#filter-problem")).to_contain_text("later")

@@ -40,6 +40,18 @@ def test_a_dropped_slice_becomes_its_verdict(
     expect(page.locator('[data-fact="pixels"]')).to_have_text(f"{run['tumor_pixels']:,}")
 
 
+def test_after_back_the_next_files_get_nothing_that_was_chosen_for_others(page: Page) -> None:
+    """What a browser writes into the closed box of choices again, nobody sees before the next patient's files drop."""
+    page.goto("/")
+    page.locator("#drop-options summary").click()
+    page.get_by_label("Study (patient)").fill("Patient 7")
+    page.get_by_label("Threshold").fill("0.9")
+    page.goto("/scans")
+    page.go_back()
+    expect(page.locator("#field-study")).to_have_value("")
+    expect(page.locator("#field-threshold")).to_have_value("")
+
+
 def test_a_dropped_picture_that_is_no_brain_carries_its_warning(page: Page, portal: RunningPortal) -> None:
     drawn = next(image for image in draw_negatives(12) if image.kind == "chart")
     file = io.BytesIO()

@@ -1,20 +1,28 @@
 """Deletes what a crash left in storage: files and folders that no row names, older than any upload or job can be.
 
 Only what has the form of a feature's own keys is ever removed, and its owner says what rows name. Whatever else lies
-there was put there by somebody, or by another version: it is counted in the log and stays.
+there was put there by somebody, or by another version: it is counted in the log and stays. So does what is older than
+everything that the database knows: it was written under another one, which a setting may name again tomorrow.
 """
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from webapp.domain.database.clock import database_now
+from webapp.domain.database.tombstones import Tombstone
 from webapp.domain.errors import StorageFull, StorageUnavailable
 from webapp.domain.evaluations import stored_files as evaluation_files
+from webapp.domain.evaluations.models import Evaluation
+from webapp.domain.jobs.models import WorkerPresence
 from webapp.domain.resources import Resources
 from webapp.domain.scans import stored_files as scan_files
+from webapp.domain.scans.models import Scan
 from webapp.domain.storage import keys
 from webapp.domain.uploads import idempotency
 
@@ -33,23 +41,49 @@ class Owner:
 
 
 FILES = (Owner(keys.SCAN_FILE, scan_files.named), Owner(keys.EVALUATION_FILE, evaluation_files.named))
+# Clocks of a database and a file system tell a moment this well.
+TICK_S = 1.0
+
 FOLDERS = (Owner(keys.EVALUATION_FOLDER, evaluation_files.named_folders),)
 
 
 def delete_orphans(resources: Resources, *, older_than_s: float) -> int:
     """Remove stored files that no row names, and idempotency keys past their time; returns the number of files."""
     storage, folders = resources.storage, resources.folders
-    count = storage.delete_temporary(older_than_s)
-    for names, owners, delete in (
-        (list(storage.keys(older_than_s)), FILES, storage.delete),
-        (folders.names(older_than_s), FOLDERS, folders.delete),
+    count, earlier_count = storage.delete_temporary(older_than_s), 0
+    began = time.monotonic()
+    age_s = _age_s(resources)
+    for list_names, owners, delete in (
+        (storage.keys, FILES, storage.delete),
+        (folders.names, FOLDERS, folders.delete),
     ):
-        count += sum(_is_deleted(delete, name) for name in _orphans(resources, names, owners))
+        orphans = _orphans(resources, list(list_names(older_than_s)), owners)
+        # Listed once more only where something would go.
+        earlier = set(list_names(age_s + time.monotonic() - began + TICK_S)) if orphans else set()
+        earlier_count += sum(name in earlier for name in orphans)
+        count += sum(_is_deleted(delete, name) for name in orphans if name not in earlier)
     idempotency.forget_old(resources)
     resources.database.forget_deleted()
+    if earlier_count:
+        logger.warning(
+            "%d files or folders in storage are named by no row and older than everything that this database knows;"
+            " they stay. Is DATABASE_URL the database that belongs to this storage?",
+            earlier_count,
+        )
     if count:
         logger.info("removed %d files that no row named", count)
     return count
+
+
+def _age_s(resources: Resources) -> float:
+    """How long ago the first of what the database knows came, by its own clock; 0 where it knows nothing yet."""
+    with resources.database.read() as session:
+        now = session.scalars(select(database_now())).one()
+        first = [
+            session.scalar(select(func.min(column)))
+            for column in (Scan.created_at, Evaluation.created_at, Tombstone.deleted_at, WorkerPresence.started_at)
+        ]
+    return max(((now - moment).total_seconds() for moment in first if moment is not None), default=0.0)
 
 
 def _orphans(resources: Resources, names: Iterable[str], owners: Iterable[Owner]) -> list[str]:
