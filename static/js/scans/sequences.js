@@ -1,12 +1,15 @@
 /* Which volumes of a drop are sequences of one patient, by the rule of webapp/domain/scans/sequence_groups.py; a test holds the two equal. */
 import { folded } from "./grouping.js";
 
-const LEAST_DIGITS = 2; // a name with fewer is many patients'
+const LEAST_DIGITS = 2; // a name with fewer, of a patient and not of a day, is many patients'
 const LONGEST_NAME = 255; // of a study
 const UNNAMED = "Sequences";
 const VOLUME = /\.nii(\.gz)?$/i;
 
-const digits = (/** @type {string} */ name) => (name.match(/[0-9]/g) ?? []).length;
+const DAYS = /(?<![0-9])((19|20)[0-9]{2}([-_. ]?)[01][0-9]\3[0-3][0-9]|[0-3]?[0-9]([-_. ])[01]?[0-9]\4(19|20)[0-9]{2})(?![0-9])/g;
+const OF_MANY = /mni[0-9]+[a-z0-9]*|sri24|[0-9.]+x[0-9.]+(x[0-9.]+)?(mm)?/gi; // templates and sizes of voxels
+
+const digits = (/** @type {string} */ name) => (name.replace(DAYS, "").replace(OF_MANY, "").match(/[0-9]/g) ?? []).length;
 
 /**
  * What a file's name says besides its sequence; null where it names no sequence.

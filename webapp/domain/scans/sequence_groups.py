@@ -20,6 +20,12 @@ _WORD = re.compile(WORDS)
 _UNNAMED = "Sequences"
 # A name with fewer digits is many patients': the study of another one may have it already.
 LEAST_DIGITS = 2
+# Digits that many patients' names have: days, templates and sizes of voxels. As `DAYS` and `OF_MANY` in sequences.js.
+_OF_MANY = re.compile(
+    r"(?<![0-9])((19|20)[0-9]{2}([-_. ]?)[01][0-9]\3[0-3][0-9]|[0-3]?[0-9]([-_. ])[01]?[0-9]\4(19|20)[0-9]{2})(?![0-9])"
+    r"|mni[0-9]+[a-z0-9]*|sri24|[0-9.]+x[0-9.]+(x[0-9.]+)?(mm)?",
+    re.IGNORECASE,
+)
 
 
 def study_names(paths: Sequence[str], time: str) -> dict[int, str]:
@@ -67,7 +73,7 @@ def title(name: str, time: str) -> str:
 
 
 def _says_whose(name: str) -> bool:
-    return len(re.findall(r"[0-9]", name)) >= LEAST_DIGITS
+    return len(re.findall(r"[0-9]", _OF_MANY.sub("", name))) >= LEAST_DIGITS
 
 
 def _split(path: str) -> tuple[str, str]:
