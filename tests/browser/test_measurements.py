@@ -37,8 +37,14 @@ def test_spacing_is_entered_and_a_lesion_shows_its_diameters(
 
     page.locator("#spacing summary").click()
     # As hands do: a field of type number drops the comma of most of Europe, and 0,9 becomes 9.
-    for name, value in (("slice_mm", "5"), ("row_mm", "0,9"), ("column_mm", "0.9")):
+    for name, value in (("slice_mm", "5000"), ("row_mm", "0,9"), ("column_mm", "0.9")):
         page.locator(f"#field-{name}").press_sequentially(value)
+    page.locator("#spacing").get_by_role("button", name="Enter").click()
+    # What is refused stands there, to be mended.
+    expect(page.get_by_text("5000")).to_be_visible()
+    expect(page.locator("#field-slice_mm")).to_have_value("5000")
+    expect(page.locator("#field-row_mm")).to_have_value("0,9")
+    page.locator("#field-slice_mm").fill("5")
     page.locator("#spacing").get_by_role("button", name="Enter").click()
 
     expect(page.locator("#measurements")).to_contain_text("Spacing entered: 5 × 0.9 × 0.9")

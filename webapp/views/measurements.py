@@ -10,6 +10,7 @@ from webapp.domain.scans import spacing
 bp = Blueprint("measurements", __name__, url_prefix="/scans")
 
 _FIELDS = ("slice_mm", "row_mm", "column_mm")
+_LONGEST = 20
 
 
 @bp.post("/<hex_id:scan_id>/spacing")
@@ -17,7 +18,12 @@ def enter_spacing(scan_id: str) -> Response:
     """Enter the distances of slices, rows and columns, change them, or take them away."""
     try:
         spacing.enter(resources(), scan_id, None if request.form.get("remove") == "yes" else _typed())
-    except (InvalidInput, WrongState) as error:
+    except InvalidInput as error:
+        flash(error.message, "error")
+        # What was typed stands in the fields again, to be mended.
+        typed = {name: request.form[name][:_LONGEST] for name in _FIELDS if request.form.get(name)}
+        return redirect(url_for("scans.show", scan_id=scan_id, _anchor="spacing", **typed), 303)
+    except WrongState as error:
         flash(error.message, "error")
     return redirect(url_for("scans.show", scan_id=scan_id, _anchor="measurements"), 303)
 
