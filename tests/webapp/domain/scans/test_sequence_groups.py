@@ -30,8 +30,10 @@ SEQUENCES_OF_ONE: dict[str, tuple[list[str], dict[int, str]]] = {
         {0: "A, now", 1: "A, now", 2: "x, now", 3: "x, now"},
     ),
     "days, templates and sizes": (
-        ["2026-11-30/flair.nii", "2026-11-30/t1.nii", "30.11.2026 flair.nii", "30.11.2026 t1.nii"]
-        + ["flair_MNI152_1x1x1mm.nii", "t1_MNI152_1x1x1mm.nii", "P07_20261130_flair.nii", "P07_20261130_t1.nii"],
+        [
+            *("2026-11-30/flair.nii", "2026-11-30/t1.nii", "30.11.2026 flair.nii", "30.11.2026 t1.nii"),
+            *("flair_MNI152_1x1x1mm.nii", "t1_MNI152_1x1x1mm.nii", "P07_20261130_flair.nii", "P07_20261130_t1.nii"),
+        ],
         {0: "2026-11-30, now", 1: "2026-11-30, now", 2: "30.11.2026, now", 3: "30.11.2026, now"}
         | {4: "MNI152_1x1x1mm, now", 5: "MNI152_1x1x1mm, now", 6: "P07_20261130", 7: "P07_20261130"},
     ),
