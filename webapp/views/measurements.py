@@ -1,5 +1,7 @@
 """The form of a spacing that a scan's file does not state."""
 
+from typing import Any
+
 from flask import Blueprint, flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
@@ -21,7 +23,7 @@ def enter_spacing(scan_id: str) -> Response:
     except InvalidInput as error:
         flash(error.message, "error")
         # What was typed stands in the fields again, to be mended.
-        typed = {name: request.form[name][:_LONGEST] for name in _FIELDS if request.form.get(name)}
+        typed: dict[str, Any] = {name: request.form[name][:_LONGEST] for name in _FIELDS if request.form.get(name)}
         return redirect(url_for("scans.show", scan_id=scan_id, _anchor="spacing", **typed), 303)
     except WrongState as error:
         flash(error.message, "error")
