@@ -155,3 +155,22 @@ def test_pictures_that_may_be_a_slice_and_its_mask_are_noticed(
 ) -> None:
     script = """async (paths) => (await import("/js/scans/mask_pairs.js")).namesakes(paths)"""
     assert module_page.evaluate(script, paths) == expected
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["a/slice_01_flair.png", "a/slice_02_flair.png", "a/slice_03_flair.png"], (3, "slice_01_flair.png")),
+        (["a/slice_01_flair.png", "a/slice_02_flair.png", "b/slice_03_flair.png"], None),
+        (["IM-0001-0001_anon.jpg", "IM-0001-0002_anon.jpg", "IM-0001-0003_anon.jpg"], (3, "IM-0001-0001_anon.jpg")),
+        (["s1.png", "s2.png", "s3.png"], None),
+        (["P1_flair.nii", "P2_flair.nii", "P3_flair.nii"], None),
+        (["a.png", "b.png", "c.png"], None),
+    ],
+)
+def test_pictures_that_may_be_slices_of_one_head_are_noticed(
+    module_page: Page, paths: list[str], expected: tuple[int, str] | None
+) -> None:
+    script = """async (paths) => (await import("/js/scans/grouping.js")).likeSlices(paths)"""
+    found = module_page.evaluate(script, paths)
+    assert found == (None if expected is None else dict(zip(("count", "first"), expected, strict=True)))

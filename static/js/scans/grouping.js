@@ -8,6 +8,8 @@ const EVERYBODYS_FOLDERS = new Set([ // of one patient as of any other
 ]);
 
 const LONGEST_NAME = 255; // of a study
+const LEAST_ALIKE = 3; // two names that differ in a number say nothing yet
+const PICTURE = /\.(?:tiff?|png|jpg|jpeg|jpe|jfif|webp)$/i;
 
 /** @typedef {{ name: string, places: number[] }} FileGroup places: of its files, from the first slice to the last */
 /** @typedef {{ key: string, title: string, number: number }} Numbered */
@@ -71,6 +73,28 @@ export function studyNames(paths, groups) {
 function foldersAround(path) {
   const parts = trimmed(path).split("/").slice(0, -1);
   return parts.map((_, place) => parts.slice(0, parts.length - place).join("/"));
+}
+
+/**
+ * The largest number of pictures of one folder whose names differ in a number alone that is not at their ends (`slice_01_flair.png`), and
+ * the first of them: they may be the slices of one head, or as many heads. Null where there are none.
+ * @param {string[]} paths of the scans that are one file each
+ * @returns {{ count: number, first: string } | null}
+ */
+export function likeSlices(paths) {
+  /** @type {Map<string, { numbers: Set<string>, first: string }>} */
+  const found = new Map();
+  for (const path of paths.filter((name) => PICTURE.test(name) && !numbered(name))) {
+    for (const { 0: number, index } of stemOf(path).matchAll(/[0-9]+/g)) {
+      const rest = `${stemOf(path).slice(0, index)}#${stemOf(path).slice(index + number.length)}`;
+      const key = [folderOf(path).normalize("NFC"), folded(rest)].join("\n");
+      const entry = found.get(key) ?? { numbers: new Set(), first: fileName(path) };
+      found.set(key, entry);
+      entry.numbers.add(number);
+    }
+  }
+  const [largest] = [...found.values()].sort((a, b) => b.numbers.size - a.numbers.size);
+  return largest && largest.numbers.size >= LEAST_ALIKE ? { count: largest.numbers.size, first: largest.first } : null;
 }
 
 /**

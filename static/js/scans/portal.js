@@ -16,7 +16,7 @@ import { guardUploads } from "../core/unsent.js";
 import { mayHaveArrived, newKey } from "../core/uploads.js";
 import { actOnRun, adoptCard, fillCard, followCard, showProgress } from "./cards.js";
 import { examinationsOf } from "./dicom.js";
-import { groupFiles, studyNames } from "./grouping.js";
+import { groupFiles, likeSlices, studyNames } from "./grouping.js";
 import { namesakes, pairMasks } from "./mask_pairs.js";
 import { sequenceStudies } from "./sequences.js";
 import { isZip, MOST_PARTS, UploadQueue } from "./uploads.js";
@@ -188,6 +188,9 @@ function scansOf(files) {
   if (many.length) said.push(`${some(many, "expert's mask", "experts' masks")}, for these are too many files for one request; add them on the page of the scan`);
   if (others.length) said.push(some(others, "file of another kind", "files of another kind"));
   notify("left-out", said.length ? `Left out: ${said.join("; ")}.` : null);
+  const slices = grouped.checked ? likeSlices(groups.filter(({ places }) => places.length === 1).map(({ places }) => paths[places[0]])) : null;
+  const stack = "select them in the history and choose “One stack” there";
+  notify("like-slices", slices ? `${count(slices.count)} pictures like ${slices.first} are a scan each, since their names do not end with a number. If they are the slices of one head, ${stack}.` : null);
   const alike = namesakes(paths)?.map((path) => path.replace(/^.*\//, ""));
   const remedy = alike ? `call it ${alike[1].replace(/\.[^.]*$/, "")}_mask and send both again` : "";
   notify("namesakes", alike ? `${alike.join(" and ")} have one name, and each is taken as a scan. If one is the expert's mask of the other, ${remedy}.` : null, "warn");
