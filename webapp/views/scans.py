@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from webapp import downloads
 from webapp.context import form_threshold, resources, uploaded_files
 from webapp.domain.database.orm import is_id
-from webapp.domain.errors import InvalidInput, NotFound, PortalError, UploadRejected
+from webapp.domain.errors import Conflict, InvalidInput, NotFound, PortalError, UploadRejected
 from webapp.domain.scans import agreement, gathering, lookup, measurements, segmentations, splitting, studies, truth
 from webapp.domain.scans.grouping import Grouping
 from webapp.domain.scans.images import default_slice
@@ -88,6 +88,7 @@ def show(scan_id: str) -> str:
         shown = lookup.run(session, scan, chosen)
         newer, older = lookup.neighbors(session, scan)
         described = dump_scan(scan, shown)
+        expert = truth.Truth.of(scan)
         described_runs = dump_all(SegmentationSchema, runs)
         index = request.args.get("slice", default_slice(scan, shown), type=int)
         sequences = form_of(session, scan.study_id)
@@ -101,6 +102,7 @@ def show(scan_id: str) -> str:
     return render_template(
         "scans/result.html",
         scan=described,
+        truth_id=expert.id if expert else "",
         runs=described_runs,
         card=dump_model(resources().catalog.entry(model)) if card else None,
         agreement=dump_agreement(found),
@@ -167,10 +169,12 @@ def split(scan_id: str) -> Response | str:
 def set_truth(scan_id: str) -> Response:
     """The form of the expert's mask."""
     try:
-        submit_truth(resources(), scan_id, uploaded_files("file"), regions=_typed_region())
+        submit_truth(
+            resources(), scan_id, uploaded_files("file"), seen=request.form.get("seen"), regions=_typed_region()
+        )
     except AllRejected as error:
         _name_rejected(error.rejected)
-    except UploadRejected as error:
+    except (UploadRejected, Conflict) as error:
         flash(error.message, "error")
     return redirect(url_for("scans.show", scan_id=scan_id), 303)
 
@@ -184,7 +188,7 @@ def _typed_region() -> tuple[str, ...]:
 @bp.post("/<hex_id:scan_id>/truth/delete")
 def remove_truth(scan_id: str) -> Response | str:
     """Take the expert's mask away, once it was asked about."""
-    back_url = url_for("scans.show", scan_id=scan_id)
+    back_url, seen = url_for("scans.show", scan_id=scan_id), request.form.get("seen")
     if not confirmation.is_confirmed():
         return confirmation.ask(
             "Take the expert's mask away?",
@@ -192,8 +196,12 @@ def remove_truth(scan_id: str) -> Response | str:
             "Take it away",
             action_url=url_for("scans.remove_truth", scan_id=scan_id),
             cancel_url=back_url,
+            fields=[] if seen is None else [("seen", seen)],
         )
-    truth.remove(resources(), scan_id)
+    try:
+        truth.remove(resources(), scan_id, seen)
+    except Conflict as error:
+        flash(error.message, "error")
     return redirect(back_url, 303)
 
 

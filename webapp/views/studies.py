@@ -16,14 +16,14 @@ bp = Blueprint("studies", __name__, url_prefix="/studies")
 @bp.post("/<hex_id:study_id>")
 def change(study_id: str) -> Response | tuple[str, int]:
     """Save what was written; where that cannot be, the page comes again with it."""
-    typed = {name: request.form.get(name, "") for name in ("name", "tags", "notes", "date", "patient")}
+    typed = _typed()
     revision = request.form.get("revision", "")
     wanted = StudyChange(
-        name=typed["name"],
-        notes=typed["notes"],
-        tags=tags_of(typed["tags"]),
-        date=request.form.get("date"),
-        patient=request.form.get("patient"),
+        name=typed.get("name"),
+        notes=typed.get("notes"),
+        tags=tags_of(typed["tags"]) if "tags" in typed else None,
+        date=typed.get("date"),
+        patient=typed.get("patient"),
         revision=int(revision) if revision.isdecimal() and len(revision) < 10 else None,
     )
     with resources().database.read() as session:
@@ -36,3 +36,18 @@ def change(study_id: str) -> Response | tuple[str, int]:
         return history_page({"study": study_id}, typed=typed, problem=error.message), error.status
     flash("The study is saved.", "info")
     return redirect(url_for("scans.index", study=study_id), 303)
+
+
+def _typed() -> dict[str, str]:
+    """The fields that are not as the page showed them (`read_NAME`): the others stay as somebody else left them."""
+    form = request.form
+    return {
+        name: form[name]
+        for name in ("name", "tags", "notes", "date", "patient")
+        if name in form and _plain(form[name]) != _plain(form.get(f"read_{name}"))
+    }
+
+
+def _plain(text: str | None) -> str | None:
+    """As it was before a browser sent it: lines of a form end with CR LF."""
+    return None if text is None else text.replace("\r\n", "\n").strip()

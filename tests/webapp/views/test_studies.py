@@ -39,6 +39,27 @@ def test_a_study_is_renamed_on_its_page_and_the_second_tab_keeps_what_it_typed(c
     assert empty.status_code == 422 and "A study has a name" in empty.text
 
 
+def test_a_tab_writes_what_was_changed_in_it_and_leaves_the_rest_to_the_other(client: FlaskClient) -> None:
+    study = sent(client, form={"study": "Patient 7"})["study"]
+    path, address = f"/studies/{study['id']}", f"/api/v1/studies/{study['id']}"
+
+    def fields(page: str) -> dict[str, str]:
+        found = re.findall(r'<input[^>]* name="(\w+)"[^>]* value="([^"]*)"', page[page.index('id="study-edit"') :])
+        notes = re.search(r'<textarea[^>]* name="notes"[^>]*>([^<]*)<', page)[1]
+        return {**{name: html.unescape(value) for name, value in found}, "notes": html.unescape(notes)}
+
+    first = fields(client.get(f"/scans?study={study['id']}").text)
+    second = dict(first)
+    assert client.post(path, data=first | {"tags": "flair, review", "notes": "one\r\ntwo"}).status_code == 303
+    late = client.post(path, data=second | {"patient": "P7", "csrf_token": token(client)})
+    assert late.status_code == 409
+    again = fields(late.text)
+    assert (again["tags"], again["notes"], again["patient"]) == ("flair, review", "one\ntwo", "P7")
+    assert client.post(path, data=again).status_code == 303
+    stored = client.get(address).json
+    assert (stored["tags"], stored["notes"], stored["patient"]) == (["flair", "review"], "one\ntwo", "P7")
+
+
 def test_saving_a_study_as_it_is_shown_keeps_its_tags(client: FlaskClient) -> None:
     """A tag that the API has set may have a comma, or quotes."""
     study = sent(client, form={"study": "Patient 7"})["study"]

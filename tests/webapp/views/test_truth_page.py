@@ -1,5 +1,7 @@
 """The result page beside an expert's mask."""
 
+import re
+
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -19,6 +21,37 @@ def test_the_page_shows_how_far_model_and_expert_agree(app: Flask, client: Flask
     assert "errors.png?slice=0" in page
     other = client.get(f"/scans/{done['id']}?slice=1").text
     assert '<p class="truth-missing muted" id="truth-missing">The slice in view has no expert' in other
+
+
+def test_a_page_that_shows_another_mask_replaces_and_removes_none(client: FlaskClient) -> None:
+    """Two windows: the second one's page says that there is no mask yet, or shows the one before."""
+    [scan] = send(client, ("a.png", png(head()))).json["scans"]
+    path = f"/scans/{scan['id']}"
+
+    def seen() -> str:
+        shown = set(re.findall(r'name="seen" value="(\w*)"', client.get(path).text))
+        assert len(shown) == 1, "both forms say the same"
+        return shown.pop()
+
+    def name() -> str:
+        return client.get(f"{SCANS}/{scan['id']}").json["truth"]["filename"]
+
+    nothing = seen()
+    assert nothing == ""
+    post(client, f"{path}/truth", ("first.png", png(half())), seen=nothing)
+    first = seen()
+    assert post(client, f"{path}/truth", ("second.png", png(drawn())), seen=nothing).status_code == 303
+    assert "changed elsewhere in the meantime" in client.get(path).text
+    assert (name(), seen()) == ("first.png", first)
+    post(client, f"{path}/truth", ("second.png", png(drawn())), seen=first)
+    assert name() == "second.png"
+
+    asked = post(client, f"{path}/truth/delete", seen=first).text
+    assert f'name="seen" value="{first}"' in asked
+    assert post(client, f"{path}/truth/delete", seen=first, confirmed="yes").status_code == 303
+    assert name() == "second.png"
+    post(client, f"{path}/truth/delete", seen=seen(), confirmed="yes")
+    assert client.get(f"{SCANS}/{scan['id']}").json["truth"] is None
 
 
 def test_without_scripts_a_form_sets_exchanges_and_takes_away(app: Flask, client: FlaskClient) -> None:

@@ -140,12 +140,13 @@ def submit_truth(
     files: Sequence[UploadedFile],
     key: str | None = None,
     origin: truth.Origin | None = None,
+    seen: str | None = None,
     regions: Sequence[str] = (),
 ) -> None:
-    """Make files the expert's mask of a scan: all of them or none. origin: the viewer that sends them. regions: of a
-    DICOM object with several, the names of the tumor's.
+    """Make files the expert's mask of a scan: all of them or none. origin: the viewer that sends them. seen: the id of
+    the mask that the sender's page showed. regions: of a DICOM object with several, the names of the tumor's.
 
-    Raises NotFound, Conflict (a viewer, and another's mask is there), UploadRejected (no file, too many), AllRejected
+    Raises NotFound, Conflict (a mask is there that is not the sender's to replace), UploadRejected (no file, too many), AllRejected
     (a file that cannot be used), StorageFull, StorageUnavailable, KeyReused, KeyInUse.
     """
     if not files:
@@ -160,7 +161,9 @@ def submit_truth(
             good = [item for item in received_masks if isinstance(item, Received)]
             refused = [(place, item) for place, item in enumerate(received_masks) if isinstance(item, UploadRejected)]
             if not refused:
-                refused = truth.attach(resources, scan_id, good, is_whole=True, origin=origin, regions=regions)
+                refused = truth.attach(
+                    resources, scan_id, good, is_whole=True, origin=origin, seen=seen, regions=regions
+                )
             return {"rejected": [(place, error.code, error.message) for place, error in refused]}
 
         answer = idempotency.once(

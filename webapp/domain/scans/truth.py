@@ -49,6 +49,11 @@ ANOTHERS = (
     " machine's address."
 )
 
+CHANGED_SINCE = (
+    "The expert's mask of this scan was changed elsewhere in the meantime, and yours was not stored. This page shows how"
+    " it is now; send yours again if it is to take its place."
+)
+
 # Viewers write a label on the voxels of the volume in view, so this one was drawn on another.
 OTHER_VOXELS = (
     "The label does not lie on the voxels of its image, and was drawn on another volume; choose the volume that was"
@@ -114,6 +119,7 @@ def attach(
     *,
     is_whole: bool = False,
     origin: Origin | None = None,
+    seen: str | None = None,
     regions: Sequence[str] = (),
     codes: Sequence[tuple[str, ...]] | None = None,
 ) -> Refused:
@@ -121,17 +127,18 @@ def attach(
 
     slices: of each mask; None where the files tell: one with a page for each slice, or several by their names, else by
     their order. Files that cannot be used are refused and the others stand, or with `is_whole` none; where none does,
-    nothing changes. origin: the viewer that sends them, which replaces its own mask alone. regions: of a DICOM object
+    nothing changes. origin: the viewer that sends them, which replaces its own mask alone. seen: the id of the mask that a
+    page showed, empty for none: it alone is replaced; None, and whatever is there. regions: of a DICOM object
     with several, the names of the tumor's. codes: of masks of one slice that the portal itself wrote, turned already as
     their slices are, what the files that they came in had shown. Raises NotFound, Conflict
-    (another's mask is there), UploadRejected (the files do not fit the scan as a whole), StorageFull,
+    (another mask is there), UploadRejected (the files do not fit the scan as a whole), StorageFull,
     StorageUnavailable, DecoderUnavailable.
     """
     with resources.database.read() as session:
         scan = session.get(Scan, scan_id)
     if scan is None:
         raise NotFound("There is no such scan.")
-    _check_origin(Truth.of(scan), origin)
+    _check_old(Truth.of(scan), origin, seen)
     places = slices if slices is not None else _places(scan, uploads)
     read = _read_masks(resources, scan, uploads, places, regions)
     if codes is not None:
@@ -147,13 +154,13 @@ def attach(
     masks = {place: item for place, item in enumerate(checked) if isinstance(item, _Mask)}
     if masks and not (is_whole and refused):
         by_slice = {places[place] if places is not None else 0: (place, mask) for place, mask in masks.items()}
-        _store(resources, scan, uploads, by_slice, origin)
+        _store(resources, scan, uploads, by_slice, origin, seen)
     return refused
 
 
-def remove(resources: Resources, scan_id: str) -> None:
-    """Take a scan's expert's mask away. Raises NotFound, also where it has none."""
-    old = _exchange(resources, scan_id, None)
+def remove(resources: Resources, scan_id: str, seen: str | None = None) -> None:
+    """Take a scan's expert's mask away. seen: as of `attach`. Raises NotFound, also where it has none, Conflict."""
+    old = _exchange(resources, scan_id, None, seen)
     if old is None:
         raise NotFound("This scan has no expert's mask.")
     resources.storage.delete(truth_key(scan_id, old))
@@ -280,6 +287,7 @@ def _store(
     uploads: Sequence[Received],
     masks: Mapping[int, tuple[int, _Mask]],
     origin: Origin | None,
+    seen: str | None,
 ) -> None:
     """Store the masks, by their slices, then name them in the scan's row."""
     bits = np.zeros((scan.slice_count, scan.height, (scan.width + 7) // 8), np.uint8)
@@ -303,7 +311,7 @@ def _store(
     key = truth_key(scan.id, truth.id)
     write_array(resources.storage, key, bits)
     try:
-        old = _exchange(resources, scan.id, truth)
+        old = _exchange(resources, scan.id, truth, seen)
     except OutcomeUnknown:  # the row may name it: the sweeper knows
         raise
     except BaseException:
@@ -313,20 +321,22 @@ def _store(
         resources.storage.delete(truth_key(scan.id, old))
 
 
-def _exchange(resources: Resources, scan_id: str, truth: Truth | None) -> str | None:
+def _exchange(resources: Resources, scan_id: str, truth: Truth | None, seen: str | None) -> str | None:
     """Write the row's truth; the id of what it had. Raises NotFound where the scan is gone, Conflict."""
     with resources.database.write() as session:
         scan = session.scalar(select(Scan).where(Scan.id == scan_id).with_for_update(key_share=True))
         if scan is None:
             raise NotFound("There is no such scan.")
         old = Truth.of(scan)
-        _check_origin(old, truth.origin if truth else None)
+        _check_old(old, truth.origin if truth else None, seen)
         scan.truth = None if truth is None else asdict(truth)
         return old.id if old else None
 
 
-def _check_origin(old: Truth | None, origin: str | None) -> None:
-    """Raises Conflict where a viewer would replace a mask that it did not store, and whose editor would not know."""
+def _check_old(old: Truth | None, origin: str | None, seen: str | None) -> None:
+    """Raises Conflict where a viewer would replace a mask that it did not store, or a page one that it did not show."""
+    if seen is not None and seen != (old.id if old else ""):
+        raise Conflict(CHANGED_SINCE)
     if origin is not None and old is not None and old.origin != origin:
         raise Conflict(ANOTHERS)
 
