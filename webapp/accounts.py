@@ -144,8 +144,17 @@ def _identify_viewer(token: str) -> Identity | None:
     return replace(identity, scopes=frozenset({Scope.READ, Scope.WRITE}))
 
 
+# Of a token that was sent; what of it, a stranger is not told.
+NO_USE = (
+    "The API token that was sent is unknown, over or revoked, or its user is let in no more; make another one on the"
+    " page of your account."
+)
+
+
 def _ask_to_log_in() -> BaseResponse:
     if _asks_a_program():
+        if request.headers.get("Authorization", "").lower().startswith("bearer "):
+            raise NotLoggedIn(NO_USE)
         raise NotLoggedIn("Log in, or send an API token as `Authorization: Bearer ...`.")
     return redirect(url_for("accounts.login", next=_wanted()), 303)
 

@@ -10,6 +10,14 @@ from webapp.schemas.segmentations import LONGEST_ID, LONGEST_MODEL_NAME
 from webapp.schemas.warnings import WARNINGS
 
 
+def _day(name: str, description: str) -> fields.Date:
+    return fields.Date(
+        data_key=name,
+        error_messages={"invalid": "This is not a day; write it as 2026-11-30."},
+        metadata={"description": description},
+    )
+
+
 class HistoryFilterSchema(ma.Schema):
     """Which scans, in which order."""
 
@@ -31,8 +39,8 @@ class HistoryFilterSchema(ma.Schema):
         load_default=(),
         metadata={"description": "a code; repeated: scans with any of them"},
     )
-    from_date = fields.Date(data_key="from", metadata={"description": "first day, UTC"})
-    to_date = fields.Date(data_key="to", metadata={"description": "last day, UTC"})
+    from_date = _day("from", "first day, UTC, as 2026-11-30")
+    to_date = _day("to", "last day, UTC, as 2026-11-30")
     sort = fields.String(load_default="newest", validate=validate.OneOf([sort.value for sort in SORTS]))
 
 

@@ -40,7 +40,9 @@ def test_a_token_that_is_over_or_revoked_opens_nothing_and_is_kept_hashed(app: F
         row = session.scalars(select(ApiToken)).one()
         assert row.digest not in header["Authorization"] and len(row.digest) == 64
         row.expires_at = session.scalar(select(database_now(-1)))
-    assert client.get(SCANS, headers=header).status_code == 401
+    refused = client.get(SCANS, headers=header)
+    assert refused.status_code == 401 and "over or revoked" in refused.json["message"]
+    assert "send an API token" in client.get(SCANS).json["message"]
     browser = log_in(app, "ruth")
     form = {"label": "notebook", "scope": "read", "days": "7"}
     for wrong in ({}, {"password": "not the password"}):

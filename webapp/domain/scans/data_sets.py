@@ -43,10 +43,11 @@ def with_truth(resources: Resources, scan_ids: Sequence[str]) -> list[Scan]:
 def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
     """A folder for each patient, with NAME_7.png and NAME_7_mask.png for each slice that has an expert's mask.
 
-    A stack is a patient; single slices are one patient's where their names differ in their numbers alone.
+    A stack is a patient; single slices are one patient's where their names differ in their numbers alone. Of several
+    with one number the second is called NAME_7 (2): another number would be another slice's.
     Raises StorageFull, StorageUnavailable.
     """
-    numbers: dict[str, set[int]] = defaultdict(set)  # of the slices written, by patient
+    taken: dict[str, MemberNames] = defaultdict(MemberNames)  # names of the slices written, by patient
     patients = MemberNames()
     # First, so that no stack has the folder of single slices, in whatever order the scans are named.
     for scan in scans:
@@ -68,16 +69,14 @@ def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
             if not expert.has_slice(index):
                 continue
             number = index + 1 if scan.slice_count > 1 else number_of(scan.filename) or 1
-            while number in numbers[patient]:
-                number += 1
-            numbers[patient].add(number)
+            name = taken[patient].take(f"{patient}_{number}")
             images = (
                 ("", panels.scan_image(np.array(stack[index]))),
                 ("_mask", panels.mask_image(truth.read_slice(resources, scan, expert, index))),
             )
             for ending, image in images:
                 with translated_errors():
-                    (place / f"{patient}_{number}{ending}.png").write_bytes(panels.encode_png(image))
+                    (place / f"{name}{ending}.png").write_bytes(panels.encode_png(image))
 
 
 def _patient_of_single(scan: Scan) -> str:

@@ -146,8 +146,8 @@ def submit_truth(
     """Make files the expert's mask of a scan: all of them or none. origin: the viewer that sends them. seen: the id of
     the mask that the sender's page showed. regions: of a DICOM object with several, the names of the tumor's.
 
-    Raises NotFound, Conflict (a mask is there that is not the sender's to replace), UploadRejected (no file, too many), AllRejected
-    (a file that cannot be used), StorageFull, StorageUnavailable, KeyReused, KeyInUse.
+    Raises NotFound, Conflict (a mask is there that is not the sender's to replace), UploadRejected (no file, too
+    many), AllRejected (a file that cannot be used), StorageFull, StorageUnavailable, KeyReused, KeyInUse.
     """
     if not files:
         raise UploadRejected("no_file", "The request has no file; send the mask in the form field `file`.")

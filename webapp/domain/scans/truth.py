@@ -50,8 +50,8 @@ ANOTHERS = (
 )
 
 CHANGED_SINCE = (
-    "The expert's mask of this scan was changed elsewhere in the meantime, and yours was not stored. This page shows how"
-    " it is now; send yours again if it is to take its place."
+    "The expert's mask of this scan was changed elsewhere in the meantime, and yours was not stored. This page shows"
+    " how it is now; send yours again if it is to take its place."
 )
 
 # Viewers write a label on the voxels of the volume in view, so this one was drawn on another.
@@ -127,12 +127,11 @@ def attach(
 
     slices: of each mask; None where the files tell: one with a page for each slice, or several by their names, else by
     their order. Files that cannot be used are refused and the others stand, or with `is_whole` none; where none does,
-    nothing changes. origin: the viewer that sends them, which replaces its own mask alone. seen: the id of the mask that a
-    page showed, empty for none: it alone is replaced; None, and whatever is there. regions: of a DICOM object
+    nothing changes. origin: the viewer that sends them, which replaces its own mask alone. seen: the id of the mask
+    that a page showed, empty for none: it alone is replaced; None, and whatever is there. regions: of a DICOM object
     with several, the names of the tumor's. codes: of masks of one slice that the portal itself wrote, turned already as
-    their slices are, what the files that they came in had shown. Raises NotFound, Conflict
-    (another mask is there), UploadRejected (the files do not fit the scan as a whole), StorageFull,
-    StorageUnavailable, DecoderUnavailable.
+    their slices are, what the files that they came in had shown. Raises NotFound, Conflict (another mask is there),
+    UploadRejected (the files do not fit the scan as a whole), StorageFull, StorageUnavailable, DecoderUnavailable.
     """
     with resources.database.read() as session:
         scan = session.get(Scan, scan_id)

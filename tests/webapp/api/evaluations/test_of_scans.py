@@ -62,6 +62,18 @@ def test_a_stack_is_a_patient_of_its_own_in_whatever_order_scans_are_named(
     }  # fmt: skip
 
 
+def test_slices_of_one_number_keep_it(client: FlaskClient, resources: Resources, runtime: Runtime) -> None:
+    """A slice that was sent twice: the second one took the next number, and was taken for the slice that has it."""
+    sent = [sent_alone(client, name, "Cohort", half()) for name in ("P12_8.png", "P12_8.png", "P12_9.png", "P12_8.png")]
+    made = client.post(PATH, json={"scans": [scan["id"] for scan in sent]})
+    done = run_all(runtime, made.json["id"])
+    cases = client.get(f"{PATH}/{done.id}/cases").json["cases"]
+    assert {case["patient"] for case in cases} == {"P12"}
+    images = sorted(case["image"].rpartition("/")[2] for case in cases)
+    assert images == ["P12_8 (2).png", "P12_8 (3).png", "P12_8.png", "P12_9.png"]
+    assert [case["truth_pixels"] for case in cases] == [64] * 4
+
+
 def test_one_scan_is_evaluated_from_its_page(app: Flask, client: FlaskClient, resources: Resources) -> None:
     stack = stack_of(app, client, ("p/s_3_mask.png", png(drawn())))
     fields = {"scan": stack["id"], "csrf_token": token(client), "threshold": "0.4"}
