@@ -9,7 +9,7 @@ from webargs.flaskparser import parser
 
 from webapp import downloads
 from webapp.api.blueprints import blueprint, head, png, thumbnail
-from webapp.api.stored_files import attachment, written
+from webapp.api.stored_files import Content, attachment, written
 from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound
 from webapp.domain.scans import (
@@ -334,4 +334,6 @@ def original(scan_id: str) -> Response:
     missing = "The original file is missing; restore it, or delete the scan."
     is_zip = scan.slice_names is not None or scan.format in ("dicom", joining.FORMAT)
     name = f"{scan.stem}.zip" if is_zip else scan.filename
-    return attachment(original_key(scan_id), "application/octet-stream", name, missing, length=scan.bytes)
+    return attachment(
+        original_key(scan_id), "application/octet-stream", name, missing, content=Content(scan.bytes, scan.sha256)
+    )

@@ -126,6 +126,17 @@ def test_an_original_that_was_cut_on_the_disk_is_no_original(app: Flask, client:
     assert f"20 bytes of {scan['bytes']}" in response.json["message"]
 
 
+def test_an_original_that_has_changed_on_the_disk_is_no_original(app: Flask, client: FlaskClient) -> None:
+    scan = finished(app)
+    with resources_of(app).storage.local_copy(original_key(scan["id"])) as path:
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    response = client.get(f"{SCANS}/{scan['id']}/original")
+    assert (response.status_code, response.json["code"]) == (503, "storage_unavailable")
+    assert "not what was sent" in response.json["message"]
+
+
 def test_a_scan_that_is_deleted_while_a_zip_is_made_is_named_in_it(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
