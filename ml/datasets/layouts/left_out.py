@@ -58,6 +58,11 @@ VOLUME = (
     "A volume in a place, or of a name, where this layout has none: name it as BraTS or nnU-Net do, and give volumes a"
     " folder of their own."
 )
+MAY_BE_MASK = (
+    "A volume that may be a mask by its name, of a part of the tumor or by one of several readers: it is not used. Join"
+    " the parts of one volume into one mask, or take one person's, and call it as the volume with `_seg` behind it"
+    " (`P1/P1_flair_seg.nii.gz`)."
+)
 OF_VOLUME = (
     "Volumes of a patient without a mask: add one (`P1/P1-seg.nii.gz`, all 0 if no tumor) if they belong to the"
     " data set."
@@ -149,9 +154,15 @@ def find_tables(tree: Tree, folder: Path, named: Iterable[str]) -> list[Problem]
 def may_hold_masks(group: LeftOut) -> bool:
     """Whether files left out may be the masks of images that have none: annotations, volumes, other kinds."""
     suffixes = (suffix_of(name) for name in group.files)
-    return group.message in (UNREAD_ANNOTATIONS, UNREAD_YOLO, OF_ANATOMY, OF_PICTURE, VOLUME, _ARCHIVE) or any(
-        suffix in OTHER_SUFFIXES for suffix in suffixes
-    )
+    return group.message in (
+        UNREAD_ANNOTATIONS,
+        UNREAD_YOLO,
+        OF_ANATOMY,
+        OF_PICTURE,
+        MAY_BE_MASK,
+        VOLUME,
+        _ARCHIVE,
+    ) or any(suffix in OTHER_SUFFIXES for suffix in suffixes)
 
 
 def _is_double(path: Path, places: Mapping[tuple[str, str], Sequence[Path]]) -> bool:

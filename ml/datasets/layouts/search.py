@@ -19,6 +19,7 @@ from ml.datasets.layouts.copies import have_same_bytes
 from ml.datasets.layouts.glances import OF_ALPHA, count_transparent
 from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.left_out import (
+    MAY_BE_MASK,
     OF_ANATOMY,
     OF_PICTURE,
     OF_VOLUME,
@@ -43,7 +44,7 @@ from ml.datasets.layouts.unknown import (
     unknown,
 )
 from ml.datasets.layouts.unmatched import UNMATCHED, say_unmatched, say_unread_masks
-from ml.datasets.layouts.volume_masks import is_of_anatomy
+from ml.datasets.layouts.volume_masks import is_of_anatomy, may_be_mask
 from ml.datasets.mask_names import (
     MASK_FOLDERS,
     looks_like_mask,
@@ -122,6 +123,7 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
     doubles = [_double(tree, other, folder) for other in others]
     strays = find_strays(tree, folder, folder, _used(layout), frozenset(other.folder for other in others))
     strays = [part for stray in strays for part in _without_anatomy(folder, stray)]
+    strays = [part for stray in strays for part in _with_volumes(layout, folder, stray)]
     strays = [part for stray in strays for part in _without_masks(layout, folder, stray)]
     strays = [part for stray in strays for part in _with_pictures(layout, folder, stray)]
     named = layout.named_from(folder)
@@ -143,6 +145,22 @@ def _without_anatomy(folder: Path, stray: Problem) -> Iterator[Problem]:
         if stray.message == VOLUME and mask_sign(name) and is_of_anatomy(folder / name, folder)
     }
     yield from _told_apart(stray, of_anatomy, OF_ANATOMY)
+
+
+def _with_volumes(layout: Layout, folder: Path, stray: Problem) -> Iterator[Problem]:
+    """Volumes that are left out, those beside a FLAIR that may be its masks by their names with a sentence of their
+    own: nobody is told to call a part of the tumor as the whole."""
+    places = {file_of(case.image).parent for case in layout.cases} if layout.volumes else set()
+    kinds = (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)
+    own = {
+        name
+        for name in stray.files
+        if stray.message != OF_ANATOMY
+        and suffix_of(name) in kinds
+        and (folder / name).parent in places
+        and may_be_mask(folder / name, folder)
+    }
+    yield from _told_apart(stray, own, MAY_BE_MASK)
 
 
 def _without_masks(layout: Layout, folder: Path, stray: Problem) -> Iterator[Problem]:

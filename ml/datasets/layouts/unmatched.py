@@ -1,5 +1,6 @@
 """What is said of masks that belong to no image, or cannot be read, and what to call them."""
 
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -9,10 +10,11 @@ from unicodedata import normalize
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import DATASET_JSON, IMAGE_SUFFIXES, OTHER_SUFFIXES, name_key, shown, suffix_of
 from ml.datasets.layouts.layout import Layout
-from ml.datasets.layouts.left_out import OF_PICTURE, STRAY_MASK, relative
+from ml.datasets.layouts.left_out import MAY_BE_MASK, OF_PICTURE, STRAY_MASK, relative
+from ml.datasets.layouts.sequences import split_brats_name
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import longest_beginning, say_cityscapes, say_several, unknown
-from ml.datasets.layouts.volume_masks import is_of_anatomy, is_volume_mask
+from ml.datasets.layouts.volume_masks import is_of_anatomy, is_of_part, is_volume_mask
 from ml.datasets.layouts.volumes import flair_number
 from ml.datasets.mask_names import is_of_matlab, is_read_as_mask, mask_sign
 from ml.datasets.volume_slices import file_of
@@ -20,6 +22,7 @@ from ml.scans.unread_formats import is_drawn
 
 # Masks that no image has.
 UNMATCHED = frozenset({"mask_without_image", "mask_name"})
+_NAMES_SHOWN = 4
 _EQUAL_NAMES = "Image and mask have one name (`images/07.png` and `masks/07.png`, no `7.png`): rename them."
 _BESIDE = "A mask beside its image has its name and `_mask` (`07.png` and `07_mask.png`): rename them."
 _OF_VOLUMES = (
@@ -141,7 +144,7 @@ def say_unread_masks(layout: Layout, folder: Path, strays: Sequence[Problem]) ->
         for name in one.files
         if suffix_of(name) in OTHER_SUFFIXES
         and (
-            one.message == OF_PICTURE
+            one.message in (OF_PICTURE, MAY_BE_MASK)
             or mask_sign(name)
             or is_drawn(suffix_of(name))
             or (layout.volumes and is_volume_mask(folder / name, folder))
@@ -151,7 +154,9 @@ def say_unread_masks(layout: Layout, folder: Path, strays: Sequence[Problem]) ->
     if not of_masks:
         return ""
     (first, name), *others = of_masks
-    if layout.volumes and all(is_volume_mask(folder / name, folder) for _, name in of_masks):
+    if layout.volumes and all(
+        one.message == MAY_BE_MASK or is_volume_mask(folder / name, folder) for one, name in of_masks
+    ):
         return _no_volume_has(layout, folder, [name for _, name in of_masks])
     images = [relative(case.image, layout.folder) for case in layout.cases]
     what = f"{len(of_masks):,} files that are masks by their names" if others else "1 file that is a mask by its name"
@@ -165,7 +170,47 @@ def _no_volume_has(layout: Layout, folder: Path, masks: list[str]) -> str:
     """Of volumes and masks of which no two belong together, and what to call them."""
     volumes = sorted({relative(file_of(case.image), folder) for case in layout.cases})
     found = f"{_count(volumes, 'volume')} and {_count(masks, 'mask')}, and no mask is a volume's"
-    return f"It has {found}. {_OF_VOLUMES} `python -m ml predict` needs no masks."
+    remedy = _say_several_of_volume(volumes, masks) or _OF_VOLUMES
+    return f"It has {found}. {remedy} `python -m ml predict` needs no masks."
+
+
+def _say_several_of_volume(volumes: Sequence[str], masks: Sequence[str]) -> str:
+    """Of a volume that several masks lie beside or below, or one of a part of the tumor, and what to make of them; else
+    empty. Paths with `/`; in a folder of several volumes a mask is that one's whose name it begins with.
+    """
+    by_place: dict[str, list[str]] = {}
+    for name in volumes:
+        by_place.setdefault(posixpath.dirname(name), []).append(name)
+    owned: dict[str, list[str]] = {}
+    for mask in sorted(masks):
+        place = posixpath.dirname(mask)
+        while place and place not in by_place:
+            place = posixpath.dirname(place)
+        own = by_place.get(place, [])
+        if len(own) > 1:
+            bases = {_base_of(name): name for name in own}
+            base = longest_beginning(posixpath.basename(mask), bases)
+            own = [bases[base]] if base else []
+        for name in own:
+            owned.setdefault(name, []).append(mask)
+    volume, several = max(owned.items(), key=lambda item: len(item[1]) > 1, default=("", []))
+    if len(several) < 2 and not any(map(is_of_part, map(Path, several))):
+        return ""
+    more = len(several) - _NAMES_SHOWN
+    names = shown(", ".join(several[:_NAMES_SHOWN])) + (f" and {more} more" if more > 0 else "")
+    stem = shown(posixpath.basename(volume)[: -len(suffix_of(volume))])
+    files = "1 file that may be its mask" if len(several) == 1 else f"{len(several)} files that may be its mask"
+    return (
+        f"{shown(volume)} has {files} ({names}): join those of parts of the tumor into one mask, or take one person's"
+        f" or program's, and call that, on the volume's voxels, `{stem}_seg.nii.gz` beside it."
+    )
+
+
+def _base_of(volume: str) -> str:
+    """What of a volume's name is its patient's."""
+    stem = posixpath.basename(volume)[: -len(suffix_of(volume))]
+    named = split_brats_name(stem)
+    return stem if named is None else named[0]
 
 
 def _count(names: list[str], what: str) -> str:

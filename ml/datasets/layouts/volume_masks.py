@@ -13,7 +13,7 @@ from ml.datasets.layouts.left_out import relative
 from ml.datasets.layouts.sequences import Sequence as Kind
 from ml.datasets.layouts.sequences import split_brats_name
 from ml.datasets.layouts.volume_patients import VolumePatient
-from ml.datasets.mask_names import mask_ending, mask_sign, name_without_mask, without_tumor_word
+from ml.datasets.mask_names import doubtful_word, mask_ending, mask_sign, name_without_mask, without_tumor_word
 from ml.datasets.volume_slices import file_of
 
 # What radiotherapy spares, and what is left after surgery.
@@ -36,6 +36,14 @@ _OF_PROGRAMS = re.compile(
 _SAYS_TUMOR = re.compile(r"(?:.*[^a-z])?(?:tumou?r|lesion|glioma|glioblastoma)s?(?:[^a-z].*)?", re.DOTALL)
 # The same of a name without a mask's word: `tumor`, `P1_tumor`, `P1_ROI`, BIDS' older `label-lesion_roi`.
 _TUMOR_AT_END = re.compile(r"(.*[-_. ])?(?:tumou?rs?|lesions?|rois?)", re.DOTALL)
+# A part of the tumor, as BraTS has them (edema ED, core TC, enhancing ET, necrosis NCR, non-enhancing NET), and the
+# whole: `P1_edema`, `P1_enhancing_tumor`, `Segmentation_necrosis`, `P1_WT`. But `T1_enhanced` is a scan.
+_PART = re.compile(
+    r"(?:.*[-_. ])?(?:(?:(?:non[-_. ]?)?enhancing|o?edema|necro(?:sis|tic)|infiltration)(?:[-_. ]?(?:tumou?rs?|core))?"
+    r"|(?:tumou?r[-_. ]?)?core|et|ed|tc|ncr|net)",
+    re.DOTALL,
+)
+_WHOLE = re.compile(r"(?:.*[-_. ])?(?:wt|whole[-_. ]?(?:tumou?r|lesion))", re.DOTALL)
 # Masks that a program made and nobody corrected: of TCIA's BraTS-TCGA (https://doi.org/10.7937/K9/TCIA.2017.KLXWJJ1Q)
 # and UPENN-GBM (https://doi.org/10.7937/TCIA.709X-DN49).
 _AUTOMATIC = re.compile(
@@ -72,6 +80,22 @@ def is_volume_mask(path: Path, folder: Path) -> bool:
     return is_volume and has_sign and not is_of_anatomy(path, folder)
 
 
+def is_of_part(path: Path) -> bool:
+    """Whether a volume is called as a mask of a part of the tumor alone, with a mask's word or without."""
+    stem = _key(path)
+    return _PART.fullmatch(stem.removesuffix(mask_ending(stem))) is not None
+
+
+def may_be_mask(path: Path, folder: Path) -> bool:
+    """Whether a volume beside FLAIR, of a path below `folder`, may be one of its masks by its name: a mask's word with
+    more behind it (`P1_seg_AB`, a reader's), or a part of the tumor. None of anatomy is."""
+    stem = _key(path)
+    if is_of_anatomy(path, folder) or any(map(_OF_ANATOMY.fullmatch, re.split(r"[-_. ]+", stem))):
+        return False
+    is_more = bool(doubtful_word(f" {stem}"))
+    return is_more or is_of_part(path) or _WHOLE.fullmatch(stem) is not None or is_volume_mask(path, folder)
+
+
 def base_of_mask(stem: str) -> str:
     """What of a mask's name is its patient's: `P1` of `P1_tumor_segmentation`, `P1_automated_approx_segm`."""
     return _MAKER.sub("", without_tumor_word(stem.removesuffix(mask_ending(stem))))
@@ -79,8 +103,9 @@ def base_of_mask(stem: str) -> str:
 
 def join_masks(by_base: dict[str, VolumePatient], *, is_one_patient: bool) -> None:
     """Give masks that are called as their FLAIR is (`flair-label`) to its patient; in a patient's own folder the one
-    mask to the one FLAIR, however they are called (`Segmentation`). Masks of brain or skull are no part of the set, and
-    others of one patient's folder that say more than its name (`P1_cellular_tumor_seg`) are spare where there is his.
+    mask to the one FLAIR, however they are called (`Segmentation`), but for that of a part of the tumor (`edema_mask`).
+    Masks of brain or skull are no part of the set, and others of one patient's folder that say more than its name
+    (`P1_cellular_tumor_seg`) are spare where there is his.
     """
     with_flair = [patient for patient in by_base.values() if patient.first(Kind.FLAIR)]
     lonely = {base: patient for base, patient in by_base.items() if set(patient.files) == {Kind.SEG}}
@@ -92,8 +117,8 @@ def join_masks(by_base: dict[str, VolumePatient], *, is_one_patient: bool) -> No
         if named is not None and named[1] is Kind.FLAIR:
             owner = by_base.get(named[0])
         if owner not in with_flair:
-            is_clear = is_one_patient and len(lonely) == len(with_flair) == 1 and not with_flair[0].first(Kind.SEG)
-            owner = with_flair[0] if is_clear else None
+            is_alone = is_one_patient and len(lonely) == len(with_flair) == 1 and not with_flair[0].first(Kind.SEG)
+            owner = with_flair[0] if is_alone and not any(map(is_of_part, patient.files[Kind.SEG])) else None
         if owner is not None:
             owner.files[Kind.SEG].extend(patient.files.pop(Kind.SEG))
             del by_base[base]

@@ -55,7 +55,10 @@ _NNUNET = (("imagestr", "labelstr", "train"), ("imagests", "labelsts", "test"))
 # 3D Slicer's ending of a segmentation is `.seg.nrrd`.
 _SLICER = ".seg"
 _SAME_MM = 0.1
-_LONELY = "The mask belongs to no volume: add the volume or remove the mask."
+_LONELY = (
+    "The mask is no volume's by its name: call it as its volume with `_seg` behind it (of several of one volume join"
+    " those of parts of the tumor, or take one person's), add the volume, or remove the mask."
+)
 _UNNAMED = f" ({DATASET_JSON} does not name all of its channels)"
 _WITHOUT_LABELS = (
     "nnU-Net's test images, whose labels are not there: add them as `labelsTs` (`imagesTs/P1_0000.nii.gz` and"

@@ -13,7 +13,7 @@ from ml.datasets.file_names import MASK_VOLUME_SUFFIXES, VOLUME_SUFFIXES, name_k
 from ml.datasets.layouts.sequences import Sequence as Kind
 from ml.datasets.layouts.sequences import split_brats_name
 from ml.datasets.layouts.tree import Tree
-from ml.datasets.layouts.volume_masks import base_of_mask, is_volume_mask
+from ml.datasets.layouts.volume_masks import base_of_mask, is_of_part, is_volume_mask
 from ml.datasets.layouts.volume_patients import VolumePatient, volumes_in
 from ml.datasets.layouts.volumes import VolumeSet, list_volumes
 from ml.datasets.mask_names import mask_sign
@@ -97,7 +97,7 @@ class _Neighbors:
         if place is None or place == mask.parent or self._masks[place] > 1 or len(self._patients[place]) > 1:
             return None
         (owner,) = self._patients[place]
-        if owner.first(Kind.SEG):
+        if owner.first(Kind.SEG) or is_of_part(mask):
             return None
         owner.name = place.name
         return owner

@@ -171,6 +171,55 @@ def test_nnunets_test_images_beside_its_training_set_are_said_to_lack_their_labe
     assert left_out.files == ("imagesTs/c_0000.nii.gz",) and "`labelsTs/P1.nii.gz`" in left_out.message
 
 
+@pytest.mark.parametrize(
+    ("image", "masks"),
+    [
+        ("P{0}/P{0}_flair.nii.gz", ("P{0}/P{0}_seg_AB.nii.gz", "P{0}/P{0}_seg_CD.nii.gz")),
+        ("P{0}/P{0}-t2f.nii.gz", ("P{0}/P{0}_edema.nii.gz", "P{0}/P{0}_enhancing_tumor.nii.gz", "P{0}/P{0}_NCR.nii")),
+        ("P{0}/FLAIR.nii.gz", ("P{0}/Segmentation_edema.nii.gz", "P{0}/Segmentation_core.nii.gz")),
+        ("P{0}/FLAIR.nii.gz", ("P{0}/Segmentation_1.nii.gz", "P{0}/Segmentation_2.nii.gz")),
+        ("P{0}/FLAIR.nii.gz", ("P{0}/edema_mask.nii.gz", "P{0}/core_mask.nii.gz")),
+        ("P{0}/FLAIR.nii.gz", ("P{0}/edema_mask.nii.gz",)),
+        ("P{0}_flair.nii.gz", ("P{0}_seg_AB.nii.gz", "P{0}_seg_CD.nii.gz")),
+        (
+            "P{0}/w/FLAIR.nii.gz",
+            ("P{0}/w/HD-GLIO-AUTO/FLAIR_seg_mask.nii.gz", "P{0}/w/DeepBraTumIA/ct1_seg_mask.nii.gz"),
+        ),
+        ("P{0}/FLAIR.nii.gz", ("P{0}/masks/necrosis.nii.gz",)),
+    ],
+)
+def test_parts_and_readers_are_no_whole_truth_and_are_told_to_be_joined(
+    tmp_path: Path, image: str, masks: tuple[str, ...]
+) -> None:
+    """None of them is taken, nor is the set one without masks for the portal, and nobody is told to rename one part."""
+    numbers = (1, 2)
+    write(tmp_path, map(image.format, numbers), [mask.format(one) for mask in masks for one in numbers])
+    with pytest.raises(DatasetError, match=r"join those of parts .* or take one person's") as refused:
+        find_layout(tmp_path)
+    assert all(mask.format(1) in str(refused.value) for mask in masks)
+    sources, left_out = find_sources([tmp_path])
+    assert len(sources) == 2 and {name for one in left_out for name in one.files} >= {one.format(2) for one in masks}
+    for one in numbers:  # as the sentence says
+        whole = tmp_path / image.format(one).replace(".nii.gz", "_seg.nii.gz")
+        (tmp_path / masks[0].format(one)).rename(whole)
+        for mask in masks[1:]:
+            (tmp_path / mask.format(one)).unlink()
+    assert set(masks_of(tmp_path).values()) == {image.format(one).replace(".nii.gz", "_seg.nii.gz") for one in numbers}
+
+
+def test_parts_beside_a_patients_whole_mask_are_said_to_be_left_out(tmp_path: Path) -> None:
+    write(tmp_path, ["P1/P1_flair.nii.gz"], ["P1/P1_seg.nii.gz", "P1/P1_edema.nii.gz"])
+    assert masks_of(tmp_path) == {"P1": "P1/P1_seg.nii.gz"}
+    [left_out] = find_layout(tmp_path).left_out
+    assert left_out.files == ("P1/P1_edema.nii.gz",) and "of a part of the tumor" in left_out.message
+
+
+def test_scans_beside_flair_are_no_masks_of_parts(tmp_path: Path) -> None:
+    others = ["P1_T1_enhanced", "P1_ADC", "P1_seg_ventricles", "P1_net_perfusion"]
+    write(tmp_path, ["P1/P1_flair.nii.gz", *(f"P1/{name}.nii.gz" for name in others)], [])
+    assert not find_layout(tmp_path).has_truth
+
+
 def test_a_mask_beside_its_volume_is_taken_as_before(tmp_path: Path) -> None:
     write_brats(tmp_path, "P1")
     write(tmp_path, (), ["masks/P2_seg.nii.gz"])
