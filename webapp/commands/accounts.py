@@ -119,7 +119,7 @@ def reset_second_factor(name: str) -> None:
 @click.argument("name")
 @with_sentences
 def disable(name: str) -> None:
-    """Let the user NAME in no more: sessions and tokens end, scans stay."""
+    """Let the user NAME in no more: sessions and tokens end, scans stay; `adopt` gives them to another."""
     with resources().database.write() as session:
         user = users.named(session, name)
         users.disable(session, user, by_oidc=_is_oidc())
@@ -139,14 +139,17 @@ def enable(name: str) -> None:
 
 @users_group.command("adopt")
 @click.argument("name")
+@click.option("--of", "former_name", help="Give what this user has, who is disabled.")
 @with_sentences
-def adopt(name: str) -> None:
-    """Give the user NAME what was there before there were users."""
+def adopt(name: str, former_name: str | None) -> None:
+    """Give the user NAME what was there before there were users, or what a user has who has left."""
     with resources().database.write() as session:
         user = users.named(session, name)
-        studies.prepare_adoption(session, user.id)
-        numbers = ownership.adopt(session, user.id)
-        audit.append(session, Event("users.adopt", "ok", None, "command", user.id, {"rows": numbers}))
+        former_id = users.left(session, former_name).id if former_name else ownership.LOCAL
+        studies.prepare_adoption(session, user.id, former_id)
+        numbers = ownership.adopt(session, user.id, former_id)
+        details = {"rows": numbers, "of": former_id}
+        audit.append(session, Event("users.adopt", "ok", None, "command", user.id, details))
     click.echo(f"Of {user.name} now: {', '.join(f'{number} {table}' for table, number in numbers.items())}.")
 
 

@@ -45,6 +45,33 @@ def test_the_last_administrator_stays_one(app: Flask) -> None:
     assert "last administrator" in invoke(app, "users", "disable", "ruth")
 
 
+@on_both
+def test_what_a_user_has_who_left_is_given_to_another_by_command(app: Flask) -> None:
+    ownership.act_as(None)
+    invoke(app, "users", "create", "vera", "--role", "researcher", typed=PASSWORD + "\n")
+    scan = sent(log_in(app, "ruth"), form={"study": "Patient 1"})
+    path = f"{SCANS}/{scan['id']}"
+    sent(log_in(app, "vera"), form={"study": "Patient 2"})
+    ownership.act_as(None)
+    assert "disable the user first" in invoke(app, "users", "adopt", "vera", "--of", "ruth")
+    assert log_in(app, "vera").get(path).status_code == 404
+    ownership.act_as(None)
+    invoke(app, "users", "disable", "ruth")
+    assert "1 scans, 1 studies" in invoke(app, "users", "adopt", "vera", "--of", "ruth")
+    vera = log_in(app, "vera")
+    assert vera.get(path).status_code == 200
+    assert sent(vera, form={"study": "patient 1"})["study"]["id"] == scan["study"]["id"], "known by its name again"
+    ownership.act_as(None)
+    invoke(app, "users", "enable", "ruth")
+    ruth = log_in(app, "ruth")
+    assert ruth.get(path).status_code == 404
+    assert sent(ruth, form={"study": "Patient 1"})["study"]["id"] != scan["study"]["id"]
+    ownership.act_as(None)
+    invoke(app, "users", "disable", "ruth")
+    assert "rename it first" in invoke(app, "users", "adopt", "vera", "--of", "ruth")
+    assert "no such user" in invoke(app, "users", "adopt", "vera", "--of", "nobody")
+
+
 @pytest.mark.parametrize(
     ("name", "password", "sentence"),
     [

@@ -83,6 +83,14 @@ def named(session: Session, name: str) -> User:
     return user
 
 
+def left(session: Session, name: str) -> User:
+    """A user of a name who is let in no more. Raises NotFound, Conflict."""
+    user = named(session, name)
+    if user.disabled_at is None:
+        raise Conflict(f"{user.name} can still log in; disable the user first.")
+    return user
+
+
 def every(session: Session) -> list[User]:
     """All users, by name."""
     return list(session.scalars(select(User).order_by(User.name)))

@@ -85,12 +85,12 @@ def _criteria(owner: str, is_of_owned: bool) -> tuple[Any, ...]:
     return tuple(with_loader_criteria(kind, _is_owned(kind, owner), include_aliases=True) for kind in kinds)
 
 
-def adopt(session: Session, owner_id: str) -> dict[str, int]:
-    """Give what the implicit local user has to this user: how many rows of each table."""
+def adopt(session: Session, owner_id: str, former_id: str = LOCAL) -> dict[str, int]:
+    """Give what a former owner has, such as the implicit local user, to this one: how many rows of each table."""
     numbers = {}
     for kind in Owned.__subclasses__():
-        local = update(kind).where(kind.owner_id == LOCAL).values(owner_id=owner_id)
-        result = session.execute(local.execution_options(synchronize_session=False))
+        former = update(kind).where(kind.owner_id == former_id).values(owner_id=owner_id)
+        result = session.execute(former.execution_options(synchronize_session=False))
         numbers[str(kind.__tablename__)] = int(getattr(result, "rowcount", 0))  # type: ignore[attr-defined]
     return dict(sorted(numbers.items()))
 

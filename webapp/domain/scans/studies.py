@@ -197,11 +197,12 @@ def _write_keys(study: Study) -> None:
     study.patient_key = search_key(study.patient) if study.patient else None
 
 
-def prepare_adoption(session: Session, owner_id: str) -> None:
-    """Put the new owner before the names of the local user's studies. Raises Conflict for one that the owner has."""
-    local = update(Study).where(Study.owner_id == LOCAL).values(search_name=f"{owner_id}\n" + Study.search_name)
+def prepare_adoption(session: Session, owner_id: str, former_id: str = LOCAL) -> None:
+    """Put the new owner in the names of the former one's studies. Raises Conflict for one that the new owner has."""
+    name = func.substr(Study.search_name, len(_identity(former_id, "")) + 1)
+    former = update(Study).where(Study.owner_id == former_id).values(search_name=f"{owner_id}\n" + name)
     try:
-        session.execute(local.execution_options(synchronize_session=False))
+        session.execute(former.execution_options(synchronize_session=False))
     except IntegrityError as error:
         raise Conflict("The user has a study of a name that is there already; rename it first.") from error
 
