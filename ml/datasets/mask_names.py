@@ -4,7 +4,9 @@ Only `NAME_mask`, or a file in the folder of masks, is read as a mask (`ml.datas
 programs give theirs (3D Slicer's `-label`, ITK-SNAP's `_seg`, ISIC's `_Segmentation`) are told by what shows it.
 """
 
+import itertools
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from ml.datasets.file_names import ANNOTATION_SUFFIXES, IMAGE_SUFFIXES, OTHER_SUFFIXES, name_key, suffix_of
@@ -128,22 +130,49 @@ def doubtful_word(stem: str) -> str:
     return stem[found.start() :] if found else ""
 
 
-def mask_sign(path: str) -> str:
+def count_own_folders(paths: Iterable[str]) -> int:
+    """How many folders at the beginning of all these paths are the set's own though one is called as those of masks:
+    masks by their names and others lie in it (`brains_mask/P1/flair`, `brains_mask/P1/seg`). Others than pictures and
+    volumes do not count."""
+    kinds = (*IMAGE_SUFFIXES, *OTHER_SUFFIXES)
+    files = [path.replace("\\", "/").split("/") for path in paths if suffix_of(path) in kinds]
+    shared = [
+        names[0] for names in itertools.takewhile(_are_equal, zip(*(parts[:-1] for parts in files), strict=False))
+    ]
+    for count in range(len(shared), 0, -1):
+        if _OF_MASKS.fullmatch(name_key(shared[count - 1])) and len({bool(_sign(parts, count)) for parts in files}) > 1:
+            return count
+    return 0
+
+
+def mask_sign(path: str, own_folders: int = 0) -> str:
     """What of a path, with `/` or `\\`, says that its file is a mask: the word in its name, else the folder of masks
-    that it lies in (`masks/`); empty where nothing does, and of text, which holds outlines at most."""
-    *folders, name = path.replace("\\", "/").split("/")
+    that it lies in (`masks/`); empty where nothing does, and of text, which holds outlines at most.
+
+    own_folders: of `count_own_folders`, whose names say nothing.
+    """
+    return _sign(path.replace("\\", "/").split("/"), own_folders)
+
+
+def _sign(parts: Sequence[str], own_folders: int) -> str:
+    *folders, name = parts
     if suffix_of(name) in ANNOTATION_SUFFIXES:
         return ""
     if word := mask_word(name):
         return word
-    if found := next((f"{folder}/" for folder in folders if _is_of_masks(name_key(folder))), ""):
+    if found := next((f"{folder}/" for folder in folders[own_folders:] if _is_of_masks(name_key(folder))), ""):
         return found
-    return f"{folders[-1]}/" if len(folders) > 1 and name_key(folders[-1]) in _INNER_FOLDERS else ""
+    is_inner = len(folders) > max(1, own_folders) and name_key(folders[-1]) in _INNER_FOLDERS
+    return f"{folders[-1]}/" if is_inner else ""
 
 
-def looks_like_mask(path: str) -> bool:
+def _are_equal(names: Sequence[str]) -> bool:
+    return len(set(names)) == 1
+
+
+def looks_like_mask(path: str, own_folders: int = 0) -> bool:
     """Whether a file's name, or a folder that it lies in, says that it is an expert's mask and no scan."""
-    return bool(mask_sign(path))
+    return bool(mask_sign(path, own_folders))
 
 
 def _is_of_masks(folder: str) -> bool:

@@ -27,7 +27,7 @@ from ml.datasets.layouts.search import UnreadMasksError, find_layout
 from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.unknown import find_twins
 from ml.datasets.layouts.volume_masks import is_volume_mask
-from ml.datasets.mask_names import doubtful_word, looks_like_mask
+from ml.datasets.mask_names import count_own_folders, doubtful_word, looks_like_mask
 from ml.datasets.volume_slices import Channels, VolumeSlice, file_of
 from ml.scans import ScanError
 from ml.scans.formats import HEAD_BYTES, is_dicom
@@ -161,10 +161,12 @@ def _slices_of(folder: Path, layout: Layout | None) -> tuple[list[Path], tuple[L
     files = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
     place = folder.absolute()
     names = {(path.parent, name_key(path.stem)) for path in files}
+    paths = {path: f"{place.name}/{path.relative_to(folder).as_posix()}" for path in files}
+    own_folders = count_own_folders(paths.values())
     masks = {
         path
         for path in files
-        if looks_like_mask(f"{place.name}/{path.relative_to(folder).as_posix()}")
+        if looks_like_mask(paths[path], own_folders)
         or ((word := doubtful_word(path.stem)) and (path.parent, name_key(path.stem[: -len(word)])) in names)
     }
     by_pixels = set() if masks else set(_masks_by_pixels(files))

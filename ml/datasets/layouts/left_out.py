@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ml.datasets.checking.problems import LeftOut, Problem
@@ -25,7 +25,7 @@ from ml.datasets.file_names import (
 )
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.yolo import begins_as_yolo
-from ml.datasets.mask_names import mask_sign
+from ml.datasets.mask_names import count_own_folders, mask_sign
 from ml.scans.scan import EMPTY
 from ml.scans.unread_formats import unread_by_suffix, unread_kinds
 
@@ -87,6 +87,9 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
     places: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for path in known:
         places[path.parent.name, path.name].append(path)
+    own_folders = count_own_folders(
+        relative(path, folder) for _, listing in tree.walk(folder, skipped) for path in _pictures(listing.files)
+    )
     groups: dict[tuple[Path, str, str], list[Path]] = defaultdict(list)
     annotations: list[Path] = []
     stems: set[str] = set()
@@ -101,7 +104,7 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
                 continue
             if suffix in IMAGE_SUFFIXES and _is_double(path, places):
                 groups[here, "doubled_folder", _AGAIN].append(path)
-            elif suffix in IMAGE_SUFFIXES and mask_sign(path.relative_to(folder).as_posix()).endswith("/"):
+            elif suffix in IMAGE_SUFFIXES and mask_sign(relative(path, folder), own_folders).endswith("/"):
                 groups[here, "left_out", STRAY_MASK].append(path)
             elif suffix in (*IMAGE_SUFFIXES, *OTHER_SUFFIXES):
                 suffixes.add(suffix)
@@ -138,6 +141,10 @@ def find_strays(tree: Tree, folder: Path, base: Path, used: Iterable[Path], skip
         for (_, code, what), paths in sorted(groups.items())
         if paths
     ]
+
+
+def _pictures(files: Iterable[Path]) -> Iterator[Path]:
+    return (path for path in files if suffix_of(path.name) in IMAGE_SUFFIXES)
 
 
 def find_tables(tree: Tree, folder: Path, named: Iterable[str]) -> list[Problem]:

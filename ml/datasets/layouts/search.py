@@ -47,6 +47,7 @@ from ml.datasets.layouts.unmatched import UNMATCHED, say_unmatched, say_unread_m
 from ml.datasets.layouts.volume_masks import is_of_anatomy, may_be_mask
 from ml.datasets.mask_names import (
     MASK_FOLDERS,
+    count_own_folders,
     looks_like_mask,
     mask_sign,
     name_without_mask,
@@ -216,7 +217,9 @@ def _all_images(tree: Tree, folder: Path) -> Layout:
     """
     images = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
     name = folder.absolute().name
-    if any(looks_like_mask(f"{name}/{relative(path, folder)}") for path in images):
+    names = [f"{name}/{relative(path, folder)}" for path in images]
+    own_folders = count_own_folders(names)
+    if any(looks_like_mask(one, own_folders) for one in names):
         return Layout("images only", folder, (), ())
     folders = {path.parent for path in images}
     around = Path(os.path.commonpath(folders)) if folders else folder
@@ -261,15 +264,17 @@ def _several(found: Sequence[Layout], names: str) -> str:
 
 def _say_mask_folders(folder: Path, pictures: Sequence[Path]) -> str:
     """What to call folders of masks that are not read as such (`PATIENT/FLAIR` and `PATIENT/Segmentation`)."""
-    signs = (mask_sign(relative(path, folder)) for path in pictures)
+    names = [relative(path, folder) for path in pictures]
+    own_folders = count_own_folders(names)
+    signs = (mask_sign(name, own_folders) for name in names)
     found = sorted({sign[:-1] for sign in signs if sign.endswith("/") and name_key(sign[:-1]) not in MASK_FOLDERS})
     if not found:
         return ""
-    names = shown(", ".join(found[:4]))
+    said = shown(", ".join(found[:4]))
     if wanted := sorted(filter(None, map(side_of_masks, found))):
         called = shown(", ".join(f"`{name}`" for name in wanted[:4]))
-        return f" Folders of masks lie there ({names}): call those of their images {called}."
-    return f" Folders of masks lie there ({names}): call them `masks`, and those of their images beside them `images`."
+        return f" Folders of masks lie there ({said}): call those of their images {called}."
+    return f" Folders of masks lie there ({said}): call them `masks`, and those of their images beside them `images`."
 
 
 def no_truth(layout: Layout, folder: Path) -> DatasetError:

@@ -24,7 +24,14 @@ from ml.datasets.file_names import (
 from ml.datasets.layouts.glances import masks_of_two
 from ml.datasets.layouts.sequences import says_flair, split_brats_name
 from ml.datasets.layouts.tree import Tree, count_suffixes
-from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS, cityscapes_base, looks_like_mask, mask_sign
+from ml.datasets.mask_names import (
+    CLASS_FOLDER,
+    MASK_FOLDERS,
+    cityscapes_base,
+    count_own_folders,
+    looks_like_mask,
+    mask_sign,
+)
 from ml.datasets.remedies import remedies
 from ml.scans.unread_formats import unread_kinds
 
@@ -100,12 +107,17 @@ def _nearest(folder: Path, files: list[Path]) -> str:
             "The nearest layout is CVAT's and PASCAL VOC's: lay the images beside `SegmentationClass`, in `JPEGImages`"
         )
     pictures = [path for path in files if suffix_of(path.name) in IMAGE_SUFFIXES]
+    own_folders = count_own_folders(path.relative_to(folder).as_posix() for path in pictures)
     if cityscapes := say_cityscapes(pictures):
         return cityscapes.removesuffix(".")
     kinds = unread_kinds(suffixes).values()
     unread = {*OTHER_SUFFIXES, *ARCHIVE_SUFFIXES, *(suffix for endings in kinds for suffix in endings)}
     others = sorted(set(suffixes) & unread - set(VOLUME_SUFFIXES))
-    if pictures and others and all(looks_like_mask(path.relative_to(folder).as_posix()) for path in pictures):
+    if (
+        pictures
+        and others
+        and all(looks_like_mask(path.relative_to(folder).as_posix(), own_folders) for path in pictures)
+    ):
         return (
             f"Its pictures are masks, and {', '.join(others)} {'is' if len(others) == 1 else 'are'} not read in a data"
             f" set: export the images as PNG or TIFF, on the masks' grid, as {_PATIENT_FOLDERS}"
@@ -128,7 +140,7 @@ def _nearest(folder: Path, files: list[Path]) -> str:
     if not images and any(suffix in suffixes for suffix in VOLUME_SUFFIXES):
         return f"The layouts of volumes are {_VOLUMES}; name the files like that"
     stems = {name_key(path.stem) for path in pictures}
-    masks = [path for path in pictures if mask_sign(path.relative_to(folder).as_posix()).endswith("/")]
+    masks = [path for path in pictures if mask_sign(path.relative_to(folder).as_posix(), own_folders).endswith("/")]
     if part := next((path for path in masks if name_key(path.parent.name) in stems), None):
         place = shown(part.relative_to(folder).as_posix())
         return (
@@ -138,7 +150,7 @@ def _nearest(folder: Path, files: list[Path]) -> str:
     if several := say_several(folder, masks, set(pictures) - set(masks)):
         return several.removesuffix(".")
     if any(name in places for name in (*IMAGE_FOLDERS, *MASK_FOLDERS)) or any(
-        mask_sign(path.relative_to(folder).as_posix()).endswith("/") for path in files
+        mask_sign(path.relative_to(folder).as_posix(), own_folders).endswith("/") for path in files
     ):
         return (
             f"The nearest layout is {_PAIRS}; give both folders, with images and masks in them or in one folder for"
@@ -201,7 +213,9 @@ def _say_nnunet(folder: Path, files: Iterable[Path]) -> str:
 def _say_unnamed_volumes(folder: Path, files: Iterable[Path]) -> str:
     """What to call volumes and masks of which no name says a sequence (`P1.nii.gz`, `P1_mask.nii.gz`)."""
     volumes = [path for path in files if suffix_of(path.name) in VOLUME_SUFFIXES]
-    scans = [path for path in volumes if not looks_like_mask(path.relative_to(folder).as_posix())]
+    names = {path: path.relative_to(folder).as_posix() for path in volumes}
+    own_folders = count_own_folders(names.values())
+    scans = [path for path in volumes if not looks_like_mask(names[path], own_folders)]
     stems = [path.name[: -len(suffix_of(path.name))] for path in scans]
     if not scans or len(scans) == len(volumes) or any(map(split_brats_name, stems)):
         return ""

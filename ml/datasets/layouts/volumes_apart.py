@@ -16,7 +16,7 @@ from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.volume_masks import base_of_mask, is_of_part, is_volume_mask
 from ml.datasets.layouts.volume_patients import VolumePatient, volumes_in
 from ml.datasets.layouts.volumes import VolumeSet, list_volumes
-from ml.datasets.mask_names import mask_sign
+from ml.datasets.mask_names import count_own_folders, mask_sign
 
 # Of BIDS (https://bids-specification.readthedocs.io, entities): what says of a file what it shows, and whose it is.
 _SHOWS = re.compile(r"_(?:label|desc|seg|hemi|res)-[a-z0-9+]+", re.IGNORECASE)
@@ -44,15 +44,18 @@ def _find(tree: Tree, folder: Path) -> tuple[list[VolumePatient], list[Path]]:
     """Patients with FLAIR, called by their folder and name, and the masks of tumors."""
     found: dict[tuple[Path, str], VolumePatient] = {}
     masks: list[Path] = []
-    for here, _ in tree.walk(folder):
-        for path, stem in volumes_in(tree, here, (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)):
-            if is_volume_mask(path, folder):
-                masks.append(path)
-            elif mask_sign(path.relative_to(folder).as_posix()):  # of anatomy
-                continue
-            elif (named := split_brats_name(stem)) and suffix_of(path.name) in VOLUME_SUFFIXES:
-                base, kind = named
-                found.setdefault((here, base), VolumePatient(base or here.name)).files[kind].append(path)
+    kinds = (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)
+    volumes = [(here, path, stem) for here, _ in tree.walk(folder) for path, stem in volumes_in(tree, here, kinds)]
+    names = [path.relative_to(folder).parts for _, path, _ in volumes]
+    inner = folder.joinpath(*(names[0][: count_own_folders(map("/".join, names))] if names else ()))
+    for here, path, stem in volumes:
+        if is_volume_mask(path, inner):
+            masks.append(path)
+        elif mask_sign(path.relative_to(inner).as_posix()):  # of anatomy
+            continue
+        elif (named := split_brats_name(stem)) and suffix_of(path.name) in VOLUME_SUFFIXES:
+            base, kind = named
+            found.setdefault((here, base), VolumePatient(base or here.name)).files[kind].append(path)
     return [patient for patient in found.values() if patient.first(Kind.FLAIR)], masks
 
 

@@ -2,7 +2,14 @@
 
 import pytest
 
-from ml.datasets.mask_names import doubtful_word, looks_like_mask, mask_sign, mask_word, name_without_mask
+from ml.datasets.mask_names import (
+    count_own_folders,
+    doubtful_word,
+    looks_like_mask,
+    mask_sign,
+    mask_word,
+    name_without_mask,
+)
 
 
 @pytest.mark.parametrize(
@@ -98,3 +105,23 @@ def test_a_folder_that_only_ends_like_one_does_not():
 )
 def test_what_may_be_a_masks_word_too(stem, word):
     assert doubtful_word(stem) == word
+
+
+@pytest.mark.parametrize(
+    ("paths", "count"),
+    [
+        (["brains_mask/P1/0/1.jpg", "brains_mask/P1/seg/1.jpg"], 1),
+        (["brains_mask/0/1.jpg", "brains_mask/seg/1.jpg"], 1),
+        (["a/LGG mask/P1/1.tif", "a\\LGG mask\\P1\\1_mask.tif", "README.md"], 2),
+        (["brains_mask/P1/1.jpg", "brains_mask/P2/1.jpg"], 0),  # nothing tells them from masks
+        (["brains_mask/P1/masks/1.jpg", "brains_mask/P2/1_mask.jpg"], 0),
+        (["train_masks/1_seg.png", "train_masks/2.png", "train_images/2.png"], 0),
+        (["brains/P1/0/1.jpg", "brains/P1/seg/1.jpg"], 0),
+        (["masks/1.png", "masks/1_mask.png"], 0),
+        ([], 0),
+    ],
+)
+def test_a_folder_around_masks_and_others_is_no_folder_of_masks(paths: list[str], count: int) -> None:
+    assert count_own_folders(paths) == count
+    if count:
+        assert {bool(mask_sign(path, count)) for path in paths} == {True, False}

@@ -39,6 +39,7 @@ def masks_of(folder: Path) -> dict[str, str | None]:
         ),
         ("images/P{0}_flair.nii.gz", "labels/P{0}_flair.nii.gz"),
         ("images/P{0}/FLAIR.nii.gz", "masks/P{0}/tumor.nii.gz"),
+        ("glioma_mask/images/P{0}_flair.nii.gz", "glioma_mask/segm/P{0}_segm.nii.gz"),
         ("images/P{0}/P{0}-t2f.nii.gz", "truth/P{0}.seg.nrrd"),
     ],
 )

@@ -98,6 +98,28 @@ def test_folders_of_images_and_masks_without_one_pair_are_told_how_both_are_call
     assert len(find_sources([tmp_path])[0]) == 3
 
 
+def test_a_folder_around_images_and_masks_that_is_called_as_masks_are_is_none(tmp_path):
+    """A collection with numbered folders of sequences beside `seg`: its images are predicted, and `seg` is to be called
+    `masks`, not the whole."""
+    for patient in ("P1", "P2"):
+        for folder in ("0", "3"):
+            image(tmp_path / "brains_mask" / "train" / patient / folder / "000.png")
+        (tmp_path / "brains_mask" / "train" / patient / "seg").mkdir()
+        draw_mask(tmp_path / "brains_mask" / "train" / patient / "seg" / "000.png")
+    sources, left_out = find_sources([tmp_path])
+    assert [source.path.parent.name for source in sources] == ["0", "3", "0", "3"]
+    [masks] = [group for group in left_out if group.code == "expert_mask"]
+    assert {name.split("/")[-2] for name in masks.files} == {"seg"} and masks.count == 2
+    with pytest.raises(DatasetError, match=r"Folders of masks lie there \(seg\): call them `masks`"):
+        find_layout(tmp_path)
+    for patient in ("P1", "P2"):  # as it says
+        place = tmp_path / "brains_mask" / "train" / patient
+        (place / "seg").rename(place / "masks")
+        (place / "3").rename(place / "images")
+    layout = find_layout(tmp_path)
+    assert {case.image.parent.name for case in layout.cases} == {"images"} and layout.has_truth
+
+
 @pytest.mark.parametrize("name", ["annotations.json", "a.json", "labels/a.txt"])
 def test_annotations_that_are_not_read_are_named_where_masks_are_needed(tmp_path, name):
     """By check and evaluate in the same words."""
