@@ -176,7 +176,8 @@ def _no_volume_has(layout: Layout, folder: Path, masks: list[str]) -> str:
 
 def _say_several_of_volume(volumes: Sequence[str], masks: Sequence[str]) -> str:
     """Of a volume that several masks lie beside or below, or one of a part of the tumor, and what to make of them; else
-    empty. Paths with `/`; in a folder of several volumes a mask is that one's whose name it begins with.
+    empty. Paths with `/`; of several volumes in its folder, or all where none is, a mask is that one's by whose patient
+    its name begins.
     """
     by_place: dict[str, list[str]] = {}
     for name in volumes:
@@ -186,13 +187,12 @@ def _say_several_of_volume(volumes: Sequence[str], masks: Sequence[str]) -> str:
         place = posixpath.dirname(mask)
         while place and place not in by_place:
             place = posixpath.dirname(place)
-        own = by_place.get(place, [])
+        own = by_place.get(place, volumes)
         if len(own) > 1:
-            bases = {_base_of(name): name for name in own}
-            base = longest_beginning(posixpath.basename(mask), bases)
-            own = [bases[base]] if base else []
-        for name in own:
-            owned.setdefault(name, []).append(mask)
+            base = longest_beginning(name_key(posixpath.basename(mask)), set(map(_base_of, own)))
+            own = [name for name in own if base and _base_of(name) == base]
+        if len(own) == 1:
+            owned.setdefault(own[0], []).append(mask)
     volume, several = max(owned.items(), key=lambda item: len(item[1]) > 1, default=("", []))
     if len(several) < 2 and not any(map(is_of_part, map(Path, several))):
         return ""
@@ -207,10 +207,10 @@ def _say_several_of_volume(volumes: Sequence[str], masks: Sequence[str]) -> str:
 
 
 def _base_of(volume: str) -> str:
-    """What of a volume's name is its patient's."""
+    """What of a volume's name is its patient's, as `name_key` spells it."""
     stem = posixpath.basename(volume)[: -len(suffix_of(volume))]
     named = split_brats_name(stem)
-    return stem if named is None else named[0]
+    return name_key(stem if named is None else named[0])
 
 
 def _count(names: list[str], what: str) -> str:

@@ -187,6 +187,8 @@ def test_nnunets_test_images_beside_its_training_set_are_said_to_lack_their_labe
             ("P{0}/w/HD-GLIO-AUTO/FLAIR_seg_mask.nii.gz", "P{0}/w/DeepBraTumIA/ct1_seg_mask.nii.gz"),
         ),
         ("P{0}/FLAIR.nii.gz", ("P{0}/masks/necrosis.nii.gz",)),
+        ("images/P{0}_flair.nii.gz", ("masks/P{0}_edema.nii.gz", "masks/p{0}_necrosis.nii.gz")),
+        ("images/P{0}_flair.nii.gz", ("masks/P{0}_edema.nii.gz",)),
     ],
 )
 def test_parts_and_readers_are_no_whole_truth_and_are_told_to_be_joined(
