@@ -90,8 +90,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "webapp.domain.monitoring": (*_FLOORS, "webapp.domain.scans", "webapp.domain.evaluations"),
     # It copies what the features hold.
     "webapp.domain.backups": (
-        *_FLOORS, "webapp.domain.resources", "webapp.domain.scans", "webapp.domain.evaluations", "ml.atomic_files",
-        "ml.digests", "ml.version",
+        *_FLOORS, "webapp.domain.resources", "webapp.domain.tables", "webapp.domain.scans",
+        "webapp.domain.evaluations", "ml.atomic_files", "ml.digests", "ml.version",
     ),
     "webapp.domain.retention": (
         *_FLOORS, "webapp.domain.accounts", "webapp.domain.scans", "webapp.domain.evaluations",

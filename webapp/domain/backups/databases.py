@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from webapp.domain.backups.contents import BackupError
+from webapp.domain.backups.transfer import transfer
 
 SQLITE_FILE = "database.sqlite3"
 POSTGRES_FILE = "database.dump"
@@ -37,12 +38,20 @@ def copy_out(url: str, folder: Path) -> str:
 
 
 def copy_in(url: str, copy: Path) -> None:
-    """Put a copy in the place of an empty database that nobody uses. Raises BackupError."""
+    """Put a copy in the place of an empty database that nobody uses; from SQLite to PostgreSQL row by row.
+
+    Raises BackupError, SchemaError.
+    """
     parsed = make_url(url)
     is_sqlite = parsed.get_backend_name() == "sqlite"
-    if is_sqlite != (copy.name == SQLITE_FILE):
-        kind = "SQLite" if copy.name == SQLITE_FILE else "PostgreSQL"
-        raise BackupError(f"The backup is of a {kind} database; set DATABASE_URL to one.")
+    if is_sqlite and copy.name != SQLITE_FILE:
+        raise BackupError(
+            "The backup is of a PostgreSQL database, which SQLite cannot read; set DATABASE_URL to an empty database of"
+            " PostgreSQL (postgresql://USER:PASSWORD@HOST/NAME)."
+        )
+    if not is_sqlite and copy.name == SQLITE_FILE:
+        transfer(copy, url)
+        return
     if not is_sqlite:
         # Tables of an empty portal may be there already.
         options = ("--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")

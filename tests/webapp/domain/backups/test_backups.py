@@ -8,18 +8,24 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
 from tests.support.evaluations import begin, read_report, run_all
 from tests.support.jobs import run_segmentation
 from tests.support.resources import make_settings, png_bytes, upload
 from tests.support.s3_server import BUCKET, s3_server
+from webapp.domain.accounts import audit, users
+from webapp.domain.accounts.audit import Event
+from webapp.domain.accounts.models import Role
 from webapp.domain.backups import contents, databases, making, restoring
 from webapp.domain.backups.contents import BackupError
 from webapp.domain.errors import NotFound
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
-from webapp.domain.scans import lookup
+from webapp.domain.scans import lookup, segmentations, studies
+from webapp.domain.scans.models import Scan
 from webapp.domain.storage.keys import original_key, stack_key
+from webapp.domain.tables import Base
 from worker.process.runtime import Runtime
 
 
@@ -72,6 +78,45 @@ def test_a_portal_comes_back_as_it_was(runtime: Runtime, data: Path, empty: Reso
     # Jobs go on: the restored portal takes and runs new ones.
     with pytest.raises(BackupError, match="This instance has scans"):
         restoring.restore(empty, tmp_path / "backup")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_portal_grows_from_sqlite_to_postgresql(
+    runtime: Runtime, data: Path, postgres_url: str, tmp_path: Path
+) -> None:
+    """Every row of every table, a scan that is the same as another and a run of another's map among them."""
+    resources = runtime.resources
+    scans = [segmented(runtime, value) for value in (60, 90, 60)]
+    again = segmentations.request(resources, scans[0], model=None, threshold=0.4)
+    run_segmentation(runtime, again)
+    studies.move(resources, scans[1], "Größe 7")
+    with resources.database.write() as session:
+        users.create(session, "ruth", "correct horse battery", Role.ADMIN)
+        audit.append(session, Event("users.create", "ok"))
+    assert run_all(runtime, begin(resources, data)).status is Status.SUCCEEDED
+    before = {scan_id: files_of(resources, scan_id) for scan_id in scans}
+    making.make(resources, tmp_path / "backup")
+
+    grown = Resources.open(make_settings(tmp_path / "grown", DATABASE_URL=postgres_url))
+    restoring.restore(grown, tmp_path / "backup")
+
+    assert {scan_id: files_of(grown, scan_id) for scan_id in scans} == before
+    with resources.database.read() as old, grown.database.read() as new:
+        for table in Base.metadata.sorted_tables:
+            one, other = (
+                {tuple(map(repr, row)) for row in session.connection().execute(select(table))} for session in (old, new)
+            )
+            assert one == other, table.name
+        assert new.scalar(select(func.count()).select_from(Scan).where(Scan.same_as_id.is_not(None))) == 1
+        assert audit.verify(new).broken_at is None
+    accepted = upload(grown, png_bytes(value=120))
+    assert accepted.scan_id not in scans
+    making.make(grown, tmp_path / "of_postgres")
+    grown.close()
+    small = Resources.open(make_settings(tmp_path / "small"))
+    with pytest.raises(BackupError, match="set DATABASE_URL to an empty database of PostgreSQL"):
+        restoring.restore(small, tmp_path / "of_postgres")
+    small.close()
 
 
 def test_unpacked_archives_come_back(runtime: Runtime, empty: Resources, tmp_path: Path) -> None:
