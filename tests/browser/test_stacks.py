@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, Route, expect
+from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from ml.synthetic import phantoms
 from tests.browser.actions import TRANSFER, card, drop_files, eventually, open_result
 from tests.browser.conftest import Console
 from tests.support import dicom_files, volume_files
 from tests.support.portal_process import RunningPortal
+from tests.support.resources import png_bytes
 
 pytestmark = pytest.mark.browser
 
@@ -297,6 +299,32 @@ def test_an_exported_folder_is_a_study_of_its_series(page: Page, portal: Running
     page.goto("/scans?q=Ax FLAIR")
     expect(page.locator(".series-words")).to_have_text("MR, Ax FLAIR, 2021")
     expect(page.locator("body")).not_to_contain_text("Canary")
+
+
+def test_of_a_hospitals_disc_its_series_are_taken_alone(page: Page, portal: RunningPortal, tmp_path: Path) -> None:
+    """Its index is no refused scan, and the pictures of its viewer are no scans; both were."""
+    shape = (64, 72, 5)
+    affine = volume_files.affine_of("LPS", (2.5, 2.5, 25.0), shape)
+    disc, images = tmp_path / "disc", tmp_path / "disc" / "DICOM" / "SE000001"
+    images.mkdir(parents=True)
+    (disc / "VIEWER").mkdir()
+    for number, data in enumerate(dicom_files.series(volume_files.head(affine, shape, "uint16"), affine)):
+        (images / f"IM{number:06}").write_bytes(data)
+    index = dicom_files.blank(MediaStorageDirectoryStorage, ExplicitVRLittleEndian)
+    (disc / "DICOMDIR").write_bytes(dicom_files.written(index))
+    for name in ("logo.png", "help_1.jpg"):
+        (disc / "VIEWER" / name).write_bytes(png_bytes())
+    (disc / "autorun.inf").write_text("[autorun]")
+    page.goto("/")
+    before = page.locator(".card").count()
+    page.locator("#directory").set_input_files(disc)
+
+    assert slice_count(portal, card(page, "SE000001", "succeeded")) == 5
+    expect(page.locator(".card")).to_have_count(before + 1)
+    said = page.locator("#notices")
+    expect(said).to_contain_text("2 pictures (help_1.jpg, logo.png) beside a disc's DICOM images")
+    expect(said).to_contain_text("1 file of another kind (autorun.inf)")
+    expect(said).not_to_contain_text("DICOMDIR")
 
 
 def test_more_files_than_a_request_takes_come_as_one(page: Page, portal: RunningPortal, tmp_path: Path) -> None:

@@ -9,6 +9,24 @@ const STUDY = 0x0d; // (0020,000D) StudyInstanceUID
 const SERIES = 0x0e; // (0020,000E) SeriesInstanceUID
 const PICTURE = /\.(png|jpe?g|jpe|jfif|tiff?|webp|nii|gz|zip)$/i;
 
+const OF_PROGRAMS = /\.(png|jpe?g|jpe|jfif|tiff?|webp)$/i;
+
+/**
+ * A DICOMDIR, which lists the images of a disc under this one name (PS3.10 8.6).
+ * @param {PathFile} file
+ */
+export const isDiscIndex = ({ path }) => /(^|\/)dicomdir$/i.test(path);
+
+/**
+ * Pictures in the folder of a DICOMDIR, or below it (of its content, dropped without the folder, those in folders): of a disc's own viewer, its help and its labels; its images are DICOM.
+ * @param {PathFile[]} files
+ * @param {PathFile[]} indexes
+ */
+export function picturesOfDiscs(files, indexes) {
+  const discs = indexes.map(({ path }) => path.slice(0, -"DICOMDIR".length));
+  return files.filter(({ path }) => OF_PROGRAMS.test(path) && path.includes("/") && discs.some((disc) => path.startsWith(disc)));
+}
+
 /** @typedef {{ name: string, folder: string, files: PathFile[], masks: PathFile[] }} Examination folder: that makes its scans a study */
 
 /**

@@ -15,7 +15,7 @@ import { refreshTimes } from "../core/times.js";
 import { guardUploads } from "../core/unsent.js";
 import { mayHaveArrived, newKey } from "../core/uploads.js";
 import { actOnRun, adoptCard, fillCard, followCard, showProgress } from "./cards.js";
-import { examinationsOf } from "./dicom.js";
+import { examinationsOf, isDiscIndex, picturesOfDiscs } from "./dicom.js";
 import { groupFiles, likeSlices, studyNames } from "./grouping.js";
 import { namesakes, pairMasks } from "./mask_pairs.js";
 import { sequenceStudies } from "./sequences.js";
@@ -163,9 +163,10 @@ const some = (/** @type {PathFile[]} */ files, /** @type {string} */ one, /** @t
  * The scans of a drop, with the experts' masks of their slices. Says what is not sent: files of a folder that are no pictures, and masks
  * that belong to no slice.
  * @param {PathFile[]} files
+ * @param {PathFile[]} ofDiscs pictures that are not sent, being a disc's own
  * @returns {{ name: string, folder: string, files: PathFile[], masks: PathFile[] }[]} folder: that makes them a study
  */
-function scansOf(files) {
+function scansOf(files, ofDiscs) {
   const isPicture = ({ path = "" }) => taken.some((ending) => path.toLowerCase().endsWith(ending));
   const others = files.filter((file) => file.path.includes("/") && !isPicture(file));
   const zips = files.filter(({ path }) => isZip(path)); // the server unpacks them
@@ -186,6 +187,7 @@ function scansOf(files) {
   const said = [];
   if (lonely.length) said.push(`${some(lonely, "expert's mask", "experts' masks")}, for each needs its one slice beside it: NAME_mask beside NAME`);
   if (many.length) said.push(`${some(many, "expert's mask", "experts' masks")}, for these are too many files for one request; add them on the page of the scan`);
+  if (ofDiscs.length) said.push(`${some(ofDiscs, "picture", "pictures")} beside a disc's DICOM images, such as its viewer brings; what is a scan is taken where it is chosen alone`);
   if (others.length) said.push(some(others, "file of another kind", "files of another kind"));
   notify("left-out", said.length ? `Left out: ${said.join("; ")}.` : null);
   const slices = grouped.checked ? likeSlices(groups.filter(({ places }) => places.length === 1).map(({ places }) => paths[places[0]])) : null;
@@ -212,9 +214,14 @@ async function accept(files) {
     notify("left-out", `These are more than ${count(MOST_FILES)} files, and none was sent; choose fewer, or evaluate a whole data set on Evaluations.`, "warn");
     return;
   }
-  const series = await examinationsOf(files, maxRequestMegabytes * 1e6);
-  const sent = new Set(series.flatMap((scan) => scan.files));
-  const scans = [...series, ...scansOf(files.filter((file) => !sent.has(file)))];
+  const images = await examinationsOf(files.filter((file) => !isDiscIndex(file)), maxRequestMegabytes * 1e6);
+  // Without its images a DICOMDIR is sent, and the server says what to send.
+  const series = images.length ? images : await examinationsOf(files, maxRequestMegabytes * 1e6);
+  const sent = series.flatMap((scan) => scan.files);
+  const indexes = images.length ? files.filter(isDiscIndex) : [];
+  const ofDiscs = picturesOfDiscs(files, indexes);
+  const leave = new Set([...sent, ...indexes, ...ofDiscs]);
+  const scans = [...series, ...scansOf(files.filter((file) => !leave.has(file)), ofDiscs)];
   if (!files.length) notify("left-out", "There are no files in it.", "warn");
   // The first one is on top, so the last one is put there first.
   const cards = [...scans].reverse().map(({ name }) => newCard(name)).reverse();

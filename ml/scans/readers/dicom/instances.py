@@ -234,7 +234,10 @@ def _check_kind(header: Dataset) -> None:
     """Raises ScanError for what is no gray MR image."""
     kind = UID(str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""))
     if kind == MediaStorageDirectoryStorage:
-        raise ScanError("unsupported", "A DICOMDIR lists images and holds none; send the images themselves.")
+        raise ScanError(
+            "unsupported",
+            "A DICOMDIR lists images and holds none; they are read from their own files, where these are sent, too.",
+        )
     if "Rows" not in header or "Columns" not in header:
         if not kind:
             raise DamagedFile("The DICOM file is cut or damaged: it does not say what it is; copy or export it again.")
