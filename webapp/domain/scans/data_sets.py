@@ -43,21 +43,15 @@ def with_truth(resources: Resources, scan_ids: Sequence[str]) -> list[Scan]:
 def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
     """A folder for each patient, with NAME_7.png and NAME_7_mask.png for each slice that has an expert's mask.
 
-    A stack is a patient; single slices are one patient's where their names differ in their numbers alone. Of several
-    with one number the second is called NAME_7 (2): another number would be another slice's.
+    A stack is a patient, and so is a single slice without a number; numbered ones are one patient's where they are of
+    one study and their names differ in their numbers alone. Of several with one number the second is called NAME_7 (2):
+    another number would be another slice's.
     Raises StorageFull, StorageUnavailable.
     """
     taken: dict[str, MemberNames] = defaultdict(MemberNames)  # names of the slices written, by patient
-    patients = MemberNames()
-    # First, so that no stack has the folder of single slices, in whatever order the scans are named.
+    patients = _patients(scans)
     for scan in scans:
-        if scan.slice_count == 1:
-            patients.add(_patient_of_single(scan))
-    for scan in scans:
-        if scan.slice_count == 1:
-            patient = _patient_of_single(scan)
-        else:
-            patient = patients.take(clean_member(scan.stem, LONGEST_FOLDER_BYTES))
+        patient = patients[scan.id]
         expert = Truth.of(scan)
         if expert is None:
             continue
@@ -79,5 +73,17 @@ def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
                     (place / f"{name}{ending}.png").write_bytes(panels.encode_png(image))
 
 
-def _patient_of_single(scan: Scan) -> str:
-    return clean_member(title_of(scan.filename), LONGEST_FOLDER_BYTES)
+def _patients(scans: Sequence[Scan]) -> dict[str, str]:
+    """The name of each scan's patient, by its id."""
+    names = MemberNames()
+    of_singles: dict[tuple[str | None, ...], str] = {}
+    found = {}
+    # Single slices first: their names do not depend on the order in which stacks are named.
+    for scan in sorted(scans, key=lambda scan: scan.slice_count > 1):
+        is_numbered = scan.slice_count == 1 and number_of(scan.filename) is not None
+        title = clean_member(title_of(scan.filename) if is_numbered else scan.stem, LONGEST_FOLDER_BYTES)
+        key = (scan.study_id, title.casefold()) if is_numbered else (scan.id,)
+        if key not in of_singles:
+            of_singles[key] = names.take(title)
+        found[scan.id] = of_singles[key]
+    return found

@@ -74,6 +74,21 @@ def test_slices_of_one_number_keep_it(client: FlaskClient, resources: Resources,
     assert [case["truth_pixels"] for case in cases] == [64] * 4
 
 
+def test_slices_of_one_name_in_two_studies_are_two_patients(
+    client: FlaskClient, resources: Resources, runtime: Runtime
+) -> None:
+    """So are two of one name without a number, which no patient's slices have."""
+    names = [("scan_7.png", "P1"), ("scan_8.png", "P1"), ("scan_7.png", "P2"), ("head.png", "P1"), ("head.png", "P1")]
+    sent = [sent_alone(client, name, study, half()) for name, study in names]
+    made = client.post(PATH, json={"scans": [scan["id"] for scan in sent]})
+    done = run_all(runtime, made.json["id"])
+    cases = client.get(f"{PATH}/{done.id}/cases").json["cases"]
+    assert sorted((case["patient"], case["image"].rpartition("/")[2]) for case in cases) == [
+        ("head", "head_1.png"), ("head (2)", "head (2)_1.png"),
+        ("scan", "scan_7.png"), ("scan", "scan_8.png"), ("scan (2)", "scan (2)_7.png"),
+    ]  # fmt: skip
+
+
 def test_one_scan_is_evaluated_from_its_page(app: Flask, client: FlaskClient, resources: Resources) -> None:
     stack = stack_of(app, client, ("p/s_3_mask.png", png(drawn())))
     fields = {"scan": stack["id"], "csrf_token": token(client), "threshold": "0.4"}
