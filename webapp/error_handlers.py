@@ -47,6 +47,7 @@ HTTP_ANSWERS = {
 BODY_FAULTS = (ConnectionError, NoMoreData, ParseException)
 INTERNAL = ("internal", "Something failed on the server; its log has this request's id.")
 CSRF_MESSAGE = "This form is too old or not ours; open the page again and send it once more."
+FORM_MESSAGE = "This address only takes what a form sends and shows nothing; go back to the page that has the form."
 HOST_MESSAGE = "This portal does not answer under that host name; see GLIOSCOPE_ALLOWED_HOSTS."
 RETRY_AFTER_S = 5
 # What passes later than most.
@@ -144,6 +145,8 @@ def _http_error(error: HTTPException) -> Response:
         code, message = "bad_host", HOST_MESSAGE
     elif isinstance(error, RequestEntityTooLarge):
         message = "The request has more bytes, parts or text than this portal takes; send less at once."
+    elif isinstance(error, MethodNotAllowed) and request.method == "GET" and not wants_json():
+        message = FORM_MESSAGE
     # webargs and flask-smorest hang what is wrong with which field on the exception.
     details = getattr(error, "data", None) or {}
     if details.get("messages"):

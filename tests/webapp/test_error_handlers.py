@@ -56,6 +56,8 @@ def test_an_error_is_a_page_elsewhere(client: FlaskClient) -> None:
 
 def test_a_method_that_is_not_taken_says_which_are(client: FlaskClient) -> None:
     assert {"GET", "POST"} <= set(client.put(SCANS).headers["Allow"].split(", "))
+    page = client.get("/scans/bulk")
+    assert page.status_code == 405 and "the page that has the form" in page.text
 
 
 @pytest.mark.parametrize("status", [401, 406, 411, 412, 417, 428])

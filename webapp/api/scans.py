@@ -73,10 +73,7 @@ class ScanCollection(MethodView):
                 except NotFound:
                     # Deleted since; an Idempotency-Key gives its first answer again, less what is gone.
                     continue
-        answer: dict[str, Any] = {"scans": found}
-        if submitted.rejected:
-            answer["rejected"] = [vars(item) for item in submitted.rejected]
-        return answer
+        return {"scans": found, "rejected": [vars(item) for item in submitted.rejected]}
 
     @blp.arguments(HistoryQuerySchema, location="query")
     @blp.answers(200, ScanPageSchema)

@@ -200,7 +200,7 @@ class AdmittedSchema(ma.Schema):
     """The answer to an upload."""
 
     scans = fields.List(fields.Nested(ScanSchema), required=True)
-    rejected = fields.List(fields.Nested(RejectedSchema))
+    rejected = fields.List(fields.Nested(RejectedSchema), required=True)
 
 
 class ScanPageSchema(ma.Schema):

@@ -88,7 +88,7 @@ def test_a_mask_sent_with_its_slice_is_its_truth_and_no_scan(app: Flask, client:
     files = [("head_Mask.PNG", png(half())), ("Head.png", png(head()))]
     response = send(client, *files, form={"group": group})
     assert response.status_code == 202
-    assert "rejected" not in response.json
+    assert response.json["rejected"] == []
     [scan] = response.json["scans"]
     assert scan["filename"] == "Head.png"
     assert scan["truth"] == {"filename": "head_Mask.PNG", "slice_names": None, "slices": [0], "findings": []}
