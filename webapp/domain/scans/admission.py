@@ -3,8 +3,11 @@
 Hostile bytes are parsed once, here, in the sandbox; after it everything works on plain arrays.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from sqlalchemy.orm import Session
 
 from ml.sandbox.decoder import Decoded
 from ml.scans import ScanError
@@ -71,10 +74,12 @@ def store(
     model: str | None,
     threshold: float | None,
     study: str | None = None,
+    check: Callable[[Session], None] | None = None,
 ) -> Accepted:
     """Store a scan's files, then its row with a queued segmentation, and wake a worker. Raises as `admit`.
 
-    original, stack: temporary files; they are moved. study: its name; one that there is not is made.
+    original, stack: temporary files; they are moved. study: its name; one that there is not is made. check: asked in
+    the row's transaction, before it is there; what it raises leaves nothing.
     """
     card = resources.catalog.card(model)
     wanted = checked_threshold(threshold, card.threshold)
@@ -86,6 +91,8 @@ def store(
         resources.storage.put(stack, stack_key(scan_id))  # in the same folder
         with resources.database.write() as session:
             visits.check_room(session, resources.settings)
+            if check is not None:
+                check(session)
             row.study_id = studies.place(session, study) if study else None
             row.same_as_id = None if row.origin == "phantom" else lookup.newest_of(session, row.sha256)
             session.add(row)

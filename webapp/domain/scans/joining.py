@@ -9,13 +9,15 @@ import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from ml.scans.sequence import SequenceKind, SequenceSource
 from ml.volumes.alignment import Alignment
@@ -98,8 +100,10 @@ def join(resources: Resources, scan_id: str, choice: Choice, key: str | None = N
 
 def _join(resources: Resources, scan_id: str, choice: Choice) -> str:
     parts, model, study = _read_parts(resources, scan_id, choice)
-    if (known := _known(resources, parts)) is not None:
-        return known
+    ids = {kind.value: scan.id for kind, scan in parts.items()}
+    with resources.database.read() as session:
+        if (known := _known(session, ids)) is not None:
+            return known
     flair = parts[SequenceKind.FLAIR]
     original, stack = resources.storage.temporary_file(), resources.storage.temporary_file()
     try:
@@ -128,12 +132,12 @@ def _join(resources: Resources, scan_id: str, choice: Choice) -> str:
             warning_details={**(flair.warning_details or {}), **details} or None,
             parts=[asdict(Part(kind.value, scan.id, scan.filename)) for kind, scan in parts.items()],
         )
-        made = admission.store(resources, row, original, stack, model=model, threshold=None, study=study).scan_id
-        check_parts_stand(resources, made, [scan.id for scan in parts.values()])
-        first = _known(resources, parts) or made
-        if first != made:  # the same request was sent twice at once
-            lookup.delete_left(resources, [made])
-        return first
+        check = partial(check_parts, ids=ids)
+        return admission.store(
+            resources, row, original, stack, model=model, threshold=None, study=study, check=check
+        ).scan_id
+    except AlreadyJoined as error:
+        return error.scan_id
     finally:
         original.unlink(missing_ok=True)
         stack.unlink(missing_ok=True)
@@ -171,28 +175,34 @@ def _read_parts(
     return parts, model, study_name
 
 
-def check_parts_stand(resources: Resources, scan_id: str, part_ids: Sequence[str]) -> None:
-    """A part that was deleted meanwhile, or is just being deleted, takes the new scan with it. Raises NotFound."""
-    with resources.database.write() as session:
-        wanted = select(Scan.id).where(Scan.id.in_(part_ids)).order_by(Scan.id)
-        # Waits for a deletion of one of them, which may have looked for scans joined of it before this one was there.
-        standing = session.scalars(wanted.with_for_update(read=True, key_share=True)).all()
-    if len(standing) != len(part_ids):
-        lookup.delete_left(resources, [scan_id])
+class AlreadyJoined(Exception):
+    """The same parts have become a scan meanwhile: the same request was sent twice at once."""
+
+    def __init__(self, scan_id: str) -> None:
+        super().__init__(scan_id)
+        self.scan_id = scan_id
+
+
+def check_parts(session: Session, ids: Mapping[str, str]) -> None:
+    """Keep the parts as they are until the transaction of the new scan ends. Raises NotFound, AlreadyJoined."""
+    wanted = select(Scan.id).where(Scan.id.in_(ids.values())).order_by(Scan.id)
+    # Waits for a deletion of one of them, which may have looked for scans joined of it before this one was there, and
+    # for another request that joins them.
+    if len(session.scalars(wanted.with_for_update(key_share=True)).all()) != len(ids):
         raise NotFound("A scan that was chosen has been deleted meanwhile.")
+    if (known := _known(session, ids)) is not None:
+        raise AlreadyJoined(known)
 
 
 _NAMES = {SequenceKind.FLAIR: "FLAIR", SequenceKind.T1: "T1", SequenceKind.T1_POST: "T1 with contrast"}
 
 
-def _known(resources: Resources, parts: Mapping[SequenceKind, Scan]) -> str | None:
-    """The oldest scan of these very parts in the same places: equal files that were sent again are other parts."""
-    wanted = {kind.value: scan.id for kind, scan in parts.items()}
-    with resources.database.read() as session:
-        made = select(Scan).where(Scan.id.in_(lookup.joined_of(session, list(wanted.values()))))
-        for scan in session.scalars(made.order_by(Scan.created_at, Scan.id)):
-            if {part["sequence"]: part["id"] for part in scan.parts or ()} == wanted:
-                return scan.id
+def _known(session: Session, ids: Mapping[str, str]) -> str | None:
+    """The oldest scan of these very parts, by sequence: equal files that were sent again are other parts."""
+    made = select(Scan).where(Scan.id.in_(lookup.joined_of(session, list(ids.values()))))
+    for scan in session.scalars(made.order_by(Scan.created_at, Scan.id)):
+        if {part["sequence"]: part["id"] for part in scan.parts or ()} == ids:
+            return scan.id
     return None
 
 
