@@ -10,10 +10,14 @@ write a date or a word behind a name with a number: TCIA's and PACS' `TCGA-02-00
 MU-Glioma-Post's `PatientID_0003/Timepoint_1` (https://doi.org/10.7937/7K9K-3C83), LUMIERE's `Patient-001/week-044`
 (https://doi.org/10.1038/s41597-022-01881-7). TCIA's RHUH-GBM has a folder for each time (`RHUH-0001/0`
 to `/2`), its UCSD-PTGBM a number behind the person's (UCSD-PTGBM-0002_01 and _02), and UCSF-ALPTDG both times in one
-folder (`100001/100001_time1`).
+folder (`100001/100001_time1`). Dates begin with the year, the day or the month (`P7/04.03.2021`, NBIA's
+`P7/01-30-2020-NA-BRAIN`); the folder around one that is called by its date is the person, unless it is a class, a site
+or the like.
 """
 
 import re
+
+from ml.datasets.class_names import is_of_many
 
 _SERIES = re.compile(r"(.*)/series \d+", re.DOTALL)
 _TIMES = re.compile(
@@ -23,13 +27,17 @@ _TIMES = re.compile(
     re.IGNORECASE,
 )
 # A date, or the word of a time with its number. A name without a number before it may be anything ("MR_20190304").
-_DATE = r"(?:19|20)\d\d([-_.]?)(?:0[1-9]|1[0-2])\{group}(?:0[1-9]|[12]\d|3[01])"
+_DAY, _MONTH, _YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:19|20)\d\d"
+_DATE = (
+    rf"(?:{_YEAR}(?P<year_first>[-_.]?)(?:0[1-9]|1[0-2])(?P=year_first)(?:0[1-9]|[12]\d|3[01])"
+    rf"|(?:{_DAY}(?P<day_first>[-_.]){_MONTH}(?P=day_first)|{_MONTH}(?P<month_first>[-_.]){_DAY}(?P=month_first)){_YEAR})"
+)
 _WORD = (
     r"(?:time(?:[-_ ]?points?)?|tp|visit|weeks?|months?|days?|session|follow[-_ ]?up|fu)[-_ ]?\d[-\w]*|baseline"
-    r"|(?:pre|post)[-_ ]?op(?:erative)?"
+    r"|(?:pre|post)(?:[-_ ]?(?:op(?:erative)?|rt|surgery|treatment))?"
 )
-_TIME = re.compile(rf"{_DATE.format(group=1)}|{_WORD}", re.IGNORECASE)
-_DATED = re.compile(rf"(.*\d.*?)[-_. /](?:{_DATE.format(group=2)}|{_WORD})", re.IGNORECASE | re.DOTALL)
+_TIME = re.compile(rf"(?:mri?|mrt|irm|scan|exam|study)?[-_. ]?{_DATE}(?:[-_. ][^/]*)?|{_WORD}", re.IGNORECASE)
+_DATED = re.compile(rf"(?P<person>.*\d.*?)[-_. ](?:{_DATE}|{_WORD})", re.IGNORECASE | re.DOTALL)
 
 
 def is_time(name: str) -> bool:
@@ -39,7 +47,11 @@ def is_time(name: str) -> bool:
 
 def person_of(patient: str) -> str:
     """The name without the time or the series, of a data set that has one; else the patient's own."""
-    for pattern in (_SERIES, _TIMES, _DATED):
+    for pattern in (_SERIES, _TIMES):
         if found := pattern.fullmatch(patient):
             patient = next(filter(None, found.groups()))
-    return patient
+    person, _, time = patient.rpartition("/")
+    if person and is_time(time):
+        return patient if is_of_many(person.rpartition("/")[2]) else person
+    found = _DATED.fullmatch(patient)
+    return found["person"] if found else patient

@@ -9,6 +9,7 @@ from unicodedata import normalize
 
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
+from ml.datasets.class_names import is_of_many
 from ml.datasets.file_names import is_text, name_key, shown
 from ml.datasets.layouts.coco import Category
 from ml.datasets.layouts.layout import Layout, LayoutName
@@ -21,6 +22,7 @@ from ml.datasets.time_points import is_time, person_of
 
 # A number, and behind a sign another one at the end: the patient's, or the series', and the slice's.
 _TWO_NUMBERS = re.compile(r"(.*?[0-9].*?)[ ._-]+[a-z]*[0-9]+", re.IGNORECASE | re.DOTALL)
+_NUMBER = re.compile("[0-9]+")
 # Findings that are counted over all folders of a joined set.
 _OF_ALL = ("mixed_channels", "automatic_masks", "cavities")
 _NOT_TEXT = "{name} has a name that is not UTF-8; rename it."
@@ -50,8 +52,28 @@ def join_volumes(folder: Path, parts: Sequence[Layout]) -> Layout:
         problems += [problem for problem in part.problems if problem.code not in _OF_ALL]
     cases = [case for case, _ in sided]
     problems += [*find_mixed_channels(cases), *find_automatic_masks(cases), *find_cavities(cases)]
+    problems += _find_untold_times(folder, parts)
     layout = assemble("BraTS", folder, sided, problems)
     return replace(layout, volumes=tuple(path for part in parts for path in part.volumes))
+
+
+def _find_untold_times(folder: Path, parts: Sequence[Layout]) -> Iterator[Problem]:
+    """Where folders that are numbered as patients are (`Pat_01`) have several in them whose names tell neither a person
+    nor a time (`MRT1`)."""
+    inner = {shown(relative(part.folder, folder)): {case.patient for case in part.cases} for part in parts}
+    kinds = {_NUMBER.sub("", name_key(place)) for place in inner}
+    are_patients = len(inner) > 1 == len(kinds) and not any(is_of_many(place.rpartition("/")[2]) for place in inner)
+    first = next((place for place in sorted(inner) if len(inner[place]) > 1), None)
+    names = {name for within in inner.values() for name in within}
+    are_untold = len(names) < sum(map(len, inner.values())) and not any(map(is_time, names))
+    if are_patients and are_untold and first is not None:
+        text = (
+            f"Each folder within {len(inner):,} others ({', '.join(sorted(inner)[:4])}) counts as one person"
+            f" ({first}/{shown(min(inner[first]))}): if those are the persons, and these their times, say so by their"
+            f" names ({first}/2021-03-04, {first}/Timepoint_1), else times of one person lie on several sides of a"
+            " split, and intervals are too narrow."
+        )
+        yield Problem("nested_patients", (), text)
 
 
 def assemble(

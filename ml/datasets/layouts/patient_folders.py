@@ -1,13 +1,13 @@
 """The layout of a folder for each patient, with each mask beside its image."""
 
-import re
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
-from ml.datasets.file_names import name_key, shown
+from ml.datasets.class_names import is_class
+from ml.datasets.file_names import shown
 from ml.datasets.layouts.assembly import assemble
 from ml.datasets.layouts.copies import copies_of, copy_problems
 from ml.datasets.layouts.label_colors import check_label_map
@@ -18,13 +18,6 @@ from ml.datasets.layouts.sequences import flair_folder, other_sequences
 from ml.datasets.layouts.swapped_words import OTHER_SEQUENCE, join_swapped
 from ml.datasets.layouts.tree import Tree
 
-# What people call folders of slices by what is on them, or by where they come from, not by whose they are.
-_CLASS = re.compile(
-    r"(?:yes|no|positive|negative|normal|healthy|benign|malignant|hgg|lgg|(?:no|non|with|without)?[ _-]?tumou?rs?"
-    r"|(?:glioma|glioblastoma|astrocytoma|oligodendroglioma|meningioma|pituitary|metastas[ei]s)(?:[ _-]tumou?rs?)?"
-    r"|axial|coronal|sagittal|ax|cor|sag|t1(?:w|c|ce|gd|n|post)?|t2(?:w|f|flair)?|pd|flair"
-    r"|(?:batch|part|chunk|fold|split|site|cent(?:er|re)|hospital|scanner|vendor|group|subset)[ _-]?[a-z0-9]{1,3})"
-)
 # Behind the slice's name, of the folder that LabelMe makes of its file.
 _OF_ONE_SLICE = "_json"
 
@@ -77,7 +70,7 @@ def _owner_of(folder: str) -> str:
 
 def _find_classes(patients: Collection[str]) -> Iterator[Problem]:
     """Where each folder is called as a class of slices (`glioma`, `no_tumor`), it is hardly one patient."""
-    if patients and all(_CLASS.fullmatch(name_key(patient)) for patient in patients):
+    if patients and all(map(is_class, patients)):
         text = (
             f"Each folder ({shown(', '.join(sorted(patients)[:4]))}) counts as one patient, and is called as a class, a"
             " sequence, a plane or a part: figures of patients and their intervals mean nothing, unless each patient"

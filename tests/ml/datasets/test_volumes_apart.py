@@ -144,6 +144,9 @@ def test_two_masks_of_one_volume_in_other_folders_fail_it(tmp_path: Path) -> Non
         (("RHUH-0001/0", "RHUH-0001/2", "RHUH-0001_1"), "RHUH-0001"),
         (("UCSD-PTGBM-0002_01", "UCSD-PTGBM-0002_02"), "UCSD-PTGBM-0002"),
         (("100001/100001_time1", "100001/100001_time2"), "100001/100001"),
+        (("P7_04.03.2021", "P7_10-06-2021", "P7_03-25-2021", "P7/4.3.2021", "P7/MR 10.06.2021"), "P7"),
+        (("GLIS-RT-001/01-30-2020-NA-BRAIN", "GLIS-RT-001/02-28-2020-NA-BRAIN"), "GLIS-RT-001"),
+        (("Miller/04.03.2021", "Miller/2021-06-10", "Miller/post"), "Miller"),
         (("P7_baseline", "P7_fu1", "P7 follow-up 2", "P7_preop", "P7_post_op"), "P7"),
     ],
 )
@@ -231,7 +234,11 @@ def test_a_mask_beside_its_volume_is_taken_as_before(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["MR_20190304", "P7_19991345", "P7_day", "P7_follower3", "20190304", "P7_2019-03.04", "week-3", "P1/P2"]
+    "name",
+    [
+        *("MR_20190304", "P7_19991345", "P7_day", "P7_follower3", "20190304", "P7_2019-03.04", "week-3", "P1/P2"),
+        *("P7_04.03-2021", "P7_32.13.2021", "04.03.2021", "HGG/2019-03-04", "site1/20190304", "MR/20190304", "P1/MRT1"),
+    ],
 )
 def test_a_name_that_may_be_several_persons_or_no_date_is_one_of_its_own(name: str) -> None:
     assert person_of(name) == name
@@ -250,6 +257,39 @@ def test_folders_of_times_are_called_after_their_persons_all_of_them(tmp_path: P
         f"{name}/Timepoint_{number}" for name, numbers in times.items() for number in numbers
     }
     assert {person_of(case.patient) for case in layout.cases} == times.keys()
+
+
+def write_times(folder: Path, *places: str) -> None:
+    for seed, place in enumerate(places):
+        write_volume(folder / place / "FLAIR.nii.gz", flair(seed=seed))
+        write_volume(folder / place / "Tumor.nii.gz", labels())
+
+
+def test_folders_of_dates_that_begin_with_the_day_are_times_of_the_person_around_them(tmp_path: Path) -> None:
+    """They were three persons, called by their dates, and a split had one person on both sides."""
+    write_times(tmp_path, "Pat_01/04.03.2021", "Pat_01/10.06.2021", "Pat_02/11.01.2020")
+    layout = find_layout(tmp_path)
+    assert {case.patient for case in layout.cases} == {"Pat_01/04.03.2021", "Pat_01/10.06.2021", "Pat_02/11.01.2020"}
+    assert {person_of(case.patient) for case in layout.cases} == {"Pat_01", "Pat_02"} and not layout.notes
+
+
+@pytest.mark.parametrize(
+    ("places", "is_said"),
+    [
+        (("Pat_01/MRT1", "Pat_01/MRT2", "Pat_02/MRT1"), True),
+        (("Pat_01/Timepoint_1", "Pat_01/Timepoint_2", "Pat_02/Timepoint_1"), False),
+        (("site1/P1", "site1/P2", "site2/P1"), False),
+        (("site1/P1", "site1/P2", "site2/P3"), False),
+        (("A1/P1", "A1/P2", "A2/P3"), False),
+    ],
+)
+def test_folders_in_numbered_folders_that_tell_neither_person_nor_time_are_said(
+    tmp_path: Path, places: tuple[str, ...], is_said: bool
+) -> None:
+    write_times(tmp_path, *places)
+    notes = find_layout(tmp_path).notes
+    assert [note for note in notes if "(Pat_01/2021-03-04, Pat_01/Timepoint_1)" in note] == list(notes)
+    assert bool(notes) == is_said
 
 
 @pytest.mark.parametrize(
