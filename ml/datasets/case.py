@@ -170,7 +170,9 @@ def read_slice(path: Path, volume: VolumeSlice | None = None) -> Scan:
     scan = read_scan(path, LIMITS)
     if len(scan.pixels) != 1:
         raise ScanError(
-            "unreadable", f"The file has {len(scan.pixels)} slices and a case is one; store them in single files."
+            "unreadable",
+            f"The file has {len(scan.pixels)} slices and a case is one; store each of its slices, and of its mask's, in"
+            " a file (NAME_0001.tif and NAME_0001_mask.tif, or as ImageJ's Image Sequence calls them).",
         )
     return scan
 

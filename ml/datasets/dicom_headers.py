@@ -36,14 +36,22 @@ class MaskFile:
     regions: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class OtherFile:
+    """What is not read, by a sentence; its series' UID, empty where it says none."""
+
+    message: str
+    series: str = ""
+
+
 class DicomHeaders:
     """Answers for files of folders that were named when it was opened."""
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
 
-    def describe(self, path: Path) -> SeriesFile | MaskFile | str:
-        """What a file is, or a sentence. Raises OSError without a child."""
+    def describe(self, path: Path) -> SeriesFile | MaskFile | OtherFile:
+        """What a file is. Raises OSError without a child."""
         answer = self._ask({"path": str(path.resolve())})
         if "mask" in answer and isinstance(answer.get("refers"), list):
             regions = answer.get("regions")
@@ -54,7 +62,7 @@ class DicomHeaders:
             return SeriesFile(
                 answer["series"], str(answer.get("patient")), None if is_flair is None else bool(is_flair)
             )
-        return str(answer.get("message", DAMAGED))
+        return OtherFile(str(answer.get("message", DAMAGED)), str(answer.get("other_series", "")))
 
     def grid(self, series: Sequence[Path]) -> VolumeGrid | str:
         """Where the voxels of a series' files lie, or a sentence. Raises OSError without a child."""

@@ -55,6 +55,8 @@ _BEGINNING = re.compile(r"masks?[ ._-]")
 _OVERLAY = "label_viz"
 # What Label Studio calls the masks of a brush, which do not name their image: task-7-annotation-3-by-1-tag-Tumor-0.
 _BRUSH = re.compile(r"task-[0-9]+-annotation-[0-9]+-by-.+-tag-.+", re.DOTALL)
+# The expert's of the Virtual Skeleton Database, which BRATS 2012 to 2015 came from: VSD.Brain_3more.XX.O.OT.54517.
+_OF_VSD = re.compile(r"vsd\..+\.ot\.[0-9]+", re.DOTALL)
 # MATLAB's Image Labeler counts its labels by itself.
 _MATLAB = re.compile(r"Label_[1-9][0-9]*")
 _WORD = rf"(?:[ ._-]?(?:{_LONG})|(?:^|[ ._-])(?:{_SHORT}))"
@@ -78,10 +80,15 @@ def is_overlay(stem: str) -> bool:
     return stem.lower() == _OVERLAY
 
 
+def is_of_vsd(stem: str) -> bool:
+    """Whether a name without suffix is that of an expert's mask in the Virtual Skeleton Database."""
+    return _OF_VSD.fullmatch(stem.lower()) is not None
+
+
 def mask_word(name: str) -> str:
     """What of a file's name says that it is a mask (`_seg` of `scan_seg.png`), as it is written; else empty."""
     stem = _stem(name)
-    if _BRUSH.fullmatch(stem.lower()) or is_overlay(stem):
+    if _BRUSH.fullmatch(stem.lower()) or is_overlay(stem) or is_of_vsd(stem):
         return stem
     if found := _CITYSCAPES.search(stem.lower()) or _ENDING.search(stem.lower()):
         return stem[found.start() :]
@@ -110,6 +117,17 @@ def cut_mask_word(stem: str) -> list[str]:
     """A name without each mask's word that stands in it apart from other letters (`flair_75` of `flair_seg_75`)."""
     plain = stem.lower()
     return [f"{plain[: found.start()]}_{plain[found.end() :]}" for found in _APART.finditer(plain)]
+
+
+def glue_mask_word(stem: str) -> list[str]:
+    """A name without the mask's word before its number, as ImageJ counts the slices of a stack behind its name:
+    `P10000` of `P1_mask0000`. No `P1_mask_1`, which may be the first of several of P1's."""
+    plain = stem.lower()
+    return [
+        f"{plain[: found.start()].rstrip(' ._-')}{plain[found.end() :]}"
+        for found in _APART.finditer(plain)
+        if found.start() and plain[found.end() :].isdecimal()
+    ]
 
 
 def cityscapes_base(stem: str) -> str:

@@ -26,7 +26,8 @@ from ml.datasets.layouts.left_out import find_strays
 from ml.datasets.layouts.search import UnreadMasksError, find_layout
 from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.unknown import find_twins
-from ml.datasets.layouts.volume_masks import is_volume_mask
+from ml.datasets.layouts.volume_masks import is_of_anatomy, is_volume_mask
+from ml.datasets.layouts.volume_patients import volumes_in
 from ml.datasets.mask_names import count_own_folders, doubtful_word, looks_like_mask
 from ml.datasets.volume_slices import Channels, VolumeSlice, file_of
 from ml.scans import ScanError
@@ -179,9 +180,22 @@ def _slices_of(folder: Path, layout: Layout | None) -> tuple[list[Path], tuple[L
         for path in found.files
         if suffix_of(path.name) in (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES) and is_volume_mask(path, folder)
     }
-    strays = find_strays(tree, folder, folder, [*files, *annotations, *dicom, *of_volumes], frozenset())
+    # Of any sequence, as where each file is given: a folder of slices has volumes beside them that are others' forms.
+    volumes = [] if files or dicom else _volumes_within(tree, folder)
+    strays = find_strays(tree, folder, folder, [*files, *annotations, *dicom, *of_volumes, *volumes], frozenset())
     masks |= of_volumes
-    return _in_order({*files, *dicom} - masks), _with_masks(folder, masks, strays, _BY_PIXELS if by_pixels else _MASKS)
+    scans = {*files, *dicom, *volumes} - masks
+    return _in_order(scans), _with_masks(folder, masks, strays, _BY_PIXELS if by_pixels else _MASKS)
+
+
+def _volumes_within(tree: Tree, folder: Path) -> list[Path]:
+    """The NIfTI volumes of all folders within that are no masks by their names, of a tumor or of anything else."""
+    return [
+        path
+        for here, _ in tree.walk(folder)
+        for path, _ in volumes_in(tree, here)
+        if not looks_like_mask(path.relative_to(folder).as_posix()) and not is_of_anatomy(path, folder)
+    ]
 
 
 def _is_dicom(tree: Tree, path: Path) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
-from ml.datasets.dicom_headers import DicomHeaders, MaskFile, SeriesFile, dicom_headers
+from ml.datasets.dicom_headers import DicomHeaders, MaskFile, OtherFile, SeriesFile, dicom_headers
 from ml.datasets.file_names import DICOM_SUFFIXES, is_text, name_key, natural_key, shown, suffix_of
 from ml.datasets.layouts.categories import is_tumor
 from ml.datasets.layouts.roots import SUBSETS
@@ -30,6 +30,10 @@ _MASK_CLASSES = (b"1.2.840.10008.5.1.4.1.1.66.4", b"1.2.840.10008.5.1.4.1.1.481.
 _HEAD_BYTES = 16_384
 _LONELY = (
     "The {what} refers to a series that is not in the folder: add the series that it was drawn on, or remove the mask."
+)
+_OF_UNREAD = (
+    "The {what} refers to a series that is there and is not read ({reason}): bring its outlines onto the MR series, for"
+    " example in 3D Slicer, and export them as a DICOM SEG or RTSTRUCT of that series."
 )
 _DOUBLED = (
     "They are masks of one series{called}, and not one alone of them is called as a tumor: keep one, or name the"
@@ -82,7 +86,9 @@ def list_dicom(tree: Tree, folder: Path) -> VolumeSet:
         series = _series_of(folder, found)
         problems += _give_masks(folder, series, found)
         problems += [
-            Problem("left_out", (_relative(folder, path),), one) for path, one in found.items() if isinstance(one, str)
+            Problem("left_out", (_relative(folder, path),), one.message)
+            for path, one in found.items()
+            if isinstance(one, OtherFile)
         ]
         read, unused = _choose(series.values())
         if unused:
@@ -116,7 +122,7 @@ def _is_readable(tree: Tree, folder: Path, path: Path, problems: list[Problem]) 
     return True
 
 
-def _series_of(folder: Path, found: Mapping[Path, SeriesFile | MaskFile | str]) -> dict[str, _Series]:
+def _series_of(folder: Path, found: Mapping[Path, SeriesFile | MaskFile | OtherFile]) -> dict[str, _Series]:
     """The series by their UIDs, their files in the order of their names."""
     series: dict[str, _Series] = {}
     around = _around_patients(folder, found)
@@ -131,7 +137,7 @@ def _series_of(folder: Path, found: Mapping[Path, SeriesFile | MaskFile | str]) 
     return series
 
 
-def _around_patients(folder: Path, found: Mapping[Path, SeriesFile | MaskFile | str]) -> Path:
+def _around_patients(folder: Path, found: Mapping[Path, SeriesFile | MaskFile | OtherFile]) -> Path:
     """The folder around the series of all patients, where there are several: NBIA's `manifest-1/COLLECTION/P1`. A side
     is a part of the set."""
     places = {path.parent: one.patient for path, one in found.items() if isinstance(one, SeriesFile)}
@@ -154,7 +160,7 @@ def _place(folder: Path, path: Path) -> tuple[str | None, str]:
 
 
 def _give_masks(
-    folder: Path, series: Mapping[str, _Series], found: Mapping[Path, SeriesFile | MaskFile | str]
+    folder: Path, series: Mapping[str, _Series], found: Mapping[Path, SeriesFile | MaskFile | OtherFile]
 ) -> Iterator[Problem]:
     """Give each mask to the series that it refers to; of several to FLAIR, if one of them is. Of several of one series
     that is taken which alone is called as a tumor; none of them is whose regions are all something else."""
@@ -165,6 +171,7 @@ def _give_masks(
     ]
     if others:
         yield Problem("left_out", tuple(_relative(folder, path) for path in others), _NO_TUMORS)
+    others_by_uid = {one.series: one for one in found.values() if isinstance(one, OtherFile) and one.series}
     for path, one in found.items():
         if not isinstance(one, MaskFile) or path in others:
             continue
@@ -173,7 +180,10 @@ def _give_masks(
         for owner in flair if len(flair) == 1 else owners:
             owner.masks[path] = one
         if not owners:
-            yield Problem("mask_without_image", (_relative(folder, path),), _LONELY.format(what=one.what))
+            unread = next(filter(None, map(others_by_uid.get, one.refers)), None)
+            reason = "" if unread is None else _as_reason(unread.message)
+            text = _OF_UNREAD.format(what=one.what, reason=reason) if reason else _LONELY.format(what=one.what)
+            yield Problem("mask_without_image", (_relative(folder, path),), text)
     spare: dict[Path, None] = {}
     for owner in series.values():
         tumors = {path: one for path, one in owner.masks.items() if any(map(names_tumor, one.regions))}
@@ -182,6 +192,12 @@ def _give_masks(
             owner.masks = tumors
     if spare:
         yield Problem("left_out", tuple(_relative(folder, path) for path in spare), _SPARE)
+
+
+def _as_reason(sentence: str) -> str:
+    """What stands before a sentence's remedy, to be put in brackets."""
+    reason = sentence.partition(";")[0].rstrip(".")
+    return reason[:1].lower() + reason[1:]
 
 
 def _choose(series: Iterable[_Series]) -> tuple[list[_Series], list[_Series]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import name_key
 from ml.datasets.layouts.tree import Tree
-from ml.datasets.mask_names import mask_ending, mask_sign
+from ml.datasets.mask_names import is_of_vsd, mask_ending, mask_sign
 
 
 class Sequence(Enum):
@@ -49,6 +49,9 @@ _NOT_SCANNED = re.compile(
     r"t1.*|adc|dwi|swi|to|in|on|reg.*|coreg.*|space|warp.*|brain|bet|diff.*|sub.*|map|prob.*|pred.*"
 )
 
+# The Virtual Skeleton Database's, as BRATS 2012 to 2015 have it: `VSD.Brain.XX.O.MR_Flair.54512`.
+_OF_VSD = re.compile(r"VSD\..+\.MR_([a-z0-9]+)\.[0-9]+", re.IGNORECASE | re.DOTALL)
+
 # What CaPTk's pipeline puts behind a sequence (LPS, resampled, skull-stripped), as TCIA's REMBRANDT has it.
 _PROCESSED = re.compile(r"(?:_LPS)?(?:_rSRI)?(?:_SS(?:Final)?)?$", re.IGNORECASE)
 
@@ -58,6 +61,10 @@ def split_brats_name(stem: str) -> tuple[str, Sequence] | None:
 
     Masks are told by other programs' endings, too: `-label` (3D Slicer), `_segmentation` (ITK-SNAP), `_mask`.
     """
+    if is_of_vsd(stem):
+        return "", Sequence.SEG
+    if of_vsd := _OF_VSD.fullmatch(stem):
+        return "", _BRATS.get(of_vsd[1].lower(), Sequence.OTHER)
     if word := mask_ending(stem):
         return stem.removesuffix(word), Sequence.SEG
     found = re.fullmatch(r"(?:(.+)[-_])?([a-z0-9]+)", _PROCESSED.sub("", stem), re.IGNORECASE)
@@ -66,6 +73,11 @@ def split_brats_name(stem: str) -> tuple[str, Sequence] | None:
         return None
     base = found[1] or ""
     return base, Sequence.OTHER if _ONTO.fullmatch(base) else sequence
+
+
+def is_scan_of_vsd(stem: str) -> bool:
+    """Whether a volume's name is that of a sequence in the Virtual Skeleton Database, which has a folder for each."""
+    return _OF_VSD.fullmatch(stem) is not None
 
 
 def says_flair(stem: str) -> bool:

@@ -1,5 +1,6 @@
 """Masks whose names have a mask's word where their images have another: `P1_flair_75` and `P1_seg_75`, `flair0005` and
-`mask0005` (ImageJ's sequences), `img` and `label` (LabelMe's), `images/image_3` and `masks/label_3`.
+`mask0005` (ImageJ's sequences), `img` and `label` (LabelMe's), `images/image_3` and `masks/label_3`; or a mask's word
+before their number, where their images have none: `P10005` and `P1_mask0005` (of ImageJ's stacks `P1` and `P1_mask`).
 
 Only where no mask is an image's by its name otherwise, and every mask or every image finds its own: of images that are
 counted from another number than their masks none does.
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from ml.datasets.file_names import name_key
 from ml.datasets.layouts.pairing import FilesByKind
-from ml.datasets.mask_names import cut_mask_word, is_of_matlab
+from ml.datasets.mask_names import cut_mask_word, glue_mask_word, is_of_matlab
 
 OTHER_SEQUENCE = (
     "Slices of another sequence than FLAIR, which the models read: of slices that differ in a sequence's name alone"
@@ -38,6 +39,7 @@ def join_swapped(files: FilesByKind, *, is_folder_of_masks: bool = False) -> tup
         return files, ()
     images: dict[Key, set[str]] = defaultdict(set)
     flair: dict[Key, set[str]] = defaultdict(set)
+    plain: dict[Key, set[str]] = defaultdict(set)
     others: dict[str, set[Key]] = {}
     for stem in files.images:
         parts = _parts(stem)
@@ -47,6 +49,7 @@ def join_swapped(files: FilesByKind, *, is_folder_of_masks: bool = False) -> tup
         elif keys := set(_keys(parts, _OTHER_SEQUENCES)):
             others[stem] = keys
         else:
+            plain[parts].add(stem)
             for key in {*([parts] if is_folder_of_masks else []), *_keys(parts, _IMAGE)}:
                 images[key].add(stem)
     found: dict[str, Path] = {}
@@ -55,11 +58,14 @@ def join_swapped(files: FilesByKind, *, is_folder_of_masks: bool = False) -> tup
         own |= {_parts(path.stem)} if is_folder_of_masks else set()
         stems = {stem for key in own for stem in flair.get(key, ())}
         stems = stems or {stem for key in own for stem in images.get(key, ())}
+        glued = {_parts(name) for name in glue_mask_word(path.stem)}
+        stems = stems or {stem for key in glued for stem in plain.get(key, ())}
         if len(stems) > 1 or found.keys() & stems:
             return files, ()
         found |= dict.fromkeys(stems, path)
     of_flair = {stem for stems in flair.values() for stem in stems}
     candidates = of_flair if of_flair & found.keys() else {stem for stems in images.values() for stem in stems}
+    candidates = candidates or {stem for stems in plain.values() for stem in stems}
     if not found or not (len(found) == len(masks) or candidates <= found.keys()):
         return files, ()
     beside = {stem for stem, keys in others.items() if of_flair & found.keys() and any(key in flair for key in keys)}

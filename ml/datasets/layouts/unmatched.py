@@ -76,7 +76,8 @@ def say_unmatched(layout: Layout, folder: Path) -> str:
 def _remedy(layout: Layout, masks: Sequence[Path]) -> str:
     """What to do with masks of which none is an image's, as far as their names tell."""
     if layout.name == "DICOM":
-        return _OF_SERIES
+        lonely = (problem for problem in layout.problems if problem.code == "mask_without_image")
+        return next((problem.message for problem in lonely), "") if layout.cases else _OF_SERIES
     if cityscapes := say_cityscapes(masks):
         return cityscapes
     if masks and all(is_of_matlab(path.stem) for path in masks):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ml.datasets.file_names import MASK_VOLUME_SUFFIXES, VOLUME_SUFFIXES, name_key, suffix_of
 from ml.datasets.layouts.sequences import Sequence as Kind
-from ml.datasets.layouts.sequences import split_brats_name
+from ml.datasets.layouts.sequences import is_scan_of_vsd, split_brats_name
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.volume_masks import base_of_mask, is_of_part, is_volume_mask
 from ml.datasets.layouts.volume_patients import VolumePatient, volumes_in
@@ -55,7 +55,9 @@ def _find(tree: Tree, folder: Path) -> tuple[list[VolumePatient], list[Path]]:
             continue
         elif (named := split_brats_name(stem)) and suffix_of(path.name) in VOLUME_SUFFIXES:
             base, kind = named
-            found.setdefault((here, base), VolumePatient(base or here.name)).files[kind].append(path)
+            is_in_own = is_scan_of_vsd(stem) and name_key(here.name) == name_key(stem)
+            place = here.parent if is_in_own and here != folder else here
+            found.setdefault((place, base), VolumePatient(base or place.name)).files[kind].append(path)
     return [patient for patient in found.values() if patient.first(Kind.FLAIR)], masks
 
 

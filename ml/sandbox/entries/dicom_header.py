@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from ml.datasets.case import LIMITS
 from ml.sandbox.entries.headers import answer_of, grid_answer
 from ml.sandbox.entries.preload import preload_readers
+from ml.scans import ScanError
 from ml.scans.readers.dicom.instances import instance_of, read_dataset
 from ml.scans.readers.dicom.reader import read_series_grid
 from ml.scans.readers.dicom.segmentations import is_segmentation, segment_names
@@ -24,7 +25,8 @@ preload_readers()
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Answer {"path"}: {"series", "patient", "is_flair"} of an image, {"mask", "refers", "regions"} of an expert's
-    mask; or {"series"}, the files of one: {"grid"} of `VolumeGrid.to_json`. Else {"message"}."""
+    mask; or {"series"}, the files of one: {"grid"} of `VolumeGrid.to_json`. Else {"message"}, and
+    {"other_series"} of an image that is not read."""
     return answer_of(lambda: _read(request))
 
 
@@ -43,7 +45,10 @@ def _describe(path: Path) -> dict[str, Any]:
     if is_structure_set(header):
         names = _names_in(header)[:MOST_REGIONS]
         return {"mask": "RTSTRUCT", "refers": sorted(set(_referred(header))), "regions": names}
-    image = instance_of(header, path, LIMITS)
+    try:
+        image = instance_of(header, path, LIMITS)
+    except ScanError as error:
+        return {"message": error.message, "other_series": str(header.get("SeriesInstanceUID", ""))}
     is_flair = None if image.sequence is None else image.sequence is SequenceKind.FLAIR
     return {"series": image.series_uid, "patient": image.patient, "is_flair": is_flair}
 

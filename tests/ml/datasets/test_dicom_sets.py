@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml.datasets import DatasetError, check, find_layout
-from ml.datasets.dicom_headers import DicomHeaders, MaskFile, SeriesFile, dicom_headers
+from ml.datasets.dicom_headers import DicomHeaders, MaskFile, OtherFile, SeriesFile, dicom_headers
 from ml.datasets.loading import load_case
 from ml.evaluation.run import read_case
 from ml.evaluation.scoring import Failure
@@ -122,6 +122,17 @@ def test_only_masks_whose_series_lack_are_refused_by_name(tmp_path: Path) -> Non
         check(tmp_path)
 
 
+def test_outlines_on_a_planning_ct_are_told_what_they_refer_to(tmp_path: Path) -> None:
+    """As GLIS-RT has them. The series that they refer to was asked for, and lay beside them."""
+    write_series(tmp_path / "P1" / "mr", "1.2.1")
+    write_series(tmp_path / "P1" / "ct", "1.2.2", Modality="CT")
+    write_outlines(tmp_path / "P1" / "rt.dcm", "1.2.2")
+    with pytest.raises(
+        DatasetError, match=r"is there and is not read \(the DICOM file is CT, and the models read MR\)"
+    ):
+        check(tmp_path)
+
+
 def test_of_a_patients_series_that_with_a_mask_is_read(tmp_path: Path) -> None:
     """And of several with one FLAIR by its header; two of which nothing says it are two volumes."""
     write_series(tmp_path / "P1" / "flair", "1.2.1", SeriesDescription="Ax T2 FLAIR")
@@ -199,14 +210,14 @@ def test_mutated_headers_are_descriptions_or_sentences(tmp_path: Path) -> None:
         described = headers.describe(good)
         assert isinstance(described, SeriesFile) and (described.series, described.is_flair) == ("1.2.1", None)
         assert not isinstance(headers.grid([good]), str)
-    assert {type(one) for one in found} == {MaskFile, str}
+    assert {type(one) for one in found} == {MaskFile, OtherFile}
 
 
 def test_a_folder_without_a_mask_is_refused_before_every_header_is_read(tmp_path: Path, monkeypatch) -> None:
     asked: list[Path] = []
     describe = DicomHeaders.describe
 
-    def counted(self: DicomHeaders, path: Path) -> SeriesFile | MaskFile | str:
+    def counted(self: DicomHeaders, path: Path) -> SeriesFile | MaskFile | OtherFile:
         asked.append(path)
         return describe(self, path)
 

@@ -259,6 +259,35 @@ def test_folders_of_times_are_called_after_their_persons_all_of_them(tmp_path: P
     assert {person_of(case.patient) for case in layout.cases} == times.keys()
 
 
+def test_brats_2015_as_its_database_calls_it_is_read(tmp_path: Path) -> None:
+    """A folder for each sequence; no name of them was known, and nobody was told which is the expert's."""
+    for number, name in enumerate(("brats_2013_pat0001_1", "brats_tcia_pat101_0001")):
+        for at, kind in enumerate(("XX.O.MR_Flair", "XX.O.MR_T1", "XX.O.MR_T1c", "XX.O.MR_T2", "XX.O.OT")):
+            brain = "Brain_3more" if kind.endswith("OT") else "Brain"
+            stem = f"VSD.{brain}.{kind}.{54512 + 5 * number + at}"
+            voxels = labels() if kind.endswith("OT") else flair(seed=10 * number + at)
+            write_volume(tmp_path / "HGG" / name / stem / f"{stem}.nii.gz", voxels)
+    report = check(tmp_path)
+    assert (report.is_sound, report.analysis.tumor_patients, report.left_out) == (True, 2, ())
+    cases = find_layout(tmp_path).cases
+    assert {case.patient for case in cases} == {"brats_2013_pat0001_1", "brats_tcia_pat101_0001"}
+    assert all(case.volume.channels for case in cases)
+    sources, left_out = find_sources([tmp_path])
+    assert [source.path.name[-12:] for source in sources] == ["54512.nii.gz", "54517.nii.gz"]
+    assert [(group.code, group.count) for group in left_out] == [("expert_mask", 2)]
+
+
+def test_predict_takes_a_folder_of_volumes_whose_names_tell_no_sequence(tmp_path: Path) -> None:
+    """They were read where each was given, and not in their folder, as DICOM is."""
+    for name in ("images/patient_001", "images/patient_002"):
+        write_volume(tmp_path / f"{name}.nii.gz", flair())
+    write_volume(tmp_path / "images/brain_mask.nii.gz", labels())
+    write_volume(tmp_path / "masks/patient_001.nii.gz", labels())
+    for folder in (tmp_path, tmp_path / "images"):
+        sources, _ = find_sources([folder])
+        assert [source.path.name for source in sources] == ["patient_001.nii.gz", "patient_002.nii.gz"]
+
+
 def write_times(folder: Path, *places: str) -> None:
     for seed, place in enumerate(places):
         write_volume(folder / place / "FLAIR.nii.gz", flair(seed=seed))

@@ -20,6 +20,7 @@ def pairs_of(folder):
     ("images", "masks"),
     [
         ("anna/flair000{}.tif", "anna/mask000{}.tif"),  # ImageJ's image sequences
+        ("anna/P1000{}.tif", "anna/P1_mask000{}.tif"),  # of the stacks P1 and P1_mask
         ("anna/P1_flair_{}.png", "anna/P1_seg_{}.png"),
         ("anna/{}_flair.png", "anna/{}_seg.png"),
         ("anna/img_{}.png", "anna/label_{}.png"),
