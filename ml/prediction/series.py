@@ -34,7 +34,8 @@ def join_series(sources: Sequence[Source], decoder: Decoder) -> tuple[tuple[Sour
             f"There are {len(places):,} DICOM files, and {MOST_FILES:,} are read at a time; give fewer folders."
         )
     try:
-        found = decoder.sort_series([sources[place].path for place in places])
+        own = [sources[place].path for place in places]
+        found = decoder.sort_series(own, [path.absolute().parent.as_posix() for path in own])
     except ScanError as error:
         raise DatasetError(f"The DICOM files cannot be sorted into series: {error.message}") from error
     refused = [(places[place], error) for place, error in found.refused if not isinstance(error, DamagedFile)]

@@ -62,8 +62,8 @@ class SortedFiles:
     it would have been one of a scan's.
 
     labels: what may be said of each scan's series. patients: of each scan, numbers from 0 that tell patients apart, and
-    examinations where the headers name none. digests, examinations: of each scan's patient and of its study's UID, for
-    pseudonyms, and never stored; empty where the header has none.
+    examinations, or folders, where the headers name none. digests, examinations: of each scan's patient and of its
+    study's UID, for pseudonyms, and never stored; empty where the header has none.
     """
 
     series: tuple[tuple[int, ...], ...]
@@ -152,9 +152,12 @@ class Decoder:
         with self._asked(source, bits, options) as answer:
             return _read_mask(answer, bits)
 
-    def sort_series(self, sources: Sequence[Path]) -> SortedFiles:
-        """Which DICOM files are one scan. Raises as `decode`, without a file's own faults, which are in the answer."""
-        request = {"sources": [str(source.resolve()) for source in sources]}
+    def sort_series(self, sources: Sequence[Path], folders: Sequence[str]) -> SortedFiles:
+        """Which DICOM files are one scan. Raises as `decode`, without a file's own faults, which are in the answer.
+
+        folders: in which they were sent, `/` between their parts: they tell whose a file is where no header does.
+        """
+        request: dict[str, Any] = {"sources": [str(source.resolve()) for source in sources], "folders": list(folders)}
         answer = self._run(request, Access.to(reads=sources), len(sources))
         return _read_sorted(answer, len(sources))
 

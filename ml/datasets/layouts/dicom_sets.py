@@ -83,8 +83,9 @@ def list_dicom(tree: Tree, folder: Path) -> VolumeSet:
         found = {path: headers.describe(path) for path in readable}
         if not any(isinstance(one, MaskFile) for one in found.values()):
             return VolumeSet()
-        series = _series_of(folder, found)
-        problems += _give_masks(folder, series, found)
+        around = _around_patients(folder, found)
+        series = _series_of(folder, around, found)
+        problems += _give_masks(folder, around, series, found)
         problems += [
             Problem("left_out", (_relative(folder, path),), one.message)
             for path, one in found.items()
@@ -122,18 +123,21 @@ def _is_readable(tree: Tree, folder: Path, path: Path, problems: list[Problem]) 
     return True
 
 
-def _series_of(folder: Path, found: Mapping[Path, SeriesFile | MaskFile | OtherFile]) -> dict[str, _Series]:
-    """The series by their UIDs, their files in the order of their names."""
-    series: dict[str, _Series] = {}
-    around = _around_patients(folder, found)
+def _series_of(
+    folder: Path, around: Path, found: Mapping[Path, SeriesFile | MaskFile | OtherFile]
+) -> dict[tuple[str, str], _Series]:
+    """The series by their UIDs and patients, their files in the order of their names. Some programs that de-identify
+    give all patients one UID: whom no header names is told by the folder."""
+    series: dict[tuple[str, str], _Series] = {}
     for path in sorted(found, key=lambda one: natural_key(one.relative_to(folder).as_posix())):
         one = found[path]
         if not isinstance(one, SeriesFile):
             continue
-        if one.series not in series:
-            side, name = _place(around, path)
-            series[one.series] = _Series(one.series, one.patient or name, name, side, one.is_flair)
-        series[one.series].files.append(path)
+        side, name = _place(around, path)
+        key = one.series, one.patient or name
+        if key not in series:
+            series[key] = _Series(one.series, one.patient or name, name, side, one.is_flair)
+        series[key].files.append(path)
     return series
 
 
@@ -160,10 +164,14 @@ def _place(folder: Path, path: Path) -> tuple[str | None, str]:
 
 
 def _give_masks(
-    folder: Path, series: Mapping[str, _Series], found: Mapping[Path, SeriesFile | MaskFile | OtherFile]
+    folder: Path,
+    around: Path,
+    series: Mapping[tuple[str, str], _Series],
+    found: Mapping[Path, SeriesFile | MaskFile | OtherFile],
 ) -> Iterator[Problem]:
-    """Give each mask to the series that it refers to; of several to FLAIR, if one of them is. Of several of one series
-    that is taken which alone is called as a tumor; none of them is whose regions are all something else."""
+    """Give each mask to the series that it refers to, of several patients' to that in its own folder, and of several of
+    a patient to FLAIR, if one of them is. Of several of one series that is taken which alone is called as a tumor; none
+    of them is whose regions are all something else."""
     others = [
         path
         for path, one in found.items()
@@ -175,7 +183,9 @@ def _give_masks(
     for path, one in found.items():
         if not isinstance(one, MaskFile) or path in others:
             continue
-        owners = [series[uid] for uid in dict.fromkeys(one.refers) if uid in series]
+        named = [owner for (uid, _), owner in series.items() if uid in one.refers]
+        near = [owner for owner in named if owner.name == _place(around, path)[1]]
+        owners = near if len({owner.patient for owner in named}) > 1 else named
         flair = [owner for owner in owners if owner.is_flair]
         for owner in flair if len(flair) == 1 else owners:
             owner.masks[path] = one

@@ -21,6 +21,7 @@ from ml.scans import LabelMap, read_label_stack, read_labels_on, read_volume
 from ml.scans.readers.dicom.copies import write_copies
 from ml.scans.readers.dicom.descriptions import without_people
 from ml.scans.readers.dicom.instances import Instance, read_dataset, read_instance
+from ml.scans.readers.dicom.people import whose_files
 from ml.scans.readers.dicom.reader import read_series
 from ml.scans.readers.dicom.series import sort_files
 from ml.scans.scan import DamagedFile, Limits, Scan, ScanError
@@ -41,8 +42,8 @@ _ELSEWHERE = "Both must have one frame of reference (an atlas is another one): e
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Answer {"source", "stack", "limits"} with {"spare_bytes", "reader"} of a scan, or {"orientation", "grid",
-    "shape", "regions"} of a mask; {"sources", "limits"}, DICOM files to sort; or these with {"stack", "original",
-    "spare_bytes", "name"}, one scan's.
+    "shape", "regions"} of a mask; {"sources", "folders", "limits"}, DICOM files to sort; or {"sources", "stack",
+    "original", "limits", "spare_bytes", "names", "volume"}, one scan's.
 
     reader: "module:function" of `(path, limits) -> Scan`. orientation: the tag of the mask's scan; grid, shape:
     its voxels and its stack, where it is a volume. The answer has the fields of `Decoded`, `DecodedMask` or
@@ -77,10 +78,10 @@ def _sort_series(request: dict[str, Any]) -> dict[str, Any]:
         except ScanError as error:
             reason = (error.code, error.message, isinstance(error, DamagedFile))
             refused.append((place, reasons.setdefault(reason, len(reasons))))
-    groups = sort_files(instances)
+    people = whose_files(instances, [request["folders"][place] for place in places])
+    groups = sort_files(instances, people)
     firsts = [instances[group[0]] for group in groups]
-    # Of whom no header names the patient, each examination is somebody's.
-    whose = [(first.patient, first.patient or first.examination) for first in firsts]
+    whose = [people[group[0]].person for group in groups]
     patients = list(dict.fromkeys(whose))
     return {
         "series": [[places[index] for index in group] for group in groups],

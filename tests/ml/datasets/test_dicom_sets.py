@@ -249,3 +249,17 @@ def test_patients_are_called_by_their_own_folders_in_those_of_a_download(tmp_pat
     layout = find_layout(tmp_path)
     assert {case.patient for case in layout.cases} == {"P1", "P2"} and layout.sides is not None
     assert {side for side, patients in layout.sides.items() if patients} == {"train"}
+
+
+def test_patients_whom_no_header_names_are_told_apart_by_folders_under_one_series_number(tmp_path: Path) -> None:
+    other = np.roll(TUMOR, 6, axis=1)
+    for seed, (name, mask) in enumerate((("P1", TUMOR), ("P2", other))):
+        write_series(tmp_path / name / "flair", "1.2.1", seed=seed, PatientID="", PatientName="")
+        write_seg(tmp_path / name / "seg.dcm", "1.2.1", mask)
+    layout, report = find_layout(tmp_path), check(tmp_path)
+    assert (report.problems, report.warnings, report.left_out) == ((), (), ())
+    assert [case.patient for case in layout.cases] == ["P1"] * SHAPE[2] + ["P2"] * SHAPE[2]
+    for case, mask in ((layout.cases[2], TUMOR), (layout.cases[SHAPE[2] + 2], other)):
+        truth = load_case(case).truth
+        assert truth is not None
+        np.testing.assert_array_equal(truth, mask[:, :, 2].T)

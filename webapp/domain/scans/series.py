@@ -7,7 +7,7 @@ stored of a file are its pixels and their geometry (`ml.scans.readers.dicom.copi
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -60,7 +60,7 @@ def admit_series(
     StorageUnavailable, DecoderUnavailable, UploadRejected (files that stop their reader).
     """
     with _translated():
-        found = resources.decoder.sort_series([upload.path for upload in uploads])
+        found = resources.decoder.sort_series([upload.path for upload in uploads], [_folder(name) for name in names])
     refused: list[tuple[int, PortalError]] = [
         (place, UploadRejected(error.code, error.message)) for place, error in found.refused
     ]
@@ -87,12 +87,24 @@ def _series_of(
     uploads: Sequence[Received], names: Sequence[str], found: SortedFiles, secret: str, volume: int | None
 ) -> Iterator[tuple[Sequence[int], "_Series"]]:
     """Each series that the files were sorted into, with its files' places among them."""
-    titles = [
+    inner = [
         _title([names[place] for place in places], [uploads[place] for place in places]) for places in found.series
     ]
+    outer = _folders_around(names, found, inner)
+    titles = [f"{folder} {title}" if folder else title for folder, title in zip(outer, inner, strict=True)]
+    told = {
+        place for place, (folder, digest) in enumerate(zip(outer, found.digests, strict=True)) if folder and not digest
+    }
     damaged = {place for place, error in found.refused if isinstance(error, DamagedFile)}
     folders_of_patients, time = _folders_of_patients(names, found), sequence_groups.now()
-    columns = (found.series, titles, _told_apart(titles, found), found.labels, found.digests, found.patients)
+    columns = (
+        found.series,
+        titles,
+        _told_apart(titles, inner, told, found),
+        found.labels,
+        found.digests,
+        found.patients,
+    )
     for places, title, name, label, digest, patient, examination in zip(*columns, found.examinations, strict=True):
         # A header that cannot be read does not say of which series it was; its folder does.
         folders = {_folder(names[place]) for place in places}
@@ -117,19 +129,40 @@ def _series_of(
         )
 
 
-def _told_apart(titles: Sequence[str], found: SortedFiles) -> list[str]:
-    """The names of scans: of equal titles the number of the patient and the words of the series tell which is which."""
+def _folders_around(names: Sequence[str], found: SortedFiles, titles: Sequence[str]) -> list[str]:
+    """Of each series whose title others have, too, who are other patients: the folder that tells them apart
+    (`sub-01/flair`, `sub-02/flair`); empty where it is none, or has several of them in it."""
+    folders = [_parts(os.path.commonpath([_folder(names[place]) for place in places])) for places in found.series]
+    around = [""] * len(titles)
+    for title in set(titles):
+        own = [place for place, other in enumerate(titles) if other == title]
+        shared = len(_parts(os.path.commonpath(["/" + "/".join(folders[place]) for place in own])))
+        parts = [(folders[place][shared : shared + 1], found.patients[place]) for place in own]
+        patients_of = {part: {patient for other, patient in parts if other == part} for part, _ in parts}
+        if len(patients_of) > 1 and () not in patients_of and all(len(own) == 1 for own in patients_of.values()):
+            for place, ((part,), _) in zip(own, parts, strict=True):
+                around[place] = part
+    return around
+
+
+def _told_apart(titles: Sequence[str], inner: Sequence[str], told: Collection[int], found: SortedFiles) -> list[str]:
+    """The names of scans: of equal titles the number of the patient and the words of the series tell which is which.
+
+    inner: the titles without what stands before them of folders. told: places of those whom a folder tells for certain:
+    a folder's name may be the patient's, and is gone by then, but of whom no header says who it is.
+    """
     patients: dict[str, list[int]] = defaultdict(list)
-    for title, patient in zip(titles, found.patients, strict=True):
+    for title, patient in zip(inner, found.patients, strict=True):
         if patient not in patients[title]:
             patients[title].append(patient)
     shared = Counter(titles)
     alike: Counter[str] = Counter()
     names = []
-    for title, patient, label in zip(titles, found.patients, found.labels, strict=True):
+    columns = zip(titles, inner, found.patients, found.labels, strict=True)
+    for place, (title, short, patient, label) in enumerate(columns):
         parts = [title]
-        if len(patients[title]) > 1:
-            parts.append(f"patient {patients[title].index(patient) + 1}")
+        if len(patients[short]) > 1 and place not in told:
+            parts.append(f"patient {patients[short].index(patient) + 1}")
         if shared[title] > 1 and label.description:
             parts.append(label.description)
         name = ", ".join(parts)
@@ -264,6 +297,10 @@ def _title(names: Sequence[str], uploads: Sequence[Received]) -> str:
 def _shared_folder(names: Sequence[str]) -> str:
     """The innermost folder around files; empty where there is none."""
     return os.path.commonpath([_folder(name) for name in names]).rpartition("/")[2]
+
+
+def _parts(folder: str) -> tuple[str, ...]:
+    return tuple(part for part in folder.split("/") if part)
 
 
 def _folder(name: str) -> str:

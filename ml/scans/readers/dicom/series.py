@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.scans.readers.dicom.instances import Frame, Instance
+from ml.scans.readers.dicom.people import Whose, whose_files
 from ml.scans.scan import ScanError
 
 # Positions that are nearer to each other are the same.
 SAME_MM = 1e-2
 # Directions (as cosines) and sizes of pixels (as a share) of one series differ by rounding of headers alone.
 SAME_COSINE, SAME_SIZE = 1e-2, 1e-2
+# Slices of one series lie above one another to this; those of two heads under one number are further apart.
+MOST_ASIDE_MM = 2.0
 # Distances of slices differ by rounding and by a scanner's steps; a missing slice doubles one.
 UNEVEN_SHARE = 0.1
 # Of a series whose slices are cut anew anyway so many single ones may lack: the mean of their neighbors stands in.
@@ -48,18 +51,20 @@ class Volume:
     fillable: tuple[int, ...] = ()
 
 
-def sort_files(instances: Sequence[Instance]) -> list[list[int]]:
+def sort_files(instances: Sequence[Instance], whose: Sequence[Whose] = ()) -> list[list[int]]:
     """The files of each scan, by their places: one patient, one series, size, direction, size of pixels, echo and
     acquisition.
 
-    Files with several frames are scans of their own, unless they are so many that they are a film. Raises ScanError
-    where a header's directions are none.
+    whose: of each file, of `people.whose_files`; () where no folder tells what headers do not. Files with several
+    frames are scans of their own, unless they are so many that they are a film. Raises ScanError where a header's
+    directions are none.
     """
     series: dict[tuple[object, ...], list[list[int]]] = defaultdict(list)
-    for place, item in enumerate(instances):
+    people = whose or whose_files(instances, [""] * len(instances))
+    for place, (item, person) in enumerate(zip(instances, people, strict=True)):
         is_volume = len(item.frames) > 1
         size = (item.rows, item.columns, item.is_inverted)
-        groups = series[(item.patient, item.series_uid, *size, item.echo, is_volume)]
+        groups = series[(person, item.series_uid, *size, item.echo, is_volume)]
         own = next((group for group in groups if _is_one_plane(instances[group[0]].frames[0], item.frames[0])), None)
         if own is None:
             groups.append([place])
@@ -117,6 +122,7 @@ def order_frames(instances: Sequence[Instance], volume: int | None = None) -> Vo
     if volume is not None:
         places, chosen = _choose(instances, places, volume)
     kept, notes = _drop_copies(instances, places, normal)
+    _check_is_one_column([place.frame for place in kept])
     return _placed(kept, normal, [*notes, *chosen])
 
 
@@ -132,6 +138,20 @@ def _check_is_one_plane(frames: Sequence[Frame]) -> None:
     if not all(_is_one_size(frames[0], frame) for frame in frames):
         raise ScanError(
             "unreadable", "The DICOM pictures have pixels of different sizes; send those of one size alone."
+        )
+
+
+def _check_is_one_column(frames: Sequence[Frame]) -> None:
+    """Raises ScanError where frames, in the order of their heights, lie beside the line from the first to the last."""
+    positions = np.array([frame.position for frame in frames])  # (frames, 3)
+    heights = (positions - positions[0]) @ frames[0].normal
+    shares = heights / heights[-1] if len(frames) > 2 else np.zeros(len(frames))
+    aside = positions - positions[0] - shares[:, None] * (positions[-1] - positions[0])
+    if len(frames) > 2 and float(np.linalg.norm(aside, axis=1).max()) > MOST_ASIDE_MM:
+        raise ScanError(
+            "unreadable",
+            "The pictures do not lie above one another, as those of several series or patients under one series number"
+            " (SeriesInstanceUID), or none, do not; send the files of each by themselves, or in a folder each.",
         )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from ml.scans.readers.dicom import reader
 from ml.scans.readers.dicom.instances import Frame, Instance
+from ml.scans.readers.dicom.people import whose_files
 from ml.scans.readers.dicom.series import order_frames, sort_files
 from ml.scans.scan import Limits, ScanError
 from ml.scans.series_label import SeriesLabel
@@ -104,3 +105,46 @@ def test_unsigned_values_of_32_bits_keep_their_order(tmp_path: Path) -> None:
     found = reader.read_series(paths, Limits()).pixels[..., 0]
     place = np.argsort(voxels.transpose(2, 1, 0), axis=None)
     assert (np.diff(found.ravel()[place].astype(int)) >= 0).all()
+
+
+def unnamed(number: int, examination: str = "", series_uid: str = "1.2", patient: str = "", uid: str = "") -> Instance:
+    return replace(
+        instance(float(number)), examination=examination, series_uid=series_uid, patient=patient, instance_uid=uid
+    )
+
+
+@pytest.mark.parametrize("series_uid", ["1.2", ""])
+def test_folders_tell_patients_apart_whom_no_header_names_under_one_series_number(series_uid: str) -> None:
+    files = [unnamed(number, series_uid=series_uid) for number in (1, 2, 1, 2, 1, 2)]
+    folders = ["/set/sub-01/flair"] * 2 + ["/set/sub-02/flair"] * 2 + ["/set/sub-02/t1"] * 2
+    whose = whose_files(files, folders)
+    assert sort_files(files, whose) == [[0, 1], [2, 3], [4, 5]]
+    people = [item.person for item in whose]
+    assert people[0] == people[1] != people[2] == people[3] == people[4]
+
+
+def test_a_series_in_two_folders_whose_numbers_go_on_is_one() -> None:
+    files = [unnamed(number) for number in (1, 2, 3, 4)]
+    folders = ["/disc/DIR001"] * 2 + ["/disc/DIR002"] * 2
+    assert sort_files(files, whose_files(files, folders)) == [[0, 1, 2, 3]]
+
+
+def test_pictures_sent_twice_in_two_folders_and_those_of_a_named_patient_are_one_series() -> None:
+    twice = [unnamed(number, uid=f"1.{number}") for number in (1, 2, 1, 2)]
+    known = [unnamed(number, patient="digest") for number in (1, 2, 1, 2)]
+    folders = ["/a"] * 2 + ["/b"] * 2
+    for files in (twice, known):
+        assert sort_files(files, whose_files(files, folders)) == [[0, 1, 2, 3]]
+
+
+def test_pictures_of_two_examinations_whom_no_header_names_are_two_series() -> None:
+    files = [unnamed(1, "one"), unnamed(2, "one"), unnamed(3, "two")]
+    assert sort_files(files) == [[0, 1], [2]]
+
+
+def test_pictures_that_lie_beside_each_other_are_no_stack() -> None:
+    files = [instance(float(k)) for k in range(4)]
+    frame = files[1].frames[0]
+    files[1] = replace(files[1], frames=(replace(frame, position=(5.0, 0.0, 1.0)),))
+    with pytest.raises(ScanError, match="do not lie above one another"):
+        order_frames(files)

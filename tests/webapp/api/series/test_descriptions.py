@@ -167,3 +167,31 @@ def test_two_patients_in_one_zip_are_told_apart_and_not_named(app: Flask, client
     assert "Canary" not in response.text
     for path in Path(resources_of(app).settings.instance_dir).rglob("*"):
         assert not path.is_file() or b"Canary" not in path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize("uid", ["1.2.3.4", ""])
+def test_patients_whom_no_header_names_are_told_apart_by_their_folders(client: FlaskClient, uid: str) -> None:
+    """A tool gave all of them one UID of series, or none; by their positions they would be one stack."""
+    elements = {"PatientID": "", "PatientName": "", "StudyInstanceUID": "", "SeriesInstanceUID": uid}
+    files = []
+    for patient in (1, 2):
+        affine = AFFINE.copy()
+        affine[:, 3] += (patient - 1) * VOXELS.shape[2] * affine[:, 2]
+        for kind in ("flair", "t1"):
+            slices = dicom_files.series(VOXELS, affine, **elements)
+            files += [(f"set/sub-0{patient}/{kind}/{place:03}", data) for place, data in enumerate(slices)]
+    scans = send(client, *files).json["scans"]
+    assert {(scan["filename"], scan["slice_count"]) for scan in scans} == {
+        (f"sub-0{patient} {kind}", 24) for patient in (1, 2) for kind in ("flair", "t1")
+    }
+    assert {scan["study"]["name"].partition(",")[0] for scan in scans} == {"sub-01", "sub-02"}
+
+
+def test_the_folder_tells_patients_apart_and_its_name_of_a_patient_is_not_shown(client: FlaskClient) -> None:
+    files = [
+        (f"disc/{name}/flair/{place:03}", data)
+        for name in ("Miller^Jane", "P8")
+        for place, data in enumerate(dicom_files.series(VOXELS, AFFINE, PatientID=name, PatientName=name))
+    ]
+    scans = send(client, *files).json["scans"]
+    assert [scan["filename"] for scan in scans] == ["flair, patient 1", "P8 flair, patient 2"]

@@ -163,7 +163,7 @@ def test_many_files_have_as_much_time_as_their_number_needs(tmp_path: Path, monk
     decoder = Decoder()
     for count in (1, 100, 101, 512, 100_000):
         with pytest.raises(ScanError):
-            decoder.sort_series([tmp_path] * count)
+            decoder.sort_series([tmp_path] * count, [""] * count)
     assert asked == [1, 1, 2, 6, 255]
 
 
