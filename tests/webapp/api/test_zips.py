@@ -45,7 +45,7 @@ def test_a_zip_of_slices_with_an_experts_masks_is_one_scan_with_its_truth(app: F
     response = send(client, ("P7.zip", data), form={"group": "auto"})
     assert response.status_code == 202
     [scan] = response.json["scans"]
-    assert "rejected" not in response.json
+    assert response.json["rejected"] == []
     assert (scan["filename"], scan["slice_count"]) == ("P7", 3)
     assert client.get(f"{SCANS}/{scan['id']}").json["slice_names"] == ["8.png", "9.png", "10.png"]
     assert client.get(f"{SCANS}/{scan['id']}").json["truth"]["slices"] == [1]
