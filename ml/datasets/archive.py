@@ -5,7 +5,6 @@ members that would leave the folder, links, encryption, archives within the arch
 in the bytes that really come out.
 """
 
-import contextlib
 import errno
 import re
 import shutil
@@ -34,12 +33,12 @@ from ml.datasets.file_names import (
     placeholder_of,
     suffix_of,
 )
+from ml.datasets.member_names import names_of
 from ml.datasets.remedies import remedies
 from ml.scans.scan import EMPTY
 
 ERROR_CODES = ("unsupported", "unreadable", "unsafe", "limit", "empty")
-# PKWARE's APPNOTE 4.4.4: bits 11 and 0 of a member's flags.
-_UTF_8 = 0x800
+# PKWARE's APPNOTE 4.4.4: bit 0 of a member's flags.
 _ENCRYPTED = 0x1
 _DEEPEST = 12
 _PIECE_BYTES = 1_048_576
@@ -144,24 +143,14 @@ class _Member:
     is_data: bool
 
 
-def _name_of(member: zipfile.ZipInfo) -> str:
-    """A name without the flag of UTF-8 is of code page 437 by APPNOTE 4.4.4, and UTF-8 all the same where macOS' Finder
-    packed it: its bytes are UTF-8 then, as those of words in another code page are not."""
-    if member.flag_bits & _UTF_8:
-        return member.filename
-    with contextlib.suppress(UnicodeError):
-        return member.filename.encode("cp437").decode("utf-8")
-    return member.filename
-
-
 def _choose(file: zipfile.ZipFile, limits: ArchiveLimits, takes_all: bool) -> list[_Member]:
     """The members to unpack. Raises ArchiveError for what makes the whole archive unsafe."""
     members = file.infolist()
     if len(members) > limits.members:
         raise _too_many(limits)
     chosen = []
-    for member in members:
-        path = _name_of(member).replace("\\", "/")  # as older programs of Windows write it
+    for member, member_name in zip(members, names_of(members), strict=True):
+        path = member_name.replace("\\", "/")  # as older programs of Windows write it
         if path.lower().endswith(FOLDER_ICON):  # of all names with a control character the one that people have
             continue
         parts = _safe_parts(path)

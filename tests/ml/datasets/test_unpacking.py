@@ -1,6 +1,8 @@
 """An archive is unpacked in a sandboxed process: what it takes is limited, and its errors are ours."""
 
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,66 @@ def test_of_an_archive_without_images_it_is_said_what_it_has(tmp_path: Path) -> 
     with pytest.raises(ArchiveError, match=r"no images .* but 2 \.mha, 1 \.dcm") as caught:
         unpack_archive(path, tmp_path / "folder", LIMITS, timeout_s=30)
     assert caught.value.code == "empty"
+
+
+class _Unsaid(zipfile.ZipInfo):
+    """A member whose name has no flag of UTF-8, as Windows' Explorer writes it."""
+
+    __slots__ = ("raw",)
+
+    def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802 - zipfile's
+        return self.raw, 0
+
+
+def zip_unsaid(path: Path, names: list[str], page: str, *, has_field: bool = False) -> None:
+    with zipfile.ZipFile(path, "w") as file:
+        for number, name in enumerate(names):
+            member = _Unsaid(f"{number}")
+            member.raw = name.encode(page, "replace")
+            if has_field:  # Info-ZIP's
+                field = struct.pack("<BL", 1, zlib.crc32(member.raw)) + name.encode()
+                member.extra = struct.pack("<HH", 0x7075, len(field)) + field
+            file.writestr(member, b"x")
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("gbk", ["数据集/原图/001.png", "数据集/标签/001.png"]),
+        ("gbk", ["病人（1）/原图/1.png"]),
+        ("cp866", ["Пациент 1/снимок_01.png", "Пациент 1/МАСКИ/снимок_01.png"]),
+        ("cp932", ["患者1/スライス/1.png", "患者1/マスク/ソ.png"]),
+        ("cp437", ["Größe/Müller.png"]),
+        ("cp850", ["Köpfe/Läsion.png", "tête/lésion.png"]),
+    ],
+)
+def test_names_of_windows_own_letters_are_told_by_their_bytes(tmp_path: Path, page: str, names: list[str]) -> None:
+    """They were shown as code page 437 has them (`\u2569\xb2`), in the sentence that says what to call them, too."""
+    zip_unsaid(tmp_path / "set.zip", names, page)
+    (tmp_path / "folder").mkdir()
+    assert unpack_archive(tmp_path / "set.zip", tmp_path / "folder", LIMITS, timeout_s=30) == len(names)
+    assert all((tmp_path / "folder" / name).is_file() for name in names)
+
+
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [
+        ("cp949", "영상/1.png"),  # Korean, which may be Chinese by its bytes
+        ("gbk", "病人/1.png"),
+        ("cp862", "\u05de\u05d5\u05d7/1.png"),
+    ],
+)
+def test_names_that_may_be_of_several_letters_stay_as_the_standard_has_them(
+    tmp_path: Path, page: str, name: str
+) -> None:
+    zip_unsaid(tmp_path / "set.zip", [name], page)
+    (tmp_path / "folder").mkdir()
+    unpack_archive(tmp_path / "set.zip", tmp_path / "folder", LIMITS, timeout_s=30)
+    assert (tmp_path / "folder" / name.encode(page).decode("cp437")).is_file()
+
+
+def test_a_name_in_unicode_beside_a_members_own_is_taken(tmp_path: Path) -> None:
+    zip_unsaid(tmp_path / "set.zip", ["영상/1.png"], "ascii", has_field=True)
+    (tmp_path / "folder").mkdir()
+    unpack_archive(tmp_path / "set.zip", tmp_path / "folder", LIMITS, timeout_s=30)
+    assert (tmp_path / "folder" / "영상" / "1.png").is_file()
