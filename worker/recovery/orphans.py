@@ -2,7 +2,8 @@
 
 Only what has the form of a feature's own keys is ever removed, and its owner says what rows name. Whatever else lies
 there was put there by somebody, or by another version: it is counted in the log and stays. So does what is older than
-everything that the database knows: it was written under another one, which a setting may name again tomorrow.
+everything that the database knows, and of nothing that it has or had: it was written under another one, which a setting
+may name again tomorrow.
 """
 
 import logging
@@ -41,10 +42,9 @@ class Owner:
 
 
 FILES = (Owner(keys.SCAN_FILE, scan_files.named), Owner(keys.EVALUATION_FILE, evaluation_files.named))
+FOLDERS = (Owner(keys.EVALUATION_FOLDER, evaluation_files.named_folders),)
 # Clocks of a database and a file system tell a moment this well.
 TICK_S = 1.0
-
-FOLDERS = (Owner(keys.EVALUATION_FOLDER, evaluation_files.named_folders),)
 
 
 def delete_orphans(resources: Resources, *, older_than_s: float) -> int:
@@ -60,8 +60,9 @@ def delete_orphans(resources: Resources, *, older_than_s: float) -> int:
         orphans = _orphans(resources, list(list_names(older_than_s)), owners)
         # Listed once more only where something would go.
         earlier = set(list_names(age_s + time.monotonic() - began + TICK_S)) if orphans else set()
-        earlier_count += sum(name in earlier for name in orphans)
-        count += sum(_is_deleted(delete, name) for name in orphans if name not in earlier)
+        strange = {name for name in orphans if name in earlier and not _is_known(resources, name, owners)}
+        earlier_count += len(strange)
+        count += sum(_is_deleted(delete, name) for name in orphans if name not in strange)
     idempotency.forget_old(resources)
     resources.database.forget_deleted()
     if earlier_count:
@@ -84,6 +85,13 @@ def _age_s(resources: Resources) -> float:
             for column in (Scan.created_at, Evaluation.created_at, Tombstone.deleted_at, WorkerPresence.started_at)
         ]
     return max(((now - moment).total_seconds() for moment in first if moment is not None), default=0.0)
+
+
+def _is_known(resources: Resources, name: str, owners: Iterable[Owner]) -> bool:
+    """Whether a file is of a scan or evaluation that the database has, or had: then it is its own, however old."""
+    ids = {found["owner"] for item in owners if (found := item.pattern.fullmatch(name))}
+    with resources.database.read() as session:
+        return any(session.get(kind, owner) is not None for owner in ids for kind in (Tombstone, Scan, Evaluation))
 
 
 def _orphans(resources: Resources, names: Iterable[str], owners: Iterable[Owner]) -> list[str]:

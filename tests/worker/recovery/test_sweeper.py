@@ -20,6 +20,7 @@ from webapp.domain.errors import StorageUnavailable
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
+from webapp.domain.scans import lookup
 from webapp.domain.scans.models import Segmentation
 from webapp.domain.storage import keys
 from webapp.domain.storage.keys import evaluation_prefix, original_key, scan_prefix
@@ -135,6 +136,21 @@ def test_files_from_before_everything_that_the_database_knows_stay(resources, tm
     other.close()
     assert delete_orphans(resources, older_than_s=0) > 0, "the other one's"
     assert set(resources.storage.keys(older_than_s=0)) == kept
+
+
+def test_what_a_deletion_left_goes_though_it_is_older_than_all_that_is_there(resources) -> None:
+    """The oldest scan of all, whose files could not be removed with its row."""
+    scan_id = upload(resources).scan_id
+    stored = set(resources.storage.keys(older_than_s=0))
+    copies = {key: (Path(resources.settings.storage) / "objects" / key).read_bytes() for key in stored}
+    lookup.delete(resources, scan_id)
+    for key, data in copies.items():
+        path = Path(resources.settings.storage) / "objects" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        os.utime(path, (0, 1_000_000_000))
+    assert delete_orphans(resources, older_than_s=0) == len(stored)
+    assert not list(resources.storage.keys(older_than_s=0))
 
 
 def test_files_of_a_feature_that_the_sweeper_does_not_know_are_left_alone(resources) -> None:
