@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from webapp.context import resources
-from webapp.domain.scans import doubts, figures, images, lookup, measurements
+from webapp.domain.scans import agreement, doubts, figures, images, lookup, measurements
 from webapp.domain.scans.images import Source
 from webapp.domain.scans.models import Scan, Segmentation, Verdict
 from webapp.schemas.labels import FORMATS, NO_TUMOR_COUNTED, OUTCOMES, threshold
@@ -34,6 +34,7 @@ def report_of(scan_id: str, segmentation_id: str | None) -> tuple[bytes, str]:
         wanted = measurements.source(scan, run)
         sources = [_sources(session, scan, run, index) for index in _key_slices(scan, run)]
     measured = dump_measurements(measurements.measure(services, wanted))
+    beside = agreement.measure(services, scan, run)
     pictures = [
         KeyPicture(
             f"Slice {of_scan.slice_index + 1} of {scan.slice_count}",
@@ -47,9 +48,9 @@ def report_of(scan_id: str, segmentation_id: str | None) -> tuple[bytes, str]:
     report = ScanReport(
         name=scan.filename,
         verdict=_verdict(shown),
-        doubts=_doubts(described),
+        doubts=[*_doubts(described), *_contradiction(described, beside)],
         facts=_facts(described),
-        figures=_figures(described, measured),
+        figures=[*_figures(described, measured), *_beside_the_expert(described, beside)],
         figures_head="Figures" if doubts.is_assessed(run) else "Figures of what is marked: no finding",
         pictures=pictures,
         lesion_count=measured["lesion_count"],
@@ -160,6 +161,35 @@ def _figures(described: dict[str, Any], measured: dict[str, Any]) -> list[tuple[
     rows.append(("Lesions" if is_assessed else "Marked regions", f"{measured['lesion_count']:,}"))
     rows.append(("Highest probability", f"{100 * run['max_probability']:.1f} %"))
     return rows
+
+
+def _beside_the_expert(described: dict[str, Any], found: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """The expert's mask of the scan, and how far the run agrees with it."""
+    if described["truth"] is None:
+        return []
+    name = described["truth"]["filename"] or "a file for each slice"
+    with_mask = f"{len(described['truth']['slices']):,} of {described['slice_count']:,} slices"
+    if found is None:
+        return [("Expert's mask", f"{name}, {with_mask}, not compared: it cannot be read")]
+    pixels = f"{found['truth_pixels']:,} px" if found["truth_pixels"] else "no tumor"
+    dice = "none" if found["dice"] is None else f"{found['dice']:.3f}"
+    return [("Expert's mask", f"{name}, {with_mask}: {pixels}"), ("Dice with it", dice)]
+
+
+def _contradiction(described: dict[str, Any], found: dict[str, Any] | None) -> list[str]:
+    """Where the expert's mask says otherwise than the verdict: what is on paper alone would hide it."""
+    if found is None:
+        return []
+    verdict = described["segmentation"]["verdict"]
+    if verdict == Verdict.TUMOR_DETECTED and not found["truth_pixels"]:
+        count = len(described["truth"]["slices"])
+        where = "" if count == described["slice_count"] else f" on the {count:,} slices that it has"
+        return [f"The expert's mask of this scan marks no tumor{where}: all figures here are the model's."]
+    if verdict in (Verdict.NO_TUMOR, Verdict.UNCERTAIN) and found["truth_pixels"]:
+        return [
+            "The expert's mask of this scan marks tumor, which the model does not: all figures here are the model's."
+        ]
+    return []
 
 
 def _lesion_row(lesion: dict[str, Any]) -> list[str]:

@@ -75,6 +75,9 @@ class FollowUpPointSchema(ma.Schema):
     volume_ml_range = fields.List(
         Rounded(4), allow_none=True, metadata={"description": "what the model's stated error allows; null: not known"}
     )
+    has_expert_mask = fields.Boolean(
+        required=True, metadata={"description": "of `scan`, which no volume here counts: they are the model's"}
+    )
     doubt = fields.String(required=True, metadata={"description": "in sentences; empty where there is none"})
     problem = fields.String(allow_none=True, metadata={"description": "why there is no volume"})
     error = fields.Nested(ModelErrorSchema, allow_none=True)
@@ -161,6 +164,7 @@ def _point(point: Point) -> dict[str, Any]:
         "verdict": run and run.verdict,
         "volume_ml": point.volume_ml,
         "volume_ml_range": point.range_ml,
+        "has_expert_mask": point.scan is not None and point.scan.truth is not None,
         "doubt": point.doubt,
         "problem": point.problem,
         "error": point.error,

@@ -1,5 +1,6 @@
 """The follow-up of one patient: its order, its changes, and why there is none."""
 
+import io
 from typing import Any
 
 import numpy as np
@@ -311,3 +312,15 @@ def test_a_study_beyond_the_most_is_in_its_own_follow_up(
     monkeypatch.setattr(follow_up, "MOST_POINTS", 4)
     assert of(client, studies[0])["older_studies"] == 0
     assert "older stud" not in client.get(f"/studies/{studies[0]}/follow-up").text
+
+
+def test_volumes_stay_the_models_beside_an_experts_mask_and_that_is_said(app: Flask, client: FlaskClient) -> None:
+    study = add_study(app, "corrected", "2023-01-31")
+    before = of(client, study["study"])["points"][0]
+    mask = {"file": (io.BytesIO(volume_files.nifti(np.zeros(SHAPE, np.uint8), AFFINE)), "none.nii.gz")}
+    assert client.put(f"{SCANS}/{study['scan']}/truth", data=mask).status_code == 200
+    after = of(client, study["study"])["points"][0]
+    assert (before.pop("has_expert_mask"), after.pop("has_expert_mask")) == (False, True)
+    assert before == after
+    page = client.get(f"/studies/{study['study']}/follow-up").text
+    assert "Volumes are the model&#39;s; the scan has an expert&#39;s mask, too." in page

@@ -1,7 +1,9 @@
 """GET /api/v1/scans/{id}/report.pdf: the result on paper."""
 
+import io
 import re
 
+import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -10,8 +12,9 @@ from sqlalchemy import update
 from ml.reports.scan_pdf import KeyPicture, ScanReport, scan_pdf
 from ml.scans import formats
 from tests.ml.reports.test_pdf import words_of
+from tests.support import volume_files
 from tests.support.resources import png_bytes
-from tests.webapp.api.exports.exported import add_series, judged
+from tests.webapp.api.exports.exported import AFFINE, SHAPE, add_series, judged
 from tests.webapp.clients import SCANS, finished, resources_of, send
 from webapp.domain.scans.models import Segmentation, Verdict
 from webapp.schemas.labels import FORMATS
@@ -57,6 +60,32 @@ def test_without_a_verdict_nothing_is_called_tumor(app: Flask, client: FlaskClie
     said = words_of(client.get(scan["links"]["report"]).data)
     assert "No verdict" in said and "Marked regions" in said and "no finding" in said
     assert "Tumor pixels" not in said and "Lesions" not in said
+
+
+@pytest.mark.parametrize(
+    ("verdict", "drawn", "sentence"),
+    [
+        (Verdict.TUMOR_DETECTED, 0, "The expert's mask of this scan marks no tumor: all figures here are the model's."),
+        (Verdict.NO_TUMOR, 1, "The expert's mask of this scan marks tumor, which the model does not"),
+        (Verdict.TUMOR_DETECTED, 1, None),
+    ],
+)
+def test_an_experts_mask_stands_beside_the_models_figures(
+    app: Flask, client: FlaskClient, verdict: Verdict, drawn: int, sentence: str | None
+) -> None:
+    scan, _ = add_series(app)
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[10:20, 10:20, 3] = drawn
+    data = {"file": (io.BytesIO(volume_files.nifti(mask, AFFINE)), "corrected.nii.gz")}
+    assert client.put(f"{SCANS}/{scan['id']}/truth", data=data).status_code == 200
+    judged(app, verdict)
+
+    said = " ".join(words_of(client.get(scan["links"]["report"]).data).split())
+
+    count = f"{scan['slice_count']} of {scan['slice_count']} slices"
+    assert f"corrected.nii.gz, {count}: {'100 px' if drawn else 'no tumor'}" in said
+    assert ("marks tumor" in said or "marks no tumor" in said) == bool(sentence)
+    assert (sentence or "Dice with it") in said
 
 
 DOUBT = {"slice": 1, "pixels": 113, "max_probability": 0.96, "regions": 2}
