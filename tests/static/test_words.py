@@ -43,3 +43,19 @@ def test_a_preview_of_a_case_finds_nothing_where_no_mark_is_a_finding(module_pag
         *["not_assessed"] * 3,
         *("tumor_detected", "uncertain", "no_tumor"),
     ]
+
+
+REFUSALS = """async (rejected) => {
+  const { refusalsOf } = await import("/js/core/names.js");
+  return refusalsOf(rejected);
+}"""
+
+
+def test_each_reason_for_which_files_were_not_taken_is_said_once_with_its_files(module_page: Page) -> None:
+    def said(*rejected: tuple[str, str]) -> str:
+        items = [{"filename": name, "code": "unreadable", "message": message} for name, message in rejected]
+        return str(module_page.evaluate(REFUSALS, items))
+
+    assert said(("a", "A CT.")) == "A CT."
+    assert said(("a", "Thin."), ("b", "A CT."), ("c", "Thin.")) == "a, c: Thin. b: A CT."
+    assert said(*((str(number), f"{number}.") for number in range(7))).endswith("4: 4. And 2 more, for other reasons.")

@@ -52,7 +52,8 @@ def test_two_browsers_see_their_own_scans_alone(make_demo: Callable[..., Flask])
     assert scan_ids(first) == {mine["id"]} and scan_ids(second) == {theirs["id"]}
     assert "theirs.png" not in first.get("/").text + first.get("/scans").text
     for client, other in ((first, theirs), (second, mine)):
-        assert client.get(f"/scans/{other['id']}").status_code == 404
+        refused = client.get(f"/scans/{other['id']}")
+        assert refused.status_code == 404 and "Each browser sees its own scans alone here" in refused.text
         assert client.delete(f"{SCANS}/{other['id']}").status_code == 404
         assert client.get(f"{SCANS}/{other['id']}/original").status_code == 404
     assert "Gone <time" in first.get(f"/scans/{mine['id']}").text

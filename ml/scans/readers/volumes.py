@@ -62,6 +62,13 @@ def make_scan(
     ScanError `too_small`, `limit`, `unreadable` (NaN and infinities).
     """
     shape = stack_shape(grid)
+    if min(shape[1:]) < limits.min_side:
+        raise ScanError(
+            "too_small",
+            f"Axial slices of this volume have {shape[2]} x {shape[1]} pixels and need at least {limits.min_side} a"
+            " side. A localizer, or a few slices of another plane, is too thin for that: send the whole series, or"
+            " leave it out.",
+        )
     limits.check_slice(shape[2], shape[1])
     limits.check_stack(shape[0], shape[2], shape[1])
 

@@ -9,7 +9,7 @@ import { element, elements, targetOf } from "../core/elements.js";
 import { chosenFiles, droppedFiles } from "../core/folders.js";
 import { count, fileSize } from "../core/format.js";
 import { isOver } from "../core/jobs.js";
-import { firstNames, showName } from "../core/names.js";
+import { firstNames, refusalsOf, showName } from "../core/names.js";
 import { notify } from "../core/notices.js";
 import { refreshTimes } from "../core/times.js";
 import { guardUploads } from "../core/unsent.js";
@@ -86,10 +86,8 @@ function showAnswer(card, { scans, rejected }) {
     if (!isOver(scan.segmentation.status)) followCard(last);
   }
   if (!rejected.length) return;
-  const [first] = rejected;
-  const refused = newCard(rejected.length > 1 ? `${count(rejected.length)} files` : first.filename, last);
-  const names = rejected.length > 1 ? `${firstNames(rejected.map(({ filename }) => filename))}. The first: ` : "";
-  showProgress(refused, "rejected", names + first.message);
+  const refused = newCard(rejected.length > 1 ? `${count(rejected.length)} files` : rejected[0].filename, last);
+  showProgress(refused, "rejected", refusalsOf(rejected));
 }
 
 /**

@@ -107,6 +107,7 @@ def test_a_document_and_a_localizer_among_the_images_are_named_or_apart(client: 
     refused = {item["filename"]: item["message"] for item in response.json["rejected"]}
     assert "Encapsulated PDF Storage" in refused["report.dcm"]
     assert set(refused) == {"report.dcm", "localizer.dcm"}  # one sagittal slice makes no axial ones
+    assert "A localizer, or a few slices of another plane" in refused["localizer.dcm"]
 
 
 def test_doubled_files_are_used_once_and_films_are_refused(app: Flask, client: FlaskClient) -> None:
