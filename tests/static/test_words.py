@@ -58,4 +58,4 @@ def test_each_reason_for_which_files_were_not_taken_is_said_once_with_its_files(
 
     assert said(("a", "A CT.")) == "A CT."
     assert said(("a", "Thin."), ("b", "A CT."), ("c", "Thin.")) == "a, c: Thin. b: A CT."
-    assert said(*((str(number), f"{number}.") for number in range(7))).endswith("4: 4. And 2 more, for other reasons.")
+    assert said(*((str(number), f"{number}.") for number in range(10))).endswith("7: 7. And 2 more, for other reasons.")

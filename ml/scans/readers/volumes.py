@@ -63,9 +63,11 @@ def make_scan(
     """
     shape = stack_shape(grid)
     if min(shape[1:]) < limits.min_side:
+        # The longer side first: a localizer's sagittal and coronal pictures get one sentence.
+        long, short = sorted(shape[1:], reverse=True)
         raise ScanError(
             "too_small",
-            f"Axial slices of this volume have {shape[2]} x {shape[1]} pixels and need at least {limits.min_side} a"
+            f"Axial slices of this volume have {long} x {short} pixels and need at least {limits.min_side} a"
             " side. A localizer, or a few slices of another plane, is too thin for that: send the whole series, or"
             " leave it out.",
         )

@@ -5,7 +5,7 @@ import { count } from "./format.js";
 
 const TAIL_LETTERS = 12;
 const NAMES_SHOWN = 3;
-const REASONS_SHOWN = 5;
+const REASONS_SHOWN = 8;
 
 /**
  * The first of several names, and how many more there are.

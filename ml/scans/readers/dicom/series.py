@@ -150,8 +150,8 @@ def _check_is_one_column(frames: Sequence[Frame]) -> None:
     if len(frames) > 2 and float(np.linalg.norm(aside, axis=1).max()) > MOST_ASIDE_MM:
         raise ScanError(
             "unreadable",
-            "The pictures do not lie above one another, as those of several series or patients under one series number"
-            " (SeriesInstanceUID), or none, do not; send the files of each by themselves, or in a folder each.",
+            "The pictures do not lie above one another: several series or patients may share one series number here"
+            " (SeriesInstanceUID), or have none; send the files of each by themselves, or in a folder each.",
         )
 
 

@@ -100,14 +100,20 @@ def test_a_zip_of_a_series_is_the_series(app: Flask) -> None:
 
 def test_a_document_and_a_localizer_among_the_images_are_named_or_apart(client: FlaskClient) -> None:
     sideways = volume_files.affine_of("PSR", (5.5, 5.5, 20.0), (32, 32, 1))
-    localizer = dicom_files.series(np.full((32, 32, 1), 50, np.uint16), sideways)
+    across = volume_files.affine_of("RSA", (5.5, 5.5, 20.0), (32, 32, 1))
+    localizer = [
+        file
+        for affine in (sideways, across)
+        for file in dicom_files.series(np.full((32, 32, 1), 50, np.uint16), affine, uid="1.2.9")
+    ]
     files = [*named(dicom_files.series(VOXELS, AFFINE)), ("report.dcm", dicom_files.pdf())]
-    response = send(client, *files, ("localizer.dcm", localizer[0]))
+    response = send(client, *files, ("sagittal.dcm", localizer[0]), ("coronal.dcm", localizer[1]))
     assert [scan["slice_count"] for scan in response.json["scans"]] == [24]
     refused = {item["filename"]: item["message"] for item in response.json["rejected"]}
     assert "Encapsulated PDF Storage" in refused["report.dcm"]
-    assert set(refused) == {"report.dcm", "localizer.dcm"}  # one sagittal slice makes no axial ones
-    assert "A localizer, or a few slices of another plane" in refused["localizer.dcm"]
+    assert set(refused) == {"report.dcm", "sagittal.dcm", "coronal.dcm"}  # one such slice makes no axial ones
+    assert "A localizer, or a few slices of another plane" in refused["sagittal.dcm"]
+    assert refused["coronal.dcm"] == refused["sagittal.dcm"]
 
 
 def test_doubled_files_are_used_once_and_films_are_refused(app: Flask, client: FlaskClient) -> None:
