@@ -46,6 +46,8 @@ HTTP_ANSWERS = {
 # What reading a body raises where the client went away, or sends chunks that are none.
 BODY_FAULTS = (ConnectionError, NoMoreData, ParseException)
 INTERNAL = ("internal", "Something failed on the server; its log has this request's id.")
+# Of a program that has a wrong address: one with a slash at its end, say, or without the version.
+NO_ADDRESS = "There is nothing at this address; /api/v1/docs lists what there is, and no address ends with a slash."
 CSRF_MESSAGE = "This form is too old or not ours; open the page again and send it once more."
 FORM_MESSAGE = "This address only takes what a form sends and shows nothing; go back to the page that has the form."
 HOST_MESSAGE = "This portal does not answer under that host name; see GLIOSCOPE_ALLOWED_HOSTS."
@@ -143,6 +145,8 @@ def _http_error(error: HTTPException) -> Response:
     code, message = HTTP_ANSWERS.get(status, INTERNAL if status >= 500 else HTTP_ANSWERS[400])
     if isinstance(error, SecurityError):
         code, message = "bad_host", HOST_MESSAGE
+    elif status == 404 and wants_json():
+        message = NO_ADDRESS
     elif isinstance(error, RequestEntityTooLarge):
         message = "The request has more bytes, parts or text than this portal takes; send less at once."
     elif isinstance(error, MethodNotAllowed) and request.method == "GET" and not wants_json():

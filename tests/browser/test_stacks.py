@@ -360,3 +360,18 @@ def test_dropped_files_of_a_series_are_one_scan_whatever_their_names(page: Page,
     page.get_by_text("Details", exact=True).click()
     expect(page.locator(".details")).to_contain_text("64 × 72 × 5, LPS")
     expect(page.locator(".details")).to_contain_text("DICOM")
+
+
+def test_files_of_one_name_in_two_folders_are_stored_as_their_cards_call_them(
+    page: Page, portal: RunningPortal, tmp_path: Path
+) -> None:
+    for patient, kind in (("Maier", "lesion"), ("Müller", "clear")):
+        (tmp_path / "week" / patient).mkdir(parents=True)
+        (tmp_path / "week" / patient / "slice_090.png").write_bytes(phantoms.render(kind))
+        (tmp_path / "week" / patient / "slice_090_mask.png").write_bytes(png_bytes(256, 256, 0))
+    page.goto("/")
+    page.locator("#directory").set_input_files(tmp_path / "week")
+    for patient in ("Maier", "Müller"):
+        shown = card(page, f"{patient} slice_090.png", "succeeded")
+        scan = portal.json("GET", f"/api/v1/scans/{shown.get_attribute('data-scan')}")[1]
+        assert scan["filename"] == f"{patient} slice_090.png" and scan["truth"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyotp
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from sqlalchemy import delete
 
 from ml.synthetic import phantoms
 from tests.browser.actions import drop_files
@@ -18,7 +19,7 @@ from tests.browser.test_accessibility import findings
 from tests.webapp import clients
 from tests.webapp.servers import WebServer, web_server
 from webapp.domain.accounts import users
-from webapp.domain.accounts.models import Role
+from webapp.domain.accounts.models import LoginSession, Role
 from webapp.domain.settings import PROJECT_ROOT
 
 pytestmark = pytest.mark.browser
@@ -144,6 +145,30 @@ def test_a_person_logs_in_changes_the_password_and_makes_a_token(
     expect(page.locator("h1")).to_have_text("Log in")
     log_in(page, "ruth", "another long password")
     expect(page.get_by_role("link", name="ruth", exact=True)).to_be_visible()
+
+
+def test_files_dropped_after_the_session_is_over_are_sent_once_somebody_logged_in_again(
+    users_portal: WebServer, new_context: NewContext, console: Console
+) -> None:
+    console.expected += ["status of 401"]
+    with users_portal.resources.database.write() as session:
+        users.create(session, "lena", PASSWORD, Role.RESEARCHER)
+    context = new_context(users_portal)
+    page = context.new_page()
+    page.goto("/")
+    log_in(page, "lena")
+    expect(page.get_by_role("link", name="lena", exact=True)).to_be_visible()
+    with users_portal.resources.database.write() as session:
+        session.execute(delete(LoginSession))
+    drop_files(page, {"late.png": phantoms.render("lesion")})
+    failed = page.locator('.card[data-state="failed"]').filter(has_text="late.png")
+    expect(failed).to_contain_text("You are not logged in any more. Log in again in another tab")
+    other = context.new_page()
+    other.goto("/login")
+    log_in(other, "lena")
+    expect(other.get_by_role("link", name="lena", exact=True)).to_be_visible()
+    failed.get_by_role("button", name="Try again").click()
+    page.locator('.card[data-state="queued"]').filter(has_text="late.png").wait_for()
 
 
 def test_a_person_sets_up_a_second_factor_and_logs_in_with_it(

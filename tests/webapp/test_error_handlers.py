@@ -48,6 +48,11 @@ def test_an_error_is_json_under_the_api(client: FlaskClient, method: str, path: 
     assert response.json["request_id"] == response.headers["X-Request-Id"]
 
 
+@pytest.mark.parametrize("path", ["/api/scans", "/api/v1/", "/api/v1/scans/"])
+def test_a_wrong_address_of_the_api_is_told_where_the_right_ones_stand(client: FlaskClient, path: str) -> None:
+    assert "/api/v1/docs lists what there is" in client.get(path).json["message"]
+
+
 def test_an_error_is_a_page_elsewhere(client: FlaskClient) -> None:
     response = client.get("/nothing")
     assert (response.status_code, response.mimetype) == (404, "text/html")

@@ -58,8 +58,10 @@ export function csrfToken() {
  */
 export function errorFrom(status, body) {
   if (status === 0) return new ApiError(0, "offline", "The server cannot be reached.");
+  // What the API says of a login is for programs, which send tokens.
+  if (status === 401) return new ApiError(401, body?.code ?? "unauthorized", "You are not logged in any more. Log in again in another tab, then try again here.");
   if (body?.message) return new ApiError(status, body.code ?? "error", body.message);
-  if (status === 413) return new ApiError(413, "limit", "The file is larger than this server accepts.");
+  if (status === 413) return new ApiError(413, "limit", "A server in front of the portal takes nothing this large, whatever the portal's own limit is. Who runs it can let more through (in nginx: client_max_body_size).");
   return new ApiError(status, "error", `The server answered with status ${status}.`);
 }
 

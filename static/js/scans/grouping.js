@@ -39,9 +39,10 @@ function numbered(path) {
  * A scan's name, after that of a folder where it says nothing of whose scan it is: "P7 flair", "P8 flair".
  * @param {string} path
  * @param {string} name
+ * @param {boolean} [isShared] another file of the drop has the name, whose digits then tell nothing either
  */
-function called(path, name) {
-  if ((name.match(/[0-9]/g) ?? []).length > 1) return name;
+function called(path, name, isShared = false) {
+  if ((name.match(/[0-9]/g) ?? []).length > 1 && !isShared) return name;
   const words = folded(name);
   const around = foldersAround(path).map(fileName).filter((folder) => folder && !words.startsWith(folded(folder)));
   const first = Math.max(around.findIndex((folder) => !EVERYBODYS_FOLDERS.has(folded(folder))), 0);
@@ -122,6 +123,10 @@ export function groupFiles(paths) {
     }
   }
   const grouped = new Set(groups.flatMap(({ places }) => places));
-  for (const [place, path] of paths.entries()) if (!grouped.has(place)) groups.push({ name: called(path, fileName(path)), places: [place] });
+  const alone = [...paths.entries()].filter(([place]) => !grouped.has(place));
+  /** @type {Map<string, number>} */
+  const times = new Map();
+  for (const [, path] of alone) times.set(fileName(path), (times.get(fileName(path)) ?? 0) + 1);
+  for (const [place, path] of alone) groups.push({ name: called(path, fileName(path), (times.get(fileName(path)) ?? 0) > 1), places: [place] });
   return groups.sort((a, b) => Math.min(...a.places) - Math.min(...b.places));
 }

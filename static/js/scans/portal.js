@@ -2,7 +2,7 @@
 /** @import { PathFile } from "../core/folders.js" */
 /** @import { Rejected, Scan } from "../core/types.js" */
 /** @import { Upload } from "./uploads.js" */
-import { ApiError, hasCode, isAbort, messageOf } from "../core/api.js";
+import { ApiError, hasCode, hasStatus, isAbort, messageOf } from "../core/api.js";
 import { isTyping } from "../core/dialogs.js";
 import { receiveDrops } from "../core/drops.js";
 import { element, elements, targetOf } from "../core/elements.js";
@@ -100,6 +100,7 @@ function showFailure(card, error) {
   if (isAbort(error)) card.remove();
   else if (hasCode(error, "idempotency_key_in_use")) showProgress(card, "failed", "The server is still at what was sent before; try again in a moment.");
   else if (mayHaveArrived(error)) showProgress(card, "failed", `${messageOf(error)} ${isMany ? "The files" : "The file"} may have arrived; sent again, ${isMany ? "they are" : "it is"} stored once.`);
+  else if (hasStatus(error, 401)) showProgress(card, "failed", messageOf(error));
   else if (isOurs) showProgress(card, "failed", `${error.message} ${isMany ? "The files were" : "The file was"} not stored.`);
   else showProgress(card, "rejected", messageOf(error));
 }

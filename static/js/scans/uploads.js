@@ -12,18 +12,32 @@ export const MOST_PARTS = 950; // of one request, which has a thousand with its 
 export const isZip = (path) => path.toLowerCase().endsWith(".zip");
 
 /**
+ * The path under which a file is sent: a scan of one file is called as on its card, which may have its folder's name before its own,
+ * and so is its expert's mask, which is found by it.
+ * @param {string} path
+ * @param {Upload} upload
+ */
+function pathSent(path, { name, files }) {
+  const lastOf = (/** @type {string} */ whole) => whole.replace(/^.*[/\\]/s, "");
+  const own = lastOf(files[0].path);
+  const before = files.length === 1 && name.endsWith(` ${own}`) ? name.slice(0, -own.length) : "";
+  return path.slice(0, path.length - lastOf(path).length) + before + lastOf(path);
+}
+
+/**
  * Uploads the files of one scan; throws ApiError where none was accepted, and the signal's reason where it aborted.
  * Slices of different sizes come back as several scans.
  * @param {Upload} upload
  * @param {AbortSignal} signal
  * @returns {Promise<{ scans: Scan[], rejected: Rejected[] }>}
  */
-async function uploadScan({ key, name, files, masks, choices, onProgress }, signal) {
+async function uploadScan(upload, signal) {
+  const { key, name, files, masks, choices, onProgress } = upload;
   const form = new FormData();
   for (const [field, value] of Object.entries(choices)) if (value) form.append(field, value);
   // More files than a request has parts are packed: they come out of the zip as they are.
   if (files.length > MOST_PARTS) form.append("file", await zip(files, { signal }), `${name}.zip`);
-  else for (const { path, file } of [...files, ...masks]) form.append("file", file, path);
+  else for (const { path, file } of [...files, ...masks]) form.append("file", file, pathSent(path, upload));
   if (files.length > 1 && files.length <= MOST_PARTS) form.append("group", "stack");
   else if (files.some(({ path }) => isZip(path))) form.append("group", "auto"); // of what is in it
   /** @type {{ status: number, body: (UploadAnswer & ErrorBody) | null }} */

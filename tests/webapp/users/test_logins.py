@@ -1,12 +1,14 @@
 """Logging in, and what ends a session."""
 
+import io
 import re
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from tests.conftest import on_both
+from tests.support.resources import png_bytes
 from tests.webapp.accounts import PASSWORD, add_token, invoke, log_in, login_token, post_form, token_of, try_password
 from tests.webapp.clients import SCANS, resources_of
 from webapp.domain.accounts import logins, throttle
@@ -52,6 +54,44 @@ def test_the_answer_does_not_say_whether_there_is_such_a_user(app: Flask, monkey
     assert answers[0] == answers[1] and answers[0][0] == 401
     # The same work: a hash is computed where there is no user, too.
     assert len(seen) == 2 and seen[1] is None
+
+
+def end_sessions(app: Flask) -> None:
+    with resources_of(app).database.write() as rows:
+        rows.execute(delete(LoginSession))
+
+
+def test_what_is_sent_after_the_session_is_over_is_shown_again_and_said_not_to_be_saved(app: Flask) -> None:
+    client = log_in(app, "ruth")
+    scan = client.post(SCANS, data={"file": (io.BytesIO(png_bytes()), "a.png"), "study": "P 1"}).get_json()["scans"][0]
+    study = scan["study"]["id"]
+    end_sessions(app)
+    written = {
+        "csrf_token": "x",
+        "notes": "Ten minutes <of> work",
+        "read_notes": "before",
+        "password": PASSWORD,
+        "revision": "1",
+    }
+    answer = client.post(f"/studies/{study}", data=written)
+    assert answer.status_code == 401 and "nothing of it was saved" in answer.text
+    assert (
+        "Ten minutes &lt;of&gt; work</textarea>" in answer.text
+        and f"/login?next=/scans%3Fstudy%3D{study}" in answer.text
+    )
+    assert answer.text.count("<textarea") == 1
+    # A file is not read: it is chosen again. A longer body is not read either.
+    sent = client.post(f"/scans/{scan['id']}/truth", data={"file": (io.BytesIO(png_bytes()), "m.png")})
+    assert sent.status_code == 401 and f"next=/scans/{scan['id']}" in sent.text and "<textarea" not in sent.text
+    long = client.post(f"/studies/{study}", data={"notes": "n" * 140_000})
+    assert long.status_code == 401 and "nnn" not in long.text
+
+
+def test_a_form_of_somebody_who_logged_out_elsewhere_is_said_not_to_be_saved(app: Flask) -> None:
+    client = app.test_client()
+    answer = client.post(f"/studies/{'0' * 32}", data={"notes": "lost"})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
+    assert "nothing of it was saved" in client.get("/login").text
 
 
 @on_both

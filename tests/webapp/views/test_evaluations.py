@@ -221,7 +221,7 @@ def test_a_form_that_is_refused_says_why_on_its_page(client: FlaskClient, data: 
     for form, said in (
         ({"path": "/etc"}, "There is no such folder below the allowed roots"),
         ({"path": str(data), "threshold": "7"}, "The threshold must be a number from 0 to 1."),
-        ({"path": str(data), "model": "none"}, "There is no such model"),
+        ({"path": str(data), "model": "none"}, "There is no such model, &#39;none&#39;"),
     ):
         response = client.post("/evaluations", data={"csrf_token": token(client), **form})
         assert response.status_code == 303

@@ -90,7 +90,8 @@ class Catalog:
             entry = self.entry(name or self.default_name)
         except NotFound as error:
             known = ", ".join(self.names()) or "none"
-            raise InvalidInput(f"There is no such model; the models are: {known}.") from error
+            wanted = (name or self.default_name)[:80]
+            raise InvalidInput(f"There is no such model, {wanted!r}; the models are: {known}.") from error
         if entry.card is None or entry.problem is not None:
             raise InvalidInput(f"The model {entry.name} cannot be used: {entry.problem}")
         return entry.card

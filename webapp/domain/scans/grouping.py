@@ -68,7 +68,7 @@ def group_files(paths: Sequence[str], grouping: Grouping) -> list[FileGroup]:
     names = Counter(alone.values())
     for place, name in alone.items():
         if grouping is not Grouping.NONE or names[name] > 1:
-            alone[place] = _called(paths[place], name)
+            alone[place] = _called(paths[place], name, is_shared=names[name] > 1)
     single = [FileGroup(name, (place,)) for place, name in alone.items()]
     return sorted([*stacks, *single], key=lambda group: min(group.places))
 
@@ -115,13 +115,14 @@ def _numbered(path: str) -> _Numbered | None:
     return _Numbered(key, title, int(found[2]))
 
 
-def _called(path: str, name: str) -> str:
+def _called(path: str, name: str, is_shared: bool = False) -> str:
     """A scan's name, after that of a folder where it says nothing of whose scan it is: "P7 flair", "P8 flair".
 
     Whoever numbers patients or days uses two digits or more: a name with fewer is told apart by the nearest folder
     with whose name it does not begin, and where that is of a kind that every patient has by the next one, too.
+    is_shared: another file of the upload has the name, whose digits then tell nothing either ("slice_090.png").
     """
-    if len(re.findall(r"[0-9]", name)) > 1:
+    if len(re.findall(r"[0-9]", name)) > 1 and not is_shared:
         return name
     words = _folded(name)
     folders = [folder for folder in reversed(_folder(path).split("/")) if folder]

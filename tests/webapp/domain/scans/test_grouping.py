@@ -65,6 +65,10 @@ AUTO = {
         [FileGroup("s", (0, 3)), FileGroup("s", (1, 2))],
     ),
     "both spellings of an accent": (["é1.png", "e\u03011.png", "é2.png"], None),
+    "one number in two folders": (
+        ["week/A/slice_090.png", "week/B/slice_090.png"],
+        [FileGroup("A slice_090.png", (0,)), FileGroup("B slice_090.png", (1,))],
+    ),
     "a long run of digits": (["x" + "7" * 30 + ".png", "x" + "7" * 29 + "8.png"], [FileGroup("x", (0, 1))]),
     "a date before the number": (
         ["head_20240101001.png", "head_20240101002.png"],
@@ -102,3 +106,10 @@ def test_what_is_missing_between_the_numbers() -> None:
     assert missing_numbers(["s_2.png", "s_3.png", "s_6.png"]) == [4, 5]
     assert missing_numbers(["s_2.png", "t_6.png"]) == missing_numbers(["a.png", "b.png"]) == missing_numbers([]) == []
     assert missing_numbers(["s_2.png", "s_999999999.png"]) == []
+
+
+@pytest.mark.parametrize("grouping", [Grouping.NONE, Grouping.AUTO])
+def test_digits_of_a_name_that_two_files_have_tell_nobody_apart(grouping: Grouping) -> None:
+    paths = ["week 48/Maier/slice_090.png", "week 48/Müller/slice_090.png", "week 48/Lang/slice_091.png"]
+    names = [group.name for group in group_files(paths, grouping)]
+    assert names == ["Maier slice_090.png", "Müller slice_090.png", "slice_091.png"]
