@@ -3,9 +3,12 @@
 import logging
 import sys
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 
 from ml.cards import PackageError, find_package, load_card
+from ml.cards.reading import CARD_FILE
+from ml.digests import sha256_of
 from ml.engines import KINDS, Engine, load_engine
 from webapp.domain.settings import Settings
 
@@ -15,22 +18,48 @@ logger = logging.getLogger(__name__)
 MOST_MODELS = 2
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """card_sha256: of the card of the package it was loaded from, which names the digests of its other files."""
+
+    engine: Engine
+    card_sha256: str
+
+
 class LoadedEngines:
     """The models that were asked for last, loaded and warm."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._engines: OrderedDict[str, _Loaded] = OrderedDict()
 
     def get(self, model: str) -> Engine:
-        """The model, loaded where it is not. Raises PackageError, EngineError."""
-        if model not in self._engines:
+        """The model, loaded where it is not, and again where its package has become another one.
+
+        One that is taken away meanwhile still answers what was asked of it. Raises PackageError, EngineError.
+        """
+        loaded = self._engines.get(model)
+        try:
             folder = find_package(model, self._settings.model_directories)
+            card_sha256 = sha256_of(folder / CARD_FILE)
+        except (PackageError, OSError):  # a package that is being replaced is away for a moment, too
+            if loaded is None:
+                raise
+            return self._used(model, loaded)
+        if loaded is None or loaded.card_sha256 != card_sha256:
+            if self._engines.pop(model, None) is not None:
+                logger.info("the package of %s has become another one and is loaded again", model)
+            del loaded
             while len(self._engines) >= MOST_MODELS:  # before the next one takes its memory
                 self._engines.popitem(last=False)
-            self._engines[model] = self._load(folder)
+            loaded = _Loaded(self._load(folder), card_sha256)
+        return self._used(model, loaded)
+
+    def _used(self, model: str, loaded: _Loaded) -> Engine:
+        """Keep it as the last that was asked for."""
+        self._engines[model] = loaded
         self._engines.move_to_end(model)
-        return self._engines[model]
+        return loaded.engine
 
     def _load(self, folder: Path) -> Engine:
         settings = self._settings

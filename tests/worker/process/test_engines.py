@@ -21,6 +21,7 @@ class Loaded:
     def __init__(self, folder: Path) -> None:
         gc.collect()
         self.name, self.others = folder.name, len(Loaded.alive)
+        self.card = (folder / "card.json").read_text(encoding="utf-8")
         Loaded.alive.add(self)
 
     def warm_up(self) -> None:
@@ -32,6 +33,10 @@ def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoadedEngines:
     def find(model: str, _directories: object) -> Path:
         if model == "gone":
             raise PackageError("There is no model gone.")
+        (tmp_path / model).mkdir(exist_ok=True)
+        card = tmp_path / model / "card.json"
+        if not card.exists():
+            card.write_text("{}", encoding="utf-8")
         return tmp_path / model
 
     monkeypatch.setattr(engines, "find_package", find)
@@ -54,3 +59,27 @@ def test_a_model_that_is_not_there_takes_no_others_place(loaded: LoadedEngines) 
     with pytest.raises(PackageError):
         loaded.get("gone")
     assert [loaded.get("one"), loaded.get("two")] == kept
+
+
+def test_a_package_that_was_replaced_is_loaded_again(loaded: LoadedEngines, tmp_path: Path) -> None:
+    first = loaded.get("one")
+    assert loaded.get("one") is first
+    (tmp_path / "one" / "card.json").write_text('{"version": "2"}', encoding="utf-8")
+    del first
+    second = loaded.get("one")
+    assert (second.card, second.others) == ('{"version": "2"}', 0)  # the one before gave its memory back first
+    assert loaded.get("one") is second
+
+
+def test_a_package_that_was_taken_away_answers_what_was_asked_before(
+    loaded: LoadedEngines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = loaded.get("one")
+
+    def find(_model: str, _directories: object) -> Path:
+        raise PackageError("There is no model one.")
+
+    monkeypatch.setattr(engines, "find_package", find)
+    assert loaded.get("one") is first
+    with pytest.raises(PackageError):
+        loaded.get("two")
