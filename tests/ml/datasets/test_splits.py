@@ -160,6 +160,44 @@ def test_a_damaged_split_is_refused(tmp_path, edit):
         read_split(path)
 
 
+def test_a_name_that_is_no_patient_of_the_data_is_refused(patient_folders, tmp_path):
+    path, report = tmp_path / "split.json", check(patient_folders)
+    write_split(make_split(report.patients, report.data_sha256), path)
+    document = json.loads(path.read_text())
+    document["validation"] = [*document["validation"], "anna_2"]
+    path.write_text(json.dumps(document))
+    with pytest.raises(DatasetError, match=r"names anna_2, who is no patient of .*called as anna"):
+        read_split(path, patient_folders)
+
+
+@pytest.mark.parametrize("key", ["validation", "val", "valid"])
+def test_a_division_of_ones_own(patient_folders, tmp_path, caplog, key):
+    path, report = tmp_path / "mine.json", check(patient_folders)
+    first, second, *rest = [counts.patient for counts in report.patients]
+    path.write_text(json.dumps({"train": [second], key: [first]}), encoding="utf-8-sig")  # as Notepad writes it
+    split = read_split(path, patient_folders)
+    assert (split.train, split.validation, split.test) == ((second,), (first,), ())
+    assert (split.excluded, split.data_sha256) == (tuple(rest), report.data_sha256)
+    assert f"names 2 of {2 + len(rest)} patients; left out: {rest[0]}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("document", "sentence"),
+    [
+        ({"train": ["anna"], "val": ["anna"]}, "anna on two sides; leave it on one"),
+        ({"train": ["anna"], "val": ["bert"]}, "names bert, who is no patient"),
+        ({"train": ["anna"], "fold": 0}, "'fold' is no list of one side's patients"),
+        ({"train": ["anna"], "val": [], "valid": ["ben"]}, "'valid' is no list of one side's patients"),
+        ([{"train": ["anna"], "val": ["ben"]}], "or write"),
+    ],
+)
+def test_a_division_of_ones_own_that_cannot_be_kept(patient_folders, tmp_path, document, sentence):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(DatasetError, match=sentence):
+        read_split(path, patient_folders)
+
+
 def test_lists_of_patients(tmp_path):
     path = tmp_path / "test.txt"
     path.write_text("# opened once\nanna\n\n ben \nanna\n")
