@@ -1,9 +1,12 @@
 """`python -m ml train`: a recipe on a data set."""
 
 import argparse
+import logging
 import sys
 from functools import partial
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -25,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from ml.datasets import read_patients, read_split
     from ml.training.errors import TrainingError
-    from ml.training.recipes import load_recipe
+    from ml.training.recipes import differences, load_recipe
     from ml.training.records import write_records
     from ml.training.run import Plan, resume_plan, train
 
@@ -33,10 +36,18 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.changes or arguments.split or arguments.exclude:
             raise TrainingError("--resume goes on as the run began; leave out --set, --split and --exclude.")
         plan = resume_plan(arguments.data, arguments.out)
-        begun, asked = plan.configuration.name, load_recipe(arguments.recipe).name
-        if begun != asked:
+        asked, begun = load_recipe(arguments.recipe), plan.configuration
+        if begun.name != asked.name:
             raise TrainingError(
-                f"{arguments.out} is a run of {begun!r}; resume it with that recipe instead of {asked!r}."
+                f"{arguments.out} is a run of {begun.name!r}; resume it with that recipe instead of {asked.name!r}."
+            )
+        if others := differences(begun, asked):
+            # What --set changed at the start differs, too, and was asked for.
+            logger.warning(
+                "The run goes on as it began, by its own configuration.yaml; unlike %s as it is now, it has %s. For"
+                " other values begin a new run.",
+                arguments.recipe,
+                ", ".join(others),
             )
     else:
         if arguments.split and arguments.exclude:

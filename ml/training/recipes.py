@@ -2,7 +2,7 @@
 
 import difflib
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
@@ -57,6 +57,26 @@ def make_configuration(values: object, source: str) -> Configuration:
 def dump(configuration: Configuration) -> str:
     """The whole configuration as a recipe."""
     return yaml.safe_dump(configuration.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def differences(begun: Configuration, asked: Configuration) -> tuple[str, ...]:
+    """The keys in which a run differs from a recipe, as "loss.dice=0.5 (0.25 there)"; how it is computed is no key."""
+    ours, theirs = (_flat(one.model_dump(mode="json", exclude={"follows"})) for one in (begun, asked))
+    return tuple(
+        f"{key}={ours.get(key)} ({theirs.get(key)} there)"
+        for key in sorted(ours.keys() | theirs.keys())
+        if ours.get(key) != theirs.get(key) and not (key == "loop.precision" and theirs[key] == "auto")
+    )
+
+
+def _flat(values: Mapping[str, Any], parent: str = "") -> dict[str, Any]:
+    """Values by their whole keys; a list is one value, but that of the stages."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
+            value = {str(index): part for index, part in enumerate(value)}
+        flat |= _flat(value, f"{parent}{key}.") if isinstance(value, dict) else {f"{parent}{key}": value}
+    return flat
 
 
 def _change(values: dict[str, Any], change: str) -> None:

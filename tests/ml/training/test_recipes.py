@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from ml.training.configuration import Configuration
 from ml.training.errors import ConfigurationError
-from ml.training.recipes import DIRECTORY, dump, list_recipes, load_recipe, make_configuration
+from ml.training.recipes import DIRECTORY, differences, dump, list_recipes, load_recipe, make_configuration
 
 PLAIN = {"name": "plain", "follows": "nothing", "loss": {"dice": 1}, "stages": [{"epochs": 2}]}
 
@@ -136,3 +136,12 @@ def test_documentation_names_every_recipe_and_every_key():
     plain = yaml.safe_load(dump(load_recipe("unet-vgg16-lgg")))
     keys = {key for section in plain.values() if isinstance(section, dict) for key in section}
     assert sorted(key for key in keys if f"`{key}`" not in text) == []
+
+
+def test_what_a_run_has_unlike_a_recipe_that_was_edited_since():
+    begun = with_keys(loss={"dice": 1, "bce": 0.5}, loop={"precision": "32-true"}, follows="another paper")
+    assert differences(begun, begun) == ()
+    asked = with_keys(stages=[{"epochs": 3}])  # its precision is left to the machine
+    assert differences(begun, asked) == ("loss.bce=0.5 (0.0 there)", "stages.0.epochs=2 (3 there)")
+    asked = with_keys(loss={"dice": 1, "bce": 0.5}, stages=[{"epochs": 2}, {"epochs": 1}])
+    assert "stages.1.epochs=None (1 there)" in differences(begun, asked)
