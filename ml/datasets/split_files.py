@@ -134,7 +134,7 @@ def _of_own(document: dict[str, Any], path: Path) -> Split:
         side = _OWN_KEYS.get(key.lower())
         if side is None or side in sides or not _is_list_of_names(value):
             raise DatasetError(
-                f"{path}: {key[:40]!r} is no list of one side's patients; make it {_OWN_FORM} with names of patients, or"
+                f"{path}: {key[:40]!r} is no list of one side's patients; make it {_OWN_FORM} with patients' names, or"
                 " with `python -m ml split`."
             )
         sides[side] = tuple(sorted(value))
