@@ -138,7 +138,8 @@ def _of_own(document: dict[str, Any], path: Path) -> Split:
                 " with `python -m ml split`."
             )
         sides[side] = tuple(sorted(value))
-    return Split(data_sha256="", seed=1, **sides)
+    train, validation, test = (sides.get(side, ()) for side in SIDES)
+    return Split("", 1, train, validation, test, excluded=sides.get("excluded", ()))
 
 
 def _is_list_of_names(value: object) -> bool:
