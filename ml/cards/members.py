@@ -5,9 +5,8 @@ from pathlib import Path
 
 from ml.cards.card import Card
 from ml.cards.errors import CardError, PackageFileError, PackageNotFoundError
-from ml.cards.packages import find_package
+from ml.cards.packages import card_sha256, find_package
 from ml.cards.reading import CARD_FILE, load_card
-from ml.digests import sha256_of
 
 
 def find_members(package: Path, card: Card, directories: Sequence[Path] = ()) -> tuple[Path, ...]:
@@ -25,7 +24,7 @@ def find_members(package: Path, card: Card, directories: Sequence[Path] = ()) ->
             raise PackageNotFoundError(
                 f"{member.name}, a member of the ensemble {card.name}, is missing; put its package beside the ensemble."
             ) from error
-        if sha256_of(folder / CARD_FILE) != member.card_sha256:
+        if card_sha256(folder) != member.card_sha256:
             raise PackageFileError(
                 f"{member.name} is not the package that the ensemble {card.name} was made of (the sha256 of its"
                 f" {CARD_FILE} differs); restore it, or make the ensemble again with `python -m ml ensemble`."

@@ -38,6 +38,14 @@ def find_package(name: str, directories: Sequence[Path]) -> Path:
     raise PackageNotFoundError(f"There is no model package called {name[:80]!r}; packages found: {known}.")
 
 
+def card_sha256(folder: Path) -> str:
+    """The digest of a package's card, which names those of its other files: another package has another one.
+
+    Raises OSError.
+    """
+    return sha256_of(folder / CARD_FILE)
+
+
 def verify_files(folder: Path, card: Card, names: Iterable[str] | None = None) -> None:
     """Check that the named files (default: all on the card) are there and have the card's length and sha256.
 

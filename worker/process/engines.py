@@ -6,9 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.cards import PackageError, find_package, load_card
-from ml.cards.reading import CARD_FILE
-from ml.digests import sha256_of
+from ml.cards import PackageError, card_sha256, find_package, load_card
 from ml.engines import KINDS, Engine, load_engine
 from webapp.domain.settings import Settings
 
@@ -41,18 +39,18 @@ class LoadedEngines:
         loaded = self._engines.get(model)
         try:
             folder = find_package(model, self._settings.model_directories)
-            card_sha256 = sha256_of(folder / CARD_FILE)
+            found = card_sha256(folder)
         except (PackageError, OSError):  # a package that is being replaced is away for a moment, too
             if loaded is None:
                 raise
             return self._used(model, loaded)
-        if loaded is None or loaded.card_sha256 != card_sha256:
+        if loaded is None or loaded.card_sha256 != found:
             if self._engines.pop(model, None) is not None:
                 logger.info("the package of %s has become another one and is loaded again", model)
             del loaded
             while len(self._engines) >= MOST_MODELS:  # before the next one takes its memory
                 self._engines.popitem(last=False)
-            loaded = _Loaded(self._load(folder), card_sha256)
+            loaded = _Loaded(self._load(folder), found)
         return self._used(model, loaded)
 
     def _used(self, model: str, loaded: _Loaded) -> Engine:
