@@ -119,11 +119,11 @@ def test_curves_of_a_resumed_run_begin_with_its_first_epoch(train, tmp_path, mon
         assert {row["epoch"] for row in csv.DictReader(file)} == {"1", "2"}
 
 
-def test_finished_run_that_is_resumed_only_writes_its_records_again(train, finished, tmp_path, caplog):
+def test_finished_run_that_is_resumed_only_writes_its_records_again(train, finished, tmp_path, capsys):
     shutil.copytree(finished, tmp_path / "run")
     before = (tmp_path / "run" / "last.ckpt").read_bytes()
     assert train(tmp_path / "run", "--resume") == 0
-    assert "The run goes on as it began, by its own configuration.yaml; unlike" in caplog.text  # --set made it so
+    assert "The run goes on as it began, by its own configuration.yaml; unlike" in capsys.readouterr().err  # by --set
     assert (tmp_path / "run" / "last.ckpt").read_bytes() == before
     assert result_of(tmp_path / "run") == result_of(finished) | {
         "summary": result_of(finished)["summary"]
