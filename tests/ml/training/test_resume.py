@@ -119,11 +119,15 @@ def test_curves_of_a_resumed_run_begin_with_its_first_epoch(train, tmp_path, mon
         assert {row["epoch"] for row in csv.DictReader(file)} == {"1", "2"}
 
 
-def test_finished_run_that_is_resumed_only_writes_its_records_again(train, finished, tmp_path, capsys):
+def test_finished_run_that_is_resumed_only_writes_its_records_again(train, finished, tmp_path, caplog):
     shutil.copytree(finished, tmp_path / "run")
     before = (tmp_path / "run" / "last.ckpt").read_bytes()
+    own = tmp_path / "run" / "configuration.yaml"  # as if the recipe had been edited since
+    own.write_text(own.read_text().replace("cache_gb: 4.0", "cache_gb: 3.5"))
     assert train(tmp_path / "run", "--resume") == 0
-    assert "The run goes on as it began, by its own configuration.yaml; unlike" in capsys.readouterr().err  # by --set
+    assert (
+        "The run goes on as it began" in caplog.text and "it has sampling.cache_gb=3.5 (4.0 there). For" in caplog.text
+    )
     assert (tmp_path / "run" / "last.ckpt").read_bytes() == before
     assert result_of(tmp_path / "run") == result_of(finished) | {
         "summary": result_of(finished)["summary"]
@@ -143,7 +147,7 @@ def test_resumed_run_cannot_be_changed(train, finished, words, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_resuming_needs_the_same_recipe_and_data(train, finished, brains, tmp_path, capsys):
+def test_resuming_needs_the_same_recipe_and_data(train, finished, brains, tmp_path, caplog):
     from ml.__main__ import main
 
     assert main(["train", "unet-scratch", "--data", str(brains), "--out", str(finished), "--resume"]) == 1
