@@ -147,7 +147,7 @@ def test_resumed_run_cannot_be_changed(train, finished, words, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_resuming_needs_the_same_recipe_and_data(train, finished, brains, tmp_path, caplog):
+def test_resuming_needs_the_same_recipe_and_data(train, finished, brains, tmp_path, capsys):
     from ml.__main__ import main
 
     assert main(["train", "unet-scratch", "--data", str(brains), "--out", str(finished), "--resume"]) == 1
