@@ -94,7 +94,7 @@ def _add_evaluation(resources: Resources, card: Card, cases: int, seed: int) -> 
         # Not below a root: the report's pictures are black, as where a data set was removed.
         location=f"/nowhere/synthetic_{seed}",
         model=card.name,
-        model_version=card.version,
+        model_version=card.release,
         threshold=card.threshold,
         min_tumor_pixels=card.min_tumor_pixels,
         created_at=began,

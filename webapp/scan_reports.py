@@ -44,7 +44,8 @@ def report_of(scan_id: str, segmentation_id: str | None) -> tuple[bytes, str]:
         for of_scan, of_overlay in sources
     ]
     shown = described["segmentation"]
-    card = resources().catalog.readable_card(run.model)
+    installed = resources().catalog.readable_card(run.model)
+    card = installed if installed is not None and installed.release == run.model_version else None
     report = ScanReport(
         name=scan.filename,
         verdict=_verdict(shown),
@@ -57,7 +58,7 @@ def report_of(scan_id: str, segmentation_id: str | None) -> tuple[bytes, str]:
         lesion_heads=[head.format("lesion" if doubts.is_assessed(run) else "region") for head in _LESION_HEADS],
         lesions=[_lesion_row(lesion) for lesion in measured["lesions"]],
         notes=[warning["message"] for warning in shown["warnings"] if warning["tone"] != "warn"],
-        model=_model_rows(run, card),
+        model=_model_rows(run, card, installed),
         metrics=_metric_rows(card),
         limits=card.limits if card else (),
     )
@@ -209,12 +210,15 @@ def _lesion_row(lesion: dict[str, Any]) -> list[str]:
     ]
 
 
-def _model_rows(run: Segmentation, card: "Card | None") -> list[tuple[str, str]]:
+def _model_rows(run: Segmentation, card: "Card | None", installed: "Card | None") -> list[tuple[str, str]]:
     rows = [
         ("Model", " ".join(filter(None, (run.model, run.model_version)))),
         ("Engine", run.engine or "not stated"),
         ("Threshold", f"{run.threshold}"),
     ]
+    if card is None and installed is not None:
+        other = f"By now {installed.release} is installed under this name, so the card of the one that ran is not here."
+        return [*rows, ("Card", other)]
     if card is None:
         return [*rows, ("Card", "The model is no longer installed, so its card is not here.")]
     return [

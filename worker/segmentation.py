@@ -157,7 +157,7 @@ def _complete(
     facts = RunFacts(
         map_key=prediction.key,
         engine=prediction.engine,
-        model_version=card.version,
+        model_version=card.release,
         min_tumor_pixels=rule.min_tumor_pixels,
         doubt_rule=rule.doubt,
         timings_ms={name: round(value, 1) for name, value in timings.items()},

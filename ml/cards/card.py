@@ -1,5 +1,6 @@
 """What a card says of its model, as dataclasses: the fields of `card.json`, in its order and under its names."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -384,6 +385,17 @@ class Card:
     parity: Mapping[str, Parity] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     licence: str | None = None
+
+    @property
+    def release(self) -> str:
+        """What a result says of the package that made it: the version, or the digest of its files where none is stated.
+
+        So a package that was trained again under its name is another one, whether or not somebody gave it a version.
+        """
+        if self.version is not None:
+            return self.version
+        digests = [*(file.sha256 for file in self.files.values()), *(member.card_sha256 for member in self.members)]
+        return f"files-{hashlib.sha256(' '.join(sorted(digests)).encode()).hexdigest()[:8]}"
 
     @property
     def neighbors(self) -> int:

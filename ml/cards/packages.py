@@ -35,7 +35,9 @@ def find_package(name: str, directories: Sequence[Path]) -> Path:
             if (directory / name / CARD_FILE).is_file():
                 return directory / name
     known = ", ".join(folder.name for folder in list_packages(directories)) or "none"
-    raise PackageNotFoundError(f"There is no model package called {name[:80]!r}; packages found: {known}.")
+    itself = next((folder for folder in directories if (folder / CARD_FILE).is_file()), None)
+    advice = f" {itself} is a package itself: name the folder that it lies in." if itself is not None else ""
+    raise PackageNotFoundError(f"There is no model package called {name[:80]!r}; packages found: {known}.{advice}")
 
 
 def card_sha256(folder: Path) -> str:

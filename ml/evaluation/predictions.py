@@ -57,7 +57,7 @@ def summarize_predictions(
         "threshold": threshold,
         "min_tumor_pixels": subject.card.min_tumor_pixels,
         "model": subject.card.name,
-        "model_version": subject.card.version,
+        "model_version": subject.card.release,
         "engine": subject.name,
         "slices_sha256": slices_sha256(results),
         "slices_per_second": round(len(results) / seconds, 2),

@@ -104,7 +104,7 @@ def make_report(
     explained = {patient for misfit in misfits for patient in misfit.patients}
     return Report(
         model=engine.card.name,
-        model_version=engine.card.version,
+        model_version=engine.card.release,
         engine=engine.name,
         min_tumor_pixels=engine.card.min_tumor_pixels,
         settings=settings,

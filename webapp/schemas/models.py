@@ -32,6 +32,10 @@ class ModelSchema(ma.Schema):
     patients_in_words = fields.String(
         allow_none=True, metadata={"description": "how many patients trained it, chose the epoch, tested it"}
     )
+    release = fields.String(
+        allow_none=True,
+        metadata={"description": "the `model_version` of its runs: its version, or a digest of its files without one"},
+    )
     usable = fields.Boolean(required=True)
     problem = fields.String(allow_none=True)
 
@@ -46,7 +50,14 @@ def dump_model(entry: CatalogEntry) -> dict[str, Any]:
     """A card as its file has it, which of its files are there, and whether the model can be used."""
     card = entry.card_json
     words = entry.card.training.in_words if entry.card is not None else None
-    return {**card, "patients_in_words": words, "usable": entry.problem is None, "problem": entry.problem}
+    release = entry.card.release if entry.card is not None else None
+    return {
+        **card,
+        "patients_in_words": words,
+        "release": release,
+        "usable": entry.problem is None,
+        "problem": entry.problem,
+    }
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,8 @@ def run_cases(runtime: Runtime, job: ClaimedJob[ChunkInput], lease: Lease, step_
     work = job.input
     engine = runtime.engine(work.model)
     card = engine.card
-    if (card.version, card.min_tumor_pixels) != (work.model_version, work.min_tumor_pixels):
-        raise EngineError(f"{work.model} is {card.version} now and was {work.model_version}; evaluate again.")
+    if (card.release, card.min_tumor_pixels) != (work.model_version, work.min_tumor_pixels):
+        raise EngineError(f"{work.model} is {card.release} now and was {work.model_version}; evaluate again.")
     considerate = ConsiderateEngine(engine, step_aside, runtime.resources.settings.worker_threads)
     left = list(work.cases)
     for at_once in (GROUP, 1):

@@ -77,5 +77,11 @@ def check_default_model(settings: Settings) -> None:
     try:
         load_card(find_package(settings.default_model, settings.model_directories))
     except PackageError as error:
-        logger.critical("the worker does not start: %s", error)
+        folders = ":".join(map(str, settings.model_directories))
+        logger.critical(
+            "the worker does not start: %s GLIOSCOPE_MODEL names the model; GLIOSCOPE_MODELS names the folders in which"
+            " the folder of its package lies, now %s.",
+            error,
+            folders,
+        )
         sys.exit(1)

@@ -53,6 +53,21 @@ def test_card_round_trips_and_states_missing_facts_as_null(tmp_path):
     assert card_from_json(json.loads(json.dumps(card.to_json()))) == card
 
 
+def test_a_package_without_a_version_is_known_by_its_files():
+    def of(digest, version=None):
+        return card_from_json(CARD | {"version": version, "files": {"int8.bin": {"sha256": digest * 64, "bytes": 1}}})
+
+    assert of("a").release == of("a").release != of("b").release
+    assert of("a").release.startswith("files-") and len(of("a").release) == 14
+    assert of("a", "0.1.0").release == "0.1.0"
+
+
+def test_a_package_that_is_named_as_the_folder_of_packages_is_said(tmp_path):
+    folder = write_package(tmp_path)
+    with pytest.raises(PackageNotFoundError, match="is a package itself: name the folder that it lies in"):
+        find_package("small", [folder])
+
+
 def test_card_of_a_later_version_still_reads():
     assert card_from_json(CARD | {"something_new": {"a": 1}}).name == "small"
 

@@ -173,3 +173,19 @@ def test_there_is_no_report_before_there_is_a_result(client: FlaskClient) -> Non
     [scan] = send(client, ("a.png", png_bytes())).json["scans"]
     response = client.get(f"{SCANS}/{scan['id']}/report.pdf")
     assert (response.status_code, response.json["code"]) == (409, "not_ready")
+
+
+def test_a_run_of_another_package_of_the_name_has_not_the_card_of_the_installed_one(
+    app: Flask, client: FlaskClient
+) -> None:
+    scan = finished(app)
+    with resources_of(app).database.write() as session:
+        session.execute(update(Segmentation).values(model_version="files-0badcafe"))
+    installed = client.get(f"/api/v1/models/{scan['segmentation']['model']}").json
+    assert installed["release"] == installed["version"] == scan["segmentation"]["model_version"]
+
+    said = " ".join(words_of(client.get(f"{SCANS}/{scan['id']}/report.pdf").data).split())
+
+    assert "files-0badcafe" in said and f"By now {installed['release']} is installed" in said
+    assert "Trained on" not in said
+    assert f"installed by now: {installed['release']}" in client.get(f"/scans/{scan['id']}").text

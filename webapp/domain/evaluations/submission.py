@@ -178,7 +178,7 @@ def _queue(
                 location=location,
                 data_folder=data_folder,
                 model=card.name,
-                model_version=card.version,
+                model_version=card.release,
                 threshold=checked_threshold(options.threshold, card.threshold),
                 min_tumor_pixels=card.min_tumor_pixels,
                 status=Status.QUEUED,

@@ -97,7 +97,7 @@ def store(
             row.same_as_id = None if row.origin == "phantom" else lookup.newest_of(session, row.sha256)
             session.add(row)
             session.flush()
-            segmentation = segmentations.add(session, scan_id, model=card.name, version=card.version, threshold=wanted)
+            segmentation = segmentations.add(session, scan_id, model=card.name, version=card.release, threshold=wanted)
             accepted = Accepted(scan_id, segmentation.id)
     except OutcomeUnknown:
         raise

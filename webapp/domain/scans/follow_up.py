@@ -273,8 +273,8 @@ def _error(resources: Resources, run: Segmentation) -> tuple[ModelError | None, 
     card = resources.catalog.readable_card(run.model)
     if card is None:
         return None, f"The card of {run.model} is not here, so its error is not known."
-    if (card.version or "") != (run.model_version or ""):
-        return None, f"The card is of {run.model} {card.version}, and the run of {run.model_version}."
+    if card.release != (run.model_version or ""):
+        return None, f"The card is of {run.model} {card.release}, and the run of {run.model_version}."
     if abs(card.threshold - run.threshold) > 1e-9:
         return (
             None,
@@ -282,4 +282,4 @@ def _error(resources: Resources, run: Segmentation) -> tuple[ModelError | None, 
         )
     if card.volumes is None:
         return None, f"The card of {card.name} states no error of volumes, so it is not known."
-    return ModelError(card.name, card.version, card.threshold, card.volumes), None
+    return ModelError(card.name, card.release, card.threshold, card.volumes), None

@@ -110,7 +110,7 @@ def request(resources: Resources, scan_id: str, *, model: str | None, threshold:
         if duplicate is not None:
             return duplicate
         visits.check_runs(session, resources.settings)
-        segmentation = add(session, scan_id, model=card.name, version=card.version, threshold=wanted)
+        segmentation = add(session, scan_id, model=card.name, version=card.release, threshold=wanted)
         # Only a change of the threshold asks for the stored map; an explicit model means: run it.
         if model is None and shown is not None and shown.map_key is not None and _is_of(shown, card):
             segmentation.map_of_id = shown.map_of_id or shown.id
@@ -214,7 +214,7 @@ def refresh_displayed(session: Session, scan_id: str) -> None:
 
 
 def _is_of(run: Segmentation, card: Card) -> bool:
-    return (run.model, run.model_version) == (card.name, card.version)
+    return (run.model, run.model_version) == (card.name, card.release)
 
 
 def _lock(session: Session, scan_id: str) -> Scan | None:
