@@ -46,8 +46,8 @@ STACK_MESSAGE = (
     " single scans, with their runs and entered distances, are removed."
 )
 DELETE_MESSAGE = (
-    "Pictures, results and the original file are removed, and scans of several sequences that were joined of them. This"
-    " is final."
+    "Pictures, results and the original file are removed, and scans of several sequences that were joined of them."
+    " Evaluations that were made of them keep their copies of the slices until those are deleted, too. This is final."
 )
 SPLIT_MESSAGE = "Each file becomes a scan of its own and is segmented again; the stack, with its runs, is removed."
 

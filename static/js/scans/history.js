@@ -86,7 +86,7 @@ function deletionWords() {
   const names = links.filter((_, index) => boxes[index].checked).map((link) => link.title);
   const more = names.length > NAMES_SHOWN ? `\nand ${names.length - NAMES_SHOWN} more` : "";
   const filtered = filterWords() ? `\nChosen from the list filtered by ${filterWords()}.` : "";
-  return `${names.slice(0, NAMES_SHOWN).join("\n")}${more}${filtered}\n\nThe files, their maps and all their segmentations are removed, and scans of several sequences that were joined of them. This is final.`;
+  return `${names.slice(0, NAMES_SHOWN).join("\n")}${more}${filtered}\n\nThe files, their maps and all their segmentations are removed, and scans of several sequences that were joined of them. Evaluations that were made of them keep their copies of the slices until those are deleted, too. This is final.`;
 }
 
 function showSelection() {
