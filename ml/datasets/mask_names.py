@@ -9,7 +9,17 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from ml.datasets.file_names import ANNOTATION_SUFFIXES, IMAGE_SUFFIXES, OTHER_SUFFIXES, name_key, suffix_of
+from ml.datasets.file_names import (
+    ANNOTATION_SUFFIXES,
+    IMAGE_SUFFIXES,
+    MASK_VOLUME_SUFFIXES,
+    OTHER_SUFFIXES,
+    VOLUME_SUFFIXES,
+    name_key,
+    suffix_of,
+)
+
+_VOLUMES = (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)
 
 # The ending of a mask that is read, in any case.
 MASK_ENDING = "_mask"
@@ -35,7 +45,10 @@ _PROGRAM_FOLDERS = (CLASS_FOLDER, "segmentationobject", "labelstr", "labelsts")
 # Long words say it wherever they end a name (`ScanMask`), short ones only apart from the rest: `insight` is no `gt`.
 # GLISTRboost's, of TCIA's glioma collections; `dseg` is BIDS' (discrete segmentation).
 _GLISTRBOOST = r"glistrboost(?:[ ._-]out)?(?:[ ._-]manually[ ._-]?corrected)?"
-_LONG = rf"masks?|segmentations?|labelmaps?|ground[ ._-]?truths?|{_FOREIGN}|{_GLISTRBOOST}"
+# `LesionSeg`, `tumorseg`: in one word they need nothing before them, as `mask` does.
+_LONG = (
+    rf"masks?|(?:lesions?|tumou?rs?)segm?s?|segmentations?|labelmaps?|ground[ ._-]?truths?|{_FOREIGN}|{_GLISTRBOOST}"
+)
 _SHORT = r"d?segm?s?|gts?|labels?|truths?|annotations?"
 # `_mask_1`, `_mask (2)`, `_mask - Copy`, `_mask copy 2`: of several masks, or of copies.
 _COUNT = r"(?:[ ._-]*(?:[0-9]{1,6}|\([0-9]{1,6}\)|-? ?copy(?: [0-9]{1,2}| ?\([0-9]{1,2}\))?))?"
@@ -44,6 +57,8 @@ _COUNT = r"(?:[ ._-]*(?:[0-9]{1,6}|\([0-9]{1,6}\)|-? ?copy(?: [0-9]{1,2}| ?\([0-
 _DOUBTFUL = re.compile(
     rf"[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$|[ ._-](?:{_LONG}|{_SHORT})[ ._-].*$", re.DOTALL
 )
+# What a model's answer has behind its image's name (`0_predict.png`, of many a U-Net's tutorial).
+_RESULT = re.compile(r"[ ._-]pred(?:s|ict(?:s|ed|ions?)?)?$")
 # What of a mask's name says that it is the tumor's: UCSF-PDGM's NAME_tumor_segmentation, UCSD-PTGBM's
 # NAME_BraTS_tumor_seg.
 _OF_TUMOR = re.compile(r"[ ._-]?(?:brats[ ._-])?(?:whole[ ._-]?)?(?:tumou?rs?|lesions?|glioma)$", re.IGNORECASE)
@@ -62,6 +77,11 @@ _MATLAB = re.compile(r"Label_[1-9][0-9]*")
 _WORD = rf"(?:[ ._-]?(?:{_LONG})|(?:^|[ ._-])(?:{_SHORT}))"
 _ENDING = re.compile(rf"{_WORD}{_COUNT} *$")  # a blank before the suffix is nobody's intention
 _ONE_ENDING = re.compile(rf"{_WORD}$")
+# Of volumes: the sequence that a mask was drawn on, behind its word (`1-LesionSeg-Flair`, `P1_mask_t1ce`).
+# But not `no_mask_flair`.
+_SAID = rf"(?<!no)(?<!no[ ._-])(?<!without)(?<!without[ ._-]){_WORD}"
+_ON_FLAIR = re.compile(rf"{_SAID}[ ._-](?:flair|t2f)$")
+_ON_SEQUENCE = re.compile(rf"{_SAID}[ ._-](?:flair|t2[fw]?|t1(?:n|c|ce|gd)?)$")
 _APART = re.compile(rf"(?<![^\W\d_])(?:{_LONG}|{_SHORT})(?![^\W\d_])")
 
 
@@ -92,6 +112,8 @@ def mask_word(name: str) -> str:
         return stem
     if found := _CITYSCAPES.search(stem.lower()) or _ENDING.search(stem.lower()):
         return stem[found.start() :]
+    if suffix_of(name) in _VOLUMES and (found := _ON_SEQUENCE.search(stem.lower())):
+        return stem[found.start() :]
     begun = _BEGINNING.match(stem.lower())
     return stem[: begun.end()] if begun else ""
 
@@ -106,6 +128,18 @@ def mask_ending(stem: str) -> str:
     """What ends a name without suffix as that of an image's one mask: no `_mask_2`, no copy; else empty."""
     found = _ONE_ENDING.search(stem.lower())
     return stem[found.start() :] if found else ""
+
+
+def flair_mask_ending(stem: str) -> str:
+    """What ends a volume's name without suffix as that of a mask that was drawn on FLAIR (`-LesionSeg-Flair`); else
+    empty."""
+    found = _ON_FLAIR.search(stem.lower())
+    return stem[found.start() :] if found else ""
+
+
+def is_drawn_on_sequence(stem: str) -> bool:
+    """Whether a volume's name is that of a mask with the sequence behind it that it was drawn on (`P1_mask_t1`)."""
+    return _ON_SEQUENCE.search(stem.lower()) is not None
 
 
 def is_of_matlab(stem: str) -> bool:
@@ -145,6 +179,13 @@ def without_tumor_word(base: str) -> str:
 def doubtful_word(stem: str) -> str:
     """What ends a name as a mask's may, if the rest is an image's name (`_roi` of `scan_roi`); else empty."""
     found = _DOUBTFUL.search(stem.lower())
+    return stem[found.start() :] if found else ""
+
+
+def result_word(stem: str) -> str:
+    """What ends a name as a model's answer may be called, if the rest is an image's name (`_predict` of `0_predict`);
+    else empty."""
+    found = _RESULT.search(stem.lower())
     return stem[found.start() :] if found else ""
 
 

@@ -22,7 +22,8 @@ from ml.datasets.file_names import (
     suffix_of,
 )
 from ml.datasets.layouts.layout import Layout
-from ml.datasets.layouts.left_out import find_strays
+from ml.datasets.layouts.left_out import find_strays, relative
+from ml.datasets.layouts.pairing import OF_MODEL, results_beside
 from ml.datasets.layouts.search import UnreadMasksError, find_layout
 from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.unknown import find_twins
@@ -164,14 +165,16 @@ def _slices_of(folder: Path, layout: Layout | None) -> tuple[list[Path], tuple[L
     names = {(path.parent, name_key(path.stem)) for path in files}
     paths = {path: f"{place.name}/{path.relative_to(folder).as_posix()}" for path in files}
     own_folders = count_own_folders(paths.values())
+    results = results_beside(files)
     masks = {
         path
         for path in files
         if looks_like_mask(paths[path], own_folders)
         or ((word := doubtful_word(path.stem)) and (path.parent, name_key(path.stem[: -len(word)])) in names)
     }
-    by_pixels = set() if masks else set(_masks_by_pixels(files))
+    by_pixels = set() if masks or results else set(_masks_by_pixels(files))
     masks |= by_pixels
+    results -= masks
     annotations = [path for _, found in tree.walk(folder) for path in found.files if is_annotations(path.name)]
     dicom = [path for _, found in tree.walk(folder) for path in found.files if _is_dicom(tree, path)]
     of_volumes = {
@@ -184,7 +187,9 @@ def _slices_of(folder: Path, layout: Layout | None) -> tuple[list[Path], tuple[L
     volumes = [] if files or dicom else _volumes_within(tree, folder)
     strays = find_strays(tree, folder, folder, [*files, *annotations, *dicom, *of_volumes, *volumes], frozenset())
     masks |= of_volumes
-    scans = {*files, *dicom, *volumes} - masks
+    if results:
+        strays.append(Problem("left_out", tuple(relative(path, folder) for path in _in_order(results)), OF_MODEL))
+    scans = {*files, *dicom, *volumes} - masks - results
     return _in_order(scans), _with_masks(folder, masks, strays, _BY_PIXELS if by_pixels else _MASKS)
 
 

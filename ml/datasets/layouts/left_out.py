@@ -59,9 +59,9 @@ VOLUME = (
     " folder of their own."
 )
 MAY_BE_MASK = (
-    "A volume that may be a mask by its name, of a part of the tumor or by one of several readers: it is not used. Join"
-    " the parts of one volume into one mask, or take one person's, and call it as the volume with `_seg` behind it"
-    " (`P1/P1_flair_seg.nii.gz`)."
+    "A volume that may be a mask by its name, of a part of the tumor, by one of several readers or drawn on another"
+    " sequence than FLAIR: it is not used. Join the parts of one volume into one mask, or take one person's, and call"
+    " it as the volume with `_seg` behind it (`P1/P1_flair_seg.nii.gz`)."
 )
 OF_VOLUME = (
     "Volumes of a patient without a mask: add one (`P1/P1-seg.nii.gz`, all 0 if no tumor) if they belong to the"

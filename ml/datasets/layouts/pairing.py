@@ -20,6 +20,7 @@ from ml.datasets.mask_names import (
     mask_word,
     name_of_masked,
     name_without_mask,
+    result_word,
 )
 
 # A barcode of The Cancer Genome Atlas (project, site, participant), and the date of the study behind it; Label Studio
@@ -38,6 +39,10 @@ _NUMBERED = re.compile(r"(.*?)(\d{1,9})", re.DOTALL | re.ASCII)
 _FEWEST_SHIFTED, _SHIFTS = 3, ({1}, {-1})
 
 _OVERLAY = "A picture of a mask on its image, by its name: neither of the two."
+OF_MODEL = (
+    "A model's answer by its name (`_predict`, `_pred`), beside the image of the rest of it: neither a scan nor an"
+    " expert's mask. Rename it if it is one of these."
+)
 
 # Files of one name: by stem.
 Named = Mapping[str, Sequence[Path]]
@@ -106,8 +111,15 @@ def images_and_masks(files: Iterable[Path]) -> FilesByKind:
 
 def _is_beside_image(stem: str, keys: Collection[str]) -> bool:
     """Whether a name is that of another file with an ending that masks have (`scan_roi` beside `scan`)."""
-    word = doubtful_word(stem)
+    word = doubtful_word(stem) or result_word(stem)
     return bool(word) and name_key(stem[: -len(word)]) in keys
+
+
+def results_beside(files: Iterable[Path]) -> set[Path]:
+    """Of files those that are called as a model's answer for an image in their folder (`0_predict` beside `0`)."""
+    named = {(path.parent, name_key(path.stem)): path for path in files}
+    words = {path: result_word(path.stem) for path in named.values()}
+    return {path for path, word in words.items() if word and (path.parent, name_key(path.stem[: -len(word)])) in named}
 
 
 def twins_in(files: FilesByKind) -> Iterator[tuple[Path, Path]]:
@@ -228,7 +240,10 @@ def pair(files: FilesByKind, patient: Callable[[str], str], folder: Path) -> tup
         if stem not in files.images:
             report("mask_without_image", paths, "The mask belongs to no image: add the image or remove the mask.")
     for path in files.unread:
-        report(*(("left_out", [path], _OVERLAY) if is_overlay(path.stem) else ("mask_name", [path], unread_text(path))))
+        if text := _OVERLAY if is_overlay(path.stem) else OF_MODEL if result_word(path.stem) else "":
+            report("left_out", [path], text)
+        else:
+            report("mask_name", [path], unread_text(path))
     return sorted(cases, key=lambda case: case.image), problems
 
 

@@ -29,7 +29,7 @@ from ml.datasets.layouts.left_out import (
     may_hold_masks,
     relative,
 )
-from ml.datasets.layouts.pairing import patient_of
+from ml.datasets.layouts.pairing import OF_MODEL, patient_of, results_beside
 from ml.datasets.layouts.pairs import list_nested, pair_folders, side_of_masks
 from ml.datasets.layouts.recognition import apart_layout, dicom_layout, layout_in
 from ml.datasets.layouts.sequences import Sequence as Sequences
@@ -221,6 +221,8 @@ def _all_images(tree: Tree, folder: Path) -> Layout:
     own_folders = count_own_folders(names)
     if any(looks_like_mask(one, own_folders) for one in names):
         return Layout("images only", folder, (), ())
+    results = results_beside(images)
+    images = [path for path in images if path not in results]
     folders = {path.parent for path in images}
     around = Path(os.path.commonpath(folders)) if folders else folder
 
@@ -230,7 +232,11 @@ def _all_images(tree: Tree, folder: Path) -> Layout:
     def owner(path: Path) -> str:
         return patient_of(path.stem) if path.parent == around else relative(path.parent, around)
 
-    return images_only(folder, [Case(owner(path), path, None) for path in images])
+    found = images_only(folder, [Case(owner(path), path, None) for path in images])
+    if not results:
+        return found
+    of_model = Problem("left_out", tuple(sorted(relative(path, folder) for path in results)), OF_MODEL)
+    return replace(found, problems=(*found.problems, of_model))
 
 
 def _why_several(tree: Tree, folder: Path, found: Sequence[Layout]) -> str:

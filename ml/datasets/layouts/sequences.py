@@ -8,7 +8,7 @@ from pathlib import Path
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import name_key
 from ml.datasets.layouts.tree import Tree
-from ml.datasets.mask_names import is_of_vsd, mask_ending, mask_sign
+from ml.datasets.mask_names import flair_mask_ending, is_drawn_on_sequence, is_of_vsd, mask_ending, mask_sign
 
 
 class Sequence(Enum):
@@ -59,14 +59,18 @@ _PROCESSED = re.compile(r"(?:_LPS)?(?:_rSRI)?(?:_SS(?:Final)?)?$", re.IGNORECASE
 def split_brats_name(stem: str) -> tuple[str, Sequence] | None:
     """The patient's part of a file's name (empty where the name is that of the sequence alone) and its sequence.
 
-    Masks are told by other programs' endings, too: `-label` (3D Slicer), `_segmentation` (ITK-SNAP), `_mask`.
+    Masks are told by other programs' endings, too: `-label` (3D Slicer), `_segmentation` (ITK-SNAP), `_mask`,
+    and where the sequence that they were drawn on stands behind that: `1-LesionSeg-Flair`. One that was drawn on
+    another than FLAIR (`1-LesionSeg-T1`) is none of these.
     """
     if is_of_vsd(stem):
         return "", Sequence.SEG
     if of_vsd := _OF_VSD.fullmatch(stem):
         return "", _BRATS.get(of_vsd[1].lower(), Sequence.OTHER)
-    if word := mask_ending(stem):
+    if word := mask_ending(stem) or flair_mask_ending(stem):
         return stem.removesuffix(word), Sequence.SEG
+    if is_drawn_on_sequence(stem):  # neither a scan nor FLAIR's mask
+        return None
     found = re.fullmatch(r"(?:(.+)[-_])?([a-z0-9]+)", _PROCESSED.sub("", stem), re.IGNORECASE)
     sequence = _BRATS.get(found[2].lower()) if found else None
     if found is None or sequence is None:

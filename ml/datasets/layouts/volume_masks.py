@@ -13,7 +13,14 @@ from ml.datasets.layouts.left_out import relative
 from ml.datasets.layouts.sequences import Sequence as Kind
 from ml.datasets.layouts.sequences import split_brats_name
 from ml.datasets.layouts.volume_patients import VolumePatient
-from ml.datasets.mask_names import doubtful_word, mask_ending, mask_sign, name_without_mask, without_tumor_word
+from ml.datasets.mask_names import (
+    doubtful_word,
+    flair_mask_ending,
+    mask_ending,
+    mask_sign,
+    name_without_mask,
+    without_tumor_word,
+)
 from ml.datasets.volume_slices import file_of
 
 # What radiotherapy spares, and what is left after surgery.
@@ -98,7 +105,8 @@ def may_be_mask(path: Path, folder: Path) -> bool:
 
 def base_of_mask(stem: str) -> str:
     """What of a mask's name is its patient's: `P1` of `P1_tumor_segmentation`, `P1_automated_approx_segm`."""
-    return _MAKER.sub("", without_tumor_word(stem.removesuffix(mask_ending(stem))))
+    word = mask_ending(stem) or flair_mask_ending(stem)
+    return _MAKER.sub("", without_tumor_word(stem.removesuffix(word)))
 
 
 def join_masks(by_base: dict[str, VolumePatient], *, is_one_patient: bool) -> None:

@@ -17,7 +17,7 @@ const OF_MASKS = new RegExp(
   "s",
 );
 const GLISTRBOOST = "glistrboost(?:[ ._-]out)?(?:[ ._-]manually[ ._-]?corrected)?";
-const LONG = `masks?|segmentations?|labelmaps?|ground[ ._-]?truths?|${FOREIGN}|${GLISTRBOOST}`;
+const LONG = `masks?|(?:lesions?|tumou?rs?)segm?s?|segmentations?|labelmaps?|ground[ ._-]?truths?|${FOREIGN}|${GLISTRBOOST}`;
 const SHORT = "d?segm?s?|gts?|labels?|truths?|annotations?";
 const COUNT = "(?:[ ._-]*(?:[0-9]{1,6}|\\([0-9]{1,6}\\)|-? ?copy(?: [0-9]{1,2}| ?\\([0-9]{1,2}\\))?))?";
 const VOLUME = /\.(?:nii(?:\.gz)?|nrrd)$/i;
@@ -32,6 +32,9 @@ const WORD = `(?:[ ._-]?(?:${LONG})|(?:^|[ ._-])(?:${SHORT}))`;
 const CITYSCAPES = /_gt(?:fine|coarse)_(?:(?:label|instance)(?:train)?ids|color)$/;
 const ENDING = new RegExp(`${WORD}${COUNT} *$`);
 const ONE_ENDING = new RegExp(`${WORD}$`);
+const SAID = `(?<!no)(?<!no[ ._-])(?<!without)(?<!without[ ._-])${WORD}`; // but not `no_mask_flair`
+const ON_FLAIR = new RegExp(`${SAID}[ ._-](?:flair|t2f)$`); // of volumes: the sequence that a mask was drawn on
+const ON_SEQUENCE = new RegExp(`${SAID}[ ._-](?:flair|t2[fw]?|t1(?:n|c|ce|gd)?)$`);
 
 /** @typedef {{ scans: number[], masks: Map<number, number>, refused: number[] }} MaskPairs places of files; masks: by the place of their slice */
 /** @typedef {{ folders: string[], stem: string }} Key */
@@ -56,6 +59,7 @@ function looksLikeMask(path) {
   if (TEXT.test(name)) return false;
   const stem = name.replace(/(?<=.)(?:\.nii\.gz|\.ome\.tiff?|\.[^.]*)$/is, "").toLowerCase();
   if (ENDING.test(stem) || CITYSCAPES.test(stem) || BEGINNING.test(stem) || BRUSH.test(stem) || stem === OVERLAY) return true;
+  if (VOLUME.test(name) && ON_SEQUENCE.test(stem)) return true;
   const folders = parts.slice(0, -1).map(folded);
   if (folders.length > 1 && INNER_FOLDERS.includes(folders[folders.length - 1])) return true;
   return folders.some((folder) => KNOWN_FOLDERS.includes(folder) || OF_MASKS.test(folder));
@@ -86,7 +90,7 @@ function keysOfSlice(path) {
  * @param {string} stem
  */
 function volumeStems(path, stem) {
-  const found = VOLUME.test(path) ? ONE_ENDING.exec(stem) : null;
+  const found = VOLUME.test(path) ? (ONE_ENDING.exec(stem) ?? ON_FLAIR.exec(stem)) : null;
   const base = found ? stem.slice(0, found.index) : "";
   return found ? [base, base.replace(OF_TUMOR, "")] : [];
 }

@@ -514,3 +514,38 @@ def test_patients_without_a_mask_beside_a_set_are_told_that_they_have_none(tmp_p
     said = {one: group.message for group in layout.left_out for one in group.files}
     assert set(said) == {"Validation/P2/P2-t2f.nii.gz", "Validation/P2/P2-t1n.nii.gz", "Other/P3_adc.nii.gz"}
     assert {one for one, text in said.items() if "without a mask" in text} == set(said) - {"Other/P3_adc.nii.gz"}
+
+
+@pytest.mark.parametrize(
+    ("names", "mask", "others"),
+    [
+        # https://data.mendeley.com/datasets/8bctsm8jz7
+        (("1-Flair", "1-T1", "1-T2"), "1-LesionSeg-Flair", ("1-LesionSeg-T1", "1-LesionSeg-T2")),
+        (("P1_flair", "P1_t1"), "P1_mask_flair", ("P1_mask_t1",)),
+        (("flair", "t1"), "seg_flair", ("seg_t1",)),
+    ],
+)
+def test_a_mask_that_names_the_sequence_it_was_drawn_on_is_no_scan_and_of_flair_the_truth(
+    tmp_path: Path, names: tuple[str, ...], mask: str, others: tuple[str, ...]
+) -> None:
+    """The masks were evaluated and predicted on as FLAIR, and those of other sequences were lost without a word."""
+    for patient in ("A1", "A2"):
+        for name in names:
+            write_volume(tmp_path / patient / f"{name}.nii.gz", flair())
+        for name in (mask, *others):
+            write_volume(tmp_path / patient / f"{name}.nii.gz", labels())
+    layout = find_layout(tmp_path)
+    files = {file_of(case.image).name: file_of(case.mask).name for case in layout.cases if case.mask is not None}
+    assert files == {f"{names[0]}.nii.gz": f"{mask}.nii.gz"} and len(layout.cases) == 2 * SHAPE[2]
+    left_out = {name.rpartition("/")[2] for problem in layout.problems for name in problem.files}
+    assert left_out >= {f"{name}.nii.gz" for name in others}
+    sources, _ = find_sources([tmp_path])
+    assert {source.path.name for source in sources} == {f"{names[0]}.nii.gz"}
+
+
+def test_a_mask_that_was_drawn_on_another_sequence_is_nobodys_truth(tmp_path: Path) -> None:
+    for name, voxels in (("1-Flair", flair()), ("1-T1", flair()), ("1-LesionSeg-T1", labels())):
+        write_volume(tmp_path / "A1" / f"{name}.nii.gz", voxels)
+    with pytest.raises(DatasetError, match="no mask is a volume's"):
+        find_layout(tmp_path)
+    assert [source.path.name for source in find_sources([tmp_path])[0]] == ["1-Flair.nii.gz"]

@@ -22,6 +22,7 @@ from ml.datasets.mask_names import (
     MASK_ENDING,
     MASK_FOLDERS,
     doubtful_word,
+    flair_mask_ending,
     is_read_as_mask,
     looks_like_mask,
     mask_ending,
@@ -132,7 +133,8 @@ def _keys_of_flair(path: str) -> Iterator[_Key]:
 
 def _volume_stems(path: str, stem: str) -> list[str]:
     """The names of a volume's mask without what says that it is one, or the tumor's; nothing of other files."""
-    word = mask_ending(stem) if suffix_of(path) in (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES) else ""
+    is_volume = suffix_of(path) in (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)
+    word = (mask_ending(stem) or flair_mask_ending(stem)) if is_volume else ""
     base = stem.removesuffix(word)
     return [base, without_tumor_word(base)] if word else []
 

@@ -370,3 +370,30 @@ def test_masks_of_two_patients_whose_slices_have_one_name_are_no_parts_of_one(tm
     mask(tmp_path / "anna" / "Bild1_Maske_2.png")
     with pytest.raises(DatasetError, match="join them into one mask"):
         check(tmp_path)
+
+
+@pytest.mark.parametrize("word", ["_predict", "_pred", "-prediction", "_predicted"])
+@pytest.mark.parametrize("has_masks", [True, False])
+def test_a_models_answer_beside_its_image_is_no_scan_and_no_experts_mask(tmp_path, word, has_masks):
+    """A tutorial's U-Net writes `0_predict.png` beside `0.png`: tumors were found in its masks."""
+    for number in range(3):
+        image(tmp_path / "test" / f"{number}.png")
+        mask(tmp_path / "test" / f"{number}{word}.png")
+        if has_masks:
+            mask(tmp_path / "test" / f"{number}_mask.png")
+    image(tmp_path / "test" / f"lonely{word}.png")
+    layout = find_layout(tmp_path)
+    sources, left_out = find_sources([tmp_path])
+    own = {"0.png", "1.png", "2.png", f"lonely{word}.png"}
+    assert {source.path.name for source in sources} == {case.image.name for case in layout.cases} == own
+    assert layout.has_truth == has_masks
+    (group,) = (group for group in left_out if group.message.startswith("A model's answer"))
+    assert group.code == "left_out" and group.files == tuple(f"test/{number}{word}.png" for number in range(3))
+
+
+def test_a_models_answers_are_left_out_where_nothing_but_names_tells_masks(tmp_path):
+    pairs_beside(tmp_path / "a" / "set", "1", "2")
+    pairs_beside(tmp_path / "b" / "more" / "set", "3", "4")
+    image(tmp_path / "test" / "5.png")
+    mask(tmp_path / "test" / "5_predict.png")
+    assert "5_predict.png" not in {source.path.name for source in find_sources([tmp_path])[0]}

@@ -36,6 +36,7 @@ from webapp.domain.scans.mask_pairs import match_slices, pair_masks
         (["X_FLAIR.nii.gz", "X_tumor_segmentation.nii.gz", "X_brain_segmentation.nii.gz"], {0: 1}, [2]),
         (["a.png", "a_mask_edema.png", "a_mask .png", "train_masks/b.png"], {0: 2}, [1, 3]),
         (["a.png", "annotations.json", "labels/a.txt"], {}, []),
+        (["1-Flair.nii", "1-LesionSeg-Flair.nii", "1-LesionSeg-T1.nii", "no_mask_flair.nii"], {0: 1}, [2]),
         (["a_json/img.png", "a_json/label.png", "a_json/label_viz.png"], {}, [1, 2]),
     ],
 )
