@@ -118,7 +118,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "webapp.error_handlers",
         "webapp.security",
     ),
-    "webapp.accounts": ("webapp.domain", "webapp.context"),
+    "webapp.unsaved_forms": (),
+    "webapp.accounts": ("webapp.domain", "webapp.context", "webapp.unsaved_forms"),
     "webapp.audit_trail": (
         "webapp.accounts", "webapp.domain", "webapp.context", "webapp.error_handlers", "webapp.process.patient_socket",
     ),

@@ -4,16 +4,13 @@ The rule of every route stands here. What belongs to a user is scoped in `webapp
 id is answered like one that nobody has.
 """
 
-import re
-from contextlib import suppress
 from dataclasses import replace
 from typing import cast
 
-from flask import Flask, current_app, flash, g, make_response, redirect, render_template, request, session, url_for
-from werkzeug.exceptions import HTTPException
-from werkzeug.routing import RequestRedirect
+from flask import Flask, flash, g, redirect, request, session, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from webapp import unsaved_forms
 from webapp.context import ACCESS, PROGRAMS, SAFE_METHODS, resources
 from webapp.domain.accounts import second_factor, sessions, tokens
 from webapp.domain.accounts.identity import Identity, Scope
@@ -45,11 +42,6 @@ VIEWERS = "/monai/"
 PROGRAMS_BLUEPRINTS = ("api", "monai")
 MOST_PUBLIC_BYTES = 16_384
 COOKIE_FIELD = "session"
-# Of a form that was sent after its login was over: how much of it is shown again, and what never is.
-LONGEST_SHOWN_BYTES = 131_072
-_HEX_ID = re.compile("[0-9a-f]{32}")
-FORM = "application/x-www-form-urlencoded"
-NEVER_SHOWN = frozenset({"csrf_token", "password", "old", "new", "again", "code", "next", "confirmed", "revision"})
 LOG_OUT = "accounts.log_out"
 
 
@@ -168,37 +160,13 @@ def _ask_to_log_in() -> BaseResponse:
         raise NotLoggedIn("Log in, or send an API token as `Authorization: Bearer ...`.")
     if request.method not in SAFE_METHODS and request.endpoint != LOG_OUT:
         if isinstance(session.get(COOKIE_FIELD), str):
-            return _say_what_was_not_saved()
+            return unsaved_forms.show(
+                "You were not logged in any more when you sent this form, so nothing of it was saved or done.",
+                NotLoggedIn.status,
+                is_over=True,
+            )
         flash("You were not logged in when you sent this form, so nothing of it was saved or done.", "warn")
     return redirect(url_for("accounts.login", next=_wanted()), 303)
-
-
-def _say_what_was_not_saved() -> BaseResponse:
-    """To whom was logged in when the form was opened: nothing of it was kept, and here is what was written.
-
-    The body is read for a cookie that we signed alone, and where it is short and no upload. Nothing of it is kept.
-    """
-    is_short = 0 < (request.content_length or 0) <= LONGEST_SHOWN_BYTES and request.mimetype == FORM
-    sent = [
-        (name.replace("_", " "), text)
-        for name, text in (request.form.items() if is_short else ())
-        if text.strip() and name not in NEVER_SHOWN and not name.startswith("read_") and not _HEX_ID.fullmatch(text)
-    ]
-    page = render_template("accounts/not_saved.html", sent=sent, next=_page_of_form())
-    return make_response(page, NotLoggedIn.status)
-
-
-def _page_of_form() -> str:
-    """The page that the form stood on, as far as its address tells; the portal's else."""
-    if request.endpoint == "studies.change":
-        return url_for("scans.index", study=(request.view_args or {})["study_id"])
-    addresses = current_app.url_map.bind_to_environ(request.environ)
-    path = request.path
-    while path := path.rpartition("/")[0]:
-        with suppress(HTTPException, RequestRedirect):
-            addresses.match(path, method="GET")
-            return path
-    return "/"
 
 
 def _ask_to_set_up() -> BaseResponse:

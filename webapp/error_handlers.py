@@ -15,6 +15,7 @@ from werkzeug.exceptions import (
     SecurityError,
 )
 
+from webapp import unsaved_forms
 from webapp.context import PROGRAMS, resources
 from webapp.domain.errors import UPLOAD_ERRORS, DataLost, NotFound, PackedBody, PortalError, StorageFull
 from webapp.domain.scans import lookup
@@ -135,7 +136,10 @@ def _is_gone() -> NotFound | None:
 
 
 def _csrf_error(_error: CSRFError) -> Response:
-    return answer(400, "csrf", CSRF_MESSAGE)
+    """Of a page that was opened before the last login, mostly: what was written in it is shown, to copy."""
+    if wants_json():
+        return answer(400, "csrf", CSRF_MESSAGE)
+    return unsaved_forms.show(f"{CSRF_MESSAGE} Nothing of it was saved or done.", 400, is_over=False)
 
 
 def _http_error(error: HTTPException) -> Response:

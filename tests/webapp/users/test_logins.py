@@ -87,6 +87,20 @@ def test_what_is_sent_after_the_session_is_over_is_shown_again_and_said_not_to_b
     assert long.status_code == 401 and "nnn" not in long.text
 
 
+def test_a_form_of_before_the_last_login_shows_what_was_written(app: Flask) -> None:
+    client = log_in(app, "ruth")
+    scan = client.post(SCANS, data={"file": (io.BytesIO(png_bytes()), "a.png"), "study": "P 1"}).get_json()["scans"][0]
+    address = f"/studies/{scan['study']['id']}"
+    old = token_of(client.get("/scans").text)
+    end_sessions(app)
+    form = {"csrf_token": login_token(client), "name": "ruth", "password": PASSWORD}
+    assert client.post("/login", data=form).status_code == 303  # in another tab
+    answer = client.post(address, data={"csrf_token": old, "notes": "Ten minutes of work"})
+    assert answer.status_code == 400 and "Ten minutes of work</textarea>" in answer.text
+    assert f'href="/scans?study={scan["study"]["id"]}"' in answer.text
+    assert client.get(f"/api/v1{address}").get_json()["notes"] == ""
+
+
 def test_a_form_of_somebody_who_logged_out_elsewhere_is_said_not_to_be_saved(app: Flask) -> None:
     client = app.test_client()
     answer = client.post(f"/studies/{'0' * 32}", data={"notes": "lost"})
