@@ -45,11 +45,13 @@ def load_card(folder: Path) -> Card:
         size = path.stat().st_size
         if size > MAX_CARD_BYTES:
             raise CardError(f"{CARD_FILE} of {folder.name} has {size} bytes; a card has at most {MAX_CARD_BYTES}.")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))  # an editor's byte order mark
     except OSError as error:
         raise CardError(f"{folder.name} has no readable {CARD_FILE}; make one with `python -m ml package`.") from error
     except (ValueError, RecursionError) as error:  # the latter for brackets nested thousands deep
-        raise CardError(f"{CARD_FILE} of {folder.name} is not JSON ({error}); make the package again.") from error
+        raise CardError(
+            f"{CARD_FILE} of {folder.name} is not JSON ({error}); correct it there, or make the package again."
+        ) from error
     card = card_from_json(value)
     if card.name != folder.resolve().name:
         raise CardError(
@@ -63,7 +65,8 @@ def _check_bounds(card: Card) -> None:
     classes, grid = card.architecture.classes, card.input
     channels, rest = divmod(card.architecture.in_channels, max(1, grid.slices))  # of one slice
     height, width = grid.size
-    is_plane = grid.planes is None or (len(grid.planes) == channels and set(grid.planes) <= {0, 1, 2})
+    # None is all three in order.
+    is_plane = channels == 3 if grid.planes is None else len(grid.planes) == channels and set(grid.planes) <= {0, 1, 2}
     is_std = len(grid.std) == channels and all(value > 0 for value in grid.std)
     is_area = 0 <= card.min_tumor_pixels <= height * width
     is_file = all(Path(name).name == name and _SHA256.fullmatch(file.sha256) for name, file in card.files.items())
@@ -81,7 +84,8 @@ def _check_bounds(card: Card) -> None:
     _require(is_reach, "input.neighbors", grid.neighbors, f"0 to {MAX_NEIGHBORS}")
     _require(not rest, "architecture.in_channels", card.architecture.in_channels, f"those of {grid.slices} slices")
     _require(len(grid.channels) == channels, "input.channels", grid.channels, f"{channels} names")
-    _require(is_plane, "input.planes", grid.planes, f"null or {channels} of the planes 0, 1 and 2")
+    wanted = f"{'null or ' if channels == 3 else ''}{channels} of the planes 0, 1 and 2 of a scan, FLAIR alone as [1]"
+    _require(is_plane, "input.planes", grid.planes, wanted)
     _require(len(grid.mean) == channels, "input.mean", grid.mean, f"{channels} numbers")
     _require(is_std, "input.std", grid.std, f"{channels} numbers above 0")
     _require(0 <= card.threshold <= 1, "threshold", card.threshold, "0 to 1")

@@ -4,8 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from ml.cards import Card, PackageError
+from ml.cards import CARD_FILE, Card, PackageError
 from ml.commands.model_options import add_card_options
+
+# Of what training programs save: segmentation-models-pytorch's `save_pretrained` makes a folder with the first.
+_WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -65,6 +68,10 @@ def _again(arguments: argparse.Namespace) -> Card:
         arguments.folds,
         arguments.only,
     )
+    if not (package / CARD_FILE).is_file():
+        found = sorted(path.name for path in package.iterdir() if path.suffix in _WEIGHTS)
+        remedy = f"give its weights, {package / found[0]}" if found else "give a checkpoint's file"
+        raise PackageError(f"{package} is a folder and no package, for it has no {CARD_FILE}; {remedy}.")
     if folds is not None and not only:
         raise PackageError(
             "A package that is measured again keeps its choices; with --only rules --folds chooses again, or give its"

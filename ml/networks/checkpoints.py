@@ -1,6 +1,7 @@
 """Checkpoints as they are published, and weights that fit a network or are refused."""
 
 import _codecs
+import logging
 import math
 import numbers
 import pickle
@@ -37,6 +38,8 @@ _NUMBERS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 ]
 _UNSAFE = re.compile(r"GLOBAL ([\w.]+)")
 
+logger = logging.getLogger(__name__)
+
 
 class CheckpointError(PackageError):
     """A checkpoint cannot be read, or its weights are another network's."""
@@ -60,8 +63,13 @@ class Checkpoint:
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> nn.Module:
-    """Put `weights` into `network`, every one of them and no other. Raises CheckpointError, which names the first."""
+    """Put `weights` into `network`, every one of them and no other. Raises CheckpointError, which names the first.
+
+    Of a module that holds the whole network beside other things (a Lightning module: a loss's weights, the input's mean
+    and deviation) the network's are taken, and the log names the others.
+    """
     expected = network.state_dict()
+    weights = _part_of_module(weights, expected)
     missing = [key for key in expected if key not in weights]
     unknown = [key for key in weights if key not in expected]
     reshaped = [key for key in expected if key in weights and expected[key].shape != weights[key].shape]
@@ -69,10 +77,49 @@ def load_weights(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> nn.
         raise CheckpointError(
             "The checkpoint's weights are another network's: of this architecture"
             f" {len(missing)} weights are missing, {len(reshaped)} have another shape and {len(unknown)} are unknown"
-            f" (first: {(missing or reshaped or unknown)[0]}); give a checkpoint of the architecture on the card."
+            f" (first: {(missing or reshaped or unknown)[0]}); give a checkpoint of the architecture on the card, or"
+            " state the checkpoint's own with --card FACTS.yaml, as architecture: {network: unet, encoder: resnet34}"
+            " (docs/models.md)."
         )
     network.load_state_dict(dict(weights), strict=True)
     return network.eval()
+
+
+def _part_of_module(
+    weights: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]
+) -> Mapping[str, torch.Tensor]:
+    """The weights below the one prefix that holds exactly the expected ones; all of them where there is none.
+
+    Raises CheckpointError where several hold them: a student and its teacher, say.
+    """
+    first = next(iter(expected))
+    prefixes = [key.removesuffix(first) for key in weights if key.endswith(f".{first}")]
+    parts = {
+        prefix: {key.removeprefix(prefix): weights[key] for key in weights if key.startswith(prefix)}
+        for prefix in prefixes
+    }
+    whole = {
+        prefix: part
+        for prefix, part in parts.items()
+        if part.keys() == expected.keys() and all(part[key].shape == expected[key].shape for key in expected)
+    }
+    if len(whole) > 1:
+        raise CheckpointError(
+            f"The checkpoint holds {len(whole)} networks of this architecture ({', '.join(sorted(whole))}); save the"
+            " weights of the one that is meant: torch.save(model.state_dict(), FILE)."
+        )
+    for prefix, part in whole.items():
+        others = sorted(key for key in weights if not key.startswith(prefix))
+        if others:
+            logger.warning(
+                "Of the checkpoint the %d weights of %s are taken; left out: %s%s.",
+                len(part),
+                prefix.removesuffix("."),
+                ", ".join(others[:5]),
+                f" and {len(others) - 5} more" if len(others) > 5 else "",
+            )
+        return part
+    return weights
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -28,6 +28,7 @@ _DEFAULTS: dict[str, Any] = {
     "threshold": 0.5,
     "min_tumor_pixels": 30,
 }
+_OF_PARTS = ("architecture", "input")
 FACTS = frozenset(_DEFAULTS) | {"title", "chosen_on", "training", "metrics", "limits", "licence"}
 MASK_RULE = frozenset({"threshold", "min_tumor_pixels"})
 # Keys of a checkpoint's `data` that a card needs.
@@ -41,7 +42,7 @@ def read_facts(path: Path | None) -> Mapping[str, Any]:
     if path is None:
         return {}
     try:
-        facts = yaml.safe_load(path.read_text(encoding="utf-8"))
+        facts = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise CardError(f"{path.name} cannot be read as YAML ({error}).") from error
     if not isinstance(facts, dict):
@@ -65,7 +66,8 @@ def card_of_facts(name: str, facts: Mapping[str, Any], checkpoint: Checkpoint, *
     if not isinstance(stated, dict):
         raise CardError(f"The facts' training is {type(stated).__name__} instead of an object; see docs/models.md.")
     training = _with_stated(known.pop("training", {}), stated)
-    card = card_from_json({**_DEFAULTS, **known, **facts, "training": training, "name": name, "files": {}})
+    value = {**_joined(_DEFAULTS, known, facts), "training": training, "name": name, "files": {}}
+    card = card_from_json(value)
     return with_test(card) if is_tested else card
 
 
@@ -73,7 +75,19 @@ def with_facts(card: Card, facts: Mapping[str, Any]) -> Card:
     """The card with some of its fields replaced. Raises CardError."""
     value = card.to_json()
     training = _with_stated(value["training"], facts.get("training", {}))
-    return card_from_json({**value, **facts, "training": training})
+    return card_from_json({**_joined(value, facts), "training": training})
+
+
+def _joined(*sources: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of all, the later before the earlier; who states the encoder alone need not repeat the rest."""
+    value = {field: stated for source in sources for field, stated in source.items()}
+    for field in _OF_PARTS:
+        parts = [source[field] for source in sources if field in source]
+        if parts and all(isinstance(part, dict) for part in parts):
+            value[field] = {key: stated for part in parts for key, stated in part.items()}
+            if "channels" in parts[-1]:
+                value[field]["grey"] = parts[-1].get("grey")  # an earlier one's says it of other channels
+    return value
 
 
 def _with_stated(training: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:

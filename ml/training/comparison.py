@@ -59,6 +59,11 @@ def read_run(folder: Path) -> Run:
         seed = configuration["loop"].pop("seed")
         mean = result["summary"]["patient_dice_mean"]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, DatasetError) as error:
+        if (folder / "report.json").is_file():
+            raise TrainingError(
+                f"{folder} is an evaluation and no run of `python -m ml train`; two evaluations of the same images are"
+                " compared in the portal (docs/evaluation.md, Comparison), or patient by patient by their patients.csv."
+            ) from error
         raise TrainingError(
             f"{folder} is not the folder of a finished run ({error}); give one that `python -m ml train` has finished."
         ) from error

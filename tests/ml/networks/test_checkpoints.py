@@ -63,6 +63,27 @@ def test_wrappers_of_a_part_of_the_network_and_their_count_are_taken_out(weights
     load_network(SMALL, read_checkpoint(tmp_path / "wrapped.pth").weights)
 
 
+@pytest.mark.parametrize("prefix", ["model.", "network.", "unet.", "model.backbone."])
+def test_a_module_that_holds_the_network_beside_other_things_is_read(weights, tmp_path, caplog, prefix):
+    # segmentation-models-pytorch's own Lightning example keeps the input's mean and deviation beside the model.
+    beside = {"mean": torch.zeros(1, 3, 1, 1), "std": torch.ones(1, 3, 1, 1), "loss_fn.pos_weight": torch.ones(1)}
+    halves = {
+        f"{prefix}{name}": value.half() if value.is_floating_point() else value for name, value in weights.items()
+    }
+    torch.save({"state_dict": halves | beside, "epoch": 3}, tmp_path / "module.ckpt")
+    load_network(SMALL, read_checkpoint(tmp_path / "module.ckpt").weights)
+    assert f"of {prefix[:-1]} are taken; left out: loss_fn.pos_weight, mean, std." in caplog.text
+
+
+def test_a_module_with_two_of_the_networks_or_with_more_in_it_is_refused(weights):
+    two = {f"{prefix}.{name}": value for prefix in ("student", "teacher") for name, value in weights.items()}
+    with pytest.raises(CheckpointError, match=r"holds 2 networks of this architecture \(student\., teacher\.\)"):
+        load_network(SMALL, two)
+    more = {f"unet.{name}": value for name, value in weights.items()} | {"unet.aux.weight": torch.ones(1)}
+    with pytest.raises(CheckpointError, match="--card FACTS"):
+        load_network(SMALL, more)
+
+
 @pytest.mark.parametrize("key", [None, "model"])
 def test_weights_alone_and_those_of_a_model_are_read(weights, tmp_path, key):
     torch.save(weights if key is None else {key: weights, "epoch": 2}, tmp_path / "plain.pth")

@@ -51,6 +51,30 @@ def test_own_checkpoint_says_how_it_was_made():
     assert training.recipe["name"] == "unet-resnet34"
 
 
+def test_facts_may_state_a_part_of_architecture_and_input():
+    card = card_of_facts("plain", {"architecture": {"encoder": "resnet34"}, "input": {"size": [128, 128]}}, PUBLISHED)
+    assert (card.architecture.network, card.architecture.encoder, card.architecture.in_channels) == (
+        "unet",
+        "resnet34",
+        3,
+    )
+    assert (card.input.size, card.input.channels[1], len(card.input.mean)) == ((128, 128), "FLAIR", 3)
+    others = card_of_facts("plain", {"input": {"channels": ["T1", "T2", "FLAIR"]}}, PUBLISHED).input
+    assert (others.grey, card.input.grey) == (None, "FLAIR repeated")  # which said where FLAIR is
+    assert card_of_facts("own", {"input": {"grey": "as it is"}}, OWN).input.size == (64, 64)
+
+
+@pytest.mark.parametrize("planes", [None, (1,)])
+def test_one_channel_needs_its_plane(planes):
+    one = {"size": [64, 64], "channels": ["FLAIR"], "mean": [0.0], "std": [1.0]} | ({"planes": [1]} if planes else {})
+    facts = {"architecture": {"in_channels": 1}, "input": one}
+    if planes:
+        assert card_of_facts("gray", facts, PUBLISHED).input.planes == planes
+    else:
+        with pytest.raises(CardError, match=r"input\.planes is None; it must be 1 of the planes 0, 1 and 2 .*as \[1\]"):
+            card_of_facts("gray", facts, PUBLISHED)
+
+
 @pytest.mark.parametrize(
     ("sides", "facts", "is_tested", "expected"),
     [

@@ -154,6 +154,17 @@ def test_checkpoint_of_another_network_is_a_sentence_and_exit_status_1(small_che
     assert not (tmp_path / "other").exists()
 
 
+def test_folder_that_is_no_package_is_told_from_one(tmp_path, capsys):
+    (tmp_path / "pretrained").mkdir()
+    (tmp_path / "pretrained" / "config.json").write_text("{}")
+    command = ["package", str(tmp_path / "pretrained"), "--out", str(tmp_path / "mine")]
+    assert main(command) == 1
+    assert "no package, for it has no card.json; give a checkpoint's file." in capsys.readouterr().err
+    (tmp_path / "pretrained" / "model.safetensors").write_bytes(b"")
+    assert main(command) == 1
+    assert f"give its weights, {tmp_path / 'pretrained' / 'model.safetensors'}." in capsys.readouterr().err
+
+
 def test_checkpoint_with_more_classes_is_refused(small_checkpoint, tmp_path):
     content = torch.load(small_checkpoint, weights_only=True)
     content["model_state_dict"]["segmentation_head.0.bias"] = torch.zeros(4)

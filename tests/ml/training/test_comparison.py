@@ -15,6 +15,12 @@ from ml.training.recipes import dump, make_configuration
 PATIENTS = tuple(f"patient_{number}" for number in range(4))
 
 
+def test_evaluations_are_told_where_they_are_compared(tmp_path):
+    (tmp_path / "report.json").write_text("{}")
+    with pytest.raises(TrainingError, match=r"is an evaluation and no run.*compared in the portal"):
+        read_run(tmp_path)
+
+
 @pytest.fixture
 def run(tmp_path):
     """run(name, seed, dice, bce=1.0): a finished run's folder, with the Dice of each patient."""
