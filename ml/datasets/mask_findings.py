@@ -64,6 +64,7 @@ CHANNEL_DROPPED = "mask_channel_dropped"
 LOSSY = "lossy_mask"
 NON_BINARY = "non_binary_mask"
 ON_ANOTHER_GRID = "mask_on_another_grid"
+CUT_OFF = "mask_cut_off"
 
 MASK_FINDINGS: dict[str, MaskFinding] = {
     finding.code: finding
@@ -172,6 +173,13 @@ MASK_FINDINGS: dict[str, MaskFinding] = {
             "The mask was drawn on other voxels than the scan's: it was brought onto them by the positions that both"
             " files state, each voxel taking the nearest one's value. Export it on the scan's own grid to compare"
             " voxel by voxel.",
+        ),
+        MaskFinding(
+            CUT_OFF,
+            "Masks whose file ends where their tumor does not",
+            "cut off at the end of their file",
+            "The mask's file covers a part of the scan, and what it marks reaches the end of that part: beyond it there"
+            " is no tumor here, and what the model marked there counts as extra. Export the mask over the whole scan.",
         ),
     )
 }

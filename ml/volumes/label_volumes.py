@@ -23,11 +23,17 @@ _TIE = 1e-6
 
 @dataclass(frozen=True)
 class LabelVolume:
-    """Whether each voxel (i, j, k) is tumor. is_whole: whether the file's values are whole numbers, as labels are."""
+    """Whether each voxel (i, j, k) is tumor.
+
+    is_whole: whether the file's values are whole numbers, as labels are.
+    has_own_end: whether the grid ends where somebody has cropped, so that tumor may lie beyond; formats that store
+    what is marked and leave the rest out (DICOM, named segments) end where their marks do.
+    """
 
     grid: VolumeGrid
     is_tumor: NDArray[np.bool]
     is_whole: bool = True
+    has_own_end: bool = False
 
 
 def is_same_lattice(mask: VolumeGrid, scan: VolumeGrid) -> bool:
@@ -54,6 +60,25 @@ def share_inside(mask: LabelVolume, scan: VolumeGrid) -> float | None:
         found = places @ change[:3, :2].T + change[:3, 2] * k + change[:3, 3]  # (voxels, 3)
         inside += int(((found >= -0.5 - _TIE) & (found <= np.array(scan.shape) - 0.5 + _TIE)).all(axis=1).sum())
     return inside / tumor if tumor else None
+
+
+def is_cut_off(mask: LabelVolume, scan: VolumeGrid) -> bool:
+    """Whether the mask's tumor reaches an end of its file within the scan, and so may go on behind it.
+
+    A file that ends with its tumor on all sides was cropped to the tumor, and lacks nothing.
+    """
+    if not mask.has_own_end:
+        return False
+    change = np.linalg.inv(scan.matrix) @ mask.grid.matrix
+    reached, within = [], []
+    for axis, size in enumerate(mask.grid.shape):
+        for last, beyond in ((0, -1), (size - 1, size)):
+            reached.append(bool(mask.is_tumor.take(last, axis=axis).any()))
+            middle = [(other - 1) / 2 for other in mask.grid.shape]
+            middle[axis] = beyond
+            place = (change @ [*middle, 1])[:3]
+            within.append(bool(((place >= -0.5) & (place <= np.array(scan.shape) - 0.5)).all()))
+    return not all(reached) and any(a and b for a, b in zip(reached, within, strict=True))
 
 
 def covers_middle(mask: VolumeGrid, scan: VolumeGrid) -> bool:

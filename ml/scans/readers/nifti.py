@@ -111,7 +111,7 @@ def read_label_volume(path: Path, limits: Limits) -> LabelVolume:
         values: NDArray[Any] = voxels[:, :, k]
         return values if (slope, intercept) == (1.0, 0.0) else values * slope + intercept
 
-    return LabelVolume(grid, *find_tumor(map(plane, range(shape[2])), shape, slope))
+    return LabelVolume(grid, *find_tumor(map(plane, range(shape[2])), shape, slope), has_own_end=True)
 
 
 def _no_picture() -> ScanError:

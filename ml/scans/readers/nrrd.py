@@ -133,7 +133,7 @@ def _read(path: Path, limits: Limits, regions: Sequence[str]) -> LabelVolume:
     i, j, k = header.grid.shape
     if chosen is None:
         is_tumor, is_whole = find_tumor((voxels[:, :, place, 0] for place in range(k)), (i, j, k))
-        return LabelVolume(header.grid, is_tumor, is_whole)
+        return LabelVolume(header.grid, is_tumor, is_whole, has_own_end=True)
     marked = np.zeros((i, j, k), np.bool, order="F")
     for segment in chosen:
         marked |= voxels[..., segment.layer] == segment.value

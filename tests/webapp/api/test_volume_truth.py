@@ -103,6 +103,22 @@ def test_the_order_of_axes_and_a_crop_change_nothing(app: Flask, client: FlaskCl
         assert (found["agreement"]["dice"], codes(found)) == (1.0, [])
 
 
+def test_a_mask_that_ends_within_its_tumor_is_said(app: Flask, client: FlaskClient) -> None:
+    scan = done(app, ("head.nii.gz", volume()))
+    image = nibabel.Nifti1Image(TUMOR.astype(np.uint8), AFFINE)
+    places = np.nonzero(TUMOR)
+    middle = int(np.median(places[2]))
+    tight = image.slicer[tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in places)]
+    for mask, said in (
+        (image.slicer[:, :, :middle], ["mask_cut_off"]),
+        (image.slicer[:, :, middle : middle + 1], ["mask_cut_off"]),
+        (tight, []),
+    ):
+        found = put(client, scan, ("expert.nii", mask.to_bytes())).json
+        assert codes(found) == said
+    assert found["agreement"]["dice"] == 1.0
+
+
 def test_another_grid_is_placed_by_its_affine_and_said(app: Flask, client: FlaskClient, tmp_path: Path) -> None:
     scan = done(app, ("head.nii.gz", volume()))
     shape = (100, 100, 90)
