@@ -41,7 +41,9 @@ _OF_MASKS = re.compile(
 )
 # CVAT's and PASCAL VOC's, whose colors are those of labelmap.txt (`ml.datasets.layouts.label_colors`); nnU-Net's.
 CLASS_FOLDER = "segmentationclass"
-_PROGRAM_FOLDERS = (CLASS_FOLDER, "segmentationobject", "labelstr", "labelsts")
+# mmsegmentation's (https://mmsegmentation.readthedocs.io, custom datasets), beside `img_dir`.
+ANNOTATIONS_DIR = "ann_dir"
+_PROGRAM_FOLDERS = (CLASS_FOLDER, ANNOTATIONS_DIR, "segmentationobject", "labelstr", "labelsts")
 # Long words say it wherever they end a name (`ScanMask`), short ones only apart from the rest: `insight` is no `gt`.
 # GLISTRboost's, of TCIA's glioma collections; `dseg` is BIDS' (discrete segmentation).
 _GLISTRBOOST = r"glistrboost(?:[ ._-]out)?(?:[ ._-]manually[ ._-]?corrected)?"

@@ -19,7 +19,14 @@ from ml.datasets.layouts.sequences import is_flair, other_sequences
 from ml.datasets.layouts.swapped_words import OTHER_SEQUENCE, join_swapped
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS
-from ml.datasets.mask_names import CLASS_FOLDER, MASK_FOLDERS, mask_sign, mask_word, name_without_mask
+from ml.datasets.mask_names import (
+    ANNOTATIONS_DIR,
+    CLASS_FOLDER,
+    MASK_FOLDERS,
+    mask_sign,
+    mask_word,
+    name_without_mask,
+)
 
 # `train_frames` and `train_masks`, of a tutorial of Keras, are images only where they are named by their sides.
 _SIDES, _WORDS = "|".join(SUBSETS), "|".join((*IMAGE_FOLDERS, "frames", *MASK_FOLDERS))
@@ -27,6 +34,8 @@ _SIDES, _WORDS = "|".join(SUBSETS), "|".join((*IMAGE_FOLDERS, "frames", *MASK_FO
 _SIDED = re.compile(rf"({_SIDES})[ _-]?({_WORDS})|({_WORDS})[ _-]?({_SIDES})")
 # Beside `SegmentationClass`, by PASCAL VOC and CVAT.
 _VOC_IMAGES = "jpegimages"
+# Beside `ann_dir`, by mmsegmentation.
+_IMAGES_DIR = "img_dir"
 
 
 def pair_folders(tree: Tree, folder: Path) -> tuple[Path, ...]:
@@ -42,6 +51,9 @@ def pair_folders(tree: Tree, folder: Path) -> tuple[Path, ...]:
     pictures = tree.folder(folder, [_VOC_IMAGES, *IMAGE_FOLDERS])
     if pictures and classes:
         return (pictures, classes)
+    of_dir, annotations = (tree.folder(folder, [name]) for name in (_IMAGES_DIR, ANNOTATIONS_DIR))
+    if of_dir and annotations:
+        return (of_dir, annotations)
     return (folder, *masks) if masks and _are_of(tree, masks, folder) else ()
 
 

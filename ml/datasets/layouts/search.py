@@ -251,21 +251,54 @@ def _why_several(tree: Tree, folder: Path, found: Sequence[Layout]) -> str:
     twins = "" if all(one.has_truth for one in found) else say_twins(tree, folder, pictures)
     if cityscapes := say_cityscapes(pictures):
         return f"{cityscapes}{twins}"
+    if twins:  # none of the two is a data set by itself
+        return f"{_say_mask_folders(folder, pictures)}{twins}".strip()
     names = (shown(relative(one.folder, folder)) for one in found[:4])
-    several = _several(found, ", ".join("directly in it" if name == "." else name for name in names))
-    return f"{several}{_say_mask_folders(folder, pictures)}{twins}"
+    several = _several(found, folder, ", ".join("directly in it" if name == "." else name for name in names))
+    return f"{several}{_say_mask_folders(folder, pictures)}"
 
 
-def _several(found: Sequence[Layout], names: str) -> str:
+def _several(found: Sequence[Layout], folder: Path, names: str) -> str:
     """That there are several, and what they may be instead."""
+    if torn := _say_torn(found, folder):
+        return torn
+    if inner := next((one for one in found if any(other.folder in one.folder.parents for other in found)), None):
+        place = shown(relative(inner.folder, folder))
+        return (
+            f"It holds {len(found)} data sets ({names}), one within another: give `{place}` by itself, or move it out"
+            " of the folder and give the rest."
+        )
     if any(layout.volumes for layout in found):
         return f"It holds {len(found)} data sets ({names}); give the folder of one of them."
     are_pairs = all(layout.name == "images and masks" for layout in found)
-    of_parts = "; if they are parts of one set, lay all images into one `images` and all masks into one `masks`"
+    wanted = "images into one `images` and all masks into one `masks`" if are_pairs else "patients' folders into one"
     return (
         f"It holds {len(found)} data sets ({names}); give the folder of one of them, or, if each is a patient, lay its"
-        f" images and masks into one folder: PATIENT/NAME.png beside PATIENT/NAME_mask.png{of_parts * are_pairs}."
+        f" images and masks into one folder: PATIENT/NAME.png beside PATIENT/NAME_mask.png; if they are parts of"
+        f" one set, lay all {wanted}."
     )
+
+
+def _say_torn(found: Sequence[Layout], folder: Path) -> str:
+    """Of a set whose download came in parts (Google Drive's `set-20240305T101112Z-001`, `-002`), each with images whose
+    masks lie in another: none of them is to be given by itself. Empty where there is no such image."""
+    without: dict[str, Path] = {}
+    for layout in found:
+        for case in layout.cases:
+            if not case.has_truth and layout.volumes == ():
+                without.setdefault(name_key(relative(case.image.with_suffix(""), layout.folder)), layout.folder)
+    for layout in found:
+        for name in (name for one in layout.problems if one.code == "mask_without_image" for name in one.files):
+            path = layout.folder / name
+            owner = without.get(name_key(relative(path.with_name(name_without_mask(path.name)), layout.folder)))
+            if owner is not None and owner != layout.folder:
+                image, mask = (shown(relative(place, folder)) for place in (owner, layout.folder))
+                return (
+                    f"It is one data set in {len(found)} parts, as a download in several archives leaves it: images in"
+                    f" {image} have their masks in {mask} (`{shown(path.name)}`). Move the files of all parts into one"
+                    " folder, each to its place there, and give that; a part by itself has images without masks."
+                )
+    return ""
 
 
 def _say_mask_folders(folder: Path, pictures: Sequence[Path]) -> str:

@@ -5,7 +5,7 @@ import { folded } from "./grouping.js";
 const IMAGE_FOLDERS = ["images", "image", "imgs", "img"];
 const MASK_FOLDERS = ["masks", "mask", "labels", "label", "masks_machine"];
 const OTHER_FOLDERS = ["groundtruth", "ground_truth", "ground-truth", "ground truth", "gt", "segmentations"];
-const PROGRAM_FOLDERS = ["segmentationclass", "segmentationobject", "labelstr", "labelsts"];
+const PROGRAM_FOLDERS = ["segmentationclass", "ann_dir", "segmentationobject", "labelstr", "labelsts"];
 const INNER_FOLDERS = ["segmentation", "seg", "segs", "truth", "truths", "labelmap", "labelmaps", "gts"]; // of a file in a patient's folder
 const KNOWN_FOLDERS = [...MASK_FOLDERS, ...OTHER_FOLDERS, ...PROGRAM_FOLDERS];
 const FOREIGN = "masken?|masques?|m[aá]scaras?|maschera|maschere|segmentierung(?:en)?|segmentaci[oó]n|segmentazione";

@@ -384,3 +384,15 @@ def test_of_nnunets_pictures_of_several_channels_flairs_are_to_be_taken(tmp_path
     with pytest.raises(DatasetError, match=rf"lay FLAIR's pictures alone, whose number dataset.json {said}") as refused:
         check(tmp_path)
     assert "`_0000`" not in str(refused.value)
+
+
+def test_mmsegmentation_has_img_dir_and_ann_dir_each_with_its_sides(tmp_path):
+    for side, stem in (("train", "1"), ("train", "2"), ("val", "3")):
+        image(tmp_path / "data" / "img_dir" / side / f"{stem}.png")
+        draw_mask(tmp_path / "data" / "ann_dir" / side / f"{stem}.png")
+    layout = find_layout(tmp_path)
+    assert (layout.name, layout.problems) == ("images and masks", ())
+    masks = {case.mask.relative_to(tmp_path).as_posix() for case in layout.cases}
+    assert masks == {"data/ann_dir/train/1.png", "data/ann_dir/train/2.png", "data/ann_dir/val/3.png"}
+    assert {side: len(patients) for side, patients in layout.sides.items()} == {"train": 2, "validation": 1, "test": 0}
+    assert {source.path.parent.parent.name for source in find_sources([tmp_path])[0]} == {"img_dir"}

@@ -1,5 +1,7 @@
 """Which slices, masks and patients are found in a folder."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -110,6 +112,24 @@ def test_a_loose_pair_beside_the_patients_is_no_data_set_of_its_own(tmp_path):
         assert find_layout(around).cases == inner.cases and find_layout(around).folder == inner.folder
 
 
+def test_a_set_whose_download_came_in_parts_is_told_to_be_one(tmp_path):
+    """It was said to give one of the parts, which has some of the masks of its images."""
+    for place, names in (("set-001/lgg/p", ("1", "2", "3_mask")), ("set-002/lgg/p", ("1_mask", "3"))):
+        for name in names:
+            (draw_mask if name.endswith("_mask") else image)(tmp_path / place / f"{name}.png")
+    pairs_beside(tmp_path / "set-001" / "lgg" / "q", "4")
+    pairs_beside(tmp_path / "set-002" / "lgg" / "q", "5")
+    with pytest.raises(DatasetError, match=r"one data set in 2 parts.*Move the files of all parts into one") as caught:
+        find_layout(tmp_path)
+    assert "give the folder of one" not in str(caught.value)
+    (tmp_path / "whole").mkdir()
+    for part in ("set-001", "set-002"):
+        shutil.copytree(tmp_path / part / "lgg", tmp_path / "whole", dirs_exist_ok=True)
+        shutil.rmtree(tmp_path / part)
+    layout = find_layout(tmp_path)
+    assert sum(case.has_truth for case in layout.cases) == 4
+
+
 @pytest.mark.parametrize("kind", ["patient folders", "COCO"])
 def test_a_loose_pair_beside_a_data_set_is_named_and_neither_is_taken(tmp_path, kind):
     pairs_beside(tmp_path, "example")
@@ -120,7 +140,9 @@ def test_a_loose_pair_beside_a_data_set_is_named_and_neither_is_taken(tmp_path, 
             pairs_beside(tmp_path / "set" / name, "1", "2")
     if kind == "COCO":
         coco(tmp_path / "set" / "_annotations.coco.json", ["1.png", "2.png", "3.png"])
-    with pytest.raises(DatasetError, match=r"It holds 2 data sets \(directly in it, set\); give the folder of one"):
+    with pytest.raises(
+        DatasetError, match=r"2 data sets \(directly in it, set\), one within another: give `set` by its"
+    ):
         find_layout(tmp_path)
 
 

@@ -37,6 +37,7 @@ from webapp.domain.scans.mask_pairs import match_slices, pair_masks
         (["a.png", "a_mask_edema.png", "a_mask .png", "train_masks/b.png"], {0: 2}, [1, 3]),
         (["a.png", "annotations.json", "labels/a.txt"], {}, []),
         (["1-Flair.nii", "1-LesionSeg-Flair.nii", "1-LesionSeg-T1.nii", "no_mask_flair.nii"], {0: 1}, [2]),
+        (["img_dir/train/1.png", "ann_dir/train/1.png"], {}, [1]),
         (["a_json/img.png", "a_json/label.png", "a_json/label_viz.png"], {}, [1, 2]),
     ],
 )
