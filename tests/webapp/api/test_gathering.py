@@ -1,5 +1,7 @@
 """POST /api/v1/scans/stack: single slices become one stack afterwards."""
 
+import re
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -83,9 +85,10 @@ def test_originals_that_are_gone_are_said(app: Flask, client: FlaskClient) -> No
 
 
 def test_the_history_asks_first(client: FlaskClient) -> None:
-    made = singles(client, 1, 10)
+    made = singles(client, 1, 10, 2)
     form = {"csrf_token": token(client), "action": "stack", "scan": [scan["id"] for scan in made]}
     asked = client.post("/scans/bulk", data=form)
+    assert re.findall(r"<li>(.*?)</li>", asked.text) == ["head_1.png", "head_2.png", "head_10.png"]
     assert asked.status_code == 200 and "single scans, with their runs and entered distances, are removed" in asked.text
     done = client.post("/scans/bulk", data={**form, "confirmed": "yes"})
     assert done.status_code == 303

@@ -250,6 +250,15 @@ def test_rows_of_an_older_version_still_show(app: Flask, client: FlaskClient, st
         assert client.get(path).status_code == 200, path
 
 
+def test_a_result_says_which_link_stays_with_it(app: Flask, client: FlaskClient) -> None:
+    scan = finished(app)
+    said = "each link above stays with its own"
+    page = client.get(f"/scans/{scan['id']}").text
+    link = f"/scans/{scan['id']}?segmentation={scan['segmentation']['id']}"
+    assert said in page and f'href="{link}"' in page
+    assert said not in client.get(link).text
+
+
 def test_routine_conversions_are_one_quiet_line_and_what_was_dropped_is_a_notice(
     app: Flask, client: FlaskClient
 ) -> None:

@@ -129,6 +129,7 @@ def test_the_form_without_scripts_takes_a_study_and_the_result_names_the_same_fi
 def test_a_filter_of_warnings_is_told_to_the_table(client: FlaskClient) -> None:
     sent(client)
     page = client.get("/scans?warning=any&verdict=tumor_detected&from=nonsense").text
-    assert "No scan matches" in page
+    assert "No scan matches" in page and "as it is written" not in page
+    assert "“first again” is looked for as it is written" in client.get("/scans?q=first+again").text
     table = re.search(r'href="([^"]+history\.csv[^"]*)"', client.get("/scans?from=nonsense&sort=name").text)[1]
     assert client.get(table.replace("&amp;", "&")).status_code == 200

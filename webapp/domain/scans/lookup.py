@@ -7,6 +7,7 @@ from sqlalchemy import Text, bindparam, cast, exists, func, select
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.orm import Session, aliased, joinedload
 
+from ml.datasets.file_names import natural_key
 from webapp.domain.database import paging
 from webapp.domain.database.clock import database_now
 from webapp.domain.database.orm import is_id
@@ -58,9 +59,9 @@ def finished_run(session: Session, scan: Scan, segmentation_id: str | None) -> S
 
 
 def filenames(session: Session, scan_ids: Sequence[str]) -> list[str]:
-    """The names of those of these scans that are still there, and of the scans joined of them, sorted."""
+    """The names of those of these scans that are still there, and of the scans joined of them, 2 before 10."""
     ids = [*scan_ids, *joined_of(session, scan_ids)]
-    return list(session.scalars(select(Scan.filename).where(Scan.id.in_(ids)).order_by(Scan.filename)))
+    return sorted(session.scalars(select(Scan.filename).where(Scan.id.in_(ids))), key=natural_key)
 
 
 def segmentation(session: Session, segmentation_id: str) -> Segmentation:
