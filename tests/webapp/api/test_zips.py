@@ -11,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 
+from tests.support import dicom_files, volume_files
 from tests.support.resources import png_bytes
 from tests.webapp.clients import NOTHING, SCANS, resources_of, send, sent, traces
 from webapp.domain.uploads import archives
@@ -50,6 +51,22 @@ def test_a_zip_of_slices_with_an_experts_masks_is_one_scan_with_its_truth(app: F
     assert client.get(f"{SCANS}/{scan['id']}").json["slice_names"] == ["8.png", "9.png", "10.png"]
     assert client.get(f"{SCANS}/{scan['id']}").json["truth"]["slices"] == [1]
     assert folders_left(app) == []
+
+
+def test_pictures_of_a_discs_viewer_are_no_scans(client: FlaskClient) -> None:
+    affine = volume_files.affine_of("LPS", (5.0, 5.5, 6.0), (28, 32, 24))
+    files = dicom_files.series(volume_files.head(affine, (28, 32, 24), "uint16"), affine)
+    disc = {f"PAT1/DICOM/SE1/{number}": data for number, data in enumerate(files)}
+    viewer = slices(1, folder="PAT1/viewer/") | {"PAT1/logo.jpg": png_bytes()}
+    data = zip_of(disc | viewer | {"PAT1/DICOMDIR": b"index", "other/2.png": png_bytes()})
+    answer = send(client, ("disc.zip", data)).json
+    assert sorted((scan["filename"], scan["slice_count"]) for scan in answer["scans"]) == [("2.png", 1), ("SE1", 24)]
+    refused = {item["filename"]: item["message"] for item in answer["rejected"]}
+    assert set(refused) == {"disc/PAT1/viewer/1.png", "disc/PAT1/logo.jpg", "disc/PAT1/DICOMDIR"}
+    assert "send it by itself" in refused["disc/PAT1/logo.jpg"]
+    # Without its images the disc's folder is any folder.
+    alone = send(client, ("alone.zip", zip_of(viewer | {"PAT1/DICOMDIR": b"index"}))).json
+    assert len(alone["scans"]) == 2
 
 
 def test_patients_folders_of_a_zip_are_a_scan_each_and_other_files_of_the_request_too(client: FlaskClient) -> None:

@@ -23,6 +23,7 @@ from webapp.domain.errors import (
 from webapp.domain.resources import Resources
 from webapp.domain.scans import (
     admission,
+    discs,
     segmentations,
     sequence_groups,
     series,
@@ -321,17 +322,25 @@ def _sorted_out(
     pictures: list[int] = []
     instances: list[int] = []
     rejected: list[tuple[int, PortalError]] = []
+
+    def is_instance(index: int) -> bool:
+        upload = received[index]
+        return isinstance(upload, Received) and series.is_dicom_file(upload.path)
+
+    of_viewers = discs.find_viewer_pictures(names, is_instance)
     for index, upload in enumerate(received):
         if isinstance(upload, UploadRejected):
             rejected.append((index, upload))
+        elif index in of_viewers:
+            rejected.append((index, UploadRejected("unsupported", discs.OF_A_VIEWER)))
+            continue
         elif is_outlines(names[index]) or _is_text(names[index], upload):
             rejected.append((index, UploadRejected("unsupported", OUTLINES)))
             continue
         elif index in pairs.refused:
             rejected.append((index, UploadRejected("mask", pairs.refused[index])))
         if index in pairs.scans:
-            is_dicom = isinstance(upload, Received) and series.is_dicom_file(upload.path)
-            (instances if is_dicom else pictures).append(index)
+            (instances if is_instance(index) else pictures).append(index)
     return pictures, instances, rejected
 
 
