@@ -41,7 +41,7 @@ from ml.datasets.layouts.volume_masks import (
     join_masks,
 )
 from ml.datasets.layouts.volume_patients import VolumePatient, volumes_in
-from ml.datasets.mask_names import mask_sign
+from ml.datasets.mask_names import doubtful_word, mask_sign
 from ml.datasets.volume_headers import read_headers
 from ml.datasets.volume_slices import VolumeSlice, slice_path
 from ml.scans.scan import EMPTY
@@ -97,6 +97,7 @@ def list_brats(tree: Tree, folder: Path) -> VolumeSet:
                 by_base.setdefault(base, VolumePatient(base or place.name)).files[kind].append(path)
             elif named is None and place != folder and is_volume_mask(path, place):
                 drawn.append(path)
+        _drop_doubtful(by_base)
         if place != folder and not any(patient.first(Kind.FLAIR) for patient in by_base.values()):
             _take_described_flair(tree, place, by_base)
         join_masks(by_base, is_one_patient=place != folder)
@@ -110,6 +111,16 @@ def list_brats(tree: Tree, folder: Path) -> VolumeSet:
                 patient.name = f"{place.name}/{patient.name}"
         patients += found
     return list_volumes(tree, folder, patients, list(copy_problems(copies, tree, folder)))
+
+
+def _drop_doubtful(by_base: dict[str, VolumePatient]) -> None:
+    """Leave out sequences that may be masks drawn on them (`P1_lesion_flair`), where another patient of the folder has
+    FLAIR by the rest of the name (`P1_flair`): nobody's scans, and no truth by their names either."""
+    words = {base: doubtful_word(base) for base, patient in by_base.items() if Kind.SEG not in patient.files}
+    owners = {base: by_base.get(base[: -len(word)]) for base, word in words.items() if len(word) > len("_m")}
+    for base, owner in owners.items():
+        if owner is not None and owner.first(Kind.FLAIR):
+            del by_base[base]
 
 
 def _take_described_flair(tree: Tree, place: Path, by_base: dict[str, VolumePatient]) -> None:

@@ -549,3 +549,16 @@ def test_a_mask_that_was_drawn_on_another_sequence_is_nobodys_truth(tmp_path: Pa
     with pytest.raises(DatasetError, match="no mask is a volume's"):
         find_layout(tmp_path)
     assert [source.path.name for source in find_sources([tmp_path])[0]] == ["1-Flair.nii.gz"]
+
+
+@pytest.mark.parametrize("other", ["P1_lesion", "P1_tumor", "P1_ROI", "P1_seg_v2"])
+def test_what_may_be_a_mask_of_a_sequence_beside_flair_is_no_patient(tmp_path: Path, other: str) -> None:
+    """`P1_lesion_flair` beside `P1_flair` was FLAIR of a patient `P1_lesion`."""
+    for name in ("P1_flair", "P1_t1", "P2_flair"):
+        write_volume(tmp_path / "P1" / f"{name}.nii.gz", flair(seed=len(name)))
+    for name in ("P1_seg", "P2_seg", f"{other}_flair", f"{other}_t1"):
+        write_volume(tmp_path / "P1" / f"{name}.nii.gz", labels())
+    layout = find_layout(tmp_path)
+    assert {case.patient for case in layout.cases} == {"P1/P1", "P1/P2"}
+    assert layout.has_truth and {group.count for group in layout.left_out} == {2}
+    assert {source.path.name for source in find_sources([tmp_path])[0]} == {"P1_flair.nii.gz", "P2_flair.nii.gz"}
