@@ -45,7 +45,7 @@ def load_card(folder: Path) -> Card:
         size = path.stat().st_size
         if size > MAX_CARD_BYTES:
             raise CardError(f"{CARD_FILE} of {folder.name} has {size} bytes; a card has at most {MAX_CARD_BYTES}.")
-        value = json.loads(path.read_text(encoding="utf-8-sig"))  # an editor's byte order mark
+        value = json.loads(path.read_bytes())  # of bytes: json knows an editor's byte order mark, and imports for none
     except OSError as error:
         raise CardError(f"{folder.name} has no readable {CARD_FILE}; make one with `python -m ml package`.") from error
     except (ValueError, RecursionError) as error:  # the latter for brackets nested thousands deep
