@@ -97,6 +97,7 @@ def test_folds_without_data_and_packages_with_folds_are_refused(checkpoint, fake
     words = ["--out", str(tmp_path / "tiny"), "--folds", str(run.folder)]
     assert main(["package", str(checkpoint), *words]) == 1
     assert "give the data set with --calibrate" in capsys.readouterr().err
+    (tmp_path / "card.json").write_text("{}")
     assert main(["package", str(tmp_path), *words, "--calibrate", str(run.data)]) == 1
     assert "keeps its choices" in capsys.readouterr().err
 
