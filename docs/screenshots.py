@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 from ml.synthetic import phantoms  # noqa: E402
 from ml.synthetic.phantom_anatomy import Lesion, draw_slice  # noqa: E402
 from tests.support import volume_files  # noqa: E402
-from tests.support.browsers import chromium_browser  # noqa: E402
+from tests.support.browsers import Chromium, chromium_browser  # noqa: E402
 from tests.support.portal_process import RunningPortal, running_portal  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
@@ -60,7 +60,7 @@ def main() -> None:
         save(phone, "phone")
 
 
-def new_page(browser: Browser, portal: RunningPortal, size: dict[str, int], scale: int) -> Page:
+def new_page(browser: Chromium, portal: RunningPortal, size: dict[str, int], scale: int) -> Page:
     """A page of that many CSS pixels, `scale` device pixels each."""
     context = browser.new_context(base_url=portal.url, viewport=size, device_scale_factor=scale)  # type: ignore[arg-type]
     return context.new_page()

@@ -18,11 +18,11 @@ from tests.support.sandbox_servers import forked_servers
 from tests.support.temporary_files import keep_temporary_files_in_memory
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
     from xdist.remote import Producer
 
     from ml.datasets.case_reader import CaseReader
     from ml.datasets.checking.file_checks import FileChecker
+    from tests.support.browsers import Chromium
 
 DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
 # For tests of an application whose fixture takes its database from `database_environ` (tests/webapp/conftest.py).
@@ -41,7 +41,7 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> "Iterator[Browser]":
+def chromium() -> "Iterator[Chromium]":
     """One Chromium for all tests with the marker `browser`; each opens a context of its own."""
     from tests.support.browsers import NoBrowser, chromium_browser  # Playwright is imported by those alone
 

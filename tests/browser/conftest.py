@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 
 from ml.synthetic import phantoms
 from tests.browser.portals import FAST
+from tests.support.browsers import Chromium
 from tests.support.portal_process import RunningPortal, running_portal
 
 # Reported to the console too, but with the directive: which one was it.
@@ -62,7 +63,7 @@ def console() -> Console:
 
 
 @pytest.fixture
-def context(chromium: Browser, portal: RunningPortal, console: Console) -> Iterator[BrowserContext]:
+def context(chromium: Chromium, portal: RunningPortal, console: Console) -> Iterator[BrowserContext]:
     """A browser without history; at its end nothing may have been complained about."""
     context = chromium.new_context(
         base_url=portal.url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce"
@@ -73,7 +74,7 @@ def context(chromium: Browser, portal: RunningPortal, console: Console) -> Itera
     # Caught from the start: a wait alone asks for it beside the key that opens it, and may come too late.
     context.on("page", lambda page: page.on("filechooser", lambda chooser: None))
     yield context
-    context.close()
+    chromium.close_context(context)
     assert console.unexpected() == []
 
 
@@ -83,12 +84,12 @@ def page(context: BrowserContext) -> Page:
 
 
 @pytest.fixture
-def plain_page(chromium: Browser, portal: RunningPortal) -> Iterator[Page]:
+def plain_page(chromium: Chromium, portal: RunningPortal) -> Iterator[Page]:
     """A page without JavaScript."""
     context = chromium.new_context(base_url=portal.url, java_script_enabled=False)
     context.set_default_timeout(TIMEOUT_MS)
     yield context.new_page()
-    context.close()
+    chromium.close_context(context)
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pyotp
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy import delete
 
 from ml.synthetic import phantoms
 from tests.browser.actions import drop_files
 from tests.browser.conftest import REPORT_VIOLATIONS, TIMEOUT_MS, Console
 from tests.browser.test_accessibility import findings
+from tests.support.browsers import Chromium
 from tests.webapp import clients
 from tests.webapp.servers import WebServer, web_server
 from webapp.domain.accounts import users
@@ -53,7 +54,7 @@ def demo_portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]
 
 
 @pytest.fixture
-def new_context(chromium: Browser, console: Console) -> Iterator[NewContext]:
+def new_context(chromium: Chromium, console: Console) -> Iterator[NewContext]:
     """Browsers without history, over any portal; at the end nothing may have been complained about."""
     # Nobody does jobs here but the tests.
     console.expected += ["/readyz"]
@@ -71,7 +72,7 @@ def new_context(chromium: Browser, console: Console) -> Iterator[NewContext]:
 
     yield make
     for context in contexts:
-        context.close()
+        chromium.close_context(context)
     assert console.unexpected() == []
 
 

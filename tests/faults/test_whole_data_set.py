@@ -22,7 +22,7 @@ from tests.support.resources import MODEL
 from tests.support.small_model import SHIPPED
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from tests.support.browsers import Chromium
 
 pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.data]
 
@@ -45,7 +45,7 @@ def copy_patients(source: Path, target: Path) -> int:
 
 @pytest.mark.timeout(300 + 3 * SLICES)
 def test_a_data_set_from_the_browser_with_kills_has_the_command_lines_numbers(
-    chromium: "Browser", real_data: Path, tmp_path: Path, figure: Callable[[str], None]
+    chromium: "Chromium", real_data: Path, tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
     data = tmp_path / "roots" / "lgg"
     slices = copy_patients(real_data / "lgg", data)
@@ -83,7 +83,7 @@ def test_a_data_set_from_the_browser_with_kills_has_the_command_lines_numbers(
         summary = theirs["summary"]
         assert (summary["slices"], summary["model"].split()[0]) == (slices, MODEL)
         assert f"Patient Dice {summary['patient_dice_mean']:.3f}" in page.locator(".headline").inner_text()
-        page.close()
+        chromium.close_context(page.context)
     figure(
         f"{slices} real slices from the browser, worker killed after {killed_at}: {seconds:.0f} s, report.json equal to"
         f" the command line's; patient Dice {summary['patient_dice_mean']:.4f}"
