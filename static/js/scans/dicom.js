@@ -1,15 +1,14 @@
 /* DICOM files of a drop: told by their bytes, since scanners give them any name. Those of one examination are sent together, whatever their
    folders, so that no series is cut; which of them are one scan, the server says. */
 /** @import { PathFile } from "../core/folders.js" */
+import { PICTURE } from "./grouping.js";
 
 const MAGIC_AT = 128; // PS3.10 7.1
 const HEAD_BYTES = 32_768; // group 0020 stands behind what scanners write first
 const AT_ONCE = 64; // files that are looked into at the same time
 const STUDY = 0x0d; // (0020,000D) StudyInstanceUID
 const SERIES = 0x0e; // (0020,000E) SeriesInstanceUID
-const PICTURE = /\.(png|jpe?g|jpe|jfif|tiff?|webp|nii|gz|zip)$/i;
-
-const OF_PROGRAMS = /\.(png|jpe?g|jpe|jfif|tiff?|webp)$/i;
+const OTHER = /\.(nii|gz|zip)$/i; // no DICOM by its name, as pictures are none
 
 /**
  * A DICOMDIR, which lists the images of a disc under this one name (PS3.10 8.6).
@@ -24,7 +23,7 @@ export const isDiscIndex = ({ path }) => /(^|\/)dicomdir$/i.test(path);
  */
 export function picturesOfDiscs(files, indexes) {
   const discs = indexes.map(({ path }) => path.slice(0, -"DICOMDIR".length));
-  return files.filter(({ path }) => OF_PROGRAMS.test(path) && path.includes("/") && discs.some((disc) => path.startsWith(disc)));
+  return files.filter(({ path }) => PICTURE.test(path) && path.includes("/") && discs.some((disc) => path.startsWith(disc)));
 }
 
 /** @typedef {{ name: string, folder: string, files: PathFile[], masks: PathFile[] }} Examination folder: that makes its scans a study */
@@ -52,7 +51,7 @@ function uidOf(bytes, element) {
  * @param {PathFile} file
  */
 async function uidsOf({ path, file }) {
-  if (PICTURE.test(path) || file.size < MAGIC_AT + 4) return null;
+  if (PICTURE.test(path) || OTHER.test(path) || file.size < MAGIC_AT + 4) return null;
   try {
     const bytes = new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer());
     if (new TextDecoder("latin1").decode(bytes.subarray(MAGIC_AT, MAGIC_AT + 4)) !== "DICM") return null;

@@ -9,7 +9,7 @@ const EVERYBODYS_FOLDERS = new Set([ // of one patient as of any other
 
 const LONGEST_NAME = 255; // of a study
 const LEAST_ALIKE = 3; // two names that differ in a number say nothing yet
-const PICTURE = /\.(?:tiff?|png|jpg|jpeg|jpe|jfif|webp)$/i;
+export const PICTURE = /\.(?:tiff?|png|jpg|jpeg|jpe|jfif|webp)$/i;
 
 /** @typedef {{ name: string, places: number[] }} FileGroup places: of its files, from the first slice to the last */
 /** @typedef {{ key: string, title: string, number: number }} Numbered */

@@ -1,6 +1,6 @@
 /* Which files of a drop are experts' masks, and of which slice, by the rule of webapp/domain/scans/mask_pairs.py and
    ml/datasets/mask_names.py; a test holds them equal. */
-import { folded } from "./grouping.js";
+import { PICTURE, folded } from "./grouping.js";
 
 const IMAGE_FOLDERS = ["images", "image", "imgs", "img"];
 const MASK_FOLDERS = ["masks", "mask", "labels", "label", "masks_machine"];
@@ -144,8 +144,6 @@ export function pairMasks(paths) {
   const paired = new Set(masks.values());
   return { scans, masks, refused: places.filter((place) => isMask[place] && !paired.has(place)) };
 }
-
-const PICTURE = /\.(?:tiff?|png|jpg|jpeg|jpe|jfif|webp)$/i;
 
 /**
  * The first two pictures of one name with two endings (`1.jpg`, `1.png`), which may be a slice and its mask: of loose files nobody looks at

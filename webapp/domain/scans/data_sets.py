@@ -76,14 +76,14 @@ def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
 def _patients(scans: Sequence[Scan]) -> dict[str, str]:
     """The name of each scan's patient, by its id."""
     names = MemberNames()
-    of_singles: dict[tuple[str | None, ...], str] = {}
+    by_key: dict[tuple[str | None, ...], str] = {}
     found = {}
     # Single slices first: their names do not depend on the order in which stacks are named.
     for scan in sorted(scans, key=lambda scan: scan.slice_count > 1):
         is_numbered = scan.slice_count == 1 and number_of(scan.filename) is not None
         title = clean_member(title_of(scan.filename) if is_numbered else scan.stem, LONGEST_FOLDER_BYTES)
         key = (scan.study_id, title.casefold()) if is_numbered else (scan.id,)
-        if key not in of_singles:
-            of_singles[key] = names.take(title)
-        found[scan.id] = of_singles[key]
+        if key not in by_key:
+            by_key[key] = names.take(title)
+        found[scan.id] = by_key[key]
     return found

@@ -5,11 +5,10 @@ The page knows discs by the same rule before it sends (static/js/scans/dicom.js)
 
 from collections.abc import Callable, Collection, Sequence
 
-from ml.datasets.file_names import suffix_of
+from ml.datasets.file_names import IMAGE_SUFFIXES, suffix_of
 
 # How a disc's index is called, and nothing else (PS3.10 8.6).
 _INDEX = "dicomdir"
-_OF_PROGRAMS = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp"))
 
 OF_A_VIEWER = (
     "The picture lies in the folder of a DICOMDIR or below it, as those of a disc's viewer do; the disc's images are"
@@ -28,7 +27,7 @@ def find_viewer_pictures(names: Sequence[str], is_dicom: Callable[[int], bool]) 
     found = {
         place
         for place, name in enumerate(names)
-        if suffix_of(name) in _OF_PROGRAMS and any(folder and name.startswith(folder) for folder in folders)
+        if suffix_of(name) in IMAGE_SUFFIXES and any(folder and name.startswith(folder) for folder in folders)
     }
     has_images = found and any(is_dicom(place) for place in range(len(names)) if place not in indexes | found)
     return found if has_images else ()
