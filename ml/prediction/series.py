@@ -39,7 +39,7 @@ def join_series(sources: Sequence[Source], decoder: Decoder) -> tuple[tuple[Sour
     except ScanError as error:
         raise DatasetError(f"The DICOM files cannot be sorted into series: {error.message}") from error
     refused = [(places[place], error) for place, error in found.refused if not isinstance(error, DamagedFile)]
-    groups = [[places[place] for place in series] for series in found.series]
+    groups = [[places[place] for place in series.places] for series in found.series]
     joined = {place for group in groups for place in group} | {place for place, _ in refused}
     kept = {place: source for place, source in enumerate(sources) if place not in joined}
     taken = {name_key(source.name) for source in kept.values()}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 from ml.sandbox.child import ChildLimits, wall_limit_s
 from ml.sandbox.confinement import Access
@@ -57,20 +57,38 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class SortedFiles:
-    """DICOM files, by their places: those of each scan, and those that are refused, which a `DamagedFile` is where
-    it would have been one of a scan's.
+class SortedSeries:
+    """DICOM files that are one scan.
 
-    labels: what may be said of each scan's series. patients: of each scan, numbers from 0 that tell patients apart, and
-    examinations, or folders, where the headers name none. digests, examinations: of each scan's patient and of its
-    study's UID, for pseudonyms, and never stored; empty where the header has none.
+    places: of its files among those that were sorted. label: what may be said of it. patient: a number from 0 that
+    tells patients apart, and examinations, or folders, where the headers name none. digest, examination: of its patient
+    and of its study's UID, for pseudonyms, and never stored; empty where the header has none.
     """
 
-    series: tuple[tuple[int, ...], ...]
-    labels: tuple[SeriesLabel, ...]
-    patients: tuple[int, ...]
-    digests: tuple[str, ...]
-    examinations: tuple[str, ...]
+    places: tuple[int, ...]
+    label: SeriesLabel
+    patient: int
+    digest: str
+    examination: str
+
+    @classmethod
+    def from_json(cls, said: dict[str, Any]) -> Self:
+        """Raises TypeError, ValueError, KeyError."""
+        return cls(
+            tuple(map(int, said["places"])),
+            SeriesLabel.from_json(said["label"]),
+            int(said["patient"]),
+            str(said["digest"]),
+            str(said["examination"]),
+        )
+
+
+@dataclass(frozen=True)
+class SortedFiles:
+    """DICOM files, by their places: the scans that they are, and those that are refused, which a `DamagedFile` is where
+    it would have been one of a scan's."""
+
+    series: tuple[SortedSeries, ...]
     refused: tuple[tuple[int, ScanError], ...]
 
 
@@ -258,25 +276,19 @@ def _access(sources: Sequence[Path], *targets: Path) -> Access:
 def _read_sorted(answer: dict[str, Any], count: int) -> SortedFiles:
     """What a child said of DICOM files: each of them once. Raises ScanError."""
     try:
-        series = tuple(tuple(map(int, places)) for places in answer["series"])
+        series = tuple(map(SortedSeries.from_json, answer["series"]))
         reasons = [
             DamagedFile(str(message)) if is_damage else ScanError(code, str(message))
             for code, message, is_damage in answer["reasons"]
             if code in _ERROR_CODES
         ]
         refused = tuple((int(place), reasons[number]) for place, number in answer["refused"])
-        labels = tuple(map(SeriesLabel.from_json, answer["labels"]))
-        patients = tuple(map(int, answer["patients"]))
-        digests = tuple(map(str, answer["digests"]))
-        examinations = tuple(map(str, answer["examinations"]))
-        if {len(labels), len(patients), len(digests), len(examinations)} != {len(series)}:
-            raise ValueError("not each series once")
-        named = sorted([place for places in series for place in places] + [place for place, _ in refused])
+        named = sorted([place for one in series for place in one.places] + [place for place, _ in refused])
         if named != list(range(count)):
             raise ValueError("not each file once")
     except (TypeError, ValueError, KeyError, IndexError):
         raise _damaged() from None
-    return SortedFiles(series, labels, patients, digests, examinations, refused)
+    return SortedFiles(series, refused)
 
 
 def _read_left_out(said: Any, count: int) -> tuple[LeftOut, ...]:

@@ -81,15 +81,18 @@ def _sort_series(request: dict[str, Any]) -> dict[str, Any]:
             refused.append((place, reasons.setdefault(reason, len(reasons))))
     people = whose_files(instances, [request["folders"][place] for place in places])
     groups = sort_files(instances, people)
-    firsts = [instances[group[0]] for group in groups]
-    whose = [people[group[0]].person for group in groups]
-    patients = list(dict.fromkeys(whose))
+    patients = list(dict.fromkeys(people[group[0]].person for group in groups))
     return {
-        "series": [[places[index] for index in group] for group in groups],
-        "labels": [asdict(first.label) for first in firsts],
-        "patients": [patients.index(person) for person in whose],
-        "digests": [first.patient for first in firsts],
-        "examinations": [first.examination for first in firsts],
+        "series": [
+            {
+                "places": [places[index] for index in group],
+                "label": asdict(instances[group[0]].label),
+                "patient": patients.index(people[group[0]].person),
+                "digest": instances[group[0]].patient,
+                "examination": instances[group[0]].examination,
+            }
+            for group in groups
+        ],
         "refused": refused,
         "reasons": list(reasons),
     }

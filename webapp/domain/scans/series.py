@@ -5,16 +5,14 @@ stored of a file are its pixels and their geometry (`ml.scans.readers.dicom.copi
 """
 
 import hashlib
-import os
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ml.datasets.file_names import slashed
-from ml.sandbox.decoder import Decoded, SortedFiles
+from ml.sandbox.decoder import Decoded, SortedFiles, SortedSeries
 from ml.scans import ScanError
 from ml.scans.formats import HEAD_BYTES, is_dicom
 from ml.scans.scan import DamagedFile, LeftOut
@@ -25,13 +23,11 @@ from webapp.domain.scans import admission, sequence_groups, studies
 from webapp.domain.scans.admission import Accepted
 from webapp.domain.scans.models import Scan
 from webapp.domain.scans.pseudonyms import examination_pseudonym, pseudonym
+from webapp.domain.scans.series_names import UNNAMED, folder_of, name_series, shared_folder
 from webapp.domain.scans.stacking import SLICES_REFUSED, AdmittedGroup, listed
 from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.uploads.receiving import Received
 from webapp.domain.uploads.sandbox_errors import sandbox_errors
-
-# What a scan is called whose files came without a folder.
-_UNNAMED = "DICOM series"
 
 
 def is_dicom_file(file: BinaryIO | Path) -> bool:
@@ -60,7 +56,7 @@ def admit_series(
     StorageUnavailable, DecoderUnavailable, UploadRejected (files that stop their reader).
     """
     with _translated():
-        found = resources.decoder.sort_series([upload.path for upload in uploads], [_folder(name) for name in names])
+        found = resources.decoder.sort_series([upload.path for upload in uploads], [folder_of(name) for name in names])
     refused: list[tuple[int, PortalError]] = [
         (place, UploadRejected(error.code, error.message)) for place, error in found.refused
     ]
@@ -87,96 +83,44 @@ def _series_of(
     uploads: Sequence[Received], names: Sequence[str], found: SortedFiles, secret: str, volume: int | None
 ) -> Iterator[tuple[Sequence[int], "_Series"]]:
     """Each series that the files were sorted into, with its files' places among them."""
-    inner = [
-        _title([names[place] for place in places], [uploads[place] for place in places]) for places in found.series
-    ]
-    outer = _folders_around(names, found, inner)
-    titles = [f"{folder} {title}" if folder else title for folder, title in zip(outer, inner, strict=True)]
-    told = {
-        place for place, (folder, digest) in enumerate(zip(outer, found.digests, strict=True)) if folder and not digest
-    }
     damaged = {place for place, error in found.refused if isinstance(error, DamagedFile)}
     folders_of_patients, time = _folders_of_patients(names, found), sequence_groups.now()
-    columns = (
-        found.series,
-        titles,
-        _told_apart(titles, inner, told, found),
-        found.labels,
-        found.digests,
-        found.patients,
-    )
-    for places, title, name, label, digest, patient, examination in zip(*columns, found.examinations, strict=True):
+    has_several_patients = len({one.patient for one in found.series}) > 1
+    called = name_series(found.series, names, [upload.filename for upload in uploads])
+    for one, name in zip(found.series, called, strict=True):
         # A header that cannot be read does not say of which series it was; its folder does.
-        folders = {_folder(names[place]) for place in places}
+        folders = {folder_of(names[place]) for place in one.places}
         yield (
-            places,
+            one.places,
             _Series(
-                title=title,
-                suffix=name[len(title) :],
+                title=name.title,
+                suffix=name.suffix,
                 words={
-                    **asdict(label),
-                    "patient": pseudonym(secret, digest),
-                    "examination": examination_pseudonym(secret, examination),
+                    **asdict(one.label),
+                    "patient": pseudonym(secret, one.digest),
+                    "examination": examination_pseudonym(secret, one.examination),
                 },
-                uploads=[uploads[place] for place in places],
-                names=[names[place] for place in places],
-                lacking=[names[place] for place in sorted(damaged) if _folder(names[place]) in folders],
-                folder=folders_of_patients.get(patient),
-                of_patient=f", patient {patient + 1}" if len(set(found.patients)) > 1 else "",
+                uploads=[uploads[place] for place in one.places],
+                names=[names[place] for place in one.places],
+                lacking=[names[place] for place in sorted(damaged) if folder_of(names[place]) in folders],
+                folder=folders_of_patients.get(one.patient),
+                of_patient=f", patient {one.patient + 1}" if has_several_patients else "",
                 time=time,
                 volume=volume,
             ),
         )
 
 
-def _folders_around(names: Sequence[str], found: SortedFiles, titles: Sequence[str]) -> list[str]:
-    """Of each series whose title others have, too, who are other patients: the folder that tells them apart
-    (`sub-01/flair`, `sub-02/flair`); empty where it is none, or has several of them in it."""
-    folders = [_parts(os.path.commonpath([_folder(names[place]) for place in places])) for places in found.series]
-    around = [""] * len(titles)
-    for title in set(titles):
-        own = [place for place, other in enumerate(titles) if other == title]
-        shared = len(_parts(os.path.commonpath(["/" + "/".join(folders[place]) for place in own])))
-        parts = [(folders[place][shared : shared + 1], found.patients[place]) for place in own]
-        patients_of = {part: {patient for other, patient in parts if other == part} for part, _ in parts}
-        if len(patients_of) > 1 and () not in patients_of and all(len(own) == 1 for own in patients_of.values()):
-            for place, ((part,), _) in zip(own, parts, strict=True):
-                around[place] = part
-    return around
-
-
-def _told_apart(titles: Sequence[str], inner: Sequence[str], told: Collection[int], found: SortedFiles) -> list[str]:
-    """The names of scans: of equal titles the number of the patient and the words of the series tell which is which.
-
-    inner: the titles without what stands before them of folders. told: places of those whom a folder tells for certain:
-    a folder's name may be the patient's, and is gone by then, but of whom no header says who it is.
-    """
-    patients: dict[str, list[int]] = defaultdict(list)
-    for title, patient in zip(inner, found.patients, strict=True):
-        if patient not in patients[title]:
-            patients[title].append(patient)
-    shared = Counter(titles)
-    alike: Counter[str] = Counter()
-    names = []
-    columns = zip(titles, inner, found.patients, found.labels, strict=True)
-    for place, (title, short, patient, label) in enumerate(columns):
-        parts = [title]
-        if len(patients[short]) > 1 and place not in told:
-            parts.append(f"patient {patients[short].index(patient) + 1}")
-        if shared[title] > 1 and label.description:
-            parts.append(label.description)
-        name = ", ".join(parts)
-        alike[name] += 1
-        names.append(name if alike[name] == 1 else f"{name} ({alike[name]})")
-    return names
-
-
 def _folders_of_patients(names: Sequence[str], found: SortedFiles) -> dict[int, str]:
     """The innermost folder around all files of each patient of whom there are several series, by patient's number."""
-    own: dict[int, list[str]] = defaultdict(list)
-    for places, patient in zip(found.series, found.patients, strict=True):
-        own[patient] += [names[place] for place in places]
-    return {patient: _shared_folder(own[patient]) for patient in own if found.patients.count(patient) > 1}
+    own: dict[int, list[SortedSeries]] = defaultdict(list)
+    for one in found.series:
+        own[one.patient].append(one)
+    return {
+        patient: shared_folder([names[place] for one in series for place in one.places])
+        for patient, series in own.items()
+        if len(series) > 1
+    }
 
 
 class _SeriesRefused(UploadRejected):
@@ -230,7 +174,7 @@ def _admit(resources: Resources, series: _Series, options: dict[str, Any]) -> tu
                 raise _SeriesRefused(error.code, message, error.files) from error
             title, folder, *others = decoded.names
             chosen = f", volume {series.volume}" if "volume_chosen" in decoded.warnings else ""
-            row = _row((title or _UNNAMED) + series.suffix + chosen, decoded, original)
+            row = _row((title or UNNAMED) + series.suffix + chosen, decoded, original)
             row.series = series.words
             count = len(series.lacking)
             lacking = [*others[:count], *(others[count + item.place] for item in decoded.left_out)]
@@ -285,23 +229,3 @@ def _row(name: str, decoded: Decoded, original: Path) -> Scan:
         warnings=list(decoded.warnings),
         warning_details=dict(decoded.details) or None,
     )
-
-
-def _title(names: Sequence[str], uploads: Sequence[Received]) -> str:
-    """A file's own name where it is alone; the innermost folder around several."""
-    if len(names) == 1:
-        return uploads[0].filename
-    return _shared_folder(names) or _UNNAMED
-
-
-def _shared_folder(names: Sequence[str]) -> str:
-    """The innermost folder around files; empty where there is none."""
-    return os.path.commonpath([_folder(name) for name in names]).rpartition("/")[2]
-
-
-def _parts(folder: str) -> tuple[str, ...]:
-    return tuple(part for part in folder.split("/") if part)
-
-
-def _folder(name: str) -> str:
-    return "/" + slashed(name).strip("/").rpartition("/")[0]
