@@ -172,6 +172,13 @@ def _ask_to_log_in() -> BaseResponse:
 def _ask_to_set_up() -> BaseResponse:
     if _asks_a_program():
         raise SecondFactorNeeded("This portal asks you for a second factor; set it up on the page of your account.")
+    if request.method not in SAFE_METHODS:
+        return unsaved_forms.show(
+            "This portal asks you for a second factor by now, which is set up first; nothing of this form was saved or"
+            " done.",
+            SecondFactorNeeded.status,
+            is_over=False,
+        )
     return redirect(url_for("second-factor.show", next=_wanted()), 303)
 
 

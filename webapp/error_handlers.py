@@ -46,6 +46,7 @@ HTTP_ANSWERS = {
 }
 # What reading a body raises where the client went away, or sends chunks that are none.
 BODY_FAULTS = (ConnectionError, NoMoreData, ParseException)
+BODY_STATUSES = frozenset({400, 408, 413})
 INTERNAL = ("internal", "Something failed on the server; its log has this request's id.")
 # Of a program that has a wrong address: one with a slash at its end, say, or without the version.
 NO_ADDRESS = "There is nothing at this address; /api/v1/docs lists what there is, and no address ends with a slash."
@@ -94,7 +95,11 @@ def answer(status: int, code: str, message: str, **more: Any) -> Response:
         response = jsonify({"code": code, "message": message, "request_id": request_id, **more})
     else:
         title = HTTPStatus(status).phrase
-        page = render_template("error.html", status=status, title=title, message=message, request_id=request_id)
+        # A body that could not be read is not read again; what nobody's address takes may be a stranger's.
+        sent = unsaved_forms.words() if request.endpoint is not None and status not in BODY_STATUSES else []
+        page = render_template(
+            "error.html", status=status, title=title, message=message, sent=sent, request_id=request_id
+        )
         response = Response(page, mimetype="text/html")
     response.status_code = status
     if status == 401:

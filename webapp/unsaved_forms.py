@@ -1,4 +1,4 @@
-"""Forms that came too late for their login: nothing of them is done, and what was written is shown, to copy.
+"""Forms that end in an error, or came too late for their login: what was written is shown, to copy.
 
 It keeps nothing, and must not be asked for a body of a stranger: that is for who calls it to see.
 """
@@ -17,22 +17,27 @@ _HEX_ID = re.compile("[0-9a-f]{32}")
 
 
 def show(problem: str, status: int, *, is_over: bool) -> Response:
-    """The page. is_over: the login is, else there is another one; files, passwords and what is long are not shown."""
-    is_short = 0 < (request.content_length or 0) <= LONGEST_SHOWN_BYTES and request.mimetype == FORM
-    sent = [
-        (name.replace("_", " "), text)
-        for name, text in (request.form.items() if is_short else ())
-        if text.strip() and name not in NEVER_SHOWN and not name.startswith("read_") and not _HEX_ID.fullmatch(text)
-    ]
+    """The page of a form of which nothing was done. is_over: the login is, else there is another one."""
     page = render_template(
         "accounts/not_saved.html",
         problem=problem,
-        sent=sent,
+        sent=words(),
         page=_page_of_form(),
         is_over=is_over,
         request_id=g.get("request_id", ""),
     )
     return make_response(page, status)
+
+
+def words() -> list[tuple[str, str]]:
+    """What was written in the form of this request, by its fields: without files, passwords and what is long."""
+    if not 0 < (request.content_length or 0) <= LONGEST_SHOWN_BYTES or request.mimetype != FORM:
+        return []
+    return [
+        (name.replace("_", " "), text)
+        for name, text in request.form.items()
+        if text.strip() and name not in NEVER_SHOWN and not name.startswith("read_") and not _HEX_ID.fullmatch(text)
+    ]
 
 
 def _page_of_form() -> str:

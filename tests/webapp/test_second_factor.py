@@ -322,7 +322,10 @@ def test_whoever_must_have_one_sets_it_up_before_anything_else(
             assert client.get(path).headers["Location"].startswith(PAGE)
         assert client.get(SCANS).json["code"] == "second_factor"
         form_token = token_of(page.text)
-        assert client.post("/account/tokens", data={"csrf_token": form_token}).headers["Location"].startswith(PAGE)
+        # A form of a page that was opened before it was demanded is not lost.
+        refused = client.post(f"/studies/{'0' * 32}", data={"csrf_token": form_token, "notes": "Ten minutes of work"})
+        assert refused.status_code == 403 and "nothing of this form was saved" in refused.text
+        assert "Ten minutes of work</textarea>" in refused.text
         assert app.test_client().post("/monai/auth/token", data=viewer).status_code == 401
         assert client.post("/logout", data={"csrf_token": form_token}).headers["Location"] == "/login"
         client = log_in(app, name)

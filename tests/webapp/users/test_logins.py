@@ -13,8 +13,9 @@ from tests.webapp.accounts import PASSWORD, add_token, invoke, log_in, login_tok
 from tests.webapp.clients import SCANS, resources_of
 from webapp.domain.accounts import logins, throttle
 from webapp.domain.accounts.identity import Scope
-from webapp.domain.accounts.models import LoginSession
+from webapp.domain.accounts.models import LoginSession, Role, User
 from webapp.domain.database.clock import database_now
+from webapp.domain.scans import studies
 
 
 def test_a_browser_is_asked_to_log_in_and_comes_back_to_where_it_was(app: Flask) -> None:
@@ -99,6 +100,31 @@ def test_a_form_of_before_the_last_login_shows_what_was_written(app: Flask) -> N
     assert answer.status_code == 400 and "Ten minutes of work</textarea>" in answer.text
     assert f'href="/scans?study={scan["study"]["id"]}"' in answer.text
     assert client.get(f"/api/v1{address}").get_json()["notes"] == ""
+
+
+def test_a_form_that_ends_in_an_error_shows_what_was_written(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = log_in(app, "ruth")
+    scan = client.post(SCANS, data={"file": (io.BytesIO(png_bytes()), "a.png"), "study": "P 1"}).get_json()["scans"][0]
+    address, form = (
+        f"/studies/{scan['study']['id']}",
+        {"csrf_token": token_of(client.get("/scans").text), "notes": "Work"},
+    )
+
+    def fail(*_args: object, **_options: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(studies, "change", fail)
+        answer = client.post(address, data=form)
+    assert answer.status_code == 500 and "Work</textarea>" in answer.text
+    # Somebody made her a viewer meanwhile.
+    with resources_of(app).database.write() as rows:
+        rows.execute(update(User).where(User.name == "ruth").values(role=Role.VIEWER))
+    answer = client.post(address, data=form)
+    assert answer.status_code == 403 and "Work</textarea>" in answer.text
+    # What is no address, or too long, is not read.
+    assert "<textarea" not in client.post("/nowhere", data=form).text
+    assert "<textarea" not in client.post(address, data={**form, "notes": "n" * 140_000}).text
 
 
 def test_a_form_of_somebody_who_logged_out_elsewhere_is_said_not_to_be_saved(app: Flask) -> None:
