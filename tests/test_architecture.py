@@ -136,7 +136,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "ml.version",
     ),
     "webapp.process": (
+        "ml.cards",
         "webapp.domain.accounts",
+        "webapp.domain.catalog",
         "webapp.domain.database",
         "webapp.domain.settings",
         "webapp.error_handlers",

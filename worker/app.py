@@ -32,9 +32,9 @@ def set_up_logging(**_: object) -> None:
     logs.configure(settings.log)
 
 
-def check_model_and_schema(**_: object) -> None:
-    """Refuse to start without the default model, and wait for a migration: jobs wait, and /readyz says why."""
-    engines.check_default_model(settings)
+def wait_for_model_and_schema(**_: object) -> None:
+    """Start with the default model and after a migration alone: until then jobs wait, and /readyz says why."""
+    engines.wait_for_default_model(settings, threading.Event())
     database = Database(settings.database_url)
     wait_for_schema(database, settings.sweep_s, threading.Event())
     database.dispose()  # nothing is connected when the pool forks
@@ -61,7 +61,7 @@ def close_runtime(**_: object) -> None:
 
 
 signals.setup_logging.connect(set_up_logging)
-signals.worker_init.connect(check_model_and_schema)
+signals.worker_init.connect(wait_for_model_and_schema)
 signals.worker_before_create_process.connect(forget_lost_request)
 signals.worker_process_init.connect(open_runtime)
 signals.worker_process_shutdown.connect(close_runtime)

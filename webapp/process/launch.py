@@ -8,6 +8,8 @@ import socket
 import sys
 from pathlib import Path
 
+from ml.cards import PackageError
+from webapp.domain.catalog.default_model import check_default_model
 from webapp.domain.database import migration
 from webapp.domain.settings import PROJECT_ROOT, Settings, SettingsError, check_bind
 from webapp.domain.settings.instance import unusable
@@ -28,7 +30,8 @@ def main() -> None:
         _check_port(host, port)
         migration.upgrade(settings.database_url)
         administrators.check(settings)
-    except (SettingsError, migration.SchemaError) as error:
+        check_default_model(settings.default_model, settings.model_directories)
+    except (SettingsError, migration.SchemaError, PackageError) as error:
         sys.exit(str(error))
     for sentence in Settings.unknown_variables():
         sys.stderr.write(f"{sentence}\n")

@@ -1,14 +1,16 @@
 """The models that this process has loaded."""
 
 import logging
-import sys
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.cards import PackageError, card_sha256, find_package, load_card
+from ml.cards import PackageError, card_sha256, find_package
 from ml.engines import KINDS, Engine, load_engine
+from webapp.domain.catalog.default_model import check_default_model
 from webapp.domain.settings import Settings
+from worker.process.waiting import wait_until
 
 logger = logging.getLogger(__name__)
 
@@ -72,16 +74,12 @@ class LoadedEngines:
         return engine
 
 
-def check_default_model(settings: Settings) -> None:
-    """End the worker, before it takes any job, where the default model is missing or its card cannot be read."""
-    try:
-        load_card(find_package(settings.default_model, settings.model_directories))
-    except PackageError as error:
-        folders = ":".join(map(str, settings.model_directories))
-        logger.critical(
-            "the worker does not start: %s GLIOSCOPE_MODEL names the model; GLIOSCOPE_MODELS names the folders in which"
-            " the folder of its package lies, now %s.",
-            error,
-            folders,
-        )
-        sys.exit(1)
+def wait_for_default_model(settings: Settings, stopped: threading.Event) -> None:
+    """Come back, before any job is taken, when the default model is there, or when `stopped`; say once why not."""
+    wait_until(
+        lambda: check_default_model(settings.default_model, settings.model_directories),
+        (PackageError,),
+        "model",
+        settings.sweep_s,
+        stopped,
+    )

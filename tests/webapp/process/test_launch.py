@@ -61,6 +61,12 @@ def test_an_instance_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
         assert "Traceback" not in refused.stderr
 
 
+def test_a_model_that_is_not_there_is_said(tmp_path: Path) -> None:
+    refused = launch(tmp_path, GLIOSCOPE_BIND="127.0.0.1:0", GLIOSCOPE_MODEL="none-such")
+    assert refused.returncode == 1 and "Traceback" not in refused.stderr
+    assert "There is no model package called 'none-such'" in refused.stderr and "GLIOSCOPE_MODELS" in refused.stderr
+
+
 PROCESSES = {
     "web": ["gunicorn", "wsgi:app"],
     "worker": ["celery", "--app", "worker.app", "worker"],

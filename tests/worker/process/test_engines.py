@@ -1,6 +1,8 @@
 """The models that a worker keeps loaded."""
 
 import gc
+import shutil
+import threading
 import weakref
 from pathlib import Path
 from typing import ClassVar
@@ -8,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from ml.cards import PackageError
-from tests.support.resources import make_settings
+from tests.support.resources import MODEL, MODELS, make_settings
 from worker.process import engines
 from worker.process.engines import MOST_MODELS, LoadedEngines
 
@@ -83,3 +85,22 @@ def test_a_package_that_was_taken_away_answers_what_was_asked_before(
     assert loaded.get("one") is first
     with pytest.raises(PackageError):
         loaded.get("two")
+
+
+def test_a_default_model_that_is_not_there_is_said_once_and_waited_for(tmp_path: Path, caplog) -> None:
+    settings, rounds = make_settings(tmp_path, GLIOSCOPE_MODELS=str(tmp_path), GLIOSCOPE_MODEL="later"), []
+
+    class Pauses(threading.Event):
+        def wait(self, _seconds: float | None = None) -> bool:
+            rounds.append(1)
+            if len(rounds) == 3:
+                shutil.copytree(MODELS / MODEL, tmp_path / "later")
+                card = tmp_path / "later" / "card.json"
+                card.write_text(card.read_text(encoding="utf-8").replace(f'"{MODEL}"', '"later"'), encoding="utf-8")
+            assert len(rounds) <= 3
+            return False
+
+    engines.wait_for_default_model(settings, Pauses())
+    said = [record.message for record in caplog.records if "waiting for the model" in record.message]
+    assert len(rounds) == 3 and len(said) == 1
+    assert "There is no model package called" in said[0] and "GLIOSCOPE_MODELS" in said[0]

@@ -1,0 +1,18 @@
+"""The model that is asked where nobody chose one: without it there is nothing for a worker to do."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ml.cards import PackageError, find_package, load_card
+
+
+def check_default_model(name: str, directories: Sequence[Path]) -> None:
+    """Raises PackageError, with the settings to look at, where its package is missing or its card cannot be read."""
+    try:
+        load_card(find_package(name, directories))
+    except PackageError as error:
+        folders = ":".join(map(str, directories))
+        raise PackageError(
+            f"{error} GLIOSCOPE_MODEL names the model; GLIOSCOPE_MODELS names the folders in which the folder of its"
+            f" package lies, now {folders}."
+        ) from error
