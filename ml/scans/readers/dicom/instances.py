@@ -104,7 +104,8 @@ class Instance:
     """A file of pictures of one size.
 
     tiles_across: of a mosaic, whose tiles are the frames; else 1. is_inverted: the highest values are black
-    (MONOCHROME1). sequence: what the header says. patient: a digest that two files of one patient share; empty where
+    (MONOCHROME1). padding: the lowest and the highest stored value that fill what was not imaged; None where the header
+    has none. sequence: what the header says. patient: a digest that two files of one patient share; empty where
     the header names none, or has a word that is written for everybody. examination: a digest of the study's UID; empty
     without one. label: what may be shown of the header's words.
     """
@@ -115,6 +116,7 @@ class Instance:
     rows: int
     columns: int
     is_inverted: bool
+    padding: tuple[int, int] | None
     series_uid: str
     instance_uid: str
     frame_of_reference: str | None
@@ -159,6 +161,7 @@ def instance_of(header: Dataset, path: Path, limits: Limits) -> Instance:
         rows=rows,
         columns=columns,
         is_inverted=header.get("PhotometricInterpretation") == "MONOCHROME1",
+        padding=_padding(header),
         series_uid=str(header.get("SeriesInstanceUID", "")),
         instance_uid=str(header.get("SOPInstanceUID", "")),
         frame_of_reference=str(reference) if reference else None,
@@ -172,6 +175,21 @@ def instance_of(header: Dataset, path: Path, limits: Limits) -> Instance:
         examination=_digest(str(header.get("StudyInstanceUID") or "").strip()),
         label=_label(header),
     )
+
+
+def _padding(header: Dataset) -> tuple[int, int] | None:
+    """The stored values that are no picture (PS3.3 C.7.5.1.1.2), lowest and highest.
+
+    They are read by the bits that pixels have: some programs write them with a sign where pixels have none, or without.
+    """
+    values = [_number(header.get(name)) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    stored = [int(value) for value in values if value is not None]
+    if values[0] is None:
+        return None
+    size = 1 << int(_number(header.get("BitsStored")) or 16)
+    half = size // 2 if header.get("PixelRepresentation") else 0
+    padded = [(value + half) % size - half for value in stored]
+    return min(padded), max(padded)
 
 
 def _label(header: Dataset) -> SeriesLabel:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,8 +190,8 @@ def _pictures(dataset: Dataset, item: Instance) -> Iterator[NDArray[np.generic]]
 def _read_stored(instances: Sequence[Instance], volume: Volume, gaps: Sequence[int] = ()) -> NDArray[np.generic]:
     """The values of all frames in the file's unit, (slice, row, column): whole numbers where no slope is stated.
 
-    gaps: of `Volume.fillable`; a slice more stands behind each, the mean of its neighbors. Raises ScanError, with the
-    damaged files among several.
+    What the files say is padding becomes air. gaps: of `Volume.fillable`; a slice more stands
+    behind each, the mean of its neighbors. Raises ScanError, with the damaged files among several.
     """
     frames = [place.frame for place in volume.places]
     is_scaled = any((frame.slope, frame.intercept) != (1.0, 0.0) for frame in frames)
@@ -198,6 +199,7 @@ def _read_stored(instances: Sequence[Instance], volume: Volume, gaps: Sequence[i
     wanted = {place.file for place in volume.places}
     rows = [index + sum(gap < index for gap in gaps) for index in range(len(frames))]
     stack: NDArray[np.generic] | None = None
+    padded: NDArray[np.bool_] | None = None
     damaged: list[LeftOut] = []
     for file, item in enumerate(instances):
         if file not in wanted:  # a copy, or of another volume
@@ -213,6 +215,10 @@ def _read_stored(instances: Sequence[Instance], volume: Volume, gaps: Sequence[i
                 place = where[file, index]
                 frame = frames[place]
                 stack[rows[place]] = values.astype(np.float64) * frame.slope + frame.intercept if is_scaled else values
+                if item.padding is not None:
+                    padded = np.zeros(stack.shape, np.bool_) if padded is None else padded
+                    low, high = item.padding
+                    padded[rows[place]] = np.greater_equal(values, low) & np.less_equal(values, high)
         except DamagedFile as error:
             if len(instances) == 1:
                 raise
@@ -226,7 +232,17 @@ def _read_stored(instances: Sequence[Instance], volume: Volume, gaps: Sequence[i
         )
     if stack is None:
         raise ScanError("unreadable", "The DICOM files have no pixels; export the series again.")
+    if padded is not None:
+        _darken(stack, padded, rows, is_inverted=instances[0].is_inverted)
     for gap in gaps:
         row = rows[gap]
         stack[row + 1] = (stack[row].astype(np.float64) + stack[row + 2]) / 2
     return stack
+
+
+def _darken(stack: NDArray[Any], padded: NDArray[np.bool_], rows: Sequence[int], *, is_inverted: bool) -> None:
+    """Make padding as dark as air: 0, of which MR has no signal, or the darkest value of the slices in `rows`."""
+    edge = np.max if is_inverted else np.min
+    found = [edge(stack[row][~padded[row]]) for row in rows if not padded[row].all()]
+    if found:
+        stack[padded] = max(found) if is_inverted else min(*found, 0)

@@ -30,6 +30,7 @@ def instance(
         rows=32,
         columns=32,
         is_inverted=False,
+        padding=None,
         series_uid="1.2",
         instance_uid=f"1.2.{z:g}",
         frame_of_reference=None,
@@ -148,3 +149,38 @@ def test_pictures_that_lie_beside_each_other_are_no_stack() -> None:
     files[1] = replace(files[1], frames=(replace(frame, position=(5.0, 0.0, 1.0)),))
     with pytest.raises(ScanError, match="do not lie above one another"):
         order_frames(files)
+
+
+@pytest.mark.parametrize(
+    ("padding", "type_", "elements"),
+    [
+        (-32768, "<i2", {"PixelPaddingValue": -32768}),
+        (-2000, "<i2", {"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1900}),
+        (65535, "<u2", {"PixelPaddingValue": 65535}),
+        (4095, "<u2", {"PixelPaddingValue": 4095, "BitsStored": 12, "HighBit": 11}),
+        (0, "<u2", {"PixelPaddingValue": 0}),
+        (0, "<u2", {"PixelPaddingValue": 0, "PhotometricInterpretation": "MONOCHROME1"}),
+        (-32768, "<i2", {"PixelPaddingValue": -32768, "RescaleSlope": 2, "RescaleIntercept": 0}),
+    ],
+)
+def test_padding_is_as_dark_as_air(padding: int, type_: str, elements: dict[str, object], tmp_path: Path) -> None:
+    """Reformatted series of workstations are padded around what was cut."""
+    rows, columns = np.mgrid[:32, :32]
+    head = ((rows - 16) ** 2 + (columns - 16) ** 2 < 100)[..., None] & np.ones(4, bool)
+    is_inverted = elements.get("PhotometricInterpretation") == "MONOCHROME1"
+    voxels = np.where(head, 300 + rows[..., None] * 9, 0)
+    voxels = 1000 - voxels if is_inverted else voxels
+    plain = {name: value for name, value in elements.items() if not name.startswith("PixelPadding")}
+    padded = np.where((columns < 3)[..., None], padding, voxels)
+
+    scans = []
+    for number, (values, own) in enumerate([(voxels, plain), (padded, elements)]):
+        paths = []
+        affine = affine_of("LPS", (1.0, 1.0, 4.0), values.shape)
+        for place, data in enumerate(series(values.astype(type_), affine, **own)):
+            paths.append(tmp_path / f"{number}-{place}.dcm")
+            paths[-1].write_bytes(data)
+        scans.append(reader.read_series(paths, Limits()))
+
+    assert np.array_equal(scans[0].pixels, scans[1].pixels)
+    assert scans[0].warnings == scans[1].warnings
