@@ -6,6 +6,9 @@ of the way from percentile 0.5 to 99.5 of all voxels), and its median and percen
 the FLAIR that the models were trained on lie: 60 and 169 of 255, medians over the patients of the LGG data, measured
 the same way. The smaller of the two factors is taken, so that neither is brighter than there. Percentile 0.5 becomes 0.
 
+A number far below all others (-1024, -32768) is what programs write where they have cut or resampled nothing. It is
+air, and counts as the lowest of the others.
+
 A volume whose values lie there already (slices of the training data stored as a volume) is taken as it is.
 """
 
@@ -45,7 +48,7 @@ class HeadWindowFinder(WindowFinder):
 
     def head_window(self) -> HeadWindow:
         """The window of all slices taken in."""
-        sample = self.sample()
+        sample = _without_padding(self.sample())
         if self.low == self.high:
             return HeadWindow(self.low, 0.0, is_constant=True)
         low, high = (float(edge) for edge in np.percentile(sample, (0.5, 99.5)))
@@ -64,3 +67,14 @@ class HeadWindowFinder(WindowFinder):
         if is_as_stored:
             return HeadWindow(0.0, 1.0, is_as_stored=True)
         return HeadWindow(low, min(MEDIAN / (median - low), HIGHEST / (highest - low)))
+
+
+def _without_padding(sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sample (n,), a negative number below the others by more than these span raised to the lowest of them."""
+    padding = sample.min()
+    others = sample[sample > padding] if padding < 0 else sample[:0]
+    if not others.size:
+        return sample
+    lowest = others.min()
+    is_apart = lowest - padding > np.percentile(others, 99.5) - lowest
+    return np.maximum(sample, lowest) if is_apart else sample

@@ -37,3 +37,21 @@ def test_a_stack_with_a_few_bright_voxels_that_no_sample_meets_has_a_window() ->
         finder.add(page)
     window = finder.head_window()
     assert window.apply(np.array([[0, 1]])).tolist() == [[0, 60]]
+
+
+@pytest.mark.parametrize("padding", [-32768, -1024])
+def test_what_was_not_imaged_does_not_scale_the_head(padding: int) -> None:
+    rows, columns = np.mgrid[:128, :128]
+    head = np.where((rows - 64) ** 2 + (columns - 64) ** 2 < 2500, 200 + rows, rows % 7)
+    head[64, 64] = 2000
+    plain, padded = HeadWindowFinder(1), HeadWindowFinder(1)
+    plain.add(head)
+    padded.add(np.where(columns < 12, padding, head))
+    assert padded.head_window() == plain.head_window()
+    assert padded.head_window().apply(np.array([[padding]])).tolist() == [[0]]
+
+
+def test_negative_values_next_to_the_others_count_as_they_are() -> None:
+    finder = HeadWindowFinder(1)
+    finder.add(np.linspace(-30, 500, 10_000).reshape(100, 100))
+    assert finder.head_window().low == pytest.approx(-30 + 0.005 * 530, abs=1)
