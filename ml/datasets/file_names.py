@@ -63,6 +63,8 @@ MASK_CLASSES = "_classes.csv"
 VOC_NAMES, EXPORT_NAMES = "class_names.txt", "label_names.txt"
 MACHINE_COLORS = "obj_class_to_machine_color.json"
 LABEL_FILES = frozenset({LABEL_MAP, MASK_CLASSES, VOC_NAMES, EXPORT_NAMES, MACHINE_COLORS})
+# The same of volumes: BIDS' `_dseg.tsv`, 3D Slicer's color tables, ITK-SNAP's label descriptions; the content says.
+_LABEL_TABLE = re.compile(r".*\.(?:tsv|csv|ctbl|label)|.*(?:label|colou?r).*\.txt")
 
 
 # iCloud Drive's, Nextcloud's and ownCloud's; downloads of Chrome, Firefox, Safari and FileZilla.
@@ -119,11 +121,16 @@ def is_annotations(name: str) -> bool:
 
 def may_be_outlines(path: Sequence[str]) -> bool:
     """Whether a file, by the parts of its path, may hold outlines of LabelMe, CVAT or YOLO, the names of their classes,
-    or a table of masks: its content says."""
+    a table of masks, or the names of their labels: its content says."""
     *folders, name = (part.lower() for part in path)
     if name in _CLASS_NAMES or name.endswith((".json", ".xml", *TABLE_SUFFIXES)):
         return True
-    return name.endswith(".txt") and any(folder in _LABEL_FOLDERS for folder in folders)
+    return is_label_table(name) or (name.endswith(".txt") and any(folder in _LABEL_FOLDERS for folder in folders))
+
+
+def is_label_table(name: str) -> bool:
+    """Whether a file of this name may say what the labels of volumes' masks are."""
+    return _LABEL_TABLE.fullmatch(name.lower()) is not None
 
 
 def is_like_annotations(name: str) -> bool:

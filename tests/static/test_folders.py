@@ -62,6 +62,10 @@ def test_endings_are_those_of_the_readers() -> None:
         "data.yaml",
         "classes.txt",
         "manifest.csv",
+        "P1/P1-label_ColorTable.ctbl",
+        "P1/snap.label",
+        "P1/P1_labels.txt",
+        "ColorTable.txt",
     ):
         assert taken.search(name)
         parts = name.split("/")

@@ -28,6 +28,8 @@ _LAYOUT_NOTES = (
     "mixed_channels",
     "automatic_masks",
     "cavities",
+    "other_labels",
+    "not_flair",
     "empty_masks",
     "empty_mask",
 )
@@ -50,7 +52,7 @@ LEFT_OUT = frozenset(
 FIGURE_NOTES = frozenset(
     {"box_outlines", "outlines_in_corner", "no_annotations", "shared_patient", "stray_annotations"}
     | {"nested_patients", "masks_by_pixels", "unnamed_patients", "volume_count", "mixed_channels"}
-    | {"automatic_masks", "cavities"}
+    | {"automatic_masks", "cavities", "other_labels", "not_flair"}
 )
 # Names of a reason that a report repeats; the check has all of them.
 NAMES_SHOWN = 20

@@ -94,6 +94,7 @@ def list_dicom(tree: Tree, folder: Path) -> VolumeSet:
         read, unused = _choose(series.values())
         if unused:
             problems.append(Problem("left_out", tuple(_relative(folder, one.first) for one in unused), _UNUSED))
+        problems += _find_other_sequences(folder, read)
         cases = [(case, one.side) for one in read for case in _cases(folder, one, headers, problems)]
     return VolumeSet(tuple(cases), tuple(problems), tuple(files))
 
@@ -231,6 +232,19 @@ def _choose(series: Iterable[_Series]) -> tuple[list[_Series], list[_Series]]:
             one.name = whole if len(kept) == 1 else f"{whole}/series {number}"
         read += kept
     return sorted(read, key=lambda one: natural_key(one.name)), unused
+
+
+def _find_other_sequences(folder: Path, read: Sequence[_Series]) -> Iterator[Problem]:
+    """How many series with a mask are no FLAIR by their headers, as where the tumor was drawn on T1 after contrast."""
+    compared = [one for one in read if one.masks]
+    others = [one for one in compared if one.is_flair is False]
+    if others:
+        text = (
+            f"By their headers {len(others):,} of {len(compared):,} series with a mask are no FLAIR, which the models"
+            f" read (the first: {shown(others[0].name)}): figures of these say nothing of what a model finds on FLAIR."
+            " Export the masks on the FLAIR series, or leave these out."
+        )
+        yield Problem("not_flair", tuple(_relative(folder, one.first) for one in others), text)
 
 
 def _cases(folder: Path, series: _Series, headers: DicomHeaders, problems: list[Problem]) -> list[Case]:

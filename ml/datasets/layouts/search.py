@@ -17,6 +17,7 @@ from ml.datasets.file_names import (
 from ml.datasets.layouts.assembly import images_only, join_volumes
 from ml.datasets.layouts.copies import have_same_bytes
 from ml.datasets.layouts.glances import OF_ALPHA, count_transparent
+from ml.datasets.layouts.label_tables import find_label_tables
 from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.left_out import (
     MAY_BE_MASK,
@@ -131,7 +132,8 @@ def find_layout(folder: Path, is_allowed: Callable[[Path], bool] = lambda path: 
     if not layout.has_truth and (text := say_unread_masks(layout, folder, strays)):
         raise UnreadMasksError(folder, text, replace(named, problems=(*named.problems, *doubles, *strays)))
     if layout.has_truth:
-        named = replace(named, problems=(*named.problems, *find_patients(tree, folder, layout.cases)))
+        tables = (*find_patients(tree, folder, layout.cases), *find_label_tables(tree, folder, layout))
+        named = replace(named, problems=(*named.problems, *tables))
     if not layout.has_truth and not layout.volumes:
         strays += find_tables(tree, folder, [name for one in strays for name in one.files])
     return replace(named, problems=(*named.problems, *doubles, *strays))

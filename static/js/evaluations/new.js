@@ -11,7 +11,7 @@ import { mayHaveArrived, newKey, postForm } from "../core/uploads.js";
 import { zip } from "../core/zip.js";
 
 /* What a data set is made of, and images and annotations of other kinds: the endings of ml/datasets/file_names.py; a test holds them equal. */
-const TAKEN = /(\.(tiff?|png|jpe?g|jpe|jfif|webp|nii|nii\.gz|nrrd|json|xml|csv|tsv)|(^|\/)(labelmap|classes|class_names|label_names)\.txt|(^|\/)(data|dataset)\.ya?ml|(^|\/)labels?\/([^/]+\/)*[^/]+\.txt)$/i;
+const TAKEN = /(\.(tiff?|png|jpe?g|jpe|jfif|webp|nii|nii\.gz|nrrd|json|xml|csv|tsv|ctbl|label)|(label|colou?r)[^/]*\.txt|(^|\/)(classes|class_names)\.txt|(^|\/)(data|dataset)\.ya?ml|(^|\/)labels?\/([^/]+\/)*[^/]+\.txt)$/i;
 const OTHER = /(?<!\.nii)\.(7z|arrow|avif|bmp|brik|bz2|crdownload|csv|czi|dcm|dicom|download|filepart|geojson|gif|gz|h5|hdf5|hdr|head|heic|heif|icloud|ima|img|j2k|jp2|jpx|json|jsonl|jxl|mat|mgh|mgz|mha|mhd|mif|mnc|mrxs|ndjson|ndpi|nextcloud|nhdr|npy|npz|owncloud|par|parquet|part|partial|pbm|pgm|pickle|pkl|pnm|ppm|psd|pt|rar|rec|roi|scn|svg|svs|tar|tga|tgz|tsv|txt|voi|vti|vtk|xml|xz|zip)$/i;
 const isTaken = (/** @type {PathFile} */ { path }) => TAKEN.test(path) || OTHER.test(path);
 

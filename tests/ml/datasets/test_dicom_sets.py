@@ -263,3 +263,12 @@ def test_patients_whom_no_header_names_are_told_apart_by_folders_under_one_serie
         truth = load_case(case).truth
         assert truth is not None
         np.testing.assert_array_equal(truth, mask[:, :, 2].T)
+
+
+def test_series_that_are_no_flair_by_their_headers_are_said_beside_the_figures(tmp_path: Path) -> None:
+    """A tumor that was drawn on T1 after contrast was compared with the model's answer on T1, without a word."""
+    for number, words in enumerate(("Ax T1 post", "Ax T2 FLAIR", "")):
+        write_series(tmp_path / f"P{number}", f"1.2.{number}", seed=number, PatientID=words, SeriesDescription=words)
+        write_seg(tmp_path / f"P{number}" / "seg.dcm", f"1.2.{number}")
+    (note,) = find_layout(tmp_path).notes
+    assert note.startswith("By their headers 1 of 3 series with a mask are no FLAIR") and "the first: P0" in note
