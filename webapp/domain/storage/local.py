@@ -17,6 +17,7 @@ from webapp.domain.storage.temporary import TemporaryFiles
 
 # A delete may remove the empty folder between `mkdir` and `rename`; five times in a row is another fault.
 PUT_TRIES = 5
+GONE = "The storage folder is gone; mount or restore it."
 
 
 class LocalStorage:
@@ -41,7 +42,13 @@ class LocalStorage:
         """A store that was there is neither made anew nor missed for ever: where a file system is not mounted any more,
         what is written would lie below it, and what is read is not lost. Raises StorageUnavailable."""
         if self._was_there and not self._objects.exists() and not self._temporary.is_there():
-            raise StorageUnavailable("The storage folder is gone; mount or restore it.")
+            raise StorageUnavailable(GONE)
+
+    def _check_readable(self) -> None:
+        """Whoever reads names what was stored once: without its folder of objects, which no deletion takes away, all is
+        away, and no single file lost, also for a process that has not seen it yet. Raises StorageUnavailable."""
+        if not self._objects.exists():
+            raise StorageUnavailable(GONE)
 
     def put(self, source: Path, key: str, *, is_last: bool = True) -> None:
         target = self._path(key)
@@ -65,7 +72,7 @@ class LocalStorage:
         try:
             file = self._path(key).open("rb")
         except FileNotFoundError:
-            self._check_stands()
+            self._check_readable()
             raise
         self._was_there = True
         return file
@@ -77,7 +84,7 @@ class LocalStorage:
     def local_copy(self, key: str) -> Iterator[Path]:
         path = self._path(key)
         if not path.is_file():
-            self._check_stands()
+            self._check_readable()
             raise FileNotFoundError(errno.ENOENT, "nothing is stored under the key", key)
         self._was_there = True
         yield path  # the stored file itself

@@ -48,6 +48,7 @@ def test_a_put_file_is_there_whole_and_its_temporary_one_is_gone(storage: LocalS
 
 
 def test_what_is_not_stored_is_not_found(storage: LocalStorage) -> None:
+    put(storage, "scans/ab/another")
     with pytest.raises(FileNotFoundError):
         storage.open("scans/ab/one")
     with pytest.raises(FileNotFoundError), storage.local_copy("scans/ab/one"):
@@ -137,6 +138,7 @@ def test_an_array_comes_back_mapped(storage: LocalStorage) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\x93NUMPY", b"no array", None], ids=["empty", "cut", "other", "missing"])
 def test_a_damaged_array_is_lost(storage: LocalStorage, data: bytes | None) -> None:
+    put(storage, "scans/ab/another.npy")
     if data is not None:
         put(storage, "scans/ab/map.npy", data)
     with pytest.raises(DataLost, match="missing or damaged"):
@@ -228,3 +230,14 @@ def test_two_files_of_one_folder_wait_once_for_its_names(storage: LocalStorage, 
     storage.put(sources[0], "scans/ab/one", is_last=False)
     storage.put(sources[1], "scans/ab/two")
     assert synced == [*sources, storage.root / "objects" / "scans" / "ab"]
+
+
+def test_what_is_read_of_a_store_that_is_away_is_not_lost_to_a_process_that_never_saw_it(tmp_path: Path) -> None:
+    with pytest.raises(StorageUnavailable, match="mount or restore"):
+        LocalStorage(tmp_path / "away").open("scans/ab/one")
+    with pytest.raises(StorageUnavailable), LocalStorage(tmp_path / "away").local_copy("scans/ab/one"):
+        pass
+    assert not (tmp_path / "away").exists()
+    (tmp_path / "here" / "objects").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError):
+        LocalStorage(tmp_path / "here").open("scans/ab/one")
