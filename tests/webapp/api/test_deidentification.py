@@ -9,7 +9,7 @@ from flask import Flask
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 
-from ml.scans.readers.dicom.descriptions import without_people
+from ml.scans.readers.dicom.identifiers import without_people
 from tests.support import dicom_files
 from tests.webapp.api.series.drawn_head import AFFINE, SHAPE, VOXELS, result
 from tests.webapp.clients import SCANS, resources_of
@@ -98,4 +98,36 @@ def _named(files: list[bytes]) -> list[tuple[str, bytes]]:
 def test_a_files_name_loses_the_words_that_its_header_has_for_people(name: str, left: str) -> None:
     header = Dataset()
     header.PatientName, header.PatientID = "Miller^Jane", "7"
+    assert without_people(name, header) == left
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "left"),
+    [
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "山田太郎 FLAIR", "FLAIR"),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "山田 太郎 FLAIR", "FLAIR"),
+        ("Hong^Gildong=洪^吉洞=홍^길동", "홍길동 flair", "flair"),
+        ("Müller^Jörg", "Mueller Joerg FLAIR", "FLAIR"),
+        ("Mueller^Joerg", "Müller_Jörg FLAIR", "FLAIR"),
+        ("Müller^Jörg", "Muller, Jorg", ""),
+        ("Müller^Jörg", "Mu\u0308ller flair", "flair"),
+        ("De La Cruz^Maria", "delacruz_maria flair", "flair"),
+        ("De La Cruz^Maria", "de la Cruz flair", "flair"),
+        ("O'Neil^Sean", "ONeil Sean", ""),
+        ("O'Neil^Sean", "O'Neil flair", "flair"),
+        ("Smith^John", "SMITHJOHN", ""),
+        ("Smith^John", "JohnSmith_t2", "t2"),
+        ("John Smith", "smith_j flair", "flair"),
+        ("Nguyễn^Văn An", "Nguyen Van An flair", "flair"),
+        ("Øster^Søren", "Oster Soeren flair", "flair"),
+        ("Miller^Jane", "flair 12-345-678", "flair"),
+        ("Miller^Jane", "flair 12.03.1975", "flair"),
+        ("Miller^Jane", "flair 1975-03-12", "flair"),
+        ("Miller^Jane", "flair axial 3", "flair axial 3"),
+        ("Miller^Jane", "Milleri flair", "Milleri flair"),
+    ],
+)
+def test_a_name_in_other_letters_and_another_order_is_taken_out(said: str, name: str, left: str) -> None:
+    header = Dataset()
+    header.PatientName, header.PatientID, header.PatientBirthDate = said, "0012345678", "19750312"
     assert without_people(name, header) == left

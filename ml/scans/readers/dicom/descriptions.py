@@ -10,6 +10,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from ml.scans.readers.dicom.identifiers import PEOPLE
 from ml.scans.series_label import SeriesLabel
 
 # Sequences, weightings, planes, contrast, fat suppression and options, as scanners' protocols abbreviate them.
@@ -33,17 +34,6 @@ _SIGNS = re.compile(r"[*+]+")
 # "rest2", "t2w3": the second of its kind.
 _COUNT = re.compile(r"[0-9]{1,2}$")
 _LINKS = frozenset(("w", "we", "wo", "with", "without", "out", "in", "multi", "native", "single", "c", "m", "of"))
-# A surname may be a word of the list ("Dixon"): it is left out where the header says whose it is.
-_PEOPLE = (
-    "PatientName",
-    "OtherPatientNames",
-    "ReferringPhysicianName",
-    "PerformingPhysicianName",
-    "OperatorsName",
-)
-# What else tells a person, as file names and folders repeat it.
-_IDENTIFIERS = (*_PEOPLE, "PatientID", "PatientBirthDate", "AccessionNumber", "StudyID", "InstitutionName")
-_SHORTEST_IDENTIFIER = 3  # characters: a number 1 or an initial stands in every name
 _LONGEST_TEXT = 200
 _MOST_WORDS = 12
 _PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
@@ -54,7 +44,8 @@ _YEAR = re.compile(r"(19[89]\d|20\d\d)\d{4}")
 
 def label_of(header: Dataset) -> SeriesLabel:
     """What may be shown of a file's header. Raises whatever pydicom does for damaged elements."""
-    named = {part for name in _PEOPLE for part in _SPLIT.split(_text(header, name).lower())}
+    # A surname may be a word of the list ("Dixon"): it is left out where the header says whose it is.
+    named = {part for name in PEOPLE for part in _SPLIT.split(_text(header, name).lower())}
     said = (_protocol_words(_text(header, name), named) for name in ("SeriesDescription", "ProtocolName"))
     words = next((words for words in said if any(word not in _LINKS for word in words)), [])
     modality = _text(header, "Modality")
@@ -65,26 +56,6 @@ def label_of(header: Dataset) -> SeriesLabel:
         modality if _MODALITY.fullmatch(modality) else "",
         next((found[1] for found in years if found), None),
     )
-
-
-def without_people(name: str, header: Dataset) -> str:
-    """A file's name without the words by which its header names somebody; empty where no other is left.
-
-    Raises whatever pydicom does for damaged elements.
-    """
-    said = {
-        word
-        for element in _IDENTIFIERS
-        for word in re.split(r"[\W_]+", _text(header, element).casefold())
-        if len(word) >= _SHORTEST_IDENTIFIER
-    }
-    parts = re.split(r"([^\W_]+)", name)  # words at the odd places, what parts them at the even ones
-    if not any(part.casefold() in said for part in parts[1::2]):
-        return name
-    kept = [part if part.casefold() not in said else "" for part in parts]
-    left = re.sub(r"([\W_])[\W_]+", r"\1", "".join(kept)).strip(" ^,;_-")
-    stem = left.rpartition(".")[0] if "." in left else left
-    return left if re.search(r"[^\W_]", stem) else ""
 
 
 def _protocol_words(text: str, named: set[str]) -> list[str]:

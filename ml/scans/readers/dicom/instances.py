@@ -63,6 +63,10 @@ _NOBODY = frozenset(
     | {"nil", "na", "nan", "unknown", "unnamed", "unspecified", "notavailable", "notprovided", "noname", "noid"}
     | {"nopatientid", "id", "name", "patient", "patientid", "patientname", "subject", "subjectid"}
 )
+# Words beside these, as in "De-identified^Patient" and "Anonymous^Male".
+_BESIDE_NOBODY = frozenset(
+    {"de", "identified", "not", "no", "available", "provided", "given", "male", "female", "m", "f"}
+)
 
 
 @dataclass(frozen=True)
@@ -206,8 +210,10 @@ def _patient(header: Dataset) -> str:
 
 
 def _names_somebody(text: str) -> bool:
-    """Whether it is no word that de-identification writes for everybody."""
-    return re.sub(r"[\W_]+", "", text).casefold() not in _NOBODY and bool(text.strip("0Xx-_^ "))
+    """Whether it is nothing that de-identification writes for everybody: "ANON", "De-identified^Patient"."""
+    words = re.findall(r"[^\W_]+", text.casefold())
+    is_nobody = "".join(words) in _NOBODY or (_NOBODY & set(words) and set(words) <= _NOBODY | _BESIDE_NOBODY)
+    return not is_nobody and bool(text.strip("0Xx-_^ "))
 
 
 def _digest(text: str) -> str:

@@ -77,7 +77,9 @@ def test_discs_of_two_patients_are_two_studies_though_their_folders_are_called_a
     assert studies_of("A") == {"ST000000"}
 
 
-@pytest.mark.parametrize("nobody", ["", "ANONYMOUS", "Patient^Anonymized", "000000"])
+@pytest.mark.parametrize(
+    "nobody", ["", "ANONYMOUS", "Patient^Anonymized", "000000", "De-identified^Patient", "ANON^ANON"]
+)
 def test_discs_of_which_nobody_says_whose_they_are_are_a_study_each(client: FlaskClient, nobody: str) -> None:
     def sent(*examinations: str) -> list[dict[str, Any]]:
         elements = {"PatientID": nobody, "PatientName": nobody}
