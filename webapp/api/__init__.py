@@ -77,7 +77,12 @@ def register(app: Flask) -> None:
         OPENAPI_VERSION="3.1.0",
         OPENAPI_URL_PREFIX=PREFIX,
         OPENAPI_JSON_PATH="openapi.json",
-        API_SPEC_OPTIONS={"info": {"description": DESCRIPTION}},
+        API_SPEC_OPTIONS={
+            "info": {"description": DESCRIPTION},
+            "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+            # Without users a call needs none, and a browser has its cookie.
+            "security": [{"token": []}, {}],
+        },
     )
     api = PortalApi(app)
     api.register_converter(HexId, _describe_id)

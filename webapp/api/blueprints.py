@@ -16,6 +16,7 @@ from webapp.domain.accounts import sessions
 from webapp.domain.errors import InvalidInput
 
 PREFIX = "/api/v1"
+BYTES = "application/octet-stream"
 NO_JSON = "The body is not JSON in UTF-8 without a byte order mark; send it so."
 # Of a name in an address, in a sentence.
 _LONGEST_SHOWN = 60
@@ -86,9 +87,27 @@ class PortalBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships n
 
         return decorate
 
-    def response(self, status: int, schema: type[Schema] | None = None, **options: Any) -> Decorator[Any]:
+    def response(self, status: int, schema: type[Schema] | None = None) -> Decorator[Any]:
         """A view that returns a Response, or nothing."""
-        return cast(Decorator[Any], super().response(status, schema, **options))
+        return cast(Decorator[Any], super().response(status, schema))
+
+    def sends(self, *content_types: str) -> Decorator[Any]:
+        """A view that sends a file, in one of these types.
+
+        Client generators make a call without an answer of one whose content is not described, or is of no type that
+        they know: behind the others stands the type that all of them hand on as bytes.
+        """
+        described = {_plain_type(name): _file_schema(_plain_type(name)) for name in content_types}
+        if not any(name.startswith("text/") or name == "application/json" for name in described):
+            described[BYTES] = _file_schema(BYTES)
+
+        def decorate(view: Callable[..., Any]) -> Any:
+            # The innermost is described first.
+            for name, schema in described.items():
+                view = super(PortalBlueprint, self).response(200, schema, content_type=name)(view)
+            return view
+
+        return decorate
 
     def alt_response(self, status: int, *, schema: type[Schema], description: str | None = None) -> Decorator[Any]:
         """Another answer that OpenAPI names."""
@@ -133,6 +152,16 @@ def refuse_unknown_names() -> None:
     takes = f"it takes: {', '.join(known)}" if known else "it takes none"
     remedy = "." if request.method in SAFE_METHODS else ", and what changes something is sent in the body."
     raise InvalidInput(f"{names}: not a name that is taken behind the address; {takes}{remedy}")
+
+
+def _plain_type(content_type: str) -> str:
+    return content_type.partition(";")[0]
+
+
+def _file_schema(content_type: str) -> dict[str, str]:
+    if content_type == "application/json":
+        return {}
+    return {"type": "string"} if content_type.startswith("text/") else {"type": "string", "format": "binary"}
 
 
 def _names_of(schema: type[Schema]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from flask import Response, request
 from flask.views import MethodView
 from webargs.flaskparser import parser
 
-from webapp.api.blueprints import blueprint, png
+from webapp.api.blueprints import BYTES, blueprint, png
 from webapp.api.stored_files import attachment, inline
 from webapp.context import resources, uploaded_files
 from webapp.domain.evaluations import cases as evaluation_cases
@@ -150,7 +150,7 @@ def case(evaluation_id: str, position: int) -> dict[str, Any]:
 
 @blp.get(f"/<hex_id:evaluation_id>/cases/<int:position>/<any({','.join(images.KINDS)}):kind>.png")
 @blp.arguments(PictureColorsSchema, location="query")
-@blp.response(200, content_type="image/png")
+@blp.sends("image/png")
 @blp.alt_response(404, schema=ErrorSchema, description="no such case, no mask, or its image is gone")
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: the case has no result")
 def picture(query: dict[str, Any], evaluation_id: str, position: int, kind: str) -> Response:
@@ -173,7 +173,7 @@ def patients(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
 
 
 @blp.get("/<hex_id:evaluation_id>/findings.json")
-@blp.response(200, content_type="application/json")
+@blp.sends("application/json")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: the data set has not been checked yet")
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: its file is missing")
@@ -185,7 +185,7 @@ def findings(evaluation_id: str) -> Response:
 
 
 @blp.get(f"/<hex_id:evaluation_id>/<any({','.join(map(repr, report_files.DOWNLOADS))}):name>")
-@blp.response(200, content_type="application/octet-stream")
+@blp.sends(BYTES, *report_files.DOWNLOADS.values())
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no report yet")
 def report(evaluation_id: str, name: str) -> Response:
@@ -197,7 +197,7 @@ def report(evaluation_id: str, name: str) -> Response:
 
 
 @blp.get(f"/<hex_id:evaluation_id>/figures/<any({','.join(report_files.FIGURES)}):figure>.svg")
-@blp.response(200, content_type="image/svg+xml")
+@blp.sends("image/svg+xml")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no report yet")
 def figure(evaluation_id: str, figure: str) -> Response:
@@ -224,7 +224,7 @@ def comparison(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
 
 @blp.get("/<hex_id:evaluation_id>/comparison/patients.svg")
 @blp.arguments(ComparisonQuerySchema, location="query")
-@blp.response(200, content_type="image/svg+xml")
+@blp.sends("image/svg+xml")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: one of the two has not ended well")
 @blp.alt_response(422, schema=ErrorSchema, description="no masks, or no image in common")

@@ -21,7 +21,7 @@ DICOM, PDF = "application/dicom", "application/pdf"
 
 @blp.get(f"/<hex_id:scan_id>/<any({','.join(Kind)}):kind>.dcm")
 @blp.arguments(ObjectChoiceSchema, location="query")
-@blp.response(200, content_type=DICOM)
+@blp.sends(DICOM)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(
     409,
@@ -48,7 +48,7 @@ def dicom_object(query: dict[str, Any], scan_id: str, kind: str) -> Response:
 
 @blp.get("/<hex_id:scan_id>/report.pdf")
 @blp.arguments(RunChoiceSchema, location="query")
-@blp.response(200, content_type=PDF)
+@blp.sends(PDF)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: a stored array is missing")

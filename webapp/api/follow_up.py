@@ -28,7 +28,7 @@ def show(study_id: str) -> dict[str, Any]:
 
 
 @blp.get("/<hex_id:study_id>/follow-up.svg")
-@blp.response(200, content_type="image/svg+xml")
+@blp.sends("image/svg+xml")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: no study has a date and a volume")
 def plot(study_id: str) -> Response:

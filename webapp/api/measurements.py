@@ -30,7 +30,7 @@ def as_json(query: dict[str, Any], scan_id: str) -> dict[str, Any]:
 
 @blp.get("/<hex_id:scan_id>/measurements.csv")
 @blp.arguments(RunChoiceSchema, location="query")
-@blp.response(200, content_type="text/csv")
+@blp.sends("text/csv")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: a stored array is missing")

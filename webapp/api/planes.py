@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Response, request
 
-from webapp.api.blueprints import blueprint, head, png
+from webapp.api.blueprints import BYTES, blueprint, head, png
 from webapp.context import resources
 from webapp.domain.scans import lookup, planes
 from webapp.domain.scans.voxels import find_voxels, stream
@@ -13,12 +13,10 @@ from webapp.schemas.planes import PlaneQuerySchema, VoxelQuerySchema
 
 blp = blueprint("planes", "scans", "Axial, coronal and sagittal planes of a stack.")
 
-_BYTES = "application/octet-stream"
-
 
 @blp.get("/<hex_id:scan_id>/plane.png")
 @blp.arguments(PlaneQuerySchema, location="query")
-@blp.response(200, content_type="image/png")
+@blp.sends("image/png")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: one slice; not_ready: there is no result yet")
 @blp.alt_response(422, schema=ErrorSchema)
@@ -44,7 +42,7 @@ def plane(query: dict[str, Any], scan_id: str) -> Response:
 
 @blp.get("/<hex_id:scan_id>/voxels.bin")
 @blp.arguments(VoxelQuerySchema, location="query")
-@blp.response(200, content_type=_BYTES)
+@blp.sends(BYTES)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: no planes; not_ready: there is no result yet")
 @blp.alt_response(422, schema=ErrorSchema)
@@ -60,13 +58,13 @@ def voxels(query: dict[str, Any], scan_id: str) -> Response:
             session, lookup.get(session, scan_id), query["content"], query["channel"], query.get("segmentation")
         )
     if request.if_none_match.contains_weak(wanted.etag):
-        response = Response(status=304, mimetype=_BYTES)
+        response = Response(status=304, mimetype=BYTES)
     elif request.method == "HEAD":
-        response = head(_BYTES)
+        response = head(BYTES)
     else:
         is_packed = request.accept_encodings.quality("gzip") > 0
         chunks = stream(resources(), wanted, is_packed=is_packed)
-        response = Response(chunks, mimetype=_BYTES)
+        response = Response(chunks, mimetype=BYTES)
         if is_packed:
             response.content_encoding = "gzip"
     response.vary.add("Accept-Encoding")

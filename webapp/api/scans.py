@@ -8,7 +8,7 @@ from flask.views import MethodView
 from webargs.flaskparser import parser
 
 from webapp import downloads
-from webapp.api.blueprints import blueprint, head, png, thumbnail
+from webapp.api.blueprints import BYTES, blueprint, head, png, thumbnail
 from webapp.api.stored_files import Content, attachment, written
 from webapp.context import resources, uploaded_files
 from webapp.domain.errors import NotFound
@@ -215,7 +215,7 @@ class ScanSegmentations(MethodView):
 
 @blp.get(f"/<hex_id:scan_id>/<any({','.join((*images.KINDS, *images.OF_TRUTH))}):kind>.png")
 @blp.arguments(ImageQuerySchema, location="query")
-@blp.response(200, content_type="image/png")
+@blp.sends("image/png")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
 def picture(query: dict[str, Any], scan_id: str, kind: str) -> Response:
@@ -236,7 +236,7 @@ def picture(query: dict[str, Any], scan_id: str, kind: str) -> Response:
 
 @blp.get("/<hex_id:scan_id>/thumbnail.jpg")
 @blp.arguments(ThumbnailQuerySchema, location="query")
-@blp.response(200, content_type="image/jpeg")
+@blp.sends("image/jpeg")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
 def small_picture(query: dict[str, Any], scan_id: str) -> Response:
@@ -251,7 +251,7 @@ def small_picture(query: dict[str, Any], scan_id: str) -> Response:
 
 @blp.get("/<hex_id:scan_id>/download.zip")
 @blp.arguments(RunChoiceSchema, location="query")
-@blp.response(200, content_type="application/zip")
+@blp.sends("application/zip")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
 @blp.alt_response(503, schema=ErrorSchema, description="too_many_downloads, or storage_unavailable")
@@ -262,7 +262,7 @@ def download(query: dict[str, Any], scan_id: str) -> Response:
 
 @blp.post("/download.zip")
 @blp.arguments(SelectionSchema)
-@blp.response(200, content_type="application/zip")
+@blp.sends("application/zip")
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: none of them has a result")
 @blp.alt_response(415, schema=ErrorSchema, description="a body that is not JSON")
 @blp.alt_response(422, schema=ErrorSchema)
@@ -274,7 +274,7 @@ def download_several(body: dict[str, Any]) -> Response:
 
 @blp.get("/history.csv")
 @blp.arguments(HistoryTableQuerySchema, location="query")
-@blp.response(200, content_type="text/csv")
+@blp.sends("text/csv")
 @blp.alt_response(422, schema=ErrorSchema)
 @blp.alt_response(503, schema=ErrorSchema, description="too_many_downloads")
 def history_table(query: dict[str, Any]) -> Response:
@@ -285,7 +285,7 @@ def history_table(query: dict[str, Any]) -> Response:
 
 @blp.get("/<hex_id:scan_id>/mask.tif")
 @blp.arguments(RunChoiceSchema, location="query")
-@blp.response(200, content_type="image/tiff")
+@blp.sends("image/tiff")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: a stored array is missing")
@@ -301,7 +301,7 @@ def masks(query: dict[str, Any], scan_id: str) -> Response:
 
 @blp.get(f"/<hex_id:scan_id>/<any({','.join(images.VOLUMES)}):kind>.nii.gz")
 @blp.arguments(RunChoiceSchema, location="query")
-@blp.response(200, content_type="application/gzip")
+@blp.sends("application/gzip")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready, or no_geometry: the file states no position")
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: a stored array is missing")
@@ -321,7 +321,7 @@ def volume(query: dict[str, Any], scan_id: str, kind: str) -> Response:
 
 
 @blp.get("/<hex_id:scan_id>/original")
-@blp.response(200, content_type="application/octet-stream")
+@blp.sends(BYTES)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: its file is missing")
 def original(scan_id: str) -> Response:
@@ -331,6 +331,4 @@ def original(scan_id: str) -> Response:
     missing = "The original file is missing; restore it, or delete the scan."
     is_zip = scan.slice_names is not None or scan.format in ("dicom", joining.FORMAT)
     name = f"{scan.stem}.zip" if is_zip else scan.filename
-    return attachment(
-        original_key(scan_id), "application/octet-stream", name, missing, content=Content(scan.bytes, scan.sha256)
-    )
+    return attachment(original_key(scan_id), BYTES, name, missing, content=Content(scan.bytes, scan.sha256))

@@ -63,7 +63,7 @@ class StudyItem(MethodView):
 
 @blp.get("/<hex_id:study_id>/download.zip")
 @blp.arguments(ContentQuerySchema, location="query")
-@blp.response(200, content_type="application/zip")
+@blp.sends("application/zip")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: none of its scans has a result")
 @blp.alt_response(503, schema=ErrorSchema, description="too_many_downloads")

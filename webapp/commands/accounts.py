@@ -146,11 +146,21 @@ def adopt(name: str, former_name: str | None) -> None:
     with resources().database.write() as session:
         user = users.named(session, name)
         former_id = users.left(session, former_name).id if former_name else ownership.LOCAL
-        studies.prepare_adoption(session, user.id, former_id)
+        shared = studies.prepare_adoption(session, user.id, former_id, former_name or ownership.LOCAL)
         numbers = ownership.adopt(session, user.id, former_id)
         details = {"rows": numbers, "of": former_id}
         audit.append(session, Event("users.adopt", "ok", None, "command", user.id, details))
     click.echo(f"Of {user.name} now: {', '.join(f'{number} {table}' for table, number in numbers.items())}.")
+    if shared.renamed:
+        click.echo(
+            f"Studies of whose name {user.name} has another: {shared.renamed}. They have"
+            f" “({former_name or ownership.LOCAL})” behind their names; their pages can rename them."
+        )
+    if shared.patients:
+        click.echo(
+            f"Patients entered under one name in studies of both: {shared.patients}. Each is followed up as one person;"
+            " where they are two, enter another name on the page of the study."
+        )
 
 
 @tokens_group.command("create")

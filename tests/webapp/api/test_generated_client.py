@@ -11,10 +11,11 @@ from typing import Any
 import httpx
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from tests.support.evaluations import write_data_set
 from tests.support.resources import png_bytes
-from tests.webapp.clients import finish, resources_of
+from tests.webapp.clients import SCANS, finish, finished, resources_of
 from tests.webapp.evaluation_calls import started
 
 PACKAGE = "generated_client"
@@ -90,6 +91,15 @@ def test_it_uploads_waits_reads_runs_and_deletes(app: Flask, api: Any) -> None:
     assert call("api_scans.delete_api_v1_scans_scan_id", scan.id, client=api) is None
     gone = call("api_scans.get_api_v1_scans_scan_id", scan.id, client=api)
     assert isinstance(gone, model("Error")) and gone.code == "not_found"
+
+
+def test_it_downloads_what_is_no_json(app: Flask, client: FlaskClient, api: Any) -> None:
+    scan_id = finished(app)["id"]
+    url = f"{SCANS}/{scan_id}"
+    picture = call("api_scans.get_api_v1_scans_scan_id_kind_png", scan_id, "mask", client=api)
+    assert picture.payload.read() == client.get(f"{url}/mask.png").data
+    table = call("api_measurements.get_api_v1_scans_scan_id_measurements_csv", scan_id, client=api)
+    assert table.encode() == client.get(f"{url}/measurements.csv").data
 
 
 def test_it_reads_why_no_file_was_taken(api: Any) -> None:

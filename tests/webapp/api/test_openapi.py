@@ -109,3 +109,29 @@ def test_the_pages_commands_send_what_their_calls_take(client: FlaskClient) -> N
         # No such scan, an empty file, no result: but nothing is missing, unknown or of another kind.
         is_understood = answer.status_code in (200, 404, 409) or answer.json["code"] in ("empty", "folder_refused")
         assert is_understood, (line, answer.text)
+
+
+def test_every_answer_with_content_says_of_which_type(app: Flask, client: FlaskClient) -> None:
+    """Clients that generators made had no answer of a call for a picture, a table or a zip."""
+    scan = finished(app)
+    spec = client.get(SPEC).json
+    for path, item in spec["paths"].items():
+        for method, operation in item.items():
+            answers = operation["responses"] if isinstance(operation, dict) and "responses" in operation else {}
+            for status, answer in answers.items():
+                described = answer.get("content", {})
+                assert "$ref" in answer or status == "204" or described, (method, path, status)
+                assert all("schema" in media for media in described.values()), (method, path, status)
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    pictures = spec["paths"][f"{SCANS}/{{scan_id}}/{{kind}}.png"]["get"]["responses"]["200"]["content"]
+    assert pictures == {"image/png": binary, "application/octet-stream": binary}
+    table = spec["paths"][f"{SCANS}/history.csv"]["get"]["responses"]["200"]["content"]
+    assert table == {"text/csv": {"schema": {"type": "string"}}}
+    assert client.get(f"{SCANS}/{scan['id']}/mask.png").mimetype == "image/png"
+
+
+def test_it_says_how_a_token_is_sent(client: FlaskClient) -> None:
+    """Clients that generators made sent no token, whatever they were told."""
+    spec = client.get(SPEC).json
+    assert spec["security"] == [{"token": []}, {}]
+    assert spec["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}

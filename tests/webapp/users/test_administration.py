@@ -67,9 +67,39 @@ def test_what_a_user_has_who_left_is_given_to_another_by_command(app: Flask) -> 
     assert ruth.get(path).status_code == 404
     assert sent(ruth, form={"study": "Patient 1"})["study"]["id"] != scan["study"]["id"]
     ownership.act_as(None)
-    invoke(app, "users", "disable", "ruth")
-    assert "rename it first" in invoke(app, "users", "adopt", "vera", "--of", "ruth")
     assert "no such user" in invoke(app, "users", "adopt", "vera", "--of", "nobody")
+
+
+@on_both
+def test_studies_of_one_name_are_told_apart_when_they_come_to_one_user(app: Flask) -> None:
+    """The command refused, did not say which study, and nobody but the user who had left could see theirs."""
+    ownership.act_as(None)
+    invoke(app, "users", "create", "vera", "--role", "researcher", typed=PASSWORD + "\n")
+    long_name = "x" * 255
+    names = ("Patient 1", "patient 1 (RUTH)", long_name, "Patient 9")
+    scans = [sent(log_in(app, "ruth"), form={"study": name}) for name in names]
+    vera = log_in(app, "vera")
+    for name in ("PATIENT 1", long_name):
+        study = sent(vera, form={"study": name})["study"]
+        assert vera.patch(f"/api/v1/studies/{study['id']}", json={"notes": "hers", "patient": "P1"}).status_code == 200
+    ruth = log_in(app, "ruth")
+    for scan in scans[:2]:
+        change = {"notes": "ruth's", "patient": "p1"}
+        assert ruth.patch(f"/api/v1/studies/{scan['study']['id']}", json=change).status_code == 200
+    ownership.act_as(None)
+    invoke(app, "users", "disable", "ruth")
+    said = invoke(app, "users", "adopt", "vera", "--of", "ruth")
+    assert "has another: 2." in said and "in studies of both: 1." in said
+    vera = log_in(app, "vera")
+    listed = {study["name"]: study["id"] for study in vera.get("/api/v1/studies").json["studies"]}
+    assert set(listed) == {
+        *("PATIENT 1", "Patient 1 (ruth 2)", "patient 1 (RUTH)", "Patient 9", long_name, "x" * 248 + " (ruth)")
+    }
+    apart = vera.get(f"/api/v1/studies/{listed['Patient 1 (ruth 2)']}").json
+    assert apart["notes"] == "ruth's" and [scan["id"] for scan in apart["scans"]] == [scans[0]["id"]]
+    assert vera.get(f"/api/v1/studies/{listed['PATIENT 1']}").json["notes"] == "hers"
+    again = sent(vera, form={"study": "patient 1 (ruth 2)"})
+    assert again["study"]["id"] == listed["Patient 1 (ruth 2)"], "known by its new name"
 
 
 @pytest.mark.parametrize(

@@ -197,14 +197,48 @@ def _write_keys(study: Study) -> None:
     study.patient_key = search_key(study.patient) if study.patient else None
 
 
-def prepare_adoption(session: Session, owner_id: str, former_id: str = LOCAL) -> None:
-    """Put the new owner in the names of the former one's studies. Raises Conflict for one that the new owner has."""
+@dataclass(frozen=True)
+class Adoption:
+    """What the studies of two owners had in common: how many were renamed, and patients entered under one name."""
+
+    renamed: int
+    patients: int
+
+
+def prepare_adoption(session: Session, owner_id: str, former_id: str = LOCAL, former_name: str = "local") -> Adoption:
+    """Put the new owner in the names of the former one's studies.
+
+    One of whose name the new owner has another is called `NAME (former_name)`: whether they are of one patient nobody
+    here knows. Raises Conflict where such a name comes up meanwhile.
+    """
+    theirs = set(session.scalars(select(Study.search_name).where(Study.owner_id == owner_id)))
+    former = session.scalars(select(Study).where(Study.owner_id == former_id)).all()
+    taken = {_identity(owner_id, study.name) for study in former} | theirs
+    renamed = [study for study in former if _identity(owner_id, study.name) in theirs]
+    for study in renamed:
+        study.name = _name_apart(study.name, former_name, owner_id, taken)
+        taken.add(_identity(owner_id, study.name))
+        study.revision += 1
+        _write_keys(study)
+    session.flush()
     name = func.substr(Study.search_name, len(_identity(former_id, "")) + 1)
-    former = update(Study).where(Study.owner_id == former_id).values(search_name=f"{owner_id}\n" + name)
+    moved = update(Study).where(Study.owner_id == former_id).values(search_name=f"{owner_id}\n" + name)
     try:
-        session.execute(former.execution_options(synchronize_session=False))
+        session.execute(moved.execution_options(synchronize_session=False))
     except IntegrityError as error:
-        raise Conflict("The user has a study of a name that is there already; rename it first.") from error
+        raise Conflict("A study of one of these names was made meanwhile; give the command again.") from error
+    patients = set(session.scalars(select(Study.patient_key).where(Study.owner_id == owner_id)))
+    return Adoption(len(renamed), len({study.patient_key for study in former} & patients - {None}))
+
+
+def _name_apart(name: str, former_name: str, owner_id: str, taken: set[str]) -> str:
+    number = 1
+    while True:
+        behind = f" ({former_name})" if number == 1 else f" ({former_name} {number})"
+        apart = name[: LONGEST_NAME - len(behind)] + behind
+        if _identity(owner_id, apart) not in taken:
+            return apart
+        number += 1
 
 
 def _identity(owner_id: str, name: str) -> str:
