@@ -18,7 +18,8 @@ pytestmark = pytest.mark.browser
 GROUP = """async (lists) => {
   const { groupFiles } = await import("/js/scans/grouping.js");
   const { pairMasks } = await import("/js/scans/mask_pairs.js");
-  const plain = ({ scans, masks, refused }) => [scans, [...masks], refused];
+  const sorted = (...places) => places.flat().sort((a, b) => a - b);
+  const plain = ({ scans, masks, refused, answers }) => [scans, [...masks], sorted(refused, answers)];
   return lists.map((paths) => [groupFiles(paths), plain(pairMasks(paths))]);
 }"""
 ENDS = ["1.png", "2.png", "3", ".tif", ".json", ".nii", ".nii.gz", "-seg.NII.gz", "_t2f.nii.gz"]
@@ -49,6 +50,8 @@ PARTS = [
     ".Mask",
     "-label",
     "_roi",
+    "_predict",
+    "_BraTS_tumor_seg.nii",
     "_mask_x",
     "_tumor_segm",
     "train_masks/",

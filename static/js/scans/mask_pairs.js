@@ -23,9 +23,10 @@ const COUNT = "(?:[ ._-]*(?:[0-9]{1,6}|\\([0-9]{1,6}\\)|-? ?copy(?: [0-9]{1,2}| 
 const VOLUME = /\.(?:nii(?:\.gz)?|nrrd)$/i;
 const TEXT = /\.(?:json|jsonl|ndjson|geojson|xml|txt|csv|tsv)$/i; // outlines at most
 const DOUBTFUL = new RegExp(`[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$|[ ._-](?:${LONG}|${SHORT})[ ._-].*$`, "s");
+const RESULT = /[ ._-]pred(?:s|ict(?:s|ed|ions?)?)?$/; // a model's answer for the image of the rest of the name
 const FLAIR_ENDINGS = ["-t2f", "_t2f", "_flair", "-flair"]; // BraTS: the mask lies on all sequences of a patient, and this one is read
 const BEGINNING = /^masks?[ ._-]/;
-const OF_TUMOR = /[ ._-]?(?:whole[ ._-]?)?(?:tumou?rs?|lesions?|glioma)$/;
+const OF_TUMOR = /[ ._-]?(?:brats[ ._-])?(?:whole[ ._-]?)?(?:tumou?rs?|lesions?|glioma)$/;
 const BRUSH = /^task-[0-9]+-annotation-[0-9]+-by-.+-tag-.+$/s; // Label Studio's
 const OVERLAY = "label_viz"; // LabelMe's picture of the labels on their image
 const WORD = `(?:[ ._-]?(?:${LONG})|(?:^|[ ._-])(?:${SHORT}))`;
@@ -36,7 +37,8 @@ const SAID = `(?<!no)(?<!no[ ._-])(?<!without)(?<!without[ ._-])${WORD}`; // but
 const ON_FLAIR = new RegExp(`${SAID}[ ._-](?:flair|t2f)$`); // of volumes: the sequence that a mask was drawn on
 const ON_SEQUENCE = new RegExp(`${SAID}[ ._-](?:flair|t2[fw]?|t1(?:n|c|ce|gd)?)$`);
 
-/** @typedef {{ scans: number[], masks: Map<number, number>, refused: number[] }} MaskPairs places of files; masks: by the place of their slice */
+/** @typedef {{ scans: number[], masks: Map<number, number>, refused: number[], answers: number[] }} MaskPairs places of files;
+   masks: by the place of their slice; answers: a model's, beside their images */
 /** @typedef {{ folders: string[], stem: string }} Key */
 
 const keyText = (/** @type {string[]} */ folders, /** @type {string} */ stem) => JSON.stringify([folders, stem]);
@@ -96,13 +98,14 @@ function volumeStems(path, stem) {
 }
 
 /**
- * Whether a name ends as a mask's may, and the slice of the rest of the name is there.
+ * Whether a name ends as a mask's may, or a model's answer's, and the slice of the rest of the name is there.
  * @param {string} path
+ * @param {RegExp} ending
  * @param {Set<string>} names
  */
-function isDoubtful(path, names) {
+function isBeside(path, ending, names) {
   const { folders, stem } = keyOf(path);
-  const found = TEXT.test(path) ? null : DOUBTFUL.exec(stem);
+  const found = TEXT.test(path) ? null : ending.exec(stem);
   return found !== null && names.has(keyText(folders, stem.slice(0, found.index)));
 }
 
@@ -122,8 +125,9 @@ export function pairMasks(paths) {
   const isNamed = paths.map(looksLikeMask);
   const others = places.filter((place) => !isNamed[place]).map((place) => keyOf(paths[place]));
   const names = new Set(others.map(({ folders, stem }) => keyText(folders, stem)));
-  const isMask = places.map((place) => isNamed[place] || isDoubtful(paths[place], names));
-  const scans = places.filter((place) => !isMask[place]);
+  const isMask = places.map((place) => isNamed[place] || isBeside(paths[place], DOUBTFUL, names));
+  const isAnswer = places.map((place) => !isMask[place] && isBeside(paths[place], RESULT, names));
+  const scans = places.filter((place) => !isMask[place] && !isAnswer[place]);
   /** @type {Map<string, number[]>} */
   const byKey = new Map();
   for (const place of scans) {
@@ -142,7 +146,7 @@ export function pairMasks(paths) {
   const masks = new Map();
   for (const [slice, [first, ...others]] of found) if (!others.length) masks.set(slice, first);
   const paired = new Set(masks.values());
-  return { scans, masks, refused: places.filter((place) => isMask[place] && !paired.has(place)) };
+  return { scans, masks, refused: places.filter((place) => isMask[place] && !paired.has(place)), answers: places.filter((place) => isAnswer[place]) };
 }
 
 /**

@@ -172,6 +172,7 @@ function scansOf(files, ofDiscs) {
   const chosen = files.filter((file) => !others.includes(file) && !zips.includes(file));
   const pairs = pairMasks(chosen.map(({ path }) => path));
   const lonely = pairs.refused.map((place) => chosen[place]);
+  const answers = pairs.answers.map((place) => chosen[place]);
   const paths = pairs.scans.map((place) => chosen[place].path);
   const groups = grouped.checked ? groupFiles(paths) : paths.map((path, place) => ({ name: path.replace(/^.*\//, ""), places: [place] }));
   const folders = studyNames(paths, groups);
@@ -186,6 +187,7 @@ function scansOf(files, ofDiscs) {
   const said = [];
   if (lonely.length) said.push(`${some(lonely, "expert's mask", "experts' masks")}, for each needs its one slice beside it: NAME_mask beside NAME`);
   if (many.length) said.push(`${some(many, "expert's mask", "experts' masks")}, for these are too many files for one request; add them on the page of the scan`);
+  if (answers.length) said.push(`${some(answers, "model's answer by its name", "models' answers by their names")}, beside the image; rename what is a scan`);
   if (ofDiscs.length) said.push(`${some(ofDiscs, "picture", "pictures")} beside a disc's DICOM images, such as its viewer brings; what is a scan is taken where it is chosen alone`);
   if (others.length) said.push(some(others, "file of another kind", "files of another kind"));
   notify("left-out", said.length ? `Left out: ${said.join("; ")}.` : null);

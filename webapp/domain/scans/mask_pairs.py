@@ -4,7 +4,7 @@
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ml.datasets.file_names import (
@@ -17,6 +17,7 @@ from ml.datasets.file_names import (
     slashed,
     suffix_of,
 )
+from ml.datasets.layouts.pairing import OF_MODEL
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS
 from ml.datasets.mask_names import (
     MASK_ENDING,
@@ -28,6 +29,7 @@ from ml.datasets.mask_names import (
     mask_ending,
     mask_sign,
     name_of_masked,
+    result_word,
     without_tumor_word,
 )
 
@@ -41,7 +43,7 @@ _Key = tuple[tuple[str, ...], str]
 @dataclass(frozen=True)
 class MaskPairs:
     """Places of the files in the upload. scans: what is no mask; masks: by the place of its slice; refused: the masks
-    that belong to none of the scans, and why."""
+    that belong to none of the scans, and a model's answers beside their images, and why."""
 
     scans: tuple[int, ...]
     masks: Mapping[int, int]
@@ -58,12 +60,20 @@ def pair_masks(paths: Sequence[str]) -> MaskPairs:
     """
     signs = {place: sign for place, path in enumerate(paths) if (sign := mask_sign(path))}
     names = {_key(path) for place, path in enumerate(paths) if place not in signs}
-    signs |= {place: word for place, path in enumerate(paths) if place not in signs and (word := _doubt(path, names))}
-    scans = tuple(place for place in range(len(paths)) if place not in signs)
+    signs |= {
+        place: word
+        for place, path in enumerate(paths)
+        if place not in signs and (word := _word_beside(path, doubtful_word, names))
+    }
+    refused = {
+        place: OF_MODEL
+        for place, path in enumerate(paths)
+        if place not in signs and _word_beside(path, result_word, names)
+    }
+    scans = tuple(place for place in range(len(paths)) if place not in signs and place not in refused)
     by_key: dict[_Key, list[int]] = defaultdict(list)
     for place in scans:
         by_key[_key(paths[place])].append(place)
-    refused: dict[int, str] = {}
     found: dict[int, list[int]] = defaultdict(list)
     for place, sign in signs.items():
         keys = list(_keys_of_slice(paths[place]))
@@ -139,10 +149,11 @@ def _volume_stems(path: str, stem: str) -> list[str]:
     return [base, without_tumor_word(base)] if word else []
 
 
-def _doubt(path: str, names: Collection[_Key]) -> str:
-    """What ends a name as a mask's may (`_roi`), where the slice of the rest of the name is there; else empty."""
+def _word_beside(path: str, word_of: Callable[[str], str], names: Collection[_Key]) -> str:
+    """What ends a name as a mask's may (`_roi`), or a model's answer's, where the slice of the rest of the name is
+    there; else empty."""
     folders, stem = _key(path)
-    word = "" if suffix_of(path) in ANNOTATION_SUFFIXES else doubtful_word(stem)
+    word = "" if suffix_of(path) in ANNOTATION_SUFFIXES else word_of(stem)
     return word if word and (folders, stem[: -len(word)]) in names else ""
 
 

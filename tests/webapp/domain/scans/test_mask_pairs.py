@@ -38,6 +38,7 @@ from webapp.domain.scans.mask_pairs import match_slices, pair_masks
         (["a.png", "annotations.json", "labels/a.txt"], {}, []),
         (["1-Flair.nii", "1-LesionSeg-Flair.nii", "1-LesionSeg-T1.nii", "no_mask_flair.nii"], {0: 1}, [2]),
         (["img_dir/train/1.png", "ann_dir/train/1.png"], {}, [1]),
+        (["0.png", "0_predict.png", "1_predict.png", "2.PNG", "2_Pred.png"], {}, [1, 4]),
         (["a_json/img.png", "a_json/label.png", "a_json/label_viz.png"], {}, [1, 2]),
     ],
 )
