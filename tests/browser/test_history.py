@@ -267,3 +267,15 @@ def test_who_has_agreed_once_is_asked_again_on_a_page_that_comes_back(page: Page
         page.locator("#bulk-delete").click()
         with page.expect_response("**/scans/bulk"):
             page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+
+
+def test_the_history_on_paper_says_whose_a_scan_is_and_its_whole_time(page: Page, portal: RunningPortal) -> None:
+    scan_id = portal.wait(portal.upload(phantoms.render("clear"), "paper.png")["id"])["id"]
+    portal.json("PATCH", f"/api/v1/scans/{scan_id}", {"study": "Paper, second visit of the patient"})
+    page.goto("/scans?q=paper")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 794, "height": 1123})  # A4
+    expect(page.locator("#history .cell-study").first).to_be_visible()
+    for cell in ("study", "time", "name", "finding"):
+        beyond = "(cell) => cell.scrollWidth - cell.clientWidth"
+        assert page.locator(f"#history .cell-{cell}").first.evaluate(beyond) <= 0, cell

@@ -64,6 +64,9 @@ class FollowUpPointSchema(ma.Schema):
     name = fields.String(required=True)
     date = fields.String(allow_none=True, metadata={"description": "a day, or a year; null where it is not known"})
     date_source = Code(DateSource, allow_none=True, metadata={"description": "`entered`: a day; `file`: a year"})
+    date_problem = fields.String(
+        allow_none=True, metadata={"description": "that the series state another year than the day that was entered"}
+    )
     scan = fields.String(allow_none=True, metadata={"description": "whose figures stand for the study"})
     segmentation = fields.String(allow_none=True)
     other_scans = fields.Integer(required=True, metadata={"description": "of the study that have a volume, too"})
@@ -155,6 +158,7 @@ def _point(point: Point) -> dict[str, Any]:
         "name": point.study.name,
         "date": point.date and point.date.label,
         "date_source": point.date and point.date.source,
+        "date_problem": point.date_problem,
         "scan": point.scan and point.scan.id,
         "segmentation": run and run.id,
         "other_scans": point.others,

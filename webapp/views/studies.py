@@ -5,7 +5,8 @@ from werkzeug.wrappers import Response
 
 from webapp.context import resources
 from webapp.domain.errors import NotFound, PortalError
-from webapp.domain.scans import studies
+from webapp.domain.scans import patients, studies
+from webapp.domain.scans.dates import contradiction
 from webapp.domain.scans.studies import StudyChange
 from webapp.domain.scans.tag_lines import tags_of
 from webapp.views.history import history_page
@@ -34,7 +35,12 @@ def change(study_id: str) -> Response | tuple[str, int]:
         raise  # it went with its last scan just now
     except PortalError as error:
         return history_page({"study": study_id}, typed=typed, problem=error.message), error.status
+    with resources().database.read() as session:
+        study = studies.find(session, study_id)
+        problem = study and contradiction(study.date, patients.years_of_study(session, study_id))
     flash("The study is saved.", "info")
+    if problem and "date" in typed:
+        flash(problem, "warn")
     return redirect(url_for("scans.index", study=study_id), 303)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from ml.cards import VolumeError
 from tests.support import dicom_files, volume_files
 from tests.webapp.api.series.drawn_head import AFFINE, HALFWAY, SHAPE, VOXELS, named
-from tests.webapp.clients import SCANS, finish, finished, resources_of, send
+from tests.webapp.clients import SCANS, finish, finished, resources_of, send, token
 from webapp.domain.scans import follow_up
 from webapp.domain.scans.follow_up import ModelError
 from webapp.domain.scans.models import Scan, Segmentation, Verdict
@@ -324,3 +324,20 @@ def test_volumes_stay_the_models_beside_an_experts_mask_and_that_is_said(app: Fl
     assert before == after
     page = client.get(f"/studies/{study['study']}/follow-up").text
     assert "Volumes are the model&#39;s; the scan has an expert&#39;s mask, too." in page
+
+
+def test_a_day_in_another_year_than_that_of_its_series_is_said(app: Flask, client: FlaskClient) -> None:
+    """A slip of the hand puts a visit behind all others."""
+    study = add_study(app, "July", "2025-07-12", StudyDate="20240712")["study"]
+    [point] = of(client, study)["points"]
+    assert point["date"] == "2025-07-12"
+    assert "2025-07-12, is not in 2024, the year of its series" in point["date_problem"]
+    assert point["date_problem"] in client.get(f"/studies/{study}/follow-up").text
+
+    def save(day: str) -> str:
+        form = {"csrf_token": token(client), "date": day, "read_date": "2025-07-12"}
+        return client.post(f"/studies/{study}", data=form, follow_redirects=True).text
+
+    assert "2025-08-12, is not in 2024, the year of its series" in save("2025-08-12")
+    assert "the year of its series" not in save("2024-07-12")
+    assert of(client, study)["points"][0]["date_problem"] is None

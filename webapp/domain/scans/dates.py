@@ -1,5 +1,6 @@
 """Dates of examinations, as far as they are known: a day that a person has entered, or a year of the file."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -45,3 +46,14 @@ class ExamDate:
     def is_before(self, other: "ExamDate") -> bool:
         """Whether it was surely earlier."""
         return self.last < other.first
+
+
+def contradiction(entered: date | None, years: Collection[str]) -> str | None:
+    """That a day which was entered lies in none of the years that the series state; None where nothing contradicts."""
+    if entered is None or not years or f"{entered.year:04}" in years:
+        return None
+    stated = " and ".join(sorted(years))
+    return (
+        f"The day that was entered, {entered.isoformat()}, is not in {stated}, the year of its series: correct the day,"
+        " unless the export moved the dates of its files."
+    )

@@ -18,7 +18,7 @@ from ml.metrics.growth import Growth, growth
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import doubts, patients, studies
-from webapp.domain.scans.dates import ExamDate
+from webapp.domain.scans.dates import ExamDate, contradiction
 from webapp.domain.scans.models import Scan, Segmentation, Study
 from webapp.domain.scans.patients import StudyPatient
 
@@ -44,7 +44,8 @@ class Point:
     """A study of the patient. scan, run: whose figures stand for it, None where no scan has a result.
 
     others: further scans of the study with a volume. problem: why there is no volume that counts, else None. error:
-    of the run's model, None where its card does not hold for the run; `error_problem` then says why.
+    of the run's model, None where its card does not hold for the run; `error_problem` then says why. date_problem:
+    that the series state another year than was entered.
     """
 
     study: Study
@@ -56,6 +57,7 @@ class Point:
     problem: str | None
     error: ModelError | None
     error_problem: str | None
+    date_problem: str | None = None
 
     @property
     def volume_ml(self) -> float | None:
@@ -218,9 +220,10 @@ def _point(resources: Resources, session: Session, study: Study) -> Point:
         select(Scan).where(Scan.study_id == study.id).options(*loaded).order_by(Scan.created_at)
     ).all()
     measured = {scan: scan.displayed for scan in scans if scan.displayed and scan.displayed.status is Status.SUCCEEDED}
-    when = _date(study.date, {year for scan in scans if (year := (scan.series or {}).get("date"))})
+    years = {year for scan in scans if (year := (scan.series or {}).get("date"))}
+    when, date_problem = _date(study.date, years), contradiction(study.date, years)
     if not measured:
-        return Point(study, when, None, None, 0, "", "None of its scans has a result yet.", None, None)
+        return Point(study, when, None, None, 0, "", "None of its scans has a result yet.", None, None, date_problem)
     scan = max(measured, key=_fitness)
     run = measured[scan]
     error, error_problem = _error(resources, run)
@@ -236,6 +239,7 @@ def _point(resources: Resources, session: Session, study: Study) -> Point:
         problem=_no_volume(scan, run),
         error=error,
         error_problem=error_problem,
+        date_problem=date_problem,
     )
 
 

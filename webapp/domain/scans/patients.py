@@ -7,7 +7,7 @@ it, in whatever case. What is entered may be a pseudonym: so files without heade
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import CompoundSelect, func, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, func, select, union
 from sqlalchemy.orm import Session
 
 from webapp.domain.database.search_keys import search_key
@@ -58,9 +58,18 @@ def studies_that_name(session: Session, patient: StudyPatient) -> list[Study]:
 
 def years_of_studies(session: Session, patient: StudyPatient) -> dict[str, set[str]]:
     """The years that the series of `studies_that_name` state, by the study's id."""
+    return _years(session, Scan.study_id.in_(_naming(patient)))
+
+
+def years_of_study(session: Session, study_id: str) -> set[str]:
+    """The years that its series state."""
+    return _years(session, Scan.study_id == study_id).get(study_id, set())
+
+
+def _years(session: Session, is_meant: ColumnElement[bool]) -> dict[str, set[str]]:
     year = Scan.series["date"].as_string()
-    stated = select(Scan.study_id, year).where(Scan.study_id.in_(_naming(patient)), Scan.series.is_not(None))
     found: dict[str, set[str]] = {}
+    stated = select(Scan.study_id, year).where(is_meant, Scan.series.is_not(None))
     for study_id, text in session.execute(stated.distinct()):
         if study_id and text:
             found.setdefault(study_id, set()).add(text)
