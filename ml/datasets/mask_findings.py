@@ -226,7 +226,7 @@ def count_values(values: NDArray[np.generic]) -> tuple[int, bool]:
 
 
 # Those of `codes_of_labels`: the mask's file shows them, and its pixels alone do not.
-OF_FILES = frozenset((TURNED, CHANNEL_DROPPED, COLORS, LOSSY, NON_BINARY, PICTURE, ON_ANOTHER_GRID))
+OF_FILES = frozenset((TURNED, CHANNEL_DROPPED, COLORS, LOSSY, NON_BINARY, PICTURE, ON_ANOTHER_GRID, CUT_OFF))
 
 
 def codes_of_labels(labels: LabelMap, orientation: int) -> tuple[str, ...]:
@@ -239,6 +239,7 @@ def codes_of_labels(labels: LabelMap, orientation: int) -> tuple[str, ...]:
         NON_BINARY: not count_values(labels.values)[1],
         PICTURE: is_picture(labels.values),
         ON_ANOTHER_GRID: labels.is_on_another_grid and bool(labels.values.any()),
+        CUT_OFF: labels.is_cut_off and bool(labels.values.any()),
     }
     return tuple(code for code, is_there in signs.items() if is_there)
 

@@ -149,6 +149,9 @@ def is_of_matlab(stem: str) -> bool:
     return _MATLAB.fullmatch(stem) is not None
 
 
+_COUNTED = re.compile(r"[0-9]+| ?\([0-9]+\)")
+
+
 def cut_mask_word(stem: str) -> list[str]:
     """A name without each mask's word that stands in it apart from other letters (`flair_75` of `flair_seg_75`)."""
     plain = stem.lower()
@@ -157,12 +160,13 @@ def cut_mask_word(stem: str) -> list[str]:
 
 def glue_mask_word(stem: str) -> list[str]:
     """A name without the mask's word before its number, as ImageJ counts the slices of a stack behind its name:
-    `P10000` of `P1_mask0000`. No `P1_mask_1`, which may be the first of several of P1's."""
+    `P10000` of `P1_mask0000`; or as Windows counts files that are renamed together: `P1 (2)` of `P1_mask (2)`. No
+    `P1_mask_1`, which may be the first of several of P1's."""
     plain = stem.lower()
     return [
         f"{plain[: found.start()].rstrip(' ._-')}{plain[found.end() :]}"
         for found in _APART.finditer(plain)
-        if found.start() and plain[found.end() :].isdecimal()
+        if found.start() and _COUNTED.fullmatch(plain, found.end())
     ]
 
 

@@ -1,5 +1,6 @@
 """A split as a JSON file, tied to its data by their digest; and lists of patients as text."""
 
+import codecs
 import json
 import logging
 import re
@@ -117,10 +118,20 @@ def read_patients(path: Path) -> tuple[str, ...]:
     try:
         if path.stat().st_size > _MAX_LIST_BYTES:
             raise DatasetError(f"{path} has more than {_MAX_LIST_BYTES:,} bytes; give a list with one patient a line.")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()  # Windows programs write a byte order mark
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read ({error}); give a text file with one patient a line.") from error
-    found = (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines)
+        data = path.read_bytes()
+        # Windows programs write a byte order mark, and its PowerShell UTF-16.
+        encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        lines = data.decode(encoding).splitlines()
+    except OSError as error:
+        raise DatasetError(
+            f"{path} cannot be read ({error.strerror}); give a text file with one patient a line."
+        ) from error
+    except ValueError as error:
+        raise DatasetError(
+            f"{path} is no text in UTF-8 or UTF-16; save it as UTF-8, with one patient a line."
+        ) from error
+    # `ls -d */` writes folders with a slash.
+    found = (re.sub(r"(^|\s)#.*", "", line).strip().rstrip("/\\") for line in lines)
     names = tuple(dict.fromkeys(name for name in found if name))
     if not names:
         raise DatasetError(f"{path} names no patient; give a text file with one patient a line.")

@@ -30,7 +30,14 @@ from ml.scans import (
 )
 from ml.volumes.axial import stack_shape
 from ml.volumes.grid import VolumeGrid
-from ml.volumes.label_volumes import LEAST_SHARE_INSIDE, cut_labels, is_same_lattice, share_inside
+from ml.volumes.label_volumes import (
+    LEAST_SHARE_INSIDE,
+    LabelVolume,
+    cut_labels,
+    is_cut_off,
+    is_same_lattice,
+    share_inside,
+)
 
 Value = TypeVar("Value")
 
@@ -132,8 +139,10 @@ def read_slice_labels(path: Path, image: Path, volume: VolumeSlice | None, limit
         grid = _whole(image, volume, limits).grid
         truth = _truths.get((mask, *volume.series), lambda: _read_truth_of_series(mask, grid, limits))
     else:
-        truth = _truths.get((mask, file), lambda: _Truth(_read_truth(mask, image, volume, limits)))
-    return LabelMap(truth.slices[int(path.name)], is_on_another_grid=truth.is_on_another_grid)
+        truth = _truths.get((mask, file), lambda: _read_truth(mask, image, volume, limits))
+    return LabelMap(
+        truth.slices[int(path.name)], is_on_another_grid=truth.is_on_another_grid, is_cut_off=truth.is_cut_off
+    )
 
 
 def files_of(path: Path, volume: VolumeSlice | None) -> tuple[Path, ...]:
@@ -186,13 +195,14 @@ def _read_scan(file: Path, volume: VolumeSlice | None, limits: Limits) -> Scan:
 
 @dataclass(frozen=True)
 class _Truth:
-    """slices: bool (N, H, W). is_on_another_grid: whether it was brought onto the volume's voxels."""
+    """slices: bool (N, H, W). is_on_another_grid, is_cut_off: of `LabelMap`."""
 
     slices: NDArray[np.bool]
     is_on_another_grid: bool = False
+    is_cut_off: bool = False
 
 
-def _read_truth(mask: Path, image: Path, volume: VolumeSlice | None, limits: Limits) -> NDArray[np.bool]:
+def _read_truth(mask: Path, image: Path, volume: VolumeSlice | None, limits: Limits) -> _Truth:
     labels = read_label_volume(mask, limits)
     has_several = volume is not None and volume.numbers
     grid = _whole(image, volume, limits).grid if has_several else read_grid(file_of(image), limits)
@@ -203,7 +213,17 @@ def _read_truth(mask: Path, image: Path, volume: VolumeSlice | None, limits: Lim
             "unreadable",
             "The mask has values that are no whole numbers, as interpolation leaves them: export the labels.",
         )
-    return np.stack(list(cut_labels(labels, grid, stack_shape(grid))))
+    _check_inside(labels, grid)
+    return _Truth(np.stack(list(cut_labels(labels, grid, stack_shape(grid)))), is_cut_off=is_cut_off(labels, grid))
+
+
+def _check_inside(labels: LabelVolume, grid: VolumeGrid) -> None:
+    """Raises ScanError where a part of the tumor lies outside of the scan."""
+    share = share_inside(labels, grid)
+    if share is not None and share < LEAST_SHARE_INSIDE:
+        raise ScanError(
+            "unreadable", f"Of the mask's tumor {share:.0%} lies inside of its scan; export it on this very scan."
+        )
 
 
 def _read_truth_of_series(mask: Path, grid: VolumeGrid | None, limits: Limits) -> _Truth:
@@ -212,11 +232,7 @@ def _read_truth_of_series(mask: Path, grid: VolumeGrid | None, limits: Limits) -
         raise ScanError(
             "unreadable", "The mask of a series must be a DICOM SEG or an RTSTRUCT, on slices that lie even."
         )
-    share = share_inside(labels, grid)
-    if share is not None and share < LEAST_SHARE_INSIDE:
-        raise ScanError(
-            "unreadable", f"Of the mask's tumor {share:.0%} lies inside of its series; export it on this series."
-        )
+    _check_inside(labels, grid)
     slices = np.stack(list(cut_labels(labels, grid, stack_shape(grid))))
     return _Truth(slices, bool(slices.any()) and not is_same_lattice(labels.grid, grid))
 

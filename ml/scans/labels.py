@@ -19,7 +19,8 @@ class LabelMap:
     orientation: the tag that was applied, 1 to 8; None of what was not read from an image file.
     is_whole: False where the file has a channel that was dropped.
     has_colors: whether what is not 0 has several colors in the file.
-    is_on_another_grid: whether it was brought from other voxels onto those of its volume.
+    is_on_another_grid: whether it was brought from other voxels onto those of its volume. is_cut_off: whether its file
+    covers a part of the volume, and the tumor reaches an end of that part.
     """
 
     values: NDArray[np.generic]
@@ -28,3 +29,4 @@ class LabelMap:
     is_whole: bool = True
     is_on_another_grid: bool = False
     has_colors: bool = False
+    is_cut_off: bool = False

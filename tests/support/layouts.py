@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,11 +60,12 @@ def pairs_of(outline: list[int]) -> list[list[int]]:
     return [list(pair) for pair in zip(outline[::2], outline[1::2], strict=True)]
 
 
-def cvat_xml(path: Path, images: dict[str, str]) -> None:
-    """CVAT for images 1.1. images: by name, the shapes of each as XML."""
+def cvat_xml(path: Path, images: dict[str, str], subsets: Sequence[str] = ("",)) -> None:
+    """CVAT for images 1.1. images: by name, the shapes of each as XML. subsets: of a project, with these in each."""
     path.parent.mkdir(parents=True, exist_ok=True)
     entries = "".join(
-        f'<image id="{number}" name="{name}" width="{SIDE}" height="{SIDE}">{shapes}</image>'
+        f'<image id="{number}" name="{name}"{subset} width="{SIDE}" height="{SIDE}">{shapes}</image>'
+        for subset in (one and f' subset="{one}"' for one in subsets)
         for number, (name, shapes) in enumerate(images.items())
     )
     labels = "<labels><label><name>Tumor</name></label><label><name>brain</name></label></labels>"

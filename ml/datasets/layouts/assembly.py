@@ -9,7 +9,7 @@ from unicodedata import normalize
 
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
-from ml.datasets.class_names import is_of_many
+from ml.datasets.class_names import are_numbered_classes, is_class, is_of_many
 from ml.datasets.file_names import is_text, name_key, shown
 from ml.datasets.layouts.coco import Category
 from ml.datasets.layouts.layout import Layout, LayoutName
@@ -20,8 +20,9 @@ from ml.datasets.layouts.volumes import find_mixed_channels
 from ml.datasets.splits import SIDES
 from ml.datasets.time_points import is_time, person_of
 
-# A number, and behind a sign another one at the end: the patient's, or the series', and the slice's.
-_TWO_NUMBERS = re.compile(r"(.*?[0-9].*?)[ ._-]+[a-z]*[0-9]+", re.IGNORECASE | re.DOTALL)
+# A number, and behind a sign another one at the end: the patient's, or the series', and the slice's. Windows numbers
+# files that are renamed together as `Miller (12)`.
+_TWO_NUMBERS = re.compile(r"(.*?[0-9].*?)[ ._-]+[a-z]*[0-9]+|(.+?) ?\([0-9]+\)", re.IGNORECASE | re.DOTALL)
 _NUMBER = re.compile("[0-9]+")
 # Findings that are counted over all folders of a joined set.
 _OF_ALL = ("mixed_channels", "automatic_masks", "cavities")
@@ -104,7 +105,7 @@ def assemble(
         )
         images = owners[shared[0]].values()
         problems.append(Problem("shared_patient", tuple(shown(relative(path, folder)) for path in images), text))
-    problems += _find_unnamed(cases)
+    problems += [*_find_unnamed(cases), *_find_classes(cases)]
     sides = {side: tuple(sorted(on_side[side])) for side in SIDES}
     is_divided = not shared and bool(sides["train"]) and not on_side[None]
     return Layout(name, folder, cases, tuple(problems), sides if is_divided else {}, categories)
@@ -115,7 +116,7 @@ def _find_unnamed(cases: Sequence[Case]) -> Iterator[Problem]:
     if any(case.volume is not None for case in cases) or len({case.patient for case in cases}) < len(cases):
         return
     found = [_TWO_NUMBERS.fullmatch(case.image.stem) for case in cases]
-    seeming = Counter((case.image.parent, one[1]) for case, one in zip(cases, found, strict=True) if one)
+    seeming = Counter((case.image.parent, one[1] or one[2]) for case, one in zip(cases, found, strict=True) if one)
     if len(seeming) > 1 and seeming.total() == len(cases) > len(seeming):
         text = (
             f"No patient is named, so each of {len(cases):,} images counts as one, and their names"
@@ -124,6 +125,24 @@ def _find_unnamed(cases: Sequence[Case]) -> Iterator[Problem]:
             " nothing."
         )
         yield Problem("unnamed_patients", (), text)
+
+
+def _find_classes(cases: Sequence[Case]) -> Iterator[Problem]:
+    """Where each folder of pictures is called, or numbered, as a class of slices (`glioma`, `no_tumor`): it is hardly
+    one patient."""
+    counts = Counter(case.patient for case in cases if case.has_truth)
+    are_images = all(case.patient == case.image.stem for case in cases)
+    if not counts or are_images or any(case.volume is not None for case in cases):
+        return
+    are_called = all(map(is_class, counts))
+    if are_called or are_numbered_classes(counts, most_images=max(counts.values())):
+        what = "called as a class, a sequence, a plane or a part" if are_called else "numbered as classes are"
+        text = (
+            f"Each folder ({shown(', '.join(sorted(counts)[:4]))}) counts as one patient, and is {what}: figures of"
+            " patients and their intervals mean nothing, unless each patient has a folder (PATIENT/NAME.png beside"
+            " PATIENT/NAME_mask.png)."
+        )
+        yield Problem("nested_patients", (), text)
 
 
 def _with_clear_patients(cases: tuple[Case, ...], folder: Path) -> tuple[tuple[Case, ...], list[Problem]]:

@@ -60,6 +60,7 @@ class _Reader:
         self.drawn = self.boxes = 0  # annotations, and those that are boxes
 
     def read_images(self, entries: Sequence[object]) -> None:
+        entries = [self._in_subset(entry) if isinstance(entry, dict) else entry for entry in entries]
         written = {entry["file_name"] for entry in entries if isinstance(entry, dict) and _is_name(entry)}
         found = {name: self._paths.find(name) for name in sorted(written)}
         meant: dict[Path, list[str]] = defaultdict(list)
@@ -89,6 +90,14 @@ class _Reader:
                 by_name += [name] if one.is_by_name else []
                 self._add(entry, key, one.path)
         self._note_names(by_name)
+
+    def _in_subset(self, entry: Entry) -> Entry:
+        """An entry with the path in its subset's folder (`Train/1.png`), where its image lies there."""
+        if not entry.get("subset") or not _is_name(entry):
+            return entry
+        name = f"{entry['subset']}/{entry['file_name']}"
+        found = self._paths.find(name)
+        return entry if found.path is None or found.is_by_name else {**entry, "file_name": name}
 
     def _miss(self, name: str, found: Found) -> None:
         """An entry whose image is not there, or of whose name there are several."""

@@ -41,7 +41,8 @@ def read_cvat(path: Path) -> Document:
     labels = {element.text or "" for element in root.findall("./meta//label/name")}
     for place, image in enumerate(images):
         size = {side: _whole(image.get(side)) for side in ("width", "height")}
-        entries.append({"id": place, "file_name": image.get("name"), **size})
+        # Of a project's images each lies in the folder of its task's subset.
+        entries.append({"id": place, "file_name": image.get("name"), "subset": image.get("subset"), **size})
         for shape in (one for one in image if one.tag in _SHAPES or _is_tumor_tag(one, image)):
             number = f"{shape.tag} {len(annotations) + 1}"
             label = shape.get("label", "")

@@ -1,13 +1,11 @@
 """The layout of a folder for each patient, with each mask beside its image."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
-from ml.datasets.class_names import is_class
-from ml.datasets.file_names import shown
 from ml.datasets.layouts.assembly import assemble
 from ml.datasets.layouts.copies import copies_of, copy_problems
 from ml.datasets.layouts.label_colors import check_label_map
@@ -58,7 +56,6 @@ def list_patients(tree: Tree, folder: Path, roots: list[Root]) -> Layout:
         found, faults = pair(own, group, folder)
         sided.extend((case, side) for case in found)
         problems.extend(faults)
-    problems.extend(_find_classes({case.patient for case, _ in sided if case.has_truth}))
     name: LayoutName = "patient folders" if any(case.has_truth for case, _ in sided) else "images only"
     return assemble(name, folder, sided, problems)
 
@@ -66,14 +63,3 @@ def list_patients(tree: Tree, folder: Path, roots: list[Root]) -> Layout:
 def _owner_of(folder: str) -> str:
     """The patient whose folder it is; of one that `labelme_export_json` made of a slice (`NAME_json`) the slice's."""
     return patient_of(folder.removesuffix(_OF_ONE_SLICE)) if folder.endswith(_OF_ONE_SLICE) else folder
-
-
-def _find_classes(patients: Collection[str]) -> Iterator[Problem]:
-    """Where each folder is called as a class of slices (`glioma`, `no_tumor`), it is hardly one patient."""
-    if patients and all(map(is_class, patients)):
-        text = (
-            f"Each folder ({shown(', '.join(sorted(patients)[:4]))}) counts as one patient, and is called as a class, a"
-            " sequence, a plane or a part: figures of patients and their intervals mean nothing, unless each patient"
-            " has a folder (PATIENT/NAME.png beside PATIENT/NAME_mask.png)."
-        )
-        yield Problem("nested_patients", (), text)

@@ -1,6 +1,7 @@
 """Masks whose names have a mask's word where their images have another: `P1_flair_75` and `P1_seg_75`, `flair0005` and
 `mask0005` (ImageJ's sequences), `img` and `label` (LabelMe's), `images/image_3` and `masks/label_3`; or a mask's word
-before their number, where their images have none: `P10005` and `P1_mask0005` (of ImageJ's stacks `P1` and `P1_mask`).
+before their number, where their images have none: `P10005` and `P1_mask0005` (of ImageJ's stacks `P1` and `P1_mask`),
+`P1 (5)` and `P1_mask (5)` (of files that Windows renamed together); or `images/3` and `masks/3_m`.
 
 Only where no mask is an image's by its name otherwise, and every mask or every image finds its own: of images that are
 counted from another number than their masks none does.
@@ -55,7 +56,7 @@ def join_swapped(files: FilesByKind, *, is_folder_of_masks: bool = False) -> tup
     found: dict[str, Path] = {}
     for path in masks:
         own = {_parts(name) for name in cut_mask_word(path.stem)}
-        own |= {_parts(path.stem)} if is_folder_of_masks else set()
+        own |= {parts for parts in _of_own_folder(_parts(path.stem)) if is_folder_of_masks}
         stems = {stem for key in own for stem in flair.get(key, ())}
         stems = stems or {stem for key in own for stem in images.get(key, ())}
         glued = {_parts(name) for name in glue_mask_word(path.stem)}
@@ -87,6 +88,13 @@ def _without(files: FilesByKind, used: set[Path]) -> dict[str, Sequence[Path]]:
 
 def _parts(stem: str) -> Key:
     return tuple(re.findall(r"[^ ._-]+", name_key(stem)))
+
+
+def _of_own_folder(parts: Key) -> Iterator[Key]:
+    """The name of a mask in a folder of masks, as it is and without an `m` that says the same (`masks/7_m`)."""
+    yield parts
+    if parts[-1:] == ("m",):
+        yield parts[:-1]
 
 
 def _keys(parts: Key, word: re.Pattern[str]) -> Iterator[Key]:

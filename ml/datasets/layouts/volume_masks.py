@@ -51,6 +51,9 @@ _PART = re.compile(
     re.DOTALL,
 )
 _WHOLE = re.compile(r"(?:.*[-_. ])?(?:wt|whole[-_. ]?(?:tumou?r|lesion))", re.DOTALL)
+# Of BIDS: what a file was brought onto (`space-MNI152NLin2009cAsym`); those of the scan itself bring it nowhere.
+_SPACE = re.compile(r"(?:^|_)space-([a-z0-9+]+)", re.IGNORECASE)
+_OWN_SPACES = frozenset({"flair", "individual", "native", "orig", "scanner"})
 # Masks that a program made and nobody corrected: of TCIA's BraTS-TCGA (https://doi.org/10.7937/K9/TCIA.2017.KLXWJJ1Q)
 # and UPENN-GBM (https://doi.org/10.7937/TCIA.709X-DN49).
 _AUTOMATIC = re.compile(
@@ -66,8 +69,8 @@ _AFTER_TREATMENT = re.compile(
 )
 _MAKER = re.compile(r"[-_. ]?auto(?:mated|matic)?(?:[-_. ]approx)?$", re.IGNORECASE)
 _SPARE = (
-    "Another mask of the same volume is taken, which says by its name that it is the expert's or the tumor's: remove"
-    " these, or that one, if they are the right ones."
+    "Another mask of the same volume is taken, which by its name is the expert's or the tumor's, or lies in the"
+    " volume's own space: remove these, or that one, if they are the right ones."
 )
 
 
@@ -150,10 +153,13 @@ def join_drawn(patients: Collection[VolumePatient], drawn: Sequence[Path]) -> No
 
 
 def choose_masks(patients: Sequence[VolumePatient], folder: Path) -> Iterator[Problem]:
-    """Of several masks of a patient keep those by a person, and of these the one that says that it is the tumor's; the
-    others are named as left out, by paths below `folder`."""
+    """Of several masks of a patient keep those in FLAIR's own space, of these those by a person, and of these the one
+    that says that it is the tumor's; the others are named as left out, by paths below `folder`."""
     for patient in patients:
         masks = found = patient.files.get(Kind.SEG, [])
+        flair = patient.first(Kind.FLAIR)
+        space = _space_of(flair) if flair is not None else ""
+        masks = [path for path in masks if _space_of(path) == space] or masks
         for is_better in (_is_by_person, _says_tumor):
             masks = [path for path in masks if is_better(path)] or masks
         if found:
@@ -187,6 +193,13 @@ def find_cavities(cases: Sequence[Case]) -> Iterator[Problem]:
             " resection: it counts as tumor here, as every label does. Write 0 in its place if it is none."
         )
         yield Problem("cavities", (), text)
+
+
+def _space_of(path: Path) -> str:
+    """The space that a name states; empty where that is the scan's own, or it states none."""
+    found = _SPACE.search(path.name)
+    space = name_key(found[1]) if found else ""
+    return "" if space in _OWN_SPACES else space
 
 
 def _is_by_person(path: Path) -> bool:

@@ -47,6 +47,7 @@ from ml.datasets.volume_slices import VolumeSlice, slice_path
 from ml.scans.scan import EMPTY
 from ml.volumes.axial import stack_shape, stack_spacing_mm
 from ml.volumes.grid import VolumeGrid
+from ml.volumes.label_volumes import is_same_lattice
 from ml.volumes.planes import stack_affine
 
 MOST_JSON_BYTES = 2**26
@@ -345,7 +346,7 @@ class _Lister:
             grids[kind] = path, grid
         own = grids[Kind.FLAIR][1]
         for kind, (path, grid) in grids.items():
-            if not _is_same_grid(own, grid):
+            if not _is_same_grid(own, grid) and not (kind is Kind.SEG and _is_part(path, grid, own)):
                 return self._report(*_other_grid(kind, flair, path, own, grid))
         return None
 
@@ -364,6 +365,12 @@ def _other_grid(kind: Kind, flair: Path, path: Path, own: VolumeGrid, grid: Volu
         return "unequal_size", [flair, path], text
     text = f"FLAIR and its {what} lie at different places by their headers: export both on one grid."
     return "unequal_place", [flair, path], text
+
+
+def _is_part(mask: Path, grid: VolumeGrid, scan: VolumeGrid) -> bool:
+    """Whether a mask's voxels are the scan's as far as they go, as 3D Slicer saves a segmentation. Of a NIfTI file of
+    another size it is not believed: arrays are cropped and saved with the old header."""
+    return suffix_of(mask.name) in MASK_VOLUME_SUFFIXES and is_same_lattice(grid, scan)
 
 
 def _is_same_grid(one: VolumeGrid, other: VolumeGrid) -> bool:

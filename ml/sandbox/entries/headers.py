@@ -21,9 +21,11 @@ def answer_of(read: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bytes
         return {"message": DAMAGED}, b""
 
 
-def grid_answer(grid: VolumeGrid) -> dict[str, Any]:
-    """{"grid"} of `VolumeGrid.to_json`. Raises ScanError where its stack is larger than what is read."""
+def grid_answer(grid: VolumeGrid, *, is_mask: bool = False) -> dict[str, Any]:
+    """{"grid"} of `VolumeGrid.to_json`. Raises ScanError where its stack is larger than what is read, or its slices
+    are smaller; a mask may be cropped to what is marked."""
     slices, rows, columns = stack_shape(grid)
-    LIMITS.check_slice(columns, rows)
+    if not is_mask:
+        LIMITS.check_slice(columns, rows)
     LIMITS.check_stack(slices, columns, rows)
     return {"grid": grid.to_json()}

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ml.datasets.case import LIMITS
+from ml.datasets.file_names import MASK_VOLUME_SUFFIXES, suffix_of
 from ml.sandbox.entries.headers import answer_of, grid_answer
 from ml.sandbox.entries.preload import preload_readers
 from ml.scans import read_grid
@@ -20,4 +21,4 @@ def _read(path: Path, volumes: int) -> dict[str, Any]:
     grid = read_grid(path, LIMITS, volumes)
     if grid is None:
         return {"message": "The file is no NIfTI volume, whatever its name says; replace it."}
-    return grid_answer(grid)
+    return grid_answer(grid, is_mask=suffix_of(path.name) in MASK_VOLUME_SUFFIXES)

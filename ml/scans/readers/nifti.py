@@ -69,9 +69,13 @@ def read_grid(path: Path, limits: Limits, volumes: int = 1) -> VolumeGrid:
     with _open(path) as stream:
         header, _ = _read_header(stream)
     shape, count = _volume_shape(header)
-    if volumes == 1:
-        _place_of(None, count, header)
-    elif count != volumes:
+    if count != volumes == 1:
+        raise ScanError(
+            "unreadable",
+            f"The file holds {count} volumes (4-D), and one is read: of a scan store FLAIR alone; of a mask whose"
+            " volumes are a label each add them to one 3-D volume.",
+        )
+    if count != volumes:
         raise ScanError(
             "unreadable",
             f"The file holds {count} volume{'' if count == 1 else 's'}, and its set names {volumes} channels: store all"

@@ -215,9 +215,19 @@ def test_lists_of_patients_may_have_a_byte_order_mark_and_comments(tmp_path):
     assert read_patients(path) == ("anna", "ben", "no#comment")
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_lists_of_patients_may_be_those_of_a_shell(tmp_path, encoding):
+    """PowerShell's `>` writes UTF-16, and `ls -d */` a slash; both were refused."""
+    (tmp_path / "test.txt").write_text("anna/\nben\\\nMüller\n", encoding)
+    assert read_patients(tmp_path / "test.txt") == ("anna", "ben", "Müller")
+
+
 def test_a_list_of_patients_that_is_too_long_or_no_text_is_refused(tmp_path):
     path = tmp_path / "test.txt"
-    for content, sentence in ((b"a\n" * 600_000, "more than 1,000,000 bytes"), (b"\xff\xfe\x00", "cannot be read")):
+    for content, sentence in (
+        (b"a\n" * 600_000, "more than 1,000,000 bytes"),
+        (b"\xff\xfe\x00", "is no text in UTF-8"),
+    ):
         path.write_bytes(content)
         with pytest.raises(DatasetError, match=sentence):
             read_patients(path)

@@ -169,6 +169,45 @@ def test_masks_as_nrrd_are_the_volumes(tmp_path: Path, name: str, orientation: s
     assert found.any()
 
 
+@pytest.mark.parametrize("orientation", ["LPS", "RAS"])
+def test_a_segmentation_that_covers_a_part_of_the_scan_lies_where_its_header_says(
+    tmp_path: Path, orientation: str
+) -> None:
+    """As 3D Slicer saves one that is cropped to what is marked; it failed for its size. A NIfTI mask of another size
+    does: arrays are cropped and saved with the old header."""
+    write_brats(tmp_path, "P1")
+    wanted = np.stack([load_case(case).truth for case in find_layout(tmp_path).cases])
+    (tmp_path / "P1" / "P1-seg.nii.gz").unlink()
+    voxels, whole = labels(orientation), affine(orientation)
+    marked = np.argwhere(voxels)
+    first, last = marked.min(axis=0) - 1, marked.max(axis=0) + 2
+    cut = voxels[tuple(map(slice, first, last))]
+    matrix = whole.copy()
+    matrix[:3, 3] = (whole @ [*first, 1])[:3]
+    write_nrrd(tmp_path / "P1" / "P1.seg.nrrd", cut, VolumeGrid.of(matrix, cut.shape))
+    layout, report = find_layout(tmp_path), check(tmp_path)
+    assert (report.problems, report.warnings) == ((), ())
+    np.testing.assert_array_equal(np.stack([load_case(case).truth for case in layout.cases]), wanted)
+    half = cut[: len(cut) // 2]
+    write_nrrd(tmp_path / "P1" / "P1.seg.nrrd", half, VolumeGrid.of(matrix, half.shape))
+    assert {one.code for one in check(tmp_path).warnings} == {"mask_cut_off"}
+    far = matrix.copy()
+    far[:3, 3] += whole[:3, 0] * SHAPE[0]
+    write_nrrd(tmp_path / "P1" / "P1.seg.nrrd", cut, VolumeGrid.of(far, cut.shape))
+    assert "of the mask's tumor 0% lies inside of its scan" in check(tmp_path).problems[0].message.lower()
+    (tmp_path / "P1" / "P1.seg.nrrd").unlink()
+    write_volume(tmp_path / "P1" / "P1-seg.nii.gz", voxels[:-4], matrix=whole)
+    assert set(codes(tmp_path)) == {"unequal_size"}
+
+
+def test_a_mask_of_several_volumes_is_told_what_to_make_of_it(tmp_path: Path) -> None:
+    """It was told to be chosen by a number beside model and threshold, where a data set has none."""
+    write_brats(tmp_path, "P1", ends=("-t2f",))
+    write_volume(tmp_path / "P1" / "P1-seg.nii.gz", np.stack([labels()] * 3, axis=-1))
+    (problem,) = check(tmp_path).problems
+    assert "holds 3 volumes (4-D)" in problem.message and "add them to one 3-D volume" in problem.message
+
+
 def test_labels_of_nnunet_may_be_nrrd_and_scans_may_not(tmp_path: Path) -> None:
     write_nnunet(tmp_path, ("A", "B"), CHANNELS)
     for name in ("A", "B"):

@@ -89,6 +89,20 @@ def test_corrected_masks_of_the_cancer_imaging_archive_are_taken(tmp_path: Path)
     assert "1 of 2 patients were made by a program" in find_layout(tmp_path).notes[0]
 
 
+def test_of_a_mask_in_several_spaces_that_in_flairs_own_is_taken(tmp_path: Path) -> None:
+    """Both were masks of one volume, and failed it."""
+    places = [
+        f"derivatives/a/sub-0{{}}/anat/sub-0{{}}{space}_label-lesion_mask.nii.gz" for space in ("", "_space-MNI152")
+    ]
+    write(tmp_path, map(BIDS.format, (1, 2)), [place.format(one, one) for one in (1, 2) for place in places])
+    assert {Path(mask).name for mask in masks_of(tmp_path).values()} == {
+        "sub-01_label-lesion_mask.nii.gz",
+        "sub-02_label-lesion_mask.nii.gz",
+    }
+    (left_out,) = find_layout(tmp_path).left_out
+    assert left_out.count == 2 and "own space" in left_out.message
+
+
 def test_masks_of_brain_and_tissue_in_derivatives_are_no_truth(tmp_path: Path) -> None:
     """Without one of a tumor there is none, and the images are scans."""
     of_anatomy = [

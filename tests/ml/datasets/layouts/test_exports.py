@@ -8,6 +8,7 @@ from PIL import Image
 
 from ml.datasets import DatasetError, check, find_layout
 from ml.datasets.archive import ArchiveLimits, unpack
+from ml.datasets.class_names import are_numbered_classes
 from ml.prediction.sources import find_sources
 from tests.support.evaluations import zip_of
 from tests.support.layouts import SIDE, SQUARE, coco, image
@@ -279,6 +280,30 @@ def test_folders_called_as_classes_are_said_to_count_as_patients(tmp_path, folde
         draw_mask(tmp_path / folder / f"{place}_mask.png")
     found = [one.message for one in find_layout(tmp_path).problems if one.code == "nested_patients"]
     assert bool(found) is is_said and all("called as a class" in message for message in found)
+
+
+@pytest.mark.parametrize(
+    ("folders", "words"),
+    [
+        (("glioma", "no_tumor"), "called as a class"),
+        (("0", "1", "2"), "numbered as classes are"),
+        (("1", "2", "3"), ""),
+        (("01", "02"), ""),
+    ],
+)
+def test_classes_within_images_and_masks_are_said_to_count_as_patients(tmp_path, folders, words):
+    """`images/glioma` and `masks/glioma` were two patients without a word, and so were classes as digits."""
+    for place, folder in enumerate(folders):
+        image(tmp_path / "images" / folder / f"y{place}.png")
+        draw_mask(tmp_path / "masks" / folder / f"y{place}.png")
+    found = [one.message for one in find_layout(tmp_path).problems if one.code == "nested_patients"]
+    assert len(found) == bool(words) and all(words in message for message in found)
+
+
+def test_classes_are_numbered_from_0_or_larger_than_a_head():
+    assert are_numbered_classes(["1", "2", "3"], most_images=1426)  # of the figshare set of 3,064 slices
+    assert not are_numbered_classes(["1", "2", "3"], most_images=155)
+    assert not are_numbered_classes(["0"], most_images=9) and not are_numbered_classes(["0", "2"], most_images=9)
 
 
 def test_a_blank_before_the_ending_makes_no_scan_of_a_mask(tmp_path):

@@ -67,6 +67,8 @@ def test_one_mask_of_several_images_is_told_to_be_saved_page_by_page(tmp_path, p
         ("P001-7", "P001-8", "P002-7"),
         ("12_z004", "12_z005", "13_z004"),
         ("IM-0001-0003", "IM-0001-0004", "IM-0002-0003"),
+        ("Patient 1 (1)", "Patient 1 (2)", "Patient 2 (1)"),
+        ("Miller(1)", "Miller(2)", "Jones(1)"),
     ],
 )
 def test_patients_that_file_names_seem_to_name_are_said_where_each_image_counts_as_one(tmp_path, names):

@@ -250,3 +250,19 @@ def test_an_image_without_annotations_is_of_the_patient_in_its_name(tmp_path: Pa
     layout = find_layout(tmp_path)
     assert {case.patient for case in layout.cases} == {"TCGA_DU_6400_19850629", "TCGA_DU_6401_19850629"}
     assert {problem.code for problem in layout.problems} == {"missing_mask"}
+
+
+def test_images_of_a_project_of_cvat_lie_in_the_folders_of_their_subsets(tmp_path: Path) -> None:
+    """`images/Train/a.png` and `images/Test/a.png` have the name `a.png` and a subset: refused as not there."""
+    for name in ("Train/a", "Test/a", "Test/b"):
+        image(tmp_path / "images" / f"{name}.png")
+    cvat_xml(tmp_path / "annotations.xml", {"a.png": cvat_polygon(SQUARE), "b.png": ""}, ("Train", "Test"))
+    (tmp_path / "images" / "b.png").write_bytes((tmp_path / "images" / "Test" / "b.png").read_bytes())
+    report = check(tmp_path)
+    assert {one.patient: one.tumor_slices for one in report.patients} == {
+        "Train/a": 1,
+        "Test/a": 1,
+        "Test/b": 0,
+        "b": 0,
+    }
+    assert "found_by_name" not in {one.code for one in report.warnings}

@@ -32,6 +32,10 @@ def pairs_of(folder):
         ("images/P1_flair_{}.png", "masks/P1_seg_{}.png"),
         ("{}_json/img.png", "{}_json/label.png"),  # LabelMe's
         ("anna/flair ({}).png", "anna/mask ({}).png"),  # many renamed at once on Windows
+        ("anna/brain ({}).png", "anna/brain_mask ({}).png"),
+        ("images/brain({}).png", "masks/brain_mask({}).png"),
+        ("images/{}.png", "masks/{}_m.png"),
+        ("image/a/P1-{}.png", "mask/a/P1-{}_m.png"),
         ("FLAIR/{}_flair.png", "seg/{}_seg.png"),
         ("anna/img_{}.png", "anna/masks/mask_{}.png"),
     ],
@@ -76,6 +80,7 @@ def test_slices_of_other_sequences_beside_flairs_are_left_out_by_name(tmp_path):
         (("t1_1", "t2_1"), ("seg_1",)),
         (("img_01", "img_02"), ("mask_1", "mask_2")),
         (("P1_1",), ("P1_mask_1",)),
+        (("P1",), ("P1_mask (1)",)),
     ],
 )
 def test_what_is_not_clear_is_no_pair(tmp_path, images, masks):
