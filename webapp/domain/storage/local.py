@@ -5,11 +5,11 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from ml.atomic_files import sync
+from ml.atomic_files import sync, write_text
 from webapp.domain.errors import StorageUnavailable
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import KEY
@@ -17,26 +17,45 @@ from webapp.domain.storage.temporary import TemporaryFiles
 
 # A delete may remove the empty folder between `mkdir` and `rename`; five times in a row is another fault.
 PUT_TRIES = 5
-GONE = "The storage folder is gone; mount or restore it."
+GONE = "The storage folder is gone; mount or restore it, or make its folder `objects` where it shall begin anew."
 
 
 class LocalStorage:
     """A folder: `objects` and `temporary` below a root.
 
     Writes are atomic: temporary file, fsync, rename, fsync of the folder.
+    mark: a file outside of the root that says, from its first use on, that it was there, to the next process, too.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, mark: Path | None = None) -> None:
         self.root = root
         self._objects = root / "objects"
         self._temporary = TemporaryFiles(root / "temporary")
-        self._was_there = False
+        self._mark = mark
+        self._was_there = self._is_marked()
 
     def temporary_file(self) -> Path:
         self._check_stands()
         path = self._temporary.make()
-        self._was_there = True
+        self._note_there()
         return path
+
+    def _is_marked(self) -> bool:
+        """Whether the mark is of this root; one that was moved is another."""
+        if self._mark is None:
+            return False
+        try:
+            return self._mark.read_text(encoding="utf-8") == str(self.root)
+        except (OSError, ValueError):
+            return False
+
+    def _note_there(self) -> None:
+        if self._was_there:
+            return
+        self._was_there = True
+        if self._mark is not None:
+            with suppress(OSError):  # of this process it is known all the same
+                write_text(self._mark, str(self.root))
 
     def _check_stands(self) -> None:
         """A store that was there is neither made anew nor missed for ever: where a file system is not mounted any more,
@@ -74,7 +93,7 @@ class LocalStorage:
         except FileNotFoundError:
             self._check_readable()
             raise
-        self._was_there = True
+        self._note_there()
         return file
 
     def exists(self, key: str) -> bool:
@@ -86,7 +105,7 @@ class LocalStorage:
         if not path.is_file():
             self._check_readable()
             raise FileNotFoundError(errno.ENOENT, "nothing is stored under the key", key)
-        self._was_there = True
+        self._note_there()
         yield path  # the stored file itself
 
     def _path(self, key: str) -> Path:
@@ -121,7 +140,7 @@ class LocalStorage:
     def check(self, needed_bytes: int = 0) -> None:
         self._check_stands()
         self._temporary.check(needed_bytes)
-        self._was_there = True
+        self._note_there()
 
     def close(self) -> None:
         """Nothing is."""

@@ -14,6 +14,7 @@ from webapp.domain.errors import DataLost, StorageFull, StorageUnavailable
 from webapp.domain.storage.arrays import read_array, read_group, write_array
 from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
 from webapp.domain.storage.local import LocalStorage
+from webapp.domain.storage.place import open_storage
 
 
 @pytest.fixture
@@ -241,3 +242,22 @@ def test_what_is_read_of_a_store_that_is_away_is_not_lost_to_a_process_that_neve
     (tmp_path / "here" / "objects").mkdir(parents=True)
     with pytest.raises(FileNotFoundError):
         LocalStorage(tmp_path / "here").open("scans/ab/one")
+
+
+def test_a_process_that_starts_while_the_store_is_away_knows_that_it_was_there(tmp_path: Path) -> None:
+    """A portal of `make run` that is started anew before its file system is mounted."""
+    instance, mounted = tmp_path / "instance", tmp_path / "mnt" / "scans"
+    instance.mkdir()
+    put(open_storage(str(mounted), instance), "scans/ab/one")
+    mounted.rename(tmp_path / "away")
+    store = open_storage(str(mounted), instance)
+    for call in (store.check, store.temporary_file):
+        with pytest.raises(StorageUnavailable, match="mount"):
+            call()
+    assert not mounted.exists()
+    (mounted / "objects").mkdir(parents=True)  # as the sentence says, where it shall begin anew
+    store.check()
+    # Of another folder nothing is known, and one inside the instance is away with it.
+    open_storage(str(tmp_path / "other"), instance).check()
+    open_storage(str(tmp_path / "second" / "storage"), tmp_path / "second").check()
+    assert [path.name for path in (tmp_path / "second").iterdir()] == ["storage"]
