@@ -49,6 +49,7 @@ BODY_FAULTS = (ConnectionError, NoMoreData, ParseException)
 BODY_STATUSES = frozenset({400, 408, 413})
 INTERNAL = ("internal", "Something failed on the server; its log has this request's id.")
 # Of a program that has a wrong address: one with a slash at its end, say, or without the version.
+NO_OBJECT = "The body must be one object of JSON: names and their values in { }."
 NO_ADDRESS = "There is nothing at this address; /api/v1/docs lists what there is, and no address ends with a slash."
 CSRF_MESSAGE = "This form is too old or not ours; open the page again and send it once more."
 FORM_MESSAGE = "This address only takes what a form sends and shows nothing; go back to the page that has the form."
@@ -201,5 +202,7 @@ def _sentence(messages: Any, field: str = "") -> str:
         )
     if isinstance(messages, list):
         text = " ".join(_sentence(value) for value in messages)
+        if field == "_schema":  # marshmallow's name of the whole
+            return NO_OBJECT if text == "Invalid input type." else text
         return f"{field}: {text}" if field and field not in ("json", "query", "form", "files") else text
     return str(messages)

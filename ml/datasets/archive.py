@@ -40,6 +40,9 @@ from ml.scans.scan import EMPTY
 ERROR_CODES = ("unsupported", "unreadable", "unsafe", "limit", "empty")
 # PKWARE's APPNOTE 4.4.4: bit 0 of a member's flags.
 _ENCRYPTED = 0x1
+# What zipfile unpacks, and the others by their numbers (APPNOTE 4.4.5).
+_READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+_OTHER_METHODS = {9: "Deflate64, as Windows packs large files", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 _DEEPEST = 12
 _PIECE_BYTES = 1_048_576
 _LONGEST_NAME_BYTES = 255  # of one part, as file systems have it
@@ -85,6 +88,9 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits, *, takes_all: boo
             readable = [member for member in chosen if member.is_read]
             if not any(member.is_data for member in chosen):
                 raise _empty(chosen)
+            for member in readable:
+                if (method := member.info.compress_type) not in _READ_METHODS:
+                    raise _unread_method(method)
             most = min(limits.bytes, _MOST_RATIO * archive.stat().st_size + _RATIO_FREE_BYTES)
             needed = min(most, sum(member.info.file_size for member in readable))
             if shutil.disk_usage(folder).free < needed + limits.spare_bytes:
@@ -104,8 +110,8 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits, *, takes_all: boo
         raise ArchiveError("unsafe", "Two members of the archive have one name; zip the data set again.") from error
     except NotADirectoryError as error:
         raise ArchiveError("unsafe", "A member is both a file and a folder; zip the data set again.") from error
-    except NotImplementedError as error:  # zipfile: an unknown compression or encryption
-        text = "The archive uses a compression or an encryption that is not read here; zip the data set again without."
+    except NotImplementedError as error:  # zipfile: a newer form of zip, or an encryption
+        text = "The archive is of a form of zip that is not read here; zip the files again, without a password."
         raise ArchiveError("unsupported", text) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError) as error:
         raise ArchiveError("unreadable", "The archive is damaged or cut off; make it again.") from error
@@ -125,7 +131,11 @@ def _check_directory(archive: Path, limits: ArchiveLimits) -> None:
     except (zipfile.BadZipFile, OSError, struct.error) as error:
         raise ArchiveError("unreadable", "The archive is damaged or cut off; make it again.") from error
     if end is None:
-        raise ArchiveError("unreadable", "The archive is cut off: its list of members is missing; make it again.")
+        raise ArchiveError(
+            "unreadable",
+            "The archive is cut off: its list of members is missing; make it again, or, if it is one part of several"
+            " (.001, .z01), put them together first.",
+        )
     # 46 bytes is the shortest entry of the central directory (APPNOTE 4.3.12): its size tells more than its count.
     if end[zipfile._ECD_ENTRIES_TOTAL] > limits.members or end[zipfile._ECD_SIZE] > limits.members * 512:  # type: ignore[attr-defined]
         raise _too_many(limits)
@@ -228,6 +238,15 @@ def _copy(source: IO[bytes], sink: IO[bytes], most: int) -> int:
             raise _too_large(most)
         sink.write(piece)
     return written
+
+
+def _unread_method(method: int) -> ArchiveError:
+    packed = f"by {_OTHER_METHODS[method]}" if method in _OTHER_METHODS else f"by a method (number {method})"
+    return ArchiveError(
+        "unsupported",
+        f"The archive is packed {packed}, which is not read here; zip the files again by the method Deflate (in 7-Zip:"
+        " Add to archive, zip, Deflate), or in several archives of less than 2 GB.",
+    )
 
 
 def _too_many(limits: ArchiveLimits) -> ArchiveError:

@@ -1,5 +1,7 @@
 """The worker away, a failed job, the server out of reach: the pages say so, and go on."""
 
+import re
+
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -105,6 +107,24 @@ def test_out_of_reach_the_page_says_so_and_goes_on(page: Page, context: BrowserC
     expect(page.locator("#offline")).to_have_count(0, timeout=SOON_MS)
     failed.get_by_role("button", name="Try again").click()
     expect(card(page, "offline.png", "succeeded")).to_contain_text("Tumor detected")
+
+
+def test_a_login_in_front_of_the_portal_that_has_ended_is_said(page: Page, console: Console) -> None:
+    """Every call is sent on to a page of another host, which this page may not ask: "The server cannot be reached."."""
+    console.expected = ["Content Security Policy directive", "CSP: connect-src", "Failed to load resource"]
+    page.goto("/")
+    to_login = re.compile("/(healthz|readyz|api/v1/.*)$")
+    page.route(to_login, lambda route: route.fulfill(status=302, headers={"Location": "http://127.0.0.1:9/login"}))
+    drop_files(page, {"away.png": phantoms.render("lesion")})
+    failed = page.locator('.card[data-state="failed"]').filter(has_text="away.png")
+    expect(failed).to_contain_text("You are not logged in any more. Log in again in another tab")
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    expect(page.locator("#offline")).to_contain_text("You are not logged in any more.", timeout=SOON_MS)
+
+    page.unroute(to_login)
+    expect(page.locator("#offline")).to_have_count(0, timeout=SOON_MS)
+    failed.get_by_role("button", name="Try again").click()
+    expect(card(page, "away.png", "succeeded")).to_contain_text("Tumor detected")
 
 
 def test_an_upload_whose_answer_was_lost_is_stored_once(

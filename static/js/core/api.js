@@ -66,6 +66,15 @@ export function errorFrom(status, body) {
 }
 
 /**
+ * True where a login in front of the portal has ended, and sends every request to a page of its own: of another host, which this
+ * page may not ask, so that all calls fail as if nobody were there.
+ */
+export const isSentAway = async () => {
+  const answer = await fetch("/healthz", { redirect: "manual", cache: "no-store" }).catch(() => null);
+  return answer?.type === "opaqueredirect";
+};
+
+/**
  * Sends one request and returns the JSON of its answer (null where it has none). Throws ApiError; AbortError passes through.
  * @template T
  * @param {string} method

@@ -25,8 +25,9 @@ function showWorker(isReady) {
 async function checkServer() {
   if (document.hidden) return;
   try {
-    const response = await fetch("/readyz", { headers: { Accept: "application/json" } });
-    notify("offline", null);
+    const response = await fetch("/readyz", { headers: { Accept: "application/json" }, redirect: "manual" });
+    const isSentAway = response.type === "opaqueredirect"; // by a login in front of the portal
+    notify("offline", isSentAway ? "You are not logged in any more. Log in again in another tab; this page then goes on by itself." : null, "error");
     /** @type {Readiness | null} null where a proxy answered in the server's place */
     const readiness = await response.json().catch(() => null);
     if (readiness?.worker !== undefined) showWorker(readiness.worker === "ok");

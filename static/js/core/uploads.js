@@ -1,5 +1,5 @@
 /* Posts a form to /api/v1 by XMLHttpRequest, because fetch does not report the progress of an upload. */
-import { ApiError, csrfToken, errorFrom, ROOT } from "./api.js";
+import { ApiError, csrfToken, errorFrom, isSentAway, ROOT } from "./api.js";
 
 /** A new Idempotency-Key: what is sent again under it is done once. (`randomUUID` is kept from pages without TLS.) */
 export const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -26,7 +26,7 @@ export function postForm(path, form, { key, onProgress, signal }) {
   const xhr = new XMLHttpRequest();
   return new Promise((resolve, reject) => {
     xhr.upload.addEventListener("progress", (event) => event.lengthComputable && onProgress(event.loaded / event.total));
-    xhr.addEventListener("error", () => reject(errorFrom(0)));
+    xhr.addEventListener("error", async () => reject(errorFrom((await isSentAway()) ? 401 : 0)));
     xhr.addEventListener("abort", () => reject(signal.reason));
     xhr.addEventListener("load", () => {
       let body = null;

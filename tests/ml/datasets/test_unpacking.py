@@ -100,6 +100,23 @@ def test_of_an_archive_without_images_it_is_said_what_it_has(tmp_path: Path) -> 
     assert caught.value.code == "empty"
 
 
+@pytest.mark.parametrize(("number", "name"), [(9, "Deflate64"), (98, "PPMd"), (97, "number 97")])
+def test_an_archive_of_another_compression_says_which_and_what_to_do(tmp_path: Path, number: int, name: str) -> None:
+    """Explorer packs large files by Deflate64, and offers no other: it was told to zip "without"."""
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "large.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a.png", b"x" * 100)
+    data = bytearray(path.read_bytes())
+    for signature, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # APPNOTE 4.3.7 and 4.3.12
+        start = data.index(signature) + place
+        data[start : start + 2] = number.to_bytes(2, "little")
+    path.write_bytes(data)
+    with pytest.raises(ArchiveError, match=rf"{name}.* is not read here; .* Deflate \(in 7-Zip") as caught:
+        unpack_archive(path, tmp_path / "folder", LIMITS, timeout_s=30)
+    assert caught.value.code == "unsupported"
+
+
 class _Unsaid(zipfile.ZipInfo):
     """A member whose name has no flag of UTF-8, as Windows' Explorer writes it."""
 

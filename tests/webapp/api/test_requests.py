@@ -42,6 +42,19 @@ def test_json_in_other_bytes_is_told_which(app: Flask, client: FlaskClient, body
     assert "UTF-8" in response.json["message"] and "byte order mark" in response.json["message"]
 
 
+@pytest.mark.parametrize("body", ["null", '["0123"]', '"0.5"'])
+def test_json_that_is_no_object_is_told_so(client: FlaskClient, body: str) -> None:
+    """It was told: `_schema: Invalid input type.`"""
+    response = client.post(f"{SCANS}/stack", data=body, content_type="application/json")
+    assert (response.status_code, response.json["code"]) == (422, "invalid")
+    assert response.json["message"].startswith("The body must be one object of JSON")
+
+
+def test_a_refusal_of_the_whole_body_is_its_sentence_alone(app: Flask, client: FlaskClient) -> None:
+    response = client.patch(f"{SCANS}/{finished(app)['id']}", json={})
+    assert response.json["message"] == "Give `study` or `spacing_mm`, one at a time."
+
+
 def test_a_range_behind_the_end_is_told_the_length(app: Flask, client: FlaskClient) -> None:
     path = f"{SCANS}/{finished(app)['id']}/original"
     length = len(client.get(path, buffered=True).data)

@@ -72,6 +72,20 @@ def test_the_zip_is_made_while_it_is_sent(app: Flask, client: FlaskClient) -> No
     assert of_all < of_one_slice + size / 8, (of_one_slice, of_all, size)
 
 
+def test_studies_whose_folders_would_have_one_name_have_two(app: Flask, client: FlaskClient) -> None:
+    """Two patients' scans lay in one folder."""
+    scans = [sent(client, form={"study": study}) for study in ("P/7", "P_7", "P_7.", "P/7")] + [sent(client, "P_7.png")]
+    for scan in scans:
+        finish(resources_of(app), scan["segmentation"]["id"])
+    ids = [scan["id"] for scan in scans]
+    answer = client.post(f"{SCANS}/download.zip", json={"scans": ids, "content": "masks"})
+    names = zipfile.ZipFile(io.BytesIO(answer.data)).namelist()
+    assert [name for name in names if name.endswith(".tif")] == [
+        *("P_7/scan-mask.tif", "P_7 (2)/scan-mask.tif", "P_7 (3)/scan-mask.tif", "P_7/scan (2)-mask.tif"),
+        "P_7 (4)-mask.tif",
+    ]
+
+
 def test_few_zips_are_made_at_once(app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     path = f"{SCANS}/{finished(app)['id']}/download.zip"
     monkeypatch.setattr(result_zips, "_places", threading.BoundedSemaphore(1))

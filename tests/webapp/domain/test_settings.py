@@ -81,6 +81,20 @@ def test_the_embedded_broker_is_found_in_a_folder_of_an_odd_name(tmp_path: Path)
         ("GLIOSCOPE_INSTANCE", "~/glioscope"),
         ("GLIOSCOPE_STORAGE", "~/storage"),
         ("GLIOSCOPE_MODELS", "/srv/models:~/models"),
+        ("GLIOSCOPE_STORAGE", '"/srv/scans"'),
+        ("GLIOSCOPE_STORAGE", "$HOME/scans"),
+        ("GLIOSCOPE_AUTH", "'local'"),
+        ("GLIOSCOPE_EVALUATION_ROOTS", "/srv/no-a,/srv/no-b"),
+        ("GLIOSCOPE_EVALUATION_ROOTS", "/srv/no-a; /srv/no-b"),
+        ("GLIOSCOPE_ALLOWED_HOSTS", "https://glioscope.example.org/"),
+        ("GLIOSCOPE_ALLOWED_HOSTS", "glioscope.example.org *"),
+        ("GLIOSCOPE_ALLOWED_HOSTS", ".example.org"),
+        ("GLIOSCOPE_ALLOWED_HOSTS", "['glioscope.example.org']"),
+        ("GLIOSCOPE_ALLOWED_HOSTS", "glioscope.example.org."),
+        ("GLIOSCOPE_ALLOWED_HOSTS", "klinik-müller.example"),
+        ("GLIOSCOPE_ALLOWED_HOSTS", "fe80::1"),
+        ("DATABASE_URL", "postgresql+psycopg2://me@data/glioscope"),
+        ("DATABASE_URL", '"postgresql://me@data/glioscope"'),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
@@ -131,6 +145,19 @@ def test_a_variable_that_is_called_like_a_setting_and_is_none_is_said() -> None:
 def test_a_heartbeat_that_a_lease_cannot_outlive_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="GLIOSCOPE_HEARTBEAT_S"):
         make_settings(tmp_path, GLIOSCOPE_LEASE_S="10", GLIOSCOPE_HEARTBEAT_S="10")
+
+
+def test_hosts_are_names_and_addresses_with_or_without_a_port(tmp_path: Path) -> None:
+    names = "Glioscope.example.org:8443,node-1 web_1 10.0.0.7 [fe80::1]:8000 xn--klinik-mller-0hb.example"
+    found = make_settings(tmp_path, GLIOSCOPE_ALLOWED_HOSTS=names).allowed_hosts
+    assert found[3:] == tuple(names.replace(",", " ").split())
+
+
+def test_a_folder_with_a_comma_in_its_name_is_one(tmp_path: Path) -> None:
+    (tmp_path / "a,").mkdir()
+    (tmp_path / "a," / "b").mkdir()
+    odd = str(tmp_path / "a," / "b")
+    assert make_settings(tmp_path, GLIOSCOPE_EVALUATION_ROOTS=odd).evaluation_roots == (Path(odd),)
 
 
 def test_an_empty_variable_counts_as_not_set(tmp_path: Path) -> None:

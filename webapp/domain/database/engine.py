@@ -27,7 +27,9 @@ SQLITE_OTHER_SCHEMA = ("no such table", "no such column", "has no column named")
 BUSY_TIMEOUT_S = 5.0
 # A connection over a network that was cut without a word ends after some 15 s (libpq's manual, "Parameter Key Words");
 # by default it would hold its thread for two hours.
-POSTGRES_OPTIONS = {
+POSTGRES_OPTIONS: dict[str, int | str] = {
+    # Else it is the database's own, or of the variable PGCLIENTENCODING, and a name is not text or does not fit.
+    "client_encoding": "utf8",
     "connect_timeout": int(BUSY_TIMEOUT_S),
     "keepalives_idle": 5,
     "keepalives_interval": 3,

@@ -23,11 +23,15 @@ def alembic_config(database_url: str) -> Config:
 
 
 def upgrade(database_url: str) -> None:
-    """Run every migration that the database has not seen. Raises SchemaError where it cannot be opened or is newer."""
+    """Run every migration that the database has not seen.
+
+    Raises SchemaError where it cannot be opened, is newer, or has no place for every name.
+    """
     try:
         database = Database(database_url)
         try:
             with database.engine.connect() as connection:
+                _refuse_encoding(connection)
                 _refuse_unknown(_revisions(connection))
         finally:
             database.dispose()
@@ -40,8 +44,9 @@ def upgrade(database_url: str) -> None:
 
 
 def check(database: Database) -> None:
-    """Raises SchemaError where the database is not of the newest schema, DatabaseUnavailable."""
+    """Raises SchemaError where the database is not of the newest schema or encoding, DatabaseUnavailable."""
     with database.read() as session:
+        _refuse_encoding(session.connection())
         revisions = _revisions(session.connection())
     _refuse_unknown(revisions)
     if revisions != set(_scripts().get_heads()):
@@ -57,6 +62,19 @@ def _revisions(connection: Connection) -> set[str]:
     if not inspect(connection).has_table("alembic_version"):
         return set()
     return set(connection.scalars(text("SELECT version_num FROM alembic_version")))
+
+
+def _refuse_encoding(connection: Connection) -> None:
+    """Names have letters of every script; PostgreSQL made under LANG=C takes bytes and knows no letters."""
+    if connection.dialect.name != "postgresql":
+        return
+    encoding = connection.scalar(text("SHOW server_encoding"))
+    if encoding != "UTF8":
+        raise SchemaError(
+            f"The database is in {encoding}, which does not hold the letters of every name. Make one in UTF8"
+            " (`createdb NAME --owner USER --encoding UTF8 --locale C --template template0`) for DATABASE_URL; what is"
+            " in this one goes there by pg_dump and psql."
+        )
 
 
 def _refuse_unknown(revisions: set[str]) -> None:

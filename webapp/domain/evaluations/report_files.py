@@ -24,11 +24,13 @@ DOWNLOADS = {
 
 
 def report_file(resources: Resources, evaluation: Evaluation, name: str) -> str:
-    """The key of a file of the report. Raises NotReady before there is one, NotFound where it has none of that name."""
+    """The key of a file of the report. Raises NotReady before there is one, NotFound where it has no such figure,
+    StorageUnavailable."""
     if evaluation.status is not Status.SUCCEEDED or evaluation.report_attempt is None:
         raise NotReady(f"There is no report yet: the evaluation is {evaluation.status.value}.")
     key = report_key(evaluation.id, evaluation.report_attempt, name)
-    if not resources.storage.exists(key):
+    # Every report has the others: where one is missing, the storage has lost it.
+    if name not in DOWNLOADS and not resources.storage.exists(key):
         raise NotFound("This evaluation has no such file: slices without expert masks have no figures.")
     return key
 

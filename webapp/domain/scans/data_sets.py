@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ml.rendering import panels
+from webapp.domain.database.search_keys import search_key
 from webapp.domain.errors import InvalidInput
 from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup, truth
@@ -82,7 +83,7 @@ def _patients(scans: Sequence[Scan]) -> dict[str, str]:
     for scan in sorted(scans, key=lambda scan: scan.slice_count > 1):
         is_numbered = scan.slice_count == 1 and number_of(scan.filename) is not None
         title = clean_member(title_of(scan.filename) if is_numbered else scan.stem, LONGEST_FOLDER_BYTES)
-        key = (scan.study_id, title.casefold()) if is_numbered else (scan.id,)
+        key = (scan.study_id, search_key(title)) if is_numbered else (scan.id,)
         if key not in by_key:
             by_key[key] = names.take(title)
         found[scan.id] = by_key[key]

@@ -2,6 +2,8 @@
 
 import re
 
+from webapp.domain.database.search_keys import search_key
+
 # File systems take 255 bytes; an ending and a number follow.
 LONGEST_BYTES = 200
 # Names that Windows keeps for devices, whatever their ending (its manual, "Naming Files, Paths, and Namespaces").
@@ -9,19 +11,20 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECAS
 
 
 class MemberNames:
-    """Names that were given away, in any case of their letters."""
+    """Names that were given away, in any case and form of Unicode of their letters: macOS takes `é` for `e` with its
+    accent behind it, and Windows `A` for `a`."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
     def add(self, name: str) -> None:
         """Take a name that may have been taken before."""
-        self._taken.add(name.casefold())
+        self._taken.add(search_key(name))
 
     def take(self, name: str) -> str:
         """The name; a number follows where it was taken before."""
         free, number = name, 1
-        while free.casefold() in self._taken:
+        while search_key(free) in self._taken:
             number += 1
             free = f"{name} ({number})"
         self.add(free)

@@ -121,6 +121,7 @@ def scans_zip(
     NotReady, or StorageUnavailable or StorageFull of one that has a result.
     """
     outbox, names, left_out, in_doubt = _Outbox(), MemberNames(), [], []
+    folders: dict[str, str] = {}  # of studies, by their ids
     is_empty = True
     problem: PortalError | None = None
     with zipfile.ZipFile(outbox, "w", zipfile.ZIP_STORED) as file:
@@ -130,8 +131,9 @@ def scans_zip(
                 left_out.append(f"{found.name}: {found.reason}")
                 continue
             study = found.described["study"]
-            folder = clean_member(study["name"]) + "/" if study else ""
-            name = names.take(folder + clean_member(found.scan.stem))
+            if study and study["id"] not in folders:
+                folders[study["id"]] = names.take(clean_member(study["name"])) + "/"
+            name = names.take((folders[study["id"]] if study else "") + clean_member(found.scan.stem))
             try:
                 _add_masks(resources, file, found, name if content is Content.MASKS else f"{name}/")
             except (StorageUnavailable, StorageFull) as error:

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 from webapp.domain.settings.checks import check_bind, check_together
 from webapp.domain.settings.groups import SETTINGS, Variables
 from webapp.domain.settings.instance import embedded_socket, stored_secret
-from webapp.domain.settings.parsing import Peer, Setting, SettingsError
+from webapp.domain.settings.parsing import Peer, Setting, SettingsError, unquoted
 
 __all__ = ["PROJECT_ROOT", "SETTINGS", "Peer", "Setting", "Settings", "SettingsError", "check_bind"]
 
@@ -61,7 +61,10 @@ class Settings(Variables):
             local = instance if "://" in place else place
             chosen = DEFAULTS_OF.get(values.get("auth", ""), {}).get(name, entry.default)
             default = chosen.format(project=PROJECT_ROOT, instance=instance, local=local)
-            values[name] = entry.parse(entry.name, environ.get(entry.name, "").strip() or default)
+            given = environ.get(entry.name, "").strip()
+            values[name] = entry.parse(
+                entry.name, (given if entry.is_secret else unquoted(entry.name, given)) or default
+            )
         values["has_embedded_redis"] = not values["redis_url"]
         values["redis_url"] = values["redis_url"] or f"unix://{quote(bytes(embedded_socket(values['instance_dir'])))}"
         values["secret_key"] = values["secret_key"] or stored_secret(values["instance_dir"])

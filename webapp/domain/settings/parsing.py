@@ -27,6 +27,9 @@ MOST_DAYS = 36_500
 # PS3.5 table 6.2-1: the default repertoire without backslash; no comma and @, which separate peers here.
 _AE_TITLE = re.compile(r"[!-+\--?A-\[\]-~](?:[ -+\--?A-\[\]-~]{0,14}[!-+\--?A-\[\]-~])?")
 _PORTS = range(1, 65_536)
+# A name or an address, as the header Host has it, with or without a port.
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_POSTGRES = ("postgres", "postgresql", "postgresql+psycopg")
 
 
 @dataclass(frozen=True)
@@ -126,21 +129,39 @@ def is_safe_url(value: str) -> bool:
     return (is_tls or is_here) and not (parts.query or parts.fragment or parts.username or parts.password)
 
 
-def hosts(_name: str, value: str) -> tuple[str, ...]:
+def unquoted(name: str, value: str) -> str:
+    """The value; one in quotes, which a shell takes off and a list of variables of Docker does not, is refused."""
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        raise SettingsError(f"{name} is {value[:60]!r}; nothing has taken off its quotes: write it without.")
+    return value
+
+
+def hosts(name: str, value: str) -> tuple[str, ...]:
     """Host names separated by commas or spaces, behind those of this machine."""
-    return LOCAL_HOSTS + tuple(value.replace(",", " ").split())
+    names = value.replace(",", " ").split()
+    for word in names:
+        if not _HOST.fullmatch(word):
+            raise SettingsError(
+                f"{name} has {word[:60]!r}; a host is its name alone, such as glioscope.example.org: no https://, path"
+                " or *, and letters beyond ASCII as browsers send them (xn--...)."
+            )
+    return LOCAL_HOSTS + tuple(names)
 
 
 def folder(name: str, value: str) -> Path:
     """One absolute path."""
-    if value.startswith("~"):
-        raise SettingsError(f"{name} is {value[:60]!r}; nothing but a shell reads ~: write the whole path.")
+    if value.startswith(("~", "$")):
+        raise SettingsError(f"{name} is {value[:60]!r}; nothing but a shell reads {value[0]}: write the whole path.")
     return Path(value).absolute()
 
 
 def folders(name: str, value: str) -> tuple[Path, ...]:
     """Absolute paths, separated as in PATH."""
-    return tuple(folder(name, word) for word in value.split(os.pathsep) if word)
+    found = tuple(folder(name, word) for word in value.split(os.pathsep) if word)
+    for path in found:
+        if re.search(r"[,;] */", str(path)) and not path.exists():
+            raise SettingsError(f"{name} has {str(path)[:60]!r}, which is no folder; several are separated by :")
+    return found
 
 
 def redis_url(name: str, value: str) -> str:
@@ -250,9 +271,9 @@ def database_url(name: str, value: str) -> str:
     The message does not repeat the value, which may hold a password.
     """
     scheme, separator, rest = value.partition("://")
-    if not separator or scheme.split("+")[0] not in ("sqlite", "postgres", "postgresql"):
-        raise SettingsError(f"{name} must begin with sqlite:///, or with postgresql://.")
-    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else value
+    if not separator or scheme not in ("sqlite", *_POSTGRES):
+        raise SettingsError(f"{name} must begin with sqlite:///, or with postgresql://, and name no other driver.")
+    return f"postgresql+psycopg://{rest}" if scheme in _POSTGRES else value
 
 
 def storage_place(name: str, value: str) -> str:

@@ -33,7 +33,7 @@ class Storage(Protocol):
         """The key's bytes to read and seek in. Raises FileNotFoundError where there are none."""
 
     def exists(self, key: str) -> bool:
-        """Whether something is stored under the key."""
+        """Whether something is stored under the key. Raises StorageUnavailable where nobody can say."""
 
     def local_copy(self, key: str) -> AbstractContextManager[Path]:
         """A local file with the key's bytes while the block runs, to read or to map into memory; never to change.

@@ -97,7 +97,10 @@ class LocalStorage:
         return file
 
     def exists(self, key: str) -> bool:
-        return self._path(key).is_file()
+        if self._path(key).is_file():
+            return True
+        self._check_readable()
+        return False
 
     @contextmanager
     def local_copy(self, key: str) -> Iterator[Path]:

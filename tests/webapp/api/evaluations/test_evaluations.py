@@ -59,6 +59,25 @@ def test_a_file_that_the_storage_has_lost_is_said_to_be_missing(
     assert "missing in the storage; restore it" in lost.json["message"]
 
 
+def test_a_report_is_not_said_to_be_none_while_the_storage_is_away(
+    client: FlaskClient, runtime: Runtime, data: Path
+) -> None:
+    """It was 404: slices without expert masks had no figures."""
+    evaluation_id = started(client, data)
+    run_all(runtime, evaluation_id)
+    objects = Path(runtime.resources.settings.storage, "objects")
+    names = ("metrics.csv", "report.pdf", "figures/roc.svg", "cases/0/truth.png")
+    objects.rename(objects.with_name("away"))
+    for name in names:
+        away = client.get(f"{PATH}/{evaluation_id}/{name}")
+        assert (away.status_code, away.json["code"]) == (503, "storage_unavailable"), name
+        assert "mount or restore" in away.json["message"], name
+    objects.with_name("away").rename(objects)
+    for path in objects.rglob("metrics.csv"):
+        path.unlink()
+    assert "missing in the storage" in client.get(f"{PATH}/{evaluation_id}/metrics.csv").json["message"]
+
+
 def test_cases_are_ordered_filtered_and_paged(client: FlaskClient, runtime: Runtime, data: Path) -> None:
     evaluation_id = started(client, data)
     run_all(runtime, evaluation_id)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from typing import Any
 
+import psycopg
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -14,7 +15,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from ml.measurements import Verdict
-from webapp.domain.database import text_search
+from tests.support.servers import drop_database
+from webapp.domain.database import migration, text_search
 from webapp.domain.database.engine import Database
 from webapp.domain.database.migration import alembic_config
 from webapp.domain.database.orm import Base
@@ -97,6 +99,20 @@ def test_another_database_is_refused_by_name(url: str, tmp_path) -> None:
 
     with pytest.raises(SettingsError, match="DATABASE_URL"):
         make_settings(tmp_path, DATABASE_URL=url)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_does_not_hold_every_name_is_refused(postgres: str, encoding: str) -> None:
+    """Of SQL_ASCII, as initdb makes it without a locale, a traceback; in LATIN1 uploads of many names were 500."""
+    name = f"of_{encoding.lower()}"
+    with psycopg.connect(f"{postgres.replace('&', ' ')} dbname=postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    try:
+        with pytest.raises(migration.SchemaError, match=f"is in {encoding}.*--encoding UTF8"):
+            migration.upgrade(f"postgresql+psycopg:///{name}?{postgres}")
+    finally:
+        drop_database(postgres, name)
 
 
 def add_scan(session: Session) -> Scan:

@@ -186,7 +186,8 @@ def test_a_store_that_is_gone_is_not_made_anew(storage: LocalStorage, tmp_path: 
     storage.root.mkdir()  # the place where it was mounted
     calls = [
         storage.temporary_file, storage.check, lambda: storage.put(left, "scans/ab/one"),
-        lambda: storage.open("scans/ab/one"), storage.local_copy("scans/ab/one").__enter__,
+        lambda: storage.exists("scans/ab/one"), lambda: storage.open("scans/ab/one"),
+        storage.local_copy("scans/ab/one").__enter__,
     ]  # fmt: skip
     for call in calls:
         with pytest.raises(StorageUnavailable, match="mount"):
