@@ -1,15 +1,19 @@
 """What the scans of a drop's DICOM series are called: by their folders, and by what tells those of one name apart."""
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ml.datasets.file_names import slashed
 from ml.sandbox.decoder import SortedSeries
+from webapp.domain.scans.grouping import EVERYBODYS_FOLDERS
 
 # What a scan is called whose files came without a folder.
 UNNAMED = "DICOM series"
+# A file as scanners and archives number it, of every patient: IM_0001, I0000012.dcm, MR.1.2.840.113619.2.5.
+_OF_SCANNERS = re.compile(r"(im|img|image|i|mr|mri|slice)?[-_. ]?[0-9.]+(\.(dcm|dicom|ima))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -17,8 +21,8 @@ class SeriesName:
     """The name of a series' scan, in its parts.
 
     own: its file's, or of several files the innermost folder around them. around: the folder that tells its patient
-    from others who have series of the same name (`sub-01` of `sub-01/flair`); empty where none does. suffix: what else
-    tells it from series of the same name.
+    from others who have series of the same name (`sub-01` of `sub-01/flair`, `P7` of `P7/DICOM`); empty where none
+    does. suffix: what else tells it from series of the same name.
     """
 
     own: str
@@ -38,6 +42,10 @@ def name_series(series: Sequence[SortedSeries], names: Sequence[str], filenames:
         for one in series
     ]
     around = _folders_around(series, names, titles)
+    around = [
+        folder or _folder_of_everybodys(title.own, _path_around(_of(one, names)))
+        for one, title, folder in zip(series, titles, around, strict=True)
+    ]
     return _told_apart(series, [replace(title, around=folder) for title, folder in zip(titles, around, strict=True)])
 
 
@@ -66,6 +74,17 @@ def _folders_around(series: Sequence[SortedSeries], names: Sequence[str], titles
             for place in alike:
                 around[place] = folders[place][shared]
     return around
+
+
+def _folder_of_everybodys(own: str, path: str) -> str:
+    """The folders around a name that every patient has (`DICOM`, `flair`, `IM_0001`), up to one that not every patient
+    has; empty where there is none, or the name says more. path: of the innermost folder around the series."""
+    if own.casefold() not in EVERYBODYS_FOLDERS and not _OF_SCANNERS.fullmatch(own):
+        return ""
+    folders = list(reversed(_parts(path)))
+    around = folders[1:] if folders[:1] == [own] else folders
+    first = next((place for place, folder in enumerate(around) if folder.casefold() not in EVERYBODYS_FOLDERS), None)
+    return "" if first is None else " ".join(reversed(around[: first + 1]))
 
 
 def _told_apart(series: Sequence[SortedSeries], titles: Sequence[SeriesName]) -> list[SeriesName]:

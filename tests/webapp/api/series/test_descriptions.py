@@ -197,3 +197,29 @@ def test_the_folder_tells_patients_apart_and_its_name_of_a_patient_is_not_shown(
     ]
     scans = send(client, *files).json["scans"]
     assert [scan["filename"] for scan in scans] == ["flair, patient 1", "P8 flair, patient 2"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("Study/Visit_A/DICOM/I{:03}.dcm", "Visit_A DICOM"),
+        ("Study/Visit_A/dicom/flair/I{:03}.dcm", "Visit_A dicom flair"),
+        ("Visit_A/I{:03}.dcm", "Visit_A"),
+        ("DICOM/I{:03}.dcm", "DICOM"),
+        ("Study/Visit_A/Ax FLAIR/I{:03}.dcm", "Ax FLAIR"),
+        ("Miller^Jane/DICOM/I{:03}.dcm", "DICOM"),
+    ],
+)
+def test_a_folder_that_every_patient_has_follows_the_next_one(client: FlaskClient, path: str, name: str) -> None:
+    """The portal's page sends each examination of a drop by itself: two patients' were both "DICOM"."""
+    files = dicom_files.series(VOXELS, AFFINE, PatientID="4711", PatientName="Miller^Jane")
+    [scan] = send(client, *[(path.format(place), data) for place, data in enumerate(files)]).json["scans"]
+    assert scan["filename"] == name
+
+
+def test_a_single_file_of_a_scanner_follows_its_folder(client: FlaskClient) -> None:
+    [slice_, *_] = dicom_files.series(VOXELS, AFFINE)
+    names = {"P7/DICOM/IM_0001": "P7 DICOM IM_0001", "IM_0001": "IM_0001", "P7/flair.dcm": "flair.dcm"}
+    for path, name in names.items():
+        [scan] = send(client, (path, slice_)).json["scans"]
+        assert scan["filename"] == name
