@@ -6,6 +6,7 @@ Whatever a file does to its child, the caller sees a ScanError. Importing this m
 from __future__ import annotations
 
 import logging
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -201,10 +202,7 @@ class Decoder:
             access = _access(sources, stack, original)
             request |= {"stack": str(stack.resolve()), "spare_bytes": spare_bytes}
             decoded = _read_scan(self._run(request, access, len(sources)), stack, len(sources))
-            if len(decoded.names) != len(names) or not all(
-                len(name) <= len(given) and set(name) <= set(given)
-                for name, given in zip(decoded.names, names, strict=True)
-            ):
+            if len(decoded.names) != len(names) or not all(map(_is_part, decoded.names, names)):
                 raise _damaged()  # a child that its file took over
             return decoded
         except BaseException:
@@ -271,6 +269,11 @@ def _access(sources: Sequence[Path], *targets: Path) -> Access:
     for target in targets:
         target.touch()
     return Access.to(reads=sources, writes=targets)
+
+
+def _is_part(name: str, given: str) -> bool:
+    """Whether a name may be what is left of the given one, some of whose letters may be composed."""
+    return len(name) <= len(given) and set(name) <= {*given, *unicodedata.normalize("NFC", given)}
 
 
 def _read_sorted(answer: dict[str, Any], count: int) -> SortedFiles:

@@ -1,6 +1,7 @@
 """A patient's name in 40 elements of a DICOM series, in private ones and in the file names: nowhere afterwards."""
 
 import logging
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,11 @@ def test_a_name_in_other_letters_and_another_order_is_taken_out(said: str, name:
     header = Dataset()
     header.PatientName, header.PatientID, header.PatientBirthDate = said, "0012345678", "19750312"
     assert without_people(name, header) == left
+
+
+def test_a_folder_that_macos_sends_keeps_its_other_words(app: Flask) -> None:
+    """It writes letters and their accents apart, also in the words that stay."""
+    folder = unicodedata.normalize("NFD", "Müller Schädel")
+    files = dicom_files.series(VOXELS, AFFINE, PatientName="Müller^Jörg")
+    scan = result(app, *[(f"{folder}/{k}.dcm", data) for k, data in enumerate(files)])
+    assert scan["filename"] == "Schädel"
