@@ -10,6 +10,8 @@ members: the packages that an ensemble joins.
 
 from ml.cards.card import (
     LOST_PIXELS,
+    MAX_DICE_DELTA,
+    MIN_VERDICTS_EQUAL,
     NESTED,
     OUT_OF_FOLD,
     Architecture,
@@ -52,6 +54,8 @@ __all__ = [
     "INT8_GRAPH_FILE",
     "INT8_WEIGHTS_FILE",
     "LOST_PIXELS",
+    "MAX_DICE_DELTA",
+    "MIN_VERDICTS_EQUAL",
     "NAME_PATTERN",
     "NESTED",
     "OOD_FILE",

@@ -27,6 +27,12 @@ WRAPPERS = ("model.", "network.", "net.")
 # network was wrapped; and AveragedModel's own count.
 _WRAPPED = ("module", "_orig_mod")
 _COUNT = "n_averaged"
+# What Lightning's WeightAveraging keeps beside the averages, which are in "state_dict": the weights before averaging.
+_BEFORE_AVERAGING = "current_model_state"
+# What stands before the names of a whole network's weights; such words say nothing about the network itself.
+_HOLDERS = (*_WRAPPED, *(prefix.removesuffix(".") for prefix in WRAPPERS), "ema", "ema_model", "model_ema")
+# Of a network's weights those that no optimizer changes; lists of averages leave them out.
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 # NumPy's numbers beside the weights, a Dice of sklearn's for one: under their names of NumPy 2 and of NumPy 1.
 _SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined]  # no public name makes one from a pickle
@@ -126,11 +132,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read `{"model_state_dict", "epoch", "val_iou", "val_dice"}` without running any code that the file carries.
 
     Lightning's `state_dict` is read, too, and names with the prefixes of wrappers. Half precision becomes single.
-    Raises CheckpointError.
+    Raises CheckpointError, also where the file holds the network's weights twice: a moving average beside them, say.
     """
     content = load_plain(path)
     content = content if isinstance(content, dict) else {}
-    state = next((content[key] for key in _STATE_KEYS if key in content), content)
+    taken = next((key for key in _STATE_KEYS if key in content), None)
+    state = content if taken is None else content[taken]
     if not isinstance(state, dict) or not state:
         raise CheckpointError(f'{path.name} has no "model_state_dict" of tensors; give a checkpoint that has one.')
     other = next((pair for pair in state.items() if not _is_weight(*pair)), None)
@@ -138,6 +145,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(
             f'{path.name} has no "model_state_dict" of tensors: {str(other[0])[:80]!r} is {type(other[1]).__name__};'
             " give a checkpoint that has one."
+        )
+    copy = None if taken is None else _find_copy({key: content[key] for key in content if key != taken}, state)
+    if copy is not None:
+        raise CheckpointError(
+            f"{path.name} holds the network's weights twice, as {taken} and as {copy}, and does not say which are"
+            " meant: a moving average or the best epoch may be beside the last one; save the weights of one alone:"
+            " torch.save(model.state_dict(), FILE)."
         )
     named = strip_wrappers(state)
     weights = {key: value.float() if value.is_floating_point() else value for key, value in named.items()}
@@ -167,6 +181,11 @@ def load_plain(path: Path) -> object:
             return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
         found = _UNSAFE.search(str(error))
+        if found is None and "TorchScript" in str(error):
+            raise CheckpointError(
+                f"{path.name} is a TorchScript archive, which holds code, and code of a file is never run; save its"
+                " weights alone where it comes from: torch.save(torch.jit.load(FILE).state_dict(), NEW)."
+            ) from error
         if found is None:
             reason = type(error).__name__
             raise CheckpointError(
@@ -184,9 +203,48 @@ def strip_wrappers(tensors: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Te
     named = {
         ".".join(part for part in name.split(".") if part not in _WRAPPED): value
         for name, value in tensors.items()
-        if name != _COUNT
+        if name.rpartition(".")[2] != _COUNT
     }
     return _strip_shared(named)
+
+
+def _find_copy(content: Mapping[Any, object], state: Mapping[str, torch.Tensor]) -> str | None:
+    """Where else in a checkpoint the network of `state` is, with other numbers: keys, joined by points. None: nowhere.
+
+    Known by the names of its weights, or, in a list, by their shapes in their order (averages of torch-ema, diffusers).
+    """
+    names = _bare(state)
+    trained = [value.shape for name, value in names.items() if not name.endswith(_STATISTICS)]
+    for key, value in content.items():
+        if key == _BEFORE_AVERAGING:
+            continue
+        if isinstance(value, list | tuple) and all(isinstance(item, torch.Tensor) for item in value):
+            if len(value) > 1 and [item.shape for item in value] == trained:
+                return str(key)
+        elif isinstance(value, Mapping):
+            if _is_copy(names, _bare({name: item for name, item in value.items() if _is_weight(name, item)})):
+                return str(key)
+            deeper = _find_copy(value, state)
+            if deeper is not None:
+                return f"{key}.{deeper}"
+    return None
+
+
+def _is_copy(names: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    """Whether `other` has most of these weights, and not the same numbers: state may hold a loss's weights, too."""
+    shared = names.keys() & other.keys()
+    return 2 * len(shared) > len(names) and not all(torch.equal(names[key], other[key]) for key in shared)
+
+
+def _bare(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors with their names as the network itself calls them."""
+    bare = {}
+    for name, value in tensors.items():
+        parts = [part for part in name.split(".") if part not in _WRAPPED]
+        while len(parts) > 1 and parts[0] in _HOLDERS:
+            parts = parts[1:]
+        bare[".".join(parts)] = value
+    return bare
 
 
 def in_half_precision(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from ml.cards import (
     LOST_PIXELS,
+    MAX_DICE_DELTA,
+    MIN_VERDICTS_EQUAL,
     Card,
     Cascade,
     CascadeFigures,
@@ -39,7 +41,7 @@ from ml.packaging.card_facts import check_leaves_choices, read_facts, with_facts
 from ml.packaging.choices.folds import FoldRun, check_leaves_test, check_package, read_folds, with_common_folds
 from ml.packaging.choices.networks import scaling_of
 from ml.packaging.choices.out_of_fold import measure_on_folds
-from ml.packaging.ensembles import OF_MEMBERS, average_maps, table_of
+from ml.packaging.ensembles import OF_MEMBERS, average_maps, check_leaves_members, table_of
 from ml.packaging.measuring import PARITY_SLICES, check_is_whole, parity_slices, split_of, with_figures
 from ml.packaging.package_writer import staged, write_card
 from ml.packaging.parity import compare_engines
@@ -50,6 +52,10 @@ logger = logging.getLogger(__name__)
 # Tried from the highest: the more slices the first member answers alone, the less there is to compute.
 LIMITS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01)
 _GRID = (256, 256)  # that LOST_PIXELS are of
+_REMEDY = "Ask about more --neighbors, name another --first, or use the ensemble as it is."
+_GATE = (
+    f"the gate is a Dice within {MAX_DICE_DELTA:g}, {MIN_VERDICTS_EQUAL:.1%} of verdicts equal and no larger tumor lost"
+)
 
 
 @dataclass(frozen=True)
@@ -92,12 +98,15 @@ def make_cascade(plan: CascadePlan, calibration: Calibration | None = None) -> C
     then. Raises DatasetError and TrainingError as `python -m ml ensemble` does.
     """
     whole = load_card(plan.ensemble)
-    folders = find_members(plan.ensemble, whole, plan.directories)
     names = [member.name for member in whole.members]
-    if plan.first not in names:
+    if not names:
         raise PackageError(
-            f"{plan.first} is no member of {whole.name}; name one of {', '.join(names) or 'an ensemble with members'}."
+            f"{whole.name} is no ensemble, but one model; join it with another by `python -m ml ensemble`."
         )
+    check_leaves_members(plan.out, names)
+    folders = find_members(plan.ensemble, whole, plan.directories)
+    if plan.first not in names:
+        raise PackageError(f"{plan.first} is no member of {whole.name}; name one of {', '.join(names)}.")
     order = sorted(range(len(names)), key=lambda place: names[place] != plan.first)
     folders = tuple(folders[place] for place in order)
     stated = read_facts(plan.facts)
@@ -117,9 +126,10 @@ def make_cascade(plan: CascadePlan, calibration: Calibration | None = None) -> C
             f"{len(names)} members need as many runs after --folds, in the ensemble's order, not {len(plan.folds)}."
         )
     runs = with_common_folds([read_folds(plan.folds[place], plan.data) for place in order])
-    card = choose_limit(card, folders, runs, plan.neighbors)
-    card = _measure(card, folders, cases, calibration or Calibration(), plan.is_tested)
+    # Opened before the work, which takes long: a folder that cannot be written is known at once.
     with staged(plan.out) as folder:
+        card = choose_limit(card, folders, runs, plan.neighbors)
+        card = _measure(card, folders, cases, calibration or Calibration(), plan.is_tested)
         return write_card(folder, card)
 
 
@@ -207,15 +217,21 @@ def choose_limit(card: Card, folders: Sequence[Path], runs: Sequence[FoldRun], n
             )
         ]
         tried = compare_looks(looks, card)
-        logger.info("Limit %g, out of fold: %s", limit, tried)
+        logger.info("Limit %g, out of fold: %s", limit, _describe(tried))
         if tried.is_close and passes_in_each(looks, runs[0].folds, card):
             words = f"the highest of {len(LIMITS)} limits from {LIMITS[-1]:g} to {LIMITS[0]:g} that passes in each fold"
             judged = replace(runs[0], name=card.name, maps=tuple(look.cascaded for look in looks))
             cascade = Cascade(limit, neighbors, f"out of fold, {runs[0].description}: {words}", tried)
             return replace(card, cascade=cascade, metrics=measure_on_folds(judged, card))
+    first = load_card(folders[0]).name
+    if tried is None:
+        raise PackageError(
+            f"The ensemble marks what is as improbable as {highest:g}, and no limit is below {LIMITS[-1]:g}: {first}"
+            " can answer nothing alone; use the ensemble as it is."
+        )
     raise PackageError(
-        f"With {load_card(folders[0]).name} asked first no limit passes the gate in each fold (the lowest, on all of"
-        f" them: {tried}); all members are needed on every slice."
+        f"With {first} asked first no limit passes the gate in each fold (the lowest, on all of them:"
+        f" {_describe(tried)}); {_GATE}. {_REMEDY}"
     )
 
 
@@ -239,7 +255,10 @@ def _measure(
     passed = compare_looks(list(_served_looks(served, whole, stacks)), card)
     cascade = card.cascade
     if cascade is None or not passed.is_close:
-        raise PackageError(f"The compiled models do not pass the gate: {passed}.")
+        raise PackageError(
+            f"The limit passes on the folds' maps, but the compiled models do not: {_describe(passed)}; {_GATE}."
+            f" {_REMEDY}"
+        )
     reference = EnsembleEngine(without, [TorchEngine.from_package(folder, device="cpu") for folder in folders])
     compared = parity_slices(split, calibration.seed)
     logger.info("Comparing int8 with torch fp32 on %d slices", len(compared))
@@ -250,6 +269,17 @@ def _measure(
         parity={"int8": replace(parity, against="torch fp32, all members on every slice")},
     )
     return with_figures(card, served, reference, cases, is_tested)
+
+
+def _describe(figures: CascadeFigures) -> str:
+    """The gate's figures in words, beside the same members asked on every slice."""
+    delta = figures.patient_dice_delta
+    differs = "nothing, for there is no tumor" if delta is None else f"{delta:+.4f}"
+    return (
+        f"of {figures.slices} slices of {figures.patients} patients the first look answers {figures.skipped} alone,"
+        f" {figures.verdicts_equal:.2%} of verdicts are equal, mean patient Dice differs by {differs},"
+        f" {figures.lost} larger tumors are lost"
+    )
 
 
 def asked_about(

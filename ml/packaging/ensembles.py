@@ -81,11 +81,21 @@ def make_ensemble(plan: Ensemble, calibration: Calibration | None = None) -> Car
         check_is_whole(cases, card.training.test_patients or ())
     if plan.folds:
         check_leaves_choices(stated)
-        card = _choose(plan, card, cards)
-    if cases:
-        card = _measure(plan, card, cases, calibration or Calibration())
+    # Opened before the work, which takes long: a folder that cannot be written is known at once.
     with staged(plan.out) as folder:
+        if plan.folds:
+            card = _choose(plan, card, cards)
+        if cases:
+            card = _measure(plan, card, cases, calibration or Calibration())
         return write_card(folder, card)
+
+
+def check_leaves_members(out: Path, names: Sequence[str]) -> None:
+    """Raises PackageError where a package `out` would take the place, or hide, one that it is made of."""
+    if out.resolve().name in names:
+        raise PackageError(
+            f"{out} has the name of one of the models that it joins, which it would replace; give --out another name."
+        )
 
 
 def average_maps(
@@ -121,6 +131,7 @@ def _read_members(plan: Ensemble) -> list[Card]:
     names = [card.name for card in cards]
     if len(set(names)) < 2 or len(set(names)) < len(names):
         raise PackageError(f"An ensemble joins two or more different packages; {', '.join(names)} are given.")
+    check_leaves_members(plan.out, names)
     check_members(cards)
     for folder, card in zip(plan.members, cards, strict=True):
         try:

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import warnings
 import zipfile
 
 import numpy as np
@@ -82,6 +83,65 @@ def test_a_module_with_two_of_the_networks_or_with_more_in_it_is_refused(weights
     more = {f"unet.{name}": value for name, value in weights.items()} | {"unet.aux.weight": torch.ones(1)}
     with pytest.raises(CheckpointError, match="--card FACTS"):
         load_network(SMALL, more)
+
+
+def averaged(weights, share=0.5):
+    return {name: value * share if value.is_floating_point() else value for name, value in weights.items()}
+
+
+def _shadow(weights):
+    counted = ("running_mean", "running_var", "num_batches_tracked")
+    return [value for name, value in averaged(weights).items() if not name.endswith(counted)]
+
+
+@pytest.mark.parametrize(
+    ("key", "make", "where"),
+    [
+        ("model_ema", averaged, "model_ema"),
+        ("state_dict_ema", lambda weights: {f"module.{name}": v for name, v in averaged(weights).items()}, None),
+        ("ema", lambda weights: {"step": 3, **{f"ema_model.{n}": v for n, v in averaged(weights).items()}}, "ema"),
+        ("best", lambda weights: {"epoch": 2, "weights": averaged(weights)}, "best.weights"),
+        ("ema", lambda weights: {"decay": 0.9, "shadow_params": _shadow(weights)}, "ema.shadow_params"),
+    ],
+    ids=["by its name", "of AveragedModel", "with the step", "of the best epoch", "a list of torch-ema"],
+)
+@pytest.mark.parametrize("taken", ["model", "state_dict", "model_state_dict"])
+def test_averages_beside_the_weights_are_not_passed_over(weights, tmp_path, key, make, where, taken):
+    state = {f"model.{name}": value for name, value in weights.items()} if taken == "state_dict" else weights
+    torch.save({taken: state, key: make(weights), "epoch": 3}, tmp_path / "two.pth")
+    with pytest.raises(CheckpointError, match=rf"weights twice, as {taken} and as {where or key}, .*torch\.save"):
+        read_checkpoint(tmp_path / "two.pth")
+
+
+def test_the_same_weights_again_and_what_an_optimizer_keeps_are_no_averages(weights, tmp_path):
+    optimizer = {"state": {0: {"exp_avg": torch.ones(3), "step": torch.tensor(1.0)}}, "param_groups": [{"params": [0]}]}
+    beside = {"best_model": dict(weights), "optimizer": optimizer, "critic": {"head.weight": torch.ones(1)}}
+    torch.save({"model": weights, **beside}, tmp_path / "same.pth")
+    assert read_checkpoint(tmp_path / "same.pth").weights.keys() == weights.keys()
+
+
+def test_of_lightnings_averaging_the_averages_are_taken(weights, tmp_path):
+    # Its WeightAveraging keeps the averages as the state, and beside them the weights that they are of.
+    torch.save({"state_dict": averaged(weights), "current_model_state": weights}, tmp_path / "mean.ckpt")
+    key = next(name for name, value in weights.items() if value.is_floating_point() and value.any())
+    assert torch.equal(read_checkpoint(tmp_path / "mean.ckpt").weights[key], weights[key] * 0.5)
+
+
+def test_a_module_with_the_average_of_its_network_is_refused(weights, tmp_path):
+    both = {f"model.{name}": value for name, value in weights.items()}
+    both |= {f"ema_model.module.{name}": value for name, value in averaged(weights).items()}
+    torch.save({"state_dict": both | {"ema_model.n_averaged": torch.tensor(3)}}, tmp_path / "module.ckpt")
+    with pytest.raises(CheckpointError, match=r"holds 2 networks of this architecture \(ema_model\., model\.\)"):
+        load_network(SMALL, read_checkpoint(tmp_path / "module.ckpt").weights)
+
+
+def test_a_torchscript_archive_is_told_from_a_damaged_file(tmp_path):
+    with warnings.catch_warnings(action="ignore"):  # torch calls the format deprecated; files of it remain
+        torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(str(tmp_path / "script.pt"))
+    with pytest.raises(
+        CheckpointError, match=r"script\.pt is a TorchScript archive.*torch\.jit\.load\(FILE\)\.state_dict"
+    ):
+        read_checkpoint(tmp_path / "script.pt")
 
 
 @pytest.mark.parametrize("key", [None, "model"])

@@ -39,6 +39,13 @@ def test_an_ensemble_is_a_card_that_names_its_members(members, tmp_path, capsys)
     assert load_engine(out, "torch").name.startswith("ensemble-torch")
 
 
+def test_an_ensemble_does_not_replace_a_member(members, tmp_path, capsys):
+    for out in (members[0], tmp_path / "elsewhere" / "two"):
+        assert main(["ensemble", *map(str, members), "--out", str(out)]) == 1
+        assert "has the name of one of the models that it joins" in capsys.readouterr().err
+    assert (members[0] / "model.safetensors").is_file() and not (tmp_path / "elsewhere").exists()
+
+
 def test_whom_one_member_knows_is_not_excluded_from_all(members, tmp_path):
     for folder, trained, excluded in zip(members, (["a"], ["a", "b"]), (["b", "c"], ["c", "d"]), strict=True):
         card = json.loads((folder / "card.json").read_text())
