@@ -14,11 +14,11 @@ def run() -> None:
     """Run the migrations, in one transaction each."""
     database = Database(context.config.attributes["database_url"])
     try:
-        with database.engine.connect() as connection:
+        with database.engine.connect() as connection, database.engine.connect() as turn:
             if not database.is_sqlite:
-                # Several machines may start at once: the second waits, and finds nothing left to do.
-                connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
-                connection.commit()
+                # Several machines may start at once: the second waits, and finds nothing left to do. Held by a
+                # transaction of its own: a pooler (PgBouncer) would keep a session's lock when this process has ended.
+                turn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
             else:
                 # A migration may copy a table: with foreign keys on, the old one's end would delete what refers to it.
                 # SQLite ignores this inside a transaction, so it goes past SQLAlchemy, which begins one.

@@ -6,8 +6,9 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from flask import Request, Response, current_app, jsonify, request
 from flask_smorest import Blueprint
-from marshmallow import Schema
+from marshmallow import Schema, fields
 from webargs.flaskparser import FlaskParser
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from werkzeug.routing import BaseConverter
 
@@ -31,8 +32,19 @@ class HexId(BaseConverter):
     regex = "[0-9a-f]{32}"
 
 
-class JsonParser(FlaskParser):
-    """webargs' parser, without its gaps: what it takes for no body at all, and what makes it fail."""
+class ApiParser(FlaskParser):
+    """webargs' parser, without its gaps: what it takes for no body at all, what makes it fail, and values that it
+    leaves out."""
+
+    def load_querystring(self, req: Request, schema: Schema) -> Any:
+        """The names behind the address. Raises InvalidInput."""
+        _refuse_several(req.args, schema)
+        return super().load_querystring(req, schema)
+
+    def load_form(self, req: Request, schema: Schema) -> Any:
+        """The fields of a form beside its files. Raises InvalidInput."""
+        _refuse_several(req.form, schema)
+        return super().load_form(req, schema)
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         """The body. Raises 415 for another content type, which would otherwise count as no body; 400 for no JSON."""
@@ -55,7 +67,7 @@ class JsonParser(FlaskParser):
 class PortalBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships no types
     """A blueprint of the API. flask-smorest's decorators with types, and `answers`."""
 
-    ARGUMENTS_PARSER = JsonParser()
+    ARGUMENTS_PARSER = ApiParser()
 
     def route(self, rule: str, **options: Any) -> Decorator[Any]:
         """A view function's or a MethodView's address."""
@@ -152,6 +164,14 @@ def refuse_unknown_names() -> None:
     takes = f"it takes: {', '.join(known)}" if known else "it takes none"
     remedy = "." if request.method in SAFE_METHODS else ", and what changes something is sent in the body."
     raise InvalidInput(f"{names}: not a name that is taken behind the address; {takes}{remedy}")
+
+
+def _refuse_several(values: MultiDict[str, str], schema: Schema) -> None:
+    """Several values of what takes one: the first would count, and a filter leave out the scans of the others."""
+    for key, field in schema.load_fields.items():
+        name = field.data_key or key
+        if not isinstance(field, (fields.List, fields.Raw)) and len(set(values.getlist(name))) > 1:
+            raise InvalidInput(f"{name}: several values, and it takes one; send a request for each.")
 
 
 def _plain_type(content_type: str) -> str:

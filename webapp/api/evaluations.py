@@ -5,7 +5,6 @@ from typing import Any
 
 from flask import Response, request
 from flask.views import MethodView
-from webargs.flaskparser import parser
 
 from webapp.api.blueprints import BYTES, blueprint, png
 from webapp.api.stored_files import attachment, inline
@@ -65,7 +64,7 @@ class EvaluationCollection(MethodView):
         """Evaluate a folder, scans with experts' masks or a study's (JSON), or a zip (multipart)."""
         key = headers.get("idempotency_key")
         if request.mimetype == "multipart/form-data":
-            options = parser.parse(ArchiveFormSchema(), request, location="form")
+            options = blp.ARGUMENTS_PARSER.parse(ArchiveFormSchema(), request, location="form")
             options.pop(ARCHIVE_FIELD, None)
             source: str | UploadedFile | None = next(iter(uploaded_files(ARCHIVE_FIELD)), None)
         else:

@@ -5,7 +5,6 @@ from typing import Any
 
 from flask import Response, request
 from flask.views import MethodView
-from webargs.flaskparser import parser
 
 from webapp import downloads
 from webapp.api.blueprints import BYTES, blueprint, head, png, thumbnail
@@ -62,7 +61,7 @@ class ScanCollection(MethodView):
     @blp.alt_response(507, schema=ErrorSchema, description="no room left")
     def post(self, headers: dict[str, Any]) -> dict[str, Any]:
         """Upload one or more scans; each is segmented as soon as a worker is free."""
-        form = parser.parse(UploadFormSchema(), request, location="form")
+        form = blp.ARGUMENTS_PARSER.parse(UploadFormSchema(), request, location="form")
         options = UploadOptions(**{name: value for name, value in form.items() if name != "file"})
         submitted = submit(resources(), uploaded_files("file"), options, headers.get("idempotency_key"))
         with resources().database.read() as session:
@@ -166,7 +165,7 @@ class ScanTruth(MethodView):
     @blp.alt_response(507, schema=ErrorSchema, description="no room left")
     def put(self, headers: dict[str, Any], scan_id: str) -> dict[str, Any]:
         """Set the expert's mask, in the place of an earlier one: all of its files, or none."""
-        regions = parser.parse(TruthFormSchema(), request, location="form")["region"]
+        regions = blp.ARGUMENTS_PARSER.parse(TruthFormSchema(), request, location="form")["region"]
         key = headers.get("idempotency_key")
         submit_truth(resources(), scan_id, uploaded_files("file"), key, regions=regions)
         return _detail(scan_id)

@@ -1,6 +1,7 @@
 """What a request may be made of, whatever it asks for: its body's coding, the names in its address, empty fields."""
 
 import gzip
+import io
 
 import pytest
 from flask import Flask
@@ -40,6 +41,35 @@ def test_json_in_other_bytes_is_told_which(app: Flask, client: FlaskClient, body
     response = client.patch(path, data=body, content_type="application/json")
     assert (response.status_code, response.json["code"]) == (400, "bad_request")
     assert "UTF-8" in response.json["message"] and "byte order mark" in response.json["message"]
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("verdict=tumor_detected&verdict=no_tumor", "verdict"),
+        ("status=failed&limit=1&status=succeeded", "status"),
+        ("limit=1&limit=2", "limit"),
+    ],
+)
+def test_a_second_value_behind_the_address_is_not_left_out(client: FlaskClient, query: str, name: str) -> None:
+    """Of two verdicts, as a list is sent by many clients, the first one's scans were all that was listed."""
+    response = client.get(f"{SCANS}?{query}")
+    assert (response.status_code, response.json["code"]) == (422, "invalid")
+    assert response.json["message"].startswith(f"{name}: several values, and it takes one")
+
+
+def test_values_that_may_be_several_are_and_a_doubled_one_is_one(client: FlaskClient) -> None:
+    assert client.get(f"{SCANS}?warning=constant&warning=oblique&limit=2&limit=2").status_code == 200
+
+
+def test_a_second_study_of_an_upload_is_not_left_out(app: Flask, client: FlaskClient) -> None:
+    """`study` behind each file: all scans went to the first one's."""
+    before = traces(app)
+    files = [(io.BytesIO(png_bytes()), "a.png"), (io.BytesIO(png_bytes()), "b.png")]
+    response = client.post(SCANS, data={"file": files, "study": ["A", "B"]})
+    assert (response.status_code, response.json["code"]) == (422, "invalid")
+    assert response.json["message"].startswith("study: several values")
+    assert traces(app) == before
 
 
 @pytest.mark.parametrize("body", ["null", '["0123"]', '"0.5"'])

@@ -27,7 +27,10 @@ SQLITE_OTHER_SCHEMA = ("no such table", "no such column", "has no column named")
 BUSY_TIMEOUT_S = 5.0
 # A connection over a network that was cut without a word ends after some 15 s (libpq's manual, "Parameter Key Words");
 # by default it would hold its thread for two hours.
-POSTGRES_OPTIONS: dict[str, int | str] = {
+POSTGRES_OPTIONS: dict[str, int | str | None] = {
+    # No prepared statements: behind a pooler that gives each transaction another connection (PgBouncer) they are not
+    # there, or are others' (psycopg's manual, "Prepared statements").
+    "prepare_threshold": None,
     # Else it is the database's own, or of the variable PGCLIENTENCODING, and a name is not text or does not fit.
     "client_encoding": "utf8",
     "connect_timeout": int(BUSY_TIMEOUT_S),

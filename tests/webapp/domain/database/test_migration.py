@@ -56,6 +56,28 @@ def test_two_processes_may_migrate_at_once(postgres_url: str) -> None:
     test_the_migrated_schema_is_that_of_the_models(postgres_url)
 
 
+@pytest.mark.postgres
+def test_nothing_of_a_session_stays_behind_with_a_pooler(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PgBouncer hands connections on: the next migration waited for ever, and jobs failed for want of a statement that
+    had been prepared on another connection."""
+    kept: list[Database] = []
+    monkeypatch.setattr(Database, "dispose", lambda database: kept.append(database))
+    migration.upgrade(postgres_url)
+    monkeypatch.undo()
+    database = Database(postgres_url)
+    try:
+        for _ in range(10):
+            with database.read() as session:
+                session.scalars(select(Scan)).all()
+                prepared = session.scalar(text("SELECT count(*) FROM pg_prepared_statements"))
+                own = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database ="
+                locks = session.scalar(text(f"{own} (SELECT oid FROM pg_database WHERE datname = current_database())"))
+        assert (prepared, locks) == (0, 0)
+    finally:
+        for each in (database, *kept):
+            each.dispose()
+
+
 def test_there_is_one_head() -> None:
     assert len(ScriptDirectory.from_config(alembic_config("sqlite://")).get_heads()) == 1
 
