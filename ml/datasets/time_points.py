@@ -12,7 +12,7 @@ MU-Glioma-Post's `PatientID_0003/Timepoint_1` (https://doi.org/10.7937/7K9K-3C83
 to `/2`), its UCSD-PTGBM a number behind the person's (UCSD-PTGBM-0002_01 and _02), and UCSF-ALPTDG both times in one
 folder (`100001/100001_time1`). Dates begin with the year, the day or the month (`P7/04.03.2021`, NBIA's
 `P7/01-30-2020-NA-BRAIN`); the folder around one that is called by its date is the person, unless it is a class, a site
-or the like.
+or the like. Where the folders of times are around those of persons (`pre/P1`, `post/P1`), the inner name is theirs.
 """
 
 import re
@@ -36,6 +36,8 @@ _WORD = (
     r"(?:time(?:[-_ ]?points?)?|tp|visit|weeks?|months?|days?|session|follow[-_ ]?up|fu)[-_ ]?\d[-\w]*|baseline"
     r"|(?:pre|post)(?:[-_ ]?(?:op(?:erative)?|rt|surgery|treatment))?"
 )
+# Around persons; a day around numbers may be a list of that day's.
+_OUTER = re.compile(rf"(?:{_WORD})/(?P<person>.+)", re.IGNORECASE | re.DOTALL)
 _TIME = re.compile(rf"(?:mri?|mrt|irm|scan|exam|study)?[-_. ]?{_DATE}(?:[-_. ][^/]*)?|{_WORD}", re.IGNORECASE)
 _DATED = re.compile(rf"(?P<person>.*\d.*?)[-_. ](?:{_DATE}|{_WORD})", re.IGNORECASE | re.DOTALL)
 
@@ -50,6 +52,8 @@ def person_of(patient: str) -> str:
     for pattern in (_SERIES, _TIMES):
         if found := pattern.fullmatch(patient):
             patient = next(filter(None, found.groups()))
+    if (found := _OUTER.fullmatch(patient)) and not is_time(found["person"]):
+        patient = found["person"]
     person, _, time = patient.rpartition("/")
     if person and is_time(time):
         return patient if is_of_many(person.rpartition("/")[2]) else person

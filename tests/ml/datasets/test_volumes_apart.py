@@ -161,6 +161,7 @@ def test_two_masks_of_one_volume_in_other_folders_fail_it(tmp_path: Path) -> Non
         (("P7_04.03.2021", "P7_10-06-2021", "P7_03-25-2021", "P7/4.3.2021", "P7/MR 10.06.2021"), "P7"),
         (("GLIS-RT-001/01-30-2020-NA-BRAIN", "GLIS-RT-001/02-28-2020-NA-BRAIN"), "GLIS-RT-001"),
         (("Miller/04.03.2021", "Miller/2021-06-10", "Miller/post"), "Miller"),
+        (("pre/P7", "post/P7", "follow-up 1/P7", "Baseline/P7_20190304", "preop/P7/2021-03-04"), "P7"),
         (("P7_baseline", "P7_fu1", "P7 follow-up 2", "P7_preop", "P7_post_op"), "P7"),
     ],
 )
