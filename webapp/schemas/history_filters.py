@@ -25,7 +25,10 @@ class HistoryFilterSchema(ma.Schema):
         data_key="q",
         load_default="",
         validate=validate.Length(max=255),
-        metadata={"description": "part of the file name, or of the name, tags or notes of its study"},
+        metadata={
+            "description": "part of the file name, or of the name, tags, notes or patient of its study; or the whole"
+            " pseudonym of a DICOM series"
+        },
     )
     status = fields.Enum(Status, by_value=True)
     verdict = fields.Enum(Verdict, by_value=True)

@@ -8,7 +8,7 @@ from flask import render_template, url_for
 
 from webapp.context import resources
 from webapp.domain.jobs.models import Status
-from webapp.domain.scans import history, studies
+from webapp.domain.scans import history, patients, studies
 from webapp.domain.scans.history import SORTS, HistoryFilter
 from webapp.domain.scans.models import Verdict
 from webapp.domain.scans.tag_lines import line_of
@@ -53,10 +53,12 @@ def history_page(
         rows = [dump(ScanSchema, scan, IN_A_ROW) for scan in page.rows]
         known = studies.page(session, limit=MOST_STUDIES_SHOWN).rows
         study = studies.find(session, args["study"])
+        whose = patients.patient_of(session, study) if study else None
         context = {
             "match_count": history.count(session, wanted),
             "has_scans": bool(rows) or history.has_any(session),
             "study": dump(StudySchema, study) if study else None,
+            "patient_problem": whose.problem if whose and whose.is_contradicted else None,
             "tags_line": line_of(study.tags) if study else "",
             "has_truth": bool(study and studies.scans_with_truth(session, study.id)),
             "sequences": form_of(session, study.id) if study else None,

@@ -4,11 +4,14 @@ import html
 import io
 import re
 import zipfile
+from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
 
+from tests.support import dicom_files
 from tests.support.resources import png_bytes
+from tests.webapp.api.series.drawn_head import AFFINE, VOXELS
 from tests.webapp.clients import SCANS, finished, send, sent, token
 
 HTML = "<script>alert(1)</script>"
@@ -133,3 +136,33 @@ def test_a_filter_of_warnings_is_told_to_the_table(client: FlaskClient) -> None:
     assert "“first again” is looked for as it is written" in client.get("/scans?q=first+again").text
     table = re.search(r'href="([^"]+history\.csv[^"]*)"', client.get("/scans?from=nonsense&sort=name").text)[1]
     assert client.get(table.replace("&amp;", "&")).status_code == 200
+
+
+def test_a_study_of_two_patients_says_so_on_its_page(client: FlaskClient) -> None:
+    def series_of(patient: str) -> dict[str, Any]:
+        files = dicom_files.series(VOXELS, AFFINE, PatientID=patient)
+        form = {"study": "Board"}
+        return send(client, *[(f"{k}.dcm", data) for k, data in enumerate(files)], form=form).json["scans"][0]
+
+    first = series_of("A1")
+    path = f"/scans?study={first['study']['id']}"
+    assert "move them apart" not in client.get(path).text
+    second = series_of("B1")
+    assert "By their headers its series are of 2 patients; move them apart." in client.get(path).text
+    refused = client.put(f"{SCANS}/{first['id']}/sequences", json={"flair": first["id"], "t1": second["id"]})
+    assert refused.status_code == 422
+    assert refused.json["message"] == "By their headers the sequences are of several patients; choose series of one."
+
+
+def test_scans_are_found_by_their_patient(client: FlaskClient) -> None:
+    files = dicom_files.series(VOXELS, AFFINE, PatientID="C3")
+    [scan] = send(client, *[(f"{k}.dcm", data) for k, data in enumerate(files)]).json["scans"]
+    study = sent(client, form={"study": "Visit"})["study"]
+    client.patch(f"/api/v1/studies/{study['id']}", json={"patient": "Pat-017"})
+
+    def found(query: str) -> list[str]:
+        return [item["id"] for item in client.get(f"{SCANS}?q={query}").json["scans"]]
+
+    assert found(scan["series"]["patient"].lower()) == [scan["id"]]
+    assert len(found("pat-01")) == 1 and scan["id"] not in found("pat-01")
+    assert [item["id"] for item in client.get("/api/v1/studies?q=Pat-017").json["studies"]] == [study["id"]]

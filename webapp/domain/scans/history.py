@@ -65,7 +65,8 @@ SORTS = (
 class HistoryFilter:
     """What is asked of the history; None and the empty text mean: any.
 
-    query: part of a file name, or of the name, tags or notes of its study. study: an id. warnings: codes of which a
+    query: part of a file name, or of the name, tags, notes or patient of its study; or the whole pseudonym of a DICOM
+    series. study: an id. warnings: codes of which a
     scan has one.
     """
 
@@ -162,6 +163,7 @@ def _has_text(session: Session, query: str) -> ColumnElement[bool]:
         is_of_study = Scan.study_id.in_(select(Study.id).where(studies.matching(query)))
     text = search_key(query)
     # Of one table, so that PostgreSQL reads two indexes for it.
+    is_of_study = is_of_study | (Scan.patient_key == text)
     rare = text_search.has_rare_text(session, Scan.search_name, text) | is_of_study
     ids = session.scalars(select(Scan.id).where(rare).limit(FEW + 1)).all()
     if len(ids) <= FEW:

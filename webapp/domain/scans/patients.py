@@ -23,11 +23,13 @@ class PatientSource(StrEnum):
 
 @dataclass(frozen=True)
 class StudyPatient:
-    """name: None where nobody says whose it is, or what is said does not agree; `problem` then says which."""
+    """name: None where nobody says whose it is, or what is said does not agree (`is_contradicted`); `problem` then says
+    which."""
 
     name: str | None
     source: PatientSource | None
     problem: str | None = None
+    is_contradicted: bool = False
 
     @property
     def key(self) -> str | None:
@@ -40,13 +42,15 @@ def patient_of(session: Session, study: Study) -> StudyPatient:
     series = session.scalars(select(Scan.series).where(Scan.study_id == study.id, Scan.series.is_not(None)))
     names = sorted({name for item in series if item and (name := item.get("patient"))})
     if len(names) > 1:
-        return StudyPatient(None, None, f"By their headers its series are of {len(names)} patients; move them apart.")
+        problem = f"By their headers its series are of {len(names)} patients; move them apart."
+        return StudyPatient(None, None, problem, is_contradicted=True)
     if not names and not study.patient:
         return StudyPatient(None, None, "Nobody says whose it is; enter its patient.")
     if not names:
         return StudyPatient(study.patient, PatientSource.ENTERED)
     if study.patient and search_key(study.patient) != search_key(names[0]):
-        return StudyPatient(None, None, f"Its series are of {names[0]}, and another patient was entered for it.")
+        problem = f"Its series are of {names[0]}, and another patient was entered for it."
+        return StudyPatient(None, None, problem, is_contradicted=True)
     return StudyPatient(names[0], PatientSource.FILE)
 
 

@@ -77,7 +77,7 @@ def scans_with_truth(session: Session, study_id: str) -> list[str]:
 
 
 def page(session: Session, query: str = "", *, limit: int, cursor: str = "") -> Page[Study]:
-    """Studies, newest first. query: part of a name, a tag or the notes. Raises InvalidInput."""
+    """Studies, newest first. query: part of a name, a tag, the notes or the patient. Raises InvalidInput."""
     statement = select(Study)
     if query:
         statement = statement.where(matching(query))
@@ -86,10 +86,11 @@ def page(session: Session, query: str = "", *, limit: int, cursor: str = "") -> 
 
 
 def matching(query: str) -> ColumnElement[bool]:
-    """The condition that a study's name, tags or notes have the text. Raises InvalidInput."""
+    """The condition that a study's name, tags, notes or patient have the text. Raises InvalidInput."""
     if "\0" in query:
         raise InvalidInput("A text to search for has no zero bytes; PostgreSQL stores none.")
-    return Study.search_text.contains(search_key(query), autoescape=True)
+    text = search_key(query)
+    return Study.search_text.contains(text, autoescape=True) | Study.patient_key.contains(text, autoescape=True)
 
 
 def scan_counts(session: Session, study_ids: Iterable[str]) -> dict[str, int]:
@@ -126,18 +127,21 @@ def place(session: Session, name: str) -> str:
 
 
 def is_of_others(session: Session, name: str, patient: str | None, examination: str | None) -> bool:
-    """Whether there is a study of this name whose headers name patients, and not this one (pseudonyms, or None).
+    """Whether there is a study of this name whose headers name patients or examinations, and not these (pseudonyms, or
+    None).
 
-    Of whom no header names, each examination is somebody's.
+    Two examinations of one patient are two dates of a follow-up, though each disc calls its folder alike. Of whom no
+    header names, each examination is somebody's.
     """
     identity = _identity(owner_of_new(), clean_name(name))
     own = select(Scan.series).join(Study, Scan.study_id == Study.id).where(Study.search_name == identity)
     there = [series for series in session.scalars(own.where(Scan.series.is_not(None))) if series]
     patients = {series.get("patient") for series in there} - {None}
-    if patient is not None:
-        return bool(patients) and patient not in patients
     examinations = {series.get("examination") for series in there} - {None}
-    return bool(patients | examinations) and examination is not None and examination not in examinations
+    is_of_another = examination is not None and examination not in examinations
+    if patient is not None and patients:
+        return patient not in patients or (bool(examinations) and is_of_another)
+    return patient is None and bool(patients | examinations) and is_of_another
 
 
 def move(resources: Resources, scan_id: str, name: str | None) -> None:

@@ -223,3 +223,20 @@ def test_a_single_file_of_a_scanner_follows_its_folder(client: FlaskClient) -> N
     for path, name in names.items():
         [scan] = send(client, (path, slice_)).json["scans"]
         assert scan["filename"] == name
+
+
+def test_a_second_examination_is_a_study_of_its_own_though_its_disc_is_called_alike(client: FlaskClient) -> None:
+    def studies_of(examination: str, form: dict[str, str]) -> set[str]:
+        files = [
+            (f"ST000000/SE{number}/IM{place:06}", data)
+            for number in (1, 2)
+            for place, data in enumerate(
+                dicom_files.series(VOXELS, AFFINE, PatientID="A7", StudyInstanceUID=examination)
+            )
+        ]
+        return {scan["study"]["name"] for scan in send(client, *files, form=form).json["scans"]}
+
+    assert studies_of("1.2.1", {}) == studies_of("1.2.1", {}) == {"ST000000"}
+    [second] = studies_of("1.2.2", {"study": "ST000000"})  # as the page names the folder
+    assert second.startswith("ST000000, 20")
+    assert studies_of("1.2.3", {"study": "Visits of A7"}) == studies_of("1.2.4", {"study": "Visits of A7"})
