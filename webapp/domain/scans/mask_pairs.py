@@ -3,6 +3,7 @@
 `static/js/scans/mask_pairs.js` sends a mask together with its slice by the same rule; a test holds the two equal.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,14 @@ from ml.datasets.mask_names import (
 
 # BraTS names a patient's sequences, and the expert's mask lies on all of them: it belongs to the one that is read.
 _FLAIR_ENDINGS = ("-t2f", "_t2f", "_flair", "-flair")
+
+# Folders of a result's zip beside that of its scan: pictures that a model would give a verdict on.
+_OF_RESULT = re.compile(r"((?:.*/)?)(?:overlay|heatmap|panels|probability|errors)/slice_\d{4,}\.png")
+_MASK_OF_RESULT = re.compile(r"((?:.*/)?)mask(?:/slice_\d{4,}\.png|\.tif)")
+OWN_RESULT = (
+    "This is a picture of a result that was downloaded, and no scan: send the pictures of its folder scan alone, or the"
+    " scan's own file."
+)
 
 # The folders of a file, and its name without ending, each in one spelling.
 _Key = tuple[tuple[str, ...], str]
@@ -70,6 +79,9 @@ def pair_masks(paths: Sequence[str]) -> MaskPairs:
         for place, path in enumerate(paths)
         if place not in signs and _word_beside(path, result_word, names)
     }
+    of_result = _places_of_results(paths)
+    refused |= dict.fromkeys(of_result, OWN_RESULT)
+    signs = {place: sign for place, sign in signs.items() if place not in of_result}
     scans = tuple(place for place in range(len(paths)) if place not in signs and place not in refused)
     by_key: dict[_Key, list[int]] = defaultdict(list)
     for place in scans:
@@ -98,6 +110,15 @@ def pair_masks(paths: Sequence[str]) -> MaskPairs:
         if len(masks) > 1:
             refused |= dict.fromkeys(masks, "Several masks belong to one slice; keep one of them.")
     return MaskPairs(scans, {scan: masks[0] for scan, masks in found.items() if len(masks) == 1}, refused)
+
+
+def _places_of_results(paths: Sequence[str]) -> set[int]:
+    """The pictures of a result's zip, and its masks, which are the model's: all but the scan's and the expert's."""
+    names = [slashed(path) for path in paths]
+    pictures = {place: found[1] for place, name in enumerate(names) if (found := _OF_RESULT.fullmatch(name))}
+    folders = set(pictures.values())
+    masks = {place: found[1] for place, name in enumerate(names) if (found := _MASK_OF_RESULT.fullmatch(name))}
+    return set(pictures) | {place for place, folder in masks.items() if folder in folders}
 
 
 def is_outlines(path: str) -> bool:

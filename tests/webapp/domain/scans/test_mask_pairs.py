@@ -2,7 +2,7 @@
 
 import pytest
 
-from webapp.domain.scans.mask_pairs import match_slices, pair_masks
+from webapp.domain.scans.mask_pairs import OWN_RESULT, match_slices, pair_masks
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ from webapp.domain.scans.mask_pairs import match_slices, pair_masks
         (["1-Flair.nii", "1-LesionSeg-Flair.nii", "1-LesionSeg-T1.nii", "no_mask_flair.nii"], {0: 1}, [2]),
         (["img_dir/train/1.png", "ann_dir/train/1.png"], {}, [1]),
         (["0.png", "0_predict.png", "1_predict.png", "2.PNG", "2_Pred.png"], {}, [1, 4]),
+        (["s/images/slice_0000.png", "s/mask/slice_0000.png", "errors/slice_1.png"], {0: 1}, []),
         (["a_json/img.png", "a_json/label.png", "a_json/label_viz.png"], {}, [1, 2]),
     ],
 )
@@ -54,3 +55,13 @@ def test_masks_that_come_later_are_told_by_the_names_of_the_slices() -> None:
     assert match_slices(slices, ["x_1.png"]) is None
     assert match_slices(slices, ["s_1.png", "s_1_mask.png"]) is None
     assert match_slices(["a.png", "a.tif"], ["a_mask.png"]) is None
+
+
+def test_pictures_of_a_result_are_no_scans() -> None:
+    """The zip of a result, dropped on the portal: a map of probabilities had the verdict that there is no tumor."""
+    kinds = ("scan", "mask", "probability", "overlay", "heatmap", "panels", "errors")
+    paths = [f"Study/P1/{kind}/slice_0000.png" for kind in kinds] + ["Study\\P1\\mask.tif", "P2/mask.tif"]
+    found = pair_masks(paths)
+    assert found.scans == (0,) and not found.masks
+    assert {place for place, said in found.refused.items() if said == OWN_RESULT} == {1, 2, 3, 4, 5, 6, 7}
+    assert "expert's mask" in found.refused[8]
