@@ -1,11 +1,13 @@
 """`flask --app wsgi ...`: what is in a command's way is one sentence."""
 
+import errno
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
 from tests.support.resources import make_settings
+from webapp.domain.backups import making
 from webapp.domain.database import migration
 from webapp.factory import create_app
 
@@ -46,3 +48,20 @@ def test_a_command_says_what_is_in_its_way(app: Flask, command: list[str], sente
 def test_a_database_that_is_away_is_said(tmp_path: Path) -> None:
     app = create_app(make_settings(tmp_path, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none"))
     assert "does not answer right now" in told(app, ["list"])
+
+
+def test_a_backup_on_a_full_disk_says_which_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It said: `No space left on device: None`."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    settings = make_settings(tmp_path)
+    migration.upgrade(settings.database_url)
+    monkeypatch.setattr(making, "make", full)
+    result = create_app(settings).test_cli_runner().invoke(args=["backups", "make", str(tmp_path / "disk" / "new")])
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"Error: There is no room left in {tmp_path / 'disk'}; free some, or take a folder on another disk, and begin"
+        " again.\n"
+    )

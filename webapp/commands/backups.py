@@ -1,5 +1,6 @@
 """`flask --app wsgi backups ...`: make one of a running portal, verify one, restore one."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ def make(out: Path, base: Path | None) -> None:
     """Copy database and stored files into the new folder OUT. The portal may go on working."""
     from webapp.domain.backups import making
 
-    with _sentences():
+    with _sentences(out.parent):
         made = making.make(resources(), out, base)
     click.echo(f"{made.files} files, {made.bytes / 1e6:.1f} MB, and the database.")
     if resources().settings.secret_key and not (out / "secret_key").is_file():
@@ -37,7 +38,7 @@ def verify(folder: Path) -> None:
     """Read every byte of a backup and compare it with its list."""
     from webapp.domain.backups import contents
 
-    with _sentences():
+    with _sentences(folder):
         found = contents.verify(folder)
     click.echo(f"Sound: {found.files} files, {found.bytes / 1e6:.1f} MB, made at {found.made_at}.")
 
@@ -49,15 +50,15 @@ def restore(folder: Path) -> None:
     from webapp.domain.backups import restoring
     from webapp.process.launch import lock_instance
 
-    with _sentences():
+    with _sentences(resources().settings.instance_dir):
         lock_instance(resources().settings.instance_dir)
         found = restoring.restore(resources(), folder)
     click.echo(f"Restored: {found.files} files and the database, as of {found.made_at}.")
 
 
 @contextmanager
-def _sentences() -> Iterator[None]:
-    """What is in a command's way is one sentence."""
+def _sentences(written: Path) -> Iterator[None]:
+    """What is in a command's way is one sentence. written: the folder that it fills."""
     from webapp.domain.backups.contents import BackupError
     from webapp.domain.database.migration import SchemaError  # Alembic, as in `migrate`
 
@@ -68,4 +69,8 @@ def _sentences() -> Iterator[None]:
     except (BackupError, SchemaError, SettingsError) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
-        raise click.ClickException(f"{error.strerror}: {error.filename}") from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            text = f"There is no room left in {written}; free some, or take a folder on another disk, and begin again."
+            raise click.ClickException(text) from error
+        place = f": {error.filename}" if error.filename else ""
+        raise click.ClickException(f"{error.strerror}{place}") from error
