@@ -26,7 +26,8 @@ _ROLE = click.Choice([role.value for role in Role])
 
 def _asked_password() -> str:
     if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\n")
+        # Of a file that was written on Windows: with a byte order mark, and two signs at a line's end.
+        return sys.stdin.readline().removeprefix("\ufeff").rstrip("\r\n")
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     return password
 

@@ -70,6 +70,17 @@ def test_what_a_user_has_who_left_is_given_to_another_by_command(app: Flask) -> 
     assert "no such user" in invoke(app, "users", "adopt", "vera", "--of", "nobody")
 
 
+@pytest.mark.parametrize("typed", [PASSWORD + "\r\n", "\ufeff" + PASSWORD + "\r\n", PASSWORD])
+def test_a_password_from_a_file_of_windows_is_what_is_typed_at_the_login(app: Flask, typed: str) -> None:
+    """The end of its line was a part of it, and nobody could log in."""
+    ownership.act_as(None)
+    invoke(app, "users", "create", "vera", "--role", "researcher", typed=typed)
+    assert log_in(app, "vera").get(SCANS).status_code == 200
+    ownership.act_as(None)
+    assert invoke(app, "users", "password", "vera", typed=typed) == ""
+    assert log_in(app, "vera").get(SCANS).status_code == 200
+
+
 @on_both
 def test_studies_of_one_name_are_told_apart_when_they_come_to_one_user(app: Flask) -> None:
     """The command refused, did not say which study, and nobody but the user who had left could see theirs."""
