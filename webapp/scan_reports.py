@@ -130,14 +130,16 @@ def _verdict(run: dict[str, Any]) -> str:
 def _facts(described: dict[str, Any]) -> list[tuple[str, str]]:
     spacing = [f"{value:g}" if value else "unknown" for value in described["spacing_mm"] or ()]
     entered = ", entered by hand" if described["spacing_source"] == "entered" else ""
-    series = described["series"] or {}
+    series, study = described["series"] or {}, described["study"] or {}
     words = ", ".join(str(series[name]) for name in ("modality", "description", "date") if series.get(name))
     rows = [
         ("Scan", described["id"]),
         ("File", f"{described['filename']} ({FORMATS[described['format']]})"),
         ("Series", words),
         ("Patient's pseudonym", series.get("patient") or ""),
-        ("Study", (described["study"] or {}).get("name", "")),
+        ("Study", study.get("name", "")),
+        ("Patient, as entered", study.get("patient") or ""),
+        ("Day of the examination", f"{study['date']}, as entered" if study.get("date") else ""),
         ("Slices", f"{described['slice_count']:,} of {described['width']:,} x {described['height']:,} pixels"),
         ("Spacing", f"{' x '.join(spacing)} mm (slices, rows, columns){entered}" if spacing else "not known"),
         ("Received", f"{described['created_at']:.10}"),

@@ -24,10 +24,22 @@ def _of_run(name: str) -> Column:
     return Column(name, lambda scan, run: run.get(name))
 
 
+def _patient(scan: Described) -> str | None:
+    """The pseudonym of its series, else who was entered for its study."""
+    return (scan["series"] or {}).get("patient") or (scan["study"] or {}).get("patient")
+
+
+def _exam_date(scan: Described) -> str | None:
+    """The day that was entered for its study, else the year of its series."""
+    return (scan["study"] or {}).get("date") or (scan["series"] or {}).get("date")
+
+
 COLUMNS = (
     _of_scan("id"),
     _of_scan("filename"),
     Column("study", lambda scan, run: scan["study"] and scan["study"]["name"]),
+    Column("patient", lambda scan, run: _patient(scan)),
+    Column("exam_date", lambda scan, run: _exam_date(scan)),
     _of_scan("created_at"),
     _of_scan("format"),
     _of_scan("width"),

@@ -82,6 +82,10 @@ class StudyNameSchema(RowSchema):
 
     id = fields.String(required=True)
     name = fields.String(required=True)
+    date = fields.Date(
+        required=True, allow_none=True, metadata={"description": "of the examination, as entered; null: not entered"}
+    )
+    patient = fields.String(required=True, allow_none=True, metadata={"description": "as entered; null: not entered"})
 
 
 class SameAsSchema(RowSchema):

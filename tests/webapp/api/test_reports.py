@@ -1,5 +1,6 @@
 """GET /api/v1/scans/{id}/report.pdf: the result on paper."""
 
+import csv
 import io
 import re
 
@@ -189,3 +190,18 @@ def test_a_run_of_another_package_of_the_name_has_not_the_card_of_the_installed_
     assert "files-0badcafe" in said and f"By now {installed['release']} is installed" in said
     assert "Trained on" not in said
     assert f"installed by now: {installed['release']}" in client.get(f"/scans/{scan['id']}").text
+
+
+def test_a_report_and_the_table_say_who_and_which_day_were_entered(app: Flask, client: FlaskClient) -> None:
+    """A NIfTI file has neither."""
+    voxels = np.random.default_rng(1).integers(0, 900, SHAPE).astype(np.int16)
+    scan = finished(app, "head.nii", volume_files.nifti(voxels, AFFINE))
+    study = client.patch(f"{SCANS}/{scan['id']}", json={"study": "Second visit"}).json["study"]
+    entered = {"patient": "Pat-017", "date": "2024-07-12"}
+    assert client.patch(f"/api/v1/studies/{study['id']}", json=entered).status_code == 200
+
+    said = " ".join(words_of(client.get(f"{SCANS}/{scan['id']}/report.pdf").data).split())
+    assert "Second visit" in said and "Pat-017" in said and "2024-07-12, as entered" in said
+    [row] = csv.DictReader(client.get(f"{SCANS}/history.csv").text.splitlines())
+    assert (row["patient"], row["exam_date"]) == ("Pat-017", "2024-07-12")
+    assert client.get(f"{SCANS}/{scan['id']}").json["study"] == study | entered
