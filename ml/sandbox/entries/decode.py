@@ -21,7 +21,7 @@ from ml.scans import LabelMap, read_label_stack, read_labels_on, read_volume
 from ml.scans.readers.dicom.copies import write_copies
 from ml.scans.readers.dicom.identifiers import without_people
 from ml.scans.readers.dicom.instances import Instance, read_dataset, read_instance
-from ml.scans.readers.dicom.people import whose_files
+from ml.scans.readers.dicom.people import captures_beside_images, whose_files
 from ml.scans.readers.dicom.reader import read_series
 from ml.scans.readers.dicom.series import sort_files
 from ml.scans.scan import DamagedFile, Limits, Scan, ScanError
@@ -38,6 +38,10 @@ from ml.volumes.label_volumes import (
 
 preload_readers()
 
+_CAPTURE = (
+    "A capture of a screen or a film (Secondary Capture) beside its patient's MR images, which are read; send it alone"
+    " if it is a slice."
+)
 _ELSEWHERE = "Both must have one frame of reference (an atlas is another one): export the mask on the scan's own grid."
 
 
@@ -80,6 +84,9 @@ def _sort_series(request: dict[str, Any]) -> dict[str, Any]:
             reason = (error.code, error.message, isinstance(error, DamagedFile))
             refused.append((place, reasons.setdefault(reason, len(reasons))))
     people = whose_files(instances, [request["folders"][place] for place in places])
+    for index in reversed(captures_beside_images(instances, people)):
+        refused.append((places[index], reasons.setdefault(("unsupported", _CAPTURE, False), len(reasons))))
+        del instances[index], places[index], people[index]
     groups = sort_files(instances, people)
     patients = list(dict.fromkeys(people[group[0]].person for group in groups))
     return {

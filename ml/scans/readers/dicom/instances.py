@@ -18,7 +18,13 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, MediaStorageDirectoryStorage
+from pydicom.uid import (
+    UID,
+    MediaStorageDirectoryStorage,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+)
 
 from ml.scans.readers.dicom.acquisition import acquisition_of
 from ml.scans.readers.dicom.descriptions import label_of
@@ -54,6 +60,13 @@ _OTHERS = {
     "RTDOSE": "a radiotherapy dose",
     "SEG": "a segmentation",
 }
+_CAPTURES = frozenset(
+    {
+        SecondaryCaptureImageStorage,
+        MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+        MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    }
+)
 _GRAY = ("MONOCHROME1", "MONOCHROME2")
 # What de-identification writes in place of an id or a name, letters and digits alone: of everybody the same.
 _NOBODY = frozenset(
@@ -111,7 +124,8 @@ class Instance:
     (MONOCHROME1). padding: the lowest and the highest stored value that fill what was not imaged; None where the header
     has none. sequence: what the header says. patient: a digest that two files of one patient share; empty where
     the header names none, or has a word that is written for everybody. examination: a digest of the study's UID; empty
-    without one. label: what may be shown of the header's words.
+    without one. label: what may be shown of the header's words. is_capture: what a screen or a film showed, without a
+    place in the patient.
     """
 
     path: Path
@@ -133,6 +147,7 @@ class Instance:
     patient: str
     examination: str
     label: SeriesLabel
+    is_capture: bool
 
 
 def read_instance(path: Path, limits: Limits) -> Instance:
@@ -178,6 +193,7 @@ def instance_of(header: Dataset, path: Path, limits: Limits) -> Instance:
         patient=_patient(header),
         examination=_digest(str(header.get("StudyInstanceUID") or "").strip()),
         label=_label(header),
+        is_capture=_kind(header) in _CAPTURES and frames[0].position is None,
     )
 
 
@@ -254,9 +270,14 @@ def read_dataset(path: Path, *, is_whole: bool) -> Dataset:
         raise DamagedFile("The DICOM file is cut or damaged; export it again.") from error
 
 
+def _kind(header: Dataset) -> UID:
+    """The SOP class; empty where the file states none."""
+    return UID(str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""))
+
+
 def _check_kind(header: Dataset) -> None:
     """Raises ScanError for what is no gray MR image."""
-    kind = UID(str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""))
+    kind = _kind(header)
     if kind == MediaStorageDirectoryStorage:
         raise ScanError(
             "unsupported",

@@ -39,6 +39,17 @@ def whose_files(instances: Sequence[Instance], folders: Sequence[str]) -> list[W
     return found
 
 
+def captures_beside_images(instances: Sequence[Instance], people: Sequence[Whose]) -> list[int]:
+    """The places of captures (dose sheets, screens, films) of people of whom images of a scanner are there, too: these
+    are what is read. Where captures are all that there is, a PACS may keep slices so."""
+    imaged = {whose.person for item, whose in zip(instances, people, strict=True) if not item.is_capture}
+    return [
+        place
+        for place, (item, whose) in enumerate(zip(instances, people, strict=True))
+        if item.is_capture and whose.person in imaged
+    ]
+
+
 def _of_several_folders(
     instances: Sequence[Instance], folders: Sequence[str], places: Sequence[int]
 ) -> Iterator[Sequence[int]]:

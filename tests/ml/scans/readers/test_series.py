@@ -43,6 +43,7 @@ def instance(
         patient="",
         examination="",
         label=SeriesLabel(),
+        is_capture=False,
     )
 
 

@@ -14,8 +14,11 @@ from flask.testing import FlaskClient
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     RLELossless,
+    SecondaryCaptureImageStorage,
+    generate_uid,
 )
 
 from ml.sandbox.decoder import Decoder
@@ -160,6 +163,29 @@ def test_spacing_of_zero_is_taken_without_millimeters(app: Flask) -> None:
     scan = result(app, *named(dicom_files.series(VOXELS, AFFINE, PixelSpacing="0\\0")))
     assert (scan["slice_count"], scan["geometry"], scan["spacing_mm"]) == (24, None, None)
     assert "position_unknown" in codes(scan)
+
+
+def _capture(pixels: np.ndarray) -> bytes:
+    """A gray picture of a screen, as a dose sheet is, of the patient and the modality of the images."""
+    dataset = dicom_files.blank(SecondaryCaptureImageStorage, ExplicitVRLittleEndian)
+    dataset.SeriesInstanceUID, dataset.Modality, dataset.InstanceNumber = generate_uid(), "MR", 1
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated = dataset.BitsStored = 16
+    dataset.HighBit, dataset.PixelRepresentation = 15, 0
+    dataset.PixelData = pixels.astype("<u2").tobytes()
+    dataset["PixelData"].VR = "OW"
+    return dicom_files.written(dataset)
+
+
+def test_a_screens_picture_beside_the_images_is_no_scan_and_alone_it_is(client: FlaskClient) -> None:
+    capture = ("head/capture.dcm", _capture(VOXELS[:, :, 12].T.astype(np.uint16)))
+    answer = send(client, *named(dicom_files.series(VOXELS, AFFINE)), capture).json
+    assert [scan["slice_count"] for scan in answer["scans"]] == [SHAPE[2]]
+    [refused] = answer["rejected"]
+    assert (refused["filename"], refused["code"]) == ("head/capture.dcm", "unsupported")
+    assert "Secondary Capture" in refused["message"]
+    assert len(send(client, capture).json["scans"]) == 1
 
 
 def test_many_files_have_as_much_time_as_their_number_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
