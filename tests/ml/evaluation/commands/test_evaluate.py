@@ -118,7 +118,7 @@ def test_full_disk_is_one_sentence_and_leaves_nothing(command, data, name, tmp_p
     monkeypatch.setattr(atomic_files.tempfile, "TemporaryDirectory", fail)
     status, said, _ = command(name, data)
     assert status == 1
-    assert "No space left on device" in said
+    assert "No space left on device" in said and f"MB are free in {tmp_path}" in said and "Make room" in said
     assert not (tmp_path / "out").exists()
 
 
