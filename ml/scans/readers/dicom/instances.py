@@ -125,7 +125,7 @@ class Instance:
     has none. sequence: what the header says. patient: a digest that two files of one patient share; empty where
     the header names none, or has a word that is written for everybody. examination: a digest of the study's UID; empty
     without one. label: what may be shown of the header's words. is_capture: what a screen or a film showed, without a
-    place in the patient.
+    place in the patient. is_derived: made of other pictures, as an annotated copy is.
     """
 
     path: Path
@@ -148,6 +148,7 @@ class Instance:
     examination: str
     label: SeriesLabel
     is_capture: bool
+    is_derived: bool
 
 
 def read_instance(path: Path, limits: Limits) -> Instance:
@@ -194,6 +195,7 @@ def instance_of(header: Dataset, path: Path, limits: Limits) -> Instance:
         examination=_digest(str(header.get("StudyInstanceUID") or "").strip()),
         label=_label(header),
         is_capture=_kind(header) in _CAPTURES and frames[0].position is None,
+        is_derived=bool({"DERIVED", "SECONDARY"} & set(_words(header.get("ImageType"))[:2])),
     )
 
 

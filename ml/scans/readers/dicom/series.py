@@ -89,18 +89,20 @@ def _is_one_size(one: Frame, other: Frame) -> bool:
 
 
 def _split_repeats(instances: Sequence[Instance], places: list[int]) -> list[list[int]]:
-    """One group a volume: where positions come several times, by the number of the acquisition, if that tells them."""
+    """One group a volume: where positions come several times, by what was made of other pictures, if that tells them,
+    else by the number of the acquisition."""
     if len(instances[places[0]].frames) > 1:
         return [[place] for place in places] if len(places) <= MOST_VOLUMES else [places]
     if not _repeats([instances[place].frames[0] for place in places]):
         return [places]
-    parts: dict[int, list[int]] = defaultdict(list)
-    for place in places:
-        parts[instances[place].acquisition].append(place)
-    is_told = len(parts) > 1 and not any(
-        _repeats([instances[place].frames[0] for place in part]) for part in parts.values()
-    )
-    return list(parts.values()) if is_told and len(parts) <= MOST_VOLUMES else [places]
+    for kind in ("is_derived", "acquisition"):
+        parts: dict[int, list[int]] = defaultdict(list)
+        for place in places:
+            parts[getattr(instances[place], kind)].append(place)
+        is_told = not any(_repeats([instances[place].frames[0] for place in part]) for part in parts.values())
+        if 1 < len(parts) <= MOST_VOLUMES and is_told:
+            return list(parts.values())
+    return [places]
 
 
 def order_frames(instances: Sequence[Instance], volume: int | None = None) -> Volume:

@@ -44,6 +44,7 @@ def instance(
         examination="",
         label=SeriesLabel(),
         is_capture=False,
+        is_derived=False,
     )
 
 
@@ -185,3 +186,12 @@ def test_padding_is_as_dark_as_air(padding: int, type_: str, elements: dict[str,
 
     assert np.array_equal(scans[0].pixels, scans[1].pixels)
     assert scans[0].warnings == scans[1].warnings
+
+
+def test_an_annotated_copy_of_a_slice_is_no_part_of_its_series() -> None:
+    """Workstations store a copy with an arrow under the series of its slice."""
+    slices = [instance(float(height)) for height in range(5)]
+    copy = replace(instance(3.0), number=1003, instance_uid="copy", is_derived=True)
+    assert sort_files([*slices[:2], copy, *slices[2:]]) == [[0, 1, 3, 4, 5], [2]]
+    again = [replace(one, instance_uid=f"2.{one.number}", acquisition=2) for one in slices]
+    assert sort_files([*slices, *again]) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
