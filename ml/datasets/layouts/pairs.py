@@ -15,7 +15,7 @@ from ml.datasets.layouts.label_colors import check_label_map
 from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.pairing import barcode_of, images_beside_masks, pair, patient_of
 from ml.datasets.layouts.roots import SUBSETS, Root, named
-from ml.datasets.layouts.sequences import is_flair, other_sequences
+from ml.datasets.layouts.sequences import flair_folder, is_flair, other_sequences
 from ml.datasets.layouts.swapped_words import OTHER_SEQUENCE, join_swapped
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS
@@ -122,6 +122,10 @@ def list_pairs(tree: Tree, folder: Path, roots: list[Root]) -> Layout:
             check_label_map(tree, place)
         if pair_of_folders and is_flair(pair_of_folders[0]):
             problems.extend(other_sequences(tree, root.folder, pair_of_folders[0], folder))
+        elif pair_of_folders and (of_flair := flair_folder(tree, pair_of_folders[0])):  # `images/flair`, `images/t1`
+            problems.extend(other_sequences(tree, pair_of_folders[0], of_flair, folder))
+            own = [path for place in pair_of_folders[1:] for path in tree.folders(place, [name_key(of_flair.name)])]
+            pair_of_folders = (of_flair, *(own or pair_of_folders[1:]))
         copies = copies_of(tree, tree.listing(pair_of_folders[0]).folders) if pair_of_folders else {}
         problems.extend(copy_problems(copies, tree, folder))
         for images, masks, group, side in _pair_groups(tree, root, pair_of_folders, copies):

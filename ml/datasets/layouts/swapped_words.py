@@ -1,7 +1,8 @@
 """Masks whose names have a mask's word where their images have another: `P1_flair_75` and `P1_seg_75`, `flair0005` and
 `mask0005` (ImageJ's sequences), `img` and `label` (LabelMe's), `images/image_3` and `masks/label_3`; or a mask's word
 before their number, where their images have none: `P10005` and `P1_mask0005` (of ImageJ's stacks `P1` and `P1_mask`),
-`P1 (5)` and `P1_mask (5)` (of files that Windows renamed together); or `images/3` and `masks/3_m`.
+`P1 (5)` and `P1_mask (5)` (of files that Windows renamed together); or `images/3` and `masks/3_m`; or the whole name of
+their image, with its ending: `3.jpg` and `masks/3.jpg.png`, `3.jpg_mask.png`.
 
 Only where no mask is an image's by its name otherwise, and every mask or every image finds its own: of images that are
 counted from another number than their masks none does.
@@ -13,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ml.datasets.file_names import name_key
+from ml.datasets.file_names import IMAGE_SUFFIXES, name_key
 from ml.datasets.layouts.pairing import FilesByKind
-from ml.datasets.mask_names import cut_mask_word, glue_mask_word, is_of_matlab
+from ml.datasets.mask_names import cut_mask_word, glue_mask_word, is_of_matlab, name_without_mask
 
 OTHER_SEQUENCE = (
     "Slices of another sequence than FLAIR, which the models read: of slices that differ in a sequence's name alone"
@@ -24,6 +25,9 @@ OTHER_SEQUENCE = (
 _FLAIR = re.compile(r"(?:t2)?flair([0-9]*)|t2f()")
 _OTHER_SEQUENCES = re.compile(r"t1(?:w|n|c|ce|gd|post)?|t2w?|pd|adc|dwi|swi")
 _IMAGE = re.compile(r"(?:images?|imgs?|pictures?|slices?|scans?|mris?|mr|orig|originals?|raw|inputs?)([0-9]*)")
+_ENDING_WITHIN = re.compile(
+    rf"(?:{'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES, reverse=True)))})(?=[-_. ]|$)", re.IGNORECASE
+)
 
 # A name without its word, in parts.
 Key = tuple[str, ...]
@@ -61,6 +65,7 @@ def join_swapped(files: FilesByKind, *, is_folder_of_masks: bool = False) -> tup
         stems = stems or {stem for key in own for stem in images.get(key, ())}
         glued = {_parts(name) for name in glue_mask_word(path.stem)}
         stems = stems or {stem for key in glued for stem in plain.get(key, ())}
+        stems = stems or set(plain.get(_parts(_named_in(path.stem)), ()))
         if len(stems) > 1 or found.keys() & stems:
             return files, ()
         found |= dict.fromkeys(stems, path)
@@ -88,6 +93,12 @@ def _without(files: FilesByKind, used: set[Path]) -> dict[str, Sequence[Path]]:
 
 def _parts(stem: str) -> Key:
     return tuple(re.findall(r"[^ ._-]+", name_key(stem)))
+
+
+def _named_in(stem: str) -> str:
+    """The image that a mask names with its ending (`7.jpg` as `masks/7.jpg.png` and `7.jpg_mask.png`); else empty."""
+    bare = _ENDING_WITHIN.sub("", stem)
+    return name_without_mask(f"{bare}.png") if bare != stem else ""
 
 
 def _of_own_folder(parts: Key) -> Iterator[Key]:

@@ -54,10 +54,16 @@ _WHOLE = re.compile(r"(?:.*[-_. ])?(?:wt|whole[-_. ]?(?:tumou?r|lesion))", re.DO
 # Of BIDS: what a file was brought onto (`space-MNI152NLin2009cAsym`); those of the scan itself bring it nowhere.
 _SPACE = re.compile(r"(?:^|_)space-([a-z0-9+]+)", re.IGNORECASE)
 _OWN_SPACES = frozenset({"flair", "individual", "native", "orig", "scanner"})
+# What people call a model's answer (`P1_pred_seg`, `P1_seg_nnunet`).
+_MODELS = (
+    r"pred(?:s|ict(?:ed|ions?)?)?|inferences?|outputs?|nn-?u-?net(?:v2)?|swin-?unetr|segresnet|deepmedic|hd-?glio|unet"
+)
 # Masks that a program made and nobody corrected: of TCIA's BraTS-TCGA (https://doi.org/10.7937/K9/TCIA.2017.KLXWJJ1Q)
 # and UPENN-GBM (https://doi.org/10.7937/TCIA.709X-DN49).
 _AUTOMATIC = re.compile(
-    r"(?:.*[-_. ])?auto(?:mated|matic|matically)?(?:[-_. ].*)?|.*glistrboost(?:[-_. ]?out)?", re.DOTALL
+    rf"(?:(?:.*[-_. ])?(?:auto(?:mated|matic|matically)?|{_MODELS})|.+[-_. ]ai)(?:[-_. ].*)?"
+    r"|.*glistrboost(?:[-_. ]?out)?",
+    re.DOTALL,
 )
 # The same by folders: LUMIERE's HD-GLIO-AUTO-segmentation; what MONAI Label's models drew is in `labels/original`, and
 # what a person made of it in `labels/final`.
@@ -67,7 +73,7 @@ _ORIGINAL = ("labels", "original")
 _AFTER_TREATMENT = re.compile(
     r"brats-gli-\d{5}-1\d\d-seg|patientid_\d{4}_timepoint_\d+_tumormask|ucsd-ptgbm-\d{4}_\d{2}_brats_tumor_seg"
 )
-_MAKER = re.compile(r"[-_. ]?auto(?:mated|matic)?(?:[-_. ]approx)?$", re.IGNORECASE)
+_MAKER = re.compile(rf"[-_. ]?auto(?:mated|matic)?(?:[-_. ]approx)?$|[-_. ](?:{_MODELS}|ai)$", re.IGNORECASE)
 _SPARE = (
     "Another mask of the same volume is taken, which by its name is the expert's or the tumor's, or lies in the"
     " volume's own space: remove these, or that one, if they are the right ones."

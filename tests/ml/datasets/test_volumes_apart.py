@@ -7,6 +7,7 @@ import pytest
 
 from ml.datasets import DatasetError, check, find_layout
 from ml.datasets.time_points import person_of
+from ml.datasets.volume_slices import file_of
 from ml.prediction.sources import find_sources
 from tests.support.volume_sets import SHAPE, flair, labels, write_apart, write_brats, write_nnunet, write_volume
 
@@ -409,3 +410,20 @@ def test_masks_after_treatment_are_said_to_have_cavities(tmp_path: Path, is_nest
         write_brats(tmp_path / (name[-3:] if is_nested else ""), name, seed=seed)
     (note,) = find_layout(tmp_path).notes
     assert note.startswith("The masks of 2 of 3 patients are called as those after treatment") and "label 4" in note
+
+
+@pytest.mark.parametrize(
+    "name", ["{}_pred_seg", "{}_prediction_seg", "{}_nnunet_seg", "{}_output_seg", "{}_ai_mask", "pred_{}_seg"]
+)
+def test_a_models_answer_by_its_name_is_no_experts_mask(tmp_path: Path, name: str) -> None:
+    """It was the truth without a word, and beside an expert's mask failed the patient or was left out."""
+    for seed, patient in enumerate(("AI", "P2")):
+        write_brats(tmp_path, patient, seed=seed)
+        (tmp_path / patient / f"{patient}-seg.nii.gz").rename(tmp_path / patient / f"{name.format(patient)}.nii.gz")
+    (note,) = find_layout(tmp_path).notes
+    assert note.startswith("The masks of 2 of 2 patients were made by a program")
+    for seed, patient in enumerate(("AI", "P2")):
+        write_brats(tmp_path, patient, seed=seed)
+    layout = find_layout(tmp_path)
+    assert not layout.notes and {group.count for group in layout.left_out} == {2}
+    assert {file_of(case.mask).name for case in layout.cases} == {"AI-seg.nii.gz", "P2-seg.nii.gz"}

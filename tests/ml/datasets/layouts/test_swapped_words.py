@@ -36,6 +36,8 @@ def pairs_of(folder):
         ("images/brain({}).png", "masks/brain_mask({}).png"),
         ("images/{}.png", "masks/{}_m.png"),
         ("image/a/P1-{}.png", "mask/a/P1-{}_m.png"),
+        ("images/{}.jpg", "masks/{}.jpg.png"),
+        ("anna/{}.png", "anna/{}.png_mask.png"),
         ("FLAIR/{}_flair.png", "seg/{}_seg.png"),
         ("anna/img_{}.png", "anna/masks/mask_{}.png"),
     ],
@@ -81,6 +83,7 @@ def test_slices_of_other_sequences_beside_flairs_are_left_out_by_name(tmp_path):
         (("img_01", "img_02"), ("mask_1", "mask_2")),
         (("P1_1",), ("P1_mask_1",)),
         (("P1",), ("P1_mask (1)",)),
+        (("1", "2"), ("11.png_mask", "12.png_mask")),
     ],
 )
 def test_what_is_not_clear_is_no_pair(tmp_path, images, masks):
@@ -113,3 +116,17 @@ def test_labels_that_matlab_counts_are_not_paired_by_their_numbers(tmp_path, fol
     with pytest.raises(DatasetError, match="MATLAB's Image Labeler counts its labels"):
         find_layout(tmp_path)
     assert {source.path.parent.name for source in find_sources([tmp_path])[0]} == {"images"}
+
+
+@pytest.mark.parametrize("masks", ["masks", "masks/flair"])
+def test_sequences_within_the_folder_of_images_are_read_by_flair(tmp_path, masks):
+    """`images/flair`, `images/t1` and one folder of masks were told to have no mask of their names."""
+    for stem in "123":
+        image(tmp_path / "images" / "flair" / f"{stem}.png")
+        image(tmp_path / "images" / "t1" / f"{stem}.png")
+        draw_mask(tmp_path / masks / f"{stem}.png")
+    assert pairs_of(tmp_path) == {(f"images/flair/{stem}.png", f"{masks}/{stem}.png") for stem in "123"}
+    layout = find_layout(tmp_path)
+    assert {case.patient for case in layout.cases} == {"1", "2", "3"}
+    assert [(group.count, group.files[0]) for group in layout.left_out] == [(3, "images/t1/1.png")]
+    assert len(find_sources([tmp_path])[0]) == 3
