@@ -33,8 +33,10 @@ _DATE = (
     rf"|(?:{_DAY}(?P<day_first>[-_.]){_MONTH}(?P=day_first)|{_MONTH}(?P<month_first>[-_.]){_DAY}(?P=month_first)){_YEAR})"
 )
 _WORD = (
-    r"(?:time(?:[-_ ]?points?)?|tp|visit|weeks?|months?|days?|session|follow[-_ ]?up|fu)[-_ ]?\d[-\w]*|baseline"
-    r"|(?:pre|post)(?:[-_ ]?(?:op(?:erative)?|rt|surgery|treatment))?"
+    r"(?:time(?:[-_ ]?points?)?|tp|visit|years?|weeks?|months?|days?|session|follow[-_ ]?up|fu)[-_ ]?\d[-\w]*|baseline"
+    r"|\d{1,3}[-_ ]?(?:years?|yrs?|months?|mo|weeks?|wks?|days?)|follow[-_ ]?up|fu"
+    r"|(?:pre|post|intra)(?:[-_ ]?(?:op(?:erative)?|rt|surgery|treatment))?"
+    r"|(?:initial|primary|recurren(?:ce|t)|relapse|progression|diagnosis)(?:[-_ ]?\d{1,2})?"
 )
 # Around persons; a day around numbers may be a list of that day's.
 _OUTER = re.compile(rf"(?:{_WORD})/(?P<person>.+)", re.IGNORECASE | re.DOTALL)
