@@ -131,7 +131,16 @@ def test_both_rules_make_the_same_scans_of_the_same_names(module_page: Page) -> 
         ["".join(chance.choices(PARTS, k=chance.randint(1, 3))) + chance.choice(ENDS) for _ in range(16)]
         for _ in range(800)
     ]
-    lists = [*(paths for paths, _ in AUTO.values()), *made_up]
+    of_anatomy = [
+        [
+            f"P1_flair{word}.nii.gz",
+            f"P1_flair{word}_mask.nii.gz",
+            f"P1_flair{word}-SEG.nrrd",
+            f"P1_flair{word}_mask.png",
+        ]
+        for word in ("_brain", "-BET", "_hd-bet", "_eye_L", ".brain extraction", "_optic_nerve", "_aparc+aseg", "", "x")
+    ]
+    lists = [*(paths for paths, _ in AUTO.values()), *of_anatomy, *made_up]
     grouped = paired = refused = 0
     for paths, (groups, [scans, masks, others]) in zip(lists, module_page.evaluate(GROUP, lists), strict=True):
         expected = [{**asdict(group), "places": list(group.places)} for group in group_files(paths, Grouping.AUTO)]

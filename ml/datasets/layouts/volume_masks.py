@@ -30,11 +30,12 @@ _ORGANS = (
 )
 # Masks of anything else than the tumor, by what stands before the mask's word: UCSF-PDGM's brain_segmentation,
 # fMRIPrep's desc-brain_mask, desc-aseg_dseg, label-GM_mask.
-_OF_ANATOMY = re.compile(
-    r"(?:.*[-_. ])?(?:brain|parenchyma|skull|head|bet|hd-?bet|tissues?|wm|gm|csf|aseg|aparc(?:\+?aseg)?"
-    rf"|(?:{_ORGANS})(?:[-_. ]?(?:l|r|lt|rt|left|right))?)",
-    re.IGNORECASE | re.DOTALL,
+_ANATOMY = (
+    r"(?:brain(?:[-_. ]?extraction)?|parenchyma|skull|head|bet|hd-?bet|synthstrip|tissues?|wm|gm|csf|aseg"
+    rf"|aparc(?:\+?aseg)?|(?:{_ORGANS})(?:[-_. ]?(?:l|r|lt|rt|left|right))?)"
 )
+_OF_ANATOMY = re.compile(rf"(?:.*[-_. ])?{_ANATOMY}", re.IGNORECASE | re.DOTALL)
+_ENDS_IN_ANATOMY = re.compile(rf".+[-_. ]{_ANATOMY}", re.IGNORECASE | re.DOTALL)
 # Programs whose segmentations are of anatomy, by the folders of BIDS' derivatives.
 _OF_PROGRAMS = re.compile(
     r"(?:[fs]mriprep|freesurfer|fastsurfer|synthseg|synthstrip|cat12|spm\d*|fsl|hd-?bet|mriqc|micapipe)(?:[-_. ].*)?"
@@ -87,6 +88,12 @@ def is_of_anatomy(path: Path, folder: Path) -> bool:
     if _OF_ANATOMY.fullmatch(name_without_mask(name)):
         return True
     return not _says_tumor(path) and any(_OF_PROGRAMS.fullmatch(name_key(part)) for part in folders)
+
+
+def ends_in_anatomy(base: str) -> bool:
+    """Whether a mask's name without its mask's word is a volume's and behind it brain, an organ or the like
+    (`P1_flair_brain`); not that word alone, which a volume may be called."""
+    return _ENDS_IN_ANATOMY.fullmatch(base) is not None
 
 
 def is_volume_mask(path: Path, folder: Path) -> bool:

@@ -37,6 +37,15 @@ const SAID = `(?<!no)(?<!no[ ._-])(?<!without)(?<!without[ ._-])${WORD}`; // but
 const ON_FLAIR = new RegExp(`${SAID}[ ._-](?:flair|t2f)$`); // of volumes: the sequence that a mask was drawn on
 const ON_SEQUENCE = new RegExp(`${SAID}[ ._-](?:flair|t2[fw]?|t1(?:n|c|ce|gd)?)$`);
 
+const ORGAN =
+  "brain[-_. ]?stem|cerebellum|ventricles?|hippocamp(?:us|i)|(?:optic[-_. ]?)?(?:chiasm|nerves?)|eyes?|lens(?:es)?" +
+  "|cochleas?|(?:spinal[-_. ]?)?cord|pituitary[-_. ]?gland|(?:resection[-_. ]?)?cavity";
+const ANATOMY = new RegExp(
+  "^.+[-_. ](?:brain(?:[-_. ]?extraction)?|parenchyma|skull|head|bet|hd-?bet|synthstrip|tissues?|wm|gm|csf|aseg" +
+    `|aparc(?:\\+?aseg)?|(?:${ORGAN})(?:[-_. ]?(?:l|r|lt|rt|left|right))?)$`,
+  "s",
+); // of volumes: no tumor's
+
 /** @typedef {{ scans: number[], masks: Map<number, number>, refused: number[], answers: number[] }} MaskPairs places of files;
    masks: by the place of their slice; answers: a model's, beside their images */
 /** @typedef {{ folders: string[], stem: string }} Key */
@@ -110,6 +119,11 @@ function isBeside(path, ending, names) {
 }
 
 /** @param {string} path */
+function isOfAnatomy(path) {
+  return VOLUME.test(path) && ANATOMY.test(keyOf(path).stem.replace(ONE_ENDING, ""));
+}
+
+/** @param {string} path */
 function keysOfFlair(path) {
   const { folders, stem } = keyOf(path);
   return volumeStems(path, stem).flatMap((name) => FLAIR_ENDINGS.map((ending) => keyText(folders, name + ending)));
@@ -140,6 +154,7 @@ export function pairMasks(paths) {
   for (const place of places.filter((mask) => isMask[mask])) {
     let slices = new Set(keysOfSlice(paths[place]).flatMap((key) => byKey.get(key) ?? []));
     if (!slices.size) slices = new Set(keysOfFlair(paths[place]).flatMap((key) => byKey.get(key) ?? []));
+    if (isOfAnatomy(paths[place])) continue;
     for (const slice of slices.size === 1 ? slices : []) found.set(slice, [...(found.get(slice) ?? []), place]);
   }
   /** @type {Map<number, number>} */

@@ -18,8 +18,10 @@ from ml.datasets.file_names import (
     slashed,
     suffix_of,
 )
+from ml.datasets.layouts.left_out import OF_ANATOMY
 from ml.datasets.layouts.pairing import OF_MODEL
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS
+from ml.datasets.layouts.volume_masks import ends_in_anatomy
 from ml.datasets.mask_names import (
     MASK_ENDING,
     MASK_FOLDERS,
@@ -65,7 +67,7 @@ def pair_masks(paths: Sequence[str]) -> MaskPairs:
     `NAME_mask` is the mask of `NAME` beside it, and `masks/NAME` (also `masks/NAME_seg`) of `images/NAME` or of `NAME`
     in the folder above; of
     volumes, whose programs (BraTS, ITK-SNAP, 3D Slicer) each have a way of their own, also `NAME-seg`, `NAME_label`,
-    ..., beside `NAME` or else its FLAIR (`NAME-t2f`, `NAME_flair`).
+    ..., beside `NAME` or else its FLAIR (`NAME-t2f`, `NAME_flair`); but no mask of a brain or an organ by its name.
     """
     signs = {place: sign for place, path in enumerate(paths) if (sign := mask_sign(path))}
     names = {_key(path) for place, path in enumerate(paths) if place not in signs}
@@ -92,7 +94,9 @@ def pair_masks(paths: Sequence[str]) -> MaskPairs:
         slices = {scan for key in keys for scan in by_key.get(key, ())}
         if not slices:
             slices = {scan for key in _keys_of_flair(paths[place]) for scan in by_key.get(key, ())}
-        if len(slices) == 1:
+        if _is_of_anatomy(paths[place]):
+            refused[place] = OF_ANATOMY
+        elif len(slices) == 1:
             found[slices.pop()].append(place)
         elif slices:
             refused[place] = f"Several files have the name of this mask's slice ({sign}); keep one of them."
@@ -168,6 +172,14 @@ def _volume_stems(path: str, stem: str) -> list[str]:
     word = (mask_ending(stem) or flair_mask_ending(stem)) if is_volume else ""
     base = stem.removesuffix(word)
     return [base, without_tumor_word(base)] if word else []
+
+
+def _is_of_anatomy(path: str) -> bool:
+    """Whether a volume's mask says behind the volume's name that it is one of the brain or the like, as programs that
+    strip the skull call theirs (`P1_flair_brain_mask` beside `P1_flair_brain`)."""
+    stem = _key(path)[1]
+    is_volume = suffix_of(path) in (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)
+    return is_volume and ends_in_anatomy(stem.removesuffix(mask_ending(stem)))
 
 
 def _word_beside(path: str, word_of: Callable[[str], str], names: Collection[_Key]) -> str:

@@ -40,6 +40,10 @@ from webapp.domain.scans.mask_pairs import OWN_RESULT, match_slices, pair_masks
         (["img_dir/train/1.png", "ann_dir/train/1.png"], {}, [1]),
         (["0.png", "0_predict.png", "1_predict.png", "2.PNG", "2_Pred.png"], {}, [1, 4]),
         (["s/images/slice_0000.png", "s/mask/slice_0000.png", "errors/slice_1.png"], {0: 1}, []),
+        (["P1_flair_brain.nii.gz", "P1_flair_brain_mask.nii.gz"], {}, [1]),  # what BET and HD-BET write
+        (["P1_flair_bet.nii.gz", "P1_flair_bet_mask.nii.gz", "P1_flair_bet_seg.nii.gz"], {}, [1, 2]),
+        (["P1_flair.nii.gz", "P1_tumor_mask.nii.gz", "P1_eye_L_seg.nii.gz"], {0: 1}, [2]),
+        (["brain.nii.gz", "brain_mask.nii.gz", "head_brain.png", "head_brain_mask.png"], {0: 1, 2: 3}, []),
         (["a_json/img.png", "a_json/label.png", "a_json/label_viz.png"], {}, [1, 2]),
     ],
 )
