@@ -12,11 +12,15 @@ _NOT_THE_TUMOR = re.compile(
     r"[-+]|brain|peri|bed|cavity|margin|ring|[pc]tv|prv|healthy|normal|(?:^|[^a-z])(?:no|not|without|minus)(?:[^a-z]|$)",
     re.IGNORECASE,
 )
+# Parts of a tumor, also by BraTS' letters: one of them is no whole, all of them are.
+_PART = re.compile(
+    r"enhanc|o?edema|necro|core|infiltrat|(?:^|[^a-z])(?:et|ed|tc|ncr|nec|net)(?:[^a-z]|$)", re.IGNORECASE
+)
 
 
 def choose_regions(names: Sequence[str], wanted: Sequence[str], what: str) -> tuple[int, ...]:
     """Places of the regions that are the tumor: the wanted ones, the only one, the only one that is called as a tumor,
-    or several that differ in their number alone (GTV1, GTV2).
+    several that differ in their number alone (GTV1, GTV2), or where none is, the parts of one (edema, necrosis).
 
     what: the object and its regions, as a sentence names them. Raises ScanError, with the names, where it is not clear.
     """
@@ -33,6 +37,9 @@ def choose_regions(names: Sequence[str], wanted: Sequence[str], what: str) -> tu
     tumors = [place for place, name in enumerate(names) if names_tumor(name)]
     if len(tumors) == 1 or (tumors and all(_TUMOR.fullmatch(re.sub(r"[\W\d_]", "", names[place])) for place in tumors)):
         return tuple(tumors)
+    parts = [place for place, name in enumerate(names) if _PART.search(name)]
+    if len(parts) > 1 and not tumors:
+        return tuple(parts)
     raise ScanError(
         "unreadable",
         f"The {what} has {len(names)} regions ({_shown(names)}), and their names do not say clearly which is the tumor:"
@@ -41,8 +48,8 @@ def choose_regions(names: Sequence[str], wanted: Sequence[str], what: str) -> tu
 
 
 def names_tumor(name: str) -> bool:
-    """Whether a region is called as a tumor is."""
-    return bool(_TUMOR.search(name)) and not _NOT_THE_TUMOR.search(name)
+    """Whether a region is called as a tumor is, and as the whole of it."""
+    return bool(_TUMOR.search(name)) and not _NOT_THE_TUMOR.search(name) and not _PART.search(name)
 
 
 def _key(name: str) -> str:

@@ -111,6 +111,9 @@ LAYERS = np.stack([TUMOR * 1 + np.roll(TUMOR, 1, 0) * ~TUMOR * 2, np.roll(TUMOR,
         (("Tumor", "edema", "brain"), (), LAYERS[0] == 1),
         (("necrosis", "edema", "ventricle"), ("edema", "ventricle"), (LAYERS[0] == 2) | (LAYERS[1] == 1)),
         (("GTV1", "GTV2", "brain"), ("gtv1",), LAYERS[0] == 1),
+        (("Enhancing Lesion", "Peritumoral Edema", "brain"), (), LAYERS[0] > 0),  # as NIfTI's labels: the whole
+        (("brain", "ED", "tumor core"), (), (LAYERS[0] == 2) | (LAYERS[1] == 1)),
+        (("Whole tumor", "Enhancing tumor", "NCR"), (), LAYERS[0] == 1),
     ],
 )
 def test_of_a_segmentation_the_tumors_segments_are_taken(
@@ -120,6 +123,14 @@ def test_of_a_segmentation_the_tumors_segments_are_taken(
     keys = segment(0, names[0]) | segment(1, names[1], 2) | segment(2, names[2], 1, 1)
     packed = header((2, *SHAPE), keys=keys, encoding="gzip") + gzip.compress(LAYERS.tobytes("F"))
     np.testing.assert_array_equal(read_bytes(tmp_path, packed, *regions).is_tumor, wanted)
+
+
+def test_a_part_of_the_tumor_beside_others_is_not_the_tumor(tmp_path: Path) -> None:
+    """The enhancing tumor alone was the whole."""
+    keys = segment(0, "Enhancing tumor") | segment(1, "brain", 2) | segment(2, "ventricle", 1, 1)
+    assert "(Enhancing tumor, brain, ventricle)" in refused(
+        tmp_path, header((2, *SHAPE), keys=keys) + LAYERS.tobytes("F")
+    )
 
 
 def test_a_single_segment_is_the_tumor_whatever_it_is_called(tmp_path: Path) -> None:
