@@ -32,12 +32,13 @@ _OTHER_FOLDERS = ("groundtruth", "ground_truth", "ground-truth", "ground truth",
 _INNER_FOLDERS = ("segmentation", "seg", "segs", "truth", "truths", "labelmap", "labelmaps", "gts")
 # Masks in German, French, Spanish, Portuguese and Italian.
 _FOREIGN = "masken?|masques?|m[aá]scaras?|maschera|maschere|segmentierung(?:en)?|segmentaci[oó]n|segmentazione"
-# `train_masks`, `tumor-mask`; `masks_human` (Supervisely's overlays); CamVid's `trainannot`. But not `with_mask`.
+# `train_masks`, `tumor-mask`, `masks_A`; `masks_human` (Supervisely's overlays); CamVid's `trainannot`. But not
+# `with_mask`.
 _OF_MASKS = re.compile(
     r"(?!(?:.*[ ._-])?(?:no|non|with|without|and|or)[ ._-])"
     r"(?:.+[ ._-]masks?|masks?[ ._-](?:images?|imgs?|human|instances?|png|tiff?)|(?:train|val|valid|test|default)annot"
     rf"|(?:.+[ ._-])?(?:{_FOREIGN})|masks?[ ._-]?(?:rater|reader|expert|annotator|observer).*|masks?[ ._-]?[0-9]+"
-    r"|masks?[ ._-](?:edema|oedema|core|tumou?rs?|whole|enhancing|necrosis|necrotic|et|tc|wt|ed|net|ncr))"
+    r"|masks[ ._-].+|masks?[ ._-](?:edema|oedema|core|tumou?rs?|whole|enhancing|necrosis|necrotic|et|tc|wt|ed|net|ncr))"
 )
 # CVAT's and PASCAL VOC's, whose colors are those of labelmap.txt (`ml.datasets.layouts.label_colors`); nnU-Net's.
 CLASS_FOLDER = "segmentationclass"
@@ -51,7 +52,7 @@ _GLISTRBOOST = r"glistrboost(?:[ ._-]out)?(?:[ ._-]manually[ ._-]?corrected)?"
 _LONG = (
     rf"masks?|(?:lesions?|tumou?rs?)segm?s?|segmentations?|labelmaps?|ground[ ._-]?truths?|{_FOREIGN}|{_GLISTRBOOST}"
 )
-_SHORT = r"d?segm?s?|gts?|labels?|truths?|annotations?"
+_SHORT = r"d?segm?s?|gts?|gtv[pn]?|labels?|truths?|annotations?"
 # `_mask_1`, `_mask (2)`, `_mask - Copy`, `_mask copy 2`: of several masks, or of copies.
 _COUNT = r"(?:[ ._-]*(?:[0-9]{1,6}|\([0-9]{1,6}\)|-? ?copy(?: [0-9]{1,2}| ?\([0-9]{1,2}\))?))?"
 # What may be a scan's name as well ("brain_tumor.png"): only beside an image of the rest of the name is it a mask; so
@@ -84,6 +85,8 @@ _ONE_ENDING = re.compile(rf"{_WORD}$")
 _SAID = rf"(?<!no)(?<!no[ ._-])(?<!without)(?<!without[ ._-]){_WORD}"
 _ON_FLAIR = re.compile(rf"{_SAID}[ ._-](?:flair|t2f)$")
 _ON_SEQUENCE = re.compile(rf"{_SAID}[ ._-](?:flair|t2[fw]?|t1(?:n|c|ce|gd)?)$")
+# The word in another's end, as CaPTk has it (`brainTumorMask_SRI`); no `masked`.
+_WITHIN = re.compile(r"(?<!no)(?<!un)masks?(?![a-z])")
 _APART = re.compile(rf"(?<![^\W\d_])(?:{_LONG}|{_SHORT})(?![^\W\d_])")
 
 
@@ -95,6 +98,11 @@ def is_read_as_mask(stem: str) -> bool:
 def name_of_masked(stem: str) -> str:
     """The name of the image whose mask this is, by `is_read_as_mask`."""
     return stem.rstrip(" ")[: -len(MASK_ENDING)]
+
+
+def has_mask_within(stem: str) -> bool:
+    """Whether a mask's word ends a part of a name without suffix, with more before and behind it."""
+    return _WITHIN.search(stem.lower()) is not None
 
 
 def is_overlay(stem: str) -> bool:

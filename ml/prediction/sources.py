@@ -27,9 +27,9 @@ from ml.datasets.layouts.pairing import OF_MODEL, results_beside
 from ml.datasets.layouts.search import UnreadMasksError, find_layout
 from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.unknown import find_twins
-from ml.datasets.layouts.volume_masks import is_of_anatomy, is_volume_mask
+from ml.datasets.layouts.volume_masks import is_of_anatomy, is_volume_mask, is_without_skull
 from ml.datasets.layouts.volume_patients import volumes_in
-from ml.datasets.mask_names import count_own_folders, doubtful_word, looks_like_mask
+from ml.datasets.mask_names import count_own_folders, doubtful_word, has_mask_within, looks_like_mask
 from ml.datasets.volume_slices import Channels, VolumeSlice, file_of
 from ml.scans import ScanError
 from ml.scans.formats import HEAD_BYTES, is_dicom
@@ -181,7 +181,8 @@ def _slices_of(folder: Path, layout: Layout | None) -> tuple[list[Path], tuple[L
         path
         for _, found in tree.walk(folder)
         for path in found.files
-        if suffix_of(path.name) in (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES) and is_volume_mask(path, folder)
+        if suffix_of(path.name) in (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)
+        and (is_volume_mask(path, folder) or _is_mask(path, folder))
     }
     # Of any sequence, as where each file is given: a folder of slices has volumes beside them that are others' forms.
     volumes = [] if files or dicom else _volumes_within(tree, folder)
@@ -199,8 +200,14 @@ def _volumes_within(tree: Tree, folder: Path) -> list[Path]:
         path
         for here, _ in tree.walk(folder)
         for path, _ in volumes_in(tree, here)
-        if not looks_like_mask(path.relative_to(folder).as_posix()) and not is_of_anatomy(path, folder)
+        if not _is_mask(path, folder) and (is_without_skull(path) or not is_of_anatomy(path, folder))
     ]
+
+
+def _is_mask(path: Path, folder: Path) -> bool:
+    """Whether a volume, of a path below `folder`, is a mask by its name, of a tumor or of anything else."""
+    stem = path.name[: -len(suffix_of(path.name)) or None]
+    return looks_like_mask(path.relative_to(folder).as_posix()) or has_mask_within(stem)
 
 
 def _is_dicom(tree: Tree, path: Path) -> bool:

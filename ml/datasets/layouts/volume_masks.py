@@ -35,6 +35,7 @@ _ANATOMY = (
     rf"|aparc(?:\+?aseg)?|(?:{_ORGANS})(?:[-_. ]?(?:l|r|lt|rt|left|right))?)"
 )
 _OF_ANATOMY = re.compile(rf"(?:.*[-_. ])?{_ANATOMY}", re.IGNORECASE | re.DOTALL)
+_STRIPPED = re.compile(r"(?:.*[-_. ])?(?:brain|bet|hd-?bet|synthstrip)", re.DOTALL)
 _ENDS_IN_ANATOMY = re.compile(rf".+[-_. ]{_ANATOMY}", re.IGNORECASE | re.DOTALL)
 # Programs whose segmentations are of anatomy, by the folders of BIDS' derivatives.
 _OF_PROGRAMS = re.compile(
@@ -94,6 +95,11 @@ def ends_in_anatomy(base: str) -> bool:
     """Whether a mask's name without its mask's word is a volume's and behind it brain, an organ or the like
     (`P1_flair_brain`); not that word alone, which a volume may be called."""
     return _ENDS_IN_ANATOMY.fullmatch(base) is not None
+
+
+def is_without_skull(path: Path) -> bool:
+    """Whether a volume that is no mask is called as a scan without its skull (`P1_flair_brain`, of FSL's BET)."""
+    return _STRIPPED.fullmatch(_key(path)) is not None
 
 
 def is_volume_mask(path: Path, folder: Path) -> bool:

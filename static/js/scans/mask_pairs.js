@@ -12,13 +12,13 @@ const FOREIGN = "masken?|masques?|m[aá]scaras?|maschera|maschere|segmentierung(
 const OF_MASKS = new RegExp(
   "^(?!(?:.*[ ._-])?(?:no|non|with|without|and|or)[ ._-])" +
     "(?:.+[ ._-]masks?|masks?[ ._-](?:images?|imgs?|human|instances?|png|tiff?)|(?:train|val|valid|test|default)annot" +
-    `|(?:.+[ ._-])?(?:${FOREIGN})|masks?[ ._-]?(?:rater|reader|expert|annotator|observer).*|masks?[ ._-]?[0-9]+` +
+    `|(?:.+[ ._-])?(?:${FOREIGN})|masks?[ ._-]?(?:rater|reader|expert|annotator|observer).*|masks?[ ._-]?[0-9]+|masks[ ._-].+` +
     "|masks?[ ._-](?:edema|oedema|core|tumou?rs?|whole|enhancing|necrosis|necrotic|et|tc|wt|ed|net|ncr))$",
   "s",
 );
 const GLISTRBOOST = "glistrboost(?:[ ._-]out)?(?:[ ._-]manually[ ._-]?corrected)?";
 const LONG = `masks?|(?:lesions?|tumou?rs?)segm?s?|segmentations?|labelmaps?|ground[ ._-]?truths?|${FOREIGN}|${GLISTRBOOST}`;
-const SHORT = "d?segm?s?|gts?|labels?|truths?|annotations?";
+const SHORT = "d?segm?s?|gts?|gtv[pn]?|labels?|truths?|annotations?";
 const COUNT = "(?:[ ._-]*(?:[0-9]{1,6}|\\([0-9]{1,6}\\)|-? ?copy(?: [0-9]{1,2}| ?\\([0-9]{1,2}\\))?))?";
 const VOLUME = /\.(?:nii(?:\.gz)?|nrrd)$/i;
 const TEXT = /\.(?:json|jsonl|ndjson|geojson|xml|txt|csv|tsv)$/i; // outlines at most

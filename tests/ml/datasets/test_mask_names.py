@@ -26,6 +26,7 @@ from ml.datasets.mask_names import (
         ("s mask.png", " mask"),
         ("ScanMask.png", "Mask"),
         ("s_masks.jfif", "_masks"),
+        ("s_gtv.nii.gz", "_gtv"),
         ("s_mask_1.png", "_mask_1"),
         ("s_mask1.png", "_mask1"),
         ("s_mask (2).png", "_mask (2)"),

@@ -15,6 +15,7 @@ from ml.evaluation.scoring import Failure
 from ml.prediction.sources import find_sources
 from ml.volumes.grid import VolumeGrid
 from ml.volumes.nrrd_file import write_nrrd
+from tests.support.layouts import image, mask
 from tests.support.volume_files import affine_of, nifti, tumor
 from tests.support.volume_sets import (
     SHAPE,
@@ -601,3 +602,33 @@ def test_what_may_be_a_mask_of_a_sequence_beside_flair_is_no_patient(tmp_path: P
     assert {case.patient for case in layout.cases} == {"P1/P1", "P1/P2"}
     assert layout.has_truth and {group.count for group in layout.left_out} == {2}
     assert {source.path.name for source in find_sources([tmp_path])[0]} == {"P1_flair.nii.gz", "P2_flair.nii.gz"}
+
+
+def test_masks_of_volumes_in_no_layout_are_no_scans_to_predict_on(tmp_path: Path) -> None:
+    """What CaPTk makes, whose masks were predicted on and whose scans without a skull left out."""
+    scans = [f"{name}_to_SRI{end}.nii.gz" for name in ("FL", "T1") for end in ("", "_brain")]
+    for name in (*scans, "brainTumorMask_SRI.nii.gz", "brainMask_SRI.nii.gz"):
+        write_volume(tmp_path / "P1" / name, labels() if "Mask" in name else flair())
+    sources, left_out = find_sources([tmp_path])
+    assert {source.path.name for source in sources} == set(scans)
+    assert [(group.code, group.count) for group in left_out] == [("expert_mask", 2)]
+
+
+def test_a_tumor_volume_of_radiotherapy_is_a_mask(tmp_path: Path) -> None:
+    """BraTS-MEN-RT has T1 after contrast and `_gtv`, which was predicted on."""
+    write_brats(tmp_path, "P1", ends=("_t1c", "_seg"))
+    (tmp_path / "P1" / "P1_seg.nii.gz").rename(tmp_path / "P1" / "P1_gtv.nii.gz")
+    assert set(codes(tmp_path)) == {"no_flair"}
+    with pytest.raises(DatasetError, match="no images to predict on"):
+        find_sources([tmp_path])
+
+
+@pytest.mark.parametrize("folders", [("masks_A", "masks_B"), ("masks_pred",), ("masks_r1", "masks_r2")])
+def test_folders_of_masks_by_several_readers_are_none_to_predict_on(tmp_path: Path, folders: tuple[str, ...]) -> None:
+    for stem in "123":
+        image(tmp_path / "images" / f"{stem}.png")
+        for folder in folders:
+            mask(tmp_path / folder / f"{stem}.png")
+    with pytest.raises(DatasetError, match="no mask is an image's"):
+        find_layout(tmp_path)
+    assert {source.path.parent.name for source in find_sources([tmp_path])[0]} == {"images"}
