@@ -58,6 +58,8 @@ def read_sources(original: Path) -> Sources:
         raise NoSeries("The series does not say where its slices lie.")
     if volume.fillable:
         raise NoSeries("Slices of the series are missing, and a result cannot refer to them; download the NIfTI.")
+    for dataset in datasets:
+        _share_groups(dataset)
     return Sources(datasets, tuple((place.file, place.frame.index) for place in volume.places), volume)
 
 
@@ -92,3 +94,17 @@ def _header(data: bytes) -> Dataset:
             return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
     except Exception as error:
         raise ScanError("unreadable", "A stored file of the series is damaged; send the series again.") from error
+
+
+def _share_groups(dataset: Dataset) -> None:
+    """Put size of pixels and directions, which scanners write with every frame, where those of all frames stand and
+    highdicom looks for them (PS3.3 C.7.6.16). `order_frames` has found them equal."""
+    per_frame = dataset.get("PerFrameFunctionalGroupsSequence")
+    if not per_frame:
+        return
+    if not dataset.get("SharedFunctionalGroupsSequence"):
+        dataset.SharedFunctionalGroupsSequence = [Dataset()]
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    for name in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+        if name not in shared and name in per_frame[0]:
+            setattr(shared, name, per_frame[0][name].value)

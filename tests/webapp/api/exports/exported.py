@@ -47,8 +47,11 @@ def sent_bytes(client: FlaskClient, scan: dict[str, Any], kind: str, query: str 
         return response.data
 
 
-def enhanced(affine: NDArray, voxels: NDArray) -> tuple[bytes, str]:
-    """A series as one file of several frames (enhanced MR), the last slice first, and its instance's UID."""
+def enhanced(affine: NDArray, voxels: NDArray, *, is_shared: bool = True) -> tuple[bytes, str]:
+    """A series as one file of several frames (enhanced MR), the last slice first, and its instance's UID.
+
+    is_shared: directions and sizes of pixels stand once; scanners write them with every frame.
+    """
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
     count = voxels.shape[2]
@@ -64,13 +67,16 @@ def enhanced(affine: NDArray, voxels: NDArray) -> tuple[bytes, str]:
     orientation.ImageOrientationPatient = [*(lps[:3, 0] / spacing[0]), *(lps[:3, 1] / spacing[1])]
     measures.PixelSpacing, measures.SliceThickness = [spacing[1], spacing[0]], spacing[2]
     shared = Dataset()
-    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
+    if is_shared:
+        shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
     dataset.SharedFunctionalGroupsSequence = [shared]
     frames = []
     for k in reversed(range(count)):
         position, group = Dataset(), Dataset()
         position.ImagePositionPatient = [float(value) for value in lps[:3] @ [0, 0, k, 1]]
         group.PlanePositionSequence = [position]
+        if not is_shared:
+            group.PlaneOrientationSequence, group.PixelMeasuresSequence = [orientation], [measures]
         frames.append(group)
     dataset.PerFrameFunctionalGroupsSequence = frames
     dataset.PixelData = np.ascontiguousarray(voxels[:, :, ::-1].transpose(2, 1, 0)).astype("<u2").tobytes()

@@ -51,8 +51,11 @@ def test_a_segmentation_object_lies_where_the_mask_does(
     assert "Research use only" in found.SeriesDescription
 
 
-def test_frames_of_one_file_are_referred_to_by_their_numbers(app: Flask, client: FlaskClient, tmp_path: Path) -> None:
-    data, uid = enhanced(AFFINE, VOXELS)
+@pytest.mark.parametrize("is_shared", [True, False], ids=["groups that all frames share", "as scanners write them"])
+def test_frames_of_one_file_are_referred_to_by_their_numbers(
+    app: Flask, client: FlaskClient, tmp_path: Path, is_shared: bool
+) -> None:
+    data, uid = enhanced(AFFINE, VOXELS, is_shared=is_shared)
     scan = result(app, ("head/enhanced.dcm", data))
     truth = volume_files.tumor(AFFINE, SHAPE)
 
