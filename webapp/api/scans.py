@@ -1,5 +1,6 @@
 """/api/v1/scans: upload, list, read, wait, pictures, run again, delete."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -64,15 +65,10 @@ class ScanCollection(MethodView):
         form = blp.ARGUMENTS_PARSER.parse(UploadFormSchema(), request, location="form")
         options = UploadOptions(**{name: value for name, value in form.items() if name != "file"})
         submitted = submit(resources(), uploaded_files("file"), options, headers.get("idempotency_key"))
-        with resources().database.read() as session:
-            found = []
-            for scan_id in submitted.scan_ids:
-                try:
-                    found.append(dump_scan(lookup.get(session, scan_id)))
-                except NotFound:
-                    # Deleted since; an Idempotency-Key gives its first answer again, less what is gone.
-                    continue
-        return {"scans": found, "rejected": [vars(item) for item in submitted.rejected]}
+        return {
+            "scans": _those_left(submitted.scan_ids),
+            "rejected": [vars(item) for item in submitted.rejected],
+        }
 
     @blp.arguments(HistoryQuerySchema, location="query")
     @blp.answers(200, ScanPageSchema)
@@ -121,21 +117,22 @@ class ScanItem(MethodView):
 
 
 @blp.post("/<hex_id:scan_id>/split")
+@blp.arguments(IdempotencyHeaderSchema, location="headers")
 @blp.answers(202, AdmittedSchema)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: the scan is one file")
 @blp.alt_response(422, schema=ErrorSchema, description="a file that is not read any more")
 @blp.alt_response(503, schema=ErrorSchema, description="decoder_unavailable, or storage_unavailable")
 @blp.alt_response(507, schema=ErrorSchema, description="no room left")
-def split(scan_id: str) -> dict[str, Any]:
+def split(headers: dict[str, Any], scan_id: str) -> dict[str, Any]:
     """Make a scan of each file of a stack; the stack with its runs is gone then."""
-    made = splitting.split(resources(), scan_id)
-    with resources().database.read() as session:
-        return {"scans": [dump_scan(lookup.get(session, item)) for item in made]}
+    made = splitting.split(resources(), scan_id, headers.get("idempotency_key"))
+    return {"scans": _those_left(made), "rejected": []}
 
 
 @blp.post("/stack")
 @blp.arguments(StackSchema)
+@blp.arguments(IdempotencyHeaderSchema, location="headers")
 @blp.answers(202, ScanSchema)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: they are no single pictures of one size")
@@ -143,9 +140,9 @@ def split(scan_id: str) -> dict[str, Any]:
 @blp.alt_response(422, schema=ErrorSchema)
 @blp.alt_response(503, schema=ErrorSchema, description="decoder_unavailable, or storage_unavailable")
 @blp.alt_response(507, schema=ErrorSchema, description="no room left")
-def stack(body: dict[str, Any]) -> dict[str, Any]:
+def stack(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, Any]:
     """Make one stack of single pictures; they, with their runs, are gone then."""
-    made = gathering.gather(resources(), body["scans"])
+    made = gathering.gather(resources(), body["scans"], headers.get("idempotency_key"))
     with resources().database.read() as session:
         return dump_scan(lookup.get(session, made))
 
@@ -331,3 +328,15 @@ def original(scan_id: str) -> Response:
     is_zip = scan.slice_names is not None or scan.format in ("dicom", joining.FORMAT)
     name = f"{scan.stem}.zip" if is_zip else scan.filename
     return attachment(original_key(scan_id), BYTES, name, missing, content=Content(scan.bytes, scan.sha256))
+
+
+def _those_left(scan_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The scans that a request made: an Idempotency-Key gives its first answer again, less what is deleted since."""
+    found = []
+    with resources().database.read() as session:
+        for scan_id in scan_ids:
+            try:
+                found.append(dump_scan(lookup.get(session, scan_id)))
+            except NotFound:
+                continue
+    return found

@@ -39,6 +39,27 @@ def test_slices_become_a_stack_in_natural_order_with_their_masks_and_are_gone(ap
     assert [scan["truth"] is not None for scan in apart] == [False, False, True]
 
 
+def test_a_stack_whose_answer_was_lost_is_answered_again(app: Flask, client: FlaskClient) -> None:
+    """Sent again under its key it was 404: "There is no such scan.", of the slices."""
+    ids = [scan["id"] for scan in singles(client, 1, 2, 10)]
+    keyed = {"Idempotency-Key": "stack-1"}
+    first = client.post(STACK, json={"scans": ids}, headers=keyed)
+    before = traces(app)
+    again = client.post(STACK, json={"scans": ids}, headers=keyed)
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.json["id"] == first.json["id"] and traces(app) == before
+    other = client.post(STACK, json={"scans": ids[:2]}, headers=keyed)
+    assert (other.status_code, other.json["code"]) == (422, "idempotency_key_reused")
+    assert client.post(STACK, json={"scans": ids}).status_code == 404
+
+
+def test_a_stack_that_could_not_be_made_frees_its_key(client: FlaskClient) -> None:
+    keyed = {"Idempotency-Key": "stack-2"}
+    ids = [scan["id"] for scan in singles(client, 1, 2)]
+    assert client.post(STACK, json={"scans": ids[:1]}, headers=keyed).status_code == 422
+    assert client.post(STACK, json={"scans": ids}, headers=keyed).status_code == 202
+
+
 def test_what_is_no_slice_of_one_size_is_named_and_nothing_changes(app: Flask, client: FlaskClient) -> None:
     first, second = sent(client, "a_1.png", png_bytes(64, 48)), sent(client, "a_2.png", png_bytes(48, 48))
     [stack] = send(client, *numbered(1, 2), form={"group": "auto"}).json["scans"]

@@ -13,6 +13,7 @@ from tests.webapp.api.test_zips import mask_png
 from tests.webapp.clients import SCANS, resources_of, send, sent, token, traces
 from webapp.domain.errors import StorageFull
 from webapp.domain.scans import admission, lookup
+from webapp.schemas.scans import AdmittedSchema
 
 
 def stack(client: FlaskClient, **form: str) -> dict:
@@ -36,6 +37,21 @@ def test_each_file_is_a_scan_with_its_mask_and_study_and_the_stack_is_gone(app: 
     assert truths["slices"] == [0] and truths["filename"] == "head_2_mask.png"
     assert client.get(f"{SCANS}/{scan['id']}").status_code == 404
     assert not any(scan["id"] in name for name in traces(app).files)
+    assert client.post(f"{SCANS}/{scan['id']}/split").status_code == 404
+
+
+def test_a_split_whose_answer_was_lost_is_answered_again(app: Flask, client: FlaskClient) -> None:
+    """Sent again under its key it was 404, and which scans there were by then was not to be learned."""
+    scan = stack(client)
+    keyed = {"Idempotency-Key": "split-1"}
+    first = client.post(f"{SCANS}/{scan['id']}/split", headers=keyed)
+    assert first.status_code == 202 and AdmittedSchema().validate(first.json) == {}, "as generated clients read it"
+    client.delete(f"{SCANS}/{first.json['scans'][0]['id']}")
+    before = traces(app)
+    again = client.post(f"{SCANS}/{scan['id']}/split", headers=keyed)
+    assert again.status_code == 202
+    assert [item["id"] for item in again.json["scans"]] == [item["id"] for item in first.json["scans"][1:]]
+    assert traces(app) == before
     assert client.post(f"{SCANS}/{scan['id']}/split").status_code == 404
 
 

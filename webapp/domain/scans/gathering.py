@@ -1,5 +1,7 @@
 """Making one scan of what came as several: files of one slice each become a stack, and the single scans are gone."""
 
+import hashlib
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,18 +16,29 @@ from webapp.domain.scans.regrouping import GONE, hand_truth_on, take_place
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import original_key
 from webapp.domain.tracing import asked
-from webapp.domain.uploads import receiving
+from webapp.domain.uploads import idempotency, receiving
 from webapp.domain.uploads.receiving import Received
 
 
 @asked("stack")
-def gather(resources: Resources, scan_ids: Sequence[str]) -> str:
+def gather(resources: Resources, scan_ids: Sequence[str], key: str | None = None) -> str:
     """Make one stack of single slices, in the natural order of their names, with their experts' masks; its id.
 
     Model, threshold and study are those of all of them, else the defaults and none. All or nothing: where the stack
     cannot be made, the single scans stay. Raises NotFound, InvalidInput (fewer than two), WrongState (not slices of
-    one size), UploadRejected, StorageFull, StorageUnavailable, DecoderUnavailable.
+    one size), UploadRejected, StorageFull, StorageUnavailable, DecoderUnavailable, KeyReused, KeyInUse.
     """
+    answer = idempotency.once(
+        resources,
+        scope="POST stack",
+        key=key,
+        body_sha256=hashlib.sha256(json.dumps(list(scan_ids)).encode()).hexdigest(),
+        work=lambda: {"scan": _gather(resources, scan_ids)},
+    )
+    return str(answer["scan"])
+
+
+def _gather(resources: Resources, scan_ids: Sequence[str]) -> str:
     chosen = list(dict.fromkeys(scan_ids))
     if len(chosen) < 2:
         raise InvalidInput("A stack is made of two scans or more; choose the others, too.")

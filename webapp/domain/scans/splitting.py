@@ -1,5 +1,6 @@
 """Keeping apart what was made one scan: each file of a stack becomes a scan of its own, and the stack is gone."""
 
+import hashlib
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -14,16 +15,28 @@ from webapp.domain.scans.regrouping import GONE, hand_truth_on, take_place
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import original_key
 from webapp.domain.tracing import asked
-from webapp.domain.uploads import receiving
+from webapp.domain.uploads import idempotency, receiving
 
 
 @asked("split")
-def split(resources: Resources, scan_id: str) -> tuple[str, ...]:
+def split(resources: Resources, scan_id: str, key: str | None = None) -> tuple[str, ...]:
     """Make a scan of each file of a stack, with its model, threshold, study and expert's masks; their ids in order.
 
     All or none: where one of them cannot be stored, the stack stays and the others go. Raises NotFound, WrongState (no
-    stack of files), StorageFull, StorageUnavailable, DecoderUnavailable, UploadRejected, InvalidInput.
+    stack of files), StorageFull, StorageUnavailable, DecoderUnavailable, UploadRejected, InvalidInput, KeyReused,
+    KeyInUse.
     """
+    answer = idempotency.once(
+        resources,
+        scope=f"POST split of {scan_id}",
+        key=key,
+        body_sha256=hashlib.sha256().hexdigest(),
+        work=lambda: {"scans": _split(resources, scan_id)},
+    )
+    return tuple(answer["scans"])
+
+
+def _split(resources: Resources, scan_id: str) -> list[str]:
     with resources.database.read() as session:
         scan = lookup.get(session, scan_id)
         run = lookup.run(session, scan, None)
@@ -43,7 +56,7 @@ def split(resources: Resources, scan_id: str) -> tuple[str, ...]:
         lookup.delete_left(resources, admitted)
         raise
     take_place(resources, [scan_id], admitted)
-    return tuple(admitted)
+    return admitted
 
 
 @contextmanager
