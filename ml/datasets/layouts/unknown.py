@@ -39,6 +39,8 @@ IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 _GROUPS_SHOWN = 5
 # Of pictures that may be masks by an ending of their names.
 _FEWEST_PAIRS = 2
+# Folders of pictures of the same names: images, and the masks of so many readers.
+_MOST_TWINS = 6
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".xlsx")
 _OUTLINES = frozenset({".json", ".jsonl", ".ndjson", ".geojson", ".xml"})
 _VOLUME_ENDINGS = (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)
@@ -230,9 +232,10 @@ def _say_unnamed_volumes(folder: Path, files: Iterable[Path]) -> str:
 
 
 class Twins(NamedTuple):
-    """Two folders that have pictures of the same names, of which one has the masks of the other by their pixels.
+    """Two folders that have pictures of the same names, of which one has the masks of the other by their pixels; or
+    more, where several readers have a folder of masks each.
 
-    images, masks: the two, each once or in several others (`train/X`, `val/X`). mask_files: what lies in `masks`.
+    images, masks: these, each once or in several others (`train/X`, `val/X`). mask_files: what lies in `masks`.
     ending: where both lie in the same folders, what a mask's name has behind its image's.
     """
 
@@ -257,14 +260,27 @@ def find_twins(tree: Tree, files: Iterable[Path]) -> Twins | None:
         groups: dict[str, list[Path]] = {}
         for path in pictures:
             groups.setdefault(name_key(folders[path][depth]), []).append(path)
-        if len(groups) != 2 or len({_names_at(folders, group, depth) for group in groups.values()}) > 1:
+        is_alike = len({_names_at(folders, group, depth) for group in groups.values()}) == 1
+        if not 2 <= len(groups) <= _MOST_TWINS or not is_alike:
             continue
         found = [groups[name] for name in sorted(groups)]
-        place = masks_of_two(tree, *found)
+        place = _place_of_images(tree, found)
         if place is not None:
-            tops = [tuple(sorted({around.joinpath(*folders[path][: depth + 1]) for path in group})) for group in found]
-            return Twins(tops[1 - place], tops[place], tuple(found[place]))
+            masks = [path for group in (*found[:place], *found[place + 1 :]) for path in group]
+            tops = [
+                tuple(sorted({around.joinpath(*folders[path][: depth + 1]) for path in group}))
+                for group in (found[place], masks)
+            ]
+            return Twins(tops[0], tops[1], tuple(masks))
     return _by_ending(tree, pictures)
+
+
+def _place_of_images(tree: Tree, groups: Sequence[Sequence[Path]]) -> int | None:
+    """Which of several groups has the images of which all others, by their pixels, are masks; None where none has."""
+    for place, images in enumerate(groups):
+        if all(masks_of_two(tree, images, masks) == 1 for masks in (*groups[:place], *groups[place + 1 :])):
+            return place
+    return None
 
 
 def _by_ending(tree: Tree, pictures: Sequence[Path]) -> Twins | None:
@@ -316,6 +332,13 @@ def say_twins(tree: Tree, folder: Path, files: Iterable[Path]) -> str:
             " a few values alone, as masks have: call each as its image with `_mask` behind it."
         )
     images, masks = (_called(folder, paths) for paths in (twins.images, twins.masks))
+    if len({name_key(path.name) for path in twins.masks}) > 1:
+        names = " and ".join(dict.fromkeys(shown(path.name) for path in twins.masks))
+        call = "" if name_key(twins.images[0].name) == "images" else f", and {images} `images`"
+        return (
+            f" The folders {names} have pictures of the same names as {images}, and a few values alone, as masks have:"
+            f" join those of parts of the tumor, or take one person's, and call them `masks`{call}."
+        )
     each = "" if len(twins.images) == 1 else "each "
     wanted = [(images, twins.images, "images"), (masks, twins.masks, "masks")]
     calls = [f"call {each}{text} `{name}`" for text, paths, name in wanted if name_key(paths[0].name) != name]

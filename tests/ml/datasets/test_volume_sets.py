@@ -15,7 +15,6 @@ from ml.evaluation.scoring import Failure
 from ml.prediction.sources import find_sources
 from ml.volumes.grid import VolumeGrid
 from ml.volumes.nrrd_file import write_nrrd
-from tests.support.layouts import image, mask
 from tests.support.volume_files import affine_of, nifti, tumor
 from tests.support.volume_sets import (
     SHAPE,
@@ -621,14 +620,3 @@ def test_a_tumor_volume_of_radiotherapy_is_a_mask(tmp_path: Path) -> None:
     assert set(codes(tmp_path)) == {"no_flair"}
     with pytest.raises(DatasetError, match="no images to predict on"):
         find_sources([tmp_path])
-
-
-@pytest.mark.parametrize("folders", [("masks_A", "masks_B"), ("masks_pred",), ("masks_r1", "masks_r2")])
-def test_folders_of_masks_by_several_readers_are_none_to_predict_on(tmp_path: Path, folders: tuple[str, ...]) -> None:
-    for stem in "123":
-        image(tmp_path / "images" / f"{stem}.png")
-        for folder in folders:
-            mask(tmp_path / folder / f"{stem}.png")
-    with pytest.raises(DatasetError, match="no mask is an image's"):
-        find_layout(tmp_path)
-    assert {source.path.parent.name for source in find_sources([tmp_path])[0]} == {"images"}

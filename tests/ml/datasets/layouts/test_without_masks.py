@@ -148,3 +148,33 @@ def test_images_without_masks_are_those_of_all_folders_for_the_portal_and_for_pr
     assert sorted(source.path for source in sources) == sorted(case.image for case in layout.cases)
     assert len(layout.cases) == 4 and not left_out and not layout.left_out
     assert [case.patient for case in find_layout(tmp_path / "a" / "b").cases] == ["f", "g"]
+
+
+@pytest.mark.parametrize(
+    ("folders", "words"),
+    [
+        (("masks_A", "masks_B"), "no mask is an image's"),
+        (("masks_pred",), "no mask is an image's"),
+        (("masks_r1", "masks_r2"), "no mask is an image's"),
+        (("GT1", "GT2"), "folders GT1 and GT2 have pictures of the same names as images.*take one person's"),
+        (("anna", "ben", "cleo"), "folders anna and ben and cleo have pictures .* call them `masks`"),
+    ],
+)
+def test_folders_of_masks_by_several_readers_are_none_to_predict_on(tmp_path, folders, words):
+    """Of three folders and more nobody looked which have masks: all were scans."""
+    for stem in "1234567":
+        image(tmp_path / "images" / f"{stem}.png")
+        for folder in folders:
+            draw_mask(tmp_path / folder / f"{stem}.png")
+    with pytest.raises(DatasetError, match=words):
+        check(tmp_path)
+    sources, left_out = find_sources([tmp_path])
+    assert {source.path.parent.name for source in sources} == {"images"}
+    assert sum(group.count for group in left_out) == 7 * len(folders)
+
+
+def test_sequences_of_the_same_names_are_no_masks_of_each_other(tmp_path):
+    for folder in ("x", "y", "z"):
+        for stem in "1234567":
+            image(tmp_path / folder / f"{stem}.png")
+    assert len(find_sources([tmp_path])[0]) == 21
