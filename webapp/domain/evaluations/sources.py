@@ -4,6 +4,7 @@ Asked when somebody browses, when an evaluation is made, and again before each f
 link in between.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,10 +112,28 @@ def source_folder(resources: Resources, evaluation: Evaluation) -> Path:
         if not folder.is_dir():
             raise FolderRefused("The unpacked archive is gone; send it again.")
         return folder.resolve()
-    folder = resolve(resources.settings, evaluation.location)
+    try:
+        folder = resolve(resources.settings, evaluation.location)
+    except FolderRefused:
+        if (moved := _moved_with_its_root(resources.settings, evaluation.location)) is None:
+            raise
+        return moved
     if str(folder) != evaluation.location:
         raise FolderRefused("The folder has become a link to another one; evaluate that one.")
     return folder
+
+
+def _moved_with_its_root(settings: Settings, location: str) -> Path | None:
+    """The folder below a root of the same name elsewhere, as where the instance was moved, whose own `datasets` is the
+    default; None without one. Whoever reads an image of it compares its digest with that of the evaluated one."""
+    parts = Path(location).parts
+    for root in roots(settings):
+        for place in (place for place in range(len(parts) - 1, 0, -1) if parts[place] == root.name):
+            wanted = root.joinpath(*parts[place + 1 :])
+            with contextlib.suppress(FolderRefused):
+                if resolve(settings, str(wanted)) == wanted:
+                    return wanted
+    return None
 
 
 def wrapper_in(folder: Path) -> str | None:

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
+from sqlalchemy import update
 
 from ml.datasets.case_reader import CaseReader
 from tests.support.evaluations import SIDE, queued_chunks, run_all, square, write_data_set, zip_of
@@ -16,6 +17,7 @@ from tests.support.jobs import run_chunk
 from tests.webapp.clients import resources_of
 from tests.webapp.evaluation_calls import PATH, left_over, send_zip, started
 from tests.worker.conftest import BrightnessEngine
+from webapp.domain.evaluations.models import Evaluation
 from webapp.domain.resources import Resources
 from webapp.schemas.cases import CaseSchema
 from webapp.schemas.evaluations import EvaluationSchema
@@ -76,6 +78,29 @@ def test_a_report_is_not_said_to_be_none_while_the_storage_is_away(
     for path in objects.rglob("metrics.csv"):
         path.unlink()
     assert "missing in the storage" in client.get(f"{PATH}/{evaluation_id}/metrics.csv").json["message"]
+
+
+def test_slices_are_shown_after_the_instance_was_moved_with_its_data_sets(
+    client: FlaskClient, runtime: Runtime, data: Path
+) -> None:
+    """Its own folder of data sets is the default root, and moves with it: every slice was said to be gone."""
+    evaluation_id = started(client, data)
+    run_all(runtime, evaluation_id)
+    root = runtime.resources.settings.evaluation_roots[0].name
+
+    def shown(position: int, location: str) -> int:
+        """Each slice is asked for once: what was drawn is kept."""
+        with runtime.resources.database.write() as session:
+            session.execute(update(Evaluation).values(location=location))
+        return client.get(f"{PATH}/{evaluation_id}/cases/{position}/scan.png").status_code
+
+    assert shown(0, f"/old/{root}/set") == 200
+    assert shown(1, f"/old/{root}/more/{root}/set") == 200
+    assert shown(2, "/old/elsewhere/set") == 404
+    assert shown(2, f"/old/{root}/no") == 404
+    for path in data.rglob("*.png"):
+        path.write_bytes(b"another")
+    assert shown(2, f"/old/{root}/set") == 404, "not the image that was evaluated"
 
 
 def test_cases_are_ordered_filtered_and_paged(client: FlaskClient, runtime: Runtime, data: Path) -> None:
