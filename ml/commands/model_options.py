@@ -5,7 +5,7 @@ import math
 import os
 from pathlib import Path
 
-from ml.cards import CARD_FILE, find_package
+from ml.cards import CARD_FILE, PackageNotFoundError, find_package
 
 # Of the portal, too (GLIOSCOPE_MODEL).
 DEFAULT_MODEL = "unet-cascade-lgg"
@@ -36,7 +36,14 @@ def find_model(name: str) -> Path:
     folder = Path(name)
     if (folder / CARD_FILE).is_file():
         return folder
-    return find_package(name, model_directories())
+    folders = model_directories()
+    try:
+        return find_package(name, folders)
+    except PackageNotFoundError as error:
+        places = ", ".join(str(folder) if folder.is_dir() else f"{folder} (which is no folder)" for folder in folders)
+        raise PackageNotFoundError(
+            f"{error} Looked for in {places}: GLIOSCOPE_MODELS names other folders, --model a package's own."
+        ) from error
 
 
 def model_directories() -> list[Path]:

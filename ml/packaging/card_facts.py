@@ -31,6 +31,10 @@ _DEFAULTS: dict[str, Any] = {
 _OF_PARTS = ("architecture", "input")
 FACTS = frozenset(_DEFAULTS) | {"title", "chosen_on", "training", "metrics", "limits", "licence"}
 MASK_RULE = frozenset({"threshold", "min_tumor_pixels"})
+# Text, which YAML takes for a number or a date where it looks so: version 1.10, patient 007.
+_TEXTS = frozenset({"version", "title", "chosen_on", "licence", "limits", "data", "data_sha256"}) | {
+    f"{kind}_patients" for kind in ("training", "validation", "test", "excluded")
+}
 # Keys of a checkpoint's `data` that a card needs.
 _DATA = frozenset(
     {"data_sha256", "split_seed", "train_patients", "validation_patients", "test_patients", "excluded_patients"}
@@ -42,7 +46,8 @@ def read_facts(path: Path | None) -> Mapping[str, Any]:
     if path is None:
         return {}
     try:
-        facts = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        facts = _with_texts(yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise CardError(f"{path.name} cannot be read as YAML ({error}).") from error
     if not isinstance(facts, dict):
@@ -51,6 +56,16 @@ def read_facts(path: Path | None) -> Mapping[str, Any]:
     if unknown:
         raise CardError(f"{path.name} has the unknown field {unknown[0]!r}; known are {', '.join(sorted(FACTS))}.")
     return facts
+
+
+def _with_texts(node: yaml.Node | None, value: Any, *, is_text: bool = False) -> Any:
+    """What YAML made of a node, but fields of text, and lists of it, as they are written."""
+    if isinstance(node, yaml.MappingNode) and isinstance(value, dict):
+        nodes = {key.value: item for key, item in node.value}
+        return {key: _with_texts(nodes.get(key), item, is_text=key in _TEXTS) for key, item in value.items()}
+    if isinstance(node, yaml.SequenceNode) and isinstance(value, list):
+        return [_with_texts(item, kept, is_text=is_text) for item, kept in zip(node.value, value, strict=True)]
+    return node.value if is_text and isinstance(node, yaml.ScalarNode) and value is not None else value
 
 
 def card_of_facts(name: str, facts: Mapping[str, Any], checkpoint: Checkpoint, *, is_tested: bool = False) -> Card:

@@ -6,7 +6,7 @@ import pytest
 
 from ml.cards import CardError
 from ml.networks import Checkpoint
-from ml.packaging.card_facts import card_of_facts
+from ml.packaging.card_facts import card_of_facts, read_facts
 from ml.training.errors import ConfigurationError
 from ml.training.recipes import load_recipe
 
@@ -161,3 +161,24 @@ def test_checkpoint_of_a_foreign_configuration_is_refused():
     configuration = {**OWN.configuration, "wings": 2}
     with pytest.raises(ConfigurationError, match="the checkpoint: the key 'wings' is unknown"):
         card_of_facts("own", {}, replace(OWN, configuration=configuration))
+
+
+def test_text_that_looks_like_a_number_or_a_date_stays_as_it_is_written(tmp_path):
+    path = tmp_path / "facts.yaml"
+    path.write_text(
+        "version: 1.10\ntitle: 2024-05-01\nlicence: null\nthreshold: 0.4\nlimits: [No, 3]\n"
+        "training: {data: 2021, patients: 3, training_patients: [007, 1e3, P1], recipe: null}\n"
+        "input: {neighbors: 0}\n",
+        encoding="utf-8",
+    )
+    facts = read_facts(path)
+    assert facts == {
+        "version": "1.10",
+        "title": "2024-05-01",
+        "licence": None,
+        "threshold": 0.4,
+        "limits": ["No", "3"],
+        "training": {"data": "2021", "patients": 3, "training_patients": ["007", "1e3", "P1"], "recipe": None},
+        "input": {"neighbors": 0},
+    }
+    assert card_of_facts("mine", facts, PUBLISHED).version == "1.10"

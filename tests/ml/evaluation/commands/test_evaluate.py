@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 
 import numpy as np
 import pytest
@@ -46,10 +47,12 @@ def test_evaluate_reports_a_broken_file_and_ends_with_1(command, data, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["evaluate", "predict"])
-def test_unknown_model_is_one_sentence(command, data, name, tmp_path):
+def test_unknown_model_is_one_sentence(command, data, name, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLIOSCOPE_MODELS", f"{os.environ['GLIOSCOPE_MODELS']}:~/models")
     status, said, _ = command(name, data, model="unet")
     assert status == 1
     assert "no model package called 'unet'; packages found: fake" in said
+    assert ", ~/models (which is no folder): GLIOSCOPE_MODELS names other folders" in said
     assert said.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
