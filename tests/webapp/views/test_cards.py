@@ -21,6 +21,11 @@ def test_figures_have_labels_and_no_raw_keys(client: FlaskClient) -> None:
     assert "verdicts equal</dt>" not in page and "patient_dice" not in page and "patient dice delta" not in page
 
 
+def test_the_title_of_a_card_stands_below_its_name(client: FlaskClient) -> None:
+    title = client.get("/api/v1/models/unet-vgg16-lgg").json["title"]
+    assert title and f'<p class="lede">{title}</p>' in client.get("/models/unet-vgg16-lgg").text
+
+
 def test_files_that_the_package_lacks_are_said(client: FlaskClient) -> None:
     files = client.get("/api/v1/models/unet-vgg16-lgg").json["files"]
     missing = [name for name, file in files.items() if not file.get("present", True)]
