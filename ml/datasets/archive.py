@@ -36,6 +36,7 @@ from ml.datasets.file_names import (
 from ml.datasets.member_names import names_of
 from ml.datasets.remedies import remedies
 from ml.scans.scan import EMPTY
+from ml.scans.unread_formats import OFFICE_DOCUMENT, is_office_document
 
 ERROR_CODES = ("unsupported", "unreadable", "unsafe", "limit", "empty")
 # PKWARE's APPNOTE 4.4.4: bit 0 of a member's flags.
@@ -158,8 +159,11 @@ def _choose(file: zipfile.ZipFile, limits: ArchiveLimits, takes_all: bool) -> li
     members = file.infolist()
     if len(members) > limits.members:
         raise _too_many(limits)
+    names = names_of(members)
+    if is_office_document(names):
+        raise ArchiveError("unsupported", OFFICE_DOCUMENT.sentence)
     chosen = []
-    for member, member_name in zip(members, names_of(members), strict=True):
+    for member, member_name in zip(members, names, strict=True):
         path = member_name.replace("\\", "/")  # as older programs of Windows write it
         if path.lower().endswith(FOLDER_ICON):  # of all names with a control character the one that people have
             continue

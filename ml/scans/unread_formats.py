@@ -58,6 +58,14 @@ def _is_mgh(head: bytes) -> bool:
     return head[:4] == b"\0\0\0\1" and all(0 < number < 65536 for number in numbers[:4]) and numbers[4] < 11
 
 
+OFFICE_DOCUMENT = UnreadFormat(
+    "an Office document",
+    (".doc", ".docx", ".ppt", ".pptx", ".xls", ".xlsx", ".odt", ".odp"),
+    "Save its pictures as PNG, better from the viewer that they came from",
+    _begins(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+    is_data=False,
+)
+
 UNREAD_FORMATS: tuple[UnreadFormat, ...] = (
     UnreadFormat(
         "a HEIC or AVIF picture",
@@ -200,13 +208,7 @@ UNREAD_FORMATS: tuple[UnreadFormat, ...] = (
         _begins(b"%PDF"),
         is_data=False,
     ),
-    UnreadFormat(
-        "an Office document",
-        (".doc", ".docx", ".ppt", ".pptx", ".xls", ".xlsx", ".odt", ".odp"),
-        "Save its pictures as PNG, better from the viewer that they came from",
-        _begins(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
-        is_data=False,
-    ),
+    OFFICE_DOCUMENT,
     UnreadFormat(
         "an archive that is no zip",
         (".rar", ".7z", ".tar", ".tgz", ".bz2", ".xz"),
@@ -225,6 +227,12 @@ _BY_SUFFIX = {suffix: entry for entry in UNREAD_FORMATS for suffix in entry.suff
 def unread_by_bytes(head: bytes) -> UnreadFormat | None:
     """What a file is by its first 348 bytes; None where it is of none of these formats."""
     return next((entry for entry in UNREAD_FORMATS if entry.is_match(head)), None)
+
+
+def is_office_document(members: Iterable[str]) -> bool:
+    """Whether a zip with members of these names is a document: Office Open XML, or OpenDocument (its parts, 2.2.1)."""
+    names = set(members)
+    return "[Content_Types].xml" in names or {"mimetype", "META-INF/manifest.xml"} <= names
 
 
 def unread_by_suffix(suffix: str) -> UnreadFormat | None:

@@ -96,6 +96,31 @@ def test_a_damaged_member_is_named_and_the_others_stand(client: FlaskClient) -> 
     assert said == {"set/broken.png": "unreadable", "set/empty.png": "empty", "set/notes.txt": "unsupported"}
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        ("[Content_Types].xml", "ppt/presentation.xml", "ppt/media/image1.png", "docProps/thumbnail.jpeg"),
+        ("mimetype", "content.xml", "Pictures/1.png", "Thumbnails/thumbnail.png", "META-INF/manifest.xml"),
+    ],
+    ids=["Office Open XML", "OpenDocument"],
+)
+def test_an_office_document_is_no_zip_of_scans(app: Flask, client: FlaskClient, members: tuple[str, ...]) -> None:
+    document = zip_of({name: png_bytes() if name.endswith((".png", ".jpeg")) else b"<x/>" for name in members})
+    answer = send(client, ("talk.zip", document), ("1.png", png_bytes())).json
+    assert [scan["filename"] for scan in answer["scans"]] == ["1.png"]
+    [refused] = answer["rejected"]
+    assert (refused["filename"], refused["code"]) == ("talk.zip", "unsupported")
+    assert refused["message"].startswith("The file is an Office document, which is not read here. Save its pictures")
+    data_set = client.post("/api/v1/evaluations", data={"archive": (io.BytesIO(document), "talk.zip")})
+    assert (data_set.status_code, data_set.json["message"]) == (415, refused["message"])
+    inside = send(client, ("mail.zip", zip_of({"talk.pptx": document, **slices(1)}))).json
+    assert [scan["filename"] for scan in inside["scans"]] == ["1.png"]
+    assert [(item["filename"], item["message"]) for item in inside["rejected"]] == [
+        ("mail/talk.pptx", refused["message"])
+    ]
+    assert folders_left(app) == []
+
+
 def encrypted() -> bytes:
     data = bytearray(zip_of(slices(1)))
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
