@@ -22,6 +22,10 @@ from webapp.schemas.labels import STAGES
 group = AppGroup("evaluations", help="Evaluations of whole data sets.")
 
 POLL_S = 0.5
+_UNSET = (
+    "There are users, and this command does not know it: set GLIOSCOPE_AUTH for it as for the portal, and name one"
+    " by --user."
+)
 
 
 @group.command("run")
@@ -87,8 +91,12 @@ def delete(evaluation_id: str) -> None:
 def _act_as(name: str | None) -> None:
     """Make what is started now the named user's."""
     if resources().settings.auth not in ("password", "oidc"):
+        with resources().database.read() as session:
+            has_users = bool(users.every(session))
         if name is not None:
-            raise click.ClickException("There are no users here: leave out --user.")
+            raise click.ClickException(_UNSET if has_users else "There are no users here: leave out --user.")
+        if has_users:
+            click.echo(f"{_UNSET} Where the portal has it, this evaluation is on nobody's pages.", err=True)
         return
     if name is None:
         raise click.ClickException("There are users, and nobody's evaluation is on no page: say whose it is by --user.")

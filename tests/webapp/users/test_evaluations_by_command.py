@@ -59,3 +59,19 @@ def test_nobody_is_no_owner_and_a_viewer_starts_none(
 def test_without_users_none_can_be_named(make_app: Callable[..., Flask], tmp_path: Path) -> None:
     status, said = run(make_app(), tmp_path, "--user", "ada")
     assert status == 1 and "no users here" in said
+
+
+def test_a_shell_without_the_portals_setting_is_told_so(
+    make_app: Callable[..., Flask], with_users: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = resources_of(with_users).settings
+    here = make_app(DATABASE_URL=settings.database_url, GLIOSCOPE_EVALUATION_ROOTS=str(folder.parent))
+    status, said = run(here, folder, "--user", "ada")
+    assert status == 1 and "set GLIOSCOPE_AUTH for it as for the portal" in said
+
+    def press_control_c(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluations.time, "sleep", press_control_c)
+    status, said = run(here, folder)
+    assert status == 130 and "this evaluation is on nobody's pages" in said
