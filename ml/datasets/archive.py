@@ -45,6 +45,7 @@ _ENCRYPTED = 0x1
 _READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _OTHER_METHODS = {9: "Deflate64, as Windows packs large files", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
 _DEEPEST = 12
+_LONGEST_SHOWN = 80
 _PIECE_BYTES = 1_048_576
 _LONGEST_NAME_BYTES = 255  # of one part, as file systems have it
 # A data set of masks and images shrinks to a tenth; a bomb to a thousandth. Small archives may shrink more.
@@ -216,21 +217,33 @@ def _empty(others: list[_Member]) -> ArchiveError:
 def _safe_parts(name: str) -> tuple[str, ...]:
     """A member's path in parts; those that are `.`, as bsdtar (Windows' and macOS' tar) and jar write, are none.
 
-    Raises ArchiveError where it could lead anywhere but below the folder.
+    Raises ArchiveError, with the name, where it could lead anywhere but below the folder or is no name of a file.
     """
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+        raise ArchiveError(
+            "unsafe",
+            f"The archive has a member with a line break, a tab or another control character in its name:"
+            f" {_quoted(name)}; rename it, and zip again.",
+        )
     parts = tuple(part for part in name.rstrip("/").split("/") if part != ".")
     is_safe = (
         not name.startswith("/")
         and not re.match("[A-Za-z]:", name)
         and len(parts) <= _DEEPEST
         and all(part not in ("", "..") and len(part.encode()) <= _LONGEST_NAME_BYTES for part in parts)
-        and not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
     )
     if not is_safe:
         raise ArchiveError(
-            "unsafe", "The archive has a member whose name leads out of it, or is none; zip the data set's own folder."
+            "unsafe",
+            f"The archive has a member whose name leads out of it, or is none: {_quoted(name)}; zip the data set's own"
+            " folder.",
         )
     return parts
+
+
+def _quoted(name: str) -> str:
+    """A name's end as it can be shown: what is no letter is escaped."""
+    return repr(name if len(name) <= _LONGEST_SHOWN else f"...{name[-_LONGEST_SHOWN:]}")
 
 
 def _copy(source: IO[bytes], sink: IO[bytes], most: int) -> int:

@@ -15,7 +15,7 @@ from webapp.domain.evaluations.submission import LONGEST_NAME
 from webapp.domain.jobs.models import Status
 from webapp.domain.jobs.wait import LONGEST_WAIT_S
 from webapp.schemas.fields import Code, FailureField, Links, Rounded, Timestamp, session_of
-from webapp.schemas.segmentations import LONGEST_MODEL_NAME, THRESHOLD_RANGE
+from webapp.schemas.segmentations import LONGEST_MODEL_NAME, NO_THRESHOLD, THRESHOLD_RANGE
 from webapp.schemas.uploads import FormSchema
 
 
@@ -125,7 +125,7 @@ class EvaluationOptionsSchema(ma.Schema):
     """What a person chooses for an evaluation, beside its data."""
 
     model = fields.String(validate=validate.Length(max=LONGEST_MODEL_NAME))
-    threshold = fields.Float(validate=THRESHOLD_RANGE)
+    threshold = fields.Float(validate=THRESHOLD_RANGE, error_messages=NO_THRESHOLD)
     name = fields.String(validate=validate.Length(max=LONGEST_NAME))
 
 

@@ -4,7 +4,7 @@ from marshmallow import fields, validate
 
 from webapp.domain.scans.planes import Axis, Layer
 from webapp.domain.scans.voxels import Content
-from webapp.schemas.segmentations import THRESHOLD_RANGE, RunChoiceSchema
+from webapp.schemas.segmentations import NO_THRESHOLD, THRESHOLD_RANGE, RunChoiceSchema
 
 
 class PlaneQuerySchema(RunChoiceSchema):
@@ -29,6 +29,7 @@ class PlaneQuerySchema(RunChoiceSchema):
     )
     threshold = fields.Float(
         validate=THRESHOLD_RANGE,
+        error_messages=NO_THRESHOLD,
         metadata={"description": "of the mask; default: the run's. At another one the rule for stacks is not applied"},
     )
 

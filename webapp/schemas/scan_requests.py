@@ -16,6 +16,8 @@ from webapp.schemas.uploads import LONGEST_TYPED
 # More than a screen of selected rows, less than what a request may not do in its time.
 MOST_SELECTED = 200
 
+_THREE_DISTANCES = "These are not three distances in mm: slice, row, column, as [5.5, 0.9, 0.9]."
+
 
 class ScanQuerySchema(RunChoiceSchema):
     """Which run to show, and whether to wait for its end."""
@@ -59,7 +61,8 @@ class ScanChangeSchema(ma.Schema):
     spacing_mm = fields.List(
         fields.Float(allow_none=True),
         allow_none=True,
-        validate=validate.Length(equal=3),
+        validate=validate.Length(equal=3, error=_THREE_DISTANCES),
+        error_messages={"invalid": _THREE_DISTANCES},
         metadata={
             "description": f"slice, row, column, {LEAST_MM:g} to {MOST_MM:g} mm, of a scan whose file states none; that"
             " of slices may be null where there is one slice. null: not known any more"

@@ -13,6 +13,7 @@ from webapp.domain.scans.models import Scan, Segmentation
 from webapp.schemas.fields import Code, FailureField, Rounded, RowSchema, Timestamp, Warnings, session_of
 
 THRESHOLD_RANGE = validate.Range(0, 1)
+NO_THRESHOLD: dict[str, Any] = {"invalid": "This is no number from 0 to 1; write it with a point, as 0.5."}
 LONGEST_MODEL_NAME = 100
 LONGEST_ID = 32
 
@@ -209,7 +210,7 @@ class RunSchema(ma.Schema):
     """What to run: another model, another threshold, or both. A threshold alone uses the stored map."""
 
     model = fields.String(validate=validate.Length(max=LONGEST_MODEL_NAME))
-    threshold = fields.Float(validate=THRESHOLD_RANGE, metadata={"x-example": 0.62})
+    threshold = fields.Float(validate=THRESHOLD_RANGE, error_messages=NO_THRESHOLD, metadata={"x-example": 0.62})
 
 
 class RunChoiceSchema(ma.Schema):

@@ -7,7 +7,7 @@ from marshmallow import fields, validate
 
 from webapp.domain.scans.grouping import Grouping
 from webapp.domain.scans.studies import LONGEST_NAME
-from webapp.schemas.segmentations import LONGEST_MODEL_NAME, THRESHOLD_RANGE
+from webapp.schemas.segmentations import LONGEST_MODEL_NAME, NO_THRESHOLD, THRESHOLD_RANGE
 
 # Longer than any name: what is too long for one is said in the domain's sentence.
 LONGEST_TYPED = 10_000
@@ -30,7 +30,7 @@ class UploadFormSchema(FormSchema):
     # A file sent as text has no name and is none: the answer is `no_file`, not that the field is unknown.
     file = fields.Raw()
     model = fields.String(validate=validate.Length(max=LONGEST_MODEL_NAME))
-    threshold = fields.Float(validate=THRESHOLD_RANGE)
+    threshold = fields.Float(validate=THRESHOLD_RANGE, error_messages=NO_THRESHOLD)
     group = fields.Enum(Grouping, by_value=True, load_default=Grouping.NONE)
     study = fields.String(validate=validate.Length(max=LONGEST_TYPED))
     volume = fields.Integer(validate=validate.Range(1, MOST_VOLUMES))

@@ -151,6 +151,19 @@ def test_a_bad_zip_is_refused_in_a_sentence_and_leaves_nothing(
     assert [item["filename"] for item in answer["rejected"]] == ["bad.zip"] and len(answer["scans"]) == 1
 
 
+def test_a_name_with_a_control_character_is_named(client: FlaskClient) -> None:
+    response = send(client, ("bad.zip", zip_of({"P/1.png": png_bytes(), "P/line\nbreak.png": png_bytes()})))
+    assert (response.status_code, response.json["code"]) == (422, "unsafe")
+    assert "'P/line\\nbreak.png'; rename it" in response.json["message"]
+    assert "'../up.png'" in send(client, ("bad.zip", zip_of({"../up.png": png_bytes()}))).json["message"]
+
+
+@pytest.mark.parametrize("word", ["0,5", "half"])
+def test_a_threshold_that_is_no_number_is_told_how_to_be_written(client: FlaskClient, word: str) -> None:
+    response = send(client, ("a.png", png_bytes()), form={"threshold": word})
+    assert response.status_code == 422 and "with a point, as 0.5" in response.json["message"]
+
+
 def test_a_zip_of_more_files_than_are_taken_is_refused_as_a_whole(app: Flask, client: FlaskClient) -> None:
     most = resources_of(app).settings.max_files_per_upload
     response = send(client, ("many.zip", zip_of({f"{n}.png": b"x" for n in range(most + 1)})))
