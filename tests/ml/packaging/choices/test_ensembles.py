@@ -135,7 +135,7 @@ def test_members_that_would_not_be_found_are_refused(members, tmp_path):
     ("facts", "message"),
     [
         ("input: {size: [32, 32]}", "The input of an ensemble is that of its members"),
-        ("version: 2", "version is int"),
+        ("version: [2]", "version is list"),
         ("title: fine", "nothing to test on: give --data"),
     ],
 )
