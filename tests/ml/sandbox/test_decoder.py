@@ -133,8 +133,7 @@ def test_a_child_that_computes_ends_by_its_processor_time(patient_faulty, image,
     with pytest.raises(ScanError) as caught:
         patient_faulty.decode(_write(tmp_path, "spin"), tmp_path / "stack.npy")
     assert "takes longer than the limit of 0.5 s of processor time; make it smaller" in caught.value.message
-    # The kernel counts these by ticks, which a busy machine samples coarsely (0.38 was seen).
-    assert 0.25 <= _seconds_of_children(patient_faulty.server_pid) - before <= 1.1
+    assert 0.4 <= _seconds_of_children(patient_faulty.server_pid) - before <= 1.1
 
 
 def _seconds_of_children(pid: int) -> float:
