@@ -66,8 +66,7 @@ class HistoryFilter:
     """What is asked of the history; None and the empty text mean: any.
 
     query: part of a file name, or of the name, tags, notes or patient of its study; or the whole pseudonym of a DICOM
-    series. study: an id. warnings: codes of which a
-    scan has one.
+    series. study: an id. warnings: codes of which a scan has one.
     """
 
     query: str = ""
@@ -162,8 +161,8 @@ def _has_text(session: Session, query: str) -> ColumnElement[bool]:
     else:
         is_of_study = Scan.study_id.in_(select(Study.id).where(studies.matching(query)))
     text = search_key(query)
-    # Of one table, so that PostgreSQL reads two indexes for it.
     is_of_study = is_of_study | (Scan.patient_key == text)
+    # Of one table, so that PostgreSQL reads an index for each.
     rare = text_search.has_rare_text(session, Scan.search_name, text) | is_of_study
     ids = session.scalars(select(Scan.id).where(rare).limit(FEW + 1)).all()
     if len(ids) <= FEW:

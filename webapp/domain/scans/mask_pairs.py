@@ -65,9 +65,9 @@ def pair_masks(paths: Sequence[str]) -> MaskPairs:
     """Tell masks from scans, and pair them. paths: as the client names them, with folders where it sends them.
 
     `NAME_mask` is the mask of `NAME` beside it, and `masks/NAME` (also `masks/NAME_seg`) of `images/NAME` or of `NAME`
-    in the folder above; of
-    volumes, whose programs (BraTS, ITK-SNAP, 3D Slicer) each have a way of their own, also `NAME-seg`, `NAME_label`,
-    ..., beside `NAME` or else its FLAIR (`NAME-t2f`, `NAME_flair`); but no mask of a brain or an organ by its name.
+    in the folder above; of volumes, whose programs (BraTS, ITK-SNAP, 3D Slicer) each have a way of their own, also
+    `NAME-seg`, `NAME_label`, ..., beside `NAME` or else its FLAIR (`NAME-t2f`, `NAME_flair`); but no mask of a brain
+    or an organ by its name.
     """
     signs = {place: sign for place, path in enumerate(paths) if (sign := mask_sign(path))}
     names = {_key(path) for place, path in enumerate(paths) if place not in signs}
