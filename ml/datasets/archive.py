@@ -168,6 +168,7 @@ def _choose(file: zipfile.ZipFile, limits: ArchiveLimits, takes_all: bool) -> li
         path = member_name.replace("\\", "/")  # as older programs of Windows write it
         if path.lower().endswith(FOLDER_ICON):  # of all names with a control character the one that people have
             continue
+        path = _printable(path)
         parts = _safe_parts(path)
         if not parts:  # `./`, the folder itself
             continue
@@ -219,12 +220,6 @@ def _safe_parts(name: str) -> tuple[str, ...]:
 
     Raises ArchiveError, with the name, where it could lead anywhere but below the folder or is no name of a file.
     """
-    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
-        raise ArchiveError(
-            "unsafe",
-            f"The archive has a member with a line break, a tab or another control character in its name:"
-            f" {_quoted(name)}; rename it, and zip again.",
-        )
     parts = tuple(part for part in name.rstrip("/").split("/") if part != ".")
     is_safe = (
         not name.startswith("/")
@@ -239,6 +234,11 @@ def _safe_parts(name: str) -> tuple[str, ...]:
             " folder.",
         )
     return parts
+
+
+def _printable(name: str) -> str:
+    """A member's name without control characters, as an upload's: a line break would be one in every table."""
+    return "".join(letter for letter in name if unicodedata.category(letter) not in ("Cc", "Cs"))
 
 
 def _quoted(name: str) -> str:

@@ -44,7 +44,7 @@ from ml.packaging.choices.out_of_fold import measure_on_folds
 from ml.packaging.ensembles import OF_MEMBERS, average_maps, check_leaves_members, table_of
 from ml.packaging.measuring import PARITY_SLICES, check_is_whole, parity_slices, split_of, with_figures
 from ml.packaging.package_writer import staged, write_card
-from ml.packaging.parity import compare_engines
+from ml.packaging.parity import compare_engines, describe_delta
 from ml.packaging.quantization import Calibration
 
 logger = logging.getLogger(__name__)
@@ -273,11 +273,9 @@ def _measure(
 
 def _describe(figures: CascadeFigures) -> str:
     """The gate's figures in words, beside the same members asked on every slice."""
-    delta = figures.patient_dice_delta
-    differs = "nothing, for there is no tumor" if delta is None else f"{delta:+.4f}"
     return (
         f"of {figures.slices} slices of {figures.patients} patients the first look answers {figures.skipped} alone,"
-        f" {figures.verdicts_equal:.2%} of verdicts are equal, mean patient Dice differs by {differs},"
+        f" {figures.verdicts_equal:.2%} of verdicts are equal, {describe_delta(figures.patient_dice_delta)},"
         f" {figures.lost} larger tumors are lost"
     )
 

@@ -26,7 +26,7 @@ from ml.ood.training_slices import fit_training_slices, save_training_slices
 from ml.packaging.card_metrics import HEADLINE_NAMES, VARIANT_NAMES, measure_model
 from ml.packaging.ood_fit import HeldOut, fit
 from ml.packaging.package_writer import write_card
-from ml.packaging.parity import compare_engines
+from ml.packaging.parity import compare_engines, describe_parity
 from ml.packaging.quantization import Calibration
 from ml.packaging.sequence_fit import fit_sequences
 from ml.packaging.surroundings import ALONE, Surroundings
@@ -114,7 +114,8 @@ def measure_int8(folder: Path, card: Card, network: nn.Module, split: Split, cal
         logger.info("Comparing crops with whole slices on %d slices", len(compared))
         write_card(folder, cropped)
         on_crops = compare_engines(OpenVinoEngine(folder), reference, compared, split.surroundings)
-        logger.info("%s: %s", on_crops, "they are served" if on_crops.is_close else "whole slices are served")
+        served = "crops are served" if on_crops.is_close else "whole slices are served"
+        logger.info("%s: %s", describe_parity(on_crops), served)
         card = cropped if on_crops.is_close else replace(card, crops=())
     return check_and_compare(folder, card, network, split, calibration)
 

@@ -65,6 +65,20 @@ def compare_engines(
     )
 
 
+def describe_parity(parity: Parity) -> str:
+    """Its figures in words."""
+    return (
+        f"of {parity.slices} slices of {parity.patients} patients {parity.verdicts_equal:.2%} of verdicts are equal,"
+        f" {describe_delta(parity.patient_dice_delta)}"
+    )
+
+
+def describe_delta(patient_dice_delta: float | None) -> str:
+    """In words; None: undefined."""
+    differs = "nothing, for there is no tumor" if patient_dice_delta is None else f"{patient_dice_delta:+.4f}"
+    return f"mean patient Dice differs by {differs}"
+
+
 def _is_same_among_others(engine: Engine, pixels: NDArray[np.uint8], alone: NDArray[np.uint8]) -> bool:
     """Whether a slice has the same map in a stack. pixels: uint8 (H, W, 3); alone: uint8 (1, H, W), its map alone."""
     among_others = engine.infer(np.stack([pixels, pixels])).probability_u8

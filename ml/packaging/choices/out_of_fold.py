@@ -96,7 +96,7 @@ def choose_on_folds(
     maps = ChoiceMaps(run.cases, run.maps, run.truths, card.input.size)
     everyone = np.ones(len(maps), dtype=bool)
     final = _choose(maps, everyone, logits, scaling, run.description)
-    logger.info("Chosen on %s: %s", run.description, final.rule)
+    logger.info("Chosen on %s: %s", run.description, _rules_in_words([final.rule]))
     nested: list[tuple[NDArray[np.bool], _Choice]] = []
     for fold in run.finished if len(run.finished) > 1 else ():
         others = _choose(maps, run.folds != fold, logits, scaling, f"the folds without {fold}")

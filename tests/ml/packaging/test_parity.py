@@ -8,7 +8,7 @@ import numpy as np
 from ml.cards import DoubtRule
 from ml.datasets import list_cases
 from ml.engines import Inference
-from ml.packaging.parity import compare_engines
+from ml.packaging.parity import compare_engines, describe_parity
 
 
 class Brightness:
@@ -28,6 +28,9 @@ def test_an_engine_agrees_with_itself(small_model):
     parity = compare_engines(engine, engine, list_cases(small_model.data))
     assert (parity.patient_dice_delta, parity.slice_dice_delta, parity.verdicts_equal) == (0.0, 0.0, 1.0)
     assert parity.is_close
+    words = "100.00% of verdicts are equal, mean patient Dice differs by +0.0000"
+    assert describe_parity(parity).endswith(words)
+    assert describe_parity(replace(parity, patient_dice_delta=None)).endswith("by nothing, for there is no tumor")
 
 
 def test_another_answer_among_others_than_alone_does_not_pass(small_model):

@@ -95,9 +95,11 @@ def test_predict_says_what_is_of_another_sequence(command, tmp_path, monkeypatch
     assert said.splitlines()[1:] == ["warning mixed_sequences: 1 of 4 files", "warning not_flair: 2 of 4 files"]
 
 
-def test_predict_goes_on_after_a_bad_file(command, data, tmp_path):
+def test_predict_goes_on_after_a_bad_file(command, data, tmp_path, caplog):
     (data / "one" / "b.png").write_bytes(b"nothing")
-    status, said, _ = command("predict", data)
+    with caplog.at_level("INFO"):
+        status, said, _ = command("predict", data)
+    assert not [record for record in caplog.records if record.name.startswith("ml.sandbox")]  # it is said once
     rows = rows_of(tmp_path / "out" / "predictions.csv")
     assert status == 1
     assert "b.png" in said

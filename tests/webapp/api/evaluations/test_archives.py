@@ -200,7 +200,7 @@ HOSTILE = {
     "absolute": (lambda: zip_with(("/x.png", png())), 422, "unsafe"),
     "windows": (lambda: zip_with(("C:\\x.png", png())), 422, "unsafe"),
     "backslash": (lambda: zip_with(("..\\x.png", png())), 422, "unsafe"),
-    "control": (lambda: zip_with(("p/a\x1b[2J.png", png())), 422, "unsafe"),
+    "control": (lambda: zip_with((".\x1b./x.png", png())), 422, "unsafe"),
     "link": (lambda: zip_with((link_member(), b"/etc/passwd")), 422, "unsafe"),
     "doubled": (lambda: zip_with(("p/a.png", png()), ("p/a.pnG", png()), ("p/b.png", png())), 202, None),
     "bomb": (lambda: zip_with(*((f"p/{i}.png", b"\0" * 50_000_000) for i in range(20))), 422, "limit"),
