@@ -9,6 +9,7 @@ from flask.views import MethodView
 from webapp.api.blueprints import BYTES, blueprint, png
 from webapp.api.stored_files import attachment, inline
 from webapp.context import resources, uploaded_files
+from webapp.departures import watch_for_departure
 from webapp.domain.evaluations import cases as evaluation_cases
 from webapp.domain.evaluations import comparison as evaluation_comparison
 from webapp.domain.evaluations import deletion, images, lookup, report_files, sources, submission
@@ -105,7 +106,7 @@ class EvaluationItem(MethodView):
     def get(self, query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
         """An evaluation and its progress; with `wait` as soon as it has ended."""
         if query["wait"] > 0:
-            submission.wait(resources(), evaluation_id, query["wait"])
+            submission.wait(resources(), evaluation_id, query["wait"], watch_for_departure())
         return _described(evaluation_id)
 
     @blp.response(204)

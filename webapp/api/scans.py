@@ -11,6 +11,7 @@ from webapp import downloads
 from webapp.api.blueprints import BYTES, blueprint, head, png, thumbnail
 from webapp.api.stored_files import Content, attachment, written
 from webapp.context import resources, uploaded_files
+from webapp.departures import watch_for_departure
 from webapp.domain.errors import NotFound
 from webapp.domain.scans import (
     agreement,
@@ -90,7 +91,7 @@ class ScanItem(MethodView):
     def get(self, query: dict[str, Any], scan_id: str) -> dict[str, Any]:
         """A scan and its result; with `wait` as soon as there is one."""
         if query["wait"] > 0:
-            lookup.wait(resources(), scan_id, query["wait"])
+            lookup.wait(resources(), scan_id, query["wait"], watch_for_departure())
         return _detail(scan_id, query.get("segmentation"))
 
     @blp.arguments(ScanChangeSchema)

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Response, jsonify, request
 
 from webapp.context import resources
+from webapp.departures import watch_for_departure
 from webapp.domain.errors import InvalidInput, NotFound, NotReady
 from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.scans import doubts, images, lookup, segmentations
@@ -107,8 +108,9 @@ def _finished(image: str, model: str) -> tuple[Scan, Segmentation]:
     """
     scan_id = known_scan(image)
     run_id = _usable_run(scan_id, model) or submit_run(resources(), scan_id, RunOptions(model))
+    is_abandoned = watch_for_departure()
     for _ in range(int(LONGEST_WAIT_S / _WAIT_S)):
-        lookup.wait(resources(), scan_id, _WAIT_S)
+        lookup.wait(resources(), scan_id, _WAIT_S, is_abandoned)
         with resources().database.read() as session:
             scan = lookup.get(session, scan_id)
             run = lookup.run(session, scan, run_id)
@@ -118,6 +120,8 @@ def _finished(image: str, model: str) -> tuple[Scan, Segmentation]:
             raise NotReady(
                 f"The segmentation ended as {run.status.value if run else 'deleted'}; the scan's page says why."
             )
+        if is_abandoned():
+            break
     raise NotReady(f"The segmentation takes longer than {LONGEST_WAIT_S:g} s; ask for it again.")
 
 

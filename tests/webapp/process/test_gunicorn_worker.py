@@ -185,6 +185,26 @@ def uploaded(server: WebServer, data: bytes) -> Iterator[str]:
         assert b" 204 " in server.exchange(delete.encode())
 
 
+def test_clients_that_go_while_they_wait_leave_their_places(server: WebServer) -> None:
+    with uploaded(server, png_bytes()) as path:  # no worker runs: it stays queued
+
+        def ask(wait: float) -> bytes:
+            return f"GET {path}?wait={wait} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+
+        waiting = [server.connect() for _ in range(lookup.waiters.most)]
+        for client in waiting:
+            client.sendall(ask(30))
+        deadline = time.monotonic() + 10
+        while b"too_many_waiting" not in server.exchange(ask(0.2)):
+            assert time.monotonic() < deadline
+        for client in waiting:
+            client.close()
+        deadline = time.monotonic() + 10  # of 30 s that they asked for
+        while b" 200 " not in server.exchange(ask(0.2)).split(b"\r\n", 1)[0]:
+            assert time.monotonic() < deadline
+    assert no_fault_is_logged(server), server.log()
+
+
 def test_threads_are_left_where_as_many_clients_wait_as_may() -> None:
     """For a result, or because they are slow."""
     config = runpy.run_path(str(PROJECT_ROOT / "gunicorn.conf.py"))

@@ -101,9 +101,12 @@ def from_scans(
     )
 
 
-def wait(resources: Resources, evaluation_id: str, seconds: float) -> None:
-    """Come back when the evaluation has ended, at the latest after `seconds`. Raises NotFound."""
-    waiters.wait(lambda: _is_open(resources, evaluation_id), seconds, resources.endings, evaluation_id)
+def wait(resources: Resources, evaluation_id: str, seconds: float, is_abandoned: Callable[[], bool]) -> None:
+    """Come back when the evaluation has ended, at the latest after `seconds`, or when it `is_abandoned`.
+
+    Raises NotFound, TooManyWaiting.
+    """
+    waiters.wait(lambda: _is_open(resources, evaluation_id), seconds, resources.endings, evaluation_id, is_abandoned)
 
 
 def cancel(resources: Resources, evaluation_id: str) -> None:

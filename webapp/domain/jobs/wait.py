@@ -29,10 +29,18 @@ class Waiters:
         self.most = most
         self._places = threading.BoundedSemaphore(most)
 
-    def wait(self, is_open: Callable[[], bool], seconds: float, endings: Endings, subject: str) -> bool:
+    def wait(
+        self,
+        is_open: Callable[[], bool],
+        seconds: float,
+        endings: Endings,
+        subject: str,
+        is_abandoned: Callable[[], bool] = lambda: False,
+    ) -> bool:
         """Come back when `is_open` is False, at the latest after `seconds` (30 at most); whether it was True before.
 
-        subject: of `Endings`, what the job belongs to. Raises TooManyWaiting where it would have to wait, and as many
+        subject: of `Endings`, what the job belongs to. is_abandoned: whether who waited has gone; looked at with each
+        poll, so that others have the place soon. Raises TooManyWaiting where it would have to wait, and as many
         as may do so already.
         """
         if not is_open():
@@ -45,7 +53,7 @@ class Waiters:
             with endings.of(subject) as ending:
                 # Looked at again once it is listened for: it may have ended in between.
                 while is_still_open := is_open():
-                    if (left := deadline - time.monotonic()) <= 0:
+                    if (left := deadline - time.monotonic()) <= 0 or is_abandoned():
                         break
                     ending.wait(min(LONGEST_POLL_S if ending.is_announced else pause, left))
                     pause = min(pause * POLL_GROWTH, LONGEST_POLL_S)

@@ -1,6 +1,6 @@
 """Scans: reading one, waiting for its result, deleting it with every trace."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from sqlalchemy import Text, bindparam, cast, exists, func, select
@@ -83,8 +83,11 @@ def newest_of(session: Session, sha256: str) -> str | None:
     return session.scalar(select(Scan.id).where(Scan.sha256 == sha256).order_by(*newest).limit(1))
 
 
-def wait(resources: Resources, scan_id: str, seconds: float) -> None:
-    """Come back when no run of the scan is open any more, at the latest after `seconds`. Raises NotFound."""
+def wait(resources: Resources, scan_id: str, seconds: float, is_abandoned: Callable[[], bool]) -> None:
+    """Come back when no run of the scan is open any more, at the latest after `seconds`, or when it `is_abandoned`.
+
+    Raises NotFound, TooManyWaiting.
+    """
     ended_s = 0.0
 
     def is_open() -> bool:
@@ -92,7 +95,7 @@ def wait(resources: Resources, scan_id: str, seconds: float) -> None:
         open_runs, ended_s = _look(resources, scan_id)
         return open_runs
 
-    if waiters.wait(is_open, seconds, resources.endings, scan_id):
+    if waiters.wait(is_open, seconds, resources.endings, scan_id, is_abandoned):
         resources.stages.note(Stage.WAKE, ended_s)
 
 
