@@ -105,19 +105,21 @@ ARROWS: dict[str, tuple[str, ...]] = {
     # A protocol of its own, with addresses of its own.
     "webapp.monai_label": (
         "webapp.accounts", "webapp.audit_trail", "webapp.schemas", "webapp.domain", "webapp.context",
-        "webapp.error_handlers", "webapp.security",
+        "webapp.departures", "webapp.error_handlers", "webapp.security",
     ),
     "webapp.scan_reports": ("webapp.schemas", "webapp.domain", "webapp.context", "ml.cards", "ml.reports"),
     "webapp.api": (
         "webapp.schemas",
         "webapp.domain",
         "webapp.context",
+        "webapp.departures",
         "webapp.downloads",
         "webapp.scan_evaluations",
         "webapp.scan_reports",
         "webapp.error_handlers",
         "webapp.security",
     ),
+    "webapp.departures": (),
     "webapp.unsaved_forms": (),
     "webapp.accounts": ("webapp.domain", "webapp.context", "webapp.unsaved_forms"),
     "webapp.audit_trail": (
