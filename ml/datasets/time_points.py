@@ -9,8 +9,9 @@ PatientID that are read from DICOM are called `P1/series 1`, `P1/series 2` (ml.d
 write a date or a word behind a name with a number: TCIA's and PACS' `TCGA-02-0006_1996.08.23`, `P7_20190304`,
 MU-Glioma-Post's `PatientID_0003/Timepoint_1` (https://doi.org/10.7937/7K9K-3C83), LUMIERE's `Patient-001/week-044`
 (https://doi.org/10.1038/s41597-022-01881-7). TCIA's RHUH-GBM has a folder for each time (`RHUH-0001/0`
-to `/2`), its UCSD-PTGBM a number behind the person's (UCSD-PTGBM-0002_01 and _02), and UCSF-ALPTDG both times in one
-folder (`100001/100001_time1`). Dates begin with the year, the day or the month (`P7/04.03.2021`, NBIA's
+to `/2`), its UCSD-PTGBM a number behind the person's (UCSD-PTGBM-0002_01 and _02), UCSF-BMSR a letter (100101A and
+100101B, https://doi.org/10.1148/ryai.230126), and UCSF-ALPTDG both times in one folder (`100001/100001_time1`).
+Dates begin with the year, the day or the month (`P7/04.03.2021`, NBIA's
 `P7/01-30-2020-NA-BRAIN`); the folder around one that is called by its date is the person, unless it is a class, a site
 or the like. Where the folders of times are around those of persons (`pre/P1`, `post/P1`), the inner name is theirs.
 """
@@ -23,7 +24,7 @@ _SERIES = re.compile(r"(.*)/series \d+", re.DOTALL)
 _TIMES = re.compile(
     r"(.*BraTS[-_][A-Za-z]+[-_]\d{4,6})[-_]\d{3}|(UPENN-GBM-\d{5})_\d{2}|(UCSF-PDGM-\d{4})(?:_FU\d+d)?(?:_nifti)?"
     r"|(?:.*/)?(RHUH-\d{4})[/_]\d(?:/.*)?|(?:.*/)?(UCSD-PTGBM-\d{4})_\d{2}"
-    r"|(?:.*/)?(sub-[a-z0-9]+)[_/]ses-[a-z0-9]+(?:[_/].*)?",
+    r"|((?:.*/)?\d{5,})[A-Z]|(?:.*/)?(sub-[a-z0-9]+)[_/]ses-[a-z0-9]+(?:[_/].*)?",
     re.IGNORECASE,
 )
 # A date, or the word of a time with its number. A name without a number before it may be anything ("MR_20190304").

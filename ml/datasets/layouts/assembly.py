@@ -112,17 +112,24 @@ def assemble(
 
 
 def _find_unnamed(cases: Sequence[Case]) -> Iterator[Problem]:
-    """Where each image is its own patient, and names with two numbers (`case12_slice03`) seem to tell the patients."""
-    if any(case.volume is not None for case in cases) or len({case.patient for case in cases}) < len(cases):
+    """Where each image, or each volume of one slice, is its own patient, and names with two numbers (`case12_slice03`)
+    seem to tell the patients."""
+    are_volumes = any(case.volume is not None for case in cases)
+    has_failed = are_volumes and any(case.fault is not None for case in cases)  # one case, however many slices
+    if has_failed or len({case.patient for case in cases}) < len(cases):
         return
-    found = [_TWO_NUMBERS.fullmatch(case.image.stem) for case in cases]
-    seeming = Counter((case.image.parent, one[1] or one[2]) for case, one in zip(cases, found, strict=True) if one)
+    names = [("", case.patient) if are_volumes else (str(case.image.parent), case.image.stem) for case in cases]
+    found = [(place, _TWO_NUMBERS.fullmatch(name)) for place, name in names]
+    seeming = Counter((place, one[1] or one[2]) for place, one in found if one)
     if len(seeming) > 1 and seeming.total() == len(cases) > len(seeming):
+        what = "volumes of one slice" if are_volumes else "images"
+        remedy = (
+            "join the slices of each to one volume" if are_volumes else "give each patient a folder (PATIENT/NAME.png)"
+        )
         text = (
-            f"No patient is named, so each of {len(cases):,} images counts as one, and their names"
-            f" ({shown(cases[0].image.stem)}) seem to be of {len(seeming):,}: if they are, give each patient a folder"
-            " (PATIENT/NAME.png), else slices of one lie on several sides of a split, and figures of patients mean"
-            " nothing."
+            f"No patient is named, so each of {len(cases):,} {what} counts as one, and their names"
+            f" ({shown(names[0][1])}) seem to be of {len(seeming):,}: if they are, {remedy}, else slices of one lie on"
+            " several sides of a split, and figures of patients mean nothing."
         )
         yield Problem("unnamed_patients", (), text)
 

@@ -620,3 +620,28 @@ def test_a_tumor_volume_of_radiotherapy_is_a_mask(tmp_path: Path) -> None:
     assert set(codes(tmp_path)) == {"no_flair"}
     with pytest.raises(DatasetError, match="no images to predict on"):
         find_sources([tmp_path])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("BraTS20_Training_001_slice_070", "BraTS20_Training_001_slice_071", "BraTS20_Training_002_slice_070"),
+        ("P1_7", "P1_8", "P2_7"),
+    ],
+)
+def test_slices_of_a_volume_in_a_file_each_are_said_to_count_as_patients(tmp_path: Path, names: tuple) -> None:
+    for seed, name in enumerate(names):
+        write_volume(tmp_path / "imagesTr" / f"{name}_0000.nii.gz", flair(seed=seed)[..., 6:7])
+        write_volume(tmp_path / "labelsTr" / f"{name}.nii.gz", labels()[..., 6:7])
+    (tmp_path / "dataset.json").write_text('{"channel_names": {"0": "FLAIR"}}')
+    [finding] = find_layout(tmp_path).problems
+    assert finding.code == "unnamed_patients" and "each of 3 volumes of one slice counts as one" in finding.message
+    assert "of 2" in finding.message and "join the slices" in finding.message
+
+
+def test_volumes_that_fail_and_whole_ones_say_nothing_of_slices(tmp_path: Path) -> None:
+    write_nnunet(tmp_path, ("P1_7", "P1_8", "P2_7"), {"channel_names": {"0": "FLAIR"}})
+    assert not find_layout(tmp_path).problems
+    for path in (tmp_path / "imagesTr").iterdir():
+        path.write_bytes(b"damaged")
+    assert {problem.code for problem in find_layout(tmp_path).problems} == {"unreadable_image"}

@@ -158,6 +158,8 @@ def test_two_masks_of_one_volume_in_other_folders_fail_it(tmp_path: Path) -> Non
         (("UCSF-PDGM-0433_nifti", "UCSF-PDGM-0433_FU001d_nifti", "UCSF-PDGM-0433"), "UCSF-PDGM-0433"),
         (("RHUH-0001/0", "RHUH-0001/2", "RHUH-0001_1"), "RHUH-0001"),
         (("UCSD-PTGBM-0002_01", "UCSD-PTGBM-0002_02"), "UCSD-PTGBM-0002"),
+        (("100101A", "100101B", "100101c"), "100101"),
+        (("TRAIN/100101A", "TRAIN/100101B"), "TRAIN/100101"),
         (("100001/100001_time1", "100001/100001_time2"), "100001/100001"),
         (("P7_04.03.2021", "P7_10-06-2021", "P7_03-25-2021", "P7/4.3.2021", "P7/MR 10.06.2021"), "P7"),
         (("GLIS-RT-001/01-30-2020-NA-BRAIN", "GLIS-RT-001/02-28-2020-NA-BRAIN"), "GLIS-RT-001"),
@@ -257,6 +259,7 @@ def test_a_mask_beside_its_volume_is_taken_as_before(tmp_path: Path) -> None:
         *("MR_20190304", "P7_19991345", "P7_day", "P7_follower3", "20190304", "P7_2019-03.04", "week-3", "P1/P2"),
         *("P7_04.03-2021", "P7_32.13.2021", "04.03.2021", "HGG/2019-03-04", "site1/20190304", "MR/20190304", "P1/MRT1"),
         *("glioma/recurrent", "P7_mo", "P7_6", "P7_fun", "recurrence_7"),
+        *("TCGA-FG-A60K", "P100101A", "12A", "100101AB"),
     ],
 )
 def test_a_name_that_may_be_several_persons_or_no_date_is_one_of_its_own(name: str) -> None:
