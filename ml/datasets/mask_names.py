@@ -27,7 +27,7 @@ MASK_ENDING = "_mask"
 MACHINE_FOLDER = "masks_machine"
 # Folders whose files are masks, whatever their names.
 MASK_FOLDERS = ("masks", "mask", "labels", "label", MACHINE_FOLDER)
-_OTHER_FOLDERS = ("groundtruth", "ground_truth", "ground-truth", "ground truth", "gt", "segmentations")
+_OTHER_FOLDERS = ("groundtruth", "ground_truth", "ground-truth", "ground truth", "gt", "msk", "msks", "segmentations")
 # What a whole data set may be called as well: of masks where files lie in it and it lies in a patient's folder.
 _INNER_FOLDERS = ("segmentation", "seg", "segs", "truth", "truths", "labelmap", "labelmaps", "gts")
 # Masks in German, French, Spanish, Portuguese and Italian.
@@ -77,7 +77,8 @@ _BRUSH = re.compile(r"task-[0-9]+-annotation-[0-9]+-by-.+-tag-.+", re.DOTALL)
 _OF_VSD = re.compile(r"vsd\..+\.ot\.[0-9]+", re.DOTALL)
 # MATLAB's Image Labeler counts its labels by itself.
 _MATLAB = re.compile(r"Label_[1-9][0-9]*")
-_WORD = rf"(?:[ ._-]?(?:{_LONG})|(?:^|[ ._-])(?:{_SHORT}))"
+# ISLES' `_msk`; a name may begin with MSK, which is also a hospital.
+_WORD = rf"(?:[ ._-]?(?:{_LONG})|(?:^|[ ._-])(?:{_SHORT})|(?<=\w)[ ._-]msks?)"
 _ENDING = re.compile(rf"{_WORD}{_COUNT} *$")  # a blank before the suffix is nobody's intention
 _ONE_ENDING = re.compile(rf"{_WORD}$")
 # Of volumes: the sequence that a mask was drawn on, behind its word (`1-LesionSeg-Flair`, `P1_mask_t1ce`).

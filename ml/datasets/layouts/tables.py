@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
 from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
@@ -24,6 +25,7 @@ from ml.datasets.layouts.unknown import UnknownLayoutError
 _MOST_BYTES, _HEAD_BYTES = 2**26, 2**16
 # Marks of byte order, as Excel's "Unicode text" begins with one.
 _SIGNS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_WINDOWS = "cp1252"
 _FILE = r"(?:path|paths|file|files|filename|filenames|name|pfad|datei)?"
 _IMAGE = re.compile(rf"(?:image|images|img|imgs|scan|slice|flair|input|bild|bilder|imagen|imagem|immagine){_FILE}")
 _MASK = re.compile(
@@ -33,7 +35,13 @@ _MASK = re.compile(
 _FILE_NAME = re.compile("file(?:name|path)s?")
 # A column whose cells may be images' names, of a table that has their patients.
 _NAME = re.compile(r"(?:image|img|slice|scan|file|picture)s?(?:id|name|path|file|no|number)?|name|id")
-_PATIENT = re.compile(r"(?:patient|subject|case)(?:id|name)?")
+# In English, German, French, Spanish, Portuguese and Italian.
+_PERSON = (
+    "patient(?:e|en|in|ens)?|subject|case|participant|person|proband|fall|cas|sujet|paciente|sujeto|caso|participante"
+    "|sujeito|paziente|soggetto"
+)
+_NUMBERED = "(?:id|uid|key|name|nom|nombre|nome|code|codigo|codice|kennung|nr|no|num|number|nummer|numero|n)"
+_PATIENT = re.compile(rf"{_NUMBERED}?(?:de|del|du|do|da)?(?:{_PERSON}){_NUMBERED}?|pid|mrn")
 
 
 @dataclass(frozen=True)
@@ -94,15 +102,16 @@ def find_patients(tree: Tree, folder: Path, cases: Sequence[Case]) -> Iterator[P
     images = {name_key(name) for case in cases for name in (case.image.name, case.image.stem)}
     for path in _tables(tree, folder):
         head = _head(tree, path)
-        if head is None or len(head.patients) != 1 or not head.places(_NAME):
+        if head is None or not head.patients or not head.places(_NAME):
             continue
         rows = _cells(path, head)
-        owners = {row[head.patients[0]].strip() for row in rows if len(row) > head.patients[0]}
+        patient = _column_of_patients(head, rows)
+        owners = {row[patient].strip() for row in rows if len(row) > patient}
         named = (sum(_last_part(row, place) in images for row in rows) for place in range(len(head.names)))
         if 2 * max(named, default=0) > len(cases) and len(owners) < len(cases):
             text = (
                 f"Each of {len(cases):,} images counts as a patient, and {shown(path.relative_to(folder).as_posix())}"
-                f" names {len(owners):,} in its column {shown(head.cells[head.patients[0]])[:40]!r}, which is not read:"
+                f" names {len(owners):,} in its column {shown(head.cells[patient])[:40]!r}, which is not read:"
                 " give each patient a folder (PATIENT/NAME.png), or the table columns `image` and `mask` and the masks"
                 " other names; else slices of one patient lie on several sides of a split, and figures of patients mean"
                 " nothing."
@@ -124,7 +133,8 @@ class _Head:
 
     @property
     def names(self) -> list[str]:
-        return [re.sub(r"[^a-z0-9]", "", name_key(cell)) for cell in self.cells]
+        """In small letters and digits alone, without their accents."""
+        return [re.sub(r"[^a-z0-9]", "", normalize("NFD", name_key(cell))) for cell in self.cells]
 
     def places(self, pattern: re.Pattern[str]) -> list[int]:
         return [place for place, name in enumerate(self.names) if pattern.fullmatch(name)]
@@ -147,6 +157,8 @@ def _head(tree: Tree, path: Path) -> _Head | None:
     line, *more = text.splitlines() or [""]
     if len(beginning) == _HEAD_BYTES and not more:
         return None
+    if "\ufffd" in line and encoding == "utf-8":
+        line = beginning.decode(_WINDOWS, "replace").splitlines()[0]
     delimiter = max(",;\t", key=line.count)
     try:
         cells = next(csv.reader([line], delimiter=delimiter), [])
@@ -165,7 +177,7 @@ def _cells(path: Path, head: _Head) -> list[list[str]]:
         try:
             text = data.decode(head.encoding)
         except UnicodeDecodeError:
-            text = data.decode("cp1252")
+            text = data.decode(_WINDOWS)
         return list(csv.reader(text.lstrip("\ufeff").splitlines(), delimiter=head.delimiter))[1:]
     except (OSError, ValueError, csv.Error):
         return []
@@ -184,12 +196,22 @@ def _read(tree: Tree, path: Path) -> list[_Row]:
     images = images or names
     if len(images) != 1 or len(masks) != 1:
         return []
-    places = (images[0], masks[0], head.patients[0] if len(head.patients) == 1 else None)
+    places = (images[0], masks[0], _column_of_patients(head, table) if head.patients else None)
     return [
         _Row(number, *("" if place is None or place >= len(cells) else cells[place].strip() for place in places))
         for number, cells in enumerate(table, start=2)
         if any(cell.strip() for cell in cells)
     ]
+
+
+def _column_of_patients(head: _Head, table: Sequence[Sequence[str]]) -> int:
+    """Of several columns (`case` beside `patient`) that which says most rows, and of these fewest patients."""
+
+    def rank(place: int) -> tuple[int, int]:
+        said = [cells[place].strip() for cells in table if place < len(cells) and cells[place].strip()]
+        return -len(said), len(set(said))
+
+    return min(head.patients, key=rank)
 
 
 def _has_pictures(table: Sequence[Sequence[str]], place: int) -> bool:

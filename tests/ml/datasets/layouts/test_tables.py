@@ -27,6 +27,7 @@ def write(folder: Path, *names: str) -> None:
         "patient_id,image_path,mask_path,mask\nA,x1.png,y1.png,1\nB,x2.png,y2.png,0\n",
         "mask,mask_path,image\n,y1.png,x1.png\n0,y2.png,x2.png\n",
         "Nr;Bild;Maske\n1;x1.png;y1.png\n2;x2.png;y2.png\n",
+        "Imagen;Máscara\nx1.png;y1.png\nx2.png;y2.png\n",
         "file_name,mask_file_name\nx1.png,y1.png\nx2.png,y2.png\n",
     ],
 )
@@ -41,6 +42,49 @@ def test_pairs_are_those_of_the_rows(tmp_path: Path, text: str) -> None:
     }
     assert [one.patient for one in report.patients] == (["A", "B"] if "patient" in text else ["x1", "x2"])
     assert {one.path.name for one in find_sources([tmp_path])[0]} == {"x1.png", "x2.png"}
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("patient", "Patient ID", "subject_name", "case", "patient_number", "PatientNo", "participant_id", "pid"),
+        *(
+            "ID_Paciente",
+            "Código paciente",
+            "N° patient",
+            "Patienten-ID",
+            "Proband",
+            "Fall-Nr.",
+            "id paziente",
+            "Sujet",
+        ),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_a_column_of_patients_is_known_in_several_languages(tmp_path: Path, column: str, encoding: str) -> None:
+    write(tmp_path, "1", "2", "3")
+    rows = ("x1.png;y1.png;A", "x2.png;y2.png;A", "x3.png;y3.png;B")
+    (tmp_path / "data.csv").write_bytes("\n".join((f"Imagen;Máscara;{column}", *rows)).encode(encoding))
+    assert [case.patient for case in find_layout(tmp_path).cases] == ["A", "A", "B"]
+
+
+@pytest.mark.parametrize("head", ["case,patient", "patient,case", "patient_name,patient_id"])
+def test_of_several_columns_of_patients_that_of_fewest_in_all_rows_counts(tmp_path: Path, head: str) -> None:
+    """Two such columns were none, and each image was a patient."""
+    write(tmp_path, "1", "2", "3")
+    other = ("", "", "") if "name" in head else ("1", "2", "3")
+    pairs = zip(other, "AAB", strict=True)
+    cells = [(patient, case) if head.startswith("patient,") else (case, patient) for case, patient in pairs]
+    rows = [f"{','.join(both)},x{number}.png,y{number}.png" for number, both in enumerate(cells, start=1)]
+    (tmp_path / "data.csv").write_text("\n".join((f"{head},image,mask", *rows)))
+    assert [case.patient for case in find_layout(tmp_path).cases] == ["A", "A", "B"]
+
+
+@pytest.mark.parametrize("column", ["patient_age", "n_cases", "falls", "casual", "patients_sex", "personal"])
+def test_a_column_of_something_else_names_no_patient(tmp_path: Path, column: str) -> None:
+    write(tmp_path, "1", "2")
+    (tmp_path / "data.csv").write_text(f"image,mask,{column}\nx1.png,y1.png,7\nx2.png,y2.png,7\n")
+    assert [case.patient for case in find_layout(tmp_path).cases] == ["x1", "x2"]
 
 
 def test_a_table_in_the_folder_of_a_side_is_of_that_side(tmp_path: Path) -> None:
