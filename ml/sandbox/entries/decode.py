@@ -134,7 +134,7 @@ def _safe_names(names: list[str], source: Path) -> list[str]:
     """The names without what the header says of people; empty where the header's words cannot be read."""
     try:
         header = read_dataset(source, is_whole=False)
-        return [without_people(name, header) for name in names]
+        return without_people(names, header)
     except Exception:  # noqa: BLE001 - damaged words refuse no picture
         return [""] * len(names)
 

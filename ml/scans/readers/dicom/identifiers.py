@@ -1,15 +1,18 @@
 """What a DICOM header says of people, taken out of the names of files and folders that were sent with it.
 
 People write a name in other letters and another order than the header: "Mueller Joerg" for `Müller^Jörg`, "delacruz"
-for `De La Cruz`, "SMITHJOHN" for `Smith^John`. All of these are compared without accents, as one word.
+for `De La Cruz`, "SMITHJOHN" for `Smith^John`. All of these are compared without accents, as one word. A name is
+read in every character set that fits its bytes, too: many files state none, or another than they were written in.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import permutations
 from typing import Any
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
@@ -28,15 +31,27 @@ _MOST_WORDS = 12  # of one element, and of a name that is compared as one word
 _MOST_COMPONENTS = 3  # family, given, middle
 # Letters that no decomposition of Unicode takes apart.
 _LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
+# Western, Central European, Cyrillic, Greek, Turkish, Hebrew, Arabic, Thai, Japanese, Chinese, Korean; as DICOM,
+# Windows and DOS write them.
+_CHARACTER_SETS = (
+    *("utf-8", "cp1252", "cp850", "iso8859-2", "cp1250", "cp852", "iso8859-5", "cp1251", "cp866", "koi8-r"),
+    *("iso8859-7", "cp1253", "cp1254", "iso8859-8", "cp1255", "iso8859-6", "cp1256", "cp874"),
+    *("iso2022-jp-2", "shift-jis", "euc-jp", "gb18030", "big5", "iso2022-kr", "cp949"),
+)
 _DIGRAPHS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
 
 
-def without_people(name: str, header: Dataset) -> str:
-    """A file's name without the words by which its header names somebody; empty where no other is left.
+def without_people(names: Sequence[str], header: Dataset) -> list[str]:
+    """Files' names without the words by which their header names somebody; empty where no other is left.
 
+    header: as it was read, since pydicom forgets the bytes of an element that has been looked at.
     Raises whatever pydicom does for damaged elements.
     """
     said = _identifying(header)
+    return [_without(name, said) for name in names]
+
+
+def _without(name: str, said: set[str]) -> str:
     # Words at the odd places, what parts them at the even ones; macOS sends letters and their accents apart.
     parts = re.split(r"([^\W_]+)", unicodedata.normalize("NFC", name))
     words = parts[1::2]
@@ -65,6 +80,8 @@ def _identifying(header: Dataset) -> set[str]:
     for text in _texts(header, "PatientBirthDate"):
         year, month, day = text[:4], text[4:6], text[6:8]
         said += [[day, month, year], [month, day, year]]
+        if len(text) == 8:
+            said += [[year[2:], month, day], [day, month, year[2:]], [month, day, year[2:]]]
     spelled = {spelling for words in said for spelling in _spellings(words)}
     return {word for word in spelled if len(word) >= _SHORTEST or word >= _FIRST_IDEOGRAPH}
 
@@ -102,6 +119,19 @@ def _words(text: str) -> list[str]:
 
 
 def _texts(header: Dataset, name: str) -> list[str]:
+    stored = header.get_item(name)
     value: Any = header.get(name)
     values = value if isinstance(value, MultiValue | list) else [value]
-    return [str(item) for item in values if item]
+    texts = [str(item) for item in values if item]
+    if isinstance(stored, RawDataElement) and stored.value:
+        texts += _other_readings(stored.value)
+    return texts
+
+
+def _other_readings(stored: bytes) -> Iterator[str]:
+    """What an element may say in character sets that its file does not state."""
+    if stored.isascii() and b"\x1b" not in stored:
+        return
+    for encoding in _CHARACTER_SETS:
+        with suppress(UnicodeDecodeError):
+            yield from stored.decode(encoding).split("\\")
