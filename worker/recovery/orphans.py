@@ -3,19 +3,21 @@
 Only what has the form of a feature's own keys is ever removed, and its owner says what rows name. Whatever else lies
 there was put there by somebody, or by another version: it is counted in the log and stays. So does what is older than
 everything that the database knows, and of nothing that it has or had: it was written under another one, which a setting
-may name again tomorrow.
+may name again tomorrow. And where another database has left its mark in the store, nothing is removed at all: a file
+that no row names may be named there.
 """
 
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from webapp.domain.database.clock import database_now
+from webapp.domain.database.identity import identity_of
 from webapp.domain.database.tombstones import Tombstone
 from webapp.domain.errors import StorageFull, StorageUnavailable
 from webapp.domain.evaluations import stored_files as evaluation_files
@@ -25,6 +27,7 @@ from webapp.domain.resources import Resources
 from webapp.domain.scans import stored_files as scan_files
 from webapp.domain.scans.models import Scan
 from webapp.domain.storage import keys
+from webapp.domain.storage.arrays import fresh_object
 from webapp.domain.uploads import idempotency
 
 logger = logging.getLogger(__name__)
@@ -49,30 +52,60 @@ TICK_S = 1.0
 
 def delete_orphans(resources: Resources, *, older_than_s: float) -> int:
     """Remove stored files that no row names, and idempotency keys past their time; returns the number of files."""
-    storage, folders = resources.storage, resources.folders
-    count, earlier_count = storage.delete_temporary(older_than_s), 0
+    storage = resources.storage
+    count = storage.delete_temporary(older_than_s)
     began = time.monotonic()
+    stored = list(storage.keys(older_than_s))
+    if others := _other_marks(resources):
+        logger.warning(
+            "files of another database lie in this storage (%s): what no row names stays, for it may be named there."
+            " Give each portal a GLIOSCOPE_STORAGE of its own; where the other database is gone for good, remove its"
+            " mark from the storage.",
+            ", ".join(sorted(others)),
+        )
+    else:
+        count += _delete_unnamed(resources, stored, older_than_s, began)
+    idempotency.forget_old(resources)
+    resources.database.forget_deleted()
+    if count:
+        logger.info("removed %d files that no row named", count)
+    return count
+
+
+def _other_marks(resources: Resources) -> set[str]:
+    """The keys by which other databases say that they name files of the store; this one's is put there, too, once there
+    are files: an empty store may be a folder whose file system is not mounted."""
+    storage = resources.storage
+    with resources.database.read() as session:
+        own = f"{keys.DATABASE_MARKS}/{identity_of(session)}"
+    marks = set(storage.keys(0, below=keys.DATABASE_MARKS))
+    if own not in marks and any(True for _ in storage.keys(0)):
+        with fresh_object(storage, own):
+            pass
+    return marks - {own}
+
+
+def _delete_unnamed(resources: Resources, stored: Sequence[str], older_than_s: float, began: float) -> int:
+    """Remove files and folders that no row names; how many. stored: keys that old, listed since `began`."""
+    storage, folders = resources.storage, resources.folders
+    count = earlier_count = 0
     age_s = _age_s(resources)
-    for list_names, owners, delete in (
-        (storage.keys, FILES, storage.delete),
-        (folders.names, FOLDERS, folders.delete),
+    for names, list_names, owners, delete in (
+        (stored, storage.keys, FILES, storage.delete),
+        (folders.names(older_than_s), folders.names, FOLDERS, folders.delete),
     ):
-        orphans = _orphans(resources, list(list_names(older_than_s)), owners)
+        orphans = _orphans(resources, names, owners)
         # Listed once more only where something would go.
         earlier = set(list_names(age_s + time.monotonic() - began + TICK_S)) if orphans else set()
         strange = {name for name in orphans if name in earlier and not _is_known(resources, name, owners)}
         earlier_count += len(strange)
         count += sum(_is_deleted(delete, name) for name in orphans if name not in strange)
-    idempotency.forget_old(resources)
-    resources.database.forget_deleted()
     if earlier_count:
         logger.warning(
             "%d files or folders in storage are named by no row and older than everything that this database knows;"
             " they stay. Is DATABASE_URL the database that belongs to this storage?",
             earlier_count,
         )
-    if count:
-        logger.info("removed %d files that no row named", count)
     return count
 
 
@@ -99,6 +132,8 @@ def _orphans(resources: Resources, names: Iterable[str], owners: Iterable[Owner]
     named: dict[tuple[str, str], frozenset[str]] = {}
     orphans, strangers = [], 0
     for name in names:
+        if keys.DATABASE_MARK.fullmatch(name):
+            continue
         owner, found = next(((item, found) for item in owners if (found := item.pattern.fullmatch(name))), (None, None))
         if owner is None or found is None:
             strangers += 1

@@ -26,7 +26,8 @@ logger = logging.getLogger(__name__)
 
 # It reads every stored file's time: once an hour, and only what is older than any upload or job can be.
 DELETE_ORPHANS_EVERY_S = 3600.0
-ORPHAN_AGE_S = 3600.0
+# Two rounds and more: a database that shares the storage has left its mark by then.
+ORPHAN_AGE_S = 2.5 * DELETE_ORPHANS_EVERY_S
 # Visitors are told minutes.
 DELETE_VISITORS_SCANS_EVERY_S = 20.0
 # Retention is a matter of days.

@@ -16,6 +16,7 @@ from tests.support.jobs import claim, end_delays
 from tests.support.resources import add_scan, make_settings, row, upload
 from tests.support.servers import redis_server
 from webapp.domain.database.clock import database_now
+from webapp.domain.database.identity import Identity
 from webapp.domain.errors import StorageUnavailable
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import Status
@@ -41,6 +42,18 @@ def resources(tmp_path, empty_sqlite) -> Iterator[Resources]:
         )
         yield resources
         resources.close()
+
+
+def stored(resources: Resources) -> set[str]:
+    """The keys of all files but the databases' marks."""
+    return {key for key in resources.storage.keys(0) if not keys.DATABASE_MARK.fullmatch(key)}
+
+
+def opened_beside(resources: Resources, tmp_path: Path, empty: Path) -> Resources:
+    """Another database over the same storage."""
+    shutil.copy(empty, tmp_path / "other.sqlite3")
+    url = f"sqlite:///{tmp_path / 'other.sqlite3'}"
+    return Resources.open(make_settings(tmp_path, REDIS_URL=resources.settings.redis_url, DATABASE_URL=url))
 
 
 def lose(resources: Resources) -> str:
@@ -102,7 +115,7 @@ def test_nothing_is_published_for_jobs_that_run_or_wait(resources) -> None:
 
 def test_files_without_a_row_go_and_files_with_one_stay(resources) -> None:
     accepted = upload(resources)
-    kept = set(resources.storage.keys(older_than_s=0))
+    kept = stored(resources)
     orphan = resources.storage.temporary_file()
     resources.storage.put(orphan, f"{scan_prefix('f' * 32)}/original")
     stale_map = resources.storage.temporary_file()
@@ -110,47 +123,69 @@ def test_files_without_a_row_go_and_files_with_one_stay(resources) -> None:
     left_by_a_crash = resources.storage.temporary_file()
     assert delete_orphans(resources, older_than_s=60) == 0
     assert delete_orphans(resources, older_than_s=0) == 3
-    assert set(resources.storage.keys(older_than_s=0)) == kept
+    assert stored(resources) == kept
     assert not left_by_a_crash.exists()
 
 
 def test_files_from_before_everything_that_the_database_knows_stay(resources, tmp_path, empty_sqlite, caplog) -> None:
     """Another DATABASE_URL over the same storage: what the first one names is there when it is set again."""
     upload(resources)
-    kept = set(resources.storage.keys(older_than_s=0))
+    kept = stored(resources)
     for key in kept:
         path = Path(resources.settings.storage) / "objects" / key
         os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 7200))
-    shutil.copy(empty_sqlite, tmp_path / "other.sqlite3")
-    other = Resources.open(
-        make_settings(
-            tmp_path, REDIS_URL=resources.settings.redis_url, DATABASE_URL=f"sqlite:///{tmp_path / 'other.sqlite3'}"
-        )
-    )
+    other = opened_beside(resources, tmp_path, empty_sqlite)
     assert delete_orphans(other, older_than_s=3600) == 0
     assert f"{len(kept)} files or folders" in caplog.text and "DATABASE_URL" in caplog.text
     upload(other)
     other.storage.put(other.storage.temporary_file(), original_key("f" * 32))
     assert delete_orphans(other, older_than_s=0) == 1, "what a crash leaves from now on goes"
-    assert kept <= set(other.storage.keys(older_than_s=0))
+    assert kept <= stored(other)
     other.close()
     assert delete_orphans(resources, older_than_s=0) > 0, "the other one's"
-    assert set(resources.storage.keys(older_than_s=0)) == kept
+    assert stored(resources) == kept
+
+
+def test_of_two_databases_over_one_storage_neither_takes_the_others_files_away(
+    resources, tmp_path, empty_sqlite, caplog
+) -> None:
+    """A portal for tries that was given the other one's GLIOSCOPE_STORAGE, say: neither knows of the other's rows."""
+    other = opened_beside(resources, tmp_path, empty_sqlite)
+    with other.database.write() as session:
+        session.execute(update(Identity).values(id="b" * 32))
+    for one in (resources, other):
+        assert delete_orphans(one, older_than_s=0) == 0
+    assert not list(resources.storage.keys(0)), "an empty store is left empty: it may be a folder without its mount"
+    upload(resources)
+    delete_orphans(resources, older_than_s=0)
+    upload(other)
+    delete_orphans(other, older_than_s=0)
+    kept = stored(resources)
+    assert len(kept) == 4
+    for one in (resources, other):
+        caplog.clear()
+        one.storage.put(one.storage.temporary_file(), original_key("f" * 32))
+        assert delete_orphans(one, older_than_s=0) == 0
+        assert "another database" in caplog.text and "GLIOSCOPE_STORAGE" in caplog.text
+    assert stored(resources) == {*kept, original_key("f" * 32)}
+    resources.storage.delete(f"databases/{'b' * 32}")
+    other.close()
+    assert delete_orphans(resources, older_than_s=0) > 0, "its mark was removed: it is gone for good"
 
 
 def test_what_a_deletion_left_goes_though_it_is_older_than_all_that_is_there(resources) -> None:
     """The oldest scan of all, whose files could not be removed with its row."""
     scan_id = upload(resources).scan_id
-    stored = set(resources.storage.keys(older_than_s=0))
-    copies = {key: (Path(resources.settings.storage) / "objects" / key).read_bytes() for key in stored}
+    files = stored(resources)
+    copies = {key: (Path(resources.settings.storage) / "objects" / key).read_bytes() for key in files}
     lookup.delete(resources, scan_id)
     for key, data in copies.items():
         path = Path(resources.settings.storage) / "objects" / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         os.utime(path, (0, 1_000_000_000))
-    assert delete_orphans(resources, older_than_s=0) == len(stored)
-    assert not list(resources.storage.keys(older_than_s=0))
+    assert delete_orphans(resources, older_than_s=0) == len(files)
+    assert not stored(resources)
 
 
 def test_files_of_a_feature_that_the_sweeper_does_not_know_are_left_alone(resources) -> None:
@@ -158,7 +193,7 @@ def test_files_of_a_feature_that_the_sweeper_does_not_know_are_left_alone(resour
     for key in foreign:
         resources.storage.put(resources.storage.temporary_file(), key)
     assert delete_orphans(resources, older_than_s=0) == 0
-    assert set(resources.storage.keys(older_than_s=0)) == foreign
+    assert stored(resources) == foreign
 
 
 def test_what_is_not_the_portals_stays_and_is_counted(resources, caplog) -> None:
@@ -205,7 +240,7 @@ GIVEN = {"attempt": 12, "position": 345, "name": "gallery/worst_1.png"}
 
 def test_a_file_that_cannot_be_removed_keeps_no_other_from_it(resources, monkeypatch, caplog) -> None:
     add_scan(resources)
-    kept = list(resources.storage.keys(0))
+    kept = stored(resources)
     for scan_id in ("e" * 32, "f" * 32):
         resources.storage.put(resources.storage.temporary_file(), original_key(scan_id))
     real = resources.storage.delete
@@ -217,7 +252,7 @@ def test_a_file_that_cannot_be_removed_keeps_no_other_from_it(resources, monkeyp
 
     monkeypatch.setattr(resources.storage, "delete", delete)
     assert delete_orphans(resources, older_than_s=0) == 1
-    assert set(resources.storage.keys(0)) == {*kept, original_key("e" * 32)}
+    assert stored(resources) == {*kept, original_key("e" * 32)}
     assert "storage_unavailable" in caplog.text
 
 

@@ -124,9 +124,9 @@ class BucketStorage:
                     raise StorageUnavailable("The storage cannot delete right now; try again later.")
             self._client.delete_object(Bucket=self._bucket, Key=name)
 
-    def keys(self, older_than_s: float) -> Iterator[str]:
+    def keys(self, older_than_s: float, below: str = "") -> Iterator[str]:
         with _translated(""):
-            for page in self._pages(self._prefix):
+            for page in self._pages(self._prefix + (below and f"{below}/")):
                 # The store's own clock, by which it dates its objects.
                 date = page["ResponseMetadata"]["HTTPHeaders"].get("date")
                 now = parsedate_to_datetime(date).timestamp() if date else time.time()

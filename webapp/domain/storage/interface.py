@@ -44,8 +44,8 @@ class Storage(Protocol):
     def delete(self, key: str) -> None:
         """Remove one key, or every key below it where it is a prefix. A missing key is no error."""
 
-    def keys(self, older_than_s: float) -> Iterator[str]:
-        """Every stored key whose file is at least that old."""
+    def keys(self, older_than_s: float, below: str = "") -> Iterator[str]:
+        """Every stored key whose file is at least that old. below: a key's first part, of those that are asked for."""
 
     def delete_temporary(self, older_than_s: float) -> int:
         """Remove what crashed writers left; says how many files that were."""

@@ -14,6 +14,9 @@ EVALUATION_FILE = re.compile(
     rf"evaluations/[0-9a-f]{{2}}/(?P<owner>{_ID})/"
     r"(cases/[0-9]{7,}\.[0-9]+\.npz|report\.[0-9]+/.+|findings\.[0-9]+\.json)"
 )
+# An empty object that says that the database of this identity names files of the store.
+DATABASE_MARKS = "databases"
+DATABASE_MARK = re.compile(rf"{DATABASE_MARKS}/(?P<identity>{_ID})")
 EVALUATION_FOLDER = re.compile(rf"(?P<owner>{_ID})(\.report\.(?P<attempt>[0-9]+))?")
 
 

@@ -125,9 +125,9 @@ class LocalStorage:
                 target.unlink(missing_ok=True)
             self._prune(target.parent)
 
-    def keys(self, older_than_s: float) -> Iterator[str]:
+    def keys(self, older_than_s: float, below: str = "") -> Iterator[str]:
         latest = time.time() - older_than_s
-        for folder, _, names in os.walk(self._objects):
+        for folder, _, names in os.walk(self._objects / below):
             for name in names:
                 path = Path(folder, name)
                 try:

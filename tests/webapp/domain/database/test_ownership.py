@@ -27,7 +27,7 @@ from webapp.domain.tables import Base
 ROOT = Path(__file__).resolve().parents[4]
 ONE, OTHER = "1" * 32, "2" * 32
 # Tables whose rows belong to nobody; what they hold names no content of a user.
-OF_NOBODY = {"tombstones", "workers", "idempotency_keys"}
+OF_NOBODY = {"tombstones", "workers", "idempotency_keys", "identity"}
 # Of the portal itself; webapp.domain.accounts says who reads them.
 OF_ACCOUNTS = {"users", "sessions", "api_tokens", "login_failures", "oidc_logins", "audit_entries"} | {
     "half_logins",
