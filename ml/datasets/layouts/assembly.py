@@ -20,9 +20,12 @@ from ml.datasets.layouts.volumes import find_mixed_channels
 from ml.datasets.splits import SIDES
 from ml.datasets.time_points import is_time, person_of
 
-# A number, and behind a sign another one at the end: the patient's, or the series', and the slice's. Windows numbers
-# files that are renamed together as `Miller (12)`.
-_TWO_NUMBERS = re.compile(r"(.*?[0-9].*?)[ ._-]+[a-z]*[0-9]+|(.+?) ?\([0-9]+\)", re.IGNORECASE | re.DOTALL)
+# A number, and behind a sign or a slice's word another one at the end: the patient's, or the series', and the slice's.
+# Windows numbers files that are renamed together as `Miller (12)`.
+_TWO_NUMBERS = re.compile(
+    r"(.*?[0-9].*?)[ ._-]+[a-z]*[0-9]+|(.+?) ?\([0-9]+\)|(.*[0-9])(?:s|sl|slices?|z|ax|axial|img|im|image|frame)[0-9]+",
+    re.IGNORECASE | re.DOTALL,
+)
 _NUMBER = re.compile("[0-9]+")
 # Findings that are counted over all folders of a joined set.
 _OF_ALL = ("mixed_channels", "automatic_masks", "cavities")
@@ -120,7 +123,7 @@ def _find_unnamed(cases: Sequence[Case]) -> Iterator[Problem]:
         return
     names = [("", case.patient) if are_volumes else (str(case.image.parent), case.image.stem) for case in cases]
     found = [(place, _TWO_NUMBERS.fullmatch(name)) for place, name in names]
-    seeming = Counter((place, one[1] or one[2]) for place, one in found if one)
+    seeming = Counter((place, next(filter(None, one.groups()))) for place, one in found if one)
     if len(seeming) > 1 and seeming.total() == len(cases) > len(seeming):
         what = "volumes of one slice" if are_volumes else "images"
         remedy = (

@@ -43,7 +43,7 @@ def choose_regions(names: Sequence[str], wanted: Sequence[str], what: str) -> tu
     raise ScanError(
         "unreadable",
         f"The {what} has {len(names)} regions ({_shown(names)}), and their names do not say clearly which is the tumor:"
-        " name it beside the file (“Region”; `region` in the API), or export the tumor's alone.",
+        " export the tumor's alone or call it so (GTV); beside an upload name it (“Region”; `region` in the API).",
     )
 
 

@@ -69,6 +69,9 @@ def test_one_mask_of_several_images_is_told_to_be_saved_page_by_page(tmp_path, p
         ("IM-0001-0003", "IM-0001-0004", "IM-0002-0003"),
         ("Patient 1 (1)", "Patient 1 (2)", "Patient 2 (1)"),
         ("Miller(1)", "Miller(2)", "Jones(1)"),
+        ("pat01slice05", "pat01slice06", "pat02slice05"),
+        ("P1S12", "P1S13", "P2S12"),
+        ("case3z7", "case3z8", "case4z7"),
     ],
 )
 def test_patients_that_file_names_seem_to_name_are_said_where_each_image_counts_as_one(tmp_path, names):
@@ -82,7 +85,15 @@ def test_patients_that_file_names_seem_to_name_are_said_where_each_image_counts_
 
 
 @pytest.mark.parametrize(
-    "names", [("1", "2", "3"), ("a1", "a2"), ("x_1", "y_1"), ("case1_2020", "case2_2020"), ("y1", "y02")]
+    "names",
+    [
+        ("1", "2", "3"),
+        ("a1", "a2"),
+        ("x_1", "y_1"),
+        ("case1_2020", "case2_2020"),
+        ("y1", "y02"),
+        ("a3f9b1", "a3f9b2", "c4b1"),
+    ],
 )
 def test_names_with_one_number_or_one_image_each_say_nothing_of_patients(tmp_path, names):
     for stem in names:
