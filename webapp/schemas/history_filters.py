@@ -26,8 +26,8 @@ class HistoryFilterSchema(ma.Schema):
         load_default="",
         validate=validate.Length(max=255),
         metadata={
-            "description": "part of the file name, or of the name, tags, notes or patient of its study; or the whole"
-            " pseudonym of a DICOM series"
+            "description": "words, each part of the file's name, or of the name, tags, notes or patient of its study;"
+            " or the whole pseudonym of a DICOM series"
         },
     )
     status = fields.Enum(Status, by_value=True)

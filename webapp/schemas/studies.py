@@ -74,7 +74,7 @@ class StudyQuerySchema(ma.Schema):
         data_key="q",
         load_default="",
         validate=validate.Length(max=255),
-        metadata={"description": "part of a name, a tag, the notes or the patient"},
+        metadata={"description": "words, each part of a name, a tag, the notes or the patient"},
     )
     limit = fields.Integer(load_default=DEFAULT_LIMIT, validate=validate.Range(1, LARGEST_LIMIT))
     cursor = fields.String(load_default="", validate=validate.Length(max=3000))

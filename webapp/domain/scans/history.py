@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, false, func, select
+from sqlalchemy import ColumnElement, Select, and_, false, func, select
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from ml.measurements import Verdict
@@ -13,7 +13,7 @@ from webapp.domain.database import paging, text_search
 from webapp.domain.database.orm import is_id
 from webapp.domain.database.ownership import OF_OWNED
 from webapp.domain.database.paging import Keyset, Page
-from webapp.domain.database.search_keys import search_key
+from webapp.domain.database.search_keys import search_key, words_of
 from webapp.domain.errors import InvalidInput
 from webapp.domain.jobs.models import Status
 from webapp.domain.scans import studies
@@ -65,8 +65,8 @@ SORTS = (
 class HistoryFilter:
     """What is asked of the history; None and the empty text mean: any.
 
-    query: part of a file name, or of the name, tags, notes or patient of its study; or the whole pseudonym of a DICOM
-    series. study: an id. warnings: codes of which a scan has one.
+    query: words, each part of a file's name, or of the name, tags, notes or patient of its study; or the whole
+    pseudonym of a DICOM series. study: an id. warnings: codes of which a scan has one.
     """
 
     query: str = ""
@@ -143,8 +143,7 @@ def _matching(session: Session, wanted: HistoryFilter, *, has_runs: bool) -> tup
 
 
 def _named(session: Session, statement: Select[Scan], query: str) -> Select[Scan]:
-    """The scans with the text in their name or of such a study: by their ids where they are few, else by a look at each
-    on the way.
+    """The scans that have each of the words: by their ids where they are few, else by a look at each on the way.
 
     Names are read once a session: a page and its count ask for the same.
     """
@@ -155,19 +154,25 @@ def _named(session: Session, statement: Select[Scan], query: str) -> Select[Scan
 
 
 def _has_text(session: Session, query: str) -> ColumnElement[bool]:
-    found = session.scalars(select(Study.id).where(studies.matching(query)).limit(FEW + 1)).all()
-    if len(found) <= FEW:
-        is_of_study = paging.is_one_of(session, Scan.study_id, found) if found else false()
-    else:
-        is_of_study = Scan.study_id.in_(select(Study.id).where(studies.matching(query)))
-    text = search_key(query)
-    is_of_study = is_of_study | (Scan.patient_key == text)
+    words = {word: _is_of_study(session, word) for word in words_of(query)}
+    is_of_patient = Scan.patient_key == search_key(query)
     # Of one table, so that PostgreSQL reads an index for each.
-    rare = text_search.has_rare_text(session, Scan.search_name, text) | is_of_study
-    ids = session.scalars(select(Scan.id).where(rare).limit(FEW + 1)).all()
+    rare = [
+        text_search.has_rare_text(session, Scan.search_name, word) | is_of_study for word, is_of_study in words.items()
+    ]
+    ids = session.scalars(select(Scan.id).where(and_(*rare) | is_of_patient).limit(FEW + 1)).all()
     if len(ids) <= FEW:
         return paging.is_one_of(session, Scan.id, ids)
-    return Scan.search_name.contains(text, autoescape=True) | is_of_study
+    has_each = [Scan.search_name.contains(word, autoescape=True) | is_of_study for word, is_of_study in words.items()]
+    return and_(*has_each) | is_of_patient
+
+
+def _is_of_study(session: Session, word: str) -> ColumnElement[bool]:
+    """That a scan's study has the word: by the studies' ids where they are few."""
+    found = session.scalars(select(Study.id).where(studies.has_word(word)).limit(FEW + 1)).all()
+    if len(found) > FEW:
+        return Scan.study_id.in_(select(Study.id).where(studies.has_word(word)))
+    return paging.is_one_of(session, Scan.study_id, found) if found else false()
 
 
 def _filtered(session: Session, statement: Select[Scan], wanted: HistoryFilter) -> Select[Scan]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -17,7 +17,7 @@ from webapp.domain.database import paging
 from webapp.domain.database.orm import is_id
 from webapp.domain.database.ownership import LOCAL, owner_of_new
 from webapp.domain.database.paging import Keyset, Page
-from webapp.domain.database.search_keys import search_key, sort_key
+from webapp.domain.database.search_keys import search_key, sort_key, words_of
 from webapp.domain.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound
 from webapp.domain.resources import Resources
 from webapp.domain.scans.models import Scan, Study
@@ -86,11 +86,15 @@ def page(session: Session, query: str = "", *, limit: int, cursor: str = "") -> 
 
 
 def matching(query: str) -> ColumnElement[bool]:
-    """The condition that a study's name, tags, notes or patient have the text. Raises InvalidInput."""
+    """The condition that a study's name, tags, notes or patient have each of the words. Raises InvalidInput."""
     if "\0" in query:
         raise InvalidInput("A text to search for has no zero bytes; PostgreSQL stores none.")
-    text = search_key(query)
-    return Study.search_text.contains(text, autoescape=True) | Study.patient_key.contains(text, autoescape=True)
+    return and_(*map(has_word, words_of(query)))
+
+
+def has_word(word: str) -> ColumnElement[bool]:
+    """The condition that a study's name, tags, notes or patient have a word of `words_of`."""
+    return Study.search_text.contains(word, autoescape=True) | Study.patient_key.contains(word, autoescape=True)
 
 
 def scan_counts(session: Session, study_ids: Iterable[str]) -> dict[str, int]:

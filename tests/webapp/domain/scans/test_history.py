@@ -102,6 +102,20 @@ def test_a_search_takes_its_words_literally(scans: Resources) -> None:
     assert listed(scans, query="%_%x") == []
 
 
+@pytest.mark.parametrize("few", [0, 1000])
+def test_a_search_finds_its_words_in_any_order_and_place(
+    scans: Resources, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """A file's name has one word, its study's name the others."""
+    monkeypatch.setattr(history, "FEW", few)
+    found = [(scan.filename, scan.study.name) for scan in listed(scans, query="2  scan_3 STUDY")]
+    assert set(found) == {("scan_3%.png", "Study 2")}
+    assert listed(scans, query="scan_3 nothing") == []
+    assert listed(scans, query=" ".join(f"{word}" for word in range(120))) == []
+    with scans.database.read() as session:
+        assert [study.name for study in studies.page(session, "2 study", limit=10, cursor="").rows] == ["Study 2"]
+
+
 def test_a_warning_finds_the_scans_that_keep_it_or_whose_run_does(scans: Resources) -> None:
     first, second, third = listed(scans, sort="name", status=Status.SUCCEEDED)[:3]
     with scans.database.write() as session:
@@ -242,8 +256,9 @@ def test_a_rare_name_is_found_by_an_index_and_names_are_read_once(postgres_url: 
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE scans"))
     for sort in ("newest", "name", "coverage"):
-        (plan,) = reading_names(database, query="patient_0042", sort=sort)
-        assert text_search.INDEX in plan
+        for query in ("patient_0042", "0042 patient"):
+            (plan,) = reading_names(database, query=query, sort=sort)
+            assert text_search.INDEX in plan
     database.dispose()
 
 
