@@ -81,7 +81,7 @@ class CaseQuerySchema(ma.Schema):
         data_key="q",
         load_default="",
         validate=validate.Length(max=255),
-        metadata={"description": "part of patient or image"},
+        metadata={"description": "words, each part of patient or image"},
     )
     order = fields.String(load_default="position", validate=validate.OneOf([order.value for order in CASE_ORDERS]))
     limit = fields.Integer(load_default=DEFAULT_LIMIT, validate=validate.Range(1, LARGEST_LIMIT))

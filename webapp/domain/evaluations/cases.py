@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ml.evaluation.gallery import GALLERY_SIZE, ORDERS, Rank, choose_gallery
 from webapp.domain.database import paging
 from webapp.domain.database.paging import Keyset, Page, page
-from webapp.domain.database.search_keys import search_key
+from webapp.domain.database.search_keys import words_of
 from webapp.domain.errors import InvalidInput, NotFound
 from webapp.domain.evaluations.models import CaseOutcome, EvaluationCase, EvaluationPatient
 
@@ -46,7 +46,7 @@ PATIENT_ORDERS = (
 
 @dataclass(frozen=True)
 class CaseFilter:
-    """What is asked for; None and the empty text mean: any. query: part of the patient's or the image's name."""
+    """What is asked for; None and the empty text mean: any. query: words of the patient's or the image's name."""
 
     outcome: CaseOutcome | None = None
     patient: str = ""
@@ -74,20 +74,23 @@ def _filtered(session: Session, evaluation_id: str, wanted: CaseFilter) -> Selec
 
 
 def _named(session: Session, evaluation_id: str, statement: Select[Row], text: str) -> Select[Row]:
-    """The cases with the text in their name: by their places where they are few, else by a look at each on the way."""
-    has_name = EvaluationCase.search_name.contains(search_key(_plain(text)), autoescape=True)
+    """The cases with each word in their name: by their places where they are few, else by a look at each on the way."""
+    has_name = _has_words(EvaluationCase.search_name, text)
     places = session.scalars(
         select(EvaluationCase.position).where(EvaluationCase.evaluation_id == evaluation_id, has_name).limit(_FEW + 1)
     ).all()
     return statement.where(EvaluationCase.position.in_(places) if len(places) <= _FEW else has_name)
 
 
+def _has_words(column: InstrumentedAttribute[str], text: str) -> ColumnElement[bool]:
+    return and_(*(column.contains(word, autoescape=True) for word in words_of(_plain(text))))
+
+
 def patients(session: Session, evaluation_id: str, wanted: CaseFilter) -> Page[EvaluationPatient]:
     """One page of patients of a finished evaluation. Raises InvalidInput."""
     statement = select(EvaluationPatient).where(EvaluationPatient.evaluation_id == evaluation_id)
     if wanted.query:
-        has_name = EvaluationPatient.search_name.contains(search_key(_plain(wanted.query)), autoescape=True)
-        statement = statement.where(has_name)
+        statement = statement.where(_has_words(EvaluationPatient.search_name, wanted.query))
     return _page(session, statement, PATIENT_ORDERS, EvaluationPatient.position, wanted)
 
 

@@ -9,7 +9,7 @@ from webapp.domain.evaluations.models import CaseOutcome, EvaluationCase, Evalua
 from webapp.domain.resources import Resources
 
 
-@pytest.mark.parametrize("words", ["ÖZTÜRK", "o\u0308ztu\u0308rk", "strasse", "ß"])
+@pytest.mark.parametrize("words", ["ÖZTÜRK", "o\u0308ztu\u0308rk", "strasse", "ß", "straße öztürk"])
 def test_a_search_for_a_patient_knows_no_case_and_no_form_of_an_umlaut(resources: Resources, words: str) -> None:
     name = "O\u0308ztu\u0308rk, Straße"
     evaluation_id = begin(resources, write_data_set(resources.settings.evaluation_roots[0] / "set", patients=1))
