@@ -62,14 +62,15 @@ class SortedSeries:
     """DICOM files that are one scan.
 
     places: of its files among those that were sorted. label: what may be said of it. patient: a number from 0 that
-    tells patients apart, and examinations, or folders, where the headers name none. digest, examination: of its patient
-    and of its study's UID, for pseudonyms, and never stored; empty where the header has none.
+    tells patients apart, and examinations, or folders, where the headers name none. digest, born, examination: of its
+    patient, the birth date and its study's UID, for pseudonyms, and never stored; empty where the header has none.
     """
 
     places: tuple[int, ...]
     label: SeriesLabel
     patient: int
     digest: str
+    born: str
     examination: str
 
     @classmethod
@@ -80,6 +81,7 @@ class SortedSeries:
             SeriesLabel.from_json(said["label"]),
             int(said["patient"]),
             str(said["digest"]),
+            str(said["born"]),
             str(said["examination"]),
         )
 

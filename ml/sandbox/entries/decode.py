@@ -96,6 +96,7 @@ def _sort_series(request: dict[str, Any]) -> dict[str, Any]:
                 "label": asdict(instances[group[0]].label),
                 "patient": patients.index(people[group[0]].person),
                 "digest": instances[group[0]].patient,
+                "born": instances[group[0]].born,
                 "examination": instances[group[0]].examination,
             }
             for group in groups

@@ -155,6 +155,39 @@ def test_two_persons_are_never_one(app: Flask, client: FlaskClient) -> None:
     assert "another patient was entered" in of(client, one["study"])["patient"]["problem"]
 
 
+def test_one_id_with_two_birth_dates_is_two_persons(app: Flask, client: FlaskClient) -> None:
+    """Two hospitals give one number to different people."""
+    smith = add_study(app, "smith", PatientBirthDate="19500312")
+    again = add_study(app, "smith again", PatientBirthDate="19500312", voxels=VOXELS + 1)
+    garcia = add_study(app, "garcia", PatientBirthDate="19800505", voxels=VOXELS + 2)
+    found = of(client, smith["study"])
+    assert {point["study"] for point in found["points"]} == {smith["study"], again["study"]}
+    assert [(item["name"], "birth dates" in item["reason"]) for item in found["left_out"]] == [("garcia", True)]
+    [own] = of(client, garcia["study"])["points"]
+    assert own["study"] == garcia["study"]
+    client.patch(f"{SCANS}/{garcia['scan']}", json={"study": "smith"})
+    mixed = of(client, smith["study"])
+    assert mixed["patient"]["name"] is None and "2 birth dates" in mixed["patient"]["problem"]
+
+
+@pytest.mark.parametrize("other", ["", "19500101", "00010101"])
+def test_a_birth_date_that_is_not_known_parts_nobody(app: Flask, client: FlaskClient, other: str) -> None:
+    first = add_study(app, "first", PatientBirthDate="19500312")
+    second = add_study(app, "second", PatientBirthDate=other, voxels=VOXELS + 1)
+    found = of(client, first["study"])
+    assert {point["study"] for point in found["points"]} == {first["study"], second["study"]}
+
+
+def test_of_two_persons_of_one_id_a_study_without_a_birth_date_is_neithers(app: Flask, client: FlaskClient) -> None:
+    first = add_study(app, "first", PatientBirthDate="19500312")
+    add_study(app, "second", PatientBirthDate="19800505", voxels=VOXELS + 1)
+    unknown = add_study(app, "unknown", PatientBirthDate="", voxels=VOXELS + 2)
+    for study in (first, unknown):
+        found = of(client, study["study"])
+        assert [point["study"] for point in found["points"]] == [study["study"]]
+        assert len(found["left_out"]) == 2
+
+
 @pytest.mark.usefixtures("stated")
 def test_files_without_headers_are_of_the_patient_that_was_entered(app: Flask, client: FlaskClient) -> None:
     def add(study: str) -> str:

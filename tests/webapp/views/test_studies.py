@@ -6,6 +6,7 @@ import re
 import zipfile
 from typing import Any
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -138,17 +139,26 @@ def test_a_filter_of_warnings_is_told_to_the_table(client: FlaskClient) -> None:
     assert client.get(table.replace("&amp;", "&")).status_code == 200
 
 
-def test_a_study_of_two_patients_says_so_on_its_page(client: FlaskClient) -> None:
-    def series_of(patient: str) -> dict[str, Any]:
-        files = dicom_files.series(VOXELS, AFFINE, PatientID=patient)
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        ({"PatientID": "A1"}, {"PatientID": "B1"}, "of 2 patients"),
+        ({"PatientBirthDate": "19500312"}, {"PatientBirthDate": "19800505"}, "of persons with 2 birth dates"),
+    ],
+)
+def test_a_study_of_two_patients_says_so_on_its_page(
+    client: FlaskClient, one: dict[str, str], other: dict[str, str], said: str
+) -> None:
+    def series_of(elements: dict[str, str]) -> dict[str, Any]:
+        files = dicom_files.series(VOXELS, AFFINE, **elements)
         form = {"study": "Board"}
         return send(client, *[(f"{k}.dcm", data) for k, data in enumerate(files)], form=form).json["scans"][0]
 
-    first = series_of("A1")
+    first = series_of(one)
     path = f"/scans?study={first['study']['id']}"
     assert "move them apart" not in client.get(path).text
-    second = series_of("B1")
-    assert "By their headers its series are of 2 patients; move them apart." in client.get(path).text
+    second = series_of(other)
+    assert f"By their headers its series are {said}; move them apart." in client.get(path).text
     refused = client.put(f"{SCANS}/{first['id']}/sequences", json={"flair": first["id"], "t1": second["id"]})
     assert refused.status_code == 422
     assert refused.json["message"] == "By their headers the sequences are of several patients; choose series of one."

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 # More dates than anybody has of one patient; but series that were de-identified elsewhere may all have one id.
 MOST_POINTS = 100
+_OF_ANOTHER_PERSON = "Studies of this patient's id state several birth dates; this one's is another, or not stated."
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,16 @@ def of_study(resources: Resources, session: Session, study_id: str) -> FollowUp:
     points, left_out = [], []
     naming = patients.studies_that_name(session, patient)
     newest = _newest(session, patient, naming, study)
-    for found in newest:
-        whose = patients.patient_of(session, found)
-        if whose.key == patient.key:
-            points.append(_point(resources, session, found))
-        else:
+    owners = [(found, patients.patient_of(session, found)) for found in newest]
+    births = {whose.born for _, whose in owners if whose.key == patient.key} - {None}
+    for found, whose in owners:
+        is_same_person = found.id == study.id or len(births) < 2 or (whose.born == patient.born is not None)
+        if whose.key != patient.key:
             left_out.append(LeftOut(found, whose.problem or "It is of another patient."))
+        elif not is_same_person:
+            left_out.append(LeftOut(found, _OF_ANOTHER_PERSON))
+        else:
+            points.append(_point(resources, session, found))
     dated = sorted((point for point in points if point.date), key=_order)
     changes = [change(first, second) for first, second in _pairs(dated)]
     undated = [point for point in points if not point.date]

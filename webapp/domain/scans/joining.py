@@ -162,7 +162,8 @@ def _read_parts(
         raise InvalidInput("One scan was chosen for two sequences; choose each of them once.")
     if len(wanted) < 2:
         raise InvalidInput("FLAIR alone is read as it is; choose T1 before or after contrast, too.")
-    if len({(scan.series or {}).get("patient") for scan in parts.values()} - {None}) > 1:
+    series = [scan.series or {} for scan in parts.values()]
+    if any(len({one.get(known) for one in series} - {None}) > 1 for known in ("patient", "born")):
         raise InvalidInput("By their headers the sequences are of several patients; choose series of one.")
     for kind, scan in parts.items():
         if scan.geometry is None:

@@ -1,7 +1,8 @@
 """Whose a study is. Two persons are never taken for one: what does not agree is nobody's.
 
 A study of DICOM series is that of their pseudonym; one of other files that of the patient whom a person has entered for
-it, in whatever case. What is entered may be a pseudonym: so files without headers join a DICOM patient.
+it, in whatever case. What is entered may be a pseudonym: so files without headers join a DICOM patient. Two hospitals
+give one id to different persons: where birth dates differ, series of one id are not of one person.
 """
 
 from dataclasses import dataclass
@@ -24,12 +25,13 @@ class PatientSource(StrEnum):
 @dataclass(frozen=True)
 class StudyPatient:
     """name: None where nobody says whose it is, or what is said does not agree (`is_contradicted`); `problem` then says
-    which."""
+    which. born: the pseudonym of the birth date that its series state."""
 
     name: str | None
     source: PatientSource | None
     problem: str | None = None
     is_contradicted: bool = False
+    born: str | None = None
 
     @property
     def key(self) -> str | None:
@@ -39,19 +41,25 @@ class StudyPatient:
 
 def patient_of(session: Session, study: Study) -> StudyPatient:
     """Whose a study is."""
-    series = session.scalars(select(Scan.series).where(Scan.study_id == study.id, Scan.series.is_not(None)))
-    names = sorted({name for item in series if item and (name := item.get("patient"))})
+    stored = session.scalars(select(Scan.series).where(Scan.study_id == study.id, Scan.series.is_not(None)))
+    series = [item for item in stored if item]
+    names = sorted({name for item in series if (name := item.get("patient"))})
+    births = sorted({born for item in series if (born := item.get("born"))})
     if len(names) > 1:
         problem = f"By their headers its series are of {len(names)} patients; move them apart."
         return StudyPatient(None, None, problem, is_contradicted=True)
+    if len(births) > 1:
+        problem = f"By their headers its series are of persons with {len(births)} birth dates; move them apart."
+        return StudyPatient(None, None, problem, is_contradicted=True)
+    born = next(iter(births), None)
     if not names and not study.patient:
         return StudyPatient(None, None, "Nobody says whose it is; enter its patient.")
     if not names:
-        return StudyPatient(study.patient, PatientSource.ENTERED)
+        return StudyPatient(study.patient, PatientSource.ENTERED, born=born)
     if study.patient and search_key(study.patient) != search_key(names[0]):
         problem = f"Its series are of {names[0]}, and another patient was entered for it."
         return StudyPatient(None, None, problem, is_contradicted=True)
-    return StudyPatient(names[0], PatientSource.FILE)
+    return StudyPatient(names[0], PatientSource.FILE, born=born)
 
 
 def studies_that_name(session: Session, patient: StudyPatient) -> list[Study]:

@@ -20,6 +20,11 @@ def examination_pseudonym(key: str, digest: str) -> str | None:
     return _keyed(key, "E", "examination", digest)
 
 
+def birth_pseudonym(key: str, digest: str) -> str | None:
+    """Of a digest of a birth date; None where it is empty."""
+    return _keyed(key, "B", "birth", digest)
+
+
 def _keyed(key: str, letter: str, kind: str, digest: str) -> str | None:
     if not digest:
         return None

@@ -22,7 +22,7 @@ from webapp.domain.resources import Resources
 from webapp.domain.scans import admission, sequence_groups, studies
 from webapp.domain.scans.admission import Accepted
 from webapp.domain.scans.models import Scan
-from webapp.domain.scans.pseudonyms import examination_pseudonym, pseudonym
+from webapp.domain.scans.pseudonyms import birth_pseudonym, examination_pseudonym, pseudonym
 from webapp.domain.scans.series_names import UNNAMED, folder_of, name_series, shared_folder
 from webapp.domain.scans.stacking import SLICES_REFUSED, AdmittedGroup, listed
 from webapp.domain.storage.interface import RESERVE_BYTES, translated_errors
@@ -98,6 +98,7 @@ def _series_of(
                 words={
                     **asdict(one.label),
                     "patient": pseudonym(secret, one.digest),
+                    "born": birth_pseudonym(secret, one.born),
                     "examination": examination_pseudonym(secret, one.examination),
                 },
                 uploads=[uploads[place] for place in one.places],

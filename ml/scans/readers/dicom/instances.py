@@ -70,7 +70,9 @@ _CAPTURES = frozenset(
 _GRAY = ("MONOCHROME1", "MONOCHROME2")
 # What de-identification writes in place of an id or a name, letters and digits alone: of everybody the same.
 _NOBODY = frozenset(
-    {"anon", "anonym", "anonymous", "anonymized", "anonymised", "anonymouspatient", "anonymizedpatient", "anonymizedid"}
+    {"anon", "anonym", "anonyme", "anonymous", "anonymized", "anonymised", "anonymouspatient", "anonymizedid"}
+    | {"anonymizedpatient", "anonymise", "anonymisé", "anonymisiert", "anonimo", "anónimo", "anonimizado"}
+    | {"anonimizzato", "geanonimiseerd", "removedbyctp"}
     | {"anonymisedpatient", "patientanonymous", "patientanonymized", "deidentified", "deident", "removed", "redacted"}
     | {"hidden", "masked", "withheld", "confidential", "blank", "empty", "default", "dummy", "test", "none", "null"}
     | {"nil", "na", "nan", "unknown", "unnamed", "unspecified", "notavailable", "notprovided", "noname", "noid"}
@@ -123,8 +125,9 @@ class Instance:
     tiles_across: of a mosaic, whose tiles are the frames; else 1. is_inverted: the highest values are black
     (MONOCHROME1). padding: the lowest and the highest stored value that fill what was not imaged; None where the header
     has none. sequence: what the header says. patient: a digest that two files of one patient share; empty where
-    the header names none, or has a word that is written for everybody. examination: a digest of the study's UID; empty
-    without one. label: what may be shown of the header's words. is_capture: what a screen or a film showed, without a
+    the header names none, or has a word that is written for everybody. born: a digest of the birth date, which tells
+    two persons of one id apart; empty where it has none. examination: a digest of the study's UID; empty without
+    one. label: what may be shown of the header's words. is_capture: what a screen or a film showed, without a
     place in the patient. is_derived: made of other pictures, as an annotated copy is.
     """
 
@@ -145,6 +148,7 @@ class Instance:
     has_burned_in_text: bool
     sequence: SequenceKind | None
     patient: str
+    born: str
     examination: str
     label: SeriesLabel
     is_capture: bool
@@ -192,6 +196,7 @@ def instance_of(header: Dataset, path: Path, limits: Limits) -> Instance:
         has_burned_in_text=header.get("BurnedInAnnotation") == "YES",
         sequence=_sequence(header),
         patient=_patient(header),
+        born=_born(header),
         examination=_digest(str(header.get("StudyInstanceUID") or "").strip()),
         label=_label(header),
         is_capture=_kind(header) in _CAPTURES and frames[0].position is None,
@@ -227,11 +232,18 @@ def _patient(header: Dataset) -> str:
     return _digest(next(filter(_names_somebody, known), ""))
 
 
+def _born(header: Dataset) -> str:
+    """A digest of the birth date; empty for none, and for January 1st, which stands for a day that is not known or was
+    taken out."""
+    text = re.sub(r"[.-]", "", str(header.get("PatientBirthDate") or "").strip())
+    return "" if not re.fullmatch(r"(18|19|20)\d{6}", text) or text.endswith("0101") else _digest(text)
+
+
 def _names_somebody(text: str) -> bool:
     """Whether it is nothing that de-identification writes for everybody: "ANON", "De-identified^Patient"."""
     words = re.findall(r"[^\W_]+", text.casefold())
     is_nobody = "".join(words) in _NOBODY or (_NOBODY & set(words) and set(words) <= _NOBODY | _BESIDE_NOBODY)
-    return not is_nobody and bool(text.strip("0Xx-_^ "))
+    return not is_nobody and bool(words) and bool(text.strip("0Xx-_^ "))
 
 
 def _digest(text: str) -> str:

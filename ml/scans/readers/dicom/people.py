@@ -5,7 +5,7 @@ the folders in which the files were sent.
 """
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +23,13 @@ class Whose:
 
 def whose_files(instances: Sequence[Instance], folders: Sequence[str]) -> list[Whose]:
     """Of each file. folders: in which they were sent, `/` between their parts."""
-    found = [Whose((item.patient, item.patient or item.examination)) for item in instances]
+    births = {(item.patient, item.born) for item in instances if item.patient and item.born}
+    of_id = Counter(patient for patient, _ in births)
+    # Two birth dates under one id are two persons.
+    found = [
+        Whose((item.patient, item.born if of_id[item.patient] > 1 else item.patient or item.examination))
+        for item in instances
+    ]
     unnamed: dict[str, list[int]] = defaultdict(list)
     for place, item in enumerate(instances):
         if not item.patient:

@@ -41,11 +41,18 @@ def instance(
         has_burned_in_text=False,
         sequence=None,
         patient="",
+        born="",
         examination="",
         label=SeriesLabel(),
         is_capture=False,
         is_derived=False,
     )
+
+
+def test_two_birth_dates_under_one_id_are_two_persons() -> None:
+    files = [replace(instance(float(k)), patient="12345", born=f"{k % 2}") for k in range(6)]
+    assert sort_files(files) == [[0, 2, 4], [1, 3, 5]]
+    assert sort_files([*files[::2], replace(files[1], born="")]) == [[0, 1, 2, 3]]
 
 
 def turned(sine: float) -> tuple[float, ...]:

@@ -78,7 +78,18 @@ def test_discs_of_two_patients_are_two_studies_though_their_folders_are_called_a
 
 
 @pytest.mark.parametrize(
-    "nobody", ["", "ANONYMOUS", "Patient^Anonymized", "000000", "De-identified^Patient", "ANON^ANON"]
+    "nobody",
+    [
+        "",
+        "ANONYMOUS",
+        "Patient^Anonymized",
+        "000000",
+        "De-identified^Patient",
+        "ANON^ANON",
+        "*****",
+        "Anonymisé",
+        "Removed by CTP",
+    ],
 )
 def test_discs_of_which_nobody_says_whose_they_are_are_a_study_each(client: FlaskClient, nobody: str) -> None:
     def sent(*examinations: str) -> list[dict[str, Any]]:
