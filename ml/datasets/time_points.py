@@ -43,6 +43,8 @@ _WORD = (
 _OUTER = re.compile(rf"(?:{_WORD})/(?P<person>.+)", re.IGNORECASE | re.DOTALL)
 _TIME = re.compile(rf"(?:mri?|mrt|irm|scan|exam|study)?[-_. ]?{_DATE}(?:[-_. ][^/]*)?|{_WORD}", re.IGNORECASE)
 _DATED = re.compile(rf"(?P<person>.*\d.*?)[-_. ](?:{_DATE}|{_WORD})", re.IGNORECASE | re.DOTALL)
+# A visit or a time by its letter; behind a site's name it may be a volunteer.
+_LETTERED = re.compile(r"(?P<person>.*\d.*?)[-_. ][vt]\d", re.IGNORECASE | re.DOTALL)
 
 
 def is_time(name: str) -> bool:
@@ -60,5 +62,7 @@ def person_of(patient: str) -> str:
     person, _, time = patient.rpartition("/")
     if person and is_time(time):
         return patient if is_of_many(person.rpartition("/")[2]) else person
-    found = _DATED.fullmatch(patient)
-    return found["person"] if found else patient
+    if found := _DATED.fullmatch(patient):
+        return found["person"]
+    found = _LETTERED.fullmatch(patient)
+    return found["person"] if found and not is_of_many(found["person"].rpartition("/")[2]) else patient

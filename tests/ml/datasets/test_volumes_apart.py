@@ -167,6 +167,7 @@ def test_two_masks_of_one_volume_in_other_folders_fail_it(tmp_path: Path) -> Non
         (("pre/P7", "post/P7", "follow-up 1/P7", "Baseline/P7_20190304", "preop/P7/2021-03-04"), "P7"),
         (("P7_baseline", "P7_followup", "P7_FU", "P7_6months", "P7_12-mo", "P7_year1", "P7/3 weeks"), "P7"),
         (("P7_primary", "P7_recurrence", "P7_recurrence2", "P7_intraop", "P7/recurrent", "P7_progression_1"), "P7"),
+        (("P7_V1", "P7-v2", "P7_t0", "P7 T1"), "P7"),
         (("P7_baseline", "P7_fu1", "P7 follow-up 2", "P7_preop", "P7_post_op"), "P7"),
     ],
 )
@@ -259,6 +260,7 @@ def test_a_mask_beside_its_volume_is_taken_as_before(tmp_path: Path) -> None:
         *("MR_20190304", "P7_19991345", "P7_day", "P7_follower3", "20190304", "P7_2019-03.04", "week-3", "P1/P2"),
         *("P7_04.03-2021", "P7_32.13.2021", "04.03.2021", "HGG/2019-03-04", "site1/20190304", "MR/20190304", "P1/MRT1"),
         *("glioma/recurrent", "P7_mo", "P7_6", "P7_fun", "recurrence_7"),
+        *("site1_V1", "site 2/group3_v2", "anna_V1", "P7_V12", "P7V1", "P7/T1"),
         *("TCGA-FG-A60K", "P100101A", "12A", "100101AB"),
     ],
 )
