@@ -14,6 +14,8 @@ to `/2`), its UCSD-PTGBM a number behind the person's (UCSD-PTGBM-0002_01 and _0
 Dates begin with the year, the day or the month (`P7/04.03.2021`, NBIA's
 `P7/01-30-2020-NA-BRAIN`); the folder around one that is called by its date is the person, unless it is a class, a site
 or the like. Where the folders of times are around those of persons (`pre/P1`, `post/P1`), the inner name is theirs.
+A sequence behind all that is no part of a name (`P7_20190304_flair`). Scans that are one patient's whatever they are
+called have it in front (`name_of_scan`).
 """
 
 import re
@@ -21,6 +23,8 @@ import re
 from ml.datasets.class_names import is_of_many
 
 _SERIES = re.compile(r"(.*)/series \d+", re.DOTALL)
+_SCAN = re.compile(r"(person \d+) - .+", re.DOTALL)
+_SEQUENCE = re.compile(r"(.*\d)[-_. ](?:flair|t2f|t2w?|t1(?:n|c|ce|gd|w)?)(?: \(\d+\))?", re.IGNORECASE | re.DOTALL)
 _TIMES = re.compile(
     r"(.*BraTS[-_][A-Za-z]+[-_]\d{4,6})[-_]\d{3}|(UPENN-GBM-\d{5})_\d{2}|(UCSF-PDGM-\d{4})(?:_FU\d+d)?(?:_nifti)?"
     r"|(?:.*/)?(RHUH-\d{4})[/_]\d(?:/.*)?|(?:.*/)?(UCSD-PTGBM-\d{4})_\d{2}"
@@ -52,9 +56,14 @@ def is_time(name: str) -> bool:
     return _TIME.fullmatch(name) is not None
 
 
+def name_of_scan(person: int, name: str) -> str:
+    """What a scan of several of one person is called, by whose number `person_of` knows these."""
+    return f"person {person} - {name}"
+
+
 def person_of(patient: str) -> str:
-    """The name without the time or the series, of a data set that has one; else the patient's own."""
-    for pattern in (_SERIES, _TIMES):
+    """The name without the time, the series or the sequence, of a data set that has one; else the patient's own."""
+    for pattern in (_SCAN, _SEQUENCE, _SERIES, _TIMES):
         if found := pattern.fullmatch(patient):
             patient = next(filter(None, found.groups()))
     if (found := _OUTER.fullmatch(patient)) and not is_time(found["person"]):

@@ -159,6 +159,9 @@ def test_two_masks_of_one_volume_in_other_folders_fail_it(tmp_path: Path) -> Non
         (("RHUH-0001/0", "RHUH-0001/2", "RHUH-0001_1"), "RHUH-0001"),
         (("UCSD-PTGBM-0002_01", "UCSD-PTGBM-0002_02"), "UCSD-PTGBM-0002"),
         (("100101A", "100101B", "100101c"), "100101"),
+        (("P7_20190304_flair", "P7_20200304_FLAIR (2)", "P7_20200304_t1", "P7"), "P7"),
+        (("BraTS-GLI-00001-000-t2f", "BraTS-GLI-00001-001-t2f", "BraTS-GLI-00001-001"), "BraTS-GLI-00001"),
+        (("person 2 - Head FLAIR", "person 2 - P7_20190304"), "person 2"),
         (("TRAIN/100101A", "TRAIN/100101B"), "TRAIN/100101"),
         (("100001/100001_time1", "100001/100001_time2"), "100001/100001"),
         (("P7_04.03.2021", "P7_10-06-2021", "P7_03-25-2021", "P7/4.3.2021", "P7/MR 10.06.2021"), "P7"),
@@ -261,7 +264,7 @@ def test_a_mask_beside_its_volume_is_taken_as_before(tmp_path: Path) -> None:
         *("P7_04.03-2021", "P7_32.13.2021", "04.03.2021", "HGG/2019-03-04", "site1/20190304", "MR/20190304", "P1/MRT1"),
         *("glioma/recurrent", "P7_mo", "P7_6", "P7_fun", "recurrence_7"),
         *("site1_V1", "site 2/group3_v2", "anna_V1", "P7_V12", "P7V1", "P7/T1"),
-        *("TCGA-FG-A60K", "P100101A", "12A", "100101AB"),
+        *("TCGA-FG-A60K", "P100101A", "12A", "100101AB", "flair", "anna_t1"),
     ],
 )
 def test_a_name_that_may_be_several_persons_or_no_date_is_one_of_its_own(name: str) -> None:

@@ -1,11 +1,12 @@
 """Scans with experts' masks, written as the folder of a data set: what an evaluation of them reads."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ml.datasets.time_points import name_of_scan
 from ml.rendering import panels
 from webapp.domain.database.search_keys import search_key
 from webapp.domain.errors import InvalidInput
@@ -13,7 +14,8 @@ from webapp.domain.resources import Resources
 from webapp.domain.scans import lookup, truth
 from webapp.domain.scans.grouping import number_of, title_of
 from webapp.domain.scans.member_names import MemberNames, clean_member
-from webapp.domain.scans.models import Scan
+from webapp.domain.scans.models import Scan, Study
+from webapp.domain.scans.patients import patient_of
 from webapp.domain.scans.truth import Truth
 from webapp.domain.storage.arrays import read_array
 from webapp.domain.storage.interface import translated_errors
@@ -50,7 +52,7 @@ def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
     Raises StorageFull, StorageUnavailable.
     """
     taken: dict[str, MemberNames] = defaultdict(MemberNames)  # names of the slices written, by patient
-    patients = _patients(scans)
+    patients = _patients(scans, _persons(resources, scans))
     for scan in scans:
         patient = patients[scan.id]
         expert = Truth.of(scan)
@@ -74,8 +76,17 @@ def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
                     (place / f"{name}{ending}.png").write_bytes(panels.encode_png(image))
 
 
-def _patients(scans: Sequence[Scan]) -> dict[str, str]:
-    """The name of each scan's patient, by its id."""
+def _persons(resources: Resources, scans: Sequence[Scan]) -> dict[str, str]:
+    """By the id of each scan whose patient is known, by what two are of one."""
+    with resources.database.read() as session:
+        studies = {study_id: session.get(Study, study_id) for study_id in {scan.study_id for scan in scans} - {None}}
+        entered = {study_id: patient_of(session, study).key for study_id, study in studies.items() if study}
+    known = {scan.id: scan.patient_key or entered.get(scan.study_id) for scan in scans}
+    return {scan_id: key for scan_id, key in known.items() if key}
+
+
+def _patients(scans: Sequence[Scan], persons: Mapping[str, str]) -> dict[str, str]:
+    """The name of each scan's patient, by its id. persons: of `_persons`."""
     names = MemberNames()
     by_key: dict[tuple[str | None, ...], str] = {}
     found = {}
@@ -87,4 +98,10 @@ def _patients(scans: Sequence[Scan]) -> dict[str, str]:
         if key not in by_key:
             by_key[key] = names.take(title)
         found[scan.id] = by_key[key]
-    return found
+    owned: dict[str, set[str]] = defaultdict(set)
+    for scan_id, person in persons.items():
+        owned[person].add(found[scan_id])
+    # By their names: an evaluation of the same scans in another order is compared with this one.
+    several = sorted(sorted(own) for own in owned.values() if len(own) > 1)
+    called = {name: name_of_scan(number, name) for number, own in enumerate(several, start=1) for name in own}
+    return {scan_id: called.get(name, name) for scan_id, name in found.items()}

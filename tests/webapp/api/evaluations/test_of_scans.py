@@ -5,6 +5,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from ml.datasets.time_points import person_of
 from tests.support.evaluations import run_all
 from tests.webapp.api.test_truth import drawn, half, head, png, put, stack_of
 from tests.webapp.clients import SCANS, send, token
@@ -87,6 +88,26 @@ def test_slices_of_one_name_in_two_studies_are_two_patients(
         ("head", "head_1.png"), ("head (2)", "head (2)_1.png"),
         ("scan", "scan_7.png"), ("scan", "scan_8.png"), ("scan (2)", "scan (2)_7.png"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_turned", [True, False])
+def test_examinations_of_one_patient_are_one_person_in_intervals(
+    client: FlaskClient, resources: Resources, runtime: Runtime, is_turned: bool
+) -> None:
+    """The portal knows whose they are; each was a patient, and two examinations of one had an interval."""
+    names = [("scan_7.png", "P1"), ("scan_7.png", "P2"), ("else.png", "P3"), ("b.png", "P4"), ("a.png", "P5")]
+    sent = [sent_alone(client, name, study, half()) for name, study in names]
+    for scan, patient in zip(sent, ("Pat-017", "pat-017", None, "Pat-018", "Pat-018"), strict=True):
+        client.patch(f"/api/v1/studies/{scan['study']['id']}", json={"patient": patient})
+    chosen = [scan["id"] for scan in sent]
+    made = client.post(PATH, json={"scans": chosen[::-1] if is_turned else chosen})
+    done = run_all(runtime, made.json["id"])
+    patients = {case["patient"] for case in client.get(f"{PATH}/{done.id}/cases").json["cases"]}
+    assert patients == {"person 1 - a", "person 1 - b", "person 2 - scan", "person 2 - scan (2)", "else"}
+    assert set(map(person_of, patients)) == {"person 1", "person 2", "else"}
+
+    alone = client.post(PATH, json={"scans": chosen[:2]})
+    assert run_all(runtime, alone.json["id"]).summary["patient_dice_ci95"] is None
 
 
 def test_one_scan_is_evaluated_from_its_page(app: Flask, client: FlaskClient, resources: Resources) -> None:
