@@ -25,7 +25,7 @@ class PatientSource(StrEnum):
 @dataclass(frozen=True)
 class StudyPatient:
     """name: None where nobody says whose it is, or what is said does not agree (`is_contradicted`); `problem` then says
-    which. born: the pseudonym of the birth date that its series state."""
+    which. born: the pseudonym of id and birth date that its series state."""
 
     name: str | None
     source: PatientSource | None

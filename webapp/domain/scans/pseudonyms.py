@@ -21,7 +21,7 @@ def examination_pseudonym(key: str, digest: str) -> str | None:
 
 
 def birth_pseudonym(key: str, digest: str) -> str | None:
-    """Of a digest of a birth date; None where it is empty."""
+    """Of a digest of a patient and the birth date; None where it is empty."""
     return _keyed(key, "B", "birth", digest)
 
 

@@ -125,10 +125,10 @@ class Instance:
     tiles_across: of a mosaic, whose tiles are the frames; else 1. is_inverted: the highest values are black
     (MONOCHROME1). padding: the lowest and the highest stored value that fill what was not imaged; None where the header
     has none. sequence: what the header says. patient: a digest that two files of one patient share; empty where
-    the header names none, or has a word that is written for everybody. born: a digest of the birth date, which tells
-    two persons of one id apart; empty where it has none. examination: a digest of the study's UID; empty without
-    one. label: what may be shown of the header's words. is_capture: what a screen or a film showed, without a
-    place in the patient. is_derived: made of other pictures, as an annotated copy is.
+    the header names none, or has a word that is written for everybody. born: a digest of it and the birth date, which
+    tells two persons of one id apart; empty where one of them is not there. examination: a digest of the study's UID;
+    empty without one. label: what may be shown of the header's words. is_capture: what a screen or a film showed,
+    without a place in the patient. is_derived: made of other pictures, as an annotated copy is.
     """
 
     path: Path
@@ -233,10 +233,12 @@ def _patient(header: Dataset) -> str:
 
 
 def _born(header: Dataset) -> str:
-    """A digest of the birth date; empty for none, and for January 1st, which stands for a day that is not known or was
-    taken out."""
+    """A digest of the patient with the birth date, so that who has the key cannot find it by trying dates out; empty
+    where one of them is not there, and for January 1st, which stands for a day that is not known or was taken out."""
     text = re.sub(r"[.-]", "", str(header.get("PatientBirthDate") or "").strip())
-    return "" if not re.fullmatch(r"(18|19|20)\d{6}", text) or text.endswith("0101") else _digest(text)
+    patient = _patient(header)
+    is_known = patient and re.fullmatch(r"(18|19|20)\d{6}", text) and not text.endswith("0101")
+    return _digest(f"{patient} {text}") if is_known else ""
 
 
 def _names_somebody(text: str) -> bool:
