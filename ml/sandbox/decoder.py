@@ -63,7 +63,8 @@ class SortedSeries:
 
     places: of its files among those that were sorted. label: what may be said of it. patient: a number from 0 that
     tells patients apart, and examinations, or folders, where the headers name none. digest, born, examination: of its
-    patient, of that and the birth date, and of its study's UID, for pseudonyms, and never stored; empty where the header has none.
+    patient, of that and the birth date, and of its study's UID, for pseudonyms, and never stored; empty where the
+    header has none.
     """
 
     places: tuple[int, ...]
