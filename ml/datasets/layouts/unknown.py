@@ -22,6 +22,7 @@ from ml.datasets.file_names import (
     suffix_of,
 )
 from ml.datasets.layouts.glances import masks_of_two
+from ml.datasets.layouts.sequences import Sequence as Kind
 from ml.datasets.layouts.sequences import says_flair, split_brats_name
 from ml.datasets.layouts.tree import Tree, count_suffixes
 from ml.datasets.mask_names import (
@@ -139,6 +140,11 @@ def _nearest(folder: Path, files: list[Path]) -> str:
         return nnunet
     if not images and (unnamed := _say_unnamed_volumes(folder, files)):
         return unnamed
+    if not images and _are_of_other_sequences(files):
+        return (
+            "By their names its volumes are of other sequences than FLAIR (T1, T2, ...), which the models read: give"
+            " each patient's FLAIR as well"
+        )
     if not images and any(suffix in suffixes for suffix in VOLUME_SUFFIXES):
         return f"The layouts of volumes are {_VOLUMES}; name the files like that"
     stems = {name_key(path.stem) for path in pictures}
@@ -229,6 +235,13 @@ def _say_unnamed_volumes(folder: Path, files: Iterable[Path]) -> str:
         f"{said} which sequence a volume is, and the models read FLAIR: call `{shown(scans[place].name)}`"
         f" `{name}_flair{ending}` if it is that, and its mask `{name}_seg{ending}`, beside it or in a folder `masks`"
     )
+
+
+def _are_of_other_sequences(files: Iterable[Path]) -> bool:
+    """Whether volumes' names say sequences (`IXI002-Guys-0828-T1`), and none of them FLAIR."""
+    stems = [path.name[: -len(suffix)] for path in files if (suffix := suffix_of(path.name)) in VOLUME_SUFFIXES]
+    kinds = {named[1] for named in map(split_brats_name, stems) if named} - {Kind.SEG}
+    return bool(kinds) and Kind.FLAIR not in kinds and not any(map(says_flair, stems))
 
 
 class Twins(NamedTuple):

@@ -104,6 +104,14 @@ def test_volumes_of_no_sequence_are_told_what_to_call_flair_and_are_read_then(
     assert find_layout(tmp_path).has_truth
 
 
+def test_volumes_of_other_sequences_alone_are_told_that_flair_is_read(tmp_path: Path) -> None:
+    """IXI's: they were told to be named as BraTS has it, which makes no FLAIR of them."""
+    for name in ("IXI002-Guys-0828-T1", "IXI002-Guys-0828-T2", "IXI002-Guys-0828-PD"):
+        write_volume(tmp_path / f"{name}.nii.gz", flair())
+    with pytest.raises(DatasetError, match=r"other sequences than FLAIR .* give each patient's FLAIR as well"):
+        find_layout(tmp_path)
+
+
 def test_folders_of_patients_are_one_set(tmp_path: Path) -> None:
     """BraTS' `HGG` and `LGG`; BIDS, whose patients' files lie one folder deeper."""
     write_brats(tmp_path / "HGG", "P1", ends=THREE)
