@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,7 +24,7 @@ from retrying import RetryError
 
 from ml.digests import sha256_of
 from webapp.domain.errors import WrongState
-from webapp.domain.networks.identity import identity_of, restore
+from webapp.domain.networks.identity import Identity, identity_of, restore
 from webapp.domain.networks.ledger import Ledger, ledger_folder
 from webapp.domain.networks.owner import record
 from webapp.domain.networks.results import write_objects
@@ -91,18 +92,32 @@ def push(resources: Resources, scan_id: str) -> None:
         lookup.get(session, scan_id)
     with _client(resources.settings) as (client, _), TemporaryDirectory() as folder:
         paths = write_objects(resources, scan_id, None, Path(folder), None)
-        study_uid = str(pydicom.dcmread(paths[0], stop_before_pixels=True).StudyInstanceUID)
-        with _asked():
-            known = client.search_for_studies(search_filters={"StudyInstanceUID": study_uid})
-            found = [identity_of(Dataset.from_json(item)) for item in known]
-        if len(found) != 1:
-            raise WrongState("The archive does not have the scan's study, and its result would open nowhere there.")
+        mask = pydicom.dcmread(paths[0], stop_before_pixels=True)
+        identity = _identity_of_images(client, mask)
         for path in paths:
-            restore(path, found[0])
+            restore(path, identity)
         with _asked():
-            answer = client.store_instances([pydicom.dcmread(path) for path in paths], study_uid)
+            answer = client.store_instances([pydicom.dcmread(path) for path in paths], str(mask.StudyInstanceUID))
         _check_stored(answer, len(paths))
     record(resources, "dicomweb.push", [scan_id], "command")
+
+
+def _identity_of_images(client: DICOMwebClient, mask: Dataset) -> Identity:
+    """Whose the study is, by an image that the mask refers to: what an archive says of the study as a whole may be of
+    any object in it, such as an earlier mask under our pseudonym. Raises DicomWebError, WrongState."""
+    series = mask.ReferencedSeriesSequence[0]
+    image = series.ReferencedInstanceSequence[0].ReferencedSOPInstanceUID
+    try:
+        with _asked():
+            said = client.retrieve_instance_metadata(mask.StudyInstanceUID, series.SeriesInstanceUID, image)
+            return identity_of(Dataset.from_json(said, lambda _: None))  # the pixels stay there
+    except DicomWebError as error:
+        answer = getattr(error.__cause__, "response", None)
+        if getattr(answer, "status_code", 0) == HTTPStatus.NOT_FOUND:
+            raise WrongState(
+                "The archive does not have the scan's study, and its result would open nowhere there."
+            ) from error
+        raise
 
 
 def _check_stored(answer: Dataset, count: int) -> None:

@@ -1,5 +1,6 @@
 """DICOMweb beside a real archive and beside servers that misbehave: a study comes in, SEG and SR go back, once."""
 
+import io
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from tests.support.dicom_judges import errors_of
 from tests.support.dicom_network import Orthanc, running_orthanc
 from tests.webapp.accounts import add_user
 from tests.webapp.api.series.drawn_head import AFFINE, SHAPE, VOXELS
-from tests.webapp.clients import finish, resources_of
+from tests.webapp.clients import SCANS, finish, resources_of
 from webapp.context import EXTENSION
 from webapp.domain.accounts import audit
 from webapp.domain.accounts.models import Role
@@ -96,6 +97,33 @@ def test_a_study_is_pulled_and_its_result_pushed_back_into_it(
     assert frames.sum() == volume_files.tumor(AFFINE, SHAPE).sum() == np.count_nonzero(frames)
     volume_mm3 = abs(np.linalg.det(AFFINE[:3, :3])) * frames.sum()
     figure(f"DICOMweb: {frames.sum()} marked voxels ({volume_mm3 / 1000:.2f} ml) after pull and push, as stored")
+
+
+@pytest.mark.parametrize("elements", [{}, {"PatientID": "H-4"}])
+def test_a_result_is_its_patients_beside_one_that_was_stored_under_the_pseudonym(
+    app: Flask, archive: Orthanc, elements: dict[str, str]
+) -> None:
+    """A mask was downloaded and stored by hand, with the patient's id written into it or not."""
+    study = generate_uid()
+    known = {"PatientID": "H-4", "PatientName": "Yamada^Tarou=山田^太郎", "SpecificCharacterSet": "ISO_IR 192"}
+    archive.add(dicom_files.series(VOXELS + 7, AFFINE, StudyInstanceUID=study, StudyDate="20260102", **known))
+    words = told(app, archive.dicomweb, "pull", study)[1]
+    [scan_id] = re.findall(r"series \d: ([0-9a-f]{32})\n", words)
+    with resources_of(app).database.read() as session:
+        run = session.scalar(select(Segmentation.id).where(Segmentation.scan_id == scan_id))
+    finish(resources_of(app), run)
+    with app.test_client().get(f"{SCANS}/{scan_id}/segmentation.dcm") as downloaded:
+        by_hand = pydicom.dcmread(io.BytesIO(downloaded.data))
+    for name, value in elements.items():
+        setattr(by_hand, name, value)
+    by_hand.SOPInstanceUID = by_hand.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    written = io.BytesIO()
+    by_hand.save_as(written)
+    archive.add([written.getvalue()])
+
+    assert told(app, archive.dicomweb, "push", scan_id) == (0, "SEG and SR are in the archive.\n")
+    [report] = [item for item in archive.instances("SR") if item.StudyInstanceUID == study]
+    assert (report.PatientID, str(report.PatientName), report.StudyDate) == (*list(known.values())[:2], "20260102")
 
 
 def is_of(item: pydicom.Dataset, mask: pydicom.Dataset) -> bool:
