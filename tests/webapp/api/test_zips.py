@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.support import dicom_files, volume_files
 from tests.support.resources import png_bytes
+from tests.webapp.api.series.drawn_head import AFFINE, SHAPE
 from tests.webapp.clients import NOTHING, SCANS, resources_of, send, sent, traces
 from webapp.domain.uploads import archives
 
@@ -210,6 +211,16 @@ def test_annotations_in_a_zip_are_named_as_what_they_are_and_stop_nothing(client
             "set/README.txt": "unsupported",
         }
         assert all("annotations, outlines or boxes, or a table" in item["message"] for item in answer["rejected"])
+
+
+def test_what_describes_a_volume_is_told_to_be_not_needed(client: FlaskClient) -> None:
+    """dcm2niix and BIDS write a .json beside each volume."""
+    volume = volume_files.nifti(volume_files.head(AFFINE, SHAPE), AFFINE)
+    members = {"nii/5_flair.nii.gz": volume, "nii/5_flair.json": b'{"Modality": "MR", "EchoTime": 0.12}'}
+    answer = send(client, *members.items(), form={"group": "auto"}).json
+    assert len(answer["scans"]) == 1
+    [refused] = answer["rejected"]
+    assert refused["filename"] == "nii/5_flair.json" and "is not needed" in refused["message"]
 
 
 def test_files_that_are_no_masks_are_not_counted_as_masks(client: FlaskClient) -> None:

@@ -46,6 +46,10 @@ OUTLINES = (
     "This is text (annotations, outlines or boxes, or a table) and no picture: export outlines as masks (PNG, TIFF or"
     " NIfTI), or evaluate the whole data set on Evaluations, which reads COCO's."
 )
+SIDECAR = (
+    "This describes the volume of its name, as dcm2niix and BIDS write it, and is not needed: which sequence that is"
+    " is told by the volume's own header and name."
+)
 NO_MASK = "This is no picture, and so no mask: {reason} Send the masks alone."
 SLICE_REFUSED = "The slice of this expert's mask was not taken, so the mask was not either."
 
@@ -328,11 +332,15 @@ def _sorted_out(
         return isinstance(upload, Received) and series.is_dicom_file(upload.path)
 
     of_viewers = discs.find_viewer_pictures(names, is_instance)
+    volumes = {name.removesuffix(".gz").removesuffix(".nii") for name in names if name.endswith((".nii", ".nii.gz"))}
     for index, upload in enumerate(received):
         if isinstance(upload, UploadRejected):
             rejected.append((index, upload))
         elif index in of_viewers:
             rejected.append((index, UploadRejected("unsupported", discs.OF_A_VIEWER)))
+            continue
+        elif names[index].endswith(".json") and names[index].removesuffix(".json") in volumes:
+            rejected.append((index, UploadRejected("unsupported", SIDECAR)))
             continue
         elif is_outlines(names[index]) or _is_text(names[index], upload):
             rejected.append((index, UploadRejected("unsupported", OUTLINES)))
