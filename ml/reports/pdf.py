@@ -27,7 +27,7 @@ from ml.metrics.registry import (
 from ml.metrics.slices import Value
 from ml.rendering.error_overlay import LEGEND
 from ml.rendering.panels import NOTICE
-from ml.reports.document import Document, latin
+from ml.reports.document import Document
 from ml.reports.gallery import Picture
 from ml.reports.plots import Drawing
 from ml.reports.title import Title, title_rows
@@ -150,9 +150,9 @@ def _draw_gallery(document: Document, pictures: Sequence[Picture], gallery: Path
             left = document.l_margin + index * (side + _GAP_MM)
             document.image(gallery / picture.file, x=left, y=top, w=side, h=side, keep_aspect_ratio=True)
             document.set_xy(left, top + side + 1)
-            document.set_font("helvetica", size=6)
             size = f"Dice {picture.dice:.3f}" if picture.dice is not None else f"{picture.predicted_pixels:,} pixels"
-            document.multi_cell(side, 2.6, latin(f"{image_words(picture.image)}\n{size}"), align="L")
+            caption = document.choose_font(f"{image_words(picture.image)}\n{size}", size=6)
+            document.multi_cell(side, 2.6, caption, align="L")
         document.set_y(top + side + 12)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fpdf.enums import XPos, YPos
 
 from ml.rendering.panels import NOTICE
-from ml.reports.document import MUTED, Document, latin
+from ml.reports.document import MUTED, Document
 
 _GAP_MM = 4
 _LARGEST_SIDE_MM = 57
@@ -94,9 +94,8 @@ def _draw_pictures(document: Document, pictures: Sequence[KeyPicture]) -> None:
             y = top + row * (side + 1)
             document.image(io.BytesIO(png), x=left, y=y, w=side, h=side, keep_aspect_ratio=True)
         document.set_xy(left, top + 2 * side + 2)
-        document.set_font("helvetica", size=8)
         document.set_text_color(*MUTED)
-        document.cell(side, 4, latin(picture.caption), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        document.cell(side, 4, document.choose_font(picture.caption, size=8), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
     document.set_y(top + 2 * side + 7)
 
 

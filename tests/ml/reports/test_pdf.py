@@ -3,6 +3,7 @@
 import io
 import re
 import zlib
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,6 +11,7 @@ from ml.datasets import list_cases
 from ml.evaluation.predictions import summarize_predictions
 from ml.evaluation.report import Settings, make_report
 from ml.evaluation.run import evaluate_cases, score_cases
+from ml.reports.document import Document
 from ml.reports.folder import fill_predictions_folder
 from ml.reports.gallery import arrays_of, draw_gallery
 from ml.reports.pdf import predictions_pdf, report_pdf
@@ -18,17 +20,55 @@ from tests.ml.evaluation.conftest import square, write_case
 from tests.support.reports import TITLE
 
 
+def streams_of(pdf: bytes) -> Iterator[bytes]:
+    """Its streams, unpacked where they are packed."""
+    for match in re.finditer(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL):
+        try:
+            yield zlib.decompress(match[1])
+        except zlib.error:
+            yield match[1]
+
+
 def words_of(pdf: bytes) -> str:
     """The text that a PDF shows, as its own operators have it."""
-    streams = [match[1] for match in re.finditer(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)]
-    text = []
-    for stream in streams:
-        try:
-            content = zlib.decompress(stream)
-        except zlib.error:
-            continue
-        text += re.findall(rb"\((.*?)(?<!\\)\) Tj", content)
+    text = [words for stream in streams_of(pdf) for words in re.findall(rb"\((.*?)(?<!\\)\) Tj", stream)]
     return b" ".join(text).decode("latin-1").replace("\\(", "(").replace("\\)", ")")
+
+
+def letters_of(pdf: bytes) -> set[str]:
+    """Those of its own fonts, as whoever copies text out of it gets them."""
+    maps = [stream for stream in streams_of(pdf) if b"beginbfchar" in stream or b"beginbfrange" in stream]
+    return {chr(int(code, 16)) for one in maps for code in re.findall(rb"> <([0-9A-Fa-f]{4})>", one)}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_plain"),
+    [
+        ("Müller", True),
+        ("Łucja Wiśniewska", False),
+        ("Иванов Ёжик", False),
+        ("Παπάς", False),
+        ("İstanbul Şule", False),
+    ],
+)
+def test_names_in_the_letters_of_europe_are_whole_on_paper(text: str, is_plain: bool) -> None:
+    document = Document(text)
+    document.paragraph(text, style="B")
+    document.title_block([("Patient", text)])
+    document.rows(("patient", "Dice"), [(text, "0.5")], (40, 40))
+    pdf = bytes(document.output())
+    if is_plain:
+        assert letters_of(pdf) == set() and words_of(pdf).count(text) == 3
+    else:
+        assert letters_of(pdf) >= set(text) - {" "}
+        assert pdf.count(b"/FontFile2") == 2, "a plain and a bold one, and of each what is used"
+
+
+def test_letters_that_no_font_has_are_question_marks() -> None:
+    document = Document("x")
+    assert document.choose_font("山田 7", size=9) == "?? 7"
+    assert document.choose_font("山田 Łuc", size=9) == "?? Łuc"
+    document.output()  # closes the font's file
 
 
 @pytest.fixture
