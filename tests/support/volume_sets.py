@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.datasets import check
 from tests.support.volume_files import affine_of, head, nifti, tumor
 
 SHAPE, SPACING_MM = (40, 48, 12), (4.0, 4.0, 12.0)
@@ -74,3 +75,9 @@ def write_apart(folder: Path) -> None:
             write_volume(folder / "images_structural" / name / f"{name}_{end}.nii.gz", flair(seed=seed))
         write_volume(folder / "automated_segm" / f"{name}_automated_approx_segm.nii.gz", labels())
     write_volume(folder / "images_segm" / "UPENN-GBM-00002_11_segm.nii.gz", np.roll(labels(), 1, axis=0))
+
+
+def codes(folder: Path) -> dict[str, tuple[str, ...]]:
+    """What a check of the folder finds: the files of each code."""
+    report = check(folder)
+    return {problem.code: problem.files for problem in report.problems + report.warnings}
