@@ -122,16 +122,20 @@ def is_local_path(path: str) -> bool:
     )
 
 
+def bearer() -> str | None:
+    """The token that was sent, which may be empty; None without one. Of another scheme the header is not ours: browsers
+    send Basic with every request behind a proxy that asks for a password of its own."""
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else None
+
+
 def _identify() -> Identity | None:
-    header = request.headers.get("Authorization", "")
-    if header:
-        scheme, _, text = header.partition(" ")
-        if scheme.lower() != "bearer" or not text.strip():
-            return None
-        if text.strip().startswith(sessions.VIEWER_PREFIX):
-            return _identify_viewer(text.strip())
+    sent = bearer()
+    if sent is not None:
+        if sent.startswith(sessions.VIEWER_PREFIX):
+            return _identify_viewer(sent)
         with resources().database.read() as rows:
-            return tokens.resolve(rows, text.strip())
+            return tokens.resolve(rows, sent) if sent else None
     token = session.get(COOKIE_FIELD)
     return sessions.resume(resources().database, token) if isinstance(token, str) else None
 
@@ -155,7 +159,7 @@ NO_USE = (
 
 def _ask_to_log_in() -> BaseResponse:
     if _asks_a_program():
-        if request.headers.get("Authorization", "").lower().startswith("bearer "):
+        if bearer():
             raise NotLoggedIn(NO_USE)
         raise NotLoggedIn("Log in, or send an API token as `Authorization: Bearer ...`.")
     if request.method not in SAFE_METHODS and request.endpoint != LOG_OUT:

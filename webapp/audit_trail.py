@@ -177,7 +177,7 @@ def _session() -> tuple[str, str]:
         return "", request.remote_addr or ""
     if who == ownership.LOCAL:
         return who, ""
-    return who, request.headers.get("Authorization") or str(session.get(accounts.COOKIE_FIELD, ""))
+    return who, accounts.bearer() or str(session.get(accounts.COOKIE_FIELD, ""))
 
 
 def _is_first(view: tuple[str, ...]) -> bool:

@@ -1,5 +1,6 @@
 """What a view takes from Flask: the portal's services, and the files and numbers of the request."""
 
+import hmac
 from typing import BinaryIO, cast
 
 from flask import abort, current_app, request
@@ -21,6 +22,13 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 def resources() -> Resources:
     """The services, opened by the factory."""
     return cast(Resources, current_app.extensions[EXTENSION])
+
+
+def cookie_name(use: str) -> str:
+    """The name of a cookie of this portal's: browsers keep cookies by host, whatever the port, so another portal on it
+    has other names. Over TLS browsers refuse one of that name that another host or plain HTTP set."""
+    name = f"{use}-{hmac.digest(resources().settings.secret_key.encode(), use.encode(), 'sha256').hex()[:8]}"
+    return f"__Host-{name}" if request.is_secure else name
 
 
 def may(path: str, method: str = "POST") -> bool:

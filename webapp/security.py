@@ -12,7 +12,7 @@ from werkzeug.exceptions import SecurityError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp import accounts, audit_trail, visitors
-from webapp.context import SAFE_METHODS
+from webapp.context import SAFE_METHODS, cookie_name
 from webapp.domain import logs
 from webapp.domain.errors import PackedBody
 from webapp.domain.settings import Settings
@@ -49,10 +49,10 @@ csrf = CSRFProtect()
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Over TLS the cookie is Secure, and its name makes browsers refuse one that another host or plain HTTP set."""
+    """Over TLS the cookie is Secure."""
 
     def get_cookie_name(self, app: Flask) -> str:
-        return f"__Host-{COOKIE}" if request.is_secure else COOKIE
+        return cookie_name(COOKIE)
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure

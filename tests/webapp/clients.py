@@ -14,7 +14,7 @@ from ml.masks import MaskRule, apply_rule
 from ml.measurements import measure
 from tests.support.jobs import claim_segmentation
 from tests.support.resources import png_bytes, row
-from webapp.context import EXTENSION
+from webapp.context import EXTENSION, cookie_name
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
 from webapp.domain.scans.models import Scan, Segmentation
@@ -27,6 +27,12 @@ SCANS = "/api/v1/scans"
 BOUNDARY = "0f3f9d5c1f"
 # Of the test's own model: areas smaller than this are dropped.
 MIN_TUMOR_PIXELS = 4
+
+
+def own_cookie(app: Flask, use: str = "glioscope") -> str:
+    """What the portal calls a cookie, without TLS."""
+    with app.test_request_context():
+        return cookie_name(use)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tests.conftest import on_both
 from tests.support.oidc_provider import CLIENT_SECRET, LIES, PERSON, OidcProvider, oidc_provider
 from tests.support.resources import make_settings
 from tests.webapp.accounts import PASSWORD, add_token, add_user, login_token, post_form
-from tests.webapp.clients import SCANS, resources_of, sent
+from tests.webapp.clients import SCANS, own_cookie, resources_of, sent
 from webapp.context import EXTENSION
 from webapp.domain.accounts import audit, oidc, sessions, users
 from webapp.domain.accounts.identity import Scope
@@ -87,11 +87,11 @@ def test_a_person_comes_in_by_the_provider_and_goes_again(app: Flask, provider: 
     assert 'name="password"' not in page.text
     (link,) = re.findall(r'href="(/login/oidc[^"]*)"', page.text)
     back = to_provider(client, link)
-    cookie = client.get_cookie("glioscope-login")
+    cookie = client.get_cookie(own_cookie(app, "glioscope-login"))
     assert (cookie.http_only, cookie.same_site, cookie.max_age) == (True, "Lax", 600)
     welcome = client.get(back)
     assert welcome.status_code == 200 and 'content="0; url=/scans?query=x"' in welcome.text
-    assert client.get_cookie("glioscope-login") is None
+    assert client.get_cookie(own_cookie(app, "glioscope-login")) is None
     assert EMAIL in client.get("/scans?query=x").text
     scan = sent(client, "scan.png")
     assert client.get(f"{SCANS}/{scan['id']}").status_code == 200
@@ -172,7 +172,7 @@ def test_over_tls_the_logins_cookie_is_bound_to_the_host(
     client = app.test_client()
     answer = client.get("/login/oidc", headers={"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1"})
     cookie = answer.headers["Set-Cookie"]
-    assert cookie.startswith("__Host-glioscope-login=") and "Secure" in cookie and "Path=/" in cookie
+    assert cookie.startswith("__Host-glioscope-login-") and "Secure" in cookie and "Path=/" in cookie
     assert "redirect_uri=https%3A%2F%2Flocalhost%2Flogin%2Foidc%2Fdone" in answer.headers["Location"]
 
 
@@ -212,15 +212,15 @@ def test_no_false_answer_lets_anybody_in(
 def test_an_answer_counts_once_and_in_the_browser_that_asked(app: Flask) -> None:
     client, other = app.test_client(), app.test_client()
     back = to_provider(client)
-    secret = client.get_cookie("glioscope-login").value
+    secret = client.get_cookie(own_cookie(app, "glioscope-login")).value
     assert other.get(back).status_code == 400, "a browser without the cookie"
     other.get("/login/oidc")
     assert other.get(back).status_code == 400, "a browser with a login of its own"
     for wrong in ("/login/oidc/done", "/login/oidc/done?state=%C3%A9&code=x", re.sub("state=.", "state=z", back)):
         assert client.get(wrong).status_code == 400, wrong
-        client.set_cookie("glioscope-login", secret)
+        client.set_cookie(own_cookie(app, "glioscope-login"), secret)
     assert client.get(back).status_code == 200
-    client.set_cookie("glioscope-login", secret)
+    client.set_cookie(own_cookie(app, "glioscope-login"), secret)
     replayed = client.get(back)
     assert replayed.status_code == 400 and "Begin again" in replayed.text
     # Once: no provider was asked, and anybody may send them as often as they like.

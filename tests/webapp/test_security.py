@@ -227,14 +227,24 @@ def test_more_names_are_a_setting(make_app) -> None:
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites(client: FlaskClient) -> None:
     cookie = client.get("/").headers["Set-Cookie"]
-    assert cookie.startswith("glioscope=") and "HttpOnly" in cookie and "SameSite=Strict" in cookie
+    assert cookie.startswith("glioscope-") and "HttpOnly" in cookie and "SameSite=Strict" in cookie
+
+
+def test_two_portals_on_one_host_have_cookies_of_their_own(make_app) -> None:
+    """Browsers keep cookies by host, whatever the port: logging in to one would log out of the other."""
+    names = set()
+    for key in ("a" * 64, "b" * 64, "b" * 64):
+        cookie = make_app(GLIOSCOPE_SECRET_KEY=key).test_client().get("/").headers["Set-Cookie"]
+        names.add(cookie.partition("=")[0])
+        assert key not in cookie
+    assert len(names) == 2
 
 
 def test_over_tls_the_cookie_stays_there(make_app) -> None:
     client = make_app(GLIOSCOPE_TRUSTED_PROXIES="1").test_client()
     page = client.get("/", headers={"X-Forwarded-Proto": "https"})
     cookie = page.headers["Set-Cookie"]
-    assert cookie.startswith("__Host-glioscope=") and "; Secure;" in cookie and "Path=/" in cookie
+    assert cookie.startswith("__Host-glioscope-") and "; Secure;" in cookie and "Path=/" in cookie
     assert "Domain" not in cookie
     assert page.headers["Strict-Transport-Security"] == "max-age=31536000"
     assert "Strict-Transport-Security" not in client.get("/").headers
@@ -251,7 +261,7 @@ def test_subdomains_are_held_to_tls_where_the_settings_say_so(make_app) -> None:
 )
 def test_only_the_proxies_that_are_named_are_believed_about_tls(make_app, trusted: str, said: str) -> None:
     page = make_app(GLIOSCOPE_TRUSTED_PROXIES=trusted).test_client().get("/", headers={"X-Forwarded-Proto": said})
-    assert page.headers["Set-Cookie"].startswith("glioscope=") and "Secure" not in page.headers["Set-Cookie"]
+    assert page.headers["Set-Cookie"].startswith("glioscope-") and "Secure" not in page.headers["Set-Cookie"]
     assert "Strict-Transport-Security" not in page.headers
 
 

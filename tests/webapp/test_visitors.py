@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 
 from tests.support.resources import png_bytes
-from tests.webapp.clients import SCANS, resources_of, send, sent, token, traces
+from tests.webapp.clients import SCANS, own_cookie, resources_of, send, sent, token, traces
 from webapp.domain.accounts.rates import RateLimit, network_of
 from webapp.domain.accounts.visitors import PREFIX
 from webapp.domain.database import ownership
@@ -76,7 +76,7 @@ def test_a_browser_without_cookies_is_told_and_stores_nothing(make_demo: Callabl
     assert (left.scans, left.files) == (0, ())
     # A cookie that we did not sign is none.
     client = app.test_client()
-    client.set_cookie("glioscope", "eyJ2aXNpdG9yIjoidmlzaXRvci0wMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAifQ.x.y")
+    client.set_cookie(own_cookie(app), "eyJ2aXNpdG9yIjoidmlzaXRvci0wMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAifQ.x.y")
     assert send(client, ("scan.png", png_bytes())).status_code == 403
 
 

@@ -13,9 +13,9 @@ from webapp.domain.catalog.default_model import check_default_model
 from webapp.domain.database import migration
 from webapp.domain.settings import PROJECT_ROOT, Settings, SettingsError, check_bind
 from webapp.domain.settings.instance import unusable
+from webapp.domain.settings.parsing import address
 from webapp.process import administrators, supervised
 
-MOST_PORT = 65_535
 # Longer than the web process lets a waiting client have its result.
 ORPHANS_END_S = 45.0
 
@@ -24,7 +24,7 @@ def main() -> None:
     """Prepare, then become supervisord. Ends with one sentence where something is in the way."""
     try:
         settings = Settings.from_environment()
-        host, port = _address(settings.bind)
+        host, port = address("GLIOSCOPE_BIND", settings.bind)
         check_bind(settings, (host, port))
         lock_instance(settings.instance_dir)
         _check_port(host, port)
@@ -50,13 +50,6 @@ def main() -> None:
     sys.stdout.flush()
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", "deploy/supervisord.conf"]
     os.execv(sys.executable, command)  # noqa: S606 - replaced, so that Ctrl-C reaches supervisord itself
-
-
-def _address(bind: str) -> tuple[str, int]:
-    host, _, port = bind.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > MOST_PORT:
-        raise SettingsError(f"GLIOSCOPE_BIND is {bind!r}; it must be a host and a port, such as 127.0.0.1:8000.")
-    return host.strip("[]"), int(port)
 
 
 def lock_instance(instance_dir: Path) -> None:

@@ -6,7 +6,7 @@ from flask import Blueprint, make_response, redirect, render_template, request, 
 from werkzeug.wrappers import Response
 
 from webapp import accounts, audit_trail
-from webapp.context import resources
+from webapp.context import cookie_name, resources
 from webapp.domain.accounts import oidc
 from webapp.domain.accounts.oidc import LoginRefused
 from webapp.domain.accounts.throttle import WINDOW_S
@@ -36,7 +36,7 @@ def start() -> Response:
         value = f"{secret}."
     # Lax: the way back comes from another site, with which browsers send no Strict cookie.
     response.set_cookie(
-        _cookie(), value, max_age=int(oidc.LIFE_S), secure=request.is_secure, httponly=True, samesite="Lax"
+        cookie_name(COOKIE), value, max_age=int(oidc.LIFE_S), secure=request.is_secure, httponly=True, samesite="Lax"
     )
     return response
 
@@ -44,7 +44,7 @@ def start() -> Response:
 @bp.get("/login/oidc/done")
 def finish() -> Response:
     """Back from the provider: a new session, whatever the browser brought."""
-    secret, _, wanted = request.cookies.get(_cookie(), "").partition(".")
+    secret, _, wanted = request.cookies.get(cookie_name(COOKIE), "").partition(".")
     wanted = unquote(wanted)
     try:
         token, identity = oidc.finish(resources().database, provider(), secret, request.args.to_dict(), _redirect_uri())
@@ -69,12 +69,8 @@ def _refused(status: int, reason: str, message: str) -> Response:
 
 
 def _done(response: Response) -> Response:
-    response.delete_cookie(_cookie(), secure=request.is_secure, httponly=True, samesite="Lax")
+    response.delete_cookie(cookie_name(COOKIE), secure=request.is_secure, httponly=True, samesite="Lax")
     return response
-
-
-def _cookie() -> str:
-    return f"__Host-{COOKIE}" if request.is_secure else COOKIE
 
 
 def _redirect_uri() -> str:

@@ -41,6 +41,8 @@ def run_module(*command: str, folder: Path, **environ: str) -> subprocess.Comple
         ("0.0.0.0:8000", "will not listen on 0.0.0.0"),
         ("[::]:8000", "will not listen on ::"),
         ("8000", "must be a host and a port"),
+        ("::1:8000", "or [::1]:8000"),
+        ("http://127.0.0.1:8000", "must be a host and a port, such as 127.0.0.1:8000"),
         ("127.0.0.1:x", "must be a host and a port"),
         ("127.0.0.1:65536", "must be a host and a port"),
     ],

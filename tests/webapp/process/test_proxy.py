@@ -99,7 +99,7 @@ def test_a_browser_uploads_and_sends_forms_through_the_documented_proxy(proxy: i
     assert status == 202, answer
     status, headers, page = ask(proxy, "GET", "/")
     assert status == 200
-    assert headers["Set-Cookie"].startswith("__Host-glioscope=") and "; Secure;" in headers["Set-Cookie"]
+    assert headers["Set-Cookie"].startswith("__Host-glioscope-") and "; Secure;" in headers["Set-Cookie"]
     assert headers["Strict-Transport-Security"] == "max-age=31536000"
     token = re.search(rb'name="csrf-token" content="([^"]+)"', page)
     assert token is not None

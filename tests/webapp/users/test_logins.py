@@ -10,7 +10,7 @@ from sqlalchemy import delete, update
 from tests.conftest import on_both
 from tests.support.resources import png_bytes
 from tests.webapp.accounts import PASSWORD, add_token, invoke, log_in, login_token, post_form, token_of, try_password
-from tests.webapp.clients import SCANS, resources_of
+from tests.webapp.clients import SCANS, own_cookie, resources_of
 from webapp.domain.accounts import logins, throttle
 from webapp.domain.accounts.identity import Scope
 from webapp.domain.accounts.models import LoginSession, Role, User
@@ -135,21 +135,35 @@ def test_a_form_of_somebody_who_logged_out_elsewhere_is_said_not_to_be_saved(app
 
 
 @on_both
+def test_a_password_of_a_proxy_in_front_stands_beside_the_login(app: Flask) -> None:
+    """nginx's `auth_basic` asks browsers for a password of its own, which they then send with every request."""
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = "Basic Z2F0ZTpvcGVu"
+    form = {"csrf_token": login_token(client), "name": "ruth", "password": PASSWORD}
+    assert client.post("/login", data=form).headers["Location"] == "/"
+    assert client.get("/scans").status_code == 200
+    assert client.get(SCANS).status_code == 200
+    assert app.test_client().get("/scans", headers={"Authorization": "Basic Z2F0ZTpvcGVu"}).status_code == 303
+    for header in ("Bearer wrong", "Bearer "):
+        assert client.get(SCANS, headers={"Authorization": header}).status_code == 401, "a token that was meant counts"
+
+
+@on_both
 def test_a_session_is_new_at_login_and_its_cookie_opens_nothing_after_logout(app: Flask) -> None:
     client = log_in(app, "ruth")
-    before = client.get_cookie("glioscope").value
+    before = client.get_cookie(own_cookie(app)).value
     assert post_form(client, "/logout").headers["Clear-Site-Data"] == '"cache"'
     assert client.get("/scans").status_code == 303
-    client.set_cookie("glioscope", before)
+    client.set_cookie(own_cookie(app), before)
     assert client.get("/scans").status_code == 303
     assert client.get("/logout").status_code == 405
     planted = app.test_client()
     login_token(planted)
-    fixed = planted.get_cookie("glioscope").value
+    fixed = planted.get_cookie(own_cookie(app)).value
     form = {"csrf_token": login_token(planted), "name": "ruth", "password": PASSWORD}
     assert planted.post("/login", data=form).status_code == 303
     victim = app.test_client()
-    victim.set_cookie("glioscope", fixed)
+    victim.set_cookie(own_cookie(app), fixed)
     assert victim.get("/scans").status_code == 303
 
 

@@ -201,10 +201,13 @@ def peers(name: str, value: str) -> tuple[Peer, ...]:
 
 
 def address(name: str, value: str) -> tuple[str, int]:
-    """`host:port`."""
+    """`host:port`, with an IPv6 address in brackets. A port of 0 is one that the system chooses."""
     host, _, port = value.rpartition(":")
-    if not host or not port.isdecimal() or int(port) not in _PORTS:
-        raise SettingsError(f"{name} is {value[:60]!r}; it must be a host and a port, such as 127.0.0.1:11112.")
+    is_host = re.fullmatch(r"\[[0-9A-Fa-f:.%]+\]|[^\[\]:/\s]+", host)
+    if not is_host or not port.isdecimal() or int(port) not in (0, *_PORTS):
+        raise SettingsError(
+            f"{name} is {value[:60]!r}; it must be a host and a port, such as 127.0.0.1:8000 or [::1]:8000."
+        )
     return host.strip("[]"), int(port)
 
 
