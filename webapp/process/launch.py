@@ -18,6 +18,8 @@ from webapp.process import administrators, supervised
 
 # Longer than the web process lets a waiting client have its result.
 ORPHANS_END_S = 45.0
+# Of deploy/supervisord.conf.
+PID_FILE = "supervisord.pid"
 
 
 def main() -> None:
@@ -48,7 +50,7 @@ def main() -> None:
     os.chdir(PROJECT_ROOT)
     sys.stdout.write(f"Glioscope is starting on http://{settings.bind} ...\n")
     sys.stdout.flush()
-    command = [sys.executable, "-m", "supervisor.supervisord", "-c", "deploy/supervisord.conf"]
+    command = [sys.executable, "-m", "webapp.process.supervision", "-c", "deploy/supervisord.conf"]
     os.execv(sys.executable, command)  # noqa: S606 - replaced, so that Ctrl-C reaches supervisord itself
 
 
@@ -74,10 +76,20 @@ def lock_instance(instance_dir: Path) -> None:
             )
     except BlockingIOError as error:
         raise SettingsError(
-            "A portal runs on this instance already; stop it, or give this one a folder of its own: GLIOSCOPE_INSTANCE."
+            f"A portal runs on this instance already{_process_of(instance_dir)}; stop it, or give this one a folder of"
+            " its own: GLIOSCOPE_INSTANCE."
         ) from error
     except OSError as error:
         raise unusable(instance_dir, error) from error
+
+
+def _process_of(instance_dir: Path) -> str:
+    """How its portal is ended, in words; empty where its supervisor has not said who it is."""
+    try:
+        number = int((instance_dir / PID_FILE).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return ""
+    return f" (it ends by Ctrl-C in its terminal, or by `kill {number}`)"
 
 
 def _check_port(host: str, port: int) -> None:

@@ -4,9 +4,11 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -127,7 +129,7 @@ def test_one_instance_runs_once_also_where_it_and_the_checkout_have_odd_names(tm
         assert portal.upload(png_bytes())["id"]
         second = launch(odd, GLIOSCOPE_BIND="127.0.0.1:0")
         assert second.returncode == 1
-        assert "runs on this instance already" in second.stderr
+        assert f"(it ends by Ctrl-C in its terminal, or by `kill {portal.process.pid}`)" in second.stderr
         busy = launch(tmp_path / "other", GLIOSCOPE_BIND=f"127.0.0.1:{portal.port}")
         assert busy.returncode == 1
         assert "is not free" in busy.stderr
@@ -137,6 +139,27 @@ def test_one_instance_runs_once_also_where_it_and_the_checkout_have_odd_names(tm
         with running_portal(odd, python=python, port=portal.port, **small) as after:
             after.wait_for_words("was killed; waiting for its processes to end")
             after.wait_for_words("Glioscope is ready")
+
+
+@pytest.mark.parametrize("is_ignored", [False, True], ids=["closed", "nohup"])
+def test_the_portal_ends_with_its_terminal_unless_it_was_told_not_to(
+    tmp_path: Path, is_ignored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """supervisord took SIGHUP for a wish to start everything again, and went on where nobody saw it."""
+    models = write_small_model(tmp_path / "models")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if is_ignored else signal.SIG_DFL)
+    try:
+        with running_portal(tmp_path, GLIOSCOPE_MODELS=str(models), GLIOSCOPE_MODEL=MODEL) as portal:
+            children = portal.processes("gunicorn", "wsgi:app")
+            portal.process.send_signal(signal.SIGHUP)
+            if is_ignored:
+                time.sleep(3)
+                assert portal.process.poll() is None and portal.processes("gunicorn", "wsgi:app") == children
+            else:
+                assert portal.process.wait(60) == 0
+                assert not [process for process in children if process.is_running()]
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_process_that_cannot_start_is_said(tmp_path: Path) -> None:
