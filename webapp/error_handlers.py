@@ -4,7 +4,7 @@ import logging
 from http import HTTPStatus
 from typing import Any, cast
 
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, Response, current_app, g, jsonify, render_template, request
 from flask_wtf.csrf import CSRFError
 from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import (
@@ -148,6 +148,22 @@ def _csrf_error(_error: CSRFError) -> Response:
     return unsaved_forms.show(f"{CSRF_MESSAGE} Nothing of it was saved or done.", 400, is_over=False)
 
 
+def _too_large() -> str:
+    """What of the request was too much, as far as that is told: a body without a length is not read to its end."""
+    most, length = request.max_content_length, request.content_length
+    parts = f"more than {request.max_form_parts or 0:,} parts, or more text in its fields than is read"
+    if most is None or (length and length <= most):
+        return f"The request has {parts}; send less at once."
+    if request.mimetype != "multipart/form-data":
+        remedy = "send less at once"
+    elif most == current_app.config["MAX_CONTENT_LENGTH"]:
+        remedy = "send fewer files at once, or raise GLIOSCOPE_MAX_UPLOAD_MB, of which that is a multiple"
+    else:
+        remedy = "send a smaller archive, or raise GLIOSCOPE_MAX_ARCHIVE_MB"
+    size = f"{most / 1e6:,.0f} MB" if most >= 2e6 else f"{most / 1e3:,.0f} kB"
+    return f"The request is larger than {size}{'' if length else f', or has {parts}'}; {remedy}."
+
+
 def _http_error(error: HTTPException) -> Response:
     status = error.code or 500
     if error.response is not None:
@@ -158,7 +174,7 @@ def _http_error(error: HTTPException) -> Response:
     elif status == 404 and wants_json():
         message = NO_ADDRESS
     elif isinstance(error, RequestEntityTooLarge):
-        message = "The request has more bytes, parts or text than this portal takes; send less at once."
+        message = _too_large()
     elif isinstance(error, MethodNotAllowed) and request.method == "GET" and not wants_json():
         message = FORM_MESSAGE
     # webargs and flask-smorest hang what is wrong with which field on the exception.

@@ -41,7 +41,8 @@ class AreaQuantile:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Counts over all slices with a good image and mask. Shares are 0 to 1; `areas` and `sizes`: of tumor slices."""
+    """Counts over all slices with a good image and mask; of a set without masks, with a good image. Shares are 0 to 1;
+    `areas` and `sizes`: of tumor slices."""
 
     patients: int
     slices: int
@@ -86,7 +87,7 @@ def analyze(checked: Sequence[tuple[Case, FileCheck]]) -> Analysis:
         patients=len(patients),
         slices=len(checked),
         tumor_slices=int(areas.size),
-        empty_masks=len(checked) - int(areas.size),
+        empty_masks=sum(file_check.tumor_pixels == 0 for _, file_check in checked),
         tumor_patients=sum(counts.tumor_slices > 0 for counts in patients),
         tumor_slice_share=round(areas.size / max(len(checked), 1), 6),
         tumor_pixel_share=round(int(tumor.sum()) / max(int(pixels.sum()), 1), 6),

@@ -8,6 +8,7 @@ from playwright.sync_api import Page
 
 from ml.scans.sequence import SEQUENCE_WORDS
 from tests.webapp.domain.scans.test_grouping import AUTO
+from tests.webapp.domain.scans.test_mask_pairs import SHIFTED
 from tests.webapp.domain.scans.test_sequence_groups import SEQUENCES_OF_ONE
 from webapp.domain.scans.grouping import Grouping, group_files
 from webapp.domain.scans.mask_pairs import pair_masks
@@ -19,7 +20,7 @@ GROUP = """async (lists) => {
   const { groupFiles } = await import("/js/scans/grouping.js");
   const { pairMasks } = await import("/js/scans/mask_pairs.js");
   const sorted = (...places) => places.flat().sort((a, b) => a - b);
-  const plain = ({ scans, masks, refused, answers }) => [scans, [...masks], sorted(refused, answers)];
+  const plain = ({ scans, masks, refused, shifted, answers }) => [scans, [...masks], sorted(refused, shifted, answers)];
   return lists.map((paths) => [groupFiles(paths), plain(pairMasks(paths))]);
 }"""
 ENDS = ["1.png", "2.png", "3", ".tif", ".json", ".nii", ".nii.gz", "-seg.NII.gz", "_t2f.nii.gz"]
@@ -140,7 +141,8 @@ def test_both_rules_make_the_same_scans_of_the_same_names(module_page: Page) -> 
         ]
         for word in ("_brain", "-BET", "_hd-bet", "_eye_L", ".brain extraction", "_optic_nerve", "_aparc+aseg", "", "x")
     ]
-    lists = [*(paths for paths, _ in AUTO.values()), *of_anatomy, *made_up]
+    shifted = [paths for paths, _ in SHIFTED.values()]
+    lists = [*(paths for paths, _ in AUTO.values()), *of_anatomy, *shifted, *made_up]
     grouped = paired = refused = 0
     for paths, (groups, [scans, masks, others]) in zip(lists, module_page.evaluate(GROUP, lists), strict=True):
         expected = [{**asdict(group), "places": list(group.places)} for group in group_files(paths, Grouping.AUTO)]

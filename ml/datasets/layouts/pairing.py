@@ -220,7 +220,7 @@ def pair(files: FilesByKind, patient: Callable[[str], str], folder: Path) -> tup
         problems.append(problem)
         return problem
 
-    shift = _shift_of(files)
+    shift = shift_of(files.images, files.masks)
     for stem, paths in files.images.items():
         found = files.masks.get(stem, ())
         fault = report("shifted_masks", [paths[0], *found], shift) if shift and found else None
@@ -247,20 +247,23 @@ def pair(files: FilesByKind, patient: Callable[[str], str], folder: Path) -> tup
     return sorted(cases, key=lambda case: case.image), problems
 
 
-def _shift_of(files: FilesByKind) -> str:
+def shift_of(images: Iterable[str], masks: Iterable[str]) -> str:
     """What to say where masks are numbered as their images are, from another number on (`0000` to `0007`, `0001` to
-    `0008`): each would be its neighbor's. Empty where they are not."""
+    `0008`): each would be its neighbor's. Empty where they are not.
+
+    images, masks: names without endings, those of masks without what says that they are.
+    """
     numbers: list[list[int]] = []
-    for stems in (files.images, files.masks):
+    for stems in (list(images), list(masks)):
         found = [_NUMBERED.fullmatch(stem) for stem in stems]
         if len(found) < _FEWEST_SHIFTED or not all(found) or len({one[1] for one in found if one}) > 1:
             return ""
         numbers.append(sorted(int(one[2]) for one in found if one))
-    images, masks = numbers
-    if len(images) != len(masks) or {mask - image for image, mask in zip(images, masks, strict=True)} not in _SHIFTS:
+    first, second = numbers
+    if len(first) != len(second) or {mask - image for image, mask in zip(first, second, strict=True)} not in _SHIFTS:
         return ""
     return (
-        f"Images are numbered from {images[0]} to {images[-1]} and their masks from {masks[0]} to {masks[-1]}: they"
+        f"Images are numbered from {first[0]} to {first[-1]} and their masks from {second[0]} to {second[-1]}: they"
         " seem to be counted from different numbers, and each mask would be its neighbor's; rename one or the other."
     )
 

@@ -20,6 +20,8 @@ const GLISTRBOOST = "glistrboost(?:[ ._-]out)?(?:[ ._-]manually[ ._-]?corrected)
 const LONG = `masks?|(?:lesions?|tumou?rs?)segm?s?|segmentations?|labelmaps?|ground[ ._-]?truths?|${FOREIGN}|${GLISTRBOOST}`;
 const SHORT = "d?segm?s?|gts?|gtv[pn]?|labels?|truths?|annotations?";
 const COUNT = "(?:[ ._-]*(?:[0-9]{1,6}|\\([0-9]{1,6}\\)|-? ?copy(?: [0-9]{1,2}| ?\\([0-9]{1,2}\\))?))?";
+const NUMBERED = /^(.*?)([0-9]{1,9})$/s;
+const FEWEST_SHIFTED = 3;
 const VOLUME = /\.(?:nii(?:\.gz)?|nrrd)$/i;
 const TEXT = /\.(?:json|jsonl|ndjson|geojson|xml|txt|csv|tsv)$/i; // outlines at most
 const DOUBTFUL = new RegExp(`[ ._-](?:roi|tumou?rs?|lesions?|contours?|outlines?|m)$|[ ._-](?:${LONG}|${SHORT})[ ._-].*$`, "s");
@@ -46,8 +48,8 @@ const ANATOMY = new RegExp(
   "s",
 ); // of volumes: no tumor's
 
-/** @typedef {{ scans: number[], masks: Map<number, number>, refused: number[], answers: number[] }} MaskPairs places of files;
-   masks: by the place of their slice; answers: a model's, beside their images */
+/** @typedef {{ scans: number[], masks: Map<number, number>, refused: number[], shifted: number[], answers: number[] }} MaskPairs places of files;
+   masks: by the place of their slice; shifted: counted from another number than their slices; answers: a model's, beside their images */
 /** @typedef {{ folders: string[], stem: string }} Key */
 
 const keyText = (/** @type {string[]} */ folders, /** @type {string} */ stem) => JSON.stringify([folders, stem]);
@@ -160,8 +162,62 @@ export function pairMasks(paths) {
   /** @type {Map<number, number>} */
   const masks = new Map();
   for (const [slice, [first, ...others]] of found) if (!others.length) masks.set(slice, first);
-  const paired = new Set(masks.values());
-  return { scans, masks, refused: places.filter((place) => isMask[place] && !paired.has(place)), answers: places.filter((place) => isAnswer[place]) };
+  const shifted = shiftedMasks(paths, scans, places.filter((place) => isMask[place]), found);
+  for (const [slice, mask] of masks) if (shifted.has(mask)) masks.delete(slice);
+  const settled = new Set([...masks.values(), ...shifted]);
+  const refused = places.filter((place) => isMask[place] && !settled.has(place));
+  return { scans, masks, refused, shifted: [...shifted], answers: places.filter((place) => isAnswer[place]) };
+}
+
+/**
+ * Masks of pictures that are counted from another number than their slices, folder by folder: each would be its neighbor's.
+ * @param {string[]} paths
+ * @param {number[]} scans
+ * @param {number[]} masks
+ * @param {Map<number, number[]>} found masks by the place of their slice
+ */
+function shiftedMasks(paths, scans, masks, found) {
+  const folderOf = (/** @type {number} */ place) => JSON.stringify(keyOf(paths[place]).folders);
+  const isPicture = (/** @type {number} */ place) => !VOLUME.test(paths[place]);
+  const imageFolders = new Map([...found].flatMap(([slice, own]) => own.map((mask) => [mask, folderOf(slice)])));
+  /** @type {Map<string, number[]>} */
+  const groups = new Map();
+  for (const mask of masks.filter(isPicture)) groups.set(folderOf(mask), [...(groups.get(folderOf(mask)) ?? []), mask]);
+  /** @type {Set<number>} */
+  const shifted = new Set();
+  for (const group of groups.values()) {
+    const folders = new Set(group.flatMap((mask) => imageFolders.get(mask) ?? []));
+    const images = scans.filter((scan) => isPicture(scan) && folders.has(folderOf(scan)));
+    const stems = [images.map((scan) => keyOf(paths[scan]).stem), group.map((mask) => baseOf(paths[mask]))];
+    if (folders.size === 1 && areShifted(stems[0], stems[1])) for (const mask of group) shifted.add(mask);
+  }
+  return shifted;
+}
+
+/**
+ * A mask's name without what says that it is one.
+ * @param {string} path
+ */
+function baseOf(path) {
+  const { stem } = keyOf(path);
+  const plain = stem.replace(/ +$/, "");
+  return plain.endsWith("_mask") ? plain.slice(0, -"_mask".length) : stem.replace(ONE_ENDING, "");
+}
+
+/**
+ * Whether masks are numbered as their images are, from one number above or below.
+ * @param {string[]} images
+ * @param {string[]} masks
+ */
+function areShifted(images, masks) {
+  if (images.length < FEWEST_SHIFTED || images.length !== masks.length) return false;
+  const numbers = [images, masks].map((stems) => {
+    const found = stems.map((stem) => NUMBERED.exec(stem));
+    const isOne = found.every((one) => one?.[1] === found[0]?.[1]);
+    return isOne && found[0] ? found.map((one) => Number(one?.[2])).sort((a, b) => a - b) : [];
+  });
+  const shifts = new Set(numbers[0].map((number, place) => numbers[1][place] - number));
+  return shifts.size === 1 && (shifts.has(1) || shifts.has(-1));
 }
 
 /**

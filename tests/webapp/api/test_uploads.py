@@ -139,6 +139,7 @@ def test_a_request_over_the_limit_is_413_with_and_without_a_length(
         SCANS, data=body, content_type="multipart/form-data; boundary=b", environ_overrides=environ
     )
     assert (response.status_code, response.json["code"]) == (413, "too_large")
+    assert "larger than 4 MB" in response.json["message"] and "GLIOSCOPE_MAX_UPLOAD_MB" in response.json["message"]
     assert traces(app) == NOTHING
 
 
@@ -149,6 +150,7 @@ def test_too_many_parts_or_too_much_text_is_413(app: Flask, client: FlaskClient)
     for body in (parts + b"--b--\r\n", part('name="model"', b"m" * 600_000) + b"--b--\r\n"):
         response = raw(client, body)
         assert (response.status_code, response.json["code"]) == (413, "too_large")
+        assert "more than 1,000 parts" in response.json["message"]
     response = send(client, *[("x.png", b"x")] * 101)
     assert (response.status_code, response.json["code"]) == (413, "too_many_files")
     assert traces(app) == NOTHING

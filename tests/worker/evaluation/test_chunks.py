@@ -142,6 +142,7 @@ def test_slices_without_masks_get_verdicts_alone(runtime, resources, tmp_path):
     evaluation_id = begin(resources, folder, threshold=0.5)
     done = run_all(runtime, evaluation_id)
     assert (done.status, done.has_truth) == (Status.SUCCEEDED, False)
+    assert (done.findings["analysis"]["slices"], done.findings["analysis"]["empty_masks"]) == (15, 0)
     assert done.findings["counts"] == {}
     cases = case_rows(resources, evaluation_id)
     assert {item.outcome.value for item in cases} == {"tumor_detected", "no_tumor"}

@@ -5,7 +5,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ml.datasets.file_names import (
@@ -19,7 +19,7 @@ from ml.datasets.file_names import (
     suffix_of,
 )
 from ml.datasets.layouts.left_out import OF_ANATOMY
-from ml.datasets.layouts.pairing import OF_MODEL
+from ml.datasets.layouts.pairing import OF_MODEL, shift_of
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS
 from ml.datasets.layouts.volume_masks import ends_in_anatomy
 from ml.datasets.mask_names import (
@@ -110,10 +110,43 @@ def pair_masks(paths: Sequence[str]) -> MaskPairs:
                 f"By its name ({sign}) this is an expert's mask and no scan: call it NAME{MASK_ENDING} beside its slice"
                 " NAME to compare the two, or give it another name if it is a scan."
             )
+    refused |= _find_shifted(paths, scans, signs, found)
     for masks in found.values():
         if len(masks) > 1:
             refused |= dict.fromkeys(masks, "Several masks belong to one slice; keep one of them.")
-    return MaskPairs(scans, {scan: masks[0] for scan, masks in found.items() if len(masks) == 1}, refused)
+    pairs = {scan: masks[0] for scan, masks in found.items() if len(masks) == 1 and masks[0] not in refused}
+    return MaskPairs(scans, pairs, refused)
+
+
+def _find_shifted(
+    paths: Sequence[str], scans: Sequence[int], masks: Iterable[int], found: Mapping[int, Sequence[int]]
+) -> dict[int, str]:
+    """Masks of pictures that are counted from another number than their slices, folder by folder: each would be its
+    neighbor's, as `python -m ml check` finds in a data set."""
+    folders_of = {mask: _key(paths[scan])[0] for scan, own in found.items() for mask in own}
+    images: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for scan in filter(lambda place: _is_picture(paths[place]), scans):
+        folders, stem = _key(paths[scan])
+        images[folders].append(stem)
+    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for mask in filter(lambda place: _is_picture(paths[place]), masks):
+        groups[_key(paths[mask])[0]].append(mask)
+    shifted: dict[int, str] = {}
+    for group in groups.values():
+        beside = {folders_of[mask] for mask in group if mask in folders_of}
+        if len(beside) == 1 and (text := shift_of(images[beside.pop()], [_base(paths[mask]) for mask in group])):
+            shifted |= dict.fromkeys(group, text)
+    return shifted
+
+
+def _is_picture(path: str) -> bool:
+    return suffix_of(path) not in (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)
+
+
+def _base(path: str) -> str:
+    """A mask's name without what says that it is one."""
+    stem = _key(path)[1]
+    return name_of_masked(stem) if is_read_as_mask(stem) else stem.removesuffix(mask_ending(stem))
 
 
 def _places_of_results(paths: Sequence[str]) -> set[int]:

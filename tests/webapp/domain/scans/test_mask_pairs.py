@@ -69,3 +69,39 @@ def test_pictures_of_a_result_are_no_scans() -> None:
     assert found.scans == (0,) and not found.masks
     assert {place for place, said in found.refused.items() if said == OWN_RESULT} == {1, 2, 3, 4, 5, 6, 7}
     assert "expert's mask" in found.refused[8]
+
+
+# Of each upload the places of the masks that are counted from another number than their slices.
+SHIFTED = {
+    "folders": (
+        [f"P1/images/{n:04}.png" for n in range(1, 6)] + [f"P1/masks/{n:04}.png" for n in range(5)],
+        range(5, 10),
+    ),
+    "names": ([f"M1/slice_{n}.png" for n in range(4)] + [f"M1/slice_{n}_mask.png" for n in range(1, 5)], range(4, 8)),
+    "another word in front": (
+        [f"images/img_{n}.png" for n in range(3)] + [f"masks/img_{n}_seg.png" for n in (1, 2, 3)],
+        range(3, 6),
+    ),
+    "one of two patients": (
+        [f"A/{n}.png" for n in range(3)]
+        + [f"A/{n}_mask.png" for n in (1, 2, 3)]
+        + [f"B/{n}.png" for n in range(3)]
+        + [f"B/{n}_mask.png" for n in range(3)],
+        range(3, 6),
+    ),
+    "a slice without a mask": ([f"P1/{n}.png" for n in range(5)] + [f"P1/{n}_mask.png" for n in range(1, 5)], ()),
+    "a mask without its slice": ([f"P1/{n}.png" for n in range(1, 5)] + [f"P1/{n}_mask.png" for n in range(5)], ()),
+    "a gap": (["1.png", "2.png", "4.png", "2_mask.png", "4_mask.png", "5_mask.png"], ()),
+    "two": (["1.png", "2.png", "2_mask.png", "3_mask.png"], ()),
+    "volumes": ([f"{n}.nii.gz" for n in range(3)] + [f"{n}_mask.nii.gz" for n in (1, 2, 3)], ()),
+}
+
+
+@pytest.mark.parametrize("name", SHIFTED)
+def test_masks_that_are_counted_from_another_number_are_nobodys(name: str) -> None:
+    """Each but the first or the last had its neighbor's slice, without a word."""
+    paths, shifted = SHIFTED[name]
+    found = pair_masks(paths)
+    said = {place for place, text in found.refused.items() if "counted from different numbers" in text}
+    assert said == set(shifted) and not said & set(found.masks.values())
+    assert found.masks or name in ("folders", "names", "another word in front")
