@@ -23,7 +23,7 @@ from ml.datasets.file_names import (
 )
 from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.left_out import find_strays, relative
-from ml.datasets.layouts.pairing import OF_MODEL, results_beside
+from ml.datasets.layouts.pairing import OF_MODEL, OF_PREDICT, find_predicted, results_beside
 from ml.datasets.layouts.search import UnreadMasksError, find_layout
 from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.unknown import find_twins
@@ -160,7 +160,10 @@ def _slices_of(folder: Path, layout: Layout | None) -> tuple[list[Path], tuple[L
         told = _masks_by_pixels(images)
         return _in_order(images.difference(told)), _with_masks(layout.base, told, layout.problems, _BY_PIXELS)
     tree = Tree()
-    files = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
+    pictures = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
+    known = [path for _, listed in tree.walk(folder) for path in listed.files]
+    predicted = {known[place] for place in find_predicted([relative(path, folder) for path in known])}
+    files = [path for path in pictures if path not in predicted]
     place = folder.absolute()
     names = {(path.parent, name_key(path.stem)) for path in files}
     paths = {path: f"{place.name}/{path.relative_to(folder).as_posix()}" for path in files}
@@ -182,14 +185,18 @@ def _slices_of(folder: Path, layout: Layout | None) -> tuple[list[Path], tuple[L
         for _, found in tree.walk(folder)
         for path in found.files
         if suffix_of(path.name) in (*VOLUME_SUFFIXES, *MASK_VOLUME_SUFFIXES)
+        and path not in predicted
         and (is_volume_mask(path, folder) or _is_mask(path, folder))
     }
     # Of any sequence, as where each file is given: a folder of slices has volumes beside them that are others' forms.
-    volumes = [] if files or dicom else _volumes_within(tree, folder)
-    strays = find_strays(tree, folder, folder, [*files, *annotations, *dicom, *of_volumes, *volumes], frozenset())
+    volumes = [] if files or dicom else [path for path in _volumes_within(tree, folder) if path not in predicted]
+    strays = find_strays(
+        tree, folder, folder, [*files, *predicted, *annotations, *dicom, *of_volumes, *volumes], frozenset()
+    )
     masks |= of_volumes
-    if results:
-        strays.append(Problem("left_out", tuple(relative(path, folder) for path in _in_order(results)), OF_MODEL))
+    for others, why in ((results, OF_MODEL), (predicted, OF_PREDICT)):
+        if others:
+            strays.append(Problem("left_out", tuple(relative(path, folder) for path in _in_order(others)), why))
     scans = {*files, *dicom, *volumes} - masks - results
     return _in_order(scans), _with_masks(folder, masks, strays, _BY_PIXELS if by_pixels else _MASKS)
 

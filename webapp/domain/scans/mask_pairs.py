@@ -19,7 +19,7 @@ from ml.datasets.file_names import (
     suffix_of,
 )
 from ml.datasets.layouts.left_out import OF_ANATOMY
-from ml.datasets.layouts.pairing import OF_MODEL, shift_of
+from ml.datasets.layouts.pairing import OF_MODEL, OF_PREDICT, find_predicted, shift_of
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS
 from ml.datasets.layouts.volume_masks import ends_in_anatomy
 from ml.datasets.mask_names import (
@@ -82,8 +82,9 @@ def pair_masks(paths: Sequence[str]) -> MaskPairs:
         if place not in signs and _word_beside(path, result_word, names)
     }
     of_result = _places_of_results(paths)
-    refused |= dict.fromkeys(of_result, OWN_RESULT)
-    signs = {place: sign for place, sign in signs.items() if place not in of_result}
+    of_predict = find_predicted([slashed(path) for path in paths])
+    refused |= dict.fromkeys(of_result, OWN_RESULT) | dict.fromkeys(of_predict, OF_PREDICT)
+    signs = {place: sign for place, sign in signs.items() if place not in of_result | of_predict}
     scans = tuple(place for place in range(len(paths)) if place not in signs and place not in refused)
     by_key: dict[_Key, list[int]] = defaultdict(list)
     for place in scans:

@@ -113,7 +113,10 @@ def submit(
     KeyInUse.
     """
     if not files:
-        raise UploadRejected("no_file", "The request has no file; send one or more in the form field `file`.")
+        raise UploadRejected(
+            "no_file",
+            "The request has no file; send one or more in the form field `file` (with curl: `-F file=@NAME`).",
+        )
     # Before a byte of it is read; what is stored is counted again with it.
     with resources.database.read() as session:
         visits.check_room(session, resources.settings)
@@ -155,7 +158,9 @@ def submit_truth(
     many), AllRejected (a file that cannot be used), StorageFull, StorageUnavailable, KeyReused, KeyInUse.
     """
     if not files:
-        raise UploadRejected("no_file", "The request has no file; send the mask in the form field `file`.")
+        raise UploadRejected(
+            "no_file", "The request has no file; send the mask in the form field `file` (with curl: `-F file=@NAME`)."
+        )
     if len(files) > resources.settings.max_slices:
         raise UploadRejected("too_many_files", f"At most {resources.settings.max_slices} masks are taken; send fewer.")
     with ExitStack() as stack:

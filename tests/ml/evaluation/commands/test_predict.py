@@ -107,6 +107,22 @@ def test_predict_goes_on_after_a_bad_file(command, data, tmp_path, caplog):
     assert rows[1]["verdict"] == ""
 
 
+def test_what_predict_wrote_below_its_scans_is_no_scan_the_next_time(command, tmp_path):
+    """Overlays and cut-outs had verdicts of their own."""
+    folder = tmp_path / "scans"
+    write_volume(folder / "volumes" / "of_a_user.nii.gz", labels())
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        Image.fromarray(square(4, 4, 8)).save(folder / name / "s.png")
+    assert command("predict", folder, out=folder / "results")[0] == 0
+    write_volume(folder / "results" / "volumes" / "a.nii.gz", labels())
+    status, said, _ = command("predict", folder)
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    assert (status, [row["mask"] for row in rows]) == (0, ["masks/a/s.png", "masks/b/s.png"])
+    assert "results/overlays/a/s.png" in said and "results/volumes/a.nii.gz" in said
+    assert "`python -m ml predict` wrote" in said and "expert" not in said
+
+
 def test_predict_overwrites_no_result_of_another_file(command, tmp_path):
     pages = [Image.fromarray(square(4, 4, 8)), Image.fromarray(square(0, 0, 0))]
     folder = tmp_path / "scans"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ml.datasets.layouts.pairing import OF_PREDICT
 from webapp.domain.scans.mask_pairs import OWN_RESULT, match_slices, pair_masks
 
 
@@ -69,6 +70,19 @@ def test_pictures_of_a_result_are_no_scans() -> None:
     assert found.scans == (0,) and not found.masks
     assert {place for place, said in found.refused.items() if said == OWN_RESULT} == {1, 2, 3, 4, 5, 6, 7}
     assert "expert's mask" in found.refused[8]
+
+
+def test_pictures_that_predict_wrote_are_no_scans() -> None:
+    kinds = ("masks", "cutouts", "overlays")
+    paths = [
+        "P1/a.png",
+        *(f"P1/results/{kind}/a.png" for kind in kinds),
+        "P1/results/volumes/a.nii.gz",
+        "cutouts/b.png",
+    ]
+    found = pair_masks(paths)
+    assert found.scans == (0, 5) and not found.masks
+    assert found.refused == dict.fromkeys(range(1, 5), OF_PREDICT)
 
 
 # Of each upload the places of the masks that are counted from another number than their slices.
