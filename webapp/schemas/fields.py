@@ -158,3 +158,10 @@ def session_of(row: object) -> Session:
     if session is None:
         raise RuntimeError(f"a {type(row).__name__} was dumped after its session; dump it inside")
     return session
+
+
+class Spacing(fields.List[Any]):
+    """Distances in mm. A single slice states no distance between slices: the readers say 0, which is no distance."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> list[float | None] | None:
+        return [distance or None for distance in value] if value else None

@@ -11,7 +11,7 @@ from ml.lesions.lesions import LISTED, Side
 from ml.measurements import Verdict
 from ml.version import VERSION
 from webapp.domain.scans.models import SpacingSource
-from webapp.schemas.fields import Code, Rounded, dump
+from webapp.schemas.fields import Code, Rounded, Spacing, dump
 
 RESEARCH_USE = "Research use only. Not for diagnosis."
 _NO_SPACING = "null where the spacing is not known"
@@ -106,8 +106,11 @@ class MeasurementsSchema(ma.Schema):
     min_tumor_pixels = fields.Integer(required=True, allow_none=True)
     glioscope_version = fields.Constant(VERSION)
     note = fields.Constant(RESEARCH_USE)
-    spacing_mm = fields.List(
-        fields.Float(), required=True, allow_none=True, metadata={"description": "slice, row, column"}
+    spacing_mm = Spacing(
+        fields.Float(allow_none=True),
+        required=True,
+        allow_none=True,
+        metadata={"description": "slice, row, column; null where it is not known"},
     )
     spacing_source = Code(SpacingSource, required=True, allow_none=True)
     tumor_pixels = fields.Integer(required=True, metadata={"description": "of all slices"})

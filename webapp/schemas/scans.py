@@ -14,20 +14,13 @@ from webapp.domain.scans.grouping import missing_numbers
 from webapp.domain.scans.images import KINDS, OF_TRUTH, VOLUMES
 from webapp.domain.scans.models import Scan, Segmentation, SpacingSource
 from webapp.schemas.errors import RejectedSchema
-from webapp.schemas.fields import Code, Links, RowSchema, Timestamp, dump
+from webapp.schemas.fields import Code, Links, RowSchema, Spacing, Timestamp, dump
 from webapp.schemas.segmentations import LONGEST_ID, SegmentationSchema
 from webapp.schemas.sequences import PartSchema, SequenceSchema
 from webapp.schemas.truth import AgreementSchema, TruthField
 
 # Stands in an address for the id of the scan that it is of.
 _ANY_ID = "0" * LONGEST_ID
-
-
-class Spacing(fields.List[Any]):
-    """Distances in mm. A single slice states no distance between slices: the readers say 0, which is no distance."""
-
-    def _serialize(self, value: Any, attr: str | None, obj: Any, **options: Any) -> list[float | None] | None:
-        return [distance or None for distance in value] if value else None
 
 
 class ExpiresAt(Timestamp):

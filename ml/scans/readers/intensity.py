@@ -59,7 +59,9 @@ class WindowFinder:
         # NaN and infinities survive min and max: no second pass over the page.
         if not (np.isfinite(low) and np.isfinite(high)):
             raise ScanError(
-                "unreadable", "The image has NaN or infinite pixels; replace them by numbers and try again."
+                "unreadable",
+                "The image has NaN or infinite pixels; replace them by the lowest of the others, as the background has"
+                " it (of scaled images 0 may be in the middle of the brain), and try again.",
             )
         self._low, self._high = min(self._low, low), max(self._high, high)
         # Whole pixels: steps over a page's values may be a multiple of its channels, and then meet one channel alone.

@@ -97,6 +97,13 @@ def test_no_side_is_told_where_the_header_states_none(app: Flask, client: FlaskC
     assert lesion["volume_ml"] > 0
 
 
+def test_a_single_slice_has_no_distance_of_slices(app: Flask, client: FlaskClient) -> None:
+    scan = finished(app)
+    assert enter(client, scan, [None, 0.5, 0.5]).status_code == 200
+    found = measured(client, scan)
+    assert found["spacing_mm"] == client.get(f"{SCANS}/{scan['id']}").json["spacing_mm"] == [None, 0.5, 0.5]
+
+
 def test_without_spacing_lengths_are_in_pixels(app: Flask, client: FlaskClient) -> None:
     scan = add_stack(app)
     found = measured(client, scan)

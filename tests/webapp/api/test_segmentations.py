@@ -109,9 +109,13 @@ def test_the_newest_success_is_shown_and_all_runs_are_listed_newest_first(app: F
 
 
 def test_cancel_and_retry_change_the_state_or_say_it(client: FlaskClient) -> None:
-    run = sent(client)["segmentation"]["id"]
+    scan = sent(client)
+    run, mask = scan["segmentation"]["id"], f"{SCANS}/{scan['id']}/mask.png"
     assert client.post(f"{RUNS}/{run}/retry").json["message"].endswith("this one is queued.")
+    assert client.get(mask).json["message"] == "There is no result yet: the segmentation is queued."
     assert client.post(f"{RUNS}/{run}/cancel").json["status"] == "cancelled"
+    # "Not yet" would let a client ask for ever.
+    assert client.get(mask).json["message"].startswith("There is no result: the segmentation is cancelled; retry it")
     again = client.post(f"{RUNS}/{run}/cancel")
     assert (again.status_code, again.json["code"]) == (409, "wrong_state")
     assert client.post(f"{RUNS}/{run}/retry").json["status"] == "queued"

@@ -40,6 +40,16 @@ def test_each_file_is_a_scan_with_its_mask_and_study_and_the_stack_is_gone(app: 
     assert client.post(f"{SCANS}/{scan['id']}/split").status_code == 404
 
 
+def test_entered_distances_of_pixels_stay_with_the_slices(client: FlaskClient) -> None:
+    scan = stack(client)
+    entered = client.patch(f"{SCANS}/{scan['id']}", json={"spacing_mm": [5, 0.9, 0.8]})
+    assert entered.status_code == 200
+    made = client.post(f"{SCANS}/{scan['id']}/split").json["scans"]
+    assert [(item["spacing_mm"], item["spacing_source"]) for item in made] == [([None, 0.9, 0.8], "entered")] * 3
+    shown = client.get(f"{SCANS}/{made[0]['id']}").json["segmentation"]["warnings"]
+    assert "spacing_entered" in {one["code"] for one in shown}
+
+
 def test_a_split_whose_answer_was_lost_is_answered_again(app: Flask, client: FlaskClient) -> None:
     """Sent again under its key it was 404, and which scans there were by then was not to be learned."""
     scan = stack(client)

@@ -7,7 +7,7 @@ from typing import Any
 from ml.plots.evaluation import NAMES as FIGURES
 from webapp.domain.errors import NotFound, NotReady
 from webapp.domain.evaluations.models import Evaluation
-from webapp.domain.jobs.models import Status
+from webapp.domain.jobs.models import OPEN_STATUSES, Status
 from webapp.domain.resources import Resources
 from webapp.domain.storage.interface import Storage
 from webapp.domain.storage.keys import findings_key, report_key
@@ -27,7 +27,10 @@ def report_file(resources: Resources, evaluation: Evaluation, name: str) -> str:
     """The key of a file of the report. Raises NotReady before there is one, NotFound where it has no such figure,
     StorageUnavailable."""
     if evaluation.status is not Status.SUCCEEDED or evaluation.report_attempt is None:
-        raise NotReady(f"There is no report yet: the evaluation is {evaluation.status.value}.")
+        state = evaluation.status.value
+        if evaluation.status in OPEN_STATUSES:
+            raise NotReady(f"There is no report yet: the evaluation is {state}.")
+        raise NotReady(f"There is no report: the evaluation is {state}. Its finished cases stay; start another one.")
     key = report_key(evaluation.id, evaluation.report_attempt, name)
     # Every report has the others: where one is missing, the storage has lost it.
     if name not in DOWNLOADS and not resources.storage.exists(key):

@@ -54,7 +54,9 @@ def finished_run(session: Session, scan: Scan, segmentation_id: str | None) -> S
     row = run(session, scan, segmentation_id)
     if row is None or row.status is not Status.SUCCEEDED:
         state = row.status.value if row else "missing"
-        raise NotReady(f"There is no result yet: the segmentation is {state}.")
+        if row is not None and row.status in OPEN_STATUSES:
+            raise NotReady(f"There is no result yet: the segmentation is {state}.")
+        raise NotReady(f"There is no result: the segmentation is {state}; retry it, or start another one.")
     return row
 
 

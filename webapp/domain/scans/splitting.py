@@ -4,13 +4,13 @@ import hashlib
 import shutil
 import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from webapp.domain.errors import StorageUnavailable, WrongState
 from webapp.domain.resources import Resources
-from webapp.domain.scans import admission, lookup, studies
-from webapp.domain.scans.models import Scan
+from webapp.domain.scans import admission, lookup, spacing, studies
+from webapp.domain.scans.models import Scan, SpacingSource
 from webapp.domain.scans.regrouping import GONE, hand_truth_on, take_place
 from webapp.domain.storage.interface import translated_errors
 from webapp.domain.storage.keys import original_key
@@ -20,7 +20,8 @@ from webapp.domain.uploads import idempotency, receiving
 
 @asked("split")
 def split(resources: Resources, scan_id: str, key: str | None = None) -> tuple[str, ...]:
-    """Make a scan of each file of a stack, with its model, threshold, study and expert's masks; their ids in order.
+    """Make a scan of each file of a stack, with its model, threshold, study, expert's masks and the distances
+    of pixels that were entered; their ids in order.
 
     All or none: where one of them cannot be stored, the stack stays and the others go. Raises NotFound, WrongState (no
     stack of files), StorageFull, StorageUnavailable, DecoderUnavailable, UploadRejected, InvalidInput, KeyReused,
@@ -52,6 +53,10 @@ def _split(resources: Resources, scan_id: str) -> list[str]:
                 accepted = admission.admit(resources, upload, model=model, threshold=threshold, study=study)
                 admitted.append(accepted.scan_id)
                 hand_truth_on(resources, [(scan, index)], accepted.scan_id)
+            if scan.spacing_source is SpacingSource.ENTERED and scan.spacing_mm:
+                for new_id in admitted:
+                    with suppress(WrongState):  # a file that states its own
+                        spacing.enter(resources, new_id, (None, *scan.spacing_mm[1:]))
     except BaseException:
         lookup.delete_left(resources, admitted)
         raise
