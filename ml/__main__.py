@@ -32,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 1 after an error that has a sentence, which goes to standard error."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("ml.sandbox").setLevel(logging.WARNING)  # a command's own table says what was refused
+    reader = logging.getLogger("ml.sandbox")
+    level = reader.level
+    reader.setLevel(logging.WARNING)  # a command's own table says what was refused
     try:
         status: int = options.run(options)
         return status
@@ -47,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
         return 128 + signal.SIGINT
+    finally:
+        reader.setLevel(level)
     return 1
 
 
