@@ -179,17 +179,25 @@ export function pairMasks(paths) {
 function shiftedMasks(paths, scans, masks, found) {
   const folderOf = (/** @type {number} */ place) => JSON.stringify(keyOf(paths[place]).folders);
   const isPicture = (/** @type {number} */ place) => !VOLUME.test(paths[place]);
+  const byFolder = (/** @type {number[]} */ some) => {
+    /** @type {Map<string, number[]>} */
+    const groups = new Map();
+    for (const place of some) {
+      const group = groups.get(folderOf(place));
+      if (group) group.push(place);
+      else groups.set(folderOf(place), [place]);
+    }
+    return groups;
+  };
   const imageFolders = new Map([...found].flatMap(([slice, own]) => own.map((mask) => [mask, folderOf(slice)])));
-  /** @type {Map<string, number[]>} */
-  const groups = new Map();
-  for (const mask of masks.filter(isPicture)) groups.set(folderOf(mask), [...(groups.get(folderOf(mask)) ?? []), mask]);
+  const images = byFolder(scans.filter(isPicture));
   /** @type {Set<number>} */
   const shifted = new Set();
-  for (const group of groups.values()) {
-    const folders = new Set(group.flatMap((mask) => imageFolders.get(mask) ?? []));
-    const images = scans.filter((scan) => isPicture(scan) && folders.has(folderOf(scan)));
-    const stems = [images.map((scan) => keyOf(paths[scan]).stem), group.map((mask) => baseOf(paths[mask]))];
-    if (folders.size === 1 && areShifted(stems[0], stems[1])) for (const mask of group) shifted.add(mask);
+  for (const group of byFolder(masks.filter(isPicture)).values()) {
+    const [folder, ...others] = new Set(group.flatMap((mask) => imageFolders.get(mask) ?? []));
+    if (others.length) continue;
+    const stems = (images.get(folder) ?? []).map((scan) => keyOf(paths[scan]).stem);
+    if (areShifted(stems, group.map((mask) => baseOf(paths[mask])))) for (const mask of group) shifted.add(mask);
   }
   return shifted;
 }
