@@ -53,7 +53,7 @@ MISSING = "A file of this evaluation is missing in the storage; restore it, or e
 class EvaluationCollection(MethodView):
     """All evaluations."""
 
-    @blp.doc(requestBody=EVALUATION_BODY)
+    @blp.doc(operationId="start_evaluation", requestBody=EVALUATION_BODY)
     @blp.arguments(IdempotencyHeaderSchema, location="headers")
     @blp.answers(202, EvaluationSchema)
     @blp.alt_response(404, schema=ErrorSchema, description="no such scan or study")
@@ -80,6 +80,7 @@ class EvaluationCollection(MethodView):
     @blp.arguments(EvaluationListQuerySchema, location="query")
     @blp.answers(200, EvaluationPageSchema)
     @blp.alt_response(422, schema=ErrorSchema)
+    @blp.doc(operationId="list_evaluations")
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """All evaluations, newest first."""
         with resources().database.read() as session:
@@ -90,6 +91,7 @@ class EvaluationCollection(MethodView):
 @blp.arguments(FolderQuerySchema, location="query")
 @blp.answers(200, FolderListSchema)
 @blp.alt_response(422, schema=ErrorSchema, description="folder_refused: no such folder below an allowed root")
+@blp.doc(operationId="list_folders")
 def folders(query: dict[str, Any]) -> dict[str, Any]:
     """The folders that may be evaluated: the roots, or the sub-folders of one below them."""
     return asdict(sources.browse(resources().settings, query["path"]))
@@ -103,6 +105,7 @@ class EvaluationItem(MethodView):
     @blp.answers(200, EvaluationSchema)
     @blp.alt_response(404, schema=ErrorSchema)
     @blp.alt_response(503, schema=ErrorSchema, description="too_many_waiting: ask again after Retry-After seconds")
+    @blp.doc(operationId="get_evaluation")
     def get(self, query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
         """An evaluation and its progress; with `wait` as soon as it has ended."""
         if query["wait"] > 0:
@@ -111,6 +114,7 @@ class EvaluationItem(MethodView):
 
     @blp.response(204)
     @blp.alt_response(404, schema=ErrorSchema)
+    @blp.doc(operationId="delete_evaluation")
     def delete(self, evaluation_id: str) -> None:
         """Delete an evaluation with all its cases, maps and files. This is final."""
         deletion.delete(resources(), evaluation_id)
@@ -120,6 +124,7 @@ class EvaluationItem(MethodView):
 @blp.answers(200, EvaluationSchema)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: it has ended already")
+@blp.doc(operationId="cancel_evaluation")
 def cancel(evaluation_id: str) -> dict[str, Any]:
     """End a queued or running evaluation; its finished cases stay."""
     submission.cancel(resources(), evaluation_id)
@@ -131,6 +136,7 @@ def cancel(evaluation_id: str) -> dict[str, Any]:
 @blp.answers(200, CasePageSchema)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(422, schema=ErrorSchema)
+@blp.doc(operationId="list_cases")
 def cases(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
     """Finished cases, also while the evaluation runs."""
     with resources().database.read() as session:
@@ -141,6 +147,7 @@ def cases(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
 @blp.get("/<hex_id:evaluation_id>/cases/<int:position>")
 @blp.answers(200, OneCaseSchema)
 @blp.alt_response(404, schema=ErrorSchema)
+@blp.doc(operationId="get_case")
 def case(evaluation_id: str, position: int) -> dict[str, Any]:
     """One finished case."""
     with resources().database.read() as session:
@@ -153,6 +160,7 @@ def case(evaluation_id: str, position: int) -> dict[str, Any]:
 @blp.sends("image/png")
 @blp.alt_response(404, schema=ErrorSchema, description="no such case, no mask, or its image is gone")
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: the case has no result")
+@blp.doc(operationId="get_case_picture")
 def picture(query: dict[str, Any], evaluation_id: str, position: int, kind: str) -> Response:
     """One picture of one case in the slice's own grid; errors: red missed, green extra, yellow correct."""
     with resources().database.read() as session:
@@ -165,6 +173,7 @@ def picture(query: dict[str, Any], evaluation_id: str, position: int, kind: str)
 @blp.answers(200, PatientPageSchema)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(422, schema=ErrorSchema)
+@blp.doc(operationId="list_patients")
 def patients(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
     """Patients with their pooled figures; none before the evaluation has ended."""
     with resources().database.read() as session:
@@ -177,6 +186,7 @@ def patients(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: the data set has not been checked yet")
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: its file is missing")
+@blp.doc(operationId="get_findings")
 def findings(evaluation_id: str) -> Response:
     """Everything that the check of the data set found."""
     with resources().database.read() as session:
@@ -188,6 +198,7 @@ def findings(evaluation_id: str) -> Response:
 @blp.sends(BYTES, *report_files.DOWNLOADS.values())
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no report yet")
+@blp.doc(operationId="get_report_file")
 def report(evaluation_id: str, name: str) -> Response:
     """A file of the report: metrics.csv, patients.csv, report.json, report.html (self-contained) or report.pdf."""
     with resources().database.read() as session:
@@ -200,6 +211,7 @@ def report(evaluation_id: str, name: str) -> Response:
 @blp.sends("image/svg+xml")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no report yet")
+@blp.doc(operationId="get_figure")
 def figure(evaluation_id: str, figure: str) -> Response:
     """A plot of the report."""
     with resources().database.read() as session:
@@ -216,6 +228,7 @@ def figure(evaluation_id: str, figure: str) -> Response:
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: one of the two has not ended well")
 @blp.alt_response(422, schema=ErrorSchema, description="no masks, or no image in common")
+@blp.doc(operationId="compare_evaluations")
 def comparison(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
     """This evaluation and another one on the same cases: second less first."""
     with resources().database.read() as session:
@@ -228,6 +241,7 @@ def comparison(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: one of the two has not ended well")
 @blp.alt_response(422, schema=ErrorSchema, description="no masks, or no image in common")
+@blp.doc(operationId="get_comparison_plot")
 def comparison_plot(query: dict[str, Any], evaluation_id: str) -> Response:
     """Each patient's Dice in both, as a plot; of many patients those that the comparison lists."""
     with resources().database.read() as session:

@@ -29,6 +29,7 @@ DICOM, PDF = "application/dicom", "application/pdf"
     description="not_ready; no_geometry: the scan is no DICOM series; not_assessed: the run has no verdict",
 )
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable, decoder_unavailable, too_many_downloads")
+@blp.doc(operationId="get_dicom_object")
 def dicom_object(query: dict[str, Any], scan_id: str, kind: str) -> Response:
     """Of a DICOM series: `segmentation`, its mask as DICOM SEG; `measurements` as SR; `rtstruct`, its outlines.
 
@@ -52,6 +53,7 @@ def dicom_object(query: dict[str, Any], scan_id: str, kind: str) -> Response:
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: a stored array is missing")
+@blp.doc(operationId="get_report")
 def report(query: dict[str, Any], scan_id: str) -> Response:
     """One or two pages: verdict with its doubt, key pictures, figures, lesions, the model's card, the disclaimer."""
     data, name = scan_reports.report_of(scan_id, query.get("segmentation"))

@@ -17,6 +17,7 @@ blp = blueprint("follow-up", "studies", "One patient's studies over time.")
 @blp.get("/<hex_id:study_id>/follow-up")
 @blp.answers(200, FollowUpSchema)
 @blp.alt_response(404, schema=ErrorSchema)
+@blp.doc(operationId="get_follow_up")
 def show(study_id: str) -> dict[str, Any]:
     """The studies of this study's patient in the order of their dates, their volumes, and what changed.
 
@@ -31,6 +32,7 @@ def show(study_id: str) -> dict[str, Any]:
 @blp.sends("image/svg+xml")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: no study has a date and a volume")
+@blp.doc(operationId="get_follow_up_plot")
 def plot(study_id: str) -> Response:
     """Volumes over time as a plot; a line joins what can be compared."""
     with resources().database.read() as session:

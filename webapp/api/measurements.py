@@ -20,6 +20,7 @@ blp = blueprint("measurements", "scans", "Volume, lesions and diameters.")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: a stored array is missing")
+@blp.doc(operationId="get_measurements")
 def as_json(query: dict[str, Any], scan_id: str) -> dict[str, Any]:
     """Volume, area of each slice, and the lesions with volume, slices, diameters, side and place.
 
@@ -34,6 +35,7 @@ def as_json(query: dict[str, Any], scan_id: str) -> dict[str, Any]:
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: a stored array is missing")
+@blp.doc(operationId="get_measurement_table")
 def as_csv(query: dict[str, Any], scan_id: str) -> Response:
     """A row for the whole mask (`lesion` is "all"), and one for each lesion."""
     response = Response(measurements_csv(_measured(scan_id, query.get("segmentation"))), mimetype="text/csv")

@@ -20,6 +20,7 @@ blp = blueprint("planes", "scans", "Axial, coronal and sagittal planes of a stac
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: one slice; not_ready: there is no result yet")
 @blp.alt_response(422, schema=ErrorSchema)
+@blp.doc(operationId="get_plane")
 def plane(query: dict[str, Any], scan_id: str) -> Response:
     """One plane in square pixels, as fine as its finer axis; in mm where the spacing is known, else of cubes.
 
@@ -47,6 +48,7 @@ def plane(query: dict[str, Any], scan_id: str) -> Response:
 @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: no planes; not_ready: there is no result yet")
 @blp.alt_response(422, schema=ErrorSchema)
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: a stored array is missing")
+@blp.doc(operationId="get_voxels")
 def voxels(query: dict[str, Any], scan_id: str) -> Response:
     """A stack's voxels, a byte each, row by row, slice by slice; `Voxels-Shape` says how many slices, rows and columns.
 

@@ -53,7 +53,7 @@ blp = blueprint("scans", "scans", "Upload scans, read their results, find them a
 class ScanCollection(MethodView):
     """All scans."""
 
-    @blp.doc(requestBody=UPLOAD_BODY)
+    @blp.doc(operationId="upload_scans", requestBody=UPLOAD_BODY)
     @blp.arguments(IdempotencyHeaderSchema, location="headers")
     @blp.answers(202, AdmittedSchema)
     @blp.alt_response(413, schema=ErrorSchema, description="too large, or too many files")
@@ -74,6 +74,7 @@ class ScanCollection(MethodView):
     @blp.arguments(HistoryQuerySchema, location="query")
     @blp.answers(200, ScanPageSchema)
     @blp.alt_response(422, schema=ErrorSchema)
+    @blp.doc(operationId="list_scans")
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """The history: filtered, sorted, page by page."""
         with resources().database.read() as session:
@@ -88,6 +89,7 @@ class ScanItem(MethodView):
     @blp.answers(200, ScanDetailSchema)
     @blp.alt_response(404, schema=ErrorSchema)
     @blp.alt_response(503, schema=ErrorSchema, description="too_many_waiting: ask again after Retry-After seconds")
+    @blp.doc(operationId="get_scan")
     def get(self, query: dict[str, Any], scan_id: str) -> dict[str, Any]:
         """A scan and its result; with `wait` as soon as there is one."""
         if query["wait"] > 0:
@@ -100,6 +102,7 @@ class ScanItem(MethodView):
     @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: the scan's file states its spacing")
     @blp.alt_response(415, schema=ErrorSchema, description="a body that is not JSON")
     @blp.alt_response(422, schema=ErrorSchema)
+    @blp.doc(operationId="change_scan")
     def patch(self, body: dict[str, Any], scan_id: str) -> dict[str, Any]:
         """Move a scan to another study, or out of its study, which is gone with its last scan; enter the distances of
         its pixels and slices, or take them away."""
@@ -112,6 +115,7 @@ class ScanItem(MethodView):
 
     @blp.response(204)
     @blp.alt_response(404, schema=ErrorSchema)
+    @blp.doc(operationId="delete_scan")
     def delete(self, scan_id: str) -> None:
         """Delete a scan with every trace of it, and the scans that were joined of it. This is final."""
         lookup.delete(resources(), scan_id)
@@ -125,6 +129,7 @@ class ScanItem(MethodView):
 @blp.alt_response(422, schema=ErrorSchema, description="a file that is not read any more")
 @blp.alt_response(503, schema=ErrorSchema, description="decoder_unavailable, or storage_unavailable")
 @blp.alt_response(507, schema=ErrorSchema, description="no room left")
+@blp.doc(operationId="split_stack")
 def split(headers: dict[str, Any], scan_id: str) -> dict[str, Any]:
     """Make a scan of each file of a stack; the stack with its runs is gone then."""
     made = splitting.split(resources(), scan_id, headers.get("idempotency_key"))
@@ -141,6 +146,7 @@ def split(headers: dict[str, Any], scan_id: str) -> dict[str, Any]:
 @blp.alt_response(422, schema=ErrorSchema)
 @blp.alt_response(503, schema=ErrorSchema, description="decoder_unavailable, or storage_unavailable")
 @blp.alt_response(507, schema=ErrorSchema, description="no room left")
+@blp.doc(operationId="stack_scans")
 def stack(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, Any]:
     """Make one stack of single pictures; they, with their runs, are gone then."""
     made = gathering.gather(resources(), body["scans"], headers.get("idempotency_key"))
@@ -152,7 +158,7 @@ def stack(body: dict[str, Any], headers: dict[str, Any]) -> dict[str, Any]:
 class ScanTruth(MethodView):
     """An expert's mask of a scan."""
 
-    @blp.doc(requestBody=TRUTH_BODY)
+    @blp.doc(operationId="set_truth", requestBody=TRUTH_BODY)
     @blp.arguments(IdempotencyHeaderSchema, location="headers")
     @blp.answers(200, ScanDetailSchema)
     @blp.alt_response(404, schema=ErrorSchema)
@@ -170,6 +176,7 @@ class ScanTruth(MethodView):
 
     @blp.response(204)
     @blp.alt_response(404, schema=ErrorSchema)
+    @blp.doc(operationId="delete_truth")
     def delete(self, scan_id: str) -> None:
         """Take the expert's mask away; the scan and its runs stay."""
         truth.remove(resources(), scan_id)
@@ -190,6 +197,7 @@ class ScanSegmentations(MethodView):
 
     @blp.answers(200, SegmentationListSchema)
     @blp.alt_response(404, schema=ErrorSchema)
+    @blp.doc(operationId="list_segmentations")
     def get(self, scan_id: str) -> dict[str, Any]:
         """All runs, newest first."""
         with resources().database.read() as session:
@@ -202,6 +210,7 @@ class ScanSegmentations(MethodView):
     @blp.alt_response(404, schema=ErrorSchema)
     @blp.alt_response(415, schema=ErrorSchema, description="a body that is not JSON")
     @blp.alt_response(422, schema=ErrorSchema)
+    @blp.doc(operationId="run_again")
     def post(self, body: dict[str, Any], headers: dict[str, Any], scan_id: str) -> dict[str, Any]:
         """Run again with another model, or save another threshold of the stored map."""
         options = RunOptions(**body)
@@ -215,6 +224,7 @@ class ScanSegmentations(MethodView):
 @blp.sends("image/png")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
+@blp.doc(operationId="get_picture")
 def picture(query: dict[str, Any], scan_id: str, kind: str) -> Response:
     """One picture of one slice, in the scan's grid: mask and the expert's truth, 0 or 255; probability, round(255 p);
     errors: red missed, green extra, yellow correct."""
@@ -236,6 +246,7 @@ def picture(query: dict[str, Any], scan_id: str, kind: str) -> Response:
 @blp.sends("image/jpeg")
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
+@blp.doc(operationId="get_thumbnail")
 def small_picture(query: dict[str, Any], scan_id: str) -> Response:
     """The thumbnail for lists: a JPEG of one of two sizes; with `segmentation` a browser keeps it for half an hour."""
     run_id = query.get("segmentation")
@@ -252,6 +263,7 @@ def small_picture(query: dict[str, Any], scan_id: str) -> Response:
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
 @blp.alt_response(503, schema=ErrorSchema, description="too_many_downloads, or storage_unavailable")
+@blp.doc(operationId="download_scan")
 def download(query: dict[str, Any], scan_id: str) -> Response:
     """Every picture of every slice, mask and probability map, and the result as JSON."""
     return downloads.zip_of_scan(scan_id, query.get("segmentation"))
@@ -264,6 +276,7 @@ def download(query: dict[str, Any], scan_id: str) -> Response:
 @blp.alt_response(415, schema=ErrorSchema, description="a body that is not JSON")
 @blp.alt_response(422, schema=ErrorSchema)
 @blp.alt_response(503, schema=ErrorSchema, description="too_many_downloads")
+@blp.doc(operationId="download_scans")
 def download_several(body: dict[str, Any]) -> Response:
     """Several scans in one zip: all of each, or its masks alone; `left_out.txt` in it names those without a result."""
     return downloads.zip_of_scans(body["scans"], body["content"], "scans")
@@ -274,6 +287,7 @@ def download_several(body: dict[str, Any]) -> Response:
 @blp.sends("text/csv")
 @blp.alt_response(422, schema=ErrorSchema)
 @blp.alt_response(503, schema=ErrorSchema, description="too_many_downloads")
+@blp.doc(operationId="get_history")
 def history_table(query: dict[str, Any]) -> Response:
     """The history, filtered and sorted, as a table with a row a scan."""
     has_mark = query.pop("bom")
@@ -286,6 +300,7 @@ def history_table(query: dict[str, Any]) -> Response:
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no result yet")
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: a stored array is missing")
+@blp.doc(operationId="get_masks")
 def masks(query: dict[str, Any], scan_id: str) -> Response:
     """The masks of all slices, 0 or 255, as one TIFF with a page a slice, in the scan's own grid."""
     with resources().database.read() as session:
@@ -302,6 +317,7 @@ def masks(query: dict[str, Any], scan_id: str) -> Response:
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready, or no_geometry: the file states no position")
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: a stored array is missing")
+@blp.doc(operationId="get_volume")
 def volume(query: dict[str, Any], scan_id: str, kind: str) -> Response:
     """The whole volume as NIfTI, on the voxels of its file: mask (0 or 1), probability (0 to 1), scan (8 bits)."""
     with resources().database.read() as session:
@@ -321,6 +337,7 @@ def volume(query: dict[str, Any], scan_id: str, kind: str) -> Response:
 @blp.sends(BYTES)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: its file is missing")
+@blp.doc(operationId="get_original")
 def original(scan_id: str) -> Response:
     """The uploaded bytes, always as an attachment; of a stack of files, and of a joined scan, a zip of them."""
     with resources().database.read() as session:

@@ -16,6 +16,7 @@ blp = blueprint("segmentations", "segmentations", "Cancel a run, or try it again
 @blp.answers(200, SegmentationSchema)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: it has ended already")
+@blp.doc(operationId="cancel_segmentation")
 def cancel(segmentation_id: str) -> dict[str, Any]:
     """End a queued or running segmentation."""
     segmentations.cancel(resources(), segmentation_id)
@@ -26,6 +27,7 @@ def cancel(segmentation_id: str) -> dict[str, Any]:
 @blp.answers(200, SegmentationSchema)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="wrong_state: it has neither failed nor been cancelled")
+@blp.doc(operationId="retry_segmentation")
 def retry(segmentation_id: str) -> dict[str, Any]:
     """Queue a failed or cancelled segmentation again."""
     segmentations.retry(resources(), segmentation_id)

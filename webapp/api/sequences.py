@@ -29,6 +29,7 @@ class ScanSequences(MethodView):
     @blp.alt_response(422, schema=ErrorSchema, description="parts that do not overlap, or are the same")
     @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: an original is missing")
     @blp.alt_response(507, schema=ErrorSchema, description="no room left")
+    @blp.doc(operationId="join_sequences")
     def put(self, body: dict[str, Any], headers: dict[str, Any], scan_id: str) -> dict[str, Any]:
         """Bring T1 before and after contrast onto FLAIR's grid, and segment all three as one new scan."""
         made = joining.join(resources(), scan_id, Choice(**body), headers.get("idempotency_key"))

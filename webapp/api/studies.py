@@ -30,6 +30,7 @@ blp = blueprint("studies", "studies", "Scans that belong together, under a name.
 @blp.arguments(StudyQuerySchema, location="query")
 @blp.answers(200, StudyPageSchema)
 @blp.alt_response(422, schema=ErrorSchema)
+@blp.doc(operationId="list_studies")
 def collection(query: dict[str, Any]) -> dict[str, Any]:
     """All studies, newest first, page by page."""
     with resources().database.read() as session:
@@ -44,6 +45,7 @@ class StudyItem(MethodView):
 
     @blp.answers(200, WholeStudySchema)
     @blp.alt_response(404, schema=ErrorSchema)
+    @blp.doc(operationId="get_study")
     def get(self, study_id: str) -> dict[str, Any]:
         """A study with its scans."""
         return _described(study_id)
@@ -54,6 +56,7 @@ class StudyItem(MethodView):
     @blp.alt_response(409, schema=ErrorSchema, description="conflict: changed since, or another study has the name")
     @blp.alt_response(415, schema=ErrorSchema, description="a body that is not JSON")
     @blp.alt_response(422, schema=ErrorSchema)
+    @blp.doc(operationId="change_study")
     def patch(self, body: dict[str, Any], study_id: str) -> dict[str, Any]:
         """Rename it, write its notes, its tags, its day or its patient."""
         emptied: dict[str, Any] = {name: "" for name in ("date", "patient") if name in body and body[name] is None}
@@ -67,6 +70,7 @@ class StudyItem(MethodView):
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: none of its scans has a result")
 @blp.alt_response(503, schema=ErrorSchema, description="too_many_downloads")
+@blp.doc(operationId="download_study")
 def download(query: dict[str, Any], study_id: str) -> Response:
     """All of its scans in one zip, or their masks alone."""
     with resources().database.read() as session:

@@ -10,6 +10,7 @@ import marshmallow as ma
 from marshmallow import fields
 
 from ml.cards import Card
+from webapp.schemas.fields import AnswerSchema
 
 _SCALARS: dict[Any, type[fields.Field[Any]]] = {
     str: fields.String,
@@ -32,7 +33,7 @@ def _fields_of(kind: type) -> dict[str, fields.Field[Any]]:
 
 @cache
 def _schema_of(kind: type) -> type[ma.Schema]:
-    return ma.Schema.from_dict(_fields_of(kind), name=f"Card{kind.__name__}Schema")
+    return AnswerSchema.from_dict(_fields_of(kind), name=f"Card{kind.__name__}Schema")
 
 
 def _field(hint: Any, **options: Any) -> fields.Field[Any]:

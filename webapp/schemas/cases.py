@@ -11,7 +11,7 @@ from webapp.domain.evaluations.cases import CASE_ORDERS, DEFAULT_LIMIT, LARGEST_
 from webapp.domain.evaluations.images import KINDS, OF_TRUTH
 from webapp.domain.evaluations.manifest import ListedCase
 from webapp.domain.evaluations.models import CaseOutcome, EvaluationCase
-from webapp.schemas.fields import Code, FailureField, Links, Warnings, dump
+from webapp.schemas.fields import AnswerSchema, Code, FailureField, Links, Warnings, dump
 from webapp.schemas.metrics import MetricsSchema, case_fields, patient_fields
 
 
@@ -45,7 +45,7 @@ class CaseSchema(MetricsSchema):
         include: ClassVar = case_fields()
 
 
-class CaseMaskFindingSchema(ma.Schema):
+class CaseMaskFindingSchema(AnswerSchema):
     """What is doubtful about a case's expert's mask, which is used all the same."""
 
     code = fields.String(required=True)
@@ -65,7 +65,7 @@ def described_case(row: EvaluationCase, listed: ListedCase | None) -> dict[str, 
     return {**dump(CaseSchema, row), "mask_findings": findings}
 
 
-class CasePageSchema(ma.Schema):
+class CasePageSchema(AnswerSchema):
     """One page of cases."""
 
     cases = fields.List(fields.Nested(CaseSchema), attribute="rows", required=True)
@@ -99,7 +99,7 @@ class PatientSchema(MetricsSchema):
         include: ClassVar = patient_fields()
 
 
-class PatientPageSchema(ma.Schema):
+class PatientPageSchema(AnswerSchema):
     """One page of patients."""
 
     patients = fields.List(fields.Nested(PatientSchema), attribute="rows", required=True)

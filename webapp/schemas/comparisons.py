@@ -6,7 +6,7 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from webapp.domain.evaluations.comparison import Comparison
-from webapp.schemas.fields import Rounded
+from webapp.schemas.fields import AnswerSchema, Rounded
 
 
 class ComparisonQuerySchema(ma.Schema):
@@ -15,7 +15,7 @@ class ComparisonQuerySchema(ma.Schema):
     other = fields.String(required=True, validate=validate.Length(max=32))
 
 
-class PairedSchema(ma.Schema):
+class PairedSchema(AnswerSchema):
     """Dice of patients, pooled over the slices that both compared with the same truth: second less first."""
 
     pairs = fields.Integer()
@@ -33,7 +33,7 @@ class PairedSchema(ma.Schema):
     )
 
 
-class PatientPairSchema(ma.Schema):
+class PatientPairSchema(AnswerSchema):
     """One patient's pooled Dice in both."""
 
     patient = fields.String()
@@ -42,7 +42,7 @@ class PatientPairSchema(ma.Schema):
     second = Rounded(6)
 
 
-class ChangedSchema(ma.Schema):
+class ChangedSchema(AnswerSchema):
     """How many slices went from one outcome to another."""
 
     first = fields.String()
@@ -50,7 +50,7 @@ class ChangedSchema(ma.Schema):
     slices = fields.Integer()
 
 
-class ChangeSchema(ma.Schema):
+class ChangeSchema(AnswerSchema):
     """One slice whose outcome differs."""
 
     patient = fields.String()
@@ -61,7 +61,7 @@ class ChangeSchema(ma.Schema):
     second = fields.String()
 
 
-class DifferenceSchema(ma.Schema):
+class DifferenceSchema(AnswerSchema):
     """One slice that both compared with the same truth, with its Dice in each."""
 
     patient = fields.String()
@@ -80,7 +80,7 @@ class Transitions(fields.List[Any]):
         return super()._serialize(rows, attr, obj, **options)
 
 
-class ComparisonSchema(ma.Schema):
+class ComparisonSchema(AnswerSchema):
     """Two evaluations on the same cases."""
 
     first = fields.String(required=True, attribute="first.id")

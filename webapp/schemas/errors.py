@@ -1,10 +1,11 @@
 """The JSON of failures."""
 
-import marshmallow as ma
 from marshmallow import fields
 
+from webapp.schemas.fields import AnswerSchema
 
-class RejectedSchema(ma.Schema):
+
+class RejectedSchema(AnswerSchema):
     """One file of several that was not admitted."""
 
     filename = fields.String(required=True)
@@ -12,8 +13,10 @@ class RejectedSchema(ma.Schema):
     message = fields.String(required=True)
 
 
-class ErrorSchema(ma.Schema):
+class ErrorSchema(AnswerSchema):
     """Every failure."""
+
+    may_lack = frozenset({"rejected"})
 
     code = fields.String(required=True, metadata={"description": "stable, for programs"})
     message = fields.String(required=True, metadata={"description": "one sentence: what, the limit, the remedy"})

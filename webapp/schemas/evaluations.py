@@ -14,12 +14,12 @@ from webapp.domain.evaluations.sources import LONGEST_PATH
 from webapp.domain.evaluations.submission import LONGEST_NAME
 from webapp.domain.jobs.models import Status
 from webapp.domain.jobs.wait import LONGEST_WAIT_S
-from webapp.schemas.fields import Code, FailureField, Links, Rounded, Timestamp, session_of
+from webapp.schemas.fields import AnswerSchema, Code, FailureField, Links, Rounded, Timestamp, session_of
 from webapp.schemas.segmentations import LONGEST_MODEL_NAME, NO_THRESHOLD, THRESHOLD_RANGE
 from webapp.schemas.uploads import FormSchema
 
 
-class ProgressSchema(ma.Schema):
+class ProgressSchema(AnswerSchema):
     """How far an evaluation is."""
 
     stage = Code(progress.Stage)
@@ -70,7 +70,7 @@ def _links(evaluation: Evaluation) -> dict[str, str]:
     return links
 
 
-class EvaluationSchema(ma.Schema):
+class EvaluationSchema(AnswerSchema):
     """A model over a data set: a job, and its result."""
 
     id = fields.String(required=True)
@@ -97,7 +97,7 @@ class EvaluationSchema(ma.Schema):
     links = Links(_links)
 
 
-class EvaluationPageSchema(ma.Schema):
+class EvaluationPageSchema(AnswerSchema):
     """One page of evaluations, newest first."""
 
     evaluations = fields.List(fields.Nested(EvaluationSchema), attribute="rows", required=True)
@@ -203,14 +203,14 @@ EVALUATION_BODY = {
 }
 
 
-class FolderSchema(ma.Schema):
+class FolderSchema(AnswerSchema):
     """One sub-folder."""
 
     name = fields.String(required=True)
     path = fields.String(required=True)
 
 
-class FolderListSchema(ma.Schema):
+class FolderListSchema(AnswerSchema):
     """The sub-folders of a folder below an allowed root, or the roots."""
 
     path = fields.String(allow_none=True, metadata={"description": "null: the list of the roots"})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import marshmallow as ma
 from marshmallow import fields
@@ -16,7 +16,21 @@ from sqlalchemy.orm import Session, object_session
 from webapp.schemas.warnings import described
 
 
-class RowSchema(ma.Schema):
+class AnswerSchema(ma.Schema):
+    """What an answer says: every field is always there, null where there is nothing to say, and is described so.
+
+    A program in a typed language would else ask of each field whether it is there.
+    """
+
+    # The fields that are not always there.
+    may_lack: ClassVar[frozenset[str]] = frozenset()
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """marshmallow's place for what holds of all fields."""
+        field_obj.required = field_name not in self.may_lack
+
+
+class RowSchema(AnswerSchema):
     """Of rows and dicts, of which a list has hundreds: a field's value is its attribute, or its key.
 
     marshmallow's own way tries both on every object, and splits each name at its points; it took a third of the time.
@@ -118,7 +132,7 @@ class Warnings(fields.List[Any]):
         return super()._serialize(described(self.codes(obj), self.details(obj)), attr, obj, **options)
 
 
-class MessageSchema(ma.Schema):
+class MessageSchema(AnswerSchema):
     """A code and its sentence."""
 
     code = fields.String(required=True)

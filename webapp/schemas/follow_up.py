@@ -2,14 +2,13 @@
 
 from typing import Any
 
-import marshmallow as ma
 from marshmallow import fields
 
 from ml.measurements import Verdict
 from webapp.domain.scans.dates import DateSource
 from webapp.domain.scans.follow_up import MOST_POINTS, Change, FollowUp, Point
 from webapp.domain.scans.patients import PatientSource
-from webapp.schemas.fields import Code, Rounded, dump
+from webapp.schemas.fields import AnswerSchema, Code, Rounded, dump
 
 METHOD = (
     "The model's card states, from patients that it had not seen, within how many times the expert's volume was larger"
@@ -19,7 +18,7 @@ METHOD = (
 )
 
 
-class FollowUpPatientSchema(ma.Schema):
+class FollowUpPatientSchema(AnswerSchema):
     """Whose studies these are."""
 
     name = fields.String(
@@ -29,7 +28,7 @@ class FollowUpPatientSchema(ma.Schema):
     problem = fields.String(allow_none=True, metadata={"description": "why it is not known"})
 
 
-class ModelErrorSchema(ma.Schema):
+class ModelErrorSchema(AnswerSchema):
     """The error of volumes that the model's card states."""
 
     model = fields.String(required=True)
@@ -57,7 +56,7 @@ class ModelErrorSchema(ma.Schema):
     )
 
 
-class FollowUpPointSchema(ma.Schema):
+class FollowUpPointSchema(AnswerSchema):
     """One study."""
 
     study = fields.String(required=True, metadata={"description": "its id"})
@@ -87,7 +86,7 @@ class FollowUpPointSchema(ma.Schema):
     error_problem = fields.String(allow_none=True, metadata={"description": "why the error is not known"})
 
 
-class FollowUpChangeSchema(ma.Schema):
+class FollowUpChangeSchema(AnswerSchema):
     """From one study to a later one; figures are null where none can be told, and `problem` says why."""
 
     first = fields.String(required=True, metadata={"description": "a study's id"})
@@ -102,7 +101,7 @@ class FollowUpChangeSchema(ma.Schema):
     problem = fields.String(allow_none=True)
 
 
-class LeftOutSchema(ma.Schema):
+class LeftOutSchema(AnswerSchema):
     """A study that names the patient and is not counted."""
 
     study = fields.String(required=True)
@@ -110,7 +109,7 @@ class LeftOutSchema(ma.Schema):
     reason = fields.String(required=True)
 
 
-class FollowUpSchema(ma.Schema):
+class FollowUpSchema(AnswerSchema):
     """One patient's studies in the order of their dates."""
 
     patient = fields.Nested(FollowUpPatientSchema, required=True)

@@ -4,14 +4,13 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
-import marshmallow as ma
 from marshmallow import fields
 
 from ml.lesions.lesions import LISTED, Side
 from ml.measurements import Verdict
 from ml.version import VERSION
 from webapp.domain.scans.models import SpacingSource
-from webapp.schemas.fields import Code, Rounded, Spacing, dump
+from webapp.schemas.fields import AnswerSchema, Code, Rounded, Spacing, dump
 
 RESEARCH_USE = "Research use only. Not for diagnosis."
 _NO_SPACING = "null where the spacing is not known"
@@ -46,7 +45,7 @@ def _line(description: str) -> fields.List[Any]:
     return fields.List(Places(3), required=True, metadata={"description": description})
 
 
-class LesionSchema(ma.Schema):
+class LesionSchema(AnswerSchema):
     """A 26-connected component of the mask."""
 
     number = fields.Integer(required=True, metadata={"description": "from 1, the largest first"})
@@ -79,7 +78,7 @@ class LesionSchema(ma.Schema):
     center_pixels = Places(2, required=True, metadata={"description": "slice, row, column, from 0"})
 
 
-class MeasuredSliceSchema(ma.Schema):
+class MeasuredSliceSchema(AnswerSchema):
     """The mask's area on a slice."""
 
     index = fields.Integer(required=True, metadata={"description": "from 0"})
@@ -87,7 +86,7 @@ class MeasuredSliceSchema(ma.Schema):
     area_mm2 = _mm(2)
 
 
-class MeasurementsSchema(ma.Schema):
+class MeasurementsSchema(AnswerSchema):
     """What the mask of a run amounts to."""
 
     scan = fields.String(required=True, metadata={"description": "its id"})

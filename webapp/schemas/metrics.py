@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-import marshmallow as ma
 from markupsafe import Markup, escape
 from marshmallow import fields
 
@@ -11,7 +10,7 @@ from ml.metrics.agreement import SLICE_AGREEMENT
 from ml.metrics.registry import PREDICTED_PATIENT_METRICS, SIZE_METRICS, SLICE_METRICS, Metric, Output, shown_in
 from ml.metrics.slices import Value
 from webapp.domain.evaluations.models import EvaluationCase, EvaluationPatient
-from webapp.schemas.fields import Rounded
+from webapp.schemas.fields import AnswerSchema, Rounded
 
 _UNDEFINED = Markup('<span class="muted" aria-label="not defined">–</span>')
 # As in report.json: more are noise.
@@ -35,7 +34,7 @@ _OF_PATIENTS: tuple[Metric[Any, Value], ...] = (
 PATIENT_METRICS = tuple({metric.name: metric for metric in shown_in(_OF_PATIENTS, Output.API)}.values())
 
 
-class MetricsSchema(ma.Schema):
+class MetricsSchema(AnswerSchema):
     """A schema of rows with metrics: a page of 500 cases has ten thousand values, so they are looked up directly."""
 
     class Meta:

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import marshmallow as ma
 from marshmallow import fields
 
 from webapp.domain.catalog.entries import CatalogEntry
 from webapp.schemas.cards import card_fields
+from webapp.schemas.fields import AnswerSchema
 
 
-class PackageFileSchema(ma.Schema):
+class PackageFileSchema(AnswerSchema):
     """A file of the package."""
 
     sha256 = fields.String()
@@ -19,8 +19,10 @@ class PackageFileSchema(ma.Schema):
     present = fields.Boolean(metadata={"description": "whether it is there; which engines can run depends on it"})
 
 
-class ModelSchema(ma.Schema):
+class ModelSchema(AnswerSchema):
     """A model card, as its file has it; of a card that cannot be read there is the name alone."""
+
+    may_lack = frozenset(card_fields()) - {"name"}
 
     class Meta:
         """The card's fields, from its dataclasses; of a file also what `dump_model` adds."""
@@ -40,7 +42,7 @@ class ModelSchema(ma.Schema):
     problem = fields.String(allow_none=True)
 
 
-class ModelListSchema(ma.Schema):
+class ModelListSchema(AnswerSchema):
     """All model packages."""
 
     models = fields.List(fields.Nested(ModelSchema), required=True)

@@ -3,7 +3,6 @@
 from functools import lru_cache
 from typing import Any
 
-import marshmallow as ma
 from flask import request, url_for
 from marshmallow import fields
 
@@ -14,7 +13,7 @@ from webapp.domain.scans.grouping import missing_numbers
 from webapp.domain.scans.images import KINDS, OF_TRUTH, VOLUMES
 from webapp.domain.scans.models import Scan, Segmentation, SpacingSource
 from webapp.schemas.errors import RejectedSchema
-from webapp.schemas.fields import Code, Links, RowSchema, Spacing, Timestamp, dump
+from webapp.schemas.fields import AnswerSchema, Code, Links, RowSchema, Spacing, Timestamp, dump
 from webapp.schemas.segmentations import LONGEST_ID, SegmentationSchema
 from webapp.schemas.sequences import PartSchema, SequenceSchema
 from webapp.schemas.truth import AgreementSchema, TruthField
@@ -193,14 +192,14 @@ class ScanDetailSchema(ScanSchema):
     )
 
 
-class AdmittedSchema(ma.Schema):
+class AdmittedSchema(AnswerSchema):
     """The answer to an upload."""
 
     scans = fields.List(fields.Nested(ScanSchema), required=True)
     rejected = fields.List(fields.Nested(RejectedSchema), required=True)
 
 
-class ScanPageSchema(ma.Schema):
+class ScanPageSchema(AnswerSchema):
     """One page of the history."""
 
     scans = fields.List(fields.Nested(ScanSchema), attribute="rows", required=True)

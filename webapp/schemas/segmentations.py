@@ -10,7 +10,7 @@ from ml.measurements import Verdict
 from webapp.domain.jobs import lifecycle
 from webapp.domain.jobs.models import Status
 from webapp.domain.scans.models import Scan, Segmentation
-from webapp.schemas.fields import Code, FailureField, Rounded, RowSchema, Timestamp, Warnings, session_of
+from webapp.schemas.fields import AnswerSchema, Code, FailureField, Rounded, RowSchema, Timestamp, Warnings, session_of
 
 THRESHOLD_RANGE = validate.Range(0, 1)
 NO_THRESHOLD: dict[str, Any] = {"invalid": "This is no number from 0 to 1; write it with a point, as 0.5."}
@@ -200,7 +200,7 @@ class SegmentationSchema(RowSchema):
     error = FailureField()
 
 
-class SegmentationListSchema(ma.Schema):
+class SegmentationListSchema(AnswerSchema):
     """All runs of a scan, newest first."""
 
     segmentations = fields.List(fields.Nested(SegmentationSchema), required=True)

@@ -8,11 +8,12 @@ from marshmallow import fields, validate
 
 from ml.ood.sequences import PLAINLY_NOT_FLAIR
 from ml.scans.sequence import SequenceKind, SequenceSource
+from webapp.schemas.fields import AnswerSchema
 from webapp.schemas.labels import SEQUENCES
 from webapp.schemas.segmentations import LONGEST_ID
 
 
-class SequenceSchema(ma.Schema):
+class SequenceSchema(AnswerSchema):
     """Which MRI sequence a file says that it is."""
 
     kind = fields.String(required=True, metadata={"enum": [kind.value for kind in SequenceKind]})
@@ -21,7 +22,7 @@ class SequenceSchema(ma.Schema):
     )
 
 
-class PartSchema(ma.Schema):
+class PartSchema(AnswerSchema):
     """A scan that a joined one was made of."""
 
     sequence = fields.String(required=True, metadata={"enum": ["flair", "t1", "t1_post"]})

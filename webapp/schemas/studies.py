@@ -10,7 +10,7 @@ from marshmallow import fields, validate
 from webapp.domain.scans.history import DEFAULT_LIMIT, LARGEST_LIMIT
 from webapp.domain.scans.models import Scan, Study
 from webapp.domain.scans.result_zips import Content
-from webapp.schemas.fields import Links, Timestamp, dump
+from webapp.schemas.fields import AnswerSchema, Links, Timestamp, dump
 from webapp.schemas.scans import ScanSchema, dump_scan
 from webapp.schemas.uploads import LONGEST_TYPED
 
@@ -24,7 +24,7 @@ def _links(study: Study) -> dict[str, str]:
     }
 
 
-class StudySchema(ma.Schema):
+class StudySchema(AnswerSchema):
     """Scans that belong together, of one patient mostly."""
 
     id = fields.String(required=True)
@@ -60,7 +60,7 @@ class WholeStudySchema(ListedStudySchema):
     )
 
 
-class StudyPageSchema(ma.Schema):
+class StudyPageSchema(AnswerSchema):
     """One page of studies, newest first."""
 
     studies = fields.List(fields.Nested(ListedStudySchema), required=True)

@@ -2,17 +2,16 @@
 
 from typing import Any, ClassVar
 
-import marshmallow as ma
 from marshmallow import fields
 
 from ml.datasets.mask_findings import MASK_FINDINGS
 from webapp.domain.scans.models import Scan
 from webapp.domain.scans.truth import Truth
-from webapp.schemas.fields import dump
+from webapp.schemas.fields import AnswerSchema, dump
 from webapp.schemas.metrics import scan_agreement_fields, slice_agreement_fields
 
 
-class MaskFindingSchema(ma.Schema):
+class MaskFindingSchema(AnswerSchema):
     """What is doubtful about the masks of some slices; they are used all the same."""
 
     code = fields.String(required=True)
@@ -20,7 +19,7 @@ class MaskFindingSchema(ma.Schema):
     slices = fields.List(fields.Integer(), required=True, metadata={"description": "from 0"})
 
 
-class TruthSchema(ma.Schema):
+class TruthSchema(AnswerSchema):
     """An expert's mask of a scan."""
 
     filename = fields.String(
@@ -65,7 +64,7 @@ def described(scan: Scan) -> dict[str, Any] | None:
     }
 
 
-class SliceAgreementSchema(ma.Schema):
+class SliceAgreementSchema(AnswerSchema):
     """A slice that has an expert's mask."""
 
     index = fields.Integer(required=True, metadata={"description": "from 0"})
@@ -76,7 +75,7 @@ class SliceAgreementSchema(ma.Schema):
         include: ClassVar = slice_agreement_fields()
 
 
-class AgreementSchema(ma.Schema):
+class AgreementSchema(AnswerSchema):
     """All slices with an expert's mask together, and each."""
 
     segmentation = fields.String(required=True, metadata={"description": "the id of the run that was compared"})

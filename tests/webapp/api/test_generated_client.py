@@ -67,7 +67,7 @@ def model(name: str) -> Any:
 def uploaded(api: Any, *files: tuple[str, bytes]) -> Any:
     types = importlib.import_module(f"{PACKAGE}.types")
     sent_files = [types.File(payload=io.BytesIO(data), file_name=name, mime_type="image/png") for name, data in files]
-    return call("api_scans.post_api_v1_scans", client=api, body=model("PostApiV1ScansBody")(file=sent_files))
+    return call("api_scans.upload_scans", client=api, body=model("UploadScansBody")(file=sent_files))
 
 
 def test_it_uploads_waits_reads_runs_and_deletes(app: Flask, api: Any) -> None:
@@ -77,28 +77,26 @@ def test_it_uploads_waits_reads_runs_and_deletes(app: Flask, api: Any) -> None:
     assert isinstance(run, model("Segmentation"))
     assert (run.status, run.verdict, run.doubt, run.error, run.area_mm2) == ("queued", None, None, None, None)
     finish(resources_of(app), run.id)
-    seen = call("api_scans.get_api_v1_scans_scan_id", scan.id, client=api, wait=20)
+    seen = call("api_scans.get_scan", scan.id, client=api, wait=20)
     assert isinstance(seen.segmentation, model("Segmentation"))
     assert (seen.segmentation.status, seen.segmentation.verdict) == ("succeeded", "tumor_detected")
     assert seen.segmentation.slices[0].tumor_pixels > 0
-    listed = call("api_scans.get_api_v1_scans", client=api)
+    listed = call("api_scans.list_scans", client=api)
     assert [row.id for row in listed.scans] == [scan.id] and listed.next_cursor is None
-    again = call(
-        "api_scans.post_api_v1_scans_scan_id_segmentations", scan.id, client=api, body=model("Run")(threshold=0.9)
-    )
-    runs = call("api_scans.get_api_v1_scans_scan_id_segmentations", scan.id, client=api).segmentations
+    again = call("api_scans.run_again", scan.id, client=api, body=model("Run")(threshold=0.9))
+    runs = call("api_scans.list_segmentations", scan.id, client=api).segmentations
     assert [row.id for row in runs] == [again.id, run.id]
-    assert call("api_scans.delete_api_v1_scans_scan_id", scan.id, client=api) is None
-    gone = call("api_scans.get_api_v1_scans_scan_id", scan.id, client=api)
+    assert call("api_scans.delete_scan", scan.id, client=api) is None
+    gone = call("api_scans.get_scan", scan.id, client=api)
     assert isinstance(gone, model("Error")) and gone.code == "not_found"
 
 
 def test_it_downloads_what_is_no_json(app: Flask, client: FlaskClient, api: Any) -> None:
     scan_id = finished(app)["id"]
     url = f"{SCANS}/{scan_id}"
-    picture = call("api_scans.get_api_v1_scans_scan_id_kind_png", scan_id, "mask", client=api)
+    picture = call("api_scans.get_picture", scan_id, "mask", client=api)
     assert picture.payload.read() == client.get(f"{url}/mask.png").data
-    table = call("api_measurements.get_api_v1_scans_scan_id_measurements_csv", scan_id, client=api)
+    table = call("api_measurements.get_measurement_table", scan_id, client=api)
     assert table.encode() == client.get(f"{url}/measurements.csv").data
 
 
@@ -111,7 +109,7 @@ def test_it_reads_why_no_file_was_taken(api: Any) -> None:
 def test_it_reads_an_evaluation_that_has_not_begun_and_every_model(app: Flask, api: Any) -> None:
     data = write_data_set(resources_of(app).settings.evaluation_roots[0] / "set")
     evaluation_id = started(app.test_client(), data)
-    evaluation = call("api_evaluations.get_api_v1_evaluations_evaluation_id", evaluation_id, client=api)
+    evaluation = call("api_evaluations.get_evaluation", evaluation_id, client=api)
     assert (evaluation.status, evaluation.summary, evaluation.error) == ("queued", None, None)
     assert evaluation.progress.total is None
-    assert {entry.name for entry in call("api_models.get_api_v1_models", client=api).models}
+    assert {entry.name for entry in call("api_models.list_models", client=api).models}
