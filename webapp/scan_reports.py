@@ -14,7 +14,6 @@ from webapp.schemas.scans import dump_scan
 if TYPE_CHECKING:
     from ml.cards import Card
 
-_LESION_HEADS = ("{}", "slices", "volume", "longest diameter", "perpendicular", "side")
 _MOST_PICTURES = 3
 
 
@@ -55,8 +54,8 @@ def report_of(scan_id: str, segmentation_id: str | None) -> tuple[bytes, str]:
         figures_head="Figures" if doubts.is_assessed(run) else "Figures of what is marked: no finding",
         pictures=pictures,
         lesion_count=measured["lesion_count"],
-        lesion_heads=[head.format("lesion" if doubts.is_assessed(run) else "region") for head in _LESION_HEADS],
-        lesions=[_lesion_row(lesion) for lesion in measured["lesions"]],
+        lesion_heads=_lesion_heads(described),
+        lesions=[_lesion_row(lesion, is_single=scan.slice_count == 1) for lesion in measured["lesions"]],
         notes=[warning["message"] for warning in shown["warnings"] if warning["tone"] != "warn"],
         model=_model_rows(run, card, installed),
         metrics=_metric_rows(card),
@@ -195,17 +194,31 @@ def _contradiction(described: dict[str, Any], found: dict[str, Any] | None) -> l
     return []
 
 
-def _lesion_row(lesion: dict[str, Any]) -> list[str]:
+def _lesion_heads(described: dict[str, Any]) -> list[str]:
+    is_assessed = described["segmentation"]["verdict"] != Verdict.NOT_ASSESSED
+    size = "volume" if described["slice_count"] > 1 else "area"
+    return ["lesion" if is_assessed else "region", "slices", size, "longest diameter", "perpendicular", "side"]
+
+
+def _lesion_row(lesion: dict[str, Any], *, is_single: bool) -> list[str]:
     def length(name: str) -> str:
         if lesion[f"{name}_mm"] is not None:
             return f"{lesion[f'{name}_mm']:.1f} mm"
         return f"{lesion[f'{name}_pixels']:.1f} px"
 
+    def size() -> str:
+        """As the page says it."""
+        if lesion["volume_mm3"] is not None:
+            return figures.volume(lesion["volume_mm3"])
+        if lesion["area_mm2"] is not None:
+            return f"{lesion['area_mm2']:.1f} mm\u00b2"
+        return f"{lesion['voxels']:,} {'px' if is_single else 'voxels'}"
+
     first, last = (index + 1 for index in lesion["slices"])
     return [
         str(lesion["number"]),
         str(first) if first == last else f"{first} to {last}",
-        f"{lesion['voxels']:,} voxels" if lesion["volume_mm3"] is None else figures.volume(lesion["volume_mm3"]),
+        size(),
         length("diameter"),
         length("perpendicular"),
         lesion["hemisphere"] or "not known",

@@ -11,19 +11,23 @@ from ml.evaluation.summary import PatientResult
 from ml.metrics.registry import SLICE_METRICS, Metric, Output, shown_in
 from ml.metrics.slices import Value
 
+# More than any metric is good for; and those that every computer shows alike.
+METRIC_DIGITS, ALL_DIGITS = 6, 15
 SLICE_COLUMNS = ("patient", "image", *(metric.name for metric in shown_in(SLICE_METRICS, Output.CSV)))
 
 
 class TableWriter:
     """A CSV file being written: its head at once, then row by row."""
 
-    def __init__(self, file: TextIO, columns: Sequence[str]) -> None:
+    def __init__(self, file: TextIO, columns: Sequence[str], digits: int = METRIC_DIGITS) -> None:
+        """digits: significant ones of a float; ALL_DIGITS of figures that come rounded, and of settings."""
+        self._digits = digits
         self._writer = csv.writer(file, lineterminator="\n")
         self._writer.writerow(columns)
 
     def write(self, row: Iterable[object]) -> None:
         """One row; None is an empty field."""
-        self._writer.writerow([_cell(value) for value in row])
+        self._writer.writerow([_cell(value, self._digits) for value in row])
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
@@ -51,10 +55,10 @@ def _slice_row(result: SliceResult) -> list[object]:
     return [result.case.patient, result.case.file_name, *(values.get(name) for name in SLICE_COLUMNS[2:])]
 
 
-def _cell(value: object) -> object:
-    """Six digits are more than any metric is good for; what is not defined is an empty field."""
+def _cell(value: object, digits: int) -> object:
+    """What is not defined is an empty field."""
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.{digits}g}"
     if isinstance(value, str):
         # Beside our line ends csv leaves a carriage return bare, and readers end the row there.
         text = value.replace("\r", " ")

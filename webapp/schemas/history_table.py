@@ -70,10 +70,10 @@ COLUMNS = (
 
 def table_rows(scans: Iterable[Described], *, with_head: bool) -> bytes:
     """Rows of the CSV in UTF-8, a scan each. What a spreadsheet would run as a formula is quoted."""
-    from ml.reports.csv import TableWriter  # with the evaluation's modules, which few processes need
+    from ml.reports.csv import ALL_DIGITS, TableWriter  # with the evaluation's modules, which few processes need
 
     text = io.StringIO()
-    writer = TableWriter(text, [column.name for column in COLUMNS])
+    writer = TableWriter(text, [column.name for column in COLUMNS], ALL_DIGITS)
     if not with_head:
         text.seek(0)
         text.truncate()

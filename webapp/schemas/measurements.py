@@ -148,11 +148,11 @@ def measurements_csv(described: dict[str, Any]) -> bytes:
 
     described: of `dump_measurements`.
     """
-    from ml.reports.csv import TableWriter  # with the evaluation's modules, which few processes need
+    from ml.reports.csv import ALL_DIGITS, TableWriter  # with the evaluation's modules, which few processes need
 
     text = io.StringIO()
     columns = (*_RUN_COLUMNS, "spacing_source", *_SPACING_COLUMNS, "lesion", "lesion_count", *_LESION_COLUMNS)
-    writer = TableWriter(text, columns)
+    writer = TableWriter(text, columns, ALL_DIGITS)
     described = {**described, "warnings": " ".join(described["warnings"])}
     of_run = [described[name] for name in _RUN_COLUMNS]
     of_run += [described["spacing_source"], *(distance or None for distance in described["spacing_mm"] or (None,) * 3)]

@@ -115,6 +115,14 @@ def test_the_history_as_a_table_has_every_scan_of_the_filter(any_app: Flask, mon
     assert client.get(f"{TABLE}?sort=x").status_code == 422
 
 
+def test_the_tables_have_figures_with_the_digits_that_the_json_has(app: Flask, client: FlaskClient) -> None:
+    scan = sent(client, form={"threshold": "0.123456789"})
+    finish(resources_of(app), scan["segmentation"]["id"])
+    [row] = rows_of(client.get(TABLE))
+    [whole, *_] = rows_of(client.get(f"{SCANS}/{scan['id']}/measurements.csv"))
+    assert row["threshold"] == whole["threshold"] == "0.123456789"
+
+
 @pytest.mark.parametrize("name", ["=cmd|'x'!A0", "@SUM(1)", " +1", "＝1"])
 def test_a_name_that_a_spreadsheet_would_run_is_quoted(client: FlaskClient, name: str) -> None:
     sent(client, f"{name}.png", form={"study": name})

@@ -23,12 +23,14 @@ SHAPE = (28, 32, 24)
 SPACING_MM = (5.0, 5.5, 6.0)
 
 
-def add_volume(app: Flask, orientation: str = "LPS", **fields: Any) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
-    affine = volume_files.affine_of(orientation, SPACING_MM, SHAPE)
-    data = volume_files.nifti(volume_files.head(affine, SHAPE), affine, **fields)
+def add_volume(
+    app: Flask, orientation: str = "LPS", shape: tuple[int, int, int] = SHAPE, **fields: Any
+) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    affine = volume_files.affine_of(orientation, SPACING_MM, shape)
+    data = volume_files.nifti(volume_files.head(affine, shape), affine, **fields)
     scan = sent(app.test_client(), "head.nii.gz", data, form={"threshold": f"{(19 + 169) / 2 / 255}"})
     finish(resources_of(app), scan["segmentation"]["id"])
-    return scan, affine, volume_files.tumor(affine, SHAPE)
+    return scan, affine, volume_files.tumor(affine, shape)
 
 
 def add_stack(app: Flask) -> dict[str, Any]:
@@ -104,6 +106,19 @@ def test_a_single_slice_has_no_distance_of_slices(app: Flask, client: FlaskClien
     assert found["spacing_mm"] == client.get(f"{SCANS}/{scan['id']}").json["spacing_mm"] == [None, 0.5, 0.5]
 
 
+def test_a_single_slice_of_a_volume_has_areas_and_no_volume(app: Flask, client: FlaskClient) -> None:
+    scan, _, truth = add_volume(app, shape=(28, 32, 1))
+
+    found = measured(client, scan)
+
+    (lesion,) = found["lesions"]
+    assert found["area_mm2"] == lesion["area_mm2"] == pytest.approx(truth.sum() * 5.0 * 5.5)
+    assert [item[name] for item in (found, lesion) for name in ("volume_mm3", "volume_ml")] == [None] * 4
+    assert [row["volume_ml"] for row in rows_of(client, scan)] == ["", ""]
+    page = client.get(f"/scans/{scan['id']}").text
+    assert f"{found['area_mm2']:.1f}&nbsp;mm²" in page and "mm³" not in page and "&nbsp;mL" not in page
+
+
 def test_without_spacing_lengths_are_in_pixels(app: Flask, client: FlaskClient) -> None:
     scan = add_stack(app)
     found = measured(client, scan)
@@ -130,6 +145,11 @@ def test_a_table_has_the_whole_and_each_lesion(app: Flask, client: FlaskClient) 
     assert (lesion["lesion"], lesion["slice_mm"], lesion["column_mm"]) == ("1", "5", "0.5")
     assert float(lesion["diameter_mm"]) == pytest.approx(math.sqrt(52) / 2, abs=0.01)
     assert (lesion["spacing_source"], lesion["glioscope_version"]) == ("entered", VERSION)
+
+    assert enter(client, scan, [49.9, 15.3, 14.7]).status_code == 200
+    whole, lesion = rows_of(client, scan)
+    found = measured(client, scan)
+    assert float(whole["volume_mm3"]) == float(lesion["volume_mm3"]) == found["volume_mm3"] == 538704.4
 
     named = finished(app, "=1+1.png")
     assert {row["filename"] for row in rows_of(client, named)} == {"'=1+1.png"}, "no spreadsheet runs it"

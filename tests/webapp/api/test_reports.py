@@ -55,6 +55,15 @@ def test_a_picture_without_spacing_has_pixels_and_no_millimeters(app: Flask, cli
     assert pages_of(response.data) <= 2
 
 
+def test_lesions_of_a_single_slice_have_areas_as_on_the_page(app: Flask, client: FlaskClient) -> None:
+    scan = finished(app)
+    assert client.patch(f"{SCANS}/{scan['id']}", json={"spacing_mm": [None, 0.5, 0.5]}).status_code == 200
+    [lesion, *_] = client.get(f"{SCANS}/{scan['id']}/measurements.json").json["lesions"]
+    said = words_of(client.get(f"{SCANS}/{scan['id']}/report.pdf").data)
+    assert re.search(r"\d voxels", said) is None
+    assert said.count(f"{lesion['area_mm2']:.1f} mm²") == 2, "of the scan and of its one lesion"
+
+
 def test_without_a_verdict_nothing_is_called_tumor(app: Flask, client: FlaskClient) -> None:
     scan, _ = add_series(app)
     judged(app, Verdict.NOT_ASSESSED, "not_flair", "plainly_not_flair")

@@ -124,15 +124,21 @@ def _measure(resources: Resources, wanted: MeasurementSource) -> bytes:
             patient = Patient(wanted.affine, find_middle(pixels, np.array(wanted.tumor_slices), wanted.affine))
         row_distance, column_distance = (1.0, 1.0) if wanted.spacing_mm is None else wanted.spacing_mm[1:]
         lesions = find_lesions(mask, row_distance, column_distance, patient)
-    described = [_describe(number, lesion, wanted.spacing_mm) for number, lesion in enumerate(lesions.listed, 1)]
+    slice_mm = wanted.spacing_mm[0] if wanted.spacing_mm and wanted.shape[0] > 1 else None
+    described = [
+        _describe(number, lesion, wanted.spacing_mm, slice_mm) for number, lesion in enumerate(lesions.listed, 1)
+    ]
     return json.dumps({"lesion_count": lesions.count, "lesions": described}).encode()
 
 
-def _describe(number: int, lesion: Lesion, spacing_mm: Sequence[float] | None) -> dict[str, Any]:
+def _describe(
+    number: int, lesion: Lesion, spacing_mm: Sequence[float] | None, slice_mm: float | None
+) -> dict[str, Any]:
+    """slice_mm: the distance of slices; None where there is one slice, which has an area and no volume."""
     longest, perpendicular = lesion.diameters.longest, lesion.diameters.perpendicular
     in_mm, in_pixels = (None, lesion.diameters) if spacing_mm is None else (lesion.diameters, None)
     pixel_mm2 = None if spacing_mm is None else spacing_mm[1] * spacing_mm[2]
-    voxel_mm3 = pixel_mm2 * spacing_mm[0] if spacing_mm and pixel_mm2 and spacing_mm[0] else None
+    voxel_mm3 = pixel_mm2 * slice_mm if pixel_mm2 and slice_mm else None
     return {
         "number": number,
         "voxels": lesion.voxels,
