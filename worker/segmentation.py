@@ -64,11 +64,11 @@ def run(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease, _ste
 
 
 def _predict(runtime: Runtime, job: ClaimedJob[SegmentationInput], lease: Lease, pixels: np.ndarray) -> Prediction:
-    """The network's map, which is stored here; or the stored map of the run whose threshold was changed."""
+    """The network's map, which is stored here; or the stored map of the run whose threshold was changed, where the
+    model's package is still the one that made it."""
     resources, work = runtime.resources, job.input
-    if work.map_key is not None:
-        # No network runs: the card alone is needed, and no engine is loaded for it.
-        card = resources.catalog.card(work.model)
+    # The card alone is needed where no network runs, and no engine is loaded for it.
+    if work.map_key is not None and (card := resources.catalog.card(work.model)).release == work.map_version:
         probability_u8 = np.asarray(read_array(resources.storage, work.map_key))
         alone = np.isin(np.arange(len(probability_u8)), work.map_first_looks)
         return Prediction(probability_u8, work.map_key, work.map_engine, card, 0.0, 0.0, work.map_warnings, alone)
@@ -166,5 +166,5 @@ def _complete(
     lease.commit(
         lambda: segmentations.complete(resources, job.claim, measures, facts),
         # Another run's map stays, whatever becomes of this one.
-        stored=None if work.map_key is not None else prediction.key,
+        stored=None if prediction.key == work.map_key else prediction.key,
     )

@@ -144,6 +144,27 @@ def test_another_threshold_loads_no_engine(runtime, resources, monkeypatch) -> N
     assert (done.model_version, done.min_tumor_pixels) == (first.model_version, first.min_tumor_pixels)
 
 
+def test_a_threshold_for_whose_map_another_package_is_installed_by_now_is_read_anew(
+    runtime, resources, engine, monkeypatch
+) -> None:
+    accepted = upload(resources)
+    run_segmentation(runtime, accepted.segmentation_id)
+    second = segmentations.request(resources, accepted.scan_id, model=None, threshold=0.9)
+    segmentations.cancel(resources, second)
+    card_of = resources.catalog.card
+    engine.card = replace(engine.card, version="9.9")
+    monkeypatch.setattr(resources.catalog, "card", lambda name=None: replace(card_of(name), version="9.9"))
+    segmentations.retry(resources, second)
+    run_segmentation(runtime, second)
+    first, done = row(resources, accepted.segmentation_id), row(resources, second)
+    assert (done.status, done.model_version, len(engine.pieces)) == (Status.SUCCEEDED, "9.9", 2)
+    assert done.map_key != first.map_key and first.model_version != "9.9"
+
+    third = segmentations.request(resources, accepted.scan_id, model=None, threshold=0.2)
+    run_segmentation(runtime, third)
+    assert row(resources, third).map_key == done.map_key and len(engine.pieces) == 2
+
+
 def test_another_threshold_keeps_the_warning_of_its_map(runtime, resources, engine) -> None:
     accepted = upload(resources)
     engine.is_out_of_distribution = [True]

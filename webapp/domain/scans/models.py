@@ -215,7 +215,8 @@ class Segmentation(JobColumns, Part, Base):
     threshold: Mapped[float]
     # On the scan's own grid, scaled from the card's.
     min_tumor_pixels: Mapped[int | None]
-    # Set where a threshold was changed: the stored map of that run is used and no network runs.
+    # Set where a threshold was changed: the stored map of that run is used and no network runs, unless another package
+    # of the model's name was installed before its turn came.
     map_of_id: Mapped[str | None] = mapped_column(ForeignKey("segmentations.id", ondelete="CASCADE"))
     map_key: Mapped[str | None] = mapped_column(String(200))
     # `threshold`, and `min_pixels` on the scan's own grid; None where the model has no such rule.

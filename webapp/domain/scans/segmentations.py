@@ -28,9 +28,10 @@ class SegmentationInput:
     model: str
     threshold: float
     waited_ms: float
-    # The stored map to use instead of the network, what ran to make it, what that run warned of, and the slices, from
-    # 0, that the first member of a cascade answered alone.
+    # The stored map to use instead of the network where the model is still of that version, what ran to make it, what
+    # that run warned of, and the slices, from 0, that the first member of a cascade answered alone.
     map_key: str | None
+    map_version: str | None
     map_engine: str | None
     map_warnings: tuple[str, ...]
     map_first_looks: tuple[int, ...] = ()
@@ -113,7 +114,7 @@ def request(resources: Resources, scan_id: str, *, model: str | None, threshold:
         segmentation = add(session, scan_id, model=card.name, version=card.release, threshold=wanted)
         # Only a change of the threshold asks for the stored map; an explicit model means: run it.
         if model is None and shown is not None and shown.map_key is not None and _is_of(shown, card):
-            segmentation.map_of_id = shown.map_of_id or shown.id
+            segmentation.map_of_id = shown.id
         segmentation_id = segmentation.id
     resources.queue.publish(INTERACTIVE)
     resources.traces.begin(segmentation_id)
@@ -132,6 +133,7 @@ def read_input(session: Session, row: Segmentation) -> SegmentationInput:
         threshold=row.threshold,
         waited_ms=max(0.0, waited_s * 1000),
         map_key=source.map_key if source else None,
+        map_version=source.model_version if source else None,
         map_engine=source.engine if source else None,
         map_warnings=tuple(source.warnings) if source else (),
         map_first_looks=_first_looks(source),
