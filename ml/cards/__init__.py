@@ -45,6 +45,7 @@ from ml.cards.packages import (
     card_sha256,
     find_package,
     list_packages,
+    path_advice,
     verify_files,
 )
 from ml.cards.reading import CARD_FILE, NAME_PATTERN, card_from_json, load_card
@@ -92,5 +93,6 @@ __all__ = [
     "find_package",
     "list_packages",
     "load_card",
+    "path_advice",
     "verify_files",
 ]

@@ -40,6 +40,21 @@ def find_package(name: str, directories: Sequence[Path]) -> Path:
     raise PackageNotFoundError(f"There is no model package called {name[:80]!r}; packages found: {known}.{advice}")
 
 
+def path_advice(name: str) -> str:
+    """What to do where an operator names a file or a folder that is no package, such as a checkpoint of training; empty
+    where there is no such path. Not for names that come from elsewhere: it looks at the file system."""
+    path = Path(name)
+    checkpoints = sorted(path.glob("*.pth")) if path.is_dir() else [path] if path.is_file() else []
+    if checkpoints:
+        return (
+            f" {name} is no package but {'a run, which has checkpoints' if path.is_dir() else 'a file'}: make a package"
+            f" of a checkpoint with `python -m ml package {checkpoints[0]} --out FOLDER`."
+        )
+    if (path / CARD_FILE).is_file():
+        return f" {name} is a package itself: name {path.resolve().name}, and the folder that it lies in."
+    return ""
+
+
 def card_sha256(folder: Path) -> str:
     """The digest of a package's card, which names those of its other files: another package has another one.
 

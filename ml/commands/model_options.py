@@ -5,7 +5,7 @@ import math
 import os
 from pathlib import Path
 
-from ml.cards import CARD_FILE, PackageNotFoundError, find_package
+from ml.cards import CARD_FILE, PackageNotFoundError, find_package, path_advice
 
 # Of the portal, too (GLIOSCOPE_MODEL).
 DEFAULT_MODEL = "unet-cascade-lgg"
@@ -42,7 +42,8 @@ def find_model(name: str) -> Path:
     except PackageNotFoundError as error:
         places = ", ".join(str(folder) if folder.is_dir() else f"{folder} (which is no folder)" for folder in folders)
         raise PackageNotFoundError(
-            f"{error} Looked for in {places}: GLIOSCOPE_MODELS names other folders, --model a package's own."
+            f"{error}{path_advice(name)} Looked for in {places}: GLIOSCOPE_MODELS names other folders, --model a"
+            " package's own."
         ) from error
 
 

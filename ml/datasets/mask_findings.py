@@ -65,6 +65,7 @@ LOSSY = "lossy_mask"
 NON_BINARY = "non_binary_mask"
 ON_ANOTHER_GRID = "mask_on_another_grid"
 CUT_OFF = "mask_cut_off"
+RESAMPLED = "mask_resampled"
 
 MASK_FINDINGS: dict[str, MaskFinding] = {
     finding.code: finding
@@ -181,6 +182,14 @@ MASK_FINDINGS: dict[str, MaskFinding] = {
             "The mask's file covers a part of the scan, and what it marks reaches the end of that part: beyond it there"
             " is no tumor here, and what the model marked there counts as extra. Export the mask over the whole scan.",
         ),
+        MaskFinding(
+            RESAMPLED,
+            "Masks of volumes whose axial slices were interpolated",
+            "on interpolated slices",
+            "On the volume's own voxels axial pixels are far from squares, so axial slices were interpolated"
+            " (`resampled`), and each of their pixels took the mask's nearest label. Figures of slices are of these,"
+            " and tumor finer than their pixels may be lost; to compare on the file's voxels, take `mask.nii.gz`.",
+        ),
     )
 }
 
@@ -226,7 +235,7 @@ def count_values(values: NDArray[np.generic]) -> tuple[int, bool]:
 
 
 # Those of `codes_of_labels`: the mask's file shows them, and its pixels alone do not.
-OF_FILES = frozenset((TURNED, CHANNEL_DROPPED, COLORS, LOSSY, NON_BINARY, PICTURE, ON_ANOTHER_GRID, CUT_OFF))
+OF_FILES = frozenset((TURNED, CHANNEL_DROPPED, COLORS, LOSSY, NON_BINARY, PICTURE, ON_ANOTHER_GRID, CUT_OFF, RESAMPLED))
 
 
 def codes_of_labels(labels: LabelMap, orientation: int) -> tuple[str, ...]:
@@ -240,6 +249,7 @@ def codes_of_labels(labels: LabelMap, orientation: int) -> tuple[str, ...]:
         PICTURE: is_picture(labels.values),
         ON_ANOTHER_GRID: labels.is_on_another_grid and bool(labels.values.any()),
         CUT_OFF: labels.is_cut_off and bool(labels.values.any()),
+        RESAMPLED: labels.is_resampled and bool(labels.values.any()),
     }
     return tuple(code for code, is_there in signs.items() if is_there)
 

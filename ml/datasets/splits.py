@@ -5,6 +5,7 @@ inside blocks; of `DRAWS` such draws the one is taken whose sides differ least i
 on two sides, nor of a person whom a data set has at several times (`time_points`).
 """
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,13 +22,16 @@ SIDES = ("train", "validation", "test")
 DEFAULT_SHARES = (80.0, 10.0, 10.0)
 DRAWS = 200
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Split:
     """Patients by side, each side sorted.
 
     folds: () unless the split is k-fold; then `train`, `validation` and `test` are empty, and fold k is validated on
-    `folds[k]` and trained on the others. excluded: patients who are on no side. shares in percent.
+    `folds[k]` and trained on the others. excluded: patients who are on no side, at none of their times.
+    shares in percent.
     """
 
     data_sha256: str
@@ -128,13 +132,20 @@ def of_table(unknown: str) -> str:
 
 
 def _exclude(patients: Sequence[PatientCounts], excluded: Iterable[str]) -> tuple[list[PatientCounts], tuple[str, ...]]:
+    """Who is left, and who is not: the excluded, at all of their times."""
     names = set(excluded)
     unknown = sorted(names - {counts.patient for counts in patients})
     if unknown:
         remedy = of_table(unknown[0]) or "correct the name."
         raise DatasetError(f"{unknown[0]!r} is to be excluded and is no patient of the data set; {remedy}")
-    kept = sorted((counts for counts in patients if counts.patient not in names), key=lambda counts: counts.patient)
-    return kept, tuple(sorted(names))
+    persons = {person_of(name) for name in names}
+    others = sorted(one.patient for one in patients if one.patient not in names and person_of(one.patient) in persons)
+    if others:
+        listed = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if others[5:] else "")
+        logger.warning("Other times of patients who are excluded are excluded, too: %s.", listed)
+    left_out = names.union(others)
+    kept = sorted((counts for counts in patients if counts.patient not in left_out), key=lambda counts: counts.patient)
+    return kept, tuple(sorted(left_out))
 
 
 def _divide(

@@ -141,7 +141,10 @@ def read_slice_labels(path: Path, image: Path, volume: VolumeSlice | None, limit
     else:
         truth = _truths.get((mask, file), lambda: _read_truth(mask, image, volume, limits))
     return LabelMap(
-        truth.slices[int(path.name)], is_on_another_grid=truth.is_on_another_grid, is_cut_off=truth.is_cut_off
+        truth.slices[int(path.name)],
+        is_on_another_grid=truth.is_on_another_grid,
+        is_cut_off=truth.is_cut_off,
+        is_resampled=truth.is_resampled,
     )
 
 
@@ -195,11 +198,12 @@ def _read_scan(file: Path, volume: VolumeSlice | None, limits: Limits) -> Scan:
 
 @dataclass(frozen=True)
 class _Truth:
-    """slices: bool (N, H, W). is_on_another_grid, is_cut_off: of `LabelMap`."""
+    """slices: bool (N, H, W). Further fields: as of `LabelMap`."""
 
     slices: NDArray[np.bool]
     is_on_another_grid: bool = False
     is_cut_off: bool = False
+    is_resampled: bool = False
 
 
 def _read_truth(mask: Path, image: Path, volume: VolumeSlice | None, limits: Limits) -> _Truth:
@@ -214,7 +218,12 @@ def _read_truth(mask: Path, image: Path, volume: VolumeSlice | None, limits: Lim
             "The mask has values that are no whole numbers, as interpolation leaves them: export the labels.",
         )
     _check_inside(labels, grid)
-    return _Truth(np.stack(list(cut_labels(labels, grid, stack_shape(grid)))), is_cut_off=is_cut_off(labels, grid))
+    return replace(_cut_truth(labels, grid), is_cut_off=is_cut_off(labels, grid))
+
+
+def _cut_truth(labels: LabelVolume, grid: VolumeGrid) -> _Truth:
+    shape = stack_shape(grid)
+    return _Truth(np.stack(list(cut_labels(labels, grid, shape))), is_resampled=shape != grid.axial_shape)
 
 
 def _check_inside(labels: LabelVolume, grid: VolumeGrid) -> None:
@@ -233,8 +242,8 @@ def _read_truth_of_series(mask: Path, grid: VolumeGrid | None, limits: Limits) -
             "unreadable", "The mask of a series must be a DICOM SEG or an RTSTRUCT, on slices that lie even."
         )
     _check_inside(labels, grid)
-    slices = np.stack(list(cut_labels(labels, grid, stack_shape(grid))))
-    return _Truth(slices, bool(slices.any()) and not is_same_lattice(labels.grid, grid))
+    truth = _cut_truth(labels, grid)
+    return replace(truth, is_on_another_grid=bool(truth.slices.any()) and not is_same_lattice(labels.grid, grid))
 
 
 class _Last(Generic[Value]):

@@ -20,7 +20,8 @@ class LabelMap:
     is_whole: False where the file has a channel that was dropped.
     has_colors: whether what is not 0 has several colors in the file.
     is_on_another_grid: whether it was brought from other voxels onto those of its volume. is_cut_off: whether its file
-    covers a part of the volume, and the tumor reaches an end of that part.
+    covers a part of the volume, and the tumor reaches an end of that part. is_resampled: whether its volume's axial
+    slices were interpolated.
     """
 
     values: NDArray[np.generic]
@@ -30,3 +31,4 @@ class LabelMap:
     is_on_another_grid: bool = False
     has_colors: bool = False
     is_cut_off: bool = False
+    is_resampled: bool = False

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from ml.atomic_files import fresh_file, write_text
 from ml.datasets import Split, list_cases, make_folds, read_split, write_split
 from ml.datasets.checking.check import Progress
+from ml.datasets.time_points import person_of
 from ml.evaluation.report import Report, Settings, make_report
 from ml.evaluation.run import Outcome
 from ml.metrics.intervals import DEFAULT_SEED
@@ -67,7 +69,7 @@ def _find_split(folds: Folds, report_check: Progress | None) -> Split:
     path = folds.out / SPLIT_FILE
     if path.is_file():
         split = read_split(path, folds.data)
-        if len(split.folds) != folds.count or set(split.excluded) != set(folds.excluded):
+        if len(split.folds) != folds.count or _persons(split.excluded) != _persons(folds.excluded):
             raise TrainingError(
                 f"{path} has {len(split.folds)} folds and {len(split.excluded)} excluded patients; go on with the same"
                 " --folds and --exclude, or give --out a new folder."
@@ -79,6 +81,10 @@ def _find_split(folds: Folds, report_check: Progress | None) -> Split:
     _check_folds(folds, split)
     write_split(split, path)
     return split
+
+
+def _persons(patients: Iterable[str]) -> set[str]:
+    return set(map(person_of, patients))
 
 
 def _check_recipe(folds: Folds) -> None:

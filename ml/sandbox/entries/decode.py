@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.datasets.mask_findings import CUT_OFF, NON_BINARY, ON_ANOTHER_GRID, codes_of_labels, digest_of_labels
+from ml.datasets.mask_findings import (
+    CUT_OFF,
+    NON_BINARY,
+    ON_ANOTHER_GRID,
+    RESAMPLED,
+    codes_of_labels,
+    digest_of_labels,
+)
 from ml.sandbox.child import memory_limit_mib
 from ml.sandbox.entries.preload import preload_readers
 from ml.scans import LabelMap, read_label_stack, read_labels_on, read_volume
@@ -194,7 +201,11 @@ def _truths_of_volume(volume: LabelVolume, grid: VolumeGrid, shape: Shape) -> It
     if share is not None and share < LEAST_SHARE_INSIDE:
         raise ScanError("unreadable", f"Of the mask's tumor {share:.0%} lies inside the scan. {_ELSEWHERE}")
     of_all = () if volume.is_whole else (NON_BINARY,)  # several labels are usual here, fractions are no labels
-    signs = {ON_ANOTHER_GRID: not is_same_lattice(volume.grid, grid), CUT_OFF: is_cut_off(volume, grid)}
+    signs = {
+        ON_ANOTHER_GRID: not is_same_lattice(volume.grid, grid),
+        CUT_OFF: is_cut_off(volume, grid),
+        RESAMPLED: shape != grid.axial_shape,
+    }
     of_marked = tuple(code for code, is_there in signs.items() if is_there)
     for truth in cut_labels(volume, grid, shape):
         yield truth, (*of_all, *(of_marked if truth.any() else ())), digest_of_labels(truth)

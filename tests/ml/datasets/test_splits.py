@@ -15,6 +15,7 @@ from tests.support.layouts import image, mask, roboflow
 from .conftest import draw_mask
 
 DIGEST = "0" * 64
+TIMES = ("baseline", "followup")
 
 
 def patients(count=60):
@@ -74,6 +75,18 @@ def test_excluded_patients_are_on_no_side():
     assert not {"p05", "p10"} & {name for side in sides_of(split) for name in side}
     with pytest.raises(DatasetError, match="'p99'"):
         make_split(patients(), DIGEST, excluded=["p99"])
+
+
+def test_a_person_is_excluded_at_all_times(caplog):
+    """`--exclude` of a first examination left the second one of the same head in training."""
+    times = [PatientCounts(f"{one}_{when}", 4, 2, 4096, 100) for one in ("P1", "P2", "P3", "P4") for when in TIMES]
+    for split in (
+        make_split(times, DIGEST, shares=(50, 50, 0), excluded=["P2_baseline"]),
+        make_folds(times, DIGEST, 2, excluded=["P2_baseline"]),
+    ):
+        assert split.excluded == ("P2_baseline", "P2_followup")
+        assert not any(name.startswith("P2") for side in (*sides_of(split), *split.folds) for name in side)
+    assert "excluded, too: P2_followup." in caplog.text
 
 
 def test_a_fold_trains_on_the_others():

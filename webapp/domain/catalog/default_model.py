@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ml.cards import PackageError, find_package, load_card
+from ml.cards import PackageError, find_package, load_card, path_advice
 
 
 def check_default_model(name: str, directories: Sequence[Path]) -> None:
@@ -13,6 +13,6 @@ def check_default_model(name: str, directories: Sequence[Path]) -> None:
     except PackageError as error:
         folders = ":".join(map(str, directories))
         raise PackageError(
-            f"{error} GLIOSCOPE_MODEL names the model; GLIOSCOPE_MODELS names the folders in which the folder of its"
-            f" package lies, now {folders}."
+            f"{error}{path_advice(name)} GLIOSCOPE_MODEL names the model; GLIOSCOPE_MODELS names the folders in which"
+            f" the folder of its package lies, now {folders}."
         ) from error

@@ -11,7 +11,7 @@ from ml.datasets.volume_slices import file_of
 from ml.prediction.sources import find_sources
 from ml.volumes.grid import VolumeGrid
 from ml.volumes.nrrd_file import write_nrrd
-from tests.support.volume_files import affine_of, tumor
+from tests.support.volume_files import affine_of, head, tumor
 from tests.support.volume_sets import (
     SHAPE,
     SPACING_MM,
@@ -248,3 +248,16 @@ def test_a_tumor_volume_of_radiotherapy_is_a_mask(tmp_path: Path) -> None:
     assert set(codes(tmp_path)) == {"no_flair"}
     with pytest.raises(DatasetError, match="no images to predict on"):
         find_sources([tmp_path])
+
+
+def test_masks_on_interpolated_slices_are_said(tmp_path: Path) -> None:
+    """Of sagittal slices far apart figures are of axial ones that were made up, and nobody was told."""
+    for patient, thick_axis in (("P1", 2), ("P2", 0)):
+        spacing = tuple(12.0 if axis == thick_axis else 4.0 for axis in range(3))
+        shape = tuple(16 if axis == thick_axis else 48 for axis in range(3))
+        matrix = affine_of("LPS", spacing, shape)
+        write_volume(tmp_path / patient / f"{patient}_flair.nii.gz", head(matrix, shape), matrix=matrix)
+        mask = tumor(matrix, shape).astype(np.uint8)
+        write_volume(tmp_path / patient / f"{patient}_seg.nii.gz", mask, matrix=matrix)
+    [found] = [one for one in check(tmp_path).warnings if one.code == "mask_resampled"]
+    assert found.files and all(name.startswith("P2/") for name in found.files)

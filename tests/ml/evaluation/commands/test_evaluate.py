@@ -57,6 +57,15 @@ def test_unknown_model_is_one_sentence(command, data, name, tmp_path, monkeypatc
     assert not (tmp_path / "out").exists()
 
 
+def test_a_checkpoint_in_a_models_place_is_told_what_to_make_of_it(command, data, tmp_path):
+    (tmp_path / "run").mkdir()
+    for name in ("best.pth", "interrupted.pth"):
+        (tmp_path / "run" / name).touch()
+    for given in (tmp_path / "run" / "best.pth", tmp_path / "run"):
+        _, said, _ = command("evaluate", data, model=str(given))
+        assert f"`python -m ml package {tmp_path}/run/best.pth --out FOLDER`" in said
+
+
 @pytest.mark.parametrize("name", ["evaluate", "predict"])
 def test_empty_or_missing_folder_is_one_sentence(command, name, tmp_path):
     (tmp_path / "empty").mkdir()
