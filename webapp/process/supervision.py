@@ -4,9 +4,15 @@
 """
 
 import signal
+import sys
+from typing import Any
 
-from supervisor import supervisord
+from supervisor import loggers, supervisord
 from supervisor.options import ServerOptions
+
+# The log of each process in deploy/supervisord.conf.
+OWN_OUTPUT = "/dev/fd/1"
+_handle_file = loggers.handle_file
 
 
 class ForegroundOptions(ServerOptions):  # type: ignore[misc]  # the library ships no types
@@ -25,8 +31,24 @@ class ForegroundOptions(ServerOptions):  # type: ignore[misc]  # the library shi
         return signal.SIGTERM if found == signal.SIGHUP else found
 
 
+def handle_log(logger: Any, filename: str, fmt: str, *args: Any, **kwargs: Any) -> None:
+    """supervisord's `handle_file`, but for its own output, which that would open anew by its path.
+
+    The kernel refuses that of a socket (systemd's journal) and of another user's terminal or pipe (`sudo -u`, `su`);
+    supervisord then starts no process, and does not say so.
+    """
+    if filename != OWN_OUTPUT:
+        _handle_file(logger, filename, fmt, *args, **kwargs)
+        return
+    handler = loggers.StreamHandler(sys.stdout.buffer)
+    handler.setFormat(fmt)
+    handler.setLevel(logger.level)
+    logger.addHandler(handler)
+
+
 def main() -> None:
     """Run until it is ended."""
+    loggers.handle_file = handle_log
     supervisord.ServerOptions = ForegroundOptions
     supervisord.main()
 

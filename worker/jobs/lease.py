@@ -25,16 +25,19 @@ class LeaseLost(Exception):
 class Lease:
     """A claim's lease, renewed by a thread of its own for the length of a `with` block, for timeout_s at most.
 
+    A hung run keeps that thread, and without an end its lease would have none. Its time is that of a clock which, as
+    the limit's, stands still while the machine sleeps; the database's goes on.
     limit: the block's, which is cut where the lease is lost: a step that hangs would hold its worker for nothing.
     """
 
     def __init__(self, resources: Resources, claim: lifecycle.Claim, timeout_s: float, limit: TimeLimit) -> None:
         self._resources = resources
         self._claim = claim
-        self._timeout_s = timeout_s
         self._limit = limit
         self._stopped = threading.Event()
         self._is_lost = False
+        self._renewed_at = time.monotonic()
+        self._ends_at = self._renewed_at + timeout_s
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
@@ -51,6 +54,10 @@ class Lease:
         """Raises LeaseLost where the result could not be written any more."""
         if self._is_lost:
             raise LeaseLost
+
+    def is_over(self) -> bool:
+        """Whether it was not renewed for its whole length: the process, or all of the machine, stood still."""
+        return time.monotonic() - self._renewed_at > self._resources.settings.lease_s
 
     def commit(self, write: Callable[[], bool], *, stored: str | None = None) -> None:
         """Write under the claim, and wait for a database that is away for as long as a lease lasts.
@@ -89,10 +96,7 @@ class Lease:
         settings = self._resources.settings
         while not self._stopped.wait(settings.heartbeat_s):
             try:
-                with self._resources.database.write() as session:
-                    is_valid = lifecycle.extend(
-                        session, self._claim, lease_s=settings.lease_s, timeout_s=self._timeout_s
-                    )
+                is_valid = time.monotonic() < self._ends_at and self._extend()
             except DatabaseUnavailable:
                 # Where the database is back before the lease ends, nothing is lost; otherwise another attempt runs, and
                 # the writes of this one change no row.
@@ -106,3 +110,10 @@ class Lease:
                 if not self._stopped.is_set():
                     self._limit.cut(settings.lease_s)
                 return
+
+    def _extend(self) -> bool:
+        began = time.monotonic()
+        with self._resources.database.write() as session:
+            is_valid = lifecycle.extend(session, self._claim, lease_s=self._resources.settings.lease_s)
+        self._renewed_at = began
+        return is_valid

@@ -95,7 +95,7 @@ def _run_to_end(runtime: Runtime, job: ClaimedJob[Any]) -> str | None:
             time_limit(job.timeout_s, resources.settings.lease_s + GRACE_S) as limit,
             Lease(resources, job.claim, job.timeout_s, limit) as lease,
         ):
-            STEPS[job.kind.name](runtime, job, lease, step_aside)
+            _run_in_time(runtime, job, lease, step_aside)
         logger.info("%s: succeeded in %.0f ms", job.name, (time.monotonic() - began) * 1000)
         return None
     except LeaseLost:
@@ -118,6 +118,16 @@ def _run_to_end(runtime: Runtime, job: ClaimedJob[Any]) -> str | None:
         fault = machine_fault(error) if isinstance(error, OSError) else None
         logger.exception(job.name)
         return _fail(runtime, job, INTERNAL) if fault is None else _release(runtime, job, fault)
+
+
+def _run_in_time(runtime: Runtime, job: ClaimedJob[Any], lease: Lease, step_aside: StepAside) -> None:
+    """Raises LeaseLost in place of JobTimeout where the time went by while the process stood still."""
+    try:
+        STEPS[job.kind.name](runtime, job, lease, step_aside)
+    except JobTimeout as error:
+        if lease.is_over():
+            raise LeaseLost from error
+        raise
 
 
 def _wake_next(runtime: Runtime) -> None:

@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -166,3 +167,27 @@ def test_a_process_that_cannot_start_is_said(tmp_path: Path) -> None:
     (tmp_path / "instance" / "redis.sock" / "x").mkdir(parents=True)
     with running_portal(tmp_path, is_awaited=False) as portal:
         portal.wait_for_words("WARN exited: redis (exit status 1; not expected)")
+
+
+def test_output_that_cannot_be_opened_by_its_path_takes_what_processes_say(tmp_path: Path) -> None:
+    """systemd's journal is a socket, and the terminal of `sudo -u` another user's: opening them anew is refused."""
+    (tmp_path / "supervisord.conf").write_text(
+        "[supervisord]\nnodaemon=true\nloglevel=warn\nlogfile=/dev/null\nlogfile_maxbytes=0\n"
+        f"pidfile={tmp_path}/pid\n[program:web]\ncommand=/bin/echo started\nstartsecs=0\nautorestart=false\n"
+        "stdout_logfile=/dev/fd/1\nstdout_logfile_maxbytes=0\n"
+    )
+    ours, journal = socket.socketpair()
+    with ours, journal, ours.makefile() as said:
+        ours.settimeout(20)
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "webapp.process.supervision", "-c", str(tmp_path / "supervisord.conf")],
+            cwd=PROJECT_ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=journal,
+            stderr=journal,
+        )
+        try:
+            assert any(line == "started\n" for line in said)
+        finally:
+            supervisor.terminate()
+            supervisor.wait(timeout=20)

@@ -5,22 +5,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from tests.support.evaluations import begin, evaluation_row, queued_chunks, write_data_set
 from tests.support.jobs import end_delays, run_chunk
 from tests.support.resources import make_settings, row, upload
 from tests.worker.jobs.conftest import lose_messages
 from webapp.domain.database import migration
+from webapp.domain.database.clock import database_now
 from webapp.domain.errors import DatabaseUnavailable, OutcomeUnknown, StorageFull
 from webapp.domain.evaluations.models import ChunkKind, EvaluationChunk
 from webapp.domain.jobs import kinds
 from webapp.domain.jobs.models import Status
 from webapp.domain.resources import Resources
 from webapp.domain.scans import segmentations
+from webapp.domain.scans.models import Segmentation
 from worker import segmentation
 from worker.jobs import runner
+from worker.jobs.lease import Lease
 from worker.jobs.runner import run_next
+from worker.jobs.time_limit import JobTimeout
 from worker.recovery.sweeper import Sweeper
 
 
@@ -171,6 +175,40 @@ def test_a_job_over_its_time_fails_by_name(runtime, resources, engine, monkeypat
     failed = row(resources, accepted.segmentation_id)
     assert (failed.status, failed.error_code) == (Status.FAILED, "timeout")
     assert failed.error_message == kinds.SEGMENTATION.messages["timeout"]
+
+
+def test_a_job_whose_process_stood_still_over_its_time_is_left_to_another_attempt(
+    runtime, resources, engine, monkeypatch
+) -> None:
+    accepted = upload(resources)
+    job = kinds.claim_next(resources, "w")
+    assert job is not None
+
+    def wake() -> None:
+        monkeypatch.setattr(Lease, "is_over", lambda _lease: True)
+        raise JobTimeout
+
+    engine.before = wake
+    runner.run(runtime, job)
+    assert row(resources, accepted.segmentation_id).status is Status.RUNNING, "until the sweeper sees its lease"
+
+
+def test_a_lease_is_renewed_though_the_clock_of_the_database_went_on_for_hours(runtime, resources, engine) -> None:
+    """A machine that slept wakes with its processes, and with hours between the start and now."""
+    accepted = upload(resources)
+
+    def sleep_for_hours() -> None:
+        with resources.database.write() as session:
+            session.execute(
+                update(Segmentation).values(started_at=database_now(-36_000), lease_until=database_now(-35_985))
+            )
+        time.sleep(2 * resources.settings.heartbeat_s)
+        assert row(resources, accepted.segmentation_id).lease_until > before
+
+    before = row(resources, accepted.segmentation_id).created_at
+    engine.before = sleep_for_hours
+    run_next(runtime)
+    assert row(resources, accepted.segmentation_id).status is Status.SUCCEEDED
 
 
 def test_a_result_that_was_committed_unseen_keeps_its_map(runtime, resources, monkeypatch) -> None:

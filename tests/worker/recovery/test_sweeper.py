@@ -86,7 +86,7 @@ def test_a_live_job_survives_a_clock_that_jumps_ahead(resources) -> None:
     sweeper = Sweeper(resources)
     sweeper.sweep()
     with resources.database.write() as session:
-        assert lifecycle.extend(session, claimed, lease_s=15, timeout_s=300)
+        assert lifecycle.extend(session, claimed, lease_s=15)
     time.sleep(resources.settings.heartbeat_s)
     assert sweeper.sweep().recovered == 0
     assert row(resources, segmentation_id).status is Status.RUNNING

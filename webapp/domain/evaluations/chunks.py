@@ -95,7 +95,7 @@ def prepare(resources: Resources, begun: tuple[Evaluation, ChunkInput]) -> Chunk
 def count_checked(resources: Resources, claim: lifecycle.Claim, work: ChunkInput, *, checked: int, total: int) -> None:
     """Write down how far the check is."""
     with resources.database.write() as session:
-        if _renew(session, resources, claim, work.kind):
+        if _renew(session, resources, claim):
             session.execute(
                 update(Evaluation)
                 .where(Evaluation.id == work.evaluation_id)
@@ -159,7 +159,7 @@ def write_cases(resources: Resources, claim: lifecycle.Claim, work: ChunkInput, 
     Cases that are there already are left out.
     """
     with resources.database.write() as session:
-        if not _renew(session, resources, claim, work.kind):
+        if not _renew(session, resources, claim):
             return False
         done = set(_finished(session, work.evaluation_id, [row.position for row in rows]))
         session.add_all(row for row in rows if row.position not in done)
@@ -244,7 +244,6 @@ def _finished(session: Session, evaluation_id: str, positions: Sequence[int]) ->
     ).all()
 
 
-def _renew(session: Session, resources: Resources, claim: lifecycle.Claim, kind: ChunkKind) -> bool:
+def _renew(session: Session, resources: Resources, claim: lifecycle.Claim) -> bool:
     """The fence before a write: it locks the chunk's row, and changes none where the lease is lost."""
-    settings = resources.settings
-    return lifecycle.extend(session, claim, lease_s=settings.lease_s, timeout_s=timeout_s(settings, kind))
+    return lifecycle.extend(session, claim, lease_s=resources.settings.lease_s)

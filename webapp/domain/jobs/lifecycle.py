@@ -13,7 +13,7 @@ Times come from the database's clock.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import ColumnElement, CursorResult, Update, and_, func, or_, select, update
@@ -107,13 +107,9 @@ def claim_next(
     return None if row is None else Claim(table, row.id, row.attempt, row.releases, row.attempt - row.attempts_before)
 
 
-def extend(session: Session, claim: Claim, *, lease_s: float, timeout_s: float) -> bool:
-    """Renew the lease; False where it is lost, or where the job has run for longer than it may.
-
-    A hung run keeps its heartbeat thread: without the time limit here its lease would never end.
-    """
-    statement = update(claim.table).where(claim.is_valid(), claim.table.started_at > database_now(-timeout_s))
-    return _changed(session, statement.values(lease_until=database_now(lease_s)))
+def extend(session: Session, claim: Claim, *, lease_s: float) -> bool:
+    """Renew the lease; False where it is lost."""
+    return _changed(session, update(claim.table).where(claim.is_valid()).values(lease_until=database_now(lease_s)))
 
 
 def complete(session: Session, claim: Claim, **result: object) -> bool:
@@ -228,7 +224,8 @@ def expired_leases(session: Session, table: type[Job]) -> frozenset[ExpiredLease
 def recover(session: Session, table: type[Job], lost: ExpiredLease, *, max_attempts: int, timeout_s: float) -> bool:
     """End or requeue a job whose worker is gone: over its time, over its attempts, or back into the queue.
 
-    False where the lease was renewed, or the job ended, since it was seen expired.
+    Over its time is a job whose lease was kept for as long: the hours for which the machine slept, was off or stood
+    still are none that it ran. False where the lease was renewed, or the job ended, since it was seen expired.
     """
     is_lost = and_(
         table.id == lost.id,
@@ -237,7 +234,7 @@ def recover(session: Session, table: type[Job], lost: ExpiredLease, *, max_attem
         table.lease_until == lost.lease_until,
     )
     ended = {"status": Status.FAILED, "finished_at": database_now(), "lease_until": None}
-    timed_out = update(table).where(is_lost, table.started_at <= database_now(-timeout_s))
+    timed_out = update(table).where(is_lost, table.started_at <= lost.lease_until - timedelta(seconds=timeout_s))
     if _changed(
         session,
         timed_out.values(**ended, error_code=TIMEOUT, error_message=TIMEOUT_MESSAGE.format(timeout_s=timeout_s)),
