@@ -17,8 +17,8 @@ class LoadedCase:
 
     is_skull_stripped: the slice is of a volume without a skull; the network then sees a rim (`ml.skull`).
     mask_codes: what the mask's file shows, of `ml.datasets.mask_findings.codes_of_labels`, None where nobody looked;
-    truth_sha256: of `digest_of_labels` there. is_flair: what header and name of a volume say; None where they do not
-    say, and of pictures.
+    truth_sha256: of `digest_of_labels` there. is_flair: what header and name of a volume say, or a slice cut from
+    one; None where they do not say, and of other pictures.
     """
 
     case: Case
@@ -38,7 +38,8 @@ def load_case(case: Case, *, judges_mask: bool = True) -> LoadedCase:
     scan, labels = case.scan(), case.label_map()
     pixels: NDArray[np.uint8] = scan.pixels[0]  # (1, H, W, 3) -> (H, W, 3)
     is_stripped = "skull_stripped" in scan.warnings
-    stated = agree(scan.sequence, kind_of_name(file_of(case.image).name)) if scan.format in VOLUME_FORMATS else None
+    named = kind_of_name(file_of(case.image).name) if scan.format in VOLUME_FORMATS else None
+    stated = agree(scan.sequence, named)
     is_flair = None if stated is None else stated.is_flair
     if labels is None:
         return LoadedCase(case, pixels, None, is_skull_stripped=is_stripped, is_flair=is_flair)

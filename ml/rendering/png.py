@@ -8,6 +8,7 @@ is 9 % larger; it stands in where imagecodecs was built without libdeflate.
 
 import struct
 import zlib
+from collections.abc import Mapping
 
 import imagecodecs
 import numpy as np
@@ -19,8 +20,9 @@ _COLOR_TYPES = {"L": 0, "RGB": 2}
 _FILTER_UP = 2
 
 
-def encode_png(image: Image.Image) -> bytes:
-    """PNG bytes of an image of mode L or RGB. Raises ValueError for another mode."""
+def encode_png(image: Image.Image, texts: Mapping[str, str] | None = None) -> bytes:
+    """PNG bytes of an image of mode L or RGB. texts: of text chunks, by their keywords, both in Latin-1. Raises
+    ValueError for another mode."""
     if image.mode not in _COLOR_TYPES:
         raise ValueError(f"An image of mode {image.mode} is not encoded here; convert it to L or RGB.")
     rows = np.asarray(image).reshape(image.height, -1)  # (H, W) or (H, 3 W)
@@ -29,7 +31,8 @@ def encode_png(image: Image.Image) -> bytes:
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])  # modulo 256, as the filter is defined
     header = struct.pack(">IIBBBBB", image.width, image.height, 8, _COLOR_TYPES[image.mode], 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", _compress(filtered.tobytes())), (b"IEND", b""))
+    said = ((b"tEXt", f"{keyword}\0{text}".encode("latin-1")) for keyword, text in (texts or {}).items())
+    chunks = ((b"IHDR", header), *said, (b"IDAT", _compress(filtered.tobytes())), (b"IEND", b""))
     return _SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks)
 
 

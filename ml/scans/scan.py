@@ -112,7 +112,7 @@ class Scan:
     grid: of a volume, the voxels of its file; None of pictures. The stack is axial then (`ml.volumes.axial`).
     warnings: keys of `WARNINGS`.
     orientation: the tag that was applied, 1 to 8 (TIFF and EXIF 274).
-    sequence: what the file's header says that it is; None where it does not say, as of pictures.
+    sequence: what the file's header says that it is; None where it does not say, as of most pictures.
     details: of some of `warnings`, by code, what they mean in this scan: a few words with their full stop.
     left_out: of a series, the files that could not be read.
     """

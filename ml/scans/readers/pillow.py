@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ml.scans.cut_slices import CutSlice
 from ml.scans.labels import LabelMap
 from ml.scans.readers import colors
 from ml.scans.readers.intensity import WindowFinder
@@ -33,12 +34,15 @@ def read(path: Path, limits: Limits) -> Scan:
         name = _NAMES[image.format or ""]
         page = _read_deep_png(path, notes) if _is_deep(path, name) else _read_page(image, notes)
         orientation = _read_orientation(image)
+        cut = CutSlice.of(image.info)
     page = orient(page, orientation)
     if page.ndim == 2:
         page = np.repeat(page[..., None], 3, axis=2)  # (H, W) -> (H, W, 3)
     if page.min() == page.max():
         notes.append("constant")
-    return Scan(page[None], name, None, tuple(notes), orientation)
+    if cut.is_skull_stripped:
+        notes.append("skull_stripped")
+    return Scan(page[None], name, None, tuple(notes), orientation, sequence=cut.sequence)
 
 
 def read_labels(path: Path, limits: Limits) -> LabelMap:

@@ -8,6 +8,8 @@ import numpy as np
 
 from ml.datasets.time_points import name_of_scan
 from ml.rendering import panels
+from ml.scans.cut_slices import CutSlice
+from ml.scans.sequence import StatedSequence
 from webapp.domain.database.search_keys import search_key
 from webapp.domain.errors import InvalidInput
 from webapp.domain.resources import Resources
@@ -60,6 +62,7 @@ def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
             continue
         stack = read_array(resources.storage, stack_key(scan.id))  # (N, H, W, 3)
         place = folder / patient
+        said = _said(scan)
         with translated_errors():
             place.mkdir(exist_ok=True)
         for index in range(scan.slice_count):
@@ -67,13 +70,17 @@ def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
                 continue
             number = index + 1 if scan.slice_count > 1 else number_of(scan.filename) or 1
             name = taken[patient].take(f"{patient}_{number}")
-            images = (
-                ("", panels.scan_image(np.array(stack[index]))),
-                ("_mask", panels.mask_image(truth.read_slice(resources, scan, expert, index))),
-            )
-            for ending, image in images:
+            image = panels.encode_png(panels.scan_image(np.array(stack[index])), said)
+            mask = panels.encode_png(panels.mask_image(truth.read_slice(resources, scan, expert, index)))
+            for ending, data in (("", image), ("_mask", mask)):
                 with translated_errors():
-                    (place / f"{name}{ending}.png").write_bytes(panels.encode_png(image))
+                    (place / f"{name}{ending}.png").write_bytes(data)
+
+
+def _said(scan: Scan) -> dict[str, str]:
+    """What must be known of a volume to read its slices as the scan's own run does."""
+    sequence = None if scan.sequence is None else StatedSequence.from_json(scan.sequence).kind
+    return CutSlice("skull_stripped" in scan.warnings, sequence).texts()
 
 
 def _persons(resources: Resources, scans: Sequence[Scan]) -> dict[str, str]:

@@ -6,9 +6,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from ml.datasets.time_points import person_of
+from tests.support import volume_files
 from tests.support.evaluations import run_all
+from tests.support.jobs import run_segmentation
 from tests.webapp.api.test_truth import drawn, half, head, png, put, stack_of
-from tests.webapp.clients import SCANS, send, token
+from tests.webapp.clients import SCANS, send, sent, token
 from tests.webapp.evaluation_calls import PATH, left_over
 from webapp.domain.resources import Resources
 from worker.process.runtime import Runtime
@@ -63,10 +65,37 @@ def test_a_stack_is_a_patient_of_its_own_in_whatever_order_scans_are_named(
     }  # fmt: skip
 
 
+def test_slices_of_a_volume_are_read_as_on_the_scans_page(
+    app: Flask, client: FlaskClient, resources: Resources, runtime: Runtime
+) -> None:
+    """Without its skull the network sees a rim around the brain, and what the file says of its sequence counts."""
+    shape = (64, 80, 12)
+    affine = volume_files.affine_of("LPS", (3.0, 3.0, 12.0), shape)
+    data = volume_files.nifti(volume_files.head(affine, shape), affine)
+    scan = sent(client, "P7_t1.nii.gz", data, form={"threshold": "0.4"})
+    run_segmentation(runtime, scan["segmentation"]["id"])
+    mask = volume_files.nifti(volume_files.tumor(affine, shape).astype(np.uint8), affine)
+    beside = put(client, scan, ("mask.nii.gz", mask))
+    assert beside.status_code == 200, beside.json
+
+    made = client.post(PATH, json={"scans": [scan["id"]], "threshold": 0.4})
+
+    done = run_all(runtime, made.json["id"])
+    cases = client.get(f"{PATH}/{done.id}/cases").json["cases"]
+    run = beside.json["segmentation"]
+    assert {"skull_stripped", "not_flair"} <= {warning["code"] for warning in run["warnings"]}
+    assert [case["predicted_pixels"] for case in cases] == [item["tumor_pixels"] for item in run["slices"]]
+    assert {warning["code"] for case in cases for warning in case["warnings"]} == {"not_flair"}
+    [patient] = client.get(f"{PATH}/{done.id}/patients").json["patients"]
+    assert patient["dice"] == beside.json["agreement"]["dice"] < 1
+
+
 def test_slices_of_one_number_keep_it(client: FlaskClient, resources: Resources, runtime: Runtime) -> None:
     """A slice that was sent twice: the second one took the next number, and was taken for the slice that has it."""
-    sent = [sent_alone(client, name, "Cohort", half()) for name in ("P12_8.png", "P12_8.png", "P12_9.png", "P12_8.png")]
-    made = client.post(PATH, json={"scans": [scan["id"] for scan in sent]})
+    scans = [
+        sent_alone(client, name, "Cohort", half()) for name in ("P12_8.png", "P12_8.png", "P12_9.png", "P12_8.png")
+    ]
+    made = client.post(PATH, json={"scans": [scan["id"] for scan in scans]})
     done = run_all(runtime, made.json["id"])
     cases = client.get(f"{PATH}/{done.id}/cases").json["cases"]
     assert {case["patient"] for case in cases} == {"P12"}
@@ -80,8 +109,8 @@ def test_slices_of_one_name_in_two_studies_are_two_patients(
 ) -> None:
     """So are two of one name without a number, which no patient's slices have."""
     names = [("scan_7.png", "P1"), ("scan_8.png", "P1"), ("scan_7.png", "P2"), ("head.png", "P1"), ("head.png", "P1")]
-    sent = [sent_alone(client, name, study, half()) for name, study in names]
-    made = client.post(PATH, json={"scans": [scan["id"] for scan in sent]})
+    scans = [sent_alone(client, name, study, half()) for name, study in names]
+    made = client.post(PATH, json={"scans": [scan["id"] for scan in scans]})
     done = run_all(runtime, made.json["id"])
     cases = client.get(f"{PATH}/{done.id}/cases").json["cases"]
     assert sorted((case["patient"], case["image"].rpartition("/")[2]) for case in cases) == [
@@ -96,10 +125,10 @@ def test_examinations_of_one_patient_are_one_person_in_intervals(
 ) -> None:
     """The portal knows whose they are; each was a patient, and two examinations of one had an interval."""
     names = [("scan_7.png", "P1"), ("scan_7.png", "P2"), ("else.png", "P3"), ("b.png", "P4"), ("a.png", "P5")]
-    sent = [sent_alone(client, name, study, half()) for name, study in names]
-    for scan, patient in zip(sent, ("Pat-017", "pat-017", None, "Pat-018", "Pat-018"), strict=True):
+    scans = [sent_alone(client, name, study, half()) for name, study in names]
+    for scan, patient in zip(scans, ("Pat-017", "pat-017", None, "Pat-018", "Pat-018"), strict=True):
         client.patch(f"/api/v1/studies/{scan['study']['id']}", json={"patient": patient})
-    chosen = [scan["id"] for scan in sent]
+    chosen = [scan["id"] for scan in scans]
     made = client.post(PATH, json={"scans": chosen[::-1] if is_turned else chosen})
     done = run_all(runtime, made.json["id"])
     patients = {case["patient"] for case in client.get(f"{PATH}/{done.id}/cases").json["cases"]}
