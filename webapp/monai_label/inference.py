@@ -126,11 +126,13 @@ def _finished(image: str, model: str) -> tuple[Scan, Segmentation]:
 
 
 def _usable_run(scan_id: str, model: str) -> str | None:
-    """The newest run of a model that has succeeded or may yet."""
+    """The newest run of a model, as it is installed now, that has succeeded or may yet."""
+    release = resources().catalog.card(model).release
     with resources().database.read() as session:
         runs = segmentations.runs(session, scan_id)
         usable = (*OPEN_STATUSES, Status.SUCCEEDED)
-        return next((run.id for run in runs if run.model == model and run.status in usable), None)
+        of_model = (run for run in runs if (run.model, run.model_version) == (model, release))
+        return next((run.id for run in of_model if run.status in usable), None)
 
 
 def _describe_run(scan: Scan, run: Segmentation) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def stack_of(app: Flask, scan: dict[str, Any]) -> NDArray[np.uint8]:
 
 
 def test_three_volumes_become_channels_on_the_grid_of_flair(app: Flask, client: FlaskClient, tmp_path: Path) -> None:
-    flair = volume(client, "flair.nii.gz", FLAIR, FLAIR_AFFINE, study="A head")
+    flair = volume(client, "flair.nii.gz", FLAIR, FLAIR_AFFINE, study="A head", threshold="0.31")
     t1 = volume(client, "t1.nii.gz", T1, T1_AFFINE)
     post = volume(client, "t1ce.nii.gz", 3 * T1, T1_AFFINE)
     response = join(client, t1, flair=flair["id"], t1=t1["id"], t1_post=post["id"])
@@ -68,6 +68,7 @@ def test_three_volumes_become_channels_on_the_grid_of_flair(app: Flask, client: 
         ("flair", flair["id"]), ("t1", t1["id"]), ("t1_post", post["id"]),
     ]  # fmt: skip
     assert scan["sequence"] is None and scan["segmentation"]["status"] == "queued"
+    assert [scan["segmentation"][name] for name in ("model", "threshold")] == [flair["segmentation"]["model"], 0.31]
     assert codes(scan) == ["head_scaled", "sequences_joined", "frames_unknown"]
 
     stack, own = stack_of(app, scan), stack_of(app, flair)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from tests.ml.scans.readers.test_nrrd import header
 from tests.support import volume_files
 from tests.webapp.api.exports.exported import add_series, judged
 from tests.webapp.clients import SCANS, resources_of
 from tests.webapp.monai.calls import AFFINE, SHAPE, head, label, store_image, store_label
-from webapp.domain.scans.models import Scan, Verdict, ViewerImage
+from webapp.domain.scans.models import Scan, Segmentation, Verdict, ViewerImage
 
 
 def test_it_is_off_unless_a_setting_turns_it_on(client: FlaskClient) -> None:
@@ -35,6 +35,23 @@ def test_what_has_no_verdict_is_no_tumor(served: Flask) -> None:
     asked = client.post(f"{address}&output=json", data={"params": '{"unassessed": true}'})
     assert asked.json["label_names"] == {"not_assessed": 1} and "no finding" in asked.json["doubt"]
     assert client.post(address, data={"params": "{"}).status_code == 422
+
+
+def test_what_another_package_of_the_name_did_is_done_again(served: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = served.test_client()
+    scan, _ = add_series(served)
+    address = f"/monai/infer/{scan['segmentation']['model']}?image={scan['id']}&output=json"
+    assert client.post(address).json["segmentation"] == scan["segmentation"]["id"]
+    with resources_of(served).database.write() as session:
+        session.execute(update(Segmentation).values(model_version="files-0badcafe"))
+    monkeypatch.setattr("webapp.monai_label.inference.LONGEST_WAIT_S", 0.0)
+
+    asked = client.post(address)
+
+    assert (asked.status_code, asked.json["code"]) == (409, "not_ready"), "no worker runs here"
+    assert [run["status"] for run in client.get(scan["links"]["segmentations"]).json["segmentations"]] == [
+        "queued", "succeeded",
+    ]  # fmt: skip
 
 
 def test_a_viewers_label_replaces_its_own_alone(served: Flask) -> None:

@@ -99,7 +99,7 @@ def join(resources: Resources, scan_id: str, choice: Choice, key: str | None = N
 
 
 def _join(resources: Resources, scan_id: str, choice: Choice) -> str:
-    parts, model, study = _read_parts(resources, scan_id, choice)
+    parts, model, threshold, study = _read_parts(resources, scan_id, choice)
     ids = {kind.value: scan.id for kind, scan in parts.items()}
     with resources.database.read() as session:
         if (known := _known(session, ids)) is not None:
@@ -134,7 +134,7 @@ def _join(resources: Resources, scan_id: str, choice: Choice) -> str:
         )
         check = partial(check_parts, ids=ids)
         return admission.store(
-            resources, row, original, stack, model=model, threshold=None, study=study, check=check
+            resources, row, original, stack, model=model, threshold=threshold, study=study, check=check
         ).scan_id
     except AlreadyJoined as error:
         return error.scan_id
@@ -145,8 +145,8 @@ def _join(resources: Resources, scan_id: str, choice: Choice) -> str:
 
 def _read_parts(
     resources: Resources, scan_id: str, choice: Choice
-) -> tuple[dict[SequenceKind, Scan], str | None, str | None]:
-    """The parts, FLAIR first, and FLAIR's model and study. Raises NotFound, InvalidInput, NoGeometry."""
+) -> tuple[dict[SequenceKind, Scan], str | None, float | None, str | None]:
+    """The parts, FLAIR first, and FLAIR's model, threshold and study. Raises NotFound, InvalidInput, NoGeometry."""
     wanted = choice.by_kind
     if not all(is_id(part_id) for part_id in wanted.values()):
         raise NotFound("There is no such scan.")
@@ -155,7 +155,8 @@ def _read_parts(
         parts = {kind: lookup.get(session, part_id) for kind, part_id in wanted.items()}
         run = lookup.run(session, parts[SequenceKind.FLAIR], None)
         study = parts[SequenceKind.FLAIR].study
-        model, study_name = run.model if run else None, study.name if study else None
+        model, threshold = (run.model, run.threshold) if run else (None, None)
+        study_name = study.name if study else None
     if scan_id not in wanted.values():
         raise InvalidInput("The scan itself is none of the sequences; choose it as one of them.")
     if len(set(wanted.values())) < len(wanted):
@@ -175,7 +176,7 @@ def _read_parts(
             raise InvalidInput(
                 f"The scan chosen for {_NAMES[kind]} is made of several sequences already; choose a single one."
             )
-    return parts, model, study_name
+    return parts, model, threshold, study_name
 
 
 class AlreadyJoined(Exception):
