@@ -103,13 +103,13 @@ class PortalBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships n
         """A view that returns a Response, or nothing."""
         return cast(Decorator[Any], super().response(status, schema))
 
-    def sends(self, *content_types: str) -> Decorator[Any]:
-        """A view that sends a file, in one of these types.
+    def sends(self, *content_types: str, in_parts: bool = False) -> Decorator[Any]:
+        """A view that sends a file, in one of these types. in_parts: also a part of it, as a `Range` asks.
 
         Client generators make a call without an answer of one whose content is not described, or is of no type that
         they know: behind the others stands the type that all of them hand on as bytes.
         """
-        described = {_plain_type(name): _file_schema(_plain_type(name)) for name in content_types}
+        described = {name: _file_schema(name) for name in content_types}
         if not any(name.startswith("text/") or name == "application/json" for name in described):
             described[BYTES] = _file_schema(BYTES)
 
@@ -117,6 +117,8 @@ class PortalBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships n
             # The innermost is described first.
             for name, schema in described.items():
                 view = super(PortalBlueprint, self).response(200, schema, content_type=name)(view)
+                if in_parts:
+                    view = super(PortalBlueprint, self).alt_response(206, schema=schema, content_type=name)(view)
             return view
 
         return decorate
@@ -172,10 +174,6 @@ def _refuse_several(values: MultiDict[str, str], schema: Schema) -> None:
         name = field.data_key or key
         if not isinstance(field, (fields.List, fields.Raw)) and len(set(values.getlist(name))) > 1:
             raise InvalidInput(f"{name}: several values, and it takes one; send a request for each.")
-
-
-def _plain_type(content_type: str) -> str:
-    return content_type.partition(";")[0]
 
 
 def _file_schema(content_type: str) -> dict[str, str]:

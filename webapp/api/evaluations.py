@@ -182,7 +182,7 @@ def patients(query: dict[str, Any], evaluation_id: str) -> dict[str, Any]:
 
 
 @blp.get("/<hex_id:evaluation_id>/findings.json")
-@blp.sends("application/json")
+@blp.sends("application/json", in_parts=True)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: the data set has not been checked yet")
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: its file is missing")
@@ -195,7 +195,7 @@ def findings(evaluation_id: str) -> Response:
 
 
 @blp.get(f"/<hex_id:evaluation_id>/<any({','.join(map(repr, report_files.DOWNLOADS))}):name>")
-@blp.sends(BYTES, *report_files.DOWNLOADS.values())
+@blp.sends(BYTES, *report_files.DOWNLOADS.values(), in_parts=True)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no report yet")
 @blp.doc(operationId="get_report_file")
@@ -208,7 +208,7 @@ def report(evaluation_id: str, name: str) -> Response:
 
 
 @blp.get(f"/<hex_id:evaluation_id>/figures/<any({','.join(report_files.FIGURES)}):figure>.svg")
-@blp.sends("image/svg+xml")
+@blp.sends("image/svg+xml", in_parts=True)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(409, schema=ErrorSchema, description="not_ready: there is no report yet")
 @blp.doc(operationId="get_figure")

@@ -334,7 +334,7 @@ def volume(query: dict[str, Any], scan_id: str, kind: str) -> Response:
 
 
 @blp.get("/<hex_id:scan_id>/original")
-@blp.sends(BYTES)
+@blp.sends(BYTES, in_parts=True)
 @blp.alt_response(404, schema=ErrorSchema)
 @blp.alt_response(503, schema=ErrorSchema, description="storage_unavailable: its file is missing")
 @blp.doc(operationId="get_original")

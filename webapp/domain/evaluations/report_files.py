@@ -15,10 +15,10 @@ from webapp.domain.storage.keys import findings_key, report_key
 __all__ = ["DOWNLOADS", "FIGURES", "findings_file", "page_document", "report_file"]
 
 DOWNLOADS = {
-    "metrics.csv": "text/csv; charset=utf-8",
-    "patients.csv": "text/csv; charset=utf-8",
+    "metrics.csv": "text/csv",
+    "patients.csv": "text/csv",
     "report.json": "application/json",
-    "report.html": "text/html; charset=utf-8",
+    "report.html": "text/html",
     "report.pdf": "application/pdf",
 }
 

@@ -42,6 +42,7 @@ def test_a_folder_from_the_post_to_its_report(client: FlaskClient, runtime: Runt
     for name in ("metrics.csv", "patients.csv", "report.json", "report.html", "report.pdf"):
         response = client.get(done["links"][name], buffered=True)
         assert response.status_code == 200 and "attachment" in response.headers["Content-Disposition"]
+        assert response.headers["Content-Type"].count("charset") <= 1
     report = client.get(done["links"]["report.json"], buffered=True)
     assert json.loads(report.data)["summary"] == done["summary"]
     assert client.get(f"{PATH}/{evaluation['id']}/figures/roc.svg", buffered=True).data.startswith(b"<svg")
