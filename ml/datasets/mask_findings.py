@@ -251,7 +251,7 @@ def codes_of_labels(labels: LabelMap, orientation: int) -> tuple[str, ...]:
         CUT_OFF: labels.is_cut_off and bool(labels.values.any()),
         RESAMPLED: labels.is_resampled and bool(labels.values.any()),
     }
-    return tuple(code for code, is_there in signs.items() if is_there)
+    return tuple(code for code, is_there in signs.items() if is_there or code in labels.said)
 
 
 def is_picture(values: NDArray[np.generic]) -> bool:

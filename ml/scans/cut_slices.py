@@ -1,13 +1,13 @@
-"""What a slice that was cut from a volume and written as PNG says of the volume, in text chunks of its own (PNG
-specification, 11.3.3.2): a picture alone shows neither, and the models read it otherwise."""
+"""What a slice that was cut from a scan, or from its expert's mask, and written as PNG says of the file it came from,
+in text chunks of its own (PNG specification, 11.3.3.2): a picture alone does not show it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ml.scans.sequence import SequenceKind
 
-_SKULL, _SEQUENCE = "Glioscope skull", "Glioscope sequence"
+_SKULL, _SEQUENCE, _FINDINGS = "Glioscope skull", "Glioscope sequence", "Glioscope mask findings"
 _STRIPPED = "stripped"
 
 
@@ -32,3 +32,14 @@ class CutSlice:
             is_skull_stripped=texts.get(_SKULL) == _STRIPPED,
             sequence=kinds.get(sequence) if isinstance(sequence, str) else None,
         )
+
+
+def texts_of_mask(codes: Iterable[str]) -> dict[str, str]:
+    """The chunks of a mask. codes: of `ml.datasets.mask_findings`, what its own file had shown."""
+    words = " ".join(codes)
+    return {_FINDINGS: words} if words else {}
+
+
+def codes_of_mask(texts: Mapping[Any, Any]) -> tuple[str, ...]:
+    """The codes from a mask's chunks, and any other words that stand there."""
+    return tuple(str(texts.get(_FINDINGS, "")).split())

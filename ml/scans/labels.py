@@ -21,7 +21,8 @@ class LabelMap:
     has_colors: whether what is not 0 has several colors in the file.
     is_on_another_grid: whether it was brought from other voxels onto those of its volume. is_cut_off: whether its file
     covers a part of the volume, and the tumor reaches an end of that part. is_resampled: whether its volume's axial
-    slices were interpolated.
+    slices were interpolated. said: of a mask that was cut from another file (`ml.scans.cut_slices`), the codes of what
+    that one had shown.
     """
 
     values: NDArray[np.generic]
@@ -32,3 +33,4 @@ class LabelMap:
     has_colors: bool = False
     is_cut_off: bool = False
     is_resampled: bool = False
+    said: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ml.scans.cut_slices import CutSlice
+from ml.scans.cut_slices import CutSlice, codes_of_mask
 from ml.scans.labels import LabelMap
 from ml.scans.readers import colors
 from ml.scans.readers.intensity import WindowFinder
@@ -55,11 +55,12 @@ def read_labels(path: Path, limits: Limits) -> LabelMap:
         with_loss = name == "jpeg" or (name == "webp" and not is_lossless(path))
         values, of_colors = _read_deep_labels(path) if _is_deep(path, name) else _read_label_values(image, with_loss)
         orientation = _read_orientation(image)
+        said = codes_of_mask(image.info)
     values = orient(values, orientation)
     if with_loss:
         values = settle_lossy(values)
         return LabelMap(values, is_lossy=bool(values.any()), orientation=orientation, has_colors=of_colors)
-    return LabelMap(values, orientation=orientation, has_colors=of_colors)
+    return LabelMap(values, orientation=orientation, has_colors=of_colors, said=said)
 
 
 def read_label_stack(path: Path, limits: Limits) -> Iterator[LabelMap]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ml.datasets.time_points import name_of_scan
 from ml.rendering import panels
-from ml.scans.cut_slices import CutSlice
+from ml.scans.cut_slices import CutSlice, texts_of_mask
 from ml.scans.sequence import StatedSequence
 from webapp.domain.database.search_keys import search_key
 from webapp.domain.errors import InvalidInput
@@ -71,7 +71,10 @@ def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
             number = index + 1 if scan.slice_count > 1 else number_of(scan.filename) or 1
             name = taken[patient].take(f"{patient}_{number}")
             image = panels.encode_png(panels.scan_image(np.array(stack[index])), said)
-            mask = panels.encode_png(panels.mask_image(truth.read_slice(resources, scan, expert, index)))
+            mask = panels.encode_png(
+                panels.mask_image(truth.read_slice(resources, scan, expert, index)),
+                texts_of_mask(expert.shown_by_file(index)),
+            )
             for ending, data in (("", image), ("_mask", mask)):
                 with translated_errors():
                     (place / f"{name}{ending}.png").write_bytes(data)

@@ -1,10 +1,14 @@
 """An evaluation of scans that lie in the portal with their experts' masks."""
 
+import io
+
 import numpy as np
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from PIL import Image
 
+from ml.datasets.mask_findings import MASK_FINDINGS
 from ml.datasets.time_points import person_of
 from tests.support import volume_files
 from tests.support.evaluations import run_all
@@ -166,3 +170,17 @@ def test_scans_without_masks_and_scans_that_are_gone_make_nothing(client: FlaskC
     assert client.post(PATH, json={"study": "0" * 32}).status_code == 404
     assert client.post(PATH, json={"study": scan["study"]["id"]}).status_code == 422
     assert left_over(resources) == before and client.get(PATH).json["evaluations"] == []
+
+
+def test_what_a_masks_own_file_showed_is_said_by_the_evaluation_too(
+    client: FlaskClient, resources: Resources, runtime: Runtime
+) -> None:
+    """The scan's page said it, and the headline of its evaluation did not."""
+    lossy = io.BytesIO()
+    Image.fromarray(drawn()).save(lossy, "JPEG", quality=60)
+    [scan] = send(client, ("a.png", png(head(1)))).json["scans"]
+    scan = put(client, scan, ("mask.jpg", lossy.getvalue())).json
+    [said] = [finding["code"] for finding in scan["truth"]["findings"]]
+    made = client.post(PATH, json={"scans": [scan["id"]]})
+    done = run_all(runtime, made.json["id"])
+    assert said == "lossy_mask" and MASK_FINDINGS[said].phrase in (done.headline or "")
