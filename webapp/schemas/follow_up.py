@@ -7,6 +7,7 @@ from marshmallow import fields
 from ml.measurements import Verdict
 from webapp.domain.scans.dates import DateSource
 from webapp.domain.scans.follow_up import MOST_POINTS, Change, FollowUp, Point
+from webapp.domain.scans.models import SpacingSource
 from webapp.domain.scans.patients import PatientSource
 from webapp.schemas.fields import AnswerSchema, Code, Rounded, dump
 
@@ -74,6 +75,11 @@ class FollowUpPointSchema(AnswerSchema):
     threshold = fields.Float(allow_none=True)
     verdict = Code(Verdict, allow_none=True)
     volume_ml = Rounded(4, allow_none=True, metadata={"description": "null where none counts"})
+    spacing_source = Code(
+        SpacingSource,
+        allow_none=True,
+        metadata={"description": "who says how far pixels and slices of `scan` lie apart; null where nobody does"},
+    )
     volume_ml_range = fields.List(
         Rounded(4), allow_none=True, metadata={"description": "what the model's stated error allows; null: not known"}
     )
@@ -166,6 +172,7 @@ def _point(point: Point) -> dict[str, Any]:
         "threshold": run and run.threshold,
         "verdict": run and run.verdict,
         "volume_ml": point.volume_ml,
+        "spacing_source": point.scan and point.scan.spacing_source,
         "volume_ml_range": point.range_ml,
         "has_expert_mask": point.scan is not None and point.scan.truth is not None,
         "doubt": point.doubt,

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from ml.cards import VolumeError
-from tests.support import dicom_files, volume_files
+from tests.support import dicom_files, scan_files, volume_files
 from tests.webapp.api.series.drawn_head import AFFINE, HALFWAY, SHAPE, VOXELS, named
 from tests.webapp.clients import SCANS, finish, finished, resources_of, send, token
 from webapp.domain.scans import follow_up
@@ -86,6 +86,20 @@ def test_studies_stand_in_the_order_of_their_days_with_what_changed(
     assert plot.mimetype == "image/svg+xml" and "2023-01-31" in plot.text and "<polyline" in plot.text
     assert f"/studies/{late['study']}/follow-up" in client.get(f"/scans?study={late['study']}").text
     assert f"/studies/{late['study']}/follow-up" in client.get(f"/scans/{late['scan']}").text
+
+
+def test_volumes_by_distances_that_a_person_entered_say_so(app: Flask, client: FlaskClient) -> None:
+    by_file = add_study(app, "by the file", "2023-01-31")
+    stack = np.full((3, 64, 64, 3), 20, np.uint8)
+    stack[1:, 10:16, 20:24] = 250
+    scan = finished(app, "stack.tif", scan_files.tiff(stack))
+    assert client.patch(f"{SCANS}/{scan['id']}", json={"spacing_mm": [5, 0.5, 0.5]}).status_code == 200
+    entered = client.patch(f"{SCANS}/{scan['id']}", json={"study": "by a person"}).json["study"]["id"]
+    for study_id, source, words in ((by_file["study"], "file", False), (entered, "entered", True)):
+        [point] = of(client, study_id)["points"]
+        assert point["volume_ml"] > 0 and point["spacing_source"] == source
+        page = client.get(f"/studies/{study_id}/follow-up").text
+        assert ("By distances of pixels and slices that a person entered." in page) == words
 
 
 @pytest.mark.parametrize(
