@@ -188,7 +188,7 @@ MASK_FINDINGS: dict[str, MaskFinding] = {
             "on interpolated slices",
             "On the volume's own voxels axial pixels are far from squares, so axial slices were interpolated"
             " (`resampled`), and each of their pixels took the mask's nearest label. Figures of slices are of these,"
-            " and tumor finer than their pixels may be lost; to compare on the file's voxels, take `mask.nii.gz`.",
+            " and tumor finer than their pixels may be lost there.",
         ),
     )
 }

@@ -104,14 +104,27 @@ def test_the_order_of_axes_and_a_crop_change_nothing(app: Flask, client: FlaskCl
 
 
 def test_a_mask_on_coarser_slices_is_said(app: Flask, client: FlaskClient) -> None:
-    """Lesions of a voxel were lost on slices of 0.9 mm, made of voxels of 0.5 mm, without a word."""
+    """Lesions of a voxel were lost on slices of 0.9 mm, made of voxels of 0.5 mm, without a word, and the figures with
+    them."""
     shape = (180, 160, 26)
     affine = volume_files.affine_of("ASL", (0.5, 0.5, 6.0), shape)
     scan = done(app, ("head.nii.gz", volume(affine, shape)))
     specks = np.zeros(shape, np.uint8)
     specks[60:120:7, 60:100:7, 4:20:3] = 1
     found = put(client, scan, ("expert.nii", labels(specks, affine))).json
-    assert 0 < found["agreement"]["truth_pixels"] < specks.sum() and codes(found) == ["mask_resampled"]
+    assert codes(found) == ["mask_resampled"]
+    slices = found["agreement"]["slices"]
+    assert sum(item["truth_pixels"] > 0 for item in slices) > 0, "of the stack's slices some have specks"
+    # Of the whole scan every voxel counts that was drawn.
+    assert found["agreement"]["truth_pixels"] == specks.sum()
+    with client.get(scan["links"]["mask_nii"]) as response:
+        own = response.data
+    again = put(client, scan, ("mask.nii.gz", own)).json
+    assert again["agreement"]["dice"] == 1.0
+    kept = [key for key in traces(app).files if "truth" in key]
+    assert len(kept) == 2, "the earlier mask's arrays are gone"
+    assert client.delete(f"{SCANS}/{scan['id']}/truth").status_code == 204
+    assert not [key for key in traces(app).files if "truth" in key]
 
 
 def test_a_mask_that_ends_within_its_tumor_is_said(app: Flask, client: FlaskClient) -> None:

@@ -90,8 +90,10 @@ def _on_own_voxels(
     grid = VolumeGrid.from_json(scan.geometry)
     if grid.axial_shape == shape:
         return None
-    truths = [truth.read_slice(resources, scan, expert, index) * np.uint8(255) for index in range(scan.slice_count)]
-    drawn: NDArray[np.bool] = back_to_source(grid, truths, shape) >= 128  # (i, j, k)
+    own = truth.read_on_file(resources, scan, expert)
+    truths = own or [truth.read_slice(resources, scan, expert, index) for index in range(scan.slice_count)]
+    whites = [drawn_slice * np.uint8(255) for drawn_slice in truths]
+    drawn: NDArray[np.bool] = back_to_source(grid, whites, grid.axial_shape if own else shape) >= 128  # (i, j, k)
     found: NDArray[np.bool] = back_to_source(grid, VolumeSlices(resources, scan, row, "mask"), shape) >= 128
     through = int(np.argmax(grid.spacing_mm))  # the axis along which the file's slices follow each other
     blank = np.zeros(1, np.uint8)  # no metric of an agreement reads the map

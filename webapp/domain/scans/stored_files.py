@@ -4,7 +4,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from webapp.domain.scans.models import Scan, Segmentation
-from webapp.domain.storage.keys import original_key, stack_key, truth_key
+from webapp.domain.storage.keys import original_key, own_truth_key, stack_key, truth_key
 
 
 def named(session: Session, scan_id: str) -> frozenset[str]:
@@ -13,7 +13,7 @@ def named(session: Session, scan_id: str) -> frozenset[str]:
     scan = session.execute(select(Scan.id, Scan.truth).where(Scan.id == scan_id)).first()
     if scan is None:
         return frozenset()
-    truths = [truth_key(scan_id, scan.truth["id"])] if scan.truth else []
+    truths = [key(scan_id, scan.truth["id"]) for key in (truth_key, own_truth_key)] if scan.truth else []
     maps = session.scalars(
         select(Segmentation.map_key).where(Segmentation.scan_id == scan_id, Segmentation.map_key.is_not(None))
     )

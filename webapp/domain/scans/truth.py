@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import NewType
+from typing import Any, NewType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +34,12 @@ from webapp.domain.scans.mask_pairs import match_slices
 from webapp.domain.scans.models import Scan
 from webapp.domain.storage.arrays import read_array, write_array
 from webapp.domain.storage.interface import translated_errors
-from webapp.domain.storage.keys import stack_key, truth_key
+from webapp.domain.storage.keys import own_truth_key, stack_key, truth_key
 from webapp.domain.uploads.receiving import Received
 from webapp.domain.uploads.sandbox_errors import sandbox_errors
+
+# Slices, rows and columns.
+Shape = tuple[int, int, int]
 
 AT_ONCE = 4  # masks of one request that are decoded at the same time
 
@@ -67,7 +70,8 @@ class Truth:
 
     id: of its array. filename: of the one file that has all masks; None where each slice has a file of its own, and
     then slice_names has them, None for a slice without a mask. findings: slices by the codes of `MASK_FINDINGS`.
-    origin: which viewer stored it; None of what was uploaded.
+    origin: which viewer stored it; None of what was uploaded. is_on_file: whether it is also kept on the voxels of the
+    scan's file, of which the stack has fewer.
     """
 
     id: str
@@ -75,6 +79,7 @@ class Truth:
     slice_names: Sequence[str | None] | None
     findings: Mapping[str, Sequence[int]] = field(default_factory=dict)
     origin: str | None = None
+    is_on_file: bool = False
 
     @classmethod
     def of(cls, scan: Scan) -> "Truth | None":
@@ -97,10 +102,12 @@ class Truth:
 
 @dataclass(frozen=True)
 class _Mask:
-    """A decoded file of masks. bits: uint8 (N, H, bytes of a row)."""
+    """A decoded file of masks. bits: uint8 (N, H, bytes of a row); own: the same on the voxels of the scan's file, None
+    where the stack has them, or at least as many."""
 
     decoded: DecodedMask
     bits: NDArray[np.uint8]
+    own: NDArray[np.uint8] | None = None
 
     def showing(self, codes: tuple[str, ...]) -> "_Mask":
         """Of one slice, with these codes in the place of its own."""
@@ -162,13 +169,35 @@ def remove(resources: Resources, scan_id: str, seen: str | None = None) -> None:
     old = _exchange(resources, scan_id, None, seen)
     if old is None:
         raise NotFound("This scan has no expert's mask.")
-    resources.storage.delete(truth_key(scan_id, old))
+    _delete(resources, scan_id, old)
 
 
 def read_slice(resources: Resources, scan: Scan, truth: Truth, index: int) -> NDArray[np.bool]:
     """The expert's mask of one slice, bool (H, W). Raises NotFound where it has none, StorageUnavailable."""
     truth.check_slice(index)
     return unpacked(np.asarray(read_array(resources.storage, truth_key(scan.id, truth.id))[index]), scan.width)
+
+
+def read_on_file(resources: Resources, scan: Scan, truth: Truth) -> list[NDArray[np.bool]] | None:
+    """The expert's mask on the voxels of the scan's file, axial slices of bool (H, W); None where it is kept on the
+    stack alone. Raises StorageUnavailable."""
+    if not truth.is_on_file or scan.geometry is None:
+        return None
+    width = _own_shape(scan.geometry)[2]
+    return [
+        unpacked(np.asarray(bits), width) for bits in read_array(resources.storage, own_truth_key(scan.id, truth.id))
+    ]
+
+
+def _stack_shape(scan: Scan) -> Shape:
+    return scan.slice_count, scan.height, scan.width
+
+
+def _own_shape(geometry: Mapping[str, Any]) -> Shape:
+    from ml.volumes.grid import VolumeGrid  # a web process that sees no volume does not pay for it
+
+    slices, rows, columns = VolumeGrid.from_json(geometry).axial_shape
+    return slices, rows, columns
 
 
 def unpacked(bits: NDArray[np.uint8], width: int) -> NDArray[np.bool]:
@@ -237,7 +266,8 @@ def _read_masks(
         bits = resources.storage.temporary_file()
         try:
             with translated_errors():
-                return _decode(resources, scan, uploads[place], bits, orientation, regions)
+                mask = _decode(resources, scan, uploads[place], bits, orientation, regions, _stack_shape(scan))
+                return mask if places is not None else _with_own(resources, scan, uploads[place], bits, mask, regions)
         except UploadRejected as error:
             return error
         finally:
@@ -248,9 +278,15 @@ def _read_masks(
 
 
 def _decode(
-    resources: Resources, scan: Scan, upload: Received, bits: Path, orientation: int, regions: Sequence[str]
+    resources: Resources,
+    scan: Scan,
+    upload: Received,
+    bits: Path,
+    orientation: int,
+    regions: Sequence[str],
+    shape: Shape,
 ) -> _Mask:
-    shape = (scan.slice_count, scan.height, scan.width)
+    """shape: onto which axial slices of a volume a mask of one is brought."""
     volume = None if scan.geometry is None else (scan.geometry, shape)
     try:
         with sandbox_errors():
@@ -260,6 +296,21 @@ def _decode(
     except ScanError as error:
         raise UploadRejected(error.code, error.message) from error
     return _Mask(decoded, np.load(bits, allow_pickle=False))
+
+
+def _with_own(
+    resources: Resources, scan: Scan, upload: Received, bits: Path, mask: _Mask, regions: Sequence[str]
+) -> _Mask:
+    """The mask, also on the voxels of the scan's file where the stack has fewer of them: experts draw on these."""
+    if scan.geometry is None:
+        return mask
+    own_shape = _own_shape(scan.geometry)
+    if all(own <= here for own, here in zip(own_shape, _stack_shape(scan), strict=True)):
+        return mask
+    own = _decode(resources, scan, upload, bits, 1, regions, own_shape)
+    if (own.decoded.slice_count, own.decoded.height, own.decoded.width) != own_shape:  # pages for the stack's slices
+        return mask
+    return replace(mask, own=own.bits)
 
 
 def _misfit(scan: Scan, mask: _Mask, page_count: int, origin: Origin | None) -> UploadRejected | None:
@@ -300,24 +351,32 @@ def _store(
         codes[slices] = mask.decoded.codes
         digests[slices] = mask.decoded.digests
     is_one_file = len(masks) == 1 and None not in names
+    own = next((mask.own for _place, mask in masks.values()), None)
     truth = Truth(
         id=new_id(),
         filename=names[0] if is_one_file else None,
         slice_names=None if is_one_file else names,
         findings=_findings(resources, scan, bits, names, codes, digests),
         origin=origin,
+        is_on_file=own is not None,
     )
-    key = truth_key(scan.id, truth.id)
-    write_array(resources.storage, key, bits)
     try:
+        write_array(resources.storage, truth_key(scan.id, truth.id), bits)
+        if own is not None:
+            write_array(resources.storage, own_truth_key(scan.id, truth.id), own)
         old = _exchange(resources, scan.id, truth, seen)
     except OutcomeUnknown:  # the row may name it: the sweeper knows
         raise
     except BaseException:
-        resources.storage.delete(key)
+        _delete(resources, scan.id, truth.id)
         raise
     if old is not None:
-        resources.storage.delete(truth_key(scan.id, old))
+        _delete(resources, scan.id, old)
+
+
+def _delete(resources: Resources, scan_id: str, truth_id: str) -> None:
+    for key in (truth_key, own_truth_key):
+        resources.storage.delete(key(scan_id, truth_id))
 
 
 def _exchange(resources: Resources, scan_id: str, truth: Truth | None, seen: str | None) -> str | None:

@@ -8,7 +8,7 @@ KEY = re.compile(r"[a-z0-9]+(?:[/._-][a-z0-9]+)*")
 # as left over. `owner`: the id of the scan or evaluation that it belongs to.
 _ID = "[0-9a-f]{32}"
 SCAN_FILE = re.compile(
-    rf"scans/[0-9a-f]{{2}}/(?P<owner>{_ID})/(original|stack\.npy|truth\.{_ID}\.npy|{_ID}\.[0-9]+\.npy)"
+    rf"scans/[0-9a-f]{{2}}/(?P<owner>{_ID})/(original|stack\.npy|truth\.{_ID}(\.own)?\.npy|{_ID}\.[0-9]+\.npy)"
 )
 EVALUATION_FILE = re.compile(
     rf"evaluations/[0-9a-f]{{2}}/(?P<owner>{_ID})/"
@@ -43,6 +43,11 @@ def map_key(scan_id: str, segmentation_id: str, attempt: int) -> str:
 def truth_key(scan_id: str, truth_id: str) -> str:
     """The expert's masks of a scan: `.npy`, the bits of uint8 (N, H, bytes of a row)."""
     return f"{scan_prefix(scan_id)}/truth.{truth_id}.npy"
+
+
+def own_truth_key(scan_id: str, truth_id: str) -> str:
+    """The same on the voxels of the scan's file: slices, rows and columns of `VolumeGrid.axial_shape`."""
+    return f"{scan_prefix(scan_id)}/truth.{truth_id}.own.npy"
 
 
 def evaluation_prefix(evaluation_id: str) -> str:
