@@ -159,7 +159,9 @@ class Case:
         return labels
 
     def _unreadable(self, path: Path, error: Exception) -> DatasetError:
-        reason = error.message if isinstance(error, ScanError) else f"{type(error).__name__}: {error}"
+        # Libraries name the file with its folders, which are the server's.
+        words = str(error).replace(str(path), path.name)
+        reason = error.message if isinstance(error, ScanError) else f"{type(error).__name__}: {words}"
         return DatasetError(f"{self.patient}/{file_of(path).name} cannot be read ({reason}); replace or remove it.")
 
 

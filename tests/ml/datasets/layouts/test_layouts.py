@@ -57,6 +57,17 @@ def test_a_damaged_image_is_named(patient_folders):
         list_cases(patient_folders)[0].pixels()
 
 
+def test_a_file_that_is_no_image_is_named_without_the_folders_around_the_data_set(tmp_path):
+    path = tmp_path / "anna" / "a_0.webp"
+    image(path)
+    draw_mask(tmp_path / "anna" / "a_0_mask.png")
+    [case] = list_cases(tmp_path)
+    path.write_bytes(b"RIFF\0\0\0\0WEBPbroken")
+    with pytest.raises(DatasetError, match=r"anna/a_0\.webp cannot be read") as refused:
+        case.pixels()
+    assert str(tmp_path) not in str(refused.value) and "a_0.webp'" in str(refused.value)
+
+
 def test_accents_are_the_same_however_they_are_composed(tmp_path):
     image(tmp_path / "p" / "Mu\u0308ller.png")
     draw_mask(tmp_path / "p" / "M\u00fcller_mask.png")
