@@ -23,7 +23,7 @@ from ml.datasets.file_names import (
 )
 from ml.datasets.layouts.layout import Layout
 from ml.datasets.layouts.left_out import find_strays, relative
-from ml.datasets.layouts.pairing import OF_MODEL, OF_PREDICT, find_predicted, results_beside
+from ml.datasets.layouts.results import OF_MODEL, OF_PREDICT, find_predicted, results_beside
 from ml.datasets.layouts.search import UnreadMasksError, find_layout
 from ml.datasets.layouts.tree import LinkOutError, Tree
 from ml.datasets.layouts.unknown import find_twins

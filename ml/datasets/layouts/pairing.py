@@ -10,6 +10,7 @@ from ml.datasets.case import Case
 from ml.datasets.checking.problems import Problem
 from ml.datasets.file_names import IMAGE_SUFFIXES, name_key, shown
 from ml.datasets.layouts.glances import masks_of_two
+from ml.datasets.layouts.results import OF_MODEL
 from ml.datasets.layouts.tree import Tree
 from ml.datasets.mask_names import (
     MASK_ENDING,
@@ -39,16 +40,6 @@ _NUMBERED = re.compile(r"(.*?)(\d{1,9})", re.DOTALL | re.ASCII)
 _FEWEST_SHIFTED, _SHIFTS = 3, ({1}, {-1})
 
 _OVERLAY = "A picture of a mask on its image, by its name: neither of the two."
-OF_MODEL = (
-    "A model's answer by its name (`_predict`, `_pred`), beside the image of the rest of it: neither a scan nor an"
-    " expert's mask. Rename it if it is one of these."
-)
-OF_PREDICT = (
-    "A picture that `python -m ml predict` wrote: a model's mask, cut-out or overlay of a scan, and none itself."
-)
-# Its folders; a file of one name in each of them is no chance.
-_PREDICTED = re.compile(r"((?:.*/)?)(masks|cutouts|overlays)/(.+\.png)", re.DOTALL)
-_PREDICTED_VOLUME = re.compile(r"((?:.*/)?)volumes/.+\.nii\.gz", re.DOTALL)
 
 # Files of one name: by stem.
 Named = Mapping[str, Sequence[Path]]
@@ -119,28 +110,6 @@ def _is_beside_image(stem: str, keys: Collection[str]) -> bool:
     """Whether a name is that of another file with an ending that masks have (`scan_roi` beside `scan`)."""
     word = doubtful_word(stem) or result_word(stem)
     return bool(word) and name_key(stem[: -len(word)]) in keys
-
-
-def results_beside(files: Iterable[Path]) -> set[Path]:
-    """Of files those that are called as a model's answer for an image in their folder (`0_predict` beside `0`)."""
-    named = {(path.parent, name_key(path.stem)): path for path in files}
-    words = {path: result_word(path.stem) for path in named.values()}
-    return {path for path, word in words.items() if word and (path.parent, name_key(path.stem[: -len(word)])) in named}
-
-
-def find_predicted(paths: Sequence[str]) -> set[int]:
-    """The places of pictures that `predict` wrote of a scan, by their names and their folders', and of the masks of
-    volumes beside them."""
-    found: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for place, path in enumerate(paths):
-        if one := _PREDICTED.fullmatch(path):
-            found[one[1], one[3]][one[2]] = place
-    whole = {key: kinds for key, kinds in found.items() if len(kinds) == 3}
-    bases = {base for base, _ in whole}
-    volumes = [_PREDICTED_VOLUME.fullmatch(path) for path in paths]
-    return {place for kinds in whole.values() for place in kinds.values()} | {
-        place for place, one in enumerate(volumes) if one and one[1] in bases
-    }
 
 
 def twins_in(files: FilesByKind) -> Iterator[tuple[Path, Path]]:

@@ -30,9 +30,10 @@ from ml.datasets.layouts.left_out import (
     may_hold_masks,
     relative,
 )
-from ml.datasets.layouts.pairing import OF_MODEL, patient_of, results_beside
+from ml.datasets.layouts.pairing import patient_of
 from ml.datasets.layouts.pairs import list_nested, pair_folders, side_of_masks
 from ml.datasets.layouts.recognition import apart_layout, dicom_layout, layout_in
+from ml.datasets.layouts.results import OF_MODEL, results_beside
 from ml.datasets.layouts.sequences import Sequence as Sequences
 from ml.datasets.layouts.sequences import is_other_sequence, split_brats_name
 from ml.datasets.layouts.tables import find_patients, list_table

@@ -26,8 +26,9 @@ from ml.sandbox.child import memory_limit_mib
 from ml.sandbox.entries.preload import preload_readers
 from ml.scans import LabelMap, read_label_stack, read_labels_on, read_volume
 from ml.scans.readers.dicom.copies import write_copies
+from ml.scans.readers.dicom.elements import read_dataset
 from ml.scans.readers.dicom.identifiers import without_people
-from ml.scans.readers.dicom.instances import Instance, read_dataset, read_instance
+from ml.scans.readers.dicom.instances import Instance, read_instance
 from ml.scans.readers.dicom.people import captures_beside_images, whose_files
 from ml.scans.readers.dicom.reader import read_series
 from ml.scans.readers.dicom.series import sort_files

@@ -11,7 +11,8 @@ from ml.datasets.case import LIMITS
 from ml.sandbox.entries.headers import answer_of, grid_answer
 from ml.sandbox.entries.preload import preload_readers
 from ml.scans import ScanError
-from ml.scans.readers.dicom.instances import instance_of, read_dataset
+from ml.scans.readers.dicom.elements import read_dataset
+from ml.scans.readers.dicom.instances import instance_of
 from ml.scans.readers.dicom.reader import read_series_grid
 from ml.scans.readers.dicom.segmentations import is_segmentation, segment_names
 from ml.scans.readers.dicom.structure_sets import is_structure_set, region_names

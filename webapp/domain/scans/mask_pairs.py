@@ -19,7 +19,8 @@ from ml.datasets.file_names import (
     suffix_of,
 )
 from ml.datasets.layouts.left_out import OF_ANATOMY
-from ml.datasets.layouts.pairing import OF_MODEL, OF_PREDICT, find_predicted, shift_of
+from ml.datasets.layouts.pairing import shift_of
+from ml.datasets.layouts.results import OF_MODEL, OF_PREDICT, find_predicted
 from ml.datasets.layouts.unknown import IMAGE_FOLDERS
 from ml.datasets.layouts.volume_masks import ends_in_anatomy
 from ml.datasets.mask_names import (

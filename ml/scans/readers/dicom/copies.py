@@ -12,7 +12,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 
-from ml.scans.readers.dicom.instances import read_dataset
+from ml.scans.readers.dicom.elements import read_dataset
 
 KEPT = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Modality",

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from ml.scans.labels import LabelMap
-from ml.scans.readers.dicom.instances import Instance, read_dataset, read_instance
+from ml.scans.readers.dicom.elements import read_dataset
+from ml.scans.readers.dicom.instances import Instance, read_instance
 from ml.scans.readers.dicom.mosaics import tiles_of
 from ml.scans.readers.dicom.pixels import read_frames
 from ml.scans.readers.dicom.segmentations import is_segmentation, read_segmentation

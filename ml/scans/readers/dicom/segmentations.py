@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, SegmentationStorage
 
-from ml.scans.readers.dicom.instances import Frame, frames_of, read_dataset
+from ml.scans.readers.dicom.elements import read_dataset
+from ml.scans.readers.dicom.frames import Frame, frames_of
 from ml.scans.readers.dicom.regions import choose_regions
 from ml.scans.scan import DamagedFile, Limits, ScanError
 from ml.volumes.grid import VolumeGrid

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.scans.readers.dicom.instances import Frame, Instance
+from ml.scans.readers.dicom.frames import Frame
+from ml.scans.readers.dicom.instances import Instance
 from ml.scans.readers.dicom.people import Whose, whose_files
 from ml.scans.scan import ScanError
 

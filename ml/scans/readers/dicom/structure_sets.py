@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import RTStructureSetStorage
 
-from ml.scans.readers.dicom.instances import read_dataset
+from ml.scans.readers.dicom.elements import read_dataset
 from ml.scans.readers.dicom.regions import choose_regions
 from ml.scans.scan import DamagedFile, Limits, ScanError
 from ml.volumes.grid import VolumeGrid

@@ -3,7 +3,7 @@
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 
-from ml.scans.readers.dicom.instances import _check_kind
+from ml.scans.readers.dicom.kinds import check_kind
 from ml.scans.scan import ScanError
 
 
@@ -21,10 +21,10 @@ def header(modality: str) -> Dataset:
 )
 def test_another_modality_is_refused_by_its_name(modality: str, name: str) -> None:
     with pytest.raises(ScanError, match=f"is {name}, and the models read MR") as refused:
-        _check_kind(header(modality))
+        check_kind(header(modality))
     assert refused.value.code == "unreadable"
 
 
 @pytest.mark.parametrize("modality", ["MR", "OT", ""])
 def test_mr_and_what_does_not_say_are_read(modality: str) -> None:
-    _check_kind(header(modality))
+    check_kind(header(modality))

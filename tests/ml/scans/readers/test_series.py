@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ml.scans.readers.dicom import reader
-from ml.scans.readers.dicom.instances import Frame, Instance
+from ml.scans.readers.dicom.frames import Frame
+from ml.scans.readers.dicom.instances import Instance
 from ml.scans.readers.dicom.people import whose_files
 from ml.scans.readers.dicom.series import order_frames, sort_files
 from ml.scans.scan import Limits, ScanError
