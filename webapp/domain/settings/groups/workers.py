@@ -56,5 +56,6 @@ class Workers:
         "GLIOSCOPE_JOB_TIMEOUT_S",
         "300",
         seconds,
-        "seconds that a job may run before it fails with the code `timeout`",
+        "seconds that a job may run before it fails with the code `timeout`; those for which the machine sleeps, or is"
+        " off, do not count",
     )
