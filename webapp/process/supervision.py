@@ -46,9 +46,17 @@ def handle_log(logger: Any, filename: str, fmt: str, *args: Any, **kwargs: Any) 
     logger.addHandler(handler)
 
 
+def drop_line(_handler: loggers.Handler) -> None:
+    """In place of a traceback beside a line that cannot be written, which ended supervisord and with it the portal.
+
+    A log on a full disk (`nohup make run &`), a `tee` that has ended: jobs and pages go on without their lines.
+    """
+
+
 def main() -> None:
     """Run until it is ended."""
     loggers.handle_file = handle_log
+    loggers.Handler.handleError = drop_line
     supervisord.ServerOptions = ForegroundOptions
     supervisord.main()
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -169,25 +170,44 @@ def test_a_process_that_cannot_start_is_said(tmp_path: Path) -> None:
         portal.wait_for_words("WARN exited: redis (exit status 1; not expected)")
 
 
+def supervise(folder: Path, command: str, output: socket.socket | IO[bytes]) -> subprocess.Popen[bytes]:
+    """supervisord of one process, whose log is supervisord's own output."""
+    (folder / "supervisord.conf").write_text(
+        "[supervisord]\nnodaemon=true\nloglevel=warn\nlogfile=/dev/null\nlogfile_maxbytes=0\n"
+        f"pidfile={folder}/pid\n[program:web]\ncommand={command}\nstartsecs=0\nautorestart=false\n"
+        "stdout_logfile=/dev/fd/1\nstdout_logfile_maxbytes=0\nredirect_stderr=true\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-m", "webapp.process.supervision", "-c", str(folder / "supervisord.conf")],
+        cwd=PROJECT_ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+    )
+
+
 def test_output_that_cannot_be_opened_by_its_path_takes_what_processes_say(tmp_path: Path) -> None:
     """systemd's journal is a socket, and the terminal of `sudo -u` another user's: opening them anew is refused."""
-    (tmp_path / "supervisord.conf").write_text(
-        "[supervisord]\nnodaemon=true\nloglevel=warn\nlogfile=/dev/null\nlogfile_maxbytes=0\n"
-        f"pidfile={tmp_path}/pid\n[program:web]\ncommand=/bin/echo started\nstartsecs=0\nautorestart=false\n"
-        "stdout_logfile=/dev/fd/1\nstdout_logfile_maxbytes=0\n"
-    )
     ours, journal = socket.socketpair()
     with ours, journal, ours.makefile() as said:
         ours.settimeout(20)
-        supervisor = subprocess.Popen(
-            [sys.executable, "-m", "webapp.process.supervision", "-c", str(tmp_path / "supervisord.conf")],
-            cwd=PROJECT_ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=journal,
-            stderr=journal,
-        )
+        supervisor = supervise(tmp_path, "/bin/echo started", journal)
         try:
             assert any(line == "started\n" for line in said)
+        finally:
+            supervisor.terminate()
+            supervisor.wait(timeout=20)
+
+
+def test_output_on_a_full_disk_ends_no_process(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    with Path("/dev/full").open("wb") as full:
+        supervisor = supervise(tmp_path, f"/bin/sh -c 'echo 1; sleep 1; echo 2; sleep 1; touch {done}; sleep 60'", full)
+        try:
+            deadline = time.monotonic() + 20
+            while not done.exists() and supervisor.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert done.exists() and supervisor.poll() is None
         finally:
             supervisor.terminate()
             supervisor.wait(timeout=20)
