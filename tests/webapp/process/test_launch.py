@@ -106,7 +106,8 @@ def test_a_database_of_a_later_schema_is_said(tmp_path: Path, empty_sqlite: Path
 def test_a_database_that_cannot_be_opened_is_said(tmp_path: Path, url: str) -> None:
     refused = launch(tmp_path, GLIOSCOPE_BIND="127.0.0.1:0", DATABASE_URL=url)
     assert refused.returncode == 1
-    assert "The database cannot be opened or written" in refused.stderr and "Traceback" not in refused.stderr
+    file = url.removeprefix("sqlite:///") + " " if url.startswith("sqlite") else ""
+    assert f"The database {file}cannot be opened or written" in refused.stderr and "Traceback" not in refused.stderr
 
 
 def test_a_process_of_a_killed_portal_that_does_not_end_is_named(

@@ -3,7 +3,7 @@
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from webapp.domain.database.engine import Database
@@ -38,9 +38,22 @@ def upgrade(database_url: str) -> None:
         command.upgrade(alembic_config(database_url), "head")
     except (DBAPIError, ArgumentError, OSError) as error:
         reason = getattr(error, "orig", None) or error
+        file = _sqlite_file(database_url)
+        where = "" if file is None else f" {file}"
+        remedy = "" if file is None else "make it and its folder writable for this user, or "
         raise SchemaError(
-            f"The database cannot be opened or written ({reason}); see DATABASE_URL and GLIOSCOPE_INSTANCE."
+            f"The database{where} cannot be opened or written ({reason}); {remedy}see DATABASE_URL and"
+            " GLIOSCOPE_INSTANCE."
         ) from error
+
+
+def _sqlite_file(database_url: str) -> str | None:
+    """The file of SQLite's database; None of a server's, and of a URL that is none."""
+    try:
+        url = make_url(database_url)
+    except ArgumentError:
+        return None
+    return url.database if url.get_backend_name() == "sqlite" else None
 
 
 def check(database: Database) -> None:

@@ -35,8 +35,8 @@ def stored_secret(instance_dir: Path) -> str:
 def unusable(instance_dir: Path, error: OSError) -> SettingsError:
     """The sentence for an instance folder that cannot be read or written."""
     return SettingsError(
-        f"The instance folder {instance_dir} cannot be used ({error.strerror}: {error.filename}); make it writable for"
-        " this user, or set GLIOSCOPE_INSTANCE to a folder that is."
+        f"The instance folder {instance_dir} cannot be used ({error.strerror}: {error.filename}); make it, and what is"
+        " in it, writable for this user, or set GLIOSCOPE_INSTANCE to a folder that is."
     )
 
 
