@@ -207,7 +207,11 @@ def _empty(others: list[_Member]) -> ArchiveError:
     kinds = Counter(suffix_of(member.parts[-1]) or "without an ending" for member in others)
     found = f" but {', '.join(f'{count:,} {kind}' for kind, count in kinds.most_common())}" if kinds else ""
     is_dicom = any(kind in kinds for kind in ("without an ending", ".dcm", ".dicom", ".ima"))
-    dicom = " (DICOM is not read in a data set: convert series to NIfTI)" if is_dicom else ""
+    dicom = (
+        " (DICOM is not read from a zip: give a folder of series with DICOM SEG or RTSTRUCT, or convert them to NIfTI)"
+        if is_dicom
+        else ""
+    )
     return ArchiveError(
         "empty",
         f"The archive has no images ({', '.join(IMAGE_SUFFIXES)}){found}{dicom}; zip the data set's own folder."

@@ -11,6 +11,7 @@ from ml.datasets.file_names import (
     ANNOTATIONS_FILE,
     ANNOTATIONS_FOLDER,
     ARCHIVE_SUFFIXES,
+    DICOM_SUFFIXES,
     IMAGE_SUFFIXES,
     OTHER_SUFFIXES,
     OTHER_VOLUMES,
@@ -201,6 +202,12 @@ def _sentence(what: str, suffixes: Iterable[str]) -> str:
             f"kinds {' and '.join([first, *more])} ({unread.name}) are" if more else f"kind {first} ({unread.name}) is"
         )
         return f"The {kinds} not read in a data set. {unread.remedy}.{named}"
+    if what in DICOM_SUFFIXES:
+        return (
+            f"The kind {what} is not read beside pictures and NIfTI: a data set of DICOM has series, and masks as DICOM"
+            " SEG or RTSTRUCT. Give such a folder by itself, or export slices as PNG or TIFF, or volumes as NIfTI"
+            " (.nii.gz), named as BraTS or nnU-Net do."
+        )
     if what in OTHER_VOLUMES:
         return (
             f"The kind {what} is not read in a data set: export slices as PNG or TIFF, or volumes as NIfTI (.nii.gz),"
