@@ -66,6 +66,7 @@ NON_BINARY = "non_binary_mask"
 ON_ANOTHER_GRID = "mask_on_another_grid"
 CUT_OFF = "mask_cut_off"
 RESAMPLED = "mask_resampled"
+NEIGHBORS_LEFT_OUT = "mask_neighbors_left_out"
 
 MASK_FINDINGS: dict[str, MaskFinding] = {
     finding.code: finding
@@ -190,6 +191,14 @@ MASK_FINDINGS: dict[str, MaskFinding] = {
             " (`resampled`), and each of their pixels took the mask's nearest label. Figures of slices are of these,"
             " and tumor finer than their pixels may be lost there.",
         ),
+        MaskFinding(
+            NEIGHBORS_LEFT_OUT,
+            "Masks of stacks of which other slices have none",
+            "of a stack of which other slices have none",
+            "Other slices of this stack have no mask and are left out, so models that look at neighbors, and the rule"
+            " for stacks, do not see them: masks and figures may differ from those on the scan's page. Give each slice"
+            " a mask, an empty one where there is no tumor.",
+        ),
     )
 }
 
@@ -250,6 +259,7 @@ def codes_of_labels(labels: LabelMap, orientation: int) -> tuple[str, ...]:
         ON_ANOTHER_GRID: labels.is_on_another_grid and bool(labels.values.any()),
         CUT_OFF: labels.is_cut_off and bool(labels.values.any()),
         RESAMPLED: labels.is_resampled and bool(labels.values.any()),
+        NEIGHBORS_LEFT_OUT: False,  # a slice that was taken out of its stack says so itself
     }
     return tuple(code for code, is_there in signs.items() if is_there or code in labels.said)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ml.datasets.mask_findings import NEIGHBORS_LEFT_OUT
 from ml.datasets.time_points import name_of_scan
 from ml.rendering import panels
 from ml.scans.cut_slices import CutSlice, texts_of_mask
@@ -63,6 +64,7 @@ def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
         stack = read_array(resources.storage, stack_key(scan.id))  # (N, H, W, 3)
         place = folder / patient
         said = _said(scan)
+        of_stack = () if all(map(expert.has_slice, range(scan.slice_count))) else (NEIGHBORS_LEFT_OUT,)
         with translated_errors():
             place.mkdir(exist_ok=True)
         for index in range(scan.slice_count):
@@ -73,7 +75,7 @@ def write(resources: Resources, scans: Sequence[Scan], folder: Path) -> None:
             image = panels.encode_png(panels.scan_image(np.array(stack[index])), said)
             mask = panels.encode_png(
                 panels.mask_image(truth.read_slice(resources, scan, expert, index)),
-                texts_of_mask(expert.shown_by_file(index)),
+                texts_of_mask((*expert.shown_by_file(index), *of_stack)),
             )
             for ending, data in (("", image), ("_mask", mask)):
                 with translated_errors():

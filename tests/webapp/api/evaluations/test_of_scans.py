@@ -43,6 +43,8 @@ def test_a_study_is_evaluated_where_its_scans_have_masks(
     assert (response.json["name"], response.json["filename"]) == ("Cohort", "3 scans of the portal")
     done = run_all(runtime, response.json["id"])
     cases = client.get(f"{PATH}/{done.id}/cases").json["cases"]
+    # Of the stack a slice has no mask, which a model that looks at neighbors misses.
+    assert f"({MASK_FINDINGS['mask_neighbors_left_out'].phrase}: 2)" in (done.headline or "")
     images = [case["image"].rpartition("/")[2] for case in cases]
     assert images == ["P12_9.png", "P12_10.png", "p s_1.png", "p s_3.png"]
     assert [case["truth_pixels"] for case in cases] == [64, 64, 64, 64]
