@@ -2,7 +2,7 @@
 
 import pytest
 
-from ml.datasets.layouts.pairing import OF_PREDICT
+from ml.datasets.layouts.results import OF_PREDICT
 from webapp.domain.scans.mask_pairs import OWN_RESULT, match_slices, pair_masks
 
 
