@@ -34,6 +34,12 @@ class UnreadCase:
 
 
 @dataclass(frozen=True)
+class _NoAnswer:
+    reason: str
+    has_stood_still: bool
+
+
+@dataclass(frozen=True)
 class Digests:
     """What a case's files were when the data set was checked; None is not compared."""
 
@@ -90,14 +96,23 @@ class ChunkReader:
             "image_sha256": digests.image_sha256,
             "mask_sha256": digests.mask_sha256,
         }
-        reason = DAMAGED
+        found = self._try(case, request)
+        if isinstance(found, _NoAnswer) and found.has_stood_still:
+            found = self._try(case, request)  # mostly the machine's fault: another child reads the file
+        if not isinstance(found, _NoAnswer):
+            return found
+        if volume_file is not None:
+            self._deadly[volume_file] = found.reason
+        return _unreadable(case, found.reason)
+
+    def _try(self, case: Case, request: dict[str, Any]) -> "LoadedCase | UnreadCase | _NoAnswer":
+        """What a child says; where it says nothing, the next one is another. Raises OSError."""
+        reason, has_stood_still = DAMAGED, False
         try:
-            answer = self._conversation.ask(request)
-            if isinstance(answer.get("code"), str) and isinstance(answer.get("message"), str):
-                return UnreadCase(case, answer["code"][:40], answer["message"][:2000])
-            return self._receive_arrays(case, answer)
+            return self._answer(case, request)
         except ChildDied as death:
             logger.warning("a child that read a case gave no answer: %s", death)
+            has_stood_still = death.is_still
             if death.is_out_of_memory:
                 reason = NO_MEMORY
             elif death.is_timeout:
@@ -105,9 +120,14 @@ class ChunkReader:
         except (ValueError, KeyError, TypeError):  # a child that its file took over may answer anything
             logger.warning("a child that read a case gave a wrong answer")
         self._conversation.close()
-        if volume_file is not None:
-            self._deadly[volume_file] = reason
-        return _unreadable(case, reason)
+        return _NoAnswer(reason, has_stood_still)
+
+    def _answer(self, case: Case, request: dict[str, Any]) -> LoadedCase | UnreadCase:
+        """What the child says. Raises ChildDied, OSError, and as `_receive_arrays`."""
+        answer = self._conversation.ask(request)
+        if isinstance(answer.get("code"), str) and isinstance(answer.get("message"), str):
+            return UnreadCase(case, answer["code"][:40], answer["message"][:2000])
+        return self._receive_arrays(case, answer)
 
     def _receive_arrays(self, case: Case, answer: dict[str, Any]) -> LoadedCase:
         """The arrays that an answer announces. Raises ValueError, KeyError or TypeError where it makes no sense."""
