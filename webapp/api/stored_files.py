@@ -62,6 +62,6 @@ def written(write: Callable[[Path], None], media_type: str, name: str) -> Respon
         file = path.open("rb")
     finally:
         path.unlink(missing_ok=True)
-    response = send_file(file, mimetype=media_type, as_attachment=True, download_name=fitting(name))
+    response = send_file(file, mimetype=media_type, as_attachment=True, download_name=fitting(name), conditional=False)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -53,6 +53,8 @@ def enter(client: FlaskClient, scan: dict[str, Any], spacing_mm: Any) -> Any:
 def rows_of(client: FlaskClient, scan: dict[str, Any]) -> list[dict[str, str]]:
     response = client.get(f"{SCANS}/{scan['id']}/measurements.csv")
     assert response.mimetype == "text/csv"
+    stem = scan["filename"].partition(".")[0]  # two patients' tables had one name
+    assert f"{stem}-measurements.csv" in response.headers["Content-Disposition"]
     return list(csv.DictReader(io.StringIO(response.text)))
 
 

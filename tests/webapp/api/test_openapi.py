@@ -185,6 +185,7 @@ def test_a_part_of_a_file_is_described_where_it_is_sent(app: Flask, client: Flas
             continue
         with client.get(address, headers={"Range": "bytes=2-5"}) as answer:
             assert (answer.status_code == 206) == ("206" in described["responses"]), address
+            assert answer.status_code == 206 or "Accept-Ranges" not in answer.headers, address
             if answer.status_code == 206:
                 in_parts.append(address)
                 assert answer.data == client.get(address, buffered=True).data[2:6]
