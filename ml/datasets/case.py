@@ -159,10 +159,15 @@ class Case:
         return labels
 
     def _unreadable(self, path: Path, error: Exception) -> DatasetError:
+        name = f"{self.patient}/{file_of(path).name}"
+        if isinstance(error, FileNotFoundError):
+            return DatasetError(f"{name} is no longer there: put it back, or look whether its disk is still connected.")
+        if isinstance(error, OSError) and error.errno is not None:  # libraries' own, of damaged files, have no number
+            return DatasetError(f"{name} cannot be read ({error.strerror}): look after its disk and its permissions.")
         # Libraries name the file with its folders, which are the server's.
         words = str(error).replace(str(path), path.name)
         reason = error.message if isinstance(error, ScanError) else f"{type(error).__name__}: {words}"
-        return DatasetError(f"{self.patient}/{file_of(path).name} cannot be read ({reason}); replace or remove it.")
+        return DatasetError(f"{name} cannot be read ({reason}); replace or remove it.")
 
 
 def read_slice(path: Path, volume: VolumeSlice | None = None) -> Scan:

@@ -38,6 +38,7 @@ from ml.volumes.label_volumes import (
     is_same_lattice,
     share_inside,
 )
+from ml.volumes.places import unplaced, why_unplaced
 
 Value = TypeVar("Value")
 
@@ -227,7 +228,10 @@ def _cut_truth(labels: LabelVolume, grid: VolumeGrid) -> _Truth:
 
 
 def _check_inside(labels: LabelVolume, grid: VolumeGrid) -> None:
-    """Raises ScanError where a part of the tumor lies outside of the scan."""
+    """Raises ScanError where a part of the tumor lies outside of the scan, or one of both has no place."""
+    if (lacking := unplaced(grid, labels.grid)) is not None:
+        names = ("the scan", "the mask") if lacking is grid else ("the mask", "the scan")
+        raise ScanError("unreadable", why_unplaced(*names))
     share = share_inside(labels, grid)
     if share is not None and share < LEAST_SHARE_INSIDE:
         raise ScanError(

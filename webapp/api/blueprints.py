@@ -85,9 +85,9 @@ class PortalBlueprint(Blueprint):  # type: ignore[misc]  # flask-smorest ships n
         """Entries of the OpenAPI description, as they are."""
         return cast(Decorator[Any], super().doc(**options))
 
-    def arguments(self, schema: type[Schema], *, location: str = "json") -> Decorator[Any]:
-        """What the request says, read by the schema."""
-        read = super().arguments(schema, location=location)
+    def arguments(self, schema: type[Schema], *, location: str = "json", is_required: bool = True) -> Decorator[Any]:
+        """What the request says, read by the schema. is_required: whether a call without any body is refused."""
+        read = super().arguments(schema, location=location, required=is_required)
         if location != "query":
             return cast(Decorator[Any], read)
 

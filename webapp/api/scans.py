@@ -204,7 +204,7 @@ class ScanSegmentations(MethodView):
             lookup.get(session, scan_id)
             return dump(SegmentationListSchema, {"segmentations": segmentations.runs(session, scan_id)})
 
-    @blp.arguments(RunSchema)
+    @blp.arguments(RunSchema, is_required=False)
     @blp.arguments(IdempotencyHeaderSchema, location="headers")
     @blp.answers(202, SegmentationSchema)
     @blp.alt_response(404, schema=ErrorSchema)

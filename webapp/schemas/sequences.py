@@ -35,7 +35,12 @@ def _id(description: str, example: str, *, is_required: bool = False) -> fields.
         required=is_required,
         allow_none=not is_required,
         load_default=ma.missing if is_required else None,
-        validate=validate.Length(max=LONGEST_ID),
+        validate=validate.Length(
+            min=1,
+            max=LONGEST_ID,
+            error="It must be a scan's id"
+            + ("." if is_required else "; of a sequence that there is not, leave it out."),
+        ),
         metadata={"description": description, "x-example": example},
     )
 

@@ -324,7 +324,10 @@ def no_truth(layout: Layout, folder: Path) -> DatasetError:
     what = "slice" if layout.volumes else "image"
     count = f"{len(layout.cases):,} {what}{'' if len(layout.cases) == 1 else 's'}"
     unread = [group.sentence for group in layout.left_out if may_hold_masks(group)]
-    finding = " ".join(unread) or unknown(Tree(), folder).finding
+    tree = Tree()
+    pictures = [path for here, _ in tree.walk(folder) for path in tree.images(here)]
+    # By the name of the folder, too: what a patient's own holds (`seg`) is named as what lies deeper.
+    finding = " ".join(unread) or f"{unknown(tree, folder).finding}{_say_mask_folders(folder.parent, pictures)}"
     return DatasetError(
         f"{shown(str(folder))} has {count} and not one mask, so there is nothing to compare with;"
         f" `python -m ml predict` needs none. {_say_transparent(layout)}{finding}"

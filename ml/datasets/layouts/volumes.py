@@ -48,6 +48,7 @@ from ml.scans.scan import EMPTY
 from ml.volumes.axial import stack_shape, stack_spacing_mm
 from ml.volumes.grid import VolumeGrid
 from ml.volumes.label_volumes import is_same_lattice
+from ml.volumes.places import unplaced, why_unplaced
 from ml.volumes.planes import stack_affine
 
 MOST_JSON_BYTES = 2**26
@@ -364,6 +365,9 @@ def _other_grid(kind: Kind, flair: Path, path: Path, own: VolumeGrid, grid: Volu
         text = f"FLAIR has {size} voxels and its {what} {other}: export both on one grid."
         return "unequal_size", [flair, path], text
     text = f"FLAIR and its {what} lie at different places by their headers: export both on one grid."
+    if (lacking := unplaced(own, grid)) is not None:
+        named = f"the {what}" if kind is Kind.SEG else what
+        text = why_unplaced(*(("FLAIR", named) if lacking is own else (named, "FLAIR")))
     return "unequal_place", [flair, path], text
 
 

@@ -43,6 +43,7 @@ from ml.volumes.label_volumes import (
     is_same_lattice,
     share_inside,
 )
+from ml.volumes.places import unplaced, why_unplaced
 
 preload_readers()
 
@@ -195,7 +196,10 @@ def _truths(request: dict[str, Any]) -> Iterator[_Truth]:
 
 
 def _truths_of_volume(volume: LabelVolume, grid: VolumeGrid, shape: Shape) -> Iterator[_Truth]:
-    """Raises ScanError where the mask lies elsewhere than the scan."""
+    """Raises ScanError where the mask lies elsewhere than the scan, or one of both does not say where."""
+    if (lacking := unplaced(grid, volume.grid)) is not None:
+        names = ("the scan", "the mask") if lacking is grid else ("the mask", "the scan")
+        raise ScanError("unreadable", why_unplaced(*names))
     share = share_inside(volume, grid)
     if share is None and not covers_middle(volume.grid, grid):
         raise ScanError("unreadable", f"The mask lies elsewhere than its scan. {_ELSEWHERE}")

@@ -55,6 +55,26 @@ def stack_of(app: Flask, scan: dict[str, Any]) -> NDArray[np.uint8]:
     return found
 
 
+@pytest.mark.parametrize("lacking", ["flair", "t1"])
+def test_a_volume_without_position_is_not_laid_on_one_that_has_it(client: FlaskClient, lacking: str) -> None:
+    flair = volume(client, "flair.nii.gz", FLAIR, None if lacking == "flair" else FLAIR_AFFINE)
+    t1 = volume(client, "t1.nii.gz", T1, np.eye(4) if lacking == "t1" else T1_AFFINE)
+    response = join(client, flair, flair=flair["id"], t1=t1["id"])
+    assert response.status_code == 422
+    name = {"flair": "FLAIR", "t1": "T1"}[lacking]
+    assert response.json["message"].startswith(f"The header of {name} does not say where in the patient")
+
+
+@pytest.mark.parametrize("empty", ["flair", "t1", "t1_post"])
+def test_an_empty_id_is_no_sequence_left_out(client: FlaskClient, empty: str) -> None:
+    """FLAIR's was a KeyError, and another's went unseen."""
+    flair = volume(client, "flair.nii.gz", FLAIR, FLAIR_AFFINE)
+    t1 = volume(client, "t1.nii.gz", T1, T1_AFFINE)
+    response = join(client, flair, **{"flair": flair["id"], "t1": t1["id"], empty: ""})
+    assert response.status_code == 422
+    assert response.json["message"].startswith(f"{empty}: It must be a scan's id")
+
+
 def test_three_volumes_become_channels_on_the_grid_of_flair(app: Flask, client: FlaskClient, tmp_path: Path) -> None:
     flair = volume(client, "flair.nii.gz", FLAIR, FLAIR_AFFINE, study="A head", threshold="0.31")
     t1 = volume(client, "t1.nii.gz", T1, T1_AFFINE)

@@ -37,6 +37,20 @@ def test_every_reference_leads_somewhere(client: FlaskClient) -> None:
         assert name in response.json["components"][kind]
 
 
+def test_a_body_is_required_where_a_call_without_it_is_refused(app: Flask, client: FlaskClient) -> None:
+    """Running again without a body was 202, and described as impossible."""
+    paths = client.get(SPEC).json["paths"]
+    one = f"{SCANS}/{finished(app)['id']}"
+    for path, method, target, status in (
+        (f"{SCANS}/{{scan_id}}/segmentations", "post", f"{one}/segmentations", 202),
+        (f"{SCANS}/{{scan_id}}", "patch", one, 422),
+        (f"{SCANS}/{{scan_id}}/sequences", "put", f"{one}/sequences", 422),
+    ):
+        body = paths[path][method]["requestBody"]
+        assert body.get("required", False) == (status == 422)
+        assert client.open(target, method=method.upper()).status_code == status
+
+
 def test_no_parameter_has_a_place_that_openapi_3_does_not_know(client: FlaskClient) -> None:
     spec = client.get(SPEC).json
     assert spec["openapi"].startswith("3.")

@@ -103,6 +103,31 @@ def test_the_order_of_axes_and_a_crop_change_nothing(app: Flask, client: FlaskCl
         assert (found["agreement"]["dice"], codes(found)) == (1.0, [])
 
 
+# What programs write that know of no position: nibabel without affine, with an identity, and SimpleITK of an array.
+UNPLACED = {"none": None, "identity": np.eye(4), "array": np.diag((-1.0, -1.0, 1.0, 1.0))}
+
+
+@pytest.mark.parametrize("kind", UNPLACED)
+def test_a_mask_without_position_is_not_laid_on_a_scan_that_has_one(app: Flask, client: FlaskClient, kind: str) -> None:
+    """It was laid where the header's defaults are: Dice 0.3 for 1.0, by "the positions that both files state"."""
+    scan = done(app, ("head.nii.gz", volume()))
+    answer = put(client, scan, ("expert.nii.gz", labels(affine=UNPLACED[kind])))
+    assert answer.status_code == 422
+    assert "The header of the mask does not say where in the patient it lies" in answer.json["message"]
+    assert "`Nifti1Image(voxels, other.affine)`" in answer.json["message"]
+
+
+@pytest.mark.parametrize("kind", UNPLACED)
+def test_nor_is_a_mask_with_a_position_laid_on_a_scan_without(app: Flask, client: FlaskClient, kind: str) -> None:
+    scan = done(app, ("head.nii.gz", volume_files.nifti(volume_files.head(AFFINE, SHAPE), UNPLACED[kind])))
+    answer = put(client, scan, ("expert.nii.gz", labels()))
+    assert answer.status_code == 422
+    assert "The header of the scan does not say where in the patient it lies" in answer.json["message"]
+    of_one_program = put(client, scan, ("expert.nii.gz", labels(affine=UNPLACED[kind])))
+    assert of_one_program.status_code == 200, "where both say nothing, one program wrote both"
+    assert of_one_program.json["agreement"]["truth_pixels"] == TUMOR.sum()
+
+
 def test_a_mask_on_coarser_slices_is_said(app: Flask, client: FlaskClient) -> None:
     """Lesions of a voxel were lost on slices of 0.9 mm, made of voxels of 0.5 mm, without a word, and the figures with
     them."""

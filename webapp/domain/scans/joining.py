@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from ml.scans.sequence import SequenceKind, SequenceSource
 from ml.volumes.alignment import Alignment
 from ml.volumes.grid import Shape, VolumeGrid
+from ml.volumes.places import unplaced, why_unplaced
 from ml.volumes.planes import stack_affine
 from ml.volumes.silhouettes import HeadOverlap
 from webapp.domain.database.orm import is_id, new_id
@@ -68,7 +69,7 @@ class Choice:
     def by_kind(self) -> dict[SequenceKind, str]:
         """Those that are given, FLAIR first."""
         given = {SequenceKind.FLAIR: self.flair, SequenceKind.T1: self.t1, SequenceKind.T1_POST: self.t1_post}
-        return {kind: scan_id for kind, scan_id in given.items() if scan_id}
+        return {kind: scan_id for kind, scan_id in given.items() if scan_id is not None}
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,11 @@ def _read_parts(
             raise InvalidInput(
                 f"The scan chosen for {_NAMES[kind]} is made of several sequences already; choose a single one."
             )
+    own = _grid(parts[SequenceKind.FLAIR])
+    for kind, scan in parts.items():
+        if (lacking := unplaced(own, _grid(scan))) is not None:
+            names = ("FLAIR", _NAMES[kind]) if lacking is own else (_NAMES[kind], "FLAIR")
+            raise InvalidInput(why_unplaced(*names))
     return parts, model, threshold, study_name
 
 

@@ -57,6 +57,17 @@ def test_a_damaged_image_is_named(patient_folders):
         list_cases(patient_folders)[0].pixels()
 
 
+def test_a_file_that_has_gone_is_not_called_damaged(patient_folders):
+    """Whose disk was pulled out was told to replace or remove each of its slices."""
+    case = list_cases(patient_folders)[0]
+    case.image.unlink()
+    with pytest.raises(DatasetError, match=r"^anna/anna_0\.tif is no longer there: put it back, or look whether"):
+        case.pixels()
+    case.image.mkdir()
+    with pytest.raises(DatasetError, match=r"^anna/anna_0\.tif cannot be read \(Is a directory\): look after its disk"):
+        case.pixels()
+
+
 def test_a_file_that_is_no_image_is_named_without_the_folders_around_the_data_set(tmp_path):
     path = tmp_path / "anna" / "a_0.webp"
     image(path)

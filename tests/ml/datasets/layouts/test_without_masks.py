@@ -140,6 +140,17 @@ def test_images_without_any_mask_are_told_what_was_found(tmp_path):
         check(tmp_path)
 
 
+@pytest.mark.parametrize("patient", ["", "Mets_005/"])
+def test_folders_of_masks_that_are_not_read_as_such_are_named(tmp_path, patient):
+    """BrainMetShare's patients: four sequences by number, and `seg`."""
+    for name in ("0", "1", "2", "3", "seg"):
+        image(tmp_path / f"Mets_001/{patient}{name}" / "000.png")
+    with pytest.raises(
+        DatasetError, match=r"not one mask.* Folders of masks lie there \(seg\): call them `masks`, and"
+    ):
+        check(tmp_path / "Mets_001")
+
+
 def test_images_without_masks_are_those_of_all_folders_for_the_portal_and_for_predict(tmp_path):
     for place in ("1.png", "a/2.png", "a/b/c/d/e/f/3.png", "a/b/c/d/e/g/3.png"):
         image(tmp_path / place)

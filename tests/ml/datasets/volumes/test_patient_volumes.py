@@ -171,6 +171,18 @@ def test_volumes_without_mask_or_flair_and_masks_of_other_voxels(tmp_path: Path)
     assert (report.analysis.patients, report.analysis.tumor_patients) == (2, 1)
 
 
+@pytest.mark.parametrize(("ends", "said"), [(("-seg",), "The header of the mask"), (("-t2f",), "The header of FLAIR")])
+def test_a_volume_without_position_is_told_what_to_write(tmp_path: Path, ends: tuple[str, ...], said: str) -> None:
+    write_brats(tmp_path, "P")
+    for end in ends:
+        voxels = labels() if end == "-seg" else flair()
+        write_volume(tmp_path / "P" / f"P{end}.nii.gz", voxels, matrix=np.eye(4))
+    write_brats(tmp_path, "Q", seed=1)
+    [problem] = [one for one in check(tmp_path).problems if one.code == "unequal_place"]
+    assert problem.message.startswith(f"{said} does not say where in the patient it lies")
+    assert "`Nifti1Image(voxels, other.affine)`" in problem.message
+
+
 def test_layouts_side_by_side_are_refused(tmp_path: Path, patient_folders: Path) -> None:
     write_brats(patient_folders, "P1")
     with pytest.raises(DatasetError, match="several layouts side by side"):
