@@ -25,7 +25,9 @@ class Place(Enum):
 
 
 def place_of(grid: VolumeGrid) -> Place:
-    """By the affine alone: a stored grid says no more."""
+    """By DICOM's frame of reference, else by the affine alone: a stored grid says no more."""
+    if grid.frame_of_reference is not None:
+        return Place.STATED
     matrix = grid.matrix
     if not np.abs(matrix[:3, 3]).max() > 0:
         return Place.ORIGIN_AT_ZERO

@@ -33,6 +33,10 @@ def test_the_places_that_programs_write_by_themselves_say_nothing(spacing_mm: tu
     assert place_of(grid(STATED)) is Place.STATED
 
 
+def test_dicom_states_the_origin_where_it_is_at_zero() -> None:
+    assert place_of(VolumeGrid.of(np.eye(4), SHAPE, "1.2.3")) is Place.STATED
+
+
 def test_of_two_that_one_is_named_which_lacks_a_place() -> None:
     one, bare, middle = grid(STATED), grid(np.eye(4)), grid(of_nibabel((1.0, 1.0, 1.0)))
     assert unplaced(one, bare) is bare
