@@ -67,9 +67,11 @@ _AUTOMATIC = re.compile(
     r"|.*glistrboost(?:[-_. ]?out)?",
     re.DOTALL,
 )
-# The same by folders: LUMIERE's HD-GLIO-AUTO-segmentation; what MONAI Label's models drew is in `labels/original`, and
-# what a person made of it in `labels/final`.
-_OF_MODELS = re.compile(r"(?:.*[-_. ])?auto(?:mated|matic)?(?:[-_. ].*)?|deepbratumia.*|predictions?|inferences?")
+# The same by the two folders around: what MONAI Label's models drew is in `labels/original`, and what a person made of
+# it in `labels/final`.
+_OF_MODELS = re.compile(r"(?:.*[-_. ])?auto(?:mated|matic)?(?:[-_. ].*)?|predictions?|inferences?")
+# And by any: LUMIERE's `HD-GLIO-AUTO-segmentation/native`, `DeepBraTumIA-segmentation/atlas/segmentation`.
+_OF_TUMOR_PROGRAMS = re.compile(r"(?:deepbratumia|hd-?glio).*")
 _ORIGINAL = ("labels", "original")
 # Of BraTS 2024 (https://www.synapse.org/Synapse:syn53708249) the times from 100 on, MU-Glioma-Post's and UCSD-PTGBM's.
 _AFTER_TREATMENT = re.compile(
@@ -224,6 +226,7 @@ def _space_of(path: Path) -> str:
 def _is_by_person(path: Path) -> bool:
     folders = tuple(map(name_key, path.parts[-3:-1]))
     is_of_model = folders == _ORIGINAL or any(map(_OF_MODELS.fullmatch, folders))
+    is_of_model |= any(_OF_TUMOR_PROGRAMS.fullmatch(name_key(folder)) for folder in path.parts[:-1])
     return _AUTOMATIC.fullmatch(_key(path)) is None and not is_of_model
 
 

@@ -237,6 +237,15 @@ def test_parts_and_readers_are_no_whole_truth_and_are_told_to_be_joined(
     assert set(masks_of(tmp_path).values()) == {image.format(one).replace(".nii.gz", "_seg.nii.gz") for one in numbers}
 
 
+def test_masks_in_the_folders_of_a_program_are_named_as_its_own(tmp_path: Path) -> None:
+    """LUMIERE's, below two folders more, passed for an expert's."""
+    weeks = [f"Patient-00{one}/week-000" for one in (1, 2)]
+    masks = [f"{week}/DeepBraTumIA-segmentation/atlas/segmentation/seg_mask.nii.gz" for week in weeks]
+    write(tmp_path, [f"{week}/FLAIR.nii.gz" for week in weeks], masks)
+    [problem] = [one for one in find_layout(tmp_path).problems if one.code == "automatic_masks"]
+    assert problem.message.startswith("The masks of 2 of 2 patients were made by a program")
+
+
 def test_parts_beside_a_patients_whole_mask_are_said_to_be_left_out(tmp_path: Path) -> None:
     write(tmp_path, ["P1/P1_flair.nii.gz"], ["P1/P1_seg.nii.gz", "P1/P1_edema.nii.gz"])
     assert masks_of(tmp_path) == {"P1": "P1/P1_seg.nii.gz"}
