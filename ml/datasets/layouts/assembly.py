@@ -69,7 +69,9 @@ def _find_untold_times(folder: Path, parts: Sequence[Layout]) -> Iterator[Proble
     are_patients = len(inner) > 1 == len(kinds) and not any(is_of_many(place.rpartition("/")[2]) for place in inner)
     first = next((place for place in sorted(inner) if len(inner[place]) > 1), None)
     names = {name for within in inner.values() for name in within}
-    are_untold = len(names) < sum(map(len, inner.values())) and not any(map(is_time, names))
+    whole = [f"{place}/{name}" for place, within in inner.items() for name in within]
+    are_untold = len(names) < len(whole) and not any(map(is_time, names))
+    are_untold = are_untold and all(person_of(patient) == patient for patient in whole)
     if are_patients and are_untold and first is not None:
         text = (
             f"Each folder within {len(inner):,} others ({', '.join(sorted(inner)[:4])}) counts as one person"

@@ -21,14 +21,17 @@ class Sequence(Enum):
     SEG = "mask"
 
 
-# BraTS from 2023 on (https://www.synapse.org/brats2023) and before (2012 to 2021), after the last - or _ of a name.
+# BraTS from 2023 on (https://www.synapse.org/brats2023) and before (2012 to 2021), and UCSD-PTGBM's T1pre and T1post
+# (https://doi.org/10.7937/6bzg-9j06), after the last - or _ of a name.
 _BRATS = {
     "t2f": Sequence.FLAIR,
     "flair": Sequence.FLAIR,
     "t1n": Sequence.T1,
+    "t1pre": Sequence.T1,
     "t1": Sequence.T1,
     "t1c": Sequence.T1_POST,
     "t1ce": Sequence.T1_POST,
+    "t1post": Sequence.T1_POST,
     "t1gd": Sequence.T1_POST,
     "t2w": Sequence.OTHER,
     "t2": Sequence.OTHER,

@@ -246,6 +246,17 @@ def test_masks_in_the_folders_of_a_program_are_named_as_its_own(tmp_path: Path) 
     assert problem.message.startswith("The masks of 2 of 2 patients were made by a program")
 
 
+def test_times_that_are_told_by_the_collections_names_are_not_called_untold(tmp_path: Path) -> None:
+    """Times of RHUH-GBM are one person's, and its folders were said to be as many persons."""
+    places = [f"RHUH-000{one}/{time}/RHUH-000{one}_{time}" for one in (1, 2) for time in (0, 1)]
+    write(
+        tmp_path, [f"{place}_flair.nii.gz" for place in places], [f"{place}_segmentations.nii.gz" for place in places]
+    )
+    layout = find_layout(tmp_path)
+    assert {person_of(case.patient) for case in layout.cases} == {"RHUH-0001", "RHUH-0002"}
+    assert not [one for one in layout.problems if one.code == "nested_patients"]
+
+
 def test_parts_beside_a_patients_whole_mask_are_said_to_be_left_out(tmp_path: Path) -> None:
     write(tmp_path, ["P1/P1_flair.nii.gz"], ["P1/P1_seg.nii.gz", "P1/P1_edema.nii.gz"])
     assert masks_of(tmp_path) == {"P1": "P1/P1_seg.nii.gz"}
